@@ -1,0 +1,49 @@
+# What one types first. `inv --list` shows everything else.
+PYTHON ?= python3
+export PYTHON
+
+.PHONY: demo demo-down test test-long bench bench-scale bootstrap-demo bootstrap-test
+
+demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
+	.venv/bin/inv lab.up
+	FABNODE_CONFIG=.lab/cluster.yml .venv/bin/inv deploy-nodes
+	FABNODE_CONFIG=.lab/cluster.yml .venv/bin/inv verify
+	@echo
+	@echo "It all keeps running. Look around:"
+	@echo "  .lab/bin/kubectl --kubeconfig .lab/admin.kubeconfig get nodes,pods -A -o wide"
+	@echo "  export FABNODE_CONFIG=.lab/cluster.yml; .venv/bin/inv plan; .venv/bin/fab -H n1 status"
+	@echo "  .venv/bin/inv lab.ssh n1; .venv/bin/inv lab.status; .venv/bin/inv --list"
+	@echo "and take it away again: make demo-down"
+
+demo-down:  ## takes the demo away: processes, mounts, bridge, folder
+	@if [ -x .venv/bin/inv ]; then .venv/bin/inv lab.down; else echo "there is no demo"; fi
+
+test: bootstrap-test .venv/dev  ## all checks and tests, those on a lab included
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/inv lab.fetch
+	.venv/bin/pytest
+
+test-long: bootstrap-test .venv/dev  ## trouble, rogues, ten kills: minutes more, on real hosts
+	.venv/bin/inv lab.fetch
+	.venv/bin/pytest -m long
+
+bench: bootstrap-demo .venv/runtime  ## fabnode and a bare script, alternately on fresh hosts
+	.venv/bin/python -m bench.compare
+
+bench-scale: bootstrap-demo .venv/runtime  ## `inv plan` over a hundred bare hosts
+	.venv/bin/python -m bench.scale
+
+bootstrap-demo bootstrap-test: bootstrap-%:
+	@lab/bootstrap.sh $*
+
+# Stamps: installed again only when the requirements change.
+.venv/runtime: requirements.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/dev: requirements-dev.txt .venv/runtime
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
