@@ -1,0 +1,1 @@
+"""What fabnode talks about: settings, facts, resources, releases. Its only I/O: reading files."""

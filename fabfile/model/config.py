@@ -1,0 +1,150 @@
+"""A loaded configuration: the cluster and its nodes, each with all its settings."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .problems import ConfigError, Problem, nearest
+from .sections import (
+    ArtifactSettings,
+    BootstrapSettings,
+    CalicoSettings,
+    ClusterSettings,
+    DeploySettings,
+    KubeletSettings,
+    KubeProxySettings,
+    RuntimeSettings,
+    SecretRef,
+    SshSettings,
+    TimeoutSettings,
+    VerifySettings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_SOME = 12
+
+__all__ = ["Cluster", "Group", "Node", "SecretRef", "Taint"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Taint:
+    """A taint; `effect` is NoSchedule, PreferNoSchedule or NoExecute, `value` may be empty."""
+
+    key: str
+    value: str
+    effect: str
+
+    @classmethod
+    def parse(cls, text: str) -> Taint:
+        """Read `key=value:Effect` or `key:Effect`."""
+        pair, _, effect = text.rpartition(":")
+        key, _, value = pair.partition("=")
+        return cls(key, value, effect)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of nodes. `max_parallel`: members worked on at once; None: no bound of its own."""
+
+    name: str
+    max_parallel: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """
+    A node with all its settings: the cluster's, its groups' in their order, its own.
+
+    :param address: where SSH reaches it, an IPv4 address or a host name.
+    :param ip: the IPv4 address that its kubelet serves on and that its certificate names.
+    """
+
+    name: str
+    address: str
+    ip: str
+    groups: tuple[str, ...]
+    labels: Mapping[str, str]
+    taints: tuple[Taint, ...]
+    ssh: SshSettings
+    runtime: RuntimeSettings
+    kubelet: KubeletSettings
+    kube_proxy: KubeProxySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """
+    A whole, valid configuration.
+
+    :param source: the file it was read from.
+    :param ca_pem: content of `cluster.ca`: one or more PEM certificates and no key.
+    """
+
+    source: Path
+    ca_pem: bytes = field(repr=False)
+    cluster: ClusterSettings
+    ssh: SshSettings
+    artifacts: ArtifactSettings
+    runtime: RuntimeSettings
+    kubelet: KubeletSettings
+    kube_proxy: KubeProxySettings
+    calico: CalicoSettings
+    bootstrap: BootstrapSettings
+    verify: VerifySettings
+    timeouts: TimeoutSettings
+    deploy: DeploySettings
+    groups: Mapping[str, Group]
+    nodes: tuple[Node, ...]
+
+    def node(self, name: str) -> Node:
+        """Return the node of this name; a ConfigError that suggests the nearest otherwise."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        hint = _hint(name, [node.name for node in self.nodes])
+        raise ConfigError([self._unknown(f"no node is called {name!r}", hint)])
+
+    def select(self, limit: str | None) -> tuple[Node, ...]:
+        """
+        Return the nodes meant by names, groups and shell globs with commas between; None: all.
+
+        In the configuration's order, each once. A ConfigError where a word means nothing here.
+        """
+        if limit is None:
+            return self.nodes
+        words = [word.strip() for word in limit.split(",") if word.strip()]
+        problems = [] if words else [self._unknown("names no node", "give names or groups")]
+        chosen: set[str] = set()
+        for word in words:
+            found = {node.name for node in self.nodes if _means(word, node)}
+            if not found and word not in self.groups:
+                known = [*(node.name for node in self.nodes), *self.groups]
+                hint = _hint(word, known)
+                problems.append(self._unknown(f"no node or group is called {word!r}", hint))
+            chosen |= found
+        if problems:
+            raise ConfigError(problems)
+        return tuple(node for node in self.nodes if node.name in chosen)
+
+    def _unknown(self, message: str, hint: str) -> Problem:
+        return Problem(str(self.source), None, "", message, hint)
+
+
+def _hint(word: str, known: list[str]) -> str:
+    """Return the nearest known name, or where none is near, some that are known."""
+    some = ", ".join(known[:_SOME]) + (", …" if len(known) > _SOME else "")
+    return nearest(word, known) or f"known are {some}"
+
+
+def _means(word: str, node: Node) -> bool:
+    return any(fnmatch.fnmatchcase(name, word) for name in (node.name, *node.groups))

@@ -1,0 +1,153 @@
+"""What one look at a node told: the values that steps, plan and preflight decide by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class PathFact:
+    """
+    A managed path as it was found.
+
+    :param kind: `file`, `directory`, `symlink`, `other` (FIFO, device, socket) or `absent`.
+    :param sha256: hex, for regular files; None otherwise.
+    :param content: of text files that are no secret and at most 256 KiB; None otherwise.
+    """
+
+    kind: str
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    sha256: str | None = None
+    content: bytes | None = field(default=None, repr=False)
+
+
+ABSENT = PathFact("absent")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFact:
+    """
+    A systemd unit, in systemd's own words (`systemctl show`).
+
+    :param enabled: UnitFileState (`enabled`, `disabled`, `masked`, … or empty).
+    :param started: ActiveEnterTimestamp in seconds since boot (monotonic); 0 where it never ran.
+    :param restarts: NRestarts.
+    :param reload: its file changed since systemd read it (NeedDaemonReload).
+    :param stamp: path → sha256 at the last start that fabnode saw succeed; empty where none.
+    """
+
+    load: str = "not-found"
+    active: str = "inactive"
+    sub: str = "dead"
+    enabled: str = ""
+    started: float = 0.0
+    restarts: int = 0
+    reload: bool = False
+    stamp: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        """Is it up? Exactly `active`: `inactive`, `activating` and the like are not."""
+        return self.active == "active" and self.sub == "running"
+
+
+NO_UNIT = UnitFact()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A TCP port somebody listens on. `process` is empty where the node could not tell."""
+
+    port: int
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """
+    A node, as one probe saw it.
+
+    :param known: False for the facts of a node nobody has looked at yet.
+    :param os_id, os_version: ID and VERSION_ID of os-release.
+    :param arch: `amd64`, `arm64`, or what `uname -m` says otherwise.
+    :param cgroup: 2 or 1.
+    :param clock_offset: node's clock minus the deployer's, seconds (halfway between sending the
+        probe and its first answer).
+    :param free: bytes free, by path asked for.
+    :param modules: kernel features present: loaded, built in or seen working.
+    :param missing_modules: asked for, not present, and `modprobe -n` can't find them either.
+    :param sysctls: key → value, of the keys asked for that exist.
+    :param certificates: path → PEM certificate blocks found there, nothing else of the file.
+    :param servers: path → the `server:` of a kubeconfig found there.
+    :param images: references in the runtime's store; None: the runtime doesn't answer.
+    :param image_archives: image reference → digest of the archive fabnode loaded it from.
+    :param tools: of the helper programs asked about (zstd, …) those present.
+    """
+
+    known: bool = False
+    hostname: str = ""
+    machine_id: str = ""
+    boot_id: str = ""
+    os_id: str = ""
+    os_version: str = ""
+    kernel: str = ""
+    arch: str = "amd64"
+    cgroup: int = 2
+    cpus: int = 0
+    memory: int = 0
+    swap: int = 0
+    clock_offset: float = 0.0
+    uptime: float = 0.0
+    addresses: tuple[str, ...] = ()
+    resolv_conf: str = ""
+    systemd_resolved: bool = False
+    free: Mapping[str, int] = field(default_factory=dict)
+    modules: frozenset[str] = frozenset()
+    missing_modules: frozenset[str] = frozenset()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    listeners: tuple[Listener, ...] = ()
+    paths: Mapping[str, PathFact] = field(default_factory=dict)
+    units: Mapping[str, UnitFact] = field(default_factory=dict)
+    certificates: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, str] = field(default_factory=dict)
+    images: frozenset[str] | None = None
+    image_archives: Mapping[str, str] = field(default_factory=dict)
+    tools: frozenset[str] = frozenset()
+
+    def path(self, path: str) -> PathFact:
+        """Return what was found at `path`; absent where it was not asked for."""
+        return self.paths.get(path, ABSENT)
+
+    def unit(self, name: str) -> UnitFact:
+        """Return the unit's state; not-found where it was not asked for."""
+        return self.units.get(name, NO_UNIT)
+
+
+UNKNOWN = Facts()
+
+
+@dataclass(frozen=True, slots=True)
+class Watchlist:
+    """
+    What a probe looks at.
+
+    :param text: paths whose content is wanted; `opaque`: only digest and mode (secrets, binaries).
+    :param certificates: PEM files or kubeconfigs of which only certificates are wanted.
+    :param servers: kubeconfigs whose `server:` is wanted.
+    :param free: directories whose free space is wanted (of the nearest that exists).
+    :param deep: hash every file again instead of trusting size, times and inode of the last time.
+    """
+
+    text: tuple[str, ...] = ()
+    opaque: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    sysctls: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    deep: bool = False

@@ -1,0 +1,43 @@
+"""What a node's kernel must offer: modules (loaded or built in) and settings."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .config import Cluster, Node
+
+_ALWAYS = {
+    "overlay": "the runtime's snapshots",
+    "br_netfilter": "iptables rules for bridged pods",
+    "nf_conntrack": "kube-proxy's connection tracking",
+}
+# kubernetes pkg/proxy/ipvs and pkg/proxy/nftables check for these when they start.
+_PROXY_MODE: Mapping[str, Mapping[str, str]] = {
+    "iptables": {},
+    "ipvs": dict.fromkeys(("ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh"), "kube-proxy's ipvs mode"),
+    "nftables": {"nf_tables": "kube-proxy's nftables mode"},
+}
+_BACKEND = {"vxlan": ("vxlan", "Calico's VXLAN"), "bird": ("ipip", "Calico's IPIP")}
+
+# ip_forward is what Kubernetes' documentation asks for; the others let kube-proxy's rules and
+# Calico's see bridged traffic.
+SYSCTLS: Mapping[str, str] = MappingProxyType(
+    {
+        "net.ipv4.ip_forward": "1",
+        "net.bridge.bridge-nf-call-iptables": "1",
+        "net.bridge.bridge-nf-call-ip6tables": "1",
+    }
+)
+
+
+def modules(cluster: Cluster, node: Node) -> dict[str, str]:
+    """Return the modules that this node needs, each with who needs it."""
+    needed = {**_ALWAYS, **_PROXY_MODE[node.kube_proxy.mode]}
+    if cluster.calico.enabled and cluster.calico.encapsulation != "Never":
+        name, why = _BACKEND[cluster.calico.backend]
+        needed[name] = why
+    return needed

@@ -1,0 +1,186 @@
+"""From the configuration file to a Cluster, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import ValidationError
+
+from . import local_files, rules
+from .config import Cluster, Group, Node, Taint
+from .document import Document, read
+from .merging import merged
+from .problems import ConfigError, KeyPath, Problem
+from .sections import (
+    CalicoSettings,
+    ClusterSettings,
+    KubeletSettings,
+    KubeProxySettings,
+    RuntimeSettings,
+    Section,
+    SshSettings,
+)
+from .shape import FileShape, GroupEntry, NodeEntry
+from .translate import told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+S = TypeVar("S", bound=Section)
+
+
+def load(path: Path, *, artifacts: bool = False) -> Cluster:
+    """
+    Read a configuration file.
+
+    :param artifacts: the files that only a deployment needs must be there as well.
+    :raises ConfigError: with all that is wrong, as far as it can be told at once.
+    """
+    loading = _Loading(read(path), path)
+    return loading.cluster(artifacts=artifacts)
+
+
+class _Loading:
+    def __init__(self, document: Document, path: Path) -> None:
+        self.document = document
+        self.source = path
+        self.context = {"base": path.absolute().parent}
+        self.problems: list[Problem] = list(document.problems)
+        # Nodes of one group share their settings: 100 nodes, a handful of objects.
+        self._sections: dict[tuple[str, tuple[str, ...]], Section | None] = {}
+
+    def cluster(self, *, artifacts: bool) -> Cluster:
+        shape = self._shape()
+        settings = self._valid(ClusterSettings, ("cluster",))
+        calico = self._valid(CalicoSettings, ("calico",))
+        groups, entries = self._groups(), self._nodes()
+        nodes = {index: self._node(index, entry, groups) for index, entry in entries.items()}
+        self._report(rules.names(entries, self._group_names()))
+        ca_pem = self._ca(settings)
+        if settings:
+            self._report(rules.networks(settings))
+            self._report(rules.addresses(settings, entries))
+            self._report(rules.releases(settings))
+            self._report(local_files.needed(settings))
+        if settings and calico:
+            self._report(rules.calico(settings, calico))
+        for index, node in nodes.items():
+            if node and settings:
+                found = chain(rules.node_settings(settings, node), local_files.needed_by(node))
+                for path, message, hint in found:
+                    self._wrong(self._said_at(index, node.groups, path), message, hint)
+        if shape and artifacts:
+            self._report(local_files.artifacts(shape.artifacts, shape.calico))
+        if self.problems or not shape:
+            raise ConfigError(self.problems)
+        return Cluster(
+            source=self.source,
+            ca_pem=ca_pem,
+            cluster=shape.cluster,
+            ssh=shape.ssh,
+            artifacts=shape.artifacts,
+            runtime=shape.runtime,
+            kubelet=shape.kubelet,
+            kube_proxy=shape.kube_proxy,
+            calico=shape.calico,
+            bootstrap=shape.bootstrap,
+            verify=shape.verify,
+            timeouts=shape.timeouts,
+            deploy=shape.deploy,
+            groups={name: Group(name, group.max_parallel) for name, group in shape.groups.items()},
+            nodes=tuple(node for node in nodes.values() if node),
+        )
+
+    def _shape(self) -> FileShape | None:
+        try:
+            return FileShape.model_validate(self.document.value, context=self.context)
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                if finding := told(one, FileShape, self.document.texts):
+                    self._wrong(*finding)
+            return None
+
+    def _valid(self, model: type[S], path: KeyPath) -> S | None:
+        """Return a part of the file where it is valid by itself; what is wrong was said before."""
+        return self._made(model, self.document.get(path))
+
+    def _made(self, model: type[S], value: object) -> S | None:
+        try:
+            return model.model_validate(value, context=self.context)
+        except ValidationError:
+            return None
+
+    def _groups(self) -> dict[str, GroupEntry]:
+        found = ((name, self._valid(GroupEntry, ("groups", name))) for name in self._group_names())
+        return {name: group for name, group in found if group}
+
+    def _group_names(self) -> list[str]:
+        groups = self.document.get(("groups",))
+        return list(groups) if isinstance(groups, dict) else []
+
+    def _nodes(self) -> dict[int, NodeEntry]:
+        nodes = self.document.get(("nodes",))
+        indexes = range(len(nodes)) if isinstance(nodes, list) else ()
+        found = ((index, self._valid(NodeEntry, ("nodes", index))) for index in indexes)
+        return {index: node for index, node in found if node}
+
+    def _ca(self, settings: ClusterSettings | None) -> bytes:
+        if settings:
+            try:
+                return local_files.read_ca(settings.ca)
+            except local_files.NotACertificate as error:
+                self._wrong(("cluster", "ca"), str(error), "")
+        return b""
+
+    def _node(self, index: int, entry: NodeEntry, groups: dict[str, GroupEntry]) -> Node | None:
+        ssh = self._section(SshSettings, "ssh", index, entry)
+        runtime = self._section(RuntimeSettings, "runtime", index, entry)
+        kubelet = self._section(KubeletSettings, "kubelet", index, entry)
+        kube_proxy = self._section(KubeProxySettings, "kube_proxy", index, entry)
+        if not (ssh and runtime and kubelet and kube_proxy):
+            return None
+        layers = [*(groups[name] for name in entry.groups if name in groups), entry]
+        labels: dict[str, str] = {}
+        taints: dict[tuple[str, str], Taint] = {}  # unique by key and effect, as in Kubernetes
+        for layer in layers:
+            labels |= layer.labels
+            taints |= {(t.key, t.effect): t for t in map(Taint.parse, layer.taints)}
+        return Node(
+            name=entry.name,
+            address=entry.address,
+            ip=entry.ip or entry.address,
+            groups=entry.groups,
+            labels=labels,
+            taints=tuple(taints.values()),
+            ssh=ssh,
+            runtime=runtime,
+            kubelet=kubelet,
+            kube_proxy=kube_proxy,
+        )
+
+    def _section(self, model: type[S], name: str, index: int, entry: NodeEntry) -> S | None:
+        own = self.document.get(("nodes", index, name))
+        key = (name, entry.groups)
+        if own is None and key in self._sections:
+            shared = self._sections[key]
+            return shared if isinstance(shared, model) else None
+        paths: list[KeyPath] = [(name,), *(("groups", group, name) for group in entry.groups)]
+        layers = [*map(self.document.get, paths), own]
+        made = self._made(model, merged(model, layers))
+        if own is None:
+            self._sections[key] = made
+        return made
+
+    def _said_at(self, index: int, groups: tuple[str, ...], path: KeyPath) -> KeyPath:
+        """Return where a node's setting was said: by the node, one of its groups, or for all."""
+        owners: list[KeyPath] = [("nodes", index), *(("groups", name) for name in reversed(groups))]
+        said = ((*owner, *path) for owner in owners)
+        return next((place for place in said if place in self.document.lines), path)
+
+    def _report(self, findings: rules.Findings) -> None:
+        for path, message, hint in findings:
+            self._wrong(path, message, hint)
+
+    def _wrong(self, path: KeyPath, message: str, hint: str) -> None:
+        self.problems.append(self.document.problem(path, message, hint))

@@ -1,0 +1,104 @@
+"""The files of this machine that a configuration names: that they are there, and the CA one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .config import Node
+    from .problems import KeyPath
+    from .rules import Findings
+    from .sections import ArtifactSettings, CalicoSettings, ClusterSettings, SecretRef
+
+_MAX_PEM = 2**20
+
+
+class NotACertificate(ValueError):
+    """A file that can't be used as CA; the text says why."""
+
+
+def read_ca(path: Path) -> bytes:
+    """Return the content of a CA file as it is; NotACertificate where it is anything else."""
+    if fault := _fault(path):
+        raise NotACertificate(f"{path} {fault}")
+    with path.open("rb") as file:
+        content = file.read(_MAX_PEM + 1)
+    if len(content) > _MAX_PEM:
+        raise NotACertificate(f"{path} is too large for certificates")
+    if b"PRIVATE KEY-----" in content:
+        raise NotACertificate(f"{path} holds a private key, and this file goes to every node")
+    try:
+        certificates = x509.load_pem_x509_certificates(content)
+    except ValueError:
+        raise NotACertificate(f"{path} is no PEM certificate") from None
+    for certificate in certificates:
+        if not _may_sign(certificate):
+            raise NotACertificate(f"{path} holds a certificate that is no CA's")
+    return content
+
+
+def _may_sign(certificate: x509.Certificate) -> bool:
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return certificate.version is x509.Version.v1
+    except ValueError:
+        return False
+    return constraints.value.ca
+
+
+def needed(cluster: ClusterSettings) -> Findings:
+    """Report files that every task needs."""
+    yield from _missing(("cluster", "kubeconfig"), cluster.kubeconfig)
+
+
+def needed_by(node: Node) -> Findings:
+    """Report files that one node's settings need; paths are those of the section."""
+    for index, key in enumerate(node.ssh.keys):
+        yield from _missing(("ssh", "keys", index), key)
+    for name in ("password", "sudo_password"):
+        secret: SecretRef | None = getattr(node.ssh, name)
+        if secret and secret.file:
+            yield from _missing(("ssh", name, "file"), secret.file)
+    proxy = node.kube_proxy
+    if proxy.signing == "local" and proxy.ca_key:
+        yield from _missing(("kube_proxy", "ca_key"), proxy.ca_key)
+
+
+def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Findings:
+    """Report files that only a deployment needs."""
+    for name in ("binaries", "cni_plugins"):
+        path: Path = getattr(settings, name)
+        if fault := _fault(path, stat.S_ISDIR, "directory"):
+            yield ("artifacts", name), f"{path} {fault}", ""
+    for index, image in enumerate(settings.images):
+        yield from _missing(("artifacts", "images", index), image)
+    if calico.enabled and isinstance(calico.manifest, Path):
+        yield from _missing(("calico", "manifest"), calico.manifest)
+
+
+def _missing(key: KeyPath, path: Path) -> Findings:
+    if fault := _fault(path):
+        yield key, f"{path} {fault}", ""
+
+
+def _fault(
+    path: Path, is_kind: Callable[[int], bool] = stat.S_ISREG, kind: str = "file"
+) -> str | None:
+    """Return why a path can't be read as what it should be, None where it can."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return "is not there"
+    except OSError as error:
+        return f"can't be read: {error.strerror}"
+    if not is_kind(found.st_mode):
+        return f"is no {kind}"
+    return None if os.access(path, os.R_OK) else "can't be read: Permission denied"

@@ -1,0 +1,81 @@
+"""
+Fields that `kubelet.config` and `kube_proxy.config` may not carry.
+
+What stands there is written into the components' own configuration as it is. Refused is only what
+has a setting of its own, what fabnode's work rests on, and what the release does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from . import versions
+from .problems import KeyPath
+
+Fields = Mapping[tuple[str, ...], str]
+
+_BOTH: Fields = {
+    ("apiVersion",): "it follows from the release",
+    ("kind",): "it is always the same",
+}
+_BY_WEBHOOK = "who asks is judged by the API, never waved through"
+_AGREES = "it must agree with the runtime's, so fabnode sets both"
+_HIDES = "it hides where traffic comes from, so that NetworkPolicies can't judge it"
+
+KUBELET: Fields = {
+    **_BOTH,
+    ("maxPods",): "it is set by kubelet.max_pods",
+    ("failSwapOn",): "it is set by kubelet.fail_swap_on",
+    ("clusterDNS",): "it is set by cluster.dns_address",
+    ("clusterDomain",): "it is set by cluster.dns_domain",
+    ("registerWithTaints",): "it is set by taints",
+    ("address",): "it is the node's address",
+    ("authentication", "anonymous"): _BY_WEBHOOK,
+    ("authentication", "webhook", "enabled"): _BY_WEBHOOK,
+    ("authentication", "x509"): "it is set by cluster.ca",
+    ("authorization", "mode"): _BY_WEBHOOK,
+    ("readOnlyPort",): "that port answers anyone",
+    ("rotateCertificates",): "nodes renew their certificates",
+    ("serverTLSBootstrap",): "serving certificates come from the cluster's CA",
+    ("cgroupDriver",): _AGREES,
+    ("containerRuntimeEndpoint",): _AGREES,
+}
+KUBE_PROXY: Fields = {
+    **_BOTH,
+    ("mode",): "it is set by kube_proxy.mode",
+    ("clusterCIDR",): "it is set by cluster.pod_cidr",
+    ("hostnameOverride",): "it is the node's name",
+    ("clientConnection", "kubeconfig"): "fabnode writes that file",
+    ("iptables", "masqueradeAll"): _HIDES,
+    ("ipvs", "masqueradeAll"): _HIDES,
+    ("nftables", "masqueradeAll"): _HIDES,
+}
+
+
+def kubelet(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the fields that may not be there, as path and sentence, for Kubernetes 1.`minor`."""
+    return _refused(config, minor, KUBELET, versions.KUBELET_FIELDS)
+
+
+def kube_proxy(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the fields that may not be there, as path and sentence, for Kubernetes 1.`minor`."""
+    return _refused(config, minor, KUBE_PROXY, versions.KUBE_PROXY_FIELDS)
+
+
+def _refused(
+    config: Mapping[str, object], minor: int, reserved: Fields, spans: Mapping[str, versions.Span]
+) -> Iterator[tuple[KeyPath, str]]:
+    for path, why in reserved.items():
+        if _holds(config, path):
+            yield path, f"can't be set here: {why}"
+    for field, span in spans.items():
+        if field in config and minor not in span:
+            yield (field,), f"Kubernetes 1.{minor} does not know this field"
+
+
+def _holds(config: object, path: tuple[str, ...]) -> bool:
+    for key in path:
+        if not isinstance(config, dict) or key not in config:
+            return False
+        config = config[key]
+    return True

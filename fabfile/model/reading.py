@@ -1,0 +1,167 @@
+"""Composed YAML nodes to plain values, with the line of each and what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import yaml
+
+from .problems import ConfigError, KeyPath, Problem, plain, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_DEPTH = 50
+MAX_VALUES = 200_000
+"""Values after aliases are followed: a few lines of aliases of aliases would fill any memory."""
+
+_MAPPING, _SEQUENCE = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
+_TEXT = "tag:yaml.org,2002:str"
+_MERGE = "tag:yaml.org,2002:merge"
+_SCALARS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")
+)
+
+
+def line(at: yaml.Node | yaml.Event) -> int:
+    """Return the line where it begins, counted from 1."""
+    # Marks are declared optional, but always there.
+    return at.start_mark.line + 1 if at.start_mark else 1
+
+
+def too_deep(name: str, at: int) -> Problem:
+    """Return the problem of a file that nests without end."""
+    return Problem(name, at, "", f"is nested deeper than {MAX_DEPTH} levels")
+
+
+class Reading:
+    """
+    One pass over the composed nodes: plain values, their lines, and what is wrong.
+
+    `texts` holds how numbers, booleans and null were written: `NO` is false to YAML.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: dict[KeyPath, int] = {}
+        self.texts: dict[KeyPath, str] = {}
+        self.wrong: list[tuple[KeyPath, int, str, str]] = []
+        self._count = 0
+        self._open: set[int] = set()
+        self._constructor = yaml.constructor.SafeConstructor()
+
+    def value(self, node: yaml.Node, path: KeyPath) -> object:
+        """Return the value of a node at this path; what is wrong with it is noted in `wrong`."""
+        self._count_one()
+        self.lines.setdefault(path, line(node))
+        if len(path) > MAX_DEPTH:
+            raise ConfigError([too_deep(self.name, line(node))])
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        if id(node) in self._open:
+            self._wrong(node, path, "is an alias that contains itself")
+            return None
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, path)
+            return self._sequence(node, path)
+        finally:
+            self._open.discard(id(node))
+
+    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
+        if node.tag not in _SCALARS:
+            wants = "wants text, a number, true or false"
+            self._wrong(node, path, wants, f'put it in quotes: "{plain(node.value, 40)}"')
+            return None
+        try:
+            value: object = self._constructor.construct_object(node)
+        except (yaml.YAMLError, ValueError, LookupError, ArithmeticError, AttributeError):
+            self._wrong(node, path, f"is no {node.tag.rpartition(':')[2]}")
+            return None
+        if isinstance(value, float) and not math.isfinite(value):
+            self._wrong(node, path, f"wants a finite number, got {shown(node.value)}")
+            return None
+        if not isinstance(value, str):
+            self.texts[path] = node.value
+        elif not _encodable(value):
+            self._wrong(node, path, "holds characters that are not Unicode text")
+            return None
+        return value
+
+    def _sequence(self, node: yaml.Node, path: KeyPath) -> list[object]:
+        self._usual(node, path, _SEQUENCE)
+        return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
+        self._usual(node, path, _MAPPING)
+        result: dict[str, object] = {}
+        merged: list[tuple[yaml.Node, yaml.Node]] = []
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                merged += self._merged(value_node, path)
+            elif (key := self._key(key_node, path)) is not None:
+                if key in result:
+                    first = self.lines[(*path, key)]
+                    self._wrong(key_node, (*path, key), f"stands twice: first in line {first}")
+                    continue
+                self.lines[(*path, key)] = line(key_node)
+                result[key] = self.value(value_node, (*path, key))
+        for key_node, value_node in merged:
+            if (key := self._key(key_node, path)) is not None and key not in result:
+                self.lines[(*path, key)] = line(key_node)
+                result[key] = self.value(value_node, (*path, key))
+        return result
+
+    def _key(self, node: yaml.Node, path: KeyPath) -> str | None:
+        if isinstance(node, yaml.MappingNode):
+            self._wrong(node, path, "wants text as key, got a mapping")
+        elif not isinstance(node, yaml.ScalarNode):
+            self._wrong(node, path, "wants text as key, got a list")
+        elif node.tag == _TEXT:
+            key = self._scalar(node, path)
+            return key if isinstance(key, str) else None
+        elif written := plain(node.value, 40):
+            hint = f'put it in quotes: "{written}"'
+            self._wrong(node, path, f"wants text as key, got {written}", hint)
+        else:
+            self._wrong(node, path, "wants text as key, got nothing")
+        return None
+
+    def _merged(self, node: yaml.Node, path: KeyPath) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+        """Follow a merge key (`<<: *base`): the pairs it brings, those that win first."""
+        sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        for source in sources:
+            if isinstance(source, yaml.MappingNode) and id(source) not in self._open:
+                self._open.add(id(source))
+                for key_node, value_node in source.value:
+                    self._count_one()
+                    if key_node.tag == _MERGE:
+                        yield from self._merged(value_node, path)
+                    else:
+                        yield key_node, value_node
+                self._open.discard(id(source))
+            else:
+                self._wrong(node, path, "<< wants an alias of a mapping")
+
+    def _usual(self, node: yaml.Node, path: KeyPath, tag: str) -> None:
+        if node.tag != tag:
+            self._wrong(node, path, f"has the tag {plain(node.tag, 40)}, which is not known here")
+
+    def _wrong(self, node: yaml.Node, path: KeyPath, message: str, hint: str = "") -> None:
+        self.wrong.append((path, line(node), message, hint))
+
+    def _count_one(self) -> None:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            message = f"holds more than {MAX_VALUES} values once its aliases are followed"
+            raise ConfigError([Problem(self.name, None, "", message)])
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

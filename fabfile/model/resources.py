@@ -1,0 +1,138 @@
+"""
+What a step wants on a node: files, binaries, images, kernel settings, units.
+
+A step returns resources; `host.plan` compares them with the node's facts and `host.apply` makes
+the difference true, in the order in which the steps gave them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """
+    A file with exactly this content, owned by root.
+
+    :param content: None: made only when the plan is carried out (a token, an issued certificate),
+        so that it always counts as a change.
+    :param secret: its content is never shown, nor read back from the node; only digests are.
+    :param ephemeral: needed for a moment only; units that read it restart when it is written, but
+        it is no part of what their last start is stamped with.
+    """
+
+    path: str
+    content: bytes | None = field(repr=False)
+    mode: int = 0o644
+    secret: bool = False
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """
+    A secret file that is already right on the node and whose content the deployer doesn't know.
+
+    Only its mode is compared (a certificate that is not due, with its key).
+    """
+
+    path: str
+    mode: int = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory, owned by root."""
+
+    path: str
+    mode: int = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A large file of the deployer's, told apart by its digest (sha256, hex)."""
+
+    path: str
+    source: Path
+    sha256: str
+    mode: int = 0o755
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A file that must not be there."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A kernel module that is loaded, or built in. `why` says who needs it."""
+
+    name: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sysctl:
+    """A kernel setting as it is now; what a boot sets stands in a File under /etc/sysctl.d."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """
+    A container image that is in the runtime's store, from an archive (docker-archive or OCI tar).
+
+    :param names: the references the archive brings; it is imported when one is missing.
+    :param sha256: digest of the archive, hex.
+    """
+
+    names: tuple[str, ...]
+    source: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """
+    A systemd service that is enabled, running, and was started after all it reads was in place.
+
+    :param reads: paths (of File, Binary, Kept) whose change asks for a restart. Their digests at
+        the last successful start are kept on the node as the unit's stamp, so that a run that was
+        killed between writing and restarting is made good by the next.
+    """
+
+    name: str
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """
+    The kubelet's client certificate, which the kubelet itself asks for once it runs.
+
+    Carrying it out means: watch `unit` until the certificate at `path` is there, then remove the
+    `bootstrap` kubeconfig. A unit that fails meanwhile ends the wait at once, with its journal.
+
+    :param present: facts already show a certificate that is good.
+    :param timeout: seconds.
+    """
+
+    path: str
+    unit: str
+    bootstrap: str
+    present: bool
+    timeout: int
+
+
+Resource = (
+    File | Kept | Directory | Binary | Absent | Module | Sysctl | Image | Unit | ClientCertificate
+)

@@ -1,0 +1,146 @@
+"""
+What settings must be together, across sections and nodes.
+
+Each rule is a generator of findings: (path of the key to blame, what is wrong, what to do).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from . import passthrough, versions
+from .problems import KeyPath, either, nearest
+from .syntax import is_address
+
+if TYPE_CHECKING:
+    from .config import Node
+    from .sections import CalicoSettings, ClusterSettings
+    from .shape import NodeEntry
+
+Finding = tuple[KeyPath, str, str]
+Findings = Iterator[Finding]
+
+_CALICO_BLOCK = 26
+"""Calico hands out addresses in blocks of /26; a smaller pool holds none."""
+
+
+def networks(cluster: ClusterSettings) -> Findings:
+    """Pods, Services and the apiserver have addresses of their own; DNS is a Service."""
+    services = ipaddress.IPv4Network(cluster.service_cidr)
+    pods = ipaddress.IPv4Network(cluster.pod_cidr)
+    if services.overlaps(pods):
+        message = f"{pods} overlaps service_cidr {services}"
+        yield ("cluster", "pod_cidr"), message, "give pods a network of their own"
+    dns = ipaddress.IPv4Address(cluster.dns_address)
+    if dns not in services:
+        yield ("cluster", "dns_address"), f"{dns} is outside service_cidr {services}", ""
+    elif dns == services.network_address + 1:
+        message = f"{dns} is the address of the Service kubernetes"
+        yield ("cluster", "dns_address"), message, "use what kube-dns has, often the second"
+    elif dns in (services.network_address, services.broadcast_address):
+        yield ("cluster", "dns_address"), f"{dns} is no usable address of {services}", ""
+    yield from _inside(cluster, cluster.apiserver_host, ("cluster", "apiserver"))
+
+
+def addresses(cluster: ClusterSettings, nodes: Mapping[int, NodeEntry]) -> Findings:
+    """Nodes have addresses outside the networks of pods and Services."""
+    for index, node in nodes.items():
+        yield from _inside(cluster, node.address, ("nodes", index, "address"))
+        if node.ip:
+            yield from _inside(cluster, node.ip, ("nodes", index, "ip"))
+        elif not is_address(node.address):
+            message = f"'{node.address}' is a host name, and the kubelet needs an IPv4 address"
+            yield ("nodes", index, "address"), message, "give that as `ip` beside it"
+
+
+def _inside(cluster: ClusterSettings, address: str, path: KeyPath) -> Findings:
+    if is_address(address):
+        for name in ("service_cidr", "pod_cidr"):
+            network = getattr(cluster, name)
+            if ipaddress.IPv4Address(address) in ipaddress.IPv4Network(network):
+                yield path, f"{address} is inside {name} {network}", "the two must not meet"
+
+
+def names(nodes: Mapping[int, NodeEntry], groups: Collection[str]) -> Findings:
+    """Names and addresses are unique, and groups are known."""
+    by_name: dict[str, NodeEntry] = {}
+    by_address: dict[str, NodeEntry] = {}
+    for index, node in nodes.items():
+        path: KeyPath = ("nodes", index)
+        if node.name in by_name:
+            yield (*path, "name"), f"two nodes are called '{node.name}'", ""
+        for key, given in (("address", node.address), ("ip", node.ip)):
+            address = (given or "").lower().rstrip(".")
+            if (other := by_address.get(address)) and other.name != node.name:
+                yield (*path, key), f"'{given}' is the address of '{other.name}' as well", ""
+            if address:
+                by_address.setdefault(address, node)
+        if node.name in groups:
+            message = f"'{node.name}' is a group as well"
+            yield (*path, "name"), message, "a name must mean one of the two"
+        for position, group in enumerate(node.groups):
+            if group not in groups:
+                hint = nearest(group, groups) or "define it under groups"
+                yield (*path, "groups", position), f"no group is called '{group}'", hint
+        by_name.setdefault(node.name, node)
+
+
+def releases(cluster: ClusterSettings) -> Findings:
+    """The Kubernetes release is one that fabnode knows."""
+    known = versions.KUBERNETES
+    if cluster.version.major != 1 or cluster.version.minor not in known:
+        last = known.until - 1 if known.until else known.since
+        message = f"Kubernetes {cluster.version} is not known here"
+        yield ("cluster", "version"), message, f"1.{known.since} to 1.{last} are"
+
+
+def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:
+    """Calico fits the Kubernetes release, and its settings fit each other."""
+    if not settings.enabled:
+        return
+    release, kubernetes = settings.version, cluster.version
+    series = versions.calico_for(kubernetes)
+    if release.major != 3:
+        yield ("calico", "version"), f"Calico {release} is not known here", "3.x is"
+    elif why := versions.calico_impossible(release, kubernetes):
+        message = f"Calico {release} can't run on Kubernetes {kubernetes}: {why}"
+        yield (
+            ("calico", "version"),
+            message,
+            f"use Calico {series}" if series else "use a newer one",
+        )
+    elif not versions.calico_tested(release, kubernetes) and not settings.allow_untested:
+        message = f"Calico {release} was not tested with Kubernetes {kubernetes.series}"
+        use = f"use Calico {series}, or " if series else ""
+        yield ("calico", "version"), message, f"{use}set calico.allow_untested: true"
+    if isinstance(settings.manifest, str) and not settings.manifest_sha256:
+        hint = "give the sha256 of the file, so that nothing else is applied"
+        yield ("calico", "manifest"), "a URL needs calico.manifest_sha256", hint
+    if settings.backend == "vxlan" and settings.encapsulation == "Never":
+        message = "Never leaves pods of different nodes without a way to each other"
+        yield ("calico", "encapsulation"), message, "with backend vxlan use Always or CrossSubnet"
+    if ipaddress.IPv4Network(cluster.pod_cidr).prefixlen > _CALICO_BLOCK:
+        message = f"{cluster.pod_cidr} is smaller than the blocks Calico hands out"
+        yield ("cluster", "pod_cidr"), message, f"use /{_CALICO_BLOCK} or larger"
+
+
+def node_settings(cluster: ClusterSettings, node: Node) -> Findings:
+    """
+    One node's kubelet and kube-proxy fit each other and the release.
+
+    Paths begin with the section: the caller knows whether it was said for all or for this node.
+    """
+    proxy, minor = node.kube_proxy, cluster.version.minor
+    if minor not in versions.PROXY_MODES[proxy.mode]:
+        able = [mode for mode, span in versions.PROXY_MODES.items() if minor in span]
+        message = f"Kubernetes {cluster.version.series} has no mode {proxy.mode}"
+        yield ("kube_proxy", "mode"), message, f"use {either(able)}"
+    if proxy.signing == "local" and proxy.ca_key is None:
+        hint = "give the CA's key, or use `signing: csr`"
+        yield ("kube_proxy", "signing"), "local needs kube_proxy.ca_key", hint
+    for path, message in passthrough.kubelet(node.kubelet.config, minor):
+        yield ("kubelet", "config", *path), message, "take it out"
+    for path, message in passthrough.kube_proxy(proxy.config, minor):
+        yield ("kube_proxy", "config", *path), message, "take it out"

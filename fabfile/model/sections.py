@@ -1,0 +1,233 @@
+"""
+The sections of `config/cluster.yml`: their keys, defaults, and what one value may be.
+
+What values mean together stands in `rules.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from . import fields as f
+from .problems import Wrong
+from .versions import Release
+
+_CALICO = Release(3, 28, 5)
+
+
+def section(model: type[Section]) -> Any:
+    """Return a field with this section's own defaults."""
+    return Field(default_factory=dict, validate_default=True, description=model.__doc__)
+
+
+class Section(BaseModel):
+    """A mapping of settings: frozen, and no key that is not known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, value: object) -> object:
+        # `artifacts:` with nothing but comments below it is null in YAML, and meant as empty.
+        return {} if value is None else value
+
+
+class SecretRef(BaseModel):
+    """Where a secret is found: exactly one of `env`, `file` and `prompt`. Never the secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    env: f.Text | None = Field(None, description="name of an environment variable")
+    file: f.LocalPath | None = Field(None, description="file whose first line it is; mode 0600")
+    prompt: Literal[True] | None = Field(None, description="ask for it, once per run")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_reference(cls, value: object) -> object:
+        known = {"env", "file", "prompt"}
+        if not isinstance(value, dict) or len(known & value.keys()) != 1:
+            raise Wrong(
+                "wants one of {env: NAME}, {file: PATH} and {prompt: true}, never the secret itself"
+            )
+        return value
+
+
+class ClusterSettings(Section):
+    """The cluster that nodes join."""
+
+    name: f.ClusterName = Field("kubernetes", description="name of the cluster in kubeconfigs")
+    version: f.ReleaseField = Field(description="Kubernetes release of kubelet and kube-proxy")
+    apiserver: f.ApiserverUrl = Field(description="https URL of the API as the nodes reach it")
+    ca: f.LocalPath = Field(description="PEM certificate of the CA of apiserver and nodes")
+    kubeconfig: f.LocalPath = Field(description="what fabnode itself speaks to the API with")
+    service_cidr: f.Network = Field(description="addresses of Services")
+    pod_cidr: f.Network = Field(description="addresses of pods; also Calico's pool")
+    dns_address: f.Address = Field(description="the cluster's DNS Service, in service_cidr")
+    dns_domain: f.Domain = Field("cluster.local", description="the cluster's DNS domain")
+
+    @property
+    def apiserver_host(self) -> str:
+        """Return the host of the API's URL: a name or an IPv4 address."""
+        return urlsplit(self.apiserver).hostname or ""
+
+    @property
+    def apiserver_port(self) -> int:
+        """Return the port of the API's URL."""
+        return urlsplit(self.apiserver).port or 443
+
+
+class SshSettings(Section):
+    """How nodes are reached."""
+
+    user: f.User = Field("root", description="login user; others than root use sudo")
+    port: f.Port = Field(22, description="port of sshd")
+    keys: Annotated[tuple[f.LocalPath, ...], f.EmptyList] = Field(
+        (), description="private keys; default: the agent, ~/.ssh/config and the usual keys"
+    )
+    known_hosts: Annotated[tuple[f.LocalPath, ...], f.EmptyList] = Field(
+        (), description="files of known host keys; default: ~/.ssh/known_hosts and the system's"
+    )
+    gateway: f.Gateway | None = Field(None, description="jump host: [user@]host[:port]")
+    password: SecretRef | None = Field(None, description="where the login password is found")
+    sudo_password: SecretRef | None = Field(
+        None, description="where the sudo password is found; left out: passwordless sudo"
+    )
+    connect_timeout: f.Seconds = Field(10, description="seconds until connecting is given up")
+    command_timeout: f.Seconds = Field(300, description="seconds until a command is ended")
+
+
+class ArtifactSettings(Section):
+    """Files on this machine that nodes need."""
+
+    binaries: f.LocalPath = Field(
+        Path("artifacts/bin"),
+        description="directory of kubelet, kube-proxy, containerd, its shim, ctr and runc",
+    )
+    cni_plugins: f.LocalPath = Field(
+        Path("artifacts/cni"), description="directory of CNI plugins (loopback, portmap, …)"
+    )
+    images: Annotated[tuple[f.LocalPath, ...], f.EmptyList] = Field(
+        (),
+        description="image archives (docker-archive or OCI tar) loaded before anything is pulled",
+    )
+
+
+class RuntimeSettings(Section):
+    """The container runtime."""
+
+    name: Literal["containerd"] = Field("containerd", description="the runtime")
+    sandbox_image: f.ImageName = Field(
+        "registry.k8s.io/pause:3.10.1", description="image of the pause container"
+    )
+    root: f.RemotePath = Field("/var/lib/containerd", description="its directory on the node")
+    restrict_oom_score_adj: f.Flag = Field(
+        False, description="true where the host may not lower OOM scores (nested containers)"
+    )
+
+
+class KubeletSettings(Section):
+    """The kubelet."""
+
+    root: f.RemotePath = Field("/var/lib/kubelet", description="its directory on the node")
+    max_pods: f.Count = Field(110, description="pods a node takes at most")
+    fail_swap_on: f.Flag = Field(True, description="refuse to run on a node with swap")
+    config: Annotated[Mapping[str, JsonValue], f.EmptyMapping] = Field(
+        {}, description="further fields of KubeletConfiguration, as they are"
+    )
+
+
+class Subject(Section):
+    """The subject of kube-proxy's certificate; its common name is always system:kube-proxy."""
+
+    organization: f.Organization = Field("k8s", description="O")
+    organizational_unit: f.SubjectName | None = Field("System", description="OU")
+    country: f.Country | None = Field(None, description="C, two capital letters")
+    state: f.SubjectName | None = Field(None, description="ST")
+    locality: f.SubjectName | None = Field(None, description="L")
+
+
+class KubeProxySettings(Section):
+    """The kube-proxy."""
+
+    mode: Literal["iptables", "ipvs", "nftables"] = Field(
+        "iptables", description="how Services are made reachable"
+    )
+    subject: Subject = section(Subject)
+    signing: Literal["csr", "local"] = Field(
+        "csr", description="who signs its certificate: the CSR API, or this machine with ca_key"
+    )
+    ca_key: f.LocalPath | None = Field(
+        None, description="PEM key of the CA, only for `signing: local`; never leaves this machine"
+    )
+    renew_before_days: f.Days = Field(30, description="days left when the certificate is due")
+    config: Annotated[Mapping[str, JsonValue], f.EmptyMapping] = Field(
+        {}, description="further fields of KubeProxyConfiguration, as they are"
+    )
+
+
+class CalicoSettings(Section):
+    """Calico, the pods' network."""
+
+    enabled: f.Flag = Field(True, description="false for clusters that bring their own network")
+    version: f.ReleaseField = Field(
+        _CALICO, description="release of Calico", json_schema_extra={"default": str(_CALICO)}
+    )
+    manifest: f.Manifest = Field(
+        "artifacts/calico.yaml",
+        description="the official manifest of that release: a file or an https URL",
+    )
+    manifest_sha256: f.Sha256 | None = Field(
+        None, description="digest of the manifest; needed with a URL"
+    )
+    backend: Literal["vxlan", "bird"] = Field("vxlan", description="how routes come about")
+    encapsulation: Literal["Always", "CrossSubnet", "Never"] = Field(
+        "Always", description="when packets between nodes are wrapped (VXLAN, or IPIP with bird)"
+    )
+    ip_autodetection: f.Autodetection = Field(
+        "kubernetes-internal-ip", description="how calico-node finds its node's address"
+    )
+    registry: f.Registry | None = Field(None, description="registry to take its images from")
+    controllers_host_network: f.Flag = Field(
+        True, description="run calico-kube-controllers in its host's network"
+    )
+    allow_untested: f.Flag = Field(
+        False, description="take a pair of Calico and Kubernetes that its makers did not test"
+    )
+
+
+class BootstrapSettings(Section):
+    """How a kubelet proves itself before it has a certificate."""
+
+    mode: Literal["token"] = Field("token", description="a bootstrap token for each node")
+    ttl_minutes: f.Minutes = Field(15, description="minutes until a token expires")
+
+
+class VerifySettings(Section):
+    """What `inv verify` needs."""
+
+    image: f.ImageName = Field(
+        "docker.io/library/busybox:1.37.0", description="image of the pods that try the network"
+    )
+
+
+class TimeoutSettings(Section):
+    """Seconds: deadlines for things that are watched."""
+
+    api: f.Seconds = Field(60, description="for an apiserver that is away")
+    join: f.Seconds = Field(120, description="from the kubelet's start to its certificate")
+    ready: f.Seconds = Field(180, description="from the certificate to Ready")
+    calico: f.Seconds = Field(300, description="for Calico to be rolled out")
+
+
+class DeploySettings(Section):
+    """How many nodes are worked on at once."""
+
+    max_parallel: f.Count = Field(30, description="nodes worked on at once")
+    batch: f.Count | None = Field(
+        None, description="nodes per batch; the next starts when one is through"
+    )

@@ -1,0 +1,138 @@
+"""
+The shape of the configuration file, where groups and nodes override parts of sections.
+
+An override has the keys of its section, each optional. It is checked where it stands; merging is
+`merging.py`'s.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, GetCoreSchemaHandler, create_model
+
+from . import fields as f
+from .sections import (
+    ArtifactSettings,
+    BootstrapSettings,
+    CalicoSettings,
+    ClusterSettings,
+    DeploySettings,
+    KubeletSettings,
+    KubeProxySettings,
+    RuntimeSettings,
+    Section,
+    SshSettings,
+    TimeoutSettings,
+    VerifySettings,
+    section,
+)
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
+
+
+@cache
+def overrides(model: type[Section]) -> type[Section]:
+    """Return a model with the fields of `model`, all optional and without rules of the whole."""
+    optional: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        kind: Any = info.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            kind = overrides(kind)
+        if info.metadata:
+            kind = Annotated[(kind, *info.metadata)]
+        # A factory, for a plain default would be shown in the JSON Schema.
+        unset = Field(
+            default_factory=lambda: None, validate_default=False, description=info.description
+        )
+        optional[name] = (kind, unset)
+    made = create_model(f"{model.__name__}Overrides", __base__=Section, **optional)
+    made.__doc__ = model.__doc__
+    return made
+
+
+class _OverridesOf:
+    """Marks a field that holds overrides of a section."""
+
+    def __init__(self, model: type[Section]) -> None:
+        self.model = model
+
+    def overrides(self) -> type[Section]:
+        """Return the model these overrides are checked by."""
+        return overrides(self.model)
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return handler.generate_schema(self.overrides())
+
+
+OVERRIDDEN: dict[str, type[Section]] = {
+    "ssh": SshSettings,
+    "runtime": RuntimeSettings,
+    "kubelet": KubeletSettings,
+    "kube_proxy": KubeProxySettings,
+}
+"""Sections that groups and nodes may override."""
+
+
+class _Overriding(Section):
+    labels: Annotated[dict[f.LabelKey, f.LabelValue], f.EmptyMapping] = Field(
+        {}, description="labels of the Node object"
+    )
+    taints: Annotated[tuple[f.TaintText, ...], f.EmptyList] = Field(
+        (), description="taints, key=value:Effect, added to those of the groups"
+    )
+    ssh: Annotated[Section | None, _OverridesOf(SshSettings)] = None
+    runtime: Annotated[Section | None, _OverridesOf(RuntimeSettings)] = None
+    kubelet: Annotated[Section | None, _OverridesOf(KubeletSettings)] = None
+    kube_proxy: Annotated[Section | None, _OverridesOf(KubeProxySettings)] = None
+
+
+class GroupEntry(_Overriding):
+    """Defaults for the members of a group."""
+
+    max_parallel: f.Count | None = Field(None, description="members worked on at once")
+
+
+class NodeEntry(_Overriding):
+    """A node, and what is different for it."""
+
+    name: f.NodeName = Field(description="name of the Node object; an IPv4 address will do")
+    address: f.HostAddress = Field(description="IPv4 address or host name to reach the node by")
+    ip: f.Address | None = Field(
+        None, description="IPv4 address of its kubelet; default: address, where that is one"
+    )
+    groups: Annotated[tuple[f.GroupName, ...], f.EmptyList] = Field(
+        (), description="groups it belongs to, in order"
+    )
+
+
+class FileShape(Section):
+    """Configuration of fabnode."""
+
+    cluster: ClusterSettings
+    ssh: SshSettings = section(SshSettings)
+    artifacts: ArtifactSettings = section(ArtifactSettings)
+    runtime: RuntimeSettings = section(RuntimeSettings)
+    kubelet: KubeletSettings = section(KubeletSettings)
+    kube_proxy: KubeProxySettings = section(KubeProxySettings)
+    calico: CalicoSettings = section(CalicoSettings)
+    bootstrap: BootstrapSettings = section(BootstrapSettings)
+    verify: VerifySettings = section(VerifySettings)
+    timeouts: TimeoutSettings = section(TimeoutSettings)
+    deploy: DeploySettings = section(DeploySettings)
+    groups: Annotated[dict[f.GroupName, GroupEntry], f.EmptyMapping] = Field(
+        {}, description="defaults for their members"
+    )
+    nodes: Annotated[tuple[NodeEntry, ...], f.EmptyList] = Field(
+        min_length=1, description="the nodes"
+    )
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the configuration file, for editors."""
+    made = FileShape.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "fabnode"}

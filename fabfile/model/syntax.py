@@ -1,0 +1,118 @@
+"""What names, addresses and labels look like. Each function tells whether a text is one."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+"""What a taint may do (k8s.io/api core/v1 TaintEffect)."""
+
+MAX_PORT = 65535
+_MAX_NAME = 253
+
+# k8s.io/apimachinery pkg/util/validation: DNS-1123 subdomains, and qualified names of labels.
+_PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"{_PART}(?:\.{_PART})*")
+_QUALIFIED = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+_HOST = r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+_HOSTNAME = re.compile(rf"{_HOST}(?:\.{_HOST})*\.?")
+_GROUP = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9_])?")
+_CLUSTER = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9])?")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
+_REMOTE_PATH = re.compile(r"(?:/[A-Za-z0-9._+-]+)+")
+
+# github.com/distribution/reference: what an image's name may be.
+_DOMAIN = rf"{_HOST}(?:\.{_HOST})*(?::\d{{1,5}})?"
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_TAG = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_IMAGE = re.compile(
+    rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*(?:{_TAG})?(?:@sha256:[0-9a-f]{{64}})?"
+)
+_REGISTRY = re.compile(rf"{_DOMAIN}(?:/{_COMPONENT})*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_COUNTRY = re.compile(r"[A-Z]{2}")
+
+
+def is_subdomain(text: str) -> bool:
+    """Tell a DNS-1123 subdomain: lowercase labels with dots between, at most 253 characters."""
+    return len(text) <= _MAX_NAME and _SUBDOMAIN.fullmatch(text) is not None
+
+
+def is_address(text: str) -> bool:
+    """Tell an IPv4 address."""
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_host(text: str) -> bool:
+    """Tell an IPv4 address, or a name that DNS could know (not one of digits and dots alone)."""
+    if is_address(text) or re.fullmatch(r"[\d.]+", text):
+        return is_address(text)
+    return len(text) <= _MAX_NAME and _HOSTNAME.fullmatch(text) is not None
+
+
+def is_label_key(text: str) -> bool:
+    """Tell a key of a label or taint: a name of at most 63 characters, or `domain/name`."""
+    prefix, slash, name = text.rpartition("/")
+    return (not slash or is_subdomain(prefix)) and _QUALIFIED.fullmatch(name) is not None
+
+
+def is_label_value(text: str) -> bool:
+    """Tell a value of a label or taint: empty, or like a key without a domain."""
+    return not text or _QUALIFIED.fullmatch(text) is not None
+
+
+def is_group_name(text: str) -> bool:
+    """Tell the name of a group: nothing that `--limit` would read as a glob or a list."""
+    return _GROUP.fullmatch(text) is not None
+
+
+def is_cluster_name(text: str) -> bool:
+    """Tell a name for kubeconfigs."""
+    return _CLUSTER.fullmatch(text) is not None
+
+
+def is_user(text: str) -> bool:
+    """Tell a login name."""
+    return _USER.fullmatch(text) is not None
+
+
+def is_port(text: str) -> bool:
+    """Tell a TCP port, in digits."""
+    return (
+        text.isascii()
+        and text.isdigit()
+        and len(text) <= len(str(MAX_PORT))
+        and 0 < int(text) <= MAX_PORT
+    )
+
+
+def is_remote_path(text: str) -> bool:
+    """Tell an absolute path with nothing in it that shells or systemd would read."""
+    safe = _REMOTE_PATH.fullmatch(text) is not None
+    return safe and not {".", ".."} & set(text.split("/"))
+
+
+def is_image(text: str) -> bool:
+    """Tell a reference to a container image."""
+    return _IMAGE.fullmatch(text) is not None
+
+
+def is_registry(text: str) -> bool:
+    """Tell a registry, maybe with a path in it."""
+    return _REGISTRY.fullmatch(text) is not None
+
+
+def is_sha256(text: str) -> bool:
+    """Tell a sha256 in lowercase hexadecimal digits."""
+    return _SHA256.fullmatch(text) is not None
+
+
+def is_country(text: str) -> bool:
+    """Tell a country of an X.509 name: two capital letters."""
+    return _COUNTRY.fullmatch(text) is not None

@@ -1,0 +1,102 @@
+"""Pydantic's errors in sentences that a person understands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from .problems import KeyPath, Wrong, either, nearest, plain, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+_SECRET = ("password", "sudo_password")
+
+_WANTS = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "path_type": "a path",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+}
+
+
+def told(
+    error: ErrorDetails, model: type[BaseModel], texts: Mapping[KeyPath, str]
+) -> tuple[KeyPath, str, str] | None:
+    """
+    Return where in the file an error of `model` is, what is wrong, and what to do.
+
+    :param texts: how numbers, booleans and null were written.
+    :returns: None for an error that only follows from others.
+    """
+    path: KeyPath = error["loc"]
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "missing":
+        return path, "is missing", ""
+    if kind == "extra_forbidden":
+        return path, "unknown key", nearest(str(path[-1]), _keys(model, path[:-1]))
+    if path[-1:] == ("[key]",):  # pydantic's mark for what is wrong with a key, not with its value
+        path = path[:-1]
+    if kind == "too_short":
+        # Pydantic says so as well of a list whose items are all wrong.
+        return None if value else (path, "is empty", "there is nothing to do without one")
+    message, hint = _wanted(kind, context, value, error["msg"])
+    if any(part in _SECRET for part in path):
+        return path, message, hint
+    written = plain(texts.get(path, "")) or shown(value)
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        hint = f'put it in quotes: "{written}"'
+    return path, f"{message}, got {written}", hint
+
+
+def _wanted(kind: str, context: dict[str, Any], value: object, message: str) -> tuple[str, str]:
+    cause = context.get("error")
+    if isinstance(cause, Wrong):
+        return cause.message, cause.hint
+    if kind == "literal_error":
+        words = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        hint = nearest(value, words) if isinstance(value, str) else ""
+        return f"wants {either([w.lower() if w == 'True' else w for w in words])}", hint
+    if kind in _WANTS:
+        return f"wants {_WANTS[kind].format(**context)}", ""
+    return message, ""
+
+
+def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """Return the keys known at this path."""
+    here: type[BaseModel] | None = model
+    by_name = False
+    for part in path:
+        if by_name or isinstance(part, int) or here is None:
+            by_name = False  # a list's item or a mapping's entry: of the kind found before
+            continue
+        info = here.model_fields.get(part)
+        if info is None:
+            return []
+        here = _model_in(info.annotation, *info.metadata)
+        by_name = get_origin(info.annotation) is dict
+    return list(here.model_fields) if here else []
+
+
+def _model_in(*kinds: object) -> type[BaseModel] | None:
+    """Find the model in an annotation such as `tuple[Model, ...]` or `Model | None`."""
+    found: type[BaseModel] | None = None
+    for kind in kinds:
+        if made := getattr(kind, "overrides", None):
+            return made()  # type: ignore[no-any-return]
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found = found or kind
+        elif inner := _model_in(*get_args(kind)) if get_args(kind) else None:
+            found = found or inner
+    return found

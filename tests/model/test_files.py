@@ -1,0 +1,157 @@
+"""Files that a configuration names: found relative to it, and the CA is looked at."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from fabfile.model.loading import load
+from fabfile.model.problems import ConfigError
+from tests.support import authority, make_cluster, pem, write_cluster
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def leaf() -> bytes:
+    """Return a certificate of the test CA that may not sign others."""
+    issuer, key = authority()
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaf")]))
+        .issuer_name(issuer.subject)
+        .public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
+        .serial_number(7)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+    )
+    return pem(builder.sign(key, hashes.SHA256()))
+
+
+def test_paths_are_relative_to_the_file_that_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "key").touch()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir("/")
+    cluster = make_cluster(tmp_path, ssh={"keys": ["~/.ssh/key"], "known_hosts": ["hosts"]})
+    assert cluster.cluster.ca == tmp_path / "ca.pem"
+    assert cluster.ssh.keys == (home / ".ssh" / "key",)
+    assert cluster.ssh.known_hosts == (tmp_path / "hosts",)
+    assert cluster.artifacts.binaries == tmp_path / "artifacts/bin"
+    assert cluster.calico.manifest == tmp_path / "artifacts/calico.yaml"
+
+
+def test_a_relative_name_of_the_configuration_gives_absolute_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_cluster(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    cluster = load(path.relative_to(tmp_path))
+    assert cluster.cluster.ca == tmp_path / "ca.pem"
+    assert cluster.source == path.relative_to(tmp_path)
+
+
+def test_the_ca_is_read_as_it_is(tmp_path: Path) -> None:
+    cluster = make_cluster(tmp_path)
+    assert cluster.ca_pem == (tmp_path / "ca.pem").read_bytes()
+    assert "BEGIN CERTIFICATE" not in repr(cluster)
+
+
+def test_a_bundle_of_two_cas_is_taken(tmp_path: Path) -> None:
+    path = write_cluster(tmp_path)
+    both = (tmp_path / "ca.pem").read_bytes() * 2
+    (tmp_path / "ca.pem").write_bytes(both)
+    assert load(path).ca_pem == both
+
+
+def ca_refused(directory: Path, content: bytes) -> str:
+    path = write_cluster(directory)
+    (directory / "ca.pem").write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    prefix, _, told = str(caught.value).partition(": cluster.ca: ")
+    assert prefix.startswith(f"{path}:")
+    return told.replace(str(directory), "DIR")
+
+
+def test_what_is_no_ca_certificate_is_refused(tmp_path: Path) -> None:
+    key = (write_cluster(tmp_path).parent / "ca-key.pem").read_bytes()
+    good = pem(authority()[0])
+    assert ca_refused(tmp_path, b"") == "DIR/ca.pem is no PEM certificate"
+    assert ca_refused(tmp_path, b"hello") == "DIR/ca.pem is no PEM certificate"
+    broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    assert ca_refused(tmp_path, broken) == "DIR/ca.pem is no PEM certificate"
+    assert ca_refused(tmp_path, good + key) == (
+        "DIR/ca.pem holds a private key, and this file goes to every node"
+    )
+    assert ca_refused(tmp_path, leaf()) == "DIR/ca.pem holds a certificate that is no CA's"
+    assert ca_refused(tmp_path, good + leaf()) == "DIR/ca.pem holds a certificate that is no CA's"
+    assert ca_refused(tmp_path, b"x" * 2**21) == "DIR/ca.pem is too large for certificates"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        ({"cluster": {"ca": "absent"}}, "cluster.ca"),
+        ({"cluster": {"ca": "."}}, "cluster.ca"),
+        ({"cluster": {"kubeconfig": "absent"}}, "cluster.kubeconfig"),
+        ({"ssh": {"keys": ["absent"]}}, "ssh.keys[0]"),
+        ({"ssh": {"password": {"file": "absent"}}}, "ssh.password.file"),
+        ({"ssh": {"sudo_password": {"file": "absent"}}}, "ssh.sudo_password.file"),
+        ({"kube_proxy": {"signing": "local", "ca_key": "absent"}}, "kube_proxy.ca_key"),
+    ],
+)
+def test_a_missing_file_is_told_with_the_key_that_names_it(
+    tmp_path: Path, overrides: dict[str, object], key: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_cluster(tmp_path, **overrides)
+    told = [problem for problem in caught.value.problems if problem.key == key]
+    assert len(told) == len(caught.value.problems) == 1
+    assert told[0].message.endswith((" is not there", " is no file"))
+    assert told[0].line
+
+
+def test_a_key_that_is_not_used_need_not_be_there() -> None:
+    assert make_cluster(kube_proxy={"ca_key": "absent"}).kube_proxy.signing == "csr"
+
+
+def test_artifacts_are_asked_for_only_by_what_deploys(tmp_path: Path) -> None:
+    path = write_cluster(tmp_path, artifacts={"images": ["busybox.tar"]})
+    assert load(path)
+    with pytest.raises(ConfigError) as caught:
+        load(path, artifacts=True)
+    told = str(caught.value).replace(f"{tmp_path}/", "")
+    assert sorted(line.partition(": ")[2] for line in told.splitlines()) == [
+        "artifacts.binaries: artifacts/bin is not there",
+        "artifacts.cni_plugins: artifacts/cni is not there",
+        "artifacts.images[0]: busybox.tar is not there",
+        "calico.manifest: artifacts/calico.yaml is not there",
+    ]
+    for name in ("bin", "cni"):
+        (tmp_path / "artifacts" / name).mkdir(parents=True)
+    (tmp_path / "artifacts" / "calico.yaml").touch()
+    (tmp_path / "busybox.tar").touch()
+    assert load(path, artifacts=True)
+
+
+def test_paths_the_system_refuses_are_told_not_raised(tmp_path: Path) -> None:
+    path = write_cluster(tmp_path, cluster={"ca": "ca.pem/x", "kubeconfig": "a" * 300})
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert {
+        problem.key: problem.message.partition(" ")[2] for problem in caught.value.problems
+    } == {
+        "cluster.ca": "can't be read: Not a directory",
+        "cluster.kubeconfig": "can't be read: File name too long",
+    }

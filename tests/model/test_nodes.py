@@ -1,0 +1,162 @@
+"""A node's settings: the cluster's, its groups', its own; and how nodes are selected."""
+
+from __future__ import annotations
+
+import pytest
+
+from fabfile.model.config import Cluster, Group, Taint
+from fabfile.model.problems import ConfigError
+from tests.support import make_cluster
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    """Three nodes: n1 in groups a and b, n2 in b, db-1 in none."""
+    return make_cluster(
+        ssh={"user": "ops", "password": {"env": "LOGIN"}, "gateway": "bastion"},
+        kubelet={"max_pods": 100, "config": {"evictionHard": {"a": "1", "b": "1"}, "list": [1, 2]}},
+        kube_proxy={"subject": {"state": "S"}},
+        groups={
+            "a": {
+                "labels": {"group": "a", "disk": "ssd"},
+                "taints": ["from=a:NoSchedule"],
+                "kubelet": {"max_pods": 90, "config": {"evictionHard": {"b": "2", "c": "2"}}},
+                "ssh": {"port": 2222},
+            },
+            "b": {
+                "labels": {"group": "b"},
+                "taints": ["from=b:NoSchedule", "from=b:NoExecute"],
+                "kubelet": {"max_pods": 80, "config": {"list": [3]}},
+                "max_parallel": 2,
+            },
+        },
+        nodes=[
+            {
+                "name": "n1",
+                "address": "192.0.2.1",
+                "groups": ["a", "b"],
+                "labels": {"own": "x"},
+                "taints": ["own:NoExecute"],
+                "ssh": {"password": {"file": __file__}, "gateway": None},
+                "kubelet": {"config": {"evictionHard": {"c": "3"}}},
+                "kube_proxy": {"subject": {"country": "CN"}},
+            },
+            {"name": "n2", "address": "192.0.2.2", "groups": ["b"]},
+            {"name": "db-1", "address": "db-1.example.org", "ip": "192.0.2.3"},
+        ],
+    )
+
+
+def test_scalars_of_the_later_layer_win(cluster: Cluster) -> None:
+    assert [node.kubelet.max_pods for node in cluster.nodes] == [80, 80, 100]
+    assert [node.ssh.port for node in cluster.nodes] == [2222, 22, 22]
+
+
+def test_mappings_are_merged_deep_and_lists_replaced(cluster: Cluster) -> None:
+    n1, n2, _ = cluster.nodes
+    assert n1.kubelet.config == {"evictionHard": {"a": "1", "b": "2", "c": "3"}, "list": [3]}
+    assert n2.kubelet.config == {"evictionHard": {"a": "1", "b": "1"}, "list": [3]}
+    assert (n1.kube_proxy.subject.state, n1.kube_proxy.subject.country) == ("S", "CN")
+
+
+def test_the_order_of_groups_is_the_nodes() -> None:
+    groups = {"a": {"labels": {"x": "a"}}, "b": {"labels": {"x": "b"}}}
+    node = {"name": "n1", "address": "192.0.2.1", "groups": ["b", "a"]}
+    assert make_cluster(groups=groups, nodes=[node]).nodes[0].labels == {"x": "a"}
+
+
+def test_labels_are_merged(cluster: Cluster) -> None:
+    assert cluster.nodes[0].labels == {"group": "b", "disk": "ssd", "own": "x"}
+    assert cluster.nodes[1].labels == {"group": "b"}
+
+
+def test_taints_are_added_and_one_of_the_same_key_and_effect_replaced(cluster: Cluster) -> None:
+    assert cluster.nodes[0].taints == (
+        Taint("from", "b", "NoSchedule"),
+        Taint("from", "b", "NoExecute"),
+        Taint("own", "", "NoExecute"),
+    )
+    assert [str(taint) for taint in cluster.nodes[0].taints] == [
+        "from=b:NoSchedule",
+        "from=b:NoExecute",
+        "own:NoExecute",
+    ]
+
+
+def test_a_reference_to_a_secret_is_replaced_as_a_whole(cluster: Cluster) -> None:
+    first, second = cluster.nodes[0].ssh.password, cluster.nodes[1].ssh.password
+    assert first is not None
+    assert second is not None
+    assert (first.env, first.prompt) == (None, None)
+    assert first.file is not None
+    assert (second.env, second.file) == ("LOGIN", None)
+
+
+def test_null_takes_back_what_may_be_absent(cluster: Cluster) -> None:
+    assert [node.ssh.gateway for node in cluster.nodes] == [None, "bastion", "bastion"]
+
+
+def test_what_is_said_anywhere_counts_as_said(cluster: Cluster) -> None:
+    """`~/.ssh/config` yields to what is written, and wins over what only has its default."""
+    assert cluster.nodes[0].ssh.model_fields_set == {"user", "password", "gateway", "port"}
+
+
+def test_a_nodes_ip_is_its_address_unless_given(cluster: Cluster) -> None:
+    assert [node.ip for node in cluster.nodes] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+
+
+def test_groups_keep_their_own_bounds(cluster: Cluster) -> None:
+    assert cluster.groups == {"a": Group("a"), "b": Group("b", 2)}
+
+
+@pytest.mark.parametrize(
+    ("limit", "names"),
+    [
+        (None, ["n1", "n2", "db-1"]),
+        ("n2", ["n2"]),
+        ("db-1,n1", ["n1", "db-1"]),
+        (" n1 , n1,", ["n1"]),
+        ("b", ["n1", "n2"]),
+        ("a,n2", ["n1", "n2"]),
+        ("n*", ["n1", "n2"]),
+        ("*", ["n1", "n2", "db-1"]),
+        ("[ab]", ["n1", "n2"]),
+        ("??-1", ["db-1"]),
+    ],
+)
+def test_nodes_are_selected_in_the_order_of_the_configuration(
+    cluster: Cluster, limit: str | None, names: list[str]
+) -> None:
+    assert [node.name for node in cluster.select(limit)] == names
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentences"),
+    [
+        ("n3", ["no node or group is called 'n3'; known are n1, n2, db-1, a, b"]),
+        ("zzz*", ["no node or group is called 'zzz*'; known are n1, n2, db-1, a, b"]),
+        ("db1,n1", ["no node or group is called 'db1'; did you mean db-1?"]),
+        ("", ["names no node; give names or groups"]),
+        (",", ["names no node; give names or groups"]),
+    ],
+)
+def test_a_word_that_means_no_node_is_an_error(
+    cluster: Cluster, limit: str, sentences: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        cluster.select(limit)
+    assert [problem_text(line) for line in str(caught.value).splitlines()] == sentences
+
+
+def problem_text(line: str) -> str:
+    return line.partition(": ")[2]
+
+
+def test_a_group_without_members_selects_nobody_and_is_no_error() -> None:
+    assert make_cluster(groups={"empty": {}}).select("empty") == ()
+
+
+def test_a_node_is_found_by_its_name_or_the_nearest_is_named(cluster: Cluster) -> None:
+    assert cluster.node("n2").address == "192.0.2.2"
+    with pytest.raises(ConfigError, match=r"no node is called 'db1'; did you mean db-1\?$"):
+        cluster.node("db1")

@@ -1,0 +1,465 @@
+# ruff: noqa: E501 - one line per case reads best
+"""Every rule on settings: what a user writes, and the exact sentences that come back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fabfile.model.loading import load
+from fabfile.model.problems import ConfigError
+from tests.support import DOCUMENT, make_cluster, write_cluster
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NODE = {"name": "n1", "address": "192.0.2.11"}
+
+
+def told(directory: Path, **overrides: Any) -> list[str]:
+    """Return what is wrong with DOCUMENT once `overrides` are merged in, without file and line."""
+    with pytest.raises(ConfigError) as caught:
+        load(write_cluster(directory, **overrides))
+    prefix = f"{directory}/cluster.yml:"
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(prefix) for line in lines)
+    return sorted(line.removeprefix(prefix).partition(": ")[2] for line in lines)
+
+
+def nodes(**keys: Any) -> dict[str, Any]:
+    return {"nodes": [{**NODE, **keys}]}
+
+
+DNS_1123 = "wants a DNS-1123 name: lowercase letters, digits, - and ."
+HTTPS = "wants an https URL without a path, such as https://10.0.0.1:6443"
+NETWORK = "wants an IPv4 network such as 10.68.0.0/16"
+RELEASE = "wants a release such as 1.37.2"
+SECRET = "wants one of {env: NAME}, {file: PATH} and {prompt: true}, never the secret itself"
+LABEL = "letters, digits and -_. inside (at most 63)"
+EFFECTS = "wants one of the effects NoSchedule, PreferNoSchedule or NoExecute"
+UNTESTED = "was not tested with Kubernetes 1.37; set calico.allow_untested: true"
+
+ONE_VALUE: list[tuple[dict[str, Any], str]] = [
+    # unknown keys, with the nearest that is known there
+    ({"kubelt": {}}, "kubelt: unknown key; did you mean kubelet?"),
+    ({"kubelet": {"maxpods": 1}}, "kubelet.maxpods: unknown key; did you mean max_pods?"),
+    ({"kubelet": {"zzz": 1}}, "kubelet.zzz: unknown key"),
+    (
+        {"kube_proxy": {"subject": {"contry": "CN"}}},
+        "kube_proxy.subject.contry: unknown key; did you mean country?",
+    ),
+    (nodes(adress="x"), "nodes[n1].adress: unknown key; did you mean address?"),
+    (nodes(ssh={"prt": 22}), "nodes[n1].ssh.prt: unknown key; did you mean port?"),
+    (
+        nodes(kube_proxy={"subject": {"stat": "x"}}),
+        "nodes[n1].kube_proxy.subject.stat: unknown key; did you mean state?",
+    ),
+    (
+        {"groups": {"ssh": {"max_paralel": 3}}},
+        "groups.ssh.max_paralel: unknown key; did you mean max_parallel?",
+    ),
+    # kinds of values
+    ({"kubelet": {"max_pods": "many"}}, "kubelet.max_pods: wants a whole number, got 'many'"),
+    ({"kubelet": {"max_pods": "110"}}, "kubelet.max_pods: wants a whole number, got '110'"),
+    ({"kubelet": {"max_pods": True}}, "kubelet.max_pods: wants a whole number, got true"),
+    ({"kubelet": {"max_pods": 1.5}}, "kubelet.max_pods: wants a whole number, got 1.5"),
+    ({"kubelet": {"max_pods": None}}, "kubelet.max_pods: wants a whole number, got null"),
+    ({"kubelet": {"max_pods": [110]}}, "kubelet.max_pods: wants a whole number, got a list"),
+    ({"kubelet": {"max_pods": 0}}, "kubelet.max_pods: wants at least 1, got 0"),
+    ({"kubelet": {"fail_swap_on": 1}}, "kubelet.fail_swap_on: wants true or false, got 1"),
+    ({"kubelet": {"fail_swap_on": "on"}}, "kubelet.fail_swap_on: wants true or false, got 'on'"),
+    ({"kubelet": []}, "kubelet: wants a mapping, got a list"),
+    ({"kubelet": {"config": [1]}}, "kubelet.config: wants a mapping, got a list"),
+    ({"groups": ["ssd"]}, "groups: wants a mapping, got a list"),
+    ({"nodes": {"n1": NODE}}, "nodes: wants a list, got a mapping"),
+    ({"nodes": ["n1"]}, "nodes[0]: wants a mapping, got 'n1'"),
+    ({"nodes": []}, "nodes: is empty; there is nothing to do without one"),
+    ({"nodes": None}, "nodes: is empty; there is nothing to do without one"),
+    ({"artifacts": {"images": "a.tar"}}, "artifacts.images: wants a list, got 'a.tar'"),
+    ({"artifacts": {"images": [1]}}, "artifacts.images[0]: wants a path, got 1"),
+    ({"timeouts": {"api": 100_000}}, "timeouts.api: wants at most 86400, got 100000"),
+    ({"ssh": {"port": 65536}}, "ssh.port: wants at most 65535, got 65536"),
+    (
+        {"kube_proxy": {"mode": "iptable"}},
+        "kube_proxy.mode: wants iptables, ipvs or nftables, got 'iptable'; did you mean iptables?",
+    ),
+    ({"runtime": {"name": "rkt"}}, "runtime.name: wants containerd, got 'rkt'"),
+    ({"bootstrap": {"mode": "file"}}, "bootstrap.mode: wants token, got 'file'"),
+    # what one value may be
+    ({"cluster": {"name": "a b"}}, "cluster.name: wants a name of letters, digits, - _ and ., got 'a b'"),
+    ({"cluster": {"name": ""}}, "cluster.name: wants text that is not empty and has no blanks around it, got ''"),
+    ({"cluster": {"name": "a\nb"}}, "cluster.name: wants text without control characters, got 'a\N{REPLACEMENT CHARACTER}b'"),
+    ({"cluster": {"version": "1.37"}}, f"cluster.version: {RELEASE}, got '1.37'"),
+    ({"cluster": {"version": "1.37.2-rc.1"}}, f"cluster.version: {RELEASE}, got '1.37.2-rc.1'"),
+    ({"cluster": {"version": 1.37}}, f"cluster.version: {RELEASE}, got 1.37; all three parts are needed"),
+    ({"cluster": {"version": 137}}, f"cluster.version: {RELEASE}, got 137"),
+    ({"cluster": {"apiserver": "http://10.0.0.1:6443"}}, f"cluster.apiserver: {HTTPS}, got 'http://10.0.0.1:6443'"),
+    ({"cluster": {"apiserver": "https://10.0.0.1/api"}}, f"cluster.apiserver: {HTTPS}, got 'https://10.0.0.1/api'"),
+    ({"cluster": {"apiserver": "https://a:b@10.0.0.1"}}, f"cluster.apiserver: {HTTPS}, got 'https://a:b@10.0.0.1'"),
+    ({"cluster": {"apiserver": "https://10.0.0.1:70000"}}, f"cluster.apiserver: {HTTPS}, got 'https://10.0.0.1:70000'"),
+    ({"cluster": {"apiserver": "https://10.0.0.1:0"}}, f"cluster.apiserver: {HTTPS}, got 'https://10.0.0.1:0'"),
+    ({"cluster": {"apiserver": "https://"}}, f"cluster.apiserver: {HTTPS}, got 'https://'"),
+    ({"cluster": {"apiserver": "https://[::1"}}, f"cluster.apiserver: {HTTPS}, got 'https://[::1'"),
+    ({"cluster": {"apiserver": "10.0.0.1:6443"}}, f"cluster.apiserver: {HTTPS}, got '10.0.0.1:6443'"),
+    ({"cluster": {"pod_cidr": "172.20.0.0"}}, f"cluster.pod_cidr: {NETWORK}, got '172.20.0.0'"),
+    ({"cluster": {"pod_cidr": "172.20.0.0/33"}}, f"cluster.pod_cidr: {NETWORK}, got '172.20.0.0/33'"),
+    ({"cluster": {"pod_cidr": "fd00::/48"}}, f"cluster.pod_cidr: {NETWORK}, got 'fd00::/48'"),
+    ({"cluster": {"pod_cidr": "172.20.1.0/16"}}, f"cluster.pod_cidr: {NETWORK}, got '172.20.1.0/16'; did you mean 172.20.0.0/16?"),
+    ({"cluster": {"dns_address": "10.68.0"}}, "cluster.dns_address: wants an IPv4 address, got '10.68.0'"),
+    ({"cluster": {"dns_domain": "Cluster.Local"}}, "cluster.dns_domain: wants a DNS domain such as cluster.local, got 'Cluster.Local'"),
+    ({"ssh": {"user": "a b"}}, "ssh.user: wants a login name, got 'a b'"),
+    ({"ssh": {"user": "-oProxy"}}, "ssh.user: wants a login name, got '-oProxy'"),
+    ({"ssh": {"gateway": "ops@"}}, "ssh.gateway: wants [user@]host[:port] of a jump host, got 'ops@'"),
+    ({"ssh": {"gateway": "host:99999"}}, "ssh.gateway: wants [user@]host[:port] of a jump host, got 'host:99999'"),
+    ({"ssh": {"gateway": "-oX=y"}}, "ssh.gateway: wants [user@]host[:port] of a jump host, got '-oX=y'"),
+    ({"ssh": {"keys": ["~nobody-here/id"]}}, "ssh.keys[0]: wants a path, and whose home this is is not known here, got '~nobody-here/id'"),
+    ({"runtime": {"root": "var/lib"}}, "runtime.root: wants an absolute path on the node, of letters, digits and ._+-, got 'var/lib'"),
+    ({"runtime": {"root": "/"}}, "runtime.root: wants an absolute path on the node, of letters, digits and ._+-, got '/'"),
+    ({"kubelet": {"root": "/var/../etc"}}, "kubelet.root: wants an absolute path on the node, of letters, digits and ._+-, got '/var/../etc'"),
+    ({"kubelet": {"root": "/a b"}}, "kubelet.root: wants an absolute path on the node, of letters, digits and ._+-, got '/a b'"),
+    ({"runtime": {"sandbox_image": "pause image"}}, "runtime.sandbox_image: wants an image such as registry.k8s.io/pause:3.10.1, got 'pause image'"),
+    ({"calico": {"registry": "https://r"}}, "calico.registry: wants a registry such as registry.example.org, got 'https://r'"),
+    ({"calico": {"manifest": "http://a.example/c.yaml"}}, "calico.manifest: wants a file or an https URL, got 'http://a.example/c.yaml'"),
+    ({"calico": {"manifest_sha256": "ABC"}}, "calico.manifest_sha256: wants 64 hexadecimal digits in lowercase, got 'ABC'"),
+    ({"calico": {"version": "latest"}}, f"calico.version: {RELEASE}, got 'latest'"),
+    (
+        {"calico": {"ip_autodetection": "interfaces=eth0"}},
+        "calico.ip_autodetection: wants first-found, kubernetes-internal-ip, can-reach=…, interface=…,"
+        " skip-interface=… or cidr=…, got 'interfaces=eth0'; did you mean interface?",
+    ),
+    ({"kube_proxy": {"subject": {"country": "cn"}}}, "kube_proxy.subject.country: wants two capital letters, such as CN, got 'cn'"),
+    ({"kube_proxy": {"subject": {"state": "x" * 65}}}, f"kube_proxy.subject.state: wants at most 64 characters, got '{'x' * 65}'"),
+    (
+        {"kube_proxy": {"subject": {"organization": "system:masters"}}},
+        "kube_proxy.subject.organization: wants a name of your own, for groups that begin with"
+        " system: give rights, got 'system:masters'",
+    ),
+    # nodes
+    (nodes(name="Node_1"), f"nodes[Node_1].name: {DNS_1123}, got 'Node_1'; for example node-1"),
+    (nodes(name="-a"), f"nodes[-a].name: {DNS_1123}, got '-a'"),
+    (nodes(name="a..b"), f"nodes[a..b].name: {DNS_1123}, got 'a..b'"),
+    (nodes(name="ä"), f"nodes[ä].name: {DNS_1123}, got 'ä'"),
+    (nodes(name=10), 'nodes[0].name: wants text, got 10; put it in quotes: "10"'),
+    (
+        nodes(name="a" * 64),
+        f"nodes[{'a' * 64}].name: wants at most 63 characters: it becomes the label"
+        f" kubernetes.io/hostname, got '{'a' * 64}'",
+    ),
+    (nodes(address="192.0.2.256"), "nodes[n1].address: wants an IPv4 address or a host name, got '192.0.2.256'"),
+    (nodes(address="a_b"), "nodes[n1].address: wants an IPv4 address or a host name, got 'a_b'"),
+    (nodes(address="::1"), "nodes[n1].address: wants an IPv4 address or a host name, got '::1'"),
+    (nodes(labels={"a b": "c"}), f"nodes[n1].labels.a b: wants a label key: {LABEL}, maybe after domain/, got 'a b'"),
+    (nodes(labels={"a/b/c": "d"}), f"nodes[n1].labels.a/b/c: wants a label key: {LABEL}, maybe after domain/, got 'a/b/c'"),
+    (nodes(labels={"a": "b c"}), f"nodes[n1].labels.a: wants a label value: {LABEL}, got 'b c'"),
+    (nodes(labels={"a": "x" * 64}), f"nodes[n1].labels.a: wants a label value: {LABEL}, got '{'x' * 64}'"),
+    (nodes(labels={"a": True}), 'nodes[n1].labels.a: wants text, got true; put it in quotes: "true"'),
+    (nodes(taints=["dedicated"]), "nodes[n1].taints[0]: wants a taint such as dedicated=batch:NoSchedule, got 'dedicated'"),
+    (nodes(taints=["a b=c:NoExecute"]), "nodes[n1].taints[0]: wants a taint such as dedicated=batch:NoSchedule, got 'a b=c:NoExecute'"),
+    (nodes(taints=["a=b:NoScheduled"]), f"nodes[n1].taints[0]: {EFFECTS}, got 'a=b:NoScheduled'; did you mean NoSchedule?"),
+    ({"groups": {"a,b": {}}}, "groups.a,b: wants a name of letters, digits, - _ and . (at most 63), got 'a,b'"),
+    # secrets are never written, and never repeated
+    ({"ssh": {"password": "hunter2"}}, f"ssh.password: {SECRET}"),
+    ({"ssh": {"password": 1234}}, f"ssh.password: {SECRET}"),
+    ({"ssh": {"sudo_password": {}}}, f"ssh.sudo_password: {SECRET}"),
+    ({"ssh": {"sudo_password": {"env": "A", "prompt": True}}}, f"ssh.sudo_password: {SECRET}"),
+    ({"ssh": {"sudo_password": {"prompt": False}}}, "ssh.sudo_password.prompt: wants true"),
+    ({"ssh": {"password": {"env": "A", "x": 1}}}, "ssh.password.x: unknown key"),
+    (nodes(ssh={"password": "hunter2"}), f"nodes[n1].ssh.password: {SECRET}"),
+    ({"groups": {"g": {"ssh": {"password": "hunter2"}}}}, f"groups.g.ssh.password: {SECRET}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("overrides", "sentence"), ONE_VALUE)
+def test_a_wrong_value_is_named_and_explained(
+    tmp_path: Path, overrides: dict[str, Any], sentence: str
+) -> None:
+    assert told(tmp_path, **overrides) == [sentence]
+
+
+TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
+    # networks
+    (
+        {"cluster": {"pod_cidr": "10.64.0.0/12"}},
+        ["cluster.pod_cidr: 10.64.0.0/12 overlaps service_cidr 10.68.0.0/16; give pods a network of their own"],
+    ),
+    (
+        {"cluster": {"dns_address": "10.69.0.2"}},
+        ["cluster.dns_address: 10.69.0.2 is outside service_cidr 10.68.0.0/16"],
+    ),
+    (
+        {"cluster": {"dns_address": "10.68.0.1"}},
+        ["cluster.dns_address: 10.68.0.1 is the address of the Service kubernetes; use what kube-dns has, often the second"],
+    ),
+    (
+        {"cluster": {"dns_address": "10.68.0.0"}},
+        ["cluster.dns_address: 10.68.0.0 is no usable address of 10.68.0.0/16"],
+    ),
+    (
+        {"cluster": {"dns_address": "10.68.255.255"}},
+        ["cluster.dns_address: 10.68.255.255 is no usable address of 10.68.0.0/16"],
+    ),
+    (
+        {"cluster": {"apiserver": "https://10.68.0.1:443"}},
+        ["cluster.apiserver: 10.68.0.1 is inside service_cidr 10.68.0.0/16; the two must not meet"],
+    ),
+    (
+        nodes(address="172.20.3.4"),
+        ["nodes[n1].address: 172.20.3.4 is inside pod_cidr 172.20.0.0/16; the two must not meet"],
+    ),
+    (
+        nodes(address="10.68.3.4"),
+        ["nodes[n1].address: 10.68.3.4 is inside service_cidr 10.68.0.0/16; the two must not meet"],
+    ),
+    (
+        {"cluster": {"pod_cidr": "172.20.0.0/27"}},
+        ["cluster.pod_cidr: 172.20.0.0/27 is smaller than the blocks Calico hands out; use /26 or larger"],
+    ),
+    # names
+    (
+        {"nodes": [NODE, {"name": "n1", "address": "192.0.2.12"}]},
+        ["nodes[n1].name: two nodes are called 'n1'"],
+    ),
+    (
+        {"nodes": [NODE, {"name": "n2", "address": "192.0.2.11"}]},
+        ["nodes[n2].address: '192.0.2.11' is the address of 'n1' as well"],
+    ),
+    (
+        {"nodes": [NODE, NODE]},
+        ["nodes[n1].name: two nodes are called 'n1'"],
+    ),
+    (
+        {
+            "nodes": [
+                {"name": "a", "address": "A.example.", "ip": "192.0.2.1"},
+                {"name": "b", "address": "a.example", "ip": "192.0.2.2"},
+            ]
+        },
+        ["nodes[b].address: 'a.example' is the address of 'a' as well"],
+    ),
+    (
+        {
+            "nodes": [
+                {"name": "a", "address": "192.0.2.1"},
+                {"name": "b", "address": "b.example", "ip": "192.0.2.1"},
+            ]
+        },
+        ["nodes[b].ip: '192.0.2.1' is the address of 'a' as well"],
+    ),
+    (
+        {"nodes": [{"name": "a", "address": "a.example"}]},
+        [
+            "nodes[a].address: 'a.example' is a host name, and the kubelet needs an IPv4 address; "
+            "give that as `ip` beside it"
+        ],
+    ),
+    (
+        {**nodes(groups=["sdd"]), "groups": {"ssd": {}}},
+        ["nodes[n1].groups[0]: no group is called 'sdd'; did you mean ssd?"],
+    ),
+    (nodes(groups=["x"]), ["nodes[n1].groups[0]: no group is called 'x'; define it under groups"]),
+    (
+        {"groups": {"n1": {}}, **nodes()},
+        ["nodes[n1].name: 'n1' is a group as well; a name must mean one of the two"],
+    ),
+    # releases
+    (
+        {"cluster": {"version": "1.29.9"}, "calico": {"version": "3.29.1"}},
+        ["cluster.version: Kubernetes 1.29.9 is not known here; 1.30 to 1.37 are"],
+    ),
+    (
+        {"cluster": {"version": "1.38.0"}},
+        ["cluster.version: Kubernetes 1.38.0 is not known here; 1.30 to 1.37 are"],
+    ),
+    (
+        {"cluster": {"version": "2.37.0"}},
+        ["cluster.version: Kubernetes 2.37.0 is not known here; 1.30 to 1.37 are"],
+    ),
+    # Calico
+    ({"calico": {"allow_untested": False}}, [f"calico.version: Calico 3.28.5 {UNTESTED}"]),
+    (
+        {"calico": {"allow_untested": False, "version": "3.99.0"}},
+        [f"calico.version: Calico 3.99.0 {UNTESTED}"],
+    ),
+    (
+        {"calico": {"allow_untested": False}, "cluster": {"version": "1.34.1"}},
+        [
+            "calico.version: Calico 3.28.5 was not tested with Kubernetes 1.34;"
+            " use Calico 3.32, or set calico.allow_untested: true"
+        ],
+    ),
+    (
+        {"calico": {"version": "3.22.1"}, "cluster": {"version": "1.34.1"}},
+        [
+            "calico.version: Calico 3.22.1 can't run on Kubernetes 1.34.1: its PodDisruptionBudget"
+            " uses policy/v1beta1, which is gone since 1.25; use Calico 3.32"
+        ],
+    ),
+    (
+        {"calico": {"version": "3.14.0"}},
+        [
+            "calico.version: Calico 3.14.0 can't run on Kubernetes 1.37.2: its custom resources use"
+            " apiextensions.k8s.io/v1beta1, which is gone since 1.22; use a newer one"
+        ],
+    ),
+    ({"calico": {"version": "2.6.2"}}, ["calico.version: Calico 2.6.2 is not known here; 3.x is"]),
+    (
+        {"calico": {"manifest": "https://a.example/calico.yaml"}},
+        [
+            "calico.manifest: a URL needs calico.manifest_sha256;"
+            " give the sha256 of the file, so that nothing else is applied"
+        ],
+    ),
+    (
+        {"calico": {"encapsulation": "Never"}},
+        [
+            "calico.encapsulation: Never leaves pods of different nodes without a way to each other;"
+            " with backend vxlan use Always or CrossSubnet"
+        ],
+    ),
+    # kube-proxy
+    (
+        {"kube_proxy": {"signing": "local"}},
+        ["kube_proxy.signing: local needs kube_proxy.ca_key; give the CA's key, or use `signing: csr`"],
+    ),
+    (
+        nodes(kube_proxy={"signing": "local"}),
+        ["nodes[n1].kube_proxy.signing: local needs kube_proxy.ca_key; give the CA's key, or use `signing: csr`"],
+    ),
+    (
+        {"groups": {"g": {"kube_proxy": {"signing": "local"}}}, **nodes(groups=["g"])},
+        ["groups.g.kube_proxy.signing: local needs kube_proxy.ca_key; give the CA's key, or use `signing: csr`"],
+    ),
+    (
+        {"kube_proxy": {"config": {"iptables": {"masqueradeAll": True}}}},
+        [
+            "kube_proxy.config.iptables.masqueradeAll: can't be set here: it hides where traffic"
+            " comes from, so that NetworkPolicies can't judge it; take it out"
+        ],
+    ),
+    (
+        {"kube_proxy": {"config": {"udpIdleTimeout": "1s"}}},
+        ["kube_proxy.config.udpIdleTimeout: Kubernetes 1.37 does not know this field; take it out"],
+    ),
+    # kubelet
+    (
+        {"kubelet": {"config": {"maxPods": 5}}},
+        ["kubelet.config.maxPods: can't be set here: it is set by kubelet.max_pods; take it out"],
+    ),
+    (
+        nodes(kubelet={"config": {"authentication": {"anonymous": {"enabled": True}}}}),
+        [
+            "nodes[n1].kubelet.config.authentication.anonymous: can't be set here: who asks is"
+            " judged by the API, never waved through; take it out"
+        ],
+    ),
+    (
+        {"kubelet": {"config": {"failCgroupV1": True}}, "cluster": {"version": "1.30.4"}},
+        ["kubelet.config.failCgroupV1: Kubernetes 1.30 does not know this field; take it out"],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("overrides", "sentences"), TOGETHER)
+def test_values_that_do_not_go_together_are_named(
+    tmp_path: Path, overrides: dict[str, Any], sentences: list[str]
+) -> None:
+    assert told(tmp_path, **overrides) == sentences
+
+
+@pytest.mark.parametrize("key", ["version", "apiserver", "ca", "kubeconfig", "dns_address"])
+def test_what_has_no_sensible_default_must_be_there(tmp_path: Path, key: str) -> None:
+    kept = {name: value for name, value in DOCUMENT["cluster"].items() if name != key}
+    text = str({**DOCUMENT, "cluster": kept})  # a Python dict of plain values is YAML
+    with pytest.raises(ConfigError) as caught:
+        load(write_cluster(tmp_path, text))
+    assert str(caught.value) == f"{tmp_path}/cluster.yml:1: cluster.{key}: is missing"
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = """\
+cluster:
+  version: 1.37.2
+  apiserver: https://192.0.2.1:6443
+  ca: ca.pem
+  kubeconfig: absent.kubeconfig
+  service_cidr: 10.68.0.0/16
+  pod_cidr: 10.68.0.0/20
+  dns_address: 10.0.0.2
+ssh: {prot: 22}
+kubelet:
+  maxpods: 3
+  maxpods: 4
+calico: {allow_untested: true, backend: ipip}
+nodes:
+  - {name: n1, address: 192.0.2.1, groups: [nowhere]}
+  - name: n1
+    adress: 192.0.2.2
+  - {name: n1, address: 192.0.2.3}
+"""
+    with pytest.raises(ConfigError) as caught:
+        load(write_cluster(tmp_path, text))
+    told = str(caught.value).replace(f"{tmp_path}/", "")
+    assert told.splitlines() == [
+        "cluster.yml:5: cluster.kubeconfig: absent.kubeconfig is not there",
+        "cluster.yml:7: cluster.pod_cidr: 10.68.0.0/20 overlaps service_cidr 10.68.0.0/16;"
+        " give pods a network of their own",
+        "cluster.yml:8: cluster.dns_address: 10.0.0.2 is outside service_cidr 10.68.0.0/16",
+        "cluster.yml:9: ssh.prot: unknown key; did you mean port?",
+        "cluster.yml:11: kubelet.maxpods: unknown key; did you mean max_pods?",
+        "cluster.yml:12: kubelet.maxpods: stands twice: first in line 11",
+        "cluster.yml:13: calico.backend: wants vxlan or bird, got 'ipip'",
+        "cluster.yml:15: nodes[n1].groups[0]: no group is called 'nowhere'; define it under groups",
+        "cluster.yml:16: nodes[n1].address: is missing",
+        "cluster.yml:17: nodes[n1].adress: unknown key; did you mean address?",
+        "cluster.yml:18: nodes[n1].name: two nodes are called 'n1'",
+    ]
+
+
+def test_a_setting_that_is_wrong_for_all_nodes_is_told_once(tmp_path: Path) -> None:
+    told_lines = told(tmp_path, kube_proxy={"signing": "local"})
+    assert len(DOCUMENT["nodes"]) > 1
+    assert len(told_lines) == 1
+
+
+def test_yaml_that_reads_no_as_false_is_explained_in_the_users_words(tmp_path: Path) -> None:
+    text = str(DOCUMENT)[:-1] + ", 'kube_proxy': {'subject': {'country': NO}}}"
+    with pytest.raises(ConfigError, match=r'wants text, got NO; put it in quotes: "NO"$'):
+        load(write_cluster(tmp_path, text))
+
+
+def test_sections_without_a_value_are_empty() -> None:
+    cluster = make_cluster(
+        ssh=None, artifacts=None, groups=None, kubelet={"config": None}, **nodes(labels=None)
+    )
+    assert cluster.ssh.user == "root"
+    assert cluster.groups == {}
+    assert cluster.nodes[0].kubelet.config == {}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"calico": {"encapsulation": "Never", "backend": "bird"}},
+        {"calico": {"manifest": "https://a.example/c.yaml", "manifest_sha256": "0" * 64}},
+        {"calico": {"allow_untested": False, "enabled": False}},
+        {"calico": {"allow_untested": False, "version": "3.32.1"}, "cluster": {"version": "1.36.3"}},
+        {"calico": {"ip_autodetection": "can-reach=192.0.2.1"}},
+        {"cluster": {"version": "v1.30.14"}},
+        {"cluster": {"apiserver": "https://api.example.org/"}},
+        {"cluster": {"name": "prod_1.eu"}},
+        {"kube_proxy": {"signing": "local", "ca_key": "ca-key.pem"}},
+        {"kube_proxy": {"mode": "nftables", "config": {"nftables": {"syncPeriod": "10s"}}}},
+        {"kubelet": {"config": {"authentication": {"webhook": {"cacheTTL": "1m"}}}}},
+        {"ssh": {"gateway": "ops@bastion.example.org:2222", "password": {"prompt": True}}},
+        {"groups": {"unused": {}}},
+        {"runtime": {"sandbox_image": "localhost:5000/a/pause@sha256:" + "a" * 64}},
+        {"verify": {"image": "busybox"}},
+        nodes(name="192.0.2.11"),
+        nodes(address="Node-1.example.org", ip="192.0.2.1"),
+        nodes(labels={"node-role.kubernetes.io/worker": "", "a": "b"}),
+        nodes(taints=["dedicated:NoExecute", "a.example/b=c:PreferNoSchedule"]),
+    ],
+)  # fmt: skip
+def test_what_is_right_is_taken(overrides: dict[str, Any]) -> None:
+    assert make_cluster(**overrides).nodes

@@ -1,0 +1,100 @@
+"""Things many tests need: a valid configuration with its files, quickly made."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from fabfile.model.loading import load
+from fabfile.model.merging import deep
+
+if TYPE_CHECKING:
+    from fabfile.model.config import Cluster
+
+DOCUMENT: dict[str, Any] = {
+    "cluster": {
+        "version": "1.37.2",
+        "apiserver": "https://192.0.2.1:6443",
+        "ca": "ca.pem",
+        "kubeconfig": "admin.kubeconfig",
+        "service_cidr": "10.68.0.0/16",
+        "pod_cidr": "172.20.0.0/16",
+        "dns_address": "10.68.0.2",
+    },
+    "calico": {"allow_untested": True},
+    "nodes": [
+        {"name": "n1", "address": "192.0.2.11"},
+        {"name": "n2", "address": "192.0.2.12"},
+        {"name": "n3", "address": "192.0.2.13"},
+    ],
+}
+"""The smallest configuration: three nodes, all else default."""
+
+
+@cache
+def authority() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """Return a self-signed CA and its key, the same for the whole test run."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test-ca")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=365))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate, key
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    """Return a certificate as PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def write_cluster(directory: Path, text: str | None = None, **overrides: Any) -> Path:
+    """
+    Write a configuration and the files it names, and return its path.
+
+    :param text: the YAML itself; left out: DOCUMENT with `overrides` merged in, mappings deep.
+    """
+    certificate, key = authority()
+    (directory / "ca.pem").write_bytes(pem(certificate))
+    (directory / "ca-key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    (directory / "ca-key.pem").chmod(0o600)
+    (directory / "admin.kubeconfig").write_text("apiVersion: v1\nkind: Config\n")
+    path = directory / "cluster.yml"
+    path.write_text(text if text is not None else yaml.safe_dump(deep(DOCUMENT, overrides)))
+    return path
+
+
+def make_cluster(directory: Path | None = None, **overrides: Any) -> Cluster:
+    """
+    Return a valid Cluster: DOCUMENT with `overrides` merged in (lists are replaced).
+
+    `make_cluster(kubelet={"max_pods": 60})`. Files that it names live in `directory`; without one
+    they are gone again, which is right for all that only looks at the Cluster.
+    """
+    if directory is not None:
+        return load(write_cluster(directory, **overrides))
+    with tempfile.TemporaryDirectory(prefix="fabnode-test-") as temporary:
+        return load(write_cluster(Path(temporary), **overrides))
