@@ -1,0 +1,1 @@
+"""Keys, certificates, kubeconfigs and the verdict on signing requests. Pure: no I/O."""

@@ -1,0 +1,195 @@
+"""Certificates as the deployer needs them: read, judge, request, and sign with a CA key given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """
+    What a person or a check wants to know of a certificate.
+
+    :param subject, issuer: RFC 4514 strings.
+    :param common_name: of the subject; empty where it has none.
+    :param public_key: SubjectPublicKeyInfo, DER.
+    """
+
+    subject: str
+    issuer: str
+    common_name: str
+    organizations: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+    public_key: bytes
+
+    def days_left(self, now: datetime) -> float:
+        """Return the days until it ends; negative once it has."""
+        return (self.not_after - now) / timedelta(days=1)
+
+
+class BadCertificateError(ValueError):
+    """A certificate or CA that can't be read or doesn't hold."""
+
+
+def read(pem: str | bytes) -> Certificate:
+    """Return the first certificate of a PEM text. Raises BadCertificateError."""
+    cert = _load(pem)
+    return Certificate(
+        subject=cert.subject.rfc4514_string(),
+        issuer=cert.issuer.rfc4514_string(),
+        common_name=next(iter(_values(cert.subject, NameOID.COMMON_NAME)), ""),
+        organizations=_values(cert.subject, NameOID.ORGANIZATION_NAME),
+        not_before=cert.not_valid_before_utc,
+        not_after=cert.not_valid_after_utc,
+        public_key=public_bytes(cert),
+    )
+
+
+def problem(pem: str | bytes, ca_pem: bytes, now: datetime) -> str | None:
+    """Say why a certificate is of no use against this CA bundle, or None when it is good."""
+    try:
+        cert = _load(pem)
+    except BadCertificateError as error:
+        return str(error)
+    if now < cert.not_valid_before_utc:
+        return f"not valid before {cert.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+    if now >= cert.not_valid_after_utc:
+        return f"expired on {cert.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    for ca in x509.load_pem_x509_certificates(ca_pem):
+        try:
+            cert.verify_directly_issued_by(ca)
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            continue
+        return None
+    return f"signed by another CA ({cert.issuer.rfc4514_string()})"
+
+
+def public_bytes(holder: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
+    """Return the public key of a certificate or a request as SubjectPublicKeyInfo, DER."""
+    return holder.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def belongs(certificate_pem: bytes, request_pem: bytes) -> bool:
+    """Say whether a certificate is for the key that the request was made with; rubbish is not."""
+    try:
+        certificate = _load(certificate_pem)
+    except BadCertificateError:
+        return False
+    return public_bytes(certificate) == public_bytes(x509.load_pem_x509_csr(request_pem))
+
+
+_SUBJECT = {
+    "country": NameOID.COUNTRY_NAME,
+    "state": NameOID.STATE_OR_PROVINCE_NAME,
+    "locality": NameOID.LOCALITY_NAME,
+    "organization": NameOID.ORGANIZATION_NAME,
+    "organizational_unit": NameOID.ORGANIZATIONAL_UNIT_NAME,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRequest:
+    """A fresh key and the signing request made with it, both PEM. The key is a secret."""
+
+    key_pem: bytes
+    request_pem: bytes
+
+    def __repr__(self) -> str:
+        return "KeyedRequest(…)"
+
+
+def new_request(common_name: str, subject: Mapping[str, str]) -> KeyedRequest:
+    """
+    Make an EC P-256 key and a PKCS#10 request for a client certificate.
+
+    :param subject: the further parts by the names of the configuration (`organization`, …);
+        empty ones are left out.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    parts = [x509.NameAttribute(oid, subject[n]) for n, oid in _SUBJECT.items() if subject.get(n)]
+    name = x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return KeyedRequest(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+        request.public_bytes(serialization.Encoding.PEM),
+    )
+
+
+def sign_client(request_pem: bytes, ca_pem: bytes, ca_key_pem: bytes, *, days: int = 365) -> bytes:
+    """
+    Sign a request for a client certificate with a CA key that is on the deployer; return PEM.
+
+    Raises BadCertificateError when the key can't be read or is not the CA's.
+    """
+    request = x509.load_pem_x509_csr(request_pem)
+    ca = x509.load_pem_x509_certificates(ca_pem)[0]
+    try:
+        key = serialization.load_pem_private_key(ca_key_pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        message = "the CA key can't be read: it wants an unencrypted PEM private key"
+        raise BadCertificateError(message) from error
+    if key.public_key() != ca.public_key():
+        raise BadCertificateError("the CA key does not belong to the CA certificate")
+    kinds = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)
+    if not isinstance(key, kinds):
+        raise BadCertificateError("the CA key is neither RSA, nor EC, nor Ed25519")
+    # Ed25519 has its own digest, the others take one.
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(request.subject)
+        .issuer_name(ca.subject)
+        .public_key(request.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(min(now + timedelta(days=days), ca.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=True,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                key_cert_sign=False,
+                crl_sign=False,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, algorithm)
+        .public_bytes(serialization.Encoding.PEM)
+    )
+
+
+def _load(pem: str | bytes) -> x509.Certificate:
+    data = pem.encode() if isinstance(pem, str) else pem
+    try:
+        return x509.load_pem_x509_certificate(data)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadCertificateError("not a readable certificate") from error
+
+
+def _values(name: x509.Name, oid: x509.ObjectIdentifier) -> tuple[str, ...]:
+    return tuple(str(attribute.value) for attribute in name.get_attributes_for_oid(oid))

@@ -1,0 +1,85 @@
+"""What a certificate is worth: time left, chain, key, file mode. One row for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+
+from .certificates import BadCertificateError, problem, read
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_OPEN = 0o077  # mode bits that let others than root at a key
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRow:
+    """
+    One certificate.
+
+    :param where: a node's name, or `cluster`. :param days_left: None where it can't be read.
+    :param faults: what is wrong with it now; empty when it is good.
+    """
+
+    where: str
+    name: str
+    path: str
+    subject: str
+    issuer: str
+    days_left: float | None
+    faults: tuple[str, ...]
+
+    def near(self, margin: int) -> bool:
+        """Say whether it has fewer days left than `margin`, or can't be read."""
+        return self.days_left is None or self.days_left < margin
+
+
+def absent(where: str, name: str, path: str) -> CertificateRow:
+    """Return the row of a certificate that should be there."""
+    return CertificateRow(where, name, path, "", "", None, ("it is not there",))
+
+
+def row(
+    where: str,
+    name: str,
+    path: str,
+    pem: str,
+    *,
+    ca_pem: bytes,
+    now: datetime,
+    mode: int | None = None,
+    public_key: str | None = None,
+) -> CertificateRow:
+    """
+    Judge one certificate.
+
+    :param mode: of the file that holds its key. :param public_key: of that key, in OpenSSH's form,
+        empty where it couldn't be read; None for both: the key is elsewhere.
+    """
+    try:
+        found = read(pem)
+    except BadCertificateError as error:
+        return CertificateRow(where, name, path, "", "", None, (str(error),))
+    faults = []
+    if fault := problem(pem, ca_pem, now):
+        faults.append(fault)
+    if public_key is not None and not _same_key(found.public_key, public_key):
+        faults.append(
+            "its key is another, or can't be read" if public_key else "its key can't be read"
+        )
+    if mode is not None and mode & _OPEN:
+        faults.append(f"its file is open to others (mode {mode:04o})")
+    days = found.days_left(now)
+    return CertificateRow(where, name, path, found.subject, found.issuer, days, tuple(faults))
+
+
+def _same_key(der: bytes, openssh: str) -> bool:
+    try:
+        key = serialization.load_ssh_public_key(openssh.encode())
+    except (ValueError, TypeError):
+        return False
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.DER, form) == der

@@ -1,0 +1,35 @@
+"""Kubeconfigs for the machines: bootstrap (a token) and kube-proxy (a certificate file)."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from ..model.yamltext import dump
+
+
+def kubeconfig(
+    *, cluster: str, server: str, ca_pem: bytes, user: str, credentials: dict[str, str]
+) -> bytes:
+    """
+    Return a kubeconfig with one cluster, one user and one context, the CA embedded.
+
+    :param credentials: the `user` entry: `token`, or `client-certificate` and `client-key`.
+    """
+    document: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": cluster,
+                "cluster": {
+                    "certificate-authority-data": base64.b64encode(ca_pem).decode(),
+                    "server": server,
+                },
+            }
+        ],
+        "users": [{"name": user, "user": credentials}],
+        "contexts": [{"name": "default", "context": {"cluster": cluster, "user": user}}],
+        "current-context": "default",
+    }
+    return dump(document).encode()

@@ -1,0 +1,242 @@
+"""
+The verdict on a signing request: may fabnode approve it, and if not, why not.
+
+`docs/trust.md` is the policy, in the same order as the code here:
+
+1. The signer is one that fabnode answers for.
+2. The request is still pending.
+3. The requester is known. For a first client certificate it is the bootstrap token that was made
+   for one configured node and handed to that node alone; for a serving certificate it is the node
+   itself, by the client certificate it got that way.
+4. It is not older than that token,
+5. and no other request of that token was approved before.
+6. Its usages are the set that Kubernetes asks of that signer, with or without `key encipherment`
+   (kubernetes `pkg/apis/certificates/helpers.go`; optional since 1.25).
+7. It is a readable PKCS#10 request,
+8. whose own signature holds.
+9. Its subject is `O=system:nodes, CN=system:node:<name>` of that very node and nothing else.
+10. Its alternative names are none (client), or exactly the node's name and address (serving).
+
+Anything else stays pending: fabnode denies nothing by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Literal
+
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID, NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
+SERVING = "kubernetes.io/kubelet-serving"
+
+_USAGES = {
+    CLIENT: frozenset({"digital signature", "client auth"}),
+    SERVING: frozenset({"digital signature", "server auth"}),
+}
+_OPTIONAL_USAGE = frozenset({"key encipherment"})
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """
+    A CertificateSigningRequest object, as the API shows it.
+
+    :param username, groups: set by the apiserver from the requester's authentication.
+    :param pem: `spec.request`, decoded.
+    :param state: the kind of its first condition, or Pending.
+    :param certificate: what was issued, PEM; empty until then.
+    """
+
+    name: str
+    uid: str
+    resource_version: str
+    created: datetime
+    username: str
+    groups: tuple[str, ...]
+    signer: str
+    usages: tuple[str, ...]
+    pem: bytes
+    state: Literal["Pending", "Approved", "Denied", "Failed"]
+    certificate: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bootstrap token that was made for one node; `created` is the apiserver's time."""
+
+    id: str
+    node: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A configured node: its name, and the address it serves on."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    What is to be done with a request, and why.
+
+    :param node: the configured node it is for, where that could be told.
+    :param kind: what the certificate would be.
+    :param reason: one sentence; for an approval it says what was proved.
+    """
+
+    approve: bool
+    kind: Literal["client", "serving", "other"]
+    node: str | None
+    reason: str
+
+
+def judge(
+    request: SigningRequest,
+    candidates: Collection[Candidate],
+    tokens: Collection[Token],
+    approved: Collection[SigningRequest] = (),
+) -> Verdict:
+    """
+    Return the verdict on one request.
+
+    :param candidates: the configured nodes that may be certified now.
+    :param tokens: the bootstrap tokens that fabnode made for them.
+    :param approved: requests that were approved before (by anyone).
+    """
+    if request.signer == CLIENT:
+        return _judge_client(request, candidates, tokens, approved)
+    if request.signer == SERVING:
+        return _judge_serving(request, candidates)
+    return Verdict(False, "other", None, f"its signer {request.signer} is not for kubelets")
+
+
+def _judge_client(
+    request: SigningRequest,
+    candidates: Collection[Candidate],
+    tokens: Collection[Token],
+    approved: Collection[SigningRequest],
+) -> Verdict:
+    token = next((t for t in tokens if request.username == f"system:bootstrap:{t.id}"), None)
+    node = next((c for c in candidates if token and c.name == token.node), None)
+
+    def left(reason: str) -> Verdict:
+        return Verdict(False, "client", node.name if node else None, reason)
+
+    if request.state != "Pending":
+        return left(f"it is {request.state} already")
+    if token is None:
+        return left(f"its requester {request.username!r} holds no token of a configured node")
+    if node is None:
+        return left(f"its token is {token.node!r}'s, which is not among the nodes of this run")
+    if request.created < token.created:
+        return left("it is older than the token it claims")
+    if any(r.username == request.username and r.uid != request.uid for r in approved):
+        return left(f"another request with {node.name}'s token was approved before")
+    if flaw := _flaw(request, node, dns=(), addresses=()):
+        return left(flaw)
+    reason = f"asked for with {node.name}'s own token, for {node.name}'s own name"
+    return Verdict(True, "client", node.name, reason)
+
+
+def _judge_serving(request: SigningRequest, candidates: Collection[Candidate]) -> Verdict:
+    node = next((c for c in candidates if request.username == f"system:node:{c.name}"), None)
+
+    def left(reason: str) -> Verdict:
+        return Verdict(False, "serving", node.name if node else None, reason)
+
+    if request.state != "Pending":
+        return left(f"it is {request.state} already")
+    if node is None:
+        return left(f"its requester {request.username!r} is not among the configured nodes")
+    if "system:nodes" not in request.groups:
+        return left("its requester is not in the group system:nodes")
+    dns, addresses = serving_names(node)
+    if flaw := _flaw(request, node, dns=dns, addresses=addresses):
+        return left(flaw)
+    reason = f"asked for by {node.name} itself, for exactly its configured name and address"
+    return Verdict(True, "serving", node.name, reason)
+
+
+def serving_names(node: Candidate) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """
+    Return the DNS names and the IP addresses of a node's serving certificate.
+
+    The kubelet puts there what its Node's addresses say (kubernetes
+    `pkg/kubelet/certificate/kubelet.go`, addressesToHostnamesAndIPs): a node named by an IP
+    address has no DNS name.
+    """
+    if _is_address(node.name):
+        return (), tuple(sorted({node.name, node.address}))
+    return (node.name,), (node.address,)
+
+
+def _flaw(
+    request: SigningRequest, node: Candidate, *, dns: tuple[str, ...], addresses: tuple[str, ...]
+) -> str | None:
+    """Say what is wrong with the request itself, or None."""
+    wanted = _USAGES[request.signer]
+    if len(set(request.usages)) != len(request.usages) or not (
+        wanted <= set(request.usages) <= wanted | _OPTIONAL_USAGE
+    ):
+        return f"its usages are {_listed(request.usages)}, not {_listed(sorted(wanted))}"
+    try:
+        csr = x509.load_pem_x509_csr(request.pem)
+        signed = csr.is_signature_valid
+        subject = sorted((a.oid.dotted_string, str(a.value)) for a in csr.subject)
+        names = _alternative_names(csr)
+    except Exception:  # an attacker's bytes: however parsing fails, the answer is no
+        return "it is not a readable PKCS#10 request"
+    if not signed:
+        return "its own signature does not hold"
+    expected = sorted(
+        [
+            (NameOID.ORGANIZATION_NAME.dotted_string, "system:nodes"),
+            (NameOID.COMMON_NAME.dotted_string, f"system:node:{node.name}"),
+        ]
+    )
+    if subject != expected:
+        asked = csr.subject.rfc4514_string()
+        return f"its subject is {asked!r}, not 'O=system:nodes, CN=system:node:{node.name}'"
+    expected_names = sorted([*(("dns", n) for n in dns), *(("ip", a) for a in addresses)])
+    if names != expected_names:
+        return f"its names are {_shown(names)}, not {_shown(expected_names)}"
+    return None
+
+
+def _alternative_names(csr: x509.CertificateSigningRequest) -> list[tuple[str, str]]:
+    """Return kind and value of every subject alternative name, sorted, of whatever kind."""
+    try:
+        extension = csr.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+    except x509.ExtensionNotFound:
+        return []
+    if not isinstance(extension.value, x509.SubjectAlternativeName):
+        raise TypeError("unreadable subjectAltName")
+    kinds = {"DNSName": "dns", "IPAddress": "ip"}
+    named = [(type(name).__name__, str(name.value)) for name in extension.value]
+    return sorted((kinds.get(kind, kind), value) for kind, value in named)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _listed(items: Collection[str]) -> str:
+    return ", ".join(items) or "none"
+
+
+def _shown(names: list[tuple[str, str]]) -> str:
+    return ", ".join(f"{kind}:{value!r}" for kind, value in names) or "none"

@@ -1,0 +1,103 @@
+"""Certificates: what is good, what is not and why, and signing with a CA key that is given."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from fabfile.trust.certificates import (
+    BadCertificateError,
+    belongs,
+    new_request,
+    problem,
+    read,
+    sign_client,
+)
+from tests.support import authority, pem
+
+CA = pem(authority()[0])
+
+
+def now() -> datetime:
+    """Return the time of the test: certificates are valid from the moment they are signed."""
+    return datetime.now(UTC)
+
+
+def key_pem(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey,
+) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def signed(days: int = 365) -> tuple[bytes, bytes]:
+    """Return a request and the certificate signed for it."""
+    request = new_request("system:kube-proxy", {"organization": "k8s", "country": "CN"})
+    return request.request_pem, sign_client(
+        request.request_pem, CA, key_pem(authority()[1]), days=days
+    )
+
+
+def test_a_locally_signed_certificate_says_what_was_asked_and_holds() -> None:
+    request, certificate = signed()
+    found = read(certificate)
+    assert found.common_name == "system:kube-proxy"
+    assert found.organizations == ("k8s",)
+    assert problem(certificate, CA, now()) is None
+    assert belongs(certificate, request)
+    assert 363 < found.days_left(now()) <= 365
+
+
+def test_no_certificate_outlives_its_ca() -> None:
+    _, certificate = signed(days=3650)
+    assert read(certificate).not_after == read(CA).not_after
+
+
+@pytest.mark.parametrize(
+    ("later", "reason"),
+    [(timedelta(days=-1), "not valid before"), (timedelta(days=400), "expired on")],
+)
+def test_time_is_told(later: timedelta, reason: str) -> None:
+    assert (problem(signed()[1], CA, now() + later) or "").startswith(reason)
+
+
+def test_a_certificate_of_another_ca_is_told() -> None:
+    _, certificate = signed()
+    assert (problem(certificate, certificate, now()) or "").startswith("signed by another CA")
+    assert problem("rubbish", CA, now()) == "not a readable certificate"
+
+
+def test_a_bundle_of_cas_will_do() -> None:
+    _, certificate = signed()
+    assert problem(certificate, certificate + CA, now()) is None
+
+
+def test_another_keys_certificate_does_not_belong() -> None:
+    request, _ = signed()
+    _, other = signed()
+    assert not belongs(other, request)
+    assert not belongs(b"rubbish", request)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (key_pem(ec.generate_private_key(ec.SECP256R1())), "does not belong"),
+        (key_pem(ed25519.Ed25519PrivateKey.generate()), "does not belong"),
+        (b"rubbish", "can't be read"),
+    ],
+)
+def test_a_wrong_ca_key_is_refused(key: bytes, message: str) -> None:
+    request = new_request("x", {}).request_pem
+    with pytest.raises(BadCertificateError, match=message):
+        sign_client(request, CA, key)
+
+
+def test_a_key_shows_in_no_repr() -> None:
+    assert "PRIVATE" not in repr(new_request("x", {}))

@@ -1,0 +1,92 @@
+"""The list of certificates: each fault is told, and nothing that is good is called bad."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fabfile.host.pairs import parse
+from fabfile.trust.certificates import new_request, sign_client
+from fabfile.trust.inventory import CertificateRow, row
+from tests.support import authority, pem
+
+CA = pem(authority()[0])
+NOW = datetime.now(UTC)
+
+
+def issued(days: int = 365) -> tuple[str, str]:
+    """Return a certificate and the public half of its key, in OpenSSH's form."""
+    request = new_request("system:node:n1", {"organization": "system:nodes"})
+    ca_key = authority()[1].private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    certificate = sign_client(request.request_pem, CA, ca_key, days=days).decode()
+    key = serialization.load_pem_private_key(request.key_pem, None)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    return certificate, public.decode()
+
+
+PEM, KEY = issued()
+OTHER_PEM, OTHER_KEY = issued()
+
+
+def judged(text: str = PEM, key: str = KEY, mode: int = 0o600, ca: bytes = CA) -> CertificateRow:
+    return row("n1", "x", "/x", text, ca_pem=ca, now=NOW, mode=mode, public_key=key)
+
+
+def test_a_good_one_has_no_faults() -> None:
+    found = judged()
+    assert found.faults == ()
+    assert found.subject == "CN=system:node:n1,O=system:nodes"
+    assert not found.near(30)
+    assert found.near(366)
+
+
+@pytest.mark.parametrize(
+    ("found", "fault"),
+    [
+        (judged(key=OTHER_KEY), "its key is another"),
+        (judged(key=""), "its key can't be read"),
+        (judged(mode=0o640), "open to others (mode 0640)"),
+        (judged(mode=0o604), "open to others (mode 0604)"),
+        (judged(ca=PEM.encode()), "signed by another CA"),
+        (judged(text="rubbish"), "not a readable certificate"),
+    ],
+)
+def test_each_fault_is_told(found: CertificateRow, fault: str) -> None:
+    assert len(found.faults) == 1
+    assert fault in found.faults[0]
+
+
+def test_an_expired_one_is_near_its_end_and_wrong() -> None:
+    later = NOW + timedelta(days=400)
+    found = row("n1", "x", "/x", PEM, ca_pem=CA, now=later)
+    assert found.near(0)
+    assert found.faults[0].startswith("expired on")
+
+
+def test_what_a_node_prints_is_read() -> None:
+    lines = "\n".join(f"pem {line}" for line in PEM.splitlines())
+    found = parse(f"path 600 /a\n{lines}\nkey {KEY}\npath 644 /b\n", ["/a", "/b", "/c"])
+    assert found["/a"].mode == 0o600
+    assert found["/a"].certificates == PEM.strip()
+    assert found["/a"].public_key == KEY
+    assert (found["/b"].mode, found["/b"].certificates, found["/b"].public_key) == (0o644, "", "")
+    assert "/c" not in found
+
+
+@given(st.text())
+def test_whatever_a_node_prints_is_read_or_refused(output: str) -> None:
+    try:
+        found = parse(output, ["/a"])
+    except (ValueError, KeyError):
+        return
+    assert set(found) <= {"/a"}
