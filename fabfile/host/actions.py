@@ -1,0 +1,130 @@
+"""A plan as calls of the functions in `apply.sh`, and the payload they need. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..model.resources import (
+    Absent,
+    Binary,
+    ClientCertificate,
+    Directory,
+    File,
+    Image,
+    Kept,
+    Module,
+    Sysctl,
+    Unit,
+)
+from .plan import full_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .plan import Change, Plan
+
+BOOTSTRAP_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """
+    A member of the stream.
+
+    :param source: its bytes, or an artifact that is packed before it is sent.
+    :param sha256: of the artifact.
+    """
+
+    name: str
+    source: bytes | Path
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """The script of one apply, and the members it needs in the order in which it needs them."""
+
+    script: str
+    members: tuple[Member, ...]
+
+
+def actions(plan: Plan, suffix: str) -> Actions:
+    """
+    Return what carries the plan out.
+
+    :param suffix: of packed artifacts: `.zst` or `.gz`.
+    :raises ValueError: a file's content has not been made yet.
+    """
+    lines: list[str] = []
+    members: list[Member] = []
+    started = [c.name for c in plan.restarts]
+    if started:
+        # From the first file on, a run that is cut off must be made good by a restart.
+        lines.append(_call("unstamp", *started))
+    lines += [
+        _call("leaves", change.resource.bootstrap)
+        for change in plan.changes
+        if isinstance(change.resource, ClientCertificate)
+    ]
+    for number, change in enumerate(plan.changes):
+        call, member = _action(change, f"m{number}", suffix)
+        lines.append(_call("act", str(number), *call))
+        if member:
+            members.append(member)
+    if started:
+        lines.append(_call("act", str(len(plan.changes)), "settle"))
+    lines.append(_call("say", "end"))
+    return Actions("\n".join([*lines, ""]), tuple(members))
+
+
+def _action(change: Change, name: str, suffix: str) -> tuple[list[str], Member | None]:
+    resource = change.resource
+    if change.action == "mode":
+        assert isinstance(resource, File | Binary | Directory | Kept)
+        return ["mode", resource.path, f"{resource.mode:04o}"], None
+    match resource:
+        case File(path=path, content=content, mode=mode):
+            if content is None:
+                raise ValueError(f"{path} has no content yet")
+            sha256 = hashlib.sha256(content).hexdigest()
+            return ["file", name, path, f"{mode:04o}", sha256], Member(name, content)
+        case Binary(path=path, source=source, sha256=sha256, mode=mode):
+            name += suffix
+            return ["put", name, path, f"{mode:04o}", sha256], Member(name, source, sha256)
+        case Directory(path=path, mode=mode):
+            return ["directory", path, f"{mode:04o}"], None
+        case Absent(path=path):
+            return ["remove", path], None
+        case Module(name=module):
+            return ["modprobe", "--", module], None
+        case Sysctl(key=key, value=value):
+            # Dots and slashes trade places, as sysctl(8) has it.
+            return ["sysctl", "/proc/sys/" + key.translate(str.maketrans("./", "/.")), value], None
+        case Image(names=names, source=source, sha256=sha256):
+            name += suffix
+            references = [full_reference(reference) for reference in names]
+            return ["image", name, sha256, *references], Member(name, source, sha256)
+        case Unit(name=unit):
+            if change.action == "enable":
+                return ["enable", unit], None
+            reload = "reload" if change.reload else "-"
+            return ["unit", unit, name, reload], Member(name, _stamp(change.stamp))
+        case ClientCertificate(path=path, unit=unit, timeout=timeout):
+            return ["join", path, unit, str(timeout)], None
+        case _:
+            raise AssertionError(f"{resource!r} is never a change")
+
+
+def _stamp(stamp: Mapping[str, str | None]) -> bytes:
+    missing = [path for path, digest in stamp.items() if digest is None]
+    if missing:
+        raise ValueError(f"{missing[0]} has no content yet")
+    return "".join(f"{digest} {path}\n" for path, digest in stamp.items()).encode()
+
+
+def _call(*words: str) -> str:
+    return shlex.join(words)

@@ -1,0 +1,126 @@
+"""Makes a plan true on its node: one command, one stream, nothing half done."""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..model.resources import Binary, ClientCertificate, Image
+from .actions import Actions, Member, actions
+from .packed import GZIP, ZSTD
+from .talk import ApplyEvent, Talk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .connect import Host
+    from .packed import Packer
+    from .plan import Plan
+
+STATE = "/var/lib/fabnode"
+LOCK = "/run/fabnode.lock"
+
+# How the node starts: alone (a run whose deployer was killed may still be ending), in a private
+# directory, unpacking what arrives while it works on what has arrived.
+_START = """umask 077; state={state}; exec 9>{lock}
+flock -w 60 9 || {{ echo busy; exit 1; }}
+mkdir -p $state && chmod 700 $state && cd $state && rm -rf apply.* || exit
+work=$state/apply.$$; mkdir $work && cd $work || exit
+exec 3<&0 </dev/null; tar -xf - <&3 9>&- & tar=$!; exec 3<&-
+until [ -e actions.ok ]; do
+kill -0 $tar 2>/dev/null || [ -e actions.ok ] || {{ rm -rf $work; exit 1; }}
+sleep 0.02; done
+. ./apply.sh; . ./actions"""
+
+_SLOWEST = 2**20  # bytes a second that a link has at least
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """
+    A plan carried out.
+
+    :param seconds: by change, in the plan's order; then that of waiting for steady units.
+    :param sent: bytes.
+    """
+
+    plan: Plan
+    seconds: tuple[float, ...]
+    sent: int
+
+
+def apply(
+    host: Host,
+    plan: Plan,
+    packer: Packer,
+    on_event: Callable[[ApplyEvent], None] = lambda _: None,
+    *,
+    zstd: bool = True,
+) -> Applied:
+    """
+    Carry out the plan.
+
+    :param zstd: does the node have zstd (`"zstd" in facts.tools`)? gzip is used otherwise.
+    :param on_event: called as things happen, in this thread.
+    :raises ApplyFailed: an action failed; those before it are done.
+    :raises HostError: the connection or the host failed; run it again.
+    """
+    if plan.empty:
+        return Applied(plan, (), 0)
+    suffix = ZSTD if zstd else GZIP
+    todo = actions(plan, suffix)
+    talk = Talk(host.name, plan, on_event)
+    result = host.root(
+        start(),
+        stdin=stream(todo, packer, suffix),
+        timeout=_limit(host, plan),
+        on_line=talk.line,
+    )
+    if failure := talk.failure(result):
+        raise failure
+    return Applied(plan, tuple(talk.seconds), result.sent)
+
+
+def start(state: str = STATE, lock: str = LOCK) -> str:
+    """Return the command that takes the stream; what goes wrong with it comes by stderr."""
+    return _START.format(state=state, lock=lock)
+
+
+def stream(todo: Actions, packer: Packer, suffix: str) -> Iterator[bytes]:
+    """Yield a tar of the scripts and the members; each is followed by an empty `NAME.ok`."""
+    library = files(__package__).joinpath("apply.sh").read_bytes()
+    script = Member("actions", todo.script.encode())
+    for member in (Member("apply.sh", library), script, *todo.members):
+        source = member.source
+        if isinstance(source, Path):
+            source = packer.packed(source, member.sha256, suffix)
+            size = source.stat().st_size
+        else:
+            size = len(source)
+        yield _header(member.name, size)
+        if isinstance(source, Path):
+            with source.open("rb") as content:
+                while chunk := content.read(2**20):
+                    yield chunk
+        else:
+            yield source
+        yield b"\0" * (-size % tarfile.BLOCKSIZE) + _header(f"{member.name}.ok", 0)
+    yield b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+def _header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    info.mode = 0o600
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def _limit(host: Host, plan: Plan) -> float:
+    """Return the seconds the whole may take: the command's limit, the join's, a slow link's."""
+    resources = [change.resource for change in plan.changes]
+    joins = sum(r.timeout for r in resources if isinstance(r, ClientCertificate))
+    large = sum(r.source.stat().st_size for r in resources if isinstance(r, Binary | Image))
+    return host.node.ssh.command_timeout + joins + large / _SLOWEST

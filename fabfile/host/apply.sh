@@ -1,0 +1,254 @@
+# Makes one node what its plan says. Runs as root under any POSIX shell; unpacked with its payload
+# into a private directory, from where `actions` calls the functions below in the plan's order.
+#
+# It talks in lines: `start N`, `done N HUNDREDTHS`, `fail N`, `log N TEXT`, `beat`, `end`; with tabs
+# between. What commands say goes to a file, shown when the action fails.
+#
+# The payload is still arriving while the first actions run: `need` waits for a member.
+# Set before: state (fabnode's directory on the node), work (this run's), tar (what unpacks).
+
+set -uf
+tab=$(printf '\t')
+number=- settling= leaving= beat= new=
+
+say() { # say FIELD…: one line, in one write, for the beat speaks as well
+	line=$1
+	shift
+	for field; do line="$line$tab$field"; done
+	printf '%s\n' "$line"
+}
+
+seconds() { # hundredths of a second since boot, without starting a process
+	read -r up _ </proc/uptime
+	up=${up%.*}${up#*.}
+}
+
+act() { # act N FUNCTION ARGUMENT…: one change of the plan
+	number=$1
+	shift
+	say start "$number"
+	seconds
+	began=$up
+	"$@" >log 2>&1 || failed
+	seconds
+	say "done" "$number" $((up - began))
+}
+
+failed() {
+	say fail "$number"
+	# First, for it explains the rest, and the rest may have found no place in the log.
+	[ "$(stat -f -c %a .)" -gt 0 ] || say log "$number" "no space left in $state"
+	tail -n 25 log | while IFS= read -r text; do say log "$number" "$text"; done
+	exit 1
+}
+
+# What must not outlive this run, however it ends: the payload, a file half written, and what
+# `leaves` names.
+tidy() {
+	# shellcheck disable=SC2086 # it may be empty
+	kill $beat "$tar" 2>/dev/null
+	cd / && rm -rf "$work"
+	[ -z "$leaving" ] || rm -f "$leaving"
+	[ -z "$new" ] || rm -f "$new"
+}
+
+leaves() { leaving=$1; }
+
+# A deployer that died no longer reads: within a second the beat fails, and ends us.
+beat() {
+	trap '' PIPE
+	# Nothing of ours holds the output open when the rest is done.
+	# The work directory goes last: a signal that came too early to be heard must not leave us here.
+	while [ -d "$work" ]; do
+		printf 'beat\n' 2>/dev/null || { kill -TERM $$ 2>/dev/null; return; }
+		sleep 1 >/dev/null 2>&1
+	done
+}
+
+trap tidy EXIT
+trap 'exit 143' HUP INT PIPE TERM # PIPE: what we say next is read by nobody
+beat 9>&- &
+beat=$!
+
+need() { # need MEMBER: wait until it has arrived whole
+	until [ -e "$1.ok" ]; do
+		kill -0 "$tar" 2>/dev/null || [ -e "$1.ok" ] || {
+			echo "the payload ended too early"
+			return 1
+		}
+		sleep 0.05
+	done
+}
+
+unpack() { # unpack MEMBER: to standard output; both formats hold a checksum of what they hold
+	case $1 in
+	*.zst) zstd -dcq "$1" ;;
+	*.gz) gzip -dc "$1" ;;
+	*) cat "$1" ;;
+	esac
+}
+
+### Files
+
+put() { # put MEMBER PATH MODE SHA256: a sibling takes the path's place at once, or nothing happens
+	need "$1" && (umask 022 && mkdir -p "${2%/*}") || return
+	new=${2%/*}/.${2##*/}.fabnode
+	rm -f "$new" && unpack "$1" >"$new" && chmod "$3" "$new" && chown 0:0 "$new" && mv -fT "$new" "$2" || {
+		rm -f "$new"
+		return 1
+	}
+	new=
+	rm -f "$1"
+	# So that the next look needs not hash it; the fields are the probe's.
+	[ ! -d "$state" ] || stat -c "$4|%s|%i|%y|%z|%n" -- "$2" >>"$state/digests"
+}
+
+file() { # file MEMBER PATH MODE SHA256
+	need "$1" && echo "$4  $1" | sha256sum -c >/dev/null && put "$@"
+}
+
+mode() { # mode PATH MODE
+	chmod "$2" "$1" && chown -h 0:0 "$1"
+}
+
+directory() { # directory PATH MODE
+	(umask 022 && mkdir -p "$1") && mode "$1" "$2"
+}
+
+remove() { # remove PATH
+	rm -f "$1"
+}
+
+### The kernel
+
+sysctl() { # sysctl FILE VALUE
+	printf %s "$2" >"$1"
+}
+
+### Units
+
+unstamp() { # unstamp UNIT…: from here on their last start is no longer one with all in place
+	for unit in "$@"; do rm -f "$state/stamps/$unit"; done
+}
+
+show() { # show UNIT: ActiveState, SubState, NRestarts and such as shell variables
+	ActiveState= SubState= NRestarts=0 ActiveEnterTimestampMonotonic=0
+	eval "$(systemctl show -p ActiveState,SubState,NRestarts,ActiveEnterTimestampMonotonic -- "$1" |
+		sed -n "s/^\([A-Za-z]*\)=\([-a-z0-9]*\)$/\1='\2'/p")"
+}
+
+journal() { # journal UNIT: its last words
+	echo "the journal of $1 ends with:"
+	journalctl --no-pager -q -o cat -n 20 -u "$1" | cut -c 1-400
+	return 1
+}
+
+unit() { # unit UNIT STAMP reload|-: start it anew, and at every boot
+	need "$2" || return
+	systemctl enable -q --no-reload -- "$1" || return
+	[ "$3" != reload ] || systemctl daemon-reload || return
+	systemctl reset-failed -- "$1" 2>/dev/null
+	# It is always `restart`: a unit between two attempts to start counts as started for `start`.
+	systemctl restart -- "$1" || {
+		journal "$1"
+		return
+	}
+	show "$1"
+	settling="$settling $1 $2 $NRestarts"
+	case $ActiveState in
+	active | activating | reloading) ;;
+	*)
+		echo "$1 is $ActiveState ($SubState)"
+		journal "$1"
+		;;
+	esac
+}
+
+enable() { # enable UNIT: without the reload systemd would go on calling it disabled
+	systemctl enable -q --no-reload -- "$1" && systemctl daemon-reload
+}
+
+settle() { # every unit that was started is up, and stays up for a second; then it is stamped
+	mkdir -p "$state/stamps"
+	# shellcheck disable=SC2086 # a list
+	IFS=' '
+	set -- $settling
+	while [ $# -gt 0 ]; do
+		steady "$1" "$3" || return
+		mv -f "$2" "$state/stamps/$1" || return
+		shift 3
+	done
+}
+
+steady() { # steady UNIT RESTARTS
+	tries=0
+	while :; do
+		show "$1"
+		seconds
+		if [ "$ActiveState" = active ]; then
+			[ $((up - ActiveEnterTimestampMonotonic / 10000)) -lt 100 ] || return 0
+		elif [ "$ActiveState" = failed ] || [ "$ActiveState" = inactive ] || [ $((NRestarts - $2)) -ge 2 ] || [ "$tries" -ge 300 ]; then
+			echo "$1 does not stay up: it is $ActiveState ($SubState), started again $((NRestarts - $2)) times"
+			journal "$1"
+			return
+		fi
+		tries=$((tries + 1))
+		sleep 0.1
+	done
+}
+
+join() { # join CERTIFICATE UNIT SECONDS: wait for the kubelet to get its certificate
+	show "$2"
+	before=$NRestarts turns=0
+	seconds
+	deadline=$((up + $3 * 100))
+	until [ -s "$1" ]; do
+		sleep 0.1
+		turns=$((turns + 1))
+		[ $((turns % 10)) -eq 0 ] || continue
+		show "$2"
+		seconds
+		if [ "$ActiveState" = failed ] || [ "$ActiveState" = inactive ] || [ $((NRestarts - before)) -ge 2 ]; then
+			echo "$2 does not stay up: it is $ActiveState ($SubState), started again $((NRestarts - before)) times"
+			journal "$2"
+			return
+		elif [ "$up" -gt "$deadline" ]; then
+			echo "no certificate came to $1 within $3 s: its signing request was not approved, or not signed"
+			journal "$2"
+			return
+		fi
+	done
+	[ -z "$leaving" ] || rm -f "$leaving"
+}
+
+### Images
+
+importing() { # the options of `ctr images import`
+	# Measured: half of the work was unpacking what no pod on this node may ever use (the runtime
+	# does it when a container needs it), and much of the rest containerd's transfer service, which
+	# `ctr` of containerd 2 and late 1.7 can do without.
+	echo "--no-unpack"
+	if ctr images import --help | grep -q -e --local; then echo "--local"; fi
+}
+
+image() { # image MEMBER SHA256 REFERENCE…
+	member=$1 archive=$2
+	shift 2
+	# shellcheck disable=SC2046 # options
+	need "$member" && unpack "$member" | ctr -n k8s.io images import $(importing) - || return
+	rm -f "$member"
+	present=$(ctr -n k8s.io images ls -q) || return
+	for reference in "$@"; do
+		case "
+$present
+" in *"
+$reference
+"*) ;; *)
+			echo "the archive does not bring $reference"
+			return 1
+			;;
+		esac
+		grep -sv " $reference\$" "$state/images" >"$state/images.new"
+		echo "$archive $reference" >>"$state/images.new" && mv -f "$state/images.new" "$state/images" || return
+	done
+}

@@ -1,0 +1,118 @@
+"""One node, reached: commands as root, and connections that start at the node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import ConnectionLost
+from .forward import HttpAnswer, TlsResult, http_over, tls_over
+from .passwords import SUDO
+from .session import Command, Result, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import paramiko
+
+    from ..model.config import Node
+    from .access import Access
+
+_ROOT = "root"
+_PATIENCE = 30.0  # seconds a loaded host may take to start a shell, or sudo to answer
+
+
+class Host:
+    """
+    A node's connection; opened when first needed. Each thread has its own.
+
+    :param access: what the connections of a run share.
+    """
+
+    def __init__(self, node: Node, access: Access) -> None:
+        self.node = node
+        self._access = access
+        self._connection = access.connection(node)
+
+    @property
+    def name(self) -> str:
+        """The node's name in the configuration."""
+        return self.node.name
+
+    def open(self) -> None:
+        """
+        Connect and authenticate, unless that is done.
+
+        :raises HostError: Unreachable, UnknownHostKey, ChangedHostKey, AuthenticationFailed.
+        """
+        if not self._connection.is_connected:
+            self._access.open(self._connection, self.node)
+
+    def root(
+        self,
+        script: str,
+        *,
+        stdin: Iterable[bytes] = (),
+        timeout: float | None = None,
+        on_line: Callable[[bytes], None] | None = None,
+        limit: int = 4 * 2**20,
+    ) -> Result:
+        """
+        Run `sh -c script` as root and return how it ended; its exit status is the caller's matter.
+
+        :param script: short and free of secrets; what is long or secret goes in by `stdin`.
+        :param timeout: seconds, ssh.command_timeout by default. The command is ended on the node.
+        :param on_line: called with each line of output as it comes, without its end.
+        :param limit: bytes of output after which the host is taken for broken.
+        :raises HostError: see `errors`; a command that merely fails raises nothing.
+        """
+        command = Command(
+            script,
+            stdin=stdin,
+            sudo=self._connection_user() != _ROOT,
+            password=self._access.passwords.get((self.name, SUDO)),
+            timeout=timeout or self.node.ssh.command_timeout,
+            limit=limit,
+            on_line=on_line,
+        )
+        patience = max(_PATIENCE, self.node.ssh.connect_timeout)
+        return Session(self.name, command, patience).run(self._transport())
+
+    def http_get(self, port: int, path: str, timeout: float = 5) -> HttpAnswer:
+        """
+        GET `http://127.0.0.1:port/path` on the node itself.
+
+        :raises HostError: the node is gone. A port where nobody answers is status 0.
+        """
+        return http_over(self, self._transport(), port, path, timeout)
+
+    def tls_to(
+        self, address: str, port: int, ca_pem: bytes, server_name: str, timeout: float = 10
+    ) -> TlsResult:
+        """
+        Open a TLS connection from the node to `address` and check the certificate against the CA.
+
+        :raises HostError: the node is gone. What is wrong at the far end stands in the result.
+        """
+        return tls_over(self._transport(), (address, port), ca_pem, server_name, timeout)
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        self._connection.close()
+
+    def __enter__(self) -> Host:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self.close()
+
+    def _connection_user(self) -> str:
+        return str(self._connection.user)
+
+    def _transport(self) -> paramiko.Transport:
+        self.open()
+        transport: paramiko.Transport | None = self._connection.transport
+        if transport is None:
+            raise ConnectionLost(self.name, "the connection broke")
+        return transport

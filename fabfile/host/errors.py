@@ -1,0 +1,87 @@
+"""
+What can go wrong between the deployer and a node, each told in one sentence.
+
+`str()` of an error is the cause; `advice` is what to do next.
+"""
+
+from __future__ import annotations
+
+from .text import clean
+
+
+class HostError(Exception):
+    """
+    A node could not be worked on.
+
+    :param node: the node's name in the configuration.
+    :param cause: one clause, cleaned of control characters here.
+    """
+
+    advice = ""
+
+    def __init__(self, node: str, cause: str, advice: str = "") -> None:
+        self.node = node
+        self.cause = clean(cause)
+        self.advice = advice or self.advice
+        super().__init__(self.cause)
+
+    def __str__(self) -> str:
+        """Return the cause, and the advice where there is one."""
+        return f"{self.cause}; {self.advice}" if self.advice else self.cause
+
+
+class Unreachable(HostError):
+    """No SSH server answers at the node's address."""
+
+    advice = "check that the host is on and that address, port and gateway are right"
+
+
+class UnknownHostKey(HostError):
+    """The host key stands in no known_hosts file."""
+
+    def __init__(self, node: str, cause: str) -> None:
+        super().__init__(
+            node, cause, f"compare and record it with `inv hosts.trust --limit {node}`"
+        )
+
+
+class ChangedHostKey(HostError):
+    """The host key differs from the recorded one: another machine, or somebody in between."""
+
+
+class AuthenticationFailed(HostError):
+    """The server is the right one but lets us not in."""
+
+
+class SudoRefused(HostError):
+    """Logged in, but not as root, and sudo won't make it so."""
+
+
+class CommandTimeout(HostError):
+    """A command took longer than it may; it was ended on the node as well."""
+
+    advice = "raise ssh.command_timeout if the host is merely slow"
+
+
+class ConnectionLost(HostError):
+    """The connection broke while a command ran."""
+
+    advice = "run the same command again; it goes on where this one stopped"
+
+
+class HostMisbehaved(HostError):
+    """The node answered something that no healthy node answers."""
+
+
+class ApplyFailed(HostError):
+    """
+    An action failed on the node; what came before it is done, what comes after is not.
+
+    :param action: what was being done.
+    :param detail: the last lines of what the node said about it; may have several lines.
+    """
+
+    def __init__(self, node: str, cause: str, advice: str, *, action: str, detail: str) -> None:
+        super().__init__(node, cause, advice)
+        self.action = action
+        self.detail = detail

@@ -1,0 +1,87 @@
+"""Turns what paramiko and sockets raise while connecting into errors a person can act on."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import paramiko
+from paramiko.ssh_exception import NoValidConnectionsError, PasswordRequiredException
+
+from .errors import (
+    AuthenticationFailed,
+    ChangedHostKey,
+    HostError,
+    UnknownHostKey,
+    Unreachable,
+)
+from .known_hosts import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class UnknownKey(paramiko.SSHException):
+    """Raised by our host key policy: nobody knows this key."""
+
+    def __init__(self, key: paramiko.PKey) -> None:
+        self.key = key
+        super().__init__("unknown host key")
+
+
+@contextmanager
+def explaining(node: str, where: str) -> Iterator[None]:
+    """Raise a HostError in place of anything that goes wrong on the way to `where`."""
+    try:
+        yield
+    except HostError:
+        raise
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise explained(node, where, error) from error
+
+
+def explained(node: str, where: str, error: Exception) -> HostError:
+    """Return the HostError for an exception met while connecting to `where`."""
+    match error:
+        case UnknownKey():
+            kind, print_ = error.key.get_name(), fingerprint(error.key)
+            return UnknownHostKey(node, f"the host key of {where} is unknown ({kind} {print_})")
+        case paramiko.BadHostKeyException():
+            return ChangedHostKey(
+                node,
+                f"the host key of {where} is {fingerprint(error.key)}, but"
+                f" {fingerprint(error.expected_key)} is what known_hosts says",
+                f"if it was installed anew, run `ssh-keygen -R '{where.split()[-1]}'` and then"
+                f" `inv hosts.trust --limit {node}`; otherwise somebody may stand in between",
+            )
+        case PasswordRequiredException():
+            return AuthenticationFailed(
+                node, f"the key for {where} is encrypted", "run `ssh-add` first"
+            )
+        case paramiko.AuthenticationException():
+            return AuthenticationFailed(
+                node,
+                f"{where} refuses our user, keys and password ({error})",
+                "check ssh.user and ssh.keys (or `ssh-add -l`) in the configuration",
+            )
+        case socket.gaierror():
+            return Unreachable(node, f"{where}: the name does not resolve")
+        case NoValidConnectionsError():
+            causes = ", ".join(
+                sorted({str(getattr(e, "strerror", None) or e) for e in error.errors.values()})
+            )
+            return Unreachable(node, f"{where}: {causes.lower()}")
+        case paramiko.ChannelException():
+            return Unreachable(node, f"{where}: the gateway can't reach it ({error.text})")
+        case TimeoutError():
+            return Unreachable(node, f"{where}: no answer in time")
+        case OSError():
+            return Unreachable(node, f"{where}: {error.strerror or error}".lower())
+        case _:
+            # Among them: no SSH banner, no common algorithm, a server that hangs up at once.
+            return Unreachable(
+                node,
+                f"{where}: no SSH connection ({error or 'it hung up'})",
+                "check that an SSH server, and not something else, listens there",
+            )

@@ -1,0 +1,146 @@
+"""The files of host keys that are trusted, read as OpenSSH reads them and added to with care."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import tempfile
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paramiko.hostkeys import HostKeyEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from paramiko import PKey
+
+DEFAULT_FILES = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+
+
+def host_id(host: str, port: int) -> str:
+    """Return the name under which known_hosts files keep a server."""
+    return host if port == 22 else f"[{host}]:{port}"
+
+
+def fingerprint(key: PKey) -> str:
+    """Return `SHA256:…` as `ssh-keygen -l` prints it."""
+    digest = hashlib.sha256(key.asbytes()).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHosts:
+    """
+    Known_hosts files, later ones adding to earlier ones; files that are missing are empty.
+
+    Plain names, patterns, hashed names and `@revoked` are understood; certificates are not.
+
+    :param lines: of all files, without comments.
+    """
+
+    files: tuple[Path, ...]
+    lines: tuple[str, ...]
+
+    @classmethod
+    def read(cls, files: Sequence[Path]) -> KnownHosts:
+        """
+        Read the files (none given: the user's and the system's).
+
+        :raises OSError: a file is there but can't be read.
+        """
+        paths = tuple(path.expanduser() for path in files or DEFAULT_FILES)
+        return cls(paths, tuple(line for path in paths for line in _lines(path)))
+
+    def keys(self, name: str) -> list[PKey]:
+        """Return the keys trusted for `name` (see `host_id`), without revoked ones."""
+        good: list[PKey] = []
+        revoked: list[PKey] = []
+        for line in self.lines:
+            marker, _, rest = line.partition(" ") if line.startswith("@") else ("", "", line)
+            if marker not in {"", "@revoked"} or not _names(rest.split(None, 1)[0], name):
+                continue
+            entry = HostKeyEntry.from_line(rest.strip())
+            if entry is not None and entry.key is not None:
+                (revoked if marker else good).append(entry.key)
+        return [key for key in good if key not in revoked]
+
+    def record(self, name: str, keys: Iterable[PKey]) -> Path:
+        """
+        Add keys for `name` to the first file, which is replaced in one go, 0600, all else kept.
+
+        :raises ValueError: another key of the same type is known already.
+        """
+        file = self.files[0]
+        known = {key.get_name(): key for key in self.keys(name)}
+        new = [key for key in keys if known.get(key.get_name()) != key]
+        for key in new:
+            if key.get_name() in known:
+                raise ValueError(
+                    f"{name} is known with another {key.get_name()} key; if it was installed anew,"
+                    f" run `ssh-keygen -R '{name}' -f {file}` first"
+                )
+        if new:
+            old = file.read_text() if file.exists() else ""
+            if old and not old.endswith("\n"):
+                old += "\n"
+            _replace(file, old + "".join(f"{name} {k.get_name()} {k.get_base64()}\n" for k in new))
+        return file
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        text = path.read_text(errors="replace")
+    except FileNotFoundError:
+        return
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            yield stripped
+
+
+def _names(patterns: str, name: str) -> bool:
+    """Tell whether the first field of a known_hosts line means `name`."""
+    matched = False
+    for pattern in patterns.split(","):
+        if pattern.startswith("|1|"):
+            matched |= _is_hash(pattern, name)
+        elif pattern.startswith("!"):
+            if fnmatchcase(name, _literal_brackets(pattern[1:])):
+                return False
+        else:
+            matched |= pattern == name or fnmatchcase(name, _literal_brackets(pattern))
+    return matched
+
+
+def _is_hash(pattern: str, name: str) -> bool:
+    """Tell whether `|1|salt|hash` is what OpenSSH makes of `name`: HMAC-SHA1, in base64."""
+    try:
+        salt, digest = (base64.b64decode(part) for part in pattern[3:].split("|"))
+    except ValueError:
+        return False
+    return hmac.digest(salt, name.encode(), "sha1") == digest
+
+
+def _literal_brackets(pattern: str) -> str:
+    # Only * and ? are special in known_hosts; `[host]:port` is a plain name there.
+    return pattern.replace("[", "[[]")
+
+
+def _replace(file: Path, text: str) -> None:
+    target = Path(os.path.realpath(file))  # a known_hosts that is a symlink stays one
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".known_hosts.")  # 0600
+    try:
+        with os.fdopen(handle, "w") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

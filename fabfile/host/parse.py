@@ -1,0 +1,243 @@
+"""Facts from what the probe printed. Pure; a host may send anything and gets `Malformed` for it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..model.facts import Facts, Listener, PathFact, UnitFact
+
+_KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CERTIFICATE-----")
+_ADDRESS = re.compile(r" inet6? ([0-9a-f.:]+)")  # in a line of `ip -o addr show`
+_LISTENER = re.compile(
+    r"LISTEN +\d+ +\d+ +\S+:(\d{1,5}) +\S+ *(?:users:\(\(\"([^\"]*)\".*)?", re.ASCII
+)
+_MAX_LINE = 2**16  # but of the one line that holds all texts
+
+
+class Malformed(ValueError):
+    """Not what our probe prints."""
+
+
+def parse(output: bytes, *, nonce: str, sent: float, received: float) -> Facts:
+    """
+    Return the facts in the probe's output.
+
+    :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
+    :param sent, received: deployer's clock when the probe was sent, and when it first answered.
+    :raises Malformed: for anything the probe would not print.
+    """
+    lines = output.decode("utf-8", "replace").split("\n")
+    if lines[-2:] != [f"end\t{nonce}", ""]:
+        raise Malformed("the answer is cut off")
+    found = _Found()
+    for line in lines[:-2]:
+        too_long = len(line) > _MAX_LINE and not line.startswith("texts\t")
+        if too_long or not found.take(line.split("\t")):
+            raise Malformed(f"an unexpected line {line[:60]!r}")
+    return found.facts((sent + received) / 2)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Facts while their lines come in."""
+
+    plain: dict[str, Any] = field(default_factory=dict)
+    paths: dict[str, dict[str, Any]] = field(default_factory=dict)
+    units: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    stamps: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    certificates: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    servers: dict[str, str] = field(default_factory=dict)
+    sysctls: dict[str, str] = field(default_factory=dict)
+    free: dict[str, int] = field(default_factory=dict)
+    archives: dict[str, str] = field(default_factory=dict)
+    addresses: list[str] = field(default_factory=list)
+    listeners: list[Listener] = field(default_factory=list)
+    resolv: list[str] = field(default_factory=list)
+    texts: list[tuple[str, int]] = field(default_factory=list)
+    modules: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    tools: set[str] = field(default_factory=set)
+    images: set[str] | None = None
+
+    def take(self, fields: list[str]) -> bool:
+        """Keep what a line tells; False: no such line exists. The last field may hold tabs."""
+        match fields:
+            case ["hostname" | "machine_id" | "boot_id" | "kernel" as tag, value]:
+                self.plain[tag] = value
+            case ["clock" | "uptime" as tag, value]:
+                self.plain[tag] = _number(value)
+            case ["cpus" | "cgroup" as tag, value]:
+                self.plain[tag] = _whole(value)
+            case ["os", name, version]:
+                self.plain |= {"os_id": name, "os_version": version}
+            case ["arch", machine]:
+                self.plain["arch"] = _ARCHITECTURES.get(machine, machine)
+            case ["memory", "MemTotal:" | "SwapTotal:" as what, kib]:
+                self.plain["memory" if what == "MemTotal:" else "swap"] = _whole(kib) * 1024
+            case ["address", line]:
+                self.addresses += _ADDRESS.findall(line)
+            case ["resolv", *line]:
+                self.resolv.append("\t".join(line))
+            case ["resolved"]:
+                self.plain["resolved"] = True
+            case ["listener", line]:
+                self.listeners.append(_listener(line))
+            case ["tool", name]:
+                self.tools.add(name)
+            case ["free", size, *path]:
+                blocks, _, block = size.partition(" ")
+                self.free["\t".join(path)] = _whole(blocks) * _whole(block)
+            case ["module", name]:
+                self.modules.add(name)
+            case ["missing", name]:
+                self.missing.add(name)
+            case ["sysctl", key, *value]:
+                self.sysctls[key] = " ".join(" ".join(value).split())
+            case ["path", mode, uid, gid, size, *path]:
+                self.paths["\t".join(path)] = _path(mode, uid, gid, size)
+            case ["digest", digest, *path]:
+                self._path("\t".join(path))["sha256"] = _sha256(digest)
+            case ["text", size, *path]:
+                self.texts.append(("\t".join(path), _whole(size)))
+            case ["texts", contents]:
+                self._share_out(_unbase64(contents))
+            case ["certificate", line, *path]:
+                self.certificates["\t".join(path)].append(line)
+            case ["certificate_data", data, *path]:
+                pem = _unbase64(data).decode("ascii", "replace")
+                self.certificates["\t".join(path)].append(pem)
+            case ["server", url, *path]:
+                self.servers["\t".join(path)] = url.strip("'\"")
+            case ["unit", name, *setting]:
+                key, _, value = "\t".join(setting).partition("=")
+                self.units[name][key] = value
+            case ["stamp", unit, digest, *path]:
+                self.stamps[unit]["\t".join(path)] = _sha256(digest)
+            case ["images"]:
+                self.images = set()
+            case ["image", reference] if self.images is not None:
+                self.images.add(reference)
+            case ["archive", digest, reference]:
+                self.archives[reference] = _sha256(digest)
+            case _:
+                return False
+        return True
+
+    def _share_out(self, contents: bytes) -> None:
+        """Give each text its part, unless the digest says that it changed meanwhile."""
+        start = 0
+        for path, size in self.texts:
+            content = contents[start : start + size]
+            start += size
+            if hashlib.sha256(content).hexdigest() == self._path(path).get("sha256"):
+                self._path(path)["content"] = content
+
+    def _path(self, path: str) -> dict[str, Any]:
+        if path not in self.paths:
+            raise Malformed(f"content of {path[:60]!r}, which it says nothing else about")
+        return self.paths[path]
+
+    def facts(self, middle: float) -> Facts:
+        """Return all of it; `middle` is the deployer's clock when the node read its own."""
+        plain = dict(self.plain)
+        if "clock" not in plain or "kernel" not in plain:
+            raise Malformed("it does not tell its clock and kernel")
+        offset = plain.pop("clock") - middle
+        behind_stub = plain.pop("resolved", False) and _names_stub(self.resolv)
+        names = self.units.keys() | self.stamps.keys()
+        return Facts(
+            known=True,
+            clock_offset=offset,
+            addresses=tuple(dict.fromkeys(self.addresses)),
+            resolv_conf="".join(f"{line}\n" for line in self.resolv),
+            systemd_resolved=behind_stub,
+            free=self.free,
+            modules=frozenset(self.modules),
+            missing_modules=frozenset(self.missing),
+            sysctls=self.sysctls,
+            listeners=tuple(dict.fromkeys(self.listeners)),
+            paths={path: PathFact(**told) for path, told in self.paths.items()},
+            units={
+                name: _unit(self.units.get(name, {}), self.stamps.get(name, {})) for name in names
+            },
+            certificates={
+                path: "".join(f"{pem}\n" for pem in _PEM.findall("\n".join(lines)))
+                for path, lines in self.certificates.items()
+            },
+            servers=self.servers,
+            images=None if self.images is None else frozenset(self.images),
+            image_archives=self.archives,
+            tools=frozenset(self.tools),
+            **plain,
+        )
+
+
+def _path(mode: str, uid: str, gid: str, size: str) -> dict[str, Any]:
+    try:
+        bits = int(mode, 16)
+    except ValueError:
+        raise Malformed(f"not a mode: {mode[:40]!r}") from None
+    kind = _KINDS.get(bits & 0xF000, "other")
+    told = {"kind": kind, "mode": bits & 0o7777, "uid": _whole(uid), "gid": _whole(gid)}
+    return {**told, "size": _whole(size)}
+
+
+def _unit(shown: dict[str, str], stamp: dict[str, str]) -> UnitFact:
+    return UnitFact(
+        load=shown.get("LoadState", "not-found"),
+        active=shown.get("ActiveState", "inactive"),
+        sub=shown.get("SubState", "dead"),
+        enabled=shown.get("UnitFileState", ""),
+        started=_whole(shown.get("ActiveEnterTimestampMonotonic") or "0") / 1e6,
+        restarts=_whole(shown.get("NRestarts") or "0"),
+        reload=shown.get("NeedDaemonReload") == "yes",
+        stamp=stamp,
+    )
+
+
+def _names_stub(resolv: list[str]) -> bool:
+    """Tell whether resolv.conf names systemd-resolved's stub on the loopback."""
+    return any(line.split()[:2] == ["nameserver", "127.0.0.53"] for line in resolv)
+
+
+def _number(text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise Malformed(f"not a number: {text[:40]!r}")
+    return float(text)
+
+
+def _whole(text: str) -> int:
+    if not _NUMBER.fullmatch(text) or "." in text:
+        raise Malformed(f"not a whole number: {text[:40]!r}")
+    return int(text)
+
+
+def _listener(line: str) -> Listener:
+    """Read a line of `ss -Hltn`, maybe with `users:(("sshd",pid=…` at its end."""
+    found = _LISTENER.fullmatch(line)
+    if not found:
+        raise Malformed(f"not a listener: {line[:60]!r}")
+    return Listener(int(found[1]), found[2] or "")
+
+
+def _sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise Malformed(f"not a digest: {text[:40]!r}")
+    return text
+
+
+def _unbase64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed("not base64") from None

@@ -1,0 +1,346 @@
+"""
+What has to change on a node: resources that differ from its facts, and units to restart. Pure.
+
+The dry run is this plan, and applying carries out this very plan: there is no second opinion.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..model.resources import (
+    Absent,
+    Binary,
+    ClientCertificate,
+    Directory,
+    File,
+    Image,
+    Kept,
+    Module,
+    Resource,
+    Sysctl,
+    Unit,
+)
+from .text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ..model.facts import Facts, PathFact
+
+Action = Literal[
+    "create",
+    "update",
+    "mode",
+    "remove",
+    "load",
+    "set",
+    "import",
+    "start",
+    "restart",
+    "enable",
+    "join",
+]
+
+# Says that a unit is started at boot, or is not the kind that can be enabled.
+_ENABLED = {"enabled", "static", "alias", "indirect", "generated"}
+_SHORT = 12
+
+
+class Conflict(Exception):
+    """Something is in the way that fabnode does not remove by itself; the text names it all."""
+
+    advice = "look at it, and move it out of the way"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    One thing to do on a node.
+
+    :param action: `mode` touches mode and owner only; `restart` and `start` enable as well.
+    :param why: one clause.
+    :param diff: unified diff of a text file that is no secret, cleaned; None for all else.
+    :param reload: systemd has to read its unit files anew before.
+    :param stamp: for units: path → sha256 of what is in place when it starts, None where the
+        content is made only when the plan is carried out.
+    """
+
+    resource: Resource
+    action: Action
+    why: str
+    diff: str | None = field(default=None, repr=False)
+    reload: bool = False
+    stamp: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What is changed: a path, a unit, a module, a key, an image."""
+        match self.resource:
+            case Module(name=name) | Unit(name=name):
+                return name
+            case Sysctl(key=key):
+                return key
+            case Image(names=names):
+                return ", ".join(names)
+            case resource:
+                return resource.path
+
+    @property
+    def kind(self) -> str:
+        """The resource's class in lower case: `file`, `unit`, …."""
+        return type(self.resource).__name__.lower()
+
+    @property
+    def writes(self) -> bool:
+        """Whether it puts new content at a path."""
+        return self.action in {"create", "update"} and isinstance(self.resource, File | Binary)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what may be shown: no content but the diff, no secret."""
+        told: dict[str, Any] = {
+            "action": self.action,
+            "kind": self.kind,
+            "name": self.name,
+            "why": self.why,
+        }
+        return told if self.diff is None else {**told, "diff": self.diff}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that has to change on one node, in the order in which it is done."""
+
+    node: str
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether the node is as it should be."""
+        return not self.changes
+
+    @property
+    def restarts(self) -> tuple[Change, ...]:
+        """The changes that start or restart a unit."""
+        return tuple(c for c in self.changes if c.action in {"start", "restart"})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON holds it, without secrets."""
+        return {
+            "node": self.node,
+            "changes": [change.to_json() for change in self.changes],
+            "restarts": [change.name for change in self.restarts],
+        }
+
+
+def make_plan(node: str, resources: Iterable[Resource], facts: Facts) -> Plan:
+    """Return the plan that makes `resources` true on the node. Raises Conflict."""
+    return Plan(node, compare(tuple(resources), facts))
+
+
+def compare(resources: tuple[Resource, ...], facts: Facts) -> tuple[Change, ...]:
+    """
+    Return what differs, in the order of `resources`; what is asked for twice is done once.
+
+    :raises Conflict: a directory is where a file belongs, or the like.
+    """
+    wanted = tuple(dict.fromkeys(resources))
+    conflicts = [text for resource in wanted if (text := _conflict(resource, facts))]
+    if conflicts:
+        raise Conflict("; ".join(conflicts))
+    changes: list[Change] = []
+    for resource in wanted:
+        changes += _changes(resource, facts, wanted, changes)
+    return tuple(changes)
+
+
+def short(digest: str | None) -> str:
+    """Return a digest as it is shown."""
+    return digest[:_SHORT] if digest else "not known yet"
+
+
+def _conflict(resource: Resource, facts: Facts) -> str:
+    match resource:
+        case File(path=path) | Binary(path=path) | Absent(path=path) if (
+            facts.path(path).kind == "directory"
+        ):
+            return f"{path} is a directory, and a file belongs there"
+        case Directory(path=path) if facts.path(path).kind not in {
+            "directory",
+            "absent",
+            "symlink",
+        }:
+            return f"{path} is a {_said(facts.path(path))}, and a directory belongs there"
+        case Kept(path=path) if facts.known and facts.path(path).kind != "file":
+            return f"{path} should be kept but is {_said(facts.path(path))}"
+    return ""
+
+
+def _changes(
+    resource: Resource, facts: Facts, wanted: tuple[Resource, ...], before: list[Change]
+) -> Iterator[Change]:
+    match resource:
+        case File():
+            yield from _file(resource, facts.path(resource.path))
+        case Binary():
+            yield from _binary(resource, facts.path(resource.path))
+        case Directory(path=path) if facts.path(path).kind == "absent":
+            yield Change(resource, "create", f"mode {resource.mode:04o}")
+        case Directory() | Kept():
+            yield from _mode(resource, facts.path(resource.path))
+        case Absent(path=path) if facts.path(path).kind != "absent":
+            yield Change(resource, "remove", f"a {_said(facts.path(path))} that must not be there")
+        case Module(name=name) if name not in facts.modules:
+            yield Change(resource, "load", resource.why or "is not loaded")
+        case Sysctl(key=key, value=value):
+            now = facts.sysctls.get(key)
+            if now is None or now.split() != value.split():
+                yield Change(resource, "set", f"{clean(now) if now else 'unset'} → {value}")
+        case Image():
+            yield from _image(resource, facts)
+        case Unit():
+            yield from _unit(resource, facts, wanted, before)
+        case ClientCertificate(present=False):
+            yield Change(resource, "join", "it has no client certificate of this cluster")
+
+
+def _file(file: File, found: PathFact) -> Iterator[Change]:
+    if file.content is None:
+        action: Action = "create" if found.kind == "absent" else "update"
+        yield Change(file, action, "made for this node when the plan is carried out")
+        return
+    new = hashlib.sha256(file.content).hexdigest()
+    if found.kind == "file" and found.sha256 == new:
+        yield from _mode(file, found)
+    elif found.kind == "file":
+        diff = None if file.secret else _diff(file.path, found.content, file.content)
+        change = "content" if diff else f"content {short(found.sha256)} → {short(new)}"
+        yield Change(file, "update", change + _mode_too(file, found), diff)
+    else:
+        diff = None if file.secret else _diff(file.path, b"", file.content)
+        yield _new(file, found, "" if diff else f", content {short(new)}", diff)
+
+
+def _binary(binary: Binary, found: PathFact) -> Iterator[Change]:
+    if found.kind == "file" and found.sha256 == binary.sha256:
+        yield from _mode(binary, found)
+    elif found.kind == "file":
+        change = f"content {short(found.sha256)} → {short(binary.sha256)}"
+        yield Change(binary, "update", change + _mode_too(binary, found))
+    else:
+        yield _new(binary, found, f", content {short(binary.sha256)}", None)
+
+
+def _new(resource: File | Binary, found: PathFact, content: str, diff: str | None) -> Change:
+    if found.kind == "absent":
+        return Change(resource, "create", f"mode {resource.mode:04o}{content}", diff)
+    return Change(resource, "update", f"replaces a {_said(found)}{content}", diff)
+
+
+def _mode(resource: File | Binary | Directory | Kept, found: PathFact) -> Iterator[Change]:
+    # A directory may be a symlink to one: its own mode says nothing.
+    if found.kind != "symlink" and (told := _mode_too(resource, found)):
+        yield Change(resource, "mode", told.removeprefix(", "))
+
+
+def _mode_too(resource: File | Binary | Directory | Kept, found: PathFact) -> str:
+    told = ""
+    if found.mode != resource.mode:
+        told += f", mode {found.mode:04o} → {resource.mode:04o}"
+    if (found.uid, found.gid) != (0, 0):
+        told += f", owner {found.uid}:{found.gid} → 0:0"
+    return told
+
+
+def _image(image: Image, facts: Facts) -> Iterator[Change]:
+    present = facts.images or frozenset()
+    names = {name: full_reference(name) for name in image.names}
+    missing = [name for name, full in names.items() if full not in present and name not in present]
+    other = [
+        name
+        for name, full in names.items()
+        if facts.image_archives.get(full, image.sha256) != image.sha256
+    ]
+    if missing:
+        yield Change(image, "import", f"the runtime lacks {', '.join(missing)}")
+    elif other:
+        yield Change(image, "import", f"{', '.join(other)} came from another archive")
+
+
+def full_reference(name: str) -> str:
+    """Return an image reference as containerd keeps it: `busybox:1` is docker.io/library/…."""
+    first, slash, rest = name.partition("/")
+    if not slash:
+        return f"docker.io/library/{name}"
+    if "." in first or ":" in first or first == "localhost":
+        return name
+    return f"docker.io/{first}/{rest}"
+
+
+def _unit(
+    unit: Unit, facts: Facts, wanted: tuple[Resource, ...], before: list[Change]
+) -> Iterator[Change]:
+    found = facts.unit(unit.name)
+    stamp = _stamp(unit, facts, wanted)
+    written = [
+        c.resource.path for c in before if isinstance(c.resource, File | Binary) and c.writes
+    ]
+    changed = [path for path in unit.reads if path in written]
+    # Unit files and their drop-ins, and that it is enabled now: systemd notices when it reloads.
+    new_unit_file = found.reload or any("/systemd/system/" in path for path in changed)
+    reload = new_unit_file or found.enabled not in _ENABLED
+    if not found.running:
+        state = f"{found.active} ({found.sub})" if found.load != "not-found" else "not there yet"
+        yield Change(unit, "start", f"it is {clean(state)}", reload=reload, stamp=stamp)
+    elif why := _restart_reason(found.stamp, stamp, changed) or (
+        "its unit file changed since systemd read it" if new_unit_file else ""
+    ):
+        yield Change(unit, "restart", why, reload=reload, stamp=stamp)
+    elif found.enabled not in _ENABLED:
+        yield Change(unit, "enable", f"it is {clean(found.enabled) or 'not enabled'}")
+
+
+def _restart_reason(
+    old: Mapping[str, str], new: Mapping[str, str | None], changed: list[str]
+) -> str:
+    if changed:
+        return f"{', '.join(changed)} change{'s' if len(changed) == 1 else ''}"
+    if old == new:
+        return ""
+    if not old:
+        return "fabnode has no record of its start"
+    differing = [path for path in {**new, **old} if old.get(path) != new.get(path)]
+    return f"it was started before {', '.join(clean(path) for path in differing)} changed"
+
+
+def _stamp(unit: Unit, facts: Facts, wanted: tuple[Resource, ...]) -> dict[str, str | None]:
+    """Return what is in place when the unit starts; ephemeral files are no part of it."""
+    digests: dict[str, str | None] = {}
+    for resource in wanted:
+        match resource:
+            case File(path=path, content=content, ephemeral=False) if path in unit.reads:
+                digests[path] = None if content is None else hashlib.sha256(content).hexdigest()
+            case Binary(path=path, sha256=sha256) if path in unit.reads:
+                digests[path] = sha256
+            case Kept(path=path) if path in unit.reads:
+                digests[path] = facts.path(path).sha256
+    return digests
+
+
+def _diff(path: str, old: bytes | None, new: bytes) -> str | None:
+    if old is None:
+        return None
+    try:
+        before, after = old.decode().splitlines(), new.decode().splitlines()
+    except UnicodeDecodeError:
+        return None
+    source = path if old else "/dev/null"
+    lines = difflib.unified_diff(before, after, source, path, lineterm="")
+    return clean("\n".join(lines), lines=True)
+
+
+def _said(found: PathFact) -> str:
+    return {"other": "device, FIFO or socket", "absent": "missing"}.get(found.kind, found.kind)

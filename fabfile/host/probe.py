@@ -1,0 +1,80 @@
+"""One look at a node: everything that steps, plan and preflight decide by, in one round trip."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import time
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from .apply import STATE
+from .errors import HostMisbehaved
+from .parse import Malformed, parse
+from .text import last_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..model.facts import Facts, Watchlist
+    from .connect import Host
+
+TOOLS = ("zstd", "nft", "ipset", "conntrack", "iptables", "socat", "runc")
+
+
+def probe(host: Host, watch: Watchlist) -> Facts:
+    """
+    Look at the node. Changes nothing on it but its own record of digests.
+
+    :raises HostError: the node can't be reached, or does not answer as a node does.
+    """
+    nonce = secrets.token_hex(8)
+    heard: list[float] = []
+
+    def note(_: bytes) -> None:
+        if not heard:
+            heard.append(time.time())
+
+    sent = time.time()
+    result = host.root(
+        "exec sh -s", stdin=[script(watch, nonce)], on_line=note, limit=_limit(watch)
+    )
+    if result.code:
+        said = last_lines(result.stderr, 3) or f"status {result.code}"
+        raise HostMisbehaved(host.name, f"the look at it failed: {said}")
+    try:
+        return parse(result.stdout, nonce=nonce, sent=sent, received=heard[0] if heard else sent)
+    except Malformed as error:
+        raise HostMisbehaved(
+            host.name, f"it answered what no node answers: {error}", "look at its shell profile"
+        ) from error
+
+
+def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
+    """Return the script that looks for what is watched; `state` is where it keeps digests."""
+    lists = {
+        "text": watch.text,
+        "opaque": watch.opaque,
+        "certificates": watch.certificates,
+        "servers": watch.servers,
+        "units": watch.units,
+        "sysctls": watch.sysctls,
+        "modules": watch.modules,
+        "free": watch.free,
+        "tools": TOOLS,
+    }
+    head = [f"nonce={nonce} deep={int(watch.deep)} state={shlex.quote(state)}"]
+    head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]
+    body = files(__package__).joinpath("probe.sh").read_bytes()
+    return "\n".join([*head, ""]).encode() + body
+
+
+def _quoted(entries: Iterable[str]) -> str:
+    unique = tuple(dict.fromkeys(entries))
+    assert not any("\n" in entry for entry in unique), "one entry is one line"
+    return shlex.quote("\n".join(unique))
+
+
+def _limit(watch: Watchlist) -> int:
+    # Text comes in base64, 256 KiB each at most; the rest is lists.
+    return 8 * 2**20 + len(watch.text) * 350_000

@@ -1,0 +1,238 @@
+# One look at a node, for fabnode. Runs as root under any POSIX shell (dash, busybox) with
+# coreutils, awk and systemctl; what else it uses may be missing.
+#
+# It prints lines of `tag<TAB>field…`, the last field free to hold anything but a line end, and
+# ends with `end<TAB>$nonce`. It changes nothing on the node but its own record of digests.
+#
+# Set before it, as quoted text: nonce, deep (1: trust no recorded digest), state (fabnode's
+# directory on the node); and lists with one entry a line:
+#   text, opaque, certificates, servers, units, sysctls, modules, free, tools
+
+set -uf # nothing is globbed: entries are taken as they are
+LC_ALL=C TZ=UTC0
+export LC_ALL TZ
+umask 077
+tab=$(printf '\t') nl='
+'
+IFS=$nl
+
+out=
+say() { # say TAG FIELD…: one line more; all but the first are printed at once, at the end
+	out=$out$1
+	shift
+	for field; do out=$out$tab$field; done
+	out=$out$nl
+}
+
+add() { # add LINES: as they are
+	[ -z "$1" ] || out=$out$1$nl
+}
+
+first() { # first FILE: its first line into $line
+	line=
+	[ -r "$1" ] && { read -r line <"$1" || [ -n "$line" ]; }
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# First of all, so that the deployer can compare clocks.
+clock=$(date +%s.%N)
+printf 'clock\t%s\n' "${clock%.%N}" # busybox knows no nanoseconds
+
+### The machine
+
+add "$(
+	ID= VERSION_ID=
+	. /etc/os-release && printf 'os\t%s\t%s\n' "$ID" "$VERSION_ID"
+)" 2>/dev/null
+first /proc/sys/kernel/hostname && say hostname "$line"
+first /etc/machine-id && say machine_id "$line"
+first /proc/sys/kernel/random/boot_id && say boot_id "$line"
+first /proc/uptime && say uptime "${line%% *}"
+kernel=$(uname -rm)
+say arch "${kernel##* }"
+kernel=${kernel%% *}
+say kernel "$kernel"
+say cpus "$(nproc)"
+while IFS=' ' read -r name size _; do
+	case $name in MemTotal: | SwapTotal:) say memory "$name" "$size" ;; SwapFree:) break ;; esac
+done </proc/meminfo
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then say cgroup 2; else say cgroup 1; fi
+
+if has ip; then
+	for line in $(ip -o addr show); do say address "$line"; done
+fi
+
+while read -r line || [ -n "$line" ]; do say resolv "$line"; done 2>/dev/null </etc/resolv.conf
+[ -e /run/systemd/resolve/resolv.conf ] && say resolved
+
+# Who listens where. Finding the names takes a walk over all processes: only where fabnode has not
+# started anything yet, so that a port may be taken by somebody else.
+if has ss; then
+	names=-p
+	[ ! -d "$state/stamps" ] || names=
+	for line in $(ss -Hltn $names); do say listener "$line"; done
+fi
+
+for tool in $tools; do has "$tool" && say tool "$tool"; done
+
+### Room: of the nearest directory that exists
+
+near=
+for path in $free; do
+	while [ -n "$path" ] && [ ! -d "$path" ]; do path=${path%/*}; done
+	near=$near${path:-/}$nl
+done
+set -- $free
+[ -z "$near" ] || for size in $(stat -f -c '%a %S' -- $near); do
+	say free "$size" "$1"
+	shift
+done
+
+### The kernel: a feature counts when it is loaded, built in, or seen working
+
+built_in() {
+	case $1 in
+	overlay) grep -q 'overlay$' /proc/filesystems ;;
+	br_netfilter) [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ] ;;
+	nf_conntrack) [ -e /proc/sys/net/netfilter/nf_conntrack_max ] ;;
+	ip_vs) [ -e /proc/net/ip_vs ] ;;
+	*) false ;;
+	esac && return
+	grep -q "/$(printf %s "$1" | sed 's/[-_]/[-_]/g')\.ko" "/lib/modules/$kernel/modules.builtin" && return
+	case $1 in # its option, where it is not simply its name
+	overlay) option=OVERLAY_FS ;;
+	br_netfilter) option=BRIDGE_NETFILTER ;;
+	ipip) option=NET_IPIP ;;
+	*) option=$(printf %s "$1" | tr a-z- A-Z_) ;;
+	esac
+	if [ -r /proc/config.gz ]; then
+		gzip -dc /proc/config.gz
+	else
+		cat "/boot/config-$kernel"
+	fi | grep -q "^CONFIG_$option=y"
+} 2>/dev/null
+
+for module in $modules; do
+	if [ -d "/sys/module/$module" ] || built_in "$module"; then
+		say module "$module"
+	elif ! modprobe -q -D "$module" >/dev/null 2>&1; then # what it would load
+		say missing "$module"
+	fi
+done
+
+keys= settings=
+for key in $sysctls; do
+	# Dots and slashes trade places, as sysctl(8) has it.
+	IFS=.
+	set -- $key
+	IFS=/
+	file="/proc/sys/$*"
+	IFS=$nl
+	[ ! -r "$file" ] || keys=$keys$key$nl settings=$settings$file$nl
+done
+set -- $keys
+[ -z "$settings" ] || for line in $(cat $settings); do # each holds one line
+	say sysctl "$1" "$line"
+	shift
+done
+
+### Paths: what they are, their digests, the text of some
+#
+# Hashing costs more than all else, so the record keeps `sha256|size|inode|mtime|ctime|path` of
+# files as they were; only what looks different now is hashed again.
+
+record=$nl
+[ "$deep" = 1 ] || [ ! -r "$state/digests" ] || record="$nl$(cat "$state/digests")$nl"
+kept= unknown= texts=
+now=${clock%.*}
+
+# Mode (hex), owner, group, ctime in seconds, then what the record holds.
+for line in $(stat -c '%f|%u|%g|%Z|%s|%i|%y|%z|%n' -- $text $opaque 2>/dev/null); do
+	IFS='|'
+	set -- $line
+	IFS=$nl
+	path=${line##*|}
+	say path "$1" "$2" "$3" "$5" "$path"
+	case $1 in 8???) ;; *) continue ;; esac # regular files only
+	like="$5|$6|$7|$8|$path"
+	case $record in
+	*"|$like$nl"*)
+		before=${record%%"|$like$nl"*}
+		say digest "${before##*"$nl"}" "$path"
+		kept="$kept${before##*"$nl"}|$like$nl"
+		;;
+	*)
+		unknown="$unknown$path$nl"
+		# What changed just now may change again without its times telling.
+		[ $((now - $4)) -gt 2 ] && kept="$kept?$path|$like$nl"
+		;;
+	esac
+	case "$nl$text$nl" in
+	*"$nl$path$nl"*)
+		if [ "$5" -le 262144 ]; then
+			say text "$5" "$path"
+			texts=$texts$path$nl
+		fi
+		;;
+	esac
+done
+
+if [ -n "$unknown" ]; then
+	for line in $(sha256sum -- $unknown); do
+		digest=${line%%  *} path=${line#*  }
+		say digest "$digest" "$path"
+		case $kept in *"?$path|"*) kept="${kept%%"?$path|"*}$digest|${kept#*"?$path|"}" ;; esac
+	done
+	if [ -d "$state" ] && [ "$kept" != "$(cat "$state/digests" 2>/dev/null)$nl" ]; then
+		printf %s "$kept" >"$state/digests.$$" && mv -f "$state/digests.$$" "$state/digests"
+	fi
+fi 2>/dev/null
+
+# One after the other, as their sizes say; their digests tell if one changed under our hands.
+[ -z "$texts" ] || say texts "$(cat -- $texts 2>/dev/null | base64 -w 0)"
+
+### Certificates and servers: nothing else of these files leaves the node, for some hold keys
+
+readable=
+for path in $certificates $servers; do
+	case $nl$readable in *"$nl$path$nl"*) continue ;; esac
+	[ -f "$path" ] && [ -r "$path" ] && readable="$readable$path$nl"
+done
+[ -z "$readable" ] || add "$(awk '
+	FNR == 1 || /-----BEGIN/ { inside = 0 }
+	/^-----BEGIN CERTIFICATE-----$/ { inside = 1 }
+	inside && /^[-A-Za-z0-9+\/= ]+$/ { print "certificate\t" $0 "\t" FILENAME }
+	/-----END/ { inside = 0 }
+	$1 == "client-certificate-data:" { print "certificate_data\t" $2 "\t" FILENAME }
+	$1 == "server:" { print "server\t" $2 "\t" FILENAME }
+' $readable)"
+
+### Units, and what they had read when fabnode last started them
+
+if [ -n "$units" ]; then
+	add "$(systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts \
+		-p ActiveEnterTimestampMonotonic,NeedDaemonReload -- $units |
+		names=$units awk '
+			BEGIN { split(ENVIRON["names"], name, "\n"); unit = 1 }
+			/^$/ { unit++; next }
+			{ print "unit\t" name[unit] "\t" $0 }')"
+	for unit in $units; do
+		[ -r "$state/stamps/$unit" ] || continue
+		while read -r line; do say stamp "$unit" "${line%% *}" "${line#* }"; done <"$state/stamps/$unit"
+	done
+fi
+
+### Images
+
+ctr=$(command -v ctr || echo /usr/local/bin/ctr)
+if [ -S /run/containerd/containerd.sock ] && [ -x "$ctr" ]; then
+	if images=$(timeout 5 "$ctr" -n k8s.io images ls -q 2>/dev/null); then
+		say images
+		for image in $images; do say image "$image"; done
+	fi
+fi
+[ ! -r "$state/images" ] || while read -r line; do say archive "${line%% *}" "${line#* }"; done <"$state/images"
+
+say end "$nonce"
+printf %s "$out"

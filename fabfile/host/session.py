@@ -1,0 +1,250 @@
+"""
+One command on one channel, as root, with bytes going in and lines coming out.
+
+The remote side prints a marker as root before it reads anything. For users who are not root the
+password is sent only on seeing sudo's prompt, and the payload only on seeing the marker: with
+passwordless sudo no password travels, and sudo never takes a payload for password tries.
+"""
+
+from __future__ import annotations
+
+import secrets
+import select
+import shlex
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import paramiko
+
+from .errors import CommandTimeout, ConnectionLost, HostError, HostMisbehaved, SudoRefused
+from .text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_GRACE = 5  # seconds that a command has for its own clean-up once its time is up
+_NOISE = 2**16  # bytes a login shell may print before our marker
+_CHUNK = 2**20
+_TURN = 0.1  # seconds: the longest that output waits while the far side takes no input
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """
+    What a command left.
+
+    :param code: its exit status.
+    :param sent: bytes of input it was given.
+    """
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+    sent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """
+    Something to run as root.
+
+    :param script: for `sh -c`; short, free of secrets: it shows in process lists and sudo's log.
+    :param sudo: does the login user need sudo to be root?
+    :param timeout: seconds until it is ended, on the node as well.
+    :param limit: bytes of output after which the node is taken for broken.
+    """
+
+    script: str
+    stdin: Iterable[bytes] = ()
+    sudo: bool = False
+    password: str | None = field(default=None, repr=False)
+    timeout: float = 300
+    limit: int = 4 * 2**20
+    on_line: Callable[[bytes], None] | None = None
+
+
+@contextmanager
+def ending(channel: paramiko.Channel) -> Iterator[None]:
+    """
+    Close the channel at the end.
+
+    Where the connection is gone by then, paramiko raises: what was learned before counts.
+    """
+    try:
+        yield
+    finally:
+        with suppress(paramiko.SSHException, EOFError, OSError):
+            channel.close()
+
+
+class Session:
+    """
+    The run of one `Command` over an open transport.
+
+    :param patience: seconds for the channel to open and for sudo to let us in.
+    """
+
+    def __init__(self, node: str, command: Command, patience: float) -> None:
+        self._node = node
+        self._command = command
+        self._patience = patience
+        nonce = secrets.token_hex(8)
+        # Spelled in two halves in the command, so that a shell that echoes it is not taken for
+        # the real thing.
+        self._ready = f"fabnode-{nonce}-root\n".encode()
+        self._ready_words = f"printf '%s-root\\n' fabnode-{nonce}"
+        self._prompt = f"fabnode-{nonce}-prompt:"
+        self._out = bytearray()
+        self._err = bytearray()
+        self._lines = 0  # how much of _out was handed to on_line
+        self._is_ready = False
+        self._password_sent = False
+
+    def run(self, transport: paramiko.Transport) -> Result:
+        """
+        Run the command to its end.
+
+        :raises HostError: SudoRefused, CommandTimeout, ConnectionLost, HostMisbehaved.
+        """
+        try:
+            channel = transport.open_session(timeout=self._patience)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise ConnectionLost(self._node, f"no session could be opened ({error})") from error
+        try:
+            with ending(channel):
+                channel.exec_command(self._words())
+                return self._talk(channel)
+        except HostError:
+            raise
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise ConnectionLost(self._node, f"the connection broke ({error})") from error
+
+    def _words(self) -> str:
+        command = self._command
+        limit = max(1, round(command.timeout))
+        path = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH LC_ALL=C"
+        inner = f"{path}; {self._ready_words}; {command.script}"
+        words = ["timeout", "-k", str(_GRACE), str(limit), "sh", "-c", inner]
+        if command.sudo:
+            words = ["sudo", "-S", "-p", self._prompt, "--", *words]
+        return "exec " + shlex.join(words)
+
+    def _talk(self, channel: paramiko.Channel) -> Result:
+        command = self._command
+        start = time.monotonic()
+        # The node ends the command itself; we wait a little longer so as to hear of it.
+        deadline = start + command.timeout + 2 * _GRACE
+        admitted_by = start + self._patience
+        channel.settimeout(_TURN)
+        poll = select.poll()
+        poll.register(channel.fileno(), select.POLLIN)
+        pending = _chunks(command.stdin)
+        chunk = next(pending, None)
+        sent = 0
+        open_input = True
+        while not self._receive(channel):
+            now = time.monotonic()
+            if now > deadline:
+                raise self._too_long()
+            if not self._is_ready and now > admitted_by:
+                raise self._not_admitted()
+            if command.sudo and not self._is_ready:
+                self._answer_prompt(channel)
+            elif open_input:
+                try:
+                    if chunk is None:
+                        channel.shutdown_write()
+                        open_input = False
+                    else:
+                        count = channel.send(chunk)  # type: ignore[arg-type]  # any buffer will do
+                        sent += count
+                        chunk = chunk[count:] if count < len(chunk) else next(pending, None)
+                    continue
+                except TimeoutError:
+                    continue  # the far side takes nothing now: look at what it says meanwhile
+                except OSError:
+                    open_input = False  # it has ended; its output and status tell why
+            poll.poll(1000 * min(1.0, max(0.01, deadline - now)))
+        return self._result(channel, time.monotonic() - start, sent)
+
+    def _receive(self, channel: paramiko.Channel) -> bool:
+        """Take what has arrived; True when that was all."""
+        # First, so that nothing which arrived before the end is left.
+        ended = channel.closed or (bool(channel.eof_received) and channel.exit_status_ready())
+        while channel.recv_ready():
+            self._out += channel.recv(_CHUNK)
+            self._checked()
+        while channel.recv_stderr_ready():
+            self._err += channel.recv_stderr(_CHUNK)
+            self._checked()
+        if not self._is_ready:
+            before, marker, after = bytes(self._out).partition(self._ready)
+            if marker:
+                self._is_ready = True
+                self._out = bytearray(after)
+            elif len(before) > _NOISE:
+                raise HostMisbehaved(self._node, "its login shell prints without end")
+        if self._is_ready and self._command.on_line:
+            while (end := self._out.find(b"\n", self._lines)) >= 0:
+                line = bytes(self._out[self._lines : end])
+                self._lines = end + 1
+                self._command.on_line(line)
+        return ended
+
+    def _checked(self) -> None:
+        if len(self._out) + len(self._err) > self._command.limit:
+            raise HostMisbehaved(
+                self._node, f"it printed more than {self._command.limit >> 10} KiB, and was cut off"
+            )
+
+    def _answer_prompt(self, channel: paramiko.Channel) -> None:
+        prompts = self._err.count(self._prompt.encode())
+        if not prompts:
+            return
+        if self._command.password is None:
+            raise SudoRefused(
+                self._node,
+                "sudo asks for a password and none is configured",
+                "set ssh.sudo_password to {prompt: true}, {file: PATH} or {env: NAME}",
+            )
+        if prompts > 1:
+            raise SudoRefused(self._node, "sudo does not accept the password", "check it")
+        if not self._password_sent:
+            self._password_sent = True
+            channel.sendall(self._command.password.encode() + b"\n")
+
+    def _result(self, channel: paramiko.Channel, took: float, sent: int) -> Result:
+        code = channel.recv_exit_status() if channel.exit_status_ready() else -1
+        if not self._is_ready:
+            raise self._not_admitted()
+        if took >= self._command.timeout and code in {124, 137}:
+            raise self._too_long()
+        if code < 0:
+            raise ConnectionLost(self._node, "the command was cut off")
+        # Whatever sudo said while it asked is no part of what the command said.
+        stderr = bytes(self._err).rpartition(self._prompt.encode())[2]
+        return Result(code, bytes(self._out), stderr, sent)
+
+    def _too_long(self) -> CommandTimeout:
+        return CommandTimeout(
+            self._node, f"a command did not end within {self._command.timeout:.0f} s"
+        )
+
+    def _not_admitted(self) -> HostError:
+        said = clean(bytes(self._err or self._out).replace(self._prompt.encode(), b""))[-300:]
+        if self._command.sudo:
+            return SudoRefused(
+                self._node,
+                f"sudo does not make us root: {said or 'it says nothing'}",
+                "check the user's sudo rights with `sudo -l` there",
+            )
+        return HostMisbehaved(self._node, f"no shell starts there: {said or 'it says nothing'}")
+
+
+def _chunks(stdin: Iterable[bytes]) -> Iterator[memoryview]:
+    for data in stdin:
+        view = memoryview(data)
+        for start in range(0, len(view), _CHUNK):
+            yield view[start : start + _CHUNK]

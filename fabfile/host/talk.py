@@ -1,0 +1,109 @@
+"""What a node says while it carries out a plan, line by line, and what came of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from . import units
+from .errors import ApplyFailed, HostMisbehaved
+from .text import last_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .plan import Change, Plan
+    from .session import Result
+
+_JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # apply.sh says so
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyEvent:
+    """
+    Something happened on the node.
+
+    :param change: what is being done; None for waiting until started units are steady.
+    :param seconds: for `done`: how long it took.
+    """
+
+    state: Literal["start", "done", "fail"]
+    change: Change | None
+    seconds: float = 0.0
+
+
+class Talk:
+    """
+    Follows the lines that `apply.sh` prints.
+
+    :param on_event: told of each action's start and end.
+    """
+
+    def __init__(self, node: str, plan: Plan, on_event: Callable[[ApplyEvent], None]) -> None:
+        self._node = node
+        self._plan = plan
+        self._on_event = on_event
+        self._log: list[str] = []
+        self._failed: str | None = None
+        self._busy = False
+        self._ended = False
+        self.seconds: list[float] = []
+
+    def line(self, line: bytes) -> None:
+        """Take a line. Raises HostMisbehaved for what no node says."""
+        match line.decode("utf-8", "replace").split("\t"):
+            case ["start", number]:
+                self._on_event(ApplyEvent("start", self._change(number)))
+            case ["done", number, hundredths] if hundredths.isdecimal():
+                self.seconds.append(int(hundredths[:9]) / 100)
+                self._on_event(ApplyEvent("done", self._change(number), self.seconds[-1]))
+            case ["fail", number]:
+                self._on_event(ApplyEvent("fail", self._change(number)))
+                self._failed = number
+            case ["log", _, *text]:
+                self._log.append("\t".join(text))
+            case ["busy"]:
+                self._busy = True
+            case ["end"]:
+                self._ended = True
+            case ["beat"]:
+                pass
+            case other:
+                raise HostMisbehaved(
+                    self._node, f"it answered {other[0][:60]!r} instead of working"
+                )
+
+    def failure(self, result: Result) -> ApplyFailed | None:
+        """Return why the plan was not carried out; None when it was."""
+        # tar's complaints come by stderr, as do the shell's own (a log that can't be written).
+        said = last_lines("\n".join((*self._log, result.stderr.decode("utf-8", "replace"))), 25)
+        if self._busy:
+            cause, advice = "another run of fabnode is working on it", "wait for that one to end"
+            return ApplyFailed(self._node, cause, advice, action="begin", detail=said)
+        if self._failed is not None:
+            change = self._change(self._failed)
+            action = f"{change.action} {change.name}" if change else "wait for its units"
+            told, unit = _told(said)
+            cause = f"{action}: {told}"
+            advice = units.see(self._node, unit) if unit else "mend that and run it again"
+            return ApplyFailed(self._node, cause, advice, action=action, detail=said)
+        if result.code or not self._ended:
+            told = said.split("\n")[0] or f"status {result.code}"
+            cause, advice = f"the work there broke off: {told}", "run it again"
+            return ApplyFailed(self._node, cause, advice, action="begin", detail=said)
+        return None
+
+    def _change(self, number: str) -> Change | None:
+        changes = self._plan.changes
+        if not number.isdecimal() or len(number) > 6 or int(number) > len(changes):
+            raise HostMisbehaved(self._node, f"it speaks of an action {number[:20]!r}")
+        return changes[int(number)] if int(number) < len(changes) else None
+
+
+def _told(detail: str) -> tuple[str, str]:
+    """Return the cause of a failure in a line, and the unit whose journal it is from."""
+    first, _, rest = detail.partition("\n")
+    if found := _JOURNAL.search(rest):
+        return first + units.said(rest[found.end() :], found[1]), found[1]
+    return first or "it failed", ""

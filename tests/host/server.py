@@ -1,0 +1,185 @@
+"""An SSH server in this process that runs real commands, and misbehaves where told to."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import paramiko
+
+SUDO = Path(__file__).parent / "fake-sudo"
+
+
+@cache
+def key(name: str) -> paramiko.PKey:
+    """Return a key by name; `rsa…` are RSA, others ECDSA."""
+    if name.startswith("rsa"):
+        return paramiko.RSAKey.generate(2048)
+    return paramiko.ECDSAKey.generate()
+
+
+@dataclass
+class Behaviour:
+    """
+    What the server does.
+
+    :param noise: printed by the "login shell" before any command.
+    :param env: environment of commands; sudo is found in a folder of its own.
+    :param forward: may clients open connections through it?
+    """
+
+    host_keys: tuple[str, ...] = ("host",)
+    users: tuple[str, ...] = ("root", "ops")
+    password: str | None = None
+    noise: bytes = b""
+    env: dict[str, str] = field(default_factory=dict)
+    forward: bool = True
+    replace: str | None = None
+
+
+class Server:
+    """A listening server. `commands` are the lines it was asked to run, `received` their input."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self.commands: list[str] = []
+        self.passwords: list[str] = []
+        self.transports: list[paramiko.Transport] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        self._socket.close()
+        for transport in self.transports:
+            transport.close()
+
+    def drop(self) -> None:
+        """Cut every connection, as a host does whose power fails."""
+        for transport in self.transports:
+            transport.sock.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport = paramiko.Transport(client)
+            for name in self.behaviour.host_keys:
+                transport.add_server_key(key(name))
+            self.transports.append(transport)
+            with suppress(Exception):
+                transport.start_server(server=_Session(self))
+
+
+class _Session(paramiko.ServerInterface):
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._targets: dict[int, tuple[str, int]] = {}
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey,password"
+
+    def check_auth_publickey(self, username: str, offered: paramiko.PKey) -> int:
+        good = username in self._server.behaviour.users and offered == key("user")
+        return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        self._server.passwords.append(password)
+        good = password == self._server.behaviour.password
+        return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self._server.commands.append(command.decode())
+        threading.Thread(target=self._run, args=(channel, command.decode()), daemon=True).start()
+        return True
+
+    def check_channel_direct_tcpip_request(
+        self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
+    ) -> int:
+        if not self._server.behaviour.forward:
+            return paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+        try:
+            target = socket.create_connection(destination, timeout=5)
+        except OSError:
+            return paramiko.OPEN_FAILED_CONNECT_FAILED
+        threading.Thread(target=self._forward, args=(chanid, target), daemon=True).start()
+        return paramiko.OPEN_SUCCEEDED
+
+    def _forward(self, chanid: int, target: socket.socket) -> None:
+        transport = next(t for t in self._server.transports if t.server_object is self)
+        while (channel := transport._channels.get(chanid)) is None:
+            time.sleep(0.001)  # it is there once we have said yes
+        ends = {channel: target, target: channel}
+        while True:
+            ready, _, _ = select.select(list(ends), [], [], 5)
+            for end in ready:
+                data = end.recv(65536)
+                if not data:
+                    channel.close()
+                    target.close()
+                    return
+                try:
+                    ends[end].sendall(data)
+                except (OSError, EOFError):  # the client has hung up
+                    target.close()
+                    return
+
+    def _run(self, channel: paramiko.Channel, command: str) -> None:
+        behaviour = self._server.behaviour
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", behaviour.replace or command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PATH": f"{SUDO}:{os.environ['PATH']}", **behaviour.env},
+            start_new_session=True,
+        )
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        channel.sendall(behaviour.noise)
+        pumps = [
+            threading.Thread(target=_pump, args=(process.stdout.fileno(), channel.sendall)),
+            threading.Thread(target=_pump, args=(process.stderr.fileno(), channel.sendall_stderr)),
+        ]
+        feed = threading.Thread(target=_feed, args=(channel, process.stdin), daemon=True)
+        for thread in (*pumps, feed):
+            thread.start()
+        code = process.wait()
+        for thread in pumps:
+            thread.join()
+        with suppress(OSError, EOFError):
+            channel.shutdown_write()
+            channel.send_exit_status(code if code >= 0 else 128 - code)
+            channel.close()
+
+
+def _pump(source, sink) -> None:
+    with suppress(OSError, EOFError):
+        while data := os.read(source, 65536):
+            sink(data)
+
+
+def _feed(channel, stdin) -> None:
+    with suppress(OSError, EOFError):
+        while data := channel.recv(65536):
+            stdin.write(data)
+            stdin.flush()
+    with suppress(OSError):
+        stdin.close()

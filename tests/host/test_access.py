@@ -1,0 +1,188 @@
+"""Getting to a node: host keys, logins, gateways, and what is said when it fails."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from fabfile.host.access import Access
+from fabfile.host.connect import Host
+from fabfile.host.errors import (
+    AuthenticationFailed,
+    ChangedHostKey,
+    HostError,
+    UnknownHostKey,
+    Unreachable,
+)
+from fabfile.host.passwords import LOGIN
+
+
+def open_host(node, passwords=None) -> None:
+    with Access(passwords) as access, Host(node, access) as host:
+        host.open()
+
+
+def test_an_unknown_host_key_is_refused_with_the_command_that_records_it(serve, node_of):
+    server = serve()
+    with pytest.raises(UnknownHostKey, match=r"SHA256:.*`inv hosts\.trust --limit n1`"):
+        open_host(node_of(server, known=()))
+    assert server.commands == []
+
+
+def test_a_changed_host_key_is_refused(serve, node_of):
+    with pytest.raises(ChangedHostKey, match="somebody may stand in between"):
+        open_host(node_of(serve(), known=("other",)))
+
+
+def test_any_known_key_will_do_whatever_the_server_prefers(serve, node_of):
+    server = serve(host_keys=("host", "rsa-host"))
+    open_host(node_of(server, known=("rsa-host",)))
+
+
+def test_of_two_known_kinds_the_server_may_have_either(serve, node_of):
+    # paramiko alone compares with the first known kind only.
+    server = serve(host_keys=("rsa-host",))
+    node = node_of(server, known=("host", "rsa-host"))
+    lines = Path(node.ssh.known_hosts[0]).read_text()
+    assert lines.index("ecdsa") < lines.index("ssh-rsa")
+    open_host(node)
+
+
+def test_a_key_the_server_does_not_take(serve, node_of):
+    with pytest.raises(AuthenticationFailed, match=r"check ssh\.user and ssh\.keys"):
+        open_host(node_of(serve(users=("somebody",))))
+
+
+def test_a_password_lets_in_where_no_key_does(serve, node_of):
+    server = serve(users=(), password="letmein")
+    open_host(node_of(server), {("n1", LOGIN): "letmein"})
+
+
+def test_no_way_to_log_in_at_all(serve, node_of):
+    with pytest.raises(AuthenticationFailed):
+        open_host(node_of(serve(), keys=[]))
+
+
+def test_nobody_listens(serve, node_of):
+    server = serve()
+    server.close()
+    with pytest.raises(Unreachable, match=r"connection refused.*check that the host is on"):
+        open_host(node_of(server))
+
+
+def test_something_else_than_ssh_listens(serve, node_of):
+    server = serve()
+    node = node_of(server, connect_timeout=1)
+    server.close()
+    listener = socket.create_server(("127.0.0.1", server.port))
+    with listener, pytest.raises(Unreachable, match="no SSH connection"):
+        open_host(node)
+
+
+def test_a_node_behind_a_gateway(serve, node_of):
+    gateway, server = serve(host_keys=("gateway",)), serve()
+    node = node_of(server, gateway=f"root@127.0.0.1:{gateway.port}")
+    with pytest.raises(
+        UnknownHostKey, match=rf"the gateway \[127\.0\.0\.1\]:{gateway.port} is unknown"
+    ):
+        open_host(node)
+    trust_also(node, gateway)
+    with Access() as access, Host(node, access) as host:
+        assert host.root("echo through").stdout == b"through\n"
+
+
+def trust_also(node, server) -> None:
+    from .server import key
+
+    name = server.behaviour.host_keys[0]
+    with Path(node.ssh.known_hosts[0]).open("a") as file:
+        file.write(f"[127.0.0.1]:{server.port} {key(name).get_name()} {key(name).get_base64()}\n")
+
+
+def test_many_nodes_share_one_connection_to_their_gateway(serve, node_of):
+    gateway, server = serve(), serve()
+    node = node_of(server, gateway=f"root@127.0.0.1:{gateway.port}")
+    trust_also(node, gateway)
+    answers = []
+
+    def work(access: Access) -> None:
+        with Host(node, access) as host:
+            answers.append(host.root("echo hi").stdout)
+
+    with Access() as access:
+        threads = [threading.Thread(target=work, args=(access,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == [b"hi\n"] * 8
+    assert len(gateway.transports) == 1
+    assert len(server.transports) == 8
+
+
+def test_a_silent_gateway_costs_all_who_wait_for_it_one_time_limit(serve, node_of):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"root@127.0.0.1:{silent.getsockname()[1]}"
+        node = node_of(serve(), gateway=address, connect_timeout=1)
+        start = threading.Barrier(5)
+        failures = []
+
+        def work(access: Access) -> None:
+            start.wait(10)
+            try:
+                Host(node, access).open()
+            except Unreachable as error:
+                failures.append(str(error))
+
+        with Access() as access:
+            threads = [threading.Thread(target=work, args=(access,)) for _ in range(5)]
+            for thread in threads:
+                thread.start()
+            began = time.monotonic()
+            for thread in threads:
+                thread.join()
+        assert time.monotonic() - began < 3.5  # five limits one after the other are 5 s
+    assert len(failures) == 5
+    assert all(text.startswith(f"the gateway [127.0.0.1]:{address[-5:]}") for text in failures)
+
+
+def test_a_refused_connection_leaves_nothing_open(serve, node_of):
+    node = node_of(serve(), known=())
+    with pytest.raises(UnknownHostKey):
+        open_host(node)
+    deadline = time.monotonic() + 5
+    while any(
+        isinstance(t, paramiko.Transport) and not t.server_mode for t in threading.enumerate()
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_known_hosts_that_cannot_be_read(serve, node_of, tmp_path):
+    node = node_of(serve(), known_hosts=[str(tmp_path)])
+    with pytest.raises(HostError, match=r"Is a directory; check ssh\.known_hosts"):
+        open_host(node)
+
+
+def test_an_ssh_configuration_that_cannot_be_read(serve, tmp_path):
+    serve()  # a home folder of our own
+    folder = tmp_path / "home" / ".ssh"
+    folder.mkdir()
+    (folder / "config").write_text("Host *\n  Nonsense\n")
+    with pytest.raises(HostError, match=r"~/\.ssh/config can't be read: Unparsable line Nonsense"):
+        Access()
+
+
+def test_the_users_ssh_configuration_counts_where_ours_is_silent(serve, node_of, tmp_path):
+    server = serve(users=("fromconfig",))
+    folder = tmp_path / "home" / ".ssh"
+    folder.mkdir()
+    (folder / "config").write_text("Host 127.0.0.1\n  User fromconfig\n")
+    open_host(node_of(server))  # ssh.user is not set, its default yields
+    with pytest.raises(AuthenticationFailed):
+        open_host(node_of(server, user="root"))

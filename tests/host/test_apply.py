@@ -1,0 +1,580 @@
+"""A plan carried out for real on this machine, with stand-ins for systemd and the runtime."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import tarfile
+import time
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fabfile.host.actions import actions
+from fabfile.host.apply import apply, start, stream
+from fabfile.host.errors import ApplyFailed, HostMisbehaved
+from fabfile.host.packed import GZIP, ZSTD, Packer
+from fabfile.host.parse import parse
+from fabfile.host.plan import Change, Plan, make_plan
+from fabfile.host.probe import script
+from fabfile.host.session import Result
+from fabfile.host.talk import ApplyEvent
+from fabfile.model.facts import Facts, PathFact, UnitFact, Watchlist
+from fabfile.model.resources import (
+    Absent,
+    Binary,
+    ClientCertificate,
+    Directory,
+    File,
+    Image,
+    Kept,
+    Module,
+    Sysctl,
+    Unit,
+)
+
+from .local import SHELLS, Tools
+
+RUNNING = "printf 'ActiveState=active\\nSubState=running\\nNRestarts=0\\n'"
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+class Node:
+    """This machine in place of a node: `Host` as far as apply needs it."""
+
+    name = "n1"
+
+    def __init__(self, folder: Path, shell: list[str]) -> None:
+        self.root_dir = folder / "root"
+        self.state = folder / "state"
+        self.lock = folder / "lock"
+        self.root_dir.mkdir()
+        self.tools = Tools(folder / "tools")
+        self.tools.add("systemctl", f"case $1 in show) {RUNNING} ;; esac")
+        self.tools.add("journalctl", "echo 'kubelet: no such flag'")
+        self.tools.add("modprobe")
+        self.tools.add("ctr", "case $* in *import*) cat >/dev/null ;; *ls*) cat $IMAGES ;; esac")
+        self.tools.add("sleep", 'exec /bin/sleep "$@"')
+        if os.getuid():
+            self.tools.add("chown")
+        self.packer = Packer(folder / "packed")
+        self.shell = shell
+        self.events: list[ApplyEvent] = []
+        self.node = SimpleNamespace(ssh=SimpleNamespace(command_timeout=60))
+        self.stdin = b""
+
+    def path(self, name: str) -> str:
+        return str(self.root_dir / name)
+
+    def root(self, script, *, stdin, timeout, on_line) -> Result:
+        command = start(str(self.state), str(self.lock))
+        assert script == start()
+        self.stdin = b"".join(stdin)
+        done = self.tools.run([*self.shell, "-c", command], self.stdin)
+        for line in done.stdout.splitlines():
+            on_line(line)
+        return Result(done.returncode, done.stdout, done.stderr, len(self.stdin))
+
+    def apply(self, *resources, facts: Facts | None = None, zstd: bool = True):
+        plan = make_plan("n1", resources, facts or Facts())
+        return apply(self, plan, self.packer, self.events.append, zstd=zstd)
+
+    def leftovers(self) -> list[str]:
+        inside = [p.name for p in self.state.iterdir() if p.name.startswith("apply.")]
+        return inside + [p.name for p in self.root_dir.rglob(".*.fabnode")]
+
+
+@pytest.fixture(params=SHELLS)
+def node(request, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGES", str(tmp_path / "images"))
+    (tmp_path / "images").write_text("docker.io/library/x:1\n")
+    return Node(tmp_path, request.param)
+
+
+def hear(process, line: bytes) -> None:
+    """Read what a running apply says until it says `line`."""
+    heard = []
+    while line not in heard:
+        heard.append(process.stdout.readline())
+        assert heard[-1], heard
+
+
+def test_files_come_with_content_mode_and_folders(node):
+    content = os.urandom(3000) + b"\n'\"$`"
+    node.apply(
+        Directory(node.path("kube"), 0o750),
+        File(node.path("kube/a b'c"), content, 0o600, secret=True),
+        File(node.path("deep/er/empty"), b""),
+    )
+    made = Path(node.path("kube/a b'c"))
+    assert made.read_bytes() == content
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert Path(node.path("kube")).stat().st_mode & 0o777 == 0o750
+    assert Path(node.path("deep/er")).stat().st_mode & 0o777 == 0o755
+    assert Path(node.path("deep/er/empty")).read_bytes() == b""
+    assert node.state.stat().st_mode & 0o777 == 0o700
+    assert node.leftovers() == []
+
+
+def test_what_is_in_the_way_is_replaced_not_followed(node):
+    target = Path(node.path("precious"))
+    target.write_text("mine")
+    link, folder_link, fifo = (Path(node.path(n)) for n in ("link", "folder-link", "fifo"))
+    link.symlink_to(target)
+    folder_link.symlink_to(node.root_dir)
+    os.mkfifo(fifo)
+    node.apply(*(File(str(path), b"new") for path in (link, folder_link, fifo)))
+    assert target.read_text() == "mine"
+    for path in (link, folder_link, fifo):
+        assert not path.is_symlink()
+        assert path.read_bytes() == b"new"
+
+
+def test_a_file_that_is_open_keeps_its_old_content_for_who_has_it(node):
+    path = Path(node.path("running"))
+    path.write_text("old")
+    with path.open() as reader:
+        node.apply(File(str(path), b"new"))
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
+def test_mode_alone_moves_no_content(node):
+    path = Path(node.path("a"))
+    path.write_text("kept")
+    facts = Facts(known=True, paths={str(path): PathFact("file", 0o644, sha256=sha(b"kept"))})
+    node.apply(Kept(str(path), 0o600), facts=facts)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text() == "kept"
+
+
+def test_removal(node):
+    path = Path(node.path("a"))
+    path.write_text("x")
+    node.apply(Absent(str(path)), facts=Facts(known=True, paths={str(path): PathFact("file")}))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("zstd", [True, False], ids=["zstd", "gzip"])
+def test_binaries_travel_packed(node, tmp_path, zstd):
+    content = b"\x7fELF" + b"abc" * 100_000
+    source = tmp_path / "binary"
+    source.write_bytes(content)
+    applied = node.apply(Binary(node.path("bin/x"), source, sha(content)), zstd=zstd)
+    made = Path(node.path("bin/x"))
+    assert made.read_bytes() == content
+    assert made.stat().st_mode & 0o777 == 0o755
+    assert applied.sent == len(node.stdin) < len(content) / 2
+
+
+def test_the_next_look_needs_not_hash_what_was_written(node, tmp_path):
+    path = node.path("a")
+    node.apply(File(path, b"content"))
+    record = node.state / "digests"
+    assert sha(b"content") in record.read_text()
+    record.write_text(record.read_text().replace(sha(b"content"), "ab" * 32))
+    code = script(Watchlist(opaque=(path,)), "n", str(node.state))
+    printed = node.tools.run([*node.shell, "-s"], code).stdout
+    seen = parse(printed, nonce="n", sent=0, received=0)
+    assert seen.path(path).sha256 == "ab" * 32  # as recorded, hence not hashed
+
+
+def test_kernel(node):
+    node.apply(Module("ip_vs"))
+    assert "modprobe -- ip_vs" in node.tools.calls
+    # What lives below /proc/sys is nothing a test may write to.
+    change = Change(Sysctl("net.ipv4.conf.eth0/1.x", "1"), "set", "")
+    script = actions(Plan("n1", (change,)), ZSTD).script
+    assert "sysctl /proc/sys/net/ipv4/conf/eth0.1/x 1" in script
+
+
+KUBELET = "kubelet.service"
+
+
+def kubelet(node) -> tuple:
+    config = File(node.path("config"), b"1")
+    unit_file = File(node.path("etc/systemd/system/kubelet.service"), b"[Service]")
+    return config, unit_file, Unit(KUBELET, (config.path, unit_file.path))
+
+
+def test_a_unit_is_started_stamped_and_told_of(node):
+    config, unit_file, unit = kubelet(node)
+    applied = node.apply(config, unit_file, unit)
+    calls = [c for c in node.tools.calls_of("systemctl") if " show " not in c]
+    assert calls == [
+        "systemctl enable -q --no-reload -- kubelet.service",
+        "systemctl daemon-reload",
+        "systemctl reset-failed -- kubelet.service",
+        "systemctl restart -- kubelet.service",
+    ]
+    stamp = (node.state / "stamps" / KUBELET).read_text()
+    assert stamp == f"{sha(b'1')} {config.path}\n{sha(b'[Service]')} {unit_file.path}\n"
+    assert [(e.state, e.change and e.change.name) for e in node.events] == [
+        ("start", config.path),
+        ("done", config.path),
+        ("start", unit_file.path),
+        ("done", unit_file.path),
+        ("start", KUBELET),
+        ("done", KUBELET),
+        ("start", None),
+        ("done", None),
+    ]
+    assert len(applied.seconds) == 4
+
+
+def test_systemd_rereads_nothing_where_no_unit_file_changed(node):
+    config, unit_file, unit = kubelet(node)
+    facts = Facts(
+        known=True,
+        paths={unit_file.path: PathFact("file", 0o644, sha256=sha(b"[Service]"))},
+        units={KUBELET: UnitFact("loaded", "active", "running", "enabled")},
+    )
+    node.apply(config, unit_file, unit, facts=facts)
+    assert "systemctl restart -- kubelet.service" in node.tools.calls
+    assert "systemctl daemon-reload" not in node.tools.calls
+
+
+def test_enabling_alone_restarts_nothing(node):
+    config, unit_file, unit = kubelet(node)
+    node.apply(config, unit_file, unit)
+    node.tools.forget()
+    stamp = dict(
+        line.split(" ", 1)[::-1]
+        for line in (node.state / "stamps" / KUBELET).read_text().splitlines()
+    )
+    facts = Facts(
+        known=True,
+        paths={
+            config.path: PathFact("file", 0o644, sha256=sha(b"1")),
+            unit_file.path: PathFact("file", 0o644, sha256=sha(b"[Service]")),
+        },
+        units={KUBELET: UnitFact("loaded", "active", "running", "disabled", stamp=stamp)},
+    )
+    node.apply(config, unit_file, unit, facts=facts)
+    assert node.tools.calls_of("systemctl") == [
+        "systemctl enable -q --no-reload -- kubelet.service",
+        "systemctl daemon-reload",
+    ]
+
+
+def test_a_unit_that_won_t_start_shows_its_journal_and_is_not_stamped(node):
+    node.tools.add("systemctl", "case $1 in restart) echo 'Job failed.'; exit 1 ;; esac")
+    (node.state / "stamps").mkdir(parents=True)
+    (node.state / "stamps" / KUBELET).write_text("from an earlier start")
+    with pytest.raises(ApplyFailed) as caught:
+        node.apply(*kubelet(node))
+    assert caught.value.action == "start kubelet.service"
+    assert "kubelet: no such flag" in caught.value.detail
+    assert caught.value.cause.endswith("it said: kubelet: no such flag")
+    assert caught.value.advice == "fab -H n1 logs --unit kubelet"
+    assert not (node.state / "stamps" / KUBELET).exists()
+    assert node.leftovers() == []
+    assert node.events[-1].state == "fail"
+
+
+def test_a_unit_that_does_not_stay_up_is_told_at_once(node, tmp_path):
+    count = tmp_path / "count"
+    count.write_text("0")
+    node.tools.add(
+        "systemctl",
+        f"case $1 in show) n=$(cat {count}); echo $((n + 1)) >{count}\n"
+        "printf 'ActiveState=activating\\nSubState=auto-restart\\nNRestarts=%s\\n' $n ;; esac",
+    )
+    with pytest.raises(ApplyFailed, match="does not stay up") as caught:
+        node.apply(*kubelet(node))
+    assert "kubelet: no such flag" in caught.value.detail
+    assert caught.value.cause.endswith("it said: kubelet: no such flag")
+    assert caught.value.advice == "fab -H n1 logs --unit kubelet"
+    assert not (node.state / "stamps" / KUBELET).exists()
+
+
+def join(node, seconds: int = 20) -> tuple:
+    boot = File(node.path("bootstrap"), b"token", 0o600, secret=True, ephemeral=True)
+    unit = Unit(KUBELET, (boot.path,))
+    return boot, unit, ClientCertificate(node.path("pem"), KUBELET, boot.path, False, seconds)
+
+
+def test_joining_waits_for_the_certificate_and_then_takes_the_token_away(node):
+    node.tools.add(
+        "systemctl",
+        f"case $1 in show) {RUNNING} ;;\n"
+        f"restart) (/bin/sleep 0.5; [ -e {node.path('bootstrap')} ] && echo >{node.path('pem')} x) "
+        ">/dev/null 2>&1 & ;; esac",
+    )
+    node.apply(*join(node))
+    assert not Path(node.path("bootstrap")).exists()
+    assert (node.state / "stamps" / KUBELET).read_text() == ""
+
+
+def test_a_certificate_that_does_not_come_ends_in_words_and_without_the_token(node):
+    with pytest.raises(ApplyFailed, match=r"no certificate came to .* within 1 s") as caught:
+        node.apply(*join(node, seconds=1))
+    assert "kubelet: no such flag" in caught.value.detail
+    assert not Path(node.path("bootstrap")).exists()
+
+
+def test_a_kubelet_that_dies_while_it_joins_is_not_waited_for(node, tmp_path):
+    dead = tmp_path / "dead"
+    node.tools.add(
+        "systemctl",
+        f"case $1 in show) [ ! -e {dead} ] && {RUNNING} || printf 'ActiveState=failed\\n' ;;\n"
+        f"restart) (/bin/sleep 0.5; touch {dead}) >/dev/null 2>&1 & ;; esac",
+    )
+    began = time.monotonic()
+    with pytest.raises(ApplyFailed, match="does not stay up: it is failed"):
+        node.apply(*join(node, seconds=60))
+    assert time.monotonic() - began < 30
+    assert not Path(node.path("bootstrap")).exists()
+
+
+def test_the_token_goes_when_something_else_fails(node):
+    boot, unit, certificate = join(node)
+    node.tools.add("modprobe", "echo 'no such module' >&2; exit 1")
+    with pytest.raises(ApplyFailed, match="load ip_vs: no such module"):
+        node.apply(boot, Module("ip_vs"), unit, certificate)
+    assert not Path(node.path("bootstrap")).exists()
+
+
+def image(tmp_path, *names: str) -> Image:
+    source = tmp_path / "image.tar"
+    source.write_bytes(b"layers" * 1000)
+    return Image(names, source, sha(source.read_bytes()))
+
+
+def test_images_are_imported_and_recorded(node, tmp_path):
+    node.state.mkdir()
+    (node.state / "images").write_text(
+        f"{'cd' * 32} docker.io/library/x:1\n{'cd' * 32} docker.io/library/other:1\n"
+    )
+    wanted = image(tmp_path, "x:1")
+    node.apply(wanted)
+    assert "ctr -n k8s.io images import --no-unpack -" in node.tools.calls
+    assert (node.state / "images").read_text() == (
+        f"{'cd' * 32} docker.io/library/other:1\n{wanted.sha256} docker.io/library/x:1\n"
+    )
+
+
+def test_an_archive_without_its_image_is_an_error_now_and_not_at_each_run(node, tmp_path):
+    with pytest.raises(ApplyFailed, match=r"the archive does not bring docker\.io/library/y:1"):
+        node.apply(image(tmp_path, "y:1"))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(node):
+    path = Path(node.path("a"))
+    path.write_text("old")
+    node.tools.add("cat", 'echo "cat: write error: No space left on device" >&2; exit 1')
+    with pytest.raises(ApplyFailed, match="No space left on device"):
+        node.apply(File(str(path), b"new"))
+    assert path.read_text() == "old"
+    assert node.leftovers() == []
+
+
+def test_a_failure_ends_the_rest_and_keeps_what_was_done(node):
+    node.tools.add("modprobe", "exit 1")
+    first, last = Path(node.path("first")), Path(node.path("last"))
+    with pytest.raises(ApplyFailed):
+        node.apply(File(str(first), b""), Module("x"), File(str(last), b""))
+    assert first.exists()
+    assert not last.exists()
+
+
+def test_a_secret_is_in_the_stream_only(node):
+    secret = File(node.path("s"), b"TOP-SECRET", 0o600, secret=True)
+    plan = make_plan("n1", [secret], Facts())
+    assert b"TOP-SECRET" in b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
+    assert "TOP-SECRET" not in start() + actions(plan, ZSTD).script
+
+
+def test_a_file_without_content_yet_is_not_sent():
+    plan = make_plan("n1", [File("/etc/token", None, 0o600, secret=True)], Facts())
+    with pytest.raises(ValueError, match="/etc/token has no content yet"):
+        actions(plan, ZSTD)
+
+
+def test_leftovers_of_killed_runs_go(node):
+    node.state.mkdir()
+    (node.state / "apply.123").mkdir()
+    (node.state / "apply.123" / "m1").write_text("payload")
+    node.apply(Directory(node.path("x")))
+    assert node.leftovers() == []
+
+
+def test_a_stream_that_breaks_off_changes_only_what_arrived(node):
+    first, last = Path(node.path("first")), Path(node.path("last"))
+    plan = make_plan("n1", [File(str(first), b"1"), File(str(last), b"2" * 5000)], Facts())
+    whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
+    command = start(str(node.state), str(node.lock))
+    done = node.tools.run([*node.shell, "-c", command], whole[:-6000])
+    assert done.returncode == 1
+    assert b"the payload ended too early" in done.stdout
+    assert first.read_text() == "1"
+    assert not last.exists()
+    assert node.leftovers() == []
+
+
+def test_the_node_stops_when_nobody_listens_any_more(node):
+    """The deployer is killed while a unit is waited for: the node ends its run by itself."""
+    plan = make_plan("n1", join(node, seconds=300), Facts())
+    whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
+    process = subprocess.Popen(
+        [*node.shell, "-c", start(str(node.state), str(node.lock))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=node.tools.env,
+    )
+    process.stdin.write(whole)
+    process.stdin.close()
+    hear(process, b"start\t2\n")
+    process.stdout.close()
+    assert process.wait(20) != 0
+    assert not Path(node.path("bootstrap")).exists()
+    assert node.leftovers() == []
+
+
+def test_the_node_tidies_up_though_nobody_hears_its_next_word(node):
+    """The deployer is killed between two beats: the next line said is the first to fail."""
+    node.tools.add(
+        "systemctl", f"case $1 in show) {RUNNING} ;; restart) exec /bin/sleep 0.3 ;; esac"
+    )
+    plan = make_plan("n1", join(node, seconds=300), Facts())
+    whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
+    process = subprocess.Popen(
+        [*node.shell, "-c", start(str(node.state), str(node.lock))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=node.tools.env,
+    )
+    process.stdin.write(whole)
+    process.stdin.close()
+    hear(process, b"start\t1\n")
+    process.stdout.close()
+    assert process.wait(20) != 0
+    assert not Path(node.path("bootstrap")).exists()
+    assert node.leftovers() == []
+
+
+def test_a_file_that_was_being_written_goes_with_its_run(node, tmp_path):
+    """The deployer is killed while a binary is unpacked beside its place."""
+    source = tmp_path / "kubelet"
+    source.write_bytes(b"x" * 100)
+    node.tools.add("zstd", "echo half; /bin/sleep 2")
+    binary = Binary(node.path("kubelet"), source, sha(source.read_bytes()))
+    plan = make_plan("n1", [binary], Facts())
+    whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
+    process = subprocess.Popen(
+        [*node.shell, "-c", start(str(node.state), str(node.lock))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=node.tools.env,
+    )
+    process.stdin.write(whole)
+    process.stdin.close()
+    hear(process, b"start\t0\n")
+    process.stdout.close()
+    assert process.wait(20) != 0
+    assert node.leftovers() == []
+    assert not Path(binary.path).exists()
+
+
+def test_two_runs_never_interleave(node):
+    """The second waits until the first, whose deployer is gone, has ended."""
+    waiting = subprocess.Popen(
+        ["flock", str(node.lock), "sh", "-c", "echo held; read -r _"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    waiting.stdout.readline()
+    marker = Path(node.path("made"))
+    plan = make_plan("n1", [File(str(marker), b"")], Facts())
+    second = subprocess.Popen(
+        [*node.shell, "-c", start(str(node.state), str(node.lock))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env=node.tools.env,
+    )
+    second.stdin.write(b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD)))
+    second.stdin.close()
+    time.sleep(0.3)
+    assert not marker.exists()
+    waiting.stdin.close()
+    assert second.wait(20) == 0
+    assert marker.exists()
+
+
+def test_an_empty_plan_does_not_touch_the_node():
+    class Untouchable:
+        pass
+
+    assert apply(Untouchable(), Plan("n1"), Packer(Path("/nowhere"))).sent == 0
+
+
+@pytest.mark.parametrize(
+    "line", [b"start\t99", b"done\t0\tx", b"fail\t-1", b"hello", b"", b"start\t" + b"9" * 5000]
+)
+def test_what_no_node_says_is_not_believed(line):
+    class Liar(Node):
+        def __init__(self) -> None:
+            self.node = SimpleNamespace(ssh=SimpleNamespace(command_timeout=60))
+
+        def root(self, script, *, stdin, timeout, on_line) -> Result:
+            on_line(line)
+            return Result(0, b"", b"")
+
+    plan = make_plan("n1", [Directory("/x")], Facts())
+    with pytest.raises(HostMisbehaved):
+        apply(Liar(), plan, Packer(Path("/nowhere")))
+
+
+def test_a_node_that_ends_before_the_end_is_not_taken_for_done():
+    class Quitter(Node):
+        def __init__(self) -> None:
+            self.node = SimpleNamespace(ssh=SimpleNamespace(command_timeout=60))
+
+        def root(self, script, *, stdin, timeout, on_line) -> Result:
+            on_line(b"start\t0")
+            on_line(b"done\t0\t1")
+            return Result(0, b"", b"")
+
+    with pytest.raises(ApplyFailed):
+        apply(Quitter(), make_plan("n1", [Directory("/x")], Facts()), Packer(Path("/nowhere")))
+
+
+def test_the_stream_is_a_tar(tmp_path):
+    source = tmp_path / "x"
+    source.write_bytes(b"binary" * 1000)
+    plan = make_plan(
+        "n1",
+        [Binary("/usr/bin/x", source, sha(source.read_bytes())), File("/etc/a", b"a")],
+        Facts(),
+    )
+    todo = actions(plan, GZIP)
+    data = b"".join(stream(todo, Packer(tmp_path / "packed"), GZIP))
+    assert len(data) % tarfile.BLOCKSIZE == 0
+    with tarfile.open(fileobj=BytesIO(data)) as tar:
+        names = tar.getnames()
+    expected = ["apply.sh", "actions", "m0.gz", "m1"]
+    assert names == [name for member in expected for name in (member, f"{member}.ok")]
+
+
+def test_signals_clean_up_too(node):
+    plan = make_plan("n1", join(node, seconds=300), Facts())
+    process = subprocess.Popen(
+        [*node.shell, "-c", start(str(node.state), str(node.lock))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=node.tools.env,
+    )
+    process.stdin.write(b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD)))
+    process.stdin.close()
+    hear(process, b"start\t2\n")
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    assert not Path(node.path("bootstrap")).exists()
+    assert node.leftovers() == []

@@ -1,0 +1,153 @@
+"""Looking from the node: at its own ports, and at the apiserver's certificate."""
+
+from __future__ import annotations
+
+import datetime
+import http.server
+import ipaddress
+import socket
+import ssl
+import threading
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ..support import authority, pem
+
+SELF = "127.0.0.1"
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def web():
+    server = http.server.ThreadingHTTPServer((SELF, 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+def certificate(tmp_path, *, name: str = SELF, days: int = 1, own: bool = False):
+    ca, ca_key = authority()
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject if own else ca.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=10))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(name))]),
+            critical=False,
+        )
+        .sign(key if own else ca_key, hashes.SHA256())
+    )
+    file = tmp_path / "server.pem"
+    file.write_bytes(
+        pem(made)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return file
+
+
+@pytest.fixture
+def tls(tmp_path):
+    listeners = []
+
+    def start(**how) -> int:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate(tmp_path, **how))
+        listener = socket.create_server((SELF, 0))
+        listeners.append(listener)
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                try:
+                    context.wrap_socket(client, server_side=True).close()
+                except OSError:
+                    client.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        return listener.getsockname()[1]
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+def closed_port() -> int:
+    with socket.create_server((SELF, 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("forward", [True, False], ids=["forwarded", "by a command there"])
+def test_a_port_of_the_node_answers(reach, web, forward):
+    host, _ = reach(forward=forward)
+    answer = host.http_get(web, "/healthz")
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert host.http_get(web, "/nothing").status == 404
+    assert host.http_get(closed_port(), "/healthz", timeout=2).status == 0
+
+
+def check(host, port: int):
+    return host.tls_to(SELF, port, pem(authority()[0]), SELF, timeout=5)
+
+
+def test_a_certificate_of_the_ca_is_trusted(reach, tls):
+    seen = check(reach()[0], tls())
+    assert (seen.reachable, seen.trusted, seen.reason) == (True, True, "")
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ({"own": True}, "self-signed certificate"),
+        ({"name": "192.0.2.1"}, "IP address mismatch"),
+        ({"days": -1}, "certificate has expired"),
+    ],
+)
+def test_a_certificate_that_is_wrong_is_said_to_be(reach, tls, how, reason):
+    seen = check(reach()[0], tls(**how))
+    assert (seen.reachable, seen.trusted) == (True, False)
+    assert reason in seen.reason
+
+
+def test_what_speaks_no_tls(reach, web):
+    seen = check(reach()[0], web)
+    assert (seen.reachable, seen.trusted) == (True, False)
+    assert seen.reason.startswith("no TLS")
+
+
+def test_nobody_listens(reach):
+    seen = check(reach()[0], closed_port())
+    assert (seen.reachable, seen.trusted) == (False, None)
+
+
+def test_forbidden_forwarding_is_no_verdict(reach, tls):
+    seen = check(reach(forward=False)[0], tls())
+    assert (seen.reachable, seen.trusted) == (None, None)
+    assert "forbids forwarding" in seen.reason

@@ -1,0 +1,215 @@
+"""The probe's answer: what it may say, and all that it may not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fabfile.host.parse import Malformed, parse
+from fabfile.model.facts import Facts, Listener, PathFact
+
+SHA = "ab" * 32
+CERT = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+KEY = "-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----"
+
+
+def answer(*lines: str, nonce: str = "n") -> bytes:
+    base = ("clock\t1000.5", "kernel\t6.1.0")
+    return "".join(f"{line}\n" for line in (*base, *lines, f"end\t{nonce}")).encode()
+
+
+def facts(*lines: str) -> Facts:
+    return parse(answer(*lines), nonce="n", sent=990.0, received=991.0)
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def test_the_machine():
+    seen = facts(
+        "os\tdebian\t12",
+        "hostname\tn1",
+        "machine_id\tm",
+        "boot_id\tb",
+        "uptime\t12.5",
+        "arch\tx86_64",
+        "cpus\t2",
+        "cgroup\t2",
+        "memory\tMemTotal:\t1000",
+        "memory\tSwapTotal:\t1",
+        "address\t2: host0    inet 10.0.0.1/24 brd 10.0.0.255 scope global host0\\ valid_lft 1",
+        "address\t2: host0    inet6 fe80::1/64 scope link \\       valid_lft forever",
+        "tool\tzstd",
+        "free\t2 2048\t/var/lib",
+        "module\toverlay",
+        "missing\tipip",
+        "sysctl\tnet.ipv4.ip_local_port_range\t32768\t60999",
+        'listener\tLISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=7,fd=3),("x",pid=8))  ',
+        "listener\tLISTEN 0      4096         [::]:8080        [::]:*          ",
+    )
+    assert seen.known
+    assert seen.clock_offset == 10.0
+    assert (seen.os_id, seen.os_version, seen.hostname, seen.arch) == (
+        "debian",
+        "12",
+        "n1",
+        "amd64",
+    )
+    assert (seen.machine_id, seen.boot_id, seen.uptime) == ("m", "b", 12.5)
+    assert (seen.cpus, seen.cgroup, seen.memory, seen.swap) == (2, 2, 1024000, 1024)
+    assert seen.addresses == ("10.0.0.1", "fe80::1")
+    assert seen.tools == {"zstd"}
+    assert seen.free == {"/var/lib": 4096}
+    assert (seen.modules, seen.missing_modules) == ({"overlay"}, {"ipip"})
+    assert seen.sysctls == {"net.ipv4.ip_local_port_range": "32768 60999"}
+    assert seen.listeners == (Listener(22, "sshd"), Listener(8080, ""))
+
+
+def test_paths():
+    seen = facts(
+        "path\t81a4\t0\t0\t2\t/etc/a b",
+        "path\t81a4\t0\t0\t2\t/etc/c",
+        "path\t81a4\t0\t0\t3\t/etc/d",
+        f"digest\t{SHA}\t/etc/a b",
+        f"digest\t{sha('ho')}\t/etc/c",
+        f"digest\t{sha('hey')}\t/etc/d",
+        "text\t2\t/etc/a b",
+        "text\t2\t/etc/c",
+        "text\t3\t/etc/d",
+        f"texts\t{b64('hihohey')}",
+        "path\t41ed\t0\t7\t9\t/etc",
+        "path\ta1ff\t0\t0\t9\t/link",
+        "path\t11a4\t0\t0\t0\t/fifo",
+    )
+    assert seen.paths == {
+        "/etc/a b": PathFact("file", 0o644, 0, 0, 2, SHA),  # it is something else by now
+        "/etc/c": PathFact("file", 0o644, 0, 0, 2, sha("ho"), b"ho"),
+        "/etc/d": PathFact("file", 0o644, 0, 0, 3, sha("hey"), b"hey"),
+        "/etc": PathFact("directory", 0o755, 0, 7, 9),
+        "/link": PathFact("symlink", 0o777, 0, 0, 9),
+        "/fifo": PathFact("other", 0o644, 0, 0, 0),
+    }
+    assert seen.path("/not asked for").kind == "absent"
+
+
+def test_units():
+    seen = facts(
+        "unit\tk.service\tLoadState=loaded",
+        "unit\tk.service\tActiveState=active",
+        "unit\tk.service\tSubState=running",
+        "unit\tk.service\tUnitFileState=enabled",
+        "unit\tk.service\tNRestarts=3",
+        "unit\tk.service\tNeedDaemonReload=yes",
+        "unit\tk.service\tActiveEnterTimestampMonotonic=2500000",
+        f"stamp\tk.service\t{SHA}\t/usr/bin/k x",
+    )
+    unit = seen.unit("k.service")
+    assert (unit.load, unit.running, unit.enabled) == ("loaded", True, "enabled")
+    assert (unit.restarts, unit.reload, unit.started) == (3, True, 2.5)
+    assert unit.stamp == {"/usr/bin/k x": SHA}
+    assert not seen.unit("other.service").running
+
+
+def test_certificates_and_nothing_else_of_their_files():
+    lines = [f"certificate\t{line}\t/a.pem" for line in f"{CERT}\n{KEY}\n{CERT}".split("\n")]
+    seen = facts(
+        *lines, f"certificate_data\t{b64(KEY + chr(10) + CERT)}\t/k", "server\t'https://x'\t/k"
+    )
+    assert seen.certificates == {"/a.pem": f"{CERT}\n{CERT}\n", "/k": f"{CERT}\n"}
+    assert seen.servers == {"/k": "https://x"}
+
+
+def test_images():
+    assert facts().images is None
+    assert facts("images").images == frozenset()
+    seen = facts("images", "image\tdocker.io/library/x:1", f"archive\t{SHA}\tdocker.io/library/x:1")
+    assert seen.images == {"docker.io/library/x:1"}
+    assert seen.image_archives == {"docker.io/library/x:1": SHA}
+
+
+@pytest.mark.parametrize(
+    ("lines", "stub"),
+    [
+        (["resolved", "resolv\tnameserver 127.0.0.53"], True),
+        (["resolved", "resolv\tnameserver 10.0.0.1"], False),
+        (["resolv\tnameserver 127.0.0.53"], False),
+    ],
+)
+def test_resolv_conf_behind_systemd_resolved(lines, stub):
+    assert facts(*lines).systemd_resolved is stub
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        b"",
+        b"end\tn",
+        b"end\tn\n",
+        answer(nonce="other"),
+        answer()[:-3],
+        answer() + b"more\n",
+        answer("nonsense"),
+        answer("cpus\ttwo"),
+        answer("cpus\t1.5"),
+        answer("cpus"),
+        answer("uptime\tnan"),
+        answer("uptime\t1e300"),
+        answer("cpus\t" + "9" * 5000),
+        answer("path\tzz\t0\t0\t0\t/x"),
+        answer(f"digest\t{SHA}\t/never told of"),
+        answer("path\t81a4\t0\t0\t4\t/x", "digest\tshort\t/x"),
+        answer("path\t81a4\t0\t0\t4\t/x", "text\tlong\t/x"),
+        answer("path\t81a4\t0\t0\t4\t/x", "text\t1\t/x", "texts\t!!!"),
+        answer("text\t1\t/never told of", "texts\t"),
+        answer("free\t12\t/x"),
+        answer("image\tbefore images"),
+        answer("listener\tsomething"),
+        answer("hostname\t" + "x" * 500_000),
+        answer("unit\tk.service\tNRestarts=many"),
+    ],
+)
+def test_anything_else_is_refused(output):
+    with pytest.raises(Malformed):
+        parse(output, nonce="n", sent=0, received=0)
+
+
+TAGS = st.sampled_from(
+    """
+    clock os hostname machine_id boot_id uptime kernel arch cpus memory cgroup address resolv
+    resolved listener tool free module missing sysctl path digest text texts certificate
+    certificate_data server unit stamp images image archive end
+    """.split()  # noqa: SIM905 - a list of thirty-two strings is no easier to read
+)
+FIELDS = st.lists(
+    st.one_of(
+        st.sampled_from(["/x", "81a4", "0", "-1", SHA, "aGk=", "u.service", "ActiveState=active"]),
+        st.text(max_size=8).filter(lambda text: "\n" not in text),
+    ),
+    max_size=6,
+)
+
+
+@given(st.binary(max_size=300))
+def test_hostile_bytes(data):
+    with pytest.raises(Malformed):
+        parse(data, nonce="a nonce nobody guesses", sent=0, received=0)
+
+
+@given(st.lists(st.tuples(TAGS, FIELDS), max_size=12))
+def test_hostile_lines_give_facts_or_malformed_and_nothing_else(lines):
+    output = answer(*("\t".join((tag, *fields)) for tag, fields in lines))
+    try:
+        seen = parse(output, nonce="n", sent=0, received=0)
+    except Malformed:
+        return
+    assert seen.known
+    assert all(fact.sha256 is None or len(fact.sha256) == 64 for fact in seen.paths.values())

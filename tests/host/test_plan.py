@@ -1,0 +1,344 @@
+"""What has to change: resources against facts, in tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from fabfile.host.plan import Conflict, Plan, compare, full_reference, make_plan
+from fabfile.model.facts import Facts, PathFact, UnitFact
+from fabfile.model.resources import (
+    Absent,
+    Binary,
+    ClientCertificate,
+    Directory,
+    File,
+    Image,
+    Kept,
+    Module,
+    Sysctl,
+    Unit,
+)
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def found(content: bytes, mode: int = 0o644, **more) -> PathFact:
+    return PathFact("file", mode=mode, sha256=sha(content), content=content, **more)
+
+
+def told(resources, facts) -> list[tuple[str, str, str]]:
+    return [(c.action, c.name, c.why) for c in compare(resources, facts)]
+
+
+A = File("/etc/a", b"new\n")
+BIN = Binary("/usr/bin/x", Path("/nowhere/x"), sha(b"x2"))
+
+PATHS = [
+    ("right", A, found(b"new\n"), []),
+    ("missing", A, None, [("create", "/etc/a", "mode 0644")]),
+    ("other content", A, found(b"old\n"), [("update", "/etc/a", "content")]),
+    ("other mode", A, found(b"new\n", 0o600), [("mode", "/etc/a", "mode 0600 → 0644")]),
+    ("other owner", A, found(b"new\n", uid=7), [("mode", "/etc/a", "owner 7:0 → 0:0")]),
+    (
+        "other content and mode",
+        A,
+        found(b"old\n", 0o600),
+        [("update", "/etc/a", "content, mode 0600 → 0644")],
+    ),
+    ("a symlink", A, PathFact("symlink", 0o777), [("update", "/etc/a", "replaces a symlink")]),
+    (
+        "a FIFO",
+        A,
+        PathFact("other", 0o644),
+        [("update", "/etc/a", "replaces a device, FIFO or socket")],
+    ),
+    (
+        "a secret is told by digests",
+        File("/etc/a", b"s2", 0o600, secret=True),
+        PathFact("file", 0o600, sha256=sha(b"s1")),
+        [("update", "/etc/a", f"content {sha(b's1')[:12]} → {sha(b's2')[:12]}")],
+    ),
+    (
+        "not made yet: always a change",
+        File("/etc/a", None, 0o600, secret=True),
+        found(b"old", 0o600),
+        [("update", "/etc/a", "made for this node when the plan is carried out")],
+    ),
+    ("a binary that is right", BIN, PathFact("file", 0o755, sha256=sha(b"x2")), []),
+    (
+        "another binary",
+        BIN,
+        PathFact("file", 0o755, sha256=sha(b"x1")),
+        [("update", "/usr/bin/x", f"content {sha(b'x1')[:12]} → {sha(b'x2')[:12]}")],
+    ),
+    ("a directory", Directory("/etc/a"), PathFact("directory", 0o755), []),
+    ("a directory by symlink", Directory("/etc/a"), PathFact("symlink", 0o777), []),
+    ("no directory", Directory("/etc/a", 0o700), None, [("create", "/etc/a", "mode 0700")]),
+    (
+        "a directory of another mode",
+        Directory("/etc/a", 0o700),
+        PathFact("directory", 0o755),
+        [("mode", "/etc/a", "mode 0755 → 0700")],
+    ),
+    ("kept", Kept("/etc/a"), found(b"key", 0o600), []),
+    (
+        "kept, but open",
+        Kept("/etc/a"),
+        found(b"key", 0o644),
+        [("mode", "/etc/a", "mode 0644 → 0600")],
+    ),
+    ("absent", Absent("/etc/a"), None, []),
+    (
+        "to be removed",
+        Absent("/etc/a"),
+        found(b""),
+        [("remove", "/etc/a", "a file that must not be there")],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("resource", "there", "changes"), [case[1:] for case in PATHS], ids=[case[0] for case in PATHS]
+)
+def test_paths(resource, there, changes):
+    facts = Facts(known=True, paths={resource.path: there} if there else {})
+    assert told((resource,), facts) == changes
+
+
+@pytest.mark.parametrize("resource", [A, BIN, Absent("/etc/a")])
+def test_a_directory_in_the_way_is_not_removed(resource):
+    facts = Facts(known=True, paths={resource.path: PathFact("directory", 0o755)})
+    with pytest.raises(Conflict, match=f"{resource.path} is a directory"):
+        compare((resource,), facts)
+
+
+def test_a_file_in_a_directorys_way_is_not_removed():
+    with pytest.raises(Conflict, match="/etc/a is a file, and a directory belongs there"):
+        compare((Directory("/etc/a"),), Facts(known=True, paths={"/etc/a": found(b"")}))
+
+
+def test_all_conflicts_are_told_at_once():
+    facts = Facts(known=True, paths=dict.fromkeys(("/etc/a", "/usr/bin/x"), PathFact("directory")))
+    with pytest.raises(Conflict, match=r"/etc/a.*; /usr/bin/x"):
+        compare((A, BIN), facts)
+
+
+def test_kernel():
+    facts = Facts(
+        known=True, modules=frozenset({"overlay"}), sysctls={"a.b": "1\t 2", "a.c": "0", "a.e": "x"}
+    )
+    assert told(
+        (
+            Module("overlay"),
+            Module("ip_vs", "ipvs mode"),
+            Sysctl("a.b", "1 2"),
+            Sysctl("a.c", "1"),
+            Sysctl("a.d", "1"),
+        ),
+        facts,
+    ) == [
+        ("load", "ip_vs", "ipvs mode"),
+        ("set", "a.c", "0 → 1"),
+        ("set", "a.d", "unset → 1"),
+    ]
+
+
+IMAGE = Image(("calico/node:v3", "registry.k8s.io/pause:3"), Path("/x.tar"), sha(b"tar"))
+HELD = frozenset({"docker.io/calico/node:v3", "registry.k8s.io/pause:3"})
+
+
+@pytest.mark.parametrize(
+    ("images", "archives", "why"),
+    [
+        (HELD, {}, None),
+        (HELD, {"docker.io/calico/node:v3": sha(b"tar")}, None),
+        (None, {}, "the runtime lacks calico/node:v3, registry.k8s.io/pause:3"),
+        (HELD - {"registry.k8s.io/pause:3"}, {}, "the runtime lacks registry.k8s.io/pause:3"),
+        (
+            HELD,
+            {"docker.io/calico/node:v3": sha(b"older")},
+            "calico/node:v3 came from another archive",
+        ),
+    ],
+)
+def test_images(images, archives, why):
+    changes = compare((IMAGE,), Facts(known=True, images=images, image_archives=archives))
+    assert [(c.action, c.why) for c in changes] == ([("import", why)] if why else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("busybox:1", "docker.io/library/busybox:1"),
+        ("calico/cni:v3", "docker.io/calico/cni:v3"),
+        ("quay.io/calico/cni:v3", "quay.io/calico/cni:v3"),
+        ("localhost/x:1", "localhost/x:1"),
+        ("registry:5000/x:1", "registry:5000/x:1"),
+    ],
+)
+def test_references_as_containerd_keeps_them(name, full):
+    assert full_reference(name) == full
+
+
+KUBELET = Unit("kubelet.service", ("/usr/bin/x", "/etc/a", "/etc/kept", "/etc/token"))
+READS = (
+    BIN,
+    A,
+    Kept("/etc/kept"),
+    File("/etc/token", b"t", 0o600, secret=True, ephemeral=True),
+    KUBELET,
+)
+STAMP = {"/usr/bin/x": sha(b"x2"), "/etc/a": sha(b"new\n"), "/etc/kept": sha(b"kept")}
+UP = UnitFact("loaded", "active", "running", "enabled", stamp=STAMP)
+THERE = {
+    "/usr/bin/x": PathFact("file", 0o755, sha256=sha(b"x2")),
+    "/etc/a": found(b"new\n"),
+    "/etc/kept": found(b"kept", 0o600),
+    "/etc/token": found(b"t", 0o600),
+}
+
+
+def unit_changes(unit: UnitFact, paths=None) -> list[tuple[str, str]]:
+    facts = Facts(known=True, paths={**THERE, **(paths or {})}, units={KUBELET.name: unit})
+    return [(c.action, c.why) for c in compare(READS, facts) if isinstance(c.resource, Unit)]
+
+
+def with_(unit: UnitFact, **fields) -> UnitFact:
+    return dataclasses.replace(unit, **fields)
+
+
+def test_a_unit_with_all_in_place_is_left_alone():
+    assert unit_changes(UP) == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "paths", "expected"),
+    [
+        (with_(UP, active="failed", sub="failed"), {}, ("start", "it is failed (failed)")),
+        (
+            with_(UP, active="activating", sub="auto-restart"),
+            {},
+            ("start", "it is activating (auto-restart)"),
+        ),
+        (with_(UP, sub="exited"), {}, ("start", "it is active (exited)")),
+        (UnitFact(), {}, ("start", "it is not there yet")),
+        (with_(UP, enabled="disabled"), {}, ("enable", "it is disabled")),
+        (
+            with_(UP, reload=True),
+            {},
+            ("restart", "its unit file changed since systemd read it"),
+        ),
+        (UP, {"/etc/a": found(b"old")}, ("restart", "/etc/a changes")),
+        (
+            UP,
+            {"/etc/a": found(b"old"), "/etc/token": found(b"u", 0o600)},
+            ("restart", "/etc/a, /etc/token change"),
+        ),
+        # A run was killed after it wrote and before it restarted: nothing differs but the stamp.
+        (
+            with_(UP, stamp={**STAMP, "/etc/a": sha(b"old")}),
+            {},
+            ("restart", "it was started before /etc/a changed"),
+        ),
+        (with_(UP, stamp={}), {}, ("restart", "fabnode has no record of its start")),
+        # It reads less than it did.
+        (
+            with_(UP, stamp={**STAMP, "/etc/gone": sha(b"gone")}),
+            {},
+            ("restart", "it was started before /etc/gone changed"),
+        ),
+        # A certificate was replaced on the node by other means.
+        (
+            UP,
+            {"/etc/kept": found(b"other", 0o600)},
+            ("restart", "it was started before /etc/kept changed"),
+        ),
+    ],
+)
+def test_units_start_or_restart_for_a_reason(unit, paths, expected):
+    assert unit_changes(unit, paths) == [expected]
+
+
+def test_a_mode_alone_restarts_nothing():
+    assert unit_changes(UP, {"/etc/a": found(b"new\n", 0o600)}) == []
+
+
+def test_the_stamp_holds_what_lasts():
+    change = compare(READS, Facts(known=True, paths=THERE))[-1]
+    assert dict(change.stamp) == STAMP
+
+
+def test_a_unit_file_that_changes_is_read_anew():
+    unit_file = File("/etc/systemd/system/kubelet.service", b"[Service]\n")
+    unit = Unit("kubelet.service", (unit_file.path, "/etc/a"))
+    facts = Facts(known=True, paths={"/etc/a": found(b"old")}, units={unit.name: UP})
+    assert compare((unit_file, A, unit), facts)[-1].reload
+    facts = Facts(
+        known=True,
+        paths={unit_file.path: found(b"[Service]\n"), "/etc/a": found(b"old")},
+        units={unit.name: UP},
+    )
+    assert not compare((unit_file, A, unit), facts)[-1].reload
+
+
+def test_a_client_certificate_is_waited_for_until_it_is_there():
+    wanted = ClientCertificate("/pem", "kubelet.service", "/boot", present=False, timeout=9)
+    assert told((wanted,), Facts()) == [
+        ("join", "/pem", "it has no client certificate of this cluster")
+    ]
+    good = ClientCertificate("/pem", "kubelet.service", "/boot", present=True, timeout=9)
+    assert compare((good,), Facts()) == ()
+
+
+def test_order_is_kept_and_what_is_asked_for_twice_is_done_once():
+    plan = make_plan("n1", [Directory("/etc/k"), A, Directory("/etc/k")], Facts())
+    assert [c.name for c in plan.changes] == ["/etc/k", "/etc/a"]
+
+
+def test_text_is_shown_as_a_diff():
+    (change,) = compare((A,), Facts(known=True, paths={"/etc/a": found(b"old\nsame\n")}))
+    assert change.diff == "--- /etc/a\n+++ /etc/a\n@@ -1,2 +1 @@\n-old\n-same\n+new"
+
+
+def test_a_diff_cannot_steer_the_terminal():
+    facts = Facts(known=True, paths={"/etc/a": found(b"\x1b]0;pwned\x07\x1b[2J\xe2\x80\xae\n")})
+    (change,) = compare((A,), facts)
+    assert not any(ord(char) < 32 and char != "\n" for char in change.diff)
+    assert "‮" not in change.diff
+
+
+def test_bytes_that_are_no_text_have_no_diff():
+    (change,) = compare((A,), Facts(known=True, paths={"/etc/a": found(b"\xff\xfe")}))
+    assert change.diff is None
+    assert sha(b"\xff\xfe")[:12] in change.why
+
+
+def test_no_secret_is_in_what_is_shown():
+    secret = File("/etc/s", b"TOP-SECRET", 0o600, secret=True)
+    plan = make_plan("n1", [secret, Unit("u", ("/etc/s",))], Facts())
+    assert "TOP-SECRET" not in json.dumps(plan.to_json()) + repr(plan)
+
+
+def test_json():
+    facts = Facts(known=True, paths={"/etc/a": found(b"new\n", 0o600)})
+    assert make_plan("n1", [A, Unit("u.service")], facts).to_json() == {
+        "node": "n1",
+        "changes": [
+            {"action": "mode", "kind": "file", "name": "/etc/a", "why": "mode 0600 → 0644"},
+            {
+                "action": "start",
+                "kind": "unit",
+                "name": "u.service",
+                "why": "it is not there yet",
+            },
+        ],
+        "restarts": ["u.service"],
+    }
+    assert Plan("n1").empty

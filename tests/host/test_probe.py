@@ -1,0 +1,234 @@
+"""The probe's script, run for real on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import time
+from pathlib import Path
+
+import pytest
+
+from fabfile.host.parse import parse
+from fabfile.host.probe import script
+from fabfile.model.facts import Watchlist
+
+from .local import BUSYBOX, SHELLS, Tools
+
+CERT = "-----BEGIN CERTIFICATE-----\nMIIB\nAAAA\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN PRIVATE KEY-----\nSECRETSECRET\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.fixture
+def tools(tmp_path):
+    tools = Tools(tmp_path / "tools")
+    tools.add("systemctl")
+    tools.add("ctr")
+    tools.add("modprobe", "exit 1")
+    return tools
+
+
+@pytest.fixture(params=[*SHELLS, BUSYBOX])
+def shell(request) -> list[str]:
+    return request.param
+
+
+@pytest.fixture
+def output(shell, tools, tmp_path):
+    """Run the probe under each shell and return what it printed."""
+
+    def run(**watch) -> bytes:
+        code = script(Watchlist(**watch), "nonce", str(tmp_path / "state"))
+        result = tools.run([*shell, "-s"], code)
+        assert (result.returncode, result.stderr) == (0, b"")
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture
+def look(output):
+    """Run the probe and return the facts."""
+
+    def run(**watch):
+        sent = time.time()
+        printed = output(**watch)
+        return parse(printed, nonce="nonce", sent=sent, received=time.time())
+
+    return run
+
+
+def sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def later(shell, tools):
+    """Have the probe run ten seconds later: what is recorded must be older than a moment."""
+    if shell[0] == "busybox":
+        pytest.skip("it has a date of its own")
+    tools.add("date", 'exec /bin/date -d "+10 seconds" "$@"')
+
+
+def test_this_machine(look):
+    facts = look(free=("/", "/no/such/folder"))
+    assert facts.kernel == platform.release()
+    assert facts.hostname == platform.node()
+    assert facts.cpus == len(os.sched_getaffinity(0))
+    assert abs(facts.clock_offset) < 5
+    assert facts.uptime > 0
+    assert facts.memory > 2**20
+    assert facts.free["/"] == pytest.approx(facts.free["/no/such/folder"], rel=0.1)
+    assert "127.0.0.1" in facts.addresses or not facts.addresses
+    assert facts.resolv_conf == Path("/etc/resolv.conf").read_text()
+
+
+def test_paths_are_told_as_they_are(look, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir(mode=0o750)
+    text, large, secret = root / "a text", root / "large", root / "secret"
+    text.write_bytes(b"caf\xc3\xa9\n\n'\"$x")
+    large.write_bytes(b"x" * 300_000)
+    secret.write_text("s")
+    secret.chmod(0o600)
+    link, fifo, empty = root / "link", root / "fifo", root / "empty"
+    link.symlink_to(text)
+    os.mkfifo(fifo)
+    empty.touch()
+    gone = root / "gone"
+    facts = look(
+        text=tuple(map(str, (text, large, link, fifo, empty, gone))),
+        opaque=(str(secret), str(root)),
+    )
+    found = {Path(path).name: fact for path, fact in facts.paths.items()}
+    assert {name: fact.kind for name, fact in found.items()} == {
+        "a text": "file",
+        "large": "file",
+        "secret": "file",
+        "root": "directory",
+        "link": "symlink",
+        "fifo": "other",
+        "empty": "file",
+    }
+    assert found["a text"].content == text.read_bytes()
+    assert found["empty"].content == b""
+    assert found["large"].content is None
+    assert found["secret"].content is None
+    for path in (text, large, secret, empty):
+        assert found[path.name].sha256 == sha(path)
+        assert found[path.name].size == path.stat().st_size
+    assert found["secret"].mode == 0o600
+    assert (found["root"].mode, found["root"].uid) == (0o750, os.getuid())
+
+
+@pytest.mark.parametrize("how", ["new content", "same size and mtime", "replaced"])
+def test_only_what_changed_is_hashed_again(look, later, tmp_path, how):
+    (tmp_path / "state").mkdir()
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("1")
+    two.write_text("2")
+    watch = {"opaque": (str(one), str(two))}
+    before = look(**watch)
+    record = tmp_path / "state" / "digests"
+    # A digest that hashing would never give shows that the record is trusted.
+    record.write_text(record.read_text().replace(sha(one), "ab" * 32))
+    assert look(**watch).paths[str(one)].sha256 == "ab" * 32
+    times = two.stat()
+    if how == "replaced":
+        other = tmp_path / "other"
+        other.write_text("3")
+        other.rename(two)
+    else:
+        two.write_text("3" if "same" in how else "333")
+    if "same" in how:
+        os.utime(two, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = look(**watch)
+    assert after.paths[str(two)].sha256 == sha(two) != before.paths[str(two)].sha256
+    assert after.paths[str(one)].sha256 == "ab" * 32
+    assert look(**watch, deep=True).paths[str(one)].sha256 == sha(one)
+    assert look(**watch).paths[str(one)].sha256 == sha(one)
+
+
+def test_what_changed_just_now_is_not_recorded(look, tmp_path):
+    # Its next change may fall into the same tick of the file system's clock.
+    (tmp_path / "state").mkdir()
+    file = tmp_path / "file"
+    file.write_text("x")
+    look(opaque=(str(file),))
+    record = tmp_path / "state" / "digests"
+    assert not record.exists() or str(file) not in record.read_text()
+
+
+def test_nothing_is_written_where_fabnode_has_not_been(look, later, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("x")
+    look(opaque=(str(file),))
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_record_is_for_root_only(look, later, tmp_path):
+    (tmp_path / "state").mkdir()
+    file = tmp_path / "file"
+    file.write_text("x")
+    look(opaque=(str(file),))
+    assert (tmp_path / "state" / "digests").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_key_leaves_the_node(output, tmp_path):
+    pem, config, broken = tmp_path / "both.pem", tmp_path / "k.kubeconfig", tmp_path / "broken.pem"
+    pem.write_text(KEY + CERT + KEY + CERT)
+    broken.write_text("-----BEGIN CERTIFICATE-----\nMIIB\n" + KEY)
+    config.write_text(
+        "clusters:\n- cluster:\n    server: https://192.0.2.1:6443\n"
+        "users:\n- user:\n    client-key-data: U0VDUkVU\n    token: SECRETSECRET\n"
+    )
+    printed = output(
+        certificates=(str(pem), str(broken), "/no/such.pem"), servers=(str(config), str(pem))
+    )
+    assert b"SECRET" not in printed
+    assert b"U0VDUkVU" not in printed
+    facts = parse(printed, nonce="nonce", sent=0, received=0)
+    assert facts.certificates == {str(pem): CERT + CERT, str(broken): ""}
+    assert facts.servers == {str(config): "https://192.0.2.1:6443"}
+
+
+def test_units_and_their_stamps(look, tools, tmp_path):
+    tools.add(
+        "systemctl",
+        "printf 'Id=a.service\\nActiveState=active\\nSubState=running\\nUnitFileState=enabled\\n'\n"
+        "printf '\\nId=other-name.service\\nActiveState=failed\\nNeedDaemonReload=yes\\n'",
+    )
+    stamps = tmp_path / "state" / "stamps"
+    stamps.mkdir(parents=True)
+    (stamps / "a.service").write_text(f"{'ab' * 32} /etc/a b\n")
+    facts = look(units=("a.service", "b.service"))
+    assert facts.unit("a.service").running
+    assert facts.unit("a.service").stamp == {"/etc/a b": "ab" * 32}
+    assert (facts.unit("b.service").active, facts.unit("b.service").reload) == ("failed", True)
+
+
+def test_features_of_the_kernel(look):
+    loaded = next(iter(Path("/sys/module").iterdir())).name
+    facts = look(
+        modules=(loaded, "no_such_module_at_all"), sysctls=("kernel.ostype", "no.such.key")
+    )
+    assert facts.modules == {loaded}
+    assert facts.missing_modules == {"no_such_module_at_all"}
+    assert facts.sysctls == {"kernel.ostype": "Linux"}
+
+
+def test_a_module_that_can_be_loaded_is_neither_present_nor_missing(look, tools, shell):
+    if shell[0] == "busybox":
+        pytest.skip("it has a modprobe of its own")
+    tools.add("modprobe")
+    facts = look(modules=("no_such_module_at_all",))
+    assert facts.modules == facts.missing_modules == frozenset()
+
+
+def test_hostile_names_are_only_data(look, tmp_path):
+    name = str(tmp_path / "x'; touch $(echo owned) `id` #")
+    Path(name).write_text("fine")
+    facts = look(text=(name,))
+    assert facts.paths[name].content == b"fine"
+    assert not list(tmp_path.glob("**/owned"))

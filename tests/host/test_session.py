@@ -1,0 +1,168 @@
+"""Commands as root over a real SSH connection, with and without sudo, on hosts good and bad."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from fabfile.host.errors import (
+    CommandTimeout,
+    ConnectionLost,
+    HostMisbehaved,
+    SudoRefused,
+)
+
+PAYLOAD = os.urandom(3_000_000)
+DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_output_error_and_status_come_back_apart(reach):
+    host, _ = reach()
+    result = host.root("echo out; echo err >&2; exit 7")
+    assert (result.code, result.stdout, result.stderr) == (7, b"out\n", b"err\n")
+
+
+def test_lines_are_told_as_they_come(reach, tmp_path):
+    host, _ = reach()
+    go = tmp_path / "go"
+    heard = []
+
+    def on_line(line: bytes) -> None:
+        heard.append(line)
+        go.touch()  # the command goes on only once its first line was heard
+
+    host.root(f"echo one; until [ -e {go} ]; do sleep 0.01; done; echo two", on_line=on_line)
+    assert heard == [b"one", b"two"]
+
+
+def test_what_a_login_shell_prints_is_no_output(reach):
+    host, _ = reach(noise=b"Welcome!\nYou have mail.\n")
+    assert host.root("echo mine").stdout == b"mine\n"
+
+
+@pytest.mark.parametrize("sudo", ["nopasswd", "correct horse"])
+def test_a_payload_passes_sudo_unharmed(reach, tmp_path, sudo):
+    log = tmp_path / "tries"
+    host, server = reach(
+        user="ops", sudo_password="correct horse", env={"SUDO": sudo, "SUDO_LOG": str(log)}
+    )
+    result = host.root("sha256sum", stdin=[PAYLOAD[:1000], b"", PAYLOAD[1000:]])
+    assert result.stdout.decode().split()[0] == DIGEST
+    assert result.sent == len(PAYLOAD)
+    # The password travels only when asked for, and never where others see it.
+    assert log.exists() is (sudo != "nopasswd")
+    assert "correct horse" not in "".join(server.commands)
+
+
+def test_sudo_gets_a_wrong_password_once_and_no_payload(reach, tmp_path):
+    log = tmp_path / "tries"
+    host, _ = reach(user="ops", sudo_password="wrong", env={"SUDO": "right", "SUDO_LOG": str(log)})
+    with pytest.raises(SudoRefused, match="does not accept the password"):
+        host.root("cat", stdin=[b"payload\n" * 1000])
+    wait_for(lambda: log.exists())
+    assert set(log.read_text().split("\n")) <= {"wrong", ""}
+
+
+def test_sudo_that_wants_a_password_nobody_configured(reach, tmp_path):
+    host, _ = reach(user="ops", env={"SUDO": "secret", "SUDO_LOG": str(tmp_path / "tries")})
+    with pytest.raises(SudoRefused, match=r"none is configured; set ssh\.sudo_password"):
+        host.root("true")
+
+
+def test_sudo_that_denies_says_why(reach):
+    host, _ = reach(user="ops", sudo_password="x", env={"SUDO": "denied"})
+    with pytest.raises(SudoRefused, match="ops is not in the sudoers file"):
+        host.root("true")
+
+
+def test_sudo_that_asks_for_something_else(reach, monkeypatch):
+    monkeypatch.setattr("fabfile.host.connect._PATIENCE", 1.0)
+    host, _ = reach(user="ops", sudo_password="x", env={"SUDO": "strange"}, connect_timeout=1)
+    with pytest.raises(SudoRefused, match="Verification code:") as caught:
+        host.root("true")
+    assert "\x1b" not in str(caught.value)
+    assert "\x07" not in str(caught.value)
+
+
+def test_an_account_without_a_shell(reach):
+    host, _ = reach(replace="echo This account is currently not available.; exit 1")
+    with pytest.raises(HostMisbehaved, match="This account is currently not available"):
+        host.root("true")
+
+
+def test_a_time_limit_ends_the_command_on_the_host_too(reach, tmp_path):
+    host, _ = reach()
+    pid = tmp_path / "pid"
+    with pytest.raises(CommandTimeout, match="did not end within 1 s"):
+        host.root(f"sh -c 'echo $$ >{pid}; exec sleep 60'", timeout=1)
+    process = Path("/proc") / pid.read_text().strip()
+    wait_for(lambda: not process.exists())
+
+
+def test_endless_output_is_cut_off(reach):
+    host, _ = reach()
+    with pytest.raises(HostMisbehaved, match="more than 64 KiB"):
+        host.root("yes", limit=65536)
+
+
+def test_endless_noise_before_the_command_is_cut_off(reach):
+    host, _ = reach(replace="yes")
+    with pytest.raises(HostMisbehaved):
+        host.root("true")
+
+
+def test_what_was_learned_counts_where_the_connection_is_gone_at_the_end(reach, monkeypatch):
+    def gone(channel):
+        raise EOFError
+
+    monkeypatch.setattr(paramiko.Channel, "close", gone)
+    host, _ = reach()
+    assert host.root("echo learned").stdout == b"learned\n"
+    with pytest.raises(HostMisbehaved):
+        host.root("yes", limit=65536)
+
+
+def test_a_host_that_dies_while_it_works(reach, tmp_path):
+    host, server = reach()
+    started = tmp_path / "started"
+
+    def pull_the_plug() -> None:
+        wait_for(started.exists)
+        server.drop()
+
+    threading.Thread(target=pull_the_plug).start()
+    with pytest.raises(ConnectionLost, match="run the same command again"):
+        host.root(f"touch {started}; sleep 60")
+
+
+def test_a_lost_connection_is_made_again_for_the_next_command(reach):
+    host, server = reach()
+    host.root("true")
+    server.drop()
+    wait_for(lambda: not host._connection.is_connected)
+    assert host.root("echo again").stdout == b"again\n"
+
+
+def test_a_command_that_ends_before_it_has_read_its_input(reach):
+    host, _ = reach()
+    result = host.root("echo full >&2; exit 3", stdin=[PAYLOAD] * 5)
+    assert (result.code, result.stderr) == (3, b"full\n")
+
+
+def test_input_and_output_at_once_do_not_block_each_other(reach):
+    host, _ = reach()
+    result = host.root("cat", stdin=[PAYLOAD] * 2, limit=10_000_000)
+    assert result.stdout == PAYLOAD * 2

@@ -1,0 +1,157 @@
+"""Passwords, packed artifacts, and text from hosts."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fabfile.host import packed
+from fabfile.host.packed import GZIP, ZSTD, Packer
+from fabfile.host.passwords import LOGIN, SUDO, PasswordUnavailable, ask_secrets
+from fabfile.host.text import clean, last_lines
+
+from ..support import make_cluster
+
+STEERING = {chr(code) for code in (*range(9), *range(11, 32), *range(0x7F, 0xA0))}
+STEERING |= set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+
+
+@given(st.text() | st.binary())
+def test_clean_text_has_no_character_that_steers_a_terminal(text):
+    for kept in (clean(text), clean(text, lines=True)):
+        assert not set(kept) & STEERING
+    assert "\n" not in clean(text)
+
+
+def test_clean_keeps_what_people_read():
+    assert clean(b"caf\xc3\xa9  \x1b[31mred\x1b[0m\r\n") == "café [31mred [0m"
+    assert clean("a\n\tb", lines=True) == "a\n\tb"
+    assert last_lines("1\n2\n3\n\n", 2) == "2\n3"
+
+
+def nodes_with(tmp_path: Path, *settings: dict):
+    nodes = [
+        {"name": f"n{i}", "address": f"192.0.2.{i}", "ssh": ssh}
+        for i, ssh in enumerate(settings, 1)
+    ]
+    return make_cluster(tmp_path, nodes=nodes).nodes
+
+
+def test_passwords_from_environment_and_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("THE_PASSWORD", "from env")
+    file = tmp_path / "password"
+    file.write_text("from file\n")
+    file.chmod(0o600)
+    nodes = nodes_with(
+        tmp_path,
+        {"password": {"env": "THE_PASSWORD"}},
+        {"user": "ops", "sudo_password": {"file": str(file)}},
+        {},
+    )
+    assert ask_secrets(nodes, may_ask=False) == {
+        ("n1", LOGIN): "from env",
+        ("n2", SUDO): "from file",
+    }
+
+
+def test_one_question_per_user(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or "typed")
+    nodes = nodes_with(
+        tmp_path, *[{"user": user, "sudo_password": {"prompt": True}} for user in ("a", "a", "b")]
+    )
+    assert set(ask_secrets(nodes, may_ask=True).values()) == {"typed"}
+    assert asked == ["sudo password of a: ", "sudo password of b: "]
+
+
+@pytest.mark.parametrize(
+    ("reference", "content", "mode", "said"),
+    [
+        ({"env": "NOT_SET_AT_ALL"}, "", 0o600, "environment variable NOT_SET_AT_ALL is not set"),
+        ({"prompt": True}, "", 0o600, r"use \{env: NAME\} or \{file: PATH\} instead"),
+        ({"file": "password"}, "x", 0o640, "run `chmod 600 "),
+        ({"file": "password"}, "", 0o600, "is empty"),
+        ({"file": "password"}, "one\ntwo\n", 0o600, "more than one line"),
+        ({"file": "password"}, "", 0o600, "No such file"),
+    ],
+)
+def test_passwords_that_cannot_be_had(tmp_path, reference, content, mode, said):
+    file = tmp_path / "password"
+    file.write_text(content)
+    file.chmod(mode)
+    nodes = nodes_with(tmp_path, {"user": "ops", "sudo_password": reference})
+    if said.startswith("No such"):
+        file.unlink()  # since the configuration was loaded
+    with pytest.raises(PasswordUnavailable, match=said) as caught:
+        ask_secrets(nodes, may_ask=False)
+    assert str(caught.value).startswith("ssh.sudo_password of n1: ")
+
+
+CONTENT = b"some artifact " * 10_000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "artifact"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def test_packed_artifacts_unpack_to_themselves(tmp_path, source):
+    packer = Packer(tmp_path / "packed")
+    zipped = packer.packed(source, DIGEST, GZIP).read_bytes()
+    squeezed = packer.packed(source, DIGEST, ZSTD).read_bytes()
+    assert gzip.decompress(zipped) == CONTENT
+    assert zstandard.ZstdDecompressor().stream_reader(io.BytesIO(squeezed)).read() == CONTENT
+    assert zstandard.get_frame_parameters(squeezed).has_checksum
+    assert (tmp_path / "packed").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_artifact_is_packed_once_for_all_threads_and_runs(tmp_path, source, monkeypatch):
+    done = []
+    real = packed._pack
+    monkeypatch.setattr(packed, "_pack", lambda *args: (done.append(args), real(*args)))
+    packer = Packer(tmp_path / "packed")
+    threads = [
+        threading.Thread(target=packer.packed, args=(source, DIGEST, ZSTD)) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    Packer(tmp_path / "packed").packed(source, DIGEST, ZSTD)
+    assert len(done) == 1
+
+
+def test_a_failure_leaves_nothing_that_looks_packed(tmp_path, source, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(packed, "_compress", full)
+    with pytest.raises(OSError, match="No space left"):
+        Packer(tmp_path / "packed").packed(source, DIGEST, ZSTD)
+    assert list((tmp_path / "packed").iterdir()) == []
+
+
+def test_what_nobody_used_for_a_month_goes(tmp_path, source):
+    packer = Packer(tmp_path / "packed")
+    old = packer.packed(source, "aa" * 32, ZSTD)
+    used = packer.packed(source, "bb" * 32, ZSTD)
+    month_ago = time.time() - 31 * 24 * 3600
+    for path in (old, used):
+        os.utime(path, (month_ago, month_ago))
+    packer.packed(source, "bb" * 32, ZSTD)
+    packer.packed(source, "cc" * 32, ZSTD)
+    assert not old.exists()
+    assert used.exists()

@@ -1,0 +1,157 @@
+"""Known_hosts files, and how keys come into them."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from paramiko.hostkeys import HostKeys
+
+from fabfile.host.access import Access
+from fabfile.host.errors import ChangedHostKey
+from fabfile.host.known_hosts import KnownHosts, fingerprint, host_id
+from fabfile.host.trust import trust
+
+from .server import key
+
+
+def line(patterns: str, name: str = "a") -> str:
+    return f"{patterns} {key(name).get_name()} {key(name).get_base64()} a comment\n"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name", "known"),
+    [
+        ("n1", "n1", True),
+        ("n1", "n2", False),
+        ("n0,n1", "n1", True),
+        ("n*", "n12", True),
+        ("n?", "n12", False),
+        ("*,!n1", "n1", False),
+        ("[n1]:2222", "[n1]:2222", True),
+        ("[n1]:2222", "n1", False),
+        (HostKeys.hash_host("n1"), "n1", True),
+        (HostKeys.hash_host("n1"), "n2", False),
+        ("|1|%%%|x", "n1", False),
+    ],
+)
+def test_names_are_matched_as_openssh_does(tmp_path, patterns, name, known):
+    file = tmp_path / "known"
+    file.write_text("# a comment\n\nnonsense\n" + line(patterns))
+    assert (KnownHosts.read([file]).keys(name) == [key("a")]) is known
+
+
+def test_revoked_keys_are_not_trusted(tmp_path):
+    file = tmp_path / "known"
+    file.write_text(line("n1") + "@revoked " + line("*") + line("n1", "b"))
+    assert KnownHosts.read([file]).keys("n1") == [key("b")]
+
+
+def test_a_missing_file_is_empty(tmp_path):
+    assert KnownHosts.read([tmp_path / "none"]).keys("n1") == []
+
+
+def test_fingerprints_are_those_of_ssh_keygen(tmp_path):
+    file = tmp_path / "key.pub"
+    file.write_text(f"{key('a').get_name()} {key('a').get_base64()}\n")
+    try:
+        said = subprocess.run(
+            ["ssh-keygen", "-l", "-f", file], capture_output=True, text=True, check=True
+        ).stdout
+    except FileNotFoundError:
+        pytest.skip("no ssh-keygen here")
+    assert said.split()[1] == fingerprint(key("a"))
+
+
+def test_recording_keeps_what_is_there_and_nobody_else_may_read_it(tmp_path):
+    file = tmp_path / "ssh" / "known"
+    file.parent.mkdir()
+    file.write_text("# mine\nother ssh-rsa AAAA")  # no line end
+    KnownHosts.read([file]).record("n1", [key("a")])
+    assert file.read_text().startswith("# mine\nother ssh-rsa AAAA\n")
+    assert KnownHosts.read([file]).keys("n1") == [key("a")]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in file.parent.iterdir()] == ["known"]
+
+
+def test_a_known_hosts_that_is_a_symlink_stays_one(tmp_path):
+    real, link = tmp_path / "real", tmp_path / "link"
+    link.symlink_to(real)
+    KnownHosts.read([link]).record("n1", [key("a")])
+    assert link.is_symlink()
+    assert "n1" in real.read_text()
+
+
+def test_another_key_of_the_same_kind_is_never_recorded(tmp_path):
+    file = tmp_path / "known"
+    file.write_text(line("n1", "a"))
+    with pytest.raises(ValueError, match=r"ssh-keygen -R 'n1'"):
+        KnownHosts.read([file]).record("n1", [key("b")])
+    assert file.read_text() == line("n1", "a")
+
+
+def test_confirmed_keys_are_recorded_once(serve, node_of):
+    server = serve(host_keys=("host", "rsa-host"))
+    node = node_of(server, known=())
+    asked = []
+
+    def yes(offer) -> bool:
+        asked.append(offer)
+        return True
+
+    with Access() as access:
+        (offer,) = trust(access, node, yes)
+        assert offer.state == "recorded"
+        assert offer.name == host_id("127.0.0.1", server.port)
+        (again,) = trust(access, node, yes)
+    assert again.state == "known"
+    assert len(asked) == 1
+    assert {text.split()[1] for text in asked[0].fingerprints} == {
+        fingerprint(key("host")),
+        fingerprint(key("rsa-host")),
+    }
+    found = KnownHosts.read(node.ssh.known_hosts).keys(offer.name)
+    assert found == [key("host"), key("rsa-host")]
+
+
+def test_declined_keys_are_not(serve, node_of):
+    node = node_of(serve(), known=())
+    (offer,) = trust(Access(), node, lambda _: False)
+    assert offer.state == "declined"
+    assert Path(node.ssh.known_hosts[0]).read_text() == ""
+
+
+def test_given_fingerprints_stand_for_a_confirmation_of_their_key_only(serve, node_of):
+    server = serve(host_keys=("host", "rsa-host"))
+    node = node_of(server, known=())
+    (offer,) = trust(Access(), node, lambda _: pytest.fail("asked"), [fingerprint(key("rsa-host"))])
+    assert offer.keys == (key("rsa-host"),)
+    assert KnownHosts.read(node.ssh.known_hosts).keys(offer.name) == [key("rsa-host")]
+
+
+def test_fingerprints_that_do_not_match_record_nothing(serve, node_of):
+    node = node_of(serve(), known=())
+    with pytest.raises(ChangedHostKey, match="none of those given"):
+        trust(Access(), node, lambda _: True, [fingerprint(key("other"))])
+    assert Path(node.ssh.known_hosts[0]).read_text() == ""
+
+
+def test_a_changed_key_is_not_overwritten(serve, node_of):
+    node = node_of(serve(), known=("other",))
+    before = Path(node.ssh.known_hosts[0]).read_text()
+    with pytest.raises(ChangedHostKey):
+        trust(Access(), node, lambda _: True)
+    assert Path(node.ssh.known_hosts[0]).read_text() == before
+
+
+def test_the_gateway_comes_first(serve, node_of):
+    gateway, server = serve(host_keys=("gateway",)), serve()
+    node = node_of(server, known=(), gateway=f"root@127.0.0.1:{gateway.port}")
+    with Access() as access:
+        offers = trust(access, node, lambda _: True)
+    assert [(o.name, o.state) for o in offers] == [
+        (host_id("127.0.0.1", gateway.port), "recorded"),
+        (host_id("127.0.0.1", server.port), "recorded"),
+    ]

@@ -1,0 +1,72 @@
+"""A unit that dies while something is awaited of it is told by its own last words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fabfile.host.errors import ApplyFailed
+from fabfile.host.session import Result
+from fabfile.host.units import Steadiness
+
+UNIT = "kubelet.service"
+JOURNAL = b"""I1123 19:48:34.618763    6375 server.go:1502] "Starting"
+E1123 19:48:34.623550    6375 run.go:72] "command failed" err="no such flag"
+kubelet.service: Main process exited, code=exited, status=1/FAILURE
+"""
+
+
+class Host:
+    """A host whose unit is seen like this, look by look."""
+
+    name = "n1"
+
+    def __init__(self, *looks: tuple[str, int]) -> None:
+        self.answers = [
+            f"ActiveState={a}\nSubState=auto-restart\nNRestarts={n}\n" for a, n in looks
+        ]
+
+    def root(self, script: str) -> Result:
+        answer = JOURNAL if script.startswith("journalctl") else self.answers.pop(0).encode()
+        return Result(0, answer, b"")
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [("active", 0), ("active", 0)],
+        [("activating", 0), ("active", 1), ("active", 1)],
+        [("active", 7), ("active", 7)],  # what was before is forgiven
+    ],
+)
+def test_a_unit_that_stays_up_is_let_be(looks: list[tuple[str, int]]) -> None:
+    host: Any = Host(*looks)
+    look = Steadiness(host, UNIT)
+    for _ in looks:
+        look()
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [("activating", 0), ("activating", 1), ("activating", 2)],
+        [("active", 3), ("active", 5)],
+        [("failed", 0)],
+        [("active", 0), ("inactive", 0)],
+    ],
+)
+def test_a_unit_that_does_not_stay_up_is_an_error(looks: list[tuple[str, int]]) -> None:
+    host: Any = Host(*looks)
+    look = Steadiness(host, UNIT)
+    for _ in looks[:-1]:
+        look()
+    with pytest.raises(ApplyFailed) as caught:
+        look()
+    active, restarts = looks[-1]
+    assert caught.value.cause == (
+        f"kubelet.service does not stay up: it is {active} (auto-restart), started again"
+        f' {restarts} times; it said: "command failed" err="no such flag"'
+    )
+    assert caught.value.advice == "fab -H n1 logs --unit kubelet"
+    assert "Main process exited" in caught.value.detail
