@@ -1,0 +1,250 @@
+"""
+The Kubernetes API over HTTPS: JSON in, JSON out, errors by kind, an away apiserver waited for.
+
+Plain HTTP rather than kubectl: a run needs some twenty small calls and two watches, and starting
+a 60 MB program for each of them would cost more than the calls.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import urllib3
+
+from .credentials import Credentials, ssl_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Object = dict[str, Any]
+
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+_RETRY_PAUSE = 0.5  # seconds between tries at an apiserver that is away
+_BUSY = frozenset({429, 500, 502, 503, 504})
+
+
+class ApiError(Exception):
+    """The API answered, and said no."""
+
+    advice = ""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class ApiAwayError(Exception):
+    """The API did not answer within the deadline."""
+
+    advice = "see that the apiserver runs; the same command goes on where this one stopped"
+
+
+class ApiWrongError(Exception):
+    """There is an API, but not one we can use: its certificate, or our credentials, are wrong."""
+
+    advice = "check cluster.kubeconfig in the configuration"
+
+
+class Api:
+    """
+    One apiserver. Safe to share between threads.
+
+    Every call waits for an apiserver that is away, at most `patience` seconds in all, and raises
+    ApiAwayError then; a wrong certificate or wrong credentials raise ApiWrongError at once, any
+    other refusal ApiError.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        patience: float,
+        on_wait: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self.server = credentials.server
+        self._patience = patience
+        self._on_wait = on_wait
+        self._headers = {"Accept": "application/json", "User-Agent": "fabnode"}
+        if credentials.token:
+            self._headers["Authorization"] = f"Bearer {credentials.token}"
+        self._pool = urllib3.PoolManager(
+            maxsize=32,
+            retries=False,
+            ssl_context=ssl_context(credentials),
+            server_hostname=credentials.tls_server_name,
+            assert_hostname=credentials.tls_server_name,
+        )
+        self._lock = threading.Lock()
+        self._requests = 0
+        self._clock_offset: float | None = None
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent so far."""
+        return self._requests
+
+    @property
+    def clock_offset(self) -> float | None:
+        """The apiserver's clock minus ours in seconds (its Date header: to the second)."""
+        return self._clock_offset
+
+    def get(self, path: str, **query: str) -> Object:
+        """GET an object or a list."""
+        return self._json("GET", path, query)
+
+    def find(self, path: str) -> Object | None:
+        """GET an object; None where there is none."""
+        try:
+            return self.get(path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def text(self, path: str, **query: str) -> str:
+        """GET plain text (a pod's log)."""
+        return self._send("GET", path, query).data.decode(errors="replace")
+
+    def create(self, path: str, body: Object) -> Object:
+        """POST to a collection."""
+        return self._json("POST", path, {}, body)
+
+    def replace(self, path: str, body: Object) -> Object:
+        """PUT; a stale resourceVersion is refused by the API (ApiError 409)."""
+        return self._json("PUT", path, {}, body)
+
+    def patch(self, path: str, body: Object, kind: str = MERGE_PATCH, **query: str) -> Object:
+        """PATCH, by default a JSON merge patch."""
+        return self._json("PATCH", path, query, body, kind)
+
+    def delete(self, path: str) -> None:
+        """DELETE; that it is gone already is as good."""
+        try:
+            self._json("DELETE", path, {})
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def stream(self, path: str, *, seconds: int, **query: str) -> Iterator[Object]:
+        """Yield the events of one watch request; ends after `seconds`, or when it breaks off."""
+        query |= {"watch": "true", "timeoutSeconds": str(seconds), "allowWatchBookmarks": "true"}
+        answer = self._send("GET", path, query, stream=True, read_timeout=seconds + 5.0)
+        try:
+            for line in _lines(answer):
+                yield json.loads(line)
+        except (urllib3.exceptions.HTTPError, OSError):
+            return
+        finally:
+            answer.close()
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Object | None = None,
+        kind: str = "application/json",
+    ) -> Object:
+        answer: Object = json.loads(self._send(method, path, query, body=body, kind=kind).data)
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        *,
+        body: Object | None = None,
+        kind: str = "application/json",
+        stream: bool = False,
+        read_timeout: float = 30.0,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send, and send again while the apiserver is away and patience lasts."""
+        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = {**self._headers, "Content-Type": kind} if body is not None else self._headers
+        payload = None if body is None else json.dumps(body).encode()
+        deadline = time.monotonic() + self._patience
+        told = False
+        while True:
+            with self._lock:
+                self._requests += 1
+            try:
+                answer = self._pool.request(
+                    method,
+                    url,
+                    body=payload,
+                    headers=headers,
+                    timeout=urllib3.Timeout(connect=5.0, read=read_timeout),
+                    preload_content=not stream,
+                )
+            except urllib3.exceptions.SSLError as error:
+                raise ApiWrongError(self._wrong_certificate(error)) from error
+            except urllib3.exceptions.HTTPError as error:
+                cause = _cause(error)
+            else:
+                self._note_clock(answer)
+                if answer.status < 400:
+                    return answer
+                failure = _failure(self.server, answer)
+                if answer.status not in _BUSY or not _worth_another_try(answer):
+                    raise failure
+                cause = str(failure)
+            if time.monotonic() >= deadline:
+                message = f"{self.server} did not answer within {self._patience:.0f} s: {cause}"
+                raise ApiAwayError(message)
+            if not told:
+                self._on_wait(f"waiting for {self.server} ({cause})")
+                told = True
+            time.sleep(_RETRY_PAUSE)
+
+    def _wrong_certificate(self, error: Exception) -> str:
+        return (
+            f"{self.server} shows a certificate that does not verify: {_cause(error)}; "
+            "look at `server` and `certificate-authority` in the kubeconfig"
+        )
+
+    def _note_clock(self, answer: urllib3.BaseHTTPResponse) -> None:
+        if self._clock_offset is None and (date := answer.headers.get("Date")):
+            # The header is cut to whole seconds: half of one is the fairest guess of the rest.
+            self._clock_offset = parsedate_to_datetime(date).timestamp() + 0.5 - time.time()
+
+
+def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    rest = b""
+    for chunk in answer.stream(65536, decode_content=True):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+
+
+def _worth_another_try(answer: urllib3.BaseHTTPResponse) -> bool:
+    """Say whether a 5xx is the apiserver starting or overloaded, not a webhook's considered no."""
+    return answer.status != 500 or b"InternalError" not in answer.data
+
+
+def _failure(server: str, answer: urllib3.BaseHTTPResponse) -> ApiError | ApiWrongError:
+    data = answer.read() if not answer.data else answer.data
+    try:
+        status = json.loads(data)
+        reason, message = str(status.get("reason", "")), str(status.get("message", ""))
+    except (ValueError, AttributeError):
+        reason, message = "", data[:200].decode(errors="replace")
+    if answer.status == 401:
+        return ApiWrongError(f"{server} does not accept the kubeconfig's credentials (401)")
+    return ApiError(answer.status, reason, message or f"HTTP {answer.status}")
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason of a urllib3 error, without its wrapping."""
+    inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
+    if isinstance(inner, BaseException):
+        return _cause(inner)
+    text = str(error)
+    return text.rsplit("> ", 1)[-1].split(": ", 1)[-1] or type(error).__name__

@@ -1,0 +1,128 @@
+"""
+Objects brought to the API by server-side apply, and only where that would change something.
+
+Whether it would is asked of the apiserver itself (`dryRun=All`), which knows defaults,
+conversions and what others own; nothing is compared by guesswork.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .api import APPLY_PATCH, Api, ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .api import Object
+
+MANAGER = "fabnode"
+_PARALLEL = 8
+_FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount", "ConfigMap", "Secret")
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectChange:
+    """
+    What applying an object would do.
+
+    :param action: `create` or `update`.
+    :param fields: the fields that would change, as dotted paths (for an update).
+    """
+
+    object: Object
+    path: str
+    action: str
+    fields: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Kind and name, as kubectl would say it."""
+        metadata = self.object["metadata"]
+        space = f"{metadata['namespace']}/" if "namespace" in metadata else ""
+        return f"{self.object['kind']} {space}{metadata['name']}"
+
+
+class Manifests:
+    """Plans and applies objects; finds out by discovery where each kind lives."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
+
+    def plan(self, objects: Sequence[Object]) -> tuple[ObjectChange, ...]:
+        """Return what would change, in the order in which it has to be applied."""
+        ordered = sorted(objects, key=lambda o: _order(o["kind"]))
+        paths = [self._path(item) for item in ordered]
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            changes = pool.map(self._plan_one, ordered, paths)
+            return tuple(change for change in changes if change)
+
+    def apply(self, changes: Iterable[ObjectChange]) -> None:
+        """Carry the changes out, kinds that others need first."""
+        for change in changes:
+            self._patch(change.path, change.object, dry_run=False)
+
+    def _plan_one(self, item: Object, path: str) -> ObjectChange | None:
+        live = self._api.find(path)
+        if live is None:
+            return ObjectChange(item, path, "create")
+        wanted = self._patch(path, item, dry_run=True)
+        fields = tuple(differences(_settled(live), _settled(wanted)))
+        return ObjectChange(item, path, "update", fields) if fields else None
+
+    def _patch(self, path: str, item: Object, *, dry_run: bool) -> Object:
+        query = {"fieldManager": MANAGER, "force": "true"}
+        if dry_run:
+            query["dryRun"] = "All"
+        return self._api.patch(path, item, APPLY_PATCH, **query)
+
+    def _path(self, item: Object) -> str:
+        version, kind, metadata = item["apiVersion"], item["kind"], item["metadata"]
+        base = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        if base not in self._kinds:
+            try:
+                resources = self._api.get(base)["resources"]
+            except ApiError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+                resources = []
+            self._kinds[base] = {
+                r["kind"]: (r["name"], r["namespaced"]) for r in resources if "/" not in r["name"]
+            }
+        if kind not in self._kinds[base]:
+            message = f"this apiserver does not serve {version} {kind}"
+            raise ApiError(_NOT_FOUND, "NotFound", message)
+        plural, namespaced = self._kinds[base][kind]
+        space = f"/namespaces/{metadata.get('namespace', 'default')}" if namespaced else ""
+        return f"{base}{space}/{plural}/{metadata['name']}"
+
+
+def differences(old: Any, new: Any, at: str = "") -> list[str]:
+    """Return the dotted paths at which two JSON values differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found: list[str] = []
+        for key in {**old, **new}:
+            found += differences(old.get(key), new.get(key), f"{at}.{key}" if at else str(key))
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [
+            p
+            for i, pair in enumerate(zip(old, new, strict=True))
+            for p in differences(*pair, f"{at}[{i}]")
+        ]
+    return [] if old == new else [at]
+
+
+def _settled(item: Object) -> Object:
+    """Return an object without what the apiserver writes by itself."""
+    noise = {"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid"}
+    metadata = {k: v for k, v in item["metadata"].items() if k not in noise}
+    return {**{k: v for k, v in item.items() if k != "status"}, "metadata": metadata}
+
+
+def _order(kind: str) -> int:
+    return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)

@@ -1,0 +1,141 @@
+"""Pods that try the network, run for real and removed again."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..steps import verify
+from .api import ApiError
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .api import Api, Object
+
+_NAMESPACE = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
+_PODS = f"{_NAMESPACE}/pods"
+_POLL = 0.1
+
+
+def try_network(
+    api: Api, *, image: str, nodes: Sequence[str], timeout: float
+) -> tuple[verify.Check, ...]:
+    """
+    Let a pod on every node ask a pod on every node and a Service; return what they got.
+
+    Whatever happens, all of it is removed at the end: with its namespace, unless that is a standing
+    one, made ahead for a deployer that may not make namespaces. `timeout` in seconds bounds each of
+    the waits (an empty namespace, servers running, clients done).
+    """
+    _prepare_namespace(api, timeout)
+    try:
+        return _run(api, image, nodes, timeout)
+    finally:
+        _clear(api)
+
+
+def network_probe_left(api: Api) -> bool:
+    """Say whether an earlier probe was cut off before it could tidy up."""
+    found = api.find(_NAMESPACE)
+    if found is None or _leaving(found):
+        return False
+    standing = verify.STANDING in (found["metadata"].get("labels") or {})
+    return not standing or bool(api.get(_PODS)["items"])
+
+
+def _run(api: Api, image: str, nodes: Sequence[str], timeout: float) -> tuple[verify.Check, ...]:
+    for item in verify.probe_objects(image, nodes):
+        api.create(f"{_NAMESPACE}/{item['kind'].lower()}s", item)
+    service = api.get(f"{_NAMESPACE}/services/echo")["spec"]["clusterIP"]
+    pods = Watch(api, _PODS).start()
+    try:
+        try:
+            addresses = pods.until(lambda found: _addresses(found, nodes), timeout=timeout)
+        except TimeoutError:
+            return tuple(_not_running(api, nodes))
+        for item in verify.client_pods(image, nodes, addresses, service):
+            api.create(_PODS, item)
+        names = {f"client-{i}": node for i, node in enumerate(nodes)}
+        with suppress(TimeoutError):  # whoever has not finished shows in its log, or has none
+            pods.until(lambda found: _finished(found, names) or None, timeout=timeout)
+    finally:
+        pods.stop()
+    checks: list[verify.Check] = []
+    for pod, node in names.items():
+        try:
+            log = api.text(f"{_PODS}/{pod}/log")
+        except ApiError as error:
+            message = f"kubectl logs fails: {error}"
+            checks.append(verify.Check(node, "network probe", False, message))
+            continue
+        checks += verify.probe_results(node, log, nodes)
+    return tuple(checks)
+
+
+def _addresses(pods: Mapping[str, Object], nodes: Sequence[str]) -> dict[str, str] | None:
+    """Return node → address once every server pod runs."""
+    found = {}
+    for i, node in enumerate(nodes):
+        status = (pods.get(f"server-{i}") or {}).get("status") or {}
+        if status.get("phase") != "Running" or not status.get("podIP"):
+            return None
+        found[node] = status["podIP"]
+    return found
+
+
+def _finished(pods: Mapping[str, Object], names: Mapping[str, str]) -> bool:
+    phases = {(pods.get(name) or {}).get("status", {}).get("phase") for name in names}
+    return phases <= {"Succeeded", "Failed"}
+
+
+def _not_running(api: Api, nodes: Sequence[str]) -> list[verify.Check]:
+    checks = []
+    for i, node in enumerate(nodes):
+        status = api.get(f"{_PODS}/server-{i}").get("status") or {}
+        waiting = [
+            c["state"]["waiting"].get("message") or c["state"]["waiting"].get("reason")
+            for c in status.get("containerStatuses") or ()
+            if "waiting" in c.get("state", {})
+        ]
+        running = status.get("phase") == "Running"
+        detail = "runs" if running else f"{status.get('phase')}: {'; '.join(map(str, waiting))}"
+        checks.append(verify.Check(node, "probe pod", running, detail))
+    return checks
+
+
+def _prepare_namespace(api: Api, timeout: float) -> None:
+    """Have an empty namespace: what a killed run left in it is waited out first."""
+    deadline = time.monotonic() + timeout
+    _clear(api)
+    while (found := api.find(_NAMESPACE)) and (_leaving(found) or api.get(_PODS)["items"]):
+        _pause(deadline, "the removal of an earlier probe")
+    if not found:
+        api.create("/api/v1/namespaces", verify.namespace())
+    # Pods are refused until the namespace has its default ServiceAccount.
+    while not api.find(f"{_NAMESPACE}/serviceaccounts/default"):
+        _pause(deadline, "the default ServiceAccount of a new namespace")
+
+
+def _clear(api: Api) -> None:
+    """Remove everything of the probe; the namespace too, unless it is a standing one."""
+    found = api.find(_NAMESPACE)
+    if found is None:
+        return
+    if verify.STANDING not in (found["metadata"].get("labels") or {}):
+        api.delete(_NAMESPACE)
+        return
+    api.delete(f"{_NAMESPACE}/services/echo")
+    api.delete(_PODS)
+
+
+def _leaving(namespace: Object) -> bool:
+    return "deletionTimestamp" in namespace["metadata"]
+
+
+def _pause(deadline: float, what: str) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError(f"waited for {what} in vain")
+    time.sleep(_POLL)

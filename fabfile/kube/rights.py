@@ -1,0 +1,176 @@
+"""
+The rights at the API that fabnode's tasks need.
+
+One list: roles are written from it, and a run checks by it, before it changes anything, that it
+has them.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from ..steps.verify import PROBE_NAMESPACE, STANDING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .api import Api, Object
+
+ACCOUNT, ACCOUNT_NAMESPACE = "fabnode-deployer", "kube-system"
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_PARALLEL = 8
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Right:
+    """
+    Verbs on a resource.
+
+    :param namespace: empty: cluster-wide.
+    :param group: API group, empty for the core one. :param resource: `pods`, or `pods/log`.
+    :param names: only objects of these names; empty: any.
+    """
+
+    namespace: str
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+    def told(self, verb: str) -> str:
+        """Return verb and resource as `kubectl auth can-i` takes them."""
+        resource = f"{self.resource}.{self.group}" if self.group else self.resource
+        where = f" in {self.namespace}" if self.namespace else ""
+        return f"{verb} {resource}{where}" + (f" ({', '.join(self.names)})" if self.names else "")
+
+
+_CSR, _RBAC = "certificates.k8s.io", "rbac.authorization.k8s.io"
+_BOUND = (
+    "system:node-bootstrapper",
+    "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+)
+_BINDINGS = ("fabnode:node-bootstrapper", "fabnode:node-client-renewal")
+_SIGNERS = (
+    "kubernetes.io/kube-apiserver-client",
+    "kubernetes.io/kube-apiserver-client-kubelet",
+    "kubernetes.io/kubelet-serving",
+)
+
+BASE = (
+    Right("", "", "nodes", ("get", "list", "watch", "patch", "delete")),
+    Right("", _CSR, "certificatesigningrequests", ("get", "list", "watch", "create", "delete")),
+    Right("", _CSR, "certificatesigningrequests/approval", ("update",)),
+    Right("", _CSR, "signers", ("approve",), _SIGNERS),
+    Right("", _RBAC, "clusterrolebindings", ("get", "patch"), _BINDINGS),
+    Right("", _RBAC, "clusterrolebindings", ("create",)),
+    Right("", _RBAC, "clusterroles", ("bind",), _BOUND),
+    Right("", "", "namespaces", ("get",), (PROBE_NAMESPACE,)),
+    Right("kube-node-lease", "coordination.k8s.io", "leases", ("get",)),
+    Right("kube-system", "", "secrets", ("list", "create", "delete")),
+    Right("kube-system", "", "pods", ("list",)),
+    Right("kube-system", "apps", "deployments", ("get",)),
+    Right(PROBE_NAMESPACE, "", "pods", ("get", "list", "watch", "create", "deletecollection")),
+    Right(PROBE_NAMESPACE, "", "pods/log", ("get",)),
+    Right(PROBE_NAMESPACE, "", "services", ("get", "create", "delete")),
+    Right(PROBE_NAMESPACE, "", "serviceaccounts", ("get",)),
+)
+"""What every run needs. Clusterrolebindings can't be limited by name when they are created."""
+
+_APPLY = ("get", "create", "patch")
+CALICO = (
+    Right("", "apiextensions.k8s.io", "customresourcedefinitions", _APPLY),
+    Right("", _RBAC, "clusterroles", (*_APPLY, "bind", "escalate")),
+    Right("", _RBAC, "clusterrolebindings", _APPLY),
+    Right("kube-system", "", "configmaps", _APPLY),
+    Right("kube-system", "", "serviceaccounts", _APPLY),
+    Right("kube-system", "apps", "daemonsets", _APPLY),
+    Right("kube-system", "apps", "deployments", _APPLY),
+    Right("kube-system", "policy", "poddisruptionbudgets", _APPLY),
+)
+"""What installing Calico needs besides: its manifest brings roles of its own."""
+
+
+def needed(*, calico: bool) -> tuple[Right, ...]:
+    """Return all rights; Calico's only where fabnode installs it."""
+    return BASE + (CALICO if calico else ())
+
+
+def missing(api: Api, rights: Iterable[Right]) -> list[str]:
+    """Return what we may not do, as verb and resource: the API itself is asked."""
+    asked = [
+        (right, verb, name)
+        for right in rights
+        for verb in right.verbs
+        for name in right.names or ("",)
+    ]
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        allowed = list(pool.map(lambda a: _allowed(api, *a), asked))
+    refused = [
+        right.told(verb) for (right, verb, _), ok in zip(asked, allowed, strict=True) if not ok
+    ]
+    return list(dict.fromkeys(refused))
+
+
+def objects(rights: Sequence[Right]) -> tuple[Object, ...]:
+    """Return a ServiceAccount with exactly these rights, and the probe's namespace."""
+    made: list[Object] = [
+        _standing_namespace(),
+        _object("v1", "ServiceAccount", ACCOUNT, ACCOUNT_NAMESPACE),
+    ]
+    for namespace, group in groupby(sorted(rights), key=lambda right: right.namespace):
+        kind = "Role" if namespace else "ClusterRole"
+        rules = [_rule(right) for right in group]
+        made.append({**_object(f"{_RBAC}/v1", kind, "fabnode:deployer", namespace), "rules": rules})
+        binding = _object(f"{_RBAC}/v1", f"{kind}Binding", "fabnode:deployer", namespace)
+        subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": ACCOUNT_NAMESPACE}
+        role = {"apiGroup": _RBAC, "kind": kind, "name": "fabnode:deployer"}
+        made.append({**binding, "roleRef": role, "subjects": [subject]})
+    return tuple(made)
+
+
+def new_credentials(api: Api, *, seconds: int) -> str:
+    """Return a bearer token of the deployer's ServiceAccount that lives so long (TokenRequest)."""
+    path = f"/api/v1/namespaces/{ACCOUNT_NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
+    kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+    answer = api.create(path, {**kind, "spec": {"expirationSeconds": seconds}})
+    return str(answer["status"]["token"])
+
+
+def _allowed(api: Api, right: Right, verb: str, name: str) -> bool:
+    resource, _, subresource = right.resource.partition("/")
+    attributes = {
+        "verb": verb,
+        "group": right.group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": right.namespace,
+        "name": name,
+    }
+    kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+    answer = api.create(_REVIEWS, {**kind, "spec": {"resourceAttributes": attributes}})
+    return bool(answer["status"]["allowed"])
+
+
+def _rule(right: Right) -> Object:
+    rule: Object = {
+        "apiGroups": [right.group],
+        "resources": [right.resource],
+        "verbs": list(right.verbs),
+    }
+    return {**rule, "resourceNames": list(right.names)} if right.names else rule
+
+
+def _standing_namespace() -> Object:
+    made = _object("v1", "Namespace", PROBE_NAMESPACE, "")
+    made["metadata"]["labels"][STANDING] = "true"
+    return made
+
+
+def _object(version: str, kind: str, name: str, namespace: str) -> Object:
+    metadata: Object = {"name": name, "labels": {"app.kubernetes.io/managed-by": "fabnode"}}
+    if namespace:
+        metadata["namespace"] = namespace
+    return {"apiVersion": version, "kind": kind, "metadata": metadata}

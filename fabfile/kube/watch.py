@@ -1,0 +1,125 @@
+"""One watch on a kind of object, which serves everybody who waits for something of that kind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from .api import Api, ApiError, Object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+_WATCH_SECONDS = 300
+_GONE = 410
+_RELIST_PAUSE = 0.5
+
+
+class Watch:
+    """
+    The objects of one collection, kept current by a background thread from `start` to `stop`.
+
+    `until` waits for a condition over them. When the API refuses or stays away, the waiters get
+    that error raised.
+    """
+
+    def __init__(self, api: Api, path: str) -> None:
+        self._api = api
+        self._path = path
+        self._objects: dict[str, Object] = {}
+        self._changed = threading.Condition()
+        self._listed = False
+        self._error: Exception | None = None
+        self._stopping = False
+        self._listeners: list[Callable[[Object], None]] = []
+
+    def start(self) -> Watch:
+        """Begin; returns at once."""
+        threading.Thread(target=self._run, name=f"watch {self._path}", daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        """Let the thread end with its next event or its request's end (it is a daemon)."""
+        self._stopping = True
+
+    def on_change(self, listener: Callable[[Object], None]) -> None:
+        """Call `listener` with each object that is added or modified, in the watch's thread."""
+        self._listeners.append(listener)
+
+    def until(self, found: Callable[[Mapping[str, Object]], T | None], *, timeout: float) -> T:
+        """
+        Return what `found(objects by name)` returns once that is not None.
+
+        Raises TimeoutError after `timeout` seconds, or the API's error when the watch fails.
+        """
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                if self._error:
+                    raise self._error
+                if self._listed and (result := found(self._objects)) is not None:
+                    return result
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self._changed.wait(left)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._follow(self._list())
+        except Exception as error:
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _list(self) -> str:
+        answer = self._api.get(self._path)
+        items = answer.get("items") or []
+        with self._changed:
+            self._objects = {item["metadata"]["name"]: item for item in items}
+            self._listed = True
+            self._changed.notify_all()
+        for item in items:
+            self._tell(item)
+        return str(answer["metadata"]["resourceVersion"])
+
+    def _follow(self, version: str) -> None:
+        """Follow from `version` until the API wants a new list."""
+        while not self._stopping:
+            try:
+                events = self._api.stream(
+                    self._path, seconds=_WATCH_SECONDS, resourceVersion=version
+                )
+                for event in events:
+                    if self._stopping:
+                        return
+                    if event["type"] == "ERROR":
+                        return
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    self._take(event["type"], event["object"])
+            except ApiError as error:
+                if error.status == _GONE:
+                    return
+                raise
+            time.sleep(_RELIST_PAUSE)  # a stream that ends at once must not become a busy loop
+
+    def _take(self, kind: str, item: Object) -> None:
+        if kind == "BOOKMARK":
+            return
+        name = item["metadata"]["name"]
+        with self._changed:
+            if kind == "DELETED":
+                self._objects.pop(name, None)
+            else:
+                self._objects[name] = item
+            self._changed.notify_all()
+        if kind != "DELETED":
+            self._tell(item)
+
+    def _tell(self, item: Object) -> None:
+        for listener in self._listeners:
+            listener(item)

@@ -1,0 +1,149 @@
+"""Reading Node objects: Ready, pressure, labels and taints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fabfile.kube.manifests import differences
+from fabfile.kube.nodes import heartbeat_age, label_patch, missing_labels, not_ready, pressures
+from tests.support import make_cluster
+
+
+def node(*conditions: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "n1", "resourceVersion": "7", **metadata},
+        "spec": {},
+        "status": {"conditions": list(conditions)},
+    }
+
+
+def ready(status: str, beat: str = "2026-11-23T12:00:00Z", **more: str) -> dict[str, Any]:
+    return {"type": "Ready", "status": status, "lastHeartbeatTime": beat, **more}
+
+
+NOON = 1795435200.0  # 2026-11-23T12:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("found", "since", "reason"),
+    [
+        (node(ready("True")), 0, None),
+        (node(ready("True")), NOON, None),
+        (node(ready("True")), NOON + 0.9, None),  # heartbeats are told in whole seconds
+        (node(ready("True")), NOON + 1, "it has not reported since its kubelet was restarted"),
+        (node(ready("False", message="cni plugin not initialized")), 0, "cni plugin not init"),
+        (node(ready("Unknown", reason="NodeStatusUnknown")), 0, "NodeStatusUnknown"),
+        (node(), 0, "it has reported nothing yet"),
+        ({"metadata": {"name": "n1"}}, 0, "it has reported nothing yet"),
+    ],
+)
+def test_ready_is_exactly_true_and_fresh(
+    found: dict[str, Any], since: float, reason: str | None
+) -> None:
+    told = not_ready(found, since)
+    assert told is None if reason is None else (told or "").startswith(reason)
+
+
+def test_pressure_is_anything_but_false() -> None:
+    fine = [{"type": t, "status": "False"} for t in ("MemoryPressure", "PIDPressure")]
+    assert pressures(node(*fine, {"type": "DiskPressure", "status": "True"})) == ["DiskPressure"]
+    assert pressures(node(*fine)) == ["DiskPressure"], "not told is not fine"
+    assert pressures(node(*fine, {"type": "DiskPressure", "status": "False"})) == []
+
+
+def configured(labels: dict[str, str], taints: list[str]) -> Any:
+    entry = {"name": "n1", "address": "192.0.2.11", "labels": labels, "taints": taints}
+    return make_cluster(nodes=[entry]).nodes[0]
+
+
+def test_labels_and_taints_that_are_there_need_no_patch() -> None:
+    live = node(labels={"disk": "ssd", "other": "kept"})
+    live["spec"]["taints"] = [{"key": "dedicated", "value": "batch", "effect": "NoSchedule"}]
+    assert label_patch(live, configured({"disk": "ssd"}, ["dedicated=batch:NoSchedule"])) is None
+
+
+def test_others_labels_and_taints_stay() -> None:
+    live = node(labels={"disk": "hdd", "other": "kept"})
+    live["spec"]["taints"] = [
+        {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"},
+        {"key": "dedicated", "value": "old", "effect": "NoSchedule"},
+    ]
+    patch = label_patch(live, configured({"disk": "ssd"}, ["dedicated=batch:NoSchedule"]))
+    assert patch == {
+        "metadata": {"labels": {"disk": "ssd"}, "resourceVersion": "7"},
+        "spec": {
+            "taints": [
+                {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"},
+                {"key": "dedicated", "value": "batch", "effect": "NoSchedule"},
+            ]
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "paths"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": 1}, {"a": 2}, ["a"]),
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, ["a.b[1]"]),
+        ({"a": [1]}, {"a": [1, 2]}, ["a"]),
+        ({"a": 1}, {"b": 1}, ["a", "b"]),
+    ],
+)
+def test_differences_are_told_by_path(old: Any, new: Any, paths: list[str]) -> None:
+    assert differences(old, new) == paths
+
+
+@pytest.mark.parametrize(
+    ("live", "lacks"),
+    [
+        (None, ("disk=ssd", "dedicated=batch:NoSchedule", "slow:NoExecute")),
+        (
+            node(labels={"disk": "hdd"}),
+            ("disk=ssd", "dedicated=batch:NoSchedule", "slow:NoExecute"),
+        ),
+        (
+            {
+                **node(labels={"disk": "ssd"}),
+                "spec": {
+                    "taints": [{"key": "dedicated", "value": "batch", "effect": "NoSchedule"}]
+                },
+            },
+            ("slow:NoExecute",),
+        ),
+    ],
+)
+def test_missing_labels_are_told_as_kubectl_writes_them(
+    live: dict[str, Any] | None, lacks: tuple[str, ...]
+) -> None:
+    taints = ["dedicated=batch:NoSchedule", "slow:NoExecute"]
+    nodes = [
+        {"name": "n1", "address": "192.0.2.11", "labels": {"disk": "ssd"}, "taints": taints},
+    ]
+    assert missing_labels(live, make_cluster(nodes=nodes).nodes[0]) == lacks
+
+
+def test_a_node_that_has_all_lacks_nothing() -> None:
+    assert missing_labels(node(), make_cluster().nodes[0]) == ()
+
+
+@pytest.mark.parametrize(
+    ("renewed", "told", "age"),
+    [
+        ("2026-11-23T11:59:50.000000Z", "2026-11-23T11:00:00Z", 10),
+        (None, "2026-11-23T11:59:58Z", 2),  # it has just joined
+        ("2026-11-23T11:00:00.000000Z", "2026-11-23T11:59:58Z", 2),  # the Lease of an earlier life
+        (None, None, float("inf")),
+    ],
+)
+def test_the_latest_sign_of_life_counts(renewed: str | None, told: str | None, age: float) -> None:
+    class Api:
+        def find(self, path: str) -> dict[str, Any] | None:
+            assert path.endswith("/leases/n1")
+            return {"spec": {"renewTime": renewed}} if renewed else None
+
+    live = node(ready("True", beat=told)) if told else node()
+    api: Any = Api()
+    assert heartbeat_age(api, live, NOON) == age
