@@ -1,0 +1,95 @@
+"""What several nodes of a run have in common, said once: failures, warnings, changes. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .summary import CLUSTER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .events import Event
+    from .summary import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """
+    Something that holds for several nodes alike: a failure, a warning, a change.
+
+    :param detail: what the first of them said.
+    """
+
+    state: str
+    step: str
+    text: str
+    advice: str
+    nodes: tuple[str, ...]
+    detail: str = ""
+
+
+def failures(rows: Iterable[Row]) -> tuple[Group, ...]:
+    """Return why nodes failed or were skipped."""
+    bad = {row.node: row for row in rows if row.result in ("failed", "skipped")}
+    groups = _groups((r.result, r.step, r.cause, r.advice, r.node) for r in bad.values())
+    return tuple(replace(group, detail=bad[group.nodes[0]].detail) for group in groups)
+
+
+def warnings(events: Iterable[Event]) -> tuple[Group, ...]:
+    """Return what was warned of."""
+    return _groups(
+        ("warning", e.step, e.text, str(e.data.get("advice", "")), e.node or CLUSTER)
+        for e in events
+        if e.state == "warning"
+    )
+
+
+def changes(events: Iterable[Event]) -> tuple[Group, ...]:
+    """Return what was changed, by steps that failed later, too; per step and set of nodes."""
+    single = _groups(
+        ("changed", event.step, change, "", event.node or CLUSTER)
+        for event in events
+        if event.state in ("changed", "failed")
+        for change in _listed(event)
+    )
+    together: dict[tuple[str, tuple[str, ...]], Group] = {}
+    for group in single:
+        key = (group.step, group.nodes)
+        before = together.get(key)
+        text = f"{before.text}\n{group.text}" if before else group.text
+        together[key] = replace(group, text=text)
+    return tuple(together.values())
+
+
+def _listed(event: Event) -> list[str]:
+    """Return the changes an event lists; else the text of one that says it changed something."""
+    listed = event.data.get("changes")
+    if isinstance(listed, list) and listed:
+        return [str(change) for change in listed]
+    return [event.text] if event.state == "changed" and event.text else []
+
+
+def _groups(told: Iterable[tuple[str, str, str, str, str]]) -> tuple[Group, ...]:
+    """
+    Put what is told of several nodes alike (state, step, text, advice, node) together.
+
+    Alike is what differs in nothing but the node's own name; the first is shown for all.
+    """
+    alike: dict[tuple[str, ...], Group] = {}
+    for state, step, text, advice, node in told:
+        own_name = re.compile(rf"(?<![\w.-]){re.escape(node)}(?![\w-])")
+        key = (state, step, own_name.sub("\0", text), own_name.sub("\0", advice))
+        group = alike.setdefault(key, Group(state, step, text, advice, ()))
+        if node not in group.nodes:
+            alike[key] = replace(group, nodes=(*group.nodes, node))
+    return tuple(
+        replace(group, nodes=tuple(sorted(group.nodes, key=_by_number))) for group in alike.values()
+    )
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Order names as people count: n2 before n10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]

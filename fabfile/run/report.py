@@ -1,0 +1,161 @@
+"""The report of a run: one HTML file that shows where the time went, and needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from .events import read
+from .journal import FILE, runs
+from .lines import duration
+from .summary import CLUSTER
+from .timeline import Timeline, timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .events import Event
+    from .timeline import Lane
+
+HUES = 12  # that the style sheet knows
+MANY = 12  # nodes; with more, those that need a look come first
+_RANKS = {"failed": 4, "unfinished": 3, "skipped": 2, "changed": 1, "unchanged": 1}
+TEMPLATES = Path(__file__).parents[2] / "templates" / "report"
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+
+
+class NoReport(Exception):
+    """There is nothing to make a report of."""
+
+    def __init__(self, cause: str, advice: str) -> None:
+        """Say why, and what to do next."""
+        super().__init__(cause)
+        self.advice = advice
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The time axis: as long as the run, with a tick every `step` seconds."""
+
+    length: float
+    step: float
+
+    def at(self, seconds: float) -> float:
+        """Return where a time is on the axis, in percent."""
+        return round(100 * min(max(seconds / self.length, 0.0), 1.0), 3)
+
+    @property
+    def ticks(self) -> list[float]:
+        """The times that have a tick."""
+        return [self.step * i for i in range(int(self.length / self.step) + 1)]
+
+
+def write(folder: Path | None = None, out: Path | None = None) -> Path:
+    """
+    Write a run's report and return its path: `report.html` beside the journal, or `out`.
+
+    :param folder: the run's; the newest in which anything happened where none is given.
+    :raises NoReport: where there is no run, or its journal holds no event.
+    """
+    told = [kept for kept in runs() if _size(kept / FILE)]
+    if folder is None and not told:
+        raise NoReport("no run is on record yet", "inv deploy-nodes")
+    folder = folder or told[-1]
+    journal = folder / FILE if folder.is_dir() else folder
+    try:
+        with journal.open(encoding="utf-8", errors="replace") as lines:
+            events = read(lines)
+    except OSError as error:
+        advice = "inv report --run FOLDER, with one of " + str(journal.parent.parent)
+        raise NoReport(f"{journal}: {error.strerror}", advice) from error
+    if not events:
+        raise NoReport(f"{journal} holds no event", "inv deploy-nodes")
+    target = out or journal.with_name("report.html")
+    text = render(events)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+    return target
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def render(events: Sequence[Event]) -> str:
+    """Return the report as HTML: text of events is escaped, no script but the page's own runs."""
+    run = timeline(events)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"duration": duration, "size": size, "moment": moment}
+    style, script = ((TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        axis=axis(run),
+        strip=Axis(max((step.longest for step in run.steps), default=0.0) or 1.0, 1.0),
+        lanes=_by_need(run.lanes) if len(run.nodes) > MANY else run.lanes,
+        sorted=len(run.nodes) > MANY,
+        ranks=_RANKS,
+        hues={step: index % HUES for index, step in enumerate(_in_order(run))},
+        style=style,
+        script=script,
+        script_digest=digest,
+    )
+
+
+def axis(run: Timeline) -> Axis:
+    """Return an axis with some six ticks at round times."""
+    length = max(run.seconds, 0.1)
+    days = _STEPS[-1] * math.ceil(length / _STEPS[-1] / 8)
+    return Axis(length, next((s for s in _STEPS if length / s <= 8), days))
+
+
+def _by_need(lanes: Sequence[Lane]) -> list[Lane]:
+    """Put failed nodes first, then the slowest; the cluster's own lane stays on top."""
+    return sorted(
+        lanes, key=lambda lane: (lane.row.node != CLUSTER, -_RANKS[lane.row.result], -lane.end)
+    )
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it: `12 kB`, `1.4 GB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def moment(at: float) -> str:
+    """Return a time since 1970 as a date and time of day in UTC."""
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError, OSError):
+        return "at an unknown time"
+
+
+def _in_order(run: Timeline) -> list[str]:
+    """Return the steps in the order in which they first began."""
+    first: dict[str, float] = {}
+    for lane in run.lanes:
+        for span in lane.spans:
+            first[span.step] = min(span.start, first.get(span.step, span.start))
+    return sorted(first, key=lambda step: first[step])

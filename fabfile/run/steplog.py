@@ -1,0 +1,87 @@
+"""The actions on one node, told as the steps that they belong to."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from .journal import cause
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..host.plan import Change
+    from ..host.talk import ApplyEvent
+    from ..model.resources import Resource
+    from .journal import Journal
+
+
+class StepLog:
+    """
+    Opens a step with its first action and closes it when another step's begins, or at the end.
+
+    Use as a context manager around the applying: what is raised inside fails the open step. `sent`
+    bytes, once known, go into the event that ends the last one.
+    """
+
+    def __init__(self, journal: Journal, node: str, step_of: Mapping[Resource, str]) -> None:
+        self._journal = journal
+        self._node = node
+        self._step_of = step_of
+        self._step = ""
+        self._began = 0.0
+        self._done: list[Change] = []
+        self.sent = 0
+
+    def __enter__(self) -> StepLog:
+        """Nothing is open yet."""
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Close the open step: changed, or failed with what was raised."""
+        if error is None or not self._step:
+            self._close()
+            return
+        data: dict[str, object] = {"advice": getattr(error, "advice", "")}
+        if detail := getattr(error, "detail", ""):
+            data["detail"] = detail
+        seconds = time.monotonic() - self._began
+        self._journal.emit(
+            self._node, self._step, "failed", cause(error), seconds=seconds, data=data
+        )
+
+    def event(self, event: ApplyEvent) -> None:
+        """Take notice of an action."""
+        if event.change is None:
+            return
+        step = self._step_of[event.change.resource]
+        if step != self._step:
+            self._close()
+            self._step, self._began, self._done = step, time.monotonic(), []
+            self._journal.emit(self._node, step, "start")
+        what = f"{event.change.action} {event.change.name}"
+        if event.state == "start":
+            self._journal.emit(self._node, step, "progress", what)
+        elif event.state == "done":
+            self._done.append(event.change)
+            self._journal.emit(self._node, step, "progress", what, seconds=event.seconds)
+
+    def _close(self) -> None:
+        if not self._step:
+            return
+        seconds = time.monotonic() - self._began
+        changes = [f"{change.action} {change.name}" for change in self._done]
+        units = [
+            f"{c.name} {'started' if c.action == 'start' else 'restarted'} ({c.why})"
+            for c in self._done
+            if c.kind == "unit" and c.action in {"start", "restart"}
+        ]
+        others = len(changes) - len(units)
+        text = ", ".join(
+            [*([f"{others} change{'s' if others > 1 else ''}"] if others else []), *units]
+        )
+        data: dict[str, object] = {"changes": changes}
+        if self.sent:
+            data["bytes"] = self.sent
+        self._journal.emit(self._node, self._step, "changed", text, seconds=seconds, data=data)
+        self._step = ""

@@ -1,0 +1,71 @@
+"""What a run came to, node by node, from its events. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from .events import RUN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .events import Event
+
+Result = Literal["unchanged", "changed", "failed", "skipped", "unfinished"]
+CLUSTER = "cluster"  # stands for the node in what concerns the whole cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """
+    One node's end: what the table at the end of a run says of it.
+
+    :param step: where it failed, or the steps that changed something.
+    :param cause: why it failed or was skipped, or what was changed.
+    :param advice: the next command.
+    :param detail: what the node said of the failure, several lines; not for tables.
+    """
+
+    node: str
+    result: Result
+    step: str = ""
+    cause: str = ""
+    advice: str = ""
+    seconds: float = 0.0
+    detail: str = ""
+
+
+def rows(events: Iterable[Event], nodes: Iterable[str] = ()) -> list[Row]:
+    """
+    Return a row for each of `nodes` and for each node that events speak of, in that order.
+
+    The cluster's own steps get a row only when they changed something or failed. The first failure
+    of a node is its cause; what follows from it is not.
+    """
+    told: dict[str | None, list[Event]] = {name: [] for name in nodes}
+    for event in events:
+        told.setdefault(event.node, []).append(event)
+    cluster = row_of(CLUSTER, told.pop(None, []))
+    table = [row_of(name or "", found) for name, found in told.items()]
+    return [cluster, *table] if cluster.result in ("failed", "changed") else table
+
+
+def row_of(node: str, events: Iterable[Event]) -> Row:
+    """Return one node's row from its own events. Those that open and close the run don't count."""
+    events = [e for e in events if e.step != RUN or e.state == "skipped"]
+    seconds = events[-1].at - events[0].at if events else 0.0
+    for event in events:
+        if event.state in ("failed", "skipped"):
+            result: Result = "failed" if event.state == "failed" else "skipped"
+            advice, detail = (str(event.data.get(key, "")) for key in ("advice", "detail"))
+            return Row(node, result, event.step, event.text, advice, seconds, detail)
+    ended = [e.step for e in events if e.state in ("done", "changed")]
+    begun = [e for e in events if e.state == "start"]
+    left = [e for e in begun if e.step not in ended]
+    if left or not ended:
+        step = left[-1].step if left else ""
+        return Row(node, "unfinished", step, "the run ended here" if left else "", "", seconds)
+    changed = list(dict.fromkeys(e.step for e in events if e.state == "changed"))
+    result = "changed" if changed else "unchanged"
+    return Row(node, result, ", ".join(changed), "", "", seconds)

@@ -1,0 +1,138 @@
+"""Tables of plain text, for terminals and pipes: they fit the width and wrap."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import textwrap
+from collections import Counter
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING
+
+from .redact import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .summary import Row
+
+GAP = "  "
+PIPE_WIDTH = 80
+NARROWEST = 12
+_COLOURS = {
+    "failed": "31",
+    "changed": "33",
+    "unchanged": "32",
+    "ok": "32",
+    "warning": "33",
+    "skipped": "35",
+    "unfinished": "35",
+}
+
+
+def width_of(stream: IO[str]) -> int:
+    """Return how many columns fit: the terminal's, or 80 where the stream is none."""
+    return shutil.get_terminal_size().columns if stream.isatty() else PIPE_WIDTH
+
+
+def wants_colour(stream: IO[str]) -> bool:
+    """Is colour welcome? On terminals that know it, unless NO_COLOR is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def table(
+    headers: Sequence[str],
+    lines: Iterable[Sequence[str]],
+    *,
+    width: int = PIPE_WIDTH,
+    colour: bool = False,
+) -> str:
+    """
+    Return a table no wider than `width`, without a line end at its end.
+
+    Columns get what their content needs; where that is too much, the widest are wrapped. A column
+    but the first that is empty in every line is left out. Cells are cleaned of control
+    characters. Words such as `failed` that stand alone in a cell are coloured if colour is wanted.
+    """
+    cells = [[clean(str(cell)).strip() for cell in line] for line in lines]
+    used = [i for i in range(len(headers)) if i == 0 or any(line[i] for line in cells)]
+    body = [[line[i] for i in used] for line in cells]
+    heads = [headers[i] for i in used]
+    widths = _widths([heads, *body], width)
+    paint = _paint if colour else _plain
+    text = [_join([head.ljust(w) for head, w in zip(heads, widths, strict=True)])]
+    text.append(_join(["-" * w for w in widths]))
+    for line in body:
+        columns = [_wrap(cell, w) for cell, w in zip(line, widths, strict=True)]
+        for row in range(max(map(len, columns))):
+            parts = [c[row] if row < len(c) else "" for c in columns]
+            text.append(_join([paint(p, p.ljust(w)) for p, w in zip(parts, widths, strict=True)]))
+    return "\n".join(text)
+
+
+def end_table(rows: Sequence[Row], *, width: int = PIPE_WIDTH, colour: bool = False) -> str:
+    """
+    Return the table that ends a run, and a line that counts the results.
+
+    Nodes that went the same way are told in one line once there are more than twenty of them.
+    """
+    lines = []
+    for row in _grouped(rows):
+        why = row.cause + (f"\nnext: {row.advice}" if row.advice else "")
+        lines.append((row.node, row.result, row.step, why))
+    counts = Counter(row.result for row in rows)
+    total = ", ".join(f"{n} {result}" for result, n in counts.items())
+    shown = table(("NODE", "RESULT", "STEP", "CAUSE"), lines, width=width, colour=colour)
+    return f"{shown}\n{total or 'no nodes'}"
+
+
+def _grouped(rows: Sequence[Row]) -> list[Row]:
+    """Put nodes that went the same way into one row where a row for each were too many."""
+    if len(rows) <= 20:
+        return list(rows)
+    alike: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        key = (row.result, row.step, row.cause, row.advice)
+        alike.setdefault(key, []).append(row)
+    return [_merged(same) for same in alike.values()]
+
+
+def _merged(same: list[Row]) -> Row:
+    if len(same) == 1 or same[0].result == "failed":
+        return replace(same[0], node=" ".join(row.node for row in same))
+    return replace(same[0], node=f"{len(same)} nodes")
+
+
+def _widths(lines: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return the columns' widths: what they need, the widest narrowed until all fit."""
+    widths = [
+        max(len(part) for c in column for part in (c.split("\n")))
+        for column in zip(*lines, strict=True)
+    ]
+    room = width - len(GAP) * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > NARROWEST:
+        widest = widths.index(max(widths))
+        widths[widest] -= 1
+    return widths
+
+
+def _wrap(cell: str, width: int) -> list[str]:
+    """Break a cell into lines; words longer than the column are cut, commands at spaces only."""
+    return [
+        line
+        for part in cell.split("\n")
+        for line in textwrap.wrap(part, width, break_on_hyphens=False) or [""]
+    ]
+
+
+def _join(parts: Sequence[str]) -> str:
+    return GAP.join(parts).rstrip()
+
+
+def _plain(_: str, padded: str) -> str:
+    return padded
+
+
+def _paint(word: str, padded: str) -> str:
+    code = _COLOURS.get(word)
+    return f"\x1b[{code}m{padded}\x1b[0m" if code else padded

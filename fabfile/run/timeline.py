@@ -1,0 +1,244 @@
+"""
+A run in time: who did what from when to when, what it changed, where the time went. Pure.
+
+All times are seconds since the run began.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Literal
+
+from .alike import Group, changes, failures, warnings
+from .events import RUN
+from .summary import CLUSTER, Row, row_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .events import Event
+
+Ending = Literal["done", "changed", "failed", "unfinished"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a step: what it was at."""
+
+    text: str
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """
+    A step of one node.
+
+    :param level: 0, or more where it runs beside other steps of the same node.
+    """
+
+    step: str
+    start: float
+    end: float
+    ending: Ending
+    text: str = ""
+    parts: tuple[Part, ...] = ()
+    level: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """
+    One node's way through the run.
+
+    :param end: when its last step ended.
+    :param sent: bytes sent to it.
+    """
+
+    row: Row
+    spans: tuple[Span, ...]
+    notes: tuple[str, ...]
+    sent: int
+    end: float
+
+    @property
+    def levels(self) -> int:
+        """How many steps ran side by side at most."""
+        return 1 + max((span.level for span in self.spans), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """How long a step took, on each node: (seconds, node), the longest first."""
+
+    step: str
+    times: tuple[tuple[float, str], ...]
+
+    @property
+    def median(self) -> float:
+        """Half of the nodes needed less."""
+        return statistics.median(seconds for seconds, _ in self.times)
+
+    @property
+    def longest(self) -> float:
+        """What the slowest node needed."""
+        return self.times[0][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """
+    A whole run.
+
+    :param began: seconds since 1970.
+    :param through: False where the run was killed or is still going on.
+    :param lanes: the cluster's own first, if it did anything, then the nodes as they were named.
+    :param facts: what the run said of itself: `cluster`, `version`, …
+    """
+
+    command: str
+    began: float
+    seconds: float
+    through: bool
+    lanes: tuple[Lane, ...]
+    steps: tuple[StepTimes, ...]
+    failures: tuple[Group, ...]
+    warnings: tuple[Group, ...]
+    changes: tuple[Group, ...]
+    facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> tuple[Lane, ...]:
+        """The lanes of nodes."""
+        return tuple(lane for lane in self.lanes if lane.row.node != CLUSTER)
+
+    @property
+    def sent(self) -> int:
+        """Bytes sent to all nodes."""
+        return sum(lane.sent for lane in self.lanes)
+
+
+def timeline(events: Sequence[Event]) -> Timeline:
+    """Return the run that these events tell of; there must be at least one."""
+    began = min(event.at for event in events)
+    end = max(event.at for event in events) - began
+    opening = next((e for e in events if e.step == RUN and e.state == "start"), None)
+    facts = dict(opening.data) if opening else {}
+    named = facts.pop("nodes", [])
+    told: dict[str | None, list[Event]] = {None: []}
+    told.update({str(name): [] for name in (named if isinstance(named, list) else [])})
+    for event in events:
+        told.setdefault(event.node, []).append(event)
+    lanes = [_lane(node, found, began, end) for node, found in told.items()]
+    lanes = [lane for lane in lanes if lane.row.node != CLUSTER or lane.spans]
+    return Timeline(
+        command=opening.text if opening else "",
+        began=began,
+        seconds=end,
+        through=any(e.step == RUN and e.state in ("done", "failed", "changed") for e in events),
+        lanes=tuple(lanes),
+        steps=_step_times(lanes),
+        failures=failures(lane.row for lane in lanes),
+        warnings=warnings(events),
+        changes=changes(events),
+        facts={key: str(value) for key, value in facts.items()},
+    )
+
+
+def _lane(node: str | None, events: list[Event], began: float, end: float) -> Lane:
+    """Order one node's events into spans."""
+    spans = _levelled(_spans([e for e in events if e.step != RUN], began, end))
+    notes = tuple(e.text for e in events if e.state in ("warning", "info") and e.text)
+    sent = [e.data.get("bytes") for e in events]
+    return Lane(
+        row=row_of(node or CLUSTER, events),
+        spans=spans,
+        notes=notes,
+        sent=sum(n for n in sent if isinstance(n, int) and n > 0),
+        end=max((span.end for span in spans), default=0.0),
+    )
+
+
+def _spans(events: Iterable[Event], began: float, end: float) -> list[Span]:
+    """Pair beginnings with ends; what has no end lasts until the run's."""
+    spans: list[Span] = []
+    open_: dict[str, tuple[float, list[Event]]] = {}
+    for event in events:
+        at = event.at - began
+        match event.state:
+            case "start":
+                open_[event.step] = (at, [])
+            case "progress":
+                open_.setdefault(event.step, (at - (event.seconds or 0), []))[1].append(event)
+            case "done" | "changed" | "failed":
+                start, said = open_.pop(event.step, (at - (event.seconds or 0), []))
+                start = max(0.0, min(start, at))
+                parts = _parts(said, began, at)
+                spans.append(Span(event.step, start, at, event.state, event.text, parts))
+    for step, (start, said) in open_.items():
+        spans.append(Span(step, start, end, "unfinished", "", _parts(said, began, end)))
+    return sorted(spans, key=lambda span: (span.start, -span.end))
+
+
+def _parts(said: Sequence[Event], began: float, end: float) -> tuple[Part, ...]:
+    """
+    What says how long it took, ended then; what doesn't, lasts until the next is said.
+
+    What is said twice, when it begins and with its time when it ends, is one part.
+    """
+    parts = []
+    for event, following in zip_longest(said, said[1:]):
+        at = event.at - began
+        if event.seconds is not None:
+            parts.append(Part(event.text, max(0.0, at - event.seconds), at))
+        elif following is None:
+            parts.append(Part(event.text, at, end))
+        elif following.seconds is None or following.text != event.text:
+            parts.append(Part(event.text, at, following.at - began))
+    return tuple(parts)
+
+
+def _levelled(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Give steps that run side by side different levels; what took no time needs no room."""
+    free_from: list[float] = []  # per level, the end of its last span
+    placed = []
+    for span in spans:
+        if span.seconds < 0.001:
+            placed.append(span)
+            continue
+        free = (n for n, end in enumerate(free_from) if span.start >= end - 0.001)
+        level = next(free, len(free_from))
+        free_from[level : level + 1] = [span.end]
+        placed.append(replace(span, level=level))
+    return tuple(placed)
+
+
+def _step_times(lanes: Iterable[Lane]) -> tuple[StepTimes, ...]:
+    """
+    Add up each step's time on each node; the step that took longest anywhere comes first.
+
+    What took no time anywhere is left out.
+    """
+    spent: dict[str, dict[str, float]] = {}
+    for lane in lanes:
+        for span in lane.spans:
+            nodes = spent.setdefault(span.step, {})
+            nodes[lane.row.node] = nodes.get(lane.row.node, 0.0) + span.seconds
+    times = [
+        StepTimes(step, tuple(sorted(((s, n) for n, s in nodes.items()), reverse=True)))
+        for step, nodes in spent.items()
+    ]
+    return tuple(sorted((t for t in times if t.longest >= 0.001), key=lambda t: -t.longest))

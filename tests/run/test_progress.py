@@ -1,0 +1,182 @@
+"""What a user sees while a run goes, and at its end."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fabfile.run.events import Event
+from fabfile.run.lines import Lines, duration
+from fabfile.run.live import LiveTable
+from fabfile.run.progress import show
+from fabfile.run.summary import Row
+from fabfile.run.table import end_table, table, wants_colour
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def lines_of(*events: Event) -> list[str]:
+    stream = io.StringIO()
+    sink = Lines(stream)
+    for event in events:
+        sink.event(event)
+    sink.close()
+    return stream.getvalue().splitlines()
+
+
+def test_plain_lines_tell_what_is_worth_knowing() -> None:
+    """Changes, failures with the next command, warnings; not that nothing had to be done."""
+    text = "installed, restarted (config.yaml changed)"
+    assert lines_of(
+        Event(1, "n1", "kubelet", "start"),
+        Event(2, "n1", "kubelet", "progress", "writing"),
+        Event(3, "n1", "kubelet", "changed", text, 1.23),
+        Event(4, "n1", "proxy", "done"),
+        Event(5, None, "rbac", "done", "present", 0.04),
+        Event(
+            6,
+            "n2",
+            "connect",
+            "failed",
+            "no route\nto host",
+            61,
+            {"advice": "ping n2", "detail": "a\nb"},
+        ),
+    ) == [
+        "n1            kubelet               installed, restarted (config.yaml changed)  1.2 s",
+        "cluster       rbac                  present  40 ms",
+        "n2            connect               FAILED: no route  1 min 01 s",
+        "    to host",
+        "    | a",
+        "    | b",
+        "    next: ping n2",
+    ]
+
+
+def test_plain_lines_show_that_long_work_goes_on() -> None:
+    """A node that is at one thing for long gets a line every ten seconds, not one per event."""
+    events = [Event(n, "n1", "ready", "progress", f"waiting {n}") for n in range(35)]
+    assert [line.split()[-1] for line in lines_of(*events)] == ["10", "20", "30"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 ms"),
+        (0.04, "40 ms"),
+        (0.0996, "0.1 s"),
+        (9.94, "9.9 s"),
+        (59.6, "1 min 00 s"),
+        (12.4, "12 s"),
+        (3725, "62 min 05 s"),
+    ],
+)
+def test_duration(seconds: float, text: str) -> None:
+    """Rounding never shows sixty seconds."""
+    assert duration(seconds) == text
+
+
+def test_json_keeps_stdout_for_the_json() -> None:
+    """With --json every line of progress goes to stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    show(json=True, out=out, err=err).event(Event(1, "n1", "kubelet", "changed", "x"))
+    assert (out.getvalue(), err.getvalue().split()) == ("", ["n1", "kubelet", "x"])
+
+
+def test_off_a_terminal_rich_is_never_imported() -> None:
+    """The start of an unchanged deploy is not spent on what nobody sees."""
+    code = (
+        "import io, sys; import fabfile.run.journal, fabfile.run.table, fabfile.run.fanout;"
+        "from fabfile.run.progress import show; from fabfile.run.events import Event;"
+        "show(out=io.StringIO()).event(Event(1, 'n1', 'k', 'changed'));"
+        "sys.exit('rich' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path.cwd()).returncode == 0
+
+
+def test_a_terminal_gets_the_live_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a dumb one doesn't."""
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(show(out=Terminal()), LiveTable)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(show(out=Terminal()), Lines)
+
+
+def test_the_live_table_shows_who_is_at_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of nodes at work, a line that counts, finished things above; markup is only text."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "10")
+    stream = Terminal()
+    sink = LiveTable(stream)
+    for n in range(20):
+        sink.event(Event(float(n), f"n{n}", "kubelet", "start", "[red]unpacking[/red]"))
+    sink.event(Event(30, "n0", "kubelet", "failed", "[bold]disk full"))
+    sink._live.refresh()
+    sink.close()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert "[red]unpacking[/red]" in text
+    assert "FAILED: [bold]disk full" in text
+    assert "20 nodes · 19 at work · 1 failed · 13 not shown" in text
+    assert "\x1b[31m" not in stream.getvalue()
+
+
+def test_the_end_table_fits_a_pipe_and_loses_nothing() -> None:
+    """Eighty columns; long causes wrap; the next command stands below its cause."""
+    cause = "kubelet.service failed: " + "failed to run Kubelet: invalid configuration " * 5
+    text = end_table(
+        [
+            Row("n1", "unchanged"),
+            Row("n2", "changed", "runtime, kubelet"),
+            Row("worker-with-a-long-name-3", "failed", "kubelet", cause, "fab -H n3 logs"),
+        ]
+    )
+    assert max(map(len, text.splitlines())) <= 80
+    wrapped = [line[text.index("CAUSE") :] for line in text.splitlines()[2:-1]]
+    assert cause.split() == " ".join(wrapped).replace("next: fab -H n3 logs", "").split()
+    assert "next: fab -H n3 logs" in text
+    assert text.splitlines()[-1] == "1 unchanged, 1 changed, 1 failed"
+
+
+def test_many_nodes_that_went_the_same_way_share_a_row() -> None:
+    """A hundred unchanged nodes are one line; each failed one is still named."""
+    rows = [Row(f"n{n}", "unchanged") for n in range(98)]
+    rows += [Row(f"bad{n}", "failed", "connect", "timed out") for n in range(2)]
+    text = end_table(rows)
+    assert "98 nodes" in text
+    assert "bad0 bad1" in text
+    assert len(text.splitlines()) == 5
+
+
+def test_colour_only_where_it_is_welcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terminals get it, pipes and NO_COLOR don't, and it never changes the layout."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert wants_colour(Terminal())
+    assert not wants_colour(io.StringIO())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not wants_colour(Terminal())
+    rows = [Row("n1", "failed", "kubelet", "why")]
+    coloured = end_table(rows, colour=True)
+    assert "\x1b[31mfailed\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == end_table(rows)
+
+
+@given(st.lists(st.tuples(st.text(), st.text(), st.text()), min_size=1, max_size=4))
+def test_tables_hold_their_width(lines: list[tuple[str, str, str]]) -> None:
+    """Whatever the cells hold, no line is wider than asked for."""
+    text = table(("A", "B", "C"), lines, width=60)
+    assert max((len(line) for line in text.split("\n")), default=0) <= 60
