@@ -1,0 +1,118 @@
+"""
+What `fab` offers for single hosts, named as in the configuration: `fab -H n1,n2 status`.
+
+Each task names a step or a look at one node; the work is `pipeline`'s and `inspection`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import cast
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import Task, task
+
+from . import inspection, pipeline, surface
+from .option import Whole
+from .steps import preflight
+from .surface import HELP, Options
+
+_CONFIG = {"config": HELP["config"]}
+
+
+def _node(c: Context) -> str:
+    """Return the name that `-H` gave. Only as a name: where it lies, the configuration says."""
+    name = getattr(c, "original_host", "")
+    if not name:
+        raise Exit(
+            "say which host: fab -H NAME …, by its name in the configuration", surface.BAD_INPUT
+        )
+    return str(name)
+
+
+def _step_task(step: ModuleType) -> Task[Callable[..., None]]:
+    """Make a task of a node step: the same plan and change as in deploy-nodes, this step's part."""
+
+    def body(c: Context, config: str = "", dry_run: bool = False) -> None:
+        options = Options(
+            config, _node(c), only=(*pipeline.NEEDS.get(step, ()), step), recorded=not dry_run
+        )
+        if dry_run:
+            inspection.show_plan(options, exit_code=False)
+            return
+        with surface.run_of(options) as run:
+            surface.end(run, pipeline.deploy(run), as_json=False)
+
+    body.__doc__ = step.HELP
+    shown = {**_CONFIG, "dry-run": "Show what would change; change nothing."}
+    return cast(
+        "Task[Callable[..., None]]",
+        task(body, name=step.NAME, help=shown, auto_shortflags=False),
+    )
+
+
+@task(name=preflight.NAME, auto_shortflags=False, help=_CONFIG)
+def preflight_task(c: Context, config: str = "") -> None:
+    """Say what stands in the way, with its fix."""
+    inspection.findings(Options(config, _node(c), only=()))
+
+
+@task(auto_shortflags=False, help={**_CONFIG, "json": HELP["json"]})
+def status(c: Context, config: str = "", json: bool = False) -> None:
+    """Show units, health, certificates and Ready."""
+    inspection.status(Options(config, _node(c), json))
+
+
+@task(
+    auto_shortflags=False,
+    help={**_CONFIG, "unit": "kubelet, kube-proxy or containerd.", "lines": "How many lines."},
+)
+def logs(c: Context, unit: str = "kubelet", lines: int = Whole(50), config: str = "") -> None:
+    """
+    Show the end of a unit's journal.
+
+    Example: fab -H n1 logs --unit kube-proxy --lines 100
+    """
+    inspection.logs(Options(config, _node(c)), unit, lines)
+
+
+@task(auto_shortflags=False, help=_CONFIG)
+def facts(c: Context, config: str = "") -> None:
+    """
+    Print what one look at the host tells, as JSON.
+
+    Of secrets only digests. Example: fab -H n1 facts
+    """
+    inspection.facts(Options(config, _node(c), json=True))
+
+
+@task(auto_shortflags=False, help=_CONFIG)
+def diff(c: Context, config: str = "") -> None:
+    """
+    Show how the host differs; exit 3 if it does.
+
+    Example: fab -H n1,n2 diff
+    """
+    inspection.show_plan(Options(config, _node(c)), exit_code=True)
+
+
+@task(
+    auto_shortflags=False,
+    help={**_CONFIG, "unit": "kubelet, kube-proxy or containerd."},
+)
+def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
+    """
+    Restart a unit and see it come up.
+
+    Example: fab -H n1 restart --unit kube-proxy
+    """
+    inspection.restart(Options(config, _node(c)), unit)
+
+
+ns = Collection(preflight_task, status, logs, facts, diff, restart)
+for _step in pipeline.NODE_STEPS:
+    ns.add_task(_step_task(_step))
+ns.configure({"run": {"in_stream": False}})

@@ -1,0 +1,406 @@
+"""
+All that a run does at the API: who is there, rights, tokens, certificates, Calico, Ready.
+
+One of these serves all nodes of a run. `open` starts two watches and surveys the cluster; what
+nodes need they ask for when they need it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from .kube import nodes as node_objects
+from .kube import rights, signing, tokens
+from .kube.api import Api, ApiError
+from .kube.approver import Approver
+from .kube.credentials import load
+from .kube.manifests import Manifests, ObjectChange
+from .kube.watch import Watch
+from .model.versions import Release
+from .steps import approve_csr, calico, proxy_cert, rbac
+from .trust.certificates import belongs, new_request, sign_client
+from .trust.verdict import SERVING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from .kube.api import Object
+    from .model.config import Cluster, Node
+    from .run.journal import Journal
+    from .steps.inputs import Inputs
+    from .trust.verdict import SigningRequest, Token, Verdict
+
+R = TypeVar("R")
+
+_POLL = 0.25
+_LOOK = 3.0  # seconds between looks at a host of which something is awaited
+_CONFLICT = 409
+_CALICO_PODS = "/api/v1/namespaces/kube-system/pods"
+_CONTROLLERS = f"/apis/apps/v1/namespaces/{calico.NAMESPACE}/deployments/{calico.CONTROLLERS}"
+_SIGNING_TIMEOUT = 30.0
+
+
+class OverdueError(Exception):
+    """Something that was waited for did not come in time; `advice` is the next command."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+class MissingRightsError(Exception):
+    """The kubeconfig's user may not do what this run needs to do; nothing was changed."""
+
+    advice = "use the kubeconfig of `inv rbac.deployer`, or grant what is missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """
+    The cluster as the run found it.
+
+    :param clock_offset: apiserver's clock minus ours, seconds.
+    :param nodes: Node objects by name.
+    :param tokens, requests: what earlier runs left behind, requests by name and node.
+    """
+
+    version: Release
+    clock_offset: float | None
+    nodes: Mapping[str, Object]
+    tokens: tuple[Token, ...]
+    requests: tuple[tuple[str, str], ...]
+
+
+class ClusterSide:
+    """The API's part of a run. Safe to share between the nodes' threads."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        journal: Journal,
+        *,
+        dry_run: bool = False,
+        all_tokens: bool = False,
+    ) -> None:
+        self.cluster = cluster
+        self._journal = journal
+        self._dry_run = dry_run
+        self.api = Api(
+            load(cluster.cluster.kubeconfig),
+            patience=cluster.timeouts.api,
+            on_wait=journal.warn,
+        )
+        self.manifests = Manifests(self.api)
+        self._nodes = Watch(self.api, node_objects.NODES)
+        self._requests = Watch(self.api, signing.REQUESTS)
+        self._approver = Approver(
+            self.api, dry_run=dry_run, on_verdict=self._tell_verdict, all_tokens=all_tokens
+        )
+        self._approver.attach(self._requests)
+        self._pool = ThreadPoolExecutor(3, thread_name_prefix="cluster")
+        self._survey: Future[Survey] = Future()
+        self._started_requests = threading.Event()
+        self._lock = threading.Lock()
+        self._rights_lock = threading.Lock()
+        self._refused: list[str] | None = None
+        self._machine_ids: dict[str, str] = {}
+        self._own_tokens: dict[str, list[Token]] = {}
+
+    def allow(self, nodes: Sequence[Node]) -> None:
+        """Let these nodes be certified."""
+        for node in nodes:
+            self._approver.allow(approve_csr.candidate(node))
+
+    def open(self, nodes: Sequence[Node]) -> None:
+        """Let these nodes be certified, and begin the survey; returns at once."""
+        self.allow(nodes)
+        self._survey = self._pool.submit(self._look)
+
+    def close(self) -> None:
+        """End the watches and the background work."""
+        self._nodes.stop()
+        self._requests.stop()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def survey(self) -> Survey:
+        """The cluster as it was found; waits for it, raises what went wrong with it."""
+        return self._survey.result()
+
+    def await_api(self) -> None:
+        """Return once the apiserver answers us. Raises ApiAwayError."""
+        self.api.get("/version")
+
+    def current_nodes(self) -> dict[str, Object]:
+        """Return the Node objects as they are now, by name."""
+        return {o["metadata"]["name"]: o for o in self.api.get(node_objects.NODES)["items"]}
+
+    def check_rights(self) -> None:
+        """
+        Ask the API, once per run and before anything is changed, whether we may do what we need.
+
+        Raises MissingRightsError with every verb and resource that is missing.
+        """
+        with self._rights_lock:
+            if self._refused is None:
+                wanted = rights.needed(calico=self.cluster.calico.enabled)
+                self._refused = rights.missing(self.api, wanted)
+        if self._refused:
+            raise MissingRightsError(f"no right to {'; '.join(self._refused)}")
+
+    # --- rights and Calico -------------------------------------------------------------------
+
+    def plan_rbac(self) -> tuple[ObjectChange, ...]:
+        """Return which bindings would change."""
+        return self.manifests.plan(rbac.objects(tokens.GROUP))
+
+    def plan_calico(self, objects: Sequence[Object]) -> tuple[ObjectChange, ...]:
+        """Return which of Calico's objects would change."""
+        return self.manifests.plan(objects)
+
+    def wait_for_calico(self, names: Collection[str]) -> None:
+        """Wait until Calico runs on these nodes. Raises OverdueError with what is missing."""
+        deadline = time.monotonic() + self.cluster.timeouts.calico
+        while missing := self.calico_missing(names):
+            if time.monotonic() > deadline:
+                message = f"waited {self.cluster.timeouts.calico} s for Calico: {missing}"
+                raise OverdueError(message, "kubectl -n kube-system describe pods")
+            time.sleep(_POLL)
+
+    def calico_missing(self, names: Collection[str]) -> str | None:
+        """Say what of Calico is not ready on these nodes, or None."""
+        pods = self.api.get(_CALICO_PODS, labelSelector=f"k8s-app={calico.DAEMONSET}")["items"]
+        return calico.not_ready(pods, self.api.find(_CONTROLLERS), names)
+
+    # --- what nodes ask for ------------------------------------------------------------------
+
+    def new_token(self, node: Node) -> str:
+        """
+        Make a bootstrap token for this node and trust it; return the bearer token.
+
+        From here on requests are watched and judged.
+        """
+        self.watch_requests()
+        made = tokens.create(self.api, node.name, minutes=self.cluster.bootstrap.ttl_minutes)
+        self._journal.secret(made.value)
+        self._journal.secret(made.secret)
+        self._own_tokens.setdefault(node.name, []).append(made.token)
+        self._approver.trust(made.token)
+        return made.value
+
+    def tidy(self, node: Node) -> None:
+        """Take back the node's tokens and remove own requests, of this run and of killed ones."""
+        survey = self.survey
+        mine = self._own_tokens.pop(node.name, [])
+        for token in [*mine, *(t for t in survey.tokens if t.node == node.name)]:
+            tokens.delete(self.api, token)
+        for name, owner in survey.requests:
+            if owner == node.name:
+                signing.withdraw(self.api, name)
+
+    def proxy_pem(self, inputs: Inputs) -> bytes:
+        """Return a new certificate for a node's kube-proxy, with its key (PEM)."""
+        settings = inputs.node.kube_proxy
+        asked = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(inputs))
+        if settings.signing == "local" and settings.ca_key:
+            key = settings.ca_key.read_bytes()
+            certificate = sign_client(asked.request_pem, self.cluster.ca_pem, key)
+        else:
+            self.watch_requests()
+            certificate = signing.issue_client(
+                self.api,
+                self._requests,
+                asked.request_pem,
+                node=inputs.node.name,
+                timeout=_SIGNING_TIMEOUT,
+            )
+        return certificate + asked.key_pem
+
+    def watch_requests(self) -> None:
+        """Begin to judge signing requests, unless that has begun."""
+        if not self._started_requests.is_set():
+            self._started_requests.set()
+            self._requests.start()
+
+    def judge_requests(self) -> None:
+        """Judge every signing request that is there now."""
+        for item in self.api.get(signing.REQUESTS)["items"]:
+            self._approver.consider(item)
+
+    def deny_requests(self, names: Sequence[str]) -> None:
+        """Deny pending requests by name. Raises ApiError where there is none of that name."""
+        for name in names:
+            item = self.api.get(f"{signing.REQUESTS}/{name}")
+            request = signing.parse(item)
+            if request.state != "Pending":
+                text = f"{name} is {request.state} already: left as it is"
+                self._journal.emit(None, approve_csr.NAME, "warning", text)
+                continue
+            signing.deny(self.api, item, "denied by the operator")
+            text = f"denied {name}, asked for by {request.username}"
+            self._journal.emit(None, approve_csr.NAME, "changed", text)
+
+    def judge_forever(self) -> None:
+        """Judge requests as they come, until interrupted or the API stays away."""
+        self.watch_requests()
+        self._requests.until(lambda _: None, timeout=threading.TIMEOUT_MAX)
+
+    # --- nodes, once they have joined --------------------------------------------------------
+
+    def wait_registered(self, name: str, meanwhile: Callable[[], object]) -> Object:
+        """
+        Wait for the Node object; return it. Raises OverdueError.
+
+        :param meanwhile: looks now and then at what is waited for; what it raises ends the waiting.
+        """
+        timeout = self.cluster.timeouts.join
+        try:
+            return self._wait(lambda found: found.get(name), timeout, meanwhile)
+        except TimeoutError:
+            message = f"waited {timeout} s for its Node object"
+            raise OverdueError(message, f"fab -H {name} logs") from None
+
+    def wait_ready(self, name: str, since: float, meanwhile: Callable[[], object]) -> Object:
+        """
+        Wait until the node says Ready, and has said so since then (unix time by its own clock).
+
+        Raises OverdueError with the kubelet's own words; `meanwhile` is as in `wait_registered`.
+        """
+        last = ["it never registered"]
+
+        def found(objects: Mapping[str, Object]) -> Object | None:
+            node = objects.get(name)
+            if node is None:
+                return None
+            reason = node_objects.not_ready(node, since)
+            last[0] = reason or ""
+            return None if reason else node
+
+        try:
+            return self._wait(found, self.cluster.timeouts.ready, meanwhile)
+        except TimeoutError:
+            seconds = self.cluster.timeouts.ready
+            message = f"waited {seconds} s for Ready: {last[0]}"
+            raise OverdueError(message, f"fab -H {name} logs") from None
+
+    def _wait(
+        self,
+        found: Callable[[Mapping[str, Object]], R | None],
+        seconds: float,
+        meanwhile: Callable[[], object],
+    ) -> R:
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return self._nodes.until(found, timeout=min(left, _LOOK))
+            except TimeoutError:
+                if left <= _LOOK:
+                    raise
+            meanwhile()
+
+    def wait_serving(self, name: str) -> None:
+        """
+        Wait until the node's newest request for a serving certificate is issued.
+
+        Requests from before this run's token for the node don't count. Raises OverdueError.
+        """
+        self.watch_requests()
+        since = max((token.created for token in self._own_tokens.get(name, ())), default=None)
+
+        def issued(objects: Mapping[str, Object]) -> bool | None:
+            requests = [signing.parse(item) for item in objects.values()]
+            mine = [
+                r
+                for r in requests
+                if r.signer == SERVING
+                and r.username == f"system:node:{name}"
+                and (since is None or r.created >= since)
+            ]
+            newest = max(mine, key=lambda r: r.created, default=None)
+            return True if newest and newest.certificate else None
+
+        try:
+            self._requests.until(issued, timeout=self.cluster.timeouts.join)
+        except TimeoutError:
+            seconds = self.cluster.timeouts.join
+            message = f"waited {seconds} s for its serving certificate"
+            raise OverdueError(message, "inv approve-csr --dry-run") from None
+
+    def holds_issued_key(self, node: Node, certificate: bytes) -> bool:
+        """Say whether the certificate read from a host is for the key that was certified for it."""
+        request = self._approver.approved_for(node.name)
+        return request is not None and belongs(certificate, request.pem)
+
+    def expel(self, node: Node) -> None:
+        """Shut out a node that is not who it was taken for: no pods, no Node object, no token."""
+        path = f"{node_objects.NODES}/{node.name}"
+        if self.api.find(path):
+            self.api.patch(path, {"spec": {"unschedulable": True}})
+            self.api.delete(path)
+        self.tidy(node)
+
+    def label(self, node: Node, live: Object) -> str:
+        """Give the Node its configured labels and taints; say which it lacked, or nothing."""
+        path = f"{node_objects.NODES}/{node.name}"
+        while patch := node_objects.label_patch(live, node):
+            try:
+                self.api.patch(path, patch)
+            except ApiError as error:
+                if error.status != _CONFLICT:
+                    raise
+                live = self.api.get(path)  # its kubelet reported meanwhile
+            else:
+                return ", ".join(node_objects.missing_labels(live, node))
+        return ""
+
+    def missing_labels(self, node: Node) -> tuple[str, ...]:
+        """Return the configured labels and taints that the Node lacked when the run began."""
+        return node_objects.missing_labels(self.survey.nodes.get(node.name), node)
+
+    def machine_ids(self, name: str, machine_id: str) -> dict[str, str]:
+        """
+        Return the machine-ids of all other nodes, known from the API or seen in this run.
+
+        Where the API has this one registered under `machine_id`, only what it has of others counts:
+        of two hosts with one id, the newcomer is the clone.
+        """
+        known = {other: node_objects.machine_id(item) for other, item in self.survey.nodes.items()}
+        with self._lock:
+            if machine_id:
+                self._machine_ids[name] = machine_id
+            seen = {} if known.get(name) == machine_id else dict(self._machine_ids)
+        return {other: found for other, found in {**known, **seen}.items() if other != name}
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _look(self) -> Survey:
+        version = self.api.get("/version")
+        found = self.api.get(node_objects.NODES)
+        self._nodes.start()
+        return Survey(
+            version=Release.parse(version["gitVersion"].partition("-")[0].partition("+")[0]),
+            clock_offset=self.api.clock_offset,
+            nodes={item["metadata"]["name"]: item for item in found["items"]},
+            tokens=tokens.existing(self.api),
+            requests=signing.own_requests(self.api),
+        )
+
+    def background(self, work: Callable[[], R]) -> Future[R]:
+        """Run `work` beside the nodes."""
+        return self._pool.submit(work)
+
+    def _tell_verdict(self, request: SigningRequest, verdict: Verdict) -> None:
+        data = {"request": request.name, "requester": request.username, "kind": verdict.kind}
+        if verdict.approve:
+            done = "would approve" if self._dry_run else "approved"
+            text = f"{done} {verdict.kind} request {request.name}: {verdict.reason}"
+            self._journal.emit(verdict.node, approve_csr.NAME, "changed", text, data=data)
+        # The deployer's own requests are approved where they are made.
+        elif request.signer != signing.APISERVER_CLIENT or not request.name.startswith("fabnode-"):
+            text = f"left {request.name} pending: {verdict.reason}"
+            self._journal.emit(verdict.node, approve_csr.NAME, "warning", text, data=data)

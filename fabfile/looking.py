@@ -1,0 +1,63 @@
+"""What a probe must look at, so that every step can decide: derived from what steps may want."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .model.facts import Watchlist
+from .model.resources import (
+    Absent,
+    Binary,
+    ClientCertificate,
+    Directory,
+    File,
+    Kept,
+    Module,
+    Sysctl,
+    Unit,
+)
+from .steps import layout, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .model.resources import Resource
+
+_FREE = ("/usr/local/bin", "/var/lib", "/etc")
+_KUBEADM = "/etc/kubernetes/kubelet.conf"  # its presence tells of another deployer
+
+
+def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -> Watchlist:
+    """Return what to look at, given all that the steps would want of a node nobody has seen."""
+    text: list[str] = []
+    opaque: list[str] = [_KUBEADM, layout.KUBELET_KUBECONFIG]
+    units: list[str] = []
+    sysctls: list[str] = []
+    modules: list[str] = []
+    for resource in resources:
+        match resource:
+            case File(secret=False):
+                text.append(resource.path)
+            case File() | Kept() | Binary() | Absent() | Directory():
+                opaque.append(resource.path)
+            case Unit():
+                units.append(resource.name)
+            case Sysctl():
+                sysctls.append(resource.key)
+            case Module():
+                modules.append(resource.name)
+            case ClientCertificate():
+                opaque.append(resource.bootstrap)
+            case _:
+                pass
+    return Watchlist(
+        text=tuple(dict.fromkeys(text)),
+        opaque=tuple(dict.fromkeys(opaque)),
+        certificates=tuple(verify.certificate_paths(kubelet_root).values()),
+        servers=(layout.KUBELET_KUBECONFIG,),
+        units=tuple(units),
+        sysctls=tuple(sysctls),
+        modules=tuple(modules),
+        free=_FREE,
+        deep=deep,
+    )

@@ -1,0 +1,274 @@
+"""
+All that a run does with one node: look, judge, plan, change, see it Ready.
+
+One look is one round trip, and so is one change. Nothing here waits for another node.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from .host.apply import apply
+from .host.plan import Plan, make_plan
+from .host.probe import probe
+from .host.units import Steadiness
+from .looking import watchlist
+from .model.facts import UNKNOWN, Facts
+from .model.resources import File
+from .run.steplog import StepLog
+from .steps import approve_csr, bootstrap_kubeconfig, kubelet, layout, preflight, proxy_cert, rbac
+from .steps.inputs import Inputs, Issued
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from types import ModuleType
+
+    from .cluster_side import ClusterSide
+    from .host.connect import Host
+    from .host.forward import TlsResult
+    from .host.packed import Packer
+    from .model.config import Cluster
+    from .model.resources import Resource
+    from .run.journal import Journal
+    from .steps.inputs import Artifacts
+
+
+# Until the kubelet has written what was issued to it; that it didn't, the checks at the end tell.
+_AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
+
+
+class PreflightError(Exception):
+    """A node that must not be touched as it is; `advice` says what would mend it."""
+
+    def __init__(self, findings: Sequence[preflight.Finding]) -> None:
+        super().__init__("; ".join(finding.text for finding in findings))
+        self.advice = "; ".join(finding.fix for finding in findings)
+
+
+class ImpostorError(Exception):
+    """Somebody else holds the certificate that was issued for this node."""
+
+    advice = (
+        "its Node object is removed; find out who has its bootstrap token before it joins again, "
+        "and replace the cluster's CA if that was not the host itself"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """
+    What would be done to a node.
+
+    :param findings: of preflight. :param step_of: the step that wants each change's resource.
+    :param labels: labels and taints that its Node object would get.
+    """
+
+    plan: Plan
+    findings: tuple[preflight.Finding, ...]
+    step_of: dict[Resource, str]
+    labels: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing would change, neither on the host nor at its Node object."""
+        return self.plan.empty and not self.labels
+
+
+class NodeSide:
+    """
+    One node of a run, used by one thread.
+
+    :param steps: the node steps to carry out, in order; `all_steps` is what is looked at.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        cluster_side: ClusterSide,
+        journal: Journal,
+        artifacts: Artifacts,
+        packer: Packer,
+        *,
+        steps: Sequence[ModuleType],
+        all_steps: Sequence[ModuleType],
+        deep: bool = False,
+    ) -> None:
+        self.node = host.node
+        self.host = host
+        self._cluster_side = cluster_side
+        self._journal = journal
+        self._artifacts = artifacts
+        self._packer = packer
+        self._steps = steps
+        self._all_steps = all_steps
+        self._deep = deep
+        self._touched = True  # since the last look, or never looked at
+        self.facts: Facts = UNKNOWN
+
+    @property
+    def cluster(self) -> Cluster:
+        """The configuration of the run."""
+        return self._cluster_side.cluster
+
+    def look(self) -> Facts:
+        """Learn everything about the node in one round trip."""
+        everything = [r for _, r in self._resources(self._inputs(Issued()), self._all_steps)]
+        root = self.node.kubelet.root
+        self.facts = probe(self.host, watchlist(everything, kubelet_root=root, deep=self._deep))
+        self._touched = False
+        return self.facts
+
+    def current_facts(self) -> Facts:
+        """Return facts that still hold: those of the last look, unless it was changed since."""
+        return self.look() if self._touched else self.facts
+
+    def plan(self) -> NodePlan:
+        """Return what would be done, and what preflight found. Changes nothing."""
+        self.look()
+        return self._plan(self._findings(), Issued())
+
+    def deploy(self, *, before_change: Callable[[], None]) -> bool:
+        """
+        Make the node what it should be and see it Ready; say whether anything was changed.
+
+        :param before_change: waits for what must be there before a kubelet may join.
+
+        Raises PreflightError, HostError, ApiError, TimeoutError: whatever stops this node.
+        """
+        with self._journal.step(self.node.name, preflight.NAME) as log:
+            self.look()
+            findings = self._findings()
+            for finding in findings:
+                if finding.level == "warning":
+                    log.warn(finding.text, finding.fix)
+            if errors := [f for f in findings if f.level == "error"]:
+                raise PreflightError(errors)
+            shown = self._plan(findings, Issued())
+            log.note("nothing to change" if shown.empty else _summary(shown.plan))
+        if shown.plan.empty:
+            changed = self._settle(joined_now=False, since=0.0)
+            self._cluster_side.tidy(self.node)
+            return changed
+        with self._journal.step(self.node.name, rbac.NAME, "waiting for rights"):
+            self._cluster_side.check_rights()
+            before_change()
+        try:
+            joining = not self._inputs(Issued()).joined and kubelet in self._steps
+            todo = self._plan(findings, self._issue(shown.plan))
+            began = time.time() + self.facts.clock_offset
+            self._touched = True
+            with StepLog(self._journal, self.node.name, todo.step_of) as steps:
+                zstd = "zstd" in self.facts.tools
+                done = apply(self.host, todo.plan, self._packer, steps.event, zstd=zstd)
+                steps.sent = done.sent
+            if joining:
+                self._prove_key()
+            restarted = any(change.name == kubelet.UNIT for change in todo.plan.restarts)
+            self._settle(joined_now=joining, since=began if restarted else 0.0)
+        finally:
+            if kubelet in self._steps:  # alone, bootstrap-kubeconfig leaves a token to be used
+                self._cluster_side.tidy(self.node)
+        return True
+
+    def _prove_key(self) -> None:
+        """See that the key that was certified is on this host; only its public half is read."""
+        path = layout.kubelet_client_certificate(self.node.kubelet.root)
+        with self._journal.step(self.node.name, approve_csr.NAME, "comparing keys") as log:
+            result = self.host.root(
+                f"sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' {quote(path)}"
+            )
+            if not self._cluster_side.holds_issued_key(self.node, result.stdout):
+                self._cluster_side.expel(self.node)
+                raise ImpostorError("the certificate on it is not for the key that was certified")
+            log.note("the certified key is the one on the host")
+
+    def _settle(self, *, joined_now: bool, since: float) -> bool:
+        """See the node Ready, labelled, and with a serving certificate; say if that changed it."""
+        if kubelet not in self._steps:
+            return False
+        name, side = self.node.name, self._cluster_side
+        with self._journal.step(name, "ready", "waiting for Ready") as log:
+            up = Steadiness(self.host, kubelet.UNIT)
+            label = side.label(self.node, side.wait_registered(name, up))
+            side.wait_ready(name, since, up)
+            serving = layout.kubelet_serving_certificate(self.node.kubelet.root)
+            if joined_now or serving not in self.facts.certificates:
+                log.progress("waiting for its serving certificate")
+                side.wait_serving(name)
+                self.host.root(_AWAIT_FILE.format(path=quote(serving)))
+                self._touched = True
+            if joined_now or label:
+                log.changed(", ".join(filter(None, ("joined" if joined_now else "", label))))
+        return bool(label)
+
+    def _issue(self, plan: Plan) -> Issued:
+        """Have made what the plan needs and only the API can give."""
+        inputs = self._inputs(Issued())
+        bootstrap = proxy_pem = None
+        for change in plan.changes:
+            if not isinstance(change.resource, File):
+                continue
+            if change.resource.path == layout.BOOTSTRAP_KUBECONFIG:
+                with self._journal.step(
+                    self.node.name, bootstrap_kubeconfig.NAME, "making a token"
+                ):
+                    token = self._cluster_side.new_token(self.node)
+                bootstrap = bootstrap_kubeconfig.content(inputs, token)
+            elif change.resource.path == layout.PROXY_PEM:
+                with self._journal.step(self.node.name, proxy_cert.NAME, "issuing") as log:
+                    proxy_pem = self._cluster_side.proxy_pem(inputs)
+                    log.changed(f"issued, because {proxy_cert.due(inputs)}")
+        return Issued(bootstrap, proxy_pem)
+
+    def _plan(self, findings: tuple[preflight.Finding, ...], issued: Issued) -> NodePlan:
+        step_of: dict[Resource, str] = {}
+        for step, resource in self._resources(self._inputs(issued), self._steps):
+            step_of.setdefault(resource, step)
+        plan = make_plan(self.node.name, step_of, self.facts)
+        labels = self._cluster_side.missing_labels(self.node) if kubelet in self._steps else ()
+        return NodePlan(plan, findings, step_of, labels)
+
+    def _resources(
+        self, inputs: Inputs, steps: Collection[ModuleType]
+    ) -> list[tuple[str, Resource]]:
+        return [(step.NAME, r) for step in steps for r in step.desired(inputs)]
+
+    def _inputs(self, issued: Issued) -> Inputs:
+        return Inputs(
+            cluster=self._cluster_side.cluster,
+            node=self.node,
+            facts=self.facts,
+            artifacts=self._artifacts,
+            issued=issued,
+            now=datetime.now(UTC),
+        )
+
+    def _findings(self) -> tuple[preflight.Finding, ...]:
+        survey = self._cluster_side.survey
+        seen = self._api_seen_from_host()
+        if not seen.trusted and seen.reachable is not None:
+            self._cluster_side.await_api()  # it may be away from everybody just now
+            seen = self._api_seen_from_host()
+        around = preflight.Surroundings(
+            server_version=survey.version,
+            clock_offset=survey.clock_offset,
+            api_from_node=None if seen.reachable is None else seen.reason,
+            machine_ids=self._cluster_side.machine_ids(self.node.name, self.facts.machine_id),
+        )
+        return preflight.findings(self._inputs(Issued()), around)
+
+    def _api_seen_from_host(self) -> TlsResult:
+        cluster = self.cluster.cluster
+        address, port = cluster.apiserver_host, cluster.apiserver_port
+        return self.host.tls_to(address, port, self.cluster.ca_pem, address)
+
+
+def _summary(plan: Plan) -> str:
+    count = len(plan.changes)
+    restarts = ", ".join(change.name.removesuffix(".service") for change in plan.restarts)
+    text = f"{count} change{'s' if count > 1 else ''}" if count else "labels and taints"
+    return f"{text}, (re)starting {restarts}" if restarts else text

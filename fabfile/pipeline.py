@@ -1,0 +1,307 @@
+"""
+The order of the steps, and a run of them over many nodes.
+
+Read `ORDER` first. Steps of a node are carried out one after another, nodes side by side; what
+concerns the API (rights, Calico) goes on beside them and is waited for where it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from . import artifacts as artifact_files
+from .cluster_side import ClusterSide, OverdueError
+from .host.access import Access
+from .host.connect import Host
+from .host.packed import Packer
+from .kube.api import ApiAwayError, ApiError
+from .kube.manifests import ObjectChange
+from .kube.netprobe import network_probe_left
+from .node_side import NodePlan, NodeSide
+from .run.fanout import Outcome, fan_out
+from .steps import (
+    approve_csr,
+    bootstrap_kubeconfig,
+    calico,
+    images,
+    kubelet,
+    preflight,
+    prepare,
+    proxy,
+    proxy_cert,
+    rbac,
+    runtime,
+    verify,
+)
+from .steps.verify import Check
+from .verification import verify_cluster, verify_node
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from types import ModuleType
+
+    from .kube.api import Object
+    from .model.config import Cluster, Node
+    from .run.journal import Journal
+
+R = TypeVar("R")
+
+ORDER = (
+    preflight,
+    prepare,
+    runtime,
+    rbac,
+    bootstrap_kubeconfig,
+    kubelet,
+    approve_csr,
+    proxy_cert,
+    proxy,
+    images,
+    calico,
+    verify,
+)
+NODE_STEPS = (prepare, runtime, bootstrap_kubeconfig, kubelet, proxy_cert, proxy, images)
+
+# What a step taken alone brings along, since its unit reads what they write.
+NEEDS = {kubelet: (bootstrap_kubeconfig,), proxy: (proxy_cert,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """
+    What a run is about, and how wide.
+
+    :param only: the node steps to carry out; everything else of a node is left as it is.
+    :param deep: hash every managed file again, rather than those that look touched.
+    """
+
+    cluster: Cluster
+    nodes: tuple[Node, ...]
+    journal: Journal
+    passwords: Mapping[tuple[str, str], str]
+    max_parallel: int
+    batch: int | None = None
+    only: Sequence[ModuleType] = NODE_STEPS
+    deep: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is about all of a node, and so about rights and Calico too."""
+        return tuple(self.only) == NODE_STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """What would be done: to each node (or why that can't be said), and at the API."""
+
+    nodes: Mapping[str, Outcome[NodePlan]]
+    objects: tuple[ObjectChange, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing would change, as far as that can be said of every node."""
+        return not self.objects and all(o.value and o.value.empty for o in self.nodes.values())
+
+
+def deploy(run: Run) -> list[Check]:
+    """
+    Make every node a working one, and prove it; return what was checked at the end.
+
+    What fails, fails for its node alone and stands in the journal.
+    """
+    with _Sides(run) as sides:
+        cluster_side = sides.cluster_side
+        rights = cluster_side.background(partial(_apply_rbac, run, cluster_side))
+        manifest = cluster_side.background(partial(_calico_objects, run))
+        network = cluster_side.background(partial(_apply_calico, run, cluster_side, manifest))
+
+        def before_change() -> None:
+            manifest.result()
+            rights.result()
+
+        outcomes = sides.each(lambda side: side.deploy(before_change=before_change))
+        manifest.result()
+        rights.result()
+        good = [name for name, outcome in outcomes.items() if outcome.ok]
+        try:
+            network.result()
+            if not run.whole or not good:
+                return []
+            if cluster_side.cluster.calico.enabled:
+                with run.journal.step(None, calico.NAME, "waiting for it") as log:
+                    cluster_side.wait_for_calico(good)
+                    log.note(f"ready on {len(good)} nodes")
+            changed = any(outcome.value for outcome in outcomes.values())
+            # A probe that was cut off proves nothing: it is made up for.
+            network_too = partial(network_probe_left, cluster_side.api)
+            return _verify(run, sides, good, network=(lambda: True) if changed else network_too)
+        except (ApiError, ApiAwayError, OverdueError):
+            return []  # its step has failed, which the journal holds: the nodes' ends are told, too
+
+
+def plan(run: Run) -> ClusterPlan:
+    """Return what `deploy` would do, by the same code. Changes nothing."""
+    with _Sides(run, dry_run=True) as sides:
+        side = sides.cluster_side
+        objects = side.background(partial(_plan_objects, run, side))
+        nodes = sides.each(NodeSide.plan)
+        return ClusterPlan(nodes, objects.result())
+
+
+def verify_nodes(run: Run, *, network: bool) -> list[Check]:
+    """Check nodes and cluster; with `network`, by pods as well."""
+    with _Sides(run) as sides:
+        return _verify(run, sides, [node.name for node in run.nodes], network=lambda: network)
+
+
+def deny(run: Run, names: Sequence[str]) -> None:
+    """Deny signing requests that nobody claims."""
+    side = ClusterSide(run.cluster, run.journal)
+    try:
+        side.deny_requests(names)
+    finally:
+        side.close()
+
+
+def on_nodes(run: Run, work: Callable[[NodeSide], R]) -> dict[str, Outcome[R]]:
+    """Do something with every node of the run; nothing at the API."""
+    with _Sides(run) as sides:
+        return sides.each(work)
+
+
+def approve(run: Run, *, watch: bool, dry_run: bool) -> None:
+    """
+    Judge signing requests of the run's nodes, with the same verdict as in `deploy`.
+
+    :param watch: go on with those to come, until interrupted.
+    """
+    side = ClusterSide(run.cluster, run.journal, dry_run=dry_run, all_tokens=True)
+    try:
+        side.allow(run.nodes)
+        if watch:
+            side.judge_forever()
+        else:
+            side.judge_requests()
+    finally:
+        side.close()
+
+
+class _Sides:
+    """The API's side and the nodes' sides of one run, opened and closed together."""
+
+    def __init__(self, run: Run, *, dry_run: bool = False) -> None:
+        self._run = run
+        self._artifacts = artifact_files.load(run.cluster)
+        self.cluster_side = ClusterSide(run.cluster, run.journal, dry_run=dry_run)
+        self._packer = Packer(artifact_files.cache_dir() / "packed")
+        self._stack = ExitStack()
+        self._nodes: dict[str, NodeSide] = {}
+
+    def __enter__(self) -> _Sides:
+        self._stack.callback(self.cluster_side.close)
+        self._access = self._stack.enter_context(Access(self._run.passwords))
+        self.cluster_side.open(self._run.nodes)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for side in self._nodes.values():
+            side.host.close()
+        self._stack.close()
+
+    def each(
+        self, work: Callable[[NodeSide], R], names: Sequence[str] | None = None
+    ) -> dict[str, Outcome[R]]:
+        """Do this for every node (or those named), as many at once as the run allows."""
+        run = self._run
+        groups = run.cluster.groups.values()
+        return fan_out(
+            [node for node in run.nodes if names is None or node.name in names],
+            partial(self._one, work),
+            name=lambda node: node.name,
+            max_parallel=run.max_parallel,
+            group_limits={g.name: g.max_parallel for g in groups if g.max_parallel},
+            groups_of=lambda node: node.groups,
+            batch=run.batch,
+        )
+
+    def _one(self, work: Callable[[NodeSide], R], node: Node) -> R:
+        """Work with the node's side, made once per run and used by one thread at a time."""
+        if node.name not in self._nodes:
+            self._nodes[node.name] = NodeSide(
+                Host(node, self._access),
+                self.cluster_side,
+                self._run.journal,
+                self._artifacts,
+                self._packer,
+                steps=self._run.only,
+                all_steps=NODE_STEPS,
+                deep=self._run.deep,
+            )
+        return work(self._nodes[node.name])
+
+
+def _verify(
+    run: Run, sides: _Sides, names: Sequence[str], *, network: Callable[[], bool]
+) -> list[Check]:
+    side = sides.cluster_side
+    with run.journal.step(None, verify.NAME, "checking") as log:
+        live = side.current_nodes()
+
+        def one(node: NodeSide) -> list[Check]:
+            return verify_node(node.host, node.current_facts(), side, live.get(node.node.name))
+
+        found = sides.each(one, names)
+        checks = [check for outcome in found.values() for check in outcome.value or ()]
+        checks += [
+            Check(name, "reachable", ok=False, detail=str(outcome.error))
+            for name, outcome in found.items()
+            if outcome.error
+        ]
+        checks += verify_cluster(side, names, network=network())
+        bad = sum(not check.ok for check in checks)
+        log.note(
+            f"{len(checks)} checks, {bad} failed" if bad else f"{len(checks)} checks, all good"
+        )
+    return checks
+
+
+def _apply_rbac(run: Run, side: ClusterSide) -> None:
+    with run.journal.step(None, rbac.NAME) as log:
+        if kubelet not in run.only:
+            return
+        if changes := side.plan_rbac():
+            side.check_rights()
+            side.manifests.apply(changes)
+            log.changed(", ".join(change.title for change in changes))
+
+
+def _apply_calico(run: Run, side: ClusterSide, objects: Future[tuple[Object, ...]]) -> None:
+    if not run.whole or not run.cluster.calico.enabled:
+        return
+    with run.journal.step(None, calico.NAME, "comparing its objects") as log:
+        if changes := side.plan_calico(objects.result()):
+            side.check_rights()
+            side.manifests.apply(changes)
+            log.changed(f"{len(changes)} objects applied")
+
+
+def _plan_objects(run: Run, side: ClusterSide) -> tuple[ObjectChange, ...]:
+    rights = side.plan_rbac() if kubelet in run.only else ()
+    return rights + side.plan_calico(_calico_objects(run))
+
+
+def _calico_objects(run: Run) -> tuple[Object, ...]:
+    """Return Calico's objects as this cluster needs them; none where this run is not about it."""
+    if not run.whole or not run.cluster.calico.enabled:
+        return ()
+    plugins = [p.name for p in run.cluster.artifacts.cni_plugins.iterdir()]
+    manifest = artifact_files.calico_manifest(run.cluster)
+    try:
+        return calico.objects(manifest, run.cluster, plugins)
+    except calico.ManifestError as error:
+        where = f"calico.manifest: {run.cluster.calico.manifest}"
+        raise calico.ManifestError(f"{where}: {error}") from error

@@ -1,0 +1,33 @@
+"""The kubeconfig of a kubelet that has no certificate yet: a token for this node, for minutes."""
+
+from __future__ import annotations
+
+from ..model.resources import Absent, Directory, File, Resource
+from ..trust.kubeconfig import kubeconfig
+from . import layout
+from .inputs import Inputs
+
+NAME = "bootstrap-kubeconfig"
+HELP = "Hand the node a bootstrap token of its own."
+
+
+def desired(inputs: Inputs) -> tuple[Resource, ...]:
+    """Return the bootstrap kubeconfig, or its absence on a node that has joined."""
+    if inputs.joined:
+        return (Absent(layout.BOOTSTRAP_KUBECONFIG),)
+    content = inputs.issued.bootstrap_kubeconfig
+    return (
+        Directory("/etc/kubernetes"),
+        File(layout.BOOTSTRAP_KUBECONFIG, content, 0o600, secret=True, ephemeral=True),
+    )
+
+
+def content(inputs: Inputs, token: str) -> bytes:
+    """Return the bootstrap kubeconfig with this token (`<id>.<secret>`)."""
+    return kubeconfig(
+        cluster=inputs.cluster.cluster.name,
+        server=inputs.cluster.cluster.apiserver,
+        ca_pem=inputs.cluster.ca_pem,
+        user="kubelet-bootstrap",
+        credentials={"token": token},
+    )

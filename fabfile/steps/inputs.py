@@ -1,0 +1,108 @@
+"""What a step may look at when it says what a node must look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from ..model.config import Cluster, Node
+from ..model.facts import Facts
+from ..model.versions import Release
+from ..trust.certificates import BadCertificateError, problem, read
+from . import layout
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file of the deployer's that nodes get; sha256 in hex."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageArchive:
+    """An archive of container images and the references it holds."""
+
+    names: tuple[str, ...]
+    artifact: Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """Everything the deployer holds for nodes: by file name, and images in order."""
+
+    binaries: Mapping[str, Artifact]
+    cni_plugins: Mapping[str, Artifact]
+    images: tuple[ImageArchive, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """
+    What was issued to this node while the plan is carried out; all None while it is only shown.
+
+    :param bootstrap_kubeconfig: with a token for this node.
+    :param proxy_pem: kube-proxy's certificate and key.
+    """
+
+    bootstrap_kubeconfig: bytes | None = field(default=None, repr=False)
+    proxy_pem: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """One node and all that is known about it. `now` is UTC."""
+
+    cluster: Cluster
+    node: Node
+    facts: Facts
+    artifacts: Artifacts
+    issued: Issued
+    now: datetime
+
+    @property
+    def version(self) -> Release:
+        """The Kubernetes release that this node is to run."""
+        return self.cluster.cluster.version
+
+    @property
+    def joined(self) -> bool:
+        """Whether the node holds a client certificate of this cluster, in its own name."""
+        if self.facts.path(layout.KUBELET_KUBECONFIG).kind != "file":
+            return False
+        path = layout.kubelet_client_certificate(self.node.kubelet.root)
+        pem = self.facts.certificates.get(path, "")
+        try:
+            named = read(pem).common_name == f"system:node:{self.node.name}"
+        except BadCertificateError:
+            return False
+        return named and problem(pem, self.cluster.ca_pem, self.now) is None
+
+    @property
+    def first_images(self) -> tuple[ImageArchive, ...]:
+        """
+        The archives without which a node gets no network, in the order in which they are needed.
+
+        The sandbox image is every pod's, Calico's cni image is the first of its DaemonSet. All
+        others can follow while the node joins, which is mostly waiting.
+        """
+        wanted = [self.node.runtime.sandbox_image, "/calico/cni:"]
+        found = [
+            archive
+            for part in wanted
+            for archive in self.artifacts.images
+            if any(part in name for name in archive.names)
+        ]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def cgroup_driver(self) -> str:
+        """
+        Who manages cgroups; runtime and kubelet must agree.
+
+        systemd where it rules a cgroup v2 tree, as Kubernetes recommends; plain cgroupfs on v1.
+        """
+        return "systemd" if self.facts.cgroup == 2 else "cgroupfs"

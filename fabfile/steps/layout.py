@@ -1,0 +1,37 @@
+"""Where things lie on a node: every path that fabnode writes or reads there."""
+
+from __future__ import annotations
+
+BIN = "/usr/local/bin"
+CNI_BIN = "/opt/cni/bin"
+CNI_CONF = "/etc/cni/net.d"
+
+STATE = "/var/lib/fabnode"  # stamps and digests, fabnode's own memory of this node
+
+CA = "/etc/kubernetes/pki/ca.pem"
+BOOTSTRAP_KUBECONFIG = "/etc/kubernetes/bootstrap.kubeconfig"
+KUBELET_KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
+KUBELET_CONFIG = "/etc/kubernetes/kubelet.yaml"
+KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
+
+PROXY_PEM = "/etc/kubernetes/pki/kube-proxy.pem"
+PROXY_KUBECONFIG = "/etc/kubernetes/kube-proxy.kubeconfig"
+PROXY_CONFIG = "/etc/kubernetes/kube-proxy.yaml"
+PROXY_UNIT = "/etc/systemd/system/kube-proxy.service"
+
+CONTAINERD_CONFIG = "/etc/containerd/config.toml"
+CONTAINERD_UNIT = "/etc/systemd/system/containerd.service"
+CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+
+MODULES_CONF = "/etc/modules-load.d/fabnode.conf"
+SYSCTL_CONF = "/etc/sysctl.d/99-fabnode.conf"
+
+
+def kubelet_client_certificate(kubelet_root: str) -> str:
+    """Return where the kubelet keeps its current client certificate, with the key."""
+    return f"{kubelet_root}/pki/kubelet-client-current.pem"
+
+
+def kubelet_serving_certificate(kubelet_root: str) -> str:
+    """Return where the kubelet keeps its current serving certificate, with the key."""
+    return f"{kubelet_root}/pki/kubelet-server-current.pem"

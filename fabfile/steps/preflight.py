@@ -1,0 +1,221 @@
+"""What must hold of a node before anything is changed on it: findings, each with its fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ..model.kernel import modules
+from ..model.versions import Release
+from ..trust.certificates import BadCertificateError, problem, read
+from . import layout
+from .inputs import Inputs
+
+NAME = "preflight"
+HELP = "Say what stands in the way, with its fix."
+
+MIB = 1024 * 1024
+
+MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they are signed
+_ROOM = {"/usr/local/bin": 400 * MIB, "/var/lib": 2048 * MIB, "/etc": 16 * MIB}
+_PORTS = {10250: "kubelet", 10248: "kubelet", 10256: "kube-proxy", 10249: "kube-proxy"}
+_CGROUP_V2_ONLY = 38  # planned removal of cgroup v1 (KEP-5573)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a node: an `error` stops it, a `warning` doesn't. `fix` says what to do."""
+
+    level: Literal["error", "warning"]
+    text: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """
+    What is known beyond the node itself.
+
+    :param server_version: of the apiserver.
+    :param clock_offset: apiserver's clock minus the deployer's, seconds; None where unknown.
+    :param api_from_node: why the apiserver can't be used from the node; empty when it can, None
+        where that could not be tried.
+    :param machine_ids: of other nodes, by their names.
+    """
+
+    server_version: Release
+    clock_offset: float | None
+    api_from_node: str | None
+    machine_ids: Mapping[str, str]
+
+
+def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
+    """Return everything that is wrong or doubtful, errors first."""
+    found = [
+        *_clock(inputs, around),
+        *_api(around),
+        *_names(inputs, around),
+        *_versions(inputs, around),
+        *_cgroups(inputs),
+        *_swap(inputs),
+        *_ports(inputs),
+        *_disk(inputs),
+        *_kernel(inputs),
+        *_other_cluster(inputs),
+    ]
+    return tuple(sorted(found, key=lambda f: f.level != "error"))
+
+
+def _clock(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
+    if around.clock_offset is None:
+        return
+    offset = inputs.facts.clock_offset - around.clock_offset
+    if abs(offset) > MAX_CLOCK_OFFSET:
+        way = "ahead of" if offset > 0 else "behind"
+        yield Finding(
+            "error",
+            f"its clock is {abs(offset):.0f} s {way} the apiserver's",
+            "run a time service on it (systemd-timesyncd or chrony); certificates fail otherwise",
+        )
+
+
+def _api(around: Surroundings) -> Iterator[Finding]:
+    if around.api_from_node is None:
+        yield Finding(
+            "warning",
+            "whether it reaches the apiserver could not be tried (its sshd forbids forwarding)",
+            "allow AllowTcpForwarding for the deployer's user, or check it by hand",
+        )
+    elif around.api_from_node:
+        yield Finding(
+            "error",
+            f"it can't use the apiserver: {around.api_from_node}",
+            "check cluster.apiserver, cluster.ca and the network between node and control plane",
+        )
+
+
+def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
+    twin = next(
+        (
+            name
+            for name, machine_id in around.machine_ids.items()
+            if machine_id == inputs.facts.machine_id and name != inputs.node.name
+        ),
+        None,
+    )
+    if twin and inputs.facts.machine_id:
+        yield Finding(
+            "error",
+            f"it has the same machine-id as {twin}",
+            "it is a clone, or configured twice: empty /etc/machine-id on it and reboot",
+        )
+    if inputs.facts.addresses and inputs.node.ip not in inputs.facts.addresses:
+        yield Finding(
+            "warning",
+            f"its address {inputs.node.ip} is on none of its interfaces",
+            "set the node's address to one that it has itself, unless it is behind NAT",
+        )
+
+
+def _versions(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
+    mine, server = inputs.version, around.server_version
+    if (mine.major, mine.minor) > (server.major, server.minor):
+        yield Finding(
+            "error",
+            f"Kubernetes {mine} is newer than the apiserver's {server}",
+            f"set cluster.version to {server.series}.x: kubelets may not be newer",
+        )
+    span = 3 if mine.minor >= 25 else 2
+    if server.minor - mine.minor > span:
+        yield Finding(
+            "error",
+            f"Kubernetes {mine} is more than {span} minors older than the apiserver's {server}",
+            f"set cluster.version to 1.{server.minor - span} or newer (version skew policy)",
+        )
+
+
+def _cgroups(inputs: Inputs) -> Iterator[Finding]:
+    if inputs.facts.cgroup != 1:
+        return
+    if inputs.version.minor >= _CGROUP_V2_ONLY:
+        yield Finding(
+            "error",
+            f"it has cgroup v1, which Kubernetes {inputs.version.series} no longer supports",
+            "boot it with systemd.unified_cgroup_hierarchy=1",
+        )
+    elif inputs.version.minor >= 31:
+        yield Finding(
+            "warning",
+            "it has cgroup v1, which Kubernetes will stop to support",
+            "boot it with systemd.unified_cgroup_hierarchy=1; until then failCgroupV1 is set false",
+        )
+
+
+def _swap(inputs: Inputs) -> Iterator[Finding]:
+    if inputs.facts.swap and inputs.node.kubelet.fail_swap_on:
+        yield Finding(
+            "error",
+            f"it has {inputs.facts.swap // MIB} MiB of swap, with which the kubelet won't start",
+            "run `swapoff -a` and take it out of /etc/fstab, or set kubelet.fail_swap_on: false",
+        )
+
+
+def _ports(inputs: Inputs) -> Iterator[Finding]:
+    for listener in inputs.facts.listeners:
+        owner = _PORTS.get(listener.port)
+        if owner is None or listener.process == owner:
+            continue
+        # Whose port it is, is not always known; one whose owner does not run is somebody else's.
+        if listener.process or not inputs.facts.unit(f"{owner}.service").running:
+            other = listener.process or "another process"
+            yield Finding(
+                "error",
+                f"port {listener.port} of the {owner} is taken by {other}",
+                f"find it with `ss -ltnp`, and stop {other} or move it to another port",
+            )
+
+
+def _disk(inputs: Inputs) -> Iterator[Finding]:
+    if inputs.joined:
+        return  # what a running node needs, the kubelet watches itself
+    for path, room in _ROOM.items():
+        free = inputs.facts.free.get(path)
+        if free is not None and free < room:
+            yield Finding(
+                "error",
+                f"{path} has {free // MIB} MiB free, {room // MIB} MiB are needed",
+                f"make room on the file system of {path}",
+            )
+
+
+def _kernel(inputs: Inputs) -> Iterator[Finding]:
+    needed = modules(inputs.cluster, inputs.node)
+    for name in sorted(inputs.facts.missing_modules & needed.keys()):
+        yield Finding(
+            "error",
+            f"its kernel has no {name}, needed for {needed[name]}",
+            f"install a kernel with {name}, or choose another mode in the configuration",
+        )
+
+
+def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
+    pem = inputs.facts.certificates.get(
+        layout.kubelet_client_certificate(inputs.node.kubelet.root), ""
+    )
+    server = inputs.facts.servers.get(layout.KUBELET_KUBECONFIG, "")
+    fix = "run the other cluster's removal on it first; fabnode takes over no foreign node"
+    if pem:
+        try:
+            name = read(pem).common_name
+        except BadCertificateError:
+            return
+        fault = problem(pem, inputs.cluster.ca_pem, inputs.now)
+        if fault and fault.startswith("signed by another CA"):
+            yield Finding("error", f"its kubelet belongs to another cluster ({fault})", fix)
+        elif name != f"system:node:{inputs.node.name}":
+            yield Finding("error", f"its kubelet has joined as {name}", fix)
+    elif server and server != inputs.cluster.cluster.apiserver:
+        yield Finding("error", f"its kubelet was set up for {server}", fix)
+    if inputs.facts.path("/etc/kubernetes/kubelet.conf").kind == "file":
+        yield Finding("error", "its kubelet was set up by kubeadm", "run `kubeadm reset` on it")

@@ -1,0 +1,52 @@
+"""kube-proxy's certificate: CN system:kube-proxy, one per node, renewed when due."""
+
+from __future__ import annotations
+
+from ..model.resources import Directory, File, Kept, Resource
+from ..trust.certificates import BadCertificateError, Certificate, problem, read
+from . import layout
+from .inputs import Inputs
+
+NAME = "proxy-cert"
+HELP = "Issue kube-proxy's certificate."
+
+COMMON_NAME = "system:kube-proxy"
+
+
+def desired(inputs: Inputs) -> tuple[Resource, ...]:
+    """Return the certificate with its key: the one on the node while it is good, else a new one."""
+    directory = Directory("/etc/kubernetes/pki")
+    if due(inputs) is None:
+        return (directory, Kept(layout.PROXY_PEM, 0o600))
+    return (directory, File(layout.PROXY_PEM, inputs.issued.proxy_pem, 0o600, secret=True))
+
+
+def due(inputs: Inputs) -> str | None:
+    """Say why a certificate has to be issued, or None while the node's is good."""
+    found = inputs.facts.path(layout.PROXY_PEM)
+    pem = inputs.facts.certificates.get(layout.PROXY_PEM, "")
+    if found.kind != "file" or not pem:
+        return "there is none"
+    if fault := problem(pem, inputs.cluster.ca_pem, inputs.now):
+        return fault
+    try:
+        certificate = read(pem)
+    except BadCertificateError as error:
+        return str(error)
+    if not _as_configured(certificate, inputs):
+        return f"its subject is {certificate.subject}"
+    left = certificate.days_left(inputs.now)
+    if left < inputs.node.kube_proxy.renew_before_days:
+        return f"it ends in {left:.0f} days"
+    return None
+
+
+def subject(inputs: Inputs) -> dict[str, str]:
+    """Return the configured parts of the subject beside its CN."""
+    return inputs.node.kube_proxy.subject.model_dump(exclude_none=True)
+
+
+def _as_configured(certificate: Certificate, inputs: Inputs) -> bool:
+    organization = subject(inputs).get("organization")
+    wanted = (organization,) if organization else ()
+    return certificate.common_name == COMMON_NAME and certificate.organizations == wanted

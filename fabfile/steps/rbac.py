@@ -1,0 +1,43 @@
+"""The rights that joining needs, and nothing beyond."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAME = "rbac"
+HELP = "Bind the roles that joining needs."
+
+_MANAGED = {"app.kubernetes.io/managed-by": "fabnode"}
+
+
+def objects(token_group: str) -> tuple[dict[str, Any], ...]:
+    """
+    Return the two bindings that joining needs.
+
+    Holders of fabnode's tokens may ask for a certificate; nodes may renew their own client
+    certificate without anybody's approval. The roles are Kubernetes' own (kubernetes
+    `plugin/pkg/auth/authorizer/rbac/bootstrappolicy`). `nodeclient` is *not* bound: first
+    certificates are judged by fabnode, request by request.
+    """
+    return (
+        _binding("fabnode:node-bootstrapper", "system:node-bootstrapper", token_group),
+        _binding(
+            "fabnode:node-client-renewal",
+            "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+            "system:nodes",
+        ),
+    )
+
+
+def _binding(name: str, role: str, group: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name, "labels": _MANAGED},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": role,
+        },
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}],
+    }

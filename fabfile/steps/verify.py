@@ -1,0 +1,194 @@
+"""What proves that a node works: checks on what host and API say, and pods that try the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..model.facts import Facts
+from ..trust.certificates import BadCertificateError, problem, read
+from . import layout
+
+NAME = "verify"
+HELP = "Check the nodes; let pods try the network."
+
+UNITS = ("containerd.service", "kubelet.service", "kube-proxy.service")
+MAX_HEARTBEAT = 60.0  # seconds; kubelets renew their Lease every 10
+PROBE_NAMESPACE = "fabnode-verify"
+PROBE_PORT = 8080
+STANDING = "fabnode.io/standing"  # labels a probe namespace that is kept between runs
+_SERVICE = "echo"
+_MANAGED = {"app.kubernetes.io/managed-by": "fabnode"}
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """
+    One thing that was checked: on a node, or (`node` None) of the cluster.
+
+    :param detail: what was seen, good or bad.
+    """
+
+    node: str | None
+    name: str
+    ok: bool
+    detail: str
+
+
+def unit_checks(node: str, facts: Facts) -> Iterator[Check]:
+    """Units are exactly active and running: `inactive` contains `active`, which fooled others."""
+    for name in UNITS:
+        unit = facts.unit(name)
+        restarts = f", restarted {unit.restarts} times by systemd" if unit.restarts else ""
+        yield Check(node, name, unit.running, f"{unit.active} ({unit.sub}){restarts}")
+
+
+def certificate_checks(
+    node: str, facts: Facts, paths: Mapping[str, str], ca_pem: bytes, now: datetime, margin: int
+) -> Iterator[Check]:
+    """
+    Certificates hold against the CA and last.
+
+    :param paths: title → path on the node.
+    :param margin: days that must be left.
+    """
+    for title, path in paths.items():
+        pem = facts.certificates.get(path, "")
+        if not pem:
+            yield Check(node, title, False, f"no certificate at {path}")
+            continue
+        try:
+            left = read(pem).days_left(now)
+        except BadCertificateError as error:
+            yield Check(node, title, False, f"{path}: {error}")
+            continue
+        fault = problem(pem, ca_pem, now)
+        detail = fault or f"{left:.0f} days left"
+        yield Check(node, title, fault is None and left >= margin, detail)
+
+
+def certificate_paths(kubelet_root: str) -> dict[str, str]:
+    """Return title → path of every certificate that a node holds."""
+    return {
+        "kubelet client certificate": layout.kubelet_client_certificate(kubelet_root),
+        "kubelet serving certificate": layout.kubelet_serving_certificate(kubelet_root),
+        "kube-proxy certificate": layout.PROXY_PEM,
+    }
+
+
+def version_check(node: str, node_object: Object, wanted: str) -> Check:
+    """The kubelet that runs is the one that is configured."""
+    info = node_object["status"]["nodeInfo"]
+    seen = f"{info['kubeletVersion']}, {info['containerRuntimeVersion']}"
+    return Check(node, "version", info["kubeletVersion"] == f"v{wanted}", seen)
+
+
+def probe_objects(image: str, nodes: Sequence[str]) -> tuple[Object, ...]:
+    """Return a namespace with one answering pod per node and a Service before them."""
+    servers = [
+        _pod(f"server-{i}", node, image, _SERVER, app=_SERVICE) for i, node in enumerate(nodes)
+    ]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": _SERVICE, "namespace": PROBE_NAMESPACE},
+        "spec": {
+            "selector": {"app": _SERVICE},
+            "ports": [{"port": PROBE_PORT, "targetPort": PROBE_PORT}],
+        },
+    }
+    return (*servers, service)
+
+
+def namespace() -> Object:
+    """Return the namespace in which the network probe lives, and with which it goes."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": PROBE_NAMESPACE, "labels": _MANAGED},
+    }
+
+
+def client_pods(
+    image: str, nodes: Sequence[str], targets: Mapping[str, str], service_ip: str
+) -> tuple[Object, ...]:
+    """
+    Return one pod per node that asks every server pod and the Service, and prints what it got.
+
+    :param targets: node → its server pod's address.
+    """
+    urls = [f"{name}=http://{_host(ip)}:{PROBE_PORT}/" for name, ip in targets.items()]
+    urls.append(f"service=http://{_host(service_ip)}:{PROBE_PORT}/")
+    return tuple(
+        _pod(f"client-{i}", node, image, [*_CLIENT, *urls], app="client")
+        for i, node in enumerate(nodes)
+    )
+
+
+def probe_results(node: str, log: str, targets: Sequence[str]) -> tuple[Check, ...]:
+    """Read a client pod's log: `<target> ok|failed <what was answered>` lines."""
+    seen = {}
+    for line in log.splitlines():
+        target, _, rest = line.partition(" ")
+        outcome, _, answer = rest.partition(" ")
+        seen[target] = (outcome == "ok", answer.strip())
+    checks = []
+    for target in (*targets, "service"):
+        ok, answer = seen.get(target, (False, "no answer within 10 s"))
+        title = "Service VIP" if target == "service" else f"pod on {target}"
+        checks.append(Check(node, title, ok, f"answered by {answer}" if ok else answer))
+    return tuple(checks)
+
+
+# Each server answers with its node's name. busybox httpd serves one file.
+_SERVER = [
+    "sh",
+    "-c",
+    'mkdir -p /tmp/www && echo "$NODE" > /tmp/www/index.html && exec httpd -f -p 8080 -h /tmp/www',
+]
+# Ten tries a second apart: a Service's rules may be a moment behind its endpoints.
+_CLIENT = [
+    "sh",
+    "-c",
+    'for pair in "$@"; do name=${pair%%=*}; url=${pair#*=}; n=0; '
+    'until answer=$(timeout 2 wget -q -O - "$url" 2>&1) || [ $n -ge 10 ]; '
+    "do n=$((n+1)); sleep 1; done; "
+    '[ $n -lt 10 ] && echo "$name ok $answer" || echo "$name failed $answer"; done',
+    "client",
+]
+
+
+def _pod(name: str, node: str, image: str, command: list[str], *, app: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": PROBE_NAMESPACE,
+            "labels": {"app": app, **_MANAGED},
+        },
+        "spec": {
+            "nodeName": node,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": False,
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [
+                {
+                    "name": "main",
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": command,
+                    "env": [{"name": "NODE", "value": node}],
+                }
+            ],
+        },
+    }
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

@@ -1,0 +1,187 @@
+"""
+What `inv` and `fab` have in common: options to a run, errors to sentences and exit codes.
+
+Exit codes: 0 all well; 1 something failed on the way; 2 bad input, nothing was changed; 3 something
+would change, or is due, where that was asked; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.exceptions import Exit
+
+from . import pipeline
+from .artifacts import ArtifactError
+from .cluster_side import MissingRightsError
+from .host.errors import HostError
+from .host.passwords import PasswordUnavailable, ask_secrets
+from .kube.api import ApiAwayError, ApiError, ApiWrongError
+from .kube.credentials import KubeconfigError
+from .model.loading import load
+from .model.problems import ConfigError
+from .run import progress, summary, table
+from .run.journal import Journal
+from .steps.calico import ManifestError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from .model.config import Cluster, Node
+    from .steps.verify import Check
+
+DEFAULT_CONFIG = "config/cluster.yml"
+
+FAILED, BAD_INPUT, WOULD_CHANGE, INTERRUPTED = 1, 2, 3, 130
+
+# The options that many tasks share, with one wording.
+HELP = {
+    "config": "Configuration file (default: $FABNODE_CONFIG, else config/cluster.yml).",
+    "limit": "Only these nodes: names, groups or globs, with commas between.",
+    "json": "Print JSON for programs; progress goes to stderr.",
+    "max-parallel": "Nodes worked on at once (default: deploy.max_parallel).",
+    "batch": "Nodes per batch; the next starts when all of one are through.",
+    "deep": "Hash every managed file again, not only those that look touched.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """
+    What was asked for on the command line; 0 and empty mean: as configured.
+
+    :param recorded: it changes or proves something, so that its journal is kept for the report.
+    """
+
+    config: str = ""
+    limit: str = ""
+    json: bool = False
+    max_parallel: int = 0
+    batch: int = 0
+    deep: bool = False
+    only: Sequence[ModuleType] = pipeline.NODE_STEPS
+    recorded: bool = False
+
+
+def configuration(config: str = "", *, artifacts: bool = False) -> Cluster:
+    """Load the configuration that is meant. Raises ConfigError."""
+    path = config or os.environ.get("FABNODE_CONFIG") or DEFAULT_CONFIG
+    return load(Path(path), artifacts=artifacts)
+
+
+@contextmanager
+def run_of(options: Options) -> Iterator[pipeline.Run]:
+    """Yield the run that is asked for, with a journal of its own and progress on the screen."""
+    with errors_as_exits():
+        if options.max_parallel < 0 or options.batch < 0:
+            raise Exit("--max-parallel and --batch want numbers from 1 on", BAD_INPUT)
+        cluster = configuration(options.config, artifacts=True)
+        nodes = cluster.select(options.limit or None)
+        passwords = ask_secrets(nodes, may_ask=sys.stdin.isatty() and not options.json)
+        screen = progress.show(json=options.json)
+        with Journal.open([screen]) if options.recorded else Journal(None, [screen]) as journal:
+            for password in passwords.values():
+                journal.secret(password)
+            with _recorded(journal, cluster, nodes) if options.recorded else nullcontext():
+                yield pipeline.Run(
+                    cluster=cluster,
+                    nodes=nodes,
+                    journal=journal,
+                    passwords=passwords,
+                    max_parallel=options.max_parallel or cluster.deploy.max_parallel,
+                    batch=options.batch or cluster.deploy.batch,
+                    only=options.only,
+                    deep=options.deep,
+                )
+
+
+@contextmanager
+def _recorded(journal: Journal, cluster: Cluster, nodes: Sequence[Node]) -> Iterator[None]:
+    """Put down what was asked for, and the exit code that it ends with."""
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    names = [node.name for node in nodes]
+    version = str(cluster.cluster.version)
+    journal.begin(command, names, cluster=cluster.cluster.name, version=version)
+    code = FAILED
+    try:
+        yield
+        code = 0
+    except Exit as stop:
+        code = stop.code
+        raise
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+        raise
+    finally:
+        journal.end(code)
+
+
+@contextmanager
+def errors_as_exits() -> Iterator[None]:
+    """Turn what users can cause into a sentence and an exit code."""
+    try:
+        yield
+    except (
+        ConfigError,
+        PasswordUnavailable,
+        KubeconfigError,
+        ArtifactError,
+        ManifestError,
+    ) as error:
+        raise Exit(str(error), BAD_INPUT) from error
+    except (ApiAwayError, ApiWrongError, ApiError, HostError, MissingRightsError) as error:
+        advice = f"\nnext: {error.advice}" if error.advice else ""
+        raise Exit(f"{getattr(error, 'cause', error)}{advice}", FAILED) from error
+    except KeyboardInterrupt as error:
+        raise Exit("interrupted; the same command goes on from here", INTERRUPTED) from error
+
+
+def end(run: pipeline.Run, checks: Sequence[Check], *, as_json: bool) -> None:
+    """Print how the run ended, node by node, and exit 1 if anything failed."""
+    run.journal.leave_screen()
+    rows = summary.rows(run.journal.events, [node.name for node in run.nodes])
+    bad = [check for check in checks if not check.ok]
+    if as_json:
+        document = {
+            "nodes": [as_dict(row) for row in rows],
+            "checks": [as_dict(check) for check in checks],
+        }
+        print(json.dumps(document, indent=2))
+    else:
+        width, colour = table.width_of(sys.stdout), table.wants_colour(sys.stdout)
+        print()
+        print(table.end_table(rows, width=width, colour=colour))
+        if bad:
+            print()
+            print_checks(bad)
+    if bad or any(row.result not in {"changed", "unchanged"} for row in rows):
+        raise Exit(code=FAILED)
+
+
+def print_checks(checks: Sequence[Check]) -> None:
+    """Print checks as a table."""
+    lines = [(c.node or "cluster", c.name, "ok" if c.ok else "failed", c.detail) for c in checks]
+    print_table(("NODE", "CHECK", "RESULT", "SEEN"), lines)
+
+
+def print_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Print a table as wide as the terminal, in colour where that is welcome."""
+    width, colour = table.width_of(sys.stdout), table.wants_colour(sys.stdout)
+    print(table.table(heads, lines, width=width, colour=colour))
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """Return a flat dataclass as a dictionary."""
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print a document for programs."""
+    print(json.dumps(document, indent=2))

@@ -1,0 +1,295 @@
+"""What `inv` offers. Each task parses, calls and prints; the work is in `fabfile/`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from fabfile import deployer, inspection, pipeline, surface
+from fabfile.model.shape import schema
+from fabfile.option import Whole
+from fabfile.run.report import NoReport
+from fabfile.run.report import write as write_report
+from fabfile.surface import HELP, Options
+from lab import tasks as lab_tasks
+
+
+def _help(*names: str, **more: str) -> dict[str, str]:
+    return {
+        **{name: HELP[name] for name in names},
+        **{k.replace("_", "-"): v for k, v in more.items()},
+    }
+
+
+@task(
+    auto_shortflags=False,
+    help=_help(
+        "config",
+        "limit",
+        "max-parallel",
+        "batch",
+        "deep",
+        "json",
+        dry_run="Show what would change, like `inv plan`; change nothing.",
+    ),
+)
+def deploy_nodes(
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    max_parallel: int = Whole(0),
+    batch: int = Whole(0),
+    deep: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Turn the configured hosts into Ready nodes.
+
+    Then it proves that they work, as `inv verify` does. What is right already is left alone.
+
+    Example: inv deploy-nodes --limit ssd,node-7 --batch 5
+    """
+    options = Options(config, limit, json, max_parallel, batch, deep)
+    if dry_run:
+        inspection.show_plan(options, exit_code=False)
+        return
+    with surface.run_of(replace(options, recorded=True)) as run:
+        checks = pipeline.deploy(run)
+        surface.end(run, checks, as_json=json)
+
+
+@task(
+    auto_shortflags=False,
+    help=_help(
+        "config",
+        "limit",
+        "max-parallel",
+        "deep",
+        "json",
+        exit_code="Exit 3 when something would change.",
+    ),
+)
+def plan(
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    max_parallel: int = Whole(0),
+    deep: bool = False,
+    json: bool = False,
+    exit_code: bool = False,
+) -> None:
+    """
+    Show what deploy-nodes would change, and why.
+
+    Per node: files with their diffs, digests for secrets, units that would restart.
+
+    Example: inv plan --exit-code --json
+    """
+    inspection.show_plan(Options(config, limit, json, max_parallel, deep=deep), exit_code=exit_code)
+
+
+@task(
+    auto_shortflags=False,
+    help=_help("config", "limit", "json", no_network="Skip the pods that try the network."),
+)
+def verify(
+    _: Context, config: str = "", limit: str = "", json: bool = False, no_network: bool = False
+) -> None:
+    """
+    Check the nodes, and let pods try the network.
+
+    Units, health, Ready, versions, certificates, Calico; pods on every node reach each other and a
+    Service.
+
+    Example: inv verify --json
+    """
+    with surface.run_of(Options(config, limit, json, recorded=True)) as run:
+        checks = pipeline.verify_nodes(run, network=not no_network)
+        run.journal.leave_screen()
+        if json:
+            surface.print_json({"checks": [surface.as_dict(check) for check in checks]})
+        else:
+            surface.print_checks(checks)
+        if not all(check.ok for check in checks):
+            raise Exit(code=surface.FAILED)
+
+
+@task(
+    auto_shortflags=False,
+    help=_help(
+        "config",
+        "limit",
+        watch="Go on with requests to come (serving certificates that rotate), until interrupted.",
+        dry_run="Say what would be approved; approve nothing.",
+        print_unit="Print a systemd unit that runs it with --watch; do nothing else.",
+    ),
+)
+def approve_csr(
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    watch: bool = False,
+    dry_run: bool = False,
+    print_unit: bool = False,
+) -> None:
+    """
+    Judge signing requests; approve what is proved.
+
+    Anything else stays pending and is reported with the reason.
+
+    Example: inv approve-csr --dry-run
+    """
+    if print_unit:
+        with surface.errors_as_exits():
+            print(inspection.approver_unit(surface.configuration(config)), end="")
+        return
+    with surface.run_of(Options(config, limit, recorded=True)) as run:
+        pipeline.approve(run, watch=watch, dry_run=dry_run)
+        if not any(event.node or event.data for event in run.journal.events):
+            print("no request is pending")
+
+
+@task(
+    name="deny",
+    auto_shortflags=False,
+    positional=["names"],
+    help=_help("config", names="Names, with commas between."),
+)
+def csr_deny(_: Context, names: str, config: str = "") -> None:
+    """
+    Deny signing requests that nobody claims.
+
+    Example: inv csr.deny csr-x7k2p,csr-9qw3z
+    """
+    wanted = [name for name in names.split(",") if name]
+    if not wanted:
+        raise Exit("say which: --names with the requests' names, commas between", surface.BAD_INPUT)
+    with surface.run_of(Options(config, recorded=True)) as run:
+        pipeline.deny(run, wanted)
+
+
+@task(name="check", auto_shortflags=False, help=_help("config"))
+def config_check(_: Context, config: str = "") -> None:
+    """
+    Check the configuration.
+
+    Every error names file, line and key.
+
+    Example: inv config.check --config site/cluster.yml
+    """
+    with surface.errors_as_exits():
+        cluster = surface.configuration(config)
+        for node in cluster.nodes:
+            groups = f" ({', '.join(node.groups)})" if node.groups else ""
+            print(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
+        version = cluster.cluster.version
+        print(f"{cluster.source}: {len(cluster.nodes)} nodes, Kubernetes {version}: valid")
+
+
+@task(name="schema", auto_shortflags=False)
+def config_schema(_: Context) -> None:
+    """
+    Print the configuration's JSON Schema, for editors.
+
+    Example: inv config.schema > config/cluster.schema.json
+    """
+    surface.print_json(schema())
+
+
+@task(
+    auto_shortflags=False,
+    help=_help("config", "limit", "json", margin="Days that must be left; exit 3 below that."),
+)
+def certs(
+    _: Context, config: str = "", limit: str = "", json: bool = False, margin: int = Whole(30)
+) -> None:
+    """
+    Show every certificate and the days it has left.
+
+    Of the apiserver and of every node: subject, issuer, chain, key, file mode. Exit 1 where one is
+    wrong, 3 where one is nearer to its end than --margin.
+
+    Example: inv certs --margin 60 --json
+    """
+    inspection.certs(Options(config, limit, json), margin)
+
+
+@task(
+    name="deployer",
+    auto_shortflags=False,
+    help=_help(
+        "config",
+        out="Where its kubeconfig is written, 0600 (default: deployer.kubeconfig).",
+        hours="How long its credentials live.",
+        show="Print the objects as YAML; change nothing.",
+    ),
+)
+def rbac_deployer(
+    _: Context,
+    config: str = "",
+    out: str = "deployer.kubeconfig",
+    hours: int = Whole(8),
+    show: bool = False,
+) -> None:
+    """
+    Make an account with only the rights fabnode needs.
+
+    Its short-lived kubeconfig is written to --out.
+
+    Example: inv rbac.deployer --hours 2 --out config/deployer.kubeconfig
+    """
+    with surface.errors_as_exits():
+        deployer.make(surface.configuration(config), Path(out), hours=hours, show=show)
+
+
+@task(
+    name="trust",
+    auto_shortflags=False,
+    iterable=["fingerprint"],
+    help=_help(
+        "config",
+        "limit",
+        fingerprint="Expected SHA256:… fingerprint; may be given more than once. Without: asks.",
+    ),
+)
+def hosts_trust(_: Context, fingerprint: list[str], config: str = "", limit: str = "") -> None:
+    """
+    Show host key fingerprints; record them once confirmed.
+
+    Example: inv hosts.trust --limit node-1 --fingerprint SHA256:…
+    """
+    with surface.errors_as_exits():
+        inspection.trust_hosts(Options(config, limit), fingerprint)
+
+
+@task(
+    auto_shortflags=False,
+    help={"run": "Folder of a run (default: the newest).", "out": "Where to write the file."},
+)
+def report(_: Context, run: str = "", out: str = "") -> None:
+    """
+    Write a run's report: one HTML file.
+
+    It shows a timeline per host and step, what changed, and what failed.
+
+    Example: inv report --out report.html
+    """
+    try:
+        print(write_report(Path(run) if run else None, Path(out) if out else None))
+    except NoReport as error:
+        raise Exit(f"{error}\nnext: {error.advice}", surface.BAD_INPUT) from error
+
+
+ns = Collection(deploy_nodes, approve_csr, certs, verify, plan, report)
+ns.add_collection(Collection("config", config_check, config_schema))
+ns.add_collection(Collection("hosts", hosts_trust))
+ns.add_collection(Collection("rbac", rbac_deployer))
+ns.add_collection(Collection("csr", csr_deny))
+ns.add_collection(lab_tasks.ns, "lab")
+ns.configure({"run": {"in_stream": False}})

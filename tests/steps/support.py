@@ -1,0 +1,45 @@
+"""Inputs for steps without files or hosts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fabfile.artifacts import REQUIRED
+from fabfile.model.facts import Facts
+from fabfile.steps.inputs import Artifact, Artifacts, ImageArchive, Inputs, Issued
+from tests.support import make_cluster
+
+if TYPE_CHECKING:
+    from fabfile.model.config import Cluster
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def artifacts() -> Artifacts:
+    """Return artifacts that are only named."""
+
+    def named(name: str) -> Artifact:
+        return Artifact(Path("/artifacts") / name, f"{len(name):064x}")
+
+    return Artifacts(
+        binaries={name: named(name) for name in REQUIRED},
+        cni_plugins={name: named(name) for name in ("loopback", "portmap")},
+        images=(ImageArchive(("registry.k8s.io/pause:3.10.1",), named("pause.tar")),),
+    )
+
+
+def make_inputs(
+    cluster: Cluster | None = None, facts: Facts | None = None, issued: Issued | None = None
+) -> Inputs:
+    """Return inputs for the first node of a cluster."""
+    cluster = cluster or make_cluster()
+    return Inputs(
+        cluster=cluster,
+        node=cluster.nodes[0],
+        facts=facts or Facts(known=True),
+        artifacts=artifacts(),
+        issued=issued or Issued(),
+        now=NOW,
+    )

@@ -1,0 +1,162 @@
+"""Calico: the official manifest with this cluster's values, and nothing applied that is not it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from fabfile.steps import calico
+from tests.support import make_cluster
+
+
+def manifest(tag: str = "v3.28.5") -> list[dict[str, Any]]:
+    """Return the parts of calico.yaml that are changed, as the official one has them."""
+    probe = {"exec": {"command": ["/bin/calico-node", "-felix-live", "-bird-live"]}}
+    node = {
+        "name": "calico-node",
+        "image": f"docker.io/calico/node:{tag}",
+        "env": [
+            {"name": "CALICO_IPV4POOL_IPIP", "value": "Always"},
+            {"name": "CALICO_IPV4POOL_VXLAN", "value": "Never"},
+            {"name": "IP", "value": "autodetect"},
+        ],
+        "livenessProbe": probe,
+        "readinessProbe": {
+            "exec": {"command": ["/bin/calico-node", "-felix-ready", "-bird-ready"]}
+        },
+    }
+    install = {"name": "install-cni", "image": f"docker.io/calico/cni:{tag}", "env": []}
+    controllers = {"name": "calico-kube-controllers", "image": f"docker.io/calico/kc:{tag}"}
+
+    def workload(kind: str, name: str, pod: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "kind": kind,
+            "metadata": {"name": name},
+            "spec": {"replicas": 3, "template": {"spec": pod}},
+        }
+
+    return [
+        {
+            "kind": "ConfigMap",
+            "metadata": {"name": "calico-config"},
+            "data": {"calico_backend": "bird"},
+        },
+        workload("DaemonSet", "calico-node", {"initContainers": [install], "containers": [node]}),
+        workload("Deployment", "calico-kube-controllers", {"containers": [controllers]}),
+    ]
+
+
+def rendered(found: list[dict[str, Any]] | None = None, **settings: Any) -> list[dict[str, Any]]:
+    cluster = make_cluster(calico=settings)
+    text = yaml.safe_dump_all(found or manifest()).encode()
+    return list(calico.objects(text, cluster, ["portmap", "loopback"]))
+
+
+def env(container: dict[str, Any]) -> dict[str, str]:
+    names = [entry["name"] for entry in container["env"]]
+    assert len(names) == len(set(names)), "a name given twice"
+    return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+def test_vxlan_sets_pool_and_backend_and_drops_bird() -> None:
+    config, daemonset, controllers = rendered(backend="vxlan", encapsulation="CrossSubnet")
+    node = daemonset["spec"]["template"]["spec"]["containers"][0]
+    assert config["data"]["calico_backend"] == "vxlan"
+    assert env(node) == {
+        "IP": "autodetect",
+        "CALICO_IPV4POOL_CIDR": "172.20.0.0/16",
+        "CALICO_IPV4POOL_VXLAN": "CrossSubnet",
+        "CALICO_IPV4POOL_IPIP": "Never",
+        "IP_AUTODETECTION_METHOD": "kubernetes-internal-ip",
+    }
+    assert node["livenessProbe"]["exec"]["command"] == ["/bin/calico-node", "-felix-live"]
+    assert node["readinessProbe"]["exec"]["command"] == ["/bin/calico-node", "-felix-ready"]
+    assert controllers["spec"]["replicas"] == 1
+    assert controllers["spec"]["template"]["spec"]["hostNetwork"] is True
+
+
+def test_bird_keeps_its_probes_and_sets_ipip() -> None:
+    config, daemonset, _ = rendered(backend="bird", encapsulation="Always")
+    node = daemonset["spec"]["template"]["spec"]["containers"][0]
+    assert config["data"]["calico_backend"] == "bird"
+    assert env(node)["CALICO_IPV4POOL_IPIP"] == "Always"
+    assert env(node)["CALICO_IPV4POOL_VXLAN"] == "Never"
+    assert "-bird-live" in node["livenessProbe"]["exec"]["command"]
+
+
+def test_calico_leaves_the_runtimes_plugins_alone() -> None:
+    _, daemonset, _ = rendered()
+    install = daemonset["spec"]["template"]["spec"]["initContainers"][0]
+    assert env(install) == {"SKIP_CNI_BINARIES": "loopback,portmap"}
+
+
+def test_every_image_is_taken_from_the_configured_registry() -> None:
+    _, daemonset, controllers = rendered(registry="registry.example.org/mirror")
+    pods = [w["spec"]["template"]["spec"] for w in (daemonset, controllers)]
+    images = [c["image"] for p in pods for c in [*p.get("initContainers", []), *p["containers"]]]
+    assert images == [
+        f"registry.example.org/mirror/calico/{name}:v3.28.5" for name in ("cni", "node", "kc")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("docker.io/calico/node:v3", "r:5000/calico/node:v3"),
+        ("calico/node:v3", "r:5000/calico/node:v3"),
+        ("quay.io/calico/node:v3", "r:5000/calico/node:v3"),
+        ("localhost/node:v3", "r:5000/node:v3"),
+        ("node:v3", "r:5000/node:v3"),
+    ],
+)
+def test_registry_replacement(image: str, expected: str) -> None:
+    assert calico.with_registry(image, "r:5000") == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (manifest("v3.27.0"), "is of v3.27.0, the configuration says 3.28.5"),
+        (manifest()[1:], "no ConfigMap calico-config"),
+        (manifest()[:2], "no Deployment calico-kube-controllers"),
+        ([{"kind": "Pod", "metadata": {"name": "x"}}], "is it the official one?"),
+    ],
+)
+def test_what_is_not_the_manifest_is_refused(found: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(calico.ManifestError, match=message):
+        rendered(found)
+
+
+def pod(node: str, ready: str) -> dict[str, Any]:
+    return {
+        "spec": {"nodeName": node},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("pods", "controllers", "expected"),
+    [
+        ([pod("n1", "True"), pod("n2", "True")], {"status": {"readyReplicas": 1}}, None),
+        (
+            [pod("n1", "True"), pod("n2", "False")],
+            {"status": {"readyReplicas": 1}},
+            "calico-node is not ready on n2",
+        ),
+        ([], {"status": {"readyReplicas": 1}}, "calico-node is not ready on n1, n2"),
+        ([pod("n1", "True"), pod("n2", "True")], {}, "calico-kube-controllers is not ready"),
+        ([pod("n1", "True"), pod("n2", "True")], None, "calico-kube-controllers is not ready"),
+        (
+            [pod("n1", "True"), pod("n2", "True"), pod("n9", "False")],
+            {"status": {"readyReplicas": 1}},
+            None,
+        ),
+    ],
+)
+def test_ready_means_ready_on_the_nodes_of_the_run(
+    pods: list[dict[str, Any]], controllers: dict[str, Any] | None, expected: str | None
+) -> None:
+    """A node that is down and no part of the run holds nobody up."""
+    assert calico.not_ready(pods, controllers, ("n1", "n2")) == expected

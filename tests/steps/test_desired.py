@@ -1,0 +1,162 @@
+"""What steps want: joining only those who have not, renewing what is due, stopping nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives import serialization
+
+from fabfile import pipeline
+from fabfile.model.facts import UNKNOWN, Facts, PathFact
+from fabfile.model.resources import Absent, ClientCertificate, File, Image, Kept
+from fabfile.steps import bootstrap_kubeconfig, images, kubelet, layout, proxy, proxy_cert, runtime
+from fabfile.steps.inputs import Artifact, ImageArchive, Inputs, Issued
+from fabfile.trust.certificates import new_request, sign_client
+from tests.support import authority, make_cluster, pem
+
+from .support import artifacts, make_inputs
+
+CERTIFICATE = layout.kubelet_client_certificate("/var/lib/kubelet")
+
+
+def certificate(common_name: str, organization: str = "system:nodes", days: int = 365) -> str:
+    """Return a client certificate of the test CA."""
+    ca, key = authority()
+    key_pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    request = new_request(common_name, {"organization": organization})
+    return sign_client(request.request_pem, pem(ca), key_pem, days=days).decode()
+
+
+def joined_facts(common_name: str = "system:node:n1") -> Facts:
+    return Facts(
+        known=True,
+        paths={layout.KUBELET_KUBECONFIG: PathFact("file")},
+        certificates={CERTIFICATE: certificate(common_name)},
+    )
+
+
+def test_a_node_that_has_not_joined_gets_a_bootstrap_kubeconfig() -> None:
+    inputs = make_inputs(issued=Issued(bootstrap_kubeconfig=b"token"))
+    assert not inputs.joined
+    found = [r for r in bootstrap_kubeconfig.desired(inputs) if isinstance(r, File)]
+    (file,) = found
+    assert (file.path, file.mode) == (layout.BOOTSTRAP_KUBECONFIG, 0o600)
+    assert file.secret
+    assert file.ephemeral
+
+
+def live(facts: Facts) -> Inputs:
+    """Return inputs at the real now, from which on the certificates of these tests are valid."""
+    return replace(make_inputs(facts=facts), now=datetime.now(UTC))
+
+
+def test_a_joined_node_has_none_left() -> None:
+    inputs = live(joined_facts())
+    assert inputs.joined
+    assert bootstrap_kubeconfig.desired(inputs) == (Absent(layout.BOOTSTRAP_KUBECONFIG),)
+    (wanted,) = [r for r in kubelet.desired(inputs) if isinstance(r, ClientCertificate)]
+    assert wanted.present
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        Facts(known=True),
+        joined_facts("system:node:n2"),
+        Facts(known=True, certificates={CERTIFICATE: certificate("system:node:n1")}),
+        Facts(
+            known=True,
+            paths={layout.KUBELET_KUBECONFIG: PathFact("file")},
+            certificates={CERTIFICATE: "rubbish"},
+        ),
+    ],
+    ids=["nothing there", "another node's", "no kubeconfig", "unreadable"],
+)
+def test_what_is_not_a_join_does_not_count_as_one(facts: Facts) -> None:
+    assert not live(facts).joined
+
+
+def test_an_expired_certificate_means_joining_again() -> None:
+    inputs = live(joined_facts())
+    assert not replace(inputs, now=inputs.now + timedelta(days=366)).joined
+
+
+def proxy_facts(common_name: str, organization: str, days: int) -> Facts:
+    return Facts(
+        known=True,
+        paths={layout.PROXY_PEM: PathFact("file", 0o600, sha256="0" * 64)},
+        certificates={layout.PROXY_PEM: certificate(common_name, organization, days)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (Facts(known=True), "there is none"),
+        (proxy_facts("system:kube-proxy", "k8s", 29), "it ends in 29 days"),
+        (proxy_facts("system:kube-proxy", "other", 365), "its subject is"),
+        (proxy_facts("somebody", "k8s", 365), "its subject is"),
+        (proxy_facts("system:kube-proxy", "k8s", 31), None),
+    ],
+)
+def test_kube_proxys_certificate_is_renewed_when_due(facts: Facts, reason: str | None) -> None:
+    inputs = live(facts)
+    due = proxy_cert.due(inputs)
+    if reason is None:
+        assert due is None
+        assert Kept(layout.PROXY_PEM, 0o600) in proxy_cert.desired(inputs)
+    else:
+        assert due is not None
+        assert due.startswith(reason)
+        (file,) = [r for r in proxy_cert.desired(inputs) if isinstance(r, File)]
+        assert file.secret
+        assert file.mode == 0o600
+
+
+def test_steps_can_be_asked_about_a_host_nobody_has_seen() -> None:
+    """That is how the watchlist comes about: every step answers without facts."""
+    inputs = make_inputs(facts=UNKNOWN)
+    assert [step.NAME for step in pipeline.NODE_STEPS if not step.desired(inputs)] == ["images"]
+
+
+def test_what_joining_needs_is_loaded_first_and_the_rest_later() -> None:
+    """No pod starts without the sandbox image, and Calico's cni is the first of all pods."""
+
+    def archive(name: str) -> ImageArchive:
+        return ImageArchive(
+            (name,), Artifact(Path("/a.tar"), hashlib.sha256(name.encode()).hexdigest())
+        )
+
+    names = ["docker.io/library/busybox:1", "docker.io/calico/node:v3", "docker.io/calico/cni:v3"]
+    have = artifacts()
+    given = (*(archive(name) for name in names), *have.images)
+    inputs = replace(make_inputs(), artifacts=replace(have, images=given))
+
+    def loaded(step: ModuleType) -> list[str]:
+        return [r.names[0] for r in step.desired(inputs) if isinstance(r, Image)]
+
+    pause = "registry.k8s.io/pause:3.10.1"
+    assert loaded(runtime) == [pause, "docker.io/calico/cni:v3"]
+    assert loaded(images) == ["docker.io/calico/node:v3", "docker.io/library/busybox:1"]
+
+
+@pytest.mark.parametrize("name", ["12", "on", "null", "1e3", "0x1f"])
+def test_a_node_name_stays_a_name_in_yaml(name: str) -> None:
+    """YAML would read such names as numbers, booleans or nothing."""
+    cluster = make_cluster(nodes=[{"name": name, "address": "192.0.2.11"}])
+    (file,) = [
+        r
+        for r in proxy.desired(make_inputs(cluster))
+        if isinstance(r, File) and r.path == layout.PROXY_CONFIG
+    ]
+    assert yaml.safe_load(file.content or b"")["hostnameOverride"] == name

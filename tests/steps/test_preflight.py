@@ -1,0 +1,113 @@
+"""Preflight: each thing that would go wrong is found before anything is changed, with its fix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fabfile.model.facts import Facts, Listener, PathFact, UnitFact
+from fabfile.model.versions import Release
+from fabfile.steps import layout
+from fabfile.steps.preflight import MIB, Finding, Surroundings, findings
+from tests.support import make_cluster
+
+from .support import make_inputs
+
+GOOD = Facts(
+    known=True,
+    hostname="n1",
+    machine_id="a" * 32,
+    addresses=("192.0.2.11",),
+    free={"/usr/local/bin": 9000 * MIB, "/var/lib": 9000 * MIB, "/etc": 9000 * MIB},
+)
+PROXY, RUNNING = "kube-proxy.service", UnitFact("loaded", "active", "running")
+AROUND = Surroundings(Release(1, 37, 2), 0.0, "", {"n2": "b" * 32})
+
+
+def found(facts: dict[str, Any], around: dict[str, Any], **overrides: Any) -> tuple[Finding, ...]:
+    inputs = make_inputs(make_cluster(**overrides), replace(GOOD, **facts))
+    return findings(inputs, replace(AROUND, **around))
+
+
+def test_a_good_host_has_no_findings() -> None:
+    assert found({}, {}) == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "around", "overrides", "level", "text"),
+    [
+        ({"clock_offset": 95.0}, {}, {}, "error", "its clock is 95 s ahead of the apiserver's"),
+        ({"clock_offset": -31.0}, {}, {}, "error", "its clock is 31 s behind the apiserver's"),
+        ({"clock_offset": 95.0}, {"clock_offset": 80.0}, {}, None, ""),
+        ({"clock_offset": 95.0}, {"clock_offset": None}, {}, None, ""),
+        ({}, {"api_from_node": "connection refused"}, {}, "error", "can't use the apiserver: conn"),
+        ({}, {"api_from_node": None}, {}, "warning", "could not be tried"),
+        ({"machine_id": "b" * 32}, {}, {}, "error", "the same machine-id as n2"),
+        ({"machine_id": ""}, {"machine_ids": {"n2": ""}}, {}, None, ""),
+        ({"addresses": ("192.0.2.99",)}, {}, {}, "warning", "192.0.2.11 is on none of its"),
+        ({}, {"server_version": Release(1, 36, 9)}, {}, "error", "newer than the apiserver's"),
+        ({}, {"server_version": Release(1, 40, 0)}, {}, None, ""),
+        ({}, {"server_version": Release(1, 41, 0)}, {}, "error", "more than 3 minors older"),
+        ({"cgroup": 1}, {}, {}, "warning", "it has cgroup v1"),
+        ({"swap": 512 * MIB}, {}, {}, "error", "it has 512 MiB of swap"),
+        ({"swap": 512 * MIB}, {}, {"kubelet": {"fail_swap_on": False}}, None, ""),
+        ({"listeners": (Listener(10250, "nc"),)}, {}, {}, "error", "port 10250 of the kubelet is"),
+        ({"listeners": (Listener(10250, "kubelet"), Listener(22, "sshd"))}, {}, {}, None, ""),
+        ({"listeners": (Listener(10256, ""),)}, {}, {}, "error", "is taken by another process"),
+        ({"listeners": (Listener(10256, ""),), "units": {PROXY: RUNNING}}, {}, {}, None, ""),
+        ({"free": {"/var/lib": 100 * MIB}}, {}, {}, "error", "/var/lib has 100 MiB free"),
+        ({"missing_modules": frozenset({"vxlan"})}, {}, {}, "error", "kernel has no vxlan"),
+        ({"missing_modules": frozenset({"ip_vs"})}, {}, {}, None, ""),
+        (
+            {"missing_modules": frozenset({"ip_vs"})},
+            {},
+            {"kube_proxy": {"mode": "ipvs"}},
+            "error",
+            "no ip_vs, needed for kube-proxy's ipvs mode",
+        ),
+        (
+            {"missing_modules": frozenset({"ipip"})},
+            {},
+            {"calico": {"backend": "bird"}},
+            "error",
+            "no ipip, needed for Calico's IPIP",
+        ),
+        (
+            {"servers": {layout.KUBELET_KUBECONFIG: "https://other:6443"}},
+            {},
+            {},
+            "error",
+            "its kubelet was set up for https://other:6443",
+        ),
+        (
+            {"paths": {"/etc/kubernetes/kubelet.conf": PathFact("file")}},
+            {},
+            {},
+            "error",
+            "set up by kubeadm",
+        ),
+    ],
+)
+def test_each_trouble_is_found_with_its_fix(
+    facts: dict[str, Any],
+    around: dict[str, Any],
+    overrides: dict[str, Any],
+    level: str | None,
+    text: str,
+) -> None:
+    """One trouble gives exactly one finding, of the right weight; near misses give none."""
+    seen = found(facts, around, **overrides)
+    if level is None:
+        assert seen == ()
+        return
+    (finding,) = seen
+    assert finding.level == level
+    assert text in finding.text
+    assert finding.fix
+
+
+def test_errors_come_before_warnings() -> None:
+    levels = [f.level for f in found({"cgroup": 1, "swap": MIB}, {})]
+    assert levels == ["error", "warning"]

@@ -1,0 +1,82 @@
+"""Bad input at the surfaces: a sentence, exit code 2, no traceback, nothing changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import write_cluster
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "FABNODE_CONFIG"}
+    if config:
+        environment["FABNODE_CONFIG"] = str(config)
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["invoke", "plan", "--limit", "nobody"], "no node or group is called 'nobody'"),
+        (["invoke", "deploy-nodes", "--max-parallel", "x"], "'x' is no whole number"),
+        (["invoke", "deploy-nodes", "--batch", "-1"], "want numbers from 1 on"),
+        (["invoke", "verify", "--config", "/nowhere.yml"], "/nowhere.yml: no such file"),
+        (["invoke", "certs", "--margin", "-1"], "--margin wants"),
+        (["invoke", "rbac.deployer", "--hours", "0"], "--hours wants"),
+        (["invoke", "hosts.trust"], "nobody to ask"),
+        (["invoke", "lab.up", "--nodes", "x"], "'x' is no whole number"),
+        (["fabric", "status"], "say which host"),
+        (["fabric", "-H", "n9", "status"], "no node or group is called 'n9'"),
+        (["fabric", "-H", "n1", "logs", "--unit", "sshd"], "'sshd' is none of"),
+    ],
+)
+def test_bad_input_ends_in_a_sentence(words: list[str], sentence: str, tmp_path: Path) -> None:
+    config = write_cluster(tmp_path, artifacts={"binaries": str(tmp_path)})
+    for name in ("kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "runc"):
+        (tmp_path / name).touch()
+    (tmp_path / "artifacts" / "cni").mkdir(parents=True)
+    (tmp_path / "artifacts" / "calico.yaml").touch()
+    done = run(*words, config=config)
+    assert done.returncode == 2, done
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("program", ["invoke", "fabric"])
+def test_every_task_has_one_clear_line(program: str) -> None:
+    done = run(program, "--list", "--list-format", "json")
+    assert done.returncode == 0, done.stderr
+
+    def tasks(collection: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            *collection["tasks"],
+            *(t for inner in collection["collections"] for t in tasks(inner)),
+        ]
+
+    for found in tasks(json.loads(done.stdout)):
+        assert found["help"], found["name"]
+        assert len(found["help"].splitlines()[0]) <= 56, found
+
+
+def test_editors_get_a_schema() -> None:
+    done = run("invoke", "config.schema")
+    assert done.returncode == 0
+    assert '"$schema"' in done.stdout
