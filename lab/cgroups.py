@@ -1,0 +1,81 @@
+"""
+One cgroup per host, in every hierarchy (version 1) or the one there is (version 2).
+
+Without it all hosts would share one root, and each kubelet would see, and try
+to destroy, the others' pods' cgroups.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from .errors import LabError
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+def hierarchies() -> list[Path]:
+    """Return the root of each cgroup hierarchy of this machine."""
+    if (ROOT / "cgroup.controllers").exists():
+        return [ROOT]
+    return [path for path in ROOT.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def make(name: str) -> list[Path]:
+    """Make a host's cgroup and return its folders."""
+    folders = []
+    for root in hierarchies():
+        folder = root / name
+        folder.mkdir(exist_ok=True)
+        for setting in ("cpuset.cpus", "cpuset.mems"):  # empty at first, and then useless
+            if (folder / setting).exists() and (root / setting).exists():
+                (folder / setting).write_text((root / setting).read_text())
+        folders.append(folder)
+    if folders == [ROOT / name]:
+        _delegate()
+    return folders
+
+
+def named(prefix: str) -> set[str]:
+    """Return the names of the cgroups at the top that begin with ``prefix``."""
+    return {path.name for root in hierarchies() for path in root.glob(f"{prefix}*")}
+
+
+def members(name: str) -> set[int]:
+    """Return every process in a host's cgroup and below it."""
+    found = set()
+    for root in hierarchies():
+        for procs in (root / name).rglob("cgroup.procs"):
+            try:
+                found |= {int(pid) for pid in procs.read_text().split()}
+            except OSError:  # it is just being removed
+                continue
+    return found
+
+
+def remove(name: str, seconds: float = 10) -> None:
+    """Remove a host's cgroup, whose last processes may take a moment to be gone."""
+    deadline = time.monotonic() + seconds
+    for root in hierarchies():
+        folder = root / name
+        while folder.exists():
+            try:
+                for inner in sorted(_folders(folder), key=lambda path: -len(path.parts)):
+                    inner.rmdir()
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise LabError(f"cgroup {folder} cannot be removed: {error}") from error
+                time.sleep(0.02)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+
+
+def _delegate() -> None:
+    """Let hosts have the controllers a kubelet needs (version 2)."""
+    offered = set((ROOT / "cgroup.controllers").read_text().split())
+    for controller in ("cpu", "cpuset", "hugetlb", "io", "memory", "pids"):
+        if controller in offered:
+            (ROOT / "cgroup.subtree_control").write_text(f"+{controller}")

