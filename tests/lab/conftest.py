@@ -1,0 +1,139 @@
+"""
+The lab that these tests share: three hosts, made nodes once, put right again after each test.
+
+`FABNODE_TEST_LAB=NAME` runs the tests on a lab of that name and keeps it, with its nodes where no
+test needs bare hosts: that saves time while a test is written. Otherwise a lab `test` comes and
+goes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab import state, support
+from lab.errors import LabError
+from lab.hosts import running
+
+from .harness import NODES, PROJECT, Done, Lab
+from .secrecy import Watcher
+from .workload import Workload
+
+KEPT = "FABNODE_TEST_LAB"
+
+NEED_BARE = {"test_joining", "test_secrecy"}
+
+# What only looks comes first; what takes hosts apart comes last.
+ORDER = (
+    "test_joining",
+    "test_secrecy",
+    "test_unchanged",
+    "test_surfaces",
+    "test_input",
+    "test_rogue_requests",
+    "test_changes",
+    "test_drift",
+    "test_preflight",
+    "test_trust",
+    "test_api_trouble",
+    "test_host_trouble",
+    "test_killed",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is here, and put it in order, after the tests that need no lab."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.lab)
+    items.sort(key=lambda item: _rank(item, here))
+
+
+def _rank(item: pytest.Item, here: Path) -> int:
+    return ORDER.index(item.path.stem) + 1 if item.path.is_relative_to(here) else 0
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Three bare hosts and an empty cluster."""
+    if reason := support.why_not(PROJECT):
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    name = os.environ.get(KEPT, "test")
+    try:
+        _invoke("lab.up", "--name", name, "--nodes", str(len(NODES)))
+        found = state.load(name, PROJECT)
+        assert found
+        it = Lab(found[0], tmp_path_factory.mktemp("lab"))
+        need_bare = {item.path.stem for item in request.session.items} & NEED_BARE
+        if it.objects("nodes") and (need_bare or KEPT not in os.environ):
+            it.lab("fresh")
+        yield it
+    finally:
+        if KEPT not in os.environ:
+            _invoke("lab.down", "--name", name)
+
+
+def _invoke(*words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LabError(f"{words}: {done.stdout} {done.stderr}")
+
+
+@dataclass(frozen=True)
+class Joining:
+    """The first deployment: the plan before, the run itself, and what was seen meanwhile."""
+
+    plan: str
+    done: Done
+    watcher: Watcher
+
+
+@pytest.fixture(scope="session")
+def joining(lab: Lab) -> Joining:
+    """Three bare hosts deployed, and watched while that happens."""
+    plan = lab.inv("plan", "--json").out
+    with Watcher(lab) as watcher:
+        done = lab.deploy()
+    return Joining(plan, done, watcher)
+
+
+@pytest.fixture
+def cluster(lab: Lab, joining: Joining) -> Lab:
+    """Three Ready nodes that are what the lab's configuration says."""
+    if not lab.as_configured:
+        lab.deploy()
+    return lab
+
+
+@pytest.fixture
+def workload(cluster: Lab) -> Workload:
+    """A pod of a user's on each node."""
+    pods = Workload(cluster)
+    pods.start()
+    return pods
+
+
+@pytest.fixture
+def cluster_without_n3(lab: Lab, joining: Joining) -> Lab:
+    """Two Ready nodes; n3 is bare, or cut off on its way to a node, and switched off."""
+    if running(lab.layout, "n3"):
+        if not lab.as_configured:
+            lab.deploy()
+        lab.lab("fresh", "--hosts", "n3")
+        lab.lab("off", "n3")
+    return lab

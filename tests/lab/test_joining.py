@@ -1,0 +1,106 @@
+"""Bare hosts become working nodes: by root, by sudo with a password, by sudo without."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .harness import NODES, UNITS, eventually
+
+if TYPE_CHECKING:
+    from .conftest import Joining
+    from .harness import Lab
+    from .workload import Workload
+
+DENY_ALL = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny-all}
+spec: {podSelector: {}, policyTypes: [Ingress]}
+"""
+
+
+def address(lab: Lab, node: str) -> str:
+    return str(lab.layout.host(node).address)
+
+
+def test_bare_hosts_become_ready_nodes(joining: Joining, lab: Lab) -> None:
+    assert joining.done.results == dict.fromkeys(NODES, "changed")
+    assert all(check["ok"] for check in joining.done.document["checks"])
+    assert lab.ready() == set(NODES)
+
+
+def test_plan_told_beforehand_what_was_to_come(joining: Joining) -> None:
+    nodes = {node["node"]: node for node in json.loads(joining.plan)["nodes"]}
+    assert set(nodes) == set(NODES)
+    for node in nodes.values():
+        assert node["restarts"] == list(UNITS)
+        created = {c["name"] for c in node["changes"] if c["action"] == "create"}
+        assert {"/usr/local/bin/kubelet", "/etc/kubernetes/kubelet.yaml"} <= created
+
+
+def test_verify_proves_pods_and_service_from_every_node(cluster: Lab) -> None:
+    checks = cluster.inv("verify", "--json").document["checks"]
+    assert [check for check in checks if not check["ok"]] == []
+    seen = {(check["node"], check["name"]) for check in checks}
+    for node in NODES:
+        wanted = {f"pod on {other}" for other in NODES} | {"Service VIP", "Ready", "version"}
+        assert {(node, name) for name in wanted} <= seen
+    eventually(lambda: not cluster.kubectl("get", "ns", "fabnode-verify", code=None))
+
+
+def test_logs_and_exec_go_through_verified_certificates(workload: Workload, cluster: Lab) -> None:
+    """The apiserver verifies kubelets (--kubelet-certificate-authority): both prove them good."""
+    for node in NODES:
+        assert workload.kubectl("logs", f"web-{node}").strip() == f"serving on {node}"
+        said = workload.kubectl("exec", f"web-{node}", "--", "sh", "-c", "echo $NODE")
+        assert said.strip() == node
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_serving_certificate_is_the_nodes_own(cluster: Lab, node: str) -> None:
+    context = ssl.create_default_context(cafile=str(cluster.layout.pki / "ca.pem"))
+    host = address(cluster, node)
+    for name in (host, node):  # it is good for exactly these two
+        with (
+            socket.create_connection((host, 10250), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname=name) as tls,
+        ):
+            certificate = tls.getpeercert()
+    assert certificate is not None
+    assert certificate["subjectAltName"] == (("DNS", node), ("IP Address", host))
+    assert (("commonName", f"system:node:{node}"),) in certificate["subject"]
+
+
+def test_kubelet_lets_no_stranger_in(cluster: Lab) -> None:
+    host = address(cluster, "n1")
+    context = ssl.create_default_context(cafile=str(cluster.layout.pki / "ca.pem"))
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"https://{host}:10250/pods", context=context, timeout=10)
+    assert refused.value.code == 401
+    with pytest.raises(OSError, match="refused"):  # the read-only port
+        socket.create_connection((host, 10255), timeout=10)
+
+
+def test_deny_all_cuts_and_its_removal_restores(workload: Workload) -> None:
+    ways = [("n1", "n2"), ("n2", "n3"), ("n3", "n1")]
+    eventually(lambda: all(workload.ask(a, b) == b for a, b in ways))
+    workload.kubectl("apply", "-f", "-", stdin=DENY_ALL)
+    eventually(lambda: not any(workload.ask(a, b) for a, b in ways))
+    workload.kubectl("delete", "networkpolicy", "deny-all")
+    eventually(lambda: all(workload.ask(a, b) == b for a, b in ways))
+
+
+def test_nothing_of_the_joining_is_left(cluster: Lab) -> None:
+    """Tokens and the files that held them are gone, and so is all that was sent."""
+    for node in NODES:
+        assert cluster.on(node, "ls /etc/kubernetes/bootstrap.kubeconfig", code=None) == ""
+        assert cluster.on(node, "ls -d /var/lib/fabnode/apply.*", code=None) == ""
+    secrets = cluster.objects("secrets", "-n", "kube-system")
+    assert [s for s in secrets if s.get("type") == "bootstrap.kubernetes.io/token"] == []

@@ -1,0 +1,79 @@
+"""Pods that a user runs, one on each node, in a namespace of their own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from .harness import NODES, eventually
+
+if TYPE_CHECKING:
+    from .harness import Lab
+
+NAMESPACE = "work"
+_SERVE = (
+    'mkdir -p /tmp/www && echo "$NODE" > /tmp/www/index.html && echo serving on "$NODE" '
+    "&& exec httpd -f -p 8080 -h /tmp/www"
+)
+
+
+class Workload:
+    """Pods `web-<node>` that answer with their node's name on port 8080."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    def start(self, *nodes: str) -> None:
+        """Make what is missing, and wait until all run."""
+        items = [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+            *(_pod(node) for node in nodes or NODES),
+        ]
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+
+        def applied() -> bool:  # a new namespace has its ServiceAccount a moment later
+            self._lab.kubectl("apply", "-f", "-", stdin=text)
+            return True
+
+        eventually(applied)
+        names = [f"pod/web-{node}" for node in nodes or NODES]
+        self.kubectl("wait", "--for=condition=Ready", "--timeout=180s", *names)
+
+    def kubectl(self, *words: str, stdin: str | None = None, code: int | None = 0) -> str:
+        """Run kubectl in the namespace."""
+        return self._lab.kubectl("-n", NAMESPACE, *words, stdin=stdin, code=code)
+
+    def containers(self) -> dict[str, str]:
+        """Return pod → the id of its container: another one means that it did not keep running."""
+        return {
+            pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["containerID"]
+            for pod in self._lab.objects("pods", "-n", NAMESPACE)
+        }
+
+    def ask(self, source: str, target: str) -> str:
+        """Have the pod on one node ask the one on another; return its answer or nothing."""
+        pod = json.loads(self.kubectl("get", "pod", f"web-{target}", "-o", "json"))
+        url = f"http://{pod['status']['podIP']}:8080/"
+        command = f"timeout 3 wget -q -O - {url} || true"
+        return self.kubectl("exec", f"web-{source}", "--", "sh", "-c", command).strip()
+
+
+def _pod(node: str) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"web-{node}", "namespace": NAMESPACE, "labels": {"app": "web"}},
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": "main",
+                    "image": "docker.io/library/busybox:1.35.0",
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sh", "-c", _SERVE],
+                    "env": [{"name": "NODE", "value": node}],
+                }
+            ],
+        },
+    }
