@@ -12,15 +12,23 @@ import json
 import os
 import tarfile
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import urllib3
 
+from .steps.calico import EtcdTls
 from .steps.inputs import Artifact, Artifacts, ImageArchive
+from .trust.certificates import BadCertificateError, public_key, read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .model.config import Cluster
+    from .model.sections import EtcdSettings
+
+T = TypeVar("T")
 
 REQUIRED = ("kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "runc")
 
@@ -148,6 +156,33 @@ def calico_manifest(cluster: Cluster) -> bytes:
             f"calico.manifest: {kept} has another sha256 than calico.manifest_sha256"
         )
     return content
+
+
+def etcd_tls(settings: EtcdSettings) -> EtcdTls:
+    """
+    Return what Calico shows to etcd, once it is sure that it could be let in with it.
+
+    Raises ArtifactError; none of its sentences holds anything of the key.
+    """
+
+    def taken(name: str, read_from: Callable[[bytes], T]) -> tuple[bytes, T]:
+        path: Path = getattr(settings, name)
+        try:
+            content = path.read_bytes()
+            return content, read_from(content)
+        except OSError as error:
+            raise ArtifactError(f"calico.etcd.{name}: {path}: {error.strerror}") from error
+        except BadCertificateError as error:
+            raise ArtifactError(f"calico.etcd.{name}: {path}: {error}") from error
+
+    ca, _ = taken("ca", read)
+    cert, shown = taken("cert", read)
+    key, public = taken("key", public_key)
+    if shown.days_left(datetime.now(UTC)) <= 0:
+        raise ArtifactError(f"calico.etcd.cert: {settings.cert} has expired")
+    if shown.public_key != public:
+        raise ArtifactError(f"calico.etcd.key: {settings.key} is not the key of {settings.cert}")
+    return EtcdTls(ca, cert, key)
 
 
 def _download(url: str, sha256: str, target: Path) -> None:

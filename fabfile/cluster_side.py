@@ -173,6 +173,8 @@ class ClusterSide:
 
     def calico_missing(self, names: Collection[str]) -> str | None:
         """Say what of Calico is not ready on these nodes, or None."""
+        if self.cluster.calico.components == "controllers":
+            names = ()
         pods = self.api.get(_CALICO_PODS, labelSelector=f"k8s-app={calico.DAEMONSET}")["items"]
         return calico.not_ready(pods, self.api.find(_CONTROLLERS), names)
 
@@ -268,6 +270,8 @@ class ClusterSide:
         """
         Wait until the node says Ready, and has said so since then (unix time by its own clock).
 
+        Where fabnode installs no network, all but that will do (`awaits_network`).
+
         Raises OverdueError with the kubelet's own words; `meanwhile` is as in `wait_registered`.
         """
         last = ["it never registered"]
@@ -278,7 +282,8 @@ class ClusterSide:
                 return None
             reason = node_objects.not_ready(node, since)
             last[0] = reason or ""
-            return None if reason else node
+            told = reason != node_objects.NOT_SINCE
+            return None if reason and not (told and self.awaits_network(node)) else node
 
         try:
             return self._wait(found, self.cluster.timeouts.ready, meanwhile)
@@ -302,6 +307,10 @@ class ClusterSide:
                 if left <= _LOOK:
                     raise
             meanwhile()
+
+    def awaits_network(self, node: Object) -> bool:
+        """Say whether a node lacks nothing but a network that others are to bring."""
+        return not self.cluster.calico.enabled and node_objects.lacks_only_network(node)
 
     def wait_serving(self, name: str) -> None:
         """

@@ -16,6 +16,7 @@ from .host.apply import apply
 from .host.plan import Plan, make_plan
 from .host.probe import probe
 from .host.units import Steadiness
+from .kube import nodes as node_objects
 from .looking import watchlist
 from .model.facts import UNKNOWN, Facts
 from .model.resources import File
@@ -194,7 +195,8 @@ class NodeSide:
         with self._journal.step(name, "ready", "waiting for Ready") as log:
             up = Steadiness(self.host, kubelet.UNIT)
             label = side.label(self.node, side.wait_registered(name, up))
-            side.wait_ready(name, since, up)
+            if side.awaits_network(side.wait_ready(name, since, up)):
+                log.warn(node_objects.NO_CNI, "install the network that this cluster brings")
             serving = layout.kubelet_serving_certificate(self.node.kubelet.root)
             if joined_now or serving not in self.facts.certificates:
                 log.progress("waiting for its serving certificate")

@@ -261,7 +261,9 @@ def _verify(
             for name, outcome in found.items()
             if outcome.error
         ]
-        checks += verify_cluster(side, names, network=network())
+        waiting = {name for name, node in live.items() if side.awaits_network(node)}
+        with_network = [name for name in names if name not in waiting]
+        checks += verify_cluster(side, with_network, network=network())
         bad = sum(not check.ok for check in checks)
         log.note(
             f"{len(checks)} checks, {bad} failed" if bad else f"{len(checks)} checks, all good"
@@ -300,8 +302,12 @@ def _calico_objects(run: Run) -> tuple[Object, ...]:
         return ()
     plugins = [p.name for p in run.cluster.artifacts.cni_plugins.iterdir()]
     manifest = artifact_files.calico_manifest(run.cluster)
+    etcd = None
+    if settings := run.cluster.calico.etcd:
+        etcd = artifact_files.etcd_tls(settings)
+        run.journal.secret(etcd.key)
     try:
-        return calico.objects(manifest, run.cluster, plugins)
+        return calico.objects(manifest, run.cluster, plugins, etcd)
     except calico.ManifestError as error:
         where = f"calico.manifest: {run.cluster.calico.manifest}"
         raise calico.ManifestError(f"{where}: {error}") from error

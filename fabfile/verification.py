@@ -45,6 +45,8 @@ def verify_node(host: Host, facts: Facts, side: ClusterSide, live: Object | None
     fresh = age <= verify.MAX_HEARTBEAT
     beat = "no heartbeat yet" if isinf(age) else f"last heartbeat {max(age, 0):.0f} s ago"
     detail = reason or beat
+    if side.awaits_network(live):
+        reason, detail = None, node_objects.NO_CNI
     checks.append(Check(node.name, "Ready", reason is None and fresh, detail))
     pressures = node_objects.pressures(live)
     checks.append(Check(node.name, "pressure", not pressures, ", ".join(pressures) or "none"))

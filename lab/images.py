@@ -19,6 +19,8 @@ from . import cache, rootfs
 from .progress import Progress
 from .versions import BUSYBOX_IMAGE, CALICO, PAUSE_IMAGE, architecture
 
+BIRD_TEMPLATE = "etc/calico/confd/templates/bird_ipam.cfg.template"
+
 # What programs on a server never read: 40 MB of calico/node's 85.
 LEFT_OUT = (
     "dev/",
@@ -38,12 +40,14 @@ class Image:
     What one image holds.
 
     ``files`` are (path inside, source); ``links`` are (path inside, target);
-    a source that appears twice is stored once, as a hard link.
+    ``texts`` are (path inside, content). A source that appears twice is stored
+    once, as a hard link.
     """
 
     reference: str
     files: tuple[tuple[str, Path], ...]
     links: tuple[tuple[str, str], ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
     folders: tuple[str, ...] = ()
     config: dict[str, object] = field(default_factory=dict)
 
@@ -131,14 +135,30 @@ def calico_node(base: Path, calico: Path) -> Image:
         inside = str(path.relative_to(scripts))
         if path.is_file():
             files[f"usr/{inside}" if inside.startswith("sbin/") else inside] = path
+    confd = calico / "confd"
+    for path in sorted(path for path in confd.rglob("*") if path.is_file()):
+        files[f"etc/calico/confd/{path.relative_to(confd)}"] = path
     files["usr/bin/calico-node"] = calico / "calico-node"
+    texts = {BIRD_TEMPLATE: without_ipip(files.pop(BIRD_TEMPLATE))}
     return Image(
         f"docker.io/calico/node:v{CALICO}",
         tuple(files.items()),
         tuple(links.items()),
+        tuple(texts.items()),
         folders=("dev", "proc", "run", "sys", "tmp", "var/log", "var/lib/calico"),
         config={"Cmd": ["start_runit"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]},
     )
+
+
+def without_ipip(template: Path) -> str:
+    """
+    Return the template of bird's route filter without what only Calico's own bird knows.
+
+    Debian's bird is the release that Calico's is made from, but can't set a route's tunnel. No
+    tunnel is what Debian's does anyway, so BGP without encapsulation is the real thing; IPIP isn't.
+    """
+    lines = template.read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if "krt_tunnel" not in line)
 
 
 def archive_name(reference: str) -> str:
@@ -186,6 +206,9 @@ def write_layer(image: Image, place: Path) -> None:
         for inside, target in sorted(links.items()):
             _add_parents(tar, inside, written)
             tar.addfile(_entry(inside, tarfile.SYMTYPE, 0o777, linkname=target))
+        for inside, text in sorted(image.texts):
+            _add_parents(tar, inside, written)
+            _add_bytes(tar, inside, text.encode())
         for inside, source in sorted(image.files):
             _add_parents(tar, inside, written)
             if source in first_of:

@@ -45,7 +45,8 @@ def _link_artifacts(layout: Layout, parts: Parts) -> None:
     shutil.copy(RUNC, layout.artifacts / "bin/runc")
     _link_all(layout.artifacts / "cni", parts.cni.iterdir())
     _link_all(layout.artifacts / "images", parts.images)
-    shutil.copy(parts.calico / "calico.yaml", layout.artifacts)
+    for manifest in ("calico.yaml", "calico-etcd.yaml"):
+        shutil.copy(parts.calico / manifest, layout.artifacts)
     _link_all(layout.kubectl.parent, [parts.kubernetes / "kubectl"])
 
 

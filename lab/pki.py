@@ -63,6 +63,7 @@ def make(layout: Layout) -> None:
             (
                 Leaf("etcd", "etcd", names=(str(layout.gateway), "127.0.0.1")),
                 Leaf("apiserver-etcd-client", "kube-apiserver-etcd-client"),
+                Leaf("calico-etcd-client", "calico"),
             ),
         ),
     ):

@@ -44,6 +44,7 @@ HOST_PACKAGES = (
 )
 CALICO_PACKAGES = (
     "base-files",
+    "bird",
     "busybox-static",
     "conntrack",
     "coreutils",

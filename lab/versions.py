@@ -136,6 +136,8 @@ def calico() -> Product:
         ldflags=f"-X github.com/projectcalico/calico/node/buildinfo.GitVersion=v{CALICO}",
         extras=(
             ("manifests/calico-vxlan.yaml", "calico.yaml"),
+            ("manifests/calico-etcd.yaml", "calico-etcd.yaml"),
+            ("confd/etc/calico/confd", "confd"),
             ("node/filesystem", "filesystem"),
         ),
     )

@@ -65,6 +65,15 @@ def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a private key as PEM."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
 def write_cluster(directory: Path, text: str | None = None, **overrides: Any) -> Path:
     """
     Write a configuration and the files it names, and return its path.
@@ -73,13 +82,7 @@ def write_cluster(directory: Path, text: str | None = None, **overrides: Any) ->
     """
     certificate, key = authority()
     (directory / "ca.pem").write_bytes(pem(certificate))
-    (directory / "ca-key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    (directory / "ca-key.pem").write_bytes(private_pem(key))
     (directory / "ca-key.pem").chmod(0o600)
     (directory / "admin.kubeconfig").write_text("apiVersion: v1\nkind: Config\n")
     path = directory / "cluster.yml"

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 import urllib3
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fabfile import artifacts
 from fabfile.artifacts import REQUIRED, ArtifactError
 from fabfile.model.config import Cluster
-from tests.support import make_cluster
+from fabfile.model.sections import EtcdSettings
+from tests.support import authority, make_cluster, pem, private_pem
 
 CONTENT = b"kind: ConfigMap\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -151,3 +153,40 @@ def test_a_manifest_file_is_held_against_its_digest_where_one_is_given(tmp_path:
     settings = make_cluster(calico={"manifest": str(path), "manifest_sha256": "0" * 64})
     with pytest.raises(ArtifactError, match="another sha256"):
         artifacts.calico_manifest(settings)
+
+
+def etcd_files(tmp_path: Path, **made: bytes) -> EtcdSettings:
+    """Return settings that name a CA, its certificate and its key, or what was made instead."""
+    certificate, key = authority()
+    files = {"ca": pem(certificate), "cert": pem(certificate), "key": private_pem(key)} | made
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    return EtcdSettings(
+        endpoints=("https://192.0.2.1:2379",), **{name: tmp_path / name for name in files}
+    )
+
+
+def test_what_calico_shows_to_etcd_is_read_and_never_shown(tmp_path: Path) -> None:
+    found = artifacts.etcd_tls(etcd_files(tmp_path))
+    assert found.key == (tmp_path / "key").read_bytes()
+    assert "PRIVATE" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({"ca": b"x"}, r"calico.etcd.ca: .*/ca: not a readable certificate"),
+        ({"cert": b"x"}, r"calico.etcd.cert: .*/cert: not a readable certificate"),
+        ({"key": b"x"}, r"calico.etcd.key: .*/key: it is no private key without a password"),
+        (
+            {"key": private_pem(ec.generate_private_key(ec.SECP256R1()))},
+            r"calico.etcd.key: .*/key is not the key of .*/cert",
+        ),
+    ],
+)
+def test_what_etcd_would_refuse_is_found_before(
+    tmp_path: Path, made: dict[str, bytes], message: str
+) -> None:
+    with pytest.raises(ArtifactError, match=message) as caught:
+        artifacts.etcd_tls(etcd_files(tmp_path, **made))
+    assert "PRIVATE" not in str(caught.value)

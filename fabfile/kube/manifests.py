@@ -7,8 +7,10 @@ conversions and what others own; nothing is compared by guesswork.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .api import APPLY_PATCH, Api, ApiError
@@ -30,10 +32,11 @@ class ObjectChange:
     What applying an object would do.
 
     :param action: `create` or `update`.
-    :param fields: the fields that would change, as dotted paths (for an update).
+    :param fields: the fields that would change, as dotted paths (for an update); of a Secret's
+        data each with digests instead of values.
     """
 
-    object: Object
+    object: Object = field(repr=False)
     path: str
     action: str
     fields: tuple[str, ...] = ()
@@ -69,10 +72,15 @@ class Manifests:
     def _plan_one(self, item: Object, path: str) -> ObjectChange | None:
         live = self._api.find(path)
         if live is None:
-            return ObjectChange(item, path, "create")
+            return ObjectChange(item, path, "create", tuple(_secret_digests({}, item)))
         wanted = self._patch(path, item, dry_run=True)
-        fields = tuple(differences(_settled(live), _settled(wanted)))
-        return ObjectChange(item, path, "update", fields) if fields else None
+        fields = differences(_settled(live), _settled(wanted))
+        if not fields:
+            return None
+        if item["kind"] == "Secret":
+            fields = [f for f in fields if not f.startswith("data")]
+            fields += _secret_digests(live, wanted)
+        return ObjectChange(item, path, "update", tuple(fields))
 
     def _patch(self, path: str, item: Object, *, dry_run: bool) -> Object:
         query = {"fieldManager": MANAGER, "force": "true"}
@@ -115,6 +123,22 @@ def differences(old: Any, new: Any, at: str = "") -> list[str]:
             for p in differences(*pair, f"{at}[{i}]")
         ]
     return [] if old == new else [at]
+
+
+def _secret_digests(old: Object, new: Object) -> list[str]:
+    """Say by digests (`sha256sum FILE` gives the same) what of a Secret would change."""
+    if new["kind"] != "Secret":
+        return []
+    before, after = ({k: _digest(v) for k, v in (o.get("data") or {}).items()} for o in (old, new))
+    return [
+        f"data.{key} " + " → ".join(filter(None, (before.get(key), after.get(key, "none"))))
+        for key in {**before, **after}
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _digest(value: str) -> str:
+    return f"sha256:{hashlib.sha256(base64.b64decode(value)).hexdigest()[:12]}"
 
 
 def _settled(item: Object) -> Object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,11 @@ if TYPE_CHECKING:
     from .api import Api, Object
 
 NODES = "/api/v1/nodes"
+NOT_SINCE = "it has not reported since its kubelet was restarted"
+NO_CNI = "joined; NotReady until a CNI is installed"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+# kubernetes pkg/kubelet/runtime.go; before 1.22 without the first word
+_NO_NETWORK = re.compile(r"(container )?runtime network not ready: NetworkReady=false ")
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 
 
@@ -25,10 +30,20 @@ def not_ready(node: Object, since: float = 0.0) -> str | None:
         return "it has reported nothing yet"
     beat = ready.get("lastHeartbeatTime")
     if since and beat and datetime.fromisoformat(beat).timestamp() < int(since):
-        return "it has not reported since its kubelet was restarted"
+        return NOT_SINCE
     if ready["status"] == "True":
         return None
     return str(ready.get("message") or ready.get("reason") or "no reason given")
+
+
+def lacks_only_network(node: Object) -> bool:
+    """
+    Say whether all that keeps a node from being Ready is that it has no CNI configuration.
+
+    The kubelet joins what is wrong in one message, and there is no reason of its own for this one.
+    """
+    ready = conditions(node).get("Ready", {})
+    return ready.get("status") == "False" and bool(_NO_NETWORK.match(str(ready.get("message"))))
 
 
 def pressures(node: Object) -> list[str]:

@@ -89,6 +89,7 @@ CALICO = (
     Right("kube-system", "apps", "daemonsets", _APPLY),
     Right("kube-system", "apps", "deployments", _APPLY),
     Right("kube-system", "policy", "poddisruptionbudgets", _APPLY),
+    Right("kube-system", "", "secrets", ("get", "patch"), ("calico-etcd-secrets",)),
 )
 """What installing Calico needs besides: its manifest brings roles of its own."""
 

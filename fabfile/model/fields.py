@@ -87,6 +87,22 @@ def _apiserver(value: str) -> str:
     return value.rstrip("/")
 
 
+def _etcd_endpoint(value: str) -> str:
+    wants = "wants an https URL with host and port, such as https://10.0.0.1:2379"
+    try:
+        url = urlsplit(value)
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        raise Wrong(wants) from None
+    if url.scheme == "http":
+        # Whoever can write there decides who may reach which pod.
+        raise Wrong(wants, "without TLS anybody on the network could rewrite its policies")
+    more = url.path.strip("/") or url.query or url.fragment or "@" in url.netloc
+    if url.scheme != "https" or more or not port or not syntax.is_host(host):
+        raise Wrong(wants)
+    return value.rstrip("/")
+
+
 def _is_gateway(value: str) -> bool:
     user, at, place = value.rpartition("@")
     host, colon, port = place.partition(":")
@@ -180,6 +196,7 @@ Address = Annotated[Text, _being(syntax.is_address, "an IPv4 address")]
 Network = Annotated[Text, AfterValidator(_network)]
 Domain = Annotated[Text, _being(syntax.is_subdomain, "a DNS domain such as cluster.local")]
 ApiserverUrl = Annotated[Text, AfterValidator(_apiserver)]
+EtcdEndpoint = Annotated[Text, AfterValidator(_etcd_endpoint)]
 Gateway = Annotated[Text, _being(_is_gateway, "[user@]host[:port] of a jump host")]
 User = Annotated[Text, _being(syntax.is_user, "a login name")]
 RemotePath = Annotated[

@@ -82,6 +82,9 @@ def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Findings:
         yield from _missing(("artifacts", "images", index), image)
     if calico.enabled and isinstance(calico.manifest, Path):
         yield from _missing(("calico", "manifest"), calico.manifest)
+    if calico.enabled and calico.etcd:
+        for name in ("ca", "cert", "key"):
+            yield from _missing(("calico", "etcd", name), getattr(calico.etcd, name))
 
 
 def _missing(key: KeyPath, path: Path) -> Findings:

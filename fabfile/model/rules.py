@@ -104,7 +104,7 @@ def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:
     series = versions.calico_for(kubernetes)
     if release.major != 3:
         yield ("calico", "version"), f"Calico {release} is not known here", "3.x is"
-    elif why := versions.calico_impossible(release, kubernetes):
+    elif why := versions.calico_impossible(release, kubernetes, settings.datastore):
         message = f"Calico {release} can't run on Kubernetes {kubernetes}: {why}"
         yield (
             ("calico", "version"),
@@ -118,6 +118,12 @@ def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:
     if isinstance(settings.manifest, str) and not settings.manifest_sha256:
         hint = "give the sha256 of the file, so that nothing else is applied"
         yield ("calico", "manifest"), "a URL needs calico.manifest_sha256", hint
+    if settings.datastore == "etcd" and settings.etcd is None:
+        hint = "give endpoints, ca, cert and key"
+        yield ("calico", "datastore"), "etcd needs calico.etcd", hint
+    elif settings.datastore != "etcd" and settings.etcd:
+        hint = "set calico.datastore: etcd, or take calico.etcd out"
+        yield ("calico", "etcd"), f"is of no use with datastore {settings.datastore}", hint
     if settings.backend == "vxlan" and settings.encapsulation == "Never":
         message = "Never leaves pods of different nodes without a way to each other"
         yield ("calico", "encapsulation"), message, "with backend vxlan use Always or CrossSubnet"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -16,6 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from . import fields as f
 from .problems import Wrong
 from .versions import Release
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 _CALICO = Release(3, 28, 5)
 
@@ -170,8 +175,19 @@ class KubeProxySettings(Section):
     )
 
 
+class EtcdSettings(Section):
+    """The etcd that Calico keeps its data in, and what it shows there; read on this machine."""
+
+    endpoints: Annotated[tuple[f.EtcdEndpoint, ...], Field(min_length=1)] = Field(
+        description="https URLs of etcd as nodes reach it"
+    )
+    ca: f.LocalPath = Field(description="PEM certificate of the CA of etcd's certificates")
+    cert: f.LocalPath = Field(description="PEM certificate that Calico shows to etcd")
+    key: f.LocalPath = Field(description="its PEM key; goes into a Secret, and nowhere else")
+
+
 class CalicoSettings(Section):
-    """Calico, the pods' network."""
+    """Calico, the pods' network; `calico: none` for clusters that bring their own."""
 
     enabled: f.Flag = Field(True, description="false for clusters that bring their own network")
     version: f.ReleaseField = Field(
@@ -184,6 +200,14 @@ class CalicoSettings(Section):
     manifest_sha256: f.Sha256 | None = Field(
         None, description="digest of the manifest; needed with a URL"
     )
+    components: Literal["all", "controllers"] = Field(
+        "all",
+        description="controllers: only kube-controllers, where calico-node runs by other means",
+    )
+    datastore: Literal["kubernetes", "etcd"] = Field(
+        "kubernetes", description="where Calico keeps its data; etcd wants calico-etcd.yaml"
+    )
+    etcd: EtcdSettings | None = Field(None, description="the etcd, with `datastore: etcd`")
     backend: Literal["vxlan", "bird"] = Field("vxlan", description="how routes come about")
     encapsulation: Literal["Always", "CrossSubnet", "Never"] = Field(
         "Always", description="when packets between nodes are wrapped (VXLAN, or IPIP with bird)"
@@ -198,6 +222,21 @@ class CalicoSettings(Section):
     allow_untested: f.Flag = Field(
         False, description="take a pair of Calico and Kubernetes that its makers did not test"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        if isinstance(value, str):
+            if value != "none":
+                raise Wrong("wants none or a mapping")
+            return {"enabled": False}
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"const": "none"}, handler(core)]}
 
 
 class BootstrapSettings(Section):

@@ -106,11 +106,16 @@ CALICO_TESTED: Mapping[str, Span] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class CalicoEdge:
-    """A pair that can't work: Calico minors (of 3.x) on Kubernetes minors, and why."""
+    """
+    A pair that can't work: Calico minors (of 3.x) on Kubernetes minors, and why.
+
+    :param datastores: with which it can't.
+    """
 
     calico: Span
     kubernetes: Span
     why: str
+    datastores: tuple[str, ...] = ("kubernetes", "etcd")
 
 
 CALICO_EDGES = (
@@ -118,23 +123,39 @@ CALICO_EDGES = (
         Span(0, 15),
         Span(22),
         "its custom resources use apiextensions.k8s.io/v1beta1, which is gone since 1.22",
+        ("kubernetes",),
     ),
     CalicoEdge(
-        Span(15), Span(0, 16), "its custom resources need apiextensions.k8s.io/v1, new in 1.16"
+        Span(15),
+        Span(0, 16),
+        "its custom resources need apiextensions.k8s.io/v1, new in 1.16",
+        ("kubernetes",),
     ),
     CalicoEdge(
         Span(0, 23),
         Span(25),
         "its PodDisruptionBudget uses policy/v1beta1, which is gone since 1.25",
     ),
-    CalicoEdge(Span(23), Span(0, 21), "its PodDisruptionBudget needs policy/v1, new in 1.21"),
+    CalicoEdge(
+        # Calico's requirements page; seen with 3.28.5 on 1.20.2
+        Span(28),
+        Span(0, 21),
+        "before 1.21 its custom resources are rejected for their nulls (with etcd it runs)",
+        ("kubernetes",),
+    ),
 )
 
+POLICY_V1 = 21
+"""From this minor on there is policy/v1, which Calico's manifests have since 3.23."""
 
-def calico_impossible(calico: Release, kubernetes: Release) -> str | None:
+
+def calico_impossible(
+    calico: Release, kubernetes: Release, datastore: str = "kubernetes"
+) -> str | None:
     """Return why this Calico can't run on this Kubernetes, None where nothing is known against."""
     for edge in CALICO_EDGES:
-        if calico.minor in edge.calico and kubernetes.minor in edge.kubernetes:
+        fits = calico.minor in edge.calico and kubernetes.minor in edge.kubernetes
+        if fits and datastore in edge.datastores:
             return edge.why
     return None
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..model.yamltext import parse_all
+from ..model.versions import POLICY_V1
+from ..model.yamltext import dump_all, parse_all
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -19,6 +23,12 @@ HELP = "Apply Calico and wait for it."
 NAMESPACE = "kube-system"
 DAEMONSET = "calico-node"
 CONTROLLERS = "calico-kube-controllers"
+ETCD_SECRET = "calico-etcd-secrets"  # noqa: S105 (its name)
+
+# What belongs to calico-node alone, by name.
+_OF_NODE = ("calico-node", "calico-cni-plugin")
+_ETCD_MOUNT = "/calico-secrets"  # where the official manifest mounts the Secret
+_ETCD_DIGEST = "fabnode.io/etcd-digest"
 
 Object = dict[str, Any]
 
@@ -29,15 +39,52 @@ class ManifestError(ValueError):
     advice = "correct calico.manifest, or calico.version"
 
 
-def objects(manifest: bytes, cluster: Cluster, cni_plugins: Collection[str]) -> tuple[Object, ...]:
+@dataclass(frozen=True, slots=True)
+class EtcdTls:
+    """What Calico shows to etcd, and by what it knows etcd; PEM."""
+
+    ca: bytes
+    cert: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        return "EtcdTls(…)"
+
+
+def objects(
+    manifest: bytes,
+    cluster: Cluster,
+    cni_plugins: Collection[str],
+    etcd: EtcdTls | None = None,
+) -> tuple[Object, ...]:
     """
     Return the manifest's objects as this cluster needs them.
 
     :param cni_plugins: plugins that the runtime step installs, which Calico is to leave alone.
+    :param etcd: for the datastore etcd.
 
     Raises ManifestError where a part that has to be set is not in the manifest: better than
     applying something that only looks configured.
     """
+    documents = _documents(manifest)
+    _check_datastore(documents, cluster.calico.datastore)
+    _set_node(documents, cluster, cni_plugins)
+    _set_controllers(documents, cluster)
+    if etcd:
+        _set_etcd(documents, cluster, etcd)
+    for item in documents:
+        if item.get("kind") == "PodDisruptionBudget" and cluster.cluster.version.minor < POLICY_V1:
+            item["apiVersion"] = "policy/v1beta1"
+    if cluster.calico.registry:
+        for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):
+            for container in _containers(_only(documents, kind, name)):
+                container["image"] = with_registry(container["image"], cluster.calico.registry)
+    if cluster.calico.components == "controllers":
+        documents = [item for item in documents if item["metadata"]["name"] not in _OF_NODE]
+    return tuple(documents)
+
+
+def _documents(manifest: bytes) -> list[Object]:
     try:
         documents: list[Object] = parse_all(manifest)
     except yaml.YAMLError as error:
@@ -46,11 +93,23 @@ def objects(manifest: bytes, cluster: Cluster, cni_plugins: Collection[str]) -> 
         raise ManifestError(
             "Calico's manifest holds no Kubernetes objects: is it the official one?"
         )
+    return documents
+
+
+def _check_datastore(documents: list[Object], datastore: str) -> None:
+    names = {item["metadata"]["name"] for item in documents if item.get("kind") == "Secret"}
+    found = "etcd" if ETCD_SECRET in names else "kubernetes"
+    if found != datastore:
+        raise ManifestError(
+            f"Calico's manifest is for the datastore {found}, the configuration says {datastore}"
+        )
+
+
+def _set_node(documents: list[Object], cluster: Cluster, cni_plugins: Collection[str]) -> None:
+    """Set what concerns the nodes: network, backend, probes."""
     settings = cluster.calico
-    daemonset = _only(documents, "DaemonSet", DAEMONSET)
-    controllers = _only(documents, "Deployment", CONTROLLERS)
     _only(documents, "ConfigMap", "calico-config")["data"]["calico_backend"] = settings.backend
-    pod = daemonset["spec"]["template"]["spec"]
+    pod = _only(documents, "DaemonSet", DAEMONSET)["spec"]["template"]["spec"]
     node = _container(pod, "containers", "calico-node")
     _check_version(node["image"], str(settings.version))
     vxlan = settings.backend == "vxlan"
@@ -63,17 +122,40 @@ def objects(manifest: bytes, cluster: Cluster, cni_plugins: Collection[str]) -> 
             "IP_AUTODETECTION_METHOD": settings.ip_autodetection,
         },
     )
-    if vxlan:
-        _drop_bird_probes(node)
+    _set_bird_probes(node, bird=not vxlan)
     if cni_plugins:
         install = _container(pod, "initContainers", "install-cni")
         _set_env(install, {"SKIP_CNI_BINARIES": ",".join(sorted(cni_plugins))})
-    controllers["spec"]["replicas"] = 1
-    controllers["spec"]["template"]["spec"]["hostNetwork"] = settings.controllers_host_network
-    if settings.registry:
-        for container in _containers(daemonset, controllers):
-            container["image"] = with_registry(container["image"], settings.registry)
-    return tuple(documents)
+
+
+def _set_controllers(documents: list[Object], cluster: Cluster) -> None:
+    """Set what concerns kube-controllers, of which there must not be two."""
+    spec = _only(documents, "Deployment", CONTROLLERS)["spec"]
+    spec["replicas"] = 1
+    spec["template"]["spec"]["hostNetwork"] = cluster.calico.controllers_host_network
+
+
+def _set_etcd(documents: list[Object], cluster: Cluster, etcd: EtcdTls) -> None:
+    """
+    Set where etcd is, and put what it takes to be let in into the Secret.
+
+    Calico's programs read both when they start only, so their pods carry a digest of it: a
+    renewed certificate rolls them, one node after another.
+    """
+    assert cluster.calico.etcd
+    files = {"etcd-ca": etcd.ca, "etcd-cert": etcd.cert, "etcd-key": etcd.key}
+    secret = _only(documents, "Secret", ETCD_SECRET)
+    secret["data"] = {name: base64.b64encode(pem).decode() for name, pem in files.items()}
+    config = _only(documents, "ConfigMap", "calico-config")
+    config["data"] |= {
+        "etcd_endpoints": ",".join(cluster.calico.etcd.endpoints),
+        **{name.replace("-", "_"): f"{_ETCD_MOUNT}/{name}" for name in files},
+    }
+    digest = hashlib.sha256(dump_all([secret, config]).encode()).hexdigest()
+    for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):
+        template = _only(documents, kind, name)["spec"]["template"]
+        metadata = template.setdefault("metadata", {})
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), _ETCD_DIGEST: digest}
 
 
 def with_registry(image: str, registry: str) -> str:
@@ -140,8 +222,9 @@ def _set_env(container: Object, values: dict[str, str]) -> None:
     container["env"] = [*kept, *({"name": k, "value": v} for k, v in values.items())]
 
 
-def _drop_bird_probes(container: Object) -> None:
-    """Without BGP there is no BIRD: its probes would never succeed."""
-    for probe in ("livenessProbe", "readinessProbe"):
+def _set_bird_probes(container: Object, *, bird: bool) -> None:
+    """Ask BIRD whether it lives with BGP; without there is none, and it would never answer."""
+    for probe, question in (("livenessProbe", "-bird-live"), ("readinessProbe", "-bird-ready")):
         command = container[probe]["exec"]["command"]
-        container[probe]["exec"]["command"] = [c for c in command if not c.startswith("-bird")]
+        kept = [word for word in command if not word.startswith("-bird")]
+        container[probe]["exec"]["command"] = [*kept, question] if bird else kept

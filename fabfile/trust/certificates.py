@@ -83,6 +83,17 @@ def public_bytes(holder: x509.Certificate | x509.CertificateSigningRequest) -> b
     )
 
 
+def public_key(key_pem: bytes) -> bytes:
+    """Return the public half of a private key (PEM, no password) as SubjectPublicKeyInfo, DER."""
+    try:
+        key = serialization.load_pem_private_key(key_pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise BadCertificateError("it is no private key without a password, in PEM") from None
+    return key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
 def belongs(certificate_pem: bytes, request_pem: bytes) -> bool:
     """Say whether a certificate is for the key that the request was made with; rubbish is not."""
     try:

@@ -75,6 +75,12 @@ def test_modes_are_plain_and_parents_come_first(image: Image, tmp_path: Path) ->
     assert len(names) == len(set(names))
 
 
+def write_bird_template(calico: Path) -> None:
+    template = calico / "confd/templates/bird_ipam.cfg.template"
+    template.parent.mkdir(parents=True)
+    template.write_text('before\n    krt_tunnel = "{{$data.ipip}}";\n    accept;\n')
+
+
 def test_calico_node_puts_nothing_under_the_links_of_its_root(tmp_path: Path) -> None:
     base, calico = tmp_path / "base", tmp_path / "calico"
     (base / "usr/sbin").mkdir(parents=True)
@@ -87,14 +93,17 @@ def test_calico_node_puts_nothing_under_the_links_of_its_root(tmp_path: Path) ->
     (calico / "filesystem/sbin/start_runit").write_text("#!/bin/sh")
     (calico / "filesystem/etc/rc.local").write_text("")
     (calico / "calico-node").write_text("x")
+    write_bird_template(calico)
     image = images.calico_node(base, calico)
     inside = {name for name, _ in (*image.files, *image.links)}
     assert {"usr/sbin/start_runit", "usr/bin/calico-node", "etc/rc.local", "sbin"} <= inside
     assert not any(name.startswith(("bin/", "sbin/", "lib/")) for name in inside)
     assert "usr/share/doc/words" not in inside
+    assert dict(image.texts) == {images.BIRD_TEMPLATE: "before\n    accept;\n"}
 
 
 def test_the_images_are_those_the_official_manifest_asks_for(tmp_path: Path) -> None:
+    write_bird_template(tmp_path)
     names = {image.reference for image in images.images(tmp_path, tmp_path, tmp_path)}
     wanted = {f"docker.io/calico/{part}:v{CALICO}" for part in ("cni", "node", "kube-controllers")}
     assert wanted <= names

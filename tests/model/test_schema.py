@@ -16,8 +16,9 @@ EXAMPLE = Path("config/example.yml")
 
 
 def properties(made: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the properties of a definition, or of a part that only refers to one."""
+    """Return the properties of a definition, or of the mapping among its alternatives."""
     definition: dict[str, Any] = made["$defs"][name]
+    definition = next((d for d in definition.get("anyOf", ()) if "properties" in d), definition)
     return dict(definition["properties"])
 
 

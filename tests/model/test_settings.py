@@ -121,6 +121,18 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"runtime": {"sandbox_image": "pause image"}}, "runtime.sandbox_image: wants an image such as registry.k8s.io/pause:3.10.1, got 'pause image'"),
     ({"calico": {"registry": "https://r"}}, "calico.registry: wants a registry such as registry.example.org, got 'https://r'"),
     ({"calico": {"manifest": "http://a.example/c.yaml"}}, "calico.manifest: wants a file or an https URL, got 'http://a.example/c.yaml'"),
+    ({"calico": "nothing"}, "calico: wants none or a mapping, got 'nothing'"),
+    (
+        {"calico": {"etcd": {"endpoints": ["http://192.0.2.1:2379"], "ca": "a", "cert": "b", "key": "c"}}},
+        "calico.etcd.endpoints[0]: wants an https URL with host and port, such as"
+        " https://10.0.0.1:2379, got 'http://192.0.2.1:2379';"
+        " without TLS anybody on the network could rewrite its policies",
+    ),
+    (
+        {"calico": {"etcd": {"endpoints": ["https://192.0.2.1"], "ca": "a", "cert": "b", "key": "c"}}},
+        "calico.etcd.endpoints[0]: wants an https URL with host and port, such as"
+        " https://10.0.0.1:2379, got 'https://192.0.2.1'",
+    ),
     ({"calico": {"manifest_sha256": "ABC"}}, "calico.manifest_sha256: wants 64 hexadecimal digits in lowercase, got 'ABC'"),
     ({"calico": {"version": "latest"}}, f"calico.version: {RELEASE}, got 'latest'"),
     (
@@ -308,6 +320,17 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         [
             "calico.manifest: a URL needs calico.manifest_sha256;"
             " give the sha256 of the file, so that nothing else is applied"
+        ],
+    ),
+    (
+        {"calico": {"datastore": "etcd"}},
+        ["calico.datastore: etcd needs calico.etcd; give endpoints, ca, cert and key"],
+    ),
+    (
+        {"calico": {"etcd": {"endpoints": ["https://a.example:1"], "ca": "a", "cert": "b", "key": "c"}}},
+        [
+            "calico.etcd: is of no use with datastore kubernetes;"
+            " set calico.datastore: etcd, or take calico.etcd out"
         ],
     ),
     (

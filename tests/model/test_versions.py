@@ -39,7 +39,8 @@ def test_a_span_ends_before_its_end() -> None:
         ("3.15.0", "1.15.0", False),
         ("3.22.0", "1.24.0", True),
         ("3.22.0", "1.25.0", False),
-        ("3.23.0", "1.20.0", False),
+        ("3.23.0", "1.20.0", True),
+        ("3.28.0", "1.20.0", False),
         ("3.23.0", "1.21.0", True),
         ("3.28.5", "1.37.2", True),
     ],
@@ -49,6 +50,12 @@ def test_calico_cannot_run_where_its_apis_are_not(
 ) -> None:
     why = versions.calico_impossible(Release.parse(calico), Release.parse(kubernetes))
     assert (why is None) is possible
+
+
+def test_calico_with_etcd_needs_no_custom_resources() -> None:
+    newest, old = Release.parse("3.28.5"), Release.parse("1.20.2")
+    assert versions.calico_impossible(newest, old, "kubernetes")
+    assert versions.calico_impossible(newest, old, "etcd") is None
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from fabfile.model.versions import Release
 from fabfile.steps import calico
 from tests.support import make_cluster
+
+if TYPE_CHECKING:
+    from fabfile.model.config import Cluster
+
+MARK = "fabnode.io/etcd-digest"
 
 
 def manifest(tag: str = "v3.28.5") -> list[dict[str, Any]]:
@@ -54,6 +62,37 @@ def rendered(found: list[dict[str, Any]] | None = None, **settings: Any) -> list
     return list(calico.objects(text, cluster, ["portmap", "loopback"]))
 
 
+ETCD = {
+    "datastore": "etcd",
+    "etcd": {
+        "endpoints": ["https://192.0.2.1:2379", "https://192.0.2.2:2379"],
+        "ca": "etcd-ca.pem",
+        "cert": "calico.pem",
+        "key": "calico-key.pem",
+    },
+}
+TLS = calico.EtcdTls(b"the ca", b"the cert", b"the key")
+
+
+def etcd_manifest() -> list[dict[str, Any]]:
+    """Return the same of calico-etcd.yaml, with what belongs to calico-node alone."""
+    secret = {"kind": "Secret", "metadata": {"name": "calico-etcd-secrets"}, "data": None}
+    account = {"kind": "ServiceAccount", "metadata": {"name": "calico-node"}}
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "calico-kube-controllers"},
+    }
+    return [secret, account, budget, *manifest()]
+
+
+def with_etcd(cluster: Cluster | None = None, tls: calico.EtcdTls = TLS) -> dict[str, Any]:
+    """Return the objects for etcd by their kinds."""
+    text = yaml.safe_dump_all(etcd_manifest()).encode()
+    made = calico.objects(text, cluster or make_cluster(calico=ETCD), [], tls)
+    return {item["kind"]: item for item in made}
+
+
 def env(container: dict[str, Any]) -> dict[str, str]:
     names = [entry["name"] for entry in container["env"]]
     assert len(names) == len(set(names)), "a name given twice"
@@ -84,6 +123,73 @@ def test_bird_keeps_its_probes_and_sets_ipip() -> None:
     assert env(node)["CALICO_IPV4POOL_IPIP"] == "Always"
     assert env(node)["CALICO_IPV4POOL_VXLAN"] == "Never"
     assert "-bird-live" in node["livenessProbe"]["exec"]["command"]
+
+
+def test_bird_is_asked_for_even_where_the_manifest_is_that_for_vxlan() -> None:
+    found = rendered(backend="vxlan")
+    text = yaml.safe_dump_all(found).encode()
+    bird = make_cluster(calico={"backend": "bird", "encapsulation": "Never"})
+    node = calico.objects(text, bird, [])[1]["spec"]["template"]["spec"]["containers"][0]
+    assert node["livenessProbe"]["exec"]["command"][-1] == "-bird-live"
+    assert node["readinessProbe"]["exec"]["command"][-1] == "-bird-ready"
+    assert env(node)["CALICO_IPV4POOL_IPIP"] == env(node)["CALICO_IPV4POOL_VXLAN"] == "Never"
+
+
+def test_etcd_gets_its_endpoints_and_files_by_a_secret() -> None:
+    made = with_etcd()
+    data = {key: base64.b64decode(value) for key, value in made["Secret"]["data"].items()}
+    assert data == {"etcd-ca": b"the ca", "etcd-cert": b"the cert", "etcd-key": b"the key"}
+    assert made["ConfigMap"]["data"] == {
+        "calico_backend": "vxlan",
+        "etcd_endpoints": "https://192.0.2.1:2379,https://192.0.2.2:2379",
+        "etcd_ca": "/calico-secrets/etcd-ca",
+        "etcd_cert": "/calico-secrets/etcd-cert",
+        "etcd_key": "/calico-secrets/etcd-key",
+    }
+    assert "the key" not in repr(TLS)
+
+
+def test_a_renewed_etcd_certificate_rolls_the_pods_that_read_it() -> None:
+    def digests(tls: calico.EtcdTls) -> set[str]:
+        made = with_etcd(tls=tls)
+        workloads = [made["DaemonSet"], made["Deployment"]]
+        return {w["spec"]["template"]["metadata"]["annotations"][MARK] for w in workloads}
+
+    assert len(digests(TLS)) == 1
+    assert digests(TLS) == digests(TLS)
+    assert digests(TLS) != digests(calico.EtcdTls(TLS.ca, b"newer", b"newer"))
+
+
+@pytest.mark.parametrize(
+    ("found", "settings", "message"),
+    [
+        (manifest(), ETCD, "is for the datastore kubernetes, the configuration says etcd"),
+        (etcd_manifest(), {}, "is for the datastore etcd, the configuration says kubernetes"),
+    ],
+)
+def test_a_manifest_for_the_other_datastore_is_refused(
+    found: list[dict[str, Any]], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(calico.ManifestError, match=message):
+        rendered(found, **settings)
+
+
+@pytest.mark.parametrize(("version", "api"), [((1, 20, 2), "v1beta1"), ((1, 21, 0), "v1")])
+def test_old_kubernetes_gets_the_disruption_budget_it_knows(
+    version: tuple[int, int, int], api: str
+) -> None:
+    cluster = make_cluster(calico=ETCD)
+    settings = cluster.cluster.model_copy(update={"version": Release(*version)})
+    made = with_etcd(replace(cluster, cluster=settings))
+    assert made["PodDisruptionBudget"]["apiVersion"] == f"policy/{api}"
+
+
+def test_the_controllers_alone_come_without_anything_of_calico_node() -> None:
+    made = with_etcd(make_cluster(calico={**ETCD, "components": "controllers"}))
+    assert set(made) == {"Secret", "PodDisruptionBudget", "ConfigMap", "Deployment"}
+    spec = made["Deployment"]["spec"]
+    assert spec["replicas"] == 1
+    assert spec["template"]["spec"]["hostNetwork"] is True
 
 
 def test_calico_leaves_the_runtimes_plugins_alone() -> None:
