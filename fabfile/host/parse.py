@@ -17,6 +17,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CERTIFICATE-----")
+_NFT = re.compile(r"^nftables v([\d.]+).*$")
 _ADDRESS = re.compile(r" inet6? ([0-9a-f.:]+)")  # in a line of `ip -o addr show`
 _LISTENER = re.compile(
     r"LISTEN +\d+ +\d+ +\S+:(\d{1,5}) +\S+ *(?:users:\(\(\"([^\"]*)\".*)?", re.ASCII
@@ -92,6 +93,8 @@ class _Found:
                 self.plain["resolved"] = True
             case ["listener", line]:
                 self.listeners.append(_listener(line))
+            case ["nft", line]:
+                self.plain["nft"] = _NFT.sub(r"\1", line)
             case ["tool", name]:
                 self.tools.add(name)
             case ["free", size, *path]:

@@ -75,6 +75,7 @@ if has ss; then
 fi
 
 for tool in $tools; do has "$tool" && say tool "$tool"; done
+case $nl$modules$nl in *"${nl}nf_tables$nl"*) has nft && say nft "$(nft --version)" ;; esac
 
 ### Room: of the nearest directory that exists
 

@@ -86,6 +86,7 @@ class Facts:
     :param images: references in the runtime's store; None: the runtime doesn't answer.
     :param image_archives: image reference → digest of the archive fabnode loaded it from.
     :param tools: of the helper programs asked about (zstd, …) those present.
+    :param nft: version of nft, where nf_tables was asked for and nft is present.
     """
 
     known: bool = False
@@ -117,6 +118,7 @@ class Facts:
     images: frozenset[str] | None = None
     image_archives: Mapping[str, str] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
+    nft: str = ""
 
     def path(self, path: str) -> PathFact:
         """Return what was found at `path`; absent where it was not asked for."""

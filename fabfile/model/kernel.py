@@ -1,4 +1,4 @@
-"""What a node's kernel must offer: modules (loaded or built in) and settings."""
+"""What a node must offer below Kubernetes: kernel modules (loaded or built in), settings, tools."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ _PROXY_MODE: Mapping[str, Mapping[str, str]] = {
     "ipvs": dict.fromkeys(("ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh"), "kube-proxy's ipvs mode"),
     "nftables": {"nf_tables": "kube-proxy's nftables mode"},
 }
+# What kube-proxy calls in each mode, with the package that most distributions have it in.
+PROXY_TOOLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "iptables": {"iptables": "iptables"},
+        "ipvs": {"iptables": "iptables", "ipset": "ipset"},
+        "nftables": {"nft": "nftables"},
+    }
+)
+# kubernetes pkg/proxy/nftables/supported.go
+NFTABLES_KERNEL = (5, 13)
+NFTABLES_NFT = (1, 0, 1)
 _BACKEND = {"vxlan": ("vxlan", "Calico's VXLAN"), "bird": ("ipip", "Calico's IPIP")}
 
 # ip_forward is what Kubernetes' documentation asks for; the others let kube-proxy's rules and

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ..model.kernel import modules
+from ..model.kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, modules
 from ..model.versions import Release
 from ..trust.certificates import BadCertificateError, problem, read
 from . import layout
@@ -20,6 +21,7 @@ MIB = 1024 * 1024
 MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they are signed
 _ROOM = {"/usr/local/bin": 400 * MIB, "/var/lib": 2048 * MIB, "/etc": 16 * MIB}
 _PORTS = {10250: "kubelet", 10248: "kubelet", 10256: "kube-proxy", 10249: "kube-proxy"}
+_VERSION = re.compile(r"\d+(\.\d+)+")
 _CGROUP_V2_ONLY = 38  # planned removal of cgroup v1 (KEP-5573)
 
 
@@ -62,6 +64,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_ports(inputs),
         *_disk(inputs),
         *_kernel(inputs),
+        *_proxy_mode(inputs),
         *_other_cluster(inputs),
     ]
     return tuple(sorted(found, key=lambda f: f.level != "error"))
@@ -197,6 +200,33 @@ def _kernel(inputs: Inputs) -> Iterator[Finding]:
             f"its kernel has no {name}, needed for {needed[name]}",
             f"install a kernel with {name}, or choose another mode in the configuration",
         )
+
+
+def _proxy_mode(inputs: Inputs) -> Iterator[Finding]:
+    mode, facts = inputs.node.kube_proxy.mode, inputs.facts
+    needs = f"needed for kube-proxy's {mode} mode"
+    other = "or choose another kube_proxy.mode"
+    for tool, package in PROXY_TOOLS[mode].items():
+        if tool not in facts.tools:
+            yield Finding(
+                "error", f"it has no {tool}, {needs}", f"install {package} on it, {other}"
+            )
+    if mode != "nftables":
+        return
+    for what, found, least in (
+        ("kernel", facts.kernel, NFTABLES_KERNEL),
+        ("nft", facts.nft, NFTABLES_NFT),
+    ):
+        if () < _numbers(found) < least:
+            newer = ".".join(map(str, least))
+            text = f"its {what} is {found}, and {newer} is {needs}"
+            yield Finding("error", text, f"upgrade it, {other}")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with: `5.10.0-13-amd64` → (5, 10, 0)."""
+    found = _VERSION.match(version)
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def _other_cluster(inputs: Inputs) -> Iterator[Finding]:

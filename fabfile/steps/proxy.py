@@ -34,7 +34,12 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         cluster=cluster.cluster,
         kubeconfig=layout.PROXY_KUBECONFIG,
     )
-    unit = render("proxy/kube-proxy.service", bin=layout.BIN, config=layout.PROXY_CONFIG)
+    unit = render(
+        "proxy/kube-proxy.service",
+        bin=layout.BIN,
+        config=layout.PROXY_CONFIG,
+        mode=inputs.node.kube_proxy.mode,
+    )
     return (
         Directory("/var/lib/kube-proxy"),
         Binary(binary, artifact.path, artifact.sha256),

@@ -21,7 +21,11 @@ GOOD = Facts(
     machine_id="a" * 32,
     addresses=("192.0.2.11",),
     free={"/usr/local/bin": 9000 * MIB, "/var/lib": 9000 * MIB, "/etc": 9000 * MIB},
+    kernel="6.1.0-30-amd64",
+    tools=frozenset({"iptables", "ipset", "nft"}),
+    nft="1.0.6",
 )
+NFTABLES, IPVS = {"kube_proxy": {"mode": "nftables"}}, {"kube_proxy": {"mode": "ipvs"}}
 PROXY, RUNNING = "kube-proxy.service", UnitFact("loaded", "active", "running")
 AROUND = Surroundings(Release(1, 37, 2), 0.0, "", {"n2": "b" * 32})
 
@@ -59,6 +63,15 @@ def test_a_good_host_has_no_findings() -> None:
         ({"listeners": (Listener(10256, ""),), "units": {PROXY: RUNNING}}, {}, {}, None, ""),
         ({"free": {"/var/lib": 100 * MIB}}, {}, {}, "error", "/var/lib has 100 MiB free"),
         ({"missing_modules": frozenset({"vxlan"})}, {}, {}, "error", "kernel has no vxlan"),
+        ({}, {}, NFTABLES, None, ""),
+        ({}, {}, IPVS, None, ""),
+        ({"tools": frozenset()}, {}, {}, "error", "no iptables, needed for kube-proxy's iptables"),
+        ({"tools": frozenset({"iptables"})}, {}, IPVS, "error", "it has no ipset, needed for"),
+        ({"tools": frozenset({"iptables"})}, {}, NFTABLES, "error", "it has no nft, needed for"),
+        ({"nft": "1.0.0"}, {}, NFTABLES, "error", "its nft is 1.0.0, and 1.0.1 is needed for"),
+        ({"nft": "nonsense"}, {}, NFTABLES, None, ""),
+        ({"kernel": "5.10.0-13"}, {}, NFTABLES, "error", "its kernel is 5.10.0-13, and 5.13 is"),
+        ({"kernel": "5.10.0-13"}, {}, {}, None, ""),
         ({"missing_modules": frozenset({"ip_vs"})}, {}, {}, None, ""),
         (
             {"missing_modules": frozenset({"ip_vs"})},
