@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo demo-down test test-long bench bench-scale bootstrap-demo bootstrap-test
+.PHONY: demo demo-down check test bench bench-scale bootstrap-demo bootstrap-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
 	.venv/bin/inv lab.up
@@ -18,16 +18,14 @@ demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three
 demo-down:  ## takes the demo away: processes, mounts, bridge, folder
 	@if [ -x .venv/bin/inv ]; then .venv/bin/inv lab.down; else echo "there is no demo"; fi
 
-test: bootstrap-test .venv/dev  ## all checks and tests, those on a lab included
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
+test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab included
 	.venv/bin/inv lab.fetch
 	.venv/bin/pytest
 
-test-long: bootstrap-test .venv/dev  ## trouble, rogues, ten kills: minutes more, on real hosts
-	.venv/bin/inv lab.fetch
-	.venv/bin/pytest -m long
+check: .venv/dev  ## style and types only
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
 
 bench: bootstrap-demo .venv/runtime  ## fabnode and a bare script, alternately on fresh hosts
 	.venv/bin/python -m bench.compare
