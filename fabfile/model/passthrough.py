@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from . import versions
+from .matrix import Component, matrix
 from .problems import KeyPath
 
 Fields = Mapping[tuple[str, ...], str]
@@ -54,22 +54,25 @@ KUBE_PROXY: Fields = {
 
 def kubelet(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str]]:
     """Yield the fields that may not be there, as path and sentence, for Kubernetes 1.`minor`."""
-    return _refused(config, minor, KUBELET, versions.KUBELET_FIELDS)
+    return _refused(config, minor, KUBELET, matrix().kubelet)
 
 
 def kube_proxy(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str]]:
     """Yield the fields that may not be there, as path and sentence, for Kubernetes 1.`minor`."""
-    return _refused(config, minor, KUBE_PROXY, versions.KUBE_PROXY_FIELDS)
+    return _refused(config, minor, KUBE_PROXY, matrix().kube_proxy)
 
 
 def _refused(
-    config: Mapping[str, object], minor: int, reserved: Fields, spans: Mapping[str, versions.Span]
+    config: Mapping[str, object], minor: int, reserved: Fields, component: Component
 ) -> Iterator[tuple[KeyPath, str]]:
+    if config and minor not in component.config_file:
+        yield (), f"Kubernetes 1.{minor} reads no configuration file"
+        return
     for path, why in reserved.items():
         if _holds(config, path):
             yield path, f"can't be set here: {why}"
-    for field, span in spans.items():
-        if field in config and minor not in span:
+    for field, known in {**component.settings, **component.fields}.items():
+        if field in config and minor not in known:
             yield (field,), f"Kubernetes 1.{minor} does not know this field"
 
 

@@ -10,8 +10,8 @@ import ipaddress
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from . import passthrough, versions
-from .problems import KeyPath, either, nearest
+from . import fitting, passthrough
+from .problems import KeyPath, nearest
 from .syntax import is_address
 
 if TYPE_CHECKING:
@@ -89,32 +89,22 @@ def names(nodes: Mapping[int, NodeEntry], groups: Collection[str]) -> Findings:
 
 def releases(cluster: ClusterSettings) -> Findings:
     """The Kubernetes release is one that fabnode knows."""
-    known = versions.KUBERNETES
-    if cluster.version.major != 1 or cluster.version.minor not in known:
-        last = known.until - 1 if known.until else known.since
-        message = f"Kubernetes {cluster.version} is not known here"
-        yield ("cluster", "version"), message, f"1.{known.since} to 1.{last} are"
+    if misfit := fitting.kubernetes(cluster.version):
+        yield ("cluster", "version"), misfit.why, misfit.nearest
 
 
 def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:
     """Calico fits the Kubernetes release, and its settings fit each other."""
     if not settings.enabled:
         return
-    release, kubernetes = settings.version, cluster.version
-    series = versions.calico_for(kubernetes)
-    if release.major != 3:
-        yield ("calico", "version"), f"Calico {release} is not known here", "3.x is"
-    elif why := versions.calico_impossible(release, kubernetes, settings.datastore):
-        message = f"Calico {release} can't run on Kubernetes {kubernetes}: {why}"
-        yield (
-            ("calico", "version"),
-            message,
-            f"use Calico {series}" if series else "use a newer one",
-        )
-    elif not versions.calico_tested(release, kubernetes) and not settings.allow_untested:
-        message = f"Calico {release} was not tested with Kubernetes {kubernetes.series}"
-        use = f"use Calico {series}, or " if series else ""
-        yield ("calico", "version"), message, f"{use}set calico.allow_untested: true"
+    misfit = fitting.calico(
+        settings.version,
+        cluster.version.minor,
+        datastore=settings.datastore,
+        allow_untested=settings.allow_untested,
+    )
+    if misfit and not fitting.kubernetes(cluster.version):
+        yield ("calico", "version"), misfit.why, misfit.nearest
     if isinstance(settings.manifest, str) and not settings.manifest_sha256:
         hint = "give the sha256 of the file, so that nothing else is applied"
         yield ("calico", "manifest"), "a URL needs calico.manifest_sha256", hint
@@ -134,15 +124,22 @@ def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:
 
 def node_settings(cluster: ClusterSettings, node: Node) -> Findings:
     """
-    One node's kubelet and kube-proxy fit each other and the release.
+    One node's runtime, kubelet and kube-proxy fit each other and the release.
 
     Paths begin with the section: the caller knows whether it was said for all or for this node.
     """
-    proxy, minor = node.kube_proxy, cluster.version.minor
-    if minor not in versions.PROXY_MODES[proxy.mode]:
-        able = [mode for mode, span in versions.PROXY_MODES.items() if minor in span]
-        message = f"Kubernetes {cluster.version.series} has no mode {proxy.mode}"
-        yield ("kube_proxy", "mode"), message, f"use {either(able)}"
+    proxy, runtime, minor = node.kube_proxy, node.runtime, cluster.version.minor
+    if fitting.kubernetes(cluster.version):
+        return  # that was said
+    if misfit := fitting.runtime(minor, runtime.name):
+        yield ("runtime", "name"), misfit.why, misfit.nearest
+    elif runtime.version and runtime.name == "docker":
+        hint = "take it out: docker comes with the host's own packages"
+        yield ("runtime", "version"), "is containerd's alone", hint
+    elif runtime.version and (misfit := fitting.containerd(minor, runtime.version)):
+        yield ("runtime", "version"), misfit.why, misfit.nearest
+    if misfit := fitting.proxy_mode(minor, proxy.mode):
+        yield ("kube_proxy", "mode"), misfit.why, misfit.nearest
     if proxy.signing == "local" and proxy.ca_key is None:
         hint = "give the CA's key, or use `signing: csr`"
         yield ("kube_proxy", "signing"), "local needs kube_proxy.ca_key", hint

@@ -125,14 +125,29 @@ class ArtifactSettings(Section):
 class RuntimeSettings(Section):
     """The container runtime."""
 
-    name: Literal["containerd"] = Field("containerd", description="the runtime")
+    name: Literal["containerd", "docker"] = Field("containerd", description="the runtime")
+    version: f.ReleaseField | None = Field(
+        None,
+        description="release of containerd, which its configuration's form follows from; "
+        "left out: of the newest line that fits the Kubernetes release",
+    )
     sandbox_image: f.ImageName = Field(
         "registry.k8s.io/pause:3.10.1", description="image of the pause container"
     )
-    root: f.RemotePath = Field("/var/lib/containerd", description="its directory on the node")
+    root: f.RemotePath = Field(
+        "/var/lib/containerd",
+        description="its directory on the node; with docker the default is /var/lib/docker",
+    )
     restrict_oom_score_adj: f.Flag = Field(
         False, description="true where the host may not lower OOM scores (nested containers)"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_root(cls, value: object) -> object:
+        if isinstance(value, dict) and value.get("name") == "docker":
+            return {"root": "/var/lib/docker", **value}
+        return value
 
 
 class KubeletSettings(Section):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..model.versions import POLICY_V1
+from ..model.matrix import matrix
 from ..model.yamltext import dump_all, parse_all
 
 if TYPE_CHECKING:
@@ -73,7 +73,10 @@ def objects(
     if etcd:
         _set_etcd(documents, cluster, etcd)
     for item in documents:
-        if item.get("kind") == "PodDisruptionBudget" and cluster.cluster.version.minor < POLICY_V1:
+        if (
+            item.get("kind") == "PodDisruptionBudget"
+            and cluster.cluster.version.minor not in matrix().api["policy/v1"]
+        ):
             item["apiVersion"] = "policy/v1beta1"
     if cluster.calico.registry:
         for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from ..model import fitting
 from ..model.config import Cluster, Node
 from ..model.facts import Facts
 from ..model.versions import Release
@@ -67,6 +68,11 @@ class Inputs:
     def version(self) -> Release:
         """The Kubernetes release that this node is to run."""
         return self.cluster.cluster.version
+
+    @property
+    def shim(self) -> str | None:
+        """What stands between kubelet and docker: dockershim or cri-dockerd; None: containerd."""
+        return fitting.shim(self.version.minor) if self.node.runtime.name == "docker" else None
 
     @property
     def joined(self) -> bool:

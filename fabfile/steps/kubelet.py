@@ -2,50 +2,51 @@
 
 from __future__ import annotations
 
-from ..model.resources import Binary, ClientCertificate, Directory, File, Resource, Unit
+from ..model import fitting
+from ..model.dialect import Words, words
+from ..model.matrix import matrix
+from ..model.resources import Absent, Binary, ClientCertificate, Directory, File, Resource, Unit
 from . import layout
 from .inputs import Inputs
-from .render import render, render_yaml
+from .render import render, with_extra
 
 NAME = "kubelet"
 HELP = "Install the kubelet and have it join."
 
 UNIT = "kubelet.service"
 
-# kubelet fields came and went: failCgroupV1 since 1.31, true by default from 1.35 on.
-_FAIL_CGROUP_V1 = 31
-
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return all that the kubelet reads, its unit, and its client certificate."""
-    node, kubelet = inputs.node, inputs.node.kubelet
+    kubelet = inputs.node.kubelet
     binary = f"{layout.BIN}/kubelet"
     artifact = inputs.artifacts.binaries["kubelet"]
     certificate = layout.kubelet_client_certificate(kubelet.root)
+    said = _words(inputs)
     unit = render(
         "kubelet/kubelet.service",
-        node=node,
         kubelet=kubelet,
         bin=layout.BIN,
-        config=layout.KUBELET_CONFIG,
-        bootstrap=layout.BOOTSTRAP_KUBECONFIG,
-        kubeconfig=layout.KUBELET_KUBECONFIG,
-        cert_dir=f"{kubelet.root}/pki",
+        flags=said.flags,
+        after=_runtime_units(inputs),
     )
+    config: Resource = Absent(layout.KUBELET_CONFIG)
+    if said.fields is not None:
+        config = File(layout.KUBELET_CONFIG, with_extra(_HEADER | said.fields, kubelet.config))
     return (
         Directory("/etc/kubernetes"),
         Directory("/etc/kubernetes/pki"),
         Directory(kubelet.root, 0o750),
         File(layout.CA, inputs.cluster.ca_pem),
         Binary(binary, artifact.path, artifact.sha256),
-        File(layout.KUBELET_CONFIG, _config(inputs)),
+        config,
         File(layout.KUBELET_UNIT, unit),
         Unit(
             UNIT,
             reads=(
                 binary,
                 layout.CA,
-                layout.KUBELET_CONFIG,
+                *([layout.KUBELET_CONFIG] if said.fields is not None else []),
                 layout.KUBELET_UNIT,
                 layout.BOOTSTRAP_KUBECONFIG,
             ),
@@ -60,19 +61,81 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     )
 
 
-def _config(inputs: Inputs) -> bytes:
-    facts = inputs.facts
-    on_v1 = facts.cgroup == 1 and inputs.version.minor >= _FAIL_CGROUP_V1
-    # Behind systemd-resolved, /etc/resolv.conf names a stub on 127.0.0.53 that pods can't reach.
-    upstream = "/run/systemd/resolve/resolv.conf" if facts.systemd_resolved else ""
-    return render_yaml(
-        "kubelet/config.yaml",
-        inputs.node.kubelet.config,
-        node=inputs.node,
-        kubelet=inputs.node.kubelet,
-        cluster=inputs.cluster.cluster,
-        ca=layout.CA,
-        cgroup_driver=inputs.cgroup_driver,
-        fail_cgroup_v1=False if on_v1 else None,
-        resolv_conf=upstream,
-    )
+_HEADER = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
+
+
+def _words(inputs: Inputs) -> Words:
+    """Return what the kubelet is told, as fields and flags of its release."""
+    node, cluster, facts = inputs.node, inputs.cluster.cluster, inputs.facts
+    dockershim = inputs.shim == fitting.DOCKERSHIM
+    flags = {
+        "--config": layout.KUBELET_CONFIG,
+        "--bootstrap-kubeconfig": layout.BOOTSTRAP_KUBECONFIG,
+        "--kubeconfig": layout.KUBELET_KUBECONFIG,
+        "--cert-dir": f"{node.kubelet.root}/pki",
+        "--root-dir": node.kubelet.root,
+        "--hostname-override": node.name,
+        "--node-ip": node.ip,
+        "--allow-privileged": True,  # Calico and kube-proxy's like need it
+        "--cadvisor-port": 0,
+        "--container-runtime": None if dockershim else "remote",
+        "--network-plugin": "cni" if dockershim else None,
+        "--cni-conf-dir": layout.CNI_CONF if dockershim else None,
+        "--cni-bin-dir": layout.CNI_BIN if dockershim else None,
+        "--pod-infra-container-image": node.runtime.sandbox_image if dockershim else None,
+        "--v": 2,
+    }
+    settings = {
+        "address": node.ip,
+        "authentication.anonymous.enabled": False,
+        "authentication.webhook.enabled": True,
+        "authentication.x509.clientCAFile": layout.CA,
+        "authorization.mode": "Webhook",
+        "readOnlyPort": 0,
+        "rotateCertificates": True,
+        "serverTLSBootstrap": True,
+        "cgroupDriver": inputs.cgroup_driver,
+        "containerRuntimeEndpoint": _endpoint(inputs),
+        "clusterDNS": [cluster.dns_address],
+        "clusterDomain": cluster.dns_domain,
+        "hairpinMode": "hairpin-veth" if dockershim else None,
+        "maxPods": node.kubelet.max_pods,
+        "failSwapOn": node.kubelet.fail_swap_on,
+        "failCgroupV1": False if facts.cgroup == 1 else None,
+        # Behind systemd-resolved, /etc/resolv.conf names a stub on 127.0.0.53 that pods can't
+        # reach.
+        "resolvConf": "/run/systemd/resolve/resolv.conf" if facts.systemd_resolved else None,
+        "featureGates": _gates(inputs) or None,
+    }
+    return words(matrix().kubelet, inputs.version.minor, flags=flags, settings=settings)
+
+
+def _gates(inputs: Inputs) -> dict[str, bool]:
+    minor, runtime = inputs.version.minor, inputs.node.runtime.name
+    return {
+        name: gate.value
+        for name, gate in matrix().kubelet.gates.items()
+        if minor in gate and gate.runtime in (None, runtime)
+    }
+
+
+def _endpoint(inputs: Inputs) -> str | None:
+    """Return where the runtime speaks CRI; None where the kubelet speaks docker itself."""
+    match inputs.shim:
+        case fitting.DOCKERSHIM:
+            return None
+        case fitting.CRI_DOCKERD:
+            return f"unix://{layout.CRI_DOCKERD_SOCKET}"
+        case _:
+            return f"unix://{layout.CONTAINERD_SOCKET}"
+
+
+def _runtime_units(inputs: Inputs) -> str:
+    """Return the units that have to be up before the kubelet is of use."""
+    match inputs.shim:
+        case fitting.DOCKERSHIM:
+            return layout.DOCKER
+        case fitting.CRI_DOCKERD:
+            return layout.CRI_DOCKERD
+        case _:
+            return layout.CONTAINERD

@@ -22,6 +22,9 @@ PROXY_UNIT = "/etc/systemd/system/kube-proxy.service"
 CONTAINERD_CONFIG = "/etc/containerd/config.toml"
 CONTAINERD_UNIT = "/etc/systemd/system/containerd.service"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+CRI_DOCKERD_SOCKET = "/run/cri-dockerd.sock"
+
+CONTAINERD, DOCKER, CRI_DOCKERD = "containerd.service", "docker.service", "cri-docker.service"
 
 MODULES_CONF = "/etc/modules-load.d/fabnode.conf"
 SYSCTL_CONF = "/etc/sysctl.d/99-fabnode.conf"

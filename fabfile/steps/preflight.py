@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ..model import fitting
 from ..model.kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, modules
+from ..model.matrix import matrix
 from ..model.versions import Release
 from ..trust.certificates import BadCertificateError, problem, read
 from . import layout
@@ -22,7 +24,6 @@ MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they 
 _ROOM = {"/usr/local/bin": 400 * MIB, "/var/lib": 2048 * MIB, "/etc": 16 * MIB}
 _PORTS = {10250: "kubelet", 10248: "kubelet", 10256: "kube-proxy", 10249: "kube-proxy"}
 _VERSION = re.compile(r"\d+(\.\d+)+")
-_CGROUP_V2_ONLY = 38  # planned removal of cgroup v1 (KEP-5573)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,25 +130,31 @@ def _versions(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
             f"Kubernetes {mine} is newer than the apiserver's {server}",
             f"set cluster.version to {server.series}.x: kubelets may not be newer",
         )
-    span = 3 if mine.minor >= 25 else 2
+    span = fitting.skew(mine.minor)
     if server.minor - mine.minor > span:
         yield Finding(
             "error",
             f"Kubernetes {mine} is more than {span} minors older than the apiserver's {server}",
-            f"set cluster.version to 1.{server.minor - span} or newer (version skew policy)",
+            f"set cluster.version to 1.{fitting.oldest(server.minor)} or newer (skew policy)",
         )
 
 
 def _cgroups(inputs: Inputs) -> Iterator[Finding]:
-    if inputs.facts.cgroup != 1:
-        return
-    if inputs.version.minor >= _CGROUP_V2_ONLY:
+    kubelet, minor = matrix().kubelet, inputs.version.minor
+    if inputs.facts.cgroup == 2:
+        if minor not in kubelet.cgroup_v2:
+            yield Finding(
+                "error",
+                f"it has cgroup v2, which Kubernetes {inputs.version.series} can't use",
+                "boot it with systemd.unified_cgroup_hierarchy=0",
+            )
+    elif minor not in kubelet.cgroup_v1:
         yield Finding(
             "error",
             f"it has cgroup v1, which Kubernetes {inputs.version.series} no longer supports",
             "boot it with systemd.unified_cgroup_hierarchy=1",
         )
-    elif inputs.version.minor >= 31:
+    elif kubelet.cgroup_v1.warned(minor):
         yield Finding(
             "warning",
             "it has cgroup v1, which Kubernetes will stop to support",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from ..model.resources import Binary, Directory, File, Resource, Unit
+from ..model.dialect import Words, words
+from ..model.matrix import matrix
+from ..model.resources import Absent, Binary, Directory, File, Resource, Unit
+from ..model.versions import Span
 from ..trust.kubeconfig import kubeconfig
 from . import layout
 from .inputs import Inputs
-from .render import render, render_yaml
+from .render import render, with_extra
 
 NAME = "proxy"
 HELP = "Install and run kube-proxy."
@@ -26,25 +29,22 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         user="kube-proxy",
         credentials={"client-certificate": layout.PROXY_PEM, "client-key": layout.PROXY_PEM},
     )
-    config = render_yaml(
-        "proxy/config.yaml",
-        inputs.node.kube_proxy.config,
-        node=inputs.node,
-        kube_proxy=inputs.node.kube_proxy,
-        cluster=cluster.cluster,
-        kubeconfig=layout.PROXY_KUBECONFIG,
-    )
+    said = _words(inputs)
+    config: Resource = Absent(layout.PROXY_CONFIG)
+    if said.fields is not None:
+        extra = inputs.node.kube_proxy.config
+        config = File(layout.PROXY_CONFIG, with_extra(_HEADER | said.fields, extra))
     unit = render(
         "proxy/kube-proxy.service",
         bin=layout.BIN,
-        config=layout.PROXY_CONFIG,
+        flags=said.flags,
         mode=inputs.node.kube_proxy.mode,
     )
     return (
         Directory("/var/lib/kube-proxy"),
         Binary(binary, artifact.path, artifact.sha256),
         File(layout.PROXY_KUBECONFIG, access),
-        File(layout.PROXY_CONFIG, config),
+        config,
         File(layout.PROXY_UNIT, unit),
         Unit(
             UNIT,
@@ -52,8 +52,32 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
                 binary,
                 layout.PROXY_PEM,
                 layout.PROXY_KUBECONFIG,
-                layout.PROXY_CONFIG,
+                *([layout.PROXY_CONFIG] if said.fields is not None else []),
                 layout.PROXY_UNIT,
             ),
         ),
     )
+
+
+_HEADER = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
+
+
+def _words(inputs: Inputs) -> Words:
+    """Return what kube-proxy is told, as fields and flags of its release."""
+    node, minor = inputs.node, inputs.version.minor
+    mode = matrix().kube_proxy.modes[node.kube_proxy.mode]
+    settings = {
+        "bindAddress": node.ip,
+        "hostnameOverride": node.name,
+        "clientConnection.kubeconfig": layout.PROXY_KUBECONFIG,
+        "mode": node.kube_proxy.mode,
+        # Traffic from outside the pod network is masqueraded, that of pods is not: NetworkPolicy
+        # needs the real source address.
+        "clusterCIDR": inputs.cluster.cluster.pod_cidr,
+        "iptables.masqueradeAll": False,
+        "healthzBindAddress": "0.0.0.0:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+        "featureGates": {mode.gate: True} if minor in Span(0, mode.gate_until) else None,
+    }
+    flags = {"--config": layout.PROXY_CONFIG, "--v": 2}
+    return words(matrix().kube_proxy, minor, flags=flags, settings=settings)

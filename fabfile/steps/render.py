@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..model.merging import deep
-from ..model.yamltext import dump, parse
+from ..model.yamltext import dump
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 
@@ -23,15 +23,14 @@ def render(name: str, **values: Any) -> bytes:
     return template.render(values).encode()
 
 
-def render_yaml(name: str, extra: Mapping[str, Any], **values: Any) -> bytes:
+def with_extra(document: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
     """
-    Render a YAML template and lay `extra` over it: mappings merge, everything else is replaced.
+    Return a configuration as YAML with `extra` laid over it: mappings merge, all else is replaced.
 
     That is how a user's own fields get into a component's configuration without fabnode knowing
     them; the component itself checks them.
     """
-    document = deep(parse(render(name, **values)), extra)
-    return b"# Managed by fabnode.\n" + dump(document).encode()
+    return b"# Managed by fabnode.\n" + dump(deep(document, extra)).encode()
 
 
 _compiling = Lock()

@@ -38,6 +38,7 @@ RELEASE = "wants a release such as 1.37.2"
 SECRET = "wants one of {env: NAME}, {file: PATH} and {prompt: true}, never the secret itself"
 LABEL = "letters, digits and -_. inside (at most 63)"
 EFFECTS = "wants one of the effects NoSchedule, PreferNoSchedule or NoExecute"
+KNOWN = "is not known here; 1.8 to 1.37 are; the nearest is"
 UNTESTED = "was not tested with Kubernetes 1.37; set calico.allow_untested: true"
 
 ONE_VALUE: list[tuple[dict[str, Any], str]] = [
@@ -84,7 +85,7 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
         {"kube_proxy": {"mode": "iptable"}},
         "kube_proxy.mode: wants iptables, ipvs or nftables, got 'iptable'; did you mean iptables?",
     ),
-    ({"runtime": {"name": "rkt"}}, "runtime.name: wants containerd, got 'rkt'"),
+    ({"runtime": {"name": "rkt"}}, "runtime.name: wants containerd or docker, got 'rkt'"),
     ({"bootstrap": {"mode": "file"}}, "bootstrap.mode: wants token, got 'file'"),
     # what one value may be
     ({"cluster": {"name": "a b"}}, "cluster.name: wants a name of letters, digits, - _ and ., got 'a b'"),
@@ -276,16 +277,48 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     ),
     # releases
     (
-        {"cluster": {"version": "1.29.9"}, "calico": {"version": "3.29.1"}},
-        ["cluster.version: Kubernetes 1.29.9 is not known here; 1.30 to 1.37 are"],
+        {"cluster": {"version": "1.7.16"}, "calico": {"version": "3.29.1"}},
+        [f"cluster.version: Kubernetes 1.7.16 {KNOWN} 1.8"],
+    ),
+    ({"cluster": {"version": "1.38.0"}}, [f"cluster.version: Kubernetes 1.38.0 {KNOWN} 1.37"]),
+    ({"cluster": {"version": "2.37.0"}}, [f"cluster.version: Kubernetes 2.37.0 {KNOWN} 1.37"]),
+    (
+        {"cluster": {"version": "1.9.11"}, "calico": {"version": "3.1.7"}},
+        [
+            "runtime.name: Kubernetes 1.9 can't use containerd;"
+            " use docker, or Kubernetes 1.10 or newer"
+        ],
     ),
     (
-        {"cluster": {"version": "1.38.0"}},
-        ["cluster.version: Kubernetes 1.38.0 is not known here; 1.30 to 1.37 are"],
+        {
+            "cluster": {"version": "1.20.2"},
+            "runtime": {"version": "2.4.2"},
+            "calico": {"version": "3.18.6"},
+        },
+        [
+            "runtime.version: containerd 2.4.2 speaks CRI v1, and the kubelet of Kubernetes 1.20"
+            " v1alpha2; use containerd 1.7.x, or Kubernetes 1.23 or newer"
+        ],
     ),
     (
-        {"cluster": {"version": "2.37.0"}},
-        ["cluster.version: Kubernetes 2.37.0 is not known here; 1.30 to 1.37 are"],
+        {"runtime": {"name": "docker", "version": "20.10.24"}},
+        [
+            "runtime.version: is containerd's alone;"
+            " take it out: docker comes with the host's own packages"
+        ],
+    ),
+    (
+        {
+            "cluster": {"version": "1.9.11"},
+            "calico": {"version": "3.1.7"},
+            "runtime": {"name": "docker"},
+            "kubelet": {"config": {"evictionHard": {}}},
+        },
+        ["kubelet.config: Kubernetes 1.9 reads no configuration file; take it out"],
+    ),
+    (
+        {"kubelet": {"config": {"tlsCurvePreferences": []}}, "cluster": {"version": "1.35.2"}},
+        ["kubelet.config.tlsCurvePreferences: Kubernetes 1.35 does not know this field; take it out"],
     ),
     # Calico
     ({"calico": {"allow_untested": False}}, [f"calico.version: Calico 3.28.5 {UNTESTED}"]),
@@ -297,24 +330,27 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         {"calico": {"allow_untested": False}, "cluster": {"version": "1.34.1"}},
         [
             "calico.version: Calico 3.28.5 was not tested with Kubernetes 1.34;"
-            " use Calico 3.32, or set calico.allow_untested: true"
+            " use Calico 3.30.x, or set calico.allow_untested: true"
         ],
     ),
     (
         {"calico": {"version": "3.22.1"}, "cluster": {"version": "1.34.1"}},
         [
-            "calico.version: Calico 3.22.1 can't run on Kubernetes 1.34.1: its PodDisruptionBudget"
-            " uses policy/v1beta1, which is gone since 1.25; use Calico 3.32"
+            "calico.version: Calico 3.22.1 can't run on Kubernetes 1.34: its PodDisruptionBudget"
+            " uses policy/v1beta1, which is gone since 1.25; use Calico 3.30.x"
         ],
     ),
     (
         {"calico": {"version": "3.14.0"}},
         [
-            "calico.version: Calico 3.14.0 can't run on Kubernetes 1.37.2: its custom resources use"
-            " apiextensions.k8s.io/v1beta1, which is gone since 1.22; use a newer one"
+            "calico.version: Calico 3.14.0 can't run on Kubernetes 1.37: its custom resources use"
+            " apiextensions.k8s.io/v1beta1, which is gone since 1.22; use Calico 3.23.x"
         ],
     ),
-    ({"calico": {"version": "2.6.2"}}, ["calico.version: Calico 2.6.2 is not known here; 3.x is"]),
+    (
+        {"calico": {"version": "4.0.0"}},
+        ["calico.version: Calico 4.0.0 is not known here; 2.x or 3.x is"],
+    ),
     (
         {"calico": {"manifest": "https://a.example/calico.yaml"}},
         [

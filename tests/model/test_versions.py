@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING, Any
 
-from fabfile.model import versions
+import pytest
+from pydantic import ValidationError
+
+from fabfile.model import fitting
+from fabfile.model.dialect import words
+from fabfile.model.matrix import FILE, Known, Matrix, matrix
 from fabfile.model.versions import Release, Span
+from fabfile.model.yamltext import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
 
 
 def test_a_release_is_read_and_written() -> None:
@@ -32,58 +43,276 @@ def test_a_span_ends_before_its_end() -> None:
 
 
 @pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (Span(), "always"),
+        (Span(10), "from 1.10"),
+        (Span(0, 24), "up to 1.23"),
+        (Span(10, 24), "1.10–1.23"),
+        (Span(11, 12), "1.11"),
+    ],
+)
+def test_a_span_is_told(span: Span, text: str) -> None:
+    assert str(span) == text
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+def everything(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every mapping of the file with its place."""
+    if isinstance(value, dict):
+        yield path, value
+        for key, one in value.items():
+            yield from everything(one, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from everything(one, f"{path}[{index}]")
+
+
+def test_every_span_of_the_file_is_one() -> None:
+    for path, entry in everything(parse(FILE.read_bytes())):
+        for since, until in (("since", "until"), ("flag_since", "flag_until")):
+            if since in entry and until in entry:
+                assert entry[since] < entry[until], path
+        if "deprecated" in entry and "until" in entry:
+            assert entry.get("since", 0) <= entry["deprecated"] < entry["until"], path
+
+
+def test_every_datum_names_its_source() -> None:
+    for path, entry in everything(parse(FILE.read_bytes())):
+        if entry.keys() & {"since", "until", "deprecated", "flag"} and path not in {
+            ".kubernetes",
+            *(f".containerd.{line}.fits" for line in matrix().containerd),
+        }:
+            assert entry.get("source"), path
+
+
+def wrong(change: Any) -> str:
+    document = parse(FILE.read_bytes())
+    change(document)
+    with pytest.raises(ValidationError) as told:
+        Matrix.model_validate(document)
+    return str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["kubelet"]["flags"]["--v"].update(sicne=3), "kubelet.flags.--v.sicne"),
+        (lambda d: d["kubelet"]["config_file"].update(since="ten"), "kubelet.config_file.since"),
+        (lambda d: d["kubelet"]["settings"]["address"].pop("source"), "address.source"),
+        (lambda d: d["containerd"]["2.4"].update(cri=["v2"]), "containerd.`2.4`.cri"),
+        (lambda d: d.pop("calico"), "calico\n"),
+    ],
+)
+def test_a_mistake_in_the_file_is_found_when_it_is_read(change: Any, message: str) -> None:
+    assert message in wrong(change)
+
+
+def test_what_is_mended_by_hand_is_something_that_is_set() -> None:
+    kubelet = matrix().kubelet
+    for title, entry in kubelet.by_hand.items():
+        assert (entry.setting in kubelet.settings) != (entry.flag in kubelet.flags), title
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_no_release_is_told_twice_or_not_at_all(minor: int) -> None:
+    """Whatever has a field or a flag is said by exactly one of the two."""
+    for component in (matrix().kubelet, matrix().kube_proxy):
+        for path, setting in component.settings.items():
+            said = words(component, minor, flags={}, settings={path: "x"})
+            in_file = minor in component.config_file and minor in setting
+            assert bool(said.fields) is in_file, path
+            assert bool(said.flags) is (not in_file and setting.flag is not None), path
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_nothing_is_passed_that_a_release_refuses(minor: int) -> None:
+    """Nor what it warns about, but for the few flags without which it could not be said at all."""
+    unavoidable = {
+        "--cadvisor-port": {10},
+        "--network-plugin": {21, 22, 23},
+        "--cni-conf-dir": {21, 22, 23},
+        "--cni-bin-dir": {21, 22, 23},
+    }
+    for component in (matrix().kubelet, matrix().kube_proxy):
+        for name, flag in component.flags.items():
+            if flag.passed(minor):
+                assert minor in flag, name
+                assert not flag.warned(minor) or minor in unavoidable[name], name
+
+
+def test_every_minor_has_a_runtime_a_csr_api_and_a_skew_rule() -> None:
+    for minor in MINORS:
+        assert any(minor in matrix().runtimes[name] for name in ("containerd", "docker"))
+        assert any(minor in matrix().api[f"certificates/{v}"] for v in ("v1", "v1beta1"))
+        assert fitting.skew(minor) in {2, 3}
+        assert fitting.cri(minor)
+        if minor in matrix().runtimes["containerd"]:
+            line = fitting.containerd_for(minor)
+            assert fitting.containerd(minor, Release.parse(f"{line}.0")) is None
+
+
+def test_the_newest_release_of_a_line_is_of_that_line() -> None:
+    for line, known in matrix().containerd.items():
+        assert known.newest.series == line
+
+
+# --- what fits -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
     ("calico", "kubernetes", "possible"),
     [
-        ("3.14.1", "1.21.0", True),
-        ("3.14.1", "1.22.0", False),
-        ("3.15.0", "1.15.0", False),
-        ("3.22.0", "1.24.0", True),
-        ("3.22.0", "1.25.0", False),
-        ("3.23.0", "1.20.0", True),
-        ("3.28.0", "1.20.0", False),
-        ("3.23.0", "1.21.0", True),
-        ("3.28.5", "1.37.2", True),
+        ("3.14.1", 21, True),
+        ("3.14.1", 22, False),
+        ("3.15.0", 15, False),
+        ("3.22.0", 24, True),
+        ("3.22.0", 25, False),
+        ("3.23.0", 20, True),
+        ("3.28.0", 20, False),
+        ("3.23.0", 21, True),
+        ("3.28.5", 37, True),
+        ("2.6.2", 8, True),
+        ("2.6.2", 16, False),
+        ("3.7.0", 16, False),
+        ("3.8.0", 16, True),
     ],
 )
 def test_calico_cannot_run_where_its_apis_are_not(
-    calico: str, kubernetes: str, *, possible: bool
+    calico: str, kubernetes: int, *, possible: bool
 ) -> None:
-    why = versions.calico_impossible(Release.parse(calico), Release.parse(kubernetes))
+    why = fitting.calico_impossible(Release.parse(calico).series, kubernetes)
     assert (why is None) is possible
 
 
 def test_calico_with_etcd_needs_no_custom_resources() -> None:
-    newest, old = Release.parse("3.28.5"), Release.parse("1.20.2")
-    assert versions.calico_impossible(newest, old, "kubernetes")
-    assert versions.calico_impossible(newest, old, "etcd") is None
+    assert fitting.calico_impossible("3.28", 20, "kubernetes")
+    assert fitting.calico_impossible("3.28", 20, "etcd") is None
 
 
 @pytest.mark.parametrize(
-    ("calico", "kubernetes", "tested"),
+    ("line", "kubernetes", "tested"),
     [
-        ("3.28.5", "1.27.0", True),
-        ("3.28.5", "1.30.9", True),
-        ("3.28.5", "1.31.0", False),
-        ("3.32.0", "1.36.1", True),
-        ("3.32.0", "1.37.0", False),
-        ("3.99.0", "1.36.0", False),
+        ("3.28", 27, True),
+        ("3.28", 30, True),
+        ("3.28", 31, False),
+        ("3.32", 36, True),
+        ("3.32", 37, False),
+        ("3.99", 36, False),
+        ("3.18", 20, True),
     ],
 )
 def test_what_was_tested_by_its_makers_is_known(
-    calico: str, kubernetes: str, *, tested: bool
+    line: str, kubernetes: int, *, tested: bool
 ) -> None:
-    assert versions.calico_tested(Release.parse(calico), Release.parse(kubernetes)) is tested
+    assert (kubernetes in fitting.calico_tested(line)) is tested
 
 
 def test_the_newest_tested_calico_is_suggested() -> None:
-    assert versions.calico_for(Release(1, 30, 0)) == "3.29"
-    assert versions.calico_for(Release(1, 35, 0)) == "3.32"
-    assert versions.calico_for(Release(1, 37, 0)) is None
+    assert fitting.calico_for(20) == "3.21"
+    assert fitting.calico_for(30) == "3.29"
+    assert fitting.calico_for(35) == "3.32"
+    assert fitting.calico_for(37) is None
 
 
 def test_no_tested_pair_is_impossible() -> None:
-    for series, span in versions.CALICO_TESTED.items():
-        assert span.until is not None
-        for minor in range(span.since, span.until):
-            calico = Release.parse(f"{series}.0")
-            assert versions.calico_impossible(calico, Release(1, minor, 0)) is None
+    for line, known in matrix().calico.tested.items():
+        for minor in MINORS:
+            if minor in known:
+                assert fitting.calico_impossible(line, minor) is None, (line, minor)
+
+
+@pytest.mark.parametrize(
+    ("minor", "line"), [(10, "1.7"), (20, "1.7"), (25, "1.7"), (26, "2.4"), (37, "2.4")]
+)
+def test_the_newest_containerd_that_its_makers_recommend_is_meant(minor: int, line: str) -> None:
+    assert fitting.containerd_for(minor) == line
+
+
+def refused(misfit: fitting.Misfit | None) -> str:
+    assert misfit, "it was let pass"
+    return f"{misfit.why}; {misfit.nearest}"
+
+
+@pytest.mark.parametrize(
+    ("misfit", "told"),
+    [
+        (
+            fitting.kubernetes(Release(1, 38, 0)),
+            "Kubernetes 1.38.0 is not known here; 1.8 to 1.37 are; the nearest is 1.37",
+        ),
+        (
+            fitting.kubernetes(Release(1, 7, 16)),
+            "Kubernetes 1.7.16 is not known here; 1.8 to 1.37 are; the nearest is 1.8",
+        ),
+        (
+            fitting.runtime(9, "containerd"),
+            "Kubernetes 1.9 can't use containerd; use docker, or Kubernetes 1.10 or newer",
+        ),
+        (
+            fitting.containerd(20, Release(2, 1, 0)),
+            "containerd 2.1.0 speaks CRI v1, and the kubelet of Kubernetes 1.20 v1alpha2; "
+            "use containerd 1.7.x, or Kubernetes 1.23 or newer",
+        ),
+        (
+            fitting.containerd(30, Release(1, 5, 18)),
+            "containerd 1.5.18 speaks CRI v1alpha2, and the kubelet of Kubernetes 1.30 v1; "
+            "use containerd 1.6.x, or Kubernetes 1.25 or older",
+        ),
+        (
+            fitting.containerd(37, Release(3, 0, 0)),
+            "containerd 3.0.0 is not known here; the nearest is 2.4.x",
+        ),
+        (
+            fitting.proxy_mode(28, "nftables"),
+            "Kubernetes 1.28 has no mode nftables; "
+            "use iptables or ipvs, or Kubernetes 1.29 or newer",
+        ),
+        (
+            fitting.calico(Release(3, 28, 5), 20),
+            "Calico 3.28.5 can't run on Kubernetes 1.20: before 1.21 its custom resources are "
+            "rejected for their nulls (with etcd it runs); use Calico 3.21.x",
+        ),
+        (
+            fitting.calico(Release(3, 14, 2), 22),
+            "Calico 3.14.2 can't run on Kubernetes 1.22: its custom resources use "
+            "apiextensions.k8s.io/v1beta1, which is gone since 1.22; use Calico 3.21.x",
+        ),
+        (
+            fitting.calico(Release(3, 22, 1), 37, allow_untested=True),
+            "Calico 3.22.1 can't run on Kubernetes 1.37: its PodDisruptionBudget uses "
+            "policy/v1beta1, which is gone since 1.25; use Calico 3.23.x",
+        ),
+        (
+            fitting.calico(Release(3, 18, 6), 24),
+            "Calico 3.18.6 was not tested with Kubernetes 1.24; "
+            "use Calico 3.24.x, or set calico.allow_untested: true",
+        ),
+        (fitting.calico(Release(4, 0, 0), 30), "Calico 4.0.0 is not known here; 2.x or 3.x is"),
+    ],
+)
+def test_what_can_not_be_is_refused_with_the_nearest_that_can(
+    misfit: fitting.Misfit | None, told: str
+) -> None:
+    assert refused(misfit) == told
+
+
+def test_what_can_be_is_let_pass() -> None:
+    assert fitting.kubernetes(Release(1, 8, 4)) is None
+    assert fitting.runtime(8, "docker") is None
+    assert fitting.runtime(37, "docker") is None
+    assert fitting.containerd(20, Release(1, 6, 39)) is None
+    assert fitting.proxy_mode(37, "ipvs") is None
+    assert fitting.calico(Release(3, 18, 6), 20) is None
+
+
+def test_docker_is_spoken_to_by_the_kubelet_up_to_1_23_and_by_cri_dockerd_since() -> None:
+    assert fitting.shim(23) == fitting.DOCKERSHIM
+    assert fitting.shim(24) == fitting.CRI_DOCKERD
+
+
+def test_a_warning_is_known_from_its_first_release_on() -> None:
+    known = Known(since=10, until=24, deprecated=21, source="RN-1.21")
+    assert [minor for minor in (9, 20, 21, 23, 24) if known.warned(minor)] == [21, 23]

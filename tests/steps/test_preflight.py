@@ -26,6 +26,8 @@ GOOD = Facts(
     nft="1.0.6",
 )
 NFTABLES, IPVS = {"kube_proxy": {"mode": "nftables"}}, {"kube_proxy": {"mode": "ipvs"}}
+OLD = {"cluster": {"version": "1.18.20"}, "calico": {"version": "3.16.10"}}
+SAME = {"server_version": Release(1, 18, 20)}
 PROXY, RUNNING = "kube-proxy.service", UnitFact("loaded", "active", "running")
 AROUND = Surroundings(Release(1, 37, 2), 0.0, "", {"n2": "b" * 32})
 
@@ -55,6 +57,8 @@ def test_a_good_host_has_no_findings() -> None:
         ({}, {"server_version": Release(1, 40, 0)}, {}, None, ""),
         ({}, {"server_version": Release(1, 41, 0)}, {}, "error", "more than 3 minors older"),
         ({"cgroup": 1}, {}, {}, "warning", "it has cgroup v1"),
+        ({"cgroup": 2}, SAME, OLD, "error", "cgroup v2, which Kubernetes 1.18 can't use"),
+        ({"cgroup": 1}, SAME, OLD, None, ""),
         ({"swap": 512 * MIB}, {}, {}, "error", "it has 512 MiB of swap"),
         ({"swap": 512 * MIB}, {}, {"kubelet": {"fail_swap_on": False}}, None, ""),
         ({"listeners": (Listener(10250, "nc"),)}, {}, {}, "error", "port 10250 of the kubelet is"),

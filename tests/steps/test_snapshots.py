@@ -1,54 +1,117 @@
 """
 What is rendered for each release line, held against files under `snapshots/`.
 
+One file per minor: everything of a node with containerd (docker, where there is no other) on cgroup
+v2 (v1, where the kubelet knows no other), then what differs from it with the other runtime, on
+cgroup v1, and in the other modes of kube-proxy.
+
 After a change that is meant: `SNAPSHOTS=write pytest tests/steps/test_snapshots.py`, then read the
 diff.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fabfile import pipeline
+from fabfile.model import fitting
 from fabfile.model.facts import Facts
-from fabfile.model.resources import File
-from fabfile.model.versions import KUBERNETES
+from fabfile.model.matrix import matrix
+from fabfile.model.resources import Binary, File, Unit
 from tests.support import make_cluster
 
 from .support import make_inputs
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-HOSTS = {
-    "cgroup2": Facts(known=True, cgroup=2, systemd_resolved=True),
-    "cgroup1": Facts(known=True, cgroup=1),
-}
+MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
+V1 = Facts(known=True, cgroup=1)
+V2 = Facts(known=True, cgroup=2, systemd_resolved=True)
+OLD = Facts(known=True, cgroup=1, systemd_resolved=True)
+
+Files = dict[str, str]
 
 
-def rendered(minor: int, facts: Facts) -> str:
-    """Return every text file of a node, with path and mode; certificates cut to a word."""
-    inputs = make_inputs(make_cluster(cluster={"version": f"1.{minor}.0"}), facts)
-    parts = []
+def rendered(minor: int, facts: Facts, **overrides: Any) -> Files:
+    """Return every text file of a node by path and mode; certificates cut to a word."""
+    overrides["calico"] = {"enabled": False}
+    cluster = make_cluster(cluster={"version": f"1.{minor}.0"}, **overrides)
+    files: Files = {}
+    inputs = make_inputs(cluster, facts)
     for step in pipeline.NODE_STEPS:
         for resource in step.desired(inputs):
             if isinstance(resource, File):
                 text = "(issued)\n" if resource.content is None else resource.content.decode()
                 text = re.sub(r"-----BEGIN[\s\S]*-----\n", "(CA certificate)\n", text)
                 text = re.sub(r"(authority-data: ).*", r"\1(CA certificate)", text)
-                parts.append(f"=== {resource.path} {resource.mode:04o}\n{text}")
-    return "\n".join(parts)
+                files[f"{resource.path} {resource.mode:04o}"] = text
+    return files
 
 
-@pytest.mark.parametrize("host", HOSTS)
-@pytest.mark.parametrize("minor", range(KUBERNETES.since, KUBERNETES.until or 0))
-def test_rendered_files_are_as_recorded(minor: int, host: str) -> None:
+def changes(before: Files, after: Files) -> str:
+    """Return what differs between two renderings, file by file."""
+    parts = []
+    for name in {**before, **after}:
+        old, new = before.get(name, "").splitlines(), after.get(name, "").splitlines()
+        lines = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
+        if name not in after:
+            parts.append(f"--- {name}: is not there\n")
+        elif lines:
+            parts.append(f"--- {name}\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts) or "nothing\n"
+
+
+def snapshot(minor: int) -> str:
+    """Return all that is recorded of one minor."""
+    runtimes = [name for name in ("containerd", "docker") if not fitting.runtime(minor, name)]
+    first, *others = runtimes
+    facts = V2 if minor in matrix().kubelet.cgroup_v2 else OLD
+    base = rendered(minor, facts, runtime={"name": first})
+    parts = [f"=== {name}\n{text}" for name, text in base.items()]
+
+    def differs(title: str, files: Files) -> None:
+        parts.append(f"##### {title}: what differs\n{changes(base, files)}")
+
+    differs("cgroup v1, without systemd-resolved", rendered(minor, V1, runtime={"name": first}))
+    for name in others:
+        differs(name, rendered(minor, facts, runtime={"name": name}))
+    for mode in matrix().kube_proxy.modes:
+        if mode != "iptables" and not fitting.proxy_mode(minor, mode):
+            settings = {"runtime": {"name": first}, "kube_proxy": {"mode": mode}}
+            differs(f"kube-proxy in mode {mode}", rendered(minor, facts, **settings))
+    return f"##### Kubernetes 1.{minor} with {first}, cgroup v{facts.cgroup}\n" + "\n".join(parts)
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_rendered_files_are_as_recorded(minor: int) -> None:
     """Nothing that a node reads changes unseen, in any release line."""
-    snapshot = SNAPSHOTS / f"1.{minor}-{host}.txt"
-    found = rendered(minor, HOSTS[host])
+    path = SNAPSHOTS / f"1.{minor}.txt"
+    found = snapshot(minor)
     if os.environ.get("SNAPSHOTS") == "write":
-        snapshot.parent.mkdir(exist_ok=True)
-        snapshot.write_text(found)
-    assert found == snapshot.read_text()
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(found)
+    assert found == path.read_text()
+
+
+def test_there_is_a_snapshot_of_every_minor_and_of_no_other() -> None:
+    assert {path.stem for path in SNAPSHOTS.iterdir()} == {f"1.{minor}" for minor in MINORS}
+
+
+@pytest.mark.parametrize("minor", MINORS)
+@pytest.mark.parametrize("runtime", ["containerd", "docker"])
+def test_units_read_only_what_is_written(minor: int, runtime: str) -> None:
+    """A unit that named a file which this release does not get would never be right."""
+    if minor not in matrix().runtimes[runtime]:  # type: ignore[index]
+        return
+    cluster = make_cluster(
+        cluster={"version": f"1.{minor}.0"}, runtime={"name": runtime}, calico={"enabled": False}
+    )
+    wanted = [r for step in pipeline.NODE_STEPS for r in step.desired(make_inputs(cluster, V2))]
+    written = {r.path for r in wanted if isinstance(r, File | Binary)}
+    for unit in (r for r in wanted if isinstance(r, Unit)):
+        assert set(unit.reads) <= written, unit.name

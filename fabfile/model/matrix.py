@@ -1,0 +1,178 @@
+"""
+What each release of Kubernetes knows, refuses and wants: `config/versions.yml` as values.
+
+The file is the one place that differs from release to release; nothing else in fabnode compares
+minors. It is read once, and checked while it is read: an unknown key or a wrong number in it is an
+error, not a surprise on a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from .versions import Release, Span
+from .yamltext import parse
+
+FILE = Path(__file__).parents[2] / "config" / "versions.yml"
+
+ReleaseText = Annotated[Release, BeforeValidator(Release.parse), PlainSerializer(str)]
+Cri = Literal["v1alpha1", "v1alpha2", "v1"]
+Runtime = Literal["containerd", "docker"]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Known(_Data):
+    """Something that releases from `since` up to and without `until` have, and who says so."""
+
+    since: int = 0
+    until: int | None = None
+    deprecated: int | None = None
+    source: str
+
+    @property
+    def span(self) -> Span:
+        """The minors that have it."""
+        return Span(self.since, self.until)
+
+    def __contains__(self, minor: int) -> bool:
+        return minor in self.span
+
+    def warned(self, minor: int) -> bool:
+        """Say whether this release has it, and warns about it."""
+        return minor in self and self.deprecated is not None and self.deprecated <= minor
+
+
+class Setting(Known):
+    """A field of a configuration file, and the flag that says the same."""
+
+    flag: str | None = None
+    flag_since: int = 0
+    flag_until: int | None = None
+
+
+class Flag(Known):
+    """A flag without a field. From `needed_until` on its default is as good, or it warns."""
+
+    needed_until: int | None = None
+
+    def passed(self, minor: int) -> bool:
+        """Say whether this release gets it."""
+        return minor in self and minor in Span(0, self.needed_until)
+
+
+class Gate(Known):
+    """A feature that has to be switched in these releases, with one runtime or with all."""
+
+    value: bool
+    runtime: Runtime | None = None
+
+
+class ByHand(Known):
+    """A default that is unfit for a node on a network, and the setting or flag that mends it."""
+
+    setting: str | None = None
+    flag: str | None = None
+    unfit: str
+
+
+class Mode(Known):
+    """A mode of kube-proxy; in releases before `gate_until` behind a feature gate."""
+
+    gate: str | None = None
+    gate_until: int = 0
+
+
+class Component(_Data):
+    """What can be said to a kubelet or a kube-proxy, and how."""
+
+    config_file: Known
+    settings: Mapping[str, Setting]
+    fields: Mapping[str, Known]
+    flags: Mapping[str, Flag]
+
+
+class Kubelet(Component):
+    """The kubelet."""
+
+    gates: Mapping[str, Gate]
+    by_hand: Mapping[str, ByHand]
+    cri: Mapping[Cri, Known]
+    cgroup_v1: Known
+    cgroup_v2: Known
+
+
+class KubeProxy(Component):
+    """The kube-proxy."""
+
+    modes: Mapping[str, Mode]
+
+
+class Containerd(_Data):
+    """
+    A line of containerd releases: what it speaks, and how it is configured.
+
+    :param config: version of its config.toml. :param hosts_dir: it reads /etc/containerd/certs.d.
+    :param fits: minors of Kubernetes that its makers recommend it for.
+    """
+
+    newest: ReleaseText
+    cri: tuple[Cri, ...]
+    config: Literal[2, 3]
+    hosts_dir: bool = True
+    fits: Span
+    source: str
+
+
+class Skew(Known):
+    """How many minors older than the apiserver these kubelets may be."""
+
+    behind: int
+
+
+class CalicoEdge(Known):
+    """
+    Calico lines, from..to (without `to`), that can't work on these minors, and why.
+
+    :param datastore: with which they can't; None: with any.
+    """
+
+    first: str = Field("0.0", alias="from")
+    to: str | None = None
+    datastore: Literal["kubernetes", "etcd"] | None = None
+    why: str
+
+
+class Calico(_Data):
+    """Which Calico fits."""
+
+    tested: Mapping[str, Known]
+    impossible: tuple[CalicoEdge, ...]
+
+
+class Matrix(_Data):
+    """The whole of it."""
+
+    kubernetes: Span
+    kubelet: Kubelet
+    kube_proxy: KubeProxy
+    runtimes: Mapping[Literal["containerd", "docker", "dockershim", "cri-dockerd"], Known]
+    containerd: Mapping[str, Containerd]
+    api: Mapping[str, Known]
+    signers: Mapping[str, Known]
+    skew: tuple[Skew, ...]
+    checksums: Mapping[str, Known]
+    calico: Calico
+
+
+@cache
+def matrix() -> Matrix:
+    """Return the matrix. A pydantic ValidationError where the file contradicts its shape."""
+    return Matrix.model_validate(parse(FILE.read_bytes()))
