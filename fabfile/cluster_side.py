@@ -23,6 +23,7 @@ from .kube.watch import Watch
 from .model.versions import Release
 from .steps import approve_csr, calico, proxy_cert, rbac
 from .trust.certificates import belongs, new_request, sign_client
+from .trust.signers import APISERVER_CLIENT
 from .trust.verdict import SERVING
 
 if TYPE_CHECKING:
@@ -96,9 +97,14 @@ class ClusterSide:
         )
         self.manifests = Manifests(self.api)
         self._nodes = Watch(self.api, node_objects.NODES)
-        self._requests = Watch(self.api, signing.REQUESTS)
+        self._dialect = signing.dialect(cluster.cluster.version)
+        self._requests = Watch(self.api, self._dialect.path)
         self._approver = Approver(
-            self.api, dry_run=dry_run, on_verdict=self._tell_verdict, all_tokens=all_tokens
+            self.api,
+            dry_run=dry_run,
+            on_verdict=self._tell_verdict,
+            all_tokens=all_tokens,
+            dialect=self._dialect,
         )
         self._approver.attach(self._requests)
         self._pool = ThreadPoolExecutor(3, thread_name_prefix="cluster")
@@ -202,7 +208,7 @@ class ClusterSide:
             tokens.delete(self.api, token)
         for name, owner in survey.requests:
             if owner == node.name:
-                signing.withdraw(self.api, name)
+                signing.withdraw(self.api, name, self._dialect)
 
     def proxy_pem(self, inputs: Inputs) -> bytes:
         """Return a new certificate for a node's kube-proxy, with its key (PEM)."""
@@ -219,6 +225,7 @@ class ClusterSide:
                 asked.request_pem,
                 node=inputs.node.name,
                 timeout=_SIGNING_TIMEOUT,
+                dialect=self._dialect,
             )
         return certificate + asked.key_pem
 
@@ -230,19 +237,19 @@ class ClusterSide:
 
     def judge_requests(self) -> None:
         """Judge every signing request that is there now."""
-        for item in self.api.get(signing.REQUESTS)["items"]:
+        for item in self.api.get(self._dialect.path)["items"]:
             self._approver.consider(item)
 
     def deny_requests(self, names: Sequence[str]) -> None:
         """Deny pending requests by name. Raises ApiError where there is none of that name."""
         for name in names:
-            item = self.api.get(f"{signing.REQUESTS}/{name}")
+            item = self.api.get(f"{self._dialect.path}/{name}")
             request = signing.parse(item)
             if request.state != "Pending":
                 text = f"{name} is {request.state} already: left as it is"
                 self._journal.emit(None, approve_csr.NAME, "warning", text)
                 continue
-            signing.deny(self.api, item, "denied by the operator")
+            signing.deny(self.api, item, "denied by the operator", self._dialect)
             text = f"denied {name}, asked for by {request.username}"
             self._journal.emit(None, approve_csr.NAME, "changed", text)
 
@@ -388,15 +395,19 @@ class ClusterSide:
     # --- inside ------------------------------------------------------------------------------
 
     def _look(self) -> Survey:
-        version = self.api.get("/version")
+        told = self.api.get("/version")["gitVersion"]
+        version = Release.parse(told.partition("-")[0].partition("+")[0])
         found = self.api.get(node_objects.NODES)
         self._nodes.start()
         return Survey(
-            version=Release.parse(version["gitVersion"].partition("-")[0].partition("+")[0]),
+            version=version,
             clock_offset=self.api.clock_offset,
             nodes={item["metadata"]["name"]: item for item in found["items"]},
             tokens=tokens.existing(self.api),
-            requests=signing.own_requests(self.api),
+            # Of an apiserver that doesn't fit the nodes, preflight tells.
+            requests=signing.own_requests(self.api, self._dialect)
+            if self._dialect.served_by(version)
+            else (),
         )
 
     def background(self, work: Callable[[], R]) -> Future[R]:
@@ -410,6 +421,6 @@ class ClusterSide:
             text = f"{done} {verdict.kind} request {request.name}: {verdict.reason}"
             self._journal.emit(verdict.node, approve_csr.NAME, "changed", text, data=data)
         # The deployer's own requests are approved where they are made.
-        elif request.signer != signing.APISERVER_CLIENT or not request.name.startswith("fabnode-"):
+        elif request.signer != APISERVER_CLIENT or not request.name.startswith("fabnode-"):
             text = f"left {request.name} pending: {verdict.reason}"
             self._journal.emit(verdict.node, approve_csr.NAME, "warning", text, data=data)

@@ -31,8 +31,15 @@ class Approver:
     """
 
     def __init__(
-        self, api: Api, *, dry_run: bool, on_verdict: Listener, all_tokens: bool = False
+        self,
+        api: Api,
+        *,
+        dry_run: bool,
+        on_verdict: Listener,
+        all_tokens: bool = False,
+        dialect: signing.Dialect = signing.V1,
     ) -> None:
+        self._dialect = dialect
         self._api = api
         self._all_tokens = all_tokens
         self._dry_run = dry_run
@@ -73,7 +80,7 @@ class Approver:
         """
         for token in existing(self._api):
             self.trust(token)
-        requests = [signing.parse(item) for item in self._api.get(signing.REQUESTS)["items"]]
+        requests = [signing.parse(item) for item in self._api.get(self._dialect.path)["items"]]
         with self._lock:
             self._approved |= {r.uid: r for r in requests if r.state == "Approved"}
 
@@ -100,7 +107,7 @@ class Approver:
                 self._approved[request.uid] = request
         if verdict.approve and not self._dry_run:
             try:
-                signing.approve(self._api, item, verdict.reason)
+                signing.approve(self._api, item, verdict.reason, self._dialect)
             except ApiError as error:
                 with self._lock:
                     self._approved.pop(request.uid, None)

@@ -3,21 +3,66 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from ..model.matrix import matrix
 from ..trust.certificates import belongs
+from ..trust.signers import APISERVER_CLIENT, implied
 from ..trust.verdict import SigningRequest
 from .tokens import LABEL, NODE_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..model.versions import Release
     from .api import Api, Object
     from .watch import Watch
 
-REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-APISERVER_CLIENT = "kubernetes.io/kube-apiserver-client"
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """
+    The CSR API as a release speaks it.
+
+    :param version: of the API group. :param names_signer: requests say who is to sign them.
+    """
+
+    version: Literal["v1", "v1beta1"] = "v1"
+    names_signer: bool = True
+
+    @property
+    def path(self) -> str:
+        """Where the requests are."""
+        return f"/apis/certificates.k8s.io/{self.version}/certificatesigningrequests"
+
+    @property
+    def kind(self) -> dict[str, str]:
+        """What a request is called."""
+        group = f"certificates.k8s.io/{self.version}"
+        return {"apiVersion": group, "kind": "CertificateSigningRequest"}
+
+    def served_by(self, server: Release) -> bool:
+        """Say whether an apiserver of this release speaks it."""
+        return server.minor in matrix().api[f"certificates/{self.version}"]
+
+
+V1 = Dialect()
+REQUESTS = V1.path
+
+
+def dialect(release: Release) -> Dialect:
+    """
+    Return how to speak to the apiserver of nodes of this release.
+
+    Their own release decides, so that nothing has to be asked first: an apiserver is never older,
+    and by the skew policy not so much newer that it would no longer serve what they know.
+    """
+    api = matrix().api
+    if release.minor in api["certificates/v1"]:
+        return V1
+    return Dialect("v1beta1", release.minor in api["signer names"])
 
 
 class SigningError(Exception):
@@ -29,6 +74,7 @@ class SigningError(Exception):
 def parse(item: Object) -> SigningRequest:
     """Return a CertificateSigningRequest object as a value."""
     spec, status = item["spec"], item.get("status") or {}
+    pem, usages = base64.b64decode(spec["request"]), tuple(spec.get("usages") or ())
     return SigningRequest(
         name=item["metadata"]["name"],
         uid=item["metadata"]["uid"],
@@ -36,54 +82,58 @@ def parse(item: Object) -> SigningRequest:
         created=datetime.fromisoformat(item["metadata"]["creationTimestamp"]),
         username=spec.get("username", ""),
         groups=tuple(spec.get("groups") or ()),
-        signer=spec.get("signerName", ""),
-        usages=tuple(spec.get("usages") or ()),
-        pem=base64.b64decode(spec["request"]),
+        signer=spec.get("signerName") or implied(pem, usages),
+        usages=usages,
+        pem=pem,
         state=_state(status),
         certificate=base64.b64decode(status.get("certificate") or ""),
     )
 
 
-def approve(api: Api, item: Object, message: str) -> None:
+def approve(api: Api, item: Object, message: str, dialect: Dialect = V1) -> None:
     """
     Approve exactly this object.
 
     Its resourceVersion goes along, so that one which has changed since it was judged is refused by
     the API (ApiError 409).
     """
-    _decide(api, item, "Approved", message)
+    _decide(api, item, "Approved", message, dialect)
 
 
-def deny(api: Api, item: Object, message: str) -> None:
+def deny(api: Api, item: Object, message: str, dialect: Dialect = V1) -> None:
     """Deny exactly this object, for good; like `approve`."""
-    _decide(api, item, "Denied", message)
+    _decide(api, item, "Denied", message, dialect)
 
 
-def _decide(api: Api, item: Object, decision: str, message: str) -> None:
-    condition = {
-        "type": decision,
-        "status": "True",
-        "reason": f"Fabnode{decision}",
-        "message": message,
-    }
+def _decide(api: Api, item: Object, decision: str, message: str, dialect: Dialect) -> None:
+    condition = {"type": decision, "reason": f"Fabnode{decision}", "message": message}
+    if dialect.version == "v1":
+        condition["status"] = "True"
     status = {**(item.get("status") or {}), "conditions": [condition]}
-    kind = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest"}
     name = item["metadata"]["name"]
-    api.replace(f"{REQUESTS}/{name}/approval", {**item, **kind, "status": status})
+    api.replace(f"{dialect.path}/{name}/approval", {**item, **dialect.kind, "status": status})
 
 
-def issue_client(api: Api, watch: Watch, request_pem: bytes, *, node: str, timeout: float) -> bytes:
+def issue_client(
+    api: Api,
+    watch: Watch,
+    request_pem: bytes,
+    *,
+    node: str,
+    timeout: float,
+    dialect: Dialect = V1,
+) -> bytes:
     """
     Have a certificate issued for a node's kube-proxy, which the deployer asked for; return PEM.
 
     The certificate that comes back must be for the key that was asked for. The request object is
     removed afterwards. Raises SigningError, or TimeoutError when nobody signs.
     """
+    signer = {"signerName": APISERVER_CLIENT} if dialect.names_signer else {}
     made = api.create(
-        REQUESTS,
+        dialect.path,
         {
-            "apiVersion": "certificates.k8s.io/v1",
-            "kind": "CertificateSigningRequest",
+            **dialect.kind,
             "metadata": {
                 "generateName": f"fabnode-kube-proxy-{node}-",
                 "labels": {LABEL: "fabnode"},
@@ -91,7 +141,7 @@ def issue_client(api: Api, watch: Watch, request_pem: bytes, *, node: str, timeo
             },
             "spec": {
                 "request": base64.b64encode(request_pem).decode(),
-                "signerName": APISERVER_CLIENT,
+                **signer,
                 "usages": ["digital signature", "client auth"],
             },
         },
@@ -100,7 +150,7 @@ def issue_client(api: Api, watch: Watch, request_pem: bytes, *, node: str, timeo
     try:
         if parse(made).pem != request_pem:
             raise SigningError(f"{name}: the API holds another request than the one sent")
-        approve(api, made, f"fabnode's own request, for the kube-proxy of {node}")
+        approve(api, made, f"fabnode's own request, for the kube-proxy of {node}", dialect)
 
         def finished(objects: Mapping[str, Object]) -> SigningRequest | None:
             found = parse(objects[name]) if name in objects else None
@@ -108,7 +158,7 @@ def issue_client(api: Api, watch: Watch, request_pem: bytes, *, node: str, timeo
 
         done = watch.until(finished, timeout=timeout)
     finally:
-        withdraw(api, name)
+        withdraw(api, name, dialect)
     if not done.certificate:
         raise SigningError(f"{name}: the signer reported a failure")
     if not belongs(done.certificate, request_pem):
@@ -116,9 +166,9 @@ def issue_client(api: Api, watch: Watch, request_pem: bytes, *, node: str, timeo
     return done.certificate
 
 
-def own_requests(api: Api) -> tuple[tuple[str, str], ...]:
+def own_requests(api: Api, dialect: Dialect = V1) -> tuple[tuple[str, str], ...]:
     """Return name and node of every request of fabnode's own: a run that was killed leaves some."""
-    found = api.get(REQUESTS, labelSelector=f"{LABEL}=fabnode")["items"]
+    found = api.get(dialect.path, labelSelector=f"{LABEL}=fabnode")["items"]
     return tuple(
         (item["metadata"]["name"], item["metadata"]["annotations"][NODE_ANNOTATION])
         for item in found
@@ -126,9 +176,9 @@ def own_requests(api: Api) -> tuple[tuple[str, str], ...]:
     )
 
 
-def withdraw(api: Api, name: str) -> None:
+def withdraw(api: Api, name: str, dialect: Dialect = V1) -> None:
     """Remove a request; gone already is as good."""
-    api.delete(f"{REQUESTS}/{name}")
+    api.delete(f"{dialect.path}/{name}")
 
 
 def _state(status: Object) -> Literal["Pending", "Approved", "Denied", "Failed"]:

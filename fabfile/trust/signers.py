@@ -1,0 +1,38 @@
+"""
+Who signs what, where a request does not say.
+
+Before 1.18 a request names no signer, and whatever is approved is signed. What it is for is then
+told as later releases tell it of requests without a name (kubernetes
+`pkg/apis/certificates/v1beta1/defaults.go`). It is only what a request is taken for: the verdict
+checks subject, usages and names all the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from .verdict import CLIENT, SERVING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+APISERVER_CLIENT = "kubernetes.io/kube-apiserver-client"
+UNKNOWN = "kubernetes.io/legacy-unknown"
+
+
+def implied(pem: bytes, usages: Collection[str]) -> str:
+    """Return the signer that a request without one is for."""
+    try:
+        subject = x509.load_pem_x509_csr(pem).subject
+        organizations = [a.value for a in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    except Exception:  # an attacker's bytes: however parsing fails, it is for nobody
+        return UNKNOWN
+    of_node = organizations == ["system:nodes"]
+    if "server auth" in usages:
+        return SERVING if of_node and "client auth" not in usages else UNKNOWN
+    if "client auth" in usages:
+        return CLIENT if of_node else APISERVER_CLIENT
+    return UNKNOWN

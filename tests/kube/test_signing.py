@@ -1,0 +1,160 @@
+"""The CSR API in the words of each release, and requests that name no signer."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from fabfile.kube import signing
+from fabfile.model.matrix import matrix
+from fabfile.model.versions import Release
+from fabfile.trust.certificates import new_request
+from fabfile.trust.signers import APISERVER_CLIENT, UNKNOWN, implied
+from fabfile.trust.verdict import CLIENT, SERVING
+from tests.support import authority, pem
+
+MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
+CLIENT_USAGES = ("digital signature", "key encipherment", "client auth")
+SERVER_USAGES = ("digital signature", "key encipherment", "server auth")
+
+
+def made(organization: str, common_name: str) -> bytes:
+    return new_request(common_name, {"organization": organization}).request_pem
+
+
+class Api:
+    """An apiserver that takes down what it is sent, and signs what is approved."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, dict[str, Any]]] = []
+        self.requests: dict[str, Any] = {}
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.sent.append(("create", path, body))
+        name = body["metadata"]["generateName"] + "x"
+        metadata = {
+            "name": name,
+            "uid": "1",
+            "resourceVersion": "1",
+            "creationTimestamp": "2026-11-23T12:00:00Z",
+        }
+        self.requests[name] = {**body, "metadata": metadata}
+        return self.requests[name]
+
+    def replace(self, path: str, body: dict[str, Any]) -> None:
+        self.sent.append(("replace", path, body))
+        ca, key = authority()
+        csr = x509.load_pem_x509_csr(base64.b64decode(body["spec"]["request"]))
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(csr.subject)
+            .issuer_name(ca.subject)
+            .public_key(csr.public_key())
+            .serial_number(1)
+            .not_valid_before(ca.not_valid_before_utc)
+            .not_valid_after(ca.not_valid_after_utc)
+            .sign(key, hashes.SHA256())
+        )
+        signed = base64.b64encode(pem(certificate)).decode()
+        body["status"]["certificate"] = signed
+        self.requests[body["metadata"]["name"]] = body
+
+    def delete(self, path: str) -> None:
+        self.sent.append(("delete", path, {}))
+
+    def until(self, found: Any, *, timeout: float) -> Any:
+        return found(self.requests)
+
+
+def issued(release: Release) -> list[tuple[str, str, dict[str, Any]]]:
+    api: Any = Api()
+    request = made("k8s", "system:kube-proxy")
+    dialect = signing.dialect(release)
+    signing.issue_client(api, api, request, node="n1", timeout=1.0, dialect=dialect)
+    sent: list[tuple[str, str, dict[str, Any]]] = api.sent
+    return sent
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_a_certificate_is_asked_for_in_the_words_of_the_release(minor: int) -> None:
+    version = "v1" if minor >= 19 else "v1beta1"
+    (_, created, body), (_, approved, decision), (_, deleted, _) = issued(Release(1, minor, 0))
+    root = f"/apis/certificates.k8s.io/{version}/certificatesigningrequests"
+    assert created == root
+    assert approved == f"{root}/fabnode-kube-proxy-n1-x/approval"
+    assert deleted == f"{root}/fabnode-kube-proxy-n1-x"
+    assert body["apiVersion"] == decision["apiVersion"] == f"certificates.k8s.io/{version}"
+    assert ("signerName" in body["spec"]) is (minor >= 18)
+    (condition,) = decision["status"]["conditions"]
+    assert ("status" in condition) is (version == "v1")
+    assert "expirationSeconds" not in body["spec"]
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_every_apiserver_that_may_serve_a_node_speaks_its_dialect(minor: int) -> None:
+    """The skew policy lets apiservers be newer, not so new that they would not understand."""
+    dialect = signing.dialect(Release(1, minor, 0))
+    newest = minor + (3 if minor >= 25 else 2)
+    for server in range(minor, newest + 1):
+        assert dialect.served_by(Release(1, server, 0)), server
+
+
+def test_an_apiserver_that_does_not_fit_is_known() -> None:
+    assert not signing.dialect(Release(1, 18, 0)).served_by(Release(1, 22, 0))
+    assert not signing.dialect(Release(1, 19, 0)).served_by(Release(1, 18, 0))
+
+
+@pytest.mark.parametrize(
+    ("pem_bytes", "usages", "signer"),
+    [
+        (made("system:nodes", "system:node:n1"), CLIENT_USAGES, CLIENT),
+        (made("system:nodes", "system:node:n1"), SERVER_USAGES, SERVING),
+        (made("k8s", "system:kube-proxy"), CLIENT_USAGES[::2], APISERVER_CLIENT),
+        (made("system:masters", "admin"), CLIENT_USAGES, APISERVER_CLIENT),
+        (made("k8s", "system:node:n1"), SERVER_USAGES, UNKNOWN),
+        (made("system:nodes", "system:node:n1"), (*CLIENT_USAGES, "server auth"), UNKNOWN),
+        (made("system:nodes", "system:node:n1"), ("cert sign",), UNKNOWN),
+        (b"rubbish", CLIENT_USAGES, UNKNOWN),
+    ],
+)
+def test_a_request_without_a_signer_is_taken_for_what_it_asks(
+    pem_bytes: bytes, usages: tuple[str, ...], signer: str
+) -> None:
+    assert implied(pem_bytes, usages) == signer
+
+
+def test_a_second_organization_makes_it_no_nodes_request() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:masters"),
+        x509.NameAttribute(NameOID.COMMON_NAME, "system:node:n1"),
+    ]
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(names))
+    sent = csr.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    assert implied(sent, CLIENT_USAGES) == APISERVER_CLIENT
+
+
+def test_the_signer_that_a_request_names_is_the_one_that_counts() -> None:
+    item = {
+        "metadata": {
+            "name": "csr-1",
+            "uid": "1",
+            "resourceVersion": "1",
+            "creationTimestamp": "2026-11-23T12:00:00Z",
+        },
+        "spec": {
+            "request": base64.b64encode(made("system:nodes", "system:node:n1")).decode(),
+            "usages": list(CLIENT_USAGES),
+            "signerName": "example.org/other",
+        },
+    }
+    assert signing.parse(item).signer == "example.org/other"
+    del item["spec"]["signerName"]
+    assert signing.parse(item).signer == CLIENT
