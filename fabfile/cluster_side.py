@@ -41,6 +41,7 @@ _POLL = 0.25
 _LOOK = 3.0  # seconds between looks at a host of which something is awaited
 _CONFLICT = 409
 _CALICO_PODS = "/api/v1/namespaces/kube-system/pods"
+_DAEMONSET = f"/apis/apps/v1/namespaces/{calico.NAMESPACE}/daemonsets/{calico.DAEMONSET}"
 _CONTROLLERS = f"/apis/apps/v1/namespaces/{calico.NAMESPACE}/deployments/{calico.CONTROLLERS}"
 _SIGNING_TIMEOUT = 30.0
 
@@ -182,7 +183,8 @@ class ClusterSide:
         if self.cluster.calico.components == "controllers":
             names = ()
         pods = self.api.get(_CALICO_PODS, labelSelector=f"k8s-app={calico.DAEMONSET}")["items"]
-        return calico.not_ready(pods, self.api.find(_CONTROLLERS), names)
+        daemonset, controllers = self.api.find(_DAEMONSET), self.api.find(_CONTROLLERS)
+        return calico.not_ready(daemonset, pods, controllers, names)
 
     # --- what nodes ask for ------------------------------------------------------------------
 

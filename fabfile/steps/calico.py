@@ -30,6 +30,10 @@ _OF_NODE = ("calico-node", "calico-cni-plugin")
 _ETCD_MOUNT = "/calico-secrets"  # where the official manifest mounts the Secret
 _ETCD_DIGEST = "fabnode.io/etcd-digest"
 
+# How a DaemonSet and its pods say which template is meant (kubernetes pkg/apis/apps).
+_TEMPLATE = "deprecated.daemonset.template.generation"
+_TEMPLATE_OF_POD = "pod-template-generation"
+
 Object = dict[str, Any]
 
 
@@ -169,27 +173,38 @@ def with_registry(image: str, registry: str) -> str:
 
 
 def not_ready(
-    pods: Collection[Object], controllers: Object | None, nodes: Collection[str]
+    daemonset: Object | None,
+    pods: Collection[Object],
+    controllers: Object | None,
+    nodes: Collection[str],
 ) -> str | None:
     """
     Say what of Calico is not there yet on these nodes, or None when all is.
 
     Pods are looked at one by one, not the DaemonSet's own count: that one also counts nodes which
-    are down or are no part of the run.
+    are down or are no part of the run. Pods of a template that has been replaced don't count.
 
-    :param pods: calico-node's. :param controllers: the Deployment, None where there is none.
+    :param pods: calico-node's. :param controllers: the Deployment; None where there is none.
     """
+    template = _metadata(daemonset).get("annotations", {}).get(_TEMPLATE)
     ready = {
         pod["spec"].get("nodeName")
         for pod in pods
         for condition in (pod.get("status") or {}).get("conditions") or ()
         if condition["type"] == "Ready" and condition["status"] == "True"
+        if _metadata(pod).get("labels", {}).get(_TEMPLATE_OF_POD) == template
     }
     if missing := sorted(set(nodes) - ready):
         return f"{DAEMONSET} is not ready on {', '.join(missing)}"
-    if ((controllers or {}).get("status") or {}).get("readyReplicas", 0) < 1:
+    status = (controllers or {}).get("status") or {}
+    seen = status.get("observedGeneration", 0) >= _metadata(controllers).get("generation", 0)
+    if not seen or status.get("updatedReplicas", 0) < 1 or status.get("readyReplicas", 0) < 1:
         return f"{CONTROLLERS} is not ready"
     return None
+
+
+def _metadata(item: Object | None) -> Object:
+    return (item or {}).get("metadata") or {}
 
 
 def _only(documents: list[Object], kind: str, name: str) -> Object:

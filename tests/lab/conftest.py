@@ -38,12 +38,14 @@ ORDER = (
     "test_input",
     "test_rogue_requests",
     "test_changes",
+    "test_proxy_modes",
     "test_drift",
     "test_preflight",
     "test_trust",
     "test_api_trouble",
     "test_host_trouble",
     "test_killed",
+    "test_calico_forms",
 )
 
 

@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from .harness import Lab
     from .workload import Workload
 
-DENY_ALL = """
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: deny-all}
-spec: {podSelector: {}, policyTypes: [Ingress]}
-"""
-
 
 def address(lab: Lab, node: str) -> str:
     return str(lab.layout.host(node).address)
@@ -89,12 +82,7 @@ def test_kubelet_lets_no_stranger_in(cluster: Lab) -> None:
 
 
 def test_deny_all_cuts_and_its_removal_restores(workload: Workload) -> None:
-    ways = [("n1", "n2"), ("n2", "n3"), ("n3", "n1")]
-    eventually(lambda: all(workload.ask(a, b) == b for a, b in ways))
-    workload.kubectl("apply", "-f", "-", stdin=DENY_ALL)
-    eventually(lambda: not any(workload.ask(a, b) for a, b in ways))
-    workload.kubectl("delete", "networkpolicy", "deny-all")
-    eventually(lambda: all(workload.ask(a, b) == b for a, b in ways))
+    workload.prove_policies(("n1", "n2"), ("n2", "n3"), ("n3", "n1"))
 
 
 def test_nothing_of_the_joining_is_left(cluster: Lab) -> None:

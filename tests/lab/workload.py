@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from .harness import Lab
 
 NAMESPACE = "work"
+_DENY_ALL = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny-all}
+spec: {podSelector: {}, policyTypes: [Ingress]}
+"""
 _SERVE = (
     'mkdir -p /tmp/www && echo "$NODE" > /tmp/www/index.html && echo serving on "$NODE" '
     "&& exec httpd -f -p 8080 -h /tmp/www"
@@ -53,9 +59,33 @@ class Workload:
     def ask(self, source: str, target: str) -> str:
         """Have the pod on one node ask the one on another; return its answer or nothing."""
         pod = json.loads(self.kubectl("get", "pod", f"web-{target}", "-o", "json"))
-        url = f"http://{pod['status']['podIP']}:8080/"
+        return self.fetch(source, f"http://{pod['status']['podIP']}:8080/")
+
+    def fetch(self, source: str, url: str) -> str:
+        """Have the pod on one node fetch a URL; return what it got or nothing."""
         command = f"timeout 3 wget -q -O - {url} || true"
         return self.kubectl("exec", f"web-{source}", "--", "sh", "-c", command).strip()
+
+    def prove_policies(self, *ways: tuple[str, str]) -> None:
+        """See pods reach each other; a NetworkPolicy cut it, and its removal restore it."""
+        eventually(lambda: all(self.ask(a, b) == b for a, b in ways))
+        self.kubectl("apply", "-f", "-", stdin=_DENY_ALL)
+        eventually(lambda: not any(self.ask(a, b) for a, b in ways))
+        self.kubectl("delete", "networkpolicy", "deny-all")
+        eventually(lambda: all(self.ask(a, b) == b for a, b in ways))
+
+    def service(self) -> str:
+        """Make a Service before all pods; return its URL by its address."""
+        port = {"port": 80, "targetPort": 8080}
+        item = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "web"},
+            "spec": {"selector": {"app": "web"}, "ports": [port]},
+        }
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(item))
+        found = json.loads(self.kubectl("get", "service", "web", "-o", "json"))
+        return f"http://{found['spec']['clusterIP']}/"
 
 
 def _pod(node: str) -> dict[str, object]:

@@ -235,34 +235,40 @@ def test_what_is_not_the_manifest_is_refused(found: list[dict[str, Any]], messag
         rendered(found)
 
 
-def pod(node: str, ready: str) -> dict[str, Any]:
+DAEMONSET = {"metadata": {"annotations": {"deprecated.daemonset.template.generation": "2"}}}
+UP = {
+    "metadata": {"generation": 3},
+    "status": {"observedGeneration": 3, "updatedReplicas": 1, "readyReplicas": 1},
+}
+UNSEEN = {**UP, "metadata": {"generation": 4}}
+
+
+def pod(node: str, ready: str, template: str = "2") -> dict[str, Any]:
     return {
+        "metadata": {"labels": {"pod-template-generation": template}},
         "spec": {"nodeName": node},
         "status": {"conditions": [{"type": "Ready", "status": ready}]},
     }
 
 
+BOTH = [pod("n1", "True"), pod("n2", "True")]
+
+
 @pytest.mark.parametrize(
     ("pods", "controllers", "expected"),
     [
-        ([pod("n1", "True"), pod("n2", "True")], {"status": {"readyReplicas": 1}}, None),
-        (
-            [pod("n1", "True"), pod("n2", "False")],
-            {"status": {"readyReplicas": 1}},
-            "calico-node is not ready on n2",
-        ),
-        ([], {"status": {"readyReplicas": 1}}, "calico-node is not ready on n1, n2"),
-        ([pod("n1", "True"), pod("n2", "True")], {}, "calico-kube-controllers is not ready"),
-        ([pod("n1", "True"), pod("n2", "True")], None, "calico-kube-controllers is not ready"),
-        (
-            [pod("n1", "True"), pod("n2", "True"), pod("n9", "False")],
-            {"status": {"readyReplicas": 1}},
-            None,
-        ),
+        (BOTH, UP, None),
+        ([pod("n1", "True"), pod("n2", "False")], UP, "calico-node is not ready on n2"),
+        ([pod("n1", "True"), pod("n2", "True", "1")], UP, "calico-node is not ready on n2"),
+        ([], UP, "calico-node is not ready on n1, n2"),
+        (BOTH, {}, "calico-kube-controllers is not ready"),
+        (BOTH, None, "calico-kube-controllers is not ready"),
+        (BOTH, UNSEEN, "calico-kube-controllers is not ready"),
+        ([*BOTH, pod("n9", "False")], UP, None),
     ],
 )
-def test_ready_means_ready_on_the_nodes_of_the_run(
+def test_ready_means_ready_and_replaced_on_the_nodes_of_the_run(
     pods: list[dict[str, Any]], controllers: dict[str, Any] | None, expected: str | None
 ) -> None:
     """A node that is down and no part of the run holds nobody up."""
-    assert calico.not_ready(pods, controllers, ("n1", "n2")) == expected
+    assert calico.not_ready(DAEMONSET, pods, controllers, ("n1", "n2")) == expected
