@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import urllib3
 
+from .steps import calico
 from .steps.calico import EtcdTls
 from .steps.inputs import Artifact, Artifacts, ImageArchive
 from .trust.certificates import BadCertificateError, public_key, read
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from .model.config import Cluster
     from .model.sections import EtcdSettings
+    from .steps.calico import Object
 
 T = TypeVar("T")
 
@@ -156,6 +158,26 @@ def calico_manifest(cluster: Cluster) -> bytes:
             f"calico.manifest: {kept} has another sha256 than calico.manifest_sha256"
         )
     return content
+
+
+def calico_objects(cluster: Cluster, *, for_names: bool = False) -> tuple[Object, ...]:
+    """
+    Return Calico's objects as this cluster needs them; none where fabnode doesn't install it.
+
+    :param for_names: only which they are is wanted, so that no file but the manifest is needed.
+
+    Raises ArtifactError, ManifestError.
+    """
+    settings = cluster.calico
+    if not settings.enabled:
+        return ()
+    folder = cluster.artifacts.cni_plugins
+    plugins = [] if for_names else [path.name for path in folder.iterdir()]
+    etcd = etcd_tls(settings.etcd) if settings.etcd and not for_names else None
+    try:
+        return calico.objects(calico_manifest(cluster), cluster, plugins, etcd)
+    except calico.ManifestError as error:
+        raise calico.ManifestError(f"calico.manifest: {settings.manifest}: {error}") from error
 
 
 def etcd_tls(settings: EtcdSettings) -> EtcdTls:

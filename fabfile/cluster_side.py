@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from . import artifacts
 from .kube import nodes as node_objects
 from .kube import rights, signing, tokens
 from .kube.api import Api, ApiError
@@ -113,6 +114,8 @@ class ClusterSide:
         self._started_requests = threading.Event()
         self._lock = threading.Lock()
         self._rights_lock = threading.Lock()
+        self._calico_lock = threading.Lock()
+        self._calico: tuple[Object, ...] | None = None
         self._refused: list[str] | None = None
         self._machine_ids: dict[str, str] = {}
         self._own_tokens: dict[str, list[Token]] = {}
@@ -154,7 +157,7 @@ class ClusterSide:
         """
         with self._rights_lock:
             if self._refused is None:
-                wanted = rights.needed(calico=self.cluster.calico.enabled)
+                wanted = rights.needed(calico=self.calico_objects())
                 self._refused = rights.missing(self.api, wanted)
         if self._refused:
             raise MissingRightsError(f"no right to {'; '.join(self._refused)}")
@@ -164,6 +167,15 @@ class ClusterSide:
     def plan_rbac(self) -> tuple[ObjectChange, ...]:
         """Return which bindings would change."""
         return self.manifests.plan(rbac.objects(tokens.GROUP))
+
+    def calico_objects(self) -> tuple[Object, ...]:
+        """Return Calico's objects, made once; none where fabnode doesn't install it."""
+        with self._calico_lock:
+            if self._calico is None:
+                self._calico = artifacts.calico_objects(self.cluster)
+                if key := calico.etcd_key(self._calico):
+                    self._journal.secret(key)
+        return self._calico
 
     def plan_calico(self, objects: Sequence[Object]) -> tuple[ObjectChange, ...]:
         """Return which of Calico's objects would change."""

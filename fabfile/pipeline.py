@@ -116,7 +116,7 @@ def deploy(run: Run) -> list[Check]:
     with _Sides(run) as sides:
         cluster_side = sides.cluster_side
         rights = cluster_side.background(partial(_apply_rbac, run, cluster_side))
-        manifest = cluster_side.background(partial(_calico_objects, run))
+        manifest = cluster_side.background(partial(_calico_objects, run, cluster_side))
         network = cluster_side.background(partial(_apply_calico, run, cluster_side, manifest))
 
         def before_change() -> None:
@@ -293,21 +293,9 @@ def _apply_calico(run: Run, side: ClusterSide, objects: Future[tuple[Object, ...
 
 def _plan_objects(run: Run, side: ClusterSide) -> tuple[ObjectChange, ...]:
     rights = side.plan_rbac() if kubelet in run.only else ()
-    return rights + side.plan_calico(_calico_objects(run))
+    return rights + side.plan_calico(_calico_objects(run, side))
 
 
-def _calico_objects(run: Run) -> tuple[Object, ...]:
+def _calico_objects(run: Run, side: ClusterSide) -> tuple[Object, ...]:
     """Return Calico's objects as this cluster needs them; none where this run is not about it."""
-    if not run.whole or not run.cluster.calico.enabled:
-        return ()
-    plugins = [p.name for p in run.cluster.artifacts.cni_plugins.iterdir()]
-    manifest = artifact_files.calico_manifest(run.cluster)
-    etcd = None
-    if settings := run.cluster.calico.etcd:
-        etcd = artifact_files.etcd_tls(settings)
-        run.journal.secret(etcd.key)
-    try:
-        return calico.objects(manifest, run.cluster, plugins, etcd)
-    except calico.ManifestError as error:
-        where = f"calico.manifest: {run.cluster.calico.manifest}"
-        raise calico.ManifestError(f"{where}: {error}") from error
+    return side.calico_objects() if run.whole else ()

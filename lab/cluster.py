@@ -43,7 +43,7 @@ def up(parent: Path, name: str, wanted: State, progress: Progress) -> Layout:
             raise LabError(reason)
         layout, state = _take_place(parent, name, wanted)
         parts = provide(state.kubernetes, progress)
-        if sysctls.raise_inotify(state.nodes):
+        if sysctls.raise_inotify(state.nodes, alone=not network.other_labs(layout)):
             progress.say(f"raised {sysctls.INOTIFY} to {sysctls.INOTIFY_WANTED}")
         _remove_others(layout, state)
         write_outputs(layout, state, parts)

@@ -22,10 +22,15 @@ def current() -> dict[str, str]:
     return {name: (PROC / name).read_text().strip() for name in names}
 
 
-def raise_inotify(hosts: int) -> bool:
-    """Make room for that many hosts; return whether the machine's setting was changed."""
+def raise_inotify(hosts: int, *, alone: bool) -> bool:
+    """
+    Make room for that many hosts; return whether the machine's setting was changed.
+
+    :param alone: no other lab is on this machine, which would use the same instances.
+    """
     place = PROC / INOTIFY
-    if hosts <= HOSTS_WITHIN_DEFAULT or int(place.read_text()) >= INOTIFY_WANTED:
+    few = alone and hosts <= HOSTS_WITHIN_DEFAULT
+    if few or int(place.read_text()) >= INOTIFY_WANTED:
         return False
     place.write_text(str(INOTIFY_WANTED))
     return True

@@ -7,6 +7,7 @@ has them.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -47,6 +48,7 @@ class Right:
         return f"{verb} {resource}{where}" + (f" ({', '.join(self.names)})" if self.names else "")
 
 
+_ROLES = ("clusterroles", "roles")
 _CSR, _RBAC = "certificates.k8s.io", "rbac.authorization.k8s.io"
 _BOUND = (
     "system:node-bootstrapper",
@@ -64,39 +66,44 @@ BASE = (
     Right("", _CSR, "certificatesigningrequests", ("get", "list", "watch", "create", "delete")),
     Right("", _CSR, "certificatesigningrequests/approval", ("update",)),
     Right("", _CSR, "signers", ("approve",), _SIGNERS),
-    Right("", _RBAC, "clusterrolebindings", ("get", "patch"), _BINDINGS),
-    Right("", _RBAC, "clusterrolebindings", ("create",)),
+    Right("", _RBAC, "clusterrolebindings", ("get", "create", "patch"), _BINDINGS),
     Right("", _RBAC, "clusterroles", ("bind",), _BOUND),
     Right("", "", "namespaces", ("get",), (PROBE_NAMESPACE,)),
     Right("kube-node-lease", "coordination.k8s.io", "leases", ("get",)),
     Right("kube-system", "", "secrets", ("list", "create", "delete")),
-    Right("kube-system", "", "pods", ("list",)),
-    Right("kube-system", "apps", "deployments", ("get",)),
     Right(PROBE_NAMESPACE, "", "pods", ("get", "list", "watch", "create", "deletecollection")),
     Right(PROBE_NAMESPACE, "", "pods/log", ("get",)),
     Right(PROBE_NAMESPACE, "", "services", ("get", "create", "delete")),
     Right(PROBE_NAMESPACE, "", "serviceaccounts", ("get",)),
 )
-"""What every run needs. Clusterrolebindings can't be limited by name when they are created."""
+"""What every run needs. What is POSTed can't be limited by name; what is applied can."""
 
+_SEE_CALICO = Right("kube-system", "", "pods", ("list",))
 _APPLY = ("get", "create", "patch")
-CALICO = (
-    Right("", "apiextensions.k8s.io", "customresourcedefinitions", _APPLY),
-    Right("", _RBAC, "clusterroles", (*_APPLY, "bind", "escalate")),
-    Right("", _RBAC, "clusterrolebindings", _APPLY),
-    Right("kube-system", "", "configmaps", _APPLY),
-    Right("kube-system", "", "serviceaccounts", _APPLY),
-    Right("kube-system", "apps", "daemonsets", _APPLY),
-    Right("kube-system", "apps", "deployments", _APPLY),
-    Right("kube-system", "policy", "poddisruptionbudgets", _APPLY),
-    Right("kube-system", "", "secrets", ("get", "patch"), ("calico-etcd-secrets",)),
-)
-"""What installing Calico needs besides: its manifest brings roles of its own."""
+_GRANT = ("bind", "escalate")  # for roles that give rights which we don't have ourselves
 
 
-def needed(*, calico: bool) -> tuple[Right, ...]:
-    """Return all rights; Calico's only where fabnode installs it."""
-    return BASE + (CALICO if calico else ())
+def needed(*, calico: Sequence[Object]) -> tuple[Right, ...]:
+    """Return all rights, those for Calico's objects by their names; none of them, none for it."""
+    return (*BASE, *applying(calico), _SEE_CALICO) if calico else BASE
+
+
+def applying(objects: Iterable[Object]) -> tuple[Right, ...]:
+    """
+    Return what bringing these objects to the API takes, each by its name.
+
+    Server-side apply names even what it creates, as the apiserver's authorization sees it
+    (k8s.io/apiserver `pkg/endpoints/handlers/patch.go`).
+    """
+    names: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for item in objects:
+        metadata, group = item["metadata"], item["apiVersion"].rpartition("/")[0]
+        resource = f"{item['kind'].lower()}s"
+        names[metadata.get("namespace", ""), group, resource].append(metadata["name"])
+    return tuple(
+        Right(*place, (*_APPLY, *_GRANT) if place[2] in _ROLES else _APPLY, tuple(sorted(found)))
+        for place, found in sorted(names.items())
+    )
 
 
 def missing(api: Api, rights: Iterable[Right]) -> list[str]:

@@ -165,6 +165,12 @@ def _set_etcd(documents: list[Object], cluster: Cluster, etcd: EtcdTls) -> None:
         metadata["annotations"] = {**(metadata.get("annotations") or {}), _ETCD_DIGEST: digest}
 
 
+def etcd_key(documents: Collection[Object]) -> bytes:
+    """Return the private key among these objects, which must be kept out of all that is said."""
+    secrets = [item for item in documents if item["kind"] == "Secret"]
+    return b"".join(base64.b64decode(item["data"]["etcd-key"]) for item in secrets)
+
+
 def with_registry(image: str, registry: str) -> str:
     """Return an image reference with its registry replaced (`docker.io/calico/node:v3` → …)."""
     first, _, rest = image.partition("/")
