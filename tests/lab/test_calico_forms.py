@@ -109,6 +109,26 @@ def test_the_etcd_key_is_on_hosts_only_where_calico_itself_puts_it(with_etcd: Fo
         assert found.split() == ["/etc/cni/net.d/calico-tls/etcd-key"]
 
 
+def test_a_renewed_certificate_reaches_the_pods_that_show_it(with_etcd: Form) -> None:
+    lab = with_etcd.lab
+    settings = etcd(lab)
+    renewed = lab.scratch / "renewed.pem"
+    renewed.write_text(f"{(lab.layout.pki / 'calico-etcd-client.pem').read_text()}# renewed\n")
+    settings["etcd"]["cert"] = str(renewed)
+    again, before = form(lab, settings, 2), calico_pods(lab)
+    planned = again.plan("--exit-code", code=3)
+    (secret,) = (change for change in planned["cluster"] if SECRET in change["object"])
+    assert [field.split()[0] for field in secret["fields"]] == ["data.etcd-cert"]
+    done = again.deploy()
+    assert all(check["ok"] for check in done.document["checks"])
+    assert len(before) == 3
+    assert calico_pods(lab).isdisjoint(before)
+
+
+def calico_pods(lab: Lab) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in lab.objects("pods", "-n", "kube-system")}
+
+
 def lab_key(lab: Lab) -> bytes:
     return (lab.layout.pki / "calico-etcd-client-key.pem").read_bytes()
 
