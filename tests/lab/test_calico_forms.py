@@ -122,7 +122,7 @@ def test_a_renewed_certificate_reaches_the_pods_that_show_it(with_etcd: Form) ->
     done = again.deploy()
     assert all(check["ok"] for check in done.document["checks"])
     assert len(before) == 3
-    assert calico_pods(lab).isdisjoint(before)
+    eventually(lambda: calico_pods(lab).isdisjoint(before))
 
 
 def calico_pods(lab: Lab) -> set[str]:
