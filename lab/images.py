@@ -130,6 +130,7 @@ def calico_node(base: Path, calico: Path) -> Image:
         for suffix in ("", "-save", "-restore"):
             links[f"usr/sbin/{family}{suffix}"] = "xtables-nft-multi"
     links["usr/bin/which"] = "which.debianutils"
+    links["usr/bin/birdcl"] = "../sbin/birdc"  # Debian has the client with line editing only
     scripts = calico / "filesystem"
     for path in sorted(scripts.rglob("*")):
         inside = str(path.relative_to(scripts))
