@@ -10,7 +10,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from fabfile import deployer, inspection, pipeline, surface
+from fabfile import deployer, hardening, inspection, pipeline, surface
 from fabfile.model.shape import schema
 from fabfile.option import Whole
 from fabfile.run.report import NoReport
@@ -220,6 +220,56 @@ def certs(
     inspection.certs(Options(config, limit, json), margin)
 
 
+@task(auto_shortflags=False, help=_help("config", "limit", "max-parallel", "json"))
+def audit(
+    _: Context, config: str = "", limit: str = "", max_parallel: int = Whole(0), json: bool = False
+) -> None:
+    """
+    Say what is wrong with nodes, whoever made them.
+
+    Stray keys, open kubelets, static tokens, … with severity and fix. Changes nothing; exit 3 when
+    something is found, 1 where a host can't be looked at.
+
+    Example: inv audit --limit 'old-*' --json
+    """
+    hardening.audit(Options(config, limit, json, max_parallel, installs=False))
+
+
+@task(
+    auto_shortflags=False,
+    help=_help(
+        "config",
+        "limit",
+        "max-parallel",
+        "batch",
+        "json",
+        dry_run="Show what would change; change nothing.",
+        yes="Do it without asking.",
+    ),
+)
+def harden(
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    max_parallel: int = Whole(0),
+    batch: int = Whole(0),
+    dry_run: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Mend what audit finds, without restarting a pod.
+
+    Shows the plan and asks; without a terminal it wants --yes, else it exits 3. Keys are moved to a
+    quarantine on the host, never deleted; what is not understood is left to be done by hand.
+
+    Example: inv harden --limit old-1 --dry-run
+    """
+    recorded = not dry_run
+    options = Options(config, limit, json, max_parallel, batch, recorded=recorded, installs=False)
+    hardening.harden(options, dry_run=dry_run, yes=yes)
+
+
 @task(
     name="deployer",
     auto_shortflags=False,
@@ -286,7 +336,7 @@ def report(_: Context, run: str = "", out: str = "") -> None:
         raise Exit(f"{error}\nnext: {error.advice}", surface.BAD_INPUT) from error
 
 
-ns = Collection(deploy_nodes, approve_csr, certs, verify, plan, report)
+ns = Collection(deploy_nodes, approve_csr, audit, certs, harden, verify, plan, report)
 ns.add_collection(Collection("config", config_check, config_schema))
 ns.add_collection(Collection("hosts", hosts_trust))
 ns.add_collection(Collection("rbac", rbac_deployer))

@@ -173,6 +173,17 @@ def on_nodes(run: Run, work: Callable[[NodeSide], R]) -> dict[str, Outcome[R]]:
         return sides.each(work)
 
 
+def on_hosts(run: Run, work: Callable[[Host], R]) -> dict[str, Outcome[R]]:
+    """Do something with every host of the run, whoever made it a node: by SSH alone."""
+    with Access(run.passwords) as access:
+
+        def one(node: Node) -> R:
+            with Host(node, access) as host:
+                return work(host)
+
+        return _fan_out(run, run.nodes, one)
+
+
 def approve(run: Run, *, watch: bool, dry_run: bool) -> None:
     """
     Judge signing requests of the run's nodes, with the same verdict as in `deploy`.
@@ -216,17 +227,8 @@ class _Sides:
         self, work: Callable[[NodeSide], R], names: Sequence[str] | None = None
     ) -> dict[str, Outcome[R]]:
         """Do this for every node (or those named), as many at once as the run allows."""
-        run = self._run
-        groups = run.cluster.groups.values()
-        return fan_out(
-            [node for node in run.nodes if names is None or node.name in names],
-            partial(self._one, work),
-            name=lambda node: node.name,
-            max_parallel=run.max_parallel,
-            group_limits={g.name: g.max_parallel for g in groups if g.max_parallel},
-            groups_of=lambda node: node.groups,
-            batch=run.batch,
-        )
+        wanted = [node for node in self._run.nodes if names is None or node.name in names]
+        return _fan_out(self._run, wanted, partial(self._one, work))
 
     def _one(self, work: Callable[[NodeSide], R], node: Node) -> R:
         """Work with the node's side, made once per run and used by one thread at a time."""
@@ -242,6 +244,20 @@ class _Sides:
                 deep=self._run.deep,
             )
         return work(self._nodes[node.name])
+
+
+def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict[str, Outcome[R]]:
+    """Work on nodes side by side, as many at once as the run and their groups allow."""
+    groups = run.cluster.groups.values()
+    return fan_out(
+        nodes,
+        work,
+        name=lambda node: node.name,
+        max_parallel=run.max_parallel,
+        group_limits={g.name: g.max_parallel for g in groups if g.max_parallel},
+        groups_of=lambda node: node.groups,
+        batch=run.batch,
+    )
 
 
 def _verify(

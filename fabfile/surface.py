@@ -58,6 +58,7 @@ class Options:
     What was asked for on the command line; 0 and empty mean: as configured.
 
     :param recorded: it changes or proves something, so that its journal is kept for the report.
+    :param installs: it may install what this machine holds for nodes, so that must be there.
     """
 
     config: str = ""
@@ -68,6 +69,7 @@ class Options:
     deep: bool = False
     only: Sequence[ModuleType] = pipeline.NODE_STEPS
     recorded: bool = False
+    installs: bool = True
 
 
 def configuration(config: str = "", *, artifacts: bool = False) -> Cluster:
@@ -82,7 +84,7 @@ def run_of(options: Options) -> Iterator[pipeline.Run]:
     with errors_as_exits():
         if options.max_parallel < 0 or options.batch < 0:
             raise Exit("--max-parallel and --batch want numbers from 1 on", BAD_INPUT)
-        cluster = configuration(options.config, artifacts=True)
+        cluster = configuration(options.config, artifacts=options.installs)
         nodes = cluster.select(options.limit or None)
         passwords = ask_secrets(nodes, may_ask=sys.stdin.isatty() and not options.json)
         screen = progress.show(json=options.json)

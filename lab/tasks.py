@@ -14,7 +14,7 @@ from invoke.tasks import task
 
 from fabfile.option import Whole
 
-from . import cluster, controlplane, hosts, parts, support, versions
+from . import cluster, controlplane, hosts, kubeasz, parts, support, versions
 from . import state as states
 from .errors import LabError, LabInputError
 from .layout import DEFAULT_NAME, Layout
@@ -157,6 +157,26 @@ def fresh(_: Context, hosts: str = "", name: str = DEFAULT_NAME) -> None:
         cluster.fresh(layout, state, names, Progress())
 
 
+@task(
+    name="kubeasz",
+    positional=["host"],
+    help={
+        "host": "n1, n2, …: a bare one",
+        "shape": f"{' or '.join(kubeasz.BIN)}: settings in files, or as flags",
+        "name": "which lab",
+    },
+)
+def kubeasz_node(_: Context, host: str, shape: str = "3.7", name: str = DEFAULT_NAME) -> None:
+    """
+    Make a bare host a node with the faults of others.
+
+    As kubeasz makes them, for `inv audit` and `inv harden`. Example: inv lab.kubeasz n1
+    """
+    with _sentences():
+        layout, _state = _lab(name)
+        kubeasz.make(layout, layout.host(host), shape, Progress())
+
+
 @task(help={"kubernetes": f"release of the control plane and the nodes ({versions.KUBERNETES})"})
 def fetch(_: Context, kubernetes: str = versions.KUBERNETES) -> None:
     """Download, or else build, what a lab is made of."""
@@ -198,5 +218,5 @@ def _sentences() -> Iterator[None]:
 
 
 ns = Collection("lab")
-for each in (up, down, status, ssh, off, on, fresh, fetch):
+for each in (up, down, status, ssh, off, on, fresh, kubeasz_node, fetch):
     ns.add_task(each)

@@ -15,7 +15,8 @@ ALLOWED = {
     "model": set(),
     "trust": {"model"},
     "steps": {"model", "trust"},
-    "run": {"host", "model", "node_side", "pipeline"},  # types only, see below
+    "audit": {"model", "trust"},
+    "run": {"audit", "auditing", "host", "model", "node_side", "pipeline"},  # types only, see below
     "host": {"model"},
     "kube": {"model", "trust", "steps"},
 }

@@ -13,10 +13,15 @@ from ..model.resources import (
     Binary,
     ClientCertificate,
     Directory,
+    EditedFile,
     File,
     Image,
     Kept,
     Module,
+    Quarantined,
+    Reload,
+    Restart,
+    RulesOnce,
     Sysctl,
     Unit,
 )
@@ -61,7 +66,7 @@ def actions(plan: Plan, suffix: str) -> Actions:
     """
     lines: list[str] = []
     members: list[Member] = []
-    started = [c.name for c in plan.restarts]
+    started = [c.name for c in plan.restarts if isinstance(c.resource, Unit)]
     if started:
         # From the first file on, a run that is cut off must be made good by a restart.
         lines.append(_call("unstamp", *started))
@@ -75,7 +80,7 @@ def actions(plan: Plan, suffix: str) -> Actions:
         lines.append(_call("act", str(number), *call))
         if member:
             members.append(member)
-    if started:
+    if plan.restarts:
         lines.append(_call("act", str(len(plan.changes)), "settle"))
     lines.append(_call("say", "end"))
     return Actions("\n".join([*lines, ""]), tuple(members))
@@ -115,6 +120,17 @@ def _action(change: Change, name: str, suffix: str) -> tuple[list[str], Member |
             return ["unit", unit, name, reload], Member(name, _stamp(change.stamp))
         case ClientCertificate(path=path, unit=unit, timeout=timeout):
             return ["join", path, unit, str(timeout)], None
+        case EditedFile(path=path, content=content, before=before, mode=mode):
+            sha256 = hashlib.sha256(content).hexdigest()
+            return ["edit", name, path, f"{mode:04o}", sha256, before], Member(name, content)
+        case Quarantined(path=path):
+            return ["quarantine", path], None
+        case RulesOnce(table=table, rules=rules):
+            return ["once", name, table], Member(name, "".join(f"{r}\n" for r in rules).encode())
+        case Reload():
+            return ["systemctl", "daemon-reload"], None
+        case Restart(unit=unit):
+            return ["restart", unit], None
         case _:
             raise AssertionError(f"{resource!r} is never a change")
 

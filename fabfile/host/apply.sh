@@ -119,6 +119,53 @@ remove() { # remove PATH
 	rm -f "$1"
 }
 
+edit() { # edit MEMBER PATH MODE SHA256 BEFORE: only what was read is replaced
+	echo "$5  $2" | sha256sum -c >/dev/null 2>&1 || {
+		echo "$2 is not what it was a moment ago"
+		return 1
+	}
+	file "$1" "$2" "$3" "$4"
+}
+
+quarantine() { # quarantine PATH: it keeps its path below; nothing is deleted
+	[ -f "$1" ] && [ ! -L "$1" ] || {
+		echo "$1 is no regular file any more"
+		return 1
+	}
+	place=$state/quarantine$1 copy=0
+	(umask 077 && mkdir -p "${place%/*}") || return
+	while [ -e "$place" ] || [ -L "$place" ]; do
+		copy=$((copy + 1))
+		place=$state/quarantine$1.$copy
+	done
+	# Closed first: between here and there nobody opens it.
+	chmod 600 "$1" && chown 0:0 "$1" && mv -T "$1" "$place" || return
+	echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $1 was put here by inv harden; once nothing misses it: shred -u $place" \
+		>>"$state/quarantine/NOTE"
+}
+
+### The packet filter
+
+once() { # once MEMBER TABLE: delete the later copies of the rules in MEMBER, from the end
+	need "$1" || return
+	turns=0
+	while rules=$(iptables -w 10 -t "$2" -S); do
+		# The last rule that is a later copy: its chain, its number there.
+		last=$(printf '%s\n' "$rules" | awk '
+			NR == FNR { wanted[$0]; next }
+			/^-A / { number[$2]++ }
+			$0 in wanted { if ($0 in seen) last = $2 " " number[$2] " " $0; seen[$0] }
+			END { print last }' "$1" -)
+		[ -n "$last" ] || return 0
+		[ $((turns += 1)) -le 1000 ] || return
+		chain=${last%% *} last=${last#* }
+		at=${last%% *} last=${last#* }
+		# Somebody else may have changed the chain since: it is deleted only if it is still there.
+		[ "$(iptables -w 10 -t "$2" -S "$chain" "$at")" = "$last" ] || continue
+		iptables -w 10 -t "$2" -D "$chain" "$at" || return
+	done
+}
+
 ### The kernel
 
 sysctl() { # sysctl FILE VALUE
@@ -147,6 +194,10 @@ unit() { # unit UNIT STAMP reload|-: start it anew, and at every boot
 	need "$2" || return
 	systemctl enable -q --no-reload -- "$1" || return
 	[ "$3" != reload ] || systemctl daemon-reload || return
+	restart "$1" "$2"
+}
+
+restart() { # restart UNIT [STAMP]: neither enabled nor, without one, stamped
 	systemctl reset-failed -- "$1" 2>/dev/null
 	# It is always `restart`: a unit between two attempts to start counts as started for `start`.
 	systemctl restart -- "$1" || {
@@ -154,7 +205,7 @@ unit() { # unit UNIT STAMP reload|-: start it anew, and at every boot
 		return
 	}
 	show "$1"
-	settling="$settling $1 $2 $NRestarts"
+	settling="$settling $1 ${2:--} $NRestarts"
 	case $ActiveState in
 	active | activating | reloading) ;;
 	*)
@@ -175,7 +226,7 @@ settle() { # every unit that was started is up, and stays up for a second; then 
 	set -- $settling
 	while [ $# -gt 0 ]; do
 		steady "$1" "$3" || return
-		mv -f "$2" "$state/stamps/$1" || return
+		[ "$2" = - ] || mv -f "$2" "$state/stamps/$1" || return
 		shift 3
 	done
 }

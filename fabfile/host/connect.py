@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import ConnectionLost
-from .forward import HttpAnswer, TlsResult, http_over, tls_over
+from .forward import HttpAnswer, TlsResult, anonymous_over, http_over, tls_over
 from .passwords import SUDO
 from .session import Command, Result, Session
 
@@ -84,6 +84,20 @@ class Host:
         :raises HostError: the node is gone. A port where nobody answers is status 0.
         """
         return http_over(self, self._transport(), port, path, timeout)
+
+    def anonymous_get(
+        self, address: str, port: int, path: str, *, secure: bool, timeout: float = 5
+    ) -> int | None:
+        """
+        GET `http(s)://address:port/path` from the node, without credentials; return the status.
+
+        Whose certificate answers is not looked at. 0: nobody answers; None: sshd forbids to ask.
+
+        :raises HostError: the node is gone.
+        """
+        return anonymous_over(
+            self._transport(), (address, port), path, secure=secure, timeout=timeout
+        )
 
     def tls_to(
         self, address: str, port: int, ca_pem: bytes, server_name: str, timeout: float = 10

@@ -6,7 +6,7 @@ import shlex
 import ssl
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import paramiko
 
@@ -14,7 +14,11 @@ from .session import ending
 from .text import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .session import Result
+
+R = TypeVar("R")
 
 _PROHIBITED = 1  # RFC 4254 5.1, SSH_OPEN_ADMINISTRATIVELY_PROHIBITED; 2 is "connect failed"
 _LIMIT = 2**20
@@ -67,6 +71,92 @@ def http_over(
         except OSError as error:
             return HttpAnswer(0, (str(error) or "no answer in time").encode())
     return _parsed(answer)
+
+
+def anonymous_over(
+    transport: paramiko.Transport,
+    target: tuple[str, int],
+    path: str,
+    *,
+    secure: bool,
+    timeout: float,
+) -> int | None:
+    """GET from the node without credentials; return the status; see `Host.anonymous_get`."""
+    try:
+        channel = _channel(transport, target, timeout)
+    except paramiko.ChannelException as error:
+        return None if error.code == _PROHIBITED else 0
+    except paramiko.SSHException:
+        return 0
+    request = f"GET {path} HTTP/1.0\r\nHost: {target[0]}\r\n\r\n".encode()
+    with ending(channel):
+        try:
+            if secure:
+                answer = _secured(channel, request, timeout)
+            else:
+                channel.sendall(request)
+                answer = _read_some(channel, timeout)
+        except (OSError, EOFError):  # among them what TLS says
+            return 0
+    return _parsed(answer).status
+
+
+def _secured(channel: paramiko.Channel, request: bytes, timeout: float) -> bytes:
+    """Send a request over TLS, whoever answers: it holds no secret. Return the answer's begin."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing)
+    deadline = time.monotonic() + timeout
+    _pump(channel, incoming, outgoing, tls.do_handshake, deadline)
+    tls.write(request)
+    return _pump(channel, incoming, outgoing, lambda: tls.read(2**12), deadline)
+
+
+def _pump(
+    channel: paramiko.Channel,
+    incoming: ssl.MemoryBIO,
+    outgoing: ssl.MemoryBIO,
+    step: Callable[[], R],
+    deadline: float,
+) -> R:
+    """Carry bytes between channel and TLS until the step is done; return what it gives."""
+    while True:
+        try:
+            done = step()
+        except ssl.SSLWantReadError:
+            finished = False
+        else:
+            finished = True
+        if outgoing.pending:
+            channel.sendall(outgoing.read())
+        if finished:
+            return done
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no answer in time")
+        channel.settimeout(left)
+        data = channel.recv(2**16)
+        if not data:
+            raise EOFError("it hung up during the TLS handshake")
+        incoming.write(data)
+
+
+def _read_some(channel: paramiko.Channel, timeout: float) -> bytes:
+    """Read the head of an answer; the rest is nobody's business."""
+    deadline = time.monotonic() + timeout
+    answer = b""
+    while b"\r\n\r\n" not in answer and len(answer) < 2**12:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no answer in time")
+        channel.settimeout(left)
+        data = channel.recv(2**12)
+        if not data:
+            break
+        answer += data
+    return answer
 
 
 def _http_by_command(host: _Root, port: int, path: str, timeout: float) -> HttpAnswer:
@@ -141,26 +231,7 @@ def _handshake(
 ) -> None:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            tls.do_handshake()
-        except ssl.SSLWantReadError:
-            done = False
-        else:
-            done = True
-        if outgoing.pending:
-            channel.sendall(outgoing.read())
-        if done:
-            return
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("no answer in time")
-        channel.settimeout(left)
-        data = channel.recv(2**16)
-        if not data:
-            raise EOFError("it hung up during the TLS handshake")
-        incoming.write(data)
+    _pump(channel, incoming, outgoing, tls.do_handshake, time.monotonic() + timeout)
 
 
 def _channel(

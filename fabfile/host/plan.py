@@ -20,7 +20,10 @@ from ..model.resources import (
     Image,
     Kept,
     Module,
+    Reload,
     Resource,
+    Restart,
+    RulesOnce,
     Sysctl,
     Unit,
 )
@@ -43,6 +46,9 @@ Action = Literal[
     "restart",
     "enable",
     "join",
+    "quarantine",
+    "delete",
+    "reload",
 ]
 
 # Says that a unit is started at boot, or is not the kind that can be enabled.
@@ -86,6 +92,12 @@ class Change:
                 return key
             case Image(names=names):
                 return ", ".join(names)
+            case Restart(unit=name):
+                return name
+            case RulesOnce(table=table):
+                return f"duplicate rules of iptables {table}"
+            case Reload():
+                return "systemd"
             case resource:
                 return resource.path
 
@@ -216,11 +228,11 @@ def _file(file: File, found: PathFact) -> Iterator[Change]:
     if found.kind == "file" and found.sha256 == new:
         yield from _mode(file, found)
     elif found.kind == "file":
-        diff = None if file.secret else _diff(file.path, found.content, file.content)
+        diff = None if file.secret else text_diff(file.path, found.content, file.content)
         change = "content" if diff else f"content {short(found.sha256)} → {short(new)}"
         yield Change(file, "update", change + _mode_too(file, found), diff)
     else:
-        diff = None if file.secret else _diff(file.path, b"", file.content)
+        diff = None if file.secret else text_diff(file.path, b"", file.content)
         yield _new(file, found, "" if diff else f", content {short(new)}", diff)
 
 
@@ -330,7 +342,8 @@ def _stamp(unit: Unit, facts: Facts, wanted: tuple[Resource, ...]) -> dict[str, 
     return digests
 
 
-def _diff(path: str, old: bytes | None, new: bytes) -> str | None:
+def text_diff(path: str, old: bytes | None, new: bytes) -> str | None:
+    """Return how a text changes, cleaned; None where one is unknown or no text."""
     if old is None:
         return None
     try:

@@ -133,6 +133,61 @@ class ClientCertificate:
     timeout: int
 
 
+@dataclass(frozen=True, slots=True)
+class EditedFile:
+    """
+    Somebody else's text file with a few lines changed, its owner root.
+
+    :param before: digest of what was read (sha256, hex): of anything else it is kept.
+    """
+
+    path: str
+    content: bytes = field(repr=False)
+    before: str
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A file that is moved to fabnode's quarantine on the node, which only root can enter."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RulesOnce:
+    """Rules of iptables' built-in chains, as `iptables -S` prints them, of which one is enough."""
+
+    table: str
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """systemd reads its unit files anew; nothing is restarted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """A unit is restarted, and neither enabled nor stamped: somebody else's."""
+
+    unit: str
+
+
 Resource = (
-    File | Kept | Directory | Binary | Absent | Module | Sysctl | Image | Unit | ClientCertificate
+    File
+    | Kept
+    | Directory
+    | Binary
+    | Absent
+    | Module
+    | Sysctl
+    | Image
+    | Unit
+    | ClientCertificate
+    | EditedFile
+    | Quarantined
+    | RulesOnce
+    | Reload
+    | Restart
 )

@@ -74,7 +74,7 @@ class StepLog:
         units = [
             f"{c.name} {'started' if c.action == 'start' else 'restarted'} ({c.why})"
             for c in self._done
-            if c.kind == "unit" and c.action in {"start", "restart"}
+            if c.action in {"start", "restart"}
         ]
         others = len(changes) - len(units)
         text = ", ".join(

@@ -23,7 +23,7 @@ class Certificate:
 
     :param subject, issuer: RFC 4514 strings.
     :param common_name: of the subject; empty where it has none.
-    :param public_key: SubjectPublicKeyInfo, DER.
+    :param public_key: SubjectPublicKeyInfo, DER. :param authority: it may sign others.
     """
 
     subject: str
@@ -33,6 +33,7 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     public_key: bytes
+    authority: bool = False
 
     def days_left(self, now: datetime) -> float:
         """Return the days until it ends; negative once it has."""
@@ -54,6 +55,7 @@ def read(pem: str | bytes) -> Certificate:
         not_before=cert.not_valid_before_utc,
         not_after=cert.not_valid_after_utc,
         public_key=public_bytes(cert),
+        authority=_authority(cert),
     )
 
 
@@ -200,6 +202,13 @@ def _load(pem: str | bytes) -> x509.Certificate:
         return x509.load_pem_x509_certificate(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise BadCertificateError("not a readable certificate") from error
+
+
+def _authority(cert: x509.Certificate) -> bool:
+    try:
+        return bool(cert.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except (x509.ExtensionNotFound, ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def _values(name: x509.Name, oid: x509.ObjectIdentifier) -> tuple[str, ...]:

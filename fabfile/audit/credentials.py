@@ -1,0 +1,363 @@
+"""Keys, kubeconfigs, tokens, certificates on a host: whose they are, who can read them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509 import load_pem_x509_certificates
+
+from ..trust.certificates import BadCertificateError, Certificate, problem, read
+from .finding import Close, Finding, PutAside, Severity
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..model.evidence import Evidence, SecretFile
+
+# Who is asked nothing: these groups may do everything.
+_MASTERS = {"system:masters", "kubeadm:cluster-admins"}
+_CONTROL_PLANE = {
+    "kube-apiserver",
+    "system:kube-controller-manager",
+    "system:kube-scheduler",
+    "kube-apiserver-kubelet-client",
+    "kube-apiserver-etcd-client",
+}
+_CA_NAMES = {"ca-key.pem", "ca.key", "ca-key.key", "cakey.pem", "ca_key.pem"}
+_ADMIN_NAMES = {"admin-key.pem", "admin.key", "admin.conf", "super-admin.conf"}
+
+_LEAF_YEARS, _LONG_LEAF_YEARS, _CA_YEARS = 2, 10, 30
+_YEAR = timedelta(days=365.25)
+_OTHERS, _READ_BY_ALL = 0o077, 0o007
+_NEEDED = 30.0  # days that the kubelet's certificate is still good for when its token goes
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A certificate and a file that holds it."""
+
+    path: str
+    pem: str
+    certificate: Certificate
+
+
+class Credentials:
+    """
+    All keys and certificates of one host, put together.
+
+    :param node: its name at the API. :param ca_pem: the cluster's CA, from the configuration.
+    """
+
+    def __init__(self, evidence: Evidence, node: str, ca_pem: bytes, now: datetime) -> None:
+        self._evidence = evidence
+        self._node = node
+        self._ca_pem = ca_pem
+        self._now = now
+        self._places = [
+            _Place(file.path, pem, certificate)
+            for file in evidence.files.values()
+            for pem in file.certificates
+            if (certificate := _read(pem))
+        ]
+        configured = [
+            _Place("the configured cluster.ca", _pem(ca), found)
+            for ca in load_pem_x509_certificates(ca_pem)
+            if (found := _read(_pem(ca)))
+        ]
+        self._cluster_cas = {place.certificate.public_key for place in configured}
+        self._by_key: dict[bytes, list[_Place]] = {}
+        for place in [*configured, *self._places]:
+            self._by_key.setdefault(place.certificate.public_key, []).append(place)
+        self._bootstrap = Settings(evidence, "kubelet").flags.get("bootstrap-kubeconfig", "")
+
+    def findings(self) -> Iterator[Finding]:
+        """Return all that is wrong with them."""
+        for file in self._evidence.files.values():
+            yield from self._whose(file)
+            yield from self._open(file)
+            yield from self._tokens(file)
+        yield from self._long_lived()
+        for path in self._evidence.quarantined:
+            yield Finding(
+                "quarantined",
+                "low",
+                path,
+                "an earlier `inv harden` put this aside; it still lies on the host",
+                "in fabnode's quarantine",
+                f"once nothing misses it: shred -u {path}",
+                by_hand="what it put aside, harden never deletes",
+            )
+
+    def ca_file(self) -> str:
+        """Return a file that holds the cluster's CA and no key, or nothing."""
+        for place in self._places:
+            file = self._evidence.files[place.path]
+            if place.certificate.public_key in self._cluster_cas and not file.secret:
+                return place.path
+        return ""
+
+    # --- whose key it is ---------------------------------------------------------------------
+
+    def _whose(self, file: SecretFile) -> Iterator[Finding]:
+        """Judge keys by what they belong to: at most one finding for a file, the worst."""
+        if self._evidence.control_plane:
+            return  # there they belong
+        found = [f for key in file.keys if (f := self._judged(file, key))]
+        order = ("ca-key", "admin-credentials", "foreign-key")
+        yield from sorted(found, key=lambda f: order.index(f.check))[:1]
+
+    def _judged(self, file: SecretFile, key: str) -> Finding | None:
+        der = public_der(key)
+        if der is None:
+            return self._by_name(file)
+        for place in self._by_key.get(der, ()):
+            found = place.certificate
+            seen = f"its public half is that of {found.subject} in {place.path}"
+            if found.authority:
+                cluster = der in self._cluster_cas
+                what = "the cluster's CA" if cluster else f"a CA ({found.subject})"
+                return self._stray(
+                    file,
+                    "ca-key",
+                    "critical" if cluster else "high",
+                    f"the private key of {what} lies on a worker: who reads it is anybody he likes",
+                    seen,
+                    "take it away; if others may have read it, replace the CA (`inv rotate-certs`)",
+                )
+            if _MASTERS & set(found.organizations):
+                return self._admin(file, found, seen)
+            if self._foreign(found):
+                return self._stray(
+                    file,
+                    "foreign-key",
+                    "high",
+                    f"a private key of somebody else's ({found.subject}) lies here",
+                    seen,
+                    "take it away; issue a new one to its owner if others may have read it",
+                )
+        return None
+
+    def _by_name(self, file: SecretFile) -> Finding | None:
+        """Fall back, honestly, where the host could not tell a key's public half."""
+        name = file.path.rpartition("/")[2]
+        seen = "by its name only: the host could not tell the key's public half"
+        if name in _CA_NAMES:
+            return self._stray(
+                file,
+                "ca-key",
+                "high",
+                "this looks like the private key of a CA",
+                seen,
+                "look whose it is, and take it away",
+            )
+        for pem in file.certificates:
+            found = _read(pem)
+            if found and _MASTERS & set(found.organizations):
+                return self._admin(file, found, f"it holds the certificate {found.subject}")
+        if name in _ADMIN_NAMES:
+            return self._stray(
+                file,
+                "admin-credentials",
+                "high",
+                "this looks like an administrator's key",
+                seen,
+                "look whose it is, and take it away",
+            )
+        return None
+
+    def _admin(self, file: SecretFile, found: Certificate, seen: str) -> Finding:
+        groups = ", ".join(sorted(_MASTERS & set(found.organizations)))
+        what = "kubeconfig" if file.kubeconfig else "key"
+        return self._stray(
+            file,
+            "admin-credentials",
+            "critical",
+            f"a {what} that may do everything (O={groups}) lies on a worker",
+            seen,
+            "take it away; it can't be revoked before it ends"
+            f" ({found.not_after:%Y-%m-%d}) but by a new CA",
+        )
+
+    def _stray(
+        self,
+        file: SecretFile,
+        check: str,
+        severity: Severity,
+        text: str,
+        seen: str,
+        fix: str,
+    ) -> Finding:
+        reason = self._not_movable(file)
+        repairs = () if reason else (PutAside(file.path),)
+        return Finding(check, severity, file.path, text, seen, fix, repairs, reason)
+
+    def _not_movable(self, file: SecretFile, *, but: str = "") -> str:
+        """Say why a file can't be put aside by machine, or nothing. `but`: who may use it."""
+        users = [user for user in self._users(file.path) if user != but or not but]
+        if users:
+            return f"it is in use: {', '.join(users[:3])}"
+        if not file.controlled or file.uid:
+            return "others than root can change what lies at that path"
+        return ""
+
+    def _users(self, path: str) -> list[str]:
+        """Return who names this file."""
+        found = list(self._evidence.files[path].used_by)
+        for name, program in self._evidence.programs.items():
+            if any(path in argument for argument in program.args):
+                found.append(name)
+        for where, text in self._evidence.texts.items():
+            if text.content and path.encode() in text.content:
+                found.append(where)
+        return list(dict.fromkeys(found))
+
+    def _foreign(self, found: Certificate) -> bool:
+        name = found.common_name
+        other_node = name.startswith("system:node:") and name != f"system:node:{self._node}"
+        return other_node or name in _CONTROL_PLANE
+
+    # --- who can read it ---------------------------------------------------------------------
+
+    def _open(self, file: SecretFile) -> Iterator[Finding]:
+        if not file.secret or not file.mode & _OTHERS:
+            return
+        everybody = bool(file.mode & _READ_BY_ALL) and file.reachable
+        who = "every user of the host" if everybody else "others, were its directory open to them"
+        reason = ""
+        if not file.controlled or file.uid:
+            reason = "others than root can change what lies at that path"
+        elif self._evidence.control_plane:
+            reason = "on a control plane it may be read by a user of its own"
+        yield Finding(
+            "open-secret",
+            "high" if everybody else "low",
+            file.path,
+            f"a secret that {who} can read" if everybody else f"a secret open to {who}",
+            f"mode {file.mode:04o}",
+            f"chmod 600 {file.path}",
+            () if reason else (Close(file.path),),
+            reason,
+        )
+
+    # --- tokens ------------------------------------------------------------------------------
+
+    def _tokens(self, file: SecretFile) -> Iterator[Finding]:
+        if "csv" in file.tokens and not self._evidence.control_plane:
+            reason = self._not_movable(file)
+            yield Finding(
+                "token-file",
+                "high",
+                file.path,
+                "an apiserver's list of static tokens lies on a worker",
+                "by its name and its lines of token, user, uid",
+                "take it away, and replace the tokens in it",
+                () if reason else (PutAside(file.path),),
+                reason,
+            )
+        name = file.path.rpartition("/")[2]
+        if not file.kubeconfig or not (file.path == self._bootstrap or "bootstrap" in name):
+            return
+        kinds = {"static", "bootstrap"} & set(file.tokens)
+        if not kinds:
+            return
+        static = "static" in kinds
+        reason = self._token_needed(file)
+        yield Finding(
+            "static-token",
+            "medium" if static else "low",
+            file.path,
+            "a static token that lets anybody ask for a node's certificate"
+            if static
+            else "a bootstrap token is left, though it may have run out",
+            "it is no bootstrap token (ID.SECRET)" if static else "it has the form ID.SECRET",
+            "take it away once the node has its certificate; end it at the apiserver, too",
+            () if reason else (PutAside(file.path),),
+            reason,
+        )
+
+    def _token_needed(self, file: SecretFile) -> str:
+        """Say why the token can't go yet, or nothing."""
+        mine = f"system:node:{self._node}"
+        good = [
+            place
+            for place in self._places
+            if place.certificate.common_name == mine
+            and problem(place.pem, self._ca_pem, self._now) is None
+        ]
+        if not good:
+            return "the node has no certificate of its own yet"
+        left = max(place.certificate.days_left(self._now) for place in good)
+        if left < _NEEDED:
+            return f"the node's own certificate ends in {left:.0f} days"
+        if not file.controlled or file.uid:
+            return "others than root can change what lies at that path"
+        return ""
+
+    # --- how long they live ------------------------------------------------------------------
+
+    def _long_lived(self) -> Iterator[Finding]:
+        """Judge each certificate once, wherever it lies."""
+        places: dict[str, list[_Place]] = {}
+        for place in self._places:
+            places.setdefault("".join(place.pem.split()), []).append(place)
+        for same in places.values():
+            found = same[0].certificate
+            years = (found.not_after - found.not_before) / _YEAR
+            limit = _CA_YEARS if found.authority else _LEAF_YEARS
+            if years <= limit:
+                continue
+            severity: Severity = "medium" if years > _LONG_LEAF_YEARS else "low"
+            if found.authority:
+                severity = "low"
+            yield Finding(
+                "long-certificate",
+                severity,
+                ", ".join(dict.fromkeys(place.path for place in same)),
+                f"{found.subject} is good for {years:.0f} years: once stolen, for as long",
+                f"until {found.not_after:%Y-%m-%d}",
+                _shorter(found, self._node),
+                by_hand="no certificate can be shortened",
+            )
+
+
+def _shorter(found: Certificate, node: str) -> str:
+    if found.authority:
+        return "plan a new CA"
+    if found.common_name in {f"system:node:{node}", "system:kube-proxy"}:
+        return "have the node join anew, with certificates of a year: `inv deploy-nodes`"
+    return "issue its owner one that ends sooner; this one holds until the CA is another"
+
+
+def public_der(key: str) -> bytes | None:
+    """Return a public key as SubjectPublicKeyInfo, from how a host told it; None: it told none."""
+    kind, _, data = key.partition(" ")
+    try:
+        if kind == "spki":
+            found = serialization.load_der_public_key(base64.b64decode(data, validate=True))
+        else:
+            found = serialization.load_ssh_public_key(key.encode())
+        return found.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm, binascii.Error):
+        return None
+
+
+def _read(pem: str) -> Certificate | None:
+    """Return a certificate, or None for what is none: it comes from a host."""
+    try:
+        return read(pem)
+    except (BadCertificateError, ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+
+
+def _pem(ca: object) -> str:
+    pem: bytes = ca.public_bytes(serialization.Encoding.PEM)  # type: ignore[attr-defined]
+    return pem.decode()

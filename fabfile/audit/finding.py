@@ -1,0 +1,93 @@
+"""A finding of `inv audit`, and the words for what `inv harden` can do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["critical", "high", "medium", "low", "info"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Take a file's mode bits for others away."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutAside:
+    """Move a file to the quarantine, which only root can enter. Nothing is deleted."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """
+    Give a setting of kubelet or kube-proxy another value, where it is set now.
+
+    :param flag: its name on the command line. :param keys: its place in the configuration file.
+    :param value: as YAML and the command line have it.
+    """
+
+    program: str
+    flag: str
+    keys: tuple[str, ...]
+    value: bool | int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Replace a line of a unit file; it counts from the unit's next start on."""
+
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thin:
+    """Delete the later ones of rules that a table holds more than once."""
+
+    table: str
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartAnew:
+    """Restart a unit that pods don't depend on."""
+
+    unit: str
+
+
+Repair = Close | PutAside | Setting | Line | Thin | StartAnew
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    One thing that is wrong.
+
+    :param check: what was looked for; the table in docs/audit.md lists them all.
+    :param subject: a path, a unit, a port: what it is about.
+    :param text: what is wrong. :param seen: how that was seen.
+    :param fix: what a person does about it.
+    :param repairs: what `inv harden` does about it; nothing where it does not.
+    :param by_hand: why it does not.
+    """
+
+    check: str
+    severity: Severity
+    subject: str
+    text: str
+    seen: str
+    fix: str
+    repairs: tuple[Repair, ...] = ()
+    by_hand: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it the same finding in a later look."""
+        return self.check, self.subject

@@ -1,0 +1,44 @@
+"""All findings of one host, the worst first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import packets, services
+from .credentials import Credentials
+from .finding import SEVERITIES, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from ..model.evidence import Asked, Evidence
+
+
+def judge(
+    evidence: Evidence, asked: Asked, *, node: str, ca_pem: bytes, now: datetime
+) -> tuple[Finding, ...]:
+    """
+    Return what is wrong with a host.
+
+    :param node: its name at the API. :param ca_pem: the cluster's CA, from the configuration.
+    """
+    credentials = Credentials(evidence, node, ca_pem, now)
+    found = [
+        *credentials.findings(),
+        *services.findings(evidence, asked, credentials.ca_file()),
+        *packets.findings(evidence),
+        *_unseen(evidence, asked),
+    ]
+    return tuple(sorted(found, key=lambda f: SEVERITIES.index(f.severity)))
+
+
+def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
+    """Say what was not looked at: silence would be taken for soundness."""
+    told = list(evidence.unseen)
+    if asked.pods is None:
+        told.append("who the kubelet answers: sshd forbids forwarding, so its settings alone tell")
+    if "kubelet" not in evidence.programs:
+        told.append("the kubelet: there is none, neither as a program nor as a unit")
+    for what in told:
+        yield Finding("unseen", "info", "host", f"not looked at: {what}", "", "look at it there")

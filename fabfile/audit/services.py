@@ -1,0 +1,328 @@
+"""What kubelet, kube-proxy and their units do that they should not."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from .finding import Finding, Line, Repair, Setting, StartAnew
+from .settings import Effective, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..model.evidence import Asked, Evidence
+
+KUBELET, PROXY = "kubelet", "kube-proxy"
+
+ANONYMOUS = ("anonymous-auth", ("authentication", "anonymous", "enabled"))
+WEBHOOK = ("authentication-token-webhook", ("authentication", "webhook", "enabled"))
+AUTHORIZATION = ("authorization-mode", ("authorization", "mode"))
+CLIENT_CA = ("client-ca-file", ("authentication", "x509", "clientCAFile"))
+READ_ONLY = ("read-only-port", ("readOnlyPort",))
+SWAP = ("fail-swap-on", ("failSwapOn",))
+MASQUERADE = ("masquerade-all", ("iptables", "masqueradeAll"))
+MODE = ("proxy-mode", ("mode",))
+
+_OK, _UNAUTHORIZED, _FORBIDDEN = 200, 401, 403
+_SETTLED = 40.0  # seconds after which kube-proxy has written its rules
+_LOOPING = 5  # restarts of a unit that has not been up for two minutes
+_YOUNG = 120.0
+
+_RUNS_AT_START = re.compile(r"^\s*Exec(StartPre|StartPost|Start)\s*=")
+_FLUSHES = re.compile(r"iptables\b(?=.*\s(-F|--flush|-X|--delete-chain)(\s|;|&|'|\"|$))")
+_ADDS = re.compile(r"iptables\b(?=.*\s(-A|-I|--append|--insert)\s)")
+_CHECKS = re.compile(r"\s(-C|--check)\s")
+# An addition that can be made to look first: a plain command of harmless words.
+_PLAIN_ADD = re.compile(
+    r"^(?P<key>\s*ExecStartP(?:re|ost)\s*=)(?P<command>(?:/[\w./-]*/)?iptables)"
+    r"(?P<before>(?:\s+-w(?:\s+\d+)?|\s+-t\s+\w+)*)\s+-A\s+(?P<rule>[\w./:,= -]+?)\s*$",
+    re.ASCII,
+)
+
+
+def findings(evidence: Evidence, asked: Asked, ca_file: str) -> Iterator[Finding]:
+    """
+    Return what is wrong with the programs and their units.
+
+    :param ca_file: a file on the host with the cluster's CA, for a kubelet that checks nobody's.
+    """
+    yield from _kubelet(evidence, asked, ca_file)
+    yield from _proxy(evidence)
+    yield from _docker(evidence)
+    yield from _units(evidence)
+    yield from _unit_files(evidence)
+
+
+# --- the kubelet ---------------------------------------------------------------------------------
+
+
+def _kubelet(evidence: Evidence, asked: Asked, ca_file: str) -> Iterator[Finding]:
+    settings = Settings(evidence, KUBELET)
+    if not settings.known:
+        return
+    # Flags alone and a file have different defaults, for old clusters' sake.
+    legacy = not settings.has_file
+    anonymous = settings.get(*ANONYMOUS, default=legacy)
+    mode = settings.get(*AUTHORIZATION, default="AlwaysAllow" if legacy else "Webhook")
+    read_only = settings.get(*READ_ONLY, default=10255 if legacy else 0)
+    yield from _anonymous(evidence, settings, asked, anonymous, ca_file)
+    if mode.value == "AlwaysAllow":
+        reason = _not_settable(evidence, settings)
+        yield Finding(
+            "always-allow",
+            "critical" if anonymous.on else "high",
+            "kubelet",
+            "the kubelet lets everybody who is let in do everything, exec into pods as well",
+            mode.said,
+            "authorization.mode: Webhook; the apiserver's kubelet client needs"
+            " system:kubelet-api-admin",
+            () if reason else _guarded(settings, ca_file, ("Webhook", *AUTHORIZATION)),
+            reason,
+        )
+    yield from _read_only(evidence, settings, asked, read_only)
+    yield from _swap(evidence, settings)
+    if not settings.readable:
+        yield _unreadable(settings)
+
+
+def _anonymous(
+    evidence: Evidence, settings: Settings, asked: Asked, found: Effective, ca_file: str
+) -> Iterator[Finding]:
+    answered = asked.pods in {_OK, _FORBIDDEN}
+    if not found.on and not answered:
+        return
+    told = {
+        None: "it could not be asked, for sshd forbids forwarding",
+        0: "nobody answers on port 10250",
+        _OK: "asked without credentials, :10250/pods answers 200 and tells all pods",
+        _FORBIDDEN: "asked without credentials, :10250/pods takes one for system:anonymous (403)",
+        _UNAUTHORIZED: "asked without credentials, :10250/pods refuses (401)",
+    }.get(asked.pods, f"asked without credentials, :10250/pods answers {asked.pods}")
+    reason = _not_settable(evidence, settings)
+    repairs: tuple[Repair, ...] = ()
+    if not reason:
+        # Where the settings are right, it was started before they were.
+        repairs = (
+            _guarded(settings, ca_file, (False, *ANONYMOUS))
+            if found.on
+            else (StartAnew("kubelet.service"),)
+        )
+    yield Finding(
+        "anonymous-kubelet",
+        "critical" if asked.pods == _OK else "high",
+        "kubelet",
+        "the kubelet answers people without credentials",
+        f"{found.said}; {told}",
+        "authentication.anonymous.enabled: false, and a clientCAFile",
+        repairs,
+        reason,
+    )
+
+
+def _read_only(
+    evidence: Evidence, settings: Settings, asked: Asked, found: Effective
+) -> Iterator[Finding]:
+    answers = asked.read_only == _OK
+    configured = found.source != "unknown" and str(found.value) not in {"0", "None"}
+    if not answers and not configured:
+        return
+    reason = _not_settable(evidence, settings)
+    repair: tuple[Repair, ...] = (
+        (Setting(KUBELET, *READ_ONLY, 0),) if configured else (StartAnew("kubelet.service"),)
+    )
+    yield Finding(
+        "read-only-port",
+        "medium",
+        "kubelet",
+        "the kubelet tells everybody its pods, environments included, on a port without TLS",
+        f"{found.said}; :10255/pods " + ("answers 200" if answers else "does not answer us"),
+        "readOnlyPort: 0",
+        () if reason else repair,
+        reason,
+    )
+
+
+def _swap(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
+    found = settings.get(*SWAP, default=True)
+    if not evidence.swaps or found.source == "unknown" or found.on:
+        return
+    yield Finding(
+        "hidden-swap",
+        "medium",
+        "kubelet",
+        "the host swaps, and the kubelet was told not to mind: memory limits mean little",
+        f"{found.said}; swap on {', '.join(evidence.swaps[:3])}",
+        "swapoff when memory allows, take it out of /etc/fstab, then failSwapOn: true",
+        by_hand="to swap everything in at once may end pods",
+    )
+
+
+def _guarded(
+    settings: Settings, ca_file: str, wanted: tuple[Any, str, tuple[str, ...]]
+) -> tuple[Repair, ...]:
+    """Return a stricter setting, and with it what lets the apiserver in by its certificate."""
+    value, flag, keys = wanted
+    repairs: list[Repair] = [Setting(KUBELET, flag, keys, value)]
+    if not settings.get(*CLIENT_CA, default="").value:
+        repairs.insert(0, Setting(KUBELET, *CLIENT_CA, ca_file))
+    if not settings.get(*WEBHOOK, default=settings.has_file).on:
+        repairs.append(Setting(KUBELET, *WEBHOOK, True))
+    return tuple(repairs)
+
+
+def _not_settable(evidence: Evidence, settings: Settings) -> str:
+    """Say why the program's settings can't be changed by machine, or nothing."""
+    if not settings.unit:
+        return "it runs in a container: its settings are its manifest's"
+    if f"{settings.program}.service" in evidence.managed:
+        return "fabnode manages it: `inv deploy-nodes` puts it right"
+    return ""
+
+
+def _unreadable(settings: Settings) -> Finding:
+    return Finding(
+        "unseen",
+        "info",
+        settings.path,
+        f"{settings.program}'s configuration was not judged: it may hold secrets, has drop-ins"
+        " (--config-dir), or is no YAML",
+        "left on the host",
+        "look at it there",
+    )
+
+
+# --- kube-proxy, docker --------------------------------------------------------------------------
+
+
+def _proxy(evidence: Evidence) -> Iterator[Finding]:
+    settings = Settings(evidence, PROXY)
+    if not settings.known:
+        return
+    reason = _not_settable(evidence, settings)
+    masquerade = settings.get(*MASQUERADE, default=False)
+    if masquerade.on:
+        yield Finding(
+            "masquerade-all",
+            "medium",
+            "kube-proxy",
+            "every packet to a Service gets the node's address: NetworkPolicy sees no real source",
+            masquerade.said,
+            "iptables.masqueradeAll: false, and clusterCIDR",
+            () if reason else (Setting(PROXY, *MASQUERADE, False),),
+            reason,
+        )
+    if not settings.readable:
+        yield _unreadable(settings)
+    mode = settings.get(*MODE, default="iptables")
+    unit = evidence.units.get("kube-proxy.service")
+    up = evidence.programs[PROXY].running and (
+        not settings.unit
+        or (
+            unit is not None and unit.active == "active" and evidence.uptime - unit.since > _SETTLED
+        )
+    )
+    # It may have been set to nothing, which means the same.
+    iptables = mode.source != "unknown" and (mode.value or "iptables") in {"iptables", "ipvs"}
+    if up and iptables and "nat" in evidence.rules and not evidence.proxied:
+        yield Finding(
+            "flushed-rules",
+            "high",
+            "iptables nat",
+            "kube-proxy runs, and its rules are gone: Services don't work on this node",
+            "no chain KUBE-SERVICES in the nat table, or nothing jumps to it",
+            "systemctl restart kube-proxy; find out who flushes",
+            (StartAnew("kube-proxy.service"),) if settings.unit else (),
+            "" if settings.unit else "it runs in a container: delete its pod",
+        )
+
+
+def _docker(evidence: Evidence) -> Iterator[Finding]:
+    program = evidence.programs.get("dockerd")
+    if program is None:
+        return
+    words = list(program.args)
+    open_on = [w for w in words if "tcp://" in w and "tcp://127." not in w]
+    if open_on and not any(w.startswith(("--tlsverify", "-tlsverify")) for w in words):
+        yield Finding(
+            "docker-tcp",
+            "critical",
+            "dockerd",
+            "docker takes orders over the network from everybody: that is root on this host",
+            " ".join(open_on),
+            "take tcp:// out of its unit; it needs a restart of docker",
+            by_hand="a restart of docker may restart pods",
+        )
+
+
+# --- units ---------------------------------------------------------------------------------------
+
+
+def _units(evidence: Evidence) -> Iterator[Finding]:
+    for name, unit in evidence.units.items():
+        waiting = unit.sub == "auto-restart" and unit.restarts >= 2
+        young = unit.active in {"active", "activating"} and evidence.uptime - unit.since < _YOUNG
+        if waiting or (young and unit.restarts >= _LOOPING):
+            yield Finding(
+                "restart-loop",
+                "high",
+                name,
+                "it dies again and again",
+                f"systemd restarted it {unit.restarts} times; it is {unit.active} ({unit.sub})",
+                f"journalctl -u {name} -n 50",
+                by_hand="why it dies, its journal says",
+            )
+
+
+def _unit_files(evidence: Evidence) -> Iterator[Finding]:
+    """Judge what units do to the packet filter when they start."""
+    for path, text in evidence.texts.items():
+        if text.content is None or "/systemd/" not in path:
+            continue
+        lines = [
+            line
+            for line in text.content.decode("utf-8", "replace").split("\n")
+            if _RUNS_AT_START.match(line)
+        ]
+        flushing = [line for line in lines if _FLUSHES.search(line)]
+        if flushing:
+            yield Finding(
+                "flush-at-start",
+                "high",
+                path,
+                "its start flushes iptables: Services and NetworkPolicy are gone until they are"
+                " written again, other people's rules for good",
+                flushing[0].strip(),
+                "take that line out",
+                by_hand="what it was meant for, only its author knows",
+            )
+        adding = [line for line in lines if _ADDS.search(line) and not _CHECKS.search(line)]
+        adding = [line for line in adding if line not in flushing]
+        if adding:
+            plain = [_PLAIN_ADD.match(line) for line in adding]
+            reason = ""
+            if not all(plain):
+                reason = "one of the commands is not a plain `iptables -A …`"
+            elif not text.controlled:
+                reason = "it is a symlink, or others than root can change it"
+            yield Finding(
+                "rules-at-start",
+                "low",
+                path,
+                "each start adds its iptables rules once more",
+                f"{len(adding)} lines, the first: {adding[0].strip()}",
+                "have it look first: iptables -C … || iptables -A …",
+                ()
+                if reason
+                else tuple(Line(path, m.string, _looking_first(m)) for m in plain if m is not None),
+                reason,
+            )
+
+
+def _looking_first(found: re.Match[str]) -> str:
+    """Return the line with a look before the addition."""
+    before = found["before"].strip()
+    command = f"{found['command']} -w" + (f" {before}" if before and before != "-w" else "")
+    command = re.sub(r"-w -w", "-w", command)
+    rule = " ".join(found["rule"].split())
+    return f"{found['key']}/bin/sh -c '{command} -C {rule} 2>/dev/null || {command} -A {rule}'"

@@ -1,0 +1,117 @@
+"""What kubelet and kube-proxy really go by: flags, else the configuration file, else defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..model.evidence import Evidence
+
+# Flags that take no word after them: `--name` alone means true.
+_SWITCHES = {
+    "alsologtostderr",
+    "anonymous-auth",
+    "authentication-token-webhook",
+    "fail-swap-on",
+    "logtostderr",
+    "masquerade-all",
+    "register-node",
+    "rotate-certificates",
+    "rotate-server-certificates",
+}
+_TRUE, _FALSE = {"1", "t", "true"}, {"0", "f", "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """
+    A setting as it is in force.
+
+    :param value: None where that can't be told.
+    :param source: where it comes from.
+    """
+
+    value: Any
+    source: Literal["flag", "file", "default", "unknown"]
+    said: str
+
+    @property
+    def on(self) -> bool:
+        """Whether it is true, in any spelling that Go takes."""
+        return self.value is True or str(self.value).lower() in _TRUE
+
+
+def flags(args: Iterable[str]) -> dict[str, str]:
+    """Return the flags of a command line, the last of each; names with dashes."""
+    found: dict[str, str] = {}
+    words = list(args)[1:]
+    for at, word in enumerate(words):
+        if not word.startswith("-") or word in {"-", "--"}:
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        name = name.replace("_", "-")
+        if not equals:
+            after = words[at + 1] if at + 1 < len(words) else ""
+            value = "true" if name in _SWITCHES or after.startswith("-") else after
+        found[name] = value
+    return found
+
+
+class Settings:
+    """
+    The settings of one program as it was seen.
+
+    :param has_file: it is given a configuration file, whatever became of reading that.
+    """
+
+    def __init__(self, evidence: Evidence, program: str) -> None:
+        seen = evidence.programs.get(program)
+        self.program = program
+        self.known = seen is not None
+        self.unit = seen.unit if seen else False
+        self.args = seen.args if seen else ()
+        self.flags = flags(self.args)
+        self.path = self.flags.get("config", "")
+        self.has_file = bool(self.path)
+        text = evidence.texts.get(self.path)
+        self.document = _document(text.content) if text and text.content is not None else None
+        # Drop-in files have the last word, and are not read.
+        self.readable = not self.has_file or (
+            self.document is not None and "config-dir" not in self.flags
+        )
+
+    def get(self, flag: str, keys: tuple[str, ...], *, default: Any) -> Effective:
+        """Return a setting; `default` is what holds where nothing sets it."""
+        if flag in self.flags:
+            return Effective(self.flags[flag], "flag", f"--{flag}={self.flags[flag]}")
+        if not self.readable:
+            return Effective(None, "unknown", f"{self.path} could not be read")
+        value = _at(self.document or {}, keys)
+        if value is not None:
+            return Effective(value, "file", f"{'.'.join(keys)}: {_yaml(value)} in {self.path}")
+        return Effective(default, "default", f"{flag} is not set; its default is {_yaml(default)}")
+
+
+def _document(content: bytes) -> Mapping[str, Any] | None:
+    try:
+        document = yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _at(document: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        if not isinstance(document, dict):
+            return None
+        document = document.get(key)
+    return document
+
+
+def _yaml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

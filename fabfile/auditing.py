@@ -1,0 +1,145 @@
+"""
+What is wrong with existing nodes (`inv audit`), and mending it (`inv harden`).
+
+One round trip looks at a host and one mends it; what is found and what mends it is judged in
+`audit/`. Afterwards the host is looked at once more: what is still found, was not mended.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from . import pipeline
+from .audit.judge import judge
+from .audit.repair import Repairs, Wanted, repairs
+from .cluster_side import ClusterSide
+from .host.apply import apply
+from .host.examine import ask, examine
+from .host.packed import Packer
+from .host.plan import Change, Plan, text_diff
+from .host.units import Steadiness
+from .model.resources import EditedFile, Kept, Quarantined, Reload, RulesOnce
+from .run.steplog import StepLog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .audit.finding import Finding
+    from .host.connect import Host
+    from .host.plan import Action
+    from .pipeline import Run
+    from .run.fanout import Outcome
+
+AUDIT, HARDEN = "audit", "harden"
+_KUBELET = "kubelet.service"
+
+
+class NotMended(Exception):
+    """All was done, and some of what was wrong still is."""
+
+    advice = "look at it on the host: something else sets it"
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What is wrong with one host, and the plan that mends what can be mended."""
+
+    findings: tuple[Finding, ...]
+    plan: Plan
+
+
+def audit(run: Run) -> dict[str, Outcome[Audit]]:
+    """Look at every host of the run; needs nothing of the cluster but its CA. Changes nothing."""
+    return pipeline.on_hosts(run, partial(_audit, run))
+
+
+def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[Audit]]:
+    """
+    Carry out the plans of an audit; return what is left, host by host.
+
+    What was not shown is not done: a host that has changed since fails instead.
+    """
+    side = ClusterSide(run.cluster, run.journal)
+    try:
+        if any(o.value and _restarts_kubelet(o.value.plan) for o in found.values()):
+            side.await_api()
+            side.open(run.nodes)
+        return pipeline.on_hosts(run, lambda host: _harden(run, side, host, found[host.name]))
+    finally:
+        side.close()
+
+
+def _audit(run: Run, host: Host) -> Audit:
+    with run.journal.step(host.name, AUDIT, "looking") as log:
+        result = _look(run, host)
+        log.note(f"{len(result.findings)} findings" if result.findings else "nothing is wrong")
+    return result
+
+
+def _look(run: Run, host: Host) -> Audit:
+    evidence = examine(host)
+    findings = judge(
+        evidence,
+        ask(host),
+        node=host.node.name,
+        ca_pem=run.cluster.ca_pem,
+        now=datetime.now(UTC),
+    )
+    todo = repairs(evidence, findings)
+    return Audit(todo.findings, plan_of(host.name, todo))
+
+
+def plan_of(node: str, todo: Repairs) -> Plan:
+    """Return the repairs of a host as the plan that carries them out."""
+    return Plan(node, tuple(_change(wanted) for wanted in todo.wanted))
+
+
+def _change(wanted: Wanted) -> Change:
+    action: Action
+    match wanted.resource:
+        case EditedFile(path=path, content=content):
+            diff = text_diff(path, wanted.old, content)
+            return Change(wanted.resource, "update", wanted.why, diff)
+        case Kept():
+            action = "mode"
+        case Quarantined():
+            action = "quarantine"
+        case RulesOnce():
+            action = "delete"
+        case Reload():
+            action = "reload"
+        case _:
+            action = "restart"
+    return Change(wanted.resource, action, wanted.why)
+
+
+def _harden(run: Run, side: ClusterSide, host: Host, found: Outcome[Audit]) -> Audit:
+    if found.value is None:
+        raise found.error or RuntimeError(found.skipped)
+    before = found.value
+    if before.plan.empty:
+        return before
+    step_of = {change.resource: HARDEN for change in before.plan.changes}
+    began = time.time()
+    with StepLog(run.journal, host.name, step_of) as steps:
+        packer = Packer(run.cluster.source.parent)  # nothing of these plans is packed
+        steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
+    if _restarts_kubelet(before.plan):
+        with run.journal.step(host.name, "ready", "waiting for Ready"):
+            side.wait_ready(host.name, began, Steadiness(host, _KUBELET))
+    with run.journal.step(host.name, AUDIT, "looking again") as log:
+        after = _look(run, host)
+        mended = {finding.key for finding in before.findings if finding.repairs}
+        if left := [finding for finding in after.findings if finding.key in mended]:
+            told = "; ".join(f"{finding.subject}: {finding.text}" for finding in left)
+            raise NotMended(f"still so: {told}")
+        log.note(f"{len(mended)} mended, {len(after.findings)} left")
+    return after
+
+
+def _restarts_kubelet(plan: Plan) -> bool:
+    return any(change.name == _KUBELET for change in plan.restarts)

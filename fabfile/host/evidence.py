@@ -1,0 +1,249 @@
+"""Evidence from what `examine.sh` printed. Pure; a host may send anything and gets `Malformed`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from ..model.evidence import Evidence, Program, SecretFile, Text, UnitSeen
+from .parse import Malformed
+
+_MODE = re.compile(r"[0-7]{1,5}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_PUBLIC = re.compile(r"((ssh|ecdsa)-[a-z0-9-]{1,40}|spki) [A-Za-z0-9+/]{1,1900}={0,2}", re.ASCII)
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CERTIFICATE-----")
+_TOKENS = {"bootstrap", "jwt", "static", "password", "csv"}
+_PROGRAMS = {"kubelet", "kube-proxy", "dockerd"}
+_CONTROL = {
+    "kube-apiserver",
+    "kube-controller",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "etcd",
+}
+_TABLES = {"filter", "nat"}
+_MAX_LINE = 2**14  # but of those that hold a text
+_MAX_TEXT = 2**16
+_MOST_FILES = 400
+
+
+def parse(output: bytes, *, nonce: str) -> Evidence:
+    """
+    Return the evidence in the script's output.
+
+    :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
+    :raises Malformed: for anything the script would not print.
+    """
+    lines = output.decode("utf-8", "replace").split("\n")
+    if lines[-2:] != [f"end\t{nonce}", ""]:
+        raise Malformed("the answer is cut off")
+    found = _Found()
+    for line in lines[:-2]:
+        too_long = len(line) > _MAX_LINE and not line.startswith("text\t")
+        if too_long or not found.take(line.split("\t")):
+            raise Malformed(f"an unexpected line {line[:60]!r}")
+    return found.evidence()
+
+
+@dataclass(slots=True)
+class _File:
+    mode: int
+    uid: int
+    reachable: bool
+    controlled: bool
+    kubeconfig: bool
+    pem: list[str] = field(default_factory=list)
+    certificates: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    used_by: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Evidence while its lines come in."""
+
+    uptime: float = 0.0
+    version: str = ""
+    proxied: bool = False
+    swaps: list[str] = field(default_factory=list)
+    control: list[str] = field(default_factory=list)
+    managed: set[str] = field(default_factory=set)
+    unseen: list[str] = field(default_factory=list)
+    quarantined: list[str] = field(default_factory=list)
+    units: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    programs: dict[str, str] = field(default_factory=dict)
+    args: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    texts: dict[str, Text] = field(default_factory=dict)
+    files: dict[str, _File] = field(default_factory=dict)
+    rules: dict[str, list[str]] = field(default_factory=dict)
+
+    def take(self, fields: list[str]) -> bool:
+        """Keep what a line tells; False: no such line exists. The last field may hold tabs."""
+        match fields:
+            case ["uptime", value]:
+                self.uptime = _number(value)
+            case ["swap", *name]:
+                self.swaps.append("\t".join(name))
+            case ["version", *text]:
+                self.version = "\t".join(text)
+            case ["control", name] if name in _CONTROL:
+                if name not in self.control:
+                    self.control.append(name)
+            case ["managed", unit]:
+                self.managed.add(unit)
+            case ["unit", name, *setting]:
+                key, _, value = "\t".join(setting).partition("=")
+                self.units[name][key] = value
+            case ["program", name, "host" | "container" | "down" as place] if name in _PROGRAMS:
+                self.programs[name] = place
+                self.args[name] = []  # one outside of containers stands for those inside
+            case ["arg", name, *argument] if name in self.programs:
+                self.args[name].append("\t".join(argument))
+            case ["text", mode, controlled, digest, content, *path]:
+                self.texts["\t".join(path)] = _text(mode, controlled, digest, content)
+            case ["file", mode, uid, reachable, controlled, kind, *path]:
+                self._file("\t".join(path), mode, uid, reachable, controlled, kind)
+            case ["pem", line, *path]:
+                self._at(path).pem.append(line)
+            case ["certificate_data", data, *path]:
+                self._at(path).certificates += _PEM.findall(
+                    _unbase64(data).decode("ascii", "replace")
+                )
+            case ["key", public, *path]:
+                if public and not _PUBLIC.fullmatch(public):
+                    return False
+                self._at(path).keys.append(public)
+            case ["token", kind, *path] if kind in _TOKENS:
+                self._at(path).tokens.append(kind)
+            case ["used", user, *path]:
+                # The longest path that matches may be another than one of ours.
+                if (where := "\t".join(path)) in self.files:
+                    self.files[where].used_by.append(user)
+            case ["rules", table] if table in _TABLES:
+                self.rules[table] = []
+            case ["rule", table, *rule] if table in self.rules:
+                self.rules[table].append("\t".join(rule))
+            case ["proxied"]:
+                self.proxied = True
+            case ["quarantined", *path]:
+                self.quarantined.append("\t".join(path))
+            case ["unseen", *what]:
+                self.unseen.append("\t".join(what))
+            case _:
+                return False
+        return True
+
+    def _file(
+        self, path: str, mode: str, uid: str, reachable: str, controlled: str, kind: str
+    ) -> None:
+        if not path.startswith("/") or path in self.files or len(self.files) >= _MOST_FILES:
+            raise Malformed("a file that can't be")
+        if kind not in {"pem", "kubeconfig", "csv"}:
+            raise Malformed(f"a file of kind {kind[:20]!r}")
+        self.files[path] = _File(
+            _mode(mode), _whole(uid), _flag(reachable), _flag(controlled), kind == "kubeconfig"
+        )
+
+    def _at(self, path: list[str]) -> _File:
+        try:
+            return self.files["\t".join(path)]
+        except KeyError:
+            raise Malformed("a file that was not announced") from None
+
+    def evidence(self) -> Evidence:
+        return Evidence(
+            uptime=self.uptime,
+            version=self.version,
+            swaps=tuple(self.swaps),
+            control_plane=tuple(self.control),
+            managed=frozenset(self.managed),
+            programs={
+                name: Program(
+                    tuple(self.args[name]), running=place != "down", unit=place != "container"
+                )
+                for name, place in self.programs.items()
+            },
+            units={name: _unit(settings) for name, settings in self.units.items()},
+            texts=self.texts,
+            files={path: _secret_file(path, file) for path, file in self.files.items()},
+            rules={table: tuple(rules) for table, rules in self.rules.items()},
+            proxied=self.proxied,
+            quarantined=tuple(self.quarantined),
+            unseen=tuple(self.unseen),
+        )
+
+
+def _secret_file(path: str, file: _File) -> SecretFile:
+    blocks = _PEM.findall("\n".join(file.pem))
+    return SecretFile(
+        path=path,
+        mode=file.mode,
+        uid=file.uid,
+        reachable=file.reachable,
+        controlled=file.controlled,
+        certificates=tuple(dict.fromkeys([*blocks, *file.certificates])),
+        keys=tuple(file.keys),
+        tokens=tuple(file.tokens),
+        kubeconfig=file.kubeconfig,
+        used_by=tuple(dict.fromkeys(file.used_by)),
+    )
+
+
+def _unit(settings: dict[str, str]) -> UnitSeen:
+    since = settings.get("ActiveEnterTimestampMonotonic", "") or "0"
+    paths = [settings.get("FragmentPath", ""), *settings.get("DropInPaths", "").split(" ")]
+    return UnitSeen(
+        active=settings.get("ActiveState", ""),
+        sub=settings.get("SubState", ""),
+        restarts=_whole(settings.get("NRestarts", "") or "0"),
+        since=_number(since) / 1e6,
+        files=tuple(path for path in paths if path.startswith("/")),
+    )
+
+
+def _text(mode: str, controlled: str, digest: str, content: str) -> Text:
+    if not _SHA256.fullmatch(digest):
+        raise Malformed("no digest")
+    if content == "-":
+        return Text(_mode(mode), digest, None, _flag(controlled))
+    data = _unbase64(content)
+    if len(data) > _MAX_TEXT or hashlib.sha256(data).hexdigest() != digest:
+        raise Malformed("a text that its digest does not fit")
+    return Text(_mode(mode), digest, data, _flag(controlled))
+
+
+def _unbase64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Malformed("no base64") from error
+
+
+def _flag(text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise Malformed(f"neither yes nor no: {text[:20]!r}")
+    return text == "1"
+
+
+def _mode(text: str) -> int:
+    if not _MODE.fullmatch(text):
+        raise Malformed(f"no mode: {text[:20]!r}")
+    return int(text, 8)
+
+
+def _number(text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise Malformed(f"no number: {text[:20]!r}")
+    return float(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 12:
+        raise Malformed(f"no whole number: {text[:20]!r}")
+    return int(text)

@@ -1,0 +1,122 @@
+"""One look at a host for `inv audit`: what it runs, what lies on it, who its kubelet answers."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from ..model.evidence import Asked
+from .apply import STATE
+from .errors import HostMisbehaved
+from .evidence import parse
+from .parse import Malformed
+from .text import last_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..model.evidence import Evidence
+    from .connect import Host
+
+UNITS = (
+    "kubelet.service",
+    "kube-proxy.service",
+    "containerd.service",
+    "docker.service",
+    "cri-dockerd.service",
+    "calico-node.service",
+)
+
+# Where installers and hands put keys, certificates and kubeconfigs.
+ROOTS = (
+    "/etc/kubernetes",
+    "/etc/kubeasz",
+    "/etc/etcd",
+    "/etc/calico",
+    "/etc/cni",
+    "/etc/ansible",
+    "/opt/kube",
+    "/opt/kubernetes",
+    "/opt/k8s",
+    "/root",
+    "/home",
+    "/srv/kubernetes",
+    "/usr/local/kubernetes",
+    "/var/lib/kubelet",
+    "/var/lib/kube-proxy",
+    "/var/lib/kubernetes",
+    "/var/lib/calico",
+)
+
+# Who may name them, beside programs that run.
+USERS = (
+    "/etc/systemd/system",
+    "/lib/systemd/system",
+    "/etc/crontab",
+    "/etc/cron.d",
+    "/var/spool/cron",
+    "/etc/cni/net.d",
+    "/etc/kubernetes/manifests",
+    "/etc/default",
+    "/etc/sysconfig",
+)
+
+_LIMIT = 4 * 2**20
+_ASK = 5.0
+
+
+def examine(host: Host) -> Evidence:
+    """
+    Look at the host, in one round trip. Changes nothing on it.
+
+    :raises HostError: it can't be reached, or does not answer as a host does.
+    """
+    nonce = secrets.token_hex(8)
+    result = host.root("exec sh -s", stdin=[script(nonce)], limit=_LIMIT)
+    if result.code:
+        said = last_lines(result.stderr, 3) or f"status {result.code}"
+        raise HostMisbehaved(host.name, f"the look at it failed: {said}")
+    try:
+        return parse(result.stdout, nonce=nonce)
+    except Malformed as error:
+        raise HostMisbehaved(
+            host.name, f"it answered what no host answers: {error}", "look at its shell profile"
+        ) from error
+
+
+def ask(host: Host) -> Asked:
+    """Ask the host's kubelet for its pods, as somebody without credentials would."""
+    return Asked(
+        pods=_status(host, 10250, secure=True),
+        read_only=_status(host, 10255, secure=False),
+    )
+
+
+def _status(host: Host, port: int, *, secure: bool) -> int | None:
+    """Return what the kubelet answers on its own address or, where it serves all, on loopback."""
+    status: int | None = None
+    for address in dict.fromkeys((host.node.ip, "127.0.0.1")):
+        status = host.anonymous_get(address, port, "/pods", secure=secure, timeout=_ASK)
+        if status:
+            break
+    return status
+
+
+def script(
+    nonce: str,
+    *,
+    state: str = STATE,
+    roots: Iterable[str] = ROOTS,
+    users: Iterable[str] = USERS,
+) -> bytes:
+    """Return the script that looks."""
+    head = [
+        f"nonce={nonce} state={shlex.quote(state)}",
+        f"units={shlex.quote(chr(10).join(UNITS))}",
+        f"roots={shlex.quote(chr(10).join(roots))}",
+        f"users={shlex.quote(chr(10).join(users))}",
+        "",
+    ]
+    return "\n".join(head).encode() + files(__package__).joinpath("examine.sh").read_bytes()

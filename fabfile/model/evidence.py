@@ -1,0 +1,125 @@
+"""What one look at an existing node told (`inv audit`), whoever made it. No secret is in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """
+    A program that runs on the host, or is to: kubelet, kube-proxy, dockerd.
+
+    :param args: its command line; of a unit that is down, that of its unit file.
+    :param unit: it is systemd's, not a container's: what it reads are files of the host.
+    """
+
+    args: tuple[str, ...]
+    running: bool = True
+    unit: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSeen:
+    """
+    A systemd unit in systemd's own words.
+
+    :param since: when it became active, seconds since boot; 0 where it never did.
+    :param files: its unit file, then its drop-ins.
+    """
+
+    active: str = "inactive"
+    sub: str = "dead"
+    restarts: int = 0
+    since: float = 0.0
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """
+    A unit file or configuration that was read whole.
+
+    :param content: None where it holds what may be a secret, so that it stayed on the host.
+    :param controlled: nobody but root can put something else in its place.
+    """
+
+    mode: int
+    sha256: str
+    content: bytes | None = field(repr=False)
+    controlled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """
+    A file with a private key, a certificate, a kubeconfig or tokens.
+
+    :param reachable: others may enter every directory above it.
+    :param controlled: nobody but root can put something else in its place.
+    :param certificates: PEM. :param keys: one for each private key: its public half, as
+        `ssh-… BASE64` or `spki BASE64`, or empty where the host could not tell it.
+    :param tokens: what kind: `bootstrap`, `jwt`, `static`, `password`, `csv`.
+    :param kubeconfig: it is one.
+    :param used_by: unit files, cron tables and processes that name it.
+    """
+
+    path: str
+    mode: int
+    uid: int
+    reachable: bool
+    controlled: bool
+    certificates: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+    kubeconfig: bool = False
+    used_by: tuple[str, ...] = ()
+
+    @property
+    def secret(self) -> bool:
+        """Whether it holds what others must not have."""
+        return bool(self.keys or self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """
+    A host as one look saw it.
+
+    :param uptime: seconds. :param swaps: devices and files that it swaps to.
+    :param control_plane: what of a control plane runs on it, or is to.
+    :param managed: units that fabnode started.
+    :param rules: iptables table → the rules of its built-in chains, as `iptables -S` prints them,
+        in order; a table that could not be read is missing.
+    :param proxied: kube-proxy's chain KUBE-SERVICES stands in the nat table, and is jumped to.
+    :param quarantined: what an earlier `inv harden` put aside.
+    :param unseen: what could not be looked at, and why.
+    """
+
+    uptime: float = 0.0
+    version: str = ""
+    swaps: tuple[str, ...] = ()
+    control_plane: tuple[str, ...] = ()
+    managed: frozenset[str] = frozenset()
+    programs: Mapping[str, Program] = field(default_factory=dict)
+    units: Mapping[str, UnitSeen] = field(default_factory=dict)
+    texts: Mapping[str, Text] = field(default_factory=dict)
+    files: Mapping[str, SecretFile] = field(default_factory=dict)
+    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    proxied: bool = False
+    quarantined: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """
+    What a host's kubelet said to somebody without credentials. None: it could not be asked.
+
+    :param pods: status of `https://…:10250/pods`; 0 where nobody answers there.
+    :param read_only: status of `http://…:10255/pods`.
+    """
+
+    pods: int | None = None
+    read_only: int | None = None

@@ -1,0 +1,199 @@
+"""Whose keys lie on a host, and who can read them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from fabfile.audit.credentials import public_der
+from fabfile.audit.finding import Close, PutAside
+from fabfile.audit.repair import repairs
+
+from ..support import authority, pem
+from .support import issued, judged, only, public, secret, sound, with_files
+
+STRAY = "/etc/kubernetes/ssl/some.pem"
+
+
+def ca_key() -> str:
+    return public(authority()[1])
+
+
+def test_nothing_is_wrong_with_a_sound_host() -> None:
+    assert judged(sound()) == []
+
+
+def test_the_cas_key_is_found_by_its_public_half_whatever_its_name() -> None:
+    found = only(judged(with_files(secret(STRAY, keys=(ca_key(),)))))
+    assert (found.check, found.severity, found.subject) == ("ca-key", "critical", STRAY)
+    assert found.repairs == (PutAside(STRAY),)
+    assert "public half" in found.seen
+
+
+def test_a_public_half_may_come_from_openssl() -> None:
+    key = authority()[1].public_key()
+    der = key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    assert public_der(ca_key()) == der
+    for rubbish in ("", "spki", "spki !!", "spki AAAA", "ssh-rsa AAAA", "ssh-rsa é"):
+        assert public_der(rubbish) is None
+
+
+def test_another_cas_key_is_bad_enough() -> None:
+    certificate, key = issued("etcd-ca", ca=True)
+    files = (
+        secret("/etc/etcd/ca.pem", certificates=(certificate,)),
+        secret("/etc/etcd/key", keys=(key,)),
+    )
+    found = only(judged(with_files(*files)))
+    assert (found.check, found.severity) == ("ca-key", "high")
+
+
+def test_a_key_that_could_not_be_read_is_judged_by_its_name_and_says_so() -> None:
+    found = only(judged(with_files(secret("/etc/kubernetes/ssl/ca-key.pem", keys=("",)))))
+    assert (found.check, found.severity) == ("ca-key", "high")
+    assert "by its name only" in found.seen
+    assert judged(with_files(secret("/etc/kubernetes/ssl/other.pem", keys=("",)))) == []
+
+
+@pytest.mark.parametrize("group", ["system:masters", "kubeadm:cluster-admins"])
+def test_an_admin_kubeconfig_is_found_by_its_certificate(group: str) -> None:
+    certificate, key = issued("whoever", group)
+    file = secret("/root/.kube/c", certificates=(certificate,), keys=(key,), kubeconfig=True)
+    found = only(judged(with_files(file)))
+    assert (found.check, found.severity) == ("admin-credentials", "critical")
+    assert group in found.text
+    # Even where the host could not read the key beside it.
+    assert only(judged(with_files(replace(file, keys=("",))))).check == "admin-credentials"
+
+
+def test_a_certificate_without_its_key_is_nobodys_secret() -> None:
+    certificate, _ = issued("admin", "system:masters")
+    assert judged(with_files(secret(STRAY, mode=0o644, certificates=(certificate,)))) == []
+
+
+@pytest.mark.parametrize("name", ["system:node:n2", "system:kube-scheduler", "kube-apiserver"])
+def test_others_keys_are_found(name: str) -> None:
+    certificate, key = issued(name)
+    found = only(judged(with_files(secret(STRAY, certificates=(certificate,), keys=(key,)))))
+    assert found.check == "foreign-key"
+
+
+def test_on_a_control_plane_they_belong() -> None:
+    it = with_files(secret(STRAY, keys=(ca_key(),)), control_plane=("kube-apiserver",))
+    assert judged(it) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"used_by": ("/etc/cron.d/x",)}, "in use"),
+        ({"controlled": False}, "others than root"),
+        ({"uid": 1000}, "others than root"),
+    ],
+)
+def test_what_is_used_or_not_roots_alone_is_left_where_it_is(change: dict, reason: str) -> None:
+    found = only(judged(with_files(secret(STRAY, keys=(ca_key(),), **change))))
+    assert found.repairs == ()
+    assert reason in found.by_hand
+
+
+def test_a_key_that_a_configuration_names_is_in_use() -> None:
+    it = sound()
+    path = "/etc/kubernetes/ssl/ca.pem"
+    found = only(judged(with_files(secret(path, keys=(ca_key(),)))))
+    assert "in use: /var/lib/kubelet/config.yaml" in found.by_hand
+    assert it.files[path].keys == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "reachable", "severity"),
+    [(0o644, True, "high"), (0o666, True, "high"), (0o644, False, "low"), (0o640, True, "low")],
+)
+def test_open_secrets(mode: int, reachable: bool, severity: str) -> None:
+    _, key = issued("x")
+    found = only(judged(with_files(secret(STRAY, keys=(key,), mode=mode, reachable=reachable))))
+    assert (found.check, found.severity) == ("open-secret", severity)
+    assert found.repairs == (Close(STRAY),)
+
+
+def test_open_files_without_a_secret_are_fine() -> None:
+    certificate, _ = issued("x")
+    assert judged(with_files(secret(STRAY, mode=0o644, certificates=(certificate,)))) == []
+
+
+def bootstrap(**how: object):
+    return secret("/etc/kubernetes/bootstrap.kubeconfig", kubeconfig=True, **how)
+
+
+def test_static_tokens_go_once_the_node_has_its_certificate() -> None:
+    found = only(judged(with_files(bootstrap(tokens=("static",)))))
+    assert (found.check, found.severity) == ("static-token", "medium")
+    assert found.repairs == (PutAside(found.subject),)
+    assert only(judged(with_files(bootstrap(tokens=("bootstrap",))))).severity == "low"
+
+
+def test_a_token_that_is_still_needed_stays() -> None:
+    it = with_files(bootstrap(tokens=("static",)))
+    files = {path: file for path, file in it.files.items() if not path.startswith("/var/lib")}
+    found = only(judged(replace(it, files=files)))
+    assert found.repairs == ()
+    assert "no certificate of its own" in found.by_hand
+    short, key = issued("system:node:n1", "system:nodes", years=0.02)
+    files["/k"] = secret("/k", certificates=(short,), keys=(key,))
+    assert "ends in" in only(judged(replace(it, files=files))).by_hand
+
+
+def test_other_kubeconfigs_may_have_tokens() -> None:
+    file = secret("/etc/cni/net.d/calico-kubeconfig", kubeconfig=True, tokens=("jwt",))
+    assert judged(with_files(file)) == []
+
+
+def test_an_apiservers_token_list() -> None:
+    found = only(judged(with_files(secret("/etc/kubernetes/ssl/token.csv", tokens=("csv",)))))
+    assert (found.check, found.severity) == ("token-file", "high")
+
+
+@pytest.mark.parametrize(
+    ("years", "ca", "severity"),
+    [
+        (1, False, None),
+        (3, False, "low"),
+        (50, False, "medium"),
+        (10, True, None),
+        (100, True, "low"),
+    ],
+)
+def test_long_certificates(years: float, ca: bool, severity: str | None) -> None:
+    certificate, _ = issued("x", years=years, ca=ca)
+    found = judged(with_files(secret(STRAY, certificates=(certificate,))))
+    assert [f.severity for f in found] == ([severity] if severity else [])
+
+
+def test_one_certificate_in_several_files_is_told_once() -> None:
+    certificate, _ = issued("x", years=50)
+    files = [secret(f"/k/{n}", certificates=(certificate,)) for n in range(3)]
+    assert only(judged(with_files(*files))).subject == "/k/0, /k/1, /k/2"
+
+
+def test_what_an_earlier_run_put_aside_is_told() -> None:
+    found = only(judged(sound(quarantined=("/var/lib/fabnode/quarantine/x",))))
+    assert found.severity == "low"
+    assert "shred -u" in found.fix
+
+
+def test_a_file_that_is_put_aside_needs_no_mode() -> None:
+    it = with_files(secret(STRAY, keys=(ca_key(),), mode=0o644))
+    found = judged(it)
+    assert {f.check for f in found} == {"ca-key", "open-secret"}
+    wanted = repairs(it, found).wanted
+    assert [type(w.resource).__name__ for w in wanted] == ["Quarantined"]
+
+
+def test_rubbish_for_certificates_is_passed_over() -> None:
+    rubbish = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+    assert judged(with_files(secret(STRAY, certificates=(rubbish,)))) == []
+    assert pem(authority()[0])

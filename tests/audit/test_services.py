@@ -1,0 +1,226 @@
+"""What kubelet, kube-proxy, docker and units are found to do wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fabfile.audit.finding import Finding, StartAnew
+from fabfile.model.evidence import Asked, Evidence, Program, UnitSeen
+
+from .support import (
+    KUBELET_UNIT,
+    KUBELET_YAML,
+    PROXY_YAML,
+    judged,
+    only,
+    sound,
+    text,
+    unit_file,
+    with_texts,
+)
+
+
+def kubelet(*flags: str, yaml: str | None = None) -> Evidence:
+    """Return a host whose kubelet has these flags, and this configuration or none."""
+    words = (
+        "/usr/bin/kubelet",
+        *flags,
+        *([f"--config={KUBELET_YAML}"] if yaml is not None else []),
+    )
+    it = with_texts({KUBELET_UNIT: unit_file(" ".join(words))})
+    texts = {**it.texts, KUBELET_YAML: text(yaml or "")}
+    return replace(it, programs={**it.programs, "kubelet": Program(words)}, texts=texts)
+
+
+def checks(evidence: Evidence, asked: Asked | None = None) -> dict[str, Finding]:
+    return {finding.check: finding for finding in judged(evidence, asked)}
+
+
+def test_with_flags_alone_a_kubelet_is_open_by_default() -> None:
+    found = checks(kubelet("--v=2"))
+    assert set(found) == {"anonymous-kubelet", "always-allow", "read-only-port"}
+    assert "default" in found["anonymous-kubelet"].seen
+
+
+def test_with_a_file_it_is_not() -> None:
+    assert checks(kubelet(yaml="kind: KubeletConfiguration\n")) == {}
+
+
+@pytest.mark.parametrize(
+    ("flags", "yaml", "check"),
+    [
+        (("--anonymous-auth=true",), "a: 1", "anonymous-kubelet"),
+        (("--anonymous-auth",), "a: 1", "anonymous-kubelet"),
+        (("--anonymous_auth=T",), "a: 1", "anonymous-kubelet"),
+        (("--authorization-mode", "AlwaysAllow"), "a: 1", "always-allow"),
+        (("--read-only-port", "10255"), "a: 1", "read-only-port"),
+        ((), "authentication: {anonymous: {enabled: true}}", "anonymous-kubelet"),
+        ((), "authorization: {mode: AlwaysAllow}", "always-allow"),
+        ((), "readOnlyPort: 10255", "read-only-port"),
+    ],
+)
+def test_settings_by_flag_and_by_file(flags: tuple[str, ...], yaml: str, check: str) -> None:
+    assert set(checks(kubelet(*flags, yaml=yaml))) == {check}
+
+
+def test_a_flag_has_the_last_word() -> None:
+    it = kubelet("--anonymous-auth=false", yaml="authentication: {anonymous: {enabled: true}}")
+    assert checks(it) == {}
+
+
+def test_what_the_kubelet_answers_counts_more_than_its_settings() -> None:
+    found = checks(sound(), Asked(pods=200, read_only=200))
+    assert found["anonymous-kubelet"].severity == "critical"
+    assert found["anonymous-kubelet"].repairs == (StartAnew("kubelet.service"),)
+    assert found["read-only-port"].repairs == (StartAnew("kubelet.service"),)
+    assert set(checks(sound(), Asked(pods=403, read_only=0))) == {"anonymous-kubelet"}
+
+
+def test_where_it_could_not_be_asked_that_is_said() -> None:
+    found = only(judged(sound(), Asked()))
+    assert (found.check, found.severity) == ("unseen", "info")
+    assert "forwarding" in found.text
+
+
+def test_a_configuration_that_stayed_on_the_host_is_said() -> None:
+    it = with_texts({KUBELET_YAML: replace(text("x"), content=None)})
+    found = only(judged(it))
+    assert (found.check, found.subject) == ("unseen", KUBELET_YAML)
+
+
+@pytest.mark.parametrize("yaml", ["[", "- 1", "a: !!python/object:os.x {}", "\x00"])
+def test_a_configuration_that_is_no_yaml_is_said(yaml: str) -> None:
+    assert set(checks(with_texts({KUBELET_YAML: text(yaml)}))) == {"unseen"}
+
+
+def test_what_fabnode_manages_is_deploys_business() -> None:
+    it = kubelet(yaml="readOnlyPort: 10255")
+    found = only(judged(replace(it, managed=frozenset({"kubelet.service"}))))
+    assert found.repairs == ()
+    assert "inv deploy-nodes" in found.by_hand
+
+
+def test_hidden_swap() -> None:
+    it = kubelet("--fail-swap-on=false", yaml="a: 1")
+    assert checks(it) == {}
+    found = only(judged(replace(it, swaps=("/dev/sda2",))))
+    assert (found.check, found.by_hand != "") == ("hidden-swap", True)
+    assert checks(replace(kubelet(yaml="a: 1"), swaps=("/dev/sda2",))) == {}
+
+
+def test_masquerade_all() -> None:
+    it = with_texts({PROXY_YAML: text("iptables:\n  masqueradeAll: true\n")})
+    assert only(judged(it)).check == "masquerade-all"
+    words = ("/usr/bin/kube-proxy", "--masquerade-all", "--v=2")
+    it = sound(programs={**sound().programs, "kube-proxy": Program(words)})
+    assert only(judged(it)).check == "masquerade-all"
+
+
+def test_flushed_rules() -> None:
+    found = only(judged(sound(proxied=False)))
+    assert (found.check, found.severity) == ("flushed-rules", "high")
+    assert found.repairs == (StartAnew("kube-proxy.service"),)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"uptime": 110.0},  # it has only just begun
+        {"rules": {}},  # the table could not be read
+        {"programs": {"kubelet": sound().programs["kubelet"]}},  # there is no kube-proxy
+    ],
+)
+def test_rules_that_need_not_be_there(changes: dict) -> None:
+    assert judged(sound(proxied=False, **changes)) == []
+
+
+def test_nftables_has_rules_of_its_own() -> None:
+    assert judged(with_texts({PROXY_YAML: text("mode: nftables\n")}, proxied=False)) == []
+
+
+def test_docker_open_to_the_network() -> None:
+    words = ("/usr/bin/dockerd", "-H", "unix:///x", "-H", "tcp://0.0.0.0:2375")
+    programs = {**sound().programs, "dockerd": Program(words)}
+    assert only(judged(sound(programs=programs))).check == "docker-tcp"
+    programs["dockerd"] = Program((*words, "--tlsverify"))
+    assert judged(sound(programs=programs)) == []
+    programs["dockerd"] = Program(("dockerd", "--host=tcp://127.0.0.1:2375"))
+    assert judged(sound(programs=programs)) == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "looping"),
+    [
+        (UnitSeen("activating", "auto-restart", 12, 0.0), True),
+        (UnitSeen("active", "running", 30, 990.0), True),
+        (UnitSeen("active", "running", 30, 100.0), False),
+        (UnitSeen("active", "running", 1, 990.0), False),
+        (UnitSeen("failed", "failed", 0, 0.0), False),
+    ],
+)
+def test_restart_loops(unit: UnitSeen, looping: bool) -> None:
+    units = {**sound().units, "docker.service": unit}
+    found = judged(sound(units=units))
+    assert [f.check for f in found] == (["restart-loop"] if looping else [])
+
+
+CHAPTER = (
+    "ExecStartPost=/sbin/iptables -A INPUT -s 10.0.0.0/8 -p tcp --dport 4194 -j ACCEPT",
+    "ExecStartPost=/sbin/iptables -A INPUT -p tcp --dport 4194 -j DROP",
+)
+
+
+def test_rules_that_each_start_adds() -> None:
+    it = with_texts({"/etc/systemd/system/x.service": unit_file("/bin/x", *CHAPTER)})
+    found = only(judged(it))
+    assert found.check == "rules-at-start"
+    assert [line.old for line in found.repairs] == list(CHAPTER)
+    assert found.repairs[1].new == (
+        "ExecStartPost=/bin/sh -c '/sbin/iptables -w -C INPUT -p tcp --dport 4194 -j DROP"
+        " 2>/dev/null || /sbin/iptables -w -A INPUT -p tcp --dport 4194 -j DROP'"
+    )
+    mended = unit_file("/bin/x", *(line.new for line in found.repairs))
+    assert judged(with_texts({"/etc/systemd/system/x.service": mended})) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ExecStartPost=/bin/sh -c 'iptables -A INPUT -j ACCEPT; reboot'",
+        'ExecStartPost=/sbin/iptables -A INPUT -m comment --comment "a b" -j ACCEPT',
+        "ExecStartPost=/sbin/iptables -I FORWARD -s 0.0.0.0/0 -j ACCEPT",
+        "ExecStartPost=/sbin/iptables -A INPUT -j $X",
+        "ExecStartPost=-/sbin/iptables -A INPUT -j ACCEPT",
+    ],
+)
+def test_lines_that_are_not_plain_are_left(line: str) -> None:
+    found = only(judged(with_texts({"/lib/systemd/system/x.service": unit_file("/bin/x", line)})))
+    assert (found.check, found.repairs) == ("rules-at-start", ())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ExecStartPre=/sbin/iptables -F",
+        "ExecStartPost=/bin/sh -c 'iptables -F && iptables -X && iptables -t nat -F'",
+        "ExecStartPre=-/usr/sbin/iptables -t nat --flush",
+    ],
+)
+def test_units_that_flush(line: str) -> None:
+    found = only(judged(with_texts({"/etc/systemd/system/docker.service": unit_file("/x", line)})))
+    assert (found.check, found.severity, found.repairs) == ("flush-at-start", "high", ())
+
+
+def test_comments_and_other_lines_are_no_commands() -> None:
+    lines = (
+        "#ExecStartPost=/sbin/iptables -F",
+        "ExecStopPost=/sbin/iptables -F",
+        "ExecStartPost=/sbin/iptables -N X",
+    )
+    assert judged(with_texts({KUBELET_UNIT: unit_file("/bin/x", *lines)})) == []
+
+
+def test_a_host_without_a_kubelet_is_said() -> None:
+    assert [f.check for f in judged(sound(programs={}), Asked(pods=0, read_only=0))] == ["unseen"]

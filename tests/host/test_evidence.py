@@ -1,0 +1,240 @@
+"""What a host may say when it is looked at, and all that it may not."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from fabfile.audit.judge import judge
+from fabfile.audit.repair import repairs
+from fabfile.auditing import plan_of
+from fabfile.host.evidence import parse
+from fabfile.host.parse import Malformed
+from fabfile.model.evidence import Asked, Evidence
+from fabfile.run.findings import plan_lines
+
+from ..audit.support import NOW
+from ..support import authority, pem
+
+_LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA"
+FILE = "file\t600\t0\t1\t1\tpem\t/k"
+CONFIG = "file\t644\t0\t1\t1\tkubeconfig\t/c"
+
+
+def seen(*lines: str, nonce: str = "n") -> Evidence:
+    return parse("".join(f"{line}\n" for line in (*lines, f"end\t{nonce}")).encode(), nonce="n")
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def text_line(content: str, path: str = "/x") -> str:
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return f"text\t644\t1\t{digest}\t{b64(content)}\t{path}"
+
+
+def test_the_host_and_its_programs() -> None:
+    it = seen(
+        "uptime\t12.5",
+        "swap\t/dev/sda2",
+        "control\tetcd",
+        "control\tetcd",
+        "unit\tkubelet.service\tActiveState=active",
+        "unit\tkubelet.service\tSubState=running",
+        "unit\tkubelet.service\tNRestarts=3",
+        "unit\tkubelet.service\tActiveEnterTimestampMonotonic=2500000",
+        "unit\tkubelet.service\tFragmentPath=/u",
+        "unit\tkubelet.service\tDropInPaths=/d1 /d2",
+        "managed\tkubelet.service",
+        "program\tkubelet\tcontainer",
+        "arg\tkubelet\t--inside",
+        "program\tkubelet\thost",
+        "arg\tkubelet\t/usr/bin/kubelet",
+        "arg\tkubelet\t--v=2",
+        "program\tdockerd\tdown",
+        "version\tKubernetes v1.37.2",
+        "proxied",
+        "rules\tnat",
+        "rule\tnat\t-A INPUT -j ACCEPT",
+        "quarantined\t/q",
+        "unseen\twhat\tever",
+    )
+    assert it.control_plane == ("etcd",)
+    assert it.programs["kubelet"].args == ("/usr/bin/kubelet", "--v=2")
+    assert it.programs["kubelet"].unit
+    assert not it.programs["dockerd"].running
+    unit = it.units["kubelet.service"]
+    assert (unit.restarts, unit.since, unit.files) == (3, 2.5, ("/u", "/d1", "/d2"))
+    assert it.rules == {"nat": ("-A INPUT -j ACCEPT",)}
+    assert it.unseen == ("what\tever",)
+
+
+def test_files() -> None:
+    certificate = pem(authority()[0]).decode().strip()
+    lines = [f"pem\t{line}\t/k" for line in certificate.split("\n")]
+    it = seen(
+        FILE,
+        *lines,
+        f"key\t{KEY}\t/k",
+        "key\t\t/k",
+        CONFIG,
+        f"certificate_data\t{b64(certificate)}\t/c",
+        "token\tstatic\t/c",
+        "used\t/etc/cron.d/x\t/k",
+        "used\t/etc/cron.d/x\t/somebody/elses",
+    )
+    assert it.files["/k"].certificates == (certificate,)
+    assert it.files["/k"].keys == (KEY, "")
+    assert it.files["/k"].used_by == ("/etc/cron.d/x",)
+    assert it.files["/c"].certificates == (certificate,)
+    assert it.files["/c"].kubeconfig
+    assert it.files["/c"].mode == 0o644
+
+
+def test_texts() -> None:
+    it = seen(text_line("a: 1\n"), f"text\t600\t0\t{'0' * 64}\t-\t/hidden")
+    assert it.texts["/x"].content == b"a: 1\n"
+    assert it.texts["/hidden"].content is None
+    assert not it.texts["/hidden"].controlled
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "what",
+        "uptime\tx",
+        "program\tsshd\thost",
+        "program\tkubelet\telsewhere",
+        "arg\tkubelet\tx",
+        "control\tsshd",
+        "file\t8\t0\t1\t1\tpem\t/k",
+        "file\t600\t-1\t1\t1\tpem\t/k",
+        "file\t600\t0\t2\t1\tpem\t/k",
+        "file\t600\t0\t1\t1\tother\t/k",
+        "file\t600\t0\t1\t1\tpem\trelative",
+        f"{FILE}\n{FILE}",
+        f"key\t{KEY}\t/unannounced",
+        "pem\tx\t/unannounced",
+        f"{FILE}\nkey\t-----BEGIN PRIVATE KEY-----\t/k",
+        f"{FILE}\ntoken\tabc\t/k",
+        f"{FILE}\ncertificate_data\t!!\t/k",
+        "rule\tnat\tx",
+        "rules\tmangle",
+        f"text\t644\t1\t{'0' * 64}\t{b64('x')}\t/x",
+        "text\t644\t1\tx\t-\t/x",
+        "unit\tx\tActiveState=active\nunit\tx\tNRestarts=-1",
+        "unit\tx\tActiveEnterTimestampMonotonic=1e999",
+        "swap\t" + "x" * 2**15,
+    ],
+)
+def test_what_no_host_says_is_malformed(line: str) -> None:
+    with pytest.raises(Malformed):
+        seen(line)
+
+
+def test_more_files_than_can_be_are_malformed() -> None:
+    with pytest.raises(Malformed):
+        seen(*(f"{FILE}{n}" for n in range(500)))
+
+
+@pytest.mark.parametrize("output", [b"", b"end\tn", b"end\tm\n", b"uptime\t1\n", b"\xff\xfe\n"])
+def test_a_cut_answer_is_malformed(output: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse(output, nonce="n")
+
+
+_WORDS = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(
+        [
+            "0",
+            "1",
+            "644",
+            "600",
+            "/k",
+            "/etc/systemd/system/kubelet.service",
+            "kubelet",
+            "kube-proxy",
+            "kubelet.service",
+            "host",
+            "--config=/x",
+            "--anonymous-auth=true",
+            "--bootstrap-kubeconfig=/c",
+            "filter",
+            "nat",
+            "-A INPUT -j ACCEPT",
+            "ActiveState=active",
+            "FragmentPath=/x",
+            "static",
+            "pem",
+            "\x1b[31mred\u202e",
+            KEY,
+        ]
+    ),
+)
+_TAGS = st.sampled_from(
+    (
+        *("uptime", "swap", "version", "control", "managed", "unit", "program", "arg", "text"),
+        *("file", "pem", "certificate_data", "key", "token", "used", "rules", "rule"),
+        *("proxied", "quarantined", "unseen"),
+    )
+)
+_CONTENTS = st.sampled_from(
+    [
+        "[Service]\nExecStart=/usr/bin/kubelet --v=2\nExecStartPost=/sbin/iptables -A INPUT -j X",
+        "a: [",
+        "authentication: {anonymous: {enabled: true}}\nreadOnlyPort: 10255\n",
+        "authorization: AlwaysAllow\nauthentication: []\niptables: 3\nmode: []\n",
+    ]
+) | st.text(max_size=60)
+_LINES = st.one_of(
+    st.builds(lambda tag, words: "\t".join([tag, *words]), _TAGS, st.lists(_WORDS, max_size=7)),
+    st.builds(text_line, _CONTENTS, st.sampled_from(["/x", "/etc/systemd/system/kubelet.service"])),
+    st.sampled_from(
+        [
+            FILE,
+            CONFIG,
+            f"key\t{KEY}\t/k",
+            "key\t\t/c",
+            "program\tkubelet\thost",
+            "program\tkube-proxy\thost",
+            "arg\tkubelet\t--config=/x",
+            "arg\tkube-proxy\t--config=/x",
+            "unit\tkubelet.service\tFragmentPath=/etc/systemd/system/kubelet.service",
+            "rules\tfilter",
+            "rule\tfilter\t-A INPUT -j ACCEPT",
+            "token\tstatic\t/c",
+        ]
+    ),
+    st.text(max_size=60),
+)
+
+
+@_LIMITS
+@given(st.lists(_LINES, max_size=25), st.sampled_from([None, 0, 200, 401]))
+@example(["program\tkubelet\thost", "arg\tkubelet\tk", "arg\tkubelet\t--config=/x"], 200)
+def test_whatever_a_host_says_it_is_judged_or_malformed(lines: list[str], pods: int | None) -> None:
+    """Never anything else; and what would be done for it can be shown on any terminal."""
+    try:
+        evidence = seen(*(line.replace("\n", " ") for line in lines))
+    except Malformed:
+        return
+    found = judge(evidence, Asked(pods, pods), node="n1", ca_pem=pem(authority()[0]), now=NOW)
+    plan = plan_of("n1", repairs(evidence, found))
+    for line in plan_lines(plan):
+        assert all(char.isprintable() or char == "\t" for char in line), line
+
+
+@_LIMITS
+@given(st.binary(max_size=300))
+def test_any_bytes_are_malformed_or_nothing(output: bytes) -> None:
+    with contextlib.suppress(Malformed):
+        parse(output + b"\nend\tn\n", nonce="n")
