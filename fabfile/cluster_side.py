@@ -20,6 +20,7 @@ from .kube.api import Api, ApiError
 from .kube.approver import Approver
 from .kube.credentials import load
 from .kube.manifests import Manifests, ObjectChange
+from .kube.runlock import RunLock
 from .kube.watch import Watch
 from .model.versions import Release
 from .steps import approve_csr, calico, proxy_cert, rbac
@@ -45,6 +46,7 @@ _CALICO_PODS = "/api/v1/namespaces/kube-system/pods"
 _DAEMONSET = f"/apis/apps/v1/namespaces/{calico.NAMESPACE}/daemonsets/{calico.DAEMONSET}"
 _CONTROLLERS = f"/apis/apps/v1/namespaces/{calico.NAMESPACE}/deployments/{calico.CONTROLLERS}"
 _SIGNING_TIMEOUT = 30.0
+_LOCK_PATIENCE = 3.0  # it is renewed again and again, and given back at the end
 
 
 class OverdueError(Exception):
@@ -92,11 +94,9 @@ class ClusterSide:
         self.cluster = cluster
         self._journal = journal
         self._dry_run = dry_run
-        self.api = Api(
-            load(cluster.cluster.kubeconfig),
-            patience=cluster.timeouts.api,
-            on_wait=journal.warn,
-        )
+        credentials = load(cluster.cluster.kubeconfig)
+        self.api = Api(credentials, patience=cluster.timeouts.api, on_wait=journal.warn)
+        self._run_lock = RunLock(Api(credentials, patience=_LOCK_PATIENCE), journal.warn)
         self.manifests = Manifests(self.api)
         self._nodes = Watch(self.api, node_objects.NODES)
         self._dialect = signing.dialect(cluster.cluster.version)
@@ -131,10 +131,11 @@ class ClusterSide:
         self._survey = self._pool.submit(self._look)
 
     def close(self) -> None:
-        """End the watches and the background work."""
+        """End the watches and the background work; others may change the cluster now."""
         self._nodes.stop()
         self._requests.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._run_lock.release()
 
     @property
     def survey(self) -> Survey:
@@ -149,18 +150,20 @@ class ClusterSide:
         """Return the Node objects as they are now, by name."""
         return {o["metadata"]["name"]: o for o in self.api.get(node_objects.NODES)["items"]}
 
-    def check_rights(self) -> None:
+    def may_change(self) -> None:
         """
-        Ask the API, once per run and before anything is changed, whether we may do what we need.
+        See, before anything is changed, that we have the rights we need, and that we are alone.
 
-        Raises MissingRightsError with every verb and resource that is missing.
+        The API is asked once per run. Raises MissingRightsError with every verb and resource that
+        is missing, or LockedError with who else is at work.
         """
         with self._rights_lock:
             if self._refused is None:
                 wanted = rights.needed(calico=self.calico_objects())
                 self._refused = rights.missing(self.api, wanted)
-        if self._refused:
-            raise MissingRightsError(f"no right to {'; '.join(self._refused)}")
+            if self._refused:
+                raise MissingRightsError(f"no right to {'; '.join(self._refused)}")
+            self._run_lock.take()
 
     # --- rights and Calico -------------------------------------------------------------------
 
@@ -218,11 +221,14 @@ class ClusterSide:
         """Take back the node's tokens and remove own requests, of this run and of killed ones."""
         survey = self.survey
         mine = self._own_tokens.pop(node.name, [])
-        for token in [*mine, *(t for t in survey.tokens if t.node == node.name)]:
+        stale = [*mine, *(token for token in survey.tokens if token.node == node.name)]
+        requests = [name for name, owner in survey.requests if owner == node.name]
+        if stale or requests:
+            self.may_change()  # what looks left behind may be another run's, in use just now
+        for token in stale:
             tokens.delete(self.api, token)
-        for name, owner in survey.requests:
-            if owner == node.name:
-                signing.withdraw(self.api, name, self._dialect)
+        for name in requests:
+            signing.withdraw(self.api, name, self._dialect)
 
     def proxy_pem(self, inputs: Inputs) -> bytes:
         """Return a new certificate for a node's kube-proxy, with its key (PEM)."""

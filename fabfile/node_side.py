@@ -151,11 +151,13 @@ class NodeSide:
             shown = self._plan(findings, Issued())
             log.note("nothing to change" if shown.empty else _summary(shown.plan))
         if shown.plan.empty:
+            if shown.labels:
+                self._cluster_side.may_change()
             changed = self._settle(joined_now=False, since=0.0)
             self._cluster_side.tidy(self.node)
             return changed
         with self._journal.step(self.node.name, rbac.NAME, "waiting for rights"):
-            self._cluster_side.check_rights()
+            self._cluster_side.may_change()
             before_change()
         try:
             joining = not self._inputs(Issued()).joined and kubelet in self._steps

@@ -292,7 +292,7 @@ def _apply_rbac(run: Run, side: ClusterSide) -> None:
         if kubelet not in run.only:
             return
         if changes := side.plan_rbac():
-            side.check_rights()
+            side.may_change()
             side.manifests.apply(changes)
             log.changed(", ".join(change.title for change in changes))
 
@@ -302,7 +302,7 @@ def _apply_calico(run: Run, side: ClusterSide, objects: Future[tuple[Object, ...
         return
     with run.journal.step(None, calico.NAME, "comparing its objects") as log:
         if changes := side.plan_calico(objects.result()):
-            side.check_rights()
+            side.may_change()
             side.manifests.apply(changes)
             log.changed(f"{len(changes)} objects applied")
 

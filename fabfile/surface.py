@@ -25,6 +25,7 @@ from .host.errors import HostError
 from .host.passwords import PasswordUnavailable, ask_secrets
 from .kube.api import ApiAwayError, ApiError, ApiWrongError
 from .kube.credentials import KubeconfigError
+from .kube.runlock import LockedError
 from .model.loading import load
 from .model.problems import ConfigError
 from .run import progress, summary, table
@@ -138,7 +139,14 @@ def errors_as_exits() -> Iterator[None]:
         ManifestError,
     ) as error:
         raise Exit(str(error), BAD_INPUT) from error
-    except (ApiAwayError, ApiWrongError, ApiError, HostError, MissingRightsError) as error:
+    except (
+        ApiAwayError,
+        ApiWrongError,
+        ApiError,
+        HostError,
+        LockedError,
+        MissingRightsError,
+    ) as error:
         advice = f"\nnext: {error.advice}" if error.advice else ""
         raise Exit(f"{getattr(error, 'cause', error)}{advice}", FAILED) from error
     except KeyboardInterrupt as error:

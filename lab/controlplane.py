@@ -17,15 +17,17 @@ from .layout import POD_CIDR, SERVICE_CIDR, Layout
 READY_SECONDS = 300.0  # a component that ended is noticed at once; a busy machine may be slow
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
-# What whoever holds the administrator's kubeconfig writes, so that tests can tell that a run wrote
-# nothing. Everybody else's requests are not logged.
+# What the administrator and fabnode's own account write, so that tests can tell that a run wrote
+# nothing. Asking what one may do is no writing; everybody else's requests are not logged.
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- level: None
+  resources: [{group: authorization.k8s.io}]
 - level: Metadata
-  users: [fabnode-lab-admin]
+  users: [fabnode-lab-admin, "system:serviceaccount:kube-system:fabnode-deployer"]
   verbs: [create, update, patch, delete, deletecollection]
 - level: None
 """

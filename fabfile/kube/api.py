@@ -125,10 +125,15 @@ class Api:
         """PATCH, by default a JSON merge patch."""
         return self._json("PATCH", path, query, body, kind)
 
-    def delete(self, path: str) -> None:
-        """DELETE; that it is gone already is as good."""
+    def delete(self, path: str, *, version: str = "") -> None:
+        """
+        DELETE; that it is gone already is as good.
+
+        :param version: only an object of this resourceVersion (ApiError 409 otherwise).
+        """
+        body = {"preconditions": {"resourceVersion": version}} if version else None
         try:
-            self._json("DELETE", path, {})
+            self._json("DELETE", path, {}, body)
         except ApiError as error:
             if error.status != 404:
                 raise

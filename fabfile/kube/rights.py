@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ..steps.verify import PROBE_NAMESPACE, STANDING
+from . import runlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,6 +51,7 @@ class Right:
 
 _ROLES = ("clusterroles", "roles")
 _CSR, _RBAC = "certificates.k8s.io", "rbac.authorization.k8s.io"
+_LEASE = "coordination.k8s.io"
 _BOUND = (
     "system:node-bootstrapper",
     "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
@@ -69,7 +71,9 @@ BASE = (
     Right("", _RBAC, "clusterrolebindings", ("get", "create", "patch"), _BINDINGS),
     Right("", _RBAC, "clusterroles", ("bind",), _BOUND),
     Right("", "", "namespaces", ("get",), (PROBE_NAMESPACE,)),
-    Right("kube-node-lease", "coordination.k8s.io", "leases", ("get",)),
+    Right("kube-node-lease", _LEASE, "leases", ("get",)),
+    Right(runlock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (runlock.NAME,)),
+    Right(runlock.NAMESPACE, _LEASE, "leases", ("create",)),
     Right("kube-system", "", "secrets", ("list", "create", "delete")),
     Right(PROBE_NAMESPACE, "", "pods", ("get", "list", "watch", "create", "deletecollection")),
     Right(PROBE_NAMESPACE, "", "pods/log", ("get",)),

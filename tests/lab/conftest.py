@@ -36,6 +36,7 @@ ORDER = (
     "test_unchanged",
     "test_surfaces",
     "test_input",
+    "test_rights",
     "test_rogue_requests",
     "test_changes",
     "test_proxy_modes",

@@ -125,14 +125,27 @@ class Lab:
     """
     One lab. Commands run as a user would run them, each with a state folder of its own.
 
+    They deploy as the account that `inv rbac.deployer` makes; only `kubectl` is administrator.
+
     :param scratch: a folder for configurations, journals and output.
     """
 
     def __init__(self, layout: Layout, scratch: Path) -> None:
         self.layout = layout
         self.scratch = scratch
+        self.configuration = scratch / "deployer.yml"
         self.as_configured = False  # is every node what the lab's own configuration says?
         self._count = itertools.count(1)
+        self.become_deployer()
+
+    def become_deployer(self) -> None:
+        """Make the account with the smallest roles, and deploy with its credentials from here."""
+        credentials = self.scratch / "deployer.kubeconfig"
+        words = ["rbac.deployer", "--hours", "8", "--out", str(credentials)]
+        self.inv(*words, config=self.layout.configuration)
+        whole = yaml.safe_load(self.layout.configuration.read_text())
+        whole["cluster"]["kubeconfig"] = str(credentials)
+        self.configuration.write_text(yaml.safe_dump(whole, sort_keys=False))
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -145,7 +158,7 @@ class Lab:
         for folder in (state.parent, output.parent):
             folder.mkdir(exist_ok=True)
         env = os.environ | {
-            "FABNODE_CONFIG": str(config or self.layout.configuration),
+            "FABNODE_CONFIG": str(config or self.configuration),
             "XDG_STATE_HOME": str(state),
             "TMPDIR": str(output.parent),
             **environment,
@@ -197,8 +210,8 @@ class Lab:
     # --- configurations ----------------------------------------------------------------------
 
     def config(self, nodes: Mapping[str, Any] | None = None, **changes: Any) -> Path:
-        """Return a variant of the lab's configuration: `changes` merged in, and those of nodes."""
-        whole = deep(yaml.safe_load(self.layout.configuration.read_text()), changes)
+        """Return a variant of our configuration: `changes` merged in, and those of nodes."""
+        whole = deep(yaml.safe_load(self.configuration.read_text()), changes)
         whole["nodes"] = [
             deep(node, (nodes or {}).get(node["name"], {})) for node in whole["nodes"]
         ]

@@ -80,7 +80,8 @@ def assert_nothing_is_left(lab: Lab) -> None:
     requests = lab.objects("csr")
     assert [r["metadata"]["name"] for r in requests if not r["status"].get("certificate")] == []
     assert [name for r in requests if (name := r["metadata"]["name"]).startswith("fabnode-")] == []
-    eventually(lambda: not lab.kubectl("get", "ns", "fabnode-verify", code=None))
+    eventually(lambda: lab.objects("pods,services", "-n", "fabnode-verify") == [])
+    assert lab.kubectl("-n", "kube-system", "get", "lease", "fabnode", "--ignore-not-found") == ""
 
 
 def test_ctrl_c_ends_in_one_line_and_leaves_nothing_half_written(cluster: Lab) -> None:

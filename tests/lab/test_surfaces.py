@@ -113,22 +113,6 @@ def test_hosts_behind_a_jump_host_are_reached(cluster: Lab) -> None:
             )
 
 
-def test_an_account_with_just_the_rights_needed_deploys(cluster: Lab) -> None:
-    """`inv rbac.deployer` makes it; it changes a node and proves it, and rules nothing else."""
-    out = cluster.scratch / "deployer.kubeconfig"
-    cluster.inv("rbac.deployer", "--hours", "1", "--out", str(out))
-    assert out.stat().st_mode & 0o077 == 0
-    config = cluster.config(
-        {"n3": {"labels": {"made-by": "deployer"}, "kubelet": {"max_pods": 96}}},
-        cluster={"kubeconfig": str(out)},
-    )
-    assert cluster.deploy(config=config).results["n3"] == "changed"
-    kubectl = [str(cluster.layout.kubectl), f"--kubeconfig={out}", "auth", "can-i"]
-    for words in (["delete", "deployments", "-A"], ["list", "secrets", "-n", "default"]):
-        done = subprocess.run([*kubectl, *words], capture_output=True, text=True, check=False)
-        assert done.stdout.strip() == "no"
-
-
 def test_every_task_has_one_line() -> None:
     for program in ("invoke", "fabric"):
         command = [sys.executable, "-m", program, "--list"]

@@ -1,0 +1,217 @@
+"""
+The Lease that a changing run holds, so that two deployers never work on one cluster at once.
+
+It is renewed while the run goes on and removed at its end. A run that was killed leaves it: the
+next one on the same machine sees that the process is gone and takes over at once, one on another
+machine when the Lease was not renewed for as long as it says.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .api import ApiAwayError, ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .api import Api, Object
+
+NAMESPACE, NAME = "kube-system", "fabnode"
+_LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
+_PATH = f"{_LEASES}/{NAME}"
+_PROCESS = "fabnode.io/process"
+_SECONDS = 15  # without a renewal it counts as abandoned
+_RENEW = 5.0
+_LOOK = 0.5
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+class LockedError(Exception):
+    """Somebody else's run is at work on this cluster."""
+
+    advice = "wait for that one to end, then run the same command again"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """
+    A process as another one can find it again.
+
+    :param place: the machine's present boot and the process namespace. :param born: start time.
+    """
+
+    place: str
+    pid: int
+    born: str
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.pid} {self.born}"
+
+    @classmethod
+    def parse(cls, text: str) -> Process | None:
+        """Return what `str` made; None for anything else."""
+        place, _, rest = text.partition(" ")
+        pid, _, born = rest.partition(" ")
+        return cls(place, int(pid), born) if pid.isdecimal() and len(pid) < 10 else None
+
+    @classmethod
+    def own(cls) -> Process:
+        """Return this very process."""
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        space = Path("/proc/self/ns/pid").readlink()
+        return cls(f"{boot}/{space}", os.getpid(), _born(os.getpid()) or "")
+
+    def gone(self, place: str) -> bool:
+        """Say whether it has surely ended, as seen from `place`; elsewhere nobody can tell."""
+        return self.place == place and _born(self.pid) != self.born
+
+
+class RunLock:
+    """
+    Taken once, held until `release`; renewed by a thread of its own.
+
+    :param on_wait: told when somebody else seems to hold it.
+    """
+
+    def __init__(self, api: Api, on_wait: Callable[[str], None]) -> None:
+        self._api = api
+        self._on_wait = on_wait
+        self._process = Process.own()
+        self._over = threading.Event()
+        self._held: Object | None = None
+        self._lost = ""
+
+    def take(self) -> None:
+        """
+        Hold the Lease, and go on holding it.
+
+        Raises LockedError when another run is seen to be alive, or took it over from us.
+        """
+        if self._lost:
+            raise LockedError(self._lost)
+        if self._held is None:
+            self._held = self._take()
+            threading.Thread(target=self._renew, name="run lock", daemon=True).start()
+
+    def release(self) -> None:
+        """Give it back, if we hold it; an API that is away must not keep anybody from ending."""
+        self._over.set()
+        if self._held is not None:
+            with suppress(ApiError, ApiAwayError):
+                live = self._api.find(_PATH)
+                if live and self._is_ours(live):
+                    self._api.delete(_PATH, version=live["metadata"]["resourceVersion"])
+
+    def _take(self) -> Object:
+        first, since = "", time.monotonic()
+        while True:
+            try:
+                return self._api.create(_LEASES, self._lease())
+            except ApiError as error:
+                if error.status != _CONFLICT:
+                    raise
+            live = self._api.find(_PATH)
+            if live is None:
+                continue
+            version = live["metadata"]["resourceVersion"]
+            if not first:
+                first = version
+                if not self._abandoned(live):
+                    self._on_wait(f"{_told(live)}; seeing whether that run is still alive")
+            if self._abandoned(live) or time.monotonic() - since > _SECONDS:
+                try:
+                    return self._api.replace(_PATH, self._lease(version))
+                except ApiError as error:
+                    if error.status not in {_CONFLICT, _NOT_FOUND}:
+                        raise
+                    first, since = "", time.monotonic()  # another one was quicker
+            elif version != first:
+                raise LockedError(_told(live))
+            time.sleep(_LOOK)
+
+    def _abandoned(self, live: Object) -> bool:
+        holder = Process.parse(_process_of(live))
+        return holder is not None and holder.gone(self._process.place)
+
+    def _is_ours(self, live: Object) -> bool:
+        return _process_of(live) == str(self._process)
+
+    def _renew(self) -> None:
+        while not self._over.wait(_RENEW):
+            with suppress(ApiAwayError):
+                self._renew_once()
+
+    def _renew_once(self) -> None:
+        assert self._held is not None
+        spec = {**self._held["spec"], "renewTime": _now()}
+        try:
+            self._held = self._api.replace(_PATH, {**self._held, "spec": spec})
+        except ApiError:
+            # Another run's, or our own renewal whose answer was lost.
+            with suppress(ApiError):
+                live = self._api.find(_PATH)
+                if live and self._is_ours(live):
+                    self._held = live
+                elif live:
+                    self._lost = f"{_told(live)}; it took over from this run"
+                    self._over.set()
+
+    def _lease(self, version: str = "") -> Object:
+        metadata: Object = {
+            "name": NAME,
+            "namespace": NAMESPACE,
+            "annotations": {_PROCESS: str(self._process)},
+        }
+        if version:
+            metadata["resourceVersion"] = version
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": metadata,
+            "spec": {
+                "holderIdentity": f"{_user()}@{socket.gethostname()} pid {os.getpid()}",
+                "leaseDurationSeconds": _SECONDS,
+                "acquireTime": _now(),
+                "renewTime": _now(),
+            },
+        }
+
+
+def _process_of(live: Object) -> str:
+    return str((live["metadata"].get("annotations") or {}).get(_PROCESS, ""))
+
+
+def _told(live: Object) -> str:
+    spec = live.get("spec") or {}
+    holder, since = spec.get("holderIdentity") or "somebody", spec.get("acquireTime") or "?"
+    return f"{holder} works on this cluster since {since[:19].replace('T', ' ')} UTC"
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no entry in passwd
+        return str(os.getuid())
+
+
+def _born(pid: int) -> str | None:
+    """Return when a process started (clock ticks since boot); None where none runs."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if state == "Z" else fields[18]
