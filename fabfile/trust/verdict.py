@@ -12,16 +12,19 @@ The verdict on a signing request: may fabnode approve it, and if not, why not.
 5. and no other request of that token was approved before.
 6. Its usages are the set that Kubernetes asks of that signer, with or without `key encipherment`
    (kubernetes `pkg/apis/certificates/helpers.go`; optional since 1.25).
-7. It is a readable PKCS#10 request,
-8. whose own signature holds.
+7. It is one PEM block and nothing around it, of a readable PKCS#10 request that asks for extensions
+   once at most: what Go, which signs it, reads differently than we do is no request to approve.
+8. Its own signature holds.
 9. Its subject is `O=system:nodes, CN=system:node:<name>` of that very node and nothing else.
-10. Its alternative names are none (client), or exactly the node's name and address (serving).
+10. It asks for no extension (client), or for alternative names alone: exactly the node's name and
+    address (serving).
 
 Anything else stays pending: fabnode denies nothing by itself.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Literal
@@ -41,6 +44,16 @@ _USAGES = {
     SERVING: frozenset({"digital signature", "server auth"}),
 }
 _OPTIONAL_USAGE = frozenset({"key encipherment"})
+
+_EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")  # PKCS #9
+
+# As Go writes it. Readers of PEM differ in what they skip before a block, and take the first.
+_ONE_BLOCK = re.compile(
+    rb"-----BEGIN CERTIFICATE REQUEST-----\n"
+    rb"(?:[A-Za-z0-9+/=]+\n)+"
+    rb"-----END CERTIFICATE REQUEST-----\n?"
+)
+_LONGEST = 200  # characters of what a requester wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +201,20 @@ def _flaw(
     if len(set(request.usages)) != len(request.usages) or not (
         wanted <= set(request.usages) <= wanted | _OPTIONAL_USAGE
     ):
-        return f"its usages are {_listed(request.usages)}, not {_listed(sorted(wanted))}"
+        return f"its usages are {_cut(_listed(request.usages))}, not {_listed(sorted(wanted))}"
+    if not _ONE_BLOCK.fullmatch(request.pem):
+        return "it is not one PEM block of a request with nothing around it"
     try:
         csr = x509.load_pem_x509_csr(request.pem)
+        attributes = [attribute.oid for attribute in csr.attributes]
         signed = csr.is_signature_valid
         subject = sorted((a.oid.dotted_string, str(a.value)) for a in csr.subject)
+        extensions = {extension.oid for extension in csr.extensions}
         names = _alternative_names(csr)
     except Exception:  # an attacker's bytes: however parsing fails, the answer is no
         return "it is not a readable PKCS#10 request"
+    if attributes not in ([], [_EXTENSION_REQUEST]):
+        return "it carries more than one request for extensions"
     if not signed:
         return "its own signature does not hold"
     expected = sorted(
@@ -205,11 +224,14 @@ def _flaw(
         ]
     )
     if subject != expected:
-        asked = csr.subject.rfc4514_string()
-        return f"its subject is {asked!r}, not 'O=system:nodes, CN=system:node:{node.name}'"
+        asked = _cut(repr(csr.subject.rfc4514_string()))
+        return f"its subject is {asked}, not 'O=system:nodes, CN=system:node:{node.name}'"
     expected_names = sorted([*(("dns", n) for n in dns), *(("ip", a) for a in addresses)])
     if names != expected_names:
-        return f"its names are {_shown(names)}, not {_shown(expected_names)}"
+        return f"its names are {_cut(_shown(names))}, not {_shown(expected_names)}"
+    allowed = {ExtensionOID.SUBJECT_ALTERNATIVE_NAME} if expected_names else set()
+    if others := extensions - allowed:
+        return f"it asks for the extension {min(oid.dotted_string for oid in others)}"
     return None
 
 
@@ -236,6 +258,11 @@ def _is_address(text: str) -> bool:
 
 def _listed(items: Collection[str]) -> str:
     return ", ".join(items) or "none"
+
+
+def _cut(text: str) -> str:
+    """Return an attacker's text as short as a reason may be."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _shown(names: list[tuple[str, str]]) -> str:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabfile.trust.verdict import CLIENT, SERVING, Candidate, SigningRequest, Token, Verdict, judge
+from tests import forgery
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 N1, N2 = Candidate("n1", "10.0.0.11"), Candidate("n2", "10.0.0.12")
@@ -128,7 +129,10 @@ DN = x509.NameAttribute
         (client(usages=()), "its usages are none"),
         (client(signer="kubernetes.io/kube-apiserver-client"), "is not for kubelets"),
         (client(signer="kubernetes.io/legacy-unknown"), "is not for kubelets"),
-        (client(pem=b"rubbish"), "not a readable PKCS#10 request"),
+        (client(pem=b"rubbish"), "not one PEM block"),
+        (client(pem=forgery.armoured(b"rubbish")), "not a readable PKCS#10 request"),
+        (client(pem=csr().replace(b"\n", b"\r\n")), "not one PEM block"),
+        (client(pem=csr(names=[])), "it asks for the extension 2.5.29.17"),
         (serving(username="system:node:n2"), "its subject is"),
         (serving(username="system:node:n3"), "not among the configured nodes"),
         (serving(username="system:bootstrap:aaaaaa"), "not among the configured nodes"),
@@ -151,6 +155,24 @@ def test_anything_else_stays_pending(request_: SigningRequest, reason: str) -> N
     found = verdict(request_)
     assert not found.approve
     assert reason in found.reason
+
+
+@pytest.mark.parametrize("title", forgery.two_faced("n1", "n2", ["n1"]))
+def test_what_go_would_read_differently_is_refused(title: str) -> None:
+    """Each of these was approved once, and signed for another name than the one judged."""
+    names = ("n1", "10.0.0.11")
+    pem = forgery.two_faced("n1", "n2", names)[title]
+    assert not verdict(serving(pem=pem)).approve
+    plain = forgery.request("system:node:n1", forgery.attribute(forgery.EXTENSIONS, names))
+    assert verdict(serving(pem=plain)).approve, "the forger's tools make good requests, too"
+
+
+def test_reasons_stay_short_whatever_is_asked_for() -> None:
+    name = "system:node:" + "n" * 60_000
+    long = forgery.request(name, subject_der=forgery.subject(name))
+    many = forgery.attribute(forgery.EXTENSIONS, [f"n{i}" for i in range(5000)])
+    for pem in (long, forgery.request("system:node:n1", many)):
+        assert len(verdict(client(pem=pem)).reason) < 400
 
 
 def test_a_token_is_good_for_one_certificate() -> None:
