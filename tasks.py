@@ -165,13 +165,16 @@ def csr_deny(_: Context, names: str, config: str = "") -> None:
     """
     Deny signing requests that nobody claims.
 
+    Those of a configured node that would be approved are left, and exit 1 says so.
+
     Example: inv csr.deny csr-x7k2p,csr-9qw3z
     """
     wanted = [name for name in names.split(",") if name]
     if not wanted:
         raise Exit("say which: --names with the requests' names, commas between", surface.BAD_INPUT)
     with surface.run_of(Options(config, recorded=True)) as run:
-        pipeline.deny(run, wanted)
+        if not pipeline.deny(run, wanted):
+            raise Exit(code=surface.FAILED)
 
 
 @task(name="check", auto_shortflags=False, help=_help("config"))

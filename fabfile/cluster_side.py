@@ -23,6 +23,7 @@ from .kube.manifests import Manifests, ObjectChange
 from .kube.runlock import RunLock
 from .kube.watch import Watch
 from .model.versions import Release
+from .run.flood import Flood
 from .steps import approve_csr, calico, proxy_cert, rbac
 from .trust.certificates import belongs, new_request, sign_client
 from .trust.signers import APISERVER_CLIENT
@@ -119,6 +120,7 @@ class ClusterSide:
         self._refused: list[str] | None = None
         self._machine_ids: dict[str, str] = {}
         self._own_tokens: dict[str, list[Token]] = {}
+        self._left = Flood()
 
     def allow(self, nodes: Sequence[Node]) -> None:
         """Let these nodes be certified."""
@@ -136,6 +138,7 @@ class ClusterSide:
         self._requests.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._run_lock.release()
+        self._tell_kept_back()
 
     @property
     def survey(self) -> Survey:
@@ -260,18 +263,30 @@ class ClusterSide:
         for item in self.api.get(self._dialect.path)["items"]:
             self._approver.consider(item)
 
-    def deny_requests(self, names: Sequence[str]) -> None:
-        """Deny pending requests by name. Raises ApiError where there is none of that name."""
+    def deny_requests(self, names: Sequence[str]) -> bool:
+        """
+        Deny pending requests that nobody claims, by name; say whether all of them were.
+
+        Raises ApiError where there is none of that name.
+        """
+        denied = 0
         for name in names:
             item = self.api.get(f"{self._dialect.path}/{name}")
             request = signing.parse(item)
+            verdict = self._approver.verdict_on(request)
+            data = {"request": name, "requester": request.username, "kind": verdict.kind}
             if request.state != "Pending":
                 text = f"{name} is {request.state} already: left as it is"
-                self._journal.emit(None, approve_csr.NAME, "warning", text)
-                continue
-            signing.deny(self.api, item, "denied by the operator", self._dialect)
-            text = f"denied {name}, asked for by {request.username}"
-            self._journal.emit(None, approve_csr.NAME, "changed", text)
+                self._journal.emit(None, approve_csr.NAME, "warning", text, data=data)
+            elif verdict.approve:
+                text = f"{name} is {verdict.node}'s own, and would be approved: left as it is"
+                self._journal.emit(verdict.node, approve_csr.NAME, "warning", text, data=data)
+            else:
+                signing.deny(self.api, item, "denied by the operator", self._dialect)
+                denied += 1
+                text = f"denied {name}, asked for by {request.username}: {verdict.reason}"
+                self._journal.emit(None, approve_csr.NAME, "changed", text, data=data)
+        return denied == len(names)
 
     def judge_forever(self) -> None:
         """Judge requests as they come, until interrupted or the API stays away."""
@@ -443,4 +458,13 @@ class ClusterSide:
         # The deployer's own requests are approved where they are made.
         elif request.signer != APISERVER_CLIENT or not request.name.startswith("fabnode-"):
             text = f"left {request.name} pending: {verdict.reason}"
-            self._journal.emit(verdict.node, approve_csr.NAME, "warning", text, data=data)
+            if self._left.admits():
+                self._tell_kept_back()
+                self._journal.emit(verdict.node, approve_csr.NAME, "warning", text, data=data)
+            else:
+                self._journal.emit(None, approve_csr.NAME, "progress", text, data=data)
+
+    def _tell_kept_back(self) -> None:
+        if count := self._left.kept_back():
+            text = f"left {count} more requests pending; the run's journal names each and why"
+            self._journal.emit(None, approve_csr.NAME, "warning", text)

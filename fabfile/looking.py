@@ -15,6 +15,7 @@ from .model.resources import (
     Module,
     Sysctl,
     Unit,
+    own_parents,
 )
 from .steps import layout, verify
 
@@ -35,6 +36,7 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
     sysctls: list[str] = []
     modules: list[str] = []
     for resource in resources:
+        opaque += own_parents(getattr(resource, "path", ""))
         match resource:
             case File(secret=False):
                 text.append(resource.path)

@@ -158,11 +158,12 @@ def verify_nodes(run: Run, *, network: bool) -> list[Check]:
         return _verify(run, sides, [node.name for node in run.nodes], network=lambda: network)
 
 
-def deny(run: Run, names: Sequence[str]) -> None:
-    """Deny signing requests that nobody claims."""
-    side = ClusterSide(run.cluster, run.journal)
+def deny(run: Run, names: Sequence[str]) -> bool:
+    """Deny signing requests that nobody claims; say whether all of these were such."""
+    side = ClusterSide(run.cluster, run.journal, all_tokens=True)
     try:
-        side.deny_requests(names)
+        side.allow(run.cluster.nodes)
+        return side.deny_requests(names)
     finally:
         side.close()
 

@@ -24,10 +24,16 @@ STATE = "/var/lib/fabnode"
 LOCK = "/run/fabnode.lock"
 
 # How the node starts: alone (a run whose deployer was killed may still be ending), in a private
-# directory, unpacking what arrives while it works on what has arrived.
-_START = """umask 077; state={state}; exec 9>{lock}
+# directory, unpacking what arrives while it works on what has arrived. Neither the lock nor
+# anything in its state may be a symlink, which would lead our writing elsewhere, or a FIFO, which
+# would hold us up.
+_START = """umask 077; state={state}
+odd() {{ [ -h "$1" ] || {{ [ -e "$1" ] && [ ! -f "$1" ] && [ ! -d "$1" ]; }}; }}
+! odd {lock} || rm -f {lock}; exec 9>{lock}
 flock -w 60 9 || {{ echo busy; exit 1; }}
+[ ! -h $state ] || {{ echo "$state is a symlink, and a directory belongs there" >&2; exit 1; }}
 mkdir -p $state && chmod 700 $state && cd $state && rm -rf apply.* || exit
+for name in *; do ! odd "$name" || rm -f "$name"; done
 work=$state/apply.$$; mkdir $work && cd $work || exit
 exec 3<&0 </dev/null; tar -xf - <&3 9>&- & tar=$!; exec 3<&-
 until [ -e actions.ok ]; do

@@ -108,6 +108,12 @@ file() { # file MEMBER PATH MODE SHA256
 }
 
 mode() { # mode PATH MODE
+	# A file that has another name elsewhere keeps its mode there: ours becomes a copy.
+	if [ -f "$1" ] && [ "$(stat -c %h -- "$1")" -gt 1 ]; then
+		new=${1%/*}/.${1##*/}.fabnode
+		rm -f "$new" && cp -- "$1" "$new" && mv -fT "$new" "$1" || return
+		new=
+	fi
 	chmod "$2" "$1" && chown -h 0:0 "$1"
 }
 

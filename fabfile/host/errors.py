@@ -6,7 +6,9 @@ What can go wrong between the deployer and a node, each told in one sentence.
 
 from __future__ import annotations
 
-from .text import clean
+from .text import clean, cut
+
+_LONGEST = 600  # characters of a cause
 
 
 class HostError(Exception):
@@ -14,14 +16,14 @@ class HostError(Exception):
     A node could not be worked on.
 
     :param node: the node's name in the configuration.
-    :param cause: one clause, cleaned of control characters here.
+    :param cause: one clause; cleaned of control characters, and cut to a length, here.
     """
 
     advice = ""
 
     def __init__(self, node: str, cause: str, advice: str = "") -> None:
         self.node = node
-        self.cause = clean(cause)
+        self.cause = cut(clean(cause), _LONGEST)
         self.advice = advice or self.advice
         super().__init__(self.cause)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import ssl
 import time
@@ -22,6 +23,7 @@ R = TypeVar("R")
 
 _PROHIBITED = 1  # RFC 4254 5.1, SSH_OPEN_ADMINISTRATIVELY_PROHIBITED; 2 is "connect failed"
 _LIMIT = 2**20
+_STATUS = re.compile(rb"HTTP/\S+\s+([0-9]{3})(?:\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +175,10 @@ def _http_by_command(host: _Root, port: int, path: str, timeout: float) -> HttpA
 
 def _parsed(answer: bytes) -> HttpAnswer:
     head, _, body = answer.replace(b"\r\n", b"\n").lstrip().partition(b"\n\n")
-    words = head.split(None, 2)
-    if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
+    status = _STATUS.match(head)
+    if not status:
         return HttpAnswer(0, clean(answer)[:200].encode() or b"no answer")
-    return HttpAnswer(int(words[1]), body)
+    return HttpAnswer(int(status[1]), body)
 
 
 def _read_all(channel: paramiko.Channel, timeout: float) -> bytes:

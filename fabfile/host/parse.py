@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.facts import Facts, Listener, PathFact, UnitFact
+from .text import clean
 
 _KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -43,7 +44,8 @@ def parse(output: bytes, *, nonce: str, sent: float, received: float) -> Facts:
     found = _Found()
     for line in lines[:-2]:
         too_long = len(line) > _MAX_LINE and not line.startswith("texts\t")
-        if too_long or not found.take(line.split("\t")):
+        # Facts get into sentences and onto screens: nothing that steers a terminal gets in.
+        if too_long or not found.take(clean(line, lines=True).split("\t")):
             raise Malformed(f"an unexpected line {line[:60]!r}")
     return found.facts((sent + received) / 2)
 

@@ -26,6 +26,7 @@ from ..model.resources import (
     RulesOnce,
     Sysctl,
     Unit,
+    own_parents,
 )
 from .text import clean
 
@@ -175,16 +176,16 @@ def short(digest: str | None) -> str:
 
 
 def _conflict(resource: Resource, facts: Facts) -> str:
+    for parent in own_parents(getattr(resource, "path", "")):
+        # A symlink would lead what we write to where nobody expects it.
+        if facts.path(parent).kind not in {"directory", "absent"}:
+            return f"{parent} is a {_said(facts.path(parent))}, and a directory belongs there"
     match resource:
         case File(path=path) | Binary(path=path) | Absent(path=path) if (
             facts.path(path).kind == "directory"
         ):
             return f"{path} is a directory, and a file belongs there"
-        case Directory(path=path) if facts.path(path).kind not in {
-            "directory",
-            "absent",
-            "symlink",
-        }:
+        case Directory(path=path) if facts.path(path).kind not in {"directory", "absent"}:
             return f"{path} is a {_said(facts.path(path))}, and a directory belongs there"
         case Kept(path=path) if facts.known and facts.path(path).kind != "file":
             return f"{path} should be kept but is {_said(facts.path(path))}"
@@ -253,8 +254,7 @@ def _new(resource: File | Binary, found: PathFact, content: str, diff: str | Non
 
 
 def _mode(resource: File | Binary | Directory | Kept, found: PathFact) -> Iterator[Change]:
-    # A directory may be a symlink to one: its own mode says nothing.
-    if found.kind != "symlink" and (told := _mode_too(resource, found)):
+    if told := _mode_too(resource, found):
         yield Change(resource, "mode", told.removeprefix(", "))
 
 

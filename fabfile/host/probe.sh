@@ -28,9 +28,10 @@ add() { # add LINES: as they are
 	[ -z "$1" ] || out=$out$1$nl
 }
 
+# Only regular files are read, here and below: reading a FIFO would not end.
 first() { # first FILE: its first line into $line
 	line=
-	[ -r "$1" ] && { read -r line <"$1" || [ -n "$line" ]; }
+	[ -f "$1" ] && [ -r "$1" ] && { read -r line <"$1" || [ -n "$line" ]; }
 }
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -43,7 +44,7 @@ printf 'clock\t%s\n' "${clock%.%N}" # busybox knows no nanoseconds
 
 add "$(
 	ID= VERSION_ID=
-	. /etc/os-release && printf 'os\t%s\t%s\n' "$ID" "$VERSION_ID"
+	[ -f /etc/os-release ] && . /etc/os-release && printf 'os\t%s\t%s\n' "$ID" "$VERSION_ID"
 )" 2>/dev/null
 first /proc/sys/kernel/hostname && say hostname "$line"
 first /etc/machine-id && say machine_id "$line"
@@ -63,7 +64,7 @@ if has ip; then
 	for line in $(ip -o addr show); do say address "$line"; done
 fi
 
-while read -r line || [ -n "$line" ]; do say resolv "$line"; done 2>/dev/null </etc/resolv.conf
+[ ! -f /etc/resolv.conf ] || while read -r line || [ -n "$line" ]; do say resolv "$line"; done </etc/resolv.conf
 [ -e /run/systemd/resolve/resolv.conf ] && say resolved
 
 # Who listens where. Finding the names takes a walk over all processes: only where fabnode has not
@@ -144,7 +145,7 @@ done
 # files as they were; only what looks different now is hashed again.
 
 record=$nl
-[ "$deep" = 1 ] || [ ! -r "$state/digests" ] || record="$nl$(cat "$state/digests")$nl"
+[ "$deep" = 1 ] || [ ! -f "$state/digests" ] || record="$nl$(cat "$state/digests")$nl"
 kept= unknown= texts=
 now=${clock%.*}
 
@@ -185,7 +186,7 @@ if [ -n "$unknown" ]; then
 		say digest "$digest" "$path"
 		case $kept in *"?$path|"*) kept="${kept%%"?$path|"*}$digest|${kept#*"?$path|"}" ;; esac
 	done
-	if [ -d "$state" ] && [ "$kept" != "$(cat "$state/digests" 2>/dev/null)$nl" ]; then
+	if [ -d "$state" ] && [ ! -h "$state" ] && [ "$nl$kept" != "$record" ]; then
 		printf %s "$kept" >"$state/digests.$$" && mv -f "$state/digests.$$" "$state/digests"
 	fi
 fi 2>/dev/null
@@ -219,7 +220,7 @@ if [ -n "$units" ]; then
 			/^$/ { unit++; next }
 			{ print "unit\t" name[unit] "\t" $0 }')"
 	for unit in $units; do
-		[ -r "$state/stamps/$unit" ] || continue
+		[ -f "$state/stamps/$unit" ] || continue
 		while read -r line; do say stamp "$unit" "${line%% *}" "${line#* }"; done <"$state/stamps/$unit"
 	done
 fi
@@ -233,7 +234,7 @@ if [ -S /run/containerd/containerd.sock ] && [ -x "$ctr" ]; then
 		for image in $images; do say image "$image"; done
 	fi
 fi
-[ ! -r "$state/images" ] || while read -r line; do say archive "${line%% *}" "${line#* }"; done <"$state/images"
+[ ! -f "$state/images" ] || while read -r line; do say archive "${line%% *}" "${line#* }"; done <"$state/images"
 
 say end "$nonce"
 printf %s "$out"

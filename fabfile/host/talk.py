@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .plan import Change, Plan
     from .session import Result
 
+_NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # apply.sh says so
 
 
@@ -48,17 +49,21 @@ class Talk:
         self._failed: str | None = None
         self._busy = False
         self._ended = False
+        self._begun: str | None = None  # the action that is being done
         self.seconds: list[float] = []
 
     def line(self, line: bytes) -> None:
         """Take a line. Raises HostMisbehaved for what no node says."""
         match line.decode("utf-8", "replace").split("\t"):
-            case ["start", number]:
+            # Each action begins once, in its turn: a host can't flood us with the same again.
+            case ["start", number] if not self._begun and number == str(len(self.seconds)):
+                self._begun = number
                 self._on_event(ApplyEvent("start", self._change(number)))
-            case ["done", number, hundredths] if hundredths.isdecimal():
-                self.seconds.append(int(hundredths[:9]) / 100)
+            case ["done", number, hundredths] if number == self._begun and _NUMBER(hundredths):
+                self._begun = None
+                self.seconds.append(int(hundredths) / 100)
                 self._on_event(ApplyEvent("done", self._change(number), self.seconds[-1]))
-            case ["fail", number]:
+            case ["fail", number] if number == self._begun and self._failed is None:
                 self._on_event(ApplyEvent("fail", self._change(number)))
                 self._failed = number
             case ["log", _, *text]:

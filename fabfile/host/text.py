@@ -13,6 +13,8 @@ def clean(text: bytes | str, *, lines: bool = False) -> str:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
+    if text.replace("\t", " ").isprintable():
+        return text if lines else " ".join(text.split())
     kept = "\n\t" if lines else ""
     # Cc: control; Cf: invisible, among them those that turn the direction of writing; Cs: half a
     # character, which no encoding carries; Zl, Zp: line ends by other names.
@@ -26,5 +28,11 @@ def clean(text: bytes | str, *, lines: bool = False) -> str:
 
 
 def last_lines(text: bytes | str, count: int = 20) -> str:
-    """Return the last `count` lines of remote text, cleaned."""
-    return "\n".join(clean(text, lines=True).strip().split("\n")[-count:])
+    """Return the last `count` lines of remote text, cleaned, each as long as a line may be."""
+    lines = clean(text, lines=True).strip().split("\n")[-count:]
+    return "\n".join(cut(line) for line in lines)
+
+
+def cut(line: str, longest: int = 400) -> str:
+    """Return a line as it may be shown: no host fills the operator's screen with one."""
+    return line if len(line) <= longest else f"{line[:longest]}…"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _SHOW = "systemctl show -p ActiveState,SubState,NRestarts -- {unit}"
 _JOURNAL = "journalctl --no-pager -q -o cat -n 20 -u {unit} | cut -c 1-400"
 _KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+ +\d+ \S+\] ")  # what Kubernetes' lines begin with
+_NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _TOO_OFTEN = 2  # automatic restarts: once may be chance
 
 
@@ -40,7 +41,7 @@ class Steadiness:
         unit = shlex.quote(self._unit)
         lines = clean(self._host.root(_SHOW.format(unit=unit)).stdout, lines=True).splitlines()
         state = dict(line.split("=", 1) for line in lines if "=" in line)
-        restarts = int(state["NRestarts"]) if state.get("NRestarts", "").isdecimal() else 0
+        restarts = int(number[0]) if (number := _NUMBER(state.get("NRestarts", ""))) else 0
         if self._before is None:
             self._before = restarts
         again, active = restarts - self._before, state.get("ActiveState", "unknown")

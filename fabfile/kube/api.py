@@ -26,6 +26,7 @@ Object = dict[str, Any]
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
+_TEXT_LIMIT, _TEXT_SECONDS = 2**16, 10.0
 _RETRY_PAUSE = 0.5  # seconds between tries at an apiserver that is away
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
@@ -110,8 +111,23 @@ class Api:
             raise
 
     def text(self, path: str, **query: str) -> str:
-        """GET plain text (a pod's log)."""
-        return self._send("GET", path, query).data.decode(errors="replace")
+        """
+        GET plain text (a pod's log), of which the beginning will do.
+
+        It is a kubelet's answer, passed on: one that is endless, or never comes to an end, is cut.
+        """
+        answer = self._send("GET", path, query, stream=True, read_timeout=_TEXT_SECONDS)
+        deadline, text = time.monotonic() + _TEXT_SECONDS, b""
+        try:
+            for chunk in answer.stream(2**14, decode_content=True):
+                text += chunk
+                if len(text) >= _TEXT_LIMIT or time.monotonic() > deadline:
+                    break
+        except (urllib3.exceptions.HTTPError, OSError):
+            pass  # what came before counts
+        finally:
+            answer.close()
+        return text[:_TEXT_LIMIT].decode(errors="replace")
 
     def create(self, path: str, body: Object) -> Object:
         """POST to a collection."""

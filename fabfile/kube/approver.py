@@ -49,6 +49,7 @@ class Approver:
         self._tokens: dict[str, Token] = {}
         self._approved: dict[str, SigningRequest] = {}
         self._judged: set[tuple[str, str]] = set()
+        self._strangers: set[str] = set()  # tokens that are none of fabnode's
 
     def allow(self, candidate: Candidate) -> None:
         """Let this node be certified from now on."""
@@ -71,47 +72,62 @@ class Approver:
         """Judge everything that this watch shows."""
         watch.on_change(self.consider)
 
-    def _learn(self) -> None:
+    def verdict_on(self, request: SigningRequest) -> Verdict:
         """
-        Learn of tokens that others handed out, and of what they were used for.
+        Judge a request, and do nothing about it.
 
-        Of the latter from the API, not from what was shown so far: a list comes in the order of
-        names, which a requester chooses, and a token is good for one certificate.
+        With `all_tokens` the API is asked for a token that is unknown (once: a token is there
+        before what is asked for with it), and, before a yes, for what was approved meanwhile: a
+        list comes in the order of names, which a requester chooses, and a token is good for one
+        certificate.
         """
-        for token in existing(self._api):
-            self.trust(token)
-        requests = [signing.parse(item) for item in self._api.get(self._dialect.path)["items"]]
-        with self._lock:
-            self._approved |= {r.uid: r for r in requests if r.state == "Approved"}
+        if self._all_tokens and request.signer == CLIENT:
+            self._learn_token(request.username.removeprefix("system:bootstrap:"))
+        verdict = self._judge(request)
+        if verdict.approve and self._all_tokens and request.signer == CLIENT:
+            self._learn_approved()
+            verdict = self._judge(request)
+        return verdict
 
     def consider(self, item: Object) -> None:
         """Judge one object, and approve it where everything is proved."""
         request = signing.parse(item)
-        if self._all_tokens and request.state == "Pending" and request.signer == CLIENT:
-            self._learn()
         with self._lock:
-            if request.state != "Pending":
-                if request.state == "Approved":
-                    self._approved[request.uid] = request
-                return
-            if (request.uid, request.resource_version) in self._judged:
-                return
-            self._judged.add((request.uid, request.resource_version))
-            verdict = judge(
-                request,
-                tuple(self._candidates.values()),
-                tuple(self._tokens.values()),
-                tuple(self._approved.values()),
-            )
-            if verdict.approve:
+            if request.state == "Approved":
                 self._approved[request.uid] = request
-        if verdict.approve and not self._dry_run:
-            try:
-                signing.approve(self._api, item, verdict.reason, self._dialect)
-            except ApiError as error:
-                with self._lock:
-                    self._approved.pop(request.uid, None)
-                if error.status not in {_CONFLICT, _NOT_FOUND}:
-                    raise
-                return  # it changed or went since it was judged: its next version is judged anew
+            version = (request.uid, request.resource_version)
+            if request.state != "Pending" or version in self._judged:
+                return
+            self._judged.add(version)
+        verdict = self.verdict_on(request)
+        if verdict.approve:
+            # Also where the API refuses below: somebody else may have approved it just now.
+            with self._lock:
+                self._approved[request.uid] = request
+            if not self._dry_run:
+                try:
+                    signing.approve(self._api, item, verdict.reason, self._dialect)
+                except ApiError as error:
+                    if error.status not in {_CONFLICT, _NOT_FOUND}:
+                        raise
+                    return  # it changed or went since it was judged: its next version is judged
         self._on_verdict(request, verdict)
+
+    def _judge(self, request: SigningRequest) -> Verdict:
+        with self._lock:
+            candidates, known = tuple(self._candidates.values()), tuple(self._tokens.values())
+            approved = tuple(self._approved.values())
+        return judge(request, candidates, known, approved)
+
+    def _learn_token(self, token_id: str) -> None:
+        if token_id in self._tokens or token_id in self._strangers:
+            return
+        for token in existing(self._api):
+            self.trust(token)
+        if token_id not in self._tokens:
+            self._strangers.add(token_id)
+
+    def _learn_approved(self) -> None:
+        requests = [signing.parse(item) for item in self._api.get(self._dialect.path)["items"]]
+        with self._lock:
+            self._approved |= {r.uid: r for r in requests if r.state == "Approved"}

@@ -8,6 +8,7 @@ the difference true, in the order in which the steps gave them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -191,3 +192,19 @@ Resource = (
     | Reload
     | Restart
 )
+
+# Directories that are a system's own: some systems make symlinks of them, and may.
+_SYSTEM = frozenset(
+    f"/{path}"
+    for path in (
+        *("etc", "opt", "usr", "var", "run", "var/lib", "usr/local", "usr/local/bin"),
+        *("etc/systemd", "etc/systemd/system", "etc/modules-load.d", "etc/sysctl.d"),
+    )
+)
+_MADE_IN = ("/etc/", "/opt/", "/var/lib/")
+
+
+def own_parents(path: str) -> tuple[str, ...]:
+    """Return the directories above a path that are there for fabnode's or Kubernetes' sake."""
+    found = [str(parent) for parent in PurePosixPath(path).parents]
+    return tuple(p for p in reversed(found) if p.startswith(_MADE_IN) and p not in _SYSTEM)

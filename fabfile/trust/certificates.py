@@ -199,9 +199,13 @@ def sign_client(request_pem: bytes, ca_pem: bytes, ca_key_pem: bytes, *, days: i
 def _load(pem: str | bytes) -> x509.Certificate:
     data = pem.encode() if isinstance(pem, str) else pem
     try:
-        return x509.load_pem_x509_certificate(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
+        cert = x509.load_pem_x509_certificate(data)
+        # What is asked of it later is parsed only then: it must not fail there.
+        _ = cert.subject, cert.issuer, cert.not_valid_before_utc, cert.not_valid_after_utc
+        public_bytes(cert)
+    except Exception as error:  # a host's bytes: however parsing fails, it is none
         raise BadCertificateError("not a readable certificate") from error
+    return cert
 
 
 def _authority(cert: x509.Certificate) -> bool:

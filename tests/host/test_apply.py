@@ -137,6 +137,55 @@ def test_what_is_in_the_way_is_replaced_not_followed(node):
         assert path.read_bytes() == b"new"
 
 
+def test_a_hard_link_keeps_what_it_is_elsewhere(node):
+    """Neither new content nor another mode gets to the file's other name."""
+    content = Path(node.path("precious"))
+    content.write_text("mine")
+    content.chmod(0o640)
+    for name, wanted in (("a", b"new"), ("b", b"mine")):
+        Path(node.path(name)).hardlink_to(content)
+        seen = PathFact("file", 0o640, sha256=sha(b"mine"))
+        facts = Facts(known=True, paths={node.path(name): seen})
+        node.apply(File(node.path(name), wanted, 0o600), facts=facts)
+        assert Path(node.path(name)).stat().st_mode & 0o777 == 0o600
+        assert Path(node.path(name)).read_bytes() == wanted
+    assert content.read_text() == "mine"
+    assert content.stat().st_mode & 0o777 == 0o640
+    assert node.leftovers() == []
+
+
+def test_a_state_that_leads_elsewhere_is_refused(node):
+    elsewhere = Path(node.path("elsewhere"))
+    elsewhere.mkdir(mode=0o755)
+    (elsewhere / "apply.1").write_text("mine")
+    node.state.parent.mkdir(parents=True, exist_ok=True)
+    node.state.symlink_to(elsewhere)
+    with pytest.raises(ApplyFailed, match="is a symlink, and a directory belongs there"):
+        node.apply(File(node.path("a"), b"new"))
+    assert (elsewhere / "apply.1").read_text() == "mine"
+    assert elsewhere.stat().st_mode & 0o777 == 0o755
+    assert not Path(node.path("a")).exists()
+
+
+def test_symlinks_and_fifos_in_its_state_are_removed_not_used(node):
+    precious = Path(node.path("precious"))
+    precious.write_text("mine")
+    node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in ("digests", "images.new"):
+        (node.state / name).symlink_to(precious)
+    os.mkfifo(node.state / "images")
+    (node.state / "stamps").symlink_to(node.root_dir)
+    node.lock.unlink(missing_ok=True)
+    node.lock.symlink_to(precious)
+    node.apply(File(node.path("a"), b"new"))
+    node.lock.unlink()
+    os.mkfifo(node.lock)
+    node.apply(File(node.path("b"), b"new"))
+    assert precious.read_text() == "mine"
+    assert not (node.state / "stamps").is_symlink()
+    assert Path(node.path("b")).read_bytes() == b"new"
+
+
 def test_a_file_that_is_open_keeps_its_old_content_for_who_has_it(node):
     path = Path(node.path("running"))
     path.write_text("old")

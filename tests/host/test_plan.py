@@ -79,7 +79,6 @@ PATHS = [
         [("update", "/usr/bin/x", f"content {sha(b'x1')[:12]} → {sha(b'x2')[:12]}")],
     ),
     ("a directory", Directory("/etc/a"), PathFact("directory", 0o755), []),
-    ("a directory by symlink", Directory("/etc/a"), PathFact("symlink", 0o777), []),
     ("no directory", Directory("/etc/a", 0o700), None, [("create", "/etc/a", "mode 0700")]),
     (
         "a directory of another mode",
@@ -122,6 +121,29 @@ def test_a_directory_in_the_way_is_not_removed(resource):
 def test_a_file_in_a_directorys_way_is_not_removed():
     with pytest.raises(Conflict, match="/etc/a is a file, and a directory belongs there"):
         compare((Directory("/etc/a"),), Facts(known=True, paths={"/etc/a": found(b"")}))
+
+
+@pytest.mark.parametrize(
+    ("resource", "link"),
+    [
+        (Directory("/etc/kubernetes"), "/etc/kubernetes"),
+        (Directory("/etc/kubernetes/pki"), "/etc/kubernetes"),
+        (File("/etc/cni/net.d/10.conf", b""), "/etc/cni"),
+        (Absent("/var/lib/kubelet/pki/old.pem"), "/var/lib/kubelet/pki"),
+        (Kept("/etc/kubernetes/pki/kube-proxy.pem"), "/etc/kubernetes/pki"),
+    ],
+)
+def test_a_directory_that_leads_elsewhere_is_not_followed(resource, link):
+    facts = Facts(known=True, paths={link: PathFact("symlink", 0o777)})
+    with pytest.raises(Conflict, match=f"{link} is a symlink, and a directory belongs there"):
+        compare((resource,), facts)
+
+
+def test_directories_of_the_system_may_be_symlinks():
+    """As some systems have it, whose /usr is read-only."""
+    links = dict.fromkeys(("/opt", "/usr/local", "/var/lib"), PathFact("symlink", 0o777))
+    wanted = (File("/opt/cni/bin/x", b""), Directory("/var/lib/fabnode"))
+    assert len(compare(wanted, Facts(known=True, paths=links))) == 2
 
 
 def test_all_conflicts_are_told_at_once():
