@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PYTHON
 
-.PHONY: demo demo-down check test bench bench-scale bootstrap-demo bootstrap-test
+.PHONY: demo demo-down check test attacks bench bench-scale bootstrap-demo bootstrap-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
 	.venv/bin/inv lab.up
@@ -26,6 +26,10 @@ check: .venv/dev  ## style and types only
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+attacks: bootstrap-test .venv/dev  ## what a hostile node, host or requester may try, and how it ended
+	.venv/bin/inv lab.fetch
+	.venv/bin/pytest -m attack
 
 bench: bootstrap-demo .venv/runtime  ## fabnode and a bare script, alternately on fresh hosts
 	.venv/bin/python -m bench.compare

@@ -382,6 +382,10 @@ class ClusterSide:
             message = f"waited {seconds} s for its serving certificate"
             raise OverdueError(message, "inv approve-csr --dry-run") from None
 
+    def was_certified(self, node: Node) -> bool:
+        """Say whether a request was approved for a node by a token of this run."""
+        return self._approver.approved_for(node.name) is not None
+
     def holds_issued_key(self, node: Node, certificate: bytes) -> bool:
         """Say whether the certificate read from a host is for the key that was certified for it."""
         request = self._approver.approved_for(node.name)
@@ -455,8 +459,7 @@ class ClusterSide:
             done = "would approve" if self._dry_run else "approved"
             text = f"{done} {verdict.kind} request {request.name}: {verdict.reason}"
             self._journal.emit(verdict.node, approve_csr.NAME, "changed", text, data=data)
-        # The deployer's own requests are approved where they are made.
-        elif request.signer != APISERVER_CLIENT or not request.name.startswith("fabnode-"):
+        elif not signing.is_own(request):  # those are approved where they are made
             text = f"left {request.name} pending: {verdict.reason}"
             if self._left.admits():
                 self._tell_kept_back()

@@ -13,6 +13,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from .host.apply import apply
+from .host.errors import ApplyFailed
 from .host.plan import Plan, make_plan
 from .host.probe import probe
 from .host.units import Steadiness
@@ -164,10 +165,16 @@ class NodeSide:
             todo = self._plan(findings, self._issue(shown.plan))
             began = time.time() + self.facts.clock_offset
             self._touched = True
-            with StepLog(self._journal, self.node.name, todo.step_of) as steps:
-                zstd = "zstd" in self.facts.tools
-                done = apply(self.host, todo.plan, self._packer, steps.event, zstd=zstd)
-                steps.sent = done.sent
+            try:
+                with StepLog(self._journal, self.node.name, todo.step_of) as steps:
+                    zstd = "zstd" in self.facts.tools
+                    done = apply(self.host, todo.plan, self._packer, steps.event, zstd=zstd)
+                    steps.sent = done.sent
+            except ApplyFailed:
+                # That no certificate came may be because somebody else was quicker to ask for it.
+                if joining and self._cluster_side.was_certified(self.node):
+                    self._prove_key()
+                raise
             if joining:
                 self._prove_key()
             restarted = any(change.name == kubelet.UNIT for change in todo.plan.restarts)

@@ -64,9 +64,10 @@ def attribute(kind: str, names: Sequence[str]) -> bytes:
     return der(0x30, oid(kind), der(0x31, der(0x30, extension)))
 
 
-def subject(name: str, organization: str = "system:nodes") -> bytes:
-    """Return a subject in DER."""
-    parts = [(NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, name)]
+def subject(name: str, *organizations: str) -> bytes:
+    """Return a subject in DER; without organizations it has the nodes' own."""
+    parts = [(NameOID.ORGANIZATION_NAME, o) for o in organizations or ("system:nodes",)]
+    parts.append((NameOID.COMMON_NAME, name))
     attributes = [x509.NameAttribute(kind, value, _validate=False) for kind, value in parts]
     return x509.Name(attributes).public_bytes()
 

@@ -80,3 +80,20 @@ def test_editors_get_a_schema() -> None:
     done = run("invoke", "config.schema")
     assert done.returncode == 0
     assert '"$schema"' in done.stdout
+
+
+def test_no_core_dump_holds_our_secrets() -> None:
+    """Not even where the user's limits and the machine would write one."""
+    code = """
+import ctypes, os, resource
+from fabfile.surface import errors_as_exits
+hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+with errors_as_exits():
+    assert ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 0  # PR_GET_DUMPABLE
+    os.abort()
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
+    _, status = os.waitpid(process.pid, 0)
+    assert os.WIFSIGNALED(status)
+    assert not os.WCOREDUMP(status)

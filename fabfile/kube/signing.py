@@ -176,6 +176,17 @@ def own_requests(api: Api, dialect: Dialect = V1) -> tuple[tuple[str, str], ...]
     )
 
 
+def is_own(request: SigningRequest) -> bool:
+    """
+    Say whether a request looks like a deployer's, for a kube-proxy.
+
+    A node's or a joining host's is none, however it is called.
+    """
+    stranger = request.username.startswith(("system:node:", "system:bootstrap:"))
+    named = request.name.startswith("fabnode-kube-proxy-")
+    return request.signer == APISERVER_CLIENT and named and not stranger
+
+
 def withdraw(api: Api, name: str, dialect: Dialect = V1) -> None:
     """Remove a request; gone already is as good."""
     api.delete(f"{dialect.path}/{name}")

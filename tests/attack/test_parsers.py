@@ -34,8 +34,10 @@ from fabfile.steps.verify import probe_results
 from fabfile.trust.certificates import BadCertificateError, belongs, problem, read
 from fabfile.trust.inventory import row
 from fabfile.trust.verdict import CLIENT, SERVING, Candidate, Token, judge
-from tests import forgery
+from tests import attacks, forgery
 from tests.support import authority, pem
+
+pytestmark = pytest.mark.attack
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 PLAN = Plan("n1", tuple(Change(Directory(f"/etc/{i}"), "create", "why") for i in range(3)))
@@ -76,6 +78,7 @@ LINES = st.lists(st.lists(WORDS | st.text(max_size=4), max_size=4).map("\t".join
 @given(LINES, st.integers(-1, 3), st.binary(max_size=200))
 def test_what_a_host_says_while_it_works(lines: list[str], code: int, said: bytes) -> None:
     """Each action begins and ends once, in its turn; anything else is told in a sentence."""
+    attacks.tried()
     heard: list[Any] = []
     talk = Talk("n1", PLAN, heard.append)
     with suppress(HostMisbehaved):
@@ -96,6 +99,7 @@ def test_a_host_can_not_flood_the_journal_with_one_action() -> None:
 
 @given(st.binary(max_size=300) | mutated(b"HTTP/1.0 200 OK\r\nA: b\r\n\r\nok"))
 def test_what_answers_on_a_hosts_port(answer: bytes) -> None:
+    attacks.tried()
     found = forward._parsed(answer)
     assert 0 <= found.status <= 999
 
@@ -107,6 +111,7 @@ def test_a_status_of_ten_thousand_digits() -> None:
 
 @given(st.text(max_size=200) | mutated(PAIRS).map(lambda data: data.decode("latin")))
 def test_pairs_on_a_host(output: str) -> None:
+    attacks.tried()
     try:
         found = pairs.parse(output, ["/a"])
     except (ValueError, KeyError):
@@ -116,6 +121,7 @@ def test_pairs_on_a_host(output: str) -> None:
 
 @given(st.binary(max_size=200) | mutated(b"ActiveState=active\nSubState=running\nNRestarts=7\n"))
 def test_what_systemd_is_said_to_say(shown: bytes) -> None:
+    attacks.tried()
     host: Any = SimpleNamespace(name="n1", root=lambda _: Result(0, shown, b""))
     look = Steadiness(host, "kubelet.service")
     for _ in range(2):
@@ -133,6 +139,7 @@ FACTS = (
 
 @given(mutated(FACTS))
 def test_facts_of_a_host_hold_nothing_that_steers_a_terminal(output: bytes) -> None:
+    attacks.tried()
     try:
         facts = parse_facts(output, nonce="n", sent=0, received=0)
     except Malformed:
@@ -153,6 +160,7 @@ def test_escape_codes_in_facts() -> None:
 
 @given(st.binary(max_size=200) | mutated(GOOD) | mutated(der_of(GOOD)).map(armoured))
 def test_certificates_that_a_host_shows(data: bytes) -> None:
+    attacks.tried()
     try:
         read(data)
     except BadCertificateError:
@@ -167,6 +175,7 @@ def test_certificates_that_a_host_shows(data: bytes) -> None:
 
 @given(st.text(max_size=300))
 def test_what_a_nodes_kubelet_hands_out_as_a_pods_log(log: str) -> None:
+    attacks.tried()
     checks = probe_results("n1", log, ["n1", "n2"])
     assert len(checks) == 3
     assert all(len(check.detail) < 250 for check in checks)
@@ -183,6 +192,7 @@ JSON = st.recursive(
 
 @given(st.text(max_size=99), st.sampled_from(["True", "False", "Unknown"]))
 def test_what_a_node_says_of_itself(message: str, status: str) -> None:
+    attacks.tried()
     ready = {"type": "Ready", "status": status, "message": message}
     not_ready({"metadata": {"name": "n1"}, "status": {"conditions": [ready]}})
 
@@ -203,6 +213,7 @@ def test_signing_requests_of_anybody(
     data: bytes, username: str, groups: list[str], signer: str, usages: list[str], status: Any
 ) -> None:
     """Whatever the apiserver lets through is judged; only the very request is approved."""
+    attacks.tried()
     item = {
         "metadata": {
             "name": "csr-1",
@@ -220,6 +231,7 @@ def test_signing_requests_of_anybody(
         "status": status,
     }
     request = signing.parse(json.loads(json.dumps(item)))
+    attacks.judged()
     verdict = judge(request, (Candidate("n1", "192.0.2.11"),), TOKENS)
     assert len(verdict.reason) < 700
     if verdict.approve:
@@ -228,6 +240,7 @@ def test_signing_requests_of_anybody(
 
 @given(st.lists(st.binary(max_size=30), max_size=8))
 def test_lines_of_a_watch_however_they_are_cut(chunks: list[bytes]) -> None:
+    attacks.tried()
     answer: Any = SimpleNamespace(stream=lambda *_, **__: iter(chunks))
     assert list(api._lines(answer)) == b"".join(chunks).split(b"\n")[:-1]
 
@@ -235,6 +248,7 @@ def test_lines_of_a_watch_however_they_are_cut(chunks: list[bytes]) -> None:
 @given(JSON)
 def test_events_of_a_watch(event: Any) -> None:
     """What is no event ends the watch with an error that its waiters get; it does not hang."""
+    attacks.tried()
 
     class Broken:
         def get(self, *_: Any) -> dict[str, Any]:
@@ -251,6 +265,7 @@ def test_events_of_a_watch(event: Any) -> None:
 
 @given(st.text(), st.text(min_size=4))
 def test_no_secret_and_no_escape_passes_the_journal(text: str, secret: str) -> None:
+    attacks.tried()
     redactor = Redactor([secret])
     shown = redactor.text(text + secret + text)
     assert "\x1b" not in shown

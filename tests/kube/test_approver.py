@@ -132,3 +132,31 @@ def test_a_refusal_for_another_reason_is_passed_on() -> None:
     made, _ = approver(Api(item, refuse=403))
     with pytest.raises(ApiError):
         made.consider(item)
+
+
+def test_a_flood_is_judged_without_asking_the_api_for_each() -> None:
+    """A stranger's token is looked up once; nothing is listed for what is refused anyway."""
+    items = [request(f"csr-{i}", common_name="system:node:n2") for i in range(30)]
+    for item in items[::2]:
+        item["spec"]["username"] = "system:bootstrap:zzzzzz"
+    api = Api(*items)
+    asked: list[str] = []
+    get = api.get
+    api.get = lambda path, **query: (asked.append(path), get(path, **query))[1]  # type: ignore[method-assign]
+    made, told = approver(api)
+    for item in items:
+        made.consider(item)
+    assert len(told) == 30
+    assert len(asked) <= 2
+
+
+def test_what_another_approver_was_quicker_to_approve_counts() -> None:
+    """Two approvers, one token, two requests: the API refuses us one, and we the other."""
+    first, second = request("csr-1"), request("csr-2")
+    api = Api(first, second, refuse=409)
+    made, told = approver(api)
+    made.consider(first)
+    api.refuse = 0
+    made.consider(second)
+    assert api.approved == []
+    assert "was approved before" in told[0]

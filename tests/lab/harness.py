@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import yaml
 
 from fabfile.model.merging import deep
-from lab import hosts
+from lab import hosts, processes
 from lab.layout import Layout
 
 T = TypeVar("T")
@@ -206,6 +206,13 @@ class Lab:
         """Run one of the lab's tasks on this lab."""
         self.as_configured = False
         return self.inv(f"lab.{task}", *words, "--name", self.layout.name)
+
+    def restart_apiserver(self) -> None:
+        """Kill the apiserver, and start it anew."""
+        pid = processes.find(self.layout.record("kube-apiserver"))
+        assert pid
+        processes.send(pid, signal.SIGKILL)
+        self.lab("up", "--nodes", str(len(NODES)))
 
     # --- configurations ----------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ def test_nothing_is_deployed_as_system_masters(cluster: Lab) -> None:
         ["list", "secrets", "-n", "default"],
         ["create", "pods", "-n", "kube-system"],
         ["impersonate", "users"],
-        ["create", "serviceaccounts/token", "-n", "kube-system"],
+        ["create", "serviceaccounts", "--subresource=token", "-n", "kube-system"],
         ["update", "leases", "-n", "kube-node-lease"],
     ):
         assert ask("can-i", *forbidden) == "no", forbidden

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .harness import NODES
-from .secrecy import password, private_keys, told
+from .harness import NODES, eventually
+from .secrecy import Watcher, password, private_keys, told
 
 if TYPE_CHECKING:
     from .conftest import Joining
@@ -86,3 +87,32 @@ def test_files_with_secrets_are_roots_alone(
     assert {path: how for path, how in found.items() if how != ["600", "0"]} == {}
     held = cluster.on(node, f"grep -rlsIE -e '{'|'.join(joining.watcher.tokens)}' {_PLACES}; true")
     assert held == "", "tokens are gone once the node has joined"
+
+
+def test_nothing_is_left_of_a_deployer_that_was_killed(cluster: Lab) -> None:
+    """It dies while a token is on its way; it and its files die with it, on both sides."""
+    cluster.lab("fresh", "--hosts", "n3")
+    with Watcher(cluster) as watcher:
+        run = cluster.begin("deploy-nodes", "--limit", "n3")
+        assert run.begun("n3", "kubelet")
+        tokens = eventually(lambda: watcher.tokens)
+        run.kill(signal.SIGKILL)
+        run.wait()
+        places = f"grep -rlsIE -e '{'|'.join(tokens)}' {_PLACES}; true"
+        eventually(lambda: cluster.on("n3", places) == "")
+        again = cluster.begin("deploy-nodes", "--limit", "n3")
+        again.wait().expect(0)
+        tokens |= watcher.tokens
+    assert len(tokens) == 2
+    assert cluster.on("n3", places) == ""
+    label = "app.kubernetes.io/managed-by=fabnode"
+    assert cluster.objects("secrets", "-n", "kube-system", "-l", label) == []
+    secrets = tokens | private_keys(cluster) | {password(cluster)}
+    assert {line[:300] for line in watcher.lines if told(line, secrets)} == set()
+    for done in (run, again):
+        kept = [path for path in done.state.rglob("*") if path.is_file()]
+        for path in (*kept, done.output.with_suffix(".out"), done.output.with_suffix(".err")):
+            assert told(path.read_text(errors="replace"), secrets) == [], path
+    # What the deployer had put aside for itself (TMPDIR) is our own output alone.
+    assert {path.suffix for path in run.output.parent.iterdir()} == {".out", ".err"}
+    assert told(cluster.on("n3", "journalctl --no-pager -q -o cat"), secrets) == []

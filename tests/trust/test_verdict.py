@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabfile.trust.verdict import CLIENT, SERVING, Candidate, SigningRequest, Token, Verdict, judge
-from tests import forgery
+from tests import attacks, forgery
+
+pytestmark = pytest.mark.attack
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 N1, N2 = Candidate("n1", "10.0.0.11"), Candidate("n2", "10.0.0.12")
@@ -81,6 +83,8 @@ def serving(**changes: object) -> SigningRequest:
 
 
 def verdict(request: SigningRequest, approved: tuple[SigningRequest, ...] = ()) -> Verdict:
+    attacks.tried()
+    attacks.judged()
     return judge(request, (N1, N2), TOKENS, approved)
 
 
