@@ -26,7 +26,6 @@ from .model.versions import Release
 from .run.flood import Flood
 from .steps import approve_csr, calico, proxy_cert, rbac
 from .trust.certificates import belongs, new_request, sign_client
-from .trust.signers import APISERVER_CLIENT
 from .trust.verdict import SERVING
 
 if TYPE_CHECKING:
