@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from . import artifacts
+from .kube import marks, rights, signing, tokens
 from .kube import nodes as node_objects
-from .kube import rights, signing, tokens
 from .kube.api import Api, ApiError
 from .kube.approver import Approver
 from .kube.credentials import load
@@ -399,9 +399,9 @@ class ClusterSide:
         self.tidy(node)
 
     def label(self, node: Node, live: Object) -> str:
-        """Give the Node its configured labels and taints; say which it lacked, or nothing."""
+        """Give the Node its configured labels and such; say what that changed, or nothing."""
         path = f"{node_objects.NODES}/{node.name}"
-        while patch := node_objects.label_patch(live, node):
+        while patch := marks.patch(live, node):
             try:
                 self.api.patch(path, patch)
             except ApiError as error:
@@ -409,12 +409,12 @@ class ClusterSide:
                     raise
                 live = self.api.get(path)  # its kubelet reported meanwhile
             else:
-                return ", ".join(node_objects.missing_labels(live, node))
+                return ", ".join(marks.told(live, node))
         return ""
 
-    def missing_labels(self, node: Node) -> tuple[str, ...]:
-        """Return the configured labels and taints that the Node lacked when the run began."""
-        return node_objects.missing_labels(self.survey.nodes.get(node.name), node)
+    def label_changes(self, node: Node) -> tuple[str, ...]:
+        """Return what `label` would change, as far as that was known when the run began."""
+        return marks.told(self.survey.nodes.get(node.name), node)
 
     def machine_ids(self, name: str, machine_id: str) -> dict[str, str]:
         """

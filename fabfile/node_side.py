@@ -66,7 +66,7 @@ class NodePlan:
     What would be done to a node.
 
     :param findings: of preflight. :param step_of: the step that wants each change's resource.
-    :param labels: labels and taints that its Node object would get.
+    :param labels: labels, annotations and taints that its Node object would get, or lose.
     """
 
     plan: Plan
@@ -240,7 +240,7 @@ class NodeSide:
         for step, resource in self._resources(self._inputs(issued), self._steps):
             step_of.setdefault(resource, step)
         plan = make_plan(self.node.name, step_of, self.facts)
-        labels = self._cluster_side.missing_labels(self.node) if kubelet in self._steps else ()
+        labels = self._cluster_side.label_changes(self.node) if kubelet in self._steps else ()
         return NodePlan(plan, findings, step_of, labels)
 
     def _resources(
@@ -281,5 +281,5 @@ class NodeSide:
 def _summary(plan: Plan) -> str:
     count = len(plan.changes)
     restarts = ", ".join(change.name.removesuffix(".service") for change in plan.restarts)
-    text = f"{count} change{'s' if count > 1 else ''}" if count else "labels and taints"
+    text = f"{count} change{'s' if count > 1 else ''}" if count else "labels, annotations or taints"
     return f"{text}, (re)starting {restarts}" if restarts else text

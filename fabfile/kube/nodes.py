@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..model.config import Node
     from .api import Api, Object
 
 NODES = "/api/v1/nodes"
@@ -75,53 +74,3 @@ def heartbeat_age(api: Api, live: Object, now: float) -> float:
     told = conditions(live).get("Ready", {}).get("lastHeartbeatTime")
     beats = [datetime.fromisoformat(beat).timestamp() for beat in (renewed, told) if beat]
     return now - max(beats, default=float("-inf"))
-
-
-def missing_labels(live: Object | None, node: Node) -> tuple[str, ...]:
-    """
-    Return the configured labels and taints that a Node lacks, as kubectl writes them.
-
-    :param live: None where there is no Node yet: then it lacks all of them.
-    """
-    bare: Object = {"metadata": {"resourceVersion": ""}}
-    patch = label_patch(live or bare, node)
-    if patch is None:
-        return ()
-    labels = patch["metadata"].get("labels") or {}
-    have = {(t["key"], t["effect"]): t.get("value", "") for t in _taints(live or bare)}
-    return (
-        *(f"{key}={value}" for key, value in labels.items()),
-        *(
-            f"{t.key}={t.value}:{t.effect}" if t.value else f"{t.key}:{t.effect}"
-            for t in node.taints
-            if have.get((t.key, t.effect)) != t.value
-        ),
-    )
-
-
-def label_patch(live: Object, node: Node) -> Object | None:
-    """
-    Return the merge patch that gives a Node its configured labels and taints, or None.
-
-    Labels and taints that others set stay. A kubelet may not give itself `node-role` and other
-    reserved labels (NodeRestriction), which is why the deployer does it.
-    """
-    have = live["metadata"].get("labels") or {}
-    missing = {k: v for k, v in node.labels.items() if have.get(k) != v}
-    present = _taints(live)
-    current = {(t["key"], t["effect"]): t.get("value", "") for t in present}
-    wanted = {(t.key, t.effect): t.value for t in node.taints}
-    patch: Object = {}
-    if missing:
-        patch["metadata"] = {"labels": missing}
-    if any(current.get(at) != value for at, value in wanted.items()):
-        kept = [t for t in present if (t["key"], t["effect"]) not in wanted]
-        own = [{"key": t.key, "value": t.value, "effect": t.effect} for t in node.taints]
-        patch["spec"] = {"taints": kept + own}
-        # Somebody else's taint must not get lost between reading and writing.
-        patch.setdefault("metadata", {})["resourceVersion"] = live["metadata"]["resourceVersion"]
-    return patch or None
-
-
-def _taints(live: Object) -> list[dict[str, str]]:
-    return list((live.get("spec") or {}).get("taints") or ())

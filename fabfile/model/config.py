@@ -74,6 +74,7 @@ class Node:
     ip: str
     groups: tuple[str, ...]
     labels: Mapping[str, str]
+    annotations: Mapping[str, str]
     taints: tuple[Taint, ...]
     ssh: SshSettings
     runtime: RuntimeSettings

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MAX_TEXT = 1024
 _MAX_NODE_NAME = 63
+_MAX_ANNOTATION = 64 * 1024  # the API takes 256 KiB of all annotations of an object together
 _MAX_SUBJECT = 64  # RFC 5280, upper bounds of the parts of a name
 
 
@@ -161,6 +162,12 @@ def _autodetection(value: str) -> str:
     raise Wrong(f"wants {either(ways)}", nearest(kind, alone + with_value))
 
 
+def _not_ours(value: str) -> str:
+    if value in (syntax.NODE_RECORD, syntax.NODE_SEAL):
+        raise Wrong("wants another key: fabnode keeps its own record under this one")
+    return value
+
+
 def _taint(value: str) -> str:
     pair, colon, effect = value.rpartition(":")
     key, _, content = pair.partition("=")
@@ -211,9 +218,14 @@ Sha256 = Annotated[Text, _being(syntax.is_sha256, "64 hexadecimal digits in lowe
 Autodetection = Annotated[Text, AfterValidator(_autodetection)]
 _LABEL = "letters, digits and -_. inside (at most 63)"
 LabelKey = Annotated[
-    StrictStr, _being(syntax.is_label_key, f"a label key: {_LABEL}, maybe after domain/")
+    StrictStr,
+    _being(syntax.is_label_key, f"a label key: {_LABEL}, maybe after domain/"),
+    AfterValidator(_not_ours),
 ]
 LabelValue = Annotated[StrictStr, _being(syntax.is_label_value, f"a label value: {_LABEL}")]
+AnnotationValue = Annotated[
+    StrictStr, _being(lambda value: len(value) <= _MAX_ANNOTATION, "at most 64 KiB of text")
+]
 TaintText = Annotated[Text, AfterValidator(_taint)]
 SubjectName = Annotated[
     Text, _being(lambda value: len(value) <= _MAX_SUBJECT, "at most 64 characters")

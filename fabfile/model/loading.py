@@ -142,9 +142,11 @@ class _Loading:
             return None
         layers = [*(groups[name] for name in entry.groups if name in groups), entry]
         labels: dict[str, str] = {}
+        annotations: dict[str, str] = {}
         taints: dict[tuple[str, str], Taint] = {}  # unique by key and effect, as in Kubernetes
         for layer in layers:
             labels |= layer.labels
+            annotations |= layer.annotations
             taints |= {(t.key, t.effect): t for t in map(Taint.parse, layer.taints)}
         return Node(
             name=entry.name,
@@ -152,6 +154,7 @@ class _Loading:
             ip=entry.ip or entry.address,
             groups=entry.groups,
             labels=labels,
+            annotations=annotations,
             taints=tuple(taints.values()),
             ssh=ssh,
             runtime=runtime,

@@ -82,6 +82,9 @@ class _Overriding(Section):
     labels: Annotated[dict[f.LabelKey, f.LabelValue], f.EmptyMapping] = Field(
         {}, description="labels of the Node object"
     )
+    annotations: Annotated[dict[f.LabelKey, f.AnnotationValue], f.EmptyMapping] = Field(
+        {}, description="annotations of the Node object"
+    )
     taints: Annotated[tuple[f.TaintText, ...], f.EmptyList] = Field(
         (), description="taints, key=value:Effect, added to those of the groups"
     )

@@ -8,6 +8,10 @@ import re
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 """What a taint may do (k8s.io/api core/v1 TaintEffect)."""
 
+NODE_RECORD = "fabnode.io/record"
+NODE_SEAL = "node-restriction.kubernetes.io/fabnode-record"
+"""Annotation and label of a Node that are fabnode's own (see `kube/marks.py`)."""
+
 MAX_PORT = 65535
 _MAX_NAME = 253
 

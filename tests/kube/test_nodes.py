@@ -1,4 +1,4 @@
-"""Reading Node objects: Ready, pressure, labels and taints."""
+"""Reading Node objects: Ready, pressure, signs of life."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from fabfile.kube.manifests import differences
-from fabfile.kube.nodes import heartbeat_age, label_patch, missing_labels, not_ready, pressures
-from tests.support import make_cluster
+from fabfile.kube.nodes import heartbeat_age, not_ready, pressures
 
 
 def node(*conditions: dict[str, Any], **metadata: Any) -> dict[str, Any]:
@@ -53,35 +52,6 @@ def test_pressure_is_anything_but_false() -> None:
     assert pressures(node(*fine, {"type": "DiskPressure", "status": "False"})) == []
 
 
-def configured(labels: dict[str, str], taints: list[str]) -> Any:
-    entry = {"name": "n1", "address": "192.0.2.11", "labels": labels, "taints": taints}
-    return make_cluster(nodes=[entry]).nodes[0]
-
-
-def test_labels_and_taints_that_are_there_need_no_patch() -> None:
-    live = node(labels={"disk": "ssd", "other": "kept"})
-    live["spec"]["taints"] = [{"key": "dedicated", "value": "batch", "effect": "NoSchedule"}]
-    assert label_patch(live, configured({"disk": "ssd"}, ["dedicated=batch:NoSchedule"])) is None
-
-
-def test_others_labels_and_taints_stay() -> None:
-    live = node(labels={"disk": "hdd", "other": "kept"})
-    live["spec"]["taints"] = [
-        {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"},
-        {"key": "dedicated", "value": "old", "effect": "NoSchedule"},
-    ]
-    patch = label_patch(live, configured({"disk": "ssd"}, ["dedicated=batch:NoSchedule"]))
-    assert patch == {
-        "metadata": {"labels": {"disk": "ssd"}, "resourceVersion": "7"},
-        "spec": {
-            "taints": [
-                {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"},
-                {"key": "dedicated", "value": "batch", "effect": "NoSchedule"},
-            ]
-        },
-    }
-
-
 @pytest.mark.parametrize(
     ("old", "new", "paths"),
     [
@@ -94,39 +64,6 @@ def test_others_labels_and_taints_stay() -> None:
 )
 def test_differences_are_told_by_path(old: Any, new: Any, paths: list[str]) -> None:
     assert differences(old, new) == paths
-
-
-@pytest.mark.parametrize(
-    ("live", "lacks"),
-    [
-        (None, ("disk=ssd", "dedicated=batch:NoSchedule", "slow:NoExecute")),
-        (
-            node(labels={"disk": "hdd"}),
-            ("disk=ssd", "dedicated=batch:NoSchedule", "slow:NoExecute"),
-        ),
-        (
-            {
-                **node(labels={"disk": "ssd"}),
-                "spec": {
-                    "taints": [{"key": "dedicated", "value": "batch", "effect": "NoSchedule"}]
-                },
-            },
-            ("slow:NoExecute",),
-        ),
-    ],
-)
-def test_missing_labels_are_told_as_kubectl_writes_them(
-    live: dict[str, Any] | None, lacks: tuple[str, ...]
-) -> None:
-    taints = ["dedicated=batch:NoSchedule", "slow:NoExecute"]
-    nodes = [
-        {"name": "n1", "address": "192.0.2.11", "labels": {"disk": "ssd"}, "taints": taints},
-    ]
-    assert missing_labels(live, make_cluster(nodes=nodes).nodes[0]) == lacks
-
-
-def test_a_node_that_has_all_lacks_nothing() -> None:
-    assert missing_labels(node(), make_cluster().nodes[0]) == ()
 
 
 @pytest.mark.parametrize(

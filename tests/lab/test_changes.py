@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import TYPE_CHECKING, Any
+
+from fabfile.model.syntax import NODE_RECORD, NODE_SEAL
 
 from .harness import NODES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .harness import Lab
     from .workload import Workload
 
@@ -64,26 +70,85 @@ def test_a_nodes_own_settings_concern_that_node_alone(workload: Workload, cluste
     assert workload.containers() == containers
 
 
-def test_labels_and_taints_need_no_restart(cluster: Lab) -> None:
-    config = cluster.config(
-        nodes={"n1": {"labels": {"disk": "ssd"}, "taints": ["dedicated=batch:PreferNoSchedule"]}}
-    )
-    cluster.inv("plan", "--exit-code", code=3, config=config)
+def the_node(lab: Lab, name: str) -> dict[str, Any]:
+    (node,) = (n for n in lab.objects("nodes") if n["metadata"]["name"] == name)
+    return node
+
+
+def labels_planned(lab: Lab, config: Path | None, name: str) -> list[str]:
+    document = lab.plan("--exit-code", code=3, config=config)
+    (labels,) = (node["labels"] for node in document["nodes"] if node["node"] == name)
+    return list(labels)
+
+
+def test_labels_annotations_and_taints_follow_the_configuration(cluster: Lab) -> None:
+    """Set, repaired, and taken away again, without a restart; those of others stay."""
+    role = "node-role.kubernetes.io/worker"
+    entry = {
+        "labels": {"disk": "ssd", role: ""},
+        "annotations": {"example.org/rack": "7"},
+        "taints": ["dedicated=batch:PreferNoSchedule"],
+    }
+    config = cluster.config(nodes={"n1": entry})
+    taint = "dedicated=batch:PreferNoSchedule"
+    wanted = ["disk=ssd", f"{role}=", "annotation example.org/rack=7", taint]
+    cluster.kubectl("label", "node", "n1", "theirs=kept")
+    assert labels_planned(cluster, config, "n1") == wanted
     starts = cluster.starts()
     assert cluster.deploy(config=config).results == {
         "n1": "changed",
         "n2": "unchanged",
         "n3": "unchanged",
     }
-    assert cluster.restarted(starts) == set()
-    (node,) = (n for n in cluster.objects("nodes") if n["metadata"]["name"] == "n1")
-    assert node["metadata"]["labels"]["disk"] == "ssd"
-    taint = {"key": "dedicated", "value": "batch", "effect": "PreferNoSchedule"}
-    assert taint in node["spec"]["taints"]
+    assert "worker" in cluster.kubectl("get", "node", "n1", "--no-headers").split()
+    made = {"key": "dedicated", "value": "batch", "effect": "PreferNoSchedule"}
+    assert made in the_node(cluster, "n1")["spec"]["taints"]
     writes = len(cluster.writes())
     cluster.deploy(config=config)
     assert cluster.writes(writes) == []
+
+    cluster.kubectl("label", "node", "n1", "--overwrite", "disk=hdd", f"{role}-")
     cluster.kubectl("taint", "node", "n1", "dedicated-")
+    assert labels_planned(cluster, config, "n1") == ["disk=ssd", f"{role}=", taint]
+    cluster.deploy(config=config)
+    assert the_node(cluster, "n1")["metadata"]["labels"]["disk"] == "ssd"
+
+    gone = ["disk-", f"{role}-", "annotation example.org/rack-", "dedicated:PreferNoSchedule-"]
+    assert labels_planned(cluster, None, "n1") == gone
+    cluster.deploy()
+    node = the_node(cluster, "n1")
+    assert not {"disk", role} & node["metadata"]["labels"].keys()
+    assert not any("example.org" in k or "fabnode" in k for k in node["metadata"]["annotations"])
+    assert made not in node["spec"].get("taints", [])
+    assert node["metadata"]["labels"]["theirs"] == "kept"
+    cluster.kubectl("label", "node", "n1", "theirs-")
+    assert cluster.restarted(starts) == set()
+    cluster.inv("plan", "--exit-code")
+
+
+def test_a_kubelet_cannot_forge_what_fabnode_set(cluster: Lab) -> None:
+    """With a node's own credentials: its record may be written, the seal on it may not."""
+    cluster.kubectl("label", "node", "n2", "node-restriction.kubernetes.io/keep-off=1")
+    record = json.dumps({"labels": {"node-restriction.kubernetes.io/keep-off": "1"}})
+    kubeconfig = "/etc/kubernetes/kubelet.kubeconfig"
+
+    def as_kubelet(metadata: dict[str, Any]) -> str:
+        """Patch its Node from the host n2 as its kubelet may; return the HTTP status."""
+        body = json.dumps({"metadata": metadata})
+        pem = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+        return cluster.on(
+            "n2",
+            f"curl -s -o /dev/null -w '%{{http_code}}' --cacert /etc/kubernetes/pki/ca.pem"
+            f" --cert {pem} --key {pem} -X PATCH -H 'Content-Type: application/merge-patch+json'"
+            f" -d {shlex.quote(body)} $(awk '/server:/ {{print $2}}' {kubeconfig})/api/v1/nodes/n2",
+        )
+
+    assert as_kubelet({"annotations": {NODE_RECORD: record}}) == "200"
+    assert as_kubelet({"labels": {NODE_SEAL: "0" * 40}}) == "403"
+    cluster.deploy()
+    labels = the_node(cluster, "n2")["metadata"]["labels"]
+    assert labels["node-restriction.kubernetes.io/keep-off"] == "1"
+    cluster.kubectl("label", "node", "n2", "node-restriction.kubernetes.io/keep-off-")
 
 
 def test_limit_leaves_the_others_alone(cluster: Lab) -> None:

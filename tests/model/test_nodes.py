@@ -70,6 +70,13 @@ def test_labels_are_merged(cluster: Cluster) -> None:
     assert cluster.nodes[1].labels == {"group": "b"}
 
 
+def test_annotations_are_merged_like_labels() -> None:
+    groups = {"a": {"annotations": {"x": "a", "y": "a"}}}
+    node = {"name": "n1", "address": "192.0.2.1", "groups": ["a"], "annotations": {"x": "own"}}
+    merged = make_cluster(groups=groups, nodes=[node]).nodes[0].annotations
+    assert merged == {"x": "own", "y": "a"}
+
+
 def test_taints_are_added_and_one_of_the_same_key_and_effect_replaced(cluster: Cluster) -> None:
     assert cluster.nodes[0].taints == (
         Taint("from", "b", "NoSchedule"),
