@@ -10,7 +10,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from fabfile import deployer, hardening, inspection, pipeline, surface
+from fabfile import deployer, hardening, inspection, pipeline, supply, surface
 from fabfile.model.shape import schema
 from fabfile.option import Whole
 from fabfile.run.report import NoReport
@@ -274,6 +274,29 @@ def harden(
 
 
 @task(
+    name="fetch",
+    auto_shortflags=False,
+    help=_help(
+        "config",
+        arch="amd64, arm64 or both, with a comma between (default: artifacts.architectures).",
+        dry_run="Say what would be fetched, from where, to where; fetch checksums only.",
+    ),
+)
+def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool = False) -> None:
+    """
+    Fetch what nodes are made of, verified by checksums.
+
+    kubelet, kube-proxy, kubectl, containerd, runc, CNI plugins and crictl, from the projects' own
+    places or from artifacts.mirrors. What was cut off goes on where it stopped.
+
+    Example: inv binaries.fetch --arch amd64,arm64
+    """
+    with surface.errors_as_exits():
+        wanted = [each.strip() for each in arch.split(",") if each.strip()]
+        supply.fetch(surface.configuration(config), wanted, dry_run=dry_run)
+
+
+@task(
     name="deployer",
     auto_shortflags=False,
     help=_help(
@@ -340,6 +363,7 @@ def report(_: Context, run: str = "", out: str = "") -> None:
 
 
 ns = Collection(deploy_nodes, approve_csr, audit, certs, harden, verify, plan, report)
+ns.add_collection(Collection("binaries", binaries_fetch))
 ns.add_collection(Collection("config", config_check, config_schema))
 ns.add_collection(Collection("hosts", hosts_trust))
 ns.add_collection(Collection("rbac", rbac_deployer))

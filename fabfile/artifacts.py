@@ -12,27 +12,33 @@ import json
 import os
 import tarfile
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import urllib3
-
+from .parts.download import Digest, Downloader, DownloadError
 from .steps import calico
 from .steps.calico import EtcdTls
 from .steps.inputs import Artifact, Artifacts, ImageArchive
 from .trust.certificates import BadCertificateError, public_key, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .model.config import Cluster
+    from .model.facts import Facts
     from .model.sections import EtcdSettings
     from .steps.calico import Object
 
 T = TypeVar("T")
 
-REQUIRED = ("kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "runc")
+_CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
+REQUIRED = ("kubelet", "kube-proxy", *_CONTAINERD)
+OPTIONAL = ("crictl",)
+
+_FOLDERS = ("amd64", "arm64")  # of programs for one architecture, below those configured
+_MACHINES = {62: "amd64", 183: "arm64"}  # elf.h: EM_X86_64, EM_AARCH64
 
 
 class ArtifactError(Exception):
@@ -41,28 +47,90 @@ class ArtifactError(Exception):
     advice = "correct `artifacts` or `calico` in the configuration"
 
 
-def load(cluster: Cluster) -> Artifacts:
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What the deployer holds, by architecture; under "" what does not tell for which it is."""
+
+    by_arch: Mapping[str, Artifacts]
+
+    def of(self, facts: Facts) -> Artifacts:
+        """
+        Return what a node gets.
+
+        One that nobody has looked at yet gets all that any may get, so that all of it is looked
+        at; one that nothing is here for gets another's, and is stopped by preflight.
+        """
+        found = tuple(self.by_arch.values())
+        if facts.known:
+            return self.by_arch.get(facts.arch, found[0])
+        return Artifacts(
+            binaries={name: it for each in found for name, it in each.binaries.items()},
+            cni_plugins={name: it for each in found for name, it in each.cni_plugins.items()},
+            images=tuple(dict.fromkeys(it for each in found for it in each.images)),
+            arch=found[0].arch,
+        )
+
+
+def load(cluster: Cluster) -> Holdings:
     """Return everything that nodes may need. Raises ArtifactError with all that is missing."""
     settings = cluster.artifacts
     memory = _Memory(cache_dir() / "digests.json")
-    missing = [name for name in REQUIRED if not (settings.binaries / name).is_file()]
-    if missing:
-        message = f"artifacts.binaries: {settings.binaries} has no {', '.join(missing)}"
-        raise ArtifactError(message)
     try:
-        artifacts = Artifacts(
-            binaries={n: memory.artifact(settings.binaries / n) for n in REQUIRED},
-            cni_plugins={
-                p.name: memory.artifact(p)
-                for p in sorted(settings.cni_plugins.iterdir())
-                if p.is_file()
-            },
-            images=tuple(memory.archive(path) for path in settings.images),
-        )
+        binaries = _programs(settings.binaries, memory, (*REQUIRED, *OPTIONAL))
+        plugins = _programs(settings.cni_plugins, memory)
+        images = tuple(memory.archive(path) for path in settings.images)
     except OSError as error:
         raise ArtifactError(f"artifacts: {error.filename}: {error.strerror}") from error
     memory.save()
-    return artifacts
+    by_arch = {
+        arch: Artifacts(
+            binaries=found,
+            cni_plugins=plugins.get(arch) or plugins.get("") or {},
+            images=tuple(i for i in images if _fits(i, arch)),
+            arch=arch,
+        )
+        for arch, found in binaries.items()
+    }
+    docker = all(node.runtime.name == "docker" for node in cluster.nodes)
+    needed = [name for name in REQUIRED if not (docker and name in _CONTAINERD)]
+    missing = [_missing(needed, each, settings.binaries) for each in by_arch.values()]
+    if text := "\n".join(filter(None, missing)):
+        raise ArtifactError(text)
+    return Holdings(by_arch)
+
+
+def _fits(archive: ImageArchive, arch: str) -> bool:
+    return not arch or not archive.architectures or arch in archive.architectures
+
+
+def _missing(needed: Sequence[str], held: Artifacts, folder: Path) -> str:
+    names = [name for name in needed if name not in held.binaries]
+    of = f" for {held.arch}" if held.arch else ""
+    return f"artifacts.binaries: {folder} has no {', '.join(names)}{of}" if names else ""
+
+
+def _programs(
+    folder: Path, memory: _Memory, names: Collection[str] | None = None
+) -> dict[str, dict[str, Artifact]]:
+    """
+    Return a folder's programs by architecture: those that tell none are everybody's.
+
+    :param names: those that count; None: all.
+    """
+    found: dict[str, dict[str, Artifact]] = {"": {}}
+    for place in (folder, *(folder / arch for arch in _FOLDERS)):
+        if place is not folder and not place.is_dir():
+            continue
+        for path in sorted(place.iterdir()):
+            if not path.is_file() or (names is not None and path.name not in names):
+                continue
+            artifact, arch = memory.program(path)
+            if place is not folder and arch not in ("", place.name):
+                raise ArtifactError(f"{path} is a program for {arch}, and lies under {place.name}")
+            kind = place.name if place is not folder else arch
+            found.setdefault(kind, {})[path.name] = artifact
+    anybodys = found.pop("")
+    return {arch: anybodys | own for arch, own in found.items()} or {"": anybodys}
 
 
 def cache_dir() -> Path:
@@ -81,15 +149,21 @@ class _Memory:
         with suppress(OSError, ValueError):
             self._known = json.loads(path.read_text())
 
-    def artifact(self, path: Path) -> Artifact:
-        return Artifact(path, self._entry(path)["sha256"])
+    def program(self, path: Path) -> tuple[Artifact, str]:
+        """Return a program and its architecture; empty where it doesn't tell (a script)."""
+        entry = self._entry(path)
+        if "arch" not in entry:
+            entry["arch"] = _architecture(path)
+            self._changed = True
+        return Artifact(path, entry["sha256"]), entry["arch"]
 
     def archive(self, path: Path) -> ImageArchive:
         entry = self._entry(path)
-        if "images" not in entry:
-            entry["images"] = _image_names(path)
+        if "architectures" not in entry:
+            entry["images"], entry["architectures"] = _images(path)
             self._changed = True
-        return ImageArchive(tuple(entry["images"]), Artifact(path, entry["sha256"]))
+        artifact = Artifact(path, entry["sha256"])
+        return ImageArchive(tuple(entry["images"]), artifact, tuple(entry["architectures"]))
 
     def save(self) -> None:
         """Write what was learned; a cache that can't be written is merely slow."""
@@ -113,21 +187,55 @@ class _Memory:
         return entry
 
 
-def _image_names(path: Path) -> list[str]:
-    """Return the references in an archive: docker's manifest.json, or OCI's index.json."""
+def _architecture(path: Path) -> str:
+    """Return the architecture in a program's ELF header."""
+    with path.open("rb") as file:
+        head = file.read(20)
+    if len(head) < 20 or head[:4] != b"\x7fELF":
+        return ""
+    machine = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
+    return _MACHINES.get(machine, f"ELF machine {machine}")
+
+
+def _images(path: Path) -> tuple[list[str], list[str]]:
+    """
+    Return the references in an archive, and the architectures of its images where it tells them.
+
+    That is in docker's manifest.json, or OCI's index.json.
+    """
     try:
         with tarfile.open(path) as archive:
-            names = set(archive.getnames())
-            if "manifest.json" in names:
-                return [tag for m in _json(archive, "manifest.json") for tag in m["RepoTags"] or ()]
-            if "index.json" in names:
-                return [
-                    m["annotations"]["io.containerd.image.name"]
-                    for m in _json(archive, "index.json")["manifests"]
-                ]
-    except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
+            members = set(archive.getnames())
+            if "manifest.json" in members:
+                told = _json(archive, "manifest.json")
+                names = [tag for m in told for tag in m["RepoTags"] or ()]
+                configs = [m["Config"] for m in told if m.get("Config") in members]
+                kinds = [_json(archive, config).get("architecture") for config in configs]
+                return names, sorted({kind for kind in kinds if kind})
+            if "index.json" in members:
+                told = _json(archive, "index.json")["manifests"]
+                names = [m["annotations"]["io.containerd.image.name"] for m in told]
+                kinds = [kind for m in told for kind in _oci_architectures(archive, members, m)]
+                return names, sorted(set(kinds))
+    except (tarfile.TarError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"artifacts.images: {path} is no image archive ({error})") from error
     raise ArtifactError(f"artifacts.images: {path} is neither a docker nor an OCI archive")
+
+
+def _oci_architectures(
+    archive: tarfile.TarFile, members: Collection[str], descriptor: Mapping[str, Any]
+) -> list[str]:
+    """Return the architectures of an image whose blobs are here, or of each in an index of such."""
+    if kind := (descriptor.get("platform") or {}).get("architecture"):
+        return [kind] if kind != "unknown" else []  # attestations are of none
+    name = f"blobs/{descriptor.get('digest', '').replace(':', '/')}"
+    if name not in members:
+        return []
+    found = _json(archive, name)
+    inner = found.get("manifests") or ([found["config"]] if "config" in found else [])
+    if not inner:
+        return [found["architecture"]] if "architecture" in found else []
+    return [kind for each in inner for kind in _oci_architectures(archive, members, each)]
 
 
 def _json(archive: tarfile.TarFile, name: str) -> Any:
@@ -144,13 +252,14 @@ def calico_manifest(cluster: Cluster) -> bytes:
     Downloads are kept in the cache folder under their digest. Raises ArtifactError.
     """
     source, wanted = str(cluster.calico.manifest), cluster.calico.manifest_sha256
-    kept = cache_dir() / "manifests" / f"{wanted}.yaml"
-    if not source.startswith("https://"):
-        kept = Path(source)
-    elif not kept.exists():
-        _download(source, wanted or "", kept)
     try:
+        kept = Path(source)
+        if source.startswith("https://"):
+            downloader = Downloader(cache_dir() / "downloads", ca=cluster.artifacts.mirrors_ca)
+            kept = downloader.file(source, Digest.of(wanted or ""))
         content = kept.read_bytes()
+    except DownloadError as error:
+        raise ArtifactError(f"calico.manifest: {error}") from error
     except OSError as error:
         raise ArtifactError(f"calico.manifest: {kept}: {error.strerror}") from error
     if wanted and hashlib.sha256(content).hexdigest() != wanted:
@@ -171,13 +280,18 @@ def calico_objects(cluster: Cluster, *, for_names: bool = False) -> tuple[Object
     settings = cluster.calico
     if not settings.enabled:
         return ()
-    folder = cluster.artifacts.cni_plugins
-    plugins = [] if for_names else [path.name for path in folder.iterdir()]
+    plugins = frozenset() if for_names else _plugin_names(cluster.artifacts.cni_plugins)
     etcd = etcd_tls(settings.etcd) if settings.etcd and not for_names else None
     try:
         return calico.objects(calico_manifest(cluster), cluster, plugins, etcd)
     except calico.ManifestError as error:
         raise calico.ManifestError(f"calico.manifest: {settings.manifest}: {error}") from error
+
+
+def _plugin_names(folder: Path) -> frozenset[str]:
+    places = (folder, *(folder / arch for arch in _FOLDERS))
+    found = (path for place in places if place.is_dir() for path in place.iterdir())
+    return frozenset(path.name for path in found if path.is_file())
 
 
 def etcd_tls(settings: EtcdSettings) -> EtcdTls:
@@ -205,18 +319,3 @@ def etcd_tls(settings: EtcdSettings) -> EtcdTls:
     if shown.public_key != public:
         raise ArtifactError(f"calico.etcd.key: {settings.key} is not the key of {settings.cert}")
     return EtcdTls(ca, cert, key)
-
-
-def _download(url: str, sha256: str, target: Path) -> None:
-    try:
-        answer = urllib3.request("GET", url, timeout=30.0, retries=3)
-    except urllib3.exceptions.HTTPError as error:
-        raise ArtifactError(f"calico.manifest: {url}: {error}") from error
-    if answer.status != 200:
-        raise ArtifactError(f"calico.manifest: {url} answers {answer.status}")
-    if hashlib.sha256(answer.data).hexdigest() != sha256:
-        raise ArtifactError(f"calico.manifest: {url} has another sha256 than configured")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_suffix(f".{os.getpid()}")
-    draft.write_bytes(answer.data)
-    draft.replace(target)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from types import ModuleType
 
+    from .artifacts import Holdings
     from .cluster_side import ClusterSide
     from .host.connect import Host
     from .host.forward import TlsResult
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from .model.config import Cluster
     from .model.resources import Resource
     from .run.journal import Journal
-    from .steps.inputs import Artifacts
 
 
 # Until the kubelet has written what was issued to it; that it didn't, the checks at the end tell.
@@ -92,7 +92,7 @@ class NodeSide:
         host: Host,
         cluster_side: ClusterSide,
         journal: Journal,
-        artifacts: Artifacts,
+        artifacts: Holdings,
         packer: Packer,
         *,
         steps: Sequence[ModuleType],
@@ -253,7 +253,7 @@ class NodeSide:
             cluster=self._cluster_side.cluster,
             node=self.node,
             facts=self.facts,
-            artifacts=self._artifacts,
+            artifacts=self._artifacts.of(self.facts),
             issued=issued,
             now=datetime.now(UTC),
         )

@@ -29,6 +29,8 @@ from .kube.credentials import KubeconfigError
 from .kube.runlock import LockedError
 from .model.loading import load
 from .model.problems import ConfigError
+from .parts.download import DownloadError
+from .parts.sources import SourceError
 from .run import progress, summary, table
 from .run.journal import Journal
 from .steps.calico import ManifestError
@@ -142,6 +144,7 @@ def errors_as_exits() -> Iterator[None]:
         KubeconfigError,
         ArtifactError,
         ManifestError,
+        SourceError,
     ) as error:
         raise Exit(str(error), BAD_INPUT) from error
     except (
@@ -151,6 +154,7 @@ def errors_as_exits() -> Iterator[None]:
         HostError,
         LockedError,
         MissingRightsError,
+        DownloadError,
     ) as error:
         advice = f"\nnext: {error.advice}" if error.advice else ""
         raise Exit(f"{getattr(error, 'cause', error)}{advice}", FAILED) from error

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import urllib3
 
+from fabfile.parts.download import Downloader, DownloadError, Limits, promised
+
 from .versions import Download
 
 # A machine without internet should start building after seconds, not minutes.
-TIMEOUT = urllib3.Timeout(connect=4, read=20)
+LIMITS = Limits(timeout=urllib3.Timeout(connect=4, read=20), pauses=(0.5,))
 
 
 class Unavailable(Exception):
@@ -25,50 +27,35 @@ def fetch(downloads: tuple[Download, ...], folder: Path, report: Callable[[str],
 
     Raise `Unavailable` if any cannot be had or fails its sha256.
     """
-    with urllib3.PoolManager(timeout=TIMEOUT, retries=urllib3.Retry(2, connect=0)) as http:
+    downloaded = folder / ".downloads"
+    downloader = Downloader(downloaded, limits=LIMITS)
+    try:
         for download in downloads:
-            try:
-                _fetch_one(http, download, folder, report)
-            except urllib3.exceptions.HTTPError as error:
-                host = urllib3.util.parse_url(download.url).host
-                raise Unavailable(f"{host} does not answer") from error
-            except (tarfile.TarError, KeyError) as error:
-                raise Unavailable(f"{download.url}: {error}") from error
+            _fetch_one(downloader, download, folder, report)
+    except DownloadError as error:
+        raise Unavailable(str(error)) from error
+    except (tarfile.TarError, KeyError) as error:
+        raise Unavailable(f"{download.url}: {error}") from error
+    finally:
+        shutil.rmtree(downloaded, ignore_errors=True)
 
 
 def _fetch_one(
-    http: urllib3.PoolManager, download: Download, folder: Path, report: Callable[[str], None]
+    downloader: Downloader, download: Download, folder: Path, report: Callable[[str], None]
 ) -> None:
     name = download.url.rpartition("/")[2]
-    wanted = expected_sha256(_get_text(http, download.checksums), name)
+    digest = promised(downloader.text(download.checksums), name, "sha256")
+    if digest is None:
+        raise Unavailable(f"{download.checksums}: no checksum for {name}")
+    found = downloader.file(
+        download.url, digest, lambda there, _: report(f"{name} {there >> 20} MB")
+    )
     place = folder / name
-    found = hashlib.sha256()
-    with (
-        http.request("GET", download.url, preload_content=False) as answer,
-        place.open("wb") as out,
-    ):
-        _check(answer, download.url)
-        for block in answer.stream(1 << 20):
-            found.update(block)
-            out.write(block)
-            report(f"{name} {out.tell() >> 20} MB")
-    if found.hexdigest() != wanted:
-        raise Unavailable(f"{download.url}: sha256 is {found.hexdigest()}, promised {wanted}")
+    found.rename(place)
     if download.members:
         _unpack(place, download.members, folder)
     else:
         place.chmod(0o755)
-
-
-def _get_text(http: urllib3.PoolManager, url: str) -> str:
-    answer = http.request("GET", url)
-    _check(answer, url)
-    return answer.data.decode()
-
-
-def _check(answer: urllib3.BaseHTTPResponse, url: str) -> None:
-    if answer.status != 200:
-        raise Unavailable(f"{url}: HTTP {answer.status}")
 
 
 def _unpack(archive: Path, members: tuple[str, ...], folder: Path) -> None:
@@ -81,12 +68,3 @@ def _unpack(archive: Path, members: tuple[str, ...], folder: Path) -> None:
             target.write_bytes(source.read())
             target.chmod(0o755)
     archive.unlink()
-
-
-def expected_sha256(checksums: str, name: str) -> str:
-    """Return the digest of file ``name`` from a checksum text, alone or sha256sum's lines."""
-    for line in checksums.splitlines():
-        words = line.split()
-        if len(words) == 1 or (len(words) == 2 and words[1].lstrip("*") == name):
-            return words[0].lower()
-    raise Unavailable(f"no checksum for {name}")

@@ -6,21 +6,23 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import urllib3
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fabfile import artifacts
 from fabfile.artifacts import REQUIRED, ArtifactError
 from fabfile.model.config import Cluster
+from fabfile.model.facts import UNKNOWN, Facts
 from fabfile.model.sections import EtcdSettings
+from fabfile.parts.download import Digest, Downloader, DownloadError
 from tests.support import authority, make_cluster, pem, private_pem
 
 CONTENT = b"kind: ConfigMap\n"
+AMD64, ARM64 = Facts(known=True, arch="amd64"), Facts(known=True, arch="arm64")
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -59,7 +61,7 @@ def test_binaries_plugins_and_images_are_found_with_digest_and_names(tmp_path: P
     docker = archive(tmp_path / "d.tar", {"manifest.json": [{"RepoTags": ["a/b:1", "a/c:1"]}]})
     name = {"annotations": {"io.containerd.image.name": "docker.io/a/d:1"}}
     oci = archive(tmp_path / "o.tar", {"index.json": {"manifests": [name]}})
-    found = artifacts.load(cluster(tmp_path, docker, oci))
+    found = artifacts.load(cluster(tmp_path, docker, oci)).of(AMD64)
     assert found.binaries["kubelet"].sha256 == hashlib.sha256(b"kubelet").hexdigest()
     assert list(found.cni_plugins) == ["loopback"]
     assert [image.names for image in found.images] == [("a/b:1", "a/c:1"), ("docker.io/a/d:1",)]
@@ -67,9 +69,9 @@ def test_binaries_plugins_and_images_are_found_with_digest_and_names(tmp_path: P
 
 def test_a_changed_file_gets_its_new_digest(tmp_path: Path) -> None:
     settings = cluster(tmp_path)
-    before = artifacts.load(settings).binaries["kubelet"].sha256
+    before = artifacts.load(settings).of(AMD64).binaries["kubelet"].sha256
     (tmp_path / "bin" / "kubelet").write_bytes(b"tebelku")  # as long as it was
-    after = artifacts.load(settings).binaries["kubelet"].sha256
+    after = artifacts.load(settings).of(AMD64).binaries["kubelet"].sha256
     assert after == hashlib.sha256(b"tebelku").hexdigest() != before
 
 
@@ -91,7 +93,7 @@ def test_a_broken_memory_is_merely_slow(tmp_path: Path) -> None:
     memory = artifacts.cache_dir() / "digests.json"
     memory.parent.mkdir(parents=True)
     memory.write_text("{ torn")
-    assert artifacts.load(settings).binaries
+    assert artifacts.load(settings).of(AMD64).binaries
 
 
 def test_all_missing_binaries_are_named(tmp_path: Path) -> None:
@@ -109,41 +111,35 @@ def test_what_is_no_image_archive_is_refused(tmp_path: Path, members: dict[str, 
         artifacts.load(cluster(tmp_path, path))
 
 
-def served(monkeypatch: pytest.MonkeyPatch, status: int, data: bytes) -> list[str]:
-    """Have downloads answered with this, and return the list of what was asked for."""
-    asked: list[str] = []
-
-    def request(_: str, url: str, **__: object) -> SimpleNamespace:
-        asked.append(url)
-        return SimpleNamespace(status=status, data=data)
-
-    monkeypatch.setattr(urllib3, "request", request)
-    return asked
-
-
 URL = {"manifest": "https://example.org/calico.yaml", "manifest_sha256": SHA256}
 
 
-def test_a_manifest_is_downloaded_once_and_kept(
+def test_a_manifest_is_downloaded_by_its_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = served(monkeypatch, 200, CONTENT)
-    settings = make_cluster(tmp_path, calico=URL)
-    assert [artifacts.calico_manifest(settings) for _ in range(2)] == [CONTENT, CONTENT]
-    assert len(asked) == 1
+    """How downloads are made sure of stands in tests/parts."""
+    asked: list[tuple[str, Digest]] = []
+
+    def file(_: object, url: str, promised: Digest) -> Path:
+        asked.append((url, promised))
+        path = tmp_path / "downloaded"
+        path.write_bytes(CONTENT)
+        return path
+
+    monkeypatch.setattr(Downloader, "file", file)
+    assert artifacts.calico_manifest(make_cluster(tmp_path, calico=URL)) == CONTENT
+    assert asked == [("https://example.org/calico.yaml", Digest("sha256", SHA256))]
 
 
-@pytest.mark.parametrize(
-    ("status", "data", "message"),
-    [(200, CONTENT + b"x", "another sha256"), (404, b"", "answers 404")],
-)
-def test_a_wrong_download_is_refused_and_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, data: bytes, message: str
+def test_a_manifest_that_can_not_be_had_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served(monkeypatch, status, data)
-    with pytest.raises(ArtifactError, match=message):
+    def file(*_: object) -> Path:
+        raise DownloadError("https://example.org/calico.yaml: HTTP 404")
+
+    monkeypatch.setattr(Downloader, "file", file)
+    with pytest.raises(ArtifactError, match=r"calico\.manifest: https.*HTTP 404"):
         artifacts.calico_manifest(make_cluster(tmp_path, calico=URL))
-    assert not list(artifacts.cache_dir().rglob("*.yaml"))
 
 
 def test_a_manifest_file_is_held_against_its_digest_where_one_is_given(tmp_path: Path) -> None:
@@ -190,3 +186,83 @@ def test_what_etcd_would_refuse_is_found_before(
     with pytest.raises(ArtifactError, match=message) as caught:
         artifacts.etcd_tls(etcd_files(tmp_path, **made))
     assert "PRIVATE" not in str(caught.value)
+
+
+def elf(arch: str, text: str = "") -> bytes:
+    machine = {"amd64": 62, "arm64": 183}[arch]
+    return b"\x7fELF\x02\x01" + bytes(12) + machine.to_bytes(2, "little") + text.encode()
+
+
+def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> Cluster:
+    """Return a cluster whose programs tell an architecture, and say so in their content."""
+    settings = cluster(tmp_path)
+    for folder, names in (("bin", REQUIRED), ("cni", ("loopback",))):
+        for name in names:
+            (tmp_path / folder / name).unlink()
+            for arch in architectures:
+                place = tmp_path / folder / ("" if flat else arch)
+                place.mkdir(exist_ok=True)
+                (place / name).write_bytes(elf(arch, name))
+    return settings
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_programs_tell_what_they_are_for(tmp_path: Path, flat: bool) -> None:
+    held = artifacts.load(of_architecture(tmp_path, "arm64", flat=flat))
+    assert held.of(ARM64).arch == "arm64"
+    assert held.of(AMD64).arch == "arm64", "preflight tells them apart"
+    assert held.of(UNKNOWN).binaries.keys() == set(REQUIRED)
+
+
+def test_each_node_gets_programs_of_its_own_architecture(tmp_path: Path) -> None:
+    held = artifacts.load(of_architecture(tmp_path, "amd64", "arm64"))
+    for facts in (AMD64, ARM64):
+        found = held.of(facts)
+        assert found.arch == facts.arch
+        digest = hashlib.sha256(elf(facts.arch, "kubelet")).hexdigest()
+        assert found.binaries["kubelet"].sha256 == digest
+        assert found.cni_plugins["loopback"].path.parent.name == facts.arch
+
+
+def test_what_is_missing_for_one_architecture_is_named(tmp_path: Path) -> None:
+    settings = of_architecture(tmp_path, "amd64", "arm64")
+    (tmp_path / "bin/arm64/runc").unlink()
+    with pytest.raises(ArtifactError, match="has no runc for arm64"):
+        artifacts.load(settings)
+
+
+def test_a_program_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
+    settings = of_architecture(tmp_path, "amd64", "arm64")
+    (tmp_path / "bin/arm64/runc").write_bytes(elf("amd64"))
+    with pytest.raises(ArtifactError, match="runc is a program for amd64, and lies under arm64"):
+        artifacts.load(settings)
+
+
+def test_a_script_is_for_every_architecture(tmp_path: Path) -> None:
+    settings = of_architecture(tmp_path, "amd64", "arm64")
+    (tmp_path / "cni/wrapper").write_bytes(b"#!/bin/sh\n")
+    held = artifacts.load(settings)
+    for facts in (AMD64, ARM64):
+        assert set(held.of(facts).cni_plugins) == {"wrapper", "loopback"}
+
+
+def test_images_go_to_nodes_of_their_architecture(tmp_path: Path) -> None:
+    settings = of_architecture(tmp_path, "amd64", "arm64")
+    blob = {"manifests": [{"platform": {"architecture": a}} for a in ("amd64", "arm64", "unknown")]}
+    annotations = {"io.containerd.image.name": "both:1"}
+    index = {"manifests": [{"digest": "sha256:ab", "annotations": annotations}]}
+    paths = [
+        archive(
+            tmp_path / "arm.tar",
+            {
+                "manifest.json": [{"RepoTags": ["arm:1"], "Config": "c"}],
+                "c": {"architecture": "arm64"},
+            },
+        ),
+        archive(tmp_path / "both.tar", {"index.json": index, "blobs/sha256/ab": blob}),
+        archive(tmp_path / "untold.tar", {"manifest.json": [{"RepoTags": ["untold:1"]}]}),
+    ]
+    chosen = settings.artifacts.model_copy(update={"images": tuple(paths)})
+    held = artifacts.load(replace(settings, artifacts=chosen))
+    names = {facts.arch: [i.names[0] for i in held.of(facts).images] for facts in (AMD64, ARM64)}
+    assert names == {"amd64": ["both:1", "untold:1"], "arm64": ["arm:1", "both:1", "untold:1"]}

@@ -104,6 +104,21 @@ def _etcd_endpoint(value: str) -> str:
     return value.rstrip("/")
 
 
+def _base_url(value: str) -> str:
+    wants = "wants a URL such as https://mirror.example.org/kubernetes"
+    try:
+        url = urlsplit(value)
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        raise Wrong(wants) from None
+    more = url.query or url.fragment or "@" in url.netloc or port == 0
+    if url.scheme not in {"http", "https"} or more or not syntax.is_host(host):
+        raise Wrong(wants)
+    if not syntax.is_url_path(url.path):
+        raise Wrong(wants, "with a path of letters, digits and -._~/ only")
+    return value.rstrip("/")
+
+
 def _is_gateway(value: str) -> bool:
     user, at, place = value.rpartition("@")
     host, colon, port = place.partition(":")
@@ -215,6 +230,8 @@ ImageName = Annotated[
 ]
 Registry = Annotated[Text, _being(syntax.is_registry, "a registry such as registry.example.org")]
 Sha256 = Annotated[Text, _being(syntax.is_sha256, "64 hexadecimal digits in lowercase")]
+Sum = Annotated[Text, _being(syntax.is_sum, "a sha256 or sha512 in lowercase hexadecimal digits")]
+BaseUrl = Annotated[Text, AfterValidator(_base_url)]
 Autodetection = Annotated[Text, AfterValidator(_autodetection)]
 _LABEL = "letters, digits and -_. inside (at most 63)"
 LabelKey = Annotated[

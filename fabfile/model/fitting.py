@@ -131,6 +131,12 @@ def containerd_for(minor: int) -> str:
     return max(meant or able or lines, key=_order)
 
 
+def checksum(minor: int) -> str | None:
+    """Return which digest of its binaries this Kubernetes publishes; None: none that holds."""
+    known = matrix().checksums
+    return next((kind for kind in ("sha256", "sha512") if minor in known[kind]), None)
+
+
 def cri(minor: int) -> tuple[str, ...]:
     """Return the versions of CRI that this kubelet speaks."""
     return tuple(name for name, known in matrix().kubelet.cri.items() if minor in known)

@@ -70,6 +70,8 @@ class _Loading:
                 found = chain(rules.node_settings(settings, node), local_files.needed_by(node))
                 for path, message, hint in found:
                     self._wrong(self._said_at(index, node.groups, path), message, hint)
+        if shape:
+            self._report(local_files.fetching(shape.artifacts))
         if shape and artifacts:
             self._report(local_files.artifacts(shape.artifacts, shape.calico))
         if self.problems or not shape:

@@ -72,6 +72,12 @@ def needed_by(node: Node) -> Findings:
         yield from _missing(("kube_proxy", "ca_key"), proxy.ca_key)
 
 
+def fetching(settings: ArtifactSettings) -> Findings:
+    """Report files that downloads need."""
+    if settings.mirrors_ca:
+        yield from _missing(("artifacts", "mirrors_ca"), settings.mirrors_ca)
+
+
 def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Findings:
     """Report files that only a deployment needs."""
     for name in ("binaries", "cni_plugins"):

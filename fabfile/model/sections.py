@@ -24,10 +24,17 @@ if TYPE_CHECKING:
 
 _CALICO = Release(3, 28, 5)
 
+MirrorName = Literal["kubernetes", "containerd", "runc", "cni_plugins", "crictl"]
+
 
 def section(model: type[Section]) -> Any:
     """Return a field with this section's own defaults."""
     return Field(default_factory=dict, validate_default=True, description=model.__doc__)
+
+
+def _release(text: str, description: str) -> Any:
+    release = Release.parse(text)
+    return Field(release, description=description, json_schema_extra={"default": text})
 
 
 class Section(BaseModel):
@@ -106,12 +113,23 @@ class SshSettings(Section):
     command_timeout: f.Seconds = Field(300, description="seconds until a command is ended")
 
 
+class PartReleases(Section):
+    """Releases of what a node is made of besides Kubernetes and the runtime."""
+
+    runc: f.ReleaseField = _release("1.5.2", "runc")
+    cni_plugins: f.ReleaseField = _release("1.9.1", "the CNI project's plugins")
+    crictl: f.ReleaseField | None = Field(
+        None, description="crictl; default: the .0 of Kubernetes' own minor"
+    )
+
+
 class ArtifactSettings(Section):
-    """Files on this machine that nodes need."""
+    """Files on this machine that nodes need, and where `inv binaries.fetch` gets them."""
 
     binaries: f.LocalPath = Field(
         Path("artifacts/bin"),
-        description="directory of kubelet, kube-proxy, containerd, its shim, ctr and runc",
+        description="directory of kubelet, kube-proxy, containerd, its shim, ctr and runc; those of"
+        " one architecture may lie in a directory amd64 or arm64 below",
     )
     cni_plugins: f.LocalPath = Field(
         Path("artifacts/cni"), description="directory of CNI plugins (loopback, portmap, …)"
@@ -119,6 +137,21 @@ class ArtifactSettings(Section):
     images: Annotated[tuple[f.LocalPath, ...], f.EmptyList] = Field(
         (),
         description="image archives (docker-archive or OCI tar) loaded before anything is pulled",
+    )
+    architectures: tuple[Literal["amd64", "arm64"], ...] = Field(
+        ("amd64",), min_length=1, description="of the nodes: what is fetched"
+    )
+    releases: PartReleases = section(PartReleases)
+    mirrors: Annotated[dict[MirrorName, f.BaseUrl], f.EmptyMapping] = Field(
+        {}, description="base URLs that stand in for the official places"
+    )
+    mirrors_ca: f.LocalPath | None = Field(
+        None, description="PEM certificate of the CA of those mirrors; default: the system's CAs"
+    )
+    sums: Annotated[dict[f.Text, f.Sum], f.EmptyMapping] = Field(
+        {},
+        description="end of a file's URL: its sha256 or sha512, instead of the one published with"
+        " it; needed where none is published",
     )
 
 

@@ -35,6 +35,8 @@ _IMAGE = re.compile(
     rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*(?:{_TAG})?(?:@sha256:[0-9a-f]{{64}})?"
 )
 _REGISTRY = re.compile(rf"{_DOMAIN}(?:/{_COMPONENT})*")
+_URL_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
+_SUM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 
@@ -120,3 +122,13 @@ def is_sha256(text: str) -> bool:
 def is_country(text: str) -> bool:
     """Tell a country of an X.509 name: two capital letters."""
     return _COUNTRY.fullmatch(text) is not None
+
+
+def is_sum(text: str) -> bool:
+    """Tell a sha256 or a sha512 in hex."""
+    return _SUM.fullmatch(text) is not None
+
+
+def is_url_path(text: str) -> bool:
+    """Tell the path of a URL that needs no quoting, anywhere."""
+    return _URL_PATH.fullmatch(text) is not None

@@ -25,19 +25,29 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class ImageArchive:
-    """An archive of container images and the references it holds."""
+    """
+    An archive of container images and the references it holds.
+
+    :param architectures: that its images are for; empty: not told.
+    """
 
     names: tuple[str, ...]
     artifact: Artifact
+    architectures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """Everything the deployer holds for nodes: by file name, and images in order."""
+    """
+    Everything the deployer holds for one kind of node: by file name, and images in order.
+
+    :param arch: the architecture that the programs are for; empty: they don't tell.
+    """
 
     binaries: Mapping[str, Artifact]
     cni_plugins: Mapping[str, Artifact]
     images: tuple[ImageArchive, ...]
+    arch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 CRI_DOCKERD_SOCKET = "/run/cri-dockerd.sock"
 
 CONTAINERD, DOCKER, CRI_DOCKERD = "containerd.service", "docker.service", "cri-docker.service"
+CRICTL_CONFIG = "/etc/crictl.yaml"
 
 MODULES_CONF = "/etc/modules-load.d/fabnode.conf"
 SYSCTL_CONF = "/etc/sysctl.d/99-fabnode.conf"

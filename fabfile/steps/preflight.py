@@ -56,6 +56,7 @@ class Surroundings:
 def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
     """Return everything that is wrong or doubtful, errors first."""
     found = [
+        *_architecture(inputs),
         *_clock(inputs, around),
         *_api(around),
         *_names(inputs, around),
@@ -69,6 +70,18 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_other_cluster(inputs),
     ]
     return tuple(sorted(found, key=lambda f: f.level != "error"))
+
+
+def _architecture(inputs: Inputs) -> Iterator[Finding]:
+    mine, theirs = inputs.facts.arch, inputs.artifacts.arch
+    if theirs and mine != theirs:
+        fetch = f"`inv binaries.fetch --arch {mine}` gets them"
+        known = mine in {"amd64", "arm64"}
+        yield Finding(
+            "error",
+            f"its architecture is {mine}, and artifacts.binaries holds no programs for that",
+            fetch if known else "fabnode knows amd64 and arm64 machines",
+        )
 
 
 def _clock(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:

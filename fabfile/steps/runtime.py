@@ -63,9 +63,22 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
             for name in BINARIES
             if (artifact := inputs.artifacts.binaries[name])
         ),
+        *_crictl(inputs),
         *_cni(inputs),
         File(layout.CONTAINERD_CONFIG, config),
         File(layout.CONTAINERD_UNIT, unit),
         # runc and the shim are started anew for every pod: only containerd itself has to restart.
         Unit(UNIT, reads=(containerd, layout.CONTAINERD_CONFIG, layout.CONTAINERD_UNIT)),
+    )
+
+
+def _crictl(inputs: Inputs) -> tuple[Resource, ...]:
+    """Return crictl, with which people look at a node's containers, where the deployer has it."""
+    artifact = inputs.artifacts.binaries.get("crictl")
+    if artifact is None:
+        return ()
+    endpoint = f"unix://{layout.CONTAINERD_SOCKET}"
+    return (
+        Binary(f"{layout.BIN}/crictl", artifact.path, artifact.sha256),
+        File(layout.CRICTL_CONFIG, f"runtime-endpoint: {endpoint}\n".encode()),
     )

@@ -37,6 +37,22 @@ def found(facts: dict[str, Any], around: dict[str, Any], **overrides: Any) -> tu
     return findings(inputs, replace(AROUND, **around))
 
 
+@pytest.mark.parametrize(
+    ("arch", "text", "fix"),
+    [
+        ("arm64", "its architecture is arm64", "`inv binaries.fetch --arch arm64`"),
+        ("riscv64", "its architecture is riscv64", "fabnode knows amd64 and arm64"),
+        ("amd64", "", ""),
+    ],
+)
+def test_a_machine_without_programs_for_it_is_stopped(arch: str, text: str, fix: str) -> None:
+    inputs = make_inputs(make_cluster(), replace(GOOD, arch=arch))
+    inputs = replace(inputs, artifacts=replace(inputs.artifacts, arch="amd64"))
+    told = [f for f in findings(inputs, AROUND) if f.level == "error"]
+    assert len(told) == bool(text)
+    assert all(f.text.startswith(text) and fix in f.fix for f in told)
+
+
 def test_a_good_host_has_no_findings() -> None:
     assert found({}, {}) == ()
 

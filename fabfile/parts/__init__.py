@@ -1,0 +1,1 @@
+"""How the parts of a node come to the deployer: from the projects' places, or in one file."""

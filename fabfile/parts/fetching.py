@@ -1,0 +1,125 @@
+"""Fetches what the configuration's nodes are made of into the folders that `artifacts` names."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from .download import Digest, DownloadError, promised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..model.sections import ArtifactSettings
+    from .download import Downloader
+    from .sources import Source
+
+PARALLEL = 4  # downloads at once
+_LARGEST = 2**30  # bytes of one program
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A source whose digest is known. `held`: it was fetched before."""
+
+    source: Source
+    digest: Digest
+    held: bool
+
+
+def resolve(sources: Sequence[Source], downloader: Downloader) -> tuple[Wanted, ...]:
+    """Return what there is to fetch, each with its digest. Raises DownloadError."""
+
+    def one(source: Source) -> Wanted:
+        digest = source.given or promised(downloader.text(source.sums), source.file, source.kind)
+        if digest is None:
+            raise DownloadError(f"{source.sums}: it holds no {source.kind} of {source.file}")
+        return Wanted(source, digest, downloader.held(digest) is not None)
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return tuple(pool.map(one, sources))
+
+
+def fetch(
+    wanted: Sequence[Wanted],
+    downloader: Downloader,
+    settings: ArtifactSettings,
+    begin: Callable[[Wanted], Callable[[int, int], None]],
+    done: Callable[[Wanted, Sequence[Path]], None],
+) -> None:
+    """
+    Fetch it, a few at a time, and put it where deployments look for it.
+
+    :param begin: called as a download begins; returns what is told of its bytes.
+    :param done: called with the files that were put in place, those that were as they should be
+        not among them.
+    :raises DownloadError: the first; what else had begun is kept for the next run.
+    """
+
+    def one(item: Wanted) -> None:
+        path = downloader.file(item.source.url, item.digest, begin(item))
+        done(item, install(item.source, path, folder(item.source, settings)))
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        futures = [pool.submit(one, item) for item in wanted]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def folder(source: Source, settings: ArtifactSettings) -> Path:
+    """Return where a source's files go: each architecture has a folder of its own."""
+    base = settings.binaries if source.folder == "binaries" else settings.cni_plugins
+    return base / source.arch
+
+
+def install(source: Source, path: Path, target: Path) -> list[Path]:
+    """Put a file, or an archive's members, into a folder; return those that were not there."""
+    target.mkdir(parents=True, exist_ok=True)
+    if source.members is None:
+        with path.open("rb") as content:
+            return _put(content, target / source.name)
+    placed: list[Path] = []
+    found: set[str] = set()
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = Path(member.name).name
+                wanted = name in source.members if source.members else member.mode & 0o100
+                if not member.isreg() or not wanted or not name or name in found:
+                    continue
+                if member.size > _LARGEST:
+                    raise DownloadError(f"{source.url}: {name} in it is too large to be a program")
+                found.add(name)
+                content_of = archive.extractfile(member)
+                assert content_of is not None, "it is a regular file"
+                placed += _put(content_of, target / name)
+    except (tarfile.TarError, EOFError) as error:
+        raise DownloadError(f"{source.url}: it is no archive ({error})") from error
+    if missing := [name for name in source.members if name not in found]:
+        raise DownloadError(f"{source.url}: there is no {', '.join(missing)} in it")
+    return placed
+
+
+def _put(content: IO[bytes], target: Path) -> list[Path]:
+    """Write a program, unless it is there as it should be; return the paths written."""
+    draft = target.with_name(f".{target.name}.new")
+    try:
+        with draft.open("wb") as out:
+            shutil.copyfileobj(content, out, 2**20)
+        if target.is_file() and filecmp.cmp(draft, target, shallow=False):
+            target.chmod(0o755)
+            return []
+        draft.chmod(0o755)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return [target]

@@ -1,0 +1,87 @@
+"""Getting parts to this machine and in order: `inv binaries.fetch`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from . import surface
+from .artifacts import cache_dir
+from .parts import fetching
+from .parts.download import Downloader
+from .parts.sources import sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .model.config import Cluster
+    from .parts.fetching import Wanted
+
+ARCHITECTURES = ("amd64", "arm64")
+
+
+def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> None:
+    """Fetch what nodes of these architectures are made of; with `dry_run`, say what that is."""
+    if unknown := [arch for arch in architectures if arch not in ARCHITECTURES]:
+        raise Exit(f"--arch wants amd64 or arm64, got {', '.join(unknown)}", surface.BAD_INPUT)
+    downloader = Downloader(cache_dir() / "downloads", ca=cluster.artifacts.mirrors_ca)
+    wanted = fetching.resolve(
+        sources(cluster, architectures or cluster.artifacts.architectures), downloader
+    )
+    if dry_run:
+        for item in wanted:
+            source = item.source
+            where = fetching.folder(source, cluster.artifacts)
+            how = "is in the cache" if item.held else "would be fetched"
+            print(f"{source.name} ({source.arch}): {source.url} {how}")
+            print(f"    {item.digest}\n    to {where}")
+        return
+    with _Bars() as bars:
+        fetching.fetch(wanted, downloader, cluster.artifacts, bars.begin, bars.done)
+    print(f"all there: {cluster.artifacts.binaries}, {cluster.artifacts.cni_plugins}")
+
+
+class _Bars:
+    """A bar for each download on a terminal; and anywhere, a line for each that is done."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+        self._progress = Progress(
+            *columns,
+            TransferSpeedColumn(),
+            console=console,
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, item: Wanted) -> Callable[[int, int], None]:
+        """Show a bar; return what moves it."""
+        task = self._progress.add_task(f"{item.source.name} ({item.source.arch})", total=None)
+
+        def moved(there: int, total: int) -> None:
+            self._progress.update(task, completed=there, total=total or None)
+
+        return moved
+
+    def done(self, item: Wanted, placed: Sequence[Path]) -> None:
+        """Say that it is in place."""
+        source = item.source
+        news = f"{len(placed)} files written" if placed else "was there already"
+        news = news if len(placed) != 1 else f"{placed[0]} written"
+        with self._lock:
+            self._progress.console.print(f"{source.name} ({source.arch}): {news}", soft_wrap=True)

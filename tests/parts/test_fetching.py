@@ -1,0 +1,174 @@
+"""`inv binaries.fetch` from a server: everything in its place, or a sentence and exit code."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from tasks import binaries_fetch
+from tests.support import write_cluster
+
+from . import server as lies
+from .server import Server, serving
+
+PROGRAMS = ("kubelet", "kube-proxy", "kubectl")
+CNI = "/v1.9.1/cni-plugins-linux-amd64-v1.9.1.tgz"
+CONTAINERD = "/v2.4.2/containerd-2.4.2-linux-amd64.tar.gz"
+KUBELET = "/release/v1.37.2/bin/linux/amd64/kubelet"
+
+
+def archive(members: Mapping[str, bytes], mode: int = 0o755) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(content), mode
+            tar.addfile(info, io.BytesIO(content))
+    return made.getvalue()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Everything that a node of the example is made of."""
+    with serving() as it:
+        for name in PROGRAMS:
+            it.files[f"/release/v1.37.2/bin/linux/amd64/{name}"] = name.encode()
+        names = ("containerd", "containerd-shim-runc-v2", "ctr", "containerd-stress")
+        it.files[CONTAINERD] = archive({f"bin/{name}": name.encode() for name in names})
+        it.files["/v1.5.2/runc.amd64"] = b"runc"
+        it.files[CNI] = archive({"./loopback": b"loopback", "./portmap": b"portmap"})
+        it.files["/v1.37.0/crictl-v1.37.0-linux-amd64.tar.gz"] = archive({"crictl": b"crictl"})
+        yield it
+
+
+@pytest.fixture
+def config(tmp_path: Path, server: Server) -> Path:
+    """Everything from that server, its digests given: it speaks plain http."""
+    sums = {
+        path.lstrip("/"): hashlib.sha256(content).hexdigest()
+        for path, content in server.files.items()
+    }
+    places = ("kubernetes", "containerd", "runc", "cni_plugins", "crictl")
+    mirrors = dict.fromkeys(places, server.url)
+    return write_cluster(tmp_path, artifacts={"mirrors": mirrors, "sums": sums})
+
+
+Inv = Callable[..., str]
+
+
+@pytest.fixture
+def inv(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inv:
+    """Run the task as `inv` does, insist on its exit code and return what it says."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(config.parent / "cache"))
+
+    def run(*, code: int = 0, **options: object) -> str:
+        said, ended = "", 0
+        try:
+            binaries_fetch(Context(), config=str(config), **options)
+        except Exit as stop:
+            said, ended = str(stop), stop.code
+        shown = capsys.readouterr()
+        said += shown.out + shown.err
+        assert ended == code, said
+        return said
+
+    return run
+
+
+def files(config: Path) -> dict[str, bytes]:
+    base = config.parent / "artifacts"
+    found = sorted(path for path in base.rglob("*") if path.is_file()) if base.exists() else []
+    return {str(path.relative_to(base)): path.read_bytes() for path in found}
+
+
+def test_everything_is_fetched_and_only_once(inv: Inv, config: Path, server: Server) -> None:
+    inv()
+    assert files(config) == {
+        **{f"bin/amd64/{n}": n.encode() for n in PROGRAMS},
+        **{f"bin/amd64/{n}": n.encode() for n in ("containerd", "containerd-shim-runc-v2")},
+        **{f"bin/amd64/{n}": n.encode() for n in ("ctr", "runc", "crictl")},
+        **{f"cni/amd64/{n}": n.encode() for n in ("loopback", "portmap")},
+    }
+    assert all(p.stat().st_mode & 0o777 == 0o755 for p in config.parent.glob("artifacts/*/*/*"))
+    server.seen.clear()
+    assert "was there already" in inv()
+    assert server.seen == []
+    (config.parent / "artifacts/bin/amd64/runc").write_bytes(b"spoilt")
+    inv()
+    assert files(config)["bin/amd64/runc"] == b"runc"
+    assert server.seen == []
+
+
+def test_a_dry_run_fetches_nothing(inv: Inv, config: Path, server: Server) -> None:
+    said = inv(dry_run=True)
+    assert f"{server.url}{KUBELET} would be fetched" in said
+    assert files(config) == {}
+    assert server.seen == []
+
+
+def test_a_wrong_file_stops_with_its_url(inv: Inv, config: Path, server: Server) -> None:
+    server.lies[KUBELET] = [lies.other]
+    said = inv(code=1)
+    assert f"{server.url}{KUBELET}: its sha256 is " in said
+    assert "next: check the address" in said
+    assert "bin/amd64/kubelet" not in files(config)
+    inv()
+    assert files(config)["bin/amd64/kubelet"] == b"kubelet"
+
+
+def test_what_is_not_there_is_told_with_its_url(inv: Inv, config: Path, server: Server) -> None:
+    del server.files[CNI]
+    assert f"{server.url}{CNI}: HTTP 404" in inv(code=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"no archive", "it is no archive"),
+        (archive({"bin/ctr": b"ctr"}), "there is no containerd, containerd-shim-runc-v2 in it"),
+    ],
+)
+def test_an_archive_without_what_is_needed_is_refused(
+    inv: Inv, config: Path, server: Server, content: bytes, cause: str
+) -> None:
+    server.files[CONTAINERD] = content
+    document = yaml.safe_load(config.read_text())
+    document["artifacts"]["sums"][CONTAINERD.lstrip("/")] = hashlib.sha256(content).hexdigest()
+    config.write_text(yaml.safe_dump(document))
+    assert f"{server.url}{CONTAINERD}: {cause}" in inv(code=1)
+
+
+def test_an_archive_writes_nowhere_else(inv: Inv, config: Path, server: Server) -> None:
+    """Only base names of regular files count, whatever paths the archive holds."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+        for name, kind in (("../../escaped", tarfile.REGTYPE), ("link", tarfile.SYMTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.mode, info.linkname = kind, 0o755, "/etc/passwd"
+            tar.addfile(info)
+    server.files[CNI] = made.getvalue()
+    document = yaml.safe_load(config.read_text())
+    document["artifacts"]["sums"][CNI.lstrip("/")] = hashlib.sha256(made.getvalue()).hexdigest()
+    config.write_text(yaml.safe_dump(document))
+    inv()
+    assert not [p for p in config.parent.rglob("escaped") if p.parent.name != "amd64"]
+    assert not (config.parent / "artifacts/cni/amd64/link").exists()
+
+
+def test_an_unknown_architecture_is_bad_input(inv: Inv) -> None:
+    assert "wants amd64 or arm64, got s390x" in inv(arch="s390x", code=2)
+
+
+def test_plain_http_without_sums_is_bad_input(inv: Inv, config: Path) -> None:
+    document = yaml.safe_load(config.read_text())
+    document["artifacts"]["sums"] = {}
+    config.write_text(yaml.safe_dump(document))
+    assert "over plain http" in inv(code=2)

@@ -1,0 +1,110 @@
+"""What is fetched from where, by the configuration alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fabfile.model.fitting import checksum
+from fabfile.parts.sources import SourceError, sources
+from tests.support import make_cluster
+
+RELEASES = {"runc": "1.5.2", "cni_plugins": "1.9.1", "crictl": "1.37.0"}
+
+
+def urls(arch: str = "amd64", **changes: Any) -> list[tuple[str, str]]:
+    cluster = make_cluster(artifacts={"releases": RELEASES, **changes})
+    return [
+        (source.url, source.sums.removeprefix(source.url)) for source in sources(cluster, [arch])
+    ]
+
+
+def test_the_official_places() -> None:
+    github = "https://github.com"
+    assert set(urls()) == {
+        ("https://dl.k8s.io/release/v1.37.2/bin/linux/amd64/kubelet", ".sha256"),
+        ("https://dl.k8s.io/release/v1.37.2/bin/linux/amd64/kube-proxy", ".sha256"),
+        ("https://dl.k8s.io/release/v1.37.2/bin/linux/amd64/kubectl", ".sha256"),
+        (
+            f"{github}/containerd/containerd/releases/download/v2.4.2/"
+            "containerd-2.4.2-linux-amd64.tar.gz",
+            ".sha256sum",
+        ),
+        (
+            f"{github}/opencontainers/runc/releases/download/v1.5.2/runc.amd64",
+            f"{github}/opencontainers/runc/releases/download/v1.5.2/runc.sha256sum",
+        ),
+        (
+            f"{github}/containernetworking/plugins/releases/download/v1.9.1/"
+            "cni-plugins-linux-amd64-v1.9.1.tgz",
+            ".sha256",
+        ),
+        (
+            f"{github}/kubernetes-sigs/cri-tools/releases/download/v1.37.0/"
+            "crictl-v1.37.0-linux-amd64.tar.gz",
+            ".sha256",
+        ),
+    }
+
+
+def test_mirrors_stand_in_for_the_places_one_by_one() -> None:
+    mirrors = {"kubernetes": "https://mirror.example.org/k8s/", "runc": "https://m.example.org"}
+    found = dict(urls("arm64", mirrors=mirrors))
+    assert "https://mirror.example.org/k8s/release/v1.37.2/bin/linux/arm64/kubelet" in found
+    assert "https://m.example.org/v1.5.2/runc.arm64" in found
+    assert sum("https://github.com/" in url for url in found) == 3
+
+
+@pytest.mark.parametrize(
+    ("minor", "kind"),
+    [(8, None), (11, None), (12, "sha512"), (15, "sha512"), (16, "sha256"), (37, "sha256")],
+)
+def test_each_release_has_its_kind_of_checksum(minor: int, kind: str | None) -> None:
+    assert checksum(minor) == kind
+
+
+def test_docker_comes_with_the_hosts_packages() -> None:
+    cluster = make_cluster(
+        cluster={"version": "1.20.2"},
+        runtime={"name": "docker"},
+        calico={"enabled": False},
+        artifacts={"releases": RELEASES},
+    )
+    assert [source.name for source in sources(cluster, ["amd64"])] == [
+        "kubelet",
+        "kube-proxy",
+        "kubectl",
+        "CNI plugins",
+    ]
+
+
+NODE_ARCHIVE = "v1.8.4/kubernetes-node-linux-amd64.tar.gz"
+
+
+def old(**artifacts: Any) -> Any:
+    """Return a cluster of a release that publishes nothing to prove its binaries by."""
+    return make_cluster(
+        cluster={"version": "1.8.4"},
+        runtime={"name": "docker"},
+        calico={"enabled": False},
+        artifacts={"releases": RELEASES, **artifacts},
+    )
+
+
+def test_a_release_without_checksums_needs_them_from_the_operator() -> None:
+    with pytest.raises(SourceError) as caught:
+        sources(old(), ["amd64"])
+    assert f"https://dl.k8s.io/{NODE_ARCHIVE}: with this release no checksum" in str(caught.value)
+    assert f"artifacts.sums: {{{NODE_ARCHIVE}: …}}" in str(caught.value)
+    source = sources(old(sums={NODE_ARCHIVE: "a" * 64}), ["amd64"])[0]
+    assert source.given
+    assert source.given.hex == "a" * 64
+    assert source.members == ("kubelet", "kube-proxy", "kubectl")
+
+
+def test_plain_http_proves_nothing_but_by_sums_of_the_operators() -> None:
+    mirrors = {"runc": "http://mirror.example.org"}
+    with pytest.raises(SourceError, match=r"over plain http .* artifacts.sums: {v1.5.2/runc.amd64"):
+        urls(mirrors=mirrors)
+    assert urls(mirrors=mirrors, sums={"v1.5.2/runc.amd64": "a" * 128})
