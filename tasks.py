@@ -10,7 +10,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from fabfile import deployer, hardening, inspection, pipeline, supply, surface
+from fabfile import bundles, deployer, hardening, inspection, pipeline, supply, surface
 from fabfile.model.shape import schema
 from fabfile.option import Whole
 from fabfile.run.report import NoReport
@@ -33,6 +33,7 @@ def _help(*names: str, **more: str) -> dict[str, str]:
         "limit",
         "max-parallel",
         "batch",
+        "bundle",
         "deep",
         "json",
         dry_run="Show what would change, like `inv plan`; change nothing.",
@@ -44,6 +45,7 @@ def deploy_nodes(
     limit: str = "",
     max_parallel: int = Whole(0),
     batch: int = Whole(0),
+    bundle: str = "",
     deep: bool = False,
     dry_run: bool = False,
     json: bool = False,
@@ -55,7 +57,7 @@ def deploy_nodes(
 
     Example: inv deploy-nodes --limit ssd,node-7 --batch 5
     """
-    options = Options(config, limit, json, max_parallel, batch, deep)
+    options = Options(config, limit, json, max_parallel, batch, deep, bundle=bundle)
     if dry_run:
         inspection.show_plan(options, exit_code=False)
         return
@@ -70,6 +72,7 @@ def deploy_nodes(
         "config",
         "limit",
         "max-parallel",
+        "bundle",
         "deep",
         "json",
         exit_code="Exit 3 when something would change.",
@@ -80,6 +83,7 @@ def plan(
     config: str = "",
     limit: str = "",
     max_parallel: int = Whole(0),
+    bundle: str = "",
     deep: bool = False,
     json: bool = False,
     exit_code: bool = False,
@@ -91,7 +95,8 @@ def plan(
 
     Example: inv plan --exit-code --json
     """
-    inspection.show_plan(Options(config, limit, json, max_parallel, deep=deep), exit_code=exit_code)
+    options = Options(config, limit, json, max_parallel, deep=deep, bundle=bundle)
+    inspection.show_plan(options, exit_code=exit_code)
 
 
 @task(
@@ -297,6 +302,23 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
 
 
 @task(
+    auto_shortflags=False,
+    help=_help("config", out="The file to write (default: fabnode-KUBERNETES.tar.zst)."),
+)
+def bundle(_: Context, config: str = "", out: str = "") -> None:
+    """
+    Put all that nodes get into one file.
+
+    Binaries, CNI plugins, image archives and Calico's manifest, each with its sha256: for a site
+    without internet, where `inv deploy-nodes --bundle FILE` uses nothing else.
+
+    Example: inv bundle --out site.tar.zst
+    """
+    with surface.errors_as_exits():
+        bundles.make(surface.configuration(config, artifacts=True), Path(out) if out else None)
+
+
+@task(
     name="deployer",
     auto_shortflags=False,
     help=_help(
@@ -362,7 +384,7 @@ def report(_: Context, run: str = "", out: str = "") -> None:
         raise Exit(f"{error}\nnext: {error.advice}", surface.BAD_INPUT) from error
 
 
-ns = Collection(deploy_nodes, approve_csr, audit, certs, harden, verify, plan, report)
+ns = Collection(deploy_nodes, approve_csr, audit, bundle, certs, harden, verify, plan, report)
 ns.add_collection(Collection("binaries", binaries_fetch))
 ns.add_collection(Collection("config", config_check, config_schema))
 ns.add_collection(Collection("hosts", hosts_trust))

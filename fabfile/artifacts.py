@@ -246,25 +246,15 @@ def _json(archive: tarfile.TarFile, name: str) -> Any:
 
 
 def calico_manifest(cluster: Cluster) -> bytes:
-    """
-    Return Calico's manifest: a file's content, or a download whose digest is as configured.
-
-    Downloads are kept in the cache folder under their digest. Raises ArtifactError.
-    """
-    source, wanted = str(cluster.calico.manifest), cluster.calico.manifest_sha256
+    """Return Calico's manifest, held against the digest configured. Raises ArtifactError."""
+    path, wanted = calico_manifest_path(cluster), cluster.calico.manifest_sha256
     try:
-        kept = Path(source)
-        if source.startswith("https://"):
-            downloader = Downloader(cache_dir() / "downloads", ca=cluster.artifacts.mirrors_ca)
-            kept = downloader.file(source, Digest.of(wanted or ""))
-        content = kept.read_bytes()
-    except DownloadError as error:
-        raise ArtifactError(f"calico.manifest: {error}") from error
+        content = path.read_bytes()
     except OSError as error:
-        raise ArtifactError(f"calico.manifest: {kept}: {error.strerror}") from error
+        raise ArtifactError(f"calico.manifest: {path}: {error.strerror}") from error
     if wanted and hashlib.sha256(content).hexdigest() != wanted:
         raise ArtifactError(
-            f"calico.manifest: {kept} has another sha256 than calico.manifest_sha256"
+            f"calico.manifest: {path} has another sha256 than calico.manifest_sha256"
         )
     return content
 
@@ -319,3 +309,15 @@ def etcd_tls(settings: EtcdSettings) -> EtcdTls:
     if shown.public_key != public:
         raise ArtifactError(f"calico.etcd.key: {settings.key} is not the key of {settings.cert}")
     return EtcdTls(ca, cert, key)
+
+
+def calico_manifest_path(cluster: Cluster) -> Path:
+    """Return the manifest's file: the one configured, or a download of that digest."""
+    source, wanted = cluster.calico.manifest, cluster.calico.manifest_sha256
+    if isinstance(source, Path):
+        return source
+    downloader = Downloader(cache_dir() / "downloads", ca=cluster.artifacts.mirrors_ca)
+    try:
+        return downloader.file(source, Digest.of(wanted or ""))
+    except (DownloadError, OSError) as error:
+        raise ArtifactError(f"calico.manifest: {error}") from error

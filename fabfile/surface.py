@@ -21,6 +21,7 @@ from invoke.exceptions import Exit
 
 from . import pipeline
 from .artifacts import ArtifactError
+from .bundles import bundled
 from .cluster_side import MissingRightsError
 from .host.errors import HostError
 from .host.passwords import PasswordUnavailable, ask_secrets
@@ -29,6 +30,7 @@ from .kube.credentials import KubeconfigError
 from .kube.runlock import LockedError
 from .model.loading import load
 from .model.problems import ConfigError
+from .parts.bundle import BundleError
 from .parts.download import DownloadError
 from .parts.sources import SourceError
 from .run import progress, summary, table
@@ -53,6 +55,7 @@ HELP = {
     "json": "Print JSON for programs; progress goes to stderr.",
     "max-parallel": "Nodes worked on at once (default: deploy.max_parallel).",
     "batch": "Nodes per batch; the next starts when all of one are through.",
+    "bundle": "Take everything that nodes get from this file of `inv bundle`.",
     "deep": "Hash every managed file again, not only those that look touched.",
 }
 
@@ -62,6 +65,7 @@ class Options:
     """
     What was asked for on the command line; 0 and empty mean: as configured.
 
+    :param bundle: file that stands in for all that the configuration names of artifacts.
     :param recorded: it changes or proves something, so that its journal is kept for the report.
     :param installs: it may install what this machine holds for nodes, so that must be there.
     """
@@ -75,6 +79,7 @@ class Options:
     only: Sequence[ModuleType] = pipeline.NODE_STEPS
     recorded: bool = False
     installs: bool = True
+    bundle: str = ""
 
 
 def configuration(config: str = "", *, artifacts: bool = False) -> Cluster:
@@ -89,7 +94,10 @@ def run_of(options: Options) -> Iterator[pipeline.Run]:
     with errors_as_exits():
         if options.max_parallel < 0 or options.batch < 0:
             raise Exit("--max-parallel and --batch want numbers from 1 on", BAD_INPUT)
-        cluster = configuration(options.config, artifacts=options.installs)
+        files = options.installs and not options.bundle
+        cluster = configuration(options.config, artifacts=files)
+        if options.bundle:
+            cluster = bundled(cluster, Path(options.bundle))
         nodes = cluster.select(options.limit or None)
         passwords = ask_secrets(nodes, may_ask=sys.stdin.isatty() and not options.json)
         screen = progress.show(json=options.json)
@@ -145,6 +153,7 @@ def errors_as_exits() -> Iterator[None]:
         ArtifactError,
         ManifestError,
         SourceError,
+        BundleError,
     ) as error:
         raise Exit(str(error), BAD_INPUT) from error
     except (

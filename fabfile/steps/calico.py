@@ -171,6 +171,12 @@ def etcd_key(documents: Collection[Object]) -> bytes:
     return b"".join(base64.b64decode(item["data"]["etcd-key"]) for item in secrets)
 
 
+def images(objects: Collection[Object]) -> list[str]:
+    """Return the images that these objects' pods run."""
+    workloads = [item for item in objects if item.get("kind") in {"DaemonSet", "Deployment"}]
+    return [container["image"] for container in _containers(*workloads)]
+
+
 def with_registry(image: str, registry: str) -> str:
     """Return an image reference with its registry replaced (`docker.io/calico/node:v3` → …)."""
     first, _, rest = image.partition("/")

@@ -1,0 +1,97 @@
+"""Everything that nodes get, as one file: `inv bundle`, and `inv deploy-nodes --bundle FILE`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import artifacts
+from .model.facts import UNKNOWN
+from .parts.bundle import MANIFEST, BundleError, Part, unpack, write
+from .steps import calico
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .artifacts import Holdings
+    from .model.config import Cluster
+
+
+def make(cluster: Cluster, out: Path | None) -> None:
+    """Write the bundle of a configuration, and say what it is and what it lacks."""
+    version = str(cluster.cluster.version)
+    out = out or Path(f"fabnode-{version}.tar.zst")
+    held = artifacts.load(cluster)
+    parts = _parts(cluster, held)
+    digest = write(out, parts, version)
+    print(f"{out}: {len(parts)} files, {out.stat().st_size >> 20} MiB, Kubernetes {version}")
+    print(f"sha256 {digest}")
+    for image in _missing_images(cluster, held):
+        print(f"warning: no archive in artifacts.images brings {image}: nodes will pull it")
+
+
+def bundled(cluster: Cluster, path: Path) -> Cluster:
+    """
+    Return the configuration with a bundle in the place of all that it names of artifacts.
+
+    Raises BundleError.
+    """
+    found = unpack(path, artifacts.cache_dir() / "bundles")
+    version = str(cluster.cluster.version)
+    if found.kubernetes != version:
+        message = f"it holds Kubernetes {found.kubernetes}, the configuration wants {version}"
+        raise BundleError(f"{path}: {message}")
+    settings = cluster.artifacts.model_copy(
+        update={
+            "binaries": found.folder / "bin",
+            "cni_plugins": found.folder / "cni",
+            "images": found.images,
+        }
+    )
+    changed = cluster.calico
+    if changed.enabled:
+        manifest = found.path(MANIFEST)
+        if manifest is None:
+            raise BundleError(f"{path}: it holds no manifest of Calico, which is enabled")
+        changed = changed.model_copy(update={"manifest": manifest, "manifest_sha256": None})
+    return replace(cluster, artifacts=settings, calico=changed)
+
+
+def _parts(cluster: Cluster, held: Holdings) -> dict[str, Part]:
+    parts: dict[str, Part] = {}
+    for arch, each in held.by_arch.items():
+        below = f"{arch}/" if arch else ""
+        for folder, found in (("bin", each.binaries), ("cni", each.cni_plugins)):
+            for name, artifact in found.items():
+                parts[f"{folder}/{below}{name}"] = Part(artifact.path, artifact.sha256)
+    for number, archive in enumerate(held.of(UNKNOWN).images):
+        name = re.sub(r"[^A-Za-z0-9._+-]", "_", archive.artifact.path.name)[-80:]
+        parts[f"images/{number:03}-{name}"] = Part(archive.artifact.path, archive.artifact.sha256)
+    if cluster.calico.enabled:
+        content = artifacts.calico_manifest(cluster)
+        path = artifacts.calico_manifest_path(cluster)
+        parts[MANIFEST] = Part(path, hashlib.sha256(content).hexdigest())
+    return parts
+
+
+def _missing_images(cluster: Cluster, held: Holdings) -> list[str]:
+    """Return the images that nodes will ask for and no archive brings."""
+    brought = {name for archive in held.of(UNKNOWN).images for name in archive.names}
+    wanted = dict.fromkeys(_images(cluster))
+    short = {name.removeprefix("docker.io/").removeprefix("library/") for name in brought}
+    return [
+        name
+        for name in wanted
+        if name.removeprefix("docker.io/").removeprefix("library/") not in short
+    ]
+
+
+def _images(cluster: Cluster) -> Iterator[str]:
+    for node in cluster.nodes:
+        yield node.runtime.sandbox_image
+    yield cluster.verify.image
+    if cluster.calico.enabled:
+        yield from calico.images(artifacts.calico_objects(cluster, for_names=True))

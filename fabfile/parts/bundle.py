@@ -1,0 +1,273 @@
+"""
+A bundle: everything that nodes get, in one file, for sites without internet.
+
+It is a tar of `bundle.json` and then the files that this names, each with size and sha256,
+compressed by zstd. The same files give the same bytes. Nothing in a bundle is believed: a name that
+is not one of ours, a member that is no plain file or not what `bundle.json` promised, and it is
+refused; it is used only as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import tarfile
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import zstandard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+INDEX = "bundle.json"
+FORMAT = 1
+MANIFEST = "calico.yaml"
+
+_NAME = re.compile(
+    r"(?:bin|cni)/(?:(?:amd64|arm64)/)?[A-Za-z0-9][A-Za-z0-9._+-]{0,79}"
+    r"|images/[0-9]{3}-[A-Za-z0-9._+-]{1,80}"
+    r"|calico\.yaml"
+)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LARGEST_INDEX = 4 * 2**20
+_LARGEST = 64 * 2**30  # bytes of all files
+_BLOCK = 2**20
+_WINDOW = 2**27
+
+
+class BundleError(ValueError):
+    """A bundle that can't be made, or not be used; the text begins with its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file that goes into a bundle."""
+
+    source: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An unpacked bundle: where its files are, and what it says of itself."""
+
+    folder: Path
+    kubernetes: str
+    files: tuple[str, ...]
+
+    def path(self, name: str) -> Path | None:
+        """Return one of its files, None where it has none of that name."""
+        return self.folder / name if name in self.files else None
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """Its image archives, in their order."""
+        return tuple(self.folder / name for name in self.files if name.startswith("images/"))
+
+
+def write(out: Path, parts: Mapping[str, Part], kubernetes: str) -> str:
+    """
+    Write a bundle and return its sha256.
+
+    :param parts: by their names in the bundle.
+    :raises BundleError: a file changed meanwhile, or can't be read.
+    """
+    names = sorted(parts)
+    if odd := [name for name in names if not _NAME.fullmatch(name)]:
+        raise BundleError(f"{parts[odd[0]].source}: a bundle holds no files with such a name")
+    draft = out.with_name(f".{out.name}.new")
+    try:
+        sizes = {name: parts[name].source.stat().st_size for name in names}
+        files = {name: {"sha256": parts[name].sha256, "size": sizes[name]} for name in names}
+        index = {"format": FORMAT, "kubernetes": kubernetes, "files": files}
+        text = json.dumps(index, indent=1, sort_keys=True).encode()
+        with (
+            draft.open("wb") as file,
+            _compressing(file) as packed,
+            tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT) as tar,
+        ):
+            tar.addfile(_header(INDEX, len(text)), io.BytesIO(text))
+            for name in names:
+                with parts[name].source.open("rb") as content:
+                    hashed = _Hashing(content)
+                    tar.addfile(_header(name, sizes[name]), hashed)
+                if hashed.hexdigest() != parts[name].sha256:
+                    raise BundleError(f"{parts[name].source} changes while it is read")
+        with draft.open("rb") as made:
+            digest = hashlib.file_digest(made, "sha256").hexdigest()
+        draft.replace(out)
+    except OSError as error:
+        raise BundleError(f"{error.filename or out}: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return digest
+
+
+def unpack(path: Path, cache: Path) -> Bundle:
+    """
+    Return a bundle's files, unpacked into a folder of the cache unless they are there.
+
+    :raises BundleError: it is not one that `write` would have made.
+    """
+    try:
+        with path.open("rb") as file, _decompressing(file) as packed:
+            text, index = _index(packed)
+            folder = cache / hashlib.sha256(text).hexdigest()
+            if not folder.is_dir():
+                _unpack(packed, index["files"], folder)
+    except _Refused as refused:
+        raise BundleError(f"{path}: {refused}") from None
+    except (tarfile.TarError, zstandard.ZstdError, EOFError, UnicodeError) as error:
+        raise BundleError(f"{path}: it is no bundle, or cut off ({error})") from error
+    except OSError as error:
+        raise BundleError(f"{error.filename or path}: {error.strerror or error}") from error
+    return Bundle(folder, index["kubernetes"], tuple(sorted(index["files"])))
+
+
+class _Refused(Exception):
+    """What a bundle of ours never holds."""
+
+
+def _member(packed: IO[bytes]) -> tuple[str, int] | None:
+    """
+    Return name and size of the next file in the tar; None at its end.
+
+    The headers are read here rather than by tarfile, which follows whatever a header says: links,
+    sparse files, names of any length.
+    """
+    block = _exactly(packed, tarfile.BLOCKSIZE)
+    if not block.strip(b"\0"):
+        return None
+    info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
+    if info.type != tarfile.REGTYPE or info.size < 0:
+        raise _Refused(f"{info.name[:100]!r} in it is no plain file")
+    return info.name, info.size
+
+
+def _exactly(packed: IO[bytes], size: int) -> bytes:
+    found = b""
+    while len(found) < size:
+        block = packed.read(size - len(found))
+        if not block:
+            raise EOFError("its end is missing")
+        found += block
+    return found
+
+
+def _contents(packed: IO[bytes], size: int) -> Iterator[bytes]:
+    """Yield the content of a file, and pass what fills up its last block."""
+    left = size
+    while left:
+        block = _exactly(packed, min(left, _BLOCK))
+        left -= len(block)
+        yield block
+    _exactly(packed, -size % tarfile.BLOCKSIZE)
+
+
+def _index(packed: IO[bytes]) -> tuple[bytes, dict[str, Any]]:
+    """Return the index as it stands there, and as what it says; all of it is checked."""
+    name, size = _member(packed) or ("", 0)
+    if name != INDEX:
+        raise _Refused(f"it is no bundle: {INDEX} is not its first file")
+    if size > _LARGEST_INDEX:
+        raise _Refused(f"{INDEX} is too large")
+    text = b"".join(_contents(packed, size))
+    try:
+        index = json.loads(text)
+        known = index["format"]
+        files, kubernetes = index["files"], index["kubernetes"]
+        good = isinstance(kubernetes, str) and all(
+            isinstance(name, str)
+            and _NAME.fullmatch(name)
+            and set(entry) == {"sha256", "size"}
+            and _SHA256.fullmatch(entry["sha256"])
+            and type(entry["size"]) is int
+            and entry["size"] >= 0
+            for name, entry in files.items()
+        )
+        total = sum(entry["size"] for entry in files.values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _Refused(f"{INDEX} is not one of fabnode's") from None
+    if known != FORMAT:
+        raise _Refused(f"it has format {str(known)[:20]}, and this fabnode reads {FORMAT}")
+    if not good:
+        raise _Refused(f"{INDEX} names what no bundle holds")
+    if total > _LARGEST:
+        raise _Refused(f"its files would be {total >> 30} GiB")
+    return text, index
+
+
+def _unpack(packed: IO[bytes], files: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacking."))
+    try:
+        left = dict(files)
+        while member := _member(packed):
+            name, size = member
+            promised = left.pop(name, None)
+            if promised is None or size != promised["size"]:
+                raise _Refused(f"{name[:100]!r} in it is not what {INDEX} promised")
+            target = draft / name  # one of our names: see _NAME
+            target.parent.mkdir(parents=True, exist_ok=True)
+            found = hashlib.sha256()
+            with target.open("xb") as out:
+                for block in _contents(packed, size):
+                    found.update(block)
+                    out.write(block)
+            if found.hexdigest() != promised["sha256"]:
+                raise _Refused(f"{name} has another sha256 than {INDEX} promised")
+        if left:
+            raise _Refused(f"there is no {min(left)} in it, which {INDEX} promised")
+        try:
+            draft.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # or another run has unpacked the same meanwhile
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+class _Hashing:
+    """Reads and hashes."""
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self._content = content
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read, as files do."""
+        block = self._content.read(size)
+        self._hash.update(block)
+        return block
+
+    def hexdigest(self) -> str:
+        """Return the sha256 of what was read so far."""
+        return self._hash.hexdigest()
+
+
+@contextmanager
+def _compressing(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    # A fixed number of threads: what comes out must not depend on the machine.
+    compressor = zstandard.ZstdCompressor(level=9, threads=2, write_checksum=True)
+    with compressor.stream_writer(file, closefd=False) as packed:
+        yield packed
+
+
+@contextmanager
+def _decompressing(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+    with decompressor.stream_reader(file, closefd=False) as packed:
+        yield packed
+
+
+def _header(name: str, size: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    return info

@@ -1,0 +1,71 @@
+"""`inv bundle` and `--bundle`: a configuration's artifacts, from one file and nowhere else."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fabfile import artifacts, bundles
+from fabfile.model.config import Cluster
+from fabfile.model.facts import UNKNOWN, Facts
+from fabfile.parts.bundle import BundleError
+from tests.support import make_cluster
+from tests.test_artifacts import archive, of_architecture
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def site(tmp_path: Path, *architectures: str) -> Cluster:
+    """Return a cluster with everything it needs but Calico, image archives included."""
+    cluster = of_architecture(tmp_path, *architectures)
+    name = {"RepoTags": ["registry.k8s.io/pause:3.10.1"]}
+    pause = archive(tmp_path / "pause.tar", {"manifest.json": [name]})
+    other = archive(tmp_path / "o t:h.tar", {"manifest.json": [{"RepoTags": ["o:1"]}]})
+    settings = cluster.artifacts.model_copy(update={"images": (pause, other)})
+    calico = cluster.calico.model_copy(update={"enabled": False})
+    return replace(cluster, artifacts=settings, calico=calico)
+
+
+def test_what_a_bundle_brings_is_what_was_configured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = site(tmp_path, "amd64", "arm64")
+    out = tmp_path / "site.tar.zst"
+    bundles.make(cluster, out)
+    before = artifacts.load(cluster)
+    for folder in ("bin", "cni"):
+        shutil.rmtree(tmp_path / folder)
+    after = artifacts.load(bundles.bundled(cluster, out))
+    for facts in (Facts(known=True, arch="amd64"), Facts(known=True, arch="arm64"), UNKNOWN):
+        old, new = before.of(facts), after.of(facts)
+        assert {n: a.sha256 for n, a in new.binaries.items()} == {
+            n: a.sha256 for n, a in old.binaries.items()
+        }
+        assert new.cni_plugins.keys() == old.cni_plugins.keys()
+        assert [i.names for i in new.images] == [i.names for i in old.images]
+        assert all(tmp_path / "cache" in a.path.parents for a in new.binaries.values())
+    said = capsys.readouterr().out
+    assert "sha256 " in said
+    assert "no archive in artifacts.images brings docker.io/library/busybox" in said
+    assert "pause" not in said
+
+
+def test_a_bundle_of_another_release_is_refused(tmp_path: Path) -> None:
+    cluster = site(tmp_path, "amd64")
+    bundles.make(cluster, tmp_path / "b")
+    older = make_cluster(cluster={"version": "1.36.3"}, calico={"enabled": False})
+    with pytest.raises(BundleError, match=r"holds Kubernetes 1.37.2, the configuration wants 1.36"):
+        bundles.bundled(older, tmp_path / "b")
+
+
+def test_a_bundle_without_the_manifest_that_is_needed_is_refused(tmp_path: Path) -> None:
+    cluster = site(tmp_path, "amd64")
+    bundles.make(cluster, tmp_path / "b")
+    with pytest.raises(BundleError, match="no manifest of Calico"):
+        bundles.bundled(make_cluster(), tmp_path / "b")
