@@ -10,7 +10,16 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from fabfile import bundles, deployer, hardening, inspection, pipeline, supply, surface
+from fabfile import (
+    bundles,
+    deployer,
+    hardening,
+    inspection,
+    pipeline,
+    releases,
+    supply,
+    surface,
+)
 from fabfile.model.shape import schema
 from fabfile.option import Whole
 from fabfile.run.report import NoReport
@@ -180,6 +189,66 @@ def csr_deny(_: Context, names: str, config: str = "") -> None:
     with surface.run_of(Options(config, recorded=True)) as run:
         if not pipeline.deny(run, wanted):
             raise Exit(code=surface.FAILED)
+
+
+@task(name="all", auto_shortflags=False, help={"json": "Print JSON for programs."}, default=True)
+def versions_all(_: Context, json: bool = False) -> None:
+    """
+    Show what holds of each Kubernetes release.
+
+    Flags or file, runtimes, CSR API, kube-proxy's modes, and the Calico that its makers tested.
+
+    Example: inv versions
+    """
+    rows = releases.overview()
+    if json:
+        surface.print_json({"releases": rows})
+    else:
+        surface.print_table(releases.HEADS, releases.lines(rows))
+
+
+@task(
+    name="of",
+    auto_shortflags=False,
+    positional=["kubernetes"],
+    help={
+        "kubernetes": "Release, such as 1.20 or 1.20.2.",
+        "runtime": "Is it possible with containerd, or with docker?",
+        "containerd": "Is it possible with this release of containerd?",
+        "calico": "Is it possible with this release of Calico?",
+        "datastore": "Calico's: kubernetes or etcd.",
+        "proxy-mode": "Is it possible with this mode of kube-proxy?",
+        "json": "Print JSON for programs.",
+    },
+)
+def versions_of(
+    _: Context,
+    kubernetes: str,
+    runtime: str = "",
+    containerd: str = "",
+    calico: str = "",
+    datastore: str = "kubernetes",
+    proxy_mode: str = "",
+    json: bool = False,
+) -> None:
+    """
+    Show all that is known of one release, or whether it fits others.
+
+    Every datum with its source. A pair that can't be is refused with the nearest that can; exit 2.
+
+    Example: inv versions.of 1.20 --calico 3.18.6 --proxy-mode ipvs
+    """
+    wish = releases.Wish(runtime, containerd, calico, datastore, proxy_mode)
+    with surface.errors_as_exits():
+        release = releases.parse(kubernetes)
+        releases.check(release, wish)
+    data = [surface.as_dict(datum) for datum in releases.details(release.minor)]
+    if json:
+        surface.print_json({"release": release.series, "data": data})
+    elif wish:
+        print(f"Kubernetes {release.series} with {wish}: possible")
+    else:
+        surface.print_table(releases.DETAIL_HEADS, [tuple(one.values()) for one in data])
 
 
 @task(name="check", auto_shortflags=False, help=_help("config"))
@@ -390,5 +459,6 @@ ns.add_collection(Collection("config", config_check, config_schema))
 ns.add_collection(Collection("hosts", hosts_trust))
 ns.add_collection(Collection("rbac", rbac_deployer))
 ns.add_collection(Collection("csr", csr_deny))
+ns.add_collection(Collection("versions", versions_all, versions_of))
 ns.add_collection(lab_tasks.ns, "lab")
 ns.configure({"run": {"in_stream": False}})

@@ -42,6 +42,7 @@ def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[
         (["invoke", "certs", "--margin", "-1"], "--margin wants"),
         (["invoke", "rbac.deployer", "--hours", "0"], "--hours wants"),
         (["invoke", "hosts.trust"], "nobody to ask"),
+        (["invoke", "versions.of", "1.20", "--containerd", "2.1.0"], "use containerd 1.7.x"),
         (["invoke", "lab.up", "--nodes", "x"], "'x' is no whole number"),
         (["fabric", "status"], "say which host"),
         (["fabric", "-H", "n9", "status"], "no node or group is called 'n9'"),

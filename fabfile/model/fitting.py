@@ -52,7 +52,7 @@ def containerd(minor: int, version: Release) -> Misfit | None:
     line = data.containerd.get(version.series)
     if line is None:
         why = f"containerd {version} is not known here"
-        return Misfit(why, f"the nearest is {_closest(_containerd_able(minor), version.series)}.x")
+        return Misfit(why, f"the nearest is {_closest(containerd_lines(minor), version.series)}.x")
     asked = cri(minor)
     if set(line.cri) & set(asked):
         return None
@@ -61,7 +61,7 @@ def containerd(minor: int, version: Release) -> Misfit | None:
         f"and the kubelet of Kubernetes 1.{minor} {either(asked)}"
     )
     others = [_nearest(data.kubelet.cri[one].span, minor) for one in line.cri]
-    near = _closest(_containerd_able(minor), version.series)
+    near = _closest(containerd_lines(minor), version.series)
     return Misfit(why, f"use containerd {near}.x, or Kubernetes {either(others)}")
 
 
@@ -126,7 +126,7 @@ def containerd_line(version: Release | None, minor: int) -> Containerd:
 def containerd_for(minor: int) -> str:
     """Return the line of containerd that fits this Kubernetes best: the newest of its makers'."""
     lines = matrix().containerd
-    able = _containerd_able(minor)
+    able = containerd_lines(minor)
     meant = [name for name in able if minor in lines[name].fits]
     return max(meant or able or lines, key=_order)
 
@@ -157,7 +157,8 @@ def oldest(server: int) -> int:
     return next(minor for minor in range(server + 1) if server - minor <= skew(minor))
 
 
-def _containerd_able(minor: int) -> list[str]:
+def containerd_lines(minor: int) -> list[str]:
+    """Return the lines of containerd that speak to this kubelet, oldest first."""
     lines = matrix().containerd
     return [name for name, line in lines.items() if set(line.cri) & set(cri(minor))]
 

@@ -1,0 +1,251 @@
+"""What `inv versions` tells: the matrix of releases, one release of it, and what fits what."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .model import fitting
+from .model.matrix import matrix
+from .model.problems import ConfigError, Problem, nearest
+from .model.versions import Release, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from .model.matrix import Component, Known, Runtime, Setting
+
+_RELEASE = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
+_RUNTIMES: tuple[Runtime, ...] = ("containerd", "docker")
+_DATASTORES = ("kubernetes", "etcd")
+
+HEADS = ("RELEASE", "SET BY", "CONTAINERD", "DOCKER BY", "CSR API", "PROXY MODES", "CALICO")
+DETAIL_HEADS = ("OF", "WHAT", "IS", "SOURCE")
+
+
+@dataclass(frozen=True, slots=True)
+class Datum:
+    """One thing that holds of a release; `source` says who says so."""
+
+    topic: str
+    item: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to run beside a Kubernetes release; empty: nothing in particular."""
+
+    runtime: str = ""
+    containerd: str = ""
+    calico: str = ""
+    datastore: str = "kubernetes"
+    proxy_mode: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.runtime or self.containerd or self.calico or self.proxy_mode)
+
+    def __str__(self) -> str:
+        runtime = f"containerd {self.containerd}" if self.containerd else self.runtime
+        calico = f"Calico {self.calico} on {self.datastore}" if self.calico else ""
+        mode = f"kube-proxy in mode {self.proxy_mode}" if self.proxy_mode else ""
+        return ", ".join(part for part in (runtime, calico, mode) if part)
+
+
+def parse(text: str) -> Release:
+    """Read `1.20` or `1.20.2`. Raises ConfigError, for releases that are not known here as well."""
+    if not (found := _RELEASE.fullmatch(text)):
+        raise _refusal(f"{text!r} is no release of Kubernetes", "give 1.20, or 1.20.2")
+    release = Release(*(int(part or 0) for part in found.groups()))
+    if misfit := fitting.kubernetes(release):
+        raise _refusal(misfit.why, misfit.nearest)
+    return release
+
+
+def check(release: Release, wish: Wish) -> None:
+    """Raise a ConfigError with all that can't be, and the nearest that can."""
+    found = list(_misfits(release.minor, wish))
+    if found:
+        raise ConfigError(found)
+
+
+def _misfits(minor: int, wish: Wish) -> Iterator[Problem]:
+    if wish.runtime not in ("", *_RUNTIMES):
+        hint = nearest(wish.runtime, _RUNTIMES) or f"known are {' and '.join(_RUNTIMES)}"
+        yield _problem(f"{wish.runtime!r} is no runtime", hint)
+    for name in _RUNTIMES:
+        version = wish.containerd if name == "containerd" else ""
+        misfit = fitting.runtime(minor, name) if version or name == wish.runtime else None
+        if version and not misfit:
+            misfit = fitting.containerd(minor, _release(version))
+        if misfit:
+            yield _problem(*misfit)
+    if wish.datastore not in _DATASTORES:
+        hint = nearest(wish.datastore, _DATASTORES) or f"known are {' and '.join(_DATASTORES)}"
+        yield _problem(f"{wish.datastore!r} is no datastore of Calico's", hint)
+    elif wish.calico:
+        calico = _release(wish.calico)
+        if misfit := fitting.calico(calico, minor, datastore=wish.datastore):
+            yield _problem(*misfit)
+    modes = matrix().kube_proxy.modes
+    if wish.proxy_mode and wish.proxy_mode not in modes:
+        hint = nearest(wish.proxy_mode, modes) or f"known are {', '.join(modes)}"
+        yield _problem(f"{wish.proxy_mode!r} is no mode of kube-proxy", hint)
+    elif wish.proxy_mode and (misfit := fitting.proxy_mode(minor, wish.proxy_mode)):
+        yield _problem(*misfit)
+
+
+def overview() -> list[dict[str, Any]]:
+    """Return one row per minor, oldest first."""
+    known = matrix().kubernetes
+    return [_row(minor) for minor in range(known.since, known.until or known.since + 1)]
+
+
+def lines(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return rows of the overview as cells of a table."""
+    return [
+        (
+            row["release"],
+            row["set by"],
+            _range(row["containerd"]),
+            row["docker by"],
+            ", ".join(row["csr api"]),
+            ", ".join(row["proxy modes"]),
+            _range(row["calico"]),
+        )
+        for row in rows
+    ]
+
+
+def _row(minor: int) -> dict[str, Any]:
+    data = matrix()
+    with_containerd = fitting.runtime(minor, "containerd") is None
+    containerd = fitting.containerd_lines(minor) if with_containerd else []
+    return {
+        "release": f"1.{minor}",
+        "set by": "file" if minor in data.kubelet.config_file else "flags",
+        "containerd": containerd,
+        "docker by": fitting.shim(minor),
+        "csr api": [v for v in ("v1", "v1beta1") if minor in data.api[f"certificates/{v}"]],
+        "proxy modes": [name for name, mode in data.kube_proxy.modes.items() if minor in mode],
+        "calico": [line for line, known in data.calico.tested.items() if minor in known],
+    }
+
+
+def details(minor: int) -> list[Datum]:
+    """Return all that holds of one minor, each with its source."""
+    data = matrix()
+    return [
+        *_component("kubelet", data.kubelet, minor),
+        *_by_hand(minor),
+        *_component("kube-proxy", data.kube_proxy, minor),
+        *_modes(minor),
+        *_runtimes(minor),
+        *_known("API", data.api, minor),
+        *_known("signer", data.signers, minor),
+        *_known("checksum", data.checksums, minor),
+        *(
+            Datum("Calico", line, "tested by its makers", known.source)
+            for line, known in data.calico.tested.items()
+            if minor in known
+        ),
+        *(
+            Datum("skew", "behind the apiserver", f"at most {rule.behind} minors", rule.source)
+            for rule in data.skew
+            if minor in rule
+        ),
+    ]
+
+
+def _component(topic: str, component: Component, minor: int) -> Iterator[Datum]:
+    file = component.config_file
+    yield Datum(topic, "set by", "file" if minor in file else "flags", file.source)
+    for name, flag in component.flags.items():
+        if flag.passed(minor):
+            value = "warned about, and there is no other way" if flag.warned(minor) else "passed"
+            yield Datum(topic, name, value, flag.source)
+    for path, setting in component.settings.items():
+        if way := _way(component, setting, minor):
+            yield Datum(topic, path, way, setting.source)
+    unknown = [name for name, known in component.fields.items() if minor not in known]
+    if unknown and minor in file:
+        source = ", ".join(dict.fromkeys(component.fields[name].source for name in unknown))
+        yield Datum(topic, "no fields of this release", ", ".join(unknown), source)
+
+
+def _way(component: Component, setting: Setting, minor: int) -> str:
+    if minor in component.config_file and minor in setting:
+        return "field"
+    if setting.flag and minor in Span(setting.flag_since, setting.flag_until):
+        return setting.flag
+    return ""
+
+
+def _by_hand(minor: int) -> Iterator[Datum]:
+    kubelet = matrix().kubelet
+    for title, entry in kubelet.by_hand.items():
+        if minor in entry:
+            yield Datum("unfit default", title, entry.unfit, entry.source)
+    for name, gate in kubelet.gates.items():
+        if minor in gate:
+            where = f" with {gate.runtime}" if gate.runtime else ""
+            value = f"switched {'on' if gate.value else 'off'}{where}"
+            yield Datum("feature gate", name, value, gate.source)
+
+
+def _modes(minor: int) -> Iterator[Datum]:
+    for name, mode in matrix().kube_proxy.modes.items():
+        if minor in mode:
+            value = "deprecated" if mode.warned(minor) else "possible"
+            if mode.gate and minor in Span(0, mode.gate_until):
+                value += f", by the gate {mode.gate}"
+            yield Datum("proxy mode", name, value, mode.source)
+
+
+def _runtimes(minor: int) -> Iterator[Datum]:
+    data = matrix()
+    for version, known in data.kubelet.cri.items():
+        if minor in known:
+            yield Datum("CRI", version, "spoken by the kubelet", known.source)
+    shims = {fitting.DOCKERSHIM, fitting.CRI_DOCKERD}
+    for name, known in data.runtimes.items():
+        if minor in known:
+            value = "how docker is reached" if name in shims else "possible"
+            yield Datum("runtime", name, value, known.source)
+    if minor in data.runtimes["containerd"]:
+        best = fitting.containerd_for(minor)
+        for line in fitting.containerd_lines(minor):
+            known_line = data.containerd[line]
+            value = f"{known_line.newest}, configuration version {known_line.config}"
+            best_here = " (meant where none is configured)" if line == best else ""
+            yield Datum("containerd", line, value + best_here, known_line.source)
+
+
+def _known(topic: str, entries: Mapping[str, Known], minor: int) -> Iterator[Datum]:
+    for name, known in entries.items():
+        if minor in known:
+            value = "deprecated" if known.warned(minor) else "yes"
+            yield Datum(topic, name, value, known.source)
+
+
+def _range(names: Sequence[str]) -> str:
+    if not names:
+        return "–"
+    return names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}"
+
+
+def _release(text: str) -> Release:
+    try:
+        return Release.parse(text)
+    except ValueError as error:
+        raise _refusal(str(error), "all three parts are needed") from None
+
+
+def _problem(message: str, hint: str) -> Problem:
+    return Problem("", None, "", message, hint)
+
+
+def _refusal(message: str, hint: str) -> ConfigError:
+    return ConfigError([_problem(message, hint)])

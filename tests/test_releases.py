@@ -1,0 +1,90 @@
+"""`inv versions` tells what holds, in tables that fit and in JSON, and refuses what can't be."""
+
+from __future__ import annotations
+
+import pytest
+
+from fabfile import releases
+from fabfile.model.matrix import matrix
+from fabfile.model.problems import ConfigError
+from fabfile.releases import Wish
+from fabfile.run.table import table
+
+MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
+
+
+def told(minor: int) -> dict[str, str]:
+    return {f"{d.topic}: {d.item}": d.value for d in releases.details(minor)}
+
+
+def test_the_overview_has_a_row_for_every_release_and_fits_a_pipe() -> None:
+    rows = releases.overview()
+    assert [row["release"] for row in rows] == [f"1.{minor}" for minor in MINORS]
+    text = table(releases.HEADS, releases.lines(rows), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert (
+        "1.20     file    1.3–1.7     dockershim   v1, v1beta1  iptables, ipvs  3.18–3.21" in text
+    )
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_every_datum_of_every_release_says_who_says_so(minor: int) -> None:
+    data = releases.details(minor)
+    assert all(d.topic and d.item and d.value and d.source for d in data)
+    keys = [(d.topic, d.item) for d in data]
+    assert len(keys) == len(set(keys)), "told twice"
+
+
+def test_what_is_told_of_a_release_is_what_it_gets() -> None:
+    old, middle, new = told(8), told(20), told(37)
+    assert old["kubelet: readOnlyPort"] == "--read-only-port"
+    assert middle["kubelet: readOnlyPort"] == "field"
+    assert old["kubelet: --cadvisor-port"] == "passed"
+    assert "kubelet: --cadvisor-port" not in middle
+    assert middle["kubelet: containerRuntimeEndpoint"] == "--container-runtime-endpoint"
+    assert new["kubelet: containerRuntimeEndpoint"] == "field"
+    assert old["proxy mode: ipvs"] == "possible, by the gate SupportIPVSProxyMode"
+    assert new["proxy mode: ipvs"] == "deprecated"
+    assert told(10)["kubelet: --cadvisor-port"] == "warned about, and there is no other way"
+
+
+def refused(kubernetes: str, **wish: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        releases.check(releases.parse(kubernetes), Wish(**wish))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kubernetes", "wish", "sentences"),
+    [
+        ("1.38.1", {}, ["the nearest is 1.37"]),
+        ("1", {}, ["'1' is no release of Kubernetes; give 1.20, or 1.20.2"]),
+        ("1.20", {"runtime": "dokcer"}, ["'dokcer' is no runtime; did you mean docker?"]),
+        ("1.20", {"containerd": "2"}, ["'2' is no release like 1.37.2; all three parts"]),
+        ("1.9.11", {"containerd": "1.7.33"}, ["use docker, or Kubernetes 1.10 or newer"]),
+        ("1.20", {"calico": "3.18.6", "datastore": "etcdd"}, ["did you mean etcd?"]),
+        ("1.20", {"proxy_mode": "nftable"}, ["did you mean nftables?"]),
+        (
+            "1.20.2",
+            {"containerd": "2.1.0", "calico": "3.28.5", "proxy_mode": "nftables"},
+            [
+                "use containerd 1.7.x, or Kubernetes 1.23 or newer",
+                "use Calico 3.21.x",
+                "use iptables or ipvs, or Kubernetes 1.29 or newer",
+            ],
+        ),
+    ],
+)
+def test_what_can_not_be_is_refused(
+    kubernetes: str, wish: dict[str, str], sentences: list[str]
+) -> None:
+    lines = refused(kubernetes, **wish).splitlines()
+    assert len(lines) == len(sentences)
+    for line, sentence in zip(lines, sentences, strict=True):
+        assert sentence in line
+
+
+def test_what_can_be_is_let_pass() -> None:
+    wish = Wish(containerd="1.7.33", calico="3.18.6", proxy_mode="ipvs")
+    releases.check(releases.parse("v1.20.2"), wish)
+    releases.check(releases.parse("1.23"), Wish(runtime="docker"))
