@@ -232,7 +232,7 @@ def versions_of(
     json: bool = False,
 ) -> None:
     """
-    Show all that is known of one release, or whether it fits others.
+    Show one release, or whether it goes with others.
 
     Every datum with its source. A pair that can't be is refused with the nearest that can; exit 2.
 
