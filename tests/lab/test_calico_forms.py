@@ -147,13 +147,12 @@ def with_bgp(lab: Lab) -> Form:
 def test_pods_reach_each_other_by_bgp_alone(with_bgp: Form) -> None:
     done = with_bgp.deploy()
     assert all(check["ok"] for check in done.document["checks"])
-    other = str(with_bgp.lab.layout.host("n2").address)
-    routes = with_bgp.lab.on("n1", "ip route show proto bird")
-    assert f"via {other} dev host0" in routes
-    assert with_bgp.lab.on("n1", "ls /sys/class/net | grep -E 'vxlan|tunl' || true") == ""
     pods = Workload(with_bgp.lab)
     pods.start("n1", "n2")
     pods.prove_policies(("n1", "n2"), ("n2", "n1"))
+    other = str(with_bgp.lab.layout.host("n2").address)
+    assert f"via {other} dev host0" in with_bgp.lab.on("n1", "ip route show proto bird")
+    assert with_bgp.lab.on("n1", "ls /sys/class/net | grep -E 'vxlan|tunl' || true") == ""
 
 
 @pytest.fixture(scope="module")
