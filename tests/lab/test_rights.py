@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fabfile import artifacts
 from fabfile.kube import rights
 from fabfile.kube.api import Api
 from fabfile.kube.credentials import load
+from fabfile.model import loading
 
 from .harness import NODES, eventually
 
@@ -65,7 +67,13 @@ def roles(cluster: Lab) -> Iterator[dict[str, dict[str, Any]]]:
 
 def missing(lab: Lab) -> list[str]:
     """Ask the apiserver, as the account, what it lacks."""
-    return rights.missing(api(lab), rights.needed(calico=True))
+    return rights.missing(api(lab), needed(lab))
+
+
+def needed(lab: Lab) -> tuple[rights.Right, ...]:
+    """Return what the lab's configuration takes, as `inv rbac.deployer` grants it."""
+    cluster = loading.load(lab.layout.configuration)
+    return rights.needed(calico=artifacts.calico_objects(cluster, for_names=True))
 
 
 def api(lab: Lab) -> Api:
@@ -83,7 +91,7 @@ def take_away(lab: Lab, role: dict[str, Any], right: rights.Right, verb: str) ->
 def test_each_right_that_is_missing_is_told(cluster: Lab, roles: dict[str, Any]) -> None:
     """Of the whole list, one by one, by the code that a run asks."""
     account, admin = api(cluster), Api(load(cluster.layout.kubeconfig), patience=30)
-    whole = rights.needed(calico=True)
+    whole = needed(cluster)
     for right in whole:
         for verb in right.verbs:
             role = roles[right.namespace]
