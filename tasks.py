@@ -70,7 +70,7 @@ def deploy_nodes(
     if dry_run:
         inspection.show_plan(options, exit_code=False)
         return
-    with surface.run_of(replace(options, recorded=True)) as run:
+    with surface.run_of(replace(options, joins=True, recorded=True)) as run:
         checks = pipeline.deploy(run)
         surface.end(run, checks, as_json=json)
 

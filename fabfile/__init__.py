@@ -17,7 +17,7 @@ from invoke.tasks import Task, task
 
 from . import inspection, pipeline, surface
 from .option import Whole
-from .steps import preflight
+from .steps import bootstrap_kubeconfig, preflight
 from .surface import HELP, Options
 
 _CONFIG = {"config": HELP["config"]}
@@ -37,9 +37,9 @@ def _step_task(step: ModuleType) -> Task[Callable[..., None]]:
     """Make a task of a node step: the same plan and change as in deploy-nodes, this step's part."""
 
     def body(c: Context, config: str = "", dry_run: bool = False) -> None:
-        options = Options(
-            config, _node(c), only=(*pipeline.NEEDS.get(step, ()), step), recorded=not dry_run
-        )
+        only = (*pipeline.NEEDS.get(step, ()), step)
+        joins = bootstrap_kubeconfig in only and not dry_run
+        options = Options(config, _node(c), only=only, joins=joins, recorded=not dry_run)
         if dry_run:
             inspection.show_plan(options, exit_code=False)
             return

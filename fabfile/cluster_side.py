@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from . import artifacts
@@ -25,13 +26,14 @@ from .kube.watch import Watch
 from .model.versions import Release
 from .run.flood import Flood
 from .steps import approve_csr, calico, proxy_cert, rbac
-from .trust.certificates import belongs, new_request, sign_client
-from .trust.verdict import SERVING
+from .trust.certificates import belongs, new_request, openssh_public_bytes, sign_client
+from .trust.verdict import SERVING, SHARED_USER, Handout, HostKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .kube.api import Object
+    from .kube.asking import Asker
     from .model.config import Cluster, Node
     from .run.journal import Journal
     from .steps.inputs import Inputs
@@ -47,6 +49,7 @@ _DAEMONSET = f"/apis/apps/v1/namespaces/{calico.NAMESPACE}/daemonsets/{calico.DA
 _CONTROLLERS = f"/apis/apps/v1/namespaces/{calico.NAMESPACE}/deployments/{calico.CONTROLLERS}"
 _SIGNING_TIMEOUT = 30.0
 _LOCK_PATIENCE = 3.0  # it is renewed again and again, and given back at the end
+_CLOCK_MARGIN = timedelta(seconds=2)  # what we know of the apiserver's clock, and its whole seconds
 
 
 class OverdueError(Exception):
@@ -89,9 +92,19 @@ class ClusterSide:
         journal: Journal,
         *,
         dry_run: bool = False,
-        all_tokens: bool = False,
+        shared_token: str = "",
+        asker: Asker | None = None,
     ) -> None:
+        """
+        Open nothing yet.
+
+        :param shared_token: of the cluster's token file, for hosts that join with that.
+        :param asker: asks hosts for the keys that wait there. With it, requests of hosts that this
+            run doesn't join itself are judged as well.
+        """
         self.cluster = cluster
+        self._shared_token = shared_token
+        self._asker = asker
         self._journal = journal
         self._dry_run = dry_run
         credentials = load(cluster.cluster.kubeconfig)
@@ -105,8 +118,9 @@ class ClusterSide:
             self.api,
             dry_run=dry_run,
             on_verdict=self._tell_verdict,
-            all_tokens=all_tokens,
+            all_tokens=asker is not None,
             dialect=self._dialect,
+            asker=asker,
         )
         self._approver.attach(self._requests)
         self._pool = ThreadPoolExecutor(3, thread_name_prefix="cluster")
@@ -120,11 +134,22 @@ class ClusterSide:
         self._machine_ids: dict[str, str] = {}
         self._own_tokens: dict[str, list[Token]] = {}
         self._left = Flood()
+        self._asked_since: dict[str, datetime] = {}
 
     def allow(self, nodes: Sequence[Node]) -> None:
-        """Let these nodes be certified."""
+        """
+        Let these nodes be certified.
+
+        Where this run joins none itself, but judges requests made with a shared token: those not
+        older than such a token would live.
+        """
         for node in nodes:
             self._approver.allow(approve_csr.candidate(node))
+        if self._asker and self._shares_token:
+            self.await_api()  # whose clock counts
+            age = timedelta(minutes=self.cluster.bootstrap.ttl_minutes)
+            for node in nodes:
+                self._hand_out(node, self._server_now() - age)
 
     def open(self, nodes: Sequence[Node]) -> None:
         """Let these nodes be certified, and begin the survey; returns at once."""
@@ -171,7 +196,9 @@ class ClusterSide:
 
     def plan_rbac(self) -> tuple[ObjectChange, ...]:
         """Return which bindings would change."""
-        return self.manifests.plan(rbac.objects(tokens.GROUP))
+        if self._shares_token:
+            return self.manifests.plan(rbac.objects("User", SHARED_USER))
+        return self.manifests.plan(rbac.objects("Group", tokens.GROUP))
 
     def calico_objects(self) -> tuple[Object, ...]:
         """Return Calico's objects, made once; none where fabnode doesn't install it."""
@@ -209,18 +236,24 @@ class ClusterSide:
         """
         Make a bootstrap token for this node and trust it; return the bearer token.
 
-        From here on requests are watched and judged.
+        Where nodes share the token of the token file, it is that one. From here on requests are
+        watched and judged.
         """
         self.watch_requests()
+        if self._shares_token:
+            self._hand_out(node, self._server_now() - _CLOCK_MARGIN)
+            return self._shared_token
         made = tokens.create(self.api, node.name, minutes=self.cluster.bootstrap.ttl_minutes)
         self._journal.secret(made.value)
         self._journal.secret(made.secret)
         self._own_tokens.setdefault(node.name, []).append(made.token)
+        self._asked_since[node.name] = made.token.created
         self._approver.trust(made.token)
         return made.value
 
     def tidy(self, node: Node) -> None:
         """Take back the node's tokens and remove own requests, of this run and of killed ones."""
+        self._approver.end(node.name)
         survey = self.survey
         mine = self._own_tokens.pop(node.name, [])
         stale = [*mine, *(token for token in survey.tokens if token.node == node.name)]
@@ -231,6 +264,21 @@ class ClusterSide:
             tokens.delete(self.api, token)
         for name in requests:
             signing.withdraw(self.api, name, self._dialect)
+
+    @property
+    def _shares_token(self) -> bool:
+        return self.cluster.bootstrap.mode == "token-file"
+
+    def _hand_out(self, node: Node, since: datetime) -> None:
+        self._asked_since[node.name] = since
+        self._approver.hand_out(Handout(node.name, since))
+
+    def _server_now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.api.clock_offset or 0.0)
+
+    def show_key(self, node: Node, openssh: str) -> None:
+        """Learn the public half of the key that waits on a node's host (in OpenSSH's form)."""
+        self._approver.show(node.name, HostKey(openssh_public_bytes(openssh)))
 
     def proxy_pem(self, inputs: Inputs) -> bytes:
         """Return a new certificate for a node's kube-proxy, with its key (PEM)."""
@@ -261,6 +309,8 @@ class ClusterSide:
         """Judge every signing request that is there now."""
         for item in self.api.get(self._dialect.path)["items"]:
             self._approver.consider(item)
+        if self._asker:
+            self._asker.settle()
 
     def deny_requests(self, names: Sequence[str]) -> bool:
         """
@@ -273,6 +323,9 @@ class ClusterSide:
             item = self.api.get(f"{self._dialect.path}/{name}")
             request = signing.parse(item)
             verdict = self._approver.verdict_on(request)
+            if verdict.asks and self._asker and verdict.node:
+                asked = {verdict.node: self._asker.ask(verdict.node)}
+                verdict = self._approver.verdict_on(request, asked)
             data = {"request": name, "requester": request.username, "kind": verdict.kind}
             if request.state != "Pending":
                 text = f"{name} is {request.state} already: left as it is"
@@ -360,7 +413,7 @@ class ClusterSide:
         Requests from before this run's token for the node don't count. Raises OverdueError.
         """
         self.watch_requests()
-        since = max((token.created for token in self._own_tokens.get(name, ())), default=None)
+        since = self._asked_since.get(name)
 
         def issued(objects: Mapping[str, Object]) -> bool | None:
             requests = [signing.parse(item) for item in objects.values()]

@@ -13,7 +13,8 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from .host.apply import apply
-from .host.errors import ApplyFailed
+from .host.errors import ApplyFailed, HostError
+from .host.pairs import read_pairs
 from .host.plan import Plan, make_plan
 from .host.probe import probe
 from .host.units import Steadiness
@@ -24,6 +25,8 @@ from .model.resources import File
 from .run.steplog import StepLog
 from .steps import approve_csr, bootstrap_kubeconfig, kubelet, layout, preflight, proxy_cert, rbac
 from .steps.inputs import Inputs, Issued
+from .trust.certificates import openssh_public_bytes
+from .trust.verdict import HostKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from .host.connect import Host
     from .host.forward import TlsResult
     from .host.packed import Packer
+    from .host.talk import ApplyEvent
     from .model.config import Cluster
     from .model.resources import Resource
     from .run.journal import Journal
@@ -164,12 +168,8 @@ class NodeSide:
             joining = not self._inputs(Issued()).joined and kubelet in self._steps
             todo = self._plan(findings, self._issue(shown.plan))
             began = time.time() + self.facts.clock_offset
-            self._touched = True
             try:
-                with StepLog(self._journal, self.node.name, todo.step_of) as steps:
-                    zstd = "zstd" in self.facts.tools
-                    done = apply(self.host, todo.plan, self._packer, steps.event, zstd=zstd)
-                    steps.sent = done.sent
+                restarted = self._apply(todo)
             except ApplyFailed:
                 # That no certificate came may be because somebody else was quicker to ask for it.
                 if joining and self._cluster_side.was_certified(self.node):
@@ -177,12 +177,37 @@ class NodeSide:
                 raise
             if joining:
                 self._prove_key()
-            restarted = any(change.name == kubelet.UNIT for change in todo.plan.restarts)
+                restarted |= self._after_joining(findings)
             self._settle(joined_now=joining, since=began if restarted else 0.0)
         finally:
             if kubelet in self._steps:  # alone, bootstrap-kubeconfig leaves a token to be used
                 self._cluster_side.tidy(self.node)
         return True
+
+    def _apply(self, todo: NodePlan) -> bool:
+        """Carry out a plan; say whether that restarted the kubelet."""
+        self._touched = True
+        with StepLog(self._journal, self.node.name, todo.step_of) as steps:
+
+            def heard(event: ApplyEvent) -> None:
+                if event.state == "key":
+                    self._cluster_side.show_key(self.node, event.key)
+                else:
+                    steps.event(event)
+
+            zstd = "zstd" in self.facts.tools
+            done = apply(self.host, todo.plan, self._packer, heard, zstd=zstd)
+            steps.sent = done.sent
+        return any(change.name == kubelet.UNIT for change in todo.plan.restarts)
+
+    def _after_joining(self, findings: tuple[preflight.Finding, ...]) -> bool:
+        """Do what waits until a node has joined; say whether that restarted the kubelet."""
+        if kubelet.rotates(self._inputs(Issued())):
+            return False
+        self.host.root(_AWAIT_FILE.format(path=quote(layout.KUBELET_KUBECONFIG)))
+        self.look()
+        rest = self._plan(findings, Issued())
+        return not rest.plan.empty and self._apply(rest)
 
     def _prove_key(self) -> None:
         """See that the key that was certified is on this host; only its public half is read."""
@@ -276,6 +301,19 @@ class NodeSide:
         cluster = self.cluster.cluster
         address, port = cluster.apiserver_host, cluster.apiserver_port
         return self.host.tls_to(address, port, self.cluster.ca_pem, address)
+
+
+def waiting_key(host: Host) -> HostKey:
+    """Ask a host which key waits there for its certificate; of that, the public half."""
+    path = layout.kubelet_pending_key(host.node.kubelet.root)
+    try:
+        pair = read_pairs(host, (path,)).get(path)
+    except HostError as error:
+        return HostKey(fault=error.cause)
+    if pair is None:
+        return HostKey()
+    public = openssh_public_bytes(pair.public_key)
+    return HostKey(public, "" if public else f"{path} can't be read there")
 
 
 def _summary(plan: Plan) -> str:

@@ -7,9 +7,9 @@ concerns the API (rights, Calico) goes on beside them and is waited for where it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,9 +19,10 @@ from .host.access import Access
 from .host.connect import Host
 from .host.packed import Packer
 from .kube.api import ApiAwayError, ApiError
+from .kube.asking import Asker
 from .kube.manifests import ObjectChange
 from .kube.netprobe import network_probe_left
-from .node_side import NodePlan, NodeSide
+from .node_side import NodePlan, NodeSide, waiting_key
 from .run.fanout import Outcome, fan_out
 from .steps import (
     approve_csr,
@@ -77,6 +78,7 @@ class Run:
 
     :param only: the node steps to carry out; everything else of a node is left as it is.
     :param deep: hash every managed file again, rather than those that look touched.
+    :param shared_token: of the cluster's token file, where hosts join with that.
     """
 
     cluster: Cluster
@@ -87,6 +89,7 @@ class Run:
     batch: int | None = None
     only: Sequence[ModuleType] = NODE_STEPS
     deep: bool = False
+    shared_token: str = field(default="", repr=False)
 
     @property
     def whole(self) -> bool:
@@ -160,12 +163,8 @@ def verify_nodes(run: Run, *, network: bool) -> list[Check]:
 
 def deny(run: Run, names: Sequence[str]) -> bool:
     """Deny signing requests that nobody claims; say whether all of these were such."""
-    side = ClusterSide(run.cluster, run.journal, all_tokens=True)
-    try:
-        side.allow(run.cluster.nodes)
+    with _judging(run, run.cluster.nodes) as side:
         return side.deny_requests(names)
-    finally:
-        side.close()
 
 
 def on_nodes(run: Run, work: Callable[[NodeSide], R]) -> dict[str, Outcome[R]]:
@@ -191,15 +190,28 @@ def approve(run: Run, *, watch: bool, dry_run: bool) -> None:
 
     :param watch: go on with those to come, until interrupted.
     """
-    side = ClusterSide(run.cluster, run.journal, dry_run=dry_run, all_tokens=True)
-    try:
-        side.allow(run.nodes)
+    with _judging(run, run.nodes, dry_run=dry_run) as side:
         if watch:
             side.judge_forever()
         else:
             side.judge_requests()
-    finally:
-        side.close()
+
+
+@contextmanager
+def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Iterator[ClusterSide]:
+    """Yield the API's side with these nodes' hosts at hand, to be asked for keys."""
+    with Access(run.passwords) as access:
+        hosts = {node.name: Host(node, access) for node in nodes}
+        asker = Asker(lambda name: waiting_key(hosts[name]))
+        side = ClusterSide(run.cluster, run.journal, dry_run=dry_run, asker=asker)
+        try:
+            side.allow(nodes)
+            yield side
+        finally:
+            side.close()
+            asker.close()
+            for host in hosts.values():
+                host.close()
 
 
 class _Sides:
@@ -208,7 +220,9 @@ class _Sides:
     def __init__(self, run: Run, *, dry_run: bool = False) -> None:
         self._run = run
         self._artifacts = artifact_files.load(run.cluster)
-        self.cluster_side = ClusterSide(run.cluster, run.journal, dry_run=dry_run)
+        self.cluster_side = ClusterSide(
+            run.cluster, run.journal, dry_run=dry_run, shared_token=run.shared_token
+        )
         self._packer = Packer(artifact_files.cache_dir() / "packed")
         self._stack = ExitStack()
         self._nodes: dict[str, NodeSide] = {}

@@ -24,7 +24,7 @@ from .artifacts import ArtifactError
 from .bundles import bundled
 from .cluster_side import MissingRightsError
 from .host.errors import HostError
-from .host.passwords import PasswordUnavailable, ask_secrets
+from .host.passwords import PasswordUnavailable, ask_bootstrap_token, ask_secrets
 from .kube.api import ApiAwayError, ApiError, ApiWrongError
 from .kube.credentials import KubeconfigError
 from .kube.runlock import LockedError
@@ -66,6 +66,7 @@ class Options:
     What was asked for on the command line; 0 and empty mean: as configured.
 
     :param bundle: file that stands in for all that the configuration names of artifacts.
+    :param joins: hosts may join, so that a token they share is needed.
     :param recorded: it changes or proves something, so that its journal is kept for the report.
     :param installs: it may install what this machine holds for nodes, so that must be there.
     """
@@ -77,6 +78,7 @@ class Options:
     batch: int = 0
     deep: bool = False
     only: Sequence[ModuleType] = pipeline.NODE_STEPS
+    joins: bool = False
     recorded: bool = False
     installs: bool = True
     bundle: str = ""
@@ -99,11 +101,14 @@ def run_of(options: Options) -> Iterator[pipeline.Run]:
         if options.bundle:
             cluster = bundled(cluster, Path(options.bundle))
         nodes = cluster.select(options.limit or None)
-        passwords = ask_secrets(nodes, may_ask=sys.stdin.isatty() and not options.json)
+        may_ask = sys.stdin.isatty() and not options.json
+        passwords = ask_secrets(nodes, may_ask=may_ask)
+        shared = cluster.bootstrap.token if options.joins else None
+        token = ask_bootstrap_token(shared, may_ask=may_ask) if shared else ""
         screen = progress.show(json=options.json)
         with Journal.open([screen]) if options.recorded else Journal(None, [screen]) as journal:
-            for password in passwords.values():
-                journal.secret(password)
+            for secret in (*passwords.values(), token):
+                journal.secret(secret)
             with _recorded(journal, cluster, nodes) if options.recorded else nullcontext():
                 yield pipeline.Run(
                     cluster=cluster,
@@ -114,6 +119,7 @@ def run_of(options: Options) -> Iterator[pipeline.Run]:
                     batch=options.batch or cluster.deploy.batch,
                     only=options.only,
                     deep=options.deep,
+                    shared_token=token,
                 )
 
 

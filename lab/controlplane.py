@@ -93,6 +93,7 @@ def _apiserver(layout: Layout, binaries: Path) -> list[str]:
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--enable-bootstrap-token-auth",
+        f"--token-auth-file={layout.token_file}",
         "--allow-privileged=true",
         f"--service-cluster-ip-range={SERVICE_CIDR}",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",

@@ -70,6 +70,16 @@ class Layout:
         return self.folder / "sudo-password"
 
     @property
+    def bootstrap_token(self) -> Path:
+        """Return the file with the token that the API server's token file holds."""
+        return self.folder / "bootstrap-token"
+
+    @property
+    def token_file(self) -> Path:
+        """Return the API server's token file, of the chapter's one user."""
+        return self.pki / "token.csv"
+
+    @property
     def configuration(self) -> Path:
         """Return the fabnode configuration for this lab."""
         return self.folder / "cluster.yml"

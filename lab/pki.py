@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,11 @@ def make(layout: Layout) -> None:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         (folder / "service-account.pub").write_bytes(public)
+    if not layout.token_file.exists():
+        token = secrets.token_hex(16)
+        write_secret(layout.bootstrap_token, f"{token}\n".encode())
+        line = f'{token},kubelet-bootstrap,10001,"system:kubelet-bootstrap"\n'
+        write_secret(layout.token_file, line.encode())
 
 
 def make_ssh_key(place: Path, comment: str) -> str:

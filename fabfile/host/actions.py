@@ -118,8 +118,8 @@ def _action(change: Change, name: str, suffix: str) -> tuple[list[str], Member |
                 return ["enable", unit], None
             reload = "reload" if change.reload else "-"
             return ["unit", unit, name, reload], Member(name, _stamp(change.stamp))
-        case ClientCertificate(path=path, unit=unit, timeout=timeout):
-            return ["join", path, unit, str(timeout)], None
+        case ClientCertificate(path=path, unit=unit, timeout=timeout, key=key):
+            return ["join", path, unit, str(timeout), key], None
         case EditedFile(path=path, content=content, before=before, mode=mode):
             sha256 = hashlib.sha256(content).hexdigest()
             return ["edit", name, path, f"{mode:04o}", sha256, before], Member(name, content)

@@ -1,8 +1,8 @@
 # Makes one node what its plan says. Runs as root under any POSIX shell; unpacked with its payload
 # into a private directory, from where `actions` calls the functions below in the plan's order.
 #
-# It talks in lines: `start N`, `done N HUNDREDTHS`, `fail N`, `log N TEXT`, `beat`, `end`; with tabs
-# between. What commands say goes to a file, shown when the action fails.
+# It talks in lines: `start N`, `done N HUNDREDTHS`, `fail N`, `log N TEXT`, `key N PUBLIC`, `beat`,
+# `end`; with tabs between. What commands say goes to a file, shown when the action fails.
 #
 # The payload is still arriving while the first actions run: `need` waits for a member.
 # Set before: state (fabnode's directory on the node), work (this run's), tar (what unpacks).
@@ -29,7 +29,7 @@ act() { # act N FUNCTION ARGUMENT…: one change of the plan
 	say start "$number"
 	seconds
 	began=$up
-	"$@" >log 2>&1 || failed
+	"$@" 4>&1 >log 2>&1 || failed
 	seconds
 	say "done" "$number" $((up - began))
 }
@@ -254,13 +254,14 @@ steady() { # steady UNIT RESTARTS
 	done
 }
 
-join() { # join CERTIFICATE UNIT SECONDS: wait for the kubelet to get its certificate
+join() { # join CERTIFICATE UNIT SECONDS KEY: wait for the kubelet to get its certificate
 	show "$2"
-	before=$NRestarts turns=0
+	before=$NRestarts turns=0 told=
 	seconds
 	deadline=$((up + $3 * 100))
 	until [ -s "$1" ]; do
 		sleep 0.1
+		[ -n "$told" ] || [ ! -s "$4" ] || key "$4"
 		turns=$((turns + 1))
 		[ $((turns % 10)) -eq 0 ] || continue
 		show "$2"
@@ -271,11 +272,16 @@ join() { # join CERTIFICATE UNIT SECONDS: wait for the kubelet to get its certif
 			return
 		elif [ "$up" -gt "$deadline" ]; then
 			echo "no certificate came to $1 within $3 s: its signing request was not approved, or not signed"
+			[ -n "$told" ] || [ ! -s "$4" ] || ssh-keygen -y -P '' -f "$4" >/dev/null
 			journal "$2"
 			return
 		fi
 	done
 	[ -z "$leaving" ] || rm -f "$leaving"
+}
+
+key() { # key FILE: tell the public half of a private key; it may not be written whole yet
+	told=$(ssh-keygen -y -P '' -f "$1" 2>/dev/null) && say key "$number" "$told" >&4
 }
 
 ### Images

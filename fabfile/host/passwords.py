@@ -49,15 +49,37 @@ def ask_secrets(nodes: Sequence[Node], *, may_ask: bool) -> Mapping[tuple[str, s
     return found
 
 
+def ask_bootstrap_token(reference: SecretRef, *, may_ask: bool) -> str:
+    """
+    Return the token of the cluster's token file.
+
+    :param may_ask: as in `ask_secrets`.
+    :raises PasswordUnavailable: with a sentence for the user.
+    """
+    what = "bootstrap.token"
+    if reference.prompt:
+        token = _prompt("token of the cluster's token file: ", what, may_ask=may_ask)
+    else:
+        token = _fetch(reference, what)
+    if not token.isascii() or not token.isprintable() or not token or set(token) & set(' ",'):
+        raise PasswordUnavailable(f"{what}: is no token: letters, digits and such without blanks")
+    return token
+
+
 def _ask(setting: str, node: Node, what: str, *, may_ask: bool) -> str:
+    kind = "SSH" if setting == LOGIN else "sudo"
+    question = f"{kind} password of {node.ssh.user or 'the login user'}: "
+    return _prompt(question, what, may_ask=may_ask)
+
+
+def _prompt(question: str, what: str, *, may_ask: bool) -> str:
     if not may_ask:
         raise PasswordUnavailable(
             f"{what}: can't be asked for here (no terminal, or --json); "
             "use {env: NAME} or {file: PATH} instead of {prompt: true}"
         )
-    kind = "SSH" if setting == LOGIN else "sudo"
     try:
-        return getpass.getpass(f"{kind} password of {node.ssh.user or 'the login user'}: ")
+        return getpass.getpass(question)
     except EOFError:
         raise PasswordUnavailable(f"{what}: none was given") from None
 

@@ -217,7 +217,8 @@ def _changes(
         case Unit():
             yield from _unit(resource, facts, wanted, before)
         case ClientCertificate(present=False):
-            yield Change(resource, "join", "it has no client certificate of this cluster")
+            why = resource.why or "it has no client certificate of this cluster"
+            yield Change(resource, "join", why)
 
 
 def _file(file: File, found: PathFact) -> Iterator[Change]:

@@ -27,11 +27,13 @@ class ApplyEvent:
 
     :param change: what is being done; None for waiting until started units are steady.
     :param seconds: for `done`: how long it took.
+    :param key: for `key`: the public half of the key that waits on the node, in OpenSSH's form.
     """
 
-    state: Literal["start", "done", "fail"]
+    state: Literal["start", "done", "fail", "key"]
     change: Change | None
     seconds: float = 0.0
+    key: str = ""
 
 
 class Talk:
@@ -66,6 +68,8 @@ class Talk:
             case ["fail", number] if number == self._begun and self._failed is None:
                 self._on_event(ApplyEvent("fail", self._change(number)))
                 self._failed = number
+            case ["key", number, key]:
+                self._on_event(ApplyEvent("key", self._change(number), key=key))
             case ["log", _, *text]:
                 self._log.append("\t".join(text))
             case ["busy"]:

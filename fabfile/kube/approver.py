@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ..trust.verdict import CLIENT, Candidate, SigningRequest, Token, Verdict, judge
+from ..trust.verdict import (
+    CLIENT,
+    SHARED_USER,
+    Candidate,
+    Handout,
+    HostKey,
+    SigningRequest,
+    Token,
+    Verdict,
+    judge,
+    node_asked_for,
+)
 from . import signing
 from .api import Api, ApiError
 from .tokens import existing
 
 if TYPE_CHECKING:
     from .api import Object
+    from .asking import Asker
     from .watch import Watch
 
 Listener = Callable[[SigningRequest, Verdict], None]
 
 _CONFLICT = 409
 _NOT_FOUND = 404
+_NOBODY: Mapping[str, HostKey] = MappingProxyType({})
 
 
 class Approver:
     """
     Attached to the watch on signing requests, it decides each pending one once per version.
 
-    `allow` names the nodes that may be certified; `trust` the tokens handed out. `on_verdict` is
-    called for each decision, from the watch's thread. With `all_tokens`, tokens that other runs of
-    fabnode handed out and that are still there count as well.
+    `allow` names the nodes that may be certified; `trust` the tokens handed out, `hand_out` the
+    nodes that got the shared one, `show` the key that waits on a host. `on_verdict` is called for
+    each decision. With `all_tokens`, tokens that other runs of fabnode handed out and that are
+    still there count as well.
+
+    :param asker: asks hosts for the keys that wait there, before a first certificate is granted;
+        without one, a request that only such a key would decide is held until that is shown.
     """
 
     def __init__(
@@ -38,16 +56,22 @@ class Approver:
         on_verdict: Listener,
         all_tokens: bool = False,
         dialect: signing.Dialect = signing.V1,
+        asker: Asker | None = None,
     ) -> None:
         self._dialect = dialect
+        self._asker = asker
         self._api = api
         self._all_tokens = all_tokens
         self._dry_run = dry_run
         self._on_verdict = on_verdict
         self._lock = threading.Lock()
+        self._deciding = threading.Lock()  # one at a time, for a token is good for one certificate
         self._candidates: dict[str, Candidate] = {}
         self._tokens: dict[str, Token] = {}
         self._approved: dict[str, SigningRequest] = {}
+        self._handouts: dict[str, Handout] = {}
+        self._keys: dict[str, HostKey] = {}
+        self._held: dict[str, list[Object]] = {}
         self._judged: set[tuple[str, str]] = set()
         self._strangers: set[str] = set()  # tokens that are none of fabnode's
 
@@ -61,20 +85,54 @@ class Approver:
         with self._lock:
             self._tokens[token.id] = token
 
-    def approved_for(self, node: str) -> SigningRequest | None:
-        """Return the client request that was approved for a node by its token, in this run."""
-        mine = {f"system:bootstrap:{t.id}" for t in self._tokens.values() if t.node == node}
+    def hand_out(self, handout: Handout) -> None:
+        """Take a request with the shared token, in this node's name, for one that may be its."""
         with self._lock:
-            found = [r for r in self._approved.values() if r.username in mine]
+            self._handouts[handout.node] = handout
+
+    def show(self, node: str, key: HostKey) -> None:
+        """Learn which key waits on a node's host, and decide what was held for that."""
+        with self._deciding:
+            with self._lock:
+                self._keys[node] = key
+            held = self._held.pop(node, [])
+        for item in held:
+            self._decide(item, signing.parse(item))
+
+    def end(self, node: str) -> None:
+        """Take the shared token back from a node; what was held for its key stays pending."""
+        self.show(node, HostKey())
+        with self._lock:
+            self._handouts.pop(node, None)
+            self._keys.pop(node, None)
+
+    def approved_for(self, node: str) -> SigningRequest | None:
+        """Return the first client request that was approved for a node, in this run."""
+        with self._lock:
+            mine = {f"system:bootstrap:{t.id}" for t in self._tokens.values() if t.node == node}
+            handout = self._handouts.get(node)
+            found = [
+                request
+                for request in self._approved.values()
+                if request.username in mine
+                or (
+                    handout is not None
+                    and request.username == SHARED_USER
+                    and request.created >= handout.created
+                    and node_asked_for(request) == node
+                )
+            ]
         return next(iter(found), None)
 
     def attach(self, watch: Watch) -> None:
         """Judge everything that this watch shows."""
         watch.on_change(self.consider)
 
-    def verdict_on(self, request: SigningRequest) -> Verdict:
+    def verdict_on(
+        self, request: SigningRequest, asked: Mapping[str, HostKey] = _NOBODY
+    ) -> Verdict:
         """
-        Judge a request, and do nothing about it.
+        Judge a request, and do nothing about it; `asked` is what its host has just told.
 
         With `all_tokens` the API is asked for a token that is unknown (once: a token is there
         before what is asked for with it), and, before a yes, for what was approved meanwhile: a
@@ -83,10 +141,10 @@ class Approver:
         """
         if self._all_tokens and request.signer == CLIENT:
             self._learn_token(request.username.removeprefix("system:bootstrap:"))
-        verdict = self._judge(request)
+        verdict = self._judge(request, asked)
         if verdict.approve and self._all_tokens and request.signer == CLIENT:
             self._learn_approved()
-            verdict = self._judge(request)
+            verdict = self._judge(request, asked)
         return verdict
 
     def consider(self, item: Object) -> None:
@@ -99,25 +157,41 @@ class Approver:
             if request.state != "Pending" or version in self._judged:
                 return
             self._judged.add(version)
-        verdict = self.verdict_on(request)
-        if verdict.approve:
-            # Also where the API refuses below: somebody else may have approved it just now.
-            with self._lock:
-                self._approved[request.uid] = request
-            if not self._dry_run:
-                try:
-                    signing.approve(self._api, item, verdict.reason, self._dialect)
-                except ApiError as error:
-                    if error.status not in {_CONFLICT, _NOT_FOUND}:
-                        raise
-                    return  # it changed or went since it was judged: its next version is judged
+        self._decide(item, request)
+
+    def _decide(
+        self, item: Object, request: SigningRequest, asked: Mapping[str, HostKey] = _NOBODY
+    ) -> None:
+        """Judge a request and act on that; `asked` is what its host has just told."""
+        with self._deciding:
+            verdict = self.verdict_on(request, asked)
+            first = verdict.approve and request.signer == CLIENT
+            ask = self._asker if (verdict.asks or first) and not asked else None
+            if verdict.asks and not self._asker:
+                self._held.setdefault(verdict.node or "", []).append(item)
+                return
+            if verdict.approve and not ask:
+                # Also where the API refuses below: somebody else may have approved it just now.
+                with self._lock:
+                    self._approved[request.uid] = request
+        if ask and (node := verdict.node):
+            ask.want(node, lambda key: self._decide(item, request, {node: key}))
+            return
+        if verdict.approve and not self._dry_run:
+            try:
+                signing.approve(self._api, item, verdict.reason, self._dialect)
+            except ApiError as error:
+                if error.status not in {_CONFLICT, _NOT_FOUND}:
+                    raise
+                return  # it changed or went since it was judged: its next version is judged
         self._on_verdict(request, verdict)
 
-    def _judge(self, request: SigningRequest) -> Verdict:
+    def _judge(self, request: SigningRequest, asked: Mapping[str, HostKey]) -> Verdict:
         with self._lock:
             candidates, known = tuple(self._candidates.values()), tuple(self._tokens.values())
-            approved = tuple(self._approved.values())
-        return judge(request, candidates, known, approved)
+            approved, handouts = tuple(self._approved.values()), tuple(self._handouts.values())
+            keys = {**self._keys, **asked}
+        return judge(request, candidates, known, approved, handouts=handouts, keys=keys)
 
     def _learn_token(self, token_id: str) -> None:
         if token_id in self._tokens or token_id in self._strangers:

@@ -13,6 +13,7 @@ from .document import Document, read
 from .merging import merged
 from .problems import ConfigError, KeyPath, Problem
 from .sections import (
+    BootstrapSettings,
     CalicoSettings,
     ClusterSettings,
     KubeletSettings,
@@ -54,6 +55,7 @@ class _Loading:
         shape = self._shape()
         settings = self._valid(ClusterSettings, ("cluster",))
         calico = self._valid(CalicoSettings, ("calico",))
+        bootstrap = self._valid(BootstrapSettings, ("bootstrap",))
         groups, entries = self._groups(), self._nodes()
         nodes = {index: self._node(index, entry, groups) for index, entry in entries.items()}
         self._report(rules.names(entries, self._group_names()))
@@ -65,6 +67,9 @@ class _Loading:
             self._report(local_files.needed(settings))
         if settings and calico:
             self._report(rules.calico(settings, calico))
+        if bootstrap:
+            self._report(rules.bootstrap(bootstrap))
+            self._report(local_files.bootstrap(bootstrap))
         for index, node in nodes.items():
             if node and settings:
                 found = chain(rules.node_settings(settings, node), local_files.needed_by(node))

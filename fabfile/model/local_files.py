@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from .config import Node
     from .problems import KeyPath
     from .rules import Findings
-    from .sections import ArtifactSettings, CalicoSettings, ClusterSettings, SecretRef
+    from .sections import (
+        ArtifactSettings,
+        BootstrapSettings,
+        CalicoSettings,
+        ClusterSettings,
+        SecretRef,
+    )
 
 _MAX_PEM = 2**20
 
@@ -57,6 +63,12 @@ def _may_sign(certificate: x509.Certificate) -> bool:
 def needed(cluster: ClusterSettings) -> Findings:
     """Report files that every task needs."""
     yield from _missing(("cluster", "kubeconfig"), cluster.kubeconfig)
+
+
+def bootstrap(settings: BootstrapSettings) -> Findings:
+    """Report a token's file that is not there."""
+    if settings.token and settings.token.file:
+        yield from _missing(("bootstrap", "token", "file"), settings.token.file)
 
 
 def needed_by(node: Node) -> Findings:

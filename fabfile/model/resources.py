@@ -123,15 +123,19 @@ class ClientCertificate:
     Carrying it out means: watch `unit` until the certificate at `path` is there, then remove the
     `bootstrap` kubeconfig. A unit that fails meanwhile ends the wait at once, with its journal.
 
+    :param key: where the kubelet may keep its key meanwhile, whose public half is then told.
     :param present: facts already show a certificate that is good.
     :param timeout: seconds.
+    :param why: in place of the usual reason.
     """
 
     path: str
     unit: str
     bootstrap: str
+    key: str
     present: bool
     timeout: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

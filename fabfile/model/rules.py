@@ -16,7 +16,7 @@ from .syntax import is_address
 
 if TYPE_CHECKING:
     from .config import Node
-    from .sections import CalicoSettings, ClusterSettings
+    from .sections import BootstrapSettings, CalicoSettings, ClusterSettings
     from .shape import NodeEntry
 
 Finding = tuple[KeyPath, str, str]
@@ -120,6 +120,16 @@ def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:
     if ipaddress.IPv4Network(cluster.pod_cidr).prefixlen > _CALICO_BLOCK:
         message = f"{cluster.pod_cidr} is smaller than the blocks Calico hands out"
         yield ("cluster", "pod_cidr"), message, f"use /{_CALICO_BLOCK} or larger"
+
+
+def bootstrap(settings: BootstrapSettings) -> Findings:
+    """A shared token is named where it is used, and nowhere else."""
+    if settings.mode == "token-file" and settings.token is None:
+        hint = "say where the token is found: {file: PATH}, {env: NAME} or {prompt: true}"
+        yield ("bootstrap", "mode"), "token-file needs bootstrap.token", hint
+    if settings.mode == "token" and settings.token is not None:
+        message = "is not used with mode token, which makes a token for each node"
+        yield ("bootstrap", "token"), message, "take it out, or use `mode: token-file`"
 
 
 def node_settings(cluster: ClusterSettings, node: Node) -> Findings:

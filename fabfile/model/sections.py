@@ -290,8 +290,16 @@ class CalicoSettings(Section):
 class BootstrapSettings(Section):
     """How a kubelet proves itself before it has a certificate."""
 
-    mode: Literal["token"] = Field("token", description="a bootstrap token for each node")
-    ttl_minutes: f.Minutes = Field(15, description="minutes until a token expires")
+    mode: Literal["token", "token-file"] = Field(
+        "token",
+        description="a bootstrap token for each node, or the one of the apiserver's token file",
+    )
+    ttl_minutes: f.Minutes = Field(
+        15, description="minutes until a token expires, or a request with the token file's is old"
+    )
+    token: SecretRef | None = Field(
+        None, description="where the token of the token file is found, for `mode: token-file`"
+    )
 
 
 class VerifySettings(Section):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-_SECRET = ("password", "sudo_password")
+_SECRET = ("password", "sudo_password", "token")
 
 _WANTS = {
     "string_type": "text",

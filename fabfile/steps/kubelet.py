@@ -15,6 +15,12 @@ HELP = "Install the kubelet and have it join."
 
 UNIT = "kubelet.service"
 
+# What a shared token leaves unproved, and what makes up for it.
+_UNPROVED = (
+    "it has no client certificate of this cluster; the token file's token doesn't tell which host "
+    "asks, so before approval the key that waits on this one is compared; rotation follows"
+)
+
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return all that the kubelet reads, its unit, and its client certificate."""
@@ -23,6 +29,8 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     artifact = inputs.artifacts.binaries["kubelet"]
     certificate = layout.kubelet_client_certificate(kubelet.root)
     said = _words(inputs)
+    pending_key = layout.kubelet_pending_key(kubelet.root)
+    shared = inputs.cluster.bootstrap.mode == "token-file"
     unit = render(
         "kubelet/kubelet.service",
         kubelet=kubelet,
@@ -41,6 +49,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         Binary(binary, artifact.path, artifact.sha256),
         config,
         File(layout.KUBELET_UNIT, unit),
+        *(() if inputs.joined else (Absent(certificate), Absent(pending_key))),
         Unit(
             UNIT,
             reads=(
@@ -55,10 +64,22 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
             path=certificate,
             unit=UNIT,
             bootstrap=layout.BOOTSTRAP_KUBECONFIG,
+            key=pending_key,
             present=inputs.joined,
             timeout=inputs.cluster.timeouts.join,
+            why=_UNPROVED if shared else "",
         ),
     )
+
+
+def rotates(inputs: Inputs) -> bool:
+    """
+    Say whether the kubelet renews its client certificate by itself now.
+
+    One that doesn't keeps the key of its first request on disk, where it can be compared; so with a
+    shared token rotation begins once it has joined.
+    """
+    return inputs.joined or inputs.cluster.bootstrap.mode == "token"
 
 
 _HEADER = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
@@ -92,7 +113,7 @@ def _words(inputs: Inputs) -> Words:
         "authentication.x509.clientCAFile": layout.CA,
         "authorization.mode": "Webhook",
         "readOnlyPort": 0,
-        "rotateCertificates": True,
+        "rotateCertificates": rotates(inputs),
         "serverTLSBootstrap": True,
         "cgroupDriver": inputs.cgroup_driver,
         "containerRuntimeEndpoint": _endpoint(inputs),

@@ -36,6 +36,11 @@ def kubelet_client_certificate(kubelet_root: str) -> str:
     return f"{kubelet_root}/pki/kubelet-client-current.pem"
 
 
+def kubelet_pending_key(kubelet_root: str) -> str:
+    """Return where a kubelet without rotation keeps its key until it has a certificate."""
+    return f"{kubelet_root}/pki/kubelet-client.key.tmp"
+
+
 def kubelet_serving_certificate(kubelet_root: str) -> str:
     """Return where the kubelet keeps its current serving certificate, with the key."""
     return f"{kubelet_root}/pki/kubelet-server-current.pem"

@@ -10,26 +10,30 @@ HELP = "Bind the roles that joining needs."
 _MANAGED = {"app.kubernetes.io/managed-by": "fabnode"}
 
 
-def objects(token_group: str) -> tuple[dict[str, Any], ...]:
+def objects(kind: str, name: str) -> tuple[dict[str, Any], ...]:
     """
     Return the two bindings that joining needs.
 
-    Holders of fabnode's tokens may ask for a certificate; nodes may renew their own client
+    :param kind, name: whom the tokens stand for, the `Group` of fabnode's own or the `User` of the
+        cluster's token file.
+
+    Holders of such tokens may ask for a certificate; nodes may renew their own client
     certificate without anybody's approval. The roles are Kubernetes' own (kubernetes
     `plugin/pkg/auth/authorizer/rbac/bootstrappolicy`). `nodeclient` is *not* bound: first
     certificates are judged by fabnode, request by request.
     """
     return (
-        _binding("fabnode:node-bootstrapper", "system:node-bootstrapper", token_group),
+        _binding("fabnode:node-bootstrapper", "system:node-bootstrapper", kind, name),
         _binding(
             "fabnode:node-client-renewal",
             "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+            "Group",
             "system:nodes",
         ),
     )
 
 
-def _binding(name: str, role: str, group: str) -> dict[str, Any]:
+def _binding(name: str, role: str, kind: str, subject: str) -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
@@ -39,5 +43,5 @@ def _binding(name: str, role: str, group: str) -> dict[str, Any]:
             "kind": "ClusterRole",
             "name": role,
         },
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}],
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}],
     }

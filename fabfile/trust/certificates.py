@@ -96,6 +96,17 @@ def public_key(key_pem: bytes) -> bytes:
     )
 
 
+def openssh_public_bytes(text: str) -> bytes:
+    """Return a public key in OpenSSH's form as SubjectPublicKeyInfo, DER; empty for rubbish."""
+    try:
+        key = serialization.load_ssh_public_key(text.encode())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return b""
+    return key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
 def belongs(certificate_pem: bytes, request_pem: bytes) -> bool:
     """Say whether a certificate is for the key that the request was made with; rubbish is not."""
     try:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-
-from .certificates import BadCertificateError, problem, read
+from .certificates import BadCertificateError, openssh_public_bytes, problem, read
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,7 +64,7 @@ def row(
     faults = []
     if fault := problem(pem, ca_pem, now):
         faults.append(fault)
-    if public_key is not None and not _same_key(found.public_key, public_key):
+    if public_key is not None and openssh_public_bytes(public_key) != found.public_key:
         faults.append(
             "its key is another, or can't be read" if public_key else "its key can't be read"
         )
@@ -75,12 +72,3 @@ def row(
         faults.append(f"its file is open to others (mode {mode:04o})")
     days = found.days_left(now)
     return CertificateRow(where, name, path, found.subject, found.issuer, days, tuple(faults))
-
-
-def _same_key(der: bytes, openssh: str) -> bool:
-    try:
-        key = serialization.load_ssh_public_key(openssh.encode())
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return False
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_bytes(serialization.Encoding.DER, form) == der

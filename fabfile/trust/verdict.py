@@ -6,10 +6,12 @@ The verdict on a signing request: may fabnode approve it, and if not, why not.
 1. The signer is one that fabnode answers for.
 2. The request is still pending.
 3. The requester is known. For a first client certificate it is the bootstrap token that was made
-   for one configured node and handed to that node alone; for a serving certificate it is the node
-   itself, by the client certificate it got that way.
-4. It is not older than that token,
-5. and no other request of that token was approved before.
+   for one configured node and handed to that node alone; where all nodes share the token of the
+   cluster's token file, it is that token's user, and the node is the one that the request names,
+   if it was handed the token in this run. For a serving certificate it is the node itself, by the
+   client certificate it got that way.
+4. It is not older than that token, or than its handing over,
+5. and no other request of that token (shared: in that node's name, since then) was approved before.
 6. Its usages are the set that Kubernetes asks of that signer, with or without `key encipherment`
    (kubernetes `pkg/apis/certificates/helpers.go`; optional since 1.25).
 7. It is one PEM block and nothing around it, of a readable PKCS#10 request that asks for extensions
@@ -18,6 +20,10 @@ The verdict on a signing request: may fabnode approve it, and if not, why not.
 9. Its subject is `O=system:nodes, CN=system:node:<name>` of that very node and nothing else.
 10. It asks for no extension (client), or for alternative names alone: exactly the node's name and
     address (serving).
+11. Its key is the one that waits on that node's host. A shared token proves nothing of where a
+    request came from, so there a key must wait and be the same; with a token of its own, it must be
+    the same where one waits (kubelets without rotation keep it on disk), and serving certificates
+    have none.
 
 Anything else stays pending: fabnode denies nothing by itself.
 """
@@ -27,22 +33,28 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID, NameOID
 
+from .certificates import public_bytes
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
 CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 SERVING = "kubernetes.io/kubelet-serving"
+SHARED_USER, SHARED_GROUP = "kubelet-bootstrap", "system:kubelet-bootstrap"
+"""Whom the apiserver takes the holder of the token file's token for."""
 
 _USAGES = {
     CLIENT: frozenset({"digital signature", "client auth"}),
     SERVING: frozenset({"digital signature", "server auth"}),
 }
+_AND_KEY = ", with the key that waits on its host"
 _OPTIONAL_USAGE = frozenset({"key encipherment"})
 
 _EXTENSION_REQUEST = x509.ObjectIdentifier("1.2.840.113549.1.9.14")  # PKCS #9
@@ -90,6 +102,27 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Handout:
+    """The shared token was handed to this node; `created` is when, by the apiserver's clock."""
+
+    node: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """
+    The key that waits on a host for its first certificate, as far as others may know it.
+
+    :param public: SubjectPublicKeyInfo, DER; empty where no key waits.
+    :param fault: why the host could not be asked; empty where it was.
+    """
+
+    public: bytes = b""
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A configured node: its name, and the address it serves on."""
 
@@ -105,12 +138,14 @@ class Verdict:
     :param node: the configured node it is for, where that could be told.
     :param kind: what the certificate would be.
     :param reason: one sentence; for an approval it says what was proved.
+    :param asks: all but the key on the node's host is proved, and nobody has looked for that yet.
     """
 
     approve: bool
     kind: Literal["client", "serving", "other"]
     node: str | None
     reason: str
+    asks: bool = False
 
 
 def judge(
@@ -118,6 +153,9 @@ def judge(
     candidates: Collection[Candidate],
     tokens: Collection[Token],
     approved: Collection[SigningRequest] = (),
+    *,
+    handouts: Collection[Handout] = (),
+    keys: Mapping[str, HostKey] = MappingProxyType({}),
 ) -> Verdict:
     """
     Return the verdict on one request.
@@ -125,9 +163,13 @@ def judge(
     :param candidates: the configured nodes that may be certified now.
     :param tokens: the bootstrap tokens that fabnode made for them.
     :param approved: requests that were approved before (by anyone).
+    :param handouts: the nodes that were handed the shared token.
+    :param keys: by node, what its host told of the key that waits there.
     """
+    if request.signer == CLIENT and request.username == SHARED_USER:
+        return _judge_shared(request, candidates, approved, handouts, keys)
     if request.signer == CLIENT:
-        return _judge_client(request, candidates, tokens, approved)
+        return _judge_client(request, candidates, tokens, approved, keys)
     if request.signer == SERVING:
         return _judge_serving(request, candidates)
     return Verdict(False, "other", None, f"its signer {request.signer} is not for kubelets")
@@ -138,6 +180,7 @@ def _judge_client(
     candidates: Collection[Candidate],
     tokens: Collection[Token],
     approved: Collection[SigningRequest],
+    keys: Mapping[str, HostKey],
 ) -> Verdict:
     token = next((t for t in tokens if request.username == f"system:bootstrap:{t.id}"), None)
     node = next((c for c in candidates if token and c.name == token.node), None)
@@ -157,7 +200,47 @@ def _judge_client(
         return left(f"another request with {node.name}'s token was approved before")
     if flaw := _flaw(request, node, dns=(), addresses=()):
         return left(flaw)
+    key = keys.get(node.name, HostKey())
+    if (key.fault or key.public) and (flaw := _key_flaw(request, node, key)):
+        return left(flaw)
     reason = f"asked for with {node.name}'s own token, for {node.name}'s own name"
+    return Verdict(True, "client", node.name, f"{reason}{_AND_KEY if key.public else ''}")
+
+
+def _judge_shared(
+    request: SigningRequest,
+    candidates: Collection[Candidate],
+    approved: Collection[SigningRequest],
+    handouts: Collection[Handout],
+    keys: Mapping[str, HostKey],
+) -> Verdict:
+    name = node_asked_for(request)
+    node = next((c for c in candidates if c.name == name), None)
+    handout = next((h for h in handouts if h.node == name), None)
+
+    def left(reason: str, *, asks: bool = False) -> Verdict:
+        return Verdict(False, "client", node.name if node else None, reason, asks)
+
+    if request.state != "Pending":
+        return left(f"it is {request.state} already")
+    if SHARED_GROUP not in request.groups:
+        return left(f"its requester is not in the group {SHARED_GROUP}")
+    if node is None:
+        return left("its subject names no node of this run, and the shared token says nothing")
+    if handout is None:
+        return left(f"{node.name} was not handed the shared token in this run")
+    if request.created < handout.created:
+        return left(f"it is older than the handing of the shared token to {node.name}")
+    others = (r for r in approved if r.signer == CLIENT and r.uid != request.uid)
+    if any(node_asked_for(r) == name and r.created >= handout.created for r in others):
+        return left(f"another request in {node.name}'s name was approved before")
+    if flaw := _flaw(request, node, dns=(), addresses=()):
+        return left(flaw)
+    if node.name not in keys:
+        return left(f"{node.name}'s host has not shown the key that waits there", asks=True)
+    if flaw := _key_flaw(request, node, keys[node.name]):
+        return left(flaw)
+    reason = f"asked for with the shared token, for {node.name}'s name{_AND_KEY}"
     return Verdict(True, "client", node.name, reason)
 
 
@@ -178,6 +261,18 @@ def _judge_serving(request: SigningRequest, candidates: Collection[Candidate]) -
         return left(flaw)
     reason = f"asked for by {node.name} itself, for exactly its configured name and address"
     return Verdict(True, "serving", node.name, reason)
+
+
+def node_asked_for(request: SigningRequest) -> str:
+    """Return the name of the node that a request's subject names; empty where it names none."""
+    try:
+        subject = x509.load_pem_x509_csr(request.pem).subject
+        names = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    except Exception:  # an attacker's bytes
+        return ""
+    prefix = "system:node:"
+    alone = len(names) == 1 and names[0].startswith(prefix)
+    return names[0].removeprefix(prefix) if alone else ""
 
 
 def serving_names(node: Candidate) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -232,6 +327,17 @@ def _flaw(
     allowed = {ExtensionOID.SUBJECT_ALTERNATIVE_NAME} if expected_names else set()
     if others := extensions - allowed:
         return f"it asks for the extension {min(oid.dotted_string for oid in others)}"
+    return None
+
+
+def _key_flaw(request: SigningRequest, node: Candidate, key: HostKey) -> str | None:
+    """Say why the request's key is not the one that waits on the node's host, or None."""
+    if key.fault:
+        return f"the key on {node.name}'s host can't be looked at: {key.fault}"
+    if not key.public:
+        return f"no key waits on {node.name}'s host that it could be compared with"
+    if public_bytes(x509.load_pem_x509_csr(request.pem)) != key.public:
+        return f"its key is not the one that waits on {node.name}'s host"
     return None
 
 

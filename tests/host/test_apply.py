@@ -13,6 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fabfile.host.actions import actions
 from fabfile.host.apply import apply, start, stream
@@ -36,6 +38,7 @@ from fabfile.model.resources import (
     Sysctl,
     Unit,
 )
+from fabfile.trust.certificates import openssh_public_bytes
 
 from .local import SHELLS, Tools
 
@@ -347,7 +350,11 @@ def test_a_unit_that_does_not_stay_up_is_told_at_once(node, tmp_path):
 def join(node, seconds: int = 20) -> tuple:
     boot = File(node.path("bootstrap"), b"token", 0o600, secret=True, ephemeral=True)
     unit = Unit(KUBELET, (boot.path,))
-    return boot, unit, ClientCertificate(node.path("pem"), KUBELET, boot.path, False, seconds)
+    return (
+        boot,
+        unit,
+        ClientCertificate(node.path("pem"), KUBELET, boot.path, node.path("key"), False, seconds),
+    )
 
 
 def test_joining_waits_for_the_certificate_and_then_takes_the_token_away(node):
@@ -367,6 +374,42 @@ def test_a_certificate_that_does_not_come_ends_in_words_and_without_the_token(no
         node.apply(*join(node, seconds=1))
     assert "kubelet: no such flag" in caught.value.detail
     assert not Path(node.path("bootstrap")).exists()
+
+
+def test_a_key_that_waits_for_its_certificate_is_told_and_only_its_public_half(node, tmp_path):
+    """As kubelets without rotation write it (SEC 1, 0600), at first half and then whole."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    whole, place = tmp_path / "whole", node.path("key")
+    whole.touch(0o600)
+    whole.write_bytes(pem)
+    steps = f"head -c 60 {whole} >{place}; /bin/sleep 0.4; cat {whole} >{place}; /bin/sleep 0.8"
+    node.tools.add(
+        "systemctl",
+        f"case $1 in show) {RUNNING} ;;\n"
+        f"restart) (umask 077; {steps}; echo >{node.path('pem')} x) >/dev/null 2>&1 & ;; esac",
+    )
+    node.apply(*join(node))
+    (told,) = [event for event in node.events if event.state == "key"]
+    public = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    assert openssh_public_bytes(told.key) == public
+    assert told.change is not None
+    assert told.change.action == "join"
+
+
+def test_a_key_that_cant_be_read_is_told_when_no_certificate_comes(node):
+    node.tools.add("ssh-keygen", "echo 'no such format' >&2; exit 1")
+    Path(node.path("key")).write_text("rubbish")
+    with pytest.raises(ApplyFailed, match="no certificate came to") as caught:
+        node.apply(*join(node, seconds=1))
+    assert "no such format" in caught.value.detail
+    assert not [event for event in node.events if event.state == "key"]
 
 
 def test_a_kubelet_that_dies_while_it_joins_is_not_waited_for(node, tmp_path):

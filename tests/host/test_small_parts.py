@@ -17,8 +17,15 @@ from hypothesis import strategies as st
 
 from fabfile.host import packed
 from fabfile.host.packed import GZIP, ZSTD, Packer
-from fabfile.host.passwords import LOGIN, SUDO, PasswordUnavailable, ask_secrets
+from fabfile.host.passwords import (
+    LOGIN,
+    SUDO,
+    PasswordUnavailable,
+    ask_bootstrap_token,
+    ask_secrets,
+)
 from fabfile.host.text import clean, last_lines
+from fabfile.model.config import SecretRef
 
 from ..support import make_cluster
 
@@ -95,6 +102,19 @@ def test_passwords_that_cannot_be_had(tmp_path, reference, content, mode, said):
     with pytest.raises(PasswordUnavailable, match=said) as caught:
         ask_secrets(nodes, may_ask=False)
     assert str(caught.value).startswith("ssh.sudo_password of n1: ")
+
+
+def test_a_bootstrap_token_is_one_word(monkeypatch):
+    """It goes into a kubeconfig, and into HTTP headers."""
+    reference = SecretRef(env="THE_TOKEN")
+    monkeypatch.setenv("THE_TOKEN", "0123456789abcdef")
+    assert ask_bootstrap_token(reference, may_ask=False) == "0123456789abcdef"
+    for bad in ("", "a b", "a\nb", "a,kubelet-bootstrap,10001", "tökén", "\x1b[1m"):
+        monkeypatch.setenv("THE_TOKEN", bad)
+        with pytest.raises(PasswordUnavailable, match=r"bootstrap\.token: is no token"):
+            ask_bootstrap_token(reference, may_ask=False)
+    with pytest.raises(PasswordUnavailable, match="can't be asked for here"):
+        ask_bootstrap_token(SecretRef(prompt=True), may_ask=False)
 
 
 CONTENT = b"some artifact " * 10_000

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import threading
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from cryptography.x509.oid import NameOID
 
 from fabfile.kube.api import ApiError
 from fabfile.kube.approver import Approver
+from fabfile.kube.asking import Asker
 from fabfile.kube.signing import REQUESTS
-from fabfile.trust.verdict import CLIENT, Candidate, SigningRequest, Verdict
+from fabfile.trust.certificates import public_bytes
+from fabfile.trust.verdict import CLIENT, Candidate, Handout, HostKey, SigningRequest, Verdict
 
 NOON = "2026-11-23T12:00:00Z"
 
@@ -64,13 +68,28 @@ def request(name: str, *, common_name: str = "system:node:n1", approved: bool = 
     }
 
 
-def approver(api: Any, *, dry_run: bool = False) -> tuple[Approver, list[str]]:
+def shared(name: str, *, common_name: str = "system:node:n1", approved: bool = False) -> Any:
+    """Return a signing request object, made with the token that all hosts share."""
+    item = request(name, common_name=common_name, approved=approved)
+    item["spec"] |= {"username": "kubelet-bootstrap", "groups": ["system:kubelet-bootstrap"]}
+    return item
+
+
+def key_of(item: dict[str, Any]) -> HostKey:
+    """Return what the host tells on which this request's key waits."""
+    pem = base64.b64decode(item["spec"]["request"])
+    return HostKey(public_bytes(x509.load_pem_x509_csr(pem)))
+
+
+def approver(
+    api: Any, *, dry_run: bool = False, asker: Asker | None = None
+) -> tuple[Approver, list[str]]:
     told: list[str] = []
 
     def tell(request: SigningRequest, verdict: Verdict) -> None:
         told.append(f"{request.name}: {verdict.reason}")
 
-    made = Approver(api, dry_run=dry_run, on_verdict=tell, all_tokens=True)
+    made = Approver(api, dry_run=dry_run, on_verdict=tell, all_tokens=True, asker=asker)
     made.allow(Candidate("n1", "192.0.2.11"))
     return made, told
 
@@ -160,3 +179,104 @@ def test_what_another_approver_was_quicker_to_approve_counts() -> None:
     made.consider(second)
     assert api.approved == []
     assert "was approved before" in told[0]
+
+
+def test_with_a_shared_token_requests_wait_until_the_host_shows_its_key() -> None:
+    own, rogue = shared("csr-own"), shared("csr-rogue")
+    api = Api(own, rogue)
+    made, told = approver(api)
+    made.hand_out(Handout("n1", datetime.fromisoformat(NOON)))
+    made.consider(rogue)
+    made.consider(own)
+    assert api.approved == told == []
+    made.show("n1", key_of(own))
+    assert api.approved == ["csr-own"]
+    assert "csr-rogue: its key is not the one that waits on n1's host" in told
+    found = made.approved_for("n1")
+    assert found is not None
+    assert found.name == "csr-own"
+    late = shared("csr-late")
+    made.consider(late)
+    assert "was approved before" in told[-1]
+
+
+def test_a_host_that_shows_no_key_gets_no_certificate() -> None:
+    """Once its joining ended, well or not, what was held for its key is told."""
+    item = shared("csr-1")
+    api = Api(item)
+    made, told = approver(api)
+    made.hand_out(Handout("n1", datetime.fromisoformat(NOON)))
+    made.consider(item)
+    made.end("n1")
+    assert api.approved == []
+    assert told == ["csr-1: no key waits on n1's host that it could be compared with"]
+    made.consider(shared("csr-2"))
+    assert "n1 was not handed the shared token" in told[-1]
+
+
+@pytest.mark.parametrize("make", [request, shared])
+def test_an_asker_is_asked_before_a_first_certificate_is_granted(make: Any) -> None:
+    """Whatever token it was asked for with; every request anew, for keys come and go."""
+    own, other = make("csr-own"), make("csr-other")
+    asked: list[str] = []
+
+    def read(node: str) -> HostKey:
+        asked.append(node)
+        return key_of(own)
+
+    asker = Asker(read)
+    api = Api(own, other)
+    made, told = approver(api, asker=asker)
+    made.hand_out(Handout("n1", datetime.fromisoformat(NOON)))
+    made.consider(other)
+    asker.settle()
+    assert told == ["csr-other: its key is not the one that waits on n1's host"]
+    made.consider(own)
+    asker.settle()
+    assert api.approved == ["csr-own"]
+    assert asked == ["n1", "n1"]
+    made.consider(make("csr-bad", common_name="system:node:n2"))
+    asker.settle()
+    assert len(asked) == 2, "what is refused anyway asks nobody"
+
+
+def test_a_host_that_cant_be_asked_leaves_its_requests_pending() -> None:
+    asker = Asker(lambda _: HostKey(fault="no route to host"))
+    api = Api()
+    made, told = approver(api, asker=asker)
+    made.hand_out(Handout("n1", datetime.fromisoformat(NOON)))
+    made.consider(shared("csr-1"))
+    asker.settle()
+    assert api.approved == []
+    assert told == ["csr-1: the key on n1's host can't be looked at: no route to host"]
+
+
+def test_a_flood_of_requests_is_no_flood_of_questions() -> None:
+    """While a host is being asked, all who want to know share the next answer."""
+    go, asked = threading.Event(), []
+
+    def read(node: str) -> HostKey:
+        asked.append(node)
+        go.wait(30)
+        return HostKey(fault="busy")
+
+    asker = Asker(read)
+    api = Api()
+    made, told = approver(api, asker=asker)
+    made.hand_out(Handout("n1", datetime.fromisoformat(NOON)))
+    for number in range(200):
+        made.consider(shared(f"csr-{number}"))
+    go.set()
+    asker.settle()
+    assert len(told) == 200
+    assert len(asked) == 2
+
+
+def test_what_goes_wrong_while_asking_is_passed_on() -> None:
+    item = shared("csr-1")
+    asker = Asker(lambda _: key_of(item))
+    made, _ = approver(Api(item, refuse=403), asker=asker)
+    made.hand_out(Handout("n1", datetime.fromisoformat(NOON)))
+    made.consider(item)
+    with pytest.raises(ApiError):
+        asker.settle()

@@ -109,6 +109,10 @@ def test_what_is_no_ca_certificate_is_refused(tmp_path: Path) -> None:
         ({"ssh": {"password": {"file": "absent"}}}, "ssh.password.file"),
         ({"ssh": {"sudo_password": {"file": "absent"}}}, "ssh.sudo_password.file"),
         ({"kube_proxy": {"signing": "local", "ca_key": "absent"}}, "kube_proxy.ca_key"),
+        (
+            {"bootstrap": {"mode": "token-file", "token": {"file": "absent"}}},
+            "bootstrap.token.file",
+        ),
     ],
 )
 def test_a_missing_file_is_told_with_the_key_that_names_it(

@@ -86,7 +86,7 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
         "kube_proxy.mode: wants iptables, ipvs or nftables, got 'iptable'; did you mean iptables?",
     ),
     ({"runtime": {"name": "rkt"}}, "runtime.name: wants containerd or docker, got 'rkt'"),
-    ({"bootstrap": {"mode": "file"}}, "bootstrap.mode: wants token, got 'file'"),
+    ({"bootstrap": {"mode": "file"}}, "bootstrap.mode: wants token or token-file, got 'file'"),
     # what one value may be
     ({"cluster": {"name": "a b"}}, "cluster.name: wants a name of letters, digits, - _ and ., got 'a b'"),
     ({"cluster": {"name": ""}}, "cluster.name: wants text that is not empty and has no blanks around it, got ''"),
@@ -183,6 +183,7 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"ssh": {"password": {"env": "A", "x": 1}}}, "ssh.password.x: unknown key"),
     (nodes(ssh={"password": "hunter2"}), f"nodes[n1].ssh.password: {SECRET}"),
     ({"groups": {"g": {"ssh": {"password": "hunter2"}}}}, f"groups.g.ssh.password: {SECRET}"),
+    ({"bootstrap": {"mode": "token-file", "token": "hunter2"}}, f"bootstrap.token: {SECRET}"),
 ]  # fmt: skip
 
 
@@ -194,6 +195,15 @@ def test_a_wrong_value_is_named_and_explained(
 
 
 TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
+    # a shared token
+    (
+        {"bootstrap": {"mode": "token-file"}},
+        ["bootstrap.mode: token-file needs bootstrap.token; say where the token is found: {file: PATH}, {env: NAME} or {prompt: true}"],
+    ),
+    (
+        {"bootstrap": {"token": {"env": "TOKEN"}}},
+        ["bootstrap.token: is not used with mode token, which makes a token for each node; take it out, or use `mode: token-file`"],
+    ),
     # networks
     (
         {"cluster": {"pod_cidr": "10.64.0.0/12"}},

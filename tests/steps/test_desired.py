@@ -68,6 +68,42 @@ def test_a_joined_node_has_none_left() -> None:
     assert wanted.present
 
 
+def rotation(inputs: Inputs) -> bool:
+    """Return what the kubelet's configuration says of rotation."""
+    (file,) = [
+        r
+        for r in kubelet.desired(inputs)
+        if isinstance(r, File) and r.path == layout.KUBELET_CONFIG
+    ]
+    found = yaml.safe_load(file.content or b"")["rotateCertificates"]
+    assert isinstance(found, bool)
+    return found
+
+
+def test_with_a_shared_token_rotation_begins_once_a_node_has_joined() -> None:
+    """Until then its key waits on disk, where it can be compared; and the plan says so."""
+    token = {"mode": "token-file", "token": {"env": "TOKEN"}}
+    cluster = make_cluster(bootstrap=token)
+    joined, bare = live(joined_facts()), make_inputs()
+    assert rotation(bare)
+    assert rotation(joined)
+    assert not rotation(replace(bare, cluster=cluster))
+    assert rotation(replace(joined, cluster=cluster))
+    (wanted,) = [
+        r
+        for r in kubelet.desired(replace(bare, cluster=cluster))
+        if isinstance(r, ClientCertificate)
+    ]
+    assert "before approval the key that waits on this one is compared" in wanted.why
+
+
+def test_who_joins_begins_without_an_older_key_or_certificate() -> None:
+    """The kubelet would take up either, and the wait for its certificate would end at once."""
+    older = {Absent(CERTIFICATE), Absent("/var/lib/kubelet/pki/kubelet-client.key.tmp")}
+    assert older <= set(kubelet.desired(make_inputs()))
+    assert not older & set(kubelet.desired(live(joined_facts())))
+
+
 @pytest.mark.parametrize(
     "facts",
     [

@@ -12,18 +12,35 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabfile.trust.verdict import CLIENT, SERVING, Candidate, SigningRequest, Token, Verdict, judge
+from fabfile.trust.certificates import public_bytes
+from fabfile.trust.verdict import (
+    CLIENT,
+    SERVING,
+    Candidate,
+    Handout,
+    HostKey,
+    SigningRequest,
+    Token,
+    Verdict,
+    judge,
+)
 from tests import attacks, forgery
 
 pytestmark = pytest.mark.attack
+
+# Machines that run tests may be busy: a slow example is no fault.
+_LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 N1, N2 = Candidate("n1", "10.0.0.11"), Candidate("n2", "10.0.0.12")
 TOKENS = (Token("aaaaaa", "n1", NOW), Token("bbbbbb", "n2", NOW), Token("cccccc", "stranger", NOW))
 KEY = ec.generate_private_key(ec.SECP256R1())
+
+OTHER_KEY = ec.generate_private_key(ec.SECP256R1())
+HANDOUTS = (Handout("n1", NOW), Handout("stranger", NOW))
 
 Names = list[x509.GeneralName]
 
@@ -34,6 +51,7 @@ def csr(
     *,
     names: Names | None = None,
     more: tuple[x509.NameAttribute[str], ...] = (),
+    key: ec.EllipticCurvePrivateKey = KEY,
 ) -> bytes:
     """Return a signed PKCS#10 request, PEM."""
     subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, o) for o in organizations]
@@ -41,7 +59,7 @@ def csr(
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([*subject, *more]))
     if names is not None:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def dns(*names: str) -> Names:
@@ -80,6 +98,27 @@ def serving(**changes: object) -> SigningRequest:
         pem=csr(names=dns("n1") + ips("10.0.0.11")),
     )
     return replace(request, **changes)  # type: ignore[arg-type]  # a test's own keywords
+
+
+def shared(**changes: object) -> SigningRequest:
+    """Return a first client request of n1, made with the token that all hosts share."""
+    user, groups = "kubelet-bootstrap", ("system:kubelet-bootstrap", "system:authenticated")
+    request = replace(client(), username=user, groups=groups)
+    return replace(request, **changes)  # type: ignore[arg-type]  # a test's own keywords
+
+
+def on_host(key: ec.EllipticCurvePrivateKey = KEY) -> HostKey:
+    """Return what a host tells on which this key waits."""
+    return HostKey(public_bytes(x509.load_pem_x509_csr(csr(key=key))))
+
+
+def shared_verdict(
+    request: SigningRequest,
+    approved: tuple[SigningRequest, ...] = (),
+    keys: dict[str, HostKey] | None = None,
+) -> Verdict:
+    keys = {"n1": on_host(), "n2": on_host(OTHER_KEY)} if keys is None else keys
+    return judge(request, (N1, N2), TOKENS, approved, handouts=HANDOUTS, keys=keys)
 
 
 def verdict(request: SigningRequest, approved: tuple[SigningRequest, ...] = ()) -> Verdict:
@@ -204,14 +243,128 @@ def test_a_node_named_by_its_address_has_no_dns_name() -> None:
     assert judge(request, (node,), ()).approve
 
 
-@given(pem=st.binary(max_size=400), username=st.text(), signer=st.sampled_from([CLIENT, SERVING]))
+def test_with_a_shared_token_the_key_on_the_host_decides() -> None:
+    """The request of the host whose key waits there is approved, for the node that it names."""
+    found = shared_verdict(shared())
+    assert (found.approve, found.node) == (True, "n1"), found.reason
+    assert "the key that waits on its host" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (shared(state="Approved"), "Approved already"),
+        (shared(groups=("system:authenticated",)), "not in the group system:kubelet-bootstrap"),
+        (shared(username="kubelet-Bootstrap"), "holds no token of a configured node"),
+        (shared(pem=csr("system:node:n3")), "names no node of this run"),
+        (shared(pem=csr("system:node:stranger")), "names no node of this run"),
+        (shared(pem=csr("n1")), "names no node of this run"),
+        (shared(pem=csr("system:node:N1")), "names no node of this run"),
+        (shared(pem=csr("system:node:")), "names no node of this run"),
+        (shared(pem=csr(more=(DN(NameOID.COMMON_NAME, "root"),))), "names no node of this run"),
+        (shared(pem=b"rubbish"), "names no node of this run"),
+        (shared(pem=csr("system:node:n2", key=OTHER_KEY)), "n2 was not handed the shared token"),
+        (shared(created=NOW - timedelta(seconds=1)), "older than the handing of the shared token"),
+        (shared(usages=("digital signature", "client auth", "server auth")), "its usages are"),
+        (shared(pem=csr(organizations=("system:masters",))), "its subject is"),
+        (shared(pem=csr(organizations=("system:nodes", "system:masters"))), "its subject is"),
+        (shared(pem=csr(names=dns("n1"))), "its names are dns:'n1', not none"),
+        (shared(pem=csr(key=OTHER_KEY)), "its key is not the one that waits on n1's host"),
+        (shared(signer=SERVING, usages=("digital signature", "server auth")), "not among the"),
+        (shared(signer="kubernetes.io/kube-apiserver-client"), "is not for kubelets"),
+    ],
+)
+def test_anything_else_with_a_shared_token_stays_pending(
+    request_: SigningRequest, reason: str
+) -> None:
+    """All that is asked of a host with a token of its own, and the key besides."""
+    found = shared_verdict(request_)
+    assert not found.approve
+    assert not found.asks
+    assert reason in found.reason
+
+
+def test_a_shared_token_needs_a_key_to_compare_with() -> None:
+    """Nobody has looked yet; there is none; the host could not be asked: three ways of no."""
+    unknown = shared_verdict(shared(), keys={})
+    assert (unknown.approve, unknown.asks) == (False, True)
+    none = shared_verdict(shared(), keys={"n1": HostKey()})
+    assert "no key waits on n1's host" in none.reason
+    away = shared_verdict(shared(), keys={"n1": HostKey(fault="no route to host")})
+    assert "can't be looked at: no route to host" in away.reason
+    assert not any(found.approve or found.asks for found in (none, away))
+    bad = shared_verdict(shared(usages=()), keys={})
+    assert not bad.asks, "what is refused anyway asks nobody"
+
+
+def test_a_node_gets_one_certificate_with_a_shared_token() -> None:
+    """However its first request was made; those from before the handing over don't count."""
+    for first in (shared(state="Approved"), client(state="Approved")):
+        again = shared(uid="2", name="csr-again")
+        assert "was approved before" in shared_verdict(again, (first,)).reason
+        earlier = replace(first, created=NOW - timedelta(minutes=5))
+        assert shared_verdict(again, (earlier,)).approve
+        other = replace(first, pem=csr("system:node:n2"))
+        assert shared_verdict(again, (other,)).approve
+
+
+def test_with_an_own_token_a_key_that_waits_is_compared_too() -> None:
+    def found(key: HostKey) -> Verdict:
+        return judge(client(), (N1, N2), TOKENS, keys={"n1": key})
+
+    assert found(HostKey()).approve, "kubelets that rotate keep their key in memory"
+    assert found(on_host()).approve
+    assert "the key that waits on its host" in found(on_host()).reason
+    assert "its key is not the one" in found(on_host(OTHER_KEY)).reason
+    assert "can't be looked at: it is off" in found(HostKey(fault="it is off")).reason
+
+
+@_LIMITS
+@given(
+    pem=st.binary(max_size=400),
+    username=st.text() | st.just("kubelet-bootstrap"),
+    signer=st.sampled_from([CLIENT, SERVING]),
+)
 def test_no_input_makes_the_judge_fall_over(pem: bytes, username: str, signer: str) -> None:
     """Whatever stands in a request, there is a verdict, and it is no."""
     header = b"-----BEGIN CERTIFICATE REQUEST-----\n"
     for data in (pem, header + pem):
-        assert not verdict(client(pem=data, username=username, signer=signer)).approve
+        request = shared(pem=data, username=username, signer=signer)
+        assert not verdict(request).approve
+        assert not shared_verdict(request).approve
 
 
+@_LIMITS
+@given(
+    name=st.sampled_from(["n1", "n2", "stranger", "n3"]),
+    key=st.sampled_from([KEY, OTHER_KEY]),
+    waiting=st.sampled_from([KEY, OTHER_KEY, None]),
+    age=st.integers(min_value=-5, max_value=5),
+    group=st.sampled_from(["system:kubelet-bootstrap", "system:bootstrappers", "system:masters"]),
+    handed=st.sets(st.sampled_from(["n1", "n2", "stranger"])),
+)
+def test_a_shared_token_is_good_for_nothing_but_the_key_on_the_host(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    waiting: ec.EllipticCurvePrivateKey | None,
+    age: int,
+    group: str,
+    handed: set[str],
+) -> None:
+    """Approved exactly when every line of the policy holds, told by other means than the code's."""
+    request = shared(
+        pem=csr(f"system:node:{name}", key=key),
+        created=NOW + timedelta(seconds=age),
+        groups=(group,),
+    )
+    keys = {name: on_host(waiting) if waiting else HostKey()}
+    handouts = tuple(Handout(node, NOW) for node in sorted(handed))
+    found = judge(request, (N1, N2), TOKENS, handouts=handouts, keys=keys)
+    good = name in {"n1", "n2"} & handed and key is waiting and age >= 0
+    assert found.approve == (good and group == "system:kubelet-bootstrap"), found.reason
+
+
+@_LIMITS
 @given(where=st.integers(min_value=0), flip=st.integers(min_value=1, max_value=255))
 def test_no_altered_request_is_approved(where: int, flip: int) -> None:
     """Flipping any byte of a good request's DER never leaves it approved for another content."""
@@ -224,3 +377,4 @@ def test_no_altered_request_is_approved(where: int, flip: int) -> None:
         + b"-----END CERTIFICATE REQUEST-----\n"
     )
     assert not verdict(client(pem=pem)).approve
+    assert not shared_verdict(shared(pem=pem)).approve
