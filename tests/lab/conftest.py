@@ -39,6 +39,7 @@ ORDER = (
     "test_rights",
     "test_attack_requests",
     "test_attack_hosts",
+    "test_token_file",
     "test_changes",
     "test_proxy_modes",
     "test_drift",
