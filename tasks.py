@@ -371,6 +371,29 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
 
 
 @task(
+    name="publish",
+    auto_shortflags=False,
+    help=_help(
+        "config",
+        out="The folder to fill.",
+        dry_run="Say what would be written; write nothing.",
+    ),
+)
+def binaries_publish(_: Context, out: str, config: str = "", dry_run: bool = False) -> None:
+    """
+    Fill a folder from which hosts fetch artifacts.
+
+    Every file lies there under its sha256: let any web server serve it at artifacts.url, and set
+    artifacts.distribution: pull.
+
+    Example: inv binaries.publish --out /srv/fabnode
+    """
+    with surface.errors_as_exits():
+        cluster = surface.configuration(config, artifacts=True)
+        supply.publish(cluster, Path(out), dry_run=dry_run)
+
+
+@task(
     auto_shortflags=False,
     help=_help("config", out="The file to write (default: fabnode-KUBERNETES.tar.zst)."),
 )
@@ -454,7 +477,7 @@ def report(_: Context, run: str = "", out: str = "") -> None:
 
 
 ns = Collection(deploy_nodes, approve_csr, audit, bundle, certs, harden, verify, plan, report)
-ns.add_collection(Collection("binaries", binaries_fetch))
+ns.add_collection(Collection("binaries", binaries_fetch, binaries_publish))
 ns.add_collection(Collection("config", config_check, config_schema))
 ns.add_collection(Collection("hosts", hosts_trust))
 ns.add_collection(Collection("rbac", rbac_deployer))

@@ -24,7 +24,7 @@ from .steps.inputs import Artifact, Artifacts, ImageArchive
 from .trust.certificates import BadCertificateError, public_key, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from .model.config import Cluster
     from .model.facts import Facts
@@ -69,6 +69,13 @@ class Holdings:
             images=tuple(dict.fromkeys(it for each in found for it in each.images)),
             arch=found[0].arch,
         )
+
+    def files(self) -> Iterator[Artifact]:
+        """Yield every file that some node may get."""
+        for each in self.by_arch.values():
+            yield from each.binaries.values()
+            yield from each.cni_plugins.values()
+            yield from (archive.artifact for archive in each.images)
 
 
 def load(cluster: Cluster) -> Holdings:

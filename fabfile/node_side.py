@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from .host.actions import Pull
 from .host.apply import apply
 from .host.errors import ApplyFailed, HostError
 from .host.pairs import read_pairs
@@ -196,7 +197,8 @@ class NodeSide:
                     steps.event(event)
 
             zstd = "zstd" in self.facts.tools
-            done = apply(self.host, todo.plan, self._packer, heard, zstd=zstd)
+            pull = _pull(self.cluster)
+            done = apply(self.host, todo.plan, self._packer, heard, zstd=zstd, pull=pull)
             steps.sent = done.sent
         return any(change.name == kubelet.UNIT for change in todo.plan.restarts)
 
@@ -321,3 +323,11 @@ def _summary(plan: Plan) -> str:
     restarts = ", ".join(change.name.removesuffix(".service") for change in plan.restarts)
     text = f"{count} change{'s' if count > 1 else ''}" if count else "labels, annotations or taints"
     return f"{text}, (re)starting {restarts}" if restarts else text
+
+
+def _pull(cluster: Cluster) -> Pull | None:
+    """Return where nodes get artifacts themselves; None where they are sent to them."""
+    settings = cluster.artifacts
+    if settings.distribution != "pull" or settings.url is None:
+        return None
+    return Pull(settings.url, settings.url_ca.read_bytes() if settings.url_ca else None)

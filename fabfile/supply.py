@@ -1,7 +1,9 @@
-"""Getting parts to this machine and in order: `inv binaries.fetch`."""
+"""Getting parts here, and to where hosts fetch them: `inv binaries.fetch`, `.publish`."""
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -11,8 +13,7 @@ from invoke.exceptions import Exit
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from . import surface
-from .artifacts import cache_dir
+from . import artifacts, surface
 from .parts import fetching
 from .parts.download import Downloader
 from .parts.sources import sources
@@ -30,7 +31,7 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
     """Fetch what nodes of these architectures are made of; with `dry_run`, say what that is."""
     if unknown := [arch for arch in architectures if arch not in ARCHITECTURES]:
         raise Exit(f"--arch wants amd64 or arm64, got {', '.join(unknown)}", surface.BAD_INPUT)
-    downloader = Downloader(cache_dir() / "downloads", ca=cluster.artifacts.mirrors_ca)
+    downloader = Downloader(artifacts.cache_dir() / "downloads", ca=cluster.artifacts.mirrors_ca)
     wanted = fetching.resolve(
         sources(cluster, architectures or cluster.artifacts.architectures), downloader
     )
@@ -45,6 +46,39 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
     with _Bars() as bars:
         fetching.fetch(wanted, downloader, cluster.artifacts, bars.begin, bars.done)
     print(f"all there: {cluster.artifacts.binaries}, {cluster.artifacts.cni_plugins}")
+
+
+def publish(cluster: Cluster, out: Path, *, dry_run: bool) -> None:
+    """
+    Fill a folder with what hosts fetch: every artifact under its sha256. Raises ArtifactError.
+
+    What is there stays: other releases may be in use.
+    """
+    files = {each.sha256: each.path for each in artifacts.load(cluster).files()}
+    missing = {sha256: path for sha256, path in files.items() if not (out / sha256).exists()}
+    for sha256, path in missing.items():
+        if dry_run:
+            print(f"{out / sha256}: would be written from {path}")
+        else:
+            _publish(path, sha256, out)
+    news = "would be written" if dry_run else "written"
+    print(f"{out}: {len(files)} files, {len(missing)} of them {news}")
+
+
+def _publish(path: Path, sha256: str, out: Path) -> None:
+    draft = out / f".{sha256}.new"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, draft)
+        with draft.open("rb") as copied:
+            if hashlib.file_digest(copied, "sha256").hexdigest() != sha256:
+                raise artifacts.ArtifactError(f"{path} changes while it is read")
+        draft.chmod(0o644)
+        draft.replace(out / sha256)
+    except OSError as error:
+        raise artifacts.ArtifactError(f"{error.filename or out}: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 class _Bars:

@@ -57,16 +57,32 @@ class Actions:
     members: tuple[Member, ...]
 
 
-def actions(plan: Plan, suffix: str) -> Actions:
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """
+    Where the node itself gets artifacts: each under its sha256, below `url`.
+
+    :param ca_pem: the CA that proves an https server; None: those that the node trusts.
+    """
+
+    url: str
+    ca_pem: bytes | None = None
+
+
+def actions(plan: Plan, suffix: str, pull: Pull | None = None) -> Actions:
     """
     Return what carries the plan out.
 
     :param suffix: of packed artifacts: `.zst` or `.gz`.
+    :param pull: where the node gets artifacts; None: they are sent along.
     :raises ValueError: a file's content has not been made yet.
     """
     lines: list[str] = []
     members: list[Member] = []
     started = [c.name for c in plan.restarts if isinstance(c.resource, Unit)]
+    if pull and pull.ca_pem:
+        members.append(Member("ca", pull.ca_pem))
+        lines.append(_call("need", "ca"))
     if started:
         # From the first file on, a run that is cut off must be made good by a restart.
         lines.append(_call("unstamp", *started))
@@ -76,7 +92,7 @@ def actions(plan: Plan, suffix: str) -> Actions:
         if isinstance(change.resource, ClientCertificate)
     ]
     for number, change in enumerate(plan.changes):
-        call, member = _action(change, f"m{number}", suffix)
+        call, member = _action(change, f"m{number}", suffix, pull)
         lines.append(_call("act", str(number), *call))
         if member:
             members.append(member)
@@ -86,7 +102,9 @@ def actions(plan: Plan, suffix: str) -> Actions:
     return Actions("\n".join([*lines, ""]), tuple(members))
 
 
-def _action(change: Change, name: str, suffix: str) -> tuple[list[str], Member | None]:
+def _action(
+    change: Change, name: str, suffix: str, pull: Pull | None
+) -> tuple[list[str], Member | None]:
     resource = change.resource
     if change.action == "mode":
         assert isinstance(resource, File | Binary | Directory | Kept)
@@ -98,6 +116,8 @@ def _action(change: Change, name: str, suffix: str) -> tuple[list[str], Member |
             sha256 = hashlib.sha256(content).hexdigest()
             return ["file", name, path, f"{mode:04o}", sha256], Member(name, content)
         case Binary(path=path, source=source, sha256=sha256, mode=mode):
+            if pull:
+                return ["pull", *_there(pull, source, sha256), path, f"{mode:04o}", sha256], None
             name += suffix
             return ["put", name, path, f"{mode:04o}", sha256], Member(name, source, sha256)
         case Directory(path=path, mode=mode):
@@ -110,8 +130,10 @@ def _action(change: Change, name: str, suffix: str) -> tuple[list[str], Member |
             # Dots and slashes trade places, as sysctl(8) has it.
             return ["sysctl", "/proc/sys/" + key.translate(str.maketrans("./", "/.")), value], None
         case Image(names=names, source=source, sha256=sha256):
-            name += suffix
             references = [full_reference(reference) for reference in names]
+            if pull:
+                return ["pull_image", *_there(pull, source, sha256), sha256, *references], None
+            name += suffix
             return ["image", name, sha256, *references], Member(name, source, sha256)
         case Unit(name=unit):
             if change.action == "enable":
@@ -133,6 +155,11 @@ def _action(change: Change, name: str, suffix: str) -> tuple[list[str], Member |
             return ["restart", unit], None
         case _:
             raise AssertionError(f"{resource!r} is never a change")
+
+
+def _there(pull: Pull, source: Path, sha256: str) -> tuple[str, str]:
+    """Return URL and size of an artifact that the node fetches."""
+    return f"{pull.url}/{sha256}", str(source.stat().st_size)
 
 
 def _stamp(stamp: Mapping[str, str | None]) -> bytes:

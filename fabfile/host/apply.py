@@ -16,6 +16,7 @@ from .talk import ApplyEvent, Talk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .actions import Pull
     from .connect import Host
     from .packed import Packer
     from .plan import Plan
@@ -65,11 +66,13 @@ def apply(
     on_event: Callable[[ApplyEvent], None] = lambda _: None,
     *,
     zstd: bool = True,
+    pull: Pull | None = None,
 ) -> Applied:
     """
     Carry out the plan.
 
     :param zstd: does the node have zstd (`"zstd" in facts.tools`)? gzip is used otherwise.
+    :param pull: where the node gets artifacts itself; None: they are sent.
     :param on_event: called as things happen, in this thread.
     :raises ApplyFailed: an action failed; those before it are done.
     :raises HostError: the connection or the host failed; run it again.
@@ -77,7 +80,7 @@ def apply(
     if plan.empty:
         return Applied(plan, (), 0)
     suffix = ZSTD if zstd else GZIP
-    todo = actions(plan, suffix)
+    todo = actions(plan, suffix, pull)
     talk = Talk(host.name, plan, on_event)
     result = host.root(
         start(),

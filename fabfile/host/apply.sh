@@ -91,16 +91,61 @@ unpack() { # unpack MEMBER: to standard output; both formats hold a checksum of 
 ### Files
 
 put() { # put MEMBER PATH MODE SHA256: a sibling takes the path's place at once, or nothing happens
-	need "$1" && (umask 022 && mkdir -p "${2%/*}") || return
-	new=${2%/*}/.${2##*/}.fabnode
-	rm -f "$new" && unpack "$1" >"$new" && chmod "$3" "$new" && chown 0:0 "$new" && mv -fT "$new" "$2" || {
+	need "$1" && beside "$2" || return
+	unpack "$1" >"$new" && take "$2" "$3" "$4" || {
 		rm -f "$new"
 		return 1
 	}
-	new=
 	rm -f "$1"
+}
+
+beside() { # beside PATH: names the sibling, $new
+	(umask 022 && mkdir -p "${1%/*}") || return
+	new=${1%/*}/.${1##*/}.fabnode
+	rm -f "$new"
+}
+
+take() { # take PATH MODE SHA256: the sibling takes the path's place
+	chmod "$2" "$new" && chown 0:0 "$new" && mv -fT "$new" "$1" || return
+	new=
 	# So that the next look needs not hash it; the fields are the probe's.
-	[ ! -d "$state" ] || stat -c "$4|%s|%i|%y|%z|%n" -- "$2" >>"$state/digests"
+	[ ! -d "$state" ] || stat -c "$3|%s|%i|%y|%z|%n" -- "$1" >>"$state/digests"
+}
+
+pull() { # pull URL SIZE PATH MODE SHA256: the same, but the host fetches it
+	beside "$3" || return
+	fetch "$1" "$2" "$5" "$new" && take "$3" "$4" "$5" || {
+		rm -f "$new"
+		return 1
+	}
+}
+
+fetch() { # fetch URL SIZE SHA256 FILE: into the file what the digest promises, or say why not
+	tries=0
+	until [ $tries -ge 3 ]; do
+		tries=$((tries + 1))
+		get "$1" 2>why | head -c $(($2 + 1)) >"$4" # no server can fill the disk
+		found=$(sha256sum <"$4")
+		[ "${found%% *}" != "$3" ] || return 0
+		[ -s why ] || break # it came, but is something else: so it will be
+		sleep $tries
+	done
+	if [ -s why ]; then
+		echo "$1: $(tail -n 1 why)"
+	else
+		echo "$1: its sha256 is ${found%% *}, promised was $3"
+	fi
+	return 1
+}
+
+get() { # get URL: to standard output; what is wrong to standard error
+	trust=
+	[ ! -e ca.ok ] || trust=ca
+	if command -v curl >/dev/null; then
+		curl -q -fsSL --connect-timeout 10 --speed-limit 1024 --speed-time 30 ${trust:+--cacert "$trust"} -- "$1"
+	else
+		wget -q -t 1 -T 30 -O - ${trust:+--ca-certificate="$trust"} "$1" || echo "wget ends with $?: see it there with wget -O /dev/null $1" >&2
+	fi
 }
 
 file() { # file MEMBER PATH MODE SHA256
@@ -295,11 +340,23 @@ importing() { # the options of `ctr images import`
 }
 
 image() { # image MEMBER SHA256 REFERENCE…
-	member=$1 archive=$2
+	need "$1" || return
+	member=$1
+	shift
+	unpack "$member" | import "$@" && rm -f "$member"
+}
+
+pull_image() { # pull_image URL SIZE SHA256 REFERENCE…: the same, but the host fetches the archive
+	fetch "$1" "$2" "$3" archive || return
 	shift 2
+	import "$@" <archive && rm -f archive
+}
+
+import() { # import SHA256 REFERENCE…: from standard input
+	archive=$1
+	shift
 	# shellcheck disable=SC2046 # options
-	need "$member" && unpack "$member" | ctr -n k8s.io images import $(importing) - || return
-	rm -f "$member"
+	ctr -n k8s.io images import $(importing) - || return
 	present=$(ctr -n k8s.io images ls -q) || return
 	for reference in "$@"; do
 		case "

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..model.facts import Facts, Watchlist
     from .connect import Host
 
-TOOLS = ("zstd", "nft", "ipset", "conntrack", "iptables", "socat", "runc")
+TOOLS = ("zstd", "nft", "ipset", "conntrack", "iptables", "socat", "runc", "curl", "wget")
 
 
 def probe(host: Host, watch: Watchlist) -> Facts:

@@ -77,6 +77,7 @@ class _Loading:
                     self._wrong(self._said_at(index, node.groups, path), message, hint)
         if shape:
             self._report(local_files.fetching(shape.artifacts))
+            self._report(rules.artifacts(shape.artifacts))
         if shape and artifacts:
             self._report(local_files.artifacts(shape.artifacts, shape.calico))
         if self.problems or not shape:

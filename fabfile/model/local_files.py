@@ -85,9 +85,11 @@ def needed_by(node: Node) -> Findings:
 
 
 def fetching(settings: ArtifactSettings) -> Findings:
-    """Report files that downloads need."""
-    if settings.mirrors_ca:
-        yield from _missing(("artifacts", "mirrors_ca"), settings.mirrors_ca)
+    """Report files by which servers are proved."""
+    for name in ("mirrors_ca", "url_ca"):
+        path: Path | None = getattr(settings, name)
+        if path:
+            yield from _missing(("artifacts", name), path)
 
 
 def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Findings:

@@ -16,7 +16,7 @@ from .syntax import is_address
 
 if TYPE_CHECKING:
     from .config import Node
-    from .sections import BootstrapSettings, CalicoSettings, ClusterSettings
+    from .sections import ArtifactSettings, BootstrapSettings, CalicoSettings, ClusterSettings
     from .shape import NodeEntry
 
 Finding = tuple[KeyPath, str, str]
@@ -91,6 +91,13 @@ def releases(cluster: ClusterSettings) -> Findings:
     """The Kubernetes release is one that fabnode knows."""
     if misfit := fitting.kubernetes(cluster.version):
         yield ("cluster", "version"), misfit.why, misfit.nearest
+
+
+def artifacts(settings: ArtifactSettings) -> Findings:
+    """What hosts are to fetch, they know from where."""
+    if settings.distribution == "pull" and settings.url is None:
+        hint = "give the URL of what `inv binaries.publish` made, or use `distribution: push`"
+        yield ("artifacts", "distribution"), "pull needs artifacts.url", hint
 
 
 def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:

@@ -138,6 +138,15 @@ class ArtifactSettings(Section):
         (),
         description="image archives (docker-archive or OCI tar) loaded before anything is pulled",
     )
+    distribution: Literal["push", "pull"] = Field(
+        "push", description="sent over SSH, or fetched by the hosts from `url`"
+    )
+    url: f.BaseUrl | None = Field(
+        None, description="what serves the folder that `inv binaries.publish` makes; with pull"
+    )
+    url_ca: f.LocalPath | None = Field(
+        None, description="PEM certificate of the CA of `url`; default: those that hosts trust"
+    )
     architectures: tuple[Literal["amd64", "arm64"], ...] = Field(
         ("amd64",), min_length=1, description="of the nodes: what is fetched"
     )

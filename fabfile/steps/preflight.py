@@ -57,6 +57,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
     """Return everything that is wrong or doubtful, errors first."""
     found = [
         *_architecture(inputs),
+        *_fetching(inputs),
         *_clock(inputs, around),
         *_api(around),
         *_names(inputs, around),
@@ -81,6 +82,18 @@ def _architecture(inputs: Inputs) -> Iterator[Finding]:
             "error",
             f"its architecture is {mine}, and artifacts.binaries holds no programs for that",
             fetch if known else "fabnode knows amd64 and arm64 machines",
+        )
+
+
+def _fetching(inputs: Inputs) -> Iterator[Finding]:
+    if inputs.cluster.artifacts.distribution == "pull" and not inputs.facts.tools & {
+        "curl",
+        "wget",
+    }:
+        yield Finding(
+            "error",
+            "it has neither curl nor wget to fetch artifacts with",
+            "install curl on it, or set artifacts.distribution: push",
         )
 
 

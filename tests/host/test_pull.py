@@ -1,0 +1,126 @@
+"""Artifacts that a host fetches itself, from a server that may lie: the sum decides."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fabfile.host.actions import Pull
+from fabfile.host.apply import apply
+from fabfile.host.errors import ApplyFailed
+from fabfile.host.plan import make_plan
+from fabfile.model.facts import Facts
+from fabfile.model.resources import Binary, File, Image
+from tests.parts import server as lies
+from tests.parts.server import serving
+
+from .test_apply import Node
+
+CONTENT = b"#!/bin/sh\necho kubelet\n" * 5000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+# Without the other tool in sight: what each of them does alone.
+TOOLS = {
+    "curl": pytest.param("curl", marks=pytest.mark.skipif(not shutil.which("curl"), reason="none")),
+    "wget": pytest.param("wget", marks=pytest.mark.skipif(not shutil.which("wget"), reason="none")),
+}
+
+
+@pytest.fixture
+def server():
+    with serving() as it:
+        it.files[f"/files/{SHA256}"] = CONTENT
+        yield it
+
+
+@pytest.fixture(params=TOOLS.values())
+def tool(request):
+    return request.param
+
+
+@pytest.fixture
+def node(tool, tmp_path, monkeypatch):
+    made = Node(tmp_path, ["dash"] if shutil.which("dash") else ["sh"])
+    monkeypatch.setenv("IMAGES", str(tmp_path / "images"))
+    (tmp_path / "images").write_text("docker.io/library/x:1\n")
+    got = f"case $* in *help) ;; *import*) cat >{tmp_path}/got ;; *ls*) cat $IMAGES ;; esac"
+    made.tools.add("ctr", got)
+    made.tools.add("sleep", "exec /bin/sleep 0")
+    if tool == "wget":  # `command -v curl` finds none
+        only = tmp_path / "only"
+        only.mkdir()
+        for program in Path("/usr/bin").iterdir():
+            if program.name != "curl":
+                (only / program.name).symlink_to(program)
+        monkeypatch.setenv("PATH", str(only))
+    return made
+
+
+def pull(node, server, *resources, url=None):
+    plan = make_plan("n1", resources, Facts())
+    where = Pull(url or f"{server.url}/files")
+    return apply(node, plan, node.packer, node.events.append, pull=where)
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "source"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def test_a_program_is_fetched_by_the_host(node, server, source):
+    where = Path(node.path("bin/kubelet"))
+    done = pull(node, server, Binary(str(where), source, SHA256), File(node.path("f"), b"sent"))
+    assert where.read_bytes() == CONTENT
+    assert where.stat().st_mode & 0o777 == 0o755
+    assert Path(node.path("f")).read_bytes() == b"sent"
+    assert done.sent < 30_000, "only scripts and files went over SSH"
+    assert node.leftovers() == []
+
+
+def test_an_image_archive_is_fetched_by_the_host(node, server, source, tmp_path):
+    pull(node, server, Image(("x:1",), source, SHA256))
+    assert (tmp_path / "got").read_bytes() == CONTENT
+    assert (node.state / "images").read_text() == f"{SHA256} docker.io/library/x:1\n"
+    assert node.leftovers() == []
+
+
+@pytest.mark.parametrize("lie", [lies.busy, lies.hang_up, lies.cut])
+def test_what_may_pass_is_tried_again(node, server, source, lie):
+    server.lies[f"/files/{SHA256}"] = [lie]
+    pull(node, server, Binary(node.path("kubelet"), source, SHA256))
+    assert Path(node.path("kubelet")).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("lie", "cause"),
+    [
+        (lies.other, f"its sha256 is .*, promised was {SHA256}"),
+        (lies.missing, "404"),
+        (lies.broken, "500"),
+        (lies.cut, "."),
+        (lies.hang_up, "."),
+        (lies.endless, "its sha256 is|."),
+    ],
+)
+def test_a_failure_names_url_and_cause_and_leaves_what_was_there(
+    node, server, source, tool, lie, cause
+):
+    if tool == "wget" and lie in (lies.missing, lies.broken, lies.cut, lies.hang_up):
+        cause = "wget ends with "
+    where = Path(node.path("kubelet"))
+    where.write_text("older")
+    server.lies[f"/files/{SHA256}"] = [lie] * 30
+    with pytest.raises(ApplyFailed, match=f"{server.url}/files/{SHA256}: .*{cause}"):
+        pull(node, server, Binary(str(where), source, SHA256))
+    assert where.read_text() == "older"
+    assert node.leftovers() == []
+
+
+def test_nobody_listening_is_a_sentence(node, server, source):
+    with pytest.raises(ApplyFailed, match=f"http://127.0.0.1:9/x/{SHA256}: ."):
+        pull(node, server, Binary(node.path("kubelet"), source, SHA256), url="http://127.0.0.1:9/x")
