@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,12 @@ from .artifacts import ArtifactError
 from .bundles import bundled
 from .cluster_side import MissingRightsError
 from .host.errors import HostError
-from .host.passwords import PasswordUnavailable, ask_bootstrap_token, ask_secrets
+from .host.passwords import (
+    PasswordUnavailable,
+    ask_bootstrap_token,
+    ask_registries,
+    ask_secrets,
+)
 from .kube.api import ApiAwayError, ApiError, ApiWrongError
 from .kube.credentials import KubeconfigError
 from .kube.runlock import LockedError
@@ -103,11 +108,13 @@ def run_of(options: Options) -> Iterator[pipeline.Run]:
         nodes = cluster.select(options.limit or None)
         may_ask = sys.stdin.isatty() and not options.json
         passwords = ask_secrets(nodes, may_ask=may_ask)
+        keys = ask_registries(cluster.images.registries, may_ask=may_ask)
+        cluster = replace(cluster, registry_passwords=keys)
         shared = cluster.bootstrap.token if options.joins else None
         token = ask_bootstrap_token(shared, may_ask=may_ask) if shared else ""
         screen = progress.show(json=options.json)
         with Journal.open([screen]) if options.recorded else Journal(None, [screen]) as journal:
-            for secret in (*passwords.values(), token):
+            for secret in (*passwords.values(), *keys.values(), token):
                 journal.secret(secret)
             with _recorded(journal, cluster, nodes) if options.recorded else nullcontext():
                 yield pipeline.Run(

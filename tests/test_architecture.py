@@ -54,7 +54,7 @@ def test_rooms_import_only_what_lies_below(room: str) -> None:
 @pytest.mark.parametrize("path", modules("steps"), ids=lambda p: p.stem)
 def test_steps_do_not_import_each_other(path: Path) -> None:
     """A step uses what all steps may use, never another step."""
-    shared = {"inputs", "layout", "render", path.stem}
+    shared = {"inputs", "layout", "registries", "render", path.stem}
     for name in imports(path):
         if name.startswith("fabfile.steps."):
             assert name.split(".")[2] in shared, f"{path}: imports {name}"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..model.config import Node, SecretRef
+    from ..model.sections import RegistrySettings
 
 LOGIN = "password"
 SUDO = "sudo_password"
@@ -64,6 +65,31 @@ def ask_bootstrap_token(reference: SecretRef, *, may_ask: bool) -> str:
     if not token.isascii() or not token.isprintable() or not token or set(token) & set(' ",'):
         raise PasswordUnavailable(f"{what}: is no token: letters, digits and such without blanks")
     return token
+
+
+def ask_registries(
+    registries: Mapping[str, RegistrySettings], *, may_ask: bool
+) -> Mapping[str, str]:
+    """
+    Return the passwords of registries, by their names.
+
+    :param may_ask: as in `ask_secrets`.
+    :raises PasswordUnavailable: with a sentence for the user.
+    """
+    found: dict[str, str] = {}
+    for name, settings in registries.items():
+        if settings.password is None:
+            continue
+        what = f"images.registries.{name}.password"
+        if settings.password.prompt:
+            question = f"password of {settings.username} at {name}: "
+            password = _prompt(question, what, may_ask=may_ask)
+        else:
+            password = _fetch(settings.password, what)
+        if not password or not password.isprintable():
+            raise PasswordUnavailable(f"{what}: is empty or not one line of text")
+        found[name] = password
+    return found
 
 
 def _ask(setting: str, node: Node, what: str, *, may_ask: bool) -> str:

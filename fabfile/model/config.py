@@ -13,6 +13,7 @@ from .sections import (
     CalicoSettings,
     ClusterSettings,
     DeploySettings,
+    ImageSettings,
     KubeletSettings,
     KubeProxySettings,
     RuntimeSettings,
@@ -88,6 +89,8 @@ class Cluster:
     A whole, valid configuration.
 
     :param source: the file it was read from.
+    :param registry_cas: content of `images.registries.NAME.ca`, by name; `registry_passwords`:
+        once they were asked for.
     :param ca_pem: content of `cluster.ca`: one or more PEM certificates and no key.
     """
 
@@ -97,6 +100,7 @@ class Cluster:
     ssh: SshSettings
     artifacts: ArtifactSettings
     runtime: RuntimeSettings
+    images: ImageSettings
     kubelet: KubeletSettings
     kube_proxy: KubeProxySettings
     calico: CalicoSettings
@@ -106,6 +110,8 @@ class Cluster:
     deploy: DeploySettings
     groups: Mapping[str, Group]
     nodes: tuple[Node, ...]
+    registry_cas: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    registry_passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def node(self, name: str) -> Node:
         """Return the node of this name; a ConfigError that suggests the nearest otherwise."""

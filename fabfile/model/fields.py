@@ -229,6 +229,9 @@ ImageName = Annotated[
     Text, _being(syntax.is_image, "an image such as registry.k8s.io/pause:3.10.1")
 ]
 Registry = Annotated[Text, _being(syntax.is_registry, "a registry such as registry.example.org")]
+RegistryHost = Annotated[
+    Text, _being(syntax.is_registry_host, "a registry's host such as registry.example.org:5000")
+]
 Sha256 = Annotated[Text, _being(syntax.is_sha256, "64 hexadecimal digits in lowercase")]
 Sum = Annotated[Text, _being(syntax.is_sum, "a sha256 or sha512 in lowercase hexadecimal digits")]
 BaseUrl = Annotated[Text, AfterValidator(_base_url)]

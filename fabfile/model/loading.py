@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,12 +11,14 @@ from pydantic import ValidationError
 from . import local_files, rules
 from .config import Cluster, Group, Node, Taint
 from .document import Document, read
+from .images import with_registry
 from .merging import merged
 from .problems import ConfigError, KeyPath, Problem
 from .sections import (
     BootstrapSettings,
     CalicoSettings,
     ClusterSettings,
+    ImageSettings,
     KubeletSettings,
     KubeProxySettings,
     RuntimeSettings,
@@ -78,17 +81,20 @@ class _Loading:
         if shape:
             self._report(local_files.fetching(shape.artifacts))
             self._report(rules.artifacts(shape.artifacts))
+            self._report(rules.registries(shape.images))
+        cas = self._registry_cas(shape.images) if shape else {}
         if shape and artifacts:
             self._report(local_files.artifacts(shape.artifacts, shape.calico))
         if self.problems or not shape:
             raise ConfigError(self.problems)
-        return Cluster(
+        made = Cluster(
             source=self.source,
             ca_pem=ca_pem,
             cluster=shape.cluster,
             ssh=shape.ssh,
             artifacts=shape.artifacts,
             runtime=shape.runtime,
+            images=shape.images,
             kubelet=shape.kubelet,
             kube_proxy=shape.kube_proxy,
             calico=shape.calico,
@@ -98,7 +104,9 @@ class _Loading:
             deploy=shape.deploy,
             groups={name: Group(name, group.max_parallel) for name, group in shape.groups.items()},
             nodes=tuple(node for node in nodes.values() if node),
+            registry_cas=cas,
         )
+        return _from_registry(made) if made.images.registry else made
 
     def _shape(self) -> FileShape | None:
         try:
@@ -140,6 +148,16 @@ class _Loading:
             except local_files.NotACertificate as error:
                 self._wrong(("cluster", "ca"), str(error), "")
         return b""
+
+    def _registry_cas(self, images: ImageSettings) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for name, registry in images.registries.items():
+            try:
+                if registry.ca:
+                    found[name] = local_files.read_ca(registry.ca)
+            except local_files.NotACertificate as error:
+                self._wrong(("images", "registries", name, "ca"), str(error), "")
+        return found
 
     def _node(self, index: int, entry: NodeEntry, groups: dict[str, GroupEntry]) -> Node | None:
         ssh = self._section(SshSettings, "ssh", index, entry)
@@ -195,3 +213,15 @@ class _Loading:
 
     def _wrong(self, path: KeyPath, message: str, hint: str) -> None:
         self.problems.append(self.document.problem(path, message, hint))
+
+
+def _from_registry(cluster: Cluster) -> Cluster:
+    """Return the cluster with the sandbox's and the probe's images taken from `images.registry`."""
+    registry = cluster.images.registry or ""
+    nodes = []
+    for node in cluster.nodes:
+        sandbox = with_registry(node.runtime.sandbox_image, registry)
+        runtime = node.runtime.model_copy(update={"sandbox_image": sandbox})
+        nodes.append(replace(node, runtime=runtime))
+    probe = {"image": with_registry(cluster.verify.image, registry)}
+    return replace(cluster, nodes=tuple(nodes), verify=cluster.verify.model_copy(update=probe))

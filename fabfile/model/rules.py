@@ -11,12 +11,19 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from . import fitting, passthrough
+from .images import has_password, server
 from .problems import KeyPath, nearest
 from .syntax import is_address
 
 if TYPE_CHECKING:
     from .config import Node
-    from .sections import ArtifactSettings, BootstrapSettings, CalicoSettings, ClusterSettings
+    from .sections import (
+        ArtifactSettings,
+        BootstrapSettings,
+        CalicoSettings,
+        ClusterSettings,
+        ImageSettings,
+    )
     from .shape import NodeEntry
 
 Finding = tuple[KeyPath, str, str]
@@ -98,6 +105,19 @@ def artifacts(settings: ArtifactSettings) -> Findings:
     if settings.distribution == "pull" and settings.url is None:
         hint = "give the URL of what `inv binaries.publish` made, or use `distribution: push`"
         yield ("artifacts", "distribution"), "pull needs artifacts.url", hint
+
+
+def registries(settings: ImageSettings) -> Findings:
+    """Who asks a registry has a user and a password, and never shows them to everybody."""
+    for name, registry in settings.registries.items():
+        path: KeyPath = ("images", "registries", name)
+        if (registry.username is None) != (registry.password is None):
+            key = "password" if registry.username is None else "username"
+            yield (*path, key), "needs username and password, or neither", ""
+        for index, url in enumerate(registry.mirrors):
+            if url.startswith("http:") and has_password(settings.registries, server(url)):
+                message = f"{url} would get a password in plain text"
+                yield (*path, "mirrors", index), message, "use https"
 
 
 def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:

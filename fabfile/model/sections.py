@@ -192,6 +192,30 @@ class RuntimeSettings(Section):
         return value
 
 
+class RegistrySettings(Section):
+    """A registry, by the name that images have: what nodes ask in its stead, and what it wants."""
+
+    mirrors: Annotated[tuple[f.BaseUrl, ...], f.EmptyList] = Field(
+        (), description="URLs asked first, in this order; their servers may have entries, too"
+    )
+    ca: f.LocalPath | None = Field(None, description="PEM certificate of the server's CA")
+    username: f.Text | None = Field(None, description="user, for servers that want one")
+    password: SecretRef | None = Field(None, description="where that user's password is found")
+
+
+class ImageSettings(Section):
+    """Where images come from."""
+
+    registry: f.Registry | None = Field(
+        None,
+        description="replaces the registry in the names of all images that fabnode names: Calico's,"
+        " the sandbox's, those of `inv verify`",
+    )
+    registries: Annotated[dict[f.RegistryHost, RegistrySettings], f.EmptyMapping] = Field(
+        {}, description="registries by name: mirrors, CAs, credentials"
+    )
+
+
 class KubeletSettings(Section):
     """The kubelet."""
 
@@ -272,7 +296,9 @@ class CalicoSettings(Section):
     ip_autodetection: f.Autodetection = Field(
         "kubernetes-internal-ip", description="how calico-node finds its node's address"
     )
-    registry: f.Registry | None = Field(None, description="registry to take its images from")
+    registry: f.Registry | None = Field(
+        None, description="registry to take its images from; default: images.registry"
+    )
     controllers_host_network: f.Flag = Field(
         True, description="run calico-kube-controllers in its host's network"
     )

@@ -19,6 +19,7 @@ from .sections import (
     CalicoSettings,
     ClusterSettings,
     DeploySettings,
+    ImageSettings,
     KubeletSettings,
     KubeProxySettings,
     RuntimeSettings,
@@ -120,6 +121,7 @@ class FileShape(Section):
     ssh: SshSettings = section(SshSettings)
     artifacts: ArtifactSettings = section(ArtifactSettings)
     runtime: RuntimeSettings = section(RuntimeSettings)
+    images: ImageSettings = section(ImageSettings)
     kubelet: KubeletSettings = section(KubeletSettings)
     kube_proxy: KubeProxySettings = section(KubeProxySettings)
     calico: CalicoSettings = section(CalicoSettings)

@@ -109,6 +109,11 @@ def is_image(text: str) -> bool:
     return _IMAGE.fullmatch(text) is not None
 
 
+def is_registry_host(text: str) -> bool:
+    """Tell the host of a registry, in lowercase, maybe with a port."""
+    return re.fullmatch(_DOMAIN, text) is not None and text == text.lower()
+
+
 def is_registry(text: str) -> bool:
     """Tell a registry, maybe with a path in it."""
     return _REGISTRY.fullmatch(text) is not None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ..model.images import with_registry
 from ..model.matrix import matrix
 from ..model.yamltext import dump_all, parse_all
 
@@ -82,10 +83,10 @@ def objects(
             and cluster.cluster.version.minor not in matrix().api["policy/v1"]
         ):
             item["apiVersion"] = "policy/v1beta1"
-    if cluster.calico.registry:
+    if registry := cluster.calico.registry or cluster.images.registry:
         for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):
             for container in _containers(_only(documents, kind, name)):
-                container["image"] = with_registry(container["image"], cluster.calico.registry)
+                container["image"] = with_registry(container["image"], registry)
     if cluster.calico.components == "controllers":
         documents = [item for item in documents if item["metadata"]["name"] not in _OF_NODE]
     return tuple(documents)
@@ -175,13 +176,6 @@ def images(objects: Collection[Object]) -> list[str]:
     """Return the images that these objects' pods run."""
     workloads = [item for item in objects if item.get("kind") in {"DaemonSet", "Deployment"}]
     return [container["image"] for container in _containers(*workloads)]
-
-
-def with_registry(image: str, registry: str) -> str:
-    """Return an image reference with its registry replaced (`docker.io/calico/node:v3` → …)."""
-    first, _, rest = image.partition("/")
-    has_registry = rest and ("." in first or ":" in first or first == "localhost")
-    return f"{registry.rstrip('/')}/{rest if has_registry else image}"
 
 
 def not_ready(

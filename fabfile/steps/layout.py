@@ -25,6 +25,9 @@ CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 CRI_DOCKERD_SOCKET = "/run/cri-dockerd.sock"
 
 CONTAINERD, DOCKER, CRI_DOCKERD = "containerd.service", "docker.service", "cri-docker.service"
+CONTAINERD_CERTS = "/etc/containerd/certs.d"
+DOCKER_CERTS = "/etc/docker/certs.d"
+DOCKER_CONFIG = "/etc/docker/daemon.json"
 CRICTL_CONFIG = "/etc/crictl.yaml"
 
 MODULES_CONF = "/etc/modules-load.d/fabnode.conf"

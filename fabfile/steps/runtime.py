@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..model import fitting
 from ..model.resources import Binary, Directory, File, Image, Resource, Unit
-from . import layout
+from . import layout, registries
 from .inputs import Inputs
 from .render import render
 
@@ -19,9 +19,14 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return the runtime's files, its unit, and the images that a node needs first."""
     if inputs.node.runtime.name == "docker":
         # Docker comes with the host's own packages.
-        return (*_cni(inputs), Unit(layout.DOCKER))
+        known = registries.docker(inputs)
+        read = tuple(
+            f.path for f in known if isinstance(f, File) and f.path == layout.DOCKER_CONFIG
+        )
+        return (*_cni(inputs), *known, Unit(layout.DOCKER, reads=read))
     return (
         *_containerd(inputs),
+        *registries.containerd(inputs),
         *(
             Image(archive.names, archive.artifact.path, archive.artifact.sha256)
             for archive in inputs.first_images

@@ -1,0 +1,93 @@
+"""
+What the runtime must know of registries: mirrors, CAs, credentials.
+
+containerd reads `certs.d/NAME/hosts.toml` at every pull. Credentials stand there as a header for
+the one server they belong to: what a kubelet passes along goes to whatever server is asked, a
+mirror too. Docker's mirrors stand in its daemon.json, and credentials in the kubelet's own
+`config.json`, since dockershim has no other way.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from ..model.images import has_password, server
+from ..model.resources import Directory, File, Resource
+from . import layout
+from .render import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .inputs import Inputs
+
+_HUB = "docker.io"
+_HUB_AUTH = "https://index.docker.io/v1/"  # what Docker calls it in config.json
+
+
+def containerd(inputs: Inputs) -> tuple[Resource, ...]:
+    """Return a directory, a hosts.toml and maybe a CA for each configured registry."""
+    return tuple(_containerd(inputs))
+
+
+def docker(inputs: Inputs) -> tuple[Resource, ...]:
+    """Return the files that Docker and the kubelet read; daemon.json restarts Docker."""
+    return tuple(_docker(inputs))
+
+
+def _containerd(inputs: Inputs) -> Iterator[Resource]:
+    registries = inputs.cluster.images.registries
+    for name, settings in registries.items():
+        folder = f"{layout.CONTAINERD_CERTS}/{name}"
+        yield Directory(folder)
+        if pem := inputs.cluster.registry_cas.get(name):
+            yield File(f"{folder}/ca.pem", pem)
+        urls = [*settings.mirrors, f"https://{name}"]
+        if not settings.ca and not settings.password:
+            urls.pop()  # nothing is to be said of it: it is asked last anyhow
+        secret = any(has_password(registries, server(url)) for url in urls)
+        text = render("runtime/hosts.toml", servers=[_server(inputs, url) for url in urls])
+        yield File(f"{folder}/hosts.toml", text, 0o600 if secret else 0o644, secret=secret)
+
+
+def _server(inputs: Inputs, url: str) -> dict[str, Any]:
+    name = server(url)
+    held = inputs.cluster.registry_cas
+    return {
+        "url": url,
+        "override_path": url.count("/") > len(("https:", "")),
+        "ca": f"{layout.CONTAINERD_CERTS}/{name}/ca.pem" if name in held else None,
+        "authorization": f"Basic {auth}" if (auth := _auth(inputs, name)) else None,
+    }
+
+
+def _auth(inputs: Inputs, name: str) -> str | None:
+    """Return user and password as HTTP's basic authentication has them."""
+    settings = inputs.cluster.images.registries.get(name)
+    password = inputs.cluster.registry_passwords.get(name)
+    if settings is None or password is None:
+        return None
+    return base64.b64encode(f"{settings.username}:{password}".encode()).decode()
+
+
+def _docker(inputs: Inputs) -> Iterator[Resource]:
+    registries = inputs.cluster.images.registries
+    for name, pem in inputs.cluster.registry_cas.items():
+        yield File(f"{layout.DOCKER_CERTS}/{name}/ca.crt", pem)
+    if _HUB in registries and registries[_HUB].mirrors:
+        document = {"live-restore": True, "registry-mirrors": list(registries[_HUB].mirrors)}
+        yield File(layout.DOCKER_CONFIG, _json(document))
+    auths = {
+        _HUB_AUTH if name == _HUB else name: {"auth": auth}
+        for name in registries
+        if (auth := _auth(inputs, name))
+    }
+    if auths:
+        path = f"{inputs.node.kubelet.root}/config.json"
+        yield File(path, _json({"auths": auths}), 0o600, secret=True)
+
+
+def _json(document: Any) -> bytes:
+    return (json.dumps(document, indent=2) + "\n").encode()
