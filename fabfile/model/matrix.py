@@ -125,7 +125,7 @@ class Containerd(_Data):
 
     newest: ReleaseText
     cri: tuple[Cri, ...]
-    config: Literal[2, 3]
+    config: Literal[2, 3, 4]
     hosts_dir: bool = True
     fits: Span
     source: str

@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,20 @@ def test_rendered_files_are_as_recorded(minor: int) -> None:
 
 def test_there_is_a_snapshot_of_every_minor_and_of_no_other() -> None:
     assert {path.stem for path in SNAPSHOTS.iterdir()} == {f"1.{minor}" for minor in MINORS}
+
+
+@pytest.mark.parametrize("line", matrix().containerd)
+def test_containerd_gets_a_configuration_of_its_own_version(line: str) -> None:
+    """It reads older ones as well, and warns; a newer one it refuses."""
+    minor = next(m for m in MINORS if line in fitting.containerd_lines(m))
+    settings = {"version": f"{line}.0", "sandbox_image": "registry.example.org/pause:3.9"}
+    files = rendered(minor, V1, runtime=settings)
+    config = tomllib.loads(files["/etc/containerd/config.toml 0644"])
+    assert config["version"] == matrix().containerd[line].config
+    cri = "io.containerd.cri.v1." if config["version"] > 2 else "io.containerd.grpc.v1.cri"
+    plugins = [plugin for name, plugin in config["plugins"].items() if name.startswith(cri)]
+    assert "registry.example.org/pause:3.9" in str(plugins)
+    assert ("certs.d" in str(plugins)) is matrix().containerd[line].hosts_dir
 
 
 @pytest.mark.parametrize("minor", MINORS)
