@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +99,23 @@ with errors_as_exits():
     _, status = os.waitpid(process.pid, 0)
     assert os.WIFSIGNALED(status)
     assert not os.WCOREDUMP(status)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd")
+def test_the_printed_unit_is_one_to_systemd(tmp_path: Path) -> None:
+    config = write_cluster(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "approve-csr", "--print-unit", "--config", str(config)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    unit = tmp_path / "fabnode-approve-csr.service"
+    unit.write_text(done.stdout)
+    said = subprocess.run(
+        ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    assert str(unit) not in said.stderr
+    assert str(config) in done.stdout

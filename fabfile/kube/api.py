@@ -119,10 +119,11 @@ class Api:
         answer = self._send("GET", path, query, stream=True, read_timeout=_TEXT_SECONDS)
         deadline, text = time.monotonic() + _TEXT_SECONDS, b""
         try:
-            for chunk in answer.stream(2**14, decode_content=True):
-                text += chunk
-                if len(text) >= _TEXT_LIMIT or time.monotonic() > deadline:
+            # What has come is taken at once: to wait for more would be to wait for ever.
+            while len(text) < _TEXT_LIMIT and time.monotonic() < deadline:
+                if not (chunk := answer.read1(2**14, decode_content=True)):
                     break
+                text += chunk
         except (urllib3.exceptions.HTTPError, OSError):
             pass  # what came before counts
         finally:
