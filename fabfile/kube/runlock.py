@@ -89,7 +89,7 @@ class RunLock:
         self._process = Process.own()
         self._over = threading.Event()
         self._held: Object | None = None
-        self._lost = ""
+        self._refused = ""
 
     def take(self) -> None:
         """
@@ -97,10 +97,14 @@ class RunLock:
 
         Raises LockedError when another run is seen to be alive, or took it over from us.
         """
-        if self._lost:
-            raise LockedError(self._lost)
+        if self._refused:
+            raise LockedError(self._refused)  # for good: who asks again must not outlast the other
         if self._held is None:
-            self._held = self._take()
+            try:
+                self._held = self._take()
+            except LockedError as error:
+                self._refused = str(error)
+                raise
             threading.Thread(target=self._renew, name="run lock", daemon=True).start()
 
     def release(self) -> None:
@@ -163,7 +167,7 @@ class RunLock:
                 if live and self._is_ours(live):
                     self._held = live
                 elif live:
-                    self._lost = f"{_told(live)}; it took over from this run"
+                    self._refused = f"{_told(live)}; it took over from this run"
                     self._over.set()
 
     def _lease(self, version: str = "") -> Object:

@@ -39,7 +39,7 @@ FORGERIES = {
     "a huge number": ("nproc", "#!/bin/sh\nprintf '9%.0s' $(seq 9999)", "not a whole number"),
     "facts nobody asked for": ("nproc", "#!/bin/sh\nprintf '1\\nroot\\tyes'", "unexpected line"),
     "a clock of the far future": ("date", "#!/bin/sh\necho 99999999999.5", "clock"),
-    "a failure": ("stat", "#!/bin/sh\nkill -9 $PPID", "the look at it failed"),
+    "a failure": ("sh", f"{_SHELL}exit 3", "the look at it failed: status 3"),
 }
 
 

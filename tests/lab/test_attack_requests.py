@@ -6,6 +6,7 @@ import base64
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from .harness import NODES, eventually
 from .requester import SERVER_USAGES, Request, requester, serving, verdicts
 
 if TYPE_CHECKING:
-    from .harness import Lab
+    from .harness import Lab, Running
     from .requester import Requester
 
 pytestmark = pytest.mark.attack
@@ -99,7 +100,7 @@ def rogues(lab: Lab, theirs: bytes) -> dict[str, Request]:
             if "block" in title
         },
         **{
-            title: replace(own, said="more than one request for extensions|not one PEM", pem=pem)
+            title: replace(own, said="request for extensions|readable|not one PEM", pem=pem)
             for title, pem in forgery.two_faced("n1", "n2", own.names).items()
         },
     }
@@ -150,8 +151,8 @@ def test_token_is_good_for_one_certificate(cluster: Lab, rogue: Requester) -> No
     attacks.judged(2)
 
 
-def flood(rogue: Requester, count: int) -> None:
-    """Ask for hundreds of things at once."""
+def flood(rogue: Requester, count: int) -> int:
+    """Ask for hundreds of things at once; return how many of them the API let through."""
     kinds = [
         Request(name="system:node:n2"),
         Request(organizations=("system:masters",)),
@@ -159,27 +160,39 @@ def flood(rogue: Requester, count: int) -> None:
         Request(name="system:node:n3", signer=SERVING, usages=SERVER_USAGES, by="node"),
     ]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(rogue.make, (kinds[i % len(kinds)] for i in range(count))))
+        made = list(pool.map(rogue.make, (kinds[i % len(kinds)] for i in range(count))))
     attacks.tried(count)
     attacks.judged(count)
+    return sum(name is not None for name in made)
+
+
+@contextmanager
+def watching(cluster: Lab) -> Iterator[Running]:
+    """Run `inv approve-csr --watch` for a while."""
+    run = cluster.begin("approve-csr", "--watch")
+    try:
+        assert run.until(lambda events: any(e["step"] == "run" for e in events))
+        yield run
+        assert run.process.poll() is None, run.said()
+    finally:
+        run.kill(signal.SIGINT)
+    run.wait().expect(130)
 
 
 def test_flood_holds_up_neither_the_approver_nor_a_deployment(
     cluster: Lab, rogue: Requester
 ) -> None:
     """A node's own request comes through in the midst of it, and what is said stays readable."""
-    run = cluster.begin("approve-csr", "--watch")
-    assert run.until(lambda events: any(e["step"] == "run" for e in events))
-    flood(rogue, FLOOD)
-    good = rogue.make(serving(cluster))
-    assert good
-    eventually(lambda: rogue.get(good)["status"].get("certificate"), 60)
-    eventually(lambda: len(verdicts(run.events())) >= FLOOD or None)
-    run.kill(signal.SIGINT)
-    done = run.wait().expect(130)
-    assert len(done.text.splitlines()) < 80, done.text
+    with watching(cluster) as run:
+        made = flood(rogue, FLOOD)
+        assert made > FLOOD / 2
+        good = rogue.make(serving(cluster))
+        assert good
+        eventually(lambda: rogue.get(good)["status"].get("certificate"), 60)
+        eventually(lambda: len(verdicts(run.events())) > made or None)
+    assert len(run.said().splitlines()) < 80, run.said()
     states = rogue.states()
-    assert len(states) == FLOOD + 1
+    assert len(states) == made + 1
     attacks.wrong([name for name, state in states.items() if state != "Pending" and name != good])
 
     cluster.disturb("n2", "rm /etc/kubernetes/pki/kube-proxy.pem")
@@ -214,7 +227,7 @@ def test_request_swapped_between_judgement_and_approval_is_refused(
     assert told == []
     approver.consider(rogue.get(good))
     assert rogue.states() == {good: "Pending"}
-    assert "its subject is" in told[0]
+    assert "was approved before" in told[0], "its token may have been used just then"
     attacks.tried()
     attacks.judged(2)
 
@@ -249,23 +262,20 @@ def test_serving_certificate_that_rotates_is_approved_while_watching(
     cluster: Lab, rogue: Requester
 ) -> None:
     """A real one, on a real host; also when the apiserver was started anew meanwhile."""
-    run = cluster.begin("approve-csr", "--watch")
-    assert run.until(lambda events: any(e["step"] == "run" for e in events))
     current = "/var/lib/kubelet/pki/kubelet-server-current.pem"
-    for node in ("n2", "n3"):
-        before = cluster.on(node, f"readlink {current}")
-        cluster.disturb(node, "rm /var/lib/kubelet/pki/kubelet-server-*; systemctl restart kubelet")
-        eventually(
-            lambda node=node, before=before: (
-                cluster.on(node, f"readlink {current}", code=None) not in {"", before} or None
-            ),
-            120,
-        )
-        assert run.process.poll() is None, run.said()
-        if node == "n2":
-            cluster.restart_apiserver()
-    run.kill(signal.SIGINT)
-    run.wait().expect(130)
+    with watching(cluster) as run:
+        for node in ("n2", "n3"):
+            before = cluster.on(node, f"readlink {current}")
+            words = "rm /var/lib/kubelet/pki/kubelet-server-*; systemctl restart kubelet"
+            cluster.disturb(node, words)
+            eventually(
+                lambda node=node, before=before: (
+                    cluster.on(node, f"readlink {current}", code=None) not in {"", before}
+                ),
+                120,
+            )
+            if node == "n2":
+                cluster.restart_apiserver()
     told = list(verdicts(run.events()).values())
     for node in ("n2", "n3"):
         assert any(text.startswith("approved serving") and node in text for text in told), told
