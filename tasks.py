@@ -17,6 +17,7 @@ from fabfile import (
     inspection,
     pipeline,
     releases,
+    renewing,
     supply,
     surface,
 )
@@ -281,10 +282,19 @@ def config_schema(_: Context) -> None:
 
 @task(
     auto_shortflags=False,
-    help=_help("config", "limit", "json", margin="Days that must be left; exit 3 below that."),
+    help=_help(
+        "config",
+        "limit",
+        "json",
+        margin="Days that must be left; exit 3 below that (default: verify.certificate_days).",
+    ),
 )
 def certs(
-    _: Context, config: str = "", limit: str = "", json: bool = False, margin: int = Whole(30)
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    json: bool = False,
+    margin: str = "",
 ) -> None:
     """
     Show every certificate and the days it has left.
@@ -294,7 +304,57 @@ def certs(
 
     Example: inv certs --margin 60 --json
     """
-    inspection.certs(Options(config, limit, json), margin)
+    days = Whole(margin) if margin else None
+    inspection.certs(Options(config, limit, json, recorded=True), days)
+
+
+@task(
+    auto_shortflags=False,
+    help=_help(
+        "config",
+        "limit",
+        "max-parallel",
+        "batch",
+        "json",
+        dry_run="Show what would change; change nothing.",
+        only="Kinds, with commas between: client, serving, proxy (default: all three).",
+        due="Only what has fewer days left than verify.certificate_days.",
+        issued_before="Only what was issued before this time: 2026-11-25T14:00, or `now` for all "
+        "(default: an hour ago, so that a run that was cut off goes on when run again).",
+        ca="Take the nodes to the CA in cluster.ca, stage by stage; see docs/certificates.md.",
+    ),
+)
+def rotate_certs(
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    max_parallel: int = Whole(0),
+    batch: int = Whole(0),
+    only: str = "",
+    due: bool = False,
+    issued_before: str = "",
+    ca: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Make nodes' certificates anew; no pod is restarted.
+
+    Kubelet client, kubelet serving and kube-proxy certificates: one node first, then the others,
+    in batches. With --ca for a changed CA: both CAs to every node, then certificates of the new
+    one, then the old one out; run it again after each thing that it asks you to do. Exit 3 while
+    it waits for you.
+
+    Example: inv rotate-certs --limit ssd --batch 5 --dry-run
+    """
+    options = Options(config, limit, json, max_parallel, batch, recorded=not dry_run)
+    if ca:
+        if only or due or issued_before:
+            raise Exit("--ca decides by itself what is renewed", surface.BAD_INPUT)
+        renewing.change_ca(options, dry_run=dry_run)
+    else:
+        wish = renewing.Wish(only, issued_before, due=due)
+        renewing.rotate(options, wish, dry_run=dry_run)
 
 
 @task(auto_shortflags=False, help=_help("config", "limit", "max-parallel", "json"))
@@ -476,7 +536,18 @@ def report(_: Context, run: str = "", out: str = "") -> None:
         raise Exit(f"{error}\nnext: {error.advice}", surface.BAD_INPUT) from error
 
 
-ns = Collection(deploy_nodes, approve_csr, audit, bundle, certs, harden, verify, plan, report)
+ns = Collection(
+    deploy_nodes,
+    approve_csr,
+    audit,
+    bundle,
+    certs,
+    rotate_certs,
+    harden,
+    verify,
+    plan,
+    report,
+)
 ns.add_collection(Collection("binaries", binaries_fetch, binaries_publish))
 ns.add_collection(Collection("config", config_check, config_schema))
 ns.add_collection(Collection("hosts", hosts_trust))

@@ -21,12 +21,21 @@ from .kube.api import Api, ApiError
 from .kube.approver import Approver
 from .kube.credentials import load
 from .kube.manifests import Manifests, ObjectChange
+from .kube.presented import presented
 from .kube.runlock import RunLock
 from .kube.watch import Watch
 from .model.versions import Release
 from .run.flood import Flood
 from .steps import approve_csr, calico, proxy_cert, rbac
-from .trust.certificates import belongs, new_request, openssh_public_bytes, sign_client
+from .trust.certificates import (
+    belongs,
+    issued_by,
+    new_request,
+    openssh_public_bytes,
+    problem,
+    read,
+    sign_client,
+)
 from .trust.verdict import SERVING, SHARED_USER, Handout, HostKey
 
 if TYPE_CHECKING:
@@ -50,6 +59,8 @@ _CONTROLLERS = f"/apis/apps/v1/namespaces/{calico.NAMESPACE}/deployments/{calico
 _SIGNING_TIMEOUT = 30.0
 _LOCK_PATIENCE = 3.0  # it is renewed again and again, and given back at the end
 _CLOCK_MARGIN = timedelta(seconds=2)  # what we know of the apiserver's clock, and its whole seconds
+_APISERVER_CLIENTS = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+_ROOT_CA = "/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt"
 
 
 class OverdueError(Exception):
@@ -64,6 +75,12 @@ class MissingRightsError(Exception):
     """The kubeconfig's user may not do what this run needs to do; nothing was changed."""
 
     advice = "use the kubeconfig of `inv rbac.deployer`, or grant what is missing"
+
+
+class NotReadyError(Exception):
+    """Something that must be well before a change goes on, and is not."""
+
+    advice = "inv verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +316,38 @@ class ClusterSide:
             )
         return certificate + asked.key_pem
 
+    # --- a CA that changes -------------------------------------------------------------------
+
+    def client_authorities(self) -> bytes:
+        """Return the CAs whose clients the apiserver accepts: it tells them itself."""
+        return self._bundle(_APISERVER_CLIENTS, "client-ca-file") or b""
+
+    def pod_authorities(self) -> bytes | None:
+        """Return the CAs that pods are given to know the apiserver by; None before 1.20."""
+        return self._bundle(_ROOT_CA, "ca.crt")
+
+    def _bundle(self, path: str, key: str) -> bytes | None:
+        found = self.api.find(path)
+        return None if found is None else str(found.get("data", {}).get(key, "")).encode()
+
+    def own_certificate_fault(self, authority: bytes) -> str | None:
+        """Say why the apiserver's own certificate is of no use to who trusts this CA alone."""
+        host, port = self.cluster.cluster.apiserver_host, self.cluster.cluster.apiserver_port
+        try:
+            return problem(presented(host, port), authority, datetime.now(UTC))
+        except OSError as error:
+            return f"{host}:{port} can't be reached: {error}"
+
+    def try_signing(self, inputs: Inputs, authority: bytes) -> str | None:
+        """
+        Have a kube-proxy's certificate issued and throw it away, with its key.
+
+        Return who signed it where that was not this CA, else None.
+        """
+        self.may_change()
+        pem = self.proxy_pem(inputs)
+        return None if issued_by(pem, authority) else read(pem).issuer
+
     def watch_requests(self) -> None:
         """Begin to judge signing requests, unless that has begun."""
         if not self._started_requests.is_set():
@@ -406,14 +455,20 @@ class ClusterSide:
         """Say whether a node lacks nothing but a network that others are to bring."""
         return not self.cluster.calico.enabled and node_objects.lacks_only_network(node)
 
-    def wait_serving(self, name: str) -> None:
+    def wait_serving(self, name: str, began: float) -> None:
         """
         Wait until the node's newest request for a serving certificate is issued.
 
-        Requests from before this run's token for the node don't count. Raises OverdueError.
+        :param began: unix time by our clock before which requests don't count; 0: those from before
+            this run's token for the node.
+
+        Raises OverdueError.
         """
         self.watch_requests()
         since = self._asked_since.get(name)
+        if began:
+            by_api = datetime.fromtimestamp(began + (self.api.clock_offset or 0.0), UTC)
+            since = by_api - _CLOCK_MARGIN
 
         def issued(objects: Mapping[str, Object]) -> bool | None:
             requests = [signing.parse(item) for item in objects.values()]

@@ -48,7 +48,7 @@ def make(cluster: Cluster, out: Path, *, hours: int, show: bool) -> None:
     content = kubeconfig(
         cluster=cluster.cluster.name,
         server=admin.server,
-        ca_pem=(admin.ca_pem or "").encode() or cluster.ca_pem,
+        ca=(admin.ca_pem or "").encode() or cluster.ca_pem,
         user=rights.ACCOUNT,
         credentials={"token": rights.new_credentials(api, seconds=hours * 3600)},
     )

@@ -17,9 +17,11 @@ from .host.access import Access
 from .host.errors import HostError
 from .host.text import clean
 from .host.trust import Offer, trust
+from .run.expiry import CERTIFICATES, MARGIN
 from .run.plantext import plan_json, plan_text
 from .steps import verify
 from .steps.render import render
+from .verification import told
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -163,12 +165,20 @@ def approver_unit(cluster: Cluster) -> str:
     ).decode()
 
 
-def certs(options: Options, margin: int) -> None:
-    """Print every certificate; exit 1 where one is wrong, 3 where one is near its end."""
-    if margin < 0:
+def certs(options: Options, margin: int | None) -> None:
+    """
+    Print every certificate; exit 1 where one is wrong, 3 where one is near its end.
+
+    :param margin: days that must be left; None: as configured.
+    """
+    if margin is not None and margin < 0:
         raise Exit("--margin wants a number of days from 0 on", surface.BAD_INPUT)
     with surface.run_of(options) as run:
-        rows = collect(run)
+        if margin is None:
+            margin = run.cluster.verify.certificate_days
+        with run.journal.step(None, "certs") as log:
+            rows = collect(run)
+            log.note(f"{len(rows)} certificates", **{CERTIFICATES: told(rows), MARGIN: margin})
         run.journal.leave_screen()
         if options.json:
             surface.print_json({"margin": margin, "certificates": [_plain(r) for r in rows]})

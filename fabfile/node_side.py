@@ -24,9 +24,19 @@ from .looking import watchlist
 from .model.facts import UNKNOWN, Facts
 from .model.resources import File
 from .run.steplog import StepLog
-from .steps import approve_csr, bootstrap_kubeconfig, kubelet, layout, preflight, proxy_cert, rbac
+from .steps import (
+    approve_csr,
+    bootstrap_kubeconfig,
+    kubelet,
+    layout,
+    preflight,
+    proxy_cert,
+    rbac,
+    verify,
+)
 from .steps.inputs import Inputs, Issued
-from .trust.certificates import openssh_public_bytes
+from .trust.certificates import issued_by, openssh_public_bytes, read
+from .trust.renewal import KEEP
 from .trust.verdict import HostKey
 
 if TYPE_CHECKING:
@@ -65,6 +75,14 @@ class ImpostorError(Exception):
     )
 
 
+class RenewalError(Exception):
+    """A certificate that was to be made anew and was not, or not by the CA that was meant."""
+
+    def __init__(self, kind: str, what: str, node: str) -> None:
+        super().__init__(f"its {kind} certificate {what}")
+        self.advice = f"fab -H {node} logs; see docs/certificates.md on who signs"
+
+
 @dataclass(frozen=True, slots=True)
 class NodePlan:
     """
@@ -90,6 +108,8 @@ class NodeSide:
     One node of a run, used by one thread.
 
     :param steps: the node steps to carry out, in order; `all_steps` is what is looked at.
+
+    While `renewal` asks for something, nothing but certificates (and CAs) is changed.
     """
 
     def __init__(
@@ -113,8 +133,10 @@ class NodeSide:
         self._steps = steps
         self._all_steps = all_steps
         self._deep = deep
+        self.renewal = KEEP
         self._touched = True  # since the last look, or never looked at
         self.facts: Facts = UNKNOWN
+        self._before: Facts = UNKNOWN  # as the last change found it
 
     @property
     def cluster(self) -> Cluster:
@@ -147,7 +169,7 @@ class NodeSide:
         Raises PreflightError, HostError, ApiError, TimeoutError: whatever stops this node.
         """
         with self._journal.step(self.node.name, preflight.NAME) as log:
-            self.look()
+            self._before = self.look()
             findings = self._findings()
             for finding in findings:
                 if finding.level == "warning":
@@ -159,7 +181,7 @@ class NodeSide:
         if shown.plan.empty:
             if shown.labels:
                 self._cluster_side.may_change()
-            changed = self._settle(joined_now=False, since=0.0)
+            changed = self._settle(joined_now=False, since=0.0, new_serving=False)
             self._cluster_side.tidy(self.node)
             return changed
         with self._journal.step(self.node.name, rbac.NAME, "waiting for rights"):
@@ -179,7 +201,12 @@ class NodeSide:
             if joining:
                 self._prove_key()
                 restarted |= self._after_joining(findings)
-            self._settle(joined_now=joining, since=began if restarted else 0.0)
+            serving = layout.kubelet_serving_certificate(self.node.kubelet.root)
+            self._settle(
+                joined_now=joining,
+                since=began if restarted else 0.0,
+                new_serving=any(change.name == serving for change in todo.plan.changes),
+            )
         finally:
             if kubelet in self._steps:  # alone, bootstrap-kubeconfig leaves a token to be used
                 self._cluster_side.tidy(self.node)
@@ -208,8 +235,37 @@ class NodeSide:
             return False
         self.host.root(_AWAIT_FILE.format(path=quote(layout.KUBELET_KUBECONFIG)))
         self.look()
+        self.renewal = KEEP  # what was asked for is done
         rest = self._plan(findings, Issued())
         return not rest.plan.empty and self._apply(rest)
+
+    def renew(self, *, before_change: Callable[[], None]) -> bool:
+        """
+        Make anew what `renewal` asks for, and see that it came; say whether anything was changed.
+
+        Raises RenewalError beside what `deploy` raises.
+        """
+        asked = self.renewal
+        changed = self.deploy(before_change=before_change)
+        if not changed:
+            return False
+        with self._journal.step(self.node.name, verify.NAME, "comparing certificates") as log:
+            before, now = self._before.certificates, self.look().certificates
+            paths = layout.certificates(self.node.kubelet.root)
+            due = {k: p for k, p in paths.items() if asked.why(k, before.get(p, ""))}
+            for kind, path in due.items():
+                pem = now.get(path, "")
+                if not pem or pem == before[path]:
+                    raise RenewalError(kind, "is still the old one", self.node.name)
+                if asked.authority and not issued_by(pem, asked.authority):
+                    raise RenewalError(kind, f"came from {read(pem).issuer}", self.node.name)
+            if due:
+                log.note(f"new: {', '.join(due)}")
+        return True
+
+    def try_signing(self, authority: bytes) -> str | None:
+        """Say who signs certificates for this node where that is not this CA."""
+        return self._cluster_side.try_signing(self._inputs(Issued()), authority)
 
     def _prove_key(self) -> None:
         """See that the key that was certified is on this host; only its public half is read."""
@@ -223,7 +279,7 @@ class NodeSide:
                 raise ImpostorError("the certificate on it is not for the key that was certified")
             log.note("the certified key is the one on the host")
 
-    def _settle(self, *, joined_now: bool, since: float) -> bool:
+    def _settle(self, *, joined_now: bool, since: float, new_serving: bool) -> bool:
         """See the node Ready, labelled, and with a serving certificate; say if that changed it."""
         if kubelet not in self._steps:
             return False
@@ -234,9 +290,10 @@ class NodeSide:
             if side.awaits_network(side.wait_ready(name, since, up)):
                 log.warn(node_objects.NO_CNI, "install the network that this cluster brings")
             serving = layout.kubelet_serving_certificate(self.node.kubelet.root)
-            if joined_now or serving not in self.facts.certificates:
+            if new_serving or serving not in self.facts.certificates:
                 log.progress("waiting for its serving certificate")
-                side.wait_serving(name)
+                alone = new_serving and not joined_now
+                side.wait_serving(name, since - self.facts.clock_offset if alone else 0.0)
                 self.host.root(_AWAIT_FILE.format(path=quote(serving)))
                 self._touched = True
             if joined_now or label:
@@ -283,6 +340,7 @@ class NodeSide:
             artifacts=self._artifacts.of(self.facts),
             issued=issued,
             now=datetime.now(UTC),
+            renewal=self.renewal,
         )
 
     def _findings(self) -> tuple[preflight.Finding, ...]:
@@ -297,7 +355,28 @@ class NodeSide:
             api_from_node=None if seen.reachable is None else seen.reason,
             machine_ids=self._cluster_side.machine_ids(self.node.name, self.facts.machine_id),
         )
-        return preflight.findings(self._inputs(Issued()), around)
+        found = preflight.findings(self._inputs(Issued()), around)
+        return found if self.renewal == KEEP else (*found, *self._strayed())
+
+    def _strayed(self) -> tuple[preflight.Finding, ...]:
+        """Say what else than certificates would change: a renewal is no deployment."""
+        about = layout.certificate_files(
+            self.node.kubelet.root, authority=bool(self.renewal.authority)
+        )
+        asked, self.renewal = self.renewal, KEEP
+        try:
+            changes = self._plan((), Issued()).plan.changes
+        finally:
+            self.renewal = asked
+        others = [
+            change.name
+            for change in changes
+            if change.kind not in {"unit", "clientcertificate"} and change.name not in about
+        ]
+        if not others:
+            return ()
+        text = f"it differs from its configuration in more than certificates: {', '.join(others)}"
+        return (preflight.Finding("error", text, f"inv deploy-nodes --limit {self.node.name}"),)
 
     def _api_seen_from_host(self) -> TlsResult:
         cluster = self.cluster.cluster

@@ -7,7 +7,7 @@ concerns the API (rights, Calico) goes on beside them and is waited for where it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,8 @@ from .kube.asking import Asker
 from .kube.manifests import ObjectChange
 from .kube.netprobe import network_probe_left
 from .node_side import NodePlan, NodeSide, waiting_key
+from .run.events import RUN
+from .run.expiry import CERTIFICATES, MARGIN
 from .run.fanout import Outcome, fan_out
 from .steps import (
     approve_csr,
@@ -39,7 +41,7 @@ from .steps import (
     verify,
 )
 from .steps.verify import Check
-from .verification import verify_cluster, verify_node
+from .verification import certificates_seen, verify_cluster, verify_node
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from .kube.api import Object
     from .model.config import Cluster, Node
+    from .model.facts import Facts
     from .run.journal import Journal
 
 R = TypeVar("R")
@@ -116,9 +119,9 @@ def deploy(run: Run) -> list[Check]:
 
     What fails, fails for its node alone and stands in the journal.
     """
-    with _Sides(run) as sides:
+    with Sides(run) as sides:
         cluster_side = sides.cluster_side
-        rights = cluster_side.background(partial(_apply_rbac, run, cluster_side))
+        rights = cluster_side.background(partial(apply_rbac, run, cluster_side))
         manifest = cluster_side.background(partial(_calico_objects, run, cluster_side))
         network = cluster_side.background(partial(_apply_calico, run, cluster_side, manifest))
 
@@ -141,14 +144,14 @@ def deploy(run: Run) -> list[Check]:
             changed = any(outcome.value for outcome in outcomes.values())
             # A probe that was cut off proves nothing: it is made up for.
             network_too = partial(network_probe_left, cluster_side.api)
-            return _verify(run, sides, good, network=(lambda: True) if changed else network_too)
+            return verify_with(run, sides, good, network=(lambda: True) if changed else network_too)
         except (ApiError, ApiAwayError, OverdueError):
             return []  # its step has failed, which the journal holds: the nodes' ends are told, too
 
 
 def plan(run: Run) -> ClusterPlan:
     """Return what `deploy` would do, by the same code. Changes nothing."""
-    with _Sides(run, dry_run=True) as sides:
+    with Sides(run, dry_run=True) as sides:
         side = sides.cluster_side
         objects = side.background(partial(_plan_objects, run, side))
         nodes = sides.each(NodeSide.plan)
@@ -157,8 +160,8 @@ def plan(run: Run) -> ClusterPlan:
 
 def verify_nodes(run: Run, *, network: bool) -> list[Check]:
     """Check nodes and cluster; with `network`, by pods as well."""
-    with _Sides(run) as sides:
-        return _verify(run, sides, [node.name for node in run.nodes], network=lambda: network)
+    with Sides(run) as sides:
+        return verify_with(run, sides, [node.name for node in run.nodes], network=lambda: network)
 
 
 def deny(run: Run, names: Sequence[str]) -> bool:
@@ -169,7 +172,7 @@ def deny(run: Run, names: Sequence[str]) -> bool:
 
 def on_nodes(run: Run, work: Callable[[NodeSide], R]) -> dict[str, Outcome[R]]:
     """Do something with every node of the run; nothing at the API."""
-    with _Sides(run) as sides:
+    with Sides(run) as sides:
         return sides.each(work)
 
 
@@ -214,7 +217,7 @@ def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Itera
                 host.close()
 
 
-class _Sides:
+class Sides:
     """The API's side and the nodes' sides of one run, opened and closed together."""
 
     def __init__(self, run: Run, *, dry_run: bool = False) -> None:
@@ -227,7 +230,7 @@ class _Sides:
         self._stack = ExitStack()
         self._nodes: dict[str, NodeSide] = {}
 
-    def __enter__(self) -> _Sides:
+    def __enter__(self) -> Sides:
         self._stack.callback(self.cluster_side.close)
         self._access = self._stack.enter_context(Access(self._run.passwords))
         self.cluster_side.open(self._run.nodes)
@@ -239,11 +242,20 @@ class _Sides:
         self._stack.close()
 
     def each(
-        self, work: Callable[[NodeSide], R], names: Sequence[str] | None = None
+        self, work: Callable[[NodeSide], R], names: Collection[str] | None = None
     ) -> dict[str, Outcome[R]]:
         """Do this for every node (or those named), as many at once as the run allows."""
-        wanted = [node for node in self._run.nodes if names is None or node.name in names]
-        return _fan_out(self._run, wanted, partial(self._one, work))
+        run = self._run
+        wanted = [node for node in run.nodes if names is None or node.name in names]
+        outcomes = _fan_out(run, wanted, partial(self._one, work))
+        for name, outcome in outcomes.items():
+            if outcome.skipped:
+                run.journal.emit(name, RUN, "skipped", outcome.skipped)
+        return outcomes
+
+    def facts(self, name: str) -> Facts:
+        """Return what the last look at a node told."""
+        return self._nodes[name].facts
 
     def _one(self, work: Callable[[NodeSide], R], node: Node) -> R:
         """Work with the node's side, made once per run and used by one thread at a time."""
@@ -275,9 +287,10 @@ def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict
     )
 
 
-def _verify(
-    run: Run, sides: _Sides, names: Sequence[str], *, network: Callable[[], bool]
+def verify_with(
+    run: Run, sides: Sides, names: Sequence[str], *, network: Callable[[], bool]
 ) -> list[Check]:
+    """Check these nodes, and the cluster, within a run."""
     side = sides.cluster_side
     with run.journal.step(None, verify.NAME, "checking") as log:
         live = side.current_nodes()
@@ -296,13 +309,17 @@ def _verify(
         with_network = [name for name in names if name not in waiting]
         checks += verify_cluster(side, with_network, network=network())
         bad = sum(not check.ok for check in checks)
+        seen = {name: sides.facts(name) for name, outcome in found.items() if outcome.ok}
         log.note(
-            f"{len(checks)} checks, {bad} failed" if bad else f"{len(checks)} checks, all good"
+            f"{len(checks)} checks, {bad} failed" if bad else f"{len(checks)} checks, all good",
+            **{CERTIFICATES: certificates_seen(run.cluster, seen)},
+            **{MARGIN: run.cluster.verify.certificate_days},
         )
     return checks
 
 
-def _apply_rbac(run: Run, side: ClusterSide) -> None:
+def apply_rbac(run: Run, side: ClusterSide) -> None:
+    """Bind the roles that joining needs, where this run is about joining."""
     with run.journal.step(None, rbac.NAME) as log:
         if kubelet not in run.only:
             return

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
@@ -184,8 +185,18 @@ def errors_as_exits() -> Iterator[None]:
         raise Exit("interrupted; the same command goes on from here", INTERRUPTED) from error
 
 
-def end(run: pipeline.Run, checks: Sequence[Check], *, as_json: bool) -> None:
-    """Print how the run ended, node by node, and exit 1 if anything failed."""
+def end(
+    run: pipeline.Run,
+    checks: Sequence[Check],
+    *,
+    as_json: bool,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """
+    Print how the run ended, node by node, and exit 1 if anything failed.
+
+    :param more: what the document for programs says besides.
+    """
     run.journal.leave_screen()
     rows = summary.rows(run.journal.events, [node.name for node in run.nodes])
     bad = [check for check in checks if not check.ok]
@@ -193,6 +204,7 @@ def end(run: pipeline.Run, checks: Sequence[Check], *, as_json: bool) -> None:
         document = {
             "nodes": [as_dict(row) for row in rows],
             "checks": [as_dict(check) for check in checks],
+            **more,
         }
         print(json.dumps(document, indent=2))
     else:

@@ -1,24 +1,27 @@
-"""Collects what `steps.verify` judges: from each node, and from the API."""
+"""Collects what `steps.verify` judges, and what ends when: from each node, and from the API."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
 from math import isinf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .kube import nodes as node_objects
 from .kube.api import ApiError
 from .kube.netprobe import try_network
+from .kube.presented import presented
 from .steps import calico, verify
 from .steps.verify import Check
+from .trust.inventory import CertificateRow, authorities, row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .cluster_side import ClusterSide
     from .host.connect import Host
     from .kube.api import Object
+    from .model.config import Cluster
     from .model.facts import Facts
 
 _HTTP_OK = 200
@@ -36,7 +39,7 @@ def verify_node(host: Host, facts: Facts, side: ClusterSide, live: Object | None
         verify.certificate_paths(node.kubelet.root),
         cluster.ca_pem,
         datetime.now(UTC),
-        margin=1,
+        margin=cluster.verify.certificate_days,
     )
     if live is None:
         return [*checks, Check(node.name, "Ready", False, "there is no Node object of that name")]
@@ -82,3 +85,39 @@ def _health(host: Host) -> Iterator[Check]:
     mode = host.http_get(10249, "/proxyMode").body.decode(errors="replace").strip()
     wanted = node.kube_proxy.mode
     yield Check(node.name, "kube-proxy mode", mode == wanted, mode or "nobody answers")
+
+
+def cluster_certificates(cluster: Cluster, now: datetime) -> list[CertificateRow]:
+    """Return a row for each CA, and for whatever certificate the apiserver shows."""
+    rows = authorities(str(cluster.cluster.ca), cluster.ca_pem, now)
+    host, port = cluster.cluster.apiserver_host, cluster.cluster.apiserver_port
+    try:
+        pem = presented(host, port)
+    except OSError as error:
+        fault = f"{host}:{port} can't be reached: {error}"
+        return [*rows, CertificateRow("cluster", "apiserver", "", "", "", None, (fault,))]
+    where = f"{host}:{port}"
+    return [*rows, row("cluster", "apiserver", where, pem, ca_pem=cluster.ca_pem, now=now)]
+
+
+def certificates_seen(cluster: Cluster, facts: Mapping[str, Facts]) -> list[dict[str, Any]]:
+    """Return what a report shows of the certificates of the cluster and of these nodes."""
+    now = datetime.now(UTC)
+    rows = cluster_certificates(cluster, now)
+    for name, seen in facts.items():
+        paths = verify.certificate_paths(cluster.node(name).kubelet.root)
+        rows += [
+            row(name, title, path, pem, ca_pem=cluster.ca_pem, now=now)
+            for title, path in paths.items()
+            if (pem := seen.certificates.get(path, ""))
+        ]
+    return told(rows)
+
+
+def told(rows: Sequence[CertificateRow]) -> list[dict[str, Any]]:
+    """Return rows as an event's data holds them."""
+    return [
+        {"where": r.where, "name": r.name, "subject": r.subject, "issuer": r.issuer, "ends": r.ends}
+        for r in rows
+        if r.ends
+    ]

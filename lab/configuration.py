@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from .layout import DNS_ADDRESS, POD_CIDR, SERVICE_CIDR, Host, Layout
+from .pki import TRUSTED
 from .versions import BUSYBOX_IMAGE, CALICO, PAUSE_IMAGE
 
 # A host of the lab shares the machine's disk and memory with all others: a disk that is
@@ -103,7 +104,7 @@ def kubeconfig(layout: Layout, user: str) -> str:
                 "name": layout.name,
                 "cluster": {
                     "server": layout.apiserver,
-                    "certificate-authority-data": data("ca.pem"),
+                    "certificate-authority-data": data(TRUSTED),
                 },
             }
         ],

@@ -13,6 +13,7 @@ import urllib3
 from . import cache, cgroups, configuration, pki, processes
 from .errors import LabError
 from .layout import POD_CIDR, SERVICE_CIDR, Layout
+from .pki import TRUSTED
 
 READY_SECONDS = 300.0  # a component that ended is noticed at once; a busy machine may be slow
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -83,12 +84,12 @@ def _apiserver(layout: Layout, binaries: Path) -> list[str]:
         f"--etcd-cafile={folder / 'etcd-ca.pem'}",
         f"--etcd-certfile={folder / 'apiserver-etcd-client.pem'}",
         f"--etcd-keyfile={folder / 'apiserver-etcd-client-key.pem'}",
-        f"--client-ca-file={folder / 'ca.pem'}",
+        f"--client-ca-file={folder / TRUSTED}",
         f"--tls-cert-file={folder / 'apiserver.pem'}",
         f"--tls-private-key-file={folder / 'apiserver-key.pem'}",
         f"--kubelet-client-certificate={folder / 'apiserver-kubelet-client.pem'}",
         f"--kubelet-client-key={folder / 'apiserver-kubelet-client-key.pem'}",
-        f"--kubelet-certificate-authority={folder / 'ca.pem'}",
+        f"--kubelet-certificate-authority={folder / TRUSTED}",
         "--kubelet-preferred-address-types=InternalIP",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
@@ -110,7 +111,7 @@ def _controller_manager(layout: Layout, binaries: Path) -> list[str]:
         str(binaries / "kube-controller-manager"),
         f"--bind-address={layout.gateway}",
         f"--kubeconfig={folder / 'controller-manager.kubeconfig'}",
-        f"--root-ca-file={folder / 'ca.pem'}",
+        f"--root-ca-file={folder / TRUSTED}",
         f"--cluster-signing-cert-file={folder / 'ca.pem'}",
         f"--cluster-signing-key-file={folder / 'ca-key.pem'}",
         f"--service-account-private-key-file={folder / 'service-account-key.pem'}",
@@ -176,7 +177,7 @@ def ready(layout: Layout) -> bool:
 
 
 def _client(layout: Layout) -> urllib3.PoolManager:
-    context = ssl.create_default_context(cafile=str(layout.pki / "ca.pem"))
+    context = ssl.create_default_context(cafile=str(layout.pki / TRUSTED))
     context.load_cert_chain(layout.pki / "admin.pem", layout.pki / "admin-key.pem")
     return urllib3.PoolManager(ssl_context=context, timeout=10, retries=False)
 

@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from .layout import SERVICE_CIDR, Layout
 
 VALID_DAYS = 3650
+TRUSTED = "trusted-ca.pem"  # whom the control plane trusts: the CA, and while it changes, two
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ def make(layout: Layout) -> None:
         for leaf in wanted:
             if not (folder / f"{leaf.file}.pem").exists():
                 _issue(folder, authority, leaf)
+    if not (folder / TRUSTED).exists():
+        trust(layout, (folder / "ca.pem").read_bytes())
     if not (folder / "service-account.pub").exists():
         key = ec.generate_private_key(ec.SECP256R1())
         write_secret(folder / "service-account-key.pem", private_pem(key))
@@ -85,6 +88,30 @@ def make(layout: Layout) -> None:
         write_secret(layout.bootstrap_token, f"{token}\n".encode())
         line = f'{token},kubelet-bootstrap,10001,"system:kubelet-bootstrap"\n'
         write_secret(layout.token_file, line.encode())
+
+
+def trust(layout: Layout, *authorities: bytes) -> None:
+    """Have the control plane, once it is started anew, trust these CAs."""
+    (layout.pki / TRUSTED).write_bytes(b"".join(authorities))
+
+
+def new_authority(layout: Layout) -> bytes:
+    """Make another CA, which signs nothing yet; return it, PEM."""
+    _make_authority(layout.pki, "new-ca", f"{layout.name}-ca-2")
+    return (layout.pki / "new-ca.pem").read_bytes()
+
+
+def promote(layout: Layout) -> None:
+    """Have the new CA, once the control plane is started anew, sign what is asked for."""
+    for name in ("ca-key.pem", "ca.pem"):
+        (layout.pki / f"new-{name}").replace(layout.pki / name)
+
+
+def issue_again(layout: Layout) -> None:
+    """Have the control plane's own certificates come from the CA as it is now."""
+    for leaf in leaves(layout):
+        (layout.pki / f"{leaf.file}.pem").unlink()
+    make(layout)
 
 
 def make_ssh_key(place: Path, comment: str) -> str:

@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from fabfile.model.loading import load
 from fabfile.model.merging import deep
+from fabfile.trust.certificates import new_request, sign_client
 
 if TYPE_CHECKING:
     from fabfile.model.config import Cluster
@@ -41,10 +42,12 @@ DOCUMENT: dict[str, Any] = {
 
 
 @cache
-def authority() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def authority(
+    common_name: str = "test-ca", days: int = 365
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """Return a self-signed CA and its key, the same for the whole test run."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test-ca")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -53,7 +56,7 @@ def authority() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=365))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -72,6 +75,18 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+
+
+def certificate(
+    common_name: str,
+    organization: str = "system:nodes",
+    days: int = 365,
+    by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
+) -> str:
+    """Return a client certificate of the test CA, or of another, as PEM."""
+    ca, key = by or authority()
+    request = new_request(common_name, {"organization": organization})
+    return sign_client(request.request_pem, pem(ca), private_pem(key), days=days).decode()
 
 
 def write_cluster(directory: Path, text: str | None = None, **overrides: Any) -> Path:

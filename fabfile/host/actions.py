@@ -98,7 +98,7 @@ def actions(plan: Plan, suffix: str, pull: Pull | None = None) -> Actions:
             members.append(member)
     if plan.restarts:
         lines.append(_call("act", str(len(plan.changes)), "settle"))
-    lines.append(_call("say", "end"))
+    lines += [_call("replaced"), _call("say", "end")]
     return Actions("\n".join([*lines, ""]), tuple(members))
 
 
@@ -122,8 +122,8 @@ def _action(
             return ["put", name, path, f"{mode:04o}", sha256], Member(name, source, sha256)
         case Directory(path=path, mode=mode):
             return ["directory", path, f"{mode:04o}"], None
-        case Absent(path=path):
-            return ["remove", path], None
+        case Absent(path=path, remade_by=unit):
+            return (["aside", path, unit] if unit else ["remove", path]), None
         case Module(name=module):
             return ["modprobe", "--", module], None
         case Sysctl(key=key, value=value):

@@ -9,7 +9,7 @@
 
 set -uf
 tab=$(printf '\t')
-number=- settling= leaving= beat= new=
+number=- settling= leaving= beat= new= asides=
 
 say() { # say FIELD…: one line, in one write, for the beat speaks as well
 	line=$1
@@ -49,10 +49,40 @@ tidy() {
 	kill $beat "$tar" 2>/dev/null
 	cd / && rm -rf "$work"
 	[ -z "$leaving" ] || rm -f "$leaving"
+	back
 	[ -z "$new" ] || rm -f "$new"
 }
 
 leaves() { leaving=$1; }
+
+old() { # old PATH: where it waits until what takes its place is there
+	printf %s "${1%/*}/.${1##*/}.fabnode-old"
+}
+
+aside() { # aside PATH UNIT: out of the way, so that the unit makes a new one when it starts
+	mv -fT "$1" "$(old "$1")" && asides="$asides $1 $2"
+}
+
+replaced() { # all went well: nobody needs the old ones
+	# shellcheck disable=SC2086 # a list
+	set -- $asides
+	asides=
+	while [ $# -gt 0 ]; do
+		rm -f "$(old "$1")"
+		shift 2
+	done
+}
+
+back() { # it did not go well: where there is no new one, the old one is better than none
+	# shellcheck disable=SC2086 # a list
+	set -- $asides
+	while [ $# -gt 0 ]; do
+		if [ ! -e "$1" ] && mv -fT "$(old "$1")" "$1"; then
+			systemctl restart --no-block -- "$2" >/dev/null 2>&1
+		fi
+		shift 2
+	done
+}
 
 # A deployer that died no longer reads: within a second the beat fails, and ends us.
 beat() {

@@ -60,6 +60,7 @@ class _Found:
     stamps: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     certificates: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     servers: dict[str, str] = field(default_factory=dict)
+    authorities: dict[str, str] = field(default_factory=dict)
     sysctls: dict[str, str] = field(default_factory=dict)
     free: dict[str, int] = field(default_factory=dict)
     archives: dict[str, str] = field(default_factory=dict)
@@ -123,6 +124,11 @@ class _Found:
                 self.certificates["\t".join(path)].append(pem)
             case ["server", url, *path]:
                 self.servers["\t".join(path)] = url.strip("'\"")
+            case ["authority", file, *path]:
+                self.authorities["\t".join(path)] = file.strip("'\"")
+            case ["authority_data", data, *path]:
+                pem = _unbase64(data).decode("ascii", "replace")
+                self.authorities["\t".join(path)] = pem
             case ["unit", name, *setting]:
                 key, _, value = "\t".join(setting).partition("=")
                 self.units[name][key] = value
@@ -180,6 +186,7 @@ class _Found:
                 for path, lines in self.certificates.items()
             },
             servers=self.servers,
+            authorities=self.authorities,
             images=None if self.images is None else frozenset(self.images),
             image_archives=self.archives,
             tools=frozenset(self.tools),

@@ -204,6 +204,8 @@ def _changes(
             yield Change(resource, "create", f"mode {resource.mode:04o}")
         case Directory() | Kept():
             yield from _mode(resource, facts.path(resource.path))
+        case Absent(path=path, remade_by=unit) if unit and facts.path(path).kind != "absent":
+            yield Change(resource, "remove", f"{unit} is to make it anew")
         case Absent(path=path) if facts.path(path).kind != "absent":
             yield Change(resource, "remove", f"a {_said(facts.path(path))} that must not be there")
         case Module(name=name) if name not in facts.modules:
@@ -216,8 +218,7 @@ def _changes(
             yield from _image(resource, facts)
         case Unit():
             yield from _unit(resource, facts, wanted, before)
-        case ClientCertificate(present=False):
-            why = resource.why or "it has no client certificate of this cluster"
+        case ClientCertificate(missing=why) if why:
             yield Change(resource, "join", why)
 
 
@@ -302,6 +303,11 @@ def _unit(
         c.resource.path for c in before if isinstance(c.resource, File | Binary) and c.writes
     ]
     changed = [path for path in unit.reads if path in written]
+    changed += [
+        c.name
+        for c in before
+        if isinstance(c.resource, Absent) and c.resource.remade_by == unit.name
+    ]
     # Unit files and their drop-ins, and that it is enabled now: systemd notices when it reloads.
     new_unit_file = found.reload or any("/systemd/system/" in path for path in changed)
     reload = new_unit_file or found.enabled not in _ENABLED

@@ -194,7 +194,7 @@ fi 2>/dev/null
 # One after the other, as their sizes say; their digests tell if one changed under our hands.
 [ -z "$texts" ] || say texts "$(cat -- $texts 2>/dev/null | base64 -w 0)"
 
-### Certificates and servers: nothing else of these files leaves the node, for some hold keys
+### Certificates, servers and their CAs: nothing else of these files leaves the node, for some hold keys
 
 readable=
 for path in $certificates $servers; do
@@ -208,6 +208,8 @@ done
 	/-----END/ { inside = 0 }
 	$1 == "client-certificate-data:" { print "certificate_data\t" $2 "\t" FILENAME }
 	$1 == "server:" { print "server\t" $2 "\t" FILENAME }
+	$1 == "certificate-authority:" { print "authority\t" $2 "\t" FILENAME }
+	$1 == "certificate-authority-data:" { print "authority_data\t" $2 "\t" FILENAME }
 ' $readable)"
 
 ### Units, and what they had read when fabnode last started them

@@ -107,9 +107,11 @@ class Approver:
             self._keys.pop(node, None)
 
     def approved_for(self, node: str) -> SigningRequest | None:
-        """Return the first client request that was approved for a node, in this run."""
+        """Return the first client request approved for a node since it was last handed a token."""
         with self._lock:
-            mine = {f"system:bootstrap:{t.id}" for t in self._tokens.values() if t.node == node}
+            tokens = [token for token in self._tokens.values() if token.node == node]
+            newest = max(tokens, key=lambda token: token.created, default=None)
+            mine = {f"system:bootstrap:{newest.id}"} if newest else set()
             handout = self._handouts.get(node)
             found = [
                 request

@@ -63,6 +63,8 @@ _SIGNERS = (
     "kubernetes.io/kubelet-serving",
 )
 
+_AUTHORITIES = ("extension-apiserver-authentication", "kube-root-ca.crt")
+
 BASE = (
     Right("", "", "nodes", ("get", "list", "watch", "patch", "delete")),
     Right("", _CSR, "certificatesigningrequests", ("get", "list", "watch", "create", "delete")),
@@ -74,6 +76,7 @@ BASE = (
     Right("kube-node-lease", _LEASE, "leases", ("get",)),
     Right(runlock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (runlock.NAME,)),
     Right(runlock.NAMESPACE, _LEASE, "leases", ("create",)),
+    Right("kube-system", "", "configmaps", ("get",), _AUTHORITIES),
     Right("kube-system", "", "secrets", ("list", "create", "delete")),
     Right(PROBE_NAMESPACE, "", "pods", ("get", "list", "watch", "create", "deletecollection")),
     Right(PROBE_NAMESPACE, "", "pods/log", ("get",)),

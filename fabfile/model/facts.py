@@ -83,6 +83,7 @@ class Facts:
     :param sysctls: key → value, of the keys asked for that exist.
     :param certificates: path → PEM certificate blocks found there, nothing else of the file.
     :param servers: path → the `server:` of a kubeconfig found there.
+    :param authorities: path → the CA that a kubeconfig there trusts: a file's path, or PEM.
     :param images: references in the runtime's store; None: the runtime doesn't answer.
     :param image_archives: image reference → digest of the archive fabnode loaded it from.
     :param tools: of the helper programs asked about (zstd, …) those present.
@@ -115,6 +116,7 @@ class Facts:
     units: Mapping[str, UnitFact] = field(default_factory=dict)
     certificates: Mapping[str, str] = field(default_factory=dict)
     servers: Mapping[str, str] = field(default_factory=dict)
+    authorities: Mapping[str, str] = field(default_factory=dict)
     images: frozenset[str] | None = None
     image_archives: Mapping[str, str] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
@@ -139,7 +141,7 @@ class Watchlist:
 
     :param text: paths whose content is wanted; `opaque`: only digest and mode (secrets, binaries).
     :param certificates: PEM files or kubeconfigs of which only certificates are wanted.
-    :param servers: kubeconfigs whose `server:` is wanted.
+    :param servers: kubeconfigs whose `server:` and CA are wanted.
     :param free: directories whose free space is wanted (of the nearest that exists).
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """

@@ -205,6 +205,7 @@ Text = Annotated[StrictStr, AfterValidator(_text)]
 Flag = StrictBool
 Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 Days = Annotated[StrictInt, Field(ge=1, le=36_500)]
+DaysLeft = Annotated[StrictInt, Field(ge=0, le=36_500)]
 Minutes = Annotated[StrictInt, Field(ge=1, le=1440)]
 Seconds = Annotated[StrictInt, Field(ge=1, le=86_400)]
 Port = Annotated[StrictInt, Field(ge=1, le=syntax.MAX_PORT)]

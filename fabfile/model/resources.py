@@ -66,9 +66,15 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A file that must not be there."""
+    """
+    A file that must not be there.
+
+    :param remade_by: the unit that makes it anew when it starts (a certificate that is to be
+        replaced): it is restarted, and what was there comes back if that fails.
+    """
 
     path: str
+    remade_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +130,16 @@ class ClientCertificate:
     `bootstrap` kubeconfig. A unit that fails meanwhile ends the wait at once, with its journal.
 
     :param key: where the kubelet may keep its key meanwhile, whose public half is then told.
-    :param present: facts already show a certificate that is good.
+    :param missing: why one has to come; empty where facts already show one that is good.
     :param timeout: seconds.
-    :param why: in place of the usual reason.
     """
 
     path: str
     unit: str
     bootstrap: str
     key: str
-    present: bool
+    missing: str
     timeout: int
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -338,10 +338,13 @@ class BootstrapSettings(Section):
 
 
 class VerifySettings(Section):
-    """What `inv verify` needs."""
+    """What `inv verify` and `inv certs` go by."""
 
     image: f.ImageName = Field(
         "docker.io/library/busybox:1.37.0", description="image of the pods that try the network"
+    )
+    certificate_days: f.DaysLeft = Field(
+        30, description="days that every certificate must have left"
     )
 
 

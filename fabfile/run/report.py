@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .events import read
+from .expiry import expiries
 from .journal import FILE, runs
 from .lines import duration
 from .summary import CLUSTER
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .timeline import Lane
 
 HUES = 12  # that the style sheet knows
+_YEARS = 3  # from which on days are told as years
 MANY = 12  # nodes; with more, those that need a look come first
 _RANKS = {"failed": 4, "unfinished": 3, "skipped": 2, "changed": 1, "unchanged": 1}
 TEMPLATES = Path(__file__).parents[2] / "templates" / "report"
@@ -103,11 +105,12 @@ def render(events: Sequence[Event]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "size": size, "moment": moment}
+    environment.filters |= {"duration": duration, "size": size, "moment": moment, "days": days}
     style, script = ((TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
         run=run,
+        expiries=expiries(events),
         axis=axis(run),
         strip=Axis(max((step.longest for step in run.steps), default=0.0) or 1.0, 1.0),
         lanes=_by_need(run.lanes) if len(run.nodes) > MANY else run.lanes,
@@ -142,6 +145,13 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def days(count: float) -> str:
+    """Return days as people read them: `12 d`, `9.9 y`; `ended` where none are left."""
+    if count < 0:
+        return "ended"
+    return f"{count:.0f} d" if count < _YEARS * 365 else f"{count / 365.25:.1f} y"
 
 
 def moment(at: float) -> str:

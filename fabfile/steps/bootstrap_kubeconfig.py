@@ -23,11 +23,16 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
 
 
 def content(inputs: Inputs, token: str) -> bytes:
-    """Return the bootstrap kubeconfig with this token (`<id>.<secret>`)."""
+    """
+    Return the bootstrap kubeconfig with this token (`<id>.<secret>`).
+
+    The kubelet takes `server` and CA over into its own kubeconfig, which nobody writes again: the
+    CA is named as a file, so that the file can be changed when the CA is.
+    """
     return kubeconfig(
         cluster=inputs.cluster.cluster.name,
         server=inputs.cluster.cluster.apiserver,
-        ca_pem=inputs.cluster.ca_pem,
+        ca=layout.CA,
         user="kubelet-bootstrap",
         credentials={"token": token},
     )

@@ -12,6 +12,7 @@ from ..model.config import Cluster, Node
 from ..model.facts import Facts
 from ..model.versions import Release
 from ..trust.certificates import BadCertificateError, problem, read
+from ..trust.renewal import CLIENT, KEEP, Renewal
 from . import layout
 
 
@@ -65,7 +66,11 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One node and all that is known about it. `now` is UTC."""
+    """
+    One node and all that is known about it. `now` is UTC.
+
+    :param renewal: certificates to be made anew although they are good.
+    """
 
     cluster: Cluster
     node: Node
@@ -73,6 +78,7 @@ class Inputs:
     artifacts: Artifacts
     issued: Issued
     now: datetime
+    renewal: Renewal = KEEP
 
     @property
     def version(self) -> Release:
@@ -86,16 +92,30 @@ class Inputs:
 
     @property
     def joined(self) -> bool:
-        """Whether the node holds a client certificate of this cluster, in its own name."""
-        if self.facts.path(layout.KUBELET_KUBECONFIG).kind != "file":
-            return False
-        path = layout.kubelet_client_certificate(self.node.kubelet.root)
-        pem = self.facts.certificates.get(path, "")
+        """Whether the node holds a client certificate of this cluster, in its own name, to keep."""
+        return self.unjoined is None
+
+    @property
+    def unjoined(self) -> str | None:
+        """Why the node has to ask for a client certificate; None where it has joined."""
+        facts = self.facts
+        pem = facts.certificates.get(layout.kubelet_client_certificate(self.node.kubelet.root), "")
+        nothing = "it has no client certificate of this cluster"
+        if facts.path(layout.KUBELET_KUBECONFIG).kind != "file" or not pem:
+            return nothing
         try:
-            named = read(pem).common_name == f"system:node:{self.node.name}"
+            if read(pem).common_name != f"system:node:{self.node.name}":
+                return nothing
         except BadCertificateError:
-            return False
-        return named and problem(pem, self.cluster.ca_pem, self.now) is None
+            return nothing
+        if fault := problem(pem, self.cluster.ca_pem, self.now):
+            return f"its client certificate is of no use: {fault}"
+        trusted = facts.authorities.get(layout.KUBELET_KUBECONFIG, "")
+        if trusted != layout.CA and trusted.strip() != self.cluster.ca_pem.decode().strip():
+            return "its kubelet.kubeconfig holds another CA than the configuration"
+        if why := self.renewal.why(CLIENT, pem):
+            return f"its client certificate is to be made anew: {why}"
+        return None
 
     @property
     def first_images(self) -> tuple[ImageArchive, ...]:

@@ -6,6 +6,8 @@ from ..model import fitting
 from ..model.dialect import Words, words
 from ..model.matrix import matrix
 from ..model.resources import Absent, Binary, ClientCertificate, Directory, File, Resource, Unit
+from ..trust.certificates import problem
+from ..trust.renewal import SERVING
 from . import layout
 from .inputs import Inputs
 from .render import render, with_extra
@@ -49,7 +51,8 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         Binary(binary, artifact.path, artifact.sha256),
         config,
         File(layout.KUBELET_UNIT, unit),
-        *(() if inputs.joined else (Absent(certificate), Absent(pending_key))),
+        *(Absent(path, remade_by=UNIT) for path in _replaced(inputs)),
+        *(() if inputs.joined else (Absent(pending_key),)),
         Unit(
             UNIT,
             reads=(
@@ -65,9 +68,8 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
             unit=UNIT,
             bootstrap=layout.BOOTSTRAP_KUBECONFIG,
             key=pending_key,
-            present=inputs.joined,
+            missing=_UNPROVED if shared and not inputs.joined else inputs.unjoined or "",
             timeout=inputs.cluster.timeouts.join,
-            why=_UNPROVED if shared else "",
         ),
     )
 
@@ -160,3 +162,19 @@ def _runtime_units(inputs: Inputs) -> str:
             return layout.CRI_DOCKERD
         case _:
             return layout.CONTAINERD
+
+
+def _replaced(inputs: Inputs) -> tuple[str, ...]:
+    """Return the certificates that the kubelet would go on using, and is to ask for anew."""
+    root = inputs.node.kubelet.root
+    client = layout.kubelet_client_certificate(root)
+    serving = layout.kubelet_serving_certificate(root)
+    if not inputs.facts.known:
+        return (client, serving)  # what must be looked at
+    paths = [] if inputs.joined else [client]
+    pem = inputs.facts.certificates.get(serving, "")
+    # One that doesn't hold is no reason to restart a kubelet, but goes along when it asks anyway.
+    useless = not inputs.joined and problem(pem, inputs.cluster.ca_pem, inputs.now)
+    if pem and (useless or inputs.renewal.why(SERVING, pem)):
+        paths.append(serving)
+    return tuple(paths)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..trust.renewal import CLIENT, PROXY, SERVING
+
 BIN = "/usr/local/bin"
 CNI_BIN = "/opt/cni/bin"
 CNI_CONF = "/etc/cni/net.d"
@@ -47,3 +49,18 @@ def kubelet_pending_key(kubelet_root: str) -> str:
 def kubelet_serving_certificate(kubelet_root: str) -> str:
     """Return where the kubelet keeps its current serving certificate, with the key."""
     return f"{kubelet_root}/pki/kubelet-server-current.pem"
+
+
+def certificates(kubelet_root: str) -> dict[str, str]:
+    """Return where each kind of certificate lies, each with its key."""
+    return {
+        CLIENT: kubelet_client_certificate(kubelet_root),
+        SERVING: kubelet_serving_certificate(kubelet_root),
+        PROXY: PROXY_PEM,
+    }
+
+
+def certificate_files(kubelet_root: str, *, authority: bool) -> frozenset[str]:
+    """Return what a new certificate may change; with `authority`, what a new CA may as well."""
+    others = {CA, PROXY_KUBECONFIG} if authority else set()
+    return frozenset({*certificates(kubelet_root).values(), BOOTSTRAP_KUBECONFIG, *others})

@@ -25,7 +25,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     access = kubeconfig(
         cluster=cluster.cluster.name,
         server=cluster.cluster.apiserver,
-        ca_pem=cluster.ca_pem,
+        ca=cluster.ca_pem,
         user="kube-proxy",
         credentials={"client-certificate": layout.PROXY_PEM, "client-key": layout.PROXY_PEM},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..model.resources import Directory, File, Kept, Resource
 from ..trust.certificates import BadCertificateError, Certificate, problem, read
+from ..trust.renewal import PROXY
 from . import layout
 from .inputs import Inputs
 
@@ -38,7 +39,7 @@ def due(inputs: Inputs) -> str | None:
     left = certificate.days_left(inputs.now)
     if left < inputs.node.kube_proxy.renew_before_days:
         return f"it ends in {left:.0f} days"
-    return None
+    return inputs.renewal.why(PROXY, pem)
 
 
 def subject(inputs: Inputs) -> dict[str, str]:

@@ -67,7 +67,8 @@ def certificate_checks(
             yield Check(node, title, False, f"{path}: {error}")
             continue
         fault = problem(pem, ca_pem, now)
-        detail = fault or f"{left:.0f} days left"
+        near = f", fewer than {margin} (verify.certificate_days)" if left < margin else ""
+        detail = fault or f"{left:.0f} days left{near}"
         yield Check(node, title, fault is None and left >= margin, detail)
 
 

@@ -69,13 +69,35 @@ def problem(pem: str | bytes, ca_pem: bytes, now: datetime) -> str | None:
         return f"not valid before {cert.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
     if now >= cert.not_valid_after_utc:
         return f"expired on {cert.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-    for ca in x509.load_pem_x509_certificates(ca_pem):
-        try:
-            cert.verify_directly_issued_by(ca)
-        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-            continue
-        return None
-    return f"signed by another CA ({cert.issuer.rfc4514_string()})"
+    found = [ca for ca in x509.load_pem_x509_certificates(ca_pem) if _issued_by(cert, ca)]
+    if not found:
+        return f"signed by another CA ({cert.issuer.rfc4514_string()})"
+    if all(now >= ca.not_valid_after_utc for ca in found):
+        return f"its CA expired on {found[0].not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    return None
+
+
+def split(bundle_pem: bytes) -> tuple[bytes, ...]:
+    """Return the certificates of a bundle one by one, PEM, in their order, each once."""
+    found = x509.load_pem_x509_certificates(bundle_pem)
+    return tuple(dict.fromkeys(c.public_bytes(serialization.Encoding.PEM) for c in found))
+
+
+def issued_by(pem: str | bytes, ca_pem: bytes) -> bool:
+    """Say whether this very CA signed a certificate; what can't be read is nobody's."""
+    try:
+        cert = _load(pem)
+    except BadCertificateError:
+        return False
+    return any(_issued_by(cert, ca) for ca in x509.load_pem_x509_certificates(ca_pem))
+
+
+def _issued_by(cert: x509.Certificate, ca: x509.Certificate) -> bool:
+    try:
+        cert.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def public_bytes(holder: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
@@ -161,16 +183,18 @@ def sign_client(request_pem: bytes, ca_pem: bytes, ca_key_pem: bytes, *, days: i
     """
     Sign a request for a client certificate with a CA key that is on the deployer; return PEM.
 
-    Raises BadCertificateError when the key can't be read or is not the CA's.
+    Of a bundle, that CA signs whose key it is. Raises BadCertificateError when the key can't be
+    read or is none of theirs.
     """
     request = x509.load_pem_x509_csr(request_pem)
-    ca = x509.load_pem_x509_certificates(ca_pem)[0]
     try:
         key = serialization.load_pem_private_key(ca_key_pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         message = "the CA key can't be read: it wants an unencrypted PEM private key"
         raise BadCertificateError(message) from error
-    if key.public_key() != ca.public_key():
+    authorities = x509.load_pem_x509_certificates(ca_pem)
+    ca = next((ca for ca in authorities if ca.public_key() == key.public_key()), None)
+    if ca is None:
         raise BadCertificateError("the CA key does not belong to the CA certificate")
     kinds = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)
     if not isinstance(key, kinds):

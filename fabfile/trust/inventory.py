@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .certificates import BadCertificateError, openssh_public_bytes, problem, read
+from .certificates import BadCertificateError, openssh_public_bytes, problem, read, split
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,6 +19,7 @@ class CertificateRow:
     One certificate.
 
     :param where: a node's name, or `cluster`. :param days_left: None where it can't be read.
+    :param ends: when, in ISO 8601; empty where it can't be read.
     :param faults: what is wrong with it now; empty when it is good.
     """
 
@@ -29,6 +30,7 @@ class CertificateRow:
     issuer: str
     days_left: float | None
     faults: tuple[str, ...]
+    ends: str = ""
 
     def near(self, margin: int) -> bool:
         """Say whether it has fewer days left than `margin`, or can't be read."""
@@ -71,4 +73,19 @@ def row(
     if mode is not None and mode & _OPEN:
         faults.append(f"its file is open to others (mode {mode:04o})")
     days = found.days_left(now)
-    return CertificateRow(where, name, path, found.subject, found.issuer, days, tuple(faults))
+    ends = found.not_after.isoformat()
+    return CertificateRow(where, name, path, found.subject, found.issuer, days, tuple(faults), ends)
+
+
+def authorities(path: str, ca_pem: bytes, now: datetime) -> list[CertificateRow]:
+    """Return a row for each CA of the configuration; a CA need not be signed by another."""
+    pems = split(ca_pem)
+    names = (
+        ["CA"] if len(pems) == 1 else [f"CA {i} of {len(pems)}" for i in range(1, len(pems) + 1)]
+    )
+    rows = []
+    for name, pem in zip(names, pems, strict=True):
+        found = row("cluster", name, path, pem.decode(), ca_pem=pem, now=now)
+        foreign = tuple(f for f in found.faults if not f.startswith("signed by another CA"))
+        rows.append(replace(found, faults=foreign))
+    return rows

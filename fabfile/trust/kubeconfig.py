@@ -9,23 +9,26 @@ from ..model.yamltext import dump
 
 
 def kubeconfig(
-    *, cluster: str, server: str, ca_pem: bytes, user: str, credentials: dict[str, str]
+    *, cluster: str, server: str, ca: bytes | str, user: str, credentials: dict[str, str]
 ) -> bytes:
     """
-    Return a kubeconfig with one cluster, one user and one context, the CA embedded.
+    Return a kubeconfig with one cluster, one user and one context.
 
+    :param ca: PEM, which is embedded, or the path of a file on the machine.
     :param credentials: the `user` entry: `token`, or `client-certificate` and `client-key`.
     """
+    authority = (
+        {"certificate-authority": ca}
+        if isinstance(ca, str)
+        else {"certificate-authority-data": base64.b64encode(ca).decode()}
+    )
     document: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
             {
                 "name": cluster,
-                "cluster": {
-                    "certificate-authority-data": base64.b64encode(ca_pem).decode(),
-                    "server": server,
-                },
+                "cluster": {**authority, "server": server},
             }
         ],
         "users": [{"name": user, "user": credentials}],

@@ -353,7 +353,9 @@ def join(node, seconds: int = 20) -> tuple:
     return (
         boot,
         unit,
-        ClientCertificate(node.path("pem"), KUBELET, boot.path, node.path("key"), False, seconds),
+        ClientCertificate(
+            node.path("pem"), KUBELET, boot.path, node.path("key"), "it has none", seconds
+        ),
     )
 
 
@@ -423,6 +425,38 @@ def test_a_kubelet_that_dies_while_it_joins_is_not_waited_for(node, tmp_path):
     with pytest.raises(ApplyFailed, match="does not stay up: it is failed"):
         node.apply(*join(node, seconds=60))
     assert time.monotonic() - began < 30
+    assert not Path(node.path("bootstrap")).exists()
+
+
+def renewed(node) -> tuple:
+    """A pair that the kubelet is to make anew, as it keeps it: a link to a dated file."""
+    old = Path(node.path("old.pem"))
+    old.write_text("old")
+    Path(node.path("pem")).symlink_to(old)
+    boot, unit, certificate = join(node, 1)
+    return boot, Absent(node.path("pem"), remade_by=KUBELET), unit, certificate
+
+
+def there(node) -> Facts:
+    return Facts(known=True, paths={node.path("pem"): PathFact("symlink", 0o777)})
+
+
+def test_a_pair_is_out_of_the_way_when_the_kubelet_starts_and_gone_in_the_end(node):
+    node.tools.add(
+        "systemctl",
+        f"case $1 in show) {RUNNING} ;;\n"
+        f"restart) [ -e {node.path('pem')} ] || echo new >{node.path('pem')} ;; esac",
+    )
+    node.apply(*renewed(node), facts=there(node))
+    assert Path(node.path("pem")).read_text() == "new\n"
+    assert sorted(p.name for p in Path(node.path("pem")).parent.glob("*pem*")) == ["old.pem", "pem"]
+
+
+def test_the_old_pair_comes_back_when_no_new_one_does(node):
+    with pytest.raises(ApplyFailed, match="no certificate came"):
+        node.apply(*renewed(node), facts=there(node))
+    assert Path(node.path("pem")).read_text() == "old"
+    assert node.tools.calls_of("systemctl")[-1] == f"systemctl restart --no-block -- {KUBELET}"
     assert not Path(node.path("bootstrap")).exists()
 
 

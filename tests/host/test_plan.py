@@ -311,11 +311,11 @@ def test_a_unit_file_that_changes_is_read_anew():
 
 
 def test_a_client_certificate_is_waited_for_until_it_is_there():
-    wanted = ClientCertificate("/pem", "kubelet.service", "/boot", "/key", present=False, timeout=9)
-    assert told((wanted,), Facts()) == [
-        ("join", "/pem", "it has no client certificate of this cluster")
-    ]
-    good = ClientCertificate("/pem", "kubelet.service", "/boot", "/key", present=True, timeout=9)
+    wanted = ClientCertificate(
+        "/pem", "kubelet.service", "/boot", "/key", missing="it has none", timeout=9
+    )
+    assert told((wanted,), Facts()) == [("join", "/pem", "it has none")]
+    good = ClientCertificate("/pem", "kubelet.service", "/boot", "/key", missing="", timeout=9)
     assert compare((good,), Facts()) == ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,31 +11,21 @@ from types import ModuleType
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import serialization
 
 from fabfile import pipeline
-from fabfile.model.facts import UNKNOWN, Facts, PathFact
+from fabfile.host.plan import compare
+from fabfile.model.config import Cluster
+from fabfile.model.facts import UNKNOWN, Facts, PathFact, UnitFact
+from fabfile.model.loading import load
 from fabfile.model.resources import Absent, ClientCertificate, File, Image, Kept
 from fabfile.steps import bootstrap_kubeconfig, images, kubelet, layout, proxy, proxy_cert, runtime
 from fabfile.steps.inputs import Artifact, ImageArchive, Inputs, Issued
-from fabfile.trust.certificates import new_request, sign_client
-from tests.support import authority, make_cluster, pem
+from fabfile.trust.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
+from tests.support import authority, certificate, make_cluster, pem, write_cluster
 
 from .support import artifacts, make_inputs
 
 CERTIFICATE = layout.kubelet_client_certificate("/var/lib/kubelet")
-
-
-def certificate(common_name: str, organization: str = "system:nodes", days: int = 365) -> str:
-    """Return a client certificate of the test CA."""
-    ca, key = authority()
-    key_pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    request = new_request(common_name, {"organization": organization})
-    return sign_client(request.request_pem, pem(ca), key_pem, days=days).decode()
 
 
 def joined_facts(common_name: str = "system:node:n1") -> Facts:
@@ -42,6 +33,7 @@ def joined_facts(common_name: str = "system:node:n1") -> Facts:
         known=True,
         paths={layout.KUBELET_KUBECONFIG: PathFact("file")},
         certificates={CERTIFICATE: certificate(common_name)},
+        authorities={layout.KUBELET_KUBECONFIG: layout.CA},
     )
 
 
@@ -55,9 +47,9 @@ def test_a_node_that_has_not_joined_gets_a_bootstrap_kubeconfig() -> None:
     assert file.ephemeral
 
 
-def live(facts: Facts) -> Inputs:
+def live(facts: Facts, cluster: Cluster | None = None) -> Inputs:
     """Return inputs at the real now, from which on the certificates of these tests are valid."""
-    return replace(make_inputs(facts=facts), now=datetime.now(UTC))
+    return replace(make_inputs(cluster, facts), now=datetime.now(UTC))
 
 
 def test_a_joined_node_has_none_left() -> None:
@@ -65,7 +57,7 @@ def test_a_joined_node_has_none_left() -> None:
     assert inputs.joined
     assert bootstrap_kubeconfig.desired(inputs) == (Absent(layout.BOOTSTRAP_KUBECONFIG),)
     (wanted,) = [r for r in kubelet.desired(inputs) if isinstance(r, ClientCertificate)]
-    assert wanted.present
+    assert wanted.missing == ""
 
 
 def rotation(inputs: Inputs) -> bool:
@@ -94,12 +86,15 @@ def test_with_a_shared_token_rotation_begins_once_a_node_has_joined() -> None:
         for r in kubelet.desired(replace(bare, cluster=cluster))
         if isinstance(r, ClientCertificate)
     ]
-    assert "before approval the key that waits on this one is compared" in wanted.why
+    assert "before approval the key that waits on this one is compared" in wanted.missing
 
 
 def test_who_joins_begins_without_an_older_key_or_certificate() -> None:
     """The kubelet would take up either, and the wait for its certificate would end at once."""
-    older = {Absent(CERTIFICATE), Absent("/var/lib/kubelet/pki/kubelet-client.key.tmp")}
+    older = {
+        Absent(CERTIFICATE, remade_by=kubelet.UNIT),
+        Absent("/var/lib/kubelet/pki/kubelet-client.key.tmp"),
+    }
     assert older <= set(kubelet.desired(make_inputs()))
     assert not older & set(kubelet.desired(live(joined_facts())))
 
@@ -125,6 +120,118 @@ def test_what_is_not_a_join_does_not_count_as_one(facts: Facts) -> None:
 def test_an_expired_certificate_means_joining_again() -> None:
     inputs = live(joined_facts())
     assert not replace(inputs, now=inputs.now + timedelta(days=366)).joined
+
+
+SERVED = layout.kubelet_serving_certificate("/var/lib/kubelet")
+NEW_CA = authority("new-ca")
+
+
+def held_facts() -> Facts:
+    """Return the facts of a node that holds all three certificates."""
+    facts = joined_facts()
+    paths = dict.fromkeys((CERTIFICATE, SERVED), PathFact("symlink", 0o777))
+    proxy_pem = PathFact("file", 0o600, sha256="0" * 64)
+    return replace(
+        facts,
+        paths={**facts.paths, **paths, layout.PROXY_PEM: proxy_pem},
+        certificates={
+            **facts.certificates,
+            SERVED: certificate("system:node:n1"),
+            layout.PROXY_PEM: certificate("system:kube-proxy", "k8s"),
+        },
+    )
+
+
+def remade(inputs: Inputs) -> list[str]:
+    return [r.path for r in kubelet.desired(inputs) if isinstance(r, Absent) and r.remade_by]
+
+
+def test_what_is_kept_is_left_where_it_is() -> None:
+    inputs = live(held_facts())
+    assert inputs.joined
+    assert remade(inputs) == []
+    assert proxy_cert.due(inputs) is None
+
+
+@pytest.mark.parametrize(
+    ("kinds", "paths"),
+    [
+        ((CLIENT,), [CERTIFICATE]),
+        ((SERVING,), [SERVED]),
+        ((PROXY,), []),
+        (KINDS, [CERTIFICATE, SERVED]),
+    ],
+)
+def test_a_renewal_takes_the_old_pair_away_and_nothing_else(
+    kinds: tuple[str, ...], paths: list[str]
+) -> None:
+    inputs = replace(live(held_facts()), renewal=Renewal(kinds))
+    assert remade(inputs) == paths
+    assert inputs.joined == (CLIENT not in kinds)
+    assert (proxy_cert.due(inputs) is not None) == (PROXY in kinds)
+    plan = compare(kubelet.desired(inputs), held_facts())
+    for unit in (c for c in plan if c.name == kubelet.UNIT):
+        assert unit.action == "start"  # facts know of no unit; what matters is the order
+        assert all(plan.index(unit) > plan.index(c) for c in plan if c.action == "remove")
+    joins = [c for c in plan if c.action == "join"]
+    assert len(joins) == (CLIENT in kinds)
+    assert all("is to be made anew" in c.why for c in joins)
+
+
+def test_the_kubelet_is_restarted_for_a_pair_that_was_taken_away() -> None:
+    running = UnitFact("loaded", "active", "running", "enabled")
+    facts = replace(held_facts(), units={kubelet.UNIT: running})
+    inputs = replace(live(facts), renewal=Renewal((SERVING,)))
+    (unit,) = [c for c in compare(kubelet.desired(inputs), facts) if c.name == kubelet.UNIT]
+    assert unit.action == "restart"
+    assert SERVED in unit.why
+
+
+def test_a_kubeconfig_with_another_ca_inside_means_asking_again() -> None:
+    """The kubelet wrote the CA of its bootstrap kubeconfig into it, and never looks again."""
+    inputs = live(held_facts())
+    kept = {layout.KUBELET_KUBECONFIG: inputs.cluster.ca_pem.decode()}
+    assert live(replace(held_facts(), authorities=kept)).joined
+    for other in (pem(NEW_CA[0]).decode(), "", "/somewhere/else.pem"):
+        found = live(replace(held_facts(), authorities={layout.KUBELET_KUBECONFIG: other}))
+        assert "holds another CA" in (found.unjoined or "")
+
+
+def with_bundle(tmp_path: Path) -> Inputs:
+    """Return inputs of a node whose cluster changes its CA: new and old in the configuration."""
+    path = write_cluster(tmp_path)
+    (tmp_path / "ca.pem").write_bytes(pem(NEW_CA[0]) + pem(authority()[0]))
+    return live(held_facts(), load(path))
+
+
+def test_with_old_and_new_ca_all_certificates_of_the_old_one_hold(tmp_path: Path) -> None:
+    inputs = with_bundle(tmp_path)
+    assert inputs.joined
+    assert remade(inputs) == []
+    assert proxy_cert.due(inputs) is None
+    files = {r.path: r.content for r in kubelet.desired(inputs) if isinstance(r, File)}
+    assert files[layout.CA] == inputs.cluster.ca_pem
+    assert bootstrap_kubeconfig.content(inputs, "a.b").count(layout.CA.encode()) == 1
+    shown = [r for r in proxy.desired(inputs) if getattr(r, "path", "") == layout.PROXY_KUBECONFIG]
+    (config,) = [yaml.safe_load(r.content or b"") for r in shown if isinstance(r, File)]
+    embedded = config["clusters"][0]["cluster"]["certificate-authority-data"]
+    assert base64.b64decode(embedded) == inputs.cluster.ca_pem
+
+
+def test_towards_a_new_ca_its_own_certificates_stay(tmp_path: Path) -> None:
+    inputs = with_bundle(tmp_path)
+    towards = replace(inputs, renewal=Renewal(KINDS, authority=pem(NEW_CA[0])))
+    assert remade(towards) == [CERTIFICATE, SERVED]
+    assert "test-ca" in (proxy_cert.due(towards) or "")
+    new = {
+        CERTIFICATE: certificate("system:node:n1", by=NEW_CA),
+        SERVED: certificate("system:node:n1", by=NEW_CA),
+        layout.PROXY_PEM: certificate("system:kube-proxy", "k8s", by=NEW_CA),
+    }
+    through = replace(towards, facts=replace(towards.facts, certificates=new))
+    assert through.joined
+    assert remade(through) == []
+    assert proxy_cert.due(through) is None
 
 
 def proxy_facts(common_name: str, organization: str, days: int) -> Facts:

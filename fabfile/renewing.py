@@ -1,0 +1,108 @@
+"""What `inv rotate-certs` is asked for and prints; the work is `rotation`'s."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+from . import rotation, surface
+from .run.plantext import plan_json, plan_text
+from .trust.renewal import KINDS, Renewal
+from .trust.rollover import DONE
+
+if TYPE_CHECKING:
+    from .pipeline import ClusterPlan
+    from .rotation import Change
+    from .surface import Options
+
+_FRESH = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which certificates are meant, in the words of the command line."""
+
+    only: str = ""
+    issued_before: str = ""
+    due: bool = False
+
+    def renewal(self, now: datetime, margin: int) -> Renewal:
+        """Return what that means now. Exits with 2 where it means nothing."""
+        kinds = tuple(word.strip() for word in self.only.split(",") if word.strip()) or KINDS
+        if unknown := [kind for kind in kinds if kind not in KINDS]:
+            known = ", ".join(KINDS)
+            raise Exit(f"--only: {unknown[0]!r} is none of {known}", surface.BAD_INPUT)
+        return Renewal(
+            kinds=tuple(kind for kind in KINDS if kind in kinds),
+            issued_before=self._issued_before(now),
+            ends_before=now + timedelta(days=margin) if self.due else None,
+        )
+
+    def _issued_before(self, now: datetime) -> datetime | None:
+        if self.issued_before == "now":
+            return None
+        if not self.issued_before:
+            return None if self.due else now - _FRESH
+        try:
+            found = datetime.fromisoformat(self.issued_before)
+        except ValueError:
+            message = f"--issued-before: {self.issued_before!r} is no time; 2026-11-25T14:00 is one"
+            raise Exit(message, surface.BAD_INPUT) from None
+        return found if found.tzinfo else found.astimezone()  # as the user's clock has it
+
+
+def rotate(options: Options, wish: Wish, *, dry_run: bool) -> None:
+    """Renew, or print what would be renewed."""
+    wish.renewal(datetime.now(UTC), 0)  # what means nothing is told before anything is asked
+    with surface.run_of(options) as run:
+        renewal = wish.renewal(datetime.now(UTC), run.cluster.verify.certificate_days)
+        run = replace(run, only=rotation.steps(renewal.kinds))
+        if dry_run:
+            planned = rotation.plan(run, renewal)
+            run.journal.leave_screen()
+            if options.json:
+                surface.print_json(plan_json(planned))
+            else:
+                print(plan_text(planned))
+            _fail_unless_planned(planned)
+            return
+        surface.end(run, rotation.rotate(run, renewal), as_json=options.json)
+
+
+def change_ca(options: Options, *, dry_run: bool) -> None:
+    """Go on with a change of the CA, or print what would be done; exit 3 while it waits."""
+    with surface.run_of(options) as run:
+        run = replace(run, only=rotation.steps(KINDS))
+        change = rotation.plan_ca(run) if dry_run else rotation.change_ca(run)
+        run.journal.leave_screen()
+        told = {"stages": dict(change.stages), "waits_for": list(change.waits)}
+        if not options.json:
+            _print(change)
+        if change.plan:
+            if options.json:
+                surface.print_json({**plan_json(change.plan), **told})
+            _fail_unless_planned(change.plan)
+            if len(change.stages) < len(run.nodes):
+                raise Exit(code=surface.FAILED)
+        else:
+            surface.end(run, change.checks, as_json=options.json, more=told)
+        if change.waits:
+            raise Exit(code=surface.WOULD_CHANGE)
+
+
+def _print(change: Change) -> None:
+    if change.plan:
+        print(plan_text(change.plan))
+    for name, stage in change.stages.items():
+        print(f"{name}: {'as cluster.ca says' if stage == DONE else f'next: {stage}'}")
+    for text in change.waits:
+        print(f"waiting: {text}")
+
+
+def _fail_unless_planned(planned: ClusterPlan) -> None:
+    nodes = planned.nodes.values()
+    if any(not o.value or any(f.level == "error" for f in o.value.findings) for o in nodes):
+        raise Exit(code=surface.FAILED)

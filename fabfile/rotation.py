@@ -1,0 +1,240 @@
+"""
+New certificates for nodes that run: on demand, or because the cluster's CA changes.
+
+A client certificate is made anew by the way a node joins: a token of its own, a new key made on
+the host, the same verdict on the request, the same comparison of keys afterwards. Pods go on; only
+the units that read a certificate are restarted. One node goes first; where it fails, the others
+stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .cluster_side import NotReadyError
+from .pipeline import ClusterPlan, Run, Sides, apply_rbac, verify_with
+from .run.fanout import Outcome
+from .steps import bootstrap_kubeconfig, kubelet, layout, proxy, proxy_cert
+from .trust.renewal import KINDS, PROXY, Renewal
+from .trust.rollover import (
+    CERTIFICATES,
+    DONE,
+    OLD_OUT,
+    STAGES,
+    Authorities,
+    Stage,
+    named,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from types import ModuleType
+
+    from .node_side import NodePlan, NodeSide
+    from .steps.verify import Check
+
+NAME = "rotate-certs"
+_KUBELET = (bootstrap_kubeconfig, kubelet)
+_PROXY = (proxy_cert, proxy)
+
+
+def steps(kinds: Sequence[str]) -> tuple[ModuleType, ...]:
+    """Return the node steps that these kinds of certificates are about."""
+    of_kubelet = any(kind != PROXY for kind in kinds)
+    return (*(_KUBELET if of_kubelet else ()), *(_PROXY if PROXY in kinds else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    What a change of the CA came to.
+
+    :param stages: of each node that could be asked, at the end.
+    :param waits: what the operator has to do before it goes on, in sentences; none where nothing.
+    """
+
+    stages: Mapping[str, Stage]
+    waits: tuple[str, ...]
+    checks: tuple[Check, ...] = ()
+    plan: ClusterPlan | None = None
+
+
+def plan(run: Run, renewal: Renewal) -> ClusterPlan:
+    """Return what `rotate` would do, by the same code. Changes nothing."""
+    with Sides(run, dry_run=True) as sides:
+        return _planned(sides, run, lambda _: renewal)
+
+
+def rotate(run: Run, renewal: Renewal) -> list[Check]:
+    """Make certificates anew; return what was checked at the end."""
+    with Sides(run) as sides:
+        names = [node.name for node in run.nodes]
+        good = _rolled(run, sides, names, renewal)
+        return verify_with(run, sides, good, network=lambda: bool(good)) if good else []
+
+
+def plan_ca(run: Run) -> Change:
+    """Return at which stage each node is, and what would be done next. Changes nothing."""
+    with Sides(run, dry_run=True) as sides:
+        stages = _stages(run, sides)
+        planned = _planned(sides, run, lambda side: _of_stage(run, stages[side.node.name]), stages)
+        waits = [w for stage in STAGES if stage in stages.values() for w in _awaited(sides, stage)]
+        return Change(stages, tuple(waits) or _left(sides, stages), plan=planned)
+
+
+def change_ca(run: Run) -> Change:
+    """
+    Take the nodes through the stages of a changed CA as far as the control plane is ready for it.
+
+    What stops a node, stops it alone, and stands in the journal; no stage begins before the one
+    before it is through on all nodes of the run.
+    """
+    with Sides(run) as sides:
+        checks: list[Check] = []
+        stages = _stages(run, sides)
+        for stage in STAGES:
+            names = [name for name, found in stages.items() if found == stage]
+            if len(stages) < len(run.nodes):
+                return Change(stages, (), tuple(checks))  # the journal says why
+            if not names:
+                continue
+            with run.journal.step(None, NAME, f"{stage}: is the control plane ready?") as log:
+                waits = _awaited(sides, stage) or _tried(sides, stage, names[0])
+                log.note(f"{stage}: {'waiting' if waits else 'ready'}")
+            if waits:
+                return Change(stages, waits, tuple(checks))
+            good = _rolled(run, sides, names, _of_stage(run, stage))
+            checks = verify_with(run, sides, good, network=lambda: True) if good else checks
+            if len(good) < len(names) or not all(check.ok for check in checks):
+                return Change(stages, (), tuple(checks))
+            stages = _stages(run, sides)
+        return Change(stages, _left(sides, stages), tuple(checks))
+
+
+def _rolled(run: Run, sides: Sides, names: Sequence[str], renewal: Renewal) -> list[str]:
+    """Renew on one node, prove that it still works, then on the others; return those that do."""
+    rights = sides.cluster_side.background(partial(apply_rbac, run, sides.cluster_side))
+
+    def work(side: NodeSide) -> bool:
+        side.renewal = renewal
+        return side.renew(before_change=lambda: rights.result())
+
+    first, rest = list(names[:1]), list(names[1:])
+    outcomes = sides.each(work, first)
+    if rest and outcomes[first[0]].value:
+        checks = verify_with(run, sides, first, network=lambda: True)
+        if bad := [check for check in checks if not check.ok]:
+            told = "; ".join(f"{check.name}: {check.detail}" for check in bad)
+            run.journal.emit(first[0], NAME, "failed", f"it went first, and is not well: {told}")
+            outcomes[first[0]] = Outcome(error=NotReadyError(told))
+    if all(outcome.ok for outcome in outcomes.values()):
+        outcomes |= sides.each(work, rest)
+    else:
+        for name in rest:
+            run.journal.emit(name, NAME, "skipped", f"{first[0]} went first and failed")
+    return [name for name, outcome in outcomes.items() if outcome.ok]
+
+
+def _planned(
+    sides: Sides,
+    run: Run,
+    renewal_of: Callable[[NodeSide], Renewal],
+    names: Collection[str] | None = None,
+) -> ClusterPlan:
+    def work(side: NodeSide) -> NodePlan:
+        side.renewal = renewal_of(side)
+        return side.plan()
+
+    rights = sides.cluster_side.plan_rbac() if kubelet in run.only else ()
+    return ClusterPlan(sides.each(work, names), rights)
+
+
+def _of_stage(run: Run, stage: Stage) -> Renewal:
+    signer = Authorities.of(run.cluster.ca_pem).signer
+    return Renewal(kinds=KINDS if stage == CERTIFICATES else (), authority=signer)
+
+
+def _stages(run: Run, sides: Sides) -> dict[str, Stage]:
+    """Look at every node, and say how far it is; what can't be said stands in the journal."""
+    authorities = Authorities.of(run.cluster.ca_pem)
+
+    def work(side: NodeSide) -> Stage:
+        with run.journal.step(side.node.name, NAME, "looking how far it is") as log:
+            facts = side.current_facts()
+            paths = layout.certificates(side.node.kubelet.root)
+            held = {k: facts.certificates.get(path, "") for k, path in paths.items()}
+            stage = authorities.stage(facts.path(layout.CA).content or b"", held)
+            log.note("through" if stage == DONE else f"next: {stage}")
+            return stage
+
+    outcomes = sides.each(work)
+    return {name: outcome.value for name, outcome in outcomes.items() if outcome.value}
+
+
+def _awaited(sides: Sides, stage: Stage) -> tuple[str, ...]:
+    """Say what the control plane lacks for a stage, as far as looking tells."""
+    side = sides.cluster_side
+    new = Authorities.of(side.cluster.ca_pem).signer
+    waits = []
+    if stage == CERTIFICATES and not _holds(side.client_authorities(), new):
+        waits.append(
+            f"kube-apiserver does not accept clients of {named(new)} yet: give it both CAs as "
+            "--client-ca-file (and --kubelet-certificate-authority, where set), and restart it"
+        )
+    if stage == OLD_OUT:
+        if fault := side.own_certificate_fault(new):
+            waits.append(
+                f"kube-apiserver's own certificate is of no use to a node that trusts only "
+                f"{named(new)}: {fault}; give it one of that CA, and restart it"
+            )
+        pods_trust = side.pod_authorities()
+        if pods_trust is not None and not _holds(pods_trust, new):
+            waits.append(
+                f"pods don't get {named(new)} as their CA yet: give kube-controller-manager both "
+                "as --root-ca-file, and restart it"
+            )
+    return tuple(waits)
+
+
+def _tried(sides: Sides, stage: Stage, name: str) -> tuple[str, ...]:
+    """Say what only trying tells: who signs. `name`: a node for which one is asked."""
+    if stage != CERTIFICATES:
+        return ()
+    new = Authorities.of(sides.cluster_side.cluster.ca_pem).signer
+    tried = sides.each(lambda side: (side.try_signing(new),), [name])[name]
+    if tried.error:
+        raise tried.error
+    (signer,) = tried.value or (None,)
+    if signer is None:
+        return ()
+    return (
+        f"certificates are signed by {signer}, not by {named(new)}: give kube-controller-manager "
+        "that CA as --cluster-signing-cert-file and -key-file, and restart it (with "
+        "`signing: local`: name its key as kube_proxy.ca_key as well)",
+    )
+
+
+def _left(sides: Sides, stages: Mapping[str, Stage]) -> tuple[str, ...]:
+    """Say what remains to be done when every node is through with what the configuration says."""
+    side = sides.cluster_side
+    authorities = Authorities.of(side.cluster.ca_pem)
+    if not authorities.several or any(stage != DONE for stage in stages.values()):
+        return ()
+    waits = [
+        f"every node asked trusts both CAs and holds certificates of {named(authorities.signer)}"
+    ]
+    waits += _awaited(sides, OLD_OUT)
+    waits.append(
+        "then take the old CA out of cluster.ca and run `inv rotate-certs --ca` again; "
+        "docs/certificates.md says what else trusts it"
+    )
+    return tuple(waits)
+
+
+def _holds(bundle: bytes, authority: bytes) -> bool:
+    try:
+        return authority in Authorities.of(bundle).wanted
+    except ValueError:
+        return False

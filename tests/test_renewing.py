@@ -1,0 +1,55 @@
+"""What is asked for on the command line of `inv rotate-certs`, and what it means."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from invoke.exceptions import Exit
+
+from fabfile import rotation
+from fabfile.renewing import Wish
+from fabfile.steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert
+from fabfile.trust.renewal import CLIENT, KINDS, PROXY, SERVING
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def test_by_default_all_that_is_older_than_an_hour_is_meant() -> None:
+    found = Wish().renewal(NOW, 30)
+    assert (found.kinds, found.issued_before, found.ends_before) == (KINDS, NOW - HOUR, None)
+
+
+def test_due_means_near_the_end_however_new() -> None:
+    found = Wish(due=True).renewal(NOW, 30)
+    assert (found.issued_before, found.ends_before) == (None, NOW + timedelta(days=30))
+
+
+def test_times_are_read() -> None:
+    assert Wish(issued_before="now").renewal(NOW, 30).issued_before is None
+    stated = Wish(issued_before="2026-11-25T14:00+02:00").renewal(NOW, 30).issued_before
+    assert stated == NOW
+    local = Wish(issued_before="2026-11-25T14:00").renewal(NOW, 30).issued_before
+    assert local == datetime(2026, 11, 25, 14, 0).astimezone()
+
+
+def test_kinds_are_taken_in_one_order_and_bring_their_steps() -> None:
+    assert Wish("proxy, client").renewal(NOW, 30).kinds == (CLIENT, PROXY)
+    assert rotation.steps((SERVING,)) == (bootstrap_kubeconfig, kubelet)
+    assert rotation.steps((PROXY,)) == (proxy_cert, proxy)
+    assert rotation.steps(KINDS) == (bootstrap_kubeconfig, kubelet, proxy_cert, proxy)
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (Wish("clients"), "'clients' is none of client, serving, proxy"),
+        (Wish(issued_before="yesterday"), "'yesterday' is no time"),
+    ],
+)
+def test_what_means_nothing_is_told(wish: Wish, words: str) -> None:
+    with pytest.raises(Exit) as caught:
+        wish.renewal(NOW, 30)
+    assert words in str(caught.value)
+    assert caught.value.code == 2

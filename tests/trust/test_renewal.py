@@ -1,0 +1,59 @@
+"""Which certificates are made anew: what was asked for, and nothing twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fabfile.trust.certificates import issued_by, problem, read, split
+from fabfile.trust.renewal import CLIENT, KEEP, KINDS, SERVING, Renewal
+from tests.support import authority, certificate, pem
+
+NOW = datetime.now(UTC)
+PEM = certificate("system:node:n1", days=100)
+OLD, NEW = pem(authority()[0]), pem(authority("new-ca")[0])
+ENDED = authority("ended-ca", days=1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (KEEP, None),
+        (Renewal((SERVING,)), None),
+        (Renewal((CLIENT,)), "it is from "),
+        (Renewal(KINDS, issued_before=NOW - timedelta(minutes=1)), None),
+        (Renewal(KINDS, issued_before=NOW + timedelta(minutes=1)), "it is from "),
+        (Renewal(KINDS, ends_before=NOW + timedelta(days=99)), None),
+        (Renewal(KINDS, ends_before=NOW + timedelta(days=101)), "it ends on "),
+        (Renewal(KINDS, authority=OLD), None),
+        (Renewal(KINDS, authority=NEW), "signed by CN=test-ca, not by the new CA"),
+        (Renewal(KINDS, issued_before=NOW - timedelta(hours=1), authority=NEW), None),
+    ],
+)
+def test_every_condition_must_be_met(asked: Renewal, why: str | None) -> None:
+    found = asked.why(CLIENT, PEM)
+    assert (found is None) if why is None else why in (found or "")
+
+
+@pytest.mark.parametrize("text", ["", "rubbish", "-----BEGIN CERTIFICATE-----"])
+def test_what_is_no_certificate_is_not_renewed(text: str) -> None:
+    assert Renewal(KINDS).why(CLIENT, text) is None
+    assert not issued_by(text, OLD)
+
+
+def test_a_bundle_holds_what_either_ca_signed() -> None:
+    for bundle in (OLD + NEW, NEW + OLD):
+        assert problem(PEM, bundle, NOW) is None
+        assert issued_by(PEM, bundle)
+    assert not issued_by(PEM, NEW)
+    assert (problem(PEM, NEW, NOW) or "").startswith("signed by another CA")
+    assert split(NEW + OLD + NEW) == (NEW, OLD)
+
+
+def test_a_ca_that_has_ended_holds_nothing() -> None:
+    by_ended = certificate("system:node:n1", by=ENDED)
+    later = read(pem(ENDED[0])).not_after - timedelta(minutes=1)
+    assert problem(by_ended, NEW + pem(ENDED[0]), later) is None
+    after = read(pem(ENDED[0])).not_after
+    assert problem(by_ended, NEW + pem(ENDED[0]), after)
