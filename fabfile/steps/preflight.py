@@ -227,11 +227,15 @@ def _disk(inputs: Inputs) -> Iterator[Finding]:
 
 def _kernel(inputs: Inputs) -> Iterator[Finding]:
     needed = modules(inputs.cluster, inputs.node)
+    by_need: dict[str, list[str]] = {}
     for name in sorted(inputs.facts.missing_modules & needed.keys()):
+        by_need.setdefault(needed[name], []).append(name)
+    for need, names in by_need.items():
+        lacking = ", ".join(names)
         yield Finding(
             "error",
-            f"its kernel has no {name}, needed for {needed[name]}",
-            f"install a kernel with {name}, or choose another mode in the configuration",
+            f"its kernel has no {lacking}, needed for {need}",
+            f"install a kernel with {lacking}, or choose another mode in the configuration",
         )
 
 

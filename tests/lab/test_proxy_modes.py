@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,9 +22,6 @@ TRACES = {
     "nftables": "nft list table ip kube-proxy >/dev/null 2>&1",
 }
 
-# From each to each other, and back to how the lab's configuration has it.
-CHANGES = ("nftables", "ipvs", "nftables", "iptables", "ipvs", "iptables")
-
 
 def traces(lab: Lab) -> set[str]:
     """Return the modes of which something is in the node's kernel."""
@@ -37,7 +35,7 @@ def test_a_service_answers_in_every_mode_and_after_every_change(
     url = workload.service()
     answers = {"n1", "n2", "n3"}
     containers = workload.containers()
-    for mode in CHANGES:
+    for mode in changes(cluster):
         config = cluster.config(nodes={NODE: {"kube_proxy": {"mode": mode}}})
         results = cluster.deploy("--limit", NODE, config=config).results
         assert results == {NODE: "changed"}
@@ -68,13 +66,71 @@ def test_a_missing_package_is_found_before(
     assert cluster.restarted(starts) == set()
 
 
-def test_ipip_is_refused_where_the_kernel_has_none(cluster: Lab) -> None:
-    """The lab's kernel has none, or else this test has to become one that uses it."""
-    config = cluster.config(calico={"backend": "bird", "encapsulation": "Always"})
-    plan = cluster.plan("--limit", NODE, config=config, code=1)
+# How to see, without asking fabnode's own probe, whether the kernel can do it.
+TRIALS = {
+    "ipvs": "ipvsadm -Ln >/dev/null 2>&1",
+    "ipip": "ip link add try0 type ipip local 127.0.0.1 2>/dev/null && ip link del try0",
+}
+
+
+def can(lab: Lab, what: str) -> bool:
+    return lab.on(NODE, f"{TRIALS[what]} && echo yes || echo no").strip() == "yes"
+
+
+def changes(lab: Lab) -> tuple[str, ...]:
+    """Return modes from each to each other, and back to how the lab's configuration has it."""
+    if can(lab, "ipvs"):
+        return ("nftables", "ipvs", "nftables", "iptables", "ipvs", "iptables")
+    return ("nftables", "iptables")
+
+
+@pytest.mark.parametrize(
+    ("what", "settings", "text"),
+    [
+        (
+            "ipvs",
+            {"kube_proxy": {"mode": "ipvs"}},
+            "its kernel has no ip_vs, ip_vs_rr, ip_vs_sh, ip_vs_wrr, needed for kube-proxy's ipvs"
+            " mode",
+        ),
+        (
+            "ipip",
+            {"calico": {"backend": "bird", "encapsulation": "Always"}},
+            "its kernel has no ipip, needed for Calico's IPIP",
+        ),
+    ],
+)
+def test_what_the_kernel_cannot_do_is_refused_and_nothing_else(
+    cluster: Lab, what: str, settings: dict[str, Any], text: str
+) -> None:
+    allowed = can(cluster, what)
+    plan = cluster.plan(
+        "--limit", NODE, config=cluster.config(**settings), code=0 if allowed else 1
+    )
     (node,) = plan["nodes"]
-    (finding,) = (f for f in node["findings"] if f["level"] == "error")
-    assert finding["text"] == "its kernel has no ipip, needed for Calico's IPIP"
-    free = cluster.config(calico={"backend": "bird", "encapsulation": "Never"})
-    (node,) = cluster.plan("--limit", NODE, config=free)["nodes"]
+    errors = [f["text"] for f in node["findings"] if f["level"] == "error"]
+    assert errors == ([] if allowed else [text])
+
+
+def test_bgp_without_encapsulation_needs_nothing_of_the_kernel(cluster: Lab) -> None:
+    config = cluster.config(calico={"backend": "bird", "encapsulation": "Never"})
+    (node,) = cluster.plan("--limit", NODE, config=config)["nodes"]
     assert [f for f in node["findings"] if f["level"] == "error"] == []
+
+
+def test_what_iptables_mode_leaves_is_swept_before_ipvs_mode_starts(
+    workload: Workload, cluster: Lab
+) -> None:
+    """The unit's own command, for kube-proxy in ipvs mode needs more of a kernel than it does."""
+    url = workload.service()
+    config = cluster.config(nodes={NODE: {"kube_proxy": {"mode": "ipvs"}}})
+    plan = cluster.plan("--limit", NODE, config=config, code=0 if can(cluster, "ipvs") else 1)
+    unit = next(c for c in plan["nodes"][0]["changes"] if c["name"].endswith("proxy.service"))
+    (sweep,) = re.findall(r"^\+ExecStartPre=-/bin/sh -c '(.*)'$", unit["diff"], re.M)
+    cluster.disturb(NODE, "systemctl stop kube-proxy")
+    assert traces(cluster) == {"iptables"}
+    cluster.disturb(NODE, sweep)
+    assert traces(cluster) == set()
+    cluster.disturb(NODE, sweep)
+    cluster.disturb(NODE, "systemctl start kube-proxy")
+    eventually(lambda: workload.fetch(NODE, url) in {"n1", "n2", "n3"})
