@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import subprocess
+import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +73,34 @@ def etcd(lab: Lab) -> dict[str, Any]:
     }
 
 
+def confine_calico(lab: Lab) -> None:
+    """Have etcd let Calico's certificate into its own prefix only, as docs/network.md advises."""
+    context = ssl.create_default_context(cafile=str(lab.layout.pki / "etcd-ca.pem"))
+    pair = (lab.layout.pki / f"apiserver-etcd-client{end}.pem" for end in ("", "-key"))
+    context.load_cert_chain(*pair)
+
+    def ask(what: str, **body: Any) -> None:
+        url = f"https://{lab.layout.gateway}:2379/v3/auth/{what}"
+        request = urllib.request.Request(url, json.dumps(body).encode())
+        urllib.request.urlopen(request, context=context, timeout=10).close()
+
+    first, end = (base64.b64encode(key).decode() for key in (b"/calico", b"/calicp"))
+    ask("role/add", name="calico")
+    perm = {"permType": "READWRITE", "key": first, "range_end": end}
+    ask("role/grant", name="calico", perm=perm)
+    users = {"root": "root", "kube-apiserver-etcd-client": "root", "calico": "calico"}
+    for user, role in users.items():
+        ask("user/add", name=user, options={"no_password": True})
+        ask("user/grant", user=user, role=role)
+    ask("enable")
+
+
 @pytest.fixture(scope="module")
 def with_etcd(lab: Lab) -> Form:
-    """Two bare hosts whose Calico is to keep its data in etcd."""
-    return fresh(lab, etcd(lab), 2)
+    """Two bare hosts whose Calico is to keep its data in etcd, in its own part of it."""
+    form = fresh(lab, etcd(lab), 2)
+    confine_calico(lab)
+    return form
 
 
 def test_calico_keeps_its_data_in_etcd(with_etcd: Form) -> None:
@@ -107,6 +133,25 @@ def test_the_etcd_key_is_on_hosts_only_where_calico_itself_puts_it(with_etcd: Fo
             node, f"grep -rlF {first} /etc /root /home /opt /usr/local /var/lib/fabnode || true"
         )
         assert found.split() == ["/etc/cni/net.d/calico-tls/etcd-key"]
+
+
+@pytest.mark.parametrize(("prefix", "status"), [("/calico/", 0), ("/registry/", 7)])
+def test_what_lies_on_a_host_opens_no_more_than_calicos_part(
+    with_etcd: Form, prefix: str, status: int
+) -> None:
+    """With Calico's own copy of the key, in etcd's own words: 7 is "permission denied"."""
+    key = prefix.encode()
+    wanted = b"\x0a" + bytes([len(key)]) + key + b"\x12" + bytes([len(key)]) + key[:-1] + b"0"
+    body = base64.b64encode(b"\0" + len(wanted).to_bytes(4, "big") + wanted).decode()
+    files = "/etc/cni/net.d/calico-tls/etcd"
+    said = with_etcd.lab.on(
+        "n1",
+        f"echo {body} | base64 -d | curl -s --http2 -D - -o /dev/null --data-binary @- "
+        f"--cacert {files}-ca --cert {files}-cert --key {files}-key "
+        "-H 'content-type: application/grpc' -H 'te: trailers' "
+        f"https://{with_etcd.lab.layout.gateway}:2379/etcdserverpb.KV/Range",
+    )
+    assert f"grpc-status: {status}" in said.lower()
 
 
 def test_a_renewed_certificate_reaches_the_pods_that_show_it(with_etcd: Form) -> None:
