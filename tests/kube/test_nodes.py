@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fabfile.kube.manifests import differences
-from fabfile.kube.nodes import heartbeat_age, not_ready, pressures
+from fabfile.kube.nodes import heartbeat_age, lacks_only_network, not_ready, pressures
 
 
 def node(*conditions: dict[str, Any], **metadata: Any) -> dict[str, Any]:
@@ -43,6 +43,27 @@ def test_ready_is_exactly_true_and_fresh(
 ) -> None:
     told = not_ready(found, since)
     assert told is None if reason is None else (told or "").startswith(reason)
+
+
+NO_CNI = (
+    "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
+    "message:Network plugin returns error: cni plugin not initialized"
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (node(ready("False", message=NO_CNI)), True),
+        (node(ready("False", message=NO_CNI.removeprefix("container "))), True),
+        (node(ready("False", message=f"[PLEG is not healthy, {NO_CNI}]")), False),
+        (node(ready("Unknown", message=NO_CNI)), False),
+        (node(ready("True", message="kubelet is posting ready status")), False),
+        (node(), False),
+    ],
+)
+def test_a_network_alone_is_lacking_or_more(found: dict[str, Any], *, expected: bool) -> None:
+    assert lacks_only_network(found) is expected
 
 
 def test_pressure_is_anything_but_false() -> None:
