@@ -68,7 +68,7 @@ def status(c: Context, config: str = "", json: bool = False) -> None:
 
 @task(
     auto_shortflags=False,
-    help={**_CONFIG, "unit": "kubelet, kube-proxy or containerd.", "lines": "How many lines."},
+    help={**_CONFIG, "unit": "kubelet, kube-proxy or the runtime's.", "lines": "How many lines."},
 )
 def logs(c: Context, unit: str = "kubelet", lines: int = Whole(50), config: str = "") -> None:
     """
@@ -101,7 +101,7 @@ def diff(c: Context, config: str = "") -> None:
 
 @task(
     auto_shortflags=False,
-    help={**_CONFIG, "unit": "kubelet, kube-proxy or containerd."},
+    help={**_CONFIG, "unit": "kubelet, kube-proxy or the runtime's."},
 )
 def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
     """

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .model import fitting
 from .parts.download import Digest, Downloader, DownloadError
 from .steps import calico
 from .steps.calico import EtcdTls
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_ALWAYS = ("kubelet", "kube-proxy")
 _CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
-REQUIRED = ("kubelet", "kube-proxy", *_CONTAINERD)
 OPTIONAL = ("crictl",)
 
 _FOLDERS = ("amd64", "arm64")  # of programs for one architecture, below those configured
@@ -82,8 +83,9 @@ def load(cluster: Cluster) -> Holdings:
     """Return everything that nodes may need. Raises ArtifactError with all that is missing."""
     settings = cluster.artifacts
     memory = _Memory(cache_dir() / "digests.json")
+    needed = required(cluster)
     try:
-        binaries = _programs(settings.binaries, memory, (*REQUIRED, *OPTIONAL))
+        binaries = _programs(settings.binaries, memory, (*needed, *OPTIONAL))
         plugins = _programs(settings.cni_plugins, memory)
         images = tuple(memory.archive(path) for path in settings.images)
     except OSError as error:
@@ -98,8 +100,6 @@ def load(cluster: Cluster) -> Holdings:
         )
         for arch, found in binaries.items()
     }
-    docker = all(node.runtime.name == "docker" for node in cluster.nodes)
-    needed = [name for name in REQUIRED if not (docker and name in _CONTAINERD)]
     missing = [_missing(needed, each, settings.binaries) for each in by_arch.values()]
     if text := "\n".join(filter(None, missing)):
         raise ArtifactError(text)
@@ -138,6 +138,17 @@ def _programs(
             found.setdefault(kind, {})[path.name] = artifact
     anybodys = found.pop("")
     return {arch: anybodys | own for arch, own in found.items()} or {"": anybodys}
+
+
+def required(cluster: Cluster) -> tuple[str, ...]:
+    """Return the names of the binaries that these nodes need, by the runtimes they have."""
+    runtimes = {node.runtime.name for node in cluster.nodes}
+    needed = [*_ALWAYS]
+    if "containerd" in runtimes:
+        needed += _CONTAINERD
+    if "docker" in runtimes and fitting.shim(cluster.cluster.version.minor) == fitting.CRI_DOCKERD:
+        needed.append("cri-dockerd")  # docker itself is the host's
+    return tuple(needed)
 
 
 def cache_dir() -> Path:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .surface import Options
     from .trust.inventory import CertificateRow
 
-_UNITS = {name.removesuffix(".service"): name for name in verify.UNITS}
 _MAX_LINES = 10_000
 
 
@@ -84,14 +83,15 @@ def logs(options: Options, unit: str, lines: int) -> None:
     """Print the end of a unit's journal."""
     if not 0 < lines <= _MAX_LINES:
         raise Exit(f"--lines wants a number from 1 to {_MAX_LINES}", surface.BAD_INPUT)
-    command = f"journalctl --no-pager -o short-iso -n {lines} -u {shlex.quote(_unit(unit))}"
     with surface.run_of(options) as run:
+        full = _unit(unit, run)
+        command = f"journalctl --no-pager -o short-iso -n {lines} -u {shlex.quote(full)}"
         for name, outcome in pipeline.on_nodes(run, lambda side: side.host.root(command)).items():
             if outcome.error:
                 raise outcome.error
             if outcome.value:
                 text = outcome.value.stdout.decode(errors="replace")
-                print(f"# {name}: {_unit(unit)}")
+                print(f"# {name}: {full}")
                 print("\n".join(clean(line) for line in text.splitlines()))
 
 
@@ -106,8 +106,6 @@ def facts(options: Options) -> None:
 
 def restart(options: Options, unit: str) -> None:
     """Restart a unit on a node and wait until it runs."""
-    name = _unit(unit)
-    command = f"systemctl restart {shlex.quote(name)} && systemctl is-active {shlex.quote(name)}"
 
     def work(side: NodeSide) -> str:
         result = side.host.root(command)
@@ -122,16 +120,24 @@ def restart(options: Options, unit: str) -> None:
         return name
 
     with surface.run_of(options) as run:
+        name = _unit(unit, run)
+        command = (
+            f"systemctl restart {shlex.quote(name)} && systemctl is-active {shlex.quote(name)}"
+        )
         for node, outcome in pipeline.on_nodes(run, work).items():
             if outcome.error:
                 raise outcome.error
             print(f"{node}: {name} restarted")
 
 
-def _unit(name: str) -> str:
-    full = _UNITS.get(name.removesuffix(".service"))
-    if full is None:
-        raise Exit(f"{name!r} is none of {', '.join(_UNITS)}", surface.BAD_INPUT)
+def _unit(name: str, run: pipeline.Run) -> str:
+    """Return a unit's full name, if it is one that these nodes have."""
+    minor = run.cluster.cluster.version.minor
+    known = [unit for node in run.nodes for unit in verify.units(node.runtime.name, minor)]
+    full = f"{name.removesuffix('.service')}.service"
+    if full not in known:
+        short = (unit.removesuffix(".service") for unit in dict.fromkeys(known))
+        raise Exit(f"{name!r} is none of {', '.join(short)}", surface.BAD_INPUT)
     return full
 
 

@@ -11,6 +11,7 @@ from .model.resources import (
     ClientCertificate,
     Directory,
     File,
+    Image,
     Kept,
     Module,
     Sysctl,
@@ -35,6 +36,7 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
     units: list[str] = []
     sysctls: list[str] = []
     modules: list[str] = []
+    store = "containerd"
     for resource in resources:
         opaque += own_parents(getattr(resource, "path", ""))
         match resource:
@@ -48,6 +50,8 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
                 sysctls.append(resource.key)
             case Module():
                 modules.append(resource.name)
+            case Image():
+                store = resource.store
             case ClientCertificate():
                 opaque.append(resource.bootstrap)
             case _:
@@ -61,5 +65,6 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
         sysctls=tuple(sysctls),
         modules=tuple(modules),
         free=_FREE,
+        store=store,
         deep=deep,
     )

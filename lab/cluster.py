@@ -42,21 +42,24 @@ def up(parent: Path, name: str, wanted: State, progress: Progress) -> Layout:
         if reason := support.why_not(parent):
             raise LabError(reason)
         layout, state = _take_place(parent, name, wanted)
-        parts = provide(state.kubernetes, progress)
+        parts = provide(state.kubernetes, state.runtime, progress)
         if sysctls.raise_inotify(state.nodes, alone=not network.other_labs(layout)):
             progress.say(f"raised {sysctls.INOTIFY} to {sysctls.INOTIFY_WANTED}")
         _remove_others(layout, state)
         write_outputs(layout, state, parts)
-        start(layout, state.hosts(layout), parts, progress)
+        start(layout, state, state.hosts(layout), parts, progress)
     return layout
 
 
-def start(layout: Layout, wanted: list[Host], parts: Parts, progress: Progress) -> None:
+def start(
+    layout: Layout, state: State, wanted: list[Host], parts: Parts, progress: Progress
+) -> None:
     """Start the control plane and boot hosts, at the same time."""
+    release = versions.control_plane(state.kubernetes)
 
     def control_plane_up() -> None:
         with progress.work("control plane") as report:
-            controlplane.up(layout, parts.etcd, parts.kubernetes, report)
+            controlplane.up(layout, parts.etcd, parts.control_plane, release, report)
 
     with ThreadPoolExecutor(1) as pool:
         control = pool.submit(control_plane_up)
@@ -107,7 +110,7 @@ def fresh(layout: Layout, state: State, names: list[str], progress: Progress) ->
     Without names: all hosts, and an empty cluster as well, with the same keys.
     """
     with _locked(layout.name):
-        parts = provide(state.kubernetes, progress)
+        parts = provide(state.kubernetes, state.runtime, progress)
         wanted = [layout.host(name) for name in names] or state.hosts(layout)
         if names:
             run(
@@ -117,12 +120,12 @@ def fresh(layout: Layout, state: State, names: list[str], progress: Progress) ->
                 "delete",
                 "node",
                 "--ignore-not-found",
-                *names,
+                *(state.node_name(host) for host in wanted),
             )
         else:
             controlplane.forget(layout)
         _all(lambda host: hosts.remove(layout, host.name), wanted)
-        start(layout, wanted, parts, progress)
+        start(layout, state, wanted, parts, progress)
 
 
 def stands(layout: Layout, state: State) -> bool:
@@ -147,7 +150,15 @@ def check(name: str, wanted: State) -> None:
     known = versions.known_kubernetes()
     if wanted.kubernetes not in known:
         raise LabInputError(
-            f"there is no recipe for Kubernetes {wanted.kubernetes}, only for {', '.join(known)}"
+            f"nodes of Kubernetes {wanted.kubernetes} can't be here, only of {', '.join(known)}"
+        )
+    if wanted.runtime not in versions.RUNTIMES:
+        raise LabInputError(f"a runtime is {' or '.join(versions.RUNTIMES)}, not {wanted.runtime}")
+    if (wanted.runtime == versions.DOCKER) != versions.has_dockershim(wanted.kubernetes):
+        other = next(each for each in versions.RUNTIMES if each != wanted.runtime)
+        raise LabInputError(
+            f"Kubernetes {wanted.kubernetes} does not go with this lab's {wanted.runtime}: "
+            f"add --runtime {other}"
         )
 
 
@@ -159,8 +170,11 @@ def _begun(parent: Path, name: str, wanted: State) -> tuple[Layout, State]:
         layout = Layout(name, folder_for(name, parent), subnet)
         return layout, replace(wanted, subnet=str(subnet), sysctls=sysctls.current())
     layout, state = found
-    if state.kubernetes != wanted.kubernetes:
-        raise LabError(f"lab {name} runs Kubernetes {state.kubernetes}: `inv lab.down` it first")
+    if (state.kubernetes, state.runtime) != (wanted.kubernetes, wanted.runtime):
+        raise LabError(
+            f"lab {name} runs Kubernetes {state.kubernetes} with {state.runtime}: "
+            "`inv lab.down` it first"
+        )
     return layout, replace(wanted, subnet=state.subnet, sysctls=state.sysctls)
 
 

@@ -10,7 +10,8 @@ import yaml
 
 from .layout import DNS_ADDRESS, POD_CIDR, SERVICE_CIDR, Host, Layout
 from .pki import TRUSTED
-from .versions import BUSYBOX_IMAGE, CALICO, PAUSE_IMAGE
+from .state import State
+from .versions import BUSYBOX_IMAGE, CALICO, DOCKER, PAUSE_IMAGE
 
 # A host of the lab shares the machine's disk and memory with all others: a disk that is
 # rather full is no reason to evict pods.
@@ -21,22 +22,23 @@ EVICTION = {
     "imagefs.available": "1%",
 }
 
+# Docker has no such setting; there the hosts' runc sees to it (files/runc).
+RUNTIME: dict[str, dict[str, Any]] = {"containerd": {"restrict_oom_score_adj": True}, DOCKER: {}}
 
-def cluster(
-    layout: Layout, nodes: list[Host], kubernetes: str, images: list[Path], jump: bool
-) -> str:
+
+def cluster(layout: Layout, nodes: list[Host], state: State, images: list[Path]) -> str:
     """Return the fabnode configuration of a lab, as YAML."""
     ssh: dict[str, Any] = {
         "user": "root",
         "keys": [str(layout.key)],
         "known_hosts": [str(layout.known_hosts)],
     }
-    if jump:
+    if state.jump:
         ssh["gateway"] = f"{layout.jump().user}@{layout.jump().address}:22"
-    whole = {
+    whole: dict[str, Any] = {
         "cluster": {
             "name": layout.name,
-            "version": kubernetes,
+            "version": state.kubernetes,
             "apiserver": layout.apiserver,
             "ca": str(layout.pki / "ca.pem"),
             "kubeconfig": str(layout.kubeconfig),
@@ -51,11 +53,7 @@ def cluster(
             "cni_plugins": str(layout.artifacts / "cni"),
             "images": [str(layout.artifacts / "images" / image.name) for image in images],
         },
-        "runtime": {
-            "name": "containerd",
-            "sandbox_image": PAUSE_IMAGE,
-            "restrict_oom_score_adj": True,
-        },
+        "runtime": {"name": state.runtime, "sandbox_image": PAUSE_IMAGE, **RUNTIME[state.runtime]},
         "kubelet": {
             "fail_swap_on": False,
             "config": {
@@ -75,14 +73,31 @@ def cluster(
             "allow_untested": True,
         },
         "verify": {"image": BUSYBOX_IMAGE},
-        "nodes": [_node(layout, node) for node in nodes],
+        "nodes": [_node(layout, state, node) for node in nodes],
     }
+    if state.runtime == DOCKER:
+        _as_long_ago(whole, layout)
     head = f"# Written by `inv lab.up` for the lab {layout.name!r}; it will be written again.\n"
     return head + yaml.safe_dump(whole, sort_keys=False)
 
 
-def _node(layout: Layout, node: Host) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": node.name, "address": str(node.address)}
+def _as_long_ago(whole: dict[str, Any], layout: Layout) -> None:
+    """Make it the shape of an old cluster: the token file's one user, Calico's data in etcd."""
+    whole["bootstrap"] = {"mode": "token-file", "token": {"file": str(layout.bootstrap_token)}}
+    whole["calico"] |= {
+        "manifest": str(layout.artifacts / "calico-etcd.yaml"),
+        "datastore": "etcd",
+        "etcd": {
+            "endpoints": [layout.etcd],
+            "ca": str(layout.pki / "etcd-ca.pem"),
+            "cert": str(layout.pki / "calico-etcd-client.pem"),
+            "key": str(layout.pki / "calico-etcd-client-key.pem"),
+        },
+    }
+
+
+def _node(layout: Layout, state: State, node: Host) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": state.node_name(node), "address": str(node.address)}
     if node.user != "root":
         entry["ssh"] = {"user": node.user}
     if node.user == "ops":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import urllib3
 
-from . import cache, cgroups, configuration, pki, processes
+from . import cache, cgroups, configuration, pki, processes, versions
 from .errors import LabError
 from .layout import POD_CIDR, SERVICE_CIDR, Layout
 from .pki import TRUSTED
@@ -34,22 +34,24 @@ rules:
 """
 
 
-def commands(layout: Layout, etcd: Path, kubernetes: Path) -> dict[str, list[str]]:
+def commands(layout: Layout, etcd: Path, kubernetes: Path, release: str) -> dict[str, list[str]]:
     """
     Return each component's command, in the order of starting.
 
     Everything listens on the bridge's address only, so that labs don't meet.
     """
+    # Old ones also answered without TLS, on every address, unless told not to.
+    no_plain_port = ["--port=0"] if versions.has_dockershim(release) else []
     return {
         "etcd": _etcd(layout, etcd),
         "kube-apiserver": _apiserver(layout, kubernetes),
-        "kube-controller-manager": _controller_manager(layout, kubernetes),
-        "kube-scheduler": _scheduler(layout, kubernetes),
+        "kube-controller-manager": _controller_manager(layout, kubernetes) + no_plain_port,
+        "kube-scheduler": _scheduler(layout, kubernetes) + no_plain_port,
     }
 
 
 def _etcd(layout: Layout, binaries: Path) -> list[str]:
-    pki_folder, client = layout.pki, f"https://{layout.gateway}:2379"
+    pki_folder, client = layout.pki, layout.etcd
     peer = f"https://{layout.gateway}:2380"
     return [
         str(binaries / "etcd"),
@@ -80,7 +82,7 @@ def _apiserver(layout: Layout, binaries: Path) -> list[str]:
         f"--bind-address={layout.gateway}",
         f"--advertise-address={layout.gateway}",
         "--secure-port=6443",
-        f"--etcd-servers=https://{layout.gateway}:2379",
+        f"--etcd-servers={layout.etcd}",
         f"--etcd-cafile={folder / 'etcd-ca.pem'}",
         f"--etcd-certfile={folder / 'apiserver-etcd-client.pem'}",
         f"--etcd-keyfile={folder / 'apiserver-etcd-client-key.pem'}",
@@ -133,13 +135,19 @@ def _scheduler(layout: Layout, binaries: Path) -> list[str]:
     ]
 
 
-def up(layout: Layout, etcd: Path, kubernetes: Path, report: Callable[[str], None]) -> None:
-    """Start what does not run and return when the API server is ready."""
+def up(
+    layout: Layout, etcd: Path, kubernetes: Path, release: str, report: Callable[[str], None]
+) -> None:
+    """
+    Start what does not run and return when the API server is ready.
+
+    ``kubernetes`` holds the components of this ``release``.
+    """
     for user in ("controller-manager", "scheduler"):
         text = configuration.kubeconfig(layout, user)
         pki.write_secret(layout.pki / f"{user}.kubeconfig", text.encode())
     (layout.folder / "audit-policy.yaml").write_text(AUDIT_POLICY)
-    wanted = commands(layout, etcd, kubernetes)
+    wanted = commands(layout, etcd, kubernetes, release)
     # The API server waits for etcd by itself; the other two would give up on
     # an absent API server, so they come once it is ready.
     for name in ("etcd", "kube-apiserver"):

@@ -23,6 +23,7 @@ SHUTDOWN_SECONDS = 30.0
 
 # overlayfs does not stack on overlayfs: what unpacks images or mounts volumes is bound instead.
 BOUND = {"containerd": "/var/lib/containerd", "kubelet": "/var/lib/kubelet"}
+BOUND_WITH_DOCKER = BOUND | {"docker": "/var/lib/docker"}
 
 
 def running(layout: Layout, name: str) -> bool:
@@ -50,7 +51,8 @@ def boot(layout: Layout, host: Host, base: Path, warn: Callable[[str], None]) ->
 def command(layout: Layout, host: Host) -> list[str]:
     """Return the command that is a host."""
     folder = layout.host_folder(host.name)
-    binds = [f"--bind={_escape(folder / name)}:{inside}" for name, inside in BOUND.items()]
+    bound = BOUND_WITH_DOCKER if (folder / "docker").is_dir() else BOUND
+    binds = [f"--bind={_escape(folder / name)}:{inside}" for name, inside in bound.items()]
     if Path("/lib/modules").is_dir():
         binds.append("--bind-ro=/lib/modules")
     return [
@@ -128,7 +130,8 @@ def _furnish(layout: Layout, host: Host, base: Path) -> None:
     if remembered.exists() and Path(remembered.read_text()).is_dir():
         return
     cache.remove(folder)
-    for name in ("upper", "work", "root", *BOUND):
+    docker = (base / "root/usr/sbin/dockerd").exists()
+    for name in ("upper", "work", "root", *(BOUND_WITH_DOCKER if docker else BOUND)):
         (folder / name).mkdir(parents=True)
     for inside, text in own_files(layout, host).items():
         path = folder / "upper" / inside

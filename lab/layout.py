@@ -50,6 +50,11 @@ class Layout:
         return f"https://{self.gateway}:6443"
 
     @property
+    def etcd(self) -> str:
+        """Return etcd's URL, which hosts reach as well."""
+        return f"https://{self.gateway}:2379"
+
+    @property
     def pki(self) -> Path:
         """Return the folder with certificates and keys."""
         return self.folder / "pki"

@@ -9,11 +9,11 @@ from pathlib import Path
 from . import cache, configuration, hosts, pki
 from .layout import Layout
 from .parts import Parts
+from .rootfs import RUNC
 from .state import State
+from .versions import NODE
 
-NODE_KUBERNETES = ("kubelet", "kube-proxy")
 NODE_CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
-RUNC = Path(__file__).parent / "files/runc"
 
 
 def write_outputs(layout: Layout, state: State, parts: Parts) -> None:
@@ -25,9 +25,7 @@ def write_outputs(layout: Layout, state: State, parts: Parts) -> None:
     pki.write_secret(layout.known_hosts, known.encode())
     pki.write_secret(layout.sudo_password, (parts.base / "sudo-password").read_bytes())
     pki.write_secret(layout.kubeconfig, configuration.kubeconfig(layout, "admin").encode())
-    layout.configuration.write_text(
-        configuration.cluster(layout, nodes, state.kubernetes, parts.images, state.jump)
-    )
+    layout.configuration.write_text(configuration.cluster(layout, nodes, state, parts.images))
     _link_artifacts(layout, parts)
 
 
@@ -39,15 +37,17 @@ def complete(layout: Layout) -> bool:
 
 
 def _link_artifacts(layout: Layout, parts: Parts) -> None:
-    binaries = [parts.kubernetes / name for name in NODE_KUBERNETES]
-    binaries += [parts.containerd / name for name in NODE_CONTAINERD]
+    binaries = [parts.node / name for name in NODE]
+    if parts.containerd:
+        binaries += [parts.containerd / name for name in NODE_CONTAINERD]
     _link_all(layout.artifacts / "bin", binaries)
-    shutil.copy(RUNC, layout.artifacts / "bin/runc")
+    if parts.containerd:
+        shutil.copy(RUNC, layout.artifacts / "bin/runc")
     _link_all(layout.artifacts / "cni", parts.cni.iterdir())
     _link_all(layout.artifacts / "images", parts.images)
     for manifest in ("calico.yaml", "calico-etcd.yaml"):
         shutil.copy(parts.calico / manifest, layout.artifacts)
-    _link_all(layout.kubectl.parent, [parts.kubernetes / "kubectl"])
+    _link_all(layout.kubectl.parent, [parts.control_plane / "kubectl"])
 
 
 def _link_all(folder: Path, targets: Iterable[Path]) -> None:

@@ -12,27 +12,43 @@ from .progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything a lab is made from, as folders and files of the cache."""
+    """
+    Everything a lab is made from, as folders and files of the cache.
 
-    kubernetes: Path
+    ``node`` holds kubelet and kube-proxy; ``containerd`` is None where the hosts bring docker.
+    """
+
+    control_plane: Path
+    node: Path
     etcd: Path
-    containerd: Path
+    containerd: Path | None
     cni: Path
     calico: Path
     images: list[Path]
     base: Path
 
 
-def provide(kubernetes: str, progress: Progress) -> Parts:
+def provide_all(progress: Progress) -> None:
+    """Have all parts of every lab, and the releases that are tried without one."""
+    for release in versions.every_kubernetes():
+        docker = versions.has_dockershim(release)
+        provide(release, versions.DOCKER if docker else "containerd", progress)
+
+
+def provide(kubernetes: str, runtime: str, progress: Progress) -> Parts:
     """Return all parts of a lab: from the cache, or downloaded, or built."""
     with ThreadPoolExecutor(1) as pool:  # the hosts' Debian comes in while Go compiles
-        base = pool.submit(rootfs.host_base, progress)
+        base = pool.submit(rootfs.host_base, runtime, progress)
         cni = builds.provide(versions.cni_plugins(), progress)
         calico = builds.provide(versions.calico(), progress)
+        docker = runtime == versions.DOCKER
+        containerd = None if docker else builds.provide(versions.containerd(), progress)
+        control_plane = versions.control_plane(kubernetes)
         return Parts(
-            kubernetes=builds.provide(versions.kubernetes(kubernetes), progress),
+            control_plane=builds.provide(versions.kubernetes(control_plane), progress),
+            node=builds.provide(versions.node(kubernetes), progress),
             etcd=builds.provide(versions.etcd(), progress),
-            containerd=builds.provide(versions.containerd(), progress),
+            containerd=containerd,
             cni=cni,
             calico=calico,
             images=images.provide(calico, cni, progress),

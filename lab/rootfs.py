@@ -11,15 +11,16 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from . import cache
 from .errors import LabError
 from .progress import Progress
-from .versions import DEBIAN
+from .versions import DEBIAN, DOCKER
 
 COMMON_FILES = Path(__file__).parent / "files/host"
+RUNC = Path(__file__).parent / "files/runc"
 
 HOST_PACKAGES = (
     "ca-certificates",
@@ -42,6 +43,8 @@ HOST_PACKAGES = (
     "util-linux",
     "zstd",
 )
+# An operator's docker. What Debian's docker.io would ask for besides is left out.
+DOCKER_PACKAGES = ("adduser", "dmsetup", "docker.io", "libdevmapper1.02.1", "passwd", "tini")
 CALICO_PACKAGES = (
     "base-files",
     "bird",
@@ -80,24 +83,30 @@ ENABLED_UNITS = ("lab-mounts.service", "systemd-networkd.service")
 NOT_WANTED = ("usr/share/doc/*", "usr/share/locale/*", "usr/share/man/*", "usr/share/info/*")
 
 
-def host_base(progress: Progress) -> Path:
+def host_base(runtime: str, progress: Progress) -> Path:
     """
     Return the folder with the hosts' base: ``root/`` and ``sudo-password``.
 
+    With runtime docker, docker is installed and starts at boot: then it is the hosts' own.
     Users: root and ``dev`` (passwordless sudo) and ``ops`` (sudo with the
     password). No host keys and no machine-id: they are each host's own.
     """
+    docker = runtime == DOCKER
+    packages = HOST_PACKAGES + DOCKER_PACKAGES if docker else HOST_PACKAGES
     inputs = cache.digest(
-        DEBIAN, *HOST_PACKAGES, *MASKED_UNITS, *ENABLED_UNITS, COMMON_FILES, Path(__file__)
+        DEBIAN, *packages, *MASKED_UNITS, *ENABLED_UNITS, COMMON_FILES, RUNC, Path(__file__)
     )
 
     def make(folder: Path) -> None:
-        with progress.work(f"Debian {DEBIAN} for the hosts") as report:
+        more = " with docker" if docker else ""
+        with progress.work(f"Debian {DEBIAN}{more} for the hosts") as report:
             folder.mkdir(parents=True)
             root = folder / "root"
-            _bootstrap("minbase", HOST_PACKAGES, root, report)
+            _bootstrap("minbase", packages, root, report)
             report("settings")
             _furnish(root)
+            if docker:  # where it comes before Debian's own in docker's PATH
+                shutil.copy(RUNC, root / "usr/local/sbin/runc")
             _make_users(root, folder / "sudo-password")
 
     return cache.make_once("rootfs", f"host-{inputs}", make)
@@ -115,33 +124,44 @@ def calico_base(progress: Progress) -> Path:
     return cache.make_once("rootfs", f"calico-{inputs}", make)
 
 
-def _bootstrap(
-    variant: str, packages: tuple[str, ...], root: Path, report: Callable[[str], None]
+def mmdebstrap(
+    words: list[str], line: Callable[[str], None], environment: Mapping[str, str] = os.environ
 ) -> None:
+    """Run mmdebstrap with what every Debian here has in common; ``line`` gets all it says."""
     if shutil.which("mmdebstrap") is None:
         raise LabError("mmdebstrap is missing: `lab/bootstrap.sh` installs what the lab needs")
-    command = ["mmdebstrap", f"--variant={variant}", f"--include={','.join(packages)}"]
-    command += ["--dpkgopt=force-unsafe-io", '--aptopt=Acquire::Languages "none"']
+    command = ["mmdebstrap", "--dpkgopt=force-unsafe-io", '--aptopt=Acquire::Languages "none"']
     command += [f"--dpkgopt=path-exclude=/{pattern}" for pattern in NOT_WANTED]
-    command += ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"]
     command += ["--keyring=/usr/share/keyrings/debian-archive-keyring.gpg"]
-    # Without one, mmdebstrap takes Debian's own.
-    mirrors = filter(None, [os.environ.get("FABNODE_DEBIAN_MIRROR")])
     with subprocess.Popen(
-        [*command, DEBIAN, str(root), *mirrors],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        [*command, *words],
+        env=environment,
+        stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
     ) as process:
-        assert process.stderr is not None
+        assert process.stdout is not None
         lines = []
-        for line in process.stderr:
-            lines.append(line)
-            if line.startswith("I: "):
-                report(line[3:].strip()[:50])
+        for text in process.stdout:
+            lines.append(text)
+            line(text)
     if process.returncode:
-        raise LabError(f"mmdebstrap failed: {''.join(lines[-8:]).strip()}")
+        raise LabError(f"mmdebstrap failed: {''.join(lines[-15:]).strip()}")
+
+
+def _bootstrap(
+    variant: str, packages: tuple[str, ...], root: Path, report: Callable[[str], None]
+) -> None:
+    def line(text: str) -> None:
+        if text.startswith("I: "):
+            report(text[3:].strip()[:50])
+
+    words = [f"--variant={variant}", f"--include={','.join(packages)}"]
+    words += ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"]
+    # Without one, mmdebstrap takes Debian's own.
+    mirrors = filter(None, [os.environ.get("FABNODE_DEBIAN_MIRROR")])
+    mmdebstrap([*words, DEBIAN, str(root), *mirrors], line)
 
 
 def _furnish(root: Path) -> None:

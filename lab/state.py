@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from .layout import Host, Layout, folder_for
+from .versions import DOCKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,15 +16,20 @@ class State:
     """
     A lab as asked for.
 
-    ``sysctls`` are the machine's settings as they were before the first host
-    booted, to be put back at the end.
+    ``kubernetes`` is the release of the nodes. ``sysctls`` are the machine's settings as they were
+    before the first host booted, to be put back at the end.
     """
 
     nodes: int
     kubernetes: str
     jump: bool
     subnet: str
+    runtime: str = "containerd"
     sysctls: dict[str, str] = field(default_factory=dict)
+
+    def node_name(self, host: Host) -> str:
+        """Return what a host's node is called; with docker, as long ago, by its address."""
+        return str(host.address) if self.runtime == DOCKER else host.name
 
     def hosts(self, layout: Layout) -> list[Host]:
         """Return the hosts that should run, the jump host last."""

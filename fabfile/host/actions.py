@@ -129,12 +129,13 @@ def _action(
         case Sysctl(key=key, value=value):
             # Dots and slashes trade places, as sysctl(8) has it.
             return ["sysctl", "/proc/sys/" + key.translate(str.maketrans("./", "/.")), value], None
-        case Image(names=names, source=source, sha256=sha256):
+        case Image(names=names, source=source, sha256=sha256, store=store):
             references = [full_reference(reference) for reference in names]
             if pull:
-                return ["pull_image", *_there(pull, source, sha256), sha256, *references], None
+                there = _there(pull, source, sha256)
+                return ["pull_image", store, *there, sha256, *references], None
             name += suffix
-            return ["image", name, sha256, *references], Member(name, source, sha256)
+            return ["image", store, name, sha256, *references], Member(name, source, sha256)
         case Unit(name=unit):
             if change.action == "enable":
                 return ["enable", unit], None

@@ -369,35 +369,44 @@ importing() { # the options of `ctr images import`
 	if ctr images import --help | grep -q -e --local; then echo "--local"; fi
 }
 
-image() { # image MEMBER SHA256 REFERENCE…
-	need "$1" || return
-	member=$1
-	shift
-	unpack "$member" | import "$@" && rm -f "$member"
-}
-
-pull_image() { # pull_image URL SIZE SHA256 REFERENCE…: the same, but the host fetches the archive
-	fetch "$1" "$2" "$3" archive || return
-	shift 2
-	import "$@" <archive && rm -f archive
-}
-
-import() { # import SHA256 REFERENCE…: from standard input
-	archive=$1
-	shift
+load() { # load STORE: an archive from standard input
 	# shellcheck disable=SC2046 # options
-	ctr -n k8s.io images import $(importing) - || return
-	present=$(ctr -n k8s.io images ls -q) || return
+	case $1 in
+	docker) docker load -q ;;
+	*) ctr -n k8s.io images import $(importing) - ;;
+	esac
+}
+
+stored() { # stored STORE REFERENCE
+	case $1 in
+	docker) docker image inspect -f '{{.Id}}' "$2" ;; # which knows docker.io/… by its short name
+	*) ctr -n k8s.io images ls -q | grep -qxF "$2" ;;
+	esac
+}
+
+image() { # image STORE MEMBER SHA256 REFERENCE…
+	need "$2" || return
+	store=$1 member=$2
+	shift 2
+	unpack "$member" | import "$store" "$@" && rm -f "$member"
+}
+
+pull_image() { # pull_image STORE URL SIZE SHA256 REFERENCE…: the same, but the host fetches the archive
+	fetch "$2" "$3" "$4" archive || return
+	store=$1
+	shift 3
+	import "$store" "$@" <archive && rm -f archive
+}
+
+import() { # import STORE SHA256 REFERENCE…: from standard input
+	store=$1 archive=$2
+	shift 2
+	load "$store" || return
 	for reference in "$@"; do
-		case "
-$present
-" in *"
-$reference
-"*) ;; *)
+		stored "$store" "$reference" || {
 			echo "the archive does not bring $reference"
 			return 1
-			;;
-		esac
+		}
 		grep -sv " $reference\$" "$state/images" >"$state/images.new"
 		echo "$archive $reference" >>"$state/images.new" && mv -f "$state/images.new" "$state/images" || return
 	done

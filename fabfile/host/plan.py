@@ -270,9 +270,9 @@ def _mode_too(resource: File | Binary | Directory | Kept, found: PathFact) -> st
 
 
 def _image(image: Image, facts: Facts) -> Iterator[Change]:
-    present = facts.images or frozenset()
+    present = {full_reference(name) for name in facts.images or ()}
     names = {name: full_reference(name) for name in image.names}
-    missing = [name for name, full in names.items() if full not in present and name not in present]
+    missing = [name for name, full in names.items() if full not in present]
     other = [
         name
         for name, full in names.items()
@@ -285,7 +285,7 @@ def _image(image: Image, facts: Facts) -> Iterator[Change]:
 
 
 def full_reference(name: str) -> str:
-    """Return an image reference as containerd keeps it: `busybox:1` is docker.io/library/…."""
+    """Return an image reference in full: docker's `busybox:1` is docker.io/library/busybox:1."""
     first, slash, rest = name.partition("/")
     if not slash:
         return f"docker.io/library/{name}"

@@ -63,7 +63,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
         "free": watch.free,
         "tools": TOOLS,
     }
-    head = [f"nonce={nonce} deep={int(watch.deep)} state={shlex.quote(state)}"]
+    head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]
     body = files(__package__).joinpath("probe.sh").read_bytes()
     return "\n".join([*head, ""]).encode() + body

@@ -5,7 +5,7 @@
 # ends with `end<TAB>$nonce`. It changes nothing on the node but its own record of digests.
 #
 # Set before it, as quoted text: nonce, deep (1: trust no recorded digest), state (fabnode's
-# directory on the node); and lists with one entry a line:
+# directory on the node), store (whose images: containerd, docker); and lists with one entry a line:
 #   text, opaque, certificates, servers, units, sysctls, modules, free, tools
 
 set -uf # nothing is globbed: entries are taken as they are
@@ -229,12 +229,17 @@ fi
 
 ### Images
 
-ctr=$(command -v ctr || echo /usr/local/bin/ctr)
-if [ -S /run/containerd/containerd.sock ] && [ -x "$ctr" ]; then
-	if images=$(timeout 5 "$ctr" -n k8s.io images ls -q 2>/dev/null); then
-		say images
-		for image in $images; do say image "$image"; done
+stored() { # the references in the runtime's store; fails where nobody answers
+	if [ "$store" = docker ]; then
+		has docker && timeout 5 docker image ls --format '{{.Repository}}:{{.Tag}}'
+	else
+		ctr=$(command -v ctr || echo /usr/local/bin/ctr)
+		[ -S /run/containerd/containerd.sock ] && [ -x "$ctr" ] && timeout 5 "$ctr" -n k8s.io images ls -q
 	fi
+}
+if images=$(stored 2>/dev/null); then
+	say images
+	for image in $images; do say image "$image"; done
 fi
 [ ! -f "$state/images" ] || while read -r line; do say archive "${line%% *}" "${line#* }"; done <"$state/images"
 

@@ -142,6 +142,7 @@ class Watchlist:
     :param text: paths whose content is wanted; `opaque`: only digest and mode (secrets, binaries).
     :param certificates: PEM files or kubeconfigs of which only certificates are wanted.
     :param servers: kubeconfigs whose `server:` and CA are wanted.
+    :param store: the runtime whose images are wanted: containerd or docker.
     :param free: directories whose free space is wanted (of the nearest that exists).
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """
@@ -154,4 +155,5 @@ class Watchlist:
     sysctls: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
+    store: str = "containerd"
     deep: bool = False

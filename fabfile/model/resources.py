@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,11 +100,13 @@ class Image:
 
     :param names: the references the archive brings; it is imported when one is missing.
     :param sha256: digest of the archive, hex.
+    :param store: the runtime in whose store it has to be.
     """
 
     names: tuple[str, ...]
     source: Path
     sha256: str
+    store: Literal["containerd", "docker"] = "containerd"
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,11 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Findings:
     elif runtime.version and runtime.name == "docker":
         hint = "take it out: docker comes with the host's own packages"
         yield ("runtime", "version"), "is containerd's alone", hint
+    elif runtime.daemon and runtime.name != "docker":
+        yield ("runtime", "daemon"), "is docker's alone", "take it out"
+    elif "exec-opts" in runtime.daemon:
+        hint = "take it out: the cgroup driver in it must be the kubelet's"
+        yield ("runtime", "daemon", "exec-opts"), "is fabnode's to set", hint
     elif runtime.version and (misfit := fitting.containerd(minor, runtime.version)):
         yield ("runtime", "version"), misfit.why, misfit.nearest
     if misfit := fitting.proxy_mode(minor, proxy.mode):

@@ -184,6 +184,10 @@ class RuntimeSettings(Section):
         False, description="true where the host may not lower OOM scores (nested containers)"
     )
 
+    daemon: Annotated[Mapping[str, JsonValue], f.EmptyMapping] = Field(
+        {}, description="with docker: further settings of its daemon.json, as they are"
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _own_root(cls, value: object) -> object:

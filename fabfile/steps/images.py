@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model.resources import Image, Resource
+from ..model.resources import Resource
 from .inputs import Inputs
 
 NAME = "images"
@@ -14,6 +14,4 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     early = inputs.first_images
     late = [archive for archive in inputs.artifacts.images if archive not in early]
     late.sort(key=lambda archive: not any("/calico/node:" in name for name in archive.names))
-    return tuple(
-        Image(archive.names, archive.artifact.path, archive.artifact.sha256) for archive in late
-    )
+    return inputs.images(late)

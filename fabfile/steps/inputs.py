@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from ..model import fitting
 from ..model.config import Cluster, Node
 from ..model.facts import Facts
+from ..model.resources import Image
 from ..model.versions import Release
 from ..trust.certificates import BadCertificateError, problem, read
 from ..trust.renewal import CLIENT, KEEP, Renewal
@@ -133,6 +134,11 @@ class Inputs:
             if any(part in name for name in archive.names)
         ]
         return tuple(dict.fromkeys(found))
+
+    def images(self, archives: Iterable[ImageArchive]) -> tuple[Image, ...]:
+        """Return these archives as images that have to be in this node's runtime."""
+        store = self.node.runtime.name
+        return tuple(Image(a.names, a.artifact.path, a.artifact.sha256, store) for a in archives)
 
     @property
     def cgroup_driver(self) -> str:

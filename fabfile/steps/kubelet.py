@@ -38,7 +38,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         kubelet=kubelet,
         bin=layout.BIN,
         flags=said.flags,
-        after=_runtime_units(inputs),
+        after=layout.runtime_units(inputs.node.runtime.name, inputs.version.minor)[-1],
     )
     config: Resource = Absent(layout.KUBELET_CONFIG)
     if said.fields is not None:
@@ -151,17 +151,6 @@ def _endpoint(inputs: Inputs) -> str | None:
             return f"unix://{layout.CRI_DOCKERD_SOCKET}"
         case _:
             return f"unix://{layout.CONTAINERD_SOCKET}"
-
-
-def _runtime_units(inputs: Inputs) -> str:
-    """Return the units that have to be up before the kubelet is of use."""
-    match inputs.shim:
-        case fitting.DOCKERSHIM:
-            return layout.DOCKER
-        case fitting.CRI_DOCKERD:
-            return layout.CRI_DOCKERD
-        case _:
-            return layout.CONTAINERD
 
 
 def _replaced(inputs: Inputs) -> tuple[str, ...]:

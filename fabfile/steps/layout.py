@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model import fitting
 from ..trust.renewal import CLIENT, PROXY, SERVING
 
 BIN = "/usr/local/bin"
@@ -24,16 +25,24 @@ PROXY_UNIT = "/etc/systemd/system/kube-proxy.service"
 CONTAINERD_CONFIG = "/etc/containerd/config.toml"
 CONTAINERD_UNIT = "/etc/systemd/system/containerd.service"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+DOCKER_CONFIG = "/etc/docker/daemon.json"
+CRI_DOCKERD_UNIT = "/etc/systemd/system/cri-docker.service"
 CRI_DOCKERD_SOCKET = "/run/cri-dockerd.sock"
 
 CONTAINERD, DOCKER, CRI_DOCKERD = "containerd.service", "docker.service", "cri-docker.service"
 CONTAINERD_CERTS = "/etc/containerd/certs.d"
 DOCKER_CERTS = "/etc/docker/certs.d"
-DOCKER_CONFIG = "/etc/docker/daemon.json"
 CRICTL_CONFIG = "/etc/crictl.yaml"
 
 MODULES_CONF = "/etc/modules-load.d/fabnode.conf"
 SYSCTL_CONF = "/etc/sysctl.d/99-fabnode.conf"
+
+
+def runtime_units(runtime: str, minor: int) -> tuple[str, ...]:
+    """Return the runtime's services with this Kubernetes; the kubelet speaks to the last."""
+    if runtime != "docker":
+        return (CONTAINERD,)
+    return (DOCKER, CRI_DOCKERD) if fitting.shim(minor) == fitting.CRI_DOCKERD else (DOCKER,)
 
 
 def kubelet_client_certificate(kubelet_root: str) -> str:

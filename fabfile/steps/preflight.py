@@ -65,6 +65,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_cgroups(inputs),
         *_swap(inputs),
         *_ports(inputs),
+        *_docker(inputs),
         *_disk(inputs),
         *_kernel(inputs),
         *_proxy_mode(inputs),
@@ -210,6 +211,19 @@ def _ports(inputs: Inputs) -> Iterator[Finding]:
                 f"port {listener.port} of the {owner} is taken by {other}",
                 f"find it with `ss -ltnp`, and stop {other} or move it to another port",
             )
+
+
+def _docker(inputs: Inputs) -> Iterator[Finding]:
+    if (
+        inputs.node.runtime.name == "docker"
+        and inputs.facts.unit(layout.DOCKER).load == "not-found"
+    ):
+        yield Finding(
+            "error",
+            "it has no docker",
+            "install it by the host's own packages (docker.io, docker-ce), or set runtime.name: "
+            "containerd",
+        )
 
 
 def _disk(inputs: Inputs) -> Iterator[Finding]:

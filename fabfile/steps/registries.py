@@ -33,8 +33,14 @@ def containerd(inputs: Inputs) -> tuple[Resource, ...]:
 
 
 def docker(inputs: Inputs) -> tuple[Resource, ...]:
-    """Return the files that Docker and the kubelet read; daemon.json restarts Docker."""
+    """Return the files that Docker and the kubelet read at every pull."""
     return tuple(_docker(inputs))
+
+
+def docker_mirrors(inputs: Inputs) -> list[str]:
+    """Return what Docker asks in Docker Hub's stead, the only registry it has mirrors of."""
+    hub = inputs.cluster.images.registries.get(_HUB)
+    return list(hub.mirrors) if hub else []
 
 
 def _containerd(inputs: Inputs) -> Iterator[Resource]:
@@ -76,9 +82,6 @@ def _docker(inputs: Inputs) -> Iterator[Resource]:
     registries = inputs.cluster.images.registries
     for name, pem in inputs.cluster.registry_cas.items():
         yield File(f"{layout.DOCKER_CERTS}/{name}/ca.crt", pem)
-    if _HUB in registries and registries[_HUB].mirrors:
-        document = {"live-restore": True, "registry-mirrors": list(registries[_HUB].mirrors)}
-        yield File(layout.DOCKER_CONFIG, _json(document))
     auths = {
         _HUB_AUTH if name == _HUB else name: {"auth": auth}
         for name in registries

@@ -1,37 +1,32 @@
-"""The container runtime: containerd, runc, CNI plugins, and the images that are brought along."""
+"""
+The container runtime: CNI plugins, the images that are brought along, and containerd or docker.
+
+containerd and runc are installed. Docker is the host's own, from its distribution or its makers'
+packages, with all that its administrator set up for it; only its configuration file is fabnode's.
+"""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from ..model import fitting
-from ..model.resources import Binary, Directory, File, Image, Resource, Unit
+from ..model.merging import deep
+from ..model.resources import Binary, Directory, File, Resource, Unit
 from . import layout, registries
 from .inputs import Inputs
 from .render import render
 
 NAME = "runtime"
-HELP = "Install and run containerd; load images."
+HELP = "Set up containerd or docker; load images."
 
-UNIT = layout.CONTAINERD
 BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
 
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
-    """Return the runtime's files, its unit, and the images that a node needs first."""
-    if inputs.node.runtime.name == "docker":
-        # Docker comes with the host's own packages.
-        known = registries.docker(inputs)
-        read = tuple(
-            f.path for f in known if isinstance(f, File) and f.path == layout.DOCKER_CONFIG
-        )
-        return (*_cni(inputs), *known, Unit(layout.DOCKER, reads=read))
-    return (
-        *_containerd(inputs),
-        *registries.containerd(inputs),
-        *(
-            Image(archive.names, archive.artifact.path, archive.artifact.sha256)
-            for archive in inputs.first_images
-        ),
-    )
+    """Return the runtime's files, its units, and the images that a node needs first."""
+    runtime = _docker(inputs) if inputs.node.runtime.name == "docker" else _containerd(inputs)
+    return (*_cni(inputs), *runtime, *inputs.images(inputs.first_images))
 
 
 def _cni(inputs: Inputs) -> tuple[Resource, ...]:
@@ -71,11 +66,55 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
             if (artifact := inputs.artifacts.binaries[name])
         ),
         *_crictl(inputs),
-        *_cni(inputs),
         File(layout.CONTAINERD_CONFIG, config),
         File(layout.CONTAINERD_UNIT, unit),
         # runc and the shim are started anew for every pod: only containerd itself has to restart.
-        Unit(UNIT, reads=(containerd, layout.CONTAINERD_CONFIG, layout.CONTAINERD_UNIT)),
+        Unit(
+            layout.CONTAINERD, reads=(containerd, layout.CONTAINERD_CONFIG, layout.CONTAINERD_UNIT)
+        ),
+        *registries.containerd(inputs),
+    )
+
+
+def _docker(inputs: Inputs) -> tuple[Resource, ...]:
+    # Containers outlive a restart for this (live-restore), but for the first, which turns it on.
+    docker = Unit(layout.DOCKER, reads=(layout.DOCKER_CONFIG,))
+    files = (Directory("/etc/docker"), File(layout.DOCKER_CONFIG, _daemon(inputs)))
+    shim = _cri_dockerd(inputs) if inputs.shim == fitting.CRI_DOCKERD else ()
+    return (*files, *registries.docker(inputs), docker, *shim)
+
+
+def _daemon(inputs: Inputs) -> bytes:
+    """Return docker's configuration, as JSON without a place for a comment."""
+    settings: dict[str, Any] = {
+        "data-root": inputs.node.runtime.root,
+        "exec-opts": [f"native.cgroupdriver={inputs.cgroup_driver}"],
+        "live-restore": True,
+        "log-driver": "json-file",
+        "log-opts": {"max-file": "3", "max-size": "10m"},
+    }
+    if mirrors := registries.docker_mirrors(inputs):
+        settings["registry-mirrors"] = mirrors
+    whole = deep(settings, inputs.node.runtime.daemon)
+    return f"{json.dumps(whole, indent=2, sort_keys=True)}\n".encode()
+
+
+def _cri_dockerd(inputs: Inputs) -> tuple[Resource, ...]:
+    """Return what kubelets from 1.24 on need to speak to docker."""
+    binary, artifact = f"{layout.BIN}/cri-dockerd", inputs.artifacts.binaries["cri-dockerd"]
+    unit = render(
+        "runtime/cri-docker.service",
+        runtime=inputs.node.runtime,
+        binary=binary,
+        socket=layout.CRI_DOCKERD_SOCKET,
+        docker=layout.DOCKER,
+        cni_bin=layout.CNI_BIN,
+        cni_conf=layout.CNI_CONF,
+    )
+    return (
+        Binary(binary, artifact.path, artifact.sha256),
+        File(layout.CRI_DOCKERD_UNIT, unit),
+        Unit(layout.CRI_DOCKERD, reads=(binary, layout.CRI_DOCKERD_UNIT)),
     )
 
 

@@ -14,7 +14,7 @@ from . import layout
 NAME = "verify"
 HELP = "Check the nodes; let pods try the network."
 
-UNITS = ("containerd.service", "kubelet.service", "kube-proxy.service")
+UNITS = ("kubelet.service", "kube-proxy.service")  # beside the runtime's own
 MAX_HEARTBEAT = 60.0  # seconds; kubelets renew their Lease every 10
 PROBE_NAMESPACE = "fabnode-verify"
 PROBE_PORT = 8080
@@ -39,9 +39,14 @@ class Check:
     detail: str
 
 
-def unit_checks(node: str, facts: Facts) -> Iterator[Check]:
+def units(runtime: str, minor: int) -> tuple[str, ...]:
+    """Return the services that make a node, with this runtime and this Kubernetes."""
+    return (*layout.runtime_units(runtime, minor), *UNITS)
+
+
+def unit_checks(node: str, facts: Facts, units: Sequence[str]) -> Iterator[Check]:
     """Units are exactly active and running: `inactive` contains `active`, which fooled others."""
-    for name in UNITS:
+    for name in units:
         unit = facts.unit(name)
         restarts = f", restarted {unit.restarts} times by systemd" if unit.restarts else ""
         yield Check(node, name, unit.running, f"{unit.active} ({unit.sub}){restarts}")
@@ -81,11 +86,12 @@ def certificate_paths(kubelet_root: str) -> dict[str, str]:
     }
 
 
-def version_check(node: str, node_object: Object, wanted: str) -> Check:
-    """The kubelet that runs is the one that is configured."""
+def version_check(node: str, node_object: Object, wanted: str, runtime: str) -> Check:
+    """The kubelet that runs is the one that is configured, and so is its runtime."""
     info = node_object["status"]["nodeInfo"]
     seen = f"{info['kubeletVersion']}, {info['containerRuntimeVersion']}"
-    return Check(node, "version", info["kubeletVersion"] == f"v{wanted}", seen)
+    same_runtime = info["containerRuntimeVersion"].startswith(f"{runtime}://")
+    return Check(node, "version", info["kubeletVersion"] == f"v{wanted}" and same_runtime, seen)
 
 
 def probe_objects(image: str, nodes: Sequence[str]) -> tuple[Object, ...]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tarfile
 import time
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -485,6 +486,15 @@ def test_images_are_imported_and_recorded(node, tmp_path):
     assert (node.state / "images").read_text() == (
         f"{'cd' * 32} docker.io/library/other:1\n{wanted.sha256} docker.io/library/x:1\n"
     )
+
+
+def test_with_docker_images_go_into_its_store(node, tmp_path):
+    node.tools.add("docker", "[ $1 != load ] || cat >/dev/null")
+    wanted = replace(image(tmp_path, "x:1"), store="docker")
+    node.apply(wanted)
+    assert "docker load -q" in node.tools.calls
+    assert not any(call.startswith("ctr") for call in node.tools.calls)
+    assert (node.state / "images").read_text() == f"{wanted.sha256} docker.io/library/x:1\n"
 
 
 def test_an_archive_without_its_image_is_an_error_now_and_not_at_each_run(node, tmp_path):

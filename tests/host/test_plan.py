@@ -180,6 +180,7 @@ HELD = frozenset({"docker.io/calico/node:v3", "registry.k8s.io/pause:3"})
     ("images", "archives", "why"),
     [
         (HELD, {}, None),
+        (frozenset({"calico/node:v3", "registry.k8s.io/pause:3"}), {}, None),  # docker's names
         (HELD, {"docker.io/calico/node:v3": sha(b"tar")}, None),
         (None, {}, "the runtime lacks calico/node:v3, registry.k8s.io/pause:3"),
         (HELD - {"registry.k8s.io/pause:3"}, {}, "the runtime lacks registry.k8s.io/pause:3"),

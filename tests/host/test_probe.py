@@ -232,3 +232,10 @@ def test_hostile_names_are_only_data(look, tmp_path):
     facts = look(text=(name,))
     assert facts.paths[name].content == b"fine"
     assert not list(tmp_path.glob("**/owned"))
+
+
+def test_images_are_those_of_the_runtime_that_is_asked_about(look, tools):
+    tools.add("docker", "printf 'calico/node:v3\\nregistry.k8s.io/pause:3\\n'")
+    assert look(store="docker").images == {"calico/node:v3", "registry.k8s.io/pause:3"}
+    tools.add("docker", "exit 1")
+    assert look(store="docker").images is None  # it doesn't answer

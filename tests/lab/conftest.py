@@ -3,7 +3,7 @@ The lab that these tests share: three hosts, made nodes once, put right again af
 
 `FABNODE_TEST_LAB=NAME` runs the tests on a lab of that name and keeps it, with its nodes where no
 test needs bare hosts: that saves time while a test is written. Otherwise a lab `test` comes and
-goes.
+goes. What needs other hosts or another release has a small lab of its own, `NAMEd` or `NAMEo`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,8 @@ NEED_BARE = {"test_joining", "test_secrecy"}
 
 # What only looks comes first; what takes hosts apart comes last.
 ORDER = (
+    "test_docker",
+    "test_older_nodes",
     "test_joining",
     "test_secrecy",
     "test_unchanged",
@@ -68,20 +71,42 @@ def _rank(item: pytest.Item, here: Path) -> int:
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Three bare hosts and an empty cluster."""
-    if reason := support.why_not(PROJECT):
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    name = os.environ.get(KEPT, "test")
-    try:
-        _invoke("lab.up", "--name", name, "--nodes", str(len(NODES)))
-        found = state.load(name, PROJECT)
-        assert found
-        it = Lab(found[0], tmp_path_factory.mktemp("lab"))
+    with _standing("", tmp_path_factory.mktemp("lab"), "--nodes", str(len(NODES))) as it:
         need_bare = {item.path.stem for item in request.session.items} & NEED_BARE
         if it.objects("nodes") and (need_bare or KEPT not in os.environ):
             it.lab("fresh")
         yield it
+
+
+@pytest.fixture(scope="module")
+def docker_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Two hosts with docker beside a control plane of 1.20.2: the chapter's own shape."""
+    face = ("--kubernetes", "1.20.2", "--runtime", "docker")
+    with _standing("d", tmp_path_factory.mktemp("docker"), "--nodes", "2", *face) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def older_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One host for a node of 1.36.3, beside the control plane of the newest release."""
+    face = ("--kubernetes", "1.36.3")
+    with _standing("o", tmp_path_factory.mktemp("older"), "--nodes", "1", *face) as it:
+        yield it
+
+
+@contextmanager
+def _standing(suffix: str, scratch: Path, *options: str) -> Iterator[Lab]:
+    """Yield a lab that is up with these options, and take it down again unless it is kept."""
+    if reason := support.why_not(PROJECT):
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    name = os.environ.get(KEPT, "test") + suffix
+    try:
+        _invoke("lab.up", "--name", name, *options)
+        found = state.load(name, PROJECT)
+        assert found
+        yield Lab(found[0], scratch)
     finally:
         if KEPT not in os.environ:
             _invoke("lab.down", "--name", name)

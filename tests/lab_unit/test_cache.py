@@ -81,9 +81,10 @@ def test_a_build_s_key_follows_version_and_recipe() -> None:
             versions.cni_plugins(),
             versions.calico(),
             versions.kubernetes(),
+            *(versions.node(release) for release in versions.every_kubernetes()),
         )
     }
-    assert len(keys) == 5
+    assert len(keys) == 5 + len(versions.every_kubernetes()) - 1
 
 
 def test_every_product_has_its_recipe_and_the_default_kubernetes_is_known() -> None:

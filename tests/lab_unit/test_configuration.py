@@ -9,7 +9,8 @@ import pytest
 
 from fabfile.model.config import Cluster
 from fabfile.model.loading import load
-from lab import configuration, hosts, pki, state
+from lab import cluster, configuration, hosts, pki, state, versions
+from lab.errors import LabInputError
 from lab.layout import Layout
 from lab.state import State
 
@@ -25,7 +26,8 @@ def written(tmp_path: Path, *, jump: bool) -> tuple[Layout, Cluster]:
     image = layout.artifacts / "images/pause.tar"
     for place in (image, layout.artifacts / "calico.yaml"):
         place.write_text("")
-    text = configuration.cluster(layout, layout.nodes(4), "1.37.2", [image], jump)
+    state = State(4, "1.37.2", jump=jump, subnet="")
+    text = configuration.cluster(layout, layout.nodes(4), state, [image])
     layout.configuration.write_text(text)
     return layout, load(layout.configuration)
 
@@ -74,3 +76,24 @@ def test_a_state_is_remembered(tmp_path: Path) -> None:
     state.save(layout, wanted)
     assert state.load("t", tmp_path) == (layout, wanted)
     assert [host.name for host in wanted.hosts(layout)] == ["n1", "n2", "n3", "jump"]
+
+
+@pytest.mark.parametrize(
+    ("release", "runtime", "said"),
+    [
+        ("1.30.14", "containerd", "can't be here, only of 1.37.2, 1.36.3, 1.20.2"),
+        ("1.20.2", "containerd", "add --runtime docker"),
+        ("1.37.2", "docker", "add --runtime containerd"),
+        ("1.37.2", "rkt", "containerd or docker, not rkt"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(release: str, runtime: str, said: str) -> None:
+    with pytest.raises(LabInputError, match=said):
+        cluster.check("t", State(1, release, jump=False, subnet="", runtime=runtime))
+
+
+def test_nodes_of_an_older_minor_join_the_newest_control_plane() -> None:
+    assert versions.control_plane("1.36.3") == versions.KUBERNETES
+    assert versions.node("1.36.3").binaries == ("kube-proxy", "kubelet")
+    assert versions.control_plane("1.20.2") == "1.20.2"
+    assert versions.node("1.20.2") == versions.kubernetes("1.20.2")

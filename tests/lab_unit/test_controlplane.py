@@ -12,7 +12,7 @@ import yaml
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lab import configuration, controlplane, pki
+from lab import configuration, controlplane, pki, versions
 from lab.layout import Layout
 
 
@@ -28,15 +28,25 @@ def certificate(layout: Layout, name: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate((layout.pki / f"{name}.pem").read_bytes())
 
 
+def commands(layout: Layout, release: str = versions.KUBERNETES) -> dict[str, list[str]]:
+    return controlplane.commands(layout, Path("/e"), Path("/k"), release)
+
+
 def test_nothing_listens_beyond_the_lab_s_own_bridge(layout: Layout) -> None:
-    for words in controlplane.commands(layout, Path("/e"), Path("/k")).values():
+    for words in commands(layout).values():
         listening = [w for w in words if w.startswith(("--bind-address", "--listen-"))]
         assert listening
         assert all("10.99.9.1" in word for word in listening)
 
 
+def test_old_components_do_not_listen_without_tls(layout: Layout) -> None:
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        assert "--port=0" in commands(layout, "1.20.2")[name]
+        assert "--port=0" not in commands(layout)[name]  # gone since 1.24: it would not start
+
+
 def test_every_file_a_command_names_is_made(layout: Layout) -> None:
-    for words in controlplane.commands(layout, Path("/e"), Path("/k")).values():
+    for words in commands(layout).values():
         for word in words[1:]:
             path = Path(word.partition("=")[2])
             if path.is_relative_to(layout.pki) and path.suffix != ".kubeconfig":

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fabfile.artifacts import REQUIRED
+from fabfile.artifacts import required
 from fabfile.model.facts import Facts
 from fabfile.steps.inputs import Artifact, Artifacts, ImageArchive, Inputs, Issued
 from tests.support import make_cluster
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def artifacts() -> Artifacts:
-    """Return artifacts that are only named."""
+def artifacts(cluster: Cluster) -> Artifacts:
+    """Return artifacts that are only named: those that a cluster needs."""
 
     def named(name: str) -> Artifact:
         return Artifact(Path("/artifacts") / name, f"{len(name):064x}")
 
     return Artifacts(
-        binaries={name: named(name) for name in REQUIRED},
+        binaries={name: named(name) for name in required(cluster)},
         cni_plugins={name: named(name) for name in ("loopback", "portmap")},
         images=(ImageArchive(("registry.k8s.io/pause:3.10.1",), named("pause.tar")),),
     )
@@ -39,7 +39,7 @@ def make_inputs(
         cluster=cluster,
         node=cluster.nodes[0],
         facts=facts or Facts(known=True),
-        artifacts=artifacts(),
+        artifacts=artifacts(cluster),
         issued=issued or Issued(),
         now=NOW,
     )

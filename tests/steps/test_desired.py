@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +15,21 @@ import yaml
 
 from fabfile import pipeline
 from fabfile.host.plan import compare
+from fabfile.looking import watchlist
 from fabfile.model.config import Cluster
 from fabfile.model.facts import UNKNOWN, Facts, PathFact, UnitFact
 from fabfile.model.loading import load
-from fabfile.model.resources import Absent, ClientCertificate, File, Image, Kept
-from fabfile.steps import bootstrap_kubeconfig, images, kubelet, layout, proxy, proxy_cert, runtime
+from fabfile.model.resources import Absent, Binary, ClientCertificate, File, Image, Kept, Unit
+from fabfile.steps import (
+    bootstrap_kubeconfig,
+    images,
+    kubelet,
+    layout,
+    proxy,
+    proxy_cert,
+    runtime,
+    verify,
+)
 from fabfile.steps.inputs import Artifact, ImageArchive, Inputs, Issued
 from fabfile.trust.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
 from tests.support import authority, certificate, make_cluster, pem, write_cluster
@@ -281,7 +292,7 @@ def test_what_joining_needs_is_loaded_first_and_the_rest_later() -> None:
         )
 
     names = ["docker.io/library/busybox:1", "docker.io/calico/node:v3", "docker.io/calico/cni:v3"]
-    have = artifacts()
+    have = artifacts(make_cluster())
     given = (*(archive(name) for name in names), *have.images)
     inputs = replace(make_inputs(), artifacts=replace(have, images=given))
 
@@ -303,3 +314,40 @@ def test_a_node_name_stays_a_name_in_yaml(name: str) -> None:
         if isinstance(r, File) and r.path == layout.PROXY_CONFIG
     ]
     assert yaml.safe_load(file.content or b"")["hostnameOverride"] == name
+
+
+def with_docker(version: str, **settings: object) -> Inputs:
+    settings = {"name": "docker", **settings}
+    cluster = make_cluster(
+        cluster={"version": version}, calico={"enabled": False}, runtime=settings
+    )
+    return make_inputs(cluster, Facts(known=True, cgroup=1))
+
+
+def test_docker_is_the_hosts_own_but_for_its_configuration() -> None:
+    wanted = runtime.desired(with_docker("1.20.2", daemon={"log-opts": {"max-file": "9"}}))
+    assert [unit.name for unit in wanted if isinstance(unit, Unit)] == ["docker.service"]
+    assert not [r for r in wanted if isinstance(r, Binary) and r.path.startswith(layout.BIN)]
+    (file,) = (r for r in wanted if isinstance(r, File))
+    assert file.path == "/etc/docker/daemon.json"
+    settings = json.loads(file.content or b"")
+    assert settings["exec-opts"] == ["native.cgroupdriver=cgroupfs"]  # as the kubelet's
+    assert settings["live-restore"] is True
+    assert settings["log-opts"] == {"max-file": "9", "max-size": "10m"}
+
+
+def test_images_are_for_the_store_of_the_nodes_runtime() -> None:
+    for inputs in (with_docker("1.20.2"), make_inputs()):
+        (image,) = (r for r in runtime.desired(inputs) if isinstance(r, Image))
+        assert image.store == inputs.node.runtime.name
+        assert watchlist([image], kubelet_root="/x", deep=False).store == image.store
+
+
+def test_from_1_24_on_cri_dockerd_stands_between() -> None:
+    inputs = with_docker("1.24.0")
+    wanted = runtime.desired(inputs)
+    units = [unit.name for unit in wanted if isinstance(unit, Unit)]
+    assert units == ["docker.service", "cri-docker.service"]
+    assert verify.units("docker", 24) == (*units, "kubelet.service", "kube-proxy.service")
+    (unit,) = (r for r in wanted if isinstance(r, File) and r.path == layout.CRI_DOCKERD_UNIT)
+    assert f"unix://{layout.CRI_DOCKERD_SOCKET}".encode() in (unit.content or b"")

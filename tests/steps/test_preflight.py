@@ -28,6 +28,8 @@ GOOD = Facts(
 NFTABLES, IPVS = {"kube_proxy": {"mode": "nftables"}}, {"kube_proxy": {"mode": "ipvs"}}
 OLD = {"cluster": {"version": "1.18.20"}, "calico": {"version": "3.16.10"}}
 SAME = {"server_version": Release(1, 18, 20)}
+DOCKER = {"cluster": {"version": "1.30.4"}, "runtime": {"name": "docker"}}
+BESIDE = {"server_version": Release(1, 30, 4)}
 PROXY, RUNNING = "kube-proxy.service", UnitFact("loaded", "active", "running")
 AROUND = Surroundings(Release(1, 37, 2), 0.0, "", {"n2": "b" * 32})
 
@@ -114,6 +116,8 @@ def test_a_good_host_has_no_findings() -> None:
             "error",
             "its kubelet was set up for https://other:6443",
         ),
+        ({}, BESIDE, DOCKER, "error", "has no docker"),
+        ({"units": {"docker.service": UnitFact("loaded")}}, BESIDE, DOCKER, None, ""),
         (
             {"paths": {"/etc/kubernetes/kubelet.conf": PathFact("file")}},
             {},
