@@ -20,7 +20,7 @@ from .kube import nodes as node_objects
 from .kube.api import Api, ApiError
 from .kube.approver import Approver
 from .kube.credentials import load
-from .kube.manifests import Manifests, ObjectChange
+from .kube.manifests import Manifests, ObjectChange, way
 from .kube.presented import presented
 from .kube.runlock import RunLock
 from .kube.watch import Watch
@@ -127,7 +127,7 @@ class ClusterSide:
         credentials = load(cluster.cluster.kubeconfig)
         self.api = Api(credentials, patience=cluster.timeouts.api, on_wait=journal.warn)
         self._run_lock = RunLock(Api(credentials, patience=_LOCK_PATIENCE), journal.warn)
-        self.manifests = Manifests(self.api)
+        self.manifests = Manifests(self.api, way=way(cluster.cluster.version))
         self._nodes = Watch(self.api, node_objects.NODES)
         self._dialect = signing.dialect(cluster.cluster.version)
         self._requests = Watch(self.api, self._dialect.path)

@@ -2,7 +2,9 @@
 Objects brought to the API by server-side apply, and only where that would change something.
 
 Whether it would is asked of the apiserver itself (`dryRun=All`), which knows defaults,
-conversions and what others own; nothing is compared by guesswork.
+conversions and what others own; nothing is compared by guesswork. Before 1.16 there is no
+server-side apply: a merge patch does the same for fields that are wanted, and leaves those that no
+longer are. Before 1.13 there is no dry run either: what is wanted is looked for in what is there.
 """
 
 from __future__ import annotations
@@ -11,14 +13,18 @@ import base64
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from .api import APPLY_PATCH, Api, ApiError
+from ..model.matrix import matrix
+from .api import APPLY_PATCH, MERGE_PATCH, Api, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ..model.versions import Release
     from .api import Object
+
+Way = Literal["apply", "merge", "compare"]
 
 MANAGER = "fabnode"
 _PARALLEL = 8
@@ -49,11 +55,24 @@ class ObjectChange:
         return f"{self.object['kind']} {space}{metadata['name']}"
 
 
-class Manifests:
-    """Plans and applies objects; finds out by discovery where each kind lives."""
+def way(release: Release) -> Way:
+    """Return how objects are brought to the apiserver of nodes of this release."""
+    api, minor = matrix().api, release.minor
+    if minor in api["server-side apply"]:
+        return "apply"
+    return "merge" if minor in api["dry run"] else "compare"
 
-    def __init__(self, api: Api) -> None:
+
+class Manifests:
+    """
+    Plans and applies objects; finds out by discovery where each kind lives.
+
+    :param way: what the apiserver can do.
+    """
+
+    def __init__(self, api: Api, *, way: Way = "apply") -> None:
         self._api = api
+        self._way = way
         self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
 
     def plan(self, objects: Sequence[Object]) -> tuple[ObjectChange, ...]:
@@ -67,14 +86,21 @@ class Manifests:
     def apply(self, changes: Iterable[ObjectChange]) -> None:
         """Carry the changes out, kinds that others need first."""
         for change in changes:
-            self._patch(change.path, change.object, dry_run=False)
+            if change.action == "create" and self._way != "apply":
+                self._api.create(change.path.rpartition("/")[0], change.object)
+            else:
+                self._patch(change.path, change.object, dry_run=False)
 
     def _plan_one(self, item: Object, path: str) -> ObjectChange | None:
         live = self._api.find(path)
         if live is None:
             return ObjectChange(item, path, "create", tuple(_secret_digests({}, item)))
-        wanted = self._patch(path, item, dry_run=True)
-        fields = differences(_settled(live), _settled(wanted))
+        if self._way == "compare":
+            wanted = {**live, **item}
+            fields = differences(live, item, part=True)
+        else:
+            wanted = self._patch(path, item, dry_run=True)
+            fields = differences(_settled(live), _settled(wanted))
         if not fields:
             return None
         if item["kind"] == "Secret":
@@ -83,10 +109,11 @@ class Manifests:
         return ObjectChange(item, path, "update", tuple(fields))
 
     def _patch(self, path: str, item: Object, *, dry_run: bool) -> Object:
-        query = {"fieldManager": MANAGER, "force": "true"}
+        apply = self._way == "apply"
+        query = {"fieldManager": MANAGER, "force": "true"} if apply else {}
         if dry_run:
             query["dryRun"] = "All"
-        return self._api.patch(path, item, APPLY_PATCH, **query)
+        return self._api.patch(path, item, APPLY_PATCH if apply else MERGE_PATCH, **query)
 
     def _path(self, item: Object) -> str:
         version, kind, metadata = item["apiVersion"], item["kind"], item["metadata"]
@@ -109,18 +136,23 @@ class Manifests:
         return f"{base}{space}/{plural}/{metadata['name']}"
 
 
-def differences(old: Any, new: Any, at: str = "") -> list[str]:
-    """Return the dotted paths at which two JSON values differ."""
+def differences(old: Any, new: Any, at: str = "", *, part: bool = False) -> list[str]:
+    """
+    Return the dotted paths at which two JSON values differ.
+
+    :param part: `new` is only a part, and what it does not name is no difference.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         found: list[str] = []
-        for key in {**old, **new}:
-            found += differences(old.get(key), new.get(key), f"{at}.{key}" if at else str(key))
+        for key in new if part else {**old, **new}:
+            place = f"{at}.{key}" if at else str(key)
+            found += differences(old.get(key), new.get(key), place, part=part)
         return found
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [
             p
             for i, pair in enumerate(zip(old, new, strict=True))
-            for p in differences(*pair, f"{at}[{i}]")
+            for p in differences(*pair, f"{at}[{i}]", part=part)
         ]
     return [] if old == new else [at]
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 from typing import Any, cast
 
-from fabfile.kube.api import Api
-from fabfile.kube.manifests import Manifests
+import pytest
+
+from fabfile.kube.api import APPLY_PATCH, MERGE_PATCH, Api
+from fabfile.kube.manifests import Manifests, Way, way
+from fabfile.model.merging import deep
+from fabfile.model.versions import Release
 
 SECRET = {
     "apiVersion": "v1",
@@ -58,3 +63,89 @@ def test_a_secret_is_told_by_digests_alone() -> None:
         ("update", title, f"data.gone {short('x')} → none")
     ]
     assert planned(key, key) == []
+
+
+BINDING = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "b", "labels": {"app": "fabnode"}},
+    "subjects": [{"kind": "Group", "name": "g"}],
+}
+_PATH = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+
+
+class OldServer:
+    """An apiserver without server-side apply, and before 1.13 without a dry run."""
+
+    def __init__(self, *, dry_run: bool) -> None:
+        self.live: dict[str, Any] | None = None
+        self.dry_run = dry_run
+
+    def get(self, _path: str) -> dict[str, Any]:
+        kind = {"name": "clusterrolebindings", "kind": "ClusterRoleBinding", "namespaced": False}
+        return {"resources": [kind]}
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        assert path == f"{_PATH}/b"
+        return copy.deepcopy(self.live)
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert path == _PATH
+        self.live = self._defaulted(body)
+        return self.live
+
+    def patch(self, path: str, body: Any, kind: str, **query: str) -> dict[str, Any]:
+        assert (path, kind) == (f"{_PATH}/b", MERGE_PATCH)
+        assert kind != APPLY_PATCH
+        made = self._defaulted(cast("Any", deep(self.live, body)))
+        if query == {"dryRun": "All"}:
+            assert self.dry_run, "it would have been changed by a plan"
+            return made
+        assert query == {}
+        self.live = made
+        return made
+
+    @staticmethod
+    def _defaulted(body: dict[str, Any]) -> dict[str, Any]:
+        made = copy.deepcopy(body)
+        for subject in made["subjects"]:
+            subject.setdefault("apiGroup", "rbac.authorization.k8s.io")
+        made["metadata"].setdefault("annotations", {"others": "say"})
+        return made
+
+
+@pytest.mark.parametrize("how", ["merge", "compare"])
+def test_an_apiserver_without_server_side_apply_gets_the_same(how: Way) -> None:
+    server = OldServer(dry_run=how == "merge")
+    manifests = Manifests(cast("Api", server), way=how)
+
+    def planned() -> list[tuple[str, ...]]:
+        changes = manifests.plan([BINDING])
+        before = copy.deepcopy(server.live)
+        told = [(change.action, *change.fields) for change in changes]
+        assert server.live == before, "planning changed it"
+        manifests.apply(changes)
+        return told
+
+    assert planned() == [("create",)]
+    assert planned() == []
+    assert server.live
+    server.live["subjects"][0]["name"] = "somebody"
+    server.live["metadata"]["labels"] = {"other": "kept"}
+    assert sorted(planned()[0]) == ["metadata.labels.app", "subjects[0].name", "update"]
+    assert planned() == []
+    assert server.live["metadata"]["labels"] == {"other": "kept", "app": "fabnode"}
+    assert server.live["metadata"]["annotations"] == {"others": "say"}
+
+
+def test_each_release_is_brought_objects_by_what_it_can() -> None:
+    ways = {minor: way(Release(1, minor, 0)) for minor in (8, 12, 13, 15, 16, 20, 37)}
+    assert ways == {
+        8: "compare",
+        12: "compare",
+        13: "merge",
+        15: "merge",
+        16: "apply",
+        20: "apply",
+        37: "apply",
+    }
