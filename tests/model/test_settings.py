@@ -39,7 +39,9 @@ SECRET = "wants one of {env: NAME}, {file: PATH} and {prompt: true}, never the s
 LABEL = "letters, digits and -_. inside (at most 63)"
 EFFECTS = "wants one of the effects NoSchedule, PreferNoSchedule or NoExecute"
 KNOWN = "is not known here; 1.8 to 1.37 are; the nearest is"
-UNTESTED = "was not tested with Kubernetes 1.37; set calico.allow_untested: true"
+UNTESTED = (
+    "was not tested with Kubernetes 1.37; use Calico 3.33.x, or set calico.allow_untested: true"
+)
 
 ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     # unknown keys, with the nearest that is known there
@@ -357,7 +359,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         {"calico": {"version": "3.14.0"}},
         [
             "calico.version: Calico 3.14.0 can't run on Kubernetes 1.37: its custom resources use"
-            " apiextensions.k8s.io/v1beta1, which is gone since 1.22; use Calico 3.23.x"
+            " apiextensions.k8s.io/v1beta1, which is gone since 1.22; use Calico 3.33.x"
         ],
     ),
     (

@@ -213,8 +213,8 @@ def test_what_was_tested_by_its_makers_is_known(
 def test_the_newest_tested_calico_is_suggested() -> None:
     assert fitting.calico_for(20) == "3.21"
     assert fitting.calico_for(30) == "3.29"
-    assert fitting.calico_for(35) == "3.32"
-    assert fitting.calico_for(37) is None
+    assert fitting.calico_for(35) == "3.33"
+    assert fitting.calico_for(37) == "3.33"
 
 
 def test_no_tested_pair_is_impossible() -> None:
@@ -283,7 +283,7 @@ def refused(misfit: fitting.Misfit | None) -> str:
         (
             fitting.calico(Release(3, 22, 1), 37, allow_untested=True),
             "Calico 3.22.1 can't run on Kubernetes 1.37: its PodDisruptionBudget uses "
-            "policy/v1beta1, which is gone since 1.25; use Calico 3.23.x",
+            "policy/v1beta1, which is gone since 1.25; use Calico 3.33.x",
         ),
         (
             fitting.calico(Release(3, 18, 6), 24),
