@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .plan import Change, Plan
     from .session import Result
 
+_MOST_KEYS = 20  # a kubelet that is started anew may make another one
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # apply.sh says so
 
@@ -52,6 +53,7 @@ class Talk:
         self._busy = False
         self._ended = False
         self._begun: str | None = None  # the action that is being done
+        self._keys = 0
         self.seconds: list[float] = []
 
     def line(self, line: bytes) -> None:
@@ -68,7 +70,8 @@ class Talk:
             case ["fail", number] if number == self._begun and self._failed is None:
                 self._on_event(ApplyEvent("fail", self._change(number)))
                 self._failed = number
-            case ["key", number, key]:
+            case ["key", number, key] if number == self._begun and self._keys < _MOST_KEYS:
+                self._keys += 1
                 self._on_event(ApplyEvent("key", self._change(number), key=key))
             case ["log", _, *text]:
                 self._log.append("\t".join(text))

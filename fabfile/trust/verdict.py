@@ -14,8 +14,9 @@ The verdict on a signing request: may fabnode approve it, and if not, why not.
 5. and no other request of that token (shared: in that node's name, since then) was approved before.
 6. Its usages are the set that Kubernetes asks of that signer, with or without `key encipherment`
    (kubernetes `pkg/apis/certificates/helpers.go`; optional since 1.25).
-7. It is one PEM block and nothing around it, of a readable PKCS#10 request that asks for extensions
-   once at most: what Go, which signs it, reads differently than we do is no request to approve.
+7. It is one PEM block of at most 16 KiB and nothing around it, of a readable PKCS#10 request that
+   asks for extensions once at most: what Go, which signs it, reads differently than we do is no
+   request to approve.
 8. Its own signature holds.
 9. Its subject is `O=system:nodes, CN=system:node:<name>` of that very node and nothing else.
 10. It asks for no extension (client), or for alternative names alone: exactly the node's name and
@@ -65,6 +66,7 @@ _ONE_BLOCK = re.compile(
     rb"(?:[A-Za-z0-9+/=]+\n)+"
     rb"-----END CERTIFICATE REQUEST-----\n?"
 )
+_MOST_BYTES = 2**14  # a hundred thousand names would take a second to read, for each request
 _LONGEST = 200  # characters of what a requester wrote
 
 
@@ -297,6 +299,8 @@ def _flaw(
         wanted <= set(request.usages) <= wanted | _OPTIONAL_USAGE
     ):
         return f"its usages are {_cut(_listed(request.usages))}, not {_listed(sorted(wanted))}"
+    if len(request.pem) > _MOST_BYTES:
+        return f"it is longer than any kubelet's: {len(request.pem)} bytes"
     if not _ONE_BLOCK.fullmatch(request.pem):
         return "it is not one PEM block of a request with nothing around it"
     try:

@@ -70,7 +70,22 @@ def der_of(text: bytes) -> bytes:
 # --- hosts ----------------------------------------------------------------------------------------
 
 WORDS = st.sampled_from(
-    ["start", "done", "fail", "log", "busy", "end", "beat", "0", "1", "2", "3", "-1", "9" * 5000]
+    [
+        "start",
+        "done",
+        "fail",
+        "key",
+        "log",
+        "busy",
+        "end",
+        "beat",
+        "0",
+        "1",
+        "2",
+        "3",
+        "-1",
+        "9" * 5000,
+    ]
 )
 LINES = st.lists(st.lists(WORDS | st.text(max_size=4), max_size=4).map("\t".join), max_size=12)
 
@@ -86,7 +101,7 @@ def test_what_a_host_says_while_it_works(lines: list[str], code: int, said: byte
             talk.line(line.encode("utf-8", "surrogatepass"))
     failure = talk.failure(Result(code, b"", said))
     assert failure is None or len(failure.cause) <= 601
-    assert len(heard) <= 2 * (len(PLAN.changes) + 1)
+    assert len([event for event in heard if event.state != "key"]) <= 2 * (len(PLAN.changes) + 1)
 
 
 def test_a_host_can_not_flood_the_journal_with_one_action() -> None:

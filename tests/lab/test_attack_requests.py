@@ -45,7 +45,7 @@ def rogues(lab: Lab, theirs: bytes) -> dict[str, Request]:
     :param theirs: the request of another node, as it stands in the API for all to read.
     """
     own = serving(lab)
-    many = tuple(f"n{i}" for i in range(2000))
+    many = tuple(f"n{i}" for i in range(4000))
     subjects = {
         "another node": Request(name="system:node:n2"),
         "a node of nobody's": Request(name="system:node:n4"),
@@ -75,7 +75,7 @@ def rogues(lab: Lab, theirs: bytes) -> dict[str, Request]:
         "a foreign address": replace(own, said="its names", names=(*own.names, "192.0.2.1")),
         "the apiserver's name": replace(own, said="its names", names=("kubernetes.default.svc",)),
         "a wildcard": replace(own, said="its names", names=("*", own.names[1])),
-        "two thousand names": replace(own, said="its names", names=(*own.names, *many)),
+        "thousands of names": replace(own, said="longer than any kubelet", names=many),
         "another's name": replace(own, said="its names", names=("n2",)),
         "usages of a server": Request("its usages", usages=SERVER_USAGES),
         "both usages": Request("its usages", usages=(*SERVER_USAGES, "client auth")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -211,6 +212,16 @@ def test_what_go_would_read_differently_is_refused(title: str) -> None:
     assert not verdict(serving(pem=pem)).approve
     plain = forgery.request("system:node:n1", forgery.attribute(forgery.EXTENSIONS, names))
     assert verdict(serving(pem=plain)).approve, "the forger's tools make good requests, too"
+
+
+def test_a_giant_costs_nothing_to_refuse() -> None:
+    """A flood of such must not hold up who joins meanwhile."""
+    giant = forgery.attribute(forgery.EXTENSIONS, [f"n{i}" for i in range(60_000)])
+    request = serving(pem=forgery.request("system:node:n1", giant))
+    began = time.monotonic()
+    for _ in range(300):
+        assert "longer than any kubelet's" in verdict(request).reason
+    assert time.monotonic() - began < 2
 
 
 def test_reasons_stay_short_whatever_is_asked_for() -> None:
