@@ -260,7 +260,9 @@ def _proxy_mode(inputs: Inputs) -> Iterator[Finding]:
     for tool, package in PROXY_TOOLS[mode].items():
         if tool not in facts.tools:
             yield Finding(
-                "error", f"it has no {tool}, {needs}", f"install {package} on it, {other}"
+                "error",
+                f"it has no {tool}, {needs}",
+                f"install the package {package} on it, {other}",
             )
     if mode != "nftables":
         return
