@@ -65,7 +65,7 @@ def etcd(lab: Lab) -> dict[str, Any]:
         "datastore": "etcd",
         "manifest": str(lab.layout.artifacts / "calico-etcd.yaml"),
         "etcd": {
-            "endpoints": [f"https://{lab.layout.gateway}:2379"],
+            "endpoints": [lab.layout.etcd],
             "ca": str(lab.layout.pki / "etcd-ca.pem"),
             "cert": str(lab.layout.pki / "calico-etcd-client.pem"),
             "key": str(lab.layout.pki / "calico-etcd-client-key.pem"),
@@ -80,7 +80,7 @@ def confine_calico(lab: Lab) -> None:
     context.load_cert_chain(*pair)
 
     def ask(what: str, **body: Any) -> None:
-        url = f"https://{lab.layout.gateway}:2379/v3/auth/{what}"
+        url = f"{lab.layout.etcd}/v3/auth/{what}"
         request = urllib.request.Request(url, json.dumps(body).encode())
         urllib.request.urlopen(request, context=context, timeout=10).close()
 
@@ -149,7 +149,7 @@ def test_what_lies_on_a_host_opens_no_more_than_calicos_part(
         f"echo {body} | base64 -d | curl -s --http2 -D - -o /dev/null --data-binary @- "
         f"--cacert {files}-ca --cert {files}-cert --key {files}-key "
         "-H 'content-type: application/grpc' -H 'te: trailers' "
-        f"https://{with_etcd.lab.layout.gateway}:2379/etcdserverpb.KV/Range",
+        f"{with_etcd.lab.layout.etcd}/etcdserverpb.KV/Range",
     )
     assert f"grpc-status: {status}" in said.lower()
 
