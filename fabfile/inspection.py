@@ -202,8 +202,10 @@ def _print_certificates(rows: Sequence[CertificateRow], margin: int) -> None:
         days = "" if found.days_left is None else f"{found.days_left:.0f}"
         near = f"nearer to its end than {margin} days" if found.near(margin) else "ok"
         state = "; ".join(found.faults) or near
-        lines.append((found.where, found.name, found.subject, found.issuer, days, state))
-    surface.print_table(("NODE", "CERTIFICATE", "SUBJECT", "ISSUER", "DAYS", "STATE"), lines)
+        row = (found.where, found.name, found.subject, found.issuer, days, found.mode, state)
+        lines.append(row)
+    heads = ("NODE", "CERTIFICATE", "SUBJECT", "ISSUER", "DAYS", "MODE", "STATE")
+    surface.print_table(heads, lines)
 
 
 def trust_hosts(options: Options, fingerprints: Collection[str]) -> None:

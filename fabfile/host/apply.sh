@@ -353,6 +353,7 @@ join() { # join CERTIFICATE UNIT SECONDS KEY: wait for the kubelet to get its ce
 		fi
 	done
 	[ -z "$leaving" ] || rm -f "$leaving"
+	rm -f "$(old "$1")" # left where a host went down while it asked
 }
 
 key() { # key FILE: tell the public half of a private key; it may not be written whole yet

@@ -20,6 +20,7 @@ class CertificateRow:
 
     :param where: a node's name, or `cluster`. :param days_left: None where it can't be read.
     :param ends: when, in ISO 8601; empty where it can't be read.
+    :param mode: of the file that holds its key, octal; empty where that is elsewhere.
     :param faults: what is wrong with it now; empty when it is good.
     """
 
@@ -31,6 +32,7 @@ class CertificateRow:
     days_left: float | None
     faults: tuple[str, ...]
     ends: str = ""
+    mode: str = ""
 
     def near(self, margin: int) -> bool:
         """Say whether it has fewer days left than `margin`, or can't be read."""
@@ -73,8 +75,17 @@ def row(
     if mode is not None and mode & _OPEN:
         faults.append(f"its file is open to others (mode {mode:04o})")
     days = found.days_left(now)
-    ends = found.not_after.isoformat()
-    return CertificateRow(where, name, path, found.subject, found.issuer, days, tuple(faults), ends)
+    return CertificateRow(
+        where,
+        name,
+        path,
+        found.subject,
+        found.issuer,
+        days,
+        tuple(faults),
+        ends=found.not_after.isoformat(),
+        mode="" if mode is None else f"{mode:04o}",
+    )
 
 
 def authorities(path: str, ca_pem: bytes, now: datetime) -> list[CertificateRow]:

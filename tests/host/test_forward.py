@@ -122,6 +122,12 @@ def test_a_certificate_of_the_ca_is_trusted(reach, tls):
     assert (seen.reachable, seen.trusted, seen.reason) == (True, True, "")
 
 
+def test_of_several_cas_any_will_do(reach, tls):
+    old, new = pem(authority()[0]), pem(authority("new-ca")[0])
+    for bundle, trusted in ((new + old, True), (old + new, True), (new, False)):
+        assert reach()[0].tls_to(SELF, tls(), bundle, SELF, timeout=5).trusted is trusted
+
+
 @pytest.mark.parametrize(
     ("how", "reason"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import platform
@@ -191,6 +192,17 @@ def test_no_key_leaves_the_node(output, tmp_path):
     facts = parse(printed, nonce="nonce", sent=0, received=0)
     assert facts.certificates == {str(pem): CERT + CERT, str(broken): ""}
     assert facts.servers == {str(config): "https://192.0.2.1:6443"}
+
+
+def test_the_ca_that_a_kubeconfig_trusts_is_told(output, tmp_path):
+    named, inside = tmp_path / "named", tmp_path / "inside"
+    named.write_text("clusters:\n- cluster:\n    certificate-authority: /etc/ca.pem\n")
+    data = base64.b64encode(CERT.encode()).decode()
+    inside.write_text(f"clusters:\n- cluster:\n    certificate-authority-data: {data}\n")
+    printed = output(servers=(str(named), str(inside)))
+    facts = parse(printed, nonce="nonce", sent=0, received=0)
+    assert facts.authorities == {str(named): "/etc/ca.pem", str(inside): CERT}
+    assert facts.certificates == {}
 
 
 def test_units_and_their_stamps(look, tools, tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fabfile.host.pairs import parse
 from fabfile.trust.certificates import new_request, sign_client
-from fabfile.trust.inventory import CertificateRow, row
+from fabfile.trust.inventory import CertificateRow, authorities, row
 from tests.support import authority, pem
 
 CA = pem(authority()[0])
@@ -90,3 +90,18 @@ def test_whatever_a_node_prints_is_read_or_refused(output: str) -> None:
     except (ValueError, KeyError):
         return
     assert set(found) <= {"/a"}
+
+
+def test_each_ca_has_a_row_and_what_signed_it_does_not_matter() -> None:
+    other = pem(authority("new-ca")[0])
+    (one,) = authorities("ca.pem", CA, NOW)
+    assert (one.where, one.name, one.path, one.faults) == ("cluster", "CA", "ca.pem", ())
+    assert [r.name for r in authorities("ca.pem", other + CA, NOW)] == ["CA 1 of 2", "CA 2 of 2"]
+    (ended,) = authorities("ca.pem", CA, NOW + timedelta(days=366))
+    assert "expired" in ended.faults[0]
+
+
+def test_mode_and_end_are_told() -> None:
+    found = judged()
+    assert found.mode == "0600"
+    assert datetime.fromisoformat(found.ends) > NOW + timedelta(days=363)
