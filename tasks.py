@@ -439,7 +439,7 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
         dry_run="Say what would be written; write nothing.",
     ),
 )
-def binaries_publish(_: Context, out: str, config: str = "", dry_run: bool = False) -> None:
+def binaries_publish(_: Context, out: str = "", config: str = "", dry_run: bool = False) -> None:
     """
     Fill a folder from which hosts fetch artifacts.
 
@@ -448,6 +448,8 @@ def binaries_publish(_: Context, out: str, config: str = "", dry_run: bool = Fal
 
     Example: inv binaries.publish --out /srv/fabnode
     """
+    if not out:
+        raise Exit("say where to: --out DIR", surface.BAD_INPUT)
     with surface.errors_as_exits():
         cluster = surface.configuration(config, artifacts=True)
         supply.publish(cluster, Path(out), dry_run=dry_run)

@@ -81,7 +81,9 @@ class _Loading:
         if shape:
             self._report(local_files.fetching(shape.artifacts))
             self._report(rules.artifacts(shape.artifacts))
-            self._report(rules.registries(shape.images))
+        if shape and settings:
+            ready = [node for node in nodes.values() if node]
+            self._report(rules.registries(shape.images, settings, ready))
         cas = self._registry_cas(shape.images) if shape else {}
         if shape and artifacts:
             self._report(local_files.artifacts(shape.artifacts, shape.calico))

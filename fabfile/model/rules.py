@@ -107,8 +107,19 @@ def artifacts(settings: ArtifactSettings) -> Findings:
         yield ("artifacts", "distribution"), "pull needs artifacts.url", hint
 
 
-def registries(settings: ImageSettings) -> Findings:
-    """Who asks a registry has a user and a password, and never shows them to everybody."""
+def registries(
+    settings: ImageSettings, cluster: ClusterSettings, nodes: Collection[Node]
+) -> Findings:
+    """Runtimes can be told of registries; who asks one never shows a password to everybody."""
+    minor = cluster.version.minor
+    known = settings.registries and not fitting.kubernetes(cluster.version)
+    for node in nodes if known else ():
+        version = node.runtime.version
+        if node.runtime.name != "containerd" or (version and fitting.containerd(minor, version)):
+            continue
+        if not fitting.containerd_line(version, minor).hosts_dir:
+            message = f"containerd {version or ''} of {node.name} reads no hosts.toml"
+            yield ("images", "registries"), message, "use containerd 1.5 or newer"
     for name, registry in settings.registries.items():
         path: KeyPath = ("images", "registries", name)
         if (registry.username is None) != (registry.password is None):

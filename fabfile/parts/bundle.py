@@ -255,7 +255,7 @@ class _Hashing:
 @contextmanager
 def _compressing(file: IO[bytes]) -> Iterator[IO[bytes]]:
     # A fixed number of threads: what comes out must not depend on the machine.
-    compressor = zstandard.ZstdCompressor(level=9, threads=2, write_checksum=True)
+    compressor = zstandard.ZstdCompressor(level=3, threads=2, write_checksum=True)
     with compressor.stream_writer(file, closefd=False) as packed:
         yield packed
 

@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ..model.images import has_password, server
-from ..model.resources import Directory, File, Resource
+from ..model.resources import Absent, File, Resource
 from . import layout
 from .render import render
 
@@ -28,7 +28,7 @@ _HUB_AUTH = "https://index.docker.io/v1/"  # what Docker calls it in config.json
 
 
 def containerd(inputs: Inputs) -> tuple[Resource, ...]:
-    """Return a directory, a hosts.toml and maybe a CA for each configured registry."""
+    """Return a hosts.toml and maybe a CA for each registry; an entry that says nothing: neither."""
     return tuple(_containerd(inputs))
 
 
@@ -47,12 +47,14 @@ def _containerd(inputs: Inputs) -> Iterator[Resource]:
     registries = inputs.cluster.images.registries
     for name, settings in registries.items():
         folder = f"{layout.CONTAINERD_CERTS}/{name}"
-        yield Directory(folder)
-        if pem := inputs.cluster.registry_cas.get(name):
-            yield File(f"{folder}/ca.pem", pem)
+        pem = inputs.cluster.registry_cas.get(name)
+        yield File(f"{folder}/ca.pem", pem) if pem else Absent(f"{folder}/ca.pem")
         urls = [*settings.mirrors, f"https://{name}"]
         if not settings.ca and not settings.password:
             urls.pop()  # nothing is to be said of it: it is asked last anyhow
+        if not urls:
+            yield Absent(f"{folder}/hosts.toml")
+            continue
         secret = any(has_password(registries, server(url)) for url in urls)
         text = render("runtime/hosts.toml", servers=[_server(inputs, url) for url in urls])
         yield File(f"{folder}/hosts.toml", text, 0o600 if secret else 0o644, secret=secret)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -71,18 +72,22 @@ class Server(ThreadingHTTPServer):
         self.lies: dict[str, list[Lie]] = {}
         self.seen: list[tuple[str, str]] = []
         self.ended = threading.Event()
+        self.scheme = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"{self.scheme}://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that go away are what these tests are about."""
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     server = Server()
+    if tls:
+        server.scheme = "https"
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     work = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     work.start()
     try:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+import ipaddress
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import urllib3
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from fabfile.parts.download import Digest, Downloader, DownloadError, Limits, promised
+from tests.support import authority, pem, private_pem
 
 from . import server as lies
 from .server import Server, serving
@@ -170,6 +178,55 @@ def test_a_redirect_out_of_http_is_refused(
     server.lies["/kubelet"] = [lies.redirect(place)]
     with pytest.raises(DownloadError, match="which nothing protects"):
         fetch(server, downloader)
+
+
+@pytest.fixture
+def proved(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
+    """A server with a certificate of a CA that only `mirrors_ca` knows."""
+    ca, ca_key = authority()
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mirror")]))
+        .issuer_name(ca.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(ca_key, hashes.SHA256())
+    )
+    (tmp_path / "ca.pem").write_bytes(pem(ca))
+    (tmp_path / "server.pem").write_bytes(pem(certificate) + private_pem(key))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    with serving(context) as it:
+        it.files["/kubelet"] = CONTENT
+        yield it, tmp_path / "ca.pem"
+
+
+def test_a_mirror_is_proved_by_the_ca_that_is_configured(
+    proved: tuple[Server, Path], tmp_path: Path
+) -> None:
+    server, ca = proved
+    with pytest.raises(DownloadError, match="certificate verify failed"):
+        fetch(server, Downloader(tmp_path / "cache", limits=LIMITS))
+    assert fetch(server, Downloader(tmp_path / "cache", ca=ca, limits=LIMITS)) == CONTENT
+
+
+def test_a_redirect_from_https_to_plain_http_is_refused(
+    proved: tuple[Server, Path], server: Server, tmp_path: Path
+) -> None:
+    """A published checksum that came so would prove nothing."""
+    mirror, ca = proved
+    mirror.lies["/sums"] = [lies.redirect(f"{server.url}/kubelet")]
+    with pytest.raises(DownloadError, match="which nothing protects"):
+        Downloader(tmp_path / "cache", ca=ca, limits=LIMITS).text(f"{mirror.url}/sums")
+    assert server.seen == []
 
 
 def test_nobody_listening_is_a_sentence(downloader: Downloader) -> None:
