@@ -24,6 +24,7 @@ from .kube.manifests import Manifests, ObjectChange, way
 from .kube.presented import presented
 from .kube.runlock import RunLock
 from .kube.watch import Watch
+from .model.matrix import matrix
 from .model.versions import Release
 from .run.flood import Flood
 from .steps import approve_csr, calico, proxy_cert, rbac
@@ -205,9 +206,19 @@ class ClusterSide:
             if self._refused is None:
                 wanted = rights.needed(calico=self.calico_objects())
                 self._refused = rights.missing(self.api, wanted)
+                if not self._has_leases:
+                    self._journal.warn(
+                        f"Kubernetes {self.survey.version} has no Leases: see to it yourself that "
+                        "nobody else deploys to this cluster meanwhile"
+                    )
             if self._refused:
                 raise MissingRightsError(f"no right to {'; '.join(self._refused)}")
-            self._run_lock.take()
+            if self._has_leases:
+                self._run_lock.take()
+
+    @property
+    def _has_leases(self) -> bool:
+        return self.survey.version.minor in matrix().api["coordination/v1"]
 
     # --- rights and Calico -------------------------------------------------------------------
 
