@@ -97,7 +97,7 @@ class Manifests:
             return ObjectChange(item, path, "create", tuple(_secret_digests({}, item)))
         if self._way == "compare":
             wanted = {**live, **item}
-            fields = differences(live, item, part=True)
+            fields = differences(_settled(live), _settled(item), part=True)
         else:
             wanted = self._patch(path, item, dry_run=True)
             fields = differences(_settled(live), _settled(wanted))
@@ -140,8 +140,11 @@ def differences(old: Any, new: Any, at: str = "", *, part: bool = False) -> list
     """
     Return the dotted paths at which two JSON values differ.
 
-    :param part: `new` is only a part, and what it does not name is no difference.
+    :param part: `new` is only a part: what it does not name is no difference, nor is something
+        empty that is not there (apiservers leave that out).
     """
+    if part and old is None and not new:
+        return []
     if isinstance(old, dict) and isinstance(new, dict):
         found: list[str] = []
         for key in new if part else {**old, **new}:

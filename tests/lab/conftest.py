@@ -40,6 +40,7 @@ ORDER = (
     "test_surfaces",
     "test_input",
     "test_rights",
+    "test_older_ways",
     "test_attack_requests",
     "test_attack_hosts",
     "test_token_file",
