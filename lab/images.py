@@ -140,6 +140,9 @@ def calico_node(base: Path, calico: Path) -> Image:
     for path in sorted(path for path in confd.rglob("*") if path.is_file()):
         files[f"etc/calico/confd/{path.relative_to(confd)}"] = path
     files["usr/bin/calico-node"] = calico / "calico-node"
+    # Debian's runit has a link where calico/node has services; docker refuses a path with both.
+    folders = {str(parent) for inside in files for parent in Path(inside).parents}
+    links = {inside: target for inside, target in links.items() if inside not in folders}
     texts = {BIRD_TEMPLATE: without_ipip(files.pop(BIRD_TEMPLATE))}
     return Image(
         f"docker.io/calico/node:v{CALICO}",

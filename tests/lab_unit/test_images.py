@@ -92,6 +92,10 @@ def test_calico_node_puts_nothing_under_the_links_of_its_root(tmp_path: Path) ->
     (calico / "filesystem/etc").mkdir()
     (calico / "filesystem/sbin/start_runit").write_text("#!/bin/sh")
     (calico / "filesystem/etc/rc.local").write_text("")
+    (base / "etc").mkdir()
+    (base / "etc/service").symlink_to("runit/current")
+    (calico / "filesystem/etc/service").mkdir()
+    (calico / "filesystem/etc/service/run").write_text("")
     (calico / "calico-node").write_text("x")
     write_bird_template(calico)
     image = images.calico_node(base, calico)
@@ -99,6 +103,7 @@ def test_calico_node_puts_nothing_under_the_links_of_its_root(tmp_path: Path) ->
     assert {"usr/sbin/start_runit", "usr/bin/calico-node", "etc/rc.local", "sbin"} <= inside
     assert not any(name.startswith(("bin/", "sbin/", "lib/")) for name in inside)
     assert "usr/share/doc/words" not in inside
+    assert ("etc/service/run" in inside, "etc/service" in inside) == (True, False)
     assert dict(image.texts) == {images.BIRD_TEMPLATE: "before\n    accept;\n"}
 
 
