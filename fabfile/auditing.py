@@ -44,6 +44,15 @@ class NotMended(Exception):
     advice = "look at it on the host: something else sets it"
 
 
+class CutOff(Exception):
+    """The apiserver reached this kubelet before its settings were mended, and no longer does."""
+
+    advice = (
+        "bind the user of the apiserver's --kubelet-client-certificate to the ClusterRole"
+        " system:kubelet-api-admin: until then `kubectl logs` and `exec` fail on this node"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Audit:
     """What is wrong with one host, and the plan that mends what can be mended."""
@@ -124,13 +133,17 @@ def _harden(run: Run, side: ClusterSide, host: Host, found: Outcome[Audit]) -> A
     if before.plan.empty:
         return before
     step_of = {change.resource: HARDEN for change in before.plan.changes}
+    restarted = _restarts_kubelet(before.plan)
+    answered = restarted and side.kubelet_answers(host.name)
     began = time.time()
     with StepLog(run.journal, host.name, step_of) as steps:
         packer = Packer(run.cluster.source.parent)  # nothing of these plans is packed
         steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
-    if _restarts_kubelet(before.plan):
+    if restarted:
         with run.journal.step(host.name, "ready", "waiting for Ready"):
             side.wait_ready(host.name, began, Steadiness(host, _KUBELET))
+            if answered and not side.kubelet_answers(host.name):
+                raise CutOff("its kubelet does not let the apiserver in any more")
     with run.journal.step(host.name, AUDIT, "looking again") as log:
         after = _look(run, host)
         mended = {finding.key for finding in before.findings if finding.repairs}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from . import artifacts
 from .kube import marks, rights, signing, tokens
 from .kube import nodes as node_objects
-from .kube.api import Api, ApiError
+from .kube.api import Api, ApiAwayError, ApiError
 from .kube.approver import Approver
 from .kube.credentials import load
 from .kube.manifests import Manifests, ObjectChange, way
@@ -465,6 +465,18 @@ class ClusterSide:
     def awaits_network(self, node: Object) -> bool:
         """Say whether a node lacks nothing but a network that others are to bring."""
         return not self.cluster.calico.enabled and node_objects.lacks_only_network(node)
+
+    def kubelet_answers(self, name: str) -> bool:
+        """
+        Say whether the apiserver gets through to a node's kubelet, as for `kubectl logs`.
+
+        False as well where we may not ask it to.
+        """
+        try:
+            self.api.text(f"{node_objects.NODES}/{name}/proxy/healthz")
+        except (ApiError, ApiAwayError):
+            return False
+        return True
 
     def wait_serving(self, name: str, began: float) -> None:
         """

@@ -230,7 +230,8 @@ quarantine() { # quarantine PATH: it keeps its path below; nothing is deleted
 once() { # once MEMBER TABLE: delete the later copies of the rules in MEMBER, from the end
 	need "$1" || return
 	turns=0
-	while rules=$(iptables -w 10 -t "$2" -S); do
+	while :; do
+		rules=$(iptables -w 10 -t "$2" -S) || return
 		# The last rule that is a later copy: its chain, its number there.
 		last=$(printf '%s\n' "$rules" | awk '
 			NR == FNR { wanted[$0]; next }

@@ -1,0 +1,137 @@
+"""What harden does on a host, carried out on this machine, with a stand-in for iptables."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from fabfile.host.apply import apply
+from fabfile.host.errors import ApplyFailed
+from fabfile.host.plan import Change, Plan
+from fabfile.model.resources import EditedFile, Kept, Quarantined, Reload, Restart, RulesOnce
+
+from .local import SHELLS
+from .test_apply import Node
+
+# Keeps its rules in a file, as `iptables -S` prints them; knows -S and -D by number.
+IPTABLES = r"""
+file=$RULES
+[ "$1 $2 $3" = "-w 10 -t" ] || exit 2
+shift 4
+case $1 in
+-S)
+	[ $# -gt 1 ] || { cat "$file"; exit; }
+	grep -e "^-A $2 " "$file" | sed -n "$3p" ;;
+-D)
+	awk -v chain="$2" -v number="$3" '
+		$1 == "-A" && $2 == chain && ++count == number { next } { print }' "$file" >"$file.new" &&
+		mv "$file.new" "$file" ;;
+*) exit 2 ;;
+esac
+"""
+A = "-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 4194 -j ACCEPT"
+D = "-A INPUT -p tcp -m tcp --dport 4194 -j DROP"
+OTHER = "-A INPUT -j cali-INPUT"
+FORWARD = "-A FORWARD -j ACCEPT"
+
+
+@pytest.fixture(params=SHELLS)
+def node(request, tmp_path, monkeypatch):
+    monkeypatch.setenv("RULES", str(tmp_path / "rules"))
+    it = Node(tmp_path, request.param)
+    it.tools.add("iptables", IPTABLES)
+    return it
+
+
+def carry_out(node: Node, *changes: Change) -> None:
+    apply(node, Plan("n1", changes), node.packer, node.events.append, zstd=False)
+
+
+def thin(node: Node, tmp_path: Path, *rules: str) -> list[str]:
+    (tmp_path / "rules").write_text("".join(f"{rule}\n" for rule in ("-P INPUT ACCEPT", *rules)))
+    carry_out(node, Change(RulesOnce("filter", (A, D)), "delete", "x"))
+    return (tmp_path / "rules").read_text().splitlines()[1:]
+
+
+def test_later_copies_go_and_the_first_stay_in_their_order(node, tmp_path) -> None:
+    left = thin(node, tmp_path, OTHER, A, FORWARD, D, A, OTHER, D, FORWARD, A, D)
+    assert left == [OTHER, A, FORWARD, D, OTHER, FORWARD]
+
+
+def test_rules_that_are_there_once_or_not_at_all_stay(node, tmp_path) -> None:
+    assert thin(node, tmp_path, A, OTHER, OTHER) == [A, OTHER, OTHER]
+    assert not [call for call in node.tools.calls_of("iptables") if " -D " in call or "-F" in call]
+
+
+def test_a_filter_that_refuses_fails_the_host(node, tmp_path) -> None:
+    node.tools.add("iptables", "echo 'no permission' >&2; exit 4")
+    (tmp_path / "rules").write_text("")
+    with pytest.raises(ApplyFailed, match="no permission"):
+        carry_out(node, Change(RulesOnce("filter", (A,)), "delete", "x"))
+
+
+def test_files_are_put_aside_closed_and_nothing_is_lost(node) -> None:
+    path = Path(node.path("ssl/ca key.pem"))
+    path.parent.mkdir()
+    for content in ("first", "second"):
+        path.write_text(content)
+        path.chmod(0o644)
+        carry_out(node, Change(Quarantined(str(path)), "quarantine", "ca-key"))
+        assert not path.exists()
+    place = Path(f"{node.state}/quarantine{path}")
+    assert place.read_text() == "first"
+    assert Path(f"{place}.1").read_text() == "second"
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert place.parent.stat().st_mode & 0o077 == 0
+    note = (node.state / "quarantine/NOTE").read_text()
+    assert f"shred -u {place}\n" in note
+    assert f"shred -u {place}.1\n" in note
+
+
+def test_what_became_a_symlink_is_not_put_aside(node) -> None:
+    target, path = Path(node.path("precious")), Path(node.path("key"))
+    target.write_text("mine")
+    path.symlink_to(target)
+    with pytest.raises(ApplyFailed, match="no regular file any more"):
+        carry_out(node, Change(Quarantined(str(path)), "quarantine", "ca-key"))
+    assert target.read_text() == "mine"
+
+
+def test_only_what_was_read_is_replaced(node) -> None:
+    path = Path(node.path("config.yaml"))
+    path.write_text("old\n")
+    change = Change(
+        EditedFile(str(path), b"new\n", hashlib.sha256(b"old\n").hexdigest(), 0o640), "update", "x"
+    )
+    carry_out(node, change)
+    assert path.read_text() == "new\n"
+    assert path.stat().st_mode & 0o777 == 0o640
+    path.write_text("somebody else's\n")
+    with pytest.raises(ApplyFailed, match="not what it was"):
+        carry_out(node, change)
+    assert path.read_text() == "somebody else's\n"
+
+
+def test_units_are_restarted_but_neither_enabled_nor_stamped(node) -> None:
+    carry_out(
+        node,
+        Change(Reload(), "reload", "x"),
+        Change(Restart("kubelet.service"), "restart", "x"),
+    )
+    calls = [call for call in node.tools.calls_of("systemctl") if "show" not in call]
+    assert calls == [
+        "systemctl daemon-reload",
+        "systemctl reset-failed -- kubelet.service",
+        "systemctl restart -- kubelet.service",
+    ]
+    assert not list(node.state.glob("stamps/*"))
+
+
+def test_modes(node) -> None:
+    path = Path(node.path("key"))
+    path.write_text("x")
+    path.chmod(0o644)
+    carry_out(node, Change(Kept(str(path), 0o600), "mode", "x"))
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,238 @@
+"""The look for `inv audit`, run for real on this machine."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from fabfile.audit.credentials import public_der
+from fabfile.host.evidence import parse
+from fabfile.host.examine import script
+from fabfile.model.evidence import Evidence
+
+from ..support import authority, pem
+from .local import BUSYBOX, SHELLS, Tools
+
+CERT = pem(authority()[0]).decode()
+RULES = """\
+-P INPUT ACCEPT
+-N KUBE-SERVICES
+-A INPUT -j ACCEPT
+-A INPUT -j ACCEPT
+-A PREROUTING -m comment --comment x -j KUBE-SERVICES
+-A KUBE-SERVICES -j RETURN
+"""
+
+
+@pytest.fixture
+def tools(tmp_path):
+    tools = Tools(tmp_path / "tools")
+    tools.add("systemctl", f"cat {tmp_path}/systemctl 2>/dev/null; :")
+    tools.add("iptables", f"cat {tmp_path}/rules")
+    (tmp_path / "rules").write_text(RULES)
+    return tools
+
+
+@pytest.fixture(params=[*SHELLS, BUSYBOX])
+def shell(request) -> list[str]:
+    return request.param
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """A folder to be searched that only root rules, like /etc."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def output(shell, tools, root, tmp_path):
+    def run() -> bytes:
+        code = script(
+            "nonce",
+            state=str(tmp_path / "state"),
+            roots=[str(root)],
+            users=[str(tmp_path / "units")],
+        )
+        result = tools.run([*shell, "-s"], code)
+        assert (result.returncode, result.stderr) == (0, b"")
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture
+def look(output):
+    def run() -> Evidence:
+        return parse(output(), nonce="nonce")
+
+    return run
+
+
+def private(key, form=serialization.PrivateFormat.PKCS8) -> str:
+    none = serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, form, none).decode()
+
+
+def der(key) -> bytes:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.DER, form)
+
+
+@pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
+@pytest.mark.parametrize("kind", ["ec", "rsa"])
+def test_a_keys_public_half_is_told_and_nothing_else_of_it(look, output, root, kind, form) -> None:
+    key = (
+        ec.generate_private_key(ec.SECP256R1())
+        if kind == "ec"
+        else rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    )
+    text = private(key, getattr(serialization.PrivateFormat, form))
+    (root / "a key.pem").write_text(f"{CERT}{text}")
+    (root / "a key.pem").chmod(0o644)
+    printed = output()
+    file = parse(printed, nonce="nonce").files[str(root / "a key.pem")]
+    assert [public_der(public) for public in file.keys] == [der(key)]
+    assert file.certificates == (CERT.strip(),)
+    assert file.mode == 0o644
+    # An RSA key begins with its modulus, which is public.
+    for line in text.splitlines()[8 if kind == "rsa" else 1 : -1]:
+        assert line.encode() not in printed
+
+
+def test_a_key_that_cannot_be_read_is_told_as_such(look, root, tools) -> None:
+    tools.add("openssl", "exit 1")
+    (root / "key").write_text(private(ed25519.Ed25519PrivateKey.generate()))
+    assert look().files[str(root / "key")].keys == ("",)
+
+
+@pytest.mark.parametrize("quoted", [False, True], ids=["yaml", "json"])
+def test_kubeconfigs(look, output, root, quoted) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    data = base64.b64encode(private(key).encode()).decode()
+    user = {
+        "client-certificate-data": base64.b64encode(CERT.encode()).decode(),
+        "client-key-data": data,
+        "token": "d18f94b5fa585c7123f56803d925d2e7",
+    }
+    if quoted:
+        inner = ",".join(f'"{k}":"{v}"' for k, v in user.items())
+        text = f'{{"kind":"Config","clusters":[],"users":[{{"name":"x","user":{{{inner}}}}}]}}'
+    else:
+        inner = "".join(f"    {k}: {v}\n" for k, v in user.items())
+        text = f"kind: Config\nclusters: []\nusers:\n- name: x\n  user:\n{inner}"
+    (root / "config").write_text(text)
+    printed = output()
+    file = parse(printed, nonce="nonce").files[str(root / "config")]
+    assert file.kubeconfig
+    assert [public_der(public) for public in file.keys] == [der(key)]
+    assert file.certificates == (CERT.strip(),)
+    assert file.tokens == ("static",)
+    assert data[:40].encode() not in printed
+    assert b"d18f94b5" not in printed
+
+
+@pytest.mark.parametrize(
+    ("token", "kind"),
+    [("abcdef.0123456789abcdef", "bootstrap"), ("eyJhbGci.eyJpc3Mi.c2ln", "jwt"), ("x", "static")],
+)
+def test_tokens_are_told_by_kind(look, root, token, kind) -> None:
+    (root / "c").write_text(f"kind: Config\nclusters: []\nusers:\n- user: {{token: {token}}}\n")
+    assert look().files[str(root / "c")].tokens == (kind,)
+
+
+def test_token_lists(look, root) -> None:
+    (root / "known_tokens.csv").write_text('d18f94b5,kubelet-bootstrap,10001,"x"\n')
+    (root / "other.csv").write_text("a,b,c\n")
+    files = look().files
+    assert files[str(root / "known_tokens.csv")].tokens == ("csv",)
+    assert str(root / "other.csv") not in files
+
+
+def test_who_can_reach_and_replace_a_file(look, root, tmp_path) -> None:
+    for name in ("open", "closed", "writable"):
+        (root / name).mkdir()
+        (root / name / "key").write_text(CERT)
+    (root / "closed").chmod(0o700)
+    (root / "writable").chmod(0o777)
+    files = look().files
+    # pytest's own folders above are nobody's but ours.
+    above = all(p.stat().st_mode & 0o001 for p in root.parents)
+    assert files[str(root / "open/key")].reachable == above
+    assert not files[str(root / "closed/key")].reachable
+    assert not files[str(root / "writable/key")].controlled
+
+
+def test_who_names_a_file(look, root, tmp_path) -> None:
+    (root / "k.pem").write_text(CERT)
+    (tmp_path / "units").mkdir()
+    (tmp_path / "units/x.service").write_text(f"ExecStart=/x --key={root}/k.pem\n")
+    assert look().files[f"{root}/k.pem"].used_by == (f"{tmp_path}/units/x.service",)
+
+
+def test_units_and_texts(look, root, tmp_path) -> None:
+    unit, hidden = root / "kubelet.service", root / "drop in.conf"
+    unit.write_text("[Service]\nExecStart=/usr/bin/kubelet\n")
+    hidden = root / "secret.conf"
+    hidden.write_text("[Service]\nEnvironment=HTTP_PROXY=http://user:pass@proxy\n")
+    (tmp_path / "systemctl").write_text(
+        f"Id=kubelet.service\nActiveState=active\nFragmentPath={unit}\nDropInPaths={hidden}\n"
+    )
+    # The stand-in says the same to `--value`, where lines are paths.
+    with (tmp_path / "systemctl").open("a") as file:
+        file.write(f"{unit}\n{hidden}\n")
+    it = look()
+    assert it.units["kubelet.service"].files == (str(unit), str(hidden))
+    assert it.texts[str(unit)].content == unit.read_bytes()
+    assert it.texts[str(hidden)].content is None
+
+
+def test_the_packet_filter(look) -> None:
+    it = look()
+    assert it.rules["filter"].count("-A INPUT -j ACCEPT") == 2
+    assert not any("KUBE-SERVICES -j RETURN" in rule for rule in it.rules["nat"])
+    assert it.proxied
+
+
+def test_flushed(look, tmp_path) -> None:
+    (tmp_path / "rules").write_text("-P INPUT ACCEPT\n")
+    assert not look().proxied
+
+
+def test_a_filter_that_does_not_answer_is_said(look, tools) -> None:
+    tools.add("iptables", "exit 4")
+    it = look()
+    assert it.rules == {}
+    assert any("filter" in what for what in it.unseen)
+
+
+def test_too_many_files_are_said(look, root) -> None:
+    for number in range(410):
+        (root / f"{number}.pem").write_text(CERT)
+    it = look()
+    assert len(it.files) == 400
+    assert any("400" in what for what in it.unseen)
+
+
+def test_strange_names_and_things_do_not_confuse(look, root) -> None:
+    (root / "a\nb.pem").write_text(CERT)
+    (root / "-n.pem").write_text(CERT)
+    (root / "a'b\"$(x).pem").write_text(CERT)
+    os.mkfifo(root / "fifo")
+    (root / "loop").symlink_to(root)
+    (root / "link.pem").symlink_to(root / "-n.pem")
+    assert {Path(path).name for path in look().files} == {"-n.pem", "a'b\"$(x).pem"}
+
+
+def test_it_changes_nothing(output, root, tmp_path) -> None:
+    (root / "k").write_text(CERT)
+    before = sorted((p, p.lstat().st_mtime_ns) for p in root.rglob("*"))
+    output()
+    assert sorted((p, p.lstat().st_mtime_ns) for p in root.rglob("*")) == before
+    assert not (tmp_path / "state").exists()
