@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -210,11 +211,12 @@ class Credentials:
     def _users(self, path: str) -> list[str]:
         """Return who names this file."""
         found = list(self._evidence.files[path].used_by)
+        named = re.compile(rf"{re.escape(path)}(?![\w./-])")
         for name, program in self._evidence.programs.items():
-            if any(path in argument for argument in program.args):
+            if any(named.search(argument) for argument in program.args):
                 found.append(name)
         for where, text in self._evidence.texts.items():
-            if text.content and path.encode() in text.content:
+            if text.content and named.search(text.content.decode("utf-8", "replace")):
                 found.append(where)
         return list(dict.fromkeys(found))
 
