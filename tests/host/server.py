@@ -129,7 +129,10 @@ class _Session(paramiko.ServerInterface):
         while True:
             ready, _, _ = select.select(list(ends), [], [], 5)
             for end in ready:
-                data = end.recv(65536)
+                try:
+                    data = end.recv(65536)
+                except OSError:  # it was cut off there
+                    data = b""
                 if not data:
                     channel.close()
                     target.close()

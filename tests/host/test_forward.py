@@ -157,3 +157,39 @@ def test_forbidden_forwarding_is_no_verdict(reach, tls):
     seen = check(reach(forward=False)[0], tls())
     assert (seen.reachable, seen.trusted) == (None, None)
     assert "forbids forwarding" in seen.reason
+
+
+@pytest.fixture
+def secure_web(tmp_path):
+    """A web server with a certificate that nobody vouches for, as a kubelet has one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path, own=True))
+    server = http.server.ThreadingHTTPServer((SELF, 0), Answer)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+def anonymous(host, port: int, path: str, *, secure: bool) -> int | None:
+    return host.anonymous_get(SELF, port, path, secure=secure, timeout=1)
+
+
+def test_a_port_is_asked_without_credentials(reach, web, secure_web):
+    host, _ = reach()
+    assert anonymous(host, secure_web, "/healthz", secure=True) == 200
+    assert anonymous(host, secure_web, "/pods", secure=True) == 404
+    assert anonymous(host, web, "/healthz", secure=False) == 200
+
+
+def test_who_does_not_answer_or_not_in_that_way_answers_nothing(reach, web, secure_web, tls):
+    host, _ = reach()
+    assert anonymous(host, closed_port(), "/pods", secure=True) == 0
+    assert anonymous(host, web, "/pods", secure=True) == 0
+    assert anonymous(host, secure_web, "/pods", secure=False) == 0
+    assert anonymous(host, tls(), "/pods", secure=True) == 0
+
+
+def test_forbidden_forwarding_is_no_answer(reach, web):
+    assert anonymous(reach(forward=False)[0], web, "/healthz", secure=False) is None
