@@ -1,0 +1,60 @@
+"""Findings as people and programs read them."""
+
+from __future__ import annotations
+
+from fabfile.audit.finding import Close, Finding
+from fabfile.auditing import Audit
+from fabfile.host.plan import Change, Plan
+from fabfile.model.resources import Kept
+from fabfile.run.fanout import Outcome
+from fabfile.run.findings import HEADS, document, lines, paragraphs, plan_lines
+
+MENDED = Finding(
+    "open-secret", "high", "/k\x1b[2J", "a secret", "mode 0644", "chmod 600 /k", (Close("/k"),)
+)
+LEFT = Finding(
+    "hidden-swap", "medium", "kubelet", "it swaps", "", "swapoff", by_hand="pods may end"
+)
+PLAN = Plan("n1", (Change(Kept("/k", 0o600), "mode", "mode 0644 → 0600"),))
+FOUND = {
+    "n1": Outcome(Audit((MENDED, LEFT), PLAN)),
+    "n2": Outcome(Audit((), Plan("n2"))),
+    "n3": Outcome(error=RuntimeError("no route")),
+    "n4": Outcome(skipped="an earlier batch failed"),
+}
+
+
+def test_paragraphs_say_what_how_seen_and_what_to_do() -> None:
+    told = list(paragraphs(FOUND, width=60))
+    assert len(told) == 4
+    assert told[0].splitlines() == [
+        "high      n1: /k [open-secret]",
+        "          a secret",
+        "          seen: mode 0644",
+        "          fix: inv harden, or: chmod 600 /k",
+    ]
+    assert "fix by hand: swapoff (pods may end)" in told[1]
+    assert "no route" in told[2]
+    assert "an earlier batch failed" in told[3]
+
+
+def test_the_table_counts() -> None:
+    table = dict(zip(HEADS, lines(FOUND)[0], strict=True))
+    assert table["NODE"] == "n1"
+    assert (table["HIGH"], table["MEDIUM"], table["CRITICAL"]) == ("1", "1", "")
+    assert table["HARDEN MENDS"] == "1"
+    assert all(len(line) == len(HEADS) for line in lines(FOUND))
+    assert lines(FOUND)[2][1] == "failed"
+
+
+def test_the_document() -> None:
+    n1, n2, n3, _ = document(FOUND, plans=True)["nodes"]
+    assert [f["harden"] for f in n1["findings"]] == [True, False]
+    assert n1["findings"][0]["subject"] == "/k"
+    assert n1["plan"][0]["action"] == "mode"
+    assert n2["findings"] == []
+    assert n3 == {"node": "n3", "error": "no route"}
+
+
+def test_the_plan() -> None:
+    assert list(plan_lines(PLAN)) == ["    mode       /k: mode 0644 → 0600"]
