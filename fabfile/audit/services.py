@@ -28,6 +28,7 @@ _OK, _UNAUTHORIZED, _FORBIDDEN = 200, 401, 403
 _SETTLED = 40.0  # seconds after which kube-proxy has written its rules
 _LOOPING = 5  # restarts of a unit that has not been up for two minutes
 _YOUNG = 120.0
+_LONGEST = 2000  # letters of a line that people write
 
 _RUNS_AT_START = re.compile(r"^\s*Exec(StartPre|StartPost|Start)\s*=")
 _FLUSHES = re.compile(r"iptables\b(?=.*\s(-F|--flush|-X|--delete-chain)(\s|;|&|'|\"|$))")
@@ -282,7 +283,7 @@ def _unit_files(evidence: Evidence) -> Iterator[Finding]:
         lines = [
             line
             for line in text.content.decode("utf-8", "replace").split("\n")
-            if _RUNS_AT_START.match(line)
+            if len(line) < _LONGEST and _RUNS_AT_START.match(line)
         ]
         flushing = [line for line in lines if _FLUSHES.search(line)]
         if flushing:

@@ -24,7 +24,8 @@ _SWITCHES = {
     "rotate-certificates",
     "rotate-server-certificates",
 }
-_TRUE, _FALSE = {"1", "t", "true"}, {"0", "f", "false"}
+_TRUE = {"1", "t", "true"}
+_MOST = 2**63  # what Go reads as a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ class Settings:
         if not self.readable:
             return Effective(None, "unknown", f"{self.path} could not be read")
         value = _at(self.document or {}, keys)
+        if isinstance(value, dict | list) or (isinstance(value, int) and abs(value) > _MOST):
+            return Effective(None, "unknown", f"{'.'.join(keys)} in {self.path} makes no sense")
         if value is not None:
             return Effective(value, "file", f"{'.'.join(keys)}: {_yaml(value)} in {self.path}")
         return Effective(default, "default", f"{flag} is not set; its default is {_yaml(default)}")

@@ -192,6 +192,14 @@ _CONTENTS = st.sampled_from(
         "[Service]\nExecStart=/usr/bin/kubelet --v=2\nExecStartPost=/sbin/iptables -A INPUT -j X",
         "a: [",
         "authentication: {anonymous: {enabled: true}}\nreadOnlyPort: 10255\n",
+        "readOnlyPort: 0x" + "f" * 9000,
+        "a: &a [x, x]\n"
+        + "".join(f"b{n}: &b{n} [*b{n - 1}, *b{n - 1}]\n" for n in range(1, 30)).replace(
+            "*b0", "*a"
+        )
+        + "readOnlyPort: *b29\n",
+        "[Service]\nExecStartPost=/sbin/iptables -A " + " " * 50_000 + "!",
+        "[Service]\nExecStartPost=" + "iptables " * 6000,
         "authorization: AlwaysAllow\nauthentication: []\niptables: 3\nmode: []\n",
     ]
 ) | st.text(max_size=60)
