@@ -25,7 +25,7 @@ MASQUERADE = ("masquerade-all", ("iptables", "masqueradeAll"))
 MODE = ("proxy-mode", ("mode",))
 
 _OK, _UNAUTHORIZED, _FORBIDDEN = 200, 401, 403
-_SETTLED = 40.0  # seconds after which kube-proxy has written its rules
+_SETTLED = 15.0  # seconds after which kube-proxy has written its rules
 _LOOPING = 5  # restarts of a unit that has not been up for two minutes
 _YOUNG = 120.0
 _LONGEST = 2000  # letters of a line that people write

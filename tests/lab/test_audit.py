@@ -43,6 +43,11 @@ systemctl daemon-reload && systemctl start --no-block docker
 printf 'Filename Type Size Used Priority\\n/swapfile file 1024 0 -2\\n' >/root/swaps
 mount --bind /root/swaps /proc/swaps
 """
+# Seconds since kube-proxy's start: until some have passed, nobody misses its rules.
+UP_FOR = (
+    "since=$(systemctl show -p ActiveEnterTimestampMonotonic --value kube-proxy);"
+    " awk -v since=$since '{ print $1 - since / 1e6 }' /proc/uptime"
+)
 TOKENS = (
     f"echo '{STATIC_TOKEN},kubelet-bootstrap,10001,x' >{SSL}/token.csv; chmod 600 {SSL}/token.csv"
 )
@@ -139,6 +144,7 @@ def story(lab: Lab, joining: Joining) -> Iterator[Story]:
     lab.on("n2", TOKENS)
     lab.on("n3", BAD_DOCKER)
     eventually(lambda: int(lab.on("n3", "systemctl show -p NRestarts --value docker")) >= 3)
+    eventually(lambda: float(lab.on("n2", UP_FOR)) > 20)
     rules = {host: input_rules(lab, host) for host in OTHERS}
     containers = pods.containers()
     lab.on("n2", "iptables -t nat -F")
