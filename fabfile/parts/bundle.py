@@ -23,6 +23,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import zstandard
 
+from .keeping import forget_old, used
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -120,7 +122,9 @@ def unpack(path: Path, cache: Path) -> Bundle:
         with path.open("rb") as file, _decompressing(file) as packed:
             text, index = _index(packed)
             folder = cache / hashlib.sha256(text).hexdigest()
-            if not folder.is_dir():
+            if folder.is_dir():
+                used(folder)
+            else:
                 _unpack(packed, index["files"], folder)
     except _Refused as refused:
         raise BundleError(f"{path}: {refused}") from None
@@ -206,6 +210,7 @@ def _index(packed: IO[bytes]) -> tuple[bytes, dict[str, Any]]:
 
 def _unpack(packed: IO[bytes], files: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    forget_old(folder.parent)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacking."))
     try:
         left = dict(files)

@@ -19,6 +19,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
+from .keeping import forget_old, used
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -123,8 +125,10 @@ class Downloader:
         """
         target = self._path(promised)
         if found := self.held(promised):
+            used(found)
             return found
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        forget_old(self._folder)
         part = target.with_name(f"{target.name}.part")
         with part.open("a+b") as out:
             fcntl.flock(out, fcntl.LOCK_EX)  # another run may be fetching it

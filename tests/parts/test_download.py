@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ipaddress
+import os
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -286,3 +288,25 @@ A, B = "a" * 64, "b" * 64
 def test_a_digest_is_found_in_a_list_of_checksums(text: str, found: str | None) -> None:
     digest = promised(text, "it.tgz", "sha256")
     assert (digest.hex if digest else None) == found
+
+
+def test_what_nobody_used_for_a_month_is_forgotten(
+    server: Server, downloader: Downloader, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    old = time.time() - 31 * 24 * 3600
+    for name in ("sha256-old", "sha256-old.part", "sha256-young"):
+        (folder / name).write_bytes(b"x")
+        if "old" in name:
+            os.utime(folder / name, (old, old))
+    (folder / "folder").mkdir()
+    (folder / "folder/file").write_bytes(b"x")
+    os.utime(folder / "folder", (old, old))
+    fetch(server, downloader)
+    kept = {path.name for path in folder.iterdir()}
+    assert kept == {"sha256-young", f"sha256-{SHA256.hex}"}
+    os.utime(folder / f"sha256-{SHA256.hex}", (old, old))
+    fetch(server, downloader)
+    fetch(server, downloader, SHA512)
+    assert downloader.held(SHA256), "it was used"
