@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from .verdict import CLIENT, SERVING
+from .verdict import CLIENT, MOST_BYTES, SERVING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,6 +25,8 @@ UNKNOWN = "kubernetes.io/legacy-unknown"
 
 def implied(pem: bytes, usages: Collection[str]) -> str:
     """Return the signer that a request without one is for."""
+    if len(pem) > MOST_BYTES:
+        return UNKNOWN
     try:
         subject = x509.load_pem_x509_csr(pem).subject
         organizations = [a.value for a in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]

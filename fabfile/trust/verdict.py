@@ -66,7 +66,7 @@ _ONE_BLOCK = re.compile(
     rb"(?:[A-Za-z0-9+/=]+\n)+"
     rb"-----END CERTIFICATE REQUEST-----\n?"
 )
-_MOST_BYTES = 2**14  # a hundred thousand names would take a second to read, for each request
+MOST_BYTES = 2**14  # a hundred thousand names would take a second to read, for each request
 _LONGEST = 200  # characters of what a requester wrote
 
 
@@ -299,7 +299,7 @@ def _flaw(
         wanted <= set(request.usages) <= wanted | _OPTIONAL_USAGE
     ):
         return f"its usages are {_cut(_listed(request.usages))}, not {_listed(sorted(wanted))}"
-    if len(request.pem) > _MOST_BYTES:
+    if len(request.pem) > MOST_BYTES:
         return f"it is longer than any kubelet's: {len(request.pem)} bytes"
     if not _ONE_BLOCK.fullmatch(request.pem):
         return "it is not one PEM block of a request with nothing around it"

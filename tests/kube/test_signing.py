@@ -16,7 +16,7 @@ from fabfile.model.matrix import matrix
 from fabfile.model.versions import Release
 from fabfile.trust.certificates import new_request
 from fabfile.trust.signers import APISERVER_CLIENT, UNKNOWN, implied
-from fabfile.trust.verdict import CLIENT, SERVING
+from fabfile.trust.verdict import CLIENT, MOST_BYTES, SERVING
 from tests.support import authority, pem
 
 MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
@@ -121,6 +121,7 @@ def test_an_apiserver_that_does_not_fit_is_known() -> None:
         (made("system:nodes", "system:node:n1"), (*CLIENT_USAGES, "server auth"), UNKNOWN),
         (made("system:nodes", "system:node:n1"), ("cert sign",), UNKNOWN),
         (b"rubbish", CLIENT_USAGES, UNKNOWN),
+        (made("system:nodes", "system:node:n1") + b"\n" * MOST_BYTES, CLIENT_USAGES, UNKNOWN),
     ],
 )
 def test_a_request_without_a_signer_is_taken_for_what_it_asks(
