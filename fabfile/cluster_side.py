@@ -252,11 +252,11 @@ class ClusterSide:
 
     def calico_missing(self, names: Collection[str]) -> str | None:
         """Say what of Calico is not ready on these nodes, or None."""
+        controllers = self.api.find(_CONTROLLERS)
         if self.cluster.calico.components == "controllers":
-            names = ()
+            return calico.not_ready(None, (), controllers, ())
         pods = self.api.get(_CALICO_PODS, labelSelector=f"k8s-app={calico.DAEMONSET}")["items"]
-        daemonset, controllers = self.api.find(_DAEMONSET), self.api.find(_CONTROLLERS)
-        return calico.not_ready(daemonset, pods, controllers, names)
+        return calico.not_ready(self.api.find(_DAEMONSET), pods, controllers, names)
 
     # --- what nodes ask for ------------------------------------------------------------------
 

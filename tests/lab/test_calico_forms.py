@@ -209,7 +209,8 @@ def without(lab: Lab) -> Form:
 BRIDGE = """
 {"cniVersion": "0.4.0", "name": "own", "plugins": [
   {"type": "bridge", "bridge": "own0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
-   "ipam": {"type": "host-local", "ranges": [[{"subnet": "172.20.99.0/24"}]]}},
+   "ipam": {"type": "host-local", "ranges": [[{"subnet": "172.20.99.0/24"}]],
+            "routes": [{"dst": "0.0.0.0/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 """
 
