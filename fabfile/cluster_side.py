@@ -513,8 +513,16 @@ class ClusterSide:
             raise OverdueError(message, "inv approve-csr --dry-run") from None
 
     def was_certified(self, node: Node) -> bool:
-        """Say whether a request was approved for a node by a token of this run."""
-        return self._approver.approved_for(node.name) is not None
+        """
+        Say whether a certificate was issued for a node by a token of this run.
+
+        What was approved and not signed is ended: whoever asked must not get it later, unseen.
+        """
+        request = self._approver.approved_for(node.name)
+        if request is None:
+            return False
+        ended = signing.ended_unsigned(self.api, request.name, self._dialect)
+        return bool(request.certificate) or not ended
 
     def holds_issued_key(self, node: Node, certificate: bytes) -> bool:
         """Say whether the certificate read from a host is for the key that was certified for it."""

@@ -14,9 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .cluster_side import NotReadyError
+from .kube.signing import SigningError
 from .pipeline import ClusterPlan, Run, Sides, apply_rbac, verify_with
 from .run.fanout import Outcome
 from .steps import bootstrap_kubeconfig, kubelet, layout, proxy, proxy_cert, verify
+from .trust.certificates import BadCertificateError
 from .trust.renewal import KINDS, PROXY, Renewal
 from .trust.rollover import (
     CERTIFICATES,
@@ -88,8 +90,8 @@ def change_ca(run: Run) -> Change:
     """
     Take the nodes through the stages of a changed CA as far as the control plane is ready for it.
 
-    What stops a node, stops it alone, and stands in the journal; no stage begins before the one
-    before it is through on all nodes of the run.
+    A node that can't be asked, or is in no stage, stops the others as well (it can be left out of
+    the run), and no stage begins before the one before it is through on all nodes of the run.
     """
     with Sides(run) as sides:
         checks: list[Check] = []
@@ -205,6 +207,9 @@ def _tried(sides: Sides, stage: Stage, name: str) -> tuple[str, ...]:
         return ()
     new = Authorities.of(sides.cluster_side.cluster.ca_pem).signer
     tried = sides.each(lambda side: (side.try_signing(new),), [name])[name]
+    if isinstance(tried.error, TimeoutError | SigningError | BadCertificateError):
+        told = str(tried.error) or "nobody signed one in time"
+        return (f"a certificate was asked for on trial, and none came: {told}",)
     if tried.error:
         raise tried.error
     (signer,) = tried.value or (None,)

@@ -11,6 +11,7 @@ from ..model.matrix import matrix
 from ..trust.certificates import belongs
 from ..trust.signers import APISERVER_CLIENT, implied
 from ..trust.verdict import SigningRequest
+from .api import ApiError
 from .tokens import LABEL, NODE_ANNOTATION
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from ..model.versions import Release
     from .api import Api, Object
     from .watch import Watch
+
+
+_CONFLICT = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,20 @@ def is_own(request: SigningRequest) -> bool:
 def withdraw(api: Api, name: str, dialect: Dialect = V1) -> None:
     """Remove a request; gone already is as good."""
     api.delete(f"{dialect.path}/{name}")
+
+
+def ended_unsigned(api: Api, name: str, dialect: Dialect = V1) -> bool:
+    """Remove a request unless it was signed, even in this moment; say whether it was not."""
+    path = f"{dialect.path}/{name}"
+    while item := api.find(path):
+        if parse(item).certificate:
+            return False
+        try:
+            api.delete(path, version=item["metadata"]["resourceVersion"])
+        except ApiError as error:
+            if error.status != _CONFLICT:
+                raise
+    return True
 
 
 def _state(status: Object) -> Literal["Pending", "Approved", "Denied", "Failed"]:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fabfile.kube import signing
+from fabfile.kube.api import ApiError
 from fabfile.model.matrix import matrix
 from fabfile.model.versions import Release
 from fabfile.trust.certificates import new_request
@@ -159,3 +160,34 @@ def test_the_signer_that_a_request_names_is_the_one_that_counts() -> None:
     assert signing.parse(item).signer == "example.org/other"
     del item["spec"]["signerName"]
     assert signing.parse(item).signer == CLIENT
+
+
+class Signer(Api):
+    """An apiserver on which a request is signed while somebody removes it, or is not."""
+
+    def __init__(self, *, signs: bool) -> None:
+        super().__init__()
+        made_one = self.create("", {"metadata": {"generateName": "csr-"}, "spec": {"request": ""}})
+        self.item: dict[str, Any] | None = made_one
+        self._signs = signs
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        return self.item
+
+    def delete(self, path: str, *, version: str = "") -> None:
+        if self._signs and self.item and "status" not in self.item:
+            self.item = {**self.item, "status": {"certificate": "eA=="}}
+            raise ApiError(409, "Conflict", "it has been modified")
+        assert version == "1"
+        self.item = None
+
+
+def test_what_was_approved_is_ended_unless_it_was_signed() -> None:
+    """In the very moment, too: then somebody has a certificate, and that must not be missed."""
+    unsigned: Any = Signer(signs=False)
+    assert signing.ended_unsigned(unsigned, "csr-x")
+    assert unsigned.item is None
+    assert signing.ended_unsigned(unsigned, "csr-x")
+    signed: Any = Signer(signs=True)
+    assert not signing.ended_unsigned(signed, "csr-x")
+    assert signed.item is not None

@@ -36,6 +36,9 @@ def _nothing_changes(cluster: Lab) -> Iterator[None]:
         (["hosts.trust", "--limit", "nosuch"], "nosuch"),
         (["rbac.deployer", "--hours", "0"], "--hours"),
         (["certs", "--margin", "-3"], "--margin"),
+        (["rotate-certs", "--only", "clients"], "clients"),
+        (["rotate-certs", "--issued-before", "noon"], "noon"),
+        (["rotate-certs", "--ca", "--due"], "--ca"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
