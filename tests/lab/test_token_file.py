@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .harness import Done, Lab
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.attack]
 
 PENDING_KEY = "/var/lib/kubelet/pki/kubelet-client.key.tmp"
 

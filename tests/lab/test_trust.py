@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .harness import Lab
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.attack]
 
 
 def fingerprint(lab: Lab, node: str) -> str:
