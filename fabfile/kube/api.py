@@ -27,6 +27,7 @@ MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 _TEXT_LIMIT, _TEXT_SECONDS = 2**16, 10.0
+_STARTING = 20.0  # seconds after it was away
 _RETRY_PAUSE = 0.5  # seconds between tries at an apiserver that is away
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
@@ -86,6 +87,7 @@ class Api:
         self._lock = threading.Lock()
         self._requests = 0
         self._clock_offset: float | None = None
+        self._away = float("-inf")  # when it last was, by time.monotonic
 
     @property
     def requests(self) -> int:
@@ -157,6 +159,7 @@ class Api:
 
     def stream(self, path: str, *, seconds: int, **query: str) -> Iterator[Object]:
         """Yield the events of one watch request; ends after `seconds`, or when it breaks off."""
+        began = time.monotonic()
         query |= {"watch": "true", "timeoutSeconds": str(seconds), "allowWatchBookmarks": "true"}
         answer = self._send("GET", path, query, stream=True, read_timeout=seconds + 5.0)
         try:
@@ -166,6 +169,8 @@ class Api:
             return
         finally:
             answer.close()
+            if time.monotonic() - began < seconds - 1:
+                self._away = time.monotonic()
 
     def _json(
         self,
@@ -210,13 +215,17 @@ class Api:
             except urllib3.exceptions.SSLError as error:
                 raise ApiWrongError(self._wrong_certificate(error)) from error
             except urllib3.exceptions.HTTPError as error:
+                self._away = time.monotonic()
                 cause = _cause(error)
             else:
                 self._note_clock(answer)
                 if answer.status < 400:
                     return answer
                 failure = _failure(self.server, answer)
-                if answer.status not in _BUSY or not _worth_another_try(answer):
+                busy = answer.status in _BUSY and _worth_another_try(answer)
+                # One that has just started knows nobody's rights yet.
+                starting = time.monotonic() - self._away < _STARTING
+                if not busy and not (starting and answer.status in {401, 403}):
                     raise failure
                 cause = str(failure)
             if time.monotonic() >= deadline:

@@ -1,4 +1,4 @@
-"""A pod's log is what its node's kubelet hands out: endless or slow, we come to an end with it."""
+"""What comes through the API from kubelets, and an apiserver that has just started."""
 
 from __future__ import annotations
 
@@ -72,3 +72,31 @@ def test_log_that_drips_is_cut(
 
 def test_log_comes_whole(serving: Callable[[Iterator[bytes]], Api]) -> None:
     assert serving(iter([HEAD, b"n1 ok n1\n"])).text("/log") == "n1 ok n1\n"
+
+
+def test_apiserver_that_has_just_started_knows_nobodys_rights_yet() -> None:
+    """It hangs up, then forbids, then answers: as seen of one that was started anew."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    answers = [b"", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n{}"]
+    answers.append(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"kind": "x"}')
+
+    def serve() -> None:
+        for answer in answers:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    server = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listener:
+        found = Api(Credentials(server, None, None, None, "token"), patience=20).get("/x")
+    assert found == {"kind": "x"}
+
+
+def test_apiserver_that_forbids_is_taken_at_its_word(
+    serving: Callable[[Iterator[bytes]], Api],
+) -> None:
+    forbids = iter([b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n{}"])
+    with pytest.raises(api.ApiError):
+        serving(forbids).get("/x")
