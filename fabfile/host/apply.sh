@@ -38,7 +38,7 @@ failed() {
 	say fail "$number"
 	# First, for it explains the rest, and the rest may have found no place in the log.
 	[ "$(stat -f -c %a .)" -gt 0 ] || say log "$number" "no space left in $state"
-	tail -n 25 log | while IFS= read -r text; do say log "$number" "$text"; done
+	tail -n 25 log | while IFS= read -r text || [ -n "$text" ]; do say log "$number" "$text"; done
 	exit 1
 }
 

@@ -74,6 +74,10 @@ class ConnectionLost(HostError):
 class HostMisbehaved(HostError):
     """The node answered something that no healthy node answers."""
 
+    advice = (
+        "see on its console what answers there: a shell profile, or what is put before commands"
+    )
+
 
 class ApplyFailed(HostError):
     """
