@@ -163,7 +163,7 @@ def compare(resources: tuple[Resource, ...], facts: Facts) -> tuple[Change, ...]
     wanted = tuple(dict.fromkeys(resources))
     conflicts = [text for resource in wanted if (text := _conflict(resource, facts))]
     if conflicts:
-        raise Conflict("; ".join(conflicts))
+        raise Conflict("; ".join(dict.fromkeys(conflicts)))
     changes: list[Change] = []
     for resource in wanted:
         changes += _changes(resource, facts, wanted, changes)
