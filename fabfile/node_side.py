@@ -191,13 +191,7 @@ class NodeSide:
             joining = not self._inputs(Issued()).joined and kubelet in self._steps
             todo = self._plan(findings, self._issue(shown.plan))
             began = time.time() + self.facts.clock_offset
-            try:
-                restarted = self._apply(todo)
-            except ApplyFailed:
-                # That no certificate came may be because somebody else was quicker to ask for it.
-                if joining and self._cluster_side.was_certified(self.node):
-                    self._prove_key()
-                raise
+            restarted = self._apply(todo, joining=joining)
             if joining:
                 self._prove_key()
                 restarted |= self._after_joining(findings)
@@ -212,7 +206,7 @@ class NodeSide:
                 self._cluster_side.tidy(self.node)
         return True
 
-    def _apply(self, todo: NodePlan) -> bool:
+    def _apply(self, todo: NodePlan, *, joining: bool = False) -> bool:
         """Carry out a plan; say whether that restarted the kubelet."""
         self._touched = True
         with StepLog(self._journal, self.node.name, todo.step_of) as steps:
@@ -225,7 +219,13 @@ class NodeSide:
 
             zstd = "zstd" in self.facts.tools
             pull = _pull(self.cluster)
-            done = apply(self.host, todo.plan, self._packer, heard, zstd=zstd, pull=pull)
+            try:
+                done = apply(self.host, todo.plan, self._packer, heard, zstd=zstd, pull=pull)
+            except ApplyFailed:
+                # That no certificate came may be because somebody else was quicker to ask for it.
+                if joining and self._cluster_side.was_certified(self.node):
+                    self._refuse_impostors()
+                raise
             steps.sent = done.sent
         return any(change.name == kubelet.UNIT for change in todo.plan.restarts)
 
@@ -269,15 +269,17 @@ class NodeSide:
 
     def _prove_key(self) -> None:
         """See that the key that was certified is on this host; only its public half is read."""
-        path = layout.kubelet_client_certificate(self.node.kubelet.root)
         with self._journal.step(self.node.name, approve_csr.NAME, "comparing keys") as log:
-            result = self.host.root(
-                f"sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' {quote(path)}"
-            )
-            if not self._cluster_side.holds_issued_key(self.node, result.stdout):
-                self._cluster_side.expel(self.node)
-                raise ImpostorError("the certificate on it is not for the key that was certified")
+            self._refuse_impostors()
             log.note("the certified key is the one on the host")
+
+    def _refuse_impostors(self) -> None:
+        """Expel the node if its host has no certificate for the key that was certified."""
+        path = layout.kubelet_client_certificate(self.node.kubelet.root)
+        result = self.host.root(f"sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' {quote(path)}")
+        if not self._cluster_side.holds_issued_key(self.node, result.stdout):
+            self._cluster_side.expel(self.node)
+            raise ImpostorError("it holds no certificate for the key that was certified")
 
     def _settle(self, *, joined_now: bool, since: float, new_serving: bool) -> bool:
         """See the node Ready, labelled, and with a serving certificate; say if that changed it."""

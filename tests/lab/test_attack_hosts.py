@@ -254,7 +254,7 @@ def test_token_used_by_somebody_quicker_than_the_host(cluster: Lab) -> None:
     attacks.judged(2)
     done = run.wait().expect(1)
     row = row_of(done)
-    assert "not for the key that was certified" in row["cause"], row
+    assert "no certificate for the key that was certified" in row["cause"], row
     assert "bootstrap token" in row["advice"]
     live = {node["metadata"]["name"] for node in cluster.objects("nodes")}
     assert ROGUE not in live

@@ -157,8 +157,7 @@ def test_nodes_own_renewals_need_nobody(cluster: Lab, rogue: Requester) -> None:
     other = rogue.make(Request(name="system:node:n2", by="node"))
     assert renewed
     eventually(lambda: rogue.get(renewed)["status"].get("certificate"), 120)
-    assert other
-    assert rogue.states()[other] == "Pending"
+    assert other is None or rogue.states()[other] == "Pending"  # newer APIs refuse it themselves
     attacks.tried()
 
 
