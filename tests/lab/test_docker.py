@@ -1,0 +1,98 @@
+"""
+The chapter's own shape on real parts, from bare hosts to working nodes.
+
+1.20.2 with dockershim, the hosts' own docker, one static token for all, nodes named by their
+addresses, and Calico's data in etcd.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .complaints import complaints
+
+if TYPE_CHECKING:
+    from .harness import Done, Lab
+
+HOSTS = ("n1", "n2")
+UNITS = ("docker.service", "kubelet.service", "kube-proxy.service")
+
+
+@pytest.fixture(scope="module")
+def joined(docker_lab: Lab) -> Done:
+    return docker_lab.deploy()
+
+
+def names(lab: Lab) -> list[str]:
+    return [str(lab.layout.host(host).address) for host in HOSTS]
+
+
+def starts(lab: Lab) -> dict[str, list[str]]:
+    command = f"systemctl show -p InvocationID --value {' '.join(UNITS)}"
+    return {host: lab.on(host, command).split() for host in HOSTS}
+
+
+def test_bare_hosts_become_ready_nodes_named_by_their_addresses(
+    joined: Done, docker_lab: Lab
+) -> None:
+    assert joined.results == dict.fromkeys(names(docker_lab), "changed")
+    assert docker_lab.ready() == set(names(docker_lab))
+    for node in docker_lab.objects("nodes"):
+        info = node["status"]["nodeInfo"]
+        assert info["kubeletVersion"] == "v1.20.2"
+        assert info["containerRuntimeVersion"].startswith("docker://20.10.")
+
+
+def test_verify_proves_all_of_it(joined: Done, docker_lab: Lab) -> None:
+    checks = docker_lab.inv("verify", "--json").document["checks"]
+    assert [check for check in checks if not check["ok"]] == []
+    seen = {(check["node"], check["name"]) for check in checks}
+    assert (None, "Calico") in seen
+    for node in names(docker_lab):
+        wanted = {f"pod on {other}" for other in names(docker_lab)} | {"Service VIP", *UNITS}
+        assert {(node, name) for name in wanted} <= seen
+
+
+def test_calico_keeps_nothing_at_the_api(joined: Done, docker_lab: Lab) -> None:
+    """Its data is in etcd: nobody defined Calico's resources at the API."""
+    assert "crd.projectcalico.org" not in docker_lab.kubectl("api-resources")
+
+
+@pytest.mark.usefixtures("joined")
+@pytest.mark.parametrize("unit", ["kubelet", "kube-proxy"])
+def test_1_20_complains_about_nothing_that_is_rendered(docker_lab: Lab, unit: str) -> None:
+    assert complaints(docker_lab, "n1", unit) == []
+
+
+def test_nothing_is_done_twice(joined: Done, docker_lab: Lab) -> None:
+    before = starts(docker_lab)
+    again = docker_lab.deploy()
+    assert again.results == dict.fromkeys(names(docker_lab), "unchanged")
+    assert starts(docker_lab) == before
+
+
+def test_docker_restarts_for_its_configuration_and_containers_live_on(
+    joined: Done, docker_lab: Lab
+) -> None:
+    def running() -> set[str]:
+        return set(docker_lab.on("n1", "docker ps -q --no-trunc").split())
+
+    before, node = running(), names(docker_lab)[0]
+    assert before
+    config = docker_lab.config(runtime={"daemon": {"max-concurrent-downloads": 4}})
+    (planned,) = docker_lab.plan("--limit", node, config=config)["nodes"]
+    assert planned["restarts"] == ["docker.service"]
+    docker_lab.deploy("--limit", node, config=config)
+    settings = json.loads(docker_lab.on("n1", "cat /etc/docker/daemon.json"))
+    assert settings["max-concurrent-downloads"] == 4
+    assert running() >= before
+    assert docker_lab.ready() == set(names(docker_lab))
+
+
+def test_logs_of_docker_are_at_hand(joined: Done, docker_lab: Lab) -> None:
+    said = docker_lab.fab("-H", names(docker_lab)[0], "logs", "--unit", "docker").out
+    assert "docker.service" in said
+    assert "dockerd" in said
