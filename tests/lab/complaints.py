@@ -16,6 +16,7 @@ _COMPLAINT = re.compile(
 # Said of the host, or of a whole way of doing things, and to be answered by no flag or field.
 _NOT_OF_A_SETTING = (
     "Using dockershim is deprecated",
+    "NoCredentialProviders",  # 1.20 asks every cloud it knows for credentials
     "cgroup v1",
     "CgroupV1",
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .complaints import complaints
 from .harness import NODES, UNITS, eventually
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ def test_plan_told_beforehand_what_was_to_come(joining: Joining) -> None:
         assert node["restarts"] == list(UNITS)
         created = {c["name"] for c in node["changes"] if c["action"] == "create"}
         assert {"/usr/local/bin/kubelet", "/etc/kubernetes/kubelet.yaml"} <= created
+
+
+@pytest.mark.parametrize("unit", ["kubelet", "kube-proxy"])
+def test_the_newest_complains_about_nothing_that_is_rendered(cluster: Lab, unit: str) -> None:
+    assert complaints(cluster, "n1", unit) == []
 
 
 def test_verify_proves_pods_and_service_from_every_node(cluster: Lab) -> None:
