@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabfile.model.loading import load
+from fabfile.model.matrix import matrix
 from fabfile.model.problems import ConfigError
 from tests.support import DOCUMENT, make_cluster, write_cluster
 
@@ -38,7 +39,8 @@ RELEASE = "wants a release such as 1.37.2"
 SECRET = "wants one of {env: NAME}, {file: PATH} and {prompt: true}, never the secret itself"
 LABEL = "letters, digits and -_. inside (at most 63)"
 EFFECTS = "wants one of the effects NoSchedule, PreferNoSchedule or NoExecute"
-KNOWN = "is not known here; 1.8 to 1.37 are; the nearest is"
+LAST = (matrix().kubernetes.until or 0) - 1
+KNOWN = f"is not known here; 1.8 to 1.{LAST} are; the nearest is"
 UNTESTED = (
     "was not tested with Kubernetes 1.37; use Calico 3.33.x, or set calico.allow_untested: true"
 )
@@ -295,8 +297,11 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         {"cluster": {"version": "1.7.16"}, "calico": {"version": "3.29.1"}},
         [f"cluster.version: Kubernetes 1.7.16 {KNOWN} 1.8"],
     ),
-    ({"cluster": {"version": "1.38.0"}}, [f"cluster.version: Kubernetes 1.38.0 {KNOWN} 1.37"]),
-    ({"cluster": {"version": "2.37.0"}}, [f"cluster.version: Kubernetes 2.37.0 {KNOWN} 1.37"]),
+    (
+        {"cluster": {"version": f"1.{LAST + 1}.0"}},
+        [f"cluster.version: Kubernetes 1.{LAST + 1}.0 {KNOWN} 1.{LAST}"],
+    ),
+    ({"cluster": {"version": "2.37.0"}}, [f"cluster.version: Kubernetes 2.37.0 {KNOWN} 1.{LAST}"]),
     (
         {"cluster": {"version": "1.9.11"}, "calico": {"version": "3.1.7"}},
         [

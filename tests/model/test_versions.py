@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
+LAST = MINORS[-1]
 
 
 def test_a_release_is_read_and_written() -> None:
@@ -240,12 +241,13 @@ def refused(misfit: fitting.Misfit | None) -> str:
     ("misfit", "told"),
     [
         (
-            fitting.kubernetes(Release(1, 38, 0)),
-            "Kubernetes 1.38.0 is not known here; 1.8 to 1.37 are; the nearest is 1.37",
+            fitting.kubernetes(Release(1, LAST + 1, 0)),
+            f"Kubernetes 1.{LAST + 1}.0 is not known here; 1.8 to 1.{LAST} are; "
+            f"the nearest is 1.{LAST}",
         ),
         (
             fitting.kubernetes(Release(1, 7, 16)),
-            "Kubernetes 1.7.16 is not known here; 1.8 to 1.37 are; the nearest is 1.8",
+            f"Kubernetes 1.7.16 is not known here; 1.8 to 1.{LAST} are; the nearest is 1.8",
         ),
         (
             fitting.runtime(9, "containerd"),
