@@ -51,6 +51,7 @@ ORDER = (
     "test_trust",
     "test_api_trouble",
     "test_host_trouble",
+    "test_failed_joins",
     "test_audit",
     "test_killed",
     "test_calico_forms",

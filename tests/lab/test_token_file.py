@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from fabfile.trust.verdict import CLIENT
+from fabfile.kube.api import Api
+from fabfile.kube.credentials import load
+from fabfile.kube.signing import REQUESTS
+from fabfile.trust.certificates import new_request
+from tests import attacks
 
-from .harness import LONG
+from .requester import Request
 from .secrecy import Watcher, told
 
 if TYPE_CHECKING:
@@ -31,68 +28,33 @@ pytestmark = [pytest.mark.long, pytest.mark.attack]
 PENDING_KEY = "/var/lib/kubelet/pki/kubelet-client.key.tmp"
 
 
-@dataclass
 class Holder:
     """Somebody who holds the shared token, and asks for what he likes."""
 
-    lab: Lab
-    made: list[str] = field(default_factory=list)
+    def __init__(self, lab: Lab) -> None:
+        self.token = lab.layout.bootstrap_token.read_text().strip()
+        self._admin = Api(load(lab.layout.kubeconfig), patience=60)
+        shared = replace(load(lab.layout.kubeconfig), client_pem=None, token=self.token)
+        self._api = Api(shared, patience=60)
+        self._made: list[str] = []
 
-    @property
-    def token(self) -> str:
-        return self.lab.layout.bootstrap_token.read_text().strip()
-
-    def ask(self, title: str, node: str, key: ec.EllipticCurvePrivateKey | None = None) -> str:
-        """Ask for a node's client certificate, with a key of one's own; return the request."""
-        name = f"test-shared-{title}"
-        subject = x509.Name(
-            [
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
-                x509.NameAttribute(NameOID.COMMON_NAME, f"system:node:{node}"),
-            ]
-        )
-        signed = (
-            x509.CertificateSigningRequestBuilder()
-            .subject_name(subject)
-            .sign(key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
-        )
-        document = {
-            "apiVersion": "certificates.k8s.io/v1",
-            "kind": "CertificateSigningRequest",
-            "metadata": {"name": name},
-            "spec": {
-                "request": base64.b64encode(
-                    signed.public_bytes(serialization.Encoding.PEM)
-                ).decode(),
-                "signerName": CLIENT,
-                "usages": ["digital signature", "client auth"],
-            },
-        }
-        done = subprocess.run(
-            [str(self.lab.layout.kubectl), f"--kubeconfig={self._kubeconfig()}", "create", "-f-"],
-            input=json.dumps(document),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LONG,
-        )
-        assert done.returncode == 0, done.stderr
-        self.made.append(name)
+    def ask(self, node: str, pem: bytes = b"") -> str:
+        """Ask for a node's client certificate, with a key that nobody else has; return by name."""
+        own = new_request(f"system:node:{node}", {"organization": "system:nodes"})
+        request = Request(pem=pem or own.request_pem)
+        name = str(self._api.create(REQUESTS, request.document)["metadata"]["name"])
+        self._made.append(name)
         return name
+
+    def state(self, name: str) -> str:
+        """Return what became of a request: the types of its conditions, or `Pending`."""
+        status = self._admin.get(f"{REQUESTS}/{name}").get("status") or {}
+        return ",".join(c["type"] for c in status.get("conditions") or ()) or "Pending"
 
     def forget(self) -> None:
         """Remove the requests."""
-        if self.made:
-            self.lab.kubectl("delete", "csr", *self.made)
-            self.made.clear()
-
-    def _kubeconfig(self) -> Path:
-        document: dict[str, Any] = yaml.safe_load(self.lab.layout.kubeconfig.read_text())
-        document["users"][0]["user"] = {"token": self.token}
-        path = self.lab.scratch / "holder.kubeconfig"
-        path.touch(0o600)
-        path.write_text(yaml.safe_dump(document))
-        return path
+        while self._made:
+            self._admin.delete(f"{REQUESTS}/{self._made.pop()}")
 
 
 @dataclass(frozen=True)
@@ -124,18 +86,12 @@ def shared(lab: Lab, joining: object) -> Iterator[Shared]:
         for node in ("n2", address):
             assert run.begun(node, "runtime"), "the token was handed to it by now"
         # The binding is made before any host is handed the token.
-        rogues = {node: holder.ask(node, node) for node in ("n1", "n2", address)}
+        rogues = {node: holder.ask(node) for node in ("n1", "n2", address)}
         done = run.wait()
     yield Shared(config, address, plan, done, rogues, holder, watcher.lines)
     holder.forget()
     lab.lab("fresh", "--hosts", "n3")
     lab.kubectl("delete", "node", address)
-
-
-def state(lab: Lab, name: str) -> str:
-    """Return what became of a request: the types of its conditions, or `Pending`."""
-    status = json.loads(lab.kubectl("get", "csr", name, "-o", "json"))["status"]
-    return ",".join(c["type"] for c in status.get("conditions", ())) or "Pending"
 
 
 def test_hosts_join_with_the_shared_token(shared: Shared, lab: Lab) -> None:
@@ -153,9 +109,13 @@ def test_the_plan_says_which_proof_is_missing(shared: Shared) -> None:
         assert "before approval the key that waits on this one is compared" in join["why"]
 
 
+@pytest.mark.attack
 def test_a_rogue_holder_of_the_token_gets_nothing_and_is_reported(shared: Shared, lab: Lab) -> None:
+    attacks.tried(len(shared.rogues))
+    attacks.judged(len(shared.rogues))
+    states = {node: shared.holder.state(request) for node, request in shared.rogues.items()}
+    attacks.wrong([node for node, state in states.items() if state != "Pending"])
     for node, request in shared.rogues.items():
-        assert state(lab, request) == "Pending", node
         (line,) = (line for line in shared.done.text.splitlines() if f"left {request} " in line)
         said = "was not handed the shared token" if node == "n1" else "its key is not the one"
         assert f"{said}" in line
@@ -194,32 +154,26 @@ def test_a_second_deployment_changes_nothing(shared: Shared, lab: Lab) -> None:
 
 def test_requests_are_judged_by_the_keys_that_wait_on_their_hosts(shared: Shared, lab: Lab) -> None:
     """`inv approve-csr` alone: it asks each host whose name is asked for, and no other."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    ).decode()
-    shared.holder.forget()
-    lab.on("n1", f"umask 077; cat >{PENDING_KEY} <<END\n{pem}END")
+    holder = shared.holder
+    holder.forget()
+    waiting = new_request("system:node:n1", {"organization": "system:nodes"})
+    lab.on("n1", f"umask 077; cat >{PENDING_KEY} <<END\n{waiting.key_pem.decode()}END")
     lab.on("n3", "systemctl stop ssh.socket ssh.service")
     try:
-        other = shared.holder.ask("other-key", "n1")
-        own = shared.holder.ask("own-key", "n1", key)
-        keyless = shared.holder.ask("no-key", "n2")
-        away = shared.holder.ask("away", shared.address)
+        other, keyless, away = (holder.ask(node) for node in ("n1", "n2", shared.address))
+        own = holder.ask("n1", waiting.request_pem)
         said = lab.inv("approve-csr", "--dry-run", config=shared.config).text
         assert f"would approve client request {own}" in said
-        assert state(lab, own) == "Pending"
+        assert holder.state(own) == "Pending"
         said = lab.inv("approve-csr", config=shared.config).text
     finally:
         lab.on("n1", f"rm -f {PENDING_KEY}")
         lab.on("n3", "systemctl start ssh.service")
-    assert state(lab, own) == "Approved"
+    assert holder.state(own) == "Approved"
     for request, why in (
         (other, "its key is not the one that waits on n1's host"),
         (keyless, "no key waits on n2's host"),
         (away, f"the key on {shared.address}'s host can't be looked at: "),
     ):
-        assert state(lab, request) == "Pending"
+        assert holder.state(request) == "Pending"
         assert f"left {request} pending: {why}" in said, said

@@ -121,6 +121,8 @@ def shared_verdict(
     approved: tuple[SigningRequest, ...] = (),
     keys: dict[str, HostKey] | None = None,
 ) -> Verdict:
+    attacks.tried()
+    attacks.judged()
     keys = {"n1": on_host(), "n2": on_host(OTHER_KEY)} if keys is None else keys
     return judge(request, (N1, N2), TOKENS, approved, handouts=HANDOUTS, keys=keys)
 
