@@ -152,6 +152,13 @@ def test_a_second_deployment_changes_nothing(shared: Shared, lab: Lab) -> None:
     lab.inv("plan", "--deep", "--exit-code", config=shared.config)
 
 
+def test_a_node_named_by_its_address_is_called_by_it(shared: Shared, lab: Lab) -> None:
+    assert (
+        f"{shared.address}  kubelet.service"
+        in lab.fab("-H", shared.address, "status", config=shared.config).out
+    )
+
+
 def test_requests_are_judged_by_the_keys_that_wait_on_their_hosts(shared: Shared, lab: Lab) -> None:
     """`inv approve-csr` alone: it asks each host whose name is asked for, and no other."""
     holder = shared.holder

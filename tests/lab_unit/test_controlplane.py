@@ -60,6 +60,15 @@ def test_secrets_are_the_owner_s_alone(layout: Layout) -> None:
     assert stat.S_IMODE(layout.pki.stat().st_mode) == 0o700
 
 
+def test_the_token_file_knows_the_chapter_s_one_user(layout: Layout) -> None:
+    token = layout.bootstrap_token.read_text().strip()
+    line = layout.token_file.read_text().strip()
+    assert line == f'{token},kubelet-bootstrap,10001,"system:kubelet-bootstrap"'
+    assert len(token) == 32
+    for path in (layout.bootstrap_token, layout.token_file):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_identities_are_those_kubernetes_authorises(layout: Layout) -> None:
     def names(file: str) -> tuple[str, list[str]]:
         subject = certificate(layout, file).subject
