@@ -60,15 +60,17 @@ def assert_no_token_is_left(lab: Lab, done: Done, watcher: Watcher) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "cause"),
+    ("script", "cause", "patience"),
     [
-        ("echo no such flag >&2; exit 1", "does not stay up"),
-        ("exec sleep 1000", "no certificate came to"),
+        ("echo no such flag >&2; exit 1", "does not stay up", 120),
+        ("exec sleep 1000", "no certificate came to", 3),
     ],
     ids=["kubelet that ends", "kubelet that asks for nothing"],
 )
-def test_a_join_that_fails_leaves_no_token(bare: Lab, script: str, cause: str) -> None:
-    config = with_kubelet(bare, script, timeouts={"join": 5})
+def test_a_join_that_fails_leaves_no_token(
+    bare: Lab, script: str, cause: str, patience: int
+) -> None:
+    config = with_kubelet(bare, script, timeouts={"join": patience})
     with Watcher(bare) as watcher:
         done = bare.deploy("--limit", "n3", code=1, config=config)
     assert cause in done.rows["n3"]["cause"]
