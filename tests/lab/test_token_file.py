@@ -165,19 +165,21 @@ def test_requests_are_judged_by_the_keys_that_wait_on_their_hosts(shared: Shared
     lab.on("n3", "systemctl stop ssh.socket ssh.service")
     try:
         other, keyless, away = (holder.ask(node) for node in ("n1", "n2", shared.address))
+        said = lab.inv("approve-csr", config=shared.config).text
+        for request, why in (
+            (other, "its key is not the one that waits on n1's host"),
+            (keyless, "no key waits on n2's host"),
+            (away, f"the key on {shared.address}'s host can't be looked at: "),
+        ):
+            assert f"left {request} pending: {why}" in said, said
         own = holder.ask("n1", waiting.request_pem)
         said = lab.inv("approve-csr", "--dry-run", config=shared.config).text
         assert f"would approve client request {own}" in said
         assert holder.state(own) == "Pending"
         said = lab.inv("approve-csr", config=shared.config).text
+        assert f"approved client request {own}" in said
     finally:
         lab.on("n1", f"rm -f {PENDING_KEY}")
         lab.on("n3", "systemctl start ssh.service")
     assert holder.state(own) == "Approved"
-    for request, why in (
-        (other, "its key is not the one that waits on n1's host"),
-        (keyless, "no key waits on n2's host"),
-        (away, f"the key on {shared.address}'s host can't be looked at: "),
-    ):
-        assert holder.state(request) == "Pending"
-        assert f"left {request} pending: {why}" in said, said
+    assert {holder.state(request) for request in (other, keyless, away)} == {"Pending"}
