@@ -27,6 +27,7 @@ from .errors import LabError, LabInputError
 from .layout import DNS_ADDRESS, POD_CIDR, Host, Layout
 from .progress import Progress
 from .shell import run
+from .state import State
 from .versions import BUSYBOX_IMAGE, PAUSE_IMAGE
 
 FILES = Path(__file__).parent / "files/kubeasz"
@@ -34,6 +35,7 @@ BIN = {"3.7": "/opt/kube/bin", "chapter": "/root/local/bin"}
 YEARS = 50
 STATIC_TOKEN = "d18f94b5fa585c7123f56803d925d2e7"  # noqa: S105 - the one kubeasz once shipped to all
 STARTS = 3
+_FAIL_CGROUP_V1 = 31  # the first minor release that knows this field of kubelet.yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,12 @@ class Pair:
     key: bytes
 
 
-def make(layout: Layout, host: Host, shape: str, progress: Progress) -> None:
+def make(layout: Layout, state: State, host: Host, shape: str, progress: Progress) -> None:
     """Make a bare host a node of that shape; return when it is Ready."""
     if shape not in BIN:
         raise LabInputError(f"--shape wants one of {', '.join(BIN)}, not {shape!r}")
+    if state.runtime != "containerd" or int(state.kubernetes.split(".")[1]) < _FAIL_CGROUP_V1:
+        raise LabInputError(f"lab.kubeasz wants a lab of 1.{_FAIL_CGROUP_V1} or later, containerd")
     if not hosts.running(layout, host.name):
         raise LabError(f"host {host.name} is off: `inv lab.on {host.name}`")
     if hosts.execute(layout, host.name, "test", "-e", "/etc/kubernetes").returncode == 0:

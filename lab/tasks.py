@@ -176,8 +176,8 @@ def kubeasz_node(_: Context, host: str, shape: str = "3.7", name: str = DEFAULT_
     As kubeasz makes them, for `inv audit` and `inv harden`. Example: inv lab.kubeasz n1
     """
     with _sentences():
-        layout, _state = _lab(name)
-        kubeasz.make(layout, layout.host(host), shape, Progress())
+        layout, state = _lab(name)
+        kubeasz.make(layout, state, layout.host(host), shape, Progress())
 
 
 @task(
