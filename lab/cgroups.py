@@ -7,6 +7,7 @@ to destroy, the others' pods' cgroups.
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -46,9 +47,10 @@ def members(name: str) -> set[int]:
     """Return every process in a host's cgroup and below it."""
     found = set()
     for root in hierarchies():
-        for procs in (root / name).rglob("cgroup.procs"):
+        for folder, _, _ in os.walk(root / name):  # which passes over folders that are gone
             try:
-                found |= {int(pid) for pid in procs.read_text().split()}
+                text = Path(folder, "cgroup.procs").read_text()
+                found |= {int(pid) for pid in text.split()}
             except OSError:  # it is just being removed
                 continue
     return found
