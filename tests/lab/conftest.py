@@ -45,6 +45,7 @@ ORDER = (
     "test_attack_hosts",
     "test_token_file",
     "test_changes",
+    "test_rotation",
     "test_proxy_modes",
     "test_drift",
     "test_preflight",
@@ -54,6 +55,7 @@ ORDER = (
     "test_failed_joins",
     "test_audit",
     "test_killed",
+    "test_changed_ca",
     "test_calico_forms",
 )
 
