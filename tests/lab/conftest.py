@@ -48,6 +48,7 @@ ORDER = (
     "test_rotation",
     "test_proxy_modes",
     "test_drift",
+    "test_parts",
     "test_preflight",
     "test_trust",
     "test_api_trouble",
