@@ -418,7 +418,7 @@ def harden(
 )
 def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool = False) -> None:
     """
-    Fetch what nodes are made of, verified by checksums.
+    Fetch what nodes are made of, verified.
 
     kubelet, kube-proxy, kubectl, containerd, runc, CNI plugins and crictl, from the projects' own
     places or from artifacts.mirrors. What was cut off goes on where it stopped.
@@ -512,7 +512,7 @@ def rbac_deployer(
 )
 def hosts_trust(_: Context, fingerprint: list[str], config: str = "", limit: str = "") -> None:
     """
-    Show host key fingerprints; record them once confirmed.
+    Show host keys; record them once confirmed.
 
     Example: inv hosts.trust --limit node-1 --fingerprint SHA256:…
     """

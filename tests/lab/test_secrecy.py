@@ -108,7 +108,9 @@ def test_nothing_is_left_of_a_deployer_that_was_killed(cluster: Lab) -> None:
     label = "app.kubernetes.io/managed-by=fabnode"
     assert cluster.objects("secrets", "-n", "kube-system", "-l", label) == []
     secrets = tokens | private_keys(cluster) | {password(cluster)}
-    assert {line[:300] for line in watcher.lines if told(line, secrets)} == set()
+    # This test's own looks for the token (`places`) are no leak of fabnode's.
+    lines = [line for line in watcher.lines if "grep -rlsIE" not in line]
+    assert {line[:300] for line in lines if told(line, secrets)} == set()
     for done in (run, again):
         kept = [path for path in done.state.rglob("*") if path.is_file()]
         for path in (*kept, done.output.with_suffix(".out"), done.output.with_suffix(".err")):
