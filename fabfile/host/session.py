@@ -114,8 +114,9 @@ class Session:
             raise ConnectionLost(self._node, f"no session could be opened ({error})") from error
         try:
             with ending(channel):
+                start = time.monotonic()  # before the node's own clock for it starts
                 channel.exec_command(self._words())
-                return self._talk(channel)
+                return self._talk(channel, start)
         except HostError:
             raise
         except (paramiko.SSHException, EOFError, OSError) as error:
@@ -131,9 +132,8 @@ class Session:
             words = ["sudo", "-S", "-p", self._prompt, "--", *words]
         return "exec " + shlex.join(words)
 
-    def _talk(self, channel: paramiko.Channel) -> Result:
+    def _talk(self, channel: paramiko.Channel, start: float) -> Result:
         command = self._command
-        start = time.monotonic()
         # The node ends the command itself; we wait a little longer so as to hear of it.
         deadline = start + command.timeout + 2 * _GRACE
         admitted_by = start + self._patience
