@@ -193,12 +193,13 @@ def not_ready(
     :param pods: calico-node's. :param controllers: the Deployment; None where there is none.
     """
     template = _metadata(daemonset).get("annotations", {}).get(_TEMPLATE)
+    all_updated = _all_updated(daemonset)
     ready = {
         pod["spec"].get("nodeName")
         for pod in pods
         for condition in (pod.get("status") or {}).get("conditions") or ()
         if condition["type"] == "Ready" and condition["status"] == "True"
-        if _metadata(pod).get("labels", {}).get(_TEMPLATE_OF_POD) == template
+        if all_updated or _metadata(pod).get("labels", {}).get(_TEMPLATE_OF_POD) == template
     }
     if missing := sorted(set(nodes) - ready):
         return f"{DAEMONSET} is not ready on {', '.join(missing)}"
@@ -207,6 +208,20 @@ def not_ready(
     if not seen or status.get("updatedReplicas", 0) < 1 or status.get("readyReplicas", 0) < 1:
         return f"{CONTROLLERS} is not ready"
     return None
+
+
+def _all_updated(daemonset: Object | None) -> bool:
+    """
+    Tell whether the controller takes every pod for one of the newest template.
+
+    It goes by a template's content: pods of a template that was changed and changed back, before
+    they were replaced, are of an old generation and yet up to date.
+    """
+    status = (daemonset or {}).get("status") or {}
+    seen = status.get("observedGeneration", 0) >= _metadata(daemonset).get("generation", 0)
+    pods: int = status.get("currentNumberScheduled", 0)
+    updated: int = status.get("updatedNumberScheduled", 0)
+    return seen and 0 < pods <= updated
 
 
 def _metadata(item: Object | None) -> Object:

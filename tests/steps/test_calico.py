@@ -272,3 +272,27 @@ def test_ready_means_ready_and_replaced_on_the_nodes_of_the_run(
 ) -> None:
     """A node that is down and no part of the run holds nobody up."""
     assert calico.not_ready(DAEMONSET, pods, controllers, ("n1", "n2")) == expected
+
+
+@pytest.mark.parametrize(
+    ("generation", "updated", "expected"),
+    [
+        (2, 2, None),  # changed and changed back: the old pods are what is wanted
+        (2, 1, "calico-node is not ready on n2"),
+        (3, 2, "calico-node is not ready on n2"),  # the controller has not seen the change yet
+    ],
+)
+def test_pods_that_a_changed_back_template_fits_count(
+    generation: int, updated: int, expected: str | None
+) -> None:
+    status = {
+        "observedGeneration": 2,
+        "currentNumberScheduled": 2,
+        "updatedNumberScheduled": updated,
+    }
+    daemonset = {
+        "metadata": {**DAEMONSET["metadata"], "generation": generation},
+        "status": status,
+    }
+    pods = [pod("n1", "True"), pod("n2", "True", "1")]
+    assert calico.not_ready(daemonset, pods, UP, ("n1", "n2")) == expected
