@@ -189,6 +189,9 @@ def image_from(archive: Path) -> Image:
 
         (told,) = json.loads(content("manifest.json"))
         config, layers = content(told["Config"]), [content(name) for name in told["Layers"]]
+    # Another image than the archive's own: a kubelet that has pulled one with credentials asks for
+    # them again before it runs what has the same digest.
+    config = json.dumps(json.loads(config) | {"author": "a private registry"}).encode()
     kind = "application/vnd.oci.image"
     packed = [gzip.compress(layer, 1) for layer in layers]
 
