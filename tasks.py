@@ -23,6 +23,7 @@ from fabfile import (
 )
 from fabfile.model.shape import schema
 from fabfile.option import Whole
+from fabfile.run.events import RUN
 from fabfile.run.report import NoReport
 from fabfile.run.report import write as write_report
 from fabfile.surface import HELP, Options
@@ -166,7 +167,7 @@ def approve_csr(
         return
     with surface.run_of(Options(config, limit, recorded=True)) as run:
         pipeline.approve(run, watch=watch, dry_run=dry_run)
-        if not any(event.node or event.data for event in run.journal.events):
+        if all(event.step == RUN for event in run.journal.events):
             print("no request is pending")
 
 

@@ -39,6 +39,10 @@ def test_status_of_a_host_with_a_dead_unit(cluster: Lab) -> None:
     assert {node for node, _ in bad} == {"n3"}
 
 
+def test_approve_csr_says_that_there_is_nothing_to_judge(cluster: Lab) -> None:
+    assert "no request is pending" in cluster.inv("approve-csr", "--dry-run").out
+
+
 def test_restart_restarts_that_unit_alone(cluster: Lab) -> None:
     starts = cluster.starts()
     said = cluster.fab("-H", "n2", "restart", "--unit", "kube-proxy").out
