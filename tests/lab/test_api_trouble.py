@@ -141,4 +141,5 @@ def test_calico_that_does_not_come_is_told_beside_the_nodes_ends(cluster: Lab) -
     assert done.rows["cluster"]["step"] == "calico"
     assert "waited 3 s for Calico" in done.rows["cluster"]["cause"]
     assert done.rows["cluster"]["advice"]
-    assert cluster.deploy().results == dict.fromkeys(NODES, "unchanged")
+    # n1's label goes again, and that Calico was to be replaced for a moment holds nobody up.
+    assert cluster.deploy().results == {"n1": "changed", "n2": "unchanged", "n3": "unchanged"}
