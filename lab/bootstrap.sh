@@ -32,14 +32,18 @@ if [ "$(id -u)" != 0 ]; then
     exit 0
 fi
 
+# The demo is one release of Kubernetes; tests run four.
+cache="2 GB, and 8 GB more" took="a quarter of an hour"
+[ "$purpose" = demo ] || cache="5 GB, and 13 GB more" took="half an hour"
+
 if [ ! -d .lab ]; then
     cat <<END
 fabnode's lab runs a real Kubernetes cluster on this machine. It will
   - install Debian packages:${missing:- none, all are present}
   - make .venv here with the Python packages of requirements*.txt
   - make one network bridge (fab-…, 10.99.x.0/24), one folder per lab (.lab…), one cgroup per host
-  - fill a cache, ${XDG_CACHE_HOME:-$HOME/.cache}/fabnode: 2 GB, and 8 GB more where Kubernetes must be
-    built because its downloads don't answer (a quarter of an hour on two cores, once)
+  - fill a cache, ${XDG_CACHE_HOME:-$HOME/.cache}/fabnode: $cache where Kubernetes must be
+    built because its downloads don't answer ($took on two cores, once)
 Processes, mounts, bridge, cgroups and lab folders go with \`make demo-down\`; packages, .venv and cache stay.
 END
     if [ -z "${YES:-}${CI:-}" ] && [ -t 0 ]; then
