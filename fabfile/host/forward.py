@@ -7,7 +7,7 @@ import shlex
 import ssl
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import paramiko
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _PROHIBITED = 1  # RFC 4254 5.1, SSH_OPEN_ADMINISTRATIVELY_PROHIBITED; 2 is "connect failed"
+_LOOPBACK = "127.0.0.1"
 _LIMIT = 2**20
 _STATUS = re.compile(rb"HTTP/\S+\s+([0-9]{3})(?:\s|$)")
 
@@ -49,6 +50,14 @@ class TlsResult:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why there is no channel to an address, and what the other end, or paramiko, said."""
+
+    kind: Literal["forbidden", "nobody listens", "connection broke"]
+    said: str
+
+
 class _Root(Protocol):
     def root(self, script: str, *, timeout: float | None = None) -> Result: ...
 
@@ -57,19 +66,16 @@ def http_over(
     host: _Root, transport: paramiko.Transport, port: int, path: str, timeout: float
 ) -> HttpAnswer:
     """GET from the node's loopback, through a forwarded channel or, where forbidden, by curl."""
-    try:
-        channel = _channel(transport, ("127.0.0.1", port), timeout)
-    except paramiko.ChannelException as error:
-        if error.code == _PROHIBITED:
+    channel = _channel(transport, (_LOOPBACK, port), timeout)
+    if isinstance(channel, _Refusal):
+        if channel.kind == "forbidden":
             return _http_by_command(host, port, path, timeout)
-        return HttpAnswer(0, b"nobody listens there")
-    except paramiko.SSHException as error:
-        return HttpAnswer(0, str(error).encode())
+        silent = channel.kind == "nobody listens"
+        return HttpAnswer(0, b"nobody listens there" if silent else channel.said.encode())
     with ending(channel):
         try:
-            # HTTP/1.0: the server closes, so no length or chunk has to be understood.
-            channel.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n".encode())
-            answer = _read_all(channel, timeout)
+            channel.sendall(_request(_LOOPBACK, path))
+            answer = _read(channel, timeout)
         except OSError as error:
             return HttpAnswer(0, (str(error) or "no answer in time").encode())
     return _parsed(answer)
@@ -84,23 +90,70 @@ def anonymous_over(
     timeout: float,
 ) -> int | None:
     """GET from the node without credentials; return the status; see `Host.anonymous_get`."""
-    try:
-        channel = _channel(transport, target, timeout)
-    except paramiko.ChannelException as error:
-        return None if error.code == _PROHIBITED else 0
-    except paramiko.SSHException:
-        return 0
-    request = f"GET {path} HTTP/1.0\r\nHost: {target[0]}\r\n\r\n".encode()
+    channel = _channel(transport, target, timeout)
+    if isinstance(channel, _Refusal):
+        return None if channel.kind == "forbidden" else 0
+    request = _request(target[0], path)
     with ending(channel):
         try:
             if secure:
                 answer = _secured(channel, request, timeout)
             else:
                 channel.sendall(request)
-                answer = _read_some(channel, timeout)
+                answer = _read(channel, timeout, end=b"\r\n\r\n", limit=2**12)
         except (OSError, EOFError):  # among them what TLS says
             return 0
     return _parsed(answer).status
+
+
+def tls_over(
+    transport: paramiko.Transport,
+    target: tuple[str, int],
+    ca_pem: bytes,
+    server_name: str,
+    timeout: float,
+) -> TlsResult:
+    """Shake hands through a forwarded channel; see `Host.tls_to`."""
+    channel = _channel(transport, target, timeout)
+    if isinstance(channel, _Refusal):
+        if channel.kind == "forbidden":
+            return TlsResult(None, None, "sshd there forbids forwarding, so this was not checked")
+        return TlsResult(reachable=False, trusted=None, reason=clean(channel.said).lower())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with ending(channel):
+        try:
+            context.load_verify_locations(cadata=ca_pem.decode())
+            _handshake(channel, context, server_name, timeout)
+        except ssl.SSLCertVerificationError as error:
+            return TlsResult(reachable=True, trusted=False, reason=clean(error.verify_message))
+        except ssl.SSLError as error:
+            said = clean(error.reason or str(error)).lower().replace("_", " ")
+            return TlsResult(reachable=True, trusted=False, reason=f"no TLS: {said}")
+        except (OSError, EOFError) as error:
+            said = clean(str(error)) or "no answer in time"
+            return TlsResult(reachable=True, trusted=None, reason=said)
+    return TlsResult(reachable=True, trusted=True)
+
+
+def _channel(
+    transport: paramiko.Transport, target: tuple[str, int], timeout: float
+) -> paramiko.Channel | _Refusal:
+    """Open a channel from the node to an address, or say why there is none."""
+    try:
+        return transport.open_channel("direct-tcpip", target, (_LOOPBACK, 0), timeout=timeout)
+    except paramiko.ChannelException as error:
+        forbidden = error.code == _PROHIBITED
+        return _Refusal("forbidden" if forbidden else "nobody listens", error.text)
+    except paramiko.SSHException as error:
+        return _Refusal("connection broke", str(error))
+
+
+def _handshake(
+    channel: paramiko.Channel, context: ssl.SSLContext, server_name: str, timeout: float
+) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
+    _pump(channel, incoming, outgoing, tls.do_handshake, time.monotonic() + timeout)
 
 
 def _secured(channel: paramiko.Channel, request: bytes, timeout: float) -> bytes:
@@ -135,34 +188,42 @@ def _pump(
             channel.sendall(outgoing.read())
         if finished:
             return done
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("no answer in time")
-        channel.settimeout(left)
-        data = channel.recv(2**16)
+        data = _next(channel, deadline, "no answer in time")
         if not data:
             raise EOFError("it hung up during the TLS handshake")
         incoming.write(data)
 
 
-def _read_some(channel: paramiko.Channel, timeout: float) -> bytes:
-    """Read the head of an answer; the rest is nobody's business."""
+def _read(
+    channel: paramiko.Channel, timeout: float, *, end: bytes | None = None, limit: int = _LIMIT
+) -> bytes:
+    """Read until the other end hangs up, `end` has come, or there is more than enough."""
     deadline = time.monotonic() + timeout
-    answer = b""
-    while b"\r\n\r\n" not in answer and len(answer) < 2**12:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("no answer in time")
-        channel.settimeout(left)
-        data = channel.recv(2**12)
+    answer = bytearray()
+    while len(answer) < limit and not (end and end in answer):
+        data = _next(channel, deadline, "no complete answer in time")
         if not data:
             break
         answer += data
-    return answer
+    return bytes(answer)
+
+
+def _next(channel: paramiko.Channel, deadline: float, late: str) -> bytes:
+    """Return what comes next; nothing where the other end hung up. Raises TimeoutError."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError(late)
+    channel.settimeout(left)
+    return channel.recv(2**16)
+
+
+def _request(host: str, path: str) -> bytes:
+    # HTTP/1.0: the server closes, so no length or chunk has to be understood.
+    return f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
 
 
 def _http_by_command(host: _Root, port: int, path: str, timeout: float) -> HttpAnswer:
-    url = shlex.quote(f"http://127.0.0.1:{port}{path}")
+    url = shlex.quote(f"http://{_LOOPBACK}:{port}{path}")
     limit = max(1, round(timeout))
     result = host.root(
         "if command -v curl >/dev/null; "
@@ -179,64 +240,3 @@ def _parsed(answer: bytes) -> HttpAnswer:
     if not status:
         return HttpAnswer(0, clean(answer)[:200].encode() or b"no answer")
     return HttpAnswer(int(status[1]), body)
-
-
-def _read_all(channel: paramiko.Channel, timeout: float) -> bytes:
-    deadline = time.monotonic() + timeout
-    answer = bytearray()
-    while len(answer) < _LIMIT:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("no complete answer in time")
-        channel.settimeout(left)
-        data = channel.recv(2**16)
-        if not data:
-            break
-        answer += data
-    return bytes(answer)
-
-
-def tls_over(
-    transport: paramiko.Transport,
-    target: tuple[str, int],
-    ca_pem: bytes,
-    server_name: str,
-    timeout: float,
-) -> TlsResult:
-    """Shake hands through a forwarded channel; see `Host.tls_to`."""
-    try:
-        channel = _channel(transport, target, timeout)
-    except paramiko.ChannelException as error:
-        if error.code == _PROHIBITED:
-            return TlsResult(None, None, "sshd there forbids forwarding, so this was not checked")
-        return TlsResult(reachable=False, trusted=None, reason=f"{clean(error.text).lower()}")
-    except paramiko.SSHException as error:
-        return TlsResult(reachable=False, trusted=None, reason=clean(str(error)).lower())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    with ending(channel):
-        try:
-            context.load_verify_locations(cadata=ca_pem.decode())
-            _handshake(channel, context, server_name, timeout)
-        except ssl.SSLCertVerificationError as error:
-            return TlsResult(reachable=True, trusted=False, reason=clean(error.verify_message))
-        except ssl.SSLError as error:
-            said = clean(error.reason or str(error)).lower().replace("_", " ")
-            return TlsResult(reachable=True, trusted=False, reason=f"no TLS: {said}")
-        except (OSError, EOFError) as error:
-            said = clean(str(error)) or "no answer in time"
-            return TlsResult(reachable=True, trusted=None, reason=said)
-    return TlsResult(reachable=True, trusted=True)
-
-
-def _handshake(
-    channel: paramiko.Channel, context: ssl.SSLContext, server_name: str, timeout: float
-) -> None:
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
-    _pump(channel, incoming, outgoing, tls.do_handshake, time.monotonic() + timeout)
-
-
-def _channel(
-    transport: paramiko.Transport, target: tuple[str, int], timeout: float
-) -> paramiko.Channel:
-    return transport.open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=timeout)
