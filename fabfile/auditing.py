@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from . import pipeline
 from .audit.judge import judge
 from .audit.repair import Repairs, Wanted, repairs
-from .cluster_side import ClusterSide
 from .host.apply import apply
 from .host.examine import ask, examine
 from .host.packed import Packer
@@ -24,6 +23,7 @@ from .host.plan import Change, Plan, text_diff
 from .host.units import Steadiness
 from .model.resources import EditedFile, Kept, Quarantined, Reload, RulesOnce
 from .run.steplog import StepLog
+from .sides.cluster import ClusterSide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,15 +134,15 @@ def _harden(run: Run, side: ClusterSide, host: Host, found: Outcome[Audit]) -> A
         return before
     step_of = {change.resource: HARDEN for change in before.plan.changes}
     restarted = _restarts_kubelet(before.plan)
-    answered = restarted and side.kubelet_answers(host.name)
+    answered = restarted and side.nodes.kubelet_answers(host.name)
     began = time.time()
     with StepLog(run.journal, host.name, step_of) as steps:
         packer = Packer(run.cluster.source.parent)  # nothing of these plans is packed
         steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
     if restarted:
         with run.journal.step(host.name, "ready", "waiting for Ready"):
-            side.wait_ready(host.name, began, Steadiness(host, _KUBELET))
-            if answered and not side.kubelet_answers(host.name):
+            side.nodes.wait_ready(host.name, began, Steadiness(host, _KUBELET))
+            if answered and not side.nodes.kubelet_answers(host.name):
                 raise CutOff("its kubelet does not let the apiserver in any more")
     with run.journal.step(host.name, AUDIT, "looking again") as log:
         after = _look(run, host)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from . import pipeline
 from .host.pairs import read_pairs
+from .sides.verification import cluster_certificates
 from .steps.verify import certificate_paths
 from .trust.inventory import CertificateRow, absent, row
-from .verification import cluster_certificates
 
 if TYPE_CHECKING:
-    from .node_side import NodeSide
     from .pipeline import Run
+    from .sides.node import NodeSide
 
 
 def collect(run: Run) -> list[CertificateRow]:

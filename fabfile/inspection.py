@@ -19,15 +19,15 @@ from .host.text import clean
 from .host.trust import Offer, trust
 from .run.expiry import CERTIFICATES, MARGIN
 from .run.plantext import plan_json, plan_text
+from .sides.verification import told
 from .steps import verify
 from .steps.render import render
-from .verification import told
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from .model.config import Cluster
-    from .node_side import NodeSide
+    from .sides.node import NodeSide
     from .surface import Options
     from .trust.inventory import CertificateRow
 

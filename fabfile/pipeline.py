@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from . import artifacts as artifact_files
-from .cluster_side import ClusterSide, OverdueError
 from .host.access import Access
 from .host.connect import Host
 from .host.packed import Packer
@@ -22,10 +21,13 @@ from .kube.api import ApiAwayError, ApiError
 from .kube.asking import Asker
 from .kube.manifests import ObjectChange
 from .kube.netprobe import network_probe_left
-from .node_side import NodePlan, NodeSide, waiting_key
 from .run.events import RUN
 from .run.expiry import CERTIFICATES, MARGIN
 from .run.fanout import Outcome, fan_out
+from .sides.cluster import ClusterSide
+from .sides.errors import OverdueError
+from .sides.node import NodePlan, NodeSide, waiting_key
+from .sides.verification import certificates_seen, verify_cluster, verify_node
 from .steps import (
     approve_csr,
     bootstrap_kubeconfig,
@@ -41,7 +43,6 @@ from .steps import (
     verify,
 )
 from .steps.verify import Check
-from .verification import certificates_seen, verify_cluster, verify_node
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -139,7 +140,7 @@ def deploy(run: Run) -> list[Check]:
                 return []
             if cluster_side.cluster.calico.enabled:
                 with run.journal.step(None, calico.NAME, "waiting for it") as log:
-                    cluster_side.wait_for_calico(good)
+                    cluster_side.calico.wait_ready(good)
                     log.note(f"ready on {len(good)} nodes")
             changed = any(outcome.value for outcome in outcomes.values())
             # A probe that was cut off proves nothing: it is made up for.
@@ -167,7 +168,7 @@ def verify_nodes(run: Run, *, network: bool) -> list[Check]:
 def deny(run: Run, names: Sequence[str]) -> bool:
     """Deny signing requests that nobody claims; say whether all of these were such."""
     with _judging(run, run.cluster.nodes) as side:
-        return side.deny_requests(names)
+        return side.admission.deny(names)
 
 
 def on_nodes(run: Run, work: Callable[[NodeSide], R]) -> dict[str, Outcome[R]]:
@@ -195,9 +196,9 @@ def approve(run: Run, *, watch: bool, dry_run: bool) -> None:
     """
     with _judging(run, run.nodes, dry_run=dry_run) as side:
         if watch:
-            side.judge_forever()
+            side.admission.judge_forever()
         else:
-            side.judge_requests()
+            side.admission.judge()
 
 
 @contextmanager
@@ -208,7 +209,7 @@ def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Itera
         asker = Asker(lambda name: waiting_key(hosts[name]))
         side = ClusterSide(run.cluster, run.journal, dry_run=dry_run, asker=asker)
         try:
-            side.allow(nodes)
+            side.admission.allow(nodes)
             yield side
         finally:
             side.close()
@@ -293,7 +294,7 @@ def verify_with(
     """Check these nodes, and the cluster, within a run."""
     side = sides.cluster_side
     with run.journal.step(None, verify.NAME, "checking") as log:
-        live = side.current_nodes()
+        live = side.nodes.current()
 
         def one(node: NodeSide) -> list[Check]:
             return verify_node(node.host, node.current_facts(), side, live.get(node.node.name))
@@ -305,7 +306,7 @@ def verify_with(
             for name, outcome in found.items()
             if outcome.error
         ]
-        waiting = {name for name, node in live.items() if side.awaits_network(node)}
+        waiting = {name for name, node in live.items() if side.nodes.awaits_network(node)}
         with_network = [name for name in names if name not in waiting]
         checks += verify_cluster(side, with_network, network=network())
         bad = sum(not check.ok for check in checks)
@@ -318,13 +319,16 @@ def verify_with(
     return checks
 
 
+def plan_rbac(run: Run, side: ClusterSide) -> tuple[ObjectChange, ...]:
+    """Return which bindings would change; none where this run is not about joining."""
+    return side.manifests.plan(side.admission.bindings()) if kubelet in run.only else ()
+
+
 def apply_rbac(run: Run, side: ClusterSide) -> None:
     """Bind the roles that joining needs, where this run is about joining."""
     with run.journal.step(None, rbac.NAME) as log:
-        if kubelet not in run.only:
-            return
-        if changes := side.plan_rbac():
-            side.may_change()
+        if changes := plan_rbac(run, side):
+            side.permit.obtain()
             side.manifests.apply(changes)
             log.changed(", ".join(change.title for change in changes))
 
@@ -333,17 +337,16 @@ def _apply_calico(run: Run, side: ClusterSide, objects: Future[tuple[Object, ...
     if not run.whole or not run.cluster.calico.enabled:
         return
     with run.journal.step(None, calico.NAME, "comparing its objects") as log:
-        if changes := side.plan_calico(objects.result()):
-            side.may_change()
+        if changes := side.manifests.plan(objects.result()):
+            side.permit.obtain()
             side.manifests.apply(changes)
             log.changed(f"{len(changes)} objects applied")
 
 
 def _plan_objects(run: Run, side: ClusterSide) -> tuple[ObjectChange, ...]:
-    rights = side.plan_rbac() if kubelet in run.only else ()
-    return rights + side.plan_calico(_calico_objects(run, side))
+    return plan_rbac(run, side) + side.manifests.plan(_calico_objects(run, side))
 
 
 def _calico_objects(run: Run, side: ClusterSide) -> tuple[Object, ...]:
     """Return Calico's objects as this cluster needs them; none where this run is not about it."""
-    return side.calico_objects() if run.whole else ()
+    return side.calico.objects() if run.whole else ()

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .cluster_side import NotReadyError
 from .kube.signing import SigningError
-from .pipeline import ClusterPlan, Run, Sides, apply_rbac, verify_with
+from .pipeline import ClusterPlan, Run, Sides, apply_rbac, plan_rbac, verify_with
 from .run.fanout import Outcome
 from .steps import bootstrap_kubeconfig, kubelet, layout, proxy, proxy_cert, verify
 from .trust.certificates import BadCertificateError
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from types import ModuleType
 
-    from .node_side import NodePlan, NodeSide
+    from .sides.node import NodePlan, NodeSide
     from .steps.verify import Check
 
 NAME = "rotate-certs"
@@ -46,6 +45,12 @@ def steps(kinds: Sequence[str]) -> tuple[ModuleType, ...]:
     """Return the node steps that these kinds of certificates are about."""
     of_kubelet = any(kind != PROXY for kind in kinds)
     return (*(_KUBELET if of_kubelet else ()), *(_PROXY if PROXY in kinds else ()))
+
+
+class NotReadyError(Exception):
+    """Something that must be well before a change goes on, and is not."""
+
+    advice = "inv verify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,7 @@ def _planned(
         side.renewal = renewal_of(side)
         return side.plan()
 
-    rights = sides.cluster_side.plan_rbac() if kubelet in run.only else ()
+    rights = plan_rbac(run, sides.cluster_side)
     return ClusterPlan(sides.each(work, names), rights)
 
 
@@ -181,18 +186,18 @@ def _awaited(sides: Sides, stage: Stage) -> tuple[str, ...]:
     side = sides.cluster_side
     new = Authorities.of(side.cluster.ca_pem).signer
     waits = []
-    if stage == CERTIFICATES and not _holds(side.client_authorities(), new):
+    if stage == CERTIFICATES and not _holds(side.authorities.client(), new):
         waits.append(
             f"kube-apiserver does not accept clients of {named(new)} yet: give it both CAs as "
             "--client-ca-file (and --kubelet-certificate-authority, where set), and restart it"
         )
     if stage == OLD_OUT:
-        if fault := side.own_certificate_fault(new):
+        if fault := side.authorities.server_fault(new):
             waits.append(
                 f"kube-apiserver's own certificate is of no use to a node that trusts only "
                 f"{named(new)}: {fault}; give it one of that CA, and restart it"
             )
-        pods_trust = side.pod_authorities()
+        pods_trust = side.authorities.pod()
         if pods_trust is not None and not _holds(pods_trust, new):
             waits.append(
                 f"pods don't get {named(new)} as their CA yet: give kube-controller-manager both "
@@ -205,8 +210,9 @@ def _tried(sides: Sides, stage: Stage, name: str) -> tuple[str, ...]:
     """Say what only trying tells: who signs. `name`: a node for which one is asked."""
     if stage != CERTIFICATES:
         return ()
+    admission = sides.cluster_side.admission
     new = Authorities.of(sides.cluster_side.cluster.ca_pem).signer
-    tried = sides.each(lambda side: (side.try_signing(new),), [name])[name]
+    tried = sides.each(lambda side: (admission.try_signing(side.node, new),), [name])[name]
     if isinstance(tried.error, TimeoutError | SigningError | BadCertificateError):
         told = str(tried.error) or "nobody signed one in time"
         return (f"a certificate was asked for on trial, and none came: {told}",)

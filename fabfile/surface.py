@@ -23,7 +23,6 @@ from invoke.exceptions import Exit
 from . import pipeline
 from .artifacts import ArtifactError
 from .bundles import bundled
-from .cluster_side import MissingRightsError
 from .host.errors import HostError
 from .host.passwords import (
     PasswordUnavailable,
@@ -41,6 +40,7 @@ from .parts.download import DownloadError
 from .parts.sources import SourceError
 from .run import progress, summary, table
 from .run.journal import Journal
+from .sides.errors import MissingRightsError
 from .steps.calico import ManifestError
 
 if TYPE_CHECKING:

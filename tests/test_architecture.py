@@ -16,10 +16,11 @@ ALLOWED = {
     "trust": {"model"},
     "steps": {"model", "trust"},
     "audit": {"model", "trust"},
-    "run": {"audit", "auditing", "host", "model", "node_side", "pipeline"},  # types only, see below
+    "run": {"audit", "auditing", "host", "model", "pipeline", "sides"},  # types only, see below
     "host": {"model"},
     "kube": {"model", "trust", "steps"},
     "parts": {"model"},
+    "sides": {"artifacts", "host", "kube", "model", "run", "steps", "trust"},
 }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..node_side import NodePlan
     from ..pipeline import ClusterPlan
+    from ..sides.node import NodePlan
 
 
 def plan_text(plan: ClusterPlan) -> str:

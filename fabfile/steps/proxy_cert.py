@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model.config import Node
 from ..model.resources import Directory, File, Kept, Resource
 from ..trust.certificates import BadCertificateError, Certificate, problem, read
 from ..trust.renewal import PROXY
@@ -42,12 +43,12 @@ def due(inputs: Inputs) -> str | None:
     return inputs.renewal.why(PROXY, pem)
 
 
-def subject(inputs: Inputs) -> dict[str, str]:
+def subject(node: Node) -> dict[str, str]:
     """Return the configured parts of the subject beside its CN."""
-    return inputs.node.kube_proxy.subject.model_dump(exclude_none=True)
+    return node.kube_proxy.subject.model_dump(exclude_none=True)
 
 
 def _as_configured(certificate: Certificate, inputs: Inputs) -> bool:
-    organization = subject(inputs).get("organization")
+    organization = subject(inputs.node).get("organization")
     wanted = (organization,) if organization else ()
     return certificate.common_name == COMMON_NAME and certificate.organizations == wanted

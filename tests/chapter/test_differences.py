@@ -143,7 +143,7 @@ def asked(text: str) -> Items:
 
 def requested(inputs: Inputs) -> Items:
     """Return what fabnode's own request for a kube-proxy asks for."""
-    made = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(inputs))
+    made = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(inputs.node))
     request = x509.load_pem_x509_csr(made.request_pem)
     key: Any = request.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fabfile.host.apply import Applied
-    from fabfile.node_side import NodeSide
+    from fabfile.sides.node import NodeSide
 
     from .harness import Done, Lab
 

@@ -15,11 +15,11 @@ import yaml
 
 from fabfile import pipeline
 from fabfile.host.plan import compare
-from fabfile.looking import watchlist
 from fabfile.model.config import Cluster
 from fabfile.model.facts import UNKNOWN, Facts, PathFact, UnitFact
 from fabfile.model.loading import load
 from fabfile.model.resources import Absent, Binary, ClientCertificate, File, Image, Kept, Unit
+from fabfile.sides.looking import watchlist
 from fabfile.steps import (
     bootstrap_kubeconfig,
     images,

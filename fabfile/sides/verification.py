@@ -7,22 +7,22 @@ from datetime import UTC, datetime
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
-from .kube import nodes as node_objects
-from .kube.api import ApiError
-from .kube.netprobe import try_network
-from .kube.presented import presented
-from .steps import calico, verify
-from .steps.verify import Check
-from .trust.inventory import CertificateRow, authorities, row
+from ..kube import nodes as node_objects
+from ..kube.api import ApiError
+from ..kube.netprobe import try_network
+from ..kube.presented import presented
+from ..steps import calico, verify
+from ..steps.verify import Check
+from ..trust.inventory import CertificateRow, authorities, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .cluster_side import ClusterSide
-    from .host.connect import Host
-    from .kube.api import Object
-    from .model.config import Cluster
-    from .model.facts import Facts
+    from ..host.connect import Host
+    from ..kube.api import Object
+    from ..model.config import Cluster
+    from ..model.facts import Facts
+    from .cluster import ClusterSide
 
 _HTTP_OK = 200
 _PROBE_TIMEOUT = 60.0
@@ -49,7 +49,7 @@ def verify_node(host: Host, facts: Facts, side: ClusterSide, live: Object | None
     fresh = age <= verify.MAX_HEARTBEAT
     beat = "no heartbeat yet" if isinf(age) else f"last heartbeat {max(age, 0):.0f} s ago"
     detail = reason or beat
-    if side.awaits_network(live):
+    if side.nodes.awaits_network(live):
         reason, detail = None, node_objects.NO_CNI
     checks.append(Check(node.name, "Ready", reason is None and fresh, detail))
     pressures = node_objects.pressures(live)
@@ -63,7 +63,7 @@ def verify_cluster(side: ClusterSide, names: Sequence[str], *, network: bool) ->
     """Return the checks that concern all nodes together: Calico, and pods that try the network."""
     checks = []
     if side.cluster.calico.enabled:
-        missing = side.calico_missing(names)
+        missing = side.calico.missing(names)
         detail = missing or f"{calico.DAEMONSET} on {len(names)} nodes, {calico.CONTROLLERS}"
         checks.append(Check(None, "Calico", missing is None, detail))
     if network and names:

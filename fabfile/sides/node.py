@@ -12,19 +12,18 @@ from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from .host.actions import Pull
-from .host.apply import apply
-from .host.errors import ApplyFailed, HostError
-from .host.pairs import read_pairs
-from .host.plan import Plan, make_plan
-from .host.probe import probe
-from .host.units import Steadiness
-from .kube import nodes as node_objects
-from .looking import watchlist
-from .model.facts import UNKNOWN, Facts
-from .model.resources import File
-from .run.steplog import StepLog
-from .steps import (
+from ..host.actions import Pull
+from ..host.apply import apply
+from ..host.errors import ApplyFailed, HostError
+from ..host.pairs import read_pairs
+from ..host.plan import Plan, make_plan
+from ..host.probe import probe
+from ..host.units import Steadiness
+from ..kube import nodes as node_objects
+from ..model.facts import UNKNOWN, Facts
+from ..model.resources import File
+from ..run.steplog import StepLog
+from ..steps import (
     approve_csr,
     bootstrap_kubeconfig,
     kubelet,
@@ -34,53 +33,30 @@ from .steps import (
     rbac,
     verify,
 )
-from .steps.inputs import Inputs, Issued
-from .trust.certificates import issued_by, openssh_public_bytes, read
-from .trust.renewal import KEEP
-from .trust.verdict import HostKey
+from ..steps.inputs import Inputs, Issued
+from ..trust.certificates import issued_by, openssh_public_bytes, read
+from ..trust.renewal import KEEP
+from ..trust.verdict import HostKey
+from .errors import ImpostorError, PreflightError, RenewalError
+from .looking import watchlist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from types import ModuleType
 
-    from .artifacts import Holdings
-    from .cluster_side import ClusterSide
-    from .host.connect import Host
-    from .host.forward import TlsResult
-    from .host.packed import Packer
-    from .host.talk import ApplyEvent
-    from .model.config import Cluster
-    from .model.resources import Resource
-    from .run.journal import Journal
+    from ..artifacts import Holdings
+    from ..host.connect import Host
+    from ..host.forward import TlsResult
+    from ..host.packed import Packer
+    from ..host.talk import ApplyEvent
+    from ..model.config import Cluster
+    from ..model.resources import Resource
+    from ..run.journal import Journal
+    from .cluster import ClusterSide
 
 
 # Until the kubelet has written what was issued to it; that it didn't, the checks at the end tell.
 _AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
-
-
-class PreflightError(Exception):
-    """A node that must not be touched as it is; `advice` says what would mend it."""
-
-    def __init__(self, findings: Sequence[preflight.Finding]) -> None:
-        super().__init__("; ".join(finding.text for finding in findings))
-        self.advice = "; ".join(finding.fix for finding in findings)
-
-
-class ImpostorError(Exception):
-    """Somebody else holds the certificate that was issued for this node."""
-
-    advice = (
-        "its Node object is removed; find out who has its bootstrap token before it joins again, "
-        "and replace the cluster's CA if that was not the host itself"
-    )
-
-
-class RenewalError(Exception):
-    """A certificate that was to be made anew and was not, or not by the CA that was meant."""
-
-    def __init__(self, kind: str, what: str, node: str) -> None:
-        super().__init__(f"its {kind} certificate {what}")
-        self.advice = f"fab -H {node} logs; see docs/certificates.md on who signs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +156,12 @@ class NodeSide:
             log.note("nothing to change" if shown.empty else _summary(shown.plan))
         if shown.plan.empty:
             if shown.labels:
-                self._cluster_side.may_change()
+                self._cluster_side.permit.obtain()
             changed = self._settle(joined_now=False, since=0.0, new_serving=False)
-            self._cluster_side.tidy(self.node)
+            self._cluster_side.admission.tidy(self.node)
             return changed
         with self._journal.step(self.node.name, rbac.NAME, "waiting for rights"):
-            self._cluster_side.may_change()
+            self._cluster_side.permit.obtain()
             before_change()
         try:
             joining = not self._inputs(Issued()).joined and kubelet in self._steps
@@ -203,7 +179,7 @@ class NodeSide:
             )
         finally:
             if kubelet in self._steps:  # alone, bootstrap-kubeconfig leaves a token to be used
-                self._cluster_side.tidy(self.node)
+                self._cluster_side.admission.tidy(self.node)
         return True
 
     def _apply(self, todo: NodePlan, *, joining: bool = False) -> bool:
@@ -213,7 +189,7 @@ class NodeSide:
 
             def heard(event: ApplyEvent) -> None:
                 if event.state == "key":
-                    self._cluster_side.show_key(self.node, event.key)
+                    self._cluster_side.admission.show_key(self.node, event.key)
                 else:
                     steps.event(event)
 
@@ -223,7 +199,7 @@ class NodeSide:
                 done = apply(self.host, todo.plan, self._packer, heard, zstd=zstd, pull=pull)
             except ApplyFailed:
                 # That no certificate came may be because somebody else was quicker to ask for it.
-                if joining and self._cluster_side.was_certified(self.node):
+                if joining and self._cluster_side.admission.was_certified(self.node):
                     self._refuse_impostors()
                 raise
             steps.sent = done.sent
@@ -263,10 +239,6 @@ class NodeSide:
                 log.note(f"new: {', '.join(due)}")
         return True
 
-    def try_signing(self, authority: bytes) -> str | None:
-        """Say who signs certificates for this node where that is not this CA."""
-        return self._cluster_side.try_signing(self._inputs(Issued()), authority)
-
     def _prove_key(self) -> None:
         """See that the key that was certified is on this host; only its public half is read."""
         with self._journal.step(self.node.name, approve_csr.NAME, "comparing keys") as log:
@@ -277,8 +249,8 @@ class NodeSide:
         """Expel the node if its host has no certificate for the key that was certified."""
         path = layout.kubelet_client_certificate(self.node.kubelet.root)
         result = self.host.root(f"sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' {quote(path)}")
-        if not self._cluster_side.holds_issued_key(self.node, result.stdout):
-            self._cluster_side.expel(self.node)
+        if not self._cluster_side.admission.holds_issued_key(self.node, result.stdout):
+            self._cluster_side.admission.expel(self.node)
             raise ImpostorError("it holds no certificate for the key that was certified")
 
     def _settle(self, *, joined_now: bool, since: float, new_serving: bool) -> bool:
@@ -288,14 +260,14 @@ class NodeSide:
         name, side = self.node.name, self._cluster_side
         with self._journal.step(name, "ready", "waiting for Ready") as log:
             up = Steadiness(self.host, kubelet.UNIT)
-            label = side.label(self.node, side.wait_registered(name, up))
-            if side.awaits_network(side.wait_ready(name, since, up)):
+            label = side.nodes.label(self.node, side.nodes.wait_registered(name, up))
+            if side.nodes.awaits_network(side.nodes.wait_ready(name, since, up)):
                 log.warn(node_objects.NO_CNI, "install the network that this cluster brings")
             serving = layout.kubelet_serving_certificate(self.node.kubelet.root)
             if new_serving or serving not in self.facts.certificates:
                 log.progress("waiting for its serving certificate")
                 alone = new_serving and not joined_now
-                side.wait_serving(name, since - self.facts.clock_offset if alone else 0.0)
+                side.admission.wait_serving(name, since - self.facts.clock_offset if alone else 0.0)
                 self.host.root(_AWAIT_FILE.format(path=quote(serving)))
                 self._touched = True
             if joined_now or label:
@@ -313,11 +285,11 @@ class NodeSide:
                 with self._journal.step(
                     self.node.name, bootstrap_kubeconfig.NAME, "making a token"
                 ):
-                    token = self._cluster_side.new_token(self.node)
+                    token = self._cluster_side.admission.new_token(self.node)
                 bootstrap = bootstrap_kubeconfig.content(inputs, token)
             elif change.resource.path == layout.PROXY_PEM:
                 with self._journal.step(self.node.name, proxy_cert.NAME, "issuing") as log:
-                    proxy_pem = self._cluster_side.proxy_pem(inputs)
+                    proxy_pem = self._cluster_side.admission.proxy_pem(self.node)
                     log.changed(f"issued, because {proxy_cert.due(inputs)}")
         return Issued(bootstrap, proxy_pem)
 
@@ -326,7 +298,7 @@ class NodeSide:
         for step, resource in self._resources(self._inputs(issued), self._steps):
             step_of.setdefault(resource, step)
         plan = make_plan(self.node.name, step_of, self.facts)
-        labels = self._cluster_side.label_changes(self.node) if kubelet in self._steps else ()
+        labels = self._cluster_side.nodes.label_changes(self.node) if kubelet in self._steps else ()
         return NodePlan(plan, findings, step_of, labels)
 
     def _resources(
@@ -355,7 +327,7 @@ class NodeSide:
             server_version=survey.version,
             clock_offset=survey.clock_offset,
             api_from_node=None if seen.reachable is None else seen.reason,
-            machine_ids=self._cluster_side.machine_ids(self.node.name, self.facts.machine_id),
+            machine_ids=self._cluster_side.nodes.machine_ids(self.node.name, self.facts.machine_id),
         )
         found = preflight.findings(self._inputs(Issued()), around)
         return found if self.renewal == KEEP else (*found, *self._strayed())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .model.facts import Watchlist
-from .model.resources import (
+from ..model.facts import Watchlist
+from ..model.resources import (
     Absent,
     Binary,
     ClientCertificate,
@@ -18,12 +18,12 @@ from .model.resources import (
     Unit,
     own_parents,
 )
-from .steps import layout, verify
+from ..steps import layout, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .model.resources import Resource
+    from ..model.resources import Resource
 
 _FREE = ("/usr/local/bin", "/var/lib", "/etc")
 _KUBEADM = "/etc/kubernetes/kubelet.conf"  # its presence tells of another deployer

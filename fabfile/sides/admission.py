@@ -1,0 +1,299 @@
+"""
+Who gets into the cluster: tokens handed to nodes, their signing requests judged, intruders out.
+
+From the first token on, one watch on signing requests serves all nodes: whatever appears is judged,
+and approved where it is proved. Certificates of kube-proxies are asked for here as well, since that
+is by requests, too.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ..kube import signing, tokens
+from ..kube.approver import Approver
+from ..kube.watch import Watch
+from ..steps import approve_csr, proxy_cert, rbac
+from ..trust.certificates import (
+    belongs,
+    issued_by,
+    new_request,
+    openssh_public_bytes,
+    read,
+    sign_client,
+)
+from ..trust.verdict import SERVING, SHARED_USER, Handout, HostKey
+from .errors import OverdueError
+from .verdict_log import VerdictLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..kube.api import Api, Object
+    from ..kube.asking import Asker
+    from ..model.config import Cluster, Node
+    from ..run.journal import Journal
+    from ..trust.verdict import Token
+    from .nodes import Nodes
+    from .permit import Permit
+    from .survey import Survey
+
+_SIGNING_TIMEOUT = 30.0
+_CLOCK_MARGIN = timedelta(seconds=2)  # what we know of the apiserver's clock, and its whole seconds
+
+
+class Admission:
+    """
+    Lets nodes in, and keeps all others out.
+
+    :param permit: to take back what other runs may have left is a change, which takes leave.
+    :param survey: returns the cluster as it was found; it may wait for that.
+    :param shared_token: of the cluster's token file, for hosts that join with that.
+    :param asker: asks hosts for the keys that wait there. With it, requests of hosts that this
+        run doesn't join itself are judged as well.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        api: Api,
+        journal: Journal,
+        *,
+        nodes: Nodes,
+        permit: Permit,
+        survey: Callable[[], Survey],
+        dry_run: bool,
+        shared_token: str,
+        asker: Asker | None,
+    ) -> None:
+        self._cluster = cluster
+        self._api = api
+        self._journal = journal
+        self._nodes = nodes
+        self._permit = permit
+        self._survey = survey
+        self._shares_token = cluster.bootstrap.mode == "token-file"
+        self._shared_token = shared_token
+        self._asker = asker
+        self._log = VerdictLog(journal, dry_run=dry_run)
+        self._dialect = signing.dialect(cluster.cluster.version)
+        self._requests = Watch(api, self._dialect.path)
+        self._approver = Approver(
+            api,
+            dry_run=dry_run,
+            on_verdict=self._log.given,
+            all_tokens=asker is not None,
+            dialect=self._dialect,
+            asker=asker,
+        )
+        self._approver.attach(self._requests)
+        self._watching = threading.Event()
+        self._own_tokens: dict[str, list[Token]] = {}
+        self._asked_since: dict[str, datetime] = {}
+
+    def close(self) -> None:
+        """Judge no more."""
+        self._requests.stop()
+        self._log.kept_back()
+
+    # --- a node that joins -------------------------------------------------------------------
+
+    def bindings(self) -> tuple[Object, ...]:
+        """Return the bindings of roles that whoever holds a token of ours needs to join."""
+        if self._shares_token:
+            return rbac.objects("User", SHARED_USER)
+        return rbac.objects("Group", tokens.GROUP)
+
+    def allow(self, nodes: Sequence[Node]) -> None:
+        """
+        Let these nodes be certified.
+
+        Where this run joins none itself, but judges requests made with a shared token: those not
+        older than such a token would live.
+        """
+        for node in nodes:
+            self._approver.allow(approve_csr.candidate(node))
+        if self._asker and self._shares_token:
+            self._api.get("/version")  # so that its clock is known, which counts
+            age = timedelta(minutes=self._cluster.bootstrap.ttl_minutes)
+            for node in nodes:
+                self._hand_out(node, self._server_now() - age)
+
+    def new_token(self, node: Node) -> str:
+        """
+        Make a bootstrap token for this node and trust it; return the bearer token.
+
+        Where nodes share the token of the token file, it is that one. From here on requests are
+        watched and judged.
+        """
+        self._watch()
+        if self._shares_token:
+            self._hand_out(node, self._server_now() - _CLOCK_MARGIN)
+            return self._shared_token
+        made = tokens.create(self._api, node.name, minutes=self._cluster.bootstrap.ttl_minutes)
+        self._journal.secret(made.value)
+        self._journal.secret(made.secret)
+        self._own_tokens.setdefault(node.name, []).append(made.token)
+        self._asked_since[node.name] = made.token.created
+        self._approver.trust(made.token)
+        return made.value
+
+    def show_key(self, node: Node, openssh: str) -> None:
+        """Learn the public half of the key that waits on a node's host (in OpenSSH's form)."""
+        self._approver.show(node.name, HostKey(openssh_public_bytes(openssh)))
+
+    def was_certified(self, node: Node) -> bool:
+        """
+        Say whether a certificate was issued for a node by a token of this run.
+
+        What was approved and not signed is ended: whoever asked must not get it later, unseen.
+        """
+        request = self._approver.approved_for(node.name)
+        if request is None:
+            return False
+        ended = signing.ended_unsigned(self._api, request.name, self._dialect)
+        return bool(request.certificate) or not ended
+
+    def holds_issued_key(self, node: Node, certificate: bytes) -> bool:
+        """Say whether the certificate read from a host is for the key that was certified for it."""
+        request = self._approver.approved_for(node.name)
+        return request is not None and belongs(certificate, request.pem)
+
+    def wait_serving(self, name: str, began: float) -> None:
+        """
+        Wait until the node's newest request for a serving certificate is issued.
+
+        :param began: unix time by our clock before which requests don't count; 0: those from before
+            this run's token for the node.
+
+        Raises OverdueError.
+        """
+        self._watch()
+        since = self._asked_since.get(name)
+        if began:
+            by_api = datetime.fromtimestamp(began + (self._api.clock_offset or 0.0), UTC)
+            since = by_api - _CLOCK_MARGIN
+
+        def issued(objects: Mapping[str, Object]) -> bool | None:
+            requests = [signing.parse(item) for item in objects.values()]
+            mine = [
+                r
+                for r in requests
+                if r.signer == SERVING
+                and r.username == f"system:node:{name}"
+                and (since is None or r.created >= since)
+            ]
+            newest = max(mine, key=lambda r: r.created, default=None)
+            return True if newest and newest.certificate else None
+
+        timeout = self._cluster.timeouts.join
+        try:
+            self._requests.until(issued, timeout=timeout)
+        except TimeoutError:
+            message = f"waited {timeout} s for its serving certificate"
+            raise OverdueError(message, "inv approve-csr --dry-run") from None
+
+    def tidy(self, node: Node) -> None:
+        """Take back the node's tokens and remove own requests, of this run and of killed ones."""
+        self._approver.end(node.name)
+        survey = self._survey()
+        mine = self._own_tokens.pop(node.name, [])
+        stale = [*mine, *(token for token in survey.tokens if token.node == node.name)]
+        requests = [name for name, owner in survey.requests if owner == node.name]
+        if stale or requests:
+            self._permit.obtain()  # what looks left behind may be another run's, in use just now
+        for token in stale:
+            tokens.delete(self._api, token)
+        for name in requests:
+            signing.withdraw(self._api, name, self._dialect)
+
+    def expel(self, node: Node) -> None:
+        """Shut out a node that is not who it was taken for: no pods, no Node object, no token."""
+        self._nodes.remove(node.name)
+        self.tidy(node)
+
+    # --- requests of anybody -----------------------------------------------------------------
+
+    def judge(self) -> None:
+        """Judge every signing request that is there now."""
+        for item in self._api.get(self._dialect.path)["items"]:
+            self._approver.consider(item)
+        if self._asker:
+            self._asker.settle()
+
+    def judge_forever(self) -> None:
+        """Judge requests as they come, until interrupted or the API stays away."""
+        self._watch()
+        self._requests.until(lambda _: None, timeout=threading.TIMEOUT_MAX)
+
+    def deny(self, names: Sequence[str]) -> bool:
+        """
+        Deny pending requests that nobody claims, by name; say whether all of them were.
+
+        Raises ApiError where there is none of that name.
+        """
+        denied = [self._deny(name) for name in names]  # each of them, whatever came of others
+        return all(denied)
+
+    def _deny(self, name: str) -> bool:
+        item = self._api.get(f"{self._dialect.path}/{name}")
+        request = signing.parse(item)
+        verdict = self._approver.verdict_on(request)
+        if verdict.asks and self._asker and verdict.node:
+            asked = {verdict.node: self._asker.ask(verdict.node)}
+            verdict = self._approver.verdict_on(request, asked)
+        if request.state != "Pending":
+            self._log.decided_already(request, verdict)
+        elif verdict.approve:
+            self._log.claimed(request, verdict)
+        else:
+            signing.deny(self._api, item, "denied by the operator", self._dialect)
+            self._log.denied(request, verdict)
+            return True
+        return False
+
+    # --- certificates of kube-proxies --------------------------------------------------------
+
+    def proxy_pem(self, node: Node) -> bytes:
+        """Return a new certificate for a node's kube-proxy, with its key (PEM)."""
+        settings = node.kube_proxy
+        asked = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(node))
+        if settings.signing == "local" and settings.ca_key:
+            key = settings.ca_key.read_bytes()
+            certificate = sign_client(asked.request_pem, self._cluster.ca_pem, key)
+        else:
+            self._watch()
+            certificate = signing.issue_client(
+                self._api,
+                self._requests,
+                asked.request_pem,
+                node=node.name,
+                timeout=_SIGNING_TIMEOUT,
+                dialect=self._dialect,
+            )
+        return certificate + asked.key_pem
+
+    def try_signing(self, node: Node, authority: bytes) -> str | None:
+        """
+        Have a certificate for a kube-proxy issued and throw it away, with its key.
+
+        Return who signed it where that was not this CA, else None.
+        """
+        self._permit.obtain()
+        pem = self.proxy_pem(node)
+        return None if issued_by(pem, authority) else read(pem).issuer
+
+    def _watch(self) -> None:
+        """Begin to judge signing requests, unless that has begun."""
+        if not self._watching.is_set():
+            self._watching.set()
+            self._requests.start()
+
+    def _hand_out(self, node: Node, since: datetime) -> None:
+        self._asked_since[node.name] = since
+        self._approver.hand_out(Handout(node.name, since))
+
+    def _server_now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._api.clock_offset or 0.0)

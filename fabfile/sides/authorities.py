@@ -1,0 +1,44 @@
+"""Which CAs the control plane goes by, as far as it tells: asked while a cluster's CA changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ..kube.presented import presented
+from ..trust.certificates import problem
+
+if TYPE_CHECKING:
+    from ..kube.api import Api
+    from ..model.config import Cluster
+
+_APISERVER_CLIENTS = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
+_ROOT_CA = "/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt"
+
+
+class TrustedAuthorities:
+    """The CAs that the control plane trusts, and hands to others to trust."""
+
+    def __init__(self, cluster: Cluster, api: Api) -> None:
+        self._cluster = cluster
+        self._api = api
+
+    def client(self) -> bytes:
+        """Return the CAs whose clients the apiserver accepts: it tells them itself."""
+        return self._bundle(_APISERVER_CLIENTS, "client-ca-file") or b""
+
+    def pod(self) -> bytes | None:
+        """Return the CAs that pods are given to know the apiserver by; None before 1.20."""
+        return self._bundle(_ROOT_CA, "ca.crt")
+
+    def server_fault(self, authority: bytes) -> str | None:
+        """Say why the apiserver's own certificate is of no use to who trusts this CA alone."""
+        host, port = self._cluster.cluster.apiserver_host, self._cluster.cluster.apiserver_port
+        try:
+            return problem(presented(host, port), authority, datetime.now(UTC))
+        except OSError as error:
+            return f"{host}:{port} can't be reached: {error}"
+
+    def _bundle(self, path: str, key: str) -> bytes | None:
+        found = self._api.find(path)
+        return None if found is None else str(found.get("data", {}).get(key, "")).encode()

@@ -1,0 +1,121 @@
+"""
+The API's part of a run: opened once, shared by all of its nodes.
+
+`open` lets the nodes be certified and surveys the cluster; what nodes need they ask for when they
+need it, of the part that has it.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from ..kube import signing, tokens
+from ..kube.api import Api
+from ..kube.credentials import load
+from ..kube.manifests import Manifests, way
+from ..kube.runlock import RunLock
+from ..model.versions import Release
+from .admission import Admission
+from .authorities import TrustedAuthorities
+from .calico import Calico
+from .nodes import Nodes
+from .permit import Permit
+from .survey import Survey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..kube.asking import Asker
+    from ..model.config import Cluster, Node
+    from ..run.journal import Journal
+
+R = TypeVar("R")
+
+_LOCK_PATIENCE = 3.0  # it is renewed again and again, and given back at the end
+
+
+class ClusterSide:
+    """
+    What a run has of the API. Safe to share between the nodes' threads, as is each part.
+
+    :param shared_token, asker: see `Admission`.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        journal: Journal,
+        *,
+        dry_run: bool = False,
+        shared_token: str = "",
+        asker: Asker | None = None,
+    ) -> None:
+        """Open nothing yet."""
+        self.cluster = cluster
+        self._pool = ThreadPoolExecutor(3, thread_name_prefix="cluster")
+        self._survey: Future[Survey] = Future()
+        credentials = load(cluster.cluster.kubeconfig)
+        self.api = Api(credentials, patience=cluster.timeouts.api, on_wait=journal.warn)
+        run_lock = RunLock(Api(credentials, patience=_LOCK_PATIENCE), journal.warn)
+
+        def survey() -> Survey:
+            return self.survey
+
+        self.manifests = Manifests(self.api, way=way(cluster.cluster.version))
+        self.calico = Calico(cluster, self.api, journal)
+        self.permit = Permit(self.api, run_lock, journal, survey=survey, calico=self.calico)
+        self.nodes = Nodes(cluster, self.api, survey)
+        self.authorities = TrustedAuthorities(cluster, self.api)
+        self.admission = Admission(
+            cluster,
+            self.api,
+            journal,
+            nodes=self.nodes,
+            permit=self.permit,
+            survey=survey,
+            dry_run=dry_run,
+            shared_token=shared_token,
+            asker=asker,
+        )
+
+    def open(self, nodes: Sequence[Node]) -> None:
+        """Let these nodes be certified, and begin the survey; returns at once."""
+        self.admission.allow(nodes)
+        self._survey = self.background(self._look)
+
+    def close(self) -> None:
+        """End the watches and the background work; others may change the cluster now."""
+        self.nodes.close()
+        self.admission.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.permit.give_back()
+
+    @property
+    def survey(self) -> Survey:
+        """The cluster as it was found; waits for it, raises what went wrong with it."""
+        return self._survey.result()
+
+    def background(self, work: Callable[[], R]) -> Future[R]:
+        """Run `work` beside the nodes."""
+        return self._pool.submit(work)
+
+    def await_api(self) -> None:
+        """Return once the apiserver answers us. Raises ApiAwayError."""
+        self.api.get("/version")
+
+    def _look(self) -> Survey:
+        told = self.api.get("/version")["gitVersion"]
+        version = Release.parse(told.partition("-")[0].partition("+")[0])
+        nodes = self.nodes.current()
+        self.nodes.begin_watch()
+        dialect = signing.dialect(self.cluster.cluster.version)
+        # Of an apiserver that doesn't fit the nodes, preflight tells.
+        served = dialect.served_by(version)
+        return Survey(
+            version=version,
+            clock_offset=self.api.clock_offset,
+            nodes=nodes,
+            tokens=tokens.existing(self.api),
+            requests=signing.own_requests(self.api, dialect) if served else (),
+        )

@@ -1,0 +1,164 @@
+"""Node objects, from the moment that a kubelet registers: waited for, labelled, told apart."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from ..kube import marks
+from ..kube import nodes as node_objects
+from ..kube.api import ApiAwayError, ApiError
+from ..kube.watch import Watch
+from .errors import OverdueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..kube.api import Api, Object
+    from ..model.config import Cluster, Node
+    from .survey import Survey
+
+R = TypeVar("R")
+
+_LOOK = 3.0  # seconds between looks at a host of which something is awaited
+_CONFLICT = 409
+
+
+class Nodes:
+    """
+    The cluster's Node objects; one watch serves all who wait for one of them.
+
+    :param survey: returns the cluster as it was found; it may wait for that.
+    """
+
+    def __init__(self, cluster: Cluster, api: Api, survey: Callable[[], Survey]) -> None:
+        self._cluster = cluster
+        self._api = api
+        self._survey = survey
+        self._watch = Watch(api, node_objects.NODES)
+        self._lock = threading.Lock()
+        self._machine_ids: dict[str, str] = {}
+
+    def begin_watch(self) -> None:
+        """Follow the Node objects from now on, so that one can be waited for."""
+        self._watch.start()
+
+    def close(self) -> None:
+        """End the watch."""
+        self._watch.stop()
+
+    def current(self) -> dict[str, Object]:
+        """Return the Node objects as they are now, by name."""
+        return {o["metadata"]["name"]: o for o in self._api.get(node_objects.NODES)["items"]}
+
+    def wait_registered(self, name: str, meanwhile: Callable[[], object]) -> Object:
+        """
+        Wait for the Node object; return it. Raises OverdueError.
+
+        :param meanwhile: looks now and then at what is waited for; what it raises ends the waiting.
+        """
+        timeout = self._cluster.timeouts.join
+        try:
+            return self._wait(lambda found: found.get(name), timeout, meanwhile)
+        except TimeoutError:
+            message = f"waited {timeout} s for its Node object"
+            raise OverdueError(message, f"fab -H {name} logs") from None
+
+    def wait_ready(self, name: str, since: float, meanwhile: Callable[[], object]) -> Object:
+        """
+        Wait until the node says Ready, and has said so since then (unix time by its own clock).
+
+        Where fabnode installs no network, all but that will do (`awaits_network`).
+
+        Raises OverdueError with the kubelet's own words; `meanwhile` is as in `wait_registered`.
+        """
+        last = ["it never registered"]
+
+        def found(objects: Mapping[str, Object]) -> Object | None:
+            node = objects.get(name)
+            if node is None:
+                return None
+            reason = node_objects.not_ready(node, since)
+            last[0] = reason or ""
+            told = reason != node_objects.NOT_SINCE
+            return None if reason and not (told and self.awaits_network(node)) else node
+
+        timeout = self._cluster.timeouts.ready
+        try:
+            return self._wait(found, timeout, meanwhile)
+        except TimeoutError:
+            message = f"waited {timeout} s for Ready: {last[0]}"
+            raise OverdueError(message, f"fab -H {name} logs") from None
+
+    def awaits_network(self, live: Object) -> bool:
+        """Say whether a node lacks nothing but a network that others are to bring."""
+        return not self._cluster.calico.enabled and node_objects.lacks_only_network(live)
+
+    def kubelet_answers(self, name: str) -> bool:
+        """
+        Say whether the apiserver gets through to a node's kubelet, as for `kubectl logs`.
+
+        False as well where we may not ask it to.
+        """
+        try:
+            self._api.text(f"{node_objects.NODES}/{name}/proxy/healthz")
+        except (ApiError, ApiAwayError):
+            return False
+        return True
+
+    def label(self, node: Node, live: Object) -> str:
+        """Give the Node its configured labels and such; say what that changed, or nothing."""
+        path = f"{node_objects.NODES}/{node.name}"
+        while patch := marks.patch(live, node):
+            try:
+                self._api.patch(path, patch)
+            except ApiError as error:
+                if error.status != _CONFLICT:
+                    raise
+                live = self._api.get(path)  # its kubelet reported meanwhile
+            else:
+                return ", ".join(marks.told(live, node))
+        return ""
+
+    def label_changes(self, node: Node) -> tuple[str, ...]:
+        """Return what `label` would change, as far as that was known when the run began."""
+        return marks.told(self._survey().nodes.get(node.name), node)
+
+    def remove(self, name: str) -> None:
+        """Take away a Node object, if there is one, and see that no pod comes to it meanwhile."""
+        path = f"{node_objects.NODES}/{name}"
+        if self._api.find(path):
+            self._api.patch(path, {"spec": {"unschedulable": True}})
+            self._api.delete(path)
+
+    def machine_ids(self, name: str, machine_id: str) -> dict[str, str]:
+        """
+        Return the machine-ids of all other nodes, known from the API or seen in this run.
+
+        Where the API has this one registered under `machine_id`, only what it has of others counts:
+        of two hosts with one id, the newcomer is the clone.
+        """
+        registered = self._survey().nodes.items()
+        known = {other: node_objects.machine_id(item) for other, item in registered}
+        with self._lock:
+            if machine_id:
+                self._machine_ids[name] = machine_id
+            seen = {} if known.get(name) == machine_id else dict(self._machine_ids)
+        return {other: found for other, found in {**known, **seen}.items() if other != name}
+
+    def _wait(
+        self,
+        found: Callable[[Mapping[str, Object]], R | None],
+        seconds: float,
+        meanwhile: Callable[[], object],
+    ) -> R:
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return self._watch.until(found, timeout=min(left, _LOOK))
+            except TimeoutError:
+                if left <= _LOOK:
+                    raise
+            meanwhile()

@@ -1,0 +1,73 @@
+"""What is seen to before the first change: that we have every right, and are alone."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ..kube import rights
+from .errors import MissingRightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..kube.api import Api
+    from ..kube.runlock import RunLock
+    from ..run.journal import Journal
+    from .calico import Calico
+    from .survey import Survey
+
+
+class Permit:
+    """
+    Leave to change the cluster: obtained before the first change, given back at the end.
+
+    :param survey: returns the cluster as it was found; it may wait for that.
+    :param calico: to install its objects takes rights of its own.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        run_lock: RunLock,
+        journal: Journal,
+        *,
+        survey: Callable[[], Survey],
+        calico: Calico,
+    ) -> None:
+        self._api = api
+        self._run_lock = run_lock
+        self._journal = journal
+        self._survey = survey
+        self._calico = calico
+        self._lock = threading.Lock()
+        self._refused: list[str] | None = None
+
+    def obtain(self) -> None:
+        """
+        See, before anything is changed, that we have the rights we need, and that we are alone.
+
+        The API is asked once per run. Raises MissingRightsError with every verb and resource that
+        is missing, or LockedError with who else is at work.
+        """
+        with self._lock:
+            if self._refused is None:
+                self._refused = self._missing()
+            if self._refused:
+                raise MissingRightsError(f"no right to {'; '.join(self._refused)}")
+            if self._survey().has_leases:
+                self._run_lock.take()
+
+    def give_back(self) -> None:
+        """Let others change the cluster."""
+        self._run_lock.release()
+
+    def _missing(self) -> list[str]:
+        missing = rights.missing(self._api, rights.needed(calico=self._calico.objects()))
+        survey = self._survey()
+        if not survey.has_leases:
+            self._journal.warn(
+                f"Kubernetes {survey.version} has no Leases: see to it yourself that "
+                "nobody else deploys to this cluster meanwhile"
+            )
+        return missing

@@ -1,0 +1,37 @@
+"""The cluster as a run finds it, before anything is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..model.matrix import matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..kube.api import Object
+    from ..model.versions import Release
+    from ..trust.verdict import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """
+    The cluster as the run found it.
+
+    :param clock_offset: apiserver's clock minus ours, seconds.
+    :param nodes: Node objects by name.
+    :param tokens, requests: what earlier runs left behind, requests by name and node.
+    """
+
+    version: Release
+    clock_offset: float | None
+    nodes: Mapping[str, Object]
+    tokens: tuple[Token, ...]
+    requests: tuple[tuple[str, str], ...]
+
+    @property
+    def has_leases(self) -> bool:
+        """Whether there are Leases here, by which deployers keep out of each other's way."""
+        return self.version.minor in matrix().api["coordination/v1"]

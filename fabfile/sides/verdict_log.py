@@ -1,0 +1,74 @@
+"""Verdicts on signing requests, told as they are given; by the hundred, counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..kube import signing
+from ..run.flood import Flood
+from ..steps import approve_csr
+
+if TYPE_CHECKING:
+    from ..run.events import State
+    from ..run.journal import Journal
+    from ..trust.verdict import SigningRequest, Verdict
+
+
+class VerdictLog:
+    """
+    What the journal says of verdicts.
+
+    :param dry_run: what is approved would only be approved.
+    """
+
+    def __init__(self, journal: Journal, *, dry_run: bool) -> None:
+        self._journal = journal
+        self._dry_run = dry_run
+        self._left = Flood()
+
+    def given(self, request: SigningRequest, verdict: Verdict) -> None:
+        """Tell a verdict of the approver's."""
+        if verdict.approve:
+            done = "would approve" if self._dry_run else "approved"
+            text = f"{done} {verdict.kind} request {request.name}: {verdict.reason}"
+            self._emit(request, verdict, "changed", text, node=verdict.node)
+        elif not signing.is_own(request):  # those are approved where they are made
+            text = f"left {request.name} pending: {verdict.reason}"
+            if self._left.admits():
+                self.kept_back()
+                self._emit(request, verdict, "warning", text, node=verdict.node)
+            else:
+                self._emit(request, verdict, "progress", text)
+
+    def denied(self, request: SigningRequest, verdict: Verdict) -> None:
+        """Tell that the operator had a request denied."""
+        text = f"denied {request.name}, asked for by {request.username}: {verdict.reason}"
+        self._emit(request, verdict, "changed", text)
+
+    def decided_already(self, request: SigningRequest, verdict: Verdict) -> None:
+        """Tell that a request can't be denied any more."""
+        text = f"{request.name} is {request.state} already: left as it is"
+        self._emit(request, verdict, "warning", text)
+
+    def claimed(self, request: SigningRequest, verdict: Verdict) -> None:
+        """Tell that a request is not denied, since it is a node's own."""
+        text = f"{request.name} is {verdict.node}'s own, and would be approved: left as it is"
+        self._emit(request, verdict, "warning", text, node=verdict.node)
+
+    def kept_back(self) -> None:
+        """Tell how many were not told one by one, if any."""
+        if count := self._left.kept_back():
+            text = f"left {count} more requests pending; the run's journal names each and why"
+            self._journal.emit(None, approve_csr.NAME, "warning", text)
+
+    def _emit(
+        self,
+        request: SigningRequest,
+        verdict: Verdict,
+        state: State,
+        text: str,
+        *,
+        node: str | None = None,
+    ) -> None:
+        data = {"request": request.name, "requester": request.username, "kind": verdict.kind}
+        self._journal.emit(node, approve_csr.NAME, state, text, data=data)
