@@ -1,0 +1,153 @@
+"""A node in memory: it can be looked at and changed, and its kubelet does what kubelets do."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fabfile.host.apply import Applied
+from fabfile.host.forward import TlsResult
+from fabfile.host.session import Result
+from fabfile.model.facts import Facts, PathFact, UnitFact
+from fabfile.model.resources import (
+    Absent,
+    Binary,
+    ClientCertificate,
+    Directory,
+    File,
+    Image,
+    Kept,
+    Module,
+    Sysctl,
+    Unit,
+)
+from fabfile.steps import kubelet, layout
+from tests.support import certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fabfile.host.plan import Plan
+    from fabfile.host.talk import ApplyEvent
+    from fabfile.model.config import Node
+    from fabfile.model.facts import Watchlist
+
+
+class Machine:
+    """
+    Stands in for `Host`; `look` and `change` stand in for what goes to it by SSH.
+
+    :param told: takes down what was done to it, in order.
+    """
+
+    def __init__(self, node: Node, told: list[str]) -> None:
+        self.node = node
+        self.name = node.name
+        self.told = told
+        root = node.kubelet.root
+        self._client = layout.kubelet_client_certificate(root)
+        self._serving = layout.kubelet_serving_certificate(root)
+        self.facts = Facts(
+            known=True,
+            hostname=node.name,
+            machine_id="aa",
+            os_id="debian",
+            os_version="13",
+            kernel="6.12.0",
+            cpus=2,
+            memory=2**32,
+            modules=frozenset({"overlay", "br_netfilter"}),
+            images=frozenset(),
+        )
+
+    def root(self, script: str, **_: object) -> Result:
+        """Run a command, of those that are run outside of looks and changes."""
+        if script.startswith("sed"):
+            self.told.append("host: read certificate")
+            return Result(0, self.facts.certificates.get(self._client, "").encode(), b"")
+        self.told.append("host: await file" if "until" in script else f"host: {script[:40]}")
+        return Result(0, b"ActiveState=active\nSubState=running\nNRestarts=0\n", b"")
+
+    def tls_to(self, *_: object) -> TlsResult:
+        return TlsResult(reachable=True, trusted=True)
+
+    def look(self, _: object, watch: Watchlist) -> Facts:
+        """Tell what is asked about, and nothing else."""
+        self.told.append("host: look")
+        asked = {*watch.text, *watch.opaque}
+        return replace(
+            self.facts,
+            paths={p: f for p, f in self.facts.paths.items() if p in asked},
+            certificates={
+                p: c for p, c in self.facts.certificates.items() if p in watch.certificates
+            },
+            units={n: u for n, u in self.facts.units.items() if n in watch.units},
+            sysctls={k: v for k, v in self.facts.sysctls.items() if k in watch.sysctls},
+        )
+
+    def change(
+        self, _: object, plan: Plan, __: object, heard: Callable[[ApplyEvent], None], **___: object
+    ) -> Applied:
+        """Make a plan true."""
+        names = [f"{change.action} {change.name}" for change in plan.changes]
+        self.told.append(f"host: change {', '.join(names)}")
+        for change in plan.changes:
+            self._change(change.resource, dict(change.stamp))
+        return Applied(plan, (), sent=1)
+
+    def _change(self, resource: object, stamp: dict[str, str]) -> None:
+        facts = self.facts
+        match resource:
+            case File(path=path, content=content, mode=mode):
+                assert content is not None, path
+                self._put(path, content, mode)
+            case Binary(path=path, sha256=sha256, mode=mode):
+                self._paths({path: PathFact("file", mode, sha256=sha256)})
+            case Kept(path=path, mode=mode):
+                self._paths({path: replace(facts.path(path), mode=mode)})
+            case Directory(path=path, mode=mode):
+                self._paths({path: PathFact("directory", mode)})
+            case Absent(path=path):
+                facts.paths.pop(path, None)
+                facts.certificates.pop(path, None)
+            case Module(name=name):
+                self.facts = replace(facts, modules=facts.modules | {name})
+            case Sysctl(key=key, value=value):
+                self.facts = replace(facts, sysctls={**facts.sysctls, key: value})
+            case Image(names=names):
+                self.facts = replace(facts, images=(facts.images or frozenset()) | {*names})
+            case Unit(name=name):
+                self._unit(name, stamp)
+            case ClientCertificate(bootstrap=bootstrap):
+                facts.paths.pop(bootstrap, None)  # once it is used; its kubelet does all else
+            case _:
+                raise NotImplementedError(resource)
+
+    def _unit(self, name: str, stamp: dict[str, str]) -> None:
+        known = {path: self.facts.path(path).sha256 or "" for path in stamp}
+        fact = UnitFact("loaded", "active", "running", "enabled", stamp=known)
+        self.facts = replace(self.facts, units={**self.facts.units, name: fact})
+        if name != kubelet.UNIT:
+            return
+        for path in (self._client, self._serving):
+            if path not in self.facts.certificates:
+                self._certify(path)
+
+    def _certify(self, path: str) -> None:
+        made = certificate(f"system:node:{self.name}")
+        self._put(path, made.encode(), 0o600)
+        if path == self._client:
+            self._put(layout.KUBELET_KUBECONFIG, b"kubeconfig", 0o600)
+            trusted = {layout.KUBELET_KUBECONFIG: layout.CA}
+            self.facts = replace(self.facts, authorities=trusted)
+
+    def _put(self, path: str, content: bytes, mode: int) -> None:
+        digest = hashlib.sha256(content).hexdigest()
+        self._paths({path: PathFact("file", mode, sha256=digest, content=content)})
+        if b"BEGIN CERTIFICATE" in content:
+            found = {**self.facts.certificates, path: content.decode()}
+            self.facts = replace(self.facts, certificates=found)
+
+    def _paths(self, paths: dict[str, PathFact]) -> None:
+        self.facts = replace(self.facts, paths={**self.facts.paths, **paths})

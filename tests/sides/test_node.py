@@ -1,0 +1,246 @@
+"""One node of a run: how it is joined, kept, renewed and refused, against a node in memory."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+from unittest.mock import MagicMock
+
+import pytest
+
+from fabfile import pipeline
+from fabfile.artifacts import Holdings
+from fabfile.run.journal import Journal
+from fabfile.sides import node as node_side
+from fabfile.sides.errors import ImpostorError, PreflightError, RenewalError
+from fabfile.sides.node import NodeSide
+from fabfile.steps import kubelet, layout, proxy, proxy_cert
+from fabfile.trust.certificates import new_request, sign_client
+from fabfile.trust.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
+from tests.steps.support import artifacts
+from tests.support import authority, make_cluster, pem, private_pem
+
+from .machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fabfile.host.plan import Plan
+    from fabfile.model.config import Node
+
+
+class Scene:
+    """A node's side with a node and an API that take down what is asked of them."""
+
+    def __init__(self, monkeypatch, *, steps=pipeline.NODE_STEPS, **settings) -> None:
+        self.told: list[str] = []
+        self.cluster = make_cluster(**settings)
+        self.node = self.cluster.nodes[0]
+        self.machine = Machine(self.node, self.told)
+        self.api = self._api()
+        self.steps = steps
+        monkeypatch.setattr(node_side, "probe", self.machine.look)
+        monkeypatch.setattr(node_side, "apply", self.machine.change)
+        monkeypatch.setattr(node_side.preflight, "findings", lambda *_: ())
+        self.side = self.another()
+
+    def another(self) -> NodeSide:
+        """Return the side of the same node in another run."""
+        return NodeSide(
+            self.machine,
+            self.api,
+            Journal(None, []),
+            Holdings({"amd64": artifacts(self.cluster)}),
+            MagicMock(),
+            steps=self.steps,
+            all_steps=pipeline.NODE_STEPS,
+        )
+
+    def _api(self) -> SimpleNamespace:
+        def recorded(name: str, answer: Callable[..., object] = lambda *_: None):
+            def call(*args: object) -> object:
+                shown = [str(arg) for arg in args if isinstance(arg, str | float | bool)]
+                self.told.append(f"api: {name}{' ' if shown else ''}{' '.join(shown)}")
+                return answer(*args)
+
+            return call
+
+        live = {"metadata": {"name": "n1"}}
+
+        def proxy_pem(node: Node) -> bytes:
+            request = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(node))
+            ca, key = authority()
+            return sign_client(request.request_pem, pem(ca), private_pem(key))
+
+        self.holds_key = True
+        return SimpleNamespace(
+            cluster=self.cluster,
+            survey=SimpleNamespace(version=self.cluster.cluster.version, clock_offset=0.0),
+            await_api=recorded("await"),
+            permit=SimpleNamespace(obtain=recorded("permit")),
+            nodes=SimpleNamespace(
+                wait_registered=recorded("wait registered", lambda *_: live),
+                wait_ready=recorded("wait ready", lambda *_: live),
+                awaits_network=lambda _: False,
+                label=recorded("label", lambda *_: ""),
+                label_changes=lambda _: (),
+                machine_ids=lambda *_: {},
+            ),
+            admission=SimpleNamespace(
+                new_token=recorded("token", lambda _: "aaaaaa.0123456789abcdef"),
+                proxy_pem=recorded("proxy certificate", proxy_pem),
+                show_key=recorded("show key"),
+                wait_serving=recorded("wait serving"),
+                was_certified=recorded("was certified", lambda _: False),
+                holds_issued_key=recorded("holds key", lambda *_: self.holds_key),
+                tidy=recorded("tidy"),
+                expel=recorded("expel"),
+            ),
+        )
+
+    def deploy(self) -> bool:
+        """Deploy as a run of its own would; forget what was told before."""
+        self.told.clear()
+        return self.another().deploy(before_change=lambda: self.told.append("rights"))
+
+    def renew(self, renewal: Renewal) -> bool:
+        self.told.clear()
+        side = self.another()
+        side.current_facts()  # as the stages of a changed CA do before
+        side.renewal = renewal
+        return side.renew(before_change=lambda: self.told.append("rights"))
+
+    def plan_of(self, renewal: Renewal = KEEP) -> Plan:
+        side = self.another()
+        side.renewal = renewal
+        return side.plan().plan
+
+    @property
+    def heard(self) -> list[str]:
+        """What was told, in three words each."""
+        return [" ".join(text.split()[:3]) for text in self.told]
+
+    @property
+    def changes(self) -> list[str]:
+        """Each change of the host, as the list of what it changed."""
+        return [text for text in self.told if text.startswith("host: change")]
+
+
+@pytest.fixture
+def scene(monkeypatch) -> Callable[..., Scene]:
+    return lambda **settings: Scene(monkeypatch, **settings)
+
+
+@pytest.fixture
+def shared(scene, tmp_path) -> Scene:
+    """A node of a cluster whose hosts join with the token of a token file."""
+    file = tmp_path / "token"
+    file.write_text("0123456789abcdef0123456789abcdef")
+    file.chmod(0o600)
+    return scene(bootstrap={"mode": "token-file", "token": {"file": str(file)}})
+
+
+def test_a_bare_host_joins(scene) -> None:
+    """Rights before the token, the key compared before the node counts, the token taken back."""
+    bare = scene()
+    assert bare.deploy()
+    assert [text.removesuffix(" n1") for text in bare.heard if "change" not in text] == [
+        "host: look",
+        "api: permit",
+        "rights",
+        "api: token",
+        "api: proxy certificate",
+        "host: read certificate",
+        "api: holds key",
+        "api: wait registered",
+        "api: label",
+        "api: wait ready",
+        "api: wait serving",
+        "host: await file",
+        "api: tidy",
+    ]
+
+
+def test_a_node_that_is_right_is_left_alone(scene) -> None:
+    joined = scene()
+    joined.deploy()
+    assert joined.deploy() is False
+    assert joined.machine.told[0] == "host: look"
+    assert not joined.changes
+    assert "api: permit" not in joined.told
+    assert joined.told[-1] == "api: tidy"
+
+
+def test_with_a_shared_token_rotation_begins_once_it_has_joined(shared) -> None:
+    assert shared.deploy()
+    _, second = shared.changes
+    assert layout.KUBELET_CONFIG in second
+    assert shared.plan_of().empty
+
+
+@pytest.mark.parametrize("kinds", [(CLIENT,), (SERVING,), (PROXY,), KINDS])
+def test_a_renewal_is_of_what_was_asked_for(scene, kinds) -> None:
+    node = scene()
+    node.deploy()
+    paths = layout.certificates(node.node.kubelet.root)
+    before = dict(node.machine.facts.certificates)
+    assert node.renew(Renewal(kinds))
+    after = node.machine.facts.certificates
+    assert {kind for kind, path in paths.items() if before[path] != after[path]} == set(kinds)
+    assert node.plan_of().empty
+    assert ("api: token" in node.heard) == (CLIENT in kinds)
+
+
+def test_a_renewal_of_nothing_changes_nothing(scene) -> None:
+    node = scene()
+    node.deploy()
+    assert node.renew(Renewal()) is False
+
+
+def test_with_a_shared_token_a_renewal_ends_with_rotation(shared) -> None:
+    shared.deploy()
+    assert shared.renew(Renewal((CLIENT,)))
+    assert len(shared.changes) == 2
+    assert shared.plan_of().empty
+
+
+def test_a_renewal_is_no_deployment(scene) -> None:
+    node = scene()
+    node.deploy()
+    node.machine.facts.paths.pop(layout.KUBELET_CONFIG)
+    with pytest.raises(PreflightError, match=f"more than certificates: {layout.KUBELET_CONFIG}"):
+        node.renew(Renewal((CLIENT,)))
+    assert not node.changes
+
+
+def test_a_renewal_by_the_wrong_ca_is_told(scene) -> None:
+    node = scene()
+    node.deploy()
+    new = pem(authority("new-ca")[0])
+    with pytest.raises(RenewalError, match=r"its client certificate came from .*test-ca"):
+        node.renew(Renewal((CLIENT,), authority=new))
+
+
+def test_a_certificate_that_stays_is_told(scene, monkeypatch) -> None:
+    node = scene()
+    node.deploy()
+    monkeypatch.setattr(node.machine, "_change", lambda *_: None)
+    with pytest.raises(RenewalError, match="its proxy certificate is still the old one"):
+        node.renew(Renewal((PROXY,)))
+
+
+def test_an_impostor_is_expelled(scene) -> None:
+    robbed = scene()
+    robbed.holds_key = False
+    with pytest.raises(ImpostorError):
+        robbed.deploy()
+    assert robbed.told[-3:] == ["api: holds key", "api: expel", "api: tidy"]
+
+
+def test_a_step_alone_touches_nothing_else(scene) -> None:
+    node = scene(steps=(proxy_cert, proxy))
+    assert node.deploy()
+    (change,) = node.changes
+    assert layout.PROXY_PEM in change
+    assert kubelet.UNIT not in change
+    assert not [text for text in node.told if text.startswith(("api: wait", "api: tidy"))]
