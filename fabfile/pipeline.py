@@ -142,7 +142,7 @@ def deploy(run: Run) -> list[Check]:
                 with run.journal.step(None, calico.NAME, "waiting for it") as log:
                     cluster_side.calico.wait_ready(good)
                     log.note(f"ready on {len(good)} nodes")
-            changed = any(outcome.value for outcome in outcomes.values())
+            changed = any(o.value and o.value.changed for o in outcomes.values())
             # A probe that was cut off proves nothing: it is made up for.
             network_too = partial(network_probe_left, cluster_side.api)
             return verify_with(run, sides, good, network=(lambda: True) if changed else network_too)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from types import ModuleType
 
-    from .sides.node import NodePlan, NodeSide
+    from .sides.node import NodeSide
     from .steps.verify import Check
 
 NAME = "rotate-certs"
@@ -125,8 +125,7 @@ def _rolled(run: Run, sides: Sides, names: Sequence[str], renewal: Renewal) -> l
     rights = sides.cluster_side.background(partial(apply_rbac, run, sides.cluster_side))
 
     def work(side: NodeSide) -> bool:
-        side.renewal = renewal
-        return side.renew(before_change=lambda: rights.result())
+        return side.renew(renewal, before_change=lambda: rights.result())
 
     first, rest = list(names[:1]), list(names[1:])
     outcomes = sides.each(work, first)
@@ -151,12 +150,8 @@ def _planned(
     renewal_of: Callable[[NodeSide], Renewal],
     names: Collection[str] | None = None,
 ) -> ClusterPlan:
-    def work(side: NodeSide) -> NodePlan:
-        side.renewal = renewal_of(side)
-        return side.plan()
-
     rights = plan_rbac(run, sides.cluster_side)
-    return ClusterPlan(sides.each(work, names), rights)
+    return ClusterPlan(sides.each(lambda side: side.plan(renewal_of(side)), names), rights)
 
 
 def _of_stage(run: Run, stage: Stage) -> Renewal:

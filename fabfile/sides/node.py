@@ -7,7 +7,7 @@ One look is one round trip, and so is one change. Nothing here waits for another
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ from .errors import ImpostorError, PreflightError, RenewalError
 from .looking import watchlist
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
     from ..artifacts import Holdings
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ..model.config import Cluster
     from ..model.resources import Resource
     from ..run.journal import Journal
+    from ..trust.renewal import Renewal
     from .cluster import ClusterSide
 
 
@@ -59,24 +60,39 @@ if TYPE_CHECKING:
 _AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
 
 
+_NOTHING = Issued()
+
+
 @dataclass(frozen=True, slots=True)
 class NodePlan:
     """
     What would be done to a node.
 
-    :param findings: of preflight. :param step_of: the step that wants each change's resource.
+    :param step_of: the step that wants each change's resource. :param findings: of preflight.
     :param labels: labels, annotations and taints that its Node object would get, or lose.
     """
 
     plan: Plan
-    findings: tuple[preflight.Finding, ...]
     step_of: dict[Resource, str]
     labels: tuple[str, ...] = ()
+    findings: tuple[preflight.Finding, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether nothing would change, neither on the host nor at its Node object."""
         return self.plan.empty and not self.labels
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """
+    What a deployment came to.
+
+    :param found: the node as it was found. :param changed: whether anything was changed then.
+    """
+
+    found: Facts
+    changed: bool
 
 
 class NodeSide:
@@ -85,7 +101,7 @@ class NodeSide:
 
     :param steps: the node steps to carry out, in order; `all_steps` is what is looked at.
 
-    While `renewal` asks for something, nothing but certificates (and CAs) is changed.
+    Where a `renewal` is asked for, nothing but certificates (and CAs) is changed.
     """
 
     def __init__(
@@ -109,19 +125,19 @@ class NodeSide:
         self._steps = steps
         self._all_steps = all_steps
         self._deep = deep
-        self.renewal = KEEP
-        self._touched = True  # since the last look, or never looked at
         self.facts: Facts = UNKNOWN
-        self._before: Facts = UNKNOWN  # as the last change found it
+        self._touched = True  # since the last look, or never looked at
 
     @property
     def cluster(self) -> Cluster:
         """The configuration of the run."""
         return self._cluster_side.cluster
 
+    # --- looking and judging -----------------------------------------------------------------
+
     def look(self) -> Facts:
         """Learn everything about the node in one round trip."""
-        everything = [r for _, r in self._resources(self._inputs(Issued()), self._all_steps)]
+        everything = _wanted(self._all_steps, self._inputs(facts=UNKNOWN))
         root = self.node.kubelet.root
         self.facts = probe(self.host, watchlist(everything, kubelet_root=root, deep=self._deep))
         self._touched = False
@@ -131,65 +147,173 @@ class NodeSide:
         """Return facts that still hold: those of the last look, unless it was changed since."""
         return self.look() if self._touched else self.facts
 
-    def plan(self) -> NodePlan:
+    def plan(self, renewal: Renewal = KEEP) -> NodePlan:
         """Return what would be done, and what preflight found. Changes nothing."""
         self.look()
-        return self._plan(self._findings(), Issued())
+        findings = self._findings(renewal)
+        return replace(self._plan(renewal), findings=findings)
 
-    def deploy(self, *, before_change: Callable[[], None]) -> bool:
+    def _plan(self, renewal: Renewal = KEEP, issued: Issued = _NOTHING) -> NodePlan:
+        """Compare what the steps want with the last look."""
+        step_of = _wanted(self._steps, self._inputs(renewal, issued))
+        plan = make_plan(self.node.name, step_of, self.facts)
+        nodes = self._cluster_side.nodes
+        return NodePlan(plan, step_of, nodes.label_changes(self.node) if self._joins else ())
+
+    def _inputs(
+        self,
+        renewal: Renewal = KEEP,
+        issued: Issued = _NOTHING,
+        *,
+        facts: Facts | None = None,
+    ) -> Inputs:
+        facts = facts or self.facts
+        return Inputs(
+            cluster=self.cluster,
+            node=self.node,
+            facts=facts,
+            artifacts=self._artifacts.of(facts),
+            issued=issued,
+            now=datetime.now(UTC),
+            renewal=renewal,
+        )
+
+    @property
+    def _joins(self) -> bool:
+        """Whether this is about the kubelet, and with it about the node as the API has it."""
+        return kubelet in self._steps
+
+    def _findings(self, renewal: Renewal) -> tuple[preflight.Finding, ...]:
+        survey = self._cluster_side.survey
+        seen = self._api_seen_from_host()
+        if not seen.trusted and seen.reachable is not None:
+            self._cluster_side.await_api()  # it may be away from everybody just now
+            seen = self._api_seen_from_host()
+        nodes = self._cluster_side.nodes
+        around = preflight.Surroundings(
+            server_version=survey.version,
+            clock_offset=survey.clock_offset,
+            api_from_node=None if seen.reachable is None else seen.reason,
+            machine_ids=nodes.machine_ids(self.node.name, self.facts.machine_id),
+        )
+        found = preflight.findings(self._inputs(renewal), around)
+        return found if renewal == KEEP else (*found, *self._strayed(renewal))
+
+    def _api_seen_from_host(self) -> TlsResult:
+        cluster = self.cluster.cluster
+        address, port = cluster.apiserver_host, cluster.apiserver_port
+        return self.host.tls_to(address, port, self.cluster.ca_pem, address)
+
+    def _strayed(self, renewal: Renewal) -> tuple[preflight.Finding, ...]:
+        """Say what else than certificates would change: a renewal is no deployment."""
+        about = layout.certificate_files(self.node.kubelet.root, authority=bool(renewal.authority))
+        others = [
+            change.name
+            for change in self._plan(KEEP).plan.changes
+            if change.kind not in {"unit", "clientcertificate"} and change.name not in about
+        ]
+        if not others:
+            return ()
+        text = f"it differs from its configuration in more than certificates: {', '.join(others)}"
+        return (preflight.Finding("error", text, f"inv deploy-nodes --limit {self.node.name}"),)
+
+    # --- changing ----------------------------------------------------------------------------
+
+    def deploy(self, renewal: Renewal = KEEP, *, before_change: Callable[[], None]) -> Deployed:
         """
-        Make the node what it should be and see it Ready; say whether anything was changed.
+        Make the node what it should be and see it Ready.
 
+        :param renewal: what is to be made anew although it is good; then nothing else is changed.
         :param before_change: waits for what must be there before a kubelet may join.
 
         Raises PreflightError, HostError, ApiError, TimeoutError: whatever stops this node.
         """
+        shown = self._judged(renewal)
+        found = self.facts
+        if shown.plan.empty:
+            if shown.labels:
+                self._cluster_side.permit.obtain()
+            labelled = self._settle()
+            self._cluster_side.admission.tidy(self.node)
+            return Deployed(found, changed=labelled)
+        with self._journal.step(self.node.name, rbac.NAME, "waiting for rights"):
+            self._cluster_side.permit.obtain()
+            before_change()
+        inputs = self._inputs(renewal)
+        joining = self._joins and not inputs.joined
+        try:
+            todo = self._plan(renewal, self._issue(shown.plan, renewal))
+            began = time.time() + found.clock_offset
+            restarted = self._apply(todo, joining=joining)
+            if joining:
+                self._prove_key()
+                if not kubelet.rotates(inputs):
+                    restarted |= self._begin_rotation()
+            self._settle(
+                joined_now=joining,
+                since=began if restarted else 0.0,
+                new_serving=any(c.name == self._serving for c in todo.plan.changes),
+            )
+        finally:
+            if self._joins:  # alone, bootstrap-kubeconfig leaves a token to be used
+                self._cluster_side.admission.tidy(self.node)
+        return Deployed(found, changed=True)
+
+    def renew(self, renewal: Renewal, *, before_change: Callable[[], None]) -> bool:
+        """
+        Make certificates anew, and see that they came; say whether anything was changed.
+
+        Raises RenewalError beside what `deploy` raises.
+        """
+        done = self.deploy(renewal, before_change=before_change)
+        if done.changed:
+            with self._journal.step(self.node.name, verify.NAME, "comparing certificates") as log:
+                if new := self._renewed(renewal, done.found.certificates):
+                    log.note(f"new: {', '.join(new)}")
+        return done.changed
+
+    def _judged(self, renewal: Renewal) -> NodePlan:
+        """Look, and return what is to be done. Raises PreflightError where something forbids it."""
         with self._journal.step(self.node.name, preflight.NAME) as log:
-            self._before = self.look()
-            findings = self._findings()
+            self.look()
+            findings = self._findings(renewal)
             for finding in findings:
                 if finding.level == "warning":
                     log.warn(finding.text, finding.fix)
             if errors := [f for f in findings if f.level == "error"]:
                 raise PreflightError(errors)
-            shown = self._plan(findings, Issued())
+            shown = self._plan(renewal)
             log.note("nothing to change" if shown.empty else _summary(shown.plan))
-        if shown.plan.empty:
-            if shown.labels:
-                self._cluster_side.permit.obtain()
-            changed = self._settle(joined_now=False, since=0.0, new_serving=False)
-            self._cluster_side.admission.tidy(self.node)
-            return changed
-        with self._journal.step(self.node.name, rbac.NAME, "waiting for rights"):
-            self._cluster_side.permit.obtain()
-            before_change()
-        try:
-            joining = not self._inputs(Issued()).joined and kubelet in self._steps
-            todo = self._plan(findings, self._issue(shown.plan))
-            began = time.time() + self.facts.clock_offset
-            restarted = self._apply(todo, joining=joining)
-            if joining:
-                self._prove_key()
-                restarted |= self._after_joining(findings)
-            serving = layout.kubelet_serving_certificate(self.node.kubelet.root)
-            self._settle(
-                joined_now=joining,
-                since=began if restarted else 0.0,
-                new_serving=any(change.name == serving for change in todo.plan.changes),
-            )
-        finally:
-            if kubelet in self._steps:  # alone, bootstrap-kubeconfig leaves a token to be used
-                self._cluster_side.admission.tidy(self.node)
-        return True
+        return shown
+
+    def _issue(self, plan: Plan, renewal: Renewal) -> Issued:
+        """Have made what the plan needs and only the API can give."""
+        inputs = self._inputs(renewal)
+        name, admission = self.node.name, self._cluster_side.admission
+        bootstrap = proxy_pem = None
+        for change in plan.changes:
+            match change.resource:
+                case File(path=layout.BOOTSTRAP_KUBECONFIG):
+                    with self._journal.step(name, bootstrap_kubeconfig.NAME, "making a token"):
+                        token = admission.new_token(self.node)
+                    bootstrap = bootstrap_kubeconfig.content(inputs, token)
+                case File(path=layout.PROXY_PEM):
+                    with self._journal.step(name, proxy_cert.NAME, "issuing") as log:
+                        proxy_pem = admission.proxy_pem(self.node)
+                        log.changed(f"issued, because {proxy_cert.due(inputs)}")
+                case _:
+                    pass
+        return Issued(bootstrap, proxy_pem)
 
     def _apply(self, todo: NodePlan, *, joining: bool = False) -> bool:
         """Carry out a plan; say whether that restarted the kubelet."""
         self._touched = True
+        admission = self._cluster_side.admission
         with StepLog(self._journal, self.node.name, todo.step_of) as steps:
 
             def heard(event: ApplyEvent) -> None:
                 if event.state == "key":
-                    self._cluster_side.admission.show_key(self.node, event.key)
+                    admission.show_key(self.node, event.key)
                 else:
                     steps.event(event)
 
@@ -199,45 +323,11 @@ class NodeSide:
                 done = apply(self.host, todo.plan, self._packer, heard, zstd=zstd, pull=pull)
             except ApplyFailed:
                 # That no certificate came may be because somebody else was quicker to ask for it.
-                if joining and self._cluster_side.admission.was_certified(self.node):
+                if joining and admission.was_certified(self.node):
                     self._refuse_impostors()
                 raise
             steps.sent = done.sent
         return any(change.name == kubelet.UNIT for change in todo.plan.restarts)
-
-    def _after_joining(self, findings: tuple[preflight.Finding, ...]) -> bool:
-        """Do what waits until a node has joined; say whether that restarted the kubelet."""
-        if kubelet.rotates(self._inputs(Issued())):
-            return False
-        self.host.root(_AWAIT_FILE.format(path=quote(layout.KUBELET_KUBECONFIG)))
-        self.look()
-        self.renewal = KEEP  # what was asked for is done
-        rest = self._plan(findings, Issued())
-        return not rest.plan.empty and self._apply(rest)
-
-    def renew(self, *, before_change: Callable[[], None]) -> bool:
-        """
-        Make anew what `renewal` asks for, and see that it came; say whether anything was changed.
-
-        Raises RenewalError beside what `deploy` raises.
-        """
-        asked = self.renewal
-        changed = self.deploy(before_change=before_change)
-        if not changed:
-            return False
-        with self._journal.step(self.node.name, verify.NAME, "comparing certificates") as log:
-            before, now = self._before.certificates, self.look().certificates
-            paths = layout.certificates(self.node.kubelet.root)
-            due = {k: p for k, p in paths.items() if asked.why(k, before.get(p, ""))}
-            for kind, path in due.items():
-                pem = now.get(path, "")
-                if not pem or pem == before[path]:
-                    raise RenewalError(kind, "is still the old one", self.node.name)
-                if asked.authority and not issued_by(pem, asked.authority):
-                    raise RenewalError(kind, f"came from {read(pem).issuer}", self.node.name)
-            if due:
-                log.note(f"new: {', '.join(due)}")
-        return True
 
     def _prove_key(self) -> None:
         """See that the key that was certified is on this host; only its public half is read."""
@@ -249,113 +339,76 @@ class NodeSide:
         """Expel the node if its host has no certificate for the key that was certified."""
         path = layout.kubelet_client_certificate(self.node.kubelet.root)
         result = self.host.root(f"sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' {quote(path)}")
-        if not self._cluster_side.admission.holds_issued_key(self.node, result.stdout):
-            self._cluster_side.admission.expel(self.node)
+        admission = self._cluster_side.admission
+        if not admission.holds_issued_key(self.node, result.stdout):
+            admission.expel(self.node)
             raise ImpostorError("it holds no certificate for the key that was certified")
 
-    def _settle(self, *, joined_now: bool, since: float, new_serving: bool) -> bool:
-        """See the node Ready, labelled, and with a serving certificate; say if that changed it."""
-        if kubelet not in self._steps:
+    def _begin_rotation(self) -> bool:
+        """
+        Give a node that joined without rotation what a joined one has, now that its key is proved.
+
+        Say whether that restarted the kubelet.
+        """
+        self.host.root(_AWAIT_FILE.format(path=quote(layout.KUBELET_KUBECONFIG)))
+        self.look()
+        rest = self._plan()
+        return not rest.plan.empty and self._apply(rest)
+
+    def _settle(
+        self, *, joined_now: bool = False, since: float = 0.0, new_serving: bool = False
+    ) -> bool:
+        """
+        See the node Ready, labelled, and with a serving certificate; say if that changed it.
+
+        :param since: unix time by the node's clock before which it was another kubelet's word.
+        """
+        if not self._joins:
             return False
-        name, side = self.node.name, self._cluster_side
+        name, nodes = self.node.name, self._cluster_side.nodes
         with self._journal.step(name, "ready", "waiting for Ready") as log:
             up = Steadiness(self.host, kubelet.UNIT)
-            label = side.nodes.label(self.node, side.nodes.wait_registered(name, up))
-            if side.nodes.awaits_network(side.nodes.wait_ready(name, since, up)):
+            label = nodes.label(self.node, nodes.wait_registered(name, up))
+            if nodes.awaits_network(nodes.wait_ready(name, since, up)):
                 log.warn(node_objects.NO_CNI, "install the network that this cluster brings")
-            serving = layout.kubelet_serving_certificate(self.node.kubelet.root)
-            if new_serving or serving not in self.facts.certificates:
+            if new_serving or self._serving not in self.facts.certificates:
                 log.progress("waiting for its serving certificate")
                 alone = new_serving and not joined_now
-                side.admission.wait_serving(name, since - self.facts.clock_offset if alone else 0.0)
-                self.host.root(_AWAIT_FILE.format(path=quote(serving)))
+                began = since - self.facts.clock_offset if alone else 0.0
+                self._cluster_side.admission.wait_serving(name, began)
+                self.host.root(_AWAIT_FILE.format(path=quote(self._serving)))
                 self._touched = True
             if joined_now or label:
                 log.changed(", ".join(filter(None, ("joined" if joined_now else "", label))))
         return bool(label)
 
-    def _issue(self, plan: Plan) -> Issued:
-        """Have made what the plan needs and only the API can give."""
-        inputs = self._inputs(Issued())
-        bootstrap = proxy_pem = None
-        for change in plan.changes:
-            if not isinstance(change.resource, File):
+    @property
+    def _serving(self) -> str:
+        return layout.kubelet_serving_certificate(self.node.kubelet.root)
+
+    def _renewed(self, renewal: Renewal, before: Mapping[str, str]) -> list[str]:
+        """Return the kinds of certificates that were due and are new. Raises RenewalError."""
+        now = self.look().certificates
+        new = []
+        for kind, path in layout.certificates(self.node.kubelet.root).items():
+            if not renewal.why(kind, before.get(path, "")):
                 continue
-            if change.resource.path == layout.BOOTSTRAP_KUBECONFIG:
-                with self._journal.step(
-                    self.node.name, bootstrap_kubeconfig.NAME, "making a token"
-                ):
-                    token = self._cluster_side.admission.new_token(self.node)
-                bootstrap = bootstrap_kubeconfig.content(inputs, token)
-            elif change.resource.path == layout.PROXY_PEM:
-                with self._journal.step(self.node.name, proxy_cert.NAME, "issuing") as log:
-                    proxy_pem = self._cluster_side.admission.proxy_pem(self.node)
-                    log.changed(f"issued, because {proxy_cert.due(inputs)}")
-        return Issued(bootstrap, proxy_pem)
+            pem = now.get(path, "")
+            if not pem or pem == before[path]:
+                raise RenewalError(kind, "is still the old one", self.node.name)
+            if renewal.authority and not issued_by(pem, renewal.authority):
+                raise RenewalError(kind, f"came from {read(pem).issuer}", self.node.name)
+            new.append(kind)
+        return new
 
-    def _plan(self, findings: tuple[preflight.Finding, ...], issued: Issued) -> NodePlan:
-        step_of: dict[Resource, str] = {}
-        for step, resource in self._resources(self._inputs(issued), self._steps):
-            step_of.setdefault(resource, step)
-        plan = make_plan(self.node.name, step_of, self.facts)
-        labels = self._cluster_side.nodes.label_changes(self.node) if kubelet in self._steps else ()
-        return NodePlan(plan, findings, step_of, labels)
 
-    def _resources(
-        self, inputs: Inputs, steps: Collection[ModuleType]
-    ) -> list[tuple[str, Resource]]:
-        return [(step.NAME, r) for step in steps for r in step.desired(inputs)]
-
-    def _inputs(self, issued: Issued) -> Inputs:
-        return Inputs(
-            cluster=self._cluster_side.cluster,
-            node=self.node,
-            facts=self.facts,
-            artifacts=self._artifacts.of(self.facts),
-            issued=issued,
-            now=datetime.now(UTC),
-            renewal=self.renewal,
-        )
-
-    def _findings(self) -> tuple[preflight.Finding, ...]:
-        survey = self._cluster_side.survey
-        seen = self._api_seen_from_host()
-        if not seen.trusted and seen.reachable is not None:
-            self._cluster_side.await_api()  # it may be away from everybody just now
-            seen = self._api_seen_from_host()
-        around = preflight.Surroundings(
-            server_version=survey.version,
-            clock_offset=survey.clock_offset,
-            api_from_node=None if seen.reachable is None else seen.reason,
-            machine_ids=self._cluster_side.nodes.machine_ids(self.node.name, self.facts.machine_id),
-        )
-        found = preflight.findings(self._inputs(Issued()), around)
-        return found if self.renewal == KEEP else (*found, *self._strayed())
-
-    def _strayed(self) -> tuple[preflight.Finding, ...]:
-        """Say what else than certificates would change: a renewal is no deployment."""
-        about = layout.certificate_files(
-            self.node.kubelet.root, authority=bool(self.renewal.authority)
-        )
-        asked, self.renewal = self.renewal, KEEP
-        try:
-            changes = self._plan((), Issued()).plan.changes
-        finally:
-            self.renewal = asked
-        others = [
-            change.name
-            for change in changes
-            if change.kind not in {"unit", "clientcertificate"} and change.name not in about
-        ]
-        if not others:
-            return ()
-        text = f"it differs from its configuration in more than certificates: {', '.join(others)}"
-        return (preflight.Finding("error", text, f"inv deploy-nodes --limit {self.node.name}"),)
-
-    def _api_seen_from_host(self) -> TlsResult:
-        cluster = self.cluster.cluster
-        address, port = cluster.apiserver_host, cluster.apiserver_port
-        return self.host.tls_to(address, port, self.cluster.ca_pem, address)
+def _wanted(steps: Sequence[ModuleType], inputs: Inputs) -> dict[Resource, str]:
+    """Return what these steps want, in their order, each with the first step that wants it."""
+    step_of: dict[Resource, str] = {}
+    for step in steps:
+        for resource in step.desired(inputs):
+            step_of.setdefault(resource, step.NAME)
+    return step_of
 
 
 def waiting_key(host: Host) -> HostKey:

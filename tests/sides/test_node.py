@@ -101,19 +101,17 @@ class Scene:
     def deploy(self) -> bool:
         """Deploy as a run of its own would; forget what was told before."""
         self.told.clear()
-        return self.another().deploy(before_change=lambda: self.told.append("rights"))
+        side = self.another()
+        return side.deploy(before_change=lambda: self.told.append("rights")).changed
 
     def renew(self, renewal: Renewal) -> bool:
         self.told.clear()
         side = self.another()
         side.current_facts()  # as the stages of a changed CA do before
-        side.renewal = renewal
-        return side.renew(before_change=lambda: self.told.append("rights"))
+        return side.renew(renewal, before_change=lambda: self.told.append("rights"))
 
     def plan_of(self, renewal: Renewal = KEEP) -> Plan:
-        side = self.another()
-        side.renewal = renewal
-        return side.plan().plan
+        return self.another().plan(renewal).plan
 
     @property
     def heard(self) -> list[str]:
