@@ -10,20 +10,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from fabfile import (
-    bundles,
-    deployer,
-    hardening,
-    inspection,
-    pipeline,
-    releases,
-    renewing,
-    supply,
-    surface,
-)
+from fabfile import commands, pipeline, surface
 from fabfile.model.shape import schema
 from fabfile.option import Whole
-from fabfile.run.events import RUN
 from fabfile.run.report import NoReport
 from fabfile.run.report import write as write_report
 from fabfile.surface import HELP, Options
@@ -70,7 +59,7 @@ def deploy_nodes(
     """
     options = Options(config, limit, json, max_parallel, batch, deep, bundle=bundle)
     if dry_run:
-        inspection.show_plan(options, exit_code=False)
+        commands.inspection.show_plan(options, exit_code=False)
         return
     with surface.run_of(replace(options, joins=True, recorded=True)) as run:
         checks = pipeline.deploy(run)
@@ -107,7 +96,7 @@ def plan(
     Example: inv plan --exit-code --json
     """
     options = Options(config, limit, json, max_parallel, deep=deep, bundle=bundle)
-    inspection.show_plan(options, exit_code=exit_code)
+    commands.inspection.show_plan(options, exit_code=exit_code)
 
 
 @task(
@@ -125,15 +114,8 @@ def verify(
 
     Example: inv verify --json
     """
-    with surface.run_of(Options(config, limit, json, recorded=True)) as run:
-        checks = pipeline.verify_nodes(run, network=not no_network)
-        run.journal.leave_screen()
-        if json:
-            surface.print_json({"checks": [surface.as_dict(check) for check in checks]})
-        else:
-            surface.print_checks(checks)
-        if not all(check.ok for check in checks):
-            raise Exit(code=surface.FAILED)
+    options = Options(config, limit, json, recorded=True)
+    commands.inspection.verify(options, network=not no_network)
 
 
 @task(
@@ -163,12 +145,10 @@ def approve_csr(
     """
     if print_unit:
         with surface.errors_as_exits():
-            print(inspection.approver_unit(surface.configuration(config)), end="")
+            print(commands.requests.approver_unit(surface.configuration(config)), end="")
         return
-    with surface.run_of(Options(config, limit, recorded=True)) as run:
-        pipeline.approve(run, watch=watch, dry_run=dry_run)
-        if all(event.step == RUN for event in run.journal.events):
-            print("no request is pending")
+    options = Options(config, limit, recorded=True)
+    commands.requests.approve(options, watch=watch, dry_run=dry_run)
 
 
 @task(
@@ -188,9 +168,7 @@ def csr_deny(_: Context, names: str, config: str = "") -> None:
     wanted = [name for name in names.split(",") if name]
     if not wanted:
         raise Exit("say which: --names with the requests' names, commas between", surface.BAD_INPUT)
-    with surface.run_of(Options(config, recorded=True)) as run:
-        if not pipeline.deny(run, wanted):
-            raise Exit(code=surface.FAILED)
+    commands.requests.deny(Options(config, recorded=True), wanted)
 
 
 @task(name="all", auto_shortflags=False, help={"json": "Print JSON for programs."}, default=True)
@@ -202,11 +180,11 @@ def versions_all(_: Context, json: bool = False) -> None:
 
     Example: inv versions
     """
-    rows = releases.overview()
+    rows = commands.versions.overview()
     if json:
         surface.print_json({"releases": rows})
     else:
-        surface.print_table(releases.HEADS, releases.lines(rows))
+        surface.print_table(commands.versions.HEADS, commands.versions.lines(rows))
 
 
 @task(
@@ -240,17 +218,17 @@ def versions_of(
 
     Example: inv versions.of 1.20 --calico 3.18.6 --proxy-mode ipvs
     """
-    wish = releases.Wish(runtime, containerd, calico, datastore, proxy_mode)
+    wish = commands.versions.Wish(runtime, containerd, calico, datastore, proxy_mode)
     with surface.errors_as_exits():
-        release = releases.parse(kubernetes)
-        releases.check(release, wish)
-    data = [surface.as_dict(datum) for datum in releases.details(release.minor)]
+        release = commands.versions.parse(kubernetes)
+        commands.versions.check(release, wish)
+    data = [surface.plain(datum) for datum in commands.versions.details(release.minor)]
     if json:
         surface.print_json({"release": release.series, "data": data})
     elif wish:
         print(f"Kubernetes {release.series} with {wish}: possible")
     else:
-        surface.print_table(releases.DETAIL_HEADS, [tuple(one.values()) for one in data])
+        surface.print_table(commands.versions.DETAIL_HEADS, [tuple(one.values()) for one in data])
 
 
 @task(name="check", auto_shortflags=False, help=_help("config"))
@@ -306,7 +284,7 @@ def certs(
     Example: inv certs --margin 60 --json
     """
     days = Whole(margin) if margin else None
-    inspection.certs(Options(config, limit, json, recorded=True), days)
+    commands.certs.show(Options(config, limit, json, recorded=True), days)
 
 
 @task(
@@ -352,10 +330,10 @@ def rotate_certs(
     if ca:
         if only or due or issued_before:
             raise Exit("--ca decides by itself what is renewed", surface.BAD_INPUT)
-        renewing.change_ca(options, dry_run=dry_run)
+        commands.rotate_certs.change_ca(options, dry_run=dry_run)
     else:
-        wish = renewing.Wish(only, issued_before, due=due)
-        renewing.rotate(options, wish, dry_run=dry_run)
+        wish = commands.rotate_certs.Wish(only, issued_before, due=due)
+        commands.rotate_certs.rotate(options, wish, dry_run=dry_run)
 
 
 @task(auto_shortflags=False, help=_help("config", "limit", "max-parallel", "json"))
@@ -370,7 +348,7 @@ def audit(
 
     Example: inv audit --limit 'old-*' --json
     """
-    hardening.audit(Options(config, limit, json, max_parallel, installs=False))
+    commands.audit.audit(Options(config, limit, json, max_parallel, installs=False))
 
 
 @task(
@@ -405,7 +383,7 @@ def harden(
     """
     recorded = not dry_run
     options = Options(config, limit, json, max_parallel, batch, recorded=recorded, installs=False)
-    hardening.harden(options, dry_run=dry_run, yes=yes)
+    commands.audit.harden(options, dry_run=dry_run, yes=yes)
 
 
 @task(
@@ -428,7 +406,7 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
     """
     with surface.errors_as_exits():
         wanted = [each.strip() for each in arch.split(",") if each.strip()]
-        supply.fetch(surface.configuration(config), wanted, dry_run=dry_run)
+        commands.binaries.fetch(surface.configuration(config), wanted, dry_run=dry_run)
 
 
 @task(
@@ -453,7 +431,7 @@ def binaries_publish(_: Context, out: str = "", config: str = "", dry_run: bool 
         raise Exit("say where to: --out DIR", surface.BAD_INPUT)
     with surface.errors_as_exits():
         cluster = surface.configuration(config, artifacts=True)
-        supply.publish(cluster, Path(out), dry_run=dry_run)
+        commands.binaries.publish(cluster, Path(out), dry_run=dry_run)
 
 
 @task(
@@ -470,7 +448,8 @@ def bundle(_: Context, config: str = "", out: str = "") -> None:
     Example: inv bundle --out site.tar.zst
     """
     with surface.errors_as_exits():
-        bundles.make(surface.configuration(config, artifacts=True), Path(out) if out else None)
+        cluster = surface.configuration(config, artifacts=True)
+        commands.bundle.make(cluster, Path(out) if out else None)
 
 
 @task(
@@ -498,7 +477,7 @@ def rbac_deployer(
     Example: inv rbac.deployer --hours 2 --out config/deployer.kubeconfig
     """
     with surface.errors_as_exits():
-        deployer.make(surface.configuration(config), Path(out), hours=hours, show=show)
+        commands.deployer.make(surface.configuration(config), Path(out), hours=hours, show=show)
 
 
 @task(
@@ -518,7 +497,7 @@ def hosts_trust(_: Context, fingerprint: list[str], config: str = "", limit: str
     Example: inv hosts.trust --limit node-1 --fingerprint SHA256:…
     """
     with surface.errors_as_exits():
-        inspection.trust_hosts(Options(config, limit), fingerprint)
+        commands.hosts.trust(Options(config, limit), fingerprint)
 
 
 @task(

@@ -1,7 +1,7 @@
 """
 What `fab` offers for single hosts, named as in the configuration: `fab -H n1,n2 status`.
 
-Each task names a step or a look at one node; the work is `pipeline`'s and `inspection`'s.
+Each task names a step or a look at one node; the work is `pipeline`'s and `commands.inspection`'s.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task, task
 
-from . import inspection, pipeline, surface
+from . import commands, pipeline, surface
 from .option import Whole
 from .steps import bootstrap_kubeconfig, preflight
 from .surface import HELP, Options
@@ -41,7 +41,7 @@ def _step_task(step: ModuleType) -> Task[Callable[..., None]]:
         joins = bootstrap_kubeconfig in only and not dry_run
         options = Options(config, _node(c), only=only, joins=joins, recorded=not dry_run)
         if dry_run:
-            inspection.show_plan(options, exit_code=False)
+            commands.inspection.show_plan(options, exit_code=False)
             return
         with surface.run_of(options) as run:
             surface.end(run, pipeline.deploy(run), as_json=False)
@@ -57,13 +57,13 @@ def _step_task(step: ModuleType) -> Task[Callable[..., None]]:
 @task(name=preflight.NAME, auto_shortflags=False, help=_CONFIG)
 def preflight_task(c: Context, config: str = "") -> None:
     """Say what stands in the way, with its fix."""
-    inspection.findings(Options(config, _node(c), only=()))
+    commands.inspection.findings(Options(config, _node(c), only=()))
 
 
 @task(auto_shortflags=False, help={**_CONFIG, "json": HELP["json"]})
 def status(c: Context, config: str = "", json: bool = False) -> None:
     """Show units, health, certificates and Ready."""
-    inspection.status(Options(config, _node(c), json))
+    commands.inspection.verify(Options(config, _node(c), json), network=False)
 
 
 @task(
@@ -76,7 +76,7 @@ def logs(c: Context, unit: str = "kubelet", lines: int = Whole(50), config: str 
 
     Example: fab -H n1 logs --unit kube-proxy --lines 100
     """
-    inspection.logs(Options(config, _node(c)), unit, lines)
+    commands.inspection.logs(Options(config, _node(c)), unit, lines)
 
 
 @task(auto_shortflags=False, help=_CONFIG)
@@ -86,7 +86,7 @@ def facts(c: Context, config: str = "") -> None:
 
     Of secrets only digests. Example: fab -H n1 facts
     """
-    inspection.facts(Options(config, _node(c), json=True))
+    commands.inspection.facts(Options(config, _node(c), json=True))
 
 
 @task(auto_shortflags=False, help=_CONFIG)
@@ -96,7 +96,7 @@ def diff(c: Context, config: str = "") -> None:
 
     Example: fab -H n1,n2 diff
     """
-    inspection.show_plan(Options(config, _node(c)), exit_code=True)
+    commands.inspection.show_plan(Options(config, _node(c)), exit_code=True)
 
 
 @task(
@@ -109,7 +109,7 @@ def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
 
     Example: fab -H n1 restart --unit kube-proxy
     """
-    inspection.restart(Options(config, _node(c)), unit)
+    commands.inspection.restart(Options(config, _node(c)), unit)
 
 
 ns = Collection(preflight_task, status, logs, facts, diff, restart)

@@ -1,104 +1,158 @@
-"""`inv audit` and `inv harden` as the user meets them: tables, plan, question, exit codes."""
+"""
+A run over existing nodes, whoever made them: what is wrong with them, and mending it.
+
+One round trip looks at a host and one mends it; what is found and what mends it is judged in
+`audit/`. Afterwards the host is looked at once more: what is still found, was not mended.
+"""
 
 from __future__ import annotations
 
-import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from invoke.exceptions import Exit
-
-from . import auditing, surface
-from .run import findings as shown
-from .run import table
+from . import pipeline
+from .audit.judge import judge
+from .audit.repair import Repairs, Wanted, repairs
+from .host.apply import apply
+from .host.examine import ask, examine
+from .host.packed import Packer
+from .host.plan import Change, Plan, text_diff
+from .host.units import Steadiness
+from .model.resources import EditedFile, Kept, Quarantined, Reload, RulesOnce
+from .run.steplog import StepLog
+from .sides.cluster import ClusterSide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .auditing import Audit
+    from .audit.finding import Finding
+    from .host.connect import Host
+    from .host.plan import Action
+    from .pipeline import Run
     from .run.fanout import Outcome
-    from .surface import Options
+
+AUDIT, HARDEN = "audit", "harden"
+_KUBELET = "kubelet.service"
 
 
-def audit(options: Options) -> None:
-    """Print what is wrong with hosts; exit 1 where one can't be looked at, 3 if anything is."""
-    with surface.run_of(options) as run:
-        found = auditing.audit(run)
-        run.journal.leave_screen()
-        if options.json:
-            surface.print_json(shown.document(found))
-        else:
-            _print_findings(found)
-        _end(found, anything=_wrong(found))
+class NotMended(Exception):
+    """All was done, and some of what was wrong still is."""
+
+    advice = "look at it on the host: something else sets it"
 
 
-def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
+class CutOff(Exception):
+    """The apiserver reached this kubelet before its settings were mended, and no longer does."""
+
+    advice = (
+        "bind the user of the apiserver's --kubelet-client-certificate to the ClusterRole"
+        " system:kubelet-api-admin: until then `kubectl logs` and `exec` fail on this node"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What is wrong with one host, and the plan that mends what can be mended."""
+
+    findings: tuple[Finding, ...]
+    plan: Plan
+
+
+def audit(run: Run) -> dict[str, Outcome[Audit]]:
+    """Look at every host of the run; needs nothing of the cluster but its CA. Changes nothing."""
+    return pipeline.on_hosts(run, partial(_audit, run))
+
+
+def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[Audit]]:
     """
-    Print the plan that mends hosts; carry it out once that is confirmed.
+    Carry out the plans of an audit; return what is left, host by host.
 
-    Exit 1 where a host fails, 3 where something would change and nobody confirmed it.
+    What was not shown is not done: a host that has changed since fails instead.
     """
-    with surface.run_of(options) as run:
-        found = auditing.audit(run)
-        todo = any(o.value and not o.value.plan.empty for o in found.values())
-        if not dry_run and todo and (yes or _confirmed(options, found)):
-            if not options.json and yes:
-                _print_plans(found)
-            left = auditing.harden(run, found)
-            run.journal.leave_screen()
-            if options.json:
-                surface.print_json(shown.document(left))
-            else:
-                print("\nleft to be done by hand:")
-                _print_findings(left)
-            _end(left, anything=False)
-            return
-        run.journal.leave_screen()
-        if options.json:
-            surface.print_json(shown.document(found, plans=True))
-        else:
-            _print_plans(found)
-            if todo and not dry_run:
-                print("nothing was changed: `inv harden --yes` does this")
-        _end(found, anything=todo and not dry_run)
+    side = ClusterSide(run.cluster, run.journal)
+    try:
+        if any(o.value and _restarts_kubelet(o.value.plan) for o in found.values()):
+            side.await_api()
+            side.open(run.nodes)
+        return pipeline.on_hosts(run, lambda host: _harden(run, side, host, found[host.name]))
+    finally:
+        side.close()
 
 
-def _confirmed(options: Options, found: Mapping[str, Outcome[Audit]]) -> bool:
-    if options.json or not sys.stdin.isatty():
-        return False
-    _print_plans(found)
-    return input("do this? [y/N] ").strip().lower() in {"y", "yes"}
+def _audit(run: Run, host: Host) -> Audit:
+    with run.journal.step(host.name, AUDIT, "looking") as log:
+        result = _look(run, host)
+        log.note(f"{len(result.findings)} findings" if result.findings else "nothing is wrong")
+    return result
 
 
-def _end(found: Mapping[str, Outcome[Audit]], *, anything: bool) -> None:
-    if not all(outcome.ok for outcome in found.values()):
-        raise Exit(code=surface.FAILED)
-    if anything:
-        raise Exit(code=surface.WOULD_CHANGE)
+def _look(run: Run, host: Host) -> Audit:
+    evidence = examine(host)
+    findings = judge(
+        evidence,
+        ask(host),
+        node=host.node.name,
+        ca_pem=run.cluster.ca_pem,
+        now=datetime.now(UTC),
+    )
+    todo = repairs(evidence, findings)
+    return Audit(todo.findings, plan_of(host.name, todo))
 
 
-def _wrong(found: Mapping[str, Outcome[Audit]]) -> bool:
-    """Say whether anything is wrong; what could not be looked at alone is not."""
-    return any(f.severity != "info" for o in found.values() if o.value for f in o.value.findings)
+def plan_of(node: str, todo: Repairs) -> Plan:
+    """Return the repairs of a host as the plan that carries them out."""
+    return Plan(node, tuple(_change(wanted) for wanted in todo.wanted))
 
 
-def _print_findings(found: Mapping[str, Outcome[Audit]]) -> None:
-    for paragraph in shown.paragraphs(found, width=table.width_of(sys.stdout)):
-        print(paragraph)
-    surface.print_table(shown.HEADS, shown.lines(found))
-    good = [node for node, o in found.items() if o.value and not o.value.findings]
-    if good:
-        print(f"nothing is wrong on {', '.join(good)}")
+def _change(wanted: Wanted) -> Change:
+    action: Action
+    match wanted.resource:
+        case EditedFile(path=path, content=content):
+            diff = text_diff(path, wanted.old, content)
+            return Change(wanted.resource, "update", wanted.why, diff)
+        case Kept():
+            action = "mode"
+        case Quarantined():
+            action = "quarantine"
+        case RulesOnce():
+            action = "delete"
+        case Reload():
+            action = "reload"
+        case _:
+            action = "restart"
+    return Change(wanted.resource, action, wanted.why)
 
 
-def _print_plans(found: Mapping[str, Outcome[Audit]]) -> None:
-    for node, outcome in found.items():
-        if outcome.value is None:
-            print(f"{node}: can't be looked at: {outcome.error or outcome.skipped}")
-            continue
-        print(f"{node}:")
-        if outcome.value.plan.empty:
-            print("  nothing that harden can do")
-        print("\n".join(shown.plan_lines(outcome.value.plan)))
-        for finding in outcome.value.findings:
-            if not finding.repairs and finding.severity != "info":
-                print(f"  by hand: {finding.subject}: {finding.text}; {finding.fix}")
+def _harden(run: Run, side: ClusterSide, host: Host, found: Outcome[Audit]) -> Audit:
+    if found.value is None:
+        raise found.error or RuntimeError(found.skipped)
+    before = found.value
+    if before.plan.empty:
+        return before
+    step_of = {change.resource: HARDEN for change in before.plan.changes}
+    restarted = _restarts_kubelet(before.plan)
+    answered = restarted and side.nodes.kubelet_answers(host.name)
+    began = time.time()
+    with StepLog(run.journal, host.name, step_of) as steps:
+        packer = Packer(run.cluster.source.parent)  # nothing of these plans is packed
+        steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
+    if restarted:
+        with run.journal.step(host.name, "ready", "waiting for Ready"):
+            side.nodes.wait_ready(host.name, began, Steadiness(host, _KUBELET))
+            if answered and not side.nodes.kubelet_answers(host.name):
+                raise CutOff("its kubelet does not let the apiserver in any more")
+    with run.journal.step(host.name, AUDIT, "looking again") as log:
+        after = _look(run, host)
+        mended = {finding.key for finding in before.findings if finding.repairs}
+        if left := [finding for finding in after.findings if finding.key in mended]:
+            told = "; ".join(f"{finding.subject}: {finding.text}" for finding in left)
+            raise NotMended(f"still so: {told}")
+        log.note(f"{len(mended)} mended, {len(after.findings)} left")
+    return after
+
+
+def _restarts_kubelet(plan: Plan) -> bool:
+    return any(change.name == _KUBELET for change in plan.restarts)

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.exceptions import Exit
 
 from . import pipeline
-from .artifacts import ArtifactError
-from .bundles import bundled
+from .artifacts import ArtifactError, cache_dir
 from .host.errors import HostError
 from .host.passwords import (
     PasswordUnavailable,
@@ -36,6 +35,7 @@ from .kube.runlock import LockedError
 from .model.loading import load
 from .model.problems import ConfigError
 from .parts.bundle import BundleError
+from .parts.bundled import bundled
 from .parts.download import DownloadError
 from .parts.sources import SourceError
 from .run import progress, summary, table
@@ -105,7 +105,7 @@ def run_of(options: Options) -> Iterator[pipeline.Run]:
         files = options.installs and not options.bundle
         cluster = configuration(options.config, artifacts=files)
         if options.bundle:
-            cluster = bundled(cluster, Path(options.bundle))
+            cluster = bundled(cluster, Path(options.bundle), cache_dir() / "bundles")
         nodes = cluster.select(options.limit or None)
         may_ask = sys.stdin.isatty() and not options.json
         passwords = ask_secrets(nodes, may_ask=may_ask)
@@ -202,8 +202,8 @@ def end(
     bad = [check for check in checks if not check.ok]
     if as_json:
         document = {
-            "nodes": [as_dict(row) for row in rows],
-            "checks": [as_dict(check) for check in checks],
+            "nodes": plain(rows),
+            "checks": plain(checks),
             **more,
         }
         print(json.dumps(document, indent=2))
@@ -230,9 +230,19 @@ def print_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     print(table.table(heads, lines, width=width, colour=colour))
 
 
-def as_dict(value: Any) -> dict[str, Any]:
-    """Return a flat dataclass as a dictionary."""
-    return {name: getattr(value, name) for name in value.__slots__}
+def plain(value: Any) -> Any:
+    """Return dataclasses, mappings, sets and bytes as what JSON knows; contents as their size."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, str | int | float | None):
+        return value
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    if hasattr(value, "items"):
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value]
 
 
 def print_json(document: Mapping[str, Any]) -> None:

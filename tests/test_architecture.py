@@ -16,7 +16,7 @@ ALLOWED = {
     "trust": {"model"},
     "steps": {"model", "trust"},
     "audit": {"model", "trust"},
-    "run": {"audit", "auditing", "host", "model", "pipeline", "sides"},  # types only, see below
+    "run": {"audit", "hardening", "host", "model", "pipeline", "sides"},  # types only, see below
     "host": {"model"},
     "kube": {"model", "trust", "steps"},
     "parts": {"model"},
@@ -72,6 +72,16 @@ def test_each_kind_of_traffic_has_one_room(path: Path) -> None:
         assert "urllib3" not in names, path
     if room != "__init__.py":
         assert "invoke.tasks" not in imports(path), path
+
+
+@pytest.mark.parametrize("path", sorted(FABFILE.rglob("*.py")), ids=lambda p: str(p.name))
+def test_what_users_meet_is_imported_by_surfaces_only(path: Path) -> None:
+    """Commands are called by surfaces alone; what does the work knows of neither."""
+    room = path.relative_to(FABFILE).parts[0]
+    if room not in {"__init__.py", "commands"}:
+        assert not [name for name in imports(path) if name.startswith("fabfile.commands")], path
+    if room not in {"__init__.py", "commands", "surface.py"}:
+        assert "fabfile.surface" not in imports(path), path
 
 
 def test_run_imports_other_rooms_for_their_types_only() -> None:

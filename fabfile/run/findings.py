@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ..audit.finding import Finding, Severity
-    from ..auditing import Audit
+    from ..hardening import Audit
     from ..host.plan import Plan
     from .fanout import Outcome
 

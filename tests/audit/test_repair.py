@@ -8,7 +8,7 @@ import pytest
 
 from fabfile.audit.finding import Finding, Setting
 from fabfile.audit.repair import Repairs, repairs
-from fabfile.auditing import plan_of
+from fabfile.hardening import plan_of
 from fabfile.model.evidence import Evidence, Program, UnitSeen
 from fabfile.model.resources import EditedFile, Quarantined, Reload, Restart, RulesOnce
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fabfile.audit.judge import judge
 from fabfile.audit.repair import repairs
-from fabfile.auditing import plan_of
+from fabfile.hardening import plan_of
 from fabfile.host.evidence import parse
 from fabfile.host.parse import Malformed
 from fabfile.model.evidence import Asked, Evidence

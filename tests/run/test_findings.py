@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fabfile.audit.finding import Close, Finding
-from fabfile.auditing import Audit
+from fabfile.hardening import Audit
 from fabfile.host.plan import Change, Plan
 from fabfile.model.resources import Kept
 from fabfile.run.fanout import Outcome

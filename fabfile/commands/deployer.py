@@ -1,4 +1,4 @@
-"""An account of the deployer's own, so that nobody needs to deploy as system:masters."""
+"""`inv rbac.deployer`: an account of its own, so that nobody needs to deploy as system:masters."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from . import artifacts
-from .kube import rights
-from .kube.api import Api
-from .kube.credentials import load
-from .kube.manifests import Manifests
-from .model.yamltext import dump_all
-from .trust.kubeconfig import kubeconfig
+from .. import artifacts, surface
+from ..kube import rights
+from ..kube.api import Api
+from ..kube.credentials import load
+from ..kube.manifests import Manifests
+from ..model.yamltext import dump_all
+from ..trust.kubeconfig import kubeconfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .model.config import Cluster
+    from ..model.config import Cluster
 
 _MAX_HOURS = 24 * 365
 
@@ -30,7 +30,7 @@ def make(cluster: Cluster, out: Path, *, hours: int, show: bool) -> None:
     :param show: only print the objects.
     """
     if not 0 < hours <= _MAX_HOURS:
-        raise Exit(f"--hours wants a number from 1 to {_MAX_HOURS}", 2)
+        raise Exit(f"--hours wants a number from 1 to {_MAX_HOURS}", surface.BAD_INPUT)
     calico = artifacts.calico_objects(cluster, for_names=True)
     objects = rights.objects(rights.needed(calico=calico))
     if show:

@@ -1,4 +1,4 @@
-"""What `inv versions` tells: the matrix of releases, one release of it, and what fits what."""
+"""`inv versions`: the matrix of releases, one release of it, and what fits what."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .model import fitting
-from .model.matrix import matrix
-from .model.problems import ConfigError, Problem, nearest
-from .model.versions import Release, Span
+from ..model import fitting
+from ..model.matrix import matrix
+from ..model.problems import ConfigError, Problem, nearest
+from ..model.versions import Release, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from .model.matrix import Component, Known, Runtime, Setting
+    from ..model.matrix import Component, Known, Runtime, Setting
 
 _RELEASE = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
 _RUNTIMES: tuple[Runtime, ...] = ("containerd", "docker")

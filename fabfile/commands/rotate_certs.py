@@ -1,4 +1,4 @@
-"""What `inv rotate-certs` is asked for and prints; the work is `rotation`'s."""
+"""`inv rotate-certs` as the user meets it: which certificates are meant, plans, exit codes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from . import rotation, surface
-from .run.plantext import plan_json, plan_text
-from .trust.renewal import KINDS, Renewal
-from .trust.rollover import DONE
+from .. import rotation, surface
+from ..run.plantext import plan_json, plan_text
+from ..trust.renewal import KINDS, Renewal
+from ..trust.rollover import DONE
 
 if TYPE_CHECKING:
-    from .pipeline import ClusterPlan
-    from .rotation import Change
-    from .surface import Options
+    from ..rotation import Change
+    from ..surface import Options
 
 _FRESH = timedelta(hours=1)
 
@@ -67,7 +66,8 @@ def rotate(options: Options, wish: Wish, *, dry_run: bool) -> None:
                 surface.print_json(plan_json(planned))
             else:
                 print(plan_text(planned))
-            _fail_unless_planned(planned)
+            if planned.blocked:
+                raise Exit(code=surface.FAILED)
             return
         surface.end(run, rotation.rotate(run, renewal), as_json=options.json)
 
@@ -84,8 +84,7 @@ def change_ca(options: Options, *, dry_run: bool) -> None:
         if change.plan:
             if options.json:
                 surface.print_json({**plan_json(change.plan), **told})
-            _fail_unless_planned(change.plan)
-            if len(change.stages) < len(run.nodes):
+            if change.plan.blocked or len(change.stages) < len(run.nodes):
                 raise Exit(code=surface.FAILED)
         else:
             surface.end(run, change.checks, as_json=options.json, more=told)
@@ -100,9 +99,3 @@ def _print(change: Change) -> None:
         print(f"{name}: {'as cluster.ca says' if stage == DONE else f'next: {stage}'}")
     for text in change.waits:
         print(f"waiting: {text}")
-
-
-def _fail_unless_planned(planned: ClusterPlan) -> None:
-    nodes = planned.nodes.values()
-    if any(not o.value or any(f.level == "error" for f in o.value.findings) for o in nodes):
-        raise Exit(code=surface.FAILED)

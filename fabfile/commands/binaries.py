@@ -1,28 +1,23 @@
-"""Getting parts here, and to where hosts fetch them: `inv binaries.fetch`, `.publish`."""
+"""`inv binaries.fetch`, `.publish`: getting parts here, and to where hosts fetch them."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from . import artifacts, surface
-from .parts import fetching
-from .parts.download import Downloader
-from .parts.sources import sources
+from .. import artifacts, surface
+from ..parts import fetching
+from ..parts.download import Downloader
+from ..parts.sources import sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from .model.config import Cluster
-    from .parts.fetching import Wanted
+    from ..model.config import Cluster
 
 ARCHITECTURES = ("amd64", "arm64")
 
@@ -43,7 +38,9 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
             print(f"{source.name} ({source.arch}): {source.url} {how}")
             print(f"    {item.digest}\n    to {where}")
         return
-    with _Bars() as bars:
+    from .bars import Bars  # and with it `rich`, which no other command should wait for
+
+    with Bars() as bars:
         fetching.fetch(wanted, downloader, cluster.artifacts, bars.begin, bars.done)
     print(f"all there: {cluster.artifacts.binaries}, {cluster.artifacts.cni_plugins}")
 
@@ -79,43 +76,3 @@ def _publish(path: Path, sha256: str, out: Path) -> None:
         raise artifacts.ArtifactError(f"{error.filename or out}: {error.strerror}") from error
     finally:
         draft.unlink(missing_ok=True)
-
-
-class _Bars:
-    """A bar for each download on a terminal; and anywhere, a line for each that is done."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-        self._progress = Progress(
-            *columns,
-            TransferSpeedColumn(),
-            console=console,
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> _Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begin(self, item: Wanted) -> Callable[[int, int], None]:
-        """Show a bar; return what moves it."""
-        task = self._progress.add_task(f"{item.source.name} ({item.source.arch})", total=None)
-
-        def moved(there: int, total: int) -> None:
-            self._progress.update(task, completed=there, total=total or None)
-
-        return moved
-
-    def done(self, item: Wanted, placed: Sequence[Path]) -> None:
-        """Say that it is in place."""
-        source = item.source
-        news = f"{len(placed)} files written" if placed else "was there already"
-        news = news if len(placed) != 1 else f"{placed[0]} written"
-        with self._lock:
-            self._progress.console.print(f"{source.name} ({source.arch}): {news}", soft_wrap=True)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from fabfile import releases
+from fabfile.commands import versions
+from fabfile.commands.versions import Wish
 from fabfile.model.matrix import matrix
 from fabfile.model.problems import ConfigError
-from fabfile.releases import Wish
 from fabfile.run.table import table
 
 MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
 
 
 def told(minor: int) -> dict[str, str]:
-    return {f"{d.topic}: {d.item}": d.value for d in releases.details(minor)}
+    return {f"{d.topic}: {d.item}": d.value for d in versions.details(minor)}
 
 
 def test_the_overview_has_a_row_for_every_release_and_fits_a_pipe() -> None:
-    rows = releases.overview()
+    rows = versions.overview()
     assert [row["release"] for row in rows] == [f"1.{minor}" for minor in MINORS]
-    text = table(releases.HEADS, releases.lines(rows), width=80)
+    text = table(versions.HEADS, versions.lines(rows), width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert (
         "1.20     file    1.3–1.7     dockershim   v1, v1beta1  iptables, ipvs  3.18–3.21" in text
@@ -29,7 +29,7 @@ def test_the_overview_has_a_row_for_every_release_and_fits_a_pipe() -> None:
 
 @pytest.mark.parametrize("minor", MINORS)
 def test_every_datum_of_every_release_says_who_says_so(minor: int) -> None:
-    data = releases.details(minor)
+    data = versions.details(minor)
     assert all(d.topic and d.item and d.value and d.source for d in data)
     keys = [(d.topic, d.item) for d in data]
     assert len(keys) == len(set(keys)), "told twice"
@@ -50,7 +50,7 @@ def test_what_is_told_of_a_release_is_what_it_gets() -> None:
 
 def refused(kubernetes: str, **wish: str) -> str:
     with pytest.raises(ConfigError) as error:
-        releases.check(releases.parse(kubernetes), Wish(**wish))
+        versions.check(versions.parse(kubernetes), Wish(**wish))
     return str(error.value)
 
 
@@ -86,5 +86,5 @@ def test_what_can_not_be_is_refused(
 
 def test_what_can_be_is_let_pass() -> None:
     wish = Wish(containerd="1.7.33", calico="3.18.6", proxy_mode="ipvs")
-    releases.check(releases.parse("v1.20.2"), wish)
-    releases.check(releases.parse("1.23"), Wish(runtime="docker"))
+    versions.check(versions.parse("v1.20.2"), wish)
+    versions.check(versions.parse("1.23"), Wish(runtime="docker"))

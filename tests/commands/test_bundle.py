@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fabfile import artifacts, bundles
+from fabfile import artifacts
+from fabfile.commands import bundle
 from fabfile.model.config import Cluster
 from fabfile.model.facts import UNKNOWN, Facts
 from fabfile.parts.bundle import BundleError
+from fabfile.parts.bundled import bundled
 from tests.support import make_cluster
 from tests.test_artifacts import archive, of_architecture
 
@@ -37,11 +39,11 @@ def test_what_a_bundle_brings_is_what_was_configured(
 ) -> None:
     cluster = site(tmp_path, "amd64", "arm64")
     out = tmp_path / "site.tar.zst"
-    bundles.make(cluster, out)
+    bundle.make(cluster, out)
     before = artifacts.load(cluster)
     for folder in ("bin", "cni"):
         shutil.rmtree(tmp_path / folder)
-    after = artifacts.load(bundles.bundled(cluster, out))
+    after = artifacts.load(bundled(cluster, out, tmp_path / "cache"))
     for facts in (Facts(known=True, arch="amd64"), Facts(known=True, arch="arm64"), UNKNOWN):
         old, new = before.of(facts), after.of(facts)
         assert {n: a.sha256 for n, a in new.binaries.items()} == {
@@ -58,14 +60,14 @@ def test_what_a_bundle_brings_is_what_was_configured(
 
 def test_a_bundle_of_another_release_is_refused(tmp_path: Path) -> None:
     cluster = site(tmp_path, "amd64")
-    bundles.make(cluster, tmp_path / "b")
+    bundle.make(cluster, tmp_path / "b")
     older = make_cluster(cluster={"version": "1.36.3"}, calico={"enabled": False})
     with pytest.raises(BundleError, match=r"holds Kubernetes 1.37.2, the configuration wants 1.36"):
-        bundles.bundled(older, tmp_path / "b")
+        bundled(older, tmp_path / "b", tmp_path / "cache")
 
 
 def test_a_bundle_without_the_manifest_that_is_needed_is_refused(tmp_path: Path) -> None:
     cluster = site(tmp_path, "amd64")
-    bundles.make(cluster, tmp_path / "b")
+    bundle.make(cluster, tmp_path / "b")
     with pytest.raises(BundleError, match="no manifest of Calico"):
-        bundles.bundled(make_cluster(), tmp_path / "b")
+        bundled(make_cluster(), tmp_path / "b", tmp_path / "cache")

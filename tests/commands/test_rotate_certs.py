@@ -8,7 +8,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from fabfile import rotation
-from fabfile.renewing import Wish
+from fabfile.commands.rotate_certs import Wish
 from fabfile.steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert
 from fabfile.trust.renewal import CLIENT, KINDS, PROXY, SERVING
 

@@ -1,23 +1,22 @@
-"""Everything that nodes get, as one file: `inv bundle`, and `inv deploy-nodes --bundle FILE`."""
+"""`inv bundle`: everything that nodes get, put into one file."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import artifacts
-from .model.facts import UNKNOWN
-from .parts.bundle import MANIFEST, BundleError, Part, unpack, write
-from .steps import calico
+from .. import artifacts
+from ..model.facts import UNKNOWN
+from ..parts.bundle import MANIFEST, Part, write
+from ..steps import calico
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .artifacts import Holdings
-    from .model.config import Cluster
+    from ..artifacts import Holdings
+    from ..model.config import Cluster
 
 
 def make(cluster: Cluster, out: Path | None) -> None:
@@ -31,33 +30,6 @@ def make(cluster: Cluster, out: Path | None) -> None:
     print(f"sha256 {digest}")
     for image in _missing_images(cluster, held):
         print(f"warning: no archive in artifacts.images brings {image}: nodes will pull it")
-
-
-def bundled(cluster: Cluster, path: Path) -> Cluster:
-    """
-    Return the configuration with a bundle in the place of all that it names of artifacts.
-
-    Raises BundleError.
-    """
-    found = unpack(path, artifacts.cache_dir() / "bundles")
-    version = str(cluster.cluster.version)
-    if found.kubernetes != version:
-        message = f"it holds Kubernetes {found.kubernetes}, the configuration wants {version}"
-        raise BundleError(f"{path}: {message}")
-    settings = cluster.artifacts.model_copy(
-        update={
-            "binaries": found.folder / "bin",
-            "cni_plugins": found.folder / "cni",
-            "images": found.images,
-        }
-    )
-    changed = cluster.calico
-    if changed.enabled:
-        manifest = found.path(MANIFEST)
-        if manifest is None:
-            raise BundleError(f"{path}: it holds no manifest of Calico, which is enabled")
-        changed = changed.model_copy(update={"manifest": manifest, "manifest_sha256": None})
-    return replace(cluster, artifacts=settings, calico=changed)
 
 
 def _parts(cluster: Cluster, held: Holdings) -> dict[str, Part]:

@@ -1,0 +1,104 @@
+"""`inv audit` and `inv harden` as the user meets them: tables, plan, question, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+from .. import hardening, surface
+from ..run import findings as shown
+from ..run import table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..hardening import Audit
+    from ..run.fanout import Outcome
+    from ..surface import Options
+
+
+def audit(options: Options) -> None:
+    """Print what is wrong with hosts; exit 1 where one can't be looked at, 3 if anything is."""
+    with surface.run_of(options) as run:
+        found = hardening.audit(run)
+        run.journal.leave_screen()
+        if options.json:
+            surface.print_json(shown.document(found))
+        else:
+            _print_findings(found)
+        _end(found, anything=_wrong(found))
+
+
+def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
+    """
+    Print the plan that mends hosts; carry it out once that is confirmed.
+
+    Exit 1 where a host fails, 3 where something would change and nobody confirmed it.
+    """
+    with surface.run_of(options) as run:
+        found = hardening.audit(run)
+        todo = any(o.value and not o.value.plan.empty for o in found.values())
+        if not dry_run and todo and (yes or _confirmed(options, found)):
+            if not options.json and yes:
+                _print_plans(found)
+            left = hardening.harden(run, found)
+            run.journal.leave_screen()
+            if options.json:
+                surface.print_json(shown.document(left))
+            else:
+                print("\nleft to be done by hand:")
+                _print_findings(left)
+            _end(left, anything=False)
+            return
+        run.journal.leave_screen()
+        if options.json:
+            surface.print_json(shown.document(found, plans=True))
+        else:
+            _print_plans(found)
+            if todo and not dry_run:
+                print("nothing was changed: `inv harden --yes` does this")
+        _end(found, anything=todo and not dry_run)
+
+
+def _confirmed(options: Options, found: Mapping[str, Outcome[Audit]]) -> bool:
+    if options.json or not sys.stdin.isatty():
+        return False
+    _print_plans(found)
+    return input("do this? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _end(found: Mapping[str, Outcome[Audit]], *, anything: bool) -> None:
+    if not all(outcome.ok for outcome in found.values()):
+        raise Exit(code=surface.FAILED)
+    if anything:
+        raise Exit(code=surface.WOULD_CHANGE)
+
+
+def _wrong(found: Mapping[str, Outcome[Audit]]) -> bool:
+    """Say whether anything is wrong; what could not be looked at alone is not."""
+    return any(f.severity != "info" for o in found.values() if o.value for f in o.value.findings)
+
+
+def _print_findings(found: Mapping[str, Outcome[Audit]]) -> None:
+    for paragraph in shown.paragraphs(found, width=table.width_of(sys.stdout)):
+        print(paragraph)
+    surface.print_table(shown.HEADS, shown.lines(found))
+    good = [node for node, o in found.items() if o.value and not o.value.findings]
+    if good:
+        print(f"nothing is wrong on {', '.join(good)}")
+
+
+def _print_plans(found: Mapping[str, Outcome[Audit]]) -> None:
+    for node, outcome in found.items():
+        if outcome.value is None:
+            print(f"{node}: can't be looked at: {outcome.error or outcome.skipped}")
+            continue
+        print(f"{node}:")
+        if outcome.value.plan.empty:
+            print("  nothing that harden can do")
+        print("\n".join(shown.plan_lines(outcome.value.plan)))
+        for finding in outcome.value.findings:
+            if not finding.repairs and finding.severity != "info":
+                print(f"  by hand: {finding.subject}: {finding.text}; {finding.fix}")

@@ -1,0 +1,94 @@
+"""`inv certs`: every certificate of nodes and apiserver, judged by `trust.inventory`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+from .. import pipeline, surface
+from ..host.pairs import read_pairs
+from ..run.expiry import CERTIFICATES, MARGIN
+from ..sides.verification import cluster_certificates, told
+from ..steps.verify import certificate_paths
+from ..trust.inventory import CertificateRow, absent, row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..pipeline import Run
+    from ..sides.node import NodeSide
+    from ..surface import Options
+
+
+def show(options: Options, margin: int | None) -> None:
+    """
+    Print every certificate; exit 1 where one is wrong, 3 where one is near its end.
+
+    :param margin: days that must be left; None: as configured.
+    """
+    if margin is not None and margin < 0:
+        raise Exit("--margin wants a number of days from 0 on", surface.BAD_INPUT)
+    with surface.run_of(options) as run:
+        if margin is None:
+            margin = run.cluster.verify.certificate_days
+        with run.journal.step(None, "certs") as log:
+            rows = _collected(run)
+            log.note(f"{len(rows)} certificates", **{CERTIFICATES: told(rows), MARGIN: margin})
+        run.journal.leave_screen()
+        if options.json:
+            surface.print_json({"margin": margin, "certificates": surface.plain(rows)})
+        else:
+            _print_certificates(rows, margin)
+        if any(found.faults for found in rows):
+            raise Exit(code=surface.FAILED)
+        if any(found.near(margin) for found in rows):
+            raise Exit(code=surface.WOULD_CHANGE)
+
+
+def _collected(run: Run) -> list[CertificateRow]:
+    """Return a row for each certificate; a node that can't be asked has one that says so."""
+    now = datetime.now(UTC)
+    rows = cluster_certificates(run.cluster, now)
+    for name, outcome in pipeline.on_nodes(run, partial(_of_node, now)).items():
+        if outcome.value is None:
+            fault = str(outcome.error or outcome.skipped)
+            rows.append(CertificateRow(name, "all", "", "", "", None, (fault,)))
+        else:
+            rows += outcome.value
+    return rows
+
+
+def _of_node(now: datetime, side: NodeSide) -> list[CertificateRow]:
+    ca_pem = side.cluster.ca_pem
+    paths = certificate_paths(side.node.kubelet.root)
+    pairs = read_pairs(side.host, paths.values())
+    return [
+        row(
+            side.node.name,
+            title,
+            path,
+            pair.certificates,
+            ca_pem=ca_pem,
+            now=now,
+            mode=pair.mode,
+            public_key=pair.public_key,
+        )
+        if (pair := pairs.get(path))
+        else absent(side.node.name, title, path)
+        for title, path in paths.items()
+    ]
+
+
+def _print_certificates(rows: Sequence[CertificateRow], margin: int) -> None:
+    lines = []
+    for found in rows:
+        days = "" if found.days_left is None else f"{found.days_left:.0f}"
+        near = f"nearer to its end than {margin} days" if found.near(margin) else "ok"
+        state = "; ".join(found.faults) or near
+        cells = (found.where, found.name, found.subject, found.issuer, days, found.mode, state)
+        lines.append(cells)
+    heads = ("NODE", "CERTIFICATE", "SUBJECT", "ISSUER", "DAYS", "MODE", "STATE")
+    surface.print_table(heads, lines)

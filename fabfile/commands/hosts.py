@@ -1,0 +1,53 @@
+"""`inv hosts.trust`: host keys shown, compared by the user, recorded."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+from .. import surface
+from ..host import trust as host_keys
+from ..host.access import Access
+from ..host.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ..host.trust import Offer
+    from ..surface import Options
+
+
+def trust(options: Options, fingerprints: Collection[str]) -> None:
+    """Show host keys and record those that match a fingerprint given, or that the user confirms."""
+    cluster = surface.configuration(options.config)
+    nodes = cluster.select(options.limit or None)
+    if not fingerprints and not sys.stdin.isatty():
+        raise Exit(
+            "nobody to ask: give the expected --fingerprint SHA256:…, once per host",
+            surface.BAD_INPUT,
+        )
+    failed = False
+    with Access() as access:
+        for node in nodes:
+            try:
+                offers = host_keys.trust(access, node, _confirm, fingerprints)
+            except HostError as error:
+                print(f"{node.name}: {error}")
+                failed = True
+                continue
+            for offer in offers:
+                where = f" in {offer.file}" if offer.file else ""
+                print(f"{node.name}: {offer.name} {offer.state}{where}")
+                print("\n".join(f"  {shown}" for shown in offer.fingerprints))
+                failed |= offer.state == "declined"
+    if failed:
+        raise Exit(code=surface.FAILED)
+
+
+def _confirm(offer: Offer) -> bool:
+    print(f"{offer.name} is unknown. It shows these keys; compare them with the host's own")
+    print("(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on its console):")
+    print("\n".join(f"  {shown}" for shown in offer.fingerprints))
+    return input("record them? [y/N] ").strip().lower() in {"y", "yes"}

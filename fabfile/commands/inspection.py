@@ -1,0 +1,126 @@
+"""Looking at nodes: plan, checks, facts, the ends of journals; and restarting one unit."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+from .. import pipeline, surface
+from ..host.text import clean
+from ..run.plantext import plan_json, plan_text
+from ..steps.verify import units
+
+if TYPE_CHECKING:
+    from ..sides.node import NodeSide
+    from ..surface import Options
+
+_MAX_LINES = 10_000
+
+
+def show_plan(options: Options, *, exit_code: bool) -> None:
+    """Print what a deployment would do; exit 1 where a node can't be planned, 3 as asked."""
+    with surface.run_of(options) as run:
+        planned = pipeline.plan(run)
+        run.journal.leave_screen()
+        if options.json:
+            surface.print_json(plan_json(planned))
+        else:
+            print(plan_text(planned))
+        if planned.blocked:
+            raise Exit(code=surface.FAILED)
+        if exit_code and not planned.empty:
+            raise Exit(code=surface.WOULD_CHANGE)
+
+
+def findings(options: Options) -> None:
+    """Print what preflight finds; exit 1 where something stands in the way."""
+    with surface.run_of(options) as run:
+        planned = pipeline.plan(run)
+        run.journal.leave_screen()
+        for name, outcome in planned.nodes.items():
+            if outcome.error:
+                raise outcome.error
+            found = outcome.value.findings if outcome.value else ()
+            for finding in found:
+                print(f"{name}: {finding.level}: {finding.text}\n    next: {finding.fix}")
+            if not found:
+                print(f"{name}: nothing stands in the way")
+        if planned.blocked:
+            raise Exit(code=surface.FAILED)
+
+
+def verify(options: Options, *, network: bool) -> None:
+    """Print what nodes' checks tell, with `network` those by pods too; exit 1 where one is bad."""
+    with surface.run_of(options) as run:
+        checks = pipeline.verify_nodes(run, network=network)
+        run.journal.leave_screen()
+        if options.json:
+            surface.print_json({"checks": surface.plain(checks)})
+        else:
+            surface.print_checks(checks)
+        if not all(check.ok for check in checks):
+            raise Exit(code=surface.FAILED)
+
+
+def logs(options: Options, unit: str, lines: int) -> None:
+    """Print the end of a unit's journal."""
+    if not 0 < lines <= _MAX_LINES:
+        raise Exit(f"--lines wants a number from 1 to {_MAX_LINES}", surface.BAD_INPUT)
+    with surface.run_of(options) as run:
+        full = _unit(unit, run)
+        command = f"journalctl --no-pager -o short-iso -n {lines} -u {shlex.quote(full)}"
+        for name, outcome in pipeline.on_nodes(run, lambda side: side.host.root(command)).items():
+            if outcome.error:
+                raise outcome.error
+            if outcome.value:
+                print(f"# {name}: {full}")
+                _print_lines(outcome.value.stdout)
+
+
+def facts(options: Options) -> None:
+    """Print a node's facts as JSON."""
+    with surface.run_of(options) as run:
+        for outcome in pipeline.on_nodes(run, lambda side: side.look()).values():
+            if outcome.error:
+                raise outcome.error
+            print(json.dumps(surface.plain(outcome.value), indent=2, sort_keys=True))
+
+
+def restart(options: Options, unit: str) -> None:
+    """Restart a unit on a node and wait until it runs."""
+
+    def work(side: NodeSide) -> str:
+        result = side.host.root(command)
+        if result.code:
+            journal = side.host.root(f"journalctl --no-pager -n 20 -u {shlex.quote(name)}")
+            _print_lines(journal.stdout)
+            raise Exit(f"{name} does not start on {side.node.name}", surface.FAILED)
+        return name
+
+    with surface.run_of(options) as run:
+        name = _unit(unit, run)
+        command = (
+            f"systemctl restart {shlex.quote(name)} && systemctl is-active {shlex.quote(name)}"
+        )
+        for node, outcome in pipeline.on_nodes(run, work).items():
+            if outcome.error:
+                raise outcome.error
+            print(f"{node}: {name} restarted")
+
+
+def _print_lines(said: bytes) -> None:
+    print("\n".join(clean(line) for line in said.decode(errors="replace").splitlines()))
+
+
+def _unit(name: str, run: pipeline.Run) -> str:
+    """Return a unit's full name, if it is one that these nodes have."""
+    minor = run.cluster.cluster.version.minor
+    known = [unit for node in run.nodes for unit in units(node.runtime.name, minor)]
+    full = f"{name.removesuffix('.service')}.service"
+    if full not in known:
+        short = (unit.removesuffix(".service") for unit in dict.fromkeys(known))
+        raise Exit(f"{name!r} is none of {', '.join(short)}", surface.BAD_INPUT)
+    return full

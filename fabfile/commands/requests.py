@@ -1,0 +1,46 @@
+"""Signing requests judged or denied on demand: `inv approve-csr`, `inv csr.deny`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+from .. import pipeline, surface
+from ..run.events import RUN
+from ..steps.render import render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..model.config import Cluster
+    from ..surface import Options
+
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+def approve(options: Options, *, watch: bool, dry_run: bool) -> None:
+    """Judge requests, and say so where there are none; with `watch`, until interrupted."""
+    with surface.run_of(options) as run:
+        pipeline.approve(run, watch=watch, dry_run=dry_run)
+        if all(event.step == RUN for event in run.journal.events):
+            print("no request is pending")
+
+
+def deny(options: Options, names: Sequence[str]) -> None:
+    """Deny requests by name; exit 1 where one was left."""
+    with surface.run_of(options) as run:
+        if not pipeline.deny(run, names):
+            raise Exit(code=surface.FAILED)
+
+
+def approver_unit(cluster: Cluster) -> str:
+    """Return a systemd unit that judges requests for as long as this machine runs."""
+    return render(
+        "approve_csr/fabnode-approve-csr.service",
+        python=sys.executable,
+        project=_PROJECT,
+        config=cluster.source.resolve(),
+    ).decode()

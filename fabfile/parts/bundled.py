@@ -1,0 +1,40 @@
+"""A configuration with a bundle in the place of all that it names of artifacts (`--bundle`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .bundle import MANIFEST, BundleError, unpack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..model.config import Cluster
+
+
+def bundled(cluster: Cluster, path: Path, cache: Path) -> Cluster:
+    """
+    Return the configuration with a bundle in the place of all that it names of artifacts.
+
+    :param cache: where it is unpacked. Raises BundleError.
+    """
+    found = unpack(path, cache)
+    version = str(cluster.cluster.version)
+    if found.kubernetes != version:
+        message = f"it holds Kubernetes {found.kubernetes}, the configuration wants {version}"
+        raise BundleError(f"{path}: {message}")
+    settings = cluster.artifacts.model_copy(
+        update={
+            "binaries": found.folder / "bin",
+            "cni_plugins": found.folder / "cni",
+            "images": found.images,
+        }
+    )
+    changed = cluster.calico
+    if changed.enabled:
+        manifest = found.path(MANIFEST)
+        if manifest is None:
+            raise BundleError(f"{path}: it holds no manifest of Calico, which is enabled")
+        changed = changed.model_copy(update={"manifest": manifest, "manifest_sha256": None})
+    return replace(cluster, artifacts=settings, calico=changed)
