@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
+from invoke.tasks import Task
 
 from fabfile import commands, pipeline, surface
 from fabfile.model.shape import schema
@@ -19,26 +21,36 @@ from fabfile.surface import HELP, Options
 from lab import tasks as lab_tasks
 
 
-def _help(*names: str, **more: str) -> dict[str, str]:
-    return {
-        **{name: HELP[name] for name in names},
-        **{k.replace("_", "-"): v for k, v in more.items()},
-    }
+def _task(
+    name: str | None = None,
+    *,
+    positional: Sequence[str] | None = None,
+    iterable: Sequence[str] | None = None,
+    default: bool = False,
+    **options: str,
+) -> Callable[[Callable[..., None]], Task[Callable[..., None]]]:
+    """
+    Make a function a task, without short flags.
+
+    :param options: what those of its options mean that don't mean the same everywhere (`HELP`).
+    """
+
+    def made(body: Callable[..., None]) -> Task[Callable[..., None]]:
+        shared = (parameter.replace("_", "-") for parameter in signature(body).parameters)
+        return Task(
+            body,
+            name=name,
+            positional=positional,
+            iterable=iterable,
+            default=default,
+            auto_shortflags=False,
+            help={**{option: HELP[option] for option in shared if option in HELP}, **options},
+        )
+
+    return made
 
 
-@task(
-    auto_shortflags=False,
-    help=_help(
-        "config",
-        "limit",
-        "max-parallel",
-        "batch",
-        "bundle",
-        "deep",
-        "json",
-        dry_run="Show what would change, like `inv plan`; change nothing.",
-    ),
-)
+@_task(dry_run="Show what would change, like `inv plan`; change nothing.")
 def deploy_nodes(
     _: Context,
     config: str = "",
@@ -66,18 +78,7 @@ def deploy_nodes(
         surface.end(run, checks, as_json=json)
 
 
-@task(
-    auto_shortflags=False,
-    help=_help(
-        "config",
-        "limit",
-        "max-parallel",
-        "bundle",
-        "deep",
-        "json",
-        exit_code="Exit 3 when something would change.",
-    ),
-)
+@_task(exit_code="Exit 3 when something would change.")
 def plan(
     _: Context,
     config: str = "",
@@ -99,10 +100,7 @@ def plan(
     commands.inspection.show_plan(options, exit_code=exit_code)
 
 
-@task(
-    auto_shortflags=False,
-    help=_help("config", "limit", "json", no_network="Skip the pods that try the network."),
-)
+@_task(no_network="Skip the pods that try the network.")
 def verify(
     _: Context, config: str = "", limit: str = "", json: bool = False, no_network: bool = False
 ) -> None:
@@ -118,15 +116,10 @@ def verify(
     commands.inspection.verify(options, network=not no_network)
 
 
-@task(
-    auto_shortflags=False,
-    help=_help(
-        "config",
-        "limit",
-        watch="Go on with requests to come (serving certificates that rotate), until interrupted.",
-        dry_run="Say what would be approved; approve nothing.",
-        print_unit="Print a systemd unit that runs it with --watch; do nothing else.",
-    ),
+@_task(
+    watch="Go on with requests to come (serving certificates that rotate), until interrupted.",
+    dry_run="Say what would be approved; approve nothing.",
+    print_unit="Print a systemd unit that runs it with --watch; do nothing else.",
 )
 def approve_csr(
     _: Context,
@@ -151,11 +144,10 @@ def approve_csr(
     commands.requests.approve(options, watch=watch, dry_run=dry_run)
 
 
-@task(
-    name="deny",
-    auto_shortflags=False,
+@_task(
+    "deny",
     positional=["names"],
-    help=_help("config", names="Names, with commas between."),
+    names="Names, with commas between.",
 )
 def csr_deny(_: Context, names: str, config: str = "") -> None:
     """
@@ -171,7 +163,11 @@ def csr_deny(_: Context, names: str, config: str = "") -> None:
     commands.requests.deny(Options(config, recorded=True), wanted)
 
 
-@task(name="all", auto_shortflags=False, help={"json": "Print JSON for programs."}, default=True)
+@_task(
+    "all",
+    default=True,
+    json="Print JSON for programs.",
+)
 def versions_all(_: Context, json: bool = False) -> None:
     """
     Show what holds of each Kubernetes release.
@@ -187,19 +183,16 @@ def versions_all(_: Context, json: bool = False) -> None:
         surface.print_table(commands.versions.HEADS, commands.versions.lines(rows))
 
 
-@task(
-    name="of",
-    auto_shortflags=False,
+@_task(
+    "of",
     positional=["kubernetes"],
-    help={
-        "kubernetes": "Release, such as 1.20 or 1.20.2.",
-        "runtime": "Is it possible with containerd, or with docker?",
-        "containerd": "Is it possible with this release of containerd?",
-        "calico": "Is it possible with this release of Calico?",
-        "datastore": "Calico's: kubernetes or etcd.",
-        "proxy-mode": "Is it possible with this mode of kube-proxy?",
-        "json": "Print JSON for programs.",
-    },
+    kubernetes="Release, such as 1.20 or 1.20.2.",
+    runtime="Is it possible with containerd, or with docker?",
+    containerd="Is it possible with this release of containerd?",
+    calico="Is it possible with this release of Calico?",
+    datastore="Calico's: kubernetes or etcd.",
+    proxy_mode="Is it possible with this mode of kube-proxy?",
+    json="Print JSON for programs.",
 )
 def versions_of(
     _: Context,
@@ -231,7 +224,7 @@ def versions_of(
         surface.print_table(commands.versions.DETAIL_HEADS, [tuple(one.values()) for one in data])
 
 
-@task(name="check", auto_shortflags=False, help=_help("config"))
+@_task("check")
 def config_check(_: Context, config: str = "") -> None:
     """
     Check the configuration.
@@ -249,7 +242,7 @@ def config_check(_: Context, config: str = "") -> None:
         print(f"{cluster.source}: {len(cluster.nodes)} nodes, Kubernetes {version}: valid")
 
 
-@task(name="schema", auto_shortflags=False)
+@_task("schema")
 def config_schema(_: Context) -> None:
     """
     Print the configuration's JSON Schema, for editors.
@@ -259,15 +252,7 @@ def config_schema(_: Context) -> None:
     surface.print_json(schema())
 
 
-@task(
-    auto_shortflags=False,
-    help=_help(
-        "config",
-        "limit",
-        "json",
-        margin="Days that must be left; exit 3 below that (default: verify.certificate_days).",
-    ),
-)
+@_task(margin="Days that must be left; exit 3 below that (default: verify.certificate_days).")
 def certs(
     _: Context,
     config: str = "",
@@ -287,21 +272,13 @@ def certs(
     commands.certs.show(Options(config, limit, json, recorded=True), days)
 
 
-@task(
-    auto_shortflags=False,
-    help=_help(
-        "config",
-        "limit",
-        "max-parallel",
-        "batch",
-        "json",
-        dry_run="Show what would change; change nothing.",
-        only="Kinds, with commas between: client, serving, proxy (default: all three).",
-        due="Only what has fewer days left than verify.certificate_days.",
-        issued_before="Only what was issued before this time: 2026-11-25T14:00, or `now` for all "
-        "(default: an hour ago, so that a run that was cut off goes on when run again).",
-        ca="Take the nodes to the CA in cluster.ca, stage by stage; see docs/certificates.md.",
-    ),
+@_task(
+    dry_run="Show what would change; change nothing.",
+    only="Kinds, with commas between: client, serving, proxy (default: all three).",
+    due="Only what has fewer days left than verify.certificate_days.",
+    issued_before="Only what was issued before this time: 2026-11-25T14:00, or `now` for all "
+    "(default: an hour ago, so that a run that was cut off goes on when run again).",
+    ca="Take the nodes to the CA in cluster.ca, stage by stage; see docs/certificates.md.",
 )
 def rotate_certs(
     _: Context,
@@ -336,7 +313,7 @@ def rotate_certs(
         commands.rotate_certs.rotate(options, wish, dry_run=dry_run)
 
 
-@task(auto_shortflags=False, help=_help("config", "limit", "max-parallel", "json"))
+@_task()
 def audit(
     _: Context, config: str = "", limit: str = "", max_parallel: int = Whole(0), json: bool = False
 ) -> None:
@@ -351,17 +328,9 @@ def audit(
     commands.audit.audit(Options(config, limit, json, max_parallel, installs=False))
 
 
-@task(
-    auto_shortflags=False,
-    help=_help(
-        "config",
-        "limit",
-        "max-parallel",
-        "batch",
-        "json",
-        dry_run="Show what would change; change nothing.",
-        yes="Do it without asking.",
-    ),
+@_task(
+    dry_run="Show what would change; change nothing.",
+    yes="Do it without asking.",
 )
 def harden(
     _: Context,
@@ -386,14 +355,10 @@ def harden(
     commands.audit.harden(options, dry_run=dry_run, yes=yes)
 
 
-@task(
-    name="fetch",
-    auto_shortflags=False,
-    help=_help(
-        "config",
-        arch="amd64, arm64 or both, with a comma between (default: artifacts.architectures).",
-        dry_run="Say what would be fetched, from where, to where; fetch checksums only.",
-    ),
+@_task(
+    "fetch",
+    arch="amd64, arm64 or both, with a comma between (default: artifacts.architectures).",
+    dry_run="Say what would be fetched, from where, to where; fetch checksums only.",
 )
 def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool = False) -> None:
     """
@@ -409,14 +374,10 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
         commands.binaries.fetch(surface.configuration(config), wanted, dry_run=dry_run)
 
 
-@task(
-    name="publish",
-    auto_shortflags=False,
-    help=_help(
-        "config",
-        out="The folder to fill.",
-        dry_run="Say what would be written; write nothing.",
-    ),
+@_task(
+    "publish",
+    out="The folder to fill.",
+    dry_run="Say what would be written; write nothing.",
 )
 def binaries_publish(_: Context, out: str = "", config: str = "", dry_run: bool = False) -> None:
     """
@@ -434,10 +395,7 @@ def binaries_publish(_: Context, out: str = "", config: str = "", dry_run: bool 
         commands.binaries.publish(cluster, Path(out), dry_run=dry_run)
 
 
-@task(
-    auto_shortflags=False,
-    help=_help("config", out="The file to write (default: fabnode-KUBERNETES.tar.zst)."),
-)
+@_task(out="The file to write (default: fabnode-KUBERNETES.tar.zst).")
 def bundle(_: Context, config: str = "", out: str = "") -> None:
     """
     Put all that nodes get into one file.
@@ -452,15 +410,11 @@ def bundle(_: Context, config: str = "", out: str = "") -> None:
         commands.bundle.make(cluster, Path(out) if out else None)
 
 
-@task(
-    name="deployer",
-    auto_shortflags=False,
-    help=_help(
-        "config",
-        out="Where its kubeconfig is written, 0600 (default: deployer.kubeconfig).",
-        hours="How long its credentials live.",
-        show="Print the objects as YAML; change nothing.",
-    ),
+@_task(
+    "deployer",
+    out="Where its kubeconfig is written, 0600 (default: deployer.kubeconfig).",
+    hours="How long its credentials live.",
+    show="Print the objects as YAML; change nothing.",
 )
 def rbac_deployer(
     _: Context,
@@ -480,15 +434,10 @@ def rbac_deployer(
         commands.deployer.make(surface.configuration(config), Path(out), hours=hours, show=show)
 
 
-@task(
-    name="trust",
-    auto_shortflags=False,
+@_task(
+    "trust",
     iterable=["fingerprint"],
-    help=_help(
-        "config",
-        "limit",
-        fingerprint="Expected SHA256:… fingerprint; may be given more than once. Without: asks.",
-    ),
+    fingerprint="Expected SHA256:… fingerprint; may be given more than once. Without: asks.",
 )
 def hosts_trust(_: Context, fingerprint: list[str], config: str = "", limit: str = "") -> None:
     """
@@ -500,9 +449,9 @@ def hosts_trust(_: Context, fingerprint: list[str], config: str = "", limit: str
         commands.hosts.trust(Options(config, limit), fingerprint)
 
 
-@task(
-    auto_shortflags=False,
-    help={"run": "Folder of a run (default: the newest).", "out": "Where to write the file."},
+@_task(
+    run="Folder of a run (default: the newest).",
+    out="Where to write the file.",
 )
 def report(_: Context, run: str = "", out: str = "") -> None:
     """

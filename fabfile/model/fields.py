@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -77,46 +77,47 @@ def _network(value: str) -> str:
 
 def _apiserver(value: str) -> str:
     wants = "wants an https URL without a path, such as https://10.0.0.1:6443"
-    try:
-        url = urlsplit(value)
-        host, port = url.hostname or "", url.port
-    except ValueError:
-        raise Wrong(wants) from None
-    more = url.path.strip("/") or url.query or url.fragment or "@" in url.netloc
-    if url.scheme != "https" or more or port == 0 or not syntax.is_host(host):
+    url = _url(value, wants)
+    if url.scheme != "https" or url.path.strip("/") or url.port == 0 or not _only_names(url):
         raise Wrong(wants)
     return value.rstrip("/")
 
 
 def _etcd_endpoint(value: str) -> str:
     wants = "wants an https URL with host and port, such as https://10.0.0.1:2379"
-    try:
-        url = urlsplit(value)
-        host, port = url.hostname or "", url.port
-    except ValueError:
-        raise Wrong(wants) from None
+    url = _url(value, wants)
     if url.scheme == "http":
         # Whoever can write there decides who may reach which pod.
         raise Wrong(wants, "without TLS anybody on the network could rewrite its policies")
-    more = url.path.strip("/") or url.query or url.fragment or "@" in url.netloc
-    if url.scheme != "https" or more or not port or not syntax.is_host(host):
+    if url.scheme != "https" or url.path.strip("/") or not url.port or not _only_names(url):
         raise Wrong(wants)
     return value.rstrip("/")
 
 
 def _base_url(value: str) -> str:
     wants = "wants a URL such as https://mirror.example.org/kubernetes"
-    try:
-        url = urlsplit(value)
-        host, port = url.hostname or "", url.port
-    except ValueError:
-        raise Wrong(wants) from None
-    more = url.query or url.fragment or "@" in url.netloc or port == 0
-    if url.scheme not in {"http", "https"} or more or not syntax.is_host(host):
+    url = _url(value, wants)
+    if url.scheme not in {"http", "https"} or url.port == 0 or not _only_names(url):
         raise Wrong(wants)
     if not syntax.is_url_path(url.path):
         raise Wrong(wants, "with a path of letters, digits and -._~/ only")
     return value.rstrip("/")
+
+
+def _url(value: str, wants: str) -> SplitResult:
+    """Return a URL in its parts, whose port is a number if there is one."""
+    try:
+        url = urlsplit(value)
+        _ = url.port  # which raises where it is none
+    except ValueError:
+        raise Wrong(wants) from None
+    return url
+
+
+def _only_names(url: SplitResult) -> bool:
+    """Say whether a URL names a place and nothing more: no user, no question."""
+    more = url.query or url.fragment or "@" in url.netloc
+    return not more and syntax.is_host(url.hostname or "")
 
 
 def _is_gateway(value: str) -> bool:
