@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from .plan import Change, Plan
 
-BOOTSTRAP_SECONDS = 10
-
 
 @dataclass(frozen=True, slots=True)
 class Member:
