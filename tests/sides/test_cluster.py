@@ -1,0 +1,213 @@
+"""The API's side of a run: what its parts ask of the API, and of each other."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fabfile.kube.api import ApiError
+from fabfile.run.journal import Journal
+from fabfile.sides import cluster as cluster_side
+from fabfile.sides.cluster import ClusterSide
+from fabfile.sides.errors import MissingRightsError
+from tests.kube.test_approver import request
+from tests.support import authority, make_cluster, pem
+
+NOON = "2026-11-23T12:00:00Z"
+REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+SECRETS = "/api/v1/namespaces/kube-system/secrets"
+NODES = "/api/v1/nodes"
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+class Api:
+    """An apiserver in memory: collections by path, and what was asked of it besides looks."""
+
+    clock_offset = 0.0
+    server = "https://192.0.2.1:6443"
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.told: list[str] = []
+        self.refused = False
+        self.collections: dict[str, list[dict[str, Any]]] = {}
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        if path == "/version":
+            return {"gitVersion": "v1.37.2"}
+        folder, _, name = path.rpartition("/")
+        if folder in self.collections:
+            return next(o for o in self.collections[folder] if o["metadata"]["name"] == name)
+        return {"items": self.collections.get(path, []), "metadata": {"resourceVersion": "1"}}
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        try:
+            return self.get(path) if path.rpartition("/")[0] in self.collections else None
+        except StopIteration:
+            return None
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if path == REVIEWS:
+            return {"status": {"allowed": not self.refused}}
+        self.told.append(f"create {path}")
+        return body | {"metadata": {**body["metadata"], "creationTimestamp": NOON}}
+
+    def replace(self, path: str, _: dict[str, Any]) -> dict[str, Any]:
+        self.told.append(f"replace {path}")
+        return {}
+
+    def patch(self, path: str, _: dict[str, Any]) -> None:
+        self.told.append(f"patch {path}")
+
+    def delete(self, path: str, **_: str) -> None:
+        self.told.append(f"delete {path}")
+
+    def stream(self, *_: object, **__: object) -> Iterator[dict[str, Any]]:
+        raise ApiError(403, "Forbidden", "no watch in this test")
+
+
+class Lock:
+    def __init__(self, api: Api, _: object) -> None:
+        self.told = api.told
+
+    def take(self) -> None:
+        self.told.append("lock")
+
+    def release(self) -> None:
+        self.told.append("unlock")
+
+
+class Scene:
+    """The API's side of a run on three nodes, without Calico."""
+
+    def __init__(self, monkeypatch, tmp_path, **settings) -> None:
+        self.api = Api()
+        monkeypatch.setattr(cluster_side, "load", lambda _: None)
+        monkeypatch.setattr(cluster_side, "Api", lambda *_, **__: self.api)
+        monkeypatch.setattr(cluster_side, "RunLock", Lock)
+        self.cluster = make_cluster(tmp_path, calico={"enabled": False}, **settings)
+        self.node = self.cluster.nodes[0]
+        self.journal = Journal(None, [])
+        self.side = ClusterSide(self.cluster, self.journal)
+
+    def put(self, path: str, *items: dict[str, Any]) -> None:
+        self.api.collections.setdefault(path, []).extend(items)
+
+    @property
+    def said(self) -> list[str]:
+        return [event.text for event in self.journal.events if event.text]
+
+
+@pytest.fixture
+def scene(monkeypatch, tmp_path) -> Iterator[Scene]:
+    made = Scene(monkeypatch, tmp_path)
+    made.put(NODES, {"metadata": {"name": "n1"}})
+    yield made
+    made.side.close()
+
+
+def token() -> dict[str, Any]:
+    return {
+        "type": "bootstrap.kubernetes.io/token",
+        "metadata": {"annotations": {"fabnode.io/node": "n1"}, "creationTimestamp": NOON},
+        "data": {"token-id": base64.b64encode(b"aaaaaa").decode()},
+    }
+
+
+def test_the_cluster_is_surveyed_in_the_background(scene) -> None:
+    scene.put(SECRETS, token())
+    scene.side.open(scene.cluster.nodes)
+    survey = scene.side.survey
+    assert str(survey.version) == "1.37.2"
+    assert list(survey.nodes) == ["n1"]
+    assert [(t.id, t.node) for t in survey.tokens] == [("aaaaaa", "n1")]
+    assert survey.has_leases
+    assert scene.api.told == []
+
+
+def test_a_change_takes_rights_and_the_lock_once_asked(scene) -> None:
+    scene.side.open(scene.cluster.nodes)
+    scene.side.permit.obtain()
+    scene.side.close()
+    assert scene.api.told == ["lock", "unlock"]
+
+
+def test_without_rights_the_lock_is_not_taken(scene) -> None:
+    scene.api.refused = True
+    scene.side.open(scene.cluster.nodes)
+    with pytest.raises(MissingRightsError, match="no right to "):
+        scene.side.permit.obtain()
+    assert scene.api.told == []
+
+
+def test_what_a_killed_run_left_is_taken_back_with_leave(scene) -> None:
+    scene.put(SECRETS, token())
+    scene.side.open(scene.cluster.nodes)
+    scene.side.admission.tidy(scene.node)
+    assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
+
+
+def test_where_nothing_was_left_nothing_is_taken(scene) -> None:
+    scene.side.open(scene.cluster.nodes)
+    scene.side.admission.tidy(scene.node)
+    assert scene.api.told == []
+
+
+def test_a_token_that_was_handed_out_is_taken_back(scene) -> None:
+    scene.side.open(scene.cluster.nodes)
+    bearer = scene.side.admission.new_token(scene.node)
+    scene.side.admission.tidy(scene.node)
+    scene.side.admission.tidy(scene.node)
+    name = f"bootstrap-token-{bearer.partition('.')[0]}"
+    assert scene.api.told == [f"create {SECRETS}", "lock", f"delete {SECRETS}/{name}"]
+
+
+def test_an_impostor_loses_node_and_token(scene) -> None:
+    scene.put(SECRETS, token())
+    scene.side.open(scene.cluster.nodes)
+    scene.side.admission.expel(scene.node)
+    assert scene.api.told == [
+        f"patch {NODES}/n1",
+        f"delete {NODES}/n1",
+        "lock",
+        f"delete {SECRETS}/bootstrap-token-aaaaaa",
+    ]
+
+
+def test_requests_are_denied_but_those_that_are_decided(scene) -> None:
+    scene.put(REQUESTS, request("csr-1"), request("csr-2", approved=True))
+    scene.side.admission.allow(scene.cluster.nodes)
+    assert scene.side.admission.deny(["csr-1"])
+    assert not scene.side.admission.deny(["csr-2", "csr-1"])
+    assert scene.api.told == [f"replace {REQUESTS}/csr-1/approval"] * 2
+    assert scene.said[0].startswith("denied csr-1, asked for by system:bootstrap:aaaaaa: ")
+    assert scene.said[1] == "csr-2 is Approved already: left as it is"
+
+
+def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene) -> None:
+    scene.put(REQUESTS, *(request(f"csr-{number}") for number in range(12)))
+    scene.side.admission.allow(scene.cluster.nodes)
+    scene.side.admission.judge()
+    scene.side.close()
+    warnings = [event.text for event in scene.journal.events if event.state == "warning"]
+    assert len(warnings) == 11
+    assert warnings[0].startswith("left csr-0 pending: ")
+    assert warnings[-1].startswith("left 2 more requests pending; ")
+
+
+def test_of_two_hosts_with_one_machine_id_both_are_told(scene) -> None:
+    scene.side.open(scene.cluster.nodes)
+    nodes = scene.side.nodes
+    assert nodes.machine_ids("n2", "aa") == {"n1": ""}
+    assert nodes.machine_ids("n3", "aa") == {"n1": "", "n2": "aa"}
+
+
+def test_the_control_planes_authorities_are_read_where_it_tells_them(scene) -> None:
+    folder = "/api/v1/namespaces/kube-system/configmaps"
+    ca = pem(authority()[0]).decode()
+    name = "extension-apiserver-authentication"
+    scene.put(folder, {"metadata": {"name": name}, "data": {"client-ca-file": ca}})
+    assert scene.side.authorities.client() == ca.encode()
+    assert scene.side.authorities.pod() is None
