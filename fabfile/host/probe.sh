@@ -101,18 +101,19 @@ built_in() {
 	ip_vs) [ -e /proc/net/ip_vs ] ;;
 	*) false ;;
 	esac && return
-	grep -q "/$(printf %s "$1" | sed 's/[-_]/[-_]/g')\.ko" "/lib/modules/$kernel/modules.builtin" && return
-	case $1 in # its option, where it is not simply its name
-	overlay) option=OVERLAY_FS ;;
-	br_netfilter) option=BRIDGE_NETFILTER ;;
-	ipip) option=NET_IPIP ;;
-	*) option=$(printf %s "$1" | tr a-z- A-Z_) ;;
+	builtin=/lib/modules/$kernel/modules.builtin
+	[ -r "$builtin" ] && grep -q "/$(printf %s "$1" | sed 's/[-_]/[-_]/g')\.ko" "$builtin" && return
+	option=$1 # or another, where it is not simply its name
+	case $1 in
+	overlay) option=overlay_fs ;;
+	br_netfilter) option=bridge_netfilter ;;
+	ipip) option=net_ipip ;;
 	esac
 	if [ -r /proc/config.gz ]; then
 		gzip -dc /proc/config.gz
 	else
 		cat "/boot/config-$kernel"
-	fi | grep -q "^CONFIG_$option=y"
+	fi | grep -qi "^CONFIG_$option=y"
 } 2>/dev/null
 
 for module in $modules; do

@@ -13,7 +13,7 @@ def clean(text: bytes | str, *, lines: bool = False) -> str:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
-    if text.replace("\t", " ").isprintable():
+    if (text.replace("\n", " ") if lines else text).replace("\t", " ").isprintable():
         return text if lines else " ".join(text.split())
     kept = "\n\t" if lines else ""
     # Cc: control; Cf: invisible, among them those that turn the direction of writing; Cs: half a

@@ -8,6 +8,7 @@ the difference true, in the order in which the steps gave them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
@@ -214,6 +215,7 @@ _SYSTEM = frozenset(
 _MADE_IN = ("/etc/", "/opt/", "/var/lib/")
 
 
+@lru_cache(1024)  # asked of the same few paths for every node
 def own_parents(path: str) -> tuple[str, ...]:
     """Return the directories above a path that are there for fabnode's or Kubernetes' sake."""
     found = [str(parent) for parent in PurePosixPath(path).parents]
