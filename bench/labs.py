@@ -16,6 +16,7 @@ import yaml
 
 PROJECT = Path(__file__).parent.parent
 INV = Path(sys.executable).with_name("inv")
+QUIET = 0.1  # share of the processors' time that an idle lab of a hundred hosts may take
 
 
 class Failed(Exception):
@@ -119,3 +120,26 @@ def say_what_else_runs() -> None:
     """Warn of other work on the machine, which makes figures worthless."""
     if (load := os.getloadavg()[0]) > 1:
         print(f"note: the machine is busy already (load {load:.1f}); figures will be too high")
+
+
+def wait_until_quiet(seconds: float = 90) -> None:
+    """Wait until a hundred hosts that have just booted leave the processors alone, or say so."""
+    deadline = time.monotonic() + seconds
+    while (busy := _busy()) > QUIET:
+        if time.monotonic() > deadline:
+            print(f"note: processors are {busy:.0%} busy after {seconds:.0f} s; figures are high")
+            return
+
+
+def _busy(span: float = 2.0) -> float:
+    """Return the share of the span that the processors worked."""
+    idle_before, all_before = _ticks()
+    time.sleep(span)
+    idle, all_ = _ticks()
+    return 1 - (idle - idle_before) / max(1, all_ - all_before)
+
+
+def _ticks() -> tuple[int, int]:
+    """Return the ticks spent idle and all told, of all processors: see proc(5), /proc/stat."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)

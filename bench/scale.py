@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from .labs import BenchLab, Failed, lab, say_what_else_runs
+from .labs import BenchLab, Failed, lab, say_what_else_runs, wait_until_quiet
 
 HOSTS = 100
 ROUNDS = 3
@@ -23,6 +23,7 @@ def main(hosts: int) -> None:
     """Measure and print."""
     say_what_else_runs()
     with lab("scale", hosts) as bench:
+        wait_until_quiet()
         print(f"inv plan over {hosts} bare hosts (targets: {TARGET_SECONDS} s, 300 MB)")
         for number in range(1, ROUNDS + 1):
             run = bench.measure(bench.fabnode("plan", "--json"))
