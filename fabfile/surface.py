@@ -206,7 +206,7 @@ def end(
             "checks": plain(checks),
             **more,
         }
-        print(json.dumps(document, indent=2))
+        print_json(document)
     else:
         width, colour = table.width_of(sys.stdout), table.wants_colour(sys.stdout)
         print()

@@ -55,11 +55,8 @@ if TYPE_CHECKING:
     from ..trust.renewal import Renewal
     from .cluster import ClusterSide
 
-
 # Until the kubelet has written what was issued to it; that it didn't, the checks at the end tell.
 _AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
-
-
 _NOTHING = Issued()
 
 
