@@ -111,7 +111,7 @@ class Approver:
         with self._lock:
             tokens = [token for token in self._tokens.values() if token.node == node]
             newest = max(tokens, key=lambda token: token.created, default=None)
-            mine = {f"system:bootstrap:{newest.id}"} if newest else set()
+            mine = {newest.username} if newest else set()
             handout = self._handouts.get(node)
             found = [
                 request

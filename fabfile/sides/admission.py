@@ -24,7 +24,7 @@ from ..trust.certificates import (
     read,
     sign_client,
 )
-from ..trust.verdict import SERVING, SHARED_USER, Handout, HostKey
+from ..trust.verdict import CLIENT, SERVING, SHARED_USER, Handout, HostKey, node_asked_for
 from .errors import OverdueError
 from .verdict_log import VerdictLog
 
@@ -196,18 +196,35 @@ class Admission:
             raise OverdueError(message, "inv approve-csr --dry-run") from None
 
     def tidy(self, node: Node) -> None:
-        """Take back the node's tokens and remove own requests, of this run and of killed ones."""
+        """
+        Take back the node's tokens and remove own requests, of this run and of killed ones.
+
+        What the node asked for with a killed run's token goes as well: nobody will approve it.
+        """
         self._approver.end(node.name)
         survey = self._survey()
         mine = self._own_tokens.pop(node.name, [])
-        stale = [*mine, *(token for token in survey.tokens if token.node == node.name)]
+        left = [token for token in survey.tokens if token.node == node.name]
         requests = [name for name, owner in survey.requests if owner == node.name]
-        if stale or requests:
+        if mine or left or requests:
             self._permit.obtain()  # what looks left behind may be another run's, in use just now
-        for token in stale:
+        for token in (*mine, *left):
             tokens.delete(self._api, token)
         for name in requests:
             signing.withdraw(self._api, name, self._dialect)
+        if left:
+            self._end_joining(node, left)
+
+    def _end_joining(self, node: Node, left: Sequence[Token]) -> None:
+        """Remove what this node asked for with tokens that are taken back, unless it was signed."""
+        usernames = {token.username for token in left}
+        for item in self._api.get(self._dialect.path)["items"]:
+            request = signing.parse(item)
+            mine = request.signer == CLIENT and request.username in usernames
+            if not mine or request.state == "Denied" or node_asked_for(request) != node.name:
+                continue  # nobody's that should have been, and so left to be seen
+            if signing.ended_unsigned(self._api, request.name, self._dialect):
+                self._log.ended(request, node.name)
 
     def expel(self, node: Node) -> None:
         """Shut out a node that is not who it was taken for: no pods, no Node object, no token."""

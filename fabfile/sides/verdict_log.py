@@ -55,6 +55,12 @@ class VerdictLog:
         text = f"{request.name} is {verdict.node}'s own, and would be approved: left as it is"
         self._emit(request, verdict, "warning", text, node=verdict.node)
 
+    def ended(self, request: SigningRequest, node: str) -> None:
+        """Tell that a node's request was removed with the token that it was asked for with."""
+        text = f"removed {request.name}: asked for with a token that a run which was cut off left"
+        data = {"request": request.name, "requester": request.username, "kind": "client"}
+        self._journal.emit(node, approve_csr.NAME, "changed", text, data=data)
+
     def kept_back(self) -> None:
         """Tell how many were not told one by one, if any."""
         if count := self._left.kept_back():

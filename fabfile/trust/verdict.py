@@ -102,6 +102,11 @@ class Token:
     node: str
     created: datetime
 
+    @property
+    def username(self) -> str:
+        """Whom the apiserver takes its holder for."""
+        return f"system:bootstrap:{self.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Handout:
@@ -184,7 +189,7 @@ def _judge_client(
     approved: Collection[SigningRequest],
     keys: Mapping[str, HostKey],
 ) -> Verdict:
-    token = next((t for t in tokens if request.username == f"system:bootstrap:{t.id}"), None)
+    token = next((t for t in tokens if request.username == t.username), None)
     node = next((c for c in candidates if token and c.name == token.node), None)
 
     def left(reason: str) -> Verdict:

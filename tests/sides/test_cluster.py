@@ -63,6 +63,9 @@ class Api:
 
     def delete(self, path: str, **_: str) -> None:
         self.told.append(f"delete {path}")
+        folder, _, name = path.rpartition("/")
+        kept = [o for o in self.collections.get(folder, ()) if o["metadata"].get("name") != name]
+        self.collections[folder] = kept
 
     def stream(self, *_: object, **__: object) -> Iterator[dict[str, Any]]:
         raise ApiError(403, "Forbidden", "no watch in this test")
@@ -147,6 +150,33 @@ def test_what_a_killed_run_left_is_taken_back_with_leave(scene) -> None:
     scene.side.open(scene.cluster.nodes)
     scene.side.admission.tidy(scene.node)
     assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
+
+
+def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_with_it(scene) -> None:
+    """Nobody will approve it; what is not plainly the node's own stays to be seen."""
+    signed, denied = request("csr-signed", approved=True), request("csr-denied")
+    signed["status"]["certificate"] = "LS0t"
+    denied["status"] = {"conditions": [{"type": "Denied", "status": "True"}]}
+    stranger = request("csr-stranger")
+    stranger["spec"]["username"] = "system:bootstrap:bbbbbb"
+    elsewhere = request("csr-other-signer")
+    elsewhere["spec"]["signerName"] = "kubernetes.io/kube-apiserver-client"
+    rogue = request("csr-rogue", common_name="system:node:n2")
+    mine, unsigned = request("csr-mine"), request("csr-unsigned", approved=True)
+    scene.put(REQUESTS, signed, denied, stranger, elsewhere, rogue, mine, unsigned)
+    scene.put(SECRETS, token())
+    scene.side.open(scene.cluster.nodes)
+    scene.side.admission.tidy(scene.node)
+    assert scene.api.told == [
+        "lock",
+        f"delete {SECRETS}/bootstrap-token-aaaaaa",
+        f"delete {REQUESTS}/csr-mine",
+        f"delete {REQUESTS}/csr-unsigned",
+    ]
+    assert [text.partition(":")[0] for text in scene.said] == [
+        "removed csr-mine",
+        "removed csr-unsigned",
+    ]
 
 
 def test_where_nothing_was_left_nothing_is_taken(scene) -> None:
