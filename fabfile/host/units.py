@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _SHOW = "systemctl show -p ActiveState,SubState,NRestarts -- {unit}"
 _JOURNAL = "journalctl --no-pager -q -o cat -n 20 -u {unit} | cut -c 1-400"
 _KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+ +\d+ \S+\] ")  # what Kubernetes' lines begin with
+# What systemd says of a unit; before 249 with its description alone.
+_OF_SYSTEMD = r"(Start|Stopp|Reload|Finish)(ing|ed) .*\.|Failed to start .*|{unit}: .*"
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _TOO_OFTEN = 2  # automatic restarts: once may be chance
 
@@ -60,7 +62,8 @@ class Steadiness:
 
 def said(journal: str, unit: str) -> str:
     """Return the clause that tells a unit's own last words: what systemd says of it is not that."""
-    own = [line for line in journal.splitlines() if line and not line.startswith(f"{unit}: ")]
+    others = re.compile(_OF_SYSTEMD.format(unit=re.escape(unit))).fullmatch
+    own = [line for line in journal.splitlines() if line and not others(line)]
     return f"; it said: {_KLOG.sub('', own[-1])}" if own else ""
 
 

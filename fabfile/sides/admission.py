@@ -199,7 +199,8 @@ class Admission:
         """
         Take back the node's tokens and remove own requests, of this run and of killed ones.
 
-        What the node asked for with a killed run's token goes as well: nobody will approve it.
+        Where this run let the node join anew, what it had asked for with a killed run's token goes
+        as well: nobody will approve it.
         """
         self._approver.end(node.name)
         survey = self._survey()
@@ -212,7 +213,7 @@ class Admission:
             tokens.delete(self._api, token)
         for name in requests:
             signing.withdraw(self._api, name, self._dialect)
-        if left:
+        if mine and left:
             self._end_joining(node, left)
 
     def _end_joining(self, node: Node, left: Sequence[Token]) -> None:

@@ -14,6 +14,10 @@ UNIT = "kubelet.service"
 JOURNAL = b"""I1123 19:48:34.618763    6375 server.go:1502] "Starting"
 E1123 19:48:34.623550    6375 run.go:72] "command failed" err="no such flag"
 kubelet.service: Main process exited, code=exited, status=1/FAILURE
+Failed to start kubelet.service - Kubernetes kubelet.
+kubelet.service: Scheduled restart job, restart counter is at 2.
+Stopped Kubernetes kubelet.
+Started kubelet.service - Kubernetes kubelet.
 """
 
 

@@ -64,6 +64,13 @@ def on_host(layout: Layout, command: str) -> str:
     return done.stdout.strip()
 
 
+def wait_for_controllers(layout: Layout) -> None:
+    """Until they have started, kube-controller-manager gives up when the API server has trouble."""
+    kubectl = [str(layout.kubectl), "--kubeconfig", str(layout.kubeconfig)]
+    wait = ["wait", "--for=create", "serviceaccount/default", "--timeout=60s"]
+    subprocess.run([*kubectl, *wait], capture_output=True, check=True)
+
+
 def test_a_real_api_server_answers_and_has_no_node_yet(layout: Layout) -> None:
     kubectl = [str(layout.kubectl), "--kubeconfig", str(layout.kubeconfig)]
     done = subprocess.run(
@@ -98,6 +105,7 @@ def test_what_died_is_started_again_and_the_rest_left_alone(
     layout: Layout, parent: Path, name: str
 ) -> None:
     on_host(layout, "echo kept > /root/mark")
+    wait_for_controllers(layout)
     before = pids(layout)
     for dead in ("etcd", "n1"):
         os.kill(before[dead] or 0, signal.SIGKILL)
