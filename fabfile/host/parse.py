@@ -80,7 +80,7 @@ class _Found:
                 self.plain[tag] = value
             case ["clock" | "uptime" as tag, value]:
                 self.plain[tag] = _number(value)
-            case ["cpus" | "cgroup" as tag, value]:
+            case ["cgroup" as tag, value]:
                 self.plain[tag] = _whole(value)
             case ["os", name, version]:
                 self.plain |= {"os_id": name, "os_version": version}

@@ -99,7 +99,6 @@ class Facts:
     kernel: str = ""
     arch: str = "amd64"
     cgroup: int = 2
-    cpus: int = 0
     memory: int = 0
     swap: int = 0
     clock_offset: float = 0.0

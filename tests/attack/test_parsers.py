@@ -145,7 +145,7 @@ def test_what_systemd_is_said_to_say(shown: bytes) -> None:
 
 
 FACTS = (
-    b"clock\t1700000000\nos\tdebian\t12\nkernel\t6.1\nhostname\tn1\ncpus\t2\n"
+    b"clock\t1700000000\nos\tdebian\t12\nkernel\t6.1\nhostname\tn1\ncgroup\t2\n"
     b"path\t81a4\t0\t0\t3\t/a\ntext\t3\t/a\n"
     b'listener\tLISTEN 0 4096 *:10250 *:* users:(("a",pid=1\n'
     b"unit\tkubelet.service\tNRestarts=0\nfree\t1 4096\t/etc\nend\tn\n"

@@ -76,7 +76,6 @@ def test_this_machine(look):
     facts = look(free=("/", "/no/such/folder"))
     assert facts.kernel == platform.release()
     assert facts.hostname == platform.node()
-    assert facts.cpus == len(os.sched_getaffinity(0))
     assert abs(facts.clock_offset) < 5
     assert facts.uptime > 0
     assert facts.memory > 2**20

@@ -55,7 +55,6 @@ class Machine:
             os_id="debian",
             os_version="13",
             kernel="6.12.0",
-            cpus=2,
             memory=2**32,
             modules=frozenset({"overlay", "br_netfilter"}),
             images=frozenset(),
