@@ -185,8 +185,12 @@ def ready(layout: Layout) -> bool:
 
 
 def _client(layout: Layout) -> urllib3.PoolManager:
-    context = ssl.create_default_context(cafile=str(layout.pki / TRUSTED))
-    context.load_cert_chain(layout.pki / "admin.pem", layout.pki / "admin-key.pem")
+    try:
+        context = ssl.create_default_context(cafile=str(layout.pki / TRUSTED))
+        context.load_cert_chain(layout.pki / "admin.pem", layout.pki / "admin-key.pem")
+    except FileNotFoundError as error:
+        cause = f"{layout.pki} lacks a certificate: this lab was made by other code"
+        raise LabError(f"{cause}; take it down first (`inv lab.down`)") from error
     return urllib3.PoolManager(ssl_context=context, timeout=10, retries=False)
 
 

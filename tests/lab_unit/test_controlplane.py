@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab import configuration, controlplane, pki, versions
+from lab.errors import LabError
 from lab.layout import Layout
 
 
@@ -133,3 +134,9 @@ def test_a_kubeconfig_stands_alone(layout: Layout) -> None:
     whole = yaml.safe_load(configuration.kubeconfig(layout, "admin"))
     assert whole["clusters"][0]["cluster"]["server"] == "https://10.99.9.1:6443"
     assert str(layout.folder) not in str(whole)
+
+
+def test_a_lab_that_lacks_a_certificate_is_told_of_in_a_sentence(tmp_path: Path) -> None:
+    older = Layout("t", tmp_path, IPv4Network("10.99.9.0/24"))
+    with pytest.raises(LabError, match=r"made by other code; take it down first \(`inv lab.down`"):
+        controlplane.ready(older)
