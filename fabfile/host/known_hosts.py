@@ -112,8 +112,10 @@ def _names(patterns: str, name: str) -> bool:
         elif pattern.startswith("!"):
             if fnmatchcase(name, _literal_brackets(pattern[1:])):
                 return False
+        elif "*" in pattern or "?" in pattern:
+            matched |= fnmatchcase(name, _literal_brackets(pattern))
         else:
-            matched |= pattern == name or fnmatchcase(name, _literal_brackets(pattern))
+            matched |= pattern == name
     return matched
 
 

@@ -158,6 +158,9 @@ def compare(resources: tuple[Resource, ...], facts: Facts) -> tuple[Change, ...]
     """
     Return what differs, in the order of `resources`; what is asked for twice is done once.
 
+    A certificate that comes by itself is waited for at the end: what else there is to do is done
+    meanwhile. One whose key has to be told before it can come is waited for in its place.
+
     :raises Conflict: a directory is where a file belongs, or the like.
     """
     wanted = tuple(dict.fromkeys(resources))
@@ -167,7 +170,11 @@ def compare(resources: tuple[Resource, ...], facts: Facts) -> tuple[Change, ...]
     changes: list[Change] = []
     for resource in wanted:
         changes += _changes(resource, facts, wanted, changes)
-    return tuple(changes)
+    return tuple(sorted(changes, key=lambda change: _comes_by_itself(change.resource)))
+
+
+def _comes_by_itself(resource: Resource) -> bool:
+    return isinstance(resource, ClientCertificate) and not resource.key
 
 
 def short(digest: str | None) -> str:

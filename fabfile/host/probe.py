@@ -62,6 +62,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
         "modules": watch.modules,
         "free": watch.free,
         "tools": TOOLS,
+        "ports": [f"{port:04X}" for port in watch.ports],
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]

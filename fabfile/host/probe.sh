@@ -9,7 +9,7 @@
 #
 # Set before it, as quoted text: nonce, deep (1: trust no recorded digest), state (fabnode's
 # directory on the node), store (whose images: containerd, docker); and lists with one entry a line:
-#   text, opaque, certificates, servers, units, sysctls, modules, free, tools
+#   text, opaque, certificates, servers, units, sysctls, modules, free, tools, ports (hexadecimal)
 
 set -uf # nothing is globbed: entries are taken as they are
 LC_ALL=C TZ=UTC0
@@ -69,9 +69,14 @@ fi
 [ ! -f /etc/resolv.conf ] || while read -r line || [ -n "$line" ]; do say resolv "$line"; done </etc/resolv.conf
 [ -e /run/systemd/resolve/resolv.conf ] && say resolved
 
-# Who listens where. Finding the names takes a walk over all processes: only where fabnode has not
-# started anything yet, so that a port may be taken by somebody else.
-if has ss; then
+# Who listens where, if on one of the ports at all (0A is LISTEN in proc_net_tcp.rst). Finding the
+# names takes a walk over all processes: only where fabnode has not started anything yet, so that a
+# port may be taken by somebody else.
+set -- $ports
+IFS='|'
+some="$*"
+IFS=$nl
+if [ -n "$some" ] && has ss && grep -qsE ":($some) [0-9A-F]+:0000 0A" /proc/net/tcp /proc/net/tcp6; then
 	names=-p
 	[ ! -d "$state/stamps" ] || names=
 	for line in $(ss -Hltn $names); do say listener "$line"; done
@@ -97,7 +102,7 @@ done
 
 built_in() {
 	case $1 in
-	overlay) grep -q 'overlay$' /proc/filesystems ;;
+	overlay) while read -r line; do case $line in *overlay) return ;; esac; done </proc/filesystems; false ;;
 	br_netfilter) [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ] ;;
 	nf_conntrack) [ -e /proc/sys/net/netfilter/nf_conntrack_max ] ;;
 	ip_vs) [ -e /proc/net/ip_vs ] ;;

@@ -142,6 +142,7 @@ class Watchlist:
     :param certificates: PEM files or kubeconfigs of which only certificates are wanted.
     :param servers: kubeconfigs whose `server:` and CA are wanted.
     :param store: the runtime whose images are wanted: containerd or docker.
+    :param ports: TCP ports of interest: if nobody listens on any of them, no listener is told.
     :param free: directories whose free space is wanted (of the nearest that exists).
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """
@@ -154,5 +155,6 @@ class Watchlist:
     sysctls: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
     store: str = "containerd"
     deep: bool = False

@@ -132,7 +132,8 @@ class ClientCertificate:
     Carrying it out means: watch `unit` until the certificate at `path` is there, then remove the
     `bootstrap` kubeconfig. A unit that fails meanwhile ends the wait at once, with its journal.
 
-    :param key: where the kubelet may keep its key meanwhile, whose public half is then told.
+    :param key: where the kubelet keeps its key meanwhile, whose public half is then told; empty
+        where it keeps it in memory.
     :param missing: why one has to come; empty where facts already show one that is good.
     :param timeout: seconds.
     """

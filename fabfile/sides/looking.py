@@ -65,6 +65,7 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
         sysctls=tuple(sysctls),
         modules=tuple(modules),
         free=_FREE,
+        ports=tuple(layout.PORTS),
         store=store,
         deep=deep,
     )

@@ -340,7 +340,10 @@ class NodeSide:
     def _refuse_impostors(self) -> None:
         """Expel the node if its host has no certificate for the key that was certified."""
         path = layout.kubelet_client_certificate(self.node.kubelet.root)
-        result = self.host.root(f"sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' {quote(path)}")
+        # The kubelet may just be about to write it, where something else failed.
+        wait = _AWAIT_FILE.format(path=quote(path))
+        read_it = f"sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' {quote(path)}"
+        result = self.host.root(f"{wait}; {read_it}")
         admission = self._cluster_side.admission
         if not admission.holds_issued_key(self.node, result.stdout):
             admission.expel(self.node)

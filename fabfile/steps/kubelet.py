@@ -67,7 +67,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
             path=certificate,
             unit=UNIT,
             bootstrap=layout.BOOTSTRAP_KUBECONFIG,
-            key=pending_key,
+            key="" if rotates(inputs) else pending_key,
             missing=_UNPROVED if shared and not inputs.joined else inputs.unjoined or "",
             timeout=inputs.cluster.timeouts.join,
         ),

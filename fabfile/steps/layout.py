@@ -45,6 +45,10 @@ def runtime_units(runtime: str, minor: int) -> tuple[str, ...]:
     return (DOCKER, CRI_DOCKERD) if fitting.shim(minor) == fitting.CRI_DOCKERD else (DOCKER,)
 
 
+# TCP ports that ours listen on.
+PORTS = {10250: "kubelet", 10248: "kubelet", 10256: "kube-proxy", 10249: "kube-proxy"}
+
+
 def kubelet_client_certificate(kubelet_root: str) -> str:
     """Return where the kubelet keeps its current client certificate, with the key."""
     return f"{kubelet_root}/pki/kubelet-client-current.pem"

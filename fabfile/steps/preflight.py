@@ -22,7 +22,6 @@ MIB = 1024 * 1024
 
 MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they are signed
 _ROOM = {"/usr/local/bin": 400 * MIB, "/var/lib": 2048 * MIB, "/etc": 16 * MIB}
-_PORTS = {10250: "kubelet", 10248: "kubelet", 10256: "kube-proxy", 10249: "kube-proxy"}
 _VERSION = re.compile(r"\d+(\.\d+)+")
 
 
@@ -200,7 +199,7 @@ def _swap(inputs: Inputs) -> Iterator[Finding]:
 
 def _ports(inputs: Inputs) -> Iterator[Finding]:
     for listener in inputs.facts.listeners:
-        owner = _PORTS.get(listener.port)
+        owner = layout.PORTS.get(listener.port)
         if owner is None or listener.process == owner:
             continue
         # Whose port it is, is not always known; one whose owner does not run is somebody else's.

@@ -348,26 +348,27 @@ def test_a_unit_that_does_not_stay_up_is_told_at_once(node, tmp_path):
     assert not (node.state / "stamps" / KUBELET).exists()
 
 
-def join(node, seconds: int = 20) -> tuple:
+def join(node, seconds: int = 20, *, key: str = "key") -> tuple:
     boot = File(node.path("bootstrap"), b"token", 0o600, secret=True, ephemeral=True)
     unit = Unit(KUBELET, (boot.path,))
     return (
         boot,
         unit,
         ClientCertificate(
-            node.path("pem"), KUBELET, boot.path, node.path("key"), "it has none", seconds
+            node.path("pem"), KUBELET, boot.path, key and node.path(key), "it has none", seconds
         ),
     )
 
 
-def test_joining_waits_for_the_certificate_and_then_takes_the_token_away(node):
+@pytest.mark.parametrize("key", ["key", ""])
+def test_joining_waits_for_the_certificate_and_then_takes_the_token_away(node, key):
     node.tools.add(
         "systemctl",
         f"case $1 in show) {RUNNING} ;;\n"
         f"restart) (/bin/sleep 0.5; [ -e {node.path('bootstrap')} ] && echo >{node.path('pem')} x) "
         ">/dev/null 2>&1 & ;; esac",
     )
-    node.apply(*join(node))
+    node.apply(*join(node, key=key))
     assert not Path(node.path("bootstrap")).exists()
     assert (node.state / "stamps" / KUBELET).read_text() == ""
 

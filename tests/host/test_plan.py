@@ -320,6 +320,13 @@ def test_a_client_certificate_is_waited_for_until_it_is_there():
     assert compare((good,), Facts()) == ()
 
 
+@pytest.mark.parametrize(("key", "order"), [("", ["/etc/a", "/pem"]), ("/key", ["/pem", "/etc/a"])])
+def test_what_comes_by_itself_is_waited_for_at_the_end(key, order):
+    """One whose key must be told first would never come."""
+    wanted = ClientCertificate("/pem", "kubelet.service", "/boot", key, "it has none", timeout=9)
+    assert [change.name for change in compare((wanted, A), Facts())] == order
+
+
 def test_order_is_kept_and_what_is_asked_for_twice_is_done_once():
     plan = make_plan("n1", [Directory("/etc/k"), A, Directory("/etc/k")], Facts())
     assert [c.name for c in plan.changes] == ["/etc/k", "/etc/a"]

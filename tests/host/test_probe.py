@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import platform
+import socket
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from fabfile.host.parse import parse
 from fabfile.host.probe import script
-from fabfile.model.facts import Watchlist
+from fabfile.model.facts import Listener, Watchlist
 
 from .local import BUSYBOX, SHELLS, Tools
 
@@ -82,6 +83,18 @@ def test_this_machine(look):
     assert facts.free["/"] == pytest.approx(facts.free["/no/such/folder"], rel=0.1)
     assert "127.0.0.1" in facts.addresses or not facts.addresses
     assert facts.resolv_conf == Path("/etc/resolv.conf").read_text()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_listeners_are_told_where_a_port_of_interest_is_taken(look, tools, family):
+    tools.add("ss", 'echo "LISTEN 0 128 *:22 *:*"')
+    with socket.create_server(("", 0), family=family) as taken:
+        port = taken.getsockname()[1]
+        assert look(ports=(10250, port)).listeners == (Listener(22, ""),)
+        assert tools.calls_of("ss") == ["ss -Hltn -p"]
+    tools.forget()
+    assert look(ports=(port,)).listeners == look().listeners == ()
+    assert tools.calls_of("ss") == []
 
 
 def test_paths_are_told_as_they_are(look, tmp_path):

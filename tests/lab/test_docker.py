@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from .harness import Done, Lab
 
 HOSTS = ("n1", "n2")
+PAIRS = (
+    "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    "/var/lib/kubelet/pki/kubelet-server-current.pem",
+    "/etc/kubernetes/pki/kube-proxy.pem",
+)
 UNITS = ("docker.service", "kubelet.service", "kube-proxy.service")
 
 
@@ -74,13 +79,32 @@ def test_nothing_is_done_twice(joined: Done, docker_lab: Lab) -> None:
     assert starts(docker_lab) == before
 
 
+def running(lab: Lab, host: str) -> set[str]:
+    return set(lab.on(host, "docker ps -q --no-trunc").split())
+
+
+def test_certificates_are_made_anew_with_the_shared_token_and_containers_live_on(
+    joined: Done, docker_lab: Lab
+) -> None:
+    def pairs() -> set[str]:
+        paths = " ".join(PAIRS)
+        told = [docker_lab.on(host, f"sha256sum {paths}") for host in HOSTS]
+        return {line for lines in told for line in lines.splitlines()}
+
+    before, containers = pairs(), {host: running(docker_lab, host) for host in HOSTS}
+    done = docker_lab.inv("rotate-certs", "--issued-before", "now", "--json")
+    assert done.results == dict.fromkeys(names(docker_lab), "changed")
+    assert before & pairs() == set()
+    for host in HOSTS:
+        assert containers[host]
+        assert running(docker_lab, host) >= containers[host]
+    assert docker_lab.deploy().results == dict.fromkeys(names(docker_lab), "unchanged")
+
+
 def test_docker_restarts_for_its_configuration_and_containers_live_on(
     joined: Done, docker_lab: Lab
 ) -> None:
-    def running() -> set[str]:
-        return set(docker_lab.on("n1", "docker ps -q --no-trunc").split())
-
-    before, node = running(), names(docker_lab)[0]
+    before, node = running(docker_lab, "n1"), names(docker_lab)[0]
     assert before
     config = docker_lab.config(runtime={"daemon": {"max-concurrent-downloads": 4}})
     (planned,) = docker_lab.plan("--limit", node, config=config)["nodes"]
@@ -88,7 +112,7 @@ def test_docker_restarts_for_its_configuration_and_containers_live_on(
     docker_lab.deploy("--limit", node, config=config)
     settings = json.loads(docker_lab.on("n1", "cat /etc/docker/daemon.json"))
     assert settings["max-concurrent-downloads"] == 4
-    assert running() >= before
+    assert running(docker_lab, "n1") >= before
     assert docker_lab.ready() == set(names(docker_lab))
 
 

@@ -62,7 +62,7 @@ class Machine:
 
     def root(self, script: str, **_: object) -> Result:
         """Run a command, of those that are run outside of looks and changes."""
-        if script.startswith("sed"):
+        if "BEGIN CERTIFICATE" in script:
             self.told.append("host: read certificate")
             return Result(0, self.facts.certificates.get(self._client, "").encode(), b"")
         self.told.append("host: await file" if "until" in script else f"host: {script[:40]}")
