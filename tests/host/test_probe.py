@@ -232,6 +232,15 @@ def test_units_and_their_stamps(look, tools, tmp_path):
     assert (facts.unit("b.service").active, facts.unit("b.service").reload) == ("failed", True)
 
 
+def test_systemd_is_asked_only_about_units_it_may_know(look, tools):
+    look(units=("nobody-ever-heard-of.service",))
+    assert tools.calls_of("systemctl") == []
+    known = next(Path("/usr/lib/systemd/system").glob("*.service")).name
+    look(units=("nobody-ever-heard-of.service", known))
+    (call,) = tools.calls_of("systemctl")
+    assert call.endswith(f"-- nobody-ever-heard-of.service {known}")
+
+
 def test_features_of_the_kernel(look):
     loaded = next(iter(Path("/sys/module").iterdir())).name
     facts = look(
