@@ -10,36 +10,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tarfile
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from .model import fitting
-from .parts.download import Digest, Downloader, DownloadError
-from .steps import calico
-from .steps.calico import EtcdTls
+from .parts import formats
 from .steps.inputs import Artifact, Artifacts, ImageArchive
-from .trust.certificates import BadCertificateError, public_key, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from .model.config import Cluster
     from .model.facts import Facts
-    from .model.sections import EtcdSettings
-    from .steps.calico import Object
-
-T = TypeVar("T")
 
 _ALWAYS = ("kubelet", "kube-proxy")
 _CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
 OPTIONAL = ("crictl",)
 
 _FOLDERS = ("amd64", "arm64")  # of programs for one architecture, below those configured
-_MACHINES = {62: "amd64", 183: "arm64"}  # elf.h: EM_X86_64, EM_AARCH64
 
 
 class ArtifactError(Exception):
@@ -140,6 +130,13 @@ def _programs(
     return {arch: anybodys | own for arch, own in found.items()} or {"": anybodys}
 
 
+def plugin_names(folder: Path) -> frozenset[str]:
+    """Return the names of the CNI plugins in a folder, for whatever architecture."""
+    places = (folder, *(folder / arch for arch in _FOLDERS))
+    found = (path for place in places if place.is_dir() for path in place.iterdir())
+    return frozenset(path.name for path in found if path.is_file())
+
+
 def required(cluster: Cluster) -> tuple[str, ...]:
     """Return the names of the binaries that these nodes need, by the runtimes they have."""
     runtimes = {node.runtime.name for node in cluster.nodes}
@@ -171,14 +168,17 @@ class _Memory:
         """Return a program and its architecture; empty where it doesn't tell (a script)."""
         entry = self._entry(path)
         if "arch" not in entry:
-            entry["arch"] = _architecture(path)
+            entry["arch"] = formats.architecture(path)
             self._changed = True
         return Artifact(path, entry["sha256"]), entry["arch"]
 
     def archive(self, path: Path) -> ImageArchive:
         entry = self._entry(path)
         if "architectures" not in entry:
-            entry["images"], entry["architectures"] = _images(path)
+            try:
+                entry["images"], entry["architectures"] = formats.images(path)
+            except formats.NoArchive as error:
+                raise ArtifactError(f"artifacts.images: {error}") from error
             self._changed = True
         artifact = Artifact(path, entry["sha256"])
         return ImageArchive(tuple(entry["images"]), artifact, tuple(entry["architectures"]))
@@ -203,139 +203,3 @@ class _Memory:
             self._known[str(path)] = entry
             self._changed = True
         return entry
-
-
-def _architecture(path: Path) -> str:
-    """Return the architecture in a program's ELF header."""
-    with path.open("rb") as file:
-        head = file.read(20)
-    if len(head) < 20 or head[:4] != b"\x7fELF":
-        return ""
-    machine = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
-    return _MACHINES.get(machine, f"ELF machine {machine}")
-
-
-def _images(path: Path) -> tuple[list[str], list[str]]:
-    """
-    Return the references in an archive, and the architectures of its images where it tells them.
-
-    That is in docker's manifest.json, or OCI's index.json.
-    """
-    try:
-        with tarfile.open(path) as archive:
-            members = set(archive.getnames())
-            if "manifest.json" in members:
-                told = _json(archive, "manifest.json")
-                names = [tag for m in told for tag in m["RepoTags"] or ()]
-                configs = [m["Config"] for m in told if m.get("Config") in members]
-                kinds = [_json(archive, config).get("architecture") for config in configs]
-                return names, sorted({kind for kind in kinds if kind})
-            if "index.json" in members:
-                told = _json(archive, "index.json")["manifests"]
-                names = [m["annotations"]["io.containerd.image.name"] for m in told]
-                kinds = [kind for m in told for kind in _oci_architectures(archive, members, m)]
-                return names, sorted(set(kinds))
-    except (tarfile.TarError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"artifacts.images: {path} is no image archive ({error})") from error
-    raise ArtifactError(f"artifacts.images: {path} is neither a docker nor an OCI archive")
-
-
-def _oci_architectures(
-    archive: tarfile.TarFile, members: Collection[str], descriptor: Mapping[str, Any]
-) -> list[str]:
-    """Return the architectures of an image whose blobs are here, or of each in an index of such."""
-    if kind := (descriptor.get("platform") or {}).get("architecture"):
-        return [kind] if kind != "unknown" else []  # attestations are of none
-    name = f"blobs/{descriptor.get('digest', '').replace(':', '/')}"
-    if name not in members:
-        return []
-    found = _json(archive, name)
-    inner = found.get("manifests") or ([found["config"]] if "config" in found else [])
-    if not inner:
-        return [found["architecture"]] if "architecture" in found else []
-    return [kind for each in inner for kind in _oci_architectures(archive, members, each)]
-
-
-def _json(archive: tarfile.TarFile, name: str) -> Any:
-    member = archive.extractfile(name)
-    if member is None:
-        raise ValueError(f"{name} is no file")
-    return json.load(member)
-
-
-def calico_manifest(cluster: Cluster) -> bytes:
-    """Return Calico's manifest, held against the digest configured. Raises ArtifactError."""
-    path, wanted = calico_manifest_path(cluster), cluster.calico.manifest_sha256
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"calico.manifest: {path}: {error.strerror}") from error
-    if wanted and hashlib.sha256(content).hexdigest() != wanted:
-        raise ArtifactError(
-            f"calico.manifest: {path} has another sha256 than calico.manifest_sha256"
-        )
-    return content
-
-
-def calico_objects(cluster: Cluster, *, for_names: bool = False) -> tuple[Object, ...]:
-    """
-    Return Calico's objects as this cluster needs them; none where fabnode doesn't install it.
-
-    :param for_names: only which they are is wanted, so that no file but the manifest is needed.
-
-    Raises ArtifactError, ManifestError.
-    """
-    settings = cluster.calico
-    if not settings.enabled:
-        return ()
-    plugins = frozenset() if for_names else _plugin_names(cluster.artifacts.cni_plugins)
-    etcd = etcd_tls(settings.etcd) if settings.etcd and not for_names else None
-    try:
-        return calico.objects(calico_manifest(cluster), cluster, plugins, etcd)
-    except calico.ManifestError as error:
-        raise calico.ManifestError(f"calico.manifest: {settings.manifest}: {error}") from error
-
-
-def _plugin_names(folder: Path) -> frozenset[str]:
-    places = (folder, *(folder / arch for arch in _FOLDERS))
-    found = (path for place in places if place.is_dir() for path in place.iterdir())
-    return frozenset(path.name for path in found if path.is_file())
-
-
-def etcd_tls(settings: EtcdSettings) -> EtcdTls:
-    """
-    Return what Calico shows to etcd, once it is sure that it could be let in with it.
-
-    Raises ArtifactError; none of its sentences holds anything of the key.
-    """
-
-    def taken(name: str, read_from: Callable[[bytes], T]) -> tuple[bytes, T]:
-        path: Path = getattr(settings, name)
-        try:
-            content = path.read_bytes()
-            return content, read_from(content)
-        except OSError as error:
-            raise ArtifactError(f"calico.etcd.{name}: {path}: {error.strerror}") from error
-        except BadCertificateError as error:
-            raise ArtifactError(f"calico.etcd.{name}: {path}: {error}") from error
-
-    ca, _ = taken("ca", read)
-    cert, shown = taken("cert", read)
-    key, public = taken("key", public_key)
-    if shown.days_left(datetime.now(UTC)) <= 0:
-        raise ArtifactError(f"calico.etcd.cert: {settings.cert} has expired")
-    if shown.public_key != public:
-        raise ArtifactError(f"calico.etcd.key: {settings.key} is not the key of {settings.cert}")
-    return EtcdTls(ca, cert, key)
-
-
-def calico_manifest_path(cluster: Cluster) -> Path:
-    """Return the manifest's file: the one configured, or a download of that digest."""
-    source, wanted = cluster.calico.manifest, cluster.calico.manifest_sha256
-    if isinstance(source, Path):
-        return source
-    downloader = Downloader(cache_dir() / "downloads", ca=cluster.artifacts.mirrors_ca)
-    try:
-        return downloader.file(source, Digest.of(wanted or ""))
-    except (DownloadError, OSError) as error:
-        raise ArtifactError(f"calico.manifest: {error}") from error

@@ -20,7 +20,7 @@ ALLOWED = {
     "host": {"model"},
     "kube": {"model", "trust", "steps"},
     "parts": {"model"},
-    "sides": {"artifacts", "host", "kube", "model", "run", "steps", "trust"},
+    "sides": {"artifacts", "calico_files", "host", "kube", "model", "run", "steps", "trust"},
 }
 
 

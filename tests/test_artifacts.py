@@ -1,4 +1,4 @@
-"""What the deployer holds: digests remembered but never stale, manifests that are checked."""
+"""What the deployer holds: digests remembered but never stale."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from fabfile import artifacts
 from fabfile.artifacts import ArtifactError
 from fabfile.model.config import Cluster
 from fabfile.model.facts import UNKNOWN, Facts
-from fabfile.model.sections import EtcdSettings
-from fabfile.parts.download import Digest, Downloader, DownloadError
-from tests.support import authority, make_cluster, pem, private_pem
+from tests.support import make_cluster
 
-CONTENT = b"kind: ConfigMap\n"
 AMD64, ARM64 = Facts(known=True, arch="amd64"), Facts(known=True, arch="arm64")
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.fixture(autouse=True)
@@ -133,83 +128,6 @@ def test_what_is_no_image_archive_is_refused(tmp_path: Path, members: dict[str, 
     path = archive(tmp_path / "x.tar", members)
     with pytest.raises(ArtifactError, match=r"artifacts\.images"):
         artifacts.load(cluster(tmp_path, path))
-
-
-URL = {"manifest": "https://example.org/calico.yaml", "manifest_sha256": SHA256}
-
-
-def test_a_manifest_is_downloaded_by_its_digest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """How downloads are made sure of stands in tests/parts."""
-    asked: list[tuple[str, Digest]] = []
-
-    def file(_: object, url: str, promised: Digest) -> Path:
-        asked.append((url, promised))
-        path = tmp_path / "downloaded"
-        path.write_bytes(CONTENT)
-        return path
-
-    monkeypatch.setattr(Downloader, "file", file)
-    assert artifacts.calico_manifest(make_cluster(tmp_path, calico=URL)) == CONTENT
-    assert asked == [("https://example.org/calico.yaml", Digest("sha256", SHA256))]
-
-
-def test_a_manifest_that_can_not_be_had_is_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def file(*_: object) -> Path:
-        raise DownloadError("https://example.org/calico.yaml: HTTP 404")
-
-    monkeypatch.setattr(Downloader, "file", file)
-    with pytest.raises(ArtifactError, match=r"calico\.manifest: https.*HTTP 404"):
-        artifacts.calico_manifest(make_cluster(tmp_path, calico=URL))
-
-
-def test_a_manifest_file_is_held_against_its_digest_where_one_is_given(tmp_path: Path) -> None:
-    path = tmp_path / "calico.yaml"
-    path.write_bytes(CONTENT)
-    assert artifacts.calico_manifest(make_cluster(calico={"manifest": str(path)})) == CONTENT
-    settings = make_cluster(calico={"manifest": str(path), "manifest_sha256": "0" * 64})
-    with pytest.raises(ArtifactError, match="another sha256"):
-        artifacts.calico_manifest(settings)
-
-
-def etcd_files(tmp_path: Path, **made: bytes) -> EtcdSettings:
-    """Return settings that name a CA, its certificate and its key, or what was made instead."""
-    certificate, key = authority()
-    files = {"ca": pem(certificate), "cert": pem(certificate), "key": private_pem(key)} | made
-    for name, content in files.items():
-        (tmp_path / name).write_bytes(content)
-    return EtcdSettings(
-        endpoints=("https://192.0.2.1:2379",), **{name: tmp_path / name for name in files}
-    )
-
-
-def test_what_calico_shows_to_etcd_is_read_and_never_shown(tmp_path: Path) -> None:
-    found = artifacts.etcd_tls(etcd_files(tmp_path))
-    assert found.key == (tmp_path / "key").read_bytes()
-    assert "PRIVATE" not in repr(found)
-
-
-@pytest.mark.parametrize(
-    ("made", "message"),
-    [
-        ({"ca": b"x"}, r"calico.etcd.ca: .*/ca: not a readable certificate"),
-        ({"cert": b"x"}, r"calico.etcd.cert: .*/cert: not a readable certificate"),
-        ({"key": b"x"}, r"calico.etcd.key: .*/key: it is no private key without a password"),
-        (
-            {"key": private_pem(ec.generate_private_key(ec.SECP256R1()))},
-            r"calico.etcd.key: .*/key is not the key of .*/cert",
-        ),
-    ],
-)
-def test_what_etcd_would_refuse_is_found_before(
-    tmp_path: Path, made: dict[str, bytes], message: str
-) -> None:
-    with pytest.raises(ArtifactError, match=message) as caught:
-        artifacts.etcd_tls(etcd_files(tmp_path, **made))
-    assert "PRIVATE" not in str(caught.value)
 
 
 def elf(arch: str, text: str = "") -> bytes:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import artifacts
+from .. import artifacts, calico_files
 from ..model.facts import UNKNOWN
 from ..parts.bundle import MANIFEST, Part, write
 from ..steps import calico
@@ -43,8 +43,8 @@ def _parts(cluster: Cluster, held: Holdings) -> dict[str, Part]:
         name = re.sub(r"[^A-Za-z0-9._+-]", "_", archive.artifact.path.name)[-80:]
         parts[f"images/{number:03}-{name}"] = Part(archive.artifact.path, archive.artifact.sha256)
     if cluster.calico.enabled:
-        content = artifacts.calico_manifest(cluster)
-        path = artifacts.calico_manifest_path(cluster)
+        content = calico_files.manifest(cluster)
+        path = calico_files.manifest_path(cluster)
         parts[MANIFEST] = Part(path, hashlib.sha256(content).hexdigest())
     return parts
 
@@ -66,4 +66,4 @@ def _images(cluster: Cluster) -> Iterator[str]:
         yield node.runtime.sandbox_image
     yield cluster.verify.image
     if cluster.calico.enabled:
-        yield from calico.images(artifacts.calico_objects(cluster, for_names=True))
+        yield from calico.images(calico_files.objects(cluster, for_names=True))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from .. import artifacts, surface
+from .. import calico_files, surface
 from ..kube import rights
 from ..kube.api import Api
 from ..kube.credentials import load
@@ -31,7 +31,7 @@ def make(cluster: Cluster, out: Path, *, hours: int, show: bool) -> None:
     """
     if not 0 < hours <= _MAX_HOURS:
         raise Exit(f"--hours wants a number from 1 to {_MAX_HOURS}", surface.BAD_INPUT)
-    calico = artifacts.calico_objects(cluster, for_names=True)
+    calico = calico_files.objects(cluster, for_names=True)
     objects = rights.objects(rights.needed(calico=calico))
     if show:
         print(dump_all(objects), end="")

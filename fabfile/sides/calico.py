@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from .. import artifacts
+from .. import calico_files
 from ..steps import calico
 from .errors import OverdueError
 
@@ -37,7 +37,7 @@ class Calico:
         """Return Calico's objects, made once; none where fabnode doesn't install it."""
         with self._lock:
             if self._objects is None:
-                self._objects = artifacts.calico_objects(self._cluster)
+                self._objects = calico_files.objects(self._cluster)
                 if key := calico.etcd_key(self._objects):
                     self._journal.secret(key)
         return self._objects

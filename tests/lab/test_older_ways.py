@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabfile.artifacts import calico_objects
+from fabfile import calico_files
 from fabfile.kube import tokens
 from fabfile.kube.api import Api
 from fabfile.kube.credentials import load
@@ -30,7 +30,7 @@ def test_objects_without_server_side_apply(cluster: Lab, way: Way) -> None:
     """Nothing to do where apply has done it; what is spoiled or missing is put right, once."""
     api = Api(load(cluster.layout.kubeconfig), patience=30)
     configured = loading.load(cluster.layout.configuration)
-    wanted = [*calico_objects(configured), *rbac.objects("Group", tokens.GROUP)]
+    wanted = [*calico_files.objects(configured), *rbac.objects("Group", tokens.GROUP)]
     assert len(wanted) > 30
     by_way, applied = Manifests(api, way=way), Manifests(api)
 

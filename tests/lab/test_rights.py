@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabfile import artifacts
+from fabfile import calico_files
 from fabfile.kube import rights
 from fabfile.kube.api import Api
 from fabfile.kube.credentials import load
@@ -73,7 +73,7 @@ def missing(lab: Lab) -> list[str]:
 def needed(lab: Lab) -> tuple[rights.Right, ...]:
     """Return what the lab's configuration takes, as `inv rbac.deployer` grants it."""
     cluster = loading.load(lab.layout.configuration)
-    return rights.needed(calico=artifacts.calico_objects(cluster, for_names=True))
+    return rights.needed(calico=calico_files.objects(cluster, for_names=True))
 
 
 def api(lab: Lab) -> Api:

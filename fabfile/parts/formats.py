@@ -1,0 +1,75 @@
+"""What a program or an image archive tells of itself: its architecture, the images inside."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+_MACHINES = {62: "amd64", 183: "arm64"}  # elf.h: EM_X86_64, EM_AARCH64
+
+
+class NoArchive(Exception):
+    """A file is no image archive."""
+
+
+def architecture(path: Path) -> str:
+    """Return the architecture in a program's ELF header; empty where it has none (a script)."""
+    with path.open("rb") as file:
+        head = file.read(20)
+    if len(head) < 20 or head[:4] != b"\x7fELF":
+        return ""
+    machine = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
+    return _MACHINES.get(machine, f"ELF machine {machine}")
+
+
+def images(path: Path) -> tuple[list[str], list[str]]:
+    """
+    Return the references in an archive, and the architectures of its images where it tells them.
+
+    That is in docker's manifest.json, or OCI's index.json. Raises NoArchive.
+    """
+    try:
+        with tarfile.open(path) as archive:
+            members = set(archive.getnames())
+            if "manifest.json" in members:
+                told = _json(archive, "manifest.json")
+                names = [tag for m in told for tag in m["RepoTags"] or ()]
+                configs = [m["Config"] for m in told if m.get("Config") in members]
+                kinds = [_json(archive, config).get("architecture") for config in configs]
+                return names, sorted({kind for kind in kinds if kind})
+            if "index.json" in members:
+                told = _json(archive, "index.json")["manifests"]
+                names = [m["annotations"]["io.containerd.image.name"] for m in told]
+                kinds = [kind for m in told for kind in _oci_architectures(archive, members, m)]
+                return names, sorted(set(kinds))
+    except (tarfile.TarError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NoArchive(f"{path} is no image archive ({error})") from error
+    raise NoArchive(f"{path} is neither a docker nor an OCI archive")
+
+
+def _oci_architectures(
+    archive: tarfile.TarFile, members: Collection[str], descriptor: Mapping[str, Any]
+) -> list[str]:
+    """Return the architectures of an image whose blobs are here, or of each in an index of such."""
+    if kind := (descriptor.get("platform") or {}).get("architecture"):
+        return [kind] if kind != "unknown" else []  # attestations are of none
+    name = f"blobs/{descriptor.get('digest', '').replace(':', '/')}"
+    if name not in members:
+        return []
+    found = _json(archive, name)
+    inner = found.get("manifests") or ([found["config"]] if "config" in found else [])
+    if not inner:
+        return [found["architecture"]] if "architecture" in found else []
+    return [kind for each in inner for kind in _oci_architectures(archive, members, each)]
+
+
+def _json(archive: tarfile.TarFile, name: str) -> Any:
+    member = archive.extractfile(name)
+    if member is None:
+        raise ValueError(f"{name} is no file")
+    return json.load(member)
