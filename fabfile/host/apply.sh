@@ -333,6 +333,8 @@ steady() { # steady UNIT RESTARTS
 join() { # join CERTIFICATE UNIT SECONDS KEY: wait for the kubelet to get its certificate
 	show "$2"
 	before=$NRestarts turns=0 told=
+	# What it did meanwhile counts, too.
+	case "$settling " in *" $2 "*) before=${settling##*" $2 "} before=${before#* } before=${before%% *} ;; esac
 	seconds
 	deadline=$((up + $3 * 100))
 	until [ -s "$1" ]; do

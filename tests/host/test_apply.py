@@ -430,6 +430,18 @@ def test_a_kubelet_that_dies_while_it_joins_is_not_waited_for(node, tmp_path):
     assert not Path(node.path("bootstrap")).exists()
 
 
+def test_what_a_kubelet_did_before_it_was_waited_for_counts_as_well(node, tmp_path):
+    """It died again and again while other things were done, and hangs now."""
+    seen = tmp_path / "seen"
+    node.tools.add(
+        "systemctl",
+        f"case $1 in show) [ -e {seen} ] && n=5 || n=0; touch {seen}\n"
+        "printf 'ActiveState=activating\\nSubState=start\\nNRestarts=%s\\n' $n ;; esac",
+    )
+    with pytest.raises(ApplyFailed, match="does not stay up: .* started again 5 times"):
+        node.apply(*join(node, seconds=60, key=""))
+
+
 def renewed(node) -> tuple:
     """A pair that the kubelet is to make anew, as it keeps it: a link to a dated file."""
     old = Path(node.path("old.pem"))
