@@ -438,7 +438,7 @@ def test_what_a_kubelet_did_before_it_was_waited_for_counts_as_well(node, tmp_pa
         f"case $1 in show) [ -e {seen} ] && n=5 || n=0; touch {seen}\n"
         "printf 'ActiveState=activating\\nSubState=start\\nNRestarts=%s\\n' $n ;; esac",
     )
-    with pytest.raises(ApplyFailed, match="does not stay up: .* started again 5 times"):
+    with pytest.raises(ApplyFailed, match=r"does not stay up: .* started again 5 times"):
         node.apply(*join(node, seconds=60, key=""))
 
 
