@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .survey import Survey
 
 _SIGNING_TIMEOUT = 30.0
+_MOST_OF_A_KUBELET = 10  # requests with one token: one each time that it starts
 _CLOCK_MARGIN = timedelta(seconds=2)  # what we know of the apiserver's clock, and its whole seconds
 
 
@@ -199,8 +200,8 @@ class Admission:
         """
         Take back the node's tokens and remove own requests, of this run and of killed ones.
 
-        Where this run let the node join anew, what it had asked for with a killed run's token goes
-        as well: nobody will approve it.
+        What the node asked for with a killed run's token goes before that token does, so that a run
+        that is killed here leaves it to the next: nobody will approve it.
         """
         self._approver.end(node.name)
         survey = self._survey()
@@ -209,23 +210,27 @@ class Admission:
         requests = [name for name, owner in survey.requests if owner == node.name]
         if mine or left or requests:
             self._permit.obtain()  # what looks left behind may be another run's, in use just now
+        if left:
+            self._end_joining(node, left)
         for token in (*mine, *left):
             tokens.delete(self._api, token)
         for name in requests:
             signing.withdraw(self._api, name, self._dialect)
-        if mine and left:
-            self._end_joining(node, left)
 
     def _end_joining(self, node: Node, left: Sequence[Token]) -> None:
-        """Remove what this node asked for with tokens that are taken back, unless it was signed."""
-        usernames = {token.username for token in left}
-        for item in self._api.get(self._dialect.path)["items"]:
-            request = signing.parse(item)
-            mine = request.signer == CLIENT and request.username in usernames
-            if not mine or request.state == "Denied" or node_asked_for(request) != node.name:
-                continue  # nobody's that should have been, and so left to be seen
-            if signing.ended_unsigned(self._api, request.name, self._dialect):
-                self._log.ended(request, node.name)
+        """
+        Remove what this node asked for with tokens that are taken back, unless it was signed.
+
+        What somebody else asked for with them is left to be seen, and so is whatever was asked for
+        so often that it was no kubelet: nobody is held up by as many as he likes to make.
+        """
+        requests = [signing.parse(item) for item in self._api.get(self._dialect.path)["items"]]
+        for token in left:
+            asked = [r for r in requests if r.signer == CLIENT and r.username == token.username]
+            own = [r for r in asked if r.state != "Denied" and node_asked_for(r) == node.name]
+            for request in own if len(asked) <= _MOST_OF_A_KUBELET else ():
+                if signing.ended_unsigned(self._api, request.name, self._dialect):
+                    self._log.ended(request, node.name)
 
     def expel(self, node: Node) -> None:
         """Shut out a node that is not who it was taken for: no pods, no Node object, no token."""

@@ -152,8 +152,8 @@ def test_what_a_killed_run_left_is_taken_back_with_leave(scene) -> None:
     assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
 
 
-def left_by_a_killed_run(scene) -> None:
-    """Put there a token that a killed run made for n1, and what was asked for with it and near."""
+def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_with_it(scene) -> None:
+    """Nobody will approve it; what is not plainly the node's own stays to be seen."""
     signed, denied = request("csr-signed", approved=True), request("csr-denied")
     signed["status"]["certificate"] = "LS0t"
     denied["status"] = {"conditions": [{"type": "Denied", "status": "True"}]}
@@ -165,30 +165,23 @@ def left_by_a_killed_run(scene) -> None:
     mine, unsigned = request("csr-mine"), request("csr-unsigned", approved=True)
     scene.put(REQUESTS, signed, denied, stranger, elsewhere, rogue, mine, unsigned)
     scene.put(SECRETS, token())
-
-
-def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_when_it_joins(scene) -> None:
-    """Nobody will approve it; what is not plainly the node's own stays to be seen."""
-    left_by_a_killed_run(scene)
     scene.side.open(scene.cluster.nodes)
-    bearer = scene.side.admission.new_token(scene.node)
     scene.side.admission.tidy(scene.node)
     assert scene.api.told == [
-        f"create {SECRETS}",
         "lock",
-        f"delete {SECRETS}/bootstrap-token-{bearer.partition('.')[0]}",
-        f"delete {SECRETS}/bootstrap-token-aaaaaa",
         f"delete {REQUESTS}/csr-mine",
         f"delete {REQUESTS}/csr-unsigned",
+        f"delete {SECRETS}/bootstrap-token-aaaaaa",
     ]
-    said = [text.partition(":")[0] for text in scene.said]
-    removed = [text for text in said if text.startswith("removed")]
-    assert removed == ["removed csr-mine", "removed csr-unsigned"]
+    assert [text.partition(":")[0] for text in scene.said] == [
+        "removed csr-mine",
+        "removed csr-unsigned",
+    ]
 
 
-def test_where_a_node_need_not_join_what_was_asked_for_stays_to_be_seen(scene) -> None:
-    """However many there are, whoever holds the token can't make a run change anything by them."""
-    left_by_a_killed_run(scene)
+def test_whoever_asks_more_than_a_kubelet_would_holds_nobody_up_and_stays_to_be_seen(scene) -> None:
+    scene.put(REQUESTS, *(request(f"csr-{number}") for number in range(50)))
+    scene.put(SECRETS, token())
     scene.side.open(scene.cluster.nodes)
     scene.side.admission.tidy(scene.node)
     assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
