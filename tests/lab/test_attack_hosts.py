@@ -27,6 +27,7 @@ GOOD = tuple(node for node in NODES if node != ROGUE)
 
 # Stand-ins for what runs on the host, first in everybody's PATH there.
 _SHELL = '#!/bin/bash\n[ "$1" = -s ] || exec /bin/sh "$@"\ncat >/dev/null &\n'
+_STAT = '#!/bin/sh\n[ "$1" = -f ] || exec /bin/stat "$@"\n'
 FORGERIES = {
     "noise before anything": ("timeout", "#!/bin/sh\nexec yes", "prints without end"),
     "silence": ("timeout", "#!/bin/sh\nexec sleep 99", "did not end within 4 s"),
@@ -35,8 +36,8 @@ FORGERIES = {
     "an endless drip": ("sh", f"{_SHELL}while echo; do sleep 0.1; done", "did not end within 4 s"),
     "half an answer": ("sh", f"{_SHELL}printf 'clock\\t1\\n'", "cut off"),
     "rubbish": ("sh", f"{_SHELL}head -c 9999 /dev/urandom", "answered what no node answers"),
-    "a number that is none": ("stat", "#!/bin/sh\necho many", "not a whole number"),
-    "a huge number": ("stat", "#!/bin/sh\nprintf '9%.0s' $(seq 9999)", "not a whole number"),
+    "a number that is none": ("stat", f"{_STAT}echo many", "not a whole number"),
+    "a huge number": ("stat", f"{_STAT}printf '9%.0s' $(seq 9999)", "not a whole number"),
     "facts nobody asked for": ("date", "#!/bin/sh\nprintf '1\\nroot\\tyes'", "unexpected line"),
     "a clock of the far future": ("date", "#!/bin/sh\necho 99999999999.5", "clock"),
     "a failure": ("sh", f"{_SHELL}exit 3", "the look at it failed: status 3"),
@@ -274,3 +275,7 @@ def test_token_used_by_somebody_quicker_than_the_host(cluster: Lab) -> None:
     cluster.kubectl("delete", "csr", "-l", "fabnode.io/attack=yes")
     cluster.on(ROGUE, f"rm -r {DROP_IN}; systemctl daemon-reload")
     assert cluster.deploy().results[ROGUE] == "changed"
+    # The host's own request, where it came before the token went, is left to be seen.
+    for request in cluster.objects("csr"):
+        if request["spec"]["username"] == f"system:bootstrap:{user['token'].partition('.')[0]}":
+            cluster.kubectl("delete", "csr", request["metadata"]["name"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -65,6 +65,13 @@ def tidy(lab: Lab, node: str) -> bool:
     return lab.on(node, left, code=None) == ""
 
 
+def asked(request: dict[str, Any]) -> str:
+    """Return whose request it is, and what became of it."""
+    meta, spec = request["metadata"], request["spec"]
+    told = [meta["name"], meta["creationTimestamp"], spec["signerName"], spec["username"]]
+    return f"{' '.join(told)}: {request['status'].get('conditions')}"
+
+
 def assert_nothing_is_left(lab: Lab) -> None:
     """No token, file, request or namespace tells that anything ever went wrong."""
     lab.inv("plan", "--deep", "--exit-code")
@@ -78,7 +85,7 @@ def assert_nothing_is_left(lab: Lab) -> None:
     )
     assert tokens == []
     requests = lab.objects("csr")
-    assert [r["metadata"]["name"] for r in requests if not r["status"].get("certificate")] == []
+    assert [asked(r) for r in requests if not r["status"].get("certificate")] == []
     assert [name for r in requests if (name := r["metadata"]["name"]).startswith("fabnode-")] == []
     eventually(lambda: lab.objects("pods,services", "-n", "fabnode-verify") == [])
     assert lab.kubectl("-n", "kube-system", "get", "lease", "fabnode", "--ignore-not-found") == ""
