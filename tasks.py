@@ -303,7 +303,10 @@ def rotate_certs(
 
     Example: inv rotate-certs --limit ssd --batch 5 --dry-run
     """
-    options = Options(config, limit, json, max_parallel, batch, recorded=not dry_run)
+    # A node that gets a new client certificate joins once more.
+    options = Options(
+        config, limit, json, max_parallel, batch, joins=not dry_run, recorded=not dry_run
+    )
     if ca:
         if only or due or issued_before:
             raise Exit("--ca decides by itself what is renewed", surface.BAD_INPUT)

@@ -131,6 +131,7 @@ class Admission:
         """
         self._watch()
         if self._shares_token:
+            assert self._shared_token, "a run in which hosts may join was given it"
             self._hand_out(node, self._server_now() - _CLOCK_MARGIN)
             return self._shared_token
         made = tokens.create(self._api, node.name, minutes=self._cluster.bootstrap.ttl_minutes)
