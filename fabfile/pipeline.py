@@ -143,10 +143,7 @@ def deploy(run: Run) -> list[Check]:
             network.result()
             if not run.whole or not good:
                 return []
-            if cluster_side.cluster.calico.enabled:
-                with run.journal.step(None, calico.NAME, "waiting for it") as log:
-                    cluster_side.calico.wait_ready(good)
-                    log.note(f"ready on {len(good)} nodes")
+            wait_for_calico(run, cluster_side, good)
             changed = any(o.value and o.value.changed for o in outcomes.values())
             # A probe that was cut off proves nothing: it is made up for.
             network_too = partial(network_probe_left, cluster_side.api)
@@ -291,6 +288,14 @@ def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict
         groups_of=lambda node: node.groups,
         batch=run.batch,
     )
+
+
+def wait_for_calico(run: Run, side: ClusterSide, names: Sequence[str]) -> None:
+    """Wait until Calico runs on these nodes, where fabnode installs it. Raises OverdueError."""
+    if side.cluster.calico.enabled:
+        with run.journal.step(None, calico.NAME, "waiting for it") as log:
+            side.calico.wait_ready(names)
+            log.note(f"ready on {len(names)} nodes")
 
 
 def verify_with(

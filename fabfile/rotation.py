@@ -9,13 +9,23 @@ stay as they are.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from .kube.signing import SigningError
-from .pipeline import ClusterPlan, Run, Sides, apply_rbac, plan_rbac, verify_with
+from .pipeline import (
+    ClusterPlan,
+    Run,
+    Sides,
+    apply_rbac,
+    plan_rbac,
+    verify_with,
+    wait_for_calico,
+)
 from .run.fanout import Outcome
+from .sides.errors import OverdueError
 from .steps import bootstrap_kubeconfig, kubelet, layout, proxy, proxy_cert, verify
 from .trust.certificates import BadCertificateError
 from .trust.renewal import KINDS, PROXY, Renewal
@@ -79,7 +89,7 @@ def rotate(run: Run, renewal: Renewal) -> list[Check]:
     with Sides(run) as sides:
         names = [node.name for node in run.nodes]
         good = _rolled(run, sides, names, renewal)
-        return verify_with(run, sides, good, network=lambda: bool(good)) if good else []
+        return _proved(run, sides, good) if good else []
 
 
 def plan_ca(run: Run) -> Change:
@@ -113,7 +123,7 @@ def change_ca(run: Run) -> Change:
             if waits:
                 return Change(stages, waits, tuple(checks))
             good = _rolled(run, sides, names, _of_stage(run, stage))
-            checks = verify_with(run, sides, good, network=lambda: True) if good else checks
+            checks = _proved(run, sides, good) if good else checks
             if len(good) < len(names) or not all(check.ok for check in checks):
                 return Change(stages, (), tuple(checks))
             stages = _stages(run, sides)
@@ -130,7 +140,7 @@ def _rolled(run: Run, sides: Sides, names: Sequence[str], renewal: Renewal) -> l
     first, rest = list(names[:1]), list(names[1:])
     outcomes = sides.each(work, first)
     if rest and outcomes[first[0]].value:
-        checks = verify_with(run, sides, first, network=lambda: True)
+        checks = _proved(run, sides, first)
         near = verify.certificate_paths("")  # they were compared; of those that stay, others tell
         if bad := [check for check in checks if not check.ok and check.name not in near]:
             told = "; ".join(f"{check.name}: {check.detail}" for check in bad)
@@ -142,6 +152,17 @@ def _rolled(run: Run, sides: Sides, names: Sequence[str], renewal: Renewal) -> l
         for name in rest:
             run.journal.emit(name, NAME, "skipped", f"{first[0]} went first and failed")
     return [name for name, outcome in outcomes.items() if outcome.ok]
+
+
+def _proved(run: Run, sides: Sides, names: Sequence[str]) -> list[Check]:
+    """
+    Check these nodes, and the network by pods.
+
+    Kubelets of old take their pods for not ready when they start anew, until a probe tells better.
+    """
+    with suppress(OverdueError):  # the checks tell what is missing, too
+        wait_for_calico(run, sides.cluster_side, names)
+    return verify_with(run, sides, names, network=lambda: True)
 
 
 def _planned(
