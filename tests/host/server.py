@@ -134,7 +134,8 @@ class _Session(paramiko.ServerInterface):
                 except OSError:  # it was cut off there
                     data = b""
                 if not data:
-                    channel.close()
+                    with suppress(EOFError):  # the whole connection has ended already
+                        channel.close()
                     target.close()
                     return
                 try:
