@@ -76,11 +76,10 @@ class BenchLab:
         """
         Make all hosts bare and the cluster empty, its controllers at work.
 
-        They take seconds to begin, and certificates that much longer to be signed: whoever has some
-        signed first would be slower by that, and no operator deploys to a cluster that just starts.
+        Whoever has a certificate signed first would be slower by their start, and no operator
+        deploys to a cluster that just starts.
         """
         self.measure([str(INV), "lab.fresh", "--name", self.name], timeout=180)
-        self.measure(self.kubectl("wait", "--for=create", "serviceaccount/default"))
 
     def measure(self, command: list[str], *, timeout: float = 400) -> Measured:
         """Run a command, all output kept; Failed where it ends otherwise than well."""

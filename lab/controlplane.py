@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import urllib3
@@ -17,6 +17,8 @@ from .pki import TRUSTED
 
 READY_SECONDS = 300.0  # a component that ended is noticed at once; a busy machine may be slow
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+READY = "/readyz"
+MADE_BY_CONTROLLERS = "/api/v1/namespaces/default/serviceaccounts/default"  # among their first
 
 # What the administrator and fabnode's own account write, so that tests can tell that a run wrote
 # nothing. Asking what one may do is no writing; everybody else's requests are not logged.
@@ -139,9 +141,10 @@ def up(
     layout: Layout, etcd: Path, kubernetes: Path, release: str, report: Callable[[str], None]
 ) -> None:
     """
-    Start what does not run and return when the API server is ready.
+    Start what does not run and return when the API server answers and its controllers work.
 
-    ``kubernetes`` holds the components of this ``release``.
+    ``kubernetes`` holds the components of this ``release``. The controllers take seconds to begin:
+    until then nothing is signed, and they give up when the API server has trouble.
     """
     for user in ("controller-manager", "scheduler"):
         text = configuration.kubeconfig(layout, user)
@@ -150,12 +153,14 @@ def up(
     wanted = commands(layout, etcd, kubernetes, release)
     # The API server waits for etcd by itself; the other two would give up on
     # an absent API server, so they come once it is ready.
-    for name in ("etcd", "kube-apiserver"):
+    for name in COMPONENTS[:2]:
         _start(layout, name, wanted[name])
-    report("waiting for /readyz")
-    _wait_ready(layout)
-    for name in ("kube-controller-manager", "kube-scheduler"):
+    report(f"waiting for {READY}")
+    _wait_for(layout, READY, COMPONENTS[:2])
+    for name in COMPONENTS[2:]:
         _start(layout, name, wanted[name])
+    report("waiting for the controllers")
+    _wait_for(layout, MADE_BY_CONTROLLERS, COMPONENTS)
 
 
 def down(layout: Layout) -> None:
@@ -181,7 +186,7 @@ def running(layout: Layout) -> dict[str, bool]:
 def ready(layout: Layout) -> bool:
     """Return whether the API server says that it is ready."""
     with _client(layout) as http:
-        return _says_ready(http, layout)
+        return _answers(http, layout, READY)
 
 
 def _client(layout: Layout) -> urllib3.PoolManager:
@@ -194,9 +199,9 @@ def _client(layout: Layout) -> urllib3.PoolManager:
     return urllib3.PoolManager(ssl_context=context, timeout=10, retries=False)
 
 
-def _says_ready(http: urllib3.PoolManager, layout: Layout) -> bool:
+def _answers(http: urllib3.PoolManager, layout: Layout, path: str) -> bool:
     try:
-        return http.request("GET", f"{layout.apiserver}/readyz").status == 200
+        return http.request("GET", f"{layout.apiserver}{path}").status == 200
     except urllib3.exceptions.HTTPError:
         return False
 
@@ -208,17 +213,19 @@ def _start(layout: Layout, name: str, command: list[str]) -> None:
         processes.start(command, layout.record(name), layout.logs / f"{name}.log", group)
 
 
-def _wait_ready(layout: Layout) -> None:
+def _wait_for(layout: Layout, path: str, started: Sequence[str]) -> None:
+    """Wait until this is there at the API server; LabError once one that was started has ended."""
     deadline = time.monotonic() + READY_SECONDS
     with _client(layout) as http:  # one connection: TLS costs more than the question
-        while not _says_ready(http, layout):
-            for name in ("etcd", "kube-apiserver"):
+        while not _answers(http, layout, path):
+            for name in started:
                 log = layout.logs / f"{name}.log"
                 if processes.ended(layout.record(name)):
                     raise LabError(f"{name} ended: {_last_line(log)} (all of it: {log})")
             if time.monotonic() > deadline:
                 raise LabError(
-                    f"the API server is not ready after {READY_SECONDS:.0f} s: {layout.logs}"
+                    f"{layout.apiserver}{path} is not there after {READY_SECONDS:.0f} s: "
+                    f"{layout.logs} may tell why"
                 )
             time.sleep(0.1)
 
