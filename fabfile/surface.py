@@ -218,6 +218,16 @@ def end(
         raise Exit(code=FAILED)
 
 
+def confirmed(question: str) -> bool:
+    """Ask whoever is at the terminal; anything but a yes is a no, the end of input too."""
+    try:
+        answer = input(f"{question} [y/N] ")
+    except EOFError:
+        print()  # the question's line has not ended
+        return False
+    return answer.strip().lower() in {"y", "yes"}
+
+
 def print_checks(checks: Sequence[Check]) -> None:
     """Print checks as a table."""
     lines = [(c.node or "cluster", c.name, "ok" if c.ok else "failed", c.detail) for c in checks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from fabfile import surface
 from tests.support import write_cluster
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +65,23 @@ def test_bad_input_ends_in_a_sentence(words: list[str], sentence: str, tmp_path:
     assert done.returncode == 2, done
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("y\n", True),
+        (" YES\n", True),
+        ("n\n", False),
+        ("\n", False),
+        ("yeah\n", False),
+        ("", False),
+    ],
+)
+def test_only_a_yes_is_a_yes(typed: str, meant: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of input, which Ctrl-D is at a terminal, is a no as well, and no traceback."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert surface.confirmed("do this?") is meant
 
 
 @pytest.mark.parametrize("program", ["invoke", "fabric"])

@@ -66,7 +66,7 @@ def _confirmed(options: Options, found: Mapping[str, Outcome[Audit]]) -> bool:
     if options.json or not sys.stdin.isatty():
         return False
     _print_plans(found)
-    return input("do this? [y/N] ").strip().lower() in {"y", "yes"}
+    return surface.confirmed("do this?")
 
 
 def _end(found: Mapping[str, Outcome[Audit]], *, anything: bool) -> None:

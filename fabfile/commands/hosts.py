@@ -50,4 +50,4 @@ def _confirm(offer: Offer) -> bool:
     print(f"{offer.name} is unknown. It shows these keys; compare them with the host's own")
     print("(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on its console):")
     print("\n".join(f"  {shown}" for shown in offer.fingerprints))
-    return input("record them? [y/N] ").strip().lower() in {"y", "yes"}
+    return surface.confirmed("record them?")
