@@ -177,10 +177,11 @@ def versions_all(_: Context, json: bool = False) -> None:
     Example: inv versions
     """
     rows = commands.versions.overview()
-    if json:
-        surface.print_json({"releases": rows})
-    else:
-        surface.print_table(commands.versions.HEADS, commands.versions.lines(rows))
+    with surface.errors_as_exits():
+        if json:
+            surface.print_json({"releases": rows})
+        else:
+            surface.print_table(commands.versions.HEADS, commands.versions.lines(rows))
 
 
 @_task(
@@ -215,13 +216,14 @@ def versions_of(
     with surface.errors_as_exits():
         release = commands.versions.parse(kubernetes)
         commands.versions.check(release, wish)
-    data = [surface.plain(datum) for datum in commands.versions.details(release.minor)]
-    if json:
-        surface.print_json({"release": release.series, "data": data})
-    elif wish:
-        print(f"Kubernetes {release.series} with {wish}: possible")
-    else:
-        surface.print_table(commands.versions.DETAIL_HEADS, [tuple(one.values()) for one in data])
+        data = [surface.plain(datum) for datum in commands.versions.details(release.minor)]
+        if json:
+            surface.print_json({"release": release.series, "data": data})
+        elif wish:
+            print(f"Kubernetes {release.series} with {wish}: possible")
+        else:
+            lines = [tuple(one.values()) for one in data]
+            surface.print_table(commands.versions.DETAIL_HEADS, lines)
 
 
 @_task("check")
@@ -249,7 +251,8 @@ def config_schema(_: Context) -> None:
 
     Example: inv config.schema > config/cluster.schema.json
     """
-    surface.print_json(schema())
+    with surface.errors_as_exits():
+        surface.print_json(schema())
 
 
 @_task(margin="Days that must be left; exit 3 below that (default: verify.certificate_days).")

@@ -8,6 +8,7 @@ would change, or is due, where that was asked; 130 interrupted.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import sys
@@ -159,7 +160,8 @@ def errors_as_exits() -> Iterator[None]:
     # that are handed dumps from getting one, and other processes of the user from looking.
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     try:
-        yield
+        with _standard_streams():
+            yield
     except (
         ConfigError,
         PasswordUnavailable,
@@ -183,6 +185,27 @@ def errors_as_exits() -> Iterator[None]:
         raise Exit(f"{getattr(error, 'cause', error)}{advice}", FAILED) from error
     except KeyboardInterrupt as error:
         raise Exit("interrupted; the same command goes on from here", INTERRUPTED) from error
+
+
+@contextmanager
+def _standard_streams() -> Iterator[None]:
+    """Make up for those that are closed; an output that takes no more is a sentence, too."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nothing = Path(os.devnull).open(mode)  # noqa: SIM115 - open as long as the program runs
+            setattr(sys, name, nothing)
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.filename or error.errno not in {errno.EPIPE, errno.ENOSPC}:
+            raise
+        # Python flushes once more when it ends; what is left goes nowhere then.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise Exit(f"the output ends here: {error.strerror}", FAILED) from error
 
 
 def end(

@@ -106,6 +106,32 @@ def test_editors_get_a_schema() -> None:
     assert '"$schema"' in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "to", "sentence"),
+    [
+        ("config.schema", "|", "the output ends here: Broken pipe\n"),
+        ("versions --json", "|", "the output ends here: Broken pipe\n"),
+        ("versions.of 1.20", ">/dev/full", "the output ends here: No space left on device\n"),
+        ("config.schema", ">&-", ""),
+        ("config.schema", "<&-", ""),
+    ],
+)
+def test_an_output_that_takes_no_more_is_a_sentence(words: str, to: str, sentence: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)  # as `| head` is, once it has enough
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m invoke {words} {'' if to == '|' else to}"],
+        cwd=ROOT,
+        stdout=writer if to == "|" else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.stderr, done.returncode) == (sentence, 1 if sentence else 0)
+
+
 def test_no_core_dump_holds_our_secrets() -> None:
     """Not even where the user's limits and the machine would write one."""
     code = """
