@@ -467,10 +467,11 @@ def report(_: Context, run: str = "", out: str = "") -> None:
 
     Example: inv report --out report.html
     """
-    try:
-        print(write_report(Path(run) if run else None, Path(out) if out else None))
-    except NoReport as error:
-        raise Exit(f"{error}\nnext: {error.advice}", surface.BAD_INPUT) from error
+    with surface.errors_as_exits():
+        try:
+            print(write_report(Path(run) if run else None, Path(out) if out else None))
+        except NoReport as error:
+            raise Exit(f"{error}\nnext: {error.advice}", surface.BAD_INPUT) from error
 
 
 ns = Collection(
