@@ -48,6 +48,11 @@ def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[
         (["invoke", "binaries.fetch", "--arch", "s390x"], "--arch wants amd64 or arm64"),
         (["invoke", "plan", "--bundle", "/nowhere.zst"], "/nowhere.zst: No such file"),
         (["invoke", "hosts.trust"], "nobody to ask"),
+        (["invoke", "hosts.trust", "--fingerprint", "x"], "'x' is none"),
+        (["invoke", "rbac.deployer", "--out", "/nowhere/x"], "--out /nowhere/x: No such file"),
+        (["invoke", "rbac.deployer", "--out", "/etc"], "--out /etc: Is a directory"),
+        (["invoke", "bundle", "--out", "/etc/passwd/x"], "/etc/passwd/.x.new: Not a directory"),
+        (["invoke", "binaries.publish", "--out", "/etc/passwd"], "/etc/passwd: File exists"),
         (["invoke", "versions.of", "1.20", "--containerd", "2.1.0"], "use containerd 1.7.x"),
         (["invoke", "lab.up", "--nodes", "x"], "'x' is no whole number"),
         (["fabric", "status"], "say which host"),
@@ -56,11 +61,11 @@ def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[
     ],
 )
 def test_bad_input_ends_in_a_sentence(words: list[str], sentence: str, tmp_path: Path) -> None:
-    config = write_cluster(tmp_path, artifacts={"binaries": str(tmp_path)})
+    artifacts = {"binaries": str(tmp_path)}
+    config = write_cluster(tmp_path, artifacts=artifacts, calico={"enabled": False})
     for name in ("kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "runc"):
         (tmp_path / name).touch()
     (tmp_path / "artifacts" / "cni").mkdir(parents=True)
-    (tmp_path / "artifacts" / "calico.yaml").touch()
     done = run(*words, config=config)
     assert done.returncode == 2, done
     assert sentence in done.stderr

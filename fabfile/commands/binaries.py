@@ -66,13 +66,14 @@ def _publish(path: Path, sha256: str, out: Path) -> None:
     draft = out / f".{sha256}.new"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, draft)
-        with draft.open("rb") as copied:
-            if hashlib.file_digest(copied, "sha256").hexdigest() != sha256:
-                raise artifacts.ArtifactError(f"{path} changes while it is read")
-        draft.chmod(0o644)
-        draft.replace(out / sha256)
+        try:
+            shutil.copyfile(path, draft)
+            with draft.open("rb") as copied:
+                if hashlib.file_digest(copied, "sha256").hexdigest() != sha256:
+                    raise artifacts.ArtifactError(f"{path} changes while it is read")
+            draft.chmod(0o644)
+            draft.replace(out / sha256)
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise artifacts.ArtifactError(f"{error.filename or out}: {error.strerror}") from error
-    finally:
-        draft.unlink(missing_ok=True)

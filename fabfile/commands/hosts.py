@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ..host.trust import Offer
     from ..surface import Options
 
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")  # as ssh-keygen -l prints it
+
 
 def trust(options: Options, fingerprints: Collection[str]) -> None:
     """Show host keys and record those that match a fingerprint given, or that the user confirms."""
@@ -26,6 +29,12 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
     if not fingerprints and not sys.stdin.isatty():
         raise Exit(
             "nobody to ask: give the expected --fingerprint SHA256:…, once per host",
+            surface.BAD_INPUT,
+        )
+    if odd := [each for each in fingerprints if not _FINGERPRINT.fullmatch(each)]:
+        raise Exit(
+            f"--fingerprint: {odd[0]!r} is none; one is SHA256: and 43 characters,"
+            " as ssh-keygen -l prints it",
             surface.BAD_INPUT,
         )
     failed = False

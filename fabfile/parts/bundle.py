@@ -16,7 +16,7 @@ import re
 import shutil
 import tarfile
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ def write(out: Path, parts: Mapping[str, Part], kubernetes: str) -> str:
     Write a bundle and return its sha256.
 
     :param parts: by their names in the bundle.
-    :raises BundleError: a file changed meanwhile, or can't be read.
+    :raises BundleError: a file changed meanwhile, or can't be read, or the bundle not written.
     """
     names = sorted(parts)
     if odd := [name for name in names if not _NAME.fullmatch(name)]:
@@ -108,7 +108,8 @@ def write(out: Path, parts: Mapping[str, Part], kubernetes: str) -> str:
     except OSError as error:
         raise BundleError(f"{error.filename or out}: {error.strerror or error}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):  # below a file there is nothing to remove
+            draft.unlink(missing_ok=True)
     return digest
 
 

@@ -82,7 +82,11 @@ def write(folder: Path | None = None, out: Path | None = None) -> Path:
         raise NoReport(f"{journal} holds no event", "inv deploy-nodes")
     target = out or journal.with_name("report.html")
     text = render(events)
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        advice = "inv report --out FILE, where you may write"
+        raise NoReport(f"{target}: {error.strerror}", advice) from error
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
         file.write(text)
     return target

@@ -274,6 +274,8 @@ def test_write_makes_a_private_file_beside_the_journal(
     assert write(journal.folder, tmp_path / "x.html") == tmp_path / "x.html"
     with pytest.raises(NoReport):
         write(tmp_path / "nowhere")
+    with pytest.raises(NoReport, match=r"nowhere/x\.html: No such file"):
+        write(journal.folder, tmp_path / "nowhere" / "x.html")
 
 
 @pytest.mark.parametrize(
