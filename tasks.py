@@ -30,7 +30,7 @@ def _task(
     **options: str,
 ) -> Callable[[Callable[..., None]], Task[Callable[..., None]]]:
     """
-    Make a function a task, without short flags.
+    Make a function a task, without short flags; its errors end in a sentence and an exit code.
 
     :param options: what those of its options mean that don't mean the same everywhere (`HELP`).
     """
@@ -38,7 +38,7 @@ def _task(
     def made(body: Callable[..., None]) -> Task[Callable[..., None]]:
         shared = (parameter.replace("_", "-") for parameter in signature(body).parameters)
         return Task(
-            body,
+            surface.errors_as_exits()(body),
             name=name,
             positional=positional,
             iterable=iterable,
@@ -137,8 +137,7 @@ def approve_csr(
     Example: inv approve-csr --dry-run
     """
     if print_unit:
-        with surface.errors_as_exits():
-            print(commands.requests.approver_unit(surface.configuration(config)), end="")
+        print(commands.requests.approver_unit(surface.configuration(config)), end="")
         return
     options = Options(config, limit, recorded=True)
     commands.requests.approve(options, watch=watch, dry_run=dry_run)
@@ -177,11 +176,10 @@ def versions_all(_: Context, json: bool = False) -> None:
     Example: inv versions
     """
     rows = commands.versions.overview()
-    with surface.errors_as_exits():
-        if json:
-            surface.print_json({"releases": rows})
-        else:
-            surface.print_table(commands.versions.HEADS, commands.versions.lines(rows))
+    if json:
+        surface.print_json({"releases": rows})
+    else:
+        surface.print_table(commands.versions.HEADS, commands.versions.lines(rows))
 
 
 @_task(
@@ -213,17 +211,16 @@ def versions_of(
     Example: inv versions.of 1.20 --calico 3.18.6 --proxy-mode ipvs
     """
     wish = commands.versions.Wish(runtime, containerd, calico, datastore, proxy_mode)
-    with surface.errors_as_exits():
-        release = commands.versions.parse(kubernetes)
-        commands.versions.check(release, wish)
-        data = [surface.plain(datum) for datum in commands.versions.details(release.minor)]
-        if json:
-            surface.print_json({"release": release.series, "data": data})
-        elif wish:
-            print(f"Kubernetes {release.series} with {wish}: possible")
-        else:
-            lines = [tuple(one.values()) for one in data]
-            surface.print_table(commands.versions.DETAIL_HEADS, lines)
+    release = commands.versions.parse(kubernetes)
+    commands.versions.check(release, wish)
+    data = [surface.plain(datum) for datum in commands.versions.details(release.minor)]
+    if json:
+        surface.print_json({"release": release.series, "data": data})
+    elif wish:
+        print(f"Kubernetes {release.series} with {wish}: possible")
+    else:
+        lines = [tuple(one.values()) for one in data]
+        surface.print_table(commands.versions.DETAIL_HEADS, lines)
 
 
 @_task("check")
@@ -235,13 +232,12 @@ def config_check(_: Context, config: str = "") -> None:
 
     Example: inv config.check --config site/cluster.yml
     """
-    with surface.errors_as_exits():
-        cluster = surface.configuration(config)
-        for node in cluster.nodes:
-            groups = f" ({', '.join(node.groups)})" if node.groups else ""
-            print(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
-        version = cluster.cluster.version
-        print(f"{cluster.source}: {len(cluster.nodes)} nodes, Kubernetes {version}: valid")
+    cluster = surface.configuration(config)
+    for node in cluster.nodes:
+        groups = f" ({', '.join(node.groups)})" if node.groups else ""
+        print(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
+    version = cluster.cluster.version
+    print(f"{cluster.source}: {len(cluster.nodes)} nodes, Kubernetes {version}: valid")
 
 
 @_task("schema")
@@ -251,8 +247,7 @@ def config_schema(_: Context) -> None:
 
     Example: inv config.schema > config/cluster.schema.json
     """
-    with surface.errors_as_exits():
-        surface.print_json(schema())
+    surface.print_json(schema())
 
 
 @_task(margin="Days that must be left; exit 3 below that (default: verify.certificate_days).")
@@ -375,9 +370,8 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
 
     Example: inv binaries.fetch --arch amd64,arm64
     """
-    with surface.errors_as_exits():
-        wanted = [each.strip() for each in arch.split(",") if each.strip()]
-        commands.binaries.fetch(surface.configuration(config), wanted, dry_run=dry_run)
+    wanted = [each.strip() for each in arch.split(",") if each.strip()]
+    commands.binaries.fetch(surface.configuration(config), wanted, dry_run=dry_run)
 
 
 @_task(
@@ -396,9 +390,8 @@ def binaries_publish(_: Context, out: str = "", config: str = "", dry_run: bool 
     """
     if not out:
         raise Exit("say where to: --out DIR", surface.BAD_INPUT)
-    with surface.errors_as_exits():
-        cluster = surface.configuration(config, artifacts=True)
-        commands.binaries.publish(cluster, Path(out), dry_run=dry_run)
+    cluster = surface.configuration(config, artifacts=True)
+    commands.binaries.publish(cluster, Path(out), dry_run=dry_run)
 
 
 @_task(out="The file to write (default: fabnode-KUBERNETES.tar.zst).")
@@ -411,9 +404,8 @@ def bundle(_: Context, config: str = "", out: str = "") -> None:
 
     Example: inv bundle --out site.tar.zst
     """
-    with surface.errors_as_exits():
-        cluster = surface.configuration(config, artifacts=True)
-        commands.bundle.make(cluster, Path(out) if out else None)
+    cluster = surface.configuration(config, artifacts=True)
+    commands.bundle.make(cluster, Path(out) if out else None)
 
 
 @_task(
@@ -436,8 +428,7 @@ def rbac_deployer(
 
     Example: inv rbac.deployer --hours 2 --out config/deployer.kubeconfig
     """
-    with surface.errors_as_exits():
-        commands.deployer.make(surface.configuration(config), Path(out), hours=hours, show=show)
+    commands.deployer.make(surface.configuration(config), Path(out), hours=hours, show=show)
 
 
 @_task(
@@ -451,8 +442,7 @@ def hosts_trust(_: Context, fingerprint: list[str], config: str = "", limit: str
 
     Example: inv hosts.trust --limit node-1 --fingerprint SHA256:…
     """
-    with surface.errors_as_exits():
-        commands.hosts.trust(Options(config, limit), fingerprint)
+    commands.hosts.trust(Options(config, limit), fingerprint)
 
 
 @_task(
@@ -467,11 +457,10 @@ def report(_: Context, run: str = "", out: str = "") -> None:
 
     Example: inv report --out report.html
     """
-    with surface.errors_as_exits():
-        try:
-            print(write_report(Path(run) if run else None, Path(out) if out else None))
-        except NoReport as error:
-            raise Exit(f"{error}\nnext: {error.advice}", surface.BAD_INPUT) from error
+    try:
+        print(write_report(Path(run) if run else None, Path(out) if out else None))
+    except NoReport as error:
+        raise Exit(f"{error}\nnext: {error.advice}", surface.BAD_INPUT) from error
 
 
 ns = Collection(

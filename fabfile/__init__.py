@@ -8,19 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import cast
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import Task, task
+from invoke.tasks import Task
 
 from . import commands, pipeline, surface
 from .option import Whole
 from .steps import bootstrap_kubeconfig, preflight
 from .surface import HELP, Options
 
-_CONFIG = {"config": HELP["config"]}
+_UNIT = "kubelet, kube-proxy or the runtime's."
+
+
+def _task(
+    name: str | None = None, **options: str
+) -> Callable[[Callable[..., None]], Task[Callable[..., None]]]:
+    """
+    Make a function a task, without short flags; its errors end in a sentence and an exit code.
+
+    :param options: what those of its options mean that all tasks don't have.
+    """
+
+    def made(body: Callable[..., None]) -> Task[Callable[..., None]]:
+        guarded = surface.errors_as_exits()(body)
+        shown = {"config": HELP["config"], **options}
+        return Task(guarded, name=name, auto_shortflags=False, help=shown)
+
+    return made
 
 
 def _node(c: Context) -> str:
@@ -47,29 +63,22 @@ def _step_task(step: ModuleType) -> Task[Callable[..., None]]:
             surface.end(run, pipeline.deploy(run), as_json=False)
 
     body.__doc__ = step.HELP
-    shown = {**_CONFIG, "dry-run": "Show what would change; change nothing."}
-    return cast(
-        "Task[Callable[..., None]]",
-        task(body, name=step.NAME, help=shown, auto_shortflags=False),
-    )
+    return _task(step.NAME, dry_run="Show what would change; change nothing.")(body)
 
 
-@task(name=preflight.NAME, auto_shortflags=False, help=_CONFIG)
+@_task(preflight.NAME)
 def preflight_task(c: Context, config: str = "") -> None:
     """Say what stands in the way, with its fix."""
     commands.inspection.findings(Options(config, _node(c), only=()))
 
 
-@task(auto_shortflags=False, help={**_CONFIG, "json": HELP["json"]})
+@_task(json=HELP["json"])
 def status(c: Context, config: str = "", json: bool = False) -> None:
     """Show units, health, certificates and Ready."""
     commands.inspection.verify(Options(config, _node(c), json), network=False)
 
 
-@task(
-    auto_shortflags=False,
-    help={**_CONFIG, "unit": "kubelet, kube-proxy or the runtime's.", "lines": "How many lines."},
-)
+@_task(unit=_UNIT, lines="How many lines.")
 def logs(c: Context, unit: str = "kubelet", lines: int = Whole(50), config: str = "") -> None:
     """
     Show the end of a unit's journal.
@@ -79,7 +88,7 @@ def logs(c: Context, unit: str = "kubelet", lines: int = Whole(50), config: str 
     commands.inspection.logs(Options(config, _node(c)), unit, lines)
 
 
-@task(auto_shortflags=False, help=_CONFIG)
+@_task()
 def facts(c: Context, config: str = "") -> None:
     """
     Print what one look at the host tells, as JSON.
@@ -89,7 +98,7 @@ def facts(c: Context, config: str = "") -> None:
     commands.inspection.facts(Options(config, _node(c), json=True))
 
 
-@task(auto_shortflags=False, help=_CONFIG)
+@_task()
 def diff(c: Context, config: str = "") -> None:
     """
     Show how the host differs; exit 3 if it does.
@@ -99,10 +108,7 @@ def diff(c: Context, config: str = "") -> None:
     commands.inspection.show_plan(Options(config, _node(c)), exit_code=True)
 
 
-@task(
-    auto_shortflags=False,
-    help={**_CONFIG, "unit": "kubelet, kube-proxy or the runtime's."},
-)
+@_task(unit=_UNIT)
 def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
     """
     Restart a unit and see it come up.

@@ -99,37 +99,40 @@ def configuration(config: str = "", *, artifacts: bool = False) -> Cluster:
 
 @contextmanager
 def run_of(options: Options) -> Iterator[pipeline.Run]:
-    """Yield the run that is asked for, with a journal of its own and progress on the screen."""
-    with errors_as_exits():
-        if options.max_parallel < 0 or options.batch < 0:
-            raise Exit("--max-parallel and --batch want numbers from 1 on", BAD_INPUT)
-        files = options.installs and not options.bundle
-        cluster = configuration(options.config, artifacts=files)
-        if options.bundle:
-            cluster = bundled(cluster, Path(options.bundle), cache_dir() / "bundles")
-        nodes = cluster.select(options.limit or None)
-        may_ask = sys.stdin.isatty() and not options.json
-        passwords = ask_secrets(nodes, may_ask=may_ask)
-        keys = ask_registries(cluster.images.registries, may_ask=may_ask)
-        cluster = replace(cluster, registry_passwords=keys)
-        shared = cluster.bootstrap.token if options.joins else None
-        token = ask_bootstrap_token(shared, may_ask=may_ask) if shared else ""
-        screen = progress.show(json=options.json)
-        with Journal.open([screen]) if options.recorded else Journal(None, [screen]) as journal:
-            for secret in (*passwords.values(), *keys.values(), token):
-                journal.secret(secret)
-            with _recorded(journal, cluster, nodes) if options.recorded else nullcontext():
-                yield pipeline.Run(
-                    cluster=cluster,
-                    nodes=nodes,
-                    journal=journal,
-                    passwords=passwords,
-                    max_parallel=options.max_parallel or cluster.deploy.max_parallel,
-                    batch=options.batch or cluster.deploy.batch,
-                    only=options.only,
-                    deep=options.deep,
-                    shared_token=token,
-                )
+    """
+    Yield the run that is asked for, with a journal of its own and progress on the screen.
+
+    What users can cause is raised as it is; tasks make it exits.
+    """
+    if options.max_parallel < 0 or options.batch < 0:
+        raise Exit("--max-parallel and --batch want numbers from 1 on", BAD_INPUT)
+    files = options.installs and not options.bundle
+    cluster = configuration(options.config, artifacts=files)
+    if options.bundle:
+        cluster = bundled(cluster, Path(options.bundle), cache_dir() / "bundles")
+    nodes = cluster.select(options.limit or None)
+    may_ask = sys.stdin.isatty() and not options.json
+    passwords = ask_secrets(nodes, may_ask=may_ask)
+    keys = ask_registries(cluster.images.registries, may_ask=may_ask)
+    cluster = replace(cluster, registry_passwords=keys)
+    shared = cluster.bootstrap.token if options.joins else None
+    token = ask_bootstrap_token(shared, may_ask=may_ask) if shared else ""
+    screen = progress.show(json=options.json)
+    with Journal.open([screen]) if options.recorded else Journal(None, [screen]) as journal:
+        for secret in (*passwords.values(), *keys.values(), token):
+            journal.secret(secret)
+        with _recorded(journal, cluster, nodes) if options.recorded else nullcontext():
+            yield pipeline.Run(
+                cluster=cluster,
+                nodes=nodes,
+                journal=journal,
+                passwords=passwords,
+                max_parallel=options.max_parallel or cluster.deploy.max_parallel,
+                batch=options.batch or cluster.deploy.batch,
+                only=options.only,
+                deep=options.deep,
+                shared_token=token,
+            )
 
 
 @contextmanager
@@ -155,7 +158,11 @@ def _recorded(journal: Journal, cluster: Cluster, nodes: Sequence[Node]) -> Iter
 
 @contextmanager
 def errors_as_exits() -> Iterator[None]:
-    """Turn what users can cause into a sentence and an exit code, and leave no core dump."""
+    """
+    Turn what users can cause into a sentence and an exit code, and leave no core dump.
+
+    Around every task of `inv` and `fab`, as a decorator.
+    """
     # Tokens, keys and passwords are in our memory. Unlike a limit of zero this also keeps programs
     # that are handed dumps from getting one, and other processes of the user from looking.
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
