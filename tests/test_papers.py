@@ -1,0 +1,46 @@
+"""Links between pages lead somewhere, and both READMEs name the same commands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TRACKED = subprocess.run(
+    ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.split()
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+COMMAND = re.compile(r"^(make|inv|cp|python3) [^\n#]*?(?=\s*(?:#|$))", re.MULTILINE)
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the fragments that the headings of a page answer to, as code hosts make them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+def commands(path: Path) -> list[str]:
+    """Return the commands in a page's shell blocks, in their order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+    return [match[0].rstrip() for block in blocks for match in COMMAND.finditer(block)]
+
+
+@pytest.mark.parametrize("name", TRACKED)
+def test_relative_links_lead_to_files_and_headings(name: str) -> None:
+    page = ROOT / name
+    for target in LINK.findall(page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, fragment = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{name}: {target}"
+        assert not fragment or fragment in anchors(linked), f"{name}: {target}"
+
+
+def test_both_readmes_name_the_same_commands() -> None:
+    english = commands(ROOT / "README.md")
+    assert len(english) > 7
+    assert commands(ROOT / "README.zh.md") == english
