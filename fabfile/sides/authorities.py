@@ -35,9 +35,10 @@ class TrustedAuthorities:
         """Say why the apiserver's own certificate is of no use to who trusts this CA alone."""
         host, port = self._cluster.cluster.apiserver_host, self._cluster.cluster.apiserver_port
         try:
-            return problem(presented(host, port), authority, datetime.now(UTC))
+            fault = problem(presented(host, port), authority, datetime.now(UTC))
         except OSError as error:
             return f"{host}:{port} can't be reached: {error}"
+        return fault.text if fault else None
 
     def _bundle(self, path: str, key: str) -> bytes | None:
         found = self._api.find(path)

@@ -11,7 +11,7 @@ from ..model import fitting
 from ..model.kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, modules
 from ..model.matrix import matrix
 from ..model.versions import Release
-from ..trust.certificates import BadCertificateError, problem, read
+from ..trust.certificates import ProblemKind, problem, read
 from . import layout
 from .inputs import Inputs
 
@@ -22,6 +22,9 @@ MIB = 1024 * 1024
 
 MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they are signed
 _ROOM = {"/usr/local/bin": 400 * MIB, "/var/lib": 2048 * MIB, "/etc": 16 * MIB}
+_FOREIGN_NODE_FIX = (
+    "run the other cluster's removal on it first; fabnode takes over no foreign node"
+)
 _VERSION = re.compile(r"\d+(\.\d+)+")
 
 
@@ -282,20 +285,16 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
-    pem = inputs.facts.certificates.get(
-        layout.kubelet_client_certificate(inputs.node.kubelet.root), ""
-    )
-    server = inputs.facts.servers.get(layout.KUBELET_KUBECONFIG, "")
-    fix = "run the other cluster's removal on it first; fabnode takes over no foreign node"
-    if pem:
-        try:
-            name = read(pem).common_name
-        except BadCertificateError:
-            return
-        fault = problem(pem, inputs.cluster.ca_pem, inputs.now)
-        if fault and fault.startswith("signed by another CA"):
-            yield Finding("error", f"its kubelet belongs to another cluster ({fault})", fix)
-        elif name != f"system:node:{inputs.node.name}":
+    facts, fix = inputs.facts, _FOREIGN_NODE_FIX
+    pem = facts.certificates.get(layout.kubelet_client_certificate(inputs.node.kubelet.root), "")
+    server = facts.servers.get(layout.KUBELET_KUBECONFIG, "")
+    fault = problem(pem, inputs.cluster.ca_pem, inputs.now)
+    kind = fault.kind if fault else None
+    if pem and kind is ProblemKind.FOREIGN_CA:
+        yield Finding("error", f"its kubelet belongs to another cluster ({fault})", fix)
+    elif pem and kind is not ProblemKind.UNREADABLE:
+        # Signed by our CA: the node is this cluster's, whatever its age and apiserver address.
+        if (name := read(pem).common_name) != f"system:node:{inputs.node.name}":
             yield Finding("error", f"its kubelet has joined as {name}", fix)
     elif server and server != inputs.cluster.cluster.apiserver:
         yield Finding("error", f"its kubelet was set up for {server}", fix)

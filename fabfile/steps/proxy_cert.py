@@ -30,7 +30,7 @@ def due(inputs: Inputs) -> str | None:
     if found.kind != "file" or not pem:
         return "there is none"
     if fault := problem(pem, inputs.cluster.ca_pem, inputs.now):
-        return fault
+        return fault.text
     try:
         certificate = read(pem)
     except BadCertificateError as error:

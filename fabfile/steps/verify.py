@@ -73,7 +73,7 @@ def certificate_checks(
             continue
         fault = problem(pem, ca_pem, now)
         near = f", fewer than {margin} (verify.certificate_days)" if left < margin else ""
-        detail = fault or f"{left:.0f} days left{near}"
+        detail = fault.text if fault else f"{left:.0f} days left{near}"
         yield Check(node, title, fault is None and left >= margin, detail)
 
 

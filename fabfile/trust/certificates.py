@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -44,6 +45,27 @@ class BadCertificateError(ValueError):
     """A certificate or CA that can't be read or doesn't hold."""
 
 
+class ProblemKind(Enum):
+    """What can be wrong with a certificate, measured against a CA bundle and a time."""
+
+    UNREADABLE = auto()
+    FOREIGN_CA = auto()
+    NOT_YET_VALID = auto()
+    EXPIRED = auto()
+    CA_EXPIRED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a certificate. Code compares `kind`; `text` is for people."""
+
+    kind: ProblemKind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def read(pem: str | bytes) -> Certificate:
     """Return the first certificate of a PEM text. Raises BadCertificateError."""
     cert = _load(pem)
@@ -59,22 +81,40 @@ def read(pem: str | bytes) -> Certificate:
     )
 
 
-def problem(pem: str | bytes, ca_pem: bytes, now: datetime) -> str | None:
-    """Say why a certificate is of no use against this CA bundle, or None when it is good."""
+def problem(pem: str | bytes, ca_pem: bytes, now: datetime) -> Problem | None:
+    """Return the first of `problems`, or None when the certificate is good."""
+    return next(iter(problems(pem, ca_pem, now)), None)
+
+
+def problems(pem: str | bytes, ca_pem: bytes, now: datetime) -> tuple[Problem, ...]:
+    """
+    Return everything that makes a certificate useless against this CA bundle at this time.
+
+    Whose it is comes before how old it is: time can't make a foreign certificate ours.
+    """
     try:
         cert = _load(pem)
     except BadCertificateError as error:
-        return str(error)
+        return (Problem(ProblemKind.UNREADABLE, str(error)),)
+    found = []
+    authorities = [ca for ca in x509.load_pem_x509_certificates(ca_pem) if _issued_by(cert, ca)]
+    if not authorities:
+        issuer = cert.issuer.rfc4514_string()
+        found.append(Problem(ProblemKind.FOREIGN_CA, f"signed by another CA ({issuer})"))
     if now < cert.not_valid_before_utc:
-        return f"not valid before {cert.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        start = _utc(cert.not_valid_before_utc)
+        found.append(Problem(ProblemKind.NOT_YET_VALID, f"not valid before {start}"))
     if now >= cert.not_valid_after_utc:
-        return f"expired on {cert.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-    found = [ca for ca in x509.load_pem_x509_certificates(ca_pem) if _issued_by(cert, ca)]
-    if not found:
-        return f"signed by another CA ({cert.issuer.rfc4514_string()})"
-    if all(now >= ca.not_valid_after_utc for ca in found):
-        return f"its CA expired on {found[0].not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-    return None
+        end = _utc(cert.not_valid_after_utc)
+        found.append(Problem(ProblemKind.EXPIRED, f"expired on {end}"))
+    if authorities and all(now >= ca.not_valid_after_utc for ca in authorities):
+        end = _utc(authorities[0].not_valid_after_utc)
+        found.append(Problem(ProblemKind.CA_EXPIRED, f"its CA expired on {end}"))
+    return tuple(found)
+
+
+def _utc(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
 def split(bundle_pem: bytes) -> tuple[bytes, ...]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .certificates import BadCertificateError, openssh_public_bytes, problem, read, split
+from .certificates import (
+    BadCertificateError,
+    ProblemKind,
+    openssh_public_bytes,
+    problems,
+    read,
+    split,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,20 +61,20 @@ def row(
     now: datetime,
     mode: int | None = None,
     public_key: str | None = None,
+    accepted: frozenset[ProblemKind] = frozenset(),
 ) -> CertificateRow:
     """
     Judge one certificate.
 
     :param mode: of the file that holds its key. :param public_key: of that key, in OpenSSH's form,
         empty where it couldn't be read; None for both: the key is elsewhere.
+    :param accepted: kinds of problems that are none for this certificate.
     """
     try:
         found = read(pem)
     except BadCertificateError as error:
         return CertificateRow(where, name, path, "", "", None, (str(error),))
-    faults = []
-    if fault := problem(pem, ca_pem, now):
-        faults.append(fault)
+    faults = [p.text for p in problems(pem, ca_pem, now) if p.kind not in accepted]
     if public_key is not None and openssh_public_bytes(public_key) != found.public_key:
         faults.append(
             "its key is another, or can't be read" if public_key else "its key can't be read"
@@ -94,9 +101,15 @@ def authorities(path: str, ca_pem: bytes, now: datetime) -> list[CertificateRow]
     names = (
         ["CA"] if len(pems) == 1 else [f"CA {i} of {len(pems)}" for i in range(1, len(pems) + 1)]
     )
-    rows = []
-    for name, pem in zip(names, pems, strict=True):
-        found = row("cluster", name, path, pem.decode(), ca_pem=pem, now=now)
-        foreign = tuple(f for f in found.faults if not f.startswith("signed by another CA"))
-        rows.append(replace(found, faults=foreign))
-    return rows
+    return [
+        row(
+            "cluster",
+            name,
+            path,
+            pem.decode(),
+            ca_pem=pem,
+            now=now,
+            accepted=frozenset({ProblemKind.FOREIGN_CA}),
+        )
+        for name, pem in zip(names, pems, strict=True)
+    ]

@@ -31,7 +31,13 @@ from fabfile.kube.nodes import not_ready
 from fabfile.model.resources import Directory
 from fabfile.run.redact import Redactor
 from fabfile.steps.verify import probe_results
-from fabfile.trust.certificates import BadCertificateError, belongs, problem, read
+from fabfile.trust.certificates import (
+    BadCertificateError,
+    ProblemKind,
+    belongs,
+    problems,
+    read,
+)
 from fabfile.trust.inventory import row
 from fabfile.trust.verdict import CLIENT, SERVING, Candidate, Token, judge
 from tests import attacks, forgery
@@ -179,7 +185,7 @@ def test_certificates_that_a_host_shows(data: bytes) -> None:
     try:
         read(data)
     except BadCertificateError:
-        assert problem(data, GOOD, NOW) == "not a readable certificate"
+        assert [p.kind for p in problems(data, GOOD, NOW)] == [ProblemKind.UNREADABLE]
         assert not belongs(data, forgery.request("system:node:n1"))
     found = row("n1", "x", "/x", data.decode("latin"), ca_pem=GOOD, now=NOW, public_key="rubbish")
     assert found.faults

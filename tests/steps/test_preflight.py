@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from fabfile.model.facts import Facts, Listener, PathFact, UnitFact
 from fabfile.model.versions import Release
 from fabfile.steps import layout
 from fabfile.steps.preflight import MIB, Finding, Surroundings, findings
-from tests.support import make_cluster
+from tests.support import authority, certificate, make_cluster
 
 from .support import make_inputs
 
@@ -143,6 +144,50 @@ def test_each_trouble_is_found_with_its_fix(
     assert finding.level == level
     assert text in finding.text
     assert finding.fix
+
+
+OURS = certificate("system:node:n1")
+NAMESAKE = certificate("system:node:n1", by=authority("another-cluster"))
+OTHER_NODE = certificate("system:node:n9")
+TODAY, EXPIRED, TOO_EARLY = timedelta(), timedelta(days=400), timedelta(days=-2)
+OTHER_SERVER = "https://other:6443"
+
+
+@pytest.mark.parametrize(
+    ("held", "server", "age", "text"),
+    [
+        ("", "", TODAY, ""),
+        ("", OTHER_SERVER, TODAY, "its kubelet was set up for https://other:6443"),
+        (OURS, "", TODAY, ""),
+        (OURS, "", EXPIRED, ""),
+        (OURS, OTHER_SERVER, TODAY, ""),  # the same cluster's apiserver at a new address
+        (NAMESAKE, "", TODAY, "its kubelet belongs to another cluster"),
+        (NAMESAKE, "", EXPIRED, "its kubelet belongs to another cluster"),
+        (NAMESAKE, "", TOO_EARLY, "its kubelet belongs to another cluster"),
+        (NAMESAKE, OTHER_SERVER, EXPIRED, "its kubelet belongs to another cluster"),
+        (OTHER_NODE, "", TODAY, "its kubelet has joined as system:node:n9"),
+        (OTHER_NODE, "", EXPIRED, "its kubelet has joined as system:node:n9"),
+        ("rubbish", "", TODAY, ""),
+        ("rubbish", OTHER_SERVER, TODAY, "its kubelet was set up for https://other:6443"),
+    ],
+)
+@pytest.mark.parametrize("kubeadm", [False, True])
+def test_a_node_of_another_cluster_is_refused_however_old_its_certificate(
+    held: str, server: str, age: timedelta, text: str, kubeadm: bool
+) -> None:
+    facts = replace(
+        GOOD,
+        certificates={layout.kubelet_client_certificate("/var/lib/kubelet"): held} if held else {},
+        servers={layout.KUBELET_KUBECONFIG: server} if server else {},
+        paths={"/etc/kubernetes/kubelet.conf": PathFact("file")} if kubeadm else {},
+    )
+    inputs = replace(make_inputs(make_cluster(), facts), now=datetime.now(UTC) + age)
+    wanted = [*filter(None, [text]), *(["its kubelet was set up by kubeadm"] if kubeadm else [])]
+    seen = findings(inputs, AROUND)
+    assert len(seen) == len(wanted)
+    assert all(
+        f.level == "error" and f.text.startswith(w) for f, w in zip(seen, wanted, strict=True)
+    )
 
 
 def test_errors_come_before_warnings() -> None:

@@ -10,9 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from fabfile.trust.certificates import (
     BadCertificateError,
+    ProblemKind,
     belongs,
     new_request,
     problem,
+    problems,
     read,
     sign_client,
 )
@@ -59,18 +61,32 @@ def test_no_certificate_outlives_its_ca() -> None:
     assert read(certificate).not_after == read(CA).not_after
 
 
+UNREADABLE, FOREIGN = ProblemKind.UNREADABLE, ProblemKind.FOREIGN_CA
+EARLY, EXPIRED = ProblemKind.NOT_YET_VALID, ProblemKind.EXPIRED
+OTHER_CA = pem(authority("other-ca")[0])
+
+
 @pytest.mark.parametrize(
-    ("later", "reason"),
-    [(timedelta(days=-1), "not valid before"), (timedelta(days=400), "expired on")],
+    ("text", "ca", "days", "kinds", "first"),
+    [
+        ("rubbish", CA, 0, (UNREADABLE,), "not a readable certificate"),
+        ("", CA, 0, (UNREADABLE,), "not a readable certificate"),
+        (signed()[1], CA, 0, (), ""),
+        (signed()[1], CA, -1, (EARLY,), "not valid before"),
+        (signed(days=3)[1], CA, 4, (EXPIRED,), "expired on"),
+        (signed()[1], CA, 400, (EXPIRED, ProblemKind.CA_EXPIRED), "expired on"),
+        (signed()[1], OTHER_CA, 0, (FOREIGN,), "signed by another CA (CN=test-ca)"),
+        (signed()[1], OTHER_CA, 400, (FOREIGN, EXPIRED), "signed by another CA"),
+        (signed()[1], OTHER_CA, -1, (FOREIGN, EARLY), "signed by another CA"),
+    ],
 )
-def test_time_is_told(later: timedelta, reason: str) -> None:
-    assert (problem(signed()[1], CA, now() + later) or "").startswith(reason)
-
-
-def test_a_certificate_of_another_ca_is_told() -> None:
-    _, certificate = signed()
-    assert (problem(certificate, certificate, now()) or "").startswith("signed by another CA")
-    assert problem("rubbish", CA, now()) == "not a readable certificate"
+def test_every_problem_is_found_whose_it_is_first(
+    text: str | bytes, ca: bytes, days: int, kinds: tuple[ProblemKind, ...], first: str
+) -> None:
+    moment = now() + timedelta(days=days)
+    assert tuple(p.kind for p in problems(text, ca, moment)) == kinds
+    assert str(problem(text, ca, moment) or "").startswith(first)
+    assert (problem(text, ca, moment) is None) == (not kinds)
 
 
 def test_a_bundle_of_cas_will_do() -> None:

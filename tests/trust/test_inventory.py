@@ -15,6 +15,7 @@ from fabfile.trust.inventory import CertificateRow, authorities, row
 from tests.support import authority, pem
 
 CA = pem(authority()[0])
+OTHER_CA = pem(authority("another-ca")[0])
 NOW = datetime.now(UTC)
 
 
@@ -99,6 +100,18 @@ def test_each_ca_has_a_row_and_what_signed_it_does_not_matter() -> None:
     assert [r.name for r in authorities("ca.pem", other + CA, NOW)] == ["CA 1 of 2", "CA 2 of 2"]
     (ended,) = authorities("ca.pem", CA, NOW + timedelta(days=366))
     assert "expired" in ended.faults[0]
+
+
+def test_a_ca_signed_by_another_is_judged_by_its_age_all_the_same() -> None:
+    (good,) = authorities("ca.pem", PEM.encode(), NOW)
+    (ended,) = authorities("ca.pem", PEM.encode(), NOW + timedelta(days=400))
+    assert good.faults == ()
+    assert [fault.split(" on ")[0] for fault in ended.faults] == ["expired"]
+
+
+def test_a_foreign_one_that_has_expired_has_both_faults() -> None:
+    found = row("n1", "x", "/x", PEM, ca_pem=OTHER_CA, now=NOW + timedelta(days=400))
+    assert [fault[:10] for fault in found.faults] == ["signed by ", "expired on"]
 
 
 def test_mode_and_end_are_told() -> None:

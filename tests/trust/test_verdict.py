@@ -35,9 +35,6 @@ pytestmark = pytest.mark.attack
 # Machines that run tests may be busy: a slow example is no fault.
 _LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-# Machines that run tests may be busy: a slow example is no fault.
-_LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 N1, N2 = Candidate("n1", "10.0.0.11"), Candidate("n2", "10.0.0.12")
 TOKENS = (Token("aaaaaa", "n1", NOW), Token("bbbbbb", "n2", NOW), Token("cccccc", "stranger", NOW))
