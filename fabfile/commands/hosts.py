@@ -56,7 +56,9 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
 
 
 def _confirm(offer: Offer) -> bool:
-    print(f"{offer.name} is unknown. It shows these keys; compare them with the host's own")
-    print("(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on its console):")
-    print("\n".join(f"  {shown}" for shown in offer.fingerprints))
-    return surface.confirmed("record them?")
+    (key,), (command,) = offer.fingerprints, offer.commands
+    print(f"{offer.name} is unknown. It shows this key:")
+    print(f"  {key}")
+    print("Compare it with what this prints on its own console:")
+    print(f"  {command}")
+    return surface.confirmed("are they the same? Record it?")

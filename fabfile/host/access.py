@@ -74,7 +74,7 @@ class Access:
         """
         Trust `keys` for `name` from now on; return the file they were added to.
 
-        :raises ValueError: another key of the same type is known.
+        :raises ValueError: another key is known.
         :raises HostError: the file can't be written.
         """
         files = tuple(node.ssh.known_hosts)

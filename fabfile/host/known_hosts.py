@@ -73,17 +73,19 @@ class KnownHosts:
         """
         Add keys for `name` to the first file, which is replaced in one go, 0600, all else kept.
 
-        :raises ValueError: another key of the same type is known already.
+        A server that is known by one key gets no further one, of another type either: whoever
+        answers for it could add a key of his own.
+
+        :raises ValueError: another key is known already.
         """
         file = self.files[0]
-        known = {key.get_name(): key for key in self.keys(name)}
-        new = [key for key in keys if known.get(key.get_name()) != key]
-        for key in new:
-            if key.get_name() in known:
-                raise ValueError(
-                    f"{name} is known with another {key.get_name()} key; if it was installed anew,"
-                    f" run `ssh-keygen -R '{name}' -f {file}` first"
-                )
+        known = self.keys(name)
+        new = [key for key in keys if key not in known]
+        if new and known:
+            raise ValueError(
+                f"{name} is known with another {known[0].get_name()} key; if it was installed anew,"
+                f" run `ssh-keygen -R '{name}' -f {file}` first"
+            )
         if new:
             old = file.read_text() if file.exists() else ""
             if old and not old.endswith("\n"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import paramiko
@@ -14,14 +15,16 @@ from .explain import explaining
 from .known_hosts import fingerprint, host_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from ..model.config import Node
     from .access import Access
 
-# One of each kind of key that servers have; a handshake shows one, so each takes its own.
-_KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
+# Signature algorithms, one for each type of key that servers have, preferred ones first.
+_ALGORITHMS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
+# Where OpenSSH keeps a host key, by the first part of its type.
+_FILES = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa", "ssh-dss": "dsa"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Offer:
     The keys of one server: the node, or a gateway on the way to it.
 
     :param name: as known_hosts files keep it.
-    :param keys: what it shows, each with its type and fingerprint.
+    :param keys: the keys in question: for `offered` the one that is to be compared, for `recorded`
+        those that were compared, for `known` the one that proved it.
     :param state: `known` before; `offered` where that is still to be decided; `recorded` now, in
         `file`; `declined`.
     """
@@ -45,6 +49,12 @@ class Offer:
         """Type and fingerprint of each key, as `ssh-keygen -l` names them."""
         return tuple(f"{key.get_name()} {fingerprint(key)}" for key in self.keys)
 
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What prints each key's fingerprint on the server itself."""
+        names = [_FILES.get(key.get_name(), key.get_name().split("-")[0]) for key in self.keys]
+        return tuple(f"ssh-keygen -lf /etc/ssh/ssh_host_{name}_key.pub" for name in names)
+
 
 def trust(
     access: Access,
@@ -55,7 +65,10 @@ def trust(
     """
     Have the keys of the node, and of the gateways before it, recorded in its first known_hosts.
 
-    Keys that are known already are left alone. Those behind a gateway that was declined are not
+    Nothing ties the keys that one server shows on several connections together: somebody in
+    between may let one connection pass and answer another himself. So only what is compared is
+    recorded: the one key that `confirm` is shown, or those that match a fingerprint. A server that
+    is known by any key gets no further one. Those behind a gateway that was declined are not
     looked at.
 
     :param confirm: asked for every server that is unknown, unless fingerprints are given.
@@ -66,23 +79,47 @@ def trust(
     offers: list[Offer] = []
     for connection in _way(access.connection(node)):
         name = host_id(connection.host, connection.port)
-        shown = _shown(access, connection, node, name)
         known = access.known_hosts(node).keys(name)
-        if any(key in known for key in shown):
-            offers.append(Offer(name, shown, "known"))
-            continue
         if known:
-            raise _changed(node, name, shown, "known_hosts holds another")
-        chosen = shown
+            offers.append(_recognised(access, connection, node, name, known))
+            continue
+        shown = _shown(access, connection, node, name)
         if fingerprints:
-            chosen = tuple(key for key in shown if fingerprint(key) in fingerprints)
-            if not chosen:
-                raise _changed(node, name, shown, "none of those given")
-        elif not confirm(Offer(name, shown, "offered")):
-            offers.append(Offer(name, shown, "declined"))
+            keys = tuple(shown)
+            chosen = tuple(key for key in keys if fingerprint(key) in fingerprints)
+            if keys and not chosen:
+                raise _changed(node, name, keys, "none of those given")
+        else:
+            chosen = tuple(islice(shown, 1))
+        if not chosen:
+            raise HostMisbehaved(node.name, f"{name} shows no host key of a kind we know")
+        if not fingerprints and not confirm(Offer(name, chosen, "offered")):
+            offers.append(Offer(name, chosen, "declined"))
             break
-        offers.append(Offer(name, chosen, "recorded", access.record(node, name, chosen)))
+        try:
+            file = access.record(node, name, chosen)
+        except ValueError as error:  # another run has recorded another key meanwhile
+            raise _changed(node, name, chosen, str(error)) from error
+        offers.append(Offer(name, chosen, "recorded", file))
     return tuple(offers)
+
+
+def _recognised(
+    access: Access, connection: Connection, node: Node, name: str, known: Sequence[paramiko.PKey]
+) -> Offer:
+    """Return the known key that a server proves. Raises ChangedHostKey where it proves none."""
+    wanted = tuple(dict.fromkeys(_algorithm(key) for key in known))
+    seen: list[paramiko.PKey] = []
+    # Types that it is not known by are asked for only so as to say what it shows instead.
+    for key in _shown(access, connection, node, name, dict.fromkeys((*wanted, *_ALGORITHMS))):
+        if key in known:
+            return Offer(name, (key,), "known")
+        seen.append(key)
+    raise _changed(node, name, tuple(seen), "known_hosts holds another")
+
+
+def _algorithm(key: paramiko.PKey) -> str:
+    return "rsa-sha2-512" if key.get_name() == "ssh-rsa" else key.get_name()
 
 
 def _way(connection: Connection) -> list[Connection]:
@@ -92,29 +129,34 @@ def _way(connection: Connection) -> list[Connection]:
 
 
 def _shown(
-    access: Access, connection: Connection, node: Node, name: str
-) -> tuple[paramiko.PKey, ...]:
-    keys: list[paramiko.PKey] = []
-    for kind in _KINDS:
+    access: Access,
+    connection: Connection,
+    node: Node,
+    name: str,
+    algorithms: Iterable[str] = _ALGORITHMS,
+) -> Iterator[paramiko.PKey]:
+    """Yield the server's key for each algorithm; a handshake shows one, so each takes its own."""
+    for algorithm in algorithms:
         stream = access.through(connection, node)
         transport = paramiko.Transport(stream)
         try:
-            transport.get_security_options().key_types = [kind]
+            options = transport.get_security_options()
+            if algorithm not in options.key_types:  # known_hosts may hold types of old
+                continue
+            options.key_types = [algorithm]
             with explaining(node.name, name):
                 try:
                     transport.start_client(timeout=node.ssh.connect_timeout)
-                except IncompatiblePeer:  # it has no key of this kind
+                except IncompatiblePeer:  # it has no key of this type
                     continue
-                keys.append(transport.get_remote_server_key())
+                key = transport.get_remote_server_key()
         finally:
             transport.close()
-    if not keys:
-        raise HostMisbehaved(node.name, f"{name} shows no host key of a kind we know")
-    return tuple(keys)
+        yield key
 
 
 def _changed(node: Node, name: str, shown: tuple[paramiko.PKey, ...], why: str) -> ChangedHostKey:
-    told = ", ".join(fingerprint(key) for key in shown)
+    told = ", ".join(fingerprint(key) for key in shown) or "no host key of a kind we know"
     return ChangedHostKey(
         node.name,
         f"{name} shows {told}: {why}",

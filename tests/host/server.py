@@ -11,18 +11,28 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 SUDO = Path(__file__).parent / "fake-sudo"
 
 
 @cache
 def key(name: str) -> paramiko.PKey:
-    """Return a key by name; `rsa…` are RSA, others ECDSA."""
+    """Return a key by name; `rsa…` are RSA, `ed25519…` Ed25519, others ECDSA."""
     if name.startswith("rsa"):
         return paramiko.RSAKey.generate(2048)
+    if name.startswith("ed25519"):
+        pem = ed25519.Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+        return paramiko.Ed25519Key.from_private_key(StringIO(pem.decode()))
     return paramiko.ECDSAKey.generate()
 
 
@@ -32,11 +42,13 @@ class Behaviour:
     What the server does.
 
     :param noise: printed by the "login shell" before any command.
+    :param later_keys: host keys of every connection but the first, where they are others.
     :param env: environment of commands; sudo is found in a folder of its own.
     :param forward: may clients open connections through it?
     """
 
     host_keys: tuple[str, ...] = ("host",)
+    later_keys: tuple[str, ...] = ()
     users: tuple[str, ...] = ("root", "ops")
     password: str | None = None
     noise: bytes = b""
@@ -77,7 +89,8 @@ class Server:
                 return
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport = paramiko.Transport(client)
-            for name in self.behaviour.host_keys:
+            later = self.behaviour.later_keys if self.transports else ()
+            for name in later or self.behaviour.host_keys:
                 transport.add_server_key(key(name))
             self.transports.append(transport)
             with suppress(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -84,16 +85,27 @@ def test_a_known_hosts_that_is_a_symlink_stays_one(tmp_path):
     assert "n1" in real.read_text()
 
 
-def test_another_key_of_the_same_kind_is_never_recorded(tmp_path):
+@pytest.mark.parametrize("other", ["b", "rsa-b", "ed25519-b"])
+def test_a_server_that_is_known_gets_no_further_key(tmp_path, other):
     file = tmp_path / "known"
     file.write_text(line("n1", "a"))
     with pytest.raises(ValueError, match=r"ssh-keygen -R 'n1'"):
-        KnownHosts.read([file]).record("n1", [key("b")])
+        KnownHosts.read([file]).record("n1", [key(other)])
+    assert file.read_text() == line("n1", "a")
+    KnownHosts.read([file]).record("n1", [key("a")])
     assert file.read_text() == line("n1", "a")
 
 
-def test_confirmed_keys_are_recorded_once(serve, node_of):
-    server = serve(host_keys=("host", "rsa-host"))
+@pytest.mark.parametrize(
+    ("held", "asked_for", "file"),
+    [
+        (("host", "rsa-host", "ed25519-host"), "ed25519-host", "ssh_host_ed25519_key.pub"),
+        (("host", "rsa-host"), "host", "ssh_host_ecdsa_key.pub"),
+        (("rsa-host",), "rsa-host", "ssh_host_rsa_key.pub"),
+    ],
+)
+def test_one_key_is_shown_and_recorded_once(serve, node_of, held, asked_for, file):
+    server = serve(host_keys=held)
     node = node_of(server, known=())
     asked = []
 
@@ -106,14 +118,64 @@ def test_confirmed_keys_are_recorded_once(serve, node_of):
         assert offer.state == "recorded"
         assert offer.name == host_id("127.0.0.1", server.port)
         (again,) = trust(access, node, yes)
-    assert again.state == "known"
+    assert (again.state, again.keys) == ("known", (key(asked_for),))
     assert len(asked) == 1
-    assert {text.split()[1] for text in asked[0].fingerprints} == {
-        fingerprint(key("host")),
-        fingerprint(key("rsa-host")),
-    }
-    found = KnownHosts.read(node.ssh.known_hosts).keys(offer.name)
-    assert found == [key("host"), key("rsa-host")]
+    assert asked[0].fingerprints == (f"{key(asked_for).get_name()} {fingerprint(key(asked_for))}",)
+    assert asked[0].commands == (f"ssh-keygen -lf /etc/ssh/{file}",)
+    assert KnownHosts.read(node.ssh.known_hosts).keys(offer.name) == [key(asked_for)]
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        (("ed25519-host",), ("host-of-mallory", "rsa-of-mallory", "ed25519-of-mallory")),
+        (("ed25519-of-mallory",), ("ed25519-host", "host-of-mallory", "rsa-of-mallory")),
+        (("host-of-mallory",), ("ed25519-host", "host-of-mallory", "rsa-of-mallory")),
+        (("ed25519-host", "host-of-mallory", "rsa-of-mallory"), ()),
+    ],
+    ids=["lets the first pass", "answers the first", "has no such key", "answers other types"],
+)
+@pytest.mark.parametrize("given", [False, True], ids=["asked", "--fingerprint"])
+def test_who_answers_for_one_type_of_key_is_not_recorded(serve, node_of, first, later, given):
+    """Somebody in between answers some connections himself; the operator compares each key."""
+    node = node_of(serve(host_keys=first, later_keys=later), known=())
+    right = fingerprint(key("ed25519-host"))
+
+    def compared(offer) -> bool:
+        return all(text.split()[1] == right for text in offer.fingerprints)
+
+    with Access() as access, suppress(ChangedHostKey):
+        if given:
+            trust(access, node, lambda _: pytest.fail("asked"), [right])
+        else:
+            trust(access, node, compared)
+    recorded = Path(node.ssh.known_hosts[0]).read_text()
+    assert key("host-of-mallory").get_base64() not in recorded
+    assert key("rsa-of-mallory").get_base64() not in recorded
+    assert key("ed25519-of-mallory").get_base64() not in recorded
+    assert bool(recorded) is (first[0] == "ed25519-host")
+
+
+@pytest.mark.parametrize("known", ["host", "rsa-host", "ed25519-host"])
+def test_a_host_known_by_one_type_is_asked_for_that_and_gets_no_other(serve, node_of, known):
+    node = node_of(serve(host_keys=("ed25519-host", "host", "rsa-host")), known=(known,))
+    before = Path(node.ssh.known_hosts[0]).read_text()
+    with Access() as access:
+        (offer,) = trust(
+            access, node, lambda _: pytest.fail("asked"), [fingerprint(key("ed25519-host"))]
+        )
+    assert (offer.state, offer.keys) == ("known", (key(known),))
+    assert Path(node.ssh.known_hosts[0]).read_text() == before
+
+
+@pytest.mark.parametrize("fingerprints", [(), ("host", "rsa-host")])
+def test_a_host_known_by_a_type_it_no_longer_shows_has_changed(serve, node_of, fingerprints):
+    node = node_of(serve(host_keys=("host", "rsa-host")), known=("ed25519-host",))
+    before = Path(node.ssh.known_hosts[0]).read_text()
+    given = [fingerprint(key(name)) for name in fingerprints]
+    with Access() as access, pytest.raises(ChangedHostKey, match="known_hosts holds another"):
+        trust(access, node, lambda _: True, given)
+    assert Path(node.ssh.known_hosts[0]).read_text() == before
 
 
 def test_declined_keys_are_not(serve, node_of):
