@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..model.conventions import KUBELET_READ_ONLY_PORT
 from .finding import Finding, Line, Repair, Setting, StartAnew
 from .settings import Effective, Settings
 
@@ -66,7 +67,7 @@ def _kubelet(evidence: Evidence, asked: Asked, ca_file: str) -> Iterator[Finding
     legacy = not settings.has_file
     anonymous = settings.get(*ANONYMOUS, default=legacy)
     mode = settings.get(*AUTHORIZATION, default="AlwaysAllow" if legacy else "Webhook")
-    read_only = settings.get(*READ_ONLY, default=10255 if legacy else 0)
+    read_only = settings.get(*READ_ONLY, default=KUBELET_READ_ONLY_PORT if legacy else 0)
     yield from _anonymous(evidence, settings, asked, anonymous, ca_file)
     if mode.value == "AlwaysAllow":
         reason = _not_settable(evidence, settings)

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..model.conventions import STATE
 from ..model.resources import Binary, ClientCertificate, Image
 from .actions import Actions, Member, actions
 from .packed import GZIP, ZSTD
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from .packed import Packer
     from .plan import Plan
 
-STATE = "/var/lib/fabnode"
 LOCK = "/run/fabnode.lock"
 
 # How the node starts: alone (a run whose deployer was killed may still be ending), in a private

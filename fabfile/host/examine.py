@@ -7,8 +7,8 @@ import shlex
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from ..model.conventions import KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, STATE
 from ..model.evidence import Asked
-from .apply import STATE
 from .errors import HostMisbehaved
 from .evidence import parse
 from .parse import Malformed
@@ -20,14 +20,8 @@ if TYPE_CHECKING:
     from ..model.evidence import Evidence
     from .connect import Host
 
-UNITS = (
-    "kubelet.service",
-    "kube-proxy.service",
-    "containerd.service",
-    "docker.service",
-    "cri-dockerd.service",
-    "calico-node.service",
-)
+# Ours, and what other installers call theirs.
+UNITS = (*SERVICES, "cri-dockerd.service", "calico-node.service")
 
 # Where installers and hands put keys, certificates and kubeconfigs.
 ROOTS = (
@@ -89,8 +83,8 @@ def examine(host: Host) -> Evidence:
 def ask(host: Host) -> Asked:
     """Ask the host's kubelet for its pods, as somebody without credentials would."""
     return Asked(
-        pods=_status(host, 10250, secure=True),
-        read_only=_status(host, 10255, secure=False),
+        pods=_status(host, KUBELET_PORT, secure=True),
+        read_only=_status(host, KUBELET_READ_ONLY_PORT, secure=False),
     )
 
 

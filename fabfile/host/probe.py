@@ -8,7 +8,7 @@ import time
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from .apply import STATE
+from ..model.conventions import STATE
 from .errors import HostMisbehaved
 from .parse import Malformed, parse
 from .text import last_lines

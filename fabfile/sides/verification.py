@@ -11,6 +11,7 @@ from ..kube import nodes as node_objects
 from ..kube.api import ApiError
 from ..kube.netprobe import try_network
 from ..kube.presented import presented
+from ..model.conventions import KUBELET_HEALTH_PORT, PROXY_HEALTH_PORT, PROXY_METRICS_PORT
 from ..steps import calico, verify
 from ..steps.verify import Check
 from ..trust.inventory import CertificateRow, authorities, row
@@ -78,13 +79,14 @@ def verify_cluster(side: ClusterSide, names: Sequence[str], *, network: bool) ->
 def _health(host: Host) -> Iterator[Check]:
     """Ask the health endpoints on the node itself, and which mode kube-proxy really runs in."""
     node = host.node
-    for title, port in (("kubelet health", 10248), ("kube-proxy health", 10256)):
+    endpoints = (("kubelet health", KUBELET_HEALTH_PORT), ("kube-proxy health", PROXY_HEALTH_PORT))
+    for title, port in endpoints:
         answer = host.http_get(port, "/healthz")
         said = answer.body[:80].decode(errors="replace").strip() or "nobody answers"
-        if port == 10256 and answer.status == _HTTP_OK:
+        if port == PROXY_HEALTH_PORT and answer.status == _HTTP_OK:
             said = "ok"
         yield Check(node.name, title, answer.status == _HTTP_OK, said)
-    mode = host.http_get(10249, "/proxyMode").body.decode(errors="replace").strip()
+    mode = host.http_get(PROXY_METRICS_PORT, "/proxyMode").body.decode(errors="replace").strip()
     wanted = node.kube_proxy.mode
     yield Check(node.name, "kube-proxy mode", mode == wanted, mode or "nobody answers")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..model import fitting
+from ..model.conventions import KUBELET_SERVICE
 from ..model.dialect import Words, words
 from ..model.matrix import matrix
 from ..model.resources import Absent, Binary, ClientCertificate, Directory, File, Resource, Unit
@@ -15,7 +16,7 @@ from .render import render, with_extra
 NAME = "kubelet"
 HELP = "Install the kubelet and have it join."
 
-UNIT = "kubelet.service"
+UNIT = KUBELET_SERVICE
 
 # What a shared token leaves unproved, and what makes up for it.
 _UNPROVED = (

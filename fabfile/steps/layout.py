@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 from ..model import fitting
+from ..model.conventions import (
+    CONTAINERD_SERVICE,
+    CRI_DOCKERD_SERVICE,
+    DOCKER_SERVICE,
+    KUBELET_HEALTH_PORT,
+    KUBELET_PORT,
+    KUBELET_SERVICE,
+    PROXY_HEALTH_PORT,
+    PROXY_METRICS_PORT,
+    PROXY_SERVICE,
+)
 from ..trust.renewal import CLIENT, PROXY, SERVING
 
 BIN = "/usr/local/bin"
 CNI_BIN = "/opt/cni/bin"
 CNI_CONF = "/etc/cni/net.d"
-
-STATE = "/var/lib/fabnode"  # stamps and digests, fabnode's own memory of this node
+UNITS = "/etc/systemd/system"
 
 CA = "/etc/kubernetes/pki/ca.pem"
 BOOTSTRAP_KUBECONFIG = "/etc/kubernetes/bootstrap.kubeconfig"
 KUBELET_KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.yaml"
-KUBELET_UNIT = "/etc/systemd/system/kubelet.service"
+KUBELET_UNIT = f"{UNITS}/{KUBELET_SERVICE}"
 
 PROXY_PEM = "/etc/kubernetes/pki/kube-proxy.pem"
 PROXY_KUBECONFIG = "/etc/kubernetes/kube-proxy.kubeconfig"
 PROXY_CONFIG = "/etc/kubernetes/kube-proxy.yaml"
-PROXY_UNIT = "/etc/systemd/system/kube-proxy.service"
+PROXY_UNIT = f"{UNITS}/{PROXY_SERVICE}"
 
 CONTAINERD_CONFIG = "/etc/containerd/config.toml"
-CONTAINERD_UNIT = "/etc/systemd/system/containerd.service"
+CONTAINERD_UNIT = f"{UNITS}/{CONTAINERD_SERVICE}"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 DOCKER_CONFIG = "/etc/docker/daemon.json"
-CRI_DOCKERD_UNIT = "/etc/systemd/system/cri-docker.service"
+CRI_DOCKERD_UNIT = f"{UNITS}/{CRI_DOCKERD_SERVICE}"
 CRI_DOCKERD_SOCKET = "/run/cri-dockerd.sock"
 
-CONTAINERD, DOCKER, CRI_DOCKERD = "containerd.service", "docker.service", "cri-docker.service"
+CONTAINERD, DOCKER, CRI_DOCKERD = CONTAINERD_SERVICE, DOCKER_SERVICE, CRI_DOCKERD_SERVICE
 CONTAINERD_CERTS = "/etc/containerd/certs.d"
 DOCKER_CERTS = "/etc/docker/certs.d"
 CRICTL_CONFIG = "/etc/crictl.yaml"
@@ -46,7 +56,12 @@ def runtime_units(runtime: str, minor: int) -> tuple[str, ...]:
 
 
 # TCP ports that ours listen on.
-PORTS = {10250: "kubelet", 10248: "kubelet", 10256: "kube-proxy", 10249: "kube-proxy"}
+PORTS = {
+    KUBELET_PORT: "kubelet",
+    KUBELET_HEALTH_PORT: "kubelet",
+    PROXY_HEALTH_PORT: "kube-proxy",
+    PROXY_METRICS_PORT: "kube-proxy",
+}
 
 
 def kubelet_client_certificate(kubelet_root: str) -> str:

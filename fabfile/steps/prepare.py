@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model.conventions import STATE
 from ..model.kernel import SYSCTLS, modules
 from ..model.resources import Directory, File, Module, Resource, Sysctl
 from . import layout
@@ -16,7 +17,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return modules and sysctls, persistent and live."""
     needed = modules(inputs.cluster, inputs.node)
     return (
-        Directory(layout.STATE, 0o700),
+        Directory(STATE, 0o700),
         File(layout.MODULES_CONF, render("prepare/modules.conf", modules=sorted(needed))),
         *(Module(name, why) for name, why in needed.items()),
         File(layout.SYSCTL_CONF, render("prepare/sysctl.conf", sysctls=SYSCTLS)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..model.conventions import PROXY_HEALTH_PORT, PROXY_METRICS_PORT, PROXY_SERVICE
 from ..model.dialect import Words, words
 from ..model.matrix import matrix
 from ..model.resources import Absent, Binary, Directory, File, Resource, Unit
@@ -14,7 +15,7 @@ from .render import render, with_extra
 NAME = "proxy"
 HELP = "Install and run kube-proxy."
 
-UNIT = "kube-proxy.service"
+UNIT = PROXY_SERVICE
 
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
@@ -75,8 +76,8 @@ def _words(inputs: Inputs) -> Words:
         # needs the real source address.
         "clusterCIDR": inputs.cluster.cluster.pod_cidr,
         "iptables.masqueradeAll": False,
-        "healthzBindAddress": "0.0.0.0:10256",
-        "metricsBindAddress": "127.0.0.1:10249",
+        "healthzBindAddress": f"0.0.0.0:{PROXY_HEALTH_PORT}",
+        "metricsBindAddress": f"127.0.0.1:{PROXY_METRICS_PORT}",
         "featureGates": {mode.gate: True} if minor in Span(0, mode.gate_until) else None,
     }
     flags = {"--config": layout.PROXY_CONFIG, "--v": 2}

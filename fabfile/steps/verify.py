@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ..model.conventions import KUBELET_SERVICE, PROXY_SERVICE
 from ..model.facts import Facts
 from ..trust.certificates import BadCertificateError, problem, read
 from . import layout
@@ -14,7 +15,7 @@ from . import layout
 NAME = "verify"
 HELP = "Check the nodes; let pods try the network."
 
-UNITS = ("kubelet.service", "kube-proxy.service")  # beside the runtime's own
+UNITS = (KUBELET_SERVICE, PROXY_SERVICE)  # beside the runtime's own
 MAX_HEARTBEAT = 60.0  # seconds; kubelets renew their Lease every 10
 PROBE_NAMESPACE = "fabnode-verify"
 PROBE_PORT = 8080

@@ -1,0 +1,29 @@
+"""Names and numbers that a node's software goes by, each written here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STATE: Final = "/var/lib/fabnode"
+"""Stamps and digests: fabnode's own memory of a node."""
+
+KUBELET_SERVICE: Final = "kubelet.service"
+PROXY_SERVICE: Final = "kube-proxy.service"
+CONTAINERD_SERVICE: Final = "containerd.service"
+DOCKER_SERVICE: Final = "docker.service"
+CRI_DOCKERD_SERVICE: Final = "cri-docker.service"  # as its own project calls it
+
+SERVICES: Final = (
+    KUBELET_SERVICE,
+    PROXY_SERVICE,
+    CONTAINERD_SERVICE,
+    DOCKER_SERVICE,
+    CRI_DOCKERD_SERVICE,
+)
+"""All that fabnode may run on a node."""
+
+KUBELET_PORT: Final = 10250
+KUBELET_READ_ONLY_PORT: Final = 10255  # fabnode opens none
+KUBELET_HEALTH_PORT: Final = 10248
+PROXY_HEALTH_PORT: Final = 10256
+PROXY_METRICS_PORT: Final = 10249

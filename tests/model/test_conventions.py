@@ -1,0 +1,42 @@
+"""What a node's software goes by is written once; elsewhere its name is used."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from fabfile.model import conventions
+
+FABFILE = Path(conventions.__file__).parents[1]
+SHARED = {
+    conventions.STATE,
+    conventions.CRI_DOCKERD_SERVICE,
+    conventions.KUBELET_PORT,
+    conventions.KUBELET_READ_ONLY_PORT,
+    conventions.KUBELET_HEALTH_PORT,
+    conventions.PROXY_HEALTH_PORT,
+    conventions.PROXY_METRICS_PORT,
+}
+
+
+def typed(path: Path) -> set[object]:
+    """Return the shared values that a module writes out."""
+    values = (
+        node.value for node in ast.walk(ast.parse(path.read_text())) if type(node) is ast.Constant
+    )
+    return {value for value in values if isinstance(value, str | int)} & SHARED
+
+
+def test_they_are_found_where_they_are_written() -> None:
+    assert typed(Path(conventions.__file__)) == SHARED
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(set(FABFILE.rglob("*.py")) - {Path(conventions.__file__)}),
+    ids=lambda p: str(p.relative_to(FABFILE)),
+)
+def test_nobody_else_writes_them(path: Path) -> None:
+    assert not typed(path), f"{path}: use the name in model/conventions.py"
