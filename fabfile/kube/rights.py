@@ -102,15 +102,43 @@ def applying(objects: Iterable[Object]) -> tuple[Right, ...]:
     Server-side apply names even what it creates, as the apiserver's authorization sees it
     (k8s.io/apiserver `pkg/endpoints/handlers/patch.go`).
     """
+    items = list(objects)
+    defined = _defined(items)
     names: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for item in objects:
-        metadata, group = item["metadata"], item["apiVersion"].rpartition("/")[0]
-        resource = f"{item['kind'].lower()}s"
+    for item in items:
+        metadata, group, kind = (
+            item["metadata"],
+            item["apiVersion"].rpartition("/")[0],
+            item["kind"],
+        )
+        resource = defined.get((group, kind)) or plural(kind)
         names[metadata.get("namespace", ""), group, resource].append(metadata["name"])
     return tuple(
         Right(*place, (*_APPLY, *_GRANT) if place[2] in _ROLES else _APPLY, tuple(sorted(found)))
         for place, found in sorted(names.items())
     )
+
+
+def _defined(objects: Iterable[Object]) -> dict[tuple[str, str], str]:
+    """Return (group, kind) → plural of the kinds that CRDs among these objects define."""
+    specs = [o["spec"] for o in objects if o["kind"] == "CustomResourceDefinition"]
+    return {(s["group"], s["names"]["kind"]): s["names"]["plural"] for s in specs}
+
+
+def plural(kind: str) -> str:
+    """
+    Return the resource name of a kind by the API's convention, which all built-in kinds keep.
+
+    The rule is that of k8s.io/apimachinery `pkg/api/meta/restmapper.go`. Discovery can't be asked:
+    roles are written for clusters that may not be reachable. A custom kind is free to break the
+    rule, so its CRD goes before this.
+    """
+    name = kind.lower()
+    if name.endswith("endpoints"):
+        return name
+    if name.endswith("s"):
+        return f"{name}es"
+    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
 
 
 def missing(api: Api, rights: Iterable[Right]) -> list[str]:

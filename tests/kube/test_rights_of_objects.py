@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from fabfile.kube import rights
 from fabfile.kube.rights import BASE, Right
 
@@ -27,6 +29,40 @@ def test_objects_are_applied_by_their_names() -> None:
         Right("kube-system", "apps", "daemonsets", APPLY, ("node",)),
         Right("kube-system", "policy", "poddisruptionbudgets", APPLY, ("node",)),
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("Pod", "pods"),
+        ("APIService", "apiservices"),
+        ("NetworkPolicy", "networkpolicies"),
+        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies"),
+        ("Ingress", "ingresses"),
+        ("IngressClass", "ingressclasses"),
+        ("PriorityClass", "priorityclasses"),
+        ("ComponentStatus", "componentstatuses"),
+        ("Endpoints", "endpoints"),
+        ("EndpointSlice", "endpointslices"),
+    ],
+)
+def test_a_kind_is_named_as_the_api_names_it(kind: str, name: str) -> None:
+    (right,) = rights.applying([item("x/v1", kind, "a")])
+    assert right.resource == name
+
+
+def test_a_custom_kind_goes_by_what_its_definition_says() -> None:
+    names = {"kind": "Datum", "plural": "data"}
+    definition = item("apiextensions.k8s.io/v1", "CustomResourceDefinition", "data.example.org")
+    definition["spec"] = {"group": "example.org", "names": names}
+    found = rights.applying([item("example.org/v1", "Datum", "a"), definition])
+    custom = "customresourcedefinitions"
+    assert set(found) == {
+        Right("", "example.org", "data", APPLY, ("a",)),
+        Right("", "apiextensions.k8s.io", custom, APPLY, ("data.example.org",)),
+    }
+    (other,) = rights.applying([item("another.org/v1", "Datum", "a")])
+    assert other.resource == "datums"
 
 
 def test_rights_may_be_granted_by_those_roles_alone() -> None:
