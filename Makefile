@@ -1,6 +1,8 @@
 # What one types first. `inv --list` shows everything else.
 PYTHON ?= python3
 export PYTHON
+# Where shell scripts are: by extension or by first line.
+SCRIPTS = .ci bench fabfile lab tests
 
 .PHONY: demo demo-down check test attacks bench bench-scale bootstrap-demo bootstrap-test
 
@@ -26,6 +28,8 @@ check: .venv/dev  ## style and types only
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/shfmt -d $(SCRIPTS)
+	.venv/bin/shellcheck $$(.venv/bin/shfmt -f $(SCRIPTS))
 
 attacks: bootstrap-test .venv/dev  ## what a hostile node, host or requester may try, and how it ended
 	.venv/bin/inv lab.fetch

@@ -96,7 +96,10 @@ END
         openssl x509 -req -in "$work/proxy.csr" -CA "$lab/pki/ca.pem" -CAkey "$lab/pki/ca-key.pem" \
             -set_serial "0x$(random 8)" -days 365 \
             -extfile <(echo extendedKeyUsage=clientAuth) -out "$work/root/etc/kubernetes/proxy.pem"
-    } >"$work/openssl.log" 2>&1 || { cat "$work/openssl.log" >&2; exit 1; }
+    } >"$work/openssl.log" 2>&1 || {
+        cat "$work/openssl.log" >&2
+        exit 1
+    }
     unit containerd "/usr/local/bin/containerd" "Type=notify"
     unit kubelet "/usr/local/bin/kubelet --config=/etc/kubernetes/kubelet.yaml --kubeconfig=/etc/kubernetes/kubelet.kubeconfig --bootstrap-kubeconfig=/etc/kubernetes/bootstrap.kubeconfig --hostname-override=NAME --node-ip=ADDRESS"
     unit kube-proxy "/usr/local/bin/kube-proxy --config=/etc/kubernetes/kube-proxy.yaml --hostname-override=NAME"
@@ -118,7 +121,8 @@ END
 }
 
 # What each host does: services start as soon as what they need has come out of the stream.
-node_script=$(cat <<'END'
+node_script=$(
+    cat <<'END'
 set -eu
 cd /
 {

@@ -49,7 +49,11 @@ END
     if [ -z "${YES:-}${CI:-}" ] && [ -t 0 ]; then
         printf 'Go on? [y/N] '
         read -r answer
-        case $answer in y | Y | yes) ;; *) echo "Nothing was done."; exit 1 ;; esac
+        case $answer in y | Y | yes) ;; *)
+            echo "Nothing was done."
+            exit 1
+            ;;
+        esac
     fi
 fi
 
@@ -62,4 +66,7 @@ export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086 # a list of words
 install() { apt-get install -y -q --no-install-recommends $missing; }
 # Package lists may be absent or old; others' lists that fail to update are none of our business.
-install || { apt-get update -q || echo "apt-get update had errors; trying all the same" >&2; install; }
+install || {
+    apt-get update -q || echo "apt-get update had errors; trying all the same" >&2
+    install
+}

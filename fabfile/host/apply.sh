@@ -1,3 +1,5 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # named below as set before it
 # Makes one node what its plan says. Runs as root under any POSIX shell; unpacked with its payload
 # into a private directory, from where `actions` calls the functions below in the plan's order.
 #
@@ -90,7 +92,10 @@ beat() {
 	# Nothing of ours holds the output open when the rest is done.
 	# The work directory goes last: a signal that came too early to be heard must not leave us here.
 	while [ -d "$work" ]; do
-		printf 'beat\n' 2>/dev/null || { kill -TERM $$ 2>/dev/null; return; }
+		printf 'beat\n' 2>/dev/null || {
+			kill -TERM $$ 2>/dev/null
+			return
+		}
 		sleep 1 >/dev/null 2>&1
 	done
 }
@@ -303,8 +308,8 @@ enable() { # enable UNIT: without the reload systemd would go on calling it disa
 
 settle() { # every unit that was started is up, and stays up for a second; then it is stamped
 	mkdir -p "$state/stamps"
-	# shellcheck disable=SC2086 # a list
 	IFS=' '
+	# shellcheck disable=SC2086 # a list
 	set -- $settling
 	while [ $# -gt 0 ]; do
 		steady "$1" "$3" || return

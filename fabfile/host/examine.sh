@@ -1,3 +1,6 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # named below as set before it
+# shellcheck disable=SC2086 # lists are split at line ends on purpose, and nothing is globbed
 # One look at a host for `inv audit`, whoever made a node of it. Runs as root under any POSIX shell
 # (dash, busybox) with coreutils, grep, find, awk and systemctl; what else it uses may be missing.
 #
@@ -104,7 +107,10 @@ done
 
 above() { # above PATH: its mode bits that tell who may enter, and whether only root rules its place
 	reachable=1 controlled=1 folder=$1 folders=/
-	while folder=${folder%/*}; [ -n "$folder" ]; do folders=$folders$nl$folder; done
+	while
+		folder=${folder%/*}
+		[ -n "$folder" ]
+	do folders=$folders$nl$folder; done
 	for folder in $(stat -L -c '%u %a' -- $folders 2>/dev/null); do
 		bits=0${folder#* }
 		[ $((bits & 1)) -ne 0 ] || reachable=0
@@ -120,7 +126,10 @@ texts=$(
 count=0
 for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 	count=$((count + 1))
-	[ $count -le 40 ] || { say unseen "more than 40 unit files and configurations"; break; }
+	[ $count -le 40 ] || {
+		say unseen "more than 40 unit files and configurations"
+		break
+	}
 	[ -f "$path" ] || continue
 	entry=$(stat -L -c '%a %u %s' -- "$path") || continue
 	mode=${entry%% *} size=${entry##* } owner=${entry#* }

@@ -1,3 +1,6 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # named below as set before it
+# shellcheck disable=SC2086 # lists are split at line ends on purpose, and nothing is globbed
 # One look at a node, for fabnode. Runs as root under any POSIX shell (dash, busybox) with
 # coreutils, awk and systemctl; what else it uses may be missing.
 #
@@ -102,7 +105,10 @@ done
 
 built_in() {
 	case $1 in
-	overlay) while read -r line; do case $line in *overlay) return ;; esac; done </proc/filesystems; false ;;
+	overlay)
+		while read -r line; do case $line in *overlay) return ;; esac done </proc/filesystems
+		false
+		;;
 	br_netfilter) [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ] ;;
 	nf_conntrack) [ -e /proc/sys/net/netfilter/nf_conntrack_max ] ;;
 	ip_vs) [ -e /proc/net/ip_vs ] ;;
