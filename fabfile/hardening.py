@@ -136,7 +136,7 @@ def _harden(run: Run, side: ClusterSide, host: Host, found: Outcome[Audit]) -> A
     restarted = _restarts_kubelet(before.plan)
     answered = restarted and side.nodes.kubelet_answers(host.name)
     began = time.time()
-    with StepLog(run.journal, host.name, step_of) as steps:
+    with StepLog(run.journal, host.name, step_of, before.plan.changes) as steps:
         packer = Packer(run.cluster.source.parent)  # nothing of these plans is packed
         steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
     if restarted:

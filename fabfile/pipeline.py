@@ -11,21 +11,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import artifacts as artifact_files
+from .artifacts import ArtifactError
 from .host.access import Access
 from .host.connect import Host
 from .host.packed import Packer
-from .kube.api import ApiAwayError, ApiError
 from .kube.asking import Asker
 from .kube.manifests import ObjectChange
 from .kube.netprobe import network_probe_left
+from .model.problems import ConfigError
 from .run.events import RUN
 from .run.expiry import CERTIFICATES, MARGIN
 from .run.fanout import Outcome, fan_out
+from .run.journal import cause
 from .sides.cluster import ClusterSide
-from .sides.errors import OverdueError
 from .sides.node import NodePlan, NodeSide, waiting_key
 from .sides.verification import certificates_seen, verify_cluster, verify_node
 from .steps import (
@@ -42,6 +43,7 @@ from .steps import (
     runtime,
     verify,
 )
+from .steps.calico import ManifestError
 from .steps.verify import Check
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from .model.config import Cluster, Node
     from .model.facts import Facts
     from .run.journal import Journal
+    from .trust.verdict import HostKey
 
 R = TypeVar("R")
 
@@ -75,6 +78,12 @@ NODE_STEPS = (prepare, runtime, bootstrap_kubeconfig, kubelet, proxy_cert, proxy
 NEEDS = {kubelet: (bootstrap_kubeconfig,), proxy: (proxy_cert,)}
 
 
+class KeyUnknown(Exception):
+    """A signing request could not be judged, since the host did not say which key waits there."""
+
+    advice = "mend that, then: inv approve-csr"
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """
@@ -83,6 +92,7 @@ class Run:
     :param only: the node steps to carry out; everything else of a node is left as it is.
     :param deep: hash every managed file again, rather than those that look touched.
     :param shared_token: of the cluster's token file, where hosts join with that.
+    :param outcomes: what became of each node so far; filled in by the run.
     """
 
     cluster: Cluster
@@ -94,6 +104,24 @@ class Run:
     only: Sequence[ModuleType] = NODE_STEPS
     deep: bool = False
     shared_token: str = field(default="", repr=False)
+    outcomes: dict[str, Outcome[Any]] = field(default_factory=dict, repr=False, compare=False)
+
+    def take_down(self, name: str, outcome: Outcome[Any]) -> None:
+        """
+        Keep what became of the work on a node, and see that the journal says the same.
+
+        Called for all work on nodes, so that nothing depends on each step having recorded its own
+        failure. Of several pieces of work on one node the first that was not done counts.
+        """
+        if outcome.error:
+            self.journal.settle(name, outcome.error, seconds=outcome.seconds)
+        elif outcome.skipped:
+            self.journal.emit(name, RUN, "skipped", outcome.skipped)
+        else:
+            self.journal.settle(name, seconds=outcome.seconds)
+        before = self.outcomes.get(name)
+        if before is None or before.ok:
+            self.outcomes[name] = outcome
 
     @property
     def whole(self) -> bool:
@@ -136,20 +164,42 @@ def deploy(run: Run) -> list[Check]:
             rights.result()
 
         outcomes = sides.each(lambda side: side.deploy(before_change=before_change))
-        manifest.result()
-        rights.result()
+        parts = ((calico.NAME, manifest), (rbac.NAME, rights), (calico.NAME, network))
+        came = [attempted(run, step, partial(_awaited, part)) for step, part in parts]
         good = [name for name, outcome in outcomes.items() if outcome.ok]
-        try:
-            network.result()
-            if not run.whole or not good:
-                return []
+        if not all(came) or not run.whole or not good:
+            return []
+        changed = any(o.value and o.value.changed for o in outcomes.values())
+        # A probe that was cut off proves nothing: it is made up for.
+        network_too = partial(network_probe_left, cluster_side.api)
+
+        def proved() -> list[Check]:
             wait_for_calico(run, cluster_side, good)
-            changed = any(o.value and o.value.changed for o in outcomes.values())
-            # A probe that was cut off proves nothing: it is made up for.
-            network_too = partial(network_probe_left, cluster_side.api)
             return verify_with(run, sides, good, network=(lambda: True) if changed else network_too)
-        except (ApiError, ApiAwayError, OverdueError):
-            return []  # its step has failed, which the journal holds: the nodes' ends are told, too
+
+        return attempted(run, verify.NAME, proved) or []
+
+
+def attempted(run: Run, step: str, work: Callable[[], R]) -> R | None:
+    """
+    Do something that concerns the whole cluster; None where it failed, which the journal holds.
+
+    So the nodes' ends are reported as well. Bad input is raised: it ends the run otherwise.
+
+    :param step: what failed, where no step of the cluster's has recorded it.
+    """
+    try:
+        return work()
+    except (ConfigError, ArtifactError, ManifestError):
+        raise
+    except Exception as error:
+        run.journal.settle(None, error, step=step)
+        return None
+
+
+def _awaited(part: Future[Any]) -> bool:
+    part.result()
+    return True
 
 
 def plan(run: Run) -> ClusterPlan:
@@ -194,6 +244,8 @@ def approve(run: Run, *, watch: bool, dry_run: bool) -> None:
     """
     Judge signing requests of the run's nodes, with the same verdict as in `deploy`.
 
+    A host that had to be asked for its key and could not be is a failure of its node.
+
     :param watch: go on with those to come, until interrupted.
     """
     with _judging(run, run.nodes, dry_run=dry_run) as side:
@@ -201,6 +253,8 @@ def approve(run: Run, *, watch: bool, dry_run: bool) -> None:
             side.admission.judge_forever()
         else:
             side.admission.judge()
+    for node in run.nodes:
+        run.journal.settle(node.name)
 
 
 @contextmanager
@@ -208,7 +262,17 @@ def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Itera
     """Yield the API's side with these nodes' hosts at hand, to be asked for keys."""
     with Access(run.passwords) as access:
         hosts = {node.name: Host(node, access) for node in nodes}
-        asker = Asker(lambda name: waiting_key(hosts[name]))
+
+        def ask(name: str) -> HostKey:
+            key = waiting_key(hosts[name])
+            before = run.outcomes.get(name)
+            if key.fault and (before is None or before.ok):  # once: anybody can have it asked
+                error = KeyUnknown(f"its host could not be asked for its key: {key.fault}")
+                run.journal.settle(name, error, step=approve_csr.NAME)
+                run.take_down(name, Outcome(error=error))
+            return key
+
+        asker = Asker(ask)
         side = ClusterSide(run.cluster, run.journal, dry_run=dry_run, asker=asker)
         try:
             side.admission.allow(nodes)
@@ -250,11 +314,7 @@ class Sides:
         """Do this for every node (or those named), as many at once as the run allows."""
         run = self._run
         wanted = [node for node in run.nodes if names is None or node.name in names]
-        outcomes = _fan_out(run, wanted, partial(self._one, work))
-        for name, outcome in outcomes.items():
-            if outcome.skipped:
-                run.journal.emit(name, RUN, "skipped", outcome.skipped)
-        return outcomes
+        return _fan_out(run, wanted, partial(self._one, work))
 
     def facts(self, name: str) -> Facts:
         """Return what the last look at a node told."""
@@ -277,7 +337,11 @@ class Sides:
 
 
 def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict[str, Outcome[R]]:
-    """Work on nodes side by side, as many at once as the run and their groups allow."""
+    """
+    Work on nodes side by side, as many at once as the run and their groups allow.
+
+    This is the one place where work on nodes ends, whatever it is, and where that is taken down.
+    """
     groups = run.cluster.groups.values()
     return fan_out(
         nodes,
@@ -287,6 +351,7 @@ def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict
         group_limits={g.name: g.max_parallel for g in groups if g.max_parallel},
         groups_of=lambda node: node.groups,
         batch=run.batch,
+        on_outcome=run.take_down,
     )
 
 
@@ -312,9 +377,9 @@ def verify_with(
         found = sides.each(one, names)
         checks = [check for outcome in found.values() for check in outcome.value or ()]
         checks += [
-            Check(name, "reachable", ok=False, detail=str(outcome.error))
+            Check(name, "reachable", ok=False, detail=_why_not(outcome))
             for name, outcome in found.items()
-            if outcome.error
+            if not outcome.value  # no check at all is no proof of anything
         ]
         waiting = {name for name, node in live.items() if side.nodes.awaits_network(node)}
         with_network = [name for name in names if name not in waiting]
@@ -327,6 +392,10 @@ def verify_with(
             **{MARGIN: run.cluster.verify.certificate_days},
         )
     return checks
+
+
+def _why_not(outcome: Outcome[list[Check]]) -> str:
+    return cause(outcome.error) if outcome.error else outcome.skipped or "nothing was checked"
 
 
 def plan_rbac(run: Run, side: ClusterSide) -> tuple[ObjectChange, ...]:

@@ -20,13 +20,14 @@ from .pipeline import (
     Run,
     Sides,
     apply_rbac,
+    attempted,
     plan_rbac,
     verify_with,
     wait_for_calico,
 )
 from .run.fanout import Outcome
 from .sides.errors import OverdueError
-from .steps import bootstrap_kubeconfig, kubelet, layout, proxy, proxy_cert, verify
+from .steps import bootstrap_kubeconfig, kubelet, layout, proxy, proxy_cert, rbac, verify
 from .trust.certificates import BadCertificateError
 from .trust.renewal import KINDS, PROXY, Renewal
 from .trust.rollover import (
@@ -89,7 +90,9 @@ def rotate(run: Run, renewal: Renewal) -> list[Check]:
     with Sides(run) as sides:
         names = [node.name for node in run.nodes]
         good = _rolled(run, sides, names, renewal)
-        return _proved(run, sides, good) if good else []
+        if not good:
+            return []
+        return attempted(run, verify.NAME, partial(_proved, run, sides, good)) or []
 
 
 def plan_ca(run: Run) -> Change:
@@ -140,17 +143,22 @@ def _rolled(run: Run, sides: Sides, names: Sequence[str], renewal: Renewal) -> l
     first, rest = list(names[:1]), list(names[1:])
     outcomes = sides.each(work, first)
     if rest and outcomes[first[0]].value:
-        checks = _proved(run, sides, first)
+        checks = attempted(run, verify.NAME, partial(_proved, run, sides, first))
         near = verify.certificate_paths("")  # they were compared; of those that stay, others tell
-        if bad := [check for check in checks if not check.ok and check.name not in near]:
-            told = "; ".join(f"{check.name}: {check.detail}" for check in bad)
-            run.journal.emit(first[0], NAME, "failed", f"it went first, and is not well: {told}")
-            outcomes[first[0]] = Outcome(error=NotReadyError(told))
+        bad = [check for check in checks or () if not check.ok and check.name not in near]
+        told = "; ".join(f"{check.name}: {check.detail}" for check in bad)
+        if bad or checks is None:
+            state = f"is not well: {told}" if bad else "could not be checked"
+            error = NotReadyError(f"it went first, and {state}")
+            outcomes[first[0]] = Outcome(error=error)
+            run.take_down(first[0], outcomes[first[0]])
     if all(outcome.ok for outcome in outcomes.values()):
         outcomes |= sides.each(work, rest)
     else:
         for name in rest:
-            run.journal.emit(name, NAME, "skipped", f"{first[0]} went first and failed")
+            run.take_down(name, Outcome(skipped=f"{first[0]} went first and failed"))
+    if not attempted(run, rbac.NAME, lambda: [rights.result()]):
+        return []
     return [name for name, outcome in outcomes.items() if outcome.ok]
 
 
@@ -228,12 +236,18 @@ def _tried(sides: Sides, stage: Stage, name: str) -> tuple[str, ...]:
         return ()
     admission = sides.cluster_side.admission
     new = Authorities.of(sides.cluster_side.cluster.ca_pem).signer
-    tried = sides.each(lambda side: (admission.try_signing(side.node, new),), [name])[name]
-    if isinstance(tried.error, TimeoutError | SigningError | BadCertificateError):
-        told = str(tried.error) or "nobody signed one in time"
-        return (f"a certificate was asked for on trial, and none came: {told}",)
+
+    def work(side: NodeSide) -> tuple[str | None] | str:
+        try:
+            return (admission.try_signing(side.node, new),)
+        except (TimeoutError, SigningError, BadCertificateError) as error:
+            return str(error) or "nobody signed one in time"
+
+    tried = sides.each(work, [name])[name]
     if tried.error:
         raise tried.error
+    if isinstance(tried.value, str):
+        return (f"a certificate was asked for on trial, and none came: {tried.value}",)
     (signer,) = tried.value or (None,)
     if signer is None:
         return ()

@@ -228,7 +228,8 @@ def end(
     :param more: what the document for programs says besides.
     """
     run.journal.leave_screen()
-    rows = summary.rows(run.journal.events, [node.name for node in run.nodes])
+    names = [node.name for node in run.nodes]
+    rows = summary.rows(run.journal.events, names, run.outcomes)
     bad = [check for check in checks if not check.ok]
     if as_json:
         document = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, TextIO
 
 from invoke.exceptions import Exit
 
@@ -46,7 +47,7 @@ def findings(options: Options) -> None:
             found = outcome.value.findings if outcome.value else ()
             for finding in found:
                 print(f"{name}: {finding.level}: {finding.text}\n    next: {finding.fix}")
-            if not found:
+            if outcome.value and not found:
                 print(f"{name}: nothing stands in the way")
         if planned.blocked:
             raise Exit(code=surface.FAILED)
@@ -78,6 +79,9 @@ def logs(options: Options, unit: str, lines: int) -> None:
             if outcome.value:
                 print(f"# {name}: {full}")
                 _print_lines(outcome.value.stdout)
+                _print_lines(outcome.value.stderr, sys.stderr)
+            if not outcome.value or outcome.value.code:
+                raise Exit(f"the journal of {full} on {name} can't be read", surface.FAILED)
 
 
 def facts(options: Options) -> None:
@@ -111,8 +115,9 @@ def restart(options: Options, unit: str) -> None:
             print(f"{node}: {name} restarted")
 
 
-def _print_lines(said: bytes) -> None:
-    print("\n".join(clean(line) for line in said.decode(errors="replace").splitlines()))
+def _print_lines(said: bytes, to: TextIO | None = None) -> None:
+    for line in said.decode(errors="replace").splitlines():
+        print(clean(line), file=to)
 
 
 def _unit(name: str, run: pipeline.Run) -> str:

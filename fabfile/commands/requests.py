@@ -22,11 +22,17 @@ _PROJECT = Path(__file__).resolve().parents[2]
 
 
 def approve(options: Options, *, watch: bool, dry_run: bool) -> None:
-    """Judge requests, and say so where there are none; with `watch`, until interrupted."""
+    """
+    Judge requests, and say so where there are none; with `watch`, until interrupted.
+
+    Exit 1 where a host that had to be asked for its key could not be.
+    """
     with surface.run_of(options) as run:
         pipeline.approve(run, watch=watch, dry_run=dry_run)
         if all(event.step == RUN for event in run.journal.events):
             print("no request is pending")
+        if not all(outcome.ok for outcome in run.outcomes.values()):
+            raise Exit(code=surface.FAILED)
 
 
 def deny(options: Options, names: Sequence[str]) -> None:

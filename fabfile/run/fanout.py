@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -70,6 +71,7 @@ def fan_out(
     batch: int | None = None,
     stop: threading.Event | None = None,
     grace: float = 5.0,
+    on_outcome: Callable[[str, Outcome[R]], None] = lambda _name, _outcome: None,
 ) -> dict[str, Outcome[R]]:
     """
     Return what became of each item, by its name, in the order of `items`.
@@ -80,6 +82,8 @@ def fan_out(
     :param stop: looked at before each item is handed out; work may look at it too. Set when the
         user interrupts: running work then has `grace` seconds to end before KeyboardInterrupt is
         passed on. Nothing that is still running after that keeps the process alive.
+    :param on_outcome: called in this thread with each outcome as it comes, those of skipped items
+        and of work that ended in the grace of an interrupt among them.
     """
     bounds = Bounds(max_parallel, group_limits, groups_of)
     stop = stop or threading.Event()
@@ -88,12 +92,24 @@ def fan_out(
     for first in range(0, len(items), size):
         part = items[first : first + size]
         if all(outcome.ok for outcome in outcomes.values()):
-            done = _together(part, work, bounds, stop, grace)
+            came = partial(_named, on_outcome, [name(item) for item in part])
+            done = _together(part, work, bounds, stop, grace, came)
         else:
             why = STOPPED if stop.is_set() else EARLIER_BATCH
             done = [Outcome(skipped=why) for _ in part]
+            for item, outcome in zip(part, done, strict=True):
+                on_outcome(name(item), outcome)
         outcomes.update(zip(map(name, part), done, strict=True))
     return outcomes
+
+
+def _named(
+    on_outcome: Callable[[str, Outcome[R]], None],
+    names: Sequence[str],
+    index: int,
+    outcome: Outcome[R],
+) -> None:
+    on_outcome(names[index], outcome)
 
 
 def _together(
@@ -102,8 +118,9 @@ def _together(
     bounds: Bounds[T],
     stop: threading.Event,
     grace: float,
+    came: Callable[[int, Outcome[R]], None],
 ) -> list[Outcome[R]]:
-    """Work on all items side by side, within the bounds."""
+    """Work on all items side by side, within the bounds; `came` hears of each end."""
     finished: queue.SimpleQueue[tuple[int, Outcome[R]]] = queue.SimpleQueue()
     outcomes: dict[int, Outcome[R]] = {}
     waiting = list(range(len(items)))
@@ -133,11 +150,15 @@ def _together(
             running.remove(index)
             used.subtract(bounded[index])
             outcomes[index] = outcome
+            came(index, outcome)
     except KeyboardInterrupt:
         stop.set()
-        _wait_for(len(running), finished, grace)
+        _wait_for(len(running), finished, grace, came)
         raise
-    return [outcomes.get(index, Outcome(skipped=STOPPED)) for index in range(len(items))]
+    for index in waiting:
+        outcomes[index] = Outcome(skipped=STOPPED)
+        came(index, outcomes[index])
+    return [outcomes[index] for index in range(len(items))]
 
 
 def _outcome(work: Callable[[T], R], item: T) -> Outcome[R]:
@@ -153,12 +174,15 @@ def _outcome(work: Callable[[T], R], item: T) -> Outcome[R]:
 
 
 def _wait_for(
-    count: int, finished: queue.SimpleQueue[tuple[int, Outcome[R]]], grace: float
+    count: int,
+    finished: queue.SimpleQueue[tuple[int, Outcome[R]]],
+    grace: float,
+    came: Callable[[int, Outcome[R]], None],
 ) -> None:
     """Give running work a moment to end in good order."""
     deadline = time.monotonic() + grace
     for _ in range(count):
         try:
-            finished.get(timeout=max(0.0, deadline - time.monotonic()))
+            came(*finished.get(timeout=max(0.0, deadline - time.monotonic())))
         except queue.Empty:
             return

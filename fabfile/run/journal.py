@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KEPT_RUNS = 50
 FILE = "journal.jsonl"
+_AGAIN = "mend that and run the same command again; it goes on where this one stopped"
 _RUN_FOLDER = re.compile(r"\d{8}T\d{6}\.\d{6}Z-\d+")
 
 
@@ -73,6 +74,9 @@ class Journal:
         self._file = file
         self._sinks = list(sinks)
         self._redactor = Redactor()
+        self._at: dict[str | None, str] = {}  # the step that each node began last
+        self._ended: set[str | None] = set()  # nodes of which some step has ended
+        self._failures: dict[str | None, list[BaseException]] = {}
         self._lock = threading.RLock()
 
     @classmethod
@@ -116,12 +120,52 @@ class Journal:
                 data=self._redactor.data(dict(data)) if data else NOTHING,
             )
             self.events.append(event)
+            if state == "start":
+                self._at[node] = step
+            elif state in ("done", "changed", "failed", "skipped"):
+                self._ended.add(node)
             self._write(event)
             for sink in list(self._sinks):
                 try:
                     sink.event(event)
                 except (OSError, ValueError):  # its stream is closed, or nobody reads it any more
                     self._sinks.remove(sink)
+
+    def fail(
+        self,
+        node: str | None,
+        step: str,
+        error: BaseException,
+        *,
+        seconds: float | None = None,
+        data: Mapping[str, Any] = NOTHING,
+    ) -> None:
+        """Record what ended a step: its cause, the next command, and detail or trace."""
+        with self._lock:
+            self._failures.setdefault(node, []).append(error)
+            data = {**data, **_failure(error, self.folder)}
+            self.emit(node, step, "failed", cause(error), seconds=seconds, data=data)
+
+    def settle(
+        self,
+        node: str | None,
+        error: BaseException | None = None,
+        *,
+        step: str = "",
+        seconds: float | None = None,
+    ) -> None:
+        """
+        Record how the work on a node ended, where its steps did not: nothing is recorded twice.
+
+        :param error: what ended the work early; None: it returned.
+        :param step: where that was, by default the step that the node began last.
+        """
+        with self._lock:
+            if error is None:
+                if node not in self._ended:
+                    self.emit(node, RUN, "done", seconds=seconds)
+            elif not any(known is error for known in self._failures.get(node, ())):
+                self.fail(node, step or self._at.get(node, RUN), error, seconds=seconds)
 
     def begin(self, command: str, nodes: Sequence[str] = (), **facts: str) -> None:
         """Open the run: the command as it was typed, the nodes it is about, what else is known."""
@@ -153,9 +197,7 @@ class Journal:
         try:
             yield log
         except BaseException as error:
-            seconds = time.monotonic() - began
-            log.data.update(_failure(error))
-            self.emit(node, step, "failed", cause(error), seconds=seconds, data=log.data)
+            self.fail(node, step, error, seconds=time.monotonic() - began, data=log.data)
             raise
         seconds = time.monotonic() - began
         state: State = "changed" if log.is_changed else "done"
@@ -244,14 +286,15 @@ def cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
+def _failure(error: BaseException, folder: Path | None) -> dict[str, Any]:
     """Return what helps with an error: advice and detail, or, where nobody foresaw it, a trace."""
-    if hasattr(error, "advice"):
-        told = {"advice": error.advice, "detail": getattr(error, "detail", "")}
-        return {name: str(text) for name, text in told.items() if text}
     if isinstance(error, KeyboardInterrupt):
         return {}
-    return {"trace": traceback.format_exception(error)}
+    if not hasattr(error, "advice"):
+        where = f" ({folder / FILE} has its trace)" if folder else ""
+        return {"advice": f"{_AGAIN}{where}", "trace": traceback.format_exception(error)}
+    told = {"advice": error.advice or _AGAIN, "detail": getattr(error, "detail", "")}
+    return {name: str(text) for name, text in told.items() if text}
 
 
 def _make_folder(state: Path) -> Path:

@@ -43,7 +43,7 @@ class Lines:
 
 def frames_the_run(event: Event) -> bool:
     """Does it only say that the run begins or ends? The command and the end table say that."""
-    return event.step == RUN and event.state in ("start", "done", "failed")
+    return event.node is None and event.step == RUN and event.state in ("start", "done", "failed")
 
 
 def is_lasting(event: Event) -> bool:

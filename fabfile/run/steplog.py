@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .journal import cause
+from .events import RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ..host.plan import Change
     from ..host.talk import ApplyEvent
@@ -20,14 +20,23 @@ class StepLog:
     """
     Opens a step with its first action and closes it when another step's begins, or at the end.
 
-    Use as a context manager around the applying: what is raised inside fails the open step. `sent`
-    bytes, once known, go into the event that ends the last one.
+    Use as a context manager around the applying: what is raised inside fails the open step, or the
+    one that was to begin. `sent` bytes, once known, go into the event that ends the last one.
+
+    :param changes: those to be made, in order.
     """
 
-    def __init__(self, journal: Journal, node: str, step_of: Mapping[Resource, str]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        node: str,
+        step_of: Mapping[Resource, str],
+        changes: Sequence[Change],
+    ) -> None:
         self._journal = journal
         self._node = node
         self._step_of = step_of
+        self._first = step_of[changes[0].resource] if changes else RUN
         self._step = ""
         self._began = 0.0
         self._done: list[Change] = []
@@ -35,20 +44,18 @@ class StepLog:
 
     def __enter__(self) -> StepLog:
         """Nothing is open yet."""
+        self._began = time.monotonic()
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close the open step: changed, or failed with what was raised."""
-        if error is None or not self._step:
+        if error is None:
             self._close()
             return
-        data: dict[str, object] = {"advice": getattr(error, "advice", "")}
-        if detail := getattr(error, "detail", ""):
-            data["detail"] = detail
         seconds = time.monotonic() - self._began
-        self._journal.emit(
-            self._node, self._step, "failed", cause(error), seconds=seconds, data=data
-        )
+        changes = [f"{change.action} {change.name}" for change in self._done]
+        data = {"changes": changes} if changes else {}
+        self._journal.fail(self._node, self._step or self._first, error, seconds=seconds, data=data)
 
     def event(self, event: ApplyEvent) -> None:
         """Take notice of an action."""

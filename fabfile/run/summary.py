@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from .events import RUN
+from .journal import cause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .events import Event
+    from .fanout import Outcome
 
 Result = Literal["unchanged", "changed", "failed", "skipped", "unfinished"]
+NO_OUTCOMES: Mapping[str, Outcome[Any]] = MappingProxyType({})
 CLUSTER = "cluster"  # stands for the node in what concerns the whole cluster
 
 
@@ -36,9 +40,16 @@ class Row:
     detail: str = ""
 
 
-def rows(events: Iterable[Event], nodes: Iterable[str] = ()) -> list[Row]:
+def rows(
+    events: Iterable[Event],
+    nodes: Iterable[str] = (),
+    outcomes: Mapping[str, Outcome[Any]] = NO_OUTCOMES,
+) -> list[Row]:
     """
     Return a row for each of `nodes` and for each node that events speak of, in that order.
+
+    :param outcomes: what became of the work on nodes. A failure there is one here, whatever the
+        events say.
 
     The cluster's own steps get a row only when they changed something or failed. The first failure
     of a node is its cause; what follows from it is not.
@@ -47,13 +58,25 @@ def rows(events: Iterable[Event], nodes: Iterable[str] = ()) -> list[Row]:
     for event in events:
         told.setdefault(event.node, []).append(event)
     cluster = row_of(CLUSTER, told.pop(None, []))
-    table = [row_of(name or "", found) for name, found in told.items()]
+    table = [
+        _with_outcome(row_of(name or "", found), outcomes.get(name or ""))
+        for name, found in told.items()
+    ]
     return [cluster, *table] if cluster.result in ("failed", "changed") else table
+
+
+def _with_outcome(row: Row, outcome: Outcome[Any] | None) -> Row:
+    if outcome is None or outcome.ok or row.result in ("failed", "skipped"):
+        return row
+    if outcome.error is None:
+        return replace(row, result="skipped", cause=outcome.skipped)
+    advice = str(getattr(outcome.error, "advice", ""))
+    return replace(row, result="failed", cause=cause(outcome.error), advice=advice)
 
 
 def row_of(node: str, events: Iterable[Event]) -> Row:
     """Return one node's row from its own events. Those that open and close the run don't count."""
-    events = [e for e in events if e.step != RUN or e.state == "skipped"]
+    events = [e for e in events if e.step != RUN or e.node is not None]
     seconds = events[-1].at - events[0].at if events else 0.0
     for event in events:
         if event.state in ("failed", "skipped"):

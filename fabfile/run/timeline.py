@@ -148,7 +148,10 @@ def timeline(events: Sequence[Event]) -> Timeline:
         command=opening.text if opening else "",
         began=began,
         seconds=end,
-        through=any(e.step == RUN and e.state in ("done", "failed", "changed") for e in events),
+        through=any(
+            e.node is None and e.step == RUN and e.state in ("done", "failed", "changed")
+            for e in events
+        ),
         lanes=tuple(lanes),
         steps=_step_times(lanes),
         failures=failures(lane.row for lane in lanes),

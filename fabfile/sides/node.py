@@ -311,7 +311,8 @@ class NodeSide:
         """Carry out a plan; say whether that restarted the kubelet."""
         self._touched = True
         admission = self._cluster_side.admission
-        with StepLog(self._journal, self.node.name, todo.step_of) as steps:
+        name, changes = self.node.name, todo.plan.changes
+        with StepLog(self._journal, name, todo.step_of, changes) as steps:
 
             def heard(event: ApplyEvent) -> None:
                 if event.state == "key":
