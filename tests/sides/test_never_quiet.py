@@ -1,0 +1,408 @@
+"""Whatever stops a node's work, wherever: that node failed, in table, JSON, report, exit code."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
+
+import pytest
+from invoke.exceptions import Exit
+
+from fabfile import artifacts as artifact_files
+from fabfile import pipeline, rotation, surface
+from fabfile.artifacts import Holdings
+from fabfile.host.errors import ApplyFailed, ConnectionLost, HostMisbehaved
+from fabfile.host.talk import ApplyEvent
+from fabfile.kube.api import ApiAwayError, ApiError
+from fabfile.run.journal import Journal
+from fabfile.run.report import render
+from fabfile.run.summary import rows
+from fabfile.run.timeline import timeline
+from fabfile.sides import node as node_side
+from fabfile.steps import layout, proxy_cert
+from fabfile.steps.verify import Check
+from fabfile.trust.certificates import new_request, sign_client
+from fabfile.trust.renewal import CLIENT, Renewal
+from tests.steps.support import artifacts
+from tests.support import authority, make_cluster, pem, private_pem
+
+from .machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fabfile.host.apply import Applied
+    from fabfile.host.session import Result
+    from fabfile.model.facts import Facts
+
+
+class Points:
+    """
+    Counts the places where a node's work waits for somebody else, and raises at one of them.
+
+    :param at: the number of the place, from 0 on; None: nowhere.
+    """
+
+    def __init__(self, at: int | None = None, error: BaseException | None = None) -> None:
+        self.at, self.error = at, error
+        self.passed: list[str] = []
+
+    def pass_by(self, node: str, what: str) -> None:
+        if node != "n1":
+            return
+        self.passed.append(what)
+        if self.error and len(self.passed) - 1 == self.at:
+            raise self.error
+
+
+class Host(Machine):
+    """A node in memory at which anything may be raised."""
+
+    def __init__(self, node: Any, points: Points) -> None:
+        super().__init__(node, [])
+        self.points = points
+
+    def root(self, script: str, **_: object) -> Result:
+        self.points.pass_by(self.name, f"root {script[:20]}")
+        return super().root(script)
+
+    def tls_to(self, *_: object) -> Any:
+        self.points.pass_by(self.name, "tls")
+        return super().tls_to()
+
+    def look(self, host: object, watch: Any) -> Facts:
+        self.points.pass_by(self.name, "look")
+        return super().look(host, watch)
+
+    def change(self, host: object, plan: Any, packer: object, heard: Any, **_: object) -> Applied:
+        self.points.pass_by(self.name, "before the first action")
+        for change in plan.changes:
+            heard(ApplyEvent("start", change))
+            self.points.pass_by(self.name, f"in {change.name}")
+            heard(ApplyEvent("done", change, 0.1))
+        self.points.pass_by(self.name, "after the last action")
+        return super().change(host, plan, packer, heard)
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Everything:
+    """Two nodes and an API, all in memory, under the real pipeline, journal and surface."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, points: Points) -> None:
+        self.cluster = make_cluster(
+            calico={"enabled": False},
+            nodes=[
+                {"name": "n1", "address": "192.0.2.11"},
+                {"name": "n2", "address": "192.0.2.12"},
+            ],
+        )
+        self.points = points
+        self.cluster_error: tuple[str, BaseException] | None = None
+        self.hosts = {node.name: Host(node, points) for node in self.cluster.nodes}
+        self.labelled = ""
+        replaced = {
+            (pipeline, "Access"): MagicMock(),
+            (pipeline, "Host"): lambda node, _: self.hosts[node.name],
+            (pipeline, "ClusterSide"): lambda *_, **__: self._api(),
+            (pipeline, "verify_node"): self._verify,
+            (pipeline, "verify_cluster"): lambda *_, **__: [],
+            (pipeline, "certificates_seen"): lambda *_: [],
+            (pipeline, "network_probe_left"): lambda _: False,
+            (artifact_files, "load"): lambda c: Holdings({"amd64": artifacts(c)}),
+            (node_side, "probe"): lambda host, watch: host.look(host, watch),
+            (node_side, "apply"): lambda host, *args, **kw: host.change(host, *args, **kw),
+            (node_side, "make_plan"): self._pure(node_side.make_plan),
+            (node_side.preflight, "findings"): lambda *_: (),
+        }
+        for (owner, name), value in replaced.items():
+            monkeypatch.setattr(owner, name, value)
+
+    def _pure(self, plan: Callable[..., Any]) -> Callable[..., Any]:
+        def called(name: str, *args: Any) -> Any:
+            self.points.pass_by(name, "plan")
+            return plan(name, *args)
+
+        return called
+
+    def _verify(self, host: Host, *_: object) -> list[Check]:
+        self.points.pass_by(host.name, "verify")
+        return [Check(host.name, "well", ok=True, detail="")]
+
+    def _of_cluster(self, what: str) -> None:
+        if self.cluster_error and self.cluster_error[0] == what:
+            raise self.cluster_error[1]
+
+    def _api(self) -> SimpleNamespace:
+        def asked(what: str, answer: Callable[..., Any] = lambda *_: None) -> Callable[..., Any]:
+            def call(*args: Any) -> Any:
+                self._of_cluster(what)
+                if args:
+                    self.points.pass_by(getattr(args[0], "name", args[0]), what)
+                return answer(*args)
+
+            return call
+
+        def proxy_pem(node: Any) -> bytes:
+            request = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(node))
+            ca, key = authority()
+            return sign_client(request.request_pem, pem(ca), private_pem(key))
+
+        live = {"metadata": {"name": "n1"}}
+        pool = ThreadPoolExecutor(3)
+        release = self.cluster.cluster.version
+        return SimpleNamespace(
+            cluster=self.cluster,
+            survey=SimpleNamespace(version=release, clock_offset=0.0),
+            api=None,
+            background=pool.submit,
+            open=lambda _: None,
+            close=lambda: pool.shutdown(wait=False, cancel_futures=True),
+            await_api=asked("await"),
+            permit=SimpleNamespace(obtain=asked("permit")),
+            calico=SimpleNamespace(objects=asked("calico objects", tuple)),
+            manifests=SimpleNamespace(plan=asked("roles", lambda _: ()), apply=asked("apply")),
+            nodes=SimpleNamespace(
+                current=asked("nodes", dict),
+                wait_registered=asked("wait registered", lambda *_: live),
+                wait_ready=asked("wait ready", lambda *_: live),
+                awaits_network=lambda _: False,
+                label=asked("label", lambda *_: self.labelled),
+                label_changes=lambda _: (self.labelled,) if self.labelled else (),
+                machine_ids=asked("machine ids", lambda *_: {}),
+            ),
+            admission=SimpleNamespace(
+                bindings=asked("bindings", tuple),
+                new_token=asked("token", lambda _: "aaaaaa.0123456789abcdef"),
+                proxy_pem=asked("proxy certificate", proxy_pem),
+                show_key=asked("show key"),
+                wait_serving=asked("wait serving"),
+                was_certified=asked("was certified", lambda _: False),
+                holds_issued_key=asked("holds key", lambda *_: True),
+                tidy=asked("tidy"),
+                expel=asked("expel"),
+            ),
+        )
+
+    def run(self) -> pipeline.Run:
+        self.points.passed.clear()
+        return pipeline.Run(
+            cluster=self.cluster,
+            nodes=self.cluster.nodes,
+            journal=Journal(None, []),
+            passwords={},
+            max_parallel=2,
+        )
+
+
+def deploy(run: pipeline.Run) -> list[Check]:
+    return pipeline.deploy(run)
+
+
+def renew(run: pipeline.Run) -> list[Check]:
+    return rotation.rotate(run, Renewal((CLIENT,)))
+
+
+def bare(_: Everything) -> None:
+    pass
+
+
+def joined(scene: Everything) -> None:
+    pipeline.deploy(scene.run())
+
+
+def drifted(scene: Everything) -> None:
+    joined(scene)
+    for host in scene.hosts.values():
+        host.facts.paths.pop(layout.KUBELET_CONFIG)
+
+
+def unlabelled(scene: Everything) -> None:
+    joined(scene)
+    scene.labelled = "labels"
+
+
+KINDS: list[Callable[[], BaseException]] = [
+    lambda: ConnectionLost("n1", "the connection broke"),
+    lambda: HostMisbehaved("n1", "it answers nonsense"),
+    lambda: ApplyFailed("n1", "no room", "make some", action="begin", detail="No space left"),
+    lambda: ApiError(500, "InternalError", "it says no"),
+    lambda: ApiAwayError("it is away"),
+    lambda: OSError(28, "No space left on device"),
+    lambda: TimeoutError(),
+    lambda: RuntimeError("nobody foresaw this"),
+    lambda: SystemExit(0),
+]
+
+
+def assert_failed(run: pipeline.Run, checks: list[Check], capsys: Any, where: str) -> None:
+    """n1 failed in every form in which a run's end is told."""
+    capsys.readouterr()
+    with pytest.raises(Exit) as ended:
+        surface.end(run, checks, as_json=True)
+    assert ended.value.code == 1, where
+    found = {row["node"]: row for row in json.loads(capsys.readouterr().out)["nodes"]}["n1"]
+    assert found["result"] == "failed", (where, found)
+    assert found["step"], (where, found)
+    assert found["cause"], (where, found)
+    assert found["advice"], (where, found)
+    with pytest.raises(Exit) as ended:
+        surface.end(run, checks, as_json=False)
+    assert ended.value.code == 1, where
+    line, *_ = (text for text in capsys.readouterr().out.splitlines() if text.startswith("n1 "))
+    assert line.split()[1] == "failed", (where, line)
+    (alone,) = (row for row in rows(run.journal.events) if row.node == "n1")
+    assert alone.result == "failed", (where, "the journal alone tells as much")
+    (lane,) = (lane for lane in timeline(run.journal.events).nodes if lane.row.node == "n1")
+    assert lane.row.result == "failed", where
+
+
+@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize(
+    ("before", "work"),
+    [(bare, deploy), (joined, deploy), (drifted, deploy), (unlabelled, deploy), (joined, renew)],
+    ids=lambda f: f.__name__,
+)
+def test_what_is_raised_anywhere_is_that_nodes_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, before: Any, work: Any, turn: int
+) -> None:
+    """
+    At each place in turn where the work on a node waits for its host, the API or a plan.
+
+    Each time something else is raised; three turns raise three kinds of things at each place.
+    """
+    with monkeypatch.context() as patches:
+        points = Points()
+        scene = Everything(patches, points)
+        before(scene)
+        work(scene.run())
+    places = list(points.passed)
+    assert places
+    for number, place in enumerate(places):
+        with monkeypatch.context() as patches:
+            points = Points(at=None, error=KINDS[(number + 3 * turn) % len(KINDS)]())
+            scene = Everything(patches, points)
+            before(scene)
+            points.at = number
+            run = scene.run()
+            checks = work(run)
+            assert points.passed[number] == place
+            assert_failed(run, checks, capsys, f"{number}: {place}: {points.error!r}")
+            if work is deploy:
+                assert run.outcomes["n2"].ok, place
+
+
+def test_there_are_as_many_places_as_one_thinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the test above can't pass by trying nothing."""
+    points = Points()
+    pipeline.deploy(Everything(monkeypatch, points).run())
+    kinds = Counter(place.split()[0] for place in points.passed)
+    assert kinds["in"] > 10
+    assert {"look", "tls", "plan", "before", "after", "root", "token", "holds", "wait", "label"} < {
+        *kinds
+    }
+    assert {"tidy", "proxy", "machine", "verify"} < {*kinds}
+    assert len(points.passed) > 30
+
+
+@pytest.mark.parametrize("kind", [KINDS[4], KINDS[7]], ids=["away", "bug"])
+@pytest.mark.parametrize("what", ["roles", "bindings", "calico objects", "nodes", "permit"])
+@pytest.mark.parametrize("before", [bare, joined, drifted], ids=lambda f: f.__name__)
+def test_what_fails_for_the_whole_cluster_is_told_with_the_nodes_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, before: Any, what: str, kind: Any
+) -> None:
+    scene = Everything(monkeypatch, Points())
+    before(scene)
+    scene.cluster_error = (what, kind())
+    run = scene.run()
+    checks = pipeline.deploy(run)
+    if what == "permit" and before is joined:
+        surface.end(run, checks, as_json=True)  # it changes nothing, and needs no leave
+        return
+    with pytest.raises(Exit) as ended:
+        surface.end(run, checks, as_json=True)
+    assert ended.value.code == 1
+    found = {row["node"]: row for row in json.loads(capsys.readouterr().out)["nodes"]}
+    failed = [row for row in found.values() if row["result"] == "failed"]
+    assert failed
+    assert all(row["cause"] and row["advice"] and row["step"] for row in failed)
+    assert {"n1", "n2"} <= {*found}
+    if what not in {"permit"}:
+        assert found["cluster"]["result"] == "failed"
+
+
+def test_a_role_that_fails_is_told_where_nothing_is_to_be_renewed(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    scene = Everything(monkeypatch, Points())
+    joined(scene)
+    scene.cluster_error = ("roles", ApiError(403, "Forbidden", "not you"))
+    run = scene.run()
+    checks = rotation.rotate(run, Renewal(()))
+    with pytest.raises(Exit) as ended:
+        surface.end(run, checks, as_json=True)
+    assert ended.value.code == 1
+    assert "not you" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda make: type(make()).__name__)
+@pytest.mark.parametrize("way", [pipeline.on_nodes, pipeline.on_hosts])
+def test_any_other_work_on_nodes_is_taken_down_alike(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, way: Any, kind: Any
+) -> None:
+    """What is done by SSH alone, and what no step surrounds; those who went well are unchanged."""
+    scene = Everything(monkeypatch, Points())
+    run = scene.run()
+
+    def work(side: Any) -> str:
+        if (side.name if isinstance(side, Host) else side.node.name) == "n1":
+            raise kind()
+        return "well"
+
+    outcomes = way(run, work)
+    assert (outcomes["n1"].ok, outcomes["n2"].ok) == (False, True)
+    assert_failed(run, [], capsys, "alone")
+    found = {row.node: row.result for row in rows(run.journal.events, ["n1", "n2"])}
+    assert found == {"n1": "failed", "n2": "unchanged"}
+    assert "nobody foresaw" in render(run.journal.events) or "nobody" not in str(kind())
+
+
+def test_a_node_that_was_passed_over_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """With one node a batch: what is left of the batches is told, and checks nothing well."""
+    points = Points(at=0, error=RuntimeError("first"))
+    scene = Everything(monkeypatch, points)
+    run = pipeline.Run(
+        cluster=scene.cluster,
+        nodes=scene.cluster.nodes,
+        journal=Journal(None, []),
+        passwords={},
+        max_parallel=1,
+        batch=1,
+    )
+    checks = pipeline.verify_nodes(run, network=False)
+    assert {(check.node, check.ok) for check in checks} == {("n1", False), ("n2", False)}
+    with pytest.raises(Exit):
+        surface.end(run, checks, as_json=True)
+    found = {row["node"]: row for row in json.loads(capsys.readouterr().out)["nodes"]}
+    assert found["n2"]["result"] == "skipped"
+    assert "earlier batch" in found["n2"]["cause"]
+
+
+def test_a_node_of_which_nothing_was_checked_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Everything(monkeypatch, Points())
+    monkeypatch.setattr(pipeline, "verify_node", lambda *_: [])
+    checks = pipeline.verify_nodes(scene.run(), network=False)
+    assert [(check.node, check.ok) for check in checks] == [("n1", False), ("n2", False)]
