@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from ..model.conventions import STATE
 from ..model.resources import Binary, ClientCertificate, Image
 from .actions import Actions, Member, actions
-from .packed import GZIP, ZSTD
+from .errors import HostError
+from .packed import GZIP, ZSTD, Changed
 from .talk import ApplyEvent, Talk
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ odd() {{ [ -h "$1" ] || {{ [ -e "$1" ] && [ ! -f "$1" ] && [ ! -d "$1" ]; }}; }}
 ! odd {lock} || rm -f {lock}; exec 9>{lock}
 flock -w 60 9 || {{ echo busy; exit 1; }}
 [ ! -h $state ] || {{ echo "$state is a symlink, and a directory belongs there" >&2; exit 1; }}
-mkdir -p $state && chmod 700 $state && cd $state && rm -rf apply.* || exit
+mkdir -p $state || exit
+[ -O $state ] || {{ echo "$state belongs to somebody else than root" >&2; exit 1; }}
+chmod 700 $state && cd $state && rm -rf apply.* || exit
 for name in *; do ! odd "$name" || rm -f "$name"; done
 work=$state/apply.$$; mkdir $work && cd $work || exit
 exec 3<&0 </dev/null; tar -xf - <&3 9>&- & tar=$!; exec 3<&-
@@ -84,7 +87,7 @@ def apply(
     talk = Talk(host.name, plan, on_event)
     result = host.root(
         start(),
-        stdin=stream(todo, packer, suffix),
+        stdin=_readable(host.name, stream(todo, packer, suffix)),
         timeout=_limit(host, plan),
         on_line=talk.line,
     )
@@ -118,6 +121,19 @@ def stream(todo: Actions, packer: Packer, suffix: str) -> Iterator[bytes]:
             yield source
         yield b"\0" * (-size % tarfile.BLOCKSIZE) + _header(f"{member.name}.ok", 0)
     yield b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+def _readable(node: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield what is to be sent. What this machine can't read is no fault of the connection."""
+    try:
+        yield from blocks
+    except (OSError, Changed) as error:
+        raise HostError(
+            node,
+            f"what it is to get can't be packed on this machine: {error}",
+            "check the files that `artifacts` names and the room in the cache folder, and run it"
+            " again",
+        ) from error
 
 
 def _header(name: str, size: int) -> bytes:

@@ -127,24 +127,39 @@ unpack() { # unpack MEMBER: to standard output; both formats hold a checksum of 
 
 put() { # put MEMBER PATH MODE SHA256: a sibling takes the path's place at once, or nothing happens
 	need "$1" && beside "$2" || return
-	unpack "$1" >"$new" && take "$2" "$3" "$4" || {
+	(set -C && unpack "$1" >"$new") && holds "$new" "$4" "$2" && take "$2" "$3" "$4" || {
 		rm -f "$new"
 		return 1
 	}
 	rm -f "$1"
 }
 
-beside() { # beside PATH: names the sibling, $new
+holds() { # holds FILE SHA256 NAME: what was promised, or say that NAME is something else
+	found=$(sha256sum <"$1") && [ "${found%% *}" = "$2" ] || {
+		echo "$3: the sha256 of what came is ${found%% *}, promised was $2"
+		return 1
+	}
+}
+
+beside() { # beside PATH: names the sibling, $new, which is not there
 	(umask 022 && mkdir -p "${1%/*}") || return
 	new=${1%/*}/.${1##*/}.fabnode
 	rm -f "$new"
 }
 
-take() { # take PATH MODE SHA256: the sibling takes the path's place
-	chmod "$2" "$new" && chown 0:0 "$new" && mv -fT "$new" "$1" || return
+take() { # take PATH MODE SHA256: the sibling, which holds that content, takes the path's place
+	own "$new" "$2" && mv -fT "$new" "$1" || return
 	new=
 	# So that the next look needs not hash it; the fields are the probe's.
 	[ ! -d "$state" ] || stat -c "$3|%s|%i|%y|%z|%n" -- "$1" >>"$state/digests"
+}
+
+own() { # own PATH MODE: root's, with that mode; what a symlink leads to is left alone
+	[ ! -h "$1" ] || {
+		echo "$1 is a symlink"
+		return 1
+	}
+	chmod "$2" "$1" && chown -h 0:0 "$1"
 }
 
 pull() { # pull URL SIZE PATH MODE SHA256: the same, but the host fetches it
@@ -159,7 +174,8 @@ fetch() { # fetch URL SIZE SHA256 FILE: into the file what the digest promises, 
 	tries=0
 	until [ $tries -ge 3 ]; do
 		tries=$((tries + 1))
-		get "$1" 2>why | head -c $(($2 + 1)) >"$4" # no server can fill the disk
+		rm -f "$4" && (set -C && : >"$4") || return
+		get "$1" 2>why | head -c $(($2 + 1)) >>"$4" # no server can fill the disk
 		found=$(sha256sum <"$4")
 		[ "${found%% *}" != "$3" ] || return 0
 		[ -s why ] || break # it came, but is something else: so it will be
@@ -184,17 +200,17 @@ get() { # get URL: to standard output; what is wrong to standard error
 }
 
 file() { # file MEMBER PATH MODE SHA256
-	need "$1" && echo "$4  $1" | sha256sum -c >/dev/null && put "$@"
+	put "$@"
 }
 
 mode() { # mode PATH MODE
 	# A file that has another name elsewhere keeps its mode there: ours becomes a copy.
 	if [ -f "$1" ] && [ "$(stat -c %h -- "$1")" -gt 1 ]; then
 		new=${1%/*}/.${1##*/}.fabnode
-		rm -f "$new" && cp -- "$1" "$new" && mv -fT "$new" "$1" || return
+		rm -f "$new" && (set -C && cat -- "$1" >"$new") && own "$new" "$2" && mv -fT "$new" "$1" || return
 		new=
 	fi
-	chmod "$2" "$1" && chown -h 0:0 "$1"
+	own "$1" "$2"
 }
 
 directory() { # directory PATH MODE
@@ -224,8 +240,21 @@ quarantine() { # quarantine PATH: it keeps its path below; nothing is deleted
 		copy=$((copy + 1))
 		place=$state/quarantine$1.$copy
 	done
-	# Closed first: between here and there nobody opens it.
-	chmod 600 "$1" && chown 0:0 "$1" && mv -T "$1" "$place" || return
+	(
+		folder=${1%/*}
+		cd -P -- "$folder/" && [ "$(pwd -P)" = "${folder:-/}" ] || {
+			echo "there is a symlink on the way to $1"
+			exit 1
+		}
+		# By now nobody can put another folder in the place of one on the way.
+		mv -T -- "./${1##*/}" "$place"
+	) || return
+	# What it is can be relied on only here, where root alone gets at it.
+	[ -f "$place" ] && [ ! -L "$place" ] || {
+		echo "what was moved from $1 to $place is no regular file"
+		return 1
+	}
+	own "$place" 600 || return
 	echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $1 was put here by inv harden; once nothing misses it: shred -u $place" \
 		>>"$state/quarantine/NOTE"
 }
@@ -397,6 +426,13 @@ image() { # image STORE MEMBER SHA256 REFERENCE…
 	need "$2" || return
 	store=$1 member=$2
 	shift 2
+	# Unpacked twice: no store gets what nobody has verified, and no disk gets it a second time.
+	found=$(unpack "$member" | sha256sum)
+	[ "${found%% *}" = "$1" ] || {
+		shift
+		echo "the sha256 of the archive of $* is ${found%% *}, which is not what was promised"
+		return 1
+	}
 	unpack "$member" | import "$store" "$@" && rm -f "$member"
 }
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import shutil
 import tempfile
 import threading
 import time
+import zlib
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import zstandard
 
@@ -23,6 +25,11 @@ _KEPT = 30 * 24 * 3600  # seconds an artifact stays after its last use
 _GZIP_LEVEL = (
     4  # gzip is for hosts without zstd: a third more bytes than 6 would give, in half the time
 )
+_BLOCK = 2**20
+
+
+class Changed(Exception):
+    """An artifact whose content is no longer what its digest says; the text names it."""
 
 
 class Packer:
@@ -36,24 +43,30 @@ class Packer:
         self._folder = folder
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._verified: set[Path] = set()
 
     def packed(self, source: Path, sha256: str, suffix: str) -> Path:
         """
         Return the compressed form of `source`, whose content has this digest.
 
+        What an earlier run left is used only if it still holds that content, which is seen once a
+        run.
+
         :param suffix: ZSTD or GZIP; both formats hold a checksum of the content.
+        :raises Changed: its content has another digest by now.
         :raises OSError: it can't be read, or there is no room for its packed form.
         """
         target = self._folder / f"{sha256}{suffix}"
         with self._lock:
             lock = self._locks[target.name]
         with lock:
-            if target.exists():
+            if target in self._verified or _holds(target, sha256):
                 target.touch()
             else:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._forget_old()
-                _pack(source, target)
+                _pack(source, target, sha256)
+            self._verified.add(target)
         return target
 
     def _forget_old(self) -> None:
@@ -64,20 +77,55 @@ class Packer:
                     path.unlink()
 
 
-def _pack(source: Path, target: Path) -> None:
+def _holds(target: Path, sha256: str) -> bool:
+    """Tell whether a packed form is there, whole, and of that content."""
+    found = hashlib.sha256()
+    try:
+        with target.open("rb") as file, _decompressing(file, target.suffix) as content:
+            while block := content.read(_BLOCK):
+                found.update(block)
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError):
+        return False
+    return found.hexdigest() == sha256
+
+
+def _pack(source: Path, target: Path, sha256: str) -> None:
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".packing.")
     try:
-        with source.open("rb") as content, os.fdopen(handle, "wb") as out:
+        with source.open("rb") as file, os.fdopen(handle, "wb") as out:
+            content = _Hashing(file)
             _compress(content, out, target.suffix)
+        if content.digest.hexdigest() != sha256:
+            raise Changed(f"{source} is not what it was a moment ago")
         Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
-def _compress(content: BinaryIO, out: BinaryIO, suffix: str) -> None:
+class _Hashing:
+    """A file that is hashed while it is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        self.digest.update(block)
+        return block
+
+
+def _compress(content: _Hashing, out: BinaryIO, suffix: str) -> None:
     if suffix == ZSTD:
-        zstandard.ZstdCompressor(threads=-1, write_checksum=True).copy_stream(content, out)
+        compressor = zstandard.ZstdCompressor(threads=-1, write_checksum=True)
+        compressor.copy_stream(cast("BinaryIO", content), out, read_size=_BLOCK)
         return
     with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=_GZIP_LEVEL, mtime=0) as zipped:
-        shutil.copyfileobj(content, zipped, 2**20)
+        shutil.copyfileobj(content, zipped, _BLOCK)
+
+
+def _decompressing(file: BinaryIO, suffix: str) -> Any:
+    if suffix == ZSTD:
+        return zstandard.ZstdDecompressor().stream_reader(file, closefd=False)
+    return gzip.GzipFile(fileobj=file, mode="rb")

@@ -28,6 +28,15 @@ _GRACE = 5  # seconds that a command has for its own clean-up once its time is u
 _NOISE = 2**16  # bytes a login shell may print before our marker
 _CHUNK = 2**20
 _TURN = 0.1  # seconds: the longest that output waits while the far side takes no input
+# Root's programs come from the system's folders, whatever the PATH of a login or of sudo names.
+# Those of /usr/local, fabnode's own among them, count where root alone may put something there.
+_PATH = (
+    "PATH=/usr/sbin:/usr/bin:/sbin:/bin; own=;"
+    " for seen in $(stat -Lc %u:%a /usr/local /usr/local/sbin /usr/local/bin 2>/dev/null); do"
+    " case $seen in 0:*[0145][0145]) own=${own}y ;; *) own=no; break ;; esac; done;"
+    " case $own in y*) PATH=/usr/local/sbin:/usr/local/bin:$PATH ;; esac;"
+    " export PATH LC_ALL=C"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +134,9 @@ class Session:
     def _words(self) -> str:
         command = self._command
         limit = max(1, round(command.timeout))
-        path = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH LC_ALL=C"
-        inner = f"{path}; {self._ready_words}; {command.script}"
-        words = ["timeout", "-k", str(_GRACE), str(limit), "sh", "-c", inner]
+        inner = f"{self._ready_words}; {command.script}"
+        timed = shlex.join(["timeout", "-k", str(_GRACE), str(limit), "sh", "-c", inner])
+        words = ["/bin/sh", "-c", f"{_PATH}; exec {timed}"]
         if command.sudo:
             words = ["sudo", "-S", "-p", self._prompt, "--", *words]
         return "exec " + shlex.join(words)

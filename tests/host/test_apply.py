@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from fabfile.host.actions import actions
-from fabfile.host.apply import apply, start, stream
-from fabfile.host.errors import ApplyFailed, HostMisbehaved
+from fabfile.host.apply import _readable, apply, start, stream
+from fabfile.host.errors import ApplyFailed, ConnectionLost, HostError, HostMisbehaved
 from fabfile.host.packed import GZIP, ZSTD, Packer
 from fabfile.host.parse import parse
 from fabfile.host.plan import Change, Plan, make_plan
@@ -225,6 +225,100 @@ def test_binaries_travel_packed(node, tmp_path, zstd):
     assert made.read_bytes() == content
     assert made.stat().st_mode & 0o777 == 0o755
     assert applied.sent == len(node.stdin) < len(content) / 2
+
+
+class Damaged(Packer):
+    """Sends something else than what was hashed, as a deployer with a damaged disk may."""
+
+    def packed(self, source: Path, sha256: str, suffix: str) -> Path:
+        other = source.with_name("other")
+        other.write_bytes(b"something else")
+        return super().packed(other, sha(b"something else"), suffix)
+
+
+@pytest.mark.parametrize("zstd", [True, False], ids=["zstd", "gzip"])
+def test_a_pushed_binary_is_hashed_before_it_is_installed(node, tmp_path, zstd):
+    source, path = tmp_path / "binary", Path(node.path("x"))
+    source.write_bytes(b"right")
+    path.write_text("older")
+    node.packer = Damaged(tmp_path / "damaged")
+    with pytest.raises(ApplyFailed, match=f"{path}: .*promised was {sha(b'right')}"):
+        node.apply(Binary(str(path), source, sha(b"right")), zstd=zstd)
+    assert path.read_text() == "older"
+    record = node.state / "digests"
+    assert not record.exists() or sha(b"right") not in record.read_text()
+    assert node.leftovers() == []
+
+
+@pytest.mark.parametrize("zstd", [True, False], ids=["zstd", "gzip"])
+def test_a_pushed_image_is_hashed_before_it_is_loaded(node, tmp_path, zstd):
+    source = tmp_path / "image"
+    source.write_bytes(b"right")
+    node.packer = Damaged(tmp_path / "damaged")
+    with pytest.raises(ApplyFailed, match="not what was promised"):
+        node.apply(Image(("x:1",), source, sha(b"right")), zstd=zstd)
+    assert node.tools.calls_of("ctr") == []
+    assert not (node.state / "images").exists()
+    node.packer = Packer(tmp_path / "packed")
+    node.apply(Image(("x:1",), source, sha(b"right")), zstd=zstd)
+    assert sha(b"right") in (node.state / "images").read_text()
+
+
+def test_what_cant_be_packed_here_is_no_fault_of_the_connection(node, tmp_path):
+    source = tmp_path / "binary"
+    source.write_bytes(b"changed since")
+    for change in (lambda: None, source.unlink):
+        change()
+        plan = Plan("n1", (Change(Binary(node.path("x"), source, sha(b"right")), "create", ""),))
+        with pytest.raises(HostError, match="can't be packed on this machine") as caught:
+            list(_readable("n1", stream(actions(plan, ZSTD), node.packer, ZSTD)))
+        assert not isinstance(caught.value, ConnectionLost)
+        assert str(source) in caught.value.cause
+
+
+def test_a_link_put_where_the_sibling_goes_is_not_followed(node, tmp_path):
+    """Where somebody else may write beside a file: neither content nor mode gets elsewhere."""
+    precious = Path(node.path("precious"))
+    precious.write_text("mine")
+    precious.chmod(0o640)
+    source = tmp_path / "binary"
+    source.write_bytes(b"new")
+    kept = Path(node.path("kept"))
+    kept.write_text("kept")
+    Path(node.path("kept's other name")).hardlink_to(kept)
+    node.tools.add(
+        "rm",
+        f'/bin/rm "$@"\ncase "$*" in "-f "*.fabnode) /bin/ln -s {precious} "$2" ;; esac',
+    )
+    facts = Facts(known=True, paths={str(kept): PathFact("file", 0o644, sha256=sha(b"kept"))})
+    for resource in (
+        File(node.path("a"), b"new", 0o666),
+        Binary(node.path("b"), source, sha(b"new"), 0o666),
+        Kept(str(kept), 0o666),
+    ):
+        with pytest.raises(ApplyFailed):
+            node.apply(resource, facts=facts if isinstance(resource, Kept) else None)
+        assert precious.read_text() == "mine"
+        assert precious.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_mode_of_what_a_symlink_leads_to_stays(node):
+    precious, link = Path(node.path("precious")), Path(node.path("link"))
+    precious.touch(0o640)
+    link.symlink_to(precious)
+    facts = Facts(known=True, paths={str(link): PathFact("file", 0o644, sha256=sha(b""))})
+    with pytest.raises(ApplyFailed, match="is a symlink"):
+        node.apply(Kept(str(link), 0o666), facts=facts)
+    assert precious.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
+def test_a_state_of_somebody_else_is_refused(node):
+    node.state.mkdir(mode=0o755)
+    os.chown(node.state, 65534, 65534)
+    with pytest.raises(ApplyFailed, match="belongs to somebody else than root"):
+        node.apply(File(node.path("a"), b"new"))
+    assert not Path(node.path("a")).exists()
 
 
 def test_the_next_look_needs_not_hash_what_was_written(node, tmp_path):

@@ -135,3 +135,28 @@ def test_modes(node) -> None:
     path.chmod(0o644)
     carry_out(node, Change(Kept(str(path), 0o600), "mode", "x"))
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_became_a_symlink_leads_nowhere(node) -> None:
+    precious = Path(node.path("precious/key"))
+    precious.parent.mkdir()
+    precious.write_text("mine")
+    Path(node.path("home")).symlink_to(precious.parent)
+    with pytest.raises(ApplyFailed, match="there is a symlink on the way"):
+        carry_out(node, Change(Quarantined(node.path("home/key")), "quarantine", "x"))
+    assert precious.read_text() == "mine"
+
+
+def test_a_file_that_becomes_a_symlink_meanwhile_takes_no_other_file_along(node) -> None:
+    """The last thing before it is moved is that its place is made: by then it is another."""
+    precious, path = Path(node.path("precious")), Path(node.path("home/key"))
+    precious.write_text("mine")
+    precious.chmod(0o644)
+    path.parent.mkdir()
+    path.write_text("key")
+    swap = f"/bin/ln -sfT {precious} {path}"
+    node.tools.add("mkdir", f'case "$*" in *quarantine*) {swap} ;; esac\nexec /bin/mkdir "$@"')
+    with pytest.raises(ApplyFailed, match="is no regular file"):
+        carry_out(node, Change(Quarantined(str(path)), "quarantine", "x"))
+    assert precious.read_text() == "mine"
+    assert precious.stat().st_mode & 0o777 == 0o644

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -17,6 +19,9 @@ from fabfile.host.errors import (
     HostMisbehaved,
     SudoRefused,
 )
+from fabfile.host.session import _PATH
+
+from .server import SUDO
 
 PAYLOAD = os.urandom(3_000_000)
 DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
@@ -166,3 +171,49 @@ def test_input_and_output_at_once_do_not_block_each_other(reach):
     host, _ = reach()
     result = host.root("cat", stdin=[PAYLOAD] * 2, limit=10_000_000)
     assert result.stdout == PAYLOAD * 2
+
+
+@pytest.mark.parametrize("user", ["root", "ops"])
+def test_roots_programs_are_not_found_by_the_path_of_a_login(reach, tmp_path, user):
+    for name in ("timeout", "stat", "sh", "tr"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n: >{tmp_path}/ran\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{SUDO}:{tmp_path}:{os.environ['PATH']}"
+    host, _ = reach(user=user, sudo_password="x", env={"PATH": path})
+    seen = host.root("echo $PATH | tr : ' '").stdout.decode().split()
+    assert not (tmp_path / "ran").exists()
+    system = {"/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+    assert system <= set(seen) <= system | {"/usr/local/sbin", "/usr/local/bin"}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
+@pytest.mark.parametrize(
+    ("folder", "mode", "owner", "used"),
+    [
+        ("bin", 0o755, 0, True),
+        ("bin", 0o2755, 0, True),
+        ("bin", 0o700, 0, True),
+        ("bin", 0o775, 0, False),
+        ("bin", 0o2775, 0, False),
+        ("bin", 0o1777, 0, False),
+        ("bin", 0o757, 0, False),
+        ("bin", 0o755, 65534, False),
+        ("sbin", 0o775, 0, False),
+        (".", 0o755, 65534, False),
+        (".", 0o777, 0, False),
+    ],
+)
+def test_folders_of_usr_local_count_where_root_alone_may_write(tmp_path, folder, mode, owner, used):
+    local = tmp_path / "local"
+    for name in ("bin", "sbin"):
+        (local / name).mkdir(parents=True)
+        (local / name).chmod(0o755)
+    local.chmod(0o755)
+    os.chown(local / folder, owner, owner)
+    (local / folder).chmod(mode)
+    words = f"{_PATH.replace('/usr/local', str(local))}; echo $PATH"
+    for shell in ("dash", "bash"):
+        if shutil.which(shell):
+            path = subprocess.check_output([shell, "-c", words], text=True).strip()
+            assert (f"{local}/bin" in path.split(":")) is used
+            assert path.endswith("/usr/sbin:/usr/bin:/sbin:/bin")

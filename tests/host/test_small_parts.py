@@ -164,14 +164,46 @@ def test_a_failure_leaves_nothing_that_looks_packed(tmp_path, source, monkeypatc
     assert list((tmp_path / "packed").iterdir()) == []
 
 
-def test_what_nobody_used_for_a_month_goes(tmp_path, source):
+@pytest.mark.parametrize("suffix", [ZSTD, GZIP])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda packed: b"",
+        lambda packed: b"rubbish",
+        lambda packed: packed[:-9],
+        lambda packed: packed[:40] + bytes([packed[40] ^ 1]) + packed[41:],
+        lambda packed: zstandard.compress(b"another artifact"),
+        lambda packed: gzip.compress(b"another artifact"),
+    ],
+    ids=["empty", "rubbish", "cut", "a bit", "another (zstd)", "another (gzip)"],
+)
+def test_a_damaged_packed_form_is_noticed_and_made_again(tmp_path, source, suffix, damage):
+    target = Packer(tmp_path / "packed").packed(source, DIGEST, suffix)
+    whole = target.read_bytes()
+    target.write_bytes(damage(whole))
+    assert Packer(tmp_path / "packed").packed(source, DIGEST, suffix).read_bytes() == whole
+
+
+@pytest.mark.parametrize("suffix", [ZSTD, GZIP])
+def test_what_changed_since_it_was_hashed_is_not_packed(tmp_path, source, suffix):
+    source.write_bytes(CONTENT + b"x")
+    with pytest.raises(packed.Changed, match="artifact is not what it was"):
+        Packer(tmp_path / "packed").packed(source, DIGEST, suffix)
+    assert list((tmp_path / "packed").iterdir()) == []
+
+
+def test_what_nobody_used_for_a_month_goes(tmp_path):
     packer = Packer(tmp_path / "packed")
-    old = packer.packed(source, "aa" * 32, ZSTD)
-    used = packer.packed(source, "bb" * 32, ZSTD)
+
+    def put(content: bytes) -> Path:
+        (tmp_path / "source").write_bytes(content)
+        return packer.packed(tmp_path / "source", hashlib.sha256(content).hexdigest(), ZSTD)
+
+    old, used = put(b"old"), put(b"used")
     month_ago = time.time() - 31 * 24 * 3600
     for path in (old, used):
         os.utime(path, (month_ago, month_ago))
-    packer.packed(source, "bb" * 32, ZSTD)
-    packer.packed(source, "cc" * 32, ZSTD)
+    put(b"used")
+    put(b"new")
     assert not old.exists()
     assert used.exists()
