@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _GRACE = 5  # seconds that a command has for its own clean-up once its time is up
 _NOISE = 2**16  # bytes a login shell may print before our marker
 _CHUNK = 2**20
+_PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'!\\")  # between single quotes, to any shell
 _TURN = 0.1  # seconds: the longest that output waits while the far side takes no input
 # Root's programs come from the system's folders, whatever the PATH of a login or of sudo names.
 # Those of /usr/local, fabnode's own among them, count where root alone may put something there.
@@ -139,7 +140,7 @@ class Session:
         words = ["/bin/sh", "-c", f"{_PATH}; exec {timed}"]
         if command.sudo:
             words = ["sudo", "-S", "-p", self._prompt, "--", *words]
-        return "exec " + shlex.join(words)
+        return for_any_shell("exec " + shlex.join(words))
 
     def _talk(self, channel: paramiko.Channel, start: float) -> Result:
         command = self._command
@@ -250,6 +251,18 @@ class Session:
                 "check the user's sudo rights with `sudo -l` there",
             )
         return HostMisbehaved(self._node, f"no shell starts there: {said or 'it says nothing'}")
+
+
+def for_any_shell(script: str) -> str:
+    """
+    Return a command that runs a POSIX script whatever login shell it is given to.
+
+    csh, tcsh, fish and the like quote differently from sh: between single quotes csh still takes
+    exclamation marks, line ends and backslashes for its own. So they see none of these; `printf %b`
+    of a real sh puts them back.
+    """
+    encoded = "".join(chr(byte) if byte in _PLAIN else f"\\0{byte:03o}" for byte in script.encode())
+    return f"exec /bin/sh -c 'eval \"$(printf %b \"$1\")\"' fabnode '{encoded}'"
 
 
 def _chunks(stdin: Iterable[bytes]) -> Iterator[memoryview]:

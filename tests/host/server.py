@@ -55,6 +55,7 @@ class Behaviour:
     env: dict[str, str] = field(default_factory=dict)
     forward: bool = True
     replace: str | None = None
+    shell: str = "/bin/sh"
 
 
 class Server:
@@ -160,7 +161,7 @@ class _Session(paramiko.ServerInterface):
     def _run(self, channel: paramiko.Channel, command: str) -> None:
         behaviour = self._server.behaviour
         process = subprocess.Popen(
-            ["/bin/sh", "-c", behaviour.replace or command],
+            [behaviour.shell, "-c", behaviour.replace or command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -24,6 +24,7 @@ from fabfile.host.session import _PATH
 from .server import SUDO
 
 PAYLOAD = os.urandom(3_000_000)
+SHELLS = ("dash", "bash", "tcsh", "csh", "fish", "zsh")
 DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
 
 
@@ -100,6 +101,38 @@ def test_sudo_that_asks_for_something_else(reach, monkeypatch):
         host.root("true")
     assert "\x1b" not in str(caught.value)
     assert "\x07" not in str(caught.value)
+
+
+TRICKY = (
+    "printf '%s|' \"it's\" 'a!b' !! 'c\\d' \"e\\\\f\" '$HOME' '`id`' %d ^x^y {a,b} '*'\nprintf end"
+)
+
+
+@pytest.mark.parametrize(
+    "shell",
+    [
+        *(
+            pytest.param(s, marks=pytest.mark.skipif(not shutil.which(s), reason=f"no {s}"))
+            for s in SHELLS
+        ),
+        str(Path(__file__).parent / "like-csh"),
+    ],
+)
+def test_any_login_shell_will_do(reach, shell, tmp_path):
+    """As the account's own shell, which sshd has run what we ask for, it may be csh or fish."""
+    host, _ = reach(shell=shell)
+    result = host.root(TRICKY)
+    assert result.stdout.decode() == r"it's|a!b|!!|c\d|e\f|$HOME|`id`|%d|^x^y|{a,b}|*|end"
+    assert host.root("cat", stdin=[PAYLOAD]).stdout == PAYLOAD
+    assert host.root("exit 7").code == 7
+
+
+@pytest.mark.parametrize("script", ["echo 'a!b'", "echo '\n'", "echo $(id)", "x=1; echo 2>&1"])
+def test_the_stand_in_for_csh_refuses_what_csh_refuses(script):
+    shell = Path(__file__).parent / "like-csh"
+    done = subprocess.run([shell, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr
 
 
 def test_an_account_without_a_shell(reach):
