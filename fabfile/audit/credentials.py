@@ -7,6 +7,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -76,6 +77,15 @@ class Credentials:
         self._by_key: dict[bytes, list[_Place]] = {}
         for place in [*configured, *self._places]:
             self._by_key.setdefault(place.certificate.public_key, []).append(place)
+        self._accusers: dict[bytes, _Place | None] = {}
+        self._named = [
+            *((name, "\n".join(p.args)) for name, p in evidence.programs.items()),
+            *(
+                (where, text.content.decode("utf-8", "replace"))
+                for where, text in evidence.texts.items()
+                if text.content
+            ),
+        ]
         self._bootstrap = Settings(evidence, "kubelet").flags.get("bootstrap-kubeconfig", "")
 
     def findings(self) -> Iterator[Finding]:
@@ -118,7 +128,7 @@ class Credentials:
         der = public_der(key)
         if der is None:
             return self._by_name(file)
-        for place in self._by_key.get(der, ()):
+        if place := self._accuser(der):
             found = place.certificate
             seen = f"its public half is that of {found.subject} in {place.path}"
             if found.authority:
@@ -134,16 +144,30 @@ class Credentials:
                 )
             if _MASTERS & set(found.organizations):
                 return self._admin(file, found, seen)
-            if self._foreign(found):
-                return self._stray(
-                    file,
-                    "foreign-key",
-                    "high",
-                    f"a private key of somebody else's ({found.subject}) lies here",
-                    seen,
-                    "take it away; issue a new one to its owner if others may have read it",
-                )
+            return self._stray(
+                file,
+                "foreign-key",
+                "high",
+                f"a private key of somebody else's ({found.subject}) lies here",
+                seen,
+                "take it away; issue a new one to its owner if others may have read it",
+            )
         return None
+
+    def _accuser(self, der: bytes) -> _Place | None:
+        """Return the certificate by which a key must not lie here; found once for each key."""
+        if der not in self._accusers:
+            self._accusers[der] = next(
+                (
+                    place
+                    for place in self._by_key.get(der, ())
+                    if place.certificate.authority
+                    or _MASTERS & set(place.certificate.organizations)
+                    or self._foreign(place.certificate)
+                ),
+                None,
+            )
+        return self._accusers[der]
 
     def _by_name(self, file: SecretFile) -> Finding | None:
         """Fall back, honestly, where the host could not tell a key's public half."""
@@ -212,12 +236,7 @@ class Credentials:
         """Return who names this file."""
         found = list(self._evidence.files[path].used_by)
         named = re.compile(rf"{re.escape(path)}(?![\w./-])")
-        for name, program in self._evidence.programs.items():
-            if any(named.search(argument) for argument in program.args):
-                found.append(name)
-        for where, text in self._evidence.texts.items():
-            if text.content and named.search(text.content.decode("utf-8", "replace")):
-                found.append(where)
+        found += [who for who, text in self._named if path in text and named.search(text)]
         return list(dict.fromkeys(found))
 
     def _foreign(self, found: Certificate) -> bool:
@@ -286,21 +305,28 @@ class Credentials:
 
     def _token_needed(self, file: SecretFile) -> str:
         """Say why the token can't go yet, or nothing."""
-        mine = f"system:node:{self._node}"
-        good = [
-            place
-            for place in self._places
-            if place.certificate.common_name == mine
-            and problem(place.pem, self._ca_pem, self._now) is None
-        ]
-        if not good:
+        left = self._own_days
+        if left is None:
             return "the node has no certificate of its own yet"
-        left = max(place.certificate.days_left(self._now) for place in good)
         if left < _NEEDED:
             return f"the node's own certificate ends in {left:.0f} days"
         if not file.controlled or file.uid:
             return "others than root can change what lies at that path"
         return ""
+
+    @cached_property
+    def _own_days(self) -> float | None:
+        """For how many days the node has a good certificate of its own; None: it has none."""
+        mine = f"system:node:{self._node}"
+        return max(
+            (
+                place.certificate.days_left(self._now)
+                for place in self._places
+                if place.certificate.common_name == mine
+                and problem(place.pem, self._ca_pem, self._now) is None
+            ),
+            default=None,
+        )
 
     # --- how long they live ------------------------------------------------------------------
 

@@ -13,7 +13,10 @@ from typing import Any
 
 import yaml
 
+from ..model.yamltext import RefusedError, parse
 from .settings import flags
+
+_MOST = 5000  # keys, values and brackets: what is composed in Python takes its time
 
 
 class CantEdit(Exception):
@@ -23,18 +26,19 @@ class CantEdit(Exception):
 def set_value(text: str, keys: tuple[str, ...], value: bool | int | str) -> str:
     """Return a YAML text with the value at `keys` set. Raises CantEdit."""
     try:
-        if any(isinstance(t, yaml.AliasToken | yaml.AnchorToken) for t in yaml.scan(text)):
-            raise CantEdit("its YAML has anchors")
-        before = yaml.safe_load(text)
+        before = parse(text, most=_MOST)
+        # In Python, for its marks count letters.
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RefusedError as error:
+        raise CantEdit(str(error)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CantEdit("it is not one YAML document") from error
     if not isinstance(before, dict) or not isinstance(root, yaml.MappingNode):
         raise CantEdit("it is not one YAML mapping")
     new = _changed(text, root, keys, value)
     try:
-        after = yaml.safe_load(new)
-    except yaml.YAMLError as error:
+        after = parse(new, most=2 * _MOST)
+    except (yaml.YAMLError, ValueError) as error:
         raise CantEdit("its YAML is laid out in an unusual way") from error
     if after != _expected(before, keys, value):
         raise CantEdit("its YAML is laid out in an unusual way")

@@ -28,12 +28,15 @@ _NOT_OURS = re.compile(r"cali[-:]|KUBE-|DOCKER")
 def findings(evidence: Evidence) -> Iterator[Finding]:
     """Return one finding for a table, and one for what is in it but not understood."""
     for table, rules in evidence.rules.items():
-        several = [rule for rule, count in Counter(rules).items() if count > 1]
+        counts = Counter(rules)
+        several = [rule for rule, count in counts.items() if count > 1]
         several = [rule for rule in several if not _NOT_OURS.search(rule)]
-        known = tuple(rule for rule in several if _NEVER_REACHED.fullmatch(rule))
-        strange = [rule for rule in several if rule not in known]
+        known: list[str] = []
+        strange: list[str] = []
+        for rule in several:
+            (known if _NEVER_REACHED.fullmatch(rule) else strange).append(rule)
         if known:
-            extra = sum(rules.count(rule) - 1 for rule in known)
+            extra = sum(counts[rule] - 1 for rule in known)
             yield Finding(
                 "duplicate-rules",
                 "low",
@@ -41,7 +44,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
                 f"{extra} rules are there a second time or more, and were never reached",
                 known[0],
                 "delete the later ones, by number, from the end; never flush",
-                (Thin(table, known),),
+                (Thin(table, tuple(known)),),
             )
         if strange:
             yield Finding(

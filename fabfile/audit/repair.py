@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -187,5 +188,6 @@ class _Bench:
 
 
 def _counted(rules: Mapping[str, tuple[str, ...]], table: str, several: tuple[str, ...]) -> str:
-    extra = sum(rules[table].count(rule) - 1 for rule in several)
+    counts = Counter(rules[table])
+    extra = sum(counts[rule] - 1 for rule in several)
     return f"{extra} later copies of {len(several)} rules"

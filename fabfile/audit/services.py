@@ -32,13 +32,18 @@ _YOUNG = 120.0
 _LONGEST = 2000  # letters of a line that people write
 
 _RUNS_AT_START = re.compile(r"^\s*Exec(StartPre|StartPost|Start)\s*=")
-_FLUSHES = re.compile(r"iptables\b(?=.*\s(-F|--flush|-X|--delete-chain)(\s|;|&|'|\"|$))")
-_ADDS = re.compile(r"iptables\b(?=.*\s(-A|-I|--append|--insert)\s)")
+# Of what follows the first `iptables` in a line: to look after each would take the square of time.
+_FLUSHES = re.compile(r"\s(-F|--flush|-X|--delete-chain)(\s|;|&|'|\"|$)")
+_ADDS = re.compile(r"\s(-A|-I|--append|--insert)\s")
 _CHECKS = re.compile(r"\s(-C|--check)\s")
-# An addition that can be made to look first: a plain command of harmless words.
+_IPTABLES = re.compile(r"iptables\b")
+_MOST_LINES = 100  # that are rewritten in one file
+# An addition that can be made to look first: a plain command of harmless words. Of a line without
+# blanks at its end; what is possessive here (`++`) keeps a long row of blanks from being tried
+# again from each of them.
 _PLAIN_ADD = re.compile(
-    r"^(?P<key>\s*ExecStartP(?:re|ost)\s*=)(?P<command>(?:/[\w./-]*/)?iptables)"
-    r"(?P<before>(?:\s+-w(?:\s+\d+)?|\s+-t\s+\w+)*)\s+-A\s+(?P<rule>[\w./:,= -]+?)\s*$",
+    r"(?P<key>\s*+ExecStartP(?:re|ost)\s*+=)(?P<command>(?:/[\w./-]*/)?iptables)"
+    r"(?P<before>(?:\s++-w(?:\s++\d++)?|\s++-t\s++\w++)*)\s++-A\s++(?P<rule>[\w./:,= -]++)",
     re.ASCII,
 )
 
@@ -286,7 +291,7 @@ def _unit_files(evidence: Evidence) -> Iterator[Finding]:
             for line in text.content.decode("utf-8", "replace").split("\n")
             if len(line) < _LONGEST and _RUNS_AT_START.match(line)
         ]
-        flushing = [line for line in lines if _FLUSHES.search(line)]
+        flushing = [line for line in lines if _FLUSHES.search(_arguments(line))]
         if flushing:
             yield Finding(
                 "flush-at-start",
@@ -298,12 +303,18 @@ def _unit_files(evidence: Evidence) -> Iterator[Finding]:
                 "take that line out",
                 by_hand="what it was meant for, only its author knows",
             )
-        adding = [line for line in lines if _ADDS.search(line) and not _CHECKS.search(line)]
-        adding = [line for line in adding if line not in flushing]
+        known = set(flushing)
+        adding = [
+            line
+            for line in lines
+            if _ADDS.search(_arguments(line)) and not _CHECKS.search(line) and line not in known
+        ]
         if adding:
-            plain = [_PLAIN_ADD.match(line) for line in adding]
+            plain = {line: _PLAIN_ADD.fullmatch(line.rstrip()) for line in adding}
             reason = ""
-            if not all(plain):
+            if len(plain) > _MOST_LINES:
+                reason = f"more than {_MOST_LINES} lines would change"
+            elif not all(plain.values()):
                 reason = "one of the commands is not a plain `iptables -A …`"
             elif not text.controlled:
                 reason = "it is a symlink, or others than root can change it"
@@ -316,9 +327,15 @@ def _unit_files(evidence: Evidence) -> Iterator[Finding]:
                 "have it look first: iptables -C … || iptables -A …",
                 ()
                 if reason
-                else tuple(Line(path, m.string, _looking_first(m)) for m in plain if m is not None),
+                else tuple(Line(path, line, _looking_first(m)) for line, m in plain.items() if m),
                 reason,
             )
+
+
+def _arguments(line: str) -> str:
+    """Return what follows the first `iptables` in a line."""
+    found = _IPTABLES.search(line)
+    return line[found.end() :] if found else ""
 
 
 def _looking_first(found: re.Match[str]) -> str:

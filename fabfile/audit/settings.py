@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from ..model.yamltext import parse
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -102,7 +104,7 @@ class Settings:
 
 def _document(content: bytes) -> Mapping[str, Any] | None:
     try:
-        document = yaml.safe_load(content)
+        document = parse(content)
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

@@ -10,7 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from ..model.evidence import Evidence, Program, SecretFile, Text, UnitSeen
-from .parse import Malformed
+from .limits import EXAMINED as MOST
+from .limits import Malformed, Tally, fits
 
 _MODE = re.compile(r"[0-7]{1,5}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
@@ -28,8 +29,7 @@ _CONTROL = {
 }
 _TABLES = {"filter", "nat"}
 _MAX_LINE = 2**14  # but of those that hold a text
-_MAX_TEXT = 2**16
-_MOST_FILES = 400
+_MAX_TEXT_LINE = _MAX_LINE + MOST.text_size * 4 // 3
 
 
 def parse(output: bytes, *, nonce: str) -> Evidence:
@@ -44,8 +44,8 @@ def parse(output: bytes, *, nonce: str) -> Evidence:
         raise Malformed("the answer is cut off")
     found = _Found()
     for line in lines[:-2]:
-        too_long = len(line) > _MAX_LINE and not line.startswith("text\t")
-        if too_long or not found.take(line.split("\t")):
+        longest = _MAX_TEXT_LINE if line.startswith("text\t") else _MAX_LINE
+        if len(line) > longest or not found.take(line.split("\t")):
             raise Malformed(f"an unexpected line {line[:60]!r}")
     return found.evidence()
 
@@ -82,13 +82,20 @@ class _Found:
     texts: dict[str, Text] = field(default_factory=dict)
     files: dict[str, _File] = field(default_factory=dict)
     rules: dict[str, list[str]] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
     def take(self, fields: list[str]) -> bool:
-        """Keep what a line tells; False: no such line exists. The last field may hold tabs."""
+        """
+        Keep what a line tells; False: no such line exists. The last field may hold tabs.
+
+        :raises Malformed: the script would have stopped before.
+        """
+        count = self.tally.one_more
         match fields:
             case ["uptime", value]:
                 self.uptime = _number(value)
             case ["swap", *name]:
+                count("swaps", MOST.swaps)
                 self.swaps.append("\t".join(name))
             case ["version", *text]:
                 self.version = "\t".join(text)
@@ -96,44 +103,60 @@ class _Found:
                 if name not in self.control:
                     self.control.append(name)
             case ["managed", unit]:
+                count("managed units", MOST.units)
                 self.managed.add(unit)
             case ["unit", name, *setting]:
-                key, _, value = "\t".join(setting).partition("=")
+                if name not in self.units:
+                    count("units", MOST.units)
+                count("settings", MOST.settings, name)
+                line = fits("\t".join(setting), MOST.unit_length, "a setting")
+                key, _, value = line.partition("=")
                 self.units[name][key] = value
             case ["program", name, "host" | "container" | "down" as place] if name in _PROGRAMS:
                 self.programs[name] = place
                 self.args[name] = []  # one outside of containers stands for those inside
             case ["arg", name, *argument] if name in self.programs:
-                self.args[name].append("\t".join(argument))
+                if len(self.args[name]) >= MOST.args:
+                    raise Malformed(f"more than {MOST.args} arguments of {name}")
+                self.args[name].append(fits("\t".join(argument), MOST.arg_length, "an argument"))
             case ["text", mode, controlled, digest, content, *path]:
+                count("texts", MOST.texts)
                 self.texts["\t".join(path)] = _text(mode, controlled, digest, content)
             case ["file", mode, uid, reachable, controlled, kind, *path]:
                 self._file("\t".join(path), mode, uid, reachable, controlled, kind)
             case ["pem", line, *path]:
-                self._at(path).pem.append(line)
+                count("lines", MOST.blocks * MOST.block_lines, "\t".join(path))
+                self._at(path).pem.append(fits(line, MOST.block_length, "a line of a certificate"))
             case ["certificate_data", data, *path]:
-                self._at(path).certificates += _PEM.findall(
-                    _unbase64(data).decode("ascii", "replace")
-                )
+                count("embedded certificates", MOST.keys, "\t".join(path))
+                found = _PEM.findall(_unbase64(data).decode("ascii", "replace"))
+                self._at(path).certificates += found[: MOST.blocks]
             case ["key", public, *path]:
                 if public and not _PUBLIC.fullmatch(public):
                     return False
+                # As many in PEM as in a kubeconfig's fields.
+                count("keys", 2 * MOST.keys, "\t".join(path))
                 self._at(path).keys.append(public)
             case ["token", kind, *path] if kind in _TOKENS:
+                count("tokens", MOST.tokens, "\t".join(path))
                 self._at(path).tokens.append(kind)
             case ["used", user, *path]:
+                count("uses", MOST.users + MOST.running)
                 # The longest path that matches may be another than one of ours.
                 if (where := "\t".join(path)) in self.files:
                     self.files[where].used_by.append(user)
             case ["rules", table] if table in _TABLES:
                 self.rules[table] = []
             case ["rule", table, *rule] if table in self.rules:
-                self.rules[table].append("\t".join(rule))
+                count("rules", MOST.rules, table)
+                self.rules[table].append(fits("\t".join(rule), MOST.rule_length, "a rule"))
             case ["proxied"]:
                 self.proxied = True
             case ["quarantined", *path]:
+                count("quarantined files", MOST.quarantined)
                 self.quarantined.append("\t".join(path))
             case ["unseen", *what]:
+                count("notes", MOST.unseen)
                 self.unseen.append("\t".join(what))
             case _:
                 return False
@@ -142,7 +165,7 @@ class _Found:
     def _file(
         self, path: str, mode: str, uid: str, reachable: str, controlled: str, kind: str
     ) -> None:
-        if not path.startswith("/") or path in self.files or len(self.files) >= _MOST_FILES:
+        if not path.startswith("/") or path in self.files or len(self.files) >= MOST.files:
             raise Malformed("a file that can't be")
         if kind not in {"pem", "kubeconfig", "csv"}:
             raise Malformed(f"a file of kind {kind[:20]!r}")
@@ -180,7 +203,7 @@ class _Found:
 
 
 def _secret_file(path: str, file: _File) -> SecretFile:
-    blocks = _PEM.findall("\n".join(file.pem))
+    blocks = _PEM.findall("\n".join(file.pem))[: MOST.blocks]
     return SecretFile(
         path=path,
         mode=file.mode,
@@ -213,7 +236,7 @@ def _text(mode: str, controlled: str, digest: str, content: str) -> Text:
     if content == "-":
         return Text(_mode(mode), digest, None, _flag(controlled))
     data = _unbase64(content)
-    if len(data) > _MAX_TEXT or hashlib.sha256(data).hexdigest() != digest:
+    if len(data) > MOST.text_size or hashlib.sha256(data).hexdigest() != digest:
         raise Malformed("a text that its digest does not fit")
     return Text(_mode(mode), digest, data, _flag(controlled))
 

@@ -11,7 +11,7 @@ from ..model.conventions import KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, 
 from ..model.evidence import Asked
 from .errors import HostMisbehaved
 from .evidence import parse
-from .parse import Malformed
+from .limits import Malformed, assignments
 from .text import last_lines
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def script(
         f"units={shlex.quote(chr(10).join(UNITS))}",
         f"roots={shlex.quote(chr(10).join(roots))}",
         f"users={shlex.quote(chr(10).join(users))}",
+        assignments(),
         "",
     ]
     return "\n".join(head).encode() + files(__package__).joinpath("examine.sh").read_bytes()

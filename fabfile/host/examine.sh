@@ -9,7 +9,8 @@
 # host: of a key its public half is told, of a token its kind.
 #
 # Set before it: nonce, state (fabnode's directory there), units (one a line), roots (where to look
-# for keys and kubeconfigs, one a line), users (where systemd, cron and the like may name them).
+# for keys and kubeconfigs, one a line), users (where systemd, cron and the like may name them), and
+# most_…, how much of each kind is told (limits.py; the parser holds the answer to the same).
 
 set -uf # nothing is globbed but where it says so
 LC_ALL=C TZ=UTC0
@@ -18,7 +19,6 @@ umask 077
 tab=$(printf '\t') nl='
 '
 IFS=$nl
-most=400 # files with keys or certificates; more than that is said, not sent
 
 say() { # say TAG FIELD…
 	line=$1
@@ -31,16 +31,16 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 up=0
 read -r up </proc/uptime && say uptime "${up%% *}"
-awk 'NR > 1 && NR < 50 { print "swap\t" $1 }' /proc/swaps 2>/dev/null
+awk -v most="$most_swaps" 'NR > 1 && NR <= most + 1 { print "swap\t" $1 }' /proc/swaps 2>/dev/null
 
 ### Units and programs
 
 systemctl show -p Id,ActiveState,SubState,NRestarts,ActiveEnterTimestampMonotonic \
 	-p MainPID,FragmentPath,DropInPaths -- $units |
-	names=$units awk '
+	names=$units awk -v most="$most_unit_length" '
 		BEGIN { split(ENVIRON["names"], name, "\n"); unit = 1 }
 		/^$/ { unit++; next }
-		length($0) < 4000 { print "unit\t" name[unit] "\t" $0 }'
+		length($0) <= most { print "unit\t" name[unit] "\t" $0 }'
 
 [ ! -d "$state/stamps" ] || for unit in $units; do
 	[ ! -e "$state/stamps/$unit" ] || say managed "$unit"
@@ -48,12 +48,13 @@ done
 
 # Command lines without what may be a secret in them.
 arguments() { # arguments NAME: from lines
-	awk -v name="$1" '
-		length($0) > 4000 || NR > 200 { next }
+	awk -v name="$1" -v most="$most_args" -v longest="$most_arg_length" '
+		length($0) > longest || NR > most { next }
 		hide { hide = 0; print "arg\t" name "\t<hidden>"; next }
 		/^--?[a-z-]*(token|password|passwd|secret)$/ { hide = 1 }
 		/^--?[a-z-]*(token|password|passwd|secret)=/ { sub(/=.*/, "=<hidden>") }
-		{ gsub(/:\/\/[^\/@ ]*@/, "://<hidden>@"); print "arg\t" name "\t" $0 }'
+		{ gsub(/:\/\/[^\/@ ]*@/, "://<hidden>@") }
+		length($0) <= longest { print "arg\t" name "\t" $0 }'
 }
 
 # Programs by what they are called, those outside of containers first.
@@ -126,8 +127,8 @@ texts=$(
 count=0
 for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 	count=$((count + 1))
-	[ $count -le 40 ] || {
-		say unseen "more than 40 unit files and configurations"
+	[ $count -le "$most_texts" ] || {
+		say unseen "more than $most_texts unit files and configurations"
 		break
 	}
 	[ -f "$path" ] || continue
@@ -137,7 +138,7 @@ for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 	above "$path"
 	[ "$owner" = 0 ] && [ ! -L "$path" ] || controlled=0
 	content=-
-	[ "$size" -gt 65536 ] || grep -qE "$hides" -- "$path" || content=$(base64 -w 0 <"$path")
+	[ "$size" -gt "$most_text_size" ] || grep -qE "$hides" -- "$path" || content=$(base64 -w 0 <"$path")
 	say text "$mode" "$controlled" "$(sha256sum <"$path" | cut -d ' ' -f 1)" "$content" "$path"
 done
 
@@ -178,9 +179,9 @@ if [ -n "$folders" ]; then
 		\( -name '*token*.csv' -o -name 'basic*auth*.csv' \) -exec grep -lE '^[^,#]+,[^,]+,' {} +
 fi
 found=$(printf '%s\n' "$found" | grep '^/' | sort -u)
-[ "$(printf '%s\n' "$found" | wc -l)" -le $most ] || {
-	say unseen "files beyond the first $most that hold keys or certificates"
-	found=$(printf '%s\n' "$found" | head -n $most)
+[ "$(printf '%s\n' "$found" | wc -l)" -le "$most_files" ] || {
+	say unseen "files beyond the first $most_files that hold keys or certificates"
+	found=$(printf '%s\n' "$found" | head -n "$most_files")
 }
 
 last=
@@ -197,7 +198,7 @@ for path in $found; do
 	fi
 	say file "${entry%% *}" "${entry#* }" "$reachable" "$owned" "$kind" "$path"
 	keys=$(grep -cE '^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----' -- "$path")
-	[ "$keys" -le 4 ] || keys=4
+	[ "$keys" -le "$most_keys" ] || keys=$most_keys
 	number=0
 	while [ $number -lt "$keys" ]; do
 		number=$((number + 1))
@@ -210,13 +211,13 @@ for path in $found; do
 	csv) say token csv "$path" ;;
 	kubeconfig)
 		# By words, not lines: it may be JSON.
-		for data in $(grep -oE 'client-certificate-data"?: *"?[A-Za-z0-9+/=]+' -- "$path" | head -n 4 | sed 's/.*[: "]//'); do
+		for data in $(grep -oE 'client-certificate-data"?: *"?[A-Za-z0-9+/=]+' -- "$path" | head -n "$most_keys" | sed 's/.*[: "]//'); do
 			say certificate_data "$data" "$path"
 		done
-		for data in $(grep -oE 'client-key-data"?: *"?[A-Za-z0-9+/=]+' -- "$path" | head -n 4 | sed 's/.*[: "]//'); do
+		for data in $(grep -oE 'client-key-data"?: *"?[A-Za-z0-9+/=]+' -- "$path" | head -n "$most_keys" | sed 's/.*[: "]//'); do
 			say key "$(printf %s "$data" | base64 -d 2>/dev/null | public)" "$path"
 		done
-		grep -oE '(^|[ {,"])token"?: *"?[^ ",}]+' -- "$path" | head -n 4 | sed 's/.*[: "]//' |
+		grep -oE '(^|[ {,"])token"?: *"?[^ ",}]+' -- "$path" | head -n "$most_keys" | sed 's/.*[: "]//' |
 			while read -r token; do
 				case $token in
 				eyJ*.*.*) say token jwt "$path" ;;
@@ -228,11 +229,11 @@ for path in $found; do
 		;;
 	esac
 done
-[ -z "$found" ] || awk '
+[ -z "$found" ] || awk -v most="$most_blocks" -v lines_most="$most_block_lines" -v longest="$most_block_length" '
 	FNR == 1 { inside = 0; blocks = 0 }
 	/^-----BEGIN/ { inside = 0 }
-	/^-----BEGIN CERTIFICATE-----$/ { blocks++; lines = 0; inside = blocks <= 12 }
-	inside && ++lines <= 120 && length($0) <= 128 && /^[-A-Za-z0-9+\/= ]+$/ { print "pem\t" $0 "\t" FILENAME }
+	/^-----BEGIN CERTIFICATE-----$/ { blocks++; lines = 0; inside = blocks <= most }
+	inside && ++lines <= lines_most && length($0) <= longest && /^[-A-Za-z0-9+\/= ]+$/ { print "pem\t" $0 "\t" FILENAME }
 	/^-----END/ { inside = 0 }
 ' $found
 
@@ -241,11 +242,11 @@ if [ -n "$found" ]; then
 	existing=
 	for path in $users; do [ ! -e "$path" ] || existing=$existing$path$nl; done
 	[ -z "$existing" ] || printf '%s\n' "$found" | timeout 20 grep -roF -f - -- $existing 2>/dev/null |
-		sort -u | head -n 300 | while IFS=: read -r user path; do say used "$user" "$path"; done
+		sort -u | head -n "$most_users" | while IFS=: read -r user path; do say used "$user" "$path"; done
 	set +f
 	words=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n') # before grep is one of them
 	set -f
-	printf '%s\n' "$words" | grep -oF -- "$found" | sort -u | head -n 100 |
+	printf '%s\n' "$words" | grep -oF -- "$found" | sort -u | head -n "$most_running" |
 		while read -r path; do say used "a running program" "$path"; done
 fi
 
@@ -269,11 +270,11 @@ if has iptables; then
 	for table in filter nat; do
 		if rules=$(timeout 20 iptables -w 5 -t $table -S 2>/dev/null); then
 			say rules $table
-			printf '%s\n' "$rules" | table=$table awk '
-				/^-A (INPUT|FORWARD|OUTPUT|PREROUTING|POSTROUTING) / && length($0) < 1000 && ++count <= 1000 {
+			printf '%s\n' "$rules" | table=$table awk -v most="$most_rules" -v longest="$most_rule_length" '
+				/^-A (INPUT|FORWARD|OUTPUT|PREROUTING|POSTROUTING) / && length($0) <= longest && ++count <= most {
 					print "rule\t" ENVIRON["table"] "\t" $0 }
 				END {
-					if (count > 1000) print "unseen\trules beyond the first 1000 of table " ENVIRON["table"]
+					if (count > most) print "unseen\trules beyond the first " most " of table " ENVIRON["table"]
 				}'
 		else
 			say unseen "iptables table $table: iptables -S failed"
@@ -285,6 +286,6 @@ else
 fi
 
 [ ! -d "$state/quarantine" ] || find "$state/quarantine" -type f ! -name NOTE ! -name "*$nl*" 2>/dev/null |
-	head -n 100 | while read -r path; do say quarantined "$path"; done
+	head -n "$most_quarantined" | while read -r path; do say quarantined "$path"; done
 
 say end "$nonce"

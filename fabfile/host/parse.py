@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.facts import Facts, Listener, PathFact, UnitFact
+from .limits import TEXT_SIZE, Malformed
 from .text import clean
 
 _KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
@@ -24,10 +25,6 @@ _LISTENER = re.compile(
     r"LISTEN +\d+ +\d+ +\S+:(\d{1,5}) +\S+ *(?:users:\(\(\"([^\"]*)\".*)?", re.ASCII
 )
 _MAX_LINE = 2**16  # but of the one line that holds all texts
-
-
-class Malformed(ValueError):
-    """Not what our probe prints."""
 
 
 def parse(output: bytes, *, nonce: str, sent: float, received: float) -> Facts:
@@ -114,6 +111,8 @@ class _Found:
             case ["digest", digest, *path]:
                 self._path("\t".join(path))["sha256"] = _sha256(digest)
             case ["text", size, *path]:
+                if _whole(size) > TEXT_SIZE:
+                    raise Malformed(f"a text of {size} bytes")
                 self.texts.append(("\t".join(path), _whole(size)))
             case ["texts", contents]:
                 self._share_out(_unbase64(contents))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +29,7 @@ from ..model.resources import (
     Unit,
     own_parents,
 )
-from .text import clean
+from .text import clean, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -56,6 +57,9 @@ Action = Literal[
 _ENABLED = {"enabled", "static", "alias", "indirect", "generated"}
 _SHORT = 12
 
+_CONTEXT, _COMPARED, _SHOWN, _LONGEST = 3, 1000, 400, 2000  # lines, but the last: letters of one
+_LINES = re.compile(r"(?<=[-+])\d+")  # where a hunk begins, as its head says
+
 
 class Conflict(Exception):
     """Something is in the way that fabnode does not remove by itself; the text names it all."""
@@ -69,8 +73,9 @@ class Change:
     One thing to do on a node.
 
     :param action: `mode` touches mode and owner only; `restart` and `start` enable as well.
-    :param why: one clause.
-    :param diff: unified diff of a text file that is no secret, cleaned; None for all else.
+    :param why: one clause. Of a secret's content it tells that it differs, and no digest by which
+        a guess could be tried.
+    :param diff: unified diff of a text file that is no secret, cleaned and cut; None for all else.
     :param reload: systemd has to read its unit files anew before.
     :param stamp: for units: path → sha256 of what is in place when it starts, None where the
         content is made only when the plan is carried out.
@@ -240,10 +245,12 @@ def _file(file: File, found: PathFact) -> Iterator[Change]:
     elif found.kind == "file":
         diff = None if file.secret else text_diff(file.path, found.content, file.content)
         change = "content" if diff else f"content {short(found.sha256)} → {short(new)}"
+        if file.secret:
+            change = "content differs"
         yield Change(file, "update", change + _mode_too(file, found), diff)
     else:
         diff = None if file.secret else text_diff(file.path, b"", file.content)
-        yield _new(file, found, "" if diff else f", content {short(new)}", diff)
+        yield _new(file, found, "" if diff or file.secret else f", content {short(new)}", diff)
 
 
 def _binary(binary: Binary, found: PathFact) -> Iterator[Change]:
@@ -357,16 +364,40 @@ def _stamp(unit: Unit, facts: Facts, wanted: tuple[Resource, ...]) -> dict[str, 
 
 
 def text_diff(path: str, old: bytes | None, new: bytes) -> str | None:
-    """Return how a text changes, cleaned; None where one is unknown or no text."""
+    """Return how a text changes, cleaned and cut; None where one is unknown or no text."""
     if old is None:
         return None
     try:
         before, after = old.decode().splitlines(), new.decode().splitlines()
     except UnicodeDecodeError:
         return None
-    source = path if old else "/dev/null"
-    lines = difflib.unified_diff(before, after, source, path, lineterm="")
-    return clean("\n".join(lines), lines=True)
+    return clean("\n".join(_unified(path, before, after)), lines=True)
+
+
+def _unified(path: str, before: list[str], after: list[str]) -> Iterator[str]:
+    """
+    Return a unified diff, line by line, no longer than may be shown, and saying so.
+
+    difflib takes the square of what it compares, and one text is a host's: that is bounded as well,
+    beginning where the texts begin to differ.
+    """
+    start = 0
+    if max(len(before), len(after)) > _COMPARED:
+        pairs = zip(before, after, strict=False)
+        same = next((n for n, (old, new) in enumerate(pairs) if old != new), None)
+        start = max(0, (min(len(before), len(after)) if same is None else same) - _CONTEXT)
+    ours, theirs = before[start : start + _COMPARED], after[start : start + _COMPARED]
+    source = path if before else "/dev/null"
+    lines = list(difflib.unified_diff(ours, theirs, source, path, n=_CONTEXT, lineterm=""))
+    for line in lines[:_SHOWN]:
+        moved = start and line.startswith("@@ ")
+        yield cut(_LINES.sub(lambda n: str(int(n[0]) + start), line) if moved else line, _LONGEST)
+    if len(lines) > _SHOWN:
+        yield f"… {len(lines) - _SHOWN} more lines of this diff are not shown"
+    end = start + _COMPARED
+    if before[end:] != after[end:]:
+        rest = max(len(before), len(after)) - end
+        yield f"… {rest} more lines were not compared"
 
 
 def _said(found: PathFact) -> str:

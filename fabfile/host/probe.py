@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..model.conventions import STATE
 from .errors import HostMisbehaved
-from .parse import Malformed, parse
+from .limits import TEXT_SIZE, Malformed
+from .parse import parse
 from .text import last_lines
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
         "ports": [f"{port:04X}" for port in watch.ports],
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
+    head.append(f"most_text_size={TEXT_SIZE}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]
     body = files(__package__).joinpath("probe.sh").read_bytes()
     return "\n".join([*head, ""]).encode() + body
@@ -77,5 +79,5 @@ def _quoted(entries: Iterable[str]) -> str:
 
 
 def _limit(watch: Watchlist) -> int:
-    # Text comes in base64, 256 KiB each at most; the rest is lists.
-    return 8 * 2**20 + len(watch.text) * 350_000
+    # Text comes in base64; the rest is lists.
+    return 8 * 2**20 + len(watch.text) * (TEXT_SIZE * 4 // 3 + 100)

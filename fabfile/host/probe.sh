@@ -10,7 +10,7 @@
 # It prints lines of `tag<TAB>field…`, the last field free to hold anything but a line end, and
 # ends with `end<TAB>$nonce`. It changes nothing on the node but its own record of digests.
 #
-# Set before it, as quoted text: nonce, deep (1: trust no recorded digest), state (fabnode's
+# Set before it, as quoted text: nonce, most_text_size (limits.py), deep (1: trust no recorded digest), state (fabnode's
 # directory on the node), store (whose images: containerd, docker); and lists with one entry a line:
 #   text, opaque, certificates, servers, units, sysctls, modules, free, tools, ports (hexadecimal)
 
@@ -180,7 +180,7 @@ for line in $(stat -c '%f|%u|%g|%Z|%s|%i|%y|%z|%n' -- $text $opaque 2>/dev/null)
 	esac
 	case "$nl$text$nl" in
 	*"$nl$path$nl"*)
-		if [ "$5" -le 262144 ]; then
+		if [ "$5" -le "$most_text_size" ]; then
 			say text "$5" "$path"
 			texts=$texts$path$nl
 		fi

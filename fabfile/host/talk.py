@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .session import Result
 
 _MOST_KEYS = 20  # a kubelet that is started anew may make another one
+_LOG_LINES = 25  # that a failure is told with
+_LONGEST = 2**14
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # apply.sh says so
 
@@ -48,7 +51,7 @@ class Talk:
         self._node = node
         self._plan = plan
         self._on_event = on_event
-        self._log: list[str] = []
+        self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._failed: str | None = None
         self._busy = False
         self._ended = False
@@ -58,6 +61,8 @@ class Talk:
 
     def line(self, line: bytes) -> None:
         """Take a line. Raises HostMisbehaved for what no node says."""
+        if len(line) > _LONGEST and not line.startswith(b"log\t"):  # a tool's lines may be long
+            raise HostMisbehaved(self._node, f"it answered a line of {len(line)} bytes")
         match line.decode("utf-8", "replace").split("\t"):
             # Each action begins once, in its turn: a host can't flood us with the same again.
             case ["start", number] if not self._begun and number == str(len(self.seconds)):
@@ -74,7 +79,7 @@ class Talk:
                 self._keys += 1
                 self._on_event(ApplyEvent("key", self._change(number), key=key))
             case ["log", _, *text]:
-                self._log.append("\t".join(text))
+                self._log.append("\t".join(text)[:_LONGEST])
             case ["busy"]:
                 self._busy = True
             case ["end"]:
@@ -89,7 +94,9 @@ class Talk:
     def failure(self, result: Result) -> ApplyFailed | None:
         """Return why the plan was not carried out; None when it was."""
         # tar's complaints come by stderr, as do the shell's own (a log that can't be written).
-        said = last_lines("\n".join((*self._log, result.stderr.decode("utf-8", "replace"))), 25)
+        said = last_lines(
+            "\n".join((*self._log, result.stderr.decode("utf-8", "replace"))), _LOG_LINES
+        )
         if self._busy:
             cause, advice = "another run of fabnode is working on it", "wait for that one to end"
             return ApplyFailed(self._node, cause, advice, action="begin", detail=said)

@@ -1,4 +1,11 @@
-"""YAML in and out, safe; by libyaml where PyYAML has it, which takes a tenth of the time."""
+"""
+YAML in and out, safe; by libyaml where PyYAML has it, which takes a tenth of the time.
+
+What is read here comes from hosts, from bundles and out of other people's manifests. Aliases and
+merge keys make much of little (a few hundred bytes become gigabytes once they are expanded), deep
+nesting ends the interpreter's stack, and a number of a hundred thousand digits takes seconds to
+convert: each is refused on the flat stream of events, before anything is composed.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +17,63 @@ import yaml
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
+MAX_DEPTH = 64
+_MOST_DIGITS = 1000
+_MERGE = "tag:yaml.org,2002:merge"
+_NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
-def parse(text: str | bytes) -> Any:
-    """Return the document. Raises yaml.YAMLError."""
+
+class RefusedError(yaml.YAMLError):
+    """YAML that is valid, and not read all the same; the text says why."""
+
+
+def guard(text: str | bytes, *, most: int | None = None) -> None:
+    """
+    Refuse what is not to be composed.
+
+    :param most: of keys, values and brackets together.
+    :raises yaml.YAMLError: it is no YAML, or (RefusedError) has anchors, aliases, merge keys, or is
+        nested too deep, or larger than `most`.
+    """
+    depth = 0
+    for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
+        if most is not None and number > most:
+            raise RefusedError("its YAML is too large")
+        match event:
+            case yaml.AliasEvent():
+                raise RefusedError("its YAML has aliases")
+            case yaml.NodeEvent(anchor=str()):
+                raise RefusedError("its YAML has anchors")
+            case yaml.ScalarEvent() if _merges(event):
+                raise RefusedError("its YAML has merge keys")
+            case yaml.ScalarEvent(value=value) if len(value) > _MOST_DIGITS and _number(event):
+                raise RefusedError(f"its YAML has a number of {len(value)} digits")
+            case yaml.CollectionStartEvent():
+                depth += 1
+                if depth > MAX_DEPTH:
+                    raise RefusedError(f"its YAML is nested more than {MAX_DEPTH} deep")
+            case yaml.CollectionEndEvent():
+                depth -= 1
+
+
+def _merges(event: yaml.ScalarEvent) -> bool:
+    return bool(event.tag == _MERGE or (event.implicit[0] and event.value == "<<"))
+
+
+def _number(event: yaml.ScalarEvent) -> bool:
+    """Say whether a scalar may be made a number: a plain one by how it begins, others by tag."""
+    return bool(event.tag in _NUMBERS or (event.implicit[0] and event.value[0] in "+-.0123456789"))
+
+
+def parse(text: str | bytes, *, most: int | None = None) -> Any:
+    """Return the document. Raises yaml.YAMLError, also for what `guard` refuses."""
+    guard(text, most=most)
     return yaml.load(text, Loader=_LOADER)  # noqa: S506 - both are safe loaders
 
 
 def parse_all(text: str | bytes) -> list[Any]:
-    """Return all documents that hold anything. Raises yaml.YAMLError."""
+    """Return all documents that hold anything. Raises yaml.YAMLError, as `parse` does."""
+    guard(text)
     return [d for d in yaml.load_all(text, Loader=_LOADER) if d]
 
 

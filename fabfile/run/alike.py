@@ -78,15 +78,16 @@ def _groups(told: Iterable[tuple[str, str, str, str, str]]) -> tuple[Group, ...]
 
     Alike is what differs in nothing but the node's own name; the first is shown for all.
     """
-    alike: dict[tuple[str, ...], Group] = {}
+    first: dict[tuple[str, ...], tuple[str, str]] = {}
+    nodes: dict[tuple[str, ...], dict[str, None]] = {}
     for state, step, text, advice, node in told:
         own_name = re.compile(rf"(?<![\w.-]){re.escape(node)}(?![\w-])")
         key = (state, step, own_name.sub("\0", text), own_name.sub("\0", advice))
-        group = alike.setdefault(key, Group(state, step, text, advice, ()))
-        if node not in group.nodes:
-            alike[key] = replace(group, nodes=(*group.nodes, node))
+        first.setdefault(key, (text, advice))
+        nodes.setdefault(key, {})[node] = None
     return tuple(
-        replace(group, nodes=tuple(sorted(group.nodes, key=_by_number))) for group in alike.values()
+        Group(key[0], key[1], text, advice, tuple(sorted(nodes[key], key=_by_number)))
+        for key, (text, advice) in first.items()
     )
 
 

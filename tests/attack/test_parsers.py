@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from fabfile.host import forward, pairs
 from fabfile.host.errors import HostError, HostMisbehaved
-from fabfile.host.parse import Malformed
+from fabfile.host.limits import Malformed
 from fabfile.host.parse import parse as parse_facts
 from fabfile.host.plan import Change, Plan
 from fabfile.host.session import Result

@@ -14,7 +14,7 @@ from fabfile.audit.judge import judge
 from fabfile.audit.repair import repairs
 from fabfile.hardening import plan_of
 from fabfile.host.evidence import parse
-from fabfile.host.parse import Malformed
+from fabfile.host.limits import Malformed
 from fabfile.model.evidence import Asked, Evidence
 from fabfile.run.findings import plan_lines
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.host.parse import Malformed, parse
+from fabfile.host.limits import Malformed
+from fabfile.host.parse import parse
 from fabfile.model.facts import Facts, Listener, PathFact
 
 SHA = "ab" * 32

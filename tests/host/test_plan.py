@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.host.plan import Conflict, Plan, compare, full_reference, make_plan
+from fabfile.host.plan import Conflict, Plan, compare, full_reference, make_plan, text_diff
 from fabfile.model.facts import Facts, PathFact, UnitFact
 from fabfile.model.resources import (
     Absent,
@@ -60,10 +60,16 @@ PATHS = [
         [("update", "/etc/a", "replaces a device, FIFO or socket")],
     ),
     (
-        "a secret is told by digests",
+        "a secret differs, and no digest lets anybody guess at it",
         File("/etc/a", b"s2", 0o600, secret=True),
         PathFact("file", 0o600, sha256=sha(b"s1")),
-        [("update", "/etc/a", f"content {sha(b's1')[:12]} → {sha(b's2')[:12]}")],
+        [("update", "/etc/a", "content differs")],
+    ),
+    (
+        "a new secret's digest is not told either",
+        File("/etc/a", b"s2", 0o600, secret=True),
+        None,
+        [("create", "/etc/a", "mode 0600")],
     ),
     (
         "not made yet: always a change",
@@ -372,3 +378,34 @@ def test_json():
         "restarts": ["u.service"],
     }
     assert Plan("n1").empty
+
+
+def test_a_long_diff_is_cut_and_says_by_how_much() -> None:
+    """A host's own file may have a quarter of a million lines, and none is ours."""
+    old = "".join(f"{n}\n" for n in range(50_000)).encode()
+    diff = text_diff("/x", old, b"a\n" * 20)
+    assert diff is not None
+    lines = diff.split("\n")
+    assert len(lines) == 402
+    assert lines[-2:] == [
+        "… 623 more lines of this diff are not shown",
+        "… 49000 more lines were not compared",
+    ]
+
+
+def test_a_diff_of_long_files_begins_where_they_differ() -> None:
+    old = [f"{n}" for n in range(5000)]
+    new = [*old[:4000], "new", *old[4001:]]
+    diff = text_diff("/x", "\n".join(old).encode(), "\n".join(new).encode())
+    assert diff is not None
+    assert diff.split("\n")[2:] == [
+        "@@ -3998,7 +3998,7 @@",
+        " 3997",
+        " 3998",
+        " 3999",
+        "-4000",
+        "+new",
+        " 4001",
+        " 4002",
+        " 4003",
+    ]

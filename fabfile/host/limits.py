@@ -1,0 +1,87 @@
+"""
+How much a host may answer: counts and lengths, one list for the script there and the parser here.
+
+The scripts get them as variables and keep to them, so that an honest host, however large, is cut
+short in words (`unseen`). The parsers hold every host to the same numbers, so that one which does
+not keep to them is refused before its answer costs more than reading it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+
+class Malformed(ValueError):
+    """Not what our scripts print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """
+    What `examine.sh` prints at most; the names are the script's variables, with `most_` before.
+
+    :param files: with keys or certificates. :param texts: unit files and configurations.
+    :param keys, tokens: of one file. :param blocks: certificates in one file; `block_lines` each.
+    :param units: that are asked about, with `settings` of each.
+    :param users, running: names of files in other files; on command lines.
+    :param rules: of one table. :param *_length: letters, of one line or argument.
+    :param text_size: bytes of one text.
+    """
+
+    files: int = 400
+    texts: int = 40
+    text_size: int = 65536
+    keys: int = 4
+    tokens: int = 5
+    blocks: int = 12
+    block_lines: int = 120
+    block_length: int = 128
+    users: int = 300
+    running: int = 100
+    swaps: int = 48
+    units: int = 40
+    settings: int = 20
+    args: int = 200
+    arg_length: int = 4000
+    unit_length: int = 4000
+    rules: int = 1000
+    rule_length: int = 1000
+    quarantined: int = 100
+    unseen: int = 100
+
+
+EXAMINED = Examined()
+
+# Of `probe.sh`.
+TEXT_SIZE = 262144
+
+
+def assignments(limits: Examined = EXAMINED) -> str:
+    """Return the limits as a line of shell: `most_files=400 …`."""
+    return " ".join(f"most_{name}={value}" for name, value in asdict(limits).items())
+
+
+class Tally:
+    """Counts what an answer holds of each kind."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def one_more(self, what: str, most: int, of: str = "") -> None:
+        """
+        Count one.
+
+        :param of: what the limit holds for, such as one file; nothing: the whole answer.
+        :raises Malformed: that is more than `most`.
+        """
+        self._counts[what, of] += 1
+        if self._counts[what, of] > most:
+            raise Malformed(f"more than {most} {what}" + (f" for {of[:60]!r}" if of else ""))
+
+
+def fits(text: str, longest: int, what: str) -> str:
+    """Return a text that is no longer than that. Raises Malformed."""
+    if len(text) > longest:
+        raise Malformed(f"{what} of {len(text)} letters")
+    return text
