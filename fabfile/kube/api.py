@@ -43,6 +43,23 @@ class ApiError(Exception):
         self.reason = reason
 
 
+class KubeletError(ApiError):
+    """The API passed a request on to a kubelet, and that one failed it or was not reached."""
+
+    def __init__(self, status: int, node: str, message: str) -> None:
+        whose = f"the kubelet of {node}" if node else "that kubelet"
+        super().__init__(status, "", f"the apiserver gets no good answer of {whose}: {message}")
+        self.advice = f"fab -H {node} status" if node else "inv verify"
+
+
+class _PassedOn(Exception):
+    """What may be a kubelet's failure, or the apiserver's own."""
+
+    def __init__(self, failure: ApiError | ApiWrongError, status: int) -> None:
+        super().__init__(str(failure))
+        self.status = status
+
+
 class ApiAwayError(Exception):
     """The API did not answer within the deadline."""
 
@@ -112,13 +129,16 @@ class Api:
                 return None
             raise
 
-    def text(self, path: str, **query: str) -> str:
+    def text(self, path: str, *, node: str = "", **query: str) -> str:
         """
         GET plain text (a pod's log), of which the beginning will do.
 
         It is a kubelet's answer, passed on: one that is endless, or never comes to an end, is cut.
+
+        :param node: whose kubelet that is.
+        :raises KubeletError: that kubelet failed; where it is the apiserver, errors are as ever.
         """
-        answer = self._send("GET", path, query, stream=True, read_timeout=_TEXT_SECONDS)
+        answer = self._passed_on(path, query, node)
         deadline, text = time.monotonic() + _TEXT_SECONDS, b""
         try:
             # What has come is taken at once: to wait for more would be to wait for ever.
@@ -131,6 +151,19 @@ class Api:
         finally:
             answer.close()
         return text[:_TEXT_LIMIT].decode(errors="replace")
+
+    def _passed_on(self, path: str, query: dict[str, str], node: str) -> urllib3.BaseHTTPResponse:
+        """GET what a kubelet answers. One that fails is tried again once, with the API at hand."""
+        for is_last in (False, True):
+            try:
+                return self._send(
+                    "GET", path, query, stream=True, read_timeout=_TEXT_SECONDS, passed_on=True
+                )
+            except _PassedOn as failed:
+                self.get("/version")  # raises where the apiserver itself is away, or refuses us
+                if is_last:
+                    raise KubeletError(failed.status, node, str(failed)) from failed
+        raise AssertionError("the last try returned or raised")
 
     def create(self, path: str, body: Object) -> Object:
         """POST to a collection."""
@@ -193,8 +226,13 @@ class Api:
         kind: str = "application/json",
         stream: bool = False,
         read_timeout: float = 30.0,
+        passed_on: bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        """Send, and send again while the apiserver is away and patience lasts."""
+        """
+        Send, and send again while the apiserver is away and patience lasts.
+
+        :param passed_on: a kubelet answers, so that a 5xx or 401 may be its own (_PassedOn).
+        """
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {**self._headers, "Content-Type": kind} if body is not None else self._headers
         payload = None if body is None else json.dumps(body).encode()
@@ -222,6 +260,8 @@ class Api:
                 if answer.status < 400:
                     return answer
                 failure = _failure(self.server, answer)
+                if passed_on and (answer.status >= 500 or answer.status == 401):
+                    raise _PassedOn(failure, answer.status)
                 busy = answer.status in _BUSY and _worth_another_try(answer)
                 # One that has just started knows nobody's rights yet.
                 starting = time.monotonic() - self._away < _STARTING

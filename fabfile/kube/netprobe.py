@@ -66,7 +66,7 @@ def _run(api: Api, image: str, nodes: Sequence[str], timeout: float) -> tuple[ve
     checks: list[verify.Check] = []
     for pod, node in names.items():
         try:
-            log = api.text(f"{_PODS}/{pod}/log")
+            log = api.text(f"{_PODS}/{pod}/log", node=node)
         except ApiError as error:
             message = f"kubectl logs fails: {error}"
             checks.append(verify.Check(node, "network probe", False, message))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..kube import marks
 from ..kube import nodes as node_objects
-from ..kube.api import ApiAwayError, ApiError
+from ..kube.api import ApiError
 from ..kube.watch import Watch
 from .errors import OverdueError
 
@@ -99,11 +99,11 @@ class Nodes:
         """
         Say whether the apiserver gets through to a node's kubelet, as for `kubectl logs`.
 
-        False as well where we may not ask it to.
+        False as well where we may not ask it to. Raises ApiAwayError where nobody can be asked.
         """
         try:
-            self._api.text(f"{node_objects.NODES}/{name}/proxy/healthz")
-        except (ApiError, ApiAwayError):
+            self._api.text(f"{node_objects.NODES}/{name}/proxy/healthz", node=name)
+        except ApiError:
             return False
         return True
 

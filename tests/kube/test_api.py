@@ -100,3 +100,72 @@ def test_apiserver_that_forbids_is_taken_at_its_word(
     forbids = iter([b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n{}"])
     with pytest.raises(api.ApiError):
         serving(forbids).get("/x")
+
+
+def answering(answers: dict[str, list[bytes]]) -> tuple[socket.socket, list[str]]:
+    """Serve each path's answers in turn, the last again and again; say what was asked."""
+    listener, asked = socket.create_server(("127.0.0.1", 0)), []
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                path = connection.recv(65536).split()[1].decode()
+                asked.append(path)
+                left = answers[path]
+                connection.sendall(left.pop(0) if len(left) > 1 else left[0])
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener, asked
+
+
+def told(status: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+VERSION = told("200 OK", b'{"gitVersion": "v1.37.2"}')
+REFUSED = b'{"kind":"Status","message":"dial tcp 192.0.2.1:10250: connection refused","code":500}'
+LOG = "/api/v1/namespaces/x/pods/y/log"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("500 Internal Server Error", REFUSED),
+        ("502 Bad Gateway", b"error trying to reach service"),
+        ("503 Service Unavailable", b"error trying to reach service: connection refused"),
+        ("504 Gateway Timeout", b""),
+        ("401 Unauthorized", b"Unauthorized"),
+    ],
+)
+def test_kubelet_that_fails_is_named_and_the_apiserver_not_blamed(status: str, body: bytes) -> None:
+    listener, asked = answering({LOG: [told(status, body)], "/version": [VERSION]})
+    server = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    attacks.tried()
+    began = time.monotonic()
+    with listener, pytest.raises(api.KubeletError, match="the kubelet of n2") as caught:
+        Api(Credentials(server, None, None, None, "token"), patience=60).text(LOG, node="n2")
+    assert time.monotonic() - began < 10
+    assert caught.value.advice == "fab -H n2 status"
+    assert asked.count(LOG) == 2
+
+
+def test_kubelet_that_fails_once_is_asked_again() -> None:
+    listener, _ = answering(
+        {LOG: [told("500 x", REFUSED), told("200 OK", b"n1 ok")], "/version": [VERSION]}
+    )
+    server = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listener:
+        assert Api(Credentials(server, None, None, None, "t"), patience=60).text(LOG) == "n1 ok"
+
+
+def test_apiserver_that_is_away_is_no_kubelets_fault() -> None:
+    unavailable = told("503 Service Unavailable", b"")
+    listener, _ = answering({LOG: [unavailable], "/version": [unavailable]})
+    server = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listener, pytest.raises(api.ApiAwayError):
+        Api(Credentials(server, None, None, None, "t"), patience=1).text(LOG)
