@@ -53,6 +53,7 @@ ORDER = (
     "test_trust",
     "test_api_trouble",
     "test_host_trouble",
+    "test_never_quiet",
     "test_failed_joins",
     "test_audit",
     "test_killed",
