@@ -163,6 +163,27 @@ class Admission:
         request = self._approver.approved_for(node.name)
         return request is not None and belongs(certificate, request.pem)
 
+    def left_certified(self, node: Node) -> tuple[bytes, ...]:
+        """
+        Return the requests (PEM) that were signed for a node with tokens that are still there.
+
+        A run takes a token back once it has seen who holds what was certified with it, so these are
+        of runs that were cut off before; to take them over takes leave.
+        """
+        left = {token.username for token in self._survey().tokens if token.node == node.name}
+        if not left:
+            return ()
+        self._permit.obtain()
+        requests = [signing.parse(item) for item in self._api.get(self._dialect.path)["items"]]
+        return tuple(
+            request.pem
+            for request in requests
+            if request.signer == CLIENT
+            and request.username in left
+            and request.certificate
+            and node_asked_for(request) == node.name
+        )
+
     def wait_serving(self, name: str, began: float) -> None:
         """
         Wait until the node's newest request for a serving certificate is issued.
@@ -197,9 +218,12 @@ class Admission:
             message = f"waited {timeout} s for its serving certificate"
             raise OverdueError(message, "inv approve-csr --dry-run") from None
 
-    def tidy(self, node: Node) -> None:
+    def tidy(self, node: Node, *, unproved: bool = False) -> None:
         """
         Take back the node's tokens and remove own requests, of this run and of killed ones.
+
+        :param unproved: nobody saw that its host has what was certified. If anything was, the
+            token stays until it ends, by which the next run knows; nothing is approved for it.
 
         What the node asked for with a killed run's token goes before that token does, so that a run
         that is killed here leaves it to the next: nobody will approve it.
@@ -207,6 +231,8 @@ class Admission:
         self._approver.end(node.name)
         survey = self._survey()
         mine = self._own_tokens.pop(node.name, [])
+        if mine and unproved and self.was_certified(node):
+            mine = []
         left = [token for token in survey.tokens if token.node == node.name]
         requests = [name for name, owner in survey.requests if owner == node.name]
         if mine or left or requests:

@@ -41,6 +41,17 @@ class ImpostorError(Exception):
     )
 
 
+class UnprovedError(Exception):
+    """A certificate was, or may have been, issued for a node whose host can't be asked for it."""
+
+    advice = "run the same command again: it compares the keys before anything else"
+
+    def __init__(self, cause: str, fault: str) -> None:
+        super().__init__(
+            f"{cause}; whether the certificate issued for it is on this host is not known ({fault})"
+        )
+
+
 class RenewalError(Exception):
     """A certificate that was to be made anew and was not, or not by the CA that was meant."""
 

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 from ..host.actions import Pull
 from ..host.apply import apply
-from ..host.errors import ApplyFailed, HostError
+from ..host.errors import HostError
 from ..host.pairs import read_pairs
 from ..host.plan import Plan, make_plan
 from ..host.probe import probe
 from ..host.units import Steadiness
 from ..kube import nodes as node_objects
+from ..kube.api import ApiAwayError, ApiError
 from ..model.facts import UNKNOWN, Facts
 from ..model.resources import File
+from ..run.journal import cause
 from ..run.steplog import StepLog
 from ..steps import (
     approve_csr,
@@ -34,10 +36,10 @@ from ..steps import (
     verify,
 )
 from ..steps.inputs import Inputs, Issued
-from ..trust.certificates import issued_by, openssh_public_bytes, read
+from ..trust.certificates import belongs, issued_by, openssh_public_bytes, read
 from ..trust.renewal import KEEP
 from ..trust.verdict import HostKey
-from .errors import ImpostorError, PreflightError, RenewalError
+from .errors import ImpostorError, PreflightError, RenewalError, UnprovedError
 from .looking import watchlist
 
 if TYPE_CHECKING:
@@ -128,6 +130,7 @@ class NodeSide:
         self._all_steps = all_steps
         self._deep = deep
         self.facts: Facts = UNKNOWN
+        self._unproved = False  # may have been certified, and nobody saw that its host holds that
         self._touched = True  # since the last look, or never looked at
 
     @property
@@ -231,6 +234,7 @@ class NodeSide:
         Raises PreflightError, HostError, ApiError, TimeoutError: whatever stops this node.
         """
         shown = self._judged(renewal)
+        self._prove_left()
         found = self.facts
         if shown.plan.empty:
             if shown.labels:
@@ -242,7 +246,7 @@ class NodeSide:
             self._cluster_side.permit.obtain()
             before_change()
         inputs = self._inputs(renewal)
-        joining = self._joins and not inputs.joined
+        joining = self._unproved = self._joins and not inputs.joined
         try:
             todo = self._plan(renewal, self._issue(shown.plan, renewal))
             began = time.time() + found.clock_offset
@@ -258,7 +262,7 @@ class NodeSide:
             )
         finally:
             if self._joins:  # alone, bootstrap-kubeconfig leaves a token to be used
-                self._cluster_side.admission.tidy(self.node)
+                self._cluster_side.admission.tidy(self.node, unproved=self._unproved)
         return Deployed(found, changed=True)
 
     def renew(self, renewal: Renewal, *, before_change: Callable[[], None]) -> bool:
@@ -324,13 +328,41 @@ class NodeSide:
             pull = _pull(self.cluster)
             try:
                 done = apply(self.host, todo.plan, self._packer, heard, zstd=zstd, pull=pull)
-            except ApplyFailed:
-                # That no certificate came may be because somebody else was quicker to ask for it.
-                if joining and admission.was_certified(self.node):
-                    self._refuse_impostors()
+            except Exception as error:
+                # Somebody else may have been quicker to ask for its certificate, whatever it is
+                # that this host reports, or reports no more.
+                if joining:
+                    self._account_for_certificate(error)
                 raise
             steps.sent = done.sent
         return any(change.name == kubelet.UNIT for change in todo.plan.restarts)
+
+    def _account_for_certificate(self, error: Exception) -> None:
+        """
+        See who has what was certified in a join that `error` ended; end what was not signed yet.
+
+        :raises ImpostorError: somebody else has it.
+        :raises UnprovedError: it can't be known, which the next run makes up for.
+        """
+        try:
+            if self._cluster_side.admission.was_certified(self.node):
+                self._refuse_impostors()
+        except (HostError, ApiError, ApiAwayError) as fault:
+            raise UnprovedError(cause(error), cause(fault)) from error
+
+    def _prove_left(self) -> None:
+        """Compare keys where a run was cut off between a certificate and its proof."""
+        admission = self._cluster_side.admission
+        if not self._joins or not (left := admission.left_certified(self.node)):
+            return
+        with self._journal.step(self.node.name, approve_csr.NAME, "comparing keys") as log:
+            if not any(belongs(self._certificate(), request) for request in left):
+                admission.expel(self.node)
+                raise ImpostorError(
+                    "a certificate was issued for it in a run that was cut off, and it holds none "
+                    "for that key"
+                )
+            log.note("the key certified in a run that was cut off is the one on the host")
 
     def _prove_key(self) -> None:
         """See that the key that was certified is on this host; only its public half is read."""
@@ -340,15 +372,19 @@ class NodeSide:
 
     def _refuse_impostors(self) -> None:
         """Expel the node if its host has no certificate for the key that was certified."""
+        admission = self._cluster_side.admission
+        if not admission.holds_issued_key(self.node, self._certificate()):
+            admission.expel(self.node)
+            raise ImpostorError("it holds no certificate for the key that was certified")
+        self._unproved = False
+
+    def _certificate(self) -> bytes:
+        """Read the kubelet's client certificate (PEM) on the host; empty where there is none."""
         path = layout.kubelet_client_certificate(self.node.kubelet.root)
         # The kubelet may just be about to write it, where something else failed.
         wait = _AWAIT_FILE.format(path=quote(path))
         read_it = f"sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' {quote(path)}"
-        result = self.host.root(f"{wait}; {read_it}")
-        admission = self._cluster_side.admission
-        if not admission.holds_issued_key(self.node, result.stdout):
-            admission.expel(self.node)
-            raise ImpostorError("it holds no certificate for the key that was certified")
+        return self.host.root(f"{wait}; {read_it}").stdout
 
     def _begin_rotation(self) -> bool:
         """

@@ -203,6 +203,58 @@ def test_a_token_that_was_handed_out_is_taken_back(scene) -> None:
     assert scene.api.told == [f"create {SECRETS}", "lock", f"delete {SECRETS}/{name}"]
 
 
+def test_the_token_of_a_join_that_was_not_proved_stays_as_the_record_of_it(scene) -> None:
+    """And what it was signed for is what the next run has to compare."""
+    scene.side.open(scene.cluster.nodes)
+    bearer = scene.side.admission.new_token(scene.node)
+    username = f"system:bootstrap:{bearer.partition('.')[0]}"
+    signed = request("csr-signed", approved=True)
+    signed["spec"]["username"] = username
+    signed["status"]["certificate"] = "LS0t"
+    scene.put(REQUESTS, signed)
+    scene.side.admission._approver.consider(signed)
+    scene.side.admission.tidy(scene.node, unproved=True)
+    assert scene.api.told == [f"create {SECRETS}"]
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_the_token_of_a_join_without_a_certificate_is_taken_back(scene, approved: bool) -> None:
+    """What was approved and not signed is ended before."""
+    scene.side.open(scene.cluster.nodes)
+    bearer = scene.side.admission.new_token(scene.node)
+    asked = request("csr-asked", approved=approved)
+    asked["spec"]["username"] = f"system:bootstrap:{bearer.partition('.')[0]}"
+    scene.put(REQUESTS, asked)
+    if approved:
+        scene.side.admission._approver.consider(asked)
+    scene.side.admission.tidy(scene.node, unproved=True)
+    ended = [f"delete {REQUESTS}/csr-asked"] if approved else []
+    taken = ["lock", f"delete {SECRETS}/bootstrap-token-{bearer.partition('.')[0]}"]
+    assert scene.api.told == [f"create {SECRETS}", *ended, *taken]
+
+
+def test_what_was_signed_with_a_token_that_was_left_is_to_be_compared(scene) -> None:
+    signed, unsigned = request("csr-signed", approved=True), request("csr-unsigned", approved=True)
+    signed["status"]["certificate"] = "LS0t"
+    elsewhere = request("csr-n2", common_name="system:node:n2", approved=True)
+    elsewhere["status"]["certificate"] = "LS0t"
+    scene.put(REQUESTS, signed, unsigned, elsewhere)
+    scene.put(SECRETS, token())
+    scene.side.open(scene.cluster.nodes)
+    (found,) = scene.side.admission.left_certified(scene.node)
+    assert found.startswith(b"-----BEGIN CERTIFICATE REQUEST")
+    assert scene.api.told == ["lock"], "that it is no run's at work"
+
+
+def test_without_a_token_that_was_left_nothing_is_to_be_compared(scene) -> None:
+    signed = request("csr-signed", approved=True)
+    signed["status"]["certificate"] = "LS0t"
+    scene.put(REQUESTS, signed)
+    scene.side.open(scene.cluster.nodes)
+    assert scene.side.admission.left_certified(scene.node) == ()
+    assert scene.api.told == []
+
+
 def test_an_impostor_loses_node_and_token(scene) -> None:
     scene.put(SECRETS, token())
     scene.side.open(scene.cluster.nodes)

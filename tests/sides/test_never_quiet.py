@@ -146,7 +146,7 @@ class Everything:
 
     def _api(self) -> SimpleNamespace:
         def asked(what: str, answer: Callable[..., Any] = lambda *_: None) -> Callable[..., Any]:
-            def call(*args: Any) -> Any:
+            def call(*args: Any, **_: Any) -> Any:
                 self._of_cluster(what)
                 if args:
                     self.points.pass_by(getattr(args[0], "name", args[0]), what)
@@ -188,9 +188,10 @@ class Everything:
                 proxy_pem=asked("proxy certificate", proxy_pem),
                 show_key=asked("show key"),
                 wait_serving=asked("wait serving"),
+                left_certified=asked("left certified", lambda _: ()),
                 was_certified=asked("was certified", lambda _: False),
                 holds_issued_key=asked("holds key", lambda *_: True),
-                tidy=asked("tidy"),
+                tidy=asked("tidy", lambda *_, **__: None),
                 expel=asked("expel"),
             ),
         )

@@ -10,9 +10,10 @@ import pytest
 
 from fabfile import pipeline
 from fabfile.artifacts import Holdings
+from fabfile.host.errors import ApplyFailed, ConnectionLost, HostMisbehaved
 from fabfile.run.journal import Journal
 from fabfile.sides import node as node_side
-from fabfile.sides.errors import ImpostorError, PreflightError, RenewalError
+from fabfile.sides.errors import ImpostorError, PreflightError, RenewalError, UnprovedError
 from fabfile.sides.node import NodeSide
 from fabfile.steps import kubelet, layout, proxy, proxy_cert
 from fabfile.trust.certificates import new_request, sign_client
@@ -40,7 +41,8 @@ class Scene:
         self.api = self._api()
         self.steps = steps
         monkeypatch.setattr(node_side, "probe", self.machine.look)
-        monkeypatch.setattr(node_side, "apply", self.machine.change)
+        self.change = self.machine.change
+        monkeypatch.setattr(node_side, "apply", lambda *args, **kw: self.change(*args, **kw))
         monkeypatch.setattr(node_side.preflight, "findings", lambda *_: ())
         self.side = self.another()
 
@@ -58,8 +60,9 @@ class Scene:
 
     def _api(self) -> SimpleNamespace:
         def recorded(name: str, answer: Callable[..., object] = lambda *_: None):
-            def call(*args: object) -> object:
+            def call(*args: object, **named: object) -> object:
                 shown = [str(arg) for arg in args if isinstance(arg, str | float | bool)]
+                shown += [name for name, value in named.items() if value]
                 self.told.append(f"api: {name}{' ' if shown else ''}{' '.join(shown)}")
                 return answer(*args)
 
@@ -73,6 +76,8 @@ class Scene:
             return sign_client(request.request_pem, pem(ca), private_pem(key))
 
         self.holds_key = True
+        self.certified = False
+        self.left: tuple[bytes, ...] = ()
         return SimpleNamespace(
             cluster=self.cluster,
             survey=SimpleNamespace(version=self.cluster.cluster.version, clock_offset=0.0),
@@ -91,7 +96,8 @@ class Scene:
                 proxy_pem=recorded("proxy certificate", proxy_pem),
                 show_key=recorded("show key"),
                 wait_serving=recorded("wait serving"),
-                was_certified=recorded("was certified", lambda _: False),
+                left_certified=recorded("left certified", lambda _: self.left),
+                was_certified=recorded("was certified", lambda _: self.certified),
                 holds_issued_key=recorded("holds key", lambda *_: self.holds_key),
                 tidy=recorded("tidy"),
                 expel=recorded("expel"),
@@ -144,6 +150,7 @@ def test_a_bare_host_joins(scene) -> None:
     assert bare.deploy()
     assert [text.removesuffix(" n1") for text in bare.heard if "change" not in text] == [
         "host: look",
+        "api: left certified",
         "api: permit",
         "rights",
         "api: token",
@@ -227,12 +234,100 @@ def test_a_certificate_that_stays_is_told(scene, monkeypatch) -> None:
         node.renew(Renewal((PROXY,)))
 
 
+ENDS = [
+    ConnectionLost("n1", "the connection broke"),
+    HostMisbehaved("n1", "it answers nonsense"),
+    ApplyFailed("n1", "no certificate came", "look", action="join", detail=""),
+    RuntimeError("nobody foresaw this"),
+]
+
+
+def ending(node: Scene, error: Exception) -> None:
+    """Have the host end its change in this way, wherever it was."""
+
+    def change(*_: object, **__: object) -> None:
+        raise error
+
+    node.change = change
+
+
+@pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
+def test_however_a_join_ends_an_impostor_is_expelled(scene, error) -> None:
+    """The certificate was signed before the host dropped the connection: who has it is seen."""
+    robbed = scene()
+    robbed.certified, robbed.holds_key = True, False
+    ending(robbed, error)
+    with pytest.raises(ImpostorError):
+        robbed.deploy()
+    assert [text for text in robbed.told if "look" not in text][-5:-1] == [
+        "api: was certified",
+        "host: read certificate",
+        "api: holds key",
+        "api: expel",
+    ]
+
+
+@pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
+def test_what_is_not_proved_is_told_and_left_for_the_next_run(scene, monkeypatch, error) -> None:
+    """The host is gone with the certificate: that is said, and its token stays as the record."""
+    gone = scene()
+    gone.certified = True
+    ending(gone, error)
+
+    def root(*_: object, **__: object) -> None:
+        raise ConnectionLost("n1", "no answer in time")
+
+    monkeypatch.setattr(gone.machine, "root", root)
+    with pytest.raises(UnprovedError, match="whether the certificate issued for it is on") as told:
+        gone.deploy()
+    assert str(error).split(";")[0] in str(told.value)
+    assert gone.told[-1] == "api: tidy unproved"
+    assert "api: expel" not in gone.told
+
+
+@pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
+def test_a_join_that_ends_without_a_certificate_ends_as_itself(scene, error) -> None:
+    node = scene()
+    ending(node, error)
+    with pytest.raises(type(error)):
+        node.deploy()
+    assert "api: was certified" in node.told  # which ends what was approved and not signed
+    assert "api: expel" not in node.told
+
+
+def test_a_join_whose_key_was_proved_leaves_nothing(scene) -> None:
+    node = scene()
+    node.certified = True
+    ending(node, ENDS[2])
+    with pytest.raises(ApplyFailed):
+        node.deploy()
+    assert node.told[-1] == "api: tidy"
+
+
+def test_the_next_run_compares_what_the_one_before_could_not(scene) -> None:
+    node = scene()
+    node.deploy()
+    held = node.machine.facts.certificates[node.machine._client]
+    stranger = new_request("system:node:n1", {"organization": "system:nodes"})
+    node.left = (stranger.request_pem,)
+    with pytest.raises(ImpostorError, match="in a run that was cut off"):
+        node.deploy()
+    assert "api: expel" in node.told
+    assert not node.changes
+    ca, key = authority()
+    mine = sign_client(stranger.request_pem, pem(ca), private_pem(key)).decode()
+    node.machine.facts.certificates[node.machine._client] = mine
+    assert held != mine
+    assert node.deploy() is False
+    assert "api: expel" not in node.told
+
+
 def test_an_impostor_is_expelled(scene) -> None:
     robbed = scene()
     robbed.holds_key = False
     with pytest.raises(ImpostorError):
         robbed.deploy()
-    assert robbed.told[-3:] == ["api: holds key", "api: expel", "api: tidy"]
+    assert robbed.told[-3:] == ["api: holds key", "api: expel", "api: tidy unproved"]
 
 
 def test_a_step_alone_touches_nothing_else(scene) -> None:
