@@ -107,8 +107,9 @@ class Talk:
             cause = f"{action}: {told}"
             advice = units.see(self._node, unit) if unit else "mend that and run it again"
             return ApplyFailed(self._node, cause, advice, action=action, detail=said)
-        if result.code or not self._ended:
-            told = said.split("\n")[0] or f"status {result.code}"
+        count, total = len(self.seconds), len(self._plan.changes)
+        if result.code or not self._ended or count < total:
+            told = said.split("\n")[0] or f"{count} of {total} actions, status {result.code}"
             cause, advice = f"the work there broke off: {told}", "run it again"
             return ApplyFailed(self._node, cause, advice, action="begin", detail=said)
         return None

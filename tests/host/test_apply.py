@@ -775,14 +775,19 @@ def test_what_no_node_says_is_not_believed(line):
         apply(Liar(), plan, Packer(Path("/nowhere")))
 
 
-def test_a_node_that_ends_before_the_end_is_not_taken_for_done():
+@pytest.mark.parametrize(
+    "lines",
+    [[b"start\t0", b"done\t0\t1"], [b"end"], [b"start\t0", b"end"], []],
+    ids=["no end", "an end and no action", "an action without its end", "silence"],
+)
+def test_a_node_that_ends_before_the_end_is_not_taken_for_done(lines):
     class Quitter(Node):
         def __init__(self) -> None:
             self.node = SimpleNamespace(ssh=SimpleNamespace(command_timeout=60))
 
         def root(self, script, *, stdin, timeout, on_line) -> Result:
-            on_line(b"start\t0")
-            on_line(b"done\t0\t1")
+            for line in lines:
+                on_line(line)
             return Result(0, b"", b"")
 
     with pytest.raises(ApplyFailed):
