@@ -194,3 +194,36 @@ def test_bounds_under_which_nothing_would_run_are_refused(limits: dict[str, int]
 def test_no_items_no_outcomes() -> None:
     """An empty selection is no error here."""
     assert fan_out([], str, name=str, max_parallel=1) == {}
+
+
+def test_each_outcome_is_heard_once_failed_skipped_and_stopped_ones_too() -> None:
+    stop = threading.Event()
+
+    def work(n: int) -> int:
+        if n == 1:
+            raise ValueError("full disk")
+        if n == 5:
+            stop.set()
+        return n
+
+    heard: list[tuple[str, bool]] = []
+    outcomes = fan_out(
+        range(4),
+        work,
+        name=str,
+        max_parallel=1,
+        batch=2,
+        on_outcome=lambda name, outcome: heard.append((name, outcome.ok)),
+    )
+    assert heard == [("0", True), ("1", False), ("2", False), ("3", False)]
+    assert outcomes["3"].skipped == EARLIER_BATCH
+    heard.clear()
+    fan_out(
+        range(5, 8),
+        work,
+        name=str,
+        max_parallel=1,
+        stop=stop,
+        on_outcome=lambda name, outcome: heard.append((name, outcome.ok)),
+    )
+    assert heard == [("5", True), ("6", False), ("7", False)]

@@ -14,8 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from fabfile.host.plan import make_plan
+from fabfile.host.talk import ApplyEvent
+from fabfile.model.facts import Facts
+from fabfile.model.resources import Directory
 from fabfile.run.events import Event, read
+from fabfile.run.fanout import Outcome
 from fabfile.run.journal import FILE, KEPT_RUNS, Journal, runs, state_dir
+from fabfile.run.steplog import StepLog
 from fabfile.run.summary import Row, rows
 
 
@@ -250,3 +256,65 @@ def test_rows_say_how_each_node_ended() -> None:
     ]
     assert found[3].advice == Foreseen.advice
     assert isinstance(found[0], Row)
+
+
+def test_a_failure_that_no_step_recorded_is_recorded_and_none_twice() -> None:
+    journal = Journal()
+    known = Foreseen("in a step")
+    with pytest.raises(Foreseen), journal.step("n1", "kubelet"):
+        raise known
+    journal.settle("n1", known)
+    with journal.step("n2", "preflight"):
+        pass
+    journal.settle("n2", known)  # of another node it is another failure
+    journal.settle("n3", OSError(28, "No space left on device"))
+    journal.settle("n4")
+    journal.settle("n2")
+    found = {row.node: row for row in rows(journal.events)}
+    assert [(e.node, e.step) for e in journal.events if e.state == "failed"] == [
+        ("n1", "kubelet"),
+        ("n2", "preflight"),
+        ("n3", "run"),
+    ]
+    assert found["n4"].result == "unchanged"
+    assert found["n3"].result == "failed"
+    assert "No space left" in found["n3"].cause
+    assert "run the same command again" in found["n3"].advice
+
+
+def test_an_outcome_is_believed_before_the_events() -> None:
+    """Though that can't be, a failure which the journal lost is still one."""
+    journal = Journal()
+    with journal.step("n1", "preflight"):
+        pass
+    outcomes = {"n1": Outcome(error=Foreseen("lost")), "n2": Outcome(skipped="an earlier batch")}
+    found = rows(journal.events, ["n1", "n2"], outcomes)
+    assert [(r.result, r.cause) for r in found] == [
+        ("failed", "lost"),
+        ("skipped", "an earlier batch"),
+    ]
+    assert found[0].advice == Foreseen.advice
+
+
+@pytest.mark.parametrize(
+    ("done", "step", "changes"), [(0, "prepare", []), (1, "prepare", ["create /a"])]
+)
+def test_steps_of_actions_fail_with_the_one_that_was_to_begin(done, step, changes) -> None:
+    journal = Journal()
+    wanted = [Directory("/a"), Directory("/b")]
+    plan = make_plan("n1", wanted, Facts())
+    step_of = {wanted[0]: "prepare", wanted[1]: "kubelet"}
+
+    def work() -> None:
+        with StepLog(journal, "n1", step_of, plan.changes) as log:
+            for change in plan.changes[:done]:
+                log.event(ApplyEvent("start", change))
+                log.event(ApplyEvent("done", change, 0.1))
+            raise Foreseen("the lock is held")
+
+    with pytest.raises(Foreseen):
+        work()
+    failed = journal.events[-1]
+    assert (failed.state, failed.step, failed.text) == ("failed", step, "the lock is held")
+    assert failed.data["advice"] == Foreseen.advice
+    assert failed.data.get("changes", []) == changes

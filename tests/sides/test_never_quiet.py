@@ -27,6 +27,7 @@ from fabfile.steps import layout, proxy_cert
 from fabfile.steps.verify import Check
 from fabfile.trust.certificates import new_request, sign_client
 from fabfile.trust.renewal import CLIENT, Renewal
+from fabfile.trust.verdict import HostKey
 from tests.steps.support import artifacts
 from tests.support import authority, make_cluster, pem, private_pem
 
@@ -407,3 +408,35 @@ def test_a_node_of_which_nothing_was_checked_is_not_well(monkeypatch: pytest.Mon
     monkeypatch.setattr(pipeline, "verify_node", lambda *_: [])
     checks = pipeline.verify_nodes(scene.run(), network=False)
     assert [(check.node, check.ok) for check in checks] == [("n1", False), ("n2", False)]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_host_that_can_not_be_asked_for_its_key_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, dry_run: bool
+) -> None:
+    """Its request stays pending, which exit 0 would hide; it is told once, however often asked."""
+    scene = Everything(monkeypatch, Points())
+    asked: list[HostKey] = []
+
+    def cluster_side(*_: object, asker: Any, **__: object) -> SimpleNamespace:
+        def judge() -> None:
+            asked.extend([asker.ask("n1"), asker.ask("n1"), asker.ask("n2")])
+
+        admission = SimpleNamespace(judge=judge, allow=lambda _: None)
+        return SimpleNamespace(admission=admission, close=lambda: None)
+
+    def key(host: Host) -> HostKey:
+        return HostKey(fault="no route to host") if host.name == "n1" else HostKey(b"key")
+
+    monkeypatch.setattr(pipeline, "ClusterSide", cluster_side)
+    monkeypatch.setattr(pipeline, "waiting_key", key)
+    run = scene.run()
+    pipeline.approve(run, watch=False, dry_run=dry_run)
+    assert len(asked) == 3
+    assert [(o.ok) for o in run.outcomes.values()] == [False]
+    (failed,) = (event for event in run.journal.events if event.state == "failed")
+    assert (failed.node, failed.step) == ("n1", "approve-csr")
+    assert "no route to host" in failed.text
+    assert failed.data["advice"]
+    found = {row.node: row.result for row in rows(run.journal.events, ["n1", "n2"])}
+    assert found == {"n1": "failed", "n2": "unchanged"}
