@@ -110,7 +110,8 @@ class Talk:
         count, total = len(self.seconds), len(self._plan.changes)
         if result.code or not self._ended or count < total:
             told = said.split("\n")[0] or f"{count} of {total} actions, status {result.code}"
-            cause, advice = f"the work there broke off: {told}", "run it again"
+            cause = f"the work there broke off: {told}"
+            advice = "mend that and run it again"
             return ApplyFailed(self._node, cause, advice, action="begin", detail=said)
         return None
 

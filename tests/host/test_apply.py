@@ -751,6 +751,22 @@ def test_two_runs_never_interleave(node):
     assert marker.exists()
 
 
+@pytest.mark.parametrize("tool", ["flock", "tar", "mkdir", "chmod"])
+def test_a_tool_that_the_node_lacks_is_named(node, tool):
+    """A shell ends with 127 then; that no lock could be had is not that another run holds it."""
+    node.tools.add(tool, f"echo 'sh: {tool}: not found' >&2; exit 127")
+    with pytest.raises(ApplyFailed, match=f"broke off: sh: {tool}: not found") as caught:
+        node.apply(File(node.path("a"), b"a"))
+    assert "run it again" in caught.value.advice
+    assert not Path(node.path("a")).exists()
+
+
+def test_a_lock_that_another_holds_is_told_as_that(node):
+    node.tools.add("flock", "exit 1")
+    with pytest.raises(ApplyFailed, match="another run of fabnode is working on it"):
+        node.apply(File(node.path("a"), b"a"))
+
+
 def test_an_empty_plan_does_not_touch_the_node():
     class Untouchable:
         pass
