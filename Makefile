@@ -2,9 +2,9 @@
 PYTHON ?= python3
 export PYTHON
 # Where shell scripts are: by extension or by first line.
-SCRIPTS = .ci bench fabfile lab tests
+SCRIPTS = .ci bench fabfile findings lab tests
 
-.PHONY: demo demo-down check test attacks bench bench-scale bootstrap-demo bootstrap-test
+.PHONY: demo demo-down check test attacks bench bench-scale findings bootstrap-demo bootstrap-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
 	.venv/bin/inv lab.up
@@ -40,6 +40,9 @@ bench: bootstrap-demo .venv/runtime  ## fabnode and a bare script, alternately o
 
 bench-scale: bootstrap-demo .venv/runtime  ## `inv plan` over a hundred bare hosts
 	.venv/bin/python -m bench.scale
+
+findings:  ## what others' software does unlike what one would guess, shown again
+	@set -e; for script in findings/*.sh; do echo "== $$script"; sh "$$script"; done
 
 bootstrap-demo bootstrap-test: bootstrap-%:
 	@lab/bootstrap.sh $*
