@@ -9,13 +9,33 @@ convert: each is refused on the flat stream of events, before anything is compos
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """
+    Quotes, besides what PyYAML itself would take for no string, what Kubernetes' reader would.
+
+    That is sigs.k8s.io/yaml: exponents need neither dot nor sign, octals may begin with `0o`, and
+    `y` is a boolean. A node may be called 12e4.
+    """
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)([eE][-+]?[0-9_]+)?$", re.ASCII),
+    list("-+.0123456789"),
+)
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?0[oO][0-7_]+$", re.ASCII), list("-+0")
+)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"[yYnN]$"), list("yYnN"))
 
 MAX_DEPTH = 64
 _MOST_DIGITS = 1000
@@ -79,9 +99,9 @@ def parse_all(text: str | bytes) -> list[Any]:
 
 def dump(document: Any) -> str:
     """Return a document as text, keys in the order they have."""
-    return str(yaml.dump(document, Dumper=_DUMPER, sort_keys=False))
+    return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False))
 
 
 def dump_all(documents: Iterable[Any]) -> str:
     """Return documents as text, with `---` between them."""
-    return str(yaml.dump_all(documents, Dumper=_DUMPER, sort_keys=False))
+    return str(yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False))
