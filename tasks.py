@@ -58,6 +58,7 @@ def deploy_nodes(
     max_parallel: int = Whole(0),
     batch: int = Whole(0),
     bundle: str = "",
+    bundle_sha256: str = "",
     deep: bool = False,
     dry_run: bool = False,
     json: bool = False,
@@ -70,6 +71,7 @@ def deploy_nodes(
     Example: inv deploy-nodes --limit ssd,node-7 --batch 5
     """
     options = Options(config, limit, json, max_parallel, batch, deep, bundle=bundle)
+    options = replace(options, bundle_sha256=bundle_sha256)
     if dry_run:
         commands.inspection.show_plan(options, exit_code=False)
         return
@@ -85,6 +87,7 @@ def plan(
     limit: str = "",
     max_parallel: int = Whole(0),
     bundle: str = "",
+    bundle_sha256: str = "",
     deep: bool = False,
     json: bool = False,
     exit_code: bool = False,
@@ -97,6 +100,7 @@ def plan(
     Example: inv plan --exit-code --json
     """
     options = Options(config, limit, json, max_parallel, deep=deep, bundle=bundle)
+    options = replace(options, bundle_sha256=bundle_sha256)
     commands.inspection.show_plan(options, exit_code=exit_code)
 
 
@@ -400,7 +404,8 @@ def bundle(_: Context, config: str = "", out: str = "") -> None:
     Put all that nodes get into one file.
 
     Binaries, CNI plugins, image archives and Calico's manifest, each with its sha256: for a site
-    without internet, where `inv deploy-nodes --bundle FILE` uses nothing else.
+    without internet, where `inv deploy-nodes --bundle FILE` uses nothing else. It prints the
+    digest to give there as --bundle-sha256.
 
     Example: inv bundle --out site.tar.zst
     """

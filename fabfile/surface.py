@@ -11,6 +11,7 @@ import ctypes
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 DEFAULT_CONFIG = "config/cluster.yml"
 
+_SHA256 = re.compile("[0-9a-f]{64}", re.ASCII)
+
 FAILED, BAD_INPUT, WOULD_CHANGE, INTERRUPTED = 1, 2, 3, 130
 
 # The options that many tasks share, with one wording.
@@ -63,6 +66,7 @@ HELP = {
     "max-parallel": "Nodes worked on at once (default: deploy.max_parallel).",
     "batch": "Nodes per batch; the next starts when all of one are through.",
     "bundle": "Take everything that nodes get from this file of `inv bundle`.",
+    "bundle-sha256": "Refuse the bundle unless it has this sha256, as `inv bundle` printed it.",
     "deep": "Hash every managed file again, not only those that look touched.",
 }
 
@@ -73,6 +77,7 @@ class Options:
     What was asked for on the command line; 0 and empty mean: as configured.
 
     :param bundle: file that stands in for all that the configuration names of artifacts.
+    :param bundle_sha256: what its digest has to be; empty: whatever it is.
     :param joins: hosts may join, so that a token they share is needed.
     :param recorded: it changes or proves something, so that its journal is kept for the report.
     :param installs: it may install what this machine holds for nodes, so that must be there.
@@ -89,6 +94,7 @@ class Options:
     recorded: bool = False
     installs: bool = True
     bundle: str = ""
+    bundle_sha256: str = ""
 
 
 def configuration(config: str = "", *, artifacts: bool = False) -> Cluster:
@@ -106,10 +112,16 @@ def run_of(options: Options) -> Iterator[pipeline.Run]:
     """
     if options.max_parallel < 0 or options.batch < 0:
         raise Exit("--max-parallel and --batch want numbers from 1 on", BAD_INPUT)
+    if options.bundle_sha256 and not options.bundle:
+        raise Exit("--bundle-sha256 goes with --bundle FILE", BAD_INPUT)
+    promised = options.bundle_sha256.lower()
+    if promised and not _SHA256.fullmatch(promised):
+        odd = f"--bundle-sha256: {options.bundle_sha256[:80]!r} is none"
+        raise Exit(f"{odd}; one is 64 hexadecimal digits", BAD_INPUT)
     files = options.installs and not options.bundle
     cluster = configuration(options.config, artifacts=files)
     if options.bundle:
-        cluster = bundled(cluster, Path(options.bundle), cache_dir() / "bundles")
+        cluster = bundled(cluster, Path(options.bundle), cache_dir() / "bundles", promised)
     nodes = cluster.select(options.limit or None)
     may_ask = sys.stdin.isatty() and not options.json
     passwords = ask_secrets(nodes, may_ask=may_ask)

@@ -47,6 +47,8 @@ def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[
         (["invoke", "binaries.publish"], "say where to: --out DIR"),
         (["invoke", "binaries.fetch", "--arch", "s390x"], "--arch wants amd64 or arm64"),
         (["invoke", "plan", "--bundle", "/nowhere.zst"], "/nowhere.zst: No such file"),
+        (["invoke", "plan", "--bundle", "x", "--bundle-sha256", "ab"], "'ab' is none; one is 64"),
+        (["invoke", "plan", "--bundle-sha256", "a" * 64], "goes with --bundle FILE"),
         (["invoke", "hosts.trust"], "nobody to ask"),
         (["invoke", "hosts.trust", "--fingerprint", "x"], "'x' is none"),
         (["invoke", "rbac.deployer", "--out", "/nowhere/x"], "--out /nowhere/x: No such file"),

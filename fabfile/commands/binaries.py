@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
+from urllib3 import Timeout
 
 from .. import artifacts, surface
 from ..parts import fetching
-from ..parts.download import Downloader
+from ..parts.download import Downloader, Limits
 from ..parts.sources import sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..model.config import Cluster
+
+# Who has mirrors may have no way to the official places: that is learned soon.
+_WITH_MIRRORS = Limits(timeout=Timeout(connect=5, read=30), pauses=(0.5,))
 
 ARCHITECTURES = ("amd64", "arm64")
 
@@ -26,10 +30,13 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
     """Fetch what nodes of these architectures are made of; with `dry_run`, say what that is."""
     if unknown := [arch for arch in architectures if arch not in ARCHITECTURES]:
         raise Exit(f"--arch wants amd64 or arm64, got {', '.join(unknown)}", surface.BAD_INPUT)
-    downloader = Downloader(artifacts.cache_dir() / "downloads", ca=cluster.artifacts.mirrors_ca)
-    wanted = fetching.resolve(
-        sources(cluster, architectures or cluster.artifacts.architectures), downloader
+    cache = artifacts.cache_dir() / "downloads"
+    places = fetching.Places(
+        Downloader(cache, ca=cluster.artifacts.mirrors_ca),
+        Downloader(cache, limits=_WITH_MIRRORS if cluster.artifacts.mirrors else None),
     )
+    found = sources(cluster, architectures or cluster.artifacts.architectures)
+    wanted = fetching.resolve(found, places)
     if dry_run:
         for item in wanted:
             source = item.source
@@ -41,7 +48,7 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
     from .bars import Bars  # and with it `rich`, which no other command should wait for
 
     with Bars() as bars:
-        fetching.fetch(wanted, downloader, cluster.artifacts, bars.begin, bars.done)
+        fetching.fetch(wanted, places, cluster.artifacts, bars.begin, bars.done)
     print(f"all there: {cluster.artifacts.binaries}, {cluster.artifacts.cni_plugins}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,10 @@ def make(cluster: Cluster, out: Path | None) -> None:
     digest = write(out, parts, version)
     print(f"{out}: {len(parts)} files, {out.stat().st_size >> 20} MiB, Kubernetes {version}")
     print(f"sha256 {digest}")
+    print("Take this along on another way than the file, and use it there by")
+    print(
+        f"  {shlex.join(['inv', 'deploy-nodes', '--bundle', out.name, '--bundle-sha256', digest])}"
+    )
     for image in _missing_images(cluster, held):
         print(f"warning: no archive in artifacts.images brings {image}: nodes will pull it")
 

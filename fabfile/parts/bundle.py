@@ -19,14 +19,14 @@ import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import zstandard
 
 from .keeping import forget_old, used
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 INDEX = "bundle.json"
 FORMAT = 1
@@ -113,20 +113,26 @@ def write(out: Path, parts: Mapping[str, Part], kubernetes: str) -> str:
     return digest
 
 
-def unpack(path: Path, cache: Path) -> Bundle:
+def unpack(path: Path, cache: Path, promised: str = "") -> Bundle:
     """
-    Return a bundle's files, unpacked into a folder of the cache unless they are there.
+    Return a bundle's files, unpacked into a folder of the cache unless they are there, whole.
 
-    :raises BundleError: it is not one that `write` would have made.
+    :param promised: sha256 of the bundle, hex: another one is refused before anything is used.
+        Empty: whatever it is.
+    :raises BundleError: it is not one that `write` would have made, or not the one promised.
     """
     try:
-        with path.open("rb") as file, _decompressing(file) as packed:
-            text, index = _index(packed)
-            folder = cache / hashlib.sha256(text).hexdigest()
-            if folder.is_dir():
-                used(folder)
-            else:
-                _unpack(packed, index["files"], folder)
+        with path.open("rb") as raw:
+            file = _Hashing(raw)
+            with _decompressing(cast("IO[bytes]", file)) as packed:
+                text, index = _index(packed)
+                folder = cache / hashlib.sha256(text).hexdigest()
+                if _whole(folder, index["files"]):
+                    _keep_promise(file, promised)
+                    used(folder)
+                else:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    _unpack(packed, index["files"], folder, lambda: _keep_promise(file, promised))
     except _Refused as refused:
         raise BundleError(f"{path}: {refused}") from None
     except (tarfile.TarError, zstandard.ZstdError, EOFError, UnicodeError) as error:
@@ -134,6 +140,27 @@ def unpack(path: Path, cache: Path) -> Bundle:
     except OSError as error:
         raise BundleError(f"{error.filename or path}: {error.strerror or error}") from error
     return Bundle(folder, index["kubernetes"], tuple(sorted(index["files"])))
+
+
+def _keep_promise(file: _Hashing, promised: str) -> None:
+    if not promised:
+        return
+    while file.read(_BLOCK):  # what follows the archive counts as well
+        pass
+    if file.hexdigest() != promised:
+        raise _Refused(f"its sha256 is {file.hexdigest()}, promised was {promised}")
+
+
+def _whole(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether an earlier run unpacked these files there, and they are still what they were."""
+    try:
+        for name, promised in files.items():
+            with (folder / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != promised["sha256"]:
+                    return False
+    except OSError:
+        return False
+    return folder.is_dir()
 
 
 class _Refused(Exception):
@@ -209,7 +236,13 @@ def _index(packed: IO[bytes]) -> tuple[bytes, dict[str, Any]]:
     return text, index
 
 
-def _unpack(packed: IO[bytes], files: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
+def _unpack(
+    packed: IO[bytes],
+    files: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    check: Callable[[], None],
+) -> None:
+    """Unpack into the folder; `check` has the last word before it is there."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     forget_old(folder.parent)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacking."))
@@ -231,6 +264,7 @@ def _unpack(packed: IO[bytes], files: Mapping[str, Mapping[str, Any]], folder: P
                 raise _Refused(f"{name} has another sha256 than {INDEX} promised")
         if left:
             raise _Refused(f"there is no {min(left)} in it, which {INDEX} promised")
+        check()
         try:
             draft.rename(folder)
         except OSError:

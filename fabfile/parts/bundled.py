@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from ..model.config import Cluster
 
 
-def bundled(cluster: Cluster, path: Path, cache: Path) -> Cluster:
+def bundled(cluster: Cluster, path: Path, cache: Path, promised: str = "") -> Cluster:
     """
     Return the configuration with a bundle in the place of all that it names of artifacts.
 
-    :param cache: where it is unpacked. Raises BundleError.
+    :param cache: where it is unpacked.
+    :param promised: its sha256, hex; empty: whatever it is.
+    :raises BundleError: it is none, or not the one promised, or not for this configuration.
     """
-    found = unpack(path, cache)
+    found = unpack(path, cache, promised)
     version = str(cluster.cluster.version)
     if found.kubernetes != version:
         message = f"it holds Kubernetes {found.kubernetes}, the configuration wants {version}"

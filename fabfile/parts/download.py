@@ -98,9 +98,13 @@ class Downloader:
         self._pools: dict[str, urllib3.PoolManager] = {}
 
     def held(self, promised: Digest) -> Path | None:
-        """Return the file with this digest where it was fetched before."""
+        """Return the file with this digest where it was fetched before, and still has it."""
         path = self._path(promised)
-        return path if path.is_file() else None
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, promised.kind).hexdigest()
+        return path if found == promised.hex else None
 
     def text(self, url: str) -> str:
         """Return a short text. Raises DownloadError."""
@@ -132,7 +136,7 @@ class Downloader:
         part = target.with_name(f"{target.name}.part")
         with part.open("a+b") as out:
             fcntl.flock(out, fcntl.LOCK_EX)  # another run may be fetching it
-            if not target.is_file():
+            if not self.held(promised):
                 self._tried(url, lambda: self._go_on(url, out, promised, on_bytes))
                 part.replace(target)
         return target

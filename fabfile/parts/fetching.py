@@ -6,11 +6,13 @@ import filecmp
 import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from .download import Digest, DownloadError, promised
+from .sources import SourceError, unproved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,22 +34,77 @@ class Wanted:
     held: bool
 
 
-def resolve(sources: Sequence[Source], downloader: Downloader) -> tuple[Wanted, ...]:
-    """Return what there is to fetch, each with its digest. Raises DownloadError."""
+@dataclass(frozen=True, slots=True)
+class Places:
+    """
+    Where files come from.
 
-    def one(source: Source) -> Wanted:
-        digest = source.given or promised(downloader.text(source.sums), source.file, source.kind)
-        if digest is None:
-            raise DownloadError(f"{source.sums}: it holds no {source.kind} of {source.file}")
-        return Wanted(source, digest, downloader.held(digest) is not None)
+    :param mirrors: proved by `artifacts.mirrors_ca`, where that is set.
+    :param official: proved by the system's CAs: a mirror's CA says nothing about them.
+    """
+
+    mirrors: Downloader
+    official: Downloader
+
+    def of(self, source: Source) -> Downloader:
+        """Return what fetches a source."""
+        return self.mirrors if source.mirrored else self.official
+
+
+def resolve(sources: Sequence[Source], places: Places) -> tuple[Wanted, ...]:
+    """
+    Return what there is to fetch, each with its digest.
+
+    That is the one that the configuration gives, else the one that came with fabnode, else the one
+    that the official place publishes; what a mirror says of its own files proves nothing.
+
+    :raises SourceError: nothing but mirrors vouches for some files; it names them all.
+    :raises DownloadError: a list of checksums can't be had, or contradicts what is known.
+    """
+
+    def one(source: Source) -> Wanted | SourceError:
+        try:
+            digest = _digest(source, places)
+        except SourceError as error:
+            return error
+        return Wanted(source, digest, places.of(source).held(digest) is not None)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        return tuple(pool.map(one, sources))
+        found = tuple(pool.map(one, sources))
+    if problems := [str(each) for each in found if isinstance(each, SourceError)]:
+        raise SourceError("\n".join(problems))
+    return tuple(each for each in found if isinstance(each, Wanted))
+
+
+def _digest(source: Source, places: Places) -> Digest:
+    if source.given:
+        return source.given
+    if source.shipped:
+        beside = source.mirror_sums or source.sums
+        found = None
+        with suppress(DownloadError):  # it is not needed
+            found = promised(places.of(source).text(beside), source.file, source.shipped.kind)
+        if found and found != source.shipped:
+            raise DownloadError(
+                f"{source.url}: {beside} promises {found}, and config/digests.yml, which came with"
+                f" fabnode, {source.shipped}: one of them is not the project's. To decide, give the"
+                f" right one as artifacts.sums: {{{source.key}: …}}"
+            )
+        return source.shipped
+    try:
+        digest = promised(places.official.text(source.sums), source.file, source.kind)
+    except DownloadError as error:
+        if source.mirrored:
+            raise unproved(source, error) from error
+        raise
+    if digest is None:
+        raise DownloadError(f"{source.sums}: it holds no {source.kind} of {source.file}")
+    return digest
 
 
 def fetch(
     wanted: Sequence[Wanted],
-    downloader: Downloader,
+    places: Places,
     settings: ArtifactSettings,
     begin: Callable[[Wanted], Callable[[int, int], None]],
     done: Callable[[Wanted, Sequence[Path]], None],
@@ -62,7 +119,7 @@ def fetch(
     """
 
     def one(item: Wanted) -> None:
-        path = downloader.file(item.source.url, item.digest, begin(item))
+        path = places.of(item.source).file(item.source.url, item.digest, begin(item))
         done(item, install(item.source, path, folder(item.source, settings)))
 
     with ThreadPoolExecutor(PARALLEL) as pool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from ..model.fitting import checksum, containerd_line
+from . import digests
 from .download import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..model.config import Cluster
     from ..model.versions import Release
@@ -23,7 +23,7 @@ OFFICIAL = {
     "cni_plugins": _GITHUB.format("containernetworking/plugins"),
     "crictl": _GITHUB.format("kubernetes-sigs/cri-tools"),
 }
-_KUBERNETES = ("kubelet", "kube-proxy", "kubectl")
+_KUBERNETES: tuple[digests.Part, ...] = ("kubelet", "kube-proxy", "kubectl")
 _CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
 
 
@@ -39,7 +39,12 @@ class Source:
     :param folder: where it goes: `binaries` or `cni_plugins`.
     :param name: what it is called there; for an archive, what to call it when speaking of it.
     :param members: files to take out of a tar archive, by base name; None: it is none.
-    :param given: digest that the configuration gives; else it stands in the text at `sums`.
+    :param part: what it is a release of, as `digests` names it; empty where none is shipped.
+    :param sums: the text of checksums at the official place, empty where none is published.
+    :param mirrored: a mirror stands in for that place.
+    :param mirror_sums: what lies beside the file there.
+    :param given: digest that the configuration gives.
+    :param shipped: digest that came with fabnode; with neither it stands in `sums`.
     """
 
     url: str
@@ -49,7 +54,17 @@ class Source:
     members: tuple[str, ...] | None
     kind: str
     sums: str
+    part: digests.Part | None = None
+    release: str = ""
+    mirrored: bool = False
+    mirror_sums: str = ""
     given: Digest | None = None
+    shipped: Digest | None = None
+
+    @property
+    def key(self) -> str:
+        """The end of its URL by which `artifacts.sums` names it."""
+        return "/".join(self.url.split("/")[-2:])
 
     @property
     def file(self) -> str:
@@ -65,9 +80,11 @@ def sources(cluster: Cluster, architectures: Sequence[str]) -> tuple[Source, ...
     """Return all that has to be fetched. Raises SourceError with everything that can't be."""
     found: list[Source] = []
     problems: list[str] = []
+    mirrors = {str(name): base for name, base in cluster.artifacts.mirrors.items()}
     for arch in architectures:
-        for source in _of(cluster, arch):
-            proved = _given(source, cluster)
+        official = _of(cluster, arch, OFFICIAL)
+        for source, there in zip(_of(cluster, arch, OFFICIAL | mirrors), official, strict=True):
+            proved = _proved(source, there, cluster)
             if fault := _fault(proved):
                 problems.append(fault)
             found.append(proved)
@@ -76,25 +93,28 @@ def sources(cluster: Cluster, architectures: Sequence[str]) -> tuple[Source, ...
     return tuple(found)
 
 
-def _of(cluster: Cluster, arch: str) -> Iterator[Source]:
-    bases = OFFICIAL | {str(name): base for name, base in cluster.artifacts.mirrors.items()}
+def _of(cluster: Cluster, arch: str, bases: Mapping[str, str]) -> Iterator[Source]:
     releases = cluster.artifacts.releases
     version = cluster.cluster.version
     yield from _kubernetes(bases["kubernetes"], version, arch)
-    cni, runc, runtime = releases.cni_plugins, releases.runc, cluster.runtime.version
-    containerd = runtime or containerd_line(None, version.minor).newest
-    crictl = releases.crictl or f"1.{version.minor}.0"
+    cni, runc, runtime = str(releases.cni_plugins), str(releases.runc), cluster.runtime.version
+    containerd = str(runtime or containerd_line(None, version.minor).newest)
+    crictl = str(releases.crictl or f"1.{version.minor}.0")
     archive = f"{bases['cni_plugins']}/v{cni}/cni-plugins-linux-{arch}-v{cni}.tgz"
-    yield _archive(archive, "cni_plugins", arch, "CNI plugins", EVERY, f"{archive}.sha256")
+    sums = f"{archive}.sha256"
+    yield _archive(archive, "cni_plugins", arch, "CNI plugins", EVERY, sums, "cni_plugins", cni)
     if all(node.runtime.name == "docker" for node in cluster.nodes):
         return  # it comes with the hosts' own packages
     archive = f"{bases['containerd']}/v{containerd}/containerd-{containerd}-linux-{arch}.tar.gz"
-    yield _archive(archive, "binaries", arch, "containerd", _CONTAINERD, f"{archive}.sha256sum")
-    runc_url = f"{bases['runc']}/v{runc}"
-    sums = f"{runc_url}/runc.sha256sum"
-    yield Source(f"{runc_url}/runc.{arch}", "binaries", arch, "runc", None, "sha256", sums)
+    sums, name = f"{archive}.sha256sum", "containerd"
+    yield _archive(archive, "binaries", arch, name, _CONTAINERD, sums, "containerd", containerd)
+    url = f"{bases['runc']}/v{runc}"
+    sums = f"{url}/runc.sha256sum"
+    url = f"{url}/runc.{arch}"
+    yield Source(url, "binaries", arch, "runc", None, "sha256", sums, "runc", runc)
     archive = f"{bases['crictl']}/v{crictl}/crictl-v{crictl}-linux-{arch}.tar.gz"
-    yield _archive(archive, "binaries", arch, "crictl", ("crictl",), f"{archive}.sha256")
+    sums = f"{archive}.sha256"
+    yield _archive(archive, "binaries", arch, "crictl", ("crictl",), sums, "crictl", crictl)
 
 
 def _kubernetes(base: str, version: Release, arch: str) -> Iterator[Source]:
@@ -105,45 +125,52 @@ def _kubernetes(base: str, version: Release, arch: str) -> Iterator[Source]:
         return
     for name in _KUBERNETES:
         url = f"{base}/release/v{version}/bin/linux/{arch}/{name}"
-        yield Source(url, "binaries", arch, name, None, kind, f"{url}.{kind}")
+        sums = f"{url}.{kind}"
+        yield Source(url, "binaries", arch, name, None, kind, sums, name, str(version))
 
 
 def _archive(
-    url: str, folder: str, arch: str, name: str, members: tuple[str, ...], sums: str
+    url: str,
+    folder: str,
+    arch: str,
+    name: str,
+    members: tuple[str, ...],
+    sums: str,
+    part: digests.Part | None = None,
+    release: str = "",
 ) -> Source:
-    return Source(url, folder, arch, name, members, "sha256", sums)
+    return Source(url, folder, arch, name, members, "sha256", sums, part, release)
 
 
-def _given(source: Source, cluster: Cluster) -> Source:
-    """Return the source with the digest that the configuration gives for it, if it does."""
+def _proved(source: Source, official: Source, cluster: Cluster) -> Source:
+    """Return the source with what proves it: never what the mirror that it comes from says."""
+    mirrored = source.url != official.url
     for end, digits in cluster.artifacts.sums.items():
         if f"/{source.url}".endswith(f"/{end}"):
             given = Digest.of(digits)
-            return Source(
-                source.url,
-                source.folder,
-                source.arch,
-                source.name,
-                source.members,
-                given.kind,
-                "",
-                given,
-            )
-    return source
+            return replace(source, kind=given.kind, sums="", mirrored=mirrored, given=given)
+    return replace(
+        source,
+        sums=official.sums,
+        mirrored=mirrored,
+        mirror_sums=source.sums if mirrored else "",
+        shipped=source.part and digests.known(source.part, source.release, source.arch),
+    )
 
 
 def _fault(source: Source) -> str:
-    if source.given:
+    if source.given or source.shipped or source.sums:
         return ""
-    end = "/".join(source.url.split("/")[-2:])
-    if not source.sums:
-        return (
-            f"{source.url}: with this release no checksum of it is published: give the "
-            f"one in its CHANGELOG as artifacts.sums: {{{end}: …}}"
-        )
-    if urlsplit(source.url).scheme != "https":
-        return (
-            f"{source.url}: over plain http a published checksum proves nothing: use https, or "
-            f"give it as artifacts.sums: {{{end}: …}}"
-        )
-    return ""
+    return (
+        f"{source.url}: with this release no checksum of it is published: give the "
+        f"one in its CHANGELOG as artifacts.sums: {{{source.key}: …}}"
+    )
+
+
+def unproved(source: Source, why: object) -> SourceError:
+    """Return the error that nothing but the mirror vouches for a source."""
+    return SourceError(
+        f"{source.url}: a mirror does not vouch for itself, no digest of this release came with"
+        f" fabnode, and the official place does not answer ({why}): give it as"
+        f" artifacts.sums: {{{source.key}: …}}"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +54,9 @@ def test_what_a_bundle_brings_is_what_was_configured(
         assert [i.names for i in new.images] == [i.names for i in old.images]
         assert all(tmp_path / "cache" in a.path.parents for a in new.binaries.values())
     said = capsys.readouterr().out
-    assert "sha256 " in said
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    assert f"sha256 {digest}" in said
+    assert f"inv deploy-nodes --bundle site.tar.zst --bundle-sha256 {digest}\n" in said
     assert "no archive in artifacts.images brings docker.io/library/busybox" in said
     assert "pause" not in said
 

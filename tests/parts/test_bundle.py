@@ -105,6 +105,37 @@ def test_a_bundle_is_unpacked_once(tmp_path: Path) -> None:
     assert (first.folder / "calico.yaml").stat().st_mtime_ns == mark
 
 
+@pytest.mark.parametrize("unpacked", [False, True])
+@pytest.mark.parametrize("more", [b"", b"x", b"\0" * 3_000_000])
+def test_a_bundle_that_was_not_promised_is_not_used(
+    tmp_path: Path, unpacked: bool, more: bytes
+) -> None:
+    """Whatever is appended to it, or was unpacked of it before."""
+    out, cache = tmp_path / "site.tar.zst", tmp_path / "cache"
+    digest = write(out, parts(tmp_path), "1.37.2")
+    if unpacked:
+        unpack(out, cache)
+    out.write_bytes(out.read_bytes() + more)
+    found = hashlib.sha256(out.read_bytes()).hexdigest()
+    wrong = digest if more else "a" * 64
+    with pytest.raises(BundleError, match=f"its sha256 is {found}, promised was {wrong}"):
+        unpack(out, cache, wrong)
+    if not unpacked:
+        assert not cache.exists() or not list(cache.iterdir())
+    assert unpack(out, cache, found).kubernetes == "1.37.2"
+
+
+@pytest.mark.parametrize("damage", [b"kind: Other\n", None])
+def test_what_was_unpacked_before_is_used_only_whole(tmp_path: Path, damage: bytes | None) -> None:
+    out, cache = tmp_path / "site.tar.zst", tmp_path / "cache"
+    write(out, parts(tmp_path), "1.37.2")
+    manifest = unpack(out, cache).folder / "calico.yaml"
+    before = manifest.read_bytes()
+    manifest.unlink() if damage is None else manifest.write_bytes(damage)
+    assert unpack(out, cache).folder / "calico.yaml" == manifest
+    assert manifest.read_bytes() == before
+
+
 def test_a_file_that_changes_while_it_is_read_makes_no_bundle(tmp_path: Path) -> None:
     sources = parts(tmp_path)
     sources["calico.yaml"].source.write_bytes(b"kind: Something\n")

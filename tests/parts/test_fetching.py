@@ -13,6 +13,8 @@ import yaml
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from fabfile.parts import digests, sources
+from fabfile.parts.download import Digest
 from tasks import binaries_fetch
 from tests.support import write_cluster
 
@@ -167,8 +169,114 @@ def test_an_unknown_architecture_is_bad_input(inv: Inv) -> None:
     assert "wants amd64 or arm64, got s390x" in inv(arch="s390x", code=2)
 
 
-def test_plain_http_without_sums_is_bad_input(inv: Inv, config: Path) -> None:
+def without_sums(config: Path) -> None:
     document = yaml.safe_load(config.read_text())
     document["artifacts"]["sums"] = {}
     config.write_text(yaml.safe_dump(document))
-    assert "over plain http" in inv(code=2)
+
+
+@pytest.fixture
+def official(server: Server, config: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """The official places, with the right checksums; the other server is a mirror of theirs."""
+    without_sums(config)
+    with serving() as it:
+        for path, content in [*server.files.items()]:
+            sums = f"{hashlib.sha256(content).hexdigest()}  {path.rpartition('/')[2]}\n"
+            for place in (it, server):
+                for end in (".sha256", ".sha256sum"):
+                    place.files[path + end] = sums.encode()
+                place.files["/v1.5.2/runc.sha256sum"] = (
+                    f"{hashlib.sha256(b'runc').hexdigest()} *runc.amd64\n".encode()
+                )
+        monkeypatch.setattr(digests, "known", lambda *_: None)
+        for name in sources.OFFICIAL:
+            monkeypatch.setitem(sources.OFFICIAL, name, it.url)
+        yield it
+
+
+def lie_consistently(server: Server) -> None:
+    """Serve another kubelet, and the checksum of that."""
+    server.files[KUBELET] = b"not the kubelet"
+    server.files[f"{KUBELET}.sha256"] = hashlib.sha256(b"not the kubelet").hexdigest().encode()
+
+
+def test_checksums_of_a_mirrors_files_come_from_the_official_place(
+    inv: Inv, config: Path, server: Server, official: Server
+) -> None:
+    lie_consistently(server)
+    assert f"{server.url}{KUBELET}: its sha256 is " in inv(code=1)
+    assert "bin/amd64/kubelet" not in files(config)
+    assert f"{KUBELET}.sha256" in {path for path, _ in official.seen}
+    assert f"{KUBELET}.sha256" not in {path for path, _ in server.seen}
+    server.files[KUBELET] = b"kubelet"
+    inv()
+    assert files(config)["bin/amd64/kubelet"] == b"kubelet"
+
+
+def test_a_mirror_alone_is_refused_with_what_to_give(
+    inv: Inv, config: Path, server: Server, official: Server
+) -> None:
+    official.server_close()
+    said = inv(code=2)
+    assert "a mirror does not vouch for itself" in said
+    for key in ("amd64/kubelet", "amd64/kube-proxy", "v1.5.2/runc.amd64", CNI.lstrip("/")):
+        assert f"give it as artifacts.sums: {{{key}: …}}" in said
+    assert server.seen == []
+    assert files(config) == {}
+
+
+def ship(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+
+    def known(part: str, release: str, arch: str) -> Digest | None:
+        wanted = ("kubelet", "1.37.2", "amd64")
+        return Digest("sha256", digest) if (part, release, arch) == wanted else None
+
+    monkeypatch.setattr(digests, "known", known)
+
+
+def test_a_digest_that_came_with_fabnode_wins(
+    inv: Inv, config: Path, server: Server, official: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ship(monkeypatch, b"kubelet")
+    server.files[KUBELET] = b"not the kubelet"
+    for place in (server, official):
+        del place.files[f"{KUBELET}.sha256"]
+    assert f"{server.url}{KUBELET}: its sha256 is " in inv(code=1)
+    server.files[KUBELET] = b"kubelet"
+    inv()
+    assert files(config)["bin/amd64/kubelet"] == b"kubelet"
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_a_server_that_contradicts_it_is_named_with_both(
+    inv: Inv,
+    config: Path,
+    server: Server,
+    official: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    mirrored: bool,
+) -> None:
+    ship(monkeypatch, b"kubelet")
+    if not mirrored:
+        document = yaml.safe_load(config.read_text())
+        document["artifacts"]["mirrors"] = {}
+        config.write_text(yaml.safe_dump(document))
+    place = server if mirrored else official
+    lie_consistently(place)
+    said = inv(code=1)
+    assert f"{place.url}{KUBELET}.sha256 promises sha256 " in said
+    for content in (b"kubelet", b"not the kubelet"):
+        assert hashlib.sha256(content).hexdigest() in said
+    assert "config/digests.yml" in said
+    assert "artifacts.sums: {amd64/kubelet: …}" in said
+
+
+def test_what_was_fetched_before_is_hashed_before_it_is_used(inv: Inv, config: Path) -> None:
+    inv()
+    digest = hashlib.sha256(b"kubelet").hexdigest()
+    (held,) = (config.parent / "cache").rglob(f"sha256-{digest}")
+    held.write_bytes(b"damaged")
+    inv()
+    assert held.read_bytes() == b"kubelet"
+    assert files(config)["bin/amd64/kubelet"] == b"kubelet"

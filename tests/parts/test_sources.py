@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from fabfile.model.fitting import checksum
-from fabfile.parts.sources import SourceError, sources
+from fabfile.parts import digests
+from fabfile.parts.download import Digest
+from fabfile.parts.sources import Source, SourceError, sources
 from tests.support import make_cluster
 
 RELEASES = {"runc": "1.5.2", "cni_plugins": "1.9.1", "crictl": "1.37.0"}
@@ -16,7 +18,8 @@ RELEASES = {"runc": "1.5.2", "cni_plugins": "1.9.1", "crictl": "1.37.0"}
 def urls(arch: str = "amd64", **changes: Any) -> list[tuple[str, str]]:
     cluster = make_cluster(artifacts={"releases": RELEASES, **changes})
     return [
-        (source.url, source.sums.removeprefix(source.url)) for source in sources(cluster, [arch])
+        (source.url, (source.mirror_sums or source.sums).removeprefix(source.url))
+        for source in sources(cluster, [arch])
     ]
 
 
@@ -103,8 +106,27 @@ def test_a_release_without_checksums_needs_them_from_the_operator() -> None:
     assert source.members == ("kubelet", "kube-proxy", "kubectl")
 
 
-def test_plain_http_proves_nothing_but_by_sums_of_the_operators() -> None:
-    mirrors = {"runc": "http://mirror.example.org"}
-    with pytest.raises(SourceError, match=r"over plain http .* artifacts.sums: {v1.5.2/runc.amd64"):
-        urls(mirrors=mirrors)
-    assert urls(mirrors=mirrors, sums={"v1.5.2/runc.amd64": "a" * 128})
+@pytest.mark.parametrize(
+    "base",
+    ["http://m.example.org", "https://m.example.org", "https://github.com.example.org/x"],
+)
+def test_a_mirror_does_not_vouch_for_itself(base: str) -> None:
+    def runc(**changes: Any) -> Source:
+        cluster = make_cluster(artifacts={"releases": RELEASES, **changes})
+        return next(s for s in sources(cluster, ["amd64"]) if s.name == "runc")
+
+    place = "https://github.com/opencontainers/runc/releases/download/v1.5.2"
+    found = runc(mirrors={"runc": base})
+    assert (found.url, found.mirrored) == (f"{base}/v1.5.2/runc.amd64", True)
+    assert (found.sums, found.mirror_sums) == (
+        f"{place}/runc.sha256sum",
+        f"{base}/v1.5.2/runc.sha256sum",
+    )
+    assert found.shipped is None
+    given = runc(mirrors={"runc": base}, sums={"v1.5.2/runc.amd64": "a" * 128})
+    assert given.given == Digest("sha512", "a" * 128)
+    direct = runc()
+    assert (direct.mirrored, direct.mirror_sums) == (False, "")
+    older = runc(mirrors={"runc": base}, releases={**RELEASES, "runc": "1.5.1"})
+    assert older.shipped == digests.known("runc", "1.5.1", "amd64")
+    assert older.shipped

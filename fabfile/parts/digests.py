@@ -1,0 +1,80 @@
+"""
+Digests of published files that are known beforehand: `config/digests.yml` as values.
+
+Who fetches a file should know its digest from somewhere else than where the file comes from: a
+mirror does not vouch for itself. The data are read when something is fetched, and checked as a
+whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, TypeAdapter
+
+from ..model.versions import Release
+from ..model.yamltext import parse
+from .download import Digest
+
+FILE = Path(__file__).parents[2] / "config" / "digests.yml"
+
+Part = Literal["kubelet", "kube-proxy", "kubectl", "containerd", "runc", "cni_plugins", "crictl"]
+Arch = Literal["amd64", "arm64"]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Block(BaseModel):
+    """
+    Digests of one part's releases, as somebody has published them.
+
+    :param source: where they stand, of a fixed version.
+    :param read: when and how they were taken from there.
+    :param digests: sha256 by release and architecture.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
+    read: Annotated[str, StringConstraints(min_length=10)]
+    digests: Mapping[Annotated[Release, BeforeValidator(Release.parse)], Mapping[Arch, Sha256]]
+
+
+_FILE = TypeAdapter(Mapping[Part, tuple[Block, ...]])
+
+
+def read(text: bytes | str) -> Mapping[Part, tuple[Block, ...]]:
+    """
+    Return the blocks of each part.
+
+    :raises ValueError: the text has another shape, or contradicts itself.
+    """
+    parts = _FILE.validate_python(parse(text))
+    for part, blocks in parts.items():
+        seen: dict[tuple[Release, Arch], str] = {}
+        for block in blocks:
+            for release, found in block.digests.items():
+                for arch, digest in found.items():
+                    if seen.setdefault((release, arch), digest) != digest:
+                        raise ValueError(f"{part} {release} {arch} has two digests")
+    return parts
+
+
+@cache
+def _shipped() -> Mapping[Part, tuple[Block, ...]]:
+    return read(FILE.read_bytes())
+
+
+def known(part: Part, release: str, arch: str) -> Digest | None:
+    """Return the digest of a part's published file, None where none is shipped."""
+    try:
+        wanted = Release.parse(release)
+    except ValueError:
+        return None
+    for block in _shipped().get(part, ()):
+        for each, digest in block.digests.get(wanted, {}).items():
+            if each == arch:
+                return Digest("sha256", digest)
+    return None
