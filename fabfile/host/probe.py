@@ -56,6 +56,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
     lists = {
         "text": watch.text,
         "opaque": watch.opaque,
+        "folders": watch.folders,
         "certificates": watch.certificates,
         "servers": watch.servers,
         "units": watch.units,

@@ -12,7 +12,7 @@
 #
 # Set before it, as quoted text: nonce, most_text_size (limits.py), deep (1: trust no recorded digest), state (fabnode's
 # directory on the node), store (whose images: containerd, docker); and lists with one entry a line:
-#   text, opaque, certificates, servers, units, sysctls, modules, free, tools, ports (hexadecimal)
+#   text, opaque, folders, certificates, servers, units, sysctls, modules, free, tools, ports (hexadecimal)
 
 set -uf # nothing is globbed: entries are taken as they are
 LC_ALL=C TZ=UTC0
@@ -48,10 +48,15 @@ printf 'clock\t%s\n' "${clock%.%N}" # busybox knows no nanoseconds
 
 ### The machine
 
-add "$(
-	ID= VERSION_ID=
-	[ -f /etc/os-release ] && . /etc/os-release && printf 'os\t%s\t%s\n' "$ID" "$VERSION_ID"
-)" 2>/dev/null
+# Read, not run: what it holds is text to us, whoever wrote it.
+ID= VERSION_ID=
+[ ! -f /etc/os-release ] || while read -r line || [ -n "$line" ]; do
+	case $line in ID=* | VERSION_ID=*) ;; *) continue ;; esac
+	value=${line#*=}
+	value=${value#[\"\']} value=${value%[\"\']}
+	case $line in ID=*) ID=$value ;; *) VERSION_ID=$value ;; esac
+done </etc/os-release
+[ -z "$ID$VERSION_ID" ] || say os "$ID" "$VERSION_ID"
 first /proc/sys/kernel/hostname && say hostname "$line"
 first /etc/machine-id && say machine_id "$line"
 first /proc/sys/kernel/random/boot_id && say boot_id "$line"
@@ -152,19 +157,29 @@ done
 # Hashing costs more than all else, so the record keeps `sha256|size|inode|mtime|ctime|path` of
 # files as they were; only what looks different now is hashed again.
 
+own=
+# shellcheck disable=SC3067 # dash, bash and busybox know -O
+[ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ] && own=1 # nobody else's record is believed
 record=$nl
-[ "$deep" = 1 ] || [ ! -f "$state/digests" ] || record="$nl$(cat "$state/digests")$nl"
-kept= unknown= texts=
+[ "$deep" = 1 ] || [ -z "$own" ] || [ ! -f "$state/digests" ] || record="$nl$(cat "$state/digests")$nl"
+kept= unknown= texts= links=
 now=${clock%.*}
 
 # Mode (hex), owner, group, ctime in seconds, then what the record holds.
-for line in $(stat -c '%f|%u|%g|%Z|%s|%i|%y|%z|%n' -- $text $opaque 2>/dev/null); do
+for line in $(stat -c '%f|%u|%g|%Z|%s|%i|%y|%z|%n' -- $text $opaque $folders 2>/dev/null); do
 	IFS='|'
 	set -- $line
 	IFS=$nl
 	path=${line##*|}
 	say path "$1" "$2" "$3" "$5" "$path"
-	case $1 in 8???) ;; *) continue ;; esac # regular files only
+	case $1 in
+	8???) ;; # regular files only
+	a???)
+		case $nl$folders$nl in *"$nl$path$nl"*) links=$links$path$nl ;; esac
+		continue
+		;;
+	*) continue ;;
+	esac
 	like="$5|$6|$7|$8|$path"
 	case $record in
 	*"|$like$nl"*)
@@ -194,10 +209,26 @@ if [ -n "$unknown" ]; then
 		say digest "$digest" "$path"
 		case $kept in *"?$path|"*) kept="${kept%%"?$path|"*}$digest|${kept#*"?$path|"}" ;; esac
 	done
-	if [ -d "$state" ] && [ ! -h "$state" ] && [ "$nl$kept" != "$record" ]; then
+	if [ -n "$own" ] && [ "$nl$kept" != "$record" ]; then
 		printf %s "$kept" >"$state/digests.$$" && mv -f "$state/digests.$$" "$state/digests"
 	fi
 fi 2>/dev/null
+
+# Where a system folder is a symlink, whoever may write on the way there counts as well.
+chain=
+for link in $links; do
+	real=$(readlink -f -- "$link") || continue
+	while [ -n "$real" ]; do
+		chain=$chain$real$nl
+		real=${real%/*}
+	done
+done
+[ -z "$chain" ] || for line in $(stat -c '%f|%u|%g|%s|%n' -- $chain 2>/dev/null); do
+	IFS='|'
+	set -- $line
+	IFS=$nl
+	say path "$1" "$2" "$3" "$4" "${line##*|}"
+done
 
 # One after the other, as their sizes say; their digests tell if one changed under our hands.
 [ -z "$texts" ] || say texts "$(cat -- $texts 2>/dev/null | base64 -w 0)"
@@ -246,7 +277,7 @@ if [ -n "$known" ]; then
 		done
 	})"
 	for unit in $units; do
-		[ -f "$state/stamps/$unit" ] || continue
+		[ -n "$own" ] && [ -f "$state/stamps/$unit" ] || continue
 		while read -r line; do say stamp "$unit" "${line%% *}" "${line#* }"; done <"$state/stamps/$unit"
 	done
 fi
@@ -257,15 +288,14 @@ stored() { # the references in the runtime's store; fails where nobody answers
 	if [ "$store" = docker ]; then
 		has docker && timeout 5 docker image ls --format '{{.Repository}}:{{.Tag}}'
 	else
-		ctr=$(command -v ctr || echo /usr/local/bin/ctr)
-		[ -S /run/containerd/containerd.sock ] && [ -x "$ctr" ] && timeout 5 "$ctr" -n k8s.io images ls -q
+		[ -S /run/containerd/containerd.sock ] && has ctr && timeout 5 ctr -n k8s.io images ls -q
 	fi
 }
 if images=$(stored 2>/dev/null); then
 	say images
 	for image in $images; do say image "$image"; done
 fi
-[ ! -f "$state/images" ] || while read -r line; do say archive "${line%% *}" "${line#* }"; done <"$state/images"
+[ -z "$own" ] || [ ! -f "$state/images" ] || while read -r line; do say archive "${line%% *}" "${line#* }"; done <"$state/images"
 
 say end "$nonce"
 printf %s "$out"

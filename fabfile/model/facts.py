@@ -139,6 +139,8 @@ class Watchlist:
     What a probe looks at.
 
     :param text: paths whose content is wanted; `opaque`: only digest and mode (secrets, binaries).
+    :param folders: directories that others than root should not be able to write in, up to /; where
+        one is a symlink, those that it leads through are looked at as well.
     :param certificates: PEM files or kubeconfigs of which only certificates are wanted.
     :param servers: kubeconfigs whose `server:` and CA are wanted.
     :param store: the runtime whose images are wanted: containerd or docker.
@@ -149,6 +151,7 @@ class Watchlist:
 
     text: tuple[str, ...] = ()
     opaque: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
     units: tuple[str, ...] = ()

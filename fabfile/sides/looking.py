@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from ..model.facts import Watchlist
@@ -16,7 +17,6 @@ from ..model.resources import (
     Module,
     Sysctl,
     Unit,
-    own_parents,
 )
 from ..steps import layout, verify
 
@@ -33,16 +33,19 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
     """Return what to look at, given all that the steps would want of a node nobody has seen."""
     text: list[str] = []
     opaque: list[str] = [_KUBEADM, layout.KUBELET_KUBECONFIG]
+    folders: list[str] = []
     units: list[str] = []
     sysctls: list[str] = []
     modules: list[str] = []
     store = "containerd"
     for resource in resources:
-        opaque += own_parents(getattr(resource, "path", ""))
+        folders += [str(each) for each in PurePosixPath(getattr(resource, "path", "/")).parents]
         match resource:
             case File(secret=False):
                 text.append(resource.path)
-            case File() | Kept() | Binary() | Absent() | Directory():
+            case Directory():
+                folders.append(resource.path)
+            case File() | Kept() | Binary() | Absent():
                 opaque.append(resource.path)
             case Unit():
                 units.append(resource.name)
@@ -59,6 +62,7 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
     return Watchlist(
         text=tuple(dict.fromkeys(text)),
         opaque=tuple(dict.fromkeys(opaque)),
+        folders=tuple(dict.fromkeys(folders)),
         certificates=tuple(verify.certificate_paths(kubelet_root).values()),
         servers=(layout.KUBELET_KUBECONFIG,),
         units=tuple(units),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +26,7 @@ _ROOM = {"/usr/local/bin": 400 * MIB, "/var/lib": 2048 * MIB, "/etc": 16 * MIB}
 _FOREIGN_NODE_FIX = (
     "run the other cluster's removal on it first; fabnode takes over no foreign node"
 )
+_OTHERS_WRITE = 0o022
 _VERSION = re.compile(r"\d+(\.\d+)+")
 
 
@@ -62,6 +64,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_fetching(inputs),
         *_clock(inputs, around),
         *_api(around),
+        *_folders(inputs),
         *_names(inputs, around),
         *_versions(inputs, around),
         *_cgroups(inputs),
@@ -126,6 +129,29 @@ def _api(around: Surroundings) -> Iterator[Finding]:
             f"it can't use the apiserver: {around.api_from_node}",
             "check cluster.apiserver, cluster.ca and the network between node and control plane",
         )
+
+
+def _folders(inputs: Inputs) -> Iterator[Finding]:
+    """
+    Find the folders in which others than root could replace what root runs or reads.
+
+    Every directory that was looked at is one that holds something of ours, or leads there.
+    """
+    for path, found in sorted(inputs.facts.paths.items()):
+        if found.kind != "directory":
+            continue
+        fixes = []
+        if found.uid:
+            fixes.append(f"chown root:root {shlex.quote(path)}")
+        if found.mode & _OTHERS_WRITE:
+            fixes.append(f"chmod go-w {shlex.quote(path)}")
+        if fixes:
+            yield Finding(
+                "error",
+                f"others than root may change what is in {path}: it belongs to"
+                f" {found.uid}:{found.gid} and has mode {found.mode:04o}",
+                f"see what lies in it, then on the host: {'; '.join(fixes)}",
+            )
 
 
 def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:

@@ -135,6 +135,59 @@ def test_paths_are_told_as_they_are(look, tmp_path):
     assert (found["root"].mode, found["root"].uid) == (0o750, os.getuid())
 
 
+def test_folders_are_followed_to_where_they_are(look, tmp_path):
+    real, link = tmp_path / "far" / "real", tmp_path / "link"
+    real.mkdir(parents=True)
+    real.parent.chmod(0o777)
+    link.symlink_to(real)
+    file, file_link = tmp_path / "elsewhere" / "file", tmp_path / "file-link"
+    file.parent.mkdir()
+    file.touch()
+    file_link.symlink_to(file)
+    facts = look(folders=(str(link), str(tmp_path), "/"), opaque=(str(file_link),))
+    kinds = {path: fact.kind for path, fact in facts.paths.items()}
+    assert kinds[str(link)] == kinds[str(file_link)] == "symlink"
+    assert kinds[str(real)] == kinds[str(real.parent)] == kinds["/"] == "directory"
+    assert facts.path(str(real.parent)).mode == 0o777
+    assert str(file.parent) not in kinds
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
+def test_a_record_of_somebody_else_is_not_believed(look, later, tmp_path):
+    file, state = tmp_path / "file", tmp_path / "state"
+    file.write_text("x")
+    state.mkdir()
+    look(opaque=(str(file),))
+    record = state / "digests"
+    record.write_text(record.read_text().replace(sha(file), "ab" * 32))
+    (state / "stamps").mkdir()
+    (state / "stamps" / "a.service").write_text(f"{'ab' * 32} /x\n")
+    (state / "images").write_text(f"{'ab' * 32} docker.io/library/x:1\n")
+    seen = look(opaque=(str(file),), units=("a.service",))
+    assert seen.path(str(file)).sha256 == "ab" * 32
+    assert seen.unit("a.service").stamp
+    assert seen.image_archives
+    os.chown(state, 65534, 65534)
+    seen = look(opaque=(str(file),), units=("a.service",))
+    assert seen.path(str(file)).sha256 == sha(file)
+    assert not seen.unit("a.service").stamp
+    assert not seen.image_archives
+
+
+def test_what_stands_in_os_release_is_not_run(shell, tools, tmp_path):
+    release = tmp_path / "os-release"
+    release.write_text(
+        f'NAME=$(touch {tmp_path}/ran)\nID=debian\nVERSION_ID="12"\n'
+        f"ID_LIKE=x\ntouch {tmp_path}/ran\nexit 1\n"
+    )
+    code = script(Watchlist(), "n", str(tmp_path / "state")).decode()
+    code = code.replace("/etc/os-release", str(release))
+    printed = tools.run([*shell, "-s"], code.encode()).stdout
+    facts = parse(printed, nonce="n", sent=0, received=0)
+    assert (facts.os_id, facts.os_version) == ("debian", "12")
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("how", ["new content", "same size and mtime", "replaced"])
 def test_only_what_changed_is_hashed_again(look, later, tmp_path, how):
     (tmp_path / "state").mkdir()

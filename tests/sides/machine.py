@@ -74,7 +74,7 @@ class Machine:
     def look(self, _: object, watch: Watchlist) -> Facts:
         """Tell what is asked about, and nothing else."""
         self.told.append("host: look")
-        asked = {*watch.text, *watch.opaque}
+        asked = {*watch.text, *watch.opaque, *watch.folders}
         return replace(
             self.facts,
             paths={p: f for p, f in self.facts.paths.items() if p in asked},

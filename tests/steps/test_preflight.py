@@ -193,3 +193,32 @@ def test_a_node_of_another_cluster_is_refused_however_old_its_certificate(
 def test_errors_come_before_warnings() -> None:
     levels = [f.level for f in found({"cgroup": 1, "swap": MIB}, {})]
     assert levels == ["error", "warning"]
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "uid", "gid", "fix"),
+    [
+        ("/etc", 0o755, 0, 0, ""),
+        ("/var/lib/kubelet", 0o750, 0, 0, ""),
+        ("/usr/local/bin", 0o2755, 0, 50, ""),
+        ("/usr/local/bin", 0o2775, 0, 50, "chmod go-w /usr/local/bin"),
+        ("/data/kubelet", 0o755, 1000, 1000, "chown root:root /data/kubelet"),
+        ("/opt/cni", 0o775, 1000, 0, "chown root:root /opt/cni; chmod go-w /opt/cni"),
+        ("/", 0o757, 0, 0, "chmod go-w /"),
+        ("/tmp", 0o1777, 0, 0, "chmod go-w /tmp"),
+        ("/a b", 0o757, 0, 0, "chmod go-w '/a b'"),
+    ],
+)
+def test_a_folder_that_others_may_change_is_refused(
+    path: str, mode: int, uid: int, gid: int, fix: str
+) -> None:
+    fact = PathFact("directory", mode, uid, gid)
+    told = found({"paths": {path: fact, "/etc/x": PathFact("file", 0o666, 1000, 1000)}}, {})
+    assert [f.fix for f in told] == (
+        [f"see what lies in it, then on the host: {fix}"] if fix else []
+    )
+    for finding in told:
+        assert finding.level == "error"
+        assert (
+            f"what is in {path}: it belongs to {uid}:{gid} and has mode {mode:04o}" in finding.text
+        )
