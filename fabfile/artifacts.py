@@ -149,9 +149,29 @@ def required(cluster: Cluster) -> tuple[str, ...]:
 
 
 def cache_dir() -> Path:
-    """Return the user's cache folder for fabnode (XDG_CACHE_HOME)."""
+    """
+    Return the user's cache folder for fabnode (XDG_CACHE_HOME), to which nobody else has access.
+
+    What lies in it is believed (digests) or installed, so it has to be the user's own.
+
+    :raises ArtifactError: it is somebody else's.
+    """
     home = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (home if home.is_absolute() else Path.home() / ".cache") / "fabnode"
+    folder = (home if home.is_absolute() else Path.home() / ".cache") / "fabnode"
+    with suppress(OSError):  # where it can't be made, what wants to write there says so
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        found = folder.stat()
+        if found.st_uid != os.geteuid():
+            raise ArtifactError(
+                f"{folder} belongs to uid {found.st_uid}, who could change what is installed from"
+                " it: work as that user, or name a folder of your own in XDG_CACHE_HOME"
+            )
+        if found.st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError:
+        pass
+    return folder
 
 
 class _Memory:
