@@ -93,8 +93,8 @@ class Options:
     joins: bool = False
     recorded: bool = False
     installs: bool = True
-    bundle: str = ""
     bundle_sha256: str = ""
+    bundle: str = ""
 
 
 def configuration(config: str = "", *, artifacts: bool = False) -> Cluster:

@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
-from urllib3 import Timeout
 
 from .. import artifacts, surface
 from ..parts import fetching
-from ..parts.download import Downloader, Limits
+from ..parts.download import BRIEF, Downloader
 from ..parts.sources import sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..model.config import Cluster
-
-# Who has mirrors may have no way to the official places: that is learned soon.
-_WITH_MIRRORS = Limits(timeout=Timeout(connect=5, read=30), pauses=(0.5,))
 
 ARCHITECTURES = ("amd64", "arm64")
 
@@ -33,7 +29,7 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
     cache = artifacts.cache_dir() / "downloads"
     places = fetching.Places(
         Downloader(cache, ca=cluster.artifacts.mirrors_ca),
-        Downloader(cache, limits=_WITH_MIRRORS if cluster.artifacts.mirrors else None),
+        Downloader(cache, limits=BRIEF if cluster.artifacts.mirrors else None),
     )
     found = sources(cluster, architectures or cluster.artifacts.architectures)
     wanted = fetching.resolve(found, places)

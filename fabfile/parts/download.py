@@ -82,6 +82,10 @@ class Limits:
     patience: float = 30.0
 
 
+BRIEF = Limits(timeout=urllib3.Timeout(connect=5, read=30), pauses=(0.5,))
+"""Of a server that there may be no way to, which is to be learned soon."""
+
+
 class Downloader:
     """
     Fetches into a folder, by content. Safe to share between threads.

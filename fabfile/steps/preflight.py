@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Literal
 
 from ..model import fitting
@@ -142,9 +142,9 @@ def _folders(inputs: Inputs) -> Iterator[Finding]:
             continue
         fixes = []
         if found.uid:
-            fixes.append(f"chown root:root {shlex.quote(path)}")
+            fixes.append(f"chown root:root {quote(path)}")
         if found.mode & _OTHERS_WRITE:
-            fixes.append(f"chmod go-w {shlex.quote(path)}")
+            fixes.append(f"chmod go-w {quote(path)}")
         if fixes:
             yield Finding(
                 "error",
