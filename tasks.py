@@ -429,11 +429,38 @@ def rbac_deployer(
     """
     Make an account with only the rights fabnode needs.
 
-    Its short-lived kubeconfig is written to --out.
+    Its short-lived kubeconfig is written to --out. What else its holder can do is printed: keep it
+    as you keep the administrator's.
 
     Example: inv rbac.deployer --hours 2 --out config/deployer.kubeconfig
     """
-    commands.deployer.make(surface.configuration(config), Path(out), hours=hours, show=show)
+    cluster = surface.configuration(config)
+    commands.accounts.make_deployer(cluster, Path(out), hours=hours, show=show)
+
+
+@_task(
+    "approver",
+    out="Where its kubeconfig is written, 0600 (default: approver.kubeconfig).",
+    hours="How long its credentials live.",
+    show="Print the objects as YAML; change nothing.",
+)
+def rbac_approver(
+    _: Context,
+    config: str = "",
+    out: str = "approver.kubeconfig",
+    hours: int = Whole(720),
+    show: bool = False,
+) -> None:
+    """
+    Make a small account for the approver service.
+
+    It can approve serving certificates and nothing else; `inv approve-csr --serving-only` and the
+    unit of `--print-unit` use it.
+
+    Example: inv rbac.approver --hours 8760 --out config/approver.kubeconfig
+    """
+    cluster = surface.configuration(config)
+    commands.accounts.make_approver(cluster, Path(out), hours=hours, show=show)
 
 
 @_task(
@@ -483,7 +510,7 @@ ns = Collection(
 ns.add_collection(Collection("binaries", binaries_fetch, binaries_publish))
 ns.add_collection(Collection("config", config_check, config_schema))
 ns.add_collection(Collection("hosts", hosts_trust))
-ns.add_collection(Collection("rbac", rbac_deployer))
+ns.add_collection(Collection("rbac", rbac_approver, rbac_deployer))
 ns.add_collection(Collection("csr", csr_deny))
 ns.add_collection(Collection("versions", versions_all, versions_of))
 ns.add_collection(lab_tasks.ns, "lab")

@@ -5,11 +5,11 @@ The work is `pipeline`'s, `hardening`'s, `rotation`'s and the rooms'; only surfa
 """
 
 from . import (
+    accounts,
     audit,
     binaries,
     bundle,
     certs,
-    deployer,
     hosts,
     inspection,
     requests,
@@ -18,11 +18,11 @@ from . import (
 )
 
 __all__ = [
+    "accounts",
     "audit",
     "binaries",
     "bundle",
     "certs",
-    "deployer",
     "hosts",
     "inspection",
     "requests",

@@ -2,7 +2,7 @@
 The rights at the API that fabnode's tasks need.
 
 One list: roles are written from it, and a run checks by it, before it changes anything, that it
-has them.
+has them. A right that only some settings need exists only with those settings.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ..steps.verify import PROBE_NAMESPACE, STANDING
+from ..steps.verify import PROBE_NAMESPACE
 from . import runlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ..model.config import Cluster
     from .api import Api, Object
 
-ACCOUNT, ACCOUNT_NAMESPACE = "fabnode-deployer", "kube-system"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _PARALLEL = 8
 
@@ -52,47 +51,111 @@ class Right:
 _ROLES = ("clusterroles", "roles")
 _CSR, _RBAC = "certificates.k8s.io", "rbac.authorization.k8s.io"
 _LEASE = "coordination.k8s.io"
+_REQUESTS = "certificatesigningrequests"
 _BOUND = (
     "system:node-bootstrapper",
     "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
 )
 _BINDINGS = ("fabnode:node-bootstrapper", "fabnode:node-client-renewal")
-_SIGNERS = (
-    "kubernetes.io/kube-apiserver-client",
-    "kubernetes.io/kube-apiserver-client-kubelet",
-    "kubernetes.io/kubelet-serving",
-)
+_CLIENT = "kubernetes.io/kube-apiserver-client"
+_SERVING = "kubernetes.io/kubelet-serving"
+_SIGNERS = ("kubernetes.io/kube-apiserver-client-kubelet", _SERVING)
 
 _AUTHORITIES = ("extension-apiserver-authentication", "kube-root-ca.crt")
 
 BASE = (
     Right("", "", "nodes", ("get", "list", "watch", "patch", "delete")),
-    Right("", _CSR, "certificatesigningrequests", ("get", "list", "watch", "create", "delete")),
-    Right("", _CSR, "certificatesigningrequests/approval", ("update",)),
+    Right("", _CSR, _REQUESTS, ("get", "list", "watch", "delete")),
+    Right("", _CSR, f"{_REQUESTS}/approval", ("update",)),
     Right("", _CSR, "signers", ("approve",), _SIGNERS),
     Right("", _RBAC, "clusterrolebindings", ("get", "create", "patch"), _BINDINGS),
     Right("", _RBAC, "clusterroles", ("bind",), _BOUND),
+    # To find out who else approves, see `other_approvers`.
+    Right("", "authorization.k8s.io", "subjectaccessreviews", ("create",)),
+    Right("", _RBAC, "clusterrolebindings", ("list",)),
+    Right("", _RBAC, "clusterroles", ("list",)),
     Right("", "", "namespaces", ("get",), (PROBE_NAMESPACE,)),
     Right("kube-node-lease", _LEASE, "leases", ("get",)),
     Right(runlock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (runlock.NAME,)),
     Right(runlock.NAMESPACE, _LEASE, "leases", ("create",)),
     Right("kube-system", "", "configmaps", ("get",), _AUTHORITIES),
-    Right("kube-system", "", "secrets", ("list", "create", "delete")),
     Right(PROBE_NAMESPACE, "", "pods", ("get", "list", "watch", "create", "deletecollection")),
     Right(PROBE_NAMESPACE, "", "pods/log", ("get",)),
-    Right(PROBE_NAMESPACE, "", "services", ("get", "create", "delete")),
-    Right(PROBE_NAMESPACE, "", "serviceaccounts", ("get",)),
+    Right(PROBE_NAMESPACE, "", "services", ("create",)),
+    Right(PROBE_NAMESPACE, "", "services", ("get", "delete"), ("echo",)),
+    Right(PROBE_NAMESPACE, "", "serviceaccounts", ("get",), ("default",)),
 )
 """What every run needs. What is POSTed can't be limited by name; what is applied can."""
+
+TOKENS = Right("kube-system", "", "secrets", ("list", "create", "delete"))
+"""With bootstrap tokens of fabnode's own: their names are random, so no name can limit it."""
+
+PROXY_REQUESTS = (
+    Right("", _CSR, _REQUESTS, ("create",)),
+    Right("", _CSR, "signers", ("approve",), (_CLIENT,)),
+)
+"""With kube-proxies' certificates from the CSR API."""
+
+SERVING_ONLY = (
+    Right("", _CSR, _REQUESTS, ("get", "list", "watch")),
+    Right("", _CSR, f"{_REQUESTS}/approval", ("update",)),
+    Right("", _CSR, "signers", ("approve",), (_SERVING,)),
+)
+"""What `inv approve-csr --serving-only` needs."""
 
 _SEE_CALICO = Right("kube-system", "", "pods", ("list",))
 _APPLY = ("get", "create", "patch")
 _GRANT = ("bind", "escalate")  # for roles that give rights which we don't have ourselves
 
 
-def needed(*, calico: Sequence[Object]) -> tuple[Right, ...]:
-    """Return all rights, those for Calico's objects by their names; none of them, none for it."""
-    return (*BASE, *applying(calico), _SEE_CALICO) if calico else BASE
+def needed(cluster: Cluster, *, calico: Sequence[Object]) -> tuple[Right, ...]:
+    """
+    Return all rights that runs with this configuration need.
+
+    :param calico: its objects, each of which takes rights by its name; none of them, none for it.
+    """
+    rights = list(BASE)
+    if cluster.bootstrap.mode != "token-file":
+        rights.append(TOKENS)
+    if signs_proxies(cluster):
+        rights += PROXY_REQUESTS
+    if calico:
+        rights += [*applying(calico), _SEE_CALICO]
+    return tuple(rights)
+
+
+def powers(cluster: Cluster, *, calico: bool, guarded: bool, pod_security: bool) -> tuple[str, ...]:
+    """
+    Return what else these rights let their holder do, worst first; docs/trust.md says why.
+
+    :param calico: they are enough to install it.
+    :param guarded: the apiserver has the policy of `guards`, which narrows them.
+    :param pod_security: it admits none but restricted pods in the network probe's namespace.
+    """
+    admin = "which is as good as administrator"
+    found = []
+    if calico:
+        found.append(f"run Calico's privileged pods and write its roles, {admin} (calico.enabled)")
+    if signs_proxies(cluster) and not guarded:
+        found.append(f"get a client certificate in nearly any name, {admin} (kube_proxy.signing)")
+    if cluster.bootstrap.mode != "token-file":
+        found.append(
+            "read every Secret in kube-system, as good as administrator where a powerful token lies"
+            if guarded
+            else f"make and read a token of any ServiceAccount in kube-system, {admin}"
+        )
+    if not pod_security:
+        found.append(f"run privileged pods on any node, {admin} (apiserver before 1.23)")
+    return (
+        *found,
+        "become any node: read its pods' Secrets, act as their ServiceAccounts (may be powerful)",
+        "change labels and taints of any node, and remove it",
+    )
+
+
+def signs_proxies(cluster: Cluster) -> bool:
+    """Return whether some kube-proxy gets its certificate from the CSR API."""
+    return any(node.kube_proxy.signing == "csr" for node in cluster.nodes)
 
 
 def applying(objects: Iterable[Object]) -> tuple[Right, ...]:
@@ -157,31 +220,6 @@ def missing(api: Api, rights: Iterable[Right]) -> list[str]:
     return list(dict.fromkeys(refused))
 
 
-def objects(rights: Sequence[Right]) -> tuple[Object, ...]:
-    """Return a ServiceAccount with exactly these rights, and the probe's namespace."""
-    made: list[Object] = [
-        _standing_namespace(),
-        _object("v1", "ServiceAccount", ACCOUNT, ACCOUNT_NAMESPACE),
-    ]
-    for namespace, group in groupby(sorted(rights), key=lambda right: right.namespace):
-        kind = "Role" if namespace else "ClusterRole"
-        rules = [_rule(right) for right in group]
-        made.append({**_object(f"{_RBAC}/v1", kind, "fabnode:deployer", namespace), "rules": rules})
-        binding = _object(f"{_RBAC}/v1", f"{kind}Binding", "fabnode:deployer", namespace)
-        subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": ACCOUNT_NAMESPACE}
-        role = {"apiGroup": _RBAC, "kind": kind, "name": "fabnode:deployer"}
-        made.append({**binding, "roleRef": role, "subjects": [subject]})
-    return tuple(made)
-
-
-def new_credentials(api: Api, *, seconds: int) -> str:
-    """Return a bearer token of the deployer's ServiceAccount that lives so long (TokenRequest)."""
-    path = f"/api/v1/namespaces/{ACCOUNT_NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
-    kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
-    answer = api.create(path, {**kind, "spec": {"expirationSeconds": seconds}})
-    return str(answer["status"]["token"])
-
-
 def _allowed(api: Api, right: Right, verb: str, name: str) -> bool:
     resource, _, subresource = right.resource.partition("/")
     attributes = {
@@ -195,25 +233,3 @@ def _allowed(api: Api, right: Right, verb: str, name: str) -> bool:
     kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
     answer = api.create(_REVIEWS, {**kind, "spec": {"resourceAttributes": attributes}})
     return bool(answer["status"]["allowed"])
-
-
-def _rule(right: Right) -> Object:
-    rule: Object = {
-        "apiGroups": [right.group],
-        "resources": [right.resource],
-        "verbs": list(right.verbs),
-    }
-    return {**rule, "resourceNames": list(right.names)} if right.names else rule
-
-
-def _standing_namespace() -> Object:
-    made = _object("v1", "Namespace", PROBE_NAMESPACE, "")
-    made["metadata"]["labels"][STANDING] = "true"
-    return made
-
-
-def _object(version: str, kind: str, name: str, namespace: str) -> Object:
-    metadata: Object = {"name": name, "labels": {"app.kubernetes.io/managed-by": "fabnode"}}
-    if namespace:
-        metadata["namespace"] = namespace
-    return {"apiVersion": version, "kind": kind, "metadata": metadata}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from .events import read
 from .expiry import expiries
 from .journal import FILE, runs
 from .lines import duration
+from .private_file import replacing
 from .summary import CLUSTER
 from .timeline import Timeline, timeline
 
@@ -83,12 +83,11 @@ def write(folder: Path | None = None, out: Path | None = None) -> Path:
     target = out or journal.with_name("report.html")
     text = render(events)
     try:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with replacing(target) as file:
+            file.write(text.encode("utf-8", errors="replace"))
     except OSError as error:
         advice = "inv report --out FILE, where you may write"
         raise NoReport(f"{target}: {error.strerror}", advice) from error
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-        file.write(text)
     return target
 
 

@@ -15,7 +15,7 @@ from ..kube.api import Api
 from ..kube.credentials import load
 from ..kube.manifests import Manifests, way
 from ..kube.runlock import RunLock
-from ..model.versions import Release
+from ..kube.server import server_release
 from .admission import Admission
 from .authorities import TrustedAuthorities
 from .calico import Calico
@@ -53,6 +53,7 @@ class ClusterSide:
     ) -> None:
         """Open nothing yet."""
         self.cluster = cluster
+        self._shares_token = cluster.bootstrap.mode == "token-file"
         self._pool = ThreadPoolExecutor(3, thread_name_prefix="cluster")
         self._survey: Future[Survey] = Future()
         credentials = load(cluster.cluster.kubeconfig)
@@ -64,7 +65,9 @@ class ClusterSide:
 
         self.manifests = Manifests(self.api, way=way(cluster.cluster.version))
         self.calico = Calico(cluster, self.api, journal)
-        self.permit = Permit(self.api, run_lock, journal, survey=survey, calico=self.calico)
+        self.permit = Permit(
+            self.api, run_lock, journal, cluster=cluster, survey=survey, calico=self.calico
+        )
         self.nodes = Nodes(cluster, self.api, survey)
         self.authorities = TrustedAuthorities(cluster, self.api)
         self.admission = Admission(
@@ -105,8 +108,7 @@ class ClusterSide:
         self.api.get("/version")
 
     def _look(self) -> Survey:
-        told = self.api.get("/version")["gitVersion"]
-        version = Release.parse(told.partition("-")[0].partition("+")[0])
+        version = server_release(self.api)
         nodes = self.nodes.current()
         self.nodes.begin_watch()
         dialect = signing.dialect(self.cluster.cluster.version)
@@ -116,6 +118,6 @@ class ClusterSide:
             version=version,
             clock_offset=self.api.clock_offset,
             nodes=nodes,
-            tokens=tokens.existing(self.api),
+            tokens=() if self._shares_token else tokens.existing(self.api),
             requests=signing.own_requests(self.api, dialect) if served else (),
         )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ..kube.api import Api
     from ..kube.runlock import RunLock
+    from ..model.config import Cluster
     from ..run.journal import Journal
     from .calico import Calico
     from .survey import Survey
@@ -32,9 +33,11 @@ class Permit:
         run_lock: RunLock,
         journal: Journal,
         *,
+        cluster: Cluster,
         survey: Callable[[], Survey],
         calico: Calico,
     ) -> None:
+        self._cluster = cluster
         self._api = api
         self._run_lock = run_lock
         self._journal = journal
@@ -63,7 +66,8 @@ class Permit:
         self._run_lock.release()
 
     def _missing(self) -> list[str]:
-        missing = rights.missing(self._api, rights.needed(calico=self._calico.objects()))
+        needed = rights.needed(self._cluster, calico=self._calico.objects())
+        missing = rights.missing(self._api, needed)
         survey = self._survey()
         if not survey.has_leases:
             self._journal.warn(

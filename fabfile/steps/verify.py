@@ -112,12 +112,22 @@ def probe_objects(image: str, nodes: Sequence[str]) -> tuple[Object, ...]:
     return (*servers, service)
 
 
-def namespace() -> Object:
-    """Return the namespace in which the network probe lives, and with which it goes."""
+def namespace(*, standing: bool = False) -> Object:
+    """
+    Return the namespace of the network probe.
+
+    Pod Security (kubernetes, on by default since 1.23) admits none but `restricted` pods in it, so
+    that the right to create pods here is not the right to be root on a node.
+
+    :param standing: it is kept between runs, for an account that may not create namespaces.
+    """
+    labels = {**_MANAGED, "pod-security.kubernetes.io/enforce": "restricted"}
+    if standing:
+        labels[STANDING] = "true"
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": PROBE_NAMESPACE, "labels": _MANAGED},
+        "metadata": {"name": PROBE_NAMESPACE, "labels": labels},
     }
 
 
@@ -155,11 +165,12 @@ def probe_results(node: str, log: str, targets: Sequence[str]) -> tuple[Check, .
     return tuple(checks)
 
 
+_SERVED = "/www"
 # Each server answers with its node's name. busybox httpd serves one file.
 _SERVER = [
     "sh",
     "-c",
-    'mkdir -p /tmp/www && echo "$NODE" > /tmp/www/index.html && exec httpd -f -p 8080 -h /tmp/www',
+    f'echo "$NODE" > {_SERVED}/index.html && exec httpd -f -p {PROBE_PORT} -h {_SERVED}',
 ]
 # Ten tries a second apart: a Service's rules may be a moment behind its endpoints.
 _CLIENT = [
@@ -173,7 +184,16 @@ _CLIENT = [
 ]
 
 
+_NOBODY = 65534
+
+
 def _pod(name: str, node: str, image: str, command: list[str], *, app: str) -> Object:
+    """
+    Return a pod that Pod Security's `restricted` admits.
+
+    Apiservers drop the fields that they don't know yet (seccompProfile before 1.19, runAsGroup
+    before 1.10).
+    """
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -188,6 +208,13 @@ def _pod(name: str, node: str, image: str, command: list[str], *, app: str) -> O
             "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": False,
             "tolerations": [{"operator": "Exists"}],
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _NOBODY,
+                "runAsGroup": _NOBODY,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "volumes": [{"name": "www", "emptyDir": {}}],
             "containers": [
                 {
                     "name": "main",
@@ -195,6 +222,11 @@ def _pod(name: str, node: str, image: str, command: list[str], *, app: str) -> O
                     "imagePullPolicy": "IfNotPresent",
                     "command": command,
                     "env": [{"name": "NODE", "value": node}],
+                    "volumeMounts": [{"name": "www", "mountPath": _SERVED}],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
                 }
             ],
         },

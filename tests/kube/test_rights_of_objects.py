@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 import pytest
 
 from fabfile.kube import rights
-from fabfile.kube.rights import BASE, Right
+from fabfile.kube.rights import Right
+from tests.support import make_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 APPLY = ("get", "create", "patch")
 
@@ -76,8 +83,88 @@ def test_rights_may_be_granted_by_those_roles_alone() -> None:
     }
 
 
-def test_without_calico_there_are_no_rights_for_it() -> None:
-    assert rights.needed(calico=()) == BASE
-    assert not any(right.group in ("apps", "policy", "apiextensions.k8s.io") for right in BASE)
-    granting = [right for right in BASE if "escalate" in right.verbs]
-    assert granting == []
+def everything(rights_: Iterable[Right]) -> set[str]:
+    """Return every verb on every resource, as `kubectl auth can-i` takes it."""
+    return {right.told(verb) for right in rights_ for verb in right.verbs}
+
+
+CALICO = (item("apps/v1", "DaemonSet", "calico-node", "kube-system"),)
+SIGNS = "approve signers.certificates.k8s.io (kubernetes.io/kube-apiserver-client)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "calico", "there", "gone"),
+    [
+        (
+            {},
+            (),
+            {"create secrets in kube-system", SIGNS},
+            {"patch daemonsets.apps in kube-system (calico-node)", "list pods in kube-system"},
+        ),
+        (
+            {},
+            CALICO,
+            {"patch daemonsets.apps in kube-system (calico-node)", "list pods in kube-system"},
+            set(),
+        ),
+        (
+            {"bootstrap": {"mode": "token-file", "token": {"env": "TOKEN"}}},
+            (),
+            {SIGNS},
+            {f"{verb} secrets in kube-system" for verb in ("list", "create", "delete")},
+        ),
+        (
+            {"kube_proxy": {"signing": "local", "ca_key": "ca-key.pem"}},
+            (),
+            {"create secrets in kube-system"},
+            {SIGNS, "create certificatesigningrequests.certificates.k8s.io"},
+        ),
+    ],
+    ids=["default", "calico", "token-file", "local"],
+)
+def test_a_right_exists_only_with_the_setting_that_needs_it(
+    tmp_path: Path,
+    changes: dict[str, Any],
+    calico: tuple[Any, ...],
+    there: set[str],
+    gone: set[str],
+) -> None:
+    (tmp_path / "ca-key.pem").touch(0o600)
+    needed = everything(rights.needed(make_cluster(tmp_path, **changes), calico=calico))
+    assert there <= needed
+    assert not gone & needed
+    assert not any("escalate" in one for one in needed)
+
+
+def test_the_approver_can_approve_serving_certificates_alone() -> None:
+    assert everything(rights.SERVING_ONLY) == {
+        *(f"{v} certificatesigningrequests.certificates.k8s.io" for v in ("get", "list", "watch")),
+        "update certificatesigningrequests/approval.certificates.k8s.io",
+        "approve signers.certificates.k8s.io (kubernetes.io/kubelet-serving)",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts", "admin"),
+    [
+        ({}, {"calico": True, "guarded": True, "pod_security": True}, 1),
+        ({}, {"calico": False, "guarded": True, "pod_security": True}, 0),
+        ({}, {"calico": False, "guarded": False, "pod_security": True}, 2),
+        ({}, {"calico": False, "guarded": False, "pod_security": False}, 3),
+        (
+            {
+                "bootstrap": {"mode": "token-file", "token": {"env": "TOKEN"}},
+                "kube_proxy": {"signing": "local", "ca_key": "ca-key.pem"},
+            },
+            {"calico": False, "guarded": False, "pod_security": True},
+            0,
+        ),
+    ],
+)
+def test_powers_that_equal_an_administrators_are_named(
+    tmp_path: Path, changes: dict[str, Any], facts: dict[str, bool], admin: int
+) -> None:
+    (tmp_path / "ca-key.pem").touch(0o600)
+    told = rights.powers(make_cluster(tmp_path, **changes), **facts)
+    assert sum("which is as good as administrator" in power for power in told) == admin
+    assert any("become any node" in power for power in told)

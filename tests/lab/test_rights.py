@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from fabfile import calico_files
-from fabfile.kube import rights
-from fabfile.kube.api import Api
+from fabfile.kube import rights, signing, tokens
+from fabfile.kube.api import Api, ApiError
 from fabfile.kube.credentials import load
 from fabfile.model import loading
+from fabfile.steps import verify
+from fabfile.trust.certificates import new_request
+from fabfile.trust.signers import APISERVER_CLIENT
 
 from .harness import NODES, eventually
 
@@ -49,6 +58,171 @@ def test_nothing_is_deployed_as_system_masters(cluster: Lab) -> None:
         assert ask("can-i", *forbidden) == "no", forbidden
 
 
+class Holder:
+    """Somebody who got hold of the deployer's kubeconfig, made without Calico's rights."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.kubeconfig = lab.scratch / "stolen.kubeconfig"
+        config = lab.config(calico={"enabled": False})
+        document = yaml.safe_load(config.read_text())
+        document["cluster"]["kubeconfig"] = str(lab.layout.kubeconfig)
+        config.write_text(yaml.safe_dump(document))
+        self.told = lab.inv("rbac.deployer", "--out", str(self.kubeconfig), config=config).out
+
+    def api(self) -> Api:
+        return Api(load(self.kubeconfig), patience=30)
+
+    def refused(self, path: str, body: dict[str, Any]) -> str:
+        """Insist that creating this is forbidden; return why."""
+        with pytest.raises(ApiError) as caught:
+            self.api().create(path, body)
+        assert caught.value.status in (403, 422), caught.value
+        return str(caught.value)
+
+
+@pytest.fixture
+def holder(cluster: Lab) -> Iterator[Holder]:
+    """Yield one; afterwards the account has what the lab's configuration takes."""
+    made = Holder(cluster)
+    yield made
+    again = str(cluster.scratch / "again")
+    cluster.inv("rbac.deployer", "--out", again, config=cluster.layout.configuration)
+    eventually(lambda: missing(cluster) == [])
+
+
+SECRETS = "/api/v1/namespaces/kube-system/secrets"
+
+
+def a_secret(kind: str, **metadata: Any) -> dict[str, Any]:
+    metadata.setdefault("generateName", "tried-")
+    return {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata}
+
+
+def token_secret(**data: str) -> dict[str, Any]:
+    """Return a bootstrap token as fabnode makes it, with other data."""
+    made = a_secret(
+        "bootstrap.kubernetes.io/token",
+        name="bootstrap-token-aaaaaa",
+        labels={"app.kubernetes.io/managed-by": "fabnode"},
+    )
+    del made["metadata"]["generateName"]
+    whole = {
+        "token-id": "aaaaaa",
+        "token-secret": "0123456789abcdef",
+        "usage-bootstrap-authentication": "true",
+        "auth-extra-groups": tokens.GROUP,
+        **data,
+    }
+    return {**made, "stringData": whole}
+
+
+def a_request(pem: bytes, signer: str = APISERVER_CLIENT) -> dict[str, Any]:
+    return {
+        **signing.V1.kind,
+        "metadata": {"generateName": "tried-"},
+        "spec": {
+            "request": base64.b64encode(pem).decode(),
+            "signerName": signer,
+            "usages": ["client auth", "digital signature"],
+        },
+    }
+
+
+def test_what_the_deployers_account_is_said_to_be_able_to_do(holder: Holder) -> None:
+    """No more of it is as good as administrator, with Calico's rights gone and the policy there."""
+    assert "which is as good as administrator" not in holder.told
+    assert "read every Secret in kube-system" in holder.told
+    assert "become any node" in holder.told
+
+
+def test_no_certificate_in_another_name(holder: Holder) -> None:
+    """The first way to be administrator: a client certificate of somebody who is, or nearly."""
+    controller = "system:kube-controller-manager"
+    path = signing.REQUESTS
+    own = new_request("system:kube-proxy", {"organization": "k8s"}).request_pem
+    foreign = new_request(controller, {}).request_pem
+    for pem in (foreign, own + foreign, own.replace(b"\n", b"!\n", 3) + foreign):
+        assert "kube-proxy's certificate" in holder.refused(path, a_request(pem))
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, controller)])
+    key = rsa.generate_private_key(65537, 2048)
+    made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    assert "kube-proxy's certificate" in holder.refused(path, a_request(pem))
+    # Nor by a detour: asked for by somebody else, approved by the account.
+    admin = Api(load(holder.lab.layout.kubeconfig), patience=30)
+    other = admin.create(path, a_request(foreign))
+    try:
+        with pytest.raises(ApiError, match="only requests of joining hosts"):
+            signing.approve(holder.api(), other, "tried")
+    finally:
+        admin.delete(f"{path}/{other['metadata']['name']}")
+
+
+def test_no_token_of_a_service_account(holder: Holder) -> None:
+    """The second way: a token of a ServiceAccount that controls others, by a Secret for it."""
+    account = {"kubernetes.io/service-account.name": "default"}
+    secret = a_secret("kubernetes.io/service-account-token", annotations=account)
+    assert "only bootstrap tokens" in holder.refused(SECRETS, secret)
+    assert "only bootstrap tokens" in holder.refused(SECRETS, a_secret("Opaque"))
+    groups = {"auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token"}
+    assert "only bootstrap tokens" in holder.refused(SECRETS, token_secret(**groups))
+    signs = {"usage-bootstrap-signing": "true"}
+    assert "only bootstrap tokens" in holder.refused(SECRETS, token_secret(**signs))
+    admin = Api(load(holder.lab.layout.kubeconfig), patience=30)
+    path = f"{SECRETS}/{admin.create(SECRETS, a_secret('Opaque'))['metadata']['name']}"
+    try:
+        with pytest.raises(ApiError, match="only bootstrap tokens"):
+            holder.api().delete(path)
+    finally:
+        admin.delete(path)
+    # What fabnode itself makes is let through; to read all Secrets there remains, as documented.
+    made = tokens.create(holder.api(), "n1", minutes=1)
+    assert any(item["type"] != "x" for item in holder.api().get(SECRETS)["items"])
+    tokens.delete(holder.api(), made.token)
+
+
+def test_no_privileged_pod(holder: Holder) -> None:
+    """The third way: a pod that is root on a node, the control plane's too."""
+    pods = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}/pods"
+    server, _ = verify.probe_objects("docker.io/library/busybox:1.35.0", ["n1"])
+    for change in (
+        {"hostNetwork": True},
+        {"hostPID": True},
+        {"volumes": [{"name": "www", "hostPath": {"path": "/"}}]},
+        {"securityContext": {}},
+        {"containers": [{**server["spec"]["containers"][0], "securityContext": {}}]},
+    ):
+        pod = {**server, "spec": {**server["spec"], **change}}
+        assert "PodSecurity" in holder.refused(pods, pod)
+    namespace = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
+    with pytest.raises(ApiError):
+        holder.api().patch(namespace, {"metadata": {"labels": {}}})
+    assert holder.lab.inv("verify", "--json").document["checks"]  # its own pods are let through
+
+
+def test_the_policy_is_out_of_the_accounts_reach(holder: Holder) -> None:
+    group = "/apis/admissionregistration.k8s.io/v1"
+    for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings"):
+        with pytest.raises(ApiError) as caught:
+            holder.api().delete(f"{group}/{kind}/fabnode-deployer")
+        assert caught.value.status == 403
+
+
+def test_the_approvers_account_approves_serving_certificates_alone(cluster: Lab) -> None:
+    credentials = cluster.scratch / "approver.kubeconfig"
+    words = ["rbac.approver", "--out", str(credentials)]
+    cluster.inv(*words, config=cluster.layout.configuration)
+    api = Api(load(credentials), patience=30)
+    eventually(lambda: rights.missing(api, rights.SERVING_ONLY) == [] or None)
+    beyond = [right for right in needed(cluster) if right not in rights.SERVING_ONLY]
+    allowed = {right.told(verb) for right in beyond for verb in right.verbs} - set(
+        rights.missing(api, beyond)
+    )
+    known = {right.told(verb) for right in rights.SERVING_ONLY for verb in right.verbs}
+    assert allowed <= known
+
+
 @pytest.fixture
 def roles(cluster: Lab) -> Iterator[dict[str, dict[str, Any]]]:
     """The account's roles by namespace; as they were again afterwards."""
@@ -73,7 +247,7 @@ def missing(lab: Lab) -> list[str]:
 def needed(lab: Lab) -> tuple[rights.Right, ...]:
     """Return what the lab's configuration takes, as `inv rbac.deployer` grants it."""
     cluster = loading.load(lab.layout.configuration)
-    return rights.needed(calico=calico_files.objects(cluster, for_names=True))
+    return rights.needed(cluster, calico=calico_files.objects(cluster, for_names=True))
 
 
 def api(lab: Lab) -> Api:
@@ -91,7 +265,7 @@ def take_away(lab: Lab, role: dict[str, Any], right: rights.Right, verb: str) ->
 def test_each_right_that_is_missing_is_told(cluster: Lab, roles: dict[str, Any]) -> None:
     """One by one, by the code that a run asks."""
     account, admin = api(cluster), Api(load(cluster.layout.kubeconfig), patience=30)
-    whole = rights.BASE
+    whole = (*rights.BASE, rights.TOKENS, *rights.PROXY_REQUESTS)
     for right in whole:
         for verb in right.verbs:
             role = roles[right.namespace]
@@ -148,7 +322,7 @@ def test_run_without_a_right_says_so_and_changes_nothing(
 ) -> None:
     (right, *_) = (
         r
-        for r in rights.BASE
+        for r in (*rights.BASE, rights.TOKENS, *rights.PROXY_REQUESTS)
         if (r.namespace, r.resource) == (namespace, resource) and verb in r.verbs
     )
     take_away(cluster, roles[namespace], right, verb)

@@ -1,0 +1,147 @@
+"""`inv rbac.deployer`, `inv rbac.approver`: accounts of their own, so that nobody needs admin's."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+from .. import calico_files, surface
+from ..kube import accounts, guards, rights
+from ..kube.api import Api
+from ..kube.credentials import load
+from ..kube.manifests import Manifests
+from ..kube.server import server_release
+from ..model.matrix import matrix
+from ..model.yamltext import dump_all
+from ..run.private_file import replacing
+from ..steps import proxy_cert, verify
+from ..trust.kubeconfig import kubeconfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from ..kube.accounts import Account
+    from ..kube.api import Object
+    from ..model.config import Cluster
+    from ..model.versions import Release
+
+_MAX_HOURS = 24 * 365
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """An account with all that belongs to it, and what to tell of it."""
+
+    account: Account
+    objects: tuple[Object, ...]
+    powers: tuple[str, ...]
+
+
+def make_deployer(cluster: Cluster, out: Path, *, hours: int, show: bool) -> None:
+    """
+    Make or update the account that deploys, and write a kubeconfig for it.
+
+    :param show: only print the objects.
+    """
+    calico = calico_files.objects(cluster, for_names=True)
+
+    def wanted(server: Release) -> _Wanted:
+        return _deployer(cluster, calico, server)
+
+    _make(cluster, out, wanted, hours=hours, show=show)
+
+
+def make_approver(cluster: Cluster, out: Path, *, hours: int, show: bool) -> None:
+    """
+    Make or update the account of `inv approve-csr --serving-only`, and write a kubeconfig for it.
+
+    :param show: only print the objects.
+    """
+    made = _Wanted(
+        accounts.APPROVER,
+        accounts.objects(accounts.APPROVER, rights.SERVING_ONLY),
+        ("read signing requests, and approve those of nodes for serving certificates",),
+    )
+    _make(cluster, out, lambda _: made, hours=hours, show=show)
+
+
+def _deployer(cluster: Cluster, calico: Sequence[Object], server: Release) -> _Wanted:
+    account = accounts.DEPLOYER
+    needed = rights.needed(cluster, calico=calico)
+    made = [verify.namespace(standing=True), *accounts.objects(account, needed)]
+    guarded = server.minor in matrix().api["validating admission policies"]
+    if guarded:
+        signed = [node for node in cluster.nodes if node.kube_proxy.signing == "csr"]
+        made += guards.objects(
+            account,
+            shares_token=cluster.bootstrap.mode == "token-file",
+            proxies=[(proxy_cert.COMMON_NAME, proxy_cert.subject(node)) for node in signed],
+            secrets=[item["metadata"]["name"] for item in calico if item["kind"] == "Secret"],
+        )
+    powers = rights.powers(
+        cluster,
+        calico=bool(calico),
+        guarded=guarded,
+        pod_security=server.minor in matrix().api["pod security"],
+    )
+    return _Wanted(account, tuple(made), powers)
+
+
+def _make(
+    cluster: Cluster,
+    out: Path,
+    wanted: Callable[[Release], _Wanted],
+    *,
+    hours: int,
+    show: bool,
+) -> None:
+    """
+    Bring an account to the API and write its kubeconfig.
+
+    :param wanted: returns what belongs to the account with an apiserver of this release.
+    """
+    if not 0 < hours <= _MAX_HOURS:
+        raise Exit(f"--hours wants a number from 1 to {_MAX_HOURS}", surface.BAD_INPUT)
+    if show:
+        print(dump_all(wanted(cluster.cluster.version).objects), end="")
+        return
+    with _written(out) as file:  # first of all, so that a bad path changes nothing
+        admin = load(cluster.cluster.kubeconfig)
+        api = Api(admin, patience=cluster.timeouts.api, on_wait=print)
+        made = wanted(server_release(api))
+        manifests = Manifests(api)
+        # The roles live in a namespace that has to be there first.
+        for group in (made.objects[:1], made.objects[1:]):
+            changes = manifests.plan(group)
+            manifests.apply(changes)
+            for change in changes:
+                print(f"{change.action:7} {change.title}")
+        token, ends = accounts.new_credentials(api, made.account, seconds=hours * 3600)
+        content = kubeconfig(
+            cluster=cluster.cluster.name,
+            server=admin.server,
+            ca=(admin.ca_pem or "").encode() or cluster.ca_pem,
+            user=made.account.name,
+            credentials={"token": token},
+        )
+        file.write(content)
+    left = (ends - datetime.now(UTC)).total_seconds() / 3600
+    print(f"wrote   {out}: good for {left:.0f} h, until {ends:%Y-%m-%d %H:%M} UTC")
+    print("whoever has it can:")
+    for power in made.powers:
+        print(f"  - {power}")
+
+
+@contextmanager
+def _written(out: Path) -> Iterator[IO[bytes]]:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(replacing(out))
+        except OSError as error:
+            raise Exit(f"--out {out}: {error.strerror}", surface.BAD_INPUT) from error
+        yield file

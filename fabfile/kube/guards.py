@@ -1,0 +1,159 @@
+"""
+What RBAC can't say of the deployer's account, said by a ValidatingAdmissionPolicy.
+
+RBAC limits what is created to a kind and no further: who may create Secrets in kube-system may
+create a token for any ServiceAccount there; who may approve for kube-apiserver-client may have a
+certificate in any name. The policy narrows both to what fabnode makes itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+from ..trust.beginnings import beginnings, second_blocks
+from ..trust.signers import APISERVER_CLIENT
+from ..trust.verdict import CLIENT, SERVING, SHARED_USER
+from .tokens import GROUP, LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from .accounts import Account
+    from .api import Object
+
+_VERSION = "admissionregistration.k8s.io/v1"
+_CREATE, _UPDATE, _DELETE = "CREATE", "UPDATE", "DELETE"
+
+
+def objects(
+    account: Account,
+    *,
+    shares_token: bool,
+    proxies: Iterable[tuple[str, Mapping[str, str]]],
+    secrets: Collection[str],
+) -> tuple[Object, ...]:
+    """
+    Return the policy on an account, and its binding.
+
+    :param shares_token: hosts join with the token of the cluster's token file.
+    :param proxies: CN and subject of the certificates that it may ask for itself.
+    :param secrets: names of the Secrets in kube-system that it may write beside tokens.
+    """
+    name, requester = account.name, _cel(account.username)
+    metadata = {"name": name, "labels": {LABEL: "fabnode"}}
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "resourceRules": [
+                _rule("", "secrets", _CREATE, _UPDATE, _DELETE),
+                _rule("certificates.k8s.io", "certificatesigningrequests", _CREATE),
+                _rule("certificates.k8s.io", "certificatesigningrequests/approval", _UPDATE),
+            ]
+        },
+        "matchConditions": [
+            {
+                "name": "account",
+                "expression": f"request.userInfo.username == {requester}",
+            }
+        ],
+        "variables": [
+            {
+                "name": "item",
+                "expression": "request.operation == 'DELETE' ? oldObject : object",
+            }
+        ],
+        "validations": [
+            {
+                "expression": f"request.resource.resource != 'secrets' || {_secret(secrets)}",
+                "message": "only bootstrap tokens in fabnode's own group, and Calico's Secrets",
+            },
+            {
+                "expression": "request.resource.resource != 'certificatesigningrequests' || "
+                f"request.operation != 'CREATE' || {_own_request(list(proxies))}",
+                "message": "only requests for kube-proxy's certificate, as configured",
+            },
+            {
+                "expression": "request.resource.resource != 'certificatesigningrequests' || "
+                f"request.operation != 'UPDATE' || {_approval(account, shares_token=shares_token)}",
+                "message": "only requests of joining hosts, of nodes, and its own",
+            },
+        ],
+    }
+    binding = {"policyName": name, "validationActions": ["Deny"]}
+    return (
+        {
+            "apiVersion": _VERSION,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": metadata,
+            "spec": spec,
+        },
+        {
+            "apiVersion": _VERSION,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": metadata,
+            "spec": binding,
+        },
+    )
+
+
+def _secret(names: Collection[str]) -> str:
+    group = base64.b64encode(GROUP.encode()).decode()
+    item = "variables.item"
+    token = " && ".join(
+        (
+            f"{item}.type == 'bootstrap.kubernetes.io/token'",
+            f"has({item}.metadata.labels) && {_cel(LABEL)} in {item}.metadata.labels",
+            f"{item}.metadata.labels[{_cel(LABEL)}] == 'fabnode'",
+            f"has({item}.data) && 'auth-extra-groups' in {item}.data",
+            f"{item}.data['auth-extra-groups'] == {_cel(group)}",
+            f"!('usage-bootstrap-signing' in {item}.data)",
+        )
+    )
+    if not names:
+        return f"({token})"
+    named = f"{item}.metadata.name in {_cel(sorted(names))} && {item}.type == 'Opaque'"
+    return f"({token} || {named})"
+
+
+def _own_request(proxies: Sequence[tuple[str, Mapping[str, str]]]) -> str:
+    starts = sorted({start for one in proxies for start in beginnings(*one)})
+    if not starts:
+        return "false"
+    request = "object.spec.request"
+    begins = f"{_cel(starts)}.exists(s, {request}.startsWith(s))"
+    rest = f"{request}.substring({min(map(len, starts))})"
+    alone = f"!{_cel(list(second_blocks()))}.exists(b, {rest}.contains(b))"
+    return f"(object.spec.signerName == {_cel(APISERVER_CLIENT)} && {begins} && {alone})"
+
+
+def _approval(account: Account, *, shares_token: bool) -> str:
+    spec = "oldObject.spec"
+    joining = (
+        f"{spec}.username == {_cel(SHARED_USER)}"
+        if shares_token
+        else f"{spec}.username.startsWith('system:bootstrap:')"
+    )
+    cases = (
+        (CLIENT, joining),
+        (SERVING, f"{spec}.username.startsWith('system:node:')"),
+        (APISERVER_CLIENT, f"{spec}.username == {_cel(account.username)}"),
+    )
+    return "({})".format(
+        " || ".join(f"{spec}.signerName == {_cel(signer)} && {who}" for signer, who in cases)
+    )
+
+
+def _rule(group: str, resource: str, *operations: str) -> Object:
+    return {
+        "apiGroups": [group],
+        "apiVersions": ["*"],
+        "operations": list(operations),
+        "resources": [resource],
+    }
+
+
+def _cel(value: str | list[str]) -> str:
+    """Return a value as CEL writes it; JSON's strings are CEL's."""
+    return json.dumps(value)
