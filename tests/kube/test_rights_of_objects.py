@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import pytest
-
 from fabfile.kube import rights
 from fabfile.kube.rights import Right
 from tests.support import make_cluster
