@@ -42,7 +42,7 @@ from .parts.download import DownloadError
 from .parts.sources import SourceError
 from .run import progress, summary, table
 from .run.journal import Journal
-from .sides.errors import MissingRightsError
+from .sides.errors import MissingRightsError, OtherApproverError
 from .steps.calico import ManifestError
 
 if TYPE_CHECKING:
@@ -198,6 +198,7 @@ def errors_as_exits() -> Iterator[None]:
         HostError,
         LockedError,
         MissingRightsError,
+        OtherApproverError,
         DownloadError,
     ) as error:
         advice = f"\nnext: {error.advice}" if error.advice else ""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..trust.verdict import (
     CLIENT,
+    SERVING,
     SHARED_USER,
     Candidate,
     Handout,
@@ -24,14 +27,18 @@ from .api import Api, ApiError
 from .tokens import existing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .api import Object
     from .asking import Asker
     from .watch import Watch
 
 Listener = Callable[[SigningRequest, Verdict], None]
 
+_BOOTSTRAP = "system:bootstrap:"
 _CONFLICT = 409
 _NOT_FOUND = 404
+_REMEMBERED = 10_000  # versions of requests: an old one is judged once more when it comes again
 _NOBODY: Mapping[str, HostKey] = MappingProxyType({})
 
 
@@ -39,11 +46,15 @@ class Approver:
     """
     Attached to the watch on signing requests, it decides each pending one once per version.
 
+    What somebody else approved of our nodes' requests is judged as well, and told to `on_foreign`:
+    for a first certificate in any case, for a serving one where we would not have approved it.
+
     `allow` names the nodes that may be certified; `trust` the tokens handed out, `hand_out` the
     nodes that got the shared one, `show` the key that waits on a host. `on_verdict` is called for
     each decision. With `all_tokens`, tokens that other runs of fabnode handed out and that are
     still there count as well.
 
+    :param serving_only: requests for other than serving certificates are none of its business.
     :param asker: asks hosts for the keys that wait there, before a first certificate is granted;
         without one, a request that only such a key would decide is held until that is shown.
     """
@@ -54,6 +65,8 @@ class Approver:
         *,
         dry_run: bool,
         on_verdict: Listener,
+        on_foreign: Listener = lambda *_: None,
+        serving_only: bool = False,
         all_tokens: bool = False,
         dialect: signing.Dialect = signing.V1,
         asker: Asker | None = None,
@@ -64,6 +77,8 @@ class Approver:
         self._all_tokens = all_tokens
         self._dry_run = dry_run
         self._on_verdict = on_verdict
+        self._on_foreign = on_foreign
+        self._serving_only = serving_only
         self._lock = threading.Lock()
         self._deciding = threading.Lock()  # one at a time, for a token is good for one certificate
         self._candidates: dict[str, Candidate] = {}
@@ -72,7 +87,7 @@ class Approver:
         self._handouts: dict[str, Handout] = {}
         self._keys: dict[str, HostKey] = {}
         self._held: dict[str, list[Object]] = {}
-        self._judged: set[tuple[str, str]] = set()
+        self._judged: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._strangers: set[str] = set()  # tokens that are none of fabnode's
 
     def allow(self, candidate: Candidate) -> None:
@@ -106,14 +121,19 @@ class Approver:
             self._handouts.pop(node, None)
             self._keys.pop(node, None)
 
-    def approved_for(self, node: str) -> SigningRequest | None:
-        """Return the first client request approved for a node since it was last handed a token."""
+    def approved_for(self, node: str) -> tuple[SigningRequest, ...]:
+        """
+        Return the client requests approved for a node since it was last handed a token.
+
+        By whomever; of more than one, somebody else than the host may hold a certificate.
+        """
+        self._learn_approved()
         with self._lock:
             tokens = [token for token in self._tokens.values() if token.node == node]
             newest = max(tokens, key=lambda token: token.created, default=None)
             mine = {newest.username} if newest else set()
             handout = self._handouts.get(node)
-            found = [
+            return tuple(
                 request
                 for request in self._approved.values()
                 if request.username in mine
@@ -123,8 +143,7 @@ class Approver:
                     and request.created >= handout.created
                     and node_asked_for(request) == node
                 )
-            ]
-        return next(iter(found), None)
+            )
 
     def attach(self, watch: Watch) -> None:
         """Judge everything that this watch shows."""
@@ -142,7 +161,7 @@ class Approver:
         certificate.
         """
         if self._all_tokens and request.signer == CLIENT:
-            self._learn_token(request.username.removeprefix("system:bootstrap:"))
+            self._learn_token(request.username.removeprefix(_BOOTSTRAP))
         verdict = self._judge(request, asked)
         if verdict.approve and self._all_tokens and request.signer == CLIENT:
             self._learn_approved()
@@ -152,14 +171,46 @@ class Approver:
     def consider(self, item: Object) -> None:
         """Judge one object, and approve it where everything is proved."""
         request = signing.parse(item)
+        if self._serving_only and request.signer != SERVING:
+            return
+        if request.state == "Approved":
+            self._was_approved(request)
+        elif request.state == "Pending" and self._is_new(request.uid, request.resource_version):
+            self._decide(item, request)
+
+    def _is_new(self, uid: str, version: str) -> bool:
+        """Return whether this is the first time; bounded, since requests come without end."""
         with self._lock:
-            if request.state == "Approved":
-                self._approved[request.uid] = request
-            version = (request.uid, request.resource_version)
-            if request.state != "Pending" or version in self._judged:
-                return
-            self._judged.add(version)
-        self._decide(item, request)
+            known = (uid, version) in self._judged
+            self._judged[uid, version] = None
+            if len(self._judged) > _REMEMBERED:
+                self._judged.popitem(last=False)
+        return not known
+
+    def _was_approved(self, request: SigningRequest) -> None:
+        """Learn of an approval; report one that is not fabnode's, and voids its policy."""
+        self._remember([request])
+        if signing.approved_by_fabnode(request) or not self._is_new(request.uid, "approved"):
+            return
+        verdict = self._judge(replace(request, state="Pending"), _NOBODY)
+        if not verdict.node or (request.signer != CLIENT and verdict.approve):
+            return
+        with self._lock:
+            handout = self._handouts.get(verdict.node)
+        shared = request.signer == CLIENT and request.username == SHARED_USER
+        if not shared or (handout and request.created >= handout.created):
+            self._on_foreign(request, verdict)
+
+    def _remember(self, requests: Iterable[SigningRequest]) -> None:
+        """Keep what was approved for holders of tokens: by that, later ones are judged."""
+        with self._lock:
+            self._approved |= {
+                request.uid: request
+                for request in requests
+                if request.state == "Approved"
+                and request.signer == CLIENT
+                and request.username.startswith((_BOOTSTRAP, SHARED_USER))
+            }
 
     def _decide(
         self, item: Object, request: SigningRequest, asked: Mapping[str, HostKey] = _NOBODY
@@ -172,7 +223,7 @@ class Approver:
             if verdict.asks and not self._asker:
                 self._held.setdefault(verdict.node or "", []).append(item)
                 return
-            if verdict.approve and not ask:
+            if verdict.approve and not ask and first:
                 # Also where the API refuses below: somebody else may have approved it just now.
                 with self._lock:
                     self._approved[request.uid] = request
@@ -204,6 +255,4 @@ class Approver:
             self._strangers.add(token_id)
 
     def _learn_approved(self) -> None:
-        requests = [signing.parse(item) for item in self._api.get(self._dialect.path)["items"]]
-        with self._lock:
-            self._approved |= {r.uid: r for r in requests if r.state == "Approved"}
+        self._remember(signing.parse(item) for item in self._api.get(self._dialect.path)["items"])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 _CONFLICT = 409
+_REASON = "Fabnode"
+_LONGEST = 200  # characters of what another approver wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,13 @@ def parse(item: Object) -> SigningRequest:
         pem=pem,
         state=_state(status),
         certificate=base64.b64decode(status.get("certificate") or ""),
+        decision=_decision(status),
     )
+
+
+def approved_by_fabnode(request: SigningRequest) -> bool:
+    """Return whether a request was approved by a run of fabnode: by what its condition says."""
+    return request.decision.startswith(f"{_REASON}Approved:")
 
 
 def approve(api: Api, item: Object, message: str, dialect: Dialect = V1) -> None:
@@ -110,7 +118,7 @@ def deny(api: Api, item: Object, message: str, dialect: Dialect = V1) -> None:
 
 
 def _decide(api: Api, item: Object, decision: str, message: str, dialect: Dialect) -> None:
-    condition = {"type": decision, "reason": f"Fabnode{decision}", "message": message}
+    condition = {"type": decision, "reason": f"{_REASON}{decision}", "message": message}
     if dialect.version == "v1":
         condition["status"] = "True"
     status = {**(item.get("status") or {}), "conditions": [condition]}
@@ -208,6 +216,15 @@ def ended_unsigned(api: Api, name: str, dialect: Dialect = V1) -> bool:
             if error.status != _CONFLICT:
                 raise
     return True
+
+
+def _decision(status: Object) -> str:
+    """Return reason and message of an approval, as far as a line holds them."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "Approved":
+            text = f"{condition.get('reason', '')}: {condition.get('message', '')}"
+            return "".join(c for c in text if c.isprintable())[:_LONGEST]
+    return ""
 
 
 def _state(status: Object) -> Literal["Pending", "Approved", "Denied", "Failed"]:

@@ -12,7 +12,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..kube import signing, tokens
+from ..kube import other_approvers, signing, tokens
 from ..kube.approver import Approver
 from ..kube.watch import Watch
 from ..steps import approve_csr, proxy_cert, rbac
@@ -25,7 +25,7 @@ from ..trust.certificates import (
     sign_client,
 )
 from ..trust.verdict import CLIENT, SERVING, SHARED_USER, Handout, HostKey, node_asked_for
-from .errors import OverdueError
+from .errors import OtherApproverError, OverdueError
 from .verdict_log import VerdictLog
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Admission:
     :param permit: to take back what other runs may have left is a change, which takes leave.
     :param survey: returns the cluster as it was found; it may wait for that.
     :param shared_token: of the cluster's token file, for hosts that join with that.
+    :param serving_only: only requests for serving certificates are judged.
     :param asker: asks hosts for the keys that wait there. With it, requests of hosts that this
         run doesn't join itself are judged as well.
     """
@@ -68,6 +69,7 @@ class Admission:
         dry_run: bool,
         shared_token: str,
         asker: Asker | None,
+        serving_only: bool = False,
     ) -> None:
         self._cluster = cluster
         self._api = api
@@ -85,7 +87,9 @@ class Admission:
             api,
             dry_run=dry_run,
             on_verdict=self._log.given,
-            all_tokens=asker is not None,
+            on_foreign=self._log.foreign,
+            serving_only=serving_only,
+            all_tokens=asker is not None and not self._shares_token,
             dialect=self._dialect,
             asker=asker,
         )
@@ -106,6 +110,15 @@ class Admission:
         if self._shares_token:
             return rbac.objects("User", SHARED_USER)
         return rbac.objects("Group", tokens.GROUP)
+
+    def other_approvers(self) -> tuple[str, ...] | None:
+        """Return who else approves requests made with our tokens; None where we may not ask."""
+        return other_approvers.find(self._api, shares_token=self._shares_token)
+
+    def refuse_other_approvers(self) -> None:
+        """Raise OtherApproverError where somebody else approves first certificates."""
+        if found := self.other_approvers():
+            raise OtherApproverError(found)
 
     def allow(self, nodes: Sequence[Node]) -> None:
         """
@@ -152,16 +165,20 @@ class Admission:
 
         What was approved and not signed is ended: whoever asked must not get it later, unseen.
         """
-        request = self._approver.approved_for(node.name)
-        if request is None:
-            return False
-        ended = signing.ended_unsigned(self._api, request.name, self._dialect)
-        return bool(request.certificate) or not ended
+        requests = self._approver.approved_for(node.name)
+        ended = [signing.ended_unsigned(self._api, r.name, self._dialect) for r in requests]
+        return not all(ended) or any(request.certificate for request in requests)
 
     def holds_issued_key(self, node: Node, certificate: bytes) -> bool:
-        """Say whether the certificate read from a host is for the key that was certified for it."""
-        request = self._approver.approved_for(node.name)
-        return request is not None and belongs(certificate, request.pem)
+        """
+        Return whether the certificate read from a host is for the key that was certified for it.
+
+        And no other was: of two requests approved with its token one is somebody else's.
+        """
+        requests = self._approver.approved_for(node.name)
+        if len(requests) > 1:
+            self._log.several(requests, node.name)
+        return len(requests) == 1 and belongs(certificate, requests[0].pem)
 
     def left_certified(self, node: Node) -> tuple[bytes, ...]:
         """

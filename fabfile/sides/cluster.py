@@ -39,7 +39,7 @@ class ClusterSide:
     """
     What a run has of the API. Safe to share between the nodes' threads, as is each part.
 
-    :param shared_token, asker: see `Admission`.
+    :param shared_token, asker, serving_only: see `Admission`.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class ClusterSide:
         dry_run: bool = False,
         shared_token: str = "",
         asker: Asker | None = None,
+        serving_only: bool = False,
     ) -> None:
         """Open nothing yet."""
         self.cluster = cluster
@@ -80,6 +81,7 @@ class ClusterSide:
             dry_run=dry_run,
             shared_token=shared_token,
             asker=asker,
+            serving_only=serving_only,
         )
 
     def open(self, nodes: Sequence[Node]) -> None:
@@ -120,4 +122,5 @@ class ClusterSide:
             nodes=nodes,
             tokens=() if self._shares_token else tokens.existing(self.api),
             requests=signing.own_requests(self.api, dialect) if served else (),
+            other_approvers=self.admission.other_approvers(),
         )

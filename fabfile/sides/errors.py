@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..steps.preflight import OTHER_APPROVER_FIX, other_approver
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,6 +24,14 @@ class MissingRightsError(Exception):
     """The kubeconfig's user may not do what this run needs to do; nothing was changed."""
 
     advice = "use the kubeconfig of `inv rbac.deployer`, or grant what is missing"
+
+
+class OtherApproverError(Exception):
+    """Somebody else approves first certificates, whoever asks; nothing was changed."""
+
+    def __init__(self, found: Sequence[str]) -> None:
+        super().__init__(other_approver(found))
+        self.advice = OTHER_APPROVER_FIX
 
 
 class PreflightError(Exception):

@@ -200,6 +200,7 @@ class NodeSide:
             clock_offset=survey.clock_offset,
             api_from_node=None if seen.reachable is None else seen.reason,
             machine_ids=nodes.machine_ids(self.node.name, self.facts.machine_id),
+            other_approvers=survey.other_approvers if bootstrap_kubeconfig in self._steps else (),
         )
         found = preflight.findings(self._inputs(renewal), around)
         return found if renewal == KEEP else (*found, *self._strayed(renewal))

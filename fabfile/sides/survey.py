@@ -23,6 +23,7 @@ class Survey:
     :param clock_offset: apiserver's clock minus ours, seconds.
     :param nodes: Node objects by name.
     :param tokens, requests: what earlier runs left behind, requests by name and node.
+    :param other_approvers: who else approves first certificates; None where we may not ask.
     """
 
     version: Release
@@ -30,6 +31,7 @@ class Survey:
     nodes: Mapping[str, Object]
     tokens: tuple[Token, ...]
     requests: tuple[tuple[str, str], ...]
+    other_approvers: tuple[str, ...] | None = ()
 
     @property
     def has_leases(self) -> bool:

@@ -9,9 +9,14 @@ from ..run.flood import Flood
 from ..steps import approve_csr
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..run.events import State
     from ..run.journal import Journal
     from ..trust.verdict import SigningRequest, Verdict
+
+
+_FIND = "find and stop the other approver: inv plan names ClusterRoleBindings that let it approve"
 
 
 class VerdictLog:
@@ -39,6 +44,25 @@ class VerdictLog:
                 self._emit(request, verdict, "warning", text, node=verdict.node)
             else:
                 self._emit(request, verdict, "progress", text)
+
+    def foreign(self, request: SigningRequest, verdict: Verdict) -> None:
+        """Warn that somebody else approved a request of a node's."""
+        ours = "it would have been approved" if verdict.approve else verdict.reason
+        text = (
+            f"{request.name}, for {verdict.node} by {request.username}, was approved by somebody "
+            f"else ({request.decision or 'no reason given'}), not by fabnode: {ours}"
+        )
+        if self._left.admits():
+            self.kept_back()
+            self._emit(request, verdict, "warning", text, node=verdict.node, advice=_FIND)
+        else:
+            self._emit(request, verdict, "progress", text)
+
+    def several(self, requests: Sequence[SigningRequest], node: str) -> None:
+        """Warn that more than one certificate was approved for one token of a node."""
+        names = ", ".join(request.name for request in requests)
+        text = f"{len(requests)} requests with the token of {node} were approved: {names}"
+        self._journal.emit(node, approve_csr.NAME, "warning", text, data={"advice": _FIND})
 
     def denied(self, request: SigningRequest, verdict: Verdict) -> None:
         """Tell that the operator had a request denied."""
@@ -75,6 +99,9 @@ class VerdictLog:
         text: str,
         *,
         node: str | None = None,
+        advice: str = "",
     ) -> None:
         data = {"request": request.name, "requester": request.username, "kind": verdict.kind}
+        if advice:
+            data["advice"] = advice
         self._journal.emit(node, approve_csr.NAME, state, text, data=data)

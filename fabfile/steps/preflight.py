@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 from typing import Literal
@@ -49,12 +49,29 @@ class Surroundings:
     :param api_from_node: why the apiserver can't be used from the node; empty when it can, None
         where that could not be tried.
     :param machine_ids: of other nodes, by their names.
+    :param other_approvers: what has first certificates approved by others than fabnode; None where
+        that could not be asked.
     """
 
     server_version: Release
     clock_offset: float | None
     api_from_node: str | None
     machine_ids: Mapping[str, str]
+    other_approvers: tuple[str, ...] | None = ()
+
+
+OTHER_APPROVER_FIX = (
+    "delete it, or bind it to the group of those tokens alone that it is meant for, as kubeadm "
+    "does: `kubectl edit clusterrolebinding NAME`"
+)
+
+
+def other_approver(found: Sequence[str]) -> str:
+    """Return what others approve, in a sentence."""
+    return (
+        f"by {', '.join(found)} kube-controller-manager approves whatever is asked for with a "
+        "token of fabnode's, in any node's name"
+    )
 
 
 def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
@@ -75,6 +92,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_kernel(inputs),
         *_proxy_mode(inputs),
         *_other_cluster(inputs),
+        *_other_approvers(inputs, around),
     ]
     return tuple(sorted(found, key=lambda f: f.level != "error"))
 
@@ -89,6 +107,19 @@ def _architecture(inputs: Inputs) -> Iterator[Finding]:
             f"its architecture is {mine}, and artifacts.binaries holds no programs for that",
             fetch if known else "fabnode knows amd64 and arm64 machines",
         )
+
+
+def _other_approvers(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
+    if inputs.joined:
+        return  # it is handed no token
+    if around.other_approvers is None:
+        yield Finding(
+            "warning",
+            "whether somebody else approves first certificates could not be asked",
+            "make the account once more with `inv rbac.deployer`",
+        )
+    elif around.other_approvers:
+        yield Finding("error", other_approver(around.other_approvers), OTHER_APPROVER_FIX)
 
 
 def _fetching(inputs: Inputs) -> Iterator[Finding]:

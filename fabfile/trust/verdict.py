@@ -78,6 +78,7 @@ class SigningRequest:
     :param username, groups: set by the apiserver from the requester's authentication.
     :param pem: `spec.request`, decoded.
     :param state: the kind of its first condition, or Pending.
+    :param decision: reason and message of whoever approved it.
     :param certificate: what was issued, PEM; empty until then.
     """
 
@@ -92,6 +93,7 @@ class SigningRequest:
     pem: bytes
     state: Literal["Pending", "Approved", "Denied", "Failed"]
     certificate: bytes = b""
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from fabfile.kube import approver as approver_module
 from fabfile.kube.api import ApiError
 from fabfile.kube.approver import Approver
 from fabfile.kube.asking import Asker
 from fabfile.kube.signing import REQUESTS
 from fabfile.trust.certificates import public_bytes
-from fabfile.trust.verdict import CLIENT, Candidate, Handout, HostKey, SigningRequest, Verdict
+from fabfile.trust.verdict import (
+    CLIENT,
+    SERVING,
+    Candidate,
+    Handout,
+    HostKey,
+    SigningRequest,
+    Token,
+    Verdict,
+)
 
 NOON = "2026-11-23T12:00:00Z"
 
@@ -192,9 +202,7 @@ def test_with_a_shared_token_requests_wait_until_the_host_shows_its_key() -> Non
     made.show("n1", key_of(own))
     assert api.approved == ["csr-own"]
     assert "csr-rogue: its key is not the one that waits on n1's host" in told
-    found = made.approved_for("n1")
-    assert found is not None
-    assert found.name == "csr-own"
+    assert [found.name for found in made.approved_for("n1")] == ["csr-own"]
     late = shared("csr-late")
     made.consider(late)
     assert "was approved before" in told[-1]
@@ -280,3 +288,91 @@ def test_what_goes_wrong_while_asking_is_passed_on() -> None:
     made.consider(item)
     with pytest.raises(ApiError):
         asker.settle()
+
+
+AUTO = {"type": "Approved", "reason": "AutoApproved", "message": "Auto approving kubelet client"}
+OURS = {"type": "Approved", "reason": "FabnodeApproved", "message": "asked for by n1 itself"}
+
+
+def approved(item: Any, condition: dict[str, str]) -> Any:
+    return {**item, "status": {"conditions": [condition]}}
+
+
+def serving(name: str) -> Any:
+    """Return n1's request for a serving certificate, for a name that is not its own."""
+    item = request(name)
+    item["spec"] |= {
+        "username": "system:node:n1",
+        "groups": ["system:nodes"],
+        "signerName": SERVING,
+        "usages": ["digital signature", "server auth"],
+    }
+    return item
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        (approved(request("csr-1"), AUTO), ["csr-1 AutoApproved: Auto approving kubelet client"]),
+        (
+            approved(request("csr-1", common_name="system:node:n2"), AUTO),
+            ["csr-1 AutoApproved: Auto approving kubelet client"],
+        ),
+        (approved(request("csr-1"), OURS), []),
+        (approved(serving("csr-1"), AUTO), ["csr-1 AutoApproved: Auto approving kubelet client"]),
+        (approved(serving("csr-1"), OURS), []),
+        (request("csr-1"), []),
+    ],
+    ids=["own name", "other name", "ours", "serving", "our serving", "pending"],
+)
+def test_what_somebody_else_approved_is_reported_once(item: Any, told: list[str]) -> None:
+    foreign: list[str] = []
+    made = Approver(
+        Api(item),  # type: ignore[arg-type]
+        dry_run=True,
+        on_verdict=lambda *_: None,
+        on_foreign=lambda request, _: foreign.append(f"{request.name} {request.decision}"),
+    )
+    made.allow(Candidate("n1", "192.0.2.11"))
+    made.trust(Token("aaaaaa", "n1", datetime.fromisoformat(NOON)))
+    made.consider(item)
+    made.consider(item)
+    assert foreign == told
+
+
+def test_every_request_approved_with_a_token_is_known() -> None:
+    """Also one that the watch has not shown yet: two certificates are one too many."""
+    first, second = request("csr-1"), approved(request("csr-2"), AUTO)
+    api = Api(first)
+    made, _ = approver(api)
+    made.consider(first)
+    api.requests = [approved(first, OURS), second]
+    assert {found.name for found in made.approved_for("n1")} == {"csr-1", "csr-2"}
+
+
+def test_only_serving_certificates_are_judged_where_that_is_all() -> None:
+    told: list[str] = []
+    made = Approver(
+        Api(),  # type: ignore[arg-type]
+        dry_run=True,
+        serving_only=True,
+        on_verdict=lambda request, _: told.append(request.name),
+    )
+    made.allow(Candidate("n1", "192.0.2.11"))
+    for item in (request("client"), shared("shared"), serving("serving")):
+        made.consider(item)
+    assert told == ["serving"]
+
+
+def test_memory_is_bounded_however_many_requests_come() -> None:
+    told: list[str] = []
+    made = Approver(
+        Api(),  # type: ignore[arg-type]
+        dry_run=True,
+        serving_only=True,
+        on_verdict=lambda request, _: told.append(request.name),
+    )
+    item = serving("csr")
+    for number in range(approver_module._REMEMBERED + 50):
+        made.consider({**item, "metadata": {**item["metadata"], "uid": str(number)}})
+    assert len(made._judged) == approver_module._REMEMBERED

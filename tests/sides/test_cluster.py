@@ -51,6 +51,8 @@ class Api:
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if path == REVIEWS:
             return {"status": {"allowed": not self.refused}}
+        if path.endswith("/subjectaccessreviews"):
+            return {"status": {"allowed": False}}
         self.told.append(f"create {path}")
         return body | {"metadata": {**body["metadata"], "creationTimestamp": NOON}}
 
