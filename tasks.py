@@ -122,14 +122,18 @@ def verify(
 
 @_task(
     watch="Go on with requests to come (serving certificates that rotate), until interrupted.",
+    serving_only="Only requests for serving certificates: no host has to be asked, so no SSH.",
+    kubeconfig="With --serving-only: this one in place of cluster.kubeconfig.",
     dry_run="Say what would be approved; approve nothing.",
-    print_unit="Print a systemd unit that runs it with --watch; do nothing else.",
+    print_unit="Print a systemd unit that runs it with --watch --serving-only; do nothing else.",
 )
 def approve_csr(
     _: Context,
     config: str = "",
     limit: str = "",
     watch: bool = False,
+    serving_only: bool = False,
+    kubeconfig: str = "",
     dry_run: bool = False,
     print_unit: bool = False,
 ) -> None:
@@ -141,10 +145,18 @@ def approve_csr(
     Example: inv approve-csr --dry-run
     """
     if print_unit:
-        print(commands.requests.approver_unit(surface.configuration(config)), end="")
+        account = Path(kubeconfig or "approver.kubeconfig")
+        print(commands.requests.approver_unit(surface.configuration(config), account), end="")
         return
-    options = Options(config, limit, recorded=True)
-    commands.requests.approve(options, watch=watch, dry_run=dry_run)
+    options = Options(
+        config,
+        limit,
+        recorded=True,
+        installs=not serving_only,
+        kubeconfig=kubeconfig,
+        endless=watch,
+    )
+    commands.requests.approve(options, watch=watch, serving_only=serving_only, dry_run=dry_run)
 
 
 @_task(

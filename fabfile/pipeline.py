@@ -240,21 +240,41 @@ def on_hosts(run: Run, work: Callable[[Host], R]) -> dict[str, Outcome[R]]:
         return _fan_out(run, run.nodes, one)
 
 
-def approve(run: Run, *, watch: bool, dry_run: bool) -> None:
+def approve(run: Run, *, watch: bool, dry_run: bool, serving_only: bool = False) -> None:
     """
     Judge signing requests of the run's nodes, with the same verdict as in `deploy`.
 
     A host that had to be asked for its key and could not be is a failure of its node.
 
     :param watch: go on with those to come, until interrupted.
+    :param serving_only: only requests for serving certificates, for which no host has to be asked.
+    :raises OtherApproverError: where somebody else approves first certificates.
     """
-    with _judging(run, run.nodes, dry_run=dry_run) as side:
+    judging = (
+        _judging_serving(run, dry_run=dry_run)
+        if serving_only
+        else _judging(run, run.nodes, dry_run=dry_run)
+    )
+    with judging as side:
+        if not serving_only:
+            side.admission.refuse_other_approvers()
         if watch:
             side.admission.judge_forever()
         else:
             side.admission.judge()
     for node in run.nodes:
         run.journal.settle(node.name)
+
+
+@contextmanager
+def _judging_serving(run: Run, *, dry_run: bool) -> Iterator[ClusterSide]:
+    """Yield the API's side for serving certificates alone: without hosts, and with few rights."""
+    side = ClusterSide(run.cluster, run.journal, dry_run=dry_run, serving_only=True)
+    try:
+        side.admission.allow(run.nodes)
+        yield side
+    finally:
+        side.close()
 
 
 @contextmanager

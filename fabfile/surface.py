@@ -76,6 +76,8 @@ class Options:
     """
     What was asked for on the command line; 0 and empty mean: as configured.
 
+    :param kubeconfig: stands in for the configuration's; hosts are not asked anything then.
+    :param endless: it goes on until it is stopped, so that what it keeps must not grow.
     :param bundle: file that stands in for all that the configuration names of artifacts.
     :param bundle_sha256: what its digest has to be; empty: whatever it is.
     :param joins: hosts may join, so that a token they share is needed.
@@ -95,12 +97,19 @@ class Options:
     installs: bool = True
     bundle_sha256: str = ""
     bundle: str = ""
+    kubeconfig: str = ""
+    endless: bool = False
 
 
-def configuration(config: str = "", *, artifacts: bool = False) -> Cluster:
-    """Load the configuration that is meant. Raises ConfigError."""
+def configuration(config: str = "", *, artifacts: bool = False, kubeconfig: str = "") -> Cluster:
+    """
+    Load the configuration that is meant. Raises ConfigError.
+
+    :param kubeconfig: stands in for the one that it names.
+    """
     path = config or os.environ.get("FABNODE_CONFIG") or DEFAULT_CONFIG
-    return load(Path(path), artifacts=artifacts)
+    other = Path(kubeconfig) if kubeconfig else None
+    return load(Path(path), artifacts=artifacts, kubeconfig=other)
 
 
 @contextmanager
@@ -119,18 +128,20 @@ def run_of(options: Options) -> Iterator[pipeline.Run]:
         odd = f"--bundle-sha256: {options.bundle_sha256[:80]!r} is none"
         raise Exit(f"{odd}; one is 64 hexadecimal digits", BAD_INPUT)
     files = options.installs and not options.bundle
-    cluster = configuration(options.config, artifacts=files)
+    cluster = configuration(options.config, artifacts=files, kubeconfig=options.kubeconfig)
     if options.bundle:
         cluster = bundled(cluster, Path(options.bundle), cache_dir() / "bundles", promised)
     nodes = cluster.select(options.limit or None)
     may_ask = sys.stdin.isatty() and not options.json
-    passwords = ask_secrets(nodes, may_ask=may_ask)
-    keys = ask_registries(cluster.images.registries, may_ask=may_ask)
+    asks = not options.kubeconfig
+    passwords = ask_secrets(nodes, may_ask=may_ask) if asks else {}
+    keys = ask_registries(cluster.images.registries, may_ask=may_ask) if asks else {}
     cluster = replace(cluster, registry_passwords=keys)
     shared = cluster.bootstrap.token if options.joins else None
     token = ask_bootstrap_token(shared, may_ask=may_ask) if shared else ""
     screen = progress.show(json=options.json)
-    with Journal.open([screen]) if options.recorded else Journal(None, [screen]) as journal:
+    opened = Journal.open([screen], endless=options.endless) if options.recorded else None
+    with opened or Journal(None, [screen]) as journal:
         for secret in (*passwords.values(), *keys.values(), token):
             journal.secret(secret)
         with _recorded(journal, cluster, nodes) if options.recorded else nullcontext():

@@ -100,6 +100,7 @@ def write_cluster(directory: Path, text: str | None = None, **overrides: Any) ->
     (directory / "ca-key.pem").write_bytes(private_pem(key))
     (directory / "ca-key.pem").chmod(0o600)
     (directory / "admin.kubeconfig").write_text("apiVersion: v1\nkind: Config\n")
+    (directory / "admin.kubeconfig").chmod(0o600)
     path = directory / "cluster.yml"
     path.write_text(text if text is not None else yaml.safe_dump(deep(DOCUMENT, overrides)))
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,8 @@ def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[
         (["invoke", "verify", "--config", "/nowhere.yml"], "/nowhere.yml: no such file"),
         (["invoke", "certs", "--margin", "-1"], "--margin wants"),
         (["invoke", "rbac.deployer", "--hours", "0"], "--hours wants"),
+        (["invoke", "rbac.approver", "--hours", "0"], "--hours wants"),
+        (["invoke", "approve-csr", "--kubeconfig", "x"], "goes with --serving-only alone"),
         (["invoke", "binaries.publish"], "say where to: --out DIR"),
         (["invoke", "binaries.fetch", "--arch", "s390x"], "--arch wants amd64 or arm64"),
         (["invoke", "plan", "--bundle", "/nowhere.zst"], "/nowhere.zst: No such file"),
@@ -156,21 +159,52 @@ with errors_as_exits():
     assert not os.WCOREDUMP(status)
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd")
-def test_the_printed_unit_is_one_to_systemd(tmp_path: Path) -> None:
-    config = write_cluster(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "invoke", "approve-csr", "--print-unit", "--config", str(config)],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    unit = tmp_path / "fabnode-approve-csr.service"
+def unit_of(folder: Path) -> tuple[Path, str]:
+    """Return the unit that is printed for a configuration in this folder, as file and text."""
+    folder.mkdir(exist_ok=True)
+    config = write_cluster(folder)
+    words = ["--print-unit", "--kubeconfig", str(folder / "approver.kubeconfig")]
+    done = run("invoke", "approve-csr", *words, "--config", str(config))
+    assert done.returncode == 0, done.stderr
+    unit = folder / "fabnode-approve-csr.service"
     unit.write_text(done.stdout)
+    return unit, done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd")
+@pytest.mark.parametrize("name", ["a blank", '100%h it\'s a "q"; #'])
+def test_the_printed_unit_is_one_to_systemd_whatever_its_paths(tmp_path: Path, name: str) -> None:
+    unit, text = unit_of(tmp_path / name)
+    plain = tmp_path / "fabnode-approve-csr.service"
+    plain.write_text(text)
     said = subprocess.run(
-        ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", str(plain)], capture_output=True, text=True, check=False
     )
     assert said.returncode == 0, said.stderr
-    assert str(unit) not in said.stderr
-    assert str(config) in done.stdout
+    assert str(plain) not in said.stderr
+    assert "fabnode-approve-csr" not in said.stderr
+    command = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+    words = shlex.split(command.removeprefix("ExecStart=").replace("%%", "%"))
+    assert words[words.index("--config") + 1] == str(unit.parent / "cluster.yml")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd")
+def test_the_printed_unit_is_sandboxed(tmp_path: Path) -> None:
+    unit, text = unit_of(tmp_path)
+    said = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stdout[-2000:] + said.stderr
+    assert "approves serving certificates" in text
+    assert "--serving-only" in text
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a$b"])
+def test_a_path_that_no_unit_can_hold_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    done = run("invoke", "approve-csr", "--print-unit", config=write_cluster(tmp_path / name))
+    assert done.returncode == 2, done.stdout
+    assert "a path in a unit may not have" in done.stderr

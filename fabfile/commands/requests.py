@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from invoke.exceptions import Exit
 
 from .. import pipeline, surface
+from ..model.unitfile import NoUnitText
 from ..run.events import RUN
 from ..steps.render import render
 
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
 _PROJECT = Path(__file__).resolve().parents[2]
 
 
-def approve(options: Options, *, watch: bool, dry_run: bool) -> None:
+def approve(options: Options, *, watch: bool, serving_only: bool, dry_run: bool) -> None:
     """
     Judge requests, and say so where there are none; with `watch`, until interrupted.
 
     Exit 1 where a host that had to be asked for its key could not be.
+
+    :param serving_only: those for serving certificates alone, for which no host has to be asked.
     """
+    if options.kubeconfig and not serving_only:
+        raise Exit("--kubeconfig goes with --serving-only alone", surface.BAD_INPUT)
     with surface.run_of(options) as run:
-        pipeline.approve(run, watch=watch, dry_run=dry_run)
-        if all(event.step == RUN for event in run.journal.events):
+        pipeline.approve(run, watch=watch, serving_only=serving_only, dry_run=dry_run)
+        if not watch and all(event.step == RUN for event in run.journal.events):
             print("no request is pending")
         if not all(outcome.ok for outcome in run.outcomes.values()):
             raise Exit(code=surface.FAILED)
@@ -42,11 +47,19 @@ def deny(options: Options, names: Sequence[str]) -> None:
             raise Exit(code=surface.FAILED)
 
 
-def approver_unit(cluster: Cluster) -> str:
-    """Return a systemd unit that judges requests for as long as this machine runs."""
-    return render(
-        "approve_csr/fabnode-approve-csr.service",
-        python=sys.executable,
-        project=_PROJECT,
-        config=cluster.source.resolve(),
-    ).decode()
+def approver_unit(cluster: Cluster, kubeconfig: Path) -> str:
+    """
+    Return a systemd unit that judges requests for as long as this machine runs.
+
+    :param kubeconfig: of `inv rbac.approver`.
+    """
+    try:
+        return render(
+            "approve_csr/fabnode-approve-csr.service",
+            python=sys.executable,
+            project=str(_PROJECT),
+            config=str(cluster.source.resolve()),
+            kubeconfig=str(kubeconfig.absolute()),
+        ).decode()
+    except NoUnitText as error:
+        raise Exit(str(error), surface.BAD_INPUT) from error

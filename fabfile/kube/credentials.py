@@ -39,8 +39,8 @@ def load(path: Path) -> Credentials:
     """
     Read the current context of a kubeconfig; `exec` plugins are run.
 
-    Raises KubeconfigError. `insecure-skip-tls-verify` is refused: a deployer that does not know
-    whom it talks to would hand tokens to anyone.
+    Raises KubeconfigError. `insecure-skip-tls-verify` and plain http are refused: a deployer that
+    does not know whom it talks to would hand tokens to anyone.
     """
     try:
         document = parse(path.read_text())
@@ -55,6 +55,8 @@ def load(path: Path) -> Credentials:
         raise KubeconfigError(message) from error
     if cluster.get("insecure-skip-tls-verify"):
         raise KubeconfigError(f"{path}: insecure-skip-tls-verify is refused; name the CA instead")
+    if not server.startswith("https://"):
+        raise KubeconfigError(f"{path}: server {server!r} is no https:// address")
     base = path.parent
     ca = _inline_or_file(cluster, "certificate-authority", base)
     client_pem, token = _identity(user, base, path)

@@ -34,20 +34,26 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Section)
 
 
-def load(path: Path, *, artifacts: bool = False) -> Cluster:
+def load(path: Path, *, artifacts: bool = False, kubeconfig: Path | None = None) -> Cluster:
     """
     Read a configuration file.
 
     :param artifacts: the files that only a deployment needs must be there as well.
+    :param kubeconfig: stands in for cluster.kubeconfig; of this machine's secrets it is then the
+        only one that must be readable.
     :raises ConfigError: with all that is wrong, as far as it can be told at once.
     """
-    loading = _Loading(read(path), path)
+    loading = _Loading(read(path), path, kubeconfig)
     return loading.cluster(artifacts=artifacts)
 
 
 class _Loading:
-    def __init__(self, document: Document, path: Path) -> None:
+    def __init__(self, document: Document, path: Path, kubeconfig: Path | None) -> None:
         self.document = document
+        self.api_only = kubeconfig is not None
+        cluster = document.value.get("cluster")
+        if kubeconfig and isinstance(cluster, dict):
+            cluster["kubeconfig"] = str(kubeconfig.absolute())
         self.source = path
         self.context = {"base": path.absolute().parent}
         self.problems: list[Problem] = list(document.problems)
@@ -72,10 +78,12 @@ class _Loading:
             self._report(rules.calico(settings, calico))
         if bootstrap:
             self._report(rules.bootstrap(bootstrap))
-            self._report(local_files.bootstrap(bootstrap))
+            if not self.api_only:
+                self._report(local_files.bootstrap(bootstrap))
         for index, node in nodes.items():
             if node and settings:
-                found = chain(rules.node_settings(settings, node), local_files.needed_by(node))
+                files = () if self.api_only else local_files.needed_by(node)
+                found = chain(rules.node_settings(settings, node), files)
                 for path, message, hint in found:
                     self._wrong(self._said_at(index, node.groups, path), message, hint)
         if shape:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
 
 _MAX_PEM = 2**20
+_OTHERS = 0o077
 
 
 class NotACertificate(ValueError):
@@ -62,7 +63,7 @@ def _may_sign(certificate: x509.Certificate) -> bool:
 
 def needed(cluster: ClusterSettings) -> Findings:
     """Report files that every task needs."""
-    yield from _missing(("cluster", "kubeconfig"), cluster.kubeconfig)
+    yield from _secret(("cluster", "kubeconfig"), cluster.kubeconfig)
 
 
 def bootstrap(settings: BootstrapSettings) -> Findings:
@@ -74,14 +75,14 @@ def bootstrap(settings: BootstrapSettings) -> Findings:
 def needed_by(node: Node) -> Findings:
     """Report files that one node's settings need; paths are those of the section."""
     for index, key in enumerate(node.ssh.keys):
-        yield from _missing(("ssh", "keys", index), key)
+        yield from _secret(("ssh", "keys", index), key)
     for name in ("password", "sudo_password"):
         secret: SecretRef | None = getattr(node.ssh, name)
         if secret and secret.file:
             yield from _missing(("ssh", name, "file"), secret.file)
     proxy = node.kube_proxy
     if proxy.signing == "local" and proxy.ca_key:
-        yield from _missing(("kube_proxy", "ca_key"), proxy.ca_key)
+        yield from _secret(("kube_proxy", "ca_key"), proxy.ca_key)
 
 
 def fetching(settings: ArtifactSettings) -> Findings:
@@ -103,8 +104,17 @@ def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Findings:
     if calico.enabled and isinstance(calico.manifest, Path):
         yield from _missing(("calico", "manifest"), calico.manifest)
     if calico.enabled and calico.etcd:
-        for name in ("ca", "cert", "key"):
+        for name in ("ca", "cert"):
             yield from _missing(("calico", "etcd", name), getattr(calico.etcd, name))
+        yield from _secret(("calico", "etcd", "key"), calico.etcd.key)
+
+
+def _secret(key: KeyPath, path: Path) -> Findings:
+    """Report a file with a key that is not there, or that others may read or write."""
+    if fault := _fault(path):
+        yield key, f"{path} {fault}", ""
+    elif path.stat().st_mode & _OTHERS:
+        yield key, f"{path}: others can read it", f"run `chmod 600 {path}`"
 
 
 def _missing(key: KeyPath, path: Path) -> Findings:

@@ -19,12 +19,14 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 from .events import NOTHING, RUN, Event, State
 from .redact import Redactor
+from .turning import turned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 KEPT_RUNS = 50
 FILE = "journal.jsonl"
+_MOST_BYTES = 8 * 2**20  # of an endless run's file
 _AGAIN = "mend that and run the same command again; it goes on where this one stopped"
 _RUN_FOLDER = re.compile(r"\d{8}T\d{6}\.\d{6}Z-\d+")
 
@@ -67,9 +69,16 @@ class Journal:
         file: IO[str] | None = None,
         sinks: Sequence[Sink] = (),
         folder: Path | None = None,
+        *,
+        endless: bool = False,
     ) -> None:
-        """Write to `file`, where one is given; `open` makes a run's own."""
+        """
+        Write to `file`, where one is given; `open` makes a run's own.
+
+        :param endless: `events` stays empty, for the run may go on for years.
+        """
         self.folder = folder
+        self._endless = endless
         self.events: list[Event] = []
         self._file = file
         self._sinks = list(sinks)
@@ -80,18 +89,24 @@ class Journal:
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, sinks: Sequence[Sink] = (), state: Path | None = None) -> Self:
-        """Make the folder and file of a new run; old runs beyond the newest 50 are removed."""
+    def open(
+        cls, sinks: Sequence[Sink] = (), state: Path | None = None, *, endless: bool = False
+    ) -> Self:
+        """
+        Make the folder and file of a new run; old runs beyond the newest 50 are removed.
+
+        :param endless: of the run's events only the newest are kept, in two files.
+        """
         try:
             folder = _make_folder(state or state_dir())
             descriptor = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            journal = cls(None, sinks)
+            journal = cls(None, sinks, endless=endless)
             journal.warn(f"no journal of this run is kept: {error}")
             return journal
         # Written line by line, so that what was said survives a SIGKILL.
         file = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
-        return cls(file, sinks, folder)
+        return cls(file, sinks, folder, endless=endless)
 
     def secret(self, value: str | bytes) -> None:
         """Never let this value through, in no text and no data of events to come."""
@@ -119,7 +134,8 @@ class Journal:
                 seconds=seconds,
                 data=self._redactor.data(dict(data)) if data else NOTHING,
             )
-            self.events.append(event)
+            if not self._endless:
+                self.events.append(event)
             if state == "start":
                 self._at[node] = step
             elif state in ("done", "changed", "failed", "skipped"):
@@ -218,7 +234,7 @@ class Journal:
             if self._file is not None:
                 self._file.close()
                 self._file = None
-                if self.folder is not None and not self.events:
+                if self.folder is not None and not self.events and not self._endless:
                     shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -234,6 +250,8 @@ class Journal:
             return
         try:
             self._file.write(event.to_json() + "\n")
+            if self._endless and self.folder and self._file.tell() > _MOST_BYTES:
+                self._file = turned(self._file, self.folder / FILE)
         except (OSError, ValueError) as error:
             file, self._file = self._file, None
             with suppress(OSError):

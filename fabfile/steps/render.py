@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..model import unitfile
 from ..model.merging import deep
 from ..model.yamltext import dump
 
@@ -38,7 +39,7 @@ _compiling = Lock()
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
@@ -46,3 +47,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - configuration files, not HTML
     )
+    environment.filters |= {"word": unitfile.word, "specifiers": unitfile.specifiers}
+    return environment

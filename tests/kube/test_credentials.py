@@ -89,3 +89,9 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     path = kubeconfig(tmp_path, {"token": "t"}, **{"certificate-authority": "gone.pem"})
     with pytest.raises(KubeconfigError, match=r"gone\.pem"):
         load(path)
+
+
+@pytest.mark.parametrize("server", ["http://192.0.2.1:8080", "192.0.2.1:6443", ""])
+def test_only_https_is_spoken(tmp_path: Path, server: str) -> None:
+    with pytest.raises(KubeconfigError, match="is no https:// address"):
+        load(kubeconfig(tmp_path, {"token": "t0"}, server=server))

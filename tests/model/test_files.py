@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -40,7 +40,7 @@ def test_paths_are_relative_to_the_file_that_names_them(
 ) -> None:
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
-    (home / ".ssh" / "key").touch()
+    (home / ".ssh" / "key").touch(0o600)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir("/")
     cluster = make_cluster(tmp_path, ssh={"keys": ["~/.ssh/key"], "known_hosts": ["hosts"]})
@@ -159,3 +159,39 @@ def test_paths_the_system_refuses_are_told_not_raised(tmp_path: Path) -> None:
         "cluster.ca": "can't be read: Not a directory",
         "cluster.kubeconfig": "can't be read: File name too long",
     }
+
+
+SECRETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "cluster.kubeconfig": ("admin.kubeconfig", {}),
+    "ssh.keys[0]": ("id", {"ssh": {"keys": ["id"]}}),
+    "kube_proxy.ca_key": (
+        "ca-key.pem",
+        {"kube_proxy": {"signing": "local", "ca_key": "ca-key.pem"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+@pytest.mark.parametrize(("key", "name", "changes"), [(k, *v) for k, v in SECRETS.items()])
+def test_a_key_that_others_can_read_is_refused(
+    tmp_path: Path, key: str, name: str, changes: dict[str, Any], mode: int
+) -> None:
+    (tmp_path / "id").touch(0o600)
+    path = write_cluster(tmp_path, **changes)
+    load(path)
+    (tmp_path / name).chmod(mode)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    told = str(caught.value)
+    assert f"{key}: {tmp_path / name}: others can read it" in told
+    assert f"chmod 600 {tmp_path / name}" in told
+
+
+def test_with_another_kubeconfig_no_other_secret_has_to_be_readable(tmp_path: Path) -> None:
+    path = write_cluster(tmp_path, ssh={"keys": ["nowhere"]})
+    (tmp_path / "admin.kubeconfig").unlink()
+    (tmp_path / "approver.kubeconfig").touch(0o600)
+    cluster = load(path, kubeconfig=tmp_path / "approver.kubeconfig")
+    assert cluster.cluster.kubeconfig == tmp_path / "approver.kubeconfig"
+    with pytest.raises(ConfigError):
+        load(path)

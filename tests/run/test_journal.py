@@ -318,3 +318,22 @@ def test_steps_of_actions_fail_with_the_one_that_was_to_begin(done, step, change
     assert (failed.state, failed.step, failed.text) == ("failed", step, "the lock is held")
     assert failed.data["advice"] == Foreseen.advice
     assert failed.data.get("changes", []) == changes
+
+
+def test_a_run_without_end_keeps_no_more_than_its_newest_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fabfile.run.journal._MOST_BYTES", 4000)
+    with Journal.open(state=tmp_path, endless=True) as journal:
+        for number in range(500):
+            journal.info(f"event {number}")
+        assert journal.events == []
+        folder = journal.folder
+    assert folder
+    files = sorted(folder.iterdir())
+    assert [file.name for file in files] == ["journal.jsonl", "journal.jsonl.1"]
+    assert all(file.stat().st_size < 4500 for file in files)
+    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+    lines = [line for file in reversed(files) for line in file.read_text().splitlines()]
+    assert "event 499" in lines[-1]
+    assert len(lines) > 20

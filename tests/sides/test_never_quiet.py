@@ -165,7 +165,7 @@ class Everything:
         release = self.cluster.cluster.version
         return SimpleNamespace(
             cluster=self.cluster,
-            survey=SimpleNamespace(version=release, clock_offset=0.0),
+            survey=SimpleNamespace(version=release, clock_offset=0.0, other_approvers=()),
             api=None,
             background=pool.submit,
             open=lambda _: None,

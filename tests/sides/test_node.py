@@ -80,7 +80,9 @@ class Scene:
         self.left: tuple[bytes, ...] = ()
         return SimpleNamespace(
             cluster=self.cluster,
-            survey=SimpleNamespace(version=self.cluster.cluster.version, clock_offset=0.0),
+            survey=SimpleNamespace(
+                version=self.cluster.cluster.version, clock_offset=0.0, other_approvers=()
+            ),
             await_api=recorded("await"),
             permit=SimpleNamespace(obtain=recorded("permit")),
             nodes=SimpleNamespace(

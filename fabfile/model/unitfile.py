@@ -1,0 +1,32 @@
+"""Words and paths as systemd's unit files write them (systemd.syntax, systemd.service)."""
+
+from __future__ import annotations
+
+_NEVER = set("\\$")
+
+
+class NoUnitText(ValueError):
+    """A text that can't stand in a unit file; the sentence names it and why."""
+
+
+def specifiers(text: str) -> str:
+    """
+    Return a path for a setting that takes one to the end of the line, such as WorkingDirectory.
+
+    :raises NoUnitText: where it holds what unit files have another meaning for.
+    """
+    if bad := {c for c in text if c in _NEVER or not c.isprintable()}:
+        shown = " ".join(sorted(map(repr, bad)))
+        raise NoUnitText(f"a path in a unit may not have {shown} in it: {text!r}")
+    if text != text.strip():
+        raise NoUnitText(f"a path in a unit may not begin or end with a blank: {text!r}")
+    return text.replace("%", "%%")
+
+
+def word(text: str) -> str:
+    """
+    Return one word of a command line, whatever quotes and blanks are in it.
+
+    :raises NoUnitText: as `specifiers` does.
+    """
+    return '"' + specifiers(text).replace('"', '\\"') + '"'
