@@ -25,6 +25,7 @@ from fabfile.trust.certificates import new_request
 from fabfile.trust.signers import APISERVER_CLIENT
 
 from .harness import NODES, eventually
+from .requester import Request, requester, serving, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -222,6 +223,72 @@ def test_the_approvers_account_approves_serving_certificates_alone(cluster: Lab)
     )
     known = {right.told(verb) for right in rights.SERVING_ONLY for verb in right.verbs}
     assert allowed <= known
+
+
+@pytest.fixture
+def other_approver(cluster: Lab) -> Iterator[str]:
+    """The much copied binding by which kube-controller-manager approves whatever is asked for."""
+    name = "auto-approve-csrs-for-group"
+    role = "system:certificates.k8s.io:certificatesigningrequests:nodeclient"
+    words = ["clusterrolebinding", name]
+    cluster.kubectl("create", *words, f"--clusterrole={role}", "--group=system:bootstrappers")
+    yield name
+    cluster.kubectl("delete", *words)
+
+
+def test_another_approver_is_named_before_anything_is_changed(
+    cluster: Lab, other_approver: str
+) -> None:
+    before = len(cluster.writes())
+    renewal = ("rotate-certs", "--limit", "n1", "--only", "client", "--issued-before", "now")
+    for words in (renewal, ("approve-csr",)):
+        done = cluster.inv(*words, code=1)
+        told = " ".join(done.text.split())
+        assert f"ClusterRoleBinding {other_approver}" in told
+        assert "delete it, or bind it" in told
+    assert not [write for write in cluster.writes(before) if "reviews" not in write]
+    # Nodes that have joined are handed no token: nothing of theirs is at stake.
+    assert cluster.deploy().results == dict.fromkeys(NODES, "unchanged")
+
+
+def test_what_another_approver_approved_is_reported(cluster: Lab) -> None:
+    with requester(cluster) as rogue:
+        run = cluster.begin("approve-csr", "--watch")
+        assert run.until(lambda events: bool(events))
+        name = rogue.make(Request(name="system:node:n2"))
+        assert name
+        assert run.until(lambda events: f"left {name} pending" in verdicts(events).get(name, ""))
+        cluster.kubectl("certificate", "approve", name)
+        assert run.until(lambda events: "by somebody else" in verdicts(events).get(name, ""))
+        told = verdicts(run.events())[name]
+        run.kill(signal.SIGINT)
+        run.wait()
+    assert "KubectlApprove" in told
+    assert "its subject is" in told
+
+
+def test_the_approver_service_approves_serving_certificates_and_nothing_else(
+    cluster: Lab,
+) -> None:
+    """By its own account, without SSH, as its unit has it run."""
+    credentials = cluster.scratch / "service.kubeconfig"
+    cluster.inv("rbac.approver", "--out", str(credentials), config=cluster.layout.configuration)
+    config = cluster.config(ssh={"user": "nobody", "port": 1})
+    with requester(cluster) as rogue:
+        words = ("--watch", "--serving-only", "--kubeconfig", str(credentials))
+        run = cluster.begin("approve-csr", *words, config=config)
+        client = rogue.make(Request())
+        good, bad = rogue.make(serving(cluster)), rogue.make(serving(cluster, names=("n2",)))
+        assert good
+        assert bad
+        assert run.until(lambda events: {good, bad} <= verdicts(events).keys())
+        told = verdicts(run.events())
+        run.kill(signal.SIGINT)
+        run.wait()
+        assert rogue.states()[good].startswith("Approved")
+        assert rogue.states()[bad] == rogue.states()[str(client)] == "Pending"
+    assert told[good].startswith("approved serving request")
+    assert client not in told
 
 
 @pytest.fixture
