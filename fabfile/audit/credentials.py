@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_pem_x509_certificates
 
-from ..trust.certificates import BadCertificateError, Certificate, problem, read
+from ..model.evidence import Provenance
+from ..trust.certificates import BadCertificateError, Certificate, issued_by, problem, read, split
 from .finding import Close, Finding, PutAside, Severity
 from .settings import Settings
 
@@ -38,16 +39,23 @@ _ADMIN_NAMES = {"admin-key.pem", "admin.key", "admin.conf", "super-admin.conf"}
 _LEAF_YEARS, _LONG_LEAF_YEARS, _CA_YEARS = 2, 10, 30
 _YEAR = timedelta(days=365.25)
 _OTHERS, _READ_BY_ALL = 0o077, 0o007
+_NOT_ROOTS = "others than root can change what lies at that path"
 _NEEDED = 30.0  # days that the kubelet's certificate is still good for when its token goes
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A certificate and a file that holds it."""
+    """
+    A certificate and a file that holds it.
+
+    :param believed: it may accuse a key: the cluster's CA signed it, or the file is root's alone.
+        Whose key is whose anybody may claim in a file of his own.
+    """
 
     path: str
     pem: str
     certificate: Certificate
+    believed: bool = True
 
 
 class Credentials:
@@ -63,7 +71,12 @@ class Credentials:
         self._ca_pem = ca_pem
         self._now = now
         self._places = [
-            _Place(file.path, pem, certificate)
+            _Place(
+                file.path,
+                pem,
+                certificate,
+                file.provenance is Provenance.ROOT_ONLY or issued_by(pem, ca_pem),
+            )
             for file in evidence.files.values()
             for pem in file.certificates
             if (certificate := _read(pem))
@@ -74,6 +87,7 @@ class Credentials:
             if (found := _read(_pem(ca)))
         ]
         self._cluster_cas = {place.certificate.public_key for place in configured}
+        self._ca_ders = {_der(pem) for pem in split(ca_pem)}
         self._by_key: dict[bytes, list[_Place]] = {}
         for place in [*configured, *self._places]:
             self._by_key.setdefault(place.certificate.public_key, []).append(place)
@@ -107,11 +121,17 @@ class Credentials:
             )
 
     def ca_file(self) -> str:
-        """Return a file that holds the cluster's CA and no key, or nothing."""
-        for place in self._places:
-            file = self._evidence.files[place.path]
-            if place.certificate.public_key in self._cluster_cas and not file.secret:
-                return place.path
+        """
+        Return a file that is root's alone and holds the CAs of cluster.ca and nothing else.
+
+        A kubelet reads it again whenever it changes, and lets in whom its CAs vouch for.
+        """
+        for path, file in self._evidence.files.items():
+            if file.provenance is not Provenance.ROOT_ONLY or file.secret or file.kubeconfig:
+                continue
+            ders = [_der(pem) for pem in file.certificates]
+            if set(ders) == self._ca_ders and len(ders) == file.blocks:
+                return path
         return ""
 
     # --- whose key it is ---------------------------------------------------------------------
@@ -129,21 +149,28 @@ class Credentials:
         if der is None:
             return self._by_name(file)
         if place := self._accuser(der):
-            found = place.certificate
-            seen = f"its public half is that of {found.subject} in {place.path}"
-            if found.authority:
-                cluster = der in self._cluster_cas
-                what = "the cluster's CA" if cluster else f"a CA ({found.subject})"
-                return self._stray(
-                    file,
-                    "ca-key",
-                    "critical" if cluster else "high",
-                    f"the private key of {what} lies on a worker: who reads it is anybody he likes",
-                    seen,
-                    "take it away; if others may have read it, replace the CA (`inv rotate-certs`)",
-                )
-            if _MASTERS & set(found.organizations):
-                return self._admin(file, found, seen)
+            finding = self._accused(file, der, place)
+            return finding if finding is None or place.believed else _claimed(finding)
+        return None
+
+    def _accused(self, file: SecretFile, der: bytes, place: _Place) -> Finding | None:
+        """Judge a key by one certificate of it."""
+        found = place.certificate
+        seen = f"its public half is that of {found.subject} in {place.path}"
+        if found.authority:
+            cluster = der in self._cluster_cas
+            what = "the cluster's CA" if cluster else f"a CA ({found.subject})"
+            return self._stray(
+                file,
+                "ca-key",
+                "critical" if cluster else "high",
+                f"the private key of {what} lies on a worker: who reads it is anybody he likes",
+                seen,
+                "take it away; if others may have read it, replace the CA (`inv rotate-certs`)",
+            )
+        if _MASTERS & set(found.organizations):
+            return self._admin(file, found, seen)
+        if self._foreign(found):
             return self._stray(
                 file,
                 "foreign-key",
@@ -160,7 +187,8 @@ class Credentials:
             self._accusers[der] = next(
                 (
                     place
-                    for place in self._by_key.get(der, ())
+                    # What is merely claimed counts only where nothing that is believed does.
+                    for place in sorted(self._by_key.get(der, ()), key=lambda p: not p.believed)
                     if place.certificate.authority
                     or _MASTERS & set(place.certificate.organizations)
                     or self._foreign(place.certificate)
@@ -182,10 +210,11 @@ class Credentials:
                 seen,
                 "look whose it is, and take it away",
             )
-        for pem in file.certificates:
-            found = _read(pem)
-            if found and _MASTERS & set(found.organizations):
-                return self._admin(file, found, f"it holds the certificate {found.subject}")
+        for place in self._places:
+            if place.path == file.path and _MASTERS & set(place.certificate.organizations):
+                seen = f"it holds the certificate {place.certificate.subject}"
+                finding = self._admin(file, place.certificate, seen)
+                return finding if place.believed else _claimed(finding)
         if name in _ADMIN_NAMES:
             return self._stray(
                 file,
@@ -221,15 +250,19 @@ class Credentials:
     ) -> Finding:
         reason = self._not_movable(file)
         repairs = () if reason else (PutAside(file.path),)
-        return Finding(check, severity, file.path, text, seen, fix, repairs, reason)
+        return Finding(
+            check, severity, file.path, text, seen, fix, repairs, reason, file.provenance
+        )
 
-    def _not_movable(self, file: SecretFile, *, but: str = "") -> str:
-        """Say why a file can't be put aside by machine, or nothing. `but`: who may use it."""
-        users = [user for user in self._users(file.path) if user != but or not but]
+    def _not_movable(self, file: SecretFile) -> str:
+        """Say why a file can't be put aside by machine, or nothing."""
+        users = self._users(file.path)
         if users:
             return f"it is in use: {', '.join(users[:3])}"
-        if not file.controlled or file.uid:
-            return "others than root can change what lies at that path"
+        if file.provenance is not Provenance.ROOT_ONLY:
+            return _NOT_ROOTS
+        if not self._evidence.users_known:
+            return "the host could not tell who uses it"
         return ""
 
     def _users(self, path: str) -> list[str]:
@@ -253,7 +286,7 @@ class Credentials:
         who = "every user of the host" if everybody else "others, were its directory open to them"
         reason = ""
         if not file.controlled or file.uid:
-            reason = "others than root can change what lies at that path"
+            reason = _NOT_ROOTS
         elif self._evidence.control_plane:
             reason = "on a control plane it may be read by a user of its own"
         yield Finding(
@@ -265,6 +298,7 @@ class Credentials:
             f"chmod 600 {file.path}",
             () if reason else (Close(file.path),),
             reason,
+            file.provenance,
         )
 
     # --- tokens ------------------------------------------------------------------------------
@@ -281,6 +315,7 @@ class Credentials:
                 "take it away, and replace the tokens in it",
                 () if reason else (PutAside(file.path),),
                 reason,
+                file.provenance,
             )
         name = file.path.rpartition("/")[2]
         if not file.kubeconfig or not (file.path == self._bootstrap or "bootstrap" in name):
@@ -301,6 +336,7 @@ class Credentials:
             "take it away once the node has its certificate; end it at the apiserver, too",
             () if reason else (PutAside(file.path),),
             reason,
+            file.provenance,
         )
 
     def _token_needed(self, file: SecretFile) -> str:
@@ -310,8 +346,8 @@ class Credentials:
             return "the node has no certificate of its own yet"
         if left < _NEEDED:
             return f"the node's own certificate ends in {left:.0f} days"
-        if not file.controlled or file.uid:
-            return "others than root can change what lies at that path"
+        if file.provenance is not Provenance.ROOT_ONLY:
+            return _NOT_ROOTS
         return ""
 
     @cached_property
@@ -323,6 +359,8 @@ class Credentials:
                 place.certificate.days_left(self._now)
                 for place in self._places
                 if place.certificate.common_name == mine
+                and self._evidence.files[place.path].provenance is Provenance.ROOT_ONLY
+                and self._evidence.files[place.path].keys
                 and problem(place.pem, self._ca_pem, self._now) is None
             ),
             default=None,
@@ -355,6 +393,18 @@ class Credentials:
             )
 
 
+def _claimed(finding: Finding) -> Finding:
+    """Return an accusation that rests on what others than root may have written: told, no more."""
+    return replace(
+        finding,
+        severity="medium",
+        seen=f"{finding.seen}, which others than root may have written and the cluster's CA did"
+        " not sign",
+        repairs=(),
+        by_hand="nothing that can be believed says whose key it is",
+    )
+
+
 def _shorter(found: Certificate, node: str) -> str:
     if found.authority:
         return "plan a new CA"
@@ -384,6 +434,16 @@ def _read(pem: str) -> Certificate | None:
         return read(pem)
     except (BadCertificateError, ValueError, TypeError, UnsupportedAlgorithm):
         return None
+
+
+def _der(pem: str | bytes) -> bytes:
+    """Return what a PEM block holds, or nothing where that is no base64."""
+    text = pem.encode() if isinstance(pem, str) else pem
+    lines = text.strip().splitlines()[1:-1]
+    try:
+        return base64.b64decode(b"".join(b"".join(lines).split()), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _pem(ca: object) -> str:

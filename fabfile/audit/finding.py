@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ..model.evidence import Provenance
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
@@ -76,6 +79,7 @@ class Finding:
     :param fix: what a person does about it.
     :param repairs: what `inv harden` does about it; nothing where it does not.
     :param by_hand: why it does not.
+    :param provenance: of a file, who could have written it.
     """
 
     check: str
@@ -86,6 +90,7 @@ class Finding:
     fix: str
     repairs: tuple[Repair, ...] = ()
     by_hand: str = ""
+    provenance: Provenance | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -39,6 +39,14 @@ def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
     if asked.pods is None:
         told.append("who the kubelet answers: sshd forbids forwarding, so its settings alone tell")
     if "kubelet" not in evidence.programs:
-        told.append("the kubelet: there is none, neither as a program nor as a unit")
+        told.append("the kubelet: no unit runs one")
+    if "kube-proxy" not in evidence.programs:
+        told.append("kube-proxy: no unit runs one; in a pod its settings are its manifest's")
     for what in told:
         yield Finding("unseen", "info", "host", f"not looked at: {what}", "", "look at it there")
+    # What others can bring about must not make an audit quiet.
+    for what in evidence.limited:
+        yield Finding("unseen", "medium", "host", f"not looked at: {what}", "", "look at it there")
+    if not evidence.users_known:
+        what = "who names keys and kubeconfigs: so none is moved"
+        yield Finding("unseen", "medium", "host", f"not looked at: {what}", "", "look at it there")

@@ -103,7 +103,10 @@ class _Bench:
 
     def _set(self, wanted: Setting, check: str) -> None:
         if not wanted.value and wanted.value is not False and wanted.value != 0:
-            raise CantEdit("no file on the host holds the cluster's CA, by which it would be asked")
+            raise CantEdit(
+                "no file that is root's alone holds the cluster's CA and nothing else: none can be"
+                " its clientCAFile"
+            )
         settings = Settings(self._evidence, wanted.program)
         source = settings.get(wanted.flag, wanted.keys, default=None).source
         if source == "unknown":
@@ -147,10 +150,12 @@ class _Bench:
     def _known(self, path: str) -> Text:
         """Return a text that may be edited. Raises CantEdit."""
         text = self._evidence.texts.get(path)
+        if text is not None and not text.controlled:
+            raise CantEdit(f"{path} is a symlink, or others than root can change it")
         if text is None or text.content is None:
             raise CantEdit(f"{path} was not read, for it may hold secrets")
-        if not text.controlled:
-            raise CantEdit(f"{path} is a symlink, or others than root can change it")
+        if not text.sha256:
+            raise CantEdit(f"{path} sets the environment in lines that stayed on the host")
         try:
             text.content.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..model.conventions import KUBELET_READ_ONLY_PORT
+from ..model.evidence import Provenance
 from .finding import Finding, Line, Repair, Setting, StartAnew
 from .settings import Effective, Settings
 
@@ -180,14 +181,24 @@ def _guarded(
 
 def _not_settable(evidence: Evidence, settings: Settings) -> str:
     """Say why the program's settings can't be changed by machine, or nothing."""
-    if not settings.unit:
-        return "it runs in a container: its settings are its manifest's"
     if f"{settings.program}.service" in evidence.managed:
         return "fabnode manages it: `inv deploy-nodes` puts it right"
     return ""
 
 
 def _unreadable(settings: Settings) -> Finding:
+    if settings.hidden_by_others:
+        return Finding(
+            "unseen",
+            "medium",
+            settings.path,
+            f"{settings.program}'s configuration was not judged: others than root may write it, and"
+            " with it decide who may do what on this node",
+            "owner, mode, and those of the folders above",
+            f"look through it, then chown root:root and chmod go-w {settings.path} and its folders",
+            by_hand="what others wrote, only a person can judge",
+            provenance=Provenance.OTHERS_MAY_WRITE,
+        )
     return Finding(
         "unseen",
         "info",
@@ -224,10 +235,7 @@ def _proxy(evidence: Evidence) -> Iterator[Finding]:
     mode = settings.get(*MODE, default="iptables")
     unit = evidence.units.get("kube-proxy.service")
     up = evidence.programs[PROXY].running and (
-        not settings.unit
-        or (
-            unit is not None and unit.active == "active" and evidence.uptime - unit.since > _SETTLED
-        )
+        unit is not None and unit.active == "active" and evidence.uptime - unit.since > _SETTLED
     )
     # It may have been set to nothing, which means the same.
     iptables = mode.source != "unknown" and (mode.value or "iptables") in {"iptables", "ipvs"}
@@ -239,8 +247,7 @@ def _proxy(evidence: Evidence) -> Iterator[Finding]:
             "kube-proxy runs, and its rules are gone: Services don't work on this node",
             "no chain KUBE-SERVICES in the nat table, or nothing jumps to it",
             "systemctl restart kube-proxy; find out who flushes",
-            (StartAnew("kube-proxy.service"),) if settings.unit else (),
-            "" if settings.unit else "it runs in a container: delete its pod",
+            (StartAnew("kube-proxy.service"),),
         )
 
 

@@ -76,12 +76,12 @@ class Settings:
         seen = evidence.programs.get(program)
         self.program = program
         self.known = seen is not None
-        self.unit = seen.unit if seen else False
         self.args = seen.args if seen else ()
         self.flags = flags(self.args)
         self.path = self.flags.get("config", "")
         self.has_file = bool(self.path)
         text = evidence.texts.get(self.path)
+        self.hidden_by_others = text is not None and text.content is None and not text.controlled
         self.document = _document(text.content) if text and text.content is not None else None
         # Drop-in files have the last word, and are not read.
         self.readable = not self.has_file or (

@@ -5,13 +5,20 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import posixpath
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from ..model.conventions import STATE
 from ..model.evidence import Evidence, Program, SecretFile, Text, UnitSeen
 from .limits import EXAMINED as MOST
 from .limits import Malformed, Tally, fits
+from .searched import ROOTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _MODE = re.compile(r"[0-7]{1,5}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
@@ -22,7 +29,6 @@ _TOKENS = {"bootstrap", "jwt", "static", "password", "csv"}
 _PROGRAMS = {"kubelet", "kube-proxy", "dockerd"}
 _CONTROL = {
     "kube-apiserver",
-    "kube-controller",
     "kube-controller-manager",
     "kube-scheduler",
     "etcd",
@@ -30,19 +36,26 @@ _CONTROL = {
 _TABLES = {"filter", "nat"}
 _MAX_LINE = 2**14  # but of those that hold a text
 _MAX_TEXT_LINE = _MAX_LINE + MOST.text_size * 4 // 3
+_LONGEST_PATH = 4096
+# Where nothing is searched for keys; `examine.sh` has the same list.
+_EXCLUDED = re.compile(r"/(\.ssh|\.cache|node_modules|\.git|kubelet/pods|kubelet/plugins)/")
 
 
-def parse(output: bytes, *, nonce: str) -> Evidence:
+def parse(
+    output: bytes, *, nonce: str, roots: Iterable[str] = ROOTS, state: str = STATE
+) -> Evidence:
     """
     Return the evidence in the script's output.
 
     :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
+    :param roots: folders that were searched: no file can lie elsewhere.
+    :param state: fabnode's directory on the host, which is not searched.
     :raises Malformed: for anything the script would not print.
     """
     lines = output.decode("utf-8", "replace").split("\n")
     if lines[-2:] != [f"end\t{nonce}", ""]:
         raise Malformed("the answer is cut off")
-    found = _Found()
+    found = _Found(tuple(roots), state)
     for line in lines[:-2]:
         longest = _MAX_TEXT_LINE if line.startswith("text\t") else _MAX_LINE
         if len(line) > longest or not found.take(line.split("\t")):
@@ -62,19 +75,23 @@ class _File:
     keys: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     used_by: list[str] = field(default_factory=list)
+    blocks: int = 0
 
 
 @dataclass(slots=True)
 class _Found:
     """Evidence while its lines come in."""
 
+    roots: tuple[str, ...]
+    state: str
     uptime: float = 0.0
-    version: str = ""
     proxied: bool = False
     swaps: list[str] = field(default_factory=list)
     control: list[str] = field(default_factory=list)
     managed: set[str] = field(default_factory=set)
+    users_known: bool = True
     unseen: list[str] = field(default_factory=list)
+    limited: list[str] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
     units: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     programs: dict[str, str] = field(default_factory=dict)
@@ -97,8 +114,6 @@ class _Found:
             case ["swap", *name]:
                 count("swaps", MOST.swaps)
                 self.swaps.append("\t".join(name))
-            case ["version", *text]:
-                self.version = "\t".join(text)
             case ["control", name] if name in _CONTROL:
                 if name not in self.control:
                     self.control.append(name)
@@ -112,16 +127,16 @@ class _Found:
                 line = fits("\t".join(setting), MOST.unit_length, "a setting")
                 key, _, value = line.partition("=")
                 self.units[name][key] = value
-            case ["program", name, "host" | "container" | "down" as place] if name in _PROGRAMS:
+            case ["program", name, "host" | "down" as place] if name in _PROGRAMS:
                 self.programs[name] = place
-                self.args[name] = []  # one outside of containers stands for those inside
             case ["arg", name, *argument] if name in self.programs:
                 if len(self.args[name]) >= MOST.args:
                     raise Malformed(f"more than {MOST.args} arguments of {name}")
                 self.args[name].append(fits("\t".join(argument), MOST.arg_length, "an argument"))
             case ["text", mode, controlled, digest, content, *path]:
                 count("texts", MOST.texts)
-                self.texts["\t".join(path)] = _text(mode, controlled, digest, content)
+                where = _path("\t".join(path))
+                self.texts[where] = _text(mode, controlled, digest, content)
             case ["file", mode, uid, reachable, controlled, kind, *path]:
                 self._file("\t".join(path), mode, uid, reachable, controlled, kind)
             case ["pem", line, *path]:
@@ -137,6 +152,9 @@ class _Found:
                 # As many in PEM as in a kubeconfig's fields.
                 count("keys", 2 * MOST.keys, "\t".join(path))
                 self._at(path).keys.append(public)
+            case ["blocks", number, *path]:
+                count("counts of blocks", 1, "\t".join(path))
+                self._at(path).blocks = _whole(number)
             case ["token", kind, *path] if kind in _TOKENS:
                 count("tokens", MOST.tokens, "\t".join(path))
                 self._at(path).tokens.append(kind)
@@ -154,10 +172,18 @@ class _Found:
                 self.proxied = True
             case ["quarantined", *path]:
                 count("quarantined files", MOST.quarantined)
-                self.quarantined.append("\t".join(path))
+                where = _path("\t".join(path))
+                if not where.startswith(f"{self.state}/quarantine/"):
+                    return False
+                self.quarantined.append(where)
+            case ["users_unknown"]:
+                self.users_known = False
             case ["unseen", *what]:
                 count("notes", MOST.unseen)
                 self.unseen.append("\t".join(what))
+            case ["limit", *what]:
+                count("limits", MOST.limits)
+                self.limited.append("\t".join(what))
             case _:
                 return False
         return True
@@ -165,13 +191,21 @@ class _Found:
     def _file(
         self, path: str, mode: str, uid: str, reachable: str, controlled: str, kind: str
     ) -> None:
-        if not path.startswith("/") or path in self.files or len(self.files) >= MOST.files:
+        if path in self.files or len(self.files) >= MOST.files:
             raise Malformed("a file that can't be")
+        self._searched(_path(path))
         if kind not in {"pem", "kubeconfig", "csv"}:
             raise Malformed(f"a file of kind {kind[:20]!r}")
         self.files[path] = _File(
             _mode(mode), _whole(uid), _flag(reachable), _flag(controlled), kind == "kubeconfig"
         )
+
+    def _searched(self, path: str) -> None:
+        """Refuse a path that no search finds: nothing outside of these places is touched."""
+        if not any(path.startswith(f"{root}/") for root in self.roots):
+            raise Malformed(f"a file outside of what is searched: {path[:60]!r}")
+        if path.startswith(f"{self.state}/") or _EXCLUDED.search(path):
+            raise Malformed(f"a file in a folder that is not searched: {path[:60]!r}")
 
     def _at(self, path: list[str]) -> _File:
         try:
@@ -182,14 +216,11 @@ class _Found:
     def evidence(self) -> Evidence:
         return Evidence(
             uptime=self.uptime,
-            version=self.version,
             swaps=tuple(self.swaps),
             control_plane=tuple(self.control),
             managed=frozenset(self.managed),
             programs={
-                name: Program(
-                    tuple(self.args[name]), running=place != "down", unit=place != "container"
-                )
+                name: Program(tuple(self.args[name]), running=place == "host")
                 for name, place in self.programs.items()
             },
             units={name: _unit(settings) for name, settings in self.units.items()},
@@ -198,7 +229,9 @@ class _Found:
             rules={table: tuple(rules) for table, rules in self.rules.items()},
             proxied=self.proxied,
             quarantined=tuple(self.quarantined),
+            users_known=self.users_known,
             unseen=tuple(self.unseen),
+            limited=tuple(self.limited),
         )
 
 
@@ -215,6 +248,7 @@ def _secret_file(path: str, file: _File) -> SecretFile:
         tokens=tuple(file.tokens),
         kubeconfig=file.kubeconfig,
         used_by=tuple(dict.fromkeys(file.used_by)),
+        blocks=file.blocks,
     )
 
 
@@ -231,6 +265,11 @@ def _unit(settings: dict[str, str]) -> UnitSeen:
 
 
 def _text(mode: str, controlled: str, digest: str, content: str) -> Text:
+    if digest == "-":  # not read, or not all of it
+        part = None if content == "-" else _unbase64(content)
+        if part is not None and len(part) > MOST.text_size:
+            raise Malformed("a text that is too long")
+        return Text(_mode(mode), "", part, _flag(controlled))
     if not _SHA256.fullmatch(digest):
         raise Malformed("no digest")
     if content == "-":
@@ -246,6 +285,19 @@ def _unbase64(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Malformed("no base64") from error
+
+
+def _path(path: str) -> str:
+    """Return a path that is absolute, normalized and has no separators of lines and fields."""
+    if (
+        not path.startswith("/")
+        or len(path) > _LONGEST_PATH
+        or posixpath.normpath(path) != path
+        or path.startswith("//")
+        or any(char in path for char in "\t\n\0")
+    ):
+        raise Malformed(f"no path: {path[:60]!r}")
+    return path
 
 
 def _flag(text: str) -> bool:

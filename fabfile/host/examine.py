@@ -12,6 +12,7 @@ from ..model.evidence import Asked
 from .errors import HostMisbehaved
 from .evidence import parse
 from .limits import Malformed, assignments
+from .searched import ROOTS
 from .text import last_lines
 
 if TYPE_CHECKING:
@@ -22,27 +23,6 @@ if TYPE_CHECKING:
 
 # Ours, and what other installers call theirs.
 UNITS = (*SERVICES, "cri-dockerd.service", "calico-node.service")
-
-# Where installers and hands put keys, certificates and kubeconfigs.
-ROOTS = (
-    "/etc/kubernetes",
-    "/etc/kubeasz",
-    "/etc/etcd",
-    "/etc/calico",
-    "/etc/cni",
-    "/etc/ansible",
-    "/opt/kube",
-    "/opt/kubernetes",
-    "/opt/k8s",
-    "/root",
-    "/home",
-    "/srv/kubernetes",
-    "/usr/local/kubernetes",
-    "/var/lib/kubelet",
-    "/var/lib/kube-proxy",
-    "/var/lib/kubernetes",
-    "/var/lib/calico",
-)
 
 # Who may name them, beside programs that run.
 USERS = (

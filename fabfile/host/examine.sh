@@ -51,75 +51,135 @@ arguments() { # arguments NAME: from lines
 	awk -v name="$1" -v most="$most_args" -v longest="$most_arg_length" '
 		length($0) > longest || NR > most { next }
 		hide { hide = 0; print "arg\t" name "\t<hidden>"; next }
-		/^--?[a-z-]*(token|password|passwd|secret)$/ { hide = 1 }
-		/^--?[a-z-]*(token|password|passwd|secret)=/ { sub(/=.*/, "=<hidden>") }
+		{ low = tolower($0) }
+		low ~ /^--?[a-z_-]*(token|password|passwd|secret|credentials)$/ { hide = 1 }
+		low ~ /^--?[a-z_-]*(token|password|passwd|secret|credentials)=/ { sub(/=.*/, "=<hidden>") }
 		{ gsub(/:\/\/[^\/@ ]*@/, "://<hidden>@") }
 		length($0) <= longest { print "arg\t" name "\t" $0 }'
 }
 
-# Programs by what they are called, those outside of containers first.
+# Provenance: what root alone controls, and what others could have written. Only the first is believed.
+
+# Walks a folder's path, and the targets of the links on it, from the top. Into $controlled: nobody
+# but root can put something else in the place of anything on the way, or into the folder; into
+# $reachable: others may enter.
+above() { # above FOLDER
+	controlled=1 reachable=1 todo=$1 walks=0
+	while [ -n "$todo" ]; do
+		walk=${todo%%"$nl"*}
+		case $todo in *"$nl"*) todo=${todo#*"$nl"} ;; *) todo= ;; esac
+		walks=$((walks + 1))
+		[ $walks -le 8 ] || { controlled=0; return; }
+		folders=
+		rest=$walk
+		while [ -n "$rest" ]; do
+			folders=$rest${folders:+$nl$folders}
+			rest=${rest%/*}
+		done
+		folders=/${folders:+$nl$folders}
+		lines=$(timeout 5 stat -c '%f %u %n' -- $folders 2>/dev/null) || controlled=0
+		for entry in $lines; do
+			bits=$((0x${entry%% *})) entry=${entry#* }
+			owner=${entry%% *} name=${entry#* }
+			[ "$owner" = 0 ] || controlled=0
+			if [ $((bits & 0170000)) -eq $((0120000)) ]; then
+				target=$(readlink -- "$name")
+				case $target in /*) ;; *) target=${name%/*}/$target ;; esac
+				todo=$todo${todo:+$nl}$target
+				continue
+			fi
+			[ $((bits & 1)) -ne 0 ] || reachable=0
+			[ $((bits & 022)) -eq 0 ] || {
+				# Of a sticky folder nobody takes away what is root's, but anybody may add to it.
+				[ $((bits & 01000)) -ne 0 ] && [ "$name" != "$walk" ] || controlled=0
+			}
+		done
+	done
+}
+
+# Whether a file is root's alone: what is in it, and what lies at its path.
+roots_own() { # roots_own FILE: no symlink
+	[ -f "$1" ] && [ ! -L "$1" ] || return 1
+	entry=$(stat -c '%u %a' -- "$1") || return 1
+	[ "${entry%% *}" = 0 ] && [ $((0${entry#* } & 022)) -eq 0 ] || return 1
+	above "${1%/*}"
+	[ $controlled = 1 ]
+}
+
+# Whether a process is root's in every way: its users, the namespaces, the file that it runs.
+roots_process() { # roots_process PID: its file is in $exe
+	case $1 in '' | 0 | *[!0-9]*) return 1 ;; esac
+	grep -q "^Uid:${tab}0${tab}0${tab}0${tab}0\$" "/proc/$1/status" || return 1
+	for space in mnt pid user; do
+		[ "$(readlink "/proc/$1/ns/$space")" = "$(readlink /proc/self/ns/$space)" ] || return 1
+	done
+	[ "$(stat -L -c %d:%i "/proc/$1/root/")" = "$here" ] || return 1
+	exe=$(readlink "/proc/$1/exe") || return 1
+	case $exe in /*) ;; *) return 1 ;; esac
+	case $exe in *"$nl"*) return 1 ;; esac
+	[ "$(stat -L -c %d:%i "/proc/$1/exe")" = "$(stat -c %d:%i -- "$exe")" ] && roots_own "$exe"
+}
+
+# The programs of units, by the process that systemd started for each. What a process calls itself
+# anybody chooses: it decides nothing. Nothing that is found is run.
 here=$(stat -L -c %d:%i /)
-seen=$nl configs= kubelet_exe=
-set +f
-for folder in /proc/[0-9]*; do
-	name=
-	read -r name <"$folder/comm" || continue
+configs=
+services='kubelet.service
+kube-proxy.service
+docker.service
+etcd.service
+kube-apiserver.service
+kube-controller-manager.service
+kube-scheduler.service'
+pids=$(systemctl show -p MainPID -- $services | sed -n 's/^MainPID=//p')
+set -- $pids
+for service in $services; do
+	pid=${1:-0}
+	[ $# -eq 0 ] || shift
+	name=${service%.service}
 	case $name in
-	kubelet | kube-proxy | dockerd | kube-apiserver | kube-controller | kube-scheduler | etcd) ;;
-	*) continue ;;
-	esac 2>/dev/null
-	root=$(stat -L -c %d:%i "$folder/root/")
-	if [ "$root" = "$here" ]; then inside=host; else inside=container; fi
-	case $name in
-	kube-apiserver | kube-controller | kube-scheduler | etcd)
-		# A pod may call itself what it likes.
-		[ $inside = container ] || say control "$name"
+	etcd | kube-*r)
+		[ "$pid" = 0 ] || say control "$name"
 		continue
 		;;
+	docker) name=dockerd ;;
 	esac
-	case $seen in *"$nl$name $inside$nl"* | *"$nl$name host$nl"*) continue ;; esac
-	seen="$seen$name $inside$nl"
-	say program "$name" "$inside"
-	tr '\0' '\n' <"$folder/cmdline" | arguments "$name"
-	[ "$name" != kubelet ] || kubelet_exe=$folder/exe
-	[ $inside = container ] ||
-		configs=$configs$(tr '\0' '\n' <"$folder/cmdline" | awk '
-			after { print; after = 0 } /^--?config$/ { after = 1 } sub(/^--?config=/, "")')$nl
-done 2>/dev/null
-set -f
-for name in kubelet kube-proxy dockerd; do # those that are down now
-	case $seen in *"$nl$name "*) continue ;; esac
-	unit=$name.service
-	[ $name != dockerd ] || unit=docker.service
-	words=$(systemctl show -p ExecStart --value -- $unit 2>/dev/null |
-		sed -n 's/.*argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | head -n 1 | tr ' ' '\n')
+	state_of=down
+	[ "$pid" = 0 ] || state_of=host
+	if roots_process "$pid"; then
+		words=$(tr '\0' '\n' <"/proc/$pid/cmdline")
+	else
+		words=$(systemctl show -p ExecStart --value -- "$service" 2>/dev/null |
+			sed -n 's/.*argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | head -n 1 | tr ' ' '\n')
+		[ "$pid" = 0 ] || say unseen "the command line of $name as it runs: it or its file is not root's alone, so its unit file's is judged"
+	fi 2>/dev/null
 	[ -n "$words" ] || continue
-	say program "$name" down
+	say program "$name" $state_of
 	printf '%s\n' "$words" | arguments "$name"
 	configs=$configs$(printf '%s\n' "$words" | awk '
 		after { print; after = 0 } /^--?config$/ { after = 1 } sub(/^--?config=/, "")')$nl
 done
-for name in kube-apiserver kube-controller-manager etcd; do
-	[ ! -e "/etc/kubernetes/manifests/$name.yaml" ] || say control "$name"
+
+# A control plane without units: processes that are root's in every way, by the file that they run.
+set +f
+for folder in /proc/[0-9]*; do
+	name=
+	read -r name <"$folder/comm" || continue
+	case $name in kube-apiserver | kube-controller | kube-scheduler | etcd) ;; *) continue ;; esac
+	roots_process "${folder#/proc/}" || continue
+	name=${exe##*/}
+	case $name in
+	kube-apiserver | kube-controller-manager | kube-scheduler | etcd) say control "$name" ;;
+	esac
+done 2>/dev/null
+set -f
+for name in kube-apiserver kube-controller-manager kube-scheduler etcd; do
+	! roots_own "/etc/kubernetes/manifests/$name.yaml" || say control "$name"
 done
-[ -z "$kubelet_exe" ] || say version "$(timeout 5 "$kubelet_exe" --version 2>/dev/null | head -n 1 | cut -c 1-80)"
 
 ### Texts: unit files with their drop-ins, and configurations that command lines name
 
-above() { # above PATH: its mode bits that tell who may enter, and whether only root rules its place
-	reachable=1 controlled=1 folder=$1 folders=/
-	while
-		folder=${folder%/*}
-		[ -n "$folder" ]
-	do folders=$folders$nl$folder; done
-	for folder in $(stat -L -c '%u %a' -- $folders 2>/dev/null); do
-		bits=0${folder#* }
-		[ $((bits & 1)) -ne 0 ] || reachable=0
-		[ "${folder%% *}" = 0 ] && [ $((bits & 022)) -eq 0 ] || controlled=0
-	done
-}
-
-hides='PRIVATE KEY|[Tt]oken"?[=:] *[^ ]|[Pp]ass(word|wd)"?[=:]|[Ss]ecret[A-Za-z_]*"?[=:]|key-data|Authorization"?:|[Bb]earer|staticPodURLHeader|://[^/@ ]*:[^/@ ]*@'
+hides='PRIVATE KEY|(token|pass|passwd|password|passphrase|secret[a-z0-9_-]*|api[-_]?key|access[-_]?key)[0-9_]*"?[=:] *[^ ]|key-data|authorization"?[=:] *"?(basic|bearer|token|digest)|bearer|staticPodURLHeader|://[^/@ ]*:[^/@ ]*@'
 texts=$(
 	systemctl show -p FragmentPath,DropInPaths --value -- $units | tr ' ' '\n'
 	printf %s "$configs"
@@ -127,19 +187,38 @@ texts=$(
 count=0
 for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 	count=$((count + 1))
-	[ $count -le "$most_texts" ] || {
-		say unseen "more than $most_texts unit files and configurations"
-		break
-	}
-	[ -f "$path" ] || continue
-	entry=$(stat -L -c '%a %u %s' -- "$path") || continue
-	mode=${entry%% *} size=${entry##* } owner=${entry#* }
-	owner=${owner%% *}
-	above "$path"
-	[ "$owner" = 0 ] && [ ! -L "$path" ] || controlled=0
-	content=-
-	[ "$size" -gt "$most_text_size" ] || grep -qE "$hides" -- "$path" || content=$(base64 -w 0 <"$path")
-	say text "$mode" "$controlled" "$(sha256sum <"$path" | cut -d ' ' -f 1)" "$content" "$path"
+	[ $count -le "$most_texts" ] || { say limit "more than $most_texts unit files and configurations"; break; }
+	[ -e "$path" ] || continue
+	owned=1 content=- digest=-
+	if [ -L "$path" ]; then
+		above "${path%/*}"
+		[ $controlled = 1 ] && [ "$(stat -c %u -- "$path")" = 0 ] || owned=0
+		real=$(readlink -f -- "$path")
+	else
+		real=$path
+	fi
+	mode=$(stat -c %a -- "$real") || continue
+	if [ $owned = 0 ] || ! roots_own "$real"; then
+		say limit "$path: others than root may write it, so it was not read"
+		say text "$mode" 0 - - "$path"
+		continue
+	fi
+	if [ "$(stat -c %s -- "$real")" -gt "$most_text_size" ]; then
+		say limit "$path: it is larger than 64 KiB"
+	elif grep -qiE "$hides" -- "$real"; then
+		:
+	elif grep -qE '^[[:space:]]*(Environment|SetCredential[A-Za-z]*)[[:space:]]*=' -- "$real"; then
+		# Lines of which any may be a secret stay; the others are sent, but are not the file.
+		content=$(awk '
+			!inside && /^[ \t]*(Environment|SetCredential[A-Za-z]*)[ \t]*=/ { inside = 1 }
+			inside { inside = /\\$/; next }
+			{ print }' "$real" | base64 -w 0)
+	else
+		digest=$(sha256sum <"$real" | cut -d ' ' -f 1)
+		content=$(base64 -w 0 <"$real")
+	fi
+	[ "$real" = "$path" ] || owned=0
+	say text "$mode" $owned "$digest" "$content" "$path"
 done
 
 ### Keys, certificates, kubeconfigs, tokens
@@ -150,104 +229,249 @@ public() {
 	key=$(cat)
 	half=
 	if has ssh-keygen; then
-		half=$(printf '%s\n' "$key" | ssh-keygen -y -P '' -f /dev/stdin 2>/dev/null | cut -d ' ' -f 1,2)
+		half=$(printf '%s\n' "$key" | timeout 5 ssh-keygen -y -P '' -f /dev/stdin 2>/dev/null | cut -d ' ' -f 1,2)
 	fi
 	if [ -z "$half" ] && has openssl; then
-		half=$(printf '%s\n' "$key" | openssl pkey -pubout -passin pass: 2>/dev/null | grep -v -e ----- | tr -d '\n')
+		half=$(printf '%s\n' "$key" | timeout 5 openssl pkey -pubout -passin pass: 2>/dev/null | grep -v -e ----- | tr -d '\n')
 		[ -z "$half" ] || half="spki $half"
 	fi
 	printf '%s' "$half" | head -c 2000
 }
 
-folders=
-for path in $roots; do [ ! -d "$path" ] || folders=$folders$path$nl; done
-found=
-search() { # search SECONDS FIND-ARGUMENT…: into $found
-	limit=$1
+# Where others may write, they may exchange anything between a look and an opening. So there a file
+# is opened within a folder that was entered first, never through a symlink at its name, and never
+# waiting; a command that can't do that is not used there.
+nofollow=0
+! timeout 5 dd if=/dev/null iflag=nofollow,nonblock,fullblock count=0 2>/dev/null || nofollow=1
+! grep -D skip -q x /dev/null 2>/dev/null
+[ $? -ne 1 ] && skip= || skip='-D
+skip'
+can_drop=0
+! timeout 5 setpriv --reuid=65534 --regid=65534 --clear-groups true 2>/dev/null || can_drop=1
+
+take() ( # take PATH FOLDER: the file's first 64 KiB; FOLDER is where its folder really is
+	cd -P -- "$2/" 2>/dev/null && [ "$(pwd -P)" = "$2" ] || exit 1
+	name=./${1##*/}
+	[ -f "$name" ] && [ ! -L "$name" ] || exit 1
+	if [ $nofollow = 1 ]; then
+		timeout 5 dd "if=$name" iflag=nofollow,nonblock,fullblock bs=65536 count=1 2>/dev/null
+	elif [ "$trusted" = 1 ]; then
+		timeout 5 head -c 65536 -- "$name"
+	else
+		exit 1
+	fi | tr -d '\0'
+)
+
+holding='^-----BEGIN ([A-Z]+ )*(PRIVATE KEY|CERTIFICATE)-----|client-key-data|client-certificate-data|"?kind"?: *"?Config"?'
+token_list='^[^,#]+,[^,]+,'
+
+# Runs find below a folder, past what is never searched and names that lines can't tell.
+seek() { # seek FOLDER/ ARGUMENT…; the command that runs it is in $with
+	seek_at=$1
 	shift
-	found=$found$(timeout "$limit" find $folders -xdev "$@" 2>/dev/null)$nl
-	case $? in 124 | 137) say unseen "files that a search did not reach within $limit s" ;; esac
-}
-if [ -n "$folders" ]; then
-	search 60 -maxdepth 6 \
-		\( -path '*/kubelet/pods' -o -path '*/kubelet/plugins' -o -path '*/.ssh' -o -path '*/.cache' \
-		-o -path '*/node_modules' -o -path '*/.git' -o -path "$state" \) -prune -o \
-		-type f -size -128 ! -name "*$nl*" ! -name "*$tab*" -exec grep -lE \
-		'^-----BEGIN ([A-Z]+ )*(PRIVATE KEY|CERTIFICATE)-----|client-key-data|client-certificate-data|"?kind"?: *"?Config"?' {} +
-	# Static tokens of an apiserver: `token,user,uid,"groups"`.
-	search 20 -maxdepth 4 -type f -size -16 ! -path "$state/*" \
-		\( -name '*token*.csv' -o -name 'basic*auth*.csv' \) -exec grep -lE '^[^,#]+,[^,]+,' {} +
-fi
-found=$(printf '%s\n' "$found" | grep '^/' | sort -u)
-[ "$(printf '%s\n' "$found" | wc -l)" -le "$most_files" ] || {
-	say unseen "files beyond the first $most_files that hold keys or certificates"
-	found=$(printf '%s\n' "$found" | head -n "$most_files")
+	$with find "$seek_at" -xdev -maxdepth 6 \
+		\( -path '*/kubelet/pods' -o -path '*/kubelet/plugins' -o -name .ssh -o -name .cache \
+		-o -name node_modules -o -name .git -o -path "$state" \
+		-o -path "*$nl*" -o -path "*$tab*" \) -prune -o "$@" 2>/dev/null
 }
 
-last=
-for path in $found; do
-	entry=$(stat -c '%a %u' -- "$path") || continue
-	[ "${path%/*}" = "$last" ] || above "$path"
-	last=${path%/*}
-	owned=$controlled
-	[ "${entry#* }" = 0 ] || owned=0
+in_time() { # in_time STATUS WHAT: whether a search ended by itself; if not, that is said
+	case $1 in 124 | 137) say limit "$2: the time for it was up" ;; esac
+}
+
+holds_something() { # from stdin, NAME
+	case $1 in
+	*token*.csv | basic*auth*.csv) grep -qE "$holding|$token_list" ;;
+	*) grep -qE "$holding" ;;
+	esac
+}
+
+own= # files that are root's alone
+
+tell() { # tell PATH SHOWN: all about one file; SHOWN is PATH below the root as it was given
+	path=$1 shown=$2 folder=${1%/*}
+	case $shown/ in
+	*/kubelet/pods/* | */kubelet/plugins/* | */.ssh/* | */.cache/* | */node_modules/* | */.git/* | "$state"/*) return ;;
+	esac
+	[ "$folder" = "$last" ] || above "$folder"
+	last=$folder trusted=$controlled
+	entry=$(stat -c '%a %u' -- "$path") || return
+	text=$(take "$path" "$folder")
+	printf '%s\n' "$text" | holds_something "${path##*/}" || {
+		say limit "$shown: it is not what it was a moment ago, or this host has no safe way to open it"
+		return
+	}
 	kind=pem
-	case $path in *.csv) kind=csv ;; esac
-	if grep -qE '^"?clusters"?:|"clusters":' -- "$path" && grep -qE '"?users"?:' -- "$path"; then
+	case ${path##*/} in
+	*token*.csv | basic*auth*.csv) ! printf '%s\n' "$text" | grep -qE "$token_list" || kind=csv ;;
+	esac
+	if printf '%s\n' "$text" | grep -qE '^"?clusters"?:|"clusters":' &&
+		printf '%s\n' "$text" | grep -qE '"?users"?:'; then
 		kind=kubeconfig
 	fi
-	say file "${entry%% *}" "${entry#* }" "$reachable" "$owned" "$kind" "$path"
-	keys=$(grep -cE '^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----' -- "$path")
-	[ "$keys" -le "$most_keys" ] || keys=$most_keys
+	mode=${entry%% *} uid=${entry#* }
+	say file "$mode" "$uid" "$reachable" "$controlled" "$kind" "$shown"
+	[ "$uid" != 0 ] || [ $controlled = 0 ] || [ $((0$mode & 022)) -ne 0 ] || own=$own$shown$nl
+	say blocks "$(printf '%s\n' "$text" | grep -c -e '-----BEGIN')" "$shown"
+	keys=$(printf '%s\n' "$text" | grep -cE '^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----')
+	[ "$keys" -le "$most_keys" ] || { keys=$most_keys; say limit "$shown: keys beyond its first $most_keys"; }
 	number=0
 	while [ $number -lt "$keys" ]; do
 		number=$((number + 1))
-		say key "$(awk -v want=$number '
+		say key "$(printf '%s\n' "$text" | awk -v want=$number '
 			/^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----/ { count++; on = count == want }
 			on { print }
-			/^-----END/ { on = 0 }' "$path" | public)" "$path"
+			/^-----END/ { on = 0 }' | public)" "$shown"
 	done
 	case $kind in
-	csv) say token csv "$path" ;;
+	csv) say token csv "$shown" ;;
 	kubeconfig)
 		# By words, not lines: it may be JSON.
-		for data in $(grep -oE 'client-certificate-data"?: *"?[A-Za-z0-9+/=]+' -- "$path" | head -n "$most_keys" | sed 's/.*[: "]//'); do
-			say certificate_data "$data" "$path"
+		for data in $(printf '%s\n' "$text" | grep -oE 'client-certificate-data"?: *"?[A-Za-z0-9+/=]+' | head -n "$most_keys" | sed 's/.*[: "]//'); do
+			say certificate_data "$data" "$shown"
 		done
-		for data in $(grep -oE 'client-key-data"?: *"?[A-Za-z0-9+/=]+' -- "$path" | head -n "$most_keys" | sed 's/.*[: "]//'); do
-			say key "$(printf %s "$data" | base64 -d 2>/dev/null | public)" "$path"
+		for data in $(printf '%s\n' "$text" | grep -oE 'client-key-data"?: *"?[A-Za-z0-9+/=]+' | head -n "$most_keys" | sed 's/.*[: "]//'); do
+			say key "$(printf %s "$data" | base64 -d 2>/dev/null | public)" "$shown"
 		done
-		grep -oE '(^|[ {,"])token"?: *"?[^ ",}]+' -- "$path" | head -n "$most_keys" | sed 's/.*[: "]//' |
+		printf '%s\n' "$text" | grep -oE '(^|[ {,"])token"?: *"?[^ ",}]+' | head -n "$most_keys" | sed 's/.*[: "]//' |
 			while read -r token; do
 				case $token in
-				eyJ*.*.*) say token jwt "$path" ;;
-				??????.????????????????) say token bootstrap "$path" ;;
-				*) say token static "$path" ;;
+				eyJ*.*.*) say token jwt "$shown" ;;
+				??????.????????????????) say token bootstrap "$shown" ;;
+				*) say token static "$shown" ;;
 				esac
 			done
-		! grep -qE '(^|[ {,"])password"?: *"?[^ ",}]' -- "$path" || say token password "$path"
+		! printf '%s\n' "$text" | grep -qE '(^|[ {,"])password"?: *"?[^ ",}]' || say token password "$shown"
 		;;
 	esac
-done
-[ -z "$found" ] || awk -v most="$most_blocks" -v lines_most="$most_block_lines" -v longest="$most_block_length" '
-	FNR == 1 { inside = 0; blocks = 0 }
-	/^-----BEGIN/ { inside = 0 }
-	/^-----BEGIN CERTIFICATE-----$/ { blocks++; lines = 0; inside = blocks <= most }
-	inside && ++lines <= lines_most && length($0) <= longest && /^[-A-Za-z0-9+\/= ]+$/ { print "pem\t" $0 "\t" FILENAME }
-	/^-----END/ { inside = 0 }
-' $found
+	printf '%s\n' "$text" | shown=$shown awk -v most="$most_blocks" -v lines_most="$most_block_lines" -v longest="$most_block_length" '
+		/^-----BEGIN/ { inside = 0 }
+		/^-----BEGIN CERTIFICATE-----$/ { blocks++; lines = 0; inside = blocks <= most }
+		inside && ++lines <= lines_most && length($0) <= longest && /^[-A-Za-z0-9+\/= ]+$/ {
+			print "pem\t" $0 "\t" ENVIRON["shown"] }
+		/^-----END/ { inside = 0 }
+		END { if (blocks > most) print "limit\t" ENVIRON["shown"] ": certificates beyond its first " most }'
+}
 
-# Who names these files: units, cron, CNI, static pods, command lines.
-if [ -n "$found" ]; then
-	existing=
+tell_all() { # tell_all MOST WHAT: those in $found, at most so many
+	found=$(printf '%s\n' "$found" | grep . | sort -u)
+	[ -n "$found" ] || return
+	[ "$(printf '%s\n' "$found" | wc -l)" -le "$1" ] || {
+		say limit "$2: files beyond the first $1 that hold keys or certificates"
+		found=$(printf '%s\n' "$found" | head -n "$1")
+	}
+	for one in $found; do
+		case $one in "$real"/*) tell "$one" "$root${one#"$real"}" ;; esac
+	done
+}
+
+# Root's places first, each with limits of its own; then folders in them that others may write, homes
+# among them, each searched as its owner: nobody's flood hides what lies elsewhere.
+last= later=
+for root in $roots; do
+	[ -d "$root" ] || [ -L "$root" ] || continue
+	real=$(readlink -f -- "$root")
+	[ -n "$real" ] && [ -d "$real" ] || continue
+	if [ "$real" != "$root" ]; then
+		above "$root"
+		[ $controlled = 1 ] || { say limit "$root: there is a symlink on its way that others than root may change"; continue; }
+	fi
+	with="timeout${nl}-k${nl}2${nl}20"
+	open=$(seek "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -print -prune)
+	in_time $? "$root: its folders"
+	count=0
+	for folder in $open; do
+		count=$((count + 1))
+		[ $count -le 100 ] || { say limit "$root: folders of others beyond the first 100"; break; }
+		later=$later$root$tab$real$tab${folder%/}$nl
+	done
+	found=$(seek "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -prune -o \
+		-type f -size -128 -exec grep $skip -slE "$holding" {} +)
+	in_time $? "$root"
+	pems=$found
+	# Static tokens of an apiserver: `token,user,uid,"groups"`.
+	found=$(seek "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -prune -o \
+		-type f -size -16 \( -name '*token*.csv' -o -name 'basic*auth*.csv' \) \
+		-exec grep $skip -slE "$token_list" {} +)
+	in_time $? "$root: lists of tokens"
+	found=$pems$nl$found
+	tell_all "$most_root_files" "$root"
+done
+
+as_owner() { # as_owner FOLDER ARGUMENT…: find within it, with its owner's rights alone
+	as_in=$1
+	shift
+	(cd -P -- "$as_in/" 2>/dev/null && [ "$(pwd -P)" = "$as_in" ] && seek ./ "$@")
+}
+
+until=$(($(date +%s) + 120))
+for entry in $later; do
+	root=${entry%%"$tab"*} entry=${entry#*"$tab"}
+	real=${entry%%"$tab"*} place=${entry#*"$tab"}
+	[ "$(date +%s)" -lt $until ] || { say limit "$place: the time for folders that others may write was up"; continue; }
+	[ $nofollow = 1 ] || { say limit "$place: others may write it, and this host's dd has no iflag=nofollow"; continue; }
+	uid=$(stat -c %u -- "$place") gid=$(stat -c %g -- "$place") || continue
+	[ "$uid" != 0 ] || uid=65534
+	[ "$gid" != 0 ] || gid=65534
+	listed=
+	if [ $can_drop = 1 ]; then
+		with="timeout${nl}-k${nl}2${nl}10${nl}setpriv${nl}--reuid=$uid${nl}--regid=$gid${nl}--clear-groups"
+		listed=$(as_owner "$place" -type f -size -128 -exec grep $skip -slE "$holding" {} +)
+		in_time $? "$place"
+		listed=$listed$nl$(as_owner "$place" -type f -size -16 \
+			\( -name '*token*.csv' -o -name 'basic*auth*.csv' \) -exec grep $skip -slE "$token_list" {} +)
+		# What its owner can't read may be root's.
+		with="timeout${nl}-k${nl}2${nl}10"
+		rest=$(as_owner "$place" -type f -size -128 ! -user "$uid" -print)
+	else
+		with="timeout${nl}-k${nl}2${nl}10"
+		rest=$(as_owner "$place" -type f -size -128 -print)
+	fi
+	in_time $? "$place"
+	count=0
+	for one in $rest; do
+		case $nl$listed$nl in *"$nl$one$nl"*) continue ;; esac
+		count=$((count + 1))
+		[ $count -le 200 ] || { say limit "$place: files of others than its owner, beyond the first 200"; break; }
+		one=$place${one#.}
+		take "$one" "${one%/*}" | holds_something "${one##*/}" || continue
+		listed=$listed$nl.${one#"$place"}
+	done
+	found=
+	for one in $listed; do found=$found$place${one#.}$nl; done
+	tell_all "$most_others_files" "$place"
+done
+
+# Who names files that are root's alone: units, cron, CNI, static pods, command lines of root's.
+if [ -n "$own" ]; then
+	existing= known=1
 	for path in $users; do [ ! -e "$path" ] || existing=$existing$path$nl; done
-	[ -z "$existing" ] || printf '%s\n' "$found" | timeout 20 grep -roF -f - -- $existing 2>/dev/null |
-		sort -u | head -n "$most_users" | while IFS=: read -r user path; do say used "$user" "$path"; done
+	if [ -n "$existing" ]; then
+		names=$(printf %s "$own" | timeout 20 grep $skip -rsoF -f - -- $existing)
+		[ $? -le 1 ] || known=0
+		names=$(printf '%s\n' "$names" | sort -u)
+		[ "$(printf '%s\n' "$names" | wc -l)" -le "$most_users" ] || known=0
+		printf '%s\n' "$names" | head -n "$most_users" | while IFS=: read -r user path; do
+			[ -n "$path" ] && [ "$(stat -c %u -- "$user")" = 0 ] || continue
+			say used "$user" "$path"
+		done
+	fi
+	mine=$(readlink /proc/self/ns/pid)
 	set +f
-	words=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n') # before grep is one of them
+	words=$(grep -l "^Uid:${tab}0${tab}0${tab}" /proc/[0-9]*/status 2>/dev/null | while read -r status; do
+		[ "$(readlink "${status%/status}/ns/pid")" = "$mine" ] || continue
+		tr '\0' '\n' <"${status%/status}/cmdline"
+	done 2>/dev/null)
 	set -f
-	printf '%s\n' "$words" | grep -oF -- "$found" | sort -u | head -n "$most_running" |
-		while read -r path; do say used "a running program" "$path"; done
+	running=$(printf %s "$own" | {
+		exec 3<&0 # as an argument they may be too long
+		printf '%s\n' "$words" | timeout 20 grep -oF -f /dev/fd/3
+	})
+	[ $? -le 1 ] || known=0
+	running=$(printf '%s\n' "$running" | grep . | sort -u)
+	[ "$(printf '%s\n' "$running" | wc -l)" -le "$most_running" ] || known=0
+	printf '%s\n' "$running" | grep . | head -n "$most_running" | while read -r path; do say used "a running program" "$path"; done
+	[ $known = 1 ] || say users_unknown
 fi
 
 ### Packet filter: the built-in chains, and whether kube-proxy's are there

@@ -21,7 +21,9 @@ class Examined:
     """
     What `examine.sh` prints at most; the names are the script's variables, with `most_` before.
 
-    :param files: with keys or certificates. :param texts: unit files and configurations.
+    :param files: with keys or certificates; `root_files` in one root, `others_files` in one folder
+        that others may write.
+    :param texts: unit files and configurations.
     :param keys, tokens: of one file. :param blocks: certificates in one file; `block_lines` each.
     :param units: that are asked about, with `settings` of each.
     :param users, running: names of files in other files; on command lines.
@@ -29,7 +31,9 @@ class Examined:
     :param text_size: bytes of one text.
     """
 
-    files: int = 400
+    files: int = 4000
+    root_files: int = 100
+    others_files: int = 20
     texts: int = 40
     text_size: int = 65536
     keys: int = 4
@@ -49,6 +53,7 @@ class Examined:
     rule_length: int = 1000
     quarantined: int = 100
     unseen: int = 100
+    limits: int = 5000
 
 
 EXAMINED = Examined()

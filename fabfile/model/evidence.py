@@ -4,20 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+
+_GROUP_OR_OTHERS_WRITE = 0o022
+
+
+class Provenance(Enum):
+    """
+    Who could have written what was found.
+
+    Only what is root's alone may accuse, name a CA, decide what is in use, be named in a repair or
+    be moved.
+    """
+
+    ROOT_ONLY = "root-only"
+    OTHERS_MAY_WRITE = "others-may-write"
+
+
+def provenance(uid: int, mode: int, *, controlled: bool) -> Provenance:
+    """
+    Return a file's provenance.
+
+    :param uid: its owner. :param mode: its bits; an ACL's mask stands in those of the group.
+    :param controlled: nobody but root can put something else in its place: every folder above is
+        root's, and writable for nobody else (or sticky, but for the one that it lies in).
+    """
+    alone = controlled and uid == 0 and not mode & _GROUP_OR_OTHERS_WRITE
+    return Provenance.ROOT_ONLY if alone else Provenance.OTHERS_MAY_WRITE
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """
-    A program that runs on the host, or is to: kubelet, kube-proxy, dockerd.
+    The program of a unit, which runs or is to: kubelet, kube-proxy, dockerd.
 
-    :param args: its command line; of a unit that is down, that of its unit file.
-    :param unit: it is systemd's, not a container's: what it reads are files of the host.
+    :param args: the command line of the unit's main process where that is root's in every way,
+        else that of its unit file.
     """
 
     args: tuple[str, ...]
     running: bool = True
-    unit: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +65,12 @@ class UnitSeen:
 @dataclass(frozen=True, slots=True)
 class Text:
     """
-    A unit file or configuration that was read whole.
+    A unit file or configuration.
 
-    :param content: None where it holds what may be a secret, so that it stayed on the host.
-    :param controlled: nobody but root can put something else in its place.
+    :param sha256: of all of it; empty where that was not read, or not sent whole.
+    :param content: None where it holds what may be a secret, so that it stayed on the host, and
+        where others than root could have written it. Without the lines that set the environment.
+    :param controlled: it is root's alone, and no symlink.
     """
 
     mode: int
@@ -58,7 +86,8 @@ class SecretFile:
 
     :param reachable: others may enter every directory above it.
     :param controlled: nobody but root can put something else in its place.
-    :param certificates: PEM. :param keys: one for each private key: its public half, as
+    :param certificates: PEM. :param blocks: how many PEM blocks it has, of any kind.
+    :param keys: one for each private key: its public half, as
         `ssh-… BASE64` or `spki BASE64`, or empty where the host could not tell it.
     :param tokens: what kind: `bootstrap`, `jwt`, `static`, `password`, `csv`.
     :param kubeconfig: it is one.
@@ -75,6 +104,12 @@ class SecretFile:
     tokens: tuple[str, ...] = ()
     kubeconfig: bool = False
     used_by: tuple[str, ...] = ()
+    blocks: int = 0
+
+    @property
+    def provenance(self) -> Provenance:
+        """Who could have written it, or put it there."""
+        return provenance(self.uid, self.mode, controlled=self.controlled)
 
     @property
     def secret(self) -> bool:
@@ -94,11 +129,13 @@ class Evidence:
         in order; a table that could not be read is missing.
     :param proxied: kube-proxy's chain KUBE-SERVICES stands in the nat table, and is jumped to.
     :param quarantined: what an earlier `inv harden` put aside.
+    :param users_known: whether who names root's files could be told.
     :param unseen: what could not be looked at, and why.
+    :param limited: what was not looked at because a limit was reached, or because others than
+        root may write it: something may have been hidden that way.
     """
 
     uptime: float = 0.0
-    version: str = ""
     swaps: tuple[str, ...] = ()
     control_plane: tuple[str, ...] = ()
     managed: frozenset[str] = frozenset()
@@ -109,7 +146,9 @@ class Evidence:
     rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     proxied: bool = False
     quarantined: tuple[str, ...] = ()
+    users_known: bool = True
     unseen: tuple[str, ...] = ()
+    limited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

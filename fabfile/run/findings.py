@@ -91,7 +91,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
         name: clean(getattr(finding, name))
         for name in ("check", "severity", "subject", "text", "seen", "fix", "by_hand")
     }
-    return {**told, "harden": bool(finding.repairs)}
+    shown: dict[str, Any] = {**told, "harden": bool(finding.repairs)}
+    if finding.provenance:
+        shown["provenance"] = finding.provenance.value
+    return shown
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

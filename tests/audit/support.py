@@ -74,6 +74,7 @@ def issued(
 
 
 def secret(path: str, **what: Any) -> SecretFile:
+    what.setdefault("blocks", len(what.get("certificates", ())) + len(what.get("keys", ())))
     how = {"mode": 0o600, "uid": 0, "reachable": True, "controlled": True, **what}
     return SecretFile(path, **how)
 
@@ -85,7 +86,6 @@ def sound(**changes: Any) -> Evidence:
     certificate, key = issued("system:node:n1", "system:nodes")
     it = Evidence(
         uptime=1000.0,
-        version="Kubernetes v1.37.2",
         programs={"kubelet": Program(kubelet), "kube-proxy": Program(proxy)},
         units={
             "kubelet.service": UnitSeen("active", "running", 0, 100.0, (KUBELET_UNIT,)),

@@ -15,7 +15,7 @@ from fabfile.audit.repair import repairs
 from fabfile.hardening import plan_of
 from fabfile.host.evidence import parse
 from fabfile.host.limits import Malformed
-from fabfile.model.evidence import Asked, Evidence
+from fabfile.model.evidence import Asked, Evidence, Provenance
 from fabfile.run.findings import plan_lines
 
 from ..audit.support import NOW
@@ -23,8 +23,8 @@ from ..support import authority, pem
 
 _LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA"
-FILE = "file\t600\t0\t1\t1\tpem\t/k"
-CONFIG = "file\t644\t0\t1\t1\tkubeconfig\t/c"
+FILE = "file\t600\t0\t1\t1\tpem\t/root/k"
+CONFIG = "file\t644\t0\t1\t1\tkubeconfig\t/root/c"
 
 
 def seen(*lines: str, nonce: str = "n") -> Evidence:
@@ -53,17 +53,15 @@ def test_the_host_and_its_programs() -> None:
         "unit\tkubelet.service\tFragmentPath=/u",
         "unit\tkubelet.service\tDropInPaths=/d1 /d2",
         "managed\tkubelet.service",
-        "program\tkubelet\tcontainer",
-        "arg\tkubelet\t--inside",
         "program\tkubelet\thost",
         "arg\tkubelet\t/usr/bin/kubelet",
         "arg\tkubelet\t--v=2",
         "program\tdockerd\tdown",
-        "version\tKubernetes v1.37.2",
         "proxied",
         "rules\tnat",
         "rule\tnat\t-A INPUT -j ACCEPT",
-        "quarantined\t/q",
+        "quarantined\t/var/lib/fabnode/quarantine/q",
+        "limit\t/home/m",
         "unseen\twhat\tever",
     )
     assert it.control_plane == ("etcd",)
@@ -74,28 +72,29 @@ def test_the_host_and_its_programs() -> None:
     assert (unit.restarts, unit.since, unit.files) == (3, 2.5, ("/u", "/d1", "/d2"))
     assert it.rules == {"nat": ("-A INPUT -j ACCEPT",)}
     assert it.unseen == ("what\tever",)
+    assert it.limited == ("/home/m",)
 
 
 def test_files() -> None:
     certificate = pem(authority()[0]).decode().strip()
-    lines = [f"pem\t{line}\t/k" for line in certificate.split("\n")]
+    lines = [f"pem\t{line}\t/root/k" for line in certificate.split("\n")]
     it = seen(
         FILE,
         *lines,
-        f"key\t{KEY}\t/k",
-        "key\t\t/k",
+        f"key\t{KEY}\t/root/k",
+        "key\t\t/root/k",
         CONFIG,
-        f"certificate_data\t{b64(certificate)}\t/c",
-        "token\tstatic\t/c",
-        "used\t/etc/cron.d/x\t/k",
+        f"certificate_data\t{b64(certificate)}\t/root/c",
+        "token\tstatic\t/root/c",
+        "used\t/etc/cron.d/x\t/root/k",
         "used\t/etc/cron.d/x\t/somebody/elses",
     )
-    assert it.files["/k"].certificates == (certificate,)
-    assert it.files["/k"].keys == (KEY, "")
-    assert it.files["/k"].used_by == ("/etc/cron.d/x",)
-    assert it.files["/c"].certificates == (certificate,)
-    assert it.files["/c"].kubeconfig
-    assert it.files["/c"].mode == 0o644
+    assert it.files["/root/k"].certificates == (certificate,)
+    assert it.files["/root/k"].keys == (KEY, "")
+    assert it.files["/root/k"].used_by == ("/etc/cron.d/x",)
+    assert it.files["/root/c"].certificates == (certificate,)
+    assert it.files["/root/c"].kubeconfig
+    assert it.files["/root/c"].mode == 0o644
 
 
 def test_texts() -> None:
@@ -103,6 +102,29 @@ def test_texts() -> None:
     assert it.texts["/x"].content == b"a: 1\n"
     assert it.texts["/hidden"].content is None
     assert not it.texts["/hidden"].controlled
+
+
+def test_a_text_without_its_environment_is_not_the_file() -> None:
+    part = seen(f"text\t644\t1\t-\t{b64('x')}\t/x").texts["/x"]
+    assert (part.content, part.sha256) == (b"x", "")
+    unread = seen("text\t644\t0\t-\t-\t/x").texts["/x"]
+    assert (unread.content, unread.sha256, unread.controlled) == (None, "", False)
+
+
+@pytest.mark.parametrize(
+    ("uid", "mode", "controlled", "alone"),
+    [
+        ("0", "600", "1", True),
+        ("0", "644", "1", True),
+        ("1000", "600", "1", False),
+        ("0", "600", "0", False),
+        ("0", "660", "1", False),  # also what an ACL lets others write
+        ("0", "602", "1", False),
+    ],
+)
+def test_provenance(uid: str, mode: str, controlled: str, alone: bool) -> None:
+    file = seen(f"file\t{mode}\t{uid}\t1\t{controlled}\tpem\t/root/k").files["/root/k"]
+    assert (file.provenance is Provenance.ROOT_ONLY) == alone
 
 
 @pytest.mark.parametrize(
@@ -115,17 +137,35 @@ def test_texts() -> None:
         "program\tkubelet\telsewhere",
         "arg\tkubelet\tx",
         "control\tsshd",
-        "file\t8\t0\t1\t1\tpem\t/k",
-        "file\t600\t-1\t1\t1\tpem\t/k",
-        "file\t600\t0\t2\t1\tpem\t/k",
-        "file\t600\t0\t1\t1\tother\t/k",
+        "file\t8\t0\t1\t1\tpem\t/root/k",
+        "file\t600\t-1\t1\t1\tpem\t/root/k",
+        "file\t600\t0\t2\t1\tpem\t/root/k",
+        "file\t600\t0\t1\t1\tother\t/root/k",
         "file\t600\t0\t1\t1\tpem\trelative",
+        # Outside of what is searched, or on the way there and back.
+        "file\t600\t0\t1\t1\tpem\t/etc/ssh/ssh_host_ed25519_key",
+        "file\t600\t0\t1\t1\tpem\t/root",
+        "file\t600\t0\t1\t1\tpem\t/rootkit/k",
+        "file\t600\t0\t1\t1\tpem\t/root/../etc/ssh/key",
+        "file\t600\t0\t1\t1\tpem\t/root//k",
+        "file\t600\t0\t1\t1\tpem\t//root/k",
+        "file\t600\t0\t1\t1\tpem\t/root/./k",
+        "file\t600\t0\t1\t1\tpem\t/root/a\tb",
+        "file\t600\t0\t1\t1\tpem\t/root/a\0b",
+        "file\t600\t0\t1\t1\tpem\t/root/.ssh/id",
+        "file\t600\t0\t1\t1\tpem\t/var/lib/kubelet/pods/x/k",
+        "file\t600\t0\t1\t1\tpem\t/root/" + "x" * 5000,
+        "quarantined\t/etc/shadow",
+        "quarantined\t/var/lib/fabnode/quarantine/../../../etc/shadow",
+        "program\tkubelet\tcontainer",
+        "version\tKubernetes v1.37.2",
+        f"text\t644\t1\t-\t{b64('x')}\t/x/../y",
         f"{FILE}\n{FILE}",
         f"key\t{KEY}\t/unannounced",
         "pem\tx\t/unannounced",
-        f"{FILE}\nkey\t-----BEGIN PRIVATE KEY-----\t/k",
-        f"{FILE}\ntoken\tabc\t/k",
-        f"{FILE}\ncertificate_data\t!!\t/k",
+        f"{FILE}\nkey\t-----BEGIN PRIVATE KEY-----\t/root/k",
+        f"{FILE}\ntoken\tabc\t/root/k",
+        f"{FILE}\ncertificate_data\t!!\t/root/k",
         "rule\tnat\tx",
         "rules\tmangle",
         f"text\t644\t1\t{'0' * 64}\t{b64('x')}\t/x",
@@ -142,7 +182,7 @@ def test_what_no_host_says_is_malformed(line: str) -> None:
 
 def test_more_files_than_can_be_are_malformed() -> None:
     with pytest.raises(Malformed):
-        seen(*(f"{FILE}{n}" for n in range(500)))
+        seen(*(f"{FILE}{n}" for n in range(4500)))
 
 
 @pytest.mark.parametrize("output", [b"", b"end\tn", b"end\tm\n", b"uptime\t1\n", b"\xff\xfe\n"])
@@ -159,7 +199,7 @@ _WORDS = st.one_of(
             "1",
             "644",
             "600",
-            "/k",
+            "/root/k",
             "/etc/systemd/system/kubelet.service",
             "kubelet",
             "kube-proxy",
@@ -167,7 +207,7 @@ _WORDS = st.one_of(
             "host",
             "--config=/x",
             "--anonymous-auth=true",
-            "--bootstrap-kubeconfig=/c",
+            "--bootstrap-kubeconfig=/root/c",
             "filter",
             "nat",
             "-A INPUT -j ACCEPT",
@@ -182,9 +222,20 @@ _WORDS = st.one_of(
 )
 _TAGS = st.sampled_from(
     (
-        *("uptime", "swap", "version", "control", "managed", "unit", "program", "arg", "text"),
+        *(
+            "uptime",
+            "swap",
+            "blocks",
+            "limit",
+            "control",
+            "managed",
+            "unit",
+            "program",
+            "arg",
+            "text",
+        ),
         *("file", "pem", "certificate_data", "key", "token", "used", "rules", "rule"),
-        *("proxied", "quarantined", "unseen"),
+        *("proxied", "quarantined", "unseen", "users_unknown"),
     )
 )
 _CONTENTS = st.sampled_from(
@@ -210,8 +261,8 @@ _LINES = st.one_of(
         [
             FILE,
             CONFIG,
-            f"key\t{KEY}\t/k",
-            "key\t\t/c",
+            f"key\t{KEY}\t/root/k",
+            "key\t\t/root/c",
             "program\tkubelet\thost",
             "program\tkube-proxy\thost",
             "arg\tkubelet\t--config=/x",
@@ -219,7 +270,7 @@ _LINES = st.one_of(
             "unit\tkubelet.service\tFragmentPath=/etc/systemd/system/kubelet.service",
             "rules\tfilter",
             "rule\tfilter\t-A INPUT -j ACCEPT",
-            "token\tstatic\t/c",
+            "token\tstatic\t/root/c",
         ]
     ),
     st.text(max_size=60),
