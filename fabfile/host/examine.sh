@@ -456,13 +456,12 @@ if [ -n "$own" ]; then
 			say used "$user" "$path"
 		done
 	fi
-	mine=$(readlink /proc/self/ns/pid)
+	mine=$(stat -L -c %i /proc/self/ns/pid)
 	set +f
-	words=$(grep -l "^Uid:${tab}0${tab}0${tab}" /proc/[0-9]*/status 2>/dev/null | while read -r status; do
-		[ "$(readlink "${status%/status}/ns/pid")" = "$mine" ] || continue
-		tr '\0' '\n' <"${status%/status}/cmdline"
-	done 2>/dev/null)
+	mine=$(stat -L -c '%i %n' /proc/[0-9]*/ns/pid 2>/dev/null | sed -n "s,^$mine \(.*\)/ns/pid\$,\1/status,p")
 	set -f
+	mine=$(grep -l "^Uid:${tab}0${tab}0${tab}" $mine /dev/null 2>/dev/null | sed 's,status$,cmdline,')
+	words=$(cat $mine /dev/null 2>/dev/null | tr '\0' '\n')
 	running=$(printf %s "$own" | {
 		exec 3<&0 # as an argument they may be too long
 		printf '%s\n' "$words" | timeout 20 grep -oF -f /dev/fd/3
