@@ -50,11 +50,17 @@ def public(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def issued(
-    name: str, organization: str = "k8s", *, years: float = 1, ca: bool = False
+    name: str, organization: str = "k8s", *, years: float = 1, ca: bool = False, own: bool = False
 ) -> tuple[str, str]:
-    """Return a certificate of the cluster's CA, and the public half of its key."""
+    """
+    Return a certificate of the cluster's CA, and the public half of its key.
+
+    :param own: it is signed by another CA's key under the same name.
+    """
     signer, signer_key = authority()
     key = ec.generate_private_key(ec.SECP256R1())
+    if own:
+        signer_key = ec.generate_private_key(ec.SECP256R1())
     subject = [
         x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
         x509.NameAttribute(NameOID.COMMON_NAME, name),
@@ -71,6 +77,11 @@ def issued(
         .sign(signer_key, hashes.SHA256())
     )
     return pem(certificate).decode(), public(key)
+
+
+def self_signed(name: str, organization: str = "k8s") -> tuple[str, str]:
+    """Return a certificate that the cluster's CA did not sign, though it says so."""
+    return issued(name, organization, own=True)
 
 
 def secret(path: str, **what: Any) -> SecretFile:

@@ -7,12 +7,25 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from fabfile.audit.credentials import public_der
+from fabfile.audit.credentials import Credentials, public_der
 from fabfile.audit.finding import Close, PutAside
 from fabfile.audit.repair import repairs
+from fabfile.model.evidence import Provenance
 
 from ..support import authority, pem
-from .support import issued, judged, only, public, secret, sound, with_files
+from .support import (
+    CA,
+    NOW,
+    OWN,
+    issued,
+    judged,
+    only,
+    public,
+    secret,
+    self_signed,
+    sound,
+    with_files,
+)
 
 STRAY = "/etc/kubernetes/ssl/some.pem"
 
@@ -197,3 +210,71 @@ def test_rubbish_for_certificates_is_passed_over() -> None:
     rubbish = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
     assert judged(with_files(secret(STRAY, certificates=(rubbish,)))) == []
     assert pem(authority()[0])
+
+
+MALLORYS = "/home/mallory/a.pem"
+
+
+def test_a_certificate_that_anybody_made_accuses_nobodys_key() -> None:
+    """Public keys are public: so are certificates for them, unless the cluster's CA signed."""
+    pem_text, key = self_signed("admin", "system:masters")
+    accusing = secret(MALLORYS, uid=1000, controlled=False, certificates=(pem_text,))
+    found = only(judged(with_files(secret(STRAY, keys=(key,)), accusing)))
+    assert (found.check, found.severity) == ("admin-credentials", "medium")
+    assert found.repairs == ()
+    assert "believed" in found.by_hand
+    # The same in a file of root's own is believed.
+    own = secret("/etc/kubernetes/a.pem", certificates=(pem_text,))
+    assert only(judged(with_files(secret(STRAY, keys=(key,)), own))).repairs == (PutAside(STRAY),)
+
+
+def test_what_the_clusters_ca_signed_accuses_wherever_it_lies() -> None:
+    certificate, key = issued("admin", "system:masters")
+    signed = secret(MALLORYS, uid=1000, controlled=False, certificates=(certificate,))
+    found = only(judged(with_files(secret(STRAY, keys=(key,)), signed)))
+    assert (found.severity, found.repairs) == ("critical", (PutAside(STRAY),))
+    assert found.provenance is Provenance.ROOT_ONLY
+
+
+@pytest.mark.parametrize("change", [{"mode": 0o660}, {"uid": 1000}, {"controlled": False}])
+def test_only_what_is_roots_alone_is_moved(change: dict) -> None:
+    found = judged(with_files(secret(STRAY, keys=(ca_key(),), **change)))
+    assert not any(isinstance(repair, PutAside) for f in found for repair in f.repairs)
+
+
+def test_where_nobody_knows_who_uses_a_key_it_stays() -> None:
+    it = with_files(secret(STRAY, keys=(ca_key(),)), users_known=False)
+    found = {f.check: f for f in judged(it)}
+    assert found["ca-key"].repairs == ()
+    assert found["unseen"].severity == "medium"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"controlled": False},
+        {"uid": 1000},
+        {"mode": 0o664},
+        {"blocks": 2},
+        {"certificates": (pem(authority()[0]).decode(), issued("x", ca=True)[0]), "blocks": 2},
+        {"certificates": (issued("x", ca=True)[0],)},
+    ],
+)
+def test_a_ca_file_is_roots_alone_and_holds_nothing_else(change: dict) -> None:
+    it = sound()
+    assert Credentials(it, "n1", pem(authority()[0]), NOW).ca_file() == CA
+    other = replace(it, files={CA: replace(it.files[CA], **change)})
+    assert Credentials(other, "n1", pem(authority()[0]), NOW).ca_file() == ""
+
+
+def test_a_nodes_certificate_in_anybodys_file_makes_no_token_needless() -> None:
+    it = with_files(bootstrap(tokens=("static",)))
+    files = {**it.files, OWN: replace(it.files[OWN], controlled=False)}
+    found = only(judged(replace(it, files=files)))
+    assert found.repairs == ()
+    assert "no certificate of its own" in found.by_hand
+
+
+def test_a_limit_is_never_quiet() -> None:
+    found = only(judged(sound(limited=("/home/mallory: files beyond the first 20",))))
+    assert (found.check, found.severity) == ("unseen", "medium")

@@ -133,7 +133,7 @@ def test_flushed_rules() -> None:
     ],
 )
 def test_rules_that_need_not_be_there(changes: dict) -> None:
-    assert {f.check for f in judged(sound(proxied=False, **changes))} <= {"unseen"}
+    assert [f for f in judged(sound(proxied=False, **changes)) if f.severity != "info"] == []
 
 
 def test_nftables_has_rules_of_its_own() -> None:
@@ -223,4 +223,6 @@ def test_comments_and_other_lines_are_no_commands() -> None:
 
 
 def test_a_host_without_a_kubelet_is_said() -> None:
-    assert [f.check for f in judged(sound(programs={}), Asked(pods=0, read_only=0))] == ["unseen"]
+    assert [f.check for f in judged(sound(programs={}), Asked(pods=0, read_only=0))] == [
+        "unseen"
+    ] * 2

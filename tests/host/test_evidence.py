@@ -66,7 +66,6 @@ def test_the_host_and_its_programs() -> None:
     )
     assert it.control_plane == ("etcd",)
     assert it.programs["kubelet"].args == ("/usr/bin/kubelet", "--v=2")
-    assert it.programs["kubelet"].unit
     assert not it.programs["dockerd"].running
     unit = it.units["kubelet.service"]
     assert (unit.restarts, unit.since, unit.files) == (3, 2.5, ("/u", "/d1", "/d2"))

@@ -1,0 +1,261 @@
+"""What a user of a host prepares for `inv audit`: nothing of it is run or believed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fabfile.host.evidence import parse
+from fabfile.host.examine import script
+from fabfile.model.evidence import Evidence, Provenance
+
+from ..support import authority, pem
+from .local import SHELLS, Tools
+
+MALLORY = 65534
+CERT = pem(authority()[0]).decode()
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else"),
+    pytest.mark.skipif(not shutil.which("setpriv"), reason="no setpriv"),
+]
+
+
+@pytest.fixture(params=SHELLS[:1])
+def shell(request) -> list[str]:
+    return request.param
+
+
+def genuine_control_plane() -> bool:
+    done = subprocess.run(["pgrep", "-u", "0", "-x", "etcd|kube-.*"], check=False)
+    return done.returncode == 0
+
+
+class Scene:
+    """A folder of root's, a home of mallory's, and an audit of both."""
+
+    def __init__(self, tmp_path: Path, shell: list[str]) -> None:
+        self.folder = tmp_path
+        self._shell = shell
+        self.etc, self.home = tmp_path / "etc", tmp_path / "home"
+        self.etc.mkdir(mode=0o755)
+        self.mallory = self.home / "mallory"
+        self.mallory.mkdir(parents=True, mode=0o755)
+        os.chown(self.mallory, MALLORY, MALLORY)
+        for folder in (tmp_path, *tmp_path.parents):  # mallory has to get at her home
+            if folder.stat().st_mode & 0o111 != 0o111 and str(folder) != "/":
+                folder.chmod(folder.stat().st_mode | 0o111)
+        self.roots = [str(self.etc), str(self.home)]
+        self.tools = Tools(tmp_path / "tools")
+        self.tools.add("iptables", "exit 1")
+        self.systemctl()
+
+    def systemctl(self, *, pids: str = "", starts: str = "", paths: str = "") -> None:
+        self.tools.add(
+            "systemctl",
+            f"case $* in *'-p MainPID --'*) echo '{pids}' ;; *ExecStart*) echo '{starts}' ;;"
+            f" *--value*) echo '{paths}' ;; esac",
+        )
+
+    def as_mallory(self, *command: str) -> subprocess.Popen[bytes]:
+        how = ["setpriv", f"--reuid={MALLORY}", f"--regid={MALLORY}", "--clear-groups"]
+        return subprocess.Popen(
+            [*how, *command], cwd=self.mallory, start_new_session=True, stdin=subprocess.DEVNULL
+        )
+
+    def plant(self, name: str, content: str = CERT) -> Path:
+        path = self.mallory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        for one in (path, *path.parents):
+            if one == self.mallory:
+                break
+            os.chown(one, MALLORY, MALLORY)
+        return path
+
+    def audit(self) -> Evidence:
+        state = str(self.folder / "state")
+        code = script("n", state=state, roots=self.roots, users=[str(self.etc)])
+        done = self.tools.run([*self._shell, "-s"], code, timeout=200)
+        assert (done.returncode, done.stderr) == (0, b"")
+        return parse(done.stdout, nonce="n", roots=self.roots, state=state)
+
+
+@pytest.fixture
+def scene(tmp_path, shell) -> Scene:
+    return Scene(tmp_path, shell)
+
+
+@pytest.fixture
+def running(scene) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes of mallory's under names of a cluster's programs."""
+    processes = []
+    for name in ("kubelet", "etcd", "kube-proxy"):
+        binary = scene.mallory / name
+        shutil.copy(shutil.which("sleep") or "", binary)
+        os.chown(binary, MALLORY, MALLORY)
+        processes.append(scene.as_mallory(str(binary), "600"))
+    time.sleep(0.5)
+    yield processes
+    for process in processes:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_process_of_any_name_is_neither_run_nor_believed(scene, running) -> None:
+    it = scene.audit()
+    assert it.programs == {}
+    if not genuine_control_plane():  # as where a lab runs on this machine
+        assert it.control_plane == ()
+
+
+def test_a_units_process_that_is_not_roots_is_judged_by_its_unit(scene, running) -> None:
+    pid = running[0].pid
+    scene.systemctl(
+        pids=f"MainPID={pid}\nMainPID=0\nMainPID=0\nMainPID=0\nMainPID=0\nMainPID=0\nMainPID=0",
+        starts="{ path=/usr/bin/kubelet ; argv[]=/usr/bin/kubelet --v=2 ; ignore_errors=no ; }",
+    )
+    it = scene.audit()
+    assert it.programs["kubelet"].args == ("/usr/bin/kubelet", "--v=2")
+    assert it.programs["kubelet"].running
+
+
+def test_a_units_process_that_is_roots_is_judged_by_its_command_line(scene) -> None:
+    with subprocess.Popen([shutil.which("sleep") or "", "600"]) as process:
+        scene.systemctl(pids=f"MainPID={process.pid}\nMainPID=0\nMainPID=0\nMainPID=0")
+        it = scene.audit()
+        process.kill()
+    assert it.programs["kubelet"].args[1:] == ("600",)
+
+
+def test_nothing_found_is_run_at_all() -> None:
+    """A source of what is executed: the script has no place where that is something found."""
+    assert "--version" not in script("n").decode()
+
+
+def test_a_folder_with_a_line_end_in_its_name_injects_no_path(scene) -> None:
+    victim = scene.etc / "ssh_host_key"
+    victim.write_text("x")
+    scene.plant(f"x\n{victim}")
+    scene.plant("a\tb/k.pem")
+    scene.plant("fine.pem")
+    assert list(scene.audit().files) == [str(scene.mallory / "fine.pem")]
+
+
+def test_what_a_user_owns_is_told_as_such(scene) -> None:
+    scene.plant("ca.pem")
+    (scene.etc / "ca.pem").write_text(CERT)
+    files = scene.audit().files
+    assert files[str(scene.mallory / "ca.pem")].provenance is Provenance.OTHERS_MAY_WRITE
+    own = files[str(scene.etc / "ca.pem")]
+    assert own.provenance is Provenance.ROOT_ONLY
+    assert own.blocks == len(own.certificates) == 1
+
+
+def test_a_flood_in_a_home_hides_nothing_elsewhere_and_is_told(scene) -> None:
+    for number in range(60):
+        scene.plant(f"{number}.pem")
+    (scene.etc / "k.pem").write_text(CERT)
+    later = scene.folder / "var"
+    later.mkdir()
+    (later / "k.pem").write_text(CERT)
+    scene.roots = [str(scene.home), str(scene.etc), str(later)]
+    it = scene.audit()
+    assert {str(scene.etc / "k.pem"), str(later / "k.pem")} <= set(it.files)
+    assert any(str(scene.mallory) in what for what in it.limited)
+
+
+def test_roots_files_in_a_home_are_seen_all_the_same(scene) -> None:
+    path = scene.mallory / "admin.conf"
+    path.write_text(CERT)
+    path.chmod(0o600)
+    assert scene.audit().files[str(path)].provenance is Provenance.OTHERS_MAY_WRITE
+
+
+def test_pipes_and_links_are_not_opened(scene) -> None:
+    os.mkfifo(scene.mallory / "k.pem")
+    (scene.mallory / "l.pem").symlink_to(scene.etc / "k.pem")
+    (scene.etc / "k.pem").write_text(CERT)
+    assert list(scene.audit().files) == [str(scene.etc / "k.pem")]
+
+
+def test_a_configuration_of_a_users_is_not_read(scene) -> None:
+    path = scene.plant("config.yaml", "readOnlyPort: 0\n")
+    scene.systemctl(paths=str(path))
+    it = scene.audit()
+    assert it.texts[str(path)].content is None
+    assert not it.texts[str(path)].controlled
+    assert any(str(path) in what for what in it.limited)
+
+
+def test_a_roots_link_to_a_users_file_is_not_read(scene) -> None:
+    path = scene.plant("config.yaml", "readOnlyPort: 0\n")
+    link = scene.etc / "config.yaml"
+    link.symlink_to(path)
+    scene.systemctl(paths=str(link))
+    assert scene.audit().texts[str(link)].content is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Environment=DB_PASSWORD=hunter2",
+        "Environment=AWS_SECRET_ACCESS_KEY=hunter2",
+        "Environment=API_TOKEN=hunter2",
+        'Environment="A=b" \\\n  "X=hunter2"',
+        "Environment=X=hunter2",
+    ],
+)
+def test_what_sets_the_environment_stays(scene, line) -> None:
+    path = scene.etc / "x.service"
+    path.write_text(f"[Service]\n{line}\nExecStart=/usr/bin/kubelet\n")
+    scene.systemctl(paths=str(path))
+    text = scene.audit().texts[str(path)]
+    assert b"hunter2" not in (text.content or b"")
+    assert text.sha256 == ""
+
+
+def test_only_roots_files_and_programs_say_what_is_in_use(scene) -> None:
+    keys = [scene.etc / f"{n}.pem" for n in range(3)]
+    for key in keys:
+        key.write_text(CERT)
+    crontab = scene.etc / "crontab-of-mallory"
+    crontab.write_text(f"* * * * * cat {keys[0]}\n")
+    os.chown(crontab, MALLORY, MALLORY)
+    process = scene.as_mallory("sh", "-c", f"sleep 600; : {keys[1]}")
+    rooted = subprocess.Popen(["sh", "-c", f"sleep 600; : {keys[2]}"], start_new_session=True)
+    time.sleep(0.3)
+    it = scene.audit()
+    for one in (process, rooted):
+        os.killpg(one.pid, signal.SIGKILL)
+        one.wait()
+    assert [bool(it.files[str(key)].used_by) for key in keys] == [False, False, True]
+    assert it.users_known
+
+
+def test_who_uses_a_file_fails_closed(scene) -> None:
+    (scene.etc / "k.pem").write_text(CERT)
+    grep = shutil.which("grep")
+    scene.tools.add("grep", f'case "$*" in *-oF*) exit 2 ;; esac; exec {grep} "$@"')
+    assert not scene.audit().users_known
+
+
+def test_a_root_that_is_a_link_is_followed_where_root_alone_rules_it(scene) -> None:
+    data = scene.folder / "data"
+    data.mkdir()
+    (data / "k.pem").write_text(CERT)
+    link = scene.folder / "link"
+    link.symlink_to(data)
+    scene.roots = [str(link)]
+    assert list(scene.audit().files) == [str(link / "k.pem")]
+    os.chown(link, MALLORY, MALLORY, follow_symlinks=False)
+    it = scene.audit()
+    assert it.files == {}
+    assert any(str(link) in what for what in it.limited)
