@@ -422,7 +422,9 @@ def test_a_host_that_can_not_be_asked_for_its_key_is_no_success(
         def judge() -> None:
             asked.extend([asker.ask("n1"), asker.ask("n1"), asker.ask("n2")])
 
-        admission = SimpleNamespace(judge=judge, allow=lambda _: None)
+        admission = SimpleNamespace(
+            judge=judge, allow=lambda _: None, refuse_other_approvers=lambda: None
+        )
         return SimpleNamespace(admission=admission, close=lambda: None)
 
     def key(host: Host) -> HostKey:
