@@ -39,6 +39,19 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
         raise UnknownKey(key)
 
 
+@contextmanager
+def _values_of_ssh_config(node: Node) -> Iterator[None]:
+    """Name the file whose values Fabric reads with less grammar than ssh: findings/fabric-ssh-*."""
+    try:
+        yield
+    except (ValueError, KeyError) as error:
+        message = f"~/.ssh/config has a value for {node.address} that Fabric can't read: {error}"
+        advice = (
+            "write ports and times as plain numbers, ForwardAgent as yes or no, no comment behind"
+        )
+        raise HostError(node.name, message, advice) from error
+
+
 class Access:
     """
     Opens connections for the nodes of one run; safe to share between threads.
@@ -87,15 +100,16 @@ class Access:
     def connection(self, node: Node) -> Connection:
         """Return a connection for the node, not open yet."""
         explicit = node.ssh.model_fields_set  # what only has its default yields to ~/.ssh/config
-        connection = Connection(
-            node.address,
-            user=node.ssh.user if "user" in explicit else None,
-            port=node.ssh.port if "port" in explicit else None,
-            config=self._config(user=node.ssh.user, port=node.ssh.port),
-            gateway=self._configured_gateway(node),
-            connect_timeout=node.ssh.connect_timeout,
-            connect_kwargs=self._keys(node),
-        )
+        with _values_of_ssh_config(node):
+            connection = Connection(
+                node.address,
+                user=node.ssh.user if "user" in explicit else None,
+                port=node.ssh.port if "port" in explicit else None,
+                config=self._config(user=node.ssh.user, port=node.ssh.port),
+                gateway=self._configured_gateway(node),
+                connect_timeout=node.ssh.connect_timeout,
+                connect_kwargs=self._keys(node),
+            )
         password = self.passwords.get((node.name, LOGIN))
         if password is not None:
             connection.connect_kwargs["password"] = password

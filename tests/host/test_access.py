@@ -178,6 +178,18 @@ def test_an_ssh_configuration_that_cannot_be_read(serve, tmp_path):
         Access()
 
 
+def test_a_value_that_ssh_reads_and_fabric_does_not(serve, node_of, tmp_path):
+    """The node fails with the file's name, not with a traceback."""
+    node = node_of(serve())
+    folder = tmp_path / "home" / ".ssh"
+    folder.mkdir()
+    (folder / "config").write_text("Host *\n  ForwardAgent /run/agent\n")
+    with pytest.raises(
+        HostError, match=r"~/\.ssh/config has a value for 127\.0\.0\.1 .*/run/agent"
+    ):
+        open_host(node)
+
+
 def test_the_users_ssh_configuration_counts_where_ours_is_silent(serve, node_of, tmp_path):
     server = serve(users=("fromconfig",))
     folder = tmp_path / "home" / ".ssh"
