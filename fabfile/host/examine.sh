@@ -70,28 +70,28 @@ above() { # above FOLDER
 		case $todo in *"$nl"*) todo=${todo#*"$nl"} ;; *) todo= ;; esac
 		walks=$((walks + 1))
 		[ $walks -le 8 ] || { controlled=0; return; }
-		folders=
-		rest=$walk
-		while [ -n "$rest" ]; do
-			folders=$rest${folders:+$nl$folders}
-			rest=${rest%/*}
+		step_paths=
+		step_rest=$walk
+		while [ -n "$step_rest" ]; do
+			step_paths=$step_rest${step_paths:+$nl$step_paths}
+			step_rest=${step_rest%/*}
 		done
-		folders=/${folders:+$nl$folders}
-		lines=$(timeout 5 stat -c '%f %u %n' -- $folders 2>/dev/null) || controlled=0
-		for entry in $lines; do
-			bits=$((0x${entry%% *})) entry=${entry#* }
-			owner=${entry%% *} name=${entry#* }
-			[ "$owner" = 0 ] || controlled=0
-			if [ $((bits & 0170000)) -eq $((0120000)) ]; then
-				target=$(readlink -- "$name")
-				case $target in /*) ;; *) target=${name%/*}/$target ;; esac
-				todo=$todo${todo:+$nl}$target
+		step_paths=/${step_paths:+$nl$step_paths}
+		steps=$(timeout 5 stat -c '%f %u %n' -- $step_paths 2>/dev/null) || controlled=0
+		for step in $steps; do
+			step_bits=$((0x${step%% *})) step=${step#* }
+			step_owner=${step%% *} step_name=${step#* }
+			[ "$step_owner" = 0 ] || controlled=0
+			if [ $((step_bits & 0170000)) -eq $((0120000)) ]; then
+				step_target=$(readlink -- "$step_name")
+				case $step_target in /*) ;; *) step_target=${step_name%/*}/$step_target ;; esac
+				todo=$todo${todo:+$nl}$step_target
 				continue
 			fi
-			[ $((bits & 1)) -ne 0 ] || reachable=0
-			[ $((bits & 022)) -eq 0 ] || {
+			[ $((step_bits & 1)) -ne 0 ] || reachable=0
+			[ $((step_bits & 022)) -eq 0 ] || {
 				# Of a sticky folder nobody takes away what is root's, but anybody may add to it.
-				[ $((bits & 01000)) -ne 0 ] && [ "$name" != "$walk" ] || controlled=0
+				[ $((step_bits & 01000)) -ne 0 ] && [ "$step_name" != "$walk" ] || controlled=0
 			}
 		done
 	done
@@ -100,8 +100,8 @@ above() { # above FOLDER
 # Whether a file is root's alone: what is in it, and what lies at its path.
 roots_own() { # roots_own FILE: no symlink
 	[ -f "$1" ] && [ ! -L "$1" ] || return 1
-	entry=$(stat -c '%u %a' -- "$1") || return 1
-	[ "${entry%% *}" = 0 ] && [ $((0${entry#* } & 022)) -eq 0 ] || return 1
+	own_stat=$(stat -c '%u %a' -- "$1") || return 1
+	[ "${own_stat%% *}" = 0 ] && [ $((0${own_stat#* } & 022)) -eq 0 ] || return 1
 	above "${1%/*}"
 	[ $controlled = 1 ]
 }

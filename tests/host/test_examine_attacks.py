@@ -128,10 +128,13 @@ def test_a_units_process_that_is_not_roots_is_judged_by_its_unit(scene, running)
 
 
 def test_a_units_process_that_is_roots_is_judged_by_its_command_line(scene) -> None:
-    with subprocess.Popen([shutil.which("sleep") or "", "600"]) as process:
+    process = subprocess.Popen([shutil.which("sleep") or "", "600"])
+    try:
         scene.systemctl(pids=f"MainPID={process.pid}\nMainPID=0\nMainPID=0\nMainPID=0")
         it = scene.audit()
+    finally:
         process.kill()
+        process.wait()
     assert it.programs["kubelet"].args[1:] == ("600",)
 
 
@@ -232,10 +235,12 @@ def test_only_roots_files_and_programs_say_what_is_in_use(scene) -> None:
     process = scene.as_mallory("sh", "-c", f"sleep 600; : {keys[1]}")
     rooted = subprocess.Popen(["sh", "-c", f"sleep 600; : {keys[2]}"], start_new_session=True)
     time.sleep(0.3)
-    it = scene.audit()
-    for one in (process, rooted):
-        os.killpg(one.pid, signal.SIGKILL)
-        one.wait()
+    try:
+        it = scene.audit()
+    finally:
+        for one in (process, rooted):
+            os.killpg(one.pid, signal.SIGKILL)
+            one.wait()
     assert [bool(it.files[str(key)].used_by) for key in keys] == [False, False, True]
     assert it.users_known
 
