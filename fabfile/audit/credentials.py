@@ -10,12 +10,20 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_pem_x509_certificates
 
 from ..model.evidence import Provenance
-from ..trust.certificates import BadCertificateError, Certificate, issued_by, problem, read, split
+from ..trust.certificates import (
+    BadCertificateError,
+    Certificate,
+    issued_by,
+    openssh_public_bytes,
+    problem,
+    public_key_bytes,
+    read,
+    split,
+)
 from .finding import Close, Finding, PutAside, Severity
 from .settings import Settings
 
@@ -416,23 +424,20 @@ def _shorter(found: Certificate, node: str) -> str:
 def public_der(key: str) -> bytes | None:
     """Return a public key as SubjectPublicKeyInfo, from how a host told it; None: it told none."""
     kind, _, data = key.partition(" ")
+    if kind != "spki":
+        return openssh_public_bytes(key) or None
     try:
-        if kind == "spki":
-            found = serialization.load_der_public_key(base64.b64decode(data, validate=True))
-        else:
-            found = serialization.load_ssh_public_key(key.encode())
-        return found.public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    except (ValueError, TypeError, UnsupportedAlgorithm, binascii.Error):
+        der = base64.b64decode(data, validate=True)
+    except (ValueError, binascii.Error):
         return None
+    return public_key_bytes(der) or None
 
 
 def _read(pem: str) -> Certificate | None:
     """Return a certificate, or None for what is none: it comes from a host."""
     try:
         return read(pem)
-    except (BadCertificateError, ValueError, TypeError, UnsupportedAlgorithm):
+    except BadCertificateError:
         return None
 
 

@@ -244,7 +244,10 @@ class Approver:
             candidates, known = tuple(self._candidates.values()), tuple(self._tokens.values())
             approved, handouts = tuple(self._approved.values()), tuple(self._handouts.values())
             keys = {**self._keys, **asked}
-        return judge(request, candidates, known, approved, handouts=handouts, keys=keys)
+        try:
+            return judge(request, candidates, known, approved, handouts=handouts, keys=keys)
+        except Exception as error:  # one requester's bytes: no other request waits for that
+            return Verdict(False, "client", None, f"it can't be judged ({type(error).__name__})")
 
     def _learn_token(self, token_id: str) -> None:
         if token_id in self._tokens or token_id in self._strangers:

@@ -6,10 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ..trust.verdict import HostKey
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from ..trust.verdict import HostKey
 
     Then = Callable[[HostKey], None]
 
@@ -23,6 +23,9 @@ class Asker:
     Whoever wants to know while a host is being asked shares the next answer, so that a flood of
     requests in one node's name is no flood of questions to its host.
 
+    What a host answers may make its reading raise anything: that is this host's fault, told in its
+    place, and nobody else's answer waits for it.
+
     :param read: asks one host; called by one thread at a time for each node.
     """
 
@@ -35,7 +38,12 @@ class Asker:
 
     def ask(self, node: str) -> HostKey:
         """Return the answer of one host, for whom there is nothing else to do meanwhile."""
-        return self._read(node)
+        try:
+            return self._read(node)
+        except Exception as error:
+            return HostKey(
+                fault=f"its answer can't be read ({type(error).__name__}: {error})"[:300]
+            )
 
     def want(self, node: str, then: Callable[[HostKey], None]) -> None:
         """Call `then` with an answer that is newer than this call; returns at once."""
@@ -61,7 +69,7 @@ class Asker:
     def _ask(self, node: str) -> None:
         try:
             while asked := self._next(node):
-                key = self._read(node)
+                key = self.ask(node)
                 for then in asked:
                     then(key)
         except Exception as error:

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from .api import Api, ApiError, Object
+from .api import Api, ApiError, ApiWrongError, Object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,6 +79,8 @@ class Watch:
     def _list(self) -> str:
         answer = self._api.get(self._path)
         items = answer.get("items") or []
+        if not all(_name(item) for item in items) or not _version(answer):
+            raise ApiWrongError(f"what the API lists at {self._path} is no list of objects")
         with self._changed:
             self._objects = {item["metadata"]["name"]: item for item in items}
             self._listed = True
@@ -97,10 +99,10 @@ class Watch:
                 for event in events:
                     if self._stopping:
                         return
-                    if event["type"] == "ERROR":
+                    kind, item, version = _parts(event)
+                    if kind == "ERROR":
                         return
-                    version = event["object"]["metadata"]["resourceVersion"]
-                    self._take(event["type"], event["object"])
+                    self._take(kind, item)
             except ApiError as error:
                 if error.status == _GONE:
                     return
@@ -123,3 +125,32 @@ class Watch:
     def _tell(self, item: Object) -> None:
         for listener in self._listeners:
             listener(item)
+
+
+def _parts(event: object) -> tuple[str, Object, str]:
+    """
+    Return an event's type, its object and that one's version.
+
+    :raises ApiWrongError: it is no event.
+    """
+    match event:
+        case {"type": "ERROR"}:
+            return "ERROR", {}, ""
+        case {"type": str(kind), "object": dict(item)} if version := _version(item):
+            if kind == "BOOKMARK" or _name(item):
+                return kind, item, version
+    raise ApiWrongError("what the API's watch sends is no event")
+
+
+def _name(item: object) -> str:
+    match item:
+        case {"metadata": {"name": str(name)}}:
+            return name
+    return ""
+
+
+def _version(item: object) -> str:
+    match item:
+        case {"metadata": {"resourceVersion": str(version)}}:
+            return version
+    return ""

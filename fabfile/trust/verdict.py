@@ -317,6 +317,7 @@ def _flaw(
         subject = sorted((a.oid.dotted_string, str(a.value)) for a in csr.subject)
         extensions = {extension.oid for extension in csr.extensions}
         names = _alternative_names(csr)
+        public_bytes(csr)
     except Exception:  # an attacker's bytes: however parsing fails, the answer is no
         return "it is not a readable PKCS#10 request"
     if attributes not in ([], [_EXTENSION_REQUEST]):

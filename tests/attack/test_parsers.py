@@ -14,9 +14,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fabfile.audit.credentials import public_der
+from fabfile.audit.judge import judge as judge_host
 from fabfile.host import forward, pairs
 from fabfile.host.errors import HostError, HostMisbehaved
 from fabfile.host.limits import Malformed
@@ -28,6 +32,7 @@ from fabfile.host.units import Steadiness
 from fabfile.kube import api, signing
 from fabfile.kube import watch as kube_watch
 from fabfile.kube.nodes import not_ready
+from fabfile.model.evidence import Asked, Evidence, SecretFile
 from fabfile.model.resources import Directory
 from fabfile.run.redact import Redactor
 from fabfile.steps.verify import probe_results
@@ -35,6 +40,7 @@ from fabfile.trust.certificates import (
     BadCertificateError,
     ProblemKind,
     belongs,
+    openssh_public_bytes,
     problems,
     read,
 )
@@ -191,6 +197,154 @@ def test_certificates_that_a_host_shows(data: bytes) -> None:
     assert found.faults
 
 
+# Keys as a host may tell them: of every kind that the library makes, in forms that it may not read,
+# and with bytes changed. It raises what it likes for them, and nothing of that gets out.
+
+
+def _ssh(*parts: bytes) -> str:
+    blob = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return f"{parts[0].decode()} {base64.b64encode(blob).decode()}"
+
+
+def _made() -> dict[str, Any]:
+    return {
+        "rsa": rsa.generate_private_key(65537, 1024),
+        "p256": ec.generate_private_key(ec.SECP256R1()),
+        "p521": ec.generate_private_key(ec.SECP521R1()),
+        "ed25519": ed25519.Ed25519PrivateKey.generate(),
+        "ed448": ed448.Ed448PrivateKey.generate(),
+        "x25519": x25519.X25519PrivateKey.generate(),
+    }
+
+
+PRIVATE = _made()
+PUBLIC = {name: key.public_key() for name, key in PRIVATE.items()}
+SPKI = {
+    name: key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    for name, key in PUBLIC.items()
+}
+_POINT = PUBLIC["p256"].public_bytes(
+    serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
+)
+ODD_KEYS = (
+    _ssh(b"ecdsa-sha2-nistp256", b"nistp256", _POINT),  # NotImplementedError in cryptography
+    _ssh(b"ecdsa-sha2-nistp256", b"nistp384", _POINT),
+    _ssh(b"ecdsa-sha2-nistp256", b"nistp256", b""),
+    _ssh(b"ssh-rsa", b"\x81", b"\x81"),  # negative numbers
+    _ssh(b"ssh-rsa", b"", b""),
+    _ssh(b"ssh-dss", b"\1", b"\1", b"\1", b"\1"),
+    _ssh(b"ssh-ed25519", b"\0"),
+    _ssh(b"ssh-unheard-of", b"\0"),
+    _ssh(b"sk-ssh-ed25519@openssh.com", b"\0" * 32, b"ssh:"),
+    _ssh(b"ssh-ed25519-cert-v01@openssh.com", b"\0" * 32),
+    "ssh-ed25519",
+    "ssh-ed25519 \ud800",
+)
+
+
+@given(
+    st.sampled_from(ODD_KEYS)
+    | st.sampled_from(sorted(SPKI))
+    .flatmap(lambda name: mutated(SPKI[name]))
+    .map(lambda der: "spki " + base64.b64encode(der).decode())
+    | st.sampled_from(sorted(set(PUBLIC) - {"ed448", "x25519"}))
+    .map(
+        lambda name: PUBLIC[name].public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        )
+    )
+    .flatmap(lambda line: mutated(base64.b64decode(line.split()[1])).map(lambda b: (line, b)))
+    .map(lambda told: f"{told[0].split()[0].decode()} {base64.b64encode(told[1]).decode()}")
+)
+def test_keys_that_a_host_tells(key: str) -> None:
+    attacks.tried()
+    assert isinstance(openssh_public_bytes(key), bytes)
+    found = public_der(key)
+    assert found is None or found
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_odd_keys_are_none(key: str) -> None:
+    attacks.tried()
+    assert openssh_public_bytes(key) == b""
+    assert public_der(key) is None
+
+
+SHA256, UNHEARD_OF = "1.2.840.10045.4.3.2", "1.3.6.1.4.1.99999.1"
+
+
+def _certificate(spki: bytes, serial: bytes, *extensions: bytes, algorithm: str = SHA256) -> bytes:
+    """Return a certificate, PEM, by hand; its signature is nobody's."""
+    name = forgery.subject("system:node:n1")
+    signed_with = forgery.der(0x30, forgery.oid(algorithm))
+    times = forgery.der(
+        0x30, forgery.der(0x17, b"261101000000Z"), forgery.der(0x17, b"271101000000Z")
+    )
+    body = forgery.der(
+        0x30,
+        forgery.der(0xA0, forgery.der(2, b"\2")),
+        forgery.der(2, serial),
+        signed_with,
+        name,
+        times,
+        name,
+        spki,
+        *([forgery.der(0xA3, forgery.der(0x30, *extensions))] if extensions else []),
+    )
+    return armoured(forgery.der(0x30, body, signed_with, forgery.der(3, b"\0\1")))
+
+
+def _extension(kind: str, value: bytes) -> bytes:
+    return forgery.der(0x30, forgery.oid(kind), forgery.der(4, value))
+
+
+CONSTRAINTS = _extension("2.5.29.19", forgery.der(0x30, forgery.der(1, b"\xff")))
+
+
+@given(
+    spki=st.sampled_from(sorted(SPKI)).flatmap(
+        lambda name: st.just(SPKI[name]) | mutated(SPKI[name])
+    )
+    | st.just(SPKI["p256"].replace(b"\x03\x42\0\x04", b"\x03\x42\0\x02"))
+    | st.just(forgery.der(0x30, forgery.der(0x30, forgery.oid(UNHEARD_OF)), forgery.der(3, b"\0"))),
+    serial=st.sampled_from([b"\1", b"\xff", b"\0", b"\x80" + b"\0" * 30, b""]),
+    extensions=st.lists(
+        st.sampled_from(
+            [
+                CONSTRAINTS,
+                CONSTRAINTS,
+                _extension("2.5.29.19", b"\xff"),
+                _extension("2.5.29.17", forgery.der(0x30, forgery.der(0x82, b"\xff"))),
+                _extension(UNHEARD_OF, b""),
+            ]
+        ),
+        max_size=3,
+    ),
+    algorithm=st.sampled_from([SHA256, UNHEARD_OF]),
+)
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+def test_certificates_made_by_hand(
+    spki: bytes, serial: bytes, extensions: list[bytes], algorithm: str
+) -> None:
+    """Whatever the library raises for one, it is readable or it is not; it is never good."""
+    attacks.tried()
+    data = _certificate(spki, serial, *extensions, algorithm=algorithm)
+    with suppress(BadCertificateError):
+        read(data)
+    assert problems(data, GOOD, NOW)
+    found = SecretFile("/k", 0o600, 0, True, True, certificates=(data.decode(),), keys=("",))
+    judge_host(Evidence(files={"/k": found}), Asked(401, 0), node="n1", ca_pem=GOOD, now=NOW)
+
+
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+def test_extensions_that_come_twice_are_no_surprise() -> None:
+    data = _certificate(SPKI["p256"], b"\1", CONSTRAINTS, CONSTRAINTS)
+    assert not read(data).authority
+    assert read(_certificate(SPKI["p256"], b"\1", CONSTRAINTS)).authority
+
+
 # --- kubelets and requesters, by way of the API ---------------------------------------------------
 
 
@@ -276,12 +430,44 @@ def test_events_of_a_watch(event: Any) -> None:
             return {"items": [], "metadata": {"resourceVersion": "1"}}
 
         def stream(self, *_: Any, **__: Any) -> Any:
-            watch.stop()
             yield event
+            asked.append(event)
+            watch.stop()
 
+    asked: list[Any] = []
     broken: Any = Broken()
     watch = kube_watch.Watch(broken, "/x")
     watch._run()
+    if asked or (isinstance(event, dict) and event.get("type") == "ERROR"):
+        return  # it was an event
+    with pytest.raises(api.ApiWrongError, match="no event"):
+        watch.until(lambda _: None, timeout=0)
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ({"type": "ADDED", "object": {"metadata": {"name": "a", "resourceVersion": "2"}}}, False),
+        ({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "2"}}}, False),
+        ({"type": "ADDED", "object": {"metadata": {"resourceVersion": "2"}}}, True),
+        ({"type": "ADDED", "object": {"metadata": {"name": "a"}}}, True),
+        ({"type": "ADDED", "object": {"metadata": {"name": ["a"], "resourceVersion": "2"}}}, True),
+        ({"type": "ADDED"}, True),
+        ({"type": ["ADDED"], "object": {}}, True),
+        ({}, True),
+        (None, True),
+        ("x", True),
+    ],
+)
+def test_an_event_or_none(event: Any, error: bool) -> None:
+    """The event is read, by the very code that reads those of an apiserver."""
+    watch = kube_watch.Watch(SimpleNamespace(), "/x")  # type: ignore[arg-type]
+    if not error:
+        kind, item, _ = kube_watch._parts(event)
+        watch._take(kind, item)
+        return
+    with pytest.raises(api.ApiWrongError):
+        kube_watch._parts(event)
 
 
 @given(st.text(), st.text(min_size=4))
