@@ -134,10 +134,10 @@ class Nodes:
 
     def machine_ids(self, name: str, machine_id: str) -> dict[str, str]:
         """
-        Return the machine-ids of all other nodes, known from the API or seen in this run.
+        Return the machine-ids of nodes, known from the API or seen in this run.
 
-        Where the API has this one registered under `machine_id`, only what it has of others counts:
-        of two hosts with one id, the newcomer is the clone.
+        This one's is among them where the API has it registered. If that is `machine_id`, only what
+        the API has of others counts: of two hosts with one id, the newcomer is the clone.
         """
         registered = self._survey().nodes.items()
         known = {other: node_objects.machine_id(item) for other, item in registered}
@@ -145,7 +145,8 @@ class Nodes:
             if machine_id:
                 self._machine_ids[name] = machine_id
             seen = {} if known.get(name) == machine_id else dict(self._machine_ids)
-        return {other: found for other, found in {**known, **seen}.items() if other != name}
+        own = {name: known[name]} if name in known else {}
+        return {n: found for n, found in {**known, **seen}.items() if n != name} | own
 
     def _wait(
         self,

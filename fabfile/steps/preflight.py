@@ -48,7 +48,7 @@ class Surroundings:
     :param clock_offset: apiserver's clock minus the deployer's, seconds; None where unknown.
     :param api_from_node: why the apiserver can't be used from the node; empty when it can, None
         where that could not be tried.
-    :param machine_ids: of other nodes, by their names.
+    :param machine_ids: of nodes, by their names; of this one, as the API has it registered.
     :param other_approvers: what has first certificates approved by others than fabnode; None where
         that could not be asked.
     """
@@ -195,17 +195,43 @@ def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
         None,
     )
     if twin and inputs.facts.machine_id:
-        yield Finding(
-            "error",
-            f"it has the same machine-id as {twin}",
-            "it is a clone, or configured twice: empty /etc/machine-id on it and reboot",
-        )
+        yield _twin(inputs, around, twin)
     if inputs.facts.addresses and inputs.node.ip not in inputs.facts.addresses:
         yield Finding(
             "warning",
             f"its address {inputs.node.ip} is on none of its interfaces",
             "set the node's address to one that it has itself, unless it is behind NAT",
         )
+
+
+def _twin(inputs: Inputs, around: Surroundings, twin: str) -> Finding:
+    """
+    Judge two hosts with one machine-id.
+
+    What a node's id is, its own kubelet says, and may say to keep another node from being worked
+    on. One that is registered under its id, and proves by its certificate that it is that node, was
+    there first, whatever others claim.
+    """
+    name, facts = inputs.node.name, inputs.facts
+    path = layout.kubelet_client_certificate(inputs.node.kubelet.root)
+    pem = facts.certificates.get(path, "")
+    if (
+        around.machine_ids.get(name) == facts.machine_id
+        and problem(pem, inputs.cluster.ca_pem, inputs.now) is None
+        and read(pem).common_name == f"system:node:{name}"
+    ):
+        return Finding(
+            "warning",
+            f"{twin} says that it has the machine-id of {name}, which is registered under it",
+            f"look at {twin}, not at {name}: it is a clone (empty /etc/machine-id on {twin} and"
+            " reboot it), or its kubelet says what is not so",
+        )
+    return Finding(
+        "error",
+        f"it has the same machine-id as {twin}",
+        f"{name} is a clone, or configured twice: empty /etc/machine-id on it and reboot; if"
+        f" /etc/machine-id on {twin} is another, look at what {twin}'s kubelet says",
+    )
 
 
 def _versions(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:

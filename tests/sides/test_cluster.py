@@ -297,6 +297,17 @@ def test_of_two_hosts_with_one_machine_id_both_are_told(scene) -> None:
     assert nodes.machine_ids("n3", "aa") == {"n1": "", "n2": "aa"}
 
 
+def test_a_node_that_is_registered_under_its_machine_id_is_told_so(scene) -> None:
+    """What others were seen with in this run counts for nothing then, only what the API has."""
+    info = {"nodeInfo": {"machineID": "bb"}}
+    scene.put(NODES, {"metadata": {"name": "n2"}, "status": info})
+    scene.side.open(scene.cluster.nodes)
+    nodes = scene.side.nodes
+    nodes.machine_ids("n3", "bb")
+    assert nodes.machine_ids("n2", "bb")["n2"] == "bb"
+    assert "n3" not in nodes.machine_ids("n2", "bb")
+
+
 def test_the_control_planes_authorities_are_read_where_it_tells_them(scene) -> None:
     folder = "/api/v1/namespaces/kube-system/configmaps"
     ca = pem(authority()[0]).decode()

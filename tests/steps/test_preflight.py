@@ -230,3 +230,29 @@ def test_a_folder_that_others_may_change_is_refused(
         assert (
             f"what is in {path}: it belongs to {uid}:{gid} and has mode {mode:04o}" in finding.text
         )
+
+
+@pytest.mark.parametrize(
+    ("registered", "held", "level"),
+    [
+        ("a" * 32, OURS, "warning"),
+        ("b" * 32, OURS, "error"),
+        ("", OURS, "error"),
+        ("a" * 32, "", "error"),
+        ("a" * 32, NAMESAKE, "error"),
+        ("a" * 32, OTHER_NODE, "error"),
+    ],
+)
+def test_no_other_node_stops_one_by_claiming_its_machine_id(
+    registered: str, held: str, level: str
+) -> None:
+    """A kubelet reports what it likes: who is registered and holds a certificate was first."""
+    path = layout.kubelet_client_certificate("/var/lib/kubelet")
+    facts = replace(GOOD, certificates={path: held} if held else {})
+    inputs = replace(make_inputs(make_cluster(), facts), now=datetime.now(UTC))
+    around = replace(AROUND, machine_ids={"n1": registered, "n2": "a" * 32})
+    (finding,) = [f for f in findings(inputs, around) if "machine-id" in f.text]
+    assert finding.level == level
+    assert "n2" in finding.text
+    assert "n1" in finding.text + finding.fix
+    assert finding.fix.startswith("look at n2") == (level == "warning")
