@@ -31,6 +31,7 @@ from .host.passwords import (
     ask_registries,
     ask_secrets,
 )
+from .host.text import clean
 from .kube.api import ApiAwayError, ApiError, ApiWrongError
 from .kube.credentials import KubeconfigError
 from .kube.runlock import LockedError
@@ -184,6 +185,8 @@ def errors_as_exits() -> Iterator[None]:
     """
     Turn what users can cause into a sentence and an exit code, and leave no core dump.
 
+    What errors quote, an API, a bundle or a server said: none of it steers the terminal.
+
     Around every task of `inv` and `fab`, as a decorator.
     """
     # Tokens, keys and passwords are in our memory. Unlike a limit of zero this also keeps programs
@@ -201,7 +204,7 @@ def errors_as_exits() -> Iterator[None]:
         SourceError,
         BundleError,
     ) as error:
-        raise Exit(str(error), BAD_INPUT) from error
+        raise Exit(clean(str(error), lines=True), BAD_INPUT) from error
     except (
         ApiAwayError,
         ApiWrongError,
@@ -213,7 +216,8 @@ def errors_as_exits() -> Iterator[None]:
         DownloadError,
     ) as error:
         advice = f"\nnext: {error.advice}" if error.advice else ""
-        raise Exit(f"{getattr(error, 'cause', error)}{advice}", FAILED) from error
+        told = clean(f"{getattr(error, 'cause', error)}{advice}", lines=True)
+        raise Exit(told, FAILED) from error
     except KeyboardInterrupt as error:
         raise Exit("interrupted; the same command goes on from here", INTERRUPTED) from error
 
@@ -292,7 +296,8 @@ def print_checks(checks: Sequence[Check]) -> None:
 def print_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     """Print a table as wide as the terminal, in colour where that is welcome."""
     width, colour = table.width_of(sys.stdout), table.wants_colour(sys.stdout)
-    print(table.table(heads, lines, width=width, colour=colour))
+    shown = [[clean(cell, lines=True) for cell in line] for line in lines]
+    print(table.table(heads, shown, width=width, colour=colour))
 
 
 def plain(value: Any) -> Any:

@@ -245,6 +245,14 @@ def _unpack(
     """Unpack into the folder; `check` has the last word before it is there."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     forget_old(folder.parent)
+    wanted, free = (
+        sum(entry["size"] for entry in files.values()),
+        shutil.disk_usage(folder.parent).free,
+    )
+    if wanted > free:
+        raise _Refused(
+            f"unpacked it takes {wanted >> 20} MiB, and {folder.parent} has {free >> 20} free"
+        )
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacking."))
     try:
         left = dict(files)

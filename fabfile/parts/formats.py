@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 _MACHINES = {62: "amd64", 183: "arm64"}  # elf.h: EM_X86_64, EM_AARCH64
 
+_LARGEST, _MOST = 64 * 2**30, 100_000  # bytes and files of an archive, unpacked
+_LARGEST_JSON = 4 * 2**20
+_DEEPEST, _WIDEST = 3, 100  # an index names indexes of platforms, and each of those an image
+
 
 class NoArchive(Exception):
     """A file is no image archive."""
@@ -35,7 +39,7 @@ def images(path: Path) -> tuple[list[str], list[str]]:
     """
     try:
         with tarfile.open(path) as archive:
-            members = set(archive.getnames())
+            members = _members(archive)
             if "manifest.json" in members:
                 told = _json(archive, "manifest.json")
                 names = [tag for m in told for tag in m["RepoTags"] or ()]
@@ -47,15 +51,28 @@ def images(path: Path) -> tuple[list[str], list[str]]:
                 names = [m["annotations"]["io.containerd.image.name"] for m in told]
                 kinds = [kind for m in told for kind in _oci_architectures(archive, members, m)]
                 return names, sorted(set(kinds))
-    except (tarfile.TarError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        tarfile.TarError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise NoArchive(f"{path} is no image archive ({error})") from error
     raise NoArchive(f"{path} is neither a docker nor an OCI archive")
 
 
 def _oci_architectures(
-    archive: tarfile.TarFile, members: Collection[str], descriptor: Mapping[str, Any]
+    archive: tarfile.TarFile,
+    members: Collection[str],
+    descriptor: Mapping[str, Any],
+    depth: int = 0,
 ) -> list[str]:
     """Return the architectures of an image whose blobs are here, or of each in an index of such."""
+    if depth > _DEEPEST:
+        raise ValueError("its indexes name each other")
     if kind := (descriptor.get("platform") or {}).get("architecture"):
         return [kind] if kind != "unknown" else []  # attestations are of none
     name = f"blobs/{descriptor.get('digest', '').replace(':', '/')}"
@@ -65,11 +82,34 @@ def _oci_architectures(
     inner = found.get("manifests") or ([found["config"]] if "config" in found else [])
     if not inner:
         return [found["architecture"]] if "architecture" in found else []
-    return [kind for each in inner for kind in _oci_architectures(archive, members, each)]
+    if len(inner) > _WIDEST:
+        raise ValueError(f"an index in it names {len(inner)} images")
+    return [
+        kind for each in inner for kind in _oci_architectures(archive, members, each, depth + 1)
+    ]
+
+
+def _members(archive: tarfile.TarFile) -> set[str]:
+    """
+    Return the names in an archive.
+
+    Each header is judged before what it announces is decompressed.
+    """
+    names: set[str] = set()
+    size = 0
+    for member in archive:
+        names.add(member.name)
+        size += member.size
+        if size > _LARGEST or len(names) > _MOST:
+            raise ValueError("it is larger than any image archive")
+    return names
 
 
 def _json(archive: tarfile.TarFile, name: str) -> Any:
     member = archive.extractfile(name)
     if member is None:
         raise ValueError(f"{name} is no file")
-    return json.load(member)
+    text = member.read(_LARGEST_JSON + 1)
+    if len(text) > _LARGEST_JSON:
+        raise ValueError(f"{name} is larger than {_LARGEST_JSON >> 20} MiB")
+    return json.loads(text)

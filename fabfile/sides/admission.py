@@ -260,6 +260,7 @@ class Admission:
             tokens.delete(self._api, token)
         for name in requests:
             signing.withdraw(self._api, name, self._dialect)
+            self._log.withdrawn(name, node.name)
 
     def _end_joining(self, node: Node, left: Sequence[Token]) -> None:
         """

@@ -85,6 +85,12 @@ class VerdictLog:
         data = {"request": request.name, "requester": request.username, "kind": "client"}
         self._journal.emit(node, approve_csr.NAME, "changed", text, data=data)
 
+    def withdrawn(self, name: str, node: str) -> None:
+        """Tell that a request for a node's kube-proxy was removed, which a killed run left."""
+        text = f"removed {name}: fabnode's own, left by a run that was cut off"
+        data = {"request": name, "kind": "client"}
+        self._journal.emit(node, approve_csr.NAME, "changed", text, data=data)
+
     def kept_back(self) -> None:
         """Tell how many were not told one by one, if any."""
         if count := self._left.kept_back():
