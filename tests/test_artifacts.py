@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ from fabfile import artifacts
 from fabfile.artifacts import ArtifactError
 from fabfile.model.config import Cluster
 from fabfile.model.facts import UNKNOWN, Facts
+from fabfile.parts import formats
 from tests.support import make_cluster
 
 AMD64, ARM64 = Facts(known=True, arch="amd64"), Facts(known=True, arch="arm64")
@@ -129,6 +131,34 @@ def test_what_is_no_image_archive_is_refused(tmp_path: Path, members: dict[str, 
     path = archive(tmp_path / "x.tar", members)
     with pytest.raises(ArtifactError, match=r"artifacts\.images"):
         artifacts.load(cluster(tmp_path, path))
+
+
+BLOB = "blobs/sha256/" + "a" * 64
+NAMED = {"annotations": {"io.containerd.image.name": "x"}, "digest": "sha256:" + "a" * 64}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"index.json": {"manifests": [NAMED]}, BLOB: {"manifests": [NAMED]}},
+        {"index.json": {"manifests": [NAMED]}, BLOB: {"manifests": [NAMED] * 101}},
+        {"manifest.json": [{"RepoTags": ["x" * 5 * 2**20]}]},
+    ],
+    ids=["names itself", "wide", "large"],
+)
+def test_an_archive_that_takes_no_end_is_refused(tmp_path: Path, members: dict[str, Any]) -> None:
+    path = archive(tmp_path / "x.tar", members)
+    with pytest.raises(formats.NoArchive):
+        formats.images(path)
+
+
+def test_an_archive_that_would_be_too_large_is_refused_by_what_it_announces(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("layer")
+    info.size = 2**40
+    path = tmp_path / "x.tar.gz"
+    path.write_bytes(gzip.compress(info.tobuf()))
+    with pytest.raises(formats.NoArchive, match="larger than any"):
+        formats.images(path)
 
 
 def elf(arch: str, text: str = "") -> bytes:

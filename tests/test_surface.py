@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invoke.exceptions import Exit
 
 from fabfile import surface
+from fabfile.parts.bundle import BundleError
 from tests.support import write_cluster
 
 ROOT = Path(__file__).parents[1]
@@ -208,3 +210,12 @@ def test_a_path_that_no_unit_can_hold_is_refused(tmp_path: Path, name: str) -> N
     done = run("invoke", "approve-csr", "--print-unit", config=write_cluster(tmp_path / name))
     assert done.returncode == 2, done.stdout
     assert "a path in a unit may not have" in done.stderr
+
+
+def test_what_errors_quote_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bundle, an API or a server said it."""
+    with pytest.raises(Exit) as stop, surface.errors_as_exits():
+        raise BundleError("it holds Kubernetes \x1b]0;owned\x07\x9b31m1.37.2")
+    assert stop.value.message.isprintable()
+    surface.print_table(("A",), [("\x1b[31mred",)])
+    assert "\x1b[31m" not in capsys.readouterr().out

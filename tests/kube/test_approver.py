@@ -259,6 +259,29 @@ def test_a_host_that_cant_be_asked_leaves_its_requests_pending() -> None:
     assert told == ["csr-1: the key on n1's host can't be looked at: no route to host"]
 
 
+def test_one_hosts_nonsense_leaves_everybody_elses_requests_alone() -> None:
+    """Whatever reading one host's answer raises, the next host is asked, and approved."""
+    own = shared("csr-2", common_name="system:node:n2")
+
+    def read(node: str) -> HostKey:
+        if node == "n1":
+            raise NotImplementedError("compressed points")
+        return key_of(own)
+
+    asker = Asker(read)
+    api = Api(own)
+    made, told = approver(api, asker=asker)
+    made.allow(Candidate("n2", "192.0.2.12"))
+    for node in ("n1", "n2"):
+        made.hand_out(Handout(node, datetime.fromisoformat(NOON)))
+    made.consider(shared("csr-1"))
+    asker.settle()
+    made.consider(own)
+    asker.settle()
+    assert "its answer can't be read (NotImplementedError: compressed points)" in told[0]
+    assert api.approved == ["csr-2"]
+
+
 def test_a_flood_of_requests_is_no_flood_of_questions() -> None:
     """While a host is being asked, all who want to know share the next answer."""
     go, asked = threading.Event(), []

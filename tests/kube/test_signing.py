@@ -18,6 +18,7 @@ from fabfile.model.versions import Release
 from fabfile.trust.certificates import new_request
 from fabfile.trust.signers import APISERVER_CLIENT, UNKNOWN, implied
 from fabfile.trust.verdict import CLIENT, MOST_BYTES, SERVING
+from tests.kube.test_approver import request
 from tests.support import authority, pem
 
 MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
@@ -191,3 +192,24 @@ def test_what_was_approved_is_ended_unless_it_was_signed() -> None:
     signed: Any = Signer(signs=True)
     assert not signing.ended_unsigned(signed, "csr-x")
     assert signed.item is not None
+
+
+def test_of_requests_that_look_like_ours_few_are_ours() -> None:
+    """The label and the annotation anybody may put there; a node's own request is not ours."""
+
+    def item(number: int, username: str) -> Any:
+        found = request(f"fabnode-kube-proxy-n1-{number}")
+        found["metadata"]["annotations"] = {signing.NODE_ANNOTATION: "n1"}
+        found["spec"] |= {"username": username, "signerName": signing.APISERVER_CLIENT}
+        return found
+
+    strangers = ("system:node:n2", "system:bootstrap:aaaaaa", "kubelet-bootstrap")
+    items = [item(n, username) for n, username in enumerate(strangers)]
+    items += [item(n, "admin") for n in range(10, 30)]
+
+    class Labelled:
+        def get(self, *_: Any, **__: Any) -> Any:
+            return {"items": items}
+
+    found = signing.own_requests(Labelled())  # type: ignore[arg-type]
+    assert found == tuple((f"fabnode-kube-proxy-n1-{n}", "n1") for n in range(10, 15))

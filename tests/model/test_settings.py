@@ -149,8 +149,13 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"kube_proxy": {"subject": {"state": "x" * 65}}}, f"kube_proxy.subject.state: wants at most 64 characters, got '{'x' * 65}'"),
     (
         {"kube_proxy": {"subject": {"organization": "system:masters"}}},
-        "kube_proxy.subject.organization: wants a name of your own, for groups that begin with"
-        " system: give rights, got 'system:masters'",
+        "kube_proxy.subject.organization: wants a name of your own without a colon: such groups"
+        " give rights, got 'system:masters'",
+    ),
+    (
+        {"kube_proxy": {"subject": {"organization": "kubeadm:cluster-admins"}}},
+        "kube_proxy.subject.organization: wants a name of your own without a colon: such groups"
+        " give rights, got 'kubeadm:cluster-admins'",
     ),
     # nodes
     (nodes(name="Node_1"), f"nodes[Node_1].name: {DNS_1123}, got 'Node_1'; for example node-1"),
