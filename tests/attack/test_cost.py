@@ -209,17 +209,17 @@ def test_yaml_that_makes_much_of_little_is_not_read(content: str) -> None:
 FILE = "file\t600\t0\t1\t1\tpem\t{}"
 PROGRAM = "program\tkubelet\thost"
 OVER = {
-    "files": ([], FILE.format("/k{n}"), EXAMINED.files),
+    "files": ([], FILE.format("/root/k{n}"), EXAMINED.files),
     "swaps": ([], "swap\t/dev/{n}", EXAMINED.swaps),
     "texts": ([], f"text\t644\t1\t{'0' * 64}\t-\t/t{{n}}", EXAMINED.texts),
     "arguments": ([PROGRAM], "arg\tkubelet\t{n}", EXAMINED.args),
     "rules": (["rules\tnat"], "rule\tnat\t{n}", EXAMINED.rules),
-    "tokens": ([FILE.format("/k")], "token\tjwt\t/k", EXAMINED.tokens),
-    "keys": ([FILE.format("/k")], "key\t\t/k", 2 * EXAMINED.keys),
-    "pem": ([FILE.format("/k")], "pem\tx\t/k", EXAMINED.blocks * EXAMINED.block_lines),
-    "data": ([FILE.format("/k")], "certificate_data\teA==\t/k", EXAMINED.keys),
-    "used": ([], "used\tx\t/k", EXAMINED.users + EXAMINED.running),
-    "quarantined": ([], "quarantined\t/q{n}", EXAMINED.quarantined),
+    "tokens": ([FILE.format("/root/k")], "token\tjwt\t/root/k", EXAMINED.tokens),
+    "keys": ([FILE.format("/root/k")], "key\t\t/root/k", 2 * EXAMINED.keys),
+    "pem": ([FILE.format("/root/k")], "pem\tx\t/root/k", EXAMINED.blocks * EXAMINED.block_lines),
+    "data": ([FILE.format("/root/k")], "certificate_data\teA==\t/root/k", EXAMINED.keys),
+    "used": ([], "used\tx\t/root/k", EXAMINED.users + EXAMINED.running),
+    "quarantined": ([], "quarantined\t/var/lib/fabnode/quarantine/q{n}", EXAMINED.quarantined),
     "unseen": ([], "unseen\t{n}", EXAMINED.unseen),
     "units": ([], "unit\tu{n}.service\tActiveState=active", EXAMINED.units),
     "settings": ([], "unit\tu.service\tk{n}=v", EXAMINED.settings),
@@ -244,7 +244,7 @@ def test_what_the_script_would_not_print_is_refused(what: str) -> None:
         ["rules\tnat", "rule\tnat\t" + "x" * (EXAMINED.rule_length + 1)],
         [PROGRAM, "arg\tkubelet\t" + "x" * (EXAMINED.arg_length + 1)],
         ["unit\tx\t" + "x" * (EXAMINED.unit_length + 1)],
-        [FILE.format("/k"), "pem\t" + "x" * (EXAMINED.block_length + 1) + "\t/k"],
+        [FILE.format("/root/k"), "pem\t" + "x" * (EXAMINED.block_length + 1) + "\t/root/k"],
         ["text\t644\t1\t" + "0" * 64 + "\t" + "A" * 120_000 + "\t/t"],
     ],
 )
