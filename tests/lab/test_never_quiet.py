@@ -97,7 +97,7 @@ def changed(lab: Lab, number: int) -> Path:
     return lab.config({"n1": {"kubelet": {"max_pods": number}}})
 
 
-@pytest.mark.parametrize(("number", "title"), enumerate(TROUBLES, 70))
+@pytest.mark.parametrize(("number", "title"), [*enumerate(TROUBLES, 70)])
 def test_nothing_can_be_begun(cluster: Lab, number: int, title: str) -> None:
     before, after, said = TROUBLES[title]
     config = changed(cluster, number)
