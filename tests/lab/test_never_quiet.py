@@ -119,6 +119,7 @@ def test_connection_that_is_cut_before_the_first_action(cluster: Lab) -> None:
     hosts.clear(cluster.layout, "n1")
     assert_told(run.wait().expect(1), "")
     cluster.lab("on", "n1")
+    cluster.on("n1", f"rm -f {ASIDE}")
     assert cluster.deploy("--limit", "n1", config=config).results == {"n1": "changed"}
     cluster.deploy()
 
