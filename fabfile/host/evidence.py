@@ -52,7 +52,8 @@ def parse(
     :param state: fabnode's directory on the host, which is not searched.
     :raises Malformed: for anything the script would not print.
     """
-    lines = output.decode("utf-8", "replace").split("\n")
+    # No name has a backslash of its own, so that names which differ stay different.
+    lines = output.decode("utf-8", "backslashreplace").split("\n")
     if lines[-2:] != [f"end\t{nonce}", ""]:
         raise Malformed("the answer is cut off")
     found = _Found(tuple(roots), state)

@@ -272,7 +272,14 @@ seek() { # seek FOLDER/ ARGUMENT…; the command that runs it is in $with
 	$with find "$seek_at" -xdev -maxdepth 6 \
 		\( -path '*/kubelet/pods' -o -path '*/kubelet/plugins' -o -name .ssh -o -name .cache \
 		-o -name node_modules -o -name .git -o -path "$state" \
-		-o -path "*$nl*" -o -path "*$tab*" \) -prune -o "$@" 2>/dev/null
+		-o -path "*$nl*" -o -path "*$tab*" -o -path '*\\*' \) -prune -o "$@" 2>/dev/null
+}
+
+# Whether a folder has names that lines can't tell, or that read as another name's bytes.
+untold() { # untold FOLDER/; in $with the command that runs find
+	[ -n "$($with find "$1" -xdev -maxdepth 6 \( -name .git -o -name .cache -o -name node_modules \
+		-o -path '*/kubelet/pods' -o -path '*/kubelet/plugins' \) -prune -o \
+		\( -name "*$nl*" -o -name "*$tab*" -o -name '*\\*' \) -print 2>/dev/null | head -c 1)" ]
 }
 
 in_time() { # in_time STATUS WHAT: whether a search ended by itself; if not, that is said
@@ -377,6 +384,7 @@ for root in $roots; do
 		[ $controlled = 1 ] || { say limit "$root: there is a symlink on its way that others than root may change"; continue; }
 	fi
 	with="timeout${nl}-k${nl}2${nl}20"
+	! untold "$real/" || say limit "$root: files below names with a line end, a tab or a backslash"
 	open=$(seek "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -print -prune)
 	in_time $? "$root: its folders"
 	count=0

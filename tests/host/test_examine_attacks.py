@@ -149,7 +149,19 @@ def test_a_folder_with_a_line_end_in_its_name_injects_no_path(scene) -> None:
     scene.plant(f"x\n{victim}")
     scene.plant("a\tb/k.pem")
     scene.plant("fine.pem")
-    assert list(scene.audit().files) == [str(scene.mallory / "fine.pem")]
+    it = scene.audit()
+    assert list(it.files) == [str(scene.mallory / "fine.pem")]
+    assert any("line end" in what for what in it.limited)
+
+
+def test_names_that_are_no_text_fail_nobodys_audit(scene) -> None:
+    for name in (b"\xff.pem", b"\xfe.pem", b"\\xff.pem", "ключ.pem".encode()):
+        path = scene.mallory / os.fsdecode(name)
+        path.write_text(CERT)
+        os.chown(path, MALLORY, MALLORY)
+    it = scene.audit()
+    assert len(it.files) == 3
+    assert any("backslash" in what for what in it.limited)
 
 
 def test_what_a_user_owns_is_told_as_such(scene) -> None:
