@@ -69,7 +69,10 @@ above() { # above FOLDER
 		walk=${todo%%"$nl"*}
 		case $todo in *"$nl"*) todo=${todo#*"$nl"} ;; *) todo= ;; esac
 		walks=$((walks + 1))
-		[ $walks -le 8 ] || { controlled=0; return; }
+		[ $walks -le 8 ] || {
+			controlled=0
+			return
+		}
 		step_paths=
 		step_rest=$walk
 		while [ -n "$step_rest" ]; do
@@ -187,7 +190,10 @@ texts=$(
 count=0
 for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 	count=$((count + 1))
-	[ $count -le "$most_texts" ] || { say limit "more than $most_texts unit files and configurations"; break; }
+	[ $count -le "$most_texts" ] || {
+		say limit "more than $most_texts unit files and configurations"
+		break
+	}
 	[ -e "$path" ] || continue
 	owned=1 content=- digest=-
 	if [ -L "$path" ]; then
@@ -321,7 +327,10 @@ tell() { # tell PATH SHOWN: all about one file; SHOWN is PATH below the root as 
 	[ "$uid" != 0 ] || [ $controlled = 0 ] || [ $((0$mode & 022)) -ne 0 ] || own=$own$shown$nl
 	say blocks "$(printf '%s\n' "$text" | grep -c -e '-----BEGIN')" "$shown"
 	keys=$(printf '%s\n' "$text" | grep -cE '^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----')
-	[ "$keys" -le "$most_keys" ] || { keys=$most_keys; say limit "$shown: keys beyond its first $most_keys"; }
+	[ "$keys" -le "$most_keys" ] || {
+		keys=$most_keys
+		say limit "$shown: keys beyond its first $most_keys"
+	}
 	number=0
 	while [ $number -lt "$keys" ]; do
 		number=$((number + 1))
@@ -381,7 +390,10 @@ for root in $roots; do
 	[ -n "$real" ] && [ -d "$real" ] || continue
 	if [ "$real" != "$root" ]; then
 		above "$root"
-		[ $controlled = 1 ] || { say limit "$root: there is a symlink on its way that others than root may change"; continue; }
+		[ $controlled = 1 ] || {
+			say limit "$root: there is a symlink on its way that others than root may change"
+			continue
+		}
 	fi
 	with="timeout${nl}-k${nl}2${nl}20"
 	! untold "$real/" || say limit "$root: files below names with a line end, a tab or a backslash"
@@ -390,7 +402,10 @@ for root in $roots; do
 	count=0
 	for folder in $open; do
 		count=$((count + 1))
-		[ $count -le 100 ] || { say limit "$root: folders of others beyond the first 100"; break; }
+		[ $count -le 100 ] || {
+			say limit "$root: folders of others beyond the first 100"
+			break
+		}
 		later=$later$root$tab$real$tab${folder%/}$nl
 	done
 	found=$(seek "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -prune -o \
@@ -416,8 +431,14 @@ until=$(($(date +%s) + 120))
 for entry in $later; do
 	root=${entry%%"$tab"*} entry=${entry#*"$tab"}
 	real=${entry%%"$tab"*} place=${entry#*"$tab"}
-	[ "$(date +%s)" -lt $until ] || { say limit "$place: the time for folders that others may write was up"; continue; }
-	[ $nofollow = 1 ] || { say limit "$place: others may write it, and this host's dd has no iflag=nofollow"; continue; }
+	[ "$(date +%s)" -lt $until ] || {
+		say limit "$place: the time for folders that others may write was up"
+		continue
+	}
+	[ $nofollow = 1 ] || {
+		say limit "$place: others may write it, and this host's dd has no iflag=nofollow"
+		continue
+	}
 	uid=$(stat -c %u -- "$place") gid=$(stat -c %g -- "$place") || continue
 	[ "$uid" != 0 ] || uid=65534
 	[ "$gid" != 0 ] || gid=65534
@@ -440,7 +461,10 @@ for entry in $later; do
 	for one in $rest; do
 		case $nl$listed$nl in *"$nl$one$nl"*) continue ;; esac
 		count=$((count + 1))
-		[ $count -le 200 ] || { say limit "$place: files of others than its owner, beyond the first 200"; break; }
+		[ $count -le 200 ] || {
+			say limit "$place: files of others than its owner, beyond the first 200"
+			break
+		}
 		one=$place${one#.}
 		take "$one" "${one%/*}" | holds_something "${one##*/}" || continue
 		listed=$listed$nl.${one#"$place"}
