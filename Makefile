@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PYTHON
 # Where shell scripts are: by extension or by first line.
-SCRIPTS = .ci bench fabfile findings lab tests
+SCRIPTS = .ci bench fabnode findings lab tests
 
 .PHONY: demo demo-down check test attacks bench bench-scale findings bootstrap-demo bootstrap-test
 

@@ -1,7 +1,8 @@
 """
 What `fab` offers for single hosts, named as in the configuration: `fab -H n1,n2 status`.
 
-Each task names a step or a look at one node; the work is `pipeline`'s and `commands.inspection`'s.
+Each task names a step or a look at one node; the work is done by `deploy.pipeline` and
+`cli.commands.inspection`.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from . import commands, pipeline, surface
-from .option import Whole
+from .cli import app, commands
+from .cli.app import HELP, Options
+from .deploy import pipeline
 from .steps import bootstrap_kubeconfig, preflight
-from .surface import HELP, Options
+from .util.argtypes import Whole
 
 _UNIT = "kubelet, kube-proxy or the runtime's."
 
@@ -32,7 +34,7 @@ def _task(
     """
 
     def made(body: Callable[..., None]) -> Task[Callable[..., None]]:
-        guarded = surface.errors_as_exits()(body)
+        guarded = app.errors_as_exits()(body)
         shown = {"config": HELP["config"], **options}
         return Task(guarded, name=name, auto_shortflags=False, help=shown)
 
@@ -43,9 +45,7 @@ def _node(c: Context) -> str:
     """Return the name that `-H` gave. Only as a name: where it lies, the configuration says."""
     name = getattr(c, "original_host", "")
     if not name:
-        raise Exit(
-            "say which host: fab -H NAME …, by its name in the configuration", surface.BAD_INPUT
-        )
+        raise Exit("say which host: fab -H NAME …, by its name in the configuration", app.BAD_INPUT)
     return str(name)
 
 
@@ -59,8 +59,8 @@ def _step_task(step: ModuleType) -> Task[Callable[..., None]]:
         if dry_run:
             commands.inspection.show_plan(options, exit_code=False)
             return
-        with surface.run_of(options) as run:
-            surface.end(run, pipeline.deploy(run), as_json=False)
+        with app.run_of(options) as run:
+            app.end(run, pipeline.deploy(run), as_json=False)
 
     body.__doc__ = step.HELP
     return _task(step.NAME, dry_run="Show what would change; change nothing.")(body)

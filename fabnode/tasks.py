@@ -1,4 +1,4 @@
-"""What `inv` offers. Each task parses, calls and prints; the work is in `fabfile/`."""
+"""What `inv` and `fabnode` offer. Each task parses, calls and prints; rooms do the work."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from fabfile import commands, pipeline, surface
-from fabfile.model.shape import schema
-from fabfile.option import Whole
-from fabfile.run.report import NoReport
-from fabfile.run.report import write as write_report
-from fabfile.surface import HELP, Options
-from lab import tasks as lab_tasks
+from .cli import app, commands
+from .cli.app import HELP, Options
+from .cli.report import NoReport
+from .cli.report import write as write_report
+from .config.schema import schema
+from .deploy import pipeline
+from .util.argtypes import Whole
 
 
 def _task(
@@ -38,7 +38,7 @@ def _task(
     def made(body: Callable[..., None]) -> Task[Callable[..., None]]:
         shared = (parameter.replace("_", "-") for parameter in signature(body).parameters)
         return Task(
-            surface.errors_as_exits()(body),
+            app.errors_as_exits()(body),
             name=name,
             positional=positional,
             iterable=iterable,
@@ -75,9 +75,9 @@ def deploy_nodes(
     if dry_run:
         commands.inspection.show_plan(options, exit_code=False)
         return
-    with surface.run_of(replace(options, joins=True, recorded=True)) as run:
+    with app.run_of(replace(options, joins=True, recorded=True)) as run:
         checks = pipeline.deploy(run)
-        surface.end(run, checks, as_json=json)
+        app.end(run, checks, as_json=json)
 
 
 @_task(exit_code="Exit 3 when something would change.")
@@ -146,7 +146,7 @@ def approve_csr(
     """
     if print_unit:
         account = Path(kubeconfig or "approver.kubeconfig")
-        print(commands.requests.approver_unit(surface.configuration(config), account), end="")
+        print(commands.requests.approver_unit(app.configuration(config), account), end="")
         return
     options = Options(
         config,
@@ -174,7 +174,7 @@ def csr_deny(_: Context, names: str, config: str = "") -> None:
     """
     wanted = [name for name in names.split(",") if name]
     if not wanted:
-        raise Exit("say which: --names with the requests' names, commas between", surface.BAD_INPUT)
+        raise Exit("say which: --names with the requests' names, commas between", app.BAD_INPUT)
     commands.requests.deny(Options(config, recorded=True), wanted)
 
 
@@ -193,9 +193,9 @@ def versions_all(_: Context, json: bool = False) -> None:
     """
     rows = commands.versions.overview()
     if json:
-        surface.print_json({"releases": rows})
+        app.print_json({"releases": rows})
     else:
-        surface.print_table(commands.versions.HEADS, commands.versions.lines(rows))
+        app.print_table(commands.versions.HEADS, commands.versions.lines(rows))
 
 
 @_task(
@@ -229,14 +229,14 @@ def versions_of(
     wish = commands.versions.Wish(runtime, containerd, calico, datastore, proxy_mode)
     release = commands.versions.parse(kubernetes)
     commands.versions.check(release, wish)
-    data = [surface.plain(datum) for datum in commands.versions.details(release.minor)]
+    data = [app.plain(datum) for datum in commands.versions.details(release.minor)]
     if json:
-        surface.print_json({"release": release.series, "data": data})
+        app.print_json({"release": release.series, "data": data})
     elif wish:
         print(f"Kubernetes {release.series} with {wish}: possible")
     else:
         lines = [tuple(one.values()) for one in data]
-        surface.print_table(commands.versions.DETAIL_HEADS, lines)
+        app.print_table(commands.versions.DETAIL_HEADS, lines)
 
 
 @_task("check")
@@ -248,7 +248,7 @@ def config_check(_: Context, config: str = "") -> None:
 
     Example: inv config.check --config site/cluster.yml
     """
-    cluster = surface.configuration(config)
+    cluster = app.configuration(config)
     for node in cluster.nodes:
         groups = f" ({', '.join(node.groups)})" if node.groups else ""
         print(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
@@ -263,7 +263,7 @@ def config_schema(_: Context) -> None:
 
     Example: inv config.schema > config/cluster.schema.json
     """
-    surface.print_json(schema())
+    app.print_json(schema())
 
 
 @_task(margin="Days that must be left; exit 3 below that (default: verify.certificate_days).")
@@ -323,7 +323,7 @@ def rotate_certs(
     )
     if ca:
         if only or due or issued_before:
-            raise Exit("--ca decides by itself what is renewed", surface.BAD_INPUT)
+            raise Exit("--ca decides by itself what is renewed", app.BAD_INPUT)
         commands.rotate_certs.change_ca(options, dry_run=dry_run)
     else:
         wish = commands.rotate_certs.Wish(only, issued_before, due=due)
@@ -387,7 +387,7 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
     Example: inv binaries.fetch --arch amd64,arm64
     """
     wanted = [each.strip() for each in arch.split(",") if each.strip()]
-    commands.binaries.fetch(surface.configuration(config), wanted, dry_run=dry_run)
+    commands.binaries.fetch(app.configuration(config), wanted, dry_run=dry_run)
 
 
 @_task(
@@ -405,8 +405,8 @@ def binaries_publish(_: Context, out: str = "", config: str = "", dry_run: bool 
     Example: inv binaries.publish --out /srv/fabnode
     """
     if not out:
-        raise Exit("say where to: --out DIR", surface.BAD_INPUT)
-    cluster = surface.configuration(config, artifacts=True)
+        raise Exit("say where to: --out DIR", app.BAD_INPUT)
+    cluster = app.configuration(config, artifacts=True)
     commands.binaries.publish(cluster, Path(out), dry_run=dry_run)
 
 
@@ -421,7 +421,7 @@ def bundle(_: Context, config: str = "", out: str = "") -> None:
 
     Example: inv bundle --out site.tar.zst
     """
-    cluster = surface.configuration(config, artifacts=True)
+    cluster = app.configuration(config, artifacts=True)
     commands.bundle.make(cluster, Path(out) if out else None)
 
 
@@ -446,7 +446,7 @@ def rbac_deployer(
 
     Example: inv rbac.deployer --hours 2 --out config/deployer.kubeconfig
     """
-    cluster = surface.configuration(config)
+    cluster = app.configuration(config)
     commands.accounts.make_deployer(cluster, Path(out), hours=hours, show=show)
 
 
@@ -471,7 +471,7 @@ def rbac_approver(
 
     Example: inv rbac.approver --hours 8760 --out config/approver.kubeconfig
     """
-    cluster = surface.configuration(config)
+    cluster = app.configuration(config)
     commands.accounts.make_approver(cluster, Path(out), hours=hours, show=show)
 
 
@@ -504,7 +504,7 @@ def report(_: Context, run: str = "", out: str = "") -> None:
     try:
         print(write_report(Path(run) if run else None, Path(out) if out else None))
     except NoReport as error:
-        raise Exit(f"{error}\nnext: {error.advice}", surface.BAD_INPUT) from error
+        raise Exit(f"{error}\nnext: {error.advice}", app.BAD_INPUT) from error
 
 
 ns = Collection(
@@ -525,5 +525,4 @@ ns.add_collection(Collection("hosts", hosts_trust))
 ns.add_collection(Collection("rbac", rbac_approver, rbac_deployer))
 ns.add_collection(Collection("csr", csr_deny))
 ns.add_collection(Collection("versions", versions_all, versions_of))
-ns.add_collection(lab_tasks.ns, "lab")
 ns.configure({"run": {"in_stream": False}})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import urllib3
 
-from fabfile.parts.download import Downloader, DownloadError, Limits, promised
+from fabnode.artifacts.download import Downloader, DownloadError, Limits, promised
 
 from .versions import Download
 

@@ -12,7 +12,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from fabfile.option import Whole
+from fabnode.util.argtypes import Whole
 
 from . import cluster, controlplane, hosts, kubeasz, parts, support, versions
 from . import state as states

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fabfile.model.loading import load
-from fabfile.model.merging import deep
-from fabfile.trust.certificates import new_request, sign_client
+from fabnode.config.loader import load
+from fabnode.config.overrides import deep
+from fabnode.pki.certificates import new_request, sign_client
 
 if TYPE_CHECKING:
-    from fabfile.model.config import Cluster
+    from fabnode.config.cluster import Cluster
 
 DOCUMENT: dict[str, Any] = {
     "cluster": {

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from invoke.exceptions import Exit
 
-from fabfile import surface
-from fabfile.parts.bundle import BundleError
+from fabnode.artifacts.bundle import BundleError
+from fabnode.cli import app
 from tests.support import write_cluster
 
 ROOT = Path(__file__).parents[1]
@@ -93,7 +93,7 @@ def test_bad_input_ends_in_a_sentence(words: list[str], sentence: str, tmp_path:
 def test_only_a_yes_is_a_yes(typed: str, meant: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of input, which Ctrl-D is at a terminal, is a no as well, and no traceback."""
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-    assert surface.confirmed("do this?") is meant
+    assert app.confirmed("do this?") is meant
 
 
 @pytest.mark.parametrize("program", ["invoke", "fabric"])
@@ -148,7 +148,7 @@ def test_no_core_dump_holds_our_secrets() -> None:
     """Not even where the user's limits and the machine would write one."""
     code = """
 import ctypes, os, resource
-from fabfile.surface import errors_as_exits
+from fabnode.cli.app import errors_as_exits
 hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
 resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
 with errors_as_exits():
@@ -214,8 +214,8 @@ def test_a_path_that_no_unit_can_hold_is_refused(tmp_path: Path, name: str) -> N
 
 def test_what_errors_quote_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """A bundle, an API or a server said it."""
-    with pytest.raises(Exit) as stop, surface.errors_as_exits():
+    with pytest.raises(Exit) as stop, app.errors_as_exits():
         raise BundleError("it holds Kubernetes \x1b]0;owned\x07\x9b31m1.37.2")
     assert stop.value.message.isprintable()
-    surface.print_table(("A",), [("\x1b[31mred",)])
+    app.print_table(("A",), [("\x1b[31mred",)])
     assert "\x1b[31m" not in capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""How the parts of a node come to the deployer: from the projects' places, or in one file."""
+"""Binaries, images and manifests on the deployer: downloads, bundles, the store; all by digest."""

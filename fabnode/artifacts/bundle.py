@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import zstandard
 
-from .keeping import forget_old, used
+from .cache_eviction import forget_old, used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -10,7 +10,7 @@ from .bundle import MANIFEST, BundleError, unpack
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..model.config import Cluster
+    from ..config.cluster import Cluster
 
 
 def bundled(cluster: Cluster, path: Path, cache: Path, promised: str = "") -> Cluster:

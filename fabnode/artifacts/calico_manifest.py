@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from .artifacts import ArtifactError, cache_dir, plugin_names
-from .parts.download import Digest, Downloader, DownloadError
-from .steps import calico
-from .steps.calico import EtcdTls
-from .trust.certificates import BadCertificateError, public_key, read
+from ..pki.certificates import BadCertificateError, public_key, read
+from ..steps import calico
+from ..steps.calico import EtcdTls
+from .download import Digest, Downloader, DownloadError
+from .store import ArtifactError, cache_dir, plugin_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .model.config import Cluster
-    from .model.sections import EtcdSettings
-    from .steps.calico import Object
+    from ..config.cluster import Cluster
+    from ..config.sections import EtcdSettings
+    from ..steps.calico import Object
 
 T = TypeVar("T")
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, TypeAdapter
 
-from ..model.versions import Release
-from ..model.yamltext import parse
+from ..releases.version import Release
+from ..util.data import ROOT
+from ..util.yaml_io import parse
 from .download import Digest
 
-FILE = Path(__file__).parents[2] / "config" / "digests.yml"
+FILE = ROOT / "config" / "digests.yml"
 
 Part = Literal["kubelet", "kube-proxy", "kubectl", "containerd", "runc", "cni_plugins", "crictl"]
 Arch = Literal["amd64", "arm64"]

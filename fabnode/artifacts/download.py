@@ -19,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from .keeping import forget_old, used
+from .cache_eviction import forget_old, used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

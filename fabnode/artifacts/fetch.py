@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from .download import Digest, DownloadError, promised
-from .sources import SourceError, unproved
+from .upstreams import SourceError, unproved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..model.sections import ArtifactSettings
+    from ..config.sections import ArtifactSettings
     from .download import Downloader
-    from .sources import Source
+    from .upstreams import Source
 
 PARALLEL = 4  # downloads at once
 _LARGEST = 2**30  # bytes of one program

@@ -1,7 +1,7 @@
 """
 Takes digests of newer releases into `config/digests.yml`; a tool of those who maintain fabnode.
 
-    python -m fabfile.parts.refresh --source URL [--note TEXT] FILE…
+    python -m fabnode.artifacts.refresh --source URL [--note TEXT] FILE…
 
 FILE has the form of kOps' pkg/assets/assetdata: `filestores: [{base: URL}]`, `files: [{name: PATH,
 sha256: DIGEST}]`; URL says where it was published, at a fixed commit. Of each minor the newest
@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.versions import Release
-from ..model.yamltext import parse
+from ..releases.version import Release
+from ..util.yaml_io import parse
 from .digests import FILE, read
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _HEAD = """\
 # neither a mirror nor the official place vouches for itself (`inv binaries.fetch`).
 #
 # Each block: where its digests stand, at a fixed commit, and how they were taken from there. For
-# new ones: `python -m fabfile.parts.refresh --source URL FILE…`, then read the difference. Of each
+# new ones: `python -m fabnode.artifacts.refresh --source URL FILE…`, then read the diff. Of each
 # minor the newest releases are here; for others give artifacts.sums.
 """
 
@@ -112,7 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--note", default="")
     parser.add_argument("files", nargs="+", type=Path)
     given = parser.parse_args(arguments)
-    how = f"{datetime.now(UTC):%Y-%m-%d}, by fabfile.parts.refresh{given.note and '; '}{given.note}"
+    how = (
+        f"{datetime.now(UTC):%Y-%m-%d}, by fabnode.artifacts.refresh"
+        f"{given.note and '; '}{given.note}"
+    )
     found = [entry for file in given.files for entry in entries(file.read_bytes())]
     old = FILE.read_text() if FILE.exists() else ""
     FILE.write_text(merged(old, found, given.source, how))

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .model import fitting
-from .parts import formats
-from .steps.inputs import Artifact, Artifacts, ImageArchive
+from ..releases import compatibility
+from ..steps.inputs import Artifact, Artifacts, ImageArchive
+from . import file_formats
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from .model.config import Cluster
-    from .model.facts import Facts
+    from ..config.cluster import Cluster
+    from ..node.facts import Facts
 
 _ALWAYS = ("kubelet", "kube-proxy")
 _CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
@@ -143,7 +143,10 @@ def required(cluster: Cluster) -> tuple[str, ...]:
     needed = [*_ALWAYS]
     if "containerd" in runtimes:
         needed += _CONTAINERD
-    if "docker" in runtimes and fitting.shim(cluster.cluster.version.minor) == fitting.CRI_DOCKERD:
+    if (
+        "docker" in runtimes
+        and compatibility.shim(cluster.cluster.version.minor) == compatibility.CRI_DOCKERD
+    ):
         needed.append("cri-dockerd")  # docker itself is the host's
     return tuple(needed)
 
@@ -188,7 +191,7 @@ class _Memory:
         """Return a program and its architecture; empty where it doesn't tell (a script)."""
         entry = self._entry(path)
         if "arch" not in entry:
-            entry["arch"] = formats.architecture(path)
+            entry["arch"] = file_formats.architecture(path)
             self._changed = True
         return Artifact(path, entry["sha256"]), entry["arch"]
 
@@ -196,8 +199,8 @@ class _Memory:
         entry = self._entry(path)
         if "architectures" not in entry:
             try:
-                entry["images"], entry["architectures"] = formats.images(path)
-            except formats.NoArchive as error:
+                entry["images"], entry["architectures"] = file_formats.images(path)
+            except file_formats.NoArchive as error:
                 raise ArtifactError(f"artifacts.images: {error}") from error
             self._changed = True
         artifact = Artifact(path, entry["sha256"])

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..model.fitting import checksum, containerd_line
+from ..releases.compatibility import checksum, containerd_line
 from . import digests
 from .download import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..model.config import Cluster
-    from ..model.versions import Release
+    from ..config.cluster import Cluster
+    from ..releases.version import Release
 
 _GITHUB = "https://github.com/{}/releases/download"
 OFFICIAL = {

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_pem_x509_certificates
 
-from ..model.evidence import Provenance
-from ..trust.certificates import (
+from ..pki.certificates import (
     BadCertificateError,
     Certificate,
     issued_by,
@@ -24,13 +23,14 @@ from ..trust.certificates import (
     read,
     split,
 )
+from .evidence import Provenance
 from .finding import Close, Finding, PutAside, Severity
 from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..model.evidence import Evidence, SecretFile
+    from .evidence import Evidence, SecretFile
 
 # Who is asked nothing: these groups may do everything.
 _MASTERS = {"system:masters", "kubeadm:cluster-admins"}

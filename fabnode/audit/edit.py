@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ..model.yamltext import RefusedError, parse
+from ..util.yaml_io import RefusedError, parse
 from .settings import flags
 
 _MOST = 5000  # keys, values and brackets: what is composed in Python takes its time

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from ..model.evidence import Asked, Evidence
+    from .evidence import Asked, Evidence
 
 
 def judge(

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..model.resources import EditedFile, Kept, Quarantined, Reload, Restart, RulesOnce
+from ..node.resources import EditedFile, Kept, Quarantined, Reload, Restart, RulesOnce
 from .edit import CantEdit, replace_line, set_flag, set_value, words
 from .finding import Close, Finding, Line, PutAside, Repair, Setting, StartAnew, Thin
 from .settings import Settings, flags
@@ -15,8 +15,8 @@ from .settings import Settings, flags
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..model.evidence import Evidence, Text
-    from ..model.resources import Resource
+    from ..node.resources import Resource
+    from .evidence import Evidence, Text
 
 _OTHERS = 0o077
 

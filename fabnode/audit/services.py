@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..model.conventions import KUBELET_READ_ONLY_PORT
-from ..model.evidence import Provenance
+from ..node.conventions import KUBELET_READ_ONLY_PORT
+from .evidence import Provenance
 from .finding import Finding, Line, Repair, Setting, StartAnew
 from .settings import Effective, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..model.evidence import Asked, Evidence
+    from .evidence import Asked, Evidence
 
 KUBELET, PROXY = "kubelet", "kube-proxy"
 

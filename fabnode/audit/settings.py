@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from ..model.yamltext import parse
+from ..util.yaml_io import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..model.evidence import Evidence
+    from .evidence import Evidence
 
 # Flags that take no word after them: `--name` alone means true.
 _SWITCHES = {

@@ -22,35 +22,36 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
-from . import pipeline
-from .artifacts import ArtifactError, cache_dir
-from .host.errors import HostError
-from .host.passwords import (
+from ..artifacts.bundle import BundleError
+from ..artifacts.bundle_overlay import bundled
+from ..artifacts.download import DownloadError
+from ..artifacts.store import ArtifactError, cache_dir
+from ..artifacts.upstreams import SourceError
+from ..config.loader import load
+from ..deploy import pipeline
+from ..deploy.errors import MissingRightsError, OtherApproverError
+from ..journal import summary
+from ..journal.journal import Journal
+from ..kube.client import ApiAwayError, ApiError, ApiWrongError
+from ..kube.kubeconfig import KubeconfigError
+from ..kube.lease_lock import LockedError
+from ..ssh.errors import HostError
+from ..ssh.secret_prompts import (
     PasswordUnavailable,
     ask_bootstrap_token,
     ask_registries,
     ask_secrets,
 )
-from .host.text import clean
-from .kube.api import ApiAwayError, ApiError, ApiWrongError
-from .kube.credentials import KubeconfigError
-from .kube.runlock import LockedError
-from .model.loading import load
-from .model.problems import ConfigError
-from .parts.bundle import BundleError
-from .parts.bundled import bundled
-from .parts.download import DownloadError
-from .parts.sources import SourceError
-from .run import progress, summary, table
-from .run.journal import Journal
-from .sides.errors import MissingRightsError, OtherApproverError
-from .steps.calico import ManifestError
+from ..steps.calico import ManifestError
+from ..util.problems import ConfigError
+from ..util.sanitize import clean
+from . import progress, table
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from .model.config import Cluster, Node
-    from .steps.verify import Check
+    from ..config.cluster import Cluster, Node
+    from ..steps.verify import Check
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 DEFAULT_CONFIG = "config/cluster.yml"

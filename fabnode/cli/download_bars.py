@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ..parts.fetching import Wanted
+    from ..artifacts.fetch import Wanted
 
 
 class Bars:

@@ -6,15 +6,15 @@ import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from .redact import clean
+from ..journal.redact import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ..audit.finding import Finding, Severity
-    from ..hardening import Audit
-    from ..host.plan import Plan
-    from .fanout import Outcome
+    from ..deploy.hardening import Audit
+    from ..node.plan import Plan
+    from ..util.fan_out import Outcome
 
 _COUNTED: tuple[Severity, ...] = ("critical", "high", "medium", "low")
 HEADS = ("NODE", *(severity.upper() for severity in _COUNTED), "HARDEN MENDS")

@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from .lines import duration, frames_the_run, is_lasting, line_of
-from .summary import CLUSTER
+from ..journal.summary import CLUSTER
+from .plain_progress import duration, frames_the_run, is_lasting, line_of
 
 if TYPE_CHECKING:
-    from .events import Event
+    from ..journal.events import Event
 
 ROOM = 4  # lines of the terminal that are left to what is not a row
 _STYLES = {"failed": "red", "changed": "green", "warning": "yellow", "skipped": "magenta"}

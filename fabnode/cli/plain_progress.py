@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from .events import RUN
-from .summary import CLUSTER
+from ..journal.events import RUN
+from ..journal.summary import CLUSTER
 
 if TYPE_CHECKING:
-    from .events import Event
+    from ..journal.events import Event
 
 QUIET_FOR = 10.0  # seconds between two lines that only say that a node is still at work
 _MARKS = {"failed": "FAILED: ", "warning": "warning: ", "skipped": "skipped: "}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..pipeline import ClusterPlan
-    from ..sides.node import NodePlan
+    from ..deploy.node_deployer import NodePlan
+    from ..deploy.pipeline import ClusterPlan
 
 
 def plan_text(plan: ClusterPlan) -> str:

@@ -10,10 +10,10 @@ import os
 import sys
 from typing import IO, TYPE_CHECKING
 
-from .lines import Lines
+from .plain_progress import Lines
 
 if TYPE_CHECKING:
-    from .journal import Sink
+    from ..journal.journal import Sink
 
 
 def show(*, json: bool = False, out: IO[str] | None = None, err: IO[str] | None = None) -> Sink:
@@ -24,7 +24,7 @@ def show(*, json: bool = False, out: IO[str] | None = None, err: IO[str] | None 
     """
     stream = (err or sys.stderr) if json else (out or sys.stdout)
     if stream.isatty() and os.environ.get("TERM") != "dumb":
-        from .live import LiveTable
+        from .live_progress import LiveTable
 
         return LiveTable(stream)
     return Lines(stream)

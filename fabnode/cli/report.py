@@ -12,25 +12,26 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .events import read
-from .expiry import expiries
-from .journal import FILE, runs
-from .lines import duration
-from .private_file import replacing
-from .summary import CLUSTER
-from .timeline import Timeline, timeline
+from ..journal.events import read
+from ..journal.expiry import expiries
+from ..journal.journal import FILE, runs
+from ..journal.summary import CLUSTER
+from ..journal.timeline import Timeline, timeline
+from ..util.data import ROOT
+from ..util.private_file import replacing
+from .plain_progress import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .events import Event
-    from .timeline import Lane
+    from ..journal.events import Event
+    from ..journal.timeline import Lane
 
 HUES = 12  # that the style sheet knows
 _YEARS = 3  # from which on days are told as years
 MANY = 12  # nodes; with more, those that need a look come first
 _RANKS = {"failed": 4, "unfinished": 3, "skipped": 2, "changed": 1, "unchanged": 1}
-TEMPLATES = Path(__file__).parents[2] / "templates" / "report"
+TEMPLATES = ROOT / "templates" / "report"
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 
 

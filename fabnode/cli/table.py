@@ -9,12 +9,12 @@ from collections import Counter
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
-from .redact import clean
+from ..journal.redact import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .summary import Row
+    from ..journal.summary import Row
 
 GAP = "  "
 PIPE_WIDTH = 80

@@ -1,1 +1,1 @@
-"""What fabnode talks about: settings, facts, resources, releases. Its only I/O: reading files."""
+"""The configuration: YAML with line numbers to validated, frozen values. Its only I/O: files."""

@@ -6,7 +6,7 @@ import fnmatch
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .problems import ConfigError, Problem, nearest
+from ..util.problems import ConfigError, Problem, nearest
 from .sections import (
     ArtifactSettings,
     BootstrapSettings,

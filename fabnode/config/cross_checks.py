@@ -10,13 +10,15 @@ import ipaddress
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from . import fitting, passthrough
-from .images import has_password, server
-from .problems import KeyPath, nearest
-from .syntax import is_address
+from ..releases import compatibility
+from ..util.problems import KeyPath, nearest
+from . import reserved_fields
+from .image_names import has_password, server
+from .validators import is_address
 
 if TYPE_CHECKING:
-    from .config import Node
+    from .cluster import Node
+    from .schema import NodeEntry
     from .sections import (
         ArtifactSettings,
         BootstrapSettings,
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
         ClusterSettings,
         ImageSettings,
     )
-    from .shape import NodeEntry
 
 Finding = tuple[KeyPath, str, str]
 Findings = Iterator[Finding]
@@ -96,7 +97,7 @@ def names(nodes: Mapping[int, NodeEntry], groups: Collection[str]) -> Findings:
 
 def releases(cluster: ClusterSettings) -> Findings:
     """The Kubernetes release is one that fabnode knows."""
-    if misfit := fitting.kubernetes(cluster.version):
+    if misfit := compatibility.kubernetes(cluster.version):
         yield ("cluster", "version"), misfit.why, misfit.nearest
 
 
@@ -112,12 +113,14 @@ def registries(
 ) -> Findings:
     """Runtimes can be told of registries; who asks one never shows a password to everybody."""
     minor = cluster.version.minor
-    known = settings.registries and not fitting.kubernetes(cluster.version)
+    known = settings.registries and not compatibility.kubernetes(cluster.version)
     for node in nodes if known else ():
         version = node.runtime.version
-        if node.runtime.name != "containerd" or (version and fitting.containerd(minor, version)):
+        if node.runtime.name != "containerd" or (
+            version and compatibility.containerd(minor, version)
+        ):
             continue
-        if not fitting.containerd_line(version, minor).hosts_dir:
+        if not compatibility.containerd_line(version, minor).hosts_dir:
             message = f"containerd {version or ''} of {node.name} reads no hosts.toml"
             yield ("images", "registries"), message, "use containerd 1.5 or newer"
     for name, registry in settings.registries.items():
@@ -135,13 +138,13 @@ def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:
     """Calico fits the Kubernetes release, and its settings fit each other."""
     if not settings.enabled:
         return
-    misfit = fitting.calico(
+    misfit = compatibility.calico(
         settings.version,
         cluster.version.minor,
         datastore=settings.datastore,
         allow_untested=settings.allow_untested,
     )
-    if misfit and not fitting.kubernetes(cluster.version):
+    if misfit and not compatibility.kubernetes(cluster.version):
         yield ("calico", "version"), misfit.why, misfit.nearest
     if isinstance(settings.manifest, str) and not settings.manifest_sha256:
         hint = "give the sha256 of the file, so that nothing else is applied"
@@ -177,9 +180,9 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Findings:
     Paths begin with the section: the caller knows whether it was said for all or for this node.
     """
     proxy, runtime, minor = node.kube_proxy, node.runtime, cluster.version.minor
-    if fitting.kubernetes(cluster.version):
+    if compatibility.kubernetes(cluster.version):
         return  # that was said
-    if misfit := fitting.runtime(minor, runtime.name):
+    if misfit := compatibility.runtime(minor, runtime.name):
         yield ("runtime", "name"), misfit.why, misfit.nearest
     elif runtime.version and runtime.name == "docker":
         hint = "take it out: docker comes with the host's own packages"
@@ -189,14 +192,14 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Findings:
     elif "exec-opts" in runtime.daemon:
         hint = "take it out: the cgroup driver in it must be the kubelet's"
         yield ("runtime", "daemon", "exec-opts"), "is fabnode's to set", hint
-    elif runtime.version and (misfit := fitting.containerd(minor, runtime.version)):
+    elif runtime.version and (misfit := compatibility.containerd(minor, runtime.version)):
         yield ("runtime", "version"), misfit.why, misfit.nearest
-    if misfit := fitting.proxy_mode(minor, proxy.mode):
+    if misfit := compatibility.proxy_mode(minor, proxy.mode):
         yield ("kube_proxy", "mode"), misfit.why, misfit.nearest
     if proxy.signing == "local" and proxy.ca_key is None:
         hint = "give the CA's key, or use `signing: csr`"
         yield ("kube_proxy", "signing"), "local needs kube_proxy.ca_key", hint
-    for path, message in passthrough.kubelet(node.kubelet.config, minor):
+    for path, message in reserved_fields.kubelet(node.kubelet.config, minor):
         yield ("kubelet", "config", *path), message, "take it out"
-    for path, message in passthrough.kube_proxy(proxy.config, minor):
+    for path, message in reserved_fields.kube_proxy(proxy.config, minor):
         yield ("kube_proxy", "config", *path), message, "take it out"

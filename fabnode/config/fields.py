@@ -19,9 +19,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from . import syntax
-from .problems import Wrong, either, nearest
-from .versions import Release
+from ..releases.version import Release
+from ..util.problems import Wrong, either, nearest
+from . import validators
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,10 +54,10 @@ def _being(test: Callable[[str], bool], wants: str) -> AfterValidator:
 
 
 def _node_name(value: str) -> str:
-    if not syntax.is_subdomain(value):
+    if not validators.is_subdomain(value):
         wants = "wants a DNS-1123 name: lowercase letters, digits, - and ."
         lower = value.lower().replace("_", "-")
-        raise Wrong(wants, f"for example {lower}" if syntax.is_subdomain(lower) else "")
+        raise Wrong(wants, f"for example {lower}" if validators.is_subdomain(lower) else "")
     if len(value) > _MAX_NODE_NAME:
         # Kubernetes allows 253, but the kubelet makes a label's value of it and can't register.
         raise Wrong("wants at most 63 characters: it becomes the label kubernetes.io/hostname")
@@ -99,7 +99,7 @@ def _base_url(value: str) -> str:
     url = _url(value, wants)
     if url.scheme not in {"http", "https"} or url.port == 0 or not _only_names(url):
         raise Wrong(wants)
-    if not syntax.is_url_path(url.path):
+    if not validators.is_url_path(url.path):
         raise Wrong(wants, "with a path of letters, digits and -._~/ only")
     return value.rstrip("/")
 
@@ -117,14 +117,14 @@ def _url(value: str, wants: str) -> SplitResult:
 def _only_names(url: SplitResult) -> bool:
     """Say whether a URL names a place and nothing more: no user, no question."""
     more = url.query or url.fragment or "@" in url.netloc
-    return not more and syntax.is_host(url.hostname or "")
+    return not more and validators.is_host(url.hostname or "")
 
 
 def _is_gateway(value: str) -> bool:
     user, at, place = value.rpartition("@")
     host, colon, port = place.partition(":")
-    good_user = not at or syntax.is_user(user)
-    return good_user and syntax.is_host(host) and (not colon or syntax.is_port(port))
+    good_user = not at or validators.is_user(user)
+    return good_user and validators.is_host(host) and (not colon or validators.is_port(port))
 
 
 def _local_path(value: object, info: ValidationInfo) -> object:
@@ -148,7 +148,7 @@ def _manifest(value: object, info: ValidationInfo) -> object:
         host = url.hostname or ""
     except ValueError:
         raise Wrong(wants) from None
-    if url.scheme != "https" or not syntax.is_host(host) or "@" in url.netloc:
+    if url.scheme != "https" or not validators.is_host(host) or "@" in url.netloc:
         raise Wrong(wants)
     return value
 
@@ -179,7 +179,7 @@ def _autodetection(value: str) -> str:
 
 
 def _not_ours(value: str) -> str:
-    if value in (syntax.NODE_RECORD, syntax.NODE_SEAL):
+    if value in (validators.NODE_RECORD, validators.NODE_SEAL):
         raise Wrong("wants another key: fabnode keeps its own record under this one")
     return value
 
@@ -187,11 +187,11 @@ def _not_ours(value: str) -> str:
 def _taint(value: str) -> str:
     pair, colon, effect = value.rpartition(":")
     key, _, content = pair.partition("=")
-    if not colon or not syntax.is_label_key(key) or not syntax.is_label_value(content):
+    if not colon or not validators.is_label_key(key) or not validators.is_label_value(content):
         raise Wrong("wants a taint such as dedicated=batch:NoSchedule")
-    if effect not in syntax.EFFECTS:
-        wants = f"wants one of the effects {either(syntax.EFFECTS)}"
-        raise Wrong(wants, nearest(effect, syntax.EFFECTS))
+    if effect not in validators.EFFECTS:
+        wants = f"wants one of the effects {either(validators.EFFECTS)}"
+        raise Wrong(wants, nearest(effect, validators.EFFECTS))
     return value
 
 
@@ -211,42 +211,46 @@ DaysLeft = Annotated[StrictInt, Field(ge=0, le=36_500)]
 # Approved requests stay at the API for an hour, and by them it is known which tokens were used.
 Minutes = Annotated[StrictInt, Field(ge=1, le=60)]
 Seconds = Annotated[StrictInt, Field(ge=1, le=86_400)]
-Port = Annotated[StrictInt, Field(ge=1, le=syntax.MAX_PORT)]
+Port = Annotated[StrictInt, Field(ge=1, le=validators.MAX_PORT)]
 
 _NAME = "of letters, digits, - _ and ."
-ClusterName = Annotated[Text, _being(syntax.is_cluster_name, f"a name {_NAME}")]
-GroupName = Annotated[Text, _being(syntax.is_group_name, f"a name {_NAME} (at most 63)")]
+ClusterName = Annotated[Text, _being(validators.is_cluster_name, f"a name {_NAME}")]
+GroupName = Annotated[Text, _being(validators.is_group_name, f"a name {_NAME} (at most 63)")]
 NodeName = Annotated[Text, AfterValidator(_node_name)]
-HostAddress = Annotated[Text, _being(syntax.is_host, "an IPv4 address or a host name")]
-Address = Annotated[Text, _being(syntax.is_address, "an IPv4 address")]
+HostAddress = Annotated[Text, _being(validators.is_host, "an IPv4 address or a host name")]
+Address = Annotated[Text, _being(validators.is_address, "an IPv4 address")]
 Network = Annotated[Text, AfterValidator(_network)]
-Domain = Annotated[Text, _being(syntax.is_subdomain, "a DNS domain such as cluster.local")]
+Domain = Annotated[Text, _being(validators.is_subdomain, "a DNS domain such as cluster.local")]
 ApiserverUrl = Annotated[Text, AfterValidator(_apiserver)]
 EtcdEndpoint = Annotated[Text, AfterValidator(_etcd_endpoint)]
 Gateway = Annotated[Text, _being(_is_gateway, "[user@]host[:port] of a jump host")]
-User = Annotated[Text, _being(syntax.is_user, "a login name")]
+User = Annotated[Text, _being(validators.is_user, "a login name")]
 RemotePath = Annotated[
     Text,
-    _being(syntax.is_remote_path, "an absolute path on the node, of letters, digits and ._+-"),
+    _being(validators.is_remote_path, "an absolute path on the node, of letters, digits and ._+-"),
 ]
 ImageName = Annotated[
-    Text, _being(syntax.is_image, "an image such as registry.k8s.io/pause:3.10.1")
+    Text, _being(validators.is_image, "an image such as registry.k8s.io/pause:3.10.1")
 ]
-Registry = Annotated[Text, _being(syntax.is_registry, "a registry such as registry.example.org")]
+Registry = Annotated[
+    Text, _being(validators.is_registry, "a registry such as registry.example.org")
+]
 RegistryHost = Annotated[
-    Text, _being(syntax.is_registry_host, "a registry's host such as registry.example.org:5000")
+    Text, _being(validators.is_registry_host, "a registry's host such as registry.example.org:5000")
 ]
-Sha256 = Annotated[Text, _being(syntax.is_sha256, "64 hexadecimal digits in lowercase")]
-Sum = Annotated[Text, _being(syntax.is_sum, "a sha256 or sha512 in lowercase hexadecimal digits")]
+Sha256 = Annotated[Text, _being(validators.is_sha256, "64 hexadecimal digits in lowercase")]
+Sum = Annotated[
+    Text, _being(validators.is_sum, "a sha256 or sha512 in lowercase hexadecimal digits")
+]
 BaseUrl = Annotated[Text, AfterValidator(_base_url)]
 Autodetection = Annotated[Text, AfterValidator(_autodetection)]
 _LABEL = "letters, digits and -_. inside (at most 63)"
 LabelKey = Annotated[
     StrictStr,
-    _being(syntax.is_label_key, f"a label key: {_LABEL}, maybe after domain/"),
+    _being(validators.is_label_key, f"a label key: {_LABEL}, maybe after domain/"),
     AfterValidator(_not_ours),
 ]
-LabelValue = Annotated[StrictStr, _being(syntax.is_label_value, f"a label value: {_LABEL}")]
+LabelValue = Annotated[StrictStr, _being(validators.is_label_value, f"a label value: {_LABEL}")]
 AnnotationValue = Annotated[
     StrictStr, _being(lambda value: len(value) <= _MAX_ANNOTATION, "at most 64 KiB of text")
 ]
@@ -255,7 +259,7 @@ SubjectName = Annotated[
     Text, _being(lambda value: len(value) <= _MAX_SUBJECT, "at most 64 characters")
 ]
 Organization = Annotated[SubjectName, AfterValidator(_own_organization)]
-Country = Annotated[Text, _being(syntax.is_country, "two capital letters, such as CN")]
+Country = Annotated[Text, _being(validators.is_country, "two capital letters, such as CN")]
 
 EmptyList = BeforeValidator(lambda value: () if value is None else value)
 """For lists: a key with nothing but comments below it is null in YAML, and meant as empty."""

@@ -12,9 +12,9 @@ from cryptography import x509
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .config import Node
-    from .problems import KeyPath
-    from .rules import Findings
+    from ..util.problems import KeyPath
+    from .cluster import Node
+    from .cross_checks import Findings
     from .sections import (
         ArtifactSettings,
         BootstrapSettings,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from . import local_files, rules
-from .config import Cluster, Group, Node, Taint
-from .document import Document, read
-from .images import with_registry
-from .merging import merged
-from .problems import ConfigError, KeyPath, Problem
+from ..util.problems import ConfigError, KeyPath, Problem
+from . import cross_checks, file_checks
+from .cluster import Cluster, Group, Node, Taint
+from .image_names import with_registry
+from .overrides import merged
+from .pydantic_errors import told
+from .schema import FileShape, GroupEntry, NodeEntry
 from .sections import (
     BootstrapSettings,
     CalicoSettings,
@@ -25,8 +26,7 @@ from .sections import (
     Section,
     SshSettings,
 )
-from .shape import FileShape, GroupEntry, NodeEntry
-from .translate import told
+from .yaml_document import Document, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,34 +67,34 @@ class _Loading:
         bootstrap = self._valid(BootstrapSettings, ("bootstrap",))
         groups, entries = self._groups(), self._nodes()
         nodes = {index: self._node(index, entry, groups) for index, entry in entries.items()}
-        self._report(rules.names(entries, self._group_names()))
+        self._report(cross_checks.names(entries, self._group_names()))
         ca_pem = self._ca(settings)
         if settings:
-            self._report(rules.networks(settings))
-            self._report(rules.addresses(settings, entries))
-            self._report(rules.releases(settings))
-            self._report(local_files.needed(settings))
+            self._report(cross_checks.networks(settings))
+            self._report(cross_checks.addresses(settings, entries))
+            self._report(cross_checks.releases(settings))
+            self._report(file_checks.needed(settings))
         if settings and calico:
-            self._report(rules.calico(settings, calico))
+            self._report(cross_checks.calico(settings, calico))
         if bootstrap:
-            self._report(rules.bootstrap(bootstrap))
+            self._report(cross_checks.bootstrap(bootstrap))
             if not self.api_only:
-                self._report(local_files.bootstrap(bootstrap))
+                self._report(file_checks.bootstrap(bootstrap))
         for index, node in nodes.items():
             if node and settings:
-                files = () if self.api_only else local_files.needed_by(node)
-                found = chain(rules.node_settings(settings, node), files)
+                files = () if self.api_only else file_checks.needed_by(node)
+                found = chain(cross_checks.node_settings(settings, node), files)
                 for path, message, hint in found:
                     self._wrong(self._said_at(index, node.groups, path), message, hint)
         if shape:
-            self._report(local_files.fetching(shape.artifacts))
-            self._report(rules.artifacts(shape.artifacts))
+            self._report(file_checks.fetching(shape.artifacts))
+            self._report(cross_checks.artifacts(shape.artifacts))
         if shape and settings:
             ready = [node for node in nodes.values() if node]
-            self._report(rules.registries(shape.images, settings, ready))
+            self._report(cross_checks.registries(shape.images, settings, ready))
         cas = self._registry_cas(shape.images) if shape else {}
         if shape and artifacts:
-            self._report(local_files.artifacts(shape.artifacts, shape.calico))
+            self._report(file_checks.artifacts(shape.artifacts, shape.calico))
         if self.problems or not shape:
             raise ConfigError(self.problems)
         made = Cluster(
@@ -154,8 +154,8 @@ class _Loading:
     def _ca(self, settings: ClusterSettings | None) -> bytes:
         if settings:
             try:
-                return local_files.read_ca(settings.ca)
-            except local_files.NotACertificate as error:
+                return file_checks.read_ca(settings.ca)
+            except file_checks.NotACertificate as error:
                 self._wrong(("cluster", "ca"), str(error), "")
         return b""
 
@@ -164,8 +164,8 @@ class _Loading:
         for name, registry in images.registries.items():
             try:
                 if registry.ca:
-                    found[name] = local_files.read_ca(registry.ca)
-            except local_files.NotACertificate as error:
+                    found[name] = file_checks.read_ca(registry.ca)
+            except file_checks.NotACertificate as error:
                 self._wrong(("images", "registries", name, "ca"), str(error), "")
         return found
 
@@ -217,7 +217,7 @@ class _Loading:
         said = ((*owner, *path) for owner in owners)
         return next((place for place in said if place in self.document.lines), path)
 
-    def _report(self, findings: rules.Findings) -> None:
+    def _report(self, findings: cross_checks.Findings) -> None:
         for path, message, hint in findings:
             self._wrong(path, message, hint)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from .problems import KeyPath, Wrong, either, nearest, plain, shown
+from ..util.problems import KeyPath, Wrong, either, nearest, plain, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .matrix import Component, matrix
-from .problems import KeyPath
+from ..releases.matrix import Component, matrix
+from ..util.problems import KeyPath
 
 Fields = Mapping[tuple[str, ...], str]
 

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from ..releases.version import Release
+from ..util.problems import Wrong
 from . import fields as f
-from .problems import Wrong
-from .versions import Release
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler

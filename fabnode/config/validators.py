@@ -10,7 +10,7 @@ EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 NODE_RECORD = "fabnode.io/record"
 NODE_SEAL = "node-restriction.kubernetes.io/fabnode-record"
-"""Annotation and label of a Node that are fabnode's own (see `kube/marks.py`)."""
+"""Annotation and label of a Node that are fabnode's own (see `kube/node_metadata.py`)."""
 
 MAX_PORT = 65535
 _MAX_NAME = 253

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import yaml
 
-from .problems import ConfigError, KeyPath, Problem, plain, shown
-from .reading import MAX_DEPTH, Reading, line, too_deep
+from ..util.problems import ConfigError, KeyPath, Problem, plain, shown
+from .yaml_reader import MAX_DEPTH, Reading, line, too_deep
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from .problems import ConfigError, KeyPath, Problem, plain, shown
+from ..util.problems import ConfigError, KeyPath, Problem, plain, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""The two sides of a run, the cluster's API and each of the nodes, in the steps' own terms."""
+"""Runs over many nodes: deployment, rotation, hardening, and what each does with API and nodes."""

@@ -12,11 +12,10 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..kube import other_approvers, signing, tokens
-from ..kube.approver import Approver
+from ..kube import bootstrap_tokens, csr, other_approvers
+from ..kube.csr_approver import Approver
 from ..kube.watch import Watch
-from ..steps import approve_csr, proxy_cert, rbac
-from ..trust.certificates import (
+from ..pki.certificates import (
     belongs,
     issued_by,
     new_request,
@@ -24,21 +23,22 @@ from ..trust.certificates import (
     read,
     sign_client,
 )
-from ..trust.verdict import CLIENT, SERVING, SHARED_USER, Handout, HostKey, node_asked_for
+from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER, Handout, HostKey, node_asked_for
+from ..steps import approve_csr, proxy_cert, rbac
+from .csr_log import VerdictLog
 from .errors import OtherApproverError, OverdueError
-from .verdict_log import VerdictLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..kube.api import Api, Object
-    from ..kube.asking import Asker
-    from ..model.config import Cluster, Node
-    from ..run.journal import Journal
-    from ..trust.verdict import Token
-    from .nodes import Nodes
-    from .permit import Permit
-    from .survey import Survey
+    from ..config.cluster import Cluster, Node
+    from ..journal.journal import Journal
+    from ..kube.client import Api, Object
+    from ..kube.key_lookup import Asker
+    from ..pki.csr_policy import Token
+    from .change_guard import Permit
+    from .cluster_snapshot import Survey
+    from .node_registry import Nodes
 
 _SIGNING_TIMEOUT = 30.0
 _MOST_OF_A_KUBELET = 10  # requests with one token: one each time that it starts
@@ -81,7 +81,7 @@ class Admission:
         self._shared_token = shared_token
         self._asker = asker
         self._log = VerdictLog(journal, dry_run=dry_run)
-        self._dialect = signing.dialect(cluster.cluster.version)
+        self._dialect = csr.dialect(cluster.cluster.version)
         self._requests = Watch(api, self._dialect.path)
         self._approver = Approver(
             api,
@@ -109,7 +109,7 @@ class Admission:
         """Return the bindings of roles that whoever holds a token of ours needs to join."""
         if self._shares_token:
             return rbac.objects("User", SHARED_USER)
-        return rbac.objects("Group", tokens.GROUP)
+        return rbac.objects("Group", bootstrap_tokens.GROUP)
 
     def other_approvers(self) -> tuple[str, ...] | None:
         """Return who else approves requests made with our tokens; None where we may not ask."""
@@ -147,7 +147,9 @@ class Admission:
             assert self._shared_token, "a run in which hosts may join was given it"
             self._hand_out(node, self._server_now() - _CLOCK_MARGIN)
             return self._shared_token
-        made = tokens.create(self._api, node.name, minutes=self._cluster.bootstrap.ttl_minutes)
+        made = bootstrap_tokens.create(
+            self._api, node.name, minutes=self._cluster.bootstrap.ttl_minutes
+        )
         self._journal.secret(made.value)
         self._journal.secret(made.secret)
         self._own_tokens.setdefault(node.name, []).append(made.token)
@@ -166,7 +168,7 @@ class Admission:
         What was approved and not signed is ended: whoever asked must not get it later, unseen.
         """
         requests = self._approver.approved_for(node.name)
-        ended = [signing.ended_unsigned(self._api, r.name, self._dialect) for r in requests]
+        ended = [csr.ended_unsigned(self._api, r.name, self._dialect) for r in requests]
         return not all(ended) or any(request.certificate for request in requests)
 
     def holds_issued_key(self, node: Node, certificate: bytes) -> bool:
@@ -191,7 +193,7 @@ class Admission:
         if not left:
             return ()
         self._permit.obtain()
-        requests = [signing.parse(item) for item in self._api.get(self._dialect.path)["items"]]
+        requests = [csr.parse(item) for item in self._api.get(self._dialect.path)["items"]]
         return tuple(
             request.pem
             for request in requests
@@ -217,7 +219,7 @@ class Admission:
             since = by_api - _CLOCK_MARGIN
 
         def issued(objects: Mapping[str, Object]) -> bool | None:
-            requests = [signing.parse(item) for item in objects.values()]
+            requests = [csr.parse(item) for item in objects.values()]
             mine = [
                 r
                 for r in requests
@@ -257,9 +259,9 @@ class Admission:
         if left:
             self._end_joining(node, left)
         for token in (*mine, *left):
-            tokens.delete(self._api, token)
+            bootstrap_tokens.delete(self._api, token)
         for name in requests:
-            signing.withdraw(self._api, name, self._dialect)
+            csr.withdraw(self._api, name, self._dialect)
             self._log.withdrawn(name, node.name)
 
     def _end_joining(self, node: Node, left: Sequence[Token]) -> None:
@@ -269,12 +271,12 @@ class Admission:
         What somebody else asked for with them is left to be seen, and so is whatever was asked for
         so often that it was no kubelet: nobody is held up by as many as he likes to make.
         """
-        requests = [signing.parse(item) for item in self._api.get(self._dialect.path)["items"]]
+        requests = [csr.parse(item) for item in self._api.get(self._dialect.path)["items"]]
         for token in left:
             asked = [r for r in requests if r.signer == CLIENT and r.username == token.username]
             own = [r for r in asked if r.state != "Denied" and node_asked_for(r) == node.name]
             for request in own if len(asked) <= _MOST_OF_A_KUBELET else ():
-                if signing.ended_unsigned(self._api, request.name, self._dialect):
+                if csr.ended_unsigned(self._api, request.name, self._dialect):
                     self._log.ended(request, node.name)
 
     def expel(self, node: Node) -> None:
@@ -307,7 +309,7 @@ class Admission:
 
     def _deny(self, name: str) -> bool:
         item = self._api.get(f"{self._dialect.path}/{name}")
-        request = signing.parse(item)
+        request = csr.parse(item)
         verdict = self._approver.verdict_on(request)
         if verdict.asks and self._asker and verdict.node:
             asked = {verdict.node: self._asker.ask(verdict.node)}
@@ -317,7 +319,7 @@ class Admission:
         elif verdict.approve:
             self._log.claimed(request, verdict)
         else:
-            signing.deny(self._api, item, "denied by the operator", self._dialect)
+            csr.deny(self._api, item, "denied by the operator", self._dialect)
             self._log.denied(request, verdict)
             return True
         return False
@@ -333,7 +335,7 @@ class Admission:
             certificate = sign_client(asked.request_pem, self._cluster.ca_pem, key)
         else:
             self._watch()
-            certificate = signing.issue_client(
+            certificate = csr.issue_client(
                 self._api,
                 self._requests,
                 asked.request_pem,

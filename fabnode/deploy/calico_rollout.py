@@ -6,16 +6,16 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from .. import calico_files
+from ..artifacts import calico_manifest
 from ..steps import calico
 from .errors import OverdueError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ..kube.api import Api, Object
-    from ..model.config import Cluster
-    from ..run.journal import Journal
+    from ..config.cluster import Cluster
+    from ..journal.journal import Journal
+    from ..kube.client import Api, Object
 
 _POLL = 0.25
 _PODS = "/api/v1/namespaces/kube-system/pods"
@@ -37,7 +37,7 @@ class Calico:
         """Return Calico's objects, made once; none where fabnode doesn't install it."""
         with self._lock:
             if self._objects is None:
-                self._objects = calico_files.objects(self._cluster)
+                self._objects = calico_manifest.objects(self._cluster)
                 if key := calico.etcd_key(self._objects):
                     self._journal.secret(key)
         return self._objects

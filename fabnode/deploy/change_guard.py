@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ..kube import rights
+from ..kube import rbac_rules
 from .errors import MissingRightsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..kube.api import Api
-    from ..kube.runlock import RunLock
-    from ..model.config import Cluster
-    from ..run.journal import Journal
-    from .calico import Calico
-    from .survey import Survey
+    from ..config.cluster import Cluster
+    from ..journal.journal import Journal
+    from ..kube.client import Api
+    from ..kube.lease_lock import RunLock
+    from .calico_rollout import Calico
+    from .cluster_snapshot import Survey
 
 
 class Permit:
@@ -66,8 +66,8 @@ class Permit:
         self._run_lock.release()
 
     def _missing(self) -> list[str]:
-        needed = rights.needed(self._cluster, calico=self._calico.objects())
-        missing = rights.missing(self._api, needed)
+        needed = rbac_rules.needed(self._cluster, calico=self._calico.objects())
+        missing = rbac_rules.missing(self._api, needed)
         survey = self._survey()
         if not survey.has_leases:
             self._journal.warn(

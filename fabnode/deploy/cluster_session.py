@@ -10,25 +10,25 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from ..kube import signing, tokens
-from ..kube.api import Api
-from ..kube.credentials import load
-from ..kube.manifests import Manifests, way
-from ..kube.runlock import RunLock
-from ..kube.server import server_release
+from ..kube import bootstrap_tokens, csr
+from ..kube.client import Api
+from ..kube.kubeconfig import load
+from ..kube.lease_lock import RunLock
+from ..kube.server_side_apply import Manifests, way
+from ..kube.server_version import server_release
 from .admission import Admission
-from .authorities import TrustedAuthorities
-from .calico import Calico
-from .nodes import Nodes
-from .permit import Permit
-from .survey import Survey
+from .calico_rollout import Calico
+from .change_guard import Permit
+from .cluster_snapshot import Survey
+from .control_plane_cas import TrustedAuthorities
+from .node_registry import Nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..kube.asking import Asker
-    from ..model.config import Cluster, Node
-    from ..run.journal import Journal
+    from ..config.cluster import Cluster, Node
+    from ..journal.journal import Journal
+    from ..kube.key_lookup import Asker
 
 R = TypeVar("R")
 
@@ -113,14 +113,14 @@ class ClusterSide:
         version = server_release(self.api)
         nodes = self.nodes.current()
         self.nodes.begin_watch()
-        dialect = signing.dialect(self.cluster.cluster.version)
+        dialect = csr.dialect(self.cluster.cluster.version)
         # Of an apiserver that doesn't fit the nodes, preflight tells.
         served = dialect.served_by(version)
         return Survey(
             version=version,
             clock_offset=self.api.clock_offset,
             nodes=nodes,
-            tokens=() if self._shares_token else tokens.existing(self.api),
-            requests=signing.own_requests(self.api, dialect) if served else (),
+            tokens=() if self._shares_token else bootstrap_tokens.existing(self.api),
+            requests=csr.own_requests(self.api, dialect) if served else (),
             other_approvers=self.admission.other_approvers(),
         )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..model.matrix import matrix
+from ..releases.matrix import matrix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..kube.api import Object
-    from ..model.versions import Release
-    from ..trust.verdict import Token
+    from ..kube.client import Object
+    from ..pki.csr_policy import Token
+    from ..releases.version import Release
 
 
 @dataclass(frozen=True, slots=True)

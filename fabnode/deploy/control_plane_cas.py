@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ..kube.presented import presented
-from ..trust.certificates import problem
+from ..kube.tls_peer import presented
+from ..pki.certificates import problem
 
 if TYPE_CHECKING:
-    from ..kube.api import Api
-    from ..model.config import Cluster
+    from ..config.cluster import Cluster
+    from ..kube.client import Api
 
 _APISERVER_CLIENTS = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
 _ROOT_CA = "/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt"

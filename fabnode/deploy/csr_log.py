@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..kube import signing
-from ..run.flood import Flood
+from ..journal.rate_limit import Flood
+from ..kube import csr
 from ..steps import approve_csr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..run.events import State
-    from ..run.journal import Journal
-    from ..trust.verdict import SigningRequest, Verdict
+    from ..journal.events import State
+    from ..journal.journal import Journal
+    from ..pki.csr_policy import SigningRequest, Verdict
 
 
 _FIND = "find and stop the other approver: inv plan names ClusterRoleBindings that let it approve"
@@ -37,7 +37,7 @@ class VerdictLog:
             done = "would approve" if self._dry_run else "approved"
             text = f"{done} {verdict.kind} request {request.name}: {verdict.reason}"
             self._emit(request, verdict, "changed", text, node=verdict.node)
-        elif not signing.is_own(request):  # those are approved where they are made
+        elif not csr.is_own(request):  # those are approved where they are made
             text = f"left {request.name} pending: {verdict.reason}"
             if self._left.admits():
                 self.kept_back()

@@ -13,26 +13,26 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..audit.judge import judge
+from ..audit.repair import Repairs, Wanted, repairs
+from ..node.plan import Change, Plan, text_diff
+from ..node.resources import EditedFile, Kept, Quarantined, Reload, RulesOnce
+from ..remote.apply import apply
+from ..remote.examine import ask, examine
+from ..remote.payload_cache import Packer
+from ..remote.unit_monitor import Steadiness
 from . import pipeline
-from .audit.judge import judge
-from .audit.repair import Repairs, Wanted, repairs
-from .host.apply import apply
-from .host.examine import ask, examine
-from .host.packed import Packer
-from .host.plan import Change, Plan, text_diff
-from .host.units import Steadiness
-from .model.resources import EditedFile, Kept, Quarantined, Reload, RulesOnce
-from .run.steplog import StepLog
-from .sides.cluster import ClusterSide
+from .cluster_session import ClusterSide
+from .step_events import StepLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .audit.finding import Finding
-    from .host.connect import Host
-    from .host.plan import Action
+    from ..audit.finding import Finding
+    from ..node.plan import Action
+    from ..ssh.host import Host
+    from ..util.fan_out import Outcome
     from .pipeline import Run
-    from .run.fanout import Outcome
 
 AUDIT, HARDEN = "audit", "harden"
 _KUBELET = "kubelet.service"

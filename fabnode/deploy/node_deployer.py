@@ -12,50 +12,42 @@ from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from ..host.actions import Pull
-from ..host.apply import apply
-from ..host.errors import HostError
-from ..host.pairs import read_pairs
-from ..host.plan import Plan, make_plan
-from ..host.probe import probe
-from ..host.units import Steadiness
-from ..kube import nodes as node_objects
-from ..kube.api import ApiAwayError, ApiError
-from ..model.facts import UNKNOWN, Facts
-from ..model.resources import File
-from ..run.journal import cause
-from ..run.steplog import StepLog
-from ..steps import (
-    approve_csr,
-    bootstrap_kubeconfig,
-    kubelet,
-    layout,
-    preflight,
-    proxy_cert,
-    rbac,
-    verify,
-)
+from ..journal.journal import cause
+from ..kube import node_status as node_objects
+from ..kube.client import ApiAwayError, ApiError
+from ..node import layout
+from ..node.facts import UNKNOWN, Facts
+from ..node.plan import Plan, make_plan
+from ..node.resources import File
+from ..pki.certificates import belongs, issued_by, openssh_public_bytes, read
+from ..pki.csr_policy import HostKey
+from ..pki.renewal import KEEP
+from ..remote.apply import apply
+from ..remote.apply_script import Pull
+from ..remote.key_pairs import read_pairs
+from ..remote.probe import probe
+from ..remote.unit_monitor import Steadiness
+from ..ssh.errors import HostError
+from ..steps import approve_csr, bootstrap_kubeconfig, kubelet, preflight, proxy_cert, rbac, verify
 from ..steps.inputs import Inputs, Issued
-from ..trust.certificates import belongs, issued_by, openssh_public_bytes, read
-from ..trust.renewal import KEEP
-from ..trust.verdict import HostKey
 from .errors import ImpostorError, PreflightError, RenewalError, UnprovedError
-from .looking import watchlist
+from .probe_scope import watchlist
+from .step_events import StepLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
-    from ..artifacts import Holdings
-    from ..host.connect import Host
-    from ..host.forward import TlsResult
-    from ..host.packed import Packer
-    from ..host.talk import ApplyEvent
-    from ..model.config import Cluster
-    from ..model.resources import Resource
-    from ..run.journal import Journal
-    from ..trust.renewal import Renewal
-    from .cluster import ClusterSide
+    from ..artifacts.store import Holdings
+    from ..config.cluster import Cluster
+    from ..journal.journal import Journal
+    from ..node.resources import Resource
+    from ..pki.renewal import Renewal
+    from ..remote.apply_protocol import ApplyEvent
+    from ..remote.payload_cache import Packer
+    from ..ssh.host import Host
+    from ..ssh.port_checks import TlsResult
+    from .cluster_session import ClusterSide
 
 # Until the kubelet has written what was issued to it; that it didn't, the checks at the end tell.
 _AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"

@@ -6,18 +6,18 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from ..kube import marks
-from ..kube import nodes as node_objects
-from ..kube.api import ApiError
+from ..kube import node_metadata
+from ..kube import node_status as node_objects
+from ..kube.client import ApiError
 from ..kube.watch import Watch
 from .errors import OverdueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..kube.api import Api, Object
-    from ..model.config import Cluster, Node
-    from .survey import Survey
+    from ..config.cluster import Cluster, Node
+    from ..kube.client import Api, Object
+    from .cluster_snapshot import Survey
 
 R = TypeVar("R")
 
@@ -110,7 +110,7 @@ class Nodes:
     def label(self, node: Node, live: Object) -> str:
         """Give the Node its configured labels and such; say what that changed, or nothing."""
         path = f"{node_objects.NODES}/{node.name}"
-        while patch := marks.patch(live, node):
+        while patch := node_metadata.patch(live, node):
             try:
                 self._api.patch(path, patch)
             except ApiError as error:
@@ -118,12 +118,12 @@ class Nodes:
                     raise
                 live = self._api.get(path)  # its kubelet reported meanwhile
             else:
-                return ", ".join(marks.told(live, node))
+                return ", ".join(node_metadata.told(live, node))
         return ""
 
     def label_changes(self, node: Node) -> tuple[str, ...]:
         """Return what `label` would change, as far as that was known when the run began."""
-        return marks.told(self._survey().nodes.get(node.name), node)
+        return node_metadata.told(self._survey().nodes.get(node.name), node)
 
     def remove(self, name: str) -> None:
         """Take away a Node object, if there is one, and see that no pod comes to it meanwhile."""

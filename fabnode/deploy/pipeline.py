@@ -13,23 +13,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import artifacts as artifact_files
-from .artifacts import ArtifactError
-from .host.access import Access
-from .host.connect import Host
-from .host.packed import Packer
-from .kube.asking import Asker
-from .kube.manifests import ObjectChange
-from .kube.netprobe import network_probe_left
-from .model.problems import ConfigError
-from .run.events import RUN
-from .run.expiry import CERTIFICATES, MARGIN
-from .run.fanout import Outcome, fan_out
-from .run.journal import cause
-from .sides.cluster import ClusterSide
-from .sides.node import NodePlan, NodeSide, waiting_key
-from .sides.verification import certificates_seen, verify_cluster, verify_node
-from .steps import (
+from ..artifacts import store as artifact_files
+from ..artifacts.store import ArtifactError
+from ..journal.events import RUN
+from ..journal.expiry import CERTIFICATES, MARGIN
+from ..journal.journal import cause
+from ..kube.key_lookup import Asker
+from ..kube.network_probe import network_probe_left
+from ..kube.server_side_apply import ObjectChange
+from ..remote.payload_cache import Packer
+from ..ssh.connections import Access
+from ..ssh.host import Host
+from ..steps import (
     approve_csr,
     bootstrap_kubeconfig,
     calico,
@@ -43,18 +38,23 @@ from .steps import (
     runtime,
     verify,
 )
-from .steps.calico import ManifestError
-from .steps.verify import Check
+from ..steps.calico import ManifestError
+from ..steps.verify import Check
+from ..util.fan_out import Outcome, fan_out
+from ..util.problems import ConfigError
+from .cluster_session import ClusterSide
+from .node_deployer import NodePlan, NodeSide, waiting_key
+from .verification import certificates_seen, verify_cluster, verify_node
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
     from types import ModuleType
 
-    from .kube.api import Object
-    from .model.config import Cluster, Node
-    from .model.facts import Facts
-    from .run.journal import Journal
-    from .trust.verdict import HostKey
+    from ..config.cluster import Cluster, Node
+    from ..journal.journal import Journal
+    from ..kube.client import Object
+    from ..node.facts import Facts
+    from ..pki.csr_policy import HostKey
 
 R = TypeVar("R")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from ..model.facts import Watchlist
-from ..model.resources import (
+from ..node import layout
+from ..node.facts import Watchlist
+from ..node.resources import (
     Absent,
     Binary,
     ClientCertificate,
@@ -18,12 +19,12 @@ from ..model.resources import (
     Sysctl,
     Unit,
 )
-from ..steps import layout, verify
+from ..steps import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..model.resources import Resource
+    from ..node.resources import Resource
 
 _FREE = ("/usr/local/bin", "/var/lib", "/etc")
 _KUBEADM = "/etc/kubernetes/kubelet.conf"  # its presence tells of another deployer

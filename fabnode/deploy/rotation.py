@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .kube.signing import SigningError
+from ..kube.csr import SigningError
+from ..node import layout
+from ..pki.ca_rollover import CERTIFICATES, DONE, OLD_OUT, STAGES, Authorities, Stage, named
+from ..pki.certificates import BadCertificateError
+from ..pki.renewal import KINDS, PROXY, Renewal
+from ..steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert, rbac, verify
+from ..util.fan_out import Outcome
+from .errors import OverdueError
 from .pipeline import (
     ClusterPlan,
     Run,
@@ -25,27 +32,13 @@ from .pipeline import (
     verify_with,
     wait_for_calico,
 )
-from .run.fanout import Outcome
-from .sides.errors import OverdueError
-from .steps import bootstrap_kubeconfig, kubelet, layout, proxy, proxy_cert, rbac, verify
-from .trust.certificates import BadCertificateError
-from .trust.renewal import KINDS, PROXY, Renewal
-from .trust.rollover import (
-    CERTIFICATES,
-    DONE,
-    OLD_OUT,
-    STAGES,
-    Authorities,
-    Stage,
-    named,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from types import ModuleType
 
-    from .sides.node import NodeSide
-    from .steps.verify import Check
+    from ..steps.verify import Check
+    from .node_deployer import NodeSide
 
 NAME = "rotate-certs"
 _KUBELET = (bootstrap_kubeconfig, kubelet)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .events import RUN
+from ..journal.events import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..host.plan import Change
-    from ..host.talk import ApplyEvent
-    from ..model.resources import Resource
-    from .journal import Journal
+    from ..journal.journal import Journal
+    from ..node.plan import Change
+    from ..node.resources import Resource
+    from ..remote.apply_protocol import ApplyEvent
 
 
 class StepLog:

@@ -7,23 +7,23 @@ from datetime import UTC, datetime
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
-from ..kube import nodes as node_objects
-from ..kube.api import ApiError
-from ..kube.netprobe import try_network
-from ..kube.presented import presented
-from ..model.conventions import KUBELET_HEALTH_PORT, PROXY_HEALTH_PORT, PROXY_METRICS_PORT
+from ..kube import node_status as node_objects
+from ..kube.client import ApiError
+from ..kube.network_probe import try_network
+from ..kube.tls_peer import presented
+from ..node.conventions import KUBELET_HEALTH_PORT, PROXY_HEALTH_PORT, PROXY_METRICS_PORT
+from ..pki.inventory import CertificateRow, authorities, row
 from ..steps import calico, verify
 from ..steps.verify import Check
-from ..trust.inventory import CertificateRow, authorities, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..host.connect import Host
-    from ..kube.api import Object
-    from ..model.config import Cluster
-    from ..model.facts import Facts
-    from .cluster import ClusterSide
+    from ..config.cluster import Cluster
+    from ..kube.client import Object
+    from ..node.facts import Facts
+    from ..ssh.host import Host
+    from .cluster_session import ClusterSide
 
 _HTTP_OK = 200
 _PROBE_TIMEOUT = 60.0

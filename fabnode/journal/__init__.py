@@ -1,1 +1,1 @@
-"""A run as people see it: nodes worked on side by side, progress, the journal, the report."""
+"""The journal of a run: events, redaction, rate limits, and summaries read from it."""

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 from .events import NOTHING, RUN, Event, State
+from .log_rotation import turned
 from .redact import Redactor
-from .turning import turned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

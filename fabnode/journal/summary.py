@@ -12,8 +12,8 @@ from .journal import cause
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..util.fan_out import Outcome
     from .events import Event
-    from .fanout import Outcome
 
 Result = Literal["unchanged", "changed", "failed", "skipped", "unfinished"]
 NO_OUTCOMES: Mapping[str, Outcome[Any]] = MappingProxyType({})

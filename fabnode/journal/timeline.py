@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal
 
-from .alike import Group, changes, failures, warnings
 from .events import RUN
+from .grouping import Group, changes, failures, warnings
 from .summary import CLUSTER, Row, row_of
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from ..trust.beginnings import beginnings, second_blocks
-from ..trust.signers import APISERVER_CLIENT
-from ..trust.verdict import CLIENT, SERVING, SHARED_USER
-from .tokens import GROUP, LABEL
+from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER
+from ..pki.csr_prefixes import beginnings, second_blocks
+from ..pki.legacy_signers import APISERVER_CLIENT
+from .bootstrap_tokens import GROUP, LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from .accounts import Account
-    from .api import Object
+    from .client import Object
+    from .service_accounts import Account
 
 _VERSION = "admissionregistration.k8s.io/v1"
 _CREATE, _UPDATE, _DELETE = "CREATE", "UPDATE", "DELETE"

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..trust.verdict import Token
+from ..pki.csr_policy import Token
 
 if TYPE_CHECKING:
-    from .api import Api, Object
+    from .client import Api, Object
 
 GROUP = "system:bootstrappers:fabnode"
 NODE_ANNOTATION = "fabnode.io/node"

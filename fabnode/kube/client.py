@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from .credentials import Credentials, ssl_context
+from .kubeconfig import Credentials, ssl_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

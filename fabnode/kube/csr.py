@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from ..model.matrix import matrix
-from ..trust.certificates import belongs
-from ..trust.signers import APISERVER_CLIENT, implied
-from ..trust.verdict import SHARED_USER, SigningRequest
-from .api import ApiError
-from .tokens import LABEL, NODE_ANNOTATION
+from ..pki.certificates import belongs
+from ..pki.csr_policy import SHARED_USER, SigningRequest
+from ..pki.legacy_signers import APISERVER_CLIENT, implied
+from ..releases.matrix import matrix
+from .bootstrap_tokens import LABEL, NODE_ANNOTATION
+from .client import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..model.versions import Release
-    from .api import Api, Object
+    from ..releases.version import Release
+    from .client import Api, Object
     from .watch import Watch
 
 

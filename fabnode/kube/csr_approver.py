@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ..trust.verdict import (
+from ..pki.csr_policy import (
     CLIENT,
     SERVING,
     SHARED_USER,
@@ -22,15 +22,15 @@ from ..trust.verdict import (
     judge,
     node_asked_for,
 )
-from . import signing
-from .api import Api, ApiError
-from .tokens import existing
+from . import csr
+from .bootstrap_tokens import existing
+from .client import Api, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .api import Object
-    from .asking import Asker
+    from .client import Object
+    from .key_lookup import Asker
     from .watch import Watch
 
 Listener = Callable[[SigningRequest, Verdict], None]
@@ -68,7 +68,7 @@ class Approver:
         on_foreign: Listener = lambda *_: None,
         serving_only: bool = False,
         all_tokens: bool = False,
-        dialect: signing.Dialect = signing.V1,
+        dialect: csr.Dialect = csr.V1,
         asker: Asker | None = None,
     ) -> None:
         self._dialect = dialect
@@ -112,7 +112,7 @@ class Approver:
                 self._keys[node] = key
             held = self._held.pop(node, [])
         for item in held:
-            self._decide(item, signing.parse(item))
+            self._decide(item, csr.parse(item))
 
     def end(self, node: str) -> None:
         """Take the shared token back from a node; what was held for its key stays pending."""
@@ -170,7 +170,7 @@ class Approver:
 
     def consider(self, item: Object) -> None:
         """Judge one object, and approve it where everything is proved."""
-        request = signing.parse(item)
+        request = csr.parse(item)
         if self._serving_only and request.signer != SERVING:
             return
         if request.state == "Approved":
@@ -190,7 +190,7 @@ class Approver:
     def _was_approved(self, request: SigningRequest) -> None:
         """Learn of an approval; report one that is not fabnode's, and voids its policy."""
         self._remember([request])
-        if signing.approved_by_fabnode(request) or not self._is_new(request.uid, "approved"):
+        if csr.approved_by_fabnode(request) or not self._is_new(request.uid, "approved"):
             return
         verdict = self._judge(replace(request, state="Pending"), _NOBODY)
         if not verdict.node or (request.signer != CLIENT and verdict.approve):
@@ -232,7 +232,7 @@ class Approver:
             return
         if verdict.approve and not self._dry_run:
             try:
-                signing.approve(self._api, item, verdict.reason, self._dialect)
+                csr.approve(self._api, item, verdict.reason, self._dialect)
             except ApiError as error:
                 if error.status not in {_CONFLICT, _NOT_FOUND}:
                     raise
@@ -258,4 +258,4 @@ class Approver:
             self._strangers.add(token_id)
 
     def _learn_approved(self) -> None:
-        self._remember(signing.parse(item) for item in self._api.get(self._dialect.path)["items"])
+        self._remember(csr.parse(item) for item in self._api.get(self._dialect.path)["items"])

@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from ..trust.verdict import HostKey
+from ..pki.csr_policy import HostKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ..model.yamltext import parse
+from ..util.yaml_io import parse
 
 
 class KubeconfigError(Exception):

@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .api import ApiAwayError, ApiError
+from .client import ApiAwayError, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .api import Api, Object
+    from .client import Api, Object
 
 NAMESPACE, NAME = "kube-system", "fabnode"
 _LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"

@@ -7,13 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..steps import verify
-from .api import ApiError
+from .client import ApiError
 from .watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .api import Api, Object
+    from .client import Api, Object
 
 _NAMESPACE = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
 _PODS = f"{_NAMESPACE}/pods"

@@ -17,13 +17,13 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..model.syntax import NODE_RECORD, NODE_SEAL
+from ..config.validators import NODE_RECORD, NODE_SEAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..model.config import Node
-    from .api import Object
+    from ..config.cluster import Node
+    from .client import Object
 
 _SEAL_DIGITS = 40  # a label's value holds 63 characters
 _SHOWN = 63

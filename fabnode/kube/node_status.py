@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import Api, Object
+    from .client import Api, Object
 
 NODES = "/api/v1/nodes"
 NOT_SINCE = "it has not reported since its kubelet was restarted"

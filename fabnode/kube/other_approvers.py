@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..trust.verdict import SHARED_GROUP, SHARED_USER
-from .api import ApiError
-from .tokens import GROUP
+from ..pki.csr_policy import SHARED_GROUP, SHARED_USER
+from .bootstrap_tokens import GROUP
+from .client import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .api import Api, Object
+    from .client import Api, Object
 
 _FORBIDDEN = 403
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..steps.verify import PROBE_NAMESPACE
-from . import runlock
+from . import lease_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..model.config import Cluster
-    from .api import Api, Object
+    from ..config.cluster import Cluster
+    from .client import Api, Object
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _PARALLEL = 8
@@ -76,8 +76,8 @@ BASE = (
     Right("", _RBAC, "clusterroles", ("list",)),
     Right("", "", "namespaces", ("get",), (PROBE_NAMESPACE,)),
     Right("kube-node-lease", _LEASE, "leases", ("get",)),
-    Right(runlock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (runlock.NAME,)),
-    Right(runlock.NAMESPACE, _LEASE, "leases", ("create",)),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (lease_lock.NAME,)),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("create",)),
     Right("kube-system", "", "configmaps", ("get",), _AUTHORITIES),
     Right(PROBE_NAMESPACE, "", "pods", ("get", "list", "watch", "create", "deletecollection")),
     Right(PROBE_NAMESPACE, "", "pods/log", ("get",)),

@@ -15,14 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..model.matrix import matrix
-from .api import APPLY_PATCH, MERGE_PATCH, Api, ApiError
+from ..releases.matrix import matrix
+from .client import APPLY_PATCH, MERGE_PATCH, Api, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..model.versions import Release
-    from .api import Object
+    from ..releases.version import Release
+    from .client import Object
 
 Way = Literal["apply", "merge", "compare"]
 

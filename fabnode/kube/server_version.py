@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..model.versions import Release
+from ..releases.version import Release
 
 if TYPE_CHECKING:
-    from .api import Api
+    from .client import Api
 
 
 def server_release(api: Api) -> Release:

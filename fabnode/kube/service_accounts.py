@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .api import Api, Object
-    from .rights import Right
+    from .client import Api, Object
+    from .rbac_rules import Right
 
 NAMESPACE = "kube-system"
 _RBAC = "rbac.authorization.k8s.io"

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from .api import Api, ApiError, ApiWrongError, Object
+from .client import Api, ApiError, ApiWrongError, Object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..model import fitting
-from ..model.conventions import (
+from ..pki.renewal import CLIENT, PROXY, SERVING
+from ..releases import compatibility
+from .conventions import (
     CONTAINERD_SERVICE,
     CRI_DOCKERD_SERVICE,
     DOCKER_SERVICE,
@@ -14,7 +15,6 @@ from ..model.conventions import (
     PROXY_METRICS_PORT,
     PROXY_SERVICE,
 )
-from ..trust.renewal import CLIENT, PROXY, SERVING
 
 BIN = "/usr/local/bin"
 CNI_BIN = "/opt/cni/bin"
@@ -52,7 +52,11 @@ def runtime_units(runtime: str, minor: int) -> tuple[str, ...]:
     """Return the runtime's services with this Kubernetes; the kubelet speaks to the last."""
     if runtime != "docker":
         return (CONTAINERD,)
-    return (DOCKER, CRI_DOCKERD) if fitting.shim(minor) == fitting.CRI_DOCKERD else (DOCKER,)
+    return (
+        (DOCKER, CRI_DOCKERD)
+        if compatibility.shim(minor) == compatibility.CRI_DOCKERD
+        else (DOCKER,)
+    )
 
 
 # TCP ports that ours listen on.

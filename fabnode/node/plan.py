@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..model.resources import (
+from ..util.sanitize import clean, cut
+from .resources import (
     Absent,
     Binary,
     ClientCertificate,
@@ -29,12 +30,11 @@ from ..model.resources import (
     Unit,
     own_parents,
 )
-from .text import clean, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ..model.facts import Facts, PathFact
+    from .facts import Facts, PathFact
 
 Action = Literal[
     "create",

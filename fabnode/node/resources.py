@@ -1,7 +1,7 @@
 """
 What a step wants on a node: files, binaries, images, kernel settings, units.
 
-A step returns resources; `host.plan` compares them with the node's facts and `host.apply` makes
+A step returns resources; `node.plan` compares them with the node's facts and `remote.apply` makes
 the difference true, in the order in which the steps gave them.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from ..model.yamltext import dump
+from ..util.yaml_io import dump
 
 
 def kubeconfig(

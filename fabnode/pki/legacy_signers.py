@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from .verdict import CLIENT, MOST_BYTES, SERVING
+from .csr_policy import CLIENT, MOST_BYTES, SERVING
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..util.problems import either
 from .matrix import matrix
-from .problems import either
-from .versions import Span
+from .version import Span
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from .matrix import Containerd, Runtime
-    from .versions import Release
+    from .version import Release
 
 DOCKERSHIM: Final = "dockershim"
 CRI_DOCKERD: Final = "cri-dockerd"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .versions import Span
+from .version import Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-from .versions import Release, Span
-from .yamltext import parse
+from ..util.data import ROOT
+from ..util.yaml_io import parse
+from .version import Release, Span
 
-FILE = Path(__file__).parents[2] / "config" / "versions.yml"
+FILE = ROOT / "config" / "versions.yml"
 
 ReleaseText = Annotated[Release, BeforeValidator(Release.parse), PlainSerializer(str)]
 Cri = Literal["v1alpha1", "v1alpha2", "v1"]

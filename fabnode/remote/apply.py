@@ -8,20 +8,20 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..model.conventions import STATE
-from ..model.resources import Binary, ClientCertificate, Image
-from .actions import Actions, Member, actions
-from .errors import HostError
-from .packed import GZIP, ZSTD, Changed
-from .talk import ApplyEvent, Talk
+from ..node.conventions import STATE
+from ..node.resources import Binary, ClientCertificate, Image
+from ..ssh.errors import HostError
+from .apply_protocol import ApplyEvent, Talk
+from .apply_script import Actions, Member, actions
+from .payload_cache import GZIP, ZSTD, Changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .actions import Pull
-    from .connect import Host
-    from .packed import Packer
-    from .plan import Plan
+    from ..node.plan import Plan
+    from ..ssh.host import Host
+    from .apply_script import Pull
+    from .payload_cache import Packer
 
 LOCK = "/run/fabnode.lock"
 

@@ -7,15 +7,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from . import units
-from .errors import ApplyFailed, HostMisbehaved
-from .text import last_lines
+from ..ssh.errors import ApplyFailed, HostMisbehaved
+from ..util.sanitize import last_lines
+from . import unit_monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .plan import Change, Plan
-    from .session import Result
+    from ..node.plan import Change, Plan
+    from ..ssh.exec import Result
 
 _MOST_KEYS = 20  # a kubelet that is started anew may make another one
 _LOG_LINES = 25  # that a failure is told with
@@ -105,7 +105,7 @@ class Talk:
             action = f"{change.action} {change.name}" if change else "wait for its units"
             told, unit = _told(said)
             cause = f"{action}: {told}"
-            advice = units.see(self._node, unit) if unit else "mend that and run it again"
+            advice = unit_monitor.see(self._node, unit) if unit else "mend that and run it again"
             return ApplyFailed(self._node, cause, advice, action=action, detail=said)
         count, total = len(self.seconds), len(self._plan.changes)
         if result.code or not self._ended or count < total:
@@ -126,5 +126,5 @@ def _told(detail: str) -> tuple[str, str]:
     """Return the cause of a failure in a line, and the unit whose journal it is from."""
     first, _, rest = detail.partition("\n")
     if found := _JOURNAL.search(rest):
-        return first + units.said(rest[found.end() :], found[1]), found[1]
+        return first + unit_monitor.said(rest[found.end() :], found[1]), found[1]
     return first or "it failed", ""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..model.resources import (
+from ..node.plan import full_reference
+from ..node.resources import (
     Absent,
     Binary,
     ClientCertificate,
@@ -25,12 +26,11 @@ from ..model.resources import (
     Sysctl,
     Unit,
 )
-from .plan import full_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .plan import Change, Plan
+    from ..node.plan import Change, Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..model.conventions import STATE
-from ..model.evidence import Evidence, Program, SecretFile, Text, UnitSeen
+from ..audit.evidence import Evidence, Program, SecretFile, Text, UnitSeen
+from ..node.conventions import STATE
 from .limits import EXAMINED as MOST
 from .limits import Malformed, Tally, fits
-from .searched import ROOTS
+from .search_roots import ROOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,19 +7,19 @@ import shlex
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from ..model.conventions import KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, STATE
-from ..model.evidence import Asked
-from .errors import HostMisbehaved
-from .evidence import parse
+from ..audit.evidence import Asked
+from ..node.conventions import KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, STATE
+from ..ssh.errors import HostMisbehaved
+from ..util.sanitize import last_lines
+from .audit_output import parse
 from .limits import Malformed, assignments
-from .searched import ROOTS
-from .text import last_lines
+from .search_roots import ROOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..model.evidence import Evidence
-    from .connect import Host
+    from ..audit.evidence import Evidence
+    from ..ssh.host import Host
 
 # Ours, and what other installers call theirs.
 UNITS = (*SERVICES, "cri-dockerd.service", "calico-node.service")

@@ -6,12 +6,12 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import HostMisbehaved
+from ..ssh.errors import HostMisbehaved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .connect import Host
+    from ..ssh.host import Host
 
 # For each path: its mode, its certificate blocks, and the public half of its key. ssh-keygen is
 # there wherever sshd is, reads PEM keys, and prints nothing of the private half.

@@ -8,17 +8,17 @@ import time
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from ..model.conventions import STATE
-from .errors import HostMisbehaved
+from ..node.conventions import STATE
+from ..ssh.errors import HostMisbehaved
+from ..util.sanitize import last_lines
 from .limits import TEXT_SIZE, Malformed
-from .parse import parse
-from .text import last_lines
+from .probe_output import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..model.facts import Facts, Watchlist
-    from .connect import Host
+    from ..node.facts import Facts, Watchlist
+    from ..ssh.host import Host
 
 TOOLS = ("zstd", "nft", "ipset", "conntrack", "iptables", "socat", "runc", "curl", "wget")
 

@@ -10,9 +10,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model.facts import Facts, Listener, PathFact, UnitFact
+from ..node.facts import Facts, Listener, PathFact, UnitFact
+from ..util.sanitize import clean
 from .limits import TEXT_SIZE, Malformed
-from .text import clean
 
 _KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}

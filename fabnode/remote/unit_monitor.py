@@ -6,11 +6,11 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from .errors import ApplyFailed
-from .text import clean, last_lines
+from ..ssh.errors import ApplyFailed
+from ..util.sanitize import clean, last_lines
 
 if TYPE_CHECKING:
-    from .connect import Host
+    from ..ssh.host import Host
 
 _SHOW = "systemctl show -p ActiveState,SubState,NRestarts -- {unit}"
 _JOURNAL = "journalctl --no-pager -q -o cat -n 20 -u {unit} | cut -c 1-400"

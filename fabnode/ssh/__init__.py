@@ -1,1 +1,1 @@
-"""All that goes over SSH: connections, the probe, the plan, and carrying it out."""
+"""SSH: connections, commands as root, port checks, host keys, passwords."""

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 from fabric import Config, Connection
 
+from .error_mapping import UnknownKey, explaining
 from .errors import HostError
-from .explain import UnknownKey, explaining
 from .known_hosts import KnownHosts, host_id
-from .passwords import LOGIN
+from .secret_prompts import LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from ..model.config import Node
+    from ..config.cluster import Node
 
 # What we let a server send before we take it: bounds memory; our own sending is bounded by what
 # the server grants (OpenSSH: 2 MiB). Packets of 32 KiB are what OpenSSH takes at most.

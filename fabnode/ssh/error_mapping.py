@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 import paramiko
 from paramiko.ssh_exception import NoValidConnectionsError, PasswordRequiredException
 
-from .errors import (
-    AuthenticationFailed,
-    ChangedHostKey,
-    HostError,
-    UnknownHostKey,
-    Unreachable,
-)
+from .errors import AuthenticationFailed, ChangedHostKey, HostError, UnknownHostKey, Unreachable
 from .known_hosts import fingerprint
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ What can go wrong between the deployer and a node, each told in one sentence.
 
 from __future__ import annotations
 
-from .text import clean, cut
+from ..util.sanitize import clean, cut
 
 _LONGEST = 600  # characters of a cause
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
+from ..util.sanitize import clean
 from .errors import CommandTimeout, ConnectionLost, HostError, HostMisbehaved, SudoRefused
-from .text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

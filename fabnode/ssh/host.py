@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import ConnectionLost
-from .forward import HttpAnswer, TlsResult, anonymous_over, http_over, tls_over
-from .passwords import SUDO
-from .session import Command, Result, Session
+from .exec import Command, Result, Session
+from .port_checks import HttpAnswer, TlsResult, anonymous_over, http_over, tls_over
+from .secret_prompts import SUDO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import paramiko
 
-    from ..model.config import Node
-    from .access import Access
+    from ..config.cluster import Node
+    from .connections import Access
 
 _ROOT = "root"
 _PATIENCE = 30.0  # seconds a loaded host may take to start a shell, or sudo to answer

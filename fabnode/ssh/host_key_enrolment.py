@@ -10,16 +10,16 @@ import paramiko
 from fabric import Connection
 from paramiko.ssh_exception import IncompatiblePeer
 
+from .error_mapping import explaining
 from .errors import ChangedHostKey, HostMisbehaved
-from .explain import explaining
 from .known_hosts import fingerprint, host_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ..model.config import Node
-    from .access import Access
+    from ..config.cluster import Node
+    from .connections import Access
 
 # Signature algorithms, one for each type of key that servers have, preferred ones first.
 _ALGORITHMS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import paramiko
 
-from .session import ending
-from .text import clean
+from ..util.sanitize import clean
+from .exec import ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .session import Result
+    from .exec import Result
 
 R = TypeVar("R")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..model.config import Node, SecretRef
-    from ..model.sections import RegistrySettings
+    from ..config.cluster import Node, SecretRef
+    from ..config.sections import RegistrySettings
 
 LOGIN = "password"
 SUDO = "sudo_password"

@@ -1,13 +1,13 @@
-"""Who may be certified: exactly the configured nodes. The verdict itself is `trust.verdict`'s."""
+"""Who may be certified: exactly the configured nodes. The verdict itself is `pki.csr_policy`'s."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..trust.verdict import Candidate
+from ..pki.csr_policy import Candidate
 
 if TYPE_CHECKING:
-    from ..model.config import Node
+    from ..config.cluster import Node
 
 NAME = "approve-csr"
 HELP = "Judge signing requests."

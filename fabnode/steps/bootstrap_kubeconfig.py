@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..model.resources import Absent, Directory, File, Resource
-from ..trust.kubeconfig import kubeconfig
-from . import layout
+from ..node import layout
+from ..node.resources import Absent, Directory, File, Resource
+from ..pki.kubeconfig import kubeconfig
 from .inputs import Inputs
 
 NAME = "bootstrap-kubeconfig"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..model.images import with_registry
-from ..model.matrix import matrix
-from ..model.yamltext import dump_all, parse_all
+from ..config.image_names import with_registry
+from ..releases.matrix import matrix
+from ..util.yaml_io import dump_all, parse_all
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from ..model.config import Cluster
+    from ..config.cluster import Cluster
 
 NAME = "calico"
 HELP = "Apply Calico and wait for it."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model.resources import Resource
+from ..node.resources import Resource
 from .inputs import Inputs
 
 NAME = "images"

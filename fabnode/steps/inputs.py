@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from ..model import fitting
-from ..model.config import Cluster, Node
-from ..model.facts import Facts
-from ..model.resources import Image
-from ..model.versions import Release
-from ..trust.certificates import BadCertificateError, problem, read
-from ..trust.renewal import CLIENT, KEEP, Renewal
-from . import layout
+from ..config.cluster import Cluster, Node
+from ..node import layout
+from ..node.facts import Facts
+from ..node.resources import Image
+from ..pki.certificates import BadCertificateError, problem, read
+from ..pki.renewal import CLIENT, KEEP, Renewal
+from ..releases import compatibility
+from ..releases.version import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,9 @@ class Inputs:
     @property
     def shim(self) -> str | None:
         """What stands between kubelet and docker: dockershim or cri-dockerd; None: containerd."""
-        return fitting.shim(self.version.minor) if self.node.runtime.name == "docker" else None
+        return (
+            compatibility.shim(self.version.minor) if self.node.runtime.name == "docker" else None
+        )
 
     @property
     def joined(self) -> bool:

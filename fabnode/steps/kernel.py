@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .config import Cluster, Node
+    from ..config.cluster import Cluster, Node
 
 _ALWAYS = {
     "overlay": "the runtime's snapshots",

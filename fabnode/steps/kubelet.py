@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..model import fitting
-from ..model.conventions import KUBELET_SERVICE
-from ..model.dialect import Words, words
-from ..model.matrix import matrix
-from ..model.resources import Absent, Binary, ClientCertificate, Directory, File, Resource, Unit
-from ..trust.certificates import problem
-from ..trust.renewal import SERVING
-from . import layout
+from ..node import layout
+from ..node.conventions import KUBELET_SERVICE
+from ..node.resources import Absent, Binary, ClientCertificate, Directory, File, Resource, Unit
+from ..pki.certificates import problem
+from ..pki.renewal import SERVING
+from ..releases import compatibility
+from ..releases.component_options import Words, words
+from ..releases.matrix import matrix
 from .inputs import Inputs
 from .render import render, with_extra
 
@@ -91,7 +91,7 @@ _HEADER = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfig
 def _words(inputs: Inputs) -> Words:
     """Return what the kubelet is told, as fields and flags of its release."""
     node, cluster, facts = inputs.node, inputs.cluster.cluster, inputs.facts
-    dockershim = inputs.shim == fitting.DOCKERSHIM
+    dockershim = inputs.shim == compatibility.DOCKERSHIM
     flags = {
         "--config": layout.KUBELET_CONFIG,
         "--bootstrap-kubeconfig": layout.BOOTSTRAP_KUBECONFIG,
@@ -146,9 +146,9 @@ def _gates(inputs: Inputs) -> dict[str, bool]:
 def _endpoint(inputs: Inputs) -> str | None:
     """Return where the runtime speaks CRI; None where the kubelet speaks docker itself."""
     match inputs.shim:
-        case fitting.DOCKERSHIM:
+        case compatibility.DOCKERSHIM:
             return None
-        case fitting.CRI_DOCKERD:
+        case compatibility.CRI_DOCKERD:
             return f"unix://{layout.CRI_DOCKERD_SOCKET}"
         case _:
             return f"unix://{layout.CONTAINERD_SOCKET}"

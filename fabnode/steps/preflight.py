@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Literal
 
-from ..model import fitting
-from ..model.kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, modules
-from ..model.matrix import matrix
-from ..model.versions import Release
-from ..trust.certificates import ProblemKind, problem, read
-from . import layout
+from ..node import layout
+from ..pki.certificates import ProblemKind, problem, read
+from ..releases import compatibility
+from ..releases.matrix import matrix
+from ..releases.version import Release
 from .inputs import Inputs
+from .kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, modules
 
 NAME = "preflight"
 HELP = "Say what stands in the way, with its fix."
@@ -242,12 +242,12 @@ def _versions(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
             f"Kubernetes {mine} is newer than the apiserver's {server}",
             f"set cluster.version to {server.series}.x: kubelets may not be newer",
         )
-    span = fitting.skew(mine.minor)
+    span = compatibility.skew(mine.minor)
     if server.minor - mine.minor > span:
         yield Finding(
             "error",
             f"Kubernetes {mine} is more than {span} minors older than the apiserver's {server}",
-            f"set cluster.version to 1.{fitting.oldest(server.minor)} or newer (skew policy)",
+            f"set cluster.version to 1.{compatibility.oldest(server.minor)} or newer (skew policy)",
         )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..model.conventions import STATE
-from ..model.kernel import SYSCTLS, modules
-from ..model.resources import Directory, File, Module, Resource, Sysctl
-from . import layout
+from ..node import layout
+from ..node.conventions import STATE
+from ..node.resources import Directory, File, Module, Resource, Sysctl
 from .inputs import Inputs
+from .kernel import SYSCTLS, modules
 from .render import render
 
 NAME = "prepare"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..model.conventions import PROXY_HEALTH_PORT, PROXY_METRICS_PORT, PROXY_SERVICE
-from ..model.dialect import Words, words
-from ..model.matrix import matrix
-from ..model.resources import Absent, Binary, Directory, File, Resource, Unit
-from ..model.versions import Span
-from ..trust.kubeconfig import kubeconfig
-from . import layout
+from ..node import layout
+from ..node.conventions import PROXY_HEALTH_PORT, PROXY_METRICS_PORT, PROXY_SERVICE
+from ..node.resources import Absent, Binary, Directory, File, Resource, Unit
+from ..pki.kubeconfig import kubeconfig
+from ..releases.component_options import Words, words
+from ..releases.matrix import matrix
+from ..releases.version import Span
 from .inputs import Inputs
 from .render import render, with_extra
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..model.config import Node
-from ..model.resources import Directory, File, Kept, Resource
-from ..trust.certificates import BadCertificateError, Certificate, problem, read
-from ..trust.renewal import PROXY
-from . import layout
+from ..config.cluster import Node
+from ..node import layout
+from ..node.resources import Directory, File, Kept, Resource
+from ..pki.certificates import BadCertificateError, Certificate, problem, read
+from ..pki.renewal import PROXY
 from .inputs import Inputs
 
 NAME = "proxy-cert"

@@ -13,9 +13,9 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..model.images import has_password, server
-from ..model.resources import Absent, File, Resource
-from . import layout
+from ..config.image_names import has_password, server
+from ..node import layout
+from ..node.resources import Absent, File, Resource
 from .render import render
 
 if TYPE_CHECKING:

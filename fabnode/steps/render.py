@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..model import unitfile
-from ..model.merging import deep
-from ..model.yamltext import dump
+from ..config.overrides import deep
+from ..util import unit_file
+from ..util.data import ROOT
+from ..util.yaml_io import dump
 
-TEMPLATES = Path(__file__).parents[2] / "templates"
+TEMPLATES = ROOT / "templates"
 
 
 def render(name: str, **values: Any) -> bytes:
@@ -47,5 +47,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - configuration files, not HTML
     )
-    environment.filters |= {"word": unitfile.word, "specifiers": unitfile.specifiers}
+    environment.filters |= {"word": unit_file.word, "specifiers": unit_file.specifiers}
     return environment

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..model import fitting
-from ..model.merging import deep
-from ..model.resources import Binary, Directory, File, Resource, Unit
-from . import layout, registries
+from ..config.overrides import deep
+from ..node import layout
+from ..node.resources import Binary, Directory, File, Resource, Unit
+from ..releases import compatibility
+from . import registries
 from .inputs import Inputs
 from .render import render
 
@@ -42,7 +43,7 @@ def _cni(inputs: Inputs) -> tuple[Resource, ...]:
 
 def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
     runtime = inputs.node.runtime
-    line = fitting.containerd_line(runtime.version, inputs.version.minor)
+    line = compatibility.containerd_line(runtime.version, inputs.version.minor)
     containerd = f"{layout.BIN}/containerd"
     config = render(
         # 4 differs from 3 in sections that are left to their defaults here.
@@ -80,7 +81,7 @@ def _docker(inputs: Inputs) -> tuple[Resource, ...]:
     # Containers outlive a restart for this (live-restore), but for the first, which turns it on.
     docker = Unit(layout.DOCKER, reads=(layout.DOCKER_CONFIG,))
     files = (Directory("/etc/docker"), File(layout.DOCKER_CONFIG, _daemon(inputs)))
-    shim = _cri_dockerd(inputs) if inputs.shim == fitting.CRI_DOCKERD else ()
+    shim = _cri_dockerd(inputs) if inputs.shim == compatibility.CRI_DOCKERD else ()
     return (*files, *registries.docker(inputs), docker, *shim)
 
 

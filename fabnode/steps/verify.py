@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..model.conventions import KUBELET_SERVICE, PROXY_SERVICE
-from ..model.facts import Facts
-from ..trust.certificates import BadCertificateError, problem, read
-from . import layout
+from ..node import layout
+from ..node.conventions import KUBELET_SERVICE, PROXY_SERVICE
+from ..node.facts import Facts
+from ..pki.certificates import BadCertificateError, problem, read
 
 NAME = "verify"
 HELP = "Check the nodes; let pods try the network."

@@ -15,7 +15,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabfile.parts.bundle import BundleError, Part, unpack, write
+from fabnode.artifacts.bundle import BundleError, Part, unpack, write
 
 FILES = {
     "bin/amd64/kubelet": b"kubelet" * 1000,

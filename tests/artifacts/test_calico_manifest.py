@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fabfile import calico_files
-from fabfile.artifacts import ArtifactError
-from fabfile.model.sections import EtcdSettings
-from fabfile.parts.download import Digest, Downloader, DownloadError
+from fabnode.artifacts import calico_manifest
+from fabnode.artifacts.download import Digest, Downloader, DownloadError
+from fabnode.artifacts.store import ArtifactError
+from fabnode.config.sections import EtcdSettings
 from tests.support import authority, make_cluster, pem, private_pem
 
 CONTENT = b"kind: ConfigMap\n"
@@ -22,7 +22,7 @@ URL = {"manifest": "https://example.org/calico.yaml", "manifest_sha256": SHA256}
 def test_a_manifest_is_downloaded_by_its_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How downloads are made sure of stands in tests/parts."""
+    """How downloads are made sure of stands in tests/artifacts."""
     asked: list[tuple[str, Digest]] = []
 
     def file(_: object, url: str, promised: Digest) -> Path:
@@ -32,7 +32,7 @@ def test_a_manifest_is_downloaded_by_its_digest(
         return path
 
     monkeypatch.setattr(Downloader, "file", file)
-    assert calico_files.manifest(make_cluster(tmp_path, calico=URL)) == CONTENT
+    assert calico_manifest.manifest(make_cluster(tmp_path, calico=URL)) == CONTENT
     assert asked == [("https://example.org/calico.yaml", Digest("sha256", SHA256))]
 
 
@@ -44,16 +44,16 @@ def test_a_manifest_that_can_not_be_had_is_a_sentence(
 
     monkeypatch.setattr(Downloader, "file", file)
     with pytest.raises(ArtifactError, match=r"calico\.manifest: https.*HTTP 404"):
-        calico_files.manifest(make_cluster(tmp_path, calico=URL))
+        calico_manifest.manifest(make_cluster(tmp_path, calico=URL))
 
 
 def test_a_manifest_file_is_held_against_its_digest_where_one_is_given(tmp_path: Path) -> None:
     path = tmp_path / "calico.yaml"
     path.write_bytes(CONTENT)
-    assert calico_files.manifest(make_cluster(calico={"manifest": str(path)})) == CONTENT
+    assert calico_manifest.manifest(make_cluster(calico={"manifest": str(path)})) == CONTENT
     settings = make_cluster(calico={"manifest": str(path), "manifest_sha256": "0" * 64})
     with pytest.raises(ArtifactError, match="another sha256"):
-        calico_files.manifest(settings)
+        calico_manifest.manifest(settings)
 
 
 def etcd_files(tmp_path: Path, **made: bytes) -> EtcdSettings:
@@ -68,7 +68,7 @@ def etcd_files(tmp_path: Path, **made: bytes) -> EtcdSettings:
 
 
 def test_what_calico_shows_to_etcd_is_read_and_never_shown(tmp_path: Path) -> None:
-    found = calico_files.etcd_tls(etcd_files(tmp_path))
+    found = calico_manifest.etcd_tls(etcd_files(tmp_path))
     assert found.key == (tmp_path / "key").read_bytes()
     assert "PRIVATE" not in repr(found)
 
@@ -89,5 +89,5 @@ def test_what_etcd_would_refuse_is_found_before(
     tmp_path: Path, made: dict[str, bytes], message: str
 ) -> None:
     with pytest.raises(ArtifactError, match=message) as caught:
-        calico_files.etcd_tls(etcd_files(tmp_path, **made))
+        calico_manifest.etcd_tls(etcd_files(tmp_path, **made))
     assert "PRIVATE" not in str(caught.value)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.parts import refresh
-from fabfile.parts.digests import FILE, known, read
+from fabnode.artifacts import refresh
+from fabnode.artifacts.digests import FILE, known, read
 
 SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in "abcdefgh"}
 
@@ -117,4 +117,4 @@ def test_the_command_writes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "list.yaml").write_text(listed(kubelet("1.36.1", "a")))
     refresh.main(["--source", "https://x.org/1", "--note", "tried", str(tmp_path / "list.yaml")])
     (block,) = read((tmp_path / "digests.yml").read_text())["kubelet"]
-    assert block.read.endswith("by fabfile.parts.refresh; tried")
+    assert block.read.endswith("by fabnode.artifacts.refresh; tried")

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fabfile.parts.download import Digest, Downloader, DownloadError, Limits, promised
+from fabnode.artifacts.download import Digest, Downloader, DownloadError, Limits, promised
 from tests.support import authority, pem, private_pem
 
 from . import server as lies

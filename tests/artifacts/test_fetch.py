@@ -13,9 +13,9 @@ import yaml
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from fabfile.parts import digests, sources
-from fabfile.parts.download import Digest
-from tasks import binaries_fetch
+from fabnode.artifacts import digests, upstreams
+from fabnode.artifacts.download import Digest
+from fabnode.tasks import binaries_fetch
 from tests.support import write_cluster
 
 from . import server as lies
@@ -189,8 +189,8 @@ def official(server: Server, config: Path, monkeypatch: pytest.MonkeyPatch) -> I
                     f"{hashlib.sha256(b'runc').hexdigest()} *runc.amd64\n".encode()
                 )
         monkeypatch.setattr(digests, "known", lambda *_: None)
-        for name in sources.OFFICIAL:
-            monkeypatch.setitem(sources.OFFICIAL, name, it.url)
+        for name in upstreams.OFFICIAL:
+            monkeypatch.setitem(upstreams.OFFICIAL, name, it.url)
         yield it
 
 

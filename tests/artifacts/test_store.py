@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from fabfile import artifacts
-from fabfile.artifacts import ArtifactError
-from fabfile.model.config import Cluster
-from fabfile.model.facts import UNKNOWN, Facts
-from fabfile.parts import formats
+from fabnode.artifacts import file_formats, store
+from fabnode.artifacts.store import ArtifactError
+from fabnode.config.cluster import Cluster
+from fabnode.node.facts import UNKNOWN, Facts
 from tests.support import make_cluster
 
 AMD64, ARM64 = Facts(known=True, arch="amd64"), Facts(known=True, arch="arm64")
@@ -42,7 +41,7 @@ def archive(path: Path, members: dict[str, Any]) -> Path:
 def cluster(tmp_path: Path, *images: Path) -> Cluster:
     (tmp_path / "bin").mkdir()
     (tmp_path / "cni").mkdir()
-    for name in artifacts.required(make_cluster()):
+    for name in store.required(make_cluster()):
         (tmp_path / "bin" / name).write_bytes(name.encode())
     (tmp_path / "cni" / "loopback").write_bytes(b"plugin")
     return make_cluster(
@@ -59,7 +58,7 @@ def test_binaries_plugins_and_images_are_found_with_digest_and_names(tmp_path: P
     docker = archive(tmp_path / "d.tar", {"manifest.json": [{"RepoTags": ["a/b:1", "a/c:1"]}]})
     name = {"annotations": {"io.containerd.image.name": "docker.io/a/d:1"}}
     oci = archive(tmp_path / "o.tar", {"index.json": {"manifests": [name]}})
-    found = artifacts.load(cluster(tmp_path, docker, oci)).of(AMD64)
+    found = store.load(cluster(tmp_path, docker, oci)).of(AMD64)
     assert found.binaries["kubelet"].sha256 == hashlib.sha256(b"kubelet").hexdigest()
     assert list(found.cni_plugins) == ["loopback"]
     assert [image.names for image in found.images] == [("a/b:1", "a/c:1"), ("docker.io/a/d:1",)]
@@ -67,9 +66,9 @@ def test_binaries_plugins_and_images_are_found_with_digest_and_names(tmp_path: P
 
 def test_a_changed_file_gets_its_new_digest(tmp_path: Path) -> None:
     settings = cluster(tmp_path)
-    before = artifacts.load(settings).of(AMD64).binaries["kubelet"].sha256
+    before = store.load(settings).of(AMD64).binaries["kubelet"].sha256
     (tmp_path / "bin" / "kubelet").write_bytes(b"tebelku")  # as long as it was
-    after = artifacts.load(settings).of(AMD64).binaries["kubelet"].sha256
+    after = store.load(settings).of(AMD64).binaries["kubelet"].sha256
     assert after == hashlib.sha256(b"tebelku").hexdigest() != before
 
 
@@ -77,21 +76,21 @@ def test_an_unchanged_file_is_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = cluster(tmp_path)
-    first = artifacts.load(settings)
+    first = store.load(settings)
 
     def never(*_: object) -> None:
         raise AssertionError("hashed again")
 
     monkeypatch.setattr(hashlib, "file_digest", never)
-    assert artifacts.load(settings) == first
+    assert store.load(settings) == first
 
 
 def test_a_broken_memory_is_merely_slow(tmp_path: Path) -> None:
     settings = cluster(tmp_path)
-    memory = artifacts.cache_dir() / "digests.json"
+    memory = store.cache_dir() / "digests.json"
     memory.parent.mkdir(parents=True, exist_ok=True)
     memory.write_text("{ torn")
-    assert artifacts.load(settings).of(AMD64).binaries
+    assert store.load(settings).of(AMD64).binaries
 
 
 def test_all_missing_binaries_are_named(tmp_path: Path) -> None:
@@ -99,7 +98,7 @@ def test_all_missing_binaries_are_named(tmp_path: Path) -> None:
     (tmp_path / "bin" / "runc").unlink()
     (tmp_path / "bin" / "ctr").unlink()
     with pytest.raises(ArtifactError, match="has no ctr, runc"):
-        artifacts.load(settings)
+        store.load(settings)
 
 
 @pytest.mark.parametrize(
@@ -123,14 +122,14 @@ def test_nodes_need_the_binaries_of_their_own_runtime(
         for i, name in enumerate(runtimes, 1)
     ]
     settings = make_cluster(cluster={"version": version}, calico={"enabled": False}, nodes=nodes)
-    assert set(artifacts.required(settings)) == wanted | {"kubelet", "kube-proxy"}
+    assert set(store.required(settings)) == wanted | {"kubelet", "kube-proxy"}
 
 
 @pytest.mark.parametrize("members", [{}, {"manifest.json": [{"other": 1}]}, {"index.json": []}])
 def test_what_is_no_image_archive_is_refused(tmp_path: Path, members: dict[str, Any]) -> None:
     path = archive(tmp_path / "x.tar", members)
     with pytest.raises(ArtifactError, match=r"artifacts\.images"):
-        artifacts.load(cluster(tmp_path, path))
+        store.load(cluster(tmp_path, path))
 
 
 BLOB = "blobs/sha256/" + "a" * 64
@@ -148,8 +147,8 @@ NAMED = {"annotations": {"io.containerd.image.name": "x"}, "digest": "sha256:" +
 )
 def test_an_archive_that_takes_no_end_is_refused(tmp_path: Path, members: dict[str, Any]) -> None:
     path = archive(tmp_path / "x.tar", members)
-    with pytest.raises(formats.NoArchive):
-        formats.images(path)
+    with pytest.raises(file_formats.NoArchive):
+        file_formats.images(path)
 
 
 def test_an_archive_that_would_be_too_large_is_refused_by_what_it_announces(tmp_path: Path) -> None:
@@ -157,8 +156,8 @@ def test_an_archive_that_would_be_too_large_is_refused_by_what_it_announces(tmp_
     info.size = 2**40
     path = tmp_path / "x.tar.gz"
     path.write_bytes(gzip.compress(info.tobuf()))
-    with pytest.raises(formats.NoArchive, match="larger than any"):
-        formats.images(path)
+    with pytest.raises(file_formats.NoArchive, match="larger than any"):
+        file_formats.images(path)
 
 
 def elf(arch: str, text: str = "") -> bytes:
@@ -169,7 +168,7 @@ def elf(arch: str, text: str = "") -> bytes:
 def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> Cluster:
     """Return a cluster whose programs tell an architecture, and say so in their content."""
     settings = cluster(tmp_path)
-    for folder, names in (("bin", artifacts.required(settings)), ("cni", ("loopback",))):
+    for folder, names in (("bin", store.required(settings)), ("cni", ("loopback",))):
         for name in names:
             (tmp_path / folder / name).unlink()
             for arch in architectures:
@@ -182,14 +181,14 @@ def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> 
 @pytest.mark.parametrize("flat", [True, False])
 def test_programs_tell_what_they_are_for(tmp_path: Path, flat: bool) -> None:
     settings = of_architecture(tmp_path, "arm64", flat=flat)
-    held = artifacts.load(settings)
+    held = store.load(settings)
     assert held.of(ARM64).arch == "arm64"
     assert held.of(AMD64).arch == "arm64", "preflight tells them apart"
-    assert held.of(UNKNOWN).binaries.keys() == set(artifacts.required(settings))
+    assert held.of(UNKNOWN).binaries.keys() == set(store.required(settings))
 
 
 def test_each_node_gets_programs_of_its_own_architecture(tmp_path: Path) -> None:
-    held = artifacts.load(of_architecture(tmp_path, "amd64", "arm64"))
+    held = store.load(of_architecture(tmp_path, "amd64", "arm64"))
     for facts in (AMD64, ARM64):
         found = held.of(facts)
         assert found.arch == facts.arch
@@ -202,20 +201,20 @@ def test_what_is_missing_for_one_architecture_is_named(tmp_path: Path) -> None:
     settings = of_architecture(tmp_path, "amd64", "arm64")
     (tmp_path / "bin/arm64/runc").unlink()
     with pytest.raises(ArtifactError, match="has no runc for arm64"):
-        artifacts.load(settings)
+        store.load(settings)
 
 
 def test_a_program_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
     settings = of_architecture(tmp_path, "amd64", "arm64")
     (tmp_path / "bin/arm64/runc").write_bytes(elf("amd64"))
     with pytest.raises(ArtifactError, match="runc is a program for amd64, and lies under arm64"):
-        artifacts.load(settings)
+        store.load(settings)
 
 
 def test_a_script_is_for_every_architecture(tmp_path: Path) -> None:
     settings = of_architecture(tmp_path, "amd64", "arm64")
     (tmp_path / "cni/wrapper").write_bytes(b"#!/bin/sh\n")
-    held = artifacts.load(settings)
+    held = store.load(settings)
     for facts in (AMD64, ARM64):
         assert set(held.of(facts).cni_plugins) == {"wrapper", "loopback"}
 
@@ -237,7 +236,7 @@ def test_images_go_to_nodes_of_their_architecture(tmp_path: Path) -> None:
         archive(tmp_path / "untold.tar", {"manifest.json": [{"RepoTags": ["untold:1"]}]}),
     ]
     chosen = settings.artifacts.model_copy(update={"images": tuple(paths)})
-    held = artifacts.load(replace(settings, artifacts=chosen))
+    held = store.load(replace(settings, artifacts=chosen))
     names = {facts.arch: [i.names[0] for i in held.of(facts).images] for facts in (AMD64, ARM64)}
     assert names == {"amd64": ["both:1", "untold:1"], "arm64": ["arm:1", "both:1", "untold:1"]}
 
@@ -250,7 +249,7 @@ def test_nobody_else_has_access_to_the_cache(
     if mode is not None:
         (tmp_path / "fabnode").mkdir()
         (tmp_path / "fabnode").chmod(mode)
-    assert artifacts.cache_dir().stat().st_mode & 0o777 == 0o700
+    assert store.cache_dir().stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
@@ -260,5 +259,5 @@ def test_a_cache_of_somebody_else_is_refused(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "fabnode").mkdir()
     os.chown(tmp_path / "fabnode", 65534, 65534)
-    with pytest.raises(artifacts.ArtifactError, match="belongs to uid 65534"):
-        artifacts.cache_dir()
+    with pytest.raises(store.ArtifactError, match="belongs to uid 65534"):
+        store.cache_dir()

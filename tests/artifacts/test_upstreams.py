@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from fabfile.model.fitting import checksum
-from fabfile.parts import digests
-from fabfile.parts.download import Digest
-from fabfile.parts.sources import Source, SourceError, sources
+from fabnode.artifacts import digests
+from fabnode.artifacts.download import Digest
+from fabnode.artifacts.upstreams import Source, SourceError, sources
+from fabnode.releases.compatibility import checksum
 from tests.support import make_cluster
 
 RELEASES = {"runc": "1.5.2", "cni_plugins": "1.9.1", "crictl": "1.37.0"}

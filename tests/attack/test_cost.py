@@ -15,17 +15,17 @@ from typing import Any
 
 import pytest
 
-from fabfile.audit.judge import judge
-from fabfile.audit.repair import repairs
-from fabfile.audit.settings import Settings
-from fabfile.host.evidence import parse
-from fabfile.host.limits import EXAMINED, Malformed
-from fabfile.host.parse import parse as parse_facts
-from fabfile.host.plan import text_diff
-from fabfile.model.evidence import Asked, Evidence, Program, Text
-from fabfile.run import alike
-from fabfile.run.events import Event
-from fabfile.run.redact import Redactor
+from fabnode.audit.evidence import Asked, Evidence, Program, Text
+from fabnode.audit.judge import judge
+from fabnode.audit.repair import repairs
+from fabnode.audit.settings import Settings
+from fabnode.journal import grouping
+from fabnode.journal.events import Event
+from fabnode.journal.redact import Redactor
+from fabnode.node.plan import text_diff
+from fabnode.remote.audit_output import parse
+from fabnode.remote.limits import EXAMINED, Malformed
+from fabnode.remote.probe_output import parse as parse_facts
 from tests.audit.support import issued, secret, sound, text, with_files
 from tests.support import authority, pem
 
@@ -107,7 +107,7 @@ def failures(count: int) -> Callable[[], object]:
         Event(at=0.0, node=f"n{n}", step="x", state="warning", text="alike", data={})
         for n in range(count)
     ]
-    return lambda: alike.warnings(events)
+    return lambda: grouping.warnings(events)
 
 
 def facts(line: str) -> Callable[[int], Callable[[], object]]:

@@ -20,24 +20,16 @@ from hypothesis import given as _given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from fabfile.audit.credentials import public_der
-from fabfile.audit.judge import judge as judge_host
-from fabfile.host import forward, pairs
-from fabfile.host.errors import HostError, HostMisbehaved
-from fabfile.host.limits import Malformed
-from fabfile.host.parse import parse as parse_facts
-from fabfile.host.plan import Change, Plan
-from fabfile.host.session import Result
-from fabfile.host.talk import Talk
-from fabfile.host.units import Steadiness
-from fabfile.kube import api, signing
-from fabfile.kube import watch as kube_watch
-from fabfile.kube.nodes import not_ready
-from fabfile.model.evidence import Asked, Evidence, SecretFile
-from fabfile.model.resources import Directory
-from fabfile.run.redact import Redactor
-from fabfile.steps.verify import probe_results
-from fabfile.trust.certificates import (
+from fabnode.audit.credentials import public_der
+from fabnode.audit.evidence import Asked, Evidence, SecretFile
+from fabnode.audit.judge import judge as judge_host
+from fabnode.journal.redact import Redactor
+from fabnode.kube import client, csr
+from fabnode.kube import watch as kube_watch
+from fabnode.kube.node_status import not_ready
+from fabnode.node.plan import Change, Plan
+from fabnode.node.resources import Directory
+from fabnode.pki.certificates import (
     BadCertificateError,
     ProblemKind,
     belongs,
@@ -45,8 +37,17 @@ from fabfile.trust.certificates import (
     problems,
     read,
 )
-from fabfile.trust.inventory import row
-from fabfile.trust.verdict import CLIENT, SERVING, Candidate, Token, judge
+from fabnode.pki.csr_policy import CLIENT, SERVING, Candidate, Token, judge
+from fabnode.pki.inventory import row
+from fabnode.remote import key_pairs
+from fabnode.remote.apply_protocol import Talk
+from fabnode.remote.limits import Malformed
+from fabnode.remote.probe_output import parse as parse_facts
+from fabnode.remote.unit_monitor import Steadiness
+from fabnode.ssh import port_checks
+from fabnode.ssh.errors import HostError, HostMisbehaved
+from fabnode.ssh.exec import Result
+from fabnode.steps.verify import probe_results
 from tests import attacks, forgery
 from tests.support import authority, pem
 
@@ -134,20 +135,20 @@ def test_a_host_can_not_flood_the_journal_with_one_action() -> None:
 @given(st.binary(max_size=300) | mutated(b"HTTP/1.0 200 OK\r\nA: b\r\n\r\nok"))
 def test_what_answers_on_a_hosts_port(answer: bytes) -> None:
     attacks.tried()
-    found = forward._parsed(answer)
+    found = port_checks._parsed(answer)
     assert 0 <= found.status <= 999
 
 
 def test_a_status_of_ten_thousand_digits() -> None:
     """Python refuses to make a number of it, with an error that nobody expected."""
-    assert forward._parsed(b"HTTP/1.0 " + b"2" * 10_000 + b" OK\r\n\r\n").status == 0
+    assert port_checks._parsed(b"HTTP/1.0 " + b"2" * 10_000 + b" OK\r\n\r\n").status == 0
 
 
 @given(st.text(max_size=200) | mutated(PAIRS).map(lambda data: data.decode("latin")))
 def test_pairs_on_a_host(output: str) -> None:
     attacks.tried()
     try:
-        found = pairs.parse(output, ["/a"])
+        found = key_pairs.parse(output, ["/a"])
     except (ValueError, KeyError):
         return
     assert set(found) <= {"/a"}
@@ -412,7 +413,7 @@ def test_signing_requests_of_anybody(
         },
         "status": status,
     }
-    request = signing.parse(json.loads(json.dumps(item)))
+    request = csr.parse(json.loads(json.dumps(item)))
     attacks.judged()
     verdict = judge(request, (Candidate("n1", "192.0.2.11"),), TOKENS)
     assert len(verdict.reason) < 700
@@ -424,7 +425,7 @@ def test_signing_requests_of_anybody(
 def test_lines_of_a_watch_however_they_are_cut(chunks: list[bytes]) -> None:
     attacks.tried()
     answer: Any = SimpleNamespace(stream=lambda *_, **__: iter(chunks))
-    assert list(api._lines(answer)) == b"".join(chunks).split(b"\n")[:-1]
+    assert list(client._lines(answer)) == b"".join(chunks).split(b"\n")[:-1]
 
 
 @given(JSON)
@@ -447,7 +448,7 @@ def test_events_of_a_watch(event: Any) -> None:
     watch._run()
     if asked or (isinstance(event, dict) and event.get("type") == "ERROR"):
         return  # it was an event
-    with pytest.raises(api.ApiWrongError, match="no event"):
+    with pytest.raises(client.ApiWrongError, match="no event"):
         watch.until(lambda _: None, timeout=0)
 
 
@@ -473,7 +474,7 @@ def test_an_event_or_none(event: Any, error: bool) -> None:
         kind, item, _ = kube_watch._parts(event)
         watch._take(kind, item)
         return
-    with pytest.raises(api.ApiWrongError):
+    with pytest.raises(client.ApiWrongError):
         kube_watch._parts(event)
 
 

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fabfile.audit.finding import Finding
-from fabfile.audit.judge import judge
-from fabfile.model.evidence import Asked, Evidence, Program, SecretFile, Text, UnitSeen
+from fabnode.audit.evidence import Asked, Evidence, Program, SecretFile, Text, UnitSeen
+from fabnode.audit.finding import Finding
+from fabnode.audit.judge import judge
 
 from ..support import authority, pem
 

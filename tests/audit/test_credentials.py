@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from fabfile.audit.credentials import Credentials, public_der
-from fabfile.audit.finding import Close, PutAside
-from fabfile.audit.repair import repairs
-from fabfile.model.evidence import Provenance
+from fabnode.audit.credentials import Credentials, public_der
+from fabnode.audit.evidence import Provenance
+from fabnode.audit.finding import Close, PutAside
+from fabnode.audit.repair import repairs
 
 from ..support import authority, pem
 from .support import (

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabfile.audit.edit import CantEdit, replace_line, set_flag, set_value
+from fabnode.audit.edit import CantEdit, replace_line, set_flag, set_value
 
 _LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fabfile.audit.finding import Thin
+from fabnode.audit.finding import Thin
 
 from .support import judged, only, sound
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from fabfile.audit.finding import Finding, Setting
-from fabfile.audit.repair import Repairs, repairs
-from fabfile.hardening import plan_of
-from fabfile.model.evidence import Evidence, Program, UnitSeen
-from fabfile.model.resources import EditedFile, Quarantined, Reload, Restart, RulesOnce
+from fabnode.audit.evidence import Evidence, Program, UnitSeen
+from fabnode.audit.finding import Finding, Setting
+from fabnode.audit.repair import Repairs, repairs
+from fabnode.deploy.hardening import plan_of
+from fabnode.node.resources import EditedFile, Quarantined, Reload, Restart, RulesOnce
 
 from ..support import authority
 from .support import (

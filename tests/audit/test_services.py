@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from fabfile.audit.finding import Finding, StartAnew
-from fabfile.model.evidence import Asked, Evidence, Program, UnitSeen
+from fabnode.audit.evidence import Asked, Evidence, Program, UnitSeen
+from fabnode.audit.finding import Finding, StartAnew
 
 from .support import (
     KUBELET_UNIT,

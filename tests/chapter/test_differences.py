@@ -20,15 +20,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fabfile.model.facts import Facts
-from fabfile.model.resources import File
-from fabfile.steps import bootstrap_kubeconfig, kubelet, layout, proxy, proxy_cert
-from fabfile.trust.certificates import new_request
+from fabnode.node import layout
+from fabnode.node.facts import Facts
+from fabnode.node.resources import File
+from fabnode.pki.certificates import new_request
+from fabnode.steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert
 from tests.steps.support import make_inputs
 from tests.support import make_cluster
 
 if TYPE_CHECKING:
-    from fabfile.steps.inputs import Inputs
+    from fabnode.steps.inputs import Inputs
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "differences.md"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fabfile.audit.finding import Close, Finding
-from fabfile.hardening import Audit
-from fabfile.host.plan import Change, Plan
-from fabfile.model.resources import Kept
-from fabfile.run.fanout import Outcome
-from fabfile.run.findings import HEADS, document, lines, paragraphs, plan_lines
+from fabnode.audit.finding import Close, Finding
+from fabnode.cli.findings_view import HEADS, document, lines, paragraphs, plan_lines
+from fabnode.deploy.hardening import Audit
+from fabnode.node.plan import Change, Plan
+from fabnode.node.resources import Kept
+from fabnode.util.fan_out import Outcome
 
 MENDED = Finding(
     "open-secret", "high", "/k\x1b[2J", "a secret", "mode 0644", "chmod 600 /k", (Close("/k"),)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.run.events import Event
-from fabfile.run.lines import Lines, duration
-from fabfile.run.live import LiveTable
-from fabfile.run.progress import show
-from fabfile.run.summary import Row
-from fabfile.run.table import end_table, table, wants_colour
+from fabnode.cli.live_progress import LiveTable
+from fabnode.cli.plain_progress import Lines, duration
+from fabnode.cli.progress import show
+from fabnode.cli.table import end_table, table, wants_colour
+from fabnode.journal.events import Event
+from fabnode.journal.summary import Row
 
 
 class Terminal(io.StringIO):
@@ -98,8 +98,8 @@ def test_json_keeps_stdout_for_the_json() -> None:
 def test_off_a_terminal_rich_is_never_imported() -> None:
     """The start of an unchanged deploy is not spent on what nobody sees."""
     code = (
-        "import io, sys; import fabfile.run.journal, fabfile.run.table, fabfile.run.fanout;"
-        "from fabfile.run.progress import show; from fabfile.run.events import Event;"
+        "import io, sys; import fabnode.journal.journal, fabnode.cli.table, fabnode.util.fan_out;"
+        "from fabnode.cli.progress import show; from fabnode.journal.events import Event;"
         "show(out=io.StringIO()).event(Event(1, 'n1', 'k', 'changed'));"
         "sys.exit('rich' in sys.modules)"
     )

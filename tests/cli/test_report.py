@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fabfile.run.events import Event, State
-from fabfile.run.journal import Journal
-from fabfile.run.report import NoReport, axis, render, size, write
-from fabfile.run.timeline import timeline
+from fabnode.cli.report import NoReport, axis, render, size, write
+from fabnode.journal.events import Event, State
+from fabnode.journal.journal import Journal
+from fabnode.journal.timeline import timeline
 
 HOSTILE = "</script></style><img src=x onerror=alert(1)>\"'&{{ 7*7 }}<!--"
 SECONDS = {"preflight": 0.3, "prepare": 0.2, "runtime": 9, "kubelet": 3, "approve-csr": 1.2}

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fabfile.model.loading import load
-from fabfile.model.problems import ConfigError
+from fabnode.config.loader import load
+from fabnode.util.problems import ConfigError
 from tests.support import authority, make_cluster, pem, write_cluster
 
 if TYPE_CHECKING:

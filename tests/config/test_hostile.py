@@ -10,9 +10,9 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fabfile.model.loading import load
-from fabfile.model.problems import ConfigError
-from fabfile.model.shape import schema
+from fabnode.config.loader import load
+from fabnode.config.schema import schema
+from fabnode.util.problems import ConfigError
 from tests.support import DOCUMENT, write_cluster
 
 _LIMITS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fabfile.model.config import Cluster, Group, Taint
-from fabfile.model.problems import ConfigError
+from fabnode.config.cluster import Cluster, Group, Taint
+from fabnode.util.problems import ConfigError
 from tests.support import make_cluster
 
 

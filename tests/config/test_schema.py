@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from fabfile.model.shape import schema
+from fabnode.config.schema import schema
 from tests.support import write_cluster
 
 EXAMPLE = Path("config/example.yml")
@@ -60,7 +60,7 @@ def test_defaults_in_the_schema_are_what_a_file_would_say() -> None:
 
 
 def test_the_example_is_valid_once_its_files_are_there(tmp_path: Path) -> None:
-    from fabfile.model.loading import load
+    from fabnode.config.loader import load
 
     text = EXAMPLE.read_text()
     (tmp_path / "pki").mkdir()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabfile.model.loading import load
-from fabfile.model.matrix import matrix
-from fabfile.model.problems import ConfigError
+from fabnode.config.loader import load
+from fabnode.releases.matrix import matrix
+from fabnode.util.problems import ConfigError
 from tests.support import DOCUMENT, make_cluster, write_cluster
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabfile.model.document import Document, parse, read
-from fabfile.model.problems import ConfigError
+from fabnode.config.yaml_document import Document, parse, read
+from fabnode.util.problems import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,11 +6,9 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fabfile.host.apply import Applied
-from fabfile.host.forward import TlsResult
-from fabfile.host.session import Result
-from fabfile.model.facts import Facts, PathFact, UnitFact
-from fabfile.model.resources import (
+from fabnode.node import layout
+from fabnode.node.facts import Facts, PathFact, UnitFact
+from fabnode.node.resources import (
     Absent,
     Binary,
     ClientCertificate,
@@ -22,16 +20,19 @@ from fabfile.model.resources import (
     Sysctl,
     Unit,
 )
-from fabfile.steps import kubelet, layout
+from fabnode.remote.apply import Applied
+from fabnode.ssh.exec import Result
+from fabnode.ssh.port_checks import TlsResult
+from fabnode.steps import kubelet
 from tests.support import certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fabfile.host.plan import Plan
-    from fabfile.host.talk import ApplyEvent
-    from fabfile.model.config import Node
-    from fabfile.model.facts import Watchlist
+    from fabnode.config.cluster import Node
+    from fabnode.node.facts import Watchlist
+    from fabnode.node.plan import Plan
+    from fabnode.remote.apply_protocol import ApplyEvent
 
 
 class Machine:

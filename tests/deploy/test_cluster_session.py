@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from fabfile.kube.api import ApiError
-from fabfile.run.journal import Journal
-from fabfile.sides import cluster as cluster_side
-from fabfile.sides.cluster import ClusterSide
-from fabfile.sides.errors import MissingRightsError
-from tests.kube.test_approver import request
+from fabnode.deploy import cluster_session as cluster_side
+from fabnode.deploy.cluster_session import ClusterSide
+from fabnode.deploy.errors import MissingRightsError
+from fabnode.journal.journal import Journal
+from fabnode.kube.client import ApiError
+from tests.kube.test_csr_approver import request
 from tests.support import authority, make_cluster, pem
 
 NOON = "2026-11-23T12:00:00Z"

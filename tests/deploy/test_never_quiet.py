@@ -14,22 +14,24 @@ from unittest.mock import MagicMock
 import pytest
 from invoke.exceptions import Exit
 
-from fabfile import artifacts as artifact_files
-from fabfile import pipeline, rotation, surface
-from fabfile.artifacts import Holdings
-from fabfile.host.errors import ApplyFailed, ConnectionLost, HostMisbehaved
-from fabfile.host.talk import ApplyEvent
-from fabfile.kube.api import ApiAwayError, ApiError
-from fabfile.run.journal import Journal
-from fabfile.run.report import render
-from fabfile.run.summary import rows
-from fabfile.run.timeline import timeline
-from fabfile.sides import node as node_side
-from fabfile.steps import layout, proxy_cert
-from fabfile.steps.verify import Check
-from fabfile.trust.certificates import new_request, sign_client
-from fabfile.trust.renewal import CLIENT, Renewal
-from fabfile.trust.verdict import HostKey
+from fabnode.artifacts import store as artifact_files
+from fabnode.artifacts.store import Holdings
+from fabnode.cli import app
+from fabnode.cli.report import render
+from fabnode.deploy import node_deployer as node_side
+from fabnode.deploy import pipeline, rotation
+from fabnode.journal.journal import Journal
+from fabnode.journal.summary import rows
+from fabnode.journal.timeline import timeline
+from fabnode.kube.client import ApiAwayError, ApiError
+from fabnode.node import layout
+from fabnode.pki.certificates import new_request, sign_client
+from fabnode.pki.csr_policy import HostKey
+from fabnode.pki.renewal import CLIENT, Renewal
+from fabnode.remote.apply_protocol import ApplyEvent
+from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostMisbehaved
+from fabnode.steps import proxy_cert
+from fabnode.steps.verify import Check
 from tests.steps.support import artifacts
 from tests.support import authority, make_cluster, pem, private_pem
 
@@ -38,10 +40,10 @@ from .machine import Machine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fabfile.host.apply import Applied
-    from fabfile.host.session import Result
-    from fabfile.model.config import Cluster
-    from fabfile.model.facts import Facts
+    from fabnode.config.cluster import Cluster
+    from fabnode.node.facts import Facts
+    from fabnode.remote.apply import Applied
+    from fabnode.ssh.exec import Result
 
 
 class Points:
@@ -266,7 +268,7 @@ def assert_failed(run: pipeline.Run, checks: list[Check], capsys: Any, where: st
     """n1 failed in every form in which a run's end is told."""
     capsys.readouterr()
     with pytest.raises(Exit) as ended:
-        surface.end(run, checks, as_json=True)
+        app.end(run, checks, as_json=True)
     assert ended.value.code == 1, where
     found = {row["node"]: row for row in json.loads(capsys.readouterr().out)["nodes"]}["n1"]
     assert found["result"] == "failed", (where, found)
@@ -274,7 +276,7 @@ def assert_failed(run: pipeline.Run, checks: list[Check], capsys: Any, where: st
     assert found["cause"], (where, found)
     assert found["advice"], (where, found)
     with pytest.raises(Exit) as ended:
-        surface.end(run, checks, as_json=False)
+        app.end(run, checks, as_json=False)
     assert ended.value.code == 1, where
     line, *_ = (text for text in capsys.readouterr().out.splitlines() if text.startswith("n1 "))
     assert line.split()[1] == "failed", (where, line)
@@ -348,10 +350,10 @@ def test_what_fails_for_the_whole_cluster_is_told_with_the_nodes_ends(
     run = scene.run()
     checks = pipeline.deploy(run)
     if what == "permit" and before is joined:
-        surface.end(run, checks, as_json=True)  # it changes nothing, and needs no leave
+        app.end(run, checks, as_json=True)  # it changes nothing, and needs no leave
         return
     with pytest.raises(Exit) as ended:
-        surface.end(run, checks, as_json=True)
+        app.end(run, checks, as_json=True)
     assert ended.value.code == 1
     found = {row["node"]: row for row in json.loads(capsys.readouterr().out)["nodes"]}
     failed = [row for row in found.values() if row["result"] == "failed"]
@@ -371,7 +373,7 @@ def test_a_role_that_fails_is_told_where_nothing_is_to_be_renewed(
     run = scene.run()
     checks = rotation.rotate(run, Renewal(()))
     with pytest.raises(Exit) as ended:
-        surface.end(run, checks, as_json=True)
+        app.end(run, checks, as_json=True)
     assert ended.value.code == 1
     assert "not you" in capsys.readouterr().out
 
@@ -415,7 +417,7 @@ def test_a_node_that_was_passed_over_is_no_success(
     checks = pipeline.verify_nodes(run, network=False)
     assert {(check.node, check.ok) for check in checks} == {("n1", False), ("n2", False)}
     with pytest.raises(Exit):
-        surface.end(run, checks, as_json=True)
+        app.end(run, checks, as_json=True)
     found = {row["node"]: row for row in json.loads(capsys.readouterr().out)["nodes"]}
     assert found["n2"]["result"] == "skipped"
     assert "earlier batch" in found["n2"]["cause"]

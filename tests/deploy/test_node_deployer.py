@@ -8,16 +8,17 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from fabfile import pipeline
-from fabfile.artifacts import Holdings
-from fabfile.host.errors import ApplyFailed, ConnectionLost, HostMisbehaved
-from fabfile.run.journal import Journal
-from fabfile.sides import node as node_side
-from fabfile.sides.errors import ImpostorError, PreflightError, RenewalError, UnprovedError
-from fabfile.sides.node import NodeSide
-from fabfile.steps import kubelet, layout, proxy, proxy_cert
-from fabfile.trust.certificates import new_request, sign_client
-from fabfile.trust.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
+from fabnode.artifacts.store import Holdings
+from fabnode.deploy import node_deployer as node_side
+from fabnode.deploy import pipeline
+from fabnode.deploy.errors import ImpostorError, PreflightError, RenewalError, UnprovedError
+from fabnode.deploy.node_deployer import NodeSide
+from fabnode.journal.journal import Journal
+from fabnode.node import layout
+from fabnode.pki.certificates import new_request, sign_client
+from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
+from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostMisbehaved
+from fabnode.steps import kubelet, proxy, proxy_cert
 from tests.steps.support import artifacts
 from tests.support import authority, make_cluster, pem, private_pem
 
@@ -26,8 +27,8 @@ from .machine import Machine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fabfile.host.plan import Plan
-    from fabfile.model.config import Node
+    from fabnode.config.cluster import Node
+    from fabnode.node.plan import Plan
 
 
 class Scene:

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.run.events import Event, State
-from fabfile.run.expiry import CERTIFICATES, MARGIN, expiries
-from fabfile.run.report import days, render
+from fabnode.cli.report import days, render
+from fabnode.journal.events import Event, State
+from fabnode.journal.expiry import CERTIFICATES, MARGIN, expiries
 
 AT = 1.8e9
 

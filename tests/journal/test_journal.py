@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.host.plan import make_plan
-from fabfile.host.talk import ApplyEvent
-from fabfile.model.facts import Facts
-from fabfile.model.resources import Directory
-from fabfile.run.events import Event, read
-from fabfile.run.fanout import Outcome
-from fabfile.run.journal import FILE, KEPT_RUNS, Journal, runs, state_dir
-from fabfile.run.steplog import StepLog
-from fabfile.run.summary import Row, rows
+from fabnode.deploy.step_events import StepLog
+from fabnode.journal.events import Event, read
+from fabnode.journal.journal import FILE, KEPT_RUNS, Journal, runs, state_dir
+from fabnode.journal.summary import Row, rows
+from fabnode.node.facts import Facts
+from fabnode.node.plan import make_plan
+from fabnode.node.resources import Directory
+from fabnode.remote.apply_protocol import ApplyEvent
+from fabnode.util.fan_out import Outcome
 
 
 class Kept:
@@ -128,7 +128,8 @@ def test_a_failure_names_cause_and_next_command(tmp_path: Path) -> None:
 def test_what_was_said_survives_a_sigkill(tmp_path: Path) -> None:
     """The file is written line by line; a torn last line is passed over when it is read."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from fabfile.run.journal import Journal;"
+        "import os, signal, sys; from pathlib import Path;"
+        "from fabnode.journal.journal import Journal;"
         "j = Journal.open(state=Path(sys.argv[1])); j.emit('n1', 'kubelet', 'start', 'x');"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -323,7 +324,7 @@ def test_steps_of_actions_fail_with_the_one_that_was_to_begin(done, step, change
 def test_a_run_without_end_keeps_no_more_than_its_newest_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fabfile.run.journal._MOST_BYTES", 4000)
+    monkeypatch.setattr("fabnode.journal.journal._MOST_BYTES", 4000)
     with Journal.open(state=tmp_path, endless=True) as journal:
         for number in range(500):
             journal.info(f"event {number}")

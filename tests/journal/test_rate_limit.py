@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fabfile.run.flood import Flood
+from fabnode.journal.rate_limit import Flood
 
 
 def test_the_first_are_told_and_the_rest_counted_minute_by_minute() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.run.redact import REDACTED, Redactor, clean
+from fabnode.journal.redact import REDACTED, Redactor, clean
 
 PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIGl\n-----END EC PRIVATE KEY-----"
 

@@ -10,9 +10,9 @@ from contextlib import suppress
 
 import pytest
 
-from fabfile.kube import api
-from fabfile.kube.api import Api
-from fabfile.kube.credentials import Credentials
+from fabnode.kube import client
+from fabnode.kube.client import Api
+from fabnode.kube.kubeconfig import Credentials
 from tests import attacks
 
 pytestmark = pytest.mark.attack
@@ -57,14 +57,14 @@ def slow() -> Iterator[bytes]:
 
 def test_endless_log_is_cut(serving: Callable[[Iterator[bytes]], Api]) -> None:
     attacks.tried()
-    assert len(serving(endless()).text("/log")) == api._TEXT_LIMIT
+    assert len(serving(endless()).text("/log")) == client._TEXT_LIMIT
 
 
 def test_log_that_drips_is_cut(
     serving: Callable[[Iterator[bytes]], Api], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attacks.tried()
-    monkeypatch.setattr(api, "_TEXT_SECONDS", 0.5)
+    monkeypatch.setattr(client, "_TEXT_SECONDS", 0.5)
     began = time.monotonic()
     assert set(serving(slow()).text("/log")) == {"x"}
     assert time.monotonic() - began < 5
@@ -98,7 +98,7 @@ def test_apiserver_that_forbids_is_taken_at_its_word(
     serving: Callable[[Iterator[bytes]], Api],
 ) -> None:
     forbids = iter([b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n{}"])
-    with pytest.raises(api.ApiError):
+    with pytest.raises(client.ApiError):
         serving(forbids).get("/x")
 
 
@@ -147,7 +147,7 @@ def test_kubelet_that_fails_is_named_and_the_apiserver_not_blamed(status: str, b
     server = f"http://127.0.0.1:{listener.getsockname()[1]}"
     attacks.tried()
     began = time.monotonic()
-    with listener, pytest.raises(api.KubeletError, match="the kubelet of n2") as caught:
+    with listener, pytest.raises(client.KubeletError, match="the kubelet of n2") as caught:
         Api(Credentials(server, None, None, None, "token"), patience=60).text(LOG, node="n2")
     assert time.monotonic() - began < 10
     assert caught.value.advice == "fab -H n2 status"
@@ -167,5 +167,5 @@ def test_apiserver_that_is_away_is_no_kubelets_fault() -> None:
     unavailable = told("503 Service Unavailable", b"")
     listener, _ = answering({LOG: [unavailable], "/version": [unavailable]})
     server = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with listener, pytest.raises(api.ApiAwayError):
+    with listener, pytest.raises(client.ApiAwayError):
         Api(Credentials(server, None, None, None, "t"), patience=1).text(LOG)

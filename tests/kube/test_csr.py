@@ -11,14 +11,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fabfile.kube import signing
-from fabfile.kube.api import ApiError
-from fabfile.model.matrix import matrix
-from fabfile.model.versions import Release
-from fabfile.trust.certificates import new_request
-from fabfile.trust.signers import APISERVER_CLIENT, UNKNOWN, implied
-from fabfile.trust.verdict import CLIENT, MOST_BYTES, SERVING
-from tests.kube.test_approver import request
+from fabnode.kube import csr as signing
+from fabnode.kube.client import ApiError
+from fabnode.pki.certificates import new_request
+from fabnode.pki.csr_policy import CLIENT, MOST_BYTES, SERVING
+from fabnode.pki.legacy_signers import APISERVER_CLIENT, UNKNOWN, implied
+from fabnode.releases.matrix import matrix
+from fabnode.releases.version import Release
+from tests.kube.test_csr_approver import request
 from tests.support import authority, pem
 
 MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)

@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fabfile.kube import approver as approver_module
-from fabfile.kube.api import ApiError
-from fabfile.kube.approver import Approver
-from fabfile.kube.asking import Asker
-from fabfile.kube.signing import REQUESTS
-from fabfile.trust.certificates import public_bytes
-from fabfile.trust.verdict import (
+from fabnode.kube import csr_approver as approver_module
+from fabnode.kube.client import ApiError
+from fabnode.kube.csr import REQUESTS
+from fabnode.kube.csr_approver import Approver
+from fabnode.kube.key_lookup import Asker
+from fabnode.pki.certificates import public_bytes
+from fabnode.pki.csr_policy import (
     CLIENT,
     SERVING,
     Candidate,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fabfile.kube.credentials import KubeconfigError, load
+from fabnode.kube.kubeconfig import KubeconfigError, load
 
 
 def kubeconfig(folder: Path, user: dict[str, Any], **cluster: Any) -> Path:

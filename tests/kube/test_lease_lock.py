@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fabfile.kube import runlock
-from fabfile.kube.api import ApiError
-from fabfile.kube.runlock import LockedError, Process, RunLock
+from fabnode.kube import lease_lock
+from fabnode.kube.client import ApiError
+from fabnode.kube.lease_lock import LockedError, Process, RunLock
 
 
 class Api:
@@ -51,7 +51,7 @@ class Api:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runlock, "_LOOK", 0.01)
+    monkeypatch.setattr(lease_lock, "_LOOK", 0.01)
 
 
 def lock(api: Api, told: list[str] | None = None) -> RunLock:
@@ -125,7 +125,7 @@ def test_living_run_is_named_with_the_way_out() -> None:
 
 
 def test_run_that_renews_no_more_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runlock, "_SECONDS", 0.05)
+    monkeypatch.setattr(lease_lock, "_SECONDS", 0.05)
     api, told = Api(), list[str]()
     held_by(api, elsewhere())
     lock(api, told).take()
@@ -134,7 +134,7 @@ def test_run_that_renews_no_more_is_taken_over(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_strange_lease_is_waited_for_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runlock, "_SECONDS", 0.05)
+    monkeypatch.setattr(lease_lock, "_SECONDS", 0.05)
     api = Api()
     api._keep({"metadata": {"name": "fabnode"}})
     lock(api).take()
@@ -157,7 +157,7 @@ def test_run_that_lost_its_lease_changes_nothing_more() -> None:
     ours = lock(api)
     ours.take()
     assert api.lease
-    process = {runlock._PROCESS: str(elsewhere())}
+    process = {lease_lock._PROCESS: str(elsewhere())}
     api._keep({**api.lease, "metadata": {**api.lease["metadata"], "annotations": process}})
     ours._renew_once()
     with pytest.raises(LockedError, match="took over"):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.kube.marks import patch, told
-from fabfile.model.syntax import NODE_RECORD, NODE_SEAL
+from fabnode.config.validators import NODE_RECORD, NODE_SEAL
+from fabnode.kube.node_metadata import patch, told
 from tests.support import make_cluster
 
 BATCH = {"key": "dedicated", "value": "batch", "effect": "NoSchedule"}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fabfile.kube.manifests import differences
-from fabfile.kube.nodes import heartbeat_age, lacks_only_network, not_ready, pressures
+from fabnode.kube.node_status import heartbeat_age, lacks_only_network, not_ready, pressures
+from fabnode.kube.server_side_apply import differences
 
 
 def node(*conditions: dict[str, Any], **metadata: Any) -> dict[str, Any]:

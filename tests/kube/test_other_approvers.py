@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fabfile.kube import other_approvers
-from fabfile.kube.api import ApiError
+from fabnode.kube import other_approvers
+from fabnode.kube.client import ApiError
 
 NODECLIENT = "system:certificates.k8s.io:certificatesigningrequests:nodeclient"
 RESOURCE = "certificatesigningrequests/nodeclient"

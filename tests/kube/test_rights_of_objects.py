@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabfile.kube import rights
-from fabfile.kube.rights import Right
+from fabnode.kube import rbac_rules
+from fabnode.kube.rbac_rules import Right
 from tests.support import make_cluster
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def test_objects_are_applied_by_their_names() -> None:
         item("apps/v1", "DaemonSet", "node", "kube-system"),
         item("policy/v1", "PodDisruptionBudget", "node", "kube-system"),
     ]
-    assert set(rights.applying(objects)) == {
+    assert set(rbac_rules.applying(objects)) == {
         Right("kube-system", "", "secrets", APPLY, ("a", "b")),
         Right("kube-system", "apps", "daemonsets", APPLY, ("node",)),
         Right("kube-system", "policy", "poddisruptionbudgets", APPLY, ("node",)),
@@ -52,7 +52,7 @@ def test_objects_are_applied_by_their_names() -> None:
     ],
 )
 def test_a_kind_is_named_as_the_api_names_it(kind: str, name: str) -> None:
-    (right,) = rights.applying([item("x/v1", kind, "a")])
+    (right,) = rbac_rules.applying([item("x/v1", kind, "a")])
     assert right.resource == name
 
 
@@ -60,13 +60,13 @@ def test_a_custom_kind_goes_by_what_its_definition_says() -> None:
     names = {"kind": "Datum", "plural": "data"}
     definition = item("apiextensions.k8s.io/v1", "CustomResourceDefinition", "data.example.org")
     definition["spec"] = {"group": "example.org", "names": names}
-    found = rights.applying([item("example.org/v1", "Datum", "a"), definition])
+    found = rbac_rules.applying([item("example.org/v1", "Datum", "a"), definition])
     custom = "customresourcedefinitions"
     assert set(found) == {
         Right("", "example.org", "data", APPLY, ("a",)),
         Right("", "apiextensions.k8s.io", custom, APPLY, ("data.example.org",)),
     }
-    (other,) = rights.applying([item("another.org/v1", "Datum", "a")])
+    (other,) = rbac_rules.applying([item("another.org/v1", "Datum", "a")])
     assert other.resource == "datums"
 
 
@@ -75,7 +75,7 @@ def test_rights_may_be_granted_by_those_roles_alone() -> None:
     role, binding = (
         item(f"{group}/v1", kind, "x") for kind in ("ClusterRole", "ClusterRoleBinding")
     )
-    assert set(rights.applying([role, binding])) == {
+    assert set(rbac_rules.applying([role, binding])) == {
         Right("", group, "clusterroles", (*APPLY, "bind", "escalate"), ("x",)),
         Right("", group, "clusterrolebindings", APPLY, ("x",)),
     }
@@ -128,14 +128,14 @@ def test_a_right_exists_only_with_the_setting_that_needs_it(
     gone: set[str],
 ) -> None:
     (tmp_path / "ca-key.pem").touch(0o600)
-    needed = everything(rights.needed(make_cluster(tmp_path, **changes), calico=calico))
+    needed = everything(rbac_rules.needed(make_cluster(tmp_path, **changes), calico=calico))
     assert there <= needed
     assert not gone & needed
     assert not any("escalate" in one for one in needed)
 
 
 def test_the_approver_can_approve_serving_certificates_alone() -> None:
-    assert everything(rights.SERVING_ONLY) == {
+    assert everything(rbac_rules.SERVING_ONLY) == {
         *(f"{v} certificatesigningrequests.certificates.k8s.io" for v in ("get", "list", "watch")),
         "update certificatesigningrequests/approval.certificates.k8s.io",
         "approve signers.certificates.k8s.io (kubernetes.io/kubelet-serving)",
@@ -163,6 +163,6 @@ def test_powers_that_equal_an_administrators_are_named(
     tmp_path: Path, changes: dict[str, Any], facts: dict[str, bool], admin: int
 ) -> None:
     (tmp_path / "ca-key.pem").touch(0o600)
-    told = rights.powers(make_cluster(tmp_path, **changes), **facts)
+    told = rbac_rules.powers(make_cluster(tmp_path, **changes), **facts)
     assert sum("which is as good as administrator" in power for power in told) == admin
     assert any("become any node" in power for power in told)

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from fabfile.kube.api import APPLY_PATCH, MERGE_PATCH, Api
-from fabfile.kube.manifests import Manifests, Way, way
-from fabfile.model.merging import deep
-from fabfile.model.versions import Release
+from fabnode.config.overrides import deep
+from fabnode.kube.client import APPLY_PATCH, MERGE_PATCH, Api
+from fabnode.kube.server_side_apply import Manifests, Way, way
+from fabnode.releases.version import Release
 
 SECRET = {
     "apiVersion": "v1",

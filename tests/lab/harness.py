@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from fabfile.model.merging import deep
+from fabnode.config.overrides import deep
 from lab import hosts, processes
 from lab.layout import Layout
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fabfile.kube import tokens
-from fabfile.kube.api import Api, ApiError
-from fabfile.kube.credentials import Credentials, load
-from fabfile.kube.signing import REQUESTS
-from fabfile.trust.verdict import CLIENT, SERVING
+from fabnode.kube import bootstrap_tokens
+from fabnode.kube.client import Api, ApiError
+from fabnode.kube.csr import REQUESTS
+from fabnode.kube.kubeconfig import Credentials, load
+from fabnode.pki.csr_policy import CLIENT, SERVING
 from tests import forgery
 
 from .harness import eventually
@@ -77,7 +77,7 @@ class Requester:
         self._lab = lab
         admin = load(lab.layout.kubeconfig)
         self.admin = Api(admin, patience=60)
-        self.token = tokens.create(self.admin, "n1", minutes=10)
+        self.token = bootstrap_tokens.create(self.admin, "n1", minutes=10)
         both = lab.on("n1", "cat /var/lib/kubelet/pki/kubelet-client-current.pem").encode()
         self._apis = {
             "token": self._api(admin, token=self.token.value),
@@ -108,7 +108,7 @@ class Requester:
 
     def close(self) -> None:
         """Remove the token and the requests."""
-        tokens.delete(self.admin, self.token.token)
+        bootstrap_tokens.delete(self.admin, self.token.token)
         self.admin.delete(f"{REQUESTS}?labelSelector=fabnode.io/attack%3Dyes")
         eventually(lambda: self.states() == {})
 

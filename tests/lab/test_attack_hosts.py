@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from fabfile.kube.api import Api
-from fabfile.kube.credentials import load
-from fabfile.kube.signing import REQUESTS
+from fabnode.kube.client import Api
+from fabnode.kube.csr import REQUESTS
+from fabnode.kube.kubeconfig import load
 from tests import attacks
 
 from .harness import NODES, eventually

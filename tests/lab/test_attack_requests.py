@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabfile.kube.api import Api
-from fabfile.kube.approver import Approver
-from fabfile.kube.credentials import load
-from fabfile.kube.signing import REQUESTS
-from fabfile.trust.verdict import SERVING, Candidate
+from fabnode.kube.client import Api
+from fabnode.kube.csr import REQUESTS
+from fabnode.kube.csr_approver import Approver
+from fabnode.kube.kubeconfig import load
+from fabnode.pki.csr_policy import SERVING, Candidate
 from tests import attacks, forgery
 
 from .harness import NODES, eventually

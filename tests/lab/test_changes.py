@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from fabfile.model.syntax import NODE_RECORD, NODE_SEAL
+from fabnode.config.validators import NODE_RECORD, NODE_SEAL
 
 from .harness import NODES
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabfile.run.events import read
-from fabfile.run.journal import FILE
-from fabfile.run.timeline import timeline
+from fabnode.journal.events import read
+from fabnode.journal.journal import FILE
+from fabnode.journal.timeline import timeline
 from lab import hosts
 
 from .harness import NODES, eventually
@@ -125,7 +125,7 @@ def test_connection_that_is_cut_before_the_first_action(cluster: Lab) -> None:
 
 
 def test_csh_as_login_shell_is_as_good_as_any(cluster: Lab) -> None:
-    """Hosts of the lab have none: a stand-in refuses what csh refuses, as tests/host says."""
+    """Hosts of the lab have none: a stand-in refuses what csh refuses, as tests/remote says."""
     stand_in = (Path(__file__).parents[1] / "host/like-csh").read_text()
     put = f"cat >/usr/local/bin/csh <<'END'\n{stand_in}END\nchmod 755 /usr/local/bin/csh"
     cluster.disturb("n1", f"{put}\nusermod -s /usr/local/bin/csh root")

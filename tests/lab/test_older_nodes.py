@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabfile import pipeline, surface
-from fabfile.host.apply import apply
-from fabfile.host.packed import Packer
-from fabfile.surface import Options
+from fabnode.cli import app
+from fabnode.cli.app import Options
+from fabnode.deploy import pipeline
+from fabnode.remote.apply import apply
+from fabnode.remote.payload_cache import Packer
 from lab import builds, versions
 from lab.progress import Progress
 
@@ -19,8 +20,8 @@ from .harness import eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fabfile.host.apply import Applied
-    from fabfile.sides.node import NodeSide
+    from fabnode.deploy.node_deployer import NodeSide
+    from fabnode.remote.apply import Applied
 
     from .harness import Done, Lab
 
@@ -75,7 +76,7 @@ def _force(config: Path, packer: Packer) -> None:
     def work(side: NodeSide) -> Applied:
         return apply(side.host, side.plan().plan, packer)
 
-    with surface.run_of(Options(str(config))) as run:
+    with app.run_of(Options(str(config))) as run:
         for outcome in pipeline.on_nodes(run, work).values():
             if outcome.error:
                 raise outcome.error

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabfile import calico_files
-from fabfile.kube import tokens
-from fabfile.kube.api import Api
-from fabfile.kube.credentials import load
-from fabfile.kube.manifests import Manifests, Way
-from fabfile.model import loading
-from fabfile.steps import rbac
+from fabnode.artifacts import calico_manifest
+from fabnode.config import loader
+from fabnode.kube import bootstrap_tokens
+from fabnode.kube.client import Api
+from fabnode.kube.kubeconfig import load
+from fabnode.kube.server_side_apply import Manifests, Way
+from fabnode.steps import rbac
 
 if TYPE_CHECKING:
     from .harness import Lab
@@ -29,8 +29,8 @@ BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/fabnode:node-b
 def test_objects_without_server_side_apply(cluster: Lab, way: Way) -> None:
     """Nothing to do where apply has done it; what is spoiled or missing is put right, once."""
     api = Api(load(cluster.layout.kubeconfig), patience=30)
-    configured = loading.load(cluster.layout.configuration)
-    wanted = [*calico_files.objects(configured), *rbac.objects("Group", tokens.GROUP)]
+    configured = loader.load(cluster.layout.configuration)
+    wanted = [*calico_manifest.objects(configured), *rbac.objects("Group", bootstrap_tokens.GROUP)]
     assert len(wanted) > 30
     by_way, applied = Manifests(api, way=way), Manifests(api)
 

@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from fabfile import calico_files
-from fabfile.kube import rights, signing, tokens
-from fabfile.kube.api import Api, ApiError
-from fabfile.kube.credentials import load
-from fabfile.model import loading
-from fabfile.steps import verify
-from fabfile.trust.certificates import new_request
-from fabfile.trust.signers import APISERVER_CLIENT
+from fabnode.artifacts import calico_manifest
+from fabnode.config import loader
+from fabnode.kube import bootstrap_tokens, csr, rbac_rules
+from fabnode.kube.client import Api, ApiError
+from fabnode.kube.kubeconfig import load
+from fabnode.pki.certificates import new_request
+from fabnode.pki.legacy_signers import APISERVER_CLIENT
+from fabnode.steps import verify
 
 from .harness import NODES, eventually
 from .requester import Request, requester, serving, verdicts
@@ -112,7 +112,7 @@ def token_secret(**data: str) -> dict[str, Any]:
         "token-id": "aaaaaa",
         "token-secret": "0123456789abcdef",
         "usage-bootstrap-authentication": "true",
-        "auth-extra-groups": tokens.GROUP,
+        "auth-extra-groups": bootstrap_tokens.GROUP,
         **data,
     }
     return {**made, "stringData": whole}
@@ -120,7 +120,7 @@ def token_secret(**data: str) -> dict[str, Any]:
 
 def a_request(pem: bytes, signer: str = APISERVER_CLIENT) -> dict[str, Any]:
     return {
-        **signing.V1.kind,
+        **csr.V1.kind,
         "metadata": {"generateName": "tried-"},
         "spec": {
             "request": base64.b64encode(pem).decode(),
@@ -140,7 +140,7 @@ def test_what_the_deployers_account_is_said_to_be_able_to_do(holder: Holder) -> 
 def test_no_certificate_in_another_name(holder: Holder) -> None:
     """The first way to be administrator: a client certificate of somebody who is, or nearly."""
     controller = "system:kube-controller-manager"
-    path = signing.REQUESTS
+    path = csr.REQUESTS
     own = new_request("system:kube-proxy", {"organization": "k8s"}).request_pem
     foreign = new_request(controller, {}).request_pem
     for pem in (foreign, own + foreign, own.replace(b"\n", b"!\n", 3) + foreign):
@@ -155,7 +155,7 @@ def test_no_certificate_in_another_name(holder: Holder) -> None:
     other = admin.create(path, a_request(foreign))
     try:
         with pytest.raises(ApiError, match="only requests of joining hosts"):
-            signing.approve(holder.api(), other, "tried")
+            csr.approve(holder.api(), other, "tried")
     finally:
         admin.delete(f"{path}/{other['metadata']['name']}")
 
@@ -178,9 +178,9 @@ def test_no_token_of_a_service_account(holder: Holder) -> None:
     finally:
         admin.delete(path)
     # What fabnode itself makes is let through; to read all Secrets there remains, as documented.
-    made = tokens.create(holder.api(), "n1", minutes=1)
+    made = bootstrap_tokens.create(holder.api(), "n1", minutes=1)
     assert any(item["type"] != "x" for item in holder.api().get(SECRETS)["items"])
-    tokens.delete(holder.api(), made.token)
+    bootstrap_tokens.delete(holder.api(), made.token)
 
 
 def test_no_privileged_pod(holder: Holder) -> None:
@@ -216,12 +216,12 @@ def test_the_approvers_account_approves_serving_certificates_alone(cluster: Lab)
     words = ["rbac.approver", "--out", str(credentials)]
     cluster.inv(*words, config=cluster.layout.configuration)
     api = Api(load(credentials), patience=30)
-    eventually(lambda: rights.missing(api, rights.SERVING_ONLY) == [] or None)
-    beyond = [right for right in needed(cluster) if right not in rights.SERVING_ONLY]
+    eventually(lambda: rbac_rules.missing(api, rbac_rules.SERVING_ONLY) == [] or None)
+    beyond = [right for right in needed(cluster) if right not in rbac_rules.SERVING_ONLY]
     allowed = {right.told(verb) for right in beyond for verb in right.verbs} - set(
-        rights.missing(api, beyond)
+        rbac_rules.missing(api, beyond)
     )
-    known = {right.told(verb) for right in rights.SERVING_ONLY for verb in right.verbs}
+    known = {right.told(verb) for right in rbac_rules.SERVING_ONLY for verb in right.verbs}
     assert allowed <= known
 
 
@@ -309,20 +309,20 @@ def roles(cluster: Lab) -> Iterator[dict[str, dict[str, Any]]]:
 
 def missing(lab: Lab) -> list[str]:
     """Ask the apiserver, as the account, what it lacks."""
-    return rights.missing(api(lab), needed(lab))
+    return rbac_rules.missing(api(lab), needed(lab))
 
 
-def needed(lab: Lab) -> tuple[rights.Right, ...]:
+def needed(lab: Lab) -> tuple[rbac_rules.Right, ...]:
     """Return what the lab's configuration takes, as `inv rbac.deployer` grants it."""
-    cluster = loading.load(lab.layout.configuration)
-    return rights.needed(cluster, calico=calico_files.objects(cluster, for_names=True))
+    cluster = loader.load(lab.layout.configuration)
+    return rbac_rules.needed(cluster, calico=calico_manifest.objects(cluster, for_names=True))
 
 
 def api(lab: Lab) -> Api:
     return Api(load(lab.scratch / "deployer.kubeconfig"), patience=30)
 
 
-def take_away(lab: Lab, role: dict[str, Any], right: rights.Right, verb: str) -> None:
+def take_away(lab: Lab, role: dict[str, Any], right: rbac_rules.Right, verb: str) -> None:
     """Leave a role without one verb on one resource."""
     kind, name = role["kind"].lower(), role["metadata"]["name"]
     where = ["-n", role["metadata"]["namespace"]] if "namespace" in role["metadata"] else []
@@ -333,7 +333,7 @@ def take_away(lab: Lab, role: dict[str, Any], right: rights.Right, verb: str) ->
 def test_each_right_that_is_missing_is_told(cluster: Lab, roles: dict[str, Any]) -> None:
     """One by one, by the code that a run asks."""
     account, admin = api(cluster), Api(load(cluster.layout.kubeconfig), patience=30)
-    whole = (*rights.BASE, rights.TOKENS, *rights.PROXY_REQUESTS)
+    whole = (*rbac_rules.BASE, rbac_rules.TOKENS, *rbac_rules.PROXY_REQUESTS)
     for right in whole:
         for verb in right.verbs:
             role = roles[right.namespace]
@@ -341,11 +341,11 @@ def test_each_right_that_is_missing_is_told(cluster: Lab, roles: dict[str, Any])
             admin.patch(path, {"rules": without(role, right, verb)})
             if not covered(right, verb, whole):
                 told = right.told(verb)
-                eventually(lambda t=told, r=right: t in rights.missing(account, [r]), 10)
+                eventually(lambda t=told, r=right: t in rbac_rules.missing(account, [r]), 10)
             admin.patch(path, {"rules": role["rules"]})
 
 
-def covered(right: rights.Right, verb: str, whole: Sequence[rights.Right]) -> bool:
+def covered(right: rbac_rules.Right, verb: str, whole: Sequence[rbac_rules.Right]) -> bool:
     """Say whether another right gives the same."""
     return any(
         other != right
@@ -364,7 +364,7 @@ def place(role: dict[str, Any]) -> str:
     return "clusterroles"
 
 
-def without(role: dict[str, Any], right: rights.Right, verb: str) -> list[dict[str, Any]]:
+def without(role: dict[str, Any], right: rbac_rules.Right, verb: str) -> list[dict[str, Any]]:
     """Return a role's rules without one verb on one resource."""
     rules = []
     for rule in role["rules"]:
@@ -390,7 +390,7 @@ def test_run_without_a_right_says_so_and_changes_nothing(
 ) -> None:
     (right, *_) = (
         r
-        for r in (*rights.BASE, rights.TOKENS, *rights.PROXY_REQUESTS)
+        for r in (*rbac_rules.BASE, rbac_rules.TOKENS, *rbac_rules.PROXY_REQUESTS)
         if (r.namespace, r.resource) == (namespace, resource) and verb in r.verbs
     )
     take_away(cluster, roles[namespace], right, verb)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabfile.kube.api import Api
-from fabfile.kube.credentials import load
-from fabfile.kube.signing import REQUESTS
-from fabfile.trust.certificates import new_request
+from fabnode.kube.client import Api
+from fabnode.kube.csr import REQUESTS
+from fabnode.kube.kubeconfig import load
+from fabnode.pki.certificates import new_request
 from tests import attacks
 
 from .requester import Request

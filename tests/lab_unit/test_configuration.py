@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.model.config import Cluster
-from fabfile.model.loading import load
+from fabnode.config.cluster import Cluster
+from fabnode.config.loader import load
 from lab import cluster, configuration, hosts, pki, state, versions
 from lab.errors import LabInputError
 from lab.layout import Layout

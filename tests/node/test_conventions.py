@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.model import conventions
+from fabnode.node import conventions
 
-FABFILE = Path(conventions.__file__).parents[1]
+PACKAGE = Path(conventions.__file__).parents[1]
 SHARED = {
     conventions.STATE,
     conventions.CRI_DOCKERD_SERVICE,
@@ -35,8 +35,8 @@ def test_they_are_found_where_they_are_written() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    sorted(set(FABFILE.rglob("*.py")) - {Path(conventions.__file__)}),
-    ids=lambda p: str(p.relative_to(FABFILE)),
+    sorted(set(PACKAGE.rglob("*.py")) - {Path(conventions.__file__)}),
+    ids=lambda p: str(p.relative_to(PACKAGE)),
 )
 def test_nobody_else_writes_them(path: Path) -> None:
-    assert not typed(path), f"{path}: use the name in model/conventions.py"
+    assert not typed(path), f"{path}: use the name in node/conventions.py"

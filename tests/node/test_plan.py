@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.host.plan import Conflict, Plan, compare, full_reference, make_plan, text_diff
-from fabfile.model.facts import Facts, PathFact, UnitFact
-from fabfile.model.resources import (
+from fabnode.node.facts import Facts, PathFact, UnitFact
+from fabnode.node.plan import Conflict, Plan, compare, full_reference, make_plan, text_diff
+from fabnode.node.resources import (
     Absent,
     Binary,
     ClientCertificate,

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.trust.renewal import CLIENT, KINDS, PROXY
-from fabfile.trust.rollover import (
+from fabnode.pki.ca_rollover import (
     BUNDLE,
     CERTIFICATES,
     DONE,
@@ -17,6 +16,7 @@ from fabfile.trust.rollover import (
     StrayedError,
     named,
 )
+from fabnode.pki.renewal import CLIENT, KINDS, PROXY
 from tests.support import authority, certificate, pem
 
 OLD_CA, NEW_CA, THIRD_CA = (authority(name) for name in ("test-ca", "new-ca", "third-ca"))

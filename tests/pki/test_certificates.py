@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from fabfile.trust.certificates import (
+from fabnode.pki.certificates import (
     BadCertificateError,
     ProblemKind,
     belongs,

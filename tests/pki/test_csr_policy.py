@@ -16,8 +16,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabfile.trust.certificates import public_bytes
-from fabfile.trust.verdict import (
+from fabnode.pki.certificates import public_bytes
+from fabnode.pki.csr_policy import (
     CLIENT,
     SERVING,
     Candidate,

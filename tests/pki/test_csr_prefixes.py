@@ -6,8 +6,8 @@ import base64
 
 import pytest
 
-from fabfile.trust.beginnings import beginnings, second_blocks
-from fabfile.trust.certificates import new_request
+from fabnode.pki.certificates import new_request
+from fabnode.pki.csr_prefixes import beginnings, second_blocks
 
 SUBJECTS: dict[str, dict[str, str]] = {
     "none": {},

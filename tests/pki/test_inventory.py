@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.host.pairs import parse
-from fabfile.trust.certificates import new_request, sign_client
-from fabfile.trust.inventory import CertificateRow, authorities, row
+from fabnode.pki.certificates import new_request, sign_client
+from fabnode.pki.inventory import CertificateRow, authorities, row
+from fabnode.remote.key_pairs import parse
 from tests.support import authority, pem
 
 CA = pem(authority()[0])

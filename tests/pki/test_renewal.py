@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fabfile.trust.certificates import ProblemKind, issued_by, problem, problems, read, split
-from fabfile.trust.renewal import CLIENT, KEEP, KINDS, SERVING, Renewal
+from fabnode.pki.certificates import ProblemKind, issued_by, problem, problems, read, split
+from fabnode.pki.renewal import CLIENT, KEEP, KINDS, SERVING, Renewal
 from tests.support import authority, certificate, pem
 
 NOW = datetime.now(UTC)

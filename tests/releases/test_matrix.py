@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from fabfile.model import fitting
-from fabfile.model.dialect import words
-from fabfile.model.matrix import FILE, Known, Matrix, matrix
-from fabfile.model.versions import Release, Span
-from fabfile.model.yamltext import parse
+from fabnode.releases import compatibility
+from fabnode.releases.component_options import words
+from fabnode.releases.matrix import FILE, Known, Matrix, matrix
+from fabnode.releases.version import Release, Span
+from fabnode.util.yaml_io import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,11 +148,11 @@ def test_every_minor_has_a_runtime_a_csr_api_and_a_skew_rule() -> None:
     for minor in MINORS:
         assert any(minor in matrix().runtimes[name] for name in ("containerd", "docker"))
         assert any(minor in matrix().api[f"certificates/{v}"] for v in ("v1", "v1beta1"))
-        assert fitting.skew(minor) in {2, 3}
-        assert fitting.cri(minor)
+        assert compatibility.skew(minor) in {2, 3}
+        assert compatibility.cri(minor)
         if minor in matrix().runtimes["containerd"]:
-            line = fitting.containerd_for(minor)
-            assert fitting.containerd(minor, Release.parse(f"{line}.0")) is None
+            line = compatibility.containerd_for(minor)
+            assert compatibility.containerd(minor, Release.parse(f"{line}.0")) is None
 
 
 def test_the_newest_release_of_a_line_is_of_that_line() -> None:
@@ -184,13 +184,13 @@ def test_the_newest_release_of_a_line_is_of_that_line() -> None:
 def test_calico_cannot_run_where_its_apis_are_not(
     calico: str, kubernetes: int, *, possible: bool
 ) -> None:
-    why = fitting.calico_impossible(Release.parse(calico).series, kubernetes)
+    why = compatibility.calico_impossible(Release.parse(calico).series, kubernetes)
     assert (why is None) is possible
 
 
 def test_calico_with_etcd_needs_no_custom_resources() -> None:
-    assert fitting.calico_impossible("3.28", 20, "kubernetes")
-    assert fitting.calico_impossible("3.28", 20, "etcd") is None
+    assert compatibility.calico_impossible("3.28", 20, "kubernetes")
+    assert compatibility.calico_impossible("3.28", 20, "etcd") is None
 
 
 @pytest.mark.parametrize(
@@ -208,31 +208,31 @@ def test_calico_with_etcd_needs_no_custom_resources() -> None:
 def test_what_was_tested_by_its_makers_is_known(
     line: str, kubernetes: int, *, tested: bool
 ) -> None:
-    assert (kubernetes in fitting.calico_tested(line)) is tested
+    assert (kubernetes in compatibility.calico_tested(line)) is tested
 
 
 def test_the_newest_tested_calico_is_suggested() -> None:
-    assert fitting.calico_for(20) == "3.21"
-    assert fitting.calico_for(30) == "3.29"
-    assert fitting.calico_for(35) == "3.33"
-    assert fitting.calico_for(37) == "3.33"
+    assert compatibility.calico_for(20) == "3.21"
+    assert compatibility.calico_for(30) == "3.29"
+    assert compatibility.calico_for(35) == "3.33"
+    assert compatibility.calico_for(37) == "3.33"
 
 
 def test_no_tested_pair_is_impossible() -> None:
     for line, known in matrix().calico.tested.items():
         for minor in MINORS:
             if minor in known:
-                assert fitting.calico_impossible(line, minor) is None, (line, minor)
+                assert compatibility.calico_impossible(line, minor) is None, (line, minor)
 
 
 @pytest.mark.parametrize(
     ("minor", "line"), [(10, "1.7"), (20, "1.7"), (25, "1.7"), (26, "2.4"), (37, "2.4")]
 )
 def test_the_newest_containerd_that_its_makers_recommend_is_meant(minor: int, line: str) -> None:
-    assert fitting.containerd_for(minor) == line
+    assert compatibility.containerd_for(minor) == line
 
 
-def refused(misfit: fitting.Misfit | None) -> str:
+def refused(misfit: compatibility.Misfit | None) -> str:
     assert misfit, "it was let pass"
     return f"{misfit.why}; {misfit.nearest}"
 
@@ -241,78 +241,81 @@ def refused(misfit: fitting.Misfit | None) -> str:
     ("misfit", "told"),
     [
         (
-            fitting.kubernetes(Release(1, LAST + 1, 0)),
+            compatibility.kubernetes(Release(1, LAST + 1, 0)),
             f"Kubernetes 1.{LAST + 1}.0 is not known here; 1.8 to 1.{LAST} are; "
             f"the nearest is 1.{LAST}",
         ),
         (
-            fitting.kubernetes(Release(1, 7, 16)),
+            compatibility.kubernetes(Release(1, 7, 16)),
             f"Kubernetes 1.7.16 is not known here; 1.8 to 1.{LAST} are; the nearest is 1.8",
         ),
         (
-            fitting.runtime(9, "containerd"),
+            compatibility.runtime(9, "containerd"),
             "Kubernetes 1.9 can't use containerd; use docker, or Kubernetes 1.10 or newer",
         ),
         (
-            fitting.containerd(20, Release(2, 1, 0)),
+            compatibility.containerd(20, Release(2, 1, 0)),
             "containerd 2.1.0 speaks CRI v1, and the kubelet of Kubernetes 1.20 v1alpha2; "
             "use containerd 1.7.x, or Kubernetes 1.23 or newer",
         ),
         (
-            fitting.containerd(30, Release(1, 5, 18)),
+            compatibility.containerd(30, Release(1, 5, 18)),
             "containerd 1.5.18 speaks CRI v1alpha2, and the kubelet of Kubernetes 1.30 v1; "
             "use containerd 1.6.x, or Kubernetes 1.25 or older",
         ),
         (
-            fitting.containerd(37, Release(3, 0, 0)),
+            compatibility.containerd(37, Release(3, 0, 0)),
             "containerd 3.0.0 is not known here; the nearest is 2.4.x",
         ),
         (
-            fitting.proxy_mode(28, "nftables"),
+            compatibility.proxy_mode(28, "nftables"),
             "Kubernetes 1.28 has no mode nftables; "
             "use iptables or ipvs, or Kubernetes 1.29 or newer",
         ),
         (
-            fitting.calico(Release(3, 28, 5), 20),
+            compatibility.calico(Release(3, 28, 5), 20),
             "Calico 3.28.5 can't run on Kubernetes 1.20: before 1.21 its custom resources are "
             "rejected for their nulls (with etcd it runs); use Calico 3.21.x",
         ),
         (
-            fitting.calico(Release(3, 14, 2), 22),
+            compatibility.calico(Release(3, 14, 2), 22),
             "Calico 3.14.2 can't run on Kubernetes 1.22: its custom resources use "
             "apiextensions.k8s.io/v1beta1, which is gone since 1.22; use Calico 3.21.x",
         ),
         (
-            fitting.calico(Release(3, 22, 1), 37, allow_untested=True),
+            compatibility.calico(Release(3, 22, 1), 37, allow_untested=True),
             "Calico 3.22.1 can't run on Kubernetes 1.37: its PodDisruptionBudget uses "
             "policy/v1beta1, which is gone since 1.25; use Calico 3.33.x",
         ),
         (
-            fitting.calico(Release(3, 18, 6), 24),
+            compatibility.calico(Release(3, 18, 6), 24),
             "Calico 3.18.6 was not tested with Kubernetes 1.24; "
             "use Calico 3.24.x, or set calico.allow_untested: true",
         ),
-        (fitting.calico(Release(4, 0, 0), 30), "Calico 4.0.0 is not known here; 2.x or 3.x is"),
+        (
+            compatibility.calico(Release(4, 0, 0), 30),
+            "Calico 4.0.0 is not known here; 2.x or 3.x is",
+        ),
     ],
 )
 def test_what_can_not_be_is_refused_with_the_nearest_that_can(
-    misfit: fitting.Misfit | None, told: str
+    misfit: compatibility.Misfit | None, told: str
 ) -> None:
     assert refused(misfit) == told
 
 
 def test_what_can_be_is_let_pass() -> None:
-    assert fitting.kubernetes(Release(1, 8, 4)) is None
-    assert fitting.runtime(8, "docker") is None
-    assert fitting.runtime(37, "docker") is None
-    assert fitting.containerd(20, Release(1, 6, 39)) is None
-    assert fitting.proxy_mode(37, "ipvs") is None
-    assert fitting.calico(Release(3, 18, 6), 20) is None
+    assert compatibility.kubernetes(Release(1, 8, 4)) is None
+    assert compatibility.runtime(8, "docker") is None
+    assert compatibility.runtime(37, "docker") is None
+    assert compatibility.containerd(20, Release(1, 6, 39)) is None
+    assert compatibility.proxy_mode(37, "ipvs") is None
+    assert compatibility.calico(Release(3, 18, 6), 20) is None
 
 
 def test_docker_is_spoken_to_by_the_kubelet_up_to_1_23_and_by_cri_dockerd_since() -> None:
-    assert fitting.shim(23) == fitting.DOCKERSHIM
-    assert fitting.shim(24) == fitting.CRI_DOCKERD
+    assert compatibility.shim(23) == compatibility.DOCKERSHIM
+    assert compatibility.shim(24) == compatibility.CRI_DOCKERD
 
 
 def test_a_warning_is_known_from_its_first_release_on() -> None:

@@ -17,17 +17,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fabfile.host.actions import actions
-from fabfile.host.apply import _readable, apply, start, stream
-from fabfile.host.errors import ApplyFailed, ConnectionLost, HostError, HostMisbehaved
-from fabfile.host.packed import GZIP, ZSTD, Packer
-from fabfile.host.parse import parse
-from fabfile.host.plan import Change, Plan, make_plan
-from fabfile.host.probe import script
-from fabfile.host.session import Result
-from fabfile.host.talk import ApplyEvent
-from fabfile.model.facts import Facts, PathFact, UnitFact, Watchlist
-from fabfile.model.resources import (
+from fabnode.node.facts import Facts, PathFact, UnitFact, Watchlist
+from fabnode.node.plan import Change, Plan, make_plan
+from fabnode.node.resources import (
     Absent,
     Binary,
     ClientCertificate,
@@ -39,7 +31,15 @@ from fabfile.model.resources import (
     Sysctl,
     Unit,
 )
-from fabfile.trust.certificates import openssh_public_bytes
+from fabnode.pki.certificates import openssh_public_bytes
+from fabnode.remote.apply import _readable, apply, start, stream
+from fabnode.remote.apply_protocol import ApplyEvent
+from fabnode.remote.apply_script import actions
+from fabnode.remote.payload_cache import GZIP, ZSTD, Packer
+from fabnode.remote.probe import script
+from fabnode.remote.probe_output import parse
+from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostError, HostMisbehaved
+from fabnode.ssh.exec import Result
 
 from .local import SHELLS, Tools
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.host.apply import apply
-from fabfile.host.errors import ApplyFailed
-from fabfile.host.plan import Change, Plan
-from fabfile.model.resources import EditedFile, Kept, Quarantined, Reload, Restart, RulesOnce
+from fabnode.node.plan import Change, Plan
+from fabnode.node.resources import EditedFile, Kept, Quarantined, Reload, Restart, RulesOnce
+from fabnode.remote.apply import apply
+from fabnode.ssh.errors import ApplyFailed
 
 from .local import SHELLS
 from .test_apply import Node

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fabfile.audit.judge import judge
-from fabfile.audit.repair import repairs
-from fabfile.hardening import plan_of
-from fabfile.host.evidence import parse
-from fabfile.host.limits import Malformed
-from fabfile.model.evidence import Asked, Evidence, Provenance
-from fabfile.run.findings import plan_lines
+from fabnode.audit.evidence import Asked, Evidence, Provenance
+from fabnode.audit.judge import judge
+from fabnode.audit.repair import repairs
+from fabnode.cli.findings_view import plan_lines
+from fabnode.deploy.hardening import plan_of
+from fabnode.remote.audit_output import parse
+from fabnode.remote.limits import Malformed
 
 from ..audit.support import NOW
 from ..support import authority, pem

@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from fabfile.audit.credentials import public_der
-from fabfile.host.evidence import parse
-from fabfile.host.examine import script
-from fabfile.model.evidence import Evidence
+from fabnode.audit.credentials import public_der
+from fabnode.audit.evidence import Evidence
+from fabnode.remote.audit_output import parse
+from fabnode.remote.examine import script
 
 from ..support import authority, pem
 from .local import BUSYBOX, SHELLS, Tools

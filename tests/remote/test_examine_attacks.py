@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.host.evidence import parse
-from fabfile.host.examine import script
-from fabfile.model.evidence import Evidence, Provenance
+from fabnode.audit.evidence import Evidence, Provenance
+from fabnode.remote.audit_output import parse
+from fabnode.remote.examine import script
 
 from ..support import authority, pem
 from .local import SHELLS, Tools

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.host.parse import parse
-from fabfile.host.probe import script
-from fabfile.model.facts import Listener, Watchlist
+from fabnode.node.facts import Listener, Watchlist
+from fabnode.remote.probe import script
+from fabnode.remote.probe_output import parse
 
 from .local import BUSYBOX, SHELLS, Tools
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.host.limits import Malformed
-from fabfile.host.parse import parse
-from fabfile.model.facts import Facts, Listener, PathFact
+from fabnode.node.facts import Facts, Listener, PathFact
+from fabnode.remote.limits import Malformed
+from fabnode.remote.probe_output import parse
 
 SHA = "ab" * 32
 CERT = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.host.actions import Pull
-from fabfile.host.apply import apply
-from fabfile.host.errors import ApplyFailed
-from fabfile.host.plan import make_plan
-from fabfile.model.facts import Facts
-from fabfile.model.resources import Binary, File, Image
-from tests.parts import server as lies
-from tests.parts.server import serving
+from fabnode.node.facts import Facts
+from fabnode.node.plan import make_plan
+from fabnode.node.resources import Binary, File, Image
+from fabnode.remote.apply import apply
+from fabnode.remote.apply_script import Pull
+from fabnode.ssh.errors import ApplyFailed
+from tests.artifacts import server as lies
+from tests.artifacts.server import serving
 
 from .test_apply import Node
 

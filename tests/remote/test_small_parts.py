@@ -15,17 +15,17 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.host import packed
-from fabfile.host.packed import GZIP, ZSTD, Packer
-from fabfile.host.passwords import (
+from fabnode.config.cluster import SecretRef
+from fabnode.remote import payload_cache as packed
+from fabnode.remote.payload_cache import GZIP, ZSTD, Packer
+from fabnode.ssh.secret_prompts import (
     LOGIN,
     SUDO,
     PasswordUnavailable,
     ask_bootstrap_token,
     ask_secrets,
 )
-from fabfile.host.text import clean, last_lines
-from fabfile.model.config import SecretRef
+from fabnode.util.sanitize import clean, last_lines
 
 from ..support import make_cluster
 

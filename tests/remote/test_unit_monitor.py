@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fabfile.host.errors import ApplyFailed
-from fabfile.host.session import Result
-from fabfile.host.units import Steadiness
+from fabnode.remote.unit_monitor import Steadiness
+from fabnode.ssh.errors import ApplyFailed
+from fabnode.ssh.exec import Result
 
 UNIT = "kubelet.service"
 JOURNAL = b"""I1123 19:48:34.618763    6375 server.go:1502] "Starting"

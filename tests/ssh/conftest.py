@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.host.access import Access
-from fabfile.host.connect import Host
-from fabfile.host.passwords import LOGIN, SUDO
-from fabfile.model.config import Node
+from fabnode.config.cluster import Node
+from fabnode.ssh.connections import Access
+from fabnode.ssh.host import Host
+from fabnode.ssh.secret_prompts import LOGIN, SUDO
 
 from ..support import make_cluster
 from .server import Behaviour, Server, key

@@ -10,16 +10,16 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from fabfile.host.access import Access
-from fabfile.host.connect import Host
-from fabfile.host.errors import (
+from fabnode.ssh.connections import Access
+from fabnode.ssh.errors import (
     AuthenticationFailed,
     ChangedHostKey,
     HostError,
     UnknownHostKey,
     Unreachable,
 )
-from fabfile.host.passwords import LOGIN
+from fabnode.ssh.host import Host
+from fabnode.ssh.secret_prompts import LOGIN
 
 
 def open_host(node, passwords=None) -> None:

@@ -13,13 +13,8 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from fabfile.host.errors import (
-    CommandTimeout,
-    ConnectionLost,
-    HostMisbehaved,
-    SudoRefused,
-)
-from fabfile.host.session import _PATH
+from fabnode.ssh.errors import CommandTimeout, ConnectionLost, HostMisbehaved, SudoRefused
+from fabnode.ssh.exec import _PATH
 
 from .server import SUDO
 
@@ -95,7 +90,7 @@ def test_sudo_that_denies_says_why(reach):
 
 
 def test_sudo_that_asks_for_something_else(reach, monkeypatch):
-    monkeypatch.setattr("fabfile.host.connect._PATIENCE", 1.0)
+    monkeypatch.setattr("fabnode.ssh.host._PATIENCE", 1.0)
     host, _ = reach(user="ops", sudo_password="x", env={"SUDO": "strange"}, connect_timeout=1)
     with pytest.raises(SudoRefused, match="Verification code:") as caught:
         host.root("true")

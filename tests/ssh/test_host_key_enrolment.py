@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from paramiko.hostkeys import HostKeys
 
-from fabfile.host.access import Access
-from fabfile.host.errors import ChangedHostKey
-from fabfile.host.known_hosts import KnownHosts, fingerprint, host_id
-from fabfile.host.trust import trust
+from fabnode.ssh.connections import Access
+from fabnode.ssh.errors import ChangedHostKey
+from fabnode.ssh.host_key_enrolment import trust
+from fabnode.ssh.known_hosts import KnownHosts, fingerprint, host_id
 
 from .server import key
 

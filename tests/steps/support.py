@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fabfile.artifacts import required
-from fabfile.model.facts import Facts
-from fabfile.steps.inputs import Artifact, Artifacts, ImageArchive, Inputs, Issued
+from fabnode.artifacts.store import required
+from fabnode.node.facts import Facts
+from fabnode.steps.inputs import Artifact, Artifacts, ImageArchive, Inputs, Issued
 from tests.support import make_cluster
 
 if TYPE_CHECKING:
-    from fabfile.model.config import Cluster
+    from fabnode.config.cluster import Cluster
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

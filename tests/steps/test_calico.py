@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from fabfile.model.versions import Release
-from fabfile.steps import calico
+from fabnode.releases.version import Release
+from fabnode.steps import calico
 from tests.support import make_cluster
 
 if TYPE_CHECKING:
-    from fabfile.model.config import Cluster
+    from fabnode.config.cluster import Cluster
 
 MARK = "fabnode.io/etcd-digest"
 

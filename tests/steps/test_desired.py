@@ -13,25 +13,17 @@ from types import ModuleType
 import pytest
 import yaml
 
-from fabfile import pipeline
-from fabfile.host.plan import compare
-from fabfile.model.config import Cluster
-from fabfile.model.facts import UNKNOWN, Facts, PathFact, UnitFact
-from fabfile.model.loading import load
-from fabfile.model.resources import Absent, Binary, ClientCertificate, File, Image, Kept, Unit
-from fabfile.sides.looking import watchlist
-from fabfile.steps import (
-    bootstrap_kubeconfig,
-    images,
-    kubelet,
-    layout,
-    proxy,
-    proxy_cert,
-    runtime,
-    verify,
-)
-from fabfile.steps.inputs import Artifact, ImageArchive, Inputs, Issued
-from fabfile.trust.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
+from fabnode.config.cluster import Cluster
+from fabnode.config.loader import load
+from fabnode.deploy import pipeline
+from fabnode.deploy.probe_scope import watchlist
+from fabnode.node import layout
+from fabnode.node.facts import UNKNOWN, Facts, PathFact, UnitFact
+from fabnode.node.plan import compare
+from fabnode.node.resources import Absent, Binary, ClientCertificate, File, Image, Kept, Unit
+from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
+from fabnode.steps import bootstrap_kubeconfig, images, kubelet, proxy, proxy_cert, runtime, verify
+from fabnode.steps.inputs import Artifact, ImageArchive, Inputs, Issued
 from tests.support import authority, certificate, make_cluster, pem, write_cluster
 
 from .support import artifacts, make_inputs

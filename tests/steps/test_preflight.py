@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from fabfile.model.facts import Facts, Listener, PathFact, UnitFact
-from fabfile.model.versions import Release
-from fabfile.steps import layout
-from fabfile.steps.preflight import MIB, Finding, Surroundings, findings
+from fabnode.node import layout
+from fabnode.node.facts import Facts, Listener, PathFact, UnitFact
+from fabnode.releases.version import Release
+from fabnode.steps.preflight import MIB, Finding, Surroundings, findings
 from tests.support import authority, certificate, make_cluster
 
 from .support import make_inputs

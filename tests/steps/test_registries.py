@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from fabfile.model.images import with_registry
-from fabfile.model.loading import load
-from fabfile.model.problems import ConfigError
-from fabfile.model.resources import Absent, File
-from fabfile.steps import layout, registries
-from fabfile.steps.inputs import Inputs
+from fabnode.config.image_names import with_registry
+from fabnode.config.loader import load
+from fabnode.node import layout
+from fabnode.node.resources import Absent, File
+from fabnode.steps import registries
+from fabnode.steps.inputs import Inputs
+from fabnode.util.problems import ConfigError
 from tests.support import make_cluster, write_cluster
 
 from .support import make_inputs

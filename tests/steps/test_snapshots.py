@@ -20,12 +20,12 @@ from typing import Any
 
 import pytest
 
-from fabfile import pipeline
-from fabfile.host import examine
-from fabfile.model import fitting
-from fabfile.model.facts import Facts
-from fabfile.model.matrix import matrix
-from fabfile.model.resources import Binary, File, Unit
+from fabnode.deploy import pipeline
+from fabnode.node.facts import Facts
+from fabnode.node.resources import Binary, File, Unit
+from fabnode.releases import compatibility
+from fabnode.releases.matrix import matrix
+from fabnode.remote import examine
 from tests.support import make_cluster
 
 from .support import make_inputs
@@ -70,7 +70,7 @@ def changes(before: Files, after: Files) -> str:
 
 def snapshot(minor: int) -> str:
     """Return all that is recorded of one minor."""
-    runtimes = [name for name in ("containerd", "docker") if not fitting.runtime(minor, name)]
+    runtimes = [name for name in ("containerd", "docker") if not compatibility.runtime(minor, name)]
     first, *others = runtimes
     facts = V2 if minor in matrix().kubelet.cgroup_v2 else OLD
     base = rendered(minor, facts, runtime={"name": first})
@@ -83,7 +83,7 @@ def snapshot(minor: int) -> str:
     for name in others:
         differs(name, rendered(minor, facts, runtime={"name": name}))
     for mode in matrix().kube_proxy.modes:
-        if mode != "iptables" and not fitting.proxy_mode(minor, mode):
+        if mode != "iptables" and not compatibility.proxy_mode(minor, mode):
             settings = {"runtime": {"name": first}, "kube_proxy": {"mode": mode}}
             differs(f"kube-proxy in mode {mode}", rendered(minor, facts, **settings))
     return f"##### Kubernetes 1.{minor} with {first}, cgroup v{facts.cgroup}\n" + "\n".join(parts)
@@ -107,7 +107,7 @@ def test_there_is_a_snapshot_of_every_minor_and_of_no_other() -> None:
 @pytest.mark.parametrize("line", matrix().containerd)
 def test_containerd_gets_a_configuration_of_its_own_version(line: str) -> None:
     """It reads older ones as well, and warns; a newer one it refuses."""
-    minor = next(m for m in MINORS if line in fitting.containerd_lines(m))
+    minor = next(m for m in MINORS if line in compatibility.containerd_lines(m))
     settings = {"version": f"{line}.0", "sandbox_image": "registry.example.org/pause:3.9"}
     files = rendered(minor, V1, runtime=settings)
     config = tomllib.loads(files["/etc/containerd/config.toml 0644"])
@@ -122,7 +122,7 @@ PAIRS = [
     (minor, runtime)
     for minor in MINORS
     for runtime in ("containerd", "docker")
-    if not fitting.runtime(minor, runtime)
+    if not compatibility.runtime(minor, runtime)
 ]
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from fabfile.run.fanout import EARLIER_BATCH, STOPPED, fan_out
+from fabnode.util.fan_out import EARLIER_BATCH, STOPPED, fan_out
 
 
 class Gauge:

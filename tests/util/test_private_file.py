@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabfile.run.private_file import replacing
+from fabnode.util.private_file import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path

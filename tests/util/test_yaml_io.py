@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.model.yamltext import dump, dump_all, parse
+from fabnode.util.yaml_io import dump, dump_all, parse
 
 # What sigs.k8s.io/yaml 1.6.0 reads as a number or a boolean where it stands without quotes; see
 # findings/pyyaml-strings-for-kubernetes.sh.

@@ -9,26 +9,27 @@ from typing import IO, TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from .. import calico_files, surface
-from ..kube import accounts, guards, rights
-from ..kube.api import Api
-from ..kube.credentials import load
-from ..kube.manifests import Manifests
-from ..kube.server import server_release
-from ..model.matrix import matrix
-from ..model.yamltext import dump_all
-from ..run.private_file import replacing
-from ..steps import proxy_cert, verify
-from ..trust.kubeconfig import kubeconfig
+from ...artifacts import calico_manifest
+from ...kube import admission_policy, rbac_rules, service_accounts
+from ...kube.client import Api
+from ...kube.kubeconfig import load
+from ...kube.server_side_apply import Manifests
+from ...kube.server_version import server_release
+from ...pki.kubeconfig import kubeconfig
+from ...releases.matrix import matrix
+from ...steps import proxy_cert, verify
+from ...util.private_file import replacing
+from ...util.yaml_io import dump_all
+from .. import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from ..kube.accounts import Account
-    from ..kube.api import Object
-    from ..model.config import Cluster
-    from ..model.versions import Release
+    from ...config.cluster import Cluster
+    from ...kube.client import Object
+    from ...kube.service_accounts import Account
+    from ...releases.version import Release
 
 _MAX_HOURS = 24 * 365
 
@@ -48,7 +49,7 @@ def make_deployer(cluster: Cluster, out: Path, *, hours: int, show: bool) -> Non
 
     :param show: only print the objects.
     """
-    calico = calico_files.objects(cluster, for_names=True)
+    calico = calico_manifest.objects(cluster, for_names=True)
 
     def wanted(server: Release) -> _Wanted:
         return _deployer(cluster, calico, server)
@@ -63,27 +64,27 @@ def make_approver(cluster: Cluster, out: Path, *, hours: int, show: bool) -> Non
     :param show: only print the objects.
     """
     made = _Wanted(
-        accounts.APPROVER,
-        accounts.objects(accounts.APPROVER, rights.SERVING_ONLY),
+        service_accounts.APPROVER,
+        service_accounts.objects(service_accounts.APPROVER, rbac_rules.SERVING_ONLY),
         ("read signing requests, and approve those of nodes for serving certificates",),
     )
     _make(cluster, out, lambda _: made, hours=hours, show=show)
 
 
 def _deployer(cluster: Cluster, calico: Sequence[Object], server: Release) -> _Wanted:
-    account = accounts.DEPLOYER
-    needed = rights.needed(cluster, calico=calico)
-    made = [verify.namespace(standing=True), *accounts.objects(account, needed)]
+    account = service_accounts.DEPLOYER
+    needed = rbac_rules.needed(cluster, calico=calico)
+    made = [verify.namespace(standing=True), *service_accounts.objects(account, needed)]
     guarded = server.minor in matrix().api["validating admission policies"]
     if guarded:
         signed = [node for node in cluster.nodes if node.kube_proxy.signing == "csr"]
-        made += guards.objects(
+        made += admission_policy.objects(
             account,
             shares_token=cluster.bootstrap.mode == "token-file",
             proxies=[(proxy_cert.COMMON_NAME, proxy_cert.subject(node)) for node in signed],
             secrets=[item["metadata"]["name"] for item in calico if item["kind"] == "Secret"],
         )
-    powers = rights.powers(
+    powers = rbac_rules.powers(
         cluster,
         calico=bool(calico),
         guarded=guarded,
@@ -106,7 +107,7 @@ def _make(
     :param wanted: returns what belongs to the account with an apiserver of this release.
     """
     if not 0 < hours <= _MAX_HOURS:
-        raise Exit(f"--hours wants a number from 1 to {_MAX_HOURS}", surface.BAD_INPUT)
+        raise Exit(f"--hours wants a number from 1 to {_MAX_HOURS}", app.BAD_INPUT)
     if show:
         print(dump_all(wanted(cluster.cluster.version).objects), end="")
         return
@@ -121,7 +122,7 @@ def _make(
             manifests.apply(changes)
             for change in changes:
                 print(f"{change.action:7} {change.title}")
-        token, ends = accounts.new_credentials(api, made.account, seconds=hours * 3600)
+        token, ends = service_accounts.new_credentials(api, made.account, seconds=hours * 3600)
         content = kubeconfig(
             cluster=cluster.cluster.name,
             server=admin.server,
@@ -143,5 +144,5 @@ def _written(out: Path) -> Iterator[IO[bytes]]:
         try:
             file = stack.enter_context(replacing(out))
         except OSError as error:
-            raise Exit(f"--out {out}: {error.strerror}", surface.BAD_INPUT) from error
+            raise Exit(f"--out {out}: {error.strerror}", app.BAD_INPUT) from error
         yield file

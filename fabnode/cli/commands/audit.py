@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from .. import hardening, surface
-from ..run import findings as shown
-from ..run import table
+from ...deploy import hardening
+from .. import app, table
+from .. import findings_view as shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..hardening import Audit
-    from ..run.fanout import Outcome
-    from ..surface import Options
+    from ...deploy.hardening import Audit
+    from ...util.fan_out import Outcome
+    from ..app import Options
 
 
 def audit(options: Options) -> None:
     """Print what is wrong with hosts; exit 1 where one can't be looked at, 3 if anything is."""
-    with surface.run_of(options) as run:
+    with app.run_of(options) as run:
         found = hardening.audit(run)
         run.journal.leave_screen()
         if options.json:
-            surface.print_json(shown.document(found))
+            app.print_json(shown.document(found))
         else:
             _print_findings(found)
         _end(found, anything=_wrong(found))
@@ -37,7 +37,7 @@ def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
 
     Exit 1 where a host fails, 3 where something would change and nobody confirmed it.
     """
-    with surface.run_of(options) as run:
+    with app.run_of(options) as run:
         found = hardening.audit(run)
         todo = any(o.value and not o.value.plan.empty for o in found.values())
         if not dry_run and todo and (yes or _confirmed(options, found)):
@@ -46,7 +46,7 @@ def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
             left = hardening.harden(run, found)
             run.journal.leave_screen()
             if options.json:
-                surface.print_json(shown.document(left))
+                app.print_json(shown.document(left))
             else:
                 print("\nleft to be done by hand:")
                 _print_findings(left)
@@ -54,7 +54,7 @@ def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
             return
         run.journal.leave_screen()
         if options.json:
-            surface.print_json(shown.document(found, plans=True))
+            app.print_json(shown.document(found, plans=True))
         else:
             _print_plans(found)
             if todo and not dry_run:
@@ -66,14 +66,14 @@ def _confirmed(options: Options, found: Mapping[str, Outcome[Audit]]) -> bool:
     if options.json or not sys.stdin.isatty():
         return False
     _print_plans(found)
-    return surface.confirmed("do this?")
+    return app.confirmed("do this?")
 
 
 def _end(found: Mapping[str, Outcome[Audit]], *, anything: bool) -> None:
     if not all(outcome.ok for outcome in found.values()):
-        raise Exit(code=surface.FAILED)
+        raise Exit(code=app.FAILED)
     if anything:
-        raise Exit(code=surface.WOULD_CHANGE)
+        raise Exit(code=app.WOULD_CHANGE)
 
 
 def _wrong(found: Mapping[str, Outcome[Audit]]) -> bool:
@@ -84,7 +84,7 @@ def _wrong(found: Mapping[str, Outcome[Audit]]) -> bool:
 def _print_findings(found: Mapping[str, Outcome[Audit]]) -> None:
     for paragraph in shown.paragraphs(found, width=table.width_of(sys.stdout)):
         print(paragraph)
-    surface.print_table(shown.HEADS, shown.lines(found))
+    app.print_table(shown.HEADS, shown.lines(found))
     good = [node for node, o in found.items() if o.value and not o.value.findings]
     if good:
         print(f"nothing is wrong on {', '.join(good)}")

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from .. import artifacts, surface
-from ..parts import fetching
-from ..parts.download import BRIEF, Downloader
-from ..parts.sources import sources
+from ...artifacts import fetch as fetching
+from ...artifacts import store
+from ...artifacts.download import BRIEF, Downloader
+from ...artifacts.upstreams import sources
+from .. import app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..model.config import Cluster
+    from ...config.cluster import Cluster
 
 ARCHITECTURES = ("amd64", "arm64")
 
@@ -25,8 +26,8 @@ ARCHITECTURES = ("amd64", "arm64")
 def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> None:
     """Fetch what nodes of these architectures are made of; with `dry_run`, say what that is."""
     if unknown := [arch for arch in architectures if arch not in ARCHITECTURES]:
-        raise Exit(f"--arch wants amd64 or arm64, got {', '.join(unknown)}", surface.BAD_INPUT)
-    cache = artifacts.cache_dir() / "downloads"
+        raise Exit(f"--arch wants amd64 or arm64, got {', '.join(unknown)}", app.BAD_INPUT)
+    cache = store.cache_dir() / "downloads"
     places = fetching.Places(
         Downloader(cache, ca=cluster.artifacts.mirrors_ca),
         Downloader(cache, limits=BRIEF if cluster.artifacts.mirrors else None),
@@ -41,7 +42,7 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
             print(f"{source.name} ({source.arch}): {source.url} {how}")
             print(f"    {item.digest}\n    to {where}")
         return
-    from .bars import Bars  # and with it `rich`, which no other command should wait for
+    from ..download_bars import Bars  # and with it `rich`, which no other command should wait for
 
     with Bars() as bars:
         fetching.fetch(wanted, places, cluster.artifacts, bars.begin, bars.done)
@@ -54,7 +55,7 @@ def publish(cluster: Cluster, out: Path, *, dry_run: bool) -> None:
 
     What is there stays: other releases may be in use.
     """
-    files = {each.sha256: each.path for each in artifacts.load(cluster).files()}
+    files = {each.sha256: each.path for each in store.load(cluster).files()}
     missing = {sha256: path for sha256, path in files.items() if not (out / sha256).exists()}
     for sha256, path in missing.items():
         if dry_run:
@@ -73,10 +74,10 @@ def _publish(path: Path, sha256: str, out: Path) -> None:
             shutil.copyfile(path, draft)
             with draft.open("rb") as copied:
                 if hashlib.file_digest(copied, "sha256").hexdigest() != sha256:
-                    raise artifacts.ArtifactError(f"{path} changes while it is read")
+                    raise store.ArtifactError(f"{path} changes while it is read")
             draft.chmod(0o644)
             draft.replace(out / sha256)
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
-        raise artifacts.ArtifactError(f"{error.filename or out}: {error.strerror}") from error
+        raise store.ArtifactError(f"{error.filename or out}: {error.strerror}") from error

@@ -8,23 +8,23 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import artifacts, calico_files
-from ..model.facts import UNKNOWN
-from ..parts.bundle import MANIFEST, Part, write
-from ..steps import calico
+from ...artifacts import calico_manifest, store
+from ...artifacts.bundle import MANIFEST, Part, write
+from ...node.facts import UNKNOWN
+from ...steps import calico
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..artifacts import Holdings
-    from ..model.config import Cluster
+    from ...artifacts.store import Holdings
+    from ...config.cluster import Cluster
 
 
 def make(cluster: Cluster, out: Path | None) -> None:
     """Write the bundle of a configuration, and say what it is and what it lacks."""
     version = str(cluster.cluster.version)
     out = out or Path(f"fabnode-{version}.tar.zst")
-    held = artifacts.load(cluster)
+    held = store.load(cluster)
     parts = _parts(cluster, held)
     digest = write(out, parts, version)
     print(f"{out}: {len(parts)} files, {out.stat().st_size >> 20} MiB, Kubernetes {version}")
@@ -48,8 +48,8 @@ def _parts(cluster: Cluster, held: Holdings) -> dict[str, Part]:
         name = re.sub(r"[^A-Za-z0-9._+-]", "_", archive.artifact.path.name)[-80:]
         parts[f"images/{number:03}-{name}"] = Part(archive.artifact.path, archive.artifact.sha256)
     if cluster.calico.enabled:
-        content = calico_files.manifest(cluster)
-        path = calico_files.manifest_path(cluster)
+        content = calico_manifest.manifest(cluster)
+        path = calico_manifest.manifest_path(cluster)
         parts[MANIFEST] = Part(path, hashlib.sha256(content).hexdigest())
     return parts
 
@@ -71,4 +71,4 @@ def _images(cluster: Cluster) -> Iterator[str]:
         yield node.runtime.sandbox_image
     yield cluster.verify.image
     if cluster.calico.enabled:
-        yield from calico.images(calico_files.objects(cluster, for_names=True))
+        yield from calico.images(calico_manifest.objects(cluster, for_names=True))

@@ -1,4 +1,4 @@
-"""`inv certs`: every certificate of nodes and apiserver, judged by `trust.inventory`."""
+"""`inv certs`: every certificate of nodes and apiserver, judged by `pki.inventory`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from .. import pipeline, surface
-from ..host.pairs import read_pairs
-from ..run.expiry import CERTIFICATES, MARGIN
-from ..sides.verification import cluster_certificates, told
-from ..steps.verify import certificate_paths
-from ..trust.inventory import CertificateRow, absent, row
+from ...deploy import pipeline
+from ...deploy.verification import cluster_certificates, told
+from ...journal.expiry import CERTIFICATES, MARGIN
+from ...pki.inventory import CertificateRow, absent, row
+from ...remote.key_pairs import read_pairs
+from ...steps.verify import certificate_paths
+from .. import app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..pipeline import Run
-    from ..sides.node import NodeSide
-    from ..surface import Options
+    from ...deploy.node_deployer import NodeSide
+    from ...deploy.pipeline import Run
+    from ..app import Options
 
 
 def show(options: Options, margin: int | None) -> None:
@@ -30,8 +31,8 @@ def show(options: Options, margin: int | None) -> None:
     :param margin: days that must be left; None: as configured.
     """
     if margin is not None and margin < 0:
-        raise Exit("--margin wants a number of days from 0 on", surface.BAD_INPUT)
-    with surface.run_of(options) as run:
+        raise Exit("--margin wants a number of days from 0 on", app.BAD_INPUT)
+    with app.run_of(options) as run:
         if margin is None:
             margin = run.cluster.verify.certificate_days
         with run.journal.step(None, "certs") as log:
@@ -39,13 +40,13 @@ def show(options: Options, margin: int | None) -> None:
             log.note(f"{len(rows)} certificates", **{CERTIFICATES: told(rows), MARGIN: margin})
         run.journal.leave_screen()
         if options.json:
-            surface.print_json({"margin": margin, "certificates": surface.plain(rows)})
+            app.print_json({"margin": margin, "certificates": app.plain(rows)})
         else:
             _print_certificates(rows, margin)
         if any(found.faults for found in rows):
-            raise Exit(code=surface.FAILED)
+            raise Exit(code=app.FAILED)
         if any(found.near(margin) for found in rows):
-            raise Exit(code=surface.WOULD_CHANGE)
+            raise Exit(code=app.WOULD_CHANGE)
 
 
 def _collected(run: Run) -> list[CertificateRow]:
@@ -91,4 +92,4 @@ def _print_certificates(rows: Sequence[CertificateRow], margin: int) -> None:
         cells = (found.where, found.name, found.subject, found.issuer, days, found.mode, state)
         lines.append(cells)
     heads = ("NODE", "CERTIFICATE", "SUBJECT", "ISSUER", "DAYS", "MODE", "STATE")
-    surface.print_table(heads, lines)
+    app.print_table(heads, lines)

@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from .. import surface
-from ..host import trust as host_keys
-from ..host.access import Access
-from ..host.errors import HostError
+from ...ssh import host_key_enrolment as host_keys
+from ...ssh.connections import Access
+from ...ssh.errors import HostError
+from .. import app
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ..host.trust import Offer
-    from ..surface import Options
+    from ...ssh.host_key_enrolment import Offer
+    from ..app import Options
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")  # as ssh-keygen -l prints it
 
 
 def trust(options: Options, fingerprints: Collection[str]) -> None:
     """Show host keys and record those that match a fingerprint given, or that the user confirms."""
-    cluster = surface.configuration(options.config)
+    cluster = app.configuration(options.config)
     nodes = cluster.select(options.limit or None)
     if not fingerprints and not sys.stdin.isatty():
         raise Exit(
             "nobody to ask: give the expected --fingerprint SHA256:…, once per host",
-            surface.BAD_INPUT,
+            app.BAD_INPUT,
         )
     if odd := [each for each in fingerprints if not _FINGERPRINT.fullmatch(each)]:
         raise Exit(
             f"--fingerprint: {odd[0]!r} is none; one is SHA256: and 43 characters,"
             " as ssh-keygen -l prints it",
-            surface.BAD_INPUT,
+            app.BAD_INPUT,
         )
     failed = False
     with Access() as access:
@@ -52,7 +52,7 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
                 print("\n".join(f"  {shown}" for shown in offer.fingerprints))
                 failed |= offer.state == "declined"
     if failed:
-        raise Exit(code=surface.FAILED)
+        raise Exit(code=app.FAILED)
 
 
 def _confirm(offer: Offer) -> bool:
@@ -61,4 +61,4 @@ def _confirm(offer: Offer) -> bool:
     print(f"  {key}")
     print("Compare it with what this prints on its own console:")
     print(f"  {command}")
-    return surface.confirmed("are they the same? Record it?")
+    return app.confirmed("are they the same? Record it?")

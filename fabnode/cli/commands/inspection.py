@@ -9,36 +9,37 @@ from typing import TYPE_CHECKING, TextIO
 
 from invoke.exceptions import Exit
 
-from .. import pipeline, surface
-from ..host.text import clean
-from ..run.plantext import plan_json, plan_text
-from ..steps.verify import units
+from ...deploy import pipeline
+from ...steps.verify import units
+from ...util.sanitize import clean
+from .. import app
+from ..plan_view import plan_json, plan_text
 
 if TYPE_CHECKING:
-    from ..sides.node import NodeSide
-    from ..surface import Options
+    from ...deploy.node_deployer import NodeSide
+    from ..app import Options
 
 _MAX_LINES = 10_000
 
 
 def show_plan(options: Options, *, exit_code: bool) -> None:
     """Print what a deployment would do; exit 1 where a node can't be planned, 3 as asked."""
-    with surface.run_of(options) as run:
+    with app.run_of(options) as run:
         planned = pipeline.plan(run)
         run.journal.leave_screen()
         if options.json:
-            surface.print_json(plan_json(planned))
+            app.print_json(plan_json(planned))
         else:
             print(plan_text(planned))
         if planned.blocked:
-            raise Exit(code=surface.FAILED)
+            raise Exit(code=app.FAILED)
         if exit_code and not planned.empty:
-            raise Exit(code=surface.WOULD_CHANGE)
+            raise Exit(code=app.WOULD_CHANGE)
 
 
 def findings(options: Options) -> None:
     """Print what preflight finds; exit 1 where something stands in the way."""
-    with surface.run_of(options) as run:
+    with app.run_of(options) as run:
         planned = pipeline.plan(run)
         run.journal.leave_screen()
         for name, outcome in planned.nodes.items():
@@ -50,27 +51,27 @@ def findings(options: Options) -> None:
             if outcome.value and not found:
                 print(f"{name}: nothing stands in the way")
         if planned.blocked:
-            raise Exit(code=surface.FAILED)
+            raise Exit(code=app.FAILED)
 
 
 def verify(options: Options, *, network: bool) -> None:
     """Print what nodes' checks tell, with `network` those by pods too; exit 1 where one is bad."""
-    with surface.run_of(options) as run:
+    with app.run_of(options) as run:
         checks = pipeline.verify_nodes(run, network=network)
         run.journal.leave_screen()
         if options.json:
-            surface.print_json({"checks": surface.plain(checks)})
+            app.print_json({"checks": app.plain(checks)})
         else:
-            surface.print_checks(checks)
+            app.print_checks(checks)
         if not all(check.ok for check in checks):
-            raise Exit(code=surface.FAILED)
+            raise Exit(code=app.FAILED)
 
 
 def logs(options: Options, unit: str, lines: int) -> None:
     """Print the end of a unit's journal."""
     if not 0 < lines <= _MAX_LINES:
-        raise Exit(f"--lines wants a number from 1 to {_MAX_LINES}", surface.BAD_INPUT)
-    with surface.run_of(options) as run:
+        raise Exit(f"--lines wants a number from 1 to {_MAX_LINES}", app.BAD_INPUT)
+    with app.run_of(options) as run:
         full = _unit(unit, run)
         command = f"journalctl --no-pager -o short-iso -n {lines} -u {shlex.quote(full)}"
         for name, outcome in pipeline.on_nodes(run, lambda side: side.host.root(command)).items():
@@ -81,16 +82,16 @@ def logs(options: Options, unit: str, lines: int) -> None:
                 _print_lines(outcome.value.stdout)
                 _print_lines(outcome.value.stderr, sys.stderr)
             if not outcome.value or outcome.value.code:
-                raise Exit(f"the journal of {full} on {name} can't be read", surface.FAILED)
+                raise Exit(f"the journal of {full} on {name} can't be read", app.FAILED)
 
 
 def facts(options: Options) -> None:
     """Print a node's facts as JSON."""
-    with surface.run_of(options) as run:
+    with app.run_of(options) as run:
         for outcome in pipeline.on_nodes(run, lambda side: side.look()).values():
             if outcome.error:
                 raise outcome.error
-            print(json.dumps(surface.plain(outcome.value), indent=2, sort_keys=True))
+            print(json.dumps(app.plain(outcome.value), indent=2, sort_keys=True))
 
 
 def restart(options: Options, unit: str) -> None:
@@ -101,10 +102,10 @@ def restart(options: Options, unit: str) -> None:
         if result.code:
             journal = side.host.root(f"journalctl --no-pager -n 20 -u {shlex.quote(name)}")
             _print_lines(journal.stdout)
-            raise Exit(f"{name} does not start on {side.node.name}", surface.FAILED)
+            raise Exit(f"{name} does not start on {side.node.name}", app.FAILED)
         return name
 
-    with surface.run_of(options) as run:
+    with app.run_of(options) as run:
         name = _unit(unit, run)
         command = (
             f"systemctl restart {shlex.quote(name)} && systemctl is-active {shlex.quote(name)}"
@@ -127,5 +128,5 @@ def _unit(name: str, run: pipeline.Run) -> str:
     full = f"{name.removesuffix('.service')}.service"
     if full not in known:
         short = (unit.removesuffix(".service") for unit in dict.fromkeys(known))
-        raise Exit(f"{name!r} is none of {', '.join(short)}", surface.BAD_INPUT)
+        raise Exit(f"{name!r} is none of {', '.join(short)}", app.BAD_INPUT)
     return full

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from .. import pipeline, surface
-from ..model.unitfile import NoUnitText
-from ..run.events import RUN
-from ..steps.render import render
+from ...deploy import pipeline
+from ...journal.events import RUN
+from ...steps.render import render
+from ...util.unit_file import NoUnitText
+from .. import app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..model.config import Cluster
-    from ..surface import Options
+    from ...config.cluster import Cluster
+    from ..app import Options
 
-_PROJECT = Path(__file__).resolve().parents[2]
+_PROJECT = Path(__file__).resolve().parents[3]
 
 
 def approve(options: Options, *, watch: bool, serving_only: bool, dry_run: bool) -> None:
@@ -31,20 +32,20 @@ def approve(options: Options, *, watch: bool, serving_only: bool, dry_run: bool)
     :param serving_only: those for serving certificates alone, for which no host has to be asked.
     """
     if options.kubeconfig and not serving_only:
-        raise Exit("--kubeconfig goes with --serving-only alone", surface.BAD_INPUT)
-    with surface.run_of(options) as run:
+        raise Exit("--kubeconfig goes with --serving-only alone", app.BAD_INPUT)
+    with app.run_of(options) as run:
         pipeline.approve(run, watch=watch, serving_only=serving_only, dry_run=dry_run)
         if not watch and all(event.step == RUN for event in run.journal.events):
             print("no request is pending")
         if not all(outcome.ok for outcome in run.outcomes.values()):
-            raise Exit(code=surface.FAILED)
+            raise Exit(code=app.FAILED)
 
 
 def deny(options: Options, names: Sequence[str]) -> None:
     """Deny requests by name; exit 1 where one was left."""
-    with surface.run_of(options) as run:
+    with app.run_of(options) as run:
         if not pipeline.deny(run, names):
-            raise Exit(code=surface.FAILED)
+            raise Exit(code=app.FAILED)
 
 
 def approver_unit(cluster: Cluster, kubeconfig: Path) -> str:
@@ -62,4 +63,4 @@ def approver_unit(cluster: Cluster, kubeconfig: Path) -> str:
             kubeconfig=str(kubeconfig.absolute()),
         ).decode()
     except NoUnitText as error:
-        raise Exit(str(error), surface.BAD_INPUT) from error
+        raise Exit(str(error), app.BAD_INPUT) from error

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from .. import rotation, surface
-from ..run.plantext import plan_json, plan_text
-from ..trust.renewal import KINDS, Renewal
-from ..trust.rollover import DONE
+from ...deploy import rotation
+from ...pki.ca_rollover import DONE
+from ...pki.renewal import KINDS, Renewal
+from .. import app
+from ..plan_view import plan_json, plan_text
 
 if TYPE_CHECKING:
-    from ..rotation import Change
-    from ..surface import Options
+    from ...deploy.rotation import Change
+    from ..app import Options
 
 _FRESH = timedelta(hours=1)
 
@@ -33,7 +34,7 @@ class Wish:
         kinds = tuple(word.strip() for word in self.only.split(",") if word.strip()) or KINDS
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             known = ", ".join(KINDS)
-            raise Exit(f"--only: {unknown[0]!r} is none of {known}", surface.BAD_INPUT)
+            raise Exit(f"--only: {unknown[0]!r} is none of {known}", app.BAD_INPUT)
         return Renewal(
             kinds=tuple(kind for kind in KINDS if kind in kinds),
             issued_before=self._issued_before(now),
@@ -49,32 +50,32 @@ class Wish:
             found = datetime.fromisoformat(self.issued_before)
         except ValueError:
             message = f"--issued-before: {self.issued_before!r} is no time; 2026-11-25T14:00 is one"
-            raise Exit(message, surface.BAD_INPUT) from None
+            raise Exit(message, app.BAD_INPUT) from None
         return found if found.tzinfo else found.astimezone()  # as the user's clock has it
 
 
 def rotate(options: Options, wish: Wish, *, dry_run: bool) -> None:
     """Renew, or print what would be renewed."""
     wish.renewal(datetime.now(UTC), 0)  # what means nothing is told before anything is asked
-    with surface.run_of(options) as run:
+    with app.run_of(options) as run:
         renewal = wish.renewal(datetime.now(UTC), run.cluster.verify.certificate_days)
         run = replace(run, only=rotation.steps(renewal.kinds))
         if dry_run:
             planned = rotation.plan(run, renewal)
             run.journal.leave_screen()
             if options.json:
-                surface.print_json(plan_json(planned))
+                app.print_json(plan_json(planned))
             else:
                 print(plan_text(planned))
             if planned.blocked:
-                raise Exit(code=surface.FAILED)
+                raise Exit(code=app.FAILED)
             return
-        surface.end(run, rotation.rotate(run, renewal), as_json=options.json)
+        app.end(run, rotation.rotate(run, renewal), as_json=options.json)
 
 
 def change_ca(options: Options, *, dry_run: bool) -> None:
     """Go on with a change of the CA, or print what would be done; exit 3 while it waits."""
-    with surface.run_of(options) as run:
+    with app.run_of(options) as run:
         run = replace(run, only=rotation.steps(KINDS))
         change = rotation.plan_ca(run) if dry_run else rotation.change_ca(run)
         run.journal.leave_screen()
@@ -83,13 +84,13 @@ def change_ca(options: Options, *, dry_run: bool) -> None:
             _print(change)
         if change.plan:
             if options.json:
-                surface.print_json({**plan_json(change.plan), **told})
+                app.print_json({**plan_json(change.plan), **told})
             if change.plan.blocked or len(change.stages) < len(run.nodes):
-                raise Exit(code=surface.FAILED)
+                raise Exit(code=app.FAILED)
         else:
-            surface.end(run, change.checks, as_json=options.json, more=told)
+            app.end(run, change.checks, as_json=options.json, more=told)
         if change.waits:
-            raise Exit(code=surface.WOULD_CHANGE)
+            raise Exit(code=app.WOULD_CHANGE)
 
 
 def _print(change: Change) -> None:

@@ -6,15 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..model import fitting
-from ..model.matrix import matrix
-from ..model.problems import ConfigError, Problem, nearest
-from ..model.versions import Release, Span
+from ...releases import compatibility
+from ...releases.matrix import matrix
+from ...releases.version import Release, Span
+from ...util.problems import ConfigError, Problem, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ..model.matrix import Component, Known, Runtime, Setting
+    from ...releases.matrix import Component, Known, Runtime, Setting
 
 _RELEASE = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
 _RUNTIMES: tuple[Runtime, ...] = ("containerd", "docker")
@@ -59,7 +59,7 @@ def parse(text: str) -> Release:
     if not (found := _RELEASE.fullmatch(text)):
         raise _refusal(f"{text!r} is no release of Kubernetes", "give 1.20, or 1.20.2")
     release = Release(*(int(part or 0) for part in found.groups()))
-    if misfit := fitting.kubernetes(release):
+    if misfit := compatibility.kubernetes(release):
         raise _refusal(misfit.why, misfit.nearest)
     return release
 
@@ -77,9 +77,9 @@ def _misfits(minor: int, wish: Wish) -> Iterator[Problem]:
         yield _problem(f"{wish.runtime!r} is no runtime", hint)
     for name in _RUNTIMES:
         version = wish.containerd if name == "containerd" else ""
-        misfit = fitting.runtime(minor, name) if version or name == wish.runtime else None
+        misfit = compatibility.runtime(minor, name) if version or name == wish.runtime else None
         if version and not misfit:
-            misfit = fitting.containerd(minor, _release(version))
+            misfit = compatibility.containerd(minor, _release(version))
         if misfit:
             yield _problem(*misfit)
     if wish.datastore not in _DATASTORES:
@@ -87,13 +87,13 @@ def _misfits(minor: int, wish: Wish) -> Iterator[Problem]:
         yield _problem(f"{wish.datastore!r} is no datastore of Calico's", hint)
     elif wish.calico:
         calico = _release(wish.calico)
-        if misfit := fitting.calico(calico, minor, datastore=wish.datastore):
+        if misfit := compatibility.calico(calico, minor, datastore=wish.datastore):
             yield _problem(*misfit)
     modes = matrix().kube_proxy.modes
     if wish.proxy_mode and wish.proxy_mode not in modes:
         hint = nearest(wish.proxy_mode, modes) or f"known are {', '.join(modes)}"
         yield _problem(f"{wish.proxy_mode!r} is no mode of kube-proxy", hint)
-    elif wish.proxy_mode and (misfit := fitting.proxy_mode(minor, wish.proxy_mode)):
+    elif wish.proxy_mode and (misfit := compatibility.proxy_mode(minor, wish.proxy_mode)):
         yield _problem(*misfit)
 
 
@@ -121,13 +121,13 @@ def lines(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 def _row(minor: int) -> dict[str, Any]:
     data = matrix()
-    with_containerd = fitting.runtime(minor, "containerd") is None
-    containerd = fitting.containerd_lines(minor) if with_containerd else []
+    with_containerd = compatibility.runtime(minor, "containerd") is None
+    containerd = compatibility.containerd_lines(minor) if with_containerd else []
     return {
         "release": f"1.{minor}",
         "set by": "file" if minor in data.kubelet.config_file else "flags",
         "containerd": containerd,
-        "docker by": fitting.shim(minor),
+        "docker by": compatibility.shim(minor),
         "csr api": [v for v in ("v1", "v1beta1") if minor in data.api[f"certificates/{v}"]],
         "proxy modes": [name for name, mode in data.kube_proxy.modes.items() if minor in mode],
         "calico": [line for line, known in data.calico.tested.items() if minor in known],
@@ -209,14 +209,14 @@ def _runtimes(minor: int) -> Iterator[Datum]:
     for version, known in data.kubelet.cri.items():
         if minor in known:
             yield Datum("CRI", version, "spoken by the kubelet", known.source)
-    shims = {fitting.DOCKERSHIM, fitting.CRI_DOCKERD}
+    shims = {compatibility.DOCKERSHIM, compatibility.CRI_DOCKERD}
     for name, known in data.runtimes.items():
         if minor in known:
             value = "how docker is reached" if name in shims else "possible"
             yield Datum("runtime", name, value, known.source)
     if minor in data.runtimes["containerd"]:
-        best = fitting.containerd_for(minor)
-        for line in fitting.containerd_lines(minor):
+        best = compatibility.containerd_for(minor)
+        for line in compatibility.containerd_lines(minor):
             known_line = data.containerd[line]
             value = f"{known_line.newest}, configuration version {known_line.config}"
             best_here = " (meant where none is configured)" if line == best else ""

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from fabfile import artifacts
-from fabfile.commands import bundle
-from fabfile.model.config import Cluster
-from fabfile.model.facts import UNKNOWN, Facts
-from fabfile.parts.bundle import BundleError
-from fabfile.parts.bundled import bundled
+from fabnode.artifacts import store
+from fabnode.artifacts.bundle import BundleError
+from fabnode.artifacts.bundle_overlay import bundled
+from fabnode.cli.commands import bundle
+from fabnode.config.cluster import Cluster
+from fabnode.node.facts import UNKNOWN, Facts
+from tests.artifacts.test_store import archive, of_architecture
 from tests.support import make_cluster
-from tests.test_artifacts import archive, of_architecture
 
 
 @pytest.fixture(autouse=True)
@@ -41,10 +41,10 @@ def test_what_a_bundle_brings_is_what_was_configured(
     cluster = site(tmp_path, "amd64", "arm64")
     out = tmp_path / "site.tar.zst"
     bundle.make(cluster, out)
-    before = artifacts.load(cluster)
+    before = store.load(cluster)
     for folder in ("bin", "cni"):
         shutil.rmtree(tmp_path / folder)
-    after = artifacts.load(bundled(cluster, out, tmp_path / "cache"))
+    after = store.load(bundled(cluster, out, tmp_path / "cache"))
     for facts in (Facts(known=True, arch="amd64"), Facts(known=True, arch="arm64"), UNKNOWN):
         old, new = before.of(facts), after.of(facts)
         assert {n: a.sha256 for n, a in new.binaries.items()} == {

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from invoke.exceptions import Exit
 
-from fabfile import rotation
-from fabfile.commands.rotate_certs import Wish
-from fabfile.steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert
-from fabfile.trust.renewal import CLIENT, KINDS, PROXY, SERVING
+from fabnode.cli.commands.rotate_certs import Wish
+from fabnode.deploy import rotation
+from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING
+from fabnode.steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

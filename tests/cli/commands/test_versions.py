@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fabfile.commands import versions
-from fabfile.commands.versions import Wish
-from fabfile.model.matrix import matrix
-from fabfile.model.problems import ConfigError
-from fabfile.run.table import table
+from fabnode.cli.commands import versions
+from fabnode.cli.commands.versions import Wish
+from fabnode.cli.table import table
+from fabnode.releases.matrix import matrix
+from fabnode.util.problems import ConfigError
 
 MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
 

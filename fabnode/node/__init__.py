@@ -1,0 +1,1 @@
+"""A node as values: facts, resources, the plan between the two, and its file layout. Pure."""

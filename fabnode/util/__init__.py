@@ -1,0 +1,1 @@
+"""What every room may use: problems, YAML, safe text, fan-out, option types, data files."""
