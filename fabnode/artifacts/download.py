@@ -19,6 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
+from .. import __version__
 from .cache_eviction import forget_old, used
 
 if TYPE_CHECKING:
@@ -218,7 +219,11 @@ class Downloader:
                 answer = self._pool(at).request(
                     "GET",
                     at,
-                    headers={"User-Agent": "fabnode", "Accept-Encoding": "identity", **headers},
+                    headers={
+                        "User-Agent": f"fabnode/{__version__}",
+                        "Accept-Encoding": "identity",
+                        **headers,
+                    },
                     redirect=False,
                     retries=False,
                     timeout=self._limits.timeout,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
+from .. import __version__
 from ..artifacts.bundle import BundleError
 from ..artifacts.bundle_overlay import bundled
 from ..artifacts.download import DownloadError
@@ -165,8 +166,8 @@ def _recorded(journal: Journal, cluster: Cluster, nodes: Sequence[Node]) -> Iter
     """Put down what was asked for, and the exit code that it ends with."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     names = [node.name for node in nodes]
-    version = str(cluster.cluster.version)
-    journal.begin(command, names, cluster=cluster.cluster.name, version=version)
+    about = {"cluster": cluster.cluster.name, "version": str(cluster.cluster.version)}
+    journal.begin(command, names, **about, fabnode=__version__)
     code = FAILED
     try:
         yield

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from .. import __version__
 from .kubeconfig import Credentials, ssl_context
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Api:
         self.server = credentials.server
         self._patience = patience
         self._on_wait = on_wait
-        self._headers = {"Accept": "application/json", "User-Agent": "fabnode"}
+        self._headers = {"Accept": "application/json", "User-Agent": f"fabnode/{__version__}"}
         if credentials.token:
             self._headers["Authorization"] = f"Bearer {credentials.token}"
         self._pool = urllib3.PoolManager(

@@ -47,6 +47,7 @@ ORDER = (
     "test_changes",
     "test_rotation",
     "test_proxy_modes",
+    "test_installed",
     "test_drift",
     "test_parts",
     "test_preflight",

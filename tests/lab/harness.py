@@ -285,7 +285,7 @@ class Lab:
         found = [
             f"{entry['verb']} {entry['requestURI']}"
             for entry in entries
-            if entry["userAgent"] == "fabnode" and "dryRun=All" not in entry["requestURI"]
+            if entry["userAgent"].startswith("fabnode/") and "dryRun=All" not in entry["requestURI"]
         ]
         return found[since:]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...config.cluster import Cluster
     from ..app import Options
 
-_PROJECT = Path(__file__).resolve().parents[3]
+_ABOVE_PACKAGE = Path(__file__).resolve().parents[3]  # where `-m fabnode` finds it
 
 
 def approve(options: Options, *, watch: bool, serving_only: bool, dry_run: bool) -> None:
@@ -58,7 +58,7 @@ def approver_unit(cluster: Cluster, kubeconfig: Path) -> str:
         return render(
             "approve_csr/fabnode-approve-csr.service",
             python=sys.executable,
-            project=str(_PROJECT),
+            project=str(_ABOVE_PACKAGE),
             config=str(cluster.source.resolve()),
             kubeconfig=str(kubeconfig.absolute()),
         ).decode()

@@ -1,0 +1,15 @@
+"""The command `fabnode`: the tasks of `fabnode.tasks`, in whatever folder it is called."""
+
+from invoke.program import Program
+
+from . import __version__
+from .tasks import ns
+
+
+def main() -> None:
+    """Run the tasks that the command line names."""
+    Program(name="fabnode", binary="fabnode", version=__version__, namespace=ns).run()
+
+
+if __name__ == "__main__":
+    main()
