@@ -57,6 +57,7 @@ ORDER = (
     "test_never_quiet",
     "test_failed_joins",
     "test_audit",
+    "test_attack_inside",
     "test_killed",
     "test_changed_ca",
     "test_calico_forms",

@@ -1,0 +1,458 @@
+"""
+A user without rights, and a process in a pod, against root's `inv audit` and `inv harden`.
+
+n2 is a node as kubeasz makes them, with its faults. Every scenario plants what its user may plant;
+then the host is audited, hardened, and audited once more with its kubelet stopped. Of each
+scenario it is asserted that nothing of root's was run, moved, read out or silenced.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from dataclasses import dataclass
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from tests import attacks
+
+from .intruder import HOME, NAME, UID, certificate, key, pem, telltale, write
+from .workload import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .conftest import Joining
+    from .harness import Done, Lab
+
+pytestmark = pytest.mark.attack
+
+HOST = "n2"
+SSL = "/etc/kubernetes/ssl"
+QUARANTINE = "/var/lib/fabnode/quarantine"
+SSHD_KEY = "/etc/ssh/ssh_host_ed25519_key"
+MASTERS = "system:masters"
+SAFE = "--anonymous-auth=false --authorization-mode=Webhook --read-only-port=0"
+MOVED = (f"{SSL}/ca-key.pem", "/root/.kube/config")
+# An audit of one host takes seconds; what blocks or floods it must not make that minutes.
+IN_TIME = 150.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """
+    One attempt.
+
+    :param plant: shell that the user runs on the host. :param admin: shell that root ran before.
+    :param pod: shell that runs in a pod on the host; `plant` stays empty then.
+    :param secret: what must never leave the host. :param kept: files that must stay as they are.
+    :param blamed: (check, subject) that must not be found. :param unnamed: a path that no repair
+        may name. :param marker: what exists if root ran the user's program.
+    """
+
+    plant: str = ""
+    admin: str = ""
+    pod: str = ""
+    secret: str = ""
+    kept: tuple[str, ...] = ()
+    blamed: tuple[str, str] = ("", "")
+    unnamed: str = ""
+    marker: str = ""
+
+
+def named(name: str, arguments: str = "", marker: str = "", count: int = 1) -> str:
+    """Return shell that runs a program under this name, as a process of the user's."""
+    path = quote(f"{HOME}/{marker or 'bin'}/{name}")
+    program = telltale(f"/root/{marker or 'ran-by-root'}")
+    start = (
+        f"for n in $(seq {count}); do setsid {path} {arguments} </dev/null >/dev/null 2>&1 & done"
+    )
+    return f"{write(path, program, '755')}; {start}"
+
+
+def running(name: str, arguments: str = "", count: int = 1) -> Scenario:
+    """Return the scenario of processes with a false name, whose program tells if root ran it."""
+    marker = f"ran-{zlib.crc32(f'{name} {arguments} {count}'.encode())}"
+    return Scenario(plant=named(name, arguments, marker, count), marker=f"/root/{marker}")
+
+
+def in_pod(name: str) -> Scenario:
+    """Return the scenario of a process with a false name in a container."""
+    marker = f"ran-pod-{name}"
+    data = base64.b64encode(telltale(f"/srv/{marker}")).decode()
+    shell = (
+        f"echo {data} | base64 -d >/tmp/{name}; chmod 755 /tmp/{name};"
+        f" /tmp/{name} {SAFE} </dev/null >/dev/null 2>&1 &"
+    )
+    return Scenario(pod=shell, marker=f"/srv/{marker}")
+
+
+def scenarios(lab: Lab) -> dict[str, Scenario]:
+    """Return all attempts, made with what a user can read on this host."""
+    sshd = serialization.load_ssh_public_key(lab.on(HOST, f"cat {SSHD_KEY}.pub").encode())
+    kubelet = x509.load_pem_x509_certificate(lab.on(HOST, f"cat {SSL}/kubelet.pem").encode())
+    authority = (lab.layout.pki / "ca.pem").read_bytes()
+    own, other = key(), key()
+    canary = "CANARY-{}-4f1d".format
+    linked = pem(other).decode().splitlines()[2]
+
+    def masters(public: Any) -> bytes:
+        return certificate(public, "admin", organization=MASTERS)
+
+    return {
+        # --- processes with false names --------------------------------------------------------
+        "a kubelet": running("kubelet"),
+        "a kubelet with safe settings": running("kubelet", SAFE),
+        "thirty kubelets": running("kubelet", "--hostname-override=x", 30),
+        "a kubelet with a line end in its name": running("kubelet\nx"),
+        "a kube-proxy that masquerades nothing": running("kube-proxy", "--masquerade-all=false"),
+        "an etcd": running("etcd"),
+        "an apiserver": running("kube-apiserver"),
+        "a controller manager": running("kube-controller"),
+        "a scheduler": running("kube-scheduler"),
+        "a dockerd that listens": Scenario(
+            plant=named("dockerd", "-H tcp://0.0.0.0:2375"), blamed=("docker-tcp", "")
+        ),
+        "a kubelet in a pod": in_pod("kubelet"),
+        "an etcd in a pod": in_pod("etcd"),
+        # --- paths that root is to read ------------------------------------------------------
+        "a root's file as configuration": Scenario(
+            admin=f"umask 077; echo {canary('config')} >/root/plain",
+            plant=named("kubelet", "--config=/root/plain"),
+            secret=canary("config"),
+        ),
+        "shadow as configuration": Scenario(
+            admin=f"echo {canary('shadow')}:x:1:0:9:7::: >>/etc/shadow",
+            plant=named("kubelet", "--config=/etc/shadow"),
+            secret=canary("shadow"),
+        ),
+        "an environment as configuration": running("kubelet", "--config=/proc/1/environ"),
+        "a FIFO as configuration": Scenario(
+            plant=f"mkfifo {HOME}/fifo; " + named("kubelet", f"--config={HOME}/fifo")
+        ),
+        "a huge file as configuration": Scenario(
+            plant=f"truncate -s 4T {HOME}/huge; " + named("kubelet", f"--config={HOME}/huge")
+        ),
+        "a configuration with anchors": Scenario(
+            plant=f"printf 'a: &a [1]\\nb: [*a, *a, *a]\\n' >{HOME}/anchors.yaml; "
+            + named("kubelet", f"--config={HOME}/anchors.yaml"),
+            unnamed=f"{HOME}/anchors.yaml",
+        ),
+        "a link to root's key": Scenario(
+            admin=write("/root/linked/own.pem", pem(other), "600"),
+            plant=f"ln -s /root/linked/own.pem {HOME}/link.pem",
+            secret=linked,
+            kept=("/root/linked/own.pem",),
+        ),
+        "a file that becomes a link to root's key": Scenario(
+            plant=write(f"{HOME}/race.pem", certificate(own.public_key(), "race"))
+            + f"; cp {HOME}/race.pem {HOME}/race.keep; "
+            + f"setsid timeout 150 sh -c 'while :; do ln -sf /root/linked/own.pem {HOME}/race.pem;"
+            + f" cp --remove-destination {HOME}/race.keep {HOME}/race.pem; done' >/dev/null 2>&1 &",
+            secret=linked,
+        ),
+        "a file that becomes a FIFO": Scenario(
+            plant=f"setsid timeout 150 sh -c 'while :; do rm -f {HOME}/pipe.pem;"
+            f" mkfifo {HOME}/pipe.pem; rm -f {HOME}/pipe.pem;"
+            f" cp {HOME}/race.keep {HOME}/pipe.pem; done' >/dev/null 2>&1 &"
+        ),
+        "a folder that leads to sshd's": Scenario(
+            plant=f"ln -s /etc/ssh {HOME}/ssh", kept=(SSHD_KEY,), blamed=("", SSHD_KEY)
+        ),
+        # --- names -----------------------------------------------------------------------------
+        "a path below a folder with a line end": Scenario(
+            plant=write(quote(f"{HOME}/x\n{SSHD_KEY}"), pem(own)),
+            kept=(SSHD_KEY,),
+            blamed=("", SSHD_KEY),
+        ),
+        "a token file below a folder with a line end": Scenario(
+            admin=write("/root/tokens.csv", b"# not,a,token\n", "600"),
+            plant=write(quote(f"{HOME}/y\n/root/tokens.csv"), b"abc,user,1\n"),
+            kept=("/root/tokens.csv",),
+            blamed=("", "/root/tokens.csv"),
+        ),
+        "a folder with a line end before a device": Scenario(
+            plant=write(quote(f"{HOME}/z\n/dev/null"), pem(own)), blamed=("", "/dev/null")
+        ),
+        "a folder with a tab": Scenario(
+            plant=write(quote(f"{HOME}/t\t{SSHD_KEY}"), pem(own)), blamed=("", SSHD_KEY)
+        ),
+        "a name that steers terminals": Scenario(
+            plant=write(quote(f"{HOME}/\x1b[2Jgone.pem"), pem(own)), secret="\x1b[2Jgone"
+        ),
+        "a name that is an option": Scenario(plant=write(quote(f"{HOME}/o/-rf.pem"), pem(own))),
+        "a name with patterns": Scenario(plant=write(quote(f"{HOME}/*?[a-z]*.pem"), pem(own))),
+        # --- certificates ------------------------------------------------------------------------
+        "an administrator's certificate for sshd's key": Scenario(
+            plant=write(f"{HOME}/a.pem", masters(sshd)), kept=(SSHD_KEY,), blamed=("", SSHD_KEY)
+        ),
+        "an administrator's certificate for the kubelet's key": Scenario(
+            plant=write(f"{HOME}/k.pem", masters(kubelet.public_key())),
+            kept=(f"{SSL}/kubelet-key.pem",),
+            blamed=("admin-credentials", f"{SSL}/kubelet-key.pem"),
+        ),
+        "an administrator's certificate for root's other key": Scenario(
+            admin=write("/opt/kube/other.pem", pem(other), "600"),
+            plant=write(f"{HOME}/o.pem", masters(other.public_key())),
+            kept=("/opt/kube/other.pem",),
+        ),
+        "an authority's certificate for root's other key": Scenario(
+            plant=write(
+                f"{HOME}/ca2.pem", certificate(other.public_key(), "kubernetes", authority=True)
+            ),
+            kept=("/opt/kube/other.pem",),
+        ),
+        "the cluster's CA with another": Scenario(
+            plant=write(
+                f"{HOME}/ca.pem",
+                authority + certificate(own.public_key(), "mine", authority=True),
+            ),
+            unnamed=f"{HOME}/ca.pem",
+        ),
+        "the cluster's CA alone": Scenario(
+            plant=write(f"{HOME}/only/ca.pem", authority), unnamed=f"{HOME}/only/ca.pem"
+        ),
+        "a certificate without an end": Scenario(
+            plant=write(f"{HOME}/half.pem", b"-----BEGIN CERTIFICATE-----\n" + b"QUJD\n" * 9000)
+        ),
+        "a key that is one long line": Scenario(
+            plant=write(f"{HOME}/long.pem", b"-----BEGIN PRIVATE KEY-----\n" + b"A" * 60_000)
+        ),
+        "the user's own key": Scenario(
+            plant=write(f"{HOME}/own.pem", pem(own) + masters(own.public_key()), "600"),
+            kept=(f"{HOME}/own.pem",),
+        ),
+        "the user's own token list": Scenario(
+            plant=write(f"{HOME}/token.csv", b"0123456789abcdef,user,1\n"),
+            kept=(f"{HOME}/token.csv",),
+        ),
+        # --- kubeconfigs ------------------------------------------------------------------------
+        "a kubeconfig that runs a program": Scenario(
+            plant=named("helper", "", "ran-plugin")
+            + "; "
+            + write(
+                f"{HOME}/.kube/config",
+                json.dumps(
+                    {
+                        "kind": "Config",
+                        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1"}}],
+                        "users": [
+                            {
+                                "name": "u",
+                                "user": {"exec": {"command": f"{HOME}/ran-plugin/helper"}},
+                            }
+                        ],
+                    },
+                    indent=1,
+                ).encode(),
+            ),
+            marker="/root/ran-plugin",
+        ),
+        "a kubeconfig with a token of its own": Scenario(
+            plant=write(
+                f"{HOME}/kube.yaml",
+                f"kind: Config\nclusters: []\nusers:\n- token: {canary('token')}\n".encode(),
+            ),
+            secret=canary("token"),
+        ),
+        # --- floods ---------------------------------------------------------------------------
+        "hundreds of keys": Scenario(
+            plant=write(f"{HOME}/flood/0.pem", pem(own))
+            + f"; for n in $(seq 600); do cp {HOME}/flood/0.pem {HOME}/flood/$n.pem; done"
+        ),
+        "names beyond what a command line takes": Scenario(
+            plant=f"l=$(printf %0220d 0); mkdir -p {HOME}/n/$l/$l; "
+            f"for n in $(seq 300); do cp {HOME}/race.keep {HOME}/n/$l/$l/$n.pem; done"
+        ),
+        "thousands of files": Scenario(
+            plant=f"mkdir -p {HOME}/many; cd {HOME}/many; seq 4000 | xargs touch"
+        ),
+        "a deep tree": Scenario(
+            plant=f"cd {HOME}; for n in $(seq 60); do mkdir d; cd d; cp {HOME}/own.pem a.pem; done"
+        ),
+        "a command line without end": running("kubelet", f"--x={'y' * 20_000}"),
+        # --- who uses what ---------------------------------------------------------------------
+        "a command line that names root's files": Scenario(plant=named("sleeper", " ".join(MOVED))),
+        "a crontab that names root's files": Scenario(
+            admin=f"mkdir -p /var/spool/cron/crontabs; cd /var/spool/cron/crontabs;"
+            f" echo '* * * * * cat {' '.join(MOVED)}' >{NAME}; chown {UID} {NAME}; chmod 600 {NAME}"
+        ),
+        "a key that root's program uses": Scenario(
+            admin=write("/opt/kube/used.pem", pem(own) + masters(own.public_key()), "600")
+            + "; setsid tail -f /opt/kube/used.pem </dev/null >/dev/null 2>&1 &",
+            kept=("/opt/kube/used.pem",),
+        ),
+        # --- secrets of units --------------------------------------------------------------------
+        **{
+            f"a unit's {name}": Scenario(
+                admin="mkdir -p /etc/systemd/system/kube-proxy.service.d;"
+                f" printf '[Service]\\nEnvironment={name}={canary(name)}\\n'"
+                f" >/etc/systemd/system/kube-proxy.service.d/{name}.conf; systemctl daemon-reload",
+                secret=canary(name),
+            )
+            for name in ("DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "API_TOKEN", "KeyMaterial")
+        },
+    }
+
+
+@dataclass
+class Story:
+    """What was seen: before anything was planted, then of every command after."""
+
+    lab: Lab
+    attempts: dict[str, Scenario]
+    before: set[tuple[str, str]]
+    audit: Done
+    plan: Done
+    harden: Done
+    after: Done
+    without_kubelet: Done
+    digests: dict[str, str]
+    containers: dict[str, str]
+    pods: Workload
+
+    @property
+    def all(self) -> tuple[Done, ...]:
+        return (self.audit, self.plan, self.harden, self.after, self.without_kubelet)
+
+
+def findings(done: Done) -> list[dict[str, Any]]:
+    (entry,) = (node for node in done.document["nodes"] if node["node"] == HOST)
+    found: list[dict[str, Any]] = entry["findings"]
+    return found
+
+
+def keys(done: Done) -> set[tuple[str, str]]:
+    return {(finding["check"], finding["subject"]) for finding in findings(done)}
+
+
+def digests(lab: Lab, attempts: dict[str, Scenario]) -> dict[str, str]:
+    """Return path → digest and mode of all files that must stay as they are."""
+    paths = {path for attempt in attempts.values() for path in attempt.kept}
+    return {
+        path: lab.on(HOST, f"sha256sum <{quote(path)}; stat -c '%a %u' {quote(path)}", code=None)
+        for path in sorted(paths)
+    }
+
+
+def as_user(lab: Lab, script: str) -> None:
+    lab.on(HOST, f"cd /; setpriv --reuid {UID} --regid {UID} --clear-groups sh -c {quote(script)}")
+
+
+@pytest.fixture(scope="module")
+def story(lab: Lab, joining: Joining) -> Iterator[Story]:
+    lab.lab("fresh", "--hosts", HOST)
+    lab.lab("kubeasz", HOST)
+    pods = Workload(lab)
+    pods.start(HOST)
+    nowhere = {"binaries": "no/such/folder", "cni_plugins": "no/such/folder", "images": []}
+    config = lab.config(artifacts=nowhere)
+    limit = ("--limit", HOST)
+    before = keys(lab.inv("audit", "--json", *limit, config=config, code=3))
+    attempts = scenarios(lab)
+    user = f"{NAME}:x:{UID}:{UID}::{HOME}:/bin/sh"
+    lab.on(HOST, f"echo {user} >>/etc/passwd; mkdir -p {HOME}; chown {UID}:{UID} {HOME}")
+    for attempt in attempts.values():
+        if attempt.admin:
+            lab.on(HOST, attempt.admin)
+        if attempt.plant:
+            as_user(lab, attempt.plant)
+        if attempt.pod:
+            pods.kubectl("exec", f"web-{HOST}", "--", "sh", "-c", attempt.pod)
+    attacks.tried(len(attempts))
+    unchanged, containers = digests(lab, attempts), pods.containers()
+    audit = lab.inv("audit", "--json", *limit, config=config, code=3)
+    plan = lab.inv("harden", "--dry-run", *limit, config=config)
+    harden = lab.inv("harden", "--yes", "--json", *limit, config=config)
+    after = lab.inv("audit", "--json", *limit, config=config, code=3)
+    lab.on(HOST, "systemctl stop kubelet")
+    without = lab.inv("audit", "--json", *limit, config=config, code=3)
+    lab.on(HOST, "systemctl start kubelet")
+    yield Story(
+        *(lab, attempts, before, audit, plan, harden, after, without, unchanged, containers, pods)
+    )
+    lab.on(HOST, f"pkill -9 -u {UID}; pkill -f '[t]ail -f /opt/kube/used.pem'", code=None)
+    lab.lab("fresh", "--hosts", HOST)
+
+
+def texts(story: Story) -> Iterator[tuple[str, str]]:
+    """Yield all that left the host, with where it was seen."""
+    for done in story.all:
+        yield " ".join(done.words), done.text
+        for path in sorted(path for path in done.state.rglob("*") if path.is_file()):
+            yield str(path), path.read_text()
+
+
+def test_each_attempt_gained_nothing(story: Story) -> None:
+    """Nothing was run, moved, read out, accused by false evidence, or named in a repair."""
+    assert len(story.attempts) >= 40
+    now = digests(story.lab, story.attempts)
+    seen = list(texts(story))
+    wrong = []
+    for name, attempt in story.attempts.items():
+        if attempt.marker and story.lab.on(HOST, f"ls {attempt.marker}", code=None):
+            wrong.append(f"{name}: root ran it")
+        wrong += [
+            f"{name}: {path} changed" for path in attempt.kept if now[path] != story.digests[path]
+        ]
+        if attempt.secret:
+            wrong += [
+                f"{name}: read out in {where}" for where, text in seen if attempt.secret in text
+            ]
+        check, subject = attempt.blamed
+        if check or subject:
+            wrong += [
+                f"{name}: blamed {found}"
+                for done in (story.audit, story.after, story.without_kubelet)
+                for found in keys(done)
+                if (not check or found[0] == check) and (not subject or found[1] == subject)
+            ]
+        if attempt.unnamed:
+            places = "/etc/systemd/system /etc/kubernetes /var/lib/kubelet/config.yaml"
+            command = f"grep -rlF {quote(attempt.unnamed)} {places} 2>/dev/null"
+            if story.lab.on(HOST, command, code=None):
+                wrong.append(f"{name}: a configuration names it")
+    attacks.wrong(wrong)
+
+
+def test_nothing_that_was_wrong_before_is_silenced(story: Story) -> None:
+    """Whatever a user plants, root's faults are found as they were, and mended."""
+    attacks.wrong([f"silenced: {found}" for found in sorted(story.before - keys(story.audit))])
+    attacks.wrong([f"not moved: {path}" for path in MOVED if not aside(story.lab, path)])
+
+
+def aside(lab: Lab, path: str) -> bool:
+    return bool(lab.on(HOST, f"ls {QUARANTINE}{path}", code=None))
+
+
+def test_nothing_but_the_host_s_own_keys_lies_in_the_quarantine(story: Story) -> None:
+    moved = story.lab.on(HOST, f"find {QUARANTINE} -type f ! -name NOTE").split()
+    strange = [path for path in moved if not path.startswith(f"{QUARANTINE}/etc/kubernetes/")]
+    attacks.wrong([path for path in strange if path != QUARANTINE + "/root/.kube/config"])
+
+
+def test_every_command_ends_in_time(story: Story) -> None:
+    attacks.wrong([f"{d.words}: {d.seconds:.0f} s" for d in story.all if d.seconds > IN_TIME])
+
+
+def test_limits_that_were_reached_are_reported_with_a_severity(story: Story) -> None:
+    """The user's floods cost the user's own files only, and that is no reason for exit 0."""
+    unseen = [f for f in findings(story.audit) if f["check"] == "unseen"]
+    assert unseen
+    assert {"medium"} <= {f["severity"] for f in unseen}
+
+
+def test_pods_went_on_and_what_is_printed_is_printable(story: Story) -> None:
+    assert story.pods.containers() == story.containers
+    for done in story.all:
+        assert "\x1b" not in done.text
+
+
+def test_the_node_works_after_all_that(story: Story, tmp_path: Path) -> None:
+    assert story.pods.ask(HOST, HOST) == HOST
