@@ -146,7 +146,7 @@ def approve_csr(
     """
     if print_unit:
         account = Path(kubeconfig or "approver.kubeconfig")
-        print(commands.requests.approver_unit(app.configuration(config), account), end="")
+        app.print_text(commands.requests.approver_unit(app.configuration(config), account), end="")
         return
     options = Options(
         config,
@@ -233,7 +233,7 @@ def versions_of(
     if json:
         app.print_json({"release": release.series, "data": data})
     elif wish:
-        print(f"Kubernetes {release.series} with {wish}: possible")
+        app.print_text(f"Kubernetes {release.series} with {wish}: possible")
     else:
         lines = [tuple(one.values()) for one in data]
         app.print_table(commands.versions.DETAIL_HEADS, lines)
@@ -251,9 +251,9 @@ def config_check(_: Context, config: str = "") -> None:
     cluster = app.configuration(config)
     for node in cluster.nodes:
         groups = f" ({', '.join(node.groups)})" if node.groups else ""
-        print(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
+        app.print_text(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
     version = cluster.cluster.version
-    print(f"{cluster.source}: {len(cluster.nodes)} nodes, Kubernetes {version}: valid")
+    app.print_text(f"{cluster.source}: {len(cluster.nodes)} nodes, Kubernetes {version}: valid")
 
 
 @_task("schema")
@@ -502,7 +502,7 @@ def report(_: Context, run: str = "", out: str = "") -> None:
     Example: inv report --out report.html
     """
     try:
-        print(write_report(Path(run) if run else None, Path(out) if out else None))
+        app.print_text(str(write_report(Path(run) if run else None, Path(out) if out else None)))
     except NoReport as error:
         raise Exit(f"{error}\nnext: {error.advice}", app.BAD_INPUT) from error
 

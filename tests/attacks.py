@@ -21,4 +21,4 @@ def judged(count: int = 1) -> None:
 def wrong(what: list[str]) -> None:
     """Note and refuse verdicts that were wrong."""
     COUNTED[WRONG] += len(what)
-    assert not what
+    assert not what, what

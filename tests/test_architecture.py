@@ -171,3 +171,15 @@ def test_views_import_other_rooms_for_their_types_only(path: Path) -> None:
         for name in names_of(node, path):
             if name.startswith("fabnode."):
                 assert name.split(".")[1] in {"cli", "journal", "util"}, f"{path}: imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "fabnode").rglob("*.py")), ids=lambda p: p.stem)
+def test_commands_print_through_one_function(path: Path) -> None:
+    """`app.print_text` takes control characters out of what hosts, servers and files say."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    if path != ROOT / "fabnode/cli/app.py":
+        assert not [call.lineno for call in calls if call.func.id == "print"]  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from invoke.exceptions import Exit
 
@@ -293,6 +293,16 @@ def print_checks(checks: Sequence[Check]) -> None:
     """Print checks as a table."""
     lines = [(c.node or "cluster", c.name, "ok" if c.ok else "failed", c.detail) for c in checks]
     print_table(("NODE", "CHECK", "RESULT", "SEEN"), lines)
+
+
+def print_text(text: str, *, end: str = "\n", file: TextIO | None = None) -> None:
+    """
+    Print lines for people; the only way in which commands do it.
+
+    Anything in a text may come from a host, a server or a file: control characters are taken out
+    here, so that nobody steers the operator's terminal.
+    """
+    print(clean(text, lines=True), end=end, file=file)
 
 
 def print_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

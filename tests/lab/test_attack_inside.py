@@ -95,7 +95,7 @@ def in_pod(name: str) -> Scenario:
 
 def scenarios(lab: Lab) -> dict[str, Scenario]:
     """Return all attempts, made with what a user can read on this host."""
-    sshd = serialization.load_ssh_public_key(lab.on(HOST, f"cat {SSHD_KEY}.pub").encode())
+    sshd = serialization.load_ssh_public_key(lab.on(HOST, f"ssh-keygen -y -f {SSHD_KEY}").encode())
     kubelet = x509.load_pem_x509_certificate(lab.on(HOST, f"cat {SSL}/kubelet.pem").encode())
     authority = (lab.layout.pki / "ca.pem").read_bytes()
     own, other = key(), key()
@@ -333,12 +333,9 @@ def keys(done: Done) -> set[tuple[str, str]]:
 
 
 def digests(lab: Lab, attempts: dict[str, Scenario]) -> dict[str, str]:
-    """Return path → digest and mode of all files that must stay as they are."""
+    """Return path → digest of all files that must stay as they are."""
     paths = {path for attempt in attempts.values() for path in attempt.kept}
-    return {
-        path: lab.on(HOST, f"sha256sum <{quote(path)}; stat -c '%a %u' {quote(path)}", code=None)
-        for path in sorted(paths)
-    }
+    return {path: lab.on(HOST, f"sha256sum <{quote(path)}", code=None) for path in sorted(paths)}
 
 
 def as_user(lab: Lab, script: str) -> None:

@@ -109,7 +109,7 @@ def _make(
     if not 0 < hours <= _MAX_HOURS:
         raise Exit(f"--hours wants a number from 1 to {_MAX_HOURS}", app.BAD_INPUT)
     if show:
-        print(dump_all(wanted(cluster.cluster.version).objects), end="")
+        app.print_text(dump_all(wanted(cluster.cluster.version).objects), end="")
         return
     with _written(out) as file:  # first of all, so that a bad path changes nothing
         admin = load(cluster.cluster.kubeconfig)
@@ -121,7 +121,7 @@ def _make(
             changes = manifests.plan(group)
             manifests.apply(changes)
             for change in changes:
-                print(f"{change.action:7} {change.title}")
+                app.print_text(f"{change.action:7} {change.title}")
         token, ends = service_accounts.new_credentials(api, made.account, seconds=hours * 3600)
         content = kubeconfig(
             cluster=cluster.cluster.name,
@@ -132,10 +132,10 @@ def _make(
         )
         file.write(content)
     left = (ends - datetime.now(UTC)).total_seconds() / 3600
-    print(f"wrote   {out}: good for {left:.0f} h, until {ends:%Y-%m-%d %H:%M} UTC")
-    print("whoever has it can:")
+    app.print_text(f"wrote   {out}: good for {left:.0f} h, until {ends:%Y-%m-%d %H:%M} UTC")
+    app.print_text("whoever has it can:")
     for power in made.powers:
-        print(f"  - {power}")
+        app.print_text(f"  - {power}")
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
             if options.json:
                 app.print_json(shown.document(left))
             else:
-                print("\nleft to be done by hand:")
+                app.print_text("\nleft to be done by hand:")
                 _print_findings(left)
             _end(left, anything=False)
             return
@@ -58,7 +58,7 @@ def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
         else:
             _print_plans(found)
             if todo and not dry_run:
-                print("nothing was changed: `inv harden --yes` does this")
+                app.print_text("nothing was changed: `inv harden --yes` does this")
         _end(found, anything=todo and not dry_run)
 
 
@@ -83,22 +83,22 @@ def _wrong(found: Mapping[str, Outcome[Audit]]) -> bool:
 
 def _print_findings(found: Mapping[str, Outcome[Audit]]) -> None:
     for paragraph in shown.paragraphs(found, width=table.width_of(sys.stdout)):
-        print(paragraph)
+        app.print_text(paragraph)
     app.print_table(shown.HEADS, shown.lines(found))
     good = [node for node, o in found.items() if o.value and not o.value.findings]
     if good:
-        print(f"nothing is wrong on {', '.join(good)}")
+        app.print_text(f"nothing is wrong on {', '.join(good)}")
 
 
 def _print_plans(found: Mapping[str, Outcome[Audit]]) -> None:
     for node, outcome in found.items():
         if outcome.value is None:
-            print(f"{node}: can't be looked at: {outcome.error or outcome.skipped}")
+            app.print_text(f"{node}: can't be looked at: {outcome.error or outcome.skipped}")
             continue
-        print(f"{node}:")
+        app.print_text(f"{node}:")
         if outcome.value.plan.empty:
-            print("  nothing that harden can do")
-        print("\n".join(shown.plan_lines(outcome.value.plan)))
+            app.print_text("  nothing that harden can do")
+        app.print_text("\n".join(shown.plan_lines(outcome.value.plan)))
         for finding in outcome.value.findings:
             if not finding.repairs and finding.severity != "info":
-                print(f"  by hand: {finding.subject}: {finding.text}; {finding.fix}")
+                app.print_text(f"  by hand: {finding.subject}: {finding.text}; {finding.fix}")

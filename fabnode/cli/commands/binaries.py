@@ -39,14 +39,14 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
             source = item.source
             where = fetching.folder(source, cluster.artifacts)
             how = "is in the cache" if item.held else "would be fetched"
-            print(f"{source.name} ({source.arch}): {source.url} {how}")
-            print(f"    {item.digest}\n    to {where}")
+            app.print_text(f"{source.name} ({source.arch}): {source.url} {how}")
+            app.print_text(f"    {item.digest}\n    to {where}")
         return
     from ..download_bars import Bars  # and with it `rich`, which no other command should wait for
 
     with Bars() as bars:
         fetching.fetch(wanted, places, cluster.artifacts, bars.begin, bars.done)
-    print(f"all there: {cluster.artifacts.binaries}, {cluster.artifacts.cni_plugins}")
+    app.print_text(f"all there: {cluster.artifacts.binaries}, {cluster.artifacts.cni_plugins}")
 
 
 def publish(cluster: Cluster, out: Path, *, dry_run: bool) -> None:
@@ -59,11 +59,11 @@ def publish(cluster: Cluster, out: Path, *, dry_run: bool) -> None:
     missing = {sha256: path for sha256, path in files.items() if not (out / sha256).exists()}
     for sha256, path in missing.items():
         if dry_run:
-            print(f"{out / sha256}: would be written from {path}")
+            app.print_text(f"{out / sha256}: would be written from {path}")
         else:
             _publish(path, sha256, out)
     news = "would be written" if dry_run else "written"
-    print(f"{out}: {len(files)} files, {len(missing)} of them {news}")
+    app.print_text(f"{out}: {len(files)} files, {len(missing)} of them {news}")
 
 
 def _publish(path: Path, sha256: str, out: Path) -> None:

@@ -12,6 +12,7 @@ from ...artifacts import calico_manifest, store
 from ...artifacts.bundle import MANIFEST, Part, write
 from ...node.facts import UNKNOWN
 from ...steps import calico
+from .. import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +28,18 @@ def make(cluster: Cluster, out: Path | None) -> None:
     held = store.load(cluster)
     parts = _parts(cluster, held)
     digest = write(out, parts, version)
-    print(f"{out}: {len(parts)} files, {out.stat().st_size >> 20} MiB, Kubernetes {version}")
-    print(f"sha256 {digest}")
-    print("Take this along on another way than the file, and use it there by")
-    print(
+    app.print_text(
+        f"{out}: {len(parts)} files, {out.stat().st_size >> 20} MiB, Kubernetes {version}"
+    )
+    app.print_text(f"sha256 {digest}")
+    app.print_text("Take this along on another way than the file, and use it there by")
+    app.print_text(
         f"  {shlex.join(['inv', 'deploy-nodes', '--bundle', out.name, '--bundle-sha256', digest])}"
     )
     for image in _missing_images(cluster, held):
-        print(f"warning: no archive in artifacts.images brings {image}: nodes will pull it")
+        app.print_text(
+            f"warning: no archive in artifacts.images brings {image}: nodes will pull it"
+        )
 
 
 def _parts(cluster: Cluster, held: Holdings) -> dict[str, Part]:

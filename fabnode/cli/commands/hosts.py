@@ -43,13 +43,13 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
             try:
                 offers = host_keys.trust(access, node, _confirm, fingerprints)
             except HostError as error:
-                print(f"{node.name}: {error}")
+                app.print_text(f"{node.name}: {error}")
                 failed = True
                 continue
             for offer in offers:
                 where = f" in {offer.file}" if offer.file else ""
-                print(f"{node.name}: {offer.name} {offer.state}{where}")
-                print("\n".join(f"  {shown}" for shown in offer.fingerprints))
+                app.print_text(f"{node.name}: {offer.name} {offer.state}{where}")
+                app.print_text("\n".join(f"  {shown}" for shown in offer.fingerprints))
                 failed |= offer.state == "declined"
     if failed:
         raise Exit(code=app.FAILED)
@@ -57,8 +57,8 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
 
 def _confirm(offer: Offer) -> bool:
     (key,), (command,) = offer.fingerprints, offer.commands
-    print(f"{offer.name} is unknown. It shows this key:")
-    print(f"  {key}")
-    print("Compare it with what this prints on its own console:")
-    print(f"  {command}")
+    app.print_text(f"{offer.name} is unknown. It shows this key:")
+    app.print_text(f"  {key}")
+    app.print_text("Compare it with what this prints on its own console:")
+    app.print_text(f"  {command}")
     return app.confirmed("are they the same? Record it?")

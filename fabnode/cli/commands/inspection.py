@@ -11,7 +11,6 @@ from invoke.exceptions import Exit
 
 from ...deploy import pipeline
 from ...steps.verify import units
-from ...util.sanitize import clean
 from .. import app
 from ..plan_view import plan_json, plan_text
 
@@ -30,7 +29,7 @@ def show_plan(options: Options, *, exit_code: bool) -> None:
         if options.json:
             app.print_json(plan_json(planned))
         else:
-            print(plan_text(planned))
+            app.print_text(plan_text(planned))
         if planned.blocked:
             raise Exit(code=app.FAILED)
         if exit_code and not planned.empty:
@@ -47,9 +46,9 @@ def findings(options: Options) -> None:
                 raise outcome.error
             found = outcome.value.findings if outcome.value else ()
             for finding in found:
-                print(f"{name}: {finding.level}: {finding.text}\n    next: {finding.fix}")
+                app.print_text(f"{name}: {finding.level}: {finding.text}\n    next: {finding.fix}")
             if outcome.value and not found:
-                print(f"{name}: nothing stands in the way")
+                app.print_text(f"{name}: nothing stands in the way")
         if planned.blocked:
             raise Exit(code=app.FAILED)
 
@@ -78,7 +77,7 @@ def logs(options: Options, unit: str, lines: int) -> None:
             if outcome.error:
                 raise outcome.error
             if outcome.value:
-                print(f"# {name}: {full}")
+                app.print_text(f"# {name}: {full}")
                 _print_lines(outcome.value.stdout)
                 _print_lines(outcome.value.stderr, sys.stderr)
             if not outcome.value or outcome.value.code:
@@ -91,7 +90,7 @@ def facts(options: Options) -> None:
         for outcome in pipeline.on_nodes(run, lambda side: side.look()).values():
             if outcome.error:
                 raise outcome.error
-            print(json.dumps(app.plain(outcome.value), indent=2, sort_keys=True))
+            app.print_text(json.dumps(app.plain(outcome.value), indent=2, sort_keys=True))
 
 
 def restart(options: Options, unit: str) -> None:
@@ -113,12 +112,12 @@ def restart(options: Options, unit: str) -> None:
         for node, outcome in pipeline.on_nodes(run, work).items():
             if outcome.error:
                 raise outcome.error
-            print(f"{node}: {name} restarted")
+            app.print_text(f"{node}: {name} restarted")
 
 
 def _print_lines(said: bytes, to: TextIO | None = None) -> None:
     for line in said.decode(errors="replace").splitlines():
-        print(clean(line), file=to)
+        app.print_text(line, file=to)
 
 
 def _unit(name: str, run: pipeline.Run) -> str:

@@ -36,7 +36,7 @@ def approve(options: Options, *, watch: bool, serving_only: bool, dry_run: bool)
     with app.run_of(options) as run:
         pipeline.approve(run, watch=watch, serving_only=serving_only, dry_run=dry_run)
         if not watch and all(event.step == RUN for event in run.journal.events):
-            print("no request is pending")
+            app.print_text("no request is pending")
         if not all(outcome.ok for outcome in run.outcomes.values()):
             raise Exit(code=app.FAILED)
 

@@ -66,7 +66,7 @@ def rotate(options: Options, wish: Wish, *, dry_run: bool) -> None:
             if options.json:
                 app.print_json(plan_json(planned))
             else:
-                print(plan_text(planned))
+                app.print_text(plan_text(planned))
             if planned.blocked:
                 raise Exit(code=app.FAILED)
             return
@@ -95,8 +95,8 @@ def change_ca(options: Options, *, dry_run: bool) -> None:
 
 def _print(change: Change) -> None:
     if change.plan:
-        print(plan_text(change.plan))
+        app.print_text(plan_text(change.plan))
     for name, stage in change.stages.items():
-        print(f"{name}: {'as cluster.ca says' if stage == DONE else f'next: {stage}'}")
+        app.print_text(f"{name}: {'as cluster.ca says' if stage == DONE else f'next: {stage}'}")
     for text in change.waits:
-        print(f"waiting: {text}")
+        app.print_text(f"waiting: {text}")
