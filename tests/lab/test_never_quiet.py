@@ -126,7 +126,7 @@ def test_connection_that_is_cut_before_the_first_action(cluster: Lab) -> None:
 
 def test_csh_as_login_shell_is_as_good_as_any(cluster: Lab) -> None:
     """Hosts of the lab have none: a stand-in refuses what csh refuses, as tests/remote says."""
-    stand_in = (Path(__file__).parents[1] / "host/like-csh").read_text()
+    stand_in = (Path(__file__).parents[1] / "ssh/like-csh").read_text()
     put = f"cat >/usr/local/bin/csh <<'END'\n{stand_in}END\nchmod 755 /usr/local/bin/csh"
     cluster.disturb("n1", f"{put}\nusermod -s /usr/local/bin/csh root")
     config = changed(cluster, 68)
