@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
@@ -124,7 +125,7 @@ class Credentials:
                 path,
                 "an earlier `inv harden` put this aside; it still lies on the host",
                 "in fabnode's quarantine",
-                f"once nothing misses it: shred -u {path}",
+                f"once nothing misses it: shred -u {quote(path)}",
                 by_hand="what it put aside, harden never deletes",
             )
 
@@ -303,7 +304,7 @@ class Credentials:
             file.path,
             f"a secret that {who} can read" if everybody else f"a secret open to {who}",
             f"mode {file.mode:04o}",
-            f"chmod 600 {file.path}",
+            f"chmod 600 {quote(file.path)}",
             () if reason else (Close(file.path),),
             reason,
             file.provenance,

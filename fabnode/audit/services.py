@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from ..node.conventions import KUBELET_READ_ONLY_PORT
@@ -195,7 +196,8 @@ def _unreadable(settings: Settings) -> Finding:
             f"{settings.program}'s configuration was not judged: others than root may write it, and"
             " with it decide who may do what on this node",
             "owner, mode, and those of the folders above",
-            f"look through it, then chown root:root and chmod go-w {settings.path} and its folders",
+            f"look through it, then chown root:root and chmod go-w {quote(settings.path)}"
+            " and its folders",
             by_hand="what others wrote, only a person can judge",
             provenance=Provenance.OTHERS_MAY_WRITE,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -278,3 +279,13 @@ def test_a_nodes_certificate_in_anybodys_file_makes_no_token_needless() -> None:
 def test_a_limit_is_never_quiet() -> None:
     found = only(judged(sound(limited=("/home/mallory: files beyond the first 20",))))
     assert (found.check, found.severity) == ("unseen", "medium")
+
+
+def test_a_fix_is_no_shell_of_whoever_named_the_file() -> None:
+    """People copy it into root's shell."""
+    evil = "/home/m/$(id)'; id #.pem"
+    _, key = issued("x")
+    (found,) = judged(with_files(secret(evil, mode=0o644, keys=(key,))))
+    assert shlex.split(found.fix) == ["chmod", "600", evil]
+    (left,) = judged(sound(quarantined=(evil,)))
+    assert shlex.split(left.fix.partition(": ")[2]) == ["shred", "-u", evil]
