@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,22 @@ def test_a_bundle_is_unpacked_once(tmp_path: Path) -> None:
     mark = (first.folder / "calico.yaml").stat().st_mtime_ns
     assert unpack(out, tmp_path / "cache") == first
     assert (first.folder / "calico.yaml").stat().st_mtime_ns == mark
+
+
+def test_a_bundle_that_the_disk_has_no_room_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it will take stands in its index; nothing is written before that was compared."""
+    out, cache = tmp_path / "site.tar.zst", tmp_path / "cache"
+    write(out, parts(tmp_path), "1.37.2")
+    size = sum(len(content) for content in FILES.values())
+    room = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=size - 1))
+    with pytest.raises(BundleError, match="unpacked it takes"):
+        unpack(out, cache)
+    assert not list(cache.iterdir())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=size))
+    assert unpack(out, cache).kubernetes == "1.37.2"
 
 
 @pytest.mark.parametrize("unpacked", [False, True])

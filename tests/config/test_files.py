@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from fabnode.config import file_checks
 from fabnode.config.loader import load
 from fabnode.util.problems import ConfigError
 from tests.support import authority, make_cluster, pem, write_cluster
@@ -195,3 +196,21 @@ def test_with_another_kubeconfig_no_other_secret_has_to_be_readable(tmp_path: Pa
     assert cluster.cluster.kubeconfig == tmp_path / "approver.kubeconfig"
     with pytest.raises(ConfigError):
         load(path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+def test_etcds_key_is_looked_at_before_a_deployment(tmp_path: Path, mode: int) -> None:
+    etcd = {"endpoints": ["https://192.0.2.1:2379"], "ca": "ca.pem", "cert": "ca.pem"}
+    settings = {"datastore": "etcd", "etcd": {**etcd, "key": "etcd-key.pem"}}
+    cluster = load(write_cluster(tmp_path, calico=settings))
+    key = tmp_path / "etcd-key.pem"
+    key.touch(0o600)
+    keys = {where for where, _, _ in file_checks.artifacts(cluster.artifacts, cluster.calico)}
+    assert ("calico", "etcd", "key") not in keys
+    key.chmod(mode)
+    found = {
+        k: (text, fix) for k, text, fix in file_checks.artifacts(cluster.artifacts, cluster.calico)
+    }
+    text, fix = found["calico", "etcd", "key"]
+    assert "others can read it" in text
+    assert fix == f"run `chmod 600 {key}`"

@@ -85,6 +85,8 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"artifacts": {"images": [1]}}, "artifacts.images[0]: wants a path, got 1"),
     ({"timeouts": {"api": 100_000}}, "timeouts.api: wants at most 86400, got 100000"),
     ({"ssh": {"port": 65536}}, "ssh.port: wants at most 65535, got 65536"),
+    # Approved requests are forgotten after an hour, and with them that a token was used.
+    ({"bootstrap": {"ttl_minutes": 61}}, "bootstrap.ttl_minutes: wants at most 60, got 61"),
     (
         {"kube_proxy": {"mode": "iptable"}},
         "kube_proxy.mode: wants iptables, ipvs or nftables, got 'iptable'; did you mean iptables?",
