@@ -43,6 +43,7 @@ ORDER = (
     "test_older_ways",
     "test_attack_requests",
     "test_attack_hosts",
+    "test_attack_deployed",
     "test_token_file",
     "test_changes",
     "test_rotation",
