@@ -24,6 +24,8 @@ _MODE = re.compile(r"[0-7]{1,5}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _PUBLIC = re.compile(r"((ssh|ecdsa)-[a-z0-9-]{1,40}|spki) [A-Za-z0-9+/]{1,1900}={0,2}", re.ASCII)
+# Those on security keys (`sk-…@openssh.com`), and giant ones that a host cuts off.
+_OTHER_PUBLIC = re.compile(r"[a-z0-9.@-]{1,60} [A-Za-z0-9+/]{1,2000}={0,2}", re.ASCII)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CERTIFICATE-----")
 _TOKENS = {"bootstrap", "jwt", "static", "password", "csv"}
 _PROGRAMS = {"kubelet", "kube-proxy", "dockerd"}
@@ -140,16 +142,21 @@ class _Found:
                 self.texts[where] = _text(mode, controlled, digest, content)
             case ["file", mode, uid, reachable, controlled, kind, *path]:
                 self._file("\t".join(path), mode, uid, reachable, controlled, kind)
-            case ["pem", line, *path]:
-                count("lines", MOST.blocks * MOST.block_lines, "\t".join(path))
-                self._at(path).pem.append(fits(line, MOST.block_length, "a line of a certificate"))
+            case ["pem", line] if self.files:
+                path = next(reversed(self.files))  # the file that was announced last
+                count("lines", MOST.blocks * MOST.block_lines, path)
+                self.files[path].pem.append(
+                    fits(line, MOST.block_length, "a line of a certificate")
+                )
             case ["certificate_data", data, *path]:
                 count("embedded certificates", MOST.keys, "\t".join(path))
                 found = _PEM.findall(_unbase64(data).decode("ascii", "replace"))
                 self._at(path).certificates += found[: MOST.blocks]
             case ["key", public, *path]:
                 if public and not _PUBLIC.fullmatch(public):
-                    return False
+                    if not _OTHER_PUBLIC.fullmatch(public):
+                        return False
+                    public = ""  # nothing compares it: its key is as good as untold
                 # As many in PEM as in a kubeconfig's fields.
                 count("keys", 2 * MOST.keys, "\t".join(path))
                 self._at(path).keys.append(public)

@@ -182,7 +182,7 @@ done
 
 ### Texts: unit files with their drop-ins, and configurations that command lines name
 
-hides='PRIVATE KEY|(token|pass|passwd|password|passphrase|secret[a-z0-9_-]*|api[-_]?key|access[-_]?key)[0-9_]*"?[=:] *[^ ]|key-data|authorization"?[=:] *"?(basic|bearer|token|digest)|bearer|staticPodURLHeader|://[^/@ ]*:[^/@ ]*@'
+hides='PRIVATE KEY|(token|pass|passwd|password|passphrase|secret[a-z0-9_-]*|api[-_]?key|access[-_]?key)[0-9_]*"?[=:] *[^ ]|key-data|authorization"?[=:] *"?(basic|bearer|token|digest)|bearer|staticPodURLHeader|(^|[[:space:]"'\'']|=)--?[a-z0-9_-]*(token|password|passwd|secret|credentials?|creds|pat|auth)[[:space:]]+[^-[:space:]]|-(creds|pat)=|-?-auth=[^ ]*:|(pwd|pw)=|(^|[[:space:]])-u[[:space:]]*[^- :][^ :]*:[^ ]|://[^/@ ]*:[^/@ ]*@'
 texts=$(
 	systemctl show -p FragmentPath,DropInPaths --value -- $units | tr ' ' '\n'
 	printf %s "$configs"
@@ -234,6 +234,8 @@ done
 public() {
 	key=$(cat)
 	half=
+	# How long it takes to open one that is encrypted, its maker chooses: for nobody has its password.
+	case $key in *'BEGIN ENCRYPTED'*) return ;; esac
 	if has ssh-keygen; then
 		half=$(printf '%s\n' "$key" | timeout 5 ssh-keygen -y -P '' -f /dev/stdin 2>/dev/null | cut -d ' ' -f 1,2)
 	fi
@@ -301,6 +303,15 @@ holds_something() { # from stdin, NAME
 
 own= # files that are root's alone
 
+# What is told of folders that others may write: bytes, of one folder and of all, and the time for it.
+spent=0 spent_all=0 most_spent=300000 most_spent_all=2500000 until=
+
+in_bounds() { # in_bounds BYTES: whether there is room and time left for so much; root's are not counted
+	[ "$trusted" = 0 ] || return 0
+	spent=$((spent + $1)) spent_all=$((spent_all + $1))
+	[ $spent -le $most_spent ] && [ $spent_all -le $most_spent_all ] && [ "$(date +%s)" -lt "$until" ]
+}
+
 tell() { # tell PATH SHOWN: all about one file; SHOWN is PATH below the root as it was given
 	path=$1 shown=$2 folder=${1%/*}
 	case $shown/ in
@@ -312,6 +323,10 @@ tell() { # tell PATH SHOWN: all about one file; SHOWN is PATH below the root as 
 	text=$(take "$path" "$folder")
 	printf '%s\n' "$text" | holds_something "${path##*/}" || {
 		say limit "$shown: it is not what it was a moment ago, or this host has no safe way to open it"
+		return
+	}
+	in_bounds $((${#text} + 24 * ${#shown})) || {
+		say limit "$shown: more than is read of folders that others may write, or the time for them was up"
 		return
 	}
 	kind=pem
@@ -334,6 +349,10 @@ tell() { # tell PATH SHOWN: all about one file; SHOWN is PATH below the root as 
 	number=0
 	while [ $number -lt "$keys" ]; do
 		number=$((number + 1))
+		in_bounds 0 || {
+			say limit "$shown: keys in it; the time for folders that others may write was up"
+			break
+		}
 		say key "$(printf '%s\n' "$text" | awk -v want=$number '
 			/^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----/ { count++; on = count == want }
 			on { print }
@@ -364,7 +383,7 @@ tell() { # tell PATH SHOWN: all about one file; SHOWN is PATH below the root as 
 		/^-----BEGIN/ { inside = 0 }
 		/^-----BEGIN CERTIFICATE-----$/ { blocks++; lines = 0; inside = blocks <= most }
 		inside && ++lines <= lines_most && length($0) <= longest && /^[-A-Za-z0-9+\/= ]+$/ {
-			print "pem\t" $0 "\t" ENVIRON["shown"] }
+			print "pem\t" $0 }
 		/^-----END/ { inside = 0 }
 		END { if (blocks > most) print "limit\t" ENVIRON["shown"] ": certificates beyond its first " most }'
 }
@@ -431,7 +450,8 @@ until=$(($(date +%s) + 120))
 for entry in $later; do
 	root=${entry%%"$tab"*} entry=${entry#*"$tab"}
 	real=${entry%%"$tab"*} place=${entry#*"$tab"}
-	[ "$(date +%s)" -lt $until ] || {
+	spent=0
+	[ "$(date +%s)" -lt "$until" ] || {
 		say limit "$place: the time for folders that others may write was up"
 		continue
 	}

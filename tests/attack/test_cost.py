@@ -216,7 +216,7 @@ OVER = {
     "rules": (["rules\tnat"], "rule\tnat\t{n}", EXAMINED.rules),
     "tokens": ([FILE.format("/root/k")], "token\tjwt\t/root/k", EXAMINED.tokens),
     "keys": ([FILE.format("/root/k")], "key\t\t/root/k", 2 * EXAMINED.keys),
-    "pem": ([FILE.format("/root/k")], "pem\tx\t/root/k", EXAMINED.blocks * EXAMINED.block_lines),
+    "pem": ([FILE.format("/root/k")], "pem\tx", EXAMINED.blocks * EXAMINED.block_lines),
     "data": ([FILE.format("/root/k")], "certificate_data\teA==\t/root/k", EXAMINED.keys),
     "used": ([], "used\tx\t/root/k", EXAMINED.users + EXAMINED.running),
     "quarantined": ([], "quarantined\t/var/lib/fabnode/quarantine/q{n}", EXAMINED.quarantined),
@@ -244,7 +244,7 @@ def test_what_the_script_would_not_print_is_refused(what: str) -> None:
         ["rules\tnat", "rule\tnat\t" + "x" * (EXAMINED.rule_length + 1)],
         [PROGRAM, "arg\tkubelet\t" + "x" * (EXAMINED.arg_length + 1)],
         ["unit\tx\t" + "x" * (EXAMINED.unit_length + 1)],
-        [FILE.format("/root/k"), "pem\t" + "x" * (EXAMINED.block_length + 1) + "\t/root/k"],
+        [FILE.format("/root/k"), "pem\t" + "x" * (EXAMINED.block_length + 1)],
         ["text\t644\t1\t" + "0" * 64 + "\t" + "A" * 120_000 + "\t/t"],
     ],
 )

@@ -76,7 +76,7 @@ def test_the_host_and_its_programs() -> None:
 
 def test_files() -> None:
     certificate = pem(authority()[0]).decode().strip()
-    lines = [f"pem\t{line}\t/root/k" for line in certificate.split("\n")]
+    lines = [f"pem\t{line}" for line in certificate.split("\n")]
     it = seen(
         FILE,
         *lines,
@@ -161,7 +161,8 @@ def test_provenance(uid: str, mode: str, controlled: str, alone: bool) -> None:
         f"text\t644\t1\t-\t{b64('x')}\t/x/../y",
         f"{FILE}\n{FILE}",
         f"key\t{KEY}\t/unannounced",
-        "pem\tx\t/unannounced",
+        "pem\tx",
+        f"{FILE}\npem\tx\t/root/k",
         f"{FILE}\nkey\t-----BEGIN PRIVATE KEY-----\t/root/k",
         f"{FILE}\ntoken\tabc\t/root/k",
         f"{FILE}\ncertificate_data\t!!\t/root/k",
@@ -296,3 +297,12 @@ def test_whatever_a_host_says_it_is_judged_or_malformed(lines: list[str], pods: 
 def test_any_bytes_are_malformed_or_nothing(output: bytes) -> None:
     with contextlib.suppress(Malformed):
         parse(output + b"\nend\tn\n", nonce="n")
+
+
+@pytest.mark.parametrize(
+    "public", ["sk-ssh-ed25519@openssh.com AAAAGnNr", "ssh-rsa " + "A" * 1950, "ssh-rsa AAAA=="]
+)
+def test_a_public_key_of_another_kind_is_no_reason_to_refuse_a_host(public: str) -> None:
+    """A developer's FIDO key in a home: what can't be compared counts as not told."""
+    told = seen(FILE, f"key\t{public}\t/root/k").files["/root/k"].keys
+    assert told == (public if len(public) < 20 else "",)

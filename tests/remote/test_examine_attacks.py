@@ -85,6 +85,7 @@ class Scene:
         code = script("n", state=state, roots=self.roots, users=[str(self.etc)])
         done = self.tools.run([*self._shell, "-s"], code, timeout=200)
         assert (done.returncode, done.stderr) == (0, b"")
+        self.printed = len(done.stdout)
         return parse(done.stdout, nonce="n", roots=self.roots, state=state)
 
 
@@ -276,3 +277,75 @@ def test_a_root_that_is_a_link_is_followed_where_root_alone_rules_it(scene) -> N
     it = scene.audit()
     assert it.files == {}
     assert any(str(link) in what for what in it.limited)
+
+
+SHORT_LINES = "".join(
+    "-----BEGIN CERTIFICATE-----\n" + "A\n" * 118 + "-----END CERTIFICATE-----\n" for _ in range(12)
+)
+
+
+def test_long_names_of_short_lines_cost_no_more_than_their_bytes(scene) -> None:
+    """The answer as a whole has a limit; no user brings a host over it."""
+    for number in range(12):
+        scene.plant(f"{'d' * 200}/{'e' * 200}/{'f' * 200}/{number}.pem", SHORT_LINES)
+    (scene.etc / "root.pem").write_text(CERT)
+    it = scene.audit()
+    assert scene.printed < 400_000
+    assert str(scene.etc / "root.pem") in it.files
+
+
+def test_a_folder_of_others_has_a_limit_of_bytes(scene) -> None:
+    for number in range(15):
+        scene.plant(f"{number}.pem", CERT + "x" * 40_000)
+    (scene.etc / "root.pem").write_text(CERT)
+    it = scene.audit()
+    assert 2 < len(it.files) < 12
+    assert any("more than is read" in limit for limit in it.limited)
+    assert str(scene.etc / "root.pem") in it.files
+
+
+def test_encrypted_keys_are_not_tried(scene) -> None:
+    """Their maker chooses how long that takes."""
+    for tool in ("ssh-keygen", "openssl"):
+        scene.tools.add(tool)
+    body = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"
+    path = scene.plant("k.pem", body)
+    assert scene.audit().files[str(path)].keys == ("",)
+    assert not scene.tools.calls_of("openssl") + scene.tools.calls_of("ssh-keygen")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--token hunter2",
+        '--password "hunter2"',
+        "-u admin:hunter2 https://192.0.2.1/",
+        "-c 'MYSQL_PWD=hunter2 true'",
+        "-d pw=hunter2",
+        "--auth hunter2",
+        "--docker-creds=hunter2",
+        "--pat=hunter2",
+        "--basic-auth=admin:hunter2",
+    ],
+)
+def test_a_unit_with_a_secret_among_its_words_stays(scene, option) -> None:
+    path = scene.etc / "x.service"
+    path.write_text(f"[Service]\nExecStartPre=-/bin/true {option}\nExecStart=/usr/bin/kubelet\n")
+    scene.systemctl(paths=str(path))
+    assert b"hunter2" not in (scene.audit().texts[str(path)].content or b"")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--anonymous-auth=false --authentication-token-webhook=true",
+        "--token-auth-file=/etc/x --secure-port 1",
+        "--kubeconfig=/etc/kubernetes/x.kubeconfig --tls-private-key-file=/k.pem",
+        "-u kubelet --use-a=b:c",
+    ],
+)
+def test_a_unit_without_a_secret_is_sent(scene, option) -> None:
+    path = scene.etc / "x.service"
+    path.write_text(f"[Service]\nExecStart=/usr/bin/kubelet {option}\n")
+    scene.systemctl(paths=str(path))
+    assert scene.audit().texts[str(path)].content
