@@ -30,6 +30,7 @@ APPLY_PATCH = "application/apply-patch+yaml"
 _TEXT_LIMIT, _TEXT_SECONDS = 2**16, 10.0
 _STARTING = 20.0  # seconds after it was away
 _RETRY_PAUSE = 0.5  # seconds between tries at an apiserver that is away
+_GUARD = "ValidatingAdmissionPolicy 'fabnode-"  # see admission_policy.py
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
@@ -40,6 +41,11 @@ class ApiError(Exception):
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(message)
+        if _GUARD in message:
+            self.advice = (
+                "its account was made for another configuration: as administrator, run"
+                " `inv rbac.deployer` with this one"
+            )
         self.status = status
         self.reason = reason
 

@@ -143,9 +143,9 @@ class _Found:
             case ["file", mode, uid, reachable, controlled, kind, *path]:
                 self._file("\t".join(path), mode, uid, reachable, controlled, kind)
             case ["pem", line] if self.files:
-                path = next(reversed(self.files))  # the file that was announced last
-                count("lines", MOST.blocks * MOST.block_lines, path)
-                self.files[path].pem.append(
+                latest = next(reversed(self.files))  # the file that was announced last
+                count("lines", MOST.blocks * MOST.block_lines, latest)
+                self.files[latest].pem.append(
                     fits(line, MOST.block_length, "a line of a certificate")
                 )
             case ["certificate_data", data, *path]:

@@ -169,3 +169,10 @@ def test_apiserver_that_is_away_is_no_kubelets_fault() -> None:
     server = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener, pytest.raises(client.ApiAwayError):
         Api(Credentials(server, None, None, None, "t"), patience=1).text(LOG)
+
+
+def test_what_the_account_s_policy_refuses_says_how_to_renew_it() -> None:
+    """An account is made for a configuration; nothing else explains a refusal in mid-run."""
+    told = "x is forbidden: ValidatingAdmissionPolicy 'fabnode-deployer' denied request"
+    assert "inv rbac.deployer" in client.ApiError(422, "Invalid", told).advice
+    assert not client.ApiError(422, "Invalid", "denied by ValidatingAdmissionPolicy 'other'").advice

@@ -138,11 +138,20 @@ class Lab:
         self._count = itertools.count(1)
         self.become_deployer()
 
-    def become_deployer(self) -> None:
-        """Make the account with the smallest roles, and deploy with its credentials from here."""
+    def become_deployer(self, **changes: Any) -> None:
+        """
+        Make the account with the smallest roles, and deploy with its credentials from here.
+
+        :param changes: of the lab's configuration, for which the account is made.
+        """
         credentials = self.scratch / "deployer.kubeconfig"
         words = ["rbac.deployer", "--hours", "8", "--out", str(credentials)]
-        self.inv(*words, config=self.layout.configuration)
+        config = self.layout.configuration
+        if changes:
+            admins = deep(yaml.safe_load(config.read_text()), changes)
+            config = self.scratch / "admin.yml"
+            config.write_text(yaml.safe_dump(admins, sort_keys=False))
+        self.inv(*words, config=config)
         whole = yaml.safe_load(self.layout.configuration.read_text())
         whole["cluster"]["kubeconfig"] = str(credentials)
         self.configuration.write_text(yaml.safe_dump(whole, sort_keys=False))

@@ -74,10 +74,9 @@ class Shared:
 def shared(lab: Lab, joining: object) -> Iterator[Shared]:
     """Deploy n2, and n3 by its address, while a rogue holder of the token asks for both names."""
     address = str(lab.layout.host("n3").address)
-    config = lab.config(
-        {"n3": {"name": address}},
-        bootstrap={"mode": "token-file", "token": {"file": str(lab.layout.bootstrap_token)}},
-    )
+    sharing = {"mode": "token-file", "token": {"file": str(lab.layout.bootstrap_token)}}
+    lab.become_deployer(bootstrap=sharing)
+    config = lab.config({"n3": {"name": address}}, bootstrap=sharing)
     lab.lab("fresh", "--hosts", "n2,n3")
     holder = Holder(lab)
     plan = lab.plan("--limit", f"n2,{address}", config=config)
@@ -92,6 +91,7 @@ def shared(lab: Lab, joining: object) -> Iterator[Shared]:
     holder.forget()
     lab.lab("fresh", "--hosts", "n3")
     lab.kubectl("delete", "node", address)
+    lab.become_deployer()
 
 
 def test_hosts_join_with_the_shared_token(shared: Shared, lab: Lab) -> None:
