@@ -159,7 +159,7 @@ class Credentials:
             return self._by_name(file)
         if place := self._accuser(der):
             finding = self._accused(file, der, place)
-            return finding if finding is None or place.believed else _claimed(finding)
+            return finding if finding is None or place.believed else _claimed(finding, place)
         return None
 
     def _accused(self, file: SecretFile, der: bytes, place: _Place) -> Finding | None:
@@ -223,7 +223,7 @@ class Credentials:
             if place.path == file.path and _MASTERS & set(place.certificate.organizations):
                 seen = f"it holds the certificate {place.certificate.subject}"
                 finding = self._admin(file, place.certificate, seen)
-                return finding if place.believed else _claimed(finding)
+                return finding if place.believed else _claimed(finding, place)
         if name in _ADMIN_NAMES:
             return self._stray(
                 file,
@@ -402,14 +402,20 @@ class Credentials:
             )
 
 
-def _claimed(finding: Finding) -> Finding:
-    """Return an accusation that rests on what others than root may have written: told, no more."""
+def _claimed(finding: Finding, place: _Place) -> Finding:
+    """
+    Return an accusation that rests on what others than root may have written: a claim, no more.
+
+    Nothing is advised about the key: whoever followed a false claim would take a live one away.
+    """
     return replace(
         finding,
         severity="medium",
-        seen=f"{finding.seen}, which others than root may have written and the cluster's CA did"
-        " not sign",
+        text=f"a certificate in {place.path} claims that this key is that of"
+        f" {place.certificate.subject}; it proves nothing: others than root may have written it,"
+        " and the cluster's CA did not sign it",
         repairs=(),
+        fix=f"see who put {place.path} there, and why; leave the key as it is unless that was root",
         by_hand="nothing that can be believed says whose key it is",
     )
 

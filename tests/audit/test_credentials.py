@@ -224,6 +224,10 @@ def test_a_certificate_that_anybody_made_accuses_nobodys_key() -> None:
     assert (found.check, found.severity) == ("admin-credentials", "medium")
     assert found.repairs == ()
     assert "believed" in found.by_hand
+    # People follow advice: none of it is about the key.
+    assert found.text.startswith(f"a certificate in {MALLORYS} claims")
+    assert "take it away" not in f"{found.text} {found.fix}"
+    assert MALLORYS in found.fix
     # The same in a file of root's own is believed.
     own = secret("/etc/kubernetes/a.pem", certificates=(pem_text,))
     assert only(judged(with_files(secret(STRAY, keys=(key,)), own))).repairs == (PutAside(STRAY),)
