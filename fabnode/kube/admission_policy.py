@@ -3,7 +3,8 @@ What RBAC can't say of the deployer's account, said by a ValidatingAdmissionPoli
 
 RBAC limits what is created to a kind and no further: who may create Secrets in kube-system may
 create a token for any ServiceAccount there; who may approve for kube-apiserver-client may have a
-certificate in any name. The policy narrows both to what fabnode makes itself.
+certificate in any name; who may create Services may create one with `externalIPs`, which takes the
+traffic to these addresses from every node. The policy narrows all three to what fabnode makes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER
 from ..pki.csr_prefixes import beginnings, second_blocks
 from ..pki.legacy_signers import APISERVER_CLIENT
+from ..steps import verify
 from .bootstrap_tokens import GROUP, LABEL
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def objects(
     shares_token: bool,
     proxies: Iterable[tuple[str, Mapping[str, str]]],
     secrets: Collection[str],
+    services: Collection[str],
 ) -> tuple[Object, ...]:
     """
     Return the policy on an account, and its binding.
@@ -40,6 +43,7 @@ def objects(
     :param shares_token: hosts join with the token of the cluster's token file.
     :param proxies: CN and subject of the certificates that it may ask for itself.
     :param secrets: names of the Secrets in kube-system that it may write beside tokens.
+    :param services: `namespace/name` of the Services that it may write beside the network probe's.
     """
     name, requester = account.name, _cel(account.username)
     metadata = {"name": name, "labels": {LABEL: "fabnode"}}
@@ -50,6 +54,7 @@ def objects(
                 _rule("", "secrets", _CREATE, _UPDATE, _DELETE),
                 _rule("certificates.k8s.io", "certificatesigningrequests", _CREATE),
                 _rule("certificates.k8s.io", "certificatesigningrequests/approval", _UPDATE),
+                _rule("", "services", _CREATE, _UPDATE),
             ]
         },
         "matchConditions": [
@@ -78,6 +83,10 @@ def objects(
                 "expression": "request.resource.resource != 'certificatesigningrequests' || "
                 f"request.operation != 'UPDATE' || {_approval(account, shares_token=shares_token)}",
                 "message": "only requests of joining hosts, of nodes, and its own",
+            },
+            {
+                "expression": f"request.resource.resource != 'services' || {_service(services)}",
+                "message": "only the network probe's Service, and Calico's",
             },
         ],
     }
@@ -115,6 +124,38 @@ def _secret(names: Collection[str]) -> str:
         return f"({token})"
     named = f"{item}.metadata.name in {_cel(sorted(names))} && {item}.type == 'Opaque'"
     return f"({token} || {named})"
+
+
+# What leads traffic into a Service from elsewhere, or elsewhere from it.
+_OUTWARD = (
+    "externalIPs",
+    "externalName",
+    "loadBalancerIP",
+    "loadBalancerSourceRanges",
+    "loadBalancerClass",
+)
+
+
+def _service(names: Collection[str]) -> str:
+    (probe,) = verify.probe_objects("", ())
+    metadata, spec = probe["metadata"], "object.spec"
+    selected = " && ".join(
+        f"{_cel(key)} in {spec}.selector && {spec}.selector[{_cel(key)}] == {_cel(value)}"
+        for key, value in probe["spec"]["selector"].items()
+    )
+    own = " && ".join(
+        (
+            f"request.namespace == {_cel(metadata['namespace'])}",
+            f"object.metadata.name == {_cel(metadata['name'])}",
+            f"{spec}.type == 'ClusterIP'",
+            *(f"!has({spec}.{field})" for field in _OUTWARD),
+            f"has({spec}.selector) && {selected}",
+            f"size({spec}.selector) == {len(probe['spec']['selector'])}",
+        )
+    )
+    if not names:
+        return f"({own})"
+    return f"({own} || request.namespace + '/' + object.metadata.name in {_cel(sorted(names))})"
 
 
 def _own_request(proxies: Sequence[tuple[str, Mapping[str, str]]]) -> str:

@@ -146,9 +146,16 @@ def powers(cluster: Cluster, *, calico: bool, guarded: bool, pod_security: bool)
         )
     if not pod_security:
         found.append(f"run privileged pods on any node, {admin} (apiserver before 1.23)")
+    found.append(
+        "become any node: read its pods' Secrets, act as their ServiceAccounts (may be powerful)"
+    )
+    if not guarded:
+        found.append(
+            "redirect or swallow all nodes' traffic, by a Service with external IPs "
+            "(apiserver before 1.30)"
+        )
     return (
         *found,
-        "become any node: read its pods' Secrets, act as their ServiceAccounts (may be powerful)",
         "change labels and taints of any node, and remove it",
     )
 

@@ -166,3 +166,4 @@ def test_powers_that_equal_an_administrators_are_named(
     told = rbac_rules.powers(make_cluster(tmp_path, **changes), **facts)
     assert sum("which is as good as administrator" in power for power in told) == admin
     assert any("become any node" in power for power in told)
+    assert any("all nodes' traffic" in power for power in told) == (not facts["guarded"])

@@ -135,6 +135,7 @@ def test_what_the_deployers_account_is_said_to_be_able_to_do(holder: Holder) -> 
     assert "which is as good as administrator" not in holder.told
     assert "read every Secret in kube-system" in holder.told
     assert "become any node" in holder.told
+    assert "traffic" not in holder.told
 
 
 def test_no_certificate_in_another_name(holder: Holder) -> None:
@@ -201,6 +202,26 @@ def test_no_privileged_pod(holder: Holder) -> None:
         holder.api().patch(namespace, {"metadata": {"labels": {}}})
     holder.api().create(pods, server)  # its own are let through
     holder.api().delete(pods)
+
+
+def test_no_service_but_the_probes(holder: Holder) -> None:
+    """The fourth way: a Service that takes traffic from every node, or opens ports on it."""
+    services = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}/services"
+    (service,) = verify.probe_objects("", [])
+    for change in (
+        {"externalIPs": ["192.0.2.1"]},
+        {"type": "NodePort"},
+        {"type": "LoadBalancer"},
+        {"type": "ExternalName", "externalName": "example.org"},
+        {"selector": {}},
+        {"selector": {"app": "client"}},
+    ):
+        tried = {**service, "spec": {**service["spec"], **change}}
+        assert "only the network probe's Service" in holder.refused(services, tried)
+    other = {**service, "metadata": {**service["metadata"], "name": "other"}}
+    assert "only the network probe's Service" in holder.refused(services, other)
+    holder.api().create(services, service)  # its own is let through
+    holder.api().delete(f"{services}/{service['metadata']['name']}")
 
 
 def test_the_policy_is_out_of_the_accounts_reach(holder: Holder) -> None:

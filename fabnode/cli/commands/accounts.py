@@ -83,6 +83,11 @@ def _deployer(cluster: Cluster, calico: Sequence[Object], server: Release) -> _W
             shares_token=cluster.bootstrap.mode == "token-file",
             proxies=[(proxy_cert.COMMON_NAME, proxy_cert.subject(node)) for node in signed],
             secrets=[item["metadata"]["name"] for item in calico if item["kind"] == "Secret"],
+            services=[
+                f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+                for item in calico
+                if item["kind"] == "Service"
+            ],
         )
     powers = rbac_rules.powers(
         cluster,
