@@ -121,6 +121,7 @@ def run_with(lab: Lab, spoil: Callable[[dict[str, Any], Lab], None], **settings:
     kubeconfig = yaml.safe_load(lab.layout.kubeconfig.read_text())
     spoil(kubeconfig, lab)
     path = Path(lab.scratch / f"{spoil.__name__}.kubeconfig")
+    path.touch(0o600)
     path.write_text(yaml.safe_dump(kubeconfig))
     config = lab.config(cluster={"kubeconfig": str(path)}, kubelet={"max_pods": 93}, **settings)
     starts = lab.starts()
