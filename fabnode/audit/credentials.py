@@ -25,7 +25,7 @@ from ..pki.certificates import (
     split,
 )
 from .evidence import Provenance
-from .finding import Close, Finding, PutAside, Severity
+from .finding import SEVERITIES, Close, Finding, PutAside, Severity
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -151,7 +151,10 @@ class Credentials:
             return  # there they belong
         found = [f for key in file.keys if (f := self._judged(file, key))]
         order = ("ca-key", "admin-credentials", "foreign-key")
-        yield from sorted(found, key=lambda f: order.index(f.check))[:1]
+        # By weight first: a claim about one key must not hide what is proved of another.
+        yield from sorted(
+            found, key=lambda f: (SEVERITIES.index(f.severity), order.index(f.check))
+        )[:1]
 
     def _judged(self, file: SecretFile, key: str) -> Finding | None:
         der = public_der(key)

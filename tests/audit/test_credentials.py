@@ -233,6 +233,18 @@ def test_a_certificate_that_anybody_made_accuses_nobodys_key() -> None:
     assert only(judged(with_files(secret(STRAY, keys=(key,)), own))).repairs == (PutAside(STRAY),)
 
 
+def test_a_claim_about_one_key_hides_nothing_of_another_in_the_same_file() -> None:
+    """A claim has the first check's name, and the lesser weight."""
+    signed, admins = issued("admin", "system:masters")
+    claim, other = issued("mine", ca=True, own=True)
+    true = secret("/etc/kubernetes/admin.pem", certificates=(signed,))
+    file = secret(STRAY, keys=(other, admins))
+    for accusing in ((), (secret(MALLORYS, uid=1000, controlled=False, certificates=(claim,)),)):
+        (found,) = [f for f in judged(with_files(file, true, *accusing)) if f.subject == STRAY]
+        assert (found.check, found.severity) == ("admin-credentials", "critical")
+        assert found.repairs == (PutAside(STRAY),)
+
+
 def test_what_the_clusters_ca_signed_accuses_wherever_it_lies() -> None:
     certificate, key = issued("admin", "system:masters")
     signed = secret(MALLORYS, uid=1000, controlled=False, certificates=(certificate,))
