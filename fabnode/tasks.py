@@ -70,8 +70,16 @@ def deploy_nodes(
 
     Example: inv deploy-nodes --limit ssd,node-7 --batch 5
     """
-    options = Options(config, limit, json, max_parallel, batch, deep, bundle=bundle)
-    options = replace(options, bundle_sha256=bundle_sha256)
+    options = Options(
+        config,
+        limit,
+        json,
+        max_parallel,
+        batch,
+        deep,
+        bundle=bundle,
+        bundle_sha256=bundle_sha256,
+    )
     if dry_run:
         commands.inspection.show_plan(options, exit_code=False)
         return
@@ -99,8 +107,15 @@ def plan(
 
     Example: inv plan --exit-code --json
     """
-    options = Options(config, limit, json, max_parallel, deep=deep, bundle=bundle)
-    options = replace(options, bundle_sha256=bundle_sha256)
+    options = Options(
+        config,
+        limit,
+        json,
+        max_parallel,
+        deep=deep,
+        bundle=bundle,
+        bundle_sha256=bundle_sha256,
+    )
     commands.inspection.show_plan(options, exit_code=exit_code)
 
 
