@@ -304,12 +304,12 @@ holds_something() { # from stdin, NAME
 own= # files that are root's alone
 
 # What is told of folders that others may write: bytes, of one folder and of all, and the time for it.
-spent=0 spent_all=0 most_spent=300000 most_spent_all=2500000 until=
+spent=0 spent_all=0 until=
 
 in_bounds() { # in_bounds BYTES: whether there is room and time left for so much; root's are not counted
 	[ "$trusted" = 0 ] || return 0
 	spent=$((spent + $1)) spent_all=$((spent_all + $1))
-	[ $spent -le $most_spent ] && [ $spent_all -le $most_spent_all ] && [ "$(date +%s)" -lt "$until" ]
+	[ $spent -le "$most_others_bytes" ] && [ $spent_all -le "$most_all_others_bytes" ] && [ "$(date +%s)" -lt "$until" ]
 }
 
 tell() { # tell PATH SHOWN: all about one file; SHOWN is PATH below the root as it was given

@@ -22,7 +22,7 @@ class Examined:
     What `examine.sh` prints at most; the names are the script's variables, with `most_` before.
 
     :param files: with keys or certificates; `root_files` in one root, `others_files` in one folder
-        that others may write.
+        that others may write, and so are `others_bytes`; `all_others_bytes` in all such folders.
     :param texts: unit files and configurations.
     :param keys, tokens: of one file. :param blocks: certificates in one file; `block_lines` each.
     :param units: that are asked about, with `settings` of each.
@@ -34,6 +34,8 @@ class Examined:
     files: int = 4000
     root_files: int = 100
     others_files: int = 20
+    others_bytes: int = 300_000
+    all_others_bytes: int = 2_500_000
     texts: int = 40
     text_size: int = 65536
     keys: int = 4

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fabnode.audit.evidence import Evidence, Provenance
+from fabnode.audit.evidence import Evidence, Provenance, Text
 from fabnode.remote.audit_output import parse
 from fabnode.remote.examine import script
 
@@ -79,6 +79,13 @@ class Scene:
                 break
             os.chown(one, MALLORY, MALLORY)
         return path
+
+    def unit(self, settings: str) -> Text:
+        """Return what an audit tells of a unit file of root's with these settings."""
+        path = self.etc / "x.service"
+        path.write_text(f"[Service]\n{settings}\n")
+        self.systemctl(paths=str(path))
+        return self.audit().texts[str(path)]
 
     def audit(self) -> Evidence:
         state = str(self.folder / "state")
@@ -230,10 +237,7 @@ def test_a_roots_link_to_a_users_file_is_not_read(scene) -> None:
     ],
 )
 def test_what_sets_the_environment_stays(scene, line) -> None:
-    path = scene.etc / "x.service"
-    path.write_text(f"[Service]\n{line}\nExecStart=/usr/bin/kubelet\n")
-    scene.systemctl(paths=str(path))
-    text = scene.audit().texts[str(path)]
+    text = scene.unit(f"{line}\nExecStart=/usr/bin/kubelet")
     assert b"hunter2" not in (text.content or b"")
     assert text.sha256 == ""
 
@@ -329,10 +333,8 @@ def test_encrypted_keys_are_not_tried(scene) -> None:
     ],
 )
 def test_a_unit_with_a_secret_among_its_words_stays(scene, option) -> None:
-    path = scene.etc / "x.service"
-    path.write_text(f"[Service]\nExecStartPre=-/bin/true {option}\nExecStart=/usr/bin/kubelet\n")
-    scene.systemctl(paths=str(path))
-    assert b"hunter2" not in (scene.audit().texts[str(path)].content or b"")
+    text = scene.unit(f"ExecStartPre=-/bin/true {option}\nExecStart=/usr/bin/kubelet")
+    assert b"hunter2" not in (text.content or b"")
 
 
 @pytest.mark.parametrize(
@@ -345,7 +347,4 @@ def test_a_unit_with_a_secret_among_its_words_stays(scene, option) -> None:
     ],
 )
 def test_a_unit_without_a_secret_is_sent(scene, option) -> None:
-    path = scene.etc / "x.service"
-    path.write_text(f"[Service]\nExecStart=/usr/bin/kubelet {option}\n")
-    scene.systemctl(paths=str(path))
-    assert scene.audit().texts[str(path)].content
+    assert scene.unit(f"ExecStart=/usr/bin/kubelet {option}").content
