@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests import attacks
 
+from .harness import eventually
 from .intruder import HOME, NAME, UID, certificate, key, pem, telltale, write
 from .workload import Workload
 
@@ -371,6 +372,8 @@ def story(lab: Lab, joining: Joining) -> Iterator[Story]:
     lab.on(HOST, "systemctl stop kubelet")
     without = lab.inv("audit", "--json", *limit, config=config, code=3)
     lab.on(HOST, "systemctl start kubelet")
+    # It is asked by way of the kubelet, which has to be up again first.
+    eventually(lambda: pods.ask(HOST, HOST))
     yield Story(
         *(lab, attempts, before, audit, plan, harden, after, without, unchanged, containers, pods)
     )

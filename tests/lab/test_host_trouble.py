@@ -50,7 +50,7 @@ def table(out: str) -> list[str]:
 
 def test_full_disks_fail_alone_and_leave_nothing_half_written(cluster: Lab) -> None:
     proxy = "/usr/local/bin/kube-proxy"
-    tiny = "mount -t tmpfs -o size={} tmpfs {}"
+    tiny = "mount -t tmpfs -o mode=755,size={} tmpfs {}"
     # n2 lacks room for what arrives, n3 for where it belongs.
     cluster.disturb("n2", f"mv {proxy} /root/; {tiny.format('64k', '/var/lib/fabnode')}")
     cluster.disturb("n3", f"{tiny.format('60m', '/usr/local/bin')}")

@@ -42,7 +42,7 @@ TROUBLES = {
         "symlink",
     ),
     "its disk is full at the first mkdir": (
-        f"mount -t tmpfs -o size=64k,nr_inodes=1 tmpfs {STATE}",
+        f"mount -t tmpfs -o mode=700,size=64k,nr_inodes=1 tmpfs {STATE}",
         f"umount {STATE}",
         "No space left on device",
     ),
