@@ -27,13 +27,19 @@ def owned(layout: Layout) -> bool:
     return link is not None and _is_ours(link, layout)
 
 
+def foreign_owner(layout: Layout) -> str | None:
+    """Return who has the bridge's name, and so all names of this lab; None where nobody else."""
+    link = _link(layout.bridge)
+    if link is None or _is_ours(link, layout):
+        return None
+    return str(link.get("ifalias", "something that is no lab"))
+
+
 def refuse_foreign(layout: Layout) -> None:
     """Raise if the bridge's name, and so all names of this lab, are somebody else's."""
-    link = _link(layout.bridge)
-    if link is not None and not _is_ours(link, layout):
-        whose = link.get("ifalias", "something that is no lab")
+    if owner := foreign_owner(layout):
         raise LabError(
-            f"interface {layout.bridge} belongs to {whose}; choose another name: "
+            f"interface {layout.bridge} belongs to {owner}; choose another name: "
             "`inv lab.up --name NAME`"
         )
 

@@ -3,7 +3,8 @@ The lab that these tests share: three hosts, made nodes once, put right again af
 
 `FABNODE_TEST_LAB=NAME` runs the tests on a lab of that name and keeps it, with its nodes where no
 test needs bare hosts: that saves time while a test is written. Otherwise a lab `test` comes and
-goes. What needs other hosts or another release has a small lab of its own, `NAMEd` or `NAMEo`.
+goes (`test2` where another checkout has one of that name). What needs other hosts or another
+release has a small lab of its own, `NAMEd` or `NAMEo`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import state, support
+from lab import network, state, support
+from lab.cluster import ANY_SUBNET
 from lab.errors import LabError
 from lab.hosts import running
+from lab.layout import Layout, folder_for
 
 from .harness import NODES, PROJECT, Done, Lab
 from .secrecy import Watcher
@@ -111,7 +114,7 @@ def _standing(suffix: str, scratch: Path, *options: str) -> Iterator[Lab]:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    name = os.environ.get(KEPT, "test") + suffix
+    name = (os.environ.get(KEPT) or _free_name(suffix)) + suffix
     try:
         _invoke("lab.up", "--name", name, *options)
         found = state.load(name, PROJECT)
@@ -120,6 +123,15 @@ def _standing(suffix: str, scratch: Path, *options: str) -> Iterator[Lab]:
     finally:
         if KEPT not in os.environ:
             _invoke("lab.down", "--name", name)
+
+
+def _free_name(suffix: str) -> str:
+    """Return a name that no other checkout's lab has: one may run, or be left of a killed run."""
+    for name in ("test", *(f"test{number}" for number in range(2, 100))):
+        folder = folder_for(name + suffix, PROJECT)
+        if network.foreign_owner(Layout(name + suffix, folder, ANY_SUBNET)) is None:
+            return name
+    raise LabError("ninety-nine labs of tests stand on this machine: `ip link show type bridge`")
 
 
 def _invoke(*words: str) -> None:
