@@ -94,7 +94,7 @@ def test_fabnode_offers_what_inv_offers(installed: Installed, tmp_path: Path) ->
 
 
 def test_the_command_tells_its_version(installed: Installed, tmp_path: Path) -> None:
-    command = [installed.bin / "fabnode", "--version"]
+    command = [str(installed.bin / "fabnode"), "--version"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == f"fabnode {__version__}\n"
 

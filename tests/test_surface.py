@@ -216,6 +216,7 @@ def test_what_errors_quote_steers_no_terminal(capsys: pytest.CaptureFixture[str]
     """A bundle, an API or a server said it."""
     with pytest.raises(Exit) as stop, app.errors_as_exits():
         raise BundleError("it holds Kubernetes \x1b]0;owned\x07\x9b31m1.37.2")
+    assert stop.value.message
     assert stop.value.message.isprintable()
     app.print_table(("A",), [("\x1b[31mred",)])
     assert "\x1b[31m" not in capsys.readouterr().out

@@ -20,7 +20,7 @@ from fabnode.journal.journal import FILE, KEPT_RUNS, Journal, runs, state_dir
 from fabnode.journal.summary import Row, rows
 from fabnode.node.facts import Facts
 from fabnode.node.plan import make_plan
-from fabnode.node.resources import Directory
+from fabnode.node.resources import Directory, Resource
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.util.fan_out import Outcome
 
@@ -288,7 +288,10 @@ def test_an_outcome_is_believed_before_the_events() -> None:
     journal = Journal()
     with journal.step("n1", "preflight"):
         pass
-    outcomes = {"n1": Outcome(error=Foreseen("lost")), "n2": Outcome(skipped="an earlier batch")}
+    outcomes: dict[str, Outcome[object]] = {
+        "n1": Outcome(error=Foreseen("lost")),
+        "n2": Outcome(skipped="an earlier batch"),
+    }
     found = rows(journal.events, ["n1", "n2"], outcomes)
     assert [(r.result, r.cause) for r in found] == [
         ("failed", "lost"),
@@ -300,11 +303,13 @@ def test_an_outcome_is_believed_before_the_events() -> None:
 @pytest.mark.parametrize(
     ("done", "step", "changes"), [(0, "prepare", []), (1, "prepare", ["create /a"])]
 )
-def test_steps_of_actions_fail_with_the_one_that_was_to_begin(done, step, changes) -> None:
+def test_steps_of_actions_fail_with_the_one_that_was_to_begin(
+    done: int, step: str, changes: list[str]
+) -> None:
     journal = Journal()
     wanted = [Directory("/a"), Directory("/b")]
     plan = make_plan("n1", wanted, Facts())
-    step_of = {wanted[0]: "prepare", wanted[1]: "kubelet"}
+    step_of: dict[Resource, str] = {wanted[0]: "prepare", wanted[1]: "kubelet"}
 
     def work() -> None:
         with StepLog(journal, "n1", step_of, plan.changes) as log:

@@ -21,7 +21,7 @@ SHARED = {
 }
 
 
-def typed(path: Path) -> set[object]:
+def typed(path: Path) -> set[str | int]:
     """Return the shared values that a module writes out."""
     values = (
         node.value for node in ast.walk(ast.parse(path.read_text())) if type(node) is ast.Constant

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,16 +25,21 @@ from fabnode.node.resources import (
     Unit,
 )
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from fabnode.node.resources import Resource
+
 
 def sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def found(content: bytes, mode: int = 0o644, **more) -> PathFact:
+def found(content: bytes, mode: int = 0o644, **more: Any) -> PathFact:
     return PathFact("file", mode=mode, sha256=sha(content), content=content, **more)
 
 
-def told(resources, facts) -> list[tuple[str, str, str]]:
+def told(resources: tuple[Resource, ...], facts: Facts) -> list[tuple[str, str, str]]:
     return [(c.action, c.name, c.why) for c in compare(resources, facts)]
 
 
@@ -112,19 +118,23 @@ PATHS = [
 @pytest.mark.parametrize(
     ("resource", "there", "changes"), [case[1:] for case in PATHS], ids=[case[0] for case in PATHS]
 )
-def test_paths(resource, there, changes):
+def test_paths(
+    resource: File | Kept | Directory | Binary | Absent,
+    there: PathFact | None,
+    changes: list[tuple[str, str, str]],
+) -> None:
     facts = Facts(known=True, paths={resource.path: there} if there else {})
     assert told((resource,), facts) == changes
 
 
 @pytest.mark.parametrize("resource", [A, BIN, Absent("/etc/a")])
-def test_a_directory_in_the_way_is_not_removed(resource):
+def test_a_directory_in_the_way_is_not_removed(resource: File | Binary | Absent) -> None:
     facts = Facts(known=True, paths={resource.path: PathFact("directory", 0o755)})
     with pytest.raises(Conflict, match=f"{resource.path} is a directory"):
         compare((resource,), facts)
 
 
-def test_a_file_in_a_directorys_way_is_not_removed():
+def test_a_file_in_a_directorys_way_is_not_removed() -> None:
     with pytest.raises(Conflict, match="/etc/a is a file, and a directory belongs there"):
         compare((Directory("/etc/a"),), Facts(known=True, paths={"/etc/a": found(b"")}))
 
@@ -139,26 +149,26 @@ def test_a_file_in_a_directorys_way_is_not_removed():
         (Kept("/etc/kubernetes/pki/kube-proxy.pem"), "/etc/kubernetes/pki"),
     ],
 )
-def test_a_directory_that_leads_elsewhere_is_not_followed(resource, link):
+def test_a_directory_that_leads_elsewhere_is_not_followed(resource: Resource, link: str) -> None:
     facts = Facts(known=True, paths={link: PathFact("symlink", 0o777)})
     with pytest.raises(Conflict, match=f"{link} is a symlink, and a directory belongs there"):
         compare((resource,), facts)
 
 
-def test_directories_of_the_system_may_be_symlinks():
+def test_directories_of_the_system_may_be_symlinks() -> None:
     """As some systems have it, whose /usr is read-only."""
     links = dict.fromkeys(("/opt", "/usr/local", "/var/lib"), PathFact("symlink", 0o777))
     wanted = (File("/opt/cni/bin/x", b""), Directory("/var/lib/fabnode"))
     assert len(compare(wanted, Facts(known=True, paths=links))) == 2
 
 
-def test_all_conflicts_are_told_at_once():
+def test_all_conflicts_are_told_at_once() -> None:
     facts = Facts(known=True, paths=dict.fromkeys(("/etc/a", "/usr/bin/x"), PathFact("directory")))
     with pytest.raises(Conflict, match=r"/etc/a.*; /usr/bin/x"):
         compare((A, BIN), facts)
 
 
-def test_kernel():
+def test_kernel() -> None:
     facts = Facts(
         known=True, modules=frozenset({"overlay"}), sysctls={"a.b": "1\t 2", "a.c": "0", "a.e": "x"}
     )
@@ -197,7 +207,7 @@ HELD = frozenset({"docker.io/calico/node:v3", "registry.k8s.io/pause:3"})
         ),
     ],
 )
-def test_images(images, archives, why):
+def test_images(images: frozenset[str] | None, archives: dict[str, str], why: str) -> None:
     changes = compare((IMAGE,), Facts(known=True, images=images, image_archives=archives))
     assert [(c.action, c.why) for c in changes] == ([("import", why)] if why else [])
 
@@ -212,7 +222,7 @@ def test_images(images, archives, why):
         ("registry:5000/x:1", "registry:5000/x:1"),
     ],
 )
-def test_references_as_containerd_keeps_them(name, full):
+def test_references_as_containerd_keeps_them(name: str, full: str) -> None:
     assert full_reference(name) == full
 
 
@@ -234,16 +244,16 @@ THERE = {
 }
 
 
-def unit_changes(unit: UnitFact, paths=None) -> list[tuple[str, str]]:
+def unit_changes(unit: UnitFact, paths: dict[str, PathFact] | None = None) -> list[tuple[str, str]]:
     facts = Facts(known=True, paths={**THERE, **(paths or {})}, units={KUBELET.name: unit})
     return [(c.action, c.why) for c in compare(READS, facts) if isinstance(c.resource, Unit)]
 
 
-def with_(unit: UnitFact, **fields) -> UnitFact:
+def with_(unit: UnitFact, **fields: Any) -> UnitFact:
     return dataclasses.replace(unit, **fields)
 
 
-def test_a_unit_with_all_in_place_is_left_alone():
+def test_a_unit_with_all_in_place_is_left_alone() -> None:
     assert unit_changes(UP) == []
 
 
@@ -291,20 +301,22 @@ def test_a_unit_with_all_in_place_is_left_alone():
         ),
     ],
 )
-def test_units_start_or_restart_for_a_reason(unit, paths, expected):
+def test_units_start_or_restart_for_a_reason(
+    unit: UnitFact, paths: dict[str, PathFact], expected: tuple[str, str]
+) -> None:
     assert unit_changes(unit, paths) == [expected]
 
 
-def test_a_mode_alone_restarts_nothing():
+def test_a_mode_alone_restarts_nothing() -> None:
     assert unit_changes(UP, {"/etc/a": found(b"new\n", 0o600)}) == []
 
 
-def test_the_stamp_holds_what_lasts():
+def test_the_stamp_holds_what_lasts() -> None:
     change = compare(READS, Facts(known=True, paths=THERE))[-1]
     assert dict(change.stamp) == STAMP
 
 
-def test_a_unit_file_that_changes_is_read_anew():
+def test_a_unit_file_that_changes_is_read_anew() -> None:
     unit_file = File("/etc/systemd/system/kubelet.service", b"[Service]\n")
     unit = Unit("kubelet.service", (unit_file.path, "/etc/a"))
     facts = Facts(known=True, paths={"/etc/a": found(b"old")}, units={unit.name: UP})
@@ -317,7 +329,7 @@ def test_a_unit_file_that_changes_is_read_anew():
     assert not compare((unit_file, A, unit), facts)[-1].reload
 
 
-def test_a_client_certificate_is_waited_for_until_it_is_there():
+def test_a_client_certificate_is_waited_for_until_it_is_there() -> None:
     wanted = ClientCertificate(
         "/pem", "kubelet.service", "/boot", "/key", missing="it has none", timeout=9
     )
@@ -327,42 +339,43 @@ def test_a_client_certificate_is_waited_for_until_it_is_there():
 
 
 @pytest.mark.parametrize(("key", "order"), [("", ["/etc/a", "/pem"]), ("/key", ["/pem", "/etc/a"])])
-def test_what_comes_by_itself_is_waited_for_at_the_end(key, order):
+def test_what_comes_by_itself_is_waited_for_at_the_end(key: str, order: list[str]) -> None:
     """One whose key must be told first would never come."""
     wanted = ClientCertificate("/pem", "kubelet.service", "/boot", key, "it has none", timeout=9)
     assert [change.name for change in compare((wanted, A), Facts())] == order
 
 
-def test_order_is_kept_and_what_is_asked_for_twice_is_done_once():
+def test_order_is_kept_and_what_is_asked_for_twice_is_done_once() -> None:
     plan = make_plan("n1", [Directory("/etc/k"), A, Directory("/etc/k")], Facts())
     assert [c.name for c in plan.changes] == ["/etc/k", "/etc/a"]
 
 
-def test_text_is_shown_as_a_diff():
+def test_text_is_shown_as_a_diff() -> None:
     (change,) = compare((A,), Facts(known=True, paths={"/etc/a": found(b"old\nsame\n")}))
     assert change.diff == "--- /etc/a\n+++ /etc/a\n@@ -1,2 +1 @@\n-old\n-same\n+new"
 
 
-def test_a_diff_cannot_steer_the_terminal():
+def test_a_diff_cannot_steer_the_terminal() -> None:
     facts = Facts(known=True, paths={"/etc/a": found(b"\x1b]0;pwned\x07\x1b[2J\xe2\x80\xae\n")})
     (change,) = compare((A,), facts)
+    assert change.diff
     assert not any(ord(char) < 32 and char != "\n" for char in change.diff)
     assert "‮" not in change.diff
 
 
-def test_bytes_that_are_no_text_have_no_diff():
+def test_bytes_that_are_no_text_have_no_diff() -> None:
     (change,) = compare((A,), Facts(known=True, paths={"/etc/a": found(b"\xff\xfe")}))
     assert change.diff is None
     assert sha(b"\xff\xfe")[:12] in change.why
 
 
-def test_no_secret_is_in_what_is_shown():
+def test_no_secret_is_in_what_is_shown() -> None:
     secret = File("/etc/s", b"TOP-SECRET", 0o600, secret=True)
     plan = make_plan("n1", [secret, Unit("u", ("/etc/s",))], Facts())
     assert "TOP-SECRET" not in json.dumps(plan.to_json()) + repr(plan)
 
 
-def test_json():
+def test_json() -> None:
     facts = Facts(known=True, paths={"/etc/a": found(b"new\n", 0o600)})
     assert make_plan("n1", [A, Unit("u.service")], facts).to_json() == {
         "node": "n1",

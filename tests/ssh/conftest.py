@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,16 +14,20 @@ from fabnode.ssh.secret_prompts import LOGIN, SUDO
 from ..support import make_cluster
 from .server import Behaviour, Server, key
 
+Serve = Callable[..., Server]
+NodeOf = Callable[..., Node]
+Reach = Callable[..., tuple[Host, Server]]
+
 
 @pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Serve]:
     """Start SSH servers, with a home folder that holds none of the developer's own settings."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     (tmp_path / "home").mkdir()
     servers: list[Server] = []
 
-    def start(**behaviour: object) -> Server:
+    def start(**behaviour: Any) -> Server:
         servers.append(Server(Behaviour(**behaviour)))
         return servers[-1]
 
@@ -32,7 +37,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
 
 
 @pytest.fixture
-def node_of(tmp_path: Path) -> Callable[..., Node]:
+def node_of(tmp_path: Path) -> NodeOf:
     """Return the node that a server stands for; its host keys are known unless told otherwise."""
 
     def make(server: Server, *, known: tuple[str, ...] | None = None, **ssh: object) -> Node:
@@ -58,7 +63,7 @@ def node_of(tmp_path: Path) -> Callable[..., Node]:
 
 
 @pytest.fixture
-def reach(serve, node_of) -> Iterator[Callable[..., tuple[Host, Server]]]:
+def reach(serve: Serve, node_of: NodeOf) -> Iterator[Reach]:
     """Return a host and its server: `reach(user="ops", sudo_password="x", noise=b"hi")`."""
     opened: list[tuple[Host, Access]] = []
 

@@ -13,10 +13,21 @@ from dataclasses import dataclass, field
 from functools import cache
 from io import StringIO
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from paramiko.common import (
+    AUTH_FAILED,
+    AUTH_SUCCESSFUL,
+    OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
+    OPEN_FAILED_CONNECT_FAILED,
+    OPEN_SUCCEEDED,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SUDO = Path(__file__).parent / "fake-sudo"
 
@@ -108,15 +119,15 @@ class _Session(paramiko.ServerInterface):
 
     def check_auth_publickey(self, username: str, offered: paramiko.PKey) -> int:
         good = username in self._server.behaviour.users and offered == key("user")
-        return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
+        return AUTH_SUCCESSFUL if good else AUTH_FAILED
 
     def check_auth_password(self, username: str, password: str) -> int:
         self._server.passwords.append(password)
         good = password == self._server.behaviour.password
-        return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
+        return AUTH_SUCCESSFUL if good else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        return paramiko.OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self._server.commands.append(command.decode())
@@ -127,17 +138,18 @@ class _Session(paramiko.ServerInterface):
         self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
     ) -> int:
         if not self._server.behaviour.forward:
-            return paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+            return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
         try:
             target = socket.create_connection(destination, timeout=5)
         except OSError:
-            return paramiko.OPEN_FAILED_CONNECT_FAILED
+            return OPEN_FAILED_CONNECT_FAILED
         threading.Thread(target=self._forward, args=(chanid, target), daemon=True).start()
-        return paramiko.OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED
 
     def _forward(self, chanid: int, target: socket.socket) -> None:
         transport = next(t for t in self._server.transports if t.server_object is self)
-        while (channel := transport._channels.get(chanid)) is None:
+        channels = transport._channels  # type: ignore[attr-defined]  # by number there is no public way
+        while (channel := channels.get(chanid)) is None:
             time.sleep(0.001)  # it is there once we have said yes
         ends = {channel: target, target: channel}
         while True:
@@ -188,13 +200,13 @@ class _Session(paramiko.ServerInterface):
             channel.close()
 
 
-def _pump(source, sink) -> None:
+def _pump(source: int, sink: Callable[[bytes], object]) -> None:
     with suppress(OSError, EOFError):
         while data := os.read(source, 65536):
             sink(data)
 
 
-def _feed(channel, stdin) -> None:
+def _feed(channel: paramiko.Channel, stdin: IO[bytes]) -> None:
     with suppress(OSError, EOFError):
         while data := channel.recv(65536):
             stdin.write(data)

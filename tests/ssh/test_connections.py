@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
@@ -21,30 +22,38 @@ from fabnode.ssh.errors import (
 from fabnode.ssh.host import Host
 from fabnode.ssh.secret_prompts import LOGIN
 
+if TYPE_CHECKING:
+    from fabnode.config.cluster import Node
 
-def open_host(node, passwords=None) -> None:
+    from .conftest import NodeOf, Serve
+    from .server import Server
+
+
+def open_host(node: Node, passwords: dict[tuple[str, str], str] | None = None) -> None:
     with Access(passwords) as access, Host(node, access) as host:
         host.open()
 
 
-def test_an_unknown_host_key_is_refused_with_the_command_that_records_it(serve, node_of):
+def test_an_unknown_host_key_is_refused_with_the_command_that_records_it(
+    serve: Serve, node_of: NodeOf
+) -> None:
     server = serve()
     with pytest.raises(UnknownHostKey, match=r"SHA256:.*`inv hosts\.trust --limit n1`"):
         open_host(node_of(server, known=()))
     assert server.commands == []
 
 
-def test_a_changed_host_key_is_refused(serve, node_of):
+def test_a_changed_host_key_is_refused(serve: Serve, node_of: NodeOf) -> None:
     with pytest.raises(ChangedHostKey, match="somebody may stand in between"):
         open_host(node_of(serve(), known=("other",)))
 
 
-def test_any_known_key_will_do_whatever_the_server_prefers(serve, node_of):
+def test_any_known_key_will_do_whatever_the_server_prefers(serve: Serve, node_of: NodeOf) -> None:
     server = serve(host_keys=("host", "rsa-host"))
     open_host(node_of(server, known=("rsa-host",)))
 
 
-def test_of_two_known_kinds_the_server_may_have_either(serve, node_of):
+def test_of_two_known_kinds_the_server_may_have_either(serve: Serve, node_of: NodeOf) -> None:
     # paramiko alone compares with the first known kind only.
     server = serve(host_keys=("rsa-host",))
     node = node_of(server, known=("host", "rsa-host"))
@@ -53,29 +62,29 @@ def test_of_two_known_kinds_the_server_may_have_either(serve, node_of):
     open_host(node)
 
 
-def test_a_key_the_server_does_not_take(serve, node_of):
+def test_a_key_the_server_does_not_take(serve: Serve, node_of: NodeOf) -> None:
     with pytest.raises(AuthenticationFailed, match=r"check ssh\.user and ssh\.keys"):
         open_host(node_of(serve(users=("somebody",))))
 
 
-def test_a_password_lets_in_where_no_key_does(serve, node_of):
+def test_a_password_lets_in_where_no_key_does(serve: Serve, node_of: NodeOf) -> None:
     server = serve(users=(), password="letmein")
     open_host(node_of(server), {("n1", LOGIN): "letmein"})
 
 
-def test_no_way_to_log_in_at_all(serve, node_of):
+def test_no_way_to_log_in_at_all(serve: Serve, node_of: NodeOf) -> None:
     with pytest.raises(AuthenticationFailed):
         open_host(node_of(serve(), keys=[]))
 
 
-def test_nobody_listens(serve, node_of):
+def test_nobody_listens(serve: Serve, node_of: NodeOf) -> None:
     server = serve()
     server.close()
     with pytest.raises(Unreachable, match=r"connection refused.*check that the host is on"):
         open_host(node_of(server))
 
 
-def test_something_else_than_ssh_listens(serve, node_of):
+def test_something_else_than_ssh_listens(serve: Serve, node_of: NodeOf) -> None:
     server = serve()
     node = node_of(server, connect_timeout=1)
     server.close()
@@ -84,7 +93,7 @@ def test_something_else_than_ssh_listens(serve, node_of):
         open_host(node)
 
 
-def test_a_node_behind_a_gateway(serve, node_of):
+def test_a_node_behind_a_gateway(serve: Serve, node_of: NodeOf) -> None:
     gateway, server = serve(host_keys=("gateway",)), serve()
     node = node_of(server, gateway=f"root@127.0.0.1:{gateway.port}")
     with pytest.raises(
@@ -96,7 +105,7 @@ def test_a_node_behind_a_gateway(serve, node_of):
         assert host.root("echo through").stdout == b"through\n"
 
 
-def trust_also(node, server) -> None:
+def trust_also(node: Node, server: Server) -> None:
     from .server import key
 
     name = server.behaviour.host_keys[0]
@@ -104,7 +113,7 @@ def trust_also(node, server) -> None:
         file.write(f"[127.0.0.1]:{server.port} {key(name).get_name()} {key(name).get_base64()}\n")
 
 
-def test_many_nodes_share_one_connection_to_their_gateway(serve, node_of):
+def test_many_nodes_share_one_connection_to_their_gateway(serve: Serve, node_of: NodeOf) -> None:
     gateway, server = serve(), serve()
     node = node_of(server, gateway=f"root@127.0.0.1:{gateway.port}")
     trust_also(node, gateway)
@@ -125,7 +134,9 @@ def test_many_nodes_share_one_connection_to_their_gateway(serve, node_of):
     assert len(server.transports) == 8
 
 
-def test_a_silent_gateway_costs_all_who_wait_for_it_one_time_limit(serve, node_of):
+def test_a_silent_gateway_costs_all_who_wait_for_it_one_time_limit(
+    serve: Serve, node_of: NodeOf
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"root@127.0.0.1:{silent.getsockname()[1]}"
         node = node_of(serve(), gateway=address, connect_timeout=1)
@@ -151,7 +162,7 @@ def test_a_silent_gateway_costs_all_who_wait_for_it_one_time_limit(serve, node_o
     assert all(text.startswith(f"the gateway [127.0.0.1]:{address[-5:]}") for text in failures)
 
 
-def test_a_refused_connection_leaves_nothing_open(serve, node_of):
+def test_a_refused_connection_leaves_nothing_open(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=())
     with pytest.raises(UnknownHostKey):
         open_host(node)
@@ -163,13 +174,13 @@ def test_a_refused_connection_leaves_nothing_open(serve, node_of):
         time.sleep(0.01)
 
 
-def test_known_hosts_that_cannot_be_read(serve, node_of, tmp_path):
+def test_known_hosts_that_cannot_be_read(serve: Serve, node_of: NodeOf, tmp_path: Path) -> None:
     node = node_of(serve(), known_hosts=[str(tmp_path)])
     with pytest.raises(HostError, match=r"Is a directory; check ssh\.known_hosts"):
         open_host(node)
 
 
-def test_an_ssh_configuration_that_cannot_be_read(serve, tmp_path):
+def test_an_ssh_configuration_that_cannot_be_read(serve: Serve, tmp_path: Path) -> None:
     serve()  # a home folder of our own
     folder = tmp_path / "home" / ".ssh"
     folder.mkdir()
@@ -178,7 +189,9 @@ def test_an_ssh_configuration_that_cannot_be_read(serve, tmp_path):
         Access()
 
 
-def test_a_value_that_ssh_reads_and_fabric_does_not(serve, node_of, tmp_path):
+def test_a_value_that_ssh_reads_and_fabric_does_not(
+    serve: Serve, node_of: NodeOf, tmp_path: Path
+) -> None:
     """The node fails with the file's name, not with a traceback."""
     node = node_of(serve())
     folder = tmp_path / "home" / ".ssh"
@@ -190,7 +203,9 @@ def test_a_value_that_ssh_reads_and_fabric_does_not(serve, node_of, tmp_path):
         open_host(node)
 
 
-def test_the_users_ssh_configuration_counts_where_ours_is_silent(serve, node_of, tmp_path):
+def test_the_users_ssh_configuration_counts_where_ours_is_silent(
+    serve: Serve, node_of: NodeOf, tmp_path: Path
+) -> None:
     server = serve(users=("fromconfig",))
     folder = tmp_path / "home" / ".ssh"
     folder.mkdir()

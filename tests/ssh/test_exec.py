@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
@@ -18,25 +19,30 @@ from fabnode.ssh.exec import _PATH
 
 from .server import SUDO
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .conftest import Reach
+
 PAYLOAD = os.urandom(3_000_000)
 SHELLS = ("dash", "bash", "tcsh", "csh", "fish", "zsh")
 DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
 
 
-def wait_for(condition) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def test_output_error_and_status_come_back_apart(reach):
+def test_output_error_and_status_come_back_apart(reach: Reach) -> None:
     host, _ = reach()
     result = host.root("echo out; echo err >&2; exit 7")
     assert (result.code, result.stdout, result.stderr) == (7, b"out\n", b"err\n")
 
 
-def test_lines_are_told_as_they_come(reach, tmp_path):
+def test_lines_are_told_as_they_come(reach: Reach, tmp_path: Path) -> None:
     host, _ = reach()
     go = tmp_path / "go"
     heard = []
@@ -49,13 +55,13 @@ def test_lines_are_told_as_they_come(reach, tmp_path):
     assert heard == [b"one", b"two"]
 
 
-def test_what_a_login_shell_prints_is_no_output(reach):
+def test_what_a_login_shell_prints_is_no_output(reach: Reach) -> None:
     host, _ = reach(noise=b"Welcome!\nYou have mail.\n")
     assert host.root("echo mine").stdout == b"mine\n"
 
 
 @pytest.mark.parametrize("sudo", ["nopasswd", "correct horse"])
-def test_a_payload_passes_sudo_unharmed(reach, tmp_path, sudo):
+def test_a_payload_passes_sudo_unharmed(reach: Reach, tmp_path: Path, sudo: str) -> None:
     log = tmp_path / "tries"
     host, server = reach(
         user="ops", sudo_password="correct horse", env={"SUDO": sudo, "SUDO_LOG": str(log)}
@@ -68,7 +74,7 @@ def test_a_payload_passes_sudo_unharmed(reach, tmp_path, sudo):
     assert "correct horse" not in "".join(server.commands)
 
 
-def test_sudo_gets_a_wrong_password_once_and_no_payload(reach, tmp_path):
+def test_sudo_gets_a_wrong_password_once_and_no_payload(reach: Reach, tmp_path: Path) -> None:
     log = tmp_path / "tries"
     host, _ = reach(user="ops", sudo_password="wrong", env={"SUDO": "right", "SUDO_LOG": str(log)})
     with pytest.raises(SudoRefused, match="does not accept the password"):
@@ -77,19 +83,19 @@ def test_sudo_gets_a_wrong_password_once_and_no_payload(reach, tmp_path):
     assert set(log.read_text().split("\n")) <= {"wrong", ""}
 
 
-def test_sudo_that_wants_a_password_nobody_configured(reach, tmp_path):
+def test_sudo_that_wants_a_password_nobody_configured(reach: Reach, tmp_path: Path) -> None:
     host, _ = reach(user="ops", env={"SUDO": "secret", "SUDO_LOG": str(tmp_path / "tries")})
     with pytest.raises(SudoRefused, match=r"none is configured; set ssh\.sudo_password"):
         host.root("true")
 
 
-def test_sudo_that_denies_says_why(reach):
+def test_sudo_that_denies_says_why(reach: Reach) -> None:
     host, _ = reach(user="ops", sudo_password="x", env={"SUDO": "denied"})
     with pytest.raises(SudoRefused, match="ops is not in the sudoers file"):
         host.root("true")
 
 
-def test_sudo_that_asks_for_something_else(reach, monkeypatch):
+def test_sudo_that_asks_for_something_else(reach: Reach, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fabnode.ssh.host._PATIENCE", 1.0)
     host, _ = reach(user="ops", sudo_password="x", env={"SUDO": "strange"}, connect_timeout=1)
     with pytest.raises(SudoRefused, match="Verification code:") as caught:
@@ -113,7 +119,7 @@ TRICKY = (
         str(Path(__file__).parent / "like-csh"),
     ],
 )
-def test_any_login_shell_will_do(reach, shell, tmp_path):
+def test_any_login_shell_will_do(reach: Reach, shell: str, tmp_path: Path) -> None:
     """As the account's own shell, which sshd has run what we ask for, it may be csh or fish."""
     host, _ = reach(shell=shell)
     result = host.root(TRICKY)
@@ -123,20 +129,20 @@ def test_any_login_shell_will_do(reach, shell, tmp_path):
 
 
 @pytest.mark.parametrize("script", ["echo 'a!b'", "echo '\n'", "echo $(id)", "x=1; echo 2>&1"])
-def test_the_stand_in_for_csh_refuses_what_csh_refuses(script):
+def test_the_stand_in_for_csh_refuses_what_csh_refuses(script: str) -> None:
     shell = Path(__file__).parent / "like-csh"
     done = subprocess.run([shell, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr
 
 
-def test_an_account_without_a_shell(reach):
+def test_an_account_without_a_shell(reach: Reach) -> None:
     host, _ = reach(replace="echo This account is currently not available.; exit 1")
     with pytest.raises(HostMisbehaved, match="This account is currently not available"):
         host.root("true")
 
 
-def test_a_time_limit_ends_the_command_on_the_host_too(reach, tmp_path):
+def test_a_time_limit_ends_the_command_on_the_host_too(reach: Reach, tmp_path: Path) -> None:
     host, _ = reach()
     pid = tmp_path / "pid"
     with pytest.raises(CommandTimeout, match="did not end within 1 s"):
@@ -145,20 +151,22 @@ def test_a_time_limit_ends_the_command_on_the_host_too(reach, tmp_path):
     wait_for(lambda: not process.exists())
 
 
-def test_endless_output_is_cut_off(reach):
+def test_endless_output_is_cut_off(reach: Reach) -> None:
     host, _ = reach()
     with pytest.raises(HostMisbehaved, match="more than 64 KiB"):
         host.root("yes", limit=65536)
 
 
-def test_endless_noise_before_the_command_is_cut_off(reach):
+def test_endless_noise_before_the_command_is_cut_off(reach: Reach) -> None:
     host, _ = reach(replace="yes")
     with pytest.raises(HostMisbehaved):
         host.root("true")
 
 
-def test_what_was_learned_counts_where_the_connection_is_gone_at_the_end(reach, monkeypatch):
-    def gone(channel):
+def test_what_was_learned_counts_where_the_connection_is_gone_at_the_end(
+    reach: Reach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(channel: paramiko.Channel) -> None:
         raise EOFError
 
     monkeypatch.setattr(paramiko.Channel, "close", gone)
@@ -168,7 +176,7 @@ def test_what_was_learned_counts_where_the_connection_is_gone_at_the_end(reach, 
         host.root("yes", limit=65536)
 
 
-def test_a_host_that_dies_while_it_works(reach, tmp_path):
+def test_a_host_that_dies_while_it_works(reach: Reach, tmp_path: Path) -> None:
     host, server = reach()
     started = tmp_path / "started"
 
@@ -181,7 +189,7 @@ def test_a_host_that_dies_while_it_works(reach, tmp_path):
         host.root(f"touch {started}; sleep 60")
 
 
-def test_a_lost_connection_is_made_again_for_the_next_command(reach):
+def test_a_lost_connection_is_made_again_for_the_next_command(reach: Reach) -> None:
     host, server = reach()
     host.root("true")
     server.drop()
@@ -189,20 +197,22 @@ def test_a_lost_connection_is_made_again_for_the_next_command(reach):
     assert host.root("echo again").stdout == b"again\n"
 
 
-def test_a_command_that_ends_before_it_has_read_its_input(reach):
+def test_a_command_that_ends_before_it_has_read_its_input(reach: Reach) -> None:
     host, _ = reach()
     result = host.root("echo full >&2; exit 3", stdin=[PAYLOAD] * 5)
     assert (result.code, result.stderr) == (3, b"full\n")
 
 
-def test_input_and_output_at_once_do_not_block_each_other(reach):
+def test_input_and_output_at_once_do_not_block_each_other(reach: Reach) -> None:
     host, _ = reach()
     result = host.root("cat", stdin=[PAYLOAD] * 2, limit=10_000_000)
     assert result.stdout == PAYLOAD * 2
 
 
 @pytest.mark.parametrize("user", ["root", "ops"])
-def test_roots_programs_are_not_found_by_the_path_of_a_login(reach, tmp_path, user):
+def test_roots_programs_are_not_found_by_the_path_of_a_login(
+    reach: Reach, tmp_path: Path, user: str
+) -> None:
     for name in ("timeout", "stat", "sh", "tr"):
         (tmp_path / name).write_text(f"#!/bin/sh\n: >{tmp_path}/ran\n")
         (tmp_path / name).chmod(0o755)
@@ -231,7 +241,9 @@ def test_roots_programs_are_not_found_by_the_path_of_a_login(reach, tmp_path, us
         (".", 0o777, 0, False),
     ],
 )
-def test_folders_of_usr_local_count_where_root_alone_may_write(tmp_path, folder, mode, owner, used):
+def test_folders_of_usr_local_count_where_root_alone_may_write(
+    tmp_path: Path, folder: str, mode: int, owner: int, used: bool
+) -> None:
     local = tmp_path / "local"
     for name in ("bin", "sbin"):
         (local / name).mkdir(parents=True)

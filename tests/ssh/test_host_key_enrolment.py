@@ -6,6 +6,7 @@ import stat
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from paramiko.hostkeys import HostKeys
@@ -16,6 +17,11 @@ from fabnode.ssh.host_key_enrolment import trust
 from fabnode.ssh.known_hosts import KnownHosts, fingerprint, host_id
 
 from .server import key
+
+if TYPE_CHECKING:
+    from fabnode.ssh.host_key_enrolment import Offer
+
+    from .conftest import NodeOf, Serve
 
 
 def line(patterns: str, name: str = "a") -> str:
@@ -38,23 +44,25 @@ def line(patterns: str, name: str = "a") -> str:
         ("|1|%%%|x", "n1", False),
     ],
 )
-def test_names_are_matched_as_openssh_does(tmp_path, patterns, name, known):
+def test_names_are_matched_as_openssh_does(
+    tmp_path: Path, patterns: str, name: str, known: bool
+) -> None:
     file = tmp_path / "known"
     file.write_text("# a comment\n\nnonsense\n" + line(patterns))
     assert (KnownHosts.read([file]).keys(name) == [key("a")]) is known
 
 
-def test_revoked_keys_are_not_trusted(tmp_path):
+def test_revoked_keys_are_not_trusted(tmp_path: Path) -> None:
     file = tmp_path / "known"
     file.write_text(line("n1") + "@revoked " + line("*") + line("n1", "b"))
     assert KnownHosts.read([file]).keys("n1") == [key("b")]
 
 
-def test_a_missing_file_is_empty(tmp_path):
+def test_a_missing_file_is_empty(tmp_path: Path) -> None:
     assert KnownHosts.read([tmp_path / "none"]).keys("n1") == []
 
 
-def test_fingerprints_are_those_of_ssh_keygen(tmp_path):
+def test_fingerprints_are_those_of_ssh_keygen(tmp_path: Path) -> None:
     file = tmp_path / "key.pub"
     file.write_text(f"{key('a').get_name()} {key('a').get_base64()}\n")
     try:
@@ -66,7 +74,7 @@ def test_fingerprints_are_those_of_ssh_keygen(tmp_path):
     assert said.split()[1] == fingerprint(key("a"))
 
 
-def test_recording_keeps_what_is_there_and_nobody_else_may_read_it(tmp_path):
+def test_recording_keeps_what_is_there_and_nobody_else_may_read_it(tmp_path: Path) -> None:
     file = tmp_path / "ssh" / "known"
     file.parent.mkdir()
     file.write_text("# mine\nother ssh-rsa AAAA")  # no line end
@@ -77,7 +85,7 @@ def test_recording_keeps_what_is_there_and_nobody_else_may_read_it(tmp_path):
     assert [path.name for path in file.parent.iterdir()] == ["known"]
 
 
-def test_a_known_hosts_that_is_a_symlink_stays_one(tmp_path):
+def test_a_known_hosts_that_is_a_symlink_stays_one(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     link.symlink_to(real)
     KnownHosts.read([link]).record("n1", [key("a")])
@@ -86,7 +94,7 @@ def test_a_known_hosts_that_is_a_symlink_stays_one(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["b", "rsa-b", "ed25519-b"])
-def test_a_server_that_is_known_gets_no_further_key(tmp_path, other):
+def test_a_server_that_is_known_gets_no_further_key(tmp_path: Path, other: str) -> None:
     file = tmp_path / "known"
     file.write_text(line("n1", "a"))
     with pytest.raises(ValueError, match=r"ssh-keygen -R 'n1'"):
@@ -104,12 +112,14 @@ def test_a_server_that_is_known_gets_no_further_key(tmp_path, other):
         (("rsa-host",), "rsa-host", "ssh_host_rsa_key.pub"),
     ],
 )
-def test_one_key_is_shown_and_recorded_once(serve, node_of, held, asked_for, file):
+def test_one_key_is_shown_and_recorded_once(
+    serve: Serve, node_of: NodeOf, held: tuple[str, ...], asked_for: str, file: str
+) -> None:
     server = serve(host_keys=held)
     node = node_of(server, known=())
     asked = []
 
-    def yes(offer) -> bool:
+    def yes(offer: Offer) -> bool:
         asked.append(offer)
         return True
 
@@ -136,12 +146,14 @@ def test_one_key_is_shown_and_recorded_once(serve, node_of, held, asked_for, fil
     ids=["lets the first pass", "answers the first", "has no such key", "answers other types"],
 )
 @pytest.mark.parametrize("given", [False, True], ids=["asked", "--fingerprint"])
-def test_who_answers_for_one_type_of_key_is_not_recorded(serve, node_of, first, later, given):
+def test_who_answers_for_one_type_of_key_is_not_recorded(
+    serve: Serve, node_of: NodeOf, first: tuple[str, ...], later: tuple[str, ...], given: bool
+) -> None:
     """Somebody in between answers some connections himself; the operator compares each key."""
     node = node_of(serve(host_keys=first, later_keys=later), known=())
     right = fingerprint(key("ed25519-host"))
 
-    def compared(offer) -> bool:
+    def compared(offer: Offer) -> bool:
         return all(text.split()[1] == right for text in offer.fingerprints)
 
     with Access() as access, suppress(ChangedHostKey):
@@ -157,7 +169,9 @@ def test_who_answers_for_one_type_of_key_is_not_recorded(serve, node_of, first, 
 
 
 @pytest.mark.parametrize("known", ["host", "rsa-host", "ed25519-host"])
-def test_a_host_known_by_one_type_is_asked_for_that_and_gets_no_other(serve, node_of, known):
+def test_a_host_known_by_one_type_is_asked_for_that_and_gets_no_other(
+    serve: Serve, node_of: NodeOf, known: str
+) -> None:
     node = node_of(serve(host_keys=("ed25519-host", "host", "rsa-host")), known=(known,))
     before = Path(node.ssh.known_hosts[0]).read_text()
     with Access() as access:
@@ -169,7 +183,9 @@ def test_a_host_known_by_one_type_is_asked_for_that_and_gets_no_other(serve, nod
 
 
 @pytest.mark.parametrize("fingerprints", [(), ("host", "rsa-host")])
-def test_a_host_known_by_a_type_it_no_longer_shows_has_changed(serve, node_of, fingerprints):
+def test_a_host_known_by_a_type_it_no_longer_shows_has_changed(
+    serve: Serve, node_of: NodeOf, fingerprints: tuple[str, ...]
+) -> None:
     node = node_of(serve(host_keys=("host", "rsa-host")), known=("ed25519-host",))
     before = Path(node.ssh.known_hosts[0]).read_text()
     given = [fingerprint(key(name)) for name in fingerprints]
@@ -178,14 +194,16 @@ def test_a_host_known_by_a_type_it_no_longer_shows_has_changed(serve, node_of, f
     assert Path(node.ssh.known_hosts[0]).read_text() == before
 
 
-def test_declined_keys_are_not(serve, node_of):
+def test_declined_keys_are_not(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=())
     (offer,) = trust(Access(), node, lambda _: False)
     assert offer.state == "declined"
     assert Path(node.ssh.known_hosts[0]).read_text() == ""
 
 
-def test_given_fingerprints_stand_for_a_confirmation_of_their_key_only(serve, node_of):
+def test_given_fingerprints_stand_for_a_confirmation_of_their_key_only(
+    serve: Serve, node_of: NodeOf
+) -> None:
     server = serve(host_keys=("host", "rsa-host"))
     node = node_of(server, known=())
     (offer,) = trust(Access(), node, lambda _: pytest.fail("asked"), [fingerprint(key("rsa-host"))])
@@ -193,14 +211,14 @@ def test_given_fingerprints_stand_for_a_confirmation_of_their_key_only(serve, no
     assert KnownHosts.read(node.ssh.known_hosts).keys(offer.name) == [key("rsa-host")]
 
 
-def test_fingerprints_that_do_not_match_record_nothing(serve, node_of):
+def test_fingerprints_that_do_not_match_record_nothing(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=())
     with pytest.raises(ChangedHostKey, match="none of those given"):
         trust(Access(), node, lambda _: True, [fingerprint(key("other"))])
     assert Path(node.ssh.known_hosts[0]).read_text() == ""
 
 
-def test_a_changed_key_is_not_overwritten(serve, node_of):
+def test_a_changed_key_is_not_overwritten(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=("other",))
     before = Path(node.ssh.known_hosts[0]).read_text()
     with pytest.raises(ChangedHostKey):
@@ -208,7 +226,7 @@ def test_a_changed_key_is_not_overwritten(serve, node_of):
     assert Path(node.ssh.known_hosts[0]).read_text() == before
 
 
-def test_the_gateway_comes_first(serve, node_of):
+def test_the_gateway_comes_first(serve: Serve, node_of: NodeOf) -> None:
     gateway, server = serve(host_keys=("gateway",)), serve()
     node = node_of(server, known=(), gateway=f"root@127.0.0.1:{gateway.port}")
     with Access() as access:

@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -16,6 +17,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ..support import authority, pem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from fabnode.ssh.host import Host
+    from fabnode.ssh.port_checks import TlsResult
+
+    from .conftest import Reach
+
+    Tls = Callable[..., int]
 
 SELF = "127.0.0.1"
 
@@ -31,7 +44,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def web():
+def web() -> Iterator[int]:
     server = http.server.ThreadingHTTPServer((SELF, 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_address[1]
@@ -39,7 +52,7 @@ def web():
     server.server_close()
 
 
-def certificate(tmp_path, *, name: str = SELF, days: int = 1, own: bool = False):
+def certificate(tmp_path: Path, *, name: str = SELF, days: int = 1, own: bool = False) -> Path:
     ca, ca_key = authority()
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
@@ -71,10 +84,10 @@ def certificate(tmp_path, *, name: str = SELF, days: int = 1, own: bool = False)
 
 
 @pytest.fixture
-def tls(tmp_path):
+def tls(tmp_path: Path) -> Iterator[Tls]:
     listeners = []
 
-    def start(**how) -> int:
+    def start(**how: Any) -> int:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate(tmp_path, **how))
         listener = socket.create_server((SELF, 0))
@@ -92,20 +105,25 @@ def tls(tmp_path):
                     client.close()
 
         threading.Thread(target=serve, daemon=True).start()
-        return listener.getsockname()[1]
+        return port_of(listener)
 
     yield start
     for listener in listeners:
         listener.close()
 
 
+def port_of(listener: socket.socket) -> int:
+    port: int = listener.getsockname()[1]
+    return port
+
+
 def closed_port() -> int:
     with socket.create_server((SELF, 0)) as listener:
-        return listener.getsockname()[1]
+        return port_of(listener)
 
 
 @pytest.mark.parametrize("forward", [True, False], ids=["forwarded", "by a command there"])
-def test_a_port_of_the_node_answers(reach, web, forward):
+def test_a_port_of_the_node_answers(reach: Reach, web: int, forward: bool) -> None:
     host, _ = reach(forward=forward)
     answer = host.http_get(web, "/healthz")
     assert (answer.status, answer.body) == (200, b"ok")
@@ -113,16 +131,16 @@ def test_a_port_of_the_node_answers(reach, web, forward):
     assert host.http_get(closed_port(), "/healthz", timeout=2).status == 0
 
 
-def check(host, port: int):
+def check(host: Host, port: int) -> TlsResult:
     return host.tls_to(SELF, port, pem(authority()[0]), SELF, timeout=5)
 
 
-def test_a_certificate_of_the_ca_is_trusted(reach, tls):
+def test_a_certificate_of_the_ca_is_trusted(reach: Reach, tls: Tls) -> None:
     seen = check(reach()[0], tls())
     assert (seen.reachable, seen.trusted, seen.reason) == (True, True, "")
 
 
-def test_of_several_cas_any_will_do(reach, tls):
+def test_of_several_cas_any_will_do(reach: Reach, tls: Tls) -> None:
     old, new = pem(authority()[0]), pem(authority("new-ca")[0])
     for bundle, trusted in ((new + old, True), (old + new, True), (new, False)):
         assert reach()[0].tls_to(SELF, tls(), bundle, SELF, timeout=5).trusted is trusted
@@ -136,31 +154,33 @@ def test_of_several_cas_any_will_do(reach, tls):
         ({"days": -1}, "certificate has expired"),
     ],
 )
-def test_a_certificate_that_is_wrong_is_said_to_be(reach, tls, how, reason):
+def test_a_certificate_that_is_wrong_is_said_to_be(
+    reach: Reach, tls: Tls, how: dict[str, Any], reason: str
+) -> None:
     seen = check(reach()[0], tls(**how))
     assert (seen.reachable, seen.trusted) == (True, False)
     assert reason in seen.reason
 
 
-def test_what_speaks_no_tls(reach, web):
+def test_what_speaks_no_tls(reach: Reach, web: int) -> None:
     seen = check(reach()[0], web)
     assert (seen.reachable, seen.trusted) == (True, False)
     assert seen.reason.startswith("no TLS")
 
 
-def test_nobody_listens(reach):
+def test_nobody_listens(reach: Reach) -> None:
     seen = check(reach()[0], closed_port())
     assert (seen.reachable, seen.trusted) == (False, None)
 
 
-def test_forbidden_forwarding_is_no_verdict(reach, tls):
+def test_forbidden_forwarding_is_no_verdict(reach: Reach, tls: Tls) -> None:
     seen = check(reach(forward=False)[0], tls())
     assert (seen.reachable, seen.trusted) == (None, None)
     assert "forbids forwarding" in seen.reason
 
 
 @pytest.fixture
-def secure_web(tmp_path):
+def secure_web(tmp_path: Path) -> Iterator[int]:
     """A web server with a certificate that nobody vouches for, as a kubelet has one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate(tmp_path, own=True))
@@ -172,18 +192,20 @@ def secure_web(tmp_path):
     server.server_close()
 
 
-def anonymous(host, port: int, path: str, *, secure: bool) -> int | None:
+def anonymous(host: Host, port: int, path: str, *, secure: bool) -> int | None:
     return host.anonymous_get(SELF, port, path, secure=secure, timeout=1)
 
 
-def test_a_port_is_asked_without_credentials(reach, web, secure_web):
+def test_a_port_is_asked_without_credentials(reach: Reach, web: int, secure_web: int) -> None:
     host, _ = reach()
     assert anonymous(host, secure_web, "/healthz", secure=True) == 200
     assert anonymous(host, secure_web, "/pods", secure=True) == 404
     assert anonymous(host, web, "/healthz", secure=False) == 200
 
 
-def test_who_does_not_answer_or_not_in_that_way_answers_nothing(reach, web, secure_web, tls):
+def test_who_does_not_answer_or_not_in_that_way_answers_nothing(
+    reach: Reach, web: int, secure_web: int, tls: Tls
+) -> None:
     host, _ = reach()
     assert anonymous(host, closed_port(), "/pods", secure=True) == 0
     assert anonymous(host, web, "/pods", secure=True) == 0
@@ -191,5 +213,5 @@ def test_who_does_not_answer_or_not_in_that_way_answers_nothing(reach, web, secu
     assert anonymous(host, tls(), "/pods", secure=True) == 0
 
 
-def test_forbidden_forwarding_is_no_answer(reach, web):
+def test_forbidden_forwarding_is_no_answer(reach: Reach, web: int) -> None:
     assert anonymous(reach(forward=False)[0], web, "/healthz", secure=False) is None
