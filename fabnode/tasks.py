@@ -14,7 +14,6 @@ from invoke.tasks import Task
 
 from .cli import app, commands
 from .cli.app import HELP, Options
-from .cli.report import NoReport
 from .cli.report import write as write_report
 from .config.schema import schema
 from .deploy import pipeline
@@ -516,10 +515,7 @@ def report(_: Context, run: str = "", out: str = "") -> None:
 
     Example: inv report --out report.html
     """
-    try:
-        app.print_text(str(write_report(Path(run) if run else None, Path(out) if out else None)))
-    except NoReport as error:
-        raise Exit(f"{error}\nnext: {error.advice}", app.BAD_INPUT) from error
+    app.print_text(str(write_report(Path(run) if run else None, Path(out) if out else None)))
 
 
 ns = Collection(

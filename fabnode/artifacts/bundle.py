@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import zstandard
 
+from ..util.errors import InputError
 from .cache_eviction import forget_old, used
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _BLOCK = 2**20
 _WINDOW = 2**27
 
 
-class BundleError(ValueError):
+class BundleError(InputError):
     """A bundle that can't be made, or not be used; the text begins with its path."""
 
 

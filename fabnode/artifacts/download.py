@@ -20,6 +20,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 
 from .. import __version__
+from ..util.errors import FabnodeError
 from .cache_eviction import forget_old, used
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _LARGEST_TEXT = 2**20
 _DIGITS = {"sha256": 64, "sha512": 128}
 
 
-class DownloadError(Exception):
+class DownloadError(FabnodeError):
     """A file that can't be had, or is not what was promised; the text begins with its URL."""
 
     advice = "check the address (artifacts.mirrors) and the way there, then run it again"

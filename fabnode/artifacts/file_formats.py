@@ -6,6 +6,8 @@ import json
 import tarfile
 from typing import TYPE_CHECKING, Any
 
+from ..util.errors import FabnodeError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
@@ -17,7 +19,7 @@ _LARGEST_JSON = 4 * 2**20
 _DEEPEST, _WIDEST = 3, 100  # an index names indexes of platforms, and each of those an image
 
 
-class NoArchive(Exception):
+class NoArchive(FabnodeError):
     """A file is no image archive."""
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..releases import compatibility
 from ..steps.inputs import Artifact, Artifacts, ImageArchive
+from ..util.errors import InputError
 from . import file_formats
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ OPTIONAL = ("crictl",)
 _FOLDERS = ("amd64", "arm64")  # of programs for one architecture, below those configured
 
 
-class ArtifactError(Exception):
+class ArtifactError(InputError):
     """A binary, archive or manifest that the configuration promises is missing or unreadable."""
 
     advice = "correct `artifacts` or `calico` in the configuration"

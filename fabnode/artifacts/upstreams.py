@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..releases.compatibility import checksum, containerd_line
+from ..util.errors import InputError
 from . import digests
 from .download import Digest
 
@@ -27,7 +28,7 @@ _KUBERNETES: tuple[digests.Part, ...] = ("kubelet", "kube-proxy", "kubectl")
 _CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
 
 
-class SourceError(ValueError):
+class SourceError(InputError):
     """Something that can't be fetched as configured; the text says what to do instead."""
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import yaml
 
+from ..util.errors import FabnodeError
 from ..util.yaml_io import RefusedError, parse
 from .settings import flags
 
 _MOST = 5000  # keys, values and brackets: what is composed in Python takes its time
 
 
-class CantEdit(Exception):
+class CantEdit(FabnodeError):
     """A file that is not understood well enough to be changed by machine; the text says why."""
 
 

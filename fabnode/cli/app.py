@@ -23,28 +23,18 @@ from typing import TYPE_CHECKING, Any, TextIO
 from invoke.exceptions import Exit
 
 from .. import __version__
-from ..artifacts.bundle import BundleError
 from ..artifacts.bundle_overlay import bundled
-from ..artifacts.download import DownloadError
-from ..artifacts.store import ArtifactError, cache_dir
-from ..artifacts.upstreams import SourceError
+from ..artifacts.store import cache_dir
 from ..config.loader import load
 from ..deploy import pipeline
-from ..deploy.errors import MissingRightsError, OtherApproverError
 from ..journal import summary
 from ..journal.journal import Journal
-from ..kube.client import ApiAwayError, ApiError, ApiWrongError
-from ..kube.kubeconfig import KubeconfigError
-from ..kube.lease_lock import LockedError
-from ..ssh.errors import HostError
 from ..ssh.secret_prompts import (
-    PasswordUnavailable,
     ask_bootstrap_token,
     ask_registries,
     ask_secrets,
 )
-from ..steps.calico import ManifestError
-from ..util.problems import ConfigError
+from ..util.errors import FabnodeError
 from ..util.sanitize import clean
 from . import progress, table
 
@@ -175,6 +165,9 @@ def _recorded(journal: Journal, cluster: Cluster, nodes: Sequence[Node]) -> Iter
     except Exit as stop:
         code = stop.code
         raise
+    except FabnodeError as error:
+        code = error.exit_code
+        raise
     except KeyboardInterrupt:
         code = INTERRUPTED
         raise
@@ -197,29 +190,9 @@ def errors_as_exits() -> Iterator[None]:
     try:
         with _standard_streams():
             yield
-    except (
-        ConfigError,
-        PasswordUnavailable,
-        KubeconfigError,
-        ArtifactError,
-        ManifestError,
-        SourceError,
-        BundleError,
-    ) as error:
-        raise Exit(clean(str(error), lines=True), BAD_INPUT) from error
-    except (
-        ApiAwayError,
-        ApiWrongError,
-        ApiError,
-        HostError,
-        LockedError,
-        MissingRightsError,
-        OtherApproverError,
-        DownloadError,
-    ) as error:
+    except FabnodeError as error:
         advice = f"\nnext: {error.advice}" if error.advice else ""
-        told = clean(f"{getattr(error, 'cause', error)}{advice}", lines=True)
-        raise Exit(told, FAILED) from error
+        raise Exit(clean(f"{error.message}{advice}", lines=True), error.exit_code) from error
     except KeyboardInterrupt as error:
         raise Exit("interrupted; the same command goes on from here", INTERRUPTED) from error
 

@@ -18,6 +18,7 @@ from ..journal.journal import FILE, runs
 from ..journal.summary import CLUSTER
 from ..journal.timeline import Timeline, timeline
 from ..util.data import ROOT
+from ..util.errors import InputError
 from ..util.private_file import replacing
 from .plain_progress import duration
 
@@ -35,13 +36,8 @@ TEMPLATES = ROOT / "templates" / "report"
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 
 
-class NoReport(Exception):
+class NoReport(InputError):
     """There is nothing to make a report of."""
-
-    def __init__(self, cause: str, advice: str) -> None:
-        """Say why, and what to do next."""
-        super().__init__(cause)
-        self.advice = advice
 
 
 @dataclass(frozen=True, slots=True)

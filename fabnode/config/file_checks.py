@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from ..util.errors import FabnodeError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,7 +29,7 @@ _MAX_PEM = 2**20
 _OTHERS = 0o077
 
 
-class NotACertificate(ValueError):
+class NotACertificate(FabnodeError):
     """A file that can't be used as CA; the text says why."""
 
 

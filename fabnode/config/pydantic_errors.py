@@ -63,7 +63,7 @@ def told(
 def _wanted(kind: str, context: dict[str, Any], value: object, message: str) -> tuple[str, str]:
     cause = context.get("error")
     if isinstance(cause, Wrong):
-        return cause.message, cause.hint
+        return cause.message, cause.advice
     if kind == "literal_error":
         words = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
         hint = nearest(value, words) if isinstance(value, str) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..steps.preflight import OTHER_APPROVER_FIX, other_approver
+from ..util.errors import ClusterError, FabnodeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,37 +13,34 @@ if TYPE_CHECKING:
     from ..steps.preflight import Finding
 
 
-class OverdueError(Exception):
+class OverdueError(FabnodeError):
     """Something that was waited for did not come in time; `advice` is the next command."""
 
-    def __init__(self, message: str, advice: str) -> None:
-        super().__init__(message)
-        self.advice = advice
 
-
-class MissingRightsError(Exception):
+class MissingRightsError(ClusterError):
     """The kubeconfig's user may not do what this run needs to do; nothing was changed."""
 
     advice = "use the kubeconfig of `inv rbac.deployer`, or grant what is missing"
 
 
-class OtherApproverError(Exception):
+class OtherApproverError(ClusterError):
     """Somebody else approves first certificates, whoever asks; nothing was changed."""
 
     def __init__(self, found: Sequence[str]) -> None:
-        super().__init__(other_approver(found))
-        self.advice = OTHER_APPROVER_FIX
+        super().__init__(other_approver(found), OTHER_APPROVER_FIX)
 
 
-class PreflightError(Exception):
+class PreflightError(FabnodeError):
     """A node that must not be touched as it is; `advice` says what would mend it."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        super().__init__("; ".join(finding.text for finding in findings))
-        self.advice = "; ".join(finding.fix for finding in findings)
+        super().__init__(
+            "; ".join(finding.text for finding in findings),
+            "; ".join(finding.fix for finding in findings),
+        )
 
 
-class ImpostorError(Exception):
+class ImpostorError(FabnodeError):
     """Somebody else holds the certificate that was issued for this node."""
 
     advice = (
@@ -51,7 +49,7 @@ class ImpostorError(Exception):
     )
 
 
-class UnprovedError(Exception):
+class UnprovedError(FabnodeError):
     """A certificate was, or may have been, issued for a node whose host can't be asked for it."""
 
     advice = "run the same command again: it compares the keys before anything else"
@@ -62,9 +60,11 @@ class UnprovedError(Exception):
         )
 
 
-class RenewalError(Exception):
+class RenewalError(FabnodeError):
     """A certificate that was to be made anew and was not, or not by the CA that was meant."""
 
     def __init__(self, kind: str, what: str, node: str) -> None:
-        super().__init__(f"its {kind} certificate {what}")
-        self.advice = f"fab -H {node} logs; see docs/certificates.md on who signs"
+        super().__init__(
+            f"its {kind} certificate {what}",
+            f"fab -H {node} logs; see docs/certificates.md on who signs",
+        )

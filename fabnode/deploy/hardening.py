@@ -21,6 +21,7 @@ from ..remote.apply import apply
 from ..remote.examine import ask, examine
 from ..remote.payload_cache import Packer
 from ..remote.unit_monitor import Steadiness
+from ..util.errors import FabnodeError
 from . import pipeline
 from .cluster_session import ClusterSide
 from .step_events import StepLog
@@ -38,13 +39,13 @@ AUDIT, HARDEN = "audit", "harden"
 _KUBELET = "kubelet.service"
 
 
-class NotMended(Exception):
+class NotMended(FabnodeError):
     """All was done, and some of what was wrong still is."""
 
     advice = "look at it on the host: something else sets it"
 
 
-class CutOff(Exception):
+class CutOff(FabnodeError):
     """The apiserver reached this kubelet before its settings were mended, and no longer does."""
 
     advice = (

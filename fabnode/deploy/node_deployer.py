@@ -452,7 +452,7 @@ def waiting_key(host: Host) -> HostKey:
     try:
         pair = read_pairs(host, (path,)).get(path)
     except HostError as error:
-        return HostKey(fault=error.cause)
+        return HostKey(fault=error.message)
     if pair is None:
         return HostKey()
     public = openssh_public_bytes(pair.public_key)

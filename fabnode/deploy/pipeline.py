@@ -14,7 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..artifacts import store as artifact_files
-from ..artifacts.store import ArtifactError
 from ..journal.events import RUN
 from ..journal.expiry import CERTIFICATES, MARGIN
 from ..journal.journal import cause
@@ -38,10 +37,9 @@ from ..steps import (
     runtime,
     verify,
 )
-from ..steps.calico import ManifestError
 from ..steps.verify import Check
+from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome, fan_out
-from ..util.problems import ConfigError
 from .cluster_session import ClusterSide
 from .node_deployer import NodePlan, NodeSide, waiting_key
 from .verification import certificates_seen, verify_cluster, verify_node
@@ -78,7 +76,7 @@ NODE_STEPS = (prepare, runtime, bootstrap_kubeconfig, kubelet, proxy_cert, proxy
 NEEDS = {kubelet: (bootstrap_kubeconfig,), proxy: (proxy_cert,)}
 
 
-class KeyUnknown(Exception):
+class KeyUnknown(FabnodeError):
     """A signing request could not be judged, since the host did not say which key waits there."""
 
     advice = "mend that, then: inv approve-csr"
@@ -190,7 +188,7 @@ def attempted(run: Run, step: str, work: Callable[[], R]) -> R | None:
     """
     try:
         return work()
-    except (ConfigError, ArtifactError, ManifestError):
+    except InputError:
         raise
     except Exception as error:
         run.journal.settle(None, error, step=step)

@@ -20,6 +20,7 @@ from ..pki.ca_rollover import CERTIFICATES, DONE, OLD_OUT, STAGES, Authorities, 
 from ..pki.certificates import BadCertificateError
 from ..pki.renewal import KINDS, PROXY, Renewal
 from ..steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert, rbac, verify
+from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
 from .errors import OverdueError
 from .pipeline import (
@@ -51,7 +52,7 @@ def steps(kinds: Sequence[str]) -> tuple[ModuleType, ...]:
     return (*(_KUBELET if of_kubelet else ()), *(_PROXY if PROXY in kinds else ()))
 
 
-class NotReadyError(Exception):
+class NotReadyError(FabnodeError):
     """Something that must be well before a change goes on, and is not."""
 
     advice = "inv verify"

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
+from ..util.errors import FabnodeError
 from .events import NOTHING, RUN, Event, State
 from .log_rotation import turned
 from .redact import Redactor
@@ -295,12 +296,12 @@ class Step:
 
 
 def cause(error: BaseException) -> str:
-    """Return what an exception says, as people read it: its `cause`, where it names one."""
+    """Return what an exception says, as people read it."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    text = str(getattr(error, "cause", "") or error)
-    if hasattr(error, "advice") and text:
-        return text
+    if isinstance(error, FabnodeError) and error.message:
+        return error.message
+    text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -308,11 +309,11 @@ def _failure(error: BaseException, folder: Path | None) -> dict[str, Any]:
     """Return what helps with an error: advice and detail, or, where nobody foresaw it, a trace."""
     if isinstance(error, KeyboardInterrupt):
         return {}
-    if not hasattr(error, "advice"):
+    if not isinstance(error, FabnodeError):
         where = f" ({folder / FILE} has its trace)" if folder else ""
         return {"advice": f"{_AGAIN}{where}", "trace": traceback.format_exception(error)}
-    told = {"advice": error.advice or _AGAIN, "detail": getattr(error, "detail", "")}
-    return {name: str(text) for name, text in told.items() if text}
+    found = {"advice": error.advice or _AGAIN, "detail": error.detail}
+    return {name: text for name, text in found.items() if text}
 
 
 def _make_folder(state: Path) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..util.errors import FabnodeError
 from .events import RUN
 from .journal import cause
 
@@ -70,7 +71,7 @@ def _with_outcome(row: Row, outcome: Outcome[Any] | None) -> Row:
         return row
     if outcome.error is None:
         return replace(row, result="skipped", cause=outcome.skipped)
-    advice = str(getattr(outcome.error, "advice", ""))
+    advice = outcome.error.advice if isinstance(outcome.error, FabnodeError) else ""
     return replace(row, result="failed", cause=cause(outcome.error), advice=advice)
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from .. import __version__
+from ..util.errors import ClusterError
 from .kubeconfig import Credentials, ssl_context
 
 if TYPE_CHECKING:
@@ -31,21 +32,18 @@ _TEXT_LIMIT, _TEXT_SECONDS = 2**16, 10.0
 _STARTING = 20.0  # seconds after it was away
 _RETRY_PAUSE = 0.5  # seconds between tries at an apiserver that is away
 _GUARD = "ValidatingAdmissionPolicy 'fabnode-"  # see admission_policy.py
+_OTHER_CONFIGURATION = (
+    "its account was made for another configuration: as administrator, run `inv rbac.deployer`"
+    " with this one"
+)
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
-class ApiError(Exception):
+class ApiError(ClusterError):
     """The API answered, and said no."""
 
-    advice = ""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        if _GUARD in message:
-            self.advice = (
-                "its account was made for another configuration: as administrator, run"
-                " `inv rbac.deployer` with this one"
-            )
+    def __init__(self, status: int, reason: str, message: str, advice: str = "") -> None:
+        super().__init__(message, advice or (_OTHER_CONFIGURATION if _GUARD in message else ""))
         self.status = status
         self.reason = reason
 
@@ -55,8 +53,12 @@ class KubeletError(ApiError):
 
     def __init__(self, status: int, node: str, message: str) -> None:
         whose = f"the kubelet of {node}" if node else "that kubelet"
-        super().__init__(status, "", f"the apiserver gets no good answer of {whose}: {message}")
-        self.advice = f"fab -H {node} status" if node else "inv verify"
+        super().__init__(
+            status,
+            "",
+            f"the apiserver gets no good answer of {whose}: {message}",
+            f"fab -H {node} status" if node else "inv verify",
+        )
 
 
 class _PassedOn(Exception):
@@ -67,13 +69,13 @@ class _PassedOn(Exception):
         self.status = status
 
 
-class ApiAwayError(Exception):
+class ApiAwayError(ClusterError):
     """The API did not answer within the deadline."""
 
     advice = "see that the apiserver runs; the same command goes on where this one stopped"
 
 
-class ApiWrongError(Exception):
+class ApiWrongError(ClusterError):
     """There is an API, but not one we can use: its certificate, or our credentials, are wrong."""
 
     advice = "check cluster.kubeconfig in the configuration"

@@ -11,6 +11,7 @@ from ..pki.certificates import belongs
 from ..pki.csr_policy import SHARED_USER, SigningRequest
 from ..pki.legacy_signers import APISERVER_CLIENT, implied
 from ..releases.matrix import matrix
+from ..util.errors import ClusterError
 from .bootstrap_tokens import LABEL, NODE_ANNOTATION
 from .client import ApiError
 
@@ -72,7 +73,7 @@ def dialect(release: Release) -> Dialect:
     return Dialect("v1beta1", release.minor in api["signer names"])
 
 
-class SigningError(Exception):
+class SigningError(ClusterError):
     """A request of our own that was not signed as asked."""
 
     advice = "see that kube-controller-manager runs with --cluster-signing-cert-file and -key-file"

@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
+from ..util.errors import InputError
 from ..util.yaml_io import parse
 
 
-class KubeconfigError(Exception):
+class KubeconfigError(InputError):
     """A kubeconfig that can't be used; the sentence names the file and what is missing."""
 
 

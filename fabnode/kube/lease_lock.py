@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..util.errors import ClusterError
 from .client import ApiAwayError, ApiError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _LOOK = 0.5
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
-class LockedError(Exception):
+class LockedError(ClusterError):
     """Somebody else's run is at work on this cluster."""
 
     advice = "wait for that one to end, then run the same command again"

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..util.errors import FabnodeError
 from ..util.sanitize import clean, cut
 from .resources import (
     Absent,
@@ -61,7 +62,7 @@ _CONTEXT, _COMPARED, _SHOWN, _LONGEST = 3, 1000, 400, 2000  # lines, but the las
 _LINES = re.compile(r"(?<=[-+])\d+")  # where a hunk begins, as its head says
 
 
-class Conflict(Exception):
+class Conflict(FabnodeError):
     """Something is in the way that fabnode does not remove by itself; the text names it all."""
 
     advice = "look at it, and move it out of the way"

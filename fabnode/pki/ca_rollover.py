@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ..util.errors import FabnodeError
 from .certificates import issued_by, read, split
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ DONE: Stage = "done"
 STAGES: tuple[Stage, ...] = (BUNDLE, CERTIFICATES, OLD_OUT)
 
 
-class StrayedError(Exception):
+class StrayedError(FabnodeError):
     """A node from which no safe way leads to what the configuration says."""
 
     advice = "put the old and the new CA into cluster.ca, the new one first, and run it again"

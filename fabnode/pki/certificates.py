@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ..util.errors import FabnodeError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -41,7 +43,7 @@ class Certificate:
         return (self.not_after - now) / timedelta(days=1)
 
 
-class BadCertificateError(ValueError):
+class BadCertificateError(FabnodeError, ValueError):
     """A certificate or CA that can't be read or doesn't hold."""
 
 

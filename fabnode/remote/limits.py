@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass
 
+from ..util.errors import FabnodeError
 
-class Malformed(ValueError):
+
+class Malformed(FabnodeError, ValueError):
     """Not what our scripts print."""
 
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import zstandard
 
+from ..util.errors import FabnodeError
+
 if TYPE_CHECKING:
     from typing import BinaryIO
 
@@ -28,7 +30,7 @@ _GZIP_LEVEL = (
 _BLOCK = 2**20
 
 
-class Changed(Exception):
+class Changed(FabnodeError):
     """An artifact whose content is no longer what its digest says; the text names it."""
 
 

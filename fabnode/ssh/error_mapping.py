@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import paramiko
 from paramiko.ssh_exception import NoValidConnectionsError, PasswordRequiredException
 
+from ..util.errors import FabnodeError
 from .errors import AuthenticationFailed, ChangedHostKey, HostError, UnknownHostKey, Unreachable
 from .known_hosts import fingerprint
 
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class UnknownKey(paramiko.SSHException):
+class UnknownKey(FabnodeError, paramiko.SSHException):
     """Raised by our host key policy: nobody knows this key."""
 
     def __init__(self, key: paramiko.PKey) -> None:
-        self.key = key
         super().__init__("unknown host key")
+        self.key = key
 
 
 @contextmanager

@@ -1,35 +1,32 @@
 """
 What can go wrong between the deployer and a node, each told in one sentence.
 
-`str()` of an error is the cause; `advice` is what to do next.
+`message` is the cause, `advice` what to do next; `str()` of an error is both.
 """
 
 from __future__ import annotations
 
+from ..util.errors import FabnodeError
 from ..util.sanitize import clean, cut
 
 _LONGEST = 600  # characters of a cause
 
 
-class HostError(Exception):
+class HostError(FabnodeError):
     """
     A node could not be worked on.
 
     :param node: the node's name in the configuration.
-    :param cause: one clause; cleaned of control characters, and cut to a length, here.
+    :param message: one clause; cleaned of control characters, and cut to a length, here.
     """
 
-    advice = ""
-
-    def __init__(self, node: str, cause: str, advice: str = "") -> None:
+    def __init__(self, node: str, message: str, advice: str = "") -> None:
+        super().__init__(cut(clean(message), _LONGEST), advice)
         self.node = node
-        self.cause = cut(clean(cause), _LONGEST)
-        self.advice = advice or self.advice
-        super().__init__(self.cause)
 
     def __str__(self) -> str:
-        """Return the cause, and the advice where there is one."""
-        return f"{self.cause}; {self.advice}" if self.advice else self.cause
+        """Return the message, and the advice where there is one."""
+        return f"{self.message}; {self.advice}" if self.advice else self.message
 
 
 class Unreachable(HostError):
@@ -41,9 +38,9 @@ class Unreachable(HostError):
 class UnknownHostKey(HostError):
     """The host key stands in no known_hosts file."""
 
-    def __init__(self, node: str, cause: str) -> None:
+    def __init__(self, node: str, message: str) -> None:
         super().__init__(
-            node, cause, f"compare and record it with `inv hosts.trust --limit {node}`"
+            node, message, f"compare and record it with `inv hosts.trust --limit {node}`"
         )
 
 
@@ -87,7 +84,7 @@ class ApplyFailed(HostError):
     :param detail: the last lines of what the node said about it; may have several lines.
     """
 
-    def __init__(self, node: str, cause: str, advice: str, *, action: str, detail: str) -> None:
-        super().__init__(node, cause, advice)
+    def __init__(self, node: str, message: str, advice: str, *, action: str, detail: str) -> None:
+        super().__init__(node, message, advice)
         self.action = action
         self.detail = detail

@@ -6,6 +6,8 @@ import getpass
 import os
 from typing import TYPE_CHECKING
 
+from ..util.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -16,7 +18,7 @@ LOGIN = "password"
 SUDO = "sudo_password"
 
 
-class PasswordUnavailable(ValueError):
+class PasswordUnavailable(InputError):
     """A password that the configuration refers to can't be had; the text says which and why."""
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from ..config.image_names import with_registry
 from ..releases.matrix import matrix
+from ..util.errors import InputError
 from ..util.yaml_io import dump_all, parse_all
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _TEMPLATE_OF_POD = "pod-template-generation"
 Object = dict[str, Any]
 
 
-class ManifestError(ValueError):
+class ManifestError(InputError):
     """The manifest is not one of Calico's, or not of the version that is configured."""
 
     advice = "correct calico.manifest, or calico.version"

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .errors import FabnodeError, InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -38,7 +40,7 @@ class Problem:
         return plain(": ".join(part for part in (place, self.key, told) if part), _MAX_LINE)
 
 
-class ConfigError(Exception):
+class ConfigError(InputError):
     """The user's input is wrong. Its text is one line per problem; tasks end with exit code 2."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -48,13 +50,8 @@ class ConfigError(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-class Wrong(ValueError):
-    """A value that is not what is wanted: `wants …`; what was got is added to it."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        """Say what is wanted and, in `hint`, what the user could write."""
-        self.message, self.hint = message, hint
-        super().__init__(message)
+class Wrong(FabnodeError, ValueError):
+    """A value that is not what is wanted: `wants …`; what was got is added later."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

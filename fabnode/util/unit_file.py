@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from .errors import InputError
+
 _NEVER = set("\\$")
 
 
-class NoUnitText(ValueError):
+class NoUnitText(InputError):
     """A text that can't stand in a unit file; the sentence names it and why."""
 
 

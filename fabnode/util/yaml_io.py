@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from .errors import FabnodeError
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -43,7 +45,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
-class RefusedError(yaml.YAMLError):
+class RefusedError(FabnodeError, yaml.YAMLError):
     """YAML that is valid, and not read all the same; the text says why."""
 
 

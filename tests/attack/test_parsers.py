@@ -120,7 +120,7 @@ def test_what_a_host_says_while_it_works(lines: list[str], code: int, said: byte
         for line in lines:
             talk.line(line.encode("utf-8", "surrogatepass"))
     failure = talk.failure(Result(code, b"", said))
-    assert failure is None or len(failure.cause) <= 601
+    assert failure is None or len(failure.message) <= 601
     assert len([event for event in heard if event.state != "key"]) <= 2 * (len(PLAN.changes) + 1)
 
 

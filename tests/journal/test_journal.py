@@ -22,6 +22,7 @@ from fabnode.node.facts import Facts
 from fabnode.node.plan import make_plan
 from fabnode.node.resources import Directory, Resource
 from fabnode.remote.apply_protocol import ApplyEvent
+from fabnode.util.errors import FabnodeError
 from fabnode.util.fan_out import Outcome
 
 
@@ -39,14 +40,13 @@ class Kept:
         self.closed = True
 
 
-class Foreseen(Exception):
+class Foreseen(FabnodeError):
     """An error that knows the next command."""
 
     advice = "inv hosts.trust --limit n1"
 
-    def __init__(self, cause: str) -> None:
-        super().__init__(f"{cause}; {self.advice}")
-        self.cause = cause
+    def __str__(self) -> str:
+        return f"{self.message}; {self.advice}"
 
 
 def told(journal: Journal) -> list[Event]:

@@ -273,7 +273,7 @@ def test_what_cant_be_packed_here_is_no_fault_of_the_connection(node, tmp_path):
         with pytest.raises(HostError, match="can't be packed on this machine") as caught:
             list(_readable("n1", stream(actions(plan, ZSTD), node.packer, ZSTD)))
         assert not isinstance(caught.value, ConnectionLost)
-        assert str(source) in caught.value.cause
+        assert str(source) in caught.value.message
 
 
 def test_a_link_put_where_the_sibling_goes_is_not_followed(node, tmp_path):
@@ -419,7 +419,7 @@ def test_a_unit_that_won_t_start_shows_its_journal_and_is_not_stamped(node):
         node.apply(*kubelet(node))
     assert caught.value.action == "start kubelet.service"
     assert "kubelet: no such flag" in caught.value.detail
-    assert caught.value.cause.endswith("it said: kubelet: no such flag")
+    assert caught.value.message.endswith("it said: kubelet: no such flag")
     assert caught.value.advice == "fab -H n1 logs --unit kubelet"
     assert not (node.state / "stamps" / KUBELET).exists()
     assert node.leftovers() == []
@@ -437,7 +437,7 @@ def test_a_unit_that_does_not_stay_up_is_told_at_once(node, tmp_path):
     with pytest.raises(ApplyFailed, match="does not stay up") as caught:
         node.apply(*kubelet(node))
     assert "kubelet: no such flag" in caught.value.detail
-    assert caught.value.cause.endswith("it said: kubelet: no such flag")
+    assert caught.value.message.endswith("it said: kubelet: no such flag")
     assert caught.value.advice == "fab -H n1 logs --unit kubelet"
     assert not (node.state / "stamps" / KUBELET).exists()
 

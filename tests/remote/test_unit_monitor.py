@@ -68,7 +68,7 @@ def test_a_unit_that_does_not_stay_up_is_an_error(looks: list[tuple[str, int]]) 
     with pytest.raises(ApplyFailed) as caught:
         look()
     active, restarts = looks[-1]
-    assert caught.value.cause == (
+    assert caught.value.message == (
         f"kubelet.service does not stay up: it is {active} (auto-restart), started again"
         f' {restarts} times; it said: "command failed" err="no such flag"'
     )

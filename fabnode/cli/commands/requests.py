@@ -11,7 +11,6 @@ from invoke.exceptions import Exit
 from ...deploy import pipeline
 from ...journal.events import RUN
 from ...steps.render import render
-from ...util.unit_file import NoUnitText
 from .. import app
 
 if TYPE_CHECKING:
@@ -54,13 +53,10 @@ def approver_unit(cluster: Cluster, kubeconfig: Path) -> str:
 
     :param kubeconfig: of `inv rbac.approver`.
     """
-    try:
-        return render(
-            "approve_csr/fabnode-approve-csr.service",
-            python=sys.executable,
-            project=str(_ABOVE_PACKAGE),
-            config=str(cluster.source.resolve()),
-            kubeconfig=str(kubeconfig.absolute()),
-        ).decode()
-    except NoUnitText as error:
-        raise Exit(str(error), app.BAD_INPUT) from error
+    return render(
+        "approve_csr/fabnode-approve-csr.service",
+        python=sys.executable,
+        project=str(_ABOVE_PACKAGE),
+        config=str(cluster.source.resolve()),
+        kubeconfig=str(kubeconfig.absolute()),
+    ).decode()

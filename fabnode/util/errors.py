@@ -1,0 +1,34 @@
+"""The root of fabnode's own exceptions, and the kinds of them that many rooms raise."""
+
+from __future__ import annotations
+
+
+class FabnodeError(Exception):
+    """
+    Root of all exceptions that fabnode defines.
+
+    :ivar message: one sentence: the cause.
+    :ivar advice: the next step, a command where there is one; may be empty.
+    :ivar detail: output of a host or server on the failure, several lines; may be empty.
+    :ivar exit_code: exit code of a command that ends with this: 1 failure, 2 bad input.
+    """
+
+    advice = ""
+    detail = ""
+    exit_code = 1
+
+    def __init__(self, message: str, advice: str = "", *, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice or self.advice
+        self.exit_code = self.exit_code if exit_code is None else exit_code
+
+
+class InputError(FabnodeError):
+    """Bad input: configuration, files it names, options, passwords. Nothing was changed."""
+
+    exit_code = 2
+
+
+class ClusterError(FabnodeError):
+    """The cluster's API is away, refuses, or is in a state in which a run must not go on."""

@@ -1,0 +1,123 @@
+"""The tree of exceptions: one root, its kinds' exit codes, and the drawing in docs/library.md."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from invoke.exceptions import Exit
+
+import fabnode
+from fabnode.cli import app
+from fabnode.deploy.errors import PreflightError
+from fabnode.journal.events import read
+from fabnode.kube.client import ApiError
+from fabnode.ssh.errors import ApplyFailed, Unreachable
+from fabnode.steps.preflight import Finding
+from fabnode.util.errors import ClusterError, FabnodeError, InputError
+from fabnode.util.problems import ConfigError, Problem, Wrong
+
+from .support import write_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIBRARY = Path(__file__).parents[1] / "docs" / "library.md"
+
+# Control flow of one module: raised and caught in it, never seen outside.
+LOCAL = {
+    "fabnode.artifacts.bundle._Refused",
+    "fabnode.artifacts.download._AgainError",
+    "fabnode.kube.client._PassedOn",
+}
+
+
+@cache
+def defined() -> frozenset[type[BaseException]]:
+    """Return all exception classes that the package defines, wherever in a module."""
+    for module in pkgutil.walk_packages(fabnode.__path__, "fabnode."):
+        if module.name != "fabnode.__main__":
+            importlib.import_module(module.name)
+
+    def below(kind: type[BaseException]) -> Iterator[type[BaseException]]:
+        for each in type.__subclasses__(kind):
+            yield each
+            yield from below(each)
+
+    return frozenset(e for e in below(BaseException) if e.__module__.startswith("fabnode."))
+
+
+def drawn(kind: type[FabnodeError] = FabnodeError, before: str = "") -> str:
+    """Return the tree below an exception; an exit code stands where it is not the parent's."""
+    kinds = [each for each in kind.__subclasses__() if each.__module__.startswith("fabnode.")]
+    lines = []
+    for each in sorted(kinds, key=lambda each: each.__name__):
+        last = each.__name__ == max(kind.__name__ for kind in kinds)
+        code = f"  (exit {each.exit_code})" if each.exit_code != kind.exit_code else ""
+        lines.append(f"{before}{'└──' if last else '├──'} {each.__name__}{code}\n")
+        lines.append(drawn(each, f"{before}{'    ' if last else '│   '}"))
+    return "".join(lines)
+
+
+def test_all_exceptions_have_one_root() -> None:
+    others = {e for e in defined() if not issubclass(e, FabnodeError)}
+    assert {f"{e.__module__}.{e.__qualname__}" for e in others} == LOCAL
+    assert len(defined()) > 40
+
+
+def test_the_tree_in_the_docs_is_this_one() -> None:
+    assert defined()  # so that every module is imported
+    tree = f"FabnodeError  (exit {FabnodeError.exit_code})\n{drawn()}"
+    (shown,) = re.findall(r"^```text\n(FabnodeError .*?)^```", LIBRARY.read_text(), re.M | re.S)
+    assert shown == tree
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (FabnodeError("it failed"), 1, "it failed"),
+        (FabnodeError("it failed", "do that"), 1, "it failed\nnext: do that"),
+        (FabnodeError("bad key", exit_code=2), 2, "bad key"),
+        (InputError("no such file", "name another"), 2, "no such file\nnext: name another"),
+        (ClusterError("no answer"), 1, "no answer"),
+        (
+            ConfigError([Problem("c.yml", 3, "a.b", "is odd", "fix")]),
+            2,
+            "c.yml:3: a.b: is odd; fix",
+        ),
+        (Unreachable("n1", "no answer", "start it"), 1, "no answer\nnext: start it"),
+        (ApplyFailed("n1", "no", "fix it", action="a", detail="d"), 1, "no\nnext: fix it"),
+        (ApiError(403, "Forbidden", "no such right"), 1, "no such right"),
+        (
+            PreflightError([Finding("error", "a", "b"), Finding("error", "c", "d")]),
+            1,
+            "a; c\nnext: b; d",
+        ),
+        (Wrong("wants text", "such as x"), 1, "wants text\nnext: such as x"),
+    ],
+)
+def test_commands_end_with_an_errors_sentence_and_exit_code(
+    error: FabnodeError, code: int, text: str
+) -> None:
+    with pytest.raises(Exit) as stop, app.errors_as_exits():
+        raise error
+    assert (stop.value.code, stop.value.message) == (code, text)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(InputError("bad"), 2), (ClusterError("away"), 1), (OSError("full"), 1)]
+)
+def test_the_journal_ends_with_the_exit_code_of_the_command(
+    error: Exception, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    options = app.Options(str(write_cluster(tmp_path)), recorded=True, installs=False)
+    with pytest.raises(type(error)), app.run_of(options):
+        raise error
+    (journal,) = tmp_path.glob("state/fabnode/runs/*/journal.jsonl")
+    assert read(journal.read_text().splitlines())[-1].data == {"exit": code}
