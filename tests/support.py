@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fabnode.config.loader import load
-from fabnode.config.overrides import deep
+from fabnode.config.overrides import merge_deep
 from fabnode.pki.certificates import new_request, sign_client
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def write_cluster(directory: Path, text: str | None = None, **overrides: Any) ->
     (directory / "admin.kubeconfig").write_text("apiVersion: v1\nkind: Config\n")
     (directory / "admin.kubeconfig").chmod(0o600)
     path = directory / "cluster.yml"
-    path.write_text(text if text is not None else yaml.safe_dump(deep(DOCUMENT, overrides)))
+    path.write_text(text if text is not None else yaml.safe_dump(merge_deep(DOCUMENT, overrides)))
     return path
 
 

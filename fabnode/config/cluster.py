@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_SOME = 12
+_MAX_SUGGESTIONS = 12
 
 __all__ = ["Cluster", "Group", "Node", "SecretRef", "Taint"]
 
@@ -55,7 +55,7 @@ class Taint:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group of nodes. `max_parallel`: members worked on at once; None: no bound of its own."""
+    """A group of nodes. `max_parallel`: members worked on at once; None: no limit of its own."""
 
     name: str
     max_parallel: int | None = None
@@ -114,7 +114,11 @@ class Cluster:
     registry_passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def node(self, name: str) -> Node:
-        """Return the node of this name; a ConfigError that suggests the nearest otherwise."""
+        """
+        Return the node of this name.
+
+        :raises ConfigError: where there is none; it suggests the nearest name.
+        """
         for node in self.nodes:
             if node.name == name:
                 return node
@@ -123,21 +127,22 @@ class Cluster:
 
     def select(self, limit: str | None) -> tuple[Node, ...]:
         """
-        Return the nodes meant by names, groups and shell globs with commas between; None: all.
+        Return the selected nodes in the configuration's order, each once.
 
-        In the configuration's order, each once. A ConfigError where a word means nothing here.
+        :param limit: names, groups and shell globs, separated by commas; None: all nodes.
+        :raises ConfigError: where a name matches neither a node nor a group.
         """
         if limit is None:
             return self.nodes
-        words = [word.strip() for word in limit.split(",") if word.strip()]
-        problems = [] if words else [self._unknown("names no node", "give names or groups")]
+        names = [name.strip() for name in limit.split(",") if name.strip()]
+        problems = [] if names else [self._unknown("names no node", "give names or groups")]
         chosen: set[str] = set()
-        for word in words:
-            found = {node.name for node in self.nodes if _means(word, node)}
-            if not found and word not in self.groups:
+        for name in names:
+            found = {node.name for node in self.nodes if _matches(name, node)}
+            if not found and name not in self.groups:
                 known = [*(node.name for node in self.nodes), *self.groups]
-                hint = _hint(word, known)
-                problems.append(self._unknown(f"no node or group is called {word!r}", hint))
+                hint = _hint(name, known)
+                problems.append(self._unknown(f"no node or group is called {name!r}", hint))
             chosen |= found
         if problems:
             raise ConfigError(problems)
@@ -147,11 +152,11 @@ class Cluster:
         return Problem(str(self.source), None, "", message, hint)
 
 
-def _hint(word: str, known: list[str]) -> str:
-    """Return the nearest known name, or where none is near, some that are known."""
-    some = ", ".join(known[:_SOME]) + (", …" if len(known) > _SOME else "")
-    return nearest(word, known) or f"known are {some}"
+def _hint(name: str, known: list[str]) -> str:
+    """Suggest the nearest known name, or list some where none is near."""
+    some = ", ".join(known[:_MAX_SUGGESTIONS]) + (", …" if len(known) > _MAX_SUGGESTIONS else "")
+    return nearest(name, known) or f"known names: {some}"
 
 
-def _means(word: str, node: Node) -> bool:
-    return any(fnmatch.fnmatchcase(name, word) for name in (node.name, *node.groups))
+def _matches(pattern: str, node: Node) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (node.name, *node.groups))

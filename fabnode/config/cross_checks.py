@@ -1,7 +1,7 @@
 """
-What settings must be together, across sections and nodes.
+Checks of settings against each other, across sections and nodes.
 
-Each rule is a generator of findings: (path of the key to blame, what is wrong, what to do).
+Each check is a generator of violations: (path of the key at fault, what is wrong, what to do).
 """
 
 from __future__ import annotations
@@ -27,52 +27,53 @@ if TYPE_CHECKING:
         ImageSettings,
     )
 
-Finding = tuple[KeyPath, str, str]
-Findings = Iterator[Finding]
+Violation = tuple[KeyPath, str, str]
+Violations = Iterator[Violation]
 
 _CALICO_BLOCK = 26
-"""Calico hands out addresses in blocks of /26; a smaller pool holds none."""
+"""Calico allocates addresses in blocks of /26; a smaller pool holds none."""
 
 
-def networks(cluster: ClusterSettings) -> Findings:
-    """Pods, Services and the apiserver have addresses of their own; DNS is a Service."""
+def networks(cluster: ClusterSettings) -> Violations:
+    """Check that pods, Services and the apiserver have separate addresses, and DNS a Service's."""
     services = ipaddress.IPv4Network(cluster.service_cidr)
     pods = ipaddress.IPv4Network(cluster.pod_cidr)
     if services.overlaps(pods):
         message = f"{pods} overlaps service_cidr {services}"
-        yield ("cluster", "pod_cidr"), message, "give pods a network of their own"
+        yield ("cluster", "pod_cidr"), message, "choose a network for pods that nothing else uses"
     dns = ipaddress.IPv4Address(cluster.dns_address)
     if dns not in services:
         yield ("cluster", "dns_address"), f"{dns} is outside service_cidr {services}", ""
     elif dns == services.network_address + 1:
-        message = f"{dns} is the address of the Service kubernetes"
-        yield ("cluster", "dns_address"), message, "use what kube-dns has, often the second"
+        message = f"{dns} is the address of the Service 'kubernetes'"
+        hint = "use the address of the Service kube-dns, often the second of the network"
+        yield ("cluster", "dns_address"), message, hint
     elif dns in (services.network_address, services.broadcast_address):
-        yield ("cluster", "dns_address"), f"{dns} is no usable address of {services}", ""
+        yield ("cluster", "dns_address"), f"{dns} is not a usable address of {services}", ""
     yield from _inside(cluster, cluster.apiserver_host, ("cluster", "apiserver"))
 
 
-def addresses(cluster: ClusterSettings, nodes: Mapping[int, NodeEntry]) -> Findings:
-    """Nodes have addresses outside the networks of pods and Services."""
+def addresses(cluster: ClusterSettings, nodes: Mapping[int, NodeEntry]) -> Violations:
+    """Check that nodes have addresses outside the networks of pods and Services."""
     for index, node in nodes.items():
         yield from _inside(cluster, node.address, ("nodes", index, "address"))
         if node.ip:
             yield from _inside(cluster, node.ip, ("nodes", index, "ip"))
         elif not is_address(node.address):
-            message = f"'{node.address}' is a host name, and the kubelet needs an IPv4 address"
-            yield ("nodes", index, "address"), message, "give that as `ip` beside it"
+            message = f"'{node.address}' is a host name, but the kubelet needs an IPv4 address"
+            yield ("nodes", index, "address"), message, "add the address as `ip`"
 
 
-def _inside(cluster: ClusterSettings, address: str, path: KeyPath) -> Findings:
+def _inside(cluster: ClusterSettings, address: str, path: KeyPath) -> Violations:
     if is_address(address):
         for name in ("service_cidr", "pod_cidr"):
             network = getattr(cluster, name)
             if ipaddress.IPv4Address(address) in ipaddress.IPv4Network(network):
-                yield path, f"{address} is inside {name} {network}", "the two must not meet"
+                yield path, f"{address} is inside {name} {network}", "the two must not overlap"
 
 
-def names(nodes: Mapping[int, NodeEntry], groups: Collection[str]) -> Findings:
-    """Names and addresses are unique, and groups are known."""
+def names(nodes: Mapping[int, NodeEntry], groups: Collection[str]) -> Violations:
+    """Check that names and addresses are unique, and groups defined."""
     by_name: dict[str, NodeEntry] = {}
     by_address: dict[str, NodeEntry] = {}
     for index, node in nodes.items():
@@ -82,12 +83,12 @@ def names(nodes: Mapping[int, NodeEntry], groups: Collection[str]) -> Findings:
         for key, given in (("address", node.address), ("ip", node.ip)):
             address = (given or "").lower().rstrip(".")
             if (other := by_address.get(address)) and other.name != node.name:
-                yield (*path, key), f"'{given}' is the address of '{other.name}' as well", ""
+                yield (*path, key), f"'{given}' is also the address of '{other.name}'", ""
             if address:
                 by_address.setdefault(address, node)
         if node.name in groups:
-            message = f"'{node.name}' is a group as well"
-            yield (*path, "name"), message, "a name must mean one of the two"
+            message = f"'{node.name}' is also the name of a group"
+            yield (*path, "name"), message, "rename one of the two"
         for position, group in enumerate(node.groups):
             if group not in groups:
                 hint = nearest(group, groups) or "define it under groups"
@@ -95,23 +96,23 @@ def names(nodes: Mapping[int, NodeEntry], groups: Collection[str]) -> Findings:
         by_name.setdefault(node.name, node)
 
 
-def releases(cluster: ClusterSettings) -> Findings:
-    """The Kubernetes release is one that fabnode knows."""
+def releases(cluster: ClusterSettings) -> Violations:
+    """Check that fabnode knows the Kubernetes release."""
     if misfit := compatibility.kubernetes(cluster.version):
         yield ("cluster", "version"), misfit.why, misfit.nearest
 
 
-def artifacts(settings: ArtifactSettings) -> Findings:
-    """What hosts are to fetch, they know from where."""
+def artifacts(settings: ArtifactSettings) -> Violations:
+    """Check that hosts that pull artifacts have a URL to pull from."""
     if settings.distribution == "pull" and settings.url is None:
-        hint = "give the URL of what `inv binaries.publish` made, or use `distribution: push`"
+        hint = "set it to the URL of what `inv binaries.publish` made, or use `distribution: push`"
         yield ("artifacts", "distribution"), "pull needs artifacts.url", hint
 
 
 def registries(
     settings: ImageSettings, cluster: ClusterSettings, nodes: Collection[Node]
-) -> Findings:
-    """Runtimes can be told of registries; who asks one never shows a password to everybody."""
+) -> Violations:
+    """Check that runtimes support configured registries, and that passwords go over TLS only."""
     minor = cluster.version.minor
     known = settings.registries and not compatibility.kubernetes(cluster.version)
     for node in nodes if known else ():
@@ -121,21 +122,21 @@ def registries(
         ):
             continue
         if not compatibility.containerd_line(version, minor).hosts_dir:
-            message = f"containerd {version or ''} of {node.name} reads no hosts.toml"
+            message = f"containerd {version or ''} of {node.name} does not read hosts.toml"
             yield ("images", "registries"), message, "use containerd 1.5 or newer"
     for name, registry in settings.registries.items():
         path: KeyPath = ("images", "registries", name)
         if (registry.username is None) != (registry.password is None):
             key = "password" if registry.username is None else "username"
-            yield (*path, key), "needs username and password, or neither", ""
+            yield (*path, key), "needs both username and password, or neither", ""
         for index, url in enumerate(registry.mirrors):
             if url.startswith("http:") and has_password(settings.registries, server(url)):
-                message = f"{url} would get a password in plain text"
+                message = f"the password would be sent to {url} in clear text"
                 yield (*path, "mirrors", index), message, "use https"
 
 
-def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:
-    """Calico fits the Kubernetes release, and its settings fit each other."""
+def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Violations:
+    """Check Calico against the Kubernetes release, and its settings against each other."""
     if not settings.enabled:
         return
     misfit = compatibility.calico(
@@ -147,59 +148,59 @@ def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Findings:
     if misfit and not compatibility.kubernetes(cluster.version):
         yield ("calico", "version"), misfit.why, misfit.nearest
     if isinstance(settings.manifest, str) and not settings.manifest_sha256:
-        hint = "give the sha256 of the file, so that nothing else is applied"
+        hint = "set it to the sha256 of the file, so that no other file is applied"
         yield ("calico", "manifest"), "a URL needs calico.manifest_sha256", hint
     if settings.datastore == "etcd" and settings.etcd is None:
-        hint = "give endpoints, ca, cert and key"
+        hint = "set endpoints, ca, cert and key"
         yield ("calico", "datastore"), "etcd needs calico.etcd", hint
     elif settings.datastore != "etcd" and settings.etcd:
-        hint = "set calico.datastore: etcd, or take calico.etcd out"
-        yield ("calico", "etcd"), f"is of no use with datastore {settings.datastore}", hint
+        hint = "set calico.datastore: etcd, or remove calico.etcd"
+        yield ("calico", "etcd"), f"is not used with datastore {settings.datastore}", hint
     if settings.backend == "vxlan" and settings.encapsulation == "Never":
-        message = "Never leaves pods of different nodes without a way to each other"
-        yield ("calico", "encapsulation"), message, "with backend vxlan use Always or CrossSubnet"
+        message = "with Never, pods of different nodes can't reach each other"
+        yield ("calico", "encapsulation"), message, "use Always or CrossSubnet with backend vxlan"
     if ipaddress.IPv4Network(cluster.pod_cidr).prefixlen > _CALICO_BLOCK:
-        message = f"{cluster.pod_cidr} is smaller than the blocks Calico hands out"
+        message = f"{cluster.pod_cidr} is smaller than the blocks that Calico allocates"
         yield ("cluster", "pod_cidr"), message, f"use /{_CALICO_BLOCK} or larger"
 
 
-def bootstrap(settings: BootstrapSettings) -> Findings:
-    """A shared token is named where it is used, and nowhere else."""
+def bootstrap(settings: BootstrapSettings) -> Violations:
+    """Check that a shared token is configured if, and only if, the mode uses it."""
     if settings.mode == "token-file" and settings.token is None:
-        hint = "say where the token is found: {file: PATH}, {env: NAME} or {prompt: true}"
+        hint = "set it to where the token is found: {file: PATH}, {env: NAME} or {prompt: true}"
         yield ("bootstrap", "mode"), "token-file needs bootstrap.token", hint
     if settings.mode == "token" and settings.token is not None:
-        message = "is not used with mode token, which makes a token for each node"
-        yield ("bootstrap", "token"), message, "take it out, or use `mode: token-file`"
+        message = "is not used with mode token, which issues a token for each node"
+        yield ("bootstrap", "token"), message, "remove it, or use `mode: token-file`"
 
 
-def node_settings(cluster: ClusterSettings, node: Node) -> Findings:
+def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
     """
-    One node's runtime, kubelet and kube-proxy fit each other and the release.
+    Check one node's runtime, kubelet and kube-proxy against each other and the release.
 
-    Paths begin with the section: the caller knows whether it was said for all or for this node.
+    Paths begin with the section: the caller knows whether it was set for all or for this node.
     """
     proxy, runtime, minor = node.kube_proxy, node.runtime, cluster.version.minor
     if compatibility.kubernetes(cluster.version):
-        return  # that was said
+        return  # `releases` reports that
     if misfit := compatibility.runtime(minor, runtime.name):
         yield ("runtime", "name"), misfit.why, misfit.nearest
     elif runtime.version and runtime.name == "docker":
-        hint = "take it out: docker comes with the host's own packages"
-        yield ("runtime", "version"), "is containerd's alone", hint
+        hint = "remove it: docker comes with the host's own packages"
+        yield ("runtime", "version"), "applies to containerd only", hint
     elif runtime.daemon and runtime.name != "docker":
-        yield ("runtime", "daemon"), "is docker's alone", "take it out"
+        yield ("runtime", "daemon"), "applies to docker only", "remove it"
     elif "exec-opts" in runtime.daemon:
-        hint = "take it out: the cgroup driver in it must be the kubelet's"
-        yield ("runtime", "daemon", "exec-opts"), "is fabnode's to set", hint
+        hint = "remove it: its cgroup driver must match the kubelet's"
+        yield ("runtime", "daemon", "exec-opts"), "is set by fabnode", hint
     elif runtime.version and (misfit := compatibility.containerd(minor, runtime.version)):
         yield ("runtime", "version"), misfit.why, misfit.nearest
     if misfit := compatibility.proxy_mode(minor, proxy.mode):
         yield ("kube_proxy", "mode"), misfit.why, misfit.nearest
     if proxy.signing == "local" and proxy.ca_key is None:
-        hint = "give the CA's key, or use `signing: csr`"
+        hint = "set it to the CA's key, or use `signing: csr`"
         yield ("kube_proxy", "signing"), "local needs kube_proxy.ca_key", hint
     for path, message in reserved_fields.kubelet(node.kubelet.config, minor):
-        yield ("kubelet", "config", *path), message, "take it out"
+        yield ("kubelet", "config", *path), message, "remove it"
     for path, message in reserved_fields.kube_proxy(proxy.config, minor):
-        yield ("kube_proxy", "config", *path), message, "take it out"
+        yield ("kube_proxy", "config", *path), message, "remove it"

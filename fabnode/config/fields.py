@@ -1,4 +1,4 @@
-"""The kinds of values that settings are made of, with the syntax each must have."""
+"""Types of single settings (addresses, names, URLs, releases, paths) with their syntax checks."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ _MAX_SUBJECT = 64  # RFC 5280, upper bounds of the parts of a name
 
 def _text(value: str) -> str:
     if not value.isprintable():
-        raise Wrong("wants text without control characters")
+        raise Wrong("must be text without control characters")
     if value != value.strip() or not value:
-        raise Wrong("wants text that is not empty and has no blanks around it")
+        raise Wrong("must be text that is not empty and has no blanks around it")
     if len(value) > _MAX_TEXT:
-        raise Wrong(f"wants at most {_MAX_TEXT} characters")
+        raise Wrong(f"must have at most {_MAX_TEXT} characters")
     return value
 
 
-def _being(test: Callable[[str], bool], wants: str) -> AfterValidator:
-    """Return a validator that lets pass what `test` tells."""
+def _matching(test: Callable[[str], bool], expected: str) -> AfterValidator:
+    """Return a validator that accepts what `test` accepts; `expected` completes "must be …"."""
 
     def check(value: str) -> str:
         if not test(value):
-            raise Wrong(f"wants {wants}")
+            raise Wrong(f"must be {expected}")
         return value
 
     return AfterValidator(check)
@@ -55,67 +55,67 @@ def _being(test: Callable[[str], bool], wants: str) -> AfterValidator:
 
 def _node_name(value: str) -> str:
     if not validators.is_subdomain(value):
-        wants = "wants a DNS-1123 name: lowercase letters, digits, - and ."
+        expected = "must be a DNS-1123 name: lowercase letters, digits, - and ."
         lower = value.lower().replace("_", "-")
-        raise Wrong(wants, f"for example {lower}" if validators.is_subdomain(lower) else "")
+        raise Wrong(expected, f"for example {lower}" if validators.is_subdomain(lower) else "")
     if len(value) > _MAX_NODE_NAME:
         # Kubernetes allows 253, but the kubelet makes a label's value of it and can't register.
-        raise Wrong("wants at most 63 characters: it becomes the label kubernetes.io/hostname")
+        raise Wrong("must have at most 63 characters: it becomes the label kubernetes.io/hostname")
     return value
 
 
 def _network(value: str) -> str:
-    wants = "wants an IPv4 network such as 10.68.0.0/16"
+    expected = "must be an IPv4 network such as 10.68.0.0/16"
     try:
         network = ipaddress.IPv4Network(value, strict=False)
     except ValueError:
-        raise Wrong(wants) from None
+        raise Wrong(expected) from None
     if str(network) != value:
-        raise Wrong(wants, f"did you mean {network}?" if "/" in value else "")
+        raise Wrong(expected, f"did you mean {network}?" if "/" in value else "")
     return value
 
 
 def _apiserver(value: str) -> str:
-    wants = "wants an https URL without a path, such as https://10.0.0.1:6443"
-    url = _url(value, wants)
-    if url.scheme != "https" or url.path.strip("/") or url.port == 0 or not _only_names(url):
-        raise Wrong(wants)
+    expected = "must be an https URL without a path, such as https://10.0.0.1:6443"
+    url = _url(value, expected)
+    if url.scheme != "https" or url.path.strip("/") or url.port == 0 or not _is_bare(url):
+        raise Wrong(expected)
     return value.rstrip("/")
 
 
 def _etcd_endpoint(value: str) -> str:
-    wants = "wants an https URL with host and port, such as https://10.0.0.1:2379"
-    url = _url(value, wants)
+    expected = "must be an https URL with host and port, such as https://10.0.0.1:2379"
+    url = _url(value, expected)
     if url.scheme == "http":
         # Whoever can write there decides who may reach which pod.
-        raise Wrong(wants, "without TLS anybody on the network could rewrite its policies")
-    if url.scheme != "https" or url.path.strip("/") or not url.port or not _only_names(url):
-        raise Wrong(wants)
+        raise Wrong(expected, "without TLS anyone on the network could rewrite its policies")
+    if url.scheme != "https" or url.path.strip("/") or not url.port or not _is_bare(url):
+        raise Wrong(expected)
     return value.rstrip("/")
 
 
 def _base_url(value: str) -> str:
-    wants = "wants a URL such as https://mirror.example.org/kubernetes"
-    url = _url(value, wants)
-    if url.scheme not in {"http", "https"} or url.port == 0 or not _only_names(url):
-        raise Wrong(wants)
+    expected = "must be a URL such as https://mirror.example.org/kubernetes"
+    url = _url(value, expected)
+    if url.scheme not in {"http", "https"} or url.port == 0 or not _is_bare(url):
+        raise Wrong(expected)
     if not validators.is_url_path(url.path):
-        raise Wrong(wants, "with a path of letters, digits and -._~/ only")
+        raise Wrong(expected, "with a path of letters, digits and -._~/ only")
     return value.rstrip("/")
 
 
-def _url(value: str, wants: str) -> SplitResult:
-    """Return a URL in its parts, whose port is a number if there is one."""
+def _url(value: str, expected: str) -> SplitResult:
+    """Split a URL; its port, if any, is valid."""
     try:
         url = urlsplit(value)
         _ = url.port  # which raises where it is none
     except ValueError:
-        raise Wrong(wants) from None
+        raise Wrong(expected) from None
     return url
 
 
-def _only_names(url: SplitResult) -> bool:
-    """Say whether a URL names a place and nothing more: no user, no question."""
+def _is_bare(url: SplitResult) -> bool:
+    """Return whether a URL has no user, query or fragment."""
     more = url.query or url.fragment or "@" in url.netloc
     return not more and validators.is_host(url.hostname or "")
 
@@ -129,12 +129,12 @@ def _is_gateway(value: str) -> bool:
 
 def _local_path(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str | Path):
-        return value  # pydantic says what is wrong with it
+        return value  # pydantic reports what is wrong with it
     path = Path(_text(str(value)))
     try:
         path = path.expanduser()
     except RuntimeError:
-        raise Wrong("wants a path, and whose home this is is not known here") from None
+        raise Wrong("must be a path, and no user of this machine has that home directory") from None
     base = (info.context or {}).get("base")
     return base / path if base else path
 
@@ -142,28 +142,28 @@ def _local_path(value: object, info: ValidationInfo) -> object:
 def _manifest(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str) or "://" not in value:
         return _local_path(value, info)
-    wants = "wants a file or an https URL"
+    expected = "must be a file or an https URL"
     try:
         url = urlsplit(_text(value))
         host = url.hostname or ""
     except ValueError:
-        raise Wrong(wants) from None
+        raise Wrong(expected) from None
     if url.scheme != "https" or not validators.is_host(host) or "@" in url.netloc:
-        raise Wrong(wants)
+        raise Wrong(expected)
     return value
 
 
 def _release(value: object) -> object:
-    wants = "wants a release such as 1.37.2"
+    expected = "must be a release such as 1.37.2"
     if isinstance(value, float):  # 1.37 without quotes is a number in YAML
-        raise Wrong(wants, "all three parts are needed")
+        raise Wrong(expected, "all three parts are needed")
     if isinstance(value, str):
         try:
             return Release.parse(value)
         except ValueError:
-            raise Wrong(wants) from None
+            raise Wrong(expected) from None
     if not isinstance(value, Release):
-        raise Wrong(wants)
+        raise Wrong(expected)
     return value
 
 
@@ -175,12 +175,12 @@ def _autodetection(value: str) -> str:
     if (kind in alone and not equals) or (kind in with_value and rest):
         return value
     ways = (*alone, *(f"{way}=…" for way in with_value))
-    raise Wrong(f"wants {either(ways)}", nearest(kind, alone + with_value))
+    raise Wrong(f"must be {either(ways)}", nearest(kind, alone + with_value))
 
 
-def _not_ours(value: str) -> str:
+def _not_reserved(value: str) -> str:
     if value in (validators.NODE_RECORD, validators.NODE_SEAL):
-        raise Wrong("wants another key: fabnode keeps its own record under this one")
+        raise Wrong("must be another key: fabnode stores its own record under this one")
     return value
 
 
@@ -188,18 +188,18 @@ def _taint(value: str) -> str:
     pair, colon, effect = value.rpartition(":")
     key, _, content = pair.partition("=")
     if not colon or not validators.is_label_key(key) or not validators.is_label_value(content):
-        raise Wrong("wants a taint such as dedicated=batch:NoSchedule")
+        raise Wrong("must be a taint such as dedicated=batch:NoSchedule")
     if effect not in validators.EFFECTS:
-        wants = f"wants one of the effects {either(validators.EFFECTS)}"
-        raise Wrong(wants, nearest(effect, validators.EFFECTS))
+        expected = f"must be one of the effects {either(validators.EFFECTS)}"
+        raise Wrong(expected, nearest(effect, validators.EFFECTS))
     return value
 
 
 def _own_organization(value: str) -> str:
     # The API takes O for a group: system:masters would make kube-proxy an administrator, and so
-    # would kubeadm:cluster-admins. Groups with a colon are somebody's who gives rights by them.
+    # would kubeadm:cluster-admins. Components grant rights to groups with a colon.
     if ":" in value:
-        raise Wrong("wants a name of your own without a colon: such groups give rights")
+        raise Wrong("must be a name without a colon: groups with one are granted rights")
     return value
 
 
@@ -208,61 +208,64 @@ Flag = StrictBool
 Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 Days = Annotated[StrictInt, Field(ge=1, le=36_500)]
 DaysLeft = Annotated[StrictInt, Field(ge=0, le=36_500)]
-# Approved requests stay at the API for an hour, and by them it is known which tokens were used.
+# Approved requests stay in the API for an hour, and show which tokens were used.
 Minutes = Annotated[StrictInt, Field(ge=1, le=60)]
 Seconds = Annotated[StrictInt, Field(ge=1, le=86_400)]
 Port = Annotated[StrictInt, Field(ge=1, le=validators.MAX_PORT)]
 
 _NAME = "of letters, digits, - _ and ."
-ClusterName = Annotated[Text, _being(validators.is_cluster_name, f"a name {_NAME}")]
-GroupName = Annotated[Text, _being(validators.is_group_name, f"a name {_NAME} (at most 63)")]
+ClusterName = Annotated[Text, _matching(validators.is_cluster_name, f"a name {_NAME}")]
+GroupName = Annotated[Text, _matching(validators.is_group_name, f"a name {_NAME} (at most 63)")]
 NodeName = Annotated[Text, AfterValidator(_node_name)]
-HostAddress = Annotated[Text, _being(validators.is_host, "an IPv4 address or a host name")]
-Address = Annotated[Text, _being(validators.is_address, "an IPv4 address")]
+HostAddress = Annotated[Text, _matching(validators.is_host, "an IPv4 address or a host name")]
+Address = Annotated[Text, _matching(validators.is_address, "an IPv4 address")]
 Network = Annotated[Text, AfterValidator(_network)]
-Domain = Annotated[Text, _being(validators.is_subdomain, "a DNS domain such as cluster.local")]
+Domain = Annotated[Text, _matching(validators.is_subdomain, "a DNS domain such as cluster.local")]
 ApiserverUrl = Annotated[Text, AfterValidator(_apiserver)]
 EtcdEndpoint = Annotated[Text, AfterValidator(_etcd_endpoint)]
-Gateway = Annotated[Text, _being(_is_gateway, "[user@]host[:port] of a jump host")]
-User = Annotated[Text, _being(validators.is_user, "a login name")]
+Gateway = Annotated[Text, _matching(_is_gateway, "[user@]host[:port] of a jump host")]
+User = Annotated[Text, _matching(validators.is_user, "a login name")]
 RemotePath = Annotated[
     Text,
-    _being(validators.is_remote_path, "an absolute path on the node, of letters, digits and ._+-"),
+    _matching(
+        validators.is_remote_path, "an absolute path on the node, of letters, digits and ._+-"
+    ),
 ]
 ImageName = Annotated[
-    Text, _being(validators.is_image, "an image such as registry.k8s.io/pause:3.10.1")
+    Text, _matching(validators.is_image, "an image such as registry.k8s.io/pause:3.10.1")
 ]
 Registry = Annotated[
-    Text, _being(validators.is_registry, "a registry such as registry.example.org")
+    Text, _matching(validators.is_registry, "a registry such as registry.example.org")
 ]
 RegistryHost = Annotated[
-    Text, _being(validators.is_registry_host, "a registry's host such as registry.example.org:5000")
+    Text,
+    _matching(validators.is_registry_host, "a registry's host such as registry.example.org:5000"),
 ]
-Sha256 = Annotated[Text, _being(validators.is_sha256, "64 hexadecimal digits in lowercase")]
+Sha256 = Annotated[Text, _matching(validators.is_sha256, "64 hexadecimal digits in lowercase")]
 Sum = Annotated[
-    Text, _being(validators.is_sum, "a sha256 or sha512 in lowercase hexadecimal digits")
+    Text, _matching(validators.is_sum, "a sha256 or sha512 in lowercase hexadecimal digits")
 ]
 BaseUrl = Annotated[Text, AfterValidator(_base_url)]
 Autodetection = Annotated[Text, AfterValidator(_autodetection)]
 _LABEL = "letters, digits and -_. inside (at most 63)"
 LabelKey = Annotated[
     StrictStr,
-    _being(validators.is_label_key, f"a label key: {_LABEL}, maybe after domain/"),
-    AfterValidator(_not_ours),
+    _matching(validators.is_label_key, f"a label key: {_LABEL}, optionally after domain/"),
+    AfterValidator(_not_reserved),
 ]
-LabelValue = Annotated[StrictStr, _being(validators.is_label_value, f"a label value: {_LABEL}")]
+LabelValue = Annotated[StrictStr, _matching(validators.is_label_value, f"a label value: {_LABEL}")]
 AnnotationValue = Annotated[
-    StrictStr, _being(lambda value: len(value) <= _MAX_ANNOTATION, "at most 64 KiB of text")
+    StrictStr, _matching(lambda value: len(value) <= _MAX_ANNOTATION, "at most 64 KiB of text")
 ]
 TaintText = Annotated[Text, AfterValidator(_taint)]
 SubjectName = Annotated[
-    Text, _being(lambda value: len(value) <= _MAX_SUBJECT, "at most 64 characters")
+    Text, _matching(lambda value: len(value) <= _MAX_SUBJECT, "text of at most 64 characters")
 ]
 Organization = Annotated[SubjectName, AfterValidator(_own_organization)]
-Country = Annotated[Text, _being(validators.is_country, "two capital letters, such as CN")]
+Country = Annotated[Text, _matching(validators.is_country, "two capital letters, such as CN")]
 
 EmptyList = BeforeValidator(lambda value: () if value is None else value)
-"""For lists: a key with nothing but comments below it is null in YAML, and meant as empty."""
+"""For lists: a key with only comments below it is null in YAML, and means empty."""
 
 EmptyMapping = BeforeValidator(lambda value: {} if value is None else value)
 """The same for mappings."""

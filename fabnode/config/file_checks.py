@@ -1,4 +1,4 @@
-"""The files of this machine that a configuration names: that they are there, and the CA one."""
+"""Checks of the local files that a configuration names: present, readable, private, a CA."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..util.problems import KeyPath
     from .cluster import Node
-    from .cross_checks import Findings
+    from .cross_checks import Violations
     from .sections import (
         ArtifactSettings,
         BootstrapSettings,
@@ -30,11 +30,15 @@ _OTHERS = 0o077
 
 
 class NotACertificate(FabnodeError):
-    """A file that can't be used as CA; the text says why."""
+    """A file can't be used as CA; the text is the reason."""
 
 
 def read_ca(path: Path) -> bytes:
-    """Return the content of a CA file as it is; NotACertificate where it is anything else."""
+    """
+    Return the unchanged content of a file of CA certificates (PEM).
+
+    :raises NotACertificate: where it holds anything else.
+    """
     if fault := _fault(path):
         raise NotACertificate(f"{path} {fault}")
     with path.open("rb") as file:
@@ -42,14 +46,14 @@ def read_ca(path: Path) -> bytes:
     if len(content) > _MAX_PEM:
         raise NotACertificate(f"{path} is too large for certificates")
     if b"PRIVATE KEY-----" in content:
-        raise NotACertificate(f"{path} holds a private key, and this file goes to every node")
+        raise NotACertificate(f"{path} holds a private key, but this file is sent to every node")
     try:
         certificates = x509.load_pem_x509_certificates(content)
     except ValueError:
-        raise NotACertificate(f"{path} is no PEM certificate") from None
+        raise NotACertificate(f"{path} is not a PEM certificate") from None
     for certificate in certificates:
         if not _may_sign(certificate):
-            raise NotACertificate(f"{path} holds a certificate that is no CA's")
+            raise NotACertificate(f"{path} holds a certificate that is not a CA's")
     return content
 
 
@@ -63,63 +67,63 @@ def _may_sign(certificate: x509.Certificate) -> bool:
     return constraints.value.ca
 
 
-def needed(cluster: ClusterSettings) -> Findings:
-    """Report files that every task needs."""
-    yield from _secret(("cluster", "kubeconfig"), cluster.kubeconfig)
+def needed(cluster: ClusterSettings) -> Violations:
+    """Check the files that every task needs."""
+    yield from _check_private_file(("cluster", "kubeconfig"), cluster.kubeconfig)
 
 
-def bootstrap(settings: BootstrapSettings) -> Findings:
-    """Report a token's file that is not there."""
+def bootstrap(settings: BootstrapSettings) -> Violations:
+    """Check the file of the shared bootstrap token."""
     if settings.token and settings.token.file:
-        yield from _missing(("bootstrap", "token", "file"), settings.token.file)
+        yield from _check_file(("bootstrap", "token", "file"), settings.token.file)
 
 
-def needed_by(node: Node) -> Findings:
-    """Report files that one node's settings need; paths are those of the section."""
+def needed_by(node: Node) -> Violations:
+    """Check the files that one node's settings need; key paths begin with the section."""
     for index, key in enumerate(node.ssh.keys):
-        yield from _secret(("ssh", "keys", index), key)
+        yield from _check_private_file(("ssh", "keys", index), key)
     for name in ("password", "sudo_password"):
         secret: SecretRef | None = getattr(node.ssh, name)
         if secret and secret.file:
-            yield from _missing(("ssh", name, "file"), secret.file)
+            yield from _check_file(("ssh", name, "file"), secret.file)
     proxy = node.kube_proxy
     if proxy.signing == "local" and proxy.ca_key:
-        yield from _secret(("kube_proxy", "ca_key"), proxy.ca_key)
+        yield from _check_private_file(("kube_proxy", "ca_key"), proxy.ca_key)
 
 
-def fetching(settings: ArtifactSettings) -> Findings:
-    """Report files by which servers are proved."""
+def fetching(settings: ArtifactSettings) -> Violations:
+    """Check the CA files that download servers are verified with."""
     for name in ("mirrors_ca", "url_ca"):
         path: Path | None = getattr(settings, name)
         if path:
-            yield from _missing(("artifacts", name), path)
+            yield from _check_file(("artifacts", name), path)
 
 
-def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Findings:
-    """Report files that only a deployment needs."""
+def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Violations:
+    """Check the files that only a deployment needs."""
     for name in ("binaries", "cni_plugins"):
         path: Path = getattr(settings, name)
         if fault := _fault(path, stat.S_ISDIR, "directory"):
             yield ("artifacts", name), f"{path} {fault}", ""
     for index, image in enumerate(settings.images):
-        yield from _missing(("artifacts", "images", index), image)
+        yield from _check_file(("artifacts", "images", index), image)
     if calico.enabled and isinstance(calico.manifest, Path):
-        yield from _missing(("calico", "manifest"), calico.manifest)
+        yield from _check_file(("calico", "manifest"), calico.manifest)
     if calico.enabled and calico.etcd:
         for name in ("ca", "cert"):
-            yield from _missing(("calico", "etcd", name), getattr(calico.etcd, name))
-        yield from _secret(("calico", "etcd", "key"), calico.etcd.key)
+            yield from _check_file(("calico", "etcd", name), getattr(calico.etcd, name))
+        yield from _check_private_file(("calico", "etcd", "key"), calico.etcd.key)
 
 
-def _secret(key: KeyPath, path: Path) -> Findings:
-    """Report a file with a key that is not there, or that others may read or write."""
+def _check_private_file(key: KeyPath, path: Path) -> Violations:
+    """Check a file with a secret: there, and neither readable nor writable by others."""
     if fault := _fault(path):
         yield key, f"{path} {fault}", ""
     elif path.stat().st_mode & _OTHERS:
         yield key, f"{path}: others can read it", f"run `chmod 600 {path}`"
 
 
-def _missing(key: KeyPath, path: Path) -> Findings:
+def _check_file(key: KeyPath, path: Path) -> Violations:
     if fault := _fault(path):
         yield key, f"{path} {fault}", ""
 
@@ -127,13 +131,13 @@ def _missing(key: KeyPath, path: Path) -> Findings:
 def _fault(
     path: Path, is_kind: Callable[[int], bool] = stat.S_ISREG, kind: str = "file"
 ) -> str | None:
-    """Return why a path can't be read as what it should be, None where it can."""
+    """Return why a path can't be read as a file of this kind, None where it can."""
     try:
         found = path.stat()
     except FileNotFoundError:
-        return "is not there"
+        return "does not exist"
     except OSError as error:
         return f"can't be read: {error.strerror}"
     if not is_kind(found.st_mode):
-        return f"is no {kind}"
+        return f"is not a {kind}"
     return None if os.access(path, os.R_OK) else "can't be read: Permission denied"

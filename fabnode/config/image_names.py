@@ -1,4 +1,4 @@
-"""Names of container images, and the servers that they are pulled from."""
+"""Image references: another registry in place of the named one, the server of a mirror's URL."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def with_registry(image: str, registry: str) -> str:
 
 
 def server(url: str) -> str:
-    """Return the name under which `images.registries` speaks of a mirror's server."""
+    """Return the key in `images.registries` of a mirror's server."""
     return urlsplit(url).netloc.lower()
 
 
 def has_password(registries: Mapping[str, RegistrySettings], name: str) -> bool:
-    """Say whether a server wants a password."""
+    """Return whether a password is configured for this server."""
     return name in registries and registries[name].password is not None

@@ -1,4 +1,4 @@
-"""From the configuration file to a Cluster, or to everything that is wrong with it."""
+"""Loader: a configuration file to a validated Cluster, or a ConfigError with all its problems."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..util.problems import ConfigError, KeyPath, Problem
 from . import cross_checks, file_checks
 from .cluster import Cluster, Group, Node, Taint
 from .image_names import with_registry
-from .overrides import merged
-from .pydantic_errors import told
+from .overrides import merge_section
+from .pydantic_errors import explain
 from .schema import FileShape, GroupEntry, NodeEntry
 from .sections import (
     BootstrapSettings,
@@ -36,18 +36,18 @@ S = TypeVar("S", bound=Section)
 
 def load(path: Path, *, artifacts: bool = False, kubeconfig: Path | None = None) -> Cluster:
     """
-    Read a configuration file.
+    Load and validate a configuration file.
 
-    :param artifacts: the files that only a deployment needs must be there as well.
-    :param kubeconfig: stands in for cluster.kubeconfig; of this machine's secrets it is then the
-        only one that must be readable.
-    :raises ConfigError: with all that is wrong, as far as it can be told at once.
+    :param artifacts: whether the files that only a deployment needs must exist as well.
+    :param kubeconfig: replaces cluster.kubeconfig; it is then the only one of this machine's
+        secrets that must be readable.
+    :raises ConfigError: with all problems that can be found in one pass.
     """
-    loading = _Loading(read(path), path, kubeconfig)
+    loading = _Loader(read(path), path, kubeconfig)
     return loading.cluster(artifacts=artifacts)
 
 
-class _Loading:
+class _Loader:
     def __init__(self, document: Document, path: Path, kubeconfig: Path | None) -> None:
         self.document = document
         self.api_only = kubeconfig is not None
@@ -62,39 +62,39 @@ class _Loading:
 
     def cluster(self, *, artifacts: bool) -> Cluster:
         shape = self._shape()
-        settings = self._valid(ClusterSettings, ("cluster",))
-        calico = self._valid(CalicoSettings, ("calico",))
-        bootstrap = self._valid(BootstrapSettings, ("bootstrap",))
+        settings = self._valid_section(ClusterSettings, ("cluster",))
+        calico = self._valid_section(CalicoSettings, ("calico",))
+        bootstrap = self._valid_section(BootstrapSettings, ("bootstrap",))
         groups, entries = self._groups(), self._nodes()
         nodes = {index: self._node(index, entry, groups) for index, entry in entries.items()}
-        self._report(cross_checks.names(entries, self._group_names()))
+        self._add_all(cross_checks.names(entries, self._group_names()))
         ca_pem = self._ca(settings)
         if settings:
-            self._report(cross_checks.networks(settings))
-            self._report(cross_checks.addresses(settings, entries))
-            self._report(cross_checks.releases(settings))
-            self._report(file_checks.needed(settings))
+            self._add_all(cross_checks.networks(settings))
+            self._add_all(cross_checks.addresses(settings, entries))
+            self._add_all(cross_checks.releases(settings))
+            self._add_all(file_checks.needed(settings))
         if settings and calico:
-            self._report(cross_checks.calico(settings, calico))
+            self._add_all(cross_checks.calico(settings, calico))
         if bootstrap:
-            self._report(cross_checks.bootstrap(bootstrap))
+            self._add_all(cross_checks.bootstrap(bootstrap))
             if not self.api_only:
-                self._report(file_checks.bootstrap(bootstrap))
+                self._add_all(file_checks.bootstrap(bootstrap))
         for index, node in nodes.items():
             if node and settings:
                 files = () if self.api_only else file_checks.needed_by(node)
                 found = chain(cross_checks.node_settings(settings, node), files)
                 for path, message, hint in found:
-                    self._wrong(self._said_at(index, node.groups, path), message, hint)
+                    self._add_problem(self._source_of(index, node.groups, path), message, hint)
         if shape:
-            self._report(file_checks.fetching(shape.artifacts))
-            self._report(cross_checks.artifacts(shape.artifacts))
+            self._add_all(file_checks.fetching(shape.artifacts))
+            self._add_all(cross_checks.artifacts(shape.artifacts))
         if shape and settings:
             ready = [node for node in nodes.values() if node]
-            self._report(cross_checks.registries(shape.images, settings, ready))
+            self._add_all(cross_checks.registries(shape.images, settings, ready))
         cas = self._registry_cas(shape.images) if shape else {}
         if shape and artifacts:
-            self._report(file_checks.artifacts(shape.artifacts, shape.calico))
+            self._add_all(file_checks.artifacts(shape.artifacts, shape.calico))
         if self.problems or not shape:
             raise ConfigError(self.problems)
         made = Cluster(
@@ -116,29 +116,32 @@ class _Loading:
             nodes=tuple(node for node in nodes.values() if node),
             registry_cas=cas,
         )
-        return _from_registry(made) if made.images.registry else made
+        return _with_registry(made) if made.images.registry else made
 
     def _shape(self) -> FileShape | None:
         try:
             return FileShape.model_validate(self.document.value, context=self.context)
         except ValidationError as error:
             for one in error.errors(include_url=False):
-                if finding := told(one, FileShape, self.document.texts):
-                    self._wrong(*finding)
+                if violation := explain(one, FileShape, self.document.texts):
+                    self._add_problem(*violation)
             return None
 
-    def _valid(self, model: type[S], path: KeyPath) -> S | None:
-        """Return a part of the file where it is valid by itself; what is wrong was said before."""
-        return self._made(model, self.document.get(path))
+    def _valid_section(self, model: type[S], path: KeyPath) -> S | None:
+        """Return a part of the file if it is valid by itself; `_shape` reports its faults."""
+        return self._validated(model, self.document.get(path))
 
-    def _made(self, model: type[S], value: object) -> S | None:
+    def _validated(self, model: type[S], value: object) -> S | None:
         try:
             return model.model_validate(value, context=self.context)
         except ValidationError:
             return None
 
     def _groups(self) -> dict[str, GroupEntry]:
-        found = ((name, self._valid(GroupEntry, ("groups", name))) for name in self._group_names())
+        found = (
+            (name, self._valid_section(GroupEntry, ("groups", name)))
+            for name in self._group_names()
+        )
         return {name: group for name, group in found if group}
 
     def _group_names(self) -> list[str]:
@@ -148,7 +151,7 @@ class _Loading:
     def _nodes(self) -> dict[int, NodeEntry]:
         nodes = self.document.get(("nodes",))
         indexes = range(len(nodes)) if isinstance(nodes, list) else ()
-        found = ((index, self._valid(NodeEntry, ("nodes", index))) for index in indexes)
+        found = ((index, self._valid_section(NodeEntry, ("nodes", index))) for index in indexes)
         return {index: node for index, node in found if node}
 
     def _ca(self, settings: ClusterSettings | None) -> bytes:
@@ -156,7 +159,7 @@ class _Loading:
             try:
                 return file_checks.read_ca(settings.ca)
             except file_checks.NotACertificate as error:
-                self._wrong(("cluster", "ca"), str(error), "")
+                self._add_problem(("cluster", "ca"), str(error), "")
         return b""
 
     def _registry_cas(self, images: ImageSettings) -> dict[str, bytes]:
@@ -166,7 +169,7 @@ class _Loading:
                 if registry.ca:
                     found[name] = file_checks.read_ca(registry.ca)
             except file_checks.NotACertificate as error:
-                self._wrong(("images", "registries", name, "ca"), str(error), "")
+                self._add_problem(("images", "registries", name, "ca"), str(error), "")
         return found
 
     def _node(self, index: int, entry: NodeEntry, groups: dict[str, GroupEntry]) -> Node | None:
@@ -206,27 +209,27 @@ class _Loading:
             return shared if isinstance(shared, model) else None
         paths: list[KeyPath] = [(name,), *(("groups", group, name) for group in entry.groups)]
         layers = [*map(self.document.get, paths), own]
-        made = self._made(model, merged(model, layers))
+        made = self._validated(model, merge_section(model, layers))
         if own is None:
             self._sections[key] = made
         return made
 
-    def _said_at(self, index: int, groups: tuple[str, ...], path: KeyPath) -> KeyPath:
-        """Return where a node's setting was said: by the node, one of its groups, or for all."""
+    def _source_of(self, index: int, groups: tuple[str, ...], path: KeyPath) -> KeyPath:
+        """Return the key path a node's setting comes from: of the node, a group or the section."""
         owners: list[KeyPath] = [("nodes", index), *(("groups", name) for name in reversed(groups))]
-        said = ((*owner, *path) for owner in owners)
-        return next((place for place in said if place in self.document.lines), path)
+        candidates = ((*owner, *path) for owner in owners)
+        return next((found for found in candidates if found in self.document.lines), path)
 
-    def _report(self, findings: cross_checks.Findings) -> None:
-        for path, message, hint in findings:
-            self._wrong(path, message, hint)
+    def _add_all(self, violations: cross_checks.Violations) -> None:
+        for path, message, hint in violations:
+            self._add_problem(path, message, hint)
 
-    def _wrong(self, path: KeyPath, message: str, hint: str) -> None:
+    def _add_problem(self, path: KeyPath, message: str, hint: str) -> None:
         self.problems.append(self.document.problem(path, message, hint))
 
 
-def _from_registry(cluster: Cluster) -> Cluster:
-    """Return the cluster with the sandbox's and the probe's images taken from `images.registry`."""
+def _with_registry(cluster: Cluster) -> Cluster:
+    """Return the cluster with the sandbox's and the test pods' images from `images.registry`."""
     registry = cluster.images.registry or ""
     nodes = []
     for node in cluster.nodes:

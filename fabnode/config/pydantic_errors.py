@@ -1,4 +1,4 @@
-"""Pydantic's errors in sentences that a person understands."""
+"""Messages for pydantic's validation errors: key path, what is wrong, what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SECRET = ("password", "sudo_password", "token")
 
-_WANTS = {
+_EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -31,7 +31,7 @@ _WANTS = {
 }
 
 
-def told(
+def explain(
     error: ErrorDetails, model: type[BaseModel], texts: Mapping[KeyPath, str]
 ) -> tuple[KeyPath, str, str] | None:
     """
@@ -49,9 +49,9 @@ def told(
     if path[-1:] == ("[key]",):  # pydantic's mark for what is wrong with a key, not with its value
         path = path[:-1]
     if kind == "too_short":
-        # Pydantic says so as well of a list whose items are all wrong.
-        return None if value else (path, "is empty", "there is nothing to do without one")
-    message, hint = _wanted(kind, context, value, error["msg"])
+        # Pydantic also reports it for a list whose items are all invalid.
+        return None if value else (path, "is empty", "at least one entry is needed")
+    message, hint = _message(kind, context, value, error["msg"])
     if any(part in _SECRET for part in path):
         return path, message, hint
     written = plain(texts.get(path, "")) or shown(value)
@@ -60,16 +60,16 @@ def told(
     return path, f"{message}, got {written}", hint
 
 
-def _wanted(kind: str, context: dict[str, Any], value: object, message: str) -> tuple[str, str]:
+def _message(kind: str, context: dict[str, Any], value: object, message: str) -> tuple[str, str]:
     cause = context.get("error")
     if isinstance(cause, Wrong):
         return cause.message, cause.advice
     if kind == "literal_error":
         words = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
         hint = nearest(value, words) if isinstance(value, str) else ""
-        return f"wants {either([w.lower() if w == 'True' else w for w in words])}", hint
-    if kind in _WANTS:
-        return f"wants {_WANTS[kind].format(**context)}", ""
+        return f"must be {either([w.lower() if w == 'True' else w for w in words])}", hint
+    if kind in _EXPECTED:
+        return f"must be {_EXPECTED[kind].format(**context)}", ""
     return message, ""
 
 

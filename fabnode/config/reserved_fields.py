@@ -1,8 +1,8 @@
 """
 Fields that `kubelet.config` and `kube_proxy.config` may not carry.
 
-What stands there is written into the components' own configuration as it is. Refused is only what
-has a setting of its own, what fabnode's work rests on, and what the release does not know.
+Other fields are copied into the components' own configuration unchanged. Refused are only those
+that have a setting of their own, that fabnode relies on, or that the release does not know.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _BOTH: Fields = {
     ("apiVersion",): "it follows from the release",
     ("kind",): "it is always the same",
 }
-_BY_WEBHOOK = "who asks is judged by the API, never waved through"
+_BY_WEBHOOK = "the API authenticates and authorizes every client of the kubelet"
 _AGREES = "it must agree with the runtime's, so fabnode sets both"
-_HIDES = "it hides where traffic comes from, so that NetworkPolicies can't judge it"
+_HIDES = "it hides the source of traffic, so that NetworkPolicies can't match it"
 
 KUBELET: Fields = {
     **_BOTH,
@@ -34,7 +34,7 @@ KUBELET: Fields = {
     ("authentication", "webhook", "enabled"): _BY_WEBHOOK,
     ("authentication", "x509"): "it is set by cluster.ca",
     ("authorization", "mode"): _BY_WEBHOOK,
-    ("readOnlyPort",): "that port answers anyone",
+    ("readOnlyPort",): "that port serves anyone without authentication",
     ("rotateCertificates",): "nodes renew their certificates",
     ("serverTLSBootstrap",): "serving certificates come from the cluster's CA",
     ("cgroupDriver",): _AGREES,
@@ -53,12 +53,12 @@ KUBE_PROXY: Fields = {
 
 
 def kubelet(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the fields that may not be there, as path and sentence, for Kubernetes 1.`minor`."""
+    """Yield the fields that can't be set with Kubernetes 1.`minor`, each as (path, message)."""
     return _refused(config, minor, KUBELET, matrix().kubelet)
 
 
 def kube_proxy(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the fields that may not be there, as path and sentence, for Kubernetes 1.`minor`."""
+    """Yield the fields that can't be set with Kubernetes 1.`minor`, each as (path, message)."""
     return _refused(config, minor, KUBE_PROXY, matrix().kube_proxy)
 
 
@@ -66,17 +66,17 @@ def _refused(
     config: Mapping[str, object], minor: int, reserved: Fields, component: Component
 ) -> Iterator[tuple[KeyPath, str]]:
     if config and minor not in component.config_file:
-        yield (), f"Kubernetes 1.{minor} reads no configuration file"
+        yield (), f"Kubernetes 1.{minor} does not read a configuration file"
         return
     for path, why in reserved.items():
-        if _holds(config, path):
+        if _is_set(config, path):
             yield path, f"can't be set here: {why}"
     for field, known in {**component.settings, **component.fields}.items():
         if field in config and minor not in known:
             yield (field,), f"Kubernetes 1.{minor} does not know this field"
 
 
-def _holds(config: object, path: tuple[str, ...]) -> bool:
+def _is_set(config: object, path: tuple[str, ...]) -> bool:
     for key in path:
         if not isinstance(config, dict) or key not in config:
             return False

@@ -1,8 +1,8 @@
 """
 The shape of the configuration file, where groups and nodes override parts of sections.
 
-An override has the keys of its section, each optional. It is checked where it stands; merging is
-`merging.py`'s.
+An override has the keys of its section, each optional. It is validated in place; `overrides.py`
+merges them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, GetCoreSchemaHandler, create_model
 
-from . import fields as f
+from . import fields
 from .sections import (
     ArtifactSettings,
     BootstrapSettings,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @cache
 def overrides(model: type[Section]) -> type[Section]:
-    """Return a model with the fields of `model`, all optional and without rules of the whole."""
+    """Return a model with the fields of `model`, all optional, without its checks across fields."""
     optional: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         kind: Any = info.annotation
@@ -44,7 +44,7 @@ def overrides(model: type[Section]) -> type[Section]:
             kind = overrides(kind)
         if info.metadata:
             kind = Annotated[(kind, *info.metadata)]
-        # A factory, for a plain default would be shown in the JSON Schema.
+        # A factory, because a plain default would appear in the JSON Schema.
         unset = Field(
             default_factory=lambda: None, validate_default=False, description=info.description
         )
@@ -55,13 +55,13 @@ def overrides(model: type[Section]) -> type[Section]:
 
 
 class _OverridesOf:
-    """Marks a field that holds overrides of a section."""
+    """Annotation of a field that holds overrides of a section."""
 
     def __init__(self, model: type[Section]) -> None:
         self.model = model
 
     def overrides(self) -> type[Section]:
-        """Return the model these overrides are checked by."""
+        """Return the model that validates these overrides."""
         return overrides(self.model)
 
     def __get_pydantic_core_schema__(
@@ -80,13 +80,13 @@ OVERRIDDEN: dict[str, type[Section]] = {
 
 
 class _Overriding(Section):
-    labels: Annotated[dict[f.LabelKey, f.LabelValue], f.EmptyMapping] = Field(
+    labels: Annotated[dict[fields.LabelKey, fields.LabelValue], fields.EmptyMapping] = Field(
         {}, description="labels of the Node object"
     )
-    annotations: Annotated[dict[f.LabelKey, f.AnnotationValue], f.EmptyMapping] = Field(
-        {}, description="annotations of the Node object"
+    annotations: Annotated[dict[fields.LabelKey, fields.AnnotationValue], fields.EmptyMapping] = (
+        Field({}, description="annotations of the Node object")
     )
-    taints: Annotated[tuple[f.TaintText, ...], f.EmptyList] = Field(
+    taints: Annotated[tuple[fields.TaintText, ...], fields.EmptyList] = Field(
         (), description="taints, key=value:Effect, added to those of the groups"
     )
     ssh: Annotated[Section | None, _OverridesOf(SshSettings)] = None
@@ -98,18 +98,21 @@ class _Overriding(Section):
 class GroupEntry(_Overriding):
     """Defaults for the members of a group."""
 
-    max_parallel: f.Count | None = Field(None, description="members worked on at once")
+    max_parallel: fields.Count | None = Field(None, description="members worked on at once")
 
 
 class NodeEntry(_Overriding):
-    """A node, and what is different for it."""
+    """A node, and the settings that differ for it."""
 
-    name: f.NodeName = Field(description="name of the Node object; an IPv4 address will do")
-    address: f.HostAddress = Field(description="IPv4 address or host name to reach the node by")
-    ip: f.Address | None = Field(
-        None, description="IPv4 address of its kubelet; default: address, where that is one"
+    name: fields.NodeName = Field(description="name of the Node object; may be an IPv4 address")
+    address: fields.HostAddress = Field(
+        description="IPv4 address or host name to reach the node by"
     )
-    groups: Annotated[tuple[f.GroupName, ...], f.EmptyList] = Field(
+    ip: fields.Address | None = Field(
+        None,
+        description="IPv4 address of its kubelet; default: address, if that is an IPv4 address",
+    )
+    groups: Annotated[tuple[fields.GroupName, ...], fields.EmptyList] = Field(
         (), description="groups it belongs to, in order"
     )
 
@@ -129,10 +132,10 @@ class FileShape(Section):
     verify: VerifySettings = section(VerifySettings)
     timeouts: TimeoutSettings = section(TimeoutSettings)
     deploy: DeploySettings = section(DeploySettings)
-    groups: Annotated[dict[f.GroupName, GroupEntry], f.EmptyMapping] = Field(
+    groups: Annotated[dict[fields.GroupName, GroupEntry], fields.EmptyMapping] = Field(
         {}, description="defaults for their members"
     )
-    nodes: Annotated[tuple[NodeEntry, ...], f.EmptyList] = Field(
+    nodes: Annotated[tuple[NodeEntry, ...], fields.EmptyList] = Field(
         min_length=1, description="the nodes"
     )
 

@@ -64,7 +64,8 @@ class SecretRef(BaseModel):
         known = {"env", "file", "prompt"}
         if not isinstance(value, dict) or len(known & value.keys()) != 1:
             raise Wrong(
-                "wants one of {env: NAME}, {file: PATH} and {prompt: true}, never the secret itself"
+                "must be one of {env: NAME}, {file: PATH} and {prompt: true},"
+                " never the secret itself"
             )
         return value
 
@@ -315,7 +316,7 @@ class CalicoSettings(Section):
     def _none(cls, value: object) -> object:
         if isinstance(value, str):
             if value != "none":
-                raise Wrong("wants none or a mapping")
+                raise Wrong("must be none or a mapping")
             return {"enabled": False}
         return value
 

@@ -1,4 +1,4 @@
-"""What names, addresses and labels look like. Each function tells whether a text is one."""
+"""Syntax of names, addresses, labels and references, as predicates on text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-"""What a taint may do (k8s.io/api core/v1 TaintEffect)."""
+"""Effects of taints (k8s.io/api core/v1 TaintEffect)."""
 
 NODE_RECORD = "fabnode.io/record"
 NODE_SEAL = "node-restriction.kubernetes.io/fabnode-record"
@@ -42,12 +42,12 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 def is_subdomain(text: str) -> bool:
-    """Tell a DNS-1123 subdomain: lowercase labels with dots between, at most 253 characters."""
+    """Match a DNS-1123 subdomain: lowercase labels with dots between, at most 253 characters."""
     return len(text) <= _MAX_NAME and _SUBDOMAIN.fullmatch(text) is not None
 
 
 def is_address(text: str) -> bool:
-    """Tell an IPv4 address."""
+    """Match an IPv4 address."""
     try:
         ipaddress.IPv4Address(text)
     except ValueError:
@@ -56,40 +56,40 @@ def is_address(text: str) -> bool:
 
 
 def is_host(text: str) -> bool:
-    """Tell an IPv4 address, or a name that DNS could know (not one of digits and dots alone)."""
+    """Match an IPv4 address or a DNS name (not one of digits and dots only)."""
     if is_address(text) or re.fullmatch(r"[\d.]+", text):
         return is_address(text)
     return len(text) <= _MAX_NAME and _HOSTNAME.fullmatch(text) is not None
 
 
 def is_label_key(text: str) -> bool:
-    """Tell a key of a label or taint: a name of at most 63 characters, or `domain/name`."""
+    """Match a key of a label or taint: a name of at most 63 characters, or `domain/name`."""
     prefix, slash, name = text.rpartition("/")
     return (not slash or is_subdomain(prefix)) and _QUALIFIED.fullmatch(name) is not None
 
 
 def is_label_value(text: str) -> bool:
-    """Tell a value of a label or taint: empty, or like a key without a domain."""
+    """Match a value of a label or taint: empty, or like a key without a domain."""
     return not text or _QUALIFIED.fullmatch(text) is not None
 
 
 def is_group_name(text: str) -> bool:
-    """Tell the name of a group: nothing that `--limit` would read as a glob or a list."""
+    """Match the name of a group: nothing that `--limit` would take for a glob or a list."""
     return _GROUP.fullmatch(text) is not None
 
 
 def is_cluster_name(text: str) -> bool:
-    """Tell a name for kubeconfigs."""
+    """Match the name of a cluster in kubeconfigs."""
     return _CLUSTER.fullmatch(text) is not None
 
 
 def is_user(text: str) -> bool:
-    """Tell a login name."""
+    """Match a login name."""
     return _USER.fullmatch(text) is not None
 
 
 def is_port(text: str) -> bool:
-    """Tell a TCP port, in digits."""
+    """Match a TCP port, in digits."""
     return (
         text.isascii()
         and text.isdigit()
@@ -99,41 +99,41 @@ def is_port(text: str) -> bool:
 
 
 def is_remote_path(text: str) -> bool:
-    """Tell an absolute path with nothing in it that shells or systemd would read."""
+    """Match an absolute path without characters that a shell or systemd would interpret."""
     safe = _REMOTE_PATH.fullmatch(text) is not None
     return safe and not {".", ".."} & set(text.split("/"))
 
 
 def is_image(text: str) -> bool:
-    """Tell a reference to a container image."""
+    """Match a reference to a container image."""
     return _IMAGE.fullmatch(text) is not None
 
 
 def is_registry_host(text: str) -> bool:
-    """Tell the host of a registry, in lowercase, maybe with a port."""
+    """Match the host of a registry, in lowercase, optionally with a port."""
     return re.fullmatch(_DOMAIN, text) is not None and text == text.lower()
 
 
 def is_registry(text: str) -> bool:
-    """Tell a registry, maybe with a path in it."""
+    """Match a registry, optionally with a path."""
     return _REGISTRY.fullmatch(text) is not None
 
 
 def is_sha256(text: str) -> bool:
-    """Tell a sha256 in lowercase hexadecimal digits."""
+    """Match a sha256 in lowercase hexadecimal digits."""
     return _SHA256.fullmatch(text) is not None
 
 
 def is_country(text: str) -> bool:
-    """Tell a country of an X.509 name: two capital letters."""
+    """Match a country of an X.509 name: two capital letters."""
     return _COUNTRY.fullmatch(text) is not None
 
 
 def is_sum(text: str) -> bool:
-    """Tell a sha256 or a sha512 in hex."""
+    """Match a sha256 or a sha512 in hex."""
     return _SUM.fullmatch(text) is not None
 
 
 def is_url_path(text: str) -> bool:
-    """Tell the path of a URL that needs no quoting, anywhere."""
+    """Match the path of a URL that needs no quoting in shell, systemd units or YAML."""
     return _URL_PATH.fullmatch(text) is not None

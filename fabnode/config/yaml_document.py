@@ -1,4 +1,4 @@
-"""YAML with line numbers: reads a file of settings and knows where each key stands in it."""
+"""YAML documents with line numbers: values, and the line of each key for error messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import yaml
 
 from ..util.problems import ConfigError, KeyPath, Problem, plain, shown
-from .yaml_reader import MAX_DEPTH, Reading, line, too_deep
+from .yaml_reader import MAX_DEPTH, NodeReader, line, too_deep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ class Document:
     :param name: the file, as the user named it.
     :param lines: key path → line, counted from 1.
     :param texts: key path → how a number, a boolean or null was written.
-    :param problems: what was wrong with it and could be passed over to find more.
+    :param problems: faults that reading could continue after, to find more.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Document:
         return self.lines.get(path, 1)
 
     def get(self, path: KeyPath) -> object:
-        """Return the value at this path, None where there is none."""
+        """Return the value at this path, or None."""
         value: object = self.value
         for key in path:
             if isinstance(value, dict):
@@ -57,7 +57,7 @@ class Document:
         return value
 
     def key(self, path: KeyPath) -> str:
-        """Return a path as users read it; list items that have a name go by it."""
+        """Format a path for users; list items that have a name are shown by it."""
         text = ""
         for depth, part in enumerate(path):
             if isinstance(part, str):
@@ -68,40 +68,49 @@ class Document:
         return text
 
     def problem(self, path: KeyPath, message: str, hint: str = "") -> Problem:
-        """Return a problem with what stands at this path."""
+        """Return a problem of the value at this path, with its line."""
         return Problem(self.name, self.line(path), self.key(path), message, hint)
 
 
 def read(path: Path) -> Document:
-    """Read a YAML file whose top is a mapping; raise a ConfigError where that can't be done."""
+    """
+    Read a YAML file whose top level is a mapping.
+
+    :raises ConfigError: where it can't be read or parsed.
+    """
     name = str(path)
     return parse(_content(path, name), name)
 
 
 def parse(content: bytes, name: str) -> Document:
-    """Read YAML whose top is a mapping; `name` is what problems call the file."""
+    """
+    Parse YAML whose top level is a mapping.
+
+    :param name: the file's name in problems.
+    :raises ConfigError: where it is not such YAML.
+    """
     try:
         _refuse_deep(content, name)
         root = yaml.compose(content, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        told = ", ".join(plain(text) for text in (error.context, error.problem) if text)
+        detail = ", ".join(plain(text) for text in (error.context, error.problem) if text)
         line = mark.line + 1 if mark else None
-        raise ConfigError([Problem(name, line, "", f"is not valid YAML: {told}")]) from None
+        raise ConfigError([Problem(name, line, "", f"is not valid YAML: {detail}")]) from None
     except (yaml.YAMLError, UnicodeError) as error:
-        told = plain(" ".join(str(error).split()), 200)
-        raise ConfigError([Problem(name, None, "", f"is not valid YAML: {told}")]) from None
+        detail = plain(" ".join(str(error).split()), 200)
+        raise ConfigError([Problem(name, None, "", f"is not valid YAML: {detail}")]) from None
     if root is None:
         raise ConfigError([Problem(name, None, "", "is empty", _ADVICE)])
-    reading = Reading(name)
-    value = reading.value(root, ())
+    reader = NodeReader(name)
+    value = reader.value(root, ())
     if not isinstance(value, dict):
-        wants = f"wants a mapping at its top, got {shown(value)}"
-        raise ConfigError([Problem(name, 1, "", wants, "see config/example.yml")])
-    document = Document(name, value, reading.lines, reading.texts)
+        expected = f"must be a mapping at its top level, got {shown(value)}"
+        raise ConfigError([Problem(name, 1, "", expected, "see config/example.yml")])
+    document = Document(name, value, reader.lines, reader.texts)
     problems = (
         Problem(name, line, document.key(path), message, hint)
-        for path, line, message, hint in reading.wrong
+        for path, line, message, hint in reader.problems
     )
     return replace(document, problems=tuple(problems))
 
@@ -118,12 +127,12 @@ def _content(path: Path, name: str) -> bytes:
     except FileNotFoundError:
         raise ConfigError([Problem(name, None, "", "no such file", _ADVICE)]) from None
     except (OSError, ValueError) as error:
-        told = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ConfigError([Problem(name, None, "", f"can't be read: {told}", _ADVICE)]) from None
+        detail = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ConfigError([Problem(name, None, "", f"can't be read: {detail}", _ADVICE)]) from None
 
 
 def _refuse_deep(content: bytes, name: str) -> None:
-    # Composing recurses: nesting is bounded before, on the flat stream of events.
+    # Composing recurses: depth is limited first, on the flat stream of events.
     depth = 0
     for event in yaml.parse(content, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):

@@ -1,4 +1,4 @@
-"""Composed YAML nodes to plain values, with the line of each and what is wrong with it."""
+"""Reader of composed YAML nodes: plain values, the line of each, and the problems met."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 50
 MAX_VALUES = 200_000
-"""Values after aliases are followed: a few lines of aliases of aliases would fill any memory."""
+"""Values after expansion of aliases: a few lines of nested aliases would exhaust memory."""
 
 _MAPPING, _SEQUENCE = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
 _TEXT = "tag:yaml.org,2002:str"
@@ -25,19 +25,19 @@ _SCALARS = frozenset(
 
 
 def line(at: yaml.Node | yaml.Event) -> int:
-    """Return the line where it begins, counted from 1."""
+    """Return the line where a node or event begins, counted from 1."""
     # Marks are declared optional, but always there.
     return at.start_mark.line + 1 if at.start_mark else 1
 
 
 def too_deep(name: str, at: int) -> Problem:
-    """Return the problem of a file that nests without end."""
+    """Return the problem of a file that is nested too deeply."""
     return Problem(name, at, "", f"is nested deeper than {MAX_DEPTH} levels")
 
 
-class Reading:
+class NodeReader:
     """
-    One pass over the composed nodes: plain values, their lines, and what is wrong.
+    One pass over composed nodes: plain values, their lines, and problems.
 
     `texts` holds how numbers, booleans and null were written: `NO` is false to YAML.
     """
@@ -46,13 +46,13 @@ class Reading:
         self.name = name
         self.lines: dict[KeyPath, int] = {}
         self.texts: dict[KeyPath, str] = {}
-        self.wrong: list[tuple[KeyPath, int, str, str]] = []
+        self.problems: list[tuple[KeyPath, int, str, str]] = []
         self._count = 0
         self._open: set[int] = set()
         self._constructor = yaml.constructor.SafeConstructor()
 
     def value(self, node: yaml.Node, path: KeyPath) -> object:
-        """Return the value of a node at this path; what is wrong with it is noted in `wrong`."""
+        """Return the value of a node at this path; its faults are added to `problems`."""
         self._count_one()
         self.lines.setdefault(path, line(node))
         if len(path) > MAX_DEPTH:
@@ -60,7 +60,7 @@ class Reading:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
         if id(node) in self._open:
-            self._wrong(node, path, "is an alias that contains itself")
+            self._add_problem(node, path, "is an alias that contains itself")
             return None
         self._open.add(id(node))
         try:
@@ -72,30 +72,30 @@ class Reading:
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
         if node.tag not in _SCALARS:
-            wants = "wants text, a number, true or false"
-            self._wrong(node, path, wants, f'put it in quotes: "{plain(node.value, 40)}"')
+            expected = "must be text, a number, true or false"
+            self._add_problem(node, path, expected, f'put it in quotes: "{plain(node.value, 40)}"')
             return None
         try:
             value: object = self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError, LookupError, ArithmeticError, AttributeError):
-            self._wrong(node, path, f"is no {node.tag.rpartition(':')[2]}")
+            self._add_problem(node, path, f"is not a valid {node.tag.rpartition(':')[2]}")
             return None
         if isinstance(value, float) and not math.isfinite(value):
-            self._wrong(node, path, f"wants a finite number, got {shown(node.value)}")
+            self._add_problem(node, path, f"must be a finite number, got {shown(node.value)}")
             return None
         if not isinstance(value, str):
             self.texts[path] = node.value
         elif not _encodable(value):
-            self._wrong(node, path, "holds characters that are not Unicode text")
+            self._add_problem(node, path, "holds characters that are not Unicode text")
             return None
         return value
 
     def _sequence(self, node: yaml.Node, path: KeyPath) -> list[object]:
-        self._usual(node, path, _SEQUENCE)
+        self._check_tag(node, path, _SEQUENCE)
         return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
-        self._usual(node, path, _MAPPING)
+        self._check_tag(node, path, _MAPPING)
         result: dict[str, object] = {}
         merged: list[tuple[yaml.Node, yaml.Node]] = []
         for key_node, value_node in node.value:
@@ -104,7 +104,9 @@ class Reading:
             elif (key := self._key(key_node, path)) is not None:
                 if key in result:
                     first = self.lines[(*path, key)]
-                    self._wrong(key_node, (*path, key), f"stands twice: first in line {first}")
+                    self._add_problem(
+                        key_node, (*path, key), f"appears twice: first in line {first}"
+                    )
                     continue
                 self.lines[(*path, key)] = line(key_node)
                 result[key] = self.value(value_node, (*path, key))
@@ -116,21 +118,21 @@ class Reading:
 
     def _key(self, node: yaml.Node, path: KeyPath) -> str | None:
         if isinstance(node, yaml.MappingNode):
-            self._wrong(node, path, "wants text as key, got a mapping")
+            self._add_problem(node, path, "keys must be text, got a mapping")
         elif not isinstance(node, yaml.ScalarNode):
-            self._wrong(node, path, "wants text as key, got a list")
+            self._add_problem(node, path, "keys must be text, got a list")
         elif node.tag == _TEXT:
             key = self._scalar(node, path)
             return key if isinstance(key, str) else None
         elif written := plain(node.value, 40):
             hint = f'put it in quotes: "{written}"'
-            self._wrong(node, path, f"wants text as key, got {written}", hint)
+            self._add_problem(node, path, f"keys must be text, got {written}", hint)
         else:
-            self._wrong(node, path, "wants text as key, got nothing")
+            self._add_problem(node, path, "keys must be text, got nothing")
         return None
 
     def _merged(self, node: yaml.Node, path: KeyPath) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-        """Follow a merge key (`<<: *base`): the pairs it brings, those that win first."""
+        """Yield the pairs that a merge key (`<<: *base`) adds, those that take precedence first."""
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for source in sources:
             if isinstance(source, yaml.MappingNode) and id(source) not in self._open:
@@ -143,19 +145,19 @@ class Reading:
                         yield key_node, value_node
                 self._open.discard(id(source))
             else:
-                self._wrong(node, path, "<< wants an alias of a mapping")
+                self._add_problem(node, path, "<< must be an alias of a mapping")
 
-    def _usual(self, node: yaml.Node, path: KeyPath, tag: str) -> None:
+    def _check_tag(self, node: yaml.Node, path: KeyPath, tag: str) -> None:
         if node.tag != tag:
-            self._wrong(node, path, f"has the tag {plain(node.tag, 40)}, which is not known here")
+            self._add_problem(node, path, f"has the unknown tag {plain(node.tag, 40)}")
 
-    def _wrong(self, node: yaml.Node, path: KeyPath, message: str, hint: str = "") -> None:
-        self.wrong.append((path, line(node), message, hint))
+    def _add_problem(self, node: yaml.Node, path: KeyPath, message: str, hint: str = "") -> None:
+        self.problems.append((path, line(node), message, hint))
 
     def _count_one(self) -> None:
         self._count += 1
         if self._count > MAX_VALUES:
-            message = f"holds more than {MAX_VALUES} values once its aliases are followed"
+            message = f"holds more than {MAX_VALUES} values after expansion of its aliases"
             raise ConfigError([Problem(self.name, None, "", message)])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..config.overrides import deep
+from ..config.overrides import merge_deep
 from ..util import unit_file
 from ..util.data import ROOT
 from ..util.yaml_io import dump
@@ -31,7 +31,7 @@ def with_extra(document: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
     That is how a user's own fields get into a component's configuration without fabnode knowing
     them; the component itself checks them.
     """
-    return b"# Managed by fabnode.\n" + dump(deep(document, extra)).encode()
+    return b"# Managed by fabnode.\n" + dump(merge_deep(document, extra)).encode()
 
 
 _compiling = Lock()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..config.overrides import deep
+from ..config.overrides import merge_deep
 from ..node import layout
 from ..node.resources import Binary, Directory, File, Resource, Unit
 from ..releases import compatibility
@@ -96,7 +96,7 @@ def _daemon(inputs: Inputs) -> bytes:
     }
     if mirrors := registries.docker_mirrors(inputs):
         settings["registry-mirrors"] = mirrors
-    whole = deep(settings, inputs.node.runtime.daemon)
+    whole = merge_deep(settings, inputs.node.runtime.daemon)
     return f"{json.dumps(whole, indent=2, sort_keys=True)}\n".encode()
 
 

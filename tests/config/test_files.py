@@ -80,23 +80,25 @@ def ca_refused(directory: Path, content: bytes) -> str:
     (directory / "ca.pem").write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         load(path)
-    prefix, _, told = str(caught.value).partition(": cluster.ca: ")
+    prefix, _, messages = str(caught.value).partition(": cluster.ca: ")
     assert prefix.startswith(f"{path}:")
-    return told.replace(str(directory), "DIR")
+    return messages.replace(str(directory), "DIR")
 
 
 def test_what_is_no_ca_certificate_is_refused(tmp_path: Path) -> None:
     key = (write_cluster(tmp_path).parent / "ca-key.pem").read_bytes()
     good = pem(authority()[0])
-    assert ca_refused(tmp_path, b"") == "DIR/ca.pem is no PEM certificate"
-    assert ca_refused(tmp_path, b"hello") == "DIR/ca.pem is no PEM certificate"
+    assert ca_refused(tmp_path, b"") == "DIR/ca.pem is not a PEM certificate"
+    assert ca_refused(tmp_path, b"hello") == "DIR/ca.pem is not a PEM certificate"
     broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    assert ca_refused(tmp_path, broken) == "DIR/ca.pem is no PEM certificate"
+    assert ca_refused(tmp_path, broken) == "DIR/ca.pem is not a PEM certificate"
     assert ca_refused(tmp_path, good + key) == (
-        "DIR/ca.pem holds a private key, and this file goes to every node"
+        "DIR/ca.pem holds a private key, but this file is sent to every node"
     )
-    assert ca_refused(tmp_path, leaf()) == "DIR/ca.pem holds a certificate that is no CA's"
-    assert ca_refused(tmp_path, good + leaf()) == "DIR/ca.pem holds a certificate that is no CA's"
+    assert ca_refused(tmp_path, leaf()) == "DIR/ca.pem holds a certificate that is not a CA's"
+    assert (
+        ca_refused(tmp_path, good + leaf()) == "DIR/ca.pem holds a certificate that is not a CA's"
+    )
     assert ca_refused(tmp_path, b"x" * 2**21) == "DIR/ca.pem is too large for certificates"
 
 
@@ -116,15 +118,15 @@ def test_what_is_no_ca_certificate_is_refused(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_missing_file_is_told_with_the_key_that_names_it(
+def test_a_missing_file_is_reported_with_the_key_that_names_it(
     tmp_path: Path, overrides: dict[str, object], key: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         make_cluster(tmp_path, **overrides)
-    told = [problem for problem in caught.value.problems if problem.key == key]
-    assert len(told) == len(caught.value.problems) == 1
-    assert told[0].message.endswith((" is not there", " is no file"))
-    assert told[0].line
+    messages = [problem for problem in caught.value.problems if problem.key == key]
+    assert len(messages) == len(caught.value.problems) == 1
+    assert messages[0].message.endswith((" does not exist", " is not a file"))
+    assert messages[0].line
 
 
 def test_a_key_that_is_not_used_need_not_be_there() -> None:
@@ -136,12 +138,12 @@ def test_artifacts_are_asked_for_only_by_what_deploys(tmp_path: Path) -> None:
     assert load(path)
     with pytest.raises(ConfigError) as caught:
         load(path, artifacts=True)
-    told = str(caught.value).replace(f"{tmp_path}/", "")
-    assert sorted(line.partition(": ")[2] for line in told.splitlines()) == [
-        "artifacts.binaries: artifacts/bin is not there",
-        "artifacts.cni_plugins: artifacts/cni is not there",
-        "artifacts.images[0]: busybox.tar is not there",
-        "calico.manifest: artifacts/calico.yaml is not there",
+    messages = str(caught.value).replace(f"{tmp_path}/", "")
+    assert sorted(line.partition(": ")[2] for line in messages.splitlines()) == [
+        "artifacts.binaries: artifacts/bin does not exist",
+        "artifacts.cni_plugins: artifacts/cni does not exist",
+        "artifacts.images[0]: busybox.tar does not exist",
+        "calico.manifest: artifacts/calico.yaml does not exist",
     ]
     for name in ("bin", "cni"):
         (tmp_path / "artifacts" / name).mkdir(parents=True)
@@ -150,7 +152,7 @@ def test_artifacts_are_asked_for_only_by_what_deploys(tmp_path: Path) -> None:
     assert load(path, artifacts=True)
 
 
-def test_paths_the_system_refuses_are_told_not_raised(tmp_path: Path) -> None:
+def test_paths_the_system_refuses_are_reported_not_raised(tmp_path: Path) -> None:
     path = write_cluster(tmp_path, cluster={"ca": "ca.pem/x", "kubeconfig": "a" * 300})
     with pytest.raises(ConfigError) as caught:
         load(path)
@@ -183,9 +185,9 @@ def test_a_key_that_others_can_read_is_refused(
     (tmp_path / name).chmod(mode)
     with pytest.raises(ConfigError) as caught:
         load(path)
-    told = str(caught.value)
-    assert f"{key}: {tmp_path / name}: others can read it" in told
-    assert f"chmod 600 {tmp_path / name}" in told
+    messages = str(caught.value)
+    assert f"{key}: {tmp_path / name}: others can read it" in messages
+    assert f"chmod 600 {tmp_path / name}" in messages
 
 
 def test_with_another_kubeconfig_no_other_secret_has_to_be_readable(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_null_takes_back_what_may_be_absent(cluster: Cluster) -> None:
     assert [node.ssh.gateway for node in cluster.nodes] == [None, "bastion", "bastion"]
 
 
-def test_what_is_said_anywhere_counts_as_said(cluster: Cluster) -> None:
+def test_settings_of_any_layer_count(cluster: Cluster) -> None:
     """`~/.ssh/config` yields to what is written, and wins over what only has its default."""
     assert cluster.nodes[0].ssh.model_fields_set == {"user", "password", "gateway", "port"}
 
@@ -140,8 +140,8 @@ def test_nodes_are_selected_in_the_order_of_the_configuration(
 @pytest.mark.parametrize(
     ("limit", "sentences"),
     [
-        ("n3", ["no node or group is called 'n3'; known are n1, n2, db-1, a, b"]),
-        ("zzz*", ["no node or group is called 'zzz*'; known are n1, n2, db-1, a, b"]),
+        ("n3", ["no node or group is called 'n3'; known names: n1, n2, db-1, a, b"]),
+        ("zzz*", ["no node or group is called 'zzz*'; known names: n1, n2, db-1, a, b"]),
         ("db1,n1", ["no node or group is called 'db1'; did you mean db-1?"]),
         ("", ["names no node; give names or groups"]),
         (",", ["names no node; give names or groups"]),

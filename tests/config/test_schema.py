@@ -53,7 +53,7 @@ def test_overrides_have_the_keys_of_their_section_and_need_none() -> None:
             assert "default" not in value, f"{section}.{key}: the default is the section's"
 
 
-def test_defaults_in_the_schema_are_what_a_file_would_say() -> None:
+def test_defaults_in_the_schema_are_what_a_file_would_set() -> None:
     calico = properties(schema(), "CalicoSettings")
     assert calico["version"]["default"] == "3.28.5"
     assert calico["manifest"]["default"] == "artifacts/calico.yaml"

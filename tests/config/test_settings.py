@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NODE = {"name": "n1", "address": "192.0.2.11"}
 
 
-def told(directory: Path, **overrides: Any) -> list[str]:
+def messages(directory: Path, **overrides: Any) -> list[str]:
     """Return what is wrong with DOCUMENT once `overrides` are merged in, without file and line."""
     with pytest.raises(ConfigError) as caught:
         load(write_cluster(directory, **overrides))
@@ -32,13 +32,13 @@ def nodes(**keys: Any) -> dict[str, Any]:
     return {"nodes": [{**NODE, **keys}]}
 
 
-DNS_1123 = "wants a DNS-1123 name: lowercase letters, digits, - and ."
-HTTPS = "wants an https URL without a path, such as https://10.0.0.1:6443"
-NETWORK = "wants an IPv4 network such as 10.68.0.0/16"
-RELEASE = "wants a release such as 1.37.2"
-SECRET = "wants one of {env: NAME}, {file: PATH} and {prompt: true}, never the secret itself"
+DNS_1123 = "must be a DNS-1123 name: lowercase letters, digits, - and ."
+HTTPS = "must be an https URL without a path, such as https://10.0.0.1:6443"
+NETWORK = "must be an IPv4 network such as 10.68.0.0/16"
+RELEASE = "must be a release such as 1.37.2"
+SECRET = "must be one of {env: NAME}, {file: PATH} and {prompt: true}, never the secret itself"
 LABEL = "letters, digits and -_. inside (at most 63)"
-EFFECTS = "wants one of the effects NoSchedule, PreferNoSchedule or NoExecute"
+EFFECTS = "must be one of the effects NoSchedule, PreferNoSchedule or NoExecute"
 LAST = (matrix().kubernetes.until or 0) - 1
 KNOWN = f"is not known here; 1.8 to 1.{LAST} are; the nearest is"
 UNTESTED = (
@@ -65,38 +65,38 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
         "groups.ssh.max_paralel: unknown key; did you mean max_parallel?",
     ),
     # kinds of values
-    ({"kubelet": {"max_pods": "many"}}, "kubelet.max_pods: wants a whole number, got 'many'"),
-    ({"kubelet": {"max_pods": "110"}}, "kubelet.max_pods: wants a whole number, got '110'"),
-    ({"kubelet": {"max_pods": True}}, "kubelet.max_pods: wants a whole number, got true"),
-    ({"kubelet": {"max_pods": 1.5}}, "kubelet.max_pods: wants a whole number, got 1.5"),
-    ({"kubelet": {"max_pods": None}}, "kubelet.max_pods: wants a whole number, got null"),
-    ({"kubelet": {"max_pods": [110]}}, "kubelet.max_pods: wants a whole number, got a list"),
-    ({"kubelet": {"max_pods": 0}}, "kubelet.max_pods: wants at least 1, got 0"),
-    ({"kubelet": {"fail_swap_on": 1}}, "kubelet.fail_swap_on: wants true or false, got 1"),
-    ({"kubelet": {"fail_swap_on": "on"}}, "kubelet.fail_swap_on: wants true or false, got 'on'"),
-    ({"kubelet": []}, "kubelet: wants a mapping, got a list"),
-    ({"kubelet": {"config": [1]}}, "kubelet.config: wants a mapping, got a list"),
-    ({"groups": ["ssd"]}, "groups: wants a mapping, got a list"),
-    ({"nodes": {"n1": NODE}}, "nodes: wants a list, got a mapping"),
-    ({"nodes": ["n1"]}, "nodes[0]: wants a mapping, got 'n1'"),
-    ({"nodes": []}, "nodes: is empty; there is nothing to do without one"),
-    ({"nodes": None}, "nodes: is empty; there is nothing to do without one"),
-    ({"artifacts": {"images": "a.tar"}}, "artifacts.images: wants a list, got 'a.tar'"),
-    ({"artifacts": {"images": [1]}}, "artifacts.images[0]: wants a path, got 1"),
-    ({"timeouts": {"api": 100_000}}, "timeouts.api: wants at most 86400, got 100000"),
-    ({"ssh": {"port": 65536}}, "ssh.port: wants at most 65535, got 65536"),
+    ({"kubelet": {"max_pods": "many"}}, "kubelet.max_pods: must be a whole number, got 'many'"),
+    ({"kubelet": {"max_pods": "110"}}, "kubelet.max_pods: must be a whole number, got '110'"),
+    ({"kubelet": {"max_pods": True}}, "kubelet.max_pods: must be a whole number, got true"),
+    ({"kubelet": {"max_pods": 1.5}}, "kubelet.max_pods: must be a whole number, got 1.5"),
+    ({"kubelet": {"max_pods": None}}, "kubelet.max_pods: must be a whole number, got null"),
+    ({"kubelet": {"max_pods": [110]}}, "kubelet.max_pods: must be a whole number, got a list"),
+    ({"kubelet": {"max_pods": 0}}, "kubelet.max_pods: must be at least 1, got 0"),
+    ({"kubelet": {"fail_swap_on": 1}}, "kubelet.fail_swap_on: must be true or false, got 1"),
+    ({"kubelet": {"fail_swap_on": "on"}}, "kubelet.fail_swap_on: must be true or false, got 'on'"),
+    ({"kubelet": []}, "kubelet: must be a mapping, got a list"),
+    ({"kubelet": {"config": [1]}}, "kubelet.config: must be a mapping, got a list"),
+    ({"groups": ["ssd"]}, "groups: must be a mapping, got a list"),
+    ({"nodes": {"n1": NODE}}, "nodes: must be a list, got a mapping"),
+    ({"nodes": ["n1"]}, "nodes[0]: must be a mapping, got 'n1'"),
+    ({"nodes": []}, "nodes: is empty; at least one entry is needed"),
+    ({"nodes": None}, "nodes: is empty; at least one entry is needed"),
+    ({"artifacts": {"images": "a.tar"}}, "artifacts.images: must be a list, got 'a.tar'"),
+    ({"artifacts": {"images": [1]}}, "artifacts.images[0]: must be a path, got 1"),
+    ({"timeouts": {"api": 100_000}}, "timeouts.api: must be at most 86400, got 100000"),
+    ({"ssh": {"port": 65536}}, "ssh.port: must be at most 65535, got 65536"),
     # Approved requests are forgotten after an hour, and with them that a token was used.
-    ({"bootstrap": {"ttl_minutes": 61}}, "bootstrap.ttl_minutes: wants at most 60, got 61"),
+    ({"bootstrap": {"ttl_minutes": 61}}, "bootstrap.ttl_minutes: must be at most 60, got 61"),
     (
         {"kube_proxy": {"mode": "iptable"}},
-        "kube_proxy.mode: wants iptables, ipvs or nftables, got 'iptable'; did you mean iptables?",
+        "kube_proxy.mode: must be iptables, ipvs or nftables, got 'iptable'; did you mean iptables?",
     ),
-    ({"runtime": {"name": "rkt"}}, "runtime.name: wants containerd or docker, got 'rkt'"),
-    ({"bootstrap": {"mode": "file"}}, "bootstrap.mode: wants token or token-file, got 'file'"),
+    ({"runtime": {"name": "rkt"}}, "runtime.name: must be containerd or docker, got 'rkt'"),
+    ({"bootstrap": {"mode": "file"}}, "bootstrap.mode: must be token or token-file, got 'file'"),
     # what one value may be
-    ({"cluster": {"name": "a b"}}, "cluster.name: wants a name of letters, digits, - _ and ., got 'a b'"),
-    ({"cluster": {"name": ""}}, "cluster.name: wants text that is not empty and has no blanks around it, got ''"),
-    ({"cluster": {"name": "a\nb"}}, "cluster.name: wants text without control characters, got 'a\N{REPLACEMENT CHARACTER}b'"),
+    ({"cluster": {"name": "a b"}}, "cluster.name: must be a name of letters, digits, - _ and ., got 'a b'"),
+    ({"cluster": {"name": ""}}, "cluster.name: must be text that is not empty and has no blanks around it, got ''"),
+    ({"cluster": {"name": "a\nb"}}, "cluster.name: must be text without control characters, got 'a\N{REPLACEMENT CHARACTER}b'"),
     ({"cluster": {"version": "1.37"}}, f"cluster.version: {RELEASE}, got '1.37'"),
     ({"cluster": {"version": "1.37.2-rc.1"}}, f"cluster.version: {RELEASE}, got '1.37.2-rc.1'"),
     ({"cluster": {"version": 1.37}}, f"cluster.version: {RELEASE}, got 1.37; all three parts are needed"),
@@ -113,84 +113,84 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"cluster": {"pod_cidr": "172.20.0.0/33"}}, f"cluster.pod_cidr: {NETWORK}, got '172.20.0.0/33'"),
     ({"cluster": {"pod_cidr": "fd00::/48"}}, f"cluster.pod_cidr: {NETWORK}, got 'fd00::/48'"),
     ({"cluster": {"pod_cidr": "172.20.1.0/16"}}, f"cluster.pod_cidr: {NETWORK}, got '172.20.1.0/16'; did you mean 172.20.0.0/16?"),
-    ({"cluster": {"dns_address": "10.68.0"}}, "cluster.dns_address: wants an IPv4 address, got '10.68.0'"),
-    ({"cluster": {"dns_domain": "Cluster.Local"}}, "cluster.dns_domain: wants a DNS domain such as cluster.local, got 'Cluster.Local'"),
-    ({"ssh": {"user": "a b"}}, "ssh.user: wants a login name, got 'a b'"),
-    ({"ssh": {"user": "-oProxy"}}, "ssh.user: wants a login name, got '-oProxy'"),
-    ({"ssh": {"gateway": "ops@"}}, "ssh.gateway: wants [user@]host[:port] of a jump host, got 'ops@'"),
-    ({"ssh": {"gateway": "host:99999"}}, "ssh.gateway: wants [user@]host[:port] of a jump host, got 'host:99999'"),
-    ({"ssh": {"gateway": "-oX=y"}}, "ssh.gateway: wants [user@]host[:port] of a jump host, got '-oX=y'"),
-    ({"ssh": {"keys": ["~nobody-here/id"]}}, "ssh.keys[0]: wants a path, and whose home this is is not known here, got '~nobody-here/id'"),
-    ({"runtime": {"root": "var/lib"}}, "runtime.root: wants an absolute path on the node, of letters, digits and ._+-, got 'var/lib'"),
-    ({"runtime": {"root": "/"}}, "runtime.root: wants an absolute path on the node, of letters, digits and ._+-, got '/'"),
-    ({"kubelet": {"root": "/var/../etc"}}, "kubelet.root: wants an absolute path on the node, of letters, digits and ._+-, got '/var/../etc'"),
-    ({"kubelet": {"root": "/a b"}}, "kubelet.root: wants an absolute path on the node, of letters, digits and ._+-, got '/a b'"),
-    ({"runtime": {"sandbox_image": "pause image"}}, "runtime.sandbox_image: wants an image such as registry.k8s.io/pause:3.10.1, got 'pause image'"),
-    ({"calico": {"registry": "https://r"}}, "calico.registry: wants a registry such as registry.example.org, got 'https://r'"),
-    ({"calico": {"manifest": "http://a.example/c.yaml"}}, "calico.manifest: wants a file or an https URL, got 'http://a.example/c.yaml'"),
-    ({"calico": "nothing"}, "calico: wants none or a mapping, got 'nothing'"),
+    ({"cluster": {"dns_address": "10.68.0"}}, "cluster.dns_address: must be an IPv4 address, got '10.68.0'"),
+    ({"cluster": {"dns_domain": "Cluster.Local"}}, "cluster.dns_domain: must be a DNS domain such as cluster.local, got 'Cluster.Local'"),
+    ({"ssh": {"user": "a b"}}, "ssh.user: must be a login name, got 'a b'"),
+    ({"ssh": {"user": "-oProxy"}}, "ssh.user: must be a login name, got '-oProxy'"),
+    ({"ssh": {"gateway": "ops@"}}, "ssh.gateway: must be [user@]host[:port] of a jump host, got 'ops@'"),
+    ({"ssh": {"gateway": "host:99999"}}, "ssh.gateway: must be [user@]host[:port] of a jump host, got 'host:99999'"),
+    ({"ssh": {"gateway": "-oX=y"}}, "ssh.gateway: must be [user@]host[:port] of a jump host, got '-oX=y'"),
+    ({"ssh": {"keys": ["~nobody-here/id"]}}, "ssh.keys[0]: must be a path, and no user of this machine has that home directory, got '~nobody-here/id'"),
+    ({"runtime": {"root": "var/lib"}}, "runtime.root: must be an absolute path on the node, of letters, digits and ._+-, got 'var/lib'"),
+    ({"runtime": {"root": "/"}}, "runtime.root: must be an absolute path on the node, of letters, digits and ._+-, got '/'"),
+    ({"kubelet": {"root": "/var/../etc"}}, "kubelet.root: must be an absolute path on the node, of letters, digits and ._+-, got '/var/../etc'"),
+    ({"kubelet": {"root": "/a b"}}, "kubelet.root: must be an absolute path on the node, of letters, digits and ._+-, got '/a b'"),
+    ({"runtime": {"sandbox_image": "pause image"}}, "runtime.sandbox_image: must be an image such as registry.k8s.io/pause:3.10.1, got 'pause image'"),
+    ({"calico": {"registry": "https://r"}}, "calico.registry: must be a registry such as registry.example.org, got 'https://r'"),
+    ({"calico": {"manifest": "http://a.example/c.yaml"}}, "calico.manifest: must be a file or an https URL, got 'http://a.example/c.yaml'"),
+    ({"calico": "nothing"}, "calico: must be none or a mapping, got 'nothing'"),
     (
         {"calico": {"etcd": {"endpoints": ["http://192.0.2.1:2379"], "ca": "a", "cert": "b", "key": "c"}}},
-        "calico.etcd.endpoints[0]: wants an https URL with host and port, such as"
+        "calico.etcd.endpoints[0]: must be an https URL with host and port, such as"
         " https://10.0.0.1:2379, got 'http://192.0.2.1:2379';"
-        " without TLS anybody on the network could rewrite its policies",
+        " without TLS anyone on the network could rewrite its policies",
     ),
     (
         {"calico": {"etcd": {"endpoints": ["https://192.0.2.1"], "ca": "a", "cert": "b", "key": "c"}}},
-        "calico.etcd.endpoints[0]: wants an https URL with host and port, such as"
+        "calico.etcd.endpoints[0]: must be an https URL with host and port, such as"
         " https://10.0.0.1:2379, got 'https://192.0.2.1'",
     ),
-    ({"calico": {"manifest_sha256": "ABC"}}, "calico.manifest_sha256: wants 64 hexadecimal digits in lowercase, got 'ABC'"),
+    ({"calico": {"manifest_sha256": "ABC"}}, "calico.manifest_sha256: must be 64 hexadecimal digits in lowercase, got 'ABC'"),
     ({"calico": {"version": "latest"}}, f"calico.version: {RELEASE}, got 'latest'"),
     (
         {"calico": {"ip_autodetection": "interfaces=eth0"}},
-        "calico.ip_autodetection: wants first-found, kubernetes-internal-ip, can-reach=…, interface=…,"
+        "calico.ip_autodetection: must be first-found, kubernetes-internal-ip, can-reach=…, interface=…,"
         " skip-interface=… or cidr=…, got 'interfaces=eth0'; did you mean interface?",
     ),
-    ({"kube_proxy": {"subject": {"country": "cn"}}}, "kube_proxy.subject.country: wants two capital letters, such as CN, got 'cn'"),
-    ({"kube_proxy": {"subject": {"state": "x" * 65}}}, f"kube_proxy.subject.state: wants at most 64 characters, got '{'x' * 65}'"),
+    ({"kube_proxy": {"subject": {"country": "cn"}}}, "kube_proxy.subject.country: must be two capital letters, such as CN, got 'cn'"),
+    ({"kube_proxy": {"subject": {"state": "x" * 65}}}, f"kube_proxy.subject.state: must be text of at most 64 characters, got '{'x' * 65}'"),
     (
         {"kube_proxy": {"subject": {"organization": "system:masters"}}},
-        "kube_proxy.subject.organization: wants a name of your own without a colon: such groups"
-        " give rights, got 'system:masters'",
+        "kube_proxy.subject.organization: must be a name without a colon: groups"
+        " with one are granted rights, got 'system:masters'",
     ),
     (
         {"kube_proxy": {"subject": {"organization": "kubeadm:cluster-admins"}}},
-        "kube_proxy.subject.organization: wants a name of your own without a colon: such groups"
-        " give rights, got 'kubeadm:cluster-admins'",
+        "kube_proxy.subject.organization: must be a name without a colon: groups"
+        " with one are granted rights, got 'kubeadm:cluster-admins'",
     ),
     # nodes
     (nodes(name="Node_1"), f"nodes[Node_1].name: {DNS_1123}, got 'Node_1'; for example node-1"),
     (nodes(name="-a"), f"nodes[-a].name: {DNS_1123}, got '-a'"),
     (nodes(name="a..b"), f"nodes[a..b].name: {DNS_1123}, got 'a..b'"),
     (nodes(name="ä"), f"nodes[ä].name: {DNS_1123}, got 'ä'"),
-    (nodes(name=10), 'nodes[0].name: wants text, got 10; put it in quotes: "10"'),
+    (nodes(name=10), 'nodes[0].name: must be text, got 10; put it in quotes: "10"'),
     (
         nodes(name="a" * 64),
-        f"nodes[{'a' * 64}].name: wants at most 63 characters: it becomes the label"
+        f"nodes[{'a' * 64}].name: must have at most 63 characters: it becomes the label"
         f" kubernetes.io/hostname, got '{'a' * 64}'",
     ),
-    (nodes(address="192.0.2.256"), "nodes[n1].address: wants an IPv4 address or a host name, got '192.0.2.256'"),
-    (nodes(address="a_b"), "nodes[n1].address: wants an IPv4 address or a host name, got 'a_b'"),
-    (nodes(address="::1"), "nodes[n1].address: wants an IPv4 address or a host name, got '::1'"),
-    (nodes(labels={"a b": "c"}), f"nodes[n1].labels.a b: wants a label key: {LABEL}, maybe after domain/, got 'a b'"),
-    (nodes(labels={"a/b/c": "d"}), f"nodes[n1].labels.a/b/c: wants a label key: {LABEL}, maybe after domain/, got 'a/b/c'"),
-    (nodes(labels={"a": "b c"}), f"nodes[n1].labels.a: wants a label value: {LABEL}, got 'b c'"),
-    (nodes(labels={"a": "x" * 64}), f"nodes[n1].labels.a: wants a label value: {LABEL}, got '{'x' * 64}'"),
-    (nodes(labels={"node-restriction.kubernetes.io/fabnode-record": "x"}), "nodes[n1].labels.node-restriction.kubernetes.io/fabnode-record: wants another key: fabnode keeps its own record under this one, got 'node-restriction.kubernetes.io/fabnode-record'"),
-    (nodes(annotations={"a b": "c"}), f"nodes[n1].annotations.a b: wants a label key: {LABEL}, maybe after domain/, got 'a b'"),
-    (nodes(annotations={"a": 7}), 'nodes[n1].annotations.a: wants text, got 7; put it in quotes: "7"'),
-    (nodes(labels={"a": True}), 'nodes[n1].labels.a: wants text, got true; put it in quotes: "true"'),
-    (nodes(taints=["dedicated"]), "nodes[n1].taints[0]: wants a taint such as dedicated=batch:NoSchedule, got 'dedicated'"),
-    (nodes(taints=["a b=c:NoExecute"]), "nodes[n1].taints[0]: wants a taint such as dedicated=batch:NoSchedule, got 'a b=c:NoExecute'"),
+    (nodes(address="192.0.2.256"), "nodes[n1].address: must be an IPv4 address or a host name, got '192.0.2.256'"),
+    (nodes(address="a_b"), "nodes[n1].address: must be an IPv4 address or a host name, got 'a_b'"),
+    (nodes(address="::1"), "nodes[n1].address: must be an IPv4 address or a host name, got '::1'"),
+    (nodes(labels={"a b": "c"}), f"nodes[n1].labels.a b: must be a label key: {LABEL}, optionally after domain/, got 'a b'"),
+    (nodes(labels={"a/b/c": "d"}), f"nodes[n1].labels.a/b/c: must be a label key: {LABEL}, optionally after domain/, got 'a/b/c'"),
+    (nodes(labels={"a": "b c"}), f"nodes[n1].labels.a: must be a label value: {LABEL}, got 'b c'"),
+    (nodes(labels={"a": "x" * 64}), f"nodes[n1].labels.a: must be a label value: {LABEL}, got '{'x' * 64}'"),
+    (nodes(labels={"node-restriction.kubernetes.io/fabnode-record": "x"}), "nodes[n1].labels.node-restriction.kubernetes.io/fabnode-record: must be another key: fabnode stores its own record under this one, got 'node-restriction.kubernetes.io/fabnode-record'"),
+    (nodes(annotations={"a b": "c"}), f"nodes[n1].annotations.a b: must be a label key: {LABEL}, optionally after domain/, got 'a b'"),
+    (nodes(annotations={"a": 7}), 'nodes[n1].annotations.a: must be text, got 7; put it in quotes: "7"'),
+    (nodes(labels={"a": True}), 'nodes[n1].labels.a: must be text, got true; put it in quotes: "true"'),
+    (nodes(taints=["dedicated"]), "nodes[n1].taints[0]: must be a taint such as dedicated=batch:NoSchedule, got 'dedicated'"),
+    (nodes(taints=["a b=c:NoExecute"]), "nodes[n1].taints[0]: must be a taint such as dedicated=batch:NoSchedule, got 'a b=c:NoExecute'"),
     (nodes(taints=["a=b:NoScheduled"]), f"nodes[n1].taints[0]: {EFFECTS}, got 'a=b:NoScheduled'; did you mean NoSchedule?"),
-    ({"groups": {"a,b": {}}}, "groups.a,b: wants a name of letters, digits, - _ and . (at most 63), got 'a,b'"),
+    ({"groups": {"a,b": {}}}, "groups.a,b: must be a name of letters, digits, - _ and . (at most 63), got 'a,b'"),
     # secrets are never written, and never repeated
     ({"ssh": {"password": "hunter2"}}, f"ssh.password: {SECRET}"),
     ({"ssh": {"password": 1234}}, f"ssh.password: {SECRET}"),
     ({"ssh": {"sudo_password": {}}}, f"ssh.sudo_password: {SECRET}"),
     ({"ssh": {"sudo_password": {"env": "A", "prompt": True}}}, f"ssh.sudo_password: {SECRET}"),
-    ({"ssh": {"sudo_password": {"prompt": False}}}, "ssh.sudo_password.prompt: wants true"),
+    ({"ssh": {"sudo_password": {"prompt": False}}}, "ssh.sudo_password.prompt: must be true"),
     ({"ssh": {"password": {"env": "A", "x": 1}}}, "ssh.password.x: unknown key"),
     (nodes(ssh={"password": "hunter2"}), f"nodes[n1].ssh.password: {SECRET}"),
     ({"groups": {"g": {"ssh": {"password": "hunter2"}}}}, f"groups.g.ssh.password: {SECRET}"),
@@ -202,23 +202,23 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_value_is_named_and_explained(
     tmp_path: Path, overrides: dict[str, Any], sentence: str
 ) -> None:
-    assert told(tmp_path, **overrides) == [sentence]
+    assert messages(tmp_path, **overrides) == [sentence]
 
 
 TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     # a shared token
     (
         {"bootstrap": {"mode": "token-file"}},
-        ["bootstrap.mode: token-file needs bootstrap.token; say where the token is found: {file: PATH}, {env: NAME} or {prompt: true}"],
+        ["bootstrap.mode: token-file needs bootstrap.token; set it to where the token is found: {file: PATH}, {env: NAME} or {prompt: true}"],
     ),
     (
         {"bootstrap": {"token": {"env": "TOKEN"}}},
-        ["bootstrap.token: is not used with mode token, which makes a token for each node; take it out, or use `mode: token-file`"],
+        ["bootstrap.token: is not used with mode token, which issues a token for each node; remove it, or use `mode: token-file`"],
     ),
     # networks
     (
         {"cluster": {"pod_cidr": "10.64.0.0/12"}},
-        ["cluster.pod_cidr: 10.64.0.0/12 overlaps service_cidr 10.68.0.0/16; give pods a network of their own"],
+        ["cluster.pod_cidr: 10.64.0.0/12 overlaps service_cidr 10.68.0.0/16; choose a network for pods that nothing else uses"],
     ),
     (
         {"cluster": {"dns_address": "10.69.0.2"}},
@@ -226,31 +226,31 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"cluster": {"dns_address": "10.68.0.1"}},
-        ["cluster.dns_address: 10.68.0.1 is the address of the Service kubernetes; use what kube-dns has, often the second"],
+        ["cluster.dns_address: 10.68.0.1 is the address of the Service 'kubernetes'; use the address of the Service kube-dns, often the second of the network"],
     ),
     (
         {"cluster": {"dns_address": "10.68.0.0"}},
-        ["cluster.dns_address: 10.68.0.0 is no usable address of 10.68.0.0/16"],
+        ["cluster.dns_address: 10.68.0.0 is not a usable address of 10.68.0.0/16"],
     ),
     (
         {"cluster": {"dns_address": "10.68.255.255"}},
-        ["cluster.dns_address: 10.68.255.255 is no usable address of 10.68.0.0/16"],
+        ["cluster.dns_address: 10.68.255.255 is not a usable address of 10.68.0.0/16"],
     ),
     (
         {"cluster": {"apiserver": "https://10.68.0.1:443"}},
-        ["cluster.apiserver: 10.68.0.1 is inside service_cidr 10.68.0.0/16; the two must not meet"],
+        ["cluster.apiserver: 10.68.0.1 is inside service_cidr 10.68.0.0/16; the two must not overlap"],
     ),
     (
         nodes(address="172.20.3.4"),
-        ["nodes[n1].address: 172.20.3.4 is inside pod_cidr 172.20.0.0/16; the two must not meet"],
+        ["nodes[n1].address: 172.20.3.4 is inside pod_cidr 172.20.0.0/16; the two must not overlap"],
     ),
     (
         nodes(address="10.68.3.4"),
-        ["nodes[n1].address: 10.68.3.4 is inside service_cidr 10.68.0.0/16; the two must not meet"],
+        ["nodes[n1].address: 10.68.3.4 is inside service_cidr 10.68.0.0/16; the two must not overlap"],
     ),
     (
         {"cluster": {"pod_cidr": "172.20.0.0/27"}},
-        ["cluster.pod_cidr: 172.20.0.0/27 is smaller than the blocks Calico hands out; use /26 or larger"],
+        ["cluster.pod_cidr: 172.20.0.0/27 is smaller than the blocks that Calico allocates; use /26 or larger"],
     ),
     # names
     (
@@ -259,7 +259,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"nodes": [NODE, {"name": "n2", "address": "192.0.2.11"}]},
-        ["nodes[n2].address: '192.0.2.11' is the address of 'n1' as well"],
+        ["nodes[n2].address: '192.0.2.11' is also the address of 'n1'"],
     ),
     (
         {"nodes": [NODE, NODE]},
@@ -272,7 +272,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
                 {"name": "b", "address": "a.example", "ip": "192.0.2.2"},
             ]
         },
-        ["nodes[b].address: 'a.example' is the address of 'a' as well"],
+        ["nodes[b].address: 'a.example' is also the address of 'a'"],
     ),
     (
         {
@@ -281,13 +281,13 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
                 {"name": "b", "address": "b.example", "ip": "192.0.2.1"},
             ]
         },
-        ["nodes[b].ip: '192.0.2.1' is the address of 'a' as well"],
+        ["nodes[b].ip: '192.0.2.1' is also the address of 'a'"],
     ),
     (
         {"nodes": [{"name": "a", "address": "a.example"}]},
         [
-            "nodes[a].address: 'a.example' is a host name, and the kubelet needs an IPv4 address; "
-            "give that as `ip` beside it"
+            "nodes[a].address: 'a.example' is a host name, but the kubelet needs an IPv4 address; "
+            "add the address as `ip`"
         ],
     ),
     (
@@ -297,7 +297,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     (nodes(groups=["x"]), ["nodes[n1].groups[0]: no group is called 'x'; define it under groups"]),
     (
         {"groups": {"n1": {}}, **nodes()},
-        ["nodes[n1].name: 'n1' is a group as well; a name must mean one of the two"],
+        ["nodes[n1].name: 'n1' is also the name of a group; rename one of the two"],
     ),
     # releases
     (
@@ -330,8 +330,8 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"runtime": {"name": "docker", "version": "20.10.24"}},
         [
-            "runtime.version: is containerd's alone;"
-            " take it out: docker comes with the host's own packages"
+            "runtime.version: applies to containerd only;"
+            " remove it: docker comes with the host's own packages"
         ],
     ),
     (
@@ -341,11 +341,11 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
             "runtime": {"name": "docker"},
             "kubelet": {"config": {"evictionHard": {}}},
         },
-        ["kubelet.config: Kubernetes 1.9 reads no configuration file; take it out"],
+        ["kubelet.config: Kubernetes 1.9 does not read a configuration file; remove it"],
     ),
     (
         {"kubelet": {"config": {"tlsCurvePreferences": []}}, "cluster": {"version": "1.35.2"}},
-        ["kubelet.config.tlsCurvePreferences: Kubernetes 1.35 does not know this field; take it out"],
+        ["kubelet.config.tlsCurvePreferences: Kubernetes 1.35 does not know this field; remove it"],
     ),
     # Calico
     ({"calico": {"allow_untested": False}}, [f"calico.version: Calico 3.28.5 {UNTESTED}"]),
@@ -382,66 +382,66 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         {"calico": {"manifest": "https://a.example/calico.yaml"}},
         [
             "calico.manifest: a URL needs calico.manifest_sha256;"
-            " give the sha256 of the file, so that nothing else is applied"
+            " set it to the sha256 of the file, so that no other file is applied"
         ],
     ),
     (
         {"calico": {"datastore": "etcd"}},
-        ["calico.datastore: etcd needs calico.etcd; give endpoints, ca, cert and key"],
+        ["calico.datastore: etcd needs calico.etcd; set endpoints, ca, cert and key"],
     ),
     (
         {"calico": {"etcd": {"endpoints": ["https://a.example:1"], "ca": "a", "cert": "b", "key": "c"}}},
         [
-            "calico.etcd: is of no use with datastore kubernetes;"
-            " set calico.datastore: etcd, or take calico.etcd out"
+            "calico.etcd: is not used with datastore kubernetes;"
+            " set calico.datastore: etcd, or remove calico.etcd"
         ],
     ),
     (
         {"calico": {"encapsulation": "Never"}},
         [
-            "calico.encapsulation: Never leaves pods of different nodes without a way to each other;"
-            " with backend vxlan use Always or CrossSubnet"
+            "calico.encapsulation: with Never, pods of different nodes can't reach each other;"
+            " use Always or CrossSubnet with backend vxlan"
         ],
     ),
     # kube-proxy
     (
         {"kube_proxy": {"signing": "local"}},
-        ["kube_proxy.signing: local needs kube_proxy.ca_key; give the CA's key, or use `signing: csr`"],
+        ["kube_proxy.signing: local needs kube_proxy.ca_key; set it to the CA's key, or use `signing: csr`"],
     ),
     (
         nodes(kube_proxy={"signing": "local"}),
-        ["nodes[n1].kube_proxy.signing: local needs kube_proxy.ca_key; give the CA's key, or use `signing: csr`"],
+        ["nodes[n1].kube_proxy.signing: local needs kube_proxy.ca_key; set it to the CA's key, or use `signing: csr`"],
     ),
     (
         {"groups": {"g": {"kube_proxy": {"signing": "local"}}}, **nodes(groups=["g"])},
-        ["groups.g.kube_proxy.signing: local needs kube_proxy.ca_key; give the CA's key, or use `signing: csr`"],
+        ["groups.g.kube_proxy.signing: local needs kube_proxy.ca_key; set it to the CA's key, or use `signing: csr`"],
     ),
     (
         {"kube_proxy": {"config": {"iptables": {"masqueradeAll": True}}}},
         [
-            "kube_proxy.config.iptables.masqueradeAll: can't be set here: it hides where traffic"
-            " comes from, so that NetworkPolicies can't judge it; take it out"
+            "kube_proxy.config.iptables.masqueradeAll: can't be set here: it hides the source"
+            " of traffic, so that NetworkPolicies can't match it; remove it"
         ],
     ),
     (
         {"kube_proxy": {"config": {"udpIdleTimeout": "1s"}}},
-        ["kube_proxy.config.udpIdleTimeout: Kubernetes 1.37 does not know this field; take it out"],
+        ["kube_proxy.config.udpIdleTimeout: Kubernetes 1.37 does not know this field; remove it"],
     ),
     # kubelet
     (
         {"kubelet": {"config": {"maxPods": 5}}},
-        ["kubelet.config.maxPods: can't be set here: it is set by kubelet.max_pods; take it out"],
+        ["kubelet.config.maxPods: can't be set here: it is set by kubelet.max_pods; remove it"],
     ),
     (
         nodes(kubelet={"config": {"authentication": {"anonymous": {"enabled": True}}}}),
         [
-            "nodes[n1].kubelet.config.authentication.anonymous: can't be set here: who asks is"
-            " judged by the API, never waved through; take it out"
+            "nodes[n1].kubelet.config.authentication.anonymous: can't be set here: the API"
+            " authenticates and authorizes every client of the kubelet; remove it"
         ],
     ),
     (
         {"kubelet": {"config": {"failCgroupV1": True}}, "cluster": {"version": "1.30.4"}},
-        ["kubelet.config.failCgroupV1: Kubernetes 1.30 does not know this field; take it out"],
+        ["kubelet.config.failCgroupV1: Kubernetes 1.30 does not know this field; remove it"],
     ),
 ]  # fmt: skip
 
@@ -450,7 +450,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
 def test_values_that_do_not_go_together_are_named(
     tmp_path: Path, overrides: dict[str, Any], sentences: list[str]
 ) -> None:
-    assert told(tmp_path, **overrides) == sentences
+    assert messages(tmp_path, **overrides) == sentences
 
 
 @pytest.mark.parametrize("key", ["version", "apiserver", "ca", "kubeconfig", "dns_address"])
@@ -462,7 +462,7 @@ def test_what_has_no_sensible_default_must_be_there(tmp_path: Path, key: str) ->
     assert str(caught.value) == f"{tmp_path}/cluster.yml:1: cluster.{key}: is missing"
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = """\
 cluster:
   version: 1.37.2
@@ -485,16 +485,16 @@ nodes:
 """
     with pytest.raises(ConfigError) as caught:
         load(write_cluster(tmp_path, text))
-    told = str(caught.value).replace(f"{tmp_path}/", "")
-    assert told.splitlines() == [
-        "cluster.yml:5: cluster.kubeconfig: absent.kubeconfig is not there",
+    messages = str(caught.value).replace(f"{tmp_path}/", "")
+    assert messages.splitlines() == [
+        "cluster.yml:5: cluster.kubeconfig: absent.kubeconfig does not exist",
         "cluster.yml:7: cluster.pod_cidr: 10.68.0.0/20 overlaps service_cidr 10.68.0.0/16;"
-        " give pods a network of their own",
+        " choose a network for pods that nothing else uses",
         "cluster.yml:8: cluster.dns_address: 10.0.0.2 is outside service_cidr 10.68.0.0/16",
         "cluster.yml:9: ssh.prot: unknown key; did you mean port?",
         "cluster.yml:11: kubelet.maxpods: unknown key; did you mean max_pods?",
-        "cluster.yml:12: kubelet.maxpods: stands twice: first in line 11",
-        "cluster.yml:13: calico.backend: wants vxlan or bird, got 'ipip'",
+        "cluster.yml:12: kubelet.maxpods: appears twice: first in line 11",
+        "cluster.yml:13: calico.backend: must be vxlan or bird, got 'ipip'",
         "cluster.yml:15: nodes[n1].groups[0]: no group is called 'nowhere'; define it under groups",
         "cluster.yml:16: nodes[n1].address: is missing",
         "cluster.yml:17: nodes[n1].adress: unknown key; did you mean address?",
@@ -502,15 +502,15 @@ nodes:
     ]
 
 
-def test_a_setting_that_is_wrong_for_all_nodes_is_told_once(tmp_path: Path) -> None:
-    told_lines = told(tmp_path, kube_proxy={"signing": "local"})
+def test_a_setting_that_is_wrong_for_all_nodes_is_reported_once(tmp_path: Path) -> None:
+    told_lines = messages(tmp_path, kube_proxy={"signing": "local"})
     assert len(DOCUMENT["nodes"]) > 1
     assert len(told_lines) == 1
 
 
 def test_yaml_that_reads_no_as_false_is_explained_in_the_users_words(tmp_path: Path) -> None:
     text = str(DOCUMENT)[:-1] + ", 'kube_proxy': {'subject': {'country': NO}}}"
-    with pytest.raises(ConfigError, match=r'wants text, got NO; put it in quotes: "NO"$'):
+    with pytest.raises(ConfigError, match=r'must be text, got NO; put it in quotes: "NO"$'):
         load(write_cluster(tmp_path, text))
 
 

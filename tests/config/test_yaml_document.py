@@ -57,8 +57,8 @@ def test_list_items_with_a_name_go_by_it() -> None:
 def test_a_key_that_stands_twice_is_refused_wherever_it_is() -> None:
     document = parsed("a: 1\nnodes:\n- name: n1\n  x: 1\n  x: 2\na: 3\n")
     assert [str(problem) for problem in document.problems] == [
-        "c.yml:5: nodes[n1].x: stands twice: first in line 4",
-        "c.yml:6: a: stands twice: first in line 1",
+        "c.yml:5: nodes[n1].x: appears twice: first in line 4",
+        "c.yml:6: a: appears twice: first in line 1",
     ]
 
 
@@ -86,25 +86,25 @@ def test_numbers_booleans_and_null_remember_how_they_were_written() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: 2020-01-01", 'a: wants text, a number, true or false; put it in quotes: "2020-01-01"'),
-        ("a: !!binary aGk=", 'a: wants text, a number, true or false; put it in quotes: "aGk="'),
-        ("a: !x y", 'a: wants text, a number, true or false; put it in quotes: "y"'),
-        ("a: !!int x", "a: is no int"),
-        ("a: !!bool x", "a: is no bool"),
-        ("a: .inf", "a: wants a finite number, got '.inf'"),
-        ("a: .nan", "a: wants a finite number, got '.nan'"),
-        ("a: !!set {x, y}", "a: has the tag tag:yaml.org,2002:set, which is not known here"),
-        ("a: !!python/object:os.x {}", "a: has the tag tag:yaml.org,2002:python/object:os.x, which is not known here"),
-        ("a: {1: x}", 'a: wants text as key, got 1; put it in quotes: "1"'),
-        ("a: {on: x}", 'a: wants text as key, got on; put it in quotes: "on"'),
-        ("a: {2020-01-01: x}", 'a: wants text as key, got 2020-01-01; put it in quotes: "2020-01-01"'),
-        ("a: {? , b: c}", "a: wants text as key, got nothing"),
-        ("a: {~: x}", 'a: wants text as key, got ~; put it in quotes: "~"'),
-        ("a: {[x]: y}", "a: wants text as key, got a list"),
-        ("a: {? {x: y} : z}", "a: wants text as key, got a mapping"),
+        ("a: 2020-01-01", 'a: must be text, a number, true or false; put it in quotes: "2020-01-01"'),
+        ("a: !!binary aGk=", 'a: must be text, a number, true or false; put it in quotes: "aGk="'),
+        ("a: !x y", 'a: must be text, a number, true or false; put it in quotes: "y"'),
+        ("a: !!int x", "a: is not a valid int"),
+        ("a: !!bool x", "a: is not a valid bool"),
+        ("a: .inf", "a: must be a finite number, got '.inf'"),
+        ("a: .nan", "a: must be a finite number, got '.nan'"),
+        ("a: !!set {x, y}", "a: has the unknown tag tag:yaml.org,2002:set"),
+        ("a: !!python/object:os.x {}", "a: has the unknown tag tag:yaml.org,2002:python/object:os.x"),
+        ("a: {1: x}", 'a: keys must be text, got 1; put it in quotes: "1"'),
+        ("a: {on: x}", 'a: keys must be text, got on; put it in quotes: "on"'),
+        ("a: {2020-01-01: x}", 'a: keys must be text, got 2020-01-01; put it in quotes: "2020-01-01"'),
+        ("a: {? , b: c}", "a: keys must be text, got nothing"),
+        ("a: {~: x}", 'a: keys must be text, got ~; put it in quotes: "~"'),
+        ("a: {[x]: y}", "a: keys must be text, got a list"),
+        ("a: {? {x: y} : z}", "a: keys must be text, got a mapping"),
         ("a: &a [*a]", "a[0]: is an alias that contains itself"),
-        ("a: &a {<<: *a}", "a: << wants an alias of a mapping"),
-        ("a: {<<: 1}", "a: << wants an alias of a mapping"),
+        ("a: &a {<<: *a}", "a: << must be an alias of a mapping"),
+        ("a: {<<: 1}", "a: << must be an alias of a mapping"),
     ],
 )  # fmt: skip
 def test_what_settings_are_not_made_of_is_named(text: str, sentence: str) -> None:
@@ -123,24 +123,24 @@ def test_what_settings_are_not_made_of_is_named(text: str, sentence: str) -> Non
         (b"a: 1\n---\nb: 2\n", 2),
     ],
 )
-def test_broken_yaml_is_said_to_be_so_with_its_line(content: bytes, line: int) -> None:
+def test_broken_yaml_is_reported_with_its_line(content: bytes, line: int) -> None:
     assert refused(content).startswith(f"c.yml:{line}: is not valid YAML: ")
 
 
 @pytest.mark.parametrize(
     "content", [b"a: \xff\xfe\x00", b"a: \x00", b"\xff\xfe\xfa", b"a: \x1b[31m"]
 )
-def test_bytes_that_are_no_text_are_said_to_be_so(content: bytes) -> None:
-    told = refused(content)
-    assert "is not valid YAML: " in told
-    assert told.isprintable()
+def test_bytes_that_are_not_text_are_reported(content: bytes) -> None:
+    messages = refused(content)
+    assert "is not valid YAML: " in messages
+    assert messages.isprintable()
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"# only a comment\n", b"---\n"])
-def test_an_empty_file_is_said_to_be_so(content: bytes) -> None:
+def test_an_empty_file_is_reported(content: bytes) -> None:
     assert refused(content) in {
         f"c.yml: is empty; {ADVICE}",
-        "c.yml:1: wants a mapping at its top, got nothing; see config/example.yml",
+        "c.yml:1: must be a mapping at its top level, got nothing; see config/example.yml",
     }
 
 
@@ -148,8 +148,11 @@ def test_an_empty_file_is_said_to_be_so(content: bytes) -> None:
     ("content", "got"), [(b"- a\n", "a list"), (b"text\n", "'text'"), (b"5", "5")]
 )
 def test_the_top_is_a_mapping(content: bytes, got: str) -> None:
-    told = refused(content)
-    assert told == f"c.yml:1: wants a mapping at its top, got {got}; see config/example.yml"
+    messages = refused(content)
+    assert (
+        messages
+        == f"c.yml:1: must be a mapping at its top level, got {got}; see config/example.yml"
+    )
 
 
 def test_nesting_without_end_is_refused_before_it_is_followed() -> None:
@@ -160,15 +163,15 @@ def test_nesting_without_end_is_refused_before_it_is_followed() -> None:
 def test_aliases_of_aliases_do_not_fill_the_memory() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
-    told = "c.yml: holds more than 200000 values once its aliases are followed"
-    assert refused("\n".join(lines).encode()) == told
+    messages = "c.yml: holds more than 200000 values after expansion of its aliases"
+    assert refused("\n".join(lines).encode()) == messages
 
 
 def test_merge_keys_of_merge_keys_do_not_take_for_ever() -> None:
     lines = ["a0: &a0 {x: 1}"]
     lines += [f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 48)]
-    told = "c.yml: holds more than 200000 values once its aliases are followed"
-    assert refused("\n".join(lines).encode()) == told
+    messages = "c.yml: holds more than 200000 values after expansion of its aliases"
+    assert refused("\n".join(lines).encode()) == messages
 
 
 def test_a_chain_of_aliases_deeper_than_the_stack_is_refused() -> None:
@@ -176,7 +179,7 @@ def test_a_chain_of_aliases_deeper_than_the_stack_is_refused() -> None:
     assert refused("\n".join(lines).encode()).endswith("is nested deeper than 50 levels")
 
 
-def test_a_missing_file_says_where_else_it_could_be(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_alternatives(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yml"
     with pytest.raises(ConfigError) as caught:
         read(path)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from fabnode.config.overrides import deep
+from fabnode.config.overrides import merge_deep
 from fabnode.kube.client import APPLY_PATCH, MERGE_PATCH, Api
 from fabnode.kube.server_side_apply import Manifests, Way, way
 from fabnode.releases.version import Release
@@ -97,7 +97,7 @@ class OldServer:
     def patch(self, path: str, body: Any, kind: str, **query: str) -> dict[str, Any]:
         assert (path, kind) == (f"{_PATH}/b", MERGE_PATCH)
         assert kind != APPLY_PATCH
-        made = self._defaulted(cast("Any", deep(self.live, body)))
+        made = self._defaulted(cast("Any", merge_deep(self.live, body)))
         if query == {"dryRun": "All"}:
             assert self.dry_run, "it would have been changed by a plan"
             return made

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from fabnode.config.overrides import deep
+from fabnode.config.overrides import merge_deep
 from lab import hosts, processes
 from lab.layout import Layout
 
@@ -148,7 +148,7 @@ class Lab:
         words = ["rbac.deployer", "--hours", "8", "--out", str(credentials)]
         config = self.layout.configuration
         if changes:
-            admins = deep(yaml.safe_load(config.read_text()), changes)
+            admins = merge_deep(yaml.safe_load(config.read_text()), changes)
             config = self.scratch / "admin.yml"
             config.write_text(yaml.safe_dump(admins, sort_keys=False))
         self.inv(*words, config=config)
@@ -227,9 +227,9 @@ class Lab:
 
     def config(self, nodes: Mapping[str, Any] | None = None, **changes: Any) -> Path:
         """Return a variant of our configuration: `changes` merged in, and those of nodes."""
-        whole = deep(yaml.safe_load(self.configuration.read_text()), changes)
+        whole = merge_deep(yaml.safe_load(self.configuration.read_text()), changes)
         whole["nodes"] = [
-            deep(node, (nodes or {}).get(node["name"], {})) for node in whole["nodes"]
+            merge_deep(node, (nodes or {}).get(node["name"], {})) for node in whole["nodes"]
         ]
         path = self.scratch / f"cluster-{next(self._count)}.yml"
         path.write_text(yaml.safe_dump(whole, sort_keys=False))

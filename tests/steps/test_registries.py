@@ -91,7 +91,7 @@ def test_docker_gets_its_own_files() -> None:
     }
 
 
-def test_an_entry_that_says_nothing_takes_away_what_an_earlier_one_left() -> None:
+def test_an_empty_entry_removes_what_an_earlier_one_left() -> None:
     resources = registries.containerd(inputs(registries={"registry.example.org:5000": None}))
     folder = f"{layout.CONTAINERD_CERTS}/registry.example.org:5000"
     assert resources == (Absent(f"{folder}/ca.pem"), Absent(f"{folder}/hosts.toml"))
@@ -125,25 +125,33 @@ def test_names_are_rewritten(image: str, renamed: str) -> None:
 @pytest.mark.parametrize(
     ("registry", "sentence"),
     [
-        ({"r.example.org": {"username": "x"}}, "username: needs username and password, or neither"),
-        ({"r.example.org": {"password": {"env": "X"}}}, "password: needs username and password"),
+        (
+            {"r.example.org": {"username": "x"}},
+            "username: needs both username and password, or neither",
+        ),
+        (
+            {"r.example.org": {"password": {"env": "X"}}},
+            "password: needs both username and password",
+        ),
         ({"r.example.org": {"password": "literal"}}, "never the secret itself"),
-        ({"r.example.org/path": {}}, "wants a registry's host such as"),
-        ({"R.example.org": {}}, "wants a registry's host such as"),
-        ({"r.example.org": {"mirrors": ["ftp://x"]}}, "wants a URL such as"),
-        ({"r.example.org": {"mirrors": ["https://u:p@x"]}}, "wants a URL such as"),
-        ({"r.example.org": {"ca": "nowhere.pem"}}, "is not there"),
+        ({"r.example.org/path": {}}, "must be a registry's host such as"),
+        ({"R.example.org": {}}, "must be a registry's host such as"),
+        ({"r.example.org": {"mirrors": ["ftp://x"]}}, "must be a URL such as"),
+        ({"r.example.org": {"mirrors": ["https://u:p@x"]}}, "must be a URL such as"),
+        ({"r.example.org": {"ca": "nowhere.pem"}}, "does not exist"),
         ({"r.example.org": {"ca": "ca-key.pem"}}, "holds a private key"),
         (
             {
                 "docker.io": {"mirrors": ["http://r.example.org"]},
                 "r.example.org": {"username": "x", "password": {"env": "X"}},
             },
-            "would get a password in plain text",
+            "in clear text",
         ),
     ],
 )
-def test_what_can_not_be_is_told(tmp_path: Path, registry: Any, sentence: str) -> None:
+def test_impossible_registry_settings_are_reported(
+    tmp_path: Path, registry: Any, sentence: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         load(write_cluster(tmp_path, images={"registries": registry}))
     assert sentence in str(caught.value)
@@ -153,6 +161,6 @@ def test_what_can_not_be_is_told(tmp_path: Path, registry: Any, sentence: str) -
 def test_a_containerd_that_reads_no_hosts_files_is_refused(tmp_path: Path) -> None:
     old = {"cluster": {"version": "1.19.16"}, "calico": {"enabled": False}}
     images = {"registries": {"docker.io": {"mirrors": ["https://m.example.org"]}}}
-    with pytest.raises(ConfigError, match="13 of n1 reads no hosts"):
+    with pytest.raises(ConfigError, match="13 of n1 does not read hosts"):
         load(write_cluster(tmp_path, images=images, runtime={"version": "1.4.13"}, **old))
     load(write_cluster(tmp_path, images=images, runtime={"version": "1.6.39"}, **old))
