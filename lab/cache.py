@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fabnode.util.folders import cache_path
+
 
 def root() -> Path:
     """Return the folder of this user's cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "fabnode"
+    return cache_path()
 
 
 def digest(*parts: str | bytes | Path) -> str:

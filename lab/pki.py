@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from fabnode.util.atomic_write import atomic_write
+
 from .layout import SERVICE_CIDR, Layout
 
 VALID_DAYS = 3650
@@ -135,9 +137,8 @@ def make_ssh_key(place: Path, comment: str) -> str:
 
 def write_secret(place: Path, content: bytes) -> None:
     """Write a file that is never, not for a moment, readable by others."""
-    place.unlink(missing_ok=True)
-    place.touch(mode=0o600)
-    place.write_bytes(content)
+    with atomic_write(place) as file:
+        file.write(content)
 
 
 def private_pem(key: PrivateKeyTypes) -> bytes:

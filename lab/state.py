@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from fabnode.util.atomic_write import atomic_write
+
 from .layout import Host, Layout, folder_for
 from .versions import DOCKER
 
@@ -49,6 +51,5 @@ def load(name: str, parent: Path) -> tuple[Layout, State] | None:
 def save(layout: Layout, state: State) -> None:
     """Remember a lab's state; written aside and renamed, so always whole."""
     layout.folder.mkdir(parents=True, exist_ok=True)
-    new = layout.folder / "state.json.new"
-    new.write_text(json.dumps(asdict(state), indent=2) + "\n")
-    new.rename(layout.folder / "state.json")
+    with atomic_write(layout.folder / "state.json", mode=None) as file:
+        file.write(json.dumps(asdict(state), indent=2).encode() + b"\n")

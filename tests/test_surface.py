@@ -58,7 +58,7 @@ def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[
         (["invoke", "hosts.trust", "--fingerprint", "x"], "'x' is none"),
         (["invoke", "rbac.deployer", "--out", "/nowhere/x"], "--out /nowhere/x: No such file"),
         (["invoke", "rbac.deployer", "--out", "/etc"], "--out /etc: Is a directory"),
-        (["invoke", "bundle", "--out", "/etc/passwd/x"], "/etc/passwd/.x.new: Not a directory"),
+        (["invoke", "bundle", "--out", "/etc/passwd/x"], "/etc/passwd/x: Not a directory"),
         (["invoke", "binaries.publish", "--out", "/etc/passwd"], "/etc/passwd: File exists"),
         (["invoke", "versions.of", "1.20", "--containerd", "2.1.0"], "use containerd 1.7.x"),
         (["invoke", "lab.up", "--nodes", "x"], "'x' is no whole number"),

@@ -16,13 +16,14 @@ import re
 import shutil
 import tarfile
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import zstandard
 
+from ..util.atomic_write import atomic_write
 from ..util.errors import InputError
 from .cache_eviction import forget_old, used
 
@@ -85,33 +86,28 @@ def write(out: Path, parts: Mapping[str, Part], kubernetes: str) -> str:
     names = sorted(parts)
     if odd := [name for name in names if not _NAME.fullmatch(name)]:
         raise BundleError(f"{parts[odd[0]].source}: a bundle holds no files with such a name")
-    draft = out.with_name(f".{out.name}.new")
     try:
         sizes = {name: parts[name].source.stat().st_size for name in names}
         files = {name: {"sha256": parts[name].sha256, "size": sizes[name]} for name in names}
         index = {"format": FORMAT, "kubernetes": kubernetes, "files": files}
         text = json.dumps(index, indent=1, sort_keys=True).encode()
-        with (
-            draft.open("wb") as file,
-            _compressing(file) as packed,
-            tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT) as tar,
-        ):
-            tar.addfile(_header(INDEX, len(text)), io.BytesIO(text))
-            for name in names:
-                with parts[name].source.open("rb") as content:
-                    hashed = _Hashing(content)
-                    tar.addfile(_header(name, sizes[name]), hashed)
-                if hashed.hexdigest() != parts[name].sha256:
-                    raise BundleError(f"{parts[name].source} changes while it is read")
-        with draft.open("rb") as made:
-            digest = hashlib.file_digest(made, "sha256").hexdigest()
-        draft.replace(out)
+        with atomic_write(out, mode=None) as file:
+            with (
+                _compressing(file) as packed,
+                tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT) as tar,
+            ):
+                tar.addfile(_header(INDEX, len(text)), io.BytesIO(text))
+                for name in names:
+                    with parts[name].source.open("rb") as content:
+                        hashed = _Hashing(content)
+                        tar.addfile(_header(name, sizes[name]), hashed)
+                    if hashed.hexdigest() != parts[name].sha256:
+                        raise BundleError(f"{parts[name].source} changes while it is read")
+            file.flush()
+            with Path(file.name).open("rb") as made:
+                return hashlib.file_digest(made, "sha256").hexdigest()
     except OSError as error:
         raise BundleError(f"{error.filename or out}: {error.strerror or error}") from error
-    finally:
-        with suppress(NotADirectoryError):  # below a file there is nothing to remove
-            draft.unlink(missing_ok=True)
-    return digest
 
 
 def unpack(path: Path, cache: Path, promised: str = "") -> Bundle:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 from ..pki.certificates import BadCertificateError, public_key, read
 from ..steps import calico
 from ..steps.calico import EtcdTls
+from ..util.folders import cache_dir
 from .download import Digest, Downloader, DownloadError
-from .store import ArtifactError, cache_dir, plugin_names
+from .store import ArtifactError, plugin_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from ..util.atomic_write import draft_of
 from .download import Digest, DownloadError, promised
 from .upstreams import SourceError, unproved
 
@@ -168,15 +169,11 @@ def install(source: Source, path: Path, target: Path) -> list[Path]:
 
 def _put(content: IO[bytes], target: Path) -> list[Path]:
     """Write a program, unless it is there as it should be; return the paths written."""
-    draft = target.with_name(f".{target.name}.new")
-    try:
-        with draft.open("wb") as out:
-            shutil.copyfileobj(content, out, 2**20)
-        if target.is_file() and filecmp.cmp(draft, target, shallow=False):
+    with draft_of(target, mode=0o755) as draft:
+        shutil.copyfileobj(content, draft, 2**20)
+        draft.close()
+        if target.is_file() and filecmp.cmp(draft.name, target, shallow=False):
             target.chmod(0o755)
             return []
-        draft.chmod(0o755)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+        Path(draft.name).replace(target)
     return [target]

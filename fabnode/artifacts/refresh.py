@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..releases.version import Release
+from ..util.atomic_write import atomic_write
 from ..util.yaml_io import parse
 from .digests import FILE, read
 
@@ -118,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     found = [entry for file in given.files for entry in entries(file.read_bytes())]
     old = FILE.read_text() if FILE.exists() else ""
-    FILE.write_text(merged(old, found, given.source, how))
+    with atomic_write(FILE, mode=0o644) as file:
+        file.write(merged(old, found, given.source, how).encode())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..releases import compatibility
 from ..steps.inputs import Artifact, Artifacts, ImageArchive
+from ..util.atomic_write import atomic_write
 from ..util.errors import InputError
+from ..util.folders import cache_dir
 from . import file_formats
 
 if TYPE_CHECKING:
@@ -152,32 +153,6 @@ def required(cluster: Cluster) -> tuple[str, ...]:
     return tuple(needed)
 
 
-def cache_dir() -> Path:
-    """
-    Return the user's cache folder for fabnode (XDG_CACHE_HOME), to which nobody else has access.
-
-    What lies in it is believed (digests) or installed, so it has to be the user's own.
-
-    :raises ArtifactError: it is somebody else's.
-    """
-    home = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    folder = (home if home.is_absolute() else Path.home() / ".cache") / "fabnode"
-    with suppress(OSError):  # where it can't be made, what wants to write there says so
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        found = folder.stat()
-        if found.st_uid != os.geteuid():
-            raise ArtifactError(
-                f"{folder} belongs to uid {found.st_uid}, who could change what is installed from"
-                " it: work as that user, or name a folder of your own in XDG_CACHE_HOME"
-            )
-        if found.st_mode & 0o077:
-            folder.chmod(0o700)
-    except OSError:
-        pass
-    return folder
-
-
 class _Memory:
     """Digests and image names of files, as long as size, time and inode are what they were."""
 
@@ -213,9 +188,8 @@ class _Memory:
             return
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._path.with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(self._known))
-            draft.replace(self._path)
+            with atomic_write(self._path) as file:
+                file.write(json.dumps(self._known).encode())
 
     def _entry(self, path: Path) -> dict[str, Any]:
         stat = path.stat()

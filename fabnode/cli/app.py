@@ -24,7 +24,6 @@ from invoke.exceptions import Exit
 
 from .. import __version__
 from ..artifacts.bundle_overlay import bundled
-from ..artifacts.store import cache_dir
 from ..config.loader import load
 from ..deploy import pipeline
 from ..journal import summary
@@ -35,6 +34,7 @@ from ..ssh.secret_prompts import (
     ask_secrets,
 )
 from ..util.errors import FabnodeError
+from ..util.folders import cache_dir
 from ..util.sanitize import clean
 from . import progress, table
 

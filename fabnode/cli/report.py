@@ -17,9 +17,9 @@ from ..journal.expiry import expiries
 from ..journal.journal import FILE, runs
 from ..journal.summary import CLUSTER
 from ..journal.timeline import Timeline, timeline
+from ..util.atomic_write import atomic_write
 from ..util.data import ROOT
 from ..util.errors import InputError
-from ..util.private_file import replacing
 from .plain_progress import duration
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def write(folder: Path | None = None, out: Path | None = None) -> Path:
     target = out or journal.with_name("report.html")
     text = render(events)
     try:
-        with replacing(target) as file:
+        with atomic_write(target) as file:
             file.write(text.encode("utf-8", errors="replace"))
     except OSError as error:
         advice = "inv report --out FILE, where you may write"

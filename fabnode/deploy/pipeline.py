@@ -40,6 +40,7 @@ from ..steps import (
 from ..steps.verify import Check
 from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome, fan_out
+from ..util.folders import cache_dir
 from .cluster_session import ClusterSide
 from .node_deployer import NodePlan, NodeSide, waiting_key
 from .verification import certificates_seen, verify_cluster, verify_node
@@ -311,7 +312,7 @@ class Sides:
         self.cluster_side = ClusterSide(
             run.cluster, run.journal, dry_run=dry_run, shared_token=run.shared_token
         )
-        self._packer = Packer(artifact_files.cache_dir() / "packed")
+        self._packer = Packer(cache_dir() / "packed")
         self._stack = ExitStack()
         self._nodes: dict[str, NodeSide] = {}
 

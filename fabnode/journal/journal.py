@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 from ..util.errors import FabnodeError
+from ..util.folders import state_dir
 from .events import NOTHING, RUN, Event, State
 from .log_rotation import turned
 from .redact import Redactor
@@ -40,13 +41,6 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """The run is over: leave the terminal as it was found."""
-
-
-def state_dir() -> Path:
-    """Return the folder for what fabnode keeps between runs (XDG_STATE_HOME)."""
-    home = Path(os.environ.get("XDG_STATE_HOME", ""))
-    base = home if home.is_absolute() else Path.home() / ".local" / "state"
-    return base / "fabnode"
 
 
 def runs(state: Path | None = None) -> list[Path]:

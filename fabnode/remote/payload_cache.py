@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import shutil
-import tempfile
 import threading
 import time
 import zlib
 from collections import defaultdict
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import zstandard
 
+from ..util.atomic_write import atomic_write
 from ..util.errors import FabnodeError
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from pathlib import Path
+    from typing import IO, BinaryIO
 
 ZSTD, GZIP = ".zst", ".gz"
 _KEPT = 30 * 24 * 3600  # seconds an artifact stays after its last use
@@ -92,17 +91,11 @@ def _holds(target: Path, sha256: str) -> bool:
 
 
 def _pack(source: Path, target: Path, sha256: str) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".packing.")
-    try:
-        with source.open("rb") as file, os.fdopen(handle, "wb") as out:
-            content = _Hashing(file)
-            _compress(content, out, target.suffix)
+    with source.open("rb") as file, atomic_write(target) as out:
+        content = _Hashing(file)
+        _compress(content, out, target.suffix)
         if content.digest.hexdigest() != sha256:
             raise Changed(f"{source} is not what it was a moment ago")
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 class _Hashing:
@@ -118,12 +111,15 @@ class _Hashing:
         return block
 
 
-def _compress(content: _Hashing, out: BinaryIO, suffix: str) -> None:
+def _compress(content: _Hashing, out: IO[bytes], suffix: str) -> None:
     if suffix == ZSTD:
         compressor = zstandard.ZstdCompressor(threads=-1, write_checksum=True)
         compressor.copy_stream(cast("BinaryIO", content), out, read_size=_BLOCK)
         return
-    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=_GZIP_LEVEL, mtime=0) as zipped:
+    # Without a name, which would be the draft's: the same content gives the same bytes.
+    with gzip.GzipFile(
+        filename="", fileobj=out, mode="wb", compresslevel=_GZIP_LEVEL, mtime=0
+    ) as zipped:
         shutil.copyfileobj(content, zipped, _BLOCK)
 
 

@@ -6,13 +6,14 @@ import base64
 import hashlib
 import hmac
 import os
-import tempfile
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paramiko.hostkeys import HostKeyEntry
+
+from ..util.atomic_write import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -138,13 +139,5 @@ def _literal_brackets(pattern: str) -> str:
 def _replace(file: Path, text: str) -> None:
     target = Path(os.path.realpath(file))  # a known_hosts that is a symlink stays one
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".known_hosts.")  # 0600
-    try:
-        with os.fdopen(handle, "w") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with atomic_write(target, durable=True) as out:
+        out.write(text.encode())

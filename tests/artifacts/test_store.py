@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from fabnode.artifacts import file_formats, store
 from fabnode.artifacts.store import ArtifactError
 from fabnode.config.cluster import Cluster
 from fabnode.node.facts import UNKNOWN, Facts
+from fabnode.util.folders import cache_dir
 from tests.support import make_cluster
 
 AMD64, ARM64 = Facts(known=True, arch="amd64"), Facts(known=True, arch="arm64")
@@ -87,7 +87,7 @@ def test_an_unchanged_file_is_not_read_again(
 
 def test_a_broken_memory_is_merely_slow(tmp_path: Path) -> None:
     settings = cluster(tmp_path)
-    memory = store.cache_dir() / "digests.json"
+    memory = cache_dir() / "digests.json"
     memory.parent.mkdir(parents=True, exist_ok=True)
     memory.write_text("{ torn")
     assert store.load(settings).of(AMD64).binaries
@@ -239,25 +239,3 @@ def test_images_go_to_nodes_of_their_architecture(tmp_path: Path) -> None:
     held = store.load(replace(settings, artifacts=chosen))
     names = {facts.arch: [i.names[0] for i in held.of(facts).images] for facts in (AMD64, ARM64)}
     assert names == {"amd64": ["both:1", "untold:1"], "arm64": ["arm:1", "both:1", "untold:1"]}
-
-
-@pytest.mark.parametrize("mode", [None, 0o700, 0o755, 0o777])
-def test_nobody_else_has_access_to_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int | None
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    if mode is not None:
-        (tmp_path / "fabnode").mkdir()
-        (tmp_path / "fabnode").chmod(mode)
-    assert store.cache_dir().stat().st_mode & 0o777 == 0o700
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
-def test_a_cache_of_somebody_else_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    (tmp_path / "fabnode").mkdir()
-    os.chown(tmp_path / "fabnode", 65534, 65534)
-    with pytest.raises(store.ArtifactError, match="belongs to uid 65534"):
-        store.cache_dir()

@@ -16,7 +16,7 @@ import pytest
 
 from fabnode.deploy.step_events import StepLog
 from fabnode.journal.events import Event, read
-from fabnode.journal.journal import FILE, KEPT_RUNS, Journal, runs, state_dir
+from fabnode.journal.journal import FILE, KEPT_RUNS, Journal, runs
 from fabnode.journal.summary import Row, rows
 from fabnode.node.facts import Facts
 from fabnode.node.plan import make_plan
@@ -208,16 +208,6 @@ def test_many_threads_write_whole_lines() -> None:
         thread.join()
     lines = file.getvalue().splitlines()
     assert len(lines) == len([json.loads(line) for line in lines]) == 1600
-
-
-def test_state_dir_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An absolute XDG_STATE_HOME counts; a relative or empty one is ignored, as its rules say."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_STATE_HOME", "/x")
-    assert state_dir() == Path("/x/fabnode")
-    for value in ("", "relative"):
-        monkeypatch.setenv("XDG_STATE_HOME", value)
-        assert state_dir() == tmp_path / ".local/state/fabnode"
 
 
 @pytest.mark.parametrize(

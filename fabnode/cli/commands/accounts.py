@@ -18,7 +18,7 @@ from ...kube.server_version import server_release
 from ...pki.kubeconfig import kubeconfig
 from ...releases.matrix import matrix
 from ...steps import proxy_cert, verify
-from ...util.private_file import replacing
+from ...util.atomic_write import atomic_write
 from ...util.yaml_io import dump_all
 from .. import app
 
@@ -147,7 +147,7 @@ def _make(
 def _written(out: Path) -> Iterator[IO[bytes]]:
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(replacing(out))
+            file = stack.enter_context(atomic_write(out))
         except OSError as error:
             raise Exit(f"--out {out}: {error.strerror}", app.BAD_INPUT) from error
         yield file

@@ -13,6 +13,8 @@ from ...artifacts import fetch as fetching
 from ...artifacts import store
 from ...artifacts.download import BRIEF, Downloader
 from ...artifacts.upstreams import sources
+from ...util.atomic_write import atomic_write
+from ...util.folders import cache_dir
 from .. import app
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
     """Fetch what nodes of these architectures are made of; with `dry_run`, say what that is."""
     if unknown := [arch for arch in architectures if arch not in ARCHITECTURES]:
         raise Exit(f"--arch wants amd64 or arm64, got {', '.join(unknown)}", app.BAD_INPUT)
-    cache = store.cache_dir() / "downloads"
+    cache = cache_dir() / "downloads"
     places = fetching.Places(
         Downloader(cache, ca=cluster.artifacts.mirrors_ca),
         Downloader(cache, limits=BRIEF if cluster.artifacts.mirrors else None),
@@ -67,17 +69,13 @@ def publish(cluster: Cluster, out: Path, *, dry_run: bool) -> None:
 
 
 def _publish(path: Path, sha256: str, out: Path) -> None:
-    draft = out / f".{sha256}.new"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(path, draft)
-            with draft.open("rb") as copied:
+        with path.open("rb") as source, atomic_write(out / sha256, mode=0o644) as copy:
+            shutil.copyfileobj(source, copy, 2**20)
+            copy.flush()
+            with Path(copy.name).open("rb") as copied:
                 if hashlib.file_digest(copied, "sha256").hexdigest() != sha256:
                     raise store.ArtifactError(f"{path} changes while it is read")
-            draft.chmod(0o644)
-            draft.replace(out / sha256)
-        finally:
-            draft.unlink(missing_ok=True)
     except OSError as error:
         raise store.ArtifactError(f"{error.filename or out}: {error.strerror}") from error
