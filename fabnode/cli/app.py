@@ -230,7 +230,7 @@ def end(
 
     :param more: what the document for programs says besides.
     """
-    run.journal.leave_screen()
+    run.journal.detach_sinks()
     names = [node.name for node in run.nodes]
     rows = summary.rows(run.journal.events, names, run.outcomes)
     bad = [check for check in checks if not check.ok]

@@ -101,7 +101,7 @@ class Admission:
     def close(self) -> None:
         """Judge no more."""
         self._requests.stop()
-        self._log.kept_back()
+        self._log.report_suppressed()
 
     # --- a node that joins -------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..journal.rate_limit import Flood
+from ..journal.rate_limit import RateLimiter
 from ..kube import csr
 from ..steps import approve_csr
 
@@ -29,7 +29,7 @@ class VerdictLog:
     def __init__(self, journal: Journal, *, dry_run: bool) -> None:
         self._journal = journal
         self._dry_run = dry_run
-        self._left = Flood()
+        self._limiter = RateLimiter()
 
     def given(self, request: SigningRequest, verdict: Verdict) -> None:
         """Tell a verdict of the approver's."""
@@ -39,8 +39,8 @@ class VerdictLog:
             self._emit(request, verdict, "changed", text, node=verdict.node)
         elif not csr.is_own(request):  # those are approved where they are made
             text = f"left {request.name} pending: {verdict.reason}"
-            if self._left.admits():
-                self.kept_back()
+            if self._limiter.allow():
+                self.report_suppressed()
                 self._emit(request, verdict, "warning", text, node=verdict.node)
             else:
                 self._emit(request, verdict, "progress", text)
@@ -52,8 +52,8 @@ class VerdictLog:
             f"{request.name}, for {verdict.node} by {request.username}, was approved by somebody "
             f"else ({request.decision or 'no reason given'}), not by fabnode: {ours}"
         )
-        if self._left.admits():
-            self.kept_back()
+        if self._limiter.allow():
+            self.report_suppressed()
             self._emit(request, verdict, "warning", text, node=verdict.node, advice=_FIND)
         else:
             self._emit(request, verdict, "progress", text)
@@ -91,9 +91,9 @@ class VerdictLog:
         data = {"request": name, "kind": "client"}
         self._journal.emit(node, approve_csr.NAME, "changed", text, data=data)
 
-    def kept_back(self) -> None:
+    def report_suppressed(self) -> None:
         """Tell how many were not told one by one, if any."""
-        if count := self._left.kept_back():
+        if count := self._limiter.take_suppressed():
             text = f"left {count} more requests pending; the run's journal names each and why"
             self._journal.emit(None, approve_csr.NAME, "warning", text)
 

@@ -1,4 +1,4 @@
-"""The events of a run, and how they look as lines of JSON."""
+"""Event: one thing that happened in a run, and its form as a line of JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 State = Literal["start", "progress", "done", "changed", "warning", "failed", "skipped", "info"]
 STATES: frozenset[str] = frozenset(get_args(State))
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-RUN = "run"  # the step of what concerns the run as a whole
+RUN = "run"  # the step of events about the run as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,15 @@ class Event:
     """
     One thing that happened.
 
-    `start` and one of `done` (nothing to do), `changed`, `failed` enclose a step; `progress` says
-    what it does now, or, with `seconds`, what part of it is through. `skipped` ends a node that
-    was not worked on.
+    `start` and one of `done` (nothing to do), `changed`, `failed` enclose a step; `progress` is
+    what the step does now, or, with `seconds`, a part of it that has ended. `skipped` ends a node
+    that was not worked on.
 
     :param at: seconds since 1970.
     :param node: None for what concerns the cluster or the run as a whole.
-    :param seconds: how long what ended here took.
-    :param data: `changes` (list of str), `bytes` sent, `advice` (the next command), `detail` (what
-        the node said of a failure, several lines), and whatever else a step knows.
+    :param seconds: duration of what ended with this event.
+    :param data: `changes` (list of str), `bytes` sent, `advice` (the next command), `detail` (the
+        node's output on a failure, several lines), and other data of a step.
     """
 
     at: float
@@ -60,10 +60,10 @@ class Event:
 
 def read(lines: Iterable[str]) -> list[Event]:
     """
-    Return the events that these lines hold.
+    Return the events in these lines.
 
-    A line that is no event is passed over: the last one of a run that was killed may be torn, and
-    a journal of a later release may hold what this one doesn't know.
+    A line that is not an event is skipped: the last one of a killed run may be incomplete, and a
+    journal of a later release may hold events that this one doesn't know.
     """
     return [event for line in lines if (event := _event(line)) is not None]
 

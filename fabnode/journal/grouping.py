@@ -1,4 +1,4 @@
-"""What several nodes of a run have in common, said once: failures, warnings, changes. Pure."""
+"""Grouping of equal failures, warnings and changes of several nodes, for reports. Pure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Group:
     """
-    Something that holds for several nodes alike: a failure, a warning, a change.
+    A failure, warning or change that several nodes share.
 
-    :param detail: what the first of them said.
+    :param detail: output of the first of them.
     """
 
     state: str
@@ -32,14 +32,14 @@ class Group:
 
 
 def failures(rows: Iterable[Row]) -> tuple[Group, ...]:
-    """Return why nodes failed or were skipped."""
+    """Return why nodes failed or were skipped, grouped."""
     bad = {row.node: row for row in rows if row.result in ("failed", "skipped")}
     groups = _groups((r.result, r.step, r.cause, r.advice, r.node) for r in bad.values())
     return tuple(replace(group, detail=bad[group.nodes[0]].detail) for group in groups)
 
 
 def warnings(events: Iterable[Event]) -> tuple[Group, ...]:
-    """Return what was warned of."""
+    """Return the warnings, grouped."""
     return _groups(
         ("warning", e.step, e.text, str(e.data.get("advice", "")), e.node or CLUSTER)
         for e in events
@@ -48,7 +48,7 @@ def warnings(events: Iterable[Event]) -> tuple[Group, ...]:
 
 
 def changes(events: Iterable[Event]) -> tuple[Group, ...]:
-    """Return what was changed, by steps that failed later, too; per step and set of nodes."""
+    """Return the changes, also of steps that failed later, per step and set of nodes."""
     single = _groups(
         ("changed", event.step, change, "", event.node or CLUSTER)
         for event in events
@@ -65,22 +65,22 @@ def changes(events: Iterable[Event]) -> tuple[Group, ...]:
 
 
 def _listed(event: Event) -> list[str]:
-    """Return the changes an event lists; else the text of one that says it changed something."""
+    """Return the changes that an event lists, or else its text if its state is `changed`."""
     listed = event.data.get("changes")
     if isinstance(listed, list) and listed:
         return [str(change) for change in listed]
     return [event.text] if event.state == "changed" and event.text else []
 
 
-def _groups(told: Iterable[tuple[str, str, str, str, str]]) -> tuple[Group, ...]:
+def _groups(entries: Iterable[tuple[str, str, str, str, str]]) -> tuple[Group, ...]:
     """
-    Put what is told of several nodes alike (state, step, text, advice, node) together.
+    Group entries (state, step, text, advice, node) that differ only in the node's own name.
 
-    Alike is what differs in nothing but the node's own name; the first is shown for all.
+    The text of the first stands for all.
     """
     first: dict[tuple[str, ...], tuple[str, str]] = {}
     nodes: dict[tuple[str, ...], dict[str, None]] = {}
-    for state, step, text, advice, node in told:
+    for state, step, text, advice, node in entries:
         own_name = re.compile(rf"(?<![\w.-]){re.escape(node)}(?![\w-])")
         key = (state, step, own_name.sub("\0", text), own_name.sub("\0", advice))
         first.setdefault(key, (text, advice))
@@ -92,5 +92,5 @@ def _groups(told: Iterable[tuple[str, str, str, str, str]]) -> tuple[Group, ...]
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
-    """Order names as people count: n2 before n10."""
+    """Sort key for natural order: n2 before n10."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]

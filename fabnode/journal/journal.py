@@ -1,7 +1,7 @@
 """
-What happens in a run, as events: kept as JSON lines on disk, passed on to whoever shows them.
+Journal of a run: its events, written as JSON lines and passed to sinks such as the screen.
 
-Each run has a folder of its own, `<state>/fabnode/runs/<UTC time>-<pid>/`, open to its owner only.
+Each run has a folder, `<state>/fabnode/runs/<UTC time>-<pid>/`, accessible to its owner only.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 from ..util.errors import FabnodeError
 from ..util.folders import state_dir
 from .events import NOTHING, RUN, Event, State
-from .log_rotation import turned
+from .log_rotation import rotate
 from .redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-KEPT_RUNS = 50
+MAX_RUNS = 50
 FILE = "journal.jsonl"
-_MOST_BYTES = 8 * 2**20  # of an endless run's file
-_AGAIN = "mend that and run the same command again; it goes on where this one stopped"
+_MAX_BYTES = 8 * 2**20  # of an endless run's file
+_RETRY = "fix that and run the same command again; it resumes where this run stopped"
 _RUN_FOLDER = re.compile(r"\d{8}T\d{6}\.\d{6}Z-\d+")
 
 
 class Sink(Protocol):
-    """Somebody who shows events. Called from many threads, but never from two at once."""
+    """Receiver of events. Called from many threads, but never from two at once."""
 
     def event(self, event: Event) -> None:
-        """Take notice of an event."""
+        """Handle an event."""
 
     def close(self) -> None:
-        """The run is over: leave the terminal as it was found."""
+        """Restore the terminal: the run is over."""
 
 
 def runs(state: Path | None = None) -> list[Path]:
-    """Return the folders of the runs that are kept, oldest first."""
+    """Return the folders of stored runs, oldest first."""
     try:
         found = list(((state or state_dir()) / "runs").iterdir())
     except OSError:
@@ -54,9 +54,9 @@ def runs(state: Path | None = None) -> list[Path]:
 
 class Journal:
     """
-    The events of one run. Safe to use from many threads; text is redacted before it goes anywhere.
+    The events of one run. Thread-safe; text is redacted before it is stored or shown.
 
-    A sink or disk that fails is left out from then on: showing what happens must not stop it.
+    A sink or file that fails is dropped: reporting must not stop the run.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class Journal:
         endless: bool = False,
     ) -> None:
         """
-        Write to `file`, where one is given; `open` makes a run's own.
+        Write to `file`, if given; `open` creates a run's own.
 
-        :param endless: `events` stays empty, for the run may go on for years.
+        :param endless: whether the run may go on for years: `events` stays empty.
         """
         self.folder = folder
         self._endless = endless
@@ -78,8 +78,8 @@ class Journal:
         self._file = file
         self._sinks = list(sinks)
         self._redactor = Redactor()
-        self._at: dict[str | None, str] = {}  # the step that each node began last
-        self._ended: set[str | None] = set()  # nodes of which some step has ended
+        self._current_step: dict[str | None, str] = {}  # by node, the step begun last
+        self._ended: set[str | None] = set()  # nodes with a step that has ended
         self._failures: dict[str | None, list[BaseException]] = {}
         self._lock = threading.RLock()
 
@@ -88,23 +88,23 @@ class Journal:
         cls, sinks: Sequence[Sink] = (), state: Path | None = None, *, endless: bool = False
     ) -> Self:
         """
-        Make the folder and file of a new run; old runs beyond the newest 50 are removed.
+        Create the folder and file of a new run; remove all but the newest 50 runs.
 
-        :param endless: of the run's events only the newest are kept, in two files.
+        :param endless: whether only the newest events are stored, in two files.
         """
         try:
             folder = _make_folder(state or state_dir())
             descriptor = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
             journal = cls(None, sinks, endless=endless)
-            journal.warn(f"no journal of this run is kept: {error}")
+            journal.warn(f"this run has no journal on disk: {error}")
             return journal
-        # Written line by line, so that what was said survives a SIGKILL.
+        # Line-buffered, so that events survive a SIGKILL.
         file = os.fdopen(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
         return cls(file, sinks, folder, endless=endless)
 
     def secret(self, value: str | bytes) -> None:
-        """Never let this value through, in no text and no data of events to come."""
+        """Redact this value in the text and data of all later events."""
         with self._lock:
             self._redactor.add(value)
 
@@ -118,7 +118,7 @@ class Journal:
         seconds: float | None = None,
         data: Mapping[str, Any] = NOTHING,
     ) -> None:
-        """Say what happened, now."""
+        """Record an event, at the current time."""
         with self._lock:
             event = Event(
                 at=time.time(),
@@ -132,14 +132,14 @@ class Journal:
             if not self._endless:
                 self.events.append(event)
             if state == "start":
-                self._at[node] = step
+                self._current_step[node] = step
             elif state in ("done", "changed", "failed", "skipped"):
                 self._ended.add(node)
             self._write(event)
             for sink in list(self._sinks):
                 try:
                     sink.event(event)
-                except (OSError, ValueError):  # its stream is closed, or nobody reads it any more
+                except (OSError, ValueError):  # its stream is closed, or has no reader any more
                     self._sinks.remove(sink)
 
     def fail(
@@ -151,7 +151,7 @@ class Journal:
         seconds: float | None = None,
         data: Mapping[str, Any] = NOTHING,
     ) -> None:
-        """Record what ended a step: its cause, the next command, and detail or trace."""
+        """Record the failure of a step: its cause, the next command, and detail or trace."""
         with self._lock:
             self._failures.setdefault(node, []).append(error)
             data = {**data, **_failure(error, self.folder)}
@@ -166,32 +166,32 @@ class Journal:
         seconds: float | None = None,
     ) -> None:
         """
-        Record how the work on a node ended, where its steps did not: nothing is recorded twice.
+        Record the end of the work on a node unless one of its steps has recorded it already.
 
         :param error: what ended the work early; None: it returned.
-        :param step: where that was, by default the step that the node began last.
+        :param step: where it ended; default: the step that the node began last.
         """
         with self._lock:
             if error is None:
                 if node not in self._ended:
                     self.emit(node, RUN, "done", seconds=seconds)
             elif not any(known is error for known in self._failures.get(node, ())):
-                self.fail(node, step or self._at.get(node, RUN), error, seconds=seconds)
+                self.fail(node, step or self._current_step.get(node, RUN), error, seconds=seconds)
 
     def begin(self, command: str, nodes: Sequence[str] = (), **facts: str) -> None:
-        """Open the run: the command as it was typed, the nodes it is about, what else is known."""
+        """Record the start of the run: the command as typed, its nodes, and further facts."""
         self.emit(None, RUN, "start", command, data={"nodes": list(nodes), **facts})
 
     def end(self, code: int) -> None:
-        """Say that the run is through, with the exit code it ends with."""
+        """Record the end of the run, with its exit code."""
         self.emit(None, RUN, "failed" if code else "done", data={"exit": code})
 
     def info(self, text: str) -> None:
-        """Say something about the run as a whole."""
+        """Record information about the run as a whole."""
         self.emit(None, RUN, "info", text)
 
     def warn(self, text: str) -> None:
-        """Warn of something that concerns the run as a whole."""
+        """Record a warning about the run as a whole."""
         self.emit(None, RUN, "warning", text)
 
     @contextmanager
@@ -199,8 +199,8 @@ class Journal:
         """
         Enclose a step: `start` now, and at the end `done`, `changed` or `failed`.
 
-        What is raised inside ends the step as failed, with its `advice` where it has one, and is
-        passed on.
+        An exception inside ends the step as failed, with its `advice` if it has any, and is
+        re-raised.
         """
         self.emit(node, step, "start", text)
         log = Step(self, node, step)
@@ -214,8 +214,8 @@ class Journal:
         state: State = "changed" if log.is_changed else "done"
         self.emit(node, step, state, ", ".join(log.texts), seconds=seconds, data=log.data)
 
-    def leave_screen(self) -> None:
-        """Have the sinks leave the terminal to whoever prints next; the file goes on."""
+    def detach_sinks(self) -> None:
+        """Close and remove the sinks, so that others can print; the file goes on."""
         with self._lock:
             for sink in self._sinks:
                 with suppress(OSError, ValueError):
@@ -223,9 +223,9 @@ class Journal:
             self._sinks.clear()
 
     def close(self) -> None:
-        """End the run: sinks leave the terminal, the file is complete, or gone if it is empty."""
+        """Close sinks and file; remove the run's folder if nothing was recorded."""
         with self._lock:
-            self.leave_screen()
+            self.detach_sinks()
             if self._file is not None:
                 self._file.close()
                 self._file = None
@@ -233,11 +233,11 @@ class Journal:
                     shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        """Close the journal at the end of the block."""
+        """Return the journal; the end of the block closes it."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the run."""
+        """Close the journal."""
         self.close()
 
     def _write(self, event: Event) -> None:
@@ -245,8 +245,8 @@ class Journal:
             return
         try:
             self._file.write(event.to_json() + "\n")
-            if self._endless and self.folder and self._file.tell() > _MOST_BYTES:
-                self._file = turned(self._file, self.folder / FILE)
+            if self._endless and self.folder and self._file.tell() > _MAX_BYTES:
+                self._file = rotate(self._file, self.folder / FILE)
         except (OSError, ValueError) as error:
             file, self._file = self._file, None
             with suppress(OSError):
@@ -255,12 +255,12 @@ class Journal:
 
 
 class Step:
-    """A step of one node while it runs: say here what it does and what it changed."""
+    """A running step of one node: reports its progress, warnings and changes."""
 
     __slots__ = ("_journal", "_name", "_node", "data", "is_changed", "texts")
 
     def __init__(self, journal: Journal, node: str | None, name: str) -> None:
-        """Belong to this journal; made by `Journal.step`."""
+        """Created by `Journal.step`."""
         self._journal = journal
         self._node = node
         self._name = name
@@ -269,28 +269,28 @@ class Step:
         self.data: dict[str, Any] = {}
 
     def progress(self, text: str, *, seconds: float | None = None) -> None:
-        """Say what it does now; with `seconds`, what part of it is through and took so long."""
+        """Report what the step does now; with `seconds`, a part that has ended and its duration."""
         self._journal.emit(self._node, self._name, "progress", text, seconds=seconds)
 
     def warn(self, text: str, advice: str = "") -> None:
-        """Say what the user should know although work goes on, and what to do about it."""
+        """Report a problem that does not end the step, and what to do about it."""
         data = {"advice": advice} if advice else NOTHING
         self._journal.emit(self._node, self._name, "warning", text, data=data)
 
     def changed(self, text: str, **data: Any) -> None:
-        """The step changed something; what, stands in the line that ends it."""
+        """Mark the step as having changed something; `text` joins the event that ends it."""
         self.is_changed = True
         self.note(text, **data)
 
     def note(self, text: str, **data: Any) -> None:
-        """Put this in the line that ends the step, and the data with it."""
+        """Add text and data to the event that ends the step."""
         if text:
             self.texts.append(text)
         self.data.update(data)
 
 
 def cause(error: BaseException) -> str:
-    """Return what an exception says, as people read it."""
+    """Return the text of an exception for users."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, FabnodeError) and error.message:
@@ -300,22 +300,22 @@ def cause(error: BaseException) -> str:
 
 
 def _failure(error: BaseException, folder: Path | None) -> dict[str, Any]:
-    """Return what helps with an error: advice and detail, or, where nobody foresaw it, a trace."""
+    """Return advice and detail of an error, or the trace of an unexpected one."""
     if isinstance(error, KeyboardInterrupt):
         return {}
     if not isinstance(error, FabnodeError):
         where = f" ({folder / FILE} has its trace)" if folder else ""
-        return {"advice": f"{_AGAIN}{where}", "trace": traceback.format_exception(error)}
-    found = {"advice": error.advice or _AGAIN, "detail": error.detail}
+        return {"advice": f"{_RETRY}{where}", "trace": traceback.format_exception(error)}
+    found = {"advice": error.advice or _RETRY, "detail": error.detail}
     return {name: text for name, text in found.items() if text}
 
 
 def _make_folder(state: Path) -> Path:
-    """Make a new run's folder, and room for it."""
+    """Create a new run's folder, and remove the oldest runs."""
     state.parent.mkdir(parents=True, exist_ok=True)
     for folder in (state, state / "runs"):
         folder.mkdir(mode=0o700, exist_ok=True)
-    for old in runs(state)[: -(KEPT_RUNS - 1)]:
+    for old in runs(state)[: -(MAX_RUNS - 1)]:
         shutil.rmtree(old, ignore_errors=True)
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
     folder = state / "runs" / name

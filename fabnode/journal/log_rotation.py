@@ -1,4 +1,4 @@
-"""A file of lines that is not to grow without end: the older half makes way."""
+"""Log rotation: a full file is moved to `PATH.1`, and a new one begun."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def turned(file: IO[str], path: Path) -> IO[str]:
+def rotate(file: IO[str], path: Path) -> IO[str]:
     """
-    Close a file, and return a new one at the same path (0600).
+    Close a file, move it to `PATH.1`, and return a new one (0600) at the same path.
 
-    The full one is kept beside it, as `PATH.1`, in the place of the one before.
+    An earlier `PATH.1` is replaced.
 
-    :raises OSError: where that can't be done.
+    :raises OSError: where the file can't be moved or created.
     """
     file.close()
     path.replace(path.with_name(f"{path.name}.1"))

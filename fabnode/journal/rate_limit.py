@@ -1,4 +1,4 @@
-"""What may come by the hundred is told one by one up to a point, and counted from there."""
+"""Rate limiter for messages that a third party can cause in any number."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Flood:
+class RateLimiter:
     """
-    Lets so many lines a minute through, and counts the others.
+    Passes `limit` lines a minute and counts the rest.
 
-    :param clock: seconds.
+    :param limit: lines a minute.
+    :param clock: monotonic time in seconds.
     """
 
     def __init__(self, limit: int = 10, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
         self._minute = 0
-        self._told = 0
-        self._kept_back = 0
+        self._passed = 0
+        self._suppressed = 0
 
-    def admits(self) -> bool:
-        """Say whether one more may be told; it is counted where not."""
+    def allow(self) -> bool:
+        """Return whether one more line may pass; count it as suppressed otherwise."""
         minute = int(self._clock() // 60)
         if minute != self._minute:
-            self._minute, self._told = minute, 0
-        if self._told < self._limit:
-            self._told += 1
+            self._minute, self._passed = minute, 0
+        if self._passed < self._limit:
+            self._passed += 1
             return True
-        self._kept_back += 1
+        self._suppressed += 1
         return False
 
-    def kept_back(self) -> int:
-        """Return how many were not told since this was last asked."""
-        found, self._kept_back = self._kept_back, 0
-        return found
+    def take_suppressed(self) -> int:
+        """Return the number of lines suppressed since the last call, and start again from 0."""
+        count, self._suppressed = self._suppressed, 0
+        return count

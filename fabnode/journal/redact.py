@@ -1,4 +1,4 @@
-"""Text that is safe to show and to keep: no control characters, no secrets."""
+"""Redaction of text before it is shown or stored: no control characters, no secrets."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _ESCAPES = re.compile(
 )
 _SECRETS = re.compile(
     r"(?<![a-z0-9])[a-z0-9]{6}\.[a-z0-9]{16}(?![a-z0-9])"  # a bootstrap token
-    # A service account's token (JWT), with what it hangs on. Looked for once for each run of
-    # letters: from every `eyJ` in one it would take the square of its length.
+    # A service account's token (JWT), with what it is attached to. Matched once for each run of
+    # letters: starting at every `eyJ` in one would take quadratic time.
     r"|(?<![\w-])(?=[\w-]*?\beyJ[\w-]{8})[\w-]++\.[\w-]++\.[\w-]*+"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     re.DOTALL,
@@ -38,8 +38,8 @@ def clean(text: str) -> str:
 
 
 def _visible(char: str) -> str:
-    # Cc: control; Cf: invisible, among them those that turn the direction of writing; Zl, Zp: line
-    # ends by other names; Cs: half a character, which no encoding carries.
+    # Cc: control; Cf: invisible, among them those that change the direction of writing; Zl, Zp:
+    # line and paragraph separators; Cs: surrogates, which can't be encoded.
     match unicodedata.category(char):
         case "Cc" | "Cf":
             return ""
@@ -51,19 +51,19 @@ def _visible(char: str) -> str:
 
 
 class Redactor:
-    """Blots out the secrets it was told of, and what looks like a token or a private key."""
+    """Replaces known secrets, and whatever resembles a token or a private key, in text and data."""
 
     __slots__ = ("_known", "_pattern")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        """Know these values from the start."""
+        """Begin with these secret values."""
         self._known: frozenset[str] = frozenset()
         self._pattern: re.Pattern[str] | None = None
         for value in values:
             self.add(value)
 
     def add(self, value: str | bytes) -> None:
-        """Remember a secret value and how it looks in base64; under 4 characters it is ignored."""
+        """Add a secret value and its base64 form; values under 4 characters are ignored."""
         raw = value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
         text = clean(raw.decode(errors="replace")).strip()
         if len(text) < _SHORTEST:

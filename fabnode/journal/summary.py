@@ -1,4 +1,4 @@
-"""What a run came to, node by node, from its events. Pure."""
+"""Summary of a run: the result of each node, from its events. Pure."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 Result = Literal["unchanged", "changed", "failed", "skipped", "unfinished"]
 NO_OUTCOMES: Mapping[str, Outcome[Any]] = MappingProxyType({})
-CLUSTER = "cluster"  # stands for the node in what concerns the whole cluster
+CLUSTER = "cluster"  # in place of a node's name, for what concerns the whole cluster
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """
-    One node's end: what the table at the end of a run says of it.
+    One node's result, as the table at the end of a run shows it.
 
     :param step: where it failed, or the steps that changed something.
     :param cause: why it failed or was skipped, or what was changed.
     :param advice: the next command.
-    :param detail: what the node said of the failure, several lines; not for tables.
+    :param detail: the node's output on the failure, several lines; not for tables.
     """
 
     node: str
@@ -47,21 +47,21 @@ def rows(
     outcomes: Mapping[str, Outcome[Any]] = NO_OUTCOMES,
 ) -> list[Row]:
     """
-    Return a row for each of `nodes` and for each node that events speak of, in that order.
+    Return a row for each of `nodes` and for each other node in the events, in that order.
 
-    :param outcomes: what became of the work on nodes. A failure there is one here, whatever the
-        events say.
+    The cluster's own steps get a row only when they changed something or failed. A node's cause is
+    its first failure, not what followed from it.
 
-    The cluster's own steps get a row only when they changed something or failed. The first failure
-    of a node is its cause; what follows from it is not.
+    :param outcomes: results of the work on nodes. A failure there is one here, whatever the
+        events are.
     """
-    told: dict[str | None, list[Event]] = {name: [] for name in nodes}
+    by_node: dict[str | None, list[Event]] = {name: [] for name in nodes}
     for event in events:
-        told.setdefault(event.node, []).append(event)
-    cluster = row_of(CLUSTER, told.pop(None, []))
+        by_node.setdefault(event.node, []).append(event)
+    cluster = row_of(CLUSTER, by_node.pop(None, []))
     table = [
         _with_outcome(row_of(name or "", found), outcomes.get(name or ""))
-        for name, found in told.items()
+        for name, found in by_node.items()
     ]
     return [cluster, *table] if cluster.result in ("failed", "changed") else table
 
@@ -76,7 +76,7 @@ def _with_outcome(row: Row, outcome: Outcome[Any] | None) -> Row:
 
 
 def row_of(node: str, events: Iterable[Event]) -> Row:
-    """Return one node's row from its own events. Those that open and close the run don't count."""
+    """Return one node's row from its own events; those that open and close the run don't count."""
     events = [e for e in events if e.step != RUN or e.node is not None]
     seconds = events[-1].at - events[0].at if events else 0.0
     for event in events:

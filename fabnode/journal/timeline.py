@@ -1,7 +1,7 @@
 """
-A run in time: who did what from when to when, what it changed, where the time went. Pure.
+Timeline of a run for its report: the spans of each node's steps, durations, changes. Pure.
 
-All times are seconds since the run began.
+All times are seconds since the run began, unless stated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Ending = Literal["done", "changed", "failed", "unfinished"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a step: what it was at."""
+    """A part of a step, from one `progress` event."""
 
     text: str
     start: float
@@ -33,7 +33,7 @@ class Part:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Duration."""
         return self.end - self.start
 
 
@@ -42,7 +42,7 @@ class Span:
     """
     A step of one node.
 
-    :param level: 0, or more where it runs beside other steps of the same node.
+    :param level: row of the span; above 0 where it overlaps other steps of the same node.
     """
 
     step: str
@@ -55,14 +55,14 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Duration."""
         return self.end - self.start
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
     """
-    One node's way through the run.
+    One node's spans in the run.
 
     :param end: when its last step ended.
     :param sent: bytes sent to it.
@@ -76,25 +76,25 @@ class Lane:
 
     @property
     def levels(self) -> int:
-        """How many steps ran side by side at most."""
+        """Number of rows that the spans need."""
         return 1 + max((span.level for span in self.spans), default=0)
 
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """How long a step took, on each node: (seconds, node), the longest first."""
+    """Durations of a step, per node: (seconds, node), the longest first."""
 
     step: str
     times: tuple[tuple[float, str], ...]
 
     @property
     def median(self) -> float:
-        """Half of the nodes needed less."""
+        """Median duration."""
         return statistics.median(seconds for seconds, _ in self.times)
 
     @property
     def longest(self) -> float:
-        """What the slowest node needed."""
+        """Duration on the slowest node."""
         return self.times[0][0]
 
 
@@ -104,15 +104,15 @@ class Timeline:
     A whole run.
 
     :param began: seconds since 1970.
-    :param through: False where the run was killed or is still going on.
-    :param lanes: the cluster's own first, if it did anything, then the nodes as they were named.
-    :param facts: what the run said of itself: `cluster`, `version`, …
+    :param finished: False where the run was killed or still goes on.
+    :param lanes: the cluster's own first, if it has any spans, then the nodes as named.
+    :param facts: facts of the run's first event: `cluster`, `version`, …
     """
 
     command: str
     began: float
     seconds: float
-    through: bool
+    finished: bool
     lanes: tuple[Lane, ...]
     steps: tuple[StepTimes, ...]
     failures: tuple[Group, ...]
@@ -132,23 +132,23 @@ class Timeline:
 
 
 def timeline(events: Sequence[Event]) -> Timeline:
-    """Return the run that these events tell of; there must be at least one."""
+    """Return the timeline of these events, of which there must be at least one."""
     began = min(event.at for event in events)
     end = max(event.at for event in events) - began
     opening = next((e for e in events if e.step == RUN and e.state == "start"), None)
     facts = dict(opening.data) if opening else {}
     named = facts.pop("nodes", [])
-    told: dict[str | None, list[Event]] = {None: []}
-    told.update({str(name): [] for name in (named if isinstance(named, list) else [])})
+    by_node: dict[str | None, list[Event]] = {None: []}
+    by_node.update({str(name): [] for name in (named if isinstance(named, list) else [])})
     for event in events:
-        told.setdefault(event.node, []).append(event)
-    lanes = [_lane(node, found, began, end) for node, found in told.items()]
+        by_node.setdefault(event.node, []).append(event)
+    lanes = [_lane(node, found, began, end) for node, found in by_node.items()]
     lanes = [lane for lane in lanes if lane.row.node != CLUSTER or lane.spans]
     return Timeline(
         command=opening.text if opening else "",
         began=began,
         seconds=end,
-        through=any(
+        finished=any(
             e.node is None and e.step == RUN and e.state in ("done", "failed", "changed")
             for e in events
         ),
@@ -162,8 +162,8 @@ def timeline(events: Sequence[Event]) -> Timeline:
 
 
 def _lane(node: str | None, events: list[Event], began: float, end: float) -> Lane:
-    """Order one node's events into spans."""
-    spans = _levelled(_spans([e for e in events if e.step != RUN], began, end))
+    """Return one node's lane."""
+    spans = _assign_levels(_spans([e for e in events if e.step != RUN], began, end))
     notes = tuple(e.text for e in events if e.state in ("warning", "info") and e.text)
     sent = [e.data.get("bytes") for e in events]
     return Lane(
@@ -176,7 +176,7 @@ def _lane(node: str | None, events: list[Event], began: float, end: float) -> La
 
 
 def _spans(events: Iterable[Event], began: float, end: float) -> list[Span]:
-    """Pair beginnings with ends; what has no end lasts until the run's."""
+    """Pair the starts of steps with their ends; a step without an end lasts until the run's."""
     spans: list[Span] = []
     open_: dict[str, tuple[float, list[Event]]] = {}
     for event in events:
@@ -187,23 +187,23 @@ def _spans(events: Iterable[Event], began: float, end: float) -> list[Span]:
             case "progress":
                 open_.setdefault(event.step, (at - (event.seconds or 0), []))[1].append(event)
             case "done" | "changed" | "failed":
-                start, said = open_.pop(event.step, (at - (event.seconds or 0), []))
+                start, progress = open_.pop(event.step, (at - (event.seconds or 0), []))
                 start = max(0.0, min(start, at))
-                parts = _parts(said, began, at)
+                parts = _parts(progress, began, at)
                 spans.append(Span(event.step, start, at, event.state, event.text, parts))
-    for step, (start, said) in open_.items():
-        spans.append(Span(step, start, end, "unfinished", "", _parts(said, began, end)))
+    for step, (start, progress) in open_.items():
+        spans.append(Span(step, start, end, "unfinished", "", _parts(progress, began, end)))
     return sorted(spans, key=lambda span: (span.start, -span.end))
 
 
-def _parts(said: Sequence[Event], began: float, end: float) -> tuple[Part, ...]:
+def _parts(progress: Sequence[Event], began: float, end: float) -> tuple[Part, ...]:
     """
-    What says how long it took, ended then; what doesn't, lasts until the next is said.
+    Return parts: an event with a duration ends one, any other lasts until the next event.
 
-    What is said twice, when it begins and with its time when it ends, is one part.
+    A part that is reported both when it begins and, with its duration, when it ends is one part.
     """
     parts = []
-    for event, following in zip_longest(said, said[1:]):
+    for event, following in zip_longest(progress, progress[1:]):
         at = event.at - began
         if event.seconds is not None:
             parts.append(Part(event.text, max(0.0, at - event.seconds), at))
@@ -214,8 +214,8 @@ def _parts(said: Sequence[Event], began: float, end: float) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _levelled(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Give steps that run side by side different levels; what took no time needs no room."""
+def _assign_levels(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Place overlapping spans on different levels; spans of no duration need none."""
     free_from: list[float] = []  # per level, the end of its last span
     placed = []
     for span in spans:
@@ -231,9 +231,9 @@ def _levelled(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 def _step_times(lanes: Iterable[Lane]) -> tuple[StepTimes, ...]:
     """
-    Add up each step's time on each node; the step that took longest anywhere comes first.
+    Add up each step's time on each node; the step with the longest time comes first.
 
-    What took no time anywhere is left out.
+    Steps that took no time anywhere are left out.
     """
     spent: dict[str, dict[str, float]] = {}
     for lane in lanes:

@@ -21,7 +21,7 @@ from fabnode.journal.summary import Row
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream whose isatty() is True."""
 
     def isatty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""The report: says what the run said, in one file, and lets no hostile text through."""
+"""The HTML report: all of a run's journal in one file, with hostile text escaped."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ AFTER = {"proxy-cert": 0.6, "proxy": 1, "ready": 6}
 
 
 def sample(nodes: int, seed: int = 1) -> list[Event]:
-    """A run of so many nodes, as a deployment would tell it."""
+    """Events of a deployment of so many nodes."""
     chance = random.Random(seed)
     names = [f"n{i}" for i in range(1, nodes + 1)]
     events: list[Event] = []
 
-    def tell(
+    def emit(
         at: float, node: str | None, step: str, state: State, text: str = "", **more: object
     ) -> None:
         seconds = more.pop("seconds", None)
@@ -36,9 +36,9 @@ def sample(nodes: int, seed: int = 1) -> list[Event]:
         events.append(Event(1.8e9 + at, node, step, state, text, seconds, more))
 
     command = "inv deploy-nodes --limit all"
-    tell(0, None, "run", "start", command, nodes=names, cluster="kubernetes", version="1.37.2")
-    tell(0.1, None, "rbac", "start")
-    tell(0.4, None, "rbac", "changed", "2 bindings made", changes=["ClusterRoleBinding a", "… b"])
+    emit(0, None, "run", "start", command, nodes=names, cluster="kubernetes", version="1.37.2")
+    emit(0.1, None, "rbac", "start")
+    emit(0.4, None, "rbac", "changed", "2 bindings made", changes=["ClusterRoleBinding a", "… b"])
     last = 0.4
     for i, name in enumerate(names):
         at = 0.4 + (i // 30) * 11 * chance.random()
@@ -46,10 +46,10 @@ def sample(nodes: int, seed: int = 1) -> list[Event]:
         unchanged = i % 7 == 6
         for step, usual in {**SECONDS, **AFTER}.items():
             length = usual * slow * chance.uniform(0.8, 1.3) * (0.03 if unchanged else 1)
-            tell(at, name, step, "start")
+            emit(at, name, step, "start")
             if step == "runtime" and not unchanged:
-                tell(at + length * 0.3, name, step, "progress", "binaries", seconds=length * 0.3)
-                tell(
+                emit(at + length * 0.3, name, step, "progress", "binaries", seconds=length * 0.3)
+                emit(
                     at + length * 0.9,
                     name,
                     step,
@@ -58,11 +58,11 @@ def sample(nodes: int, seed: int = 1) -> list[Event]:
                     seconds=length * 0.6,
                 )
             if step == "preflight" and i % 5 == 1:
-                tell(at, name, step, "warning", "swap is on", advice="swapoff -a, and /etc/fstab")
+                emit(at, name, step, "warning", "swap is on", advice="swapoff -a, and /etc/fstab")
             at += length
             if step == "kubelet" and i % 33 == 2:
                 cause = "kubelet.service failed"
-                tell(
+                emit(
                     at,
                     name,
                     step,
@@ -74,16 +74,16 @@ def sample(nodes: int, seed: int = 1) -> list[Event]:
                 )
                 break
             if unchanged:
-                tell(at, name, step, "done", seconds=length)
+                emit(at, name, step, "done", seconds=length)
                 continue
             text = "config.yaml changed, restarted" if step in ("kubelet", "proxy") else ""
             changes = [f"create /etc/{step}/config.yaml", f"restart {step}"] if text else []
             sent = 146_000_000 if step == "runtime" else 12_000
-            tell(at, name, step, "changed", text, seconds=length, changes=changes, bytes=sent)
+            emit(at, name, step, "changed", text, seconds=length, changes=changes, bytes=sent)
         last = max(last, at)
-    tell(last, None, "calico", "start")
-    tell(last + 8, None, "calico", "changed", "27 objects applied, ready on every node")
-    tell(last + 8.1, None, "run", "failed")
+    emit(last, None, "calico", "start")
+    emit(last + 8, None, "calico", "changed", "27 objects applied, ready on every node")
+    emit(last + 8.1, None, "run", "failed")
     return sorted(events, key=lambda e: e.at)
 
 
@@ -105,7 +105,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_report_says_what_the_run_said() -> None:
+def test_the_report_shows_what_the_journal_holds() -> None:
     """Every node, step, cause, next command and change can be read, without hovering."""
     text = Page(render(sample(3))).text
     for word in ("n1", "n2", "n3", "approve-csr", "calico", "unknown field", "swap is on"):
@@ -122,7 +122,7 @@ def test_the_report_says_what_the_run_said() -> None:
 def test_hostile_text_stays_text(field: str) -> None:
     """Wherever it stands in the journal, it brings no tag, no attribute, and is shown as it is."""
 
-    def said(name: str) -> str:
+    def hostile(name: str) -> str:
         return HOSTILE if field == name else name
 
     events = [
@@ -131,29 +131,34 @@ def test_hostile_text_stays_text(field: str) -> None:
             None,
             "run",
             "start",
-            said("command"),
-            data={"nodes": [said("node")], "f": said("fact")},
+            hostile("command"),
+            data={"nodes": [hostile("node")], "f": hostile("fact")},
         ),
-        Event(2, said("node"), said("step"), "start"),
+        Event(2, hostile("node"), hostile("step"), "start"),
         Event(
-            2, said("node"), said("step"), "warning", said("text"), data={"advice": said("advice")}
+            2,
+            hostile("node"),
+            hostile("step"),
+            "warning",
+            hostile("text"),
+            data={"advice": hostile("advice")},
         ),
-        Event(2, said("node"), said("step"), "progress", said("text"), 0.5),
+        Event(2, hostile("node"), hostile("step"), "progress", hostile("text"), 0.5),
         Event(
             3,
-            said("node"),
-            said("step"),
+            hostile("node"),
+            hostile("step"),
             "changed",
-            said("text"),
-            data={"changes": [said("change")]},
+            hostile("text"),
+            data={"changes": [hostile("change")]},
         ),
         Event(
             4,
             "n2",
-            said("step"),
+            hostile("step"),
             "failed",
-            said("text"),
-            data={"advice": said("advice"), "detail": said("detail")},
+            hostile("text"),
+            data={"advice": hostile("advice"), "detail": hostile("detail")},
         ),
     ]
     page, harmless = Page(render(events)), Page(render(sample(3)))
@@ -205,7 +210,7 @@ def test_the_page_loads_nothing_and_runs_only_its_own_script() -> None:
 
 
 def test_a_run_that_was_killed_is_drawn_to_its_end() -> None:
-    """Steps without an end last until the last word, and the page says that the run was cut."""
+    """Steps without an end last until the last event, and the page shows that the run was cut."""
     events = [
         Event(100, None, "run", "start", "inv deploy-nodes", data={"nodes": ["n1"]}),
         Event(101, "n1", "kubelet", "start"),
@@ -213,11 +218,11 @@ def test_a_run_that_was_killed_is_drawn_to_its_end() -> None:
     ]
     span = timeline(events).lanes[0].spans[0]
     assert (span.start, span.end, span.ending) == (1, 9, "unfinished")
-    assert "was not through" in render(events)
+    assert "was unfinished" in render(events)
 
 
 def test_times_of_parts_and_of_steps_side_by_side() -> None:
-    """Parts end when they say so or when the next begins; what overlaps is drawn below."""
+    """Parts end with their own end event or the next part; overlapping spans are drawn below."""
     events = [
         Event(0, "n1", "runtime", "start"),
         Event(1, "n1", "runtime", "progress", "binaries"),
@@ -243,8 +248,8 @@ def test_times_of_parts_and_of_steps_side_by_side() -> None:
     assert lane.levels == 2
 
 
-def test_what_nodes_have_in_common_is_said_once() -> None:
-    """Failures, warnings and changes are grouped by what they say."""
+def test_equal_entries_of_nodes_are_shown_once() -> None:
+    """Failures, warnings and changes are grouped by their text."""
     run = timeline(sample(100))
     assert [(g.nodes, g.advice) for g in run.failures] == [
         (("n3", "n36", "n69"), "fab -H n3 logs kubelet")

@@ -15,7 +15,7 @@ from fabnode.journal.expiry import CERTIFICATES, MARGIN, expiries
 AT = 1.8e9
 
 
-def told(where: str, name: str, left: float) -> dict[str, str]:
+def row(where: str, name: str, left: float) -> dict[str, str]:
     ends = datetime.fromtimestamp(AT, UTC) + timedelta(days=left)
     return {
         "where": where,
@@ -30,11 +30,11 @@ def event(rows: Any, margin: Any = 30, state: State = "done") -> Event:
     return Event(AT, None, "verify", state, "checked", 1.0, {CERTIFICATES: rows, MARGIN: margin})
 
 
-ROWS = [told("n1", "client", 200), told("n2", "client", 12), told("n2", "proxy", -1)]
+ROWS = [row("n1", "client", 200), row("n2", "client", 12), row("n2", "proxy", -1)]
 
 
 def test_the_first_to_end_comes_first_and_the_latest_word_counts() -> None:
-    found = expiries([event([told("n9", "client", 1)]), event(ROWS)])
+    found = expiries([event([row("n9", "client", 1)]), event(ROWS)])
     assert found
     assert [(name, [e.where for e in each]) for name, each in found.kinds] == [
         ("proxy", ["n2"]),
@@ -55,7 +55,7 @@ def test_near_ends_have_room_and_nothing_leaves_the_axis() -> None:
     assert found.place(30) > 50
 
 
-def test_the_report_shows_them_and_escapes_what_they_say() -> None:
+def test_the_report_shows_them_and_escapes_their_text() -> None:
     page = render([event(ROWS)])
     assert "What expires when" in page
     assert page.count("<circle") == 3
@@ -64,7 +64,7 @@ def test_the_report_shows_them_and_escapes_what_they_say() -> None:
     assert "What expires when" not in render([event([])])
 
 
-def test_days_are_told_as_people_do() -> None:
+def test_days_are_formatted_for_people() -> None:
     assert [days(n) for n in (-0.1, 0.2, 364.6, 3650)] == ["ended", "0 d", "365 d", "10.0 y"]
 
 

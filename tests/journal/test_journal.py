@@ -16,7 +16,7 @@ import pytest
 
 from fabnode.deploy.step_events import StepLog
 from fabnode.journal.events import Event, read
-from fabnode.journal.journal import FILE, KEPT_RUNS, Journal, runs
+from fabnode.journal.journal import FILE, MAX_RUNS, Journal, runs
 from fabnode.journal.summary import Row, rows
 from fabnode.node.facts import Facts
 from fabnode.node.plan import make_plan
@@ -27,7 +27,7 @@ from fabnode.util.fan_out import Outcome
 
 
 class Kept:
-    """A sink that keeps what it is told."""
+    """A sink that records its events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -49,13 +49,13 @@ class Foreseen(FabnodeError):
         return f"{self.message}; {self.advice}"
 
 
-def told(journal: Journal) -> list[Event]:
+def written(journal: Journal) -> list[Event]:
     assert journal.folder is not None
     return read((journal.folder / FILE).read_text().splitlines())
 
 
 def test_events_reach_the_file_and_the_sinks_alike(tmp_path: Path) -> None:
-    """What is read back from the file is what the sinks were told."""
+    """Reading the file yields the events that sinks got."""
     sink = Kept()
     with Journal.open([sink], tmp_path / "fabnode") as journal:
         with journal.step("n1", "kubelet", "looking") as step:
@@ -65,7 +65,7 @@ def test_events_reach_the_file_and_the_sinks_alike(tmp_path: Path) -> None:
             step.changed("restarted")
         with journal.step("n1", "proxy"):
             pass
-    events = told(journal)
+    events = written(journal)
     assert [(e.step, e.state, e.text) for e in events] == [
         ("kubelet", "start", "looking"),
         ("kubelet", "progress", "writing"),
@@ -110,13 +110,13 @@ def test_secrets_get_neither_into_the_file_nor_to_sinks(tmp_path: Path) -> None:
 
 
 def test_a_failure_names_cause_and_next_command(tmp_path: Path) -> None:
-    """Foreseen errors say it themselves; of others the kind and the trace are kept."""
+    """fabnode's errors carry their advice; of others type and trace are recorded."""
     journal = Journal.open(state=tmp_path)
     with pytest.raises(Foreseen), journal.step("n1", "connect"):
         raise Foreseen("host key of n1 is unknown")
     with pytest.raises(KeyError), journal.step("n2", "connect"):
         raise KeyError("user")
-    first, second = [e for e in told(journal) if e.state == "failed"]
+    first, second = [e for e in written(journal) if e.state == "failed"]
     assert (first.text, first.data) == (
         "host key of n1 is unknown",
         {"advice": "inv hosts.trust --limit n1"},
@@ -125,7 +125,7 @@ def test_a_failure_names_cause_and_next_command(tmp_path: Path) -> None:
     assert "test_a_failure_names" in "".join(second.data["trace"])
 
 
-def test_what_was_said_survives_a_sigkill(tmp_path: Path) -> None:
+def test_events_survive_a_sigkill(tmp_path: Path) -> None:
     """The file is written line by line; a torn last line is passed over when it is read."""
     code = (
         "import os, signal, sys; from pathlib import Path;"
@@ -143,19 +143,19 @@ def test_what_was_said_survives_a_sigkill(tmp_path: Path) -> None:
 def test_the_newest_runs_are_kept(tmp_path: Path) -> None:
     """Beyond fifty the oldest go; what is no run's folder is not touched."""
     (tmp_path / "runs" / "mine").mkdir(parents=True)
-    made = [Journal.open(state=tmp_path).folder for _ in range(KEPT_RUNS + 3)]
+    made = [Journal.open(state=tmp_path).folder for _ in range(MAX_RUNS + 3)]
     assert runs(tmp_path) == made[3:]
     assert (tmp_path / "runs" / "mine").is_dir()
 
 
 def test_a_run_in_which_nothing_happened_leaves_nothing(tmp_path: Path) -> None:
-    """Runs that only looked don't push out those that tell something."""
+    """Runs without events don't push out those with events."""
     Journal.open(state=tmp_path).close()
     assert runs(tmp_path) == []
 
 
 def test_a_run_goes_on_without_its_journal(tmp_path: Path) -> None:
-    """Where no folder can be made the sinks are told so, and still get every event."""
+    """Where no folder can be made the sinks get a warning, and still every event."""
     blocked = tmp_path / "file"
     blocked.write_text("")
     sink = Kept()
@@ -168,7 +168,7 @@ def test_a_run_goes_on_without_its_journal(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_ends_the_journal_not_the_run() -> None:
-    """The file that cannot be written is given up, once, and said to be."""
+    """A file that can't be written is given up, with one warning."""
     with Path("/dev/full").open("w", buffering=1) as full:
         journal = Journal(full)
         journal.emit("n1", "kubelet", "start")
@@ -219,7 +219,7 @@ def test_lines_that_are_no_events_are_passed_over(line: str) -> None:
     assert read([line]) == []
 
 
-def test_rows_say_how_each_node_ended() -> None:
+def test_rows_show_how_each_node_ended() -> None:
     """Failed before skipped before unfinished before changed; the first failure is the cause."""
     journal = Journal()
     with journal.step("same", "kubelet"):
@@ -319,7 +319,7 @@ def test_steps_of_actions_fail_with_the_one_that_was_to_begin(
 def test_a_run_without_end_keeps_no_more_than_its_newest_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fabnode.journal.journal._MOST_BYTES", 4000)
+    monkeypatch.setattr("fabnode.journal.journal._MAX_BYTES", 4000)
     with Journal.open(state=tmp_path, endless=True) as journal:
         for number in range(500):
             journal.info(f"event {number}")

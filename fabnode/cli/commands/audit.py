@@ -23,7 +23,7 @@ def audit(options: Options) -> None:
     """Print what is wrong with hosts; exit 1 where one can't be looked at, 3 if anything is."""
     with app.run_of(options) as run:
         found = hardening.audit(run)
-        run.journal.leave_screen()
+        run.journal.detach_sinks()
         if options.json:
             app.print_json(shown.document(found))
         else:
@@ -44,7 +44,7 @@ def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
             if not options.json and yes:
                 _print_plans(found)
             left = hardening.harden(run, found)
-            run.journal.leave_screen()
+            run.journal.detach_sinks()
             if options.json:
                 app.print_json(shown.document(left))
             else:
@@ -52,7 +52,7 @@ def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
                 _print_findings(left)
             _end(left, anything=False)
             return
-        run.journal.leave_screen()
+        run.journal.detach_sinks()
         if options.json:
             app.print_json(shown.document(found, plans=True))
         else:

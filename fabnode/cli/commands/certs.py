@@ -38,7 +38,7 @@ def show(options: Options, margin: int | None) -> None:
         with run.journal.step(None, "certs") as log:
             rows = _collected(run)
             log.note(f"{len(rows)} certificates", **{CERTIFICATES: told(rows), MARGIN: margin})
-        run.journal.leave_screen()
+        run.journal.detach_sinks()
         if options.json:
             app.print_json({"margin": margin, "certificates": app.plain(rows)})
         else:

@@ -25,7 +25,7 @@ def show_plan(options: Options, *, exit_code: bool) -> None:
     """Print what a deployment would do; exit 1 where a node can't be planned, 3 as asked."""
     with app.run_of(options) as run:
         planned = pipeline.plan(run)
-        run.journal.leave_screen()
+        run.journal.detach_sinks()
         if options.json:
             app.print_json(plan_json(planned))
         else:
@@ -40,7 +40,7 @@ def findings(options: Options) -> None:
     """Print what preflight finds; exit 1 where something stands in the way."""
     with app.run_of(options) as run:
         planned = pipeline.plan(run)
-        run.journal.leave_screen()
+        run.journal.detach_sinks()
         for name, outcome in planned.nodes.items():
             if outcome.error:
                 raise outcome.error
@@ -57,7 +57,7 @@ def verify(options: Options, *, network: bool) -> None:
     """Print what nodes' checks tell, with `network` those by pods too; exit 1 where one is bad."""
     with app.run_of(options) as run:
         checks = pipeline.verify_nodes(run, network=network)
-        run.journal.leave_screen()
+        run.journal.detach_sinks()
         if options.json:
             app.print_json({"checks": app.plain(checks)})
         else:

@@ -62,7 +62,7 @@ def rotate(options: Options, wish: Wish, *, dry_run: bool) -> None:
         run = replace(run, only=rotation.steps(renewal.kinds))
         if dry_run:
             planned = rotation.plan(run, renewal)
-            run.journal.leave_screen()
+            run.journal.detach_sinks()
             if options.json:
                 app.print_json(plan_json(planned))
             else:
@@ -78,7 +78,7 @@ def change_ca(options: Options, *, dry_run: bool) -> None:
     with app.run_of(options) as run:
         run = replace(run, only=rotation.steps(KINDS))
         change = rotation.plan_ca(run) if dry_run else rotation.change_ca(run)
-        run.journal.leave_screen()
+        run.journal.detach_sinks()
         told = {"stages": dict(change.stages), "waits_for": list(change.waits)}
         if not options.json:
             _print(change)
