@@ -6,7 +6,7 @@ import tarfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..node.conventions import STATE
 from ..node.resources import Binary, ClientCertificate, Image
@@ -16,10 +16,10 @@ from .apply_script import Actions, Member, actions
 from .payload_cache import GZIP, ZSTD, Changed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..node.plan import Plan
-    from ..ssh.host import Host
+    from ..ssh.exec import Result
     from .apply_script import Pull
     from .payload_cache import Packer
 
@@ -48,6 +48,25 @@ sleep 0.02; done
 _SLOWEST = 2**20  # bytes a second that a link has at least
 
 
+class _Target(Protocol):
+    """What a plan is carried out on: `ssh.host.Host`, as far as it is needed for that."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def command_timeout(self) -> float: ...
+
+    def root(
+        self,
+        script: str,
+        *,
+        stdin: Iterable[bytes],
+        timeout: float,
+        on_line: Callable[[bytes], None],
+    ) -> Result: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """
@@ -63,7 +82,7 @@ class Applied:
 
 
 def apply(
-    host: Host,
+    host: _Target,
     plan: Plan,
     packer: Packer,
     on_event: Callable[[ApplyEvent], None] = lambda _: None,
@@ -143,9 +162,9 @@ def _header(name: str, size: int) -> bytes:
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
-def _limit(host: Host, plan: Plan) -> float:
+def _limit(host: _Target, plan: Plan) -> float:
     """Return the seconds the whole may take: the command's limit, the join's, a slow link's."""
     resources = [change.resource for change in plan.changes]
     joins = sum(r.timeout for r in resources if isinstance(r, ClientCertificate))
     large = sum(r.source.stat().st_size for r in resources if isinstance(r, Binary | Image))
-    return host.node.ssh.command_timeout + joins + large / _SLOWEST
+    return host.command_timeout + joins + large / _SLOWEST

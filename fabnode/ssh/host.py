@@ -38,6 +38,11 @@ class Host:
         """The node's name in the configuration."""
         return self.node.name
 
+    @property
+    def command_timeout(self) -> float:
+        """Seconds a command may take by default."""
+        return self.node.ssh.command_timeout
+
     def open(self) -> None:
         """
         Connect and authenticate, unless that is done.
@@ -70,7 +75,7 @@ class Host:
             stdin=stdin,
             sudo=self._connection_user() != _ROOT,
             password=self._access.passwords.get((self.name, SUDO)),
-            timeout=timeout or self.node.ssh.command_timeout,
+            timeout=timeout or self.command_timeout,
             limit=limit,
             on_line=on_line,
         )

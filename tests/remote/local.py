@@ -55,7 +55,9 @@ class Tools:
     def env(self) -> dict[str, str]:
         return {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}", "LC_ALL": "C"}
 
-    def run(self, command: list[str], stdin: bytes, timeout: float = 60):
+    def run(
+        self, command: list[str], stdin: bytes, timeout: float = 60
+    ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             command, input=stdin, capture_output=True, env=self.env, timeout=timeout, check=False
         )

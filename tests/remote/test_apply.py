@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -43,6 +43,12 @@ from fabnode.ssh.exec import Result
 
 from .local import SHELLS, Tools
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from fabnode.node.resources import Resource
+    from fabnode.remote.apply import Applied
+
 RUNNING = "printf 'ActiveState=active\\nSubState=running\\nNRestarts=0\\n'"
 
 
@@ -54,6 +60,7 @@ class Node:
     """This machine in place of a node: `Host` as far as apply needs it."""
 
     name = "n1"
+    command_timeout = 60
 
     def __init__(self, folder: Path, shell: list[str]) -> None:
         self.root_dir = folder / "root"
@@ -71,13 +78,19 @@ class Node:
         self.packer = Packer(folder / "packed")
         self.shell = shell
         self.events: list[ApplyEvent] = []
-        self.node = SimpleNamespace(ssh=SimpleNamespace(command_timeout=60))
         self.stdin = b""
 
     def path(self, name: str) -> str:
         return str(self.root_dir / name)
 
-    def root(self, script, *, stdin, timeout, on_line) -> Result:
+    def root(
+        self,
+        script: str,
+        *,
+        stdin: Iterable[bytes],
+        timeout: float,
+        on_line: Callable[[bytes], None],
+    ) -> Result:
         command = start(str(self.state), str(self.lock))
         assert script == start()
         self.stdin = b"".join(stdin)
@@ -86,9 +99,22 @@ class Node:
             on_line(line)
         return Result(done.returncode, done.stdout, done.stderr, len(self.stdin))
 
-    def apply(self, *resources, facts: Facts | None = None, zstd: bool = True):
+    def apply(self, *resources: Resource, facts: Facts | None = None, zstd: bool = True) -> Applied:
         plan = make_plan("n1", resources, facts or Facts())
         return apply(self, plan, self.packer, self.events.append, zstd=zstd)
+
+    def begin(self, payload: bytes) -> subprocess.Popen[bytes]:
+        """Start an apply that was sent all this, and return while it works."""
+        process = subprocess.Popen(
+            [*self.shell, "-c", start(str(self.state), str(self.lock))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self.tools.env,
+        )
+        assert process.stdin
+        process.stdin.write(payload)
+        process.stdin.close()
+        return process
 
     def leftovers(self) -> list[str]:
         inside = [p.name for p in self.state.iterdir() if p.name.startswith("apply.")]
@@ -96,21 +122,28 @@ class Node:
 
 
 @pytest.fixture(params=SHELLS)
-def node(request, tmp_path, monkeypatch):
+def node(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     monkeypatch.setenv("IMAGES", str(tmp_path / "images"))
     (tmp_path / "images").write_text("docker.io/library/x:1\n")
     return Node(tmp_path, request.param)
 
 
-def hear(process, line: bytes) -> None:
+def hear(process: subprocess.Popen[bytes], line: bytes) -> None:
     """Read what a running apply says until it says `line`."""
-    heard = []
+    assert process.stdout
+    heard: list[bytes] = []
     while line not in heard:
         heard.append(process.stdout.readline())
         assert heard[-1], heard
 
 
-def test_files_come_with_content_mode_and_folders(node):
+def hang_up(process: subprocess.Popen[bytes]) -> None:
+    """Listen no more, as a deployer that was killed."""
+    assert process.stdout
+    process.stdout.close()
+
+
+def test_files_come_with_content_mode_and_folders(node: Node) -> None:
     content = os.urandom(3000) + b"\n'\"$`"
     node.apply(
         Directory(node.path("kube"), 0o750),
@@ -127,7 +160,7 @@ def test_files_come_with_content_mode_and_folders(node):
     assert node.leftovers() == []
 
 
-def test_what_is_in_the_way_is_replaced_not_followed(node):
+def test_what_is_in_the_way_is_replaced_not_followed(node: Node) -> None:
     target = Path(node.path("precious"))
     target.write_text("mine")
     link, folder_link, fifo = (Path(node.path(n)) for n in ("link", "folder-link", "fifo"))
@@ -141,7 +174,7 @@ def test_what_is_in_the_way_is_replaced_not_followed(node):
         assert path.read_bytes() == b"new"
 
 
-def test_a_hard_link_keeps_what_it_is_elsewhere(node):
+def test_a_hard_link_keeps_what_it_is_elsewhere(node: Node) -> None:
     """Neither new content nor another mode gets to the file's other name."""
     content = Path(node.path("precious"))
     content.write_text("mine")
@@ -158,7 +191,7 @@ def test_a_hard_link_keeps_what_it_is_elsewhere(node):
     assert node.leftovers() == []
 
 
-def test_a_state_that_leads_elsewhere_is_refused(node):
+def test_a_state_that_leads_elsewhere_is_refused(node: Node) -> None:
     elsewhere = Path(node.path("elsewhere"))
     elsewhere.mkdir(mode=0o755)
     (elsewhere / "apply.1").write_text("mine")
@@ -171,7 +204,7 @@ def test_a_state_that_leads_elsewhere_is_refused(node):
     assert not Path(node.path("a")).exists()
 
 
-def test_symlinks_and_fifos_in_its_state_are_removed_not_used(node):
+def test_symlinks_and_fifos_in_its_state_are_removed_not_used(node: Node) -> None:
     precious = Path(node.path("precious"))
     precious.write_text("mine")
     node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -190,7 +223,7 @@ def test_symlinks_and_fifos_in_its_state_are_removed_not_used(node):
     assert Path(node.path("b")).read_bytes() == b"new"
 
 
-def test_a_file_that_is_open_keeps_its_old_content_for_who_has_it(node):
+def test_a_file_that_is_open_keeps_its_old_content_for_who_has_it(node: Node) -> None:
     path = Path(node.path("running"))
     path.write_text("old")
     with path.open() as reader:
@@ -199,7 +232,7 @@ def test_a_file_that_is_open_keeps_its_old_content_for_who_has_it(node):
     assert path.read_text() == "new"
 
 
-def test_mode_alone_moves_no_content(node):
+def test_mode_alone_moves_no_content(node: Node) -> None:
     path = Path(node.path("a"))
     path.write_text("kept")
     facts = Facts(known=True, paths={str(path): PathFact("file", 0o644, sha256=sha(b"kept"))})
@@ -208,7 +241,7 @@ def test_mode_alone_moves_no_content(node):
     assert path.read_text() == "kept"
 
 
-def test_removal(node):
+def test_removal(node: Node) -> None:
     path = Path(node.path("a"))
     path.write_text("x")
     node.apply(Absent(str(path)), facts=Facts(known=True, paths={str(path): PathFact("file")}))
@@ -216,7 +249,7 @@ def test_removal(node):
 
 
 @pytest.mark.parametrize("zstd", [True, False], ids=["zstd", "gzip"])
-def test_binaries_travel_packed(node, tmp_path, zstd):
+def test_binaries_travel_packed(node: Node, tmp_path: Path, zstd: bool) -> None:
     content = b"\x7fELF" + b"abc" * 100_000
     source = tmp_path / "binary"
     source.write_bytes(content)
@@ -237,7 +270,9 @@ class Damaged(Packer):
 
 
 @pytest.mark.parametrize("zstd", [True, False], ids=["zstd", "gzip"])
-def test_a_pushed_binary_is_hashed_before_it_is_installed(node, tmp_path, zstd):
+def test_a_pushed_binary_is_hashed_before_it_is_installed(
+    node: Node, tmp_path: Path, zstd: bool
+) -> None:
     source, path = tmp_path / "binary", Path(node.path("x"))
     source.write_bytes(b"right")
     path.write_text("older")
@@ -251,7 +286,9 @@ def test_a_pushed_binary_is_hashed_before_it_is_installed(node, tmp_path, zstd):
 
 
 @pytest.mark.parametrize("zstd", [True, False], ids=["zstd", "gzip"])
-def test_a_pushed_image_is_hashed_before_it_is_loaded(node, tmp_path, zstd):
+def test_a_pushed_image_is_hashed_before_it_is_loaded(
+    node: Node, tmp_path: Path, zstd: bool
+) -> None:
     source = tmp_path / "image"
     source.write_bytes(b"right")
     node.packer = Damaged(tmp_path / "damaged")
@@ -264,11 +301,12 @@ def test_a_pushed_image_is_hashed_before_it_is_loaded(node, tmp_path, zstd):
     assert sha(b"right") in (node.state / "images").read_text()
 
 
-def test_what_cant_be_packed_here_is_no_fault_of_the_connection(node, tmp_path):
+def test_what_cant_be_packed_here_is_no_fault_of_the_connection(node: Node, tmp_path: Path) -> None:
     source = tmp_path / "binary"
     source.write_bytes(b"changed since")
-    for change in (lambda: None, source.unlink):
-        change()
+    for there in (True, False):
+        if not there:
+            source.unlink()
         plan = Plan("n1", (Change(Binary(node.path("x"), source, sha(b"right")), "create", ""),))
         with pytest.raises(HostError, match="can't be packed on this machine") as caught:
             list(_readable("n1", stream(actions(plan, ZSTD), node.packer, ZSTD)))
@@ -276,7 +314,7 @@ def test_what_cant_be_packed_here_is_no_fault_of_the_connection(node, tmp_path):
         assert str(source) in caught.value.message
 
 
-def test_a_link_put_where_the_sibling_goes_is_not_followed(node, tmp_path):
+def test_a_link_put_where_the_sibling_goes_is_not_followed(node: Node, tmp_path: Path) -> None:
     """Where somebody else may write beside a file: neither content nor mode gets elsewhere."""
     precious = Path(node.path("precious"))
     precious.write_text("mine")
@@ -302,7 +340,7 @@ def test_a_link_put_where_the_sibling_goes_is_not_followed(node, tmp_path):
         assert precious.stat().st_mode & 0o777 == 0o640
 
 
-def test_the_mode_of_what_a_symlink_leads_to_stays(node):
+def test_the_mode_of_what_a_symlink_leads_to_stays(node: Node) -> None:
     precious, link = Path(node.path("precious")), Path(node.path("link"))
     precious.touch(0o640)
     link.symlink_to(precious)
@@ -313,7 +351,7 @@ def test_the_mode_of_what_a_symlink_leads_to_stays(node):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
-def test_a_state_of_somebody_else_is_refused(node):
+def test_a_state_of_somebody_else_is_refused(node: Node) -> None:
     node.state.mkdir(mode=0o755)
     os.chown(node.state, 65534, 65534)
     with pytest.raises(ApplyFailed, match="belongs to somebody else than root"):
@@ -321,7 +359,7 @@ def test_a_state_of_somebody_else_is_refused(node):
     assert not Path(node.path("a")).exists()
 
 
-def test_the_next_look_needs_not_hash_what_was_written(node, tmp_path):
+def test_the_next_look_needs_not_hash_what_was_written(node: Node, tmp_path: Path) -> None:
     path = node.path("a")
     node.apply(File(path, b"content"))
     record = node.state / "digests"
@@ -333,7 +371,7 @@ def test_the_next_look_needs_not_hash_what_was_written(node, tmp_path):
     assert seen.path(path).sha256 == "ab" * 32  # as recorded, hence not hashed
 
 
-def test_kernel(node):
+def test_kernel(node: Node) -> None:
     node.apply(Module("ip_vs"))
     assert "modprobe -- ip_vs" in node.tools.calls
     # What lives below /proc/sys is nothing a test may write to.
@@ -345,13 +383,13 @@ def test_kernel(node):
 KUBELET = "kubelet.service"
 
 
-def kubelet(node) -> tuple:
+def kubelet(node: Node) -> tuple[File, File, Unit]:
     config = File(node.path("config"), b"1")
     unit_file = File(node.path("etc/systemd/system/kubelet.service"), b"[Service]")
     return config, unit_file, Unit(KUBELET, (config.path, unit_file.path))
 
 
-def test_a_unit_is_started_stamped_and_told_of(node):
+def test_a_unit_is_started_stamped_and_told_of(node: Node) -> None:
     config, unit_file, unit = kubelet(node)
     applied = node.apply(config, unit_file, unit)
     calls = [c for c in node.tools.calls_of("systemctl") if " show " not in c]
@@ -376,7 +414,7 @@ def test_a_unit_is_started_stamped_and_told_of(node):
     assert len(applied.seconds) == 4
 
 
-def test_systemd_rereads_nothing_where_no_unit_file_changed(node):
+def test_systemd_rereads_nothing_where_no_unit_file_changed(node: Node) -> None:
     config, unit_file, unit = kubelet(node)
     facts = Facts(
         known=True,
@@ -388,7 +426,7 @@ def test_systemd_rereads_nothing_where_no_unit_file_changed(node):
     assert "systemctl daemon-reload" not in node.tools.calls
 
 
-def test_enabling_alone_restarts_nothing(node):
+def test_enabling_alone_restarts_nothing(node: Node) -> None:
     config, unit_file, unit = kubelet(node)
     node.apply(config, unit_file, unit)
     node.tools.forget()
@@ -411,7 +449,7 @@ def test_enabling_alone_restarts_nothing(node):
     ]
 
 
-def test_a_unit_that_won_t_start_shows_its_journal_and_is_not_stamped(node):
+def test_a_unit_that_won_t_start_shows_its_journal_and_is_not_stamped(node: Node) -> None:
     node.tools.add("systemctl", "case $1 in restart) echo 'Job failed.'; exit 1 ;; esac")
     (node.state / "stamps").mkdir(parents=True)
     (node.state / "stamps" / KUBELET).write_text("from an earlier start")
@@ -426,7 +464,7 @@ def test_a_unit_that_won_t_start_shows_its_journal_and_is_not_stamped(node):
     assert node.events[-1].state == "fail"
 
 
-def test_a_unit_that_does_not_stay_up_is_told_at_once(node, tmp_path):
+def test_a_unit_that_does_not_stay_up_is_told_at_once(node: Node, tmp_path: Path) -> None:
     count = tmp_path / "count"
     count.write_text("0")
     node.tools.add(
@@ -442,7 +480,9 @@ def test_a_unit_that_does_not_stay_up_is_told_at_once(node, tmp_path):
     assert not (node.state / "stamps" / KUBELET).exists()
 
 
-def join(node, seconds: int = 20, *, key: str = "key") -> tuple:
+def join(
+    node: Node, seconds: int = 20, *, key: str = "key"
+) -> tuple[File, Unit, ClientCertificate]:
     boot = File(node.path("bootstrap"), b"token", 0o600, secret=True, ephemeral=True)
     unit = Unit(KUBELET, (boot.path,))
     return (
@@ -455,7 +495,9 @@ def join(node, seconds: int = 20, *, key: str = "key") -> tuple:
 
 
 @pytest.mark.parametrize("key", ["key", ""])
-def test_joining_waits_for_the_certificate_and_then_takes_the_token_away(node, key):
+def test_joining_waits_for_the_certificate_and_then_takes_the_token_away(
+    node: Node, key: str
+) -> None:
     node.tools.add(
         "systemctl",
         f"case $1 in show) {RUNNING} ;;\n"
@@ -467,14 +509,16 @@ def test_joining_waits_for_the_certificate_and_then_takes_the_token_away(node, k
     assert (node.state / "stamps" / KUBELET).read_text() == ""
 
 
-def test_a_certificate_that_does_not_come_ends_in_words_and_without_the_token(node):
+def test_a_certificate_that_does_not_come_ends_in_words_and_without_the_token(node: Node) -> None:
     with pytest.raises(ApplyFailed, match=r"no certificate came to .* within 1 s") as caught:
         node.apply(*join(node, seconds=1))
     assert "kubelet: no such flag" in caught.value.detail
     assert not Path(node.path("bootstrap")).exists()
 
 
-def test_a_key_that_waits_for_its_certificate_is_told_and_only_its_public_half(node, tmp_path):
+def test_a_key_that_waits_for_its_certificate_is_told_and_only_its_public_half(
+    node: Node, tmp_path: Path
+) -> None:
     """As kubelets without rotation write it (SEC 1, 0600), at first half and then whole."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(
@@ -501,7 +545,7 @@ def test_a_key_that_waits_for_its_certificate_is_told_and_only_its_public_half(n
     assert told.change.action == "join"
 
 
-def test_a_key_that_cant_be_read_is_told_when_no_certificate_comes(node):
+def test_a_key_that_cant_be_read_is_told_when_no_certificate_comes(node: Node) -> None:
     node.tools.add("ssh-keygen", "echo 'no such format' >&2; exit 1")
     Path(node.path("key")).write_text("rubbish")
     with pytest.raises(ApplyFailed, match="no certificate came to") as caught:
@@ -510,7 +554,7 @@ def test_a_key_that_cant_be_read_is_told_when_no_certificate_comes(node):
     assert not [event for event in node.events if event.state == "key"]
 
 
-def test_a_kubelet_that_dies_while_it_joins_is_not_waited_for(node, tmp_path):
+def test_a_kubelet_that_dies_while_it_joins_is_not_waited_for(node: Node, tmp_path: Path) -> None:
     dead = tmp_path / "dead"
     node.tools.add(
         "systemctl",
@@ -524,7 +568,9 @@ def test_a_kubelet_that_dies_while_it_joins_is_not_waited_for(node, tmp_path):
     assert not Path(node.path("bootstrap")).exists()
 
 
-def test_what_a_kubelet_did_before_it_was_waited_for_counts_as_well(node, tmp_path):
+def test_what_a_kubelet_did_before_it_was_waited_for_counts_as_well(
+    node: Node, tmp_path: Path
+) -> None:
     """It died again and again while other things were done, and hangs now."""
     seen = tmp_path / "seen"
     node.tools.add(
@@ -536,7 +582,7 @@ def test_what_a_kubelet_did_before_it_was_waited_for_counts_as_well(node, tmp_pa
         node.apply(*join(node, seconds=60, key=""))
 
 
-def renewed(node) -> tuple:
+def renewed(node: Node) -> tuple[File, Absent, Unit, ClientCertificate]:
     """A pair that the kubelet is to make anew, as it keeps it: a link to a dated file."""
     old = Path(node.path("old.pem"))
     old.write_text("old")
@@ -545,11 +591,11 @@ def renewed(node) -> tuple:
     return boot, Absent(node.path("pem"), remade_by=KUBELET), unit, certificate
 
 
-def there(node) -> Facts:
+def there(node: Node) -> Facts:
     return Facts(known=True, paths={node.path("pem"): PathFact("symlink", 0o777)})
 
 
-def test_a_pair_is_out_of_the_way_when_the_kubelet_starts_and_gone_in_the_end(node):
+def test_a_pair_is_out_of_the_way_when_the_kubelet_starts_and_gone_in_the_end(node: Node) -> None:
     node.tools.add(
         "systemctl",
         f"case $1 in show) {RUNNING} ;;\n"
@@ -560,7 +606,7 @@ def test_a_pair_is_out_of_the_way_when_the_kubelet_starts_and_gone_in_the_end(no
     assert sorted(p.name for p in Path(node.path("pem")).parent.glob("*pem*")) == ["old.pem", "pem"]
 
 
-def test_the_old_pair_comes_back_when_no_new_one_does(node):
+def test_the_old_pair_comes_back_when_no_new_one_does(node: Node) -> None:
     with pytest.raises(ApplyFailed, match="no certificate came"):
         node.apply(*renewed(node), facts=there(node))
     assert Path(node.path("pem")).read_text() == "old"
@@ -568,7 +614,7 @@ def test_the_old_pair_comes_back_when_no_new_one_does(node):
     assert not Path(node.path("bootstrap")).exists()
 
 
-def test_the_token_goes_when_something_else_fails(node):
+def test_the_token_goes_when_something_else_fails(node: Node) -> None:
     boot, unit, certificate = join(node)
     node.tools.add("modprobe", "echo 'no such module' >&2; exit 1")
     with pytest.raises(ApplyFailed, match="load ip_vs: no such module"):
@@ -576,13 +622,13 @@ def test_the_token_goes_when_something_else_fails(node):
     assert not Path(node.path("bootstrap")).exists()
 
 
-def image(tmp_path, *names: str) -> Image:
+def image(tmp_path: Path, *names: str) -> Image:
     source = tmp_path / "image.tar"
     source.write_bytes(b"layers" * 1000)
     return Image(names, source, sha(source.read_bytes()))
 
 
-def test_images_are_imported_and_recorded(node, tmp_path):
+def test_images_are_imported_and_recorded(node: Node, tmp_path: Path) -> None:
     node.state.mkdir()
     (node.state / "images").write_text(
         f"{'cd' * 32} docker.io/library/x:1\n{'cd' * 32} docker.io/library/other:1\n"
@@ -595,7 +641,7 @@ def test_images_are_imported_and_recorded(node, tmp_path):
     )
 
 
-def test_with_docker_images_go_into_its_store(node, tmp_path):
+def test_with_docker_images_go_into_its_store(node: Node, tmp_path: Path) -> None:
     node.tools.add("docker", "[ $1 != load ] || cat >/dev/null")
     wanted = replace(image(tmp_path, "x:1"), store="docker")
     node.apply(wanted)
@@ -604,12 +650,14 @@ def test_with_docker_images_go_into_its_store(node, tmp_path):
     assert (node.state / "images").read_text() == f"{wanted.sha256} docker.io/library/x:1\n"
 
 
-def test_an_archive_without_its_image_is_an_error_now_and_not_at_each_run(node, tmp_path):
+def test_an_archive_without_its_image_is_an_error_now_and_not_at_each_run(
+    node: Node, tmp_path: Path
+) -> None:
     with pytest.raises(ApplyFailed, match=r"the archive does not bring docker\.io/library/y:1"):
         node.apply(image(tmp_path, "y:1"))
 
 
-def test_a_full_disk_is_said_and_leaves_nothing_half_written(node):
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(node: Node) -> None:
     path = Path(node.path("a"))
     path.write_text("old")
     node.tools.add("cat", 'echo "cat: write error: No space left on device" >&2; exit 1')
@@ -619,7 +667,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(node):
     assert node.leftovers() == []
 
 
-def test_a_failure_ends_the_rest_and_keeps_what_was_done(node):
+def test_a_failure_ends_the_rest_and_keeps_what_was_done(node: Node) -> None:
     node.tools.add("modprobe", "exit 1")
     first, last = Path(node.path("first")), Path(node.path("last"))
     with pytest.raises(ApplyFailed):
@@ -628,20 +676,20 @@ def test_a_failure_ends_the_rest_and_keeps_what_was_done(node):
     assert not last.exists()
 
 
-def test_a_secret_is_in_the_stream_only(node):
+def test_a_secret_is_in_the_stream_only(node: Node) -> None:
     secret = File(node.path("s"), b"TOP-SECRET", 0o600, secret=True)
     plan = make_plan("n1", [secret], Facts())
     assert b"TOP-SECRET" in b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
     assert "TOP-SECRET" not in start() + actions(plan, ZSTD).script
 
 
-def test_a_file_without_content_yet_is_not_sent():
+def test_a_file_without_content_yet_is_not_sent() -> None:
     plan = make_plan("n1", [File("/etc/token", None, 0o600, secret=True)], Facts())
     with pytest.raises(ValueError, match="/etc/token has no content yet"):
         actions(plan, ZSTD)
 
 
-def test_leftovers_of_killed_runs_go(node):
+def test_leftovers_of_killed_runs_go(node: Node) -> None:
     node.state.mkdir()
     (node.state / "apply.123").mkdir()
     (node.state / "apply.123" / "m1").write_text("payload")
@@ -649,7 +697,7 @@ def test_leftovers_of_killed_runs_go(node):
     assert node.leftovers() == []
 
 
-def test_a_stream_that_breaks_off_changes_only_what_arrived(node):
+def test_a_stream_that_breaks_off_changes_only_what_arrived(node: Node) -> None:
     first, last = Path(node.path("first")), Path(node.path("last"))
     plan = make_plan("n1", [File(str(first), b"1"), File(str(last), b"2" * 5000)], Facts())
     whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
@@ -662,48 +710,34 @@ def test_a_stream_that_breaks_off_changes_only_what_arrived(node):
     assert node.leftovers() == []
 
 
-def test_the_node_stops_when_nobody_listens_any_more(node):
+def test_the_node_stops_when_nobody_listens_any_more(node: Node) -> None:
     """The deployer is killed while a unit is waited for: the node ends its run by itself."""
     plan = make_plan("n1", join(node, seconds=300), Facts())
     whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
-    process = subprocess.Popen(
-        [*node.shell, "-c", start(str(node.state), str(node.lock))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=node.tools.env,
-    )
-    process.stdin.write(whole)
-    process.stdin.close()
+    process = node.begin(whole)
     hear(process, b"start\t2\n")
-    process.stdout.close()
+    hang_up(process)
     assert process.wait(20) != 0
     assert not Path(node.path("bootstrap")).exists()
     assert node.leftovers() == []
 
 
-def test_the_node_tidies_up_though_nobody_hears_its_next_word(node):
+def test_the_node_tidies_up_though_nobody_hears_its_next_word(node: Node) -> None:
     """The deployer is killed between two beats: the next line said is the first to fail."""
     node.tools.add(
         "systemctl", f"case $1 in show) {RUNNING} ;; restart) exec /bin/sleep 0.3 ;; esac"
     )
     plan = make_plan("n1", join(node, seconds=300), Facts())
     whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
-    process = subprocess.Popen(
-        [*node.shell, "-c", start(str(node.state), str(node.lock))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=node.tools.env,
-    )
-    process.stdin.write(whole)
-    process.stdin.close()
+    process = node.begin(whole)
     hear(process, b"start\t1\n")
-    process.stdout.close()
+    hang_up(process)
     assert process.wait(20) != 0
     assert not Path(node.path("bootstrap")).exists()
     assert node.leftovers() == []
 
 
-def test_a_file_that_was_being_written_goes_with_its_run(node, tmp_path):
+def test_a_file_that_was_being_written_goes_with_its_run(node: Node, tmp_path: Path) -> None:
     """The deployer is killed while a binary is unpacked beside its place."""
     source = tmp_path / "kubelet"
     source.write_bytes(b"x" * 100)
@@ -711,39 +745,27 @@ def test_a_file_that_was_being_written_goes_with_its_run(node, tmp_path):
     binary = Binary(node.path("kubelet"), source, sha(source.read_bytes()))
     plan = make_plan("n1", [binary], Facts())
     whole = b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD))
-    process = subprocess.Popen(
-        [*node.shell, "-c", start(str(node.state), str(node.lock))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=node.tools.env,
-    )
-    process.stdin.write(whole)
-    process.stdin.close()
+    process = node.begin(whole)
     hear(process, b"start\t0\n")
-    process.stdout.close()
+    hang_up(process)
     assert process.wait(20) != 0
     assert node.leftovers() == []
     assert not Path(binary.path).exists()
 
 
-def test_two_runs_never_interleave(node):
+def test_two_runs_never_interleave(node: Node) -> None:
     """The second waits until the first, whose deployer is gone, has ended."""
     waiting = subprocess.Popen(
         ["flock", str(node.lock), "sh", "-c", "echo held; read -r _"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
+    assert waiting.stdin
+    assert waiting.stdout
     waiting.stdout.readline()
     marker = Path(node.path("made"))
     plan = make_plan("n1", [File(str(marker), b"")], Facts())
-    second = subprocess.Popen(
-        [*node.shell, "-c", start(str(node.state), str(node.lock))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        env=node.tools.env,
-    )
-    second.stdin.write(b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD)))
-    second.stdin.close()
+    second = node.begin(b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD)))
     time.sleep(0.3)
     assert not marker.exists()
     waiting.stdin.close()
@@ -752,7 +774,7 @@ def test_two_runs_never_interleave(node):
 
 
 @pytest.mark.parametrize("tool", ["flock", "tar", "mkdir", "chmod"])
-def test_a_tool_that_the_node_lacks_is_named(node, tool):
+def test_a_tool_that_the_node_lacks_is_named(node: Node, tool: str) -> None:
     """A shell ends with 127 then; that no lock could be had is not that another run holds it."""
     node.tools.add(tool, f"echo 'sh: {tool}: not found' >&2; exit 127")
     with pytest.raises(ApplyFailed, match=f"broke off: sh: {tool}: not found") as caught:
@@ -761,15 +783,30 @@ def test_a_tool_that_the_node_lacks_is_named(node, tool):
     assert not Path(node.path("a")).exists()
 
 
-def test_a_lock_that_another_holds_is_told_as_that(node):
+def test_a_lock_that_another_holds_is_told_as_that(node: Node) -> None:
     node.tools.add("flock", "exit 1")
     with pytest.raises(ApplyFailed, match="another run of fabnode is working on it"):
         node.apply(File(node.path("a"), b"a"))
 
 
-def test_an_empty_plan_does_not_touch_the_node():
-    class Untouchable:
-        pass
+class Unanswering:
+    """A node of which no more is there than what a subclass answers."""
+
+    name = "n1"
+    command_timeout = 60
+
+
+def test_an_empty_plan_does_not_touch_the_node() -> None:
+    class Untouchable(Unanswering):
+        def root(
+            self,
+            script: str,
+            *,
+            stdin: Iterable[bytes],
+            timeout: float,
+            on_line: Callable[[bytes], None],
+        ) -> Result:
+            pytest.fail("it was asked to run something")
 
     assert apply(Untouchable(), Plan("n1"), Packer(Path("/nowhere"))).sent == 0
 
@@ -777,12 +814,16 @@ def test_an_empty_plan_does_not_touch_the_node():
 @pytest.mark.parametrize(
     "line", [b"start\t99", b"done\t0\tx", b"fail\t-1", b"hello", b"", b"start\t" + b"9" * 5000]
 )
-def test_what_no_node_says_is_not_believed(line):
-    class Liar(Node):
-        def __init__(self) -> None:
-            self.node = SimpleNamespace(ssh=SimpleNamespace(command_timeout=60))
-
-        def root(self, script, *, stdin, timeout, on_line) -> Result:
+def test_what_no_node_says_is_not_believed(line: bytes) -> None:
+    class Liar(Unanswering):
+        def root(
+            self,
+            script: str,
+            *,
+            stdin: Iterable[bytes],
+            timeout: float,
+            on_line: Callable[[bytes], None],
+        ) -> Result:
             on_line(line)
             return Result(0, b"", b"")
 
@@ -796,12 +837,16 @@ def test_what_no_node_says_is_not_believed(line):
     [[b"start\t0", b"done\t0\t1"], [b"end"], [b"start\t0", b"end"], []],
     ids=["no end", "an end and no action", "an action without its end", "silence"],
 )
-def test_a_node_that_ends_before_the_end_is_not_taken_for_done(lines):
-    class Quitter(Node):
-        def __init__(self) -> None:
-            self.node = SimpleNamespace(ssh=SimpleNamespace(command_timeout=60))
-
-        def root(self, script, *, stdin, timeout, on_line) -> Result:
+def test_a_node_that_ends_before_the_end_is_not_taken_for_done(lines: list[bytes]) -> None:
+    class Quitter(Unanswering):
+        def root(
+            self,
+            script: str,
+            *,
+            stdin: Iterable[bytes],
+            timeout: float,
+            on_line: Callable[[bytes], None],
+        ) -> Result:
             for line in lines:
                 on_line(line)
             return Result(0, b"", b"")
@@ -810,7 +855,7 @@ def test_a_node_that_ends_before_the_end_is_not_taken_for_done(lines):
         apply(Quitter(), make_plan("n1", [Directory("/x")], Facts()), Packer(Path("/nowhere")))
 
 
-def test_the_stream_is_a_tar(tmp_path):
+def test_the_stream_is_a_tar(tmp_path: Path) -> None:
     source = tmp_path / "x"
     source.write_bytes(b"binary" * 1000)
     plan = make_plan(
@@ -827,16 +872,9 @@ def test_the_stream_is_a_tar(tmp_path):
     assert names == [name for member in expected for name in (member, f"{member}.ok")]
 
 
-def test_signals_clean_up_too(node):
+def test_signals_clean_up_too(node: Node) -> None:
     plan = make_plan("n1", join(node, seconds=300), Facts())
-    process = subprocess.Popen(
-        [*node.shell, "-c", start(str(node.state), str(node.lock))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=node.tools.env,
-    )
-    process.stdin.write(b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD)))
-    process.stdin.close()
+    process = node.begin(b"".join(stream(actions(plan, ZSTD), node.packer, ZSTD)))
     hear(process, b"start\t2\n")
     process.send_signal(signal.SIGTERM)
     process.wait(20)

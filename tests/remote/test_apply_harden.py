@@ -38,7 +38,7 @@ FORWARD = "-A FORWARD -j ACCEPT"
 
 
 @pytest.fixture(params=SHELLS)
-def node(request, tmp_path, monkeypatch):
+def node(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     monkeypatch.setenv("RULES", str(tmp_path / "rules"))
     it = Node(tmp_path, request.param)
     it.tools.add("iptables", IPTABLES)
@@ -55,24 +55,24 @@ def thin(node: Node, tmp_path: Path, *rules: str) -> list[str]:
     return (tmp_path / "rules").read_text().splitlines()[1:]
 
 
-def test_later_copies_go_and_the_first_stay_in_their_order(node, tmp_path) -> None:
+def test_later_copies_go_and_the_first_stay_in_their_order(node: Node, tmp_path: Path) -> None:
     left = thin(node, tmp_path, OTHER, A, FORWARD, D, A, OTHER, D, FORWARD, A, D)
     assert left == [OTHER, A, FORWARD, D, OTHER, FORWARD]
 
 
-def test_rules_that_are_there_once_or_not_at_all_stay(node, tmp_path) -> None:
+def test_rules_that_are_there_once_or_not_at_all_stay(node: Node, tmp_path: Path) -> None:
     assert thin(node, tmp_path, A, OTHER, OTHER) == [A, OTHER, OTHER]
     assert not [call for call in node.tools.calls_of("iptables") if " -D " in call or "-F" in call]
 
 
-def test_a_filter_that_refuses_fails_the_host(node, tmp_path) -> None:
+def test_a_filter_that_refuses_fails_the_host(node: Node, tmp_path: Path) -> None:
     node.tools.add("iptables", "echo 'no permission' >&2; exit 4")
     (tmp_path / "rules").write_text("")
     with pytest.raises(ApplyFailed, match="no permission"):
         carry_out(node, Change(RulesOnce("filter", (A,)), "delete", "x"))
 
 
-def test_files_are_put_aside_closed_and_nothing_is_lost(node) -> None:
+def test_files_are_put_aside_closed_and_nothing_is_lost(node: Node) -> None:
     path = Path(node.path("ssl/ca key.pem"))
     path.parent.mkdir()
     for content in ("first", "second"):
@@ -90,7 +90,7 @@ def test_files_are_put_aside_closed_and_nothing_is_lost(node) -> None:
     assert f"shred -u {place}.1\n" in note
 
 
-def test_what_became_a_symlink_is_not_put_aside(node) -> None:
+def test_what_became_a_symlink_is_not_put_aside(node: Node) -> None:
     target, path = Path(node.path("precious")), Path(node.path("key"))
     target.write_text("mine")
     path.symlink_to(target)
@@ -99,7 +99,7 @@ def test_what_became_a_symlink_is_not_put_aside(node) -> None:
     assert target.read_text() == "mine"
 
 
-def test_only_what_was_read_is_replaced(node) -> None:
+def test_only_what_was_read_is_replaced(node: Node) -> None:
     path = Path(node.path("config.yaml"))
     path.write_text("old\n")
     change = Change(
@@ -114,7 +114,7 @@ def test_only_what_was_read_is_replaced(node) -> None:
     assert path.read_text() == "somebody else's\n"
 
 
-def test_units_are_restarted_but_neither_enabled_nor_stamped(node) -> None:
+def test_units_are_restarted_but_neither_enabled_nor_stamped(node: Node) -> None:
     carry_out(
         node,
         Change(Reload(), "reload", "x"),
@@ -129,7 +129,7 @@ def test_units_are_restarted_but_neither_enabled_nor_stamped(node) -> None:
     assert not list(node.state.glob("stamps/*"))
 
 
-def test_modes(node) -> None:
+def test_modes(node: Node) -> None:
     path = Path(node.path("key"))
     path.write_text("x")
     path.chmod(0o644)
@@ -137,7 +137,7 @@ def test_modes(node) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_folder_that_became_a_symlink_leads_nowhere(node) -> None:
+def test_a_folder_that_became_a_symlink_leads_nowhere(node: Node) -> None:
     precious = Path(node.path("precious/key"))
     precious.parent.mkdir()
     precious.write_text("mine")
@@ -147,7 +147,7 @@ def test_a_folder_that_became_a_symlink_leads_nowhere(node) -> None:
     assert precious.read_text() == "mine"
 
 
-def test_a_file_that_becomes_a_symlink_meanwhile_takes_no_other_file_along(node) -> None:
+def test_a_file_that_becomes_a_symlink_meanwhile_takes_no_other_file_along(node: Node) -> None:
     """The last thing before it is moved is that its place is made: by then it is another."""
     precious, path = Path(node.path("precious")), Path(node.path("home/key"))
     precious.write_text("mine")

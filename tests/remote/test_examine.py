@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -18,6 +19,11 @@ from fabnode.remote.examine import script
 from ..support import authority, pem
 from .local import BUSYBOX, SHELLS, Tools
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
 CERT = pem(authority()[0]).decode()
 RULES = """\
 -P INPUT ACCEPT
@@ -30,7 +36,7 @@ RULES = """\
 
 
 @pytest.fixture
-def tools(tmp_path):
+def tools(tmp_path: Path) -> Tools:
     tools = Tools(tmp_path / "tools")
     units, pids, starts = (tmp_path / name for name in ("systemctl", "pids", "starts"))
     tools.add(
@@ -44,12 +50,13 @@ def tools(tmp_path):
 
 
 @pytest.fixture(params=[*SHELLS, BUSYBOX])
-def shell(request) -> list[str]:
-    return request.param
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    shell: list[str] = request.param
+    return shell
 
 
 @pytest.fixture
-def root(tmp_path) -> Path:
+def root(tmp_path: Path) -> Path:
     """A folder to be searched that only root rules, like /etc."""
     folder = tmp_path / "etc"
     folder.mkdir()
@@ -57,7 +64,7 @@ def root(tmp_path) -> Path:
 
 
 @pytest.fixture
-def output(shell, tools, root, tmp_path):
+def output(shell: list[str], tools: Tools, root: Path, tmp_path: Path) -> Callable[[], bytes]:
     def run() -> bytes:
         code = script(
             "nonce",
@@ -73,7 +80,7 @@ def output(shell, tools, root, tmp_path):
 
 
 @pytest.fixture
-def parsed(root, tmp_path):
+def parsed(root: Path, tmp_path: Path) -> Callable[[bytes], Evidence]:
     def run(printed: bytes) -> Evidence:
         return parse(printed, nonce="nonce", roots=[str(root)], state=str(tmp_path / "state"))
 
@@ -81,19 +88,23 @@ def parsed(root, tmp_path):
 
 
 @pytest.fixture
-def look(output, parsed):
+def look(
+    output: Callable[[], bytes], parsed: Callable[[bytes], Evidence]
+) -> Callable[[], Evidence]:
     def run() -> Evidence:
         return parsed(output())
 
     return run
 
 
-def private(key, form=serialization.PrivateFormat.PKCS8) -> str:
+def private(
+    key: PrivateKeyTypes, form: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8
+) -> str:
     none = serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, form, none).decode()
 
 
-def der(key) -> bytes:
+def der(key: PrivateKeyTypes) -> bytes:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return key.public_key().public_bytes(serialization.Encoding.DER, form)
 
@@ -101,7 +112,11 @@ def der(key) -> bytes:
 @pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
 def test_a_keys_public_half_is_told_and_nothing_else_of_it(
-    parsed, output, root, kind, form
+    parsed: Callable[[bytes], Evidence],
+    output: Callable[[], bytes],
+    root: Path,
+    kind: str,
+    form: str,
 ) -> None:
     key = (
         ec.generate_private_key(ec.SECP256R1())
@@ -121,14 +136,18 @@ def test_a_keys_public_half_is_told_and_nothing_else_of_it(
         assert line.encode() not in printed
 
 
-def test_a_key_that_cannot_be_read_is_told_as_such(look, root, tools) -> None:
+def test_a_key_that_cannot_be_read_is_told_as_such(
+    look: Callable[[], Evidence], root: Path, tools: Tools
+) -> None:
     tools.add("openssl", "exit 1")
     (root / "key").write_text(private(ed25519.Ed25519PrivateKey.generate()))
     assert look().files[str(root / "key")].keys == ("",)
 
 
 @pytest.mark.parametrize("quoted", [False, True], ids=["yaml", "json"])
-def test_kubeconfigs(parsed, output, root, quoted) -> None:
+def test_kubeconfigs(
+    parsed: Callable[[bytes], Evidence], output: Callable[[], bytes], root: Path, quoted: bool
+) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     data = base64.b64encode(private(key).encode()).decode()
     user = {
@@ -157,12 +176,14 @@ def test_kubeconfigs(parsed, output, root, quoted) -> None:
     ("token", "kind"),
     [("abcdef.0123456789abcdef", "bootstrap"), ("eyJhbGci.eyJpc3Mi.c2ln", "jwt"), ("x", "static")],
 )
-def test_tokens_are_told_by_kind(look, root, token, kind) -> None:
+def test_tokens_are_told_by_kind(
+    look: Callable[[], Evidence], root: Path, token: str, kind: str
+) -> None:
     (root / "c").write_text(f"kind: Config\nclusters: []\nusers:\n- user: {{token: {token}}}\n")
     assert look().files[str(root / "c")].tokens == (kind,)
 
 
-def test_token_lists(look, root) -> None:
+def test_token_lists(look: Callable[[], Evidence], root: Path) -> None:
     (root / "known_tokens.csv").write_text('d18f94b5,kubelet-bootstrap,10001,"x"\n')
     (root / "other.csv").write_text("a,b,c\n")
     files = look().files
@@ -170,7 +191,9 @@ def test_token_lists(look, root) -> None:
     assert str(root / "other.csv") not in files
 
 
-def test_who_can_reach_and_replace_a_file(look, root, tmp_path) -> None:
+def test_who_can_reach_and_replace_a_file(
+    look: Callable[[], Evidence], root: Path, tmp_path: Path
+) -> None:
     for name in ("open", "closed", "writable"):
         (root / name).mkdir()
         (root / name / "key").write_text(CERT)
@@ -184,14 +207,14 @@ def test_who_can_reach_and_replace_a_file(look, root, tmp_path) -> None:
     assert not files[str(root / "writable/key")].controlled
 
 
-def test_who_names_a_file(look, root, tmp_path) -> None:
+def test_who_names_a_file(look: Callable[[], Evidence], root: Path, tmp_path: Path) -> None:
     (root / "k.pem").write_text(CERT)
     (tmp_path / "units").mkdir()
     (tmp_path / "units/x.service").write_text(f"ExecStart=/x --key={root}/k.pem\n")
     assert look().files[f"{root}/k.pem"].used_by == (f"{tmp_path}/units/x.service",)
 
 
-def test_units_and_texts(look, root, tmp_path) -> None:
+def test_units_and_texts(look: Callable[[], Evidence], root: Path, tmp_path: Path) -> None:
     unit, hidden = root / "kubelet.service", root / "drop in.conf"
     unit.write_text("[Service]\nExecStart=/usr/bin/kubelet\n")
     hidden = root / "secret.conf"
@@ -208,26 +231,26 @@ def test_units_and_texts(look, root, tmp_path) -> None:
     assert it.texts[str(hidden)].content is None
 
 
-def test_the_packet_filter(look) -> None:
+def test_the_packet_filter(look: Callable[[], Evidence]) -> None:
     it = look()
     assert it.rules["filter"].count("-A INPUT -j ACCEPT") == 2
     assert not any("KUBE-SERVICES -j RETURN" in rule for rule in it.rules["nat"])
     assert it.proxied
 
 
-def test_flushed(look, tmp_path) -> None:
+def test_flushed(look: Callable[[], Evidence], tmp_path: Path) -> None:
     (tmp_path / "rules").write_text("-P INPUT ACCEPT\n")
     assert not look().proxied
 
 
-def test_a_filter_that_does_not_answer_is_said(look, tools) -> None:
+def test_a_filter_that_does_not_answer_is_said(look: Callable[[], Evidence], tools: Tools) -> None:
     tools.add("iptables", "exit 4")
     it = look()
     assert it.rules == {}
     assert any("filter" in what for what in it.unseen)
 
 
-def test_too_many_files_are_said(look, root) -> None:
+def test_too_many_files_are_said(look: Callable[[], Evidence], root: Path) -> None:
     for number in range(110):
         (root / f"{number}.pem").write_text(CERT)
     it = look()
@@ -235,7 +258,7 @@ def test_too_many_files_are_said(look, root) -> None:
     assert any("100" in what for what in it.limited)
 
 
-def test_strange_names_and_things_do_not_confuse(look, root) -> None:
+def test_strange_names_and_things_do_not_confuse(look: Callable[[], Evidence], root: Path) -> None:
     (root / "a\nb.pem").write_text(CERT)
     (root / "-n.pem").write_text(CERT)
     (root / "a'b\"$(x).pem").write_text(CERT)
@@ -245,7 +268,7 @@ def test_strange_names_and_things_do_not_confuse(look, root) -> None:
     assert {Path(path).name for path in look().files} == {"-n.pem", "a'b\"$(x).pem"}
 
 
-def test_it_changes_nothing(output, root, tmp_path) -> None:
+def test_it_changes_nothing(output: Callable[[], bytes], root: Path, tmp_path: Path) -> None:
     (root / "k").write_text(CERT)
     before = sorted((p, p.lstat().st_mtime_ns) for p in root.rglob("*"))
     output()

@@ -29,8 +29,9 @@ pytestmark = [
 
 
 @pytest.fixture(params=SHELLS[:1])
-def shell(request) -> list[str]:
-    return request.param
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    shell: list[str] = request.param
+    return shell
 
 
 def genuine_control_plane() -> bool:
@@ -97,12 +98,12 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path, shell) -> Scene:
+def scene(tmp_path: Path, shell: list[str]) -> Scene:
     return Scene(tmp_path, shell)
 
 
 @pytest.fixture
-def running(scene) -> Iterator[list[subprocess.Popen[bytes]]]:
+def running(scene: Scene) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Processes of mallory's under names of a cluster's programs."""
     processes = []
     for name in ("kubelet", "etcd", "kube-proxy"):
@@ -117,14 +118,18 @@ def running(scene) -> Iterator[list[subprocess.Popen[bytes]]]:
         process.wait()
 
 
-def test_a_process_of_any_name_is_neither_run_nor_believed(scene, running) -> None:
+def test_a_process_of_any_name_is_neither_run_nor_believed(
+    scene: Scene, running: list[subprocess.Popen[bytes]]
+) -> None:
     it = scene.audit()
     assert it.programs == {}
     if not genuine_control_plane():  # as where a lab runs on this machine
         assert it.control_plane == ()
 
 
-def test_a_units_process_that_is_not_roots_is_judged_by_its_unit(scene, running) -> None:
+def test_a_units_process_that_is_not_roots_is_judged_by_its_unit(
+    scene: Scene, running: list[subprocess.Popen[bytes]]
+) -> None:
     pid = running[0].pid
     scene.systemctl(
         pids=f"MainPID={pid}\nMainPID=0\nMainPID=0\nMainPID=0\nMainPID=0\nMainPID=0\nMainPID=0",
@@ -135,7 +140,7 @@ def test_a_units_process_that_is_not_roots_is_judged_by_its_unit(scene, running)
     assert it.programs["kubelet"].running
 
 
-def test_a_units_process_that_is_roots_is_judged_by_its_command_line(scene) -> None:
+def test_a_units_process_that_is_roots_is_judged_by_its_command_line(scene: Scene) -> None:
     process = subprocess.Popen([shutil.which("sleep") or "", "600"])
     try:
         scene.systemctl(pids=f"MainPID={process.pid}\nMainPID=0\nMainPID=0\nMainPID=0")
@@ -151,7 +156,7 @@ def test_nothing_found_is_run_at_all() -> None:
     assert "--version" not in script("n").decode()
 
 
-def test_a_folder_with_a_line_end_in_its_name_injects_no_path(scene) -> None:
+def test_a_folder_with_a_line_end_in_its_name_injects_no_path(scene: Scene) -> None:
     victim = scene.etc / "ssh_host_key"
     victim.write_text("x")
     scene.plant(f"x\n{victim}")
@@ -162,7 +167,7 @@ def test_a_folder_with_a_line_end_in_its_name_injects_no_path(scene) -> None:
     assert any("line end" in what for what in it.limited)
 
 
-def test_names_that_are_no_text_fail_nobodys_audit(scene) -> None:
+def test_names_that_are_no_text_fail_nobodys_audit(scene: Scene) -> None:
     for name in (b"\xff.pem", b"\xfe.pem", b"\\xff.pem", "ключ.pem".encode()):
         path = scene.mallory / os.fsdecode(name)
         path.write_text(CERT)
@@ -172,7 +177,7 @@ def test_names_that_are_no_text_fail_nobodys_audit(scene) -> None:
     assert any("backslash" in what for what in it.limited)
 
 
-def test_what_a_user_owns_is_told_as_such(scene) -> None:
+def test_what_a_user_owns_is_told_as_such(scene: Scene) -> None:
     scene.plant("ca.pem")
     (scene.etc / "ca.pem").write_text(CERT)
     files = scene.audit().files
@@ -182,7 +187,7 @@ def test_what_a_user_owns_is_told_as_such(scene) -> None:
     assert own.blocks == len(own.certificates) == 1
 
 
-def test_a_flood_in_a_home_hides_nothing_elsewhere_and_is_told(scene) -> None:
+def test_a_flood_in_a_home_hides_nothing_elsewhere_and_is_told(scene: Scene) -> None:
     for number in range(60):
         scene.plant(f"{number}.pem")
     (scene.etc / "k.pem").write_text(CERT)
@@ -195,21 +200,21 @@ def test_a_flood_in_a_home_hides_nothing_elsewhere_and_is_told(scene) -> None:
     assert any(str(scene.mallory) in what for what in it.limited)
 
 
-def test_roots_files_in_a_home_are_seen_all_the_same(scene) -> None:
+def test_roots_files_in_a_home_are_seen_all_the_same(scene: Scene) -> None:
     path = scene.mallory / "admin.conf"
     path.write_text(CERT)
     path.chmod(0o600)
     assert scene.audit().files[str(path)].provenance is Provenance.OTHERS_MAY_WRITE
 
 
-def test_pipes_and_links_are_not_opened(scene) -> None:
+def test_pipes_and_links_are_not_opened(scene: Scene) -> None:
     os.mkfifo(scene.mallory / "k.pem")
     (scene.mallory / "l.pem").symlink_to(scene.etc / "k.pem")
     (scene.etc / "k.pem").write_text(CERT)
     assert list(scene.audit().files) == [str(scene.etc / "k.pem")]
 
 
-def test_a_configuration_of_a_users_is_not_read(scene) -> None:
+def test_a_configuration_of_a_users_is_not_read(scene: Scene) -> None:
     path = scene.plant("config.yaml", "readOnlyPort: 0\n")
     scene.systemctl(paths=str(path))
     it = scene.audit()
@@ -218,7 +223,7 @@ def test_a_configuration_of_a_users_is_not_read(scene) -> None:
     assert any(str(path) in what for what in it.limited)
 
 
-def test_a_roots_link_to_a_users_file_is_not_read(scene) -> None:
+def test_a_roots_link_to_a_users_file_is_not_read(scene: Scene) -> None:
     path = scene.plant("config.yaml", "readOnlyPort: 0\n")
     link = scene.etc / "config.yaml"
     link.symlink_to(path)
@@ -236,13 +241,13 @@ def test_a_roots_link_to_a_users_file_is_not_read(scene) -> None:
         "Environment=X=hunter2",
     ],
 )
-def test_what_sets_the_environment_stays(scene, line) -> None:
+def test_what_sets_the_environment_stays(scene: Scene, line: str) -> None:
     text = scene.unit(f"{line}\nExecStart=/usr/bin/kubelet")
     assert b"hunter2" not in (text.content or b"")
     assert text.sha256 == ""
 
 
-def test_only_roots_files_and_programs_say_what_is_in_use(scene) -> None:
+def test_only_roots_files_and_programs_say_what_is_in_use(scene: Scene) -> None:
     keys = [scene.etc / f"{n}.pem" for n in range(3)]
     for key in keys:
         key.write_text(CERT)
@@ -262,14 +267,14 @@ def test_only_roots_files_and_programs_say_what_is_in_use(scene) -> None:
     assert it.users_known
 
 
-def test_who_uses_a_file_fails_closed(scene) -> None:
+def test_who_uses_a_file_fails_closed(scene: Scene) -> None:
     (scene.etc / "k.pem").write_text(CERT)
     grep = shutil.which("grep")
     scene.tools.add("grep", f'case "$*" in *-oF*) exit 2 ;; esac; exec {grep} "$@"')
     assert not scene.audit().users_known
 
 
-def test_a_root_that_is_a_link_is_followed_where_root_alone_rules_it(scene) -> None:
+def test_a_root_that_is_a_link_is_followed_where_root_alone_rules_it(scene: Scene) -> None:
     data = scene.folder / "data"
     data.mkdir()
     (data / "k.pem").write_text(CERT)
@@ -288,7 +293,7 @@ SHORT_LINES = "".join(
 )
 
 
-def test_long_names_of_short_lines_cost_no_more_than_their_bytes(scene) -> None:
+def test_long_names_of_short_lines_cost_no_more_than_their_bytes(scene: Scene) -> None:
     """The answer as a whole has a limit; no user brings a host over it."""
     for number in range(12):
         scene.plant(f"{'d' * 200}/{'e' * 200}/{'f' * 200}/{number}.pem", SHORT_LINES)
@@ -298,7 +303,7 @@ def test_long_names_of_short_lines_cost_no_more_than_their_bytes(scene) -> None:
     assert str(scene.etc / "root.pem") in it.files
 
 
-def test_a_folder_of_others_has_a_limit_of_bytes(scene) -> None:
+def test_a_folder_of_others_has_a_limit_of_bytes(scene: Scene) -> None:
     for number in range(15):
         scene.plant(f"{number}.pem", CERT + "x" * 40_000)
     (scene.etc / "root.pem").write_text(CERT)
@@ -308,7 +313,7 @@ def test_a_folder_of_others_has_a_limit_of_bytes(scene) -> None:
     assert str(scene.etc / "root.pem") in it.files
 
 
-def test_encrypted_keys_are_not_tried(scene) -> None:
+def test_encrypted_keys_are_not_tried(scene: Scene) -> None:
     """Their maker chooses how long that takes."""
     for tool in ("ssh-keygen", "openssl"):
         scene.tools.add(tool)
@@ -332,7 +337,7 @@ def test_encrypted_keys_are_not_tried(scene) -> None:
         "--basic-auth=admin:hunter2",
     ],
 )
-def test_a_unit_with_a_secret_among_its_words_stays(scene, option) -> None:
+def test_a_unit_with_a_secret_among_its_words_stays(scene: Scene, option: str) -> None:
     text = scene.unit(f"ExecStartPre=-/bin/true {option}\nExecStart=/usr/bin/kubelet")
     assert b"hunter2" not in (text.content or b"")
 
@@ -346,5 +351,5 @@ def test_a_unit_with_a_secret_among_its_words_stays(scene, option) -> None:
         "-u kubelet --use-a=b:c",
     ],
 )
-def test_a_unit_without_a_secret_is_sent(scene, option) -> None:
+def test_a_unit_without_a_secret_is_sent(scene: Scene, option: str) -> None:
     assert scene.unit(f"ExecStart=/usr/bin/kubelet {option}").content

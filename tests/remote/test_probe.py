@@ -9,6 +9,7 @@ import platform
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,12 +19,18 @@ from fabnode.remote.probe_output import parse
 
 from .local import BUSYBOX, SHELLS, Tools
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from fabnode.node.facts import Facts
+
 CERT = "-----BEGIN CERTIFICATE-----\nMIIB\nAAAA\n-----END CERTIFICATE-----\n"
 KEY = "-----BEGIN PRIVATE KEY-----\nSECRETSECRET\n-----END PRIVATE KEY-----\n"
 
 
 @pytest.fixture
-def tools(tmp_path):
+def tools(tmp_path: Path) -> Tools:
     tools = Tools(tmp_path / "tools")
     tools.add("systemctl")
     tools.add("ctr")
@@ -32,15 +39,16 @@ def tools(tmp_path):
 
 
 @pytest.fixture(params=[*SHELLS, BUSYBOX])
-def shell(request) -> list[str]:
-    return request.param
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    shell: list[str] = request.param
+    return shell
 
 
 @pytest.fixture
-def output(shell, tools, tmp_path):
+def output(shell: list[str], tools: Tools, tmp_path: Path) -> Callable[..., bytes]:
     """Run the probe under each shell and return what it printed."""
 
-    def run(**watch) -> bytes:
+    def run(**watch: Any) -> bytes:
         code = script(Watchlist(**watch), "nonce", str(tmp_path / "state"))
         result = tools.run([*shell, "-s"], code)
         assert (result.returncode, result.stderr) == (0, b"")
@@ -50,10 +58,10 @@ def output(shell, tools, tmp_path):
 
 
 @pytest.fixture
-def look(output):
+def look(output: Callable[..., bytes]) -> Callable[..., Facts]:
     """Run the probe and return the facts."""
 
-    def run(**watch):
+    def run(**watch: Any) -> Facts:
         sent = time.time()
         printed = output(**watch)
         return parse(printed, nonce="nonce", sent=sent, received=time.time())
@@ -66,14 +74,14 @@ def sha(path: Path) -> str:
 
 
 @pytest.fixture
-def later(shell, tools):
+def later(shell: list[str], tools: Tools) -> None:
     """Have the probe run ten seconds later: what is recorded must be older than a moment."""
     if shell[0] == "busybox":
         pytest.skip("it has a date of its own")
     tools.add("date", 'exec /bin/date -d "+10 seconds" "$@"')
 
 
-def test_this_machine(look):
+def test_this_machine(look: Callable[..., Facts]) -> None:
     facts = look(free=("/", "/no/such/folder"))
     assert facts.kernel == platform.release()
     assert facts.hostname == platform.node()
@@ -86,7 +94,9 @@ def test_this_machine(look):
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_listeners_are_told_where_a_port_of_interest_is_taken(look, tools, family):
+def test_listeners_are_told_where_a_port_of_interest_is_taken(
+    look: Callable[..., Facts], tools: Tools, family: socket.AddressFamily
+) -> None:
     tools.add("ss", 'echo "LISTEN 0 128 *:22 *:*"')
     with socket.create_server(("", 0), family=family) as taken:
         port = taken.getsockname()[1]
@@ -97,7 +107,7 @@ def test_listeners_are_told_where_a_port_of_interest_is_taken(look, tools, famil
     assert tools.calls_of("ss") == []
 
 
-def test_paths_are_told_as_they_are(look, tmp_path):
+def test_paths_are_told_as_they_are(look: Callable[..., Facts], tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir(mode=0o750)
     text, large, secret = root / "a text", root / "large", root / "secret"
@@ -135,7 +145,7 @@ def test_paths_are_told_as_they_are(look, tmp_path):
     assert (found["root"].mode, found["root"].uid) == (0o750, os.getuid())
 
 
-def test_folders_are_followed_to_where_they_are(look, tmp_path):
+def test_folders_are_followed_to_where_they_are(look: Callable[..., Facts], tmp_path: Path) -> None:
     real, link = tmp_path / "far" / "real", tmp_path / "link"
     real.mkdir(parents=True)
     real.parent.chmod(0o777)
@@ -153,7 +163,9 @@ def test_folders_are_followed_to_where_they_are(look, tmp_path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
-def test_a_record_of_somebody_else_is_not_believed(look, later, tmp_path):
+def test_a_record_of_somebody_else_is_not_believed(
+    look: Callable[..., Facts], later: None, tmp_path: Path
+) -> None:
     file, state = tmp_path / "file", tmp_path / "state"
     file.write_text("x")
     state.mkdir()
@@ -174,7 +186,9 @@ def test_a_record_of_somebody_else_is_not_believed(look, later, tmp_path):
     assert not seen.image_archives
 
 
-def test_what_stands_in_os_release_is_not_run(shell, tools, tmp_path):
+def test_what_stands_in_os_release_is_not_run(
+    shell: list[str], tools: Tools, tmp_path: Path
+) -> None:
     release = tmp_path / "os-release"
     release.write_text(
         f'NAME=$(touch {tmp_path}/ran)\nID=debian\nVERSION_ID="12"\n'
@@ -189,7 +203,9 @@ def test_what_stands_in_os_release_is_not_run(shell, tools, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["new content", "same size and mtime", "replaced"])
-def test_only_what_changed_is_hashed_again(look, later, tmp_path, how):
+def test_only_what_changed_is_hashed_again(
+    look: Callable[..., Facts], later: None, tmp_path: Path, how: str
+) -> None:
     (tmp_path / "state").mkdir()
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("1")
@@ -216,7 +232,7 @@ def test_only_what_changed_is_hashed_again(look, later, tmp_path, how):
     assert look(**watch).paths[str(one)].sha256 == sha(one)
 
 
-def test_what_changed_just_now_is_not_recorded(look, tmp_path):
+def test_what_changed_just_now_is_not_recorded(look: Callable[..., Facts], tmp_path: Path) -> None:
     # Its next change may fall into the same tick of the file system's clock.
     (tmp_path / "state").mkdir()
     file = tmp_path / "file"
@@ -226,14 +242,18 @@ def test_what_changed_just_now_is_not_recorded(look, tmp_path):
     assert not record.exists() or str(file) not in record.read_text()
 
 
-def test_nothing_is_written_where_fabnode_has_not_been(look, later, tmp_path):
+def test_nothing_is_written_where_fabnode_has_not_been(
+    look: Callable[..., Facts], later: None, tmp_path: Path
+) -> None:
     file = tmp_path / "file"
     file.write_text("x")
     look(opaque=(str(file),))
     assert not (tmp_path / "state").exists()
 
 
-def test_the_record_is_for_root_only(look, later, tmp_path):
+def test_the_record_is_for_root_only(
+    look: Callable[..., Facts], later: None, tmp_path: Path
+) -> None:
     (tmp_path / "state").mkdir()
     file = tmp_path / "file"
     file.write_text("x")
@@ -241,7 +261,7 @@ def test_the_record_is_for_root_only(look, later, tmp_path):
     assert (tmp_path / "state" / "digests").stat().st_mode & 0o777 == 0o600
 
 
-def test_no_key_leaves_the_node(output, tmp_path):
+def test_no_key_leaves_the_node(output: Callable[..., bytes], tmp_path: Path) -> None:
     pem, config, broken = tmp_path / "both.pem", tmp_path / "k.kubeconfig", tmp_path / "broken.pem"
     pem.write_text(KEY + CERT + KEY + CERT)
     broken.write_text("-----BEGIN CERTIFICATE-----\nMIIB\n" + KEY)
@@ -259,7 +279,9 @@ def test_no_key_leaves_the_node(output, tmp_path):
     assert facts.servers == {str(config): "https://192.0.2.1:6443"}
 
 
-def test_the_ca_that_a_kubeconfig_trusts_is_told(output, tmp_path):
+def test_the_ca_that_a_kubeconfig_trusts_is_told(
+    output: Callable[..., bytes], tmp_path: Path
+) -> None:
     named, inside = tmp_path / "named", tmp_path / "inside"
     named.write_text("clusters:\n- cluster:\n    certificate-authority: /etc/ca.pem\n")
     data = base64.b64encode(CERT.encode()).decode()
@@ -270,7 +292,7 @@ def test_the_ca_that_a_kubeconfig_trusts_is_told(output, tmp_path):
     assert facts.certificates == {}
 
 
-def test_units_and_their_stamps(look, tools, tmp_path):
+def test_units_and_their_stamps(look: Callable[..., Facts], tools: Tools, tmp_path: Path) -> None:
     tools.add(
         "systemctl",
         "printf 'Id=a.service\\nActiveState=active\\nSubState=running\\nUnitFileState=enabled\\n'\n"
@@ -285,7 +307,9 @@ def test_units_and_their_stamps(look, tools, tmp_path):
     assert (facts.unit("b.service").active, facts.unit("b.service").reload) == ("failed", True)
 
 
-def test_systemd_is_asked_only_about_units_it_may_know(look, tools):
+def test_systemd_is_asked_only_about_units_it_may_know(
+    look: Callable[..., Facts], tools: Tools
+) -> None:
     look(units=("nobody-ever-heard-of.service",))
     assert tools.calls_of("systemctl") == []
     known = next(Path("/usr/lib/systemd/system").glob("*.service")).name
@@ -294,7 +318,7 @@ def test_systemd_is_asked_only_about_units_it_may_know(look, tools):
     assert call.endswith(f"-- nobody-ever-heard-of.service {known}")
 
 
-def test_features_of_the_kernel(look):
+def test_features_of_the_kernel(look: Callable[..., Facts]) -> None:
     loaded = next(iter(Path("/sys/module").iterdir())).name
     facts = look(
         modules=(loaded, "no_such_module_at_all"), sysctls=("kernel.ostype", "no.such.key")
@@ -304,7 +328,9 @@ def test_features_of_the_kernel(look):
     assert facts.sysctls == {"kernel.ostype": "Linux"}
 
 
-def test_a_module_that_can_be_loaded_is_neither_present_nor_missing(look, tools, shell):
+def test_a_module_that_can_be_loaded_is_neither_present_nor_missing(
+    look: Callable[..., Facts], tools: Tools, shell: list[str]
+) -> None:
     if shell[0] == "busybox":
         pytest.skip("it has a modprobe of its own")
     tools.add("modprobe")
@@ -312,7 +338,7 @@ def test_a_module_that_can_be_loaded_is_neither_present_nor_missing(look, tools,
     assert facts.modules == facts.missing_modules == frozenset()
 
 
-def test_hostile_names_are_only_data(look, tmp_path):
+def test_hostile_names_are_only_data(look: Callable[..., Facts], tmp_path: Path) -> None:
     name = str(tmp_path / "x'; touch $(echo owned) `id` #")
     Path(name).write_text("fine")
     facts = look(text=(name,))
@@ -320,8 +346,10 @@ def test_hostile_names_are_only_data(look, tmp_path):
     assert not list(tmp_path.glob("**/owned"))
 
 
-def test_images_are_those_of_the_runtime_that_is_asked_about(look, tools):
+def test_images_are_those_of_the_runtime_that_is_asked_about(
+    look: Callable[..., Facts], tools: Tools
+) -> None:
     tools.add("docker", "printf 'calico/node:v3\\nregistry.k8s.io/pause:3\\n'")
-    assert look(store="docker").images == {"calico/node:v3", "registry.k8s.io/pause:3"}
+    assert look(store="docker").images == frozenset({"calico/node:v3", "registry.k8s.io/pause:3"})
     tools.add("docker", "exit 1")
     assert look(store="docker").images is None  # it doesn't answer

@@ -35,7 +35,7 @@ def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def test_the_machine():
+def test_the_machine() -> None:
     seen = facts(
         "os\tdebian\t12",
         "hostname\tn1",
@@ -69,12 +69,15 @@ def test_the_machine():
     assert seen.addresses == ("10.0.0.1", "fe80::1")
     assert seen.tools == {"zstd"}
     assert seen.free == {"/var/lib": 4096}
-    assert (seen.modules, seen.missing_modules) == ({"overlay"}, {"ipip"})
+    assert (seen.modules, seen.missing_modules) == (
+        frozenset({"overlay"}),
+        frozenset({"ipip"}),
+    )
     assert seen.sysctls == {"net.ipv4.ip_local_port_range": "32768 60999"}
     assert seen.listeners == (Listener(22, "sshd"), Listener(8080, ""))
 
 
-def test_paths():
+def test_paths() -> None:
     seen = facts(
         "path\t81a4\t0\t0\t2\t/etc/a b",
         "path\t81a4\t0\t0\t2\t/etc/c",
@@ -101,7 +104,7 @@ def test_paths():
     assert seen.path("/not asked for").kind == "absent"
 
 
-def test_units():
+def test_units() -> None:
     seen = facts(
         "unit\tk.service\tLoadState=loaded",
         "unit\tk.service\tActiveState=active",
@@ -119,7 +122,7 @@ def test_units():
     assert not seen.unit("other.service").running
 
 
-def test_certificates_and_nothing_else_of_their_files():
+def test_certificates_and_nothing_else_of_their_files() -> None:
     lines = [f"certificate\t{line}\t/a.pem" for line in f"{CERT}\n{KEY}\n{CERT}".split("\n")]
     seen = facts(
         *lines, f"certificate_data\t{b64(KEY + chr(10) + CERT)}\t/k", "server\t'https://x'\t/k"
@@ -128,11 +131,11 @@ def test_certificates_and_nothing_else_of_their_files():
     assert seen.servers == {"/k": "https://x"}
 
 
-def test_images():
+def test_images() -> None:
     assert facts().images is None
     assert facts("images").images == frozenset()
     seen = facts("images", "image\tdocker.io/library/x:1", f"archive\t{SHA}\tdocker.io/library/x:1")
-    assert seen.images == {"docker.io/library/x:1"}
+    assert seen.images == frozenset({"docker.io/library/x:1"})
     assert seen.image_archives == {"docker.io/library/x:1": SHA}
 
 
@@ -144,7 +147,7 @@ def test_images():
         (["resolv\tnameserver 127.0.0.53"], False),
     ],
 )
-def test_resolv_conf_behind_systemd_resolved(lines, stub):
+def test_resolv_conf_behind_systemd_resolved(lines: list[str], stub: bool) -> None:
     assert facts(*lines).systemd_resolved is stub
 
 
@@ -177,7 +180,7 @@ def test_resolv_conf_behind_systemd_resolved(lines, stub):
         answer("unit\tk.service\tNRestarts=many"),
     ],
 )
-def test_anything_else_is_refused(output):
+def test_anything_else_is_refused(output: bytes) -> None:
     with pytest.raises(Malformed):
         parse(output, nonce="n", sent=0, received=0)
 
@@ -199,13 +202,15 @@ FIELDS = st.lists(
 
 
 @given(st.binary(max_size=300))
-def test_hostile_bytes(data):
+def test_hostile_bytes(data: bytes) -> None:
     with pytest.raises(Malformed):
         parse(data, nonce="a nonce nobody guesses", sent=0, received=0)
 
 
 @given(st.lists(st.tuples(TAGS, FIELDS), max_size=12))
-def test_hostile_lines_give_facts_or_malformed_and_nothing_else(lines):
+def test_hostile_lines_give_facts_or_malformed_and_nothing_else(
+    lines: list[tuple[str, list[str]]],
+) -> None:
     output = answer(*("\t".join((tag, *fields)) for tag, fields in lines))
     try:
         seen = parse(output, nonce="n", sent=0, received=0)

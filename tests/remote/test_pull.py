@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +20,13 @@ from tests.artifacts.server import serving
 
 from .test_apply import Node
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fabnode.node.resources import Resource
+    from fabnode.remote.apply import Applied
+    from tests.artifacts.server import Lie, Server
+
 CONTENT = b"#!/bin/sh\necho kubelet\n" * 5000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
@@ -30,19 +38,20 @@ TOOLS = {
 
 
 @pytest.fixture
-def server():
+def server() -> Iterator[Server]:
     with serving() as it:
         it.files[f"/files/{SHA256}"] = CONTENT
         yield it
 
 
 @pytest.fixture(params=TOOLS.values())
-def tool(request):
-    return request.param
+def tool(request: pytest.FixtureRequest) -> str:
+    tool: str = request.param
+    return tool
 
 
 @pytest.fixture
-def node(tool, tmp_path, monkeypatch):
+def node(tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     made = Node(tmp_path, ["dash"] if shutil.which("dash") else ["sh"])
     monkeypatch.setenv("IMAGES", str(tmp_path / "images"))
     (tmp_path / "images").write_text("docker.io/library/x:1\n")
@@ -59,20 +68,20 @@ def node(tool, tmp_path, monkeypatch):
     return made
 
 
-def pull(node, server, *resources, url=None):
+def pull(node: Node, server: Server, *resources: Resource, url: str | None = None) -> Applied:
     plan = make_plan("n1", resources, Facts())
     where = Pull(url or f"{server.url}/files")
     return apply(node, plan, node.packer, node.events.append, pull=where)
 
 
 @pytest.fixture
-def source(tmp_path):
+def source(tmp_path: Path) -> Path:
     path = tmp_path / "source"
     path.write_bytes(CONTENT)
     return path
 
 
-def test_a_program_is_fetched_by_the_host(node, server, source):
+def test_a_program_is_fetched_by_the_host(node: Node, server: Server, source: Path) -> None:
     where = Path(node.path("bin/kubelet"))
     done = pull(node, server, Binary(str(where), source, SHA256), File(node.path("f"), b"sent"))
     assert where.read_bytes() == CONTENT
@@ -82,7 +91,9 @@ def test_a_program_is_fetched_by_the_host(node, server, source):
     assert node.leftovers() == []
 
 
-def test_an_image_archive_is_fetched_by_the_host(node, server, source, tmp_path):
+def test_an_image_archive_is_fetched_by_the_host(
+    node: Node, server: Server, source: Path, tmp_path: Path
+) -> None:
     pull(node, server, Image(("x:1",), source, SHA256))
     assert (tmp_path / "got").read_bytes() == CONTENT
     assert (node.state / "images").read_text() == f"{SHA256} docker.io/library/x:1\n"
@@ -90,7 +101,7 @@ def test_an_image_archive_is_fetched_by_the_host(node, server, source, tmp_path)
 
 
 @pytest.mark.parametrize("lie", [lies.busy, lies.hang_up, lies.cut])
-def test_what_may_pass_is_tried_again(node, server, source, lie):
+def test_what_may_pass_is_tried_again(node: Node, server: Server, source: Path, lie: Lie) -> None:
     server.lies[f"/files/{SHA256}"] = [lie]
     pull(node, server, Binary(node.path("kubelet"), source, SHA256))
     assert Path(node.path("kubelet")).read_bytes() == CONTENT
@@ -108,8 +119,8 @@ def test_what_may_pass_is_tried_again(node, server, source, lie):
     ],
 )
 def test_a_failure_names_url_and_cause_and_leaves_what_was_there(
-    node, server, source, tool, lie, cause
-):
+    node: Node, server: Server, source: Path, tool: str, lie: Lie, cause: str
+) -> None:
     if tool == "wget" and lie in (lies.missing, lies.broken, lies.cut, lies.hang_up):
         cause = "wget ends with "
     where = Path(node.path("kubelet"))
@@ -121,6 +132,6 @@ def test_a_failure_names_url_and_cause_and_leaves_what_was_there(
     assert node.leftovers() == []
 
 
-def test_nobody_listening_is_a_sentence(node, server, source):
+def test_nobody_listening_is_a_sentence(node: Node, server: Server, source: Path) -> None:
     with pytest.raises(ApplyFailed, match=f"http://127.0.0.1:9/x/{SHA256}: ."):
         pull(node, server, Binary(node.path("kubelet"), source, SHA256), url="http://127.0.0.1:9/x")

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
@@ -29,24 +30,30 @@ from fabnode.util.sanitize import clean, last_lines
 
 from ..support import make_cluster
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from fabnode.config.cluster import Node
+
 STEERING = {chr(code) for code in (*range(9), *range(11, 32), *range(0x7F, 0xA0))}
 STEERING |= set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 
 
 @given(st.text() | st.binary())
-def test_clean_text_has_no_character_that_steers_a_terminal(text):
+def test_clean_text_has_no_character_that_steers_a_terminal(text: str | bytes) -> None:
     for kept in (clean(text), clean(text, lines=True)):
         assert not set(kept) & STEERING
     assert "\n" not in clean(text)
 
 
-def test_clean_keeps_what_people_read():
+def test_clean_keeps_what_people_read() -> None:
     assert clean(b"caf\xc3\xa9  \x1b[31mred\x1b[0m\r\n") == "café [31mred [0m"
     assert clean("a\n\tb", lines=True) == "a\n\tb"
     assert last_lines("1\n2\n3\n\n", 2) == "2\n3"
 
 
-def nodes_with(tmp_path: Path, *settings: dict):
+def nodes_with(tmp_path: Path, *settings: dict[str, Any]) -> tuple[Node, ...]:
     nodes = [
         {"name": f"n{i}", "address": f"192.0.2.{i}", "ssh": ssh}
         for i, ssh in enumerate(settings, 1)
@@ -54,7 +61,9 @@ def nodes_with(tmp_path: Path, *settings: dict):
     return make_cluster(tmp_path, nodes=nodes).nodes
 
 
-def test_passwords_from_environment_and_file(tmp_path, monkeypatch):
+def test_passwords_from_environment_and_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("THE_PASSWORD", "from env")
     file = tmp_path / "password"
     file.write_text("from file\n")
@@ -71,9 +80,14 @@ def test_passwords_from_environment_and_file(tmp_path, monkeypatch):
     }
 
 
-def test_one_question_per_user(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or "typed")
+def test_one_question_per_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def typed(prompt: str) -> str:
+        asked.append(prompt)
+        return "typed"
+
+    monkeypatch.setattr("getpass.getpass", typed)
     nodes = nodes_with(
         tmp_path, *[{"user": user, "sudo_password": {"prompt": True}} for user in ("a", "a", "b")]
     )
@@ -92,7 +106,9 @@ def test_one_question_per_user(tmp_path, monkeypatch):
         ({"file": "password"}, "", 0o600, "No such file"),
     ],
 )
-def test_passwords_that_cannot_be_had(tmp_path, reference, content, mode, said):
+def test_passwords_that_cannot_be_had(
+    tmp_path: Path, reference: dict[str, object], content: str, mode: int, said: str
+) -> None:
     file = tmp_path / "password"
     file.write_text(content)
     file.chmod(mode)
@@ -104,9 +120,9 @@ def test_passwords_that_cannot_be_had(tmp_path, reference, content, mode, said):
     assert str(caught.value).startswith("ssh.sudo_password of n1: ")
 
 
-def test_a_bootstrap_token_is_one_word(monkeypatch):
+def test_a_bootstrap_token_is_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes into a kubeconfig, and into HTTP headers."""
-    reference = SecretRef(env="THE_TOKEN")
+    reference = SecretRef.model_validate({"env": "THE_TOKEN"})
     monkeypatch.setenv("THE_TOKEN", "0123456789abcdef")
     assert ask_bootstrap_token(reference, may_ask=False) == "0123456789abcdef"
     for bad in ("", "a b", "a\nb", "a,kubelet-bootstrap,10001", "tökén", "\x1b[1m"):
@@ -114,7 +130,7 @@ def test_a_bootstrap_token_is_one_word(monkeypatch):
         with pytest.raises(PasswordUnavailable, match=r"bootstrap\.token: is no token"):
             ask_bootstrap_token(reference, may_ask=False)
     with pytest.raises(PasswordUnavailable, match="can't be asked for here"):
-        ask_bootstrap_token(SecretRef(prompt=True), may_ask=False)
+        ask_bootstrap_token(SecretRef.model_validate({"prompt": True}), may_ask=False)
 
 
 CONTENT = b"some artifact " * 10_000
@@ -122,13 +138,13 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.fixture
-def source(tmp_path):
+def source(tmp_path: Path) -> Path:
     path = tmp_path / "artifact"
     path.write_bytes(CONTENT)
     return path
 
 
-def test_packed_artifacts_unpack_to_themselves(tmp_path, source):
+def test_packed_artifacts_unpack_to_themselves(tmp_path: Path, source: Path) -> None:
     packer = Packer(tmp_path / "packed")
     zipped = packer.packed(source, DIGEST, GZIP).read_bytes()
     squeezed = packer.packed(source, DIGEST, ZSTD).read_bytes()
@@ -138,10 +154,17 @@ def test_packed_artifacts_unpack_to_themselves(tmp_path, source):
     assert (tmp_path / "packed").stat().st_mode & 0o777 == 0o700
 
 
-def test_an_artifact_is_packed_once_for_all_threads_and_runs(tmp_path, source, monkeypatch):
-    done = []
+def test_an_artifact_is_packed_once_for_all_threads_and_runs(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
     real = packed._pack
-    monkeypatch.setattr(packed, "_pack", lambda *args: (done.append(args), real(*args)))
+
+    def counted(source: Path, target: Path, sha256: str) -> None:
+        done.append(target)
+        real(source, target, sha256)
+
+    monkeypatch.setattr(packed, "_pack", counted)
     packer = Packer(tmp_path / "packed")
     threads = [
         threading.Thread(target=packer.packed, args=(source, DIGEST, ZSTD)) for _ in range(8)
@@ -154,8 +177,10 @@ def test_an_artifact_is_packed_once_for_all_threads_and_runs(tmp_path, source, m
     assert len(done) == 1
 
 
-def test_a_failure_leaves_nothing_that_looks_packed(tmp_path, source, monkeypatch):
-    def full(*_):
+def test_a_failure_leaves_nothing_that_looks_packed(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(packed, "_compress", full)
@@ -177,7 +202,9 @@ def test_a_failure_leaves_nothing_that_looks_packed(tmp_path, source, monkeypatc
     ],
     ids=["empty", "rubbish", "cut", "a bit", "another (zstd)", "another (gzip)"],
 )
-def test_a_damaged_packed_form_is_noticed_and_made_again(tmp_path, source, suffix, damage):
+def test_a_damaged_packed_form_is_noticed_and_made_again(
+    tmp_path: Path, source: Path, suffix: str, damage: Callable[[bytes], bytes]
+) -> None:
     target = Packer(tmp_path / "packed").packed(source, DIGEST, suffix)
     whole = target.read_bytes()
     target.write_bytes(damage(whole))
@@ -185,14 +212,16 @@ def test_a_damaged_packed_form_is_noticed_and_made_again(tmp_path, source, suffi
 
 
 @pytest.mark.parametrize("suffix", [ZSTD, GZIP])
-def test_what_changed_since_it_was_hashed_is_not_packed(tmp_path, source, suffix):
+def test_what_changed_since_it_was_hashed_is_not_packed(
+    tmp_path: Path, source: Path, suffix: str
+) -> None:
     source.write_bytes(CONTENT + b"x")
     with pytest.raises(packed.Changed, match="artifact is not what it was"):
         Packer(tmp_path / "packed").packed(source, DIGEST, suffix)
     assert list((tmp_path / "packed").iterdir()) == []
 
 
-def test_what_nobody_used_for_a_month_goes(tmp_path):
+def test_what_nobody_used_for_a_month_goes(tmp_path: Path) -> None:
     packer = Packer(tmp_path / "packed")
 
     def put(content: bytes) -> Path:
