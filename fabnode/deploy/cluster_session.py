@@ -35,7 +35,7 @@ R = TypeVar("R")
 _LOCK_PATIENCE = 3.0  # it is renewed again and again, and given back at the end
 
 
-class ClusterSide:
+class ClusterSession:
     """
     What a run has of the API. Safe to share between the nodes' threads, as is each part.
 

@@ -23,7 +23,7 @@ from ..remote.payload_cache import Packer
 from ..remote.unit_monitor import Steadiness
 from ..util.errors import FabnodeError
 from . import pipeline
-from .cluster_session import ClusterSide
+from .cluster_session import ClusterSession
 from .step_events import StepLog
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[A
 
     What was not shown is not done: a host that has changed since fails instead.
     """
-    side = ClusterSide(run.cluster, run.journal)
+    session = ClusterSession(run.cluster, run.journal)
     try:
         if any(o.value and _restarts_kubelet(o.value.plan) for o in found.values()):
-            side.await_api()
-            side.open(run.nodes)
-        return pipeline.on_hosts(run, lambda host: _harden(run, side, host, found[host.name]))
+            session.await_api()
+            session.open(run.nodes)
+        return pipeline.on_hosts(run, lambda host: _harden(run, session, host, found[host.name]))
     finally:
-        side.close()
+        session.close()
 
 
 def _audit(run: Run, host: Host) -> Audit:
@@ -127,7 +127,7 @@ def _change(wanted: Wanted) -> Change:
     return Change(wanted.resource, action, wanted.why)
 
 
-def _harden(run: Run, side: ClusterSide, host: Host, found: Outcome[Audit]) -> Audit:
+def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]) -> Audit:
     if found.value is None:
         raise found.error or RuntimeError(found.skipped)
     before = found.value
@@ -135,15 +135,15 @@ def _harden(run: Run, side: ClusterSide, host: Host, found: Outcome[Audit]) -> A
         return before
     step_of = {change.resource: HARDEN for change in before.plan.changes}
     restarted = _restarts_kubelet(before.plan)
-    answered = restarted and side.nodes.kubelet_answers(host.name)
+    answered = restarted and session.nodes.kubelet_answers(host.name)
     began = time.time()
     with StepLog(run.journal, host.name, step_of, before.plan.changes) as steps:
         packer = Packer(run.cluster.source.parent)  # nothing of these plans is packed
         steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
     if restarted:
         with run.journal.step(host.name, "ready", "waiting for Ready"):
-            side.nodes.wait_ready(host.name, began, Steadiness(host, _KUBELET))
-            if answered and not side.nodes.kubelet_answers(host.name):
+            session.nodes.wait_ready(host.name, began, Steadiness(host, _KUBELET))
+            if answered and not session.nodes.kubelet_answers(host.name):
                 raise CutOff("its kubelet does not let the apiserver in any more")
     with run.journal.step(host.name, AUDIT, "looking again") as log:
         after = _look(run, host)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ..remote.payload_cache import Packer
     from ..ssh.host import Host
     from ..ssh.port_checks import TlsResult
-    from .cluster_session import ClusterSide
+    from .cluster_session import ClusterSession
 
 # Until the kubelet has written what was issued to it; that it didn't, the checks at the end tell.
 _AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
@@ -91,7 +91,7 @@ class Deployed:
     changed: bool
 
 
-class NodeSide:
+class NodeDeployer:
     """
     One node of a run, used by one thread.
 
@@ -103,7 +103,7 @@ class NodeSide:
     def __init__(
         self,
         host: Host,
-        cluster_side: ClusterSide,
+        session: ClusterSession,
         journal: Journal,
         artifacts: Holdings,
         packer: Packer,
@@ -114,7 +114,7 @@ class NodeSide:
     ) -> None:
         self.node = host.node
         self.host = host
-        self._cluster_side = cluster_side
+        self._session = session
         self._journal = journal
         self._artifacts = artifacts
         self._packer = packer
@@ -128,7 +128,7 @@ class NodeSide:
     @property
     def cluster(self) -> Cluster:
         """The configuration of the run."""
-        return self._cluster_side.cluster
+        return self._session.cluster
 
     # --- looking and judging -----------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class NodeSide:
         """Compare what the steps want with the last look."""
         step_of = _wanted(self._steps, self._inputs(renewal, issued))
         plan = make_plan(self.node.name, step_of, self.facts)
-        nodes = self._cluster_side.nodes
+        nodes = self._session.nodes
         return NodePlan(plan, step_of, nodes.label_changes(self.node) if self._joins else ())
 
     def _inputs(
@@ -181,12 +181,12 @@ class NodeSide:
         return kubelet in self._steps
 
     def _findings(self, renewal: Renewal) -> tuple[preflight.Finding, ...]:
-        survey = self._cluster_side.survey
+        survey = self._session.survey
         seen = self._api_seen_from_host()
         if not seen.trusted and seen.reachable is not None:
-            self._cluster_side.await_api()  # it may be away from everybody just now
+            self._session.await_api()  # it may be away from everybody just now
             seen = self._api_seen_from_host()
-        nodes = self._cluster_side.nodes
+        nodes = self._session.nodes
         around = preflight.Surroundings(
             server_version=survey.version,
             clock_offset=survey.clock_offset,
@@ -231,12 +231,12 @@ class NodeSide:
         found = self.facts
         if shown.plan.empty:
             if shown.labels:
-                self._cluster_side.permit.obtain()
+                self._session.permit.obtain()
             labelled = self._settle()
-            self._cluster_side.admission.tidy(self.node)
+            self._session.admission.tidy(self.node)
             return Deployed(found, changed=labelled)
         with self._journal.step(self.node.name, rbac.NAME, "waiting for rights"):
-            self._cluster_side.permit.obtain()
+            self._session.permit.obtain()
             before_change()
         inputs = self._inputs(renewal)
         joining = self._unproved = self._joins and not inputs.joined
@@ -255,7 +255,7 @@ class NodeSide:
             )
         finally:
             if self._joins:  # alone, bootstrap-kubeconfig leaves a token to be used
-                self._cluster_side.admission.tidy(self.node, unproved=self._unproved)
+                self._session.admission.tidy(self.node, unproved=self._unproved)
         return Deployed(found, changed=True)
 
     def renew(self, renewal: Renewal, *, before_change: Callable[[], None]) -> bool:
@@ -288,7 +288,7 @@ class NodeSide:
     def _issue(self, plan: Plan, renewal: Renewal) -> Issued:
         """Have made what the plan needs and only the API can give."""
         inputs = self._inputs(renewal)
-        name, admission = self.node.name, self._cluster_side.admission
+        name, admission = self.node.name, self._session.admission
         bootstrap = proxy_pem = None
         for change in plan.changes:
             match change.resource:
@@ -307,7 +307,7 @@ class NodeSide:
     def _apply(self, todo: NodePlan, *, joining: bool = False) -> bool:
         """Carry out a plan; say whether that restarted the kubelet."""
         self._touched = True
-        admission = self._cluster_side.admission
+        admission = self._session.admission
         name, changes = self.node.name, todo.plan.changes
         with StepLog(self._journal, name, todo.step_of, changes) as steps:
 
@@ -338,14 +338,14 @@ class NodeSide:
         :raises UnprovedError: it can't be known, which the next run makes up for.
         """
         try:
-            if self._cluster_side.admission.was_certified(self.node):
+            if self._session.admission.was_certified(self.node):
                 self._refuse_impostors()
         except (HostError, ApiError, ApiAwayError) as fault:
             raise UnprovedError(cause(error), cause(fault)) from error
 
     def _prove_left(self) -> None:
         """Compare keys where a run was cut off between a certificate and its proof."""
-        admission = self._cluster_side.admission
+        admission = self._session.admission
         if not self._joins or not (left := admission.left_certified(self.node)):
             return
         with self._journal.step(self.node.name, approve_csr.NAME, "comparing keys") as log:
@@ -365,7 +365,7 @@ class NodeSide:
 
     def _refuse_impostors(self) -> None:
         """Expel the node if its host has no certificate for the key that was certified."""
-        admission = self._cluster_side.admission
+        admission = self._session.admission
         if not admission.holds_issued_key(self.node, self._certificate()):
             admission.expel(self.node)
             raise ImpostorError("it holds no certificate for the key that was certified")
@@ -400,7 +400,7 @@ class NodeSide:
         """
         if not self._joins:
             return False
-        name, nodes = self.node.name, self._cluster_side.nodes
+        name, nodes = self.node.name, self._session.nodes
         with self._journal.step(name, "ready", "waiting for Ready") as log:
             up = Steadiness(self.host, kubelet.UNIT)
             label = nodes.label(self.node, nodes.wait_registered(name, up))
@@ -410,7 +410,7 @@ class NodeSide:
                 log.progress("waiting for its serving certificate")
                 alone = new_serving and not joined_now
                 began = since - self.facts.clock_offset if alone else 0.0
-                self._cluster_side.admission.wait_serving(name, began)
+                self._session.admission.wait_serving(name, began)
                 self.host.root(_AWAIT_FILE.format(path=quote(self._serving)))
                 self._touched = True
             if joined_now or label:

@@ -41,8 +41,8 @@ from ..steps.verify import Check
 from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome, fan_out
 from ..util.folders import cache_dir
-from .cluster_session import ClusterSide
-from .node_deployer import NodePlan, NodeSide, waiting_key
+from .cluster_session import ClusterSession
+from .node_deployer import NodeDeployer, NodePlan, waiting_key
 from .verification import certificates_seen, verify_cluster, verify_node
 
 if TYPE_CHECKING:
@@ -152,17 +152,17 @@ def deploy(run: Run) -> list[Check]:
 
     What fails, fails for its node alone and stands in the journal.
     """
-    with Sides(run) as sides:
-        cluster_side = sides.cluster_side
-        rights = cluster_side.background(partial(apply_rbac, run, cluster_side))
-        manifest = cluster_side.background(partial(_calico_objects, run, cluster_side))
-        network = cluster_side.background(partial(_apply_calico, run, cluster_side, manifest))
+    with RunContext(run) as context:
+        session = context.session
+        rights = session.background(partial(apply_rbac, run, session))
+        manifest = session.background(partial(_calico_objects, run, session))
+        network = session.background(partial(_apply_calico, run, session, manifest))
 
         def before_change() -> None:
             manifest.result()
             rights.result()
 
-        outcomes = sides.each(lambda side: side.deploy(before_change=before_change))
+        outcomes = context.each(lambda deployer: deployer.deploy(before_change=before_change))
         parts = ((calico.NAME, manifest), (rbac.NAME, rights), (calico.NAME, network))
         came = [attempted(run, step, partial(_awaited, part)) for step, part in parts]
         good = [name for name, outcome in outcomes.items() if outcome.ok]
@@ -170,11 +170,13 @@ def deploy(run: Run) -> list[Check]:
             return []
         changed = any(o.value and o.value.changed for o in outcomes.values())
         # A probe that was cut off proves nothing: it is made up for.
-        network_too = partial(network_probe_left, cluster_side.api)
+        network_too = partial(network_probe_left, session.api)
 
         def proved() -> list[Check]:
-            wait_for_calico(run, cluster_side, good)
-            return verify_with(run, sides, good, network=(lambda: True) if changed else network_too)
+            wait_for_calico(run, session, good)
+            return verify_with(
+                run, context, good, network=(lambda: True) if changed else network_too
+            )
 
         return attempted(run, verify.NAME, proved) or []
 
@@ -203,29 +205,29 @@ def _awaited(part: Future[Any]) -> bool:
 
 def plan(run: Run) -> ClusterPlan:
     """Return what `deploy` would do, by the same code. Changes nothing."""
-    with Sides(run, dry_run=True) as sides:
-        side = sides.cluster_side
-        objects = side.background(partial(_plan_objects, run, side))
-        nodes = sides.each(NodeSide.plan)
+    with RunContext(run, dry_run=True) as context:
+        session = context.session
+        objects = session.background(partial(_plan_objects, run, session))
+        nodes = context.each(NodeDeployer.plan)
         return ClusterPlan(nodes, objects.result())
 
 
 def verify_nodes(run: Run, *, network: bool) -> list[Check]:
     """Check nodes and cluster; with `network`, by pods as well."""
-    with Sides(run) as sides:
-        return verify_with(run, sides, [node.name for node in run.nodes], network=lambda: network)
+    with RunContext(run) as context:
+        return verify_with(run, context, [node.name for node in run.nodes], network=lambda: network)
 
 
 def deny(run: Run, names: Sequence[str]) -> bool:
     """Deny signing requests that nobody claims; say whether all of these were such."""
-    with _judging(run, run.cluster.nodes) as side:
-        return side.admission.deny(names)
+    with _judging(run, run.cluster.nodes) as session:
+        return session.admission.deny(names)
 
 
-def on_nodes(run: Run, work: Callable[[NodeSide], R]) -> dict[str, Outcome[R]]:
+def on_nodes(run: Run, work: Callable[[NodeDeployer], R]) -> dict[str, Outcome[R]]:
     """Do something with every node of the run; nothing at the API."""
-    with Sides(run) as sides:
-        return sides.each(work)
+    with RunContext(run) as context:
+        return context.each(work)
 
 
 def on_hosts(run: Run, work: Callable[[Host], R]) -> dict[str, Outcome[R]]:
@@ -254,31 +256,31 @@ def approve(run: Run, *, watch: bool, dry_run: bool, serving_only: bool = False)
         if serving_only
         else _judging(run, run.nodes, dry_run=dry_run)
     )
-    with judging as side:
+    with judging as session:
         if not serving_only:
-            side.admission.refuse_other_approvers()
+            session.admission.refuse_other_approvers()
         if watch:
-            side.admission.judge_forever()
+            session.admission.judge_forever()
         else:
-            side.admission.judge()
+            session.admission.judge()
     for node in run.nodes:
         run.journal.settle(node.name)
 
 
 @contextmanager
-def _judging_serving(run: Run, *, dry_run: bool) -> Iterator[ClusterSide]:
-    """Yield the API's side for serving certificates alone: without hosts, and with few rights."""
-    side = ClusterSide(run.cluster, run.journal, dry_run=dry_run, serving_only=True)
+def _judging_serving(run: Run, *, dry_run: bool) -> Iterator[ClusterSession]:
+    """Yield a session for serving certificates alone: without hosts, and with few rights."""
+    session = ClusterSession(run.cluster, run.journal, dry_run=dry_run, serving_only=True)
     try:
-        side.admission.allow(run.nodes)
-        yield side
+        session.admission.allow(run.nodes)
+        yield session
     finally:
-        side.close()
+        session.close()
 
 
 @contextmanager
-def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Iterator[ClusterSide]:
-    """Yield the API's side with these nodes' hosts at hand, to be asked for keys."""
+def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Iterator[ClusterSession]:
+    """Yield a session with these nodes' hosts at hand, to be asked for keys."""
     with Access(run.passwords) as access:
         hosts = {node.name: Host(node, access) for node in nodes}
 
@@ -292,43 +294,43 @@ def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Itera
             return key
 
         asker = Asker(ask)
-        side = ClusterSide(run.cluster, run.journal, dry_run=dry_run, asker=asker)
+        session = ClusterSession(run.cluster, run.journal, dry_run=dry_run, asker=asker)
         try:
-            side.admission.allow(nodes)
-            yield side
+            session.admission.allow(nodes)
+            yield session
         finally:
-            side.close()
+            session.close()
             asker.close()
             for host in hosts.values():
                 host.close()
 
 
-class Sides:
-    """The API's side and the nodes' sides of one run, opened and closed together."""
+class RunContext:
+    """What a run works with: the session and a deployer per node, opened and closed together."""
 
     def __init__(self, run: Run, *, dry_run: bool = False) -> None:
         self._run = run
         self._artifacts = artifact_files.load(run.cluster)
-        self.cluster_side = ClusterSide(
+        self.session = ClusterSession(
             run.cluster, run.journal, dry_run=dry_run, shared_token=run.shared_token
         )
         self._packer = Packer(cache_dir() / "packed")
         self._stack = ExitStack()
-        self._nodes: dict[str, NodeSide] = {}
+        self._nodes: dict[str, NodeDeployer] = {}
 
-    def __enter__(self) -> Sides:
-        self._stack.callback(self.cluster_side.close)
+    def __enter__(self) -> RunContext:
+        self._stack.callback(self.session.close)
         self._access = self._stack.enter_context(Access(self._run.passwords))
-        self.cluster_side.open(self._run.nodes)
+        self.session.open(self._run.nodes)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for side in self._nodes.values():
-            side.host.close()
+        for deployer in self._nodes.values():
+            deployer.host.close()
         self._stack.close()
 
     def each(
-        self, work: Callable[[NodeSide], R], names: Collection[str] | None = None
+        self, work: Callable[[NodeDeployer], R], names: Collection[str] | None = None
     ) -> dict[str, Outcome[R]]:
         """Do this for every node (or those named), as many at once as the run allows."""
         run = self._run
@@ -339,12 +341,12 @@ class Sides:
         """Return what the last look at a node told."""
         return self._nodes[name].facts
 
-    def _one(self, work: Callable[[NodeSide], R], node: Node) -> R:
-        """Work with the node's side, made once per run and used by one thread at a time."""
+    def _one(self, work: Callable[[NodeDeployer], R], node: Node) -> R:
+        """Work with the node's deployer, made once per run and used by one thread at a time."""
         if node.name not in self._nodes:
-            self._nodes[node.name] = NodeSide(
+            self._nodes[node.name] = NodeDeployer(
                 Host(node, self._access),
-                self.cluster_side,
+                self.session,
                 self._run.journal,
                 self._artifacts,
                 self._packer,
@@ -374,37 +376,37 @@ def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict
     )
 
 
-def wait_for_calico(run: Run, side: ClusterSide, names: Sequence[str]) -> None:
+def wait_for_calico(run: Run, session: ClusterSession, names: Sequence[str]) -> None:
     """Wait until Calico runs on these nodes, where fabnode installs it. Raises OverdueError."""
-    if side.cluster.calico.enabled:
+    if session.cluster.calico.enabled:
         with run.journal.step(None, calico.NAME, "waiting for it") as log:
-            side.calico.wait_ready(names)
+            session.calico.wait_ready(names)
             log.note(f"ready on {len(names)} nodes")
 
 
 def verify_with(
-    run: Run, sides: Sides, names: Sequence[str], *, network: Callable[[], bool]
+    run: Run, context: RunContext, names: Sequence[str], *, network: Callable[[], bool]
 ) -> list[Check]:
     """Check these nodes, and the cluster, within a run."""
-    side = sides.cluster_side
+    session = context.session
     with run.journal.step(None, verify.NAME, "checking") as log:
-        live = side.nodes.current()
+        live = session.nodes.current()
 
-        def one(node: NodeSide) -> list[Check]:
-            return verify_node(node.host, node.current_facts(), side, live.get(node.node.name))
+        def one(node: NodeDeployer) -> list[Check]:
+            return verify_node(node.host, node.current_facts(), session, live.get(node.node.name))
 
-        found = sides.each(one, names)
+        found = context.each(one, names)
         checks = [check for outcome in found.values() for check in outcome.value or ()]
         checks += [
             Check(name, "reachable", ok=False, detail=_why_not(outcome))
             for name, outcome in found.items()
             if not outcome.value  # no check at all is no proof of anything
         ]
-        waiting = {name for name, node in live.items() if side.nodes.awaits_network(node)}
+        waiting = {name for name, node in live.items() if session.nodes.awaits_network(node)}
         with_network = [name for name in names if name not in waiting]
-        checks += verify_cluster(side, with_network, network=network())
+        checks += verify_cluster(session, with_network, network=network())
         bad = sum(not check.ok for check in checks)
-        seen = {name: sides.facts(name) for name, outcome in found.items() if outcome.ok}
+        seen = {name: context.facts(name) for name, outcome in found.items() if outcome.ok}
         log.note(
             f"{len(checks)} checks, {bad} failed" if bad else f"{len(checks)} checks, all good",
             **{CERTIFICATES: certificates_seen(run.cluster, seen)},
@@ -417,34 +419,34 @@ def _why_not(outcome: Outcome[list[Check]]) -> str:
     return cause(outcome.error) if outcome.error else outcome.skipped or "nothing was checked"
 
 
-def plan_rbac(run: Run, side: ClusterSide) -> tuple[ObjectChange, ...]:
+def plan_rbac(run: Run, session: ClusterSession) -> tuple[ObjectChange, ...]:
     """Return which bindings would change; none where this run is not about joining."""
-    return side.manifests.plan(side.admission.bindings()) if kubelet in run.only else ()
+    return session.manifests.plan(session.admission.bindings()) if kubelet in run.only else ()
 
 
-def apply_rbac(run: Run, side: ClusterSide) -> None:
+def apply_rbac(run: Run, session: ClusterSession) -> None:
     """Bind the roles that joining needs, where this run is about joining."""
     with run.journal.step(None, rbac.NAME) as log:
-        if changes := plan_rbac(run, side):
-            side.permit.obtain()
-            side.manifests.apply(changes)
+        if changes := plan_rbac(run, session):
+            session.permit.obtain()
+            session.manifests.apply(changes)
             log.changed(", ".join(change.title for change in changes))
 
 
-def _apply_calico(run: Run, side: ClusterSide, objects: Future[tuple[Object, ...]]) -> None:
+def _apply_calico(run: Run, session: ClusterSession, objects: Future[tuple[Object, ...]]) -> None:
     if not run.whole or not run.cluster.calico.enabled:
         return
     with run.journal.step(None, calico.NAME, "comparing its objects") as log:
-        if changes := side.manifests.plan(objects.result()):
-            side.permit.obtain()
-            side.manifests.apply(changes)
+        if changes := session.manifests.plan(objects.result()):
+            session.permit.obtain()
+            session.manifests.apply(changes)
             log.changed(f"{len(changes)} objects applied")
 
 
-def _plan_objects(run: Run, side: ClusterSide) -> tuple[ObjectChange, ...]:
-    return plan_rbac(run, side) + side.manifests.plan(_calico_objects(run, side))
+def _plan_objects(run: Run, session: ClusterSession) -> tuple[ObjectChange, ...]:
+    return plan_rbac(run, session) + session.manifests.plan(_calico_objects(run, session))
 
 
-def _calico_objects(run: Run, side: ClusterSide) -> tuple[Object, ...]:
+def _calico_objects(run: Run, session: ClusterSession) -> tuple[Object, ...]:
     """Return Calico's objects as this cluster needs them; none where this run is not about it."""
-    return side.calico.objects() if run.whole else ()
+    return session.calico.objects() if run.whole else ()

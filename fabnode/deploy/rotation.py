@@ -26,7 +26,7 @@ from .errors import OverdueError
 from .pipeline import (
     ClusterPlan,
     Run,
-    Sides,
+    RunContext,
     apply_rbac,
     attempted,
     plan_rbac,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from ..steps.verify import Check
-    from .node_deployer import NodeSide
+    from .node_deployer import NodeDeployer
 
 NAME = "rotate-certs"
 _KUBELET = (bootstrap_kubeconfig, kubelet)
@@ -75,27 +75,31 @@ class Change:
 
 def plan(run: Run, renewal: Renewal) -> ClusterPlan:
     """Return what `rotate` would do, by the same code. Changes nothing."""
-    with Sides(run, dry_run=True) as sides:
-        return _planned(sides, run, lambda _: renewal)
+    with RunContext(run, dry_run=True) as context:
+        return _planned(context, run, lambda _: renewal)
 
 
 def rotate(run: Run, renewal: Renewal) -> list[Check]:
     """Make certificates anew; return what was checked at the end."""
-    with Sides(run) as sides:
+    with RunContext(run) as context:
         names = [node.name for node in run.nodes]
-        good = _rolled(run, sides, names, renewal)
+        good = _rolled(run, context, names, renewal)
         if not good:
             return []
-        return attempted(run, verify.NAME, partial(_proved, run, sides, good)) or []
+        return attempted(run, verify.NAME, partial(_proved, run, context, good)) or []
 
 
 def plan_ca(run: Run) -> Change:
     """Return at which stage each node is, and what would be done next. Changes nothing."""
-    with Sides(run, dry_run=True) as sides:
-        stages = _stages(run, sides)
-        planned = _planned(sides, run, lambda side: _of_stage(run, stages[side.node.name]), stages)
-        waits = [w for stage in STAGES if stage in stages.values() for w in _awaited(sides, stage)]
-        return Change(stages, tuple(waits) or _left(sides, stages), plan=planned)
+    with RunContext(run, dry_run=True) as context:
+        stages = _stages(run, context)
+        planned = _planned(
+            context, run, lambda deployer: _of_stage(run, stages[deployer.node.name]), stages
+        )
+        waits = [
+            w for stage in STAGES if stage in stages.values() for w in _awaited(context, stage)
+        ]
+        return Change(stages, tuple(waits) or _left(context, stages), plan=planned)
 
 
 def change_ca(run: Run) -> Change:
@@ -105,9 +109,9 @@ def change_ca(run: Run) -> Change:
     A node that can't be asked, or is in no stage, stops the others as well (it can be left out of
     the run), and no stage begins before the one before it is through on all nodes of the run.
     """
-    with Sides(run) as sides:
+    with RunContext(run) as context:
         checks: list[Check] = []
-        stages = _stages(run, sides)
+        stages = _stages(run, context)
         for stage in STAGES:
             names = [name for name, found in stages.items() if found == stage]
             if len(stages) < len(run.nodes):
@@ -115,29 +119,29 @@ def change_ca(run: Run) -> Change:
             if not names:
                 continue
             with run.journal.step(None, NAME, f"{stage}: is the control plane ready?") as log:
-                waits = _awaited(sides, stage) or _tried(sides, stage, names[0])
+                waits = _awaited(context, stage) or _tried(context, stage, names[0])
                 log.note(f"{stage}: {'waiting' if waits else 'ready'}")
             if waits:
                 return Change(stages, waits, tuple(checks))
-            good = _rolled(run, sides, names, _of_stage(run, stage))
-            checks = _proved(run, sides, good) if good else checks
+            good = _rolled(run, context, names, _of_stage(run, stage))
+            checks = _proved(run, context, good) if good else checks
             if len(good) < len(names) or not all(check.ok for check in checks):
                 return Change(stages, (), tuple(checks))
-            stages = _stages(run, sides)
-        return Change(stages, _left(sides, stages), tuple(checks))
+            stages = _stages(run, context)
+        return Change(stages, _left(context, stages), tuple(checks))
 
 
-def _rolled(run: Run, sides: Sides, names: Sequence[str], renewal: Renewal) -> list[str]:
+def _rolled(run: Run, context: RunContext, names: Sequence[str], renewal: Renewal) -> list[str]:
     """Renew on one node, prove that it still works, then on the others; return those that do."""
-    rights = sides.cluster_side.background(partial(apply_rbac, run, sides.cluster_side))
+    rights = context.session.background(partial(apply_rbac, run, context.session))
 
-    def work(side: NodeSide) -> bool:
-        return side.renew(renewal, before_change=lambda: rights.result())
+    def work(deployer: NodeDeployer) -> bool:
+        return deployer.renew(renewal, before_change=lambda: rights.result())
 
     first, rest = list(names[:1]), list(names[1:])
-    outcomes = sides.each(work, first)
+    outcomes = context.each(work, first)
     if rest and outcomes[first[0]].value:
-        checks = attempted(run, verify.NAME, partial(_proved, run, sides, first))
+        checks = attempted(run, verify.NAME, partial(_proved, run, context, first))
         near = verify.certificate_paths("")  # they were compared; of those that stay, others tell
         bad = [check for check in checks or () if not check.ok and check.name not in near]
         told = "; ".join(f"{check.name}: {check.detail}" for check in bad)
@@ -147,7 +151,7 @@ def _rolled(run: Run, sides: Sides, names: Sequence[str], renewal: Renewal) -> l
             outcomes[first[0]] = Outcome(error=error)
             run.take_down(first[0], outcomes[first[0]])
     if all(outcome.ok for outcome in outcomes.values()):
-        outcomes |= sides.each(work, rest)
+        outcomes |= context.each(work, rest)
     else:
         for name in rest:
             run.take_down(name, Outcome(skipped=f"{first[0]} went first and failed"))
@@ -156,25 +160,27 @@ def _rolled(run: Run, sides: Sides, names: Sequence[str], renewal: Renewal) -> l
     return [name for name, outcome in outcomes.items() if outcome.ok]
 
 
-def _proved(run: Run, sides: Sides, names: Sequence[str]) -> list[Check]:
+def _proved(run: Run, context: RunContext, names: Sequence[str]) -> list[Check]:
     """
     Check these nodes, and the network by pods.
 
     Kubelets of old take their pods for not ready when they start anew, until a probe tells better.
     """
     with suppress(OverdueError):  # the checks tell what is missing, too
-        wait_for_calico(run, sides.cluster_side, names)
-    return verify_with(run, sides, names, network=lambda: True)
+        wait_for_calico(run, context.session, names)
+    return verify_with(run, context, names, network=lambda: True)
 
 
 def _planned(
-    sides: Sides,
+    context: RunContext,
     run: Run,
-    renewal_of: Callable[[NodeSide], Renewal],
+    renewal_of: Callable[[NodeDeployer], Renewal],
     names: Collection[str] | None = None,
 ) -> ClusterPlan:
-    rights = plan_rbac(run, sides.cluster_side)
-    return ClusterPlan(sides.each(lambda side: side.plan(renewal_of(side)), names), rights)
+    rights = plan_rbac(run, context.session)
+    return ClusterPlan(
+        context.each(lambda deployer: deployer.plan(renewal_of(deployer)), names), rights
+    )
 
 
 def _of_stage(run: Run, stage: Stage) -> Renewal:
@@ -182,40 +188,40 @@ def _of_stage(run: Run, stage: Stage) -> Renewal:
     return Renewal(kinds=KINDS if stage == CERTIFICATES else (), authority=signer)
 
 
-def _stages(run: Run, sides: Sides) -> dict[str, Stage]:
+def _stages(run: Run, context: RunContext) -> dict[str, Stage]:
     """Look at every node, and say how far it is; what can't be said stands in the journal."""
     authorities = Authorities.of(run.cluster.ca_pem)
 
-    def work(side: NodeSide) -> Stage:
-        with run.journal.step(side.node.name, NAME, "looking how far it is") as log:
-            facts = side.current_facts()
-            paths = layout.certificates(side.node.kubelet.root)
+    def work(deployer: NodeDeployer) -> Stage:
+        with run.journal.step(deployer.node.name, NAME, "looking how far it is") as log:
+            facts = deployer.current_facts()
+            paths = layout.certificates(deployer.node.kubelet.root)
             held = {k: facts.certificates.get(path, "") for k, path in paths.items()}
             stage = authorities.stage(facts.path(layout.CA).content or b"", held)
             log.note("through" if stage == DONE else f"next: {stage}")
             return stage
 
-    outcomes = sides.each(work)
+    outcomes = context.each(work)
     return {name: outcome.value for name, outcome in outcomes.items() if outcome.value}
 
 
-def _awaited(sides: Sides, stage: Stage) -> tuple[str, ...]:
+def _awaited(context: RunContext, stage: Stage) -> tuple[str, ...]:
     """Say what the control plane lacks for a stage, as far as looking tells."""
-    side = sides.cluster_side
-    new = Authorities.of(side.cluster.ca_pem).signer
+    session = context.session
+    new = Authorities.of(session.cluster.ca_pem).signer
     waits = []
-    if stage == CERTIFICATES and not _holds(side.authorities.client(), new):
+    if stage == CERTIFICATES and not _holds(session.authorities.client(), new):
         waits.append(
             f"kube-apiserver does not accept clients of {named(new)} yet: give it both CAs as "
             "--client-ca-file (and --kubelet-certificate-authority, where set), and restart it"
         )
     if stage == OLD_OUT:
-        if fault := side.authorities.server_fault(new):
+        if fault := session.authorities.server_fault(new):
             waits.append(
                 f"kube-apiserver's own certificate is of no use to a node that trusts only "
                 f"{named(new)}: {fault}; give it one of that CA, and restart it"
             )
-        pods_trust = side.authorities.pod()
+        pods_trust = session.authorities.pod()
         if pods_trust is not None and not _holds(pods_trust, new):
             waits.append(
                 f"pods don't get {named(new)} as their CA yet: give kube-controller-manager both "
@@ -224,20 +230,20 @@ def _awaited(sides: Sides, stage: Stage) -> tuple[str, ...]:
     return tuple(waits)
 
 
-def _tried(sides: Sides, stage: Stage, name: str) -> tuple[str, ...]:
+def _tried(context: RunContext, stage: Stage, name: str) -> tuple[str, ...]:
     """Say what only trying tells: who signs. `name`: a node for which one is asked."""
     if stage != CERTIFICATES:
         return ()
-    admission = sides.cluster_side.admission
-    new = Authorities.of(sides.cluster_side.cluster.ca_pem).signer
+    admission = context.session.admission
+    new = Authorities.of(context.session.cluster.ca_pem).signer
 
-    def work(side: NodeSide) -> tuple[str | None] | str:
+    def work(deployer: NodeDeployer) -> tuple[str | None] | str:
         try:
-            return (admission.try_signing(side.node, new),)
+            return (admission.try_signing(deployer.node, new),)
         except (TimeoutError, SigningError, BadCertificateError) as error:
             return str(error) or "nobody signed one in time"
 
-    tried = sides.each(work, [name])[name]
+    tried = context.each(work, [name])[name]
     if tried.error:
         raise tried.error
     if isinstance(tried.value, str):
@@ -252,16 +258,16 @@ def _tried(sides: Sides, stage: Stage, name: str) -> tuple[str, ...]:
     )
 
 
-def _left(sides: Sides, stages: Mapping[str, Stage]) -> tuple[str, ...]:
+def _left(context: RunContext, stages: Mapping[str, Stage]) -> tuple[str, ...]:
     """Say what remains to be done when every node is through with what the configuration says."""
-    side = sides.cluster_side
-    authorities = Authorities.of(side.cluster.ca_pem)
+    session = context.session
+    authorities = Authorities.of(session.cluster.ca_pem)
     if not authorities.several or any(stage != DONE for stage in stages.values()):
         return ()
     waits = [
         f"every node asked trusts both CAs and holds certificates of {named(authorities.signer)}"
     ]
-    waits += _awaited(sides, OLD_OUT)
+    waits += _awaited(context, OLD_OUT)
     waits.append(
         "then take the old CA out of cluster.ca and run `inv rotate-certs --ca` again; "
         "docs/certificates.md says what else trusts it"

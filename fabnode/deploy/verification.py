@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from ..kube.client import Object
     from ..node.facts import Facts
     from ..ssh.host import Host
-    from .cluster_session import ClusterSide
+    from .cluster_session import ClusterSession
 
 _HTTP_OK = 200
 _PROBE_TIMEOUT = 60.0
 
 
-def verify_node(host: Host, facts: Facts, side: ClusterSide, live: Object | None) -> list[Check]:
+def verify_node(
+    host: Host, facts: Facts, session: ClusterSession, live: Object | None
+) -> list[Check]:
     """Return the checks of one node. `facts` are fresh; `live` is its Node object."""
-    node, cluster = host.node, side.cluster
+    node, cluster = host.node, session.cluster
     units = verify.units(node.runtime.name, cluster.cluster.version.minor)
     checks = list(verify.unit_checks(node.name, facts, units))
     checks += _health(host)
@@ -45,12 +47,14 @@ def verify_node(host: Host, facts: Facts, side: ClusterSide, live: Object | None
     )
     if live is None:
         return [*checks, Check(node.name, "Ready", False, "there is no Node object of that name")]
-    age = node_objects.heartbeat_age(side.api, live, time.time() + (side.api.clock_offset or 0))
+    age = node_objects.heartbeat_age(
+        session.api, live, time.time() + (session.api.clock_offset or 0)
+    )
     reason = node_objects.not_ready(live)
     fresh = age <= verify.MAX_HEARTBEAT
     beat = "no heartbeat yet" if isinf(age) else f"last heartbeat {max(age, 0):.0f} s ago"
     detail = reason or beat
-    if side.nodes.awaits_network(live):
+    if session.nodes.awaits_network(live):
         reason, detail = None, node_objects.NO_CNI
     checks.append(Check(node.name, "Ready", reason is None and fresh, detail))
     pressures = node_objects.pressures(live)
@@ -60,17 +64,17 @@ def verify_node(host: Host, facts: Facts, side: ClusterSide, live: Object | None
     return checks
 
 
-def verify_cluster(side: ClusterSide, names: Sequence[str], *, network: bool) -> list[Check]:
+def verify_cluster(session: ClusterSession, names: Sequence[str], *, network: bool) -> list[Check]:
     """Return the checks that concern all nodes together: Calico, and pods that try the network."""
     checks = []
-    if side.cluster.calico.enabled:
-        missing = side.calico.missing(names)
+    if session.cluster.calico.enabled:
+        missing = session.calico.missing(names)
         detail = missing or f"{calico.DAEMONSET} on {len(names)} nodes, {calico.CONTROLLERS}"
         checks.append(Check(None, "Calico", missing is None, detail))
     if network and names:
-        image = side.cluster.verify.image
+        image = session.cluster.verify.image
         try:
-            checks += try_network(side.api, image=image, nodes=names, timeout=_PROBE_TIMEOUT)
+            checks += try_network(session.api, image=image, nodes=names, timeout=_PROBE_TIMEOUT)
         except (TimeoutError, ApiError) as error:
             checks.append(Check(None, "network probe", False, str(error)))
     return checks

@@ -1,4 +1,4 @@
-"""The API's side of a run: what its parts ask of the API, and of each other."""
+"""The session of a run: what its parts ask of the API, and of each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fabnode.deploy import cluster_session as cluster_side
-from fabnode.deploy.cluster_session import ClusterSide
+from fabnode.deploy.cluster_session import ClusterSession
 from fabnode.deploy.errors import MissingRightsError
 from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
@@ -85,7 +85,7 @@ class Lock:
 
 
 class Scene:
-    """The API's side of a run on three nodes, without Calico."""
+    """The session of a run on three nodes, without Calico."""
 
     def __init__(self, monkeypatch, tmp_path, **settings) -> None:
         self.api = Api()
@@ -95,7 +95,7 @@ class Scene:
         self.cluster = make_cluster(tmp_path, calico={"enabled": False}, **settings)
         self.node = self.cluster.nodes[0]
         self.journal = Journal(None, [])
-        self.side = ClusterSide(self.cluster, self.journal)
+        self.session = ClusterSession(self.cluster, self.journal)
 
     def put(self, path: str, *items: dict[str, Any]) -> None:
         self.api.collections.setdefault(path, []).extend(items)
@@ -110,7 +110,7 @@ def scene(monkeypatch, tmp_path) -> Iterator[Scene]:
     made = Scene(monkeypatch, tmp_path)
     made.put(NODES, {"metadata": {"name": "n1"}})
     yield made
-    made.side.close()
+    made.session.close()
 
 
 def token() -> dict[str, Any]:
@@ -123,8 +123,8 @@ def token() -> dict[str, Any]:
 
 def test_the_cluster_is_surveyed_in_the_background(scene) -> None:
     scene.put(SECRETS, token())
-    scene.side.open(scene.cluster.nodes)
-    survey = scene.side.survey
+    scene.session.open(scene.cluster.nodes)
+    survey = scene.session.survey
     assert str(survey.version) == "1.37.2"
     assert list(survey.nodes) == ["n1"]
     assert [(t.id, t.node) for t in survey.tokens] == [("aaaaaa", "n1")]
@@ -133,24 +133,24 @@ def test_the_cluster_is_surveyed_in_the_background(scene) -> None:
 
 
 def test_a_change_takes_rights_and_the_lock_once_asked(scene) -> None:
-    scene.side.open(scene.cluster.nodes)
-    scene.side.permit.obtain()
-    scene.side.close()
+    scene.session.open(scene.cluster.nodes)
+    scene.session.permit.obtain()
+    scene.session.close()
     assert scene.api.told == ["lock", "unlock"]
 
 
 def test_without_rights_the_lock_is_not_taken(scene) -> None:
     scene.api.refused = True
-    scene.side.open(scene.cluster.nodes)
+    scene.session.open(scene.cluster.nodes)
     with pytest.raises(MissingRightsError, match="no right to "):
-        scene.side.permit.obtain()
+        scene.session.permit.obtain()
     assert scene.api.told == []
 
 
 def test_what_a_killed_run_left_is_taken_back_with_leave(scene) -> None:
     scene.put(SECRETS, token())
-    scene.side.open(scene.cluster.nodes)
-    scene.side.admission.tidy(scene.node)
+    scene.session.open(scene.cluster.nodes)
+    scene.session.admission.tidy(scene.node)
     assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
 
 
@@ -167,8 +167,8 @@ def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_with_it(scene
     mine, unsigned = request("csr-mine"), request("csr-unsigned", approved=True)
     scene.put(REQUESTS, signed, denied, stranger, elsewhere, rogue, mine, unsigned)
     scene.put(SECRETS, token())
-    scene.side.open(scene.cluster.nodes)
-    scene.side.admission.tidy(scene.node)
+    scene.session.open(scene.cluster.nodes)
+    scene.session.admission.tidy(scene.node)
     assert scene.api.told == [
         "lock",
         f"delete {REQUESTS}/csr-mine",
@@ -184,52 +184,52 @@ def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_with_it(scene
 def test_whoever_asks_more_than_a_kubelet_would_holds_nobody_up_and_stays_to_be_seen(scene) -> None:
     scene.put(REQUESTS, *(request(f"csr-{number}") for number in range(50)))
     scene.put(SECRETS, token())
-    scene.side.open(scene.cluster.nodes)
-    scene.side.admission.tidy(scene.node)
+    scene.session.open(scene.cluster.nodes)
+    scene.session.admission.tidy(scene.node)
     assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
     assert scene.said == []
 
 
 def test_where_nothing_was_left_nothing_is_taken(scene) -> None:
-    scene.side.open(scene.cluster.nodes)
-    scene.side.admission.tidy(scene.node)
+    scene.session.open(scene.cluster.nodes)
+    scene.session.admission.tidy(scene.node)
     assert scene.api.told == []
 
 
 def test_a_token_that_was_handed_out_is_taken_back(scene) -> None:
-    scene.side.open(scene.cluster.nodes)
-    bearer = scene.side.admission.new_token(scene.node)
-    scene.side.admission.tidy(scene.node)
-    scene.side.admission.tidy(scene.node)
+    scene.session.open(scene.cluster.nodes)
+    bearer = scene.session.admission.new_token(scene.node)
+    scene.session.admission.tidy(scene.node)
+    scene.session.admission.tidy(scene.node)
     name = f"bootstrap-token-{bearer.partition('.')[0]}"
     assert scene.api.told == [f"create {SECRETS}", "lock", f"delete {SECRETS}/{name}"]
 
 
 def test_the_token_of_a_join_that_was_not_proved_stays_as_the_record_of_it(scene) -> None:
     """And what it was signed for is what the next run has to compare."""
-    scene.side.open(scene.cluster.nodes)
-    bearer = scene.side.admission.new_token(scene.node)
+    scene.session.open(scene.cluster.nodes)
+    bearer = scene.session.admission.new_token(scene.node)
     username = f"system:bootstrap:{bearer.partition('.')[0]}"
     signed = request("csr-signed", approved=True)
     signed["spec"]["username"] = username
     signed["status"]["certificate"] = "LS0t"
     scene.put(REQUESTS, signed)
-    scene.side.admission._approver.consider(signed)
-    scene.side.admission.tidy(scene.node, unproved=True)
+    scene.session.admission._approver.consider(signed)
+    scene.session.admission.tidy(scene.node, unproved=True)
     assert scene.api.told == [f"create {SECRETS}"]
 
 
 @pytest.mark.parametrize("approved", [False, True])
 def test_the_token_of_a_join_without_a_certificate_is_taken_back(scene, approved: bool) -> None:
     """What was approved and not signed is ended before."""
-    scene.side.open(scene.cluster.nodes)
-    bearer = scene.side.admission.new_token(scene.node)
+    scene.session.open(scene.cluster.nodes)
+    bearer = scene.session.admission.new_token(scene.node)
     asked = request("csr-asked", approved=approved)
     asked["spec"]["username"] = f"system:bootstrap:{bearer.partition('.')[0]}"
     scene.put(REQUESTS, asked)
     if approved:
-        scene.side.admission._approver.consider(asked)
-    scene.side.admission.tidy(scene.node, unproved=True)
+        scene.session.admission._approver.consider(asked)
+    scene.session.admission.tidy(scene.node, unproved=True)
     ended = [f"delete {REQUESTS}/csr-asked"] if approved else []
     taken = ["lock", f"delete {SECRETS}/bootstrap-token-{bearer.partition('.')[0]}"]
     assert scene.api.told == [f"create {SECRETS}", *ended, *taken]
@@ -242,8 +242,8 @@ def test_what_was_signed_with_a_token_that_was_left_is_to_be_compared(scene) -> 
     elsewhere["status"]["certificate"] = "LS0t"
     scene.put(REQUESTS, signed, unsigned, elsewhere)
     scene.put(SECRETS, token())
-    scene.side.open(scene.cluster.nodes)
-    (found,) = scene.side.admission.left_certified(scene.node)
+    scene.session.open(scene.cluster.nodes)
+    (found,) = scene.session.admission.left_certified(scene.node)
     assert found.startswith(b"-----BEGIN CERTIFICATE REQUEST")
     assert scene.api.told == ["lock"], "that it is no run's at work"
 
@@ -252,15 +252,15 @@ def test_without_a_token_that_was_left_nothing_is_to_be_compared(scene) -> None:
     signed = request("csr-signed", approved=True)
     signed["status"]["certificate"] = "LS0t"
     scene.put(REQUESTS, signed)
-    scene.side.open(scene.cluster.nodes)
-    assert scene.side.admission.left_certified(scene.node) == ()
+    scene.session.open(scene.cluster.nodes)
+    assert scene.session.admission.left_certified(scene.node) == ()
     assert scene.api.told == []
 
 
 def test_an_impostor_loses_node_and_token(scene) -> None:
     scene.put(SECRETS, token())
-    scene.side.open(scene.cluster.nodes)
-    scene.side.admission.expel(scene.node)
+    scene.session.open(scene.cluster.nodes)
+    scene.session.admission.expel(scene.node)
     assert scene.api.told == [
         f"patch {NODES}/n1",
         f"delete {NODES}/n1",
@@ -271,9 +271,9 @@ def test_an_impostor_loses_node_and_token(scene) -> None:
 
 def test_requests_are_denied_but_those_that_are_decided(scene) -> None:
     scene.put(REQUESTS, request("csr-1"), request("csr-2", approved=True))
-    scene.side.admission.allow(scene.cluster.nodes)
-    assert scene.side.admission.deny(["csr-1"])
-    assert not scene.side.admission.deny(["csr-2", "csr-1"])
+    scene.session.admission.allow(scene.cluster.nodes)
+    assert scene.session.admission.deny(["csr-1"])
+    assert not scene.session.admission.deny(["csr-2", "csr-1"])
     assert scene.api.told == [f"replace {REQUESTS}/csr-1/approval"] * 2
     assert scene.said[0].startswith("denied csr-1, asked for by system:bootstrap:aaaaaa: ")
     assert scene.said[1] == "csr-2 is Approved already: left as it is"
@@ -281,9 +281,9 @@ def test_requests_are_denied_but_those_that_are_decided(scene) -> None:
 
 def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene) -> None:
     scene.put(REQUESTS, *(request(f"csr-{number}") for number in range(12)))
-    scene.side.admission.allow(scene.cluster.nodes)
-    scene.side.admission.judge()
-    scene.side.close()
+    scene.session.admission.allow(scene.cluster.nodes)
+    scene.session.admission.judge()
+    scene.session.close()
     warnings = [event.text for event in scene.journal.events if event.state == "warning"]
     assert len(warnings) == 11
     assert warnings[0].startswith("left csr-0 pending: ")
@@ -291,8 +291,8 @@ def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene) -> None:
 
 
 def test_of_two_hosts_with_one_machine_id_both_are_told(scene) -> None:
-    scene.side.open(scene.cluster.nodes)
-    nodes = scene.side.nodes
+    scene.session.open(scene.cluster.nodes)
+    nodes = scene.session.nodes
     assert nodes.machine_ids("n2", "aa") == {"n1": ""}
     assert nodes.machine_ids("n3", "aa") == {"n1": "", "n2": "aa"}
 
@@ -301,8 +301,8 @@ def test_a_node_that_is_registered_under_its_machine_id_is_told_so(scene) -> Non
     """What others were seen with in this run counts for nothing then, only what the API has."""
     info = {"nodeInfo": {"machineID": "bb"}}
     scene.put(NODES, {"metadata": {"name": "n2"}, "status": info})
-    scene.side.open(scene.cluster.nodes)
-    nodes = scene.side.nodes
+    scene.session.open(scene.cluster.nodes)
+    nodes = scene.session.nodes
     nodes.machine_ids("n3", "bb")
     assert nodes.machine_ids("n2", "bb")["n2"] == "bb"
     assert "n3" not in nodes.machine_ids("n2", "bb")
@@ -313,5 +313,5 @@ def test_the_control_planes_authorities_are_read_where_it_tells_them(scene) -> N
     ca = pem(authority()[0]).decode()
     name = "extension-apiserver-authentication"
     scene.put(folder, {"metadata": {"name": name}, "data": {"client-ca-file": ca}})
-    assert scene.side.authorities.client() == ca.encode()
-    assert scene.side.authorities.pod() is None
+    assert scene.session.authorities.client() == ca.encode()
+    assert scene.session.authorities.pod() is None

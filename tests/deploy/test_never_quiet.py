@@ -18,7 +18,7 @@ from fabnode.artifacts import store as artifact_files
 from fabnode.artifacts.store import Holdings
 from fabnode.cli import app
 from fabnode.cli.report import render
-from fabnode.deploy import node_deployer as node_side
+from fabnode.deploy import node_deployer as node_module
 from fabnode.deploy import pipeline, rotation
 from fabnode.journal.journal import Journal
 from fabnode.journal.summary import rows
@@ -121,16 +121,16 @@ class Everything:
         replaced = {
             (pipeline, "Access"): MagicMock(),
             (pipeline, "Host"): lambda node, _: self.hosts[node.name],
-            (pipeline, "ClusterSide"): lambda *_, **__: self._api(),
+            (pipeline, "ClusterSession"): lambda *_, **__: self._api(),
             (pipeline, "verify_node"): self._verify,
             (pipeline, "verify_cluster"): lambda *_, **__: [],
             (pipeline, "certificates_seen"): lambda *_: [],
             (pipeline, "network_probe_left"): lambda _: False,
             (artifact_files, "load"): lambda c: Holdings({"amd64": artifacts(c)}),
-            (node_side, "probe"): lambda host, watch: host.look(host, watch),
-            (node_side, "apply"): lambda host, *args, **kw: host.change(host, *args, **kw),
-            (node_side, "make_plan"): self._pure(node_side.make_plan),
-            (node_side.preflight, "findings"): lambda *_: (),
+            (node_module, "probe"): lambda host, watch: host.look(host, watch),
+            (node_module, "apply"): lambda host, *args, **kw: host.change(host, *args, **kw),
+            (node_module, "make_plan"): self._pure(node_module.make_plan),
+            (node_module.preflight, "findings"): lambda *_: (),
         }
         for (owner, name), value in replaced.items():
             monkeypatch.setattr(owner, name, value)
@@ -438,7 +438,7 @@ def test_a_host_that_can_not_be_asked_for_its_key_is_no_success(
     scene = Everything(monkeypatch, Points())
     asked: list[HostKey] = []
 
-    def cluster_side(*_: object, asker: Any, **__: object) -> SimpleNamespace:
+    def cluster_session(*_: object, asker: Any, **__: object) -> SimpleNamespace:
         def judge() -> None:
             asked.extend([asker.ask("n1"), asker.ask("n1"), asker.ask("n2")])
 
@@ -450,7 +450,7 @@ def test_a_host_that_can_not_be_asked_for_its_key_is_no_success(
     def key(host: Host) -> HostKey:
         return HostKey(fault="no route to host") if host.name == "n1" else HostKey(b"key")
 
-    monkeypatch.setattr(pipeline, "ClusterSide", cluster_side)
+    monkeypatch.setattr(pipeline, "ClusterSession", cluster_session)
     monkeypatch.setattr(pipeline, "waiting_key", key)
     run = scene.run()
     pipeline.approve(run, watch=False, dry_run=dry_run)

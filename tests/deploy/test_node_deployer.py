@@ -9,10 +9,10 @@ from unittest.mock import MagicMock
 import pytest
 
 from fabnode.artifacts.store import Holdings
-from fabnode.deploy import node_deployer as node_side
+from fabnode.deploy import node_deployer as node_module
 from fabnode.deploy import pipeline
 from fabnode.deploy.errors import ImpostorError, PreflightError, RenewalError, UnprovedError
-from fabnode.deploy.node_deployer import NodeSide
+from fabnode.deploy.node_deployer import NodeDeployer
 from fabnode.journal.journal import Journal
 from fabnode.node import layout
 from fabnode.pki.certificates import new_request, sign_client
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Scene:
-    """A node's side with a node and an API that take down what is asked of them."""
+    """A NodeDeployer with a node and an API that record what is asked of them."""
 
     def __init__(self, monkeypatch, *, steps=pipeline.NODE_STEPS, **settings) -> None:
         self.told: list[str] = []
@@ -41,15 +41,15 @@ class Scene:
         self.machine = Machine(self.node, self.told)
         self.api = self._api()
         self.steps = steps
-        monkeypatch.setattr(node_side, "probe", self.machine.look)
+        monkeypatch.setattr(node_module, "probe", self.machine.look)
         self.change = self.machine.change
-        monkeypatch.setattr(node_side, "apply", lambda *args, **kw: self.change(*args, **kw))
-        monkeypatch.setattr(node_side.preflight, "findings", lambda *_: ())
-        self.side = self.another()
+        monkeypatch.setattr(node_module, "apply", lambda *args, **kw: self.change(*args, **kw))
+        monkeypatch.setattr(node_module.preflight, "findings", lambda *_: ())
+        self.deployer = self.another()
 
-    def another(self) -> NodeSide:
-        """Return the side of the same node in another run."""
-        return NodeSide(
+    def another(self) -> NodeDeployer:
+        """Return the deployer of the same node in another run."""
+        return NodeDeployer(
             self.machine,
             self.api,
             Journal(None, []),
@@ -110,14 +110,14 @@ class Scene:
     def deploy(self) -> bool:
         """Deploy as a run of its own would; forget what was told before."""
         self.told.clear()
-        side = self.another()
-        return side.deploy(before_change=lambda: self.told.append("rights")).changed
+        deployer = self.another()
+        return deployer.deploy(before_change=lambda: self.told.append("rights")).changed
 
     def renew(self, renewal: Renewal) -> bool:
         self.told.clear()
-        side = self.another()
-        side.current_facts()  # as the stages of a changed CA do before
-        return side.renew(renewal, before_change=lambda: self.told.append("rights"))
+        deployer = self.another()
+        deployer.current_facts()  # as the stages of a changed CA do before
+        return deployer.renew(renewal, before_change=lambda: self.told.append("rights"))
 
     def plan_of(self, renewal: Renewal = KEEP) -> Plan:
         return self.another().plan(renewal).plan

@@ -20,7 +20,7 @@ from .harness import eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fabnode.deploy.node_deployer import NodeSide
+    from fabnode.deploy.node_deployer import NodeDeployer
     from fabnode.remote.apply import Applied
 
     from .harness import Done, Lab
@@ -73,8 +73,8 @@ def beyond_the_skew(joined: Done, older_lab: Lab, tmp_path_factory: pytest.TempP
 
 
 def _force(config: Path, packer: Packer) -> None:
-    def work(side: NodeSide) -> Applied:
-        return apply(side.host, side.plan().plan, packer)
+    def work(deployer: NodeDeployer) -> Applied:
+        return apply(deployer.host, deployer.plan().plan, packer)
 
     with app.run_of(Options(str(config))) as run:
         for outcome in pipeline.on_nodes(run, work).values():

@@ -19,7 +19,7 @@ from .. import app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...deploy.node_deployer import NodeSide
+    from ...deploy.node_deployer import NodeDeployer
     from ...deploy.pipeline import Run
     from ..app import Options
 
@@ -62,13 +62,13 @@ def _collected(run: Run) -> list[CertificateRow]:
     return rows
 
 
-def _of_node(now: datetime, side: NodeSide) -> list[CertificateRow]:
-    ca_pem = side.cluster.ca_pem
-    paths = certificate_paths(side.node.kubelet.root)
-    pairs = read_pairs(side.host, paths.values())
+def _of_node(now: datetime, deployer: NodeDeployer) -> list[CertificateRow]:
+    ca_pem = deployer.cluster.ca_pem
+    paths = certificate_paths(deployer.node.kubelet.root)
+    pairs = read_pairs(deployer.host, paths.values())
     return [
         row(
-            side.node.name,
+            deployer.node.name,
             title,
             path,
             pair.certificates,
@@ -78,7 +78,7 @@ def _of_node(now: datetime, side: NodeSide) -> list[CertificateRow]:
             public_key=pair.public_key,
         )
         if (pair := pairs.get(path))
-        else absent(side.node.name, title, path)
+        else absent(deployer.node.name, title, path)
         for title, path in paths.items()
     ]
 

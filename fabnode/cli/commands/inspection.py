@@ -15,7 +15,7 @@ from .. import app
 from ..plan_view import plan_json, plan_text
 
 if TYPE_CHECKING:
-    from ...deploy.node_deployer import NodeSide
+    from ...deploy.node_deployer import NodeDeployer
     from ..app import Options
 
 _MAX_LINES = 10_000
@@ -73,7 +73,9 @@ def logs(options: Options, unit: str, lines: int) -> None:
     with app.run_of(options) as run:
         full = _unit(unit, run)
         command = f"journalctl --no-pager -o short-iso -n {lines} -u {shlex.quote(full)}"
-        for name, outcome in pipeline.on_nodes(run, lambda side: side.host.root(command)).items():
+        for name, outcome in pipeline.on_nodes(
+            run, lambda deployer: deployer.host.root(command)
+        ).items():
             if outcome.error:
                 raise outcome.error
             if outcome.value:
@@ -87,7 +89,7 @@ def logs(options: Options, unit: str, lines: int) -> None:
 def facts(options: Options) -> None:
     """Print a node's facts as JSON."""
     with app.run_of(options) as run:
-        for outcome in pipeline.on_nodes(run, lambda side: side.look()).values():
+        for outcome in pipeline.on_nodes(run, lambda deployer: deployer.look()).values():
             if outcome.error:
                 raise outcome.error
             app.print_text(json.dumps(app.plain(outcome.value), indent=2, sort_keys=True))
@@ -96,12 +98,12 @@ def facts(options: Options) -> None:
 def restart(options: Options, unit: str) -> None:
     """Restart a unit on a node and wait until it runs."""
 
-    def work(side: NodeSide) -> str:
-        result = side.host.root(command)
+    def work(deployer: NodeDeployer) -> str:
+        result = deployer.host.root(command)
         if result.code:
-            journal = side.host.root(f"journalctl --no-pager -n 20 -u {shlex.quote(name)}")
+            journal = deployer.host.root(f"journalctl --no-pager -n 20 -u {shlex.quote(name)}")
             _print_lines(journal.stdout)
-            raise Exit(f"{name} does not start on {side.node.name}", app.FAILED)
+            raise Exit(f"{name} does not start on {deployer.node.name}", app.FAILED)
         return name
 
     with app.run_of(options) as run:
