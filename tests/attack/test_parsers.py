@@ -11,7 +11,7 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -51,12 +51,18 @@ from fabnode.steps.verify import probe_results
 from tests import attacks, forgery
 from tests.support import authority, pem
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 pytestmark = pytest.mark.attack
 
 
-def given(*what: Any, **named: Any) -> Any:
+def given(
+    *what: st.SearchStrategy[Any], **named: st.SearchStrategy[Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Try what hypothesis makes; how long one try takes says nothing on a busy machine."""
-    return lambda test: settings(deadline=None)(_given(*what, **named)(test))
+    unhurried = settings(deadline=None)
+    return lambda test: unhurried(_given(*what, **named)(test))
 
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from fabnode.audit.credentials import Credentials, public_der
-from fabnode.audit.evidence import Provenance
+from fabnode.audit.evidence import Provenance, SecretFile
 from fabnode.audit.finding import Close, PutAside
 from fabnode.audit.repair import repairs
 
@@ -109,7 +110,9 @@ def test_on_a_control_plane_they_belong() -> None:
         ({"uid": 1000}, "others than root"),
     ],
 )
-def test_what_is_used_or_not_roots_alone_is_left_where_it_is(change: dict, reason: str) -> None:
+def test_what_is_used_or_not_roots_alone_is_left_where_it_is(
+    change: dict[str, Any], reason: str
+) -> None:
     found = only(judged(with_files(secret(STRAY, keys=(ca_key(),), **change))))
     assert found.repairs == ()
     assert reason in found.by_hand
@@ -139,7 +142,7 @@ def test_open_files_without_a_secret_are_fine() -> None:
     assert judged(with_files(secret(STRAY, mode=0o644, certificates=(certificate,)))) == []
 
 
-def bootstrap(**how: object):
+def bootstrap(**how: Any) -> SecretFile:
     return secret("/etc/kubernetes/bootstrap.kubeconfig", kubeconfig=True, **how)
 
 
@@ -254,7 +257,7 @@ def test_what_the_clusters_ca_signed_accuses_wherever_it_lies() -> None:
 
 
 @pytest.mark.parametrize("change", [{"mode": 0o660}, {"uid": 1000}, {"controlled": False}])
-def test_only_what_is_roots_alone_is_moved(change: dict) -> None:
+def test_only_what_is_roots_alone_is_moved(change: dict[str, Any]) -> None:
     found = judged(with_files(secret(STRAY, keys=(ca_key(),), **change)))
     assert not any(isinstance(repair, PutAside) for f in found for repair in f.repairs)
 
@@ -277,7 +280,7 @@ def test_where_nobody_knows_who_uses_a_key_it_stays() -> None:
         {"certificates": (issued("x", ca=True)[0],)},
     ],
 )
-def test_a_ca_file_is_roots_alone_and_holds_nothing_else(change: dict) -> None:
+def test_a_ca_file_is_roots_alone_and_holds_nothing_else(change: dict[str, Any]) -> None:
     it = sound()
     assert Credentials(it, "n1", pem(authority()[0]), NOW).ca_file() == CA
     other = replace(it, files={CA: replace(it.files[CA], **change)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -11,6 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fabnode.audit.edit import CantEdit, replace_line, set_flag, set_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -109,7 +113,7 @@ _DOCUMENTS = st.dictionaries(
 @_LIMITS
 @given(_DOCUMENTS, st.booleans() | st.none(), st.lists(_KEYS, min_size=1, max_size=3))
 def test_any_document_is_changed_there_alone_or_refused(
-    document: dict, style: bool | None, keys: list[str]
+    document: dict[str, Any], style: bool | None, keys: list[str]
 ) -> None:
     text = yaml.safe_dump(document, default_flow_style=style, sort_keys=False)
     try:
@@ -128,11 +132,12 @@ def test_any_document_is_changed_there_alone_or_refused(
 @_LIMITS
 @given(st.text(max_size=200))
 def test_any_text_is_changed_or_refused(text: str) -> None:
-    for edit in (
+    edits: tuple[Callable[[], object], ...] = (
         lambda: set_value(text, ANONYMOUS, False),
         lambda: set_flag(text, "kubelet", "anonymous-auth", False),
         lambda: replace_line(text, "a", "b"),
-    ):
+    )
+    for edit in edits:
         with suppress(CantEdit):
             edit()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fabnode.audit.finding import Thin
+from fabnode.audit.finding import Finding, Thin
 
 from .support import judged, only, sound
 
@@ -12,7 +12,7 @@ ACCEPT = "-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 4194 -j ACCEPT"
 DROP = "-A INPUT -p tcp -m tcp --dport 4194 -j DROP"
 
 
-def filtered(*rules: str):
+def filtered(*rules: str) -> list[Finding]:
     return judged(sound(rules={"filter": rules, "nat": ()}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -124,7 +125,7 @@ def test_flags_that_are_not_the_unit_files_are_left(command: str, unit: str, rea
         ({"content": b"\xff"}, ""),
     ],
 )
-def test_files_that_cannot_be_edited_safely_are_left(change: dict, reason: str) -> None:
+def test_files_that_cannot_be_edited_safely_are_left(change: dict[str, Any], reason: str) -> None:
     it = kubelet(WITH_CONFIG)
     it = replace(it, texts={**it.texts, KUBELET_YAML: replace(text("a: 1\n"), **change)})
     todo = repairs(it, [finding(ANONYMOUS)])

@@ -11,7 +11,8 @@ def policy(*, services: tuple[str, ...] = ()) -> dict[str, Any]:
     made, _ = admission_policy.objects(
         service_accounts.DEPLOYER, shares_token=False, proxies=(), secrets=(), services=services
     )
-    return made["spec"]
+    spec: dict[str, Any] = made["spec"]
+    return spec
 
 
 def rule(**given: Any) -> str:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fabnode.kube import csr as signing
+from fabnode.kube.bootstrap_tokens import NODE_ANNOTATION
 from fabnode.kube.client import ApiError
 from fabnode.pki.certificates import new_request
 from fabnode.pki.csr_policy import CLIENT, MOST_BYTES, SERVING
@@ -47,7 +48,8 @@ class Api:
             "creationTimestamp": "2026-11-23T12:00:00Z",
         }
         self.requests[name] = {**body, "metadata": metadata}
-        return self.requests[name]
+        made: dict[str, Any] = self.requests[name]
+        return made
 
     def replace(self, path: str, body: dict[str, Any]) -> None:
         self.sent.append(("replace", path, body))
@@ -145,7 +147,7 @@ def test_a_second_organization_makes_it_no_nodes_request() -> None:
 
 
 def test_the_signer_that_a_request_names_is_the_one_that_counts() -> None:
-    item = {
+    item: dict[str, Any] = {
         "metadata": {
             "name": "csr-1",
             "uid": "1",
@@ -199,8 +201,8 @@ def test_of_requests_that_look_like_ours_few_are_ours() -> None:
 
     def item(number: int, username: str) -> Any:
         found = request(f"fabnode-kube-proxy-n1-{number}")
-        found["metadata"]["annotations"] = {signing.NODE_ANNOTATION: "n1"}
-        found["spec"] |= {"username": username, "signerName": signing.APISERVER_CLIENT}
+        found["metadata"]["annotations"] = {NODE_ANNOTATION: "n1"}
+        found["spec"] |= {"username": username, "signerName": APISERVER_CLIENT}
         return found
 
     strangers = ("system:node:n2", "system:bootstrap:aaaaaa", "kubelet-bootstrap")

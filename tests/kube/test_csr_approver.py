@@ -163,7 +163,9 @@ def test_a_refusal_for_another_reason_is_passed_on() -> None:
         made.consider(item)
 
 
-def test_a_flood_is_judged_without_asking_the_api_for_each() -> None:
+def test_a_flood_is_judged_without_asking_the_api_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A stranger's token is looked up once; nothing is listed for what is refused anyway."""
     items = [request(f"csr-{i}", common_name="system:node:n2") for i in range(30)]
     for item in items[::2]:
@@ -171,7 +173,12 @@ def test_a_flood_is_judged_without_asking_the_api_for_each() -> None:
     api = Api(*items)
     asked: list[str] = []
     get = api.get
-    api.get = lambda path, **query: (asked.append(path), get(path, **query))[1]  # type: ignore[method-assign]
+
+    def noted(path: str, **query: str) -> dict[str, Any]:
+        asked.append(path)
+        return get(path, **query)
+
+    monkeypatch.setattr(api, "get", noted)
     made, told = approver(api)
     for item in items:
         made.consider(item)

@@ -227,7 +227,7 @@ class Lab:
 
     def config(self, nodes: Mapping[str, Any] | None = None, **changes: Any) -> Path:
         """Return a variant of our configuration: `changes` merged in, and those of nodes."""
-        whole = merge_deep(yaml.safe_load(self.configuration.read_text()), changes)
+        whole: Any = merge_deep(yaml.safe_load(self.configuration.read_text()), changes)
         whole["nodes"] = [
             merge_deep(node, (nodes or {}).get(node["name"], {})) for node in whole["nodes"]
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -59,7 +59,7 @@ def put(lab: Lab, name: str, script: str) -> None:
     )
 
 
-def impatient(lab: Lab, **changes: object) -> Path:
+def impatient(lab: Lab, **changes: Any) -> Path:
     return lab.config(ssh={"command_timeout": 4, "connect_timeout": 3}, **changes)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -257,6 +258,10 @@ def test_what_nobody_claims_can_be_denied(cluster: Lab, rogue: Requester) -> Non
     attacks.judged(2)
 
 
+def moved_on(lab: Lab, node: str, link: str, before: str) -> bool:
+    return lab.on(node, f"readlink {link}", code=None) not in {"", before}
+
+
 def test_serving_certificate_that_rotates_is_approved_while_watching(
     cluster: Lab, rogue: Requester
 ) -> None:
@@ -268,9 +273,7 @@ def test_serving_certificate_that_rotates_is_approved_while_watching(
             words = "rm /var/lib/kubelet/pki/kubelet-server-*; systemctl restart kubelet"
             cluster.disturb(node, words)
             eventually(
-                lambda node=node, before=before: (
-                    cluster.on(node, f"readlink {current}", code=None) not in {"", before}
-                ),
+                partial(moved_on, cluster, node, current, before),
                 120,
             )
             if node == "n2":

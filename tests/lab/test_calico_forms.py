@@ -76,8 +76,8 @@ def etcd(lab: Lab) -> dict[str, Any]:
 def confine_calico(lab: Lab) -> None:
     """Have etcd let Calico's certificate into its own prefix only, as docs/network.md advises."""
     context = ssl.create_default_context(cafile=str(lab.layout.pki / "etcd-ca.pem"))
-    pair = (lab.layout.pki / f"apiserver-etcd-client{end}.pem" for end in ("", "-key"))
-    context.load_cert_chain(*pair)
+    certificate, key = (lab.layout.pki / f"apiserver-etcd-client{end}.pem" for end in ("", "-key"))
+    context.load_cert_chain(certificate, key)
 
     def ask(what: str, **body: Any) -> None:
         url = f"{lab.layout.etcd}/v3/auth/{what}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,7 +22,7 @@ BOOTSTRAP = "/etc/kubernetes/bootstrap.kubeconfig"
 PLACES = "/etc /root /home /run /tmp /var/lib/fabnode /var/lib/kubelet /var/log"
 
 
-def with_kubelet(lab: Lab, script: str, **changes: object) -> Path:
+def with_kubelet(lab: Lab, script: str, **changes: Any) -> Path:
     """Return a configuration in which the kubelet is this script."""
     folder = lab.scratch / f"bin-{abs(hash(script))}"
     folder.mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +43,11 @@ def test_unit_that_does_not_start_shows_its_journal_at_once(cluster: Lab) -> Non
     assert cluster.deploy().results == {"n1": "changed", "n2": "changed", "n3": "unchanged"}
 
 
+def silent(lab: Lab, node: str, script: str) -> bool:
+    """Whether a script succeeds on a host and prints nothing."""
+    return lab.on(node, script) == ""
+
+
 def table(out: str) -> list[str]:
     """Return the lines of the end table that name a node."""
     end = out.rpartition("NODE ")[2]
@@ -64,7 +70,7 @@ def test_full_disks_fail_alone_and_leave_nothing_half_written(cluster: Lab) -> N
             assert "no space left" in row["cause"].lower(), row
             assert row["advice"]
             # What watched over the deployer's life may take a second to end.
-            eventually(lambda node=node: cluster.on(node, left) == "")
+            eventually(partial(silent, cluster, node, left))
         assert cluster.on("n2", f"ls {proxy}", code=None) == ""
         whole = cluster.on("n1", "sha256sum /usr/local/bin/*").splitlines()
         there = cluster.on("n3", "sha256sum /usr/local/bin/*").splitlines()
@@ -73,7 +79,7 @@ def test_full_disks_fail_alone_and_leave_nothing_half_written(cluster: Lab) -> N
         assert cluster.restarted(starts) == set()
     finally:
         for node, place in (("n2", "/var/lib/fabnode"), ("n3", "/usr/local/bin")):
-            eventually(lambda node=node, place=place: cluster.on(node, f"umount {place}") == "")
+            eventually(partial(silent, cluster, node, f"umount {place}"))
     cluster.deploy()
     cluster.inv("plan", "--deep", "--exit-code")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,14 +38,14 @@ def test_ten_kills_at_random_moments_converge(cluster: Lab, joining: Joining) ->
     while kills < KILLS:
         run = cluster.begin("deploy-nodes")
         moment = chance.randrange(1, 100)
-        if run.until(lambda events, moment=moment: len(events) >= moment):
+        if run.until(partial(at_least, moment)):
             run.kill(signal.SIGKILL)
         done = run.wait()
         if done.code == -signal.SIGKILL:
             kills += 1
             moments.append(moment)
             for node in VICTIMS:  # each notices by itself that nobody listens any more
-                eventually(lambda node=node: tidy(cluster, node))
+                eventually(partial(tidy, cluster, node))
         else:
             done.expect(0)
             cluster.lab("fresh", "--hosts", ",".join(VICTIMS))
@@ -54,6 +55,10 @@ def test_ten_kills_at_random_moments_converge(cluster: Lab, joining: Joining) ->
     assert cluster.restarted(starts) == set(), "n1 was left alone all the while"
     assert_nothing_is_left(cluster)
     assert cluster.deploy().results == dict.fromkeys(NODES, "unchanged")
+
+
+def at_least(count: int, events: list[dict[str, Any]]) -> bool:
+    return len(events) >= count
 
 
 def tidy(lab: Lab, node: str) -> bool:

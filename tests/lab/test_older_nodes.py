@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,7 +89,7 @@ def test_1_30_starts_with_what_is_rendered(older_lab: Lab) -> None:
         found = older_lab.on("n1", f"/usr/local/bin/{unit} --version").split()
         assert found == ["Kubernetes", f"v{OLD}"]
         health = f"curl -sf http://127.0.0.1:{port}/healthz"
-        eventually(lambda health=health: older_lab.on("n1", health))
+        eventually(partial(older_lab.on, "n1", health))
 
 
 @pytest.mark.usefixtures("beyond_the_skew")

@@ -6,6 +6,7 @@ import base64
 import json
 import signal
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -188,13 +189,14 @@ def test_no_privileged_pod(holder: Holder) -> None:
     """The third way: a pod that is root on a node, the control plane's too."""
     pods = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}/pods"
     server, _ = verify.probe_objects("docker.io/library/busybox:1.35.0", ["n1"])
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"hostNetwork": True},
         {"hostPID": True},
         {"volumes": [{"name": "www", "hostPath": {"path": "/"}}]},
         {"securityContext": {}},
         {"containers": [{**server["spec"]["containers"][0], "securityContext": {}}]},
-    ):
+    )
+    for change in changes:
         pod = {**server, "spec": {**server["spec"], **change}}
         assert "PodSecurity" in holder.refused(pods, pod)
     namespace = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
@@ -208,14 +210,15 @@ def test_no_service_but_the_probes(holder: Holder) -> None:
     """The fourth way: a Service that takes traffic from every node, or opens ports on it."""
     services = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}/services"
     (service,) = verify.probe_objects("", [])
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"externalIPs": ["192.0.2.1"]},
         {"type": "NodePort"},
         {"type": "LoadBalancer"},
         {"type": "ExternalName", "externalName": "example.org"},
         {"selector": {}},
         {"selector": {"app": "client"}},
-    ):
+    )
+    for change in changes:
         tried = {**service, "spec": {**service["spec"], **change}}
         assert "only the network probe's Service" in holder.refused(services, tried)
     other = {**service, "metadata": {**service["metadata"], "name": "other"}}
@@ -362,8 +365,12 @@ def test_each_right_that_is_missing_is_told(cluster: Lab, roles: dict[str, Any])
             admin.patch(path, {"rules": without(role, right, verb)})
             if not covered(right, verb, whole):
                 told = right.told(verb)
-                eventually(lambda t=told, r=right: t in rbac_rules.missing(account, [r]), 10)
+                eventually(partial(is_missing, account, right, told), 10)
             admin.patch(path, {"rules": role["rules"]})
+
+
+def is_missing(account: Api, right: rbac_rules.Right, told: str) -> bool:
+    return told in rbac_rules.missing(account, [right])
 
 
 def covered(right: rbac_rules.Right, verb: str, whole: Sequence[rbac_rules.Right]) -> bool:

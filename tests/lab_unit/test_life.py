@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import cgroups, cluster, controlplane, hosts, network, processes, support, versions
+from lab import state as state_files
 from lab.errors import LabError
 from lab.layout import Layout
 from lab.progress import Progress
@@ -116,7 +117,7 @@ def test_what_died_is_started_again_and_the_rest_left_alone(
 
 def test_a_fresh_host_is_bare(layout: Layout, parent: Path, name: str) -> None:
     on_host(layout, "echo gone > /root/mark")
-    state = cluster.states.load(name, parent)
+    state = state_files.load(name, parent)
     assert state is not None
     cluster.fresh(layout, state[1], ["n1"], Progress())
     assert on_host(layout, "ls /root/mark 2>/dev/null || echo bare") == "bare"

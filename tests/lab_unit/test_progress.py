@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_long_work_is_mentioned_with_how_far_and_how_long(monkeypatch: pytest.Mo
         for _ in range(500):
             if out.getvalue().count("\n") > 1:
                 break
-            progress.time.sleep(0.01)
+            time.sleep(0.01)
     assert re.search(r"^build etcd: 3 of at most 7 packages, \d+\.\d s …$", out.getvalue(), re.M)
     assert "\x1b" not in out.getvalue()
 

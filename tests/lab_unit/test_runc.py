@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.outputs import RUNC
+from lab.rootfs import RUNC
 
 WITHOUT, WITH = "000001fffeffffff", "000001ffffffffff"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from fabnode.config.image_names import with_registry
 from fabnode.releases.version import Release
 from fabnode.steps import calico
 from tests.support import make_cluster
@@ -218,7 +219,7 @@ def test_every_image_is_taken_from_the_configured_registry() -> None:
     ],
 )
 def test_registry_replacement(image: str, expected: str) -> None:
-    assert calico.with_registry(image, "r:5000") == expected
+    assert with_registry(image, "r:5000") == expected
 
 
 @pytest.mark.parametrize(

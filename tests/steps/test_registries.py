@@ -159,7 +159,7 @@ def test_impossible_registry_settings_are_reported(
 
 
 def test_a_containerd_that_reads_no_hosts_files_is_refused(tmp_path: Path) -> None:
-    old = {"cluster": {"version": "1.19.16"}, "calico": {"enabled": False}}
+    old: dict[str, Any] = {"cluster": {"version": "1.19.16"}, "calico": {"enabled": False}}
     images = {"registries": {"docker.io": {"mirrors": ["https://m.example.org"]}}}
     with pytest.raises(ConfigError, match="13 of n1 does not read hosts"):
         load(write_cluster(tmp_path, images=images, runtime={"version": "1.4.13"}, **old))
