@@ -27,7 +27,7 @@ from fabnode.steps import kubelet
 from tests.support import certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from fabnode.config.cluster import Node
     from fabnode.node.facts import Watchlist
@@ -87,16 +87,31 @@ class Machine:
         )
 
     def change(
-        self, _: object, plan: Plan, __: object, heard: Callable[[ApplyEvent], None], **___: object
+        self,
+        host: object,
+        plan: Plan,
+        packer: object,
+        heard: Callable[[ApplyEvent], None],
+        /,
+        **_: object,
     ) -> Applied:
         """Make a plan true."""
         names = [f"{change.action} {change.name}" for change in plan.changes]
         self.told.append(f"host: change {', '.join(names)}")
         for change in plan.changes:
-            self._change(change.resource, dict(change.stamp))
+            self._change(change.resource, change.stamp)
         return Applied(plan, (), sent=1)
 
-    def _change(self, resource: object, stamp: dict[str, str]) -> None:
+    def lose(self, path: str) -> None:
+        """Be without a file from now on."""
+        facts = self.facts
+        self.facts = replace(
+            facts,
+            paths={p: fact for p, fact in facts.paths.items() if p != path},
+            certificates={p: pem for p, pem in facts.certificates.items() if p != path},
+        )
+
+    def _change(self, resource: object, stamp: Collection[str]) -> None:
         facts = self.facts
         match resource:
             case File(path=path, content=content, mode=mode):
@@ -109,8 +124,7 @@ class Machine:
             case Directory(path=path, mode=mode):
                 self._paths({path: PathFact("directory", mode)})
             case Absent(path=path):
-                facts.paths.pop(path, None)
-                facts.certificates.pop(path, None)
+                self.lose(path)
             case Module(name=name):
                 self.facts = replace(facts, modules=facts.modules | {name})
             case Sysctl(key=key, value=value):
@@ -120,11 +134,11 @@ class Machine:
             case Unit(name=name):
                 self._unit(name, stamp)
             case ClientCertificate(bootstrap=bootstrap):
-                facts.paths.pop(bootstrap, None)  # once it is used; its kubelet does all else
+                self.lose(bootstrap)  # once it is used; its kubelet does all else
             case _:
                 raise NotImplementedError(resource)
 
-    def _unit(self, name: str, stamp: dict[str, str]) -> None:
+    def _unit(self, name: str, stamp: Collection[str]) -> None:
         known = {path: self.facts.path(path).sha256 or "" for path in stamp}
         fact = UnitFact("loaded", "active", "running", "enabled", stamp=known)
         self.facts = replace(self.facts, units={**self.facts.units, name: fact})

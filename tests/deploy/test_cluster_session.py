@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,9 @@ from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
 from tests.kube.test_csr_approver import request
 from tests.support import authority, make_cluster, pem
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOON = "2026-11-23T12:00:00Z"
 REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -63,7 +66,7 @@ class Api:
     def patch(self, path: str, _: dict[str, Any]) -> None:
         self.told.append(f"patch {path}")
 
-    def delete(self, path: str, **_: str) -> None:
+    def delete(self, path: str, **__: str) -> None:
         self.told.append(f"delete {path}")
         folder, _, name = path.rpartition("/")
         kept = [o for o in self.collections.get(folder, ()) if o["metadata"].get("name") != name]
@@ -87,7 +90,7 @@ class Lock:
 class Scene:
     """The session of a run on three nodes, without Calico."""
 
-    def __init__(self, monkeypatch, tmp_path, **settings) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **settings: Any) -> None:
         self.api = Api()
         monkeypatch.setattr(cluster_side, "load", lambda _: None)
         monkeypatch.setattr(cluster_side, "Api", lambda *_, **__: self.api)
@@ -106,7 +109,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene(monkeypatch, tmp_path) -> Iterator[Scene]:
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
     made = Scene(monkeypatch, tmp_path)
     made.put(NODES, {"metadata": {"name": "n1"}})
     yield made
@@ -121,7 +124,7 @@ def token() -> dict[str, Any]:
     }
 
 
-def test_the_cluster_is_surveyed_in_the_background(scene) -> None:
+def test_the_cluster_is_surveyed_in_the_background(scene: Scene) -> None:
     scene.put(SECRETS, token())
     scene.session.open(scene.cluster.nodes)
     survey = scene.session.survey
@@ -132,14 +135,14 @@ def test_the_cluster_is_surveyed_in_the_background(scene) -> None:
     assert scene.api.told == []
 
 
-def test_a_change_takes_rights_and_the_lock_once_asked(scene) -> None:
+def test_a_change_takes_rights_and_the_lock_once_asked(scene: Scene) -> None:
     scene.session.open(scene.cluster.nodes)
     scene.session.permit.obtain()
     scene.session.close()
     assert scene.api.told == ["lock", "unlock"]
 
 
-def test_without_rights_the_lock_is_not_taken(scene) -> None:
+def test_without_rights_the_lock_is_not_taken(scene: Scene) -> None:
     scene.api.refused = True
     scene.session.open(scene.cluster.nodes)
     with pytest.raises(MissingRightsError, match="no right to "):
@@ -147,14 +150,14 @@ def test_without_rights_the_lock_is_not_taken(scene) -> None:
     assert scene.api.told == []
 
 
-def test_what_a_killed_run_left_is_taken_back_with_leave(scene) -> None:
+def test_what_a_killed_run_left_is_taken_back_with_leave(scene: Scene) -> None:
     scene.put(SECRETS, token())
     scene.session.open(scene.cluster.nodes)
     scene.session.admission.tidy(scene.node)
     assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
 
 
-def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_with_it(scene) -> None:
+def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_with_it(scene: Scene) -> None:
     """Nobody will approve it; what is not plainly the node's own stays to be seen."""
     signed, denied = request("csr-signed", approved=True), request("csr-denied")
     signed["status"]["certificate"] = "LS0t"
@@ -181,7 +184,9 @@ def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_with_it(scene
     ]
 
 
-def test_whoever_asks_more_than_a_kubelet_would_holds_nobody_up_and_stays_to_be_seen(scene) -> None:
+def test_whoever_asks_more_than_a_kubelet_would_holds_nobody_up_and_stays_to_be_seen(
+    scene: Scene,
+) -> None:
     scene.put(REQUESTS, *(request(f"csr-{number}") for number in range(50)))
     scene.put(SECRETS, token())
     scene.session.open(scene.cluster.nodes)
@@ -190,13 +195,13 @@ def test_whoever_asks_more_than_a_kubelet_would_holds_nobody_up_and_stays_to_be_
     assert scene.said == []
 
 
-def test_where_nothing_was_left_nothing_is_taken(scene) -> None:
+def test_where_nothing_was_left_nothing_is_taken(scene: Scene) -> None:
     scene.session.open(scene.cluster.nodes)
     scene.session.admission.tidy(scene.node)
     assert scene.api.told == []
 
 
-def test_a_token_that_was_handed_out_is_taken_back(scene) -> None:
+def test_a_token_that_was_handed_out_is_taken_back(scene: Scene) -> None:
     scene.session.open(scene.cluster.nodes)
     bearer = scene.session.admission.new_token(scene.node)
     scene.session.admission.tidy(scene.node)
@@ -205,7 +210,7 @@ def test_a_token_that_was_handed_out_is_taken_back(scene) -> None:
     assert scene.api.told == [f"create {SECRETS}", "lock", f"delete {SECRETS}/{name}"]
 
 
-def test_the_token_of_a_join_that_was_not_proved_stays_as_the_record_of_it(scene) -> None:
+def test_the_token_of_a_join_that_was_not_proved_stays_as_the_record_of_it(scene: Scene) -> None:
     """And what it was signed for is what the next run has to compare."""
     scene.session.open(scene.cluster.nodes)
     bearer = scene.session.admission.new_token(scene.node)
@@ -220,7 +225,9 @@ def test_the_token_of_a_join_that_was_not_proved_stays_as_the_record_of_it(scene
 
 
 @pytest.mark.parametrize("approved", [False, True])
-def test_the_token_of_a_join_without_a_certificate_is_taken_back(scene, approved: bool) -> None:
+def test_the_token_of_a_join_without_a_certificate_is_taken_back(
+    scene: Scene, approved: bool
+) -> None:
     """What was approved and not signed is ended before."""
     scene.session.open(scene.cluster.nodes)
     bearer = scene.session.admission.new_token(scene.node)
@@ -235,7 +242,7 @@ def test_the_token_of_a_join_without_a_certificate_is_taken_back(scene, approved
     assert scene.api.told == [f"create {SECRETS}", *ended, *taken]
 
 
-def test_what_was_signed_with_a_token_that_was_left_is_to_be_compared(scene) -> None:
+def test_what_was_signed_with_a_token_that_was_left_is_to_be_compared(scene: Scene) -> None:
     signed, unsigned = request("csr-signed", approved=True), request("csr-unsigned", approved=True)
     signed["status"]["certificate"] = "LS0t"
     elsewhere = request("csr-n2", common_name="system:node:n2", approved=True)
@@ -248,7 +255,7 @@ def test_what_was_signed_with_a_token_that_was_left_is_to_be_compared(scene) -> 
     assert scene.api.told == ["lock"], "that it is no run's at work"
 
 
-def test_without_a_token_that_was_left_nothing_is_to_be_compared(scene) -> None:
+def test_without_a_token_that_was_left_nothing_is_to_be_compared(scene: Scene) -> None:
     signed = request("csr-signed", approved=True)
     signed["status"]["certificate"] = "LS0t"
     scene.put(REQUESTS, signed)
@@ -257,7 +264,7 @@ def test_without_a_token_that_was_left_nothing_is_to_be_compared(scene) -> None:
     assert scene.api.told == []
 
 
-def test_an_impostor_loses_node_and_token(scene) -> None:
+def test_an_impostor_loses_node_and_token(scene: Scene) -> None:
     scene.put(SECRETS, token())
     scene.session.open(scene.cluster.nodes)
     scene.session.admission.expel(scene.node)
@@ -269,7 +276,7 @@ def test_an_impostor_loses_node_and_token(scene) -> None:
     ]
 
 
-def test_requests_are_denied_but_those_that_are_decided(scene) -> None:
+def test_requests_are_denied_but_those_that_are_decided(scene: Scene) -> None:
     scene.put(REQUESTS, request("csr-1"), request("csr-2", approved=True))
     scene.session.admission.allow(scene.cluster.nodes)
     assert scene.session.admission.deny(["csr-1"])
@@ -279,7 +286,7 @@ def test_requests_are_denied_but_those_that_are_decided(scene) -> None:
     assert scene.said[1] == "csr-2 is Approved already: left as it is"
 
 
-def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene) -> None:
+def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene: Scene) -> None:
     scene.put(REQUESTS, *(request(f"csr-{number}") for number in range(12)))
     scene.session.admission.allow(scene.cluster.nodes)
     scene.session.admission.judge()
@@ -290,14 +297,14 @@ def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene) -> None:
     assert warnings[-1].startswith("left 2 more requests pending; ")
 
 
-def test_of_two_hosts_with_one_machine_id_both_are_told(scene) -> None:
+def test_of_two_hosts_with_one_machine_id_both_are_told(scene: Scene) -> None:
     scene.session.open(scene.cluster.nodes)
     nodes = scene.session.nodes
     assert nodes.machine_ids("n2", "aa") == {"n1": ""}
     assert nodes.machine_ids("n3", "aa") == {"n1": "", "n2": "aa"}
 
 
-def test_a_node_that_is_registered_under_its_machine_id_is_told_so(scene) -> None:
+def test_a_node_that_is_registered_under_its_machine_id_is_told_so(scene: Scene) -> None:
     """What others were seen with in this run counts for nothing then, only what the API has."""
     info = {"nodeInfo": {"machineID": "bb"}}
     scene.put(NODES, {"metadata": {"name": "n2"}, "status": info})
@@ -308,7 +315,7 @@ def test_a_node_that_is_registered_under_its_machine_id_is_told_so(scene) -> Non
     assert "n3" not in nodes.machine_ids("n2", "bb")
 
 
-def test_the_control_planes_authorities_are_read_where_it_tells_them(scene) -> None:
+def test_the_control_planes_authorities_are_read_where_it_tells_them(scene: Scene) -> None:
     folder = "/api/v1/namespaces/kube-system/configmaps"
     ca = pem(authority()[0]).decode()
     name = "extension-apiserver-authentication"

@@ -25,12 +25,13 @@ from fabnode.journal.summary import rows
 from fabnode.journal.timeline import timeline
 from fabnode.kube.client import ApiAwayError, ApiError
 from fabnode.node import layout
+from fabnode.node.plan import make_plan
 from fabnode.pki.certificates import new_request, sign_client
 from fabnode.pki.csr_policy import HostKey
 from fabnode.pki.renewal import CLIENT, Renewal
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostMisbehaved
-from fabnode.steps import proxy_cert
+from fabnode.steps import preflight, proxy_cert
 from fabnode.steps.verify import Check
 from tests.steps.support import artifacts
 from tests.support import authority, make_cluster, pem, private_pem
@@ -84,7 +85,9 @@ class Host(Machine):
         self.points.pass_by(self.name, "look")
         return super().look(host, watch)
 
-    def change(self, host: object, plan: Any, packer: object, heard: Any, **_: object) -> Applied:
+    def change(
+        self, host: object, plan: Any, packer: object, heard: Any, /, **_: object
+    ) -> Applied:
         self.points.pass_by(self.name, "before the first action")
         for change in plan.changes:
             heard(ApplyEvent("start", change))
@@ -129,8 +132,8 @@ class Everything:
             (artifact_files, "load"): lambda c: Holdings({"amd64": artifacts(c)}),
             (node_module, "probe"): lambda host, watch: host.look(host, watch),
             (node_module, "apply"): lambda host, *args, **kw: host.change(host, *args, **kw),
-            (node_module, "make_plan"): self._pure(node_module.make_plan),
-            (node_module.preflight, "findings"): lambda *_: (),
+            (node_module, "make_plan"): self._pure(make_plan),
+            (preflight, "findings"): lambda *_: (),
         }
         for (owner, name), value in replaced.items():
             monkeypatch.setattr(owner, name, value)
@@ -243,7 +246,7 @@ def joined(scene: Everything) -> None:
 def drifted(scene: Everything) -> None:
     joined(scene)
     for host in scene.hosts.values():
-        host.facts.paths.pop(layout.KUBELET_CONFIG)
+        host.lose(layout.KUBELET_CONFIG)
 
 
 def unlabelled(scene: Everything) -> None:

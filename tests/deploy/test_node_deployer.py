@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import MagicMock
 
 import pytest
@@ -18,23 +19,34 @@ from fabnode.node import layout
 from fabnode.pki.certificates import new_request, sign_client
 from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
 from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostMisbehaved
-from fabnode.steps import kubelet, proxy, proxy_cert
+from fabnode.steps import kubelet, preflight, proxy, proxy_cert
 from tests.steps.support import artifacts
 from tests.support import authority, make_cluster, pem, private_pem
 
 from .machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import ModuleType
 
     from fabnode.config.cluster import Node
+    from fabnode.deploy.cluster_session import ClusterSession
     from fabnode.node.plan import Plan
+    from fabnode.remote.apply import Applied
+    from fabnode.ssh.host import Host
 
 
 class Scene:
     """A NodeDeployer with a node and an API that record what is asked of them."""
 
-    def __init__(self, monkeypatch, *, steps=pipeline.NODE_STEPS, **settings) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        steps: Sequence[ModuleType] = pipeline.NODE_STEPS,
+        **settings: Any,
+    ) -> None:
         self.told: list[str] = []
         self.cluster = make_cluster(**settings)
         self.node = self.cluster.nodes[0]
@@ -42,16 +54,17 @@ class Scene:
         self.api = self._api()
         self.steps = steps
         monkeypatch.setattr(node_module, "probe", self.machine.look)
-        self.change = self.machine.change
+        self.change: Callable[..., Applied] = self.machine.change
         monkeypatch.setattr(node_module, "apply", lambda *args, **kw: self.change(*args, **kw))
-        monkeypatch.setattr(node_module.preflight, "findings", lambda *_: ())
+        monkeypatch.setattr(preflight, "findings", lambda *_: ())
         self.deployer = self.another()
 
     def another(self) -> NodeDeployer:
         """Return the deployer of the same node in another run."""
         return NodeDeployer(
-            self.machine,
-            self.api,
+            # What a deployment asks of them, and no more.
+            cast("Host", self.machine),
+            cast("ClusterSession", self.api),
             Journal(None, []),
             Holdings({"amd64": artifacts(self.cluster)}),
             MagicMock(),
@@ -60,7 +73,9 @@ class Scene:
         )
 
     def _api(self) -> SimpleNamespace:
-        def recorded(name: str, answer: Callable[..., object] = lambda *_: None):
+        def recorded(
+            name: str, answer: Callable[..., object] = lambda *_: None
+        ) -> Callable[..., object]:
             def call(*args: object, **named: object) -> object:
                 shown = [str(arg) for arg in args if isinstance(arg, str | float | bool)]
                 shown += [name for name, value in named.items() if value]
@@ -134,12 +149,12 @@ class Scene:
 
 
 @pytest.fixture
-def scene(monkeypatch) -> Callable[..., Scene]:
+def scene(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
     return lambda **settings: Scene(monkeypatch, **settings)
 
 
 @pytest.fixture
-def shared(scene, tmp_path) -> Scene:
+def shared(scene: Callable[..., Scene], tmp_path: Path) -> Scene:
     """A node of a cluster whose hosts join with the token of a token file."""
     file = tmp_path / "token"
     file.write_text("0123456789abcdef0123456789abcdef")
@@ -147,7 +162,7 @@ def shared(scene, tmp_path) -> Scene:
     return scene(bootstrap={"mode": "token-file", "token": {"file": str(file)}})
 
 
-def test_a_bare_host_joins(scene) -> None:
+def test_a_bare_host_joins(scene: Callable[..., Scene]) -> None:
     """Rights before the token, the key compared before the node counts, the token taken back."""
     bare = scene()
     assert bare.deploy()
@@ -169,7 +184,7 @@ def test_a_bare_host_joins(scene) -> None:
     ]
 
 
-def test_a_node_that_is_right_is_left_alone(scene) -> None:
+def test_a_node_that_is_right_is_left_alone(scene: Callable[..., Scene]) -> None:
     joined = scene()
     joined.deploy()
     assert joined.deploy() is False
@@ -179,7 +194,7 @@ def test_a_node_that_is_right_is_left_alone(scene) -> None:
     assert joined.told[-1] == "api: tidy"
 
 
-def test_with_a_shared_token_rotation_begins_once_it_has_joined(shared) -> None:
+def test_with_a_shared_token_rotation_begins_once_it_has_joined(shared: Scene) -> None:
     assert shared.deploy()
     _, second = shared.changes
     assert layout.KUBELET_CONFIG in second
@@ -187,7 +202,9 @@ def test_with_a_shared_token_rotation_begins_once_it_has_joined(shared) -> None:
 
 
 @pytest.mark.parametrize("kinds", [(CLIENT,), (SERVING,), (PROXY,), KINDS])
-def test_a_renewal_is_of_what_was_asked_for(scene, kinds) -> None:
+def test_a_renewal_is_of_what_was_asked_for(
+    scene: Callable[..., Scene], kinds: tuple[str, ...]
+) -> None:
     node = scene()
     node.deploy()
     paths = layout.certificates(node.node.kubelet.root)
@@ -199,29 +216,29 @@ def test_a_renewal_is_of_what_was_asked_for(scene, kinds) -> None:
     assert ("api: token" in node.heard) == (CLIENT in kinds)
 
 
-def test_a_renewal_of_nothing_changes_nothing(scene) -> None:
+def test_a_renewal_of_nothing_changes_nothing(scene: Callable[..., Scene]) -> None:
     node = scene()
     node.deploy()
     assert node.renew(Renewal()) is False
 
 
-def test_with_a_shared_token_a_renewal_ends_with_rotation(shared) -> None:
+def test_with_a_shared_token_a_renewal_ends_with_rotation(shared: Scene) -> None:
     shared.deploy()
     assert shared.renew(Renewal((CLIENT,)))
     assert len(shared.changes) == 2
     assert shared.plan_of().empty
 
 
-def test_a_renewal_is_no_deployment(scene) -> None:
+def test_a_renewal_is_no_deployment(scene: Callable[..., Scene]) -> None:
     node = scene()
     node.deploy()
-    node.machine.facts.paths.pop(layout.KUBELET_CONFIG)
+    node.machine.lose(layout.KUBELET_CONFIG)
     with pytest.raises(PreflightError, match=f"more than certificates: {layout.KUBELET_CONFIG}"):
         node.renew(Renewal((CLIENT,)))
     assert not node.changes
 
 
-def test_a_renewal_by_the_wrong_ca_is_told(scene) -> None:
+def test_a_renewal_by_the_wrong_ca_is_told(scene: Callable[..., Scene]) -> None:
     node = scene()
     node.deploy()
     new = pem(authority("new-ca")[0])
@@ -229,7 +246,9 @@ def test_a_renewal_by_the_wrong_ca_is_told(scene) -> None:
         node.renew(Renewal((CLIENT,), authority=new))
 
 
-def test_a_certificate_that_stays_is_told(scene, monkeypatch) -> None:
+def test_a_certificate_that_stays_is_told(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
     node = scene()
     node.deploy()
     monkeypatch.setattr(node.machine, "_change", lambda *_: None)
@@ -248,14 +267,16 @@ ENDS = [
 def ending(node: Scene, error: Exception) -> None:
     """Have the host end its change in this way, wherever it was."""
 
-    def change(*_: object, **__: object) -> None:
+    def change(*_: object, **__: object) -> Applied:
         raise error
 
     node.change = change
 
 
 @pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
-def test_however_a_join_ends_an_impostor_is_expelled(scene, error) -> None:
+def test_however_a_join_ends_an_impostor_is_expelled(
+    scene: Callable[..., Scene], error: Exception
+) -> None:
     """The certificate was signed before the host dropped the connection: who has it is seen."""
     robbed = scene()
     robbed.certified, robbed.holds_key = True, False
@@ -271,7 +292,9 @@ def test_however_a_join_ends_an_impostor_is_expelled(scene, error) -> None:
 
 
 @pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
-def test_what_is_not_proved_is_told_and_left_for_the_next_run(scene, monkeypatch, error) -> None:
+def test_what_is_not_proved_is_told_and_left_for_the_next_run(
+    scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     """The host is gone with the certificate: that is said, and its token stays as the record."""
     gone = scene()
     gone.certified = True
@@ -289,7 +312,9 @@ def test_what_is_not_proved_is_told_and_left_for_the_next_run(scene, monkeypatch
 
 
 @pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
-def test_a_join_that_ends_without_a_certificate_ends_as_itself(scene, error) -> None:
+def test_a_join_that_ends_without_a_certificate_ends_as_itself(
+    scene: Callable[..., Scene], error: Exception
+) -> None:
     node = scene()
     ending(node, error)
     with pytest.raises(type(error)):
@@ -298,7 +323,7 @@ def test_a_join_that_ends_without_a_certificate_ends_as_itself(scene, error) -> 
     assert "api: expel" not in node.told
 
 
-def test_a_join_whose_key_was_proved_leaves_nothing(scene) -> None:
+def test_a_join_whose_key_was_proved_leaves_nothing(scene: Callable[..., Scene]) -> None:
     node = scene()
     node.certified = True
     ending(node, ENDS[2])
@@ -307,7 +332,7 @@ def test_a_join_whose_key_was_proved_leaves_nothing(scene) -> None:
     assert node.told[-1] == "api: tidy"
 
 
-def test_the_next_run_compares_what_the_one_before_could_not(scene) -> None:
+def test_the_next_run_compares_what_the_one_before_could_not(scene: Callable[..., Scene]) -> None:
     node = scene()
     node.deploy()
     held = node.machine.facts.certificates[node.machine._client]
@@ -319,13 +344,16 @@ def test_the_next_run_compares_what_the_one_before_could_not(scene) -> None:
     assert not node.changes
     ca, key = authority()
     mine = sign_client(stranger.request_pem, pem(ca), private_pem(key)).decode()
-    node.machine.facts.certificates[node.machine._client] = mine
+    node.machine.facts = replace(
+        node.machine.facts,
+        certificates={**node.machine.facts.certificates, node.machine._client: mine},
+    )
     assert held != mine
     assert node.deploy() is False
     assert "api: expel" not in node.told
 
 
-def test_an_impostor_is_expelled(scene) -> None:
+def test_an_impostor_is_expelled(scene: Callable[..., Scene]) -> None:
     robbed = scene()
     robbed.holds_key = False
     with pytest.raises(ImpostorError):
@@ -333,7 +361,7 @@ def test_an_impostor_is_expelled(scene) -> None:
     assert robbed.told[-3:] == ["api: holds key", "api: expel", "api: tidy unproved"]
 
 
-def test_a_step_alone_touches_nothing_else(scene) -> None:
+def test_a_step_alone_touches_nothing_else(scene: Callable[..., Scene]) -> None:
     node = scene(steps=(proxy_cert, proxy))
     assert node.deploy()
     (change,) = node.changes
