@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         "steps",
         "util",
     },
+    "library": {"artifacts", "config", "deploy", "journal", "ssh", "steps", "util"},
     "cli": {
         "artifacts",
         "audit",
@@ -47,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
         "deploy",
         "journal",
         "kube",
+        "library",
         "node",
         "pki",
         "releases",
@@ -59,6 +61,13 @@ ALLOWED: dict[str, set[str]] = {
 
 # What users meet: above all rooms, imported by none.
 SURFACES = {"__main__.py", "host_tasks.py", "tasks.py"}
+
+# What reads environment variables, as docs/library.md says; the command line's own aside.
+READS_ENVIRONMENT = {
+    "kube/kubeconfig.py",  # passed on to credential plugins
+    "ssh/secret_prompts.py",  # those that the configuration names
+    "util/folders.py",  # XDG_CACHE_HOME, XDG_STATE_HOME
+}
 
 # The runs of `deploy`; its other modules are their parts and know of none.
 RUNS = {"hardening", "pipeline", "rotation"}
@@ -183,3 +192,17 @@ def test_commands_print_through_one_function(path: Path) -> None:
     ]
     if path != ROOT / "fabnode/cli/app.py":
         assert not [call.lineno for call in calls if call.func.id == "print"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in ALL if path.relative_to(PACKAGE).parts[0] not in {"cli", *SURFACES}]
+)
+def test_only_the_command_line_has_a_screen_and_ends_the_process(path: Path) -> None:
+    """The library prints nothing, asks nothing, and leaves the process to the program it is in."""
+    tree = ast.parse(path.read_text())
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not called & {"exit", "input", "sys.exit", "os._exit", "getpass.getpass"}, path
+    attributes = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not attributes & {"sys.stdin", "sys.stdout", "sys.stderr", "sys.argv"}, path
+    environment = attributes & {"os.environ", "os.getenv"}
+    assert not environment or str(path.relative_to(PACKAGE)) in READS_ENVIRONMENT, path

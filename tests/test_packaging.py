@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from fabnode import __version__
 
 from .installed import ROOT, Installed, install
+from .library.examples import example
 from .support import write_cluster
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -100,13 +101,8 @@ def test_the_command_tells_its_version(installed: Installed, tmp_path: Path) -> 
 
 
 def test_in_somebody_elses_tasks(installed: Installed, tmp_path: Path) -> None:
-    (tmp_path / "tasks.py").write_text(
-        "from invoke.collection import Collection\n"
-        "from fabnode.tasks import ns as nodes\n"
-        "ns = Collection()\n"
-        "ns.add_collection(nodes, 'nodes')\n"
-    )
-    (tmp_path / "fabfile.py").write_text("from fabnode.host_tasks import ns\n")
+    (tmp_path / "tasks.py").write_text(example("add_collection"))
+    (tmp_path / "fabfile.py").write_text(example("host_tasks"))
     own = installed.run(
         "invoke", "--list", folder=tmp_path
     )  # JSON would name inner collections null

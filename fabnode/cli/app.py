@@ -9,45 +9,36 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import getpass
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, fields, is_dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from invoke.exceptions import Exit
 
-from .. import __version__
-from ..artifacts.bundle_overlay import bundled
 from ..config.loader import load
 from ..deploy import pipeline
-from ..journal import summary
-from ..journal.journal import Journal
-from ..ssh.secret_prompts import (
-    ask_bootstrap_token,
-    ask_registries,
-    ask_secrets,
-)
+from ..library.results import deploy_result
+from ..library.runs import load_config, open_run
 from ..util.errors import FabnodeError
-from ..util.folders import cache_dir
 from ..util.sanitize import clean
 from . import progress, table
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ..config.cluster import Cluster, Node
+    from ..config.cluster import Cluster
+    from ..ssh.secret_prompts import SecretRequest
     from ..steps.verify import Check
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 DEFAULT_CONFIG = "config/cluster.yml"
-
-_SHA256 = re.compile("[0-9a-f]{64}", re.ASCII)
 
 FAILED, BAD_INPUT, WOULD_CHANGE, INTERRUPTED = 1, 2, 3, 130
 
@@ -100,9 +91,12 @@ def configuration(config: str = "", *, artifacts: bool = False, kubeconfig: str 
 
     :param kubeconfig: stands in for the one that it names.
     """
-    path = config or os.environ.get("FABNODE_CONFIG") or DEFAULT_CONFIG
     other = Path(kubeconfig) if kubeconfig else None
-    return load(Path(path), artifacts=artifacts, kubeconfig=other)
+    return load(_path(config), artifacts=artifacts, kubeconfig=other)
+
+
+def _path(config: str) -> Path:
+    return Path(config or os.environ.get("FABNODE_CONFIG") or DEFAULT_CONFIG)
 
 
 @contextmanager
@@ -116,63 +110,38 @@ def run_of(options: Options) -> Iterator[pipeline.Run]:
         raise Exit("--max-parallel and --batch want numbers from 1 on", BAD_INPUT)
     if options.bundle_sha256 and not options.bundle:
         raise Exit("--bundle-sha256 goes with --bundle FILE", BAD_INPUT)
-    promised = options.bundle_sha256.lower()
-    if promised and not _SHA256.fullmatch(promised):
-        odd = f"--bundle-sha256: {options.bundle_sha256[:80]!r} is none"
-        raise Exit(f"{odd}; one is 64 hexadecimal digits", BAD_INPUT)
-    files = options.installs and not options.bundle
-    cluster = configuration(options.config, artifacts=files, kubeconfig=options.kubeconfig)
     if options.bundle:
-        cluster = bundled(cluster, Path(options.bundle), cache_dir() / "bundles", promised)
-    nodes = cluster.select(options.limit or None)
+        path, digest = _path(options.config), options.bundle_sha256
+        cluster = load_config(path, bundle=options.bundle, bundle_sha256=digest)
+    else:
+        cluster = configuration(
+            options.config, artifacts=options.installs, kubeconfig=options.kubeconfig
+        )
     may_ask = sys.stdin.isatty() and not options.json
-    asks = not options.kubeconfig
-    passwords = ask_secrets(nodes, may_ask=may_ask) if asks else {}
-    keys = ask_registries(cluster.images.registries, may_ask=may_ask) if asks else {}
-    cluster = replace(cluster, registry_passwords=keys)
-    shared = cluster.bootstrap.token if options.joins else None
-    token = ask_bootstrap_token(shared, may_ask=may_ask) if shared else ""
-    screen = progress.show(json=options.json)
-    opened = Journal.open([screen], endless=options.endless) if options.recorded else None
-    with opened or Journal(None, [screen]) as journal:
-        for secret in (*passwords.values(), *keys.values(), token):
-            journal.secret(secret)
-        with _recorded(journal, cluster, nodes) if options.recorded else nullcontext():
-            yield pipeline.Run(
-                cluster=cluster,
-                nodes=nodes,
-                journal=journal,
-                passwords=passwords,
-                max_parallel=options.max_parallel or cluster.deploy.max_parallel,
-                batch=options.batch or cluster.deploy.batch,
-                only=options.only,
-                deep=options.deep,
-                shared_token=token,
-            )
+    with open_run(
+        cluster,
+        limit=options.limit or None,
+        only=options.only,
+        deep=options.deep,
+        max_parallel=options.max_parallel or None,
+        batch=options.batch or None,
+        ask_secret=_ask_at_terminal if may_ask else None,
+        needs_secrets=not options.kubeconfig,
+        joins=options.joins,
+        sinks=[progress.show(json=options.json)],
+        command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if options.recorded else "",
+        endless=options.endless,
+    ) as run:
+        try:
+            yield run
+        except Exit as stop:
+            if options.recorded:
+                run.journal.end(stop.code)
+            raise
 
 
-@contextmanager
-def _recorded(journal: Journal, cluster: Cluster, nodes: Sequence[Node]) -> Iterator[None]:
-    """Put down what was asked for, and the exit code that it ends with."""
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    names = [node.name for node in nodes]
-    about = {"cluster": cluster.cluster.name, "version": str(cluster.cluster.version)}
-    journal.begin(command, names, **about, fabnode=__version__)
-    code = FAILED
-    try:
-        yield
-        code = 0
-    except Exit as stop:
-        code = stop.code
-        raise
-    except FabnodeError as error:
-        code = error.exit_code
-        raise
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-        raise
-    finally:
-        journal.end(code)
+def _ask_at_terminal(request: SecretRequest) -> str:
+    return getpass.getpass(request.question)
 
 
 @contextmanager
@@ -231,24 +200,17 @@ def end(
     :param more: what the document for programs says besides.
     """
     run.journal.detach_sinks()
-    names = [node.name for node in run.nodes]
-    rows = summary.rows(run.journal.events, names, run.outcomes)
-    bad = [check for check in checks if not check.ok]
+    result = deploy_result(run, checks)
     if as_json:
-        document = {
-            "nodes": plain(rows),
-            "checks": plain(checks),
-            **more,
-        }
-        print_json(document)
+        print_json({**result.to_dict(), **more})
     else:
         width, colour = table.width_of(sys.stdout), table.wants_colour(sys.stdout)
         print()
-        print(table.end_table(rows, width=width, colour=colour))
-        if bad:
+        print(table.end_table(result.rows, width=width, colour=colour))
+        if bad := [check for check in checks if not check.ok]:
             print()
             print_checks(bad)
-    if bad or any(row.result not in {"changed", "unchanged"} for row in rows):
+    if not result.ok:
         raise Exit(code=FAILED)
 
 

@@ -1,30 +1,29 @@
-"""A plan as people and programs read it. Contents of secrets never get here: plans hold digests."""
+"""A plan as people read it. Contents of secrets never get here: plans hold digests."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..deploy.node_deployer import NodePlan
-    from ..deploy.pipeline import ClusterPlan
+    from ..library.results import PlannedNode, PlanResult
 
 
-def plan_text(plan: ClusterPlan) -> str:
+def plan_text(plan: PlanResult) -> str:
     """Return the plan as lines: per node what changes and why, then the API's objects."""
     lines: list[str] = []
     same = 0
-    for name, outcome in plan.nodes.items():
-        if outcome.value is None:
-            lines.append(f"{name}: can't be planned: {outcome.error or outcome.skipped}")
-        elif outcome.value.empty and not outcome.value.findings:
+    for node in plan.nodes:
+        if node.error:
+            lines.append(f"{node.node}: can't be planned: {node.error}")
+        elif node.empty and not node.findings:
             same += 1
         else:
-            lines += [f"{name}:", *_node_lines(outcome.value)]
-    if plan.objects:
+            lines += [f"{node.node}:", *_node_lines(node)]
+    if plan.cluster:
         lines.append("cluster:")
-        for change in plan.objects:
+        for change in plan.cluster:
             fields = f" ({', '.join(change.fields)})" if change.fields else ""
-            lines.append(f"  {change.action:8} {change.title}{fields}")
+            lines.append(f"  {change.action:8} {change.object}{fields}")
     if same:
         lines.append(f"{same} would stay as they are" if same > 1 else "1 would stay as it is")
     if plan.empty:
@@ -32,38 +31,16 @@ def plan_text(plan: ClusterPlan) -> str:
     return "\n".join(lines)
 
 
-def plan_json(plan: ClusterPlan) -> dict[str, Any]:
-    """Return the plan for programs; `empty` says that nothing would change."""
-    return {
-        "empty": plan.empty,
-        "nodes": [
-            _node_json(o.value) if o.value else {"node": name, "error": str(o.error or o.skipped)}
-            for name, o in plan.nodes.items()
-        ],
-        "cluster": [
-            {"action": c.action, "object": c.title, "fields": list(c.fields)} for c in plan.objects
-        ],
-    }
-
-
-def _node_lines(planned: NodePlan) -> list[str]:
-    lines = [f"  {f.level + ':':9} {f.text}; {f.fix}" for f in planned.findings]
+def _node_lines(node: PlannedNode) -> list[str]:
+    lines = [f"  {f.level + ':':9} {f.text}; {f.fix}" for f in node.findings]
     step = ""
-    for change in planned.plan.changes:
-        if (now := planned.step_of[change.resource]) != step:
-            step = now
+    for change in node.changes:
+        if change.step != step:
+            step = change.step
             lines.append(f"  {step}")
         lines.append(f"    {change.action:8} {change.name}: {change.why}")
         if change.diff:
             lines += [f"      {line}" for line in change.diff.splitlines()[2:]]
-    if planned.labels:
-        lines.append(f"  label      {', '.join(planned.labels)}")
+    if node.labels:
+        lines.append(f"  label      {', '.join(node.labels)}")
     return lines or ["  nothing to change"]
-
-
-def _node_json(planned: NodePlan) -> dict[str, Any]:
-    told = planned.plan.to_json()
-    for entry, change in zip(told["changes"], planned.plan.changes, strict=True):
-        entry["step"] = planned.step_of[change.resource]
-    findings = [{"level": f.level, "text": f.text, "fix": f.fix} for f in planned.findings]
-    return {**told, "labels": list(planned.labels), "findings": findings}

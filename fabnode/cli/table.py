@@ -14,7 +14,7 @@ from ..journal.redact import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..journal.summary import Row
+    from ..journal.summary import NodeResult
 
 GAP = "  "
 PIPE_WIDTH = 80
@@ -70,7 +70,7 @@ def table(
     return "\n".join(text)
 
 
-def end_table(rows: Sequence[Row], *, width: int = PIPE_WIDTH, colour: bool = False) -> str:
+def end_table(rows: Sequence[NodeResult], *, width: int = PIPE_WIDTH, colour: bool = False) -> str:
     """
     Return the table that ends a run, and a line that counts the results.
 
@@ -86,18 +86,18 @@ def end_table(rows: Sequence[Row], *, width: int = PIPE_WIDTH, colour: bool = Fa
     return f"{shown}\n{total or 'no nodes'}"
 
 
-def _grouped(rows: Sequence[Row]) -> list[Row]:
+def _grouped(rows: Sequence[NodeResult]) -> list[NodeResult]:
     """Put nodes that went the same way into one row where a row for each were too many."""
     if len(rows) <= 20:
         return list(rows)
-    alike: dict[tuple[str, ...], list[Row]] = {}
+    alike: dict[tuple[str, ...], list[NodeResult]] = {}
     for row in rows:
         key = (row.result, row.step, row.cause, row.advice)
         alike.setdefault(key, []).append(row)
     return [_merged(same) for same in alike.values()]
 
 
-def _merged(same: list[Row]) -> Row:
+def _merged(same: list[NodeResult]) -> NodeResult:
     if len(same) == 1 or same[0].result == "failed":
         return replace(same[0], node=" ".join(row.node for row in same))
     return replace(same[0], node=f"{len(same)} nodes")

@@ -73,11 +73,6 @@ class NodePlan:
         """Whether nothing would change, neither on the host nor at its Node object."""
         return self.plan.empty and not self.labels
 
-    @property
-    def blocked(self) -> bool:
-        """Whether preflight found what stands in the way."""
-        return any(finding.level == "error" for finding in self.findings)
-
 
 @dataclass(frozen=True, slots=True)
 class Deployed:

@@ -135,16 +135,6 @@ class ClusterPlan:
     nodes: Mapping[str, Outcome[NodePlan]]
     objects: tuple[ObjectChange, ...]
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing would change, as far as that can be said of every node."""
-        return not self.objects and all(o.value and o.value.empty for o in self.nodes.values())
-
-    @property
-    def blocked(self) -> bool:
-        """Whether of some node it can't be said, or something stands in the way on it."""
-        return any(not o.value or o.value.blocked for o in self.nodes.values())
-
 
 def deploy(run: Run) -> list[Check]:
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .events import Event
-    from .summary import Row
+    from .summary import NodeResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Group:
     detail: str = ""
 
 
-def failures(rows: Iterable[Row]) -> tuple[Group, ...]:
+def failures(rows: Iterable[NodeResult]) -> tuple[Group, ...]:
     """Return why nodes failed or were skipped, grouped."""
     bad = {row.node: row for row in rows if row.result in ("failed", "skipped")}
     groups = _groups((r.result, r.step, r.cause, r.advice, r.node) for r in bad.values())

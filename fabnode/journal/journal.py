@@ -81,6 +81,7 @@ class Journal:
         self._current_step: dict[str | None, str] = {}  # by node, the step begun last
         self._ended: set[str | None] = set()  # nodes with a step that has ended
         self._failures: dict[str | None, list[BaseException]] = {}
+        self._through = False
         self._lock = threading.RLock()
 
     @classmethod
@@ -183,8 +184,10 @@ class Journal:
         self.emit(None, RUN, "start", command, data={"nodes": list(nodes), **facts})
 
     def end(self, code: int) -> None:
-        """Record the end of the run, with its exit code."""
-        self.emit(None, RUN, "failed" if code else "done", data={"exit": code})
+        """Record the end of the run with its exit code; only the first call counts."""
+        if not self._through:
+            self._through = True
+            self.emit(None, RUN, "failed" if code else "done", data={"exit": code})
 
     def info(self, text: str) -> None:
         """Record information about the run as a whole."""

@@ -22,7 +22,7 @@ CLUSTER = "cluster"  # in place of a node's name, for what concerns the whole cl
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class NodeResult:
     """
     One node's result, as the table at the end of a run shows it.
 
@@ -45,7 +45,7 @@ def rows(
     events: Iterable[Event],
     nodes: Iterable[str] = (),
     outcomes: Mapping[str, Outcome[Any]] = NO_OUTCOMES,
-) -> list[Row]:
+) -> list[NodeResult]:
     """
     Return a row for each of `nodes` and for each other node in the events, in that order.
 
@@ -66,7 +66,7 @@ def rows(
     return [cluster, *table] if cluster.result in ("failed", "changed") else table
 
 
-def _with_outcome(row: Row, outcome: Outcome[Any] | None) -> Row:
+def _with_outcome(row: NodeResult, outcome: Outcome[Any] | None) -> NodeResult:
     if outcome is None or outcome.ok or row.result in ("failed", "skipped"):
         return row
     if outcome.error is None:
@@ -75,7 +75,7 @@ def _with_outcome(row: Row, outcome: Outcome[Any] | None) -> Row:
     return replace(row, result="failed", cause=cause(outcome.error), advice=advice)
 
 
-def row_of(node: str, events: Iterable[Event]) -> Row:
+def row_of(node: str, events: Iterable[Event]) -> NodeResult:
     """Return one node's row from its own events; those that open and close the run don't count."""
     events = [e for e in events if e.step != RUN or e.node is not None]
     seconds = events[-1].at - events[0].at if events else 0.0
@@ -83,13 +83,15 @@ def row_of(node: str, events: Iterable[Event]) -> Row:
         if event.state in ("failed", "skipped"):
             result: Result = "failed" if event.state == "failed" else "skipped"
             advice, detail = (str(event.data.get(key, "")) for key in ("advice", "detail"))
-            return Row(node, result, event.step, event.text, advice, seconds, detail)
+            return NodeResult(node, result, event.step, event.text, advice, seconds, detail)
     ended = [e.step for e in events if e.state in ("done", "changed")]
     begun = [e for e in events if e.state == "start"]
     left = [e for e in begun if e.step not in ended]
     if left or not ended:
         step = left[-1].step if left else ""
-        return Row(node, "unfinished", step, "the run ended here" if left else "", "", seconds)
+        return NodeResult(
+            node, "unfinished", step, "the run ended here" if left else "", "", seconds
+        )
     changed = list(dict.fromkeys(e.step for e in events if e.state == "changed"))
     result = "changed" if changed else "unchanged"
-    return Row(node, result, ", ".join(changed), "", "", seconds)
+    return NodeResult(node, result, ", ".join(changed), "", "", seconds)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .events import RUN
 from .grouping import Group, changes, failures, warnings
-from .summary import CLUSTER, Row, row_of
+from .summary import CLUSTER, NodeResult, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,7 +68,7 @@ class Lane:
     :param sent: bytes sent to it.
     """
 
-    row: Row
+    row: NodeResult
     spans: tuple[Span, ...]
     notes: tuple[str, ...]
     sent: int

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..util.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..config.cluster import Node, SecretRef
     from ..config.sections import RegistrySettings
@@ -22,13 +22,31 @@ class PasswordUnavailable(InputError):
     """A password that the configuration refers to can't be had; the text says which and why."""
 
 
-def ask_secrets(nodes: Sequence[Node], *, may_ask: bool) -> Mapping[tuple[str, str], str]:
+@dataclass(frozen=True, slots=True)
+class SecretRequest:
+    """
+    A secret that the configuration marks with `{prompt: true}`.
+
+    :param setting: `ssh.password`, `ssh.sudo_password`, `bootstrap.token` or
+        `images.registries.NAME.password`.
+    :param user: the account it belongs to; empty where it has none.
+    :param question: a prompt for a person, such as `sudo password of ops: `.
+    """
+
+    setting: str
+    user: str
+    question: str
+
+
+def ask_secrets(
+    nodes: Sequence[Node], ask: Callable[[SecretRequest], str] | None
+) -> Mapping[tuple[str, str], str]:
     """
     Return the passwords of `nodes`, by node name and setting (`LOGIN`, `SUDO`).
 
     Where `{prompt: true}` stands, one question is asked per setting and user.
 
-    :param may_ask: False (no terminal, --json): having to ask is an error.
+    :param ask: answers a request; EOFError: there is no answer. None: having to ask is an error.
     :raises PasswordUnavailable: with a sentence for the user.
     """
     found: dict[tuple[str, str], str] = {}
@@ -42,7 +60,7 @@ def ask_secrets(nodes: Sequence[Node], *, may_ask: bool) -> Mapping[tuple[str, s
             if reference.prompt:
                 key = (setting, node.ssh.user)
                 if key not in asked:
-                    asked[key] = _ask(setting, node, what, may_ask=may_ask)
+                    asked[key] = _ask_account(setting, node, what, ask)
                 password = asked[key]
             else:
                 password = _fetch(reference, what)
@@ -52,16 +70,17 @@ def ask_secrets(nodes: Sequence[Node], *, may_ask: bool) -> Mapping[tuple[str, s
     return found
 
 
-def ask_bootstrap_token(reference: SecretRef, *, may_ask: bool) -> str:
+def ask_bootstrap_token(reference: SecretRef, ask: Callable[[SecretRequest], str] | None) -> str:
     """
     Return the token of the cluster's token file.
 
-    :param may_ask: as in `ask_secrets`.
+    :param ask: as in `ask_secrets`.
     :raises PasswordUnavailable: with a sentence for the user.
     """
     what = "bootstrap.token"
     if reference.prompt:
-        token = _prompt("token of the cluster's token file: ", what, may_ask=may_ask)
+        request = SecretRequest(what, "", "token of the cluster's token file: ")
+        token = _answer(request, what, ask)
     else:
         token = _fetch(reference, what)
     if not token.isascii() or not token.isprintable() or not token or set(token) & set(' ",'):
@@ -70,12 +89,12 @@ def ask_bootstrap_token(reference: SecretRef, *, may_ask: bool) -> str:
 
 
 def ask_registries(
-    registries: Mapping[str, RegistrySettings], *, may_ask: bool
+    registries: Mapping[str, RegistrySettings], ask: Callable[[SecretRequest], str] | None
 ) -> Mapping[str, str]:
     """
     Return the passwords of registries, by their names.
 
-    :param may_ask: as in `ask_secrets`.
+    :param ask: as in `ask_secrets`.
     :raises PasswordUnavailable: with a sentence for the user.
     """
     found: dict[str, str] = {}
@@ -85,7 +104,8 @@ def ask_registries(
         what = f"images.registries.{name}.password"
         if settings.password.prompt:
             question = f"password of {settings.username} at {name}: "
-            password = _prompt(question, what, may_ask=may_ask)
+            request = SecretRequest(what, settings.username or "", question)
+            password = _answer(request, what, ask)
         else:
             password = _fetch(settings.password, what)
         if not password or not password.isprintable():
@@ -94,20 +114,23 @@ def ask_registries(
     return found
 
 
-def _ask(setting: str, node: Node, what: str, *, may_ask: bool) -> str:
+def _ask_account(
+    setting: str, node: Node, what: str, ask: Callable[[SecretRequest], str] | None
+) -> str:
     kind = "SSH" if setting == LOGIN else "sudo"
-    question = f"{kind} password of {node.ssh.user or 'the login user'}: "
-    return _prompt(question, what, may_ask=may_ask)
+    user = node.ssh.user
+    question = f"{kind} password of {user or 'the login user'}: "
+    return _answer(SecretRequest(f"ssh.{setting}", user or "", question), what, ask)
 
 
-def _prompt(question: str, what: str, *, may_ask: bool) -> str:
-    if not may_ask:
+def _answer(request: SecretRequest, what: str, ask: Callable[[SecretRequest], str] | None) -> str:
+    if ask is None:
         raise PasswordUnavailable(
-            f"{what}: can't be asked for here (no terminal, or --json); "
+            f"{what}: can't be asked for here (no terminal, --json, or no `ask_secret`); "
             "use {env: NAME} or {file: PATH} instead of {prompt: true}"
         )
     try:
-        return getpass.getpass(question)
+        return ask(request)
     except EOFError:
         raise PasswordUnavailable(f"{what}: none was given") from None
 

@@ -17,7 +17,7 @@ from fabnode.cli.plain_progress import Lines, duration
 from fabnode.cli.progress import show
 from fabnode.cli.table import end_table, table, wants_colour
 from fabnode.journal.events import Event
-from fabnode.journal.summary import Row
+from fabnode.journal.summary import NodeResult
 
 
 class Terminal(io.StringIO):
@@ -139,9 +139,9 @@ def test_the_end_table_fits_a_pipe_and_loses_nothing() -> None:
     cause = "kubelet.service failed: " + "failed to run Kubelet: invalid configuration " * 5
     text = end_table(
         [
-            Row("n1", "unchanged"),
-            Row("n2", "changed", "runtime, kubelet"),
-            Row("worker-with-a-long-name-3", "failed", "kubelet", cause, "fab -H n3 logs"),
+            NodeResult("n1", "unchanged"),
+            NodeResult("n2", "changed", "runtime, kubelet"),
+            NodeResult("worker-with-a-long-name-3", "failed", "kubelet", cause, "fab -H n3 logs"),
         ]
     )
     assert max(map(len, text.splitlines())) <= 80
@@ -153,8 +153,8 @@ def test_the_end_table_fits_a_pipe_and_loses_nothing() -> None:
 
 def test_many_nodes_that_went_the_same_way_share_a_row() -> None:
     """A hundred unchanged nodes are one line; each failed one is still named."""
-    rows = [Row(f"n{n}", "unchanged") for n in range(98)]
-    rows += [Row(f"bad{n}", "failed", "connect", "timed out") for n in range(2)]
+    rows = [NodeResult(f"n{n}", "unchanged") for n in range(98)]
+    rows += [NodeResult(f"bad{n}", "failed", "connect", "timed out") for n in range(2)]
     text = end_table(rows)
     assert "98 nodes" in text
     assert "bad0 bad1" in text
@@ -169,7 +169,7 @@ def test_colour_only_where_it_is_welcome(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not wants_colour(io.StringIO())
     monkeypatch.setenv("NO_COLOR", "1")
     assert not wants_colour(Terminal())
-    rows = [Row("n1", "failed", "kubelet", "why")]
+    rows = [NodeResult("n1", "failed", "kubelet", "why")]
     coloured = end_table(rows, colour=True)
     assert "\x1b[31mfailed\x1b[0m" in coloured
     assert re.sub(r"\x1b\[\d+m", "", coloured) == end_table(rows)

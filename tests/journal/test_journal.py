@@ -17,7 +17,7 @@ import pytest
 from fabnode.deploy.step_events import StepLog
 from fabnode.journal.events import Event, read
 from fabnode.journal.journal import FILE, MAX_RUNS, Journal, runs
-from fabnode.journal.summary import Row, rows
+from fabnode.journal.summary import NodeResult, rows
 from fabnode.node.facts import Facts
 from fabnode.node.plan import make_plan
 from fabnode.node.resources import Directory, Resource
@@ -246,7 +246,7 @@ def test_rows_show_how_each_node_ended() -> None:
         ("none", "unfinished", "", ""),
     ]
     assert found[3].advice == Foreseen.advice
-    assert isinstance(found[0], Row)
+    assert isinstance(found[0], NodeResult)
 
 
 def test_a_failure_that_no_step_recorded_is_recorded_and_none_twice() -> None:

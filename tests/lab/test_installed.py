@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fabnode import __version__
 
 from ..installed import install
+from ..library.examples import example
 from .harness import NODES
 
 if TYPE_CHECKING:
@@ -38,14 +39,21 @@ def test_a_wheel_deploys_a_node(cluster: Lab, tmp_path: Path) -> None:
     first = json.loads(journal.read_text().partition("\n")[0])
     assert first["data"]["fabnode"] == __version__
 
-    (project / "tasks.py").write_text(
-        "from invoke.collection import Collection\n"
-        "from fabnode.tasks import ns as nodes\n"
-        "ns = Collection()\n"
-        "ns.add_collection(nodes, 'nodes')\n"
-    )
+    (project / "tasks.py").write_text(example("add_collection"))
     done = installed.run("invoke", "nodes.plan", "--exit-code", folder=project, **environment)
     assert done.returncode == 0, done.stdout
-    (project / "fabfile.py").write_text("from fabnode.host_tasks import ns\n")
+    (project / "fabfile.py").write_text(example("host_tasks"))
     done = installed.run("fabric", "-H", "n3", "status", folder=project, **environment)
     assert done.returncode == 0, done.stdout
+
+    cluster.on("n3", "rm /etc/sysctl.d/*fabnode*")  # something small to deploy
+    text = example("deploy_nodes(").replace("node-1", "n3")
+    program = text.replace("config/cluster.yml", str(cluster.configuration))
+    (project / "library_example.py").write_text(program)
+    environment["PYTHONPATH"] = str(project)
+    done = installed.run("library_example", folder=project, **environment)
+    assert done.returncode == 0, done.stderr
+    assert "n3 prepare create /etc/sysctl.d/" in done.stdout
+    assert "\nn3 changed prepare" in done.stdout
+    assert done.stdout.splitlines()[-1] == "True []"
+    assert done.stderr == ""

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 import zstandard
@@ -23,6 +24,7 @@ from fabnode.ssh.secret_prompts import (
     LOGIN,
     SUDO,
     PasswordUnavailable,
+    SecretRequest,
     ask_bootstrap_token,
     ask_secrets,
 )
@@ -74,25 +76,32 @@ def test_passwords_from_environment_and_file(
         {"user": "ops", "sudo_password": {"file": str(file)}},
         {},
     )
-    assert ask_secrets(nodes, may_ask=False) == {
+    assert ask_secrets(nodes, None) == {
         ("n1", LOGIN): "from env",
         ("n2", SUDO): "from file",
     }
 
 
-def test_one_question_per_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_one_question_per_user(tmp_path: Path) -> None:
+    asked: list[SecretRequest] = []
 
-    def typed(prompt: str) -> str:
-        asked.append(prompt)
+    def typed(request: SecretRequest) -> str:
+        asked.append(request)
         return "typed"
 
-    monkeypatch.setattr("getpass.getpass", typed)
     nodes = nodes_with(
         tmp_path, *[{"user": user, "sudo_password": {"prompt": True}} for user in ("a", "a", "b")]
     )
-    assert set(ask_secrets(nodes, may_ask=True).values()) == {"typed"}
-    assert asked == ["sudo password of a: ", "sudo password of b: "]
+    assert set(ask_secrets(nodes, typed).values()) == {"typed"}
+    assert asked == [
+        SecretRequest("ssh.sudo_password", user, f"sudo password of {user}: ") for user in "ab"
+    ]
+
+
+def test_the_end_of_input_is_no_password(tmp_path: Path) -> None:
+    nodes = nodes_with(tmp_path, {"password": {"prompt": True}})
+    with pytest.raises(PasswordUnavailable, match=r"ssh\.password of n1: none was given"):
+        ask_secrets(nodes, Mock(side_effect=EOFError))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +125,7 @@ def test_passwords_that_cannot_be_had(
     if said.startswith("No such"):
         file.unlink()  # since the configuration was loaded
     with pytest.raises(PasswordUnavailable, match=said) as caught:
-        ask_secrets(nodes, may_ask=False)
+        ask_secrets(nodes, None)
     assert str(caught.value).startswith("ssh.sudo_password of n1: ")
 
 
@@ -124,13 +133,13 @@ def test_a_bootstrap_token_is_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes into a kubeconfig, and into HTTP headers."""
     reference = SecretRef.model_validate({"env": "THE_TOKEN"})
     monkeypatch.setenv("THE_TOKEN", "0123456789abcdef")
-    assert ask_bootstrap_token(reference, may_ask=False) == "0123456789abcdef"
+    assert ask_bootstrap_token(reference, None) == "0123456789abcdef"
     for bad in ("", "a b", "a\nb", "a,kubelet-bootstrap,10001", "tökén", "\x1b[1m"):
         monkeypatch.setenv("THE_TOKEN", bad)
         with pytest.raises(PasswordUnavailable, match=r"bootstrap\.token: is no token"):
-            ask_bootstrap_token(reference, may_ask=False)
+            ask_bootstrap_token(reference, None)
     with pytest.raises(PasswordUnavailable, match="can't be asked for here"):
-        ask_bootstrap_token(SecretRef.model_validate({"prompt": True}), may_ask=False)
+        ask_bootstrap_token(SecretRef.model_validate({"prompt": True}), None)
 
 
 CONTENT = b"some artifact " * 10_000

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TextIO
 from invoke.exceptions import Exit
 
 from ...deploy import pipeline
+from ...library.results import VerifyResult, plan_result
 from ...steps.verify import units
 from .. import app
-from ..plan_view import plan_json, plan_text
+from ..plan_view import plan_text
 
 if TYPE_CHECKING:
     from ...deploy.node_deployer import NodeDeployer
@@ -24,13 +25,13 @@ _MAX_LINES = 10_000
 def show_plan(options: Options, *, exit_code: bool) -> None:
     """Print what a deployment would do; exit 1 where a node can't be planned, 3 as asked."""
     with app.run_of(options) as run:
-        planned = pipeline.plan(run)
+        planned = plan_result(pipeline.plan(run))
         run.journal.detach_sinks()
         if options.json:
-            app.print_json(plan_json(planned))
+            app.print_json(planned.to_dict())
         else:
             app.print_text(plan_text(planned))
-        if planned.blocked:
+        if not planned.ok:
             raise Exit(code=app.FAILED)
         if exit_code and not planned.empty:
             raise Exit(code=app.WOULD_CHANGE)
@@ -39,30 +40,30 @@ def show_plan(options: Options, *, exit_code: bool) -> None:
 def findings(options: Options) -> None:
     """Print what preflight finds; exit 1 where something stands in the way."""
     with app.run_of(options) as run:
-        planned = pipeline.plan(run)
+        planned = plan_result(pipeline.plan(run))
         run.journal.detach_sinks()
-        for name, outcome in planned.nodes.items():
-            if outcome.error:
-                raise outcome.error
-            found = outcome.value.findings if outcome.value else ()
-            for finding in found:
-                app.print_text(f"{name}: {finding.level}: {finding.text}\n    next: {finding.fix}")
-            if outcome.value and not found:
-                app.print_text(f"{name}: nothing stands in the way")
-        if planned.blocked:
+        for node in planned.nodes:
+            if node.node in planned.errors:
+                raise planned.errors[node.node]
+            for finding in node.findings:
+                text = f"{finding.level}: {finding.text}\n    next: {finding.fix}"
+                app.print_text(f"{node.node}: {text}")
+            if not node.error and not node.findings:
+                app.print_text(f"{node.node}: nothing stands in the way")
+        if not planned.ok:
             raise Exit(code=app.FAILED)
 
 
 def verify(options: Options, *, network: bool) -> None:
     """Print what nodes' checks tell, with `network` those by pods too; exit 1 where one is bad."""
     with app.run_of(options) as run:
-        checks = pipeline.verify_nodes(run, network=network)
+        result = VerifyResult(tuple(pipeline.verify_nodes(run, network=network)))
         run.journal.detach_sinks()
         if options.json:
-            app.print_json({"checks": app.plain(checks)})
+            app.print_json(result.to_dict())
         else:
-            app.print_checks(checks)
-        if not all(check.ok for check in checks):
+            app.print_checks(result.checks)
+        if not result.ok:
             raise Exit(code=app.FAILED)
 
 

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from invoke.exceptions import Exit
 
 from ...deploy import rotation
+from ...library.results import plan_result
 from ...pki.ca_rollover import DONE
 from ...pki.renewal import KINDS, Renewal
 from .. import app
-from ..plan_view import plan_json, plan_text
+from ..plan_view import plan_text
 
 if TYPE_CHECKING:
     from ...deploy.rotation import Change
+    from ...library.results import PlanResult
     from ..app import Options
 
 _FRESH = timedelta(hours=1)
@@ -61,13 +63,13 @@ def rotate(options: Options, wish: Wish, *, dry_run: bool) -> None:
         renewal = wish.renewal(datetime.now(UTC), run.cluster.verify.certificate_days)
         run = replace(run, only=rotation.steps(renewal.kinds))
         if dry_run:
-            planned = rotation.plan(run, renewal)
+            planned = plan_result(rotation.plan(run, renewal))
             run.journal.detach_sinks()
             if options.json:
-                app.print_json(plan_json(planned))
+                app.print_json(planned.to_dict())
             else:
                 app.print_text(plan_text(planned))
-            if planned.blocked:
+            if not planned.ok:
                 raise Exit(code=app.FAILED)
             return
         app.end(run, rotation.rotate(run, renewal), as_json=options.json)
@@ -80,12 +82,13 @@ def change_ca(options: Options, *, dry_run: bool) -> None:
         change = rotation.plan_ca(run) if dry_run else rotation.change_ca(run)
         run.journal.detach_sinks()
         told = {"stages": dict(change.stages), "waits_for": list(change.waits)}
+        planned = plan_result(change.plan) if change.plan else None
         if not options.json:
-            _print(change)
-        if change.plan:
+            _print(change, planned)
+        if planned:
             if options.json:
-                app.print_json({**plan_json(change.plan), **told})
-            if change.plan.blocked or len(change.stages) < len(run.nodes):
+                app.print_json({**planned.to_dict(), **told})
+            if not planned.ok or len(change.stages) < len(run.nodes):
                 raise Exit(code=app.FAILED)
         else:
             app.end(run, change.checks, as_json=options.json, more=told)
@@ -93,9 +96,9 @@ def change_ca(options: Options, *, dry_run: bool) -> None:
             raise Exit(code=app.WOULD_CHANGE)
 
 
-def _print(change: Change) -> None:
-    if change.plan:
-        app.print_text(plan_text(change.plan))
+def _print(change: Change, planned: PlanResult | None) -> None:
+    if planned:
+        app.print_text(plan_text(planned))
     for name, stage in change.stages.items():
         app.print_text(f"{name}: {'as cluster.ca says' if stage == DONE else f'next: {stage}'}")
     for text in change.waits:

@@ -1,0 +1,249 @@
+"""Results of runs as frozen values: what a program reads, and what `--json` prints. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..journal.summary import CLUSTER, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ..deploy.node_deployer import NodePlan
+    from ..deploy.pipeline import ClusterPlan, Run
+    from ..journal.summary import NodeResult
+    from ..steps.preflight import Finding
+    from ..steps.verify import Check
+    from ..util.fan_out import Outcome
+
+_GOOD = {"changed", "unchanged"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """
+    A difference between a host and its configuration.
+
+    :param step: name of the step that wants it, such as `kubelet`.
+    :param action: `create`, `update`, `mode`, `remove`, `start`, `restart`, …
+    :param kind: `file`, `binary`, `unit`, `sysctl`, …
+    :param name: path, unit, key or image.
+    :param why: one clause; of a secret only that it differs.
+    :param diff: unified diff of a text file that is no secret, else None.
+    """
+
+    step: str
+    action: str
+    kind: str
+    name: str
+    why: str
+    diff: str | None = field(default=None, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the change as `inv plan --json` prints it."""
+        found = asdict(self)
+        step, diff = found.pop("step"), found.pop("diff")
+        return {**found, **({} if diff is None else {"diff": diff}), "step": step}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNode:
+    """
+    What a deployment would change on a node.
+
+    :param restarts: units that would be restarted, in their order.
+    :param labels: labels, annotations and taints that its Node object would get or lose.
+    :param findings: findings of preflight; one of level `error` stops the node.
+    :param error: why the node can't be planned; empty: it was.
+    """
+
+    node: str
+    changes: tuple[PlannedChange, ...] = ()
+    restarts: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it could be planned, and no finding stops it."""
+        return not self.error and all(finding.level != "error" for finding in self.findings)
+
+    @property
+    def empty(self) -> bool:
+        """Whether it was planned and nothing would change."""
+        return not (self.error or self.changes or self.labels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the node as `inv plan --json` prints it."""
+        if self.error:
+            return {"node": self.node, "error": self.error}
+        return {
+            "node": self.node,
+            "changes": [change.to_dict() for change in self.changes],
+            "restarts": list(self.restarts),
+            "labels": list(self.labels),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedObject:
+    """
+    A change of an API object.
+
+    :param action: `create` or `update`.
+    :param object: kind, namespace and name, such as `DaemonSet kube-system/calico-node`.
+    :param fields: dotted paths that an update would change.
+    """
+
+    action: str
+    object: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanResult:
+    """
+    What a deployment would change. Holds no secrets.
+
+    :param nodes: one for each node of the run, in the configuration's order.
+    :param cluster: API objects that would be created or updated.
+    :param errors: exceptions by node, for those with an `error`.
+    """
+
+    nodes: tuple[PlannedNode, ...]
+    cluster: tuple[PlannedObject, ...] = ()
+    errors: Mapping[str, BaseException] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every node could be planned, and no finding stops one."""
+        return all(node.ok for node in self.nodes)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing would change anywhere."""
+        return not self.cluster and all(node.empty for node in self.nodes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of `inv plan --json`."""
+        return {
+            "empty": self.empty,
+            "nodes": [node.to_dict() for node in self.nodes],
+            "cluster": [{**asdict(each), "fields": list(each.fields)} for each in self.cluster],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DeployResult:
+    """
+    What became of each node, and the checks at the end.
+
+    :param nodes: one for each node of the run, in the configuration's order.
+    :param cluster: the same of the cluster's own part (roles, Calico), where that changed
+        something or failed.
+    :param checks: as of `verify`; none where nothing was left to be checked.
+    :param errors: exceptions by node, for those that failed.
+    :param journal: folder of the run's journal, for `inv report --run`; None: there is none.
+    """
+
+    nodes: tuple[NodeResult, ...]
+    cluster: NodeResult | None = None
+    checks: tuple[Check, ...] = ()
+    errors: Mapping[str, BaseException] = field(default_factory=dict, repr=False, compare=False)
+    journal: Path | None = field(default=None, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed, no node was skipped, and every check is good."""
+        good = all(row.result in _GOOD for row in self.rows)
+        return good and all(check.ok for check in self.checks)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was changed."""
+        return any(row.result == "changed" for row in self.rows)
+
+    @property
+    def rows(self) -> tuple[NodeResult, ...]:
+        """Rows of the table at the end of a run: the cluster's own part, if any, then the nodes."""
+        return (*([self.cluster] if self.cluster else []), *self.nodes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of `inv deploy-nodes --json`; its `nodes` are `rows`."""
+        return {"nodes": list(map(asdict, self.rows)), "checks": list(map(asdict, self.checks))}
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """
+    Checks of nodes and cluster.
+
+    :param journal: folder of the run's journal, for `inv report --run`; None: there is none.
+    """
+
+    checks: tuple[Check, ...]
+    journal: Path | None = field(default=None, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check is good."""
+        return all(check.ok for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of `inv verify --json`."""
+        return {"checks": list(map(asdict, self.checks))}
+
+
+def plan_result(planned: ClusterPlan) -> PlanResult:
+    """Return a plan of the pipeline as programs see it."""
+    return PlanResult(
+        tuple(_planned_node(name, outcome) for name, outcome in planned.nodes.items()),
+        tuple(PlannedObject(each.action, each.title, each.fields) for each in planned.objects),
+        _errors(planned.nodes),
+    )
+
+
+def deploy_result(run: Run, checks: Sequence[Check]) -> DeployResult:
+    """Return the end of a run that changes nodes."""
+    names = [node.name for node in run.nodes]
+    found = rows(run.journal.events, names, run.outcomes)
+    first = found[0] if found else None
+    of_cluster = first if first and first.node == CLUSTER and CLUSTER not in names else None
+    return DeployResult(
+        tuple(row for row in found if row is not of_cluster),
+        of_cluster,
+        tuple(checks),
+        _errors(run.outcomes),
+        run.journal.folder,
+    )
+
+
+def _planned_node(name: str, outcome: Outcome[NodePlan]) -> PlannedNode:
+    if outcome.value is None:
+        return PlannedNode(name, error=str(outcome.error or outcome.skipped))
+    planned = outcome.value
+    return PlannedNode(
+        name,
+        tuple(
+            PlannedChange(
+                planned.step_of[change.resource],
+                change.action,
+                change.kind,
+                change.name,
+                change.why,
+                change.diff,
+            )
+            for change in planned.plan.changes
+        ),
+        tuple(change.name for change in planned.plan.restarts),
+        planned.labels,
+        planned.findings,
+    )
+
+
+def _errors(outcomes: Mapping[str, Outcome[Any]]) -> Mapping[str, BaseException]:
+    return {name: outcome.error for name, outcome in outcomes.items() if outcome.error}
