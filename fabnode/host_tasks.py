@@ -8,7 +8,6 @@ Each task names a step or a look at one node; the work is done by `deploy.pipeli
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -19,6 +18,8 @@ from .cli import app, commands
 from .cli.app import HELP, Options
 from .deploy import pipeline
 from .steps import bootstrap_kubeconfig, preflight
+from .steps.order import NODE_STEPS, with_required
+from .steps.step import Step
 from .util.argtypes import Whole
 
 _UNIT = "kubelet, kube-proxy or the runtime's."
@@ -49,24 +50,23 @@ def _node(c: Context) -> str:
     return str(name)
 
 
-def _step_task(step: ModuleType) -> Task[Callable[..., None]]:
+def _step_task(step: Step) -> Task[Callable[..., None]]:
     """Make a task of a node step: the same plan and change as in deploy-nodes, this step's part."""
 
     def body(c: Context, config: str = "", dry_run: bool = False) -> None:
-        only = (*pipeline.NEEDS.get(step, ()), step)
-        joins = bootstrap_kubeconfig in only and not dry_run
-        options = Options(config, _node(c), only=only, joins=joins, recorded=not dry_run)
+        joins = bootstrap_kubeconfig.STEP in with_required([step.name]) and not dry_run
+        options = Options(config, _node(c), only=(step.name,), joins=joins, recorded=not dry_run)
         if dry_run:
             commands.inspection.show_plan(options, exit_code=False)
             return
         with app.run_of(options) as run:
             app.end(run, pipeline.deploy(run), as_json=False)
 
-    body.__doc__ = step.HELP
-    return _task(step.NAME, dry_run="Show what would change; change nothing.")(body)
+    body.__doc__ = step.help
+    return _task(step.name, dry_run="Show what would change; change nothing.")(body)
 
 
-@_task(preflight.NAME)
+@_task(preflight.STEP.name)
 def preflight_task(c: Context, config: str = "") -> None:
     """Say what stands in the way, with its fix."""
     commands.inspection.findings(Options(config, _node(c), only=()))
@@ -119,6 +119,6 @@ def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
 
 
 ns = Collection(preflight_task, status, logs, facts, diff, restart)
-for _step in pipeline.NODE_STEPS:
+for _step in NODE_STEPS:
     ns.add_task(_step_task(_step))
 ns.configure({"run": {"in_stream": False}})

@@ -72,7 +72,7 @@ READS_ENVIRONMENT = {
 # The runs of `deploy`; its other modules are their parts and know of none.
 RUNS = {"hardening", "pipeline", "rotation"}
 
-STEPS_SHARE = {"inputs", "kernel", "registries", "render"}
+STEPS_SHARE = {"inputs", "kernel", "registries", "render", "step"}
 
 
 def names_of(node: ast.AST, path: Path) -> set[str]:
@@ -137,7 +137,10 @@ def test_a_misspelt_room_is_a_failure(name: str) -> None:
         modules(name)
 
 
-@pytest.mark.parametrize("path", modules("steps"), ids=lambda p: p.stem)
+STEP_MODULES = [module for module in modules("steps") if module.stem != "order"]
+
+
+@pytest.mark.parametrize("path", STEP_MODULES, ids=lambda p: p.stem)
 def test_steps_do_not_import_each_other(path: Path) -> None:
     """A step uses what all steps may use, never another step."""
     assert {module.stem for module in modules("steps")} >= STEPS_SHARE

@@ -31,8 +31,6 @@ from ..util.sanitize import clean
 from . import progress, table
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from ..config.cluster import Cluster
     from ..ssh.secret_prompts import SecretRequest
     from ..steps.verify import Check
@@ -64,6 +62,7 @@ class Options:
     :param endless: it goes on until it is stopped, so that what it keeps must not grow.
     :param bundle: file that stands in for all that the configuration names of artifacts.
     :param bundle_sha256: what its digest has to be; empty: whatever it is.
+    :param only: names of the node steps to carry out, with what they require; None: all of them.
     :param joins: hosts may join, so that a token they share is needed.
     :param recorded: it changes or proves something, so that its journal is kept for the report.
     :param installs: it may install what this machine holds for nodes, so that must be there.
@@ -75,7 +74,7 @@ class Options:
     max_parallel: int = 0
     batch: int = 0
     deep: bool = False
-    only: Sequence[ModuleType] = pipeline.NODE_STEPS
+    only: Sequence[str] | None = None
     joins: bool = False
     recorded: bool = False
     installs: bool = True

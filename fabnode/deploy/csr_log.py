@@ -62,7 +62,7 @@ class VerdictLog:
         """Warn that more than one certificate was approved for one token of a node."""
         names = ", ".join(request.name for request in requests)
         text = f"{len(requests)} requests with the token of {node} were approved: {names}"
-        self._journal.emit(node, approve_csr.NAME, "warning", text, data={"advice": _FIND})
+        self._journal.emit(node, approve_csr.STEP.name, "warning", text, data={"advice": _FIND})
 
     def denied(self, request: SigningRequest, verdict: Verdict) -> None:
         """Tell that the operator had a request denied."""
@@ -83,19 +83,19 @@ class VerdictLog:
         """Tell that a node's request was removed with the token that it was asked for with."""
         text = f"removed {request.name}: asked for with a token that a run which was cut off left"
         data = {"request": request.name, "requester": request.username, "kind": "client"}
-        self._journal.emit(node, approve_csr.NAME, "changed", text, data=data)
+        self._journal.emit(node, approve_csr.STEP.name, "changed", text, data=data)
 
     def withdrawn(self, name: str, node: str) -> None:
         """Tell that a request for a node's kube-proxy was removed, which a killed run left."""
         text = f"removed {name}: fabnode's own, left by a run that was cut off"
         data = {"request": name, "kind": "client"}
-        self._journal.emit(node, approve_csr.NAME, "changed", text, data=data)
+        self._journal.emit(node, approve_csr.STEP.name, "changed", text, data=data)
 
     def report_suppressed(self) -> None:
         """Tell how many were not told one by one, if any."""
         if count := self._limiter.take_suppressed():
             text = f"left {count} more requests pending; the run's journal names each and why"
-            self._journal.emit(None, approve_csr.NAME, "warning", text)
+            self._journal.emit(None, approve_csr.STEP.name, "warning", text)
 
     def _emit(
         self,
@@ -110,4 +110,4 @@ class VerdictLog:
         data = {"request": request.name, "requester": request.username, "kind": verdict.kind}
         if advice:
             data["advice"] = advice
-        self._journal.emit(node, approve_csr.NAME, state, text, data=data)
+        self._journal.emit(node, approve_csr.STEP.name, state, text, data=data)

@@ -21,6 +21,7 @@ from ..remote.apply import apply
 from ..remote.examine import ask, examine
 from ..remote.payload_cache import Packer
 from ..remote.unit_monitor import Steadiness
+from ..steps import ready
 from ..util.errors import FabnodeError
 from . import pipeline
 from .cluster_session import ClusterSession
@@ -141,7 +142,7 @@ def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]
         packer = Packer(run.cluster.source.parent)  # nothing of these plans is packed
         steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
     if restarted:
-        with run.journal.step(host.name, "ready", "waiting for Ready"):
+        with run.journal.step(host.name, ready.STEP.name, "waiting for Ready"):
             session.nodes.wait_ready(host.name, began, Steadiness(host, _KUBELET))
             if answered and not session.nodes.kubelet_answers(host.name):
                 raise CutOff("its kubelet does not let the apiserver in any more")

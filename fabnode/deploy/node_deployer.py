@@ -28,7 +28,16 @@ from ..remote.key_pairs import read_pairs
 from ..remote.probe import probe
 from ..remote.unit_monitor import Steadiness
 from ..ssh.errors import HostError
-from ..steps import approve_csr, bootstrap_kubeconfig, kubelet, preflight, proxy_cert, rbac, verify
+from ..steps import (
+    approve_csr,
+    bootstrap_kubeconfig,
+    kubelet,
+    preflight,
+    proxy_cert,
+    rbac,
+    ready,
+    verify,
+)
 from ..steps.inputs import Inputs, Issued
 from .errors import ImpostorError, PreflightError, RenewalError, UnprovedError
 from .probe_scope import watchlist
@@ -36,7 +45,6 @@ from .step_events import StepLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import ModuleType
 
     from ..artifacts.store import Holdings
     from ..config.cluster import Cluster
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
     from ..remote.payload_cache import Packer
     from ..ssh.host import Host
     from ..ssh.port_checks import TlsResult
+    from ..steps.step import Step
     from .cluster_session import ClusterSession
 
 # Until the kubelet has written what was issued to it; that it didn't, the checks at the end tell.
@@ -103,8 +112,8 @@ class NodeDeployer:
         artifacts: Holdings,
         packer: Packer,
         *,
-        steps: Sequence[ModuleType],
-        all_steps: Sequence[ModuleType],
+        steps: Sequence[Step],
+        all_steps: Sequence[Step],
         deep: bool = False,
     ) -> None:
         self.node = host.node
@@ -173,7 +182,7 @@ class NodeDeployer:
     @property
     def _joins(self) -> bool:
         """Whether this is about the kubelet, and with it about the node as the API has it."""
-        return kubelet in self._steps
+        return kubelet.STEP in self._steps
 
     def _findings(self, renewal: Renewal) -> tuple[preflight.Finding, ...]:
         survey = self._session.survey
@@ -187,7 +196,9 @@ class NodeDeployer:
             clock_offset=survey.clock_offset,
             api_from_node=None if seen.reachable is None else seen.reason,
             machine_ids=nodes.machine_ids(self.node.name, self.facts.machine_id),
-            other_approvers=survey.other_approvers if bootstrap_kubeconfig in self._steps else (),
+            other_approvers=survey.other_approvers
+            if bootstrap_kubeconfig.STEP in self._steps
+            else (),
         )
         found = preflight.findings(self._inputs(renewal), around)
         return found if renewal == KEEP else (*found, *self._strayed(renewal))
@@ -230,7 +241,7 @@ class NodeDeployer:
             labelled = self._settle()
             self._session.admission.tidy(self.node)
             return Deployed(found, changed=labelled)
-        with self._journal.step(self.node.name, rbac.NAME, "waiting for rights"):
+        with self._journal.step(self.node.name, rbac.STEP.name, "waiting for rights"):
             self._session.permit.obtain()
             before_change()
         inputs = self._inputs(renewal)
@@ -261,14 +272,16 @@ class NodeDeployer:
         """
         done = self.deploy(renewal, before_change=before_change)
         if done.changed:
-            with self._journal.step(self.node.name, verify.NAME, "comparing certificates") as log:
+            with self._journal.step(
+                self.node.name, verify.STEP.name, "comparing certificates"
+            ) as log:
                 if new := self._renewed(renewal, done.found.certificates):
                     log.note(f"new: {', '.join(new)}")
         return done.changed
 
     def _judged(self, renewal: Renewal) -> NodePlan:
         """Look, and return what is to be done. Raises PreflightError where something forbids it."""
-        with self._journal.step(self.node.name, preflight.NAME) as log:
+        with self._journal.step(self.node.name, preflight.STEP.name) as log:
             self.look()
             findings = self._findings(renewal)
             for finding in findings:
@@ -288,11 +301,11 @@ class NodeDeployer:
         for change in plan.changes:
             match change.resource:
                 case File(path=layout.BOOTSTRAP_KUBECONFIG):
-                    with self._journal.step(name, bootstrap_kubeconfig.NAME, "making a token"):
+                    with self._journal.step(name, bootstrap_kubeconfig.STEP.name, "making a token"):
                         token = admission.new_token(self.node)
                     bootstrap = bootstrap_kubeconfig.content(inputs, token)
                 case File(path=layout.PROXY_PEM):
-                    with self._journal.step(name, proxy_cert.NAME, "issuing") as log:
+                    with self._journal.step(name, proxy_cert.STEP.name, "issuing") as log:
                         proxy_pem = admission.proxy_pem(self.node)
                         log.changed(f"issued, because {proxy_cert.due(inputs)}")
                 case _:
@@ -343,7 +356,7 @@ class NodeDeployer:
         admission = self._session.admission
         if not self._joins or not (left := admission.left_certified(self.node)):
             return
-        with self._journal.step(self.node.name, approve_csr.NAME, "comparing keys") as log:
+        with self._journal.step(self.node.name, approve_csr.STEP.name, "comparing keys") as log:
             if not any(belongs(self._certificate(), request) for request in left):
                 admission.expel(self.node)
                 raise ImpostorError(
@@ -354,7 +367,7 @@ class NodeDeployer:
 
     def _prove_key(self) -> None:
         """See that the key that was certified is on this host; only its public half is read."""
-        with self._journal.step(self.node.name, approve_csr.NAME, "comparing keys") as log:
+        with self._journal.step(self.node.name, approve_csr.STEP.name, "comparing keys") as log:
             self._refuse_impostors()
             log.note("the certified key is the one on the host")
 
@@ -396,7 +409,7 @@ class NodeDeployer:
         if not self._joins:
             return False
         name, nodes = self.node.name, self._session.nodes
-        with self._journal.step(name, "ready", "waiting for Ready") as log:
+        with self._journal.step(name, ready.STEP.name, "waiting for Ready") as log:
             up = Steadiness(self.host, kubelet.UNIT)
             label = nodes.label(self.node, nodes.wait_registered(name, up))
             if nodes.awaits_network(nodes.wait_ready(name, since, up)):
@@ -432,12 +445,12 @@ class NodeDeployer:
         return new
 
 
-def _wanted(steps: Sequence[ModuleType], inputs: Inputs) -> dict[Resource, str]:
+def _wanted(steps: Sequence[Step], inputs: Inputs) -> dict[Resource, str]:
     """Return what these steps want, in their order, each with the first step that wants it."""
     step_of: dict[Resource, str] = {}
     for step in steps:
-        for resource in step.desired(inputs):
-            step_of.setdefault(resource, step.NAME)
+        for resource in step.resources(inputs):
+            step_of.setdefault(resource, step.name)
     return step_of
 
 

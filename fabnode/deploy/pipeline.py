@@ -1,7 +1,7 @@
 """
-The order of the steps, and a run of them over many nodes.
+A run of the steps over many nodes, in the order that `steps/order.py` gives.
 
-Read `ORDER` first. Steps of a node are carried out one after another, nodes side by side; what
+Steps of a node are carried out one after another, nodes side by side; what
 concerns the API (rights, Calico) goes on beside them and is waited for where it is needed.
 """
 
@@ -23,20 +23,8 @@ from ..kube.server_side_apply import ObjectChange
 from ..remote.payload_cache import Packer
 from ..ssh.connections import Access
 from ..ssh.host import Host
-from ..steps import (
-    approve_csr,
-    bootstrap_kubeconfig,
-    calico,
-    images,
-    kubelet,
-    preflight,
-    prepare,
-    proxy,
-    proxy_cert,
-    rbac,
-    runtime,
-    verify,
-)
+from ..steps import approve_csr, calico, kubelet, rbac, verify
+from ..steps.order import NODE_STEPS
 from ..steps.verify import Check
 from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome, fan_out
@@ -47,34 +35,15 @@ from .verification import certificates_seen, verify_cluster, verify_node
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from types import ModuleType
 
     from ..config.cluster import Cluster, Node
     from ..journal.journal import Journal
     from ..kube.client import Object
     from ..node.facts import Facts
     from ..pki.csr_policy import HostKey
+    from ..steps.step import Step
 
 R = TypeVar("R")
-
-ORDER = (
-    preflight,
-    prepare,
-    runtime,
-    rbac,
-    bootstrap_kubeconfig,
-    kubelet,
-    approve_csr,
-    proxy_cert,
-    proxy,
-    images,
-    calico,
-    verify,
-)
-NODE_STEPS = (prepare, runtime, bootstrap_kubeconfig, kubelet, proxy_cert, proxy, images)
-
-# What a step taken alone brings along, since its unit reads what they write.
-NEEDS = {kubelet: (bootstrap_kubeconfig,), proxy: (proxy_cert,)}
 
 
 class KeyUnknown(FabnodeError):
@@ -100,7 +69,7 @@ class Run:
     passwords: Mapping[tuple[str, str], str]
     max_parallel: int
     batch: int | None = None
-    only: Sequence[ModuleType] = NODE_STEPS
+    only: Sequence[Step] = NODE_STEPS
     deep: bool = False
     shared_token: str = field(default="", repr=False)
     outcomes: dict[str, Outcome[Any]] = field(default_factory=dict, repr=False, compare=False)
@@ -153,7 +122,7 @@ def deploy(run: Run) -> list[Check]:
             rights.result()
 
         outcomes = context.each(lambda deployer: deployer.deploy(before_change=before_change))
-        parts = ((calico.NAME, manifest), (rbac.NAME, rights), (calico.NAME, network))
+        parts = ((calico.STEP, manifest), (rbac.STEP, rights), (calico.STEP, network))
         came = [attempted(run, step, partial(_awaited, part)) for step, part in parts]
         good = [name for name, outcome in outcomes.items() if outcome.ok]
         if not all(came) or not run.whole or not good:
@@ -168,10 +137,10 @@ def deploy(run: Run) -> list[Check]:
                 run, context, good, network=(lambda: True) if changed else network_too
             )
 
-        return attempted(run, verify.NAME, proved) or []
+        return attempted(run, verify.STEP, proved) or []
 
 
-def attempted(run: Run, step: str, work: Callable[[], R]) -> R | None:
+def attempted(run: Run, step: Step, work: Callable[[], R]) -> R | None:
     """
     Do something that concerns the whole cluster; None where it failed, which the journal holds.
 
@@ -184,7 +153,7 @@ def attempted(run: Run, step: str, work: Callable[[], R]) -> R | None:
     except InputError:
         raise
     except Exception as error:
-        run.journal.settle(None, error, step=step)
+        run.journal.settle(None, error, step=step.name)
         return None
 
 
@@ -279,7 +248,7 @@ def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Itera
             before = run.outcomes.get(name)
             if key.fault and (before is None or before.ok):  # once: anybody can have it asked
                 error = KeyUnknown(f"its host could not be asked for its key: {key.fault}")
-                run.journal.settle(name, error, step=approve_csr.NAME)
+                run.journal.settle(name, error, step=approve_csr.STEP.name)
                 run.take_down(name, Outcome(error=error))
             return key
 
@@ -369,7 +338,7 @@ def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict
 def wait_for_calico(run: Run, session: ClusterSession, names: Sequence[str]) -> None:
     """Wait until Calico runs on these nodes, where fabnode installs it. Raises OverdueError."""
     if session.cluster.calico.enabled:
-        with run.journal.step(None, calico.NAME, "waiting for it") as log:
+        with run.journal.step(None, calico.STEP.name, "waiting for it") as log:
             session.calico.wait_ready(names)
             log.note(f"ready on {len(names)} nodes")
 
@@ -379,7 +348,7 @@ def verify_with(
 ) -> list[Check]:
     """Check these nodes, and the cluster, within a run."""
     session = context.session
-    with run.journal.step(None, verify.NAME, "checking") as log:
+    with run.journal.step(None, verify.STEP.name, "checking") as log:
         live = session.nodes.current()
 
         def one(node: NodeDeployer) -> list[Check]:
@@ -411,12 +380,12 @@ def _why_not(outcome: Outcome[list[Check]]) -> str:
 
 def plan_rbac(run: Run, session: ClusterSession) -> tuple[ObjectChange, ...]:
     """Return which bindings would change; none where this run is not about joining."""
-    return session.manifests.plan(session.admission.bindings()) if kubelet in run.only else ()
+    return session.manifests.plan(session.admission.bindings()) if kubelet.STEP in run.only else ()
 
 
 def apply_rbac(run: Run, session: ClusterSession) -> None:
     """Bind the roles that joining needs, where this run is about joining."""
-    with run.journal.step(None, rbac.NAME) as log:
+    with run.journal.step(None, rbac.STEP.name) as log:
         if changes := plan_rbac(run, session):
             session.permit.obtain()
             session.manifests.apply(changes)
@@ -426,7 +395,7 @@ def apply_rbac(run: Run, session: ClusterSession) -> None:
 def _apply_calico(run: Run, session: ClusterSession, objects: Future[tuple[Object, ...]]) -> None:
     if not run.whole or not run.cluster.calico.enabled:
         return
-    with run.journal.step(None, calico.NAME, "comparing its objects") as log:
+    with run.journal.step(None, calico.STEP.name, "comparing its objects") as log:
         if changes := session.manifests.plan(objects.result()):
             session.permit.obtain()
             session.manifests.apply(changes)

@@ -36,17 +36,17 @@ from .pipeline import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from types import ModuleType
 
+    from ..steps.step import Step
     from ..steps.verify import Check
     from .node_deployer import NodeDeployer
 
 NAME = "rotate-certs"
-_KUBELET = (bootstrap_kubeconfig, kubelet)
-_PROXY = (proxy_cert, proxy)
+_KUBELET = (bootstrap_kubeconfig.STEP, kubelet.STEP)
+_PROXY = (proxy_cert.STEP, proxy.STEP)
 
 
-def steps(kinds: Sequence[str]) -> tuple[ModuleType, ...]:
+def steps(kinds: Sequence[str]) -> tuple[Step, ...]:
     """Return the node steps that these kinds of certificates are about."""
     of_kubelet = any(kind != PROXY for kind in kinds)
     return (*(_KUBELET if of_kubelet else ()), *(_PROXY if PROXY in kinds else ()))
@@ -86,7 +86,7 @@ def rotate(run: Run, renewal: Renewal) -> list[Check]:
         good = _rolled(run, context, names, renewal)
         if not good:
             return []
-        return attempted(run, verify.NAME, partial(_proved, run, context, good)) or []
+        return attempted(run, verify.STEP, partial(_proved, run, context, good)) or []
 
 
 def plan_ca(run: Run) -> Change:
@@ -141,7 +141,7 @@ def _rolled(run: Run, context: RunContext, names: Sequence[str], renewal: Renewa
     first, rest = list(names[:1]), list(names[1:])
     outcomes = context.each(work, first)
     if rest and outcomes[first[0]].value:
-        checks = attempted(run, verify.NAME, partial(_proved, run, context, first))
+        checks = attempted(run, verify.STEP, partial(_proved, run, context, first))
         near = verify.certificate_paths("")  # they were compared; of those that stay, others tell
         bad = [check for check in checks or () if not check.ok and check.name not in near]
         told = "; ".join(f"{check.name}: {check.detail}" for check in bad)
@@ -155,7 +155,7 @@ def _rolled(run: Run, context: RunContext, names: Sequence[str], renewal: Renewa
     else:
         for name in rest:
             run.take_down(name, Outcome(skipped=f"{first[0]} went first and failed"))
-    if not attempted(run, rbac.NAME, lambda: [rights.result()]):
+    if not attempted(run, rbac.STEP, lambda: [rights.result()]):
         return []
     return [name for name, outcome in outcomes.items() if outcome.ok]
 

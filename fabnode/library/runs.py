@@ -18,6 +18,7 @@ from ..config import loader
 from ..deploy import pipeline
 from ..journal.journal import Journal
 from ..ssh.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
+from ..steps.order import NODE_STEPS, with_required
 from ..util.errors import FabnodeError, InputError
 from ..util.folders import cache_dir
 from .results import VerifyResult, deploy_result, plan_result
@@ -25,7 +26,6 @@ from .subscriber import Subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import ModuleType
 
     from ..config.cluster import Cluster, Node
     from ..journal.events import Event
@@ -169,7 +169,7 @@ def open_run(
     config: Cluster,
     *,
     limit: str | None = None,
-    only: Sequence[ModuleType] = pipeline.NODE_STEPS,
+    only: Sequence[str] | None = None,
     deep: bool = False,
     max_parallel: int | None = None,
     batch: int | None = None,
@@ -183,6 +183,7 @@ def open_run(
     """
     Yield a run with its journal, and close it.
 
+    :param only: names of the node steps to carry out, with what they require; None: all of them.
     :param needs_secrets: False where no host is asked anything.
     :param joins: hosts may join, so that a token they share is needed.
     :param command: what the journal names as cause of the run; empty: no journal is written.
@@ -211,7 +212,7 @@ def open_run(
                 passwords=passwords,
                 max_parallel=max_parallel or config.deploy.max_parallel,
                 batch=batch or config.deploy.batch,
-                only=only,
+                only=NODE_STEPS if only is None else with_required(only),
                 deep=deep,
                 shared_token=token,
             )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..pki.csr_policy import Candidate
+from .step import Scope, Step
 
 if TYPE_CHECKING:
     from ..config.cluster import Node
-
-NAME = "approve-csr"
-HELP = "Judge signing requests."
 
 
 def candidate(node: Node) -> Candidate:
     """Return what a node may be certified for."""
     return Candidate(node.name, node.ip)
+
+
+STEP = Step("approve-csr", "Judge signing requests.", Scope.CLUSTER)

@@ -6,9 +6,7 @@ from ..node import layout
 from ..node.resources import Absent, Directory, File, Resource
 from ..pki.kubeconfig import kubeconfig
 from .inputs import Inputs
-
-NAME = "bootstrap-kubeconfig"
-HELP = "Hand the node a bootstrap token of its own."
+from .step import Step
 
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
@@ -36,3 +34,6 @@ def content(inputs: Inputs, token: str) -> bytes:
         user="kubelet-bootstrap",
         credentials={"token": token},
     )
+
+
+STEP = Step("bootstrap-kubeconfig", "Hand the node a bootstrap token of its own.", desired=desired)

@@ -13,14 +13,13 @@ from ..config.image_names import with_registry
 from ..releases.matrix import matrix
 from ..util.errors import InputError
 from ..util.yaml_io import dump_all, parse_all
+from .step import Scope, Step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from ..config.cluster import Cluster
 
-NAME = "calico"
-HELP = "Apply Calico and wait for it."
 
 NAMESPACE = "kube-system"
 DAEMONSET = "calico-node"
@@ -268,3 +267,6 @@ def _set_bird_probes(container: Object, *, bird: bool) -> None:
         command = container[probe]["exec"]["command"]
         kept = [word for word in command if not word.startswith("-bird")]
         container[probe]["exec"]["command"] = [*kept, question] if bird else kept
+
+
+STEP = Step("calico", "Apply Calico and wait for it.", Scope.CLUSTER)

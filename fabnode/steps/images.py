@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from ..node.resources import Resource
 from .inputs import Inputs
-
-NAME = "images"
-HELP = "Load the image archives that joining didn't need."
+from .step import Step
 
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
@@ -15,3 +13,6 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     late = [archive for archive in inputs.artifacts.images if archive not in early]
     late.sort(key=lambda archive: not any("/calico/node:" in name for name in archive.names))
     return inputs.images(late)
+
+
+STEP = Step("images", "Load the image archives that joining didn't need.", desired=desired)

@@ -12,9 +12,7 @@ from ..releases.component_options import Words, words
 from ..releases.matrix import matrix
 from .inputs import Inputs
 from .render import render, with_extra
-
-NAME = "kubelet"
-HELP = "Install the kubelet and have it join."
+from .step import Step
 
 UNIT = KUBELET_SERVICE
 
@@ -168,3 +166,11 @@ def _replaced(inputs: Inputs) -> tuple[str, ...]:
     if pem and (useless or inputs.renewal.why(SERVING, pem)):
         paths.append(serving)
     return tuple(paths)
+
+
+STEP = Step(
+    "kubelet",
+    "Install the kubelet and have it join.",
+    desired=desired,
+    requires=("bootstrap-kubeconfig",),
+)

@@ -15,9 +15,7 @@ from ..releases.matrix import matrix
 from ..releases.version import Release
 from .inputs import Inputs
 from .kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, modules
-
-NAME = "preflight"
-HELP = "Say what stands in the way, with its fix."
+from .step import Scope, Step
 
 MIB = 1024 * 1024
 
@@ -383,3 +381,6 @@ def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
         yield Finding("error", f"its kubelet was set up for {server}", fix)
     if inputs.facts.path("/etc/kubernetes/kubelet.conf").kind == "file":
         yield Finding("error", "its kubelet was set up by kubeadm", "run `kubeadm reset` on it")
+
+
+STEP = Step("preflight", "Say what stands in the way, with its fix.", Scope.CHECK)

@@ -8,9 +8,7 @@ from ..node.resources import Directory, File, Module, Resource, Sysctl
 from .inputs import Inputs
 from .kernel import SYSCTLS, modules
 from .render import render
-
-NAME = "prepare"
-HELP = "Load kernel modules, set sysctls."
+from .step import Step
 
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
@@ -23,3 +21,6 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         File(layout.SYSCTL_CONF, render("prepare/sysctl.conf", sysctls=SYSCTLS)),
         *(Sysctl(key, value) for key, value in SYSCTLS.items()),
     )
+
+
+STEP = Step("prepare", "Load kernel modules, set sysctls.", desired=desired)

@@ -11,9 +11,7 @@ from ..releases.matrix import matrix
 from ..releases.version import Span
 from .inputs import Inputs
 from .render import render, with_extra
-
-NAME = "proxy"
-HELP = "Install and run kube-proxy."
+from .step import Step
 
 UNIT = PROXY_SERVICE
 
@@ -82,3 +80,6 @@ def _words(inputs: Inputs) -> Words:
     }
     flags = {"--config": layout.PROXY_CONFIG, "--v": 2}
     return words(matrix().kube_proxy, minor, flags=flags, settings=settings)
+
+
+STEP = Step("proxy", "Install and run kube-proxy.", desired=desired, requires=("proxy-cert",))

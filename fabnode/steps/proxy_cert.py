@@ -8,9 +8,7 @@ from ..node.resources import Directory, File, Kept, Resource
 from ..pki.certificates import BadCertificateError, Certificate, problem, read
 from ..pki.renewal import PROXY
 from .inputs import Inputs
-
-NAME = "proxy-cert"
-HELP = "Issue kube-proxy's certificate."
+from .step import Step
 
 COMMON_NAME = "system:kube-proxy"
 
@@ -52,3 +50,6 @@ def _as_configured(certificate: Certificate, inputs: Inputs) -> bool:
     organization = subject(inputs.node).get("organization")
     wanted = (organization,) if organization else ()
     return certificate.common_name == COMMON_NAME and certificate.organizations == wanted
+
+
+STEP = Step("proxy-cert", "Issue kube-proxy's certificate.", desired=desired)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-NAME = "rbac"
-HELP = "Bind the roles that joining needs."
+from .step import Scope, Step
 
 _MANAGED = {"app.kubernetes.io/managed-by": "fabnode"}
 
@@ -45,3 +44,6 @@ def _binding(name: str, role: str, kind: str, subject: str) -> dict[str, Any]:
         },
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}],
     }
+
+
+STEP = Step("rbac", "Bind the roles that joining needs.", Scope.CLUSTER)

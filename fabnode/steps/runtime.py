@@ -17,9 +17,7 @@ from ..releases import compatibility
 from . import registries
 from .inputs import Inputs
 from .render import render
-
-NAME = "runtime"
-HELP = "Set up containerd or docker; load images."
+from .step import Step
 
 BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
 
@@ -129,3 +127,6 @@ def _crictl(inputs: Inputs) -> tuple[Resource, ...]:
         Binary(f"{layout.BIN}/crictl", artifact.path, artifact.sha256),
         File(layout.CRICTL_CONFIG, f"runtime-endpoint: {endpoint}\n".encode()),
     )
+
+
+STEP = Step("runtime", "Set up containerd or docker; load images.", desired=desired)

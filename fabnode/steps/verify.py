@@ -11,9 +11,7 @@ from ..node import layout
 from ..node.conventions import KUBELET_SERVICE, PROXY_SERVICE
 from ..node.facts import Facts
 from ..pki.certificates import BadCertificateError, problem, read
-
-NAME = "verify"
-HELP = "Check the nodes; let pods try the network."
+from .step import Scope, Step
 
 UNITS = (KUBELET_SERVICE, PROXY_SERVICE)  # beside the runtime's own
 MAX_HEARTBEAT = 60.0  # seconds; kubelets renew their Lease every 10
@@ -235,3 +233,6 @@ def _pod(name: str, node: str, image: str, command: list[str], *, app: str) -> O
 
 def _host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
+
+
+STEP = Step("verify", "Check the nodes; let pods try the network.", Scope.CHECK)

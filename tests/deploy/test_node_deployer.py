@@ -11,7 +11,6 @@ import pytest
 
 from fabnode.artifacts.store import Holdings
 from fabnode.deploy import node_deployer as node_module
-from fabnode.deploy import pipeline
 from fabnode.deploy.errors import ImpostorError, PreflightError, RenewalError, UnprovedError
 from fabnode.deploy.node_deployer import NodeDeployer
 from fabnode.journal.journal import Journal
@@ -20,6 +19,7 @@ from fabnode.pki.certificates import new_request, sign_client
 from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
 from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostMisbehaved
 from fabnode.steps import kubelet, preflight, proxy, proxy_cert
+from fabnode.steps.order import NODE_STEPS
 from tests.steps.support import artifacts
 from tests.support import authority, make_cluster, pem, private_pem
 
@@ -28,13 +28,13 @@ from .machine import Machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import ModuleType
 
     from fabnode.config.cluster import Node
     from fabnode.deploy.cluster_session import ClusterSession
     from fabnode.node.plan import Plan
     from fabnode.remote.apply import Applied
     from fabnode.ssh.host import Host
+    from fabnode.steps.step import Step
 
 
 class Scene:
@@ -44,7 +44,7 @@ class Scene:
         self,
         monkeypatch: pytest.MonkeyPatch,
         *,
-        steps: Sequence[ModuleType] = pipeline.NODE_STEPS,
+        steps: Sequence[Step] = NODE_STEPS,
         **settings: Any,
     ) -> None:
         self.told: list[str] = []
@@ -69,7 +69,7 @@ class Scene:
             Holdings({"amd64": artifacts(self.cluster)}),
             MagicMock(),
             steps=self.steps,
-            all_steps=pipeline.NODE_STEPS,
+            all_steps=NODE_STEPS,
         )
 
     def _api(self) -> SimpleNamespace:
@@ -362,7 +362,7 @@ def test_an_impostor_is_expelled(scene: Callable[..., Scene]) -> None:
 
 
 def test_a_step_alone_touches_nothing_else(scene: Callable[..., Scene]) -> None:
-    node = scene(steps=(proxy_cert, proxy))
+    node = scene(steps=(proxy_cert.STEP, proxy.STEP))
     assert node.deploy()
     (change,) = node.changes
     assert layout.PROXY_PEM in change

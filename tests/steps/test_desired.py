@@ -8,14 +8,12 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
 
 from fabnode.config.cluster import Cluster
 from fabnode.config.loader import load
-from fabnode.deploy import pipeline
 from fabnode.deploy.probe_scope import watchlist
 from fabnode.node import layout
 from fabnode.node.facts import UNKNOWN, Facts, PathFact, UnitFact
@@ -24,6 +22,8 @@ from fabnode.node.resources import Absent, Binary, ClientCertificate, File, Imag
 from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
 from fabnode.steps import bootstrap_kubeconfig, images, kubelet, proxy, proxy_cert, runtime, verify
 from fabnode.steps.inputs import Artifact, ImageArchive, Inputs, Issued
+from fabnode.steps.order import NODE_STEPS
+from fabnode.steps.step import Step
 from tests.support import authority, certificate, make_cluster, pem, write_cluster
 
 from .support import artifacts, make_inputs
@@ -272,7 +272,7 @@ def test_kube_proxys_certificate_is_renewed_when_due(facts: Facts, reason: str |
 def test_steps_can_be_asked_about_a_host_nobody_has_seen() -> None:
     """That is how the watchlist comes about: every step answers without facts."""
     inputs = make_inputs(facts=UNKNOWN)
-    assert [step.NAME for step in pipeline.NODE_STEPS if not step.desired(inputs)] == ["images"]
+    assert [step.name for step in NODE_STEPS if not step.resources(inputs)] == ["images"]
 
 
 def test_what_joining_needs_is_loaded_first_and_the_rest_later() -> None:
@@ -288,12 +288,12 @@ def test_what_joining_needs_is_loaded_first_and_the_rest_later() -> None:
     given = (*(archive(name) for name in names), *have.images)
     inputs = replace(make_inputs(), artifacts=replace(have, images=given))
 
-    def loaded(step: ModuleType) -> list[str]:
-        return [r.names[0] for r in step.desired(inputs) if isinstance(r, Image)]
+    def loaded(step: Step) -> list[str]:
+        return [r.names[0] for r in step.resources(inputs) if isinstance(r, Image)]
 
     pause = "registry.k8s.io/pause:3.10.1"
-    assert loaded(runtime) == [pause, "docker.io/calico/cni:v3"]
-    assert loaded(images) == ["docker.io/calico/node:v3", "docker.io/library/busybox:1"]
+    assert loaded(runtime.STEP) == [pause, "docker.io/calico/cni:v3"]
+    assert loaded(images.STEP) == ["docker.io/calico/node:v3", "docker.io/library/busybox:1"]
 
 
 @pytest.mark.parametrize("name", ["12", "on", "null", "1e3", "0x1f"])

@@ -20,12 +20,12 @@ from typing import Any
 
 import pytest
 
-from fabnode.deploy import pipeline
 from fabnode.node.facts import Facts
 from fabnode.node.resources import Binary, File, Unit
 from fabnode.releases import compatibility
 from fabnode.releases.matrix import matrix
 from fabnode.remote import examine
+from fabnode.steps.order import NODE_STEPS
 from tests.support import make_cluster
 
 from .support import make_inputs
@@ -45,8 +45,8 @@ def rendered(minor: int, facts: Facts, **overrides: Any) -> Files:
     cluster = make_cluster(cluster={"version": f"1.{minor}.0"}, **overrides)
     files: Files = {}
     inputs = make_inputs(cluster, facts)
-    for step in pipeline.NODE_STEPS:
-        for resource in step.desired(inputs):
+    for step in NODE_STEPS:
+        for resource in step.resources(inputs):
             if isinstance(resource, File):
                 text = "(issued)\n" if resource.content is None else resource.content.decode()
                 text = re.sub(r"-----BEGIN[\s\S]*-----\n", "(CA certificate)\n", text)
@@ -137,7 +137,7 @@ def test_units_read_only_what_is_written(minor: int, runtime: str) -> None:
     cluster = make_cluster(
         cluster={"version": f"1.{minor}.0"}, runtime={"name": runtime}, calico={"enabled": False}
     )
-    wanted = [r for step in pipeline.NODE_STEPS for r in step.desired(make_inputs(cluster, V2))]
+    wanted = [r for step in NODE_STEPS for r in step.resources(make_inputs(cluster, V2))]
     written = {r.path for r in wanted if isinstance(r, File | Binary)}
     for unit in (r for r in wanted if isinstance(r, Unit)):
         assert set(unit.reads) <= written, unit.name

@@ -36,9 +36,10 @@ def test_times_are_read() -> None:
 
 def test_kinds_are_taken_in_one_order_and_bring_their_steps() -> None:
     assert Wish("proxy, client").renewal(NOW, 30).kinds == (CLIENT, PROXY)
-    assert rotation.steps((SERVING,)) == (bootstrap_kubeconfig, kubelet)
-    assert rotation.steps((PROXY,)) == (proxy_cert, proxy)
-    assert rotation.steps(KINDS) == (bootstrap_kubeconfig, kubelet, proxy_cert, proxy)
+    assert rotation.steps((SERVING,)) == (bootstrap_kubeconfig.STEP, kubelet.STEP)
+    assert rotation.steps((PROXY,)) == (proxy_cert.STEP, proxy.STEP)
+    both = (*rotation.steps((SERVING,)), *rotation.steps((PROXY,)))
+    assert rotation.steps(KINDS) == both
 
 
 @pytest.mark.parametrize(
