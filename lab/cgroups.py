@@ -8,8 +8,9 @@ to destroy, the others' pods' cgroups.
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
+
+from fabnode.util.wait import Wait
 
 from .errors import LabError
 
@@ -58,7 +59,7 @@ def members(name: str) -> set[int]:
 
 def remove(name: str, seconds: float = 10) -> None:
     """Remove a host's cgroup, whose last processes may take a moment to be gone."""
-    deadline = time.monotonic() + seconds
+    wait = Wait("the end of processes", seconds, 0.02)
     for root in hierarchies():
         folder = root / name
         while folder.exists():
@@ -66,9 +67,9 @@ def remove(name: str, seconds: float = 10) -> None:
                 for inner in sorted(_folders(folder), key=lambda path: -len(path.parts)):
                     inner.rmdir()
             except OSError as error:
-                if time.monotonic() > deadline:
+                if wait.over:
                     raise LabError(f"cgroup {folder} cannot be removed: {error}") from error
-                time.sleep(0.02)
+                wait.pause()
 
 
 def _folders(folder: Path) -> list[Path]:

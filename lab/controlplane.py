@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import ssl
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import urllib3
+
+from fabnode.util.wait import Wait
 
 from . import cache, cgroups, configuration, pki, processes, versions
 from .errors import LabError
@@ -215,19 +216,16 @@ def _start(layout: Layout, name: str, command: list[str]) -> None:
 
 def _wait_for(layout: Layout, path: str, started: Sequence[str]) -> None:
     """Wait until this is there at the API server; LabError once one that was started has ended."""
-    deadline = time.monotonic() + READY_SECONDS
+    wait = Wait(f"{layout.apiserver}{path}", READY_SECONDS)
     with _client(layout) as http:  # one connection: TLS costs more than the question
         while not _answers(http, layout, path):
             for name in started:
                 log = layout.logs / f"{name}.log"
                 if processes.ended(layout.record(name)):
                     raise LabError(f"{name} ended: {_last_line(log)} (all of it: {log})")
-            if time.monotonic() > deadline:
-                raise LabError(
-                    f"{layout.apiserver}{path} is not there after {READY_SECONDS:.0f} s: "
-                    f"{layout.logs} may tell why"
-                )
-            time.sleep(0.1)
+            if wait.over:
+                raise LabError(str(wait.overdue(f"{layout.logs} may tell why")))
+            wait.pause()
 
 
 def _last_line(log: Path) -> str:

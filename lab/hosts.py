@@ -9,9 +9,10 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+from fabnode.util.wait import Wait
 
 from . import cache, cgroups, network, pki, processes
 from .errors import LabError
@@ -180,19 +181,19 @@ def _leader(layout: Layout, name: str) -> int | None:
 
 
 def _wait_booted(layout: Layout, name: str, warn: Callable[[str], None]) -> None:
-    record, deadline = layout.record(name), time.monotonic() + BOOT_SECONDS
+    record, wait = layout.record(name), Wait(f"host {name}", BOOT_SECONDS, 0.05)
     state = "starting"
     while state not in ("running", "degraded"):
-        if processes.ended(record) or time.monotonic() > deadline:
+        if processes.ended(record) or wait.over:
             console = layout.host_folder(name) / "console.log"
             last = "\n".join(console.read_text(errors="replace").splitlines()[-8:])
             raise LabError(f"host {name} does not boot ({state}): {console} ends with\n{last}")
-        time.sleep(0.05)
+        wait.pause()
         leader = _leader(layout, name)
         if leader and Path(f"/proc/{leader}/root/run/systemd/private").exists():
-            left = max(1, int(deadline - time.monotonic()))
-            wait = ("timeout", str(left), "systemctl", "is-system-running", "--wait")
-            state = execute(layout, name, *wait).stdout.strip()
+            left = max(1, int(wait.left))
+            command = ("timeout", str(left), "systemctl", "is-system-running", "--wait")
+            state = execute(layout, name, *command).stdout.strip()
     if state == "degraded":
         failed = execute(layout, name, "systemctl", "--failed", "--plain", "--no-legend").stdout
         units = ", ".join(line.split()[0] for line in failed.splitlines() if line)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import datetime
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from fabnode.util.wait import Wait
 
 from . import hosts, pki
 from .errors import LabError, LabInputError
@@ -234,9 +235,9 @@ def _on(layout: Layout, host: Host, script: str) -> None:
 
 def _wait_ready(layout: Layout, host: Host) -> None:
     kubectl = (str(layout.kubectl), "--kubeconfig", str(layout.kubeconfig))
-    deadline = time.monotonic() + 60.0
+    wait = Wait(f"{host.name} to join", 60, 0.2)
     while not run(*kubectl, "get", "node", "--ignore-not-found", host.name).strip():
-        if time.monotonic() > deadline:
+        if wait.over:
             raise LabError(f"{host.name} does not join: `inv lab.ssh {host.name}` and look there")
-        time.sleep(0.2)
+        wait.pause()
     run(*kubectl, "wait", "--for=condition=Ready", "--timeout=120s", f"node/{host.name}")

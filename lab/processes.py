@@ -12,8 +12,9 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
+
+from fabnode.util.wait import Wait
 
 from .errors import LabError
 
@@ -92,12 +93,12 @@ def send(pid: int, number: signal.Signals) -> None:
 
 def wait_gone(record: Path, seconds: float) -> bool:
     """Wait until a recorded process is gone; return whether it went in time."""
-    deadline = time.monotonic() + seconds
+    wait = Wait("the end of a process", seconds, 0.02)
     while (pid := find(record)) is not None:
         _reap(pid)
-        if time.monotonic() > deadline:
+        if wait.over:
             return False
-        time.sleep(0.02)
+        wait.pause()
     record.unlink(missing_ok=True)
     return True
 

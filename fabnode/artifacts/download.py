@@ -21,6 +21,7 @@ import urllib3
 
 from .. import __version__
 from ..util.errors import FabnodeError
+from ..util.wait import retry
 from .cache_eviction import forget_old, used
 
 if TYPE_CHECKING:
@@ -151,13 +152,8 @@ class Downloader:
         return self._folder / f"{promised.kind}-{promised.hex}"
 
     def _tried(self, url: str, work: Callable[[], T]) -> T:
-        for pause in self._limits.pauses:
-            try:
-                return work()
-            except _AgainError:
-                time.sleep(pause)
         try:
-            return work()
+            return retry(work, self._limits.pauses, _AgainError)
         except _AgainError as error:
             tries = len(self._limits.pauses) + 1
             raise DownloadError(f"{url}: {error} ({tries} tries)") from error

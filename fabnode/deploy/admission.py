@@ -25,8 +25,9 @@ from ..pki.certificates import (
 )
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER, Handout, HostKey, node_asked_for
 from ..steps import approve_csr, proxy_cert, rbac
+from ..util.wait import Wait
 from .csr_log import VerdictLog
-from .errors import OtherApproverError, OverdueError
+from .errors import OtherApproverError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -210,7 +211,7 @@ class Admission:
         :param began: unix time by our clock before which requests don't count; 0: those from before
             this run's token for the node.
 
-        Raises OverdueError.
+        Raises WaitTimeoutError.
         """
         self._watch()
         since = self._asked_since.get(name)
@@ -230,12 +231,12 @@ class Admission:
             newest = max(mine, key=lambda r: r.created, default=None)
             return True if newest and newest.certificate else None
 
-        timeout = self._cluster.timeouts.join
-        try:
-            self._requests.until(issued, timeout=timeout)
-        except TimeoutError:
-            message = f"waited {timeout} s for its serving certificate"
-            raise OverdueError(message, "inv approve-csr --dry-run") from None
+        wait = Wait(
+            "its serving certificate",
+            self._cluster.timeouts.join,
+            advice="inv approve-csr --dry-run",
+        )
+        self._requests.until(issued, wait)
 
     def tidy(self, node: Node, *, unproved: bool = False) -> None:
         """
@@ -296,7 +297,7 @@ class Admission:
     def judge_forever(self) -> None:
         """Judge requests as they come, until interrupted or the API stays away."""
         self._watch()
-        self._requests.until(lambda _: None, timeout=threading.TIMEOUT_MAX)
+        self._requests.until(lambda _: None, Wait("the end of the watch", threading.TIMEOUT_MAX))
 
     def deny(self, names: Sequence[str]) -> bool:
         """

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from ..artifacts import calico_manifest
 from ..steps import calico
-from .errors import OverdueError
+from ..util.wait import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -43,14 +42,17 @@ class Calico:
         return self._objects
 
     def wait_ready(self, names: Collection[str]) -> None:
-        """Wait until Calico runs on these nodes. Raises OverdueError with what is missing."""
-        timeout = self._cluster.timeouts.calico
-        deadline = time.monotonic() + timeout
+        """Wait until Calico runs on these nodes. Raises WaitTimeoutError with what is missing."""
+        wait = Wait(
+            "Calico",
+            self._cluster.timeouts.calico,
+            _POLL,
+            advice="kubectl -n kube-system describe pods",
+        )
         while missing := self.missing(names):
-            if time.monotonic() > deadline:
-                message = f"waited {timeout} s for Calico: {missing}"
-                raise OverdueError(message, "kubectl -n kube-system describe pods")
-            time.sleep(_POLL)
+            if wait.over:
+                raise wait.overdue(missing)
+            wait.pause()
 
     def missing(self, names: Collection[str]) -> str | None:
         """Say what of Calico is not ready on these nodes, or None."""

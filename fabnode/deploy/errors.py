@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from ..steps.preflight import Finding
 
 
-class OverdueError(FabnodeError):
-    """Something that was waited for did not come in time; `advice` is the next command."""
-
-
 class MissingRightsError(ClusterError):
     """The kubeconfig's user may not do what this run needs to do; nothing was changed."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 from ..kube import node_metadata
 from ..kube import node_status as node_objects
 from ..kube.client import ApiError
 from ..kube.watch import Watch
-from .errors import OverdueError
+from ..util.wait import Wait, WaitTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,16 +53,14 @@ class Nodes:
 
     def wait_registered(self, name: str, meanwhile: Callable[[], object]) -> Object:
         """
-        Wait for the Node object; return it. Raises OverdueError.
+        Wait for the Node object; return it. Raises WaitTimeoutError.
 
         :param meanwhile: looks now and then at what is waited for; what it raises ends the waiting.
         """
-        timeout = self._cluster.timeouts.join
-        try:
-            return self._wait(lambda found: found.get(name), timeout, meanwhile)
-        except TimeoutError:
-            message = f"waited {timeout} s for its Node object"
-            raise OverdueError(message, f"fab -H {name} logs") from None
+        wait = Wait(
+            "its Node object", self._cluster.timeouts.join, _LOOK, advice=f"fab -H {name} logs"
+        )
+        return self._wait(lambda found: found.get(name), wait, meanwhile)
 
     def wait_ready(self, name: str, since: float, meanwhile: Callable[[], object]) -> Object:
         """
@@ -71,7 +68,7 @@ class Nodes:
 
         Where fabnode installs no network, all but that will do (`awaits_network`).
 
-        Raises OverdueError with the kubelet's own words; `meanwhile` is as in `wait_registered`.
+        Raises WaitTimeoutError with the kubelet's own words; `meanwhile`: as in `wait_registered`.
         """
         last = ["it never registered"]
 
@@ -84,12 +81,8 @@ class Nodes:
             told = reason != node_objects.NOT_SINCE
             return None if reason and not (told and self.awaits_network(node)) else node
 
-        timeout = self._cluster.timeouts.ready
-        try:
-            return self._wait(found, timeout, meanwhile)
-        except TimeoutError:
-            message = f"waited {timeout} s for Ready: {last[0]}"
-            raise OverdueError(message, f"fab -H {name} logs") from None
+        wait = Wait("Ready", self._cluster.timeouts.ready, _LOOK, advice=f"fab -H {name} logs")
+        return self._wait(found, wait, meanwhile, lambda: last[0])
 
     def awaits_network(self, live: Object) -> bool:
         """Say whether a node lacks nothing but a network that others are to bring."""
@@ -151,15 +144,14 @@ class Nodes:
     def _wait(
         self,
         found: Callable[[Mapping[str, Object]], R | None],
-        seconds: float,
+        wait: Wait,
         meanwhile: Callable[[], object],
+        state: Callable[[], str] = str,
     ) -> R:
-        deadline = time.monotonic() + seconds
         while True:
-            left = deadline - time.monotonic()
             try:
-                return self._watch.until(found, timeout=min(left, _LOOK))
-            except TimeoutError:
-                if left <= _LOOK:
-                    raise
+                return self._watch.until(found, wait.part())
+            except WaitTimeoutError:
+                if wait.over:
+                    raise wait.overdue(state()) from None
             meanwhile()

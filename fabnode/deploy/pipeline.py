@@ -336,7 +336,7 @@ def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict
 
 
 def wait_for_calico(run: Run, session: ClusterSession, names: Sequence[str]) -> None:
-    """Wait until Calico runs on these nodes, where fabnode installs it. Raises OverdueError."""
+    """Wait until Calico runs on these nodes, where fabnode installs it. Raises WaitTimeoutError."""
     if session.cluster.calico.enabled:
         with run.journal.step(None, calico.STEP.name, "waiting for it") as log:
             session.calico.wait_ready(names)

@@ -22,7 +22,7 @@ from ..pki.renewal import KINDS, PROXY, Renewal
 from ..steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert, rbac, verify
 from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
-from .errors import OverdueError
+from ..util.wait import WaitTimeoutError
 from .pipeline import (
     ClusterPlan,
     Run,
@@ -166,7 +166,7 @@ def _proved(run: Run, context: RunContext, names: Sequence[str]) -> list[Check]:
 
     Kubelets of old take their pods for not ready when they start anew, until a probe tells better.
     """
-    with suppress(OverdueError):  # the checks tell what is missing, too
+    with suppress(WaitTimeoutError):  # the checks tell what is missing, too
         wait_for_calico(run, context.session, names)
     return verify_with(run, context, names, network=lambda: True)
 
@@ -241,7 +241,7 @@ def _tried(context: RunContext, stage: Stage, name: str) -> tuple[str, ...]:
         try:
             return (admission.try_signing(deployer.node, new),)
         except (TimeoutError, SigningError, BadCertificateError) as error:
-            return str(error) or "nobody signed one in time"
+            return str(error)
 
     tried = context.each(work, [name])[name]
     if tried.error:

@@ -18,6 +18,7 @@ import urllib3
 
 from .. import __version__
 from ..util.errors import ClusterError
+from ..util.wait import Wait
 from .kubeconfig import Credentials, ssl_context
 
 if TYPE_CHECKING:
@@ -148,10 +149,10 @@ class Api:
         :raises KubeletError: that kubelet failed; where it is the apiserver, errors are as ever.
         """
         answer = self._passed_on(path, query, node)
-        deadline, text = time.monotonic() + _TEXT_SECONDS, b""
+        wait, text = Wait("a kubelet's answer", _TEXT_SECONDS), b""
         try:
             # What has come is taken at once: to wait for more would be to wait for ever.
-            while len(text) < _TEXT_LIMIT and time.monotonic() < deadline:
+            while len(text) < _TEXT_LIMIT and not wait.over:
                 if not (chunk := answer.read1(2**14, decode_content=True)):
                     break
                 text += chunk
@@ -245,7 +246,8 @@ class Api:
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {**self._headers, "Content-Type": kind} if body is not None else self._headers
         payload = None if body is None else json.dumps(body).encode()
-        deadline = time.monotonic() + self._patience
+        # Threads of a run find an apiserver away together; they should not come back together.
+        wait = Wait(self.server, self._patience, _RETRY_PAUSE, jitter=0.2)
         told = False
         while True:
             with self._lock:
@@ -277,13 +279,13 @@ class Api:
                 if not busy and not (starting and answer.status in {401, 403}):
                     raise failure
                 cause = str(failure)
-            if time.monotonic() >= deadline:
+            if wait.over:
                 message = f"{self.server} did not answer within {self._patience:.0f} s: {cause}"
                 raise ApiAwayError(message)
             if not told:
                 self._on_wait(f"waiting for {self.server} ({cause})")
                 told = True
-            time.sleep(_RETRY_PAUSE)
+            wait.pause()
 
     def _wrong_certificate(self, error: Exception) -> str:
         return (

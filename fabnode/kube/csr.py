@@ -12,6 +12,7 @@ from ..pki.csr_policy import SHARED_USER, SigningRequest
 from ..pki.legacy_signers import APISERVER_CLIENT, implied
 from ..releases.matrix import matrix
 from ..util.errors import ClusterError
+from ..util.wait import Wait
 from .bootstrap_tokens import LABEL, NODE_ANNOTATION
 from .client import ApiError
 
@@ -141,7 +142,7 @@ def issue_client(
     Have a certificate issued for a node's kube-proxy, which the deployer asked for; return PEM.
 
     The certificate that comes back must be for the key that was asked for. The request object is
-    removed afterwards. Raises SigningError, or TimeoutError when nobody signs.
+    removed afterwards. Raises SigningError, or WaitTimeoutError when nobody signs.
     """
     signer = {"signerName": APISERVER_CLIENT} if dialect.names_signer else {}
     made = api.create(
@@ -170,7 +171,7 @@ def issue_client(
             found = parse(objects[name]) if name in objects else None
             return found if found and (found.certificate or found.state == "Failed") else None
 
-        done = watch.until(finished, timeout=timeout)
+        done = watch.until(finished, Wait("a signed certificate", timeout))
     finally:
         withdraw(api, name, dialect)
     if not done.certificate:

@@ -12,7 +12,6 @@ import getpass
 import os
 import socket
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..util.errors import ClusterError
+from ..util.wait import Wait
 from .client import ApiAwayError, ApiError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class RunLock:
                     self._api.delete(_PATH, version=live["metadata"]["resourceVersion"])
 
     def _take(self) -> Object:
-        first, since = "", time.monotonic()
+        first, silent = "", _silence()
         while True:
             try:
                 return self._api.create(_LEASES, self._lease())
@@ -133,16 +133,16 @@ class RunLock:
                 first = version
                 if not self._abandoned(live):
                     self._on_wait(f"{_told(live)}; seeing whether that run is still alive")
-            if self._abandoned(live) or time.monotonic() - since > _SECONDS:
+            if self._abandoned(live) or silent.over:
                 try:
                     return self._api.replace(_PATH, self._lease(version))
                 except ApiError as error:
                     if error.status not in {_CONFLICT, _NOT_FOUND}:
                         raise
-                    first, since = "", time.monotonic()  # another one was quicker
+                    first, silent = "", _silence()  # another one was quicker
             elif version != first:
                 raise LockedError(_told(live))
-            time.sleep(_LOOK)
+            silent.pause()
 
     def _abandoned(self, live: Object) -> bool:
         holder = Process.parse(_process_of(live))
@@ -220,3 +220,7 @@ def _born(pid: int) -> str | None:
     except OSError:
         return None
     return None if state == "Z" else fields[18]
+
+
+def _silence() -> Wait:
+    return Wait("a renewal by the other run", _SECONDS, _LOOK)

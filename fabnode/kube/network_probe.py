@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..steps import verify
+from ..util.wait import Wait, WaitTimeoutError
 from .client import ApiError
 from .watch import Watch
 
@@ -53,14 +53,18 @@ def _run(api: Api, image: str, nodes: Sequence[str], timeout: float) -> tuple[ve
     pods = Watch(api, _PODS).start()
     try:
         try:
-            addresses = pods.until(lambda found: _addresses(found, nodes), timeout=timeout)
-        except TimeoutError:
+            addresses = pods.until(
+                lambda found: _addresses(found, nodes), Wait("servers of the probe", timeout)
+            )
+        except WaitTimeoutError:
             return tuple(_not_running(api, nodes))
         for item in verify.client_pods(image, nodes, addresses, service):
             api.create(_PODS, item)
         names = {f"client-{i}": node for i, node in enumerate(nodes)}
-        with suppress(TimeoutError):  # whoever has not finished shows in its log, or has none
-            pods.until(lambda found: _finished(found, names) or None, timeout=timeout)
+        with suppress(WaitTimeoutError):  # whoever has not finished shows in its log, or has none
+            pods.until(
+                lambda found: _finished(found, names) or None, Wait("clients of the probe", timeout)
+            )
     finally:
         pods.stop()
     checks: list[verify.Check] = []
@@ -108,15 +112,15 @@ def _not_running(api: Api, nodes: Sequence[str]) -> list[verify.Check]:
 
 def _prepare_namespace(api: Api, timeout: float) -> None:
     """Have an empty namespace: what a killed run left in it is waited out first."""
-    deadline = time.monotonic() + timeout
     _clear(api)
+    wait = Wait("an empty namespace, with its default ServiceAccount", timeout, _POLL)
     while (found := api.find(_NAMESPACE)) and (_leaving(found) or api.get(_PODS)["items"]):
-        _pause(deadline, "the removal of an earlier probe")
+        _pause(wait)
     if not found:
         api.create("/api/v1/namespaces", verify.namespace())
     # Pods are refused until the namespace has its default ServiceAccount.
     while not api.find(f"{_NAMESPACE}/serviceaccounts/default"):
-        _pause(deadline, "the default ServiceAccount of a new namespace")
+        _pause(wait)
 
 
 def _clear(api: Api) -> None:
@@ -135,7 +139,7 @@ def _leaving(namespace: Object) -> bool:
     return "deletionTimestamp" in namespace["metadata"]
 
 
-def _pause(deadline: float, what: str) -> None:
-    if time.monotonic() > deadline:
-        raise TimeoutError(f"waited for {what} in vain")
-    time.sleep(_POLL)
+def _pause(wait: Wait) -> None:
+    if wait.over:
+        raise wait.overdue()
+    wait.pause()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, TypeVar
 
 from .client import Api, ApiError, ApiWrongError, Object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from ..util.wait import Wait
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class Watch:
         self._changed = threading.Condition()
         self._listed = False
         self._error: Exception | None = None
-        self._stopping = False
+        self._stopping = threading.Event()
         self._listeners: list[Callable[[Object], None]] = []
 
     def start(self) -> Watch:
@@ -43,33 +44,31 @@ class Watch:
 
     def stop(self) -> None:
         """Let the thread end with its next event or its request's end (it is a daemon)."""
-        self._stopping = True
+        self._stopping.set()
 
     def on_change(self, listener: Callable[[Object], None]) -> None:
         """Call `listener` with each object that is added or modified, in the watch's thread."""
         self._listeners.append(listener)
 
-    def until(self, found: Callable[[Mapping[str, Object]], T | None], *, timeout: float) -> T:
+    def until(self, found: Callable[[Mapping[str, Object]], T | None], wait: Wait) -> T:
         """
         Return what `found(objects by name)` returns once that is not None.
 
-        Raises TimeoutError after `timeout` seconds, or the API's error when the watch fails.
+        Raises WaitTimeoutError at the deadline, or the API's error when the watch fails.
         """
-        deadline = time.monotonic() + timeout
         with self._changed:
             while True:
                 if self._error:
                     raise self._error
                 if self._listed and (result := found(self._objects)) is not None:
                     return result
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError
-                self._changed.wait(left)
+                if wait.over:
+                    raise wait.overdue()
+                self._changed.wait(max(0.0, wait.left))
 
     def _run(self) -> None:
         try:
-            while not self._stopping:
+            while not self._stopping.is_set():
                 self._follow(self._list())
         except Exception as error:
             with self._changed:
@@ -91,13 +90,13 @@ class Watch:
 
     def _follow(self, version: str) -> None:
         """Follow from `version` until the API wants a new list."""
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 events = self._api.stream(
                     self._path, seconds=_WATCH_SECONDS, resourceVersion=version
                 )
                 for event in events:
-                    if self._stopping:
+                    if self._stopping.is_set():
                         return
                     kind, item, version = _parts(event)
                     if kind == "ERROR":
@@ -107,7 +106,8 @@ class Watch:
                 if error.status == _GONE:
                     return
                 raise
-            time.sleep(_RELIST_PAUSE)  # a stream that ends at once must not become a busy loop
+            # A stream that ends at once must not become a busy loop.
+            self._stopping.wait(_RELIST_PAUSE)
 
     def _take(self, kind: str, item: Object) -> None:
         if kind == "BOOKMARK":

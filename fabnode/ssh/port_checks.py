@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 import ssl
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import paramiko
 
 from ..util.sanitize import clean
+from ..util.wait import Wait
 from .exec import ending
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _handshake(
 ) -> None:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
-    _pump(channel, incoming, outgoing, tls.do_handshake, time.monotonic() + timeout)
+    _pump(channel, incoming, outgoing, tls.do_handshake, Wait("an answer", timeout))
 
 
 def _secured(channel: paramiko.Channel, request: bytes, timeout: float) -> bytes:
@@ -163,10 +163,10 @@ def _secured(channel: paramiko.Channel, request: bytes, timeout: float) -> bytes
     context.verify_mode = ssl.CERT_NONE
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing)
-    deadline = time.monotonic() + timeout
-    _pump(channel, incoming, outgoing, tls.do_handshake, deadline)
+    wait = Wait("an answer", timeout)
+    _pump(channel, incoming, outgoing, tls.do_handshake, wait)
     tls.write(request)
-    return _pump(channel, incoming, outgoing, lambda: tls.read(2**12), deadline)
+    return _pump(channel, incoming, outgoing, lambda: tls.read(2**12), wait)
 
 
 def _pump(
@@ -174,7 +174,7 @@ def _pump(
     incoming: ssl.MemoryBIO,
     outgoing: ssl.MemoryBIO,
     step: Callable[[], R],
-    deadline: float,
+    wait: Wait,
 ) -> R:
     """Carry bytes between channel and TLS until the step is done; return what it gives."""
     while True:
@@ -188,7 +188,7 @@ def _pump(
             channel.sendall(outgoing.read())
         if finished:
             return done
-        data = _next(channel, deadline, "no answer in time")
+        data = _next(channel, wait)
         if not data:
             raise EOFError("it hung up during the TLS handshake")
         incoming.write(data)
@@ -198,22 +198,21 @@ def _read(
     channel: paramiko.Channel, timeout: float, *, end: bytes | None = None, limit: int = _LIMIT
 ) -> bytes:
     """Read until the other end hangs up, `end` has come, or there is more than enough."""
-    deadline = time.monotonic() + timeout
+    wait = Wait("a complete answer", timeout)
     answer = bytearray()
     while len(answer) < limit and not (end and end in answer):
-        data = _next(channel, deadline, "no complete answer in time")
+        data = _next(channel, wait)
         if not data:
             break
         answer += data
     return bytes(answer)
 
 
-def _next(channel: paramiko.Channel, deadline: float, late: str) -> bytes:
-    """Return what comes next; nothing where the other end hung up. Raises TimeoutError."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError(late)
-    channel.settimeout(left)
+def _next(channel: paramiko.Channel, wait: Wait) -> bytes:
+    """Return what comes next; nothing where the other end hung up. Raises WaitTimeoutError."""
+    if wait.over:
+        raise wait.overdue()
+    channel.settimeout(max(0.001, wait.left))
     return channel.recv(2**16)
 
 

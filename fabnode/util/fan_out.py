@@ -11,6 +11,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from .wait import Wait
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -180,9 +182,9 @@ def _wait_for(
     came: Callable[[int, Outcome[R]], None],
 ) -> None:
     """Give running work a moment to end in good order."""
-    deadline = time.monotonic() + grace
+    wait = Wait("running work", grace)
     for _ in range(count):
         try:
-            came(*finished.get(timeout=max(0.0, deadline - time.monotonic())))
+            came(*finished.get(timeout=max(0.0, wait.left)))
         except queue.Empty:
             return

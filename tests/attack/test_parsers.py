@@ -48,6 +48,7 @@ from fabnode.ssh import port_checks
 from fabnode.ssh.errors import HostError, HostMisbehaved
 from fabnode.ssh.exec import Result
 from fabnode.steps.verify import probe_results
+from fabnode.util.wait import Wait
 from tests import attacks, forgery
 from tests.support import authority, pem
 
@@ -455,7 +456,7 @@ def test_events_of_a_watch(event: Any) -> None:
     if asked or (isinstance(event, dict) and event.get("type") == "ERROR"):
         return  # it was an event
     with pytest.raises(client.ApiWrongError, match="no event"):
-        watch.until(lambda _: None, timeout=0)
+        watch.until(lambda _: None, Wait("nothing", 0))
 
 
 @pytest.mark.parametrize(

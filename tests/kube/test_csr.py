@@ -72,7 +72,7 @@ class Api:
     def delete(self, path: str) -> None:
         self.sent.append(("delete", path, {}))
 
-    def until(self, found: Any, *, timeout: float) -> Any:
+    def until(self, found: Any, wait: Any) -> Any:
         return found(self.requests)
 
 
