@@ -240,14 +240,14 @@ def versions_of(
 
     Example: inv versions.of 1.20 --calico 3.18.6 --proxy-mode ipvs
     """
-    wish = commands.versions.Wish(runtime, containerd, calico, datastore, proxy_mode)
+    combination = commands.versions.Combination(runtime, containerd, calico, datastore, proxy_mode)
     release = commands.versions.parse(kubernetes)
-    commands.versions.check(release, wish)
+    commands.versions.check(release, combination)
     data = [app.plain(datum) for datum in commands.versions.details(release.minor)]
     if json:
         app.print_json({"release": release.series, "data": data})
-    elif wish:
-        app.print_text(f"Kubernetes {release.series} with {wish}: possible")
+    elif combination:
+        app.print_text(f"Kubernetes {release.series} with {combination}: possible")
     else:
         lines = [tuple(one.values()) for one in data]
         app.print_table(commands.versions.DETAIL_HEADS, lines)
@@ -340,8 +340,8 @@ def rotate_certs(
             raise Exit("--ca decides by itself what is renewed", app.BAD_INPUT)
         commands.rotate_certs.change_ca(options, dry_run=dry_run)
     else:
-        wish = commands.rotate_certs.Wish(only, issued_before, due=due)
-        commands.rotate_certs.rotate(options, wish, dry_run=dry_run)
+        selection = commands.rotate_certs.Selection(only, issued_before, due=due)
+        commands.rotate_certs.rotate(options, selection, dry_run=dry_run)
 
 
 @_task()

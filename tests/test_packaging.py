@@ -100,6 +100,12 @@ def test_the_command_tells_its_version(installed: Installed, tmp_path: Path) -> 
     assert done.stdout == f"fabnode {__version__}\n"
 
 
+def test_advice_names_the_installed_command(installed: Installed, tmp_path: Path) -> None:
+    done = installed.run("fabnode", "report", folder=tmp_path, XDG_STATE_HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr == "no run is recorded yet\nnext: fabnode deploy-nodes\n"
+
+
 def test_in_somebody_elses_tasks(installed: Installed, tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(example("add_collection"))
     (tmp_path / "fabfile.py").write_text(example("host_tasks"))

@@ -103,7 +103,7 @@ def _digest(source: Source, places: Places) -> Digest:
     return digest
 
 
-def fetch(
+def download_all(
     wanted: Sequence[Wanted],
     places: Places,
     settings: ArtifactSettings,

@@ -24,6 +24,7 @@ from ..pki.certificates import (
     read,
     split,
 )
+from ..util import program
 from .evidence import Provenance
 from .finding import SEVERITIES, Close, Finding, PutAside, Severity
 from .settings import Settings
@@ -123,10 +124,10 @@ class Credentials:
                 "quarantined",
                 "low",
                 path,
-                "an earlier `inv harden` put this aside; it still lies on the host",
+                f"an earlier `{program.task('harden')}` moved this file; it is still on the host",
                 "in fabnode's quarantine",
-                f"once nothing misses it: shred -u {quote(path)}",
-                by_hand="what it put aside, harden never deletes",
+                f"once nothing needs it: shred -u {quote(path)}",
+                by_hand="harden never deletes what it moved",
             )
 
     def ca_file(self) -> str:
@@ -176,9 +177,11 @@ class Credentials:
                 file,
                 "ca-key",
                 "critical" if cluster else "high",
-                f"the private key of {what} lies on a worker: who reads it is anybody he likes",
+                f"the private key of {what} is on a worker node: anyone who can read it can"
+                " impersonate any user of the cluster",
                 seen,
-                "take it away; if others may have read it, replace the CA (`inv rotate-certs`)",
+                "remove it; if others may have read it, replace the CA"
+                f" (`{program.task('rotate-certs --ca')}`)",
             )
         if _MASTERS & set(found.organizations):
             return self._admin(file, found, seen)
@@ -427,7 +430,8 @@ def _shorter(found: Certificate, node: str) -> str:
     if found.authority:
         return "plan a new CA"
     if found.common_name in {f"system:node:{node}", "system:kube-proxy"}:
-        return "have the node join anew, with certificates of a year: `inv deploy-nodes`"
+        join = program.task("deploy-nodes")
+        return f"let the node join again, with certificates of a year: `{join}`"
     return "issue its owner one that ends sooner; this one holds until the CA is another"
 
 

@@ -7,6 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from ..node.conventions import KUBELET_READ_ONLY_PORT
+from ..util import program
 from .evidence import Provenance
 from .finding import Finding, Line, Repair, Setting, StartAnew
 from .settings import Effective, Settings
@@ -181,9 +182,9 @@ def _guarded(
 
 
 def _not_settable(evidence: Evidence, settings: Settings) -> str:
-    """Say why the program's settings can't be changed by machine, or nothing."""
+    """Return why harden can't change the program's settings; empty where it can."""
     if f"{settings.program}.service" in evidence.managed:
-        return "fabnode manages it: `inv deploy-nodes` puts it right"
+        return f"fabnode manages it: `{program.task('deploy-nodes')}` corrects it"
     return ""
 
 

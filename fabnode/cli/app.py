@@ -106,7 +106,7 @@ def run_of(options: Options) -> Iterator[pipeline.Run]:
     What users can cause is raised as it is; tasks make it exits.
     """
     if options.max_parallel < 0 or options.batch < 0:
-        raise Exit("--max-parallel and --batch want numbers from 1 on", BAD_INPUT)
+        raise Exit("--max-parallel and --batch must be 1 or more", BAD_INPUT)
     if options.bundle_sha256 and not options.bundle:
         raise Exit("--bundle-sha256 goes with --bundle FILE", BAD_INPUT)
     if options.bundle:
@@ -203,7 +203,7 @@ def end(
     if as_json:
         print_json({**result.to_dict(), **more})
     else:
-        width, colour = table.width_of(sys.stdout), table.wants_colour(sys.stdout)
+        width, colour = table.width_of(sys.stdout), table.supports_colour(sys.stdout)
         print()
         print(table.end_table(result.rows, width=width, colour=colour))
         if bad := [check for check in checks if not check.ok]:
@@ -241,7 +241,7 @@ def print_text(text: str, *, end: str = "\n", file: TextIO | None = None) -> Non
 
 def print_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     """Print a table as wide as the terminal, in colour where that is welcome."""
-    width, colour = table.width_of(sys.stdout), table.wants_colour(sys.stdout)
+    width, colour = table.width_of(sys.stdout), table.supports_colour(sys.stdout)
     shown = [[clean(cell, lines=True) for cell in line] for line in lines]
     print(table.table(heads, shown, width=width, colour=colour))
 

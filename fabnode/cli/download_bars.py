@@ -1,4 +1,4 @@
-"""How downloads show."""
+"""Progress bars of downloads."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..artifacts.fetch import Wanted
 
 
-class Bars:
-    """A bar for each download on a terminal; and anywhere, a line for each that is done."""
+class DownloadBars:
+    """A bar for each download on a terminal, and a line for each that has ended."""
 
     def __init__(self) -> None:
         console = Console(stderr=True, highlight=False)
@@ -31,7 +31,7 @@ class Bars:
         )
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> DownloadBars:
         self._progress.start()
         return self
 
@@ -39,18 +39,18 @@ class Bars:
         self._progress.stop()
 
     def begin(self, item: Wanted) -> Callable[[int, int], None]:
-        """Show a bar; return what moves it."""
+        """Show a bar; return the callback that updates it with (bytes present, bytes in total)."""
         task = self._progress.add_task(f"{item.source.name} ({item.source.arch})", total=None)
 
-        def moved(there: int, total: int) -> None:
-            self._progress.update(task, completed=there, total=total or None)
+        def update(present: int, total: int) -> None:
+            self._progress.update(task, completed=present, total=total or None)
 
-        return moved
+        return update
 
     def done(self, item: Wanted, placed: Sequence[Path]) -> None:
-        """Say that it is in place."""
+        """Print what was written."""
         source = item.source
-        news = f"{len(placed)} files written" if placed else "was there already"
+        news = f"{len(placed)} files written" if placed else "is up to date"
         news = news if len(placed) != 1 else f"{placed[0]} written"
         with self._lock:
             self._progress.console.print(f"{source.name} ({source.arch}): {news}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Findings and repairs as people and programs read them."""
+"""Findings of an audit and plans of repairs, as tables, paragraphs and JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ..journal.redact import clean
+from ..util import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,25 +18,25 @@ if TYPE_CHECKING:
     from ..util.fan_out import Outcome
 
 _COUNTED: tuple[Severity, ...] = ("critical", "high", "medium", "low")
-HEADS = ("NODE", *(severity.upper() for severity in _COUNTED), "HARDEN MENDS")
+HEADS = ("NODE", *(severity.upper() for severity in _COUNTED), "HARDEN FIXES")
 
 
-def lines(found: Mapping[str, Outcome[Audit]]) -> list[tuple[str, ...]]:
-    """Return how many findings each node has, for a table of HEADS."""
-    told: list[tuple[str, ...]] = []
+def summary_rows(found: Mapping[str, Outcome[Audit]]) -> list[tuple[str, ...]]:
+    """Return the number of findings of each node, as rows below HEADS."""
+    rows: list[tuple[str, ...]] = []
     for node, outcome in found.items():
         if outcome.value is None:
-            told.append((node, "failed", *("" for _ in HEADS[2:])))
+            rows.append((node, "failed", *("" for _ in HEADS[2:])))
             continue
         findings = outcome.value.findings
         counts = Counter(finding.severity for finding in findings)
-        mended = sum(bool(finding.repairs) for finding in findings)
-        told.append((node, *(str(counts[s] or "") for s in _COUNTED), str(mended or "")))
-    return told
+        fixable = sum(bool(finding.repairs) for finding in findings)
+        rows.append((node, *(str(counts[s] or "") for s in _COUNTED), str(fixable or "")))
+    return rows
 
 
 def paragraphs(found: Mapping[str, Outcome[Audit]], *, width: int) -> Iterator[str]:
-    """Yield a paragraph for each finding, and for each host that could not be looked at."""
+    """Yield a paragraph for each finding, and for each host that could not be examined."""
     for node, outcome in found.items():
         if outcome.value is None:
             error = outcome.error or outcome.skipped
@@ -43,11 +44,11 @@ def paragraphs(found: Mapping[str, Outcome[Audit]], *, width: int) -> Iterator[s
             continue
         for finding in outcome.value.findings:
             head = f"{finding.severity:9} {node}: {clean(finding.subject)} [{finding.check}]"
-            told = [finding.text, finding.seen and f"seen: {finding.seen}", _fix(finding)]
-            yield _wrapped(head, [clean(line) for line in told if line], width)
+            texts = [finding.text, finding.seen and f"seen: {finding.seen}", _fix(finding)]
+            yield _wrapped(head, [clean(line) for line in texts if line], width)
 
 
-def _wrapped(head: str, told: list[str], width: int) -> str:
+def _wrapped(head: str, texts: list[str], width: int) -> str:
     indent = " " * 10
     wrapped = [
         textwrap.fill(
@@ -58,19 +59,19 @@ def _wrapped(head: str, told: list[str], width: int) -> str:
             break_on_hyphens=False,
             break_long_words=False,
         )
-        for line in told
+        for line in texts
     ]
     return "\n".join([head, *wrapped])
 
 
 def _fix(finding: Finding) -> str:
     if finding.repairs:
-        return f"fix: inv harden, or: {finding.fix}"
+        return f"fix: {program.task('harden')}, or: {finding.fix}"
     return f"fix by hand: {finding.fix}" + (f" ({finding.by_hand})" if finding.by_hand else "")
 
 
 def document(found: Mapping[str, Outcome[Audit]], *, plans: bool = False) -> dict[str, Any]:
-    """Return it all for programs; with `plans`, what harden would do as well."""
+    """Return the findings as JSON-like data; with `plans`, what harden would do as well."""
     nodes = []
     for node, outcome in found.items():
         if outcome.value is None:
@@ -87,11 +88,11 @@ def document(found: Mapping[str, Outcome[Audit]], *, plans: bool = False) -> dic
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    told = {
+    rows = {
         name: clean(getattr(finding, name))
         for name in ("check", "severity", "subject", "text", "seen", "fix", "by_hand")
     }
-    shown: dict[str, Any] = {**told, "harden": bool(finding.repairs)}
+    shown: dict[str, Any] = {**rows, "harden": bool(finding.repairs)}
     if finding.provenance:
         shown["provenance"] = finding.provenance.value
     return shown

@@ -1,4 +1,4 @@
-"""The live table: one row per node at work, what is worth knowing scrolls by above it."""
+"""Live table on a terminal: a row per node at work; results scroll by above it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..journal.summary import CLUSTER
-from .plain_progress import duration, frames_the_run, is_lasting, line_of
+from .plain_progress import duration, is_lasting, is_run_boundary, line_of
 
 if TYPE_CHECKING:
     from ..journal.events import Event
@@ -22,8 +22,8 @@ _STYLES = {"failed": "red", "changed": "green", "warning": "yellow", "skipped": 
 
 
 @dataclass(slots=True)
-class _Doing:
-    """What a node is at."""
+class _Activity:
+    """What a node is doing."""
 
     step: str
     text: str
@@ -31,13 +31,13 @@ class _Doing:
 
 
 class LiveTable:
-    """Shows each node's step and what it does now; gone when the run is over."""
+    """Sink that shows each node's current step; removed from the screen when the run is over."""
 
     def __init__(self, stream: IO[str]) -> None:
-        """Take over the terminal at the first event."""
+        """Write to this terminal, from the first event on."""
         self._console = Console(file=stream, highlight=False)
         self._began = time.time()
-        self._busy: dict[str, _Doing] = {}
+        self._busy: dict[str, _Activity] = {}
         self._seen: set[str] = set()
         self._failed: set[str] = set()
         self._live = Live(
@@ -48,19 +48,19 @@ class LiveTable:
         )
 
     def event(self, event: Event) -> None:
-        """Take the event into the picture; what is worth knowing later scrolls by above."""
+        """Update the node's row; print results above the table."""
         if not self._live.is_started:
             self._live.start()
-        if frames_the_run(event):
+        if is_run_boundary(event):
             return
         name = event.node or CLUSTER
         if event.node:
             self._seen.add(name)
         match event.state:
             case "start":
-                self._busy[name] = _Doing(event.step, event.text, event.at)
+                self._busy[name] = _Activity(event.step, event.text, event.at)
             case "progress":
-                doing = self._busy.setdefault(name, _Doing(event.step, "", event.at))
+                doing = self._busy.setdefault(name, _Activity(event.step, "", event.at))
                 doing.text = event.text
             case "done" | "changed" | "failed" | "skipped":
                 self._busy.pop(name, None)
@@ -70,14 +70,14 @@ class LiveTable:
             self._console.print(Text(line_of(event), style=_STYLES.get(event.state, "")))
 
     def close(self) -> None:
-        """Take the table away."""
+        """Remove the table."""
         if self._live.is_started:
             self._live.stop()
 
     def _picture(self) -> Group:
-        """Draw the rows that fit, the longest at work first where not all do."""
+        """Return the rows that fit; where not all do, those at work longest."""
         now = time.time()
-        # Copied at once: events go on coming while this is drawn.
+        # A copy: events arrive while this is drawn.
         busy = list(self._busy.items())
         room = max(1, self._console.size.height - ROOM)
         shown = sorted(busy, key=lambda item: item[1].since)[:room] if len(busy) > room else busy

@@ -1,4 +1,4 @@
-"""Events as plain lines: for pipes, for logs, and above a live table."""
+"""Events as plain lines, for pipes, logs, and above the live table."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..journal.summary import CLUSTER
 if TYPE_CHECKING:
     from ..journal.events import Event
 
-QUIET_FOR = 10.0  # seconds between two lines that only say that a node is still at work
+QUIET_FOR = 10.0  # seconds between two lines that only show that a node is still at work
 _MARKS = {"failed": "FAILED: ", "warning": "warning: ", "skipped": "skipped: "}
 
 
-class Lines:
-    """One line for each thing worth knowing later, and now and then one: work goes on."""
+class PlainLines:
+    """Sink that writes a line for each result, and now and then one for work in progress."""
 
     def __init__(self, stream: IO[str]) -> None:
         """Write to this stream."""
@@ -23,7 +23,7 @@ class Lines:
         self._last: dict[str | None, float] = {}
 
     def event(self, event: Event) -> None:
-        """Write the event's line, if it is worth one."""
+        """Write the event's line, if it gets one."""
         if not self._is_worth_a_line(event):
             self._last.setdefault(event.node, event.at)
             return
@@ -32,7 +32,7 @@ class Lines:
         self._stream.flush()
 
     def close(self) -> None:
-        """Leave nothing unwritten."""
+        """Flush the stream."""
         self._stream.flush()
 
     def _is_worth_a_line(self, event: Event) -> bool:
@@ -41,20 +41,20 @@ class Lines:
         return is_lasting(event)
 
 
-def frames_the_run(event: Event) -> bool:
-    """Does it only say that the run begins or ends? The command and the end table say that."""
+def is_run_boundary(event: Event) -> bool:
+    """Return whether an event only marks the start or end of the run, which are shown anyway."""
     return event.node is None and event.step == RUN and event.state in ("start", "done", "failed")
 
 
 def is_lasting(event: Event) -> bool:
-    """Is it worth knowing when the run is over? Nothing to do isn't, unless it says something."""
-    if frames_the_run(event) or event.state in ("start", "progress"):
+    """Return whether an event matters after the run: results, and `done` only with a text."""
+    if is_run_boundary(event) or event.state in ("start", "progress"):
         return False
     return event.state != "done" or bool(event.text)
 
 
 def line_of(event: Event) -> str:
-    """Return an event as a line for people: node, step, what happened, how long it took."""
+    """Format an event: node, step, what happened, duration; indented lines of detail and advice."""
     head = f"{event.node or CLUSTER:<12}  {event.step:<20}"
     first, *rest = (_MARKS.get(event.state, "") + event.text).split("\n")
     took = f"  {duration(event.seconds)}" if event.seconds is not None else ""
@@ -67,7 +67,7 @@ def line_of(event: Event) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as people read it: `40 ms`, `1.4 s`, `12 s`, `3 min 05 s`."""
+    """Format a duration: `40 ms`, `1.4 s`, `12 s`, `3 min 05 s`."""
     if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:

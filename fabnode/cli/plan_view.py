@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def plan_text(plan: PlanResult) -> str:
-    """Return the plan as lines: per node what changes and why, then the API's objects."""
+    """Format a plan: per node what changes and why, then the API's objects."""
     lines: list[str] = []
     same = 0
     for node in plan.nodes:
@@ -25,7 +25,7 @@ def plan_text(plan: PlanResult) -> str:
             fields = f" ({', '.join(change.fields)})" if change.fields else ""
             lines.append(f"  {change.action:8} {change.object}{fields}")
     if same:
-        lines.append(f"{same} would stay as they are" if same > 1 else "1 would stay as it is")
+        lines.append(f"{same} nodes would not change" if same > 1 else "1 node would not change")
     if plan.empty:
         lines.append("nothing to change")
     return "\n".join(lines)

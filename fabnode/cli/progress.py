@@ -1,7 +1,7 @@
 """
-Show a run while it goes: plain lines for pipes and logs, a live table on a terminal.
+Choice of the progress display: plain lines for pipes and logs, a live table on a terminal.
 
-The plain one costs next to nothing; `rich` is imported only where there is a terminal.
+`rich`, slow to import, is imported only where there is a terminal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 from typing import IO, TYPE_CHECKING
 
-from .plain_progress import Lines
+from .plain_progress import PlainLines
 
 if TYPE_CHECKING:
     from ..journal.journal import Sink
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 def show(*, json: bool = False, out: IO[str] | None = None, err: IO[str] | None = None) -> Sink:
     """
-    Return what fits the place: with `json` everything goes to `err`, since `out` is for the JSON.
+    Return the sink that fits the output stream.
 
     Ask for passwords before the first event: from then on a live table owns the terminal.
+
+    :param json: whether `out` is for JSON; progress goes to `err` then.
     """
     stream = (err or sys.stderr) if json else (out or sys.stdout)
     if stream.isatty() and os.environ.get("TERM") != "dumb":
         from .live_progress import LiveTable
 
         return LiveTable(stream)
-    return Lines(stream)
+    return PlainLines(stream)

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that shows where the time went, and needs nothing else."""
+"""HTML report of a run: one self-contained file with timeline, changes, failures, certificates."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..journal.expiry import expiries
 from ..journal.journal import FILE, runs
 from ..journal.summary import CLUSTER
 from ..journal.timeline import Timeline, timeline
+from ..util import program
 from ..util.atomic_write import atomic_write
 from ..util.data import ROOT
 from ..util.errors import InputError
@@ -28,32 +29,32 @@ if TYPE_CHECKING:
     from ..journal.events import Event
     from ..journal.timeline import Lane
 
-HUES = 12  # that the style sheet knows
-_YEARS = 3  # from which on days are told as years
-MANY = 12  # nodes; with more, those that need a look come first
+HUES = 12  # number of colours in the style sheet
+_YEARS = 3  # above which days are formatted as years
+MANY = 12  # nodes above which those that failed or were slow come first
 _RANKS = {"failed": 4, "unfinished": 3, "skipped": 2, "changed": 1, "unchanged": 1}
 TEMPLATES = ROOT / "templates" / "report"
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 
 
 class NoReport(InputError):
-    """There is nothing to make a report of."""
+    """There is no run to report, or the report can't be written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The time axis: as long as the run, with a tick every `step` seconds."""
+    """Time axis of the run's length, with a tick every `step` seconds."""
 
     length: float
     step: float
 
     def at(self, seconds: float) -> float:
-        """Return where a time is on the axis, in percent."""
+        """Return the position of a time on the axis, in percent."""
         return round(100 * min(max(seconds / self.length, 0.0), 1.0), 3)
 
     @property
     def ticks(self) -> list[float]:
-        """The times that have a tick."""
+        """Times of the ticks, in seconds."""
         return [self.step * i for i in range(int(self.length / self.step) + 1)]
 
 
@@ -61,29 +62,29 @@ def write(folder: Path | None = None, out: Path | None = None) -> Path:
     """
     Write a run's report and return its path: `report.html` beside the journal, or `out`.
 
-    :param folder: the run's; the newest in which anything happened where none is given.
-    :raises NoReport: where there is no run, or its journal holds no event.
+    :param folder: the run's; default: the newest that has events.
+    :raises NoReport: where there is no run, its journal holds no events, or `out` can't be written.
     """
-    told = [kept for kept in runs() if _size(kept / FILE)]
-    if folder is None and not told:
-        raise NoReport("no run is on record yet", "inv deploy-nodes")
-    folder = folder or told[-1]
+    stored = [run for run in runs() if _size(run / FILE)]
+    if folder is None and not stored:
+        raise NoReport("no run is recorded yet", program.task("deploy-nodes"))
+    folder = folder or stored[-1]
     journal = folder / FILE if folder.is_dir() else folder
     try:
         with journal.open(encoding="utf-8", errors="replace") as lines:
             events = read(lines)
     except OSError as error:
-        advice = "inv report --run FOLDER, with one of " + str(journal.parent.parent)
+        advice = f"{program.task('report --run FOLDER')}, with a folder of {journal.parent.parent}"
         raise NoReport(f"{journal}: {error.strerror}", advice) from error
     if not events:
-        raise NoReport(f"{journal} holds no event", "inv deploy-nodes")
+        raise NoReport(f"{journal} holds no events", program.task("deploy-nodes"))
     target = out or journal.with_name("report.html")
     text = render(events)
     try:
         with atomic_write(target) as file:
             file.write(text.encode("utf-8", errors="replace"))
     except OSError as error:
-        advice = "inv report --out FILE, where you may write"
+        advice = f"{program.task('report --out FILE')}, with a FILE that you can write"
         raise NoReport(f"{target}: {error.strerror}", advice) from error
     return target
 
@@ -96,7 +97,7 @@ def _size(file: Path) -> int:
 
 
 def render(events: Sequence[Event]) -> str:
-    """Return the report as HTML: text of events is escaped, no script but the page's own runs."""
+    """Return the report as HTML; text of events is escaped, and only the page's own script runs."""
     run = timeline(events)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -113,7 +114,7 @@ def render(events: Sequence[Event]) -> str:
         expiries=expiries(events),
         axis=axis(run),
         strip=Axis(max((step.longest for step in run.steps), default=0.0) or 1.0, 1.0),
-        lanes=_by_need(run.lanes) if len(run.nodes) > MANY else run.lanes,
+        lanes=_by_urgency(run.lanes) if len(run.nodes) > MANY else run.lanes,
         sorted=len(run.nodes) > MANY,
         ranks=_RANKS,
         hues={step: index % HUES for index, step in enumerate(_in_order(run))},
@@ -124,21 +125,21 @@ def render(events: Sequence[Event]) -> str:
 
 
 def axis(run: Timeline) -> Axis:
-    """Return an axis with some six ticks at round times."""
+    """Return an axis with about six ticks at round times."""
     length = max(run.seconds, 0.1)
     days = _STEPS[-1] * math.ceil(length / _STEPS[-1] / 8)
     return Axis(length, next((s for s in _STEPS if length / s <= 8), days))
 
 
-def _by_need(lanes: Sequence[Lane]) -> list[Lane]:
-    """Put failed nodes first, then the slowest; the cluster's own lane stays on top."""
+def _by_urgency(lanes: Sequence[Lane]) -> list[Lane]:
+    """Sort lanes: the cluster's own, then failed nodes, then the slowest."""
     return sorted(
         lanes, key=lambda lane: (lane.row.node != CLUSTER, -_RANKS[lane.row.result], -lane.end)
     )
 
 
 def size(count: int) -> str:
-    """Return a number of bytes as people read it: `12 kB`, `1.4 GB`."""
+    """Format a number of bytes: `12 kB`, `1.4 GB`."""
     value = float(count)
     for unit in ("B", "kB", "MB"):
         if value < 999.5:
@@ -148,14 +149,14 @@ def size(count: int) -> str:
 
 
 def days(count: float) -> str:
-    """Return days as people read them: `12 d`, `9.9 y`; `ended` where none are left."""
+    """Format days: `12 d`, `9.9 y`; `ended` if negative."""
     if count < 0:
         return "ended"
     return f"{count:.0f} d" if count < _YEARS * 365 else f"{count / 365.25:.1f} y"
 
 
 def moment(at: float) -> str:
-    """Return a time since 1970 as a date and time of day in UTC."""
+    """Format seconds since 1970 as date and time in UTC."""
     try:
         return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
     except (OverflowError, ValueError, OSError):
@@ -163,7 +164,7 @@ def moment(at: float) -> str:
 
 
 def _in_order(run: Timeline) -> list[str]:
-    """Return the steps in the order in which they first began."""
+    """Return the steps, ordered by their first start."""
     first: dict[str, float] = {}
     for lane in run.lanes:
         for span in lane.spans:

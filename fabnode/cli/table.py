@@ -1,4 +1,4 @@
-"""Tables of plain text, for terminals and pipes: they fit the width and wrap."""
+"""Plain-text tables that wrap to the width of terminal or pipe."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _COLOURS = {
 
 
 def width_of(stream: IO[str]) -> int:
-    """Return how many columns fit: the terminal's, or 80 where the stream is none."""
+    """Return the terminal's width in columns, or 80 where the stream is not a terminal."""
     return shutil.get_terminal_size().columns if stream.isatty() else PIPE_WIDTH
 
 
-def wants_colour(stream: IO[str]) -> bool:
-    """Is colour welcome? On terminals that know it, unless NO_COLOR is set."""
+def supports_colour(stream: IO[str]) -> bool:
+    """Return whether to use colour: on terminals that support it, unless NO_COLOR is set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -48,11 +48,11 @@ def table(
     colour: bool = False,
 ) -> str:
     """
-    Return a table no wider than `width`, without a line end at its end.
+    Format a table no wider than `width`, without a final line end.
 
-    Columns get what their content needs; where that is too much, the widest are wrapped. A column
-    but the first that is empty in every line is left out. Cells are cleaned of control
-    characters. Words such as `failed` that stand alone in a cell are coloured if colour is wanted.
+    Columns get the width of their content; where that is too much, the widest are wrapped. A
+    column other than the first is left out if it is empty in every line. Control characters are
+    removed from cells. With `colour`, results such as `failed` alone in a cell are coloured.
     """
     cells = [[clean(str(cell)).strip() for cell in line] for line in lines]
     used = [i for i in range(len(headers)) if i == 0 or any(line[i] for line in cells)]
@@ -72,9 +72,9 @@ def table(
 
 def end_table(rows: Sequence[NodeResult], *, width: int = PIPE_WIDTH, colour: bool = False) -> str:
     """
-    Return the table that ends a run, and a line that counts the results.
+    Format the table that ends a run, and a line with the number of each result.
 
-    Nodes that went the same way are told in one line once there are more than twenty of them.
+    With more than twenty rows, nodes with the same result share one.
     """
     lines = []
     for row in _grouped(rows):
@@ -87,7 +87,7 @@ def end_table(rows: Sequence[NodeResult], *, width: int = PIPE_WIDTH, colour: bo
 
 
 def _grouped(rows: Sequence[NodeResult]) -> list[NodeResult]:
-    """Put nodes that went the same way into one row where a row for each were too many."""
+    """Merge rows that differ in the node only, where there are more than twenty."""
     if len(rows) <= 20:
         return list(rows)
     alike: dict[tuple[str, ...], list[NodeResult]] = {}
@@ -104,7 +104,7 @@ def _merged(same: list[NodeResult]) -> NodeResult:
 
 
 def _widths(lines: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Return the columns' widths: what they need, the widest narrowed until all fit."""
+    """Return the columns' widths: of their content, the widest narrowed until all fit."""
     widths = [
         max(len(part) for c in column for part in (c.split("\n")))
         for column in zip(*lines, strict=True)
@@ -117,7 +117,7 @@ def _widths(lines: Sequence[Sequence[str]], width: int) -> list[int]:
 
 
 def _wrap(cell: str, width: int) -> list[str]:
-    """Break a cell into lines; words longer than the column are cut, commands at spaces only."""
+    """Break a cell into lines at spaces; words longer than the column are cut."""
     return [
         line
         for part in cell.split("\n")

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..releases import compatibility
+from ..util import program
 from ..util.problems import KeyPath, nearest
 from . import reserved_fields
 from .image_names import has_password, server
@@ -105,7 +106,10 @@ def releases(cluster: ClusterSettings) -> Violations:
 def artifacts(settings: ArtifactSettings) -> Violations:
     """Check that hosts that pull artifacts have a URL to pull from."""
     if settings.distribution == "pull" and settings.url is None:
-        hint = "set it to the URL of what `inv binaries.publish` made, or use `distribution: push`"
+        hint = (
+            f"set it to the URL of what `{program.task('binaries.publish')}` made, or use"
+            " `distribution: push`"
+        )
         yield ("artifacts", "distribution"), "pull needs artifacts.url", hint
 
 

@@ -25,6 +25,7 @@ from ..pki.certificates import (
 )
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER, Handout, HostKey, node_asked_for
 from ..steps import approve_csr, proxy_cert, rbac
+from ..util import program
 from ..util.wait import Wait
 from .csr_log import VerdictLog
 from .errors import OtherApproverError
@@ -234,7 +235,7 @@ class Admission:
         wait = Wait(
             "its serving certificate",
             self._cluster.timeouts.join,
-            advice="inv approve-csr --dry-run",
+            advice=program.task("approve-csr --dry-run"),
         )
         self._requests.until(issued, wait)
 

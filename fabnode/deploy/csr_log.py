@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..journal.rate_limit import RateLimiter
 from ..kube import csr
 from ..steps import approve_csr
+from ..util import program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from ..pki.csr_policy import SigningRequest, Verdict
 
 
-_FIND = "find and stop the other approver: inv plan names ClusterRoleBindings that let it approve"
+_FIND = (
+    f"find and stop the other approver: `{program.task('plan')}` names the ClusterRoleBindings that"
+    " let it approve"
+)
 
 
 class VerdictLog:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..steps.preflight import OTHER_APPROVER_FIX, other_approver
+from ..util import program
 from ..util.errors import ClusterError, FabnodeError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class MissingRightsError(ClusterError):
     """The kubeconfig's user may not do what this run needs to do; nothing was changed."""
 
-    advice = "use the kubeconfig of `inv rbac.deployer`, or grant what is missing"
+    advice = f"use the kubeconfig of `{program.task('rbac.deployer')}`, or grant the missing rights"
 
 
 class OtherApproverError(ClusterError):
@@ -57,10 +58,10 @@ class UnprovedError(FabnodeError):
 
 
 class RenewalError(FabnodeError):
-    """A certificate that was to be made anew and was not, or not by the CA that was meant."""
+    """A certificate was not renewed, or not by the intended CA."""
 
     def __init__(self, kind: str, what: str, node: str) -> None:
         super().__init__(
             f"its {kind} certificate {what}",
-            f"fab -H {node} logs; see docs/certificates.md on who signs",
+            f"{program.host_task(node, 'logs')}; docs/certificates.md explains who signs",
         )

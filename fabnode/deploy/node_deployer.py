@@ -39,6 +39,7 @@ from ..steps import (
     verify,
 )
 from ..steps.inputs import Inputs, Issued
+from ..util import program
 from .errors import ImpostorError, PreflightError, RenewalError, UnprovedError
 from .probe_scope import watchlist
 from .step_events import StepLog
@@ -219,7 +220,11 @@ class NodeDeployer:
         if not others:
             return ()
         text = f"it differs from its configuration in more than certificates: {', '.join(others)}"
-        return (preflight.Finding("error", text, f"inv deploy-nodes --limit {self.node.name}"),)
+        return (
+            preflight.Finding(
+                "error", text, program.task(f"deploy-nodes --limit {self.node.name}")
+            ),
+        )
 
     # --- changing ----------------------------------------------------------------------------
 

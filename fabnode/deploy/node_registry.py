@@ -9,6 +9,7 @@ from ..kube import node_metadata
 from ..kube import node_status as node_objects
 from ..kube.client import ApiError
 from ..kube.watch import Watch
+from ..util import program
 from ..util.wait import Wait, WaitTimeoutError
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ class Nodes:
         :param meanwhile: looks now and then at what is waited for; what it raises ends the waiting.
         """
         wait = Wait(
-            "its Node object", self._cluster.timeouts.join, _LOOK, advice=f"fab -H {name} logs"
+            "its Node object",
+            self._cluster.timeouts.join,
+            _LOOK,
+            advice=program.host_task(name, "logs"),
         )
         return self._wait(lambda found: found.get(name), wait, meanwhile)
 
@@ -81,7 +85,9 @@ class Nodes:
             told = reason != node_objects.NOT_SINCE
             return None if reason and not (told and self.awaits_network(node)) else node
 
-        wait = Wait("Ready", self._cluster.timeouts.ready, _LOOK, advice=f"fab -H {name} logs")
+        wait = Wait(
+            "Ready", self._cluster.timeouts.ready, _LOOK, advice=program.host_task(name, "logs")
+        )
         return self._wait(found, wait, meanwhile, lambda: last[0])
 
     def awaits_network(self, live: Object) -> bool:

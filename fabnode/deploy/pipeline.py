@@ -26,6 +26,7 @@ from ..ssh.host import Host
 from ..steps import approve_csr, calico, kubelet, rbac, verify
 from ..steps.order import NODE_STEPS
 from ..steps.verify import Check
+from ..util import program
 from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome, fan_out
 from ..util.folders import cache_dir
@@ -47,9 +48,9 @@ R = TypeVar("R")
 
 
 class KeyUnknown(FabnodeError):
-    """A signing request could not be judged, since the host did not say which key waits there."""
+    """A signing request could not be judged: its host did not report which key waits there."""
 
-    advice = "mend that, then: inv approve-csr"
+    advice = f"fix that, then run `{program.task('approve-csr')}`"
 
 
 @dataclass(frozen=True, slots=True)

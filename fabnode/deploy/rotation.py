@@ -20,6 +20,7 @@ from ..pki.ca_rollover import CERTIFICATES, DONE, OLD_OUT, STAGES, Authorities, 
 from ..pki.certificates import BadCertificateError
 from ..pki.renewal import KINDS, PROXY, Renewal
 from ..steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert, rbac, verify
+from ..util import program
 from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
 from ..util.wait import WaitTimeoutError
@@ -55,7 +56,7 @@ def steps(kinds: Sequence[str]) -> tuple[Step, ...]:
 class NotReadyError(FabnodeError):
     """Something that must be well before a change goes on, and is not."""
 
-    advice = "inv verify"
+    advice = program.task("verify")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +270,9 @@ def _left(context: RunContext, stages: Mapping[str, Stage]) -> tuple[str, ...]:
     ]
     waits += _awaited(context, OLD_OUT)
     waits.append(
-        "then take the old CA out of cluster.ca and run `inv rotate-certs --ca` again; "
-        "docs/certificates.md says what else trusts it"
+        "then remove the old CA from cluster.ca and run "
+        f"`{program.task('rotate-certs --ca')}` again; "
+        "docs/certificates.md lists what else trusts it"
     )
     return tuple(waits)
 

@@ -119,10 +119,10 @@ def certificates_seen(cluster: Cluster, facts: Mapping[str, Facts]) -> list[dict
             for title, path in paths.items()
             if (pem := seen.certificates.get(path, ""))
         ]
-    return told(rows)
+    return certificates_json(rows)
 
 
-def told(rows: Sequence[CertificateRow]) -> list[dict[str, Any]]:
+def certificates_json(rows: Sequence[CertificateRow]) -> list[dict[str, Any]]:
     """Return rows as an event's data holds them."""
     return [
         {"where": r.where, "name": r.name, "subject": r.subject, "issuer": r.issuer, "ends": r.ends}

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from .. import __version__
+from ..util import program
 from ..util.errors import ClusterError
 from ..util.wait import Wait
 from .kubeconfig import Credentials, ssl_context
@@ -34,8 +35,8 @@ _STARTING = 20.0  # seconds after it was away
 _RETRY_PAUSE = 0.5  # seconds between tries at an apiserver that is away
 _GUARD = "ValidatingAdmissionPolicy 'fabnode-"  # see admission_policy.py
 _OTHER_CONFIGURATION = (
-    "its account was made for another configuration: as administrator, run `inv rbac.deployer`"
-    " with this one"
+    "its account was made for another configuration: as administrator, run"
+    f" `{program.task('rbac.deployer')}` with this one"
 )
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
@@ -57,8 +58,8 @@ class KubeletError(ApiError):
         super().__init__(
             status,
             "",
-            f"the apiserver gets no good answer of {whose}: {message}",
-            f"fab -H {node} status" if node else "inv verify",
+            f"the apiserver got an error from {whose}: {message}",
+            program.host_task(node, "status") if node else program.task("verify"),
         )
 
 

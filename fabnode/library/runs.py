@@ -57,8 +57,8 @@ def load_config(
         raise InputError("bundle_sha256 needs a bundle")
     promised = bundle_sha256.lower()
     if promised and not _SHA256.fullmatch(promised):
-        odd = f"sha256 of the bundle: {bundle_sha256[:80]!r} is none"
-        raise InputError(f"{odd}; one is 64 hexadecimal digits")
+        odd = f"sha256 of the bundle: {bundle_sha256[:80]!r} is not one"
+        raise InputError(f"{odd}; expected 64 hexadecimal digits")
     config = loader.load(Path(path), artifacts=artifacts and not bundle)
     if bundle:
         return bundled(config, Path(bundle), cache_dir() / "bundles", promised)
@@ -190,7 +190,7 @@ def open_run(
     :param endless: it goes on until it is stopped, so that the journal must not grow.
     """
     if not all(number is None or number > 0 for number in (max_parallel, batch)):
-        raise InputError("max_parallel and batch want numbers from 1 on")
+        raise InputError("max_parallel and batch must be 1 or more")
     nodes = config.select(limit)
     passwords = ask_secrets(nodes, ask_secret) if needs_secrets else {}
     keys = ask_registries(config.images.registries, ask_secret) if needs_secrets else {}

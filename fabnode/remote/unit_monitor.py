@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ..ssh.errors import ApplyFailed
+from ..util import program
 from ..util.sanitize import clean, last_lines
 
 if TYPE_CHECKING:
@@ -69,4 +70,4 @@ def said(journal: str, unit: str) -> str:
 
 def see(node: str, unit: str) -> str:
     """Return the command that shows more of a unit's journal."""
-    return f"fab -H {node} logs --unit {unit.removesuffix('.service')}"
+    return program.host_task(node, f"logs --unit {unit.removesuffix('.service')}")

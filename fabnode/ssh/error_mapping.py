@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import paramiko
 from paramiko.ssh_exception import NoValidConnectionsError, PasswordRequiredException
 
+from ..util import program
 from ..util.errors import FabnodeError
 from .errors import AuthenticationFailed, ChangedHostKey, HostError, UnknownHostKey, Unreachable
 from .known_hosts import fingerprint
@@ -46,9 +47,10 @@ def explained(node: str, where: str, error: Exception) -> HostError:
             return ChangedHostKey(
                 node,
                 f"the host key of {where} is {fingerprint(error.key)}, but"
-                f" {fingerprint(error.expected_key)} is what known_hosts says",
-                f"if it was installed anew, run `ssh-keygen -R '{where.split()[-1]}'` and then"
-                f" `inv hosts.trust --limit {node}`; otherwise somebody may stand in between",
+                f" known_hosts has {fingerprint(error.expected_key)}",
+                f"if it was reinstalled, run `ssh-keygen -R '{where.split()[-1]}'` and then"
+                f" `{program.task(f'hosts.trust --limit {node}')}`; otherwise someone may be"
+                " intercepting the connection",
             )
         case PasswordRequiredException():
             return AuthenticationFailed(

@@ -6,6 +6,7 @@ What can go wrong between the deployer and a node, each told in one sentence.
 
 from __future__ import annotations
 
+from ..util import program
 from ..util.errors import FabnodeError
 from ..util.sanitize import clean, cut
 
@@ -40,7 +41,9 @@ class UnknownHostKey(HostError):
 
     def __init__(self, node: str, message: str) -> None:
         super().__init__(
-            node, message, f"compare and record it with `inv hosts.trust --limit {node}`"
+            node,
+            message,
+            f"compare and record it with `{program.task(f'hosts.trust --limit {node}')}`",
         )
 
 

@@ -56,7 +56,7 @@ class Offer:
         return tuple(f"ssh-keygen -lf /etc/ssh/ssh_host_{name}_key.pub" for name in names)
 
 
-def trust(
+def enrol(
     access: Access,
     node: Node,
     confirm: Callable[[Offer], bool],

@@ -13,6 +13,7 @@ from ..pki.certificates import ProblemKind, problem, read
 from ..releases import compatibility
 from ..releases.matrix import matrix
 from ..releases.version import Release
+from ..util import program
 from .inputs import Inputs
 from .kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, modules
 from .step import Scope, Step
@@ -98,7 +99,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
 def _architecture(inputs: Inputs) -> Iterator[Finding]:
     mine, theirs = inputs.facts.arch, inputs.artifacts.arch
     if theirs and mine != theirs:
-        fetch = f"`inv binaries.fetch --arch {mine}` gets them"
+        fetch = f"`{program.task(f'binaries.fetch --arch {mine}')}` fetches them"
         known = mine in {"amd64", "arm64"}
         yield Finding(
             "error",
@@ -113,8 +114,8 @@ def _other_approvers(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
     if around.other_approvers is None:
         yield Finding(
             "warning",
-            "whether somebody else approves first certificates could not be asked",
-            "make the account once more with `inv rbac.deployer`",
+            "fabnode may not check whether something else approves first certificates",
+            f"update the account with `{program.task('rbac.deployer')}`",
         )
     elif around.other_approvers:
         yield Finding("error", other_approver(around.other_approvers), OTHER_APPROVER_FIX)

@@ -1,10 +1,9 @@
-"""The files that belong to fabnode and are not code: templates, release data."""
+"""Location of fabnode's files that are not code: templates, release data."""
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
-_IN_WHEEL = (
-    _PACKAGE / "data"
-)  # where the wheel has them (pyproject.toml); in a clone they lie beside
+_DATA = _PACKAGE / "data"  # in a wheel (pyproject.toml); in a clone these files lie beside
 
-ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent
+IN_WHEEL = _DATA.is_dir()
+ROOT = _DATA if IN_WHEEL else _PACKAGE.parent

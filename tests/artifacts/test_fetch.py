@@ -101,7 +101,7 @@ def test_everything_is_fetched_and_only_once(inv: Inv, config: Path, server: Ser
     }
     assert all(p.stat().st_mode & 0o777 == 0o755 for p in config.parent.glob("artifacts/*/*/*"))
     server.seen.clear()
-    assert "was there already" in inv()
+    assert "is up to date" in inv()
     assert server.seen == []
     (config.parent / "artifacts/bin/amd64/runc").write_bytes(b"spoilt")
     inv()
@@ -166,7 +166,7 @@ def test_an_archive_writes_nowhere_else(inv: Inv, config: Path, server: Server) 
 
 
 def test_an_unknown_architecture_is_bad_input(inv: Inv) -> None:
-    assert "wants amd64 or arm64, got s390x" in inv(arch="s390x", code=2)
+    assert "must be amd64 or arm64, got s390x" in inv(arch="s390x", code=2)
 
 
 def without_sums(config: Path) -> None:

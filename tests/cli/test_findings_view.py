@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fabnode.audit.finding import Close, Finding
-from fabnode.cli.findings_view import HEADS, document, lines, paragraphs, plan_lines
+from fabnode.cli.findings_view import HEADS, document, paragraphs, plan_lines, summary_rows
 from fabnode.deploy.hardening import Audit
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Kept
@@ -24,27 +24,27 @@ FOUND = {
 }
 
 
-def test_paragraphs_say_what_how_seen_and_what_to_do() -> None:
-    told = list(paragraphs(FOUND, width=60))
-    assert len(told) == 4
-    assert told[0].splitlines() == [
+def test_paragraphs_hold_fault_evidence_and_fix() -> None:
+    found = list(paragraphs(FOUND, width=60))
+    assert len(found) == 4
+    assert found[0].splitlines() == [
         "high      n1: /k [open-secret]",
         "          a secret",
         "          seen: mode 0644",
         "          fix: inv harden, or: chmod 600 /k",
     ]
-    assert "fix by hand: swapoff (pods may end)" in told[1]
-    assert "no route" in told[2]
-    assert "an earlier batch failed" in told[3]
+    assert "fix by hand: swapoff (pods may end)" in found[1]
+    assert "no route" in found[2]
+    assert "an earlier batch failed" in found[3]
 
 
 def test_the_table_counts() -> None:
-    table = dict(zip(HEADS, lines(FOUND)[0], strict=True))
+    table = dict(zip(HEADS, summary_rows(FOUND)[0], strict=True))
     assert table["NODE"] == "n1"
     assert (table["HIGH"], table["MEDIUM"], table["CRITICAL"]) == ("1", "1", "")
-    assert table["HARDEN MENDS"] == "1"
-    assert all(len(line) == len(HEADS) for line in lines(FOUND))
-    assert lines(FOUND)[2][1] == "failed"
+    assert table["HARDEN FIXES"] == "1"
+    assert all(len(line) == len(HEADS) for line in summary_rows(FOUND))
+    assert summary_rows(FOUND)[2][1] == "failed"
 
 
 def test_the_document() -> None:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabnode.cli.live_progress import LiveTable
-from fabnode.cli.plain_progress import Lines, duration
+from fabnode.cli.plain_progress import PlainLines, duration
 from fabnode.cli.progress import show
-from fabnode.cli.table import end_table, table, wants_colour
+from fabnode.cli.table import end_table, supports_colour, table
 from fabnode.journal.events import Event
 from fabnode.journal.summary import NodeResult
 
@@ -29,14 +29,14 @@ class Terminal(io.StringIO):
 
 def lines_of(*events: Event) -> list[str]:
     stream = io.StringIO()
-    sink = Lines(stream)
+    sink = PlainLines(stream)
     for event in events:
         sink.event(event)
     sink.close()
     return stream.getvalue().splitlines()
 
 
-def test_plain_lines_tell_what_is_worth_knowing() -> None:
+def test_plain_lines_show_results() -> None:
     """Changes, failures with the next command, warnings; not that nothing had to be done."""
     text = "installed, restarted (config.yaml changed)"
     assert lines_of(
@@ -111,7 +111,7 @@ def test_a_terminal_gets_the_live_table(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("TERM", "xterm")
     assert isinstance(show(out=Terminal()), LiveTable)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(show(out=Terminal()), Lines)
+    assert isinstance(show(out=Terminal()), PlainLines)
 
 
 def test_the_live_table_shows_who_is_at_what(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,10 +165,10 @@ def test_colour_only_where_it_is_welcome(monkeypatch: pytest.MonkeyPatch) -> Non
     """Terminals get it, pipes and NO_COLOR don't, and it never changes the layout."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert wants_colour(Terminal())
-    assert not wants_colour(io.StringIO())
+    assert supports_colour(Terminal())
+    assert not supports_colour(io.StringIO())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not wants_colour(Terminal())
+    assert not supports_colour(Terminal())
     rows = [NodeResult("n1", "failed", "kubelet", "why")]
     coloured = end_table(rows, colour=True)
     assert "\x1b[31mfailed\x1b[0m" in coloured

@@ -224,7 +224,7 @@ def test_another_host_key_in_the_middle_of_a_run(cluster: Lab) -> None:
         assert done.results["n2"] == "changed"
         again = cluster.deploy("--limit", ROGUE, code=1, config=config)
         assert "but SHA256:" in row_of(again)["cause"]
-        assert "somebody may stand in between" in row_of(again)["advice"]
+        assert "someone may be intercepting" in row_of(again)["advice"]
     finally:
         cluster.on(
             ROGUE,

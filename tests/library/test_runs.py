@@ -228,8 +228,8 @@ def test_secrets_come_from_the_function_and_reach_no_event(
     ("wrong", "text"),
     [
         ({"limit": "nobody"}, "no node or group is called 'nobody'"),
-        ({"max_parallel": 0}, "numbers from 1 on"),
-        ({"batch": -1}, "numbers from 1 on"),
+        ({"max_parallel": 0}, "must be 1 or more"),
+        ({"batch": -1}, "must be 1 or more"),
     ],
 )
 def test_bad_input_is_raised(
@@ -246,7 +246,7 @@ def test_bad_input_is_raised(
     [
         ({"bundle": "/nowhere.zst"}, "/nowhere.zst: No such file"),
         ({"bundle_sha256": "a" * 64}, "bundle_sha256 needs a bundle"),
-        ({"bundle": "x", "bundle_sha256": "ab"}, "'ab' is none; one is 64"),
+        ({"bundle": "x", "bundle_sha256": "ab"}, "'ab' is not one; expected 64"),
         ({}, "artifacts"),
     ],
 )

@@ -44,7 +44,7 @@ def test_an_unknown_host_key_is_refused_with_the_command_that_records_it(
 
 
 def test_a_changed_host_key_is_refused(serve: Serve, node_of: NodeOf) -> None:
-    with pytest.raises(ChangedHostKey, match="somebody may stand in between"):
+    with pytest.raises(ChangedHostKey, match="someone may be intercepting"):
         open_host(node_of(serve(), known=("other",)))
 
 

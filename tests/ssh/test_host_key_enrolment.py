@@ -13,7 +13,7 @@ from paramiko.hostkeys import HostKeys
 
 from fabnode.ssh.connections import Access
 from fabnode.ssh.errors import ChangedHostKey
-from fabnode.ssh.host_key_enrolment import trust
+from fabnode.ssh.host_key_enrolment import enrol
 from fabnode.ssh.known_hosts import KnownHosts, fingerprint, host_id
 
 from .server import key
@@ -124,10 +124,10 @@ def test_one_key_is_shown_and_recorded_once(
         return True
 
     with Access() as access:
-        (offer,) = trust(access, node, yes)
+        (offer,) = enrol(access, node, yes)
         assert offer.state == "recorded"
         assert offer.name == host_id("127.0.0.1", server.port)
-        (again,) = trust(access, node, yes)
+        (again,) = enrol(access, node, yes)
     assert (again.state, again.keys) == ("known", (key(asked_for),))
     assert len(asked) == 1
     assert asked[0].fingerprints == (f"{key(asked_for).get_name()} {fingerprint(key(asked_for))}",)
@@ -158,9 +158,9 @@ def test_who_answers_for_one_type_of_key_is_not_recorded(
 
     with Access() as access, suppress(ChangedHostKey):
         if given:
-            trust(access, node, lambda _: pytest.fail("asked"), [right])
+            enrol(access, node, lambda _: pytest.fail("asked"), [right])
         else:
-            trust(access, node, compared)
+            enrol(access, node, compared)
     recorded = Path(node.ssh.known_hosts[0]).read_text()
     assert key("host-of-mallory").get_base64() not in recorded
     assert key("rsa-of-mallory").get_base64() not in recorded
@@ -175,7 +175,7 @@ def test_a_host_known_by_one_type_is_asked_for_that_and_gets_no_other(
     node = node_of(serve(host_keys=("ed25519-host", "host", "rsa-host")), known=(known,))
     before = Path(node.ssh.known_hosts[0]).read_text()
     with Access() as access:
-        (offer,) = trust(
+        (offer,) = enrol(
             access, node, lambda _: pytest.fail("asked"), [fingerprint(key("ed25519-host"))]
         )
     assert (offer.state, offer.keys) == ("known", (key(known),))
@@ -190,13 +190,13 @@ def test_a_host_known_by_a_type_it_no_longer_shows_has_changed(
     before = Path(node.ssh.known_hosts[0]).read_text()
     given = [fingerprint(key(name)) for name in fingerprints]
     with Access() as access, pytest.raises(ChangedHostKey, match="known_hosts holds another"):
-        trust(access, node, lambda _: True, given)
+        enrol(access, node, lambda _: True, given)
     assert Path(node.ssh.known_hosts[0]).read_text() == before
 
 
 def test_declined_keys_are_not(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=())
-    (offer,) = trust(Access(), node, lambda _: False)
+    (offer,) = enrol(Access(), node, lambda _: False)
     assert offer.state == "declined"
     assert Path(node.ssh.known_hosts[0]).read_text() == ""
 
@@ -206,7 +206,7 @@ def test_given_fingerprints_stand_for_a_confirmation_of_their_key_only(
 ) -> None:
     server = serve(host_keys=("host", "rsa-host"))
     node = node_of(server, known=())
-    (offer,) = trust(Access(), node, lambda _: pytest.fail("asked"), [fingerprint(key("rsa-host"))])
+    (offer,) = enrol(Access(), node, lambda _: pytest.fail("asked"), [fingerprint(key("rsa-host"))])
     assert offer.keys == (key("rsa-host"),)
     assert KnownHosts.read(node.ssh.known_hosts).keys(offer.name) == [key("rsa-host")]
 
@@ -214,7 +214,7 @@ def test_given_fingerprints_stand_for_a_confirmation_of_their_key_only(
 def test_fingerprints_that_do_not_match_record_nothing(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=())
     with pytest.raises(ChangedHostKey, match="none of those given"):
-        trust(Access(), node, lambda _: True, [fingerprint(key("other"))])
+        enrol(Access(), node, lambda _: True, [fingerprint(key("other"))])
     assert Path(node.ssh.known_hosts[0]).read_text() == ""
 
 
@@ -222,7 +222,7 @@ def test_a_changed_key_is_not_overwritten(serve: Serve, node_of: NodeOf) -> None
     node = node_of(serve(), known=("other",))
     before = Path(node.ssh.known_hosts[0]).read_text()
     with pytest.raises(ChangedHostKey):
-        trust(Access(), node, lambda _: True)
+        enrol(Access(), node, lambda _: True)
     assert Path(node.ssh.known_hosts[0]).read_text() == before
 
 
@@ -230,7 +230,7 @@ def test_the_gateway_comes_first(serve: Serve, node_of: NodeOf) -> None:
     gateway, server = serve(host_keys=("gateway",)), serve()
     node = node_of(server, known=(), gateway=f"root@127.0.0.1:{gateway.port}")
     with Access() as access:
-        offers = trust(access, node, lambda _: True)
+        offers = enrol(access, node, lambda _: True)
     assert [(o.name, o.state) for o in offers] == [
         (host_id("127.0.0.1", gateway.port), "recorded"),
         (host_id("127.0.0.1", server.port), "recorded"),

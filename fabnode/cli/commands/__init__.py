@@ -1,7 +1,7 @@
 """
-What each group of `inv` tasks does: parse its own words, call, print, end with the right code.
+Bodies of the tasks, a module per group: check options, call, print, set the exit code.
 
-The work is `pipeline`'s, `hardening`'s, `rotation`'s and the rooms'; only surfaces call these.
+The work itself is in `deploy/` and the rooms below it; only surfaces call these.
 """
 
 from . import (

@@ -1,4 +1,4 @@
-"""`inv rbac.deployer`, `inv rbac.approver`: accounts of their own, so that nobody needs admin's."""
+"""`inv rbac.deployer`, `inv rbac.approver`: limited service accounts and their kubeconfigs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MAX_HOURS = 24 * 365
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """An account with all that belongs to it, and what to tell of it."""
+    """An account with its objects and a description of what it may do."""
 
     account: Account
     objects: tuple[Object, ...]
@@ -45,7 +45,7 @@ class _Wanted:
 
 def make_deployer(cluster: Cluster, out: Path, *, hours: int, show: bool) -> None:
     """
-    Make or update the account that deploys, and write a kubeconfig for it.
+    Create or update the account that deploys, and write a kubeconfig for it.
 
     :param show: only print the objects.
     """
@@ -59,7 +59,7 @@ def make_deployer(cluster: Cluster, out: Path, *, hours: int, show: bool) -> Non
 
 def make_approver(cluster: Cluster, out: Path, *, hours: int, show: bool) -> None:
     """
-    Make or update the account of `inv approve-csr --serving-only`, and write a kubeconfig for it.
+    Create or update the account of `inv approve-csr --serving-only`, and write its kubeconfig.
 
     :param show: only print the objects.
     """
@@ -107,21 +107,21 @@ def _make(
     show: bool,
 ) -> None:
     """
-    Bring an account to the API and write its kubeconfig.
+    Apply an account's objects and write its kubeconfig.
 
-    :param wanted: returns what belongs to the account with an apiserver of this release.
+    :param wanted: returns the account's objects for an apiserver of this release.
     """
     if not 0 < hours <= _MAX_HOURS:
-        raise Exit(f"--hours wants a number from 1 to {_MAX_HOURS}", app.BAD_INPUT)
+        raise Exit(f"--hours must be a number from 1 to {_MAX_HOURS}", app.BAD_INPUT)
     if show:
         app.print_text(dump_all(wanted(cluster.cluster.version).objects), end="")
         return
-    with _written(out) as file:  # first of all, so that a bad path changes nothing
+    with _written(out) as file:  # opened first, so that a bad path changes nothing
         admin = load(cluster.cluster.kubeconfig)
         api = Api(admin, patience=cluster.timeouts.api, on_wait=print)
         made = wanted(server_release(api))
         manifests = Manifests(api)
-        # The roles live in a namespace that has to be there first.
+        # The roles are in a namespace that has to exist first.
         for group in (made.objects[:1], made.objects[1:]):
             changes = manifests.plan(group)
             manifests.apply(changes)
@@ -137,8 +137,8 @@ def _make(
         )
         file.write(content)
     left = (ends - datetime.now(UTC)).total_seconds() / 3600
-    app.print_text(f"wrote   {out}: good for {left:.0f} h, until {ends:%Y-%m-%d %H:%M} UTC")
-    app.print_text("whoever has it can:")
+    app.print_text(f"wrote   {out}: valid for {left:.0f} h, until {ends:%Y-%m-%d %H:%M} UTC")
+    app.print_text("anyone who has this file can:")
     for power in made.powers:
         app.print_text(f"  - {power}")
 

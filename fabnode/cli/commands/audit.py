@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from invoke.exceptions import Exit
 
 from ...deploy import hardening
-from .. import app, table
-from .. import findings_view as shown
+from ...util import program
+from .. import app, findings_view, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ def audit(options: Options) -> None:
         found = hardening.audit(run)
         run.journal.detach_sinks()
         if options.json:
-            app.print_json(shown.document(found))
+            app.print_json(findings_view.document(found))
         else:
             _print_findings(found)
         _end(found, anything=_wrong(found))
@@ -46,7 +46,7 @@ def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
             left = hardening.harden(run, found)
             run.journal.detach_sinks()
             if options.json:
-                app.print_json(shown.document(left))
+                app.print_json(findings_view.document(left))
             else:
                 app.print_text("\nleft to be done by hand:")
                 _print_findings(left)
@@ -54,11 +54,11 @@ def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
             return
         run.journal.detach_sinks()
         if options.json:
-            app.print_json(shown.document(found, plans=True))
+            app.print_json(findings_view.document(found, plans=True))
         else:
             _print_plans(found)
             if todo and not dry_run:
-                app.print_text("nothing was changed: `inv harden --yes` does this")
+                app.print_text(f"nothing was changed: `{program.task('harden --yes')}` does this")
         _end(found, anything=todo and not dry_run)
 
 
@@ -82,9 +82,9 @@ def _wrong(found: Mapping[str, Outcome[Audit]]) -> bool:
 
 
 def _print_findings(found: Mapping[str, Outcome[Audit]]) -> None:
-    for paragraph in shown.paragraphs(found, width=table.width_of(sys.stdout)):
+    for paragraph in findings_view.paragraphs(found, width=table.width_of(sys.stdout)):
         app.print_text(paragraph)
-    app.print_table(shown.HEADS, shown.lines(found))
+    app.print_table(findings_view.HEADS, findings_view.summary_rows(found))
     good = [node for node, o in found.items() if o.value and not o.value.findings]
     if good:
         app.print_text(f"nothing is wrong on {', '.join(good)}")
@@ -98,7 +98,7 @@ def _print_plans(found: Mapping[str, Outcome[Audit]]) -> None:
         app.print_text(f"{node}:")
         if outcome.value.plan.empty:
             app.print_text("  nothing that harden can do")
-        app.print_text("\n".join(shown.plan_lines(outcome.value.plan)))
+        app.print_text("\n".join(findings_view.plan_lines(outcome.value.plan)))
         for finding in outcome.value.findings:
             if not finding.repairs and finding.severity != "info":
                 app.print_text(f"  by hand: {finding.subject}: {finding.text}; {finding.fix}")

@@ -1,4 +1,4 @@
-"""`inv binaries.fetch`, `.publish`: getting parts here, and to where hosts fetch them."""
+"""`inv binaries.fetch`, `.publish`: downloads, and a folder for hosts to pull from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from ...artifacts import fetch as fetching
 from ...artifacts import store
 from ...artifacts.download import BRIEF, Downloader
+from ...artifacts.fetch import Places, download_all, folder, resolve
 from ...artifacts.upstreams import sources
 from ...util.atomic_write import atomic_write
 from ...util.folders import cache_dir
@@ -26,36 +26,40 @@ ARCHITECTURES = ("amd64", "arm64")
 
 
 def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> None:
-    """Fetch what nodes of these architectures are made of; with `dry_run`, say what that is."""
+    """Download the files that nodes of these architectures need; with `dry_run`, list them."""
     if unknown := [arch for arch in architectures if arch not in ARCHITECTURES]:
-        raise Exit(f"--arch wants amd64 or arm64, got {', '.join(unknown)}", app.BAD_INPUT)
+        raise Exit(f"--arch must be amd64 or arm64, got {', '.join(unknown)}", app.BAD_INPUT)
     cache = cache_dir() / "downloads"
-    places = fetching.Places(
+    places = Places(
         Downloader(cache, ca=cluster.artifacts.mirrors_ca),
         Downloader(cache, limits=BRIEF if cluster.artifacts.mirrors else None),
     )
     found = sources(cluster, architectures or cluster.artifacts.architectures)
-    wanted = fetching.resolve(found, places)
+    wanted = resolve(found, places)
     if dry_run:
         for item in wanted:
             source = item.source
-            where = fetching.folder(source, cluster.artifacts)
+            where = folder(source, cluster.artifacts)
             how = "is in the cache" if item.held else "would be fetched"
             app.print_text(f"{source.name} ({source.arch}): {source.url} {how}")
             app.print_text(f"    {item.digest}\n    to {where}")
         return
-    from ..download_bars import Bars  # and with it `rich`, which no other command should wait for
+    from ..download_bars import (
+        DownloadBars,
+    )  # and with it `rich`, which no other command should wait for
 
-    with Bars() as bars:
-        fetching.fetch(wanted, places, cluster.artifacts, bars.begin, bars.done)
-    app.print_text(f"all there: {cluster.artifacts.binaries}, {cluster.artifacts.cni_plugins}")
+    with DownloadBars() as bars:
+        download_all(wanted, places, cluster.artifacts, bars.begin, bars.done)
+    app.print_text(f"complete: {cluster.artifacts.binaries}, {cluster.artifacts.cni_plugins}")
 
 
 def publish(cluster: Cluster, out: Path, *, dry_run: bool) -> None:
     """
-    Fill a folder with what hosts fetch: every artifact under its sha256. Raises ArtifactError.
+    Fill a folder for hosts to pull from: every artifact, named by its sha256.
 
-    What is there stays: other releases may be in use.
+    Files already in it stay: other releases may be in use.
+
+    :raises ArtifactError: where a file can't be read, or the folder not be written.
     """
     files = {each.sha256: each.path for each in store.load(cluster).files()}
     missing = {sha256: path for sha256, path in files.items() if not (out / sha256).exists()}

@@ -1,4 +1,4 @@
-"""`inv bundle`: everything that nodes get, put into one file."""
+"""`inv bundle`: one file with everything that nodes get."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ...artifacts import calico_manifest, store
 from ...artifacts.bundle import MANIFEST, Part, write
 from ...node.facts import UNKNOWN
 from ...steps import calico
+from ...util import program
 from .. import app
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def make(cluster: Cluster, out: Path | None) -> None:
-    """Write the bundle of a configuration, and say what it is and what it lacks."""
+    """Write the bundle of a configuration; print its digest, its use, and images it lacks."""
     version = str(cluster.cluster.version)
     out = out or Path(f"fabnode-{version}.tar.zst")
     held = store.load(cluster)
@@ -32,14 +33,11 @@ def make(cluster: Cluster, out: Path | None) -> None:
         f"{out}: {len(parts)} files, {out.stat().st_size >> 20} MiB, Kubernetes {version}"
     )
     app.print_text(f"sha256 {digest}")
-    app.print_text("Take this along on another way than the file, and use it there by")
-    app.print_text(
-        f"  {shlex.join(['inv', 'deploy-nodes', '--bundle', out.name, '--bundle-sha256', digest])}"
-    )
+    app.print_text("Transfer this digest separately from the file, and use the bundle there with")
+    use = shlex.join(["deploy-nodes", "--bundle", out.name, "--bundle-sha256", digest])
+    app.print_text(f"  {program.task(use)}")
     for image in _missing_images(cluster, held):
-        app.print_text(
-            f"warning: no archive in artifacts.images brings {image}: nodes will pull it"
-        )
+        app.print_text(f"warning: no archive in artifacts.images holds {image}: nodes will pull it")
 
 
 def _parts(cluster: Cluster, held: Holdings) -> dict[str, Part]:
@@ -60,7 +58,7 @@ def _parts(cluster: Cluster, held: Holdings) -> dict[str, Part]:
 
 
 def _missing_images(cluster: Cluster, held: Holdings) -> list[str]:
-    """Return the images that nodes will ask for and no archive brings."""
+    """Return the images that nodes need and no archive holds."""
     brought = {name for archive in held.of(UNKNOWN).images for name in archive.names}
     wanted = dict.fromkeys(_images(cluster))
     short = {name.removeprefix("docker.io/").removeprefix("library/") for name in brought}

@@ -1,4 +1,4 @@
-"""`inv certs`: every certificate of nodes and apiserver, judged by `pki.inventory`."""
+"""`inv certs`: list of every certificate of nodes and apiserver, with faults and days left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from invoke.exceptions import Exit
 
 from ...deploy import pipeline
-from ...deploy.verification import cluster_certificates, told
+from ...deploy.verification import certificates_json, cluster_certificates
 from ...journal.expiry import CERTIFICATES, MARGIN
 from ...pki.inventory import CertificateRow, absent, row
 from ...remote.key_pairs import read_pairs
@@ -26,18 +26,21 @@ if TYPE_CHECKING:
 
 def show(options: Options, margin: int | None) -> None:
     """
-    Print every certificate; exit 1 where one is wrong, 3 where one is near its end.
+    Print every certificate; exit 1 where one has a fault, 3 where one is due.
 
     :param margin: days that must be left; None: as configured.
     """
     if margin is not None and margin < 0:
-        raise Exit("--margin wants a number of days from 0 on", app.BAD_INPUT)
+        raise Exit("--margin must be a number of days, 0 or more", app.BAD_INPUT)
     with app.run_of(options) as run:
         if margin is None:
             margin = run.cluster.verify.certificate_days
         with run.journal.step(None, "certs") as log:
             rows = _collected(run)
-            log.note(f"{len(rows)} certificates", **{CERTIFICATES: told(rows), MARGIN: margin})
+            log.note(
+                f"{len(rows)} certificates",
+                **{CERTIFICATES: certificates_json(rows), MARGIN: margin},
+            )
         run.journal.detach_sinks()
         if options.json:
             app.print_json({"margin": margin, "certificates": app.plain(rows)})
@@ -50,7 +53,7 @@ def show(options: Options, margin: int | None) -> None:
 
 
 def _collected(run: Run) -> list[CertificateRow]:
-    """Return a row for each certificate; a node that can't be asked has one that says so."""
+    """Return a row for each certificate, and one with the fault for each node that failed."""
     now = datetime.now(UTC)
     rows = cluster_certificates(run.cluster, now)
     for name, outcome in pipeline.on_nodes(run, partial(_of_node, now)).items():
@@ -87,7 +90,7 @@ def _print_certificates(rows: Sequence[CertificateRow], margin: int) -> None:
     lines = []
     for found in rows:
         days = "" if found.days_left is None else f"{found.days_left:.0f}"
-        near = f"nearer to its end than {margin} days" if found.near(margin) else "ok"
+        near = f"due: ends in less than {margin} days" if found.near(margin) else "ok"
         state = "; ".join(found.faults) or near
         cells = (found.where, found.name, found.subject, found.issuer, days, found.mode, state)
         lines.append(cells)

@@ -1,4 +1,4 @@
-"""`inv hosts.trust`: host keys shown, compared by the user, recorded."""
+"""`inv hosts.trust`: shows host keys, and records those that the user has compared."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from ...ssh import host_key_enrolment as host_keys
 from ...ssh.connections import Access
 from ...ssh.errors import HostError
+from ...ssh.host_key_enrolment import enrol
 from .. import app
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")  # as ssh-keygen -l print
 
 
 def trust(options: Options, fingerprints: Collection[str]) -> None:
-    """Show host keys and record those that match a fingerprint given, or that the user confirms."""
+    """Show host keys; record those that match a given fingerprint or that the user confirms."""
     cluster = app.configuration(options.config)
     nodes = cluster.select(options.limit or None)
     if not fingerprints and not sys.stdin.isatty():
         raise Exit(
-            "nobody to ask: give the expected --fingerprint SHA256:…, once per host",
+            "no terminal to ask on: give the expected --fingerprint SHA256:…, once per host",
             app.BAD_INPUT,
         )
     if odd := [each for each in fingerprints if not _FINGERPRINT.fullmatch(each)]:
         raise Exit(
-            f"--fingerprint: {odd[0]!r} is none; one is SHA256: and 43 characters,"
+            f"--fingerprint: {odd[0]!r} is not one; expected SHA256: and 43 characters,"
             " as ssh-keygen -l prints it",
             app.BAD_INPUT,
         )
@@ -41,7 +41,7 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
     with Access() as access:
         for node in nodes:
             try:
-                offers = host_keys.trust(access, node, _confirm, fingerprints)
+                offers = enrol(access, node, _confirm, fingerprints)
             except HostError as error:
                 app.print_text(f"{node.name}: {error}")
                 failed = True
@@ -57,8 +57,8 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
 
 def _confirm(offer: Offer) -> bool:
     (key,), (command,) = offer.fingerprints, offer.commands
-    app.print_text(f"{offer.name} is unknown. It shows this key:")
+    app.print_text(f"{offer.name} is unknown. It presents this key:")
     app.print_text(f"  {key}")
-    app.print_text("Compare it with what this prints on its own console:")
+    app.print_text("Compare it with the output of this command on the host's own console:")
     app.print_text(f"  {command}")
-    return app.confirmed("are they the same? Record it?")
+    return app.confirmed("Are they the same? Record the key?")

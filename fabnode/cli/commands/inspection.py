@@ -1,4 +1,4 @@
-"""Looking at nodes: plan, checks, facts, the ends of journals; and restarting one unit."""
+"""Inspection of nodes: plan, preflight, checks, facts, logs; and restart of one unit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_LINES = 10_000
 
 
 def show_plan(options: Options, *, exit_code: bool) -> None:
-    """Print what a deployment would do; exit 1 where a node can't be planned, 3 as asked."""
+    """Print the plan; exit 1 where a node can't be planned, 3 if asked and not empty."""
     with app.run_of(options) as run:
         planned = plan_result(pipeline.plan(run))
         run.journal.detach_sinks()
@@ -38,7 +38,7 @@ def show_plan(options: Options, *, exit_code: bool) -> None:
 
 
 def findings(options: Options) -> None:
-    """Print what preflight finds; exit 1 where something stands in the way."""
+    """Print the findings of preflight; exit 1 where one prevents a deployment."""
     with app.run_of(options) as run:
         planned = plan_result(pipeline.plan(run))
         run.journal.detach_sinks()
@@ -55,7 +55,7 @@ def findings(options: Options) -> None:
 
 
 def verify(options: Options, *, network: bool) -> None:
-    """Print what nodes' checks tell, with `network` those by pods too; exit 1 where one is bad."""
+    """Print the results of checks, with `network` also of test pods; exit 1 where one failed."""
     with app.run_of(options) as run:
         result = VerifyResult(tuple(pipeline.verify_nodes(run, network=network)))
         run.journal.detach_sinks()
@@ -70,7 +70,7 @@ def verify(options: Options, *, network: bool) -> None:
 def logs(options: Options, unit: str, lines: int) -> None:
     """Print the end of a unit's journal."""
     if not 0 < lines <= _MAX_LINES:
-        raise Exit(f"--lines wants a number from 1 to {_MAX_LINES}", app.BAD_INPUT)
+        raise Exit(f"--lines must be a number from 1 to {_MAX_LINES}", app.BAD_INPUT)
     with app.run_of(options) as run:
         full = _unit(unit, run)
         command = f"journalctl --no-pager -o short-iso -n {lines} -u {shlex.quote(full)}"
@@ -118,17 +118,17 @@ def restart(options: Options, unit: str) -> None:
             app.print_text(f"{node}: {name} restarted")
 
 
-def _print_lines(said: bytes, to: TextIO | None = None) -> None:
-    for line in said.decode(errors="replace").splitlines():
+def _print_lines(output: bytes, to: TextIO | None = None) -> None:
+    for line in output.decode(errors="replace").splitlines():
         app.print_text(line, file=to)
 
 
 def _unit(name: str, run: pipeline.Run) -> str:
-    """Return a unit's full name, if it is one that these nodes have."""
+    """Return the full name of one of fabnode's units; exit 2 for any other."""
     minor = run.cluster.cluster.version.minor
     known = [unit for node in run.nodes for unit in units(node.runtime.name, minor)]
     full = f"{name.removesuffix('.service')}.service"
     if full not in known:
         short = (unit.removesuffix(".service") for unit in dict.fromkeys(known))
-        raise Exit(f"{name!r} is none of {', '.join(short)}", app.BAD_INPUT)
+        raise Exit(f"{name!r} is not a unit of these nodes: {', '.join(short)}", app.BAD_INPUT)
     return full

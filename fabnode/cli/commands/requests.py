@@ -1,4 +1,4 @@
-"""Signing requests judged or denied on demand: `inv approve-csr`, `inv csr.deny`."""
+"""`inv approve-csr`, `inv csr.deny`: certificate signing requests, approved or denied."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from ...config.cluster import Cluster
     from ..app import Options
 
-_ABOVE_PACKAGE = Path(__file__).resolve().parents[3]  # where `-m fabnode` finds it
+_ABOVE_PACKAGE = Path(__file__).resolve().parents[3]  # working directory for `python -m fabnode`
 
 
 def approve(options: Options, *, watch: bool, serving_only: bool, dry_run: bool) -> None:
     """
-    Judge requests, and say so where there are none; with `watch`, until interrupted.
+    Judge pending requests, with `watch` until interrupted.
 
-    Exit 1 where a host that had to be asked for its key could not be.
+    Exit 1 where a host whose key was needed could not be reached.
 
-    :param serving_only: those for serving certificates alone, for which no host has to be asked.
+    :param serving_only: only requests for serving certificates, which need no access to hosts.
     """
     if options.kubeconfig and not serving_only:
-        raise Exit("--kubeconfig goes with --serving-only alone", app.BAD_INPUT)
+        raise Exit("--kubeconfig needs --serving-only", app.BAD_INPUT)
     with app.run_of(options) as run:
         pipeline.approve(run, watch=watch, serving_only=serving_only, dry_run=dry_run)
         if not watch and all(event.step == RUN for event in run.journal.events):
@@ -41,7 +41,7 @@ def approve(options: Options, *, watch: bool, serving_only: bool, dry_run: bool)
 
 
 def deny(options: Options, names: Sequence[str]) -> None:
-    """Deny requests by name; exit 1 where one was left."""
+    """Deny requests by name; exit 1 where one was not denied."""
     with app.run_of(options) as run:
         if not pipeline.deny(run, names):
             raise Exit(code=app.FAILED)
@@ -49,7 +49,7 @@ def deny(options: Options, names: Sequence[str]) -> None:
 
 def approver_unit(cluster: Cluster, kubeconfig: Path) -> str:
     """
-    Return a systemd unit that judges requests for as long as this machine runs.
+    Return a systemd unit that runs `approve-csr --watch --serving-only` on this machine.
 
     :param kubeconfig: of `inv rbac.approver`.
     """

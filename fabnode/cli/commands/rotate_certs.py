@@ -1,4 +1,4 @@
-"""`inv rotate-certs` as the user meets it: which certificates are meant, plans, exit codes."""
+"""`inv rotate-certs`: selection of certificates, plans, exit codes."""
 
 from __future__ import annotations
 
@@ -24,19 +24,23 @@ _FRESH = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Which certificates are meant, in the words of the command line."""
+class Selection:
+    """Selected certificates, as the options of the command."""
 
     only: str = ""
     issued_before: str = ""
     due: bool = False
 
     def renewal(self, now: datetime, margin: int) -> Renewal:
-        """Return what that means now. Exits with 2 where it means nothing."""
+        """
+        Return the renewal that the options select at this time; exit 2 for invalid options.
+
+        :param margin: days left below which a certificate is due.
+        """
         kinds = tuple(word.strip() for word in self.only.split(",") if word.strip()) or KINDS
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             known = ", ".join(KINDS)
-            raise Exit(f"--only: {unknown[0]!r} is none of {known}", app.BAD_INPUT)
+            raise Exit(f"--only: {unknown[0]!r} is not one of {known}", app.BAD_INPUT)
         return Renewal(
             kinds=tuple(kind for kind in KINDS if kind in kinds),
             issued_before=self._issued_before(now),
@@ -51,16 +55,18 @@ class Wish:
         try:
             found = datetime.fromisoformat(self.issued_before)
         except ValueError:
-            message = f"--issued-before: {self.issued_before!r} is no time; 2026-11-25T14:00 is one"
+            message = (
+                f"--issued-before: {self.issued_before!r} is not a time such as 2026-11-25T14:00"
+            )
             raise Exit(message, app.BAD_INPUT) from None
-        return found if found.tzinfo else found.astimezone()  # as the user's clock has it
+        return found if found.tzinfo else found.astimezone()  # in the user's time zone
 
 
-def rotate(options: Options, wish: Wish, *, dry_run: bool) -> None:
+def rotate(options: Options, selection: Selection, *, dry_run: bool) -> None:
     """Renew, or print what would be renewed."""
-    wish.renewal(datetime.now(UTC), 0)  # what means nothing is told before anything is asked
+    selection.renewal(datetime.now(UTC), 0)  # invalid options end it before any prompt
     with app.run_of(options) as run:
-        renewal = wish.renewal(datetime.now(UTC), run.cluster.verify.certificate_days)
+        renewal = selection.renewal(datetime.now(UTC), run.cluster.verify.certificate_days)
         run = replace(run, only=rotation.steps(renewal.kinds))
         if dry_run:
             planned = plan_result(rotation.plan(run, renewal))
@@ -76,22 +82,22 @@ def rotate(options: Options, wish: Wish, *, dry_run: bool) -> None:
 
 
 def change_ca(options: Options, *, dry_run: bool) -> None:
-    """Go on with a change of the CA, or print what would be done; exit 3 while it waits."""
+    """Continue a change of the CA, or print its plan; exit 3 while it waits for the user."""
     with app.run_of(options) as run:
         run = replace(run, only=rotation.steps(KINDS))
         change = rotation.plan_ca(run) if dry_run else rotation.change_ca(run)
         run.journal.detach_sinks()
-        told = {"stages": dict(change.stages), "waits_for": list(change.waits)}
+        progress = {"stages": dict(change.stages), "waits_for": list(change.waits)}
         planned = plan_result(change.plan) if change.plan else None
         if not options.json:
             _print(change, planned)
         if planned:
             if options.json:
-                app.print_json({**planned.to_dict(), **told})
+                app.print_json({**planned.to_dict(), **progress})
             if not planned.ok or len(change.stages) < len(run.nodes):
                 raise Exit(code=app.FAILED)
         else:
-            app.end(run, change.checks, as_json=options.json, more=told)
+            app.end(run, change.checks, as_json=options.json, more=progress)
         if change.waits:
             raise Exit(code=app.WOULD_CHANGE)
 
@@ -100,6 +106,6 @@ def _print(change: Change, planned: PlanResult | None) -> None:
     if planned:
         app.print_text(plan_text(planned))
     for name, stage in change.stages.items():
-        app.print_text(f"{name}: {'as cluster.ca says' if stage == DONE else f'next: {stage}'}")
+        app.print_text(f"{name}: {'complete' if stage == DONE else f'next: {stage}'}")
     for text in change.waits:
         app.print_text(f"waiting: {text}")

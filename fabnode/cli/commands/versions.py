@@ -1,4 +1,4 @@
-"""`inv versions`: the matrix of releases, one release of it, and what fits what."""
+"""`inv versions`, `inv versions.of`: the supported releases, one in detail, compatible versions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DETAIL_HEADS = ("OF", "WHAT", "IS", "SOURCE")
 
 @dataclass(frozen=True, slots=True)
 class Datum:
-    """One thing that holds of a release; `source` says who says so."""
+    """One fact about a release, with its source."""
 
     topic: str
     item: str
@@ -35,8 +35,8 @@ class Datum:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is to run beside a Kubernetes release; empty: nothing in particular."""
+class Combination:
+    """Components to combine with a Kubernetes release; empty: unspecified."""
 
     runtime: str = ""
     containerd: str = ""
@@ -55,45 +55,61 @@ class Wish:
 
 
 def parse(text: str) -> Release:
-    """Read `1.20` or `1.20.2`. Raises ConfigError, for releases that are not known here as well."""
+    """
+    Parse `1.20` or `1.20.2`.
+
+    :raises ConfigError: for anything else, and for releases that fabnode does not know.
+    """
     if not (found := _RELEASE.fullmatch(text)):
-        raise _refusal(f"{text!r} is no release of Kubernetes", "give 1.20, or 1.20.2")
+        raise _refusal(
+            f"{text!r} is not a release of Kubernetes", "give one such as 1.20 or 1.20.2"
+        )
     release = Release(*(int(part or 0) for part in found.groups()))
     if misfit := compatibility.kubernetes(release):
         raise _refusal(misfit.why, misfit.nearest)
     return release
 
 
-def check(release: Release, wish: Wish) -> None:
-    """Raise a ConfigError with all that can't be, and the nearest that can."""
-    found = list(_misfits(release.minor, wish))
+def check(release: Release, combination: Combination) -> None:
+    """
+    Check that these components work together.
+
+    :raises ConfigError: with every conflict, and the nearest version without it.
+    """
+    found = list(_misfits(release.minor, combination))
     if found:
         raise ConfigError(found)
 
 
-def _misfits(minor: int, wish: Wish) -> Iterator[Problem]:
-    if wish.runtime not in ("", *_RUNTIMES):
-        hint = nearest(wish.runtime, _RUNTIMES) or f"known are {' and '.join(_RUNTIMES)}"
-        yield _problem(f"{wish.runtime!r} is no runtime", hint)
+def _misfits(minor: int, combination: Combination) -> Iterator[Problem]:
+    if combination.runtime not in ("", *_RUNTIMES):
+        hint = nearest(combination.runtime, _RUNTIMES) or f"known names: {', '.join(_RUNTIMES)}"
+        yield _problem(f"{combination.runtime!r} is not a runtime", hint)
     for name in _RUNTIMES:
-        version = wish.containerd if name == "containerd" else ""
-        misfit = compatibility.runtime(minor, name) if version or name == wish.runtime else None
+        version = combination.containerd if name == "containerd" else ""
+        misfit = (
+            compatibility.runtime(minor, name) if version or name == combination.runtime else None
+        )
         if version and not misfit:
             misfit = compatibility.containerd(minor, _release(version))
         if misfit:
             yield _problem(*misfit)
-    if wish.datastore not in _DATASTORES:
-        hint = nearest(wish.datastore, _DATASTORES) or f"known are {' and '.join(_DATASTORES)}"
-        yield _problem(f"{wish.datastore!r} is no datastore of Calico's", hint)
-    elif wish.calico:
-        calico = _release(wish.calico)
-        if misfit := compatibility.calico(calico, minor, datastore=wish.datastore):
+    if combination.datastore not in _DATASTORES:
+        hint = (
+            nearest(combination.datastore, _DATASTORES) or f"known names: {', '.join(_DATASTORES)}"
+        )
+        yield _problem(f"{combination.datastore!r} is not a datastore of Calico", hint)
+    elif combination.calico:
+        calico = _release(combination.calico)
+        if misfit := compatibility.calico(calico, minor, datastore=combination.datastore):
             yield _problem(*misfit)
     modes = matrix().kube_proxy.modes
-    if wish.proxy_mode and wish.proxy_mode not in modes:
-        hint = nearest(wish.proxy_mode, modes) or f"known are {', '.join(modes)}"
-        yield _problem(f"{wish.proxy_mode!r} is no mode of kube-proxy", hint)
-    elif wish.proxy_mode and (misfit := compatibility.proxy_mode(minor, wish.proxy_mode)):
+    if combination.proxy_mode and combination.proxy_mode not in modes:
+        hint = nearest(combination.proxy_mode, modes) or f"known names: {', '.join(modes)}"
+        yield _problem(f"{combination.proxy_mode!r} is not a mode of kube-proxy", hint)
+    elif combination.proxy_mode and (
+        misfit := compatibility.proxy_mode(minor, combination.proxy_mode)
+    ):
         yield _problem(*misfit)
 
 
@@ -135,7 +151,7 @@ def _row(minor: int) -> dict[str, Any]:
 
 
 def details(minor: int) -> list[Datum]:
-    """Return all that holds of one minor, each with its source."""
+    """Return all facts about one minor release, each with its source."""
     data = matrix()
     return [
         *_component("kubelet", data.kubelet, minor),
@@ -164,7 +180,11 @@ def _component(topic: str, component: Component, minor: int) -> Iterator[Datum]:
     yield Datum(topic, "set by", "file" if minor in file else "flags", file.source)
     for name, flag in component.flags.items():
         if flag.passed(minor):
-            value = "warned about, and there is no other way" if flag.warned(minor) else "passed"
+            value = (
+                "passed although deprecated: there is no alternative"
+                if flag.warned(minor)
+                else "passed"
+            )
             yield Datum(topic, name, value, flag.source)
     for path, setting in component.settings.items():
         if way := _way(component, setting, minor):
@@ -219,7 +239,7 @@ def _runtimes(minor: int) -> Iterator[Datum]:
         for line in compatibility.containerd_lines(minor):
             known_line = data.containerd[line]
             value = f"{known_line.newest}, configuration version {known_line.config}"
-            best_here = " (meant where none is configured)" if line == best else ""
+            best_here = " (default)" if line == best else ""
             yield Datum("containerd", line, value + best_here, known_line.source)
 
 

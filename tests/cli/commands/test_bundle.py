@@ -57,7 +57,7 @@ def test_what_a_bundle_brings_is_what_was_configured(
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
     assert f"sha256 {digest}" in said
     assert f"inv deploy-nodes --bundle site.tar.zst --bundle-sha256 {digest}\n" in said
-    assert "no archive in artifacts.images brings docker.io/library/busybox" in said
+    assert "no archive in artifacts.images holds docker.io/library/busybox" in said
     assert "pause" not in said
 
 

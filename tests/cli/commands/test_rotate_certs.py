@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from invoke.exceptions import Exit
 
-from fabnode.cli.commands.rotate_certs import Wish
+from fabnode.cli.commands.rotate_certs import Selection
 from fabnode.deploy import rotation
 from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING
 from fabnode.steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert
@@ -17,25 +17,25 @@ HOUR = timedelta(hours=1)
 
 
 def test_by_default_all_that_is_older_than_an_hour_is_meant() -> None:
-    found = Wish().renewal(NOW, 30)
+    found = Selection().renewal(NOW, 30)
     assert (found.kinds, found.issued_before, found.ends_before) == (KINDS, NOW - HOUR, None)
 
 
 def test_due_means_near_the_end_however_new() -> None:
-    found = Wish(due=True).renewal(NOW, 30)
+    found = Selection(due=True).renewal(NOW, 30)
     assert (found.issued_before, found.ends_before) == (None, NOW + timedelta(days=30))
 
 
 def test_times_are_read() -> None:
-    assert Wish(issued_before="now").renewal(NOW, 30).issued_before is None
-    stated = Wish(issued_before="2026-11-25T14:00+02:00").renewal(NOW, 30).issued_before
+    assert Selection(issued_before="now").renewal(NOW, 30).issued_before is None
+    stated = Selection(issued_before="2026-11-25T14:00+02:00").renewal(NOW, 30).issued_before
     assert stated == NOW
-    local = Wish(issued_before="2026-11-25T14:00").renewal(NOW, 30).issued_before
+    local = Selection(issued_before="2026-11-25T14:00").renewal(NOW, 30).issued_before
     assert local == datetime(2026, 11, 25, 14, 0).astimezone()
 
 
 def test_kinds_are_taken_in_one_order_and_bring_their_steps() -> None:
-    assert Wish("proxy, client").renewal(NOW, 30).kinds == (CLIENT, PROXY)
+    assert Selection("proxy, client").renewal(NOW, 30).kinds == (CLIENT, PROXY)
     assert rotation.steps((SERVING,)) == (bootstrap_kubeconfig.STEP, kubelet.STEP)
     assert rotation.steps((PROXY,)) == (proxy_cert.STEP, proxy.STEP)
     both = (*rotation.steps((SERVING,)), *rotation.steps((PROXY,)))
@@ -43,14 +43,14 @@ def test_kinds_are_taken_in_one_order_and_bring_their_steps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("selection", "words"),
     [
-        (Wish("clients"), "'clients' is none of client, serving, proxy"),
-        (Wish(issued_before="yesterday"), "'yesterday' is no time"),
+        (Selection("clients"), "'clients' is not one of client, serving, proxy"),
+        (Selection(issued_before="yesterday"), "'yesterday' is not a time such as"),
     ],
 )
-def test_what_means_nothing_is_told(wish: Wish, words: str) -> None:
+def test_invalid_options_are_refused(selection: Selection, words: str) -> None:
     with pytest.raises(Exit) as caught:
-        wish.renewal(NOW, 30)
+        selection.renewal(NOW, 30)
     assert words in str(caught.value)
     assert caught.value.code == 2

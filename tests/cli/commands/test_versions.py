@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fabnode.cli.commands import versions
-from fabnode.cli.commands.versions import Wish
+from fabnode.cli.commands.versions import Combination
 from fabnode.cli.table import table
 from fabnode.releases.matrix import matrix
 from fabnode.util.problems import ConfigError
@@ -13,7 +13,7 @@ from fabnode.util.problems import ConfigError
 MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
 
 
-def told(minor: int) -> dict[str, str]:
+def texts(minor: int) -> dict[str, str]:
     return {f"{d.topic}: {d.item}": d.value for d in versions.details(minor)}
 
 
@@ -28,15 +28,15 @@ def test_the_overview_has_a_row_for_every_release_and_fits_a_pipe() -> None:
 
 
 @pytest.mark.parametrize("minor", MINORS)
-def test_every_datum_of_every_release_says_who_says_so(minor: int) -> None:
+def test_every_fact_of_every_release_has_a_source(minor: int) -> None:
     data = versions.details(minor)
     assert all(d.topic and d.item and d.value and d.source for d in data)
     keys = [(d.topic, d.item) for d in data]
-    assert len(keys) == len(set(keys)), "told twice"
+    assert len(keys) == len(set(keys)), "texts twice"
 
 
-def test_what_is_told_of_a_release_is_what_it_gets() -> None:
-    old, middle, new = told(8), told(20), told(37)
+def test_facts_of_a_release_match_what_it_gets() -> None:
+    old, middle, new = texts(8), texts(20), texts(37)
     assert old["kubelet: readOnlyPort"] == "--read-only-port"
     assert middle["kubelet: readOnlyPort"] == "field"
     assert old["kubelet: --cadvisor-port"] == "passed"
@@ -45,21 +45,24 @@ def test_what_is_told_of_a_release_is_what_it_gets() -> None:
     assert new["kubelet: containerRuntimeEndpoint"] == "field"
     assert old["proxy mode: ipvs"] == "possible, by the gate SupportIPVSProxyMode"
     assert new["proxy mode: ipvs"] == "deprecated"
-    assert told(10)["kubelet: --cadvisor-port"] == "warned about, and there is no other way"
+    assert (
+        texts(10)["kubelet: --cadvisor-port"]
+        == "passed although deprecated: there is no alternative"
+    )
 
 
-def refused(kubernetes: str, **wish: str) -> str:
+def refused(kubernetes: str, **combination: str) -> str:
     with pytest.raises(ConfigError) as error:
-        versions.check(versions.parse(kubernetes), Wish(**wish))
+        versions.check(versions.parse(kubernetes), Combination(**combination))
     return str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("kubernetes", "wish", "sentences"),
+    ("kubernetes", "combination", "sentences"),
     [
         (f"1.{MINORS[-1] + 1}.1", {}, [f"the nearest is 1.{MINORS[-1]}"]),
-        ("1", {}, ["'1' is no release of Kubernetes; give 1.20, or 1.20.2"]),
-        ("1.20", {"runtime": "dokcer"}, ["'dokcer' is no runtime; did you mean docker?"]),
+        ("1", {}, ["'1' is not a release of Kubernetes; give one such as 1.20 or 1.20.2"]),
+        ("1.20", {"runtime": "dokcer"}, ["'dokcer' is not a runtime; did you mean docker?"]),
         ("1.20", {"containerd": "2"}, ["'2' is no release like 1.37.2; all three parts"]),
         ("1.9.11", {"containerd": "1.7.33"}, ["use docker, or Kubernetes 1.10 or newer"]),
         ("1.20", {"calico": "3.18.6", "datastore": "etcdd"}, ["did you mean etcd?"]),
@@ -75,16 +78,16 @@ def refused(kubernetes: str, **wish: str) -> str:
         ),
     ],
 )
-def test_what_can_not_be_is_refused(
-    kubernetes: str, wish: dict[str, str], sentences: list[str]
+def test_impossible_combinations_are_refused(
+    kubernetes: str, combination: dict[str, str], sentences: list[str]
 ) -> None:
-    lines = refused(kubernetes, **wish).splitlines()
+    lines = refused(kubernetes, **combination).splitlines()
     assert len(lines) == len(sentences)
     for line, sentence in zip(lines, sentences, strict=True):
         assert sentence in line
 
 
 def test_what_can_be_is_let_pass() -> None:
-    wish = Wish(containerd="1.7.33", calico="3.18.6", proxy_mode="ipvs")
-    versions.check(versions.parse("v1.20.2"), wish)
-    versions.check(versions.parse("1.23"), Wish(runtime="docker"))
+    combination = Combination(containerd="1.7.33", calico="3.18.6", proxy_mode="ipvs")
+    versions.check(versions.parse("v1.20.2"), combination)
+    versions.check(versions.parse("1.23"), Combination(runtime="docker"))
