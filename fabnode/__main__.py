@@ -3,11 +3,14 @@
 from invoke.program import Program
 
 from . import __version__
-from .tasks import ns
+from .util import program
 
 
 def main() -> None:
     """Run the tasks that the command line names."""
+    program.started_as("fabnode")
+    from .tasks import ns
+
     Program(name="fabnode", binary="fabnode", version=__version__, namespace=ns).run()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,43 +19,46 @@ PACKAGE = Path(program.__file__).parents[1]
 STATIC = {"config/sections.py", "cli/app.py", "tasks.py", "host_tasks.py", "util/program.py"}
 
 
-@pytest.mark.parametrize(
-    ("started", "in_wheel", "expected"),
-    [
-        ("/clone/.venv/bin/inv", False, "inv plan"),
-        ("/clone/.venv/bin/fab", False, "inv plan"),
-        ("/clone/.venv/bin/fabnode", False, "fabnode plan"),
-        ("/venv/bin/fabnode", True, "fabnode plan"),
-        ("/venv/bin/inv", True, "fabnode plan"),
-        ("/site/deploy.py", True, "fabnode plan"),
-    ],
-)
-def test_tasks_are_named_as_they_can_be_run(
-    monkeypatch: pytest.MonkeyPatch, started: str, in_wheel: bool, expected: str
-) -> None:
-    monkeypatch.setattr(sys, "argv", [started])
-    monkeypatch.setattr(program, "IN_WHEEL", in_wheel)
-    assert program.task("plan") == expected
+def test_tasks_are_named_as_the_program_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert program.task("plan --limit n1") == "inv plan --limit n1", "these tests run in a clone"
+    monkeypatch.setattr(program, "_name", "inv")
+    program.started_as("fabnode")
+    assert program.task("plan --limit n1") == "fabnode plan --limit n1"
 
 
 @pytest.mark.parametrize(
-    ("started", "in_wheel", "note"),
-    [
-        ("/clone/.venv/bin/inv", False, ""),
-        ("/venv/bin/fab", True, ""),
-        (
-            "/venv/bin/fabnode",
-            True,
-            " (fabfile.py needs the line: from fabnode.host_tasks import ns)",
-        ),
-    ],
+    ("in_wheel", "note"),
+    [(False, ""), (True, " (fabfile.py needs the line: from fabnode.host_tasks import ns)")],
 )
-def test_tasks_for_one_host_are_named_as_they_can_be_run(
-    monkeypatch: pytest.MonkeyPatch, started: str, in_wheel: bool, note: str
+def test_tasks_for_one_host_say_what_fab_needs(
+    monkeypatch: pytest.MonkeyPatch, in_wheel: bool, note: str
 ) -> None:
-    monkeypatch.setattr(sys, "argv", [started])
     monkeypatch.setattr(program, "IN_WHEEL", in_wheel)
     assert program.host_task("n1", "logs") == f"fab -H n1 logs{note}"
+
+
+@pytest.mark.parametrize("module", ["fabnode", "invoke"])
+def test_a_program_names_itself(tmp_path: Path, module: str) -> None:
+    """Advice made when modules are imported included."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, "report"],
+        cwd=PACKAGE.parent,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    name = {"fabnode": "fabnode", "invoke": "inv"}[module]
+    assert done.stderr == f"no run is recorded yet\nnext: {name} deploy-nodes\n"
+
+
+def test_advice_of_classes_names_the_program_as_well() -> None:
+    code = (
+        "from fabnode.util import program; program.started_as('fabnode')\n"
+        "from fabnode.deploy.errors import MissingRightsError as E; print(E.advice)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "`fabnode rbac.deployer`" in done.stdout
 
 
 def test_no_message_names_a_program_by_itself() -> None:
