@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from fabnode import __version__
 from fabnode.artifacts.download import Digest, Downloader, DownloadError, Limits, promised
 from tests.support import authority, pem, private_pem
 
@@ -64,6 +65,19 @@ def test_a_file_is_fetched_once(server: Server, downloader: Downloader, digest: 
     assert fetch(server, downloader, digest) == CONTENT
     assert server.seen == [("/kubelet", "")]
     assert downloader.held(digest)
+
+
+def test_requests_say_which_fabnode_they_are_from(server: Server, downloader: Downloader) -> None:
+    agents: list[str | None] = []
+
+    def told(answer: lies.Answer) -> None:
+        agents.append(answer.headers["User-Agent"])
+        lies.missing(answer)
+
+    server.lies["/kubelet"] = [told]
+    with pytest.raises(DownloadError, match="404"):
+        fetch(server, downloader)
+    assert agents == [f"fabnode/{__version__}"]
 
 
 @pytest.mark.parametrize("lie", [lies.busy, lies.broken, lies.hang_up, lies.silent, lies.dribbling])

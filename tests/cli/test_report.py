@@ -297,3 +297,10 @@ def test_the_axis_has_a_handful_of_ticks(seconds: float) -> None:
     """Few enough to be read, at round times."""
     made = axis(timeline([Event(0, "n", "s", "start"), Event(seconds, "n", "s", "done")]))
     assert 1 <= len(made.ticks) <= 9
+
+
+def test_the_report_says_which_fabnode_and_which_kubernetes(tmp_path: Path) -> None:
+    with Journal.open([], tmp_path) as journal:
+        journal.begin("inv plan", ["n1"], cluster="c1", kubernetes="1.37.2", fabnode="9.8.7")
+    text = " ".join(re.sub(r"<[^>]*>", "", render(journal.events)).split())
+    assert "cluster c1 · kubernetes 1.37.2 · fabnode 9.8.7" in text

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 
+from fabnode import __version__
 from fabnode.kube import client
 from fabnode.kube.client import Api
 from fabnode.kube.kubeconfig import Credentials
@@ -176,3 +177,24 @@ def test_what_the_account_s_policy_refuses_says_how_to_renew_it() -> None:
     told = "x is forbidden: ValidatingAdmissionPolicy 'fabnode-deployer' denied request"
     assert "inv rbac.deployer" in client.ApiError(422, "Invalid", told).advice
     assert not client.ApiError(422, "Invalid", "denied by ValidatingAdmissionPolicy 'other'").advice
+
+
+def test_requests_say_which_fabnode_they_are_from() -> None:
+    """Audit logs of the apiserver show it."""
+    listener, asked = socket.create_server(("127.0.0.1", 0)), []
+
+    def serve() -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                asked.append(connection.recv(65536))
+                connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"kind": "x"}')
+
+    threading.Thread(target=serve, daemon=True).start()
+    server = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listener:
+        api = Api(Credentials(server, None, None, None, "token"), patience=1)
+        api.get("/x")
+        api.text("/log")
+    agent = f"User-Agent: fabnode/{__version__}\r\n".encode()
+    assert [agent in request for request in asked] == [True, True]
