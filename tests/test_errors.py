@@ -1,18 +1,12 @@
-"""The tree of exceptions: one root, its kinds' exit codes, and the drawing in docs/library.md."""
+"""Exceptions have one root; commands end with its sentence and exit code."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-import re
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from invoke.exceptions import Exit
 
-import fabnode
 from fabnode.cli import app
 from fabnode.deploy.errors import PreflightError
 from fabnode.journal.events import read
@@ -22,12 +16,8 @@ from fabnode.steps.preflight import Finding
 from fabnode.util.errors import ClusterError, FabnodeError, InputError
 from fabnode.util.problems import ConfigError, Problem, Wrong
 
+from .library.error_tree import defined
 from .support import write_cluster
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-LIBRARY = Path(__file__).parents[1] / "docs" / "library.md"
 
 # Control flow of one module: raised and caught in it, never seen outside.
 LOCAL = {
@@ -37,44 +27,10 @@ LOCAL = {
 }
 
 
-@cache
-def defined() -> frozenset[type[BaseException]]:
-    """Return all exception classes that the package defines, wherever in a module."""
-    for module in pkgutil.walk_packages(fabnode.__path__, "fabnode."):
-        if module.name != "fabnode.__main__":
-            importlib.import_module(module.name)
-
-    def below(kind: type[BaseException]) -> Iterator[type[BaseException]]:
-        for each in type.__subclasses__(kind):
-            yield each
-            yield from below(each)
-
-    return frozenset(e for e in below(BaseException) if e.__module__.startswith("fabnode."))
-
-
-def drawn(kind: type[FabnodeError] = FabnodeError, before: str = "") -> str:
-    """Return the tree below an exception; an exit code stands where it is not the parent's."""
-    kinds = [each for each in kind.__subclasses__() if each.__module__.startswith("fabnode.")]
-    lines = []
-    for each in sorted(kinds, key=lambda each: each.__name__):
-        last = each.__name__ == max(kind.__name__ for kind in kinds)
-        code = f"  (exit {each.exit_code})" if each.exit_code != kind.exit_code else ""
-        lines.append(f"{before}{'└──' if last else '├──'} {each.__name__}{code}\n")
-        lines.append(drawn(each, f"{before}{'    ' if last else '│   '}"))
-    return "".join(lines)
-
-
 def test_all_exceptions_have_one_root() -> None:
     others = {e for e in defined() if not issubclass(e, FabnodeError)}
     assert {f"{e.__module__}.{e.__qualname__}" for e in others} == LOCAL
     assert len(defined()) > 40
-
-
-def test_the_tree_in_the_docs_is_this_one() -> None:
-    assert defined()  # so that every module is imported
-    tree = f"FabnodeError  (exit {FabnodeError.exit_code})\n{drawn()}"
-    (shown,) = re.findall(r"^```text\n(FabnodeError .*?)^```", LIBRARY.read_text(), re.M | re.S)
-    assert shown == tree
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from .library.error_tree import SHOWN, tree
+from .library.examples import LIBRARY
+
 ROOT = Path(__file__).parents[1]
 TRACKED = subprocess.run(
     ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -44,3 +47,8 @@ def test_both_readmes_name_the_same_commands() -> None:
     english = commands(ROOT / "README.md")
     assert len(english) > 7
     assert commands(ROOT / "README.zh.md") == english
+
+
+def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+    """After a class was added: `python -m tests.library.error_tree`."""
+    assert SHOWN.findall(LIBRARY.read_text()) == [tree()]
