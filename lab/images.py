@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fabnode.util.image_reference import ImageReference
+
 from . import cache, rootfs
 from .progress import Progress
 from .versions import BUSYBOX_IMAGE, CALICO, PAUSE_IMAGE, architecture
@@ -167,9 +169,9 @@ def without_ipip(template: Path) -> str:
 
 def archive_name(reference: str) -> str:
     """Return the file name of an image's archive: ``calico-node-v3.28.5.tar``."""
-    repository, _, tag = reference.rpartition(":")
-    parts = repository.split("/")[1:]
-    return "-".join([*(part for part in parts if part != "library"), tag]) + ".tar"
+    image = ImageReference.parse(reference)
+    parts = [part for part in image.repository.split("/") if part != "library"]
+    return "-".join([*parts, image.tag]) + ".tar"
 
 
 def write_archive(image: Image, place: Path) -> None:

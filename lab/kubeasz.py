@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from fabnode.util.image_reference import ImageReference
 from fabnode.util.wait import Wait
 
 from . import hosts, pki
@@ -205,7 +206,7 @@ def _copy_programs(layout: Layout, host: Host, folder: str) -> None:
 
 def _import_images(layout: Layout, host: Host, folder: str) -> None:
     for name in (PAUSE_IMAGE, BUSYBOX_IMAGE):
-        product = name.rpartition("/")[2].partition(":")[0]
+        product = ImageReference.parse(name).repository.rpartition("/")[2]
         (archive,) = (p for p in (layout.artifacts / "images").iterdir() if product in p.name)
         inside = f"/root/{archive.name}"
         shutil.copy(archive, _outside(layout, host, inside))

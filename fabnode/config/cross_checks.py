@@ -14,7 +14,7 @@ from ..releases import compatibility
 from ..util import program
 from ..util.problems import KeyPath, nearest
 from . import reserved_fields
-from .image_names import has_password, server
+from .registry_servers import has_password, server
 from .validators import is_address
 
 if TYPE_CHECKING:

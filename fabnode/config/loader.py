@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
+from ..util.image_reference import ImageReference
 from ..util.problems import ConfigError, KeyPath, Problem
 from . import cross_checks, file_checks
 from .cluster import Cluster, Group, Node, Taint
-from .image_names import with_registry
 from .overrides import merge_section
 from .pydantic_errors import explain
 from .schema import FileShape, GroupEntry, NodeEntry
@@ -233,8 +233,8 @@ def _with_registry(cluster: Cluster) -> Cluster:
     registry = cluster.images.registry or ""
     nodes = []
     for node in cluster.nodes:
-        sandbox = with_registry(node.runtime.sandbox_image, registry)
+        sandbox = str(ImageReference.parse(node.runtime.sandbox_image).at(registry))
         runtime = node.runtime.model_copy(update={"sandbox_image": sandbox})
         nodes.append(replace(node, runtime=runtime))
-    probe = {"image": with_registry(cluster.verify.image, registry)}
+    probe = {"image": str(ImageReference.parse(cluster.verify.image).at(registry))}
     return replace(cluster, nodes=tuple(nodes), verify=cluster.verify.model_copy(update=probe))

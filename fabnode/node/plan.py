@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..util.errors import FabnodeError
+from ..util.image_reference import ImageReference
 from ..util.sanitize import clean, cut
 from .resources import (
     Absent,
@@ -285,28 +286,18 @@ def _mode_too(resource: File | Binary | Directory | Kept, found: PathFact) -> st
 
 
 def _image(image: Image, facts: Facts) -> Iterator[Change]:
-    present = {full_reference(name) for name in facts.images or ()}
-    names = {name: full_reference(name) for name in image.names}
+    present = {ImageReference.parse(name).full for name in facts.images or ()}
+    names = {name: ImageReference.parse(name).full for name in image.names}
     missing = [name for name, full in names.items() if full not in present]
     other = [
         name
         for name, full in names.items()
-        if facts.image_archives.get(full, image.sha256) != image.sha256
+        if facts.image_archives.get(str(full), image.sha256) != image.sha256
     ]
     if missing:
         yield Change(image, "import", f"the runtime lacks {', '.join(missing)}")
     elif other:
         yield Change(image, "import", f"{', '.join(other)} came from another archive")
-
-
-def full_reference(name: str) -> str:
-    """Return an image reference in full: docker's `busybox:1` is docker.io/library/busybox:1."""
-    first, slash, rest = name.partition("/")
-    if not slash:
-        return f"docker.io/library/{name}"
-    if "." in first or ":" in first or first == "localhost":
-        return name
-    return f"docker.io/{first}/{rest}"
 
 
 def _unit(

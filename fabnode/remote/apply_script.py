@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..node.plan import full_reference
 from ..node.resources import (
     Absent,
     Binary,
@@ -26,6 +25,7 @@ from ..node.resources import (
     Sysctl,
     Unit,
 )
+from ..util.image_reference import ImageReference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +128,7 @@ def _action(
             # Dots and slashes trade places, as sysctl(8) has it.
             return ["sysctl", "/proc/sys/" + key.translate(str.maketrans("./", "/.")), value], None
         case Image(names=names, source=source, sha256=sha256, store=store):
-            references = [full_reference(reference) for reference in names]
+            references = [str(ImageReference.parse(name).full) for name in names]
             if pull:
                 there = _there(pull, source, sha256)
                 return ["pull_image", store, *there, sha256, *references], None

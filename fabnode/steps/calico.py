@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..config.image_names import with_registry
 from ..releases.matrix import matrix
 from ..util.errors import InputError
+from ..util.image_reference import ImageReference
 from ..util.yaml_io import dump_all, parse_all
 from .step import Scope, Step
 
@@ -86,7 +86,7 @@ def objects(
     if registry := cluster.calico.registry or cluster.images.registry:
         for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):
             for container in _containers(_only(documents, kind, name)):
-                container["image"] = with_registry(container["image"], registry)
+                container["image"] = str(ImageReference.parse(container["image"]).at(registry))
     if cluster.calico.components == "controllers":
         documents = [item for item in documents if item["metadata"]["name"] not in _OF_NODE]
     return tuple(documents)
@@ -251,7 +251,7 @@ def _containers(*workloads: Object) -> Iterator[Object]:
 
 
 def _check_version(image: str, version: str) -> None:
-    tag = image.rpartition(":")[2]
+    tag = ImageReference.parse(image).tag or image
     if tag.removeprefix("v") != version:
         raise ManifestError(f"Calico's manifest is of {tag}, the configuration says {version}")
 

@@ -13,7 +13,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..config.image_names import has_password, server
+from ..config.registry_servers import has_password, server
 from ..node import layout
 from ..node.resources import Absent, File, Resource
 from .render import render

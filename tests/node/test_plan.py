@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fabnode.node.facts import Facts, PathFact, UnitFact
-from fabnode.node.plan import Conflict, Plan, compare, full_reference, make_plan, text_diff
+from fabnode.node.plan import Conflict, Plan, compare, make_plan, text_diff
 from fabnode.node.resources import (
     Absent,
     Binary,
@@ -210,20 +210,6 @@ HELD = frozenset({"docker.io/calico/node:v3", "registry.k8s.io/pause:3"})
 def test_images(images: frozenset[str] | None, archives: dict[str, str], why: str) -> None:
     changes = compare((IMAGE,), Facts(known=True, images=images, image_archives=archives))
     assert [(c.action, c.why) for c in changes] == ([("import", why)] if why else [])
-
-
-@pytest.mark.parametrize(
-    ("name", "full"),
-    [
-        ("busybox:1", "docker.io/library/busybox:1"),
-        ("calico/cni:v3", "docker.io/calico/cni:v3"),
-        ("quay.io/calico/cni:v3", "quay.io/calico/cni:v3"),
-        ("localhost/x:1", "localhost/x:1"),
-        ("registry:5000/x:1", "registry:5000/x:1"),
-    ],
-)
-def test_references_as_containerd_keeps_them(name: str, full: str) -> None:
-    assert full_reference(name) == full
 
 
 KUBELET = Unit("kubelet.service", ("/usr/bin/x", "/etc/a", "/etc/kept", "/etc/token"))

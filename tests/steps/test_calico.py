@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from fabnode.config.image_names import with_registry
 from fabnode.releases.version import Release
 from fabnode.steps import calico
 from tests.support import make_cluster
@@ -206,20 +205,6 @@ def test_every_image_is_taken_from_the_configured_registry() -> None:
     assert images == [
         f"registry.example.org/mirror/calico/{name}:v3.28.5" for name in ("cni", "node", "kc")
     ]
-
-
-@pytest.mark.parametrize(
-    ("image", "expected"),
-    [
-        ("docker.io/calico/node:v3", "r:5000/calico/node:v3"),
-        ("calico/node:v3", "r:5000/calico/node:v3"),
-        ("quay.io/calico/node:v3", "r:5000/calico/node:v3"),
-        ("localhost/node:v3", "r:5000/node:v3"),
-        ("node:v3", "r:5000/node:v3"),
-    ],
-)
-def test_registry_replacement(image: str, expected: str) -> None:
-    assert with_registry(image, "r:5000") == expected
 
 
 @pytest.mark.parametrize(

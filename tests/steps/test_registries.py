@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from fabnode.config.image_names import with_registry
 from fabnode.config.loader import load
 from fabnode.node import layout
 from fabnode.node.resources import Absent, File
@@ -106,20 +105,6 @@ def test_all_images_that_fabnode_names_come_from_the_registry() -> None:
     cluster = make_cluster(images={"registry": "registry.example.org/k8s"})
     assert cluster.nodes[0].runtime.sandbox_image == "registry.example.org/k8s/pause:3.10.1"
     assert cluster.verify.image == "registry.example.org/k8s/library/busybox:1.37.0"
-
-
-@pytest.mark.parametrize(
-    ("image", "renamed"),
-    [
-        ("docker.io/calico/node:v3", "r.example.org/calico/node:v3"),
-        ("calico/node:v3", "r.example.org/calico/node:v3"),
-        ("busybox", "r.example.org/busybox"),
-        ("localhost/x:1", "r.example.org/x:1"),
-        ("a.example.org:5000/b/c@sha256:d", "r.example.org/b/c@sha256:d"),
-    ],
-)
-def test_names_are_rewritten(image: str, renamed: str) -> None:
-    assert with_registry(image, "r.example.org/") == renamed
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from ...artifacts.bundle import MANIFEST, Part, write
 from ...node.facts import UNKNOWN
 from ...steps import calico
 from ...util import program
+from ...util.image_reference import ImageReference
 from .. import app
 
 if TYPE_CHECKING:
@@ -60,13 +61,9 @@ def _parts(cluster: Cluster, held: Holdings) -> dict[str, Part]:
 def _missing_images(cluster: Cluster, held: Holdings) -> list[str]:
     """Return the images that nodes need and no archive holds."""
     brought = {name for archive in held.of(UNKNOWN).images for name in archive.names}
+    full = {ImageReference.parse(name).full for name in brought}
     wanted = dict.fromkeys(_images(cluster))
-    short = {name.removeprefix("docker.io/").removeprefix("library/") for name in brought}
-    return [
-        name
-        for name in wanted
-        if name.removeprefix("docker.io/").removeprefix("library/") not in short
-    ]
+    return [name for name in wanted if ImageReference.parse(name).full not in full]
 
 
 def _images(cluster: Cluster) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Image references: another registry in place of the named one, the server of a mirror's URL."""
+"""Servers of image registries: their names, and whether one has a password."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from .sections import RegistrySettings
-
-
-def with_registry(image: str, registry: str) -> str:
-    """Return an image reference with its registry replaced (`docker.io/calico/node:v3` → …)."""
-    first, _, rest = image.partition("/")
-    has_registry = rest and ("." in first or ":" in first or first == "localhost")
-    return f"{registry.rstrip('/')}/{rest if has_registry else image}"
 
 
 def server(url: str) -> str:
