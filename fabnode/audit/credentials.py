@@ -22,7 +22,6 @@ from ..pki.certificates import (
     problem,
     public_key_bytes,
     read,
-    split,
 )
 from ..util import program
 from .evidence import Provenance
@@ -59,13 +58,14 @@ class _Place:
     A certificate and a file that holds it.
 
     :param believed: it may accuse a key: the cluster's CA signed it, or the file is root's alone.
-        Whose key is whose anybody may claim in a file of his own.
+        Whose key is whose anybody may claim in a file of his own. :param uid: of the file's owner.
     """
 
     path: str
     pem: str
     certificate: Certificate
     believed: bool = True
+    uid: int = 0
 
 
 class Credentials:
@@ -86,6 +86,7 @@ class Credentials:
                 pem,
                 certificate,
                 file.provenance is Provenance.ROOT_ONLY or issued_by(pem, ca_pem),
+                file.uid,
             )
             for file in evidence.files.values()
             for pem in file.certificates
@@ -97,7 +98,6 @@ class Credentials:
             if (found := _read(_pem(ca)))
         ]
         self._cluster_cas = {place.certificate.public_key for place in configured}
-        self._ca_ders = {_der(pem) for pem in split(ca_pem)}
         self._by_key: dict[bytes, list[_Place]] = {}
         for place in [*configured, *self._places]:
             self._by_key.setdefault(place.certificate.public_key, []).append(place)
@@ -129,20 +129,6 @@ class Credentials:
                 f"once nothing needs it: shred -u {quote(path)}",
                 by_hand="harden never deletes what it moved",
             )
-
-    def ca_file(self) -> str:
-        """
-        Return a file that is root's alone and holds the CAs of cluster.ca and nothing else.
-
-        A kubelet reads it again whenever it changes, and lets in whom its CAs vouch for.
-        """
-        for path, file in self._evidence.files.items():
-            if file.provenance is not Provenance.ROOT_ONLY or file.secret or file.kubeconfig:
-                continue
-            ders = [_der(pem) for pem in file.certificates]
-            if set(ders) == self._ca_ders and len(ders) == file.blocks:
-                return path
-        return ""
 
     # --- whose key it is ---------------------------------------------------------------------
 
@@ -417,11 +403,11 @@ def _claimed(finding: Finding, place: _Place) -> Finding:
     return replace(
         finding,
         severity="medium",
-        text=f"a certificate in {place.path} claims that this key is that of"
-        f" {place.certificate.subject}; it proves nothing: others than root may have written it,"
+        text=f"a certificate in {place.path} (owner uid {place.uid}) claims that this key is that"
+        f" of {place.certificate.subject}; it proves nothing: others than root may have written it,"
         " and the cluster's CA did not sign it",
         repairs=(),
-        fix=f"see who put {place.path} there, and why; leave the key as it is unless that was root",
+        fix=f"find out why uid {place.uid} keeps that certificate in {place.path}",
         by_hand="nothing that can be believed says whose key it is",
     )
 
@@ -453,16 +439,6 @@ def _read(pem: str) -> Certificate | None:
         return read(pem)
     except BadCertificateError:
         return None
-
-
-def _der(pem: str | bytes) -> bytes:
-    """Return what a PEM block holds, or nothing where that is no base64."""
-    text = pem.encode() if isinstance(pem, str) else pem
-    lines = text.strip().splitlines()[1:-1]
-    try:
-        return base64.b64decode(b"".join(b"".join(lines).split()), validate=True)
-    except (binascii.Error, ValueError):
-        return b""
 
 
 def _pem(ca: object) -> str:

@@ -118,6 +118,25 @@ class SecretFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """
+    A file or folder that decides whom a program obeys, named by its settings.
+
+    :param provenance: who could have written it, or put something else in its place.
+    :param certificates: PEM; of a kubeconfig, those of its apiservers' CAs. None are read where
+        others may write. :param blocks: how many PEM blocks that has, of any kind.
+    :param names: of a kubeconfig, what it names: key → values, for `certificate-authority`,
+        `client-certificate`, `client-key`, `tokenFile`, `command` (paths),
+        `insecure-skip-tls-verify`, `server` (both only where they void TLS).
+    """
+
+    provenance: Provenance
+    certificates: tuple[str, ...] = ()
+    blocks: int = 0
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """
     A host as one look saw it.
@@ -125,6 +144,7 @@ class Evidence:
     :param uptime: seconds. :param swaps: devices and files that it swaps to.
     :param control_plane: what of a control plane runs on it, or is to.
     :param managed: units that fabnode started.
+    :param anchors: path → what decides whom a program obeys; what isn't there is missing.
     :param rules: iptables table → the rules of its built-in chains, as `iptables -S` prints them,
         in order; a table that could not be read is missing.
     :param proxied: kube-proxy's chain KUBE-SERVICES stands in the nat table, and is jumped to.
@@ -143,6 +163,7 @@ class Evidence:
     units: Mapping[str, UnitSeen] = field(default_factory=dict)
     texts: Mapping[str, Text] = field(default_factory=dict)
     files: Mapping[str, SecretFile] = field(default_factory=dict)
+    anchors: Mapping[str, Anchor] = field(default_factory=dict)
     rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     proxied: bool = False
     quarantined: tuple[str, ...] = ()

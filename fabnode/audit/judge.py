@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import packets, services
+from .anchors import Anchors
 from .credentials import Credentials
 from .finding import SEVERITIES, Finding
 
@@ -26,7 +27,7 @@ def judge(
     credentials = Credentials(evidence, node, ca_pem, now)
     found = [
         *credentials.findings(),
-        *services.findings(evidence, asked, credentials.ca_file()),
+        *services.findings(evidence, asked, Anchors(evidence, ca_pem)),
         *packets.findings(evidence),
         *_unseen(evidence, asked),
     ]

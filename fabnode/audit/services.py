@@ -7,26 +7,41 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from ..node.conventions import KUBELET_READ_ONLY_PORT
-from ..util import program
+from . import obeyed
 from .evidence import Provenance
 from .finding import Finding, Line, Repair, Setting, StartAnew
-from .settings import Effective, Settings
+from .settings import Effective, Settings, not_settable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .anchors import Anchors
     from .evidence import Asked, Evidence
 
-KUBELET, PROXY = "kubelet", "kube-proxy"
+KUBELET, PROXY, DOCKER = "kubelet", "kube-proxy", "dockerd"
 
 ANONYMOUS = ("anonymous-auth", ("authentication", "anonymous", "enabled"))
 WEBHOOK = ("authentication-token-webhook", ("authentication", "webhook", "enabled"))
 AUTHORIZATION = ("authorization-mode", ("authorization", "mode"))
 CLIENT_CA = ("client-ca-file", ("authentication", "x509", "clientCAFile"))
+# Other files and folders that the kubelet goes by → what one gains who may write there.
+GONE_BY = {
+    ("tls-cert-file", ("tlsCertFile",)): "with it one answers as this kubelet",
+    ("tls-private-key-file", ("tlsPrivateKeyFile",)): "with it one answers as this kubelet",
+    ("pod-manifest-path", ("staticPodPath",)): "who puts a pod there is root on this host",
+}
+PROXY_KUBECONFIG = ("kubeconfig", ("clientConnection", "kubeconfig"))
 READ_ONLY = ("read-only-port", ("readOnlyPort",))
 SWAP = ("fail-swap-on", ("failSwapOn",))
 MASQUERADE = ("masquerade-all", ("iptables", "masqueradeAll"))
 MODE = ("proxy-mode", ("mode",))
+
+# Flag → where docker looks if it is not given.
+DOCKER_TLS = {
+    "tlscacert": "/root/.docker/ca.pem",
+    "tlscert": "",
+    "tlskey": "",
+}
 
 _OK, _UNAUTHORIZED, _FORBIDDEN = 200, 401, 403
 _SETTLED = 15.0  # seconds after which kube-proxy has written its rules
@@ -51,15 +66,11 @@ _PLAIN_ADD = re.compile(
 )
 
 
-def findings(evidence: Evidence, asked: Asked, ca_file: str) -> Iterator[Finding]:
-    """
-    Return what is wrong with the programs and their units.
-
-    :param ca_file: a file on the host with the cluster's CA, for a kubelet that checks nobody's.
-    """
-    yield from _kubelet(evidence, asked, ca_file)
-    yield from _proxy(evidence)
-    yield from _docker(evidence)
+def findings(evidence: Evidence, asked: Asked, anchors: Anchors) -> Iterator[Finding]:
+    """Return what is wrong with the programs and their units."""
+    yield from _kubelet(evidence, asked, anchors)
+    yield from _proxy(evidence, anchors)
+    yield from _docker(evidence, anchors)
     yield from _units(evidence)
     yield from _unit_files(evidence)
 
@@ -67,18 +78,22 @@ def findings(evidence: Evidence, asked: Asked, ca_file: str) -> Iterator[Finding
 # --- the kubelet ---------------------------------------------------------------------------------
 
 
-def _kubelet(evidence: Evidence, asked: Asked, ca_file: str) -> Iterator[Finding]:
+def _kubelet(evidence: Evidence, asked: Asked, anchors: Anchors) -> Iterator[Finding]:
     settings = Settings(evidence, KUBELET)
     if not settings.known:
         return
+    ca = settings.get(*CLIENT_CA, default="")
+    verdict = anchors.authority(str(ca.value)) if ca.value else None
+    # Whom a kubelet lets in, its clientCAFile decides: what is stricter after that helps nobody.
+    unsound = not_settable(evidence, settings) or obeyed.refusal(ca, verdict)
+    ca_file = anchors.ca_file()
     # Flags alone and a file have different defaults, for old clusters' sake.
     legacy = not settings.has_file
     anonymous = settings.get(*ANONYMOUS, default=legacy)
     mode = settings.get(*AUTHORIZATION, default="AlwaysAllow" if legacy else "Webhook")
     read_only = settings.get(*READ_ONLY, default=KUBELET_READ_ONLY_PORT if legacy else 0)
-    yield from _anonymous(evidence, settings, asked, anonymous, ca_file)
+    yield from _anonymous(settings, asked, anonymous, ca_file, unsound)
     if mode.value == "AlwaysAllow":
-        reason = _not_settable(evidence, settings)
         yield Finding(
             "always-allow",
             "critical" if anonymous.on else "high",
@@ -87,9 +102,16 @@ def _kubelet(evidence: Evidence, asked: Asked, ca_file: str) -> Iterator[Finding
             mode.said,
             "authorization.mode: Webhook; the apiserver's kubelet client needs"
             " system:kubelet-api-admin",
-            () if reason else _guarded(settings, ca_file, ("Webhook", *AUTHORIZATION)),
-            reason,
+            () if unsound else _guarded(settings, ca_file, ("Webhook", *AUTHORIZATION)),
+            unsound,
         )
+    if verdict:
+        yield from obeyed.client_ca(evidence, settings, ca, verdict)
+    for name in ("kubeconfig", "bootstrap-kubeconfig"):
+        yield from obeyed.kubeconfig(evidence, settings, settings.flags.get(name, ""), anchors)
+    for setting, gain in GONE_BY.items():
+        path = str(settings.get(*setting, default="").value or "")
+        yield from obeyed.writable(evidence, settings, anchors, [path], gain)
     yield from _read_only(evidence, settings, asked, read_only)
     yield from _swap(evidence, settings)
     if not settings.readable:
@@ -97,7 +119,7 @@ def _kubelet(evidence: Evidence, asked: Asked, ca_file: str) -> Iterator[Finding
 
 
 def _anonymous(
-    evidence: Evidence, settings: Settings, asked: Asked, found: Effective, ca_file: str
+    settings: Settings, asked: Asked, found: Effective, ca_file: str, unsound: str
 ) -> Iterator[Finding]:
     answered = asked.pods in {_OK, _FORBIDDEN}
     if not found.on and not answered:
@@ -109,9 +131,8 @@ def _anonymous(
         _FORBIDDEN: "asked without credentials, :10250/pods takes one for system:anonymous (403)",
         _UNAUTHORIZED: "asked without credentials, :10250/pods refuses (401)",
     }.get(asked.pods, f"asked without credentials, :10250/pods answers {asked.pods}")
-    reason = _not_settable(evidence, settings)
     repairs: tuple[Repair, ...] = ()
-    if not reason:
+    if not unsound:
         # Where the settings are right, it was started before they were.
         repairs = (
             _guarded(settings, ca_file, (False, *ANONYMOUS))
@@ -126,7 +147,7 @@ def _anonymous(
         f"{found.said}; {told}",
         "authentication.anonymous.enabled: false, and a clientCAFile",
         repairs,
-        reason,
+        unsound,
     )
 
 
@@ -137,7 +158,7 @@ def _read_only(
     configured = found.source != "unknown" and str(found.value) not in {"0", "None"}
     if not answers and not configured:
         return
-    reason = _not_settable(evidence, settings)
+    reason = not_settable(evidence, settings)
     repair: tuple[Repair, ...] = (
         (Setting(KUBELET, *READ_ONLY, 0),) if configured else (StartAnew("kubelet.service"),)
     )
@@ -181,13 +202,6 @@ def _guarded(
     return tuple(repairs)
 
 
-def _not_settable(evidence: Evidence, settings: Settings) -> str:
-    """Return why harden can't change the program's settings; empty where it can."""
-    if f"{settings.program}.service" in evidence.managed:
-        return f"fabnode manages it: `{program.task('deploy-nodes')}` corrects it"
-    return ""
-
-
 def _unreadable(settings: Settings) -> Finding:
     if settings.hidden_by_others:
         return Finding(
@@ -216,11 +230,13 @@ def _unreadable(settings: Settings) -> Finding:
 # --- kube-proxy, docker --------------------------------------------------------------------------
 
 
-def _proxy(evidence: Evidence) -> Iterator[Finding]:
+def _proxy(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
     settings = Settings(evidence, PROXY)
     if not settings.known:
         return
-    reason = _not_settable(evidence, settings)
+    kubeconfig = settings.get(*PROXY_KUBECONFIG, default="")
+    yield from obeyed.kubeconfig(evidence, settings, str(kubeconfig.value or ""), anchors)
+    reason = not_settable(evidence, settings)
     masquerade = settings.get(*MASQUERADE, default=False)
     if masquerade.on:
         yield Finding(
@@ -254,22 +270,26 @@ def _proxy(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _docker(evidence: Evidence) -> Iterator[Finding]:
-    program = evidence.programs.get("dockerd")
-    if program is None:
+def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
+    settings = Settings(evidence, DOCKER)
+    open_on = [w for w in settings.args if "tcp://" in w and "tcp://127." not in w]
+    if not open_on:
         return
-    words = list(program.args)
-    open_on = [w for w in words if "tcp://" in w and "tcp://127." not in w]
-    if open_on and not any(w.startswith(("--tlsverify", "-tlsverify")) for w in words):
-        yield Finding(
-            "docker-tcp",
-            "critical",
-            "dockerd",
-            "docker takes orders over the network from everybody: that is root on this host",
-            " ".join(open_on),
-            "take tcp:// out of its unit; it needs a restart of docker",
-            by_hand="a restart of docker may restart pods",
-        )
+    # To say false is to ask for TLS that lets everybody in.
+    if settings.get("tlsverify", ("tlsverify",), default=False).on:
+        told = [settings.flags.get(name, default) for name, default in DOCKER_TLS.items()]
+        what = "who has a certificate by it is root on this host"
+        yield from obeyed.writable(evidence, settings, anchors, told, what)
+        return
+    yield Finding(
+        "docker-tcp",
+        "critical",
+        "dockerd",
+        "docker takes orders over the network from everybody: that is root on this host",
+        " ".join(open_on),
+        "take tcp:// out of its unit; it needs a restart of docker",
+        by_hand="a restart of docker may restart pods",
+    )
 
 
 # --- units ---------------------------------------------------------------------------------------

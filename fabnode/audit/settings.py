@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from ..util import program
 from ..util.yaml_io import parse
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _SWITCHES = {
     "register-node",
     "rotate-certificates",
     "rotate-server-certificates",
+    "tls",
+    "tlsverify",
 }
 _TRUE = {"1", "t", "true"}
 _MOST = 2**63  # what Go reads as a number
@@ -100,6 +103,13 @@ class Settings:
         if value is not None:
             return Effective(value, "file", f"{'.'.join(keys)}: {_yaml(value)} in {self.path}")
         return Effective(default, "default", f"{flag} is not set; its default is {_yaml(default)}")
+
+
+def not_settable(evidence: Evidence, settings: Settings) -> str:
+    """Return why harden can't change the program's settings; empty where it can."""
+    if f"{settings.program}.service" in evidence.managed:
+        return f"fabnode manages it: `{program.task('deploy-nodes')}` corrects it"
+    return ""
 
 
 def _document(content: bytes) -> Mapping[str, Any] | None:

@@ -10,7 +10,7 @@ from ..journal.redact import clean
 from ..util import program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..audit.finding import Finding, Severity
     from ..deploy.hardening import Audit
@@ -68,6 +68,16 @@ def _fix(finding: Finding) -> str:
     if finding.repairs:
         return f"fix: {program.task('harden')}, or: {finding.fix}"
     return f"fix by hand: {finding.fix}" + (f" ({finding.by_hand})" if finding.by_hand else "")
+
+
+def left_lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """Yield what a plan leaves to people, how that was seen, and why it does."""
+    for finding in findings:
+        if not finding.repairs and finding.severity != "info":
+            yield clean(f"  by hand: {finding.subject}: {finding.text}")
+            if finding.seen:
+                yield clean(f"           seen: {finding.seen}")
+            yield clean(f"           {_fix(finding)}")
 
 
 def document(found: Mapping[str, Outcome[Audit]], *, plans: bool = False) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import hashlib
 import posixpath
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..audit.evidence import Evidence, Program, SecretFile, Text, UnitSeen
+from ..audit.evidence import Anchor, Evidence, Program, Provenance, SecretFile, Text, UnitSeen
 from ..node.conventions import STATE
 from .limits import EXAMINED as MOST
 from .limits import Malformed, Tally, fits
@@ -36,6 +36,15 @@ _CONTROL = {
     "etcd",
 }
 _TABLES = {"filter", "nat"}
+_NAMED = {
+    "certificate-authority",
+    "client-certificate",
+    "client-key",
+    "tokenFile",
+    "command",
+    "insecure-skip-tls-verify",
+    "server",
+}
 _MAX_LINE = 2**14  # but of those that hold a text
 _MAX_TEXT_LINE = _MAX_LINE + MOST.text_size * 4 // 3
 _LONGEST_PATH = 4096
@@ -60,7 +69,7 @@ def parse(
         raise Malformed("the answer is cut off")
     found = _Found(tuple(roots), state)
     for line in lines[:-2]:
-        longest = _MAX_TEXT_LINE if line.startswith("text\t") else _MAX_LINE
+        longest = _MAX_TEXT_LINE if line.startswith(("text\t", "anchor\t")) else _MAX_LINE
         if len(line) > longest or not found.take(line.split("\t")):
             raise Malformed(f"an unexpected line {line[:60]!r}")
     return found.evidence()
@@ -101,6 +110,8 @@ class _Found:
     args: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     texts: dict[str, Text] = field(default_factory=dict)
     files: dict[str, _File] = field(default_factory=dict)
+    anchors: dict[str, Anchor] = field(default_factory=dict)
+    anchor_names: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     rules: dict[str, list[str]] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
 
@@ -140,6 +151,16 @@ class _Found:
                 count("texts", MOST.texts)
                 where = _path("\t".join(path))
                 self.texts[where] = _text(mode, controlled, digest, content)
+            case ["anchor", controlled, blocks, content, *path]:
+                count("anchors", MOST.anchors)
+                where = fits("\t".join(path), MOST.arg_length, "a path")
+                self.anchors[where] = _anchor(controlled, blocks, content)
+                self.anchor_names[where] = defaultdict(list)
+            case ["anchor_names", key, *value] if self.anchors and key in _NAMED:
+                latest = next(reversed(self.anchors))
+                count("names", len(_NAMED) * MOST.anchors, latest)
+                told = fits("\t".join(value), MOST.arg_length, "a name")
+                self.anchor_names[latest][key].append(told)
             case ["file", mode, uid, reachable, controlled, kind, *path]:
                 self._file("\t".join(path), mode, uid, reachable, controlled, kind)
             case ["pem", line] if self.files:
@@ -234,6 +255,12 @@ class _Found:
             units={name: _unit(settings) for name, settings in self.units.items()},
             texts=self.texts,
             files={path: _secret_file(path, file) for path, file in self.files.items()},
+            anchors={
+                path: replace(
+                    anchor, names={k: tuple(v) for k, v in self.anchor_names[path].items()}
+                )
+                for path, anchor in self.anchors.items()
+            },
             rules={table: tuple(rules) for table, rules in self.rules.items()},
             proxied=self.proxied,
             quarantined=tuple(self.quarantined),
@@ -286,6 +313,12 @@ def _text(mode: str, controlled: str, digest: str, content: str) -> Text:
     if len(data) > MOST.text_size or hashlib.sha256(data).hexdigest() != digest:
         raise Malformed("a text that its digest does not fit")
     return Text(_mode(mode), digest, data, _flag(controlled))
+
+
+def _anchor(controlled: str, blocks: str, content: str) -> Anchor:
+    alone = Provenance.ROOT_ONLY if _flag(controlled) else Provenance.OTHERS_MAY_WRITE
+    pem = "" if content == "-" else _unbase64(content).decode("ascii", "replace")
+    return Anchor(alone, tuple(_PEM.findall(pem)[: MOST.blocks]), _whole(blocks))
 
 
 def _unbase64(text: str) -> bytes:

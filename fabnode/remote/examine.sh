@@ -126,7 +126,7 @@ roots_process() { # roots_process PID: its file is in $exe
 # The programs of units, by the process that systemd started for each. What a process calls itself
 # anybody chooses: it decides nothing. Nothing that is found is run.
 here=$(stat -L -c %d:%i /)
-configs=
+configs= anchors=
 services='kubelet.service
 kube-proxy.service
 docker.service
@@ -134,6 +134,9 @@ etcd.service
 kube-apiserver.service
 kube-controller-manager.service
 kube-scheduler.service'
+# Settings that name what decides whom a program obeys.
+anchor_flags='client-ca-file|kubeconfig|bootstrap-kubeconfig|tls-cert-file|tls-private-key-file|pod-manifest-path|tlscacert|tlscert|tlskey'
+anchor_keys='clientCAFile|kubeconfig|tlsCertFile|tlsPrivateKeyFile|staticPodPath'
 pids=$(systemctl show -p MainPID -- $services | sed -n 's/^MainPID=//p')
 set -- $pids
 for service in $services; do
@@ -161,6 +164,16 @@ for service in $services; do
 	printf '%s\n' "$words" | arguments "$name"
 	configs=$configs$(printf '%s\n' "$words" | awk '
 		after { print; after = 0 } /^--?config$/ { after = 1 } sub(/^--?config=/, "")')$nl
+	anchors=$anchors$(printf '%s\n' "$words" | awk -v wanted="^(${anchor_flags})\$" '
+		after { print; after = 0; next }
+		/^--?[a-z]/ {
+			at = index($0, "=")
+			flag = at ? substr($0, 1, at - 1) : $0
+			sub(/^--?/, "", flag)
+			gsub(/_/, "-", flag)
+			if (flag ~ wanted) { if (at) print substr($0, at + 1); else after = 1 }
+		}')$nl
+	[ "$name" != dockerd ] || anchors=$anchors/root/.docker/ca.pem$nl # where none is named
 done
 
 # A control plane without units: processes that are root's in every way, by the file that they run.
@@ -183,6 +196,12 @@ done
 ### Texts: unit files with their drop-ins, and configurations that command lines name
 
 hides='PRIVATE KEY|(token|pass|passwd|password|passphrase|secret[a-z0-9_-]*|api[-_]?key|access[-_]?key)[0-9_]*"?[=:] *[^ ]|key-data|authorization"?[=:] *"?(basic|bearer|token|digest)|bearer|staticPodURLHeader|(^|[[:space:]"'\'']|=)--?[a-z0-9_-]*(token|password|passwd|secret|credentials?|creds|pat|auth)[[:space:]]+[^-[:space:]]|-(creds|pat)=|-?-auth=[^ ]*:|(pwd|pw)=|(^|[[:space:]])-u[[:space:]]*[^- :][^ :]*:[^ ]|://[^/@ ]*:[^/@ ]*@'
+# The values of keys in YAML or JSON; those on lines of their own comments are none.
+values() { # values KEY|KEY…: from lines
+	sed '/^[[:space:]]*#/d' | grep -oE "(^|[^A-Za-z0-9_-])($1)[\"']?:[[:space:]]*[\"']?[^\"' ,}]+" |
+		head -n "$most_anchors" | sed "s/^[^:]*:[[:space:]]*[\"']\{0,1\}//"
+}
+
 texts=$(
 	systemctl show -p FragmentPath,DropInPaths --value -- $units | tr ' ' '\n'
 	printf %s "$configs"
@@ -209,6 +228,9 @@ for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 		say text "$mode" 0 - - "$path"
 		continue
 	fi
+	case $nl$configs in
+	*"$nl$path$nl"*) anchors=$anchors$(values "$anchor_keys" <"$real" | grep '^/')$nl ;;
+	esac
 	if [ "$(stat -c %s -- "$real")" -gt "$most_text_size" ]; then
 		say limit "$path: it is larger than 64 KiB"
 	elif grep -qiE "$hides" -- "$real"; then
@@ -225,6 +247,73 @@ for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 	fi
 	[ "$real" = "$path" ] || owned=0
 	say text "$mode" $owned "$digest" "$content" "$path"
+done
+
+### Anchors: what decides whom programs obey, such as CAs and the apiserver's address
+
+# The certificates in a text and nothing else of it, with a prefix to each line.
+certificates() { # certificates PREFIX: from lines
+	awk -v prefix="$1" -v most="$most_blocks" -v lines_most="$most_block_lines" -v longest="$most_block_length" '
+		/^-----BEGIN/ { inside = 0 }
+		/^-----BEGIN CERTIFICATE-----$/ { blocks++; lines = 0; inside = blocks <= most }
+		inside && ++lines <= lines_most && length($0) <= longest && /^[-A-Za-z0-9+\/= ]+$/ { print prefix $0 }
+		/^-----END/ { inside = 0 }'
+}
+
+is_kubeconfig() { # from lines
+	awk '/^"?clusters"?:|"clusters":/ { clusters = 1 } /"?users"?:/ { users = 1 } END { exit !(clusters && users) }'
+}
+
+named=
+anchor() { # anchor PATH: who could have written it; its certificates where that is root alone
+	[ -e "$1" ] || return 0
+	above "$1"
+	[ $controlled = 1 ] && [ -f "$1" ] || {
+		say anchor $controlled 0 - "$1"
+		return 0
+	}
+	text=$(timeout 5 head -c "$most_text_size" -- "$1" | tr -d '\0')
+	[ "$(stat -L -c %s -- "$1")" -le "$most_text_size" ] || say limit "$1: what is in it after its first 64 KiB"
+	pem=$text kind=
+	if printf '%s\n' "$text" | is_kubeconfig; then
+		kind=kubeconfig
+		pem=$(for data in $(printf '%s\n' "$text" | values certificate-authority-data); do
+			printf %s "$data" | base64 -d 2>/dev/null
+			echo
+		done)
+	fi
+	say anchor 1 "$(printf '%s\n' "$pem" | grep -c -e '-----BEGIN')" \
+		"$(printf '%s\n' "$pem" | certificates '' | base64 -w 0)" "$1"
+	[ "$kind" = kubeconfig ] || return 0
+	for key in certificate-authority client-certificate client-key tokenFile command; do
+		for value in $(printf '%s\n' "$text" | values $key); do
+			case $value in
+			/*) ;;
+			*/*) value=${1%/*}/$value ;;
+			*) [ $key != command ] && value=${1%/*}/$value || continue ;;
+			esac
+			[ ${#value} -le "$most_arg_length" ] || continue
+			say anchor_names $key "$value"
+			named=$named$value$nl
+		done
+	done
+	! printf '%s\n' "$text" | values insecure-skip-tls-verify | grep -qixE 'true|yes|on|y' || say anchor_names insecure-skip-tls-verify true
+	! printf '%s\n' "$text" | values server | grep -qi '^http:' || say anchor_names server http
+}
+
+count=0 told=$nl
+for round in settings kubeconfigs; do
+	[ $round = settings ] || anchors=$named
+	for path in $(printf '%s\n' "$anchors" | grep '^/' | sort -u); do
+		[ ${#path} -le "$most_arg_length" ] || continue
+		case $told in *"$nl$path$nl"*) continue ;; esac
+		told=$told$path$nl count=$((count + 1))
+		[ $count -le "$most_anchors" ] || {
+			say limit "more than $most_anchors files that settings name"
+			break
+		}
+		anchor "$path"
+	done
 done
 
 ### Keys, certificates, kubeconfigs, tokens
@@ -333,10 +422,7 @@ tell() { # tell PATH SHOWN: all about one file; SHOWN is PATH below the root as 
 	case ${path##*/} in
 	*token*.csv | basic*auth*.csv) ! printf '%s\n' "$text" | grep -qE "$token_list" || kind=csv ;;
 	esac
-	if printf '%s\n' "$text" | grep -qE '^"?clusters"?:|"clusters":' &&
-		printf '%s\n' "$text" | grep -qE '"?users"?:'; then
-		kind=kubeconfig
-	fi
+	! printf '%s\n' "$text" | is_kubeconfig || kind=kubeconfig
 	mode=${entry%% *} uid=${entry#* }
 	say file "$mode" "$uid" "$reachable" "$controlled" "$kind" "$shown"
 	[ "$uid" != 0 ] || [ $controlled = 0 ] || [ $((0$mode & 022)) -ne 0 ] || own=$own$shown$nl
@@ -379,13 +465,9 @@ tell() { # tell PATH SHOWN: all about one file; SHOWN is PATH below the root as 
 		! printf '%s\n' "$text" | grep -qE '(^|[ {,"])password"?: *"?[^ ",}]' || say token password "$shown"
 		;;
 	esac
-	printf '%s\n' "$text" | shown=$shown awk -v most="$most_blocks" -v lines_most="$most_block_lines" -v longest="$most_block_length" '
-		/^-----BEGIN/ { inside = 0 }
-		/^-----BEGIN CERTIFICATE-----$/ { blocks++; lines = 0; inside = blocks <= most }
-		inside && ++lines <= lines_most && length($0) <= longest && /^[-A-Za-z0-9+\/= ]+$/ {
-			print "pem\t" $0 }
-		/^-----END/ { inside = 0 }
-		END { if (blocks > most) print "limit\t" ENVIRON["shown"] ": certificates beyond its first " most }'
+	[ "$(printf '%s\n' "$text" | grep -c '^-----BEGIN CERTIFICATE-----$')" -le "$most_blocks" ] ||
+		say limit "$shown: certificates beyond its first $most_blocks"
+	printf '%s\n' "$text" | certificates "pem$tab"
 }
 
 tell_all() { # tell_all MOST WHAT: those in $found, at most so many

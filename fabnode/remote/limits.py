@@ -25,7 +25,7 @@ class Examined:
 
     :param files: with keys or certificates; `root_files` in one root, `others_files` in one folder
         that others may write, and so are `others_bytes`; `all_others_bytes` in all such folders.
-    :param texts: unit files and configurations.
+    :param texts: unit files and configurations. :param anchors: files that these name.
     :param keys, tokens: of one file. :param blocks: certificates in one file; `block_lines` each.
     :param units: that are asked about, with `settings` of each.
     :param users, running: names of files in other files; on command lines.
@@ -39,6 +39,7 @@ class Examined:
     others_bytes: int = 300_000
     all_others_bytes: int = 2_500_000
     texts: int = 40
+    anchors: int = 40
     text_size: int = 65536
     keys: int = 4
     tokens: int = 5

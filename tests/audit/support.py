@@ -12,7 +12,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fabnode.audit.evidence import Asked, Evidence, Program, SecretFile, Text, UnitSeen
+from fabnode.audit.evidence import (
+    Anchor,
+    Asked,
+    Evidence,
+    Program,
+    Provenance,
+    SecretFile,
+    Text,
+    UnitSeen,
+)
 from fabnode.audit.finding import Finding
 from fabnode.audit.judge import judge
 
@@ -90,6 +99,13 @@ def secret(path: str, **what: Any) -> SecretFile:
     return SecretFile(path, **how)
 
 
+def anchor(*certificates: str, **what: Any) -> Anchor:
+    """Return a file of root's with these certificates, that a program goes by."""
+    what.setdefault("provenance", Provenance.ROOT_ONLY)
+    what.setdefault("blocks", len(certificates))
+    return Anchor(certificates=certificates, **what)
+
+
 def sound(**changes: Any) -> Evidence:
     """Return a host on which nothing is wrong, but for `changes`."""
     kubelet = ("/usr/bin/kubelet", f"--config={KUBELET_YAML}", "--v=2")
@@ -112,6 +128,7 @@ def sound(**changes: Any) -> Evidence:
             CA: secret(CA, mode=0o644, certificates=(pem(authority()[0]).decode(),)),
             OWN: secret(OWN, certificates=(certificate,), keys=(key,)),
         },
+        anchors={CA: anchor(pem(authority()[0]).decode())},
         rules={"filter": ("-A INPUT -j ACCEPT",), "nat": ()},
         proxied=True,
     )

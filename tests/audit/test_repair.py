@@ -59,7 +59,8 @@ WITH_CONFIG = f"/usr/bin/kubelet --config={KUBELET_YAML}"
 
 def test_a_flag_is_changed_where_it_stands() -> None:
     it = kubelet(
-        f"{WITH_CONFIG} --anonymous-auth=true", yaml="authentication: {x509: {clientCAFile: /ca}}\n"
+        f"{WITH_CONFIG} --anonymous-auth=true",
+        yaml="authentication: {x509: {clientCAFile: /etc/kubernetes/ssl/ca.pem}}\n",
     )
     todo = mended(it)
     assert edited(todo) == {

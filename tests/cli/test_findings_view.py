@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fabnode.audit.finding import Close, Finding
-from fabnode.cli.findings_view import HEADS, document, paragraphs, plan_lines, summary_rows
+from fabnode.cli.findings_view import (
+    HEADS,
+    document,
+    left_lines,
+    paragraphs,
+    plan_lines,
+    summary_rows,
+)
 from fabnode.deploy.hardening import Audit
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Kept
@@ -58,3 +67,11 @@ def test_the_document() -> None:
 
 def test_the_plan() -> None:
     assert list(plan_lines(PLAN)) == ["    mode       /k: mode 0644 → 0600"]
+
+
+def test_what_a_plan_leaves_is_told_with_how_it_was_seen_and_why() -> None:
+    told = "\n".join(left_lines((MENDED, replace(LEFT, seen="swap on /dev/x\x1b[2J"))))
+    assert "/k" not in told
+    for text in ("kubelet: it swaps", "seen: swap on /dev/x", "swapoff", "(pods may end)"):
+        assert text in told
+    assert "\x1b" not in told

@@ -110,6 +110,30 @@ def test_a_text_without_its_environment_is_not_the_file() -> None:
     assert (unread.content, unread.sha256, unread.controlled) == (None, "", False)
 
 
+def test_anchors() -> None:
+    certificate = pem(authority()[0]).decode().strip()
+    it = seen(
+        f"anchor\t1\t1\t{b64(certificate)}\t/opt/anywhere/ca.pem",
+        "anchor\t0\t0\t-\t/etc/kubernetes/manifests",
+        "anchor\t1\t0\t\t/k",
+        "anchor_names\tcertificate-authority\t/opt/a b.pem",
+        "anchor_names\tserver\thttp",
+        "anchor_names\tcertificate-authority\t/opt/c.pem",
+    )
+    ca, folder, kubeconfig = it.anchors.values()
+    assert (ca.provenance, ca.certificates, ca.blocks) == (
+        Provenance.ROOT_ONLY,
+        (certificate,),
+        1,
+    )
+    assert (folder.provenance, folder.blocks) == (Provenance.OTHERS_MAY_WRITE, 0)
+    assert kubeconfig.names == {
+        "certificate-authority": ("/opt/a b.pem", "/opt/c.pem"),
+        "server": ("http",),
+    }
+    assert it.files == {}  # nothing that is moved
+
+
 @pytest.mark.parametrize(
     ("uid", "mode", "controlled", "alone"),
     [
@@ -166,6 +190,14 @@ def test_provenance(uid: str, mode: str, controlled: str, alone: bool) -> None:
         f"{FILE}\nkey\t-----BEGIN PRIVATE KEY-----\t/root/k",
         f"{FILE}\ntoken\tabc\t/root/k",
         f"{FILE}\ncertificate_data\t!!\t/root/k",
+        "anchor\t2\t0\t-\t/x",
+        "anchor\t1\tx\t-\t/x",
+        "anchor\t1\t0\t!\t/x",
+        "anchor\t1\t0\t-\t/" + "x" * 4000,
+        "anchor_names\tserver\thttp",
+        "anchor\t1\t0\t-\t/x\nanchor_names\tpassword\tx",
+        "\n".join(f"anchor\t1\t0\t-\t/{n}" for n in range(41)),
+        "anchor\t1\t0\t-\t/x" + "\nanchor_names\tserver\thttp" * 300,
         "rule\tnat\tx",
         "rules\tmangle",
         f"text\t644\t1\t{'0' * 64}\t{b64('x')}\t/x",
@@ -215,6 +247,9 @@ _WORDS = st.one_of(
             "FragmentPath=/x",
             "static",
             "pem",
+            "certificate-authority",
+            "--client-ca-file=/root/k",
+            "--kubeconfig=/root/c",
             "\x1b[31mred\u202e",
             KEY,
         ]
@@ -235,7 +270,7 @@ _TAGS = st.sampled_from(
             "text",
         ),
         *("file", "pem", "certificate_data", "key", "token", "used", "rules", "rule"),
-        *("proxied", "quarantined", "unseen", "users_unknown"),
+        *("anchor", "anchor_names", "proxied", "quarantined", "unseen", "users_unknown"),
     )
 )
 _CONTENTS = st.sampled_from(
@@ -263,6 +298,8 @@ _LINES = st.one_of(
             CONFIG,
             f"key\t{KEY}\t/root/k",
             "key\t\t/root/c",
+            "anchor\t1\t0\t-\t/root/c",
+            "anchor_names\tcertificate-authority\t/root/c",
             "program\tkubelet\thost",
             "program\tkube-proxy\thost",
             "arg\tkubelet\t--config=/x",

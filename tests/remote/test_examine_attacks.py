@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fabnode.audit.evidence import Evidence, Provenance, Text
+from fabnode.audit.evidence import Anchor, Evidence, Provenance, Text
 from fabnode.remote.audit_output import parse
 from fabnode.remote.examine import script
 
@@ -353,3 +354,101 @@ def test_a_unit_with_a_secret_among_its_words_stays(scene: Scene, option: str) -
 )
 def test_a_unit_without_a_secret_is_sent(scene: Scene, option: str) -> None:
     assert scene.unit(f"ExecStart=/usr/bin/kubelet {option}").content
+
+
+def obeying(scene: Scene, flags: str = "", yaml: str = "") -> dict[str, Anchor]:
+    """Return what an audit tells of the files that a kubelet's settings name."""
+    config = scene.etc / "kubelet.yaml"
+    config.write_text(yaml)
+    words = f"/usr/bin/kubelet --config={config} {flags}"
+    scene.systemctl(
+        starts=f"{{ path=/usr/bin/kubelet ; argv[]={words} ; ignore_errors=no ; }}",
+        paths=str(config),
+    )
+    return dict(scene.audit().anchors)
+
+
+def kubeconfig(*more: str, ca: str = "") -> str:
+    data = (
+        f"    certificate-authority-data: {base64.b64encode(ca.encode()).decode()}\n" if ca else ""
+    )
+    lines = "".join(f"    {line}\n" for line in more)
+    return (
+        "kind: Config\nclusters:\n- cluster:\n    server: https://10.0.0.1:6443\n"
+        f"{data}{lines}users:\n- name: u\n  user:\n    client-key: pki/own.key\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "--client-ca-file={}",
+        "--client-ca-file {}",
+        "--client_ca_file={}",
+        "authentication:\n  x509:\n    clientCAFile: {}\n",
+        'authentication: {{x509: {{"clientCAFile": "{}"}}}}\n',
+        "staticPodPath: '{}'\n",
+        "--bootstrap-kubeconfig={}",
+    ],
+)
+def test_what_settings_name_is_told_with_who_may_write_it(scene: Scene, way: str) -> None:
+    """Wherever it lies, and through links; of what others may write, nothing is read."""
+    outside = scene.folder / "opt"
+    outside.mkdir()
+    own, link = outside / "ca.pem", scene.etc / "link.pem"
+    own.write_text(CERT)
+    link.symlink_to(scene.plant("ca.pem"))
+    loose = outside / "loose.pem"
+    loose.write_text(CERT)
+    loose.chmod(0o664)
+    for path, alone in ((own, True), (link, False), (loose, False), (scene.mallory, False)):
+        by_flag = way.startswith("--")
+        named = way.format(path)
+        seen = obeying(scene, flags=named if by_flag else "", yaml="" if by_flag else named)
+        anchor = seen[str(path)]
+        assert (anchor.provenance is Provenance.ROOT_ONLY) == alone
+        assert (anchor.certificates, anchor.blocks) == (((CERT.strip(),), 1) if alone else ((), 0))
+
+
+def test_of_a_kubeconfig_its_cas_and_what_it_names_are_told(scene: Scene) -> None:
+    path = scene.etc / "k.kubeconfig"
+    key = scene.plant("own.key", "x")
+    (scene.etc / "pki").symlink_to(scene.mallory)
+    ca = scene.etc / "ca.pem"
+    ca.write_text(CERT + CERT)
+    path.write_text(kubeconfig(f"certificate-authority: {ca}", "#insecure-skip-tls-verify: true"))
+    seen = obeying(scene, f"--kubeconfig={path}")
+    assert seen[str(path)].names == {
+        "certificate-authority": (str(ca),),
+        "client-key": (f"{scene.etc}/pki/own.key",),
+    }
+    assert (seen[str(path)].certificates, seen[str(ca)].blocks) == ((), 2)
+    assert seen[f"{scene.etc}/pki/own.key"].provenance is Provenance.OTHERS_MAY_WRITE
+    key.unlink()
+    path.write_text(kubeconfig("insecure-skip-tls-verify: True", ca=CERT).replace("https", "http"))
+    seen = obeying(scene, f"--kubeconfig={path}")
+    assert (seen[str(path)].certificates, seen[str(path)].blocks) == ((CERT.strip(),), 1)
+    assert {"server", "insecure-skip-tls-verify"} <= set(seen[str(path)].names)
+    assert f"{scene.etc}/pki/own.key" not in seen
+
+
+def test_of_what_settings_name_only_certificates_leave_the_host(scene: Scene) -> None:
+    path = scene.etc / "both.pem"
+    path.write_text(f"{CERT}-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n")
+    anchor = obeying(scene, f"--client-ca-file={path}")[str(path)]
+    assert (anchor.certificates, anchor.blocks) == ((CERT.strip(),), 2)
+    path.write_text("root:hunter2:::\n")
+    assert obeying(scene, f"--client-ca-file={path}")[str(path)].certificates == ()
+    fifo = scene.etc / "fifo"
+    os.mkfifo(fifo)
+    assert obeying(scene, f"--client-ca-file={fifo}")[str(fifo)].blocks == 0
+
+
+def test_more_than_settings_name_is_told_as_a_limit(scene: Scene) -> None:
+    names = [f"certificate-authority: {scene.etc}/{n}.pem" for n in range(50)]
+    for n in range(50):
+        (scene.etc / f"{n}.pem").write_text(CERT)
+    path = scene.etc / "k.kubeconfig"
+    path.write_text(kubeconfig(*names))
+    obeying(scene, f"--kubeconfig={path}")
+    assert any("files that settings name" in what for what in scene.audit().limited)

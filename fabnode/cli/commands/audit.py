@@ -99,6 +99,4 @@ def _print_plans(found: Mapping[str, Outcome[Audit]]) -> None:
         if outcome.value.plan.empty:
             app.print_text("  nothing that harden can do")
         app.print_text("\n".join(findings_view.plan_lines(outcome.value.plan)))
-        for finding in outcome.value.findings:
-            if not finding.repairs and finding.severity != "info":
-                app.print_text(f"  by hand: {finding.subject}: {finding.text}; {finding.fix}")
+        app.print_text("\n".join(findings_view.left_lines(outcome.value.findings)))

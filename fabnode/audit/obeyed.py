@@ -1,0 +1,112 @@
+"""Findings about what programs go by: anchors that are not the cluster's, or not root's alone."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from .anchors import OTHERS_WRITE, Standing
+from .evidence import Provenance
+from .finding import Finding
+from .settings import not_settable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .anchors import Anchors, Verdict
+    from .evidence import Evidence
+    from .settings import Effective, Settings
+
+
+def refusal(ca: Effective, verdict: Verdict | None) -> str:
+    """Return why nothing that rests on the clientCAFile is made stricter, or nothing."""
+    if verdict is None or verdict.standing in {Standing.GOOD, Standing.EXTRA}:
+        return ""
+    return f"whom the kubelet lets in, {ca.value} decides, and that is not sound: {verdict.reason}"
+
+
+def client_ca(
+    evidence: Evidence, settings: Settings, ca: Effective, verdict: Verdict
+) -> Iterator[Finding]:
+    """Judge the file of CAs that decides who may ask a kubelet for anything."""
+    yield from _anchored(
+        evidence,
+        settings,
+        str(ca.value),
+        verdict,
+        check="foreign-client-ca",
+        text="who may ask this kubelet for anything, others than the cluster's CA decide",
+        seen=ca.said,
+        fix="name a file that is root's alone and holds the cluster's CA and nothing else",
+    )
+
+
+def kubeconfig(
+    evidence: Evidence, settings: Settings, path: str, anchors: Anchors
+) -> Iterator[Finding]:
+    """Judge a kubeconfig and what it names: they decide which apiserver a program obeys."""
+    if not path:
+        return
+    yield from _anchored(
+        evidence,
+        settings,
+        path,
+        anchors.kubeconfig(path),
+        check="foreign-apiserver",
+        text=f"whose orders {settings.program} takes, others than the cluster's CA decide",
+        seen=f"{settings.program}'s settings name it",
+        fix="a kubeconfig that is root's alone, with the cluster's CA",
+    )
+    told = anchors.named_by(path)
+    yield from writable(evidence, settings, anchors, told, "with it one is this node at the API")
+
+
+def _anchored(
+    evidence: Evidence,
+    settings: Settings,
+    path: str,
+    verdict: Verdict,
+    *,
+    check: str,
+    text: str,
+    seen: str,
+    fix: str,
+) -> Iterator[Finding]:
+    """Return the finding that the standing of an anchor makes, if any."""
+    if verdict.standing is Standing.GOOD:
+        return
+    by_hand = not_settable(evidence, settings) or "who is to be obeyed, only a person can tell"
+    if verdict.standing is Standing.EXTRA:
+        yield Finding(
+            check,
+            "low",
+            path,
+            f"{settings.program} obeys more than the cluster's CA: {verdict.reason}",
+            seen,
+            "none while CAs are exchanged; else leave the cluster's CA alone in it",
+            by_hand=by_hand,
+            provenance=Provenance.ROOT_ONLY,
+        )
+    elif verdict.standing is Standing.UNSEEN:
+        text = f"not judged, though {settings.program} goes by it: {verdict.reason}"
+        yield Finding("unseen", "medium", path, text, seen, "look at it there", by_hand=by_hand)
+    else:
+        yield Finding(check, "high", path, f"{text}: {verdict.reason}", seen, fix, by_hand=by_hand)
+
+
+def writable(
+    evidence: Evidence, settings: Settings, anchors: Anchors, paths: list[str], what: str
+) -> Iterator[Finding]:
+    """Judge files by who may write them. :param what: what one gains who does."""
+    for path in anchors.writable(paths):
+        yield Finding(
+            "others-may-write",
+            "high",
+            path,
+            f"{settings.program} goes by it, and {OTHERS_WRITE}: {what}",
+            "owner, mode, and those of the folders and links on its way",
+            f"look through it, then chown root:root and chmod go-w {quote(path)} and its folders",
+            by_hand=not_settable(evidence, settings)
+            or "what others wrote, only a person can judge",
+            provenance=Provenance.OTHERS_MAY_WRITE,
+        )

@@ -1,0 +1,190 @@
+"""Files that decide whom programs obey: who could have written them, and whose CAs they hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fabnode.audit.anchors import Anchors
+from fabnode.audit.evidence import Anchor, Program, Provenance
+from fabnode.audit.finding import Setting
+
+from ..support import authority, pem
+from .support import CA, KUBELET_YAML, PROXY_YAML, anchor, issued, judged, sound, text, with_texts
+
+if TYPE_CHECKING:
+    from fabnode.audit.evidence import Evidence
+    from fabnode.audit.finding import Finding
+
+CLUSTER = pem(authority()[0]).decode()
+OTHER = issued("mallory's own", ca=True, own=True)[0]
+WRITABLE = Anchor(Provenance.OTHERS_MAY_WRITE)
+KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
+AJAR = "authentication:\n  x509:\n    clientCAFile: {ca}\nauthorization:\n  mode: AlwaysAllow\n"
+
+
+def having(anchors: dict[str, Anchor], *flags: str, **changes: Any) -> Evidence:
+    """Return a sound host with these anchors, whose kubelet has these flags besides."""
+    it = sound(**changes)
+    words = (*it.programs["kubelet"].args, *flags)
+    programs = {**it.programs, "kubelet": Program(words)}
+    return replace(it, programs=programs, anchors={**it.anchors, **anchors})
+
+
+def named(evidence: Evidence) -> dict[tuple[str, str], Finding]:
+    return {finding.key: finding for finding in judged(evidence)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"controlled": False},
+        {"uid": 1000},
+        {"mode": 0o664},
+        {"blocks": 2},
+        {"certificates": (pem(authority()[0]).decode(), issued("x", ca=True)[0]), "blocks": 2},
+        {"certificates": (issued("x", ca=True)[0],)},
+    ],
+)
+def test_a_ca_file_is_roots_alone_and_holds_nothing_else(change: dict[str, Any]) -> None:
+    it = sound()
+    assert Anchors(it, pem(authority()[0])).ca_file() == CA
+    other = replace(it, files={CA: replace(it.files[CA], **change)})
+    assert Anchors(other, pem(authority()[0])).ca_file() == ""
+
+
+@pytest.mark.parametrize("by", ["file", "flag"])
+@pytest.mark.parametrize(
+    ("seen", "check", "severity", "reason"),
+    [
+        (WRITABLE, "foreign-client-ca", "high", "others than root may write"),
+        (anchor(OTHER), "foreign-client-ca", "high", "none of its CAs is the cluster's"),
+        (anchor(CLUSTER, blocks=2), "unseen", "medium", "PEM blocks besides certificates"),
+        (anchor(), "unseen", "medium", "names no CA"),
+        (None, "unseen", "medium", "no such file"),
+    ],
+)
+def test_what_rests_on_an_unsound_client_ca_is_not_hardened(
+    by: str, seen: Anchor | None, check: str, severity: str, reason: str
+) -> None:
+    """Webhook and no anonymous people help nobody where others say who everybody is."""
+    path = "/opt/kube/ca.pem"
+    anchors = {path: seen} if seen else {}
+    flags = (f"--client-ca-file={path}",) if by == "flag" else ()
+    it = having(anchors, "--anonymous-auth", *flags)
+    used = CA if by == "flag" else path  # a flag has the last word
+    it = replace(it, texts={**it.texts, KUBELET_YAML: text(AJAR.format(ca=used))})
+    found = {f.check: f for f in judged(it) if f.subject in {path, "kubelet"}}
+    assert set(found) == {check, "anonymous-kubelet", "always-allow"}
+    assert (found[check].severity, found[check].repairs) == (severity, ())
+    assert reason in found[check].text
+    for mending in ("anonymous-kubelet", "always-allow"):
+        assert found[mending].repairs == ()
+        assert path in found[mending].by_hand
+        assert reason in found[mending].by_hand
+
+
+def test_a_client_ca_file_during_an_exchange_of_cas_is_low_and_hinders_no_repair() -> None:
+    """Root alone wrote it: two CAs are what an exchange of CAs needs."""
+    it = having({CA: anchor(CLUSTER, OTHER)}, "--anonymous-auth")
+    found = {f.check: f for f in judged(it)}
+    assert set(found) == {"foreign-client-ca", "anonymous-kubelet"}
+    assert found["foreign-client-ca"].severity == "low"
+    assert "mallory's own" in found["foreign-client-ca"].text
+    assert any(isinstance(repair, Setting) for repair in found["anonymous-kubelet"].repairs)
+
+
+def test_one_of_two_configured_cas_is_sound() -> None:
+    both = (CLUSTER + OTHER).encode()
+    anchors = Anchors(having({"/new": anchor(OTHER), "/both": anchor(CLUSTER, OTHER)}), both)
+    assert {anchors.authority(path).reason for path in (CA, "/new", "/both")} == {""}
+
+
+NAMES = ("certificate-authority", "insecure-skip-tls-verify", "server")
+
+
+@pytest.mark.parametrize(
+    ("seen", "severity", "reason"),
+    [
+        (anchor(CLUSTER), "", ""),
+        (anchor(names={"certificate-authority": (CA,)}), "", ""),
+        (None, "", ""),  # it has not joined
+        (WRITABLE, "high", "others than root may write"),
+        (anchor(OTHER), "high", "none of its CAs"),
+        (anchor(CLUSTER, OTHER), "low", "besides the cluster's CA"),
+        (anchor(CLUSTER, names={"certificate-authority": ("/w",)}), "high", "/w: others than root"),
+        (anchor(names={"certificate-authority": ("/o",)}), "high", "/o: none of its CAs"),
+        (anchor(CLUSTER, names={"insecure-skip-tls-verify": ("true",)}), "high", "insecure-skip"),
+        (anchor(CLUSTER, names={"server": ("http",)}), "high", "without TLS"),
+        (anchor(), "medium", "names no CA"),
+        (anchor(names={"certificate-authority": ("/gone",)}), "medium", "/gone: no such file"),
+    ],
+)
+@pytest.mark.parametrize("program", ["kubelet", "kube-proxy"])
+def test_a_kubeconfig_decides_which_apiserver_is_obeyed(
+    program: str, seen: Anchor | None, severity: str, reason: str
+) -> None:
+    anchors = {"/w": WRITABLE, "/o": anchor(OTHER), **({KUBECONFIG: seen} if seen else {})}
+    if program == "kubelet":
+        it = having(anchors, f"--kubeconfig={KUBECONFIG}")
+    else:
+        proxy = text(f"clientConnection:\n  kubeconfig: {KUBECONFIG}\n")
+        it = having(anchors, texts={**sound().texts, PROXY_YAML: proxy})
+    found = judged(it)
+    assert [(f.subject, f.severity, f.repairs) for f in found] == (
+        [(KUBECONFIG, severity, ())] if severity else []
+    )
+    assert all(reason in f.text and program in f.text for f in found)
+
+
+@pytest.mark.parametrize("key", ["client-certificate", "client-key", "tokenFile", "command"])
+def test_what_a_kubeconfig_shows_or_runs_is_roots_alone(key: str) -> None:
+    kubeconfig = anchor(CLUSTER, names={key: ("/k", "/fine")})
+    it = having(
+        {KUBECONFIG: kubeconfig, "/k": WRITABLE, "/fine": anchor()}, f"--kubeconfig={KUBECONFIG}"
+    )
+    assert [(*f.key, f.severity) for f in judged(it)] == [("others-may-write", "/k", "high")]
+
+
+@pytest.mark.parametrize(
+    ("flag", "yaml"),
+    [
+        ("--tls-cert-file=/x", "tlsCertFile: /x"),
+        ("--tls-private-key-file=/x", "tlsPrivateKeyFile: /x"),
+        ("--pod-manifest-path=/x", "staticPodPath: /x"),
+    ],
+)
+def test_other_files_that_a_kubelet_goes_by_are_roots_alone(flag: str, yaml: str) -> None:
+    by_file = with_texts({KUBELET_YAML: text(f"kind: KubeletConfiguration\n{yaml}\n")})
+    for it in (having({}, flag), by_file):
+        assert named(it) == {}
+        assert named(replace(it, anchors={**it.anchors, "/x": anchor()})) == {}
+        found = named(replace(it, anchors={**it.anchors, "/x": WRITABLE}))
+        assert set(found) == {("others-may-write", "/x")}
+
+
+@pytest.mark.parametrize(
+    ("flags", "anchors", "check"),
+    [
+        (("--tlsverify", "--tlscacert=/ca"), {"/ca": anchor(OTHER)}, None),
+        (("--tlsverify", "--tlscacert=/ca"), {"/ca": WRITABLE}, "others-may-write"),
+        (("--tlsverify",), {"/root/.docker/ca.pem": WRITABLE}, "others-may-write"),
+        (("--tlsverify", "--tlskey=/k"), {"/k": WRITABLE}, "others-may-write"),
+        (("--tlsverify=false", "--tlscacert=/ca"), {"/ca": anchor(OTHER)}, "docker-tcp"),
+        (("--tls",), {}, "docker-tcp"),
+    ],
+)
+def test_whom_docker_obeys_over_the_network(
+    flags: tuple[str, ...], anchors: dict[str, Anchor], check: str | None
+) -> None:
+    docker = Program(("/usr/bin/dockerd", "-H", "tcp://0.0.0.0:2376", *flags))
+    it = having(anchors, programs={**sound().programs, "dockerd": docker})
+    assert [f.check for f in judged(it)] == ([check] if check else [])
+
+
+def test_what_fabnode_manages_a_deployment_puts_right() -> None:
+    it = having({CA: WRITABLE}, managed=frozenset({"kubelet.service"}))
+    (found,) = judged(it)
+    assert "inv deploy-nodes" in found.by_hand
