@@ -1,0 +1,287 @@
+"""What an audit and its repairs decide: what is touched, what is waited for, what is a failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from fabnode.audit.evidence import Asked, Evidence, UnitSeen
+from fabnode.deploy import hardening, pipeline
+from fabnode.deploy.hardening import Audit, CutOff, NotMended
+from fabnode.journal.journal import Journal
+from fabnode.node.plan import Plan
+from fabnode.remote.apply import Applied
+from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostError
+from fabnode.util.fan_out import Outcome
+from tests.audit.support import CA, KUBELET_YAML, SOUND_KUBELET, secret, sound, text
+from tests.support import make_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SOUND = replace(sound(), files={CA: sound().files[CA]})  # without what is one node's own
+OPEN = replace(  # its kubelet lets anybody in: repaired by a restart
+    SOUND,
+    texts={
+        **SOUND.texts,
+        KUBELET_YAML: text(
+            SOUND_KUBELET.replace(
+                "authentication:\n", "authentication:\n  anonymous:\n    enabled: true\n"
+            )
+        ),
+    },
+)
+KEY = "/etc/kubernetes/bootstrap.kubeconfig"
+READABLE = replace(  # a token that everybody reads: repaired by its mode alone
+    SOUND,
+    files={**SOUND.files, KEY: secret(KEY, mode=0o644, kubeconfig=True, tokens=("bootstrap",))},
+)
+LOOPING = {"docker.service": UnitSeen("active", "running", 30, 990.0)}
+BY_HAND = replace(SOUND, units={**SOUND.units, **LOOPING})  # for a person to see to
+
+
+@dataclass
+class Scene:
+    """
+    Two hosts and an API in memory, under the real pipeline, judges and journal.
+
+    :param seen: what each look at a host finds, in order; the last one again and again. An error
+        in its place is raised.
+    :param applying: what carrying out a plan raises on a host.
+    :param answers: whether the apiserver reaches a kubelet, each time that this is asked.
+    """
+
+    seen: dict[str, list[Evidence | HostError]] = field(default_factory=dict)
+    applying: dict[str, HostError] = field(default_factory=dict)
+    answers: list[bool] = field(default_factory=lambda: [True, True])
+    ready: Exception | None = None
+    log: list[str] = field(default_factory=list)
+
+    def run(self) -> pipeline.Run:
+        cluster = make_cluster()
+        return pipeline.Run(cluster, cluster.nodes[:2], Journal(None, []), {}, max_parallel=1)
+
+    def harden(self) -> tuple[dict[str, Outcome[Audit]], pipeline.Run]:
+        """Audit and harden; what is logged is the latter's."""
+        run = self.run()
+        found = hardening.audit(run)
+        self.log.clear()
+        return hardening.harden(run, found), run
+
+    def examine(self, host: Any) -> Evidence:
+        self.log.append(f"look {host.name}")
+        looks = self.seen.get(host.name, [SOUND])
+        found = looks.pop(0) if len(looks) > 1 else looks[0]
+        if isinstance(found, HostError):
+            raise found
+        return found
+
+    def apply(self, host: Any, plan: Plan, *_: object, **__: object) -> Applied:
+        did = ", ".join(f"{change.action} {change.name}" for change in plan.changes)
+        self.log.append(f"apply {host.name}: {did}")
+        if error := self.applying.get(host.name):
+            raise error
+        return Applied(plan, (), sent=7)
+
+    def session(self, *_: object) -> SimpleNamespace:
+        def kubelet_answers(name: str) -> bool:
+            self.log.append(f"ask kubelet {name}")
+            return self.answers.pop(0)
+
+        def wait_ready(name: str, *_: object) -> None:
+            self.log.append(f"ready {name}")
+            if self.ready:
+                raise self.ready
+
+        return SimpleNamespace(
+            await_api=lambda: self.log.append("await API"),
+            open=lambda _: self.log.append("open session"),
+            close=lambda: self.log.append("close session"),
+            nodes=SimpleNamespace(kubelet_answers=kubelet_answers, wait_ready=wait_ready),
+        )
+
+
+class Host(SimpleNamespace):
+    """A host of which only the name is asked."""
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    made = Scene()
+    monkeypatch.setattr(pipeline, "Access", MagicMock())
+    monkeypatch.setattr(pipeline, "Host", lambda node, _: Host(node=node, name=node.name))
+    monkeypatch.setattr(hardening, "ClusterSession", made.session)
+    monkeypatch.setattr(hardening, "examine", made.examine)
+    monkeypatch.setattr(hardening, "ask", lambda _: Asked(pods=401, read_only=0))
+    monkeypatch.setattr(hardening, "apply", made.apply)
+    return made
+
+
+def error_of(outcome: Outcome[Audit]) -> BaseException:
+    assert outcome.error
+    return outcome.error
+
+
+# --- audit ---------------------------------------------------------------------------------------
+
+
+def test_an_audit_asks_no_api_and_changes_nothing(scene: Scene) -> None:
+    scene.seen["n2"] = [OPEN]
+    found = hardening.audit(scene.run())
+    assert scene.log == ["look n1", "look n2"]
+    assert found["n1"].value == Audit((), Plan("n1"))
+    assert found["n2"].value
+    assert [finding.check for finding in found["n2"].value.findings] == ["anonymous-kubelet"]
+    changes = [(change.action, change.name) for change in found["n2"].value.plan.changes]
+    assert changes == [("update", KUBELET_YAML), ("restart", "kubelet.service")]
+
+
+def test_a_host_that_can_not_be_examined_fails_alone(scene: Scene) -> None:
+    scene.seen["n1"] = [ConnectionLost("n1", "no answer in time")]
+    run = scene.run()
+    found = hardening.audit(run)
+    assert isinstance(found["n1"].error, ConnectionLost)
+    assert found["n2"].ok
+    assert {name: outcome.ok for name, outcome in run.outcomes.items()} == {
+        "n1": False,
+        "n2": True,
+    }
+
+
+def test_what_a_person_has_to_do_is_found_and_not_planned(scene: Scene) -> None:
+    scene.seen["n1"] = [BY_HAND]
+    audit = hardening.audit(scene.run())["n1"].value
+    assert audit
+    assert audit.findings
+    assert audit.plan.empty
+
+
+# --- harden --------------------------------------------------------------------------------------
+
+
+def test_hosts_on_which_nothing_is_wrong_are_not_touched(scene: Scene) -> None:
+    scene.seen["n1"] = [BY_HAND]
+    after, run = scene.harden()
+    assert scene.log == ["close session"]
+    assert all(outcome.ok for outcome in after.values())
+    assert after["n1"].value
+    assert after["n1"].value.findings, "it is still found"
+    assert set(run.outcomes) == {"n1", "n2"}
+
+
+def test_without_a_restarted_kubelet_the_api_is_left_alone(scene: Scene) -> None:
+    scene.seen["n1"] = [READABLE, SOUND]
+    after, _ = scene.harden()
+    assert scene.log == [f"apply n1: mode {KEY}", "look n1", "close session"]
+    assert after["n1"].value
+    assert after["n1"].value.findings == ()
+
+
+def test_a_restarted_kubelet_is_waited_for_and_must_let_the_apiserver_in(scene: Scene) -> None:
+    scene.seen["n1"] = [OPEN, SOUND]
+    after, _ = scene.harden()
+    assert scene.log == [
+        "await API",
+        "open session",
+        "ask kubelet n1",
+        f"apply n1: update {KUBELET_YAML}, restart kubelet.service",
+        "ready n1",
+        "ask kubelet n1",
+        "look n1",
+        "close session",
+    ]
+    assert after["n1"].ok
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cut_off"),
+    [(True, True, False), (True, False, True), (False, False, False), (False, True, False)],
+)
+def test_only_a_kubelet_that_let_the_apiserver_in_before_can_be_cut_off(
+    scene: Scene, before: bool, after: bool, cut_off: bool
+) -> None:
+    scene.seen["n1"] = [OPEN, SOUND]
+    scene.answers = [before, after]
+    found, run = scene.harden()
+    assert isinstance(found["n1"].error, CutOff) is cut_off
+    assert found["n2"].ok
+    assert ("look n1" in scene.log) is not cut_off
+    assert scene.log[-1] == "close session"
+    assert run.outcomes["n1"].ok is not cut_off
+
+
+LEFT: dict[str, tuple[Evidence, Evidence, str]] = {
+    "what was repaired is still found": (OPEN, OPEN, "still so: kubelet: "),
+    "something else comes up": (OPEN, READABLE, ""),
+    "what no repair was for is still found": (
+        replace(OPEN, units=BY_HAND.units),
+        BY_HAND,
+        "",
+    ),
+    "nothing is left": (OPEN, SOUND, ""),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "failure"), LEFT.values(), ids=LEFT)
+def test_what_was_repaired_must_be_gone(
+    scene: Scene, before: Evidence, after: Evidence, failure: str
+) -> None:
+    scene.seen["n1"] = [before, after]
+    found, _ = scene.harden()
+    if failure:
+        error = error_of(found["n1"])
+        assert isinstance(error, NotMended)
+        assert str(error).startswith(failure)
+    else:
+        assert found["n1"].ok
+
+
+REFUSED: dict[str, Callable[[], Outcome[Audit]]] = {
+    "its audit failed": lambda: Outcome(error=ConnectionLost("n1", "no answer in time")),
+    "it was skipped": lambda: Outcome(skipped="an earlier batch failed"),
+}
+
+
+@pytest.mark.parametrize("found", REFUSED.values(), ids=REFUSED)
+def test_a_host_without_an_audit_is_not_touched_and_failed(
+    scene: Scene, found: Callable[[], Outcome[Audit]]
+) -> None:
+    run = scene.run()
+    outcome = found()
+    sound = hardening.audit(run)["n2"]
+    scene.log.clear()
+    after = hardening.harden(run, {"n1": outcome, "n2": sound})
+    assert scene.log == ["close session"]
+    reason = str(outcome.error or outcome.skipped)
+    assert str(error_of(after["n1"])) == reason
+    assert after["n2"].ok
+
+
+def test_a_repair_that_fails_ends_that_hosts_work(scene: Scene) -> None:
+    scene.seen = {"n1": [OPEN, SOUND], "n2": [OPEN, SOUND]}
+    scene.answers = [True] * 4
+    scene.applying["n1"] = ApplyFailed("n1", "it changed", "look", action="x", detail="")
+    found, _ = scene.harden()
+    assert isinstance(found["n1"].error, ApplyFailed)
+    assert found["n2"].ok
+    assert "ready n1" not in scene.log
+    assert "look n1" not in scene.log
+    assert scene.log[-1] == "close session"
+
+
+def test_a_kubelet_that_does_not_come_back_is_a_failure(scene: Scene) -> None:
+    scene.seen["n1"] = [OPEN, SOUND]
+    scene.ready = TimeoutError("n1 did not become Ready")
+    found, _ = scene.harden()
+    assert isinstance(found["n1"].error, TimeoutError)
+    assert "look n1" not in scene.log
