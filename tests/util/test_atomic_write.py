@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from fabnode.util.atomic_write import atomic_write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -73,29 +73,29 @@ def test_a_draft_that_cannot_be_removed_does_not_hide_why_the_write_failed(tmp_p
         fill(file)
 
 
-@pytest.fixture
-def small_files() -> Iterator[Callable[[], None]]:
-    """Return what lets no file of this process grow until the test ends."""
+@contextmanager
+def restored_file_limit() -> Iterator[int]:
+    """Yield the most that a file may be limited to; put back what holds before pytest prints."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield hard
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(("count", "error"), [(1, OSError), (0, ZeroDivisionError)])
-def test_bytes_that_do_not_fit(
-    tmp_path: Path, small_files: Callable[[], None], count: int, error: type[Exception]
-) -> None:
+def test_bytes_that_do_not_fit(tmp_path: Path, count: int, error: type[Exception]) -> None:
     """What is buffered is written on closing: it fails as a write does, and hides no error."""
     out = tmp_path / "out"
     out.write_text("old")
 
-    def fill(file: IO[bytes]) -> None:
-        small_files()
+    def fill(file: IO[bytes], most: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
         file.write(b"new")
         file.write(b"half" * (1 // count))
 
-    with pytest.raises(error), atomic_write(out) as file:
-        fill(file)
+    with restored_file_limit() as most, pytest.raises(error), atomic_write(out) as file:
+        fill(file, most)
     assert out.read_text() == "old"
     assert list(tmp_path.iterdir()) == [out]
 
