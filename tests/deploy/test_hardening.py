@@ -166,6 +166,18 @@ def test_what_a_person_has_to_do_is_found_and_not_planned(scene: Scene) -> None:
     assert audit.plan.empty
 
 
+def test_why_something_is_not_repaired_stands_with_its_finding(scene: Scene) -> None:
+    """Another than root may replace the file: it is not written to."""
+    ours = replace(OPEN.texts[KUBELET_YAML], controlled=False)
+    scene.seen["n1"] = [replace(OPEN, texts={**OPEN.texts, KUBELET_YAML: ours})]
+    audit = hardening.audit(scene.run())["n1"].value
+    assert audit
+    assert audit.plan.empty
+    (finding,) = audit.findings
+    assert finding.repairs == ()
+    assert "symlink" in finding.by_hand
+
+
 # --- harden --------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,6 @@ import pytest
 from fabnode.artifacts import store as artifact_files
 from fabnode.artifacts.store import Holdings
 from fabnode.deploy import pipeline, rotation
-from fabnode.deploy.errors import OverdueError
 from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
 from fabnode.kube.csr import SigningError
@@ -23,6 +22,7 @@ from fabnode.pki.ca_rollover import BUNDLE, CERTIFICATES, DONE, OLD_OUT, Strayed
 from fabnode.pki.renewal import CLIENT, KINDS, Renewal
 from fabnode.ssh.errors import ConnectionLost
 from fabnode.steps.verify import Check, certificate_paths
+from fabnode.util.wait import WaitTimeoutError
 from tests.support import authority, certificate, make_cluster, pem
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ FIRSTS: dict[str, tuple[Callable[[Scene], None], list[str], str]] = {
         "ok",
     ),
     "its pods are late, and it is well": (
-        lambda scene: setattr(scene, "calico", OverdueError("calico-node", "n1")),
+        lambda scene: setattr(scene, "calico", WaitTimeoutError("calico-node on n1", 1)),
         NODES,
         "ok",
     ),
@@ -338,10 +338,7 @@ def test_bundle_and_certificates_follow_one_another_in_one_run(scene: Scene) -> 
         *(f"renew {name} {kinds}" for name in NODES),
     ]
     assert set(change.stages.values()) == {DONE}
-    assert [text.split(" ", 3)[:3] for text in change.waits] == [
-        ["every", "node", "asked"],
-        ["then", "take", "the"],
-    ]
+    assert [text.split()[0] for text in change.waits] == ["every", "then"]
 
 
 def test_the_old_ca_goes_once_it_is_out_of_the_configuration(scene: Scene) -> None:
@@ -421,9 +418,9 @@ AWAITED: dict[str, tuple[dict[str, object], bytes, list[str]]] = {
         ["certificates are signed by CN=old-ca"],
     ),
     "certificates, nobody signs": (
-        {"trial": TimeoutError()},
+        {"trial": WaitTimeoutError("its certificate", 1)},
         BOTH,
-        ["none came: nobody signed one in time"],
+        ["none came: waited 1 s for its certificate"],
     ),
     "certificates, the signer fails": (
         {"trial": SigningError("it was refused")},
