@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..journal.journal import cause
 from ..journal.summary import CLUSTER, rows
 
 if TYPE_CHECKING:
@@ -224,7 +225,8 @@ def deploy_result(run: Run, checks: Sequence[Check]) -> DeployResult:
 
 def _planned_node(name: str, outcome: Outcome[NodePlan]) -> PlannedNode:
     if outcome.value is None:
-        return PlannedNode(name, error=str(outcome.error or outcome.skipped))
+        error = outcome.error
+        return PlannedNode(name, error=(str(error) or cause(error)) if error else outcome.skipped)
     planned = outcome.value
     return PlannedNode(
         name,

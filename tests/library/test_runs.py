@@ -145,14 +145,22 @@ def test_a_node_that_fails_is_part_of_the_result(
     assert journal_of(result.journal)[-1].data == {"exit": 1}
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ConnectionLost("n1", "it broke", "try again"), "it broke; try again"),
+        (OSError("no room"), "no room"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
 def test_a_node_that_cannot_be_planned_is_part_of_the_result(
-    monkeypatch: pytest.MonkeyPatch, config: Cluster
+    monkeypatch: pytest.MonkeyPatch, config: Cluster, error: Exception, text: str
 ) -> None:
-    lost = ConnectionLost("n1", "the connection broke")
-    Everything(monkeypatch, Points(at=0, error=lost))
-    planned = plan(config)
-    assert (planned.ok, planned.empty, planned.errors) == (False, False, {"n1": lost})
-    assert planned.to_dict()["nodes"][0] == {"node": "n1", "error": str(lost)}
+    joined(Everything(monkeypatch, Points()))
+    Everything(monkeypatch, Points(at=0, error=error))
+    planned = plan(config, limit="n1")
+    assert (planned.ok, planned.empty, planned.errors) == (False, False, {"n1": error})
+    assert planned.to_dict()["nodes"] == [{"node": "n1", "error": text}]
 
 
 def test_what_fails_for_the_cluster_has_a_row_of_its_own(
