@@ -22,7 +22,7 @@ from .support import write_cluster
 # Control flow of one module: raised and caught in it, never seen outside.
 LOCAL = {
     "fabnode.artifacts.bundle._Refused",
-    "fabnode.artifacts.download._AgainError",
+    "fabnode.artifacts.download._TransientError",
     "fabnode.kube.client._PassedOn",
 }
 

@@ -1,10 +1,10 @@
 """
-A bundle: everything that nodes get, in one file, for sites without internet.
+Bundle: one file with everything that nodes get, for sites without internet access.
 
 It is a tar of `bundle.json` and then the files that this names, each with size and sha256,
-compressed by zstd. The same files give the same bytes. Nothing in a bundle is believed: a name that
-is not one of ours, a member that is no plain file or not what `bundle.json` promised, and it is
-refused; it is used only as a whole.
+compressed by zstd. The same files give the same bytes. A bundle is not trusted: one with an unknown
+name, a member that is not a plain file, or content that differs from `bundle.json` is refused; it
+is used as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import zstandard
 
 from ..util.atomic_write import atomic_write
 from ..util.errors import InputError
-from .cache_eviction import forget_old, used
+from .cache_eviction import evict_old, mark_used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +47,7 @@ _WINDOW = 2**27
 
 
 class BundleError(InputError):
-    """A bundle that can't be made, or not be used; the text begins with its path."""
+    """A bundle can't be written or used; the text begins with its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +60,19 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """An unpacked bundle: where its files are, and what it says of itself."""
+    """An unpacked bundle: its folder, Kubernetes release and files."""
 
     folder: Path
     kubernetes: str
     files: tuple[str, ...]
 
     def path(self, name: str) -> Path | None:
-        """Return one of its files, None where it has none of that name."""
+        """Return the path of a file by its name in the bundle, or None."""
         return self.folder / name if name in self.files else None
 
     @property
     def images(self) -> tuple[Path, ...]:
-        """Its image archives, in their order."""
+        """Its image archives, in order."""
         return tuple(self.folder / name for name in self.files if name.startswith("images/"))
 
 
@@ -85,7 +85,7 @@ def write(out: Path, parts: Mapping[str, Part], kubernetes: str) -> str:
     """
     names = sorted(parts)
     if odd := [name for name in names if not _NAME.fullmatch(name)]:
-        raise BundleError(f"{parts[odd[0]].source}: a bundle holds no files with such a name")
+        raise BundleError(f"{parts[odd[0]].source}: bundles can't hold a file of that name")
     try:
         sizes = {name: parts[name].source.stat().st_size for name in names}
         files = {name: {"sha256": parts[name].sha256, "size": sizes[name]} for name in names}
@@ -102,7 +102,7 @@ def write(out: Path, parts: Mapping[str, Part], kubernetes: str) -> str:
                         hashed = _Hashing(content)
                         tar.addfile(_header(name, sizes[name]), hashed)
                     if hashed.hexdigest() != parts[name].sha256:
-                        raise BundleError(f"{parts[name].source} changes while it is read")
+                        raise BundleError(f"{parts[name].source} changed while it was read")
             file.flush()
             with Path(file.name).open("rb") as made:
                 return hashlib.file_digest(made, "sha256").hexdigest()
@@ -124,32 +124,32 @@ def unpack(path: Path, cache: Path, promised: str = "") -> Bundle:
             with _decompressing(cast("IO[bytes]", file)) as packed:
                 text, index = _index(packed)
                 folder = cache / hashlib.sha256(text).hexdigest()
-                if _whole(folder, index["files"]):
-                    _keep_promise(file, promised)
-                    used(folder)
+                if _is_complete(folder, index["files"]):
+                    _check_digest(file, promised)
+                    mark_used(folder)
                 else:
                     shutil.rmtree(folder, ignore_errors=True)
-                    _unpack(packed, index["files"], folder, lambda: _keep_promise(file, promised))
+                    _unpack(packed, index["files"], folder, lambda: _check_digest(file, promised))
     except _Refused as refused:
         raise BundleError(f"{path}: {refused}") from None
     except (tarfile.TarError, zstandard.ZstdError, EOFError, UnicodeError) as error:
-        raise BundleError(f"{path}: it is no bundle, or cut off ({error})") from error
+        raise BundleError(f"{path}: it is not a bundle, or is truncated ({error})") from error
     except OSError as error:
         raise BundleError(f"{error.filename or path}: {error.strerror or error}") from error
     return Bundle(folder, index["kubernetes"], tuple(sorted(index["files"])))
 
 
-def _keep_promise(file: _Hashing, promised: str) -> None:
+def _check_digest(file: _Hashing, promised: str) -> None:
     if not promised:
         return
     while file.read(_BLOCK):  # what follows the archive counts as well
         pass
     if file.hexdigest() != promised:
-        raise _Refused(f"its sha256 is {file.hexdigest()}, promised was {promised}")
+        raise _Refused(f"its sha256 is {file.hexdigest()}, expected {promised}")
 
 
-def _whole(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Tell whether an earlier run unpacked these files there, and they are still what they were."""
+def _is_complete(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether an earlier run unpacked these files there, and they are unchanged."""
     try:
         for name, promised in files.items():
             with (folder / name).open("rb") as file:
@@ -161,14 +161,14 @@ def _whole(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 class _Refused(Exception):
-    """What a bundle of ours never holds."""
+    """Content that no bundle of fabnode has."""
 
 
 def _member(packed: IO[bytes]) -> tuple[str, int] | None:
     """
     Return name and size of the next file in the tar; None at its end.
 
-    The headers are read here rather than by tarfile, which follows whatever a header says: links,
+    The headers are parsed here rather than by tarfile, which follows whatever they contain: links,
     sparse files, names of any length.
     """
     block = _exactly(packed, tarfile.BLOCKSIZE)
@@ -176,7 +176,7 @@ def _member(packed: IO[bytes]) -> tuple[str, int] | None:
         return None
     info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     if info.type != tarfile.REGTYPE or info.size < 0:
-        raise _Refused(f"{info.name[:100]!r} in it is no plain file")
+        raise _Refused(f"{info.name[:100]!r} in it is not a plain file")
     return info.name, info.size
 
 
@@ -191,7 +191,7 @@ def _exactly(packed: IO[bytes], size: int) -> bytes:
 
 
 def _contents(packed: IO[bytes], size: int) -> Iterator[bytes]:
-    """Yield the content of a file, and pass what fills up its last block."""
+    """Yield the content of a file, then skip the padding of its last block."""
     left = size
     while left:
         block = _exactly(packed, min(left, _BLOCK))
@@ -201,10 +201,10 @@ def _contents(packed: IO[bytes], size: int) -> Iterator[bytes]:
 
 
 def _index(packed: IO[bytes]) -> tuple[bytes, dict[str, Any]]:
-    """Return the index as it stands there, and as what it says; all of it is checked."""
+    """Return the index as text and as validated data."""
     name, size = _member(packed) or ("", 0)
     if name != INDEX:
-        raise _Refused(f"it is no bundle: {INDEX} is not its first file")
+        raise _Refused(f"it is not a bundle: its first file is not {INDEX}")
     if size > _LARGEST_INDEX:
         raise _Refused(f"{INDEX} is too large")
     text = b"".join(_contents(packed, size))
@@ -225,9 +225,9 @@ def _index(packed: IO[bytes]) -> tuple[bytes, dict[str, Any]]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _Refused(f"{INDEX} is not one of fabnode's") from None
     if known != FORMAT:
-        raise _Refused(f"it has format {str(known)[:20]}, and this fabnode reads {FORMAT}")
+        raise _Refused(f"it has format {str(known)[:20]}, but this fabnode reads {FORMAT}")
     if not good:
-        raise _Refused(f"{INDEX} names what no bundle holds")
+        raise _Refused(f"{INDEX} has entries that no bundle has")
     if total > _LARGEST:
         raise _Refused(f"its files would be {total >> 30} GiB")
     return text, index
@@ -239,9 +239,9 @@ def _unpack(
     folder: Path,
     check: Callable[[], None],
 ) -> None:
-    """Unpack into the folder; `check` has the last word before it is there."""
+    """Unpack into the folder; `check` runs before the folder gets its name."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    forget_old(folder.parent)
+    evict_old(folder.parent)
     wanted, free = (
         sum(entry["size"] for entry in files.values()),
         shutil.disk_usage(folder.parent).free,
@@ -257,7 +257,7 @@ def _unpack(
             name, size = member
             promised = left.pop(name, None)
             if promised is None or size != promised["size"]:
-                raise _Refused(f"{name[:100]!r} in it is not what {INDEX} promised")
+                raise _Refused(f"{name[:100]!r} in it differs from {INDEX}")
             target = draft / name  # one of our names: see _NAME
             target.parent.mkdir(parents=True, exist_ok=True)
             found = hashlib.sha256()
@@ -266,9 +266,9 @@ def _unpack(
                     found.update(block)
                     out.write(block)
             if found.hexdigest() != promised["sha256"]:
-                raise _Refused(f"{name} has another sha256 than {INDEX} promised")
+                raise _Refused(f"{name} has another sha256 than in {INDEX}")
         if left:
-            raise _Refused(f"there is no {min(left)} in it, which {INDEX} promised")
+            raise _Refused(f"{min(left)}, which {INDEX} lists, is missing")
         check()
         try:
             draft.rename(folder)
@@ -280,7 +280,7 @@ def _unpack(
 
 
 class _Hashing:
-    """Reads and hashes."""
+    """Reader that hashes what it reads."""
 
     def __init__(self, content: IO[bytes]) -> None:
         self._content = content

@@ -1,4 +1,4 @@
-"""A configuration with a bundle in the place of all that it names of artifacts (`--bundle`)."""
+"""`--bundle`: a configuration whose artifacts are replaced by those of a bundle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def bundled(cluster: Cluster, path: Path, cache: Path, promised: str = "") -> Cluster:
     """
-    Return the configuration with a bundle in the place of all that it names of artifacts.
+    Return the configuration with its artifacts replaced by a bundle's.
 
     :param cache: where it is unpacked.
     :param promised: its sha256, hex; empty: whatever it is.
@@ -24,7 +24,7 @@ def bundled(cluster: Cluster, path: Path, cache: Path, promised: str = "") -> Cl
     found = unpack(path, cache, promised)
     version = str(cluster.cluster.version)
     if found.kubernetes != version:
-        message = f"it holds Kubernetes {found.kubernetes}, the configuration wants {version}"
+        message = f"it holds Kubernetes {found.kubernetes}, but the configuration has {version}"
         raise BundleError(f"{path}: {message}")
     settings = cluster.artifacts.model_copy(
         update={
@@ -37,6 +37,6 @@ def bundled(cluster: Cluster, path: Path, cache: Path, promised: str = "") -> Cl
     if changed.enabled:
         manifest = found.path(MANIFEST)
         if manifest is None:
-            raise BundleError(f"{path}: it holds no manifest of Calico, which is enabled")
+            raise BundleError(f"{path}: Calico is enabled, but the bundle has no manifest of it")
         changed = changed.model_copy(update={"manifest": manifest, "manifest_sha256": None})
     return replace(cluster, artifacts=settings, calico=changed)

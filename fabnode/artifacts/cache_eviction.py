@@ -1,4 +1,4 @@
-"""Caches that don't grow for ever: what nobody used for a month goes."""
+"""Cache eviction: files that were not used for a month are removed."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-KEPT = 30 * 24 * 3600  # seconds
+MAX_AGE = 30 * 24 * 3600  # seconds
 
 
-def used(path: Path) -> None:
-    """Note that a file or folder of a cache is used."""
-    with suppress(OSError):  # somebody else's cache, which is theirs to keep
+def mark_used(path: Path) -> None:
+    """Mark a file or folder of a cache as used now."""
+    with suppress(OSError):  # a cache of another user
         os.utime(path)
 
 
-def forget_old(folder: Path) -> None:
-    """Remove what was used for the last time a month ago."""
-    limit = time.time() - KEPT
+def evict_old(folder: Path) -> None:
+    """Remove what was not used for a month."""
+    limit = time.time() - MAX_AGE
     for path in folder.iterdir():
-        with suppress(FileNotFoundError):  # another run forgets as well
+        with suppress(FileNotFoundError):  # another run evicts as well
             if path.stat().st_mtime >= limit:
                 continue
             if path.is_dir():

@@ -1,4 +1,4 @@
-"""The files that installing Calico takes: its manifest, and what it shows to etcd."""
+"""Local files for installing Calico: its manifest, and its credentials for etcd."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ T = TypeVar("T")
 
 
 def manifest(cluster: Cluster) -> bytes:
-    """Return Calico's manifest, held against the digest configured. Raises ArtifactError."""
+    """
+    Return Calico's manifest, checked against the configured digest.
+
+    :raises ArtifactError: where it can't be read or differs.
+    """
     path, wanted = manifest_path(cluster), cluster.calico.manifest_sha256
     try:
         content = path.read_bytes()
@@ -59,7 +63,7 @@ def objects(cluster: Cluster, *, for_names: bool = False) -> tuple[Object, ...]:
 
 def etcd_tls(settings: EtcdSettings) -> EtcdTls:
     """
-    Return what Calico shows to etcd, once it is sure that it could be let in with it.
+    Return Calico's credentials for etcd, once certificate and key are valid and belong together.
 
     Raises ArtifactError; none of its sentences holds anything of the key.
     """

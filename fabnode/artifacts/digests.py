@@ -1,9 +1,8 @@
 """
-Digests of published files that are known beforehand: `config/digests.yml` as values.
+Known digests of published files: `config/digests.yml` as values.
 
-Who fetches a file should know its digest from somewhere else than where the file comes from: a
-mirror does not vouch for itself. The data are read when something is fetched, and checked as a
-whole.
+The digest of a file must not come from the same place as the file: a mirror can't vouch for itself.
+The data are read when something is downloaded, and validated as a whole.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 class Block(BaseModel):
     """
-    Digests of one part's releases, as somebody has published them.
+    Digests of one component's releases, from one publication.
 
     :param source: where they stand, of a fixed version.
     :param read: when and how they were taken from there.
@@ -68,7 +67,7 @@ def _shipped() -> Mapping[Part, tuple[Block, ...]]:
 
 
 def known(part: Part, release: str, arch: str) -> Digest | None:
-    """Return the digest of a part's published file, None where none is shipped."""
+    """Return the known digest of a component's published file, or None."""
     try:
         wanted = Release.parse(release)
     except ValueError:

@@ -1,5 +1,5 @@
 """
-Downloads: what a digest promised, whole, or nothing.
+Downloads: a complete file with the expected digest, or none.
 
 A file is kept under its digest, so that it is fetched once. One that is cut off stays as it is and
 is gone on with, by the next try or by the next run.
@@ -22,7 +22,7 @@ import urllib3
 from .. import __version__
 from ..util.errors import FabnodeError
 from ..util.wait import retry
-from .cache_eviction import forget_old, used
+from .cache_eviction import evict_old, mark_used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,12 +38,12 @@ _DIGITS = {"sha256": 64, "sha512": 128}
 
 
 class DownloadError(FabnodeError):
-    """A file that can't be had, or is not what was promised; the text begins with its URL."""
+    """A file can't be downloaded, or has another digest; the text begins with its URL."""
 
-    advice = "check the address (artifacts.mirrors) and the way there, then run it again"
+    advice = "check the URL (artifacts.mirrors) and the network, then run the command again"
 
 
-class _AgainError(Exception):
+class _TransientError(Exception):
     """What another try may mend."""
 
 
@@ -56,7 +56,7 @@ class Digest:
 
     @classmethod
     def of(cls, text: str) -> Digest:
-        """Return the digest that these digits are; its kind shows by their number."""
+        """Return the digest with these digits; their number determines its kind."""
         digits = text.lower()
         for kind, count in _DIGITS.items():
             if len(digits) == count and re.fullmatch("[0-9a-f]+", digits):
@@ -70,9 +70,9 @@ class Digest:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    What a server may do before it is given up.
+    Limits at which a download is given up.
 
-    :param timeout: of connecting, and of silence.
+    :param timeout: of connecting, and between two packets.
     :param pauses: seconds before each further try.
     :param largest: bytes of one file.
     :param slowest: bytes that must come within each `patience` seconds.
@@ -86,14 +86,14 @@ class Limits:
 
 
 BRIEF = Limits(timeout=urllib3.Timeout(connect=5, read=30), pauses=(0.5,))
-"""Of a server that there may be no way to, which is to be learned soon."""
+"""For servers that may be unreachable, which should be found out soon."""
 
 
 class Downloader:
     """
-    Fetches into a folder, by content. Safe to share between threads.
+    Downloads into a folder, where files are named by digest. Thread-safe.
 
-    :param ca: PEM file of the CA that servers are proved by; None: the system's.
+    :param ca: PEM file of the CA that verifies servers; None: the system's.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class Downloader:
         self._ca = str(ca) if ca else None
         self._pools: dict[str, urllib3.PoolManager] = {}
 
-    def held(self, promised: Digest) -> Path | None:
-        """Return the file with this digest where it was fetched before, and still has it."""
+    def cached(self, promised: Digest) -> Path | None:
+        """Return the cached file with this digest, if it is unchanged, or None."""
         path = self._path(promised)
         if not path.is_file():
             return None
@@ -120,48 +120,48 @@ class Downloader:
             with self._open(url, {}) as answer:
                 text: bytes = answer.read(_LARGEST_TEXT + 1)
             if len(text) > _LARGEST_TEXT:
-                raise DownloadError(f"{url}: no list of checksums is that long")
+                raise DownloadError(f"{url}: too long for a list of checksums")
             return text.decode("utf-8", "replace")
 
-        return self._tried(url, read)
+        return self._with_retries(url, read)
 
     def file(
         self, url: str, promised: Digest, on_bytes: Callable[[int, int], None] = lambda *_: None
     ) -> Path:
         """
-        Return the file that has this digest, fetched from `url` unless it is held already.
+        Return the file with this digest, downloaded from `url` unless it is cached.
 
-        :param on_bytes: told the bytes that are there and how many it will be (0: not known).
+        :param on_bytes: called with the bytes present and in total (0: unknown).
         :raises DownloadError: after all tries.
         """
         target = self._path(promised)
-        if found := self.held(promised):
-            used(found)
+        if found := self.cached(promised):
+            mark_used(found)
             return found
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        forget_old(self._folder)
+        evict_old(self._folder)
         part = target.with_name(f"{target.name}.part")
         with part.open("a+b") as out:
             fcntl.flock(out, fcntl.LOCK_EX)  # another run may be fetching it
-            if not self.held(promised):
-                self._tried(url, lambda: self._go_on(url, out, promised, on_bytes))
+            if not self.cached(promised):
+                self._with_retries(url, lambda: self._resume(url, out, promised, on_bytes))
                 part.replace(target)
         return target
 
     def _path(self, promised: Digest) -> Path:
         return self._folder / f"{promised.kind}-{promised.hex}"
 
-    def _tried(self, url: str, work: Callable[[], T]) -> T:
+    def _with_retries(self, url: str, work: Callable[[], T]) -> T:
         try:
-            return retry(work, self._limits.pauses, _AgainError)
-        except _AgainError as error:
+            return retry(work, self._limits.pauses, _TransientError)
+        except _TransientError as error:
             tries = len(self._limits.pauses) + 1
             raise DownloadError(f"{url}: {error} ({tries} tries)") from error
 
-    def _go_on(
+    def _resume(
         self, url: str, out: BinaryIO, promised: Digest, on_bytes: Callable[[int, int], None]
     ) -> None:
-        """Fetch what `out` lacks, and hold it against its digest."""
+        """Download what `out` lacks, and check its digest."""
         out.seek(0)
         found = hashlib.new(promised.kind)
         while block := out.read(_BLOCK):
@@ -174,7 +174,7 @@ class Downloader:
                 out.truncate(0)
                 found, begun = hashlib.new(promised.kind), 0
                 if answer.status != 200:
-                    raise _AgainError("it does not go on where it stopped")
+                    raise _TransientError("the server does not resume the download")
             size = begun + int(answer.headers.get("Content-Length") or 0)
             total = size if size > begun else 0
             for block in self._blocks(answer):
@@ -182,21 +182,23 @@ class Downloader:
                 out.write(block)
                 if out.tell() > self._limits.largest:
                     out.truncate(0)
-                    raise DownloadError(f"{url}: no end after {self._limits.largest >> 20} MiB")
+                    raise DownloadError(
+                        f"{url}: not complete after {self._limits.largest >> 20} MiB"
+                    )
                 on_bytes(out.tell(), total)
         out.flush()
         if out.tell() < total:
-            raise _AgainError(f"cut off after {out.tell()} of {total} bytes")
+            raise _TransientError(f"cut off after {out.tell()} of {total} bytes")
         if found.hexdigest() != promised.hex:
             out.truncate(0)
             if begun:  # what was there may have been another file's beginning
-                raise _AgainError("its parts do not fit together")
+                raise _TransientError("its parts don't have the expected digest together")
             raise DownloadError(
-                f"{url}: its {promised.kind} is {found.hexdigest()}, promised was {promised.hex}"
+                f"{url}: its {promised.kind} is {found.hexdigest()}, expected {promised.hex}"
             )
 
     def _blocks(self, answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        """Yield what comes as it comes; a server that only dribbles is as bad as a silent one."""
+        """Yield blocks as they arrive; too slow a server is given up like a silent one."""
         came, since = 0, time.monotonic()
         while block := answer.read1(_BLOCK):
             came += len(block)
@@ -204,7 +206,7 @@ class Downloader:
             now = time.monotonic()
             if now - since >= self._limits.patience:
                 if came < self._limits.slowest:
-                    raise _AgainError(f"only {came} bytes came within {now - since:.0f} s")
+                    raise _TransientError(f"only {came} bytes arrived within {now - since:.0f} s")
                 came, since = 0, now
 
     @contextmanager
@@ -235,8 +237,8 @@ class Downloader:
                         return
                     at = _redirected(at, place)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _AgainError(_reason(error)) from error
-        raise DownloadError(f"{url}: it is redirected without end")
+            raise _TransientError(_reason(error)) from error
+        raise DownloadError(f"{url}: too many redirects")
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         """Return the connections to a server, through the proxy that the environment names."""
@@ -273,7 +275,7 @@ def _continues(answer: urllib3.BaseHTTPResponse, begun: int) -> bool:
 
 def _check(answer: urllib3.BaseHTTPResponse, url: str) -> None:
     if answer.status in _BUSY:
-        raise _AgainError(f"HTTP {answer.status}")
+        raise _TransientError(f"HTTP {answer.status}")
     if answer.status not in {200, 206, 416}:
         raise DownloadError(f"{url}: HTTP {answer.status}")
 
@@ -282,7 +284,7 @@ def _redirected(url: str, place: str) -> str:
     target = urljoin(url, place)
     scheme = urlsplit(target).scheme
     if scheme not in {"http", "https"} or (url.startswith("https:") and scheme != "https"):
-        raise DownloadError(f"{url}: it is redirected to {target[:200]}, which nothing protects")
+        raise DownloadError(f"{url}: it is redirected to {target[:200]}, which is not https")
     return target
 
 

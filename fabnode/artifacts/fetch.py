@@ -1,4 +1,4 @@
-"""Fetches what the configuration's nodes are made of into the folders that `artifacts` names."""
+"""Downloads of the files that nodes need into the folders that `artifacts` configures."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ _LARGEST = 2**30  # bytes of one program
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A source whose digest is known. `held`: it was fetched before."""
+    """A source with its digest. `cached`: it was downloaded before."""
 
     source: Source
     digest: Digest
-    held: bool
+    cached: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """
-    Where files come from.
+    Downloaders of the two kinds of servers.
 
-    :param mirrors: proved by `artifacts.mirrors_ca`, where that is set.
-    :param official: proved by the system's CAs: a mirror's CA says nothing about them.
+    :param mirrors: verified with `artifacts.mirrors_ca`, if set.
+    :param official: verified with the system's CAs.
     """
 
     mirrors: Downloader
     official: Downloader
 
     def of(self, source: Source) -> Downloader:
-        """Return what fetches a source."""
+        """Return the downloader of a source."""
         return self.mirrors if source.mirrored else self.official
 
 
 def resolve(sources: Sequence[Source], places: Places) -> tuple[Wanted, ...]:
     """
-    Return what there is to fetch, each with its digest.
+    Return the sources, each with its digest.
 
-    That is the one that the configuration gives, else the one that came with fabnode, else the one
-    that the official place publishes; what a mirror says of its own files proves nothing.
+    That is the configured one, else the one shipped with fabnode, else the one published by the
+    project; a checksum from a mirror proves nothing about that mirror's files.
 
     :raises SourceError: nothing but mirrors vouches for some files; it names them all.
     :raises DownloadError: a list of checksums can't be had, or contradicts what is known.
@@ -68,7 +68,7 @@ def resolve(sources: Sequence[Source], places: Places) -> tuple[Wanted, ...]:
             digest = _digest(source, places)
         except SourceError as error:
             return error
-        return Wanted(source, digest, places.of(source).held(digest) is not None)
+        return Wanted(source, digest, places.of(source).cached(digest) is not None)
 
     with ThreadPoolExecutor(PARALLEL) as pool:
         found = tuple(pool.map(one, sources))
@@ -87,9 +87,9 @@ def _digest(source: Source, places: Places) -> Digest:
             found = promised(places.of(source).text(beside), source.file, source.shipped.kind)
         if found and found != source.shipped:
             raise DownloadError(
-                f"{source.url}: {beside} promises {found}, and config/digests.yml, which came with"
-                f" fabnode, {source.shipped}: one of them is not the project's. To decide, give the"
-                f" right one as artifacts.sums: {{{source.key}: …}}"
+                f"{source.url}: {beside} has {found}, but config/digests.yml of fabnode has"
+                f" {source.shipped}: one of them is not the project's. To decide, set the right one"
+                f" as artifacts.sums: {{{source.key}: …}}"
             )
         return source.shipped
     try:
@@ -99,7 +99,7 @@ def _digest(source: Source, places: Places) -> Digest:
             raise unproved(source, error) from error
         raise
     if digest is None:
-        raise DownloadError(f"{source.sums}: it holds no {source.kind} of {source.file}")
+        raise DownloadError(f"{source.sums}: it has no {source.kind} of {source.file}")
     return digest
 
 
@@ -111,9 +111,9 @@ def download_all(
     done: Callable[[Wanted, Sequence[Path]], None],
 ) -> None:
     """
-    Fetch it, a few at a time, and put it where deployments look for it.
+    Download sources, `PARALLEL` at a time, and install them in the configured folders.
 
-    :param begin: called as a download begins; returns what is told of its bytes.
+    :param begin: called as a download begins; returns the callback for its progress.
     :param done: called with the files that were put in place, those that were as they should be
         not among them.
     :raises DownloadError: the first; what else had begun is kept for the next run.
@@ -134,7 +134,7 @@ def download_all(
 
 
 def folder(source: Source, settings: ArtifactSettings) -> Path:
-    """Return where a source's files go: each architecture has a folder of its own."""
+    """Return the folder for a source's files; each architecture has its own."""
     base = settings.binaries if source.folder == "binaries" else settings.cni_plugins
     return base / source.arch
 
@@ -155,20 +155,20 @@ def install(source: Source, path: Path, target: Path) -> list[Path]:
                 if not member.isreg() or not wanted or not name or name in found:
                     continue
                 if member.size > _LARGEST:
-                    raise DownloadError(f"{source.url}: {name} in it is too large to be a program")
+                    raise DownloadError(f"{source.url}: {name} in it is too large for a program")
                 found.add(name)
                 content_of = archive.extractfile(member)
                 assert content_of is not None, "it is a regular file"
                 placed += _put(content_of, target / name)
     except (tarfile.TarError, EOFError) as error:
-        raise DownloadError(f"{source.url}: it is no archive ({error})") from error
+        raise DownloadError(f"{source.url}: it is not an archive ({error})") from error
     if missing := [name for name in source.members if name not in found]:
-        raise DownloadError(f"{source.url}: there is no {', '.join(missing)} in it")
+        raise DownloadError(f"{source.url}: it has no {', '.join(missing)}")
     return placed
 
 
 def _put(content: IO[bytes], target: Path) -> list[Path]:
-    """Write a program, unless it is there as it should be; return the paths written."""
+    """Write a program unless it is there unchanged; return the paths written."""
     with draft_of(target, mode=0o755) as draft:
         shutil.copyfileobj(content, draft, 2**20)
         draft.close()

@@ -1,4 +1,4 @@
-"""What a program or an image archive tells of itself: its architecture, the images inside."""
+"""Metadata of programs (ELF) and image archives (docker, OCI): architectures, image names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEEPEST, _WIDEST = 3, 100  # an index names indexes of platforms, and each of t
 
 
 class NoArchive(FabnodeError):
-    """A file is no image archive."""
+    """A file is not an image archive."""
 
 
 def architecture(path: Path) -> str:
@@ -35,7 +35,7 @@ def architecture(path: Path) -> str:
 
 def images(path: Path) -> tuple[list[str], list[str]]:
     """
-    Return the references in an archive, and the architectures of its images where it tells them.
+    Return the references in an archive, and the architectures of its images where it has them.
 
     That is in docker's manifest.json, or OCI's index.json. Raises NoArchive.
     """
@@ -43,15 +43,15 @@ def images(path: Path) -> tuple[list[str], list[str]]:
         with tarfile.open(path) as archive:
             members = _members(archive)
             if "manifest.json" in members:
-                told = _json(archive, "manifest.json")
-                names = [tag for m in told for tag in m["RepoTags"] or ()]
-                configs = [m["Config"] for m in told if m.get("Config") in members]
+                entries = _json(archive, "manifest.json")
+                names = [tag for m in entries for tag in m["RepoTags"] or ()]
+                configs = [m["Config"] for m in entries if m.get("Config") in members]
                 kinds = [_json(archive, config).get("architecture") for config in configs]
                 return names, sorted({kind for kind in kinds if kind})
             if "index.json" in members:
-                told = _json(archive, "index.json")["manifests"]
-                names = [m["annotations"]["io.containerd.image.name"] for m in told]
-                kinds = [kind for m in told for kind in _oci_architectures(archive, members, m)]
+                entries = _json(archive, "index.json")["manifests"]
+                names = [m["annotations"]["io.containerd.image.name"] for m in entries]
+                kinds = [kind for m in entries for kind in _oci_architectures(archive, members, m)]
                 return names, sorted(set(kinds))
     except (
         tarfile.TarError,
@@ -62,7 +62,7 @@ def images(path: Path) -> tuple[list[str], list[str]]:
         AttributeError,
         RecursionError,
     ) as error:
-        raise NoArchive(f"{path} is no image archive ({error})") from error
+        raise NoArchive(f"{path} is not an image archive ({error})") from error
     raise NoArchive(f"{path} is neither a docker nor an OCI archive")
 
 
@@ -74,7 +74,7 @@ def _oci_architectures(
 ) -> list[str]:
     """Return the architectures of an image whose blobs are here, or of each in an index of such."""
     if depth > _DEEPEST:
-        raise ValueError("its indexes name each other")
+        raise ValueError("its indexes refer to each other")
     if kind := (descriptor.get("platform") or {}).get("architecture"):
         return [kind] if kind != "unknown" else []  # attestations are of none
     name = f"blobs/{descriptor.get('digest', '').replace(':', '/')}"
@@ -110,7 +110,7 @@ def _members(archive: tarfile.TarFile) -> set[str]:
 def _json(archive: tarfile.TarFile, name: str) -> Any:
     member = archive.extractfile(name)
     if member is None:
-        raise ValueError(f"{name} is no file")
+        raise ValueError(f"{name} is not a file")
     text = member.read(_LARGEST_JSON + 1)
     if len(text) > _LARGEST_JSON:
         raise ValueError(f"{name} is larger than {_LARGEST_JSON >> 20} MiB")

@@ -1,5 +1,5 @@
 """
-Takes digests of newer releases into `config/digests.yml`; a tool of those who maintain fabnode.
+Maintainers' tool: adds digests of newer releases to `config/digests.yml`.
 
     python -m fabnode.artifacts.refresh --source URL [--note TEXT] FILE…
 
@@ -25,7 +25,7 @@ from .digests import FILE, read
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-KEPT = 5  # releases of each minor
+PER_MINOR = 5  # releases of each minor
 _OLDEST = 28  # minor of Kubernetes
 _R, _A = r"(?P<release>\d+\.\d+\.\d+)", "(?P<arch>amd64|arm64)"
 _NAMES = {
@@ -84,7 +84,7 @@ def merged(old: str | bytes, new: Iterable[Entry], source: str, how: str) -> str
         newest: dict[tuple[int, int], list[Release]] = defaultdict(list)
         for release in sorted({r for b in blocks_of for r in b["digests"]}, reverse=True):
             newest[release.major, release.minor].append(release)
-        kept = {release for found in newest.values() for release in found[:KEPT]}
+        kept = {release for found in newest.values() for release in found[:PER_MINOR]}
         for block_of in blocks_of:
             block_of["digests"] = {r: d for r, d in block_of["digests"].items() if r in kept}
         parts[part] = [block_of for block_of in blocks_of if block_of["digests"]]
@@ -107,7 +107,7 @@ def _text(parts: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do it."""
+    """Update the file from the command line's arguments."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else "")
     parser.add_argument("--source", required=True)
     parser.add_argument("--note", default="")

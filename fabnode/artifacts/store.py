@@ -1,8 +1,8 @@
 """
-What the deployer holds for nodes: binaries, CNI plugins, image archives, each with its digest.
+The deployer's artifacts for nodes: binaries, CNI plugins, image archives, each with its digest.
 
-Hashing some 700 MB takes longer than all else in an unchanged run, so digests are remembered by
-path, size, time and inode in the user's cache folder.
+Hashing some 700 MB takes longer than all else in an unchanged run, so digests are cached by path,
+size, time and inode.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _FOLDERS = ("amd64", "arm64")  # of programs for one architecture, below those c
 
 
 class ArtifactError(InputError):
-    """A binary, archive or manifest that the configuration promises is missing or unreadable."""
+    """A configured binary, archive or manifest is missing or unreadable."""
 
     advice = "correct `artifacts` or `calico` in the configuration"
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
-    """What the deployer holds, by architecture; under "" what does not tell for which it is."""
+class ArtifactStore:
+    """The deployer's artifacts by architecture; under "" those of unknown architecture."""
 
     by_arch: Mapping[str, Artifacts]
 
     def of(self, facts: Facts) -> Artifacts:
         """
-        Return what a node gets.
+        Return the artifacts of a node.
 
         One that nobody has looked at yet gets all that any may get, so that all of it is looked
         at; one that nothing is here for gets another's, and is stopped by preflight.
@@ -71,18 +71,22 @@ class Holdings:
             yield from (archive.artifact for archive in each.images)
 
 
-def load(cluster: Cluster) -> Holdings:
-    """Return everything that nodes may need. Raises ArtifactError with all that is missing."""
+def load(cluster: Cluster) -> ArtifactStore:
+    """
+    Load the artifacts of all nodes.
+
+    :raises ArtifactError: with all that is missing.
+    """
     settings = cluster.artifacts
-    memory = _Memory(cache_dir() / "digests.json")
+    digests = _DigestCache(cache_dir() / "digests.json")
     needed = required(cluster)
     try:
-        binaries = _programs(settings.binaries, memory, (*needed, *OPTIONAL))
-        plugins = _programs(settings.cni_plugins, memory)
-        images = tuple(memory.archive(path) for path in settings.images)
+        binaries = _programs(settings.binaries, digests, (*needed, *OPTIONAL))
+        plugins = _programs(settings.cni_plugins, digests)
+        images = tuple(digests.archive(path) for path in settings.images)
     except OSError as error:
         raise ArtifactError(f"artifacts: {error.filename}: {error.strerror}") from error
-    memory.save()
+    digests.save()
     by_arch = {
         arch: Artifacts(
             binaries=found,
@@ -95,7 +99,7 @@ def load(cluster: Cluster) -> Holdings:
     missing = [_missing(needed, each, settings.binaries) for each in by_arch.values()]
     if text := "\n".join(filter(None, missing)):
         raise ArtifactError(text)
-    return Holdings(by_arch)
+    return ArtifactStore(by_arch)
 
 
 def _fits(archive: ImageArchive, arch: str) -> bool:
@@ -109,7 +113,7 @@ def _missing(needed: Sequence[str], held: Artifacts, folder: Path) -> str:
 
 
 def _programs(
-    folder: Path, memory: _Memory, names: Collection[str] | None = None
+    folder: Path, digests: _DigestCache, names: Collection[str] | None = None
 ) -> dict[str, dict[str, Artifact]]:
     """
     Return a folder's programs by architecture: those that tell none are everybody's.
@@ -123,9 +127,11 @@ def _programs(
         for path in sorted(place.iterdir()):
             if not path.is_file() or (names is not None and path.name not in names):
                 continue
-            artifact, arch = memory.program(path)
+            artifact, arch = digests.program(path)
             if place is not folder and arch not in ("", place.name):
-                raise ArtifactError(f"{path} is a program for {arch}, and lies under {place.name}")
+                raise ArtifactError(
+                    f"{path} is a program for {arch}, but is in the folder of {place.name}"
+                )
             kind = place.name if place is not folder else arch
             found.setdefault(kind, {})[path.name] = artifact
     anybodys = found.pop("")
@@ -153,8 +159,8 @@ def required(cluster: Cluster) -> tuple[str, ...]:
     return tuple(needed)
 
 
-class _Memory:
-    """Digests and image names of files, as long as size, time and inode are what they were."""
+class _DigestCache:
+    """Cache of files' digests and image names, valid while size, time and inode are unchanged."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -183,7 +189,7 @@ class _Memory:
         return ImageArchive(tuple(entry["images"]), artifact, tuple(entry["architectures"]))
 
     def save(self) -> None:
-        """Write what was learned; a cache that can't be written is merely slow."""
+        """Write the cache; failure only makes the next run slower."""
         if not self._changed:
             return
         with suppress(OSError):

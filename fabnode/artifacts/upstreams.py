@@ -1,11 +1,11 @@
-"""Where the projects publish what a node is made of, and how each proves it. Pure."""
+"""Official URLs of the files that nodes need, and of their checksums. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..releases.compatibility import checksum, containerd_line
+from ..releases.compatibility import checksum, containerd_data
 from ..util.errors import InputError
 from . import digests
 from .download import Digest
@@ -29,13 +29,13 @@ _CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
 
 
 class SourceError(InputError):
-    """Something that can't be fetched as configured; the text says what to do instead."""
+    """A file can't be downloaded as configured; the text has the alternative."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """
-    One file to fetch.
+    One file to download.
 
     :param folder: where it goes: `binaries` or `cni_plugins`.
     :param name: what it is called there; for an archive, what to call it when speaking of it.
@@ -69,7 +69,7 @@ class Source:
 
     @property
     def file(self) -> str:
-        """The last part of the URL: the name that checksums are told by."""
+        """Last part of the URL: the file's name in lists of checksums."""
         return self.url.rpartition("/")[2]
 
 
@@ -78,7 +78,11 @@ EVERY: tuple[str, ...] = ()
 
 
 def sources(cluster: Cluster, architectures: Sequence[str]) -> tuple[Source, ...]:
-    """Return all that has to be fetched. Raises SourceError with everything that can't be."""
+    """
+    Return the files to download.
+
+    :raises SourceError: with every file that can't be verified.
+    """
     found: list[Source] = []
     problems: list[str] = []
     mirrors = {str(name): base for name, base in cluster.artifacts.mirrors.items()}
@@ -99,7 +103,7 @@ def _of(cluster: Cluster, arch: str, bases: Mapping[str, str]) -> Iterator[Sourc
     version = cluster.cluster.version
     yield from _kubernetes(bases["kubernetes"], version, arch)
     cni, runc, runtime = str(releases.cni_plugins), str(releases.runc), cluster.runtime.version
-    containerd = str(runtime or containerd_line(None, version.minor).newest)
+    containerd = str(runtime or containerd_data(None, version.minor).newest)
     crictl = str(releases.crictl or f"1.{version.minor}.0")
     archive = f"{bases['cni_plugins']}/v{cni}/cni-plugins-linux-{arch}-v{cni}.tgz"
     sums = f"{archive}.sha256"
@@ -144,7 +148,7 @@ def _archive(
 
 
 def _proved(source: Source, official: Source, cluster: Cluster) -> Source:
-    """Return the source with what proves it: never what the mirror that it comes from says."""
+    """Return the source with its checksum's origin, which is never the mirror it comes from."""
     mirrored = source.url != official.url
     for end, digits in cluster.artifacts.sums.items():
         if f"/{source.url}".endswith(f"/{end}"):
@@ -163,15 +167,15 @@ def _fault(source: Source) -> str:
     if source.given or source.shipped or source.sums:
         return ""
     return (
-        f"{source.url}: with this release no checksum of it is published: give the "
-        f"one in its CHANGELOG as artifacts.sums: {{{source.key}: …}}"
+        f"{source.url}: the project publishes no checksum of this release's file: set the one in"
+        f" its CHANGELOG as artifacts.sums: {{{source.key}: …}}"
     )
 
 
 def unproved(source: Source, why: object) -> SourceError:
-    """Return the error that nothing but the mirror vouches for a source."""
+    """Return the error for a source that nothing but its mirror vouches for."""
     return SourceError(
-        f"{source.url}: a mirror does not vouch for itself, no digest of this release came with"
-        f" fabnode, and the official place does not answer ({why}): give it as"
+        f"{source.url}: fabnode has no digest of this release, the project's own server does not"
+        f" answer ({why}), and a mirror can't vouch for itself: set the digest as"
         f" artifacts.sums: {{{source.key}: …}}"
     )

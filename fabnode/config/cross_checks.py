@@ -125,7 +125,7 @@ def registries(
             version and compatibility.containerd(minor, version)
         ):
             continue
-        if not compatibility.containerd_line(version, minor).hosts_dir:
+        if not compatibility.containerd_data(version, minor).hosts_dir:
             message = f"containerd {version or ''} of {node.name} does not read hosts.toml"
             yield ("images", "registries"), message, "use containerd 1.5 or newer"
     for name, registry in settings.registries.items():

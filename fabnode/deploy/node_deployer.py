@@ -47,7 +47,7 @@ from .step_events import StepLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..artifacts.store import Holdings
+    from ..artifacts.store import ArtifactStore
     from ..config.cluster import Cluster
     from ..journal.journal import Journal
     from ..node.resources import Resource
@@ -110,7 +110,7 @@ class NodeDeployer:
         host: Host,
         session: ClusterSession,
         journal: Journal,
-        artifacts: Holdings,
+        artifacts: ArtifactStore,
         packer: Packer,
         *,
         steps: Sequence[Step],

@@ -1,1 +1,1 @@
-"""What differs between releases of Kubernetes and its runtimes, and what fits what. Pure."""
+"""Release data: differences between releases of Kubernetes and runtimes, compatibility. Pure."""

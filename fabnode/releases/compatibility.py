@@ -1,4 +1,4 @@
-"""What fits what: Kubernetes, runtimes, Calico, modes of kube-proxy; and what is nearest."""
+"""Compatibility of Kubernetes, runtimes, Calico, kube-proxy's modes; the nearest alternatives."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ CRI_DOCKERD: Final = "cri-dockerd"
 
 
 class Misfit(NamedTuple):
-    """A pair that can't be: why, and the nearest that can."""
+    """An incompatible combination: the reason, and the nearest that is compatible."""
 
     why: str
     nearest: str
 
 
 def kubernetes(release: Release) -> Misfit | None:
-    """Say why this Kubernetes can't be had; None where it can."""
+    """Return why fabnode does not support this Kubernetes, or None."""
     known = matrix().kubernetes
     if release.major == 1 and release.minor in known:
         return None
     last = (known.until or known.since + 1) - 1
     near = last if release.major > 1 or release.minor > last else known.since
-    why = f"Kubernetes {release} is not known here"
+    why = f"Kubernetes {release} is not supported by this fabnode"
     return Misfit(why, f"1.{known.since} to 1.{last} are; the nearest is 1.{near}")
 
 
 def runtime(minor: int, name: Runtime) -> Misfit | None:
-    """Say why this runtime can't serve this Kubernetes."""
+    """Return why this runtime does not work with this Kubernetes, or None."""
     runtimes = matrix().runtimes
     if minor in runtimes[name]:
         return None
@@ -47,26 +47,26 @@ def runtime(minor: int, name: Runtime) -> Misfit | None:
 
 
 def containerd(minor: int, version: Release) -> Misfit | None:
-    """Say why this release of containerd can't serve this Kubernetes."""
+    """Return why this containerd does not work with this Kubernetes, or None."""
     data = matrix()
     line = data.containerd.get(version.series)
     if line is None:
-        why = f"containerd {version} is not known here"
-        return Misfit(why, f"the nearest is {_closest(containerd_lines(minor), version.series)}.x")
+        why = f"containerd {version} is not supported by this fabnode"
+        return Misfit(why, f"the nearest is {_closest(containerd_series(minor), version.series)}.x")
     asked = cri(minor)
     if set(line.cri) & set(asked):
         return None
     why = (
         f"containerd {version} speaks CRI {either(line.cri)}, "
-        f"and the kubelet of Kubernetes 1.{minor} {either(asked)}"
+        f"but the kubelet of Kubernetes 1.{minor} {either(asked)}"
     )
     others = [_nearest(data.kubelet.cri[one].span, minor) for one in line.cri]
-    near = _closest(containerd_lines(minor), version.series)
+    near = _closest(containerd_series(minor), version.series)
     return Misfit(why, f"use containerd {near}.x, or Kubernetes {either(others)}")
 
 
 def proxy_mode(minor: int, mode: str) -> Misfit | None:
-    """Say why kube-proxy can't have this mode."""
+    """Return why kube-proxy of this Kubernetes can't have this mode, or None."""
     modes = matrix().kube_proxy.modes
     if minor in modes[mode]:
         return None
@@ -78,12 +78,12 @@ def proxy_mode(minor: int, mode: str) -> Misfit | None:
 def calico(
     release: Release, minor: int, *, datastore: str = "kubernetes", allow_untested: bool = False
 ) -> Misfit | None:
-    """Say why this Calico can't run on this Kubernetes, or (unless allowed) was not tested so."""
+    """Return why this Calico can't run, or (unless allowed) was not tested, on this Kubernetes."""
     lines = matrix().calico.tested
     majors = sorted({int(line.partition(".")[0]) for line in lines})
     if release.major not in majors:
         known = either([f"{major}.x" for major in majors])
-        return Misfit(f"Calico {release} is not known here", f"{known} is")
+        return Misfit(f"Calico {release} is not supported by this fabnode", f"{known} is")
     near = _nearest_calico(release, minor, datastore)
     if why := calico_impossible(release.series, minor, datastore):
         message = f"Calico {release} can't run on Kubernetes 1.{minor}: {why}"
@@ -96,7 +96,7 @@ def calico(
 
 
 def calico_impossible(line: str, minor: int, datastore: str = "kubernetes") -> str | None:
-    """Return why this line of Calico can't run there, None where nothing is known against it."""
+    """Return why this release series of Calico can't run there, or None."""
     mine = _order(line)
     for edge in matrix().calico.impossible:
         below = edge.to is None or mine < _order(edge.to)
@@ -107,58 +107,58 @@ def calico_impossible(line: str, minor: int, datastore: str = "kubernetes") -> s
 
 
 def calico_tested(line: str) -> Span:
-    """Return the minors of Kubernetes that Calico's makers tested this line with."""
+    """Return the minors of Kubernetes that Calico's project tested this release series with."""
     known = matrix().calico.tested.get(line)
     return known.span if known else Span(0, 0)
 
 
 def calico_for(minor: int) -> str | None:
-    """Return the newest line of Calico tested with this Kubernetes, None where there is none."""
+    """Return the newest release series of Calico tested with this Kubernetes, or None."""
     lines = [line for line, known in matrix().calico.tested.items() if minor in known]
     return max(lines, key=_order, default=None)
 
 
-def containerd_line(version: Release | None, minor: int) -> Containerd:
-    """Return what is known of this containerd's line; None: of the one that fits best."""
-    return matrix().containerd[version.series if version else containerd_for(minor)]
+def containerd_data(version: Release | None, minor: int) -> Containerd:
+    """Return the data of this containerd's release series; of the best one for None."""
+    return matrix().containerd[version.series if version else best_containerd(minor)]
 
 
-def containerd_for(minor: int) -> str:
-    """Return the line of containerd that fits this Kubernetes best: the newest of its makers'."""
+def best_containerd(minor: int) -> str:
+    """Return the best release series of containerd: the newest that its project recommends."""
     lines = matrix().containerd
-    able = containerd_lines(minor)
+    able = containerd_series(minor)
     meant = [name for name in able if minor in lines[name].fits]
     return max(meant or able or lines, key=_order)
 
 
 def checksum(minor: int) -> str | None:
-    """Return which digest of its binaries this Kubernetes publishes; None: none that holds."""
+    """Return the strongest kind of digest published for this Kubernetes, or None."""
     known = matrix().checksums
     return next((kind for kind in ("sha256", "sha512") if minor in known[kind]), None)
 
 
 def cri(minor: int) -> tuple[str, ...]:
-    """Return the versions of CRI that this kubelet speaks."""
+    """Return the versions of CRI that this kubelet supports."""
     return tuple(name for name, known in matrix().kubelet.cri.items() if minor in known)
 
 
 def shim(minor: int) -> str:
-    """Return what stands between this kubelet and docker: `dockershim` or `cri-dockerd`."""
+    """Return the adapter between this kubelet and docker: `dockershim` or `cri-dockerd`."""
     return DOCKERSHIM if minor in matrix().runtimes[DOCKERSHIM] else CRI_DOCKERD
 
 
 def skew(minor: int) -> int:
-    """Return how many minors older than the apiserver a kubelet of this minor may be."""
+    """Return how many minors a kubelet of this minor may be behind the apiserver."""
     return next(rule.behind for rule in matrix().skew if minor in rule)
 
 
 def oldest(server: int) -> int:
-    """Return the oldest minor that a kubelet may have under an apiserver of this one."""
+    """Return the oldest minor of kubelets that an apiserver of this minor supports."""
     return next(minor for minor in range(server + 1) if server - minor <= skew(minor))
 
 
-def containerd_lines(minor: int) -> list[str]:
-    """Return the lines of containerd that speak to this kubelet, oldest first."""
+def containerd_series(minor: int) -> list[str]:
+    """Return the release series of containerd that work with this kubelet, oldest first."""
     lines = matrix().containerd
     return [name for name, line in lines.items() if set(line.cri) & set(cri(minor))]
 
@@ -171,7 +171,7 @@ def _nearest_calico(release: Release, minor: int, datastore: str) -> str:
 
 
 def _closest(lines: Collection[str], wanted: str) -> str:
-    """Return the newest of the older lines, or where all are newer, the oldest."""
+    """Return the newest of the older series, or the oldest where all are newer."""
     older = [line for line in lines if _order(line) <= _order(wanted)]
     return max(older, key=_order) if older else min(lines, key=_order)
 

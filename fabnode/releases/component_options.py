@@ -1,4 +1,4 @@
-"""Settings in the words of a release: fields of a file where it reads one, flags where not."""
+"""Settings of kubelet and kube-proxy as one release takes them: configuration fields or flags."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Value = Any  # what YAML holds
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ComponentOptions:
     """
-    What is written for one release.
+    Configuration fields and flags for one release.
 
-    :param fields: the configuration file's, nested; None where this release reads none.
+    :param fields: of the configuration file, nested; None where this release reads no file.
     :param flags: in order, as `--name=value`.
     """
 
@@ -28,14 +28,16 @@ class Words:
     flags: tuple[str, ...]
 
 
-def words(
+def component_options(
     component: Component, minor: int, *, flags: Mapping[str, Value], settings: Mapping[str, Value]
-) -> Words:
+) -> ComponentOptions:
     """
-    Say what is wanted so that this release understands it, and warns about nothing.
+    Return the options that this release understands, without those it warns about.
 
-    :param flags: what has no field, by flag. :param settings: by field, dotted. Nothing is said of
-        a None, nor of what the release does not know, or has right by itself.
+    Left out are values of None, and what the release does not know or has as its default.
+
+    :param flags: values without a field, by flag.
+    :param settings: values by dotted field.
     """
     reads_file = minor in component.config_file
     fields: dict[str, Value] = {}
@@ -52,7 +54,7 @@ def words(
             _put(fields, path, value)
         elif setting.flag and _has_flag(setting, minor):
             line.append(_flag(setting.flag, value))
-    return Words(fields if reads_file else None, tuple(line))
+    return ComponentOptions(fields if reads_file else None, tuple(line))
 
 
 def _has_flag(setting: Setting, minor: int) -> bool:

@@ -1,5 +1,5 @@
 """
-What each release of Kubernetes knows, refuses and wants: `config/versions.yml` as values.
+Differences between releases of Kubernetes: `config/versions.yml` as validated values.
 
 The file is the one place that differs from release to release; nothing else in fabnode compares
 minors. It is read once, and checked while it is read: an unknown key or a wrong number in it is an
@@ -30,7 +30,7 @@ class _Data(BaseModel):
 
 
 class Known(_Data):
-    """Something that releases from `since` up to and without `until` have, and who says so."""
+    """Something that releases from `since` up to but excluding `until` have, with its source."""
 
     since: int = 0
     until: int | None = None
@@ -39,19 +39,19 @@ class Known(_Data):
 
     @property
     def span(self) -> Span:
-        """The minors that have it."""
+        """Minors that have it."""
         return Span(self.since, self.until)
 
     def __contains__(self, minor: int) -> bool:
         return minor in self.span
 
     def warned(self, minor: int) -> bool:
-        """Say whether this release has it, and warns about it."""
+        """Return whether this release has it and warns about it."""
         return minor in self and self.deprecated is not None and self.deprecated <= minor
 
 
 class Setting(Known):
-    """A field of a configuration file, and the flag that says the same."""
+    """A field of a configuration file, and the equivalent flag."""
 
     flag: str | None = None
     flag_since: int = 0
@@ -59,24 +59,24 @@ class Setting(Known):
 
 
 class Flag(Known):
-    """A flag without a field. From `needed_until` on its default is as good, or it warns."""
+    """A flag without a field. From `needed_until` on its default is right, or it is deprecated."""
 
     needed_until: int | None = None
 
     def passed(self, minor: int) -> bool:
-        """Say whether this release gets it."""
+        """Return whether this release gets it."""
         return minor in self and minor in Span(0, self.needed_until)
 
 
 class Gate(Known):
-    """A feature that has to be switched in these releases, with one runtime or with all."""
+    """A feature gate that must be set in these releases, with one runtime or with all."""
 
     value: bool
     runtime: Runtime | None = None
 
 
 class ByHand(Known):
-    """A default that is unfit for a node on a network, and the setting or flag that mends it."""
+    """An insecure default, and the setting or flag that corrects it."""
 
     setting: str | None = None
     flag: str | None = None
@@ -91,7 +91,7 @@ class Mode(Known):
 
 
 class Component(_Data):
-    """What can be said to a kubelet or a kube-proxy, and how."""
+    """Options of a kubelet or kube-proxy: fields and flags."""
 
     config_file: Known
     settings: Mapping[str, Setting]
@@ -117,7 +117,7 @@ class KubeProxy(Component):
 
 class Containerd(_Data):
     """
-    A line of containerd releases: what it speaks, and how it is configured.
+    A release series of containerd.
 
     :param config: version of its config.toml. :param hosts_dir: it reads /etc/containerd/certs.d.
     :param fits: minors of Kubernetes that its makers recommend it for.
@@ -132,16 +132,16 @@ class Containerd(_Data):
 
 
 class Skew(Known):
-    """How many minors older than the apiserver these kubelets may be."""
+    """Number of minors that these kubelets may be behind the apiserver."""
 
     behind: int
 
 
 class CalicoEdge(Known):
     """
-    Calico lines, from..to (without `to`), that can't work on these minors, and why.
+    Release series of Calico, from `first` to below `to`, that can't work on these minors.
 
-    :param datastore: with which they can't; None: with any.
+    :param datastore: the datastore that this is about; None: any.
     """
 
     first: str = Field("0.0", alias="from")
@@ -151,14 +151,14 @@ class CalicoEdge(Known):
 
 
 class Calico(_Data):
-    """Which Calico fits."""
+    """Compatibility of Calico."""
 
     tested: Mapping[str, Known]
     impossible: tuple[CalicoEdge, ...]
 
 
 class Matrix(_Data):
-    """The whole of it."""
+    """All release data."""
 
     kubernetes: Span
     kubelet: Kubelet
@@ -174,5 +174,9 @@ class Matrix(_Data):
 
 @cache
 def matrix() -> Matrix:
-    """Return the matrix. A pydantic ValidationError where the file contradicts its shape."""
+    """
+    Load the release data.
+
+    :raises pydantic.ValidationError: where the file does not have their shape.
+    """
     return Matrix.model_validate(parse(FILE.read_bytes()))

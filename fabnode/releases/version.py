@@ -1,8 +1,8 @@
 """
-Releases, and the spans of releases in which something holds.
+Releases, and spans of minor releases.
 
-What differs between releases is data, `config/versions.yml`; `matrix.py` is its shape, and this
-module the few words both are written with.
+Differences between releases are data in `config/versions.yml`, whose shape is `matrix.py`; both use
+these two types.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ class Release:
 
     @classmethod
     def parse(cls, text: str) -> Release:
-        """Read `1.37.2` or `v1.37.2`; a ValueError on anything else, pre-releases included."""
+        """
+        Parse `1.37.2` or `v1.37.2`.
+
+        :raises ValueError: for anything else, pre-releases included.
+        """
         if not (found := _RELEASE.fullmatch(text)):
-            msg = f"{text!r} is no release like 1.37.2"
+            msg = f"{text!r} is not a release such as 1.37.2"
             raise ValueError(msg)
         major, minor, patch = found.groups()
         return cls(int(major), int(minor), int(patch))
@@ -41,7 +45,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Minors of Kubernetes 1.x, from `since` up to and without `until`; None: open."""
+    """Minors of Kubernetes 1.x, from `since` up to but excluding `until`; None: no end."""
 
     since: int = 0
     until: int | None = None

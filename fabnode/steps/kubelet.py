@@ -8,7 +8,7 @@ from ..node.resources import Absent, Binary, ClientCertificate, Directory, File,
 from ..pki.certificates import problem
 from ..pki.renewal import SERVING
 from ..releases import compatibility
-from ..releases.component_options import Words, words
+from ..releases.component_options import ComponentOptions, component_options
 from ..releases.matrix import matrix
 from .inputs import Inputs
 from .render import render, with_extra
@@ -29,19 +29,19 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     binary = f"{layout.BIN}/kubelet"
     artifact = inputs.artifacts.binaries["kubelet"]
     certificate = layout.kubelet_client_certificate(kubelet.root)
-    said = _words(inputs)
+    options = _options(inputs)
     pending_key = layout.kubelet_pending_key(kubelet.root)
     shared = inputs.cluster.bootstrap.mode == "token-file"
     unit = render(
         "kubelet/kubelet.service",
         kubelet=kubelet,
         bin=layout.BIN,
-        flags=said.flags,
+        flags=options.flags,
         after=layout.runtime_units(inputs.node.runtime.name, inputs.version.minor)[-1],
     )
     config: Resource = Absent(layout.KUBELET_CONFIG)
-    if said.fields is not None:
-        config = File(layout.KUBELET_CONFIG, with_extra(_HEADER | said.fields, kubelet.config))
+    if options.fields is not None:
+        config = File(layout.KUBELET_CONFIG, with_extra(_HEADER | options.fields, kubelet.config))
     return (
         Directory("/etc/kubernetes"),
         Directory("/etc/kubernetes/pki"),
@@ -57,7 +57,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
             reads=(
                 binary,
                 layout.CA,
-                *([layout.KUBELET_CONFIG] if said.fields is not None else []),
+                *([layout.KUBELET_CONFIG] if options.fields is not None else []),
                 layout.KUBELET_UNIT,
                 layout.BOOTSTRAP_KUBECONFIG,
             ),
@@ -86,7 +86,7 @@ def rotates(inputs: Inputs) -> bool:
 _HEADER = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
 
 
-def _words(inputs: Inputs) -> Words:
+def _options(inputs: Inputs) -> ComponentOptions:
     """Return what the kubelet is told, as fields and flags of its release."""
     node, cluster, facts = inputs.node, inputs.cluster.cluster, inputs.facts
     dockershim = inputs.shim == compatibility.DOCKERSHIM
@@ -129,7 +129,7 @@ def _words(inputs: Inputs) -> Words:
         "resolvConf": "/run/systemd/resolve/resolv.conf" if facts.systemd_resolved else None,
         "featureGates": _gates(inputs) or None,
     }
-    return words(matrix().kubelet, inputs.version.minor, flags=flags, settings=settings)
+    return component_options(matrix().kubelet, inputs.version.minor, flags=flags, settings=settings)
 
 
 def _gates(inputs: Inputs) -> dict[str, bool]:

@@ -6,7 +6,7 @@ from ..node import layout
 from ..node.conventions import PROXY_HEALTH_PORT, PROXY_METRICS_PORT, PROXY_SERVICE
 from ..node.resources import Absent, Binary, Directory, File, Resource, Unit
 from ..pki.kubeconfig import kubeconfig
-from ..releases.component_options import Words, words
+from ..releases.component_options import ComponentOptions, component_options
 from ..releases.matrix import matrix
 from ..releases.version import Span
 from .inputs import Inputs
@@ -28,15 +28,15 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         user="kube-proxy",
         credentials={"client-certificate": layout.PROXY_PEM, "client-key": layout.PROXY_PEM},
     )
-    said = _words(inputs)
+    options = _options(inputs)
     config: Resource = Absent(layout.PROXY_CONFIG)
-    if said.fields is not None:
+    if options.fields is not None:
         extra = inputs.node.kube_proxy.config
-        config = File(layout.PROXY_CONFIG, with_extra(_HEADER | said.fields, extra))
+        config = File(layout.PROXY_CONFIG, with_extra(_HEADER | options.fields, extra))
     unit = render(
         "proxy/kube-proxy.service",
         bin=layout.BIN,
-        flags=said.flags,
+        flags=options.flags,
         mode=inputs.node.kube_proxy.mode,
     )
     return (
@@ -51,7 +51,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
                 binary,
                 layout.PROXY_PEM,
                 layout.PROXY_KUBECONFIG,
-                *([layout.PROXY_CONFIG] if said.fields is not None else []),
+                *([layout.PROXY_CONFIG] if options.fields is not None else []),
                 layout.PROXY_UNIT,
             ),
         ),
@@ -61,7 +61,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
 _HEADER = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
 
 
-def _words(inputs: Inputs) -> Words:
+def _options(inputs: Inputs) -> ComponentOptions:
     """Return what kube-proxy is told, as fields and flags of its release."""
     node, minor = inputs.node, inputs.version.minor
     mode = matrix().kube_proxy.modes[node.kube_proxy.mode]
@@ -79,7 +79,7 @@ def _words(inputs: Inputs) -> Words:
         "featureGates": {mode.gate: True} if minor in Span(0, mode.gate_until) else None,
     }
     flags = {"--config": layout.PROXY_CONFIG, "--v": 2}
-    return words(matrix().kube_proxy, minor, flags=flags, settings=settings)
+    return component_options(matrix().kube_proxy, minor, flags=flags, settings=settings)
 
 
 STEP = Step("proxy", "Install and run kube-proxy.", desired=desired, requires=("proxy-cert",))

@@ -41,7 +41,7 @@ def _cni(inputs: Inputs) -> tuple[Resource, ...]:
 
 def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
     runtime = inputs.node.runtime
-    line = compatibility.containerd_line(runtime.version, inputs.version.minor)
+    line = compatibility.containerd_data(runtime.version, inputs.version.minor)
     containerd = f"{layout.BIN}/containerd"
     config = render(
         # 4 differs from 3 in sections that are left to their defaults here.

@@ -64,7 +64,7 @@ def test_a_file_is_fetched_once(server: Server, downloader: Downloader, digest: 
     assert fetch(server, downloader, digest) == CONTENT
     assert fetch(server, downloader, digest) == CONTENT
     assert server.seen == [("/kubelet", "")]
-    assert downloader.held(digest)
+    assert downloader.cached(digest)
 
 
 def test_requests_say_which_fabnode_they_are_from(server: Server, downloader: Downloader) -> None:
@@ -134,7 +134,7 @@ def test_a_wrong_file_is_refused_and_nothing_of_it_kept(
     assert str(caught.value).startswith(f"{server.url}/kubelet: its sha256 is ")
     assert SHA256.hex in str(caught.value)
     assert left(tmp_path) == []
-    assert downloader.held(SHA256) is None
+    assert downloader.cached(SHA256) is None
     assert fetch(server, downloader) == CONTENT
 
 
@@ -153,7 +153,7 @@ def test_a_refusal_is_not_tried_again(server: Server, downloader: Downloader, co
         (lies.cut, "cut off|IncompleteRead|Connection broken"),
         (lies.hang_up, "closed connection|Connection"),
         (lies.silent, "timed out"),
-        (lies.dribbling, "only .* bytes came"),
+        (lies.dribbling, "only .* bytes arrived"),
     ],
 )
 def test_what_does_not_pass_ends_after_some_tries(
@@ -170,7 +170,7 @@ def test_a_body_without_end_is_given_up(
     server: Server, downloader: Downloader, tmp_path: Path
 ) -> None:
     server.lies["/kubelet"] = [lies.endless]
-    with pytest.raises(DownloadError, match="no end after 8 MiB"):
+    with pytest.raises(DownloadError, match="not complete after 8 MiB"):
         fetch(server, downloader)
     assert left(tmp_path) == []
 
@@ -183,7 +183,7 @@ def test_a_redirect_is_followed(server: Server, downloader: Downloader) -> None:
 
 def test_a_redirect_without_end_is_given_up(server: Server, downloader: Downloader) -> None:
     server.lies["/kubelet"] = [lies.redirect("/kubelet")] * 20
-    with pytest.raises(DownloadError, match="redirected without end"):
+    with pytest.raises(DownloadError, match="too many redirects"):
         fetch(server, downloader)
 
 
@@ -192,7 +192,7 @@ def test_a_redirect_out_of_http_is_refused(
     server: Server, downloader: Downloader, place: str
 ) -> None:
     server.lies["/kubelet"] = [lies.redirect(place)]
-    with pytest.raises(DownloadError, match="which nothing protects"):
+    with pytest.raises(DownloadError, match="which is not https"):
         fetch(server, downloader)
 
 
@@ -240,7 +240,7 @@ def test_a_redirect_from_https_to_plain_http_is_refused(
     """A published checksum that came so would prove nothing."""
     mirror, ca = proved
     mirror.lies["/sums"] = [lies.redirect(f"{server.url}/kubelet")]
-    with pytest.raises(DownloadError, match="which nothing protects"):
+    with pytest.raises(DownloadError, match="which is not https"):
         Downloader(tmp_path / "cache", ca=ca, limits=LIMITS).text(f"{mirror.url}/sums")
     assert server.seen == []
 
@@ -275,7 +275,7 @@ def test_progress_tells_what_is_there_and_what_will_be(
 
 def test_a_list_of_checksums_has_an_end(server: Server, downloader: Downloader) -> None:
     server.lies["/sums"] = [lies.endless]
-    with pytest.raises(DownloadError, match="no list of checksums"):
+    with pytest.raises(DownloadError, match="too long for a list of checksums"):
         downloader.text(f"{server.url}/sums")
 
 
@@ -323,4 +323,4 @@ def test_what_nobody_used_for_a_month_is_forgotten(
     os.utime(folder / f"sha256-{SHA256.hex}", (old, old))
     fetch(server, downloader)
     fetch(server, downloader, SHA512)
-    assert downloader.held(SHA256), "it was used"
+    assert downloader.cached(SHA256), "it was used"

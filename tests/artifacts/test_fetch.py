@@ -120,7 +120,7 @@ def test_a_wrong_file_stops_with_its_url(inv: Inv, config: Path, server: Server)
     server.lies[KUBELET] = [lies.other]
     said = inv(code=1)
     assert f"{server.url}{KUBELET}: its sha256 is " in said
-    assert "next: check the address" in said
+    assert "next: check the URL" in said
     assert "bin/amd64/kubelet" not in files(config)
     inv()
     assert files(config)["bin/amd64/kubelet"] == b"kubelet"
@@ -134,8 +134,8 @@ def test_what_is_not_there_is_told_with_its_url(inv: Inv, config: Path, server: 
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
-        (b"no archive", "it is no archive"),
-        (archive({"bin/ctr": b"ctr"}), "there is no containerd, containerd-shim-runc-v2 in it"),
+        (b"no archive", "it is not an archive"),
+        (archive({"bin/ctr": b"ctr"}), "it has no containerd, containerd-shim-runc-v2"),
     ],
 )
 def test_an_archive_without_what_is_needed_is_refused(
@@ -218,9 +218,9 @@ def test_a_mirror_alone_is_refused_with_what_to_give(
 ) -> None:
     official.server_close()
     said = inv(code=2)
-    assert "a mirror does not vouch for itself" in said
+    assert "a mirror can't vouch for itself" in said
     for key in ("amd64/kubelet", "amd64/kube-proxy", "v1.5.2/runc.amd64", CNI.lstrip("/")):
-        assert f"give it as artifacts.sums: {{{key}: …}}" in said
+        assert f"set the digest as artifacts.sums: {{{key}: …}}" in said
     assert server.seen == []
     assert files(config) == {}
 
@@ -265,7 +265,7 @@ def test_a_server_that_contradicts_it_is_named_with_both(
     place = server if mirrored else official
     lie_consistently(place)
     said = inv(code=1)
-    assert f"{place.url}{KUBELET}.sha256 promises sha256 " in said
+    assert f"{place.url}{KUBELET}.sha256 has sha256 " in said
     for content in (b"kubelet", b"not the kubelet"):
         assert hashlib.sha256(content).hexdigest() in said
     assert "config/digests.yml" in said

@@ -1,4 +1,4 @@
-"""What the deployer holds: digests remembered but never stale."""
+"""The deployer's artifacts: digests remembered but never stale."""
 
 from __future__ import annotations
 
@@ -207,7 +207,9 @@ def test_what_is_missing_for_one_architecture_is_named(tmp_path: Path) -> None:
 def test_a_program_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
     settings = of_architecture(tmp_path, "amd64", "arm64")
     (tmp_path / "bin/arm64/runc").write_bytes(elf("amd64"))
-    with pytest.raises(ArtifactError, match="runc is a program for amd64, and lies under arm64"):
+    with pytest.raises(
+        ArtifactError, match="runc is a program for amd64, but is in the folder of arm64"
+    ):
         store.load(settings)
 
 

@@ -40,7 +40,7 @@ SECRET = "must be one of {env: NAME}, {file: PATH} and {prompt: true}, never the
 LABEL = "letters, digits and -_. inside (at most 63)"
 EFFECTS = "must be one of the effects NoSchedule, PreferNoSchedule or NoExecute"
 LAST = (matrix().kubernetes.until or 0) - 1
-KNOWN = f"is not known here; 1.8 to 1.{LAST} are; the nearest is"
+KNOWN = f"is not supported by this fabnode; 1.8 to 1.{LAST} are; the nearest is"
 UNTESTED = (
     "was not tested with Kubernetes 1.37; use Calico 3.33.x, or set calico.allow_untested: true"
 )
@@ -323,7 +323,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
             "calico": {"version": "3.18.6"},
         },
         [
-            "runtime.version: containerd 2.4.2 speaks CRI v1, and the kubelet of Kubernetes 1.20"
+            "runtime.version: containerd 2.4.2 speaks CRI v1, but the kubelet of Kubernetes 1.20"
             " v1alpha2; use containerd 1.7.x, or Kubernetes 1.23 or newer"
         ],
     ),
@@ -376,7 +376,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"calico": {"version": "4.0.0"}},
-        ["calico.version: Calico 4.0.0 is not known here; 2.x or 3.x is"],
+        ["calico.version: Calico 4.0.0 is not supported by this fabnode; 2.x or 3.x is"],
     ),
     (
         {"calico": {"manifest": "https://a.example/calico.yaml"}},

@@ -15,7 +15,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from fabnode.artifacts import store as artifact_files
-from fabnode.artifacts.store import Holdings
+from fabnode.artifacts.store import ArtifactStore
 from fabnode.cli import app
 from fabnode.cli.report import render
 from fabnode.deploy import node_deployer as node_module
@@ -129,7 +129,7 @@ class Everything:
             (pipeline, "verify_cluster"): lambda *_, **__: [],
             (pipeline, "certificates_seen"): lambda *_: [],
             (pipeline, "network_probe_left"): lambda _: False,
-            (artifact_files, "load"): lambda c: Holdings({"amd64": artifacts(c)}),
+            (artifact_files, "load"): lambda c: ArtifactStore({"amd64": artifacts(c)}),
             (node_module, "probe"): lambda host, watch: host.look(host, watch),
             (node_module, "apply"): lambda host, *args, **kw: host.change(host, *args, **kw),
             (node_module, "make_plan"): self._pure(make_plan),

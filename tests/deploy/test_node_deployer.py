@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from fabnode.artifacts.store import Holdings
+from fabnode.artifacts.store import ArtifactStore
 from fabnode.deploy import node_deployer as node_module
 from fabnode.deploy.errors import ImpostorError, PreflightError, RenewalError, UnprovedError
 from fabnode.deploy.node_deployer import NodeDeployer
@@ -66,7 +66,7 @@ class Scene:
             cast("Host", self.machine),
             cast("ClusterSession", self.api),
             Journal(None, []),
-            Holdings({"amd64": artifacts(self.cluster)}),
+            ArtifactStore({"amd64": artifacts(self.cluster)}),
             MagicMock(),
             steps=self.steps,
             all_steps=NODE_STEPS,

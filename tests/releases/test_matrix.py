@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from fabnode.releases import compatibility
-from fabnode.releases.component_options import words
+from fabnode.releases.component_options import component_options
 from fabnode.releases.matrix import FILE, Known, Matrix, matrix
 from fabnode.releases.version import Release, Span
 from fabnode.util.yaml_io import parse
@@ -30,7 +30,7 @@ def test_a_release_is_read_and_written() -> None:
     ["1.37", "1.37.2.1", "1.37.x", "01.2.3", "1.2.3-rc.1", "1.2.3 ", "", "1.٣.2", "1.2.99999"],
 )
 def test_anything_else_is_no_release(text: str) -> None:
-    with pytest.raises(ValueError, match="is no release like"):
+    with pytest.raises(ValueError, match="is not a release such as"):
         Release.parse(text)
 
 
@@ -119,18 +119,18 @@ def test_what_is_mended_by_hand_is_something_that_is_set() -> None:
 
 @pytest.mark.parametrize("minor", MINORS)
 def test_no_release_is_told_twice_or_not_at_all(minor: int) -> None:
-    """Whatever has a field or a flag is said by exactly one of the two."""
+    """Whatever has a field or a flag is options by exactly one of the two."""
     for component in (matrix().kubelet, matrix().kube_proxy):
         for path, setting in component.settings.items():
-            said = words(component, minor, flags={}, settings={path: "x"})
+            options = component_options(component, minor, flags={}, settings={path: "x"})
             in_file = minor in component.config_file and minor in setting
-            assert bool(said.fields) is in_file, path
-            assert bool(said.flags) is (not in_file and setting.flag is not None), path
+            assert bool(options.fields) is in_file, path
+            assert bool(options.flags) is (not in_file and setting.flag is not None), path
 
 
 @pytest.mark.parametrize("minor", MINORS)
 def test_nothing_is_passed_that_a_release_refuses(minor: int) -> None:
-    """Nor what it warns about, but for the few flags without which it could not be said at all."""
+    """Nor options that it warns about, except flags that have no alternative."""
     unavoidable = {
         "--cadvisor-port": {10},
         "--network-plugin": {21, 22, 23},
@@ -151,7 +151,7 @@ def test_every_minor_has_a_runtime_a_csr_api_and_a_skew_rule() -> None:
         assert compatibility.skew(minor) in {2, 3}
         assert compatibility.cri(minor)
         if minor in matrix().runtimes["containerd"]:
-            line = compatibility.containerd_for(minor)
+            line = compatibility.best_containerd(minor)
             assert compatibility.containerd(minor, Release.parse(f"{line}.0")) is None
 
 
@@ -229,7 +229,7 @@ def test_no_tested_pair_is_impossible() -> None:
     ("minor", "line"), [(10, "1.7"), (20, "1.7"), (25, "1.7"), (26, "2.4"), (37, "2.4")]
 )
 def test_the_newest_containerd_that_its_makers_recommend_is_meant(minor: int, line: str) -> None:
-    assert compatibility.containerd_for(minor) == line
+    assert compatibility.best_containerd(minor) == line
 
 
 def refused(misfit: compatibility.Misfit | None) -> str:
@@ -242,12 +242,13 @@ def refused(misfit: compatibility.Misfit | None) -> str:
     [
         (
             compatibility.kubernetes(Release(1, LAST + 1, 0)),
-            f"Kubernetes 1.{LAST + 1}.0 is not known here; 1.8 to 1.{LAST} are; "
+            f"Kubernetes 1.{LAST + 1}.0 is not supported by this fabnode; 1.8 to 1.{LAST} are; "
             f"the nearest is 1.{LAST}",
         ),
         (
             compatibility.kubernetes(Release(1, 7, 16)),
-            f"Kubernetes 1.7.16 is not known here; 1.8 to 1.{LAST} are; the nearest is 1.8",
+            f"Kubernetes 1.7.16 is not supported by this fabnode;"
+            f" 1.8 to 1.{LAST} are; the nearest is 1.8",
         ),
         (
             compatibility.runtime(9, "containerd"),
@@ -255,17 +256,17 @@ def refused(misfit: compatibility.Misfit | None) -> str:
         ),
         (
             compatibility.containerd(20, Release(2, 1, 0)),
-            "containerd 2.1.0 speaks CRI v1, and the kubelet of Kubernetes 1.20 v1alpha2; "
+            "containerd 2.1.0 speaks CRI v1, but the kubelet of Kubernetes 1.20 v1alpha2; "
             "use containerd 1.7.x, or Kubernetes 1.23 or newer",
         ),
         (
             compatibility.containerd(30, Release(1, 5, 18)),
-            "containerd 1.5.18 speaks CRI v1alpha2, and the kubelet of Kubernetes 1.30 v1; "
+            "containerd 1.5.18 speaks CRI v1alpha2, but the kubelet of Kubernetes 1.30 v1; "
             "use containerd 1.6.x, or Kubernetes 1.25 or older",
         ),
         (
             compatibility.containerd(37, Release(3, 0, 0)),
-            "containerd 3.0.0 is not known here; the nearest is 2.4.x",
+            "containerd 3.0.0 is not supported by this fabnode; the nearest is 2.4.x",
         ),
         (
             compatibility.proxy_mode(28, "nftables"),
@@ -294,7 +295,7 @@ def refused(misfit: compatibility.Misfit | None) -> str:
         ),
         (
             compatibility.calico(Release(4, 0, 0), 30),
-            "Calico 4.0.0 is not known here; 2.x or 3.x is",
+            "Calico 4.0.0 is not supported by this fabnode; 2.x or 3.x is",
         ),
     ],
 )

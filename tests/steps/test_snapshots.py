@@ -107,7 +107,7 @@ def test_there_is_a_snapshot_of_every_minor_and_of_no_other() -> None:
 @pytest.mark.parametrize("line", matrix().containerd)
 def test_containerd_gets_a_configuration_of_its_own_version(line: str) -> None:
     """It reads older ones as well, and warns; a newer one it refuses."""
-    minor = next(m for m in MINORS if line in compatibility.containerd_lines(m))
+    minor = next(m for m in MINORS if line in compatibility.containerd_series(m))
     settings = {"version": f"{line}.0", "sandbox_image": "registry.example.org/pause:3.9"}
     files = rendered(minor, V1, runtime=settings)
     config = tomllib.loads(files["/etc/containerd/config.toml 0644"])

@@ -40,7 +40,7 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
         for item in wanted:
             source = item.source
             where = folder(source, cluster.artifacts)
-            how = "is in the cache" if item.held else "would be fetched"
+            how = "is in the cache" if item.cached else "would be fetched"
             app.print_text(f"{source.name} ({source.arch}): {source.url} {how}")
             app.print_text(f"    {item.digest}\n    to {where}")
         return

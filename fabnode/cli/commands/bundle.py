@@ -19,7 +19,7 @@ from .. import app
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...artifacts.store import Holdings
+    from ...artifacts.store import ArtifactStore
     from ...config.cluster import Cluster
 
 
@@ -41,7 +41,7 @@ def make(cluster: Cluster, out: Path | None) -> None:
         app.print_text(f"warning: no archive in artifacts.images holds {image}: nodes will pull it")
 
 
-def _parts(cluster: Cluster, held: Holdings) -> dict[str, Part]:
+def _parts(cluster: Cluster, held: ArtifactStore) -> dict[str, Part]:
     parts: dict[str, Part] = {}
     for arch, each in held.by_arch.items():
         below = f"{arch}/" if arch else ""
@@ -58,7 +58,7 @@ def _parts(cluster: Cluster, held: Holdings) -> dict[str, Part]:
     return parts
 
 
-def _missing_images(cluster: Cluster, held: Holdings) -> list[str]:
+def _missing_images(cluster: Cluster, held: ArtifactStore) -> list[str]:
     """Return the images that nodes need and no archive holds."""
     brought = {name for archive in held.of(UNKNOWN).images for name in archive.names}
     full = {ImageReference.parse(name).full for name in brought}

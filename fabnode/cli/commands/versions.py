@@ -138,7 +138,7 @@ def lines(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 def _row(minor: int) -> dict[str, Any]:
     data = matrix()
     with_containerd = compatibility.runtime(minor, "containerd") is None
-    containerd = compatibility.containerd_lines(minor) if with_containerd else []
+    containerd = compatibility.containerd_series(minor) if with_containerd else []
     return {
         "release": f"1.{minor}",
         "set by": "file" if minor in data.kubelet.config_file else "flags",
@@ -235,8 +235,8 @@ def _runtimes(minor: int) -> Iterator[Datum]:
             value = "how docker is reached" if name in shims else "possible"
             yield Datum("runtime", name, value, known.source)
     if minor in data.runtimes["containerd"]:
-        best = compatibility.containerd_for(minor)
-        for line in compatibility.containerd_lines(minor):
+        best = compatibility.best_containerd(minor)
+        for line in compatibility.containerd_series(minor):
             known_line = data.containerd[line]
             value = f"{known_line.newest}, configuration version {known_line.config}"
             best_here = " (default)" if line == best else ""

@@ -63,7 +63,7 @@ def refused(kubernetes: str, **combination: str) -> str:
         (f"1.{MINORS[-1] + 1}.1", {}, [f"the nearest is 1.{MINORS[-1]}"]),
         ("1", {}, ["'1' is not a release of Kubernetes; give one such as 1.20 or 1.20.2"]),
         ("1.20", {"runtime": "dokcer"}, ["'dokcer' is not a runtime; did you mean docker?"]),
-        ("1.20", {"containerd": "2"}, ["'2' is no release like 1.37.2; all three parts"]),
+        ("1.20", {"containerd": "2"}, ["'2' is not a release such as 1.37.2; all three parts"]),
         ("1.9.11", {"containerd": "1.7.33"}, ["use docker, or Kubernetes 1.10 or newer"]),
         ("1.20", {"calico": "3.18.6", "datastore": "etcdd"}, ["did you mean etcd?"]),
         ("1.20", {"proxy_mode": "nftable"}, ["did you mean nftables?"]),
