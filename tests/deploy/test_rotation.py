@@ -11,7 +11,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from fabnode.artifacts import store as artifact_files
-from fabnode.artifacts.store import Holdings
+from fabnode.artifacts.store import ArtifactStore
 from fabnode.deploy import pipeline, rotation
 from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
@@ -192,7 +192,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     }
     for name, value in replaced.items():
         monkeypatch.setattr(pipeline, name, value)
-    monkeypatch.setattr(artifact_files, "load", lambda _: Holdings({}))
+    monkeypatch.setattr(artifact_files, "load", lambda _: ArtifactStore({}))
     return made
 
 
