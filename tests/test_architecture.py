@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "node": {"pki", "releases", "util"},
     "audit": {"node", "pki", "util"},
     "ssh": {"config", "util"},
-    "remote": {"audit", "node", "ssh", "util"},
+    "remote": {"audit", "node", "pki", "ssh", "util"},
     "steps": {"config", "node", "pki", "releases", "util"},
     "kube": {"config", "pki", "releases", "steps", "util"},
     "artifacts": {"config", "node", "pki", "releases", "steps", "util"},

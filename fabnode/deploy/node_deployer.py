@@ -19,7 +19,14 @@ from ..node import layout
 from ..node.facts import UNKNOWN, Facts
 from ..node.plan import Plan, make_plan
 from ..node.resources import File
-from ..pki.certificates import belongs, issued_by, openssh_public_bytes, read
+from ..pki.certificates import (
+    NO_CERTIFICATE,
+    CertificateFile,
+    belongs,
+    issued_by,
+    openssh_public_bytes,
+    read,
+)
 from ..pki.csr_policy import HostKey
 from ..pki.renewal import KEEP
 from ..remote.apply import apply
@@ -434,18 +441,18 @@ class NodeDeployer:
     def _serving(self) -> str:
         return layout.kubelet_serving_certificate(self.node.kubelet.root)
 
-    def _renewed(self, renewal: Renewal, before: Mapping[str, str]) -> list[str]:
+    def _renewed(self, renewal: Renewal, before: Mapping[str, CertificateFile]) -> list[str]:
         """Return the kinds of certificates that were due and are new. Raises RenewalError."""
         now = self.look().certificates
         new = []
         for kind, path in layout.certificates(self.node.kubelet.root).items():
-            if not renewal.why(kind, before.get(path, "")):
+            if not renewal.why(kind, before.get(path, NO_CERTIFICATE)):
                 continue
-            pem = now.get(path, "")
-            if not pem or pem == before[path]:
+            held = now.get(path, NO_CERTIFICATE)
+            if not held.pem or held == before[path]:
                 raise RenewalError(kind, "is still the old one", self.node.name)
-            if renewal.authority and not issued_by(pem, renewal.authority):
-                raise RenewalError(kind, f"came from {read(pem).issuer}", self.node.name)
+            if renewal.authority and not issued_by(held, renewal.authority):
+                raise RenewalError(kind, f"came from {read(held).issuer}", self.node.name)
             new.append(kind)
         return new
 

@@ -197,7 +197,7 @@ def _stages(run: Run, context: RunContext) -> dict[str, Stage]:
         with run.journal.step(deployer.node.name, NAME, "looking how far it is") as log:
             facts = deployer.current_facts()
             paths = layout.certificates(deployer.node.kubelet.root)
-            held = {k: facts.certificates.get(path, "") for k, path in paths.items()}
+            held = {k: facts.certificate(path) for k, path in paths.items()}
             stage = authorities.stage(facts.path(layout.CA).content or b"", held)
             log.note("through" if stage == DONE else f"next: {stage}")
             return stage

@@ -115,9 +115,9 @@ def certificates_seen(cluster: Cluster, facts: Mapping[str, Facts]) -> list[dict
     for name, seen in facts.items():
         paths = verify.certificate_paths(cluster.node(name).kubelet.root)
         rows += [
-            row(name, title, path, pem, ca_pem=cluster.ca_pem, now=now)
+            row(name, title, path, held, ca_pem=cluster.ca_pem, now=now)
             for title, path in paths.items()
-            if (pem := seen.certificates.get(path, ""))
+            if (held := seen.certificate(path)).pem
         ]
     return certificates_json(rows)
 

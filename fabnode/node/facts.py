@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..pki.certificates import NO_CERTIFICATE, CertificateFile
+
 
 @dataclass(frozen=True, slots=True)
 class PathFact:
@@ -81,7 +83,7 @@ class Facts:
     :param modules: kernel features present: loaded, built in or seen working.
     :param missing_modules: asked for, not present, and `modprobe -n` can't find them either.
     :param sysctls: key → value, of the keys asked for that exist.
-    :param certificates: path → PEM certificate blocks found there, nothing else of the file.
+    :param certificates: path → certificates found there, nothing else of the file.
     :param servers: path → the `server:` of a kubeconfig found there.
     :param authorities: path → the CA that a kubeconfig there trusts: a file's path, or PEM.
     :param images: references in the runtime's store; None: the runtime doesn't answer.
@@ -113,7 +115,7 @@ class Facts:
     listeners: tuple[Listener, ...] = ()
     paths: Mapping[str, PathFact] = field(default_factory=dict)
     units: Mapping[str, UnitFact] = field(default_factory=dict)
-    certificates: Mapping[str, str] = field(default_factory=dict)
+    certificates: Mapping[str, CertificateFile] = field(default_factory=dict)
     servers: Mapping[str, str] = field(default_factory=dict)
     authorities: Mapping[str, str] = field(default_factory=dict)
     images: frozenset[str] | None = None
@@ -124,6 +126,10 @@ class Facts:
     def path(self, path: str) -> PathFact:
         """Return what was found at `path`; absent where it was not asked for."""
         return self.paths.get(path, ABSENT)
+
+    def certificate(self, path: str) -> CertificateFile:
+        """Return the certificates in a file; none where it was not asked for."""
+        return self.certificates.get(path, NO_CERTIFICATE)
 
     def unit(self, name: str) -> UnitFact:
         """Return the unit's state; not-found where it was not asked for."""

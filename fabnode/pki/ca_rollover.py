@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..util.errors import FabnodeError
-from .certificates import issued_by, read, split
+from .certificates import Pem, issued_by, read, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ class Authorities:
         """Whether a change of the CA is under way."""
         return len(self.wanted) > 1
 
-    def stage(self, trusted: bytes, certificates: Mapping[str, str]) -> Stage:
+    def stage(self, trusted: bytes, certificates: Mapping[str, Pem]) -> Stage:
         """
         Say what is next for a node.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -17,6 +18,9 @@ from ..util.errors import FabnodeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_LARGEST = 2**16  # bytes of a certificate's PEM; one of a cluster has some 2000
+_UNREADABLE = "not a readable certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,35 @@ class BadCertificateError(FabnodeError, ValueError):
     """A certificate or CA that can't be read or doesn't hold."""
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateFile:
+    """
+    The certificates in a file of a host, parsed once: what judges them parses nothing again.
+
+    :param pem: its certificate blocks; empty where it holds none.
+    :param certificate: the first of them; None where it can't be read. :param parsed: the same.
+    """
+
+    pem: str = ""
+    certificate: Certificate | None = field(default=None, repr=False, compare=False)
+    parsed: x509.Certificate | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, pem: str) -> CertificateFile:
+        """Parse the first certificate; whatever else a host sends there makes it unreadable."""
+        if len(pem.partition("-----END")[0]) > _LARGEST:
+            return cls(pem)
+        try:
+            parsed = _parse(pem)
+        except BadCertificateError:
+            return cls(pem)
+        return cls(pem, _certificate(parsed), parsed)
+
+
+NO_CERTIFICATE = CertificateFile()
+Pem = str | bytes | CertificateFile
+
+
 class ProblemKind(Enum):
     """What can be wrong with a certificate, measured against a CA bundle and a time."""
 
@@ -68,9 +101,14 @@ class Problem:
         return self.text
 
 
-def read(pem: str | bytes) -> Certificate:
-    """Return the first certificate of a PEM text. Raises BadCertificateError."""
-    cert = _load(pem)
+def read(pem: Pem) -> Certificate:
+    """Return the first certificate of a PEM text or a file. Raises BadCertificateError."""
+    if isinstance(pem, CertificateFile) and pem.certificate:
+        return pem.certificate
+    return _certificate(_load(pem))
+
+
+def _certificate(cert: x509.Certificate) -> Certificate:
     return Certificate(
         subject=cert.subject.rfc4514_string(),
         issuer=cert.issuer.rfc4514_string(),
@@ -83,12 +121,12 @@ def read(pem: str | bytes) -> Certificate:
     )
 
 
-def problem(pem: str | bytes, ca_pem: bytes, now: datetime) -> Problem | None:
+def problem(pem: Pem, ca_pem: bytes, now: datetime) -> Problem | None:
     """Return the first of `problems`, or None when the certificate is good."""
     return next(iter(problems(pem, ca_pem, now)), None)
 
 
-def problems(pem: str | bytes, ca_pem: bytes, now: datetime) -> tuple[Problem, ...]:
+def problems(pem: Pem, ca_pem: bytes, now: datetime) -> tuple[Problem, ...]:
     """
     Return everything that makes a certificate useless against this CA bundle at this time.
 
@@ -99,7 +137,7 @@ def problems(pem: str | bytes, ca_pem: bytes, now: datetime) -> tuple[Problem, .
     except BadCertificateError as error:
         return (Problem(ProblemKind.UNREADABLE, str(error)),)
     found = []
-    authorities = [ca for ca in x509.load_pem_x509_certificates(ca_pem) if _issued_by(cert, ca)]
+    authorities = [ca for ca in _bundle(ca_pem) if _issued_by(cert, ca)]
     if not authorities:
         issuer = cert.issuer.rfc4514_string()
         found.append(Problem(ProblemKind.FOREIGN_CA, f"signed by another CA ({issuer})"))
@@ -121,19 +159,26 @@ def _utc(when: datetime) -> str:
 
 def split(bundle_pem: bytes) -> tuple[bytes, ...]:
     """Return the certificates of a bundle one by one, PEM, in their order, each once."""
-    found = x509.load_pem_x509_certificates(bundle_pem)
-    return tuple(dict.fromkeys(c.public_bytes(serialization.Encoding.PEM) for c in found))
+    encoding = serialization.Encoding.PEM
+    return tuple(dict.fromkeys(c.public_bytes(encoding) for c in _bundle(bundle_pem)))
 
 
-def issued_by(pem: str | bytes, ca_pem: bytes) -> bool:
+def issued_by(pem: Pem, ca_pem: bytes) -> bool:
     """Say whether this very CA signed a certificate; what can't be read is nobody's."""
     try:
         cert = _load(pem)
     except BadCertificateError:
         return False
-    return any(_issued_by(cert, ca) for ca in x509.load_pem_x509_certificates(ca_pem))
+    return any(_issued_by(cert, ca) for ca in _bundle(ca_pem))
 
 
+@lru_cache(maxsize=16)
+def _bundle(ca_pem: bytes) -> tuple[x509.Certificate, ...]:
+    """Return the CAs of a bundle; a run asks thousands of times for the same few."""
+    return tuple(x509.load_pem_x509_certificates(ca_pem))
+
+
+@lru_cache(maxsize=4096)
 def _issued_by(cert: x509.Certificate, ca: x509.Certificate) -> bool:
     try:
         cert.verify_directly_issued_by(ca)
@@ -288,7 +333,15 @@ def sign_client(request_pem: bytes, ca_pem: bytes, ca_key_pem: bytes, *, days: i
     )
 
 
-def _load(pem: str | bytes) -> x509.Certificate:
+def _load(pem: Pem) -> x509.Certificate:
+    if not isinstance(pem, CertificateFile):
+        return _parse(pem)
+    if pem.parsed is None:
+        raise BadCertificateError(_UNREADABLE)
+    return pem.parsed
+
+
+def _parse(pem: str | bytes) -> x509.Certificate:
     data = pem.encode() if isinstance(pem, str) else pem
     try:
         cert = x509.load_pem_x509_certificate(data)
@@ -297,7 +350,7 @@ def _load(pem: str | bytes) -> x509.Certificate:
         cert.subject.rfc4514_string(), cert.issuer.rfc4514_string()
         public_bytes(cert)
     except Exception as error:  # a host's bytes: however parsing fails, it is none
-        raise BadCertificateError("not a readable certificate") from error
+        raise BadCertificateError(_UNREADABLE) from error
     return cert
 
 

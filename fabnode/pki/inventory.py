@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .certificates import (
     BadCertificateError,
+    Pem,
     ProblemKind,
     openssh_public_bytes,
     problems,
@@ -55,7 +56,7 @@ def row(
     where: str,
     name: str,
     path: str,
-    pem: str,
+    pem: Pem,
     *,
     ca_pem: bytes,
     now: datetime,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from .certificates import BadCertificateError, issued_by, read
+from .certificates import BadCertificateError, Pem, issued_by, read
 
 CLIENT, SERVING, PROXY = "client", "serving", "proxy"
 KINDS = (CLIENT, SERVING, PROXY)
@@ -31,7 +31,7 @@ class Renewal:
     ends_before: datetime | None = None
     authority: bytes = b""
 
-    def why(self, kind: str, pem: str) -> str | None:
+    def why(self, kind: str, pem: Pem) -> str | None:
         """Say why this certificate is to be made anew, or None where it stays, or is none."""
         if kind not in self.kinds:
             return None

@@ -65,6 +65,7 @@ EXAMINED = Examined()
 
 # Of `probe.sh`.
 TEXT_SIZE = 262144
+CERTIFICATE_FILES = 64  # that a probe shows certificates of; it asks for fewer than ten
 
 
 def assignments(limits: Examined = EXAMINED) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..node.facts import Facts, Listener, PathFact, UnitFact
+from ..pki.certificates import CertificateFile
 from ..util.sanitize import clean
-from .limits import TEXT_SIZE, Malformed
+from .limits import CERTIFICATE_FILES, TEXT_SIZE, Malformed
 
 _KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -117,10 +118,10 @@ class _Found:
             case ["texts", contents]:
                 self._share_out(_unbase64(contents))
             case ["certificate", line, *path]:
-                self.certificates["\t".join(path)].append(line)
+                self._lines_of("\t".join(path)).append(line)
             case ["certificate_data", data, *path]:
                 pem = _unbase64(data).decode("ascii", "replace")
-                self.certificates["\t".join(path)].append(pem)
+                self._lines_of("\t".join(path)).append(pem)
             case ["server", url, *path]:
                 self.servers["\t".join(path)] = url.strip("'\"")
             case ["authority", file, *path]:
@@ -152,6 +153,12 @@ class _Found:
             if hashlib.sha256(content).hexdigest() == self._path(path).get("sha256"):
                 self._path(path)["content"] = content
 
+    def _lines_of(self, path: str) -> list[str]:
+        """Return the lines so far of a file with certificates, each of which will be parsed."""
+        if path not in self.certificates and len(self.certificates) >= CERTIFICATE_FILES:
+            raise Malformed(f"more than {CERTIFICATE_FILES} files with certificates")
+        return self.certificates[path]
+
     def _path(self, path: str) -> dict[str, Any]:
         if path not in self.paths:
             raise Malformed(f"content of {path[:60]!r}, which it says nothing else about")
@@ -181,7 +188,9 @@ class _Found:
                 name: _unit(self.units.get(name, {}), self.stamps.get(name, {})) for name in names
             },
             certificates={
-                path: "".join(f"{pem}\n" for pem in _PEM.findall("\n".join(lines)))
+                path: CertificateFile.of(
+                    "".join(f"{pem}\n" for pem in _PEM.findall("\n".join(lines)))
+                )
                 for path, lines in self.certificates.items()
             },
             servers=self.servers,

@@ -11,7 +11,7 @@ from ..config.cluster import Cluster, Node
 from ..node import layout
 from ..node.facts import Facts
 from ..node.resources import Image
-from ..pki.certificates import BadCertificateError, problem, read
+from ..pki.certificates import problem
 from ..pki.renewal import CLIENT, KEEP, Renewal
 from ..releases import compatibility
 from ..releases.version import Release
@@ -102,21 +102,18 @@ class Inputs:
     def unjoined(self) -> str | None:
         """Why the node has to ask for a client certificate; None where it has joined."""
         facts = self.facts
-        pem = facts.certificates.get(layout.kubelet_client_certificate(self.node.kubelet.root), "")
+        held = facts.certificate(layout.kubelet_client_certificate(self.node.kubelet.root))
         nothing = "it has no client certificate of this cluster"
-        if facts.path(layout.KUBELET_KUBECONFIG).kind != "file" or not pem:
+        if facts.path(layout.KUBELET_KUBECONFIG).kind != "file" or not held.certificate:
             return nothing
-        try:
-            if read(pem).common_name != f"system:node:{self.node.name}":
-                return nothing
-        except BadCertificateError:
+        if held.certificate.common_name != f"system:node:{self.node.name}":
             return nothing
-        if fault := problem(pem, self.cluster.ca_pem, self.now):
+        if fault := problem(held, self.cluster.ca_pem, self.now):
             return f"its client certificate is of no use: {fault}"
         trusted = facts.authorities.get(layout.KUBELET_KUBECONFIG, "")
         if trusted != layout.CA and trusted.strip() != self.cluster.ca_pem.decode().strip():
             return "its kubelet.kubeconfig holds another CA than the configuration"
-        if why := self.renewal.why(CLIENT, pem):
+        if why := self.renewal.why(CLIENT, held):
             return f"its client certificate is to be made anew: {why}"
         return None
 

@@ -160,10 +160,10 @@ def _replaced(inputs: Inputs) -> tuple[str, ...]:
     if not inputs.facts.known:
         return (client, serving)  # what must be looked at
     paths = [] if inputs.joined else [client]
-    pem = inputs.facts.certificates.get(serving, "")
+    held = inputs.facts.certificate(serving)
     # One that doesn't hold is no reason to restart a kubelet, but goes along when it asks anyway.
-    useless = not inputs.joined and problem(pem, inputs.cluster.ca_pem, inputs.now)
-    if pem and (useless or inputs.renewal.why(SERVING, pem)):
+    useless = not inputs.joined and problem(held, inputs.cluster.ca_pem, inputs.now)
+    if held.pem and (useless or inputs.renewal.why(SERVING, held)):
         paths.append(serving)
     return tuple(paths)
 

@@ -213,11 +213,11 @@ def _twin(inputs: Inputs, around: Surroundings, twin: str) -> Finding:
     """
     name, facts = inputs.node.name, inputs.facts
     path = layout.kubelet_client_certificate(inputs.node.kubelet.root)
-    pem = facts.certificates.get(path, "")
+    held = facts.certificate(path)
     if (
         around.machine_ids.get(name) == facts.machine_id
-        and problem(pem, inputs.cluster.ca_pem, inputs.now) is None
-        and read(pem).common_name == f"system:node:{name}"
+        and problem(held, inputs.cluster.ca_pem, inputs.now) is None
+        and read(held).common_name == f"system:node:{name}"
     ):
         return Finding(
             "warning",
@@ -368,15 +368,15 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
     facts, fix = inputs.facts, _FOREIGN_NODE_FIX
-    pem = facts.certificates.get(layout.kubelet_client_certificate(inputs.node.kubelet.root), "")
+    held = facts.certificate(layout.kubelet_client_certificate(inputs.node.kubelet.root))
     server = facts.servers.get(layout.KUBELET_KUBECONFIG, "")
-    fault = problem(pem, inputs.cluster.ca_pem, inputs.now)
+    fault = problem(held, inputs.cluster.ca_pem, inputs.now)
     kind = fault.kind if fault else None
-    if pem and kind is ProblemKind.FOREIGN_CA:
+    if held.pem and kind is ProblemKind.FOREIGN_CA:
         yield Finding("error", f"its kubelet belongs to another cluster ({fault})", fix)
-    elif pem and kind is not ProblemKind.UNREADABLE:
+    elif held.pem and kind is not ProblemKind.UNREADABLE:
         # Signed by our CA: the node is this cluster's, whatever its age and apiserver address.
-        if (name := read(pem).common_name) != f"system:node:{inputs.node.name}":
+        if (name := read(held).common_name) != f"system:node:{inputs.node.name}":
             yield Finding("error", f"its kubelet has joined as {name}", fix)
     elif server and server != inputs.cluster.cluster.apiserver:
         yield Finding("error", f"its kubelet was set up for {server}", fix)

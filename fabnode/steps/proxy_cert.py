@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..config.cluster import Node
 from ..node import layout
 from ..node.resources import Directory, File, Kept, Resource
-from ..pki.certificates import BadCertificateError, Certificate, problem, read
+from ..pki.certificates import Certificate, problem, read
 from ..pki.renewal import PROXY
 from .inputs import Inputs
 from .step import Step
@@ -24,21 +24,18 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
 def due(inputs: Inputs) -> str | None:
     """Say why a certificate has to be issued, or None while the node's is good."""
     found = inputs.facts.path(layout.PROXY_PEM)
-    pem = inputs.facts.certificates.get(layout.PROXY_PEM, "")
-    if found.kind != "file" or not pem:
+    held = inputs.facts.certificate(layout.PROXY_PEM)
+    if found.kind != "file" or not held.pem:
         return "there is none"
-    if fault := problem(pem, inputs.cluster.ca_pem, inputs.now):
+    if fault := problem(held, inputs.cluster.ca_pem, inputs.now):
         return fault.text
-    try:
-        certificate = read(pem)
-    except BadCertificateError as error:
-        return str(error)
+    certificate = read(held)
     if not _as_configured(certificate, inputs):
         return f"its subject is {certificate.subject}"
     left = certificate.days_left(inputs.now)
     if left < inputs.node.kube_proxy.renew_before_days:
         return f"it ends in {left:.0f} days"
-    return inputs.renewal.why(PROXY, pem)
+    return inputs.renewal.why(PROXY, held)
 
 
 def subject(node: Node) -> dict[str, str]:

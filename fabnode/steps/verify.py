@@ -61,16 +61,16 @@ def certificate_checks(
     :param margin: days that must be left.
     """
     for title, path in paths.items():
-        pem = facts.certificates.get(path, "")
-        if not pem:
+        held = facts.certificate(path)
+        if not held.pem:
             yield Check(node, title, False, f"no certificate at {path}")
             continue
         try:
-            left = read(pem).days_left(now)
+            left = read(held).days_left(now)
         except BadCertificateError as error:
             yield Check(node, title, False, f"{path}: {error}")
             continue
-        fault = problem(pem, ca_pem, now)
+        fault = problem(held, ca_pem, now)
         near = f", fewer than {margin} (verify.certificate_days)" if left < margin else ""
         detail = fault.text if fault else f"{left:.0f} days left{near}"
         yield Check(node, title, fault is None and left >= margin, detail)

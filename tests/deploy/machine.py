@@ -20,6 +20,7 @@ from fabnode.node.resources import (
     Sysctl,
     Unit,
 )
+from fabnode.pki.certificates import CertificateFile
 from fabnode.remote.apply import Applied
 from fabnode.ssh.exec import Result
 from fabnode.ssh.port_checks import TlsResult
@@ -65,7 +66,7 @@ class Machine:
         """Run a command, of those that are run outside of looks and changes."""
         if "BEGIN CERTIFICATE" in script:
             self.told.append("host: read certificate")
-            return Result(0, self.facts.certificates.get(self._client, "").encode(), b"")
+            return Result(0, self.facts.certificate(self._client).pem.encode(), b"")
         self.told.append("host: await file" if "until" in script else f"host: {script[:40]}")
         return Result(0, b"ActiveState=active\nSubState=running\nNRestarts=0\n", b"")
 
@@ -160,7 +161,7 @@ class Machine:
         digest = hashlib.sha256(content).hexdigest()
         self._paths({path: PathFact("file", mode, sha256=digest, content=content)})
         if b"BEGIN CERTIFICATE" in content:
-            found = {**self.facts.certificates, path: content.decode()}
+            found = {**self.facts.certificates, path: CertificateFile.of(content.decode())}
             self.facts = replace(self.facts, certificates=found)
 
     def _paths(self, paths: dict[str, PathFact]) -> None:

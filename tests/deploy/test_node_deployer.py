@@ -15,7 +15,7 @@ from fabnode.deploy.errors import ImpostorError, PreflightError, RenewalError, U
 from fabnode.deploy.node_deployer import NodeDeployer
 from fabnode.journal.journal import Journal
 from fabnode.node import layout
-from fabnode.pki.certificates import new_request, sign_client
+from fabnode.pki.certificates import CertificateFile, new_request, sign_client
 from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
 from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostMisbehaved
 from fabnode.steps import kubelet, preflight, proxy, proxy_cert
@@ -343,7 +343,8 @@ def test_the_next_run_compares_what_the_one_before_could_not(scene: Callable[...
     assert "api: expel" in node.told
     assert not node.changes
     ca, key = authority()
-    mine = sign_client(stranger.request_pem, pem(ca), private_pem(key)).decode()
+    signed = sign_client(stranger.request_pem, pem(ca), private_pem(key)).decode()
+    mine = CertificateFile.of(signed)
     node.machine.facts = replace(
         node.machine.facts,
         certificates={**node.machine.facts.certificates, node.machine._client: mine},

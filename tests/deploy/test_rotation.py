@@ -19,6 +19,7 @@ from fabnode.kube.csr import SigningError
 from fabnode.node import layout
 from fabnode.node.facts import Facts, PathFact
 from fabnode.pki.ca_rollover import BUNDLE, CERTIFICATES, DONE, OLD_OUT, StrayedError
+from fabnode.pki.certificates import CertificateFile
 from fabnode.pki.renewal import CLIENT, KINDS, Renewal
 from fabnode.ssh.errors import ConnectionLost
 from fabnode.steps.verify import Check, certificate_paths
@@ -49,7 +50,7 @@ class Held:
             known=True,
             paths={layout.CA: PathFact("file", content=self.trusts)},
             certificates={
-                path: certificate(f"system:node:{node.name}", by=by)
+                path: CertificateFile.of(certificate(f"system:node:{node.name}", by=by))
                 for path in layout.certificates(node.kubelet.root).values()
             },
         )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabnode.node.facts import Facts, Listener, PathFact
-from fabnode.remote.limits import Malformed
+from fabnode.remote.limits import CERTIFICATE_FILES, Malformed
 from fabnode.remote.probe_output import parse
 
 SHA = "ab" * 32
@@ -127,7 +127,10 @@ def test_certificates_and_nothing_else_of_their_files() -> None:
     seen = facts(
         *lines, f"certificate_data\t{b64(KEY + chr(10) + CERT)}\t/k", "server\t'https://x'\t/k"
     )
-    assert seen.certificates == {"/a.pem": f"{CERT}\n{CERT}\n", "/k": f"{CERT}\n"}
+    assert {path: found.pem for path, found in seen.certificates.items()} == {
+        "/a.pem": f"{CERT}\n{CERT}\n",
+        "/k": f"{CERT}\n",
+    }
     assert seen.servers == {"/k": "https://x"}
 
 
@@ -218,3 +221,25 @@ def test_hostile_lines_give_facts_or_malformed_and_nothing_else(
         return
     assert seen.known
     assert all(fact.sha256 is None or len(fact.sha256) == 64 for fact in seen.paths.values())
+
+
+def test_only_so_many_files_with_certificates_are_parsed() -> None:
+    """Each costs the deployer time; a probe asks for a few."""
+    lines = [f"certificate\tx\t/{n}" for n in range(CERTIFICATE_FILES)]
+    assert len(facts(*lines, *lines).certificates) == CERTIFICATE_FILES
+    with pytest.raises(Malformed, match="files with certificates"):
+        facts(*lines, "certificate_data\tAA==\t/more")
+
+
+def test_a_certificate_of_any_length_is_read_or_unreadable() -> None:
+    """A block as large as the answer may be is not worth parsing: that file is unreadable."""
+    body = [f"certificate\t{'A' * 60000}\t/a"] * 3
+    seen = facts(
+        "certificate\t-----BEGIN CERTIFICATE-----\t/a",
+        *body,
+        "certificate\t-----END CERTIFICATE-----\t/a",
+    )
+    held = seen.certificate("/a")
+    assert len(held.pem) > 180_000
+    assert held.certificate is None
+    assert seen.certificate("/b").pem == ""

@@ -19,6 +19,7 @@ from fabnode.node import layout
 from fabnode.node.facts import UNKNOWN, Facts, PathFact, UnitFact
 from fabnode.node.plan import compare
 from fabnode.node.resources import Absent, Binary, ClientCertificate, File, Image, Kept, Unit
+from fabnode.pki.certificates import CertificateFile
 from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
 from fabnode.steps import bootstrap_kubeconfig, images, kubelet, proxy, proxy_cert, runtime, verify
 from fabnode.steps.inputs import Artifact, ImageArchive, Inputs, Issued
@@ -35,7 +36,7 @@ def joined_facts(common_name: str = "system:node:n1") -> Facts:
     return Facts(
         known=True,
         paths={layout.KUBELET_KUBECONFIG: PathFact("file")},
-        certificates={CERTIFICATE: certificate(common_name)},
+        certificates={CERTIFICATE: CertificateFile.of(certificate(common_name))},
         authorities={layout.KUBELET_KUBECONFIG: layout.CA},
     )
 
@@ -107,11 +108,14 @@ def test_who_joins_begins_without_an_older_key_or_certificate() -> None:
     [
         Facts(known=True),
         joined_facts("system:node:n2"),
-        Facts(known=True, certificates={CERTIFICATE: certificate("system:node:n1")}),
+        Facts(
+            known=True,
+            certificates={CERTIFICATE: CertificateFile.of(certificate("system:node:n1"))},
+        ),
         Facts(
             known=True,
             paths={layout.KUBELET_KUBECONFIG: PathFact("file")},
-            certificates={CERTIFICATE: "rubbish"},
+            certificates={CERTIFICATE: CertificateFile.of("rubbish")},
         ),
     ],
     ids=["nothing there", "another node's", "no kubeconfig", "unreadable"],
@@ -139,8 +143,8 @@ def held_facts() -> Facts:
         paths={**facts.paths, **paths, layout.PROXY_PEM: proxy_pem},
         certificates={
             **facts.certificates,
-            SERVED: certificate("system:node:n1"),
-            layout.PROXY_PEM: certificate("system:kube-proxy", "k8s"),
+            SERVED: CertificateFile.of(certificate("system:node:n1")),
+            layout.PROXY_PEM: CertificateFile.of(certificate("system:kube-proxy", "k8s")),
         },
     )
 
@@ -231,7 +235,8 @@ def test_towards_a_new_ca_its_own_certificates_stay(tmp_path: Path) -> None:
         SERVED: certificate("system:node:n1", by=NEW_CA),
         layout.PROXY_PEM: certificate("system:kube-proxy", "k8s", by=NEW_CA),
     }
-    through = replace(towards, facts=replace(towards.facts, certificates=new))
+    held = {path: CertificateFile.of(text) for path, text in new.items()}
+    through = replace(towards, facts=replace(towards.facts, certificates=held))
     assert through.joined
     assert remade(through) == []
     assert proxy_cert.due(through) is None
@@ -241,7 +246,9 @@ def proxy_facts(common_name: str, organization: str, days: int) -> Facts:
     return Facts(
         known=True,
         paths={layout.PROXY_PEM: PathFact("file", 0o600, sha256="0" * 64)},
-        certificates={layout.PROXY_PEM: certificate(common_name, organization, days)},
+        certificates={
+            layout.PROXY_PEM: CertificateFile.of(certificate(common_name, organization, days))
+        },
     )
 
 

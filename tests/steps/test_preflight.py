@@ -10,6 +10,7 @@ import pytest
 
 from fabnode.node import layout
 from fabnode.node.facts import Facts, Listener, PathFact, UnitFact
+from fabnode.pki.certificates import CertificateFile
 from fabnode.releases.version import Release
 from fabnode.steps.preflight import MIB, Finding, Surroundings, findings
 from tests.support import authority, certificate, make_cluster
@@ -32,6 +33,7 @@ SAME = {"server_version": Release(1, 18, 20)}
 DOCKER = {"cluster": {"version": "1.30.4"}, "runtime": {"name": "docker"}}
 BESIDE = {"server_version": Release(1, 30, 4)}
 PROXY, RUNNING = "kube-proxy.service", UnitFact("loaded", "active", "running")
+CLIENT = layout.kubelet_client_certificate("/var/lib/kubelet")
 AROUND = Surroundings(Release(1, 37, 2), 0.0, "", {"n2": "b" * 32})
 
 
@@ -191,7 +193,7 @@ def test_a_node_of_another_cluster_is_refused_however_old_its_certificate(
 ) -> None:
     facts = replace(
         GOOD,
-        certificates={layout.kubelet_client_certificate("/var/lib/kubelet"): held} if held else {},
+        certificates={CLIENT: CertificateFile.of(held)} if held else {},
         servers={layout.KUBELET_KUBECONFIG: server} if server else {},
         paths={"/etc/kubernetes/kubelet.conf": PathFact("file")} if kubeadm else {},
     )
@@ -253,8 +255,7 @@ def test_no_other_node_stops_one_by_claiming_its_machine_id(
     registered: str, held: str, level: str
 ) -> None:
     """A kubelet reports what it likes: who is registered and holds a certificate was first."""
-    path = layout.kubelet_client_certificate("/var/lib/kubelet")
-    facts = replace(GOOD, certificates={path: held} if held else {})
+    facts = replace(GOOD, certificates={CLIENT: CertificateFile.of(held)} if held else {})
     inputs = replace(make_inputs(make_cluster(), facts), now=datetime.now(UTC))
     around = replace(AROUND, machine_ids={"n1": registered, "n2": "a" * 32})
     (finding,) = [f for f in findings(inputs, around) if "machine-id" in f.text]
