@@ -1,6 +1,9 @@
 # What one types first. `inv --list` shows everything else.
 PYTHON ?= python3
 export PYTHON
+# Two processes, each with a lab of its own: much of a test's time is waiting for hosts. A module's
+# tests stay together and in order.
+PYTEST = .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Where shell scripts are: by extension or by first line.
 SCRIPTS = .ci bench fabnode findings lab tests
 
@@ -22,7 +25,7 @@ demo-down:  ## takes the demo away: processes, mounts, bridge, folder
 
 test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab included
 	.venv/bin/inv lab.fetch
-	.venv/bin/pytest
+	$(PYTEST)
 
 check: .venv/dev  ## style and types only
 	.venv/bin/ruff check .
@@ -33,7 +36,7 @@ check: .venv/dev  ## style and types only
 
 attacks: bootstrap-test .venv/dev  ## what a hostile node, host or requester may try, and how it ended
 	.venv/bin/inv lab.fetch
-	.venv/bin/pytest -m attack
+	$(PYTEST) -m attack
 
 bench: bootstrap-demo .venv/runtime  ## fabnode and a bare script, alternately on fresh hosts
 	.venv/bin/python -m bench.compare

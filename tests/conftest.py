@@ -10,48 +10,66 @@ import pytest
 
 from tests.attacks import COUNTED, JUDGED, TRIED, WRONG
 
-TABLE = pytest.StashKey[dict[str, Counter[str]]]()
+# The property of a test's last report that carries its counts, from xdist's workers as well.
+COUNTS = "attacks"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Let Ctrl-C be tried also where `make test` runs in the background, which ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.pluginmanager.register(AttackTable())
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Credit what is counted while a test runs to its module."""
-    before = COUNTED.copy()
-    result = yield
-    if item.get_closest_marker("attack"):
+    """Count anew for each test."""
+    COUNTED.clear()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Credit what was counted while a test ran to its module."""
+    report = yield
+    if report.when == "teardown" and item.get_closest_marker("attack"):
         title = (item.module.__doc__ or item.path.stem).strip().splitlines()[0]  # type: ignore[attr-defined]
-        row = item.config.stash.setdefault(TABLE, {}).setdefault(title, Counter())
-        found = COUNTED - before
-        row.update(found if found[TRIED] else found + Counter({TRIED: 1}))
-    return result
+        counts = dict(COUNTED) if COUNTED[TRIED] else {**COUNTED, TRIED: 1}
+        report.user_properties.append((COUNTS, {"title": title, "counts": counts}))
+    return report
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """A test that fails is an attack that got through, or one that was not told."""
-    if report.failed and "attack" in report.keywords:
-        COUNTED[WRONG] += 1
+class AttackTable:
+    """Attacks by module: how many were tried and judged, and how many ended wrong."""
 
+    def __init__(self) -> None:
+        self._rows: dict[str, Counter[str]] = {}
+        self._failed: set[str] = set()
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Print the table."""
-    table = config.stash.get(TABLE, {})
-    if not table:
-        return
-    heads = (TRIED, JUDGED, WRONG)
-    table["all"] = sum(table.values(), Counter())
-    width = max(len(title) for title in table)
-    terminalreporter.section("attacks")
-    terminalreporter.write_line(" " * width + "".join(f"  {head}" for head in heads))
-    for title, row in table.items():
-        numbers = "".join(f"  {row[head]:>{len(head)}}" for head in heads)
-        terminalreporter.write_line(f"{title:{width}}{numbers}")
-    if not table["all"][WRONG]:
-        terminalreporter.write_line("none was wrong")
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test that fails is an attack that succeeded, or one that was not reported."""
+        if report.failed:
+            self._failed.add(report.nodeid)
+        for name, found in report.user_properties:
+            if name == COUNTS and isinstance(found, dict):
+                row = self._rows.setdefault(found["title"], Counter())
+                row.update(found["counts"])
+                if report.nodeid in self._failed and not found["counts"].get(WRONG):
+                    row[WRONG] += 1
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table."""
+        if not self._rows:
+            return
+        heads = (TRIED, JUDGED, WRONG)
+        table = self._rows | {"all": sum(self._rows.values(), Counter())}
+        width = max(len(title) for title in table)
+        terminalreporter.section("attacks")
+        terminalreporter.write_line(" " * width + "".join(f"  {head}" for head in heads))
+        for title, row in table.items():
+            numbers = "".join(f"  {row[head]:>{len(head)}}" for head in heads)
+            terminalreporter.write_line(f"{title:{width}}{numbers}")
+        if not table["all"][WRONG]:
+            terminalreporter.write_line("none was wrong")

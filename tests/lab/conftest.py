@@ -3,8 +3,8 @@ The lab that these tests share: three hosts, made nodes once, put right again af
 
 `FABNODE_TEST_LAB=NAME` runs the tests on a lab of that name and keeps it, with its nodes where no
 test needs bare hosts: that saves time while a test is written. Otherwise a lab `test` comes and
-goes (`test2` where another checkout has one of that name). What needs other hosts or another
-release has a small lab of its own, `NAMEd` or `NAMEo`.
+goes, or one for each of pytest-xdist's workers. What needs other hosts or another release has a
+small lab of its own, `NAMEd` or `NAMEo`.
 """
 
 from __future__ import annotations
@@ -126,12 +126,20 @@ def _standing(suffix: str, scratch: Path, *options: str) -> Iterator[Lab]:
 
 
 def _free_name(suffix: str) -> str:
-    """Return a name that no other checkout's lab has: one may run, or be left of a killed run."""
-    for name in ("test", *(f"test{number}" for number in range(2, 100))):
+    """
+    Return a name for this process's lab.
+
+    Each worker of pytest-xdist has a lab of its own; names that another checkout's lab has, which
+    may run or be left of a killed run, are passed over.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    for number in range(worker, 100, workers):
+        name = f"test{number or ''}"
         folder = folder_for(name + suffix, PROJECT)
         if network.foreign_owner(Layout(name + suffix, folder, ANY_SUBNET)) is None:
             return name
-    raise LabError("ninety-nine labs of tests stand on this machine: `ip link show type bridge`")
+    raise LabError("too many labs of tests stand on this machine: `ip link show type bridge`")
 
 
 def _invoke(*words: str) -> None:
