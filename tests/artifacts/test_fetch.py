@@ -137,6 +137,7 @@ def test_what_is_not_there_is_told_with_its_url(inv: Inv, config: Path, server: 
         (b"no archive", "it is not an archive"),
         (archive({"bin/ctr": b"ctr"}), "it has no containerd, containerd-shim-runc-v2"),
     ],
+    ids=["no archive", "ctr alone"],
 )
 def test_an_archive_without_what_is_needed_is_refused(
     inv: Inv, config: Path, server: Server, content: bytes, cause: str

@@ -39,8 +39,8 @@ def line(patterns: str, name: str = "a") -> str:
         ("*,!n1", "n1", False),
         ("[n1]:2222", "[n1]:2222", True),
         ("[n1]:2222", "n1", False),
-        (HostKeys.hash_host("n1"), "n1", True),
-        (HostKeys.hash_host("n1"), "n2", False),
+        pytest.param(HostKeys.hash_host("n1"), "n1", True, id="its hash"),
+        pytest.param(HostKeys.hash_host("n1"), "n2", False, id="the hash of another"),
         ("|1|%%%|x", "n1", False),
     ],
 )
