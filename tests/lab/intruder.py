@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
@@ -60,6 +60,23 @@ def pem(private: ec.EllipticCurvePrivateKey) -> bytes:
         serialization.PrivateFormat.TraditionalOpenSSL,
         serialization.NoEncryption(),
     )
+
+
+def security_key() -> bytes:
+    """Return a key on a security token, as `ssh-keygen -t ed25519-sk` leaves it on disk."""
+
+    def text(data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + data
+
+    public = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    shown = text(b"sk-ssh-ed25519@openssh.com") + text(public) + text(b"ssh:")
+    handle = b"\x01" + text(b"handle") + text(b"") + text(NAME.encode())
+    private = b"abcdabcd" + shown + handle
+    private += bytes(range(1, 1 + -len(private) % 8))
+    head = text(b"none") + text(b"none") + text(b"") + struct.pack(">I", 1)
+    data = base64.encodebytes(b"openssh-key-v1\0" + head + text(shown) + text(private))
+    name = b"OPENSSH PRIVATE KEY"
+    return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (name, data, name)
 
 
 def certificate(

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from tests import attacks
 
 from .harness import eventually
-from .intruder import HOME, NAME, UID, certificate, key, pem, telltale, write
+from .intruder import HOME, NAME, UID, certificate, key, pem, security_key, telltale, write
 from .workload import Workload
 
 if TYPE_CHECKING:
@@ -122,6 +122,11 @@ def scenarios(lab: Lab) -> dict[str, Scenario]:
         ),
         "a kubelet in a pod": in_pod("kubelet"),
         "an etcd in a pod": in_pod("etcd"),
+        "a program of the user's among the system's": Scenario(
+            admin=write("/usr/local/bin/ssh-keygen", telltale("/root/ran-local"), "755")
+            + f"; chown {UID}:{UID} /usr/local/bin/ssh-keygen",
+            marker="/root/ran-local",
+        ),
         # --- paths that root is to read ------------------------------------------------------
         "a root's file as configuration": Scenario(
             admin=f"umask 077; echo {canary('config')} >/root/plain",
@@ -228,6 +233,9 @@ def scenarios(lab: Lab) -> dict[str, Scenario]:
         "the user's own key": Scenario(
             plant=write(f"{HOME}/own.pem", pem(own) + masters(own.public_key()), "600"),
             kept=(f"{HOME}/own.pem",),
+        ),
+        "a key on a security token": Scenario(
+            plant=write(f"{HOME}/id_ed25519_sk", security_key(), "600")
         ),
         "the user's own token list": Scenario(
             plant=write(f"{HOME}/token.csv", b"0123456789abcdef,user,1\n"),
@@ -452,6 +460,26 @@ def test_pods_went_on_and_what_is_printed_is_printable(story: Story) -> None:
     assert story.pods.containers() == story.containers
     for done in story.all:
         assert "\x1b" not in done.text
+
+
+def test_nothing_is_built_on_a_client_ca_that_the_user_may_write(story: Story) -> None:
+    """It says who everybody is: Webhook would ask whether these may do what they like."""
+    lab, ca, config = story.lab, f"{HOME}/only/ca.pem", "/var/lib/kubelet/config.yaml"
+    change = f"s,clientCAFile: .*,clientCAFile: {ca},; s,mode: Webhook,mode: AlwaysAllow,"
+    lab.on(HOST, f"cp -a {config} {config}.before; sed -i {quote(change)} {config}")
+    limit = ("--limit", HOST)
+    nowhere = {"binaries": "no/such/folder", "cni_plugins": "no/such/folder", "images": []}
+    settings = lab.config(artifacts=nowhere)
+    audit = lab.inv("audit", "--json", *limit, config=settings, code=3)
+    plan = lab.inv("harden", "--dry-run", *limit, config=settings)
+    lab.on(HOST, f"mv {config}.before {config}")
+    found = {f["check"]: f for f in findings(audit)}
+    (ours,) = [f for f in findings(audit) if f["subject"] == ca and f["severity"] == "high"]
+    assert ours["check"] == "foreign-client-ca"
+    assert not found["always-allow"]["harden"]
+    assert ca in found["always-allow"]["by_hand"]
+    assert "mode: Webhook" not in plan.out
+    attacks.tried(1)
 
 
 def test_the_node_works_after_all_that(story: Story, tmp_path: Path) -> None:
