@@ -47,7 +47,7 @@ from ..steps import (
 )
 from ..steps.inputs import Inputs, Issued
 from ..util import program
-from .errors import ImpostorError, PreflightError, RenewalError, UnprovedError
+from .errors import ImpostorError, PreflightError, RenewalError, UnprovedError, UnregisteredError
 from .probe_scope import watchlist
 from .step_events import StepLog
 
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
 # Until the kubelet has written what was issued to it; that it didn't, the checks at the end tell.
 _AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
 _NOTHING = Issued()
+_REGISTERED = 60.0  # seconds after which a kubelet that reaches the API has registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +424,9 @@ class NodeDeployer:
         name, nodes = self.node.name, self._session.nodes
         with self._journal.step(name, ready.STEP.name, "waiting for Ready") as log:
             up = Steadiness(self.host, kubelet.UNIT)
+            # A kubelet registers when it starts, and never again.
+            if not joined_now and not since and self._kubelet_settled and nodes.gone(name):
+                raise UnregisteredError(name)
             label = nodes.label(self.node, nodes.wait_registered(name, up))
             if nodes.awaits_network(nodes.wait_ready(name, since, up)):
                 log.warn(node_objects.NO_CNI, "install the network that this cluster brings")
@@ -436,6 +440,12 @@ class NodeDeployer:
             if joined_now or label:
                 log.changed(", ".join(filter(None, ("joined" if joined_now else "", label))))
         return bool(label)
+
+    @property
+    def _kubelet_settled(self) -> bool:
+        """Whether the kubelet, when last looked at, had been up for long enough to register."""
+        unit = self.facts.unit(kubelet.UNIT)
+        return unit.running and self.facts.uptime - unit.started > _REGISTERED
 
     @property
     def _serving(self) -> str:

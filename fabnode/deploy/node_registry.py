@@ -124,6 +124,12 @@ class Nodes:
         """Return what `label` would change, as far as that was known when the run began."""
         return node_metadata.told(self._survey().nodes.get(node.name), node)
 
+    def gone(self, name: str) -> bool:
+        """Return whether a node has no Node object: neither when the run began nor now."""
+        return name not in self._survey().nodes and not self._api.find(
+            f"{node_objects.NODES}/{name}"
+        )
+
     def remove(self, name: str) -> None:
         """Take away a Node object, if there is one, and see that no pod comes to it meanwhile."""
         path = f"{node_objects.NODES}/{name}"

@@ -12,7 +12,7 @@ from fabnode.deploy import cluster_session as cluster_side
 from fabnode.deploy.cluster_session import ClusterSession
 from fabnode.deploy.errors import MissingRightsError
 from fabnode.journal.journal import Journal
-from fabnode.kube.client import ApiError
+from fabnode.kube.client import ApiAwayError, ApiError
 from tests.kube.test_csr_approver import request
 from tests.support import authority, make_cluster, pem
 
@@ -35,6 +35,7 @@ class Api:
     def __init__(self, *_: object, **__: object) -> None:
         self.told: list[str] = []
         self.refused = False
+        self.fault: Exception | None = None
         self.collections: dict[str, list[dict[str, Any]]] = {}
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
@@ -50,6 +51,12 @@ class Api:
             return self.get(path) if path.rpartition("/")[0] in self.collections else None
         except StopIteration:
             return None
+
+    def text(self, path: str, *, node: str = "") -> str:
+        self.told.append(f"get {path} for {node}")
+        if self.fault:
+            raise self.fault
+        return "ok"
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if path == REVIEWS:
@@ -313,6 +320,40 @@ def test_a_node_that_is_registered_under_its_machine_id_is_told_so(scene: Scene)
     nodes.machine_ids("n3", "bb")
     assert nodes.machine_ids("n2", "bb")["n2"] == "bb"
     assert "n3" not in nodes.machine_ids("n2", "bb")
+
+
+@pytest.mark.parametrize(
+    ("fault", "answers"),
+    [
+        (None, True),
+        (ApiError(403, "Forbidden", "we may not ask"), False),
+        (ApiError(500, "InternalError", "the kubelet refused the apiserver"), False),
+        (ApiError(404, "NotFound", "there is no such node"), False),
+    ],
+)
+def test_whether_the_apiserver_gets_through_to_a_kubelet(
+    scene: Scene, fault: Exception | None, answers: bool
+) -> None:
+    scene.session.open(scene.cluster.nodes)
+    scene.api.fault = fault
+    assert scene.session.nodes.kubelet_answers("n1") is answers
+    assert scene.api.told == ["get /api/v1/nodes/n1/proxy/healthz for n1"]
+
+
+def test_an_api_that_is_away_is_no_kubelet_that_does_not_answer(scene: Scene) -> None:
+    scene.session.open(scene.cluster.nodes)
+    scene.api.fault = ApiAwayError("no route")
+    with pytest.raises(ApiAwayError):
+        scene.session.nodes.kubelet_answers("n1")
+
+
+def test_a_node_is_gone_where_neither_the_survey_nor_the_api_has_it(scene: Scene) -> None:
+    scene.session.open(scene.cluster.nodes)
+    nodes = scene.session.nodes
+    assert not nodes.gone("n1")
+    assert nodes.gone("n2")
+    scene.put(NODES, {"metadata": {"name": "n2"}})  # it registered since
+    assert not nodes.gone("n2")
 
 
 def test_the_control_planes_authorities_are_read_where_it_tells_them(scene: Scene) -> None:

@@ -11,7 +11,13 @@ import pytest
 
 from fabnode.artifacts.store import ArtifactStore
 from fabnode.deploy import node_deployer as node_module
-from fabnode.deploy.errors import ImpostorError, PreflightError, RenewalError, UnprovedError
+from fabnode.deploy.errors import (
+    ImpostorError,
+    PreflightError,
+    RenewalError,
+    UnprovedError,
+    UnregisteredError,
+)
 from fabnode.deploy.node_deployer import NodeDeployer
 from fabnode.journal.journal import Journal
 from fabnode.node import layout
@@ -93,6 +99,7 @@ class Scene:
 
         self.holds_key = True
         self.certified = False
+        self.gone = False
         self.left: tuple[bytes, ...] = ()
         return SimpleNamespace(
             cluster=self.cluster,
@@ -105,6 +112,7 @@ class Scene:
                 wait_registered=recorded("wait registered", lambda *_: live),
                 wait_ready=recorded("wait ready", lambda *_: live),
                 awaits_network=lambda _: False,
+                gone=lambda _: self.gone,
                 label=recorded("label", lambda *_: ""),
                 label_changes=lambda _: (),
                 machine_ids=lambda *_: {},
@@ -360,6 +368,25 @@ def test_an_impostor_is_expelled(scene: Callable[..., Scene]) -> None:
     with pytest.raises(ImpostorError):
         robbed.deploy()
     assert robbed.told[-3:] == ["api: holds key", "api: expel", "api: tidy unproved"]
+
+
+def test_a_joined_host_whose_node_object_is_gone_is_not_waited_for(
+    scene: Callable[..., Scene],
+) -> None:
+    """As after it was expelled: its kubelet has what it needs, and registers when it starts."""
+    node = scene()
+    node.deploy()
+    node.gone = True
+    assert node.deploy() is False  # its kubelet has started just now, and may still register
+    facts = node.machine.facts
+    units = {**facts.units, kubelet.UNIT: replace(facts.unit(kubelet.UNIT), started=10.0)}
+    node.machine.facts = replace(facts, uptime=100.0, units=units)
+    with pytest.raises(UnregisteredError, match="registers only when it starts") as error:
+        node.deploy()
+    assert "rotate-certs --limit n1 --only client" in str(error.value.advice)
+    assert "api: wait registered n1" not in node.told
+    assert node.renew(Renewal((CLIENT,)))  # what is advised goes through
+    assert "api: wait registered n1" in node.told
 
 
 def test_a_step_alone_touches_nothing_else(scene: Callable[..., Scene]) -> None:

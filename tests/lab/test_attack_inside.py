@@ -478,7 +478,7 @@ def test_nothing_is_built_on_a_client_ca_that_the_user_may_write(story: Story) -
     assert ours["check"] == "foreign-client-ca"
     assert not found["always-allow"]["harden"]
     assert ca in found["always-allow"]["by_hand"]
-    assert "mode: Webhook" not in plan.out
+    assert "+  mode: Webhook" not in plan.out
     attacks.tried(1)
 
 

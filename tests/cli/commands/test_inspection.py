@@ -1,0 +1,89 @@
+"""What `fab logs` prints of a unit's journal, and how it ends where that can't be read."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from invoke.exceptions import Exit
+
+from fabnode.cli import app
+from fabnode.cli.commands import inspection
+from fabnode.deploy import pipeline
+from fabnode.ssh.errors import ConnectionLost
+from fabnode.ssh.exec import Result
+from fabnode.util.fan_out import Outcome
+from tests.remote.local import Tools
+from tests.support import make_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
+    """One node, which is this machine with a journalctl of the test's."""
+    tools = Tools(tmp_path / "tools")
+
+    def root(command: str) -> Result:
+        done = tools.run(["sh", "-c", command], b"")
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def on_nodes(_: object, work: Callable[[Any], Result]) -> dict[str, Outcome[Result]]:
+        return {"n1": Outcome(work(SimpleNamespace(host=SimpleNamespace(root=root))))}
+
+    cluster = make_cluster()
+    run = SimpleNamespace(cluster=cluster, nodes=cluster.nodes[:1])
+    monkeypatch.setattr(app, "run_of", lambda _: nullcontext(run))
+    monkeypatch.setattr(pipeline, "on_nodes", on_nodes)
+    return tools
+
+
+def logs(unit: str = "kubelet") -> None:
+    inspection.logs(app.Options(), unit, 5)
+
+
+def test_the_end_of_a_journal_is_printed(tools: Tools, capfd: pytest.CaptureFixture[str]) -> None:
+    tools.add("journalctl", r"printf 'started\n\033[2Jred\n'")
+    logs()
+    printed = capfd.readouterr()
+    assert printed.out.startswith("# n1: kubelet.service\nstarted\n")
+    assert "\x1b" not in printed.out
+    assert tools.calls == ["journalctl --no-pager -o short-iso -n 5 -u kubelet.service"]
+
+
+@pytest.mark.parametrize(
+    ("script", "shown"),
+    [
+        ("echo 'No journal files were found.' >&2; exit 1", "No journal files were found."),
+        ("echo the beginning; kill -9 $$", "the beginning"),
+    ],
+)
+def test_a_journal_that_cannot_be_read_is_a_failure_with_its_cause(
+    tools: Tools, capfd: pytest.CaptureFixture[str], script: str, shown: str
+) -> None:
+    tools.add("journalctl", script)
+    with pytest.raises(Exit, match=r"journal of kubelet\.service on n1 can't be read") as ended:
+        logs()
+    printed = capfd.readouterr()
+    assert ended.value.code == app.FAILED
+    assert shown in printed.out + printed.err
+
+
+def test_a_node_that_is_lost_meanwhile_is_that_error(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = ConnectionLost("n1", "the connection broke")
+    monkeypatch.setattr(pipeline, "on_nodes", lambda *_: {"n1": Outcome(error=lost)})
+    with pytest.raises(ConnectionLost):
+        logs()
+
+
+def test_a_unit_that_is_none_of_ours_is_bad_input(tools: Tools) -> None:
+    with pytest.raises(Exit, match="sshd") as ended:
+        logs("sshd")
+    assert ended.value.code == app.BAD_INPUT
+    assert tools.calls == []
