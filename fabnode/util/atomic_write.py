@@ -22,7 +22,8 @@ def atomic_write(
     """
     Yield a draft, which replaces `target` when the block ends without an error.
 
-    A symlink at `target` is replaced, not followed, and the mode of an existing file is lost.
+    A symlink at `target` is replaced, not followed; a device, pipe or socket is refused; the mode
+    of an existing file is lost.
 
     :param mode: permission bits of the new file, whatever the umask; None: 0666 less the umask.
     :param durable: synced to disk before it replaces the old one, so that a power cut leaves one
@@ -31,6 +32,9 @@ def atomic_write(
     """
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if target.exists() and not target.is_symlink() and not target.is_file():
+        # Root's `--out /dev/null` would make a file of the whole machine's.
+        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket", str(target))
     with draft_of(target, mode=mode) as file:
         yield file
         file.flush()

@@ -111,6 +111,17 @@ def test_only_what_must_survive_a_power_cut_waits_for_the_disk(
     assert synced == ([len(b"new")] if durable else [])
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """As /dev/null, by root."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="device, a pipe") as error, atomic_write(pipe):
+        pass
+    assert error.value.filename == str(pipe)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
 def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, atomic_write(tmp_path / "no" / "out"):
         pass
