@@ -25,9 +25,18 @@ if TYPE_CHECKING:
     from .library.runs import load_config as load_config
     from .library.runs import plan as plan
     from .library.runs import verify as verify
+    from .node.resources import Absent as Absent
+    from .node.resources import Binary as Binary
+    from .node.resources import Directory as Directory
+    from .node.resources import File as File
+    from .node.resources import Module as Module
+    from .node.resources import Sysctl as Sysctl
+    from .node.resources import Unit as Unit
     from .ssh.errors import HostError as HostError
     from .ssh.secret_prompts import SecretRequest as SecretRequest
+    from .steps.inputs import Inputs as Inputs
     from .steps.preflight import Finding as Finding
+    from .steps.step import Step as Step
     from .steps.verify import Check as Check
     from .util.errors import ClusterError as ClusterError
     from .util.errors import FabnodeError as FabnodeError
@@ -40,16 +49,22 @@ __version__ = "0.1.0"
 # Where each public name is defined. Imported when it is first used: commands that need none of
 # them, and the modules of this package, do not wait for all of it.
 _HOMES = {
+    "Absent": "node.resources",
+    "Binary": "node.resources",
     "Check": "steps.verify",
     "Cluster": "config.cluster",
     "ClusterError": "util.errors",
     "ConfigError": "util.problems",
     "DeployResult": "library.results",
+    "Directory": "node.resources",
     "Event": "journal.events",
     "FabnodeError": "util.errors",
+    "File": "node.resources",
     "Finding": "steps.preflight",
     "HostError": "ssh.errors",
     "InputError": "util.errors",
+    "Inputs": "steps.inputs",
+    "Module": "node.resources",
     "Node": "config.cluster",
     "NodeResult": "journal.summary",
     "PlanResult": "library.results",
@@ -58,6 +73,9 @@ _HOMES = {
     "PlannedObject": "library.results",
     "Problem": "util.problems",
     "SecretRequest": "ssh.secret_prompts",
+    "Step": "steps.step",
+    "Sysctl": "node.resources",
+    "Unit": "node.resources",
     "VerifyResult": "library.results",
     "deploy_nodes": "library.runs",
     "load_config": "library.runs",

@@ -7,7 +7,7 @@ Each task names a step or a look at one node; the work is done by `deploy.pipeli
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -23,10 +23,11 @@ from .steps.step import Step
 from .util.argtypes import Whole
 
 _UNIT = "kubelet, kube-proxy or the runtime's."
+_DRY_RUN = "Show what would change; change nothing."
 
 
 def _task(
-    name: str | None = None, **options: str
+    name: str | None = None, *, positional: Sequence[str] = (), **options: str
 ) -> Callable[[Callable[..., None]], Task[Callable[..., None]]]:
     """
     Make a function a task, without short flags; its errors end in a sentence and an exit code.
@@ -37,7 +38,7 @@ def _task(
     def made(body: Callable[..., None]) -> Task[Callable[..., None]]:
         guarded = app.errors_as_exits()(body)
         shown = {"config": HELP["config"], **options}
-        return Task(guarded, name=name, auto_shortflags=False, help=shown)
+        return Task(guarded, name=name, positional=positional, auto_shortflags=False, help=shown)
 
     return made
 
@@ -51,19 +52,36 @@ def _node(c: Context) -> str:
 
 
 def _step_task(step: Step) -> Task[Callable[..., None]]:
-    """Make a task of a node step: the same plan and change as in deploy-nodes, this step's part."""
+    """Make a task of a node step."""
 
     def body(c: Context, config: str = "", dry_run: bool = False) -> None:
-        joins = bootstrap_kubeconfig.STEP in with_required([step.name]) and not dry_run
-        options = Options(config, _node(c), only=(step.name,), joins=joins, recorded=not dry_run)
-        if dry_run:
-            commands.inspection.show_plan(options, exit_code=False)
-            return
-        with app.run_of(options) as run:
-            app.end(run, pipeline.deploy(run), as_json=False)
+        joins = bootstrap_kubeconfig.STEP in with_required([step.name])
+        _carry_out(c, step.name, config, dry_run=dry_run, joins=joins)
 
     body.__doc__ = step.help
-    return _task(step.name, dry_run="Show what would change; change nothing.")(body)
+    return _task(step.name, dry_run=_DRY_RUN)(body)
+
+
+def _carry_out(c: Context, step: str, config: str, *, dry_run: bool, joins: bool) -> None:
+    """Carry out one step: the same plan and change as in deploy-nodes, this step's part."""
+    options = Options(
+        config, _node(c), only=(step,), joins=joins and not dry_run, recorded=not dry_run
+    )
+    if dry_run:
+        commands.inspection.show_plan(options, exit_code=False)
+        return
+    with app.run_of(options) as run:
+        app.end(run, pipeline.deploy(run), as_json=False)
+
+
+@_task("step", positional=["which"], which="Its name.", dry_run=_DRY_RUN)
+def own_step(c: Context, which: str, config: str = "", dry_run: bool = False) -> None:
+    """
+    Carry out a step of your own.
+
+    Those of extensions.steps; fabnode's have tasks of their name. Example: fab -H n1 step swap
+    """
+    _carry_out(c, which, config, dry_run=dry_run, joins=True)
 
 
 @_task(preflight.STEP.name)
@@ -118,7 +136,7 @@ def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
     commands.inspection.restart(Options(config, _node(c)), unit)
 
 
-ns = Collection(preflight_task, status, logs, facts, diff, restart)
+ns = Collection(preflight_task, own_step, status, logs, facts, diff, restart)
 for _step in NODE_STEPS:
     ns.add_task(_step_task(_step))
 ns.configure({"run": {"in_stream": False}})

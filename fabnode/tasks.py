@@ -16,7 +16,7 @@ from .cli import app, commands
 from .cli.app import HELP, Options
 from .cli.report import write as write_report
 from .config.schema import schema
-from .deploy import pipeline
+from .deploy import own_steps, pipeline
 from .util.argtypes import Whole
 
 
@@ -263,6 +263,7 @@ def config_check(_: Context, config: str = "") -> None:
     Example: inv config.check --config site/cluster.yml
     """
     cluster = app.configuration(config)
+    own_steps.steps_of(cluster)
     for node in cluster.nodes:
         groups = f" ({', '.join(node.groups)})" if node.groups else ""
         app.print_text(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")

@@ -15,7 +15,7 @@ def plan_text(plan: PlanResult) -> str:
     for node in plan.nodes:
         if node.error:
             lines.append(f"{node.node}: can't be planned: {node.error}")
-        elif node.empty and not node.findings:
+        elif node.empty and not node.findings and not node.hooks:
             same += 1
         else:
             lines += [f"{node.node}:", *_node_lines(node)]
@@ -43,4 +43,5 @@ def _node_lines(node: PlannedNode) -> list[str]:
             lines += [f"      {line}" for line in change.diff.splitlines()[2:]]
     if node.labels:
         lines.append(f"  label      {', '.join(node.labels)}")
+    lines += [f"  here       {hook}" for hook in node.hooks]
     return lines or ["  nothing to change"]

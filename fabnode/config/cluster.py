@@ -13,6 +13,7 @@ from .sections import (
     CalicoSettings,
     ClusterSettings,
     DeploySettings,
+    ExtensionSettings,
     ImageSettings,
     KubeletSettings,
     KubeProxySettings,
@@ -108,6 +109,7 @@ class Cluster:
     verify: VerifySettings
     timeouts: TimeoutSettings
     deploy: DeploySettings
+    extensions: ExtensionSettings
     groups: Mapping[str, Group]
     nodes: tuple[Node, ...]
     registry_cas: Mapping[str, bytes] = field(default_factory=dict, repr=False)

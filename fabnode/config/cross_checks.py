@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         BootstrapSettings,
         CalicoSettings,
         ClusterSettings,
+        ExtensionSettings,
         ImageSettings,
     )
 
@@ -176,6 +177,25 @@ def bootstrap(settings: BootstrapSettings) -> Violations:
     if settings.mode == "token" and settings.token is not None:
         message = "is not used with mode token, which issues a token for each node"
         yield ("bootstrap", "token"), message, "remove it, or use `mode: token-file`"
+
+
+def extensions(settings: ExtensionSettings) -> Violations:
+    """Check each hook by itself: which steps there are, the steps tell."""
+    for index, hook in enumerate(settings.hooks):
+        path: KeyPath = ("extensions", "hooks", index)
+        if (hook.before is None) == (hook.after is None):
+            yield path, "needs one of before and after", ""
+        program = hook.run[0]
+        if hook.where == "host":
+            if hook.when == "always":
+                message = "is possible with `where: deployer` only"
+                hint = "an unchanged host gets no commands; leave `when` out"
+                yield (*path, "when"), message, hint
+            if "/" in program and not program.startswith("/"):
+                hint = "an own step can bring the file there"
+                yield (*path, "run"), "must begin with an absolute path or a bare name", hint
+            if "=" in program:
+                yield (*path, "run"), "must begin with the name of a program", ""
 
 
 def node_settings(cluster: ClusterSettings, node: Node) -> Violations:

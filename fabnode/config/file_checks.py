@@ -22,11 +22,13 @@ if TYPE_CHECKING:
         BootstrapSettings,
         CalicoSettings,
         ClusterSettings,
+        ExtensionSettings,
         SecretRef,
     )
 
 _MAX_PEM = 2**20
 _OTHERS = 0o077
+_OTHERS_WRITE = 0o022
 
 
 class NotACertificate(FabnodeError):
@@ -97,6 +99,32 @@ def fetching(settings: ArtifactSettings) -> Violations:
         path: Path | None = getattr(settings, name)
         if path:
             yield from _check_file(("artifacts", name), path)
+
+
+def extensions(settings: ExtensionSettings) -> Violations:
+    """Check the files of the site's own steps."""
+    for index, path in enumerate(settings.steps):
+        fault = _fault(path) or others_may_change(path)
+        if fault:
+            yield ("extensions", "steps", index), f"{path} {fault}", ""
+
+
+def others_may_change(path: Path) -> str | None:
+    """
+    Return how others than root and this user can replace a file's content, None where they can't.
+
+    As for ssh's own files, the folders above count: who may write there may put another file in
+    its place. In a sticky folder nobody can.
+    """
+    for each in (path, *path.resolve().parents):
+        found = each.stat()
+        mode = found.st_mode
+        if found.st_uid not in {0, os.geteuid()}:
+            return f"can be changed by others: {each} belongs to another user"
+        sticky = stat.S_ISDIR(mode) and mode & stat.S_ISVTX
+        if mode & _OTHERS_WRITE and not sticky:
+            return f"can be changed by others: run `chmod go-w {each}`"
+    return None
 
 
 def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Violations:

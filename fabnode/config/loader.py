@@ -88,6 +88,8 @@ class _Loader:
                     self._add_problem(self._source_of(index, node.groups, path), message, hint)
         if shape:
             self._add_all(file_checks.fetching(shape.artifacts))
+            self._add_all(file_checks.extensions(shape.extensions))
+            self._add_all(cross_checks.extensions(shape.extensions))
             self._add_all(cross_checks.artifacts(shape.artifacts))
         if shape and settings:
             ready = [node for node in nodes.values() if node]
@@ -112,6 +114,7 @@ class _Loader:
             verify=shape.verify,
             timeouts=shape.timeouts,
             deploy=shape.deploy,
+            extensions=shape.extensions,
             groups={name: Group(name, group.max_parallel) for name, group in shape.groups.items()},
             nodes=tuple(node for node in nodes.values() if node),
             registry_cas=cas,

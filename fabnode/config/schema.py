@@ -19,6 +19,7 @@ from .sections import (
     CalicoSettings,
     ClusterSettings,
     DeploySettings,
+    ExtensionSettings,
     ImageSettings,
     KubeletSettings,
     KubeProxySettings,
@@ -132,6 +133,7 @@ class FileShape(Section):
     verify: VerifySettings = section(VerifySettings)
     timeouts: TimeoutSettings = section(TimeoutSettings)
     deploy: DeploySettings = section(DeploySettings)
+    extensions: ExtensionSettings = section(ExtensionSettings)
     groups: Annotated[dict[fields.GroupName, GroupEntry], fields.EmptyMapping] = Field(
         {}, description="defaults for their members"
     )

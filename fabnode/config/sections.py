@@ -6,6 +6,7 @@ What values mean together stands in `rules.py`.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from ..releases.version import Release
-from ..util.problems import Wrong
+from ..util.problems import Wrong, plain
 from . import fields as f
 
 if TYPE_CHECKING:
@@ -360,6 +361,45 @@ class TimeoutSettings(Section):
     join: f.Seconds = Field(120, description="from the kubelet's start to its certificate")
     ready: f.Seconds = Field(180, description="from the certificate to Ready")
     calico: f.Seconds = Field(300, description="for Calico to be rolled out")
+
+
+class HookSettings(Section):
+    """A command of the site's own, before or after a step."""
+
+    before: f.Text | None = Field(None, description="step that it precedes")
+    after: f.Text | None = Field(None, description="step that it follows")
+    where: Literal["host", "deployer"] = Field(
+        description="host: there, as root; deployer: on this machine, as the user who deploys"
+    )
+    run: Annotated[tuple[f.Text, ...], f.EmptyList] = Field(
+        min_length=1, description="program and arguments; no shell reads them"
+    )
+    when: Literal["changed", "always"] = Field(
+        "changed", description="only where the node changes, or (on the deployer) in every run"
+    )
+    timeout: f.Seconds = Field(60, description="seconds after which it is ended, and failed")
+
+    @property
+    def step(self) -> str:
+        """The step that it goes with."""
+        return self.before or self.after or ""
+
+    @property
+    def title(self) -> str:
+        """What it is, in a line: `hook before kubelet: /usr/local/sbin/x --now`."""
+        order = "before" if self.before else "after"
+        return f"hook {order} {self.step}: {plain(shlex.join(self.run), 120)}"
+
+
+class ExtensionSettings(Section):
+    """Steps and commands of the site's own; docs/extending.md."""
+
+    steps: Annotated[tuple[f.LocalPath, ...], f.EmptyList] = Field(
+        (), description="Python files, each with a STEP"
+    )
+    hooks: Annotated[tuple[HookSettings, ...], f.EmptyList] = Field(
+        (), description="commands before and after steps"
+    )
 
 
 class DeploySettings(Section):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,8 @@ from ..kube import node_status as node_objects
 from ..kube.client import ApiAwayError, ApiError
 from ..node import layout
 from ..node.facts import UNKNOWN, Facts
-from ..node.plan import Plan, make_plan
-from ..node.resources import File
+from ..node.plan import Conflict, Plan, make_plan
+from ..node.resources import File, Image, Module, Sysctl, Unit
 from ..pki.certificates import (
     NO_CERTIFICATE,
     CertificateFile,
@@ -47,6 +48,7 @@ from ..steps import (
 )
 from ..steps.inputs import Inputs, Issued
 from ..util import program
+from . import hooks
 from .errors import ImpostorError, PreflightError, RenewalError, UnprovedError, UnregisteredError
 from .probe_scope import watchlist
 from .step_events import StepLog
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
     from ..artifacts.store import ArtifactStore
     from ..config.cluster import Cluster
+    from ..config.sections import HookSettings
     from ..journal.journal import Journal
     from ..node.resources import Resource
     from ..pki.renewal import Renewal
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
 _AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
 _NOTHING = Issued()
 _REGISTERED = 60.0  # seconds after which a kubelet that reaches the API has registered
+_DIFFER = "a step of the site's own has to leave to fabnode what fabnode sets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,14 @@ class NodePlan:
 
     :param step_of: the step that wants each change's resource. :param findings: of preflight.
     :param labels: labels, annotations and taints that its Node object would get, or lose.
+    :param hooks: commands that would run on this machine.
     """
 
     plan: Plan
     step_of: dict[Resource, str]
     labels: tuple[str, ...] = ()
     findings: tuple[preflight.Finding, ...] = ()
+    hooks: tuple[HookSettings, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -135,6 +141,11 @@ class NodeDeployer:
         self._all_steps = all_steps
         self._deep = deep
         self.facts: Facts = UNKNOWN
+        self._commands = {
+            hook: hooks.command(hook, self.cluster, self.node)
+            for hook in self.cluster.extensions.hooks
+        }
+        self._due: tuple[HookSettings, ...] = ()
         self._unproved = False  # may have been certified, and nobody saw that its host holds that
         self._touched = True  # since the last look, or never looked at
 
@@ -147,7 +158,10 @@ class NodeDeployer:
 
     def look(self) -> Facts:
         """Learn everything about the node in one round trip."""
-        everything = _wanted(self._all_steps, self._inputs(facts=UNKNOWN))
+        everything = (
+            *_wanted(self._all_steps, self._inputs(facts=UNKNOWN)),
+            *self._commands.values(),
+        )
         root = self.node.kubelet.root
         self.facts = probe(self.host, watchlist(everything, kubelet_root=root, deep=self._deep))
         self._touched = False
@@ -161,7 +175,7 @@ class NodeDeployer:
         """Return what would be done, and what preflight found. Changes nothing."""
         self.look()
         findings = self._findings(renewal)
-        return replace(self._plan(renewal), findings=findings)
+        return replace(self._hooked(self._plan(renewal), renewal), findings=findings)
 
     def _plan(self, renewal: Renewal = KEEP, issued: Issued = _NOTHING) -> NodePlan:
         """Compare what the steps want with the last look."""
@@ -169,6 +183,52 @@ class NodeDeployer:
         plan = make_plan(self.node.name, step_of, self.facts)
         nodes = self._session.nodes
         return NodePlan(plan, step_of, nodes.label_changes(self.node) if self._joins else ())
+
+    def _hooked(self, planned: NodePlan, renewal: Renewal) -> NodePlan:
+        """Return the plan with the site's own commands; a renewal is of certificates alone."""
+        if renewal != KEEP:
+            return planned
+        steps = [step.name for step in self._steps]
+        given = self.cluster.extensions.hooks
+        plan = hooks.with_hooks(
+            planned.plan,
+            planned.step_of,
+            hooks=given,
+            steps=steps,
+            commands=self._commands,
+            facts=self.facts,
+        )
+        changed = not plan.empty or bool(planned.labels)
+        due = hooks.due_here(given, self.facts, changed=changed)
+        step_of = planned.step_of | {self._commands[hook]: hook.step for hook in given}
+        return replace(planned, plan=plan, step_of=step_of, hooks=due)
+
+    def run_hooks(self, order: str, step: Step) -> None:
+        """
+        Run the commands that are due on this machine before or after a step.
+
+        :raises HookFailed: one failed; it stays due.
+        """
+        for hook in self._due:
+            if hooks.point(hook) != (order, step.name):
+                continue
+            with self._journal.step(self.node.name, step.name, hook.title) as log:
+                if output := hooks.run_here(hook, self.cluster, self.node):
+                    log.note(f"{hook.title}: {output.rpartition(chr(10))[2]}", output=output)
+                if hooks.stays_due(hook):
+                    self._as_root(f"rm -f {quote(hooks.marker(hook))}")
+
+    def _make_due(self, given: Sequence[HookSettings]) -> None:
+        """Have commands on this machine stay due until they succeed, where no stream says so."""
+        if markers := [hooks.marker(hook) for hook in given if hooks.stays_due(hook)]:
+            folder = quote(str(PurePosixPath(markers[0]).parent))
+            paths = " ".join(map(quote, markers))
+            self._as_root(f"umask 077; mkdir -p {folder} && touch {paths}")
+
+    def _as_root(self, script: str) -> None:
+        if (result := self.host.root(script)).code:
+            told = result.stderr.decode(errors="replace").strip()
+            raise HostError(self.node.name, f"{script.split()[0]} fails there: {told[:400]}", "")
 
     def _inputs(
         self,
@@ -247,10 +307,13 @@ class NodeDeployer:
         """
         shown = self._judged(renewal)
         self._prove_left()
+        self._due = shown.hooks
+        self.run_hooks("after", preflight.STEP)
         found = self.facts
         if shown.plan.empty:
             if shown.labels:
                 self._session.permit.obtain()
+                self._make_due(shown.hooks)
             labelled = self._settle()
             self._session.admission.tidy(self.node)
             return Deployed(found, changed=labelled)
@@ -260,7 +323,7 @@ class NodeDeployer:
         inputs = self._inputs(renewal)
         joining = self._unproved = self._joins and not inputs.joined
         try:
-            todo = self._plan(renewal, self._issue(shown.plan, renewal))
+            todo = self._hooked(self._plan(renewal, self._issue(shown.plan, renewal)), renewal)
             began = time.time() + found.clock_offset
             restarted = self._apply(todo, joining=joining)
             if joining:
@@ -302,7 +365,7 @@ class NodeDeployer:
                     log.warn(finding.text, finding.fix)
             if errors := [f for f in findings if f.level == "error"]:
                 raise PreflightError(errors)
-            shown = self._plan(renewal)
+            shown = self._hooked(self._plan(renewal), renewal)
             log.note("nothing to change" if shown.empty else _summary(shown.plan))
         return shown
 
@@ -421,6 +484,7 @@ class NodeDeployer:
         """
         if not self._joins:
             return False
+        self.run_hooks("before", ready.STEP)
         name, nodes = self.node.name, self._session.nodes
         with self._journal.step(name, ready.STEP.name, "waiting for Ready") as log:
             up = Steadiness(self.host, kubelet.UNIT)
@@ -439,6 +503,7 @@ class NodeDeployer:
                 self._touched = True
             if joined_now or label:
                 log.changed(", ".join(filter(None, ("joined" if joined_now else "", label))))
+        self.run_hooks("after", ready.STEP)
         return bool(label)
 
     @property
@@ -470,10 +535,26 @@ class NodeDeployer:
 def _wanted(steps: Sequence[Step], inputs: Inputs) -> dict[Resource, str]:
     """Return what these steps want, in their order, each with the first step that wants it."""
     step_of: dict[Resource, str] = {}
+    wanted: dict[tuple[str, str], Resource] = {}
     for step in steps:
         for resource in step.resources(inputs):
+            other = wanted.setdefault(_place(resource), resource)
+            if other != resource and step_of[other] != step.name:
+                _, what = _place(resource)
+                raise Conflict(f"steps {step_of[other]} and {step.name} differ on {what}", _DIFFER)
             step_of.setdefault(resource, step.name)
     return step_of
+
+
+def _place(resource: Resource) -> tuple[str, str]:
+    """Return what a resource is about: two that differ on it would undo each other."""
+    match resource:
+        case Sysctl(key=name) | Unit(name=name):
+            return type(resource).__name__, name
+        case Image() | Module():
+            return type(resource).__name__, str(resource)
+        case _:
+            return "path", getattr(resource, "path", "")
 
 
 def waiting_key(host: Host) -> HostKey:

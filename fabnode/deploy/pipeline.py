@@ -24,7 +24,7 @@ from ..remote.payload_cache import Packer
 from ..ssh.connections import Access
 from ..ssh.host import Host
 from ..steps import approve_csr, calico, kubelet, rbac, verify
-from ..steps.order import NODE_STEPS
+from ..steps.order import NODE_STEPS, STEPS, node_steps
 from ..steps.verify import Check
 from ..util import program
 from ..util.errors import FabnodeError, InputError
@@ -58,6 +58,7 @@ class Run:
     """
     What a run is about, and how wide.
 
+    :param steps: all that there are, the site's own among them.
     :param only: the node steps to carry out; everything else of a node is left as it is.
     :param deep: hash every managed file again, rather than those that look touched.
     :param shared_token: of the cluster's token file, where hosts join with that.
@@ -70,6 +71,7 @@ class Run:
     passwords: Mapping[tuple[str, str], str]
     max_parallel: int
     batch: int | None = None
+    steps: Sequence[Step] = STEPS
     only: Sequence[Step] = NODE_STEPS
     deep: bool = False
     shared_token: str = field(default="", repr=False)
@@ -95,7 +97,7 @@ class Run:
     @property
     def whole(self) -> bool:
         """Whether this is about all of a node, and so about rights and Calico too."""
-        return tuple(self.only) == NODE_STEPS
+        return tuple(self.only) == node_steps(self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +136,22 @@ def deploy(run: Run) -> list[Check]:
 
         def proved() -> list[Check]:
             wait_for_calico(run, session, good)
-            return verify_with(
-                run, context, good, network=(lambda: True) if changed else network_too
-            )
+            names = _hooked(context, "before", good)
+            network = (lambda: True) if changed else network_too
+            checks = verify_with(run, context, names, network=network)
+            bad = {check.node for check in checks if not check.ok}
+            _hooked(context, "after", [name for name in names if not bad & {name, None}])
+            return checks
 
         return attempted(run, verify.STEP, proved) or []
+
+
+def _hooked(context: RunContext, order: str, names: Sequence[str]) -> list[str]:
+    """Run the site's commands before or after verify; return the nodes of which none failed."""
+    if not context.run.cluster.extensions.hooks:
+        return list(names)
+    found = context.each(lambda deployer: deployer.run_hooks(order, verify.STEP), names)
+    return [name for name, outcome in found.items() if outcome.ok]
 
 
 def attempted(run: Run, step: Step, work: Callable[[], R]) -> R | None:
@@ -269,7 +282,7 @@ class RunContext:
     """What a run works with: the session and a deployer per node, opened and closed together."""
 
     def __init__(self, run: Run, *, dry_run: bool = False) -> None:
-        self._run = run
+        self.run = run
         self._artifacts = artifact_files.load(run.cluster)
         self.session = ClusterSession(
             run.cluster, run.journal, dry_run=dry_run, shared_token=run.shared_token
@@ -280,8 +293,8 @@ class RunContext:
 
     def __enter__(self) -> RunContext:
         self._stack.callback(self.session.close)
-        self._access = self._stack.enter_context(Access(self._run.passwords))
-        self.session.open(self._run.nodes)
+        self._access = self._stack.enter_context(Access(self.run.passwords))
+        self.session.open(self.run.nodes)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -293,7 +306,7 @@ class RunContext:
         self, work: Callable[[NodeDeployer], R], names: Collection[str] | None = None
     ) -> dict[str, Outcome[R]]:
         """Do this for every node (or those named), as many at once as the run allows."""
-        run = self._run
+        run = self.run
         wanted = [node for node in run.nodes if names is None or node.name in names]
         return _fan_out(run, wanted, partial(self._one, work))
 
@@ -307,12 +320,12 @@ class RunContext:
             self._nodes[node.name] = NodeDeployer(
                 Host(node, self._access),
                 self.session,
-                self._run.journal,
+                self.run.journal,
                 self._artifacts,
                 self._packer,
-                steps=self._run.only,
-                all_steps=NODE_STEPS,
-                deep=self._run.deep,
+                steps=self.run.only,
+                all_steps=node_steps(self.run.steps),
+                deep=self.run.deep,
             )
         return work(self._nodes[node.name])
 

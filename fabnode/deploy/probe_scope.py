@@ -11,6 +11,7 @@ from ..node.resources import (
     Absent,
     Binary,
     ClientCertificate,
+    Command,
     Directory,
     File,
     Image,
@@ -58,6 +59,8 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
                 store = resource.store
             case ClientCertificate():
                 opaque.append(resource.bootstrap)
+            case Command():
+                opaque.append(resource.marker)
             case _:
                 pass
     return Watchlist(

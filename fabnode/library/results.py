@@ -57,6 +57,7 @@ class PlannedNode:
     :param restarts: units that would be restarted, in their order.
     :param labels: labels, annotations and taints that its Node object would get or lose.
     :param findings: findings of preflight; one of level `error` stops the node.
+    :param hooks: commands of the site's own that would run on this machine.
     :param error: why the node can't be planned; empty: it was.
     """
 
@@ -65,6 +66,7 @@ class PlannedNode:
     restarts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    hooks: tuple[str, ...] = ()
     error: str = ""
 
     @property
@@ -87,6 +89,7 @@ class PlannedNode:
             "restarts": list(self.restarts),
             "labels": list(self.labels),
             "findings": [asdict(finding) for finding in self.findings],
+            "hooks": list(self.hooks),
         }
 
 
@@ -244,6 +247,7 @@ def _planned_node(name: str, outcome: Outcome[NodePlan]) -> PlannedNode:
         tuple(change.name for change in planned.plan.restarts),
         planned.labels,
         planned.findings,
+        tuple(hook.title for hook in planned.hooks),
     )
 
 

@@ -16,11 +16,13 @@ from .. import __version__
 from ..artifacts.bundle_overlay import bundled
 from ..config import loader
 from ..deploy import pipeline
+from ..deploy.own_steps import steps_of
 from ..journal.journal import Journal
 from ..ssh.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
-from ..steps.order import NODE_STEPS, with_required
+from ..steps.order import node_steps, with_required
 from ..util.errors import FabnodeError, InputError
 from ..util.folders import cache_dir
+from ..util.problems import nearest
 from .results import VerifyResult, deploy_result, plan_result
 from .subscriber import Subscriber
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from ..journal.events import Event
     from ..journal.journal import Sink
     from ..ssh.secret_prompts import SecretRequest
+    from ..steps.step import Step
     from .results import DeployResult, PlanResult
 
 _SHA256 = re.compile("[0-9a-f]{64}", re.ASCII)
@@ -189,6 +192,7 @@ def open_run(
     :param command: what the journal names as cause of the run; empty: no journal is written.
     :param endless: it goes on until it is stopped, so that the journal must not grow.
     """
+    steps = steps_of(config)
     if not all(number is None or number > 0 for number in (max_parallel, batch)):
         raise InputError("max_parallel and batch must be 1 or more")
     nodes = config.select(limit)
@@ -212,10 +216,23 @@ def open_run(
                 passwords=passwords,
                 max_parallel=max_parallel or config.deploy.max_parallel,
                 batch=batch or config.deploy.batch,
-                only=NODE_STEPS if only is None else with_required(only),
+                steps=steps,
+                only=_chosen(only, steps),
                 deep=deep,
                 shared_token=token,
             )
+
+
+def _chosen(names: Sequence[str] | None, steps: Sequence[Step]) -> tuple[Step, ...]:
+    acting = node_steps(steps)
+    if names is None:
+        return acting
+    known = [step.name for step in acting]
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known) or f"there are {', '.join(known)}"
+            raise InputError(f"no step on hosts is called {name!r}; {hint}")
+    return with_required(names, steps)
 
 
 def _sinks(on_event: Callable[[Event], None] | None) -> list[Sink]:

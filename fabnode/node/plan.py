@@ -19,6 +19,7 @@ from .resources import (
     Absent,
     Binary,
     ClientCertificate,
+    Command,
     Directory,
     File,
     Image,
@@ -53,6 +54,7 @@ Action = Literal[
     "quarantine",
     "delete",
     "reload",
+    "run",
 ]
 
 # Says that a unit is started at boot, or is not the kind that can be enabled.
@@ -102,6 +104,8 @@ class Change:
                 return ", ".join(names)
             case Restart(unit=name):
                 return name
+            case Command(title=title):
+                return title
             case RulesOnce(table=table):
                 return f"duplicate rules of iptables {table}"
             case Reload():
@@ -132,10 +136,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that has to change on one node, in the order in which it is done."""
+    """
+    All that has to change on one node, in the order in which it is done.
+
+    :param due: markers of commands that are due once the first change is made (see `Command`).
+    """
 
     node: str
     changes: tuple[Change, ...] = ()
+    due: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -176,6 +176,24 @@ class RulesOnce:
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """
+    A command of the site's own, run as root when something else has changed (a hook).
+
+    :param marker: path of an empty file that is there while the command is due: from before the
+        first change until it has succeeded, however many runs that takes.
+    :param environment: pairs of name and value that it gets besides.
+    :param timeout: seconds.
+    """
+
+    title: str
+    argv: tuple[str, ...]
+    marker: str
+    environment: tuple[tuple[str, str], ...]
+    timeout: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
     """systemd reads its unit files anew; nothing is restarted."""
 
@@ -201,6 +219,7 @@ Resource = (
     | EditedFile
     | Quarantined
     | RulesOnce
+    | Command
     | Reload
     | Restart
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..node.conventions import STATE
-from ..node.resources import Binary, ClientCertificate, Image
+from ..node.resources import Binary, ClientCertificate, Command, Image
 from ..ssh.errors import HostError
 from .apply_protocol import ApplyEvent, Talk
 from .apply_script import Actions, Member, actions
@@ -163,8 +163,8 @@ def _header(name: str, size: int) -> bytes:
 
 
 def _limit(host: _Target, plan: Plan) -> float:
-    """Return the seconds the whole may take: the command's limit, the join's, a slow link's."""
+    """Return the seconds the whole may take: the command's, join's, hooks', a slow link's."""
     resources = [change.resource for change in plan.changes]
-    joins = sum(r.timeout for r in resources if isinstance(r, ClientCertificate))
+    awaited = sum(r.timeout for r in resources if isinstance(r, ClientCertificate | Command))
     large = sum(r.source.stat().st_size for r in resources if isinstance(r, Binary | Image))
-    return host.command_timeout + joins + large / _SLOWEST
+    return host.command_timeout + awaited + large / _SLOWEST

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ..node.resources import Command
 from ..ssh.errors import ApplyFailed, HostMisbehaved
 from ..util.sanitize import last_lines
 from . import unit_monitor
@@ -105,7 +106,7 @@ class Talk:
             action = f"{change.action} {change.name}" if change else "wait for its units"
             told, unit = _told(said)
             cause = f"{action}: {told}"
-            advice = unit_monitor.see(self._node, unit) if unit else "mend that and run it again"
+            advice = unit_monitor.see(self._node, unit) if unit else _advice(change)
             return ApplyFailed(self._node, cause, advice, action=action, detail=said)
         count, total = len(self.seconds), len(self._plan.changes)
         if result.code or not self._ended or count < total:
@@ -120,6 +121,12 @@ class Talk:
         if not number.isdecimal() or len(number) > 6 or int(number) > len(changes):
             raise HostMisbehaved(self._node, f"it speaks of an action {number[:20]!r}")
         return changes[int(number)] if int(number) < len(changes) else None
+
+
+def _advice(change: Change | None) -> str:
+    if change and isinstance(change.resource, Command):
+        return "correct the hook, or what it needs on that host, and run the same command again"
+    return "mend that and run it again"
 
 
 def _told(detail: str) -> tuple[str, str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from ..node.resources import (
     Absent,
     Binary,
     ClientCertificate,
+    Command,
     Directory,
     EditedFile,
     File,
@@ -81,6 +82,8 @@ def actions(plan: Plan, suffix: str, pull: Pull | None = None) -> Actions:
     if pull and pull.ca_pem:
         members.append(Member("ca", pull.ca_pem))
         lines.append(_call("need", "ca"))
+    if plan.due:
+        lines.append(_call("due", *map(_name, plan.due)))
     if started:
         # From the first file on, a run that is cut off must be made good by a restart.
         lines.append(_call("unstamp", *started))
@@ -148,12 +151,19 @@ def _action(
             return ["quarantine", path], None
         case RulesOnce(table=table, rules=rules):
             return ["once", name, table], Member(name, "".join(f"{r}\n" for r in rules).encode())
+        case Command(marker=marker, argv=argv, environment=environment, timeout=timeout):
+            pairs = [f"{name}={value}" for name, value in environment]
+            return ["hook", _name(marker), str(timeout), *pairs, *argv], None
         case Reload():
             return ["systemctl", "daemon-reload"], None
         case Restart(unit=unit):
             return ["restart", unit], None
         case _:
             raise AssertionError(f"{resource!r} is never a change")
+
+
+def _name(marker: str) -> str:
+    return PurePosixPath(marker).name
 
 
 def _there(pull: Pull, source: Path, sha256: str) -> tuple[str, str]:

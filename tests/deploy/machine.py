@@ -12,6 +12,7 @@ from fabnode.node.resources import (
     Absent,
     Binary,
     ClientCertificate,
+    Command,
     Directory,
     File,
     Image,
@@ -67,6 +68,8 @@ class Machine:
         if "BEGIN CERTIFICATE" in script:
             self.told.append("host: read certificate")
             return Result(0, self.facts.certificate(self._client).pem.encode(), b"")
+        if script.startswith("rm -f "):
+            self.lose(script.removeprefix("rm -f "))
         self.told.append("host: await file" if "until" in script else f"host: {script[:40]}")
         return Result(0, b"ActiveState=active\nSubState=running\nNRestarts=0\n", b"")
 
@@ -99,9 +102,14 @@ class Machine:
         """Make a plan true."""
         names = [f"{change.action} {change.name}" for change in plan.changes]
         self.told.append(f"host: change {', '.join(names)}")
+        self._paths({marker: PathFact("file", 0o600) for marker in plan.due})
         for change in plan.changes:
             self._change(change.resource, change.stamp)
         return Applied(plan, (), sent=1)
+
+    def put(self, path: str) -> None:
+        """Have an empty file from now on."""
+        self._paths({path: PathFact("file", 0o600)})
 
     def lose(self, path: str) -> None:
         """Be without a file from now on."""
@@ -136,6 +144,8 @@ class Machine:
                 self._unit(name, stamp)
             case ClientCertificate(bootstrap=bootstrap):
                 self.lose(bootstrap)  # once it is used; its kubelet does all else
+            case Command(marker=marker):
+                self.lose(marker)
             case _:
                 raise NotImplementedError(resource)
 

@@ -20,10 +20,12 @@ from fabnode.cli import app
 from fabnode.cli.report import render
 from fabnode.deploy import node_deployer as node_module
 from fabnode.deploy import pipeline, rotation
+from fabnode.deploy.own_steps import steps_of
 from fabnode.journal.journal import Journal
 from fabnode.journal.summary import rows
 from fabnode.journal.timeline import timeline
 from fabnode.kube.client import ApiAwayError, ApiError
+from fabnode.library.results import PlannedChange, PlanResult, plan_result
 from fabnode.node import layout
 from fabnode.node.plan import make_plan
 from fabnode.pki.certificates import new_request, sign_client
@@ -32,6 +34,7 @@ from fabnode.pki.renewal import CLIENT, Renewal
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostMisbehaved
 from fabnode.steps import preflight, proxy_cert
+from fabnode.steps.order import node_steps
 from fabnode.steps.verify import Check
 from tests.steps.support import artifacts
 from tests.support import authority, make_cluster, pem, private_pem
@@ -115,8 +118,10 @@ def two_nodes() -> Cluster:
 class Everything:
     """Two nodes and an API, all in memory, under the real pipeline, journal and surface."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, points: Points) -> None:
-        self.cluster = two_nodes()
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, points: Points, cluster: Cluster | None = None
+    ) -> None:
+        self.cluster = cluster or two_nodes()
         self.points = points
         self.cluster_error: tuple[str, BaseException] | None = None
         self.hosts = {node.name: Host(node, points) for node in self.cluster.nodes}
@@ -218,13 +223,32 @@ class Everything:
 
     def run(self) -> pipeline.Run:
         self.points.passed.clear()
+        steps = steps_of(self.cluster)
         return pipeline.Run(
             cluster=self.cluster,
             nodes=self.cluster.nodes,
             journal=Journal(None, []),
             passwords={},
             max_parallel=2,
+            steps=steps,
+            only=node_steps(steps),
         )
+
+    def plan(self) -> PlanResult:
+        """What a deployment would do, as `inv plan` shows it."""
+        return plan_result(pipeline.plan(self.run()))
+
+    def planned(self, node: str = "n1") -> list[PlannedChange]:
+        """The changes that a deployment would make of a node."""
+        (found,) = (each for each in self.plan().nodes if each.node == node)
+        assert not found.error
+        return list(found.changes)
+
+    def deployed(self, run: pipeline.Run | None = None) -> pipeline.Run:
+        """A run that has deployed."""
+        made = run or self.run()
+        pipeline.deploy(made)
+        return made
 
 
 def deploy(run: pipeline.Run) -> list[Check]:

@@ -17,12 +17,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from fabnode.node.conventions import STATE
 from fabnode.node.facts import Facts, PathFact, UnitFact, Watchlist
 from fabnode.node.plan import Change, Plan, make_plan
 from fabnode.node.resources import (
     Absent,
     Binary,
     ClientCertificate,
+    Command,
     Directory,
     File,
     Image,
@@ -880,3 +882,55 @@ def test_signals_clean_up_too(node: Node) -> None:
     process.wait(20)
     assert not Path(node.path("bootstrap")).exists()
     assert node.leftovers() == []
+
+
+def hook(node: Node, *argv: str, timeout: int = 20) -> tuple[File, Plan]:
+    """A file that changes, and a plan with it and a command behind it."""
+    file = File(node.path("etc/x"), b"x")
+    command = Command(
+        "hook after x", argv, f"{STATE}/hooks/abc", (("FABNODE_NODE", "n1"),), timeout
+    )
+    plan = make_plan("n1", (file,), Facts())
+    changes = (*plan.changes, Change(command, "run", "x changes"))
+    return file, replace(plan, changes=changes, due=(command.marker, f"{STATE}/hooks/here"))
+
+
+def test_a_hook_gets_its_arguments_as_they_are_and_an_environment(node: Node) -> None:
+    out = node.path("out")
+    script = 'printf "%s|" "$FABNODE_NODE" "$PWD" "$(umask)" "$@" >"$0"'
+    _, plan = hook(node, "sh", "-c", script, out, "a b", "$(id)", "")
+    apply(node, plan, node.packer, node.events.append)
+    assert Path(out).read_text() == "n1|/|0022|a b|$(id)||"
+    assert [path.name for path in (node.state / "hooks").iterdir()] == ["here"]
+
+
+@pytest.mark.parametrize(
+    ("script", "timeout", "cause"),
+    [
+        ("seq 99; echo 'no room'; exit 3", 20, "it ended with status 3: no room"),
+        ("echo begun; exec /bin/sleep 60", 1, "it did not end within 1 s: begun"),
+    ],
+)
+def test_a_hook_that_fails_is_told_and_stays_due(
+    node: Node, script: str, timeout: int, cause: str
+) -> None:
+    file, plan = hook(node, "sh", "-c", script, timeout=timeout)
+    with pytest.raises(ApplyFailed) as caught:
+        apply(node, plan, node.packer, node.events.append)
+    assert caught.value.message.endswith(f"run hook after x: {cause}")
+    assert caught.value.advice.startswith("correct the hook, or what it needs on that host")
+    assert len(caught.value.detail.splitlines()) <= 25
+    assert Path(file.path).exists()
+    assert {path.name for path in (node.state / "hooks").iterdir()} == {"abc", "here"}
+    assert node.leftovers() == []
+
+
+def test_what_a_hook_leaves_running_keeps_nothing_of_ours_open(node: Node) -> None:
+    """Else the next run would find the lock taken, and this one's connection would stay open."""
+    pid = node.path("pid")
+    _, plan = hook(node, "sh", "-c", '/bin/sleep 20 & echo $! >"$0"', pid)
+    began = time.monotonic()
+    apply(node, plan, node.packer, node.events.append)
+    node.apply(File(node.path("etc/y"), b"y"))
+    assert time.monotonic() - began < 15
+    os.kill(int(Path(pid).read_text()), signal.SIGKILL)

@@ -1,0 +1,258 @@
+"""What a deployment decides: which steps run, what waits for what, what is left out."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fabnode.deploy import pipeline
+from fabnode.journal.events import Event
+from fabnode.kube.client import ApiError
+from fabnode.node import layout
+from fabnode.node.plan import Conflict
+from fabnode.steps.order import STEPS, with_required
+from fabnode.steps.verify import Check
+from fabnode.util.errors import InputError
+from tests.step_order import assert_order
+from tests.support import make_cluster
+
+from .test_never_quiet import Everything, Points
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fabnode.deploy.cluster_session import ClusterSession
+
+
+class Watched(Everything):
+    """Two nodes whose checks of the cluster are recorded: of which nodes, and with a network."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+        nodes = [{"name": f"n{number}", "address": f"192.0.2.{number}"} for number in (1, 2)]
+        settings = {"calico": {"enabled": False}, "nodes": nodes, **settings}
+        super().__init__(monkeypatch, Points(), make_cluster(**settings))
+        self.checked: list[tuple[list[str], bool]] = []
+        self.left = False
+        monkeypatch.setattr(pipeline, "verify_cluster", self._verify_cluster)
+        monkeypatch.setattr(pipeline, "network_probe_left", lambda _: self.left)
+
+    def _verify_cluster(self, _: ClusterSession, names: list[str], *, network: bool) -> list[Check]:
+        self.checked.append((names, network))
+        return []
+
+    def deploy(self, *only: str) -> tuple[pipeline.Run, list[Check]]:
+        run = self.run()
+        if only:
+            steps = with_required(only)
+            run = pipeline.Run(
+                cluster=run.cluster,
+                nodes=run.nodes,
+                journal=run.journal,
+                passwords={},
+                max_parallel=2,
+                only=steps,
+            )
+        self.checked.clear()
+        for host in self.hosts.values():
+            host.told.clear()
+        return run, pipeline.deploy(run)
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    return Watched(monkeypatch)
+
+
+def changed_steps(run: pipeline.Run, node: str = "n1") -> list[str]:
+    events = [e for e in run.journal.events if e.node == node and "changes" in e.data]
+    return list(dict.fromkeys(event.step for event in events))
+
+
+def test_a_whole_deployment_follows_the_order_of_the_steps(scene: Watched) -> None:
+    run, checks = scene.deploy()
+    assert_order(run.journal.events, ["n1", "n2"])
+    assert all(check.ok for check in checks)
+
+
+@pytest.mark.parametrize("step", ["prepare", "kubelet", "proxy", "ready"])
+def test_a_journal_in_another_order_is_noticed(scene: Watched, step: str) -> None:
+    run, _ = scene.deploy()
+    events = list(run.journal.events)
+    mine = [e for e in events if e.node == "n1" and e.step == step]
+    others = [event for event in events if event not in mine]
+    for moved in ([*mine, *others], [*others, *mine]):
+        with pytest.raises(AssertionError):
+            assert_order(moved, ["n1", "n2"])
+
+
+def test_a_step_that_is_not_in_the_order_is_noticed(scene: Watched) -> None:
+    run, _ = scene.deploy()
+    odd = Event(at=0.0, node="n1", step="odd", state="done")
+    with pytest.raises(AssertionError):
+        assert_order([*run.journal.events, odd], ["n1", "n2"])
+
+
+@pytest.mark.parametrize(
+    ("only", "changed"),
+    [
+        (["prepare"], ["prepare"]),
+        (["proxy"], ["proxy-cert", "proxy"]),
+        (["kubelet"], ["bootstrap-kubeconfig", "kubelet"]),
+    ],
+)
+def test_steps_alone_change_theirs_and_prove_nothing_of_the_cluster(
+    scene: Watched, only: list[str], changed: list[str]
+) -> None:
+    run, checks = scene.deploy(*only)
+    assert changed_steps(run) == changed
+    assert checks == []
+    assert scene.checked == []
+
+
+def test_all_node_steps_named_one_by_one_are_the_whole(scene: Watched) -> None:
+    names = [step.name for step in STEPS if step.desired]
+    run, _ = scene.deploy(*names)
+    assert run.whole
+    assert scene.checked
+
+
+def test_rights_are_bound_where_the_kubelet_is_among_the_steps(
+    scene: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    original = scene._api
+
+    def bindings() -> tuple[()]:
+        asked.append("bindings")
+        return ()
+
+    def api() -> SimpleNamespace:
+        made = original()
+        made.admission.bindings = bindings
+        return made
+
+    monkeypatch.setattr(scene, "_api", api)
+    scene.deploy("proxy")
+    assert asked == []
+    scene.deploy("kubelet")
+    assert asked == ["bindings"]
+
+
+@pytest.mark.parametrize("what", ["roles", "calico objects"])
+def test_no_host_changes_before_rights_and_manifest_are_there(
+    scene: Watched, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The API takes its time; until it has answered no host has been sent a change."""
+    changed_meanwhile: list[bool] = []
+    plain = scene._of_cluster
+
+    def slow(asked: str) -> None:
+        if asked == what:
+            threading.Event().wait(0.3)
+            told = [text for host in scene.hosts.values() for text in host.told]
+            changed_meanwhile.append(any(text.startswith("host: change") for text in told))
+        plain(asked)
+
+    monkeypatch.setattr(scene, "_of_cluster", slow)
+    run, _ = scene.deploy()
+    assert changed_meanwhile
+    assert not any(changed_meanwhile)
+    assert all(outcome.ok for outcome in run.outcomes.values())
+
+
+@pytest.mark.parametrize("what", ["roles", "calico objects"])
+def test_where_a_part_of_the_cluster_fails_no_host_changes_and_nothing_is_checked(
+    scene: Watched, what: str
+) -> None:
+    scene.cluster_error = (what, ApiError(500, "InternalError", "it says no"))
+    run, checks = scene.deploy()
+    assert checks == []
+    assert scene.checked == []
+    assert not any(outcome.ok for outcome in run.outcomes.values())
+    for host in scene.hosts.values():
+        assert not [text for text in host.told if text.startswith("host: change")]
+
+
+def test_bad_input_in_a_part_of_the_cluster_ends_the_run(scene: Watched) -> None:
+    scene.cluster_error = ("calico objects", InputError("no such manifest"))
+    with pytest.raises(InputError, match="no such manifest"):
+        scene.deploy()
+
+
+def test_the_network_is_tried_after_a_change_and_not_after_none(scene: Watched) -> None:
+    scene.deploy()
+    assert scene.checked == [(["n1", "n2"], True)]
+    scene.deploy()
+    assert scene.checked == [(["n1", "n2"], False)]
+
+
+def test_one_changed_node_is_reason_enough_to_try_it_on_all(scene: Watched) -> None:
+    scene.deploy()
+    scene.hosts["n2"].lose(layout.KUBELET_CONFIG)
+    scene.deploy()
+    assert scene.checked == [(["n1", "n2"], True)]
+
+
+def test_a_network_probe_that_was_cut_off_is_made_up_for(scene: Watched) -> None:
+    scene.deploy()
+    scene.left = True
+    scene.deploy()
+    assert scene.checked == [(["n1", "n2"], True)]
+
+
+def fails(monkeypatch: pytest.MonkeyPatch, scene: Watched, *names: str) -> None:
+    for name in names:
+        host = scene.hosts[name]
+
+        def change(*_: object, **__: object) -> None:
+            raise Conflict("something is in the way")
+
+        monkeypatch.setattr(host, "change", change)
+
+
+def test_a_node_that_failed_is_not_checked_and_the_others_are(
+    scene: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails(monkeypatch, scene, "n1")
+    run, checks = scene.deploy()
+    assert scene.checked == [(["n2"], True)]
+    assert {check.node for check in checks} == {"n2"}
+    assert not run.outcomes["n1"].ok
+    assert run.outcomes["n2"].ok
+
+
+def test_where_no_node_is_left_nothing_is_checked(
+    scene: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails(monkeypatch, scene, "n1", "n2")
+    assert scene.deploy()[1] == []
+    assert scene.checked == []
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_calico_is_waited_for_where_fabnode_installs_it(
+    monkeypatch: pytest.MonkeyPatch, enabled: bool
+) -> None:
+    scene = Watched(monkeypatch)
+    waited: list[list[str]] = []
+    calico = SimpleNamespace(wait_ready=waited.append)
+    cluster = SimpleNamespace(calico=SimpleNamespace(enabled=enabled))
+    session: Any = SimpleNamespace(cluster=cluster, calico=calico)
+    pipeline.wait_for_calico(scene.run(), session, ["n1"])
+    assert waited == ([["n1"]] if enabled else [])
+
+
+def test_a_node_without_a_single_check_is_not_proved(
+    scene: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: dict[str, Callable[[], list[Check]]] = {
+        "n1": list,
+        "n2": lambda: [Check("n2", "well", ok=True, detail="")],
+    }
+    monkeypatch.setattr(pipeline, "verify_node", lambda host, *_: answers[host.name]())
+    _, checks = scene.deploy()
+    bad = [check for check in checks if not check.ok]
+    assert [(check.node, check.name) for check in bad] == [("n1", "reachable")]
