@@ -23,7 +23,7 @@ from ..pki.certificates import (
     read,
     sign_client,
 )
-from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER, Handout, HostKey, node_asked_for
+from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER, HostKey, IssuedToken, node_asked_for
 from ..steps import approve_csr, proxy_cert, rbac
 from ..util import program
 from ..util.wait import Wait
@@ -365,7 +365,7 @@ class Admission:
 
     def _hand_out(self, node: Node, since: datetime) -> None:
         self._asked_since[node.name] = since
-        self._approver.hand_out(Handout(node.name, since))
+        self._approver.hand_out(IssuedToken(node.name, since))
 
     def _server_now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self._api.clock_offset or 0.0)

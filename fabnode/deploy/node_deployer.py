@@ -521,7 +521,7 @@ class NodeDeployer:
         now = self.look().certificates
         new = []
         for kind, path in layout.certificates(self.node.kubelet.root).items():
-            if not renewal.why(kind, before.get(path, NO_CERTIFICATE)):
+            if not renewal.reason(kind, before.get(path, NO_CERTIFICATE)):
                 continue
             held = now.get(path, NO_CERTIFICATE)
             if not held.pem or held == before[path]:

@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER
-from ..pki.csr_prefixes import beginnings, second_blocks
+from ..pki.csr_prefixes import request_prefixes, second_block_marks
 from ..pki.legacy_signers import APISERVER_CLIENT
 from ..steps import verify
 from .bootstrap_tokens import GROUP, LABEL
@@ -159,13 +159,13 @@ def _service(names: Collection[str]) -> str:
 
 
 def _own_request(proxies: Sequence[tuple[str, Mapping[str, str]]]) -> str:
-    starts = sorted({start for one in proxies for start in beginnings(*one)})
+    starts = sorted({start for one in proxies for start in request_prefixes(*one)})
     if not starts:
         return "false"
     request = "object.spec.request"
     begins = f"{_cel(starts)}.exists(s, {request}.startsWith(s))"
     rest = f"{request}.substring({min(map(len, starts))})"
-    alone = f"!{_cel(list(second_blocks()))}.exists(b, {rest}.contains(b))"
+    alone = f"!{_cel(list(second_block_marks()))}.exists(b, {rest}.contains(b))"
     return f"(object.spec.signerName == {_cel(APISERVER_CLIENT)} && {begins} && {alone})"
 
 

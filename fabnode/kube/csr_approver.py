@@ -14,8 +14,8 @@ from ..pki.csr_policy import (
     SERVING,
     SHARED_USER,
     Candidate,
-    Handout,
     HostKey,
+    IssuedToken,
     SigningRequest,
     Token,
     Verdict,
@@ -84,7 +84,7 @@ class Approver:
         self._candidates: dict[str, Candidate] = {}
         self._tokens: dict[str, Token] = {}
         self._approved: dict[str, SigningRequest] = {}
-        self._handouts: dict[str, Handout] = {}
+        self._handouts: dict[str, IssuedToken] = {}
         self._keys: dict[str, HostKey] = {}
         self._held: dict[str, list[Object]] = {}
         self._judged: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -100,10 +100,10 @@ class Approver:
         with self._lock:
             self._tokens[token.id] = token
 
-    def hand_out(self, handout: Handout) -> None:
+    def hand_out(self, issued_token: IssuedToken) -> None:
         """Take a request with the shared token, in this node's name, for one that may be its."""
         with self._lock:
-            self._handouts[handout.node] = handout
+            self._handouts[issued_token.node] = issued_token
 
     def show(self, node: str, key: HostKey) -> None:
         """Learn which key waits on a node's host, and decide what was held for that."""
@@ -132,15 +132,15 @@ class Approver:
             tokens = [token for token in self._tokens.values() if token.node == node]
             newest = max(tokens, key=lambda token: token.created, default=None)
             mine = {newest.username} if newest else set()
-            handout = self._handouts.get(node)
+            issued_token = self._handouts.get(node)
             return tuple(
                 request
                 for request in self._approved.values()
                 if request.username in mine
                 or (
-                    handout is not None
+                    issued_token is not None
                     and request.username == SHARED_USER
-                    and request.created >= handout.created
+                    and request.created >= issued_token.created
                     and node_asked_for(request) == node
                 )
             )
@@ -196,9 +196,9 @@ class Approver:
         if not verdict.node or (request.signer != CLIENT and verdict.approve):
             return
         with self._lock:
-            handout = self._handouts.get(verdict.node)
+            issued_token = self._handouts.get(verdict.node)
         shared = request.signer == CLIENT and request.username == SHARED_USER
-        if not shared or (handout and request.created >= handout.created):
+        if not shared or (issued_token and request.created >= issued_token.created):
             self._on_foreign(request, verdict)
 
     def _remember(self, requests: Iterable[SigningRequest]) -> None:
@@ -242,10 +242,12 @@ class Approver:
     def _judge(self, request: SigningRequest, asked: Mapping[str, HostKey]) -> Verdict:
         with self._lock:
             candidates, known = tuple(self._candidates.values()), tuple(self._tokens.values())
-            approved, handouts = tuple(self._approved.values()), tuple(self._handouts.values())
+            approved, issued_tokens = tuple(self._approved.values()), tuple(self._handouts.values())
             keys = {**self._keys, **asked}
         try:
-            return judge(request, candidates, known, approved, handouts=handouts, keys=keys)
+            return judge(
+                request, candidates, known, approved, issued_tokens=issued_tokens, keys=keys
+            )
         except Exception as error:  # one requester's bytes: no other request waits for that
             return Verdict(False, "client", None, f"it can't be judged ({type(error).__name__})")
 

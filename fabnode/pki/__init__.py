@@ -1,6 +1,6 @@
-"""Keys, certificates, kubeconfigs and the verdict on signing requests. Pure: no I/O."""
+"""Keys, certificates, kubeconfigs, and the policy for signing requests. Pure: no I/O."""
 
 import warnings
 
-# Of names longer than X.520 allows: what others send us is judged, not commented on.
+# Silence warnings about names longer than X.520 allows: they come from others' certificates.
 warnings.filterwarnings("ignore", "Attribute's length must be")

@@ -1,11 +1,10 @@
 """
-How far a node is with a changed CA: told by what it holds and what the configuration says. Pure.
+CA rollover: a node's stage of it, from the CAs it trusts and the certificates it holds. Pure.
 
-`cluster.ca` is what a node is to trust, and the first certificate in it the CA that its own
-certificates are to come from. With old and new in it, the new one first, a node gets both
-(`BUNDLE`), then certificates of the new one (`CERTIFICATES`); once `cluster.ca` holds the new one
-alone, the old one goes (`OLD_OUT`). Nothing of this is remembered anywhere: a run that was cut off
-finds the stage by looking again.
+A node trusts the CAs in `cluster.ca`; the first of them issues the node's own certificates. With
+the new and the old CA in it, in this order, a node first gets both (`BUNDLE`), then certificates of
+the new one (`CERTIFICATES`); once `cluster.ca` holds only the new one, the old one is removed
+(`OLD_OUT`). No state is stored: a run after an interrupted one derives the stage again.
 """
 
 from __future__ import annotations
@@ -28,25 +27,25 @@ STAGES: tuple[Stage, ...] = (BUNDLE, CERTIFICATES, OLD_OUT)
 
 
 class StrayedError(FabnodeError):
-    """A node from which no safe way leads to what the configuration says."""
+    """A node has no safe transition to the configured CAs."""
 
-    advice = "put the old and the new CA into cluster.ca, the new one first, and run it again"
+    advice = "put both CAs into cluster.ca, the new one first, and run the command again"
 
 
 @dataclass(frozen=True, slots=True)
 class Authorities:
-    """The CAs of the configuration, PEM each: the first is the one that is to sign."""
+    """The configured CAs, PEM each; the first issues certificates."""
 
     wanted: tuple[bytes, ...]
 
     @classmethod
     def of(cls, ca_pem: bytes) -> Authorities:
-        """Read `cluster.ca`."""
+        """Parse `cluster.ca`."""
         return cls(split(ca_pem))
 
     @property
     def signer(self) -> bytes:
-        """The CA that certificates are to come from."""
+        """The CA that issues certificates."""
         return self.wanted[0]
 
     @property
@@ -56,18 +55,21 @@ class Authorities:
 
     def stage(self, trusted: bytes, certificates: Mapping[str, Pem]) -> Stage:
         """
-        Say what is next for a node.
+        Return a node's next stage.
 
-        :param trusted: its CA file. :param certificates: kind → PEM of those it holds.
+        :param trusted: content of its CA file.
+        :param certificates: kind → PEM of those it holds.
         :raises StrayedError: the node would be cut off from the cluster, or the cluster from it.
         """
         now, wanted = _set(trusted), set(self.wanted)
         foreign = [k for k, pem in certificates.items() if not issued_by(pem, self.signer)]
         if not now & wanted:
-            raise StrayedError(f"it trusts {_named(now) or 'no CA'}, and cluster.ca none of these")
+            raise StrayedError(
+                f"it trusts {_named(now) or 'no CA'}, which cluster.ca does not contain"
+            )
         if now - wanted and wanted - now:
-            what = f"{_named(wanted - now)} would come and {_named(now - wanted)} go at once"
-            raise StrayedError(f"its CA file would change too much: {what}")
+            what = f"adding {_named(wanted - now)} and removing {_named(now - wanted)}"
+            raise StrayedError(f"its CA file would change in two ways at once: {what}")
         if wanted - now:
             return BUNDLE
         if now - wanted and foreign:
@@ -79,7 +81,7 @@ class Authorities:
 
 
 def named(ca_pem: bytes) -> str:
-    """Return how a CA is shown: its subject, and when it ends, for names are often the same."""
+    """Format a CA for users: its subject and end, since several often have the same name."""
     found = read(ca_pem)
     return f"{found.subject} (until {found.not_after:%Y-%m-%d})"
 

@@ -1,4 +1,4 @@
-"""Certificates as the deployer needs them: read, judge, request, and sign with a CA key given."""
+"""X.509 certificates: parsing, checks against a CA bundle, requests, signing with a CA key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNREADABLE = "not a readable certificate"
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """
-    What a person or a check wants to know of a certificate.
+    A parsed certificate.
 
     :param subject, issuer: RFC 4514 strings.
     :param common_name: of the subject; empty where it has none.
@@ -48,7 +48,7 @@ class Certificate:
 
 
 class BadCertificateError(FabnodeError, ValueError):
-    """A certificate or CA that can't be read or doesn't hold."""
+    """A certificate or key is unreadable or invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ Pem = str | bytes | CertificateFile
 
 
 class ProblemKind(Enum):
-    """What can be wrong with a certificate, measured against a CA bundle and a time."""
+    """Kinds of problems of a certificate, given a CA bundle and a time."""
 
     UNREADABLE = auto()
     FOREIGN_CA = auto()
@@ -92,7 +92,7 @@ class ProblemKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a certificate. Code compares `kind`; `text` is for people."""
+    """A problem of a certificate. Code compares `kind`; `text` is for users."""
 
     kind: ProblemKind
     text: str
@@ -128,9 +128,9 @@ def problem(pem: Pem, ca_pem: bytes, now: datetime) -> Problem | None:
 
 def problems(pem: Pem, ca_pem: bytes, now: datetime) -> tuple[Problem, ...]:
     """
-    Return everything that makes a certificate useless against this CA bundle at this time.
+    Return all problems of a certificate with this CA bundle at this time.
 
-    Whose it is comes before how old it is: time can't make a foreign certificate ours.
+    A foreign CA comes before expiry: time can't make a foreign certificate valid.
     """
     try:
         cert = _load(pem)
@@ -164,7 +164,7 @@ def split(bundle_pem: bytes) -> tuple[bytes, ...]:
 
 
 def issued_by(pem: Pem, ca_pem: bytes) -> bool:
-    """Say whether this very CA signed a certificate; what can't be read is nobody's."""
+    """Return whether this CA signed a certificate; False for unreadable ones."""
     try:
         cert = _load(pem)
     except BadCertificateError:
@@ -199,7 +199,7 @@ def public_key(key_pem: bytes) -> bytes:
     try:
         key = serialization.load_pem_private_key(key_pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise BadCertificateError("it is no private key without a password, in PEM") from None
+        raise BadCertificateError("it is not an unencrypted private key in PEM") from None
     return key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -232,7 +232,7 @@ def public_key_bytes(der: bytes) -> bytes:
 
 
 def belongs(certificate_pem: bytes, request_pem: bytes) -> bool:
-    """Say whether a certificate is for the key that the request was made with; rubbish is not."""
+    """Return whether a certificate is for the request's key; False for unreadable ones."""
     try:
         certificate = _load(certificate_pem)
     except BadCertificateError:
@@ -292,7 +292,7 @@ def sign_client(request_pem: bytes, ca_pem: bytes, ca_key_pem: bytes, *, days: i
     try:
         key = serialization.load_pem_private_key(ca_key_pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        message = "the CA key can't be read: it wants an unencrypted PEM private key"
+        message = "the CA key can't be read: it must be an unencrypted private key in PEM"
         raise BadCertificateError(message) from error
     authorities = x509.load_pem_x509_certificates(ca_pem)
     ca = next((ca for ca in authorities if ca.public_key() == key.public_key()), None)

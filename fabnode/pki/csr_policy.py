@@ -1,5 +1,5 @@
 """
-The verdict on a signing request: may fabnode approve it, and if not, why not.
+Policy for certificate signing requests: whether fabnode may approve one, with the reason.
 
 `docs/trust.md` is the policy, in the same order as the code here:
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 CLIENT = "kubernetes.io/kube-apiserver-client-kubelet"
 SERVING = "kubernetes.io/kubelet-serving"
 SHARED_USER, SHARED_GROUP = "kubelet-bootstrap", "system:kubelet-bootstrap"
-"""Whom the apiserver takes the holder of the token file's token for."""
+"""User and group that the apiserver authenticates the token file's token as."""
 
 _USAGES = {
     CLIENT: frozenset({"digital signature", "client auth"}),
@@ -111,8 +111,8 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Handout:
-    """The shared token was handed to this node; `created` is when, by the apiserver's clock."""
+class IssuedToken:
+    """Issue of the shared token to a node; `created` is the apiserver's time of it."""
 
     node: str
     created: datetime
@@ -121,7 +121,7 @@ class Handout:
 @dataclass(frozen=True, slots=True)
 class HostKey:
     """
-    The key that waits on a host for its first certificate, as far as others may know it.
+    Public half of the key that waits on a host for its first certificate.
 
     :param public: SubjectPublicKeyInfo, DER; empty where no key waits.
     :param fault: why the host could not be asked; empty where it was.
@@ -133,7 +133,7 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A configured node: its name, and the address it serves on."""
+    """A configured node: its name, and the address of its kubelet."""
 
     name: str
     address: str
@@ -142,12 +142,12 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """
-    What is to be done with a request, and why.
+    Decision on a request, with its reason.
 
-    :param node: the configured node it is for, where that could be told.
+    :param node: the configured node it is for, if known.
     :param kind: what the certificate would be.
-    :param reason: one sentence; for an approval it says what was proved.
-    :param asks: all but the key on the node's host is proved, and nobody has looked for that yet.
+    :param reason: one sentence; for an approval, what was proved.
+    :param asks: whether only the key on the node's host remains to be compared.
     """
 
     approve: bool
@@ -163,7 +163,7 @@ def judge(
     tokens: Collection[Token],
     approved: Collection[SigningRequest] = (),
     *,
-    handouts: Collection[Handout] = (),
+    issued_tokens: Collection[IssuedToken] = (),
     keys: Mapping[str, HostKey] = MappingProxyType({}),
 ) -> Verdict:
     """
@@ -172,16 +172,18 @@ def judge(
     :param candidates: the configured nodes that may be certified now.
     :param tokens: the bootstrap tokens that fabnode made for them.
     :param approved: requests that were approved before (by anyone).
-    :param handouts: the nodes that were handed the shared token.
-    :param keys: by node, what its host told of the key that waits there.
+    :param issued_tokens: the nodes that got the shared token.
+    :param keys: by node, the key that waits on its host.
     """
     if request.signer == CLIENT and request.username == SHARED_USER:
-        return _judge_shared(request, candidates, approved, handouts, keys)
+        return _judge_shared(request, candidates, approved, issued_tokens, keys)
     if request.signer == CLIENT:
         return _judge_client(request, candidates, tokens, approved, keys)
     if request.signer == SERVING:
         return _judge_serving(request, candidates)
-    return Verdict(False, "other", None, f"its signer {request.signer} is not for kubelets")
+    return Verdict(
+        False, "other", None, f"its signer {request.signer} does not issue kubelets' certificates"
+    )
 
 
 def _judge_client(
@@ -198,13 +200,13 @@ def _judge_client(
         return Verdict(False, "client", node.name if node else None, reason)
 
     if request.state != "Pending":
-        return left(f"it is {request.state} already")
+        return left(f"it is already {request.state}")
     if token is None:
-        return left(f"its requester {request.username!r} holds no token of a configured node")
+        return left(f"its requester {request.username!r} has no token issued to a configured node")
     if node is None:
-        return left(f"its token is {token.node!r}'s, which is not among the nodes of this run")
+        return left(f"its token was issued to {token.node!r}, which is not a node of this run")
     if request.created < token.created:
-        return left("it is older than the token it claims")
+        return left("it is older than its token")
     if any(r.username == request.username and r.uid != request.uid for r in approved):
         return left(f"another request with {node.name}'s token was approved before")
     if flaw := _flaw(request, node, dns=(), addresses=()):
@@ -220,33 +222,33 @@ def _judge_shared(
     request: SigningRequest,
     candidates: Collection[Candidate],
     approved: Collection[SigningRequest],
-    handouts: Collection[Handout],
+    issued_tokens: Collection[IssuedToken],
     keys: Mapping[str, HostKey],
 ) -> Verdict:
     name = node_asked_for(request)
     node = next((c for c in candidates if c.name == name), None)
-    handout = next((h for h in handouts if h.node == name), None)
+    issued_token = next((h for h in issued_tokens if h.node == name), None)
 
     def left(reason: str, *, asks: bool = False) -> Verdict:
         return Verdict(False, "client", node.name if node else None, reason, asks)
 
     if request.state != "Pending":
-        return left(f"it is {request.state} already")
+        return left(f"it is already {request.state}")
     if SHARED_GROUP not in request.groups:
         return left(f"its requester is not in the group {SHARED_GROUP}")
     if node is None:
-        return left("its subject names no node of this run, and the shared token says nothing")
-    if handout is None:
-        return left(f"{node.name} was not handed the shared token in this run")
-    if request.created < handout.created:
-        return left(f"it is older than the handing of the shared token to {node.name}")
+        return left("its subject names no node of this run, and the shared token identifies none")
+    if issued_token is None:
+        return left(f"the shared token was not issued to {node.name} in this run")
+    if request.created < issued_token.created:
+        return left(f"it is older than the issue of the shared token to {node.name}")
     others = (r for r in approved if r.signer == CLIENT and r.uid != request.uid)
-    if any(node_asked_for(r) == name and r.created >= handout.created for r in others):
+    if any(node_asked_for(r) == name and r.created >= issued_token.created for r in others):
         return left(f"another request in {node.name}'s name was approved before")
     if flaw := _flaw(request, node, dns=(), addresses=()):
         return left(flaw)
     if node.name not in keys:
-        return left(f"{node.name}'s host has not shown the key that waits there", asks=True)
+        return left(f"the key that waits on {node.name}'s host is not known yet", asks=True)
     if flaw := _key_flaw(request, node, keys[node.name]):
         return left(flaw)
     reason = f"asked for with the shared token, for {node.name}'s name{_AND_KEY}"
@@ -260,9 +262,9 @@ def _judge_serving(request: SigningRequest, candidates: Collection[Candidate]) -
         return Verdict(False, "serving", node.name if node else None, reason)
 
     if request.state != "Pending":
-        return left(f"it is {request.state} already")
+        return left(f"it is already {request.state}")
     if node is None:
-        return left(f"its requester {request.username!r} is not among the configured nodes")
+        return left(f"its requester {request.username!r} is not a configured node")
     if "system:nodes" not in request.groups:
         return left("its requester is not in the group system:nodes")
     dns, addresses = serving_names(node)
@@ -273,7 +275,7 @@ def _judge_serving(request: SigningRequest, candidates: Collection[Candidate]) -
 
 
 def node_asked_for(request: SigningRequest) -> str:
-    """Return the name of the node that a request's subject names; empty where it names none."""
+    """Return the node name in a request's subject, or empty."""
     try:
         subject = x509.load_pem_x509_csr(request.pem).subject
         names = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
@@ -300,16 +302,16 @@ def serving_names(node: Candidate) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _flaw(
     request: SigningRequest, node: Candidate, *, dns: tuple[str, ...], addresses: tuple[str, ...]
 ) -> str | None:
-    """Say what is wrong with the request itself, or None."""
+    """Return what is wrong with the request itself, or None."""
     wanted = _USAGES[request.signer]
     if len(set(request.usages)) != len(request.usages) or not (
         wanted <= set(request.usages) <= wanted | _OPTIONAL_USAGE
     ):
         return f"its usages are {_cut(_listed(request.usages))}, not {_listed(sorted(wanted))}"
     if len(request.pem) > MOST_BYTES:
-        return f"it is longer than any kubelet's: {len(request.pem)} bytes"
+        return f"it is longer than a kubelet's request: {len(request.pem)} bytes"
     if not _ONE_BLOCK.fullmatch(request.pem):
-        return "it is not one PEM block of a request with nothing around it"
+        return "it is not exactly one PEM block of a request"
     try:
         csr = x509.load_pem_x509_csr(request.pem)
         attributes = [attribute.oid for attribute in csr.attributes]
@@ -323,7 +325,7 @@ def _flaw(
     if attributes not in ([], [_EXTENSION_REQUEST]):
         return "it carries more than one request for extensions"
     if not signed:
-        return "its own signature does not hold"
+        return "its own signature is invalid"
     expected = sorted(
         [
             (NameOID.ORGANIZATION_NAME.dotted_string, "system:nodes"),
@@ -343,11 +345,11 @@ def _flaw(
 
 
 def _key_flaw(request: SigningRequest, node: Candidate, key: HostKey) -> str | None:
-    """Say why the request's key is not the one that waits on the node's host, or None."""
+    """Return why the request's key is not the one that waits on the node's host, or None."""
     if key.fault:
-        return f"the key on {node.name}'s host can't be looked at: {key.fault}"
+        return f"the key on {node.name}'s host can't be read: {key.fault}"
     if not key.public:
-        return f"no key waits on {node.name}'s host that it could be compared with"
+        return f"no key waits on {node.name}'s host to compare it with"
     if public_bytes(x509.load_pem_x509_csr(request.pem)) != key.public:
         return f"its key is not the one that waits on {node.name}'s host"
     return None
@@ -379,7 +381,7 @@ def _listed(items: Collection[str]) -> str:
 
 
 def _cut(text: str) -> str:
-    """Return an attacker's text as short as a reason may be."""
+    """Shorten an attacker's text for use in a reason."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

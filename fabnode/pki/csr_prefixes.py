@@ -1,9 +1,9 @@
 """
-How a request for a client certificate begins, when its subject is given and its key is EC P-256.
+Base64 prefixes of client certificate requests with a given subject and an EC P-256 key.
 
 In DER everything up to the point on the curve follows from the subject, except for the outer
-length, which differs by the length of the signature. So a policy that can compare text, and can't
-parse, can tell whose certificate is asked for.
+length, which differs by the length of the signature. So an admission policy, which can compare text
+but not parse it, can recognise the subject of a request.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _BIT_STRING = 3  # bytes before the signature
 _SIGNATURES = range(60, 73)  # bytes of an ECDSA signature on P-256; shorter than 66 is never seen
 
 
-def beginnings(common_name: str, subject: Mapping[str, str]) -> tuple[str, ...]:
+def request_prefixes(common_name: str, subject: Mapping[str, str]) -> tuple[str, ...]:
     """
-    Return what `spec.request` (PEM, in base64) of such a request begins with, one or the other.
+    Return the possible beginnings of `spec.request` (PEM in base64) of such a request.
 
     Each ends behind the subject.
 
@@ -41,8 +41,8 @@ def beginnings(common_name: str, subject: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_encoded(b"\x30" + _der_length(n) + fixed) for n in lengths))
 
 
-def second_blocks() -> tuple[str, ...]:
-    """Return what in base64 betrays another `-----BEGIN`, at whichever of three alignments."""
+def second_block_marks() -> tuple[str, ...]:
+    """Return the base64 forms of `-----BEGIN`, one for each of the three alignments."""
     marker = b"-----BEGIN"
     return tuple(
         base64.b64encode(marker[start : start + (len(marker) - start) // 3 * 3]).decode()

@@ -1,4 +1,4 @@
-"""What a certificate is worth: time left, chain, key, file mode. One row for each."""
+"""Inventory of certificates: a row each, with time left and faults of chain, key and file mode."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .certificates import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-_OPEN = 0o077  # mode bits that let others than root at a key
+_OPEN = 0o077  # mode bits that give others than root access to a key
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class CertificateRow:
     :param where: a node's name, or `cluster`. :param days_left: None where it can't be read.
     :param ends: when, in ISO 8601; empty where it can't be read.
     :param mode: of the file that holds its key, octal; empty where that is elsewhere.
-    :param faults: what is wrong with it now; empty when it is good.
+    :param faults: what is wrong with it now; empty if nothing.
     """
 
     where: str
@@ -43,13 +43,13 @@ class CertificateRow:
     mode: str = ""
 
     def near(self, margin: int) -> bool:
-        """Say whether it has fewer days left than `margin`, or can't be read."""
+        """Return whether it has fewer days left than `margin`, or can't be read."""
         return self.days_left is None or self.days_left < margin
 
 
 def absent(where: str, name: str, path: str) -> CertificateRow:
-    """Return the row of a certificate that should be there."""
-    return CertificateRow(where, name, path, "", "", None, ("it is not there",))
+    """Return the row of a certificate that is missing."""
+    return CertificateRow(where, name, path, "", "", None, ("it does not exist",))
 
 
 def row(
@@ -69,7 +69,7 @@ def row(
 
     :param mode: of the file that holds its key. :param public_key: of that key, in OpenSSH's form,
         empty where it couldn't be read; None for both: the key is elsewhere.
-    :param accepted: kinds of problems that are none for this certificate.
+    :param accepted: kinds of problems to ignore for this certificate.
     """
     try:
         found = read(pem)
@@ -77,11 +77,9 @@ def row(
         return CertificateRow(where, name, path, "", "", None, (str(error),))
     faults = [p.text for p in problems(pem, ca_pem, now) if p.kind not in accepted]
     if public_key is not None and openssh_public_bytes(public_key) != found.public_key:
-        faults.append(
-            "its key is another, or can't be read" if public_key else "its key can't be read"
-        )
+        faults.append("its key is a different one" if public_key else "its key can't be read")
     if mode is not None and mode & _OPEN:
-        faults.append(f"its file is open to others (mode {mode:04o})")
+        faults.append(f"others can access its file (mode {mode:04o})")
     days = found.days_left(now)
     return CertificateRow(
         where,

@@ -1,4 +1,4 @@
-"""Kubeconfigs for the machines: bootstrap (a token) and kube-proxy (a certificate file)."""
+"""Kubeconfig files for nodes and accounts, with a token or a client certificate."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """
-Who signs what, where a request does not say.
+Signers of requests that name none, as before Kubernetes 1.18.
 
-Before 1.18 a request names no signer, and whatever is approved is signed. What it is for is then
-told as later releases tell it of requests without a name (kubernetes
-`pkg/apis/certificates/v1beta1/defaults.go`). It is only what a request is taken for: the verdict
-checks subject, usages and names all the same.
+Before 1.18 a request names no signer, and every approved request is signed. The signer is derived
+as later releases derive it for such requests (kubernetes
+`pkg/apis/certificates/v1beta1/defaults.go`). The policy checks subject, usages and names all the
+same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNKNOWN = "kubernetes.io/legacy-unknown"
 
 
 def implied(pem: bytes, usages: Collection[str]) -> str:
-    """Return the signer that a request without one is for."""
+    """Return the signer that a request without one implies."""
     if len(pem) > MOST_BYTES:
         return UNKNOWN
     try:

@@ -1,4 +1,4 @@
-"""Which certificates of a node are to be made anew though they still hold. Pure."""
+"""Selection of a node's certificates to renew although they are still valid. Pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BACKDATED = timedelta(minutes=5)
 @dataclass(frozen=True, slots=True)
 class Renewal:
     """
-    What is asked for; each condition that is given must be met.
+    Conditions of a renewal; all that are set must be met.
 
-    :param kinds: of certificates that it is about; none: everything stays.
-    :param issued_before: leave alone what was issued at that time or later.
-    :param ends_before: leave alone what holds longer.
-    :param authority: PEM of the CA that all are to be signed by; leave alone what is.
+    :param kinds: kinds of certificates to renew; empty: none.
+    :param issued_before: keep certificates issued at that time or later.
+    :param ends_before: keep certificates that end at that time or later.
+    :param authority: PEM of the new CA; keep certificates that it signed.
     """
 
     kinds: tuple[str, ...] = ()
@@ -31,14 +31,14 @@ class Renewal:
     ends_before: datetime | None = None
     authority: bytes = b""
 
-    def why(self, kind: str, pem: Pem) -> str | None:
-        """Say why this certificate is to be made anew, or None where it stays, or is none."""
+    def reason(self, kind: str, pem: Pem) -> str | None:
+        """Return the reason to renew this certificate, or None to keep it."""
         if kind not in self.kinds:
             return None
         try:
             found = read(pem)
         except BadCertificateError:
-            return None  # that it is no certificate is for others to notice
+            return None  # checks report an unreadable certificate
         issued = found.not_before + BACKDATED
         if self.issued_before and issued >= self.issued_before:
             return None
@@ -50,7 +50,7 @@ class Renewal:
             return f"it is signed by {found.issuer}, not by the new CA"
         if self.ends_before:
             return f"it ends on {found.not_after:%Y-%m-%d}"
-        return f"it is from {issued:%Y-%m-%d %H:%M} UTC"
+        return f"it was issued on {issued:%Y-%m-%d %H:%M} UTC"
 
 
 KEEP = Renewal()

@@ -1,4 +1,4 @@
-"""What the connections of one run share: ~/.ssh/config, known hosts, passwords, gateways."""
+"""SSH connections of a run, which share ~/.ssh/config, known hosts, passwords and gateways."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 from fabric import Config, Connection
 
-from .error_mapping import UnknownKey, explaining
+from .error_mapping import UnknownKey, mapping_errors
 from .errors import HostError
 from .known_hosts import KnownHosts, host_id
 from .secret_prompts import LOGIN
@@ -68,11 +68,11 @@ class Access:
             # Parses ~/.ssh/config and the system's, once.
             self._ssh_config = Config().base_ssh_config
         except (paramiko.ConfigParseError, OSError, UnicodeDecodeError) as error:
-            raise HostError("", f"~/.ssh/config can't be read: {error}", "mend it") from error
+            raise HostError("", f"~/.ssh/config can't be read: {error}", "correct it") from error
         self._lock = threading.Lock()
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
         self._gateways: dict[str, _Gateway] = {}
-        # paramiko logs what it raises as well, with tracebacks; we tell it ourselves.
+        # paramiko also logs what it raises, with tracebacks; fabnode reports errors itself.
         logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
     def known_hosts(self, node: Node) -> KnownHosts:
@@ -92,7 +92,7 @@ class Access:
         """
         files = tuple(node.ssh.known_hosts)
         with self._lock, _files_of(node):
-            # Read anew: another run, or an earlier node of this one, may have added to it.
+            # Read again: another run, or an earlier node of this one, may have added to it.
             file = KnownHosts.read(files).record(name, keys)
             self._known.pop(files, None)
         return file
@@ -119,13 +119,13 @@ class Access:
         """
         Open the connection, its gateways first.
 
-        :param what: said before the address in errors (`the gateway `).
+        :param what: prefix of the address in errors (`the gateway `).
         :raises HostError: with the hop that failed in its text.
         """
         where = what + host_id(connection.host, connection.port)
         if isinstance(connection.gateway, Connection):
             connection.gateway = self._open_gateway(connection.gateway, node)
-        with explaining(node.name, where):
+        with mapping_errors(node.name, where):
             self._secure(connection, node)
             try:
                 connection.open()
@@ -137,13 +137,13 @@ class Access:
                     raise paramiko.AuthenticationException(str(error)) from error
                 raise
 
-    def through(self, connection: Connection, node: Node) -> socket.socket | paramiko.Channel:
+    def raw_stream(self, connection: Connection, node: Node) -> socket.socket | paramiko.Channel:
         """
         Return a bare byte stream to the connection's SSH port, through its gateways.
 
         :raises HostError: the same as `open`.
         """
-        with explaining(node.name, host_id(connection.host, connection.port)):
+        with mapping_errors(node.name, host_id(connection.host, connection.port)):
             if isinstance(connection.gateway, Connection):
                 connection.gateway = self._open_gateway(connection.gateway, node)
             if connection.gateway:
@@ -172,7 +172,7 @@ class Access:
         return Config(ssh_config=self._ssh_config, lazy=True, overrides=defaults)
 
     def _configured_gateway(self, node: Node) -> Connection | None:
-        """Return the node's gateway; None: whatever ~/.ssh/config says."""
+        """Return the node's configured gateway; None: as in ~/.ssh/config."""
         if not node.ssh.gateway:
             return None
         # Passwords are the nodes' own: a gateway lets in by key, agent or ~/.ssh/config.
@@ -189,7 +189,7 @@ class Access:
         return {"key_filename": [str(key) for key in node.ssh.keys]} if node.ssh.keys else {}
 
     def _secure(self, connection: Connection, node: Node) -> None:
-        """Make a connection check host keys, keep time limits, and prefer fast ciphers."""
+        """Configure a connection: host key check, time limits, fast ciphers first."""
         name = host_id(connection.host, connection.port)
         trusted = self.known_hosts(node).keys(name)
         connection.client.set_missing_host_key_policy(_Refuse())
@@ -212,7 +212,7 @@ class Access:
 
 
 class _Gateway:
-    """One connection that many threads ask for; the first opens it while the others wait."""
+    """A connection shared by threads; the first to use it opens it while the others wait."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -1,4 +1,4 @@
-"""Turns what paramiko and sockets raise while connecting into errors a person can act on."""
+"""Mapping of paramiko's and sockets' exceptions to HostErrors with cause and advice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class UnknownKey(FabnodeError, paramiko.SSHException):
-    """Raised by our host key policy: nobody knows this key."""
+    """Raised by fabnode's host key policy: no known_hosts file has this key."""
 
     def __init__(self, key: paramiko.PKey) -> None:
         super().__init__("unknown host key")
@@ -27,17 +27,17 @@ class UnknownKey(FabnodeError, paramiko.SSHException):
 
 
 @contextmanager
-def explaining(node: str, where: str) -> Iterator[None]:
-    """Raise a HostError in place of anything that goes wrong on the way to `where`."""
+def mapping_errors(node: str, where: str) -> Iterator[None]:
+    """Raise a HostError in place of any exception while connecting to `where`."""
     try:
         yield
     except HostError:
         raise
     except (paramiko.SSHException, OSError, EOFError) as error:
-        raise explained(node, where, error) from error
+        raise host_error(node, where, error) from error
 
 
-def explained(node: str, where: str, error: Exception) -> HostError:
+def host_error(node: str, where: str, error: Exception) -> HostError:
     """Return the HostError for an exception met while connecting to `where`."""
     match error:
         case UnknownKey():
@@ -59,7 +59,7 @@ def explained(node: str, where: str, error: Exception) -> HostError:
         case paramiko.AuthenticationException():
             return AuthenticationFailed(
                 node,
-                f"{where} refuses our user, keys and password ({error})",
+                f"{where} rejects the user with these keys and password ({error})",
                 "check ssh.user and ssh.keys (or `ssh-add -l`) in the configuration",
             )
         case socket.gaierror():
@@ -79,6 +79,6 @@ def explained(node: str, where: str, error: Exception) -> HostError:
             # Among them: no SSH banner, no common algorithm, a server that hangs up at once.
             return Unreachable(
                 node,
-                f"{where}: no SSH connection ({error or 'it hung up'})",
-                "check that an SSH server, and not something else, listens there",
+                f"{where}: no SSH connection ({error or 'the server closed it'})",
+                "check that an SSH server listens there",
             )

@@ -1,5 +1,5 @@
 """
-What can go wrong between the deployer and a node, each told in one sentence.
+Errors of SSH connections and commands on nodes, each with cause and advice.
 
 `message` is the cause, `advice` what to do next; `str()` of an error is both.
 """
@@ -37,7 +37,7 @@ class Unreachable(HostError):
 
 
 class UnknownHostKey(HostError):
-    """The host key stands in no known_hosts file."""
+    """No known_hosts file has the host key."""
 
     def __init__(self, node: str, message: str) -> None:
         super().__init__(
@@ -48,19 +48,19 @@ class UnknownHostKey(HostError):
 
 
 class ChangedHostKey(HostError):
-    """The host key differs from the recorded one: another machine, or somebody in between."""
+    """The host key differs from the recorded one: another machine, or an interception."""
 
 
 class AuthenticationFailed(HostError):
-    """The server is the right one but lets us not in."""
+    """The host key matches, but authentication failed."""
 
 
 class SudoRefused(HostError):
-    """Logged in, but not as root, and sudo won't make it so."""
+    """The login succeeded, but sudo does not grant root."""
 
 
 class CommandTimeout(HostError):
-    """A command took longer than it may; it was ended on the node as well."""
+    """A command exceeded its time limit; it was ended on the node as well."""
 
     advice = "raise ssh.command_timeout if the host is merely slow"
 
@@ -68,23 +68,21 @@ class CommandTimeout(HostError):
 class ConnectionLost(HostError):
     """The connection broke while a command ran."""
 
-    advice = "run the same command again; it goes on where this one stopped"
+    advice = "run the same command again; it resumes where this run stopped"
 
 
 class HostMisbehaved(HostError):
-    """The node answered something that no healthy node answers."""
+    """The node's answer is not one of a healthy node."""
 
-    advice = (
-        "see on its console what answers there: a shell profile, or what is put before commands"
-    )
+    advice = "check on its console what else prints there: a shell profile, or a forced command"
 
 
 class ApplyFailed(HostError):
     """
-    An action failed on the node; what came before it is done, what comes after is not.
+    An action failed on the node; earlier ones are done, later ones are not.
 
     :param action: what was being done.
-    :param detail: the last lines of what the node said about it; may have several lines.
+    :param detail: the last lines of its output.
     """
 
     def __init__(self, node: str, message: str, advice: str, *, action: str, detail: str) -> None:

@@ -1,5 +1,5 @@
 """
-One command on one channel, as root, with bytes going in and lines coming out.
+Execution of one command as root on one SSH channel, with bytes as input and lines as output.
 
 The remote side prints a marker as root before it reads anything. For users who are not root the
 password is sent only on seeing sudo's prompt, and the payload only on seeing the marker: with
@@ -46,7 +46,7 @@ _PATH = (
 @dataclass(frozen=True, slots=True)
 class Result:
     """
-    What a command left.
+    Result of a command.
 
     :param code: its exit status.
     :param sent: bytes of input it was given.
@@ -61,7 +61,7 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class Command:
     """
-    Something to run as root.
+    A command to run as root.
 
     :param script: for `sh -c`; short, free of secrets: it shows in process lists and sudo's log.
     :param sudo: does the login user need sudo to be root?
@@ -107,7 +107,7 @@ class Session:
         # Spelled in two halves in the command, so that a shell that echoes it is not taken for
         # the real thing.
         self._ready = f"fabnode-{nonce}-root\n".encode()
-        self._ready_words = f"printf '%s-root\\n' fabnode-{nonce}"
+        self._print_ready = f"printf '%s-root\\n' fabnode-{nonce}"
         self._prompt = f"fabnode-{nonce}-prompt:"
         self._out = bytearray()
         self._err = bytearray()
@@ -124,28 +124,30 @@ class Session:
         try:
             channel = transport.open_session(timeout=self._patience)
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise ConnectionLost(self._node, f"no session could be opened ({error})") from error
+            raise ConnectionLost(
+                self._node, f"an SSH session could not be opened ({error})"
+            ) from error
         try:
             with ending(channel):
                 start = time.monotonic()  # before the node's own clock for it starts
-                channel.exec_command(self._words())
-                return self._talk(channel, start)
+                channel.exec_command(self._command_line())
+                return self._exchange(channel, start)
         except HostError:
             raise
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise ConnectionLost(self._node, f"the connection broke ({error})") from error
 
-    def _words(self) -> str:
+    def _command_line(self) -> str:
         command = self._command
         limit = max(1, round(command.timeout))
-        inner = f"{self._ready_words}; {command.script}"
+        inner = f"{self._print_ready}; {command.script}"
         timed = shlex.join(["timeout", "-k", str(_GRACE), str(limit), "sh", "-c", inner])
         words = ["/bin/sh", "-c", f"{_PATH}; exec {timed}"]
         if command.sudo:
             words = ["sudo", "-S", "-p", self._prompt, "--", *words]
         return for_any_shell("exec " + shlex.join(words))
 
-    def _talk(self, channel: paramiko.Channel, start: float) -> Result:
+    def _exchange(self, channel: paramiko.Channel, start: float) -> Result:
         command = self._command
         # The node ends the command itself; we wait a little longer so as to hear of it.
         deadline = start + command.timeout + 2 * _GRACE
@@ -183,7 +185,7 @@ class Session:
         return self._result(channel, time.monotonic() - start, sent)
 
     def _receive(self, channel: paramiko.Channel) -> bool:
-        """Take what has arrived; True when that was all."""
+        """Receive what has arrived; return True at the end of output."""
         # First, so that nothing which arrived before the end is left.
         ended = channel.closed or (bool(channel.eof_received) and channel.exit_status_ready())
         while channel.recv_ready():
@@ -198,7 +200,9 @@ class Session:
                 self._is_ready = True
                 self._out = bytearray(after)
             elif len(before) > _NOISE:
-                raise HostMisbehaved(self._node, "its login shell prints without end")
+                raise HostMisbehaved(
+                    self._node, "its login shell prints too much before the command starts"
+                )
         if self._is_ready and self._command.on_line:
             while (end := self._out.find(b"\n", self._lines)) >= 0:
                 line = bytes(self._out[self._lines : end])
@@ -209,7 +213,7 @@ class Session:
     def _checked(self) -> None:
         if len(self._out) + len(self._err) > self._command.limit:
             raise HostMisbehaved(
-                self._node, f"it printed more than {self._command.limit >> 10} KiB, and was cut off"
+                self._node, f"its output exceeded {self._command.limit >> 10} KiB and was cut off"
             )
 
     def _answer_prompt(self, channel: paramiko.Channel) -> None:
@@ -223,7 +227,7 @@ class Session:
                 "set ssh.sudo_password to {prompt: true}, {file: PATH} or {env: NAME}",
             )
         if prompts > 1:
-            raise SudoRefused(self._node, "sudo does not accept the password", "check it")
+            raise SudoRefused(self._node, "sudo does not accept the password", "check the password")
         if not self._password_sent:
             self._password_sent = True
             channel.sendall(self._command.password.encode() + b"\n")
@@ -236,7 +240,7 @@ class Session:
             raise self._too_long()
         if code < 0:
             raise ConnectionLost(self._node, "the command was cut off")
-        # Whatever sudo said while it asked is no part of what the command said.
+        # Whatever sudo output while it asked is no part of what the command output.
         stderr = bytes(self._err).rpartition(self._prompt.encode())[2]
         return Result(code, bytes(self._out), stderr, sent)
 
@@ -246,19 +250,19 @@ class Session:
         )
 
     def _not_admitted(self) -> HostError:
-        said = clean(bytes(self._err or self._out).replace(self._prompt.encode(), b""))[-300:]
+        output = clean(bytes(self._err or self._out).replace(self._prompt.encode(), b""))[-300:]
         if self._command.sudo:
             return SudoRefused(
                 self._node,
-                f"sudo does not make us root: {said or 'it says nothing'}",
+                f"sudo does not grant root: {output or 'no output'}",
                 "check the user's sudo rights with `sudo -l` there",
             )
-        return HostMisbehaved(self._node, f"no shell starts there: {said or 'it says nothing'}")
+        return HostMisbehaved(self._node, f"no shell starts there: {output or 'no output'}")
 
 
 def for_any_shell(script: str) -> str:
     """
-    Return a command that runs a POSIX script whatever login shell it is given to.
+    Return a command that runs a POSIX script under any login shell.
 
     csh, tcsh, fish and the like quote differently from sh: between single quotes csh still takes
     exclamation marks, line ends and backslashes for its own. So they see none of these; `printf %b`

@@ -1,4 +1,4 @@
-"""One node, reached: commands as root, and connections that start at the node."""
+"""Host: the SSH connection to one node; commands as root, and port checks from the node."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Host:
     """
     A node's connection; opened when first needed. Each thread has its own.
 
-    :param access: what the connections of a run share.
+    :param access: shared by the connections of a run.
     """
 
     def __init__(self, node: Node, access: Access) -> None:

@@ -1,4 +1,4 @@
-"""Host keys on offer: shown, compared, and recorded once somebody has vouched for them."""
+"""Enrolment of host keys: fetched, compared by the user or a fingerprint, recorded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import paramiko
 from fabric import Connection
 from paramiko.ssh_exception import IncompatiblePeer
 
-from .error_mapping import explaining
+from .error_mapping import mapping_errors
 from .errors import ChangedHostKey, HostMisbehaved
 from .known_hosts import fingerprint, host_id
 
@@ -51,7 +51,7 @@ class Offer:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What prints each key's fingerprint on the server itself."""
+        """Commands that print each key's fingerprint on the server itself."""
         names = [_FILES.get(key.get_name(), key.get_name().split("-")[0]) for key in self.keys]
         return tuple(f"ssh-keygen -lf /etc/ssh/ssh_host_{name}_key.pub" for name in names)
 
@@ -63,7 +63,7 @@ def enrol(
     fingerprints: Collection[str] = (),
 ) -> tuple[Offer, ...]:
     """
-    Have the keys of the node, and of the gateways before it, recorded in its first known_hosts.
+    Record the host keys of a node and its gateways in its first known_hosts file.
 
     Nothing ties the keys that one server shows on several connections together: somebody in
     between may let one connection pass and answer another himself. So only what is compared is
@@ -77,7 +77,7 @@ def enrol(
     :raises HostError: it can't be reached.
     """
     offers: list[Offer] = []
-    for connection in _way(access.connection(node)):
+    for connection in _hops(access.connection(node)):
         name = host_id(connection.host, connection.port)
         known = access.known_hosts(node).keys(name)
         if known:
@@ -88,11 +88,11 @@ def enrol(
             keys = tuple(shown)
             chosen = tuple(key for key in keys if fingerprint(key) in fingerprints)
             if keys and not chosen:
-                raise _changed(node, name, keys, "none of those given")
+                raise _changed(node, name, keys, "none of the given fingerprints")
         else:
             chosen = tuple(islice(shown, 1))
         if not chosen:
-            raise HostMisbehaved(node.name, f"{name} shows no host key of a kind we know")
+            raise HostMisbehaved(node.name, f"{name} presents no host key of a supported type")
         if not fingerprints and not confirm(Offer(name, chosen, "offered")):
             offers.append(Offer(name, chosen, "declined"))
             break
@@ -115,17 +115,17 @@ def _recognised(
         if key in known:
             return Offer(name, (key,), "known")
         seen.append(key)
-    raise _changed(node, name, tuple(seen), "known_hosts holds another")
+    raise _changed(node, name, tuple(seen), "known_hosts has a different one")
 
 
 def _algorithm(key: paramiko.PKey) -> str:
     return "rsa-sha2-512" if key.get_name() == "ssh-rsa" else key.get_name()
 
 
-def _way(connection: Connection) -> list[Connection]:
+def _hops(connection: Connection) -> list[Connection]:
     """Return the gateways, outermost first, and the node's own connection."""
     before = connection.gateway
-    return [*(_way(before) if isinstance(before, Connection) else []), connection]
+    return [*(_hops(before) if isinstance(before, Connection) else []), connection]
 
 
 def _shown(
@@ -137,14 +137,14 @@ def _shown(
 ) -> Iterator[paramiko.PKey]:
     """Yield the server's key for each algorithm; a handshake shows one, so each takes its own."""
     for algorithm in algorithms:
-        stream = access.through(connection, node)
+        stream = access.raw_stream(connection, node)
         transport = paramiko.Transport(stream)
         try:
             options = transport.get_security_options()
             if algorithm not in options.key_types:  # known_hosts may hold types of old
                 continue
             options.key_types = [algorithm]
-            with explaining(node.name, name):
+            with mapping_errors(node.name, name):
                 try:
                     transport.start_client(timeout=node.ssh.connect_timeout)
                 except IncompatiblePeer:  # it has no key of this type
@@ -156,10 +156,10 @@ def _shown(
 
 
 def _changed(node: Node, name: str, shown: tuple[paramiko.PKey, ...], why: str) -> ChangedHostKey:
-    told = ", ".join(fingerprint(key) for key in shown) or "no host key of a kind we know"
+    fingerprints = ", ".join(fingerprint(key) for key in shown) or "no host key of a supported type"
     return ChangedHostKey(
         node.name,
-        f"{name} shows {told}: {why}",
-        f"if it was installed anew, run `ssh-keygen -R '{name}'` and try again; otherwise somebody"
-        " may stand in between",
+        f"{name} presents {fingerprints}: {why}",
+        f"if it was reinstalled, run `ssh-keygen -R '{name}'` and try again; otherwise someone may"
+        " be intercepting the connection",
     )

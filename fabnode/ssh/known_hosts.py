@@ -1,4 +1,4 @@
-"""The files of host keys that are trusted, read as OpenSSH reads them and added to with care."""
+"""known_hosts files: parsed as OpenSSH does, and extended atomically."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class KnownHosts:
         new = [key for key in keys if key not in known]
         if new and known:
             raise ValueError(
-                f"{name} is known with another {known[0].get_name()} key; if it was installed anew,"
+                f"{name} is known with another {known[0].get_name()} key; if it was reinstalled,"
                 f" run `ssh-keygen -R '{name}' -f {file}` first"
             )
         if new:
@@ -107,7 +107,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _names(patterns: str, name: str) -> bool:
-    """Tell whether the first field of a known_hosts line means `name`."""
+    """Return whether the first field of a known_hosts line matches `name`."""
     matched = False
     for pattern in patterns.split(","):
         if pattern.startswith("|1|"):
@@ -123,7 +123,7 @@ def _names(patterns: str, name: str) -> bool:
 
 
 def _is_hash(pattern: str, name: str) -> bool:
-    """Tell whether `|1|salt|hash` is what OpenSSH makes of `name`: HMAC-SHA1, in base64."""
+    """Return whether `|1|salt|hash` is OpenSSH's hash of `name`: HMAC-SHA1 in base64."""
     try:
         salt, digest = (base64.b64decode(part) for part in pattern[3:].split("|"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Connections that start at the node: a look at its own ports, and at the apiserver from there."""
+"""Port checks from the node over SSH channels: its HTTP endpoints, and TLS to the apiserver."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STATUS = re.compile(rb"HTTP/\S+\s+([0-9]{3})(?:\s|$)")
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An answer to a GET. `status` is 0 where nobody answered; `body` then says why."""
+    """Answer to a GET. `status` 0: no answer; `body` is then the reason."""
 
     status: int
     body: bytes
@@ -38,10 +38,10 @@ class HttpAnswer:
 @dataclass(frozen=True, slots=True)
 class TlsResult:
     """
-    What a TLS handshake from the node came to.
+    Result of a TLS handshake from the node.
 
-    :param reachable: did something accept the connection? None: sshd forbids us to look.
-    :param trusted: is its certificate signed by the CA, in date, and for the name? None: no look.
+    :param reachable: whether something accepted the connection; None: sshd forbids forwarding.
+    :param trusted: whether the certificate is valid for CA, name and time; None: not checked.
     :param reason: one clause where either is not True; empty otherwise.
     """
 
@@ -52,10 +52,10 @@ class TlsResult:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Why there is no channel to an address, and what the other end, or paramiko, said."""
+    """Why there is no channel to an address, and what the other end, or paramiko, detail."""
 
     kind: Literal["forbidden", "nobody listens", "connection broke"]
-    said: str
+    detail: str
 
 
 class _Root(Protocol):
@@ -71,7 +71,7 @@ def http_over(
         if channel.kind == "forbidden":
             return _http_by_command(host, port, path, timeout)
         silent = channel.kind == "nobody listens"
-        return HttpAnswer(0, b"nobody listens there" if silent else channel.said.encode())
+        return HttpAnswer(0, b"nobody listens there" if silent else channel.detail.encode())
     with ending(channel):
         try:
             channel.sendall(_request(_LOOPBACK, path))
@@ -117,8 +117,8 @@ def tls_over(
     channel = _channel(transport, target, timeout)
     if isinstance(channel, _Refusal):
         if channel.kind == "forbidden":
-            return TlsResult(None, None, "sshd there forbids forwarding, so this was not checked")
-        return TlsResult(reachable=False, trusted=None, reason=clean(channel.said).lower())
+            return TlsResult(None, None, "not checked: sshd there forbids forwarding")
+        return TlsResult(reachable=False, trusted=None, reason=clean(channel.detail).lower())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with ending(channel):
         try:
@@ -127,18 +127,18 @@ def tls_over(
         except ssl.SSLCertVerificationError as error:
             return TlsResult(reachable=True, trusted=False, reason=clean(error.verify_message))
         except ssl.SSLError as error:
-            said = clean(error.reason or str(error)).lower().replace("_", " ")
-            return TlsResult(reachable=True, trusted=False, reason=f"no TLS: {said}")
+            detail = clean(error.reason or str(error)).lower().replace("_", " ")
+            return TlsResult(reachable=True, trusted=False, reason=f"no TLS: {detail}")
         except (OSError, EOFError) as error:
-            said = clean(str(error)) or "no answer in time"
-            return TlsResult(reachable=True, trusted=None, reason=said)
+            detail = clean(str(error)) or "no answer in time"
+            return TlsResult(reachable=True, trusted=None, reason=detail)
     return TlsResult(reachable=True, trusted=True)
 
 
 def _channel(
     transport: paramiko.Transport, target: tuple[str, int], timeout: float
 ) -> paramiko.Channel | _Refusal:
-    """Open a channel from the node to an address, or say why there is none."""
+    """Open a channel from the node to an address, or return why there is none."""
     try:
         return transport.open_channel("direct-tcpip", target, (_LOOPBACK, 0), timeout=timeout)
     except paramiko.ChannelException as error:
@@ -190,7 +190,7 @@ def _pump(
             return done
         data = _next(channel, wait)
         if not data:
-            raise EOFError("it hung up during the TLS handshake")
+            raise EOFError("the connection closed during the TLS handshake")
         incoming.write(data)
 
 

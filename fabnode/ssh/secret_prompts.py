@@ -1,4 +1,4 @@
-"""Passwords named by the configuration, fetched once per run and before any thread starts."""
+"""Secrets that the configuration refers to, read or prompted for once, before threads start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUDO = "sudo_password"
 
 
 class PasswordUnavailable(InputError):
-    """A password that the configuration refers to can't be had; the text says which and why."""
+    """A configured password can't be read; the text names it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,9 @@ def ask_bootstrap_token(reference: SecretRef, ask: Callable[[SecretRequest], str
     else:
         token = _fetch(reference, what)
     if not token.isascii() or not token.isprintable() or not token or set(token) & set(' ",'):
-        raise PasswordUnavailable(f"{what}: is no token: letters, digits and such without blanks")
+        raise PasswordUnavailable(
+            f"{what}: is not a token: printable ASCII without blanks, quotes and commas"
+        )
     return token
 
 
@@ -132,7 +134,7 @@ def _answer(request: SecretRequest, what: str, ask: Callable[[SecretRequest], st
     try:
         return ask(request)
     except EOFError:
-        raise PasswordUnavailable(f"{what}: none was given") from None
+        raise PasswordUnavailable(f"{what}: no answer") from None
 
 
 def _fetch(reference: SecretRef, what: str) -> str:
@@ -144,7 +146,7 @@ def _fetch(reference: SecretRef, what: str) -> str:
             )
         return password
     path = reference.file
-    assert path is not None, "the model lets exactly one of env, file and prompt through"
+    assert path is not None, "the model ensures exactly one of env, file and prompt"
     try:
         with path.open() as source:
             if os.fstat(source.fileno()).st_mode & 0o077:

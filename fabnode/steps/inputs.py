@@ -113,7 +113,7 @@ class Inputs:
         trusted = facts.authorities.get(layout.KUBELET_KUBECONFIG, "")
         if trusted != layout.CA and trusted.strip() != self.cluster.ca_pem.decode().strip():
             return "its kubelet.kubeconfig holds another CA than the configuration"
-        if why := self.renewal.why(CLIENT, held):
+        if why := self.renewal.reason(CLIENT, held):
             return f"its client certificate is to be made anew: {why}"
         return None
 

@@ -163,7 +163,7 @@ def _replaced(inputs: Inputs) -> tuple[str, ...]:
     held = inputs.facts.certificate(serving)
     # One that doesn't hold is no reason to restart a kubelet, but goes along when it asks anyway.
     useless = not inputs.joined and problem(held, inputs.cluster.ca_pem, inputs.now)
-    if held.pem and (useless or inputs.renewal.why(SERVING, held)):
+    if held.pem and (useless or inputs.renewal.reason(SERVING, held)):
         paths.append(serving)
     return tuple(paths)
 

@@ -35,7 +35,7 @@ def due(inputs: Inputs) -> str | None:
     left = certificate.days_left(inputs.now)
     if left < inputs.node.kube_proxy.renew_before_days:
         return f"it ends in {left:.0f} days"
-    return inputs.renewal.why(PROXY, held)
+    return inputs.renewal.reason(PROXY, held)
 
 
 def subject(node: Node) -> dict[str, str]:

@@ -78,7 +78,7 @@ def test_what_calico_shows_to_etcd_is_read_and_never_shown(tmp_path: Path) -> No
     [
         ({"ca": b"x"}, r"calico.etcd.ca: .*/ca: not a readable certificate"),
         ({"cert": b"x"}, r"calico.etcd.cert: .*/cert: not a readable certificate"),
-        ({"key": b"x"}, r"calico.etcd.key: .*/key: it is no private key without a password"),
+        ({"key": b"x"}, r"calico.etcd.key: .*/key: it is not an unencrypted private key"),
         (
             {"key": private_pem(ec.generate_private_key(ec.SECP256R1()))},
             r"calico.etcd.key: .*/key is not the key of .*/cert",

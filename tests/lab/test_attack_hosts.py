@@ -29,7 +29,11 @@ GOOD = tuple(node for node in NODES if node != ROGUE)
 _SHELL = '#!/bin/bash\n[ "$1" = -s ] || exec /bin/sh "$@"\ncat >/dev/null &\n'
 _STAT = '#!/bin/sh\n[ "$1" = -f ] || exec /bin/stat "$@"\n'
 FORGERIES = {
-    "noise before anything": ("timeout", "#!/bin/sh\nexec yes", "prints without end"),
+    "noise before anything": (
+        "timeout",
+        "#!/bin/sh\nexec yes",
+        "prints too much before the command starts",
+    ),
     "silence": ("timeout", "#!/bin/sh\nexec sleep 99", "did not end within 4 s"),
     "an endless answer": ("sh", f"{_SHELL}exec yes $'hostname\\tn1'", "and was cut off"),
     "an endless line": ("sh", f"{_SHELL}exec tr '\\0' x </dev/zero", "and was cut off"),

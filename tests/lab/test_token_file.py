@@ -117,7 +117,7 @@ def test_a_rogue_holder_of_the_token_gets_nothing_and_is_reported(shared: Shared
     attacks.wrong([node for node, state in states.items() if state != "Pending"])
     for node, request in shared.rogues.items():
         (line,) = (line for line in shared.done.text.splitlines() if f"left {request} " in line)
-        said = "was not handed the shared token" if node == "n1" else "its key is not the one"
+        said = "the shared token was not issued to" if node == "n1" else "its key is not the one"
         assert f"{said}" in line
     approved = [line for line in shared.done.text.splitlines() if "approved client request" in line]
     assert len(approved) == 2
@@ -169,7 +169,7 @@ def test_requests_are_judged_by_the_keys_that_wait_on_their_hosts(shared: Shared
         for request, why in (
             (other, "its key is not the one that waits on n1's host"),
             (keyless, "no key waits on n2's host"),
-            (away, f"the key on {shared.address}'s host can't be looked at: "),
+            (away, f"the key on {shared.address}'s host can't be read: "),
         ):
             assert f"left {request} pending: {why}" in said, said
         own = holder.ask("n1", waiting.request_pem)

@@ -61,7 +61,7 @@ def test_trust_records_a_key_that_matches(cluster: Lab) -> None:
 
 
 def test_changed_key_is_refused_for_that_host_alone(cluster: Lab) -> None:
-    """n2 answers with a key that is recorded for n3: somebody may stand in between."""
+    """n2 answers with a key that is recorded for n3: someone may be intercepting the connection."""
     lines = dict(
         zip(NODES, cluster.layout.known_hosts.read_text().splitlines()[: len(NODES)], strict=True)
     )

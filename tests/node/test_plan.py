@@ -253,7 +253,7 @@ def test_a_unit_with_all_in_place_is_left_alone() -> None:
             ("start", "it is activating (auto-restart)"),
         ),
         (with_(UP, sub="exited"), {}, ("start", "it is active (exited)")),
-        (UnitFact(), {}, ("start", "it is not there yet")),
+        (UnitFact(), {}, ("start", "it does not exist yet")),
         (with_(UP, enabled="disabled"), {}, ("enable", "it is disabled")),
         (
             with_(UP, reload=True),
@@ -371,7 +371,7 @@ def test_json() -> None:
                 "action": "start",
                 "kind": "unit",
                 "name": "u.service",
-                "why": "it is not there yet",
+                "why": "it does not exist yet",
             },
         ],
         "restarts": ["u.service"],

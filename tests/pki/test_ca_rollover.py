@@ -48,11 +48,11 @@ def test_the_stage_is_what_the_node_holds(
 @pytest.mark.parametrize(
     ("wanted", "trusted", "held", "words"),
     [
-        (NEW, OLD, BY_OLD, "cluster.ca none of these"),
+        (NEW, OLD, BY_OLD, "which cluster.ca does not contain"),
         (NEW, b"", {}, "trusts no CA"),
         (NEW, b"rubbish", {}, "trusts no CA"),
         (NEW, NEW + OLD, BY_OLD, "no longer trust the CA of its own certificates (client, serving"),
-        (THIRD + NEW, NEW + OLD, BY_NEW, "would come and CN=test-ca"),
+        (THIRD + NEW, NEW + OLD, BY_NEW, "and removing CN=test-ca"),
     ],
 )
 def test_what_would_cut_a_node_off_is_refused(

@@ -21,8 +21,8 @@ from fabnode.pki.csr_policy import (
     CLIENT,
     SERVING,
     Candidate,
-    Handout,
     HostKey,
+    IssuedToken,
     SigningRequest,
     Token,
     Verdict,
@@ -41,7 +41,7 @@ TOKENS = (Token("aaaaaa", "n1", NOW), Token("bbbbbb", "n2", NOW), Token("cccccc"
 KEY = ec.generate_private_key(ec.SECP256R1())
 
 OTHER_KEY = ec.generate_private_key(ec.SECP256R1())
-HANDOUTS = (Handout("n1", NOW), Handout("stranger", NOW))
+HANDOUTS = (IssuedToken("n1", NOW), IssuedToken("stranger", NOW))
 
 Names = list[x509.GeneralName]
 
@@ -121,7 +121,7 @@ def shared_verdict(
     attacks.tried()
     attacks.judged()
     keys = {"n1": on_host(), "n2": on_host(OTHER_KEY)} if keys is None else keys
-    return judge(request, (N1, N2), TOKENS, approved, handouts=HANDOUTS, keys=keys)
+    return judge(request, (N1, N2), TOKENS, approved, issued_tokens=HANDOUTS, keys=keys)
 
 
 def verdict(request: SigningRequest, approved: tuple[SigningRequest, ...] = ()) -> Verdict:
@@ -152,14 +152,14 @@ DN = x509.NameAttribute
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (client(username="system:bootstrap:dddddd"), "holds no token of a configured node"),
-        (client(username="kubernetes-admin"), "holds no token of a configured node"),
-        (client(username="system:bootstrap:AAAAAA"), "holds no token of a configured node"),
-        (client(username="system:bootstrap:cccccc"), "not among the nodes of this run"),
+        (client(username="system:bootstrap:dddddd"), "has no token issued to a configured node"),
+        (client(username="kubernetes-admin"), "has no token issued to a configured node"),
+        (client(username="system:bootstrap:AAAAAA"), "has no token issued to a configured node"),
+        (client(username="system:bootstrap:cccccc"), "which is not a node of this run"),
         (client(username="system:bootstrap:bbbbbb"), "not 'O=system:nodes, CN=system:node:n2'"),
-        (client(created=NOW - timedelta(seconds=1)), "older than the token"),
-        (client(state="Approved"), "Approved already"),
-        (client(state="Denied"), "Denied already"),
+        (client(created=NOW - timedelta(seconds=1)), "older than its token"),
+        (client(state="Approved"), "already Approved"),
+        (client(state="Denied"), "already Denied"),
         (client(pem=csr("system:node:n2")), "its subject is"),
         (client(pem=csr("system:node:n1x")), "its subject is"),
         (client(pem=csr("system:node:N1")), "its subject is"),
@@ -173,15 +173,18 @@ DN = x509.NameAttribute
         (client(usages=("digital signature", "client auth", "server auth")), "its usages are"),
         (client(usages=("digital signature",)), "its usages are"),
         (client(usages=()), "its usages are none"),
-        (client(signer="kubernetes.io/kube-apiserver-client"), "is not for kubelets"),
-        (client(signer="kubernetes.io/legacy-unknown"), "is not for kubelets"),
-        (client(pem=b"rubbish"), "not one PEM block"),
+        (
+            client(signer="kubernetes.io/kube-apiserver-client"),
+            "does not issue kubelets' certificates",
+        ),
+        (client(signer="kubernetes.io/legacy-unknown"), "does not issue kubelets' certificates"),
+        (client(pem=b"rubbish"), "not exactly one PEM block"),
         (client(pem=forgery.armoured(b"rubbish")), "not a readable PKCS#10 request"),
-        (client(pem=csr().replace(b"\n", b"\r\n")), "not one PEM block"),
+        (client(pem=csr().replace(b"\n", b"\r\n")), "not exactly one PEM block"),
         (client(pem=csr(names=[])), "it asks for the extension 2.5.29.17"),
         (serving(username="system:node:n2"), "its subject is"),
-        (serving(username="system:node:n3"), "not among the configured nodes"),
-        (serving(username="system:bootstrap:aaaaaa"), "not among the configured nodes"),
+        (serving(username="system:node:n3"), "not a configured node"),
+        (serving(username="system:bootstrap:aaaaaa"), "not a configured node"),
         (serving(groups=("system:authenticated",)), "not in the group system:nodes"),
         (serving(pem=csr(names=dns("n1"))), "its names are"),
         (serving(pem=csr(names=dns("n1", "kubernetes") + ips("10.0.0.11"))), "its names are"),
@@ -219,7 +222,7 @@ def test_a_giant_costs_nothing_to_refuse() -> None:
     request = serving(pem=forgery.request("system:node:n1", giant))
     began = time.monotonic()
     for _ in range(300):
-        assert "longer than any kubelet's" in verdict(request).reason
+        assert "longer than a kubelet's request" in verdict(request).reason
     assert time.monotonic() - began < 2
 
 
@@ -239,12 +242,12 @@ def test_a_token_is_good_for_one_certificate() -> None:
 
 
 def test_a_broken_signature_is_refused() -> None:
-    """A request that was altered after signing does not hold."""
+    """A request that was altered after signing is invalid."""
     good = x509.load_pem_x509_csr(csr()).public_bytes(serialization.Encoding.DER)
     altered = good.replace(b"system:node:n1", b"system:node:n2")
     pem = x509.load_der_x509_csr(altered).public_bytes(serialization.Encoding.PEM)
     request = client(pem=pem, username="system:bootstrap:bbbbbb")
-    assert "signature does not hold" in verdict(request).reason
+    assert "signature is invalid" in verdict(request).reason
 
 
 def test_a_node_named_by_its_address_has_no_dns_name() -> None:
@@ -266,9 +269,9 @@ def test_with_a_shared_token_the_key_on_the_host_decides() -> None:
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (shared(state="Approved"), "Approved already"),
+        (shared(state="Approved"), "already Approved"),
         (shared(groups=("system:authenticated",)), "not in the group system:kubelet-bootstrap"),
-        (shared(username="kubelet-Bootstrap"), "holds no token of a configured node"),
+        (shared(username="kubelet-Bootstrap"), "has no token issued to a configured node"),
         (shared(pem=csr("system:node:n3")), "names no node of this run"),
         (shared(pem=csr("system:node:stranger")), "names no node of this run"),
         (shared(pem=csr("n1")), "names no node of this run"),
@@ -276,15 +279,21 @@ def test_with_a_shared_token_the_key_on_the_host_decides() -> None:
         (shared(pem=csr("system:node:")), "names no node of this run"),
         (shared(pem=csr(more=(DN(NameOID.COMMON_NAME, "root"),))), "names no node of this run"),
         (shared(pem=b"rubbish"), "names no node of this run"),
-        (shared(pem=csr("system:node:n2", key=OTHER_KEY)), "n2 was not handed the shared token"),
-        (shared(created=NOW - timedelta(seconds=1)), "older than the handing of the shared token"),
+        (shared(pem=csr("system:node:n2", key=OTHER_KEY)), "n2"),
+        (shared(created=NOW - timedelta(seconds=1)), "older than the issue of the shared token"),
         (shared(usages=("digital signature", "client auth", "server auth")), "its usages are"),
         (shared(pem=csr(organizations=("system:masters",))), "its subject is"),
         (shared(pem=csr(organizations=("system:nodes", "system:masters"))), "its subject is"),
         (shared(pem=csr(names=dns("n1"))), "its names are dns:'n1', not none"),
         (shared(pem=csr(key=OTHER_KEY)), "its key is not the one that waits on n1's host"),
-        (shared(signer=SERVING, usages=("digital signature", "server auth")), "not among the"),
-        (shared(signer="kubernetes.io/kube-apiserver-client"), "is not for kubelets"),
+        (
+            shared(signer=SERVING, usages=("digital signature", "server auth")),
+            "is not a configured node",
+        ),
+        (
+            shared(signer="kubernetes.io/kube-apiserver-client"),
+            "does not issue kubelets' certificates",
+        ),
     ],
 )
 def test_anything_else_with_a_shared_token_stays_pending(
@@ -304,7 +313,7 @@ def test_a_shared_token_needs_a_key_to_compare_with() -> None:
     none = shared_verdict(shared(), keys={"n1": HostKey()})
     assert "no key waits on n1's host" in none.reason
     away = shared_verdict(shared(), keys={"n1": HostKey(fault="no route to host")})
-    assert "can't be looked at: no route to host" in away.reason
+    assert "can't be read: no route to host" in away.reason
     assert not any(found.approve or found.asks for found in (none, away))
     bad = shared_verdict(shared(usages=()), keys={})
     assert not bad.asks, "what is refused anyway asks nobody"
@@ -329,7 +338,7 @@ def test_with_an_own_token_a_key_that_waits_is_compared_too() -> None:
     assert found(on_host()).approve
     assert "the key that waits on its host" in found(on_host()).reason
     assert "its key is not the one" in found(on_host(OTHER_KEY)).reason
-    assert "can't be looked at: it is off" in found(HostKey(fault="it is off")).reason
+    assert "can't be read: it is off" in found(HostKey(fault="it is off")).reason
 
 
 @_LIMITS
@@ -371,8 +380,8 @@ def test_a_shared_token_is_good_for_nothing_but_the_key_on_the_host(
         groups=(group,),
     )
     keys = {name: on_host(waiting) if waiting else HostKey()}
-    handouts = tuple(Handout(node, NOW) for node in sorted(handed))
-    found = judge(request, (N1, N2), TOKENS, handouts=handouts, keys=keys)
+    issued_tokens = tuple(IssuedToken(node, NOW) for node in sorted(handed))
+    found = judge(request, (N1, N2), TOKENS, issued_tokens=issued_tokens, keys=keys)
     good = name in {"n1", "n2"} & handed and key is waiting and age >= 0
     assert found.approve == (good and group == "system:kubelet-bootstrap"), found.reason
 

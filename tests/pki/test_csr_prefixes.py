@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from fabnode.pki.certificates import new_request
-from fabnode.pki.csr_prefixes import beginnings, second_blocks
+from fabnode.pki.csr_prefixes import request_prefixes, second_block_marks
 
 SUBJECTS: dict[str, dict[str, str]] = {
     "none": {},
@@ -29,14 +29,14 @@ def encoded(common_name: str, subject: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 def test_every_request_of_that_subject_begins_so(subject: dict[str, str]) -> None:
-    starts = beginnings("system:kube-proxy", subject)
+    starts = request_prefixes("system:kube-proxy", subject)
     for _ in range(50):
         assert encoded("system:kube-proxy", subject).startswith(starts)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 def test_no_request_of_another_subject_begins_so(subject: dict[str, str]) -> None:
-    starts = beginnings("system:kube-proxy", subject)
+    starts = request_prefixes("system:kube-proxy", subject)
     for name in ("system:kube-proxz", "system:kube-prox", "system:kube-controller-manager"):
         assert not encoded(name, subject).startswith(starts)
     for other in SUBJECTS.values():
@@ -47,5 +47,5 @@ def test_no_request_of_another_subject_begins_so(subject: dict[str, str]) -> Non
 @pytest.mark.parametrize("shift", range(3))
 def test_a_second_block_is_seen_at_every_alignment(shift: int) -> None:
     text = base64.b64encode(b"x" * shift + b"-----BEGIN CERTIFICATE REQUEST-----").decode()
-    assert any(one in text for one in second_blocks())
-    assert not any(one in encoded("system:kube-proxy", {})[48:] for one in second_blocks())
+    assert any(one in text for one in second_block_marks())
+    assert not any(one in encoded("system:kube-proxy", {})[48:] for one in second_block_marks())

@@ -54,10 +54,10 @@ def test_a_good_one_has_no_faults() -> None:
 @pytest.mark.parametrize(
     ("found", "fault"),
     [
-        (judged(key=OTHER_KEY), "its key is another"),
+        (judged(key=OTHER_KEY), "its key is a different one"),
         (judged(key=""), "its key can't be read"),
-        (judged(mode=0o640), "open to others (mode 0640)"),
-        (judged(mode=0o604), "open to others (mode 0604)"),
+        (judged(mode=0o640), "others can access its file (mode 0640)"),
+        (judged(mode=0o604), "others can access its file (mode 0604)"),
         (judged(ca=PEM.encode()), "signed by another CA"),
         (judged(text="rubbish"), "not a readable certificate"),
     ],

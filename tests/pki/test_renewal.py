@@ -21,9 +21,9 @@ ENDED = authority("ended-ca", days=1)
     [
         (KEEP, None),
         (Renewal((SERVING,)), None),
-        (Renewal((CLIENT,)), "it is from "),
+        (Renewal((CLIENT,)), "it was issued on "),
         (Renewal(KINDS, issued_before=NOW - timedelta(minutes=1)), None),
-        (Renewal(KINDS, issued_before=NOW + timedelta(minutes=1)), "it is from "),
+        (Renewal(KINDS, issued_before=NOW + timedelta(minutes=1)), "it was issued on "),
         (Renewal(KINDS, ends_before=NOW + timedelta(days=99)), None),
         (Renewal(KINDS, ends_before=NOW + timedelta(days=101)), "it ends on "),
         (Renewal(KINDS, authority=OLD), None),
@@ -32,13 +32,13 @@ ENDED = authority("ended-ca", days=1)
     ],
 )
 def test_every_condition_must_be_met(asked: Renewal, why: str | None) -> None:
-    found = asked.why(CLIENT, PEM)
+    found = asked.reason(CLIENT, PEM)
     assert (found is None) if why is None else why in (found or "")
 
 
 @pytest.mark.parametrize("text", ["", "rubbish", "-----BEGIN CERTIFICATE-----"])
 def test_what_is_no_certificate_is_not_renewed(text: str) -> None:
-    assert Renewal(KINDS).why(CLIENT, text) is None
+    assert Renewal(KINDS).reason(CLIENT, text) is None
     assert not issued_by(text, OLD)
 
 

@@ -100,7 +100,7 @@ def test_one_question_per_user(tmp_path: Path) -> None:
 
 def test_the_end_of_input_is_no_password(tmp_path: Path) -> None:
     nodes = nodes_with(tmp_path, {"password": {"prompt": True}})
-    with pytest.raises(PasswordUnavailable, match=r"ssh\.password of n1: none was given"):
+    with pytest.raises(PasswordUnavailable, match=r"ssh\.password of n1: no answer"):
         ask_secrets(nodes, Mock(side_effect=EOFError))
 
 

@@ -153,7 +153,7 @@ def test_a_time_limit_ends_the_command_on_the_host_too(reach: Reach, tmp_path: P
 
 def test_endless_output_is_cut_off(reach: Reach) -> None:
     host, _ = reach()
-    with pytest.raises(HostMisbehaved, match="more than 64 KiB"):
+    with pytest.raises(HostMisbehaved, match="exceeded 64 KiB"):
         host.root("yes", limit=65536)
 
 

@@ -189,7 +189,7 @@ def test_a_host_known_by_a_type_it_no_longer_shows_has_changed(
     node = node_of(serve(host_keys=("host", "rsa-host")), known=("ed25519-host",))
     before = Path(node.ssh.known_hosts[0]).read_text()
     given = [fingerprint(key(name)) for name in fingerprints]
-    with Access() as access, pytest.raises(ChangedHostKey, match="known_hosts holds another"):
+    with Access() as access, pytest.raises(ChangedHostKey, match="known_hosts has a different one"):
         enrol(access, node, lambda _: True, given)
     assert Path(node.ssh.known_hosts[0]).read_text() == before
 
@@ -213,7 +213,7 @@ def test_given_fingerprints_stand_for_a_confirmation_of_their_key_only(
 
 def test_fingerprints_that_do_not_match_record_nothing(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=())
-    with pytest.raises(ChangedHostKey, match="none of those given"):
+    with pytest.raises(ChangedHostKey, match="none of the given fingerprints"):
         enrol(Access(), node, lambda _: True, [fingerprint(key("other"))])
     assert Path(node.ssh.known_hosts[0]).read_text() == ""
 
