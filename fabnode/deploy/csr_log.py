@@ -75,7 +75,7 @@ class VerdictLog:
 
     def decided_already(self, request: SigningRequest, verdict: Verdict) -> None:
         """Tell that a request can't be denied any more."""
-        text = f"{request.name} is {request.state} already: left as it is"
+        text = f"{request.name} is already {request.state}: left unchanged"
         self._emit(request, verdict, "warning", text)
 
     def claimed(self, request: SigningRequest, verdict: Verdict) -> None:

@@ -290,7 +290,7 @@ def test_requests_are_denied_but_those_that_are_decided(scene: Scene) -> None:
     assert not scene.session.admission.deny(["csr-2", "csr-1"])
     assert scene.api.told == [f"replace {REQUESTS}/csr-1/approval"] * 2
     assert scene.said[0].startswith("denied csr-1, asked for by system:bootstrap:aaaaaa: ")
-    assert scene.said[1] == "csr-2 is already Approved: left as it is"
+    assert scene.said[1] == "csr-2 is already Approved: left unchanged"
 
 
 def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene: Scene) -> None:
