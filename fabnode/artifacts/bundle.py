@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import zstandard
 
+from ..cni.registry import NETWORKS
 from ..util.atomic_write import atomic_write
 from ..util.errors import InputError
 from .cache_eviction import evict_old, mark_used
@@ -30,14 +31,15 @@ from .cache_eviction import evict_old, mark_used
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ..cni.protocol import Manifest
+
 INDEX = "bundle.json"
 FORMAT = 1
-MANIFEST = "calico.yaml"
 
 _NAME = re.compile(
     r"(?:bin|cni)/(?:(?:amd64|arm64)/)?[A-Za-z0-9][A-Za-z0-9._+-]{0,79}"
     r"|images/[0-9]{3}-[A-Za-z0-9._+-]{1,80}"
-    r"|calico\.yaml"
+    rf"|(?:{'|'.join(known.setting for known in NETWORKS)})\.yaml"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST_INDEX = 4 * 2**20
@@ -48,6 +50,11 @@ _WINDOW = 2**27
 
 class BundleError(InputError):
     """A bundle can't be written or used; the text begins with its path."""
+
+
+def manifest_name(source: Manifest) -> str:
+    """Return how a bundle names the manifest of a pod network, by its setting."""
+    return f"{source.setting.partition('.')[0]}.yaml"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .bundle import MANIFEST, BundleError, unpack
+from ..cni.registry import network
+from .bundle import BundleError, manifest_name, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,10 +34,12 @@ def bundled(cluster: Cluster, path: Path, cache: Path, promised: str = "") -> Cl
             "images": found.images,
         }
     )
-    changed = cluster.calico
-    if changed.enabled:
-        manifest = found.path(MANIFEST)
-        if manifest is None:
-            raise BundleError(f"{path}: Calico is enabled, but the bundle has no manifest of it")
-        changed = changed.model_copy(update={"manifest": manifest, "manifest_sha256": None})
-    return replace(cluster, artifacts=settings, calico=changed)
+    cni = network(cluster)
+    changed = replace(cluster, artifacts=settings)
+    if cni.manifest is None:
+        return changed
+    manifest = found.path(manifest_name(cni.manifest))
+    if manifest is None:
+        message = f"{cni.name} is enabled, but the bundle has no manifest of it"
+        raise BundleError(f"{path}: {message}")
+    return network(changed).with_manifest(manifest)

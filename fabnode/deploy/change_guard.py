@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..journal.journal import Journal
     from ..kube.client import Api
     from ..kube.lease_lock import RunLock
-    from .calico_rollout import Calico
     from .cluster_snapshot import Survey
+    from .cni_rollout import PodNetwork
 
 
 class Permit:
@@ -24,7 +24,7 @@ class Permit:
     Leave to change the cluster: obtained before the first change, given back at the end.
 
     :param survey: returns the cluster as it was found; it may wait for that.
-    :param calico: to install its objects takes rights of its own.
+    :param network: to install its objects takes rights of its own.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class Permit:
         *,
         cluster: Cluster,
         survey: Callable[[], Survey],
-        calico: Calico,
+        network: PodNetwork,
     ) -> None:
         self._cluster = cluster
         self._api = api
         self._run_lock = run_lock
         self._journal = journal
         self._survey = survey
-        self._calico = calico
+        self._network = network
         self._lock = threading.Lock()
         self._refused: list[str] | None = None
 
@@ -66,7 +66,7 @@ class Permit:
         self._run_lock.release()
 
     def _missing(self) -> list[str]:
-        needed = rbac_rules.needed(self._cluster, calico=self._calico.objects())
+        needed = rbac_rules.needed(self._cluster, network=self._network.objects())
         missing = rbac_rules.missing(self._api, needed)
         survey = self._survey()
         if not survey.has_leases:

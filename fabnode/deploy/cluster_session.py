@@ -17,9 +17,9 @@ from ..kube.lease_lock import RunLock
 from ..kube.server_side_apply import Manifests, way
 from ..kube.server_version import server_release
 from .admission import Admission
-from .calico_rollout import Calico
 from .change_guard import Permit
 from .cluster_snapshot import Survey
+from .cni_rollout import PodNetwork
 from .control_plane_cas import TrustedAuthorities
 from .node_registry import Nodes
 
@@ -65,9 +65,9 @@ class ClusterSession:
             return self.survey
 
         self.manifests = Manifests(self.api, way=way(cluster.cluster.version))
-        self.calico = Calico(cluster, self.api, journal)
+        self.network = PodNetwork(cluster, self.api, journal)
         self.permit = Permit(
-            self.api, run_lock, journal, cluster=cluster, survey=survey, calico=self.calico
+            self.api, run_lock, journal, cluster=cluster, survey=survey, network=self.network
         )
         self.nodes = Nodes(cluster, self.api, survey)
         self.authorities = TrustedAuthorities(cluster, self.api)

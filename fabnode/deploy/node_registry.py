@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
+from ..cni.registry import network
 from ..kube import node_metadata
 from ..kube import node_status as node_objects
 from ..kube.client import ApiError
@@ -92,7 +93,7 @@ class Nodes:
 
     def awaits_network(self, live: Object) -> bool:
         """Say whether a node lacks nothing but a network that others are to bring."""
-        return not self._cluster.calico.enabled and node_objects.lacks_only_network(live)
+        return not network(self._cluster).name and node_objects.lacks_only_network(live)
 
     def kubelet_answers(self, name: str) -> bool:
         """

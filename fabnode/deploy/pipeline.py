@@ -2,7 +2,7 @@
 A run of the steps over many nodes, in the order that `steps/order.py` gives.
 
 Steps of a node are carried out one after another, nodes side by side; what
-concerns the API (rights, Calico) goes on beside them and is waited for where it is needed.
+concerns the API (rights, the pod network) goes on beside them and is waited for where it is needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..kube.server_side_apply import ObjectChange
 from ..remote.payload_cache import Packer
 from ..ssh.connections import Access
 from ..ssh.host import Host
-from ..steps import approve_csr, calico, kubelet, rbac, verify
+from ..steps import approve_csr, kubelet, pod_network, rbac, verify
 from ..steps.order import NODE_STEPS, STEPS, node_steps
 from ..steps.verify import Check
 from ..util import program
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def whole(self) -> bool:
-        """Whether this is about all of a node, and so about rights and Calico too."""
+        """Whether this is about all of a node, and so about rights and the pod network too."""
         return tuple(self.only) == node_steps(self.steps)
 
 
@@ -117,15 +117,15 @@ def deploy(run: Run) -> list[Check]:
     with RunContext(run) as context:
         session = context.session
         rights = session.background(partial(apply_rbac, run, session))
-        manifest = session.background(partial(_calico_objects, run, session))
-        network = session.background(partial(_apply_calico, run, session, manifest))
+        manifest = session.background(partial(_network_objects, run, session))
+        network = session.background(partial(_apply_network, run, session, manifest))
 
         def before_change() -> None:
             manifest.result()
             rights.result()
 
         outcomes = context.each(lambda deployer: deployer.deploy(before_change=before_change))
-        parts = ((calico.STEP, manifest), (rbac.STEP, rights), (calico.STEP, network))
+        parts = ((pod_network.STEP, manifest), (rbac.STEP, rights), (pod_network.STEP, network))
         came = [attempted(run, step, partial(_awaited, part)) for step, part in parts]
         good = [name for name, outcome in outcomes.items() if outcome.ok]
         if not all(came) or not run.whole or not good:
@@ -135,7 +135,7 @@ def deploy(run: Run) -> list[Check]:
         network_too = partial(network_probe_left, session.api)
 
         def proved() -> list[Check]:
-            wait_for_calico(run, session, good)
+            wait_for_network(run, session, good)
             names = _hooked(context, "before", good)
             network = (lambda: True) if changed else network_too
             checks = verify_with(run, context, names, network=network)
@@ -349,11 +349,15 @@ def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict
     )
 
 
-def wait_for_calico(run: Run, session: ClusterSession, names: Sequence[str]) -> None:
-    """Wait until Calico runs on these nodes, where fabnode installs it. Raises WaitTimeoutError."""
-    if session.cluster.calico.enabled:
-        with run.journal.step(None, calico.STEP.name, "waiting for it") as log:
-            session.calico.wait_ready(names)
+def wait_for_network(run: Run, session: ClusterSession, names: Sequence[str]) -> None:
+    """
+    Wait until the pod network runs on these nodes, where fabnode installs it.
+
+    :raises WaitTimeoutError: it does not in time.
+    """
+    if session.network.name:
+        with run.journal.step(None, pod_network.STEP.name, "waiting for it") as log:
+            session.network.wait_ready(names)
             log.note(f"ready on {len(names)} nodes")
 
 
@@ -406,10 +410,10 @@ def apply_rbac(run: Run, session: ClusterSession) -> None:
             log.changed(", ".join(change.title for change in changes))
 
 
-def _apply_calico(run: Run, session: ClusterSession, objects: Future[tuple[Object, ...]]) -> None:
-    if not run.whole or not run.cluster.calico.enabled:
+def _apply_network(run: Run, session: ClusterSession, objects: Future[tuple[Object, ...]]) -> None:
+    if not run.whole or not session.network.name:
         return
-    with run.journal.step(None, calico.STEP.name, "comparing its objects") as log:
+    with run.journal.step(None, pod_network.STEP.name, "comparing its objects") as log:
         if changes := session.manifests.plan(objects.result()):
             session.permit.obtain()
             session.manifests.apply(changes)
@@ -417,9 +421,9 @@ def _apply_calico(run: Run, session: ClusterSession, objects: Future[tuple[Objec
 
 
 def _plan_objects(run: Run, session: ClusterSession) -> tuple[ObjectChange, ...]:
-    return plan_rbac(run, session) + session.manifests.plan(_calico_objects(run, session))
+    return plan_rbac(run, session) + session.manifests.plan(_network_objects(run, session))
 
 
-def _calico_objects(run: Run, session: ClusterSession) -> tuple[Object, ...]:
-    """Return Calico's objects as this cluster needs them; none where this run is not about it."""
-    return session.calico.objects() if run.whole else ()
+def _network_objects(run: Run, session: ClusterSession) -> tuple[Object, ...]:
+    """Return the pod network's objects; none where this run is not about it."""
+    return session.network.objects() if run.whole else ()

@@ -32,7 +32,7 @@ from .pipeline import (
     attempted,
     plan_rbac,
     verify_with,
-    wait_for_calico,
+    wait_for_network,
 )
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _proved(run: Run, context: RunContext, names: Sequence[str]) -> list[Check]:
     Kubelets of old take their pods for not ready when they start anew, until a probe tells better.
     """
     with suppress(WaitTimeoutError):  # the checks tell what is missing, too
-        wait_for_calico(run, context.session, names)
+        wait_for_network(run, context.session, names)
     return verify_with(run, context, names, network=lambda: True)
 
 

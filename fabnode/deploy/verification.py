@@ -13,7 +13,7 @@ from ..kube.network_probe import try_network
 from ..kube.tls_peer import presented
 from ..node.conventions import KUBELET_HEALTH_PORT, PROXY_HEALTH_PORT, PROXY_METRICS_PORT
 from ..pki.inventory import CertificateRow, authorities, row
-from ..steps import calico, verify
+from ..steps import verify
 from ..steps.verify import Check
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ def verify_node(
 
 
 def verify_cluster(session: ClusterSession, names: Sequence[str], *, network: bool) -> list[Check]:
-    """Return the checks that concern all nodes together: Calico, and pods that try the network."""
+    """Return the checks that concern all nodes together: the pod network, and pods that try it."""
     checks = []
-    if session.cluster.calico.enabled:
-        missing = session.calico.missing(names)
-        detail = missing or f"{calico.DAEMONSET} on {len(names)} nodes, {calico.CONTROLLERS}"
-        checks.append(Check(None, "Calico", missing is None, detail))
+    if name := session.network.name:
+        missing = session.network.missing(names)
+        detail = missing or session.network.running(names)
+        checks.append(Check(None, name, missing is None, detail))
     if network and names:
         image = session.cluster.verify.image
         try:

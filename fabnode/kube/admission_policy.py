@@ -72,7 +72,7 @@ def objects(
         "validations": [
             {
                 "expression": f"request.resource.resource != 'secrets' || {_secret(secrets)}",
-                "message": "only bootstrap tokens in fabnode's own group, and Calico's Secrets",
+                "message": "only bootstrap tokens in fabnode's group, and the network's Secrets",
             },
             {
                 "expression": "request.resource.resource != 'certificatesigningrequests' || "
@@ -86,7 +86,7 @@ def objects(
             },
             {
                 "expression": f"request.resource.resource != 'services' || {_service(services)}",
-                "message": "only the network probe's Service, and Calico's",
+                "message": "only the network probe's Service, and the pod network's",
             },
         ],
     }

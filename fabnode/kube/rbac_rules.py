@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..cni import registry
 from ..steps.verify import PROBE_NAMESPACE
 from . import lease_lock
 
@@ -103,39 +104,44 @@ SERVING_ONLY = (
 )
 """What `inv approve-csr --serving-only` needs."""
 
-_SEE_CALICO = Right("kube-system", "", "pods", ("list",))
 _APPLY = ("get", "create", "patch")
 _GRANT = ("bind", "escalate")  # for roles that give rights which we don't have ourselves
 
 
-def needed(cluster: Cluster, *, calico: Sequence[Object]) -> tuple[Right, ...]:
+def needed(cluster: Cluster, *, network: Sequence[Object]) -> tuple[Right, ...]:
     """
     Return all rights that runs with this configuration need.
 
-    :param calico: its objects, each of which takes rights by its name; none of them, none for it.
+    :param network: its objects, each of which takes rights by its name; none of them, none for it.
     """
     rights = list(BASE)
     if cluster.bootstrap.mode != "token-file":
         rights.append(TOKENS)
     if signs_proxies(cluster):
         rights += PROXY_REQUESTS
-    if calico:
-        rights += [*applying(calico), _SEE_CALICO]
+    if network:
+        seen = registry.network(cluster).rights
+        rights += applying(network)
+        rights += (Right(r.namespace, r.group, r.resource, r.verbs) for r in seen)
     return tuple(rights)
 
 
-def powers(cluster: Cluster, *, calico: bool, guarded: bool, pod_security: bool) -> tuple[str, ...]:
+def powers(
+    cluster: Cluster, *, network: bool, guarded: bool, pod_security: bool
+) -> tuple[str, ...]:
     """
     Return what else these rights let their holder do, worst first; docs/trust.md says why.
 
-    :param calico: they are enough to install it.
+    :param network: they are enough to install it.
     :param guarded: the apiserver has the policy of `guards`, which narrows them.
     :param pod_security: it admits none but restricted pods in the network probe's namespace.
     """
     admin = "which is as good as administrator"
     found = []
-    if calico:
-        found.append(f"run Calico's privileged pods and write its roles, {admin} (calico.enabled)")
+    if network:
+        cni = registry.network(cluster)
+        privileged = f"run {cni.name}'s privileged pods and write its roles"
+        found.append(f"{privileged}, {admin} ({cni.setting}.enabled)")
     if signs_proxies(cluster) and not guarded:
         found.append(f"get a client certificate in nearly any name, {admin} (kube_proxy.signing)")
     if cluster.bootstrap.mode != "token-file":

@@ -99,7 +99,7 @@ class PlannedObject:
     A change of an API object.
 
     :param action: `create` or `update`.
-    :param object: kind, namespace and name, such as `DaemonSet kube-system/calico-node`.
+    :param object: kind, namespace and name, such as `ConfigMap kube-system/x`.
     :param fields: dotted paths that an update would change.
     """
 
@@ -147,7 +147,7 @@ class DeployResult:
     What became of each node, and the checks at the end.
 
     :param nodes: one for each node of the run, in the configuration's order.
-    :param cluster: the same of the cluster's own part (roles, Calico), where that changed
+    :param cluster: the same of the cluster's own part (roles, the pod network), where that changed
         something or failed.
     :param checks: as of `verify`; none where nothing was left to be checked.
     :param errors: exceptions by node, for those that failed.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from ..cni.registry import network
 from ..node.resources import Resource
 from .inputs import Inputs
 from .step import Step
 
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
-    """Return all archives but those that the runtime step has loaded; Calico's own node first."""
+    """Return the archives that the runtime step has not loaded; the pod network's come first."""
     early = inputs.first_images
     late = [archive for archive in inputs.artifacts.images if archive not in early]
-    late.sort(key=lambda archive: not any("/calico/node:" in name for name in archive.names))
+    first = network(inputs.cluster).next_images
+    late.sort(key=lambda archive: not any(part in n for n in archive.names for part in first))
     return inputs.images(late)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from ..cni.registry import network
 from ..config.cluster import Cluster, Node
 from ..node import layout
 from ..node.facts import Facts
@@ -122,10 +123,10 @@ class Inputs:
         """
         The archives without which a node gets no network, in the order in which they are needed.
 
-        The sandbox image is every pod's, Calico's cni image is the first of its DaemonSet. All
+        The sandbox image is every pod's, the pod network's first images come next. All
         others can follow while the node joins, which is mostly waiting.
         """
-        wanted = [self.node.runtime.sandbox_image, "/calico/cni:"]
+        wanted = [self.node.runtime.sandbox_image, *network(self.cluster).first_images]
         found = [
             archive
             for part in wanted

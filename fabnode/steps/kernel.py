@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from ..cni.registry import network
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,10 +34,9 @@ PROXY_TOOLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 # kubernetes pkg/proxy/nftables/supported.go
 NFTABLES_KERNEL = (5, 13)
 NFTABLES_NFT = (1, 0, 1)
-_BACKEND = {"vxlan": ("vxlan", "Calico's VXLAN"), "bird": ("ipip", "Calico's IPIP")}
 
 # ip_forward is what Kubernetes' documentation asks for; the others let kube-proxy's rules and
-# Calico's see bridged traffic.
+# the pod network's see bridged traffic.
 SYSCTLS: Mapping[str, str] = MappingProxyType(
     {
         "net.ipv4.ip_forward": "1",
@@ -48,7 +49,4 @@ SYSCTLS: Mapping[str, str] = MappingProxyType(
 def modules(cluster: Cluster, node: Node) -> dict[str, str]:
     """Return the modules that this node needs, each with who needs it."""
     needed = {**_ALWAYS, **_PROXY_MODE[node.kube_proxy.mode]}
-    if cluster.calico.enabled and cluster.calico.encapsulation != "Never":
-        name, why = _BACKEND[cluster.calico.backend]
-        needed[name] = why
-    return needed
+    return {**needed, **network(cluster).kernel_modules}

@@ -98,7 +98,7 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "--root-dir": node.kubelet.root,
         "--hostname-override": node.name,
         "--node-ip": node.ip,
-        "--allow-privileged": True,  # Calico and kube-proxy's like need it
+        "--allow-privileged": True,  # pods of networks and the like need it
         "--cadvisor-port": 0,
         "--container-runtime": None if dockershim else "remote",
         "--network-plugin": "cni" if dockershim else None,

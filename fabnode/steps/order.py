@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from . import (
     approve_csr,
     bootstrap_kubeconfig,
-    calico,
     images,
     kubelet,
+    pod_network,
     preflight,
     prepare,
     proxy,
@@ -35,7 +35,7 @@ STEPS: tuple[Step, ...] = (
     proxy.STEP,
     images.STEP,
     ready.STEP,
-    calico.STEP,
+    pod_network.STEP,
     verify.STEP,
 )
 

@@ -185,7 +185,7 @@ class Everything:
             close=lambda: pool.shutdown(wait=False, cancel_futures=True),
             await_api=asked("await"),
             permit=SimpleNamespace(obtain=asked("permit")),
-            calico=SimpleNamespace(objects=asked("calico objects", tuple)),
+            network=SimpleNamespace(name="", objects=asked("calico objects", tuple)),
             manifests=SimpleNamespace(plan=asked("roles", lambda _: ()), apply=asked("apply")),
             nodes=SimpleNamespace(
                 current=asked("nodes", dict),

@@ -232,17 +232,16 @@ def test_where_no_node_is_left_nothing_is_checked(
     assert scene.checked == []
 
 
-@pytest.mark.parametrize("enabled", [True, False])
-def test_calico_is_waited_for_where_fabnode_installs_it(
-    monkeypatch: pytest.MonkeyPatch, enabled: bool
+@pytest.mark.parametrize("name", ["Calico", ""])
+def test_the_pod_network_is_waited_for_where_fabnode_installs_one(
+    monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     scene = Watched(monkeypatch)
     waited: list[list[str]] = []
-    calico = SimpleNamespace(wait_ready=waited.append)
-    cluster = SimpleNamespace(calico=SimpleNamespace(enabled=enabled))
-    session: Any = SimpleNamespace(cluster=cluster, calico=calico)
-    pipeline.wait_for_calico(scene.run(), session, ["n1"])
-    assert waited == ([["n1"]] if enabled else [])
+    network = SimpleNamespace(name=name, wait_ready=waited.append)
+    session: Any = SimpleNamespace(network=network)
+    pipeline.wait_for_network(scene.run(), session, ["n1"])
+    assert waited == ([["n1"]] if name else [])
 
 
 def test_a_node_without_a_single_check_is_not_proved(

@@ -125,7 +125,7 @@ class Scene:
             open=lambda _: None,
             close=lambda: None,
             background=background,
-            calico=SimpleNamespace(wait_ready=wait_for_calico),
+            network=SimpleNamespace(name="Calico", wait_ready=wait_for_calico),
             manifests=SimpleNamespace(plan=plan),
             admission=SimpleNamespace(bindings=tuple, try_signing=try_signing),
             nodes=SimpleNamespace(current=live, awaits_network=lambda _: False),

@@ -128,7 +128,7 @@ def test_a_right_exists_only_with_the_setting_that_needs_it(
     gone: set[str],
 ) -> None:
     (tmp_path / "ca-key.pem").touch(0o600)
-    needed = everything(rbac_rules.needed(make_cluster(tmp_path, **changes), calico=calico))
+    needed = everything(rbac_rules.needed(make_cluster(tmp_path, **changes), network=calico))
     assert there <= needed
     assert not gone & needed
     assert not any("escalate" in one for one in needed)
@@ -145,16 +145,16 @@ def test_the_approver_can_approve_serving_certificates_alone() -> None:
 @pytest.mark.parametrize(
     ("changes", "facts", "admin"),
     [
-        ({}, {"calico": True, "guarded": True, "pod_security": True}, 1),
-        ({}, {"calico": False, "guarded": True, "pod_security": True}, 0),
-        ({}, {"calico": False, "guarded": False, "pod_security": True}, 2),
-        ({}, {"calico": False, "guarded": False, "pod_security": False}, 3),
+        ({}, {"network": True, "guarded": True, "pod_security": True}, 1),
+        ({}, {"network": False, "guarded": True, "pod_security": True}, 0),
+        ({}, {"network": False, "guarded": False, "pod_security": True}, 2),
+        ({}, {"network": False, "guarded": False, "pod_security": False}, 3),
         (
             {
                 "bootstrap": {"mode": "token-file", "token": {"env": "TOKEN"}},
                 "kube_proxy": {"signing": "local", "ca_key": "ca-key.pem"},
             },
-            {"calico": False, "guarded": False, "pod_security": True},
+            {"network": False, "guarded": False, "pod_security": True},
             0,
         ),
     ],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.artifacts import calico_manifest
+from fabnode.artifacts import cni_manifest
 from fabnode.config import loader
 from fabnode.kube import bootstrap_tokens
 from fabnode.kube.client import Api
@@ -30,7 +30,7 @@ def test_objects_without_server_side_apply(cluster: Lab, way: Way) -> None:
     """Nothing to do where apply has done it; what is spoiled or missing is put right, once."""
     api = Api(load(cluster.layout.kubeconfig), patience=30)
     configured = loader.load(cluster.layout.configuration)
-    wanted = [*calico_manifest.objects(configured), *rbac.objects("Group", bootstrap_tokens.GROUP)]
+    wanted = [*cni_manifest.objects(configured), *rbac.objects("Group", bootstrap_tokens.GROUP)]
     assert len(wanted) > 30
     by_way, applied = Manifests(api, way=way), Manifests(api)
 

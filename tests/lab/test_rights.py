@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from fabnode.artifacts import calico_manifest
+from fabnode.artifacts import cni_manifest
 from fabnode.config import loader
 from fabnode.kube import bootstrap_tokens, csr, rbac_rules
 from fabnode.kube.client import Api, ApiError
@@ -339,7 +339,7 @@ def missing(lab: Lab) -> list[str]:
 def needed(lab: Lab) -> tuple[rbac_rules.Right, ...]:
     """Return what the lab's configuration takes, as `inv rbac.deployer` grants it."""
     cluster = loader.load(lab.layout.configuration)
-    return rbac_rules.needed(cluster, calico=calico_manifest.objects(cluster, for_names=True))
+    return rbac_rules.needed(cluster, network=cni_manifest.objects(cluster, for_names=True))
 
 
 def api(lab: Lab) -> Api:

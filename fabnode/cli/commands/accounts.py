@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from ...artifacts import calico_manifest
+from ...artifacts import cni_manifest
 from ...kube import admission_policy, rbac_rules, service_accounts
 from ...kube.client import Api
 from ...kube.kubeconfig import load
@@ -49,10 +49,10 @@ def make_deployer(cluster: Cluster, out: Path, *, hours: int, show: bool) -> Non
 
     :param show: only print the objects.
     """
-    calico = calico_manifest.objects(cluster, for_names=True)
+    network = cni_manifest.objects(cluster, for_names=True)
 
     def wanted(server: Release) -> _Wanted:
-        return _deployer(cluster, calico, server)
+        return _deployer(cluster, network, server)
 
     _make(cluster, out, wanted, hours=hours, show=show)
 
@@ -71,9 +71,9 @@ def make_approver(cluster: Cluster, out: Path, *, hours: int, show: bool) -> Non
     _make(cluster, out, lambda _: made, hours=hours, show=show)
 
 
-def _deployer(cluster: Cluster, calico: Sequence[Object], server: Release) -> _Wanted:
+def _deployer(cluster: Cluster, network: Sequence[Object], server: Release) -> _Wanted:
     account = service_accounts.DEPLOYER
-    needed = rbac_rules.needed(cluster, calico=calico)
+    needed = rbac_rules.needed(cluster, network=network)
     made = [verify.namespace(standing=True), *service_accounts.objects(account, needed)]
     guarded = server.minor in matrix().api["validating admission policies"]
     if guarded:
@@ -82,16 +82,16 @@ def _deployer(cluster: Cluster, calico: Sequence[Object], server: Release) -> _W
             account,
             shares_token=cluster.bootstrap.mode == "token-file",
             proxies=[(proxy_cert.COMMON_NAME, proxy_cert.subject(node)) for node in signed],
-            secrets=[item["metadata"]["name"] for item in calico if item["kind"] == "Secret"],
+            secrets=[item["metadata"]["name"] for item in network if item["kind"] == "Secret"],
             services=[
                 f"{item['metadata']['namespace']}/{item['metadata']['name']}"
-                for item in calico
+                for item in network
                 if item["kind"] == "Service"
             ],
         )
     powers = rbac_rules.powers(
         cluster,
-        calico=bool(calico),
+        network=bool(network),
         guarded=guarded,
         pod_security=server.minor in matrix().api["pod security"],
     )

@@ -8,10 +8,10 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...artifacts import calico_manifest, store
-from ...artifacts.bundle import MANIFEST, Part, write
+from ...artifacts import cni_manifest, store
+from ...artifacts.bundle import Part, manifest_name, write
+from ...cni.registry import network
 from ...node.facts import UNKNOWN
-from ...steps import calico
 from ...util import program
 from ...util.image_reference import ImageReference
 from .. import app
@@ -51,10 +51,10 @@ def _parts(cluster: Cluster, held: ArtifactStore) -> dict[str, Part]:
     for number, archive in enumerate(held.of(UNKNOWN).images):
         name = re.sub(r"[^A-Za-z0-9._+-]", "_", archive.artifact.path.name)[-80:]
         parts[f"images/{number:03}-{name}"] = Part(archive.artifact.path, archive.artifact.sha256)
-    if cluster.calico.enabled:
-        content = calico_manifest.manifest(cluster)
-        path = calico_manifest.manifest_path(cluster)
-        parts[MANIFEST] = Part(path, hashlib.sha256(content).hexdigest())
+    if source := network(cluster).manifest:
+        content = cni_manifest.manifest(cluster, source)
+        path = cni_manifest.manifest_path(cluster, source)
+        parts[manifest_name(source)] = Part(path, hashlib.sha256(content).hexdigest())
     return parts
 
 
@@ -70,5 +70,4 @@ def _images(cluster: Cluster) -> Iterator[str]:
     for node in cluster.nodes:
         yield node.runtime.sandbox_image
     yield cluster.verify.image
-    if cluster.calico.enabled:
-        yield from calico.images(calico_manifest.objects(cluster, for_names=True))
+    yield from network(cluster).images(cni_manifest.objects(cluster, for_names=True))

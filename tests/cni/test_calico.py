@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from fabnode.cni import calico
 from fabnode.releases.version import Release
-from fabnode.steps import calico
 from tests.support import make_cluster
 
 if TYPE_CHECKING:

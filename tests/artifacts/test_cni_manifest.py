@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fabnode.artifacts import calico_manifest
+from fabnode.artifacts import cni_manifest
 from fabnode.artifacts.download import Digest, Downloader, DownloadError
 from fabnode.artifacts.store import ArtifactError
+from fabnode.cni import calico
+from fabnode.cni.registry import network
+from fabnode.config.cluster import Cluster
 from fabnode.config.sections import EtcdSettings
 from tests.support import authority, make_cluster, pem, private_pem
 
 CONTENT = b"kind: ConfigMap\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 URL = {"manifest": "https://example.org/calico.yaml", "manifest_sha256": SHA256}
+
+
+def read_manifest(cluster: Cluster) -> bytes:
+    source = network(cluster).manifest
+    assert source
+    return cni_manifest.manifest(cluster, source)
 
 
 def test_a_manifest_is_downloaded_by_its_digest(
@@ -32,7 +42,7 @@ def test_a_manifest_is_downloaded_by_its_digest(
         return path
 
     monkeypatch.setattr(Downloader, "file", file)
-    assert calico_manifest.manifest(make_cluster(tmp_path, calico=URL)) == CONTENT
+    assert read_manifest(make_cluster(tmp_path, calico=URL)) == CONTENT
     assert asked == [("https://example.org/calico.yaml", Digest("sha256", SHA256))]
 
 
@@ -44,16 +54,22 @@ def test_a_manifest_that_can_not_be_had_is_a_sentence(
 
     monkeypatch.setattr(Downloader, "file", file)
     with pytest.raises(ArtifactError, match=r"calico\.manifest: https.*HTTP 404"):
-        calico_manifest.manifest(make_cluster(tmp_path, calico=URL))
+        read_manifest(make_cluster(tmp_path, calico=URL))
 
 
 def test_a_manifest_file_is_held_against_its_digest_where_one_is_given(tmp_path: Path) -> None:
     path = tmp_path / "calico.yaml"
     path.write_bytes(CONTENT)
-    assert calico_manifest.manifest(make_cluster(calico={"manifest": str(path)})) == CONTENT
+    assert read_manifest(make_cluster(calico={"manifest": str(path)})) == CONTENT
     settings = make_cluster(calico={"manifest": str(path), "manifest_sha256": "0" * 64})
     with pytest.raises(ArtifactError, match="another sha256"):
-        calico_manifest.manifest(settings)
+        read_manifest(settings)
+
+
+def etcd_tls(settings: EtcdSettings) -> calico.EtcdTls:
+    files = {name: getattr(settings, name).read_bytes() for name in ("ca", "cert", "key")}
+    contents = {f"calico.etcd.{name}": content for name, content in files.items()}
+    return calico.etcd_tls(settings, contents, datetime.now(UTC))
 
 
 def etcd_files(tmp_path: Path, **made: bytes) -> EtcdSettings:
@@ -68,7 +84,7 @@ def etcd_files(tmp_path: Path, **made: bytes) -> EtcdSettings:
 
 
 def test_what_calico_shows_to_etcd_is_read_and_never_shown(tmp_path: Path) -> None:
-    found = calico_manifest.etcd_tls(etcd_files(tmp_path))
+    found = etcd_tls(etcd_files(tmp_path))
     assert found.key == (tmp_path / "key").read_bytes()
     assert "PRIVATE" not in repr(found)
 
@@ -88,6 +104,6 @@ def test_what_calico_shows_to_etcd_is_read_and_never_shown(tmp_path: Path) -> No
 def test_what_etcd_would_refuse_is_found_before(
     tmp_path: Path, made: dict[str, bytes], message: str
 ) -> None:
-    with pytest.raises(ArtifactError, match=message) as caught:
-        calico_manifest.etcd_tls(etcd_files(tmp_path, **made))
+    with pytest.raises(calico.CredentialError, match=message) as caught:
+        etcd_tls(etcd_files(tmp_path, **made))
     assert "PRIVATE" not in str(caught.value)

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import yaml
 
+from ..pki.certificates import BadCertificateError, public_key, read
 from ..releases.matrix import matrix
 from ..util.errors import InputError
 from ..util.image_reference import ImageReference
 from ..util.yaml_io import dump_all, parse_all
-from .step import Scope, Step
+from .protocol import Manifest, Object, Right
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
 
     from ..config.cluster import Cluster
+    from ..config.sections import EtcdSettings
+    from .protocol import Reader
 
+
+T = TypeVar("T")
 
 NAMESPACE = "kube-system"
 DAEMONSET = "calico-node"
@@ -35,7 +43,21 @@ _ETCD_DIGEST = "fabnode.io/etcd-digest"
 _TEMPLATE = "deprecated.daemonset.template.generation"
 _TEMPLATE_OF_POD = "pod-template-generation"
 
-Object = dict[str, Any]
+
+_DAEMONSET_PATH = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{DAEMONSET}"
+_CONTROLLERS_PATH = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{CONTROLLERS}"
+_PODS_PATH = f"/api/v1/namespaces/{NAMESPACE}/pods"
+_ETCD_FILES = ("ca", "cert", "key")
+_MODULES = {
+    "vxlan": MappingProxyType({"vxlan": "Calico's VXLAN"}),
+    "bird": MappingProxyType({"ipip": "Calico's IPIP"}),
+}
+
+
+class CredentialError(InputError):
+    """What Calico is to show to etcd can't be used for it."""
+
+    advice = "correct `calico.etcd` in the configuration"
 
 
 class ManifestError(InputError):
@@ -269,4 +291,109 @@ def _set_bird_probes(container: Object, *, bird: bool) -> None:
         container[probe]["exec"]["command"] = [*kept, question] if bird else kept
 
 
-STEP = Step("calico", "Apply Calico and wait for it.", Scope.CLUSTER)
+@dataclass(frozen=True, slots=True)
+class Calico:
+    """Calico as the pod network of one cluster."""
+
+    cluster: Cluster
+
+    name: ClassVar[str] = "Calico"
+    setting: ClassVar[str] = "calico"
+    # Its cni image is the first of its DaemonSet's pods, and its node image runs on.
+    first_images: ClassVar[tuple[str, ...]] = ("/calico/cni:",)
+    next_images: ClassVar[tuple[str, ...]] = ("/calico/node:",)
+    rights: ClassVar[tuple[Right, ...]] = (Right(NAMESPACE, "", "pods", ("list",)),)
+
+    @staticmethod
+    def wanted(cluster: Cluster) -> bool:
+        """Return whether this is the network of a cluster."""
+        return cluster.calico.enabled
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for it."""
+        return self.cluster.timeouts.calico
+
+    @property
+    def manifest(self) -> Manifest:
+        """The official manifest of the configured release."""
+        settings = self.cluster.calico
+        return Manifest("calico.manifest", settings.manifest, settings.manifest_sha256)
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """What it shows to etcd, with that datastore."""
+        etcd = self.cluster.calico.etcd
+        return {f"calico.etcd.{name}": getattr(etcd, name) for name in _ETCD_FILES} if etcd else {}
+
+    @property
+    def kernel_modules(self) -> Mapping[str, str]:
+        """The module of its encapsulation."""
+        settings = self.cluster.calico
+        return {} if settings.encapsulation == "Never" else _MODULES[settings.backend]
+
+    def with_manifest(self, path: Path) -> Cluster:
+        """Return the configuration with another manifest."""
+        changed = {"manifest": path, "manifest_sha256": None}
+        return replace(self.cluster, calico=self.cluster.calico.model_copy(update=changed))
+
+    def objects(
+        self, manifest: bytes, cni_plugins: Collection[str], files: Mapping[str, bytes]
+    ) -> tuple[Object, ...]:
+        """
+        Return the manifest's objects as this cluster needs them.
+
+        :raises InputError: ManifestError, or CredentialError for what it shows to etcd.
+        """
+        etcd = self.cluster.calico.etcd
+        tls = etcd_tls(etcd, files, datetime.now(UTC)) if etcd and files else None
+        try:
+            return objects(manifest, self.cluster, cni_plugins, tls)
+        except ManifestError as error:
+            source = self.cluster.calico.manifest
+            raise ManifestError(f"calico.manifest: {source}: {error}") from error
+
+    def secret(self, objects: Collection[Object]) -> bytes:
+        """Return the key for etcd."""
+        return etcd_key(objects)
+
+    def images(self, objects: Collection[Object]) -> list[str]:
+        """Return the images that its pods run."""
+        return images(objects)
+
+    def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
+        """Return what of Calico is not ready on these nodes."""
+        controllers = api.find(_CONTROLLERS_PATH)
+        if self.cluster.calico.components == "controllers":
+            return not_ready(None, (), controllers, ())
+        pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
+        return not_ready(api.find(_DAEMONSET_PATH), pods, controllers, nodes)
+
+    def running(self, nodes: Collection[str]) -> str:
+        """Return its parts."""
+        return f"{DAEMONSET} on {len(nodes)} nodes, {CONTROLLERS}"
+
+
+def etcd_tls(settings: EtcdSettings, files: Mapping[str, bytes], now: datetime) -> EtcdTls:
+    """
+    Return what Calico shows to etcd, once it is sure that it could be let in with it.
+
+    :param files: contents by setting (`calico.etcd.ca`, …).
+    :raises CredentialError: it is none, expired or does not belong together; its message holds
+        nothing of the key.
+    """
+
+    def parsed(name: str, parse: Callable[[bytes], T]) -> T:
+        try:
+            return parse(files[f"calico.etcd.{name}"])
+        except BadCertificateError as error:
+            path = getattr(settings, name)
+            raise CredentialError(f"calico.etcd.{name}: {path}: {error}") from error
+
+    parsed("ca", read)
+    shown, public = parsed("cert", read), parsed("key", public_key)
+    if shown.days_left(now) <= 0:
+        raise CredentialError(f"calico.etcd.cert: {settings.cert} has expired")
+    if shown.public_key != public:
+        raise CredentialError(f"calico.etcd.key: {settings.key} is not the key of {settings.cert}")
+    return EtcdTls(*(files[f"calico.etcd.{name}"] for name in _ETCD_FILES))

@@ -1,0 +1,61 @@
+"""The files from which the pod network is installed, and its objects made of them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..cni.registry import network
+from ..util.folders import cache_dir
+from .download import Digest, Downloader, DownloadError
+from .store import ArtifactError, plugin_names
+
+if TYPE_CHECKING:
+    from ..cni.protocol import Manifest, Object
+    from ..config.cluster import Cluster
+
+
+def manifest(cluster: Cluster, source: Manifest) -> bytes:
+    """Return a network's manifest, held against the digest configured. Raises ArtifactError."""
+    path = manifest_path(cluster, source)
+    content = _read(source.setting, path)
+    if source.sha256 and hashlib.sha256(content).hexdigest() != source.sha256:
+        raise ArtifactError(
+            f"{source.setting}: {path} has another sha256 than {source.setting}_sha256"
+        )
+    return content
+
+
+def objects(cluster: Cluster, *, for_names: bool = False) -> tuple[Object, ...]:
+    """
+    Return the network's objects as this cluster needs them; none where fabnode installs none.
+
+    :param for_names: only which they are is wanted, so that no file but the manifest is needed.
+    :raises ArtifactError: a file is missing or another than configured.
+    :raises InputError: a file is not what it should be.
+    """
+    cni = network(cluster)
+    if cni.manifest is None:
+        return ()
+    plugins = frozenset() if for_names else plugin_names(cluster.artifacts.cni_plugins)
+    files = {} if for_names else {name: _read(name, path) for name, path in cni.files.items()}
+    return cni.objects(manifest(cluster, cni.manifest), plugins, files)
+
+
+def manifest_path(cluster: Cluster, source: Manifest) -> Path:
+    """Return the manifest's file: the one configured, or a download of that digest."""
+    if isinstance(source.source, Path):
+        return source.source
+    downloader = Downloader(cache_dir() / "downloads", ca=cluster.artifacts.mirrors_ca)
+    try:
+        return downloader.file(source.source, Digest.of(source.sha256 or ""))
+    except (DownloadError, OSError) as error:
+        raise ArtifactError(f"{source.setting}: {error}") from error
+
+
+def _read(setting: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{setting}: {path}: {error.strerror}") from error

@@ -1,0 +1,57 @@
+"""No pod network of fabnode's: the cluster brings its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from ..config.cluster import Cluster
+    from .protocol import Object, Reader, Right
+
+
+@dataclass(frozen=True, slots=True)
+class NoNetwork:
+    """Installs nothing, needs nothing, and is never waited for."""
+
+    cluster: Cluster
+
+    name: ClassVar[str] = ""
+    setting: ClassVar[str] = ""
+    timeout: ClassVar[float] = 0
+    manifest: ClassVar[None] = None
+    files: ClassVar[Mapping[str, Path]] = MappingProxyType({})
+    first_images: ClassVar[tuple[str, ...]] = ()
+    next_images: ClassVar[tuple[str, ...]] = ()
+    kernel_modules: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    rights: ClassVar[tuple[Right, ...]] = ()
+
+    def with_manifest(self, _path: Path) -> Cluster:
+        """Return the configuration as it is."""
+        return self.cluster
+
+    def objects(
+        self, _manifest: bytes, _cni_plugins: Collection[str], _files: Mapping[str, bytes]
+    ) -> tuple[Object, ...]:
+        """Return no objects."""
+        return ()
+
+    def secret(self, _objects: Collection[Object]) -> bytes:
+        """Return nothing: there are no objects."""
+        return b""
+
+    def images(self, _objects: Collection[Object]) -> list[str]:
+        """Return no images."""
+        return []
+
+    def not_ready(self, _api: Reader, _nodes: Collection[str]) -> str | None:
+        """Return None: nothing is missing."""
+        return None
+
+    def running(self, _nodes: Collection[str]) -> str:
+        """Return nothing: nothing runs."""
+        return ""

@@ -1,0 +1,118 @@
+"""The interface of a pod network: what fabnode must know of one to install it and wait for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ..config.cluster import Cluster
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """
+    The manifest that a network is installed from.
+
+    :param setting: key in the configuration that names it.
+    :param source: file on the deployer, or https URL. :param sha256: hex; None: not checked.
+    """
+
+    setting: str
+    source: Path | str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A right at the API that a network takes beside those to apply its objects."""
+
+    namespace: str
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+
+
+class Reader(Protocol):
+    """The reading half of an API client."""
+
+    def get(self, path: str, **query: str) -> Object:
+        """Return an object or a list."""
+
+    def find(self, path: str) -> Object | None:
+        """Return an object; None where there is none."""
+
+
+class Cni(Protocol):
+    """
+    One pod network, as one configuration wants it.
+
+    A new one is a module that implements this, and its line in `registry.NETWORKS`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in messages; empty: fabnode installs none."""
+
+    @property
+    def setting(self) -> str:
+        """The key of its section in the configuration."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for it on the nodes of a run."""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What it is installed from."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Further files on the deployer that its objects hold, by their settings."""
+
+    @property
+    def first_images(self) -> tuple[str, ...]:
+        """Parts of names of images without which a node gets no network, in order."""
+
+    @property
+    def next_images(self) -> tuple[str, ...]:
+        """Parts of names of images that its nodes run all the time: loaded before others."""
+
+    @property
+    def kernel_modules(self) -> Mapping[str, str]:
+        """Kernel modules that it needs on nodes, each with its purpose."""
+
+    @property
+    def rights(self) -> tuple[Right, ...]:
+        """Rights to see whether it runs."""
+
+    def with_manifest(self, path: Path) -> Cluster:
+        """Return the configuration with this manifest, unchecked, in place of its own."""
+
+    def objects(
+        self, manifest: bytes, cni_plugins: Collection[str], files: Mapping[str, bytes]
+    ) -> tuple[Object, ...]:
+        """
+        Return its objects for this cluster.
+
+        :param cni_plugins: plugins that the runtime step installs, which it is to leave alone.
+        :param files: contents of `files`; none where only the names of its objects count.
+        :raises InputError: the manifest, or a file, is not what the configuration says.
+        """
+
+    def secret(self, objects: Collection[Object]) -> bytes:
+        """Return what no message may hold of its objects; empty: nothing."""
+
+    def images(self, objects: Collection[Object]) -> list[str]:
+        """Return the images that its pods run."""
+
+    def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
+        """Return what of it does not run on these nodes yet; None: all of it does."""
+
+    def running(self, nodes: Collection[str]) -> str:
+        """Return what runs on these nodes once nothing is missing."""

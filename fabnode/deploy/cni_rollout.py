@@ -1,0 +1,63 @@
+"""The pod network at the API: its objects, made once, and the wait until it runs on the nodes."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ..artifacts import cni_manifest
+from ..cni.registry import network
+from ..util.wait import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ..config.cluster import Cluster
+    from ..journal.journal import Journal
+    from ..kube.client import Api, Object
+
+_POLL = 0.25
+
+
+class PodNetwork:
+    """The pod network of a run's cluster; one that fabnode doesn't install is never waited for."""
+
+    def __init__(self, cluster: Cluster, api: Api, journal: Journal) -> None:
+        self._cluster = cluster
+        self._cni = network(cluster)
+        self._api = api
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._objects: tuple[Object, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name; empty where fabnode installs none."""
+        return self._cni.name
+
+    def objects(self) -> tuple[Object, ...]:
+        """Return its objects, made once; none where fabnode installs none."""
+        with self._lock:
+            if self._objects is None:
+                self._objects = cni_manifest.objects(self._cluster)
+                if secret := self._cni.secret(self._objects):
+                    self._journal.secret(secret)
+        return self._objects
+
+    def wait_ready(self, names: Collection[str]) -> None:
+        """Wait until it runs on these nodes. Raises WaitTimeoutError with what is missing."""
+        wait = Wait(
+            self.name, self._cni.timeout, _POLL, advice="kubectl -n kube-system describe pods"
+        )
+        while missing := self.missing(names):
+            if wait.over:
+                raise wait.overdue(missing)
+            wait.pause()
+
+    def missing(self, names: Collection[str]) -> str | None:
+        """Return what of it is not ready on these nodes, or None."""
+        return self._cni.not_ready(self._api, names)
+
+    def running(self, names: Collection[str]) -> str:
+        """Return what runs on these nodes when nothing is missing."""
+        return self._cni.running(names)

@@ -1,0 +1,119 @@
+"""One network is asked for, or none; no other module knows them by name."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabnode.artifacts import cni_manifest
+from fabnode.cni.protocol import Cni, Reader
+from fabnode.cni.registry import NETWORKS, network
+from fabnode.steps import kernel
+from tests.support import make_cluster
+
+PACKAGE = Path(__file__).parents[2] / "fabnode"
+
+# Who may name Calico: its module and its line; its settings; its release data and what shows that;
+# what an audit knows of folders and units of other installers.
+NAMES_CALICO = {
+    "artifacts/store.py",
+    "cli/commands/versions.py",
+    "cni/calico.py",
+    "cni/registry.py",
+    "config/cluster.py",
+    "config/cross_checks.py",
+    "config/fields.py",
+    "config/file_checks.py",
+    "config/loader.py",
+    "config/schema.py",
+    "config/sections.py",
+    "releases/compatibility.py",
+    "releases/matrix.py",
+    "releases/version.py",
+    "remote/examine.py",
+    "remote/search_roots.py",
+    "steps/pod_network.py",
+    "tasks.py",
+}
+
+
+def test_no_other_module_names_calico() -> None:
+    """Comments and docstrings count: a second network would make them false."""
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if re.search("calico", path.read_text(), re.IGNORECASE)
+    }
+    assert found == NAMES_CALICO
+
+
+class Silent(Reader):
+    """An API of which nothing is to be asked."""
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        raise AssertionError(path)
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        raise AssertionError(path)
+
+
+def test_without_a_network_nothing_is_installed_asked_or_waited_for(tmp_path: Path) -> None:
+    cluster = make_cluster(tmp_path, calico={"enabled": False})
+    none = network(cluster)
+    assert none.name == ""
+    assert none.not_ready(Silent(), ["n1"]) is None
+    assert cni_manifest.objects(cluster) == ()
+    assert (none.objects(b"", (), {}), none.images(()), none.secret(())) == ((), [], b"")
+    assert (none.first_images, none.next_images, none.rights) == ((), (), ())
+    assert none.with_manifest(tmp_path) is cluster
+    assert not {"vxlan", "ipip"} & kernel.modules(cluster, cluster.nodes[0]).keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "module"),
+    [
+        ({}, "vxlan"),
+        ({"backend": "bird"}, "ipip"),
+        ({"backend": "bird", "encapsulation": "Never"}, ""),
+    ],
+)
+def test_calico_is_the_network_unless_it_is_switched_off(
+    settings: dict[str, Any], module: str
+) -> None:
+    cluster = make_cluster(calico=settings)
+    found = network(cluster)
+    assert found.name == "Calico"
+    assert set(found.kernel_modules) == ({module} if module else set())
+
+
+@pytest.mark.parametrize("known", [*NETWORKS, type(network(make_cluster(calico="none")))])
+def test_each_network_has_all_of_the_interface(known: Any) -> None:
+    """A cluster is all that is needed to make one."""
+    made = known(make_cluster())
+    for name in [n for n, _ in inspect.getmembers(Cni) if not n.startswith("_")]:
+        assert hasattr(made, name), name
+
+
+def test_the_wait_goes_by_what_the_network_reads() -> None:
+    asked: list[str] = []
+
+    class Api(Silent):
+        def get(self, path: str, **query: str) -> dict[str, Any]:
+            asked.append(path)
+            return {"items": []}
+
+        def find(self, path: str) -> dict[str, Any] | None:
+            asked.append(path)
+            return None
+
+    missing = network(make_cluster()).not_ready(Api(), ["n1"])
+    assert missing == "calico-node is not ready on n1"
+    assert [path.rpartition("/")[2] for path in asked] == [
+        "calico-kube-controllers",
+        "pods",
+        "calico-node",
+    ]
