@@ -42,7 +42,7 @@ def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[
     ("words", "sentence"),
     [
         (["invoke", "plan", "--limit", "nobody"], "no node or group is called 'nobody'"),
-        (["invoke", "deploy-nodes", "--max-parallel", "x"], "'x' is no whole number"),
+        (["invoke", "deploy-nodes", "--max-parallel", "x"], "'x' is not a whole number"),
         (["invoke", "deploy-nodes", "--batch", "-1"], "must be 1 or more"),
         (["invoke", "verify", "--config", "/nowhere.yml"], "/nowhere.yml: no such file"),
         (["invoke", "certs", "--margin", "-1"], "--margin must be"),
@@ -64,7 +64,7 @@ def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[
         (["invoke", "bundle", "--out", "/etc/passwd/x"], "/etc/passwd/x: Not a directory"),
         (["invoke", "binaries.publish", "--out", "/etc/passwd"], "/etc/passwd: File exists"),
         (["invoke", "versions.of", "1.20", "--containerd", "2.1.0"], "use containerd 1.7.x"),
-        (["invoke", "lab.up", "--nodes", "x"], "'x' is no whole number"),
+        (["invoke", "lab.up", "--nodes", "x"], "'x' is not a whole number"),
         (["fabric", "status"], "say which host"),
         (["fabric", "-H", "n9", "status"], "no node or group is called 'n9'"),
         (["fabric", "-H", "n1", "logs", "--unit", "sshd"], "'sshd' is not a unit of these nodes: "),

@@ -90,7 +90,7 @@ class Anchors:
             return Verdict(Standing.FOREIGN, "it names an apiserver without TLS")
         if "insecure-skip-tls-verify" in anchor.names:
             return Verdict(
-                Standing.FOREIGN, "it takes anybody for the apiserver: insecure-skip-tls-verify"
+                Standing.FOREIGN, "it accepts any server as the apiserver: insecure-skip-tls-verify"
             )
         files = anchor.names.get("certificate-authority", ())
         verdicts = [_at(ca, self.authority(ca)) for ca in files]

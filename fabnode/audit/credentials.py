@@ -176,9 +176,9 @@ class Credentials:
                 file,
                 "foreign-key",
                 "high",
-                f"a private key of somebody else's ({found.subject}) lies here",
+                f"a private key of another identity ({found.subject}) is here",
                 seen,
-                "take it away; issue a new one to its owner if others may have read it",
+                "remove it; issue a new one to its owner if others may have read it",
             )
         return None
 
@@ -209,7 +209,7 @@ class Credentials:
                 "high",
                 "this looks like the private key of a CA",
                 seen,
-                "look whose it is, and take it away",
+                "find out whose it is, and remove it",
             )
         for place in self._places:
             if place.path == file.path and _MASTERS & set(place.certificate.organizations):
@@ -223,7 +223,7 @@ class Credentials:
                 "high",
                 "this looks like an administrator's key",
                 seen,
-                "look whose it is, and take it away",
+                "find out whose it is, and remove it",
             )
         return None
 
@@ -234,7 +234,7 @@ class Credentials:
             file,
             "admin-credentials",
             "critical",
-            f"a {what} that may do everything (O={groups}) lies on a worker",
+            f"a {what} with unlimited rights (O={groups}) is on a worker",
             seen,
             "take it away; it can't be revoked before it ends"
             f" ({found.not_after:%Y-%m-%d}) but by a new CA",
@@ -311,9 +311,9 @@ class Credentials:
                 "token-file",
                 "high",
                 file.path,
-                "an apiserver's list of static tokens lies on a worker",
+                "an apiserver's list of static tokens is on a worker",
                 "by its name and its lines of token, user, uid",
-                "take it away, and replace the tokens in it",
+                "remove it, and replace the tokens in it",
                 () if reason else (PutAside(file.path),),
                 reason,
                 file.provenance,
@@ -330,11 +330,11 @@ class Credentials:
             "static-token",
             "medium" if static else "low",
             file.path,
-            "a static token that lets anybody ask for a node's certificate"
+            "a static token with which anyone can request a node's certificate"
             if static
             else "a bootstrap token is left, though it may have run out",
-            "it is no bootstrap token (ID.SECRET)" if static else "it has the form ID.SECRET",
-            "take it away once the node has its certificate; end it at the apiserver, too",
+            "it is not a bootstrap token (ID.SECRET)" if static else "it has the form ID.SECRET",
+            "remove it once the node has its certificate; revoke it at the apiserver as well",
             () if reason else (PutAside(file.path),),
             reason,
             file.provenance,
@@ -390,7 +390,7 @@ class Credentials:
                 f"{found.subject} is good for {years:.0f} years: once stolen, for as long",
                 f"until {found.not_after:%Y-%m-%d}",
                 _shorter(found, self._node),
-                by_hand="no certificate can be shortened",
+                by_hand="the lifetime of a certificate can't be changed",
             )
 
 

@@ -44,10 +44,10 @@ def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
     if "kube-proxy" not in evidence.programs:
         told.append("kube-proxy: no unit runs one; in a pod its settings are its manifest's")
     for what in told:
-        yield Finding("unseen", "info", "host", f"not looked at: {what}", "", "look at it there")
+        yield Finding("unseen", "info", "host", f"not examined: {what}", "", "examine it there")
     # What others can bring about must not make an audit quiet.
     for what in evidence.limited:
-        yield Finding("unseen", "medium", "host", f"not looked at: {what}", "", "look at it there")
+        yield Finding("unseen", "medium", "host", f"not examined: {what}", "", "examine it there")
     if not evidence.users_known:
         what = "who names keys and kubeconfigs: so none is moved"
-        yield Finding("unseen", "medium", "host", f"not looked at: {what}", "", "look at it there")
+        yield Finding("unseen", "medium", "host", f"not examined: {what}", "", "examine it there")

@@ -35,7 +35,7 @@ def client_ca(
         str(ca.value),
         verdict,
         check="foreign-client-ca",
-        text="who may ask this kubelet for anything, others than the cluster's CA decide",
+        text="a CA other than the cluster's decides who may use this kubelet",
         seen=ca.said,
         fix="name a file that is root's alone and holds the cluster's CA and nothing else",
     )
@@ -53,7 +53,7 @@ def kubeconfig(
         path,
         anchors.kubeconfig(path),
         check="foreign-apiserver",
-        text=f"whose orders {settings.program} takes, others than the cluster's CA decide",
+        text=f"a CA other than the cluster's decides which apiserver {settings.program} obeys",
         seen=f"{settings.program}'s settings name it",
         fix="a kubeconfig that is root's alone, with the cluster's CA",
     )
@@ -89,7 +89,7 @@ def _anchored(
         )
     elif verdict.standing is Standing.UNSEEN:
         text = f"not judged, though {settings.program} goes by it: {verdict.reason}"
-        yield Finding("unseen", "medium", path, text, seen, "look at it there", by_hand=by_hand)
+        yield Finding("unseen", "medium", path, text, seen, "examine it there", by_hand=by_hand)
     else:
         yield Finding(check, "high", path, f"{text}: {verdict.reason}", seen, fix, by_hand=by_hand)
 

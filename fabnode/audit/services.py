@@ -98,7 +98,7 @@ def _kubelet(evidence: Evidence, asked: Asked, anchors: Anchors) -> Iterator[Fin
             "always-allow",
             "critical" if anonymous.on else "high",
             "kubelet",
-            "the kubelet lets everybody who is let in do everything, exec into pods as well",
+            "the kubelet allows every authenticated client everything, exec into pods as well",
             mode.said,
             "authorization.mode: Webhook; the apiserver's kubelet client needs"
             " system:kubelet-api-admin",
@@ -125,10 +125,10 @@ def _anonymous(
     if not found.on and not answered:
         return
     told = {
-        None: "it could not be asked, for sshd forbids forwarding",
-        0: "nobody answers on port 10250",
-        _OK: "asked without credentials, :10250/pods answers 200 and tells all pods",
-        _FORBIDDEN: "asked without credentials, :10250/pods takes one for system:anonymous (403)",
+        None: "it could not be checked: sshd forbids forwarding",
+        0: "no answer on port 10250",
+        _OK: "asked without credentials, :10250/pods answers 200 and lists all pods",
+        _FORBIDDEN: "asked without credentials, :10250/pods treats it as system:anonymous (403)",
         _UNAUTHORIZED: "asked without credentials, :10250/pods refuses (401)",
     }.get(asked.pods, f"asked without credentials, :10250/pods answers {asked.pods}")
     repairs: tuple[Repair, ...] = ()
@@ -143,7 +143,7 @@ def _anonymous(
         "anonymous-kubelet",
         "critical" if asked.pods == _OK else "high",
         "kubelet",
-        "the kubelet answers people without credentials",
+        "the kubelet answers requests without credentials",
         f"{found.said}; {told}",
         "authentication.anonymous.enabled: false, and a clientCAFile",
         repairs,
@@ -166,8 +166,8 @@ def _read_only(
         "read-only-port",
         "medium",
         "kubelet",
-        "the kubelet tells everybody its pods, environments included, on a port without TLS",
-        f"{found.said}; :10255/pods " + ("answers 200" if answers else "does not answer us"),
+        "the kubelet shows anyone its pods, environments included, on a port without TLS",
+        f"{found.said}; :10255/pods " + ("answers 200" if answers else "does not answer"),
         "readOnlyPort: 0",
         () if reason else repair,
         reason,
@@ -182,9 +182,9 @@ def _swap(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
         "hidden-swap",
         "medium",
         "kubelet",
-        "the host swaps, and the kubelet was told not to mind: memory limits mean little",
+        "the host swaps, and the kubelet is configured to ignore it: memory limits mean little",
         f"{found.said}; swap on {', '.join(evidence.swaps[:3])}",
-        "swapoff when memory allows, take it out of /etc/fstab, then failSwapOn: true",
+        "swapoff when memory allows, remove it from /etc/fstab, then failSwapOn: true",
         by_hand="to swap everything in at once may end pods",
     )
 
@@ -223,7 +223,7 @@ def _unreadable(settings: Settings) -> Finding:
         f"{settings.program}'s configuration was not judged: it may hold secrets, has drop-ins"
         " (--config-dir), or is no YAML",
         "left on the host",
-        "look at it there",
+        "examine it there",
     )
 
 
@@ -285,9 +285,9 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
         "docker-tcp",
         "critical",
         "dockerd",
-        "docker takes orders over the network from everybody: that is root on this host",
+        "docker accepts commands from anyone over the network: that is root on this host",
         " ".join(open_on),
-        "take tcp:// out of its unit; it needs a restart of docker",
+        "remove tcp:// from its unit; it needs a restart of docker",
         by_hand="a restart of docker may restart pods",
     )
 
@@ -304,10 +304,10 @@ def _units(evidence: Evidence) -> Iterator[Finding]:
                 "restart-loop",
                 "high",
                 name,
-                "it dies again and again",
+                "it crashes repeatedly",
                 f"systemd restarted it {unit.restarts} times; it is {unit.active} ({unit.sub})",
                 f"journalctl -u {name} -n 50",
-                by_hand="why it dies, its journal says",
+                by_hand="its journal has the reason",
             )
 
 
@@ -328,10 +328,10 @@ def _unit_files(evidence: Evidence) -> Iterator[Finding]:
                 "high",
                 path,
                 "its start flushes iptables: Services and NetworkPolicy are gone until they are"
-                " written again, other people's rules for good",
+                " written again, rules of other programs for good",
                 flushing[0].strip(),
-                "take that line out",
-                by_hand="what it was meant for, only its author knows",
+                "remove that line",
+                by_hand="only its author knows its purpose",
             )
         known = set(flushing)
         adding = [
@@ -352,9 +352,9 @@ def _unit_files(evidence: Evidence) -> Iterator[Finding]:
                 "rules-at-start",
                 "low",
                 path,
-                "each start adds its iptables rules once more",
+                "each start adds its iptables rules again",
                 f"{len(adding)} lines, the first: {adding[0].strip()}",
-                "have it look first: iptables -C … || iptables -A …",
+                "check first: iptables -C … || iptables -A …",
                 ()
                 if reason
                 else tuple(Line(path, line, _looking_first(m)) for line, m in plain.items() if m),

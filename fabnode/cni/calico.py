@@ -118,7 +118,7 @@ def _documents(manifest: bytes) -> list[Object]:
     try:
         documents: list[Object] = parse_all(manifest)
     except yaml.YAMLError as error:
-        raise ManifestError(f"Calico's manifest is no YAML: {error}") from error
+        raise ManifestError(f"Calico's manifest is not YAML: {error}") from error
     if not all(isinstance(document, dict) for document in documents):
         raise ManifestError(
             "Calico's manifest holds no Kubernetes objects: is it the official one?"

@@ -51,7 +51,7 @@ class VerdictLog:
 
     def foreign(self, request: SigningRequest, verdict: Verdict) -> None:
         """Warn that somebody else approved a request of a node's."""
-        ours = "it would have been approved" if verdict.approve else verdict.reason
+        ours = "fabnode would have approved it as well" if verdict.approve else verdict.reason
         text = (
             f"{request.name}, for {verdict.node} by {request.username}, was approved by somebody "
             f"else ({request.decision or 'no reason given'}), not by fabnode: {ours}"

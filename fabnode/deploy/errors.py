@@ -63,7 +63,7 @@ class UnregisteredError(FabnodeError):
 class UnprovedError(FabnodeError):
     """A certificate was, or may have been, issued for a node whose host can't be asked for it."""
 
-    advice = "run the same command again: it compares the keys before anything else"
+    advice = "run the same command again: it first compares the keys"
 
     def __init__(self, cause: str, fault: str) -> None:
         super().__init__(

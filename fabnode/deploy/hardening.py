@@ -2,7 +2,7 @@
 A run over existing nodes, whoever made them: what is wrong with them, and mending it.
 
 One round trip looks at a host and one mends it; what is found and what mends it is judged in
-`audit/`. Afterwards the host is looked at once more: what is still found, was not mended.
+`audit/`. Afterwards the host is looked at once more: what is still found, was not fixed.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ AUDIT, HARDEN = "audit", "harden"
 _KUBELET = "kubelet.service"
 
 
-class NotMended(FabnodeError):
+class NotFixedError(FabnodeError):
     """All was done, and some of what was wrong still is."""
 
-    advice = "look at it on the host: something else sets it"
+    advice = "check the host: something else sets it"
 
 
 class CutOff(FabnodeError):
-    """The apiserver reached this kubelet before its settings were mended, and no longer does."""
+    """The apiserver reached this kubelet before its settings were fixed, and no longer does."""
 
     advice = (
         "bind the user of the apiserver's --kubelet-client-certificate to the ClusterRole"
@@ -57,7 +57,7 @@ class CutOff(FabnodeError):
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What is wrong with one host, and the plan that mends what can be mended."""
+    """What is wrong with one host, and the plan that mends what can be fixed."""
 
     findings: tuple[Finding, ...]
     plan: Plan
@@ -87,7 +87,7 @@ def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[A
 def _audit(run: Run, host: Host) -> Audit:
     with run.journal.step(host.name, AUDIT, "looking") as log:
         result = _look(run, host)
-        log.note(f"{len(result.findings)} findings" if result.findings else "nothing is wrong")
+        log.note(f"{len(result.findings)} findings" if result.findings else "no findings")
     return result
 
 
@@ -145,14 +145,14 @@ def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]
         with run.journal.step(host.name, ready.STEP.name, "waiting for Ready"):
             session.nodes.wait_ready(host.name, began, Steadiness(host, _KUBELET))
             if answered and not session.nodes.kubelet_answers(host.name):
-                raise CutOff("its kubelet does not let the apiserver in any more")
-    with run.journal.step(host.name, AUDIT, "looking again") as log:
+                raise CutOff("its kubelet no longer accepts the apiserver's requests")
+    with run.journal.step(host.name, AUDIT, "examining the host again") as log:
         after = _look(run, host)
-        mended = {finding.key for finding in before.findings if finding.repairs}
-        if left := [finding for finding in after.findings if finding.key in mended]:
-            told = "; ".join(f"{finding.subject}: {finding.text}" for finding in left)
-            raise NotMended(f"still so: {told}")
-        log.note(f"{len(mended)} mended, {len(after.findings)} left")
+        fixed = {finding.key for finding in before.findings if finding.repairs}
+        if left := [finding for finding in after.findings if finding.key in fixed]:
+            remaining = "; ".join(f"{finding.subject}: {finding.text}" for finding in left)
+            raise NotFixedError(f"still present: {remaining}")
+        log.note(f"{len(fixed)} fixed, {len(after.findings)} left")
     return after
 
 

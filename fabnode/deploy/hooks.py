@@ -23,6 +23,7 @@ from ..node.conventions import STATE
 from ..node.plan import Change
 from ..node.resources import Command
 from ..steps import preflight, ready, verify
+from ..util import program
 from ..util.errors import FabnodeError
 from ..util.sanitize import last_lines
 
@@ -188,7 +189,8 @@ def run_here(hook: HookSettings, cluster: Cluster, node: Node) -> str:
 
 
 def _failed(hook: HookSettings, node: Node, what: str, output: str) -> HookFailed:
-    advice = f"correct the hook, then: inv deploy-nodes --limit {shlex.quote(node.name)}"
+    again = program.task(f"deploy-nodes --limit {shlex.quote(node.name)}")
+    advice = f"correct the hook, then: {again}"
     error = HookFailed(f"{hook.title}: it {what}", advice)
     error.detail = output
     return error

@@ -377,7 +377,9 @@ class NodeDeployer:
         for change in plan.changes:
             match change.resource:
                 case File(path=layout.BOOTSTRAP_KUBECONFIG):
-                    with self._journal.step(name, bootstrap_kubeconfig.STEP.name, "making a token"):
+                    with self._journal.step(
+                        name, bootstrap_kubeconfig.STEP.name, "creating a bootstrap token"
+                    ):
                         token = admission.new_token(self.node)
                     bootstrap = bootstrap_kubeconfig.content(inputs, token)
                 case File(path=layout.PROXY_PEM):
@@ -436,10 +438,10 @@ class NodeDeployer:
             if not any(belongs(self._certificate(), request) for request in left):
                 admission.expel(self.node)
                 raise ImpostorError(
-                    "a certificate was issued for it in a run that was cut off, and it holds none "
-                    "for that key"
+                    "a certificate was issued for it in an interrupted run, and it holds none for"
+                    " that key"
                 )
-            log.note("the key certified in a run that was cut off is the one on the host")
+            log.note("the key certified in an interrupted run is the one on the host")
 
     def _prove_key(self) -> None:
         """See that the key that was certified is on this host; only its public half is read."""
@@ -493,7 +495,7 @@ class NodeDeployer:
                 raise UnregisteredError(name)
             label = nodes.label(self.node, nodes.wait_registered(name, up))
             if nodes.awaits_network(nodes.wait_ready(name, since, up)):
-                log.warn(node_objects.NO_CNI, "install the network that this cluster brings")
+                log.warn(node_objects.NO_CNI, "install this cluster's own network add-on")
             if new_serving or self._serving not in self.facts.certificates:
                 log.progress("waiting for its serving certificate")
                 alone = new_serving and not joined_now

@@ -75,7 +75,7 @@ class Nodes:
 
         Raises WaitTimeoutError with the kubelet's own words; `meanwhile`: as in `wait_registered`.
         """
-        last = ["it never registered"]
+        last = ["its kubelet has not registered"]
 
         def found(objects: Mapping[str, Object]) -> Object | None:
             node = objects.get(name)

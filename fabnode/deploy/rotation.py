@@ -145,17 +145,17 @@ def _rolled(run: Run, context: RunContext, names: Sequence[str], renewal: Renewa
         checks = attempted(run, verify.STEP, partial(_proved, run, context, first))
         near = verify.certificate_paths("")  # they were compared; of those that stay, others tell
         bad = [check for check in checks or () if not check.ok and check.name not in near]
-        told = "; ".join(f"{check.name}: {check.detail}" for check in bad)
+        failed = "; ".join(f"{check.name}: {check.detail}" for check in bad)
         if bad or checks is None:
-            state = f"is not well: {told}" if bad else "could not be checked"
-            error = NotReadyError(f"it went first, and {state}")
+            state = f"its checks failed: {failed}" if bad else "its checks could not run"
+            error = NotReadyError(f"it was the first node, and {state}")
             outcomes[first[0]] = Outcome(error=error)
             run.take_down(first[0], outcomes[first[0]])
     if all(outcome.ok for outcome in outcomes.values()):
         outcomes |= context.each(work, rest)
     else:
         for name in rest:
-            run.take_down(name, Outcome(skipped=f"{first[0]} went first and failed"))
+            run.take_down(name, Outcome(skipped=f"{first[0]}, the first node, failed"))
     if not attempted(run, rbac.STEP, lambda: [rights.result()]):
         return []
     return [name for name, outcome in outcomes.items() if outcome.ok]
@@ -194,7 +194,7 @@ def _stages(run: Run, context: RunContext) -> dict[str, Stage]:
     authorities = Authorities.of(run.cluster.ca_pem)
 
     def work(deployer: NodeDeployer) -> Stage:
-        with run.journal.step(deployer.node.name, NAME, "looking how far it is") as log:
+        with run.journal.step(deployer.node.name, NAME, "determining its stage") as log:
             facts = deployer.current_facts()
             paths = layout.certificates(deployer.node.kubelet.root)
             held = {k: facts.certificate(path) for k, path in paths.items()}
@@ -219,7 +219,7 @@ def _awaited(context: RunContext, stage: Stage) -> tuple[str, ...]:
     if stage == OLD_OUT:
         if fault := session.authorities.server_fault(new):
             waits.append(
-                f"kube-apiserver's own certificate is of no use to a node that trusts only "
+                f"kube-apiserver's own certificate can't be verified by a node that trusts only "
                 f"{named(new)}: {fault}; give it one of that CA, and restart it"
             )
         pods_trust = session.authorities.pod()
@@ -248,7 +248,7 @@ def _tried(context: RunContext, stage: Stage, name: str) -> tuple[str, ...]:
     if tried.error:
         raise tried.error
     if isinstance(tried.value, str):
-        return (f"a certificate was asked for on trial, and none came: {tried.value}",)
+        return (f"a trial request for a certificate failed: {tried.value}",)
     (signer,) = tried.value or (None,)
     if signer is None:
         return ()

@@ -46,7 +46,7 @@ def verify_node(
         margin=cluster.verify.certificate_days,
     )
     if live is None:
-        return [*checks, Check(node.name, "Ready", False, "there is no Node object of that name")]
+        return [*checks, Check(node.name, "Ready", False, "there is no Node object with this name")]
     age = node_objects.heartbeat_age(
         session.api, live, time.time() + (session.api.clock_offset or 0)
     )
@@ -86,13 +86,13 @@ def _health(host: Host) -> Iterator[Check]:
     endpoints = (("kubelet health", KUBELET_HEALTH_PORT), ("kube-proxy health", PROXY_HEALTH_PORT))
     for title, port in endpoints:
         answer = host.http_get(port, "/healthz")
-        said = answer.body[:80].decode(errors="replace").strip() or "nobody answers"
+        said = answer.body[:80].decode(errors="replace").strip() or "no answer"
         if port == PROXY_HEALTH_PORT and answer.status == _HTTP_OK:
             said = "ok"
         yield Check(node.name, title, answer.status == _HTTP_OK, said)
     mode = host.http_get(PROXY_METRICS_PORT, "/proxyMode").body.decode(errors="replace").strip()
     wanted = node.kube_proxy.mode
-    yield Check(node.name, "kube-proxy mode", mode == wanted, mode or "nobody answers")
+    yield Check(node.name, "kube-proxy mode", mode == wanted, mode or "no answer")
 
 
 def cluster_certificates(cluster: Cluster, now: datetime) -> list[CertificateRow]:

@@ -1,10 +1,11 @@
 """
-What RBAC can't say of the deployer's account, said by a ValidatingAdmissionPolicy.
+ValidatingAdmissionPolicy that limits the deployer's account where RBAC can't.
 
-RBAC limits what is created to a kind and no further: who may create Secrets in kube-system may
-create a token for any ServiceAccount there; who may approve for kube-apiserver-client may have a
-certificate in any name; who may create Services may create one with `externalIPs`, which takes the
-traffic to these addresses from every node. The policy narrows all three to what fabnode makes.
+RBAC limits creation to a kind and no further: an account that may create Secrets in kube-system
+may create a token for any ServiceAccount there; one that may approve for kube-apiserver-client may
+get a certificate in any name; one that may create Services may create one with `externalIPs`, which
+captures the traffic to these addresses on every node. The policy restricts all three to what
+fabnode creates.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def _secret(names: Collection[str]) -> str:
     return f"({token} || {named})"
 
 
-# What leads traffic into a Service from elsewhere, or elsewhere from it.
+# Fields that lead outside traffic into a Service, or a Service's traffic outside.
 _OUTWARD = (
     "externalIPs",
     "externalName",

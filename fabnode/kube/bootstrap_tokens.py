@@ -1,5 +1,5 @@
 """
-Bootstrap tokens, one per node and minutes to live.
+Bootstrap tokens: one per node, valid for minutes.
 
 A token is a Secret in kube-system (kubernetes `staging/src/k8s.io/cluster-bootstrap/token/api`).
 Its requester shows up as `system:bootstrap:<id>`: since a token is made for one node and handed to
@@ -41,7 +41,7 @@ class BootstrapToken:
 
 
 def create(api: Api, node: str, *, minutes: int) -> BootstrapToken:
-    """Make a token for one node that the apiserver rejects after `minutes`."""
+    """Create a token for one node, valid for `minutes` by the apiserver's clock."""
     token_id = "".join(secrets.choice(_ALPHABET) for _ in range(6))
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(16))
     server_now = datetime.now(UTC) + timedelta(seconds=api.clock_offset or 0.0)
@@ -71,7 +71,7 @@ def create(api: Api, node: str, *, minutes: int) -> BootstrapToken:
 
 
 def existing(api: Api) -> tuple[Token, ...]:
-    """Return the tokens that fabnode made and that are still there (without their secrets)."""
+    """Return the tokens of fabnode that still exist (without their secrets)."""
     found = api.get(_SECRETS, labelSelector=f"{LABEL}=fabnode")
     return tuple(
         _token(item, base64.b64decode(item["data"]["token-id"]).decode())
@@ -81,7 +81,7 @@ def existing(api: Api) -> tuple[Token, ...]:
 
 
 def delete(api: Api, token: Token) -> None:
-    """Take a token back; gone already is as good."""
+    """Delete a token, if it still exists."""
     api.delete(f"{_SECRETS}/bootstrap-token-{token.id}")
 
 

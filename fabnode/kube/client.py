@@ -1,5 +1,5 @@
 """
-The Kubernetes API over HTTPS: JSON in, JSON out, errors by kind, an away apiserver waited for.
+Client of the Kubernetes API over HTTPS: JSON, typed errors, retries while it is unavailable.
 
 Plain HTTP rather than kubectl: a run needs some twenty small calls and two watches, and starting
 a 60 MB program for each of them would cost more than the calls.
@@ -42,7 +42,7 @@ _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
 class ApiError(ClusterError):
-    """The API answered, and said no."""
+    """The API rejected a request."""
 
     def __init__(self, status: int, reason: str, message: str, advice: str = "") -> None:
         super().__init__(message, advice or (_OTHER_CONFIGURATION if _GUARD in message else ""))
@@ -51,7 +51,7 @@ class ApiError(ClusterError):
 
 
 class KubeletError(ApiError):
-    """The API passed a request on to a kubelet, and that one failed it or was not reached."""
+    """The API forwarded a request to a kubelet, which failed or was unreachable."""
 
     def __init__(self, status: int, node: str, message: str) -> None:
         whose = f"the kubelet of {node}" if node else "that kubelet"
@@ -64,7 +64,7 @@ class KubeletError(ApiError):
 
 
 class _PassedOn(Exception):
-    """What may be a kubelet's failure, or the apiserver's own."""
+    """A failure of a forwarded request: a kubelet's, or the apiserver's own."""
 
     def __init__(self, failure: ApiError | ApiWrongError, status: int) -> None:
         super().__init__(str(failure))
@@ -74,18 +74,18 @@ class _PassedOn(Exception):
 class ApiAwayError(ClusterError):
     """The API did not answer within the deadline."""
 
-    advice = "see that the apiserver runs; the same command goes on where this one stopped"
+    advice = "check that the apiserver runs; then the same command resumes where this run stopped"
 
 
 class ApiWrongError(ClusterError):
-    """There is an API, but not one we can use: its certificate, or our credentials, are wrong."""
+    """The API can't be used: its certificate or the kubeconfig's credentials are wrong."""
 
     advice = "check cluster.kubeconfig in the configuration"
 
 
 class Api:
     """
-    One apiserver. Safe to share between threads.
+    Client of one apiserver. Thread-safe.
 
     Every call waits for an apiserver that is away, at most `patience` seconds in all, and raises
     ApiAwayError then; a wrong certificate or wrong credentials raise ApiWrongError at once, any
@@ -119,7 +119,7 @@ class Api:
 
     @property
     def requests(self) -> int:
-        """How many requests were sent so far."""
+        """Number of requests sent so far."""
         return self._requests
 
     @property
@@ -132,7 +132,7 @@ class Api:
         return self._json("GET", path, query)
 
     def find(self, path: str) -> Object | None:
-        """GET an object; None where there is none."""
+        """GET an object, or None if it does not exist."""
         try:
             return self.get(path)
         except ApiError as error:
@@ -164,7 +164,7 @@ class Api:
         return text[:_TEXT_LIMIT].decode(errors="replace")
 
     def _passed_on(self, path: str, query: dict[str, str], node: str) -> urllib3.BaseHTTPResponse:
-        """GET what a kubelet answers. One that fails is tried again once, with the API at hand."""
+        """GET a kubelet's answer; after a failure, once more if the apiserver itself works."""
         for is_last in (False, True):
             try:
                 return self._send(
@@ -275,7 +275,7 @@ class Api:
                 if passed_on and (answer.status >= 500 or answer.status == 401):
                     raise _PassedOn(failure, answer.status)
                 busy = answer.status in _BUSY and _worth_another_try(answer)
-                # One that has just started knows nobody's rights yet.
+                # An apiserver that has just started does not know any rights yet.
                 starting = time.monotonic() - self._away < _STARTING
                 if not busy and not (starting and answer.status in {401, 403}):
                     raise failure
@@ -290,8 +290,8 @@ class Api:
 
     def _wrong_certificate(self, error: Exception) -> str:
         return (
-            f"{self.server} shows a certificate that does not verify: {_cause(error)}; "
-            "look at `server` and `certificate-authority` in the kubeconfig"
+            f"the certificate of {self.server} can't be verified: {_cause(error)}; "
+            "check `server` and `certificate-authority` in the kubeconfig"
         )
 
     def _note_clock(self, answer: urllib3.BaseHTTPResponse) -> None:
@@ -308,7 +308,7 @@ def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
 
 
 def _worth_another_try(answer: urllib3.BaseHTTPResponse) -> bool:
-    """Say whether a 5xx is the apiserver starting or overloaded, not a webhook's considered no."""
+    """Return whether a 5xx comes from an apiserver that starts or is overloaded, not a webhook."""
     return answer.status != 500 or b"InternalError" not in answer.data
 
 

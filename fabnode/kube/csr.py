@@ -1,4 +1,4 @@
-"""Signing requests: read, approve the very object that was judged, ask for one's own."""
+"""CertificateSigningRequest objects: parse, approve, deny, create, remove."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MOST_LEFT = 5  # requests for one node's kube-proxy: a run makes one, or two
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """
-    The CSR API as a release speaks it.
+    Version of the CSR API in a release.
 
     :param version: of the API group. :param names_signer: requests say who is to sign them.
     """
@@ -43,17 +43,17 @@ class Dialect:
 
     @property
     def path(self) -> str:
-        """Where the requests are."""
+        """Path of the collection."""
         return f"/apis/certificates.k8s.io/{self.version}/certificatesigningrequests"
 
     @property
     def kind(self) -> dict[str, str]:
-        """What a request is called."""
+        """`apiVersion` and `kind` of a request."""
         group = f"certificates.k8s.io/{self.version}"
         return {"apiVersion": group, "kind": "CertificateSigningRequest"}
 
     def served_by(self, server: Release) -> bool:
-        """Say whether an apiserver of this release speaks it."""
+        """Return whether an apiserver of this release serves it."""
         return server.minor in matrix().api[f"certificates/{self.version}"]
 
 
@@ -63,7 +63,7 @@ REQUESTS = V1.path
 
 def dialect(release: Release) -> Dialect:
     """
-    Return how to speak to the apiserver of nodes of this release.
+    Return the CSR API for a cluster with nodes of this release.
 
     Their own release decides, so that nothing has to be asked first: an apiserver is never older,
     and by the skew policy not so much newer that it would no longer serve what they know.
@@ -75,9 +75,12 @@ def dialect(release: Release) -> Dialect:
 
 
 class SigningError(ClusterError):
-    """A request of our own that was not signed as asked."""
+    """fabnode's own request was not signed as requested."""
 
-    advice = "see that kube-controller-manager runs with --cluster-signing-cert-file and -key-file"
+    advice = (
+        "check that kube-controller-manager runs with --cluster-signing-cert-file and"
+        " --cluster-signing-key-file"
+    )
 
 
 def parse(item: Object) -> SigningRequest:
@@ -164,7 +167,7 @@ def issue_client(
     name = made["metadata"]["name"]
     try:
         if parse(made).pem != request_pem:
-            raise SigningError(f"{name}: the API holds another request than the one sent")
+            raise SigningError(f"{name}: the API stored another request than the one sent")
         approve(api, made, f"fabnode's own request, for the kube-proxy of {node}", dialect)
 
         def finished(objects: Mapping[str, Object]) -> SigningRequest | None:
@@ -177,7 +180,7 @@ def issue_client(
     if not done.certificate:
         raise SigningError(f"{name}: the signer reported a failure")
     if not belongs(done.certificate, request_pem):
-        raise SigningError(f"{name}: the certificate is for another key than the one asked for")
+        raise SigningError(f"{name}: the certificate is for another key than the request's")
     return done.certificate
 
 
@@ -199,7 +202,7 @@ def own_requests(api: Api, dialect: Dialect = V1) -> tuple[tuple[str, str], ...]
 
 def is_own(request: SigningRequest) -> bool:
     """
-    Say whether a request looks like a deployer's, for a kube-proxy.
+    Return whether a request looks like a deployer's for a kube-proxy.
 
     A node's or a joining host's is none, however it is called.
     """
@@ -211,12 +214,12 @@ def is_own(request: SigningRequest) -> bool:
 
 
 def withdraw(api: Api, name: str, dialect: Dialect = V1) -> None:
-    """Remove a request; gone already is as good."""
+    """Remove a request, if it still exists."""
     api.delete(f"{dialect.path}/{name}")
 
 
 def ended_unsigned(api: Api, name: str, dialect: Dialect = V1) -> bool:
-    """Remove a request unless it was signed, even in this moment; say whether it was not."""
+    """Remove a request unless it is signed meanwhile; return whether it ended unsigned."""
     path = f"{dialect.path}/{name}"
     while item := api.find(path):
         if parse(item).certificate:

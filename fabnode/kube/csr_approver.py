@@ -1,4 +1,4 @@
-"""The approver: judges every signing request as it appears, approves what is proved."""
+"""Approver: applies the policy for signing requests to each one as it appears."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NOBODY: Mapping[str, HostKey] = MappingProxyType({})
 
 class Approver:
     """
-    Attached to the watch on signing requests, it decides each pending one once per version.
+    Attached to a watch on signing requests, decides each pending one once per version.
 
     What somebody else approved of our nodes' requests is judged as well, and told to `on_foreign`:
     for a first certificate in any case, for a serving one where we would not have approved it.
@@ -91,12 +91,12 @@ class Approver:
         self._strangers: set[str] = set()  # tokens that are none of fabnode's
 
     def allow(self, candidate: Candidate) -> None:
-        """Let this node be certified from now on."""
+        """Allow certificates for this node from now on."""
         with self._lock:
             self._candidates[candidate.name] = candidate
 
     def trust(self, token: Token) -> None:
-        """Take a request with this token for the node it was made for."""
+        """Attribute requests with this token to the node that it was issued to."""
         with self._lock:
             self._tokens[token.id] = token
 
@@ -106,7 +106,7 @@ class Approver:
             self._handouts[issued_token.node] = issued_token
 
     def show(self, node: str, key: HostKey) -> None:
-        """Learn which key waits on a node's host, and decide what was held for that."""
+        """Record the key that waits on a node's host, and decide the requests held for it."""
         with self._deciding:
             with self._lock:
                 self._keys[node] = key
@@ -146,14 +146,14 @@ class Approver:
             )
 
     def attach(self, watch: Watch) -> None:
-        """Judge everything that this watch shows."""
+        """Consider all objects of this watch."""
         watch.on_change(self.consider)
 
     def verdict_on(
         self, request: SigningRequest, asked: Mapping[str, HostKey] = _NOBODY
     ) -> Verdict:
         """
-        Judge a request, and do nothing about it; `asked` is what its host has just told.
+        Judge a request without acting on it; `asked` is its host's current key.
 
         With `all_tokens` the API is asked for a token that is unknown (once: a token is there
         before what is asked for with it), and, before a yes, for what was approved meanwhile: a
@@ -215,7 +215,7 @@ class Approver:
     def _decide(
         self, item: Object, request: SigningRequest, asked: Mapping[str, HostKey] = _NOBODY
     ) -> None:
-        """Judge a request and act on that; `asked` is what its host has just told."""
+        """Judge a request and act on the verdict; `asked` is its host's current key."""
         with self._deciding:
             verdict = self.verdict_on(request, asked)
             first = verdict.approve and request.signer == CLIENT
@@ -249,7 +249,7 @@ class Approver:
                 request, candidates, known, approved, issued_tokens=issued_tokens, keys=keys
             )
         except Exception as error:  # one requester's bytes: no other request waits for that
-            return Verdict(False, "client", None, f"it can't be judged ({type(error).__name__})")
+            return Verdict(False, "client", None, f"judging it failed ({type(error).__name__})")
 
     def _learn_token(self, token_id: str) -> None:
         if token_id in self._tokens or token_id in self._strangers:

@@ -1,4 +1,4 @@
-"""Questions to hosts on behalf of the approver: side by side, and one at a time for each host."""
+"""Lookup of the keys that wait on hosts, for the approver: parallel, one at a time per host."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class Asker:
             self._pool.submit(self._ask, node)
 
     def settle(self) -> None:
-        """Return once everybody has an answer. Raises what went wrong with one."""
+        """Wait until all lookups have ended; raise the error of one that failed."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or not self._waiting)
             if self._error:
                 raise self._error
 
     def close(self) -> None:
-        """Ask no more."""
+        """Start no further lookups."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, node: str) -> None:
@@ -78,7 +78,7 @@ class Asker:
                 self._changed.notify_all()
 
     def _next(self, node: str) -> list[Then]:
-        """Take all who wait for this node; with nobody left, the asking ends."""
+        """Return and clear the callbacks waiting for this node; with none, end its lookup."""
         with self._changed:
             asked = self._waiting[node]
             self._waiting[node] = []

@@ -1,4 +1,4 @@
-"""A kubeconfig read into what a TLS connection needs."""
+"""kubeconfig files: the current context as credentials of a TLS connection."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ..util.yaml_io import parse
 
 
 class KubeconfigError(InputError):
-    """A kubeconfig that can't be used; the sentence names the file and what is missing."""
+    """A kubeconfig can't be used; the text names the file and what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """
-    Where the API is and how to prove who we are. Everything but `server` may be absent.
+    Address of the API and the client's credentials. All but `server` are optional.
 
     :param ca_pem: None: the system's CAs.
     """
@@ -52,12 +52,12 @@ def load(path: Path) -> Credentials:
     except OSError as error:
         raise KubeconfigError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, KeyError, TypeError) as error:
-        message = f"{path}: no usable kubeconfig ({type(error).__name__}: {error})"
+        message = f"{path}: not a usable kubeconfig ({type(error).__name__}: {error})"
         raise KubeconfigError(message) from error
     if cluster.get("insecure-skip-tls-verify"):
         raise KubeconfigError(f"{path}: insecure-skip-tls-verify is refused; name the CA instead")
     if not server.startswith("https://"):
-        raise KubeconfigError(f"{path}: server {server!r} is no https:// address")
+        raise KubeconfigError(f"{path}: server {server!r} is not an https:// URL")
     base = path.parent
     ca = _inline_or_file(cluster, "certificate-authority", base)
     client_pem, token = _identity(user, base, path)
@@ -71,7 +71,7 @@ def load(path: Path) -> Credentials:
 
 
 def ssl_context(credentials: Credentials) -> ssl.SSLContext:
-    """Return a context that verifies the server and shows our certificate."""
+    """Return a TLS context that verifies the server and has the client certificate."""
     context = ssl.create_default_context(cadata=credentials.ca_pem)
     if credentials.client_pem:
         # The ssl module reads keys from files only. An anonymous memory file never reaches a disk.

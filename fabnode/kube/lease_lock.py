@@ -1,5 +1,5 @@
 """
-The Lease that a changing run holds, so that two deployers never work on one cluster at once.
+Lock of a cluster: a Lease held by the one run that may change it.
 
 It is renewed while the run goes on and removed at its end. A run that was killed leaves it: the
 next one on the same machine sees that the process is gone and takes over at once, one on another
@@ -38,15 +38,15 @@ _NOT_FOUND, _CONFLICT = 404, 409
 
 
 class LockedError(ClusterError):
-    """Somebody else's run is at work on this cluster."""
+    """Another run is changing this cluster."""
 
-    advice = "wait for that one to end, then run the same command again"
+    advice = "wait for that run to end, then run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
     """
-    A process as another one can find it again.
+    Identity of a process that other processes can check.
 
     :param place: the machine's present boot and the process namespace. :param born: start time.
     """
@@ -67,21 +67,21 @@ class Process:
 
     @classmethod
     def own(cls) -> Process:
-        """Return this very process."""
+        """Return the current process."""
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         space = Path("/proc/self/ns/pid").readlink()
         return cls(f"{boot}/{space}", os.getpid(), _born(os.getpid()) or "")
 
     def gone(self, place: str) -> bool:
-        """Say whether it has surely ended, as seen from `place`; elsewhere nobody can tell."""
+        """Return whether it has certainly ended, as seen from `place`; unknown from elsewhere."""
         return self.place == place and _born(self.pid) != self.born
 
 
 class RunLock:
     """
-    Taken once, held until `release`; renewed by a thread of its own.
+    Acquired once, held until `release`, renewed by its own thread.
 
-    :param on_wait: told when somebody else seems to hold it.
+    :param on_wait: called with a text when another run seems to hold it.
     """
 
     def __init__(self, api: Api, on_wait: Callable[[str], None]) -> None:
@@ -94,9 +94,9 @@ class RunLock:
 
     def take(self) -> None:
         """
-        Hold the Lease, and go on holding it.
+        Acquire the Lease and keep it renewed.
 
-        Raises LockedError when another run is seen to be alive, or took it over from us.
+        :raises LockedError: another run is alive, or took the Lease over.
         """
         if self._refused:
             raise LockedError(self._refused)  # for good: who asks again must not outlast the other
@@ -109,7 +109,7 @@ class RunLock:
             threading.Thread(target=self._renew, name="run lock", daemon=True).start()
 
     def release(self) -> None:
-        """Give it back, if we hold it; an API that is away must not keep anybody from ending."""
+        """Release the Lease, if held; an unavailable API does not prevent the run from ending."""
         self._over.set()
         if self._held is not None:
             with suppress(ApiError, ApiAwayError):
@@ -132,7 +132,7 @@ class RunLock:
             if not first:
                 first = version
                 if not self._abandoned(live):
-                    self._on_wait(f"{_told(live)}; seeing whether that run is still alive")
+                    self._on_wait(f"{_told(live)}; checking whether that run is still alive")
             if self._abandoned(live) or silent.over:
                 try:
                     return self._api.replace(_PATH, self._lease(version))
@@ -199,7 +199,7 @@ def _process_of(live: Object) -> str:
 def _told(live: Object) -> str:
     spec = live.get("spec") or {}
     holder, since = spec.get("holderIdentity") or "somebody", spec.get("acquireTime") or "?"
-    return f"{holder} works on this cluster since {since[:19].replace('T', ' ')} UTC"
+    return f"{holder} has been working on this cluster since {since[:19].replace('T', ' ')} UTC"
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""Pods that try the network, run for real and removed again."""
+"""Network probe: test pods on every node that reach each other, a Service and DNS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def try_network(
     api: Api, *, image: str, nodes: Sequence[str], timeout: float
 ) -> tuple[verify.Check, ...]:
     """
-    Let a pod on every node ask a pod on every node and a Service; return what they got.
+    Run a pod on every node that requests a pod on every node and a Service; return the checks.
 
     Whatever happens, all of it is removed at the end: with its namespace, unless that is a standing
     one, made ahead for a deployer that may not make namespaces. `timeout` in seconds bounds each of
@@ -38,7 +38,7 @@ def try_network(
 
 
 def network_probe_left(api: Api) -> bool:
-    """Say whether an earlier probe was cut off before it could tidy up."""
+    """Return whether an earlier, interrupted probe left objects."""
     found = api.find(_NAMESPACE)
     if found is None or _leaving(found):
         return False
@@ -72,7 +72,7 @@ def _run(api: Api, image: str, nodes: Sequence[str], timeout: float) -> tuple[ve
         try:
             log = api.text(f"{_PODS}/{pod}/log", node=node)
         except ApiError as error:
-            message = f"kubectl logs fails: {error}"
+            message = f"its log can't be read: {error}"
             checks.append(verify.Check(node, "network probe", False, message))
             continue
         checks += verify.probe_results(node, log, nodes)

@@ -1,5 +1,5 @@
 """
-Labels, annotations and taints of a Node: what is configured is set, what no longer is goes again.
+Labels, annotations and taints of a Node: set as configured, removed when no longer configured.
 
 Only what fabnode itself set goes, and only where it still is as it was set. What that is, a record
 on the Node says: an annotation, for that needs no further rights and ends with the Node.
@@ -32,7 +32,7 @@ _BARE: Object = {"metadata": {}}
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """By key, and taints by `key:Effect`: their values."""
+    """Values of labels and annotations by key, and of taints by `key:Effect`."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class _Marks:
 
 def patch(live: Object, node: Node) -> Object | None:
     """
-    Return the merge patch that makes a Node's marks what is configured, or None.
+    Return the merge patch that sets a Node's metadata and taints as configured, or None.
 
     It holds only for the Node as it was seen (resourceVersion): what others write meanwhile must
     not get lost.
@@ -75,7 +75,7 @@ def told(live: Object | None, node: Node) -> tuple[str, ...]:
         *(_said_taint(at, value) for at, value in taints.items()),
     )
     if not lines and live and patch(live, node):
-        return ("its record of what fabnode set",)
+        return ("fabnode's record of labels and taints",)
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Node objects: are they Ready, and what do they say of themselves."""
+"""Status of Node objects: Ready, pressure conditions, machine-id, heartbeat."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 
 def not_ready(node: Object, since: float = 0.0) -> str | None:
     """
-    Say why a node is not Ready (its own message), or None when it is.
+    Return why a node is not Ready (its own message), or None if it is.
 
     :param since: unix time; a heartbeat from before that does not count.
     """
     ready = conditions(node).get("Ready")
     if ready is None:
-        return "it has reported nothing yet"
+        return "it has not reported its status yet"
     beat = ready.get("lastHeartbeatTime")
     if since and beat and datetime.fromisoformat(beat).timestamp() < int(since):
         return NOT_SINCE
@@ -37,7 +37,7 @@ def not_ready(node: Object, since: float = 0.0) -> str | None:
 
 def lacks_only_network(node: Object) -> bool:
     """
-    Say whether all that keeps a node from being Ready is that it has no CNI configuration.
+    Return whether a missing CNI configuration is all that keeps a node from being Ready.
 
     The kubelet joins what is wrong in one message, and there is no reason of its own for this one.
     """
@@ -63,7 +63,7 @@ def machine_id(node: Object) -> str:
 
 def heartbeat_age(api: Api, live: Object, now: float) -> float:
     """
-    Return how many seconds ago the kubelet of this Node last said that it lives.
+    Return the seconds since the last heartbeat of this Node's kubelet.
 
     It says so by renewing its Lease every 10 s, and by its status, at first and when that changes:
     a node that has just joined may not have a Lease yet. `now` is the apiserver's time. A node

@@ -1,5 +1,5 @@
 """
-Who else would have a first client certificate approved: another approver voids our verdict.
+Other approvers of first client certificates, which would bypass fabnode's policy.
 
 kube-controller-manager approves a request for a kubelet's client certificate by itself where the
 requester may create `certificatesigningrequests/nodeclient` (kubernetes
@@ -61,7 +61,7 @@ def find(api: Api, *, shares_token: bool) -> tuple[str, ...] | None:
             raise
         return None
     found = granting(bindings, roles, user, groups)
-    return found or ("an authorizer beside RBAC",)
+    return found or ("an authorizer other than RBAC",)
 
 
 def granting(

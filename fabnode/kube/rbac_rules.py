@@ -1,5 +1,5 @@
 """
-The rights at the API that fabnode's tasks need.
+RBAC rights that fabnode's tasks need, and what else they allow.
 
 One list: roles are written from it, and a run checks by it, before it changes anything, that it
 has them. A right that only some settings need exists only with those settings.
@@ -136,7 +136,7 @@ def powers(
     :param guarded: the apiserver has the policy of `guards`, which narrows them.
     :param pod_security: it admits none but restricted pods in the network probe's namespace.
     """
-    admin = "which is as good as administrator"
+    admin = "which is equivalent to administrator"
     found = []
     if network:
         cni = registry.network(cluster)
@@ -146,18 +146,19 @@ def powers(
         found.append(f"get a client certificate in nearly any name, {admin} (kube_proxy.signing)")
     if cluster.bootstrap.mode != "token-file":
         found.append(
-            "read every Secret in kube-system, as good as administrator where a powerful token lies"
+            "read every Secret in kube-system (equivalent to administrator if one is powerful)"
             if guarded
-            else f"make and read a token of any ServiceAccount in kube-system, {admin}"
+            else f"create and read a token of any ServiceAccount in kube-system, {admin}"
         )
     if not pod_security:
         found.append(f"run privileged pods on any node, {admin} (apiserver before 1.23)")
     found.append(
-        "become any node: read its pods' Secrets, act as their ServiceAccounts (may be powerful)"
+        "impersonate any node: read its pods' Secrets, act as their ServiceAccounts, however"
+        " powerful"
     )
     if not guarded:
         found.append(
-            "redirect or swallow all nodes' traffic, by a Service with external IPs "
+            "redirect or drop all nodes' traffic with a Service with external IPs "
             "(apiserver before 1.30)"
         )
     return (
@@ -218,7 +219,7 @@ def plural(kind: str) -> str:
 
 
 def missing(api: Api, rights: Iterable[Right]) -> list[str]:
-    """Return what we may not do, as verb and resource: the API itself is asked."""
+    """Return the missing rights as verb and resource, according to the API."""
     asked = [
         (right, verb, name)
         for right in rights

@@ -1,5 +1,5 @@
 """
-Objects brought to the API by server-side apply, and only where that would change something.
+Plan and apply of API objects by server-side apply, only where it would change something.
 
 Whether it would is asked of the apiserver itself (`dryRun=All`), which knows defaults,
 conversions and what others own; nothing is compared by guesswork. Before 1.16 there is no
@@ -49,14 +49,14 @@ class ObjectChange:
 
     @property
     def title(self) -> str:
-        """Kind and name, as kubectl would say it."""
+        """Kind and name, as in kubectl's output."""
         metadata = self.object["metadata"]
         space = f"{metadata['namespace']}/" if "namespace" in metadata else ""
         return f"{self.object['kind']} {space}{metadata['name']}"
 
 
 def way(release: Release) -> Way:
-    """Return how objects are brought to the apiserver of nodes of this release."""
+    """Return how to apply objects to the apiserver of nodes of this release."""
     api, minor = matrix().api, release.minor
     if minor in api["server-side apply"]:
         return "apply"
@@ -161,7 +161,7 @@ def differences(old: Any, new: Any, at: str = "", *, part: bool = False) -> list
 
 
 def _secret_digests(old: Object, new: Object) -> list[str]:
-    """Say by digests (`sha256sum FILE` gives the same) what of a Secret would change."""
+    """Return the changes of a Secret's data as digests (those of `sha256sum FILE`)."""
     if new["kind"] != "Secret":
         return []
     before, after = ({k: _digest(v) for k, v in (o.get("data") or {}).items()} for o in (old, new))

@@ -1,4 +1,4 @@
-"""ServiceAccounts of fabnode's own: their roles, and credentials for them."""
+"""fabnode's ServiceAccounts: their roles, and tokens for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The certificate that a TLS server shows, whatever it is: looked at, not trusted with anything."""
+"""Certificate that a TLS server presents, fetched without verifying it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One watch on a kind of object, which serves everybody who waits for something of that kind."""
+"""Watch on a collection of API objects, shared by all threads that wait for one of them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Watch:
         answer = self._api.get(self._path)
         items = answer.get("items") or []
         if not all(_name(item) for item in items) or not _version(answer):
-            raise ApiWrongError(f"what the API lists at {self._path} is no list of objects")
+            raise ApiWrongError(f"the API's answer for {self._path} is not a list of objects")
         with self._changed:
             self._objects = {item["metadata"]["name"]: item for item in items}
             self._listed = True
@@ -139,7 +139,7 @@ def _parts(event: object) -> tuple[str, Object, str]:
         case {"type": str(kind), "object": dict(item)} if version := _version(item):
             if kind == "BOOKMARK" or _name(item):
                 return kind, item, version
-    raise ApiWrongError("what the API's watch sends is no event")
+    raise ApiWrongError("the API's watch sent something that is not an event")
 
 
 def _name(item: object) -> str:

@@ -68,7 +68,7 @@ _LINES = re.compile(r"(?<=[-+])\d+")  # where a hunk begins, as its head says
 class Conflict(FabnodeError):
     """Something is in the way that fabnode does not remove by itself; the text names it all."""
 
-    advice = "look at it, and move it out of the way"
+    advice = "check what it is, and move it away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +202,14 @@ def _conflict(resource: Resource, facts: Facts) -> str:
     for parent in own_parents(getattr(resource, "path", "")):
         # A symlink would lead what we write to where nobody expects it.
         if facts.path(parent).kind not in {"directory", "absent"}:
-            return f"{parent} is a {_said(facts.path(parent))}, and a directory belongs there"
+            return f"{parent} is a {_said(facts.path(parent))}, but a directory is needed there"
     match resource:
         case File(path=path) | Binary(path=path) | Absent(path=path) if (
             facts.path(path).kind == "directory"
         ):
-            return f"{path} is a directory, and a file belongs there"
+            return f"{path} is a directory, but a file is needed there"
         case Directory(path=path) if facts.path(path).kind not in {"directory", "absent"}:
-            return f"{path} is a {_said(facts.path(path))}, and a directory belongs there"
+            return f"{path} is a {_said(facts.path(path))}, but a directory is needed there"
         case Kept(path=path) if facts.known and facts.path(path).kind != "file":
             return f"{path} should be kept but is {_said(facts.path(path))}"
     return ""
@@ -228,9 +228,9 @@ def _changes(
         case Directory() | Kept():
             yield from _mode(resource, facts.path(resource.path))
         case Absent(path=path, remade_by=unit) if unit and facts.path(path).kind != "absent":
-            yield Change(resource, "remove", f"{unit} is to make it anew")
+            yield Change(resource, "remove", f"{unit} recreates it")
         case Absent(path=path) if facts.path(path).kind != "absent":
-            yield Change(resource, "remove", f"a {_said(facts.path(path))} that must not be there")
+            yield Change(resource, "remove", f"a {_said(facts.path(path))} that must not exist")
         case Module(name=name) if name not in facts.modules:
             yield Change(resource, "load", resource.why or "is not loaded")
         case Sysctl(key=key, value=value):
@@ -327,7 +327,7 @@ def _unit(
     new_unit_file = found.reload or any("/systemd/system/" in path for path in changed)
     reload = new_unit_file or found.enabled not in _ENABLED
     if not found.running:
-        state = f"{found.active} ({found.sub})" if found.load != "not-found" else "not there yet"
+        state = f"{found.active} ({found.sub})" if found.load != "not-found" else "missing"
         yield Change(unit, "start", f"it is {clean(state)}", reload=reload, stamp=stamp)
     elif why := _restart_reason(found.stamp, stamp, changed) or (
         "its unit file changed since systemd read it" if new_unit_file else ""

@@ -149,7 +149,7 @@ def _readable(node: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
     except (OSError, Changed) as error:
         raise HostError(
             node,
-            f"what it is to get can't be packed on this machine: {error}",
+            f"its files can't be packed on this machine: {error}",
             "check the files that `artifacts` names and the room in the cache folder, and run it"
             " again",
         ) from error

@@ -99,7 +99,10 @@ class Talk:
             "\n".join((*self._log, result.stderr.decode("utf-8", "replace"))), _LOG_LINES
         )
         if self._busy:
-            cause, advice = "another run of fabnode is working on it", "wait for that one to end"
+            cause, advice = (
+                "another run of fabnode is changing this node",
+                "wait for that run to end",
+            )
             return ApplyFailed(self._node, cause, advice, action="begin", detail=said)
         if self._failed is not None:
             change = self._change(self._failed)
@@ -111,8 +114,8 @@ class Talk:
         count, total = len(self.seconds), len(self._plan.changes)
         if result.code or not self._ended or count < total:
             told = said.split("\n")[0] or f"{count} of {total} actions, status {result.code}"
-            cause = f"the work there broke off: {told}"
-            advice = "mend that and run it again"
+            cause = f"the apply script failed there: {told}"
+            advice = "fix that and run the command again"
             return ApplyFailed(self._node, cause, advice, action="begin", detail=said)
         return None
 
@@ -126,7 +129,7 @@ class Talk:
 def _advice(change: Change | None) -> str:
     if change and isinstance(change.resource, Command):
         return "correct the hook, or what it needs on that host, and run the same command again"
-    return "mend that and run it again"
+    return "fix that and run the command again"
 
 
 def _told(detail: str) -> tuple[str, str]:

@@ -51,12 +51,12 @@ def examine(host: Host) -> Evidence:
     result = host.root("exec sh -s", stdin=[script(nonce)], limit=_LIMIT)
     if result.code:
         said = last_lines(result.stderr, 3) or f"status {result.code}"
-        raise HostMisbehaved(host.name, f"the look at it failed: {said}")
+        raise HostMisbehaved(host.name, f"examining it failed: {said}")
     try:
         return parse(result.stdout, nonce=nonce)
     except Malformed as error:
         raise HostMisbehaved(
-            host.name, f"it answered what no host answers: {error}", "look at its shell profile"
+            host.name, f"its answer is malformed: {error}", "check its shell profile"
         ) from error
 
 

@@ -45,7 +45,7 @@ def read_pairs(host: Host, paths: Iterable[str]) -> dict[str, Pair]:
     try:
         return parse(result.stdout.decode("ascii"), wanted)
     except (ValueError, KeyError) as error:
-        raise HostMisbehaved(host.name, "it answered no list of certificates") from error
+        raise HostMisbehaved(host.name, "its answer is not a list of certificates") from error
 
 
 def parse(output: str, wanted: Iterable[str]) -> dict[str, Pair]:

@@ -95,7 +95,7 @@ def _pack(source: Path, target: Path, sha256: str) -> None:
         content = _Hashing(file)
         _compress(content, out, target.suffix)
         if content.digest.hexdigest() != sha256:
-            raise Changed(f"{source} is not what it was a moment ago")
+            raise Changed(f"{source} changed since it was read")
 
 
 class _Hashing:

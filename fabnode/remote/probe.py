@@ -42,12 +42,12 @@ def probe(host: Host, watch: Watchlist) -> Facts:
     )
     if result.code:
         said = last_lines(result.stderr, 3) or f"status {result.code}"
-        raise HostMisbehaved(host.name, f"the look at it failed: {said}")
+        raise HostMisbehaved(host.name, f"probing it failed: {said}")
     try:
         return parse(result.stdout, nonce=nonce, sent=sent, received=heard[0] if heard else sent)
     except Malformed as error:
         raise HostMisbehaved(
-            host.name, f"it answered what no node answers: {error}", "look at its shell profile"
+            host.name, f"its answer is malformed: {error}", "check its shell profile"
         ) from error
 
 

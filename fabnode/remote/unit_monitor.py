@@ -65,7 +65,7 @@ def said(journal: str, unit: str) -> str:
     """Return the clause that tells a unit's own last words: what systemd says of it is not that."""
     others = re.compile(_OF_SYSTEMD.format(unit=re.escape(unit))).fullmatch
     own = [line for line in journal.splitlines() if line and not others(line)]
-    return f"; it said: {_KLOG.sub('', own[-1])}" if own else ""
+    return f"; its last line: {_KLOG.sub('', own[-1])}" if own else ""
 
 
 def see(node: str, unit: str) -> str:

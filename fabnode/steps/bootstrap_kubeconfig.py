@@ -36,4 +36,4 @@ def content(inputs: Inputs, token: str) -> bytes:
     )
 
 
-STEP = Step("bootstrap-kubeconfig", "Hand the node a bootstrap token of its own.", desired=desired)
+STEP = Step("bootstrap-kubeconfig", "Issue a bootstrap token for the node.", desired=desired)

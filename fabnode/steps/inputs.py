@@ -110,12 +110,12 @@ class Inputs:
         if held.certificate.common_name != f"system:node:{self.node.name}":
             return nothing
         if fault := problem(held, self.cluster.ca_pem, self.now):
-            return f"its client certificate is of no use: {fault}"
+            return f"its client certificate is unusable: {fault}"
         trusted = facts.authorities.get(layout.KUBELET_KUBECONFIG, "")
         if trusted != layout.CA and trusted.strip() != self.cluster.ca_pem.decode().strip():
             return "its kubelet.kubeconfig holds another CA than the configuration"
         if why := self.renewal.reason(CLIENT, held):
-            return f"its client certificate is to be made anew: {why}"
+            return f"its client certificate is to be renewed: {why}"
         return None
 
     @property

@@ -23,7 +23,7 @@ MIB = 1024 * 1024
 MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they are signed
 _ROOM = {"/usr/local/bin": 400 * MIB, "/var/lib": 2048 * MIB, "/etc": 16 * MIB}
 _FOREIGN_NODE_FIX = (
-    "run the other cluster's removal on it first; fabnode takes over no foreign node"
+    "remove it from the other cluster first; fabnode does not take over foreign nodes"
 )
 _OTHERS_WRITE = 0o022
 _VERSION = re.compile(r"\d+(\.\d+)+")
@@ -103,7 +103,7 @@ def _architecture(inputs: Inputs) -> Iterator[Finding]:
         known = mine in {"amd64", "arm64"}
         yield Finding(
             "error",
-            f"its architecture is {mine}, and artifacts.binaries holds no programs for that",
+            f"its architecture is {mine}, but artifacts.binaries has no programs for it",
             fetch if known else "fabnode knows amd64 and arm64 machines",
         )
 
@@ -128,7 +128,7 @@ def _fetching(inputs: Inputs) -> Iterator[Finding]:
     }:
         yield Finding(
             "error",
-            "it has neither curl nor wget to fetch artifacts with",
+            "it has neither curl nor wget, which pulling artifacts needs",
             "install curl on it, or set artifacts.distribution: push",
         )
 
@@ -150,7 +150,7 @@ def _api(around: Surroundings) -> Iterator[Finding]:
     if around.api_from_node is None:
         yield Finding(
             "warning",
-            "whether it reaches the apiserver could not be tried (its sshd forbids forwarding)",
+            "whether it reaches the apiserver could not be checked: its sshd forbids forwarding",
             "allow AllowTcpForwarding for the deployer's user, or check it by hand",
         )
     elif around.api_from_node:
@@ -180,7 +180,7 @@ def _folders(inputs: Inputs) -> Iterator[Finding]:
                 "error",
                 f"others than root may change what is in {path}: it belongs to"
                 f" {found.uid}:{found.gid} and has mode {found.mode:04o}",
-                f"see what lies in it, then on the host: {'; '.join(fixes)}",
+                f"check its content, then run on the host: {'; '.join(fixes)}",
             )
 
 
@@ -198,7 +198,7 @@ def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
     if inputs.facts.addresses and inputs.node.ip not in inputs.facts.addresses:
         yield Finding(
             "warning",
-            f"its address {inputs.node.ip} is on none of its interfaces",
+            f"none of its interfaces has its address {inputs.node.ip}",
             "set the node's address to one that it has itself, unless it is behind NAT",
         )
 
@@ -221,7 +221,7 @@ def _twin(inputs: Inputs, around: Surroundings, twin: str) -> Finding:
     ):
         return Finding(
             "warning",
-            f"{twin} says that it has the machine-id of {name}, which is registered under it",
+            f"{twin} reports the machine-id with which {name} is registered",
             f"look at {twin}, not at {name}: it is a clone (empty /etc/machine-id on {twin} and"
             " reboot it), or its kubelet says what is not so",
         )
@@ -268,7 +268,7 @@ def _cgroups(inputs: Inputs) -> Iterator[Finding]:
     elif kubelet.cgroup_v1.warned(minor):
         yield Finding(
             "warning",
-            "it has cgroup v1, which Kubernetes will stop to support",
+            "it has cgroup v1, which Kubernetes will stop supporting",
             "boot it with systemd.unified_cgroup_hierarchy=1; until then failCgroupV1 is set false",
         )
 
@@ -384,4 +384,4 @@ def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
         yield Finding("error", "its kubelet was set up by kubeadm", "run `kubeadm reset` on it")
 
 
-STEP = Step("preflight", "Say what stands in the way, with its fix.", Scope.CHECK)
+STEP = Step("preflight", "Check what would prevent joining.", Scope.CHECK)

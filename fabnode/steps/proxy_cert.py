@@ -26,7 +26,7 @@ def due(inputs: Inputs) -> str | None:
     found = inputs.facts.path(layout.PROXY_PEM)
     held = inputs.facts.certificate(layout.PROXY_PEM)
     if found.kind != "file" or not held.pem:
-        return "there is none"
+        return "it has none"
     if fault := problem(held, inputs.cluster.ca_pem, inputs.now):
         return fault.text
     certificate = read(held)

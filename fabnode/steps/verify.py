@@ -235,4 +235,4 @@ def _host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-STEP = Step("verify", "Check the nodes; let pods try the network.", Scope.CHECK)
+STEP = Step("verify", "Check nodes, and the network with pods.", Scope.CHECK)

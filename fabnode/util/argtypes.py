@@ -17,4 +17,4 @@ class Whole(int):
         try:
             return super().__new__(cls, str(value))
         except ValueError:
-            raise Exit(f"{value!r} is no whole number", _BAD_INPUT) from None
+            raise Exit(f"{value!r} is not a whole number", _BAD_INPUT) from None

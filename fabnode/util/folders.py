@@ -40,7 +40,7 @@ def cache_dir() -> Path:
             raise ForeignFolderError(
                 f"{folder} belongs to uid {found.st_uid}, who could change what is installed from"
                 " it",
-                "work as that user, or name a folder of your own in XDG_CACHE_HOME",
+                "run as that user, or set XDG_CACHE_HOME to a folder of your own",
             )
         if found.st_mode & 0o077:
             folder.chmod(0o700)

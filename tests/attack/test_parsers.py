@@ -135,7 +135,7 @@ def test_a_host_can_not_flood_the_journal_with_one_action() -> None:
     talk = Talk("n1", PLAN, lambda _: None)
     talk.line(b"start\t0")
     for again in (b"start\t0", b"start\t1", b"done\t1\t3", b"fail\t2", b"done\t0\t" + b"9" * 10):
-        with pytest.raises(HostMisbehaved, match="instead of working"):
+        with pytest.raises(HostMisbehaved, match="instead of running the script"):
             talk.line(again)
 
 

@@ -107,7 +107,7 @@ def anchor(*certificates: str, **what: Any) -> Anchor:
 
 
 def sound(**changes: Any) -> Evidence:
-    """Return a host on which nothing is wrong, but for `changes`."""
+    """Return a host on which no findings, but for `changes`."""
     kubelet = ("/usr/bin/kubelet", f"--config={KUBELET_YAML}", "--v=2")
     proxy = ("/usr/bin/kube-proxy", f"--config={PROXY_YAML}")
     certificate, key = issued("system:node:n1", "system:nodes")

@@ -11,7 +11,7 @@ import pytest
 
 from fabnode.audit.evidence import Asked, Evidence, UnitSeen
 from fabnode.deploy import hardening, pipeline
-from fabnode.deploy.hardening import Audit, CutOff, NotMended
+from fabnode.deploy.hardening import Audit, CutOff, NotFixedError
 from fabnode.journal.journal import Journal
 from fabnode.node.plan import Plan
 from fabnode.remote.apply import Applied
@@ -233,7 +233,7 @@ def test_only_a_kubelet_that_let_the_apiserver_in_before_can_be_cut_off(
 
 
 LEFT: dict[str, tuple[Evidence, Evidence, str]] = {
-    "what was repaired is still found": (OPEN, OPEN, "still so: kubelet: "),
+    "what was repaired is still found": (OPEN, OPEN, "still present: kubelet: "),
     "something else comes up": (OPEN, READABLE, ""),
     "what no repair was for is still found": (
         replace(OPEN, units=BY_HAND.units),
@@ -252,7 +252,7 @@ def test_what_was_repaired_must_be_gone(
     found, _ = scene.harden()
     if failure:
         error = error_of(found["n1"])
-        assert isinstance(error, NotMended)
+        assert isinstance(error, NotFixedError)
         assert str(error).startswith(failure)
     else:
         assert found["n1"].ok

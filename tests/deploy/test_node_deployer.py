@@ -346,7 +346,7 @@ def test_the_next_run_compares_what_the_one_before_could_not(scene: Callable[...
     held = node.machine.facts.certificates[node.machine._client]
     stranger = new_request("system:node:n1", {"organization": "system:nodes"})
     node.left = (stranger.request_pem,)
-    with pytest.raises(ImpostorError, match="in a run that was cut off"):
+    with pytest.raises(ImpostorError, match="in an interrupted run"):
         node.deploy()
     assert "api: expel" in node.told
     assert not node.changes

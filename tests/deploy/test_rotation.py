@@ -235,7 +235,7 @@ FIRSTS: dict[str, tuple[Callable[[Scene], None], list[str], str]] = {
     "it is not well": (
         lambda scene: scene.checks.update(n1=[Check("n1", "kubelet", ok=False, detail="is down")]),
         ["n1"],
-        "it went first, and is not well: kubelet: is down",
+        "it was the first node, and its checks failed: kubelet: is down",
     ),
     "it holds another certificate that ends soon": (
         lambda scene: scene.checks.update(n1=[Check("n1", NEAR, ok=False, detail="ends soon")]),
@@ -250,12 +250,12 @@ FIRSTS: dict[str, tuple[Callable[[Scene], None], list[str], str]] = {
     "it can't be checked": (
         lambda scene: setattr(scene, "verify", ApiError(500, "InternalError", "no")),
         ["n1"],
-        "it went first, and could not be checked",
+        "it was the first node, and its checks could not run",
     ),
     "none of its checks was made": (
         lambda scene: scene.checks.update(n1=[]),
         ["n1"],
-        "it went first, and is not well: reachable: nothing was checked",
+        "it was the first node, and its checks failed: reachable: nothing was checked",
     ),
 }
 
@@ -270,7 +270,7 @@ def test_what_the_first_node_comes_to_decides_about_the_others(
     assert scene.renewed == renewed
     found = ends(run)
     assert first in found["n1"]
-    rest = "ok" if renewed == NODES else "n1 went first and failed"
+    rest = "ok" if renewed == NODES else "n1, the first node, failed"
     assert (found["n2"], found["n3"]) == (rest, rest)
 
 
@@ -421,12 +421,12 @@ AWAITED: dict[str, tuple[dict[str, object], bytes, list[str]]] = {
     "certificates, nobody signs": (
         {"trial": WaitTimeoutError("its certificate", 1)},
         BOTH,
-        ["none came: waited 1 s for its certificate"],
+        ["a trial request for a certificate failed: waited 1 s for its certificate"],
     ),
     "certificates, the signer fails": (
         {"trial": SigningError("it was refused")},
         BOTH,
-        ["none came: it was refused"],
+        ["a trial request for a certificate failed: it was refused"],
     ),
     "certificates do not wait for what pods and the apiserver show": (
         {"server_fault": "it is signed by old-ca", "for_pods": OLD},

@@ -63,10 +63,10 @@ def test_exec_plugins_are_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no usable kubeconfig"),
-        ("current-context: x\ncontexts: []\n", "no usable kubeconfig"),
-        (": :\n  - [", "no usable kubeconfig"),
-        ("[1, 2]", "no usable kubeconfig"),
+        ("", "not a usable kubeconfig"),
+        ("current-context: x\ncontexts: []\n", "not a usable kubeconfig"),
+        (": :\n  - [", "not a usable kubeconfig"),
+        ("[1, 2]", "not a usable kubeconfig"),
     ],
 )
 def test_what_is_no_kubeconfig_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -93,5 +93,5 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("server", ["http://192.0.2.1:8080", "192.0.2.1:6443", ""])
 def test_only_https_is_spoken(tmp_path: Path, server: str) -> None:
-    with pytest.raises(KubeconfigError, match="is no https:// address"):
+    with pytest.raises(KubeconfigError, match="is not an https:// URL"):
         load(kubeconfig(tmp_path, {"token": "t0"}, server=server))

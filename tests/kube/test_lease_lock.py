@@ -31,7 +31,7 @@ class Api:
 
     def replace(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if not self.lease:
-            raise ApiError(404, "NotFound", "there is none")
+            raise ApiError(404, "NotFound", "it has none")
         self._compare(body["metadata"]["resourceVersion"])
         return self._keep(body)
 
@@ -118,9 +118,11 @@ def test_living_run_is_named_with_the_way_out() -> None:
 
     ours = RunLock(api, renew)  # type: ignore[arg-type]
     for _ in range(2):  # other threads of the run ask as well
-        with pytest.raises(LockedError, match=r"pid \d+ works on this cluster since 20") as error:
+        with pytest.raises(
+            LockedError, match=r"pid \d+ has been working on this cluster since 20"
+        ) as error:
             ours.take()
-        assert "wait for that one" in error.value.advice
+        assert "wait for that run" in error.value.advice
     assert "another machine" in str(api.lease)
 
 

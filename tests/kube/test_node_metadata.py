@@ -108,7 +108,7 @@ def test_what_somebody_else_changed_since_is_theirs() -> None:
 
 def test_what_was_there_before_it_was_configured_is_fabnodes_from_then_on() -> None:
     found = live({"disk": "ssd"}, [BATCH], {"rack": "7"})
-    assert told(found, ALL) == ("its record of what fabnode set",)
+    assert told(found, ALL) == ("fabnode's record of labels and taints",)
     assert own(applied(applied(found, ALL), NONE)) == {
         "labels": {},
         "annotations": {},

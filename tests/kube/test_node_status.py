@@ -34,8 +34,8 @@ NOON = 1795435200.0  # 2026-11-23T12:00:00Z
         (node(ready("True")), NOON + 1, "it has not reported since its kubelet was restarted"),
         (node(ready("False", message="cni plugin not initialized")), 0, "cni plugin not init"),
         (node(ready("Unknown", reason="NodeStatusUnknown")), 0, "NodeStatusUnknown"),
-        (node(), 0, "it has reported nothing yet"),
-        ({"metadata": {"name": "n1"}}, 0, "it has reported nothing yet"),
+        (node(), 0, "it has not reported its status yet"),
+        ({"metadata": {"name": "n1"}}, 0, "it has not reported its status yet"),
     ],
 )
 def test_ready_is_exactly_true_and_fresh(

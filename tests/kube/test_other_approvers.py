@@ -72,7 +72,7 @@ BOOTSTRAPPERS = binding("auto", NODECLIENT, "system:bootstrappers")
             False,
             ("ClusterRoleBinding ours",),
         ),
-        (Api(BOOTSTRAPPERS), True, ("an authorizer beside RBAC",)),
+        (Api(BOOTSTRAPPERS), True, ("an authorizer other than RBAC",)),
         (
             Api(binding("chapter", NODECLIENT, "kubelet-bootstrap", "User")),
             True,

@@ -164,6 +164,6 @@ def test_powers_that_equal_an_administrators_are_named(
 ) -> None:
     (tmp_path / "ca-key.pem").touch(0o600)
     told = rbac_rules.powers(make_cluster(tmp_path, **changes), **facts)
-    assert sum("which is as good as administrator" in power for power in told) == admin
-    assert any("become any node" in power for power in told)
+    assert sum("which is equivalent to administrator" in power for power in told) == admin
+    assert any("impersonate any node" in power for power in told)
     assert any("all nodes' traffic" in power for power in told) == (not facts["guarded"])

@@ -65,7 +65,7 @@ def test_apiserver_that_stays_away_is_given_up(cluster: Lab) -> None:
     """After `timeouts.api`; nobody listens on the port next to the real one."""
     done = run_with(cluster, elsewhere, timeouts={"api": 2})
     assert "did not answer within 2 s" in done
-    assert "next: see that the apiserver runs" in done
+    assert "next: check that the apiserver runs" in done
 
 
 def elsewhere(kubeconfig: dict[str, Any], _: Lab) -> None:
@@ -100,7 +100,7 @@ def without_rights(kubeconfig: dict[str, Any], lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (other_ca, "certificate that does not verify"),
+        (other_ca, "can't be verified"),
         (stranger, "does not accept the kubeconfig's credentials"),
         (wrong_token, "does not accept the kubeconfig's credentials"),
         (without_rights, "system:kube-scheduler"),

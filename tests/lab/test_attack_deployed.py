@@ -269,7 +269,9 @@ def test_folders_of_others_are_refused_before_anything_is_changed(
     try:
         done = nodes.deploy(code=1, config=config)
         for host, (path, _) in places.items():
-            assert f"others than root may change what is in {path}" in done.rows[host]["cause"]
+            assert (
+                f"others than root may change files that are in {path}" in done.rows[host]["cause"]
+            )
         assert nodes.restarted(starts) == set()
         if places["n3"][0] == "/etc/kubernetes":
             nodes.inv("audit", "--json", "--limit", "n3", code=3)
@@ -346,7 +348,7 @@ def test_a_kubelet_that_claims_another_s_machine_id(nodes: Lab) -> None:
         nodes.kubectl("patch", "node", HOST, "--subresource=status", "-p", patch)
         nodes.inv("plan", "--exit-code", "--limit", "n2")
         said = " ".join(nodes.fab("-H", "n2", "preflight").text.split())
-        assert f"{HOST} says that it has the machine-id of n2" in said
+        assert f"{HOST} reports the machine-id with which n2" in said
     finally:
         nodes.on(HOST, "systemctl start kubelet")
     eventually(lambda: set(NODES) <= nodes.ready() or None)

@@ -39,12 +39,12 @@ FORGERIES = {
     "an endless line": ("sh", f"{_SHELL}exec tr '\\0' x </dev/zero", "and was cut off"),
     "an endless drip": ("sh", f"{_SHELL}while echo; do sleep 0.1; done", "did not end within 4 s"),
     "half an answer": ("sh", f"{_SHELL}printf 'clock\\t1\\n'", "cut off"),
-    "rubbish": ("sh", f"{_SHELL}head -c 9999 /dev/urandom", "answered what no node answers"),
+    "rubbish": ("sh", f"{_SHELL}head -c 9999 /dev/urandom", "its answer is malformed"),
     "a number that is none": ("stat", f"{_STAT}echo many", "not a whole number"),
     "a huge number": ("stat", f"{_STAT}printf '9%.0s' $(seq 9999)", "not a whole number"),
     "facts nobody asked for": ("date", "#!/bin/sh\nprintf '1\\nroot\\tyes'", "unexpected line"),
     "a clock of the far future": ("date", "#!/bin/sh\necho 99999999999.5", "clock"),
-    "a failure": ("sh", f"{_SHELL}exit 3", "the look at it failed: status 3"),
+    "a failure": ("sh", f"{_SHELL}exit 3", "examining it failed: status 3"),
 }
 
 
@@ -157,22 +157,22 @@ def test_managed_paths_that_lead_elsewhere(cluster: Lab) -> None:
         (
             "mv /etc/kubernetes /root/k; ln -s /root/k /etc/kubernetes",
             "rm /etc/kubernetes; mv /root/k /etc/kubernetes",
-            "/etc/kubernetes is a symlink, and a directory belongs there",
+            "/etc/kubernetes is a symlink, but a directory is needed there",
         ),
         (
             "mv /opt/cni /root/c; ln -s /root/c /opt/cni",
             "rm /opt/cni; mv /root/c /opt/cni",
-            "/opt/cni is a symlink, and a directory belongs there",
+            "/opt/cni is a symlink, but a directory is needed there",
         ),
         (
             "mv /var/lib/fabnode /root/f; ln -s /root/f /var/lib/fabnode",
             "rm /var/lib/fabnode; mv /root/f /var/lib/fabnode",
-            "/var/lib/fabnode is a symlink, and a directory belongs there",
+            "/var/lib/fabnode is a symlink, but a directory is needed there",
         ),
         (
             "cd /etc/kubernetes; mv kubelet.yaml /root/y; mkdir kubelet.yaml",
             "cd /etc/kubernetes; rmdir kubelet.yaml; mv /root/y kubelet.yaml",
-            "kubelet.yaml is a directory, and a file belongs there",
+            "kubelet.yaml is a directory, but a file is needed there",
         ),
     ],
     ids=["/etc/kubernetes", "/opt/cni", "/var/lib/fabnode", "a directory for a file"],

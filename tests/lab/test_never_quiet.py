@@ -29,7 +29,7 @@ TROUBLES = {
     "its lock is held": (
         f"flock -o {LOCK} sleep 300 </dev/null >/dev/null 2>&1 & echo $! >{ASIDE}",
         f"kill $(cat {ASIDE}) && rm -f {ASIDE}",
-        "another run of fabnode is working on it",
+        "another run of fabnode is changing this node",
     ),
     "its state can't be written": (
         f"mount --bind {STATE} {STATE} && mount -o remount,bind,ro {STATE}",

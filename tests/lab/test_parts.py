@@ -88,7 +88,7 @@ def test_a_host_of_another_architecture_is_stopped_before_anything_is_done(clust
         (folder / path.name).write_bytes(head)
     config = cluster.config(artifacts={"binaries": str(folder)})
     done = cluster.deploy("--limit", "n1", code=1, config=config)
-    assert "artifacts.binaries holds no programs for that" in done.text
+    assert "artifacts.binaries has no programs for it" in done.text
     assert "inv binaries.fetch --arch" in done.text
     assert digest(cluster, "n1") == ours(cluster)
 

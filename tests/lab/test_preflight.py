@@ -78,7 +78,7 @@ CASES = {
         f"echo '{{other_certificate}}' >/root/other.pem; mount --bind /root/other.pem {CLIENT_PEM}",
         f"umount {CLIENT_PEM}",
         "its kubelet belongs to another cluster",
-        "the other cluster's removal",
+        "remove it from the other cluster first",
     ),
     "kubeadm": Case(
         "n3",

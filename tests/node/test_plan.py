@@ -110,7 +110,7 @@ PATHS = [
         "to be removed",
         Absent("/etc/a"),
         found(b""),
-        [("remove", "/etc/a", "a file that must not be there")],
+        [("remove", "/etc/a", "a file that must not exist")],
     ),
 ]
 
@@ -135,7 +135,7 @@ def test_a_directory_in_the_way_is_not_removed(resource: File | Binary | Absent)
 
 
 def test_a_file_in_a_directorys_way_is_not_removed() -> None:
-    with pytest.raises(Conflict, match="/etc/a is a file, and a directory belongs there"):
+    with pytest.raises(Conflict, match="/etc/a is a file, but a directory is needed there"):
         compare((Directory("/etc/a"),), Facts(known=True, paths={"/etc/a": found(b"")}))
 
 
@@ -151,7 +151,7 @@ def test_a_file_in_a_directorys_way_is_not_removed() -> None:
 )
 def test_a_directory_that_leads_elsewhere_is_not_followed(resource: Resource, link: str) -> None:
     facts = Facts(known=True, paths={link: PathFact("symlink", 0o777)})
-    with pytest.raises(Conflict, match=f"{link} is a symlink, and a directory belongs there"):
+    with pytest.raises(Conflict, match=f"{link} is a symlink, but a directory is needed there"):
         compare((resource,), facts)
 
 
@@ -253,7 +253,7 @@ def test_a_unit_with_all_in_place_is_left_alone() -> None:
             ("start", "it is activating (auto-restart)"),
         ),
         (with_(UP, sub="exited"), {}, ("start", "it is active (exited)")),
-        (UnitFact(), {}, ("start", "it does not exist yet")),
+        (UnitFact(), {}, ("start", "it is missing")),
         (with_(UP, enabled="disabled"), {}, ("enable", "it is disabled")),
         (
             with_(UP, reload=True),
@@ -371,7 +371,7 @@ def test_json() -> None:
                 "action": "start",
                 "kind": "unit",
                 "name": "u.service",
-                "why": "it does not exist yet",
+                "why": "it is missing",
             },
         ],
         "restarts": ["u.service"],

@@ -307,7 +307,7 @@ def test_anything_else_with_a_shared_token_stays_pending(
 
 
 def test_a_shared_token_needs_a_key_to_compare_with() -> None:
-    """Nobody has looked yet; there is none; the host could not be asked: three ways of no."""
+    """Nobody has looked yet; it has none; the host could not be asked: three ways of no."""
     unknown = shared_verdict(shared(), keys={})
     assert (unknown.approve, unknown.asks) == (False, True)
     none = shared_verdict(shared(), keys={"n1": HostKey()})

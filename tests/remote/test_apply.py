@@ -199,7 +199,7 @@ def test_a_state_that_leads_elsewhere_is_refused(node: Node) -> None:
     (elsewhere / "apply.1").write_text("mine")
     node.state.parent.mkdir(parents=True, exist_ok=True)
     node.state.symlink_to(elsewhere)
-    with pytest.raises(ApplyFailed, match="is a symlink, and a directory belongs there"):
+    with pytest.raises(ApplyFailed, match="is a symlink, but a directory is needed there"):
         node.apply(File(node.path("a"), b"new"))
     assert (elsewhere / "apply.1").read_text() == "mine"
     assert elsewhere.stat().st_mode & 0o777 == 0o755
@@ -459,7 +459,7 @@ def test_a_unit_that_won_t_start_shows_its_journal_and_is_not_stamped(node: Node
         node.apply(*kubelet(node))
     assert caught.value.action == "start kubelet.service"
     assert "kubelet: no such flag" in caught.value.detail
-    assert caught.value.message.endswith("it said: kubelet: no such flag")
+    assert caught.value.message.endswith("its last line: kubelet: no such flag")
     assert caught.value.advice == "fab -H n1 logs --unit kubelet"
     assert not (node.state / "stamps" / KUBELET).exists()
     assert node.leftovers() == []
@@ -477,7 +477,7 @@ def test_a_unit_that_does_not_stay_up_is_told_at_once(node: Node, tmp_path: Path
     with pytest.raises(ApplyFailed, match="does not stay up") as caught:
         node.apply(*kubelet(node))
     assert "kubelet: no such flag" in caught.value.detail
-    assert caught.value.message.endswith("it said: kubelet: no such flag")
+    assert caught.value.message.endswith("its last line: kubelet: no such flag")
     assert caught.value.advice == "fab -H n1 logs --unit kubelet"
     assert not (node.state / "stamps" / KUBELET).exists()
 
@@ -787,7 +787,7 @@ def test_a_tool_that_the_node_lacks_is_named(node: Node, tool: str) -> None:
 
 def test_a_lock_that_another_holds_is_told_as_that(node: Node) -> None:
     node.tools.add("flock", "exit 1")
-    with pytest.raises(ApplyFailed, match="another run of fabnode is working on it"):
+    with pytest.raises(ApplyFailed, match="another run of fabnode is changing this node"):
         node.apply(File(node.path("a"), b"a"))
 
 

@@ -136,7 +136,7 @@ def test_a_bootstrap_token_is_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask_bootstrap_token(reference, None) == "0123456789abcdef"
     for bad in ("", "a b", "a\nb", "a,kubelet-bootstrap,10001", "tökén", "\x1b[1m"):
         monkeypatch.setenv("THE_TOKEN", bad)
-        with pytest.raises(PasswordUnavailable, match=r"bootstrap\.token: is no token"):
+        with pytest.raises(PasswordUnavailable, match=r"bootstrap\.token: is not a token"):
             ask_bootstrap_token(reference, None)
     with pytest.raises(PasswordUnavailable, match="can't be asked for here"):
         ask_bootstrap_token(SecretRef.model_validate({"prompt": True}), None)
@@ -225,7 +225,7 @@ def test_what_changed_since_it_was_hashed_is_not_packed(
     tmp_path: Path, source: Path, suffix: str
 ) -> None:
     source.write_bytes(CONTENT + b"x")
-    with pytest.raises(packed.Changed, match="artifact is not what it was"):
+    with pytest.raises(packed.Changed, match="artifact changed since it was read"):
         Packer(tmp_path / "packed").packed(source, DIGEST, suffix)
     assert list((tmp_path / "packed").iterdir()) == []
 

@@ -70,7 +70,7 @@ def test_a_unit_that_does_not_stay_up_is_an_error(looks: list[tuple[str, int]]) 
     active, restarts = looks[-1]
     assert caught.value.message == (
         f"kubelet.service does not stay up: it is {active} (auto-restart), started again"
-        f' {restarts} times; it said: "command failed" err="no such flag"'
+        f' {restarts} times; its last line: "command failed" err="no such flag"'
     )
     assert caught.value.advice == "fab -H n1 logs --unit kubelet"
     assert "Main process exited" in caught.value.detail

@@ -182,7 +182,7 @@ def test_a_renewal_takes_the_old_pair_away_and_nothing_else(
         assert all(plan.index(unit) > plan.index(c) for c in plan if c.action == "remove")
     joins = [c for c in plan if c.action == "join"]
     assert len(joins) == (CLIENT in kinds)
-    assert all("is to be made anew" in c.why for c in joins)
+    assert all("is to be renewed" in c.why for c in joins)
 
 
 def test_the_kubelet_is_restarted_for_a_pair_that_was_taken_away() -> None:
@@ -255,7 +255,7 @@ def proxy_facts(common_name: str, organization: str, days: int) -> Facts:
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        (Facts(known=True), "there is none"),
+        (Facts(known=True), "it has none"),
         (proxy_facts("system:kube-proxy", "k8s", 29), "it ends in 29 days"),
         (proxy_facts("system:kube-proxy", "other", 365), "its subject is"),
         (proxy_facts("somebody", "k8s", 365), "its subject is"),

@@ -70,7 +70,7 @@ def test_a_good_host_has_no_findings() -> None:
         ({"clock_offset": 95.0}, {"clock_offset": 80.0}, {}, None, ""),
         ({"clock_offset": 95.0}, {"clock_offset": None}, {}, None, ""),
         ({}, {"api_from_node": "connection refused"}, {}, "error", "can't use the apiserver: conn"),
-        ({}, {"api_from_node": None}, {}, "warning", "could not be tried"),
+        ({}, {"api_from_node": None}, {}, "warning", "could not be checked"),
         ({"machine_id": "b" * 32}, {}, {}, "error", "the same machine-id as n2"),
         (
             {},
@@ -87,7 +87,13 @@ def test_a_good_host_has_no_findings() -> None:
             "may not check whether something else approves",
         ),
         ({"machine_id": ""}, {"machine_ids": {"n2": ""}}, {}, None, ""),
-        ({"addresses": ("192.0.2.99",)}, {}, {}, "warning", "192.0.2.11 is on none of its"),
+        (
+            {"addresses": ("192.0.2.99",)},
+            {},
+            {},
+            "warning",
+            "none of its interfaces has its address 192.0.2.11",
+        ),
         ({}, {"server_version": Release(1, 36, 9)}, {}, "error", "newer than the apiserver's"),
         ({}, {"server_version": Release(1, 40, 0)}, {}, None, ""),
         ({}, {"server_version": Release(1, 41, 0)}, {}, "error", "more than 3 minors older"),
@@ -231,7 +237,7 @@ def test_a_folder_that_others_may_change_is_refused(
     fact = PathFact("directory", mode, uid, gid)
     told = found({"paths": {path: fact, "/etc/x": PathFact("file", 0o666, 1000, 1000)}}, {})
     assert [f.fix for f in told] == (
-        [f"see what lies in it, then on the host: {fix}"] if fix else []
+        [f"check its content, then run on the host: {fix}"] if fix else []
     )
     for finding in told:
         assert finding.level == "error"

@@ -136,7 +136,7 @@ def test_a_batch_with_a_failure_stops_later_ones() -> None:
 
 
 def test_without_batches_a_failure_stops_nothing() -> None:
-    """All items get their turn when nobody asked for batches."""
+    """All items get their turn when batches."""
     outcomes = fan_out(range(8), lambda n: 1 // n, name=str, max_parallel=1)
     assert [name for name, o in outcomes.items() if not o.ok] == ["0"]
 
