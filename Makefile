@@ -4,10 +4,13 @@ export PYTHON
 # Two processes, each with a lab of its own: much of a test's time is waiting for hosts. A module's
 # tests stay together and in order.
 PYTEST = .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Those of which `make test-pythons` takes what is installed.
+PYTHONS ?= 3.11 3.12 3.13 3.14
 # Where shell scripts are: by extension or by first line.
 SCRIPTS = .ci bench fabnode findings lab tests
 
-.PHONY: demo demo-down check test attacks bench bench-scale findings bootstrap-demo bootstrap-test
+.PHONY: demo demo-down check test coverage test-pythons attacks bench bench-scale findings
+.PHONY: bootstrap-demo bootstrap-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
 	.venv/bin/inv lab.up
@@ -25,7 +28,7 @@ demo-down:  ## takes the demo away: processes, mounts, bridge, folder
 
 test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab included
 	.venv/bin/inv lab.fetch
-	$(PYTEST)
+	$(PYTEST) --cov
 
 check: .venv/dev  ## style and types only
 	.venv/bin/ruff check .
@@ -33,6 +36,19 @@ check: .venv/dev  ## style and types only
 	.venv/bin/mypy
 	.venv/bin/shfmt -d $(SCRIPTS)
 	.venv/bin/shellcheck $$(.venv/bin/shfmt -f $(SCRIPTS))
+
+coverage: .venv/dev  ## lines that no test without the lab runs
+	$(PYTEST) -q -m 'not lab' --cov --cov-report=term-missing
+
+test-pythons:  ## tests that need no lab, with each Python of PYTHONS that is installed
+	@set -e; ran=; for version in $(PYTHONS); do \
+		python=python$$version; venv=.venvs/$$version; \
+		$$python -c '' 2>/dev/null || { echo "== $$python is not installed"; continue; }; \
+		echo "== $$python"; ran="$$ran $$version"; \
+		$$python -m venv $$venv; \
+		$$venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt; \
+		$$venv/bin/pytest -q -m 'not lab'; \
+	done; echo "passed with:$$ran"
 
 attacks: bootstrap-test .venv/dev  ## what a hostile node, host or requester may try, and how it ended
 	.venv/bin/inv lab.fetch

@@ -64,6 +64,17 @@ def test_pins_are_the_dependencies() -> None:
         assert version.version in allowed[pin.name], pin
 
 
+def test_the_pythons_that_are_claimed_are_those_that_were_run() -> None:
+    """The oldest is what installation asks for; docs/tested.md says when each was run."""
+    prefix = "Programming Language :: Python :: "
+    claimed = [c.removeprefix(prefix) for c in PROJECT["classifiers"] if c.startswith(prefix)]
+    assert PROJECT["requires-python"] == f">={claimed[0]}"
+    (row,) = re.findall(r"^\| Python \|(.*?)\|", (ROOT / "docs/tested.md").read_text(), re.M)
+    assert re.findall(r"\b3\.\d+\b", row) == claimed
+    (offered,) = re.findall(r"^PYTHONS \?= (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert set(claimed) <= set(offered.split())
+
+
 def test_the_wheel_holds_everything(installed: Installed) -> None:
     """All that git tracks of package, templates and data; nothing of tests, lab or a user's own."""
     tracked = subprocess.run(
