@@ -76,7 +76,7 @@ def rogues(lab: Lab, theirs: bytes) -> dict[str, Request]:
         "a foreign address": replace(own, said="its names", names=(*own.names, "192.0.2.1")),
         "the apiserver's name": replace(own, said="its names", names=("kubernetes.default.svc",)),
         "a wildcard": replace(own, said="its names", names=("*", own.names[1])),
-        "thousands of names": replace(own, said="longer than any kubelet", names=many),
+        "thousands of names": replace(own, said="longer than a kubelet", names=many),
         "another's name": replace(own, said="its names", names=("n2",)),
         "usages of a server": Request("its usages", usages=SERVER_USAGES),
         "both usages": Request("its usages", usages=(*SERVER_USAGES, "client auth")),
@@ -91,17 +91,17 @@ def rogues(lab: Lab, theirs: bytes) -> dict[str, Request]:
         ),
         "a copy of another's": replace(own, said="its subject is", pem=theirs),
         "broken DER": Request("not a readable", pem=forgery.armoured(b"0\x82\xff\xff")),
-        "no DER": Request("not one PEM", pem=b"-----BEGIN CERTIFICATE REQUEST-----"),
+        "no DER": Request("not exactly one PEM", pem=b"-----BEGIN CERTIFICATE REQUEST-----"),
         "a certificate for a request": Request(
-            "not one PEM", pem=(lab.layout.pki / "ca.pem").read_bytes()
+            "not exactly one PEM", pem=(lab.layout.pki / "ca.pem").read_bytes()
         ),
         **{
-            f"{title}, in a client's": Request("not one PEM", pem=pem)
+            f"{title}, in a client's": Request("not exactly one PEM", pem=pem)
             for title, pem in forgery.two_faced("n1", "n2", ()).items()
             if "block" in title
         },
         **{
-            title: replace(own, said="request for extensions|readable|not one PEM", pem=pem)
+            title: replace(own, said="request for extensions|readable|not exactly one PEM", pem=pem)
             for title, pem in forgery.two_faced("n1", "n2", own.names).items()
         },
     }

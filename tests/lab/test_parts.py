@@ -74,7 +74,7 @@ def test_a_bundle_that_was_tampered_with_is_refused(cluster: Lab) -> None:
     bundle = cluster.scratch / "bad.tar.zst"
     bundle.write_bytes(b"not what it was")
     said = cluster.inv("deploy-nodes", "--bundle", str(bundle), code=2).text
-    assert f"{bundle}: it is no bundle" in said
+    assert f"{bundle}: it is not a bundle" in said
 
 
 def test_a_host_of_another_architecture_is_stopped_before_anything_is_done(cluster: Lab) -> None:
