@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from fabnode.config.validators import NODE_RECORD, NODE_SEAL
+from tests.deploy.test_own_steps import example
 
 from .harness import NODES
 
@@ -172,3 +173,39 @@ def test_one_step_of_one_host(cluster: Lab) -> None:
     assert cluster.restarted(starts) == {"n1 kubelet.service", "n1 kube-proxy.service"}
     for step in ("prepare", "runtime", "bootstrap-kubeconfig", "proxy-cert"):
         assert "unchanged" in cluster.fab("-H", "n1", step, config=config).out
+
+
+def test_a_step_and_commands_of_the_sites_own(cluster: Lab) -> None:
+    """Planned and shown, run where something changes, and never on a node that is right."""
+    site = cluster.scratch / "site"
+    site.mkdir()
+    (site / "keepalive.py").write_text(example("keepalive.py"))
+    program = site / "register"
+    program.write_text('#!/bin/sh\necho "$FABNODE_HOOK $FABNODE_NODE" >>site/log\n')
+    program.chmod(0o755)
+    there = ["sh", "-c", 'echo "$FABNODE_HOOK $FABNODE_NODE" >>/run/hooked']
+    hooks = [
+        {"after": "keepalive", "where": "host", "run": there},
+        {"after": "verify", "where": "deployer", "run": ["site/register"]},
+    ]
+    config = cluster.config(extensions={"steps": ["site/keepalive.py"], "hooks": hooks})
+    (planned,) = cluster.plan("--limit", "n2", config=config)["nodes"]
+    assert [(c["step"], c["action"]) for c in planned["changes"]] == [
+        ("keepalive", "create"),
+        ("keepalive", "set"),
+        ("keepalive", "run"),
+    ]
+    assert planned["hooks"] == ["hook after verify: site/register"]
+    assert not (site / "log").exists()
+    done = cluster.deploy("--limit", "n2", config=config)
+    try:
+        assert done.results == {"n2": "changed"}
+        assert cluster.on("n2", "cat /proc/sys/net/ipv4/tcp_keepalive_time").strip() == "240"
+        again = cluster.deploy("--limit", "n2", config=config)
+        assert again.results == {"n2": "unchanged"}
+        assert "unchanged" in cluster.fab("-H", "n2", "step", "keepalive", config=config).out
+        assert cluster.on("n2", "cat /run/hooked").splitlines() == ["after keepalive n2"]
+        assert (site / "log").read_text().splitlines() == ["after verify n2"]
+        assert cluster.on("n2", "ls /var/lib/fabnode/hooks").split() == []
+    finally:
+        cluster.on("n2", "rm -f /etc/sysctl.d/91-keepalive.conf /run/hooked")

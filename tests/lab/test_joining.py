@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fabnode.journal.events import read
+from tests.step_order import assert_order
+
 from .complaints import complaints
 from .harness import NODES, UNITS, eventually
 
@@ -28,6 +31,11 @@ def test_bare_hosts_become_ready_nodes(joining: Joining, lab: Lab) -> None:
     assert joining.done.results == dict.fromkeys(NODES, "changed")
     assert all(check["ok"] for check in joining.done.document["checks"])
     assert lab.ready() == set(NODES)
+
+
+def test_the_journal_follows_the_order_of_the_steps(joining: Joining) -> None:
+    (journal,) = (joining.done.state / "fabnode/runs").glob("*/journal.jsonl")
+    assert_order(read(journal.read_text().splitlines()), NODES)
 
 
 def test_plan_told_beforehand_what_was_to_come(joining: Joining) -> None:
