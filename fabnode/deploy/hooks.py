@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import signal
 import subprocess
 import tempfile
@@ -155,8 +154,8 @@ def run_here(hook: HookSettings, cluster: Cluster, node: Node) -> str:
     """
     folder = cluster.source.absolute().parent
     variables = {**os.environ, **environment(hook, cluster, node)}
-    program, *arguments = hook.run
-    argv = [str(folder / program) if "/" in program else program, *arguments]
+    first, *arguments = hook.run
+    argv = [str(folder / first) if "/" in first else first, *arguments]
     with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(
@@ -189,8 +188,7 @@ def run_here(hook: HookSettings, cluster: Cluster, node: Node) -> str:
 
 
 def _failed(hook: HookSettings, node: Node, what: str, output: str) -> HookFailed:
-    again = program.task(f"deploy-nodes --limit {shlex.quote(node.name)}")
-    advice = f"correct the hook, then: {again}"
+    advice = f"correct the hook, then run `{program.task('deploy-nodes')} --limit {node.name}`"
     error = HookFailed(f"{hook.title}: it {what}", advice)
     error.detail = output
     return error

@@ -7,8 +7,8 @@ concerns the API (rights, the pod network) goes on beside them and is waited for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,21 +17,19 @@ from ..artifacts import store as artifact_files
 from ..journal.events import RUN
 from ..journal.expiry import CERTIFICATES, MARGIN
 from ..journal.journal import cause
-from ..kube.key_lookup import Asker
 from ..kube.network_probe import network_probe_left
 from ..kube.server_side_apply import ObjectChange
 from ..remote.payload_cache import Packer
 from ..ssh.connections import Access
 from ..ssh.host import Host
-from ..steps import approve_csr, kubelet, pod_network, rbac, verify
+from ..steps import kubelet, pod_network, rbac, verify
 from ..steps.order import NODE_STEPS, STEPS, node_steps
 from ..steps.verify import Check
-from ..util import program
-from ..util.errors import FabnodeError, InputError
+from ..util.errors import InputError
 from ..util.fan_out import Outcome, fan_out
 from ..util.folders import cache_dir
 from .cluster_session import ClusterSession
-from .node_deployer import NodeDeployer, NodePlan, waiting_key
+from .node_deployer import NodeDeployer, NodePlan
 from .verification import certificates_seen, verify_cluster, verify_node
 
 if TYPE_CHECKING:
@@ -41,16 +39,9 @@ if TYPE_CHECKING:
     from ..journal.journal import Journal
     from ..kube.client import Object
     from ..node.facts import Facts
-    from ..pki.csr_policy import HostKey
     from ..steps.step import Step
 
 R = TypeVar("R")
-
-
-class KeyUnknown(FabnodeError):
-    """A signing request could not be judged: its host did not report which key waits there."""
-
-    advice = f"fix that, then run `{program.task('approve-csr')}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +182,6 @@ def verify_nodes(run: Run, *, network: bool) -> list[Check]:
         return verify_with(run, context, [node.name for node in run.nodes], network=lambda: network)
 
 
-def deny(run: Run, names: Sequence[str]) -> bool:
-    """Deny signing requests that nobody claims; say whether all of these were such."""
-    with _judging(run, run.cluster.nodes) as session:
-        return session.admission.deny(names)
-
-
 def on_nodes(run: Run, work: Callable[[NodeDeployer], R]) -> dict[str, Outcome[R]]:
     """Do something with every node of the run; nothing at the API."""
     with RunContext(run) as context:
@@ -212,70 +197,6 @@ def on_hosts(run: Run, work: Callable[[Host], R]) -> dict[str, Outcome[R]]:
                 return work(host)
 
         return _fan_out(run, run.nodes, one)
-
-
-def approve(run: Run, *, watch: bool, dry_run: bool, serving_only: bool = False) -> None:
-    """
-    Judge signing requests of the run's nodes, with the same verdict as in `deploy`.
-
-    A host that had to be asked for its key and could not be is a failure of its node.
-
-    :param watch: go on with those to come, until interrupted.
-    :param serving_only: only requests for serving certificates, for which no host has to be asked.
-    :raises OtherApproverError: where somebody else approves first certificates.
-    """
-    judging = (
-        _judging_serving(run, dry_run=dry_run)
-        if serving_only
-        else _judging(run, run.nodes, dry_run=dry_run)
-    )
-    with judging as session:
-        if not serving_only:
-            session.admission.refuse_other_approvers()
-        if watch:
-            session.admission.judge_forever()
-        else:
-            session.admission.judge()
-    for node in run.nodes:
-        run.journal.settle(node.name)
-
-
-@contextmanager
-def _judging_serving(run: Run, *, dry_run: bool) -> Iterator[ClusterSession]:
-    """Yield a session for serving certificates alone: without hosts, and with few rights."""
-    session = ClusterSession(run.cluster, run.journal, dry_run=dry_run, serving_only=True)
-    try:
-        session.admission.allow(run.nodes)
-        yield session
-    finally:
-        session.close()
-
-
-@contextmanager
-def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Iterator[ClusterSession]:
-    """Yield a session with these nodes' hosts at hand, to be asked for keys."""
-    with Access(run.passwords) as access:
-        hosts = {node.name: Host(node, access) for node in nodes}
-
-        def ask(name: str) -> HostKey:
-            key = waiting_key(hosts[name])
-            before = run.outcomes.get(name)
-            if key.fault and (before is None or before.ok):  # once: anybody can have it asked
-                error = KeyUnknown(f"its host could not be asked for its key: {key.fault}")
-                run.journal.settle(name, error, step=approve_csr.STEP.name)
-                run.take_down(name, Outcome(error=error))
-            return key
-
-        asker = Asker(ask)
-        session = ClusterSession(run.cluster, run.journal, dry_run=dry_run, asker=asker)
-        try:
-            session.admission.allow(nodes)
-            yield session
-        finally:
-            session.close()
-            asker.close()
-            for host in hosts.values():
-                host.close()
 
 
 class RunContext:

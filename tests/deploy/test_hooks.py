@@ -138,7 +138,7 @@ def test_a_failed_hook_is_that_nodes_failure_and_stays_due(
     assert str(error) == f"hook {order} {step}: ./hook: it ended with status 3: no room"
     (failed,) = (event for event in run.journal.events if event.state == "failed")
     assert (failed.node, failed.step) == ("n1", step)
-    assert failed.data["advice"] == "correct the hook, then: inv deploy-nodes --limit n1"
+    assert failed.data["advice"] == "correct the hook, then run `inv deploy-nodes --limit n1`"
     assert failed.data["detail"] == "one\nno room"
     script(tmp_path, '#!/bin/sh\necho "$FABNODE_NODE" >>log\n')
     nodes.deployed()

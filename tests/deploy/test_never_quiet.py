@@ -18,8 +18,8 @@ from fabnode.artifacts import store as artifact_files
 from fabnode.artifacts.store import ArtifactStore
 from fabnode.cli import app
 from fabnode.cli.report import render
+from fabnode.deploy import approval, pipeline, rotation
 from fabnode.deploy import node_deployer as node_module
-from fabnode.deploy import pipeline, rotation
 from fabnode.deploy.own_steps import steps_of
 from fabnode.journal.journal import Journal
 from fabnode.journal.summary import rows
@@ -128,6 +128,8 @@ class Everything:
         self.labelled = ""
         replaced = {
             (pipeline, "Access"): MagicMock(),
+            (approval, "Access"): MagicMock(),
+            (approval, "Host"): lambda node, _: self.hosts[node.name],
             (pipeline, "Host"): lambda node, _: self.hosts[node.name],
             (pipeline, "ClusterSession"): lambda *_, **__: self._api(),
             (pipeline, "verify_node"): self._verify,
@@ -477,10 +479,10 @@ def test_a_host_that_can_not_be_asked_for_its_key_is_no_success(
     def key(host: Host) -> HostKey:
         return HostKey(fault="no route to host") if host.name == "n1" else HostKey(b"key")
 
-    monkeypatch.setattr(pipeline, "ClusterSession", cluster_session)
-    monkeypatch.setattr(pipeline, "waiting_key", key)
+    monkeypatch.setattr(approval, "ClusterSession", cluster_session)
+    monkeypatch.setattr(approval, "waiting_key", key)
     run = scene.run()
-    pipeline.approve(run, watch=False, dry_run=dry_run)
+    approval.approve(run, watch=False, dry_run=dry_run)
     assert len(asked) == 3
     assert [(o.ok) for o in run.outcomes.values()] == [False]
     (failed,) = (event for event in run.journal.events if event.state == "failed")

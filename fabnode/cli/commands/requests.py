@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from ...deploy import pipeline
+from ...deploy import approval
 from ...journal.events import RUN
 from ...steps.render import render
 from .. import app
@@ -33,7 +33,7 @@ def approve(options: Options, *, watch: bool, serving_only: bool, dry_run: bool)
     if options.kubeconfig and not serving_only:
         raise Exit("--kubeconfig needs --serving-only", app.BAD_INPUT)
     with app.run_of(options) as run:
-        pipeline.approve(run, watch=watch, serving_only=serving_only, dry_run=dry_run)
+        approval.approve(run, watch=watch, serving_only=serving_only, dry_run=dry_run)
         if not watch and all(event.step == RUN for event in run.journal.events):
             app.print_text("no request is pending")
         if not all(outcome.ok for outcome in run.outcomes.values()):
@@ -43,7 +43,7 @@ def approve(options: Options, *, watch: bool, serving_only: bool, dry_run: bool)
 def deny(options: Options, names: Sequence[str]) -> None:
     """Deny requests by name; exit 1 where one was not denied."""
     with app.run_of(options) as run:
-        if not pipeline.deny(run, names):
+        if not approval.deny(run, names):
             raise Exit(code=app.FAILED)
 
 
