@@ -149,7 +149,8 @@ for key in $sysctls; do
 	IFS=/
 	file="/proc/sys/$*"
 	IFS=$nl
-	if first "$file"; then say sysctl "$key" "$line"; fi
+	# Not by `read`: dash reads byte by byte, and of a number the kernel gives no second one.
+	if [ -f "$file" ] && line=$(head -n 1 "$file" 2>/dev/null); then say sysctl "$key" "$line"; fi
 done
 
 ### Paths: what they are, their digests, the text of some

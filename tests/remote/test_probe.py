@@ -324,11 +324,14 @@ def test_systemd_is_asked_only_about_units_it_may_know(
 def test_features_of_the_kernel(look: Callable[..., Facts]) -> None:
     loaded = next(iter(Path("/sys/module").iterdir())).name
     facts = look(
-        modules=(loaded, "no_such_module_at_all"), sysctls=("kernel.ostype", "no.such.key")
+        modules=(loaded, "no_such_module_at_all"),
+        sysctls=("kernel.ostype", "no.such.key", "kernel.pid_max"),
     )
     assert facts.modules == {loaded}
     assert facts.missing_modules == {"no_such_module_at_all"}
-    assert facts.sysctls == {"kernel.ostype": "Linux"}
+    highest = Path("/proc/sys/kernel/pid_max").read_text().strip()
+    assert len(highest) > 1
+    assert facts.sysctls == {"kernel.ostype": "Linux", "kernel.pid_max": highest}
 
 
 def test_a_module_that_can_be_loaded_is_neither_present_nor_missing(
