@@ -13,7 +13,7 @@ from ..util import program
 from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
 from .cluster_session import ClusterSession
-from .node_deployer import waiting_key
+from .join_proof import waiting_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ class KeyUnknown(FabnodeError):
 def deny(run: Run, names: Sequence[str]) -> bool:
     """Deny signing requests that nobody claims; say whether all of these were such."""
     with _judging(run, run.cluster.nodes) as session:
-        return session.admission.deny(names)
+        return session.judge.deny(names)
 
 
 def approve(run: Run, *, watch: bool, dry_run: bool, serving_only: bool = False) -> None:
@@ -54,9 +54,9 @@ def approve(run: Run, *, watch: bool, dry_run: bool, serving_only: bool = False)
         if not serving_only:
             session.admission.refuse_other_approvers()
         if watch:
-            session.admission.judge_forever()
+            session.judge.judge_forever()
         else:
-            session.admission.judge()
+            session.judge.judge()
     for node in run.nodes:
         run.journal.settle(node.name)
 

@@ -17,11 +17,14 @@ from ..kube.lease_lock import RunLock
 from ..kube.server_side_apply import Manifests, way
 from ..kube.server_version import server_release
 from .admission import Admission
+from .certified_keys import CertifiedKeys
 from .change_guard import Permit
 from .cluster_snapshot import Survey
 from .cni_rollout import PodNetwork
 from .control_plane_cas import TrustedAuthorities
 from .node_registry import Nodes
+from .proxy_certificates import ProxyCertificates
+from .request_judge import RequestJudge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +42,7 @@ class ClusterSession:
     """
     What a run has of the API. Safe to share between the nodes' threads, as is each part.
 
-    :param shared_token, asker, serving_only: see `Admission`.
+    :param shared_token: see `Admission`. :param asker, serving_only: see `RequestJudge`.
     """
 
     def __init__(
@@ -71,17 +74,21 @@ class ClusterSession:
         )
         self.nodes = Nodes(cluster, self.api, survey)
         self.authorities = TrustedAuthorities(cluster, self.api)
+        self.judge = RequestJudge(
+            cluster, self.api, journal, dry_run=dry_run, asker=asker, serving_only=serving_only
+        )
+        self.certified = CertifiedKeys(self.api, self.judge, self.permit, survey)
+        self.proxy_certificates = ProxyCertificates(cluster, self.api, self.judge, self.permit)
         self.admission = Admission(
             cluster,
             self.api,
             journal,
+            judge=self.judge,
+            certified=self.certified,
             nodes=self.nodes,
             permit=self.permit,
             survey=survey,
-            dry_run=dry_run,
             shared_token=shared_token,
-            asker=asker,
-            serving_only=serving_only,
         )
 
     def open(self, nodes: Sequence[Node]) -> None:
@@ -92,7 +99,7 @@ class ClusterSession:
     def close(self) -> None:
         """End the watches and the background work; others may change the cluster now."""
         self.nodes.close()
-        self.admission.close()
+        self.judge.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self.permit.give_back()
 

@@ -29,7 +29,8 @@ from ..util.errors import InputError
 from ..util.fan_out import Outcome, fan_out
 from ..util.folders import cache_dir
 from .cluster_session import ClusterSession
-from .node_deployer import NodeDeployer, NodePlan
+from .node_deployer import NodeDeployer
+from .node_planner import NodePlan
 from .verification import certificates_seen, verify_cluster, verify_node
 
 if TYPE_CHECKING:

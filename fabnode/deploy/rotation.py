@@ -235,12 +235,12 @@ def _tried(context: RunContext, stage: Stage, name: str) -> tuple[str, ...]:
     """Say what only trying tells: who signs. `name`: a node for which one is asked."""
     if stage != CERTIFICATES:
         return ()
-    admission = context.session.admission
+    certificates = context.session.proxy_certificates
     new = Authorities.of(context.session.cluster.ca_pem).signer
 
     def work(deployer: NodeDeployer) -> tuple[str | None] | str:
         try:
-            return (admission.try_signing(deployer.node, new),)
+            return (certificates.try_signing(deployer.node, new),)
         except (TimeoutError, SigningError, BadCertificateError) as error:
             return str(error)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ..deploy.node_deployer import NodePlan
+    from ..deploy.node_planner import NodePlan
     from ..deploy.pipeline import ClusterPlan, Run
     from ..journal.summary import NodeResult
     from ..steps.preflight import Finding

@@ -226,7 +226,7 @@ def test_the_token_of_a_join_that_was_not_proved_stays_as_the_record_of_it(scene
     signed["spec"]["username"] = username
     signed["status"]["certificate"] = "LS0t"
     scene.put(REQUESTS, signed)
-    scene.session.admission._approver.consider(signed)
+    scene.session.judge.approver.consider(signed)
     scene.session.admission.tidy(scene.node, unproved=True)
     assert scene.api.told == [f"create {SECRETS}"]
 
@@ -242,7 +242,7 @@ def test_the_token_of_a_join_without_a_certificate_is_taken_back(
     asked["spec"]["username"] = f"system:bootstrap:{bearer.partition('.')[0]}"
     scene.put(REQUESTS, asked)
     if approved:
-        scene.session.admission._approver.consider(asked)
+        scene.session.judge.approver.consider(asked)
     scene.session.admission.tidy(scene.node, unproved=True)
     ended = [f"delete {REQUESTS}/csr-asked"] if approved else []
     taken = ["lock", f"delete {SECRETS}/bootstrap-token-{bearer.partition('.')[0]}"]
@@ -257,7 +257,7 @@ def test_what_was_signed_with_a_token_that_was_left_is_to_be_compared(scene: Sce
     scene.put(REQUESTS, signed, unsigned, elsewhere)
     scene.put(SECRETS, token())
     scene.session.open(scene.cluster.nodes)
-    (found,) = scene.session.admission.left_certified(scene.node)
+    (found,) = scene.session.certified.left_certified(scene.node)
     assert found.startswith(b"-----BEGIN CERTIFICATE REQUEST")
     assert scene.api.told == ["lock"], "that it is no run's at work"
 
@@ -267,7 +267,7 @@ def test_without_a_token_that_was_left_nothing_is_to_be_compared(scene: Scene) -
     signed["status"]["certificate"] = "LS0t"
     scene.put(REQUESTS, signed)
     scene.session.open(scene.cluster.nodes)
-    assert scene.session.admission.left_certified(scene.node) == ()
+    assert scene.session.certified.left_certified(scene.node) == ()
     assert scene.api.told == []
 
 
@@ -286,8 +286,8 @@ def test_an_impostor_loses_node_and_token(scene: Scene) -> None:
 def test_requests_are_denied_but_those_that_are_decided(scene: Scene) -> None:
     scene.put(REQUESTS, request("csr-1"), request("csr-2", approved=True))
     scene.session.admission.allow(scene.cluster.nodes)
-    assert scene.session.admission.deny(["csr-1"])
-    assert not scene.session.admission.deny(["csr-2", "csr-1"])
+    assert scene.session.judge.deny(["csr-1"])
+    assert not scene.session.judge.deny(["csr-2", "csr-1"])
     assert scene.api.told == [f"replace {REQUESTS}/csr-1/approval"] * 2
     assert scene.said[0].startswith("denied csr-1, asked for by system:bootstrap:aaaaaa: ")
     assert scene.said[1] == "csr-2 is already Approved: left unchanged"
@@ -296,7 +296,7 @@ def test_requests_are_denied_but_those_that_are_decided(scene: Scene) -> None:
 def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene: Scene) -> None:
     scene.put(REQUESTS, *(request(f"csr-{number}") for number in range(12)))
     scene.session.admission.allow(scene.cluster.nodes)
-    scene.session.admission.judge()
+    scene.session.judge.judge()
     scene.session.close()
     warnings = [event.text for event in scene.journal.events if event.state == "warning"]
     assert len(warnings) == 11

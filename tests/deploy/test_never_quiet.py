@@ -20,6 +20,7 @@ from fabnode.cli import app
 from fabnode.cli.report import render
 from fabnode.deploy import approval, pipeline, rotation
 from fabnode.deploy import node_deployer as node_module
+from fabnode.deploy import node_planner as planner_module
 from fabnode.deploy.own_steps import steps_of
 from fabnode.journal.journal import Journal
 from fabnode.journal.summary import rows
@@ -137,9 +138,9 @@ class Everything:
             (pipeline, "certificates_seen"): lambda *_: [],
             (pipeline, "network_probe_left"): lambda _: False,
             (artifact_files, "load"): lambda c: ArtifactStore({"amd64": artifacts(c)}),
-            (node_module, "probe"): lambda host, watch: host.look(host, watch),
+            (planner_module, "probe"): lambda host, watch: host.look(host, watch),
             (node_module, "apply"): lambda host, *args, **kw: host.change(host, *args, **kw),
-            (node_module, "make_plan"): self._pure(make_plan),
+            (planner_module, "make_plan"): self._pure(make_plan),
             (preflight, "findings"): lambda *_: (),
         }
         for (owner, name), value in replaced.items():
@@ -201,14 +202,18 @@ class Everything:
             admission=SimpleNamespace(
                 bindings=asked("bindings", tuple),
                 new_token=asked("token", lambda _: "aaaaaa.0123456789abcdef"),
-                proxy_pem=asked("proxy certificate", proxy_pem),
-                show_key=asked("show key"),
                 wait_serving=asked("wait serving"),
+                tidy=asked("tidy", lambda *_, **__: None),
+                expel=asked("expel"),
+            ),
+            certified=SimpleNamespace(
+                show_key=asked("show key"),
                 left_certified=asked("left certified", lambda _: ()),
                 was_certified=asked("was certified", lambda _: False),
                 holds_issued_key=asked("holds key", lambda *_: True),
-                tidy=asked("tidy", lambda *_, **__: None),
-                expel=asked("expel"),
+            ),
+            proxy_certificates=SimpleNamespace(
+                issue=asked("proxy certificate", proxy_pem),
             ),
         )
 
@@ -471,10 +476,9 @@ def test_a_host_that_can_not_be_asked_for_its_key_is_no_success(
         def judge() -> None:
             asked.extend([asker.ask("n1"), asker.ask("n1"), asker.ask("n2")])
 
-        admission = SimpleNamespace(
-            judge=judge, allow=lambda _: None, refuse_other_approvers=lambda: None
-        )
-        return SimpleNamespace(admission=admission, close=lambda: None)
+        admission = SimpleNamespace(allow=lambda _: None, refuse_other_approvers=lambda: None)
+        judged = SimpleNamespace(judge=judge)
+        return SimpleNamespace(admission=admission, judge=judged, close=lambda: None)
 
     def key(host: Host) -> HostKey:
         return HostKey(fault="no route to host") if host.name == "n1" else HostKey(b"key")

@@ -11,6 +11,7 @@ import pytest
 
 from fabnode.artifacts.store import ArtifactStore
 from fabnode.deploy import node_deployer as node_module
+from fabnode.deploy import node_planner as planner_module
 from fabnode.deploy.errors import (
     ImpostorError,
     PreflightError,
@@ -59,7 +60,7 @@ class Scene:
         self.machine = Machine(self.node, self.told)
         self.api = self._api()
         self.steps = steps
-        monkeypatch.setattr(node_module, "probe", self.machine.look)
+        monkeypatch.setattr(planner_module, "probe", self.machine.look)
         self.change: Callable[..., Applied] = self.machine.change
         monkeypatch.setattr(node_module, "apply", lambda *args, **kw: self.change(*args, **kw))
         monkeypatch.setattr(preflight, "findings", lambda *_: ())
@@ -119,14 +120,18 @@ class Scene:
             ),
             admission=SimpleNamespace(
                 new_token=recorded("token", lambda _: "aaaaaa.0123456789abcdef"),
-                proxy_pem=recorded("proxy certificate", proxy_pem),
-                show_key=recorded("show key"),
                 wait_serving=recorded("wait serving"),
+                tidy=recorded("tidy"),
+                expel=recorded("expel"),
+            ),
+            certified=SimpleNamespace(
+                show_key=recorded("show key"),
                 left_certified=recorded("left certified", lambda _: self.left),
                 was_certified=recorded("was certified", lambda _: self.certified),
                 holds_issued_key=recorded("holds key", lambda *_: self.holds_key),
-                tidy=recorded("tidy"),
-                expel=recorded("expel"),
+            ),
+            proxy_certificates=SimpleNamespace(
+                issue=recorded("proxy certificate", proxy_pem),
             ),
         )
 

@@ -127,7 +127,8 @@ class Scene:
             background=background,
             network=SimpleNamespace(name="Calico", wait_ready=wait_for_calico),
             manifests=SimpleNamespace(plan=plan),
-            admission=SimpleNamespace(bindings=tuple, try_signing=try_signing),
+            admission=SimpleNamespace(bindings=tuple),
+            proxy_certificates=SimpleNamespace(try_signing=try_signing),
             nodes=SimpleNamespace(current=live, awaits_network=lambda _: False),
             authorities=SimpleNamespace(
                 client=lambda: self.accepted,

@@ -1,0 +1,84 @@
+"""Keys that were certified for nodes: what proves that a certificate is in the right hands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..kube import csr
+from ..pki.certificates import (
+    belongs,
+    openssh_public_bytes,
+)
+from ..pki.csr_policy import CLIENT, HostKey, node_asked_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..config.cluster import Node
+    from ..kube.client import Api
+    from .change_guard import Permit
+    from .cluster_snapshot import Survey
+    from .request_judge import RequestJudge
+
+
+class CertifiedKeys:
+    """
+    What was certified with the tokens of this run, and of runs that were cut off.
+
+    :param permit: to take over what another run may have left is a change, which takes leave.
+    :param survey: returns the cluster as it was found; it may wait for that.
+    """
+
+    def __init__(
+        self, api: Api, judge: RequestJudge, permit: Permit, survey: Callable[[], Survey]
+    ) -> None:
+        self._api = api
+        self._judge = judge
+        self._permit = permit
+        self._survey = survey
+
+    def show_key(self, node: Node, openssh: str) -> None:
+        """Learn the public half of the key that waits on a node's host (in OpenSSH's form)."""
+        self._judge.approver.show(node.name, HostKey(openssh_public_bytes(openssh)))
+
+    def was_certified(self, node: Node) -> bool:
+        """
+        Say whether a certificate was issued for a node by a token of this run.
+
+        What was approved and not signed is ended: whoever asked must not get it later, unseen.
+        """
+        requests = self._judge.approver.approved_for(node.name)
+        ended = [csr.ended_unsigned(self._api, r.name, self._judge.dialect) for r in requests]
+        return not all(ended) or any(request.certificate for request in requests)
+
+    def holds_issued_key(self, node: Node, certificate: bytes) -> bool:
+        """
+        Return whether the certificate read from a host is for the key that was certified for it.
+
+        And no other was: of two requests approved with its token one is somebody else's.
+        """
+        requests = self._judge.approver.approved_for(node.name)
+        if len(requests) > 1:
+            self._judge.log.several(requests, node.name)
+        return len(requests) == 1 and belongs(certificate, requests[0].pem)
+
+    def left_certified(self, node: Node) -> tuple[bytes, ...]:
+        """
+        Return the requests (PEM) that were signed for a node with tokens that are still there.
+
+        A run takes a token back once it has seen who holds what was certified with it, so these are
+        of runs that were cut off before; to take them over takes leave.
+        """
+        left = {token.username for token in self._survey().tokens if token.node == node.name}
+        if not left:
+            return ()
+        self._permit.obtain()
+        requests = [csr.parse(item) for item in self._judge.items()]
+        return tuple(
+            request.pem
+            for request in requests
+            if request.signer == CLIENT
+            and request.username in left
+            and request.certificate
+            and node_asked_for(request) == node.name
+        )

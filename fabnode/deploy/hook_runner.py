@@ -1,0 +1,61 @@
+"""The site's own commands on the deployer's side of one node, and what keeps them due."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from ..ssh.errors import HostError
+from . import hooks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..config.cluster import Cluster
+    from ..config.sections import HookSettings
+    from ..journal.journal import Journal
+    from ..ssh.host import Host
+    from ..steps.step import Step
+
+
+class HookRunner:
+    """
+    Runs the commands of the configuration that go with a node's steps.
+
+    :ivar due: those that this run has to carry out.
+    """
+
+    def __init__(self, host: Host, cluster: Cluster, journal: Journal) -> None:
+        self._host = host
+        self._cluster = cluster
+        self._journal = journal
+        self.due: Sequence[HookSettings] = ()
+
+    def run(self, order: str, step: Step) -> None:
+        """
+        Run the commands that are due on this machine before or after a step.
+
+        :raises HookFailed: one failed; it stays due.
+        """
+        for hook in self.due:
+            if hooks.point(hook) != (order, step.name):
+                continue
+            with self._journal.step(self._host.node.name, step.name, hook.title) as log:
+                if output := hooks.run_here(hook, self._cluster, self._host.node):
+                    log.note(f"{hook.title}: {output.rpartition(chr(10))[2]}", output=output)
+                if hooks.stays_due(hook):
+                    self._as_root(f"rm -f {quote(hooks.marker(hook))}")
+
+    def make_due(self, given: Sequence[HookSettings]) -> None:
+        """Have commands on this machine stay due until they succeed, where no stream says so."""
+        if markers := [hooks.marker(hook) for hook in given if hooks.stays_due(hook)]:
+            folder = quote(str(PurePosixPath(markers[0]).parent))
+            paths = " ".join(map(quote, markers))
+            self._as_root(f"umask 077; mkdir -p {folder} && touch {paths}")
+
+    def _as_root(self, script: str) -> None:
+        if (result := self._host.root(script)).code:
+            fault = result.stderr.decode(errors="replace").strip()[:400]
+            message = f"{script.split()[0]} fails there: {fault}"
+            raise HostError(self._host.node.name, message, "")

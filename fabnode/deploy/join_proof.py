@@ -1,0 +1,110 @@
+"""The proof that a certificate issued for a node is in that node's hands, and nobody else's."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from ..journal.journal import cause
+from ..kube.client import ApiAwayError, ApiError
+from ..node import layout
+from ..pki.certificates import (
+    belongs,
+    openssh_public_bytes,
+)
+from ..pki.csr_policy import HostKey
+from ..remote.key_pairs import read_pairs
+from ..ssh.errors import HostError
+from ..steps import (
+    approve_csr,
+)
+from .errors import ImpostorError, UnprovedError
+
+if TYPE_CHECKING:
+    from ..journal.journal import Journal
+    from ..ssh.host import Host
+    from .cluster_session import ClusterSession
+
+# Until the kubelet has written what was issued to it; that it didn't, the checks at the end tell.
+_AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
+
+
+def await_file(host: Host, path: str) -> None:
+    """Wait on a host until a file has content, 10 s at most; the checks at the end tell if not."""
+    host.root(_AWAIT_FILE.format(path=quote(path)))
+
+
+class JoinProof:
+    """
+    Compares the key that was certified for a node with the one on its host.
+
+    :ivar unproved: it may have been certified, and nobody saw that its host holds that.
+    """
+
+    def __init__(self, host: Host, session: ClusterSession, journal: Journal) -> None:
+        self._host = host
+        self._session = session
+        self._journal = journal
+        self.unproved = False
+
+    def account_for_certificate(self, error: Exception) -> None:
+        """
+        See who has what was certified in a join that `error` ended; end what was not signed yet.
+
+        :raises ImpostorError: somebody else has it.
+        :raises UnprovedError: it can't be known, which the next run makes up for.
+        """
+        try:
+            if self._session.certified.was_certified(self._host.node):
+                self._refuse_impostors()
+        except (HostError, ApiError, ApiAwayError) as fault:
+            raise UnprovedError(cause(error), cause(fault)) from error
+
+    def prove_left(self) -> None:
+        """Compare keys where a run was cut off between a certificate and its proof."""
+        if not (left := self._session.certified.left_certified(self._host.node)):
+            return
+        name = self._host.node.name
+        with self._journal.step(name, approve_csr.STEP.name, "comparing keys") as log:
+            if not any(belongs(self._certificate(), request) for request in left):
+                self._session.admission.expel(self._host.node)
+                raise ImpostorError(
+                    "a certificate was issued for it in an interrupted run, and it holds none for"
+                    " that key"
+                )
+            log.note("the key certified in an interrupted run is the one on the host")
+
+    def prove_key(self) -> None:
+        """See that the key that was certified is on this host; only its public half is read."""
+        name = self._host.node.name
+        with self._journal.step(name, approve_csr.STEP.name, "comparing keys") as log:
+            self._refuse_impostors()
+            log.note("the certified key is the one on the host")
+
+    def _refuse_impostors(self) -> None:
+        """Expel the node if its host has no certificate for the key that was certified."""
+        if not self._session.certified.holds_issued_key(self._host.node, self._certificate()):
+            self._session.admission.expel(self._host.node)
+            raise ImpostorError("it holds no certificate for the key that was certified")
+        self.unproved = False
+
+    def _certificate(self) -> bytes:
+        """Read the kubelet's client certificate (PEM) on the host; empty where there is none."""
+        path = layout.kubelet_client_certificate(self._host.node.kubelet.root)
+        # The kubelet may just be about to write it, where something else failed.
+        wait = _AWAIT_FILE.format(path=quote(path))
+        read_it = f"sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' {quote(path)}"
+        return self._host.root(f"{wait}; {read_it}").stdout
+
+
+def waiting_key(host: Host) -> HostKey:
+    """Ask a host which key waits there for its certificate; of that, the public half."""
+    path = layout.kubelet_pending_key(host.node.kubelet.root)
+    try:
+        pair = read_pairs(host, (path,)).get(path)
+    except HostError as error:
+        return HostKey(fault=error.message)
+    if pair is None:
+        return HostKey()
+    public = openssh_public_bytes(pair.public_key)
+    return HostKey(public, "" if public else f"{path} can't be read there")

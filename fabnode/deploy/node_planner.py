@@ -1,0 +1,262 @@
+"""One node of a run, seen and planned: probe, judgement, comparison. Changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ..node import layout
+from ..node.facts import UNKNOWN, Facts
+from ..node.plan import Conflict, Plan, make_plan
+from ..node.resources import Image, Module, Sysctl, Unit
+from ..pki.renewal import KEEP
+from ..remote.probe import probe
+from ..steps import (
+    bootstrap_kubeconfig,
+    kubelet,
+    preflight,
+)
+from ..steps.inputs import Inputs, Issued
+from ..util import program
+from . import hooks
+from .errors import PreflightError
+from .probe_scope import watchlist
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..artifacts.store import ArtifactStore
+    from ..config.cluster import Cluster
+    from ..config.sections import HookSettings
+    from ..journal.journal import Journal
+    from ..node.resources import Resource
+    from ..pki.renewal import Renewal
+    from ..ssh.host import Host
+    from ..ssh.port_checks import TlsResult
+    from ..steps.step import Step
+    from .cluster_session import ClusterSession
+
+_NOTHING = Issued()
+_DIFFER = "a step of the site's own has to leave to fabnode what fabnode sets"
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """
+    What would be done to a node.
+
+    :param step_of: the step that wants each change's resource. :param findings: of preflight.
+    :param labels: labels, annotations and taints that its Node object would get, or lose.
+    :param hooks: commands that would run on this machine.
+    """
+
+    plan: Plan
+    step_of: dict[Resource, str]
+    labels: tuple[str, ...] = ()
+    findings: tuple[preflight.Finding, ...] = ()
+    hooks: tuple[HookSettings, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing would change, neither on the host nor at its Node object."""
+        return self.plan.empty and not self.labels
+
+
+class NodePlanner:
+    """
+    What a node is, and what would be done to it.
+
+    :param steps: the node steps to carry out, in order; `all_steps` is what is probed.
+    :ivar facts: of the last probe. :ivar touched: whether it was changed since, or never probed.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        session: ClusterSession,
+        journal: Journal,
+        artifacts: ArtifactStore,
+        *,
+        steps: Sequence[Step],
+        all_steps: Sequence[Step],
+        deep: bool,
+    ) -> None:
+        self.node = host.node
+        self._host = host
+        self._session = session
+        self._journal = journal
+        self._artifacts = artifacts
+        self._steps = steps
+        self._all_steps = all_steps
+        self._deep = deep
+        self.facts: Facts = UNKNOWN
+        self.touched = True
+        self._commands = {
+            hook: hooks.command(hook, self.cluster, self.node)
+            for hook in self.cluster.extensions.hooks
+        }
+
+    @property
+    def cluster(self) -> Cluster:
+        """The configuration of the run."""
+        return self._session.cluster
+
+    def look(self) -> Facts:
+        """Learn everything about the node in one round trip."""
+        everything = (
+            *_wanted(self._all_steps, self.inputs(facts=UNKNOWN)),
+            *self._commands.values(),
+        )
+        root = self.node.kubelet.root
+        self.facts = probe(self._host, watchlist(everything, kubelet_root=root, deep=self._deep))
+        self.touched = False
+        return self.facts
+
+    def current_facts(self) -> Facts:
+        """Return facts that still hold: those of the last look, unless it was changed since."""
+        return self.look() if self.touched else self.facts
+
+    def plan(self, renewal: Renewal = KEEP) -> NodePlan:
+        """Return what would be done, and what preflight found. Changes nothing."""
+        self.look()
+        findings = self.findings(renewal)
+        return replace(self.hooked(self.compare(renewal), renewal), findings=findings)
+
+    def judged(self, renewal: Renewal) -> NodePlan:
+        """Look, and return what is to be done. Raises PreflightError where something forbids it."""
+        with self._journal.step(self.node.name, preflight.STEP.name) as log:
+            self.look()
+            findings = self.findings(renewal)
+            for finding in findings:
+                if finding.level == "warning":
+                    log.warn(finding.text, finding.fix)
+            if errors := [f for f in findings if f.level == "error"]:
+                raise PreflightError(errors)
+            shown = self.hooked(self.compare(renewal), renewal)
+            log.note("nothing to change" if shown.empty else _summary(shown.plan))
+        return shown
+
+    def compare(self, renewal: Renewal = KEEP, issued: Issued = _NOTHING) -> NodePlan:
+        """Compare what the steps want with the last look."""
+        step_of = _wanted(self._steps, self.inputs(renewal, issued))
+        plan = make_plan(self.node.name, step_of, self.facts)
+        nodes = self._session.nodes
+        return NodePlan(plan, step_of, nodes.label_changes(self.node) if self.joins else ())
+
+    def hooked(self, planned: NodePlan, renewal: Renewal) -> NodePlan:
+        """Return the plan with the site's own commands; a renewal is of certificates alone."""
+        if renewal != KEEP:
+            return planned
+        steps = [step.name for step in self._steps]
+        given = self.cluster.extensions.hooks
+        plan = hooks.with_hooks(
+            planned.plan,
+            planned.step_of,
+            hooks=given,
+            steps=steps,
+            commands=self._commands,
+            facts=self.facts,
+        )
+        changed = not plan.empty or bool(planned.labels)
+        due = hooks.due_here(given, self.facts, changed=changed)
+        step_of = planned.step_of | {self._commands[hook]: hook.step for hook in given}
+        return replace(planned, plan=plan, step_of=step_of, hooks=due)
+
+    def inputs(
+        self,
+        renewal: Renewal = KEEP,
+        issued: Issued = _NOTHING,
+        *,
+        facts: Facts | None = None,
+    ) -> Inputs:
+        """Return what steps may look at: the last probe, or `facts`."""
+        facts = facts or self.facts
+        return Inputs(
+            cluster=self.cluster,
+            node=self.node,
+            facts=facts,
+            artifacts=self._artifacts.of(facts),
+            issued=issued,
+            now=datetime.now(UTC),
+            renewal=renewal,
+        )
+
+    @property
+    def joins(self) -> bool:
+        """Whether this is about the kubelet, and with it about the node as the API has it."""
+        return kubelet.STEP in self._steps
+
+    def findings(self, renewal: Renewal) -> tuple[preflight.Finding, ...]:
+        """Return what preflight finds in the last probe."""
+        survey = self._session.survey
+        seen = self._api_seen_from_host()
+        if not seen.trusted and seen.reachable is not None:
+            self._session.await_api()  # it may be away from everybody just now
+            seen = self._api_seen_from_host()
+        nodes = self._session.nodes
+        around = preflight.Surroundings(
+            server_version=survey.version,
+            clock_offset=survey.clock_offset,
+            api_from_node=None if seen.reachable is None else seen.reason,
+            machine_ids=nodes.machine_ids(self.node.name, self.facts.machine_id),
+            other_approvers=survey.other_approvers
+            if bootstrap_kubeconfig.STEP in self._steps
+            else (),
+        )
+        found = preflight.findings(self.inputs(renewal), around)
+        return found if renewal == KEEP else (*found, *self._strayed(renewal))
+
+    def _api_seen_from_host(self) -> TlsResult:
+        cluster = self.cluster.cluster
+        address, port = cluster.apiserver_host, cluster.apiserver_port
+        return self._host.tls_to(address, port, self.cluster.ca_pem, address)
+
+    def _strayed(self, renewal: Renewal) -> tuple[preflight.Finding, ...]:
+        """Say what else than certificates would change: a renewal is no deployment."""
+        about = layout.certificate_files(self.node.kubelet.root, authority=bool(renewal.authority))
+        others = [
+            change.name
+            for change in self.compare(KEEP).plan.changes
+            if change.kind not in {"unit", "clientcertificate"} and change.name not in about
+        ]
+        if not others:
+            return ()
+        text = f"it differs from its configuration in more than certificates: {', '.join(others)}"
+        return (
+            preflight.Finding(
+                "error", text, program.task(f"deploy-nodes --limit {self.node.name}")
+            ),
+        )
+
+
+def _wanted(steps: Sequence[Step], inputs: Inputs) -> dict[Resource, str]:
+    """Return what these steps want, in their order, each with the first step that wants it."""
+    step_of: dict[Resource, str] = {}
+    wanted: dict[tuple[str, str], Resource] = {}
+    for step in steps:
+        for resource in step.resources(inputs):
+            other = wanted.setdefault(_place(resource), resource)
+            if other != resource and step_of[other] != step.name:
+                _, what = _place(resource)
+                raise Conflict(f"steps {step_of[other]} and {step.name} differ on {what}", _DIFFER)
+            step_of.setdefault(resource, step.name)
+    return step_of
+
+
+def _place(resource: Resource) -> tuple[str, str]:
+    """Return what a resource is about: two that differ on it would undo each other."""
+    match resource:
+        case Sysctl(key=name) | Unit(name=name):
+            return type(resource).__name__, name
+        case Image() | Module():
+            return type(resource).__name__, str(resource)
+        case _:
+            return "path", getattr(resource, "path", "")
+
+
+def _summary(plan: Plan) -> str:
+    count = len(plan.changes)
+    restarts = ", ".join(change.name.removesuffix(".service") for change in plan.restarts)
+    text = f"{count} change{'s' if count > 1 else ''}" if count else "labels, annotations or taints"
+    return f"{text}, (re)starting {restarts}" if restarts else text

@@ -1,0 +1,61 @@
+"""Certificates of kube-proxies: requested from the cluster's signer, or signed here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..kube import csr
+from ..pki.certificates import (
+    issued_by,
+    new_request,
+    read,
+    sign_client,
+)
+from ..steps import proxy_cert
+
+if TYPE_CHECKING:
+    from ..config.cluster import Cluster, Node
+    from ..kube.client import Api
+    from .change_guard import Permit
+    from .request_judge import RequestJudge
+
+_SIGNING_TIMEOUT = 30.0
+
+
+class ProxyCertificates:
+    """Has certificates for kube-proxies issued, in the way that the configuration names."""
+
+    def __init__(self, cluster: Cluster, api: Api, judge: RequestJudge, permit: Permit) -> None:
+        self._cluster = cluster
+        self._api = api
+        self._judge = judge
+        self._permit = permit
+
+    def issue(self, node: Node) -> bytes:
+        """Return a new certificate for a node's kube-proxy, with its key (PEM)."""
+        settings = node.kube_proxy
+        asked = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(node))
+        if settings.signing == "local" and settings.ca_key:
+            key = settings.ca_key.read_bytes()
+            certificate = sign_client(asked.request_pem, self._cluster.ca_pem, key)
+        else:
+            self._judge.begin()
+            certificate = csr.issue_client(
+                self._api,
+                self._judge.requests,
+                asked.request_pem,
+                node=node.name,
+                timeout=_SIGNING_TIMEOUT,
+                dialect=self._judge.dialect,
+            )
+        return certificate + asked.key_pem
+
+    def try_signing(self, node: Node, authority: bytes) -> str | None:
+        """
+        Have a certificate for a kube-proxy issued and throw it away, with its key.
+
+        Return who signed it where that was not this CA, else None.
+        """
+        self._permit.obtain()
+        pem = self.issue(node)
+        return None if issued_by(pem, authority) else read(pem).issuer
