@@ -1,1 +1,1 @@
-"""What is wrong with an existing node, and what mends it: judged from evidence. Pure."""
+"""Findings about existing nodes and their repairs, concluded from evidence. Pure."""

@@ -1,4 +1,4 @@
-"""Keys, kubeconfigs, tokens, certificates on a host: whose they are, who can read them."""
+"""Findings about keys, kubeconfigs, tokens and certificates on a host: owners and readers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Small changes to other people's files: one flag, one YAML value; all else stays as it was written.
+Minimal edits of foreign files: one flag or one YAML value; the rest stays byte for byte.
 
 Each change is read back, so that what can't be done surely is refused.
 """

@@ -1,4 +1,4 @@
-"""What one look at an existing node told (`inv audit`), whoever made it. No secret is in here."""
+"""Evidence: what `inv audit` observed of an existing node, as values without secrets."""
 
 from __future__ import annotations
 

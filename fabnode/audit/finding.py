@@ -1,4 +1,4 @@
-"""A finding of `inv audit`, and the words for what `inv harden` can do about it."""
+"""Finding of `inv audit`, and the repairs that `inv harden` can carry out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All findings of one host, the worst first."""
+"""All findings of one host, by severity."""
 
 from __future__ import annotations
 

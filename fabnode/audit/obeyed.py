@@ -1,4 +1,4 @@
-"""Findings about what programs go by: anchors that are not the cluster's, or not root's alone."""
+"""Findings about trust anchors that are not the cluster's, or writable by others than root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules that the packet filter's built-in chains hold more than once."""
+"""Findings about duplicate rules in the packet filter's built-in chains."""
 
 from __future__ import annotations
 

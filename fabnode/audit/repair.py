@@ -1,4 +1,4 @@
-"""From findings to what is done on the host; what can't be done surely goes back to its finding."""
+"""Plan of repairs from findings; a repair that is not safe becomes advice in its finding."""
 
 from __future__ import annotations
 

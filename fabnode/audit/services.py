@@ -1,4 +1,4 @@
-"""What kubelet, kube-proxy and their units do that they should not."""
+"""Findings about kubelet, kube-proxy, docker and their units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kubelet and kube-proxy really go by: flags, else the configuration file, else defaults."""
+"""Effective settings of kubelet and kube-proxy: flags, else configuration file, else defaults."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..kube.key_lookup import Asker
+from ..kube.key_lookup import KeyLookup
 from ..ssh.connections import Access
 from ..ssh.host import Host
 from ..steps import approve_csr
@@ -87,7 +87,7 @@ def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Itera
                 run.take_down(name, Outcome(error=error))
             return key
 
-        asker = Asker(ask)
+        asker = KeyLookup(ask)
         session = ClusterSession(run.cluster, run.journal, dry_run=dry_run, asker=asker)
         try:
             session.admission.allow(nodes)

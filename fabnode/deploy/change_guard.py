@@ -1,4 +1,4 @@
-"""What is seen to before the first change: that we have every right, and are alone."""
+"""Preconditions of the first change: all rights, and the lease on the cluster."""
 
 from __future__ import annotations
 

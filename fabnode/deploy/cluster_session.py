@@ -1,5 +1,5 @@
 """
-The API's part of a run: opened once, shared by all of its nodes.
+Session with the cluster's API, opened once per run and shared by its nodes.
 
 `open` lets the nodes be certified and surveys the cluster; what nodes need they ask for when they
 need it, of the part that has it.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..config.cluster import Cluster, Node
     from ..journal.journal import Journal
-    from ..kube.key_lookup import Asker
+    from ..kube.key_lookup import KeyLookup
 
 R = TypeVar("R")
 
@@ -52,7 +52,7 @@ class ClusterSession:
         *,
         dry_run: bool = False,
         shared_token: str = "",
-        asker: Asker | None = None,
+        asker: KeyLookup | None = None,
         serving_only: bool = False,
     ) -> None:
         """Open nothing yet."""

@@ -1,4 +1,4 @@
-"""The cluster as a run finds it, before anything is changed."""
+"""Snapshot of the cluster's state before a run changes anything."""
 
 from __future__ import annotations
 

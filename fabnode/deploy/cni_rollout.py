@@ -1,4 +1,4 @@
-"""The pod network at the API: its objects, made once, and the wait until it runs on the nodes."""
+"""Rollout of the pod network: applies its objects once, waits until it runs on the nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which CAs the control plane goes by, as far as it tells: asked while a cluster's CA changes."""
+"""CAs that the control plane trusts and presents, read while a cluster's CA changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts on signing requests, told as they are given; by the hundred, counted."""
+"""Journal entries about verdicts on signing requests, rate-limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can stop a run or one of its nodes; `advice` says what would mend it."""
+"""Errors that stop a run or one of its nodes, each with advice."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-A run over existing nodes, whoever made them: what is wrong with them, and mending it.
+Runs of audit and harden over existing nodes: findings, repairs, and a second examination.
 
 One round trip looks at a host and one mends it; what is found and what mends it is judged in
 `audit/`. Afterwards the host is looked at once more: what is still found, was not fixed.

@@ -1,5 +1,5 @@
 """
-Commands of the site's own, before and after steps: which are due on a node, and running them.
+Hooks: the site's own commands before and after steps; which are due on a node, and running them.
 
 A host's hooks are part of its plan and its stream. The deployer's run on this machine, between the
 steps that it has in hand. Each hook that goes with a change has a marker on the node, from before

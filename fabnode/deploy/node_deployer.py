@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..kube import node_status as node_objects
+from ..kube import node_status
 from ..node import layout
 from ..node.facts import Facts
 from ..node.plan import Plan
@@ -265,7 +265,7 @@ class NodeDeployer:
                 raise UnregisteredError(name)
             label = nodes.label(self.node, nodes.wait_registered(name, up))
             if nodes.awaits_network(nodes.wait_ready(name, since, up)):
-                log.warn(node_objects.NO_CNI, "install this cluster's own network add-on")
+                log.warn(node_status.NO_CNI, "install this cluster's own network add-on")
             if new_serving or self._serving not in self.facts.certificates:
                 log.progress("waiting for its serving certificate")
                 alone = new_serving and not joined_now

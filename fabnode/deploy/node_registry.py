@@ -1,4 +1,4 @@
-"""Node objects, from the moment that a kubelet registers: waited for, labelled, told apart."""
+"""Node objects at the API: wait for registration and Ready, labels and taints, duplicates."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from ..cni.registry import network
-from ..kube import node_metadata
-from ..kube import node_status as node_objects
+from ..kube import node_metadata, node_status
 from ..kube.client import ApiError
 from ..kube.watch import Watch
 from ..util import program
@@ -37,7 +36,7 @@ class Nodes:
         self._cluster = cluster
         self._api = api
         self._survey = survey
-        self._watch = Watch(api, node_objects.NODES)
+        self._watch = Watch(api, node_status.NODES)
         self._lock = threading.Lock()
         self._machine_ids: dict[str, str] = {}
 
@@ -51,7 +50,7 @@ class Nodes:
 
     def current(self) -> dict[str, Object]:
         """Return the Node objects as they are now, by name."""
-        return {o["metadata"]["name"]: o for o in self._api.get(node_objects.NODES)["items"]}
+        return {o["metadata"]["name"]: o for o in self._api.get(node_status.NODES)["items"]}
 
     def wait_registered(self, name: str, meanwhile: Callable[[], object]) -> Object:
         """
@@ -81,9 +80,9 @@ class Nodes:
             node = objects.get(name)
             if node is None:
                 return None
-            reason = node_objects.not_ready(node, since)
+            reason = node_status.not_ready(node, since)
             last[0] = reason or ""
-            told = reason != node_objects.NOT_SINCE
+            told = reason != node_status.NOT_SINCE
             return None if reason and not (told and self.awaits_network(node)) else node
 
         wait = Wait(
@@ -93,7 +92,7 @@ class Nodes:
 
     def awaits_network(self, live: Object) -> bool:
         """Say whether a node lacks nothing but a network that others are to bring."""
-        return not network(self._cluster).name and node_objects.lacks_only_network(live)
+        return not network(self._cluster).name and node_status.lacks_only_network(live)
 
     def kubelet_answers(self, name: str) -> bool:
         """
@@ -102,14 +101,14 @@ class Nodes:
         False as well where we may not ask it to. Raises ApiAwayError where nobody can be asked.
         """
         try:
-            self._api.text(f"{node_objects.NODES}/{name}/proxy/healthz", node=name)
+            self._api.text(f"{node_status.NODES}/{name}/proxy/healthz", node=name)
         except ApiError:
             return False
         return True
 
     def label(self, node: Node, live: Object) -> str:
         """Give the Node its configured labels and such; say what that changed, or nothing."""
-        path = f"{node_objects.NODES}/{node.name}"
+        path = f"{node_status.NODES}/{node.name}"
         while patch := node_metadata.patch(live, node):
             try:
                 self._api.patch(path, patch)
@@ -118,22 +117,22 @@ class Nodes:
                     raise
                 live = self._api.get(path)  # its kubelet reported meanwhile
             else:
-                return ", ".join(node_metadata.told(live, node))
+                return ", ".join(node_metadata.changes(live, node))
         return ""
 
     def label_changes(self, node: Node) -> tuple[str, ...]:
         """Return what `label` would change, as far as that was known when the run began."""
-        return node_metadata.told(self._survey().nodes.get(node.name), node)
+        return node_metadata.changes(self._survey().nodes.get(node.name), node)
 
     def gone(self, name: str) -> bool:
         """Return whether a node has no Node object: neither when the run began nor now."""
         return name not in self._survey().nodes and not self._api.find(
-            f"{node_objects.NODES}/{name}"
+            f"{node_status.NODES}/{name}"
         )
 
     def remove(self, name: str) -> None:
         """Take away a Node object, if there is one, and see that no pod comes to it meanwhile."""
-        path = f"{node_objects.NODES}/{name}"
+        path = f"{node_status.NODES}/{name}"
         if self._api.find(path):
             self._api.patch(path, {"spec": {"unschedulable": True}})
             self._api.delete(path)
@@ -146,7 +145,7 @@ class Nodes:
         the API has of others counts: of two hosts with one id, the newcomer is the clone.
         """
         registered = self._survey().nodes.items()
-        known = {other: node_objects.machine_id(item) for other, item in registered}
+        known = {other: node_status.machine_id(item) for other, item in registered}
         with self._lock:
             if machine_id:
                 self._machine_ids[name] = machine_id

@@ -1,5 +1,5 @@
 """
-Steps of the site's own: Python files named by `extensions.steps`, put into the order of the steps.
+The site's own steps: Python files in `extensions.steps`, inserted into the order of steps.
 
 They are the operator's code and run in this process. What is wrong with one is bad input.
 """

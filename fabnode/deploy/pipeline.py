@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..artifacts import store as artifact_files
+from ..artifacts import store
 from ..journal.events import RUN
 from ..journal.expiry import CERTIFICATES, MARGIN
 from ..journal.journal import cause
@@ -205,7 +205,7 @@ class RunContext:
 
     def __init__(self, run: Run, *, dry_run: bool = False) -> None:
         self.run = run
-        self._artifacts = artifact_files.load(run.cluster)
+        self._artifacts = store.load(run.cluster)
         self.session = ClusterSession(
             run.cluster, run.journal, dry_run=dry_run, shared_token=run.shared_token
         )

@@ -1,4 +1,4 @@
-"""What a probe must look at, so that every step can decide: derived from what steps may want."""
+"""Scope of a probe: paths, units and settings it must report, derived from the steps."""
 
 from __future__ import annotations
 

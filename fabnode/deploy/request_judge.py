@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..config.cluster import Cluster
     from ..journal.journal import Journal
     from ..kube.client import Api, Object
-    from ..kube.key_lookup import Asker
+    from ..kube.key_lookup import KeyLookup
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class RequestJudge:
         journal: Journal,
         *,
         dry_run: bool,
-        asker: Asker | None,
+        asker: KeyLookup | None,
         serving_only: bool,
     ) -> None:
         shares_token = cluster.bootstrap.mode == "token-file"

@@ -1,5 +1,5 @@
 """
-New certificates for nodes that run: on demand, or because the cluster's CA changes.
+Rotation of nodes' certificates: on demand, or in stages when the cluster's CA changes.
 
 A client certificate is made anew by the way a node joins: a token of its own, a new key made on
 the host, the same verdict on the request, the same comparison of keys afterwards. Pods go on; only

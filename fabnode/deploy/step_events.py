@@ -1,4 +1,4 @@
-"""The actions on one node, told as the steps that they belong to."""
+"""Mapping of apply actions on a node to journal events of the steps they belong to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collects what `steps.verify` judges, and what ends when: from each node, and from the API."""
+"""Verification: collects observations from nodes and API for the checks of `steps.verify`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
-from ..kube import node_status as node_objects
+from ..kube import node_status
 from ..kube.client import ApiError
 from ..kube.network_probe import try_network
 from ..kube.tls_peer import presented
@@ -47,17 +47,17 @@ def verify_node(
     )
     if live is None:
         return [*checks, Check(node.name, "Ready", False, "there is no Node object with this name")]
-    age = node_objects.heartbeat_age(
+    age = node_status.heartbeat_age(
         session.api, live, time.time() + (session.api.clock_offset or 0)
     )
-    reason = node_objects.not_ready(live)
+    reason = node_status.not_ready(live)
     fresh = age <= verify.MAX_HEARTBEAT
     beat = "no heartbeat yet" if isinf(age) else f"last heartbeat {max(age, 0):.0f} s ago"
     detail = reason or beat
     if session.nodes.awaits_network(live):
-        reason, detail = None, node_objects.NO_CNI
+        reason, detail = None, node_status.NO_CNI
     checks.append(Check(node.name, "Ready", reason is None and fresh, detail))
-    pressures = node_objects.pressures(live)
+    pressures = node_status.pressures(live)
     checks.append(Check(node.name, "pressure", not pressures, ", ".join(pressures) or "none"))
     release = str(cluster.cluster.version)
     checks.append(verify.version_check(node.name, live, release, node.runtime.name))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .client import Object
-    from .key_lookup import Asker
+    from .key_lookup import KeyLookup
     from .watch import Watch
 
 Listener = Callable[[SigningRequest, Verdict], None]
@@ -69,7 +69,7 @@ class Approver:
         serving_only: bool = False,
         all_tokens: bool = False,
         dialect: csr.Dialect = csr.V1,
-        asker: Asker | None = None,
+        asker: KeyLookup | None = None,
     ) -> None:
         self._dialect = dialect
         self._asker = asker

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 8
 
 
-class Asker:
+class KeyLookup:
     """
     Asks hosts for the key that waits there.
 

@@ -132,7 +132,7 @@ class RunLock:
             if not first:
                 first = version
                 if not self._abandoned(live):
-                    self._on_wait(f"{_told(live)}; checking whether that run is still alive")
+                    self._on_wait(f"{_holder(live)}; checking whether that run is still alive")
             if self._abandoned(live) or silent.over:
                 try:
                     return self._api.replace(_PATH, self._lease(version))
@@ -141,7 +141,7 @@ class RunLock:
                         raise
                     first, silent = "", _silence()  # another one was quicker
             elif version != first:
-                raise LockedError(_told(live))
+                raise LockedError(_holder(live))
             silent.pause()
 
     def _abandoned(self, live: Object) -> bool:
@@ -168,7 +168,7 @@ class RunLock:
                 if live and self._is_ours(live):
                     self._held = live
                 elif live:
-                    self._refused = f"{_told(live)}; it took over from this run"
+                    self._refused = f"{_holder(live)}; it took over from this run"
                     self._over.set()
 
     def _lease(self, version: str = "") -> Object:
@@ -196,7 +196,7 @@ def _process_of(live: Object) -> str:
     return str((live["metadata"].get("annotations") or {}).get(_PROCESS, ""))
 
 
-def _told(live: Object) -> str:
+def _holder(live: Object) -> str:
     spec = live.get("spec") or {}
     holder, since = spec.get("holderIdentity") or "somebody", spec.get("acquireTime") or "?"
     return f"{holder} has been working on this cluster since {since[:19].replace('T', ' ')} UTC"

@@ -62,7 +62,7 @@ def patch(live: Object, node: Node) -> Object | None:
     return made
 
 
-def told(live: Object | None, node: Node) -> tuple[str, ...]:
+def changes(live: Object | None, node: Node) -> tuple[str, ...]:
     """
     Return what `patch` would change, as kubectl writes it: `disk=ssd`, `disk-`.
 
@@ -70,9 +70,9 @@ def told(live: Object | None, node: Node) -> tuple[str, ...]:
     """
     labels, annotations, taints = _changes(live or _BARE, node)
     lines = (
-        *(_said(key, value) for key, value in labels.items()),
-        *(f"annotation {_said(key, _short(value))}" for key, value in annotations.items()),
-        *(_said_taint(at, value) for at, value in taints.items()),
+        *(_format(key, value) for key, value in labels.items()),
+        *(f"annotation {_format(key, _short(value))}" for key, value in annotations.items()),
+        *(_format_taint(at, value) for at, value in taints.items()),
     )
     if not lines and live and patch(live, node):
         return ("fabnode's record of labels and taints",)
@@ -153,7 +153,7 @@ def _taint(at: str, value: str) -> dict[str, str]:
     return {"key": key, "value": value, "effect": effect}
 
 
-def _said(key: str, value: str | None) -> str:
+def _format(key: str, value: str | None) -> str:
     return f"{key}-" if value is None else f"{key}={value}"
 
 
@@ -163,6 +163,6 @@ def _short(value: str | None) -> str | None:
     return value if plain else f"({len(value or '')} characters)"
 
 
-def _said_taint(at: str, value: str | None) -> str:
+def _format_taint(at: str, value: str | None) -> str:
     key, _, effect = at.rpartition(":")
     return f"{at}-" if value is None else f"{key}={value}:{effect}" if value else at

@@ -42,7 +42,7 @@ class Right:
     verbs: tuple[str, ...]
     names: tuple[str, ...] = ()
 
-    def told(self, verb: str) -> str:
+    def describe(self, verb: str) -> str:
         """Return verb and resource as `kubectl auth can-i` takes them."""
         resource = f"{self.resource}.{self.group}" if self.group else self.resource
         where = f" in {self.namespace}" if self.namespace else ""
@@ -229,7 +229,7 @@ def missing(api: Api, rights: Iterable[Right]) -> list[str]:
     with ThreadPoolExecutor(_PARALLEL) as pool:
         allowed = list(pool.map(lambda a: _allowed(api, *a), asked))
     refused = [
-        right.told(verb) for (right, verb, _), ok in zip(asked, allowed, strict=True) if not ok
+        right.describe(verb) for (right, verb, _), ok in zip(asked, allowed, strict=True) if not ok
     ]
     return list(dict.fromkeys(refused))
 

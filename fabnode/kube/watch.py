@@ -85,7 +85,7 @@ class Watch:
             self._listed = True
             self._changed.notify_all()
         for item in items:
-            self._tell(item)
+            self._notify(item)
         return str(answer["metadata"]["resourceVersion"])
 
     def _follow(self, version: str) -> None:
@@ -120,9 +120,9 @@ class Watch:
                 self._objects[name] = item
             self._changed.notify_all()
         if kind != "DELETED":
-            self._tell(item)
+            self._notify(item)
 
-    def _tell(self, item: Object) -> None:
+    def _notify(self, item: Object) -> None:
         for listener in self._listeners:
             listener(item)
 

@@ -1,4 +1,4 @@
-"""Names and numbers that a node's software goes by, each written here and nowhere else."""
+"""Names and numbers that several rooms share about a node's software."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one look at a node told: the values that steps, plan and preflight decide by."""
+"""Facts: the observed state of a node, as values that steps, plan and preflight decide by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie on a node: every path that fabnode writes or reads there."""
+"""File layout of a node: every path that fabnode writes or reads there."""
 
 from __future__ import annotations
 

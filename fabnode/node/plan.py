@@ -1,5 +1,5 @@
 """
-What has to change on a node: resources that differ from its facts, and units to restart. Pure.
+Plan: resources of a node that differ from its facts, and units to restart. Pure.
 
 The dry run is this plan, and applying carries out this very plan: there is no second opinion.
 """

@@ -1,5 +1,5 @@
 """
-What a step wants on a node: files, binaries, images, kernel settings, units.
+Resources: the desired state of a node as files, binaries, images, kernel settings, units.
 
 A step returns resources; `node.plan` compares them with the node's facts and `remote.apply` makes
 the difference true, in the order in which the steps gave them.

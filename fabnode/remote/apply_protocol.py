@@ -1,4 +1,4 @@
-"""What a node says while it carries out a plan, line by line, and what came of it."""
+"""Parser of the apply script's progress lines: events while it runs, and its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan as calls of the functions in `apply.sh`, and the payload they need. Pure."""
+"""Translation of a plan to calls of the functions in `apply.sh`, with their payload. Pure."""
 
 from __future__ import annotations
 

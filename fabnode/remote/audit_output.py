@@ -1,4 +1,4 @@
-"""Evidence from what `examine.sh` printed. Pure; a host may send anything and gets `Malformed`."""
+"""Parser of `examine.sh`'s output to evidence. Pure; raises `Malformed` for hostile output."""
 
 from __future__ import annotations
 

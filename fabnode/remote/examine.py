@@ -1,4 +1,4 @@
-"""One look at a host for `inv audit`: what it runs, what lies on it, who its kubelet answers."""
+"""Examination of a host for `inv audit`: runs `examine.sh`, and requests to its kubelet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates on a node beside the keys they are for; of the keys, the public half only."""
+"""Certificates on a node with the public halves of their keys."""
 
 from __future__ import annotations
 

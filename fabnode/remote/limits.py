@@ -1,5 +1,5 @@
 """
-How much a host may answer: counts and lengths, one list for the script there and the parser here.
+Limits of a host's answers: counts and lengths, shared by the scripts and their parsers.
 
 The scripts get them as variables and keep to them, so that an honest host, however large, is cut
 short in words (`unseen`). The parsers hold every host to the same numbers, so that one which does

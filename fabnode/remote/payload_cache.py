@@ -1,4 +1,4 @@
-"""Artifacts compressed once, ahead of sending: a cache in the user's cache folder."""
+"""Cache of compressed artifacts, filled ahead of sending."""
 
 from __future__ import annotations
 

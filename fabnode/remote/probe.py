@@ -1,4 +1,4 @@
-"""One look at a node: everything that steps, plan and preflight decide by, in one round trip."""
+"""Probe: observes a node with `probe.sh` in one round trip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts from what the probe printed. Pure; a host may send anything and gets `Malformed` for it."""
+"""Parser of `probe.sh`'s output to facts. Pure; raises `Malformed` for hostile output."""
 
 from __future__ import annotations
 

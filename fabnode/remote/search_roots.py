@@ -1,4 +1,4 @@
-"""Where a host is searched for keys, certificates and kubeconfigs."""
+"""Folders of a host that are searched for keys, certificates and kubeconfigs."""
 
 # Where installers and hands put keys, certificates and kubeconfigs.
 ROOTS = (

@@ -1,4 +1,4 @@
-"""Whether a unit that was started stays up, looked at while something is awaited of it."""
+"""Monitor of a started unit: whether it stays up while something is awaited of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may be certified: exactly the configured nodes. The verdict itself is `pki.csr_policy`'s."""
+"""Step approve-csr: the configured nodes as candidates of the policy in `pki.csr_policy`."""
 
 from __future__ import annotations
 

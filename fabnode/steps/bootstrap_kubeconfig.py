@@ -1,4 +1,4 @@
-"""The kubeconfig of a kubelet that has no certificate yet: a token for this node, for minutes."""
+"""Step bootstrap-kubeconfig: kubeconfig with a short-lived token for a node without certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image archives that are not needed to join: loaded while the node becomes Ready."""
+"""Step images: image archives that joining does not need, loaded while the node becomes Ready."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step may look at when it says what a node must look like."""
+"""Inputs of a step: all that it may derive a node's desired state from."""
 
 from __future__ import annotations
 

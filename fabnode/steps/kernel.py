@@ -1,4 +1,4 @@
-"""What a node must offer below Kubernetes: kernel modules (loaded or built in), settings, tools."""
+"""Kernel requirements of a node: modules (loaded or built in), settings, tools."""
 
 from __future__ import annotations
 

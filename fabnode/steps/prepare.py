@@ -1,4 +1,4 @@
-"""The kernel as a node needs it: modules and sysctls, now and after every boot."""
+"""Step prepare: kernel modules and sysctls, now and after every boot."""
 
 from __future__ import annotations
 

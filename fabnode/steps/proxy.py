@@ -1,4 +1,4 @@
-"""kube-proxy: binary, kubeconfig, configuration, unit."""
+"""Step proxy: kube-proxy's binary, kubeconfig, configuration, unit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kube-proxy's certificate: CN system:kube-proxy, one per node, renewed when due."""
+"""Step proxy-cert: kube-proxy's certificate, one per node, renewed when due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rights that joining needs, and nothing beyond."""
+"""Step rbac: the role bindings that joining needs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-What the runtime must know of registries: mirrors, CAs, credentials.
+Registry configuration of the runtime: mirrors, CAs, credentials.
 
 containerd reads `certs.d/NAME/hosts.toml` at every pull. Credentials stand there as a header for
 the one server they belong to: what a kubelet passes along goes to whatever server is asked, a

@@ -1,4 +1,4 @@
-"""Templates to bytes, by Jinja with StrictUndefined: a missing value is an error, not a gap."""
+"""Rendering of templates to bytes by Jinja with StrictUndefined: a missing value is an error."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-The container runtime: CNI plugins, the images that are brought along, and containerd or docker.
+Step runtime: CNI plugins, image archives, and containerd or docker.
 
 containerd and runc are installed. Docker is the host's own, from its distribution or its makers'
 packages, with all that its administrator set up for it; only its configuration file is fabnode's.

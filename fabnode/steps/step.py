@@ -1,4 +1,4 @@
-"""What a step is: a name, its help, and a pure function to what it wants of a node."""
+"""Step: a name, its help, and a pure function to a node's desired resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What proves that a node works: checks on what host and API say, and pods that try the network."""
+"""Step verify: checks of observations from host and API, and pods that test the network."""
 
 from __future__ import annotations
 

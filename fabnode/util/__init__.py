@@ -1,1 +1,1 @@
-"""What every room may use: problems, YAML, safe text, fan-out, option types, data files."""
+"""Utilities for all rooms: errors, problems, YAML, safe text, fan-out, option types, data files."""

@@ -1,4 +1,4 @@
-"""Kinds of command line options that Invoke lacks."""
+"""Types of command line options that Invoke lacks."""
 
 from __future__ import annotations
 

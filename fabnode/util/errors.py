@@ -1,4 +1,4 @@
-"""The root of fabnode's own exceptions, and the kinds of them that many rooms raise."""
+"""The root of fabnode's exceptions, and subclasses that several rooms raise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work on many nodes at once, bounded: none waits for another, none drags others down."""
+"""Bounded fan-out of work over nodes: a node neither waits for another nor fails with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with the input, in sentences: file, line, key, what, and what to do."""
+"""Problems of the configuration as messages: file, line, key, what is wrong, what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remote text made fit for a terminal."""
+"""Sanitizing of remote text before it reaches a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words and paths as systemd's unit files write them (systemd.syntax, systemd.service)."""
+"""Quoting of words and paths in systemd's unit files (systemd.syntax, systemd.service)."""
 
 from __future__ import annotations
 

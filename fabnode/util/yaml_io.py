@@ -1,5 +1,5 @@
 """
-YAML in and out, safe; by libyaml where PyYAML has it, which takes a tenth of the time.
+Safe reading and writing of YAML, by libyaml where available, which is ten times faster.
 
 What is read here comes from hosts, from bundles and out of other people's manifests. Aliases and
 merge keys make much of little (a few hundred bytes become gigabytes once they are expanded), deep

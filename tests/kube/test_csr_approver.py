@@ -17,7 +17,7 @@ from fabnode.kube import csr_approver as approver_module
 from fabnode.kube.client import ApiError
 from fabnode.kube.csr import REQUESTS
 from fabnode.kube.csr_approver import Approver
-from fabnode.kube.key_lookup import Asker
+from fabnode.kube.key_lookup import KeyLookup
 from fabnode.pki.certificates import public_bytes
 from fabnode.pki.csr_policy import (
     CLIENT,
@@ -92,7 +92,7 @@ def key_of(item: dict[str, Any]) -> HostKey:
 
 
 def approver(
-    api: Any, *, dry_run: bool = False, asker: Asker | None = None
+    api: Any, *, dry_run: bool = False, asker: KeyLookup | None = None
 ) -> tuple[Approver, list[str]]:
     told: list[str] = []
 
@@ -239,7 +239,7 @@ def test_an_asker_is_asked_before_a_first_certificate_is_granted(make: Any) -> N
         asked.append(node)
         return key_of(own)
 
-    asker = Asker(read)
+    asker = KeyLookup(read)
     api = Api(own, other)
     made, told = approver(api, asker=asker)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
@@ -256,7 +256,7 @@ def test_an_asker_is_asked_before_a_first_certificate_is_granted(make: Any) -> N
 
 
 def test_a_host_that_cant_be_asked_leaves_its_requests_pending() -> None:
-    asker = Asker(lambda _: HostKey(fault="no route to host"))
+    asker = KeyLookup(lambda _: HostKey(fault="no route to host"))
     api = Api()
     made, told = approver(api, asker=asker)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
@@ -275,7 +275,7 @@ def test_one_hosts_nonsense_leaves_everybody_elses_requests_alone() -> None:
             raise NotImplementedError("compressed points")
         return key_of(own)
 
-    asker = Asker(read)
+    asker = KeyLookup(read)
     api = Api(own)
     made, told = approver(api, asker=asker)
     made.allow(Candidate("n2", "192.0.2.12"))
@@ -298,7 +298,7 @@ def test_a_flood_of_requests_is_no_flood_of_questions() -> None:
         go.wait(30)
         return HostKey(fault="busy")
 
-    asker = Asker(read)
+    asker = KeyLookup(read)
     api = Api()
     made, told = approver(api, asker=asker)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
@@ -312,7 +312,7 @@ def test_a_flood_of_requests_is_no_flood_of_questions() -> None:
 
 def test_what_goes_wrong_while_asking_is_passed_on() -> None:
     item = shared("csr-1")
-    asker = Asker(lambda _: key_of(item))
+    asker = KeyLookup(lambda _: key_of(item))
     made, _ = approver(Api(item, refuse=403), asker=asker)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
     made.consider(item)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabnode.config.validators import NODE_RECORD, NODE_SEAL
-from fabnode.kube.node_metadata import patch, told
+from fabnode.kube.node_metadata import changes, patch
 from tests.support import make_cluster
 
 BATCH = {"key": "dedicated", "value": "batch", "effect": "NoSchedule"}
@@ -87,12 +87,12 @@ def test_what_is_missing_is_set_and_what_others_set_stays() -> None:
         "taints": [NOT_READY, BATCH],
     }
     assert patch(made, ALL) is None
-    assert told(made, ALL) == ()
+    assert changes(made, ALL) == ()
 
 
 def test_what_is_no_longer_configured_is_taken_away() -> None:
     joined = applied(live({"other": "kept"}, [NOT_READY]), ALL)
-    assert told(joined, NONE) == ("disk-", "annotation rack-", "dedicated:NoSchedule-")
+    assert changes(joined, NONE) == ("disk-", "annotation rack-", "dedicated:NoSchedule-")
     made = applied(joined, NONE)
     assert made == live({"other": "kept"}, [NOT_READY], {}), "not even a record is left"
 
@@ -108,7 +108,7 @@ def test_what_somebody_else_changed_since_is_theirs() -> None:
 
 def test_what_was_there_before_it_was_configured_is_fabnodes_from_then_on() -> None:
     found = live({"disk": "ssd"}, [BATCH], {"rack": "7"})
-    assert told(found, ALL) == ("fabnode's record of labels and taints",)
+    assert changes(found, ALL) == ("fabnode's record of labels and taints",)
     assert own(applied(applied(found, ALL), NONE)) == {
         "labels": {},
         "annotations": {},
@@ -153,14 +153,14 @@ def test_a_patch_holds_for_the_node_as_it_was_seen() -> None:
 
 
 def test_a_node_that_is_not_there_yet_lacks_everything() -> None:
-    assert told(None, ALL) == ("disk=ssd", "annotation rack=7", "dedicated=batch:NoSchedule")
-    assert told(None, NONE) == ()
-    assert told(live(), configured(taints=["slow:NoExecute"])) == ("slow:NoExecute",)
+    assert changes(None, ALL) == ("disk=ssd", "annotation rack=7", "dedicated=batch:NoSchedule")
+    assert changes(None, NONE) == ()
+    assert changes(live(), configured(taints=["slow:NoExecute"])) == ("slow:NoExecute",)
 
 
 def test_long_annotations_are_not_shown_whole() -> None:
     node = configured(annotations={"note": "two\nlines"})
-    assert told(None, node) == ("annotation note=(9 characters)",)
+    assert changes(None, node) == ("annotation note=(9 characters)",)
 
 
 KEYS = st.sampled_from(["a", "b", "example.org/c"])

@@ -83,7 +83,7 @@ def test_rights_may_be_granted_by_those_roles_alone() -> None:
 
 def everything(rights_: Iterable[Right]) -> set[str]:
     """Return every verb on every resource, as `kubectl auth can-i` takes it."""
-    return {right.told(verb) for right in rights_ for verb in right.verbs}
+    return {right.describe(verb) for right in rights_ for verb in right.verbs}
 
 
 CALICO = (item("apps/v1", "DaemonSet", "calico-node", "kube-system"),)

@@ -242,10 +242,10 @@ def test_the_approvers_account_approves_serving_certificates_alone(cluster: Lab)
     api = Api(load(credentials), patience=30)
     eventually(lambda: rbac_rules.missing(api, rbac_rules.SERVING_ONLY) == [] or None)
     beyond = [right for right in needed(cluster) if right not in rbac_rules.SERVING_ONLY]
-    allowed = {right.told(verb) for right in beyond for verb in right.verbs} - set(
+    allowed = {right.describe(verb) for right in beyond for verb in right.verbs} - set(
         rbac_rules.missing(api, beyond)
     )
-    known = {right.told(verb) for right in rbac_rules.SERVING_ONLY for verb in right.verbs}
+    known = {right.describe(verb) for right in rbac_rules.SERVING_ONLY for verb in right.verbs}
     assert allowed <= known
 
 
@@ -364,7 +364,7 @@ def test_each_right_that_is_missing_is_told(cluster: Lab, roles: dict[str, Any])
             path = f"/apis/rbac.authorization.k8s.io/v1/{place(role)}/fabnode:deployer"
             admin.patch(path, {"rules": without(role, right, verb)})
             if not covered(right, verb, whole):
-                told = right.told(verb)
+                told = right.describe(verb)
                 eventually(partial(is_missing, account, right, told), 10)
             admin.patch(path, {"rules": role["rules"]})
 
