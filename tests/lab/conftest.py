@@ -125,6 +125,15 @@ def _standing(suffix: str, scratch: Path, *options: str) -> Iterator[Lab]:
             _invoke("lab.down", "--name", name)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Take down what workers of pytest-xdist left, which Ctrl-C ends without their teardown."""
+    if "PYTEST_XDIST_WORKER" in os.environ or KEPT in os.environ:
+        return
+    for folder in PROJECT.glob(".lab-test*"):
+        _invoke("lab.down", "--name", folder.name.removeprefix(".lab-"))
+
+
 def _free_name(suffix: str) -> str:
     """
     Return a name for this process's lab.
