@@ -21,6 +21,7 @@ import urllib3
 
 from .. import __version__
 from ..util.errors import FabnodeError
+from ..util.tls import client_context
 from ..util.wait import retry
 from .cache_eviction import evict_old, mark_used
 
@@ -101,7 +102,7 @@ class Downloader:
     ) -> None:
         self._folder = folder
         self._limits = limits or Limits()
-        self._ca = str(ca) if ca else None
+        self._ca = ca
         self._pools: dict[str, urllib3.PoolManager] = {}
 
     def cached(self, promised: Digest) -> Path | None:
@@ -246,10 +247,11 @@ class Downloader:
         bypassed = proxy_bypass(parts.netloc)
         proxy = "" if bypassed else getproxies().get(parts.scheme, "")
         if proxy not in self._pools:
+            tls = client_context(ca_file=self._ca)
             self._pools[proxy] = (
-                urllib3.ProxyManager(proxy, ca_certs=self._ca)
+                urllib3.ProxyManager(proxy, ssl_context=tls, proxy_ssl_context=tls)
                 if proxy
-                else urllib3.PoolManager(ca_certs=self._ca)
+                else urllib3.PoolManager(ssl_context=tls)
             )
         return self._pools[proxy]
 

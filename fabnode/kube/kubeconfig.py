@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from ..util.errors import InputError
+from ..util.tls import client_context
 from ..util.yaml_io import parse
 
 
@@ -72,7 +73,7 @@ def load(path: Path) -> Credentials:
 
 def ssl_context(credentials: Credentials) -> ssl.SSLContext:
     """Return a TLS context that verifies the server and has the client certificate."""
-    context = ssl.create_default_context(cadata=credentials.ca_pem)
+    context = client_context(ca_pem=credentials.ca_pem)
     if credentials.client_pem:
         # The ssl module reads keys from files only. An anonymous memory file never reaches a disk.
         handle = os.memfd_create("client", os.MFD_CLOEXEC)
