@@ -110,13 +110,18 @@ roots_own() { # roots_own FILE: no symlink
 }
 
 # Whether a process is root's in every way: its users, the namespaces, the file that it runs.
-roots_process() { # roots_process PID: its file is in $exe
+roots_process() { # roots_process PID: its file is in $exe; where it is not, $apart says why
+	apart=namespaces
 	case $1 in '' | 0 | *[!0-9]*) return 1 ;; esac
+	[ -e "/proc/$1/status" ] || return 1
+	apart=control
 	grep -q "^Uid:${tab}0${tab}0${tab}0${tab}0\$" "/proc/$1/status" || return 1
+	apart=namespaces
 	for space in mnt pid user; do
 		[ "$(readlink "/proc/$1/ns/$space")" = "$(readlink /proc/self/ns/$space)" ] || return 1
 	done
 	[ "$(stat -L -c %d:%i "/proc/$1/root/")" = "$here" ] || return 1
+	apart=control
 	exe=$(readlink "/proc/$1/exe") || return 1
 	case $exe in /*) ;; *) return 1 ;; esac
 	case $exe in *"$nl"*) return 1 ;; esac
@@ -157,7 +162,11 @@ for service in $services; do
 	else
 		words=$(systemctl show -p ExecStart --value -- "$service" 2>/dev/null |
 			sed -n 's/.*argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | head -n 1 | tr ' ' '\n')
-		[ "$pid" = 0 ] || say unseen "the command line of $name as it runs: it or its file is not root's alone, so its unit file's is judged"
+		case $pid:$apart in
+		0:*) ;;
+		*:control) say limit "the command line of $name as it runs: others than root control the process or its file, so its unit file's is judged" ;;
+		*) say unseen "the command line of $name as it runs: it has namespaces of its own or has ended, so its unit file's is judged" ;;
+		esac
 	fi 2>/dev/null
 	[ -n "$words" ] || continue
 	say program "$name" $state_of

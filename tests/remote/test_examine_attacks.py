@@ -139,6 +139,25 @@ def test_a_units_process_that_is_not_roots_is_judged_by_its_unit(
     it = scene.audit()
     assert it.programs["kubelet"].args == ("/usr/bin/kubelet", "--v=2")
     assert it.programs["kubelet"].running
+    assert any("others than root control" in what for what in it.limited)
+
+
+def test_a_program_that_others_may_replace_is_no_quiet_matter(scene: Scene) -> None:
+    """Root runs it, but what it is the next time, mallory decides: the audit is not clean."""
+    binary = scene.mallory / "kubelet"
+    shutil.copy(shutil.which("sleep") or "", binary)
+    os.chown(binary, MALLORY, MALLORY)
+    process = subprocess.Popen([binary, "600"])
+    try:
+        scene.systemctl(
+            pids=f"MainPID={process.pid}\nMainPID=0\nMainPID=0\nMainPID=0",
+            starts="{ path=/usr/bin/kubelet ; argv[]=/usr/bin/kubelet --v=2 ; ignore_errors=no ; }",
+        )
+        it = scene.audit()
+    finally:
+        process.kill()
+        process.wait()
+    assert any("kubelet" in what and "others than root" in what for what in it.limited)
 
 
 def test_a_units_process_that_is_roots_is_judged_by_its_command_line(scene: Scene) -> None:
@@ -150,6 +169,7 @@ def test_a_units_process_that_is_roots_is_judged_by_its_command_line(scene: Scen
         process.kill()
         process.wait()
     assert it.programs["kubelet"].args[1:] == ("600",)
+    assert not any("command line" in what for what in (*it.limited, *it.unseen))
 
 
 def test_nothing_found_is_run_at_all() -> None:
