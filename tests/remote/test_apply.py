@@ -779,9 +779,9 @@ def test_two_runs_never_interleave(node: Node) -> None:
 def test_a_tool_that_the_node_lacks_is_named(node: Node, tool: str) -> None:
     """A shell ends with 127 then; that no lock could be had is not that another run holds it."""
     node.tools.add(tool, f"echo 'sh: {tool}: not found' >&2; exit 127")
-    with pytest.raises(ApplyFailed, match=f"broke off: sh: {tool}: not found") as caught:
+    with pytest.raises(ApplyFailed, match=f"failed there: sh: {tool}: not found") as caught:
         node.apply(File(node.path("a"), b"a"))
-    assert "run it again" in caught.value.advice
+    assert "run the command again" in caught.value.advice
     assert not Path(node.path("a")).exists()
 
 
