@@ -89,7 +89,7 @@ class Talk:
                 pass
             case other:
                 raise HostMisbehaved(
-                    self._node, f"it answered {other[0][:60]!r} instead of working"
+                    self._node, f"it answered {other[0][:60]!r} instead of running the script"
                 )
 
     def failure(self, result: Result) -> ApplyFailed | None:

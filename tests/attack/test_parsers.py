@@ -455,7 +455,7 @@ def test_events_of_a_watch(event: Any) -> None:
     watch._run()
     if asked or (isinstance(event, dict) and event.get("type") == "ERROR"):
         return  # it was an event
-    with pytest.raises(client.ApiWrongError, match="no event"):
+    with pytest.raises(client.ApiWrongError, match="not an event"):
         watch.until(lambda _: None, Wait("nothing", 0))
 
 
