@@ -26,6 +26,7 @@ from ..config.loader import load
 from ..deploy import pipeline
 from ..library.results import deploy_result
 from ..library.runs import load_config, open_run
+from ..pki.certificates import CertificateFile
 from ..util.errors import FabnodeError
 from ..util.sanitize import clean
 from . import progress, table
@@ -248,6 +249,8 @@ def print_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
 
 def plain(value: Any) -> Any:
     """Return dataclasses, mappings, sets and bytes as what JSON knows; contents as their size."""
+    if isinstance(value, CertificateFile):
+        return value.pem
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, bytes):

@@ -57,7 +57,8 @@ class CertificateFile:
     The certificates in a file of a host, parsed once: what judges them parses nothing again.
 
     :param pem: its certificate blocks; empty where it holds none.
-    :param certificate: the first of them; None where it can't be read. :param parsed: the same.
+    :param certificate: the first of them; None where it can't be read.
+    :param parsed: the same, as cryptography has it, to verify signatures with.
     """
 
     pem: str = ""
