@@ -53,8 +53,8 @@ class VerdictLog:
         """Warn that somebody else approved a request of a node's."""
         ours = "fabnode would have approved it as well" if verdict.approve else verdict.reason
         text = (
-            f"{request.name}, for {verdict.node} by {request.username}, was approved by somebody "
-            f"else ({request.decision or 'no reason given'}), not by fabnode: {ours}"
+            f"{request.name}, for {verdict.node} by {request.username}, was approved by another "
+            f"approver ({request.decision or 'no reason given'}), not by fabnode: {ours}"
         )
         if self._limiter.allow():
             self.report_suppressed()

@@ -269,9 +269,7 @@ def test_folders_of_others_are_refused_before_anything_is_changed(
     try:
         done = nodes.deploy(code=1, config=config)
         for host, (path, _) in places.items():
-            assert (
-                f"others than root may change files that are in {path}" in done.rows[host]["cause"]
-            )
+            assert f"others than root may change what is in {path}" in done.rows[host]["cause"]
         assert nodes.restarted(starts) == set()
         if places["n3"][0] == "/etc/kubernetes":
             nodes.inv("audit", "--json", "--limit", "n3", code=3)

@@ -44,7 +44,7 @@ FORGERIES = {
     "a huge number": ("stat", f"{_STAT}printf '9%.0s' $(seq 9999)", "not a whole number"),
     "facts nobody asked for": ("date", "#!/bin/sh\nprintf '1\\nroot\\tyes'", "unexpected line"),
     "a clock of the far future": ("date", "#!/bin/sh\necho 99999999999.5", "clock"),
-    "a failure": ("sh", f"{_SHELL}exit 3", "examining it failed: status 3"),
+    "a failure": ("sh", f"{_SHELL}exit 3", "probing it failed: status 3"),
 }
 
 
@@ -227,7 +227,7 @@ def test_another_host_key_in_the_middle_of_a_run(cluster: Lab) -> None:
         assert row_of(done)["step"] == "kubelet"
         assert done.results["n2"] == "changed"
         again = cluster.deploy("--limit", ROGUE, code=1, config=config)
-        assert "but SHA256:" in row_of(again)["cause"]
+        assert "known_hosts has SHA256:" in row_of(again)["cause"]
         assert "someone may be intercepting" in row_of(again)["advice"]
     finally:
         cluster.on(
