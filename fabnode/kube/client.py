@@ -8,6 +8,7 @@ a 60 MB program for each of them would cost more than the calls.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from email.utils import parsedate_to_datetime
@@ -38,6 +39,7 @@ _OTHER_CONFIGURATION = (
     "its account was made for another configuration: as administrator, run"
     f" `{program.task('rbac.deployer')}` with this one"
 )
+_OPENSSL = re.compile(r"\[SSL[^]]*\] | \(_ssl\.c:\d+\)")  # what Python adds to its sentences
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
@@ -329,5 +331,5 @@ def _cause(error: BaseException) -> str:
     inner = getattr(error, "reason", None) or error.__cause__ or error.__context__
     if isinstance(inner, BaseException):
         return _cause(inner)
-    text = str(error)
+    text = _OPENSSL.sub("", str(error))
     return text.rsplit("> ", 1)[-1].split(": ", 1)[-1] or type(error).__name__

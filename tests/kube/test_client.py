@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -198,3 +199,22 @@ def test_requests_say_which_fabnode_they_are_from() -> None:
         api.text("/log")
     agent = f"User-Agent: fabnode/{__version__}\r\n".encode()
     assert [agent in request for request in asked] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer"
+            " certificate (_ssl.c:1006)",
+            "unable to get local issuer certificate",
+        ),
+        ("[SSL] record layer failure (_ssl.c:2580)", "record layer failure"),
+        (
+            "EOF occurred in violation of protocol (_ssl.c:1006)",
+            "EOF occurred in violation of protocol",
+        ),
+    ],
+)
+def test_the_cause_of_a_tls_failure_is_a_sentence(text: str, cause: str) -> None:
+    assert client._cause(ssl.SSLError(1, text)) == cause

@@ -22,6 +22,7 @@ def test_every_module_with_a_step_stands_in_the_order_once() -> None:
     modules = [
         import_module(f"{room.__name__}.{found.name}") for found in iter_modules(room.__path__)
     ]
+    assert all(hasattr(module, "STEP") for module in modules if hasattr(module, "desired"))
     made = [step for module in modules if (step := getattr(module, "STEP", None))]
     assert len(made) == len(STEPS)
     assert set(made) == set(STEPS)
@@ -70,6 +71,13 @@ def test_fab_offers_each_node_step_with_its_help() -> None:
 def test_docs_name_the_steps_that_fab_offers_in_order() -> None:
     (row,) = re.findall(r"^\| `fab -H n1 (preflight`.*?) \|", COMMANDS.read_text(), re.MULTILINE)
     assert re.findall(r"([a-z-]+)`", row) == [s.name for s in (preflight.STEP, *NODE_STEPS)]
+
+
+def test_the_readme_gives_the_order() -> None:
+    text = (COMMANDS.parents[1] / "README.md").read_text()
+    chain = text[text.index("`preflight` (") : text.index("→ `verify`") + len("→ `verify`")]
+    found = re.findall(r"(?:^|→\s*)`([a-z-]+)`", chain)
+    assert found == [step.name for step in STEPS]
 
 
 @pytest.mark.parametrize("name", ["", "Kubelet", "a_b", "-a", "a--b", "a" * 41, "a b", "é"])
