@@ -1,5 +1,5 @@
 """
-Minimal edits of foreign files: one flag or one YAML value; the rest stays byte for byte.
+Minimal edits of kubelet and kube-proxy files that fabnode did not write: a flag or a YAML value.
 
 Each change is read back, so that what can't be done surely is refused.
 """

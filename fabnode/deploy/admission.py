@@ -1,5 +1,5 @@
 """
-Tokens that let nodes into the cluster: handed out, taken back, and intruders shut out.
+Bootstrap tokens of a run: issued to hosts, revoked; Node objects of intruders are removed.
 
 From the first token on, whatever signing request appears is judged (`request_judge.py`).
 """

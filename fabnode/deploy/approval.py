@@ -1,4 +1,4 @@
-"""Judging of signing requests outside of a deployment: once, or as they come."""
+"""The run of `inv approve-csr`: signing requests judged outside of a deployment, once or as they come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys that were certified for nodes: what proves that a certificate is in the right hands."""
+"""Keys certified for nodes, by requests approved in this run or left by an interrupted one."""
 
 from __future__ import annotations
 

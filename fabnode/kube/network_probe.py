@@ -1,4 +1,4 @@
-"""Network probe: test pods on every node that reach each other, a Service and DNS."""
+"""Network test of `inv verify`: pods on every node that reach each other, a Service and DNS."""
 
 from __future__ import annotations
 

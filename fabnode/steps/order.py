@@ -1,4 +1,4 @@
-"""The order of the steps. Nothing else says it: tasks, help, plan and docs derive from here."""
+"""The order of the steps: tasks, help and plan derive from here, and tests hold the docs to it."""
 
 from __future__ import annotations
 

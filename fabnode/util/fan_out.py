@@ -1,4 +1,4 @@
-"""Bounded fan-out of work over nodes: a node neither waits for another nor fails with it."""
+"""Bounded parallel work over nodes, in batches if asked; each node's failure is its own outcome."""
 
 from __future__ import annotations
 
