@@ -1,4 +1,4 @@
-"""The run of `inv approve-csr`: signing requests judged outside of a deployment, once or as they come."""
+"""The run of `inv approve-csr`: signing requests are judged outside of a deployment."""
 
 from __future__ import annotations
 

@@ -126,9 +126,13 @@ def _standing(suffix: str, scratch: Path, *options: str) -> Iterator[Lab]:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish() -> None:
-    """Take down what workers of pytest-xdist left, which Ctrl-C ends without their teardown."""
-    if "PYTEST_XDIST_WORKER" in os.environ or KEPT in os.environ:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """
+    Take down what workers of pytest-xdist left, which Ctrl-C ends without their teardown.
+
+    Only where there were workers: labs may be those of another run of this checkout otherwise.
+    """
+    if not session.config.pluginmanager.hasplugin("dsession") or KEPT in os.environ:
         return
     for folder in PROJECT.glob(".lab-test*"):
         _invoke("lab.down", "--name", folder.name.removeprefix(".lab-"))
