@@ -239,7 +239,10 @@ class Lab:
 
     def kubectl(self, *words: str, stdin: str | None = None, code: int | None = 0) -> str:
         """Run kubectl as administrator and return what it prints."""
-        command = [str(self.layout.kubectl), f"--kubeconfig={self.layout.kubeconfig}", *words]
+        # What kubectl remembers of an address may be of another lab, of another release.
+        cache = f"--cache-dir={self.layout.folder / 'kubectl-cache'}"
+        admin = f"--kubeconfig={self.layout.kubeconfig}"
+        command = [str(self.layout.kubectl), admin, cache, *words]
         done = subprocess.run(
             command, input=stdin, capture_output=True, text=True, check=False, timeout=LONG
         )
