@@ -25,6 +25,7 @@ import zstandard
 
 from ..cni.registry import NETWORKS
 from ..util.atomic_write import atomic_write
+from ..util.digests import is_sha256
 from ..util.errors import InputError
 from .cache_eviction import evict_old, mark_used
 
@@ -41,7 +42,6 @@ _NAME = re.compile(
     r"|images/[0-9]{3}-[A-Za-z0-9._+-]{1,80}"
     rf"|(?:{'|'.join(known.setting for known in NETWORKS)})\.yaml"
 )
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST_INDEX = 4 * 2**20
 _LARGEST = 64 * 2**30  # bytes of all files
 _BLOCK = 2**20
@@ -223,7 +223,7 @@ def _index(packed: IO[bytes]) -> tuple[bytes, dict[str, Any]]:
             isinstance(name, str)
             and _NAME.fullmatch(name)
             and set(entry) == {"sha256", "size"}
-            and _SHA256.fullmatch(entry["sha256"])
+            and is_sha256(entry["sha256"])
             and type(entry["size"]) is int
             and entry["size"] >= 0
             for name, entry in files.items()

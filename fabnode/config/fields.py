@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from ..releases.version import Release
+from ..util.digests import is_sha256
 from ..util.problems import Wrong, either, nearest
 from . import validators
 
@@ -241,7 +242,7 @@ RegistryHost = Annotated[
     Text,
     _matching(validators.is_registry_host, "a registry's host such as registry.example.org:5000"),
 ]
-Sha256 = Annotated[Text, _matching(validators.is_sha256, "64 hexadecimal digits in lowercase")]
+Sha256 = Annotated[Text, _matching(is_sha256, "64 hexadecimal digits in lowercase")]
 Sum = Annotated[
     Text, _matching(validators.is_sum, "a sha256 or sha512 in lowercase hexadecimal digits")
 ]

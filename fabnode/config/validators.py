@@ -37,7 +37,6 @@ _IMAGE = re.compile(
 _REGISTRY = re.compile(rf"{_DOMAIN}(?:/{_COMPONENT})*")
 _URL_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 _SUM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 
 
@@ -117,11 +116,6 @@ def is_registry_host(text: str) -> bool:
 def is_registry(text: str) -> bool:
     """Match a registry, optionally with a path."""
     return _REGISTRY.fullmatch(text) is not None
-
-
-def is_sha256(text: str) -> bool:
-    """Match a sha256 in lowercase hexadecimal digits."""
-    return _SHA256.fullmatch(text) is not None
 
 
 def is_country(text: str) -> bool:

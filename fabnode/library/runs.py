@@ -6,7 +6,6 @@ The command line opens its runs here as well, with a screen as sink and a termin
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..deploy.own_steps import steps_of
 from ..journal.journal import Journal
 from ..ssh.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
 from ..steps.order import node_steps, with_required
+from ..util.digests import is_sha256
 from ..util.errors import FabnodeError, InputError
 from ..util.folders import cache_dir
 from ..util.problems import nearest
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ..steps.step import Step
     from .results import DeployResult, PlanResult
 
-_SHA256 = re.compile("[0-9a-f]{64}", re.ASCII)
 _FAILED, _INTERRUPTED = 1, 130
 
 
@@ -59,7 +58,7 @@ def load_config(
     if bundle_sha256 and not bundle:
         raise InputError("bundle_sha256 needs a bundle")
     promised = bundle_sha256.lower()
-    if promised and not _SHA256.fullmatch(promised):
+    if promised and not is_sha256(promised):
         odd = f"sha256 of the bundle: {bundle_sha256[:80]!r} is not one"
         raise InputError(f"{odd}; expected 64 hexadecimal digits")
     config = loader.load(Path(path), artifacts=artifacts and not bundle)

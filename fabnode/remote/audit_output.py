@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..audit.evidence import Anchor, Evidence, Program, Provenance, SecretFile, Text, UnitSeen
 from ..node.conventions import STATE
+from ..util.digests import is_sha256
 from .limits import EXAMINED as MOST
 from .limits import Malformed, Tally, fits
 from .search_roots import ROOTS
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _MODE = re.compile(r"[0-7]{1,5}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _PUBLIC = re.compile(r"((ssh|ecdsa)-[a-z0-9-]{1,40}|spki) [A-Za-z0-9+/]{1,1900}={0,2}", re.ASCII)
 # Those on security keys (`sk-…@openssh.com`), and giant ones that a host cuts off.
 _OTHER_PUBLIC = re.compile(r"[a-z0-9.@-]{1,60} [A-Za-z0-9+/]{1,2000}={0,2}", re.ASCII)
@@ -305,7 +305,7 @@ def _text(mode: str, controlled: str, digest: str, content: str) -> Text:
         if part is not None and len(part) > MOST.text_size:
             raise Malformed("a text that is too long")
         return Text(_mode(mode), "", part, _flag(controlled))
-    if not _SHA256.fullmatch(digest):
+    if not is_sha256(digest):
         raise Malformed("no digest")
     if content == "-":
         return Text(_mode(mode), digest, None, _flag(controlled))

@@ -12,12 +12,12 @@ from typing import Any
 
 from ..node.facts import Facts, Listener, PathFact, UnitFact
 from ..pki.certificates import CertificateFile
+from ..util.digests import is_sha256
 from ..util.sanitize import clean
 from .limits import CERTIFICATE_FILES, TEXT_SIZE, Malformed
 
 _KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CERTIFICATE-----")
 _NFT = re.compile(r"^nftables v([\d.]+).*$")
@@ -251,7 +251,7 @@ def _listener(line: str) -> Listener:
 
 
 def _sha256(text: str) -> str:
-    if not _SHA256.fullmatch(text):
+    if not is_sha256(text):
         raise Malformed(f"not a digest: {text[:40]!r}")
     return text
 
