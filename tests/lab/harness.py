@@ -237,12 +237,16 @@ class Lab:
 
     # --- what is there -----------------------------------------------------------------------
 
+    def kubectl_command(self, kubeconfig: Path | None = None) -> list[str]:
+        """Return the kubectl of this lab with a kubeconfig; None: the administrator's."""
+        # What kubectl remembers of an address may be of another lab, of another release.
+        cache = self.layout.folder / "kubectl-cache"
+        credentials = kubeconfig or self.layout.kubeconfig
+        return [str(self.layout.kubectl), f"--kubeconfig={credentials}", f"--cache-dir={cache}"]
+
     def kubectl(self, *words: str, stdin: str | None = None, code: int | None = 0) -> str:
         """Run kubectl as administrator and return what it prints."""
-        # What kubectl remembers of an address may be of another lab, of another release.
-        cache = f"--cache-dir={self.layout.folder / 'kubectl-cache'}"
-        admin = f"--kubeconfig={self.layout.kubeconfig}"
-        command = [str(self.layout.kubectl), admin, cache, *words]
+        command = [*self.kubectl_command(), *words]
         done = subprocess.run(
             command, input=stdin, capture_output=True, text=True, check=False, timeout=LONG
         )

@@ -37,7 +37,7 @@ class Watcher:
 
     def __enter__(self) -> Self:
         words = ["-n", "kube-system", "get", "secrets", "--watch", "-o", "json"]
-        kubectl = [str(self._lab.layout.kubectl), f"--kubeconfig={self._lab.layout.kubeconfig}"]
+        kubectl = self._lab.kubectl_command()
         with self._listing.open("w") as out:
             self._secrets = subprocess.Popen([*kubectl, *words], stdout=out, text=True)
         self._thread.start()

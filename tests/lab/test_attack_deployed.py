@@ -309,7 +309,7 @@ def kubelet(nodes: Lab) -> list[str]:
     document["users"][0]["user"] = {"client-certificate": str(path), "client-key": str(path)}
     config = nodes.scratch / "kubelet.kubeconfig"
     config.write_text(yaml.safe_dump(document))
-    return [str(nodes.layout.kubectl), f"--kubeconfig={config}"]
+    return nodes.kubectl_command(config)
 
 
 def ask(kubelet: list[str], *words: str) -> subprocess.CompletedProcess[str]:

@@ -40,7 +40,7 @@ ACCOUNT = "system:serviceaccount:kube-system:fabnode-deployer"
 def test_nothing_is_deployed_as_system_masters(cluster: Lab) -> None:
     credentials = cluster.scratch / "deployer.kubeconfig"
     assert credentials.stat().st_mode & 0o077 == 0
-    kubectl = [str(cluster.layout.kubectl), f"--kubeconfig={credentials}", "auth"]
+    kubectl = [*cluster.kubectl_command(credentials), "auth"]
 
     def ask(*words: str) -> str:
         done = subprocess.run([*kubectl, *words], capture_output=True, text=True, check=False)
