@@ -791,23 +791,31 @@ def test_a_lock_that_another_holds_is_told_as_that(node: Node) -> None:
         node.apply(File(node.path("a"), b"a"))
 
 
-class Unanswering:
-    """A node of which no more is there than what a subclass answers."""
+class Answering:
+    """A node of which no more is there than the lines that it answers."""
 
     name = "n1"
     command_timeout = 60
 
+    def __init__(self, *lines: bytes) -> None:
+        self.lines = lines
+
+    def root(
+        self,
+        script: str,
+        *,
+        stdin: Iterable[bytes],
+        timeout: float,
+        on_line: Callable[[bytes], None],
+    ) -> Result:
+        for line in self.lines:
+            on_line(line)
+        return Result(0, b"", b"")
+
 
 def test_an_empty_plan_does_not_touch_the_node() -> None:
-    class Untouchable(Unanswering):
-        def root(
-            self,
-            script: str,
-            *,
-            stdin: Iterable[bytes],
-            timeout: float,
-            on_line: Callable[[bytes], None],
-        ) -> Result:
+    class Untouchable(Answering):
+        def root(self, *_: object, **__: object) -> Result:
             pytest.fail("it was asked to run something")
 
     assert apply(Untouchable(), Plan("n1"), Packer(Path("/nowhere"))).sent == 0
@@ -817,21 +825,9 @@ def test_an_empty_plan_does_not_touch_the_node() -> None:
     "line", [b"start\t99", b"done\t0\tx", b"fail\t-1", b"hello", b"", b"start\t" + b"9" * 5000]
 )
 def test_what_no_node_says_is_not_believed(line: bytes) -> None:
-    class Liar(Unanswering):
-        def root(
-            self,
-            script: str,
-            *,
-            stdin: Iterable[bytes],
-            timeout: float,
-            on_line: Callable[[bytes], None],
-        ) -> Result:
-            on_line(line)
-            return Result(0, b"", b"")
-
     plan = make_plan("n1", [Directory("/x")], Facts())
     with pytest.raises(HostMisbehaved):
-        apply(Liar(), plan, Packer(Path("/nowhere")))
+        apply(Answering(line), plan, Packer(Path("/nowhere")))
 
 
 @pytest.mark.parametrize(
@@ -840,21 +836,9 @@ def test_what_no_node_says_is_not_believed(line: bytes) -> None:
     ids=["no end", "an end and no action", "an action without its end", "silence"],
 )
 def test_a_node_that_ends_before_the_end_is_not_taken_for_done(lines: list[bytes]) -> None:
-    class Quitter(Unanswering):
-        def root(
-            self,
-            script: str,
-            *,
-            stdin: Iterable[bytes],
-            timeout: float,
-            on_line: Callable[[bytes], None],
-        ) -> Result:
-            for line in lines:
-                on_line(line)
-            return Result(0, b"", b"")
-
+    plan = make_plan("n1", [Directory("/x")], Facts())
     with pytest.raises(ApplyFailed):
-        apply(Quitter(), make_plan("n1", [Directory("/x")], Facts()), Packer(Path("/nowhere")))
+        apply(Answering(*lines), plan, Packer(Path("/nowhere")))
 
 
 def test_the_stream_is_a_tar(tmp_path: Path) -> None:
