@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from ..util import pem
 from ..util.errors import FabnodeError
 
 if TYPE_CHECKING:
@@ -49,8 +50,13 @@ def read_ca(path: Path) -> bytes:
         raise NotACertificate(f"{path} is too large for certificates")
     if b"PRIVATE KEY-----" in content:
         raise NotACertificate(f"{path} holds a private key, but this file is sent to every node")
+    # As kubelets read it: what they would not see, or refuse, is refused here.
+    text = pem.certificates(content)
+    if not text or text.count("BEGIN") < content.count(b"-----BEGIN CERTIFICATE-----"):
+        why = pem.unread(content)
+        raise NotACertificate(f"{path} is not a PEM certificate" + (why and f": {why}"))
     try:
-        certificates = x509.load_pem_x509_certificates(content)
+        certificates = x509.load_pem_x509_certificates(text.encode())
     except ValueError:
         raise NotACertificate(f"{path} is not a PEM certificate") from None
     for certificate in certificates:

@@ -31,7 +31,7 @@ class Credentials:
     """
 
     server: str
-    ca_pem: str | None
+    ca_pem: bytes | None
     tls_server_name: str | None
     client_pem: bytes | None = field(repr=False)
     token: str | None = field(repr=False)
@@ -64,7 +64,7 @@ def load(path: Path) -> Credentials:
     client_pem, token = _identity(user, base, path)
     return Credentials(
         server=server.rstrip("/"),
-        ca_pem=ca.decode() if ca else None,
+        ca_pem=ca or None,
         tls_server_name=cluster.get("tls-server-name"),
         client_pem=client_pem,
         token=token,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 import paramiko
 
 from ..util.sanitize import clean
+from ..util.tls import client_context
 from ..util.wait import Wait
 from .exec import ending
 
@@ -119,10 +120,9 @@ def tls_over(
         if channel.kind == "forbidden":
             return TlsResult(None, None, "not checked: sshd there forbids forwarding")
         return TlsResult(reachable=False, trusted=None, reason=clean(channel.detail).lower())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = client_context(ca_pem=ca_pem)
     with ending(channel):
         try:
-            context.load_verify_locations(cadata=ca_pem.decode())
             _handshake(channel, context, server_name, timeout)
         except ssl.SSLCertVerificationError as error:
             return TlsResult(reachable=True, trusted=False, reason=clean(error.verify_message))

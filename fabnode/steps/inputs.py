@@ -16,6 +16,7 @@ from ..pki.certificates import problem
 from ..pki.renewal import CLIENT, KEEP, Renewal
 from ..releases import compatibility
 from ..releases.version import Release
+from ..util.pem import certificates
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,9 @@ class Inputs:
         if fault := problem(held, self.cluster.ca_pem, self.now):
             return f"its client certificate is unusable: {fault}"
         trusted = facts.authorities.get(layout.KUBELET_KUBECONFIG, "")
-        if trusted != layout.CA and trusted.strip() != self.cluster.ca_pem.decode().strip():
+        if trusted != layout.CA and certificates(trusted.encode()) != certificates(
+            self.cluster.ca_pem
+        ):
             return "its kubelet.kubeconfig holds another CA than the configuration"
         if why := self.renewal.reason(CLIENT, held):
             return f"its client certificate is to be renewed: {why}"

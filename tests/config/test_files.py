@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
@@ -100,6 +100,25 @@ def test_what_is_no_ca_certificate_is_refused(tmp_path: Path) -> None:
         ca_refused(tmp_path, good + leaf()) == "DIR/ca.pem holds a certificate that is not a CA's"
     )
     assert ca_refused(tmp_path, b"x" * 2**21) == "DIR/ca.pem is too large for certificates"
+
+
+def test_a_ca_that_a_kubelet_would_not_see_is_refused_with_the_reason(tmp_path: Path) -> None:
+    good = pem(authority()[0])
+    no_pem = "DIR/ca.pem is not a PEM certificate: "
+    assert "byte order mark" in ca_refused(tmp_path, b"\xef\xbb\xbf" + good)
+    assert "blanks stand before BEGIN" in ca_refused(tmp_path, good + b"  " + good)
+    der = authority()[0].public_bytes(serialization.Encoding.DER)
+    assert ca_refused(tmp_path, der) == no_pem + "it is DER: `openssl x509 -inform der`"
+    assert "UTF-16" in ca_refused(tmp_path, good.decode().encode("utf-16"))
+    assert "TRUSTED CERT" in ca_refused(tmp_path, good.replace(b"N CERT", b"N TRUSTED CERT"))
+
+
+@pytest.mark.parametrize("text", ["# Prüfstelle Süd\n".encode(), "Süd\n".encode("latin-1")])
+def test_a_ca_with_text_around_it_is_taken_as_it_is(tmp_path: Path, text: bytes) -> None:
+    path = write_cluster(tmp_path)
+    content = text + pem(authority()[0]).replace(b"\n", b"\r\n")
+    (tmp_path / "ca.pem").write_bytes(content)
+    assert load(path).ca_pem == content
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_inline_data_and_files_are_both_read(tmp_path: Path) -> None:
     )
     found = load(path)
     assert found.server == "https://192.0.2.1:6443"
-    assert found.ca_pem == "CA"
+    assert found.ca_pem == b"CA"
     assert found.client_pem == b"CERT\nKEY"
     assert "KEY" not in repr(found)
 

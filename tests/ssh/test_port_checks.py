@@ -146,6 +146,11 @@ def test_of_several_cas_any_will_do(reach: Reach, tls: Tls) -> None:
         assert reach()[0].tls_to(SELF, tls(), bundle, SELF, timeout=5).trusted is trusted
 
 
+def test_a_ca_with_an_umlaut_before_it_is_read(reach: Reach, tls: Tls) -> None:
+    bundle = "# Prüfstelle\n".encode() + pem(authority()[0])
+    assert reach()[0].tls_to(SELF, tls(), bundle, SELF, timeout=5).trusted
+
+
 @pytest.mark.parametrize(
     ("how", "reason"),
     [

@@ -84,11 +84,14 @@ WHOLE = pem(SERVER[0]) + pem(INTERMEDIATE[0])
             pem(SERVER[0]),
             id="a chain as the trusted ones, with text around it",
         ),
+        pytest.param("# Prüfstelle 证书\n".encode() + pem(ROOT[0]), WHOLE, id="UTF-8 before it"),
+        pytest.param("Süd\n".encode("latin-1") + pem(ROOT[0]), WHOLE, id="Latin-1 before it"),
+        pytest.param(pem(ROOT[0]).replace(b"\n", b"\r\n"), WHOLE, id="lines of Windows"),
     ],
 )
 def test_what_kubectl_accepts_is_accepted(tmp_path: Path, trusted: bytes, chain: bytes) -> None:
     (tmp_path / "ca.pem").write_bytes(trusted)
-    handshake(tmp_path, client_context(ca_pem=trusted.decode()), chain)
+    handshake(tmp_path, client_context(ca_pem=trusted), chain)
     handshake(tmp_path, client_context(ca_file=tmp_path / "ca.pem"), chain)
 
 
@@ -104,4 +107,4 @@ def test_another_ca_or_name_is_refused(
     tmp_path: Path, trusted: bytes, name: str, cause: str
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match=cause):
-        handshake(tmp_path, client_context(ca_pem=trusted.decode()), WHOLE, name)
+        handshake(tmp_path, client_context(ca_pem=trusted), WHOLE, name)

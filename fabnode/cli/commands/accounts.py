@@ -131,7 +131,7 @@ def _make(
         content = kubeconfig(
             cluster=cluster.cluster.name,
             server=admin.server,
-            ca=(admin.ca_pem or "").encode() or cluster.ca_pem,
+            ca=admin.ca_pem or cluster.ca_pem,
             user=made.account.name,
             credentials={"token": token},
         )
