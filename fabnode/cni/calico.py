@@ -16,7 +16,8 @@ from ..releases.matrix import matrix
 from ..util.errors import InputError
 from ..util.image_reference import ImageReference
 from ..util.yaml_io import dump_all, parse_all
-from .protocol import Manifest, Object, Right
+from .daemonset import broken_pods, is_ready, problem, unready_nodes
+from .protocol import Diagnosis, Manifest, Object, Right
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -39,14 +40,10 @@ _OF_NODE = ("calico-node", "calico-cni-plugin")
 _ETCD_MOUNT = "/calico-secrets"  # where the official manifest mounts the Secret
 _ETCD_DIGEST = "fabnode.io/etcd-digest"
 
-# How a DaemonSet and its pods say which template is meant (kubernetes pkg/apis/apps).
-_TEMPLATE = "deprecated.daemonset.template.generation"
-_TEMPLATE_OF_POD = "pod-template-generation"
-
-
 _DAEMONSET_PATH = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{DAEMONSET}"
 _CONTROLLERS_PATH = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{CONTROLLERS}"
 _PODS_PATH = f"/api/v1/namespaces/{NAMESPACE}/pods"
+_EVENTS_PATH = f"/api/v1/namespaces/{NAMESPACE}/events"
 _ETCD_FILES = ("ca", "cert", "key")
 _MODULES = {
     "vxlan": MappingProxyType({"vxlan": "Calico's VXLAN"}),
@@ -207,23 +204,11 @@ def not_ready(
     nodes: Collection[str],
 ) -> str | None:
     """
-    Say what of Calico is not there yet on these nodes, or None when all is.
-
-    Pods are looked at one by one, not the DaemonSet's own count: that one also counts nodes which
-    are down or are no part of the run. Pods of a template that has been replaced don't count.
+    Return what of Calico is not ready on these nodes, or None when all is.
 
     :param pods: calico-node's. :param controllers: the Deployment; None where there is none.
     """
-    template = _metadata(daemonset).get("annotations", {}).get(_TEMPLATE)
-    all_updated = _all_updated(daemonset)
-    ready = {
-        pod["spec"].get("nodeName")
-        for pod in pods
-        for condition in (pod.get("status") or {}).get("conditions") or ()
-        if condition["type"] == "Ready" and condition["status"] == "True"
-        if all_updated or _metadata(pod).get("labels", {}).get(_TEMPLATE_OF_POD) == template
-    }
-    if missing := sorted(set(nodes) - ready):
+    if missing := unready_nodes(daemonset, pods, nodes):
         return f"{DAEMONSET} is not ready on {', '.join(missing)}"
     status = (controllers or {}).get("status") or {}
     seen = status.get("observedGeneration", 0) >= _metadata(controllers).get("generation", 0)
@@ -232,18 +217,40 @@ def not_ready(
     return None
 
 
-def _all_updated(daemonset: Object | None) -> bool:
+def diagnose(
+    daemonset: Object | None,
+    pods: Collection[Object],
+    events: Collection[Object],
+    nodes: Collection[str],
+) -> Diagnosis:
     """
-    Tell whether the controller takes every pod for one of the newest template.
+    Return why calico-node is not ready on these nodes, else why its controllers are not.
 
-    It goes by a template's content: pods of a template that was changed and changed back, before
-    they were replaced, are of an old generation and yet up to date.
+    :param pods: of both. :param events: those of the namespace's pods.
     """
-    status = (daemonset or {}).get("status") or {}
-    seen = status.get("observedGeneration", 0) >= _metadata(daemonset).get("generation", 0)
-    pods: int = status.get("currentNumberScheduled", 0)
-    updated: int = status.get("updatedNumberScheduled", 0)
-    return seen and 0 < pods <= updated
+
+    def cause(pod: Object) -> str:
+        uid = _metadata(pod).get("uid")
+        return problem(
+            pod, [event for event in events if event["involvedObject"].get("uid") == uid]
+        )
+
+    of_node, of_controllers = (
+        [pod for pod in pods if _metadata(pod).get("labels", {}).get("k8s-app") == app]
+        for app in (DAEMONSET, CONTROLLERS)
+    )
+    broken = broken_pods(daemonset, of_node, nodes)
+    causes = [f"{DAEMONSET} on {node}: {cause(pod)}" for node, pod in sorted(broken.items())]
+    if waiting := sorted(set(unready_nodes(daemonset, of_node, nodes)) - set(broken)):
+        causes.append(f"{DAEMONSET} has no pod of the newest template on {', '.join(waiting)}")
+    suspects = [broken[node] for node in sorted(broken)]
+    if not causes:
+        suspects = [pod for pod in of_controllers if not is_ready(pod)]
+        causes = [f"{CONTROLLERS}: {cause(pod)}" for pod in suspects]
+    logs = (
+        f"logs {_metadata(suspects[0])['name']} --all-containers" if suspects else "describe pods"
+    )
+    return Diagnosis("; ".join(causes), f"kubectl -n {NAMESPACE} {logs}")
 
 
 def _metadata(item: Object | None) -> Object:
@@ -302,7 +309,10 @@ class Calico:
     # Its cni image is the first of its DaemonSet's pods, and its node image runs on.
     first_images: ClassVar[tuple[str, ...]] = ("/calico/cni:",)
     next_images: ClassVar[tuple[str, ...]] = ("/calico/node:",)
-    rights: ClassVar[tuple[Right, ...]] = (Right(NAMESPACE, "", "pods", ("list",)),)
+    rights: ClassVar[tuple[Right, ...]] = (
+        Right(NAMESPACE, "", "pods", ("list",)),
+        Right(NAMESPACE, "", "events", ("list",)),
+    )
 
     @staticmethod
     def wanted(cluster: Cluster) -> bool:
@@ -368,6 +378,16 @@ class Calico:
             return not_ready(None, (), controllers, ())
         pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
         return not_ready(api.find(_DAEMONSET_PATH), pods, controllers, nodes)
+
+    def diagnosis(self, api: Reader, nodes: Collection[str]) -> Diagnosis:
+        """Return why Calico is not ready on these nodes."""
+        controllers_only = self.cluster.calico.components == "controllers"
+        pods = api.get(_PODS_PATH, labelSelector=f"k8s-app in ({DAEMONSET},{CONTROLLERS})")["items"]
+        of_pods = {"fieldSelector": "involvedObject.kind=Pod,type=Warning"}
+        events = api.get(_EVENTS_PATH, **of_pods)["items"]
+        if controllers_only:
+            return diagnose(None, pods, events, ())
+        return diagnose(api.find(_DAEMONSET_PATH), pods, events, nodes)
 
     def running(self, nodes: Collection[str]) -> str:
         """Return its parts."""

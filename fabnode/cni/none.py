@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
+from .protocol import Diagnosis
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
@@ -51,6 +53,10 @@ class NoNetwork:
     def not_ready(self, _api: Reader, _nodes: Collection[str]) -> str | None:
         """Return None: nothing is missing."""
         return None
+
+    def diagnosis(self, _api: Reader, _nodes: Collection[str]) -> Diagnosis:
+        """Return an empty one: it is never waited for."""
+        return Diagnosis("", "")
 
     def running(self, _nodes: Collection[str]) -> str:
         """Return nothing: nothing runs."""

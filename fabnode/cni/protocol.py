@@ -38,6 +38,18 @@ class Right:
     verbs: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """
+    Why a network is not ready.
+
+    :param cause: one line that names nodes. :param advice: next command.
+    """
+
+    cause: str
+    advice: str
+
+
 class Reader(Protocol):
     """The reading half of an API client."""
 
@@ -113,6 +125,9 @@ class Cni(Protocol):
 
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of it does not run on these nodes yet; None: all of it does."""
+
+    def diagnosis(self, api: Reader, nodes: Collection[str]) -> Diagnosis:
+        """Return why it is not ready on these nodes, asked once when the wait for it is over."""
 
     def running(self, nodes: Collection[str]) -> str:
         """Return what runs on these nodes once nothing is missing."""

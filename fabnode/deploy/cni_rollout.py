@@ -6,7 +6,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from ..artifacts import cni_manifest
+from ..cni.protocol import Diagnosis
 from ..cni.registry import network
+from ..kube.client import ApiError
+from ..util import program
 from ..util.wait import Wait
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from ..kube.client import Api, Object
 
 _POLL = 0.25
+_FORBIDDEN = 403
 
 
 class PodNetwork:
@@ -46,17 +50,31 @@ class PodNetwork:
 
     def wait_ready(self, names: Collection[str]) -> None:
         """Wait until it runs on these nodes. Raises WaitTimeoutError with what is missing."""
-        wait = Wait(
-            self.name, self._cni.timeout, _POLL, advice="kubectl -n kube-system describe pods"
-        )
+        wait = Wait(self.name, self._cni.timeout, _POLL)
         while missing := self.missing(names):
             if wait.over:
-                raise wait.overdue(missing)
+                found = self.diagnosis(names, missing)
+                raise wait.overdue(found.cause, found.advice)
             wait.pause()
 
     def missing(self, names: Collection[str]) -> str | None:
         """Return what of it is not ready on these nodes, or None."""
         return self._cni.not_ready(self._api, names)
+
+    def diagnosis(self, names: Collection[str], missing: str) -> Diagnosis:
+        """
+        Return why it is not ready on these nodes.
+
+        :param missing: what is known already; an older account may read no more than that.
+        """
+        try:
+            found = self._cni.diagnosis(self._api, names)
+        except ApiError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            again = f"`{program.task('rbac.deployer')}` as administrator shows more"
+            return Diagnosis(missing, f"kubectl -n kube-system describe pods; {again}")
+        return Diagnosis(found.cause or missing, found.advice)
 
     def running(self, names: Collection[str]) -> str:
         """Return what runs on these nodes when nothing is missing."""

@@ -68,9 +68,10 @@ def verify_cluster(session: ClusterSession, names: Sequence[str], *, network: bo
     """Return the checks that concern all nodes together: the pod network, and pods that try it."""
     checks = []
     if name := session.network.name:
-        missing = session.network.missing(names)
-        detail = missing or session.network.running(names)
-        checks.append(Check(None, name, missing is None, detail))
+        if missing := session.network.missing(names):
+            checks.append(Check(None, name, False, session.network.diagnosis(names, missing).cause))
+        else:
+            checks.append(Check(None, name, True, session.network.running(names)))
     if network and names:
         image = session.cluster.verify.image
         try:

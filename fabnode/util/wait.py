@@ -71,9 +71,14 @@ class Wait:
         """Whether the deadline has passed."""
         return self.left <= 0
 
-    def overdue(self, detail: str = "") -> WaitTimeoutError:
-        """Return the error of this wait; `detail`: the state in which it ended."""
-        return WaitTimeoutError(self._awaited, self._timeout, detail, self._advice)
+    def overdue(self, detail: str = "", advice: str = "") -> WaitTimeoutError:
+        """
+        Return the error of this wait.
+
+        :param detail: the state in which it ended.
+        :param advice: next step, in place of the wait's.
+        """
+        return WaitTimeoutError(self._awaited, self._timeout, detail, advice or self._advice)
 
     def part(self) -> Wait:
         """Return a wait for the same thing until the next check of this one is due."""

@@ -1,0 +1,122 @@
+"""Pods of a network's DaemonSet: on which nodes they are ready, and why not on the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..util.sanitize import clean, cut
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from .protocol import Object
+
+# How a DaemonSet and its pods say which template is meant (kubernetes pkg/apis/apps).
+_TEMPLATE = "deprecated.daemonset.template.generation"
+_TEMPLATE_OF_POD = "pod-template-generation"
+# Reasons of containers that merely have not been started yet (kubernetes pkg/kubelet).
+_NOT_BEGUN = frozenset({"PodInitializing", "ContainerCreating"})
+_LONGEST = 300
+
+
+def unready_nodes(
+    daemonset: Object | None, pods: Collection[Object], nodes: Collection[str]
+) -> list[str]:
+    """
+    Return those of the nodes on which no pod of the newest template is ready, sorted.
+
+    Pods are judged one by one, not the DaemonSet's own count: that one also counts nodes which
+    are down or are no part of the run. Pods of a template that has been replaced don't count.
+
+    :param pods: those of the DaemonSet.
+    """
+    ready = {_node(pod) for pod in _newest(daemonset, pods) if is_ready(pod)}
+    return sorted(set(nodes) - ready)
+
+
+def broken_pods(
+    daemonset: Object | None, pods: Collection[Object], nodes: Collection[str]
+) -> dict[str, Object]:
+    """
+    Return the pods of the newest template that are not ready, by node.
+
+    A node without one waits: its old pod runs on until its turn comes, or none is scheduled there.
+    """
+    missing = set(unready_nodes(daemonset, pods, nodes))
+    return {_node(pod): pod for pod in _newest(daemonset, pods) if _node(pod) in missing}
+
+
+def is_ready(pod: Object) -> bool:
+    """Return whether a pod's readiness probes succeed."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def problem(pod: Object, events: Collection[Object]) -> str:
+    """
+    Return why a pod is not ready, in one line.
+
+    The first that there is of: what stops one of its containers, its newest warning, its phase.
+
+    :param events: events of this pod, in any order.
+    """
+    status = pod.get("status") or {}
+    warnings = [event for event in events if event.get("type") == "Warning"]
+    newest = max(warnings, key=_time, default={})
+    found = next(_stopped(status), "") or str(newest.get("message") or "")
+    return cut(clean(found), _LONGEST) or f"its pod is {clean(str(status.get('phase')))}"
+
+
+def _stopped(status: Object) -> Iterator[str]:
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(kind) or ():
+            state = container.get("state") or {}
+            waiting = state.get("waiting") or {}
+            ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
+            reason = waiting.get("reason") or ""
+            if reason == "CrashLoopBackOff" or (not waiting and not state.get("running")):
+                if ended and ended.get("exitCode"):
+                    yield _ending(container["name"], ended)
+            elif reason and reason not in _NOT_BEGUN:
+                yield ": ".join(filter(None, (container["name"], reason, waiting.get("message"))))
+
+
+def _ending(name: str, ended: Object) -> str:
+    detail = ended.get("message") or ended.get("reason") or ""
+    return f"{name} ended with exit code {ended['exitCode']}{detail and f': {detail}'}"
+
+
+def _newest(daemonset: Object | None, pods: Collection[Object]) -> list[Object]:
+    annotations = ((daemonset or {}).get("metadata") or {}).get("annotations") or {}
+    template, all_updated = annotations.get(_TEMPLATE), _all_updated(daemonset)
+
+    def label(pod: Object) -> str | None:
+        labels: dict[str, str] = (pod.get("metadata") or {}).get("labels") or {}
+        return labels.get(_TEMPLATE_OF_POD)
+
+    return [pod for pod in pods if all_updated or label(pod) == template]
+
+
+def _all_updated(daemonset: Object | None) -> bool:
+    """
+    Return whether the controller counts every pod as one of the newest template.
+
+    It goes by a template's content: pods of a template that was changed and changed back, before
+    they were replaced, are of an old generation and yet up to date.
+    """
+    status = (daemonset or {}).get("status") or {}
+    generation = ((daemonset or {}).get("metadata") or {}).get("generation", 0)
+    pods: int = status.get("currentNumberScheduled", 0)
+    updated: int = status.get("updatedNumberScheduled", 0)
+    return status.get("observedGeneration", 0) >= generation and 0 < pods <= updated
+
+
+def _node(pod: Object) -> str:
+    return str((pod.get("spec") or {}).get("nodeName") or "")
+
+
+def _time(event: Object) -> str:
+    """Return when an event was last seen, RFC 3339: sorts as text to the second."""
+    series = event.get("series") or {}
+    times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
+    return next((str(time) for time in times if time), "")
