@@ -16,7 +16,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from .labs import PROJECT, BenchLab, Failed, lab, say_what_else_runs
+from .labs import PROJECT, BenchLab, FailedError, lab, say_what_else_runs
 
 NODES = 3
 DEADLINE = 300  # seconds
@@ -64,7 +64,7 @@ class Watch:
         """Return what was seen, once all of it has been."""
         self._thread.join(DEADLINE)
         if self._failed or not self._calico:
-            raise Failed(self._failed or "nodes or Calico did not become Ready in time")
+            raise FailedError(self._failed or "nodes or Calico did not become Ready in time")
         return Times(self._ready, self._calico, end)
 
 
@@ -132,7 +132,7 @@ def _sum_up(taken: dict[str, list[Times]], unchanged: list[float]) -> None:
 if __name__ == "__main__":
     try:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
-    except Failed as failure:
+    except FailedError as failure:
         sys.exit(str(failure))
     except KeyboardInterrupt:
         sys.exit("interrupted")

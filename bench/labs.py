@@ -19,7 +19,7 @@ INV = Path(sys.executable).with_name("inv")
 QUIET = 0.1  # share of the processors' time that an idle lab of a hundred hosts may take
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A command of the benchmark went wrong, so that no figure of it counts."""
 
 
@@ -82,7 +82,7 @@ class BenchLab:
         self.measure([str(INV), "lab.fresh", "--name", self.name], timeout=180)
 
     def measure(self, command: list[str], *, timeout: float = 400) -> Measured:
-        """Run a command, all output kept; Failed where it ends otherwise than well."""
+        """Run a command, all output kept; FailedError where it ends otherwise than well."""
         environment = {
             **os.environ,
             "FABNODE_CONFIG": f"{self.folder}/cluster.yml",
@@ -104,7 +104,9 @@ class BenchLab:
             output.seek(0)
             text = output.read()
         if process.returncode:
-            raise Failed(f"{' '.join(command)} ended with {process.returncode}:\n{text[-4000:]}")
+            raise FailedError(
+                f"{' '.join(command)} ended with {process.returncode}:\n{text[-4000:]}"
+            )
         return Measured(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, text)
 
 

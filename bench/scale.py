@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from .labs import BenchLab, Failed, lab, say_what_else_runs, wait_until_quiet
+from .labs import BenchLab, FailedError, lab, say_what_else_runs, wait_until_quiet
 
 HOSTS = 100
 ROUNDS = 3
@@ -55,7 +55,7 @@ def _channels(bench: BenchLab, limit: str) -> str:
 if __name__ == "__main__":
     try:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else HOSTS)
-    except Failed as failure:
+    except FailedError as failure:
         sys.exit(str(failure))
     except KeyboardInterrupt:
         sys.exit("interrupted")

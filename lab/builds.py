@@ -39,7 +39,7 @@ def _make(product: Product, folder: Path, progress: Progress) -> None:
             with progress.work(f"download {product}") as report:
                 releases.fetch(product.downloads, folder, report)
             return
-        except releases.Unavailable as error:
+        except releases.UnavailableError as error:
             progress.say(f"  {error}; building instead")
             for path in folder.iterdir():
                 path.unlink()

@@ -17,7 +17,7 @@ from .versions import Download
 LIMITS = Limits(timeout=urllib3.Timeout(connect=4, read=20), pauses=(0.5,))
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """The release page does not answer, or not with what was promised."""
 
 
@@ -25,7 +25,7 @@ def fetch(downloads: tuple[Download, ...], folder: Path, report: Callable[[str],
     """
     Put the binaries of a release into ``folder``, executable.
 
-    Raise `Unavailable` if any cannot be had or fails its sha256.
+    Raise `UnavailableError` if any cannot be had or fails its sha256.
     """
     downloaded = folder / ".downloads"
     downloader = Downloader(downloaded, limits=LIMITS)
@@ -33,9 +33,9 @@ def fetch(downloads: tuple[Download, ...], folder: Path, report: Callable[[str],
         for download in downloads:
             _fetch_one(downloader, download, folder, report)
     except DownloadError as error:
-        raise Unavailable(str(error)) from error
+        raise UnavailableError(str(error)) from error
     except (tarfile.TarError, KeyError) as error:
-        raise Unavailable(f"{download.url}: {error}") from error
+        raise UnavailableError(f"{download.url}: {error}") from error
     finally:
         shutil.rmtree(downloaded, ignore_errors=True)
 
@@ -46,7 +46,7 @@ def _fetch_one(
     name = download.url.rpartition("/")[2]
     digest = promised(downloader.text(download.checksums), name, "sha256")
     if digest is None:
-        raise Unavailable(f"{download.checksums}: no checksum for {name}")
+        raise UnavailableError(f"{download.checksums}: no checksum for {name}")
     found = downloader.file(
         download.url, digest, lambda there, _: report(f"{name} {there >> 20} MB")
     )
@@ -63,7 +63,7 @@ def _unpack(archive: Path, members: tuple[str, ...], folder: Path) -> None:
         for member in members:
             source = tar.extractfile(member)
             if source is None:
-                raise Unavailable(f"{archive.name}: {member} is no file")
+                raise UnavailableError(f"{archive.name}: {member} is no file")
             target = folder / Path(member).name
             target.write_bytes(source.read())
             target.chmod(0o755)

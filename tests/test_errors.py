@@ -11,19 +11,19 @@ from fabnode.cli import app
 from fabnode.deploy.errors import PreflightError
 from fabnode.journal.events import read
 from fabnode.kube.client import ApiError
-from fabnode.ssh.errors import ApplyFailed, Unreachable
+from fabnode.ssh.errors import ApplyError, UnreachableError
 from fabnode.steps.preflight import Finding
 from fabnode.util.errors import ClusterError, FabnodeError, InputError
-from fabnode.util.problems import ConfigError, Problem, Wrong
+from fabnode.util.problems import ConfigError, InvalidValueError, Problem
 
 from .library.error_tree import defined
 from .support import write_cluster
 
 # Control flow of one module: raised and caught in it, never seen outside.
 LOCAL = {
-    "fabnode.artifacts.bundle._Refused",
+    "fabnode.artifacts.bundle._RefusedError",
     "fabnode.artifacts.download._TransientError",
-    "fabnode.kube.client._PassedOn",
+    "fabnode.kube.client._ForwardedError",
 }
 
 
@@ -46,15 +46,15 @@ def test_all_exceptions_have_one_root() -> None:
             2,
             "c.yml:3: a.b: is odd; fix",
         ),
-        (Unreachable("n1", "no answer", "start it"), 1, "no answer\nnext: start it"),
-        (ApplyFailed("n1", "no", "fix it", action="a", detail="d"), 1, "no\nnext: fix it"),
+        (UnreachableError("n1", "no answer", "start it"), 1, "no answer\nnext: start it"),
+        (ApplyError("n1", "no", "fix it", action="a", detail="d"), 1, "no\nnext: fix it"),
         (ApiError(403, "Forbidden", "no such right"), 1, "no such right"),
         (
             PreflightError([Finding("error", "a", "b"), Finding("error", "c", "d")]),
             1,
             "a; c\nnext: b; d",
         ),
-        (Wrong("wants text", "such as x"), 1, "wants text\nnext: such as x"),
+        (InvalidValueError("wants text", "such as x"), 1, "wants text\nnext: such as x"),
     ],
 )
 def test_commands_end_with_an_errors_sentence_and_exit_code(

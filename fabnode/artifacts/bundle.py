@@ -137,7 +137,7 @@ def unpack(path: Path, cache: Path, promised: str = "") -> Bundle:
                 else:
                     shutil.rmtree(folder, ignore_errors=True)
                     _unpack(packed, index["files"], folder, lambda: _check_digest(file, promised))
-    except _Refused as refused:
+    except _RefusedError as refused:
         raise BundleError(f"{path}: {refused}") from None
     except (tarfile.TarError, zstandard.ZstdError, EOFError, UnicodeError) as error:
         raise BundleError(f"{path}: it is not a bundle, or is truncated ({error})") from error
@@ -152,7 +152,7 @@ def _check_digest(file: _Hashing, promised: str) -> None:
     while file.read(_BLOCK):  # what follows the archive counts as well
         pass
     if file.hexdigest() != promised:
-        raise _Refused(f"its sha256 is {file.hexdigest()}, expected {promised}")
+        raise _RefusedError(f"its sha256 is {file.hexdigest()}, expected {promised}")
 
 
 def _is_complete(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -167,7 +167,7 @@ def _is_complete(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
     return folder.is_dir()
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Content that no bundle of fabnode has."""
 
 
@@ -183,7 +183,7 @@ def _member(packed: IO[bytes]) -> tuple[str, int] | None:
         return None
     info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     if info.type != tarfile.REGTYPE or info.size < 0:
-        raise _Refused(f"{info.name[:100]!r} in it is not a plain file")
+        raise _RefusedError(f"{info.name[:100]!r} in it is not a plain file")
     return info.name, info.size
 
 
@@ -211,9 +211,9 @@ def _index(packed: IO[bytes]) -> tuple[bytes, dict[str, Any]]:
     """Return the index as text and as validated data."""
     name, size = _member(packed) or ("", 0)
     if name != INDEX:
-        raise _Refused(f"it is not a bundle: its first file is not {INDEX}")
+        raise _RefusedError(f"it is not a bundle: its first file is not {INDEX}")
     if size > _LARGEST_INDEX:
-        raise _Refused(f"{INDEX} is too large")
+        raise _RefusedError(f"{INDEX} is too large")
     text = b"".join(_contents(packed, size))
     try:
         index = json.loads(text)
@@ -230,13 +230,13 @@ def _index(packed: IO[bytes]) -> tuple[bytes, dict[str, Any]]:
         )
         total = sum(entry["size"] for entry in files.values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _Refused(f"{INDEX} is not one of fabnode's") from None
+        raise _RefusedError(f"{INDEX} is not one of fabnode's") from None
     if known != FORMAT:
-        raise _Refused(f"it has format {str(known)[:20]}, but this fabnode reads {FORMAT}")
+        raise _RefusedError(f"it has format {str(known)[:20]}, but this fabnode reads {FORMAT}")
     if not good:
-        raise _Refused(f"{INDEX} has entries that no bundle has")
+        raise _RefusedError(f"{INDEX} has entries that no bundle has")
     if total > _LARGEST:
-        raise _Refused(f"its files would be {total >> 30} GiB")
+        raise _RefusedError(f"its files would be {total >> 30} GiB")
     return text, index
 
 
@@ -254,7 +254,7 @@ def _unpack(
         shutil.disk_usage(folder.parent).free,
     )
     if wanted > free:
-        raise _Refused(
+        raise _RefusedError(
             f"unpacked it takes {wanted >> 20} MiB, and {folder.parent} has {free >> 20} free"
         )
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacking."))
@@ -264,7 +264,7 @@ def _unpack(
             name, size = member
             promised = left.pop(name, None)
             if promised is None or size != promised["size"]:
-                raise _Refused(f"{name[:100]!r} in it differs from {INDEX}")
+                raise _RefusedError(f"{name[:100]!r} in it differs from {INDEX}")
             target = draft / name  # one of our names: see _NAME
             target.parent.mkdir(parents=True, exist_ok=True)
             found = hashlib.sha256()
@@ -273,9 +273,9 @@ def _unpack(
                     found.update(block)
                     out.write(block)
             if found.hexdigest() != promised["sha256"]:
-                raise _Refused(f"{name} has another sha256 than in {INDEX}")
+                raise _RefusedError(f"{name} has another sha256 than in {INDEX}")
         if left:
-            raise _Refused(f"{min(left)}, which {INDEX} lists, is missing")
+            raise _RefusedError(f"{min(left)}, which {INDEX} lists, is missing")
         check()
         try:
             draft.rename(folder)

@@ -19,7 +19,7 @@ _LARGEST_JSON = 4 * 2**20
 _DEEPEST, _WIDEST = 3, 100  # an index names indexes of platforms, and each of those an image
 
 
-class NoArchive(FabnodeError):
+class NotAnArchiveError(FabnodeError):
     """A file is not an image archive."""
 
 
@@ -37,7 +37,7 @@ def images(path: Path) -> tuple[list[str], list[str]]:
     """
     Return the references in an archive, and the architectures of its images where it has them.
 
-    That is in docker's manifest.json, or OCI's index.json. Raises NoArchive.
+    That is in docker's manifest.json, or OCI's index.json. Raises NotAnArchiveError.
     """
     try:
         with tarfile.open(path) as archive:
@@ -62,8 +62,8 @@ def images(path: Path) -> tuple[list[str], list[str]]:
         AttributeError,
         RecursionError,
     ) as error:
-        raise NoArchive(f"{path} is not an image archive ({error})") from error
-    raise NoArchive(f"{path} is neither a docker nor an OCI archive")
+        raise NotAnArchiveError(f"{path} is not an image archive ({error})") from error
+    raise NotAnArchiveError(f"{path} is neither a docker nor an OCI archive")
 
 
 def _oci_architectures(

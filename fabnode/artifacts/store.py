@@ -182,7 +182,7 @@ class _DigestCache:
         if "architectures" not in entry:
             try:
                 entry["images"], entry["architectures"] = file_formats.images(path)
-            except file_formats.NoArchive as error:
+            except file_formats.NotAnArchiveError as error:
                 raise ArtifactError(f"artifacts.images: {error}") from error
             self._changed = True
         artifact = Artifact(path, entry["sha256"])

@@ -25,7 +25,7 @@ from ..pki.certificates import (
 )
 from ..util import program
 from .evidence import Provenance
-from .finding import SEVERITIES, Close, Finding, PutAside, Severity
+from .finding import SEVERITIES, Finding, Quarantine, RestrictMode, Severity
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ class Credentials:
         fix: str,
     ) -> Finding:
         reason = self._not_movable(file)
-        repairs = () if reason else (PutAside(file.path),)
+        repairs = () if reason else (Quarantine(file.path),)
         return Finding(
             check, severity, file.path, text, seen, fix, repairs, reason, file.provenance
         )
@@ -297,7 +297,7 @@ class Credentials:
             f"a secret that {who} can read" if everybody else f"a secret open to {who}",
             f"mode {file.mode:04o}",
             f"chmod 600 {quote(file.path)}",
-            () if reason else (Close(file.path),),
+            () if reason else (RestrictMode(file.path),),
             reason,
             file.provenance,
         )
@@ -314,7 +314,7 @@ class Credentials:
                 "an apiserver's list of static tokens is on a worker",
                 "by its name and its lines of token, user, uid",
                 "remove it, and replace the tokens in it",
-                () if reason else (PutAside(file.path),),
+                () if reason else (Quarantine(file.path),),
                 reason,
                 file.provenance,
             )
@@ -335,7 +335,7 @@ class Credentials:
             else "a bootstrap token is left, though it may have run out",
             "it is not a bootstrap token (ID.SECRET)" if static else "it has the form ID.SECRET",
             "remove it once the node has its certificate; revoke it at the apiserver as well",
-            () if reason else (PutAside(file.path),),
+            () if reason else (Quarantine(file.path),),
             reason,
             file.provenance,
         )

@@ -20,29 +20,29 @@ from .settings import flags
 _MOST = 5000  # keys, values and brackets: what is composed in Python takes its time
 
 
-class CantEdit(FabnodeError):
+class CannotEditError(FabnodeError):
     """A file that is not understood well enough to be changed by machine; the text says why."""
 
 
 def set_value(text: str, keys: tuple[str, ...], value: bool | int | str) -> str:
-    """Return a YAML text with the value at `keys` set. Raises CantEdit."""
+    """Return a YAML text with the value at `keys` set. Raises CannotEditError."""
     try:
         before = parse(text, most=_MOST)
         # In Python, for its marks count letters.
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except RefusedError as error:
-        raise CantEdit(str(error)) from error
+        raise CannotEditError(str(error)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CantEdit("it is not one YAML document") from error
+        raise CannotEditError("it is not one YAML document") from error
     if not isinstance(before, dict) or not isinstance(root, yaml.MappingNode):
-        raise CantEdit("it is not one YAML mapping")
+        raise CannotEditError("it is not one YAML mapping")
     new = _changed(text, root, keys, value)
     try:
         after = parse(new, most=2 * _MOST)
     except (yaml.YAMLError, ValueError) as error:
-        raise CantEdit("its YAML is laid out in an unusual way") from error
+        raise CannotEditError("its YAML is laid out in an unusual way") from error
     if after != _expected(before, keys, value):
-        raise CantEdit("its YAML is laid out in an unusual way")
+        raise CannotEditError("its YAML is laid out in an unusual way")
     return new
 
 
@@ -53,7 +53,7 @@ def _changed(
     key, *rest = keys
     found = [(k, v) for k, v in node.value if k.value == key]
     if len(found) > 1:
-        raise CantEdit(f"it names {key} more than once")
+        raise CannotEditError(f"it names {key} more than once")
     if found and rest and isinstance(found[0][1], yaml.MappingNode) and found[0][1].value:
         return _changed(text, found[0][1], tuple(rest), value)
     entry = _written(value)
@@ -66,7 +66,7 @@ def _changed(
             return f"{text[:at]}: {entry}{text[at:].removeprefix(':')}"
         return text[: old.start_mark.index] + entry + text[old.end_mark.index :]
     if not node.value:
-        raise CantEdit("it is an empty mapping")
+        raise CannotEditError("it is an empty mapping")
     first = node.value[0][0].start_mark
     then = ", " if node.flow_style else "\n" + " " * first.column
     return f"{text[: first.index]}{key}: {entry}{then}{text[first.index :]}"
@@ -89,14 +89,18 @@ def _written(value: bool | int | str) -> str:
 
 
 def set_flag(text: str, program: str, flag: str, value: bool | int | str) -> str:
-    """Return a unit file whose command line has a flag set, in place or added. Raises CantEdit."""
+    """
+    Return a unit file whose command line has a flag set, in place or added.
+
+    :raises CannotEditError: it has no place for that.
+    """
     shown = str(value).lower() if isinstance(value, bool) else str(value)
     if not re.fullmatch(r"[\w./:-]+", shown, re.ASCII):
-        raise CantEdit(f"{shown!r} would have to be quoted")
+        raise CannotEditError(f"{shown!r} would have to be quoted")
     start, end = _command(text, program)
     command = text[start:end]
     if "'" in command or '"' in command:
-        raise CantEdit("its command line has quotes")
+        raise CannotEditError("its command line has quotes")
     pattern = re.compile(rf"(?<=\s)(--?{re.escape(flag)})(=\S*|(?=\s|$)(\s+[^-\s\\]\S*)?)")
     if pattern.search(command):
         command = pattern.sub(rf"\1={shown}", command)
@@ -106,12 +110,12 @@ def set_flag(text: str, program: str, flag: str, value: bool | int | str) -> str
         command = f"{executable[0]} --{flag}={shown}{command[executable.end() :]}"
     new = text[:start] + command + text[end:]
     if flags(words(new, program)).get(flag) != shown:
-        raise CantEdit("its command line is laid out in an unusual way")
+        raise CannotEditError("its command line is laid out in an unusual way")
     return new
 
 
 def words(text: str, program: str) -> list[str]:
-    """Return the command line of a unit file's ExecStart. Raises CantEdit."""
+    """Return the command line of a unit file's ExecStart. Raises CannotEditError."""
     start, end = _command(text, program)
     return re.sub(r"\\\n(\s*[#;].*\n)*", " ", text[start:end]).split()
 
@@ -124,20 +128,20 @@ def _command(text: str, program: str) -> tuple[int, int]:
         )
     )
     if len(lines) != 1:
-        raise CantEdit(f"it has {len(lines)} lines ExecStart=")
+        raise CannotEditError(f"it has {len(lines)} lines ExecStart=")
     found = lines[0]
     begin = re.match(r"ExecStart[ \t]*=[ \t]*[-@:+!]*", found[0])
     assert begin
     start = found.start() + begin.end()
     executable = re.match(r"\S+", text[start : found.end()])
     if not executable or executable[0].rpartition("/")[2] != program:
-        raise CantEdit(f"its ExecStart is not {program} itself")
+        raise CannotEditError(f"its ExecStart is not {program} itself")
     return start, found.end()
 
 
 def replace_line(text: str, old: str, new: str) -> str:
-    """Return a text with every such line replaced. Raises CantEdit where there is none."""
+    """Return a text with every such line replaced. Raises CannotEditError where there is none."""
     lines = text.split("\n")
     if old not in lines:
-        raise CantEdit("the line is not there any more")
+        raise CannotEditError("the line is not there any more")
     return "\n".join(new if line == old else line for line in lines)

@@ -13,14 +13,14 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class RestrictMode:
     """Take a file's mode bits for others away."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class PutAside:
+class Quarantine:
     """Move a file to the quarantine, which only root can enter. Nothing is deleted."""
 
     path: str
@@ -51,7 +51,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Thin:
+class DeduplicateRules:
     """Delete the later ones of rules that a table holds more than once."""
 
     table: str
@@ -59,13 +59,13 @@ class Thin:
 
 
 @dataclass(frozen=True, slots=True)
-class StartAnew:
+class RestartUnit:
     """Restart a unit that pods don't depend on."""
 
     unit: str
 
 
-Repair = Close | PutAside | Setting | Line | Thin | StartAnew
+Repair = RestrictMode | Quarantine | Setting | Line | DeduplicateRules | RestartUnit
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from .finding import Finding, Thin
+from .finding import DeduplicateRules, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
                 f"{extra} rules are there a second time or more, and were never reached",
                 known[0],
                 "delete the later ones, by number, from the end; never flush",
-                (Thin(table, tuple(known)),),
+                (DeduplicateRules(table, tuple(known)),),
             )
         if strange:
             yield Finding(

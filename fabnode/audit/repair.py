@@ -7,9 +7,18 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..node.resources import EditedFile, Kept, Quarantined, Reload, Restart, RulesOnce
-from .edit import CantEdit, replace_line, set_flag, set_value, words
-from .finding import Close, Finding, Line, PutAside, Repair, Setting, StartAnew, Thin
+from ..node.resources import EditedFile, ExistingSecret, Quarantined, Reload, Restart, RulesOnce
+from .edit import CannotEditError, replace_line, set_flag, set_value, words
+from .finding import (
+    DeduplicateRules,
+    Finding,
+    Line,
+    Quarantine,
+    Repair,
+    RestartUnit,
+    RestrictMode,
+    Setting,
+)
 from .settings import Settings, flags
 
 if TYPE_CHECKING:
@@ -55,7 +64,7 @@ def repairs(evidence: Evidence, findings: Iterable[Finding]) -> Repairs:
         try:
             for repair in finding.repairs:
                 bench.take(repair, finding.check)
-        except CantEdit as error:
+        except CannotEditError as error:
             bench = before
             kept.append(replace(finding, repairs=(), by_hand=str(error)))
         else:
@@ -86,15 +95,15 @@ class _Bench:
         return new
 
     def take(self, repair: Repair, check: str) -> None:
-        """Put one repair to the others. Raises CantEdit."""
+        """Put one repair to the others. Raises CannotEditError."""
         match repair:
-            case Close(path=path):
+            case RestrictMode(path=path):
                 self._modes[path] = self._evidence.files[path].mode & ~_OTHERS
-            case PutAside(path=path):
+            case Quarantine(path=path):
                 self._aside.setdefault(path, check)
-            case Thin(table=table, rules=rules):
+            case DeduplicateRules(table=table, rules=rules):
                 self._rules[table] = rules
-            case StartAnew(unit=unit):
+            case RestartUnit(unit=unit):
                 self._restarts.setdefault(unit, check)
             case Line(path=path, old=old, new=new):
                 self._edit(path, replace_line(self._text(path), old, new), check)
@@ -103,14 +112,14 @@ class _Bench:
 
     def _set(self, wanted: Setting, check: str) -> None:
         if not wanted.value and wanted.value is not False and wanted.value != 0:
-            raise CantEdit(
+            raise CannotEditError(
                 "no file that is root's alone holds the cluster's CA and nothing else: none can be"
                 " its clientCAFile"
             )
         settings = Settings(self._evidence, wanted.program)
         source = settings.get(wanted.flag, wanted.keys, default=None).source
         if source == "unknown":
-            raise CantEdit(f"{settings.path} could not be read")
+            raise CannotEditError(f"{settings.path} could not be read")
         if source == "flag" or not settings.has_file:
             path = self._unit_file(wanted, settings)
             new = set_flag(self._text(path), wanted.program, wanted.flag, wanted.value)
@@ -129,12 +138,12 @@ class _Bench:
             if re.search(r"^ExecStart\s*=\s*\S", self._text(path), re.MULTILINE)
         ]
         if not holding:
-            raise CantEdit("no unit file that could be read starts it")
+            raise CannotEditError("no unit file that could be read starts it")
         path = holding[-1]
         running = settings.flags.get(wanted.flag)
         original = flags(words(self._original(path), wanted.program)).get(wanted.flag)
         if running != original:
-            raise CantEdit(
+            raise CannotEditError(
                 f"--{wanted.flag} comes from elsewhere than {path}, or that changed since the start"
             )
         return path
@@ -148,18 +157,18 @@ class _Bench:
         return self._texts[path] if path in self._texts else self._original(path)
 
     def _known(self, path: str) -> Text:
-        """Return a text that may be edited. Raises CantEdit."""
+        """Return a text that may be edited. Raises CannotEditError."""
         text = self._evidence.texts.get(path)
         if text is not None and not text.controlled:
-            raise CantEdit(f"{path} is a symlink, or others than root can change it")
+            raise CannotEditError(f"{path} is a symlink, or others than root can change it")
         if text is None or text.content is None:
-            raise CantEdit(f"{path} was not read, for it may hold secrets")
+            raise CannotEditError(f"{path} was not read, for it may hold secrets")
         if not text.sha256:
-            raise CantEdit(f"{path} sets the environment in lines that stayed on the host")
+            raise CannotEditError(f"{path} sets the environment in lines that stayed on the host")
         try:
             text.content.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise CantEdit(f"{path} is no text") from error
+            raise CannotEditError(f"{path} is no text") from error
         return text
 
     def _edit(self, path: str, new: str, check: str) -> None:
@@ -174,7 +183,7 @@ class _Bench:
         for path, mode in self._modes.items():
             if path not in self._aside:
                 old = self._evidence.files[path].mode
-                found.append(Wanted(Kept(path, mode), f"mode {old:04o} → {mode:04o}"))
+                found.append(Wanted(ExistingSecret(path, mode), f"mode {old:04o} → {mode:04o}"))
         units_changed = False
         for path, new in self._texts.items():
             text = self._evidence.texts[path]

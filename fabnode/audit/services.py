@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..node.conventions import KUBELET_READ_ONLY_PORT
 from . import obeyed
 from .evidence import Provenance
-from .finding import Finding, Line, Repair, Setting, StartAnew
+from .finding import Finding, Line, Repair, RestartUnit, Setting
 from .settings import Effective, Settings, not_settable
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _anonymous(
         repairs = (
             _guarded(settings, ca_file, (False, *ANONYMOUS))
             if found.on
-            else (StartAnew("kubelet.service"),)
+            else (RestartUnit("kubelet.service"),)
         )
     yield Finding(
         "anonymous-kubelet",
@@ -160,7 +160,7 @@ def _read_only(
         return
     reason = not_settable(evidence, settings)
     repair: tuple[Repair, ...] = (
-        (Setting(KUBELET, *READ_ONLY, 0),) if configured else (StartAnew("kubelet.service"),)
+        (Setting(KUBELET, *READ_ONLY, 0),) if configured else (RestartUnit("kubelet.service"),)
     )
     yield Finding(
         "read-only-port",
@@ -266,7 +266,7 @@ def _proxy(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
             "kube-proxy runs, and its rules are gone: Services don't work on this node",
             "no chain KUBE-SERVICES in the nat table, or nothing jumps to it",
             "systemctl restart kube-proxy; find out who flushes",
-            (StartAnew("kube-proxy.service"),),
+            (RestartUnit("kube-proxy.service"),),
         )
 
 

@@ -37,7 +37,7 @@ TEMPLATES = ROOT / "templates" / "report"
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 
 
-class NoReport(InputError):
+class NoReportError(InputError):
     """There is no run to report, or the report can't be written."""
 
 
@@ -63,11 +63,11 @@ def write(folder: Path | None = None, out: Path | None = None) -> Path:
     Write a run's report and return its path: `report.html` beside the journal, or `out`.
 
     :param folder: the run's; default: the newest that has events.
-    :raises NoReport: where there is no run, its journal holds no events, or `out` can't be written.
+    :raises NoReportError: there is no run, its journal holds no events, or `out` can't be written.
     """
     stored = [run for run in runs() if _size(run / FILE)]
     if folder is None and not stored:
-        raise NoReport("no run is recorded yet", program.task("deploy-nodes"))
+        raise NoReportError("no run is recorded yet", program.task("deploy-nodes"))
     folder = folder or stored[-1]
     journal = folder / FILE if folder.is_dir() else folder
     try:
@@ -75,9 +75,9 @@ def write(folder: Path | None = None, out: Path | None = None) -> Path:
             events = read(lines)
     except OSError as error:
         advice = f"{program.task('report --run FOLDER')}, with a folder of {journal.parent.parent}"
-        raise NoReport(f"{journal}: {error.strerror}", advice) from error
+        raise NoReportError(f"{journal}: {error.strerror}", advice) from error
     if not events:
-        raise NoReport(f"{journal} holds no events", program.task("deploy-nodes"))
+        raise NoReportError(f"{journal} holds no events", program.task("deploy-nodes"))
     target = out or journal.with_name("report.html")
     text = render(events)
     try:
@@ -85,7 +85,7 @@ def write(folder: Path | None = None, out: Path | None = None) -> Path:
             file.write(text.encode("utf-8", errors="replace"))
     except OSError as error:
         advice = f"{program.task('report --out FILE')}, with a FILE that you can write"
-        raise NoReport(f"{target}: {error.strerror}", advice) from error
+        raise NoReportError(f"{target}: {error.strerror}", advice) from error
     return target
 
 

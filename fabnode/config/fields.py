@@ -21,7 +21,7 @@ from pydantic import (
 
 from ..releases.version import Release
 from ..util.digests import is_sha256
-from ..util.problems import Wrong, either, nearest
+from ..util.problems import InvalidValueError, either, nearest
 from . import validators
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ _MAX_SUBJECT = 64  # RFC 5280, upper bounds of the parts of a name
 
 def _text(value: str) -> str:
     if not value.isprintable():
-        raise Wrong("must be text without control characters")
+        raise InvalidValueError("must be text without control characters")
     if value != value.strip() or not value:
-        raise Wrong("must be text that is not empty and has no blanks around it")
+        raise InvalidValueError("must be text that is not empty and has no blanks around it")
     if len(value) > _MAX_TEXT:
-        raise Wrong(f"must have at most {_MAX_TEXT} characters")
+        raise InvalidValueError(f"must have at most {_MAX_TEXT} characters")
     return value
 
 
@@ -48,7 +48,7 @@ def _matching(test: Callable[[str], bool], expected: str) -> AfterValidator:
 
     def check(value: str) -> str:
         if not test(value):
-            raise Wrong(f"must be {expected}")
+            raise InvalidValueError(f"must be {expected}")
         return value
 
     return AfterValidator(check)
@@ -58,10 +58,14 @@ def _node_name(value: str) -> str:
     if not validators.is_subdomain(value):
         expected = "must be a DNS-1123 name: lowercase letters, digits, - and ."
         lower = value.lower().replace("_", "-")
-        raise Wrong(expected, f"for example {lower}" if validators.is_subdomain(lower) else "")
+        raise InvalidValueError(
+            expected, f"for example {lower}" if validators.is_subdomain(lower) else ""
+        )
     if len(value) > _MAX_NODE_NAME:
         # Kubernetes allows 253, but the kubelet makes a label's value of it and can't register.
-        raise Wrong("must have at most 63 characters: it becomes the label kubernetes.io/hostname")
+        raise InvalidValueError(
+            "must have at most 63 characters: it becomes the label kubernetes.io/hostname"
+        )
     return value
 
 
@@ -70,9 +74,9 @@ def _network(value: str) -> str:
     try:
         network = ipaddress.IPv4Network(value, strict=False)
     except ValueError:
-        raise Wrong(expected) from None
+        raise InvalidValueError(expected) from None
     if str(network) != value:
-        raise Wrong(expected, f"did you mean {network}?" if "/" in value else "")
+        raise InvalidValueError(expected, f"did you mean {network}?" if "/" in value else "")
     return value
 
 
@@ -80,7 +84,7 @@ def _apiserver(value: str) -> str:
     expected = "must be an https URL without a path, such as https://10.0.0.1:6443"
     url = _url(value, expected)
     if url.scheme != "https" or url.path.strip("/") or url.port == 0 or not _is_bare(url):
-        raise Wrong(expected)
+        raise InvalidValueError(expected)
     return value.rstrip("/")
 
 
@@ -89,9 +93,11 @@ def _etcd_endpoint(value: str) -> str:
     url = _url(value, expected)
     if url.scheme == "http":
         # Whoever can write there decides who may reach which pod.
-        raise Wrong(expected, "without TLS anyone on the network could rewrite its policies")
+        raise InvalidValueError(
+            expected, "without TLS anyone on the network could rewrite its policies"
+        )
     if url.scheme != "https" or url.path.strip("/") or not url.port or not _is_bare(url):
-        raise Wrong(expected)
+        raise InvalidValueError(expected)
     return value.rstrip("/")
 
 
@@ -99,9 +105,9 @@ def _base_url(value: str) -> str:
     expected = "must be a URL such as https://mirror.example.org/kubernetes"
     url = _url(value, expected)
     if url.scheme not in {"http", "https"} or url.port == 0 or not _is_bare(url):
-        raise Wrong(expected)
+        raise InvalidValueError(expected)
     if not validators.is_url_path(url.path):
-        raise Wrong(expected, "with a path of letters, digits and -._~/ only")
+        raise InvalidValueError(expected, "with a path of letters, digits and -._~/ only")
     return value.rstrip("/")
 
 
@@ -111,7 +117,7 @@ def _url(value: str, expected: str) -> SplitResult:
         url = urlsplit(value)
         _ = url.port  # which raises where it is none
     except ValueError:
-        raise Wrong(expected) from None
+        raise InvalidValueError(expected) from None
     return url
 
 
@@ -135,7 +141,9 @@ def _local_path(value: object, info: ValidationInfo) -> object:
     try:
         path = path.expanduser()
     except RuntimeError:
-        raise Wrong("must be a path, and no user of this machine has that home directory") from None
+        raise InvalidValueError(
+            "must be a path, and no user of this machine has that home directory"
+        ) from None
     base = (info.context or {}).get("base")
     return base / path if base else path
 
@@ -148,23 +156,23 @@ def _manifest(value: object, info: ValidationInfo) -> object:
         url = urlsplit(_text(value))
         host = url.hostname or ""
     except ValueError:
-        raise Wrong(expected) from None
+        raise InvalidValueError(expected) from None
     if url.scheme != "https" or not validators.is_host(host) or "@" in url.netloc:
-        raise Wrong(expected)
+        raise InvalidValueError(expected)
     return value
 
 
 def _release(value: object) -> object:
     expected = "must be a release such as 1.37.2"
     if isinstance(value, float):  # 1.37 without quotes is a number in YAML
-        raise Wrong(expected, "all three parts are needed")
+        raise InvalidValueError(expected, "all three parts are needed")
     if isinstance(value, str):
         try:
             return Release.parse(value)
         except ValueError:
-            raise Wrong(expected) from None
+            raise InvalidValueError(expected) from None
     if not isinstance(value, Release):
-        raise Wrong(expected)
+        raise InvalidValueError(expected)
     return value
 
 
@@ -176,12 +184,12 @@ def _autodetection(value: str) -> str:
     if (kind in alone and not equals) or (kind in with_value and rest):
         return value
     ways = (*alone, *(f"{way}=…" for way in with_value))
-    raise Wrong(f"must be {either(ways)}", nearest(kind, alone + with_value))
+    raise InvalidValueError(f"must be {either(ways)}", nearest(kind, alone + with_value))
 
 
 def _not_reserved(value: str) -> str:
     if value in (validators.NODE_RECORD, validators.NODE_SEAL):
-        raise Wrong("must be another key: fabnode stores its own record under this one")
+        raise InvalidValueError("must be another key: fabnode stores its own record under this one")
     return value
 
 
@@ -189,10 +197,10 @@ def _taint(value: str) -> str:
     pair, colon, effect = value.rpartition(":")
     key, _, content = pair.partition("=")
     if not colon or not validators.is_label_key(key) or not validators.is_label_value(content):
-        raise Wrong("must be a taint such as dedicated=batch:NoSchedule")
+        raise InvalidValueError("must be a taint such as dedicated=batch:NoSchedule")
     if effect not in validators.EFFECTS:
         expected = f"must be one of the effects {either(validators.EFFECTS)}"
-        raise Wrong(expected, nearest(effect, validators.EFFECTS))
+        raise InvalidValueError(expected, nearest(effect, validators.EFFECTS))
     return value
 
 
@@ -200,7 +208,9 @@ def _own_organization(value: str) -> str:
     # The API takes O for a group: system:masters would make kube-proxy an administrator, and so
     # would kubeadm:cluster-admins. Components grant rights to groups with a colon.
     if ":" in value:
-        raise Wrong("must be a name without a colon: groups with one are granted rights")
+        raise InvalidValueError(
+            "must be a name without a colon: groups with one are granted rights"
+        )
     return value
 
 

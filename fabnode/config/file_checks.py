@@ -32,7 +32,7 @@ _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 
 
-class NotACertificate(FabnodeError):
+class NotACertificateError(FabnodeError):
     """A file can't be used as CA; the text is the reason."""
 
 
@@ -40,28 +40,30 @@ def read_ca(path: Path) -> bytes:
     """
     Return the unchanged content of a file of CA certificates (PEM).
 
-    :raises NotACertificate: where it holds anything else.
+    :raises NotACertificateError: where it holds anything else.
     """
     if fault := _fault(path):
-        raise NotACertificate(f"{path} {fault}")
+        raise NotACertificateError(f"{path} {fault}")
     with path.open("rb") as file:
         content = file.read(_MAX_PEM + 1)
     if len(content) > _MAX_PEM:
-        raise NotACertificate(f"{path} is too large for certificates")
+        raise NotACertificateError(f"{path} is too large for certificates")
     if b"PRIVATE KEY-----" in content:
-        raise NotACertificate(f"{path} holds a private key, but this file is sent to every node")
+        raise NotACertificateError(
+            f"{path} holds a private key, but this file is sent to every node"
+        )
     # As kubelets read it: what they would not see, or refuse, is refused here.
     text = pem.certificates(content)
     if not text or text.count("BEGIN") < content.count(b"-----BEGIN CERTIFICATE-----"):
         why = pem.unread(content)
-        raise NotACertificate(f"{path} is not a PEM certificate" + (why and f": {why}"))
+        raise NotACertificateError(f"{path} is not a PEM certificate" + (why and f": {why}"))
     try:
         certificates = x509.load_pem_x509_certificates(text.encode())
     except ValueError:
-        raise NotACertificate(f"{path} is not a PEM certificate") from None
+        raise NotACertificateError(f"{path} is not a PEM certificate") from None
     for certificate in certificates:
         if not _may_sign(certificate):
-            raise NotACertificate(f"{path} holds a certificate that is not a CA's")
+            raise NotACertificateError(f"{path} holds a certificate that is not a CA's")
     return content
 
 

@@ -161,7 +161,7 @@ class _Loader:
         if settings:
             try:
                 return file_checks.read_ca(settings.ca)
-            except file_checks.NotACertificate as error:
+            except file_checks.NotACertificateError as error:
                 self._add_problem(("cluster", "ca"), str(error), "")
         return b""
 
@@ -171,7 +171,7 @@ class _Loader:
             try:
                 if registry.ca:
                     found[name] = file_checks.read_ca(registry.ca)
-            except file_checks.NotACertificate as error:
+            except file_checks.NotACertificateError as error:
                 self._add_problem(("images", "registries", name, "ca"), str(error), "")
         return found
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from ..util.problems import KeyPath, Wrong, either, nearest, plain, shown
+from ..util.problems import InvalidValueError, KeyPath, either, nearest, plain, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ def explain(
 
 def _message(kind: str, context: dict[str, Any], value: object, message: str) -> tuple[str, str]:
     cause = context.get("error")
-    if isinstance(cause, Wrong):
+    if isinstance(cause, InvalidValueError):
         return cause.message, cause.advice
     if kind == "literal_error":
         words = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from ..releases.version import Release
-from ..util.problems import Wrong, plain
-from . import fields as f
+from ..util.problems import InvalidValueError, plain
+from . import fields
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -55,8 +55,10 @@ class SecretRef(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    env: f.Text | None = Field(None, description="name of an environment variable")
-    file: f.LocalPath | None = Field(None, description="file whose first line it is; mode 0600")
+    env: fields.Text | None = Field(None, description="name of an environment variable")
+    file: fields.LocalPath | None = Field(
+        None, description="file whose first line it is; mode 0600"
+    )
     prompt: Literal[True] | None = Field(None, description="ask for it, once per run")
 
     @model_validator(mode="before")
@@ -64,7 +66,7 @@ class SecretRef(BaseModel):
     def _one_reference(cls, value: object) -> object:
         known = {"env", "file", "prompt"}
         if not isinstance(value, dict) or len(known & value.keys()) != 1:
-            raise Wrong(
+            raise InvalidValueError(
                 "must be one of {env: NAME}, {file: PATH} and {prompt: true},"
                 " never the secret itself"
             )
@@ -74,15 +76,15 @@ class SecretRef(BaseModel):
 class ClusterSettings(Section):
     """The cluster that nodes join."""
 
-    name: f.ClusterName = Field("kubernetes", description="name of the cluster in kubeconfigs")
-    version: f.ReleaseField = Field(description="Kubernetes release of kubelet and kube-proxy")
-    apiserver: f.ApiserverUrl = Field(description="https URL of the API as the nodes reach it")
-    ca: f.LocalPath = Field(description="PEM certificate of the CA of apiserver and nodes")
-    kubeconfig: f.LocalPath = Field(description="what fabnode itself speaks to the API with")
-    service_cidr: f.Network = Field(description="addresses of Services")
-    pod_cidr: f.Network = Field(description="addresses of pods; also Calico's pool")
-    dns_address: f.Address = Field(description="the cluster's DNS Service, in service_cidr")
-    dns_domain: f.Domain = Field("cluster.local", description="the cluster's DNS domain")
+    name: fields.ClusterName = Field("kubernetes", description="name of the cluster in kubeconfigs")
+    version: fields.ReleaseField = Field(description="Kubernetes release of kubelet and kube-proxy")
+    apiserver: fields.ApiserverUrl = Field(description="https URL of the API as the nodes reach it")
+    ca: fields.LocalPath = Field(description="PEM certificate of the CA of apiserver and nodes")
+    kubeconfig: fields.LocalPath = Field(description="what fabnode itself speaks to the API with")
+    service_cidr: fields.Network = Field(description="addresses of Services")
+    pod_cidr: fields.Network = Field(description="addresses of pods; also Calico's pool")
+    dns_address: fields.Address = Field(description="the cluster's DNS Service, in service_cidr")
+    dns_domain: fields.Domain = Field("cluster.local", description="the cluster's DNS domain")
 
     @property
     def apiserver_host(self) -> str:
@@ -98,29 +100,29 @@ class ClusterSettings(Section):
 class SshSettings(Section):
     """How nodes are reached."""
 
-    user: f.User = Field("root", description="login user; others than root use sudo")
-    port: f.Port = Field(22, description="port of sshd")
-    keys: Annotated[tuple[f.LocalPath, ...], f.EmptyList] = Field(
+    user: fields.User = Field("root", description="login user; others than root use sudo")
+    port: fields.Port = Field(22, description="port of sshd")
+    keys: Annotated[tuple[fields.LocalPath, ...], fields.EmptyList] = Field(
         (), description="private keys; default: the agent, ~/.ssh/config and the usual keys"
     )
-    known_hosts: Annotated[tuple[f.LocalPath, ...], f.EmptyList] = Field(
+    known_hosts: Annotated[tuple[fields.LocalPath, ...], fields.EmptyList] = Field(
         (), description="files of known host keys; default: ~/.ssh/known_hosts and the system's"
     )
-    gateway: f.Gateway | None = Field(None, description="jump host: [user@]host[:port]")
+    gateway: fields.Gateway | None = Field(None, description="jump host: [user@]host[:port]")
     password: SecretRef | None = Field(None, description="where the login password is found")
     sudo_password: SecretRef | None = Field(
         None, description="where the sudo password is found; left out: passwordless sudo"
     )
-    connect_timeout: f.Seconds = Field(10, description="seconds until connecting is given up")
-    command_timeout: f.Seconds = Field(300, description="seconds until a command is ended")
+    connect_timeout: fields.Seconds = Field(10, description="seconds until connecting is given up")
+    command_timeout: fields.Seconds = Field(300, description="seconds until a command is ended")
 
 
 class PartReleases(Section):
     """Releases of what a node is made of besides Kubernetes and the runtime."""
 
-    runc: f.ReleaseField = _release("1.5.2", "runc")
-    cni_plugins: f.ReleaseField = _release("1.9.1", "the CNI project's plugins")
-    crictl: f.ReleaseField | None = Field(
+    runc: fields.ReleaseField = _release("1.5.2", "runc")
+    cni_plugins: fields.ReleaseField = _release("1.9.1", "the CNI project's plugins")
+    crictl: fields.ReleaseField | None = Field(
         None, description="crictl; default: the .0 of Kubernetes' own minor"
     )
 
@@ -128,38 +130,38 @@ class PartReleases(Section):
 class ArtifactSettings(Section):
     """Files on this machine that nodes need, and where `inv binaries.fetch` gets them."""
 
-    binaries: f.LocalPath = Field(
+    binaries: fields.LocalPath = Field(
         Path("artifacts/bin"),
         description="directory of kubelet, kube-proxy, containerd, its shim, ctr and runc; those of"
         " one architecture may lie in a directory amd64 or arm64 below",
     )
-    cni_plugins: f.LocalPath = Field(
+    cni_plugins: fields.LocalPath = Field(
         Path("artifacts/cni"), description="directory of CNI plugins (loopback, portmap, …)"
     )
-    images: Annotated[tuple[f.LocalPath, ...], f.EmptyList] = Field(
+    images: Annotated[tuple[fields.LocalPath, ...], fields.EmptyList] = Field(
         (),
         description="image archives (docker-archive or OCI tar) loaded before anything is pulled",
     )
     distribution: Literal["push", "pull"] = Field(
         "push", description="sent over SSH, or fetched by the hosts from `url`"
     )
-    url: f.BaseUrl | None = Field(
+    url: fields.BaseUrl | None = Field(
         None, description="what serves the folder that `inv binaries.publish` makes; with pull"
     )
-    url_ca: f.LocalPath | None = Field(
+    url_ca: fields.LocalPath | None = Field(
         None, description="PEM certificate of the CA of `url`; default: those that hosts trust"
     )
     architectures: tuple[Literal["amd64", "arm64"], ...] = Field(
         ("amd64",), min_length=1, description="of the nodes: what is fetched"
     )
     releases: PartReleases = section(PartReleases)
-    mirrors: Annotated[dict[MirrorName, f.BaseUrl], f.EmptyMapping] = Field(
+    mirrors: Annotated[dict[MirrorName, fields.BaseUrl], fields.EmptyMapping] = Field(
         {}, description="base URLs that stand in for the official places"
     )
-    mirrors_ca: f.LocalPath | None = Field(
+    mirrors_ca: fields.LocalPath | None = Field(
         None, description="PEM certificate of the CA of those mirrors; default: the system's CAs"
     )
-    sums: Annotated[dict[f.Text, f.Sum], f.EmptyMapping] = Field(
+    sums: Annotated[dict[fields.Text, fields.Sum], fields.EmptyMapping] = Field(
         {},
         description="end of a file's URL: its sha256 or sha512, instead of the one published with"
         " it; needed where none is published",
@@ -170,23 +172,23 @@ class RuntimeSettings(Section):
     """The container runtime."""
 
     name: Literal["containerd", "docker"] = Field("containerd", description="the runtime")
-    version: f.ReleaseField | None = Field(
+    version: fields.ReleaseField | None = Field(
         None,
         description="release of containerd, which its configuration's form follows from; "
         "left out: of the newest line that fits the Kubernetes release",
     )
-    sandbox_image: f.ImageName = Field(
+    sandbox_image: fields.ImageName = Field(
         "registry.k8s.io/pause:3.10.1", description="image of the pause container"
     )
-    root: f.RemotePath = Field(
+    root: fields.RemotePath = Field(
         "/var/lib/containerd",
         description="its directory on the node; with docker the default is /var/lib/docker",
     )
-    restrict_oom_score_adj: f.Flag = Field(
+    restrict_oom_score_adj: fields.Flag = Field(
         False, description="true where the host may not lower OOM scores (nested containers)"
     )
 
-    daemon: Annotated[Mapping[str, JsonValue], f.EmptyMapping] = Field(
+    daemon: Annotated[Mapping[str, JsonValue], fields.EmptyMapping] = Field(
         {}, description="with docker: further settings of its daemon.json, as they are"
     )
 
@@ -201,23 +203,23 @@ class RuntimeSettings(Section):
 class RegistrySettings(Section):
     """A registry, by the name that images have: what nodes ask in its stead, and what it wants."""
 
-    mirrors: Annotated[tuple[f.BaseUrl, ...], f.EmptyList] = Field(
+    mirrors: Annotated[tuple[fields.BaseUrl, ...], fields.EmptyList] = Field(
         (), description="URLs asked first, in this order; their servers may have entries, too"
     )
-    ca: f.LocalPath | None = Field(None, description="PEM certificate of the server's CA")
-    username: f.Text | None = Field(None, description="user, for servers that want one")
+    ca: fields.LocalPath | None = Field(None, description="PEM certificate of the server's CA")
+    username: fields.Text | None = Field(None, description="user, for servers that want one")
     password: SecretRef | None = Field(None, description="where that user's password is found")
 
 
 class ImageSettings(Section):
     """Where images come from."""
 
-    registry: f.Registry | None = Field(
+    registry: fields.Registry | None = Field(
         None,
         description="replaces the registry in the names of all images that fabnode names: Calico's,"
         " the sandbox's, those of `inv verify`",
     )
-    registries: Annotated[dict[f.RegistryHost, RegistrySettings], f.EmptyMapping] = Field(
+    registries: Annotated[dict[fields.RegistryHost, RegistrySettings], fields.EmptyMapping] = Field(
         {}, description="registries by name: mirrors, CAs, credentials"
     )
 
@@ -225,10 +227,10 @@ class ImageSettings(Section):
 class KubeletSettings(Section):
     """The kubelet."""
 
-    root: f.RemotePath = Field("/var/lib/kubelet", description="its directory on the node")
-    max_pods: f.Count = Field(110, description="pods a node takes at most")
-    fail_swap_on: f.Flag = Field(True, description="refuse to run on a node with swap")
-    config: Annotated[Mapping[str, JsonValue], f.EmptyMapping] = Field(
+    root: fields.RemotePath = Field("/var/lib/kubelet", description="its directory on the node")
+    max_pods: fields.Count = Field(110, description="pods a node takes at most")
+    fail_swap_on: fields.Flag = Field(True, description="refuse to run on a node with swap")
+    config: Annotated[Mapping[str, JsonValue], fields.EmptyMapping] = Field(
         {}, description="further fields of KubeletConfiguration, as they are"
     )
 
@@ -236,11 +238,11 @@ class KubeletSettings(Section):
 class Subject(Section):
     """The subject of kube-proxy's certificate; its common name is always system:kube-proxy."""
 
-    organization: f.Organization = Field("k8s", description="O")
-    organizational_unit: f.SubjectName | None = Field("System", description="OU")
-    country: f.Country | None = Field(None, description="C, two capital letters")
-    state: f.SubjectName | None = Field(None, description="ST")
-    locality: f.SubjectName | None = Field(None, description="L")
+    organization: fields.Organization = Field("k8s", description="O")
+    organizational_unit: fields.SubjectName | None = Field("System", description="OU")
+    country: fields.Country | None = Field(None, description="C, two capital letters")
+    state: fields.SubjectName | None = Field(None, description="ST")
+    locality: fields.SubjectName | None = Field(None, description="L")
 
 
 class KubeProxySettings(Section):
@@ -253,11 +255,11 @@ class KubeProxySettings(Section):
     signing: Literal["csr", "local"] = Field(
         "csr", description="who signs its certificate: the CSR API, or this machine with ca_key"
     )
-    ca_key: f.LocalPath | None = Field(
+    ca_key: fields.LocalPath | None = Field(
         None, description="PEM key of the CA, only for `signing: local`; never leaves this machine"
     )
-    renew_before_days: f.Days = Field(30, description="days left when the certificate is due")
-    config: Annotated[Mapping[str, JsonValue], f.EmptyMapping] = Field(
+    renew_before_days: fields.Days = Field(30, description="days left when the certificate is due")
+    config: Annotated[Mapping[str, JsonValue], fields.EmptyMapping] = Field(
         {}, description="further fields of KubeProxyConfiguration, as they are"
     )
 
@@ -265,26 +267,28 @@ class KubeProxySettings(Section):
 class EtcdSettings(Section):
     """The etcd that Calico keeps its data in, and what it shows there; read on this machine."""
 
-    endpoints: Annotated[tuple[f.EtcdEndpoint, ...], Field(min_length=1)] = Field(
+    endpoints: Annotated[tuple[fields.EtcdEndpoint, ...], Field(min_length=1)] = Field(
         description="https URLs of etcd as nodes reach it"
     )
-    ca: f.LocalPath = Field(description="PEM certificate of the CA of etcd's certificates")
-    cert: f.LocalPath = Field(description="PEM certificate that Calico shows to etcd")
-    key: f.LocalPath = Field(description="its PEM key; goes into a Secret, and nowhere else")
+    ca: fields.LocalPath = Field(description="PEM certificate of the CA of etcd's certificates")
+    cert: fields.LocalPath = Field(description="PEM certificate that Calico shows to etcd")
+    key: fields.LocalPath = Field(description="its PEM key; goes into a Secret, and nowhere else")
 
 
 class CalicoSettings(Section):
     """Calico, the pods' network; `calico: none` for clusters that bring their own."""
 
-    enabled: f.Flag = Field(True, description="false for clusters that bring their own network")
-    version: f.ReleaseField = Field(
+    enabled: fields.Flag = Field(
+        True, description="false for clusters that bring their own network"
+    )
+    version: fields.ReleaseField = Field(
         _CALICO, description="release of Calico", json_schema_extra={"default": str(_CALICO)}
     )
-    manifest: f.Manifest = Field(
+    manifest: fields.Manifest = Field(
         "artifacts/calico.yaml",
         description="the official manifest of that release: a file or an https URL",
     )
-    manifest_sha256: f.Sha256 | None = Field(
+    manifest_sha256: fields.Sha256 | None = Field(
         None, description="digest of the manifest; needed with a URL"
     )
     components: Literal["all", "controllers"] = Field(
@@ -299,16 +303,16 @@ class CalicoSettings(Section):
     encapsulation: Literal["Always", "CrossSubnet", "Never"] = Field(
         "Always", description="when packets between nodes are wrapped (VXLAN, or IPIP with bird)"
     )
-    ip_autodetection: f.Autodetection = Field(
+    ip_autodetection: fields.Autodetection = Field(
         "kubernetes-internal-ip", description="how calico-node finds its node's address"
     )
-    registry: f.Registry | None = Field(
+    registry: fields.Registry | None = Field(
         None, description="registry to take its images from; default: images.registry"
     )
-    controllers_host_network: f.Flag = Field(
+    controllers_host_network: fields.Flag = Field(
         True, description="run calico-kube-controllers in its host's network"
     )
-    allow_untested: f.Flag = Field(
+    allow_untested: fields.Flag = Field(
         False, description="take a pair of Calico and Kubernetes that its makers did not test"
     )
 
@@ -317,7 +321,7 @@ class CalicoSettings(Section):
     def _none(cls, value: object) -> object:
         if isinstance(value, str):
             if value != "none":
-                raise Wrong("must be none or a mapping")
+                raise InvalidValueError("must be none or a mapping")
             return {"enabled": False}
         return value
 
@@ -335,7 +339,7 @@ class BootstrapSettings(Section):
         "token",
         description="a bootstrap token for each node, or the one of the apiserver's token file",
     )
-    ttl_minutes: f.Minutes = Field(
+    ttl_minutes: fields.Minutes = Field(
         15, description="minutes until a token expires, or a request with the token file's is old"
     )
     token: SecretRef | None = Field(
@@ -346,10 +350,10 @@ class BootstrapSettings(Section):
 class VerifySettings(Section):
     """What `inv verify` and `inv certs` go by."""
 
-    image: f.ImageName = Field(
+    image: fields.ImageName = Field(
         "docker.io/library/busybox:1.37.0", description="image of the pods that try the network"
     )
-    certificate_days: f.DaysLeft = Field(
+    certificate_days: fields.DaysLeft = Field(
         30, description="days that every certificate must have left"
     )
 
@@ -357,27 +361,27 @@ class VerifySettings(Section):
 class TimeoutSettings(Section):
     """Seconds: deadlines for things that are watched."""
 
-    api: f.Seconds = Field(60, description="for an apiserver that is away")
-    join: f.Seconds = Field(120, description="from the kubelet's start to its certificate")
-    ready: f.Seconds = Field(180, description="from the certificate to Ready")
-    calico: f.Seconds = Field(300, description="for Calico to be rolled out")
+    api: fields.Seconds = Field(60, description="for an apiserver that is away")
+    join: fields.Seconds = Field(120, description="from the kubelet's start to its certificate")
+    ready: fields.Seconds = Field(180, description="from the certificate to Ready")
+    calico: fields.Seconds = Field(300, description="for Calico to be rolled out")
 
 
 class HookSettings(Section):
     """A command of the site's own, before or after a step."""
 
-    before: f.Text | None = Field(None, description="step that it precedes")
-    after: f.Text | None = Field(None, description="step that it follows")
+    before: fields.Text | None = Field(None, description="step that it precedes")
+    after: fields.Text | None = Field(None, description="step that it follows")
     where: Literal["host", "deployer"] = Field(
         description="host: there, as root; deployer: on this machine, as the user who deploys"
     )
-    run: Annotated[tuple[f.Text, ...], f.EmptyList] = Field(
+    run: Annotated[tuple[fields.Text, ...], fields.EmptyList] = Field(
         min_length=1, description="program and arguments; no shell reads them"
     )
     when: Literal["changed", "always"] = Field(
         "changed", description="only where the node changes, or (on the deployer) in every run"
     )
-    timeout: f.Seconds = Field(60, description="seconds after which it is ended, and failed")
+    timeout: fields.Seconds = Field(60, description="seconds after which it is ended, and failed")
 
     @property
     def step(self) -> str:
@@ -394,10 +398,10 @@ class HookSettings(Section):
 class ExtensionSettings(Section):
     """Steps and commands of the site's own; docs/extending.md."""
 
-    steps: Annotated[tuple[f.LocalPath, ...], f.EmptyList] = Field(
+    steps: Annotated[tuple[fields.LocalPath, ...], fields.EmptyList] = Field(
         (), description="Python files, each with a STEP"
     )
-    hooks: Annotated[tuple[HookSettings, ...], f.EmptyList] = Field(
+    hooks: Annotated[tuple[HookSettings, ...], fields.EmptyList] = Field(
         (), description="commands before and after steps"
     )
 
@@ -405,7 +409,7 @@ class ExtensionSettings(Section):
 class DeploySettings(Section):
     """How many nodes are worked on at once."""
 
-    max_parallel: f.Count = Field(30, description="nodes worked on at once")
-    batch: f.Count | None = Field(
+    max_parallel: fields.Count = Field(30, description="nodes worked on at once")
+    batch: fields.Count | None = Field(
         None, description="nodes per batch; the next starts when one is through"
     )

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ..kube.client import Api, Object
     from ..pki.csr_policy import Token
     from .certified_keys import CertifiedKeys
-    from .change_guard import Permit
-    from .cluster_snapshot import Survey
+    from .change_guard import ChangeGuard
+    from .cluster_snapshot import ClusterSnapshot
     from .node_registry import Nodes
     from .request_judge import RequestJudge
 
@@ -37,8 +37,8 @@ class Admission:
     """
     Lets nodes in, and keeps all others out.
 
-    :param permit: to take back what other runs may have left is a change, which takes leave.
-    :param survey: returns the cluster as it was found; it may wait for that.
+    :param guard: what other runs may have left is revoked only after it has been obtained.
+    :param snapshot: returns the cluster as it was found; it may wait for that.
     :param shared_token: of the cluster's token file, for hosts that join with that.
     """
 
@@ -51,8 +51,8 @@ class Admission:
         judge: RequestJudge,
         certified: CertifiedKeys,
         nodes: Nodes,
-        permit: Permit,
-        survey: Callable[[], Survey],
+        guard: ChangeGuard,
+        snapshot: Callable[[], ClusterSnapshot],
         shared_token: str,
     ) -> None:
         self._cluster = cluster
@@ -61,8 +61,8 @@ class Admission:
         self._judge = judge
         self._certified = certified
         self._nodes = nodes
-        self._permit = permit
-        self._survey = survey
+        self._guard = guard
+        self._snapshot = snapshot
         self._shares_token = cluster.bootstrap.mode == "token-file"
         self._shared_token = shared_token
         self._own_tokens: dict[str, list[Token]] = {}
@@ -92,7 +92,7 @@ class Admission:
         """
         for node in nodes:
             self._judge.approver.allow(approve_csr.candidate(node))
-        if self._judge.asker and self._shares_token:
+        if self._judge.key_lookup and self._shares_token:
             self._api.get("/version")  # so that its clock is known, which counts
             age = timedelta(minutes=self._cluster.bootstrap.ttl_minutes)
             for node in nodes:
@@ -164,14 +164,14 @@ class Admission:
         that is killed here leaves it to the next: nobody will approve it.
         """
         self._judge.approver.end(node.name)
-        survey = self._survey()
+        snapshot = self._snapshot()
         mine = self._own_tokens.pop(node.name, [])
         if mine and unproved and self._certified.was_certified(node):
             mine = []
-        left = [token for token in survey.tokens if token.node == node.name]
-        requests = [name for name, owner in survey.requests if owner == node.name]
+        left = [token for token in snapshot.tokens if token.node == node.name]
+        requests = [name for name, owner in snapshot.requests if owner == node.name]
         if mine or left or requests:
-            self._permit.obtain()  # what looks left behind may be another run's, in use just now
+            self._guard.obtain()  # what looks left behind may be another run's, in use just now
         if left:
             self._end_joining(node, left)
         for token in (*mine, *left):

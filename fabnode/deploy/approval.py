@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .pipeline import Run
 
 
-class KeyUnknown(FabnodeError):
+class KeyLookupError(FabnodeError):
     """A signing request could not be judged: its host did not report which key waits there."""
 
     advice = f"fix that, then run `{program.task('approve-csr')}`"
@@ -82,18 +82,18 @@ def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Itera
             key = waiting_key(hosts[name])
             before = run.outcomes.get(name)
             if key.fault and (before is None or before.ok):  # once: anybody can have it asked
-                error = KeyUnknown(f"its host could not be asked for its key: {key.fault}")
+                error = KeyLookupError(f"its host could not be asked for its key: {key.fault}")
                 run.journal.settle(name, error, step=approve_csr.STEP.name)
-                run.take_down(name, Outcome(error=error))
+                run.record_outcome(name, Outcome(error=error))
             return key
 
-        asker = KeyLookup(ask)
-        session = ClusterSession(run.cluster, run.journal, dry_run=dry_run, asker=asker)
+        key_lookup = KeyLookup(ask)
+        session = ClusterSession(run.cluster, run.journal, dry_run=dry_run, key_lookup=key_lookup)
         try:
             session.admission.allow(nodes)
             yield session
         finally:
             session.close()
-            asker.close()
+            key_lookup.close()
             for host in hosts.values():
                 host.close()

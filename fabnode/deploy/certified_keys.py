@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from ..config.cluster import Node
     from ..kube.client import Api
-    from .change_guard import Permit
-    from .cluster_snapshot import Survey
+    from .change_guard import ChangeGuard
+    from .cluster_snapshot import ClusterSnapshot
     from .request_judge import RequestJudge
 
 
@@ -25,17 +25,21 @@ class CertifiedKeys:
     """
     What was certified with the tokens of this run, and of runs that were cut off.
 
-    :param permit: to take over what another run may have left is a change, which takes leave.
-    :param survey: returns the cluster as it was found; it may wait for that.
+    :param guard: what another run may have left is taken over only after it has been obtained.
+    :param snapshot: returns the cluster as it was found; it may wait for that.
     """
 
     def __init__(
-        self, api: Api, judge: RequestJudge, permit: Permit, survey: Callable[[], Survey]
+        self,
+        api: Api,
+        judge: RequestJudge,
+        guard: ChangeGuard,
+        snapshot: Callable[[], ClusterSnapshot],
     ) -> None:
         self._api = api
         self._judge = judge
-        self._permit = permit
-        self._survey = survey
+        self._guard = guard
+        self._snapshot = snapshot
 
     def show_key(self, node: Node, openssh: str) -> None:
         """Learn the public half of the key that waits on a node's host (in OpenSSH's form)."""
@@ -69,10 +73,10 @@ class CertifiedKeys:
         A run takes a token back once it has seen who holds what was certified with it, so these are
         of runs that were cut off before; to take them over takes leave.
         """
-        left = {token.username for token in self._survey().tokens if token.node == node.name}
+        left = {token.username for token in self._snapshot().tokens if token.node == node.name}
         if not left:
             return ()
-        self._permit.obtain()
+        self._guard.obtain()
         requests = [csr.parse(item) for item in self._judge.items()]
         return tuple(
             request.pem

@@ -14,34 +14,34 @@ if TYPE_CHECKING:
     from ..config.cluster import Cluster
     from ..journal.journal import Journal
     from ..kube.client import Api
-    from ..kube.lease_lock import RunLock
-    from .cluster_snapshot import Survey
+    from ..kube.lease_lock import LeaseLock
+    from .cluster_snapshot import ClusterSnapshot
     from .cni_rollout import PodNetwork
 
 
-class Permit:
+class ChangeGuard:
     """
     Leave to change the cluster: obtained before the first change, given back at the end.
 
-    :param survey: returns the cluster as it was found; it may wait for that.
+    :param snapshot: returns the cluster as it was found; it may wait for that.
     :param network: to install its objects takes rights of its own.
     """
 
     def __init__(
         self,
         api: Api,
-        run_lock: RunLock,
+        lease_lock: LeaseLock,
         journal: Journal,
         *,
         cluster: Cluster,
-        survey: Callable[[], Survey],
+        snapshot: Callable[[], ClusterSnapshot],
         network: PodNetwork,
     ) -> None:
         self._cluster = cluster
         self._api = api
-        self._run_lock = run_lock
+        self._lease_lock = lease_lock
         self._journal = journal
-        self._survey = survey
+        self._snapshot = snapshot
         self._network = network
         self._lock = threading.Lock()
         self._refused: list[str] | None = None
@@ -58,20 +58,20 @@ class Permit:
                 self._refused = self._missing()
             if self._refused:
                 raise MissingRightsError(f"no right to {'; '.join(self._refused)}")
-            if self._survey().has_leases:
-                self._run_lock.take()
+            if self._snapshot().has_leases:
+                self._lease_lock.take()
 
     def give_back(self) -> None:
         """Let others change the cluster."""
-        self._run_lock.release()
+        self._lease_lock.release()
 
     def _missing(self) -> list[str]:
         needed = rbac_rules.needed(self._cluster, network=self._network.objects())
         missing = rbac_rules.missing(self._api, needed)
-        survey = self._survey()
-        if not survey.has_leases:
+        snapshot = self._snapshot()
+        if not snapshot.has_leases:
             self._journal.warn(
-                f"Kubernetes {survey.version} has no Leases: see to it yourself that "
+                f"Kubernetes {snapshot.version} has no Leases: see to it yourself that "
                 "nobody else deploys to this cluster meanwhile"
             )
         return missing

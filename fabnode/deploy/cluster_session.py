@@ -1,8 +1,8 @@
 """
 Session with the cluster's API, opened once per run and shared by its nodes.
 
-`open` lets the nodes be certified and surveys the cluster; what nodes need they ask for when they
-need it, of the part that has it.
+`open` lets the nodes be certified and takes a snapshot of the cluster; whatever nodes need,
+they request from the part that has it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 from ..kube import bootstrap_tokens, csr
 from ..kube.client import Api
 from ..kube.kubeconfig import load
-from ..kube.lease_lock import RunLock
+from ..kube.lease_lock import LeaseLock
 from ..kube.server_side_apply import Manifests, way
 from ..kube.server_version import server_release
 from .admission import Admission
 from .certified_keys import CertifiedKeys
-from .change_guard import Permit
-from .cluster_snapshot import Survey
+from .change_guard import ChangeGuard
+from .cluster_snapshot import ClusterSnapshot
 from .cni_rollout import PodNetwork
 from .control_plane_cas import TrustedAuthorities
 from .node_registry import Nodes
@@ -42,7 +42,7 @@ class ClusterSession:
     """
     What a run has of the API. Safe to share between the nodes' threads, as is each part.
 
-    :param shared_token: see `Admission`. :param asker, serving_only: see `RequestJudge`.
+    :param shared_token: see `Admission`. :param key_lookup, serving_only: see `RequestJudge`.
     """
 
     def __init__(
@@ -52,33 +52,38 @@ class ClusterSession:
         *,
         dry_run: bool = False,
         shared_token: str = "",
-        asker: KeyLookup | None = None,
+        key_lookup: KeyLookup | None = None,
         serving_only: bool = False,
     ) -> None:
         """Open nothing yet."""
         self.cluster = cluster
         self._shares_token = cluster.bootstrap.mode == "token-file"
         self._pool = ThreadPoolExecutor(3, thread_name_prefix="cluster")
-        self._survey: Future[Survey] = Future()
+        self._snapshot: Future[ClusterSnapshot] = Future()
         credentials = load(cluster.cluster.kubeconfig)
         self.api = Api(credentials, patience=cluster.timeouts.api, on_wait=journal.warn)
-        run_lock = RunLock(Api(credentials, patience=_LOCK_PATIENCE), journal.warn)
+        lease_lock = LeaseLock(Api(credentials, patience=_LOCK_PATIENCE), journal.warn)
 
-        def survey() -> Survey:
-            return self.survey
+        def snapshot() -> ClusterSnapshot:
+            return self.snapshot
 
         self.manifests = Manifests(self.api, way=way(cluster.cluster.version))
         self.network = PodNetwork(cluster, self.api, journal)
-        self.permit = Permit(
-            self.api, run_lock, journal, cluster=cluster, survey=survey, network=self.network
+        self.guard = ChangeGuard(
+            self.api, lease_lock, journal, cluster=cluster, snapshot=snapshot, network=self.network
         )
-        self.nodes = Nodes(cluster, self.api, survey)
+        self.nodes = Nodes(cluster, self.api, snapshot)
         self.authorities = TrustedAuthorities(cluster, self.api)
         self.judge = RequestJudge(
-            cluster, self.api, journal, dry_run=dry_run, asker=asker, serving_only=serving_only
+            cluster,
+            self.api,
+            journal,
+            dry_run=dry_run,
+            key_lookup=key_lookup,
+            serving_only=serving_only,
         )
-        self.certified = CertifiedKeys(self.api, self.judge, self.permit, survey)
-        self.proxy_certificates = ProxyCertificates(cluster, self.api, self.judge, self.permit)
+        self.certified = CertifiedKeys(self.api, self.judge, self.guard, snapshot)
+        self.proxy_certificates = ProxyCertificates(cluster, self.api, self.judge, self.guard)
         self.admission = Admission(
             cluster,
             self.api,
@@ -86,27 +91,27 @@ class ClusterSession:
             judge=self.judge,
             certified=self.certified,
             nodes=self.nodes,
-            permit=self.permit,
-            survey=survey,
+            guard=self.guard,
+            snapshot=snapshot,
             shared_token=shared_token,
         )
 
     def open(self, nodes: Sequence[Node]) -> None:
-        """Let these nodes be certified, and begin the survey; returns at once."""
+        """Let these nodes be certified, and begin the snapshot; returns at once."""
         self.admission.allow(nodes)
-        self._survey = self.background(self._look)
+        self._snapshot = self.background(self._look)
 
     def close(self) -> None:
         """End the watches and the background work; others may change the cluster now."""
         self.nodes.close()
         self.judge.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self.permit.give_back()
+        self.guard.give_back()
 
     @property
-    def survey(self) -> Survey:
+    def snapshot(self) -> ClusterSnapshot:
         """The cluster as it was found; waits for it, raises what went wrong with it."""
-        return self._survey.result()
+        return self._snapshot.result()
 
     def background(self, work: Callable[[], R]) -> Future[R]:
         """Run `work` beside the nodes."""
@@ -116,14 +121,14 @@ class ClusterSession:
         """Return once the apiserver answers us. Raises ApiAwayError."""
         self.api.get("/version")
 
-    def _look(self) -> Survey:
+    def _look(self) -> ClusterSnapshot:
         version = server_release(self.api)
         nodes = self.nodes.current()
         self.nodes.begin_watch()
         dialect = csr.dialect(self.cluster.cluster.version)
         # Of an apiserver that doesn't fit the nodes, preflight tells.
         served = dialect.served_by(version)
-        return Survey(
+        return ClusterSnapshot(
             version=version,
             clock_offset=self.api.clock_offset,
             nodes=nodes,

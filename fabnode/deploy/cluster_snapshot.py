@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class ClusterSnapshot:
     """
     The cluster as the run found it.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..audit.judge import judge
 from ..audit.repair import Repairs, Wanted, repairs
 from ..node.plan import Change, Plan, text_diff
-from ..node.resources import EditedFile, Kept, Quarantined, Reload, RulesOnce
+from ..node.resources import EditedFile, ExistingSecret, Quarantined, Reload, RulesOnce
 from ..remote.apply import apply
 from ..remote.examine import ask, examine
 from ..remote.payload_cache import Packer
@@ -46,7 +46,7 @@ class NotFixedError(FabnodeError):
     advice = "check the host: something else sets it"
 
 
-class CutOff(FabnodeError):
+class ApiserverCutOffError(FabnodeError):
     """The apiserver reached this kubelet before its settings were fixed, and no longer does."""
 
     advice = (
@@ -115,7 +115,7 @@ def _change(wanted: Wanted) -> Change:
         case EditedFile(path=path, content=content):
             diff = text_diff(path, wanted.old, content)
             return Change(wanted.resource, "update", wanted.why, diff)
-        case Kept():
+        case ExistingSecret():
             action = "mode"
         case Quarantined():
             action = "quarantine"
@@ -145,7 +145,7 @@ def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]
         with run.journal.step(host.name, ready.STEP.name, "waiting for Ready"):
             session.nodes.wait_ready(host.name, began, Steadiness(host, _KUBELET))
             if answered and not session.nodes.kubelet_answers(host.name):
-                raise CutOff("its kubelet no longer accepts the apiserver's requests")
+                raise ApiserverCutOffError("its kubelet no longer accepts the apiserver's requests")
     with run.journal.step(host.name, AUDIT, "examining the host again") as log:
         after = _look(run, host)
         fixed = {finding.key for finding in before.findings if finding.repairs}

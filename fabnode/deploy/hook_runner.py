@@ -36,7 +36,7 @@ class HookRunner:
         """
         Run the commands that are due on this machine before or after a step.
 
-        :raises HookFailed: one failed; it stays due.
+        :raises HookError: one failed; it stays due.
         """
         for hook in self.due:
             if hooks.point(hook) != (order, step.name):

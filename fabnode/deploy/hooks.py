@@ -48,7 +48,7 @@ _SHOWN = 20  # lines of output
 _READ = 2**14  # bytes of output
 
 
-class HookFailed(FabnodeError):
+class HookError(FabnodeError):
     """A command of the site's own failed on this machine."""
 
 
@@ -150,7 +150,7 @@ def run_here(hook: HookSettings, cluster: Cluster, node: Node) -> str:
     """
     Run a hook on this machine, in the configuration's folder; return the end of its output.
 
-    :raises HookFailed: it could not be started, failed, or took too long.
+    :raises HookError: it could not be started, failed, or took too long.
     """
     folder = cluster.source.absolute().parent
     variables = {**os.environ, **environment(hook, cluster, node)}
@@ -187,9 +187,9 @@ def run_here(hook: HookSettings, cluster: Cluster, node: Node) -> str:
     return text
 
 
-def _failed(hook: HookSettings, node: Node, what: str, output: str) -> HookFailed:
+def _failed(hook: HookSettings, node: Node, what: str, output: str) -> HookError:
     advice = f"correct the hook, then run `{program.task('deploy-nodes')} --limit {node.name}`"
-    error = HookFailed(f"{hook.title}: it {what}", advice)
+    error = HookError(f"{hook.title}: it {what}", advice)
     error.detail = output
     return error
 

@@ -111,9 +111,9 @@ class NodeDeployer:
         """What the last probe found."""
         return self._planner.facts
 
-    def look(self) -> Facts:
+    def probe(self) -> Facts:
         """Learn everything about the node in one round trip."""
-        return self._planner.look()
+        return self._planner.probe()
 
     def current_facts(self) -> Facts:
         """Return facts that still hold: those of the last probe, unless it was changed since."""
@@ -124,7 +124,7 @@ class NodeDeployer:
         return self._planner.plan(renewal)
 
     def run_hooks(self, order: str, step: Step) -> None:
-        """Run the commands that are due before or after a step. Raises HookFailed."""
+        """Run the commands that are due before or after a step. Raises HookError."""
         self._hooks.run(order, step)
 
     def deploy(self, renewal: Renewal = KEEP, *, before_change: Callable[[], None]) -> Deployed:
@@ -144,13 +144,13 @@ class NodeDeployer:
         found = self.facts
         if shown.plan.empty:
             if shown.labels:
-                self._session.permit.obtain()
+                self._session.guard.obtain()
                 self._hooks.make_due(shown.hooks)
             labelled = self._settle()
             self._session.admission.tidy(self.node)
             return Deployed(found, changed=labelled)
         with self._journal.step(self.node.name, rbac.STEP.name, "waiting for rights"):
-            self._session.permit.obtain()
+            self._session.guard.obtain()
             before_change()
         inputs = self._planner.inputs(renewal)
         joining = self._proof.unproved = self._planner.joins and not inputs.joined
@@ -242,7 +242,7 @@ class NodeDeployer:
         Say whether that restarted the kubelet.
         """
         await_file(self.host, layout.KUBELET_KUBECONFIG)
-        self.look()
+        self.probe()
         rest = self._planner.compare()
         return not rest.plan.empty and self._apply(rest)
 
@@ -290,7 +290,7 @@ class NodeDeployer:
 
     def _renewed(self, renewal: Renewal, before: Mapping[str, CertificateFile]) -> list[str]:
         """Return the kinds of certificates that were due and are new. Raises RenewalError."""
-        now = self.look().certificates
+        now = self.probe().certificates
         new = []
         for kind, path in layout.certificates(self.node.kubelet.root).items():
             if not renewal.reason(kind, before.get(path, NO_CERTIFICATE)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..node import layout
 from ..node.facts import UNKNOWN, Facts
-from ..node.plan import Conflict, Plan, make_plan
+from ..node.plan import ConflictError, Plan, make_plan
 from ..node.resources import Image, Module, Sysctl, Unit
 from ..pki.renewal import KEEP
 from ..remote.probe import probe
@@ -102,7 +102,7 @@ class NodePlanner:
         """The configuration of the run."""
         return self._session.cluster
 
-    def look(self) -> Facts:
+    def probe(self) -> Facts:
         """Learn everything about the node in one round trip."""
         everything = (
             *_wanted(self._all_steps, self.inputs(facts=UNKNOWN)),
@@ -114,19 +114,19 @@ class NodePlanner:
         return self.facts
 
     def current_facts(self) -> Facts:
-        """Return facts that still hold: those of the last look, unless it was changed since."""
-        return self.look() if self.touched else self.facts
+        """Return facts that still hold: those of the last probe, unless it was changed since."""
+        return self.probe() if self.touched else self.facts
 
     def plan(self, renewal: Renewal = KEEP) -> NodePlan:
         """Return what would be done, and what preflight found. Changes nothing."""
-        self.look()
+        self.probe()
         findings = self.findings(renewal)
         return replace(self.hooked(self.compare(renewal), renewal), findings=findings)
 
     def judged(self, renewal: Renewal) -> NodePlan:
         """Look, and return what is to be done. Raises PreflightError where something forbids it."""
         with self._journal.step(self.node.name, preflight.STEP.name) as log:
-            self.look()
+            self.probe()
             findings = self.findings(renewal)
             for finding in findings:
                 if finding.level == "warning":
@@ -138,7 +138,7 @@ class NodePlanner:
         return shown
 
     def compare(self, renewal: Renewal = KEEP, issued: Issued = _NOTHING) -> NodePlan:
-        """Compare what the steps want with the last look."""
+        """Compare what the steps want with the last probe."""
         step_of = _wanted(self._steps, self.inputs(renewal, issued))
         plan = make_plan(self.node.name, step_of, self.facts)
         nodes = self._session.nodes
@@ -189,18 +189,18 @@ class NodePlanner:
 
     def findings(self, renewal: Renewal) -> tuple[preflight.Finding, ...]:
         """Return what preflight finds in the last probe."""
-        survey = self._session.survey
+        snapshot = self._session.snapshot
         seen = self._api_seen_from_host()
         if not seen.trusted and seen.reachable is not None:
             self._session.await_api()  # it may be away from everybody just now
             seen = self._api_seen_from_host()
         nodes = self._session.nodes
         around = preflight.Surroundings(
-            server_version=survey.version,
-            clock_offset=survey.clock_offset,
+            server_version=snapshot.version,
+            clock_offset=snapshot.clock_offset,
             api_from_node=None if seen.reachable is None else seen.reason,
             machine_ids=nodes.machine_ids(self.node.name, self.facts.machine_id),
-            other_approvers=survey.other_approvers
+            other_approvers=snapshot.other_approvers
             if bootstrap_kubeconfig.STEP in self._steps
             else (),
         )
@@ -239,7 +239,9 @@ def _wanted(steps: Sequence[Step], inputs: Inputs) -> dict[Resource, str]:
             other = wanted.setdefault(_place(resource), resource)
             if other != resource and step_of[other] != step.name:
                 _, what = _place(resource)
-                raise Conflict(f"steps {step_of[other]} and {step.name} differ on {what}", _DIFFER)
+                raise ConflictError(
+                    f"steps {step_of[other]} and {step.name} differ on {what}", _DIFFER
+                )
             step_of.setdefault(resource, step.name)
     return step_of
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..config.cluster import Cluster, Node
     from ..kube.client import Api, Object
-    from .cluster_snapshot import Survey
+    from .cluster_snapshot import ClusterSnapshot
 
 R = TypeVar("R")
 
@@ -29,13 +29,13 @@ class Nodes:
     """
     The cluster's Node objects; one watch serves all who wait for one of them.
 
-    :param survey: returns the cluster as it was found; it may wait for that.
+    :param snapshot: returns the cluster as it was found; it may wait for that.
     """
 
-    def __init__(self, cluster: Cluster, api: Api, survey: Callable[[], Survey]) -> None:
+    def __init__(self, cluster: Cluster, api: Api, snapshot: Callable[[], ClusterSnapshot]) -> None:
         self._cluster = cluster
         self._api = api
-        self._survey = survey
+        self._snapshot = snapshot
         self._watch = Watch(api, node_status.NODES)
         self._lock = threading.Lock()
         self._machine_ids: dict[str, str] = {}
@@ -122,11 +122,11 @@ class Nodes:
 
     def label_changes(self, node: Node) -> tuple[str, ...]:
         """Return what `label` would change, as far as that was known when the run began."""
-        return node_metadata.changes(self._survey().nodes.get(node.name), node)
+        return node_metadata.changes(self._snapshot().nodes.get(node.name), node)
 
     def gone(self, name: str) -> bool:
         """Return whether a node has no Node object: neither when the run began nor now."""
-        return name not in self._survey().nodes and not self._api.find(
+        return name not in self._snapshot().nodes and not self._api.find(
             f"{node_status.NODES}/{name}"
         )
 
@@ -144,7 +144,7 @@ class Nodes:
         This one's is among them where the API has it registered. If that is `machine_id`, only what
         the API has of others counts: of two hosts with one id, the newcomer is the clone.
         """
-        registered = self._survey().nodes.items()
+        registered = self._snapshot().nodes.items()
         known = {other: node_status.machine_id(item) for other, item in registered}
         with self._lock:
             if machine_id:

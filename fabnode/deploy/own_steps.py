@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 OwnResource = File | Directory | Binary | Absent | Module | Sysctl | Unit
 
 
-class OwnStepFailed(FabnodeError):
+class OwnStepError(FabnodeError):
     """A step of the site's own could not say what a node must have."""
 
     advice = "correct that file, and run the same command again"
@@ -54,7 +54,7 @@ def steps_of(cluster: Cluster) -> tuple[Step, ...]:
     for index, path in enumerate(cluster.extensions.steps):
         try:
             _insert(steps, _load(path))
-        except NoStep as fault:
+        except NoStepError as fault:
             violations.append((("extensions", "steps", index), f"{path}: {fault}", fault.advice))
     if not violations:
         for index, hook in enumerate(cluster.extensions.hooks):
@@ -71,14 +71,14 @@ def _problems(source: Path, violations: list[Violation]) -> list[Problem]:
     return [document.problem(*violation) for violation in violations]
 
 
-class NoStep(FabnodeError):
+class NoStepError(FabnodeError):
     """What is wrong with a file, as the end of a sentence."""
 
 
 def _load(path: Path) -> Step:
     """Run a file, and return its STEP, which names the file in whatever it raises."""
     if fault := others_may_change(path):
-        raise NoStep(fault)
+        raise NoStepError(fault)
     # Compiled here, so that no __pycache__ appears beside it.
     module = ModuleType(f"fabnode_site_{path.stem}")
     module.__file__ = str(path)
@@ -86,14 +86,14 @@ def _load(path: Path) -> Step:
     try:
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - the operator's own
     except Exception as error:
-        raise NoStep(_cause(error)) from error
+        raise NoStepError(_cause(error)) from error
     except SystemExit as error:
-        raise NoStep("it exits") from error
+        raise NoStepError("it exits") from error
     step = getattr(module, "STEP", None)
     if not isinstance(step, Step):
-        raise NoStep("it defines no STEP", "STEP = Step(…), as docs/extending.md shows")
+        raise NoStepError("it defines no STEP", "STEP = Step(…), as docs/extending.md shows")
     if step.scope is not Scope.NODE or step.desired is None:
-        raise NoStep(f"{step.name} is of scope {step.scope}; a site's own act on nodes")
+        raise NoStepError(f"{step.name} is of scope {step.scope}; a site's own act on nodes")
     return replace(step, desired=_checked(path, step.name, step.desired))
 
 
@@ -101,11 +101,11 @@ def _insert(steps: list[Step], step: Step) -> None:
     """Put a step of the site's own behind the one that it names, by default behind all others."""
     known = [each.name for each in node_steps(steps)]
     if step.name in [each.name for each in steps]:
-        raise NoStep(f"there is a step {step.name} already", "choose another name")
+        raise NoStepError(f"there is a step {step.name} already", "choose another name")
     for name in (*([step.after] if step.after else []), *step.requires):
         if name not in known:
             hint = nearest(name, known) or f"there are {', '.join(known)}"
-            raise NoStep(f"no node step before it is called {name!r}", hint)
+            raise NoStepError(f"no node step before it is called {name!r}", hint)
     before = step.after or known[-1]
     at = [each.name for each in steps].index(before)
     # Several that follow the same one stay in the order of the list.
@@ -123,15 +123,15 @@ def _checked(
         try:
             found = tuple(desired(inputs))
         except Exception as error:
-            raise OwnStepFailed(f"step {name} ({path}): {_cause(error)}") from error
+            raise OwnStepError(f"step {name} ({path}): {_cause(error)}") from error
         for resource in found:
             if not isinstance(resource, OwnResource):
                 allowed = either([kind.__name__ for kind in get_args(OwnResource)])
                 text = f"desired returns a {type(resource).__name__}; each must be a {allowed}"
-                raise OwnStepFailed(f"step {name} ({path}): {text}")
+                raise OwnStepError(f"step {name} ({path}): {text}")
             if isinstance(resource, File) and not isinstance(resource.content, bytes):
                 text = f"the content of {resource.path} must be bytes"
-                raise OwnStepFailed(f"step {name} ({path}): {text}")
+                raise OwnStepError(f"step {name} ({path}): {text}")
         return found
 
     return wanted

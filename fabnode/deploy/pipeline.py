@@ -69,7 +69,7 @@ class Run:
     shared_token: str = field(default="", repr=False)
     outcomes: dict[str, Outcome[Any]] = field(default_factory=dict, repr=False, compare=False)
 
-    def take_down(self, name: str, outcome: Outcome[Any]) -> None:
+    def record_outcome(self, name: str, outcome: Outcome[Any]) -> None:
         """
         Keep what became of the work on a node, and see that the journal says the same.
 
@@ -233,7 +233,7 @@ class RunContext:
         return _fan_out(run, wanted, partial(self._one, work))
 
     def facts(self, name: str) -> Facts:
-        """Return what the last look at a node told."""
+        """Return what the last probe of a node found."""
         return self._nodes[name].facts
 
     def _one(self, work: Callable[[NodeDeployer], R], node: Node) -> R:
@@ -267,7 +267,7 @@ def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict
         group_limits={g.name: g.max_parallel for g in groups if g.max_parallel},
         groups_of=lambda node: node.groups,
         batch=run.batch,
-        on_outcome=run.take_down,
+        on_outcome=run.record_outcome,
     )
 
 
@@ -327,7 +327,7 @@ def apply_rbac(run: Run, session: ClusterSession) -> None:
     """Bind the roles that joining needs, where this run is about joining."""
     with run.journal.step(None, rbac.STEP.name) as log:
         if changes := plan_rbac(run, session):
-            session.permit.obtain()
+            session.guard.obtain()
             session.manifests.apply(changes)
             log.changed(", ".join(change.title for change in changes))
 
@@ -337,7 +337,7 @@ def _apply_network(run: Run, session: ClusterSession, objects: Future[tuple[Obje
         return
     with run.journal.step(None, pod_network.STEP.name, "comparing its objects") as log:
         if changes := session.manifests.plan(objects.result()):
-            session.permit.obtain()
+            session.guard.obtain()
             session.manifests.apply(changes)
             log.changed(f"{len(changes)} objects applied")
 

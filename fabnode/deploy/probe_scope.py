@@ -13,9 +13,9 @@ from ..node.resources import (
     ClientCertificate,
     Command,
     Directory,
+    ExistingSecret,
     File,
     Image,
-    Kept,
     Module,
     Sysctl,
     Unit,
@@ -47,7 +47,7 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
                 text.append(resource.path)
             case Directory():
                 folders.append(resource.path)
-            case File() | Kept() | Binary() | Absent():
+            case File() | ExistingSecret() | Binary() | Absent():
                 opaque.append(resource.path)
             case Unit():
                 units.append(resource.name)

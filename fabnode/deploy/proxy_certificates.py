@@ -16,7 +16,7 @@ from ..steps import proxy_cert
 if TYPE_CHECKING:
     from ..config.cluster import Cluster, Node
     from ..kube.client import Api
-    from .change_guard import Permit
+    from .change_guard import ChangeGuard
     from .request_judge import RequestJudge
 
 _SIGNING_TIMEOUT = 30.0
@@ -25,11 +25,11 @@ _SIGNING_TIMEOUT = 30.0
 class ProxyCertificates:
     """Has certificates for kube-proxies issued, in the way that the configuration names."""
 
-    def __init__(self, cluster: Cluster, api: Api, judge: RequestJudge, permit: Permit) -> None:
+    def __init__(self, cluster: Cluster, api: Api, judge: RequestJudge, guard: ChangeGuard) -> None:
         self._cluster = cluster
         self._api = api
         self._judge = judge
-        self._permit = permit
+        self._guard = guard
 
     def issue(self, node: Node) -> bytes:
         """Return a new certificate for a node's kube-proxy, with its key (PEM)."""
@@ -56,6 +56,6 @@ class ProxyCertificates:
 
         Return who signed it where that was not this CA, else None.
         """
-        self._permit.obtain()
+        self._guard.obtain()
         pem = self.issue(node)
         return None if issued_by(pem, authority) else read(pem).issuer

@@ -29,7 +29,7 @@ class RequestJudge:
     The watch begins when somebody first needs it.
 
     :param serving_only: only requests for serving certificates are judged.
-    :param asker: asks hosts for the keys that wait there. With it, requests of hosts that this
+    :param key_lookup: asks hosts for the keys that wait there. With it, requests of hosts that this
         run doesn't join itself are judged as well.
     """
 
@@ -40,11 +40,11 @@ class RequestJudge:
         journal: Journal,
         *,
         dry_run: bool,
-        asker: KeyLookup | None,
+        key_lookup: KeyLookup | None,
         serving_only: bool,
     ) -> None:
         shares_token = cluster.bootstrap.mode == "token-file"
-        self.asker = asker
+        self.key_lookup = key_lookup
         self.log = VerdictLog(journal, dry_run=dry_run)
         self.dialect = csr.dialect(cluster.cluster.version)
         self.requests = Watch(api, self.dialect.path)
@@ -54,9 +54,9 @@ class RequestJudge:
             on_verdict=self.log.given,
             on_foreign=self.log.foreign,
             serving_only=serving_only,
-            all_tokens=asker is not None and not shares_token,
+            all_tokens=key_lookup is not None and not shares_token,
             dialect=self.dialect,
-            asker=asker,
+            key_lookup=key_lookup,
         )
         self.approver.attach(self.requests)
         self._api = api
@@ -91,8 +91,8 @@ class RequestJudge:
         """Judge every signing request that is there now."""
         for item in self.items():
             self.approver.consider(item)
-        if self.asker:
-            self.asker.settle()
+        if self.key_lookup:
+            self.key_lookup.settle()
 
     def judge_forever(self) -> None:
         """Judge requests as they come, until interrupted or the API stays away."""
@@ -111,8 +111,8 @@ class RequestJudge:
         item = self._api.get(f"{self.dialect.path}/{name}")
         request = csr.parse(item)
         verdict = self.approver.verdict_on(request)
-        if verdict.asks and self.asker and verdict.node:
-            asked = {verdict.node: self.asker.ask(verdict.node)}
+        if verdict.asks and self.key_lookup and verdict.node:
+            asked = {verdict.node: self.key_lookup.ask(verdict.node)}
             verdict = self.approver.verdict_on(request, asked)
         if request.state != "Pending":
             self.log.decided_already(request, verdict)

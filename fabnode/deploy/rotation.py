@@ -150,12 +150,12 @@ def _rolled(run: Run, context: RunContext, names: Sequence[str], renewal: Renewa
             state = f"its checks failed: {failed}" if bad else "its checks could not run"
             error = NotReadyError(f"it was the first node, and {state}")
             outcomes[first[0]] = Outcome(error=error)
-            run.take_down(first[0], outcomes[first[0]])
+            run.record_outcome(first[0], outcomes[first[0]])
     if all(outcome.ok for outcome in outcomes.values()):
         outcomes |= context.each(work, rest)
     else:
         for name in rest:
-            run.take_down(name, Outcome(skipped=f"{first[0]}, the first node, failed"))
+            run.record_outcome(name, Outcome(skipped=f"{first[0]}, the first node, failed"))
     if not attempted(run, rbac.STEP, lambda: [rights.result()]):
         return []
     return [name for name, outcome in outcomes.items() if outcome.ok]

@@ -65,7 +65,7 @@ class KubeletError(ApiError):
         )
 
 
-class _PassedOn(Exception):
+class _ForwardedError(Exception):
     """A failure of a forwarded request: a kubelet's, or the apiserver's own."""
 
     def __init__(self, failure: ApiError | ApiWrongError, status: int) -> None:
@@ -172,7 +172,7 @@ class Api:
                 return self._send(
                     "GET", path, query, stream=True, read_timeout=_TEXT_SECONDS, passed_on=True
                 )
-            except _PassedOn as failed:
+            except _ForwardedError as failed:
                 self.get("/version")  # raises where the apiserver itself is away, or refuses us
                 if is_last:
                     raise KubeletError(failed.status, node, str(failed)) from failed
@@ -244,7 +244,7 @@ class Api:
         """
         Send, and send again while the apiserver is away and patience lasts.
 
-        :param passed_on: a kubelet answers, so that a 5xx or 401 may be its own (_PassedOn).
+        :param passed_on: a kubelet answers, so that a 5xx or 401 may be its own (_ForwardedError).
         """
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {**self._headers, "Content-Type": kind} if body is not None else self._headers
@@ -275,7 +275,7 @@ class Api:
                     return answer
                 failure = _failure(self.server, answer)
                 if passed_on and (answer.status >= 500 or answer.status == 401):
-                    raise _PassedOn(failure, answer.status)
+                    raise _ForwardedError(failure, answer.status)
                 busy = answer.status in _BUSY and _worth_another_try(answer)
                 # An apiserver that has just started does not know any rights yet.
                 starting = time.monotonic() - self._away < _STARTING

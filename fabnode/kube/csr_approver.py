@@ -55,8 +55,8 @@ class Approver:
     still there count as well.
 
     :param serving_only: requests for other than serving certificates are none of its business.
-    :param asker: asks hosts for the keys that wait there, before a first certificate is granted;
-        without one, a request that only such a key would decide is held until that is shown.
+    :param key_lookup: asks hosts for the keys that wait there, before a first certificate is
+        granted; without one, a request that only such a key would decide stays pending.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class Approver:
         serving_only: bool = False,
         all_tokens: bool = False,
         dialect: csr.Dialect = csr.V1,
-        asker: KeyLookup | None = None,
+        key_lookup: KeyLookup | None = None,
     ) -> None:
         self._dialect = dialect
-        self._asker = asker
+        self._key_lookup = key_lookup
         self._api = api
         self._all_tokens = all_tokens
         self._dry_run = dry_run
@@ -219,8 +219,8 @@ class Approver:
         with self._deciding:
             verdict = self.verdict_on(request, asked)
             first = verdict.approve and request.signer == CLIENT
-            ask = self._asker if (verdict.asks or first) and not asked else None
-            if verdict.asks and not self._asker:
+            ask = self._key_lookup if (verdict.asks or first) and not asked else None
+            if verdict.asks and not self._key_lookup:
                 self._held.setdefault(verdict.node or "", []).append(item)
                 return
             if verdict.approve and not ask and first:

@@ -77,7 +77,7 @@ class Process:
         return self.place == place and _born(self.pid) != self.born
 
 
-class RunLock:
+class LeaseLock:
     """
     Acquired once, held until `release`, renewed by its own thread.
 

@@ -21,9 +21,9 @@ from .resources import (
     ClientCertificate,
     Command,
     Directory,
+    ExistingSecret,
     File,
     Image,
-    Kept,
     Module,
     Reload,
     Resource,
@@ -65,7 +65,7 @@ _CONTEXT, _COMPARED, _SHOWN, _LONGEST = 3, 1000, 400, 2000  # lines, but the las
 _LINES = re.compile(r"(?<=[-+])\d+")  # where a hunk begins, as its head says
 
 
-class Conflict(FabnodeError):
+class ConflictError(FabnodeError):
     """Something is in the way that fabnode does not remove by itself; the text names it all."""
 
     advice = "check what it is, and move it away"
@@ -166,7 +166,7 @@ class Plan:
 
 
 def make_plan(node: str, resources: Iterable[Resource], facts: Facts) -> Plan:
-    """Return the plan that makes `resources` true on the node. Raises Conflict."""
+    """Return the plan that makes `resources` true on the node. Raises ConflictError."""
     return Plan(node, compare(tuple(resources), facts))
 
 
@@ -177,12 +177,12 @@ def compare(resources: tuple[Resource, ...], facts: Facts) -> tuple[Change, ...]
     A certificate that comes by itself is waited for at the end: what else there is to do is done
     meanwhile. One whose key has to be told before it can come is waited for in its place.
 
-    :raises Conflict: a directory is where a file belongs, or the like.
+    :raises ConflictError: a directory is where a file belongs, or the like.
     """
     wanted = tuple(dict.fromkeys(resources))
     conflicts = [text for resource in wanted if (text := _conflict(resource, facts))]
     if conflicts:
-        raise Conflict("; ".join(dict.fromkeys(conflicts)))
+        raise ConflictError("; ".join(dict.fromkeys(conflicts)))
     changes: list[Change] = []
     for resource in wanted:
         changes += _changes(resource, facts, wanted, changes)
@@ -210,7 +210,7 @@ def _conflict(resource: Resource, facts: Facts) -> str:
             return f"{path} is a directory, but a file is needed there"
         case Directory(path=path) if facts.path(path).kind not in {"directory", "absent"}:
             return f"{path} is a {_said(facts.path(path))}, but a directory is needed there"
-        case Kept(path=path) if facts.known and facts.path(path).kind != "file":
+        case ExistingSecret(path=path) if facts.known and facts.path(path).kind != "file":
             return f"{path} should be kept but is {_said(facts.path(path))}"
     return ""
 
@@ -225,7 +225,7 @@ def _changes(
             yield from _binary(resource, facts.path(resource.path))
         case Directory(path=path) if facts.path(path).kind == "absent":
             yield Change(resource, "create", f"mode {resource.mode:04o}")
-        case Directory() | Kept():
+        case Directory() | ExistingSecret():
             yield from _mode(resource, facts.path(resource.path))
         case Absent(path=path, remade_by=unit) if unit and facts.path(path).kind != "absent":
             yield Change(resource, "remove", f"{unit} recreates it")
@@ -280,12 +280,14 @@ def _new(resource: File | Binary, found: PathFact, content: str, diff: str | Non
     return Change(resource, "update", f"replaces a {_said(found)}{content}", diff)
 
 
-def _mode(resource: File | Binary | Directory | Kept, found: PathFact) -> Iterator[Change]:
+def _mode(
+    resource: File | Binary | Directory | ExistingSecret, found: PathFact
+) -> Iterator[Change]:
     if told := _mode_too(resource, found):
         yield Change(resource, "mode", told.removeprefix(", "))
 
 
-def _mode_too(resource: File | Binary | Directory | Kept, found: PathFact) -> str:
+def _mode_too(resource: File | Binary | Directory | ExistingSecret, found: PathFact) -> str:
     told = ""
     if found.mode != resource.mode:
         told += f", mode {found.mode:04o} → {resource.mode:04o}"
@@ -359,7 +361,7 @@ def _stamp(unit: Unit, facts: Facts, wanted: tuple[Resource, ...]) -> dict[str, 
                 digests[path] = None if content is None else hashlib.sha256(content).hexdigest()
             case Binary(path=path, sha256=sha256) if path in unit.reads:
                 digests[path] = sha256
-            case Kept(path=path) if path in unit.reads:
+            case ExistingSecret(path=path) if path in unit.reads:
                 digests[path] = facts.path(path).sha256
     return digests
 

@@ -36,7 +36,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ExistingSecret:
     """
     A secret file that is already right on the node and whose content the deployer doesn't know.
 
@@ -115,9 +115,9 @@ class Unit:
     """
     A systemd service that is enabled, running, and was started after all it reads was in place.
 
-    :param reads: paths (of File, Binary, Kept) whose change asks for a restart. Their digests at
-        the last successful start are kept on the node as the unit's stamp, so that a run that was
-        killed between writing and restarting is made good by the next.
+    :param reads: paths (of File, Binary, ExistingSecret) whose change asks for a restart. Their
+        digests at the last successful start are the unit's stamp on the node, by which the
+        next run completes one that was killed between writing and restarting.
     """
 
     name: str
@@ -207,7 +207,7 @@ class Restart:
 
 Resource = (
     File
-    | Kept
+    | ExistingSecret
     | Directory
     | Binary
     | Absent

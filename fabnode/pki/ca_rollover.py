@@ -26,7 +26,7 @@ DONE: Stage = "done"
 STAGES: tuple[Stage, ...] = (BUNDLE, CERTIFICATES, OLD_OUT)
 
 
-class StrayedError(FabnodeError):
+class NoSafeTransitionError(FabnodeError):
     """A node has no safe transition to the configured CAs."""
 
     advice = "put both CAs into cluster.ca, the new one first, and run the command again"
@@ -59,22 +59,24 @@ class Authorities:
 
         :param trusted: content of its CA file.
         :param certificates: kind → PEM of those it holds.
-        :raises StrayedError: the node would be cut off from the cluster, or the cluster from it.
+        :raises NoSafeTransitionError: node and cluster would be cut off from each other.
         """
         now, wanted = _set(trusted), set(self.wanted)
         foreign = [k for k, pem in certificates.items() if not issued_by(pem, self.signer)]
         if not now & wanted:
-            raise StrayedError(
+            raise NoSafeTransitionError(
                 f"it trusts {_named(now) or 'no CA'}, which cluster.ca does not contain"
             )
         if now - wanted and wanted - now:
             what = f"adding {_named(wanted - now)} and removing {_named(now - wanted)}"
-            raise StrayedError(f"its CA file would change in two ways at once: {what}")
+            raise NoSafeTransitionError(f"its CA file would change in two ways at once: {what}")
         if wanted - now:
             return BUNDLE
         if now - wanted and foreign:
             kinds = ", ".join(foreign)
-            raise StrayedError(f"it would no longer trust the CA of its own certificates ({kinds})")
+            raise NoSafeTransitionError(
+                f"it would no longer trust the CA of its own certificates ({kinds})"
+            )
         if foreign:
             return CERTIFICATES
         return OLD_OUT if now - wanted else DONE

@@ -13,7 +13,7 @@ from ..node.resources import Binary, ClientCertificate, Command, Image
 from ..ssh.errors import HostError
 from .apply_protocol import ApplyEvent, Talk
 from .apply_script import Actions, Member, actions
-from .payload_cache import GZIP, ZSTD, Changed
+from .payload_cache import GZIP, ZSTD, ArtifactChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -96,7 +96,7 @@ def apply(
     :param zstd: does the node have zstd (`"zstd" in facts.tools`)? gzip is used otherwise.
     :param pull: where the node gets artifacts itself; None: they are sent.
     :param on_event: called as things happen, in this thread.
-    :raises ApplyFailed: an action failed; those before it are done.
+    :raises ApplyError: an action failed; those before it are done.
     :raises HostError: the connection or the host failed; run it again.
     """
     if plan.empty:
@@ -146,7 +146,7 @@ def _readable(node: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield what is to be sent. What this machine can't read is no fault of the connection."""
     try:
         yield from blocks
-    except (OSError, Changed) as error:
+    except (OSError, ArtifactChangedError) as error:
         raise HostError(
             node,
             f"its files can't be packed on this machine: {error}",

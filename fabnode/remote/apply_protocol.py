@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..node.resources import Command
-from ..ssh.errors import ApplyFailed, HostMisbehaved
+from ..ssh.errors import ApplyError, HostMisbehavedError
 from ..util.sanitize import last_lines
 from . import unit_monitor
 
@@ -61,9 +61,9 @@ class Talk:
         self.seconds: list[float] = []
 
     def line(self, line: bytes) -> None:
-        """Take a line. Raises HostMisbehaved for what no node says."""
+        """Take a line. Raises HostMisbehavedError for what no node says."""
         if len(line) > _LONGEST and not line.startswith(b"log\t"):  # a tool's lines may be long
-            raise HostMisbehaved(self._node, f"it answered a line of {len(line)} bytes")
+            raise HostMisbehavedError(self._node, f"it answered a line of {len(line)} bytes")
         match line.decode("utf-8", "replace").split("\t"):
             # Each action begins once, in its turn: a host can't flood us with the same again.
             case ["start", number] if not self._begun and number == str(len(self.seconds)):
@@ -88,11 +88,11 @@ class Talk:
             case ["beat"]:
                 pass
             case other:
-                raise HostMisbehaved(
+                raise HostMisbehavedError(
                     self._node, f"it answered {other[0][:60]!r} instead of running the script"
                 )
 
-    def failure(self, result: Result) -> ApplyFailed | None:
+    def failure(self, result: Result) -> ApplyError | None:
         """Return why the plan was not carried out; None when it was."""
         # tar's complaints come by stderr, as do the shell's own (a log that can't be written).
         said = last_lines(
@@ -103,26 +103,26 @@ class Talk:
                 "another run of fabnode is changing this node",
                 "wait for that run to end",
             )
-            return ApplyFailed(self._node, cause, advice, action="begin", detail=said)
+            return ApplyError(self._node, cause, advice, action="begin", detail=said)
         if self._failed is not None:
             change = self._change(self._failed)
             action = f"{change.action} {change.name}" if change else "wait for its units"
             told, unit = _told(said)
             cause = f"{action}: {told}"
             advice = unit_monitor.see(self._node, unit) if unit else _advice(change)
-            return ApplyFailed(self._node, cause, advice, action=action, detail=said)
+            return ApplyError(self._node, cause, advice, action=action, detail=said)
         count, total = len(self.seconds), len(self._plan.changes)
         if result.code or not self._ended or count < total:
             told = said.split("\n")[0] or f"{count} of {total} actions, status {result.code}"
             cause = f"the apply script failed there: {told}"
             advice = "fix that and run the command again"
-            return ApplyFailed(self._node, cause, advice, action="begin", detail=said)
+            return ApplyError(self._node, cause, advice, action="begin", detail=said)
         return None
 
     def _change(self, number: str) -> Change | None:
         changes = self._plan.changes
         if not number.isdecimal() or len(number) > 6 or int(number) > len(changes):
-            raise HostMisbehaved(self._node, f"it speaks of an action {number[:20]!r}")
+            raise HostMisbehavedError(self._node, f"it speaks of an action {number[:20]!r}")
         return changes[int(number)] if int(number) < len(changes) else None
 
 

@@ -15,9 +15,9 @@ from ..node.resources import (
     Command,
     Directory,
     EditedFile,
+    ExistingSecret,
     File,
     Image,
-    Kept,
     Module,
     Quarantined,
     Reload,
@@ -108,7 +108,7 @@ def _action(
 ) -> tuple[list[str], Member | None]:
     resource = change.resource
     if change.action == "mode":
-        assert isinstance(resource, File | Binary | Directory | Kept)
+        assert isinstance(resource, File | Binary | Directory | ExistingSecret)
         return ["mode", resource.path, f"{resource.mode:04o}"], None
     match resource:
         case File(path=path, content=content, mode=mode):

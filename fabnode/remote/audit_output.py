@@ -1,4 +1,4 @@
-"""Parser of `examine.sh`'s output to evidence. Pure; raises `Malformed` for hostile output."""
+"""Parser of `examine.sh`'s output to evidence. Pure; raises `MalformedError` for hostile output."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from ..audit.evidence import Anchor, Evidence, Program, Provenance, SecretFile, Text, UnitSeen
 from ..node.conventions import STATE
 from ..util.digests import is_sha256
-from .limits import EXAMINED as MOST
-from .limits import Malformed, Tally, fits
+from .limits import EXAMINE_LIMITS as LIMITS
+from .limits import MalformedError, Tally, fits
 from .search_roots import ROOTS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _NAMED = {
     "server",
 }
 _MAX_LINE = 2**14  # but of those that hold a text
-_MAX_TEXT_LINE = _MAX_LINE + MOST.text_size * 4 // 3
+_MAX_TEXT_LINE = _MAX_LINE + LIMITS.text_size * 4 // 3
 _LONGEST_PATH = 4096
 # Where nothing is searched for keys; `examine.sh` has the same list.
 _EXCLUDED = re.compile(r"/(\.ssh|\.cache|node_modules|\.git|kubelet/pods|kubelet/plugins)/")
@@ -61,17 +61,17 @@ def parse(
     :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
     :param roots: folders that were searched: no file can lie elsewhere.
     :param state: fabnode's directory on the host, which is not searched.
-    :raises Malformed: for anything the script would not print.
+    :raises MalformedError: for anything the script would not print.
     """
     # No name has a backslash of its own, so that names which differ stay different.
     lines = output.decode("utf-8", "backslashreplace").split("\n")
     if lines[-2:] != [f"end\t{nonce}", ""]:
-        raise Malformed("the answer is cut off")
+        raise MalformedError("the answer is cut off")
     found = _Found(tuple(roots), state)
     for line in lines[:-2]:
         longest = _MAX_TEXT_LINE if line.startswith(("text\t", "anchor\t")) else _MAX_LINE
         if len(line) > longest or not found.take(line.split("\t")):
-            raise Malformed(f"an unexpected line {line[:60]!r}")
+            raise MalformedError(f"an unexpected line {line[:60]!r}")
     return found.evidence()
 
 
@@ -119,88 +119,88 @@ class _Found:
         """
         Keep what a line tells; False: no such line exists. The last field may hold tabs.
 
-        :raises Malformed: the script would have stopped before.
+        :raises MalformedError: the script would have stopped before.
         """
         count = self.tally.one_more
         match fields:
             case ["uptime", value]:
                 self.uptime = _number(value)
             case ["swap", *name]:
-                count("swaps", MOST.swaps)
+                count("swaps", LIMITS.swaps)
                 self.swaps.append("\t".join(name))
             case ["control", name] if name in _CONTROL:
                 if name not in self.control:
                     self.control.append(name)
             case ["managed", unit]:
-                count("managed units", MOST.units)
+                count("managed units", LIMITS.units)
                 self.managed.add(unit)
             case ["unit", name, *setting]:
                 if name not in self.units:
-                    count("units", MOST.units)
-                count("settings", MOST.settings, name)
-                line = fits("\t".join(setting), MOST.unit_length, "a setting")
+                    count("units", LIMITS.units)
+                count("settings", LIMITS.settings, name)
+                line = fits("\t".join(setting), LIMITS.unit_length, "a setting")
                 key, _, value = line.partition("=")
                 self.units[name][key] = value
             case ["program", name, "host" | "down" as place] if name in _PROGRAMS:
                 self.programs[name] = place
             case ["arg", name, *argument] if name in self.programs:
-                if len(self.args[name]) >= MOST.args:
-                    raise Malformed(f"more than {MOST.args} arguments of {name}")
-                self.args[name].append(fits("\t".join(argument), MOST.arg_length, "an argument"))
+                if len(self.args[name]) >= LIMITS.args:
+                    raise MalformedError(f"more than {LIMITS.args} arguments of {name}")
+                self.args[name].append(fits("\t".join(argument), LIMITS.arg_length, "an argument"))
             case ["text", mode, controlled, digest, content, *path]:
-                count("texts", MOST.texts)
+                count("texts", LIMITS.texts)
                 where = _path("\t".join(path))
                 self.texts[where] = _text(mode, controlled, digest, content)
             case ["anchor", controlled, blocks, content, *path]:
-                count("anchors", MOST.anchors)
-                where = fits("\t".join(path), MOST.arg_length, "a path")
+                count("anchors", LIMITS.anchors)
+                where = fits("\t".join(path), LIMITS.arg_length, "a path")
                 self.anchors[where] = _anchor(controlled, blocks, content)
                 self.anchor_names[where] = defaultdict(list)
             case ["anchor_names", key, *value] if self.anchors and key in _NAMED:
                 latest = next(reversed(self.anchors))
-                count("names", len(_NAMED) * MOST.anchors, latest)
-                told = fits("\t".join(value), MOST.arg_length, "a name")
+                count("names", len(_NAMED) * LIMITS.anchors, latest)
+                told = fits("\t".join(value), LIMITS.arg_length, "a name")
                 self.anchor_names[latest][key].append(told)
             case ["file", mode, uid, reachable, controlled, kind, *path]:
                 self._file("\t".join(path), mode, uid, reachable, controlled, kind)
             case ["pem", line] if self.files:
                 latest = next(reversed(self.files))  # the file that was announced last
-                count("lines", MOST.blocks * MOST.block_lines, latest)
+                count("lines", LIMITS.blocks * LIMITS.block_lines, latest)
                 self.files[latest].pem.append(
-                    fits(line, MOST.block_length, "a line of a certificate")
+                    fits(line, LIMITS.block_length, "a line of a certificate")
                 )
             case ["certificate_data", data, *path]:
-                count("embedded certificates", MOST.keys, "\t".join(path))
+                count("embedded certificates", LIMITS.keys, "\t".join(path))
                 found = _PEM.findall(_unbase64(data).decode("ascii", "replace"))
-                self._at(path).certificates += found[: MOST.blocks]
+                self._at(path).certificates += found[: LIMITS.blocks]
             case ["key", public, *path]:
                 if public and not _PUBLIC.fullmatch(public):
                     if not _OTHER_PUBLIC.fullmatch(public):
                         return False
                     public = ""  # nothing compares it: its key is as good as untold
                 # As many in PEM as in a kubeconfig's fields.
-                count("keys", 2 * MOST.keys, "\t".join(path))
+                count("keys", 2 * LIMITS.keys, "\t".join(path))
                 self._at(path).keys.append(public)
             case ["blocks", number, *path]:
                 count("counts of blocks", 1, "\t".join(path))
                 self._at(path).blocks = _whole(number)
             case ["token", kind, *path] if kind in _TOKENS:
-                count("tokens", MOST.tokens, "\t".join(path))
+                count("tokens", LIMITS.tokens, "\t".join(path))
                 self._at(path).tokens.append(kind)
             case ["used", user, *path]:
-                count("uses", MOST.users + MOST.running)
+                count("uses", LIMITS.users + LIMITS.running)
                 # The longest path that matches may be another than one of ours.
                 if (where := "\t".join(path)) in self.files:
                     self.files[where].used_by.append(user)
             case ["rules", table] if table in _TABLES:
                 self.rules[table] = []
             case ["rule", table, *rule] if table in self.rules:
-                count("rules", MOST.rules, table)
-                self.rules[table].append(fits("\t".join(rule), MOST.rule_length, "a rule"))
+                count("rules", LIMITS.rules, table)
+                self.rules[table].append(fits("\t".join(rule), LIMITS.rule_length, "a rule"))
             case ["proxied"]:
                 self.proxied = True
             case ["quarantined", *path]:
-                count("quarantined files", MOST.quarantined)
+                count("quarantined files", LIMITS.quarantined)
                 where = _path("\t".join(path))
                 if not where.startswith(f"{self.state}/quarantine/"):
                     return False
@@ -208,10 +208,10 @@ class _Found:
             case ["users_unknown"]:
                 self.users_known = False
             case ["unseen", *what]:
-                count("notes", MOST.unseen)
+                count("notes", LIMITS.unseen)
                 self.unseen.append("\t".join(what))
             case ["limit", *what]:
-                count("limits", MOST.limits)
+                count("limits", LIMITS.limits)
                 self.limited.append("\t".join(what))
             case _:
                 return False
@@ -220,11 +220,11 @@ class _Found:
     def _file(
         self, path: str, mode: str, uid: str, reachable: str, controlled: str, kind: str
     ) -> None:
-        if path in self.files or len(self.files) >= MOST.files:
-            raise Malformed("a file that can't be")
+        if path in self.files or len(self.files) >= LIMITS.files:
+            raise MalformedError("a file that can't be")
         self._searched(_path(path))
         if kind not in {"pem", "kubeconfig", "csv"}:
-            raise Malformed(f"a file of kind {kind[:20]!r}")
+            raise MalformedError(f"a file of kind {kind[:20]!r}")
         self.files[path] = _File(
             _mode(mode), _whole(uid), _flag(reachable), _flag(controlled), kind == "kubeconfig"
         )
@@ -232,15 +232,15 @@ class _Found:
     def _searched(self, path: str) -> None:
         """Refuse a path that no search finds: nothing outside of these places is touched."""
         if not any(path.startswith(f"{root}/") for root in self.roots):
-            raise Malformed(f"a file outside of what is searched: {path[:60]!r}")
+            raise MalformedError(f"a file outside of what is searched: {path[:60]!r}")
         if path.startswith(f"{self.state}/") or _EXCLUDED.search(path):
-            raise Malformed(f"a file in a folder that is not searched: {path[:60]!r}")
+            raise MalformedError(f"a file in a folder that is not searched: {path[:60]!r}")
 
     def _at(self, path: list[str]) -> _File:
         try:
             return self.files["\t".join(path)]
         except KeyError:
-            raise Malformed("a file that was not announced") from None
+            raise MalformedError("a file that was not announced") from None
 
     def evidence(self) -> Evidence:
         return Evidence(
@@ -271,7 +271,7 @@ class _Found:
 
 
 def _secret_file(path: str, file: _File) -> SecretFile:
-    blocks = _PEM.findall("\n".join(file.pem))[: MOST.blocks]
+    blocks = _PEM.findall("\n".join(file.pem))[: LIMITS.blocks]
     return SecretFile(
         path=path,
         mode=file.mode,
@@ -302,30 +302,30 @@ def _unit(settings: dict[str, str]) -> UnitSeen:
 def _text(mode: str, controlled: str, digest: str, content: str) -> Text:
     if digest == "-":  # not read, or not all of it
         part = None if content == "-" else _unbase64(content)
-        if part is not None and len(part) > MOST.text_size:
-            raise Malformed("a text that is too long")
+        if part is not None and len(part) > LIMITS.text_size:
+            raise MalformedError("a text that is too long")
         return Text(_mode(mode), "", part, _flag(controlled))
     if not is_sha256(digest):
-        raise Malformed("no digest")
+        raise MalformedError("no digest")
     if content == "-":
         return Text(_mode(mode), digest, None, _flag(controlled))
     data = _unbase64(content)
-    if len(data) > MOST.text_size or hashlib.sha256(data).hexdigest() != digest:
-        raise Malformed("a text that its digest does not fit")
+    if len(data) > LIMITS.text_size or hashlib.sha256(data).hexdigest() != digest:
+        raise MalformedError("a text that its digest does not fit")
     return Text(_mode(mode), digest, data, _flag(controlled))
 
 
 def _anchor(controlled: str, blocks: str, content: str) -> Anchor:
     alone = Provenance.ROOT_ONLY if _flag(controlled) else Provenance.OTHERS_MAY_WRITE
     pem = "" if content == "-" else _unbase64(content).decode("ascii", "replace")
-    return Anchor(alone, tuple(_PEM.findall(pem)[: MOST.blocks]), _whole(blocks))
+    return Anchor(alone, tuple(_PEM.findall(pem)[: LIMITS.blocks]), _whole(blocks))
 
 
 def _unbase64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Malformed("no base64") from error
+        raise MalformedError("no base64") from error
 
 
 def _path(path: str) -> str:
@@ -337,29 +337,29 @@ def _path(path: str) -> str:
         or path.startswith("//")
         or any(char in path for char in "\t\n\0")
     ):
-        raise Malformed(f"no path: {path[:60]!r}")
+        raise MalformedError(f"no path: {path[:60]!r}")
     return path
 
 
 def _flag(text: str) -> bool:
     if text not in {"0", "1"}:
-        raise Malformed(f"neither yes nor no: {text[:20]!r}")
+        raise MalformedError(f"neither yes nor no: {text[:20]!r}")
     return text == "1"
 
 
 def _mode(text: str) -> int:
     if not _MODE.fullmatch(text):
-        raise Malformed(f"no mode: {text[:20]!r}")
+        raise MalformedError(f"no mode: {text[:20]!r}")
     return int(text, 8)
 
 
 def _number(text: str) -> float:
     if not _NUMBER.fullmatch(text):
-        raise Malformed(f"no number: {text[:20]!r}")
+        raise MalformedError(f"no number: {text[:20]!r}")
     return float(text)
 
 
 def _whole(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 12:
-        raise Malformed(f"no whole number: {text[:20]!r}")
+        raise MalformedError(f"no whole number: {text[:20]!r}")
     return int(text)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from ..audit.evidence import Asked
 from ..node.conventions import KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, STATE
-from ..ssh.errors import HostMisbehaved
+from ..ssh.errors import HostMisbehavedError
 from ..util.sanitize import last_lines
 from .audit_output import parse
-from .limits import Malformed, assignments
+from .limits import MalformedError, assignments
 from .search_roots import ROOTS
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ def examine(host: Host) -> Evidence:
     result = host.root("exec sh -s", stdin=[script(nonce)], limit=_LIMIT)
     if result.code:
         said = last_lines(result.stderr, 3) or f"status {result.code}"
-        raise HostMisbehaved(host.name, f"examining it failed: {said}")
+        raise HostMisbehavedError(host.name, f"examining it failed: {said}")
     try:
         return parse(result.stdout, nonce=nonce)
-    except Malformed as error:
-        raise HostMisbehaved(
+    except MalformedError as error:
+        raise HostMisbehavedError(
             host.name, f"its answer is malformed: {error}", "check its shell profile"
         ) from error
 

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..ssh.errors import HostMisbehaved
+from ..ssh.errors import HostMisbehavedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,7 @@ def read_pairs(host: Host, paths: Iterable[str]) -> dict[str, Pair]:
     try:
         return parse(result.stdout.decode("ascii"), wanted)
     except (ValueError, KeyError) as error:
-        raise HostMisbehaved(host.name, "its answer is not a list of certificates") from error
+        raise HostMisbehavedError(host.name, "its answer is not a list of certificates") from error
 
 
 def parse(output: str, wanted: Iterable[str]) -> dict[str, Pair]:

@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from ..util.errors import FabnodeError
 
 
-class Malformed(FabnodeError, ValueError):
+class MalformedError(FabnodeError, ValueError):
     """Not what our scripts print."""
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ExamineLimits:
     """
     What `examine.sh` prints at most; the names are the script's variables, with `most_` before.
 
@@ -61,14 +61,14 @@ class Examined:
     limits: int = 5000
 
 
-EXAMINED = Examined()
+EXAMINE_LIMITS = ExamineLimits()
 
 # Of `probe.sh`.
 TEXT_SIZE = 262144
 CERTIFICATE_FILES = 64  # that a probe shows certificates of; it asks for fewer than ten
 
 
-def assignments(limits: Examined = EXAMINED) -> str:
+def assignments(limits: ExamineLimits = EXAMINE_LIMITS) -> str:
     """Return the limits as a line of shell: `most_files=400 …`."""
     return " ".join(f"most_{name}={value}" for name, value in asdict(limits).items())
 
@@ -84,15 +84,15 @@ class Tally:
         Count one.
 
         :param of: what the limit holds for, such as one file; nothing: the whole answer.
-        :raises Malformed: that is more than `most`.
+        :raises MalformedError: that is more than `most`.
         """
         self._counts[what, of] += 1
         if self._counts[what, of] > most:
-            raise Malformed(f"more than {most} {what}" + (f" for {of[:60]!r}" if of else ""))
+            raise MalformedError(f"more than {most} {what}" + (f" for {of[:60]!r}" if of else ""))
 
 
 def fits(text: str, longest: int, what: str) -> str:
-    """Return a text that is no longer than that. Raises Malformed."""
+    """Return a text that is no longer than that. Raises MalformedError."""
     if len(text) > longest:
-        raise Malformed(f"{what} of {len(text)} letters")
+        raise MalformedError(f"{what} of {len(text)} letters")
     return text

@@ -29,7 +29,7 @@ _GZIP_LEVEL = (
 _BLOCK = 2**20
 
 
-class Changed(FabnodeError):
+class ArtifactChangedError(FabnodeError):
     """An artifact whose content is no longer what its digest says; the text names it."""
 
 
@@ -54,7 +54,7 @@ class Packer:
         run.
 
         :param suffix: ZSTD or GZIP; both formats hold a checksum of the content.
-        :raises Changed: its content has another digest by now.
+        :raises ArtifactChangedError: its content has another digest by now.
         :raises OSError: it can't be read, or there is no room for its packed form.
         """
         target = self._folder / f"{sha256}{suffix}"
@@ -95,7 +95,7 @@ def _pack(source: Path, target: Path, sha256: str) -> None:
         content = _Hashing(file)
         _compress(content, out, target.suffix)
         if content.digest.hexdigest() != sha256:
-            raise Changed(f"{source} changed since it was read")
+            raise ArtifactChangedError(f"{source} changed since it was read")
 
 
 class _Hashing:

@@ -9,9 +9,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ..node.conventions import STATE
-from ..ssh.errors import HostMisbehaved
+from ..ssh.errors import HostMisbehavedError
 from ..util.sanitize import last_lines
-from .limits import TEXT_SIZE, Malformed
+from .limits import TEXT_SIZE, MalformedError
 from .probe_output import parse
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def probe(host: Host, watch: Watchlist) -> Facts:
     )
     if result.code:
         said = last_lines(result.stderr, 3) or f"status {result.code}"
-        raise HostMisbehaved(host.name, f"probing it failed: {said}")
+        raise HostMisbehavedError(host.name, f"probing it failed: {said}")
     try:
         return parse(result.stdout, nonce=nonce, sent=sent, received=heard[0] if heard else sent)
-    except Malformed as error:
-        raise HostMisbehaved(
+    except MalformedError as error:
+        raise HostMisbehavedError(
             host.name, f"its answer is malformed: {error}", "check its shell profile"
         ) from error
 

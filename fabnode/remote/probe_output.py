@@ -1,4 +1,4 @@
-"""Parser of `probe.sh`'s output to facts. Pure; raises `Malformed` for hostile output."""
+"""Parser of `probe.sh`'s output to facts. Pure; raises `MalformedError` for hostile output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..node.facts import Facts, Listener, PathFact, UnitFact
 from ..pki.certificates import CertificateFile
 from ..util.digests import is_sha256
 from ..util.sanitize import clean
-from .limits import CERTIFICATE_FILES, TEXT_SIZE, Malformed
+from .limits import CERTIFICATE_FILES, TEXT_SIZE, MalformedError
 
 _KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -34,17 +34,17 @@ def parse(output: bytes, *, nonce: str, sent: float, received: float) -> Facts:
 
     :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
     :param sent, received: deployer's clock when the probe was sent, and when it first answered.
-    :raises Malformed: for anything the probe would not print.
+    :raises MalformedError: for anything the probe would not print.
     """
     lines = output.decode("utf-8", "replace").split("\n")
     if lines[-2:] != [f"end\t{nonce}", ""]:
-        raise Malformed("the answer is cut off")
+        raise MalformedError("the answer is cut off")
     found = _Found()
     for line in lines[:-2]:
         too_long = len(line) > _MAX_LINE and not line.startswith("texts\t")
         # Facts get into sentences and onto screens: nothing that steers a terminal gets in.
         if too_long or not found.take(clean(line, lines=True).split("\t")):
-            raise Malformed(f"an unexpected line {line[:60]!r}")
+            raise MalformedError(f"an unexpected line {line[:60]!r}")
     return found.facts((sent + received) / 2)
 
 
@@ -113,7 +113,7 @@ class _Found:
                 self._path("\t".join(path))["sha256"] = _sha256(digest)
             case ["text", size, *path]:
                 if _whole(size) > TEXT_SIZE:
-                    raise Malformed(f"a text of {size} bytes")
+                    raise MalformedError(f"a text of {size} bytes")
                 self.texts.append(("\t".join(path), _whole(size)))
             case ["texts", contents]:
                 self._share_out(_unbase64(contents))
@@ -156,19 +156,19 @@ class _Found:
     def _lines_of(self, path: str) -> list[str]:
         """Return the lines so far of a file with certificates, each of which will be parsed."""
         if path not in self.certificates and len(self.certificates) >= CERTIFICATE_FILES:
-            raise Malformed(f"more than {CERTIFICATE_FILES} files with certificates")
+            raise MalformedError(f"more than {CERTIFICATE_FILES} files with certificates")
         return self.certificates[path]
 
     def _path(self, path: str) -> dict[str, Any]:
         if path not in self.paths:
-            raise Malformed(f"content of {path[:60]!r}, which it says nothing else about")
+            raise MalformedError(f"content of {path[:60]!r}, which it says nothing else about")
         return self.paths[path]
 
     def facts(self, middle: float) -> Facts:
         """Return all of it; `middle` is the deployer's clock when the node read its own."""
         plain = dict(self.plain)
         if "clock" not in plain or "kernel" not in plain:
-            raise Malformed("it does not tell its clock and kernel")
+            raise MalformedError("it does not tell its clock and kernel")
         offset = plain.pop("clock") - middle
         behind_stub = plain.pop("resolved", False) and _names_stub(self.resolv)
         names = self.units.keys() | self.stamps.keys()
@@ -206,7 +206,7 @@ def _path(mode: str, uid: str, gid: str, size: str) -> dict[str, Any]:
     try:
         bits = int(mode, 16)
     except ValueError:
-        raise Malformed(f"not a mode: {mode[:40]!r}") from None
+        raise MalformedError(f"not a mode: {mode[:40]!r}") from None
     kind = _KINDS.get(bits & 0xF000, "other")
     told = {"kind": kind, "mode": bits & 0o7777, "uid": _whole(uid), "gid": _whole(gid)}
     return {**told, "size": _whole(size)}
@@ -232,13 +232,13 @@ def _names_stub(resolv: list[str]) -> bool:
 
 def _number(text: str) -> float:
     if not _NUMBER.fullmatch(text):
-        raise Malformed(f"not a number: {text[:40]!r}")
+        raise MalformedError(f"not a number: {text[:40]!r}")
     return float(text)
 
 
 def _whole(text: str) -> int:
     if not _NUMBER.fullmatch(text) or "." in text:
-        raise Malformed(f"not a whole number: {text[:40]!r}")
+        raise MalformedError(f"not a whole number: {text[:40]!r}")
     return int(text)
 
 
@@ -246,13 +246,13 @@ def _listener(line: str) -> Listener:
     """Read a line of `ss -Hltn`, maybe with `users:(("sshd",pid=…` at its end."""
     found = _LISTENER.fullmatch(line)
     if not found:
-        raise Malformed(f"not a listener: {line[:60]!r}")
+        raise MalformedError(f"not a listener: {line[:60]!r}")
     return Listener(int(found[1]), found[2] or "")
 
 
 def _sha256(text: str) -> str:
     if not is_sha256(text):
-        raise Malformed(f"not a digest: {text[:40]!r}")
+        raise MalformedError(f"not a digest: {text[:40]!r}")
     return text
 
 
@@ -260,4 +260,4 @@ def _unbase64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise Malformed("not base64") from None
+        raise MalformedError("not base64") from None

@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from ..ssh.errors import ApplyFailed
+from ..ssh.errors import ApplyError
 from ..util import program
 from ..util.sanitize import clean, last_lines
 
@@ -39,7 +39,7 @@ class Steadiness:
         """
         Look.
 
-        :raises ApplyFailed: it is down, or was started again too often: with its own last words.
+        :raises ApplyError: it is down, or was started again too often: with its own last words.
         """
         unit = shlex.quote(self._unit)
         lines = clean(self._host.root(_SHOW.format(unit=unit)).stdout, lines=True).splitlines()
@@ -52,7 +52,7 @@ class Steadiness:
             return
         journal = last_lines(self._host.root(_JOURNAL.format(unit=unit)).stdout)
         what = f"{self._unit} does not stay up: it is {active} ({state.get('SubState', '')})"
-        raise ApplyFailed(
+        raise ApplyError(
             self._host.name,
             f"{what}, started again {restarts} times{said(journal, self._unit)}",
             see(self._host.name, self._unit),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 from fabric import Config, Connection
 
-from .error_mapping import UnknownKey, mapping_errors
+from .error_mapping import MissingHostKeyError, mapping_errors
 from .errors import HostError
 from .known_hosts import KnownHosts, host_id
 from .secret_prompts import LOGIN
@@ -36,7 +36,7 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
         hostname: str,  # noqa: ARG002
         key: paramiko.PKey,
     ) -> None:
-        raise UnknownKey(key)
+        raise MissingHostKeyError(key)
 
 
 @contextmanager

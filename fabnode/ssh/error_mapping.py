@@ -11,14 +11,20 @@ from paramiko.ssh_exception import NoValidConnectionsError, PasswordRequiredExce
 
 from ..util import program
 from ..util.errors import FabnodeError
-from .errors import AuthenticationFailed, ChangedHostKey, HostError, UnknownHostKey, Unreachable
+from .errors import (
+    AuthenticationError,
+    ChangedHostKeyError,
+    HostError,
+    UnknownHostKeyError,
+    UnreachableError,
+)
 from .known_hosts import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class UnknownKey(FabnodeError, paramiko.SSHException):
+class MissingHostKeyError(FabnodeError, paramiko.SSHException):
     """Raised by fabnode's host key policy: no known_hosts file has this key."""
 
     def __init__(self, key: paramiko.PKey) -> None:
@@ -40,11 +46,13 @@ def mapping_errors(node: str, where: str) -> Iterator[None]:
 def host_error(node: str, where: str, error: Exception) -> HostError:
     """Return the HostError for an exception met while connecting to `where`."""
     match error:
-        case UnknownKey():
+        case MissingHostKeyError():
             kind, print_ = error.key.get_name(), fingerprint(error.key)
-            return UnknownHostKey(node, f"the host key of {where} is unknown ({kind} {print_})")
+            return UnknownHostKeyError(
+                node, f"the host key of {where} is unknown ({kind} {print_})"
+            )
         case paramiko.BadHostKeyException():
-            return ChangedHostKey(
+            return ChangedHostKeyError(
                 node,
                 f"the host key of {where} is {fingerprint(error.key)}, but"
                 f" known_hosts has {fingerprint(error.expected_key)}",
@@ -53,31 +61,31 @@ def host_error(node: str, where: str, error: Exception) -> HostError:
                 " intercepting the connection",
             )
         case PasswordRequiredException():
-            return AuthenticationFailed(
+            return AuthenticationError(
                 node, f"the key for {where} is encrypted", "run `ssh-add` first"
             )
         case paramiko.AuthenticationException():
-            return AuthenticationFailed(
+            return AuthenticationError(
                 node,
                 f"{where} rejects the user with these keys and password ({error})",
                 "check ssh.user and ssh.keys (or `ssh-add -l`) in the configuration",
             )
         case socket.gaierror():
-            return Unreachable(node, f"{where}: the name does not resolve")
+            return UnreachableError(node, f"{where}: the name does not resolve")
         case NoValidConnectionsError():
             causes = ", ".join(
                 sorted({str(getattr(e, "strerror", None) or e) for e in error.errors.values()})
             )
-            return Unreachable(node, f"{where}: {causes.lower()}")
+            return UnreachableError(node, f"{where}: {causes.lower()}")
         case paramiko.ChannelException():
-            return Unreachable(node, f"{where}: the gateway can't reach it ({error.text})")
+            return UnreachableError(node, f"{where}: the gateway can't reach it ({error.text})")
         case TimeoutError():
-            return Unreachable(node, f"{where}: no answer in time")
+            return UnreachableError(node, f"{where}: no answer in time")
         case OSError():
-            return Unreachable(node, f"{where}: {error.strerror or error}".lower())
+            return UnreachableError(node, f"{where}: {error.strerror or error}".lower())
         case _:
             # Among them: no SSH banner, no common algorithm, a server that hangs up at once.
-            return Unreachable(
+            return UnreachableError(
                 node,
                 f"{where}: no SSH connection ({error or 'the server closed it'})",
                 "check that an SSH server listens there",

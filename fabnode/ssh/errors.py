@@ -30,13 +30,13 @@ class HostError(FabnodeError):
         return f"{self.message}; {self.advice}" if self.advice else self.message
 
 
-class Unreachable(HostError):
+class UnreachableError(HostError):
     """No SSH server answers at the node's address."""
 
     advice = "check that the host is on and that address, port and gateway are right"
 
 
-class UnknownHostKey(HostError):
+class UnknownHostKeyError(HostError):
     """No known_hosts file has the host key."""
 
     def __init__(self, node: str, message: str) -> None:
@@ -47,37 +47,37 @@ class UnknownHostKey(HostError):
         )
 
 
-class ChangedHostKey(HostError):
+class ChangedHostKeyError(HostError):
     """The host key differs from the recorded one: another machine, or an interception."""
 
 
-class AuthenticationFailed(HostError):
+class AuthenticationError(HostError):
     """The host key matches, but authentication failed."""
 
 
-class SudoRefused(HostError):
+class SudoRefusedError(HostError):
     """The login succeeded, but sudo does not grant root."""
 
 
-class CommandTimeout(HostError):
+class CommandTimeoutError(HostError):
     """A command exceeded its time limit; it was ended on the node as well."""
 
     advice = "raise ssh.command_timeout if the host is merely slow"
 
 
-class ConnectionLost(HostError):
+class ConnectionLostError(HostError):
     """The connection broke while a command ran."""
 
     advice = "run the same command again; it resumes where this run stopped"
 
 
-class HostMisbehaved(HostError):
+class HostMisbehavedError(HostError):
     """The node's answer is not one of a healthy node."""
 
     advice = "check on its console what else prints there: a shell profile, or a forced command"
 
 
-class ApplyFailed(HostError):
+class ApplyError(HostError):
     """
     An action failed on the node; earlier ones are done, later ones are not.
 

@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from ..util.sanitize import clean
-from .errors import CommandTimeout, ConnectionLost, HostError, HostMisbehaved, SudoRefused
+from .errors import (
+    CommandTimeoutError,
+    ConnectionLostError,
+    HostError,
+    HostMisbehavedError,
+    SudoRefusedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -119,12 +125,13 @@ class Session:
         """
         Run the command to its end.
 
-        :raises HostError: SudoRefused, CommandTimeout, ConnectionLost, HostMisbehaved.
+        :raises HostError: SudoRefusedError, CommandTimeoutError, ConnectionLostError,
+            HostMisbehavedError.
         """
         try:
             channel = transport.open_session(timeout=self._patience)
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise ConnectionLost(
+            raise ConnectionLostError(
                 self._node, f"an SSH session could not be opened ({error})"
             ) from error
         try:
@@ -135,7 +142,7 @@ class Session:
         except HostError:
             raise
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise ConnectionLost(self._node, f"the connection broke ({error})") from error
+            raise ConnectionLostError(self._node, f"the connection broke ({error})") from error
 
     def _command_line(self) -> str:
         command = self._command
@@ -200,7 +207,7 @@ class Session:
                 self._is_ready = True
                 self._out = bytearray(after)
             elif len(before) > _NOISE:
-                raise HostMisbehaved(
+                raise HostMisbehavedError(
                     self._node, "its login shell prints too much before the command starts"
                 )
         if self._is_ready and self._command.on_line:
@@ -212,7 +219,7 @@ class Session:
 
     def _checked(self) -> None:
         if len(self._out) + len(self._err) > self._command.limit:
-            raise HostMisbehaved(
+            raise HostMisbehavedError(
                 self._node, f"its output exceeded {self._command.limit >> 10} KiB and was cut off"
             )
 
@@ -221,13 +228,15 @@ class Session:
         if not prompts:
             return
         if self._command.password is None:
-            raise SudoRefused(
+            raise SudoRefusedError(
                 self._node,
                 "sudo asks for a password and none is configured",
                 "set ssh.sudo_password to {prompt: true}, {file: PATH} or {env: NAME}",
             )
         if prompts > 1:
-            raise SudoRefused(self._node, "sudo does not accept the password", "check the password")
+            raise SudoRefusedError(
+                self._node, "sudo does not accept the password", "check the password"
+            )
         if not self._password_sent:
             self._password_sent = True
             channel.sendall(self._command.password.encode() + b"\n")
@@ -239,25 +248,25 @@ class Session:
         if took >= self._command.timeout and code in {124, 137}:
             raise self._too_long()
         if code < 0:
-            raise ConnectionLost(self._node, "the command was cut off")
+            raise ConnectionLostError(self._node, "the command was cut off")
         # Whatever sudo output while it asked is no part of what the command output.
         stderr = bytes(self._err).rpartition(self._prompt.encode())[2]
         return Result(code, bytes(self._out), stderr, sent)
 
-    def _too_long(self) -> CommandTimeout:
-        return CommandTimeout(
+    def _too_long(self) -> CommandTimeoutError:
+        return CommandTimeoutError(
             self._node, f"a command did not end within {self._command.timeout:.0f} s"
         )
 
     def _not_admitted(self) -> HostError:
         output = clean(bytes(self._err or self._out).replace(self._prompt.encode(), b""))[-300:]
         if self._command.sudo:
-            return SudoRefused(
+            return SudoRefusedError(
                 self._node,
                 f"sudo does not grant root: {output or 'no output'}",
                 "check the user's sudo rights with `sudo -l` there",
             )
-        return HostMisbehaved(self._node, f"no shell starts there: {output or 'no output'}")
+        return HostMisbehavedError(self._node, f"no shell starts there: {output or 'no output'}")
 
 
 def for_any_shell(script: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import ConnectionLost
+from .errors import ConnectionLostError
 from .exec import Command, Result, Session
 from .port_checks import HttpAnswer, TlsResult, anonymous_over, http_over, tls_over
 from .secret_prompts import SUDO
@@ -47,7 +47,8 @@ class Host:
         """
         Connect and authenticate, unless that is done.
 
-        :raises HostError: Unreachable, UnknownHostKey, ChangedHostKey, AuthenticationFailed.
+        :raises HostError: UnreachableError, UnknownHostKeyError, ChangedHostKeyError,
+            AuthenticationError.
         """
         if not self._connection.is_connected:
             self._access.open(self._connection, self.node)
@@ -133,5 +134,5 @@ class Host:
         self.open()
         transport: paramiko.Transport | None = self._connection.transport
         if transport is None:
-            raise ConnectionLost(self.name, "the connection broke")
+            raise ConnectionLostError(self.name, "the connection broke")
         return transport

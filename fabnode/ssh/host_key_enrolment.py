@@ -11,7 +11,7 @@ from fabric import Connection
 from paramiko.ssh_exception import IncompatiblePeer
 
 from .error_mapping import mapping_errors
-from .errors import ChangedHostKey, HostMisbehaved
+from .errors import ChangedHostKeyError, HostMisbehavedError
 from .known_hosts import fingerprint, host_id
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def enrol(
 
     :param confirm: asked for every server that is unknown, unless fingerprints are given.
     :param fingerprints: `SHA256:…`; only a key that matches one is recorded.
-    :raises ChangedHostKey: a server shows a key other than the recorded one, or none that matches.
+    :raises ChangedHostKeyError: a server shows another key than the recorded one, or none that
+        matches.
     :raises HostError: it can't be reached.
     """
     offers: list[Offer] = []
@@ -92,7 +93,7 @@ def enrol(
         else:
             chosen = tuple(islice(shown, 1))
         if not chosen:
-            raise HostMisbehaved(node.name, f"{name} presents no host key of a supported type")
+            raise HostMisbehavedError(node.name, f"{name} presents no host key of a supported type")
         if not fingerprints and not confirm(Offer(name, chosen, "offered")):
             offers.append(Offer(name, chosen, "declined"))
             break
@@ -107,7 +108,7 @@ def enrol(
 def _recognised(
     access: Access, connection: Connection, node: Node, name: str, known: Sequence[paramiko.PKey]
 ) -> Offer:
-    """Return the known key that a server proves. Raises ChangedHostKey where it proves none."""
+    """Return the known key that a server proves; ChangedHostKeyError where it proves none."""
     wanted = tuple(dict.fromkeys(_algorithm(key) for key in known))
     seen: list[paramiko.PKey] = []
     # Types that it is not known by are asked for only so as to say what it shows instead.
@@ -155,9 +156,11 @@ def _shown(
         yield key
 
 
-def _changed(node: Node, name: str, shown: tuple[paramiko.PKey, ...], why: str) -> ChangedHostKey:
+def _changed(
+    node: Node, name: str, shown: tuple[paramiko.PKey, ...], why: str
+) -> ChangedHostKeyError:
     fingerprints = ", ".join(fingerprint(key) for key in shown) or "no host key of a supported type"
-    return ChangedHostKey(
+    return ChangedHostKeyError(
         node.name,
         f"{name} presents {fingerprints}: {why}",
         f"if it was reinstalled, run `ssh-keygen -R '{name}'` and try again; otherwise someone may"

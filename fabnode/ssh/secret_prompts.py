@@ -18,7 +18,7 @@ LOGIN = "password"
 SUDO = "sudo_password"
 
 
-class PasswordUnavailable(InputError):
+class PasswordUnavailableError(InputError):
     """A configured password can't be read; the text names it and the reason."""
 
 
@@ -47,7 +47,7 @@ def ask_secrets(
     Where `{prompt: true}` stands, one question is asked per setting and user.
 
     :param ask: answers a request; EOFError: there is no answer. None: having to ask is an error.
-    :raises PasswordUnavailable: with a sentence for the user.
+    :raises PasswordUnavailableError: with a sentence for the user.
     """
     found: dict[tuple[str, str], str] = {}
     asked: dict[tuple[str, str | None], str] = {}
@@ -65,7 +65,7 @@ def ask_secrets(
             else:
                 password = _fetch(reference, what)
             if not password or "\n" in password:
-                raise PasswordUnavailable(f"{what}: is empty or has more than one line")
+                raise PasswordUnavailableError(f"{what}: is empty or has more than one line")
             found[node.name, setting] = password
     return found
 
@@ -75,7 +75,7 @@ def ask_bootstrap_token(reference: SecretRef, ask: Callable[[SecretRequest], str
     Return the token of the cluster's token file.
 
     :param ask: as in `ask_secrets`.
-    :raises PasswordUnavailable: with a sentence for the user.
+    :raises PasswordUnavailableError: with a sentence for the user.
     """
     what = "bootstrap.token"
     if reference.prompt:
@@ -84,7 +84,7 @@ def ask_bootstrap_token(reference: SecretRef, ask: Callable[[SecretRequest], str
     else:
         token = _fetch(reference, what)
     if not token.isascii() or not token.isprintable() or not token or set(token) & set(' ",'):
-        raise PasswordUnavailable(
+        raise PasswordUnavailableError(
             f"{what}: is not a token: printable ASCII without blanks, quotes and commas"
         )
     return token
@@ -97,7 +97,7 @@ def ask_registries(
     Return the passwords of registries, by their names.
 
     :param ask: as in `ask_secrets`.
-    :raises PasswordUnavailable: with a sentence for the user.
+    :raises PasswordUnavailableError: with a sentence for the user.
     """
     found: dict[str, str] = {}
     for name, settings in registries.items():
@@ -111,7 +111,7 @@ def ask_registries(
         else:
             password = _fetch(settings.password, what)
         if not password or not password.isprintable():
-            raise PasswordUnavailable(f"{what}: is empty or not one line of text")
+            raise PasswordUnavailableError(f"{what}: is empty or not one line of text")
         found[name] = password
     return found
 
@@ -127,21 +127,21 @@ def _ask_account(
 
 def _answer(request: SecretRequest, what: str, ask: Callable[[SecretRequest], str] | None) -> str:
     if ask is None:
-        raise PasswordUnavailable(
+        raise PasswordUnavailableError(
             f"{what}: can't be asked for here (no terminal, --json, or no `ask_secret`); "
             "use {env: NAME} or {file: PATH} instead of {prompt: true}"
         )
     try:
         return ask(request)
     except EOFError:
-        raise PasswordUnavailable(f"{what}: no answer") from None
+        raise PasswordUnavailableError(f"{what}: no answer") from None
 
 
 def _fetch(reference: SecretRef, what: str) -> str:
     if reference.env is not None:
         password = os.environ.get(reference.env)
         if password is None:
-            raise PasswordUnavailable(
+            raise PasswordUnavailableError(
                 f"{what}: the environment variable {reference.env} is not set"
             )
         return password
@@ -150,8 +150,10 @@ def _fetch(reference: SecretRef, what: str) -> str:
     try:
         with path.open() as source:
             if os.fstat(source.fileno()).st_mode & 0o077:
-                raise PasswordUnavailable(f"{what}: others can read {path}; run `chmod 600 {path}`")
+                raise PasswordUnavailableError(
+                    f"{what}: others can read {path}; run `chmod 600 {path}`"
+                )
             return source.read().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not text"
-        raise PasswordUnavailable(f"{what}: {path}: {reason}") from None
+        raise PasswordUnavailableError(f"{what}: {path}: {reason}") from None

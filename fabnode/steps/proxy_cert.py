@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config.cluster import Node
 from ..node import layout
-from ..node.resources import Directory, File, Kept, Resource
+from ..node.resources import Directory, ExistingSecret, File, Resource
 from ..pki.certificates import Certificate, problem, read
 from ..pki.renewal import PROXY
 from .inputs import Inputs
@@ -17,7 +17,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return the certificate with its key: the one on the node while it is good, else a new one."""
     directory = Directory("/etc/kubernetes/pki")
     if due(inputs) is None:
-        return (directory, Kept(layout.PROXY_PEM, 0o600))
+        return (directory, ExistingSecret(layout.PROXY_PEM, 0o600))
     return (directory, File(layout.PROXY_PEM, inputs.issued.proxy_pem, 0o600, secret=True))
 
 

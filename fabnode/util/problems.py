@@ -50,7 +50,7 @@ class ConfigError(InputError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-class Wrong(FabnodeError, ValueError):
+class InvalidValueError(FabnodeError, ValueError):
     """A value that is not what is wanted: `wants …`; what was got is added later."""
 
 

@@ -7,7 +7,7 @@ from .errors import InputError
 _NEVER = set("\\$")
 
 
-class NoUnitText(InputError):
+class NoUnitTextError(InputError):
     """A text that can't stand in a unit file; the sentence names it and why."""
 
 
@@ -15,13 +15,13 @@ def specifiers(text: str) -> str:
     """
     Return a path for a setting that takes one to the end of the line, such as WorkingDirectory.
 
-    :raises NoUnitText: where it holds what unit files have another meaning for.
+    :raises NoUnitTextError: where it holds what unit files have another meaning for.
     """
     if bad := {c for c in text if c in _NEVER or not c.isprintable()}:
         shown = " ".join(sorted(map(repr, bad)))
-        raise NoUnitText(f"a path in a unit may not have {shown} in it: {text!r}")
+        raise NoUnitTextError(f"a path in a unit may not have {shown} in it: {text!r}")
     if text != text.strip():
-        raise NoUnitText(f"a path in a unit may not begin or end with a blank: {text!r}")
+        raise NoUnitTextError(f"a path in a unit may not begin or end with a blank: {text!r}")
     return text.replace("%", "%%")
 
 
@@ -29,6 +29,6 @@ def word(text: str) -> str:
     """
     Return one word of a command line, whatever quotes and blanks are in it.
 
-    :raises NoUnitText: as `specifiers` does.
+    :raises NoUnitTextError: as `specifiers` does.
     """
     return '"' + specifiers(text).replace('"', '\\"') + '"'

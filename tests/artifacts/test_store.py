@@ -147,7 +147,7 @@ NAMED = {"annotations": {"io.containerd.image.name": "x"}, "digest": "sha256:" +
 )
 def test_an_archive_that_takes_no_end_is_refused(tmp_path: Path, members: dict[str, Any]) -> None:
     path = archive(tmp_path / "x.tar", members)
-    with pytest.raises(file_formats.NoArchive):
+    with pytest.raises(file_formats.NotAnArchiveError):
         file_formats.images(path)
 
 
@@ -156,7 +156,7 @@ def test_an_archive_that_would_be_too_large_is_refused_by_what_it_announces(tmp_
     info.size = 2**40
     path = tmp_path / "x.tar.gz"
     path.write_bytes(gzip.compress(info.tobuf()))
-    with pytest.raises(file_formats.NoArchive, match="larger than any"):
+    with pytest.raises(file_formats.NotAnArchiveError, match="larger than any"):
         file_formats.images(path)
 
 

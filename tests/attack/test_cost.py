@@ -24,7 +24,7 @@ from fabnode.journal.events import Event
 from fabnode.journal.redact import Redactor
 from fabnode.node.plan import text_diff
 from fabnode.remote.audit_output import parse
-from fabnode.remote.limits import EXAMINED, Malformed
+from fabnode.remote.limits import EXAMINE_LIMITS, MalformedError
 from fabnode.remote.probe_output import parse as parse_facts
 from tests.audit.support import issued, secret, sound, text, with_files
 from tests.support import authority, pem
@@ -210,21 +210,25 @@ def test_yaml_that_makes_much_of_little_is_not_read(content: str) -> None:
 FILE = "file\t600\t0\t1\t1\tpem\t{}"
 PROGRAM = "program\tkubelet\thost"
 OVER = {
-    "files": ([], FILE.format("/root/k{n}"), EXAMINED.files),
-    "swaps": ([], "swap\t/dev/{n}", EXAMINED.swaps),
-    "texts": ([], f"text\t644\t1\t{'0' * 64}\t-\t/t{{n}}", EXAMINED.texts),
-    "arguments": ([PROGRAM], "arg\tkubelet\t{n}", EXAMINED.args),
-    "rules": (["rules\tnat"], "rule\tnat\t{n}", EXAMINED.rules),
-    "tokens": ([FILE.format("/root/k")], "token\tjwt\t/root/k", EXAMINED.tokens),
-    "keys": ([FILE.format("/root/k")], "key\t\t/root/k", 2 * EXAMINED.keys),
-    "pem": ([FILE.format("/root/k")], "pem\tx", EXAMINED.blocks * EXAMINED.block_lines),
-    "data": ([FILE.format("/root/k")], "certificate_data\teA==\t/root/k", EXAMINED.keys),
-    "used": ([], "used\tx\t/root/k", EXAMINED.users + EXAMINED.running),
-    "quarantined": ([], "quarantined\t/var/lib/fabnode/quarantine/q{n}", EXAMINED.quarantined),
-    "unseen": ([], "unseen\t{n}", EXAMINED.unseen),
-    "units": ([], "unit\tu{n}.service\tActiveState=active", EXAMINED.units),
-    "settings": ([], "unit\tu.service\tk{n}=v", EXAMINED.settings),
-    "managed": ([], "managed\tu{n}", EXAMINED.units),
+    "files": ([], FILE.format("/root/k{n}"), EXAMINE_LIMITS.files),
+    "swaps": ([], "swap\t/dev/{n}", EXAMINE_LIMITS.swaps),
+    "texts": ([], f"text\t644\t1\t{'0' * 64}\t-\t/t{{n}}", EXAMINE_LIMITS.texts),
+    "arguments": ([PROGRAM], "arg\tkubelet\t{n}", EXAMINE_LIMITS.args),
+    "rules": (["rules\tnat"], "rule\tnat\t{n}", EXAMINE_LIMITS.rules),
+    "tokens": ([FILE.format("/root/k")], "token\tjwt\t/root/k", EXAMINE_LIMITS.tokens),
+    "keys": ([FILE.format("/root/k")], "key\t\t/root/k", 2 * EXAMINE_LIMITS.keys),
+    "pem": ([FILE.format("/root/k")], "pem\tx", EXAMINE_LIMITS.blocks * EXAMINE_LIMITS.block_lines),
+    "data": ([FILE.format("/root/k")], "certificate_data\teA==\t/root/k", EXAMINE_LIMITS.keys),
+    "used": ([], "used\tx\t/root/k", EXAMINE_LIMITS.users + EXAMINE_LIMITS.running),
+    "quarantined": (
+        [],
+        "quarantined\t/var/lib/fabnode/quarantine/q{n}",
+        EXAMINE_LIMITS.quarantined,
+    ),
+    "unseen": ([], "unseen\t{n}", EXAMINE_LIMITS.unseen),
+    "units": ([], "unit\tu{n}.service\tActiveState=active", EXAMINE_LIMITS.units),
+    "settings": ([], "unit\tu.service\tk{n}=v", EXAMINE_LIMITS.settings),
+    "managed": ([], "managed\tu{n}", EXAMINE_LIMITS.units),
 }
 
 
@@ -235,20 +239,20 @@ def test_what_the_script_would_not_print_is_refused(what: str) -> None:
     lines = [*before, *(line.format(n=n) for n in range(most)), "end\tn", ""]
     parse("\n".join(lines).encode(), nonce="n")
     lines[-2:-2] = [line.format(n=most)]
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         parse("\n".join(lines).encode(), nonce="n")
 
 
 @pytest.mark.parametrize(
     "lines",
     [
-        ["rules\tnat", "rule\tnat\t" + "x" * (EXAMINED.rule_length + 1)],
-        [PROGRAM, "arg\tkubelet\t" + "x" * (EXAMINED.arg_length + 1)],
-        ["unit\tx\t" + "x" * (EXAMINED.unit_length + 1)],
-        [FILE.format("/root/k"), "pem\t" + "x" * (EXAMINED.block_length + 1)],
+        ["rules\tnat", "rule\tnat\t" + "x" * (EXAMINE_LIMITS.rule_length + 1)],
+        [PROGRAM, "arg\tkubelet\t" + "x" * (EXAMINE_LIMITS.arg_length + 1)],
+        ["unit\tx\t" + "x" * (EXAMINE_LIMITS.unit_length + 1)],
+        [FILE.format("/root/k"), "pem\t" + "x" * (EXAMINE_LIMITS.block_length + 1)],
         ["text\t644\t1\t" + "0" * 64 + "\t" + "A" * 120_000 + "\t/t"],
     ],
 )
 def test_lines_that_the_script_would_not_print_are_refused(lines: list[str]) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         parse("\n".join([*lines, "end\tn", ""]).encode(), nonce="n")

@@ -41,11 +41,11 @@ from fabnode.pki.csr_policy import CLIENT, SERVING, Candidate, Token, judge
 from fabnode.pki.inventory import row
 from fabnode.remote import key_pairs
 from fabnode.remote.apply_protocol import Talk
-from fabnode.remote.limits import Malformed
+from fabnode.remote.limits import MalformedError
 from fabnode.remote.probe_output import parse as parse_facts
 from fabnode.remote.unit_monitor import Steadiness
 from fabnode.ssh import port_checks
-from fabnode.ssh.errors import HostError, HostMisbehaved
+from fabnode.ssh.errors import HostError, HostMisbehavedError
 from fabnode.ssh.exec import Result
 from fabnode.steps.verify import probe_results
 from fabnode.util.wait import Wait
@@ -123,7 +123,7 @@ def test_what_a_host_says_while_it_works(lines: list[str], code: int, said: byte
     attacks.tried()
     heard: list[Any] = []
     talk = Talk("n1", PLAN, heard.append)
-    with suppress(HostMisbehaved):
+    with suppress(HostMisbehavedError):
         for line in lines:
             talk.line(line.encode("utf-8", "surrogatepass"))
     failure = talk.failure(Result(code, b"", said))
@@ -135,7 +135,7 @@ def test_a_host_can_not_flood_the_journal_with_one_action() -> None:
     talk = Talk("n1", PLAN, lambda _: None)
     talk.line(b"start\t0")
     for again in (b"start\t0", b"start\t1", b"done\t1\t3", b"fail\t2", b"done\t0\t" + b"9" * 10):
-        with pytest.raises(HostMisbehaved, match="instead of running the script"):
+        with pytest.raises(HostMisbehavedError, match="instead of running the script"):
             talk.line(again)
 
 
@@ -184,7 +184,7 @@ def test_facts_of_a_host_hold_nothing_that_steers_a_terminal(output: bytes) -> N
     attacks.tried()
     try:
         facts = parse_facts(output, nonce="n", sent=0, received=0)
-    except Malformed:
+    except MalformedError:
         return
     for told in (facts.os_id, facts.os_version, facts.kernel, facts.hostname, *facts.free):
         assert told.isprintable()

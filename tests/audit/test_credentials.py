@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from fabnode.audit.credentials import public_der
 from fabnode.audit.evidence import Provenance, SecretFile
-from fabnode.audit.finding import Close, PutAside
+from fabnode.audit.finding import Quarantine, RestrictMode
 from fabnode.audit.repair import repairs
 
 from ..support import authority, pem
@@ -41,7 +41,7 @@ def test_nothing_is_wrong_with_a_sound_host() -> None:
 def test_the_cas_key_is_found_by_its_public_half_whatever_its_name() -> None:
     found = only(judged(with_files(secret(STRAY, keys=(ca_key(),)))))
     assert (found.check, found.severity, found.subject) == ("ca-key", "critical", STRAY)
-    assert found.repairs == (PutAside(STRAY),)
+    assert found.repairs == (Quarantine(STRAY),)
     assert "public half" in found.seen
 
 
@@ -132,7 +132,7 @@ def test_open_secrets(mode: int, reachable: bool, severity: str) -> None:
     _, key = issued("x")
     found = only(judged(with_files(secret(STRAY, keys=(key,), mode=mode, reachable=reachable))))
     assert (found.check, found.severity) == ("open-secret", severity)
-    assert found.repairs == (Close(STRAY),)
+    assert found.repairs == (RestrictMode(STRAY),)
 
 
 def test_open_files_without_a_secret_are_fine() -> None:
@@ -147,7 +147,7 @@ def bootstrap(**how: Any) -> SecretFile:
 def test_static_tokens_go_once_the_node_has_its_certificate() -> None:
     found = only(judged(with_files(bootstrap(tokens=("static",)))))
     assert (found.check, found.severity) == ("static-token", "medium")
-    assert found.repairs == (PutAside(found.subject),)
+    assert found.repairs == (Quarantine(found.subject),)
     assert only(judged(with_files(bootstrap(tokens=("bootstrap",))))).severity == "low"
 
 
@@ -232,7 +232,7 @@ def test_a_certificate_that_anybody_made_accuses_nobodys_key() -> None:
     assert MALLORYS in found.fix
     # The same in a file of root's own is believed.
     own = secret("/etc/kubernetes/a.pem", certificates=(pem_text,))
-    assert only(judged(with_files(secret(STRAY, keys=(key,)), own))).repairs == (PutAside(STRAY),)
+    assert only(judged(with_files(secret(STRAY, keys=(key,)), own))).repairs == (Quarantine(STRAY),)
 
 
 def test_a_claim_about_one_key_hides_nothing_of_another_in_the_same_file() -> None:
@@ -244,21 +244,21 @@ def test_a_claim_about_one_key_hides_nothing_of_another_in_the_same_file() -> No
     for accusing in ((), (secret(MALLORYS, uid=1000, controlled=False, certificates=(claim,)),)):
         (found,) = [f for f in judged(with_files(file, true, *accusing)) if f.subject == STRAY]
         assert (found.check, found.severity) == ("admin-credentials", "critical")
-        assert found.repairs == (PutAside(STRAY),)
+        assert found.repairs == (Quarantine(STRAY),)
 
 
 def test_what_the_clusters_ca_signed_accuses_wherever_it_lies() -> None:
     certificate, key = issued("admin", "system:masters")
     signed = secret(MALLORYS, uid=1000, controlled=False, certificates=(certificate,))
     found = only(judged(with_files(secret(STRAY, keys=(key,)), signed)))
-    assert (found.severity, found.repairs) == ("critical", (PutAside(STRAY),))
+    assert (found.severity, found.repairs) == ("critical", (Quarantine(STRAY),))
     assert found.provenance is Provenance.ROOT_ONLY
 
 
 @pytest.mark.parametrize("change", [{"mode": 0o660}, {"uid": 1000}, {"controlled": False}])
 def test_only_what_is_roots_alone_is_moved(change: dict[str, Any]) -> None:
     found = judged(with_files(secret(STRAY, keys=(ca_key(),), **change)))
-    assert not any(isinstance(repair, PutAside) for f in found for repair in f.repairs)
+    assert not any(isinstance(repair, Quarantine) for f in found for repair in f.repairs)
 
 
 def test_where_nobody_knows_who_uses_a_key_it_stays() -> None:

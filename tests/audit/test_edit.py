@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabnode.audit.edit import CantEdit, replace_line, set_flag, set_value
+from fabnode.audit.edit import CannotEditError, replace_line, set_flag, set_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ def test_values_in_place_and_new(keys: tuple[str, ...], value: bool | int | str,
     ],
 )
 def test_what_is_not_understood_is_refused(text: str) -> None:
-    with pytest.raises(CantEdit):
+    with pytest.raises(CannotEditError):
         set_value(text, ANONYMOUS, False)
 
 
@@ -93,7 +93,7 @@ def test_what_is_not_understood_is_refused(text: str) -> None:
 def test_empty_places_are_filled_or_refused(text: str) -> None:
     try:
         new = set_value(text, ANONYMOUS, False)
-    except CantEdit:
+    except CannotEditError:
         return
     assert yaml.safe_load(new)["authentication"] == {"anonymous": {"enabled": False}}
 
@@ -118,7 +118,7 @@ def test_any_document_is_changed_there_alone_or_refused(
     text = yaml.safe_dump(document, default_flow_style=style, sort_keys=False)
     try:
         new = yaml.safe_load(set_value(text, tuple(keys), 7))
-    except CantEdit:
+    except CannotEditError:
         return
     inner = new
     for key in keys[:-1]:
@@ -138,7 +138,7 @@ def test_any_text_is_changed_or_refused(text: str) -> None:
         lambda: replace_line(text, "a", "b"),
     )
     for edit in edits:
-        with suppress(CantEdit):
+        with suppress(CannotEditError):
             edit()
 
 
@@ -185,16 +185,16 @@ def test_flags_in_place_and_new(flag: str, value: bool | int | str, line: str) -
     ],
 )
 def test_command_lines_that_are_not_understood_are_refused(text: str) -> None:
-    with pytest.raises(CantEdit):
+    with pytest.raises(CannotEditError):
         set_flag(text, "kubelet", "anonymous-auth", False)
 
 
 def test_a_value_that_would_need_quotes_is_refused() -> None:
-    with pytest.raises(CantEdit):
+    with pytest.raises(CannotEditError):
         set_flag(UNIT, "kubelet", "client-ca-file", "/a b")
 
 
 def test_lines() -> None:
     assert replace_line("a\nb\na", "a", "c") == "c\nb\nc"
-    with pytest.raises(CantEdit):
+    with pytest.raises(CannotEditError):
         replace_line("a", "b", "c")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fabnode.audit.finding import Finding, Thin
+from fabnode.audit.finding import DeduplicateRules, Finding
 
 from .support import judged, only, sound
 
@@ -23,7 +23,7 @@ def test_rules_once_are_fine() -> None:
 def test_duplicates_are_counted_and_thinned() -> None:
     found = only(filtered(ACCEPT, DROP, ACCEPT, DROP, ACCEPT, DROP))
     assert found.text.startswith("4 rules")
-    assert found.repairs == (Thin("filter", (ACCEPT, DROP)),)
+    assert found.repairs == (DeduplicateRules("filter", (ACCEPT, DROP)),)
 
 
 @pytest.mark.parametrize(

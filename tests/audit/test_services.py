@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fabnode.audit.evidence import Asked, Evidence, Program, UnitSeen
-from fabnode.audit.finding import Finding, Line, StartAnew
+from fabnode.audit.finding import Finding, Line, RestartUnit
 
 from .support import (
     KUBELET_UNIT,
@@ -74,8 +74,8 @@ def test_a_flag_has_the_last_word() -> None:
 def test_what_the_kubelet_answers_counts_more_than_its_settings() -> None:
     found = checks(sound(), Asked(pods=200, read_only=200))
     assert found["anonymous-kubelet"].severity == "critical"
-    assert found["anonymous-kubelet"].repairs == (StartAnew("kubelet.service"),)
-    assert found["read-only-port"].repairs == (StartAnew("kubelet.service"),)
+    assert found["anonymous-kubelet"].repairs == (RestartUnit("kubelet.service"),)
+    assert found["read-only-port"].repairs == (RestartUnit("kubelet.service"),)
     assert set(checks(sound(), Asked(pods=403, read_only=0))) == {"anonymous-kubelet"}
 
 
@@ -122,7 +122,7 @@ def test_masquerade_all() -> None:
 def test_flushed_rules() -> None:
     found = only(judged(sound(proxied=False)))
     assert (found.check, found.severity) == ("flushed-rules", "high")
-    assert found.repairs == (StartAnew("kube-proxy.service"),)
+    assert found.repairs == (RestartUnit("kube-proxy.service"),)
 
 
 @pytest.mark.parametrize(

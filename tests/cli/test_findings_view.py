@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fabnode.audit.finding import Close, Finding
+from fabnode.audit.finding import Finding, RestrictMode
 from fabnode.cli.findings_view import (
     HEADS,
     document,
@@ -15,16 +15,22 @@ from fabnode.cli.findings_view import (
 )
 from fabnode.deploy.hardening import Audit
 from fabnode.node.plan import Change, Plan
-from fabnode.node.resources import Kept
+from fabnode.node.resources import ExistingSecret
 from fabnode.util.fan_out import Outcome
 
 MENDED = Finding(
-    "open-secret", "high", "/k\x1b[2J", "a secret", "mode 0644", "chmod 600 /k", (Close("/k"),)
+    "open-secret",
+    "high",
+    "/k\x1b[2J",
+    "a secret",
+    "mode 0644",
+    "chmod 600 /k",
+    (RestrictMode("/k"),),
 )
 LEFT = Finding(
     "hidden-swap", "medium", "kubelet", "it swaps", "", "swapoff", by_hand="pods may end"
 )
-PLAN = Plan("n1", (Change(Kept("/k", 0o600), "mode", "mode 0644 → 0600"),))
+PLAN = Plan("n1", (Change(ExistingSecret("/k", 0o600), "mode", "mode 0644 → 0600"),))
 FOUND = {
     "n1": Outcome(Audit((MENDED, LEFT), PLAN)),
     "n2": Outcome(Audit((), Plan("n2"))),

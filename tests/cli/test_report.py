@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fabnode.cli.report import NoReport, axis, render, size, write
+from fabnode.cli.report import NoReportError, axis, render, size, write
 from fabnode.journal.events import Event, State
 from fabnode.journal.journal import Journal
 from fabnode.journal.timeline import timeline
@@ -265,7 +265,7 @@ def test_write_makes_a_private_file_beside_the_journal(
 ) -> None:
     """The newest run is taken; without one the next command is named."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with pytest.raises(NoReport) as none:
+    with pytest.raises(NoReportError) as none:
         write()
     assert none.value.advice == "inv deploy-nodes"
     for _ in range(2):
@@ -277,9 +277,9 @@ def test_write_makes_a_private_file_beside_the_journal(
     assert path.parent == journal.folder
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert write(journal.folder, tmp_path / "x.html") == tmp_path / "x.html"
-    with pytest.raises(NoReport):
+    with pytest.raises(NoReportError):
         write(tmp_path / "nowhere")
-    with pytest.raises(NoReport, match=r"nowhere/x\.html: No such file"):
+    with pytest.raises(NoReportError, match=r"nowhere/x\.html: No such file"):
         write(journal.folder, tmp_path / "nowhere" / "x.html")
 
 

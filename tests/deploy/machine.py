@@ -14,9 +14,9 @@ from fabnode.node.resources import (
     ClientCertificate,
     Command,
     Directory,
+    ExistingSecret,
     File,
     Image,
-    Kept,
     Module,
     Sysctl,
     Unit,
@@ -78,7 +78,7 @@ class Machine:
 
     def look(self, _: object, watch: Watchlist) -> Facts:
         """Tell what is asked about, and nothing else."""
-        self.told.append("host: look")
+        self.told.append("host: probe")
         asked = {*watch.text, *watch.opaque, *watch.folders}
         return replace(
             self.facts,
@@ -128,7 +128,7 @@ class Machine:
                 self._put(path, content, mode)
             case Binary(path=path, sha256=sha256, mode=mode):
                 self._paths({path: PathFact("file", mode, sha256=sha256)})
-            case Kept(path=path, mode=mode):
+            case ExistingSecret(path=path, mode=mode):
                 self._paths({path: replace(facts.path(path), mode=mode)})
             case Directory(path=path, mode=mode):
                 self._paths({path: PathFact("directory", mode)})

@@ -101,7 +101,7 @@ class Scene:
         self.api = Api()
         monkeypatch.setattr(cluster_side, "load", lambda _: None)
         monkeypatch.setattr(cluster_side, "Api", lambda *_, **__: self.api)
-        monkeypatch.setattr(cluster_side, "RunLock", Lock)
+        monkeypatch.setattr(cluster_side, "LeaseLock", Lock)
         self.cluster = make_cluster(tmp_path, calico={"enabled": False}, **settings)
         self.node = self.cluster.nodes[0]
         self.journal = Journal(None, [])
@@ -134,17 +134,17 @@ def token() -> dict[str, Any]:
 def test_the_cluster_is_surveyed_in_the_background(scene: Scene) -> None:
     scene.put(SECRETS, token())
     scene.session.open(scene.cluster.nodes)
-    survey = scene.session.survey
-    assert str(survey.version) == "1.37.2"
-    assert list(survey.nodes) == ["n1"]
-    assert [(t.id, t.node) for t in survey.tokens] == [("aaaaaa", "n1")]
-    assert survey.has_leases
+    snapshot = scene.session.snapshot
+    assert str(snapshot.version) == "1.37.2"
+    assert list(snapshot.nodes) == ["n1"]
+    assert [(t.id, t.node) for t in snapshot.tokens] == [("aaaaaa", "n1")]
+    assert snapshot.has_leases
     assert scene.api.told == []
 
 
 def test_a_change_takes_rights_and_the_lock_once_asked(scene: Scene) -> None:
     scene.session.open(scene.cluster.nodes)
-    scene.session.permit.obtain()
+    scene.session.guard.obtain()
     scene.session.close()
     assert scene.api.told == ["lock", "unlock"]
 
@@ -153,7 +153,7 @@ def test_without_rights_the_lock_is_not_taken(scene: Scene) -> None:
     scene.api.refused = True
     scene.session.open(scene.cluster.nodes)
     with pytest.raises(MissingRightsError, match="no right to "):
-        scene.session.permit.obtain()
+        scene.session.guard.obtain()
     assert scene.api.told == []
 
 

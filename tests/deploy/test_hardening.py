@@ -11,11 +11,11 @@ import pytest
 
 from fabnode.audit.evidence import Asked, Evidence, UnitSeen
 from fabnode.deploy import hardening, pipeline
-from fabnode.deploy.hardening import Audit, CutOff, NotFixedError
+from fabnode.deploy.hardening import ApiserverCutOffError, Audit, NotFixedError
 from fabnode.journal.journal import Journal
 from fabnode.node.plan import Plan
 from fabnode.remote.apply import Applied
-from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostError
+from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostError
 from fabnode.util.fan_out import Outcome
 from tests.audit.support import CA, KUBELET_YAML, SOUND_KUBELET, secret, sound, text
 from tests.support import make_cluster
@@ -73,7 +73,7 @@ class Scene:
         return hardening.harden(run, found), run
 
     def examine(self, host: Any) -> Evidence:
-        self.log.append(f"look {host.name}")
+        self.log.append(f"audit {host.name}")
         looks = self.seen.get(host.name, [SOUND])
         found = looks.pop(0) if len(looks) > 1 else looks[0]
         if isinstance(found, HostError):
@@ -138,7 +138,7 @@ def error_of(outcome: Outcome[Audit]) -> BaseException:
 def test_an_audit_asks_no_api_and_changes_nothing(scene: Scene) -> None:
     scene.seen["n2"] = [OPEN]
     found = hardening.audit(scene.run())
-    assert scene.log == ["look n1", "look n2"]
+    assert scene.log == ["audit n1", "audit n2"]
     assert found["n1"].value == Audit((), Plan("n1"))
     assert found["n2"].value
     assert [finding.check for finding in found["n2"].value.findings] == ["anonymous-kubelet"]
@@ -147,10 +147,10 @@ def test_an_audit_asks_no_api_and_changes_nothing(scene: Scene) -> None:
 
 
 def test_a_host_that_can_not_be_examined_fails_alone(scene: Scene) -> None:
-    scene.seen["n1"] = [ConnectionLost("n1", "no answer in time")]
+    scene.seen["n1"] = [ConnectionLostError("n1", "no answer in time")]
     run = scene.run()
     found = hardening.audit(run)
-    assert isinstance(found["n1"].error, ConnectionLost)
+    assert isinstance(found["n1"].error, ConnectionLostError)
     assert found["n2"].ok
     assert {name: outcome.ok for name, outcome in run.outcomes.items()} == {
         "n1": False,
@@ -194,7 +194,7 @@ def test_hosts_on_which_nothing_is_wrong_are_not_touched(scene: Scene) -> None:
 def test_without_a_restarted_kubelet_the_api_is_left_alone(scene: Scene) -> None:
     scene.seen["n1"] = [READABLE, SOUND]
     after, _ = scene.harden()
-    assert scene.log == [f"apply n1: mode {KEY}", "look n1", "close session"]
+    assert scene.log == [f"apply n1: mode {KEY}", "audit n1", "close session"]
     assert after["n1"].value
     assert after["n1"].value.findings == ()
 
@@ -209,7 +209,7 @@ def test_a_restarted_kubelet_is_waited_for_and_must_let_the_apiserver_in(scene: 
         f"apply n1: update {KUBELET_YAML}, restart kubelet.service",
         "ready n1",
         "ask kubelet n1",
-        "look n1",
+        "audit n1",
         "close session",
     ]
     assert after["n1"].ok
@@ -225,9 +225,9 @@ def test_only_a_kubelet_that_let_the_apiserver_in_before_can_be_cut_off(
     scene.seen["n1"] = [OPEN, SOUND]
     scene.answers = [before, after]
     found, run = scene.harden()
-    assert isinstance(found["n1"].error, CutOff) is cut_off
+    assert isinstance(found["n1"].error, ApiserverCutOffError) is cut_off
     assert found["n2"].ok
-    assert ("look n1" in scene.log) is not cut_off
+    assert ("audit n1" in scene.log) is not cut_off
     assert scene.log[-1] == "close session"
     assert run.outcomes["n1"].ok is not cut_off
 
@@ -259,7 +259,7 @@ def test_what_was_repaired_must_be_gone(
 
 
 REFUSED: dict[str, Callable[[], Outcome[Audit]]] = {
-    "its audit failed": lambda: Outcome(error=ConnectionLost("n1", "no answer in time")),
+    "its audit failed": lambda: Outcome(error=ConnectionLostError("n1", "no answer in time")),
     "it was skipped": lambda: Outcome(skipped="an earlier batch failed"),
 }
 
@@ -282,12 +282,12 @@ def test_a_host_without_an_audit_is_not_touched_and_failed(
 def test_a_repair_that_fails_ends_that_hosts_work(scene: Scene) -> None:
     scene.seen = {"n1": [OPEN, SOUND], "n2": [OPEN, SOUND]}
     scene.answers = [True] * 4
-    scene.applying["n1"] = ApplyFailed("n1", "it changed", "look", action="x", detail="")
+    scene.applying["n1"] = ApplyError("n1", "it changed", "probe", action="x", detail="")
     found, _ = scene.harden()
-    assert isinstance(found["n1"].error, ApplyFailed)
+    assert isinstance(found["n1"].error, ApplyError)
     assert found["n2"].ok
     assert "ready n1" not in scene.log
-    assert "look n1" not in scene.log
+    assert "audit n1" not in scene.log
     assert scene.log[-1] == "close session"
 
 
@@ -296,4 +296,4 @@ def test_a_kubelet_that_does_not_come_back_is_a_failure(scene: Scene) -> None:
     scene.ready = TimeoutError("n1 did not become Ready")
     found, _ = scene.harden()
     assert isinstance(found["n1"].error, TimeoutError)
-    assert "look n1" not in scene.log
+    assert "audit n1" not in scene.log

@@ -33,7 +33,7 @@ from fabnode.pki.certificates import new_request, sign_client
 from fabnode.pki.csr_policy import HostKey
 from fabnode.pki.renewal import CLIENT, Renewal
 from fabnode.remote.apply_protocol import ApplyEvent
-from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostMisbehaved
+from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
 from fabnode.steps import preflight, proxy_cert
 from fabnode.steps.order import node_steps
 from fabnode.steps.verify import Check
@@ -86,7 +86,7 @@ class Host(Machine):
         return super().tls_to()
 
     def look(self, host: object, watch: Any) -> Facts:
-        self.points.pass_by(self.name, "look")
+        self.points.pass_by(self.name, "probe")
         return super().look(host, watch)
 
     def change(
@@ -181,13 +181,13 @@ class Everything:
         release = self.cluster.cluster.version
         return SimpleNamespace(
             cluster=self.cluster,
-            survey=SimpleNamespace(version=release, clock_offset=0.0, other_approvers=()),
+            snapshot=SimpleNamespace(version=release, clock_offset=0.0, other_approvers=()),
             api=None,
             background=pool.submit,
             open=lambda _: None,
             close=lambda: pool.shutdown(wait=False, cancel_futures=True),
             await_api=asked("await"),
-            permit=SimpleNamespace(obtain=asked("permit")),
+            guard=SimpleNamespace(obtain=asked("guard")),
             network=SimpleNamespace(name="", objects=asked("calico objects", tuple)),
             manifests=SimpleNamespace(plan=asked("roles", lambda _: ()), apply=asked("apply")),
             nodes=SimpleNamespace(
@@ -286,9 +286,9 @@ def unlabelled(scene: Everything) -> None:
 
 
 KINDS: list[Callable[[], BaseException]] = [
-    lambda: ConnectionLost("n1", "the connection broke"),
-    lambda: HostMisbehaved("n1", "it answers nonsense"),
-    lambda: ApplyFailed("n1", "no room", "make some", action="begin", detail="No space left"),
+    lambda: ConnectionLostError("n1", "the connection broke"),
+    lambda: HostMisbehavedError("n1", "it answers nonsense"),
+    lambda: ApplyError("n1", "no room", "make some", action="begin", detail="No space left"),
     lambda: ApiError(500, "InternalError", "it says no"),
     lambda: ApiAwayError("it is away"),
     lambda: OSError(28, "No space left on device"),
@@ -365,15 +365,24 @@ def test_there_are_as_many_places_as_one_thinks(monkeypatch: pytest.MonkeyPatch)
     pipeline.deploy(Everything(monkeypatch, points).run())
     kinds = Counter(place.split()[0] for place in points.passed)
     assert kinds["in"] > 10
-    assert {"look", "tls", "plan", "before", "after", "root", "token", "holds", "wait", "label"} < {
-        *kinds
-    }
+    assert {
+        "probe",
+        "tls",
+        "plan",
+        "before",
+        "after",
+        "root",
+        "token",
+        "holds",
+        "wait",
+        "label",
+    } < {*kinds}
     assert {"tidy", "proxy", "machine", "verify"} < {*kinds}
     assert len(points.passed) > 30
 
 
 @pytest.mark.parametrize("kind", [KINDS[4], KINDS[7]], ids=["away", "bug"])
-@pytest.mark.parametrize("what", ["roles", "bindings", "calico objects", "nodes", "permit"])
+@pytest.mark.parametrize("what", ["roles", "bindings", "calico objects", "nodes", "guard"])
 @pytest.mark.parametrize("before", [bare, joined, drifted], ids=lambda f: f.__name__)
 def test_what_fails_for_the_whole_cluster_is_told_with_the_nodes_ends(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, before: Any, what: str, kind: Any
@@ -383,7 +392,7 @@ def test_what_fails_for_the_whole_cluster_is_told_with_the_nodes_ends(
     scene.cluster_error = (what, kind())
     run = scene.run()
     checks = pipeline.deploy(run)
-    if what == "permit" and before is joined:
+    if what == "guard" and before is joined:
         app.end(run, checks, as_json=True)  # it changes nothing, and needs no leave
         return
     with pytest.raises(Exit) as ended:
@@ -394,7 +403,7 @@ def test_what_fails_for_the_whole_cluster_is_told_with_the_nodes_ends(
     assert failed
     assert all(row["cause"] and row["advice"] and row["step"] for row in failed)
     assert {"n1", "n2"} <= {*found}
-    if what not in {"permit"}:
+    if what not in {"guard"}:
         assert found["cluster"]["result"] == "failed"
 
 
@@ -472,9 +481,9 @@ def test_a_host_that_can_not_be_asked_for_its_key_is_no_success(
     scene = Everything(monkeypatch, Points())
     asked: list[HostKey] = []
 
-    def cluster_session(*_: object, asker: Any, **__: object) -> SimpleNamespace:
+    def cluster_session(*_: object, key_lookup: Any, **__: object) -> SimpleNamespace:
         def judge() -> None:
-            asked.extend([asker.ask("n1"), asker.ask("n1"), asker.ask("n2")])
+            asked.extend([key_lookup.ask("n1"), key_lookup.ask("n1"), key_lookup.ask("n2")])
 
         admission = SimpleNamespace(allow=lambda _: None, refuse_other_approvers=lambda: None)
         judged = SimpleNamespace(judge=judge)

@@ -24,7 +24,7 @@ from fabnode.journal.journal import Journal
 from fabnode.node import layout
 from fabnode.pki.certificates import CertificateFile, new_request, sign_client
 from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
-from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostMisbehaved
+from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
 from fabnode.steps import kubelet, preflight, proxy, proxy_cert
 from fabnode.steps.order import NODE_STEPS
 from tests.steps.support import artifacts
@@ -104,11 +104,11 @@ class Scene:
         self.left: tuple[bytes, ...] = ()
         return SimpleNamespace(
             cluster=self.cluster,
-            survey=SimpleNamespace(
+            snapshot=SimpleNamespace(
                 version=self.cluster.cluster.version, clock_offset=0.0, other_approvers=()
             ),
             await_api=recorded("await"),
-            permit=SimpleNamespace(obtain=recorded("permit")),
+            guard=SimpleNamespace(obtain=recorded("guard")),
             nodes=SimpleNamespace(
                 wait_registered=recorded("wait registered", lambda *_: live),
                 wait_ready=recorded("wait ready", lambda *_: live),
@@ -180,9 +180,9 @@ def test_a_bare_host_joins(scene: Callable[..., Scene]) -> None:
     bare = scene()
     assert bare.deploy()
     assert [text.removesuffix(" n1") for text in bare.heard if "change" not in text] == [
-        "host: look",
+        "host: probe",
         "api: left certified",
-        "api: permit",
+        "api: guard",
         "rights",
         "api: token",
         "api: proxy certificate",
@@ -201,9 +201,9 @@ def test_a_node_that_is_right_is_left_alone(scene: Callable[..., Scene]) -> None
     joined = scene()
     joined.deploy()
     assert joined.deploy() is False
-    assert joined.machine.told[0] == "host: look"
+    assert joined.machine.told[0] == "host: probe"
     assert not joined.changes
-    assert "api: permit" not in joined.told
+    assert "api: guard" not in joined.told
     assert joined.told[-1] == "api: tidy"
 
 
@@ -270,9 +270,9 @@ def test_a_certificate_that_stays_is_told(
 
 
 ENDS = [
-    ConnectionLost("n1", "the connection broke"),
-    HostMisbehaved("n1", "it answers nonsense"),
-    ApplyFailed("n1", "no certificate came", "look", action="join", detail=""),
+    ConnectionLostError("n1", "the connection broke"),
+    HostMisbehavedError("n1", "it answers nonsense"),
+    ApplyError("n1", "no certificate came", "probe", action="join", detail=""),
     RuntimeError("nobody foresaw this"),
 ]
 
@@ -296,7 +296,7 @@ def test_however_a_join_ends_an_impostor_is_expelled(
     ending(robbed, error)
     with pytest.raises(ImpostorError):
         robbed.deploy()
-    assert [text for text in robbed.told if "look" not in text][-5:-1] == [
+    assert [text for text in robbed.told if "probe" not in text][-5:-1] == [
         "api: was certified",
         "host: read certificate",
         "api: holds key",
@@ -314,7 +314,7 @@ def test_what_is_not_proved_is_told_and_left_for_the_next_run(
     ending(gone, error)
 
     def root(*_: object, **__: object) -> None:
-        raise ConnectionLost("n1", "no answer in time")
+        raise ConnectionLostError("n1", "no answer in time")
 
     monkeypatch.setattr(gone.machine, "root", root)
     with pytest.raises(UnprovedError, match="whether the certificate issued for it is on") as told:
@@ -340,7 +340,7 @@ def test_a_join_whose_key_was_proved_leaves_nothing(scene: Callable[..., Scene])
     node = scene()
     node.certified = True
     ending(node, ENDS[2])
-    with pytest.raises(ApplyFailed):
+    with pytest.raises(ApplyError):
         node.deploy()
     assert node.told[-1] == "api: tidy"
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy.own_steps import OwnStepFailed, steps_of
-from fabnode.node.plan import Conflict
+from fabnode.deploy.own_steps import OwnStepError, steps_of
+from fabnode.node.plan import ConflictError
 from fabnode.steps.order import STEPS
 from fabnode.util.problems import ConfigError
 from tests.steps.support import make_inputs
@@ -149,7 +149,7 @@ def test_what_a_step_can_t_say_names_step_and_file(
 ) -> None:
     content = f"import fabnode\nSTEP = fabnode.Step('own', 'Help.', desired=lambda _: {returned})"
     step = next(s for s in steps_of(site(tmp_path, content)) if s.name == "own")
-    with pytest.raises(OwnStepFailed) as failed:
+    with pytest.raises(OwnStepError) as failed:
         step.resources(make_inputs())
     assert str(failed.value).startswith(f"step own ({tmp_path}/own0.py): {reason}")
 
@@ -179,5 +179,5 @@ def test_what_two_steps_want_differently_is_refused(
     scene = Everything(monkeypatch, Points(), cluster)
     run = scene.deployed()
     for outcome in run.outcomes.values():
-        assert isinstance(outcome.error, Conflict)
+        assert isinstance(outcome.error, ConflictError)
         assert "steps prepare and own differ on net.ipv4.ip_forward" in str(outcome.error)

@@ -12,7 +12,7 @@ from fabnode.deploy import pipeline
 from fabnode.journal.events import Event
 from fabnode.kube.client import ApiError
 from fabnode.node import layout
-from fabnode.node.plan import Conflict
+from fabnode.node.plan import ConflictError
 from fabnode.steps.order import STEPS, with_required
 from fabnode.steps.verify import Check
 from fabnode.util.errors import InputError
@@ -208,7 +208,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, scene: Watched, *names: str) -> None:
         host = scene.hosts[name]
 
         def change(*_: object, **__: object) -> None:
-            raise Conflict("something is in the way")
+            raise ConflictError("something is in the way")
 
         monkeypatch.setattr(host, "change", change)
 

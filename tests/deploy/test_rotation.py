@@ -18,10 +18,10 @@ from fabnode.kube.client import ApiError
 from fabnode.kube.csr import SigningError
 from fabnode.node import layout
 from fabnode.node.facts import Facts, PathFact
-from fabnode.pki.ca_rollover import BUNDLE, CERTIFICATES, DONE, OLD_OUT, StrayedError
+from fabnode.pki.ca_rollover import BUNDLE, CERTIFICATES, DONE, OLD_OUT, NoSafeTransitionError
 from fabnode.pki.certificates import CertificateFile
 from fabnode.pki.renewal import CLIENT, KINDS, Renewal
-from fabnode.ssh.errors import ConnectionLost
+from fabnode.ssh.errors import ConnectionLostError
 from fabnode.steps.verify import Check, certificate_paths
 from fabnode.util.wait import WaitTimeoutError
 from tests.support import authority, certificate, make_cluster, pem
@@ -158,7 +158,7 @@ class Deployer:
 
     def current_facts(self) -> Facts:
         if self.node.name in self.scene.away:
-            raise ConnectionLost(self.node.name, "no answer in time")
+            raise ConnectionLostError(self.node.name, "no answer in time")
         return self.facts
 
     def plan(self, renewal: Renewal) -> None:
@@ -229,7 +229,7 @@ NEAR = next(iter(certificate_paths("")))
 
 FIRSTS: dict[str, tuple[Callable[[Scene], None], list[str], str]] = {
     "it fails": (
-        lambda scene: scene.renewing.update(n1=ConnectionLost("n1", "the connection broke")),
+        lambda scene: scene.renewing.update(n1=ConnectionLostError("n1", "the connection broke")),
         ["n1"],
         "the connection broke",
     ),
@@ -288,13 +288,13 @@ def test_one_node_alone_is_checked_once(scene: Scene) -> None:
 
 
 def test_nothing_is_checked_where_nothing_was_renewed(scene: Scene) -> None:
-    scene.renewing["n1"] = ConnectionLost("n1", "the connection broke")
+    scene.renewing["n1"] = ConnectionLostError("n1", "the connection broke")
     assert rotation.rotate(scene.run(), RENEWAL) == []
     assert scene.log == ["renew n1 client"]
 
 
 def test_of_those_after_the_first_one_failure_is_its_own(scene: Scene) -> None:
-    scene.renewing["n2"] = ConnectionLost("n2", "the connection broke")
+    scene.renewing["n2"] = ConnectionLostError("n2", "the connection broke")
     run = scene.run()
     checks = rotation.rotate(run, RENEWAL)
     assert [check.node for check in checks] == ["n1", "n3"]
@@ -379,7 +379,7 @@ def test_a_node_whose_stage_is_unknown_stops_all(
     assert scene.renewed == []
     assert set(change.stages) == {"n1", "n2"}
     assert change.waits == ()
-    assert isinstance(run.outcomes["n3"].error, ConnectionLost | StrayedError)
+    assert isinstance(run.outcomes["n3"].error, ConnectionLostError | NoSafeTransitionError)
 
 
 @pytest.mark.parametrize("failing", ["n1", "n3"])
@@ -387,7 +387,7 @@ def test_no_stage_begins_while_a_node_is_not_through_with_the_one_before(
     scene: Scene, failing: str
 ) -> None:
     scene.nodes = {name: Held(OLD, "old-ca") for name in NODES}
-    scene.renewing[failing] = ConnectionLost(failing, "the connection broke")
+    scene.renewing[failing] = ConnectionLostError(failing, "the connection broke")
     change = rotation.change_ca(scene.run())
     assert not [text for text in scene.log if text.startswith("trial")]
     assert set(change.stages.values()) == {BUNDLE}
@@ -475,8 +475,8 @@ def test_a_stage_begins_when_the_control_plane_is_ready_for_it(
 def test_a_host_lost_during_the_trial_ends_the_run_with_that(scene: Scene) -> None:
     """It says nothing about who signs."""
     scene.nodes = {name: Held(BOTH, "old-ca") for name in NODES}
-    scene.trial = ConnectionLost("n1", "the connection broke")
-    with pytest.raises(ConnectionLost):
+    scene.trial = ConnectionLostError("n1", "the connection broke")
+    with pytest.raises(ConnectionLostError):
         rotation.change_ca(scene.run())
     assert scene.renewed == []
 

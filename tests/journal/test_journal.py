@@ -40,7 +40,7 @@ class Kept:
         self.closed = True
 
 
-class Foreseen(FabnodeError):
+class ForeseenError(FabnodeError):
     """An error that knows the next command."""
 
     advice = "inv hosts.trust --limit n1"
@@ -112,8 +112,8 @@ def test_secrets_get_neither_into_the_file_nor_to_sinks(tmp_path: Path) -> None:
 def test_a_failure_names_cause_and_next_command(tmp_path: Path) -> None:
     """fabnode's errors carry their advice; of others type and trace are recorded."""
     journal = Journal.open(state=tmp_path)
-    with pytest.raises(Foreseen), journal.step("n1", "connect"):
-        raise Foreseen("host key of n1 is unknown")
+    with pytest.raises(ForeseenError), journal.step("n1", "connect"):
+        raise ForeseenError("host key of n1 is unknown")
     with pytest.raises(KeyError), journal.step("n2", "connect"):
         raise KeyError("user")
     first, second = [e for e in written(journal) if e.state == "failed"]
@@ -229,8 +229,8 @@ def test_rows_show_how_each_node_ended() -> None:
     with journal.step("new", "proxy") as step:
         step.changed("installed")
     for _ in range(2):
-        with pytest.raises(Foreseen), journal.step("bad", "connect"):
-            raise Foreseen("first")
+        with pytest.raises(ForeseenError), journal.step("bad", "connect"):
+            raise ForeseenError("first")
     journal.emit("cut", "kubelet", "start")
     journal.emit("later", "run", "skipped", "an earlier batch failed")
     with journal.step(None, "calico") as step:
@@ -245,14 +245,14 @@ def test_rows_show_how_each_node_ended() -> None:
         ("later", "skipped", "run", "an earlier batch failed"),
         ("none", "unfinished", "", ""),
     ]
-    assert found[3].advice == Foreseen.advice
+    assert found[3].advice == ForeseenError.advice
     assert isinstance(found[0], NodeResult)
 
 
 def test_a_failure_that_no_step_recorded_is_recorded_and_none_twice() -> None:
     journal = Journal()
-    known = Foreseen("in a step")
-    with pytest.raises(Foreseen), journal.step("n1", "kubelet"):
+    known = ForeseenError("in a step")
+    with pytest.raises(ForeseenError), journal.step("n1", "kubelet"):
         raise known
     journal.settle("n1", known)
     with journal.step("n2", "preflight"):
@@ -279,7 +279,7 @@ def test_an_outcome_is_believed_before_the_events() -> None:
     with journal.step("n1", "preflight"):
         pass
     outcomes: dict[str, Outcome[object]] = {
-        "n1": Outcome(error=Foreseen("lost")),
+        "n1": Outcome(error=ForeseenError("lost")),
         "n2": Outcome(skipped="an earlier batch"),
     }
     found = rows(journal.events, ["n1", "n2"], outcomes)
@@ -287,7 +287,7 @@ def test_an_outcome_is_believed_before_the_events() -> None:
         ("failed", "lost"),
         ("skipped", "an earlier batch"),
     ]
-    assert found[0].advice == Foreseen.advice
+    assert found[0].advice == ForeseenError.advice
 
 
 @pytest.mark.parametrize(
@@ -306,13 +306,13 @@ def test_steps_of_actions_fail_with_the_one_that_was_to_begin(
             for change in plan.changes[:done]:
                 log.event(ApplyEvent("start", change))
                 log.event(ApplyEvent("done", change, 0.1))
-            raise Foreseen("the lock is held")
+            raise ForeseenError("the lock is held")
 
-    with pytest.raises(Foreseen):
+    with pytest.raises(ForeseenError):
         work()
     failed = journal.events[-1]
     assert (failed.state, failed.step, failed.text) == ("failed", step, "the lock is held")
-    assert failed.data["advice"] == Foreseen.advice
+    assert failed.data["advice"] == ForeseenError.advice
     assert failed.data.get("changes", []) == changes
 
 

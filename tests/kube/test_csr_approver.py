@@ -92,14 +92,14 @@ def key_of(item: dict[str, Any]) -> HostKey:
 
 
 def approver(
-    api: Any, *, dry_run: bool = False, asker: KeyLookup | None = None
+    api: Any, *, dry_run: bool = False, key_lookup: KeyLookup | None = None
 ) -> tuple[Approver, list[str]]:
     told: list[str] = []
 
     def tell(request: SigningRequest, verdict: Verdict) -> None:
         told.append(f"{request.name}: {verdict.reason}")
 
-    made = Approver(api, dry_run=dry_run, on_verdict=tell, all_tokens=True, asker=asker)
+    made = Approver(api, dry_run=dry_run, on_verdict=tell, all_tokens=True, key_lookup=key_lookup)
     made.allow(Candidate("n1", "192.0.2.11"))
     return made, told
 
@@ -230,7 +230,7 @@ def test_a_host_that_shows_no_key_gets_no_certificate() -> None:
 
 
 @pytest.mark.parametrize("make", [request, shared])
-def test_an_asker_is_asked_before_a_first_certificate_is_granted(make: Any) -> None:
+def test_a_host_is_asked_for_its_key_before_a_first_certificate_is_granted(make: Any) -> None:
     """Whatever token it was asked for with; every request anew, for keys come and go."""
     own, other = make("csr-own"), make("csr-other")
     asked: list[str] = []
@@ -239,29 +239,29 @@ def test_an_asker_is_asked_before_a_first_certificate_is_granted(make: Any) -> N
         asked.append(node)
         return key_of(own)
 
-    asker = KeyLookup(read)
+    key_lookup = KeyLookup(read)
     api = Api(own, other)
-    made, told = approver(api, asker=asker)
+    made, told = approver(api, key_lookup=key_lookup)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
     made.consider(other)
-    asker.settle()
+    key_lookup.settle()
     assert told == ["csr-other: its key is not the one that waits on n1's host"]
     made.consider(own)
-    asker.settle()
+    key_lookup.settle()
     assert api.approved == ["csr-own"]
     assert asked == ["n1", "n1"]
     made.consider(make("csr-bad", common_name="system:node:n2"))
-    asker.settle()
+    key_lookup.settle()
     assert len(asked) == 2, "what is refused anyway asks nobody"
 
 
 def test_a_host_that_cant_be_asked_leaves_its_requests_pending() -> None:
-    asker = KeyLookup(lambda _: HostKey(fault="no route to host"))
+    key_lookup = KeyLookup(lambda _: HostKey(fault="no route to host"))
     api = Api()
-    made, told = approver(api, asker=asker)
+    made, told = approver(api, key_lookup=key_lookup)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
     made.consider(shared("csr-1"))
-    asker.settle()
+    key_lookup.settle()
     assert api.approved == []
     assert told == ["csr-1: the key on n1's host can't be read: no route to host"]
 
@@ -275,16 +275,16 @@ def test_one_hosts_nonsense_leaves_everybody_elses_requests_alone() -> None:
             raise NotImplementedError("compressed points")
         return key_of(own)
 
-    asker = KeyLookup(read)
+    key_lookup = KeyLookup(read)
     api = Api(own)
-    made, told = approver(api, asker=asker)
+    made, told = approver(api, key_lookup=key_lookup)
     made.allow(Candidate("n2", "192.0.2.12"))
     for node in ("n1", "n2"):
         made.hand_out(IssuedToken(node, datetime.fromisoformat(NOON)))
     made.consider(shared("csr-1"))
-    asker.settle()
+    key_lookup.settle()
     made.consider(own)
-    asker.settle()
+    key_lookup.settle()
     assert "its answer can't be read (NotImplementedError: compressed points)" in told[0]
     assert api.approved == ["csr-2"]
 
@@ -298,26 +298,26 @@ def test_a_flood_of_requests_is_no_flood_of_questions() -> None:
         go.wait(30)
         return HostKey(fault="busy")
 
-    asker = KeyLookup(read)
+    key_lookup = KeyLookup(read)
     api = Api()
-    made, told = approver(api, asker=asker)
+    made, told = approver(api, key_lookup=key_lookup)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
     for number in range(200):
         made.consider(shared(f"csr-{number}"))
     go.set()
-    asker.settle()
+    key_lookup.settle()
     assert len(told) == 200
     assert len(asked) == 2
 
 
 def test_what_goes_wrong_while_asking_is_passed_on() -> None:
     item = shared("csr-1")
-    asker = KeyLookup(lambda _: key_of(item))
-    made, _ = approver(Api(item, refuse=403), asker=asker)
+    key_lookup = KeyLookup(lambda _: key_of(item))
+    made, _ = approver(Api(item, refuse=403), key_lookup=key_lookup)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
     made.consider(item)
     with pytest.raises(ApiError):
-        asker.settle()
+        key_lookup.settle()
 
 
 AUTO = {"type": "Approved", "reason": "AutoApproved", "message": "Auto approving kubelet client"}

@@ -11,7 +11,7 @@ import pytest
 
 from fabnode.kube import lease_lock
 from fabnode.kube.client import ApiError
-from fabnode.kube.lease_lock import LockedError, Process, RunLock
+from fabnode.kube.lease_lock import LeaseLock, LockedError, Process
 
 
 class Api:
@@ -54,8 +54,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_lock, "_LOOK", 0.01)
 
 
-def lock(api: Api, told: list[str] | None = None) -> RunLock:
-    return RunLock(api, (told if told is not None else []).append)  # type: ignore[arg-type]
+def lock(api: Api, told: list[str] | None = None) -> LeaseLock:
+    return LeaseLock(api, (told if told is not None else []).append)  # type: ignore[arg-type]
 
 
 def held_by(api: Api, process: Process) -> None:
@@ -116,7 +116,7 @@ def test_living_run_is_named_with_the_way_out() -> None:
         assert api.lease
         api.replace("", api.lease)
 
-    ours = RunLock(api, renew)  # type: ignore[arg-type]
+    ours = LeaseLock(api, renew)  # type: ignore[arg-type]
     for _ in range(2):  # other threads of the run ask as well
         with pytest.raises(
             LockedError, match=r"pid \d+ has been working on this cluster since 20"

@@ -70,16 +70,16 @@ def test_a_file_that_is_not_what_was_promised_is_refused(
     url, served = page
     (served / "kubelet").write_bytes(b"program")
     (served / "sums").write_text(checksums)
-    with pytest.raises(releases.Unavailable):
+    with pytest.raises(releases.UnavailableError):
         fetch(Download(f"{url}/kubelet", f"{url}/sums"), tmp_path / "out")
 
 
 def test_a_page_that_is_not_there_is_unavailable(page: tuple[str, Path], tmp_path: Path) -> None:
     url, _ = page
-    with pytest.raises(releases.Unavailable, match="HTTP 404"):
+    with pytest.raises(releases.UnavailableError, match="HTTP 404"):
         fetch(Download(f"{url}/kubelet", f"{url}/kubelet.sha256"), tmp_path / "out")
 
 
 def test_nobody_listening_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(releases.Unavailable):
+    with pytest.raises(releases.UnavailableError):
         fetch(Download("http://127.0.0.1:9/x", "http://127.0.0.1:9/x.sha256"), tmp_path / "out")

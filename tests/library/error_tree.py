@@ -1,7 +1,7 @@
 """
-The tree of exceptions, as docs/library.md shows it.
+The tree of public exceptions, as docs/library.md shows it.
 
-`python -m tests.library.error_tree` draws it there again after a class was added or moved.
+`python -m tests.library.error_tree` draws it there again after a public class was added or moved.
 """
 
 from __future__ import annotations
@@ -38,9 +38,14 @@ def defined() -> frozenset[type[BaseException]]:
     return frozenset(e for e in below(BaseException) if e.__module__.startswith("fabnode."))
 
 
+def public() -> list[object]:
+    """Return what `import fabnode` offers."""
+    return [getattr(fabnode, name) for name in fabnode.__all__]
+
+
 def drawn(kind: type[FabnodeError] = FabnodeError, before: str = "") -> str:
-    """Return the tree below an exception; an exit code stands where it is not the parent's."""
-    kinds = [each for each in kind.__subclasses__() if each.__module__.startswith("fabnode.")]
+    """Return the public ones below an exception; an exit code where it differs from its parent."""
+    kinds = [each for each in kind.__subclasses__() if each in public()]
     lines = []
     for each in sorted(kinds, key=lambda each: each.__name__):
         last = each.__name__ == max(kind.__name__ for kind in kinds)
@@ -51,7 +56,7 @@ def drawn(kind: type[FabnodeError] = FabnodeError, before: str = "") -> str:
 
 
 def tree() -> str:
-    """Return the whole tree."""
+    """Return the tree of public ones."""
     assert defined()  # so that every module is imported
     return f"FabnodeError  (exit {FabnodeError.exit_code})\n{drawn()}"
 

@@ -28,7 +28,7 @@ from fabnode.cli.commands import inspection
 from fabnode.deploy import pipeline
 from fabnode.journal.events import read
 from fabnode.node import layout
-from fabnode.ssh.errors import ConnectionLost
+from fabnode.ssh.errors import ConnectionLostError
 from tests.deploy.test_never_quiet import Everything, Points, joined
 from tests.support import write_cluster
 
@@ -133,7 +133,7 @@ def test_plan_and_command_print_the_same(
 def test_a_node_that_fails_is_part_of_the_result(
     monkeypatch: pytest.MonkeyPatch, state: Path, config: Cluster
 ) -> None:
-    lost = ConnectionLost("n1", "the connection broke")
+    lost = ConnectionLostError("n1", "the connection broke")
     Everything(monkeypatch, Points(at=0, error=lost))
     result = deploy_nodes(config)
     assert not result.ok
@@ -148,7 +148,7 @@ def test_a_node_that_fails_is_part_of_the_result(
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (ConnectionLost("n1", "it broke", "try again"), "it broke; try again"),
+        (ConnectionLostError("n1", "it broke", "try again"), "it broke; try again"),
         (OSError("no room"), "no room"),
         (TimeoutError(), "TimeoutError"),
     ],

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fabnode.node.facts import Facts, PathFact, UnitFact
-from fabnode.node.plan import Conflict, Plan, compare, make_plan, text_diff
+from fabnode.node.plan import ConflictError, Plan, compare, make_plan, text_diff
 from fabnode.node.resources import (
     Absent,
     Binary,
     ClientCertificate,
     Directory,
+    ExistingSecret,
     File,
     Image,
-    Kept,
     Module,
     Sysctl,
     Unit,
@@ -98,10 +98,10 @@ PATHS = [
         PathFact("directory", 0o755),
         [("mode", "/etc/a", "mode 0755 → 0700")],
     ),
-    ("kept", Kept("/etc/a"), found(b"key", 0o600), []),
+    ("kept", ExistingSecret("/etc/a"), found(b"key", 0o600), []),
     (
         "kept, but open",
-        Kept("/etc/a"),
+        ExistingSecret("/etc/a"),
         found(b"key", 0o644),
         [("mode", "/etc/a", "mode 0644 → 0600")],
     ),
@@ -119,7 +119,7 @@ PATHS = [
     ("resource", "there", "changes"), [case[1:] for case in PATHS], ids=[case[0] for case in PATHS]
 )
 def test_paths(
-    resource: File | Kept | Directory | Binary | Absent,
+    resource: File | ExistingSecret | Directory | Binary | Absent,
     there: PathFact | None,
     changes: list[tuple[str, str, str]],
 ) -> None:
@@ -130,12 +130,12 @@ def test_paths(
 @pytest.mark.parametrize("resource", [A, BIN, Absent("/etc/a")])
 def test_a_directory_in_the_way_is_not_removed(resource: File | Binary | Absent) -> None:
     facts = Facts(known=True, paths={resource.path: PathFact("directory", 0o755)})
-    with pytest.raises(Conflict, match=f"{resource.path} is a directory"):
+    with pytest.raises(ConflictError, match=f"{resource.path} is a directory"):
         compare((resource,), facts)
 
 
 def test_a_file_in_a_directorys_way_is_not_removed() -> None:
-    with pytest.raises(Conflict, match="/etc/a is a file, but a directory is needed there"):
+    with pytest.raises(ConflictError, match="/etc/a is a file, but a directory is needed there"):
         compare((Directory("/etc/a"),), Facts(known=True, paths={"/etc/a": found(b"")}))
 
 
@@ -146,12 +146,14 @@ def test_a_file_in_a_directorys_way_is_not_removed() -> None:
         (Directory("/etc/kubernetes/pki"), "/etc/kubernetes"),
         (File("/etc/cni/net.d/10.conf", b""), "/etc/cni"),
         (Absent("/var/lib/kubelet/pki/old.pem"), "/var/lib/kubelet/pki"),
-        (Kept("/etc/kubernetes/pki/kube-proxy.pem"), "/etc/kubernetes/pki"),
+        (ExistingSecret("/etc/kubernetes/pki/kube-proxy.pem"), "/etc/kubernetes/pki"),
     ],
 )
 def test_a_directory_that_leads_elsewhere_is_not_followed(resource: Resource, link: str) -> None:
     facts = Facts(known=True, paths={link: PathFact("symlink", 0o777)})
-    with pytest.raises(Conflict, match=f"{link} is a symlink, but a directory is needed there"):
+    with pytest.raises(
+        ConflictError, match=f"{link} is a symlink, but a directory is needed there"
+    ):
         compare((resource,), facts)
 
 
@@ -164,7 +166,7 @@ def test_directories_of_the_system_may_be_symlinks() -> None:
 
 def test_all_conflicts_are_told_at_once() -> None:
     facts = Facts(known=True, paths=dict.fromkeys(("/etc/a", "/usr/bin/x"), PathFact("directory")))
-    with pytest.raises(Conflict, match=r"/etc/a.*; /usr/bin/x"):
+    with pytest.raises(ConflictError, match=r"/etc/a.*; /usr/bin/x"):
         compare((A, BIN), facts)
 
 
@@ -216,7 +218,7 @@ KUBELET = Unit("kubelet.service", ("/usr/bin/x", "/etc/a", "/etc/kept", "/etc/to
 READS = (
     BIN,
     A,
-    Kept("/etc/kept"),
+    ExistingSecret("/etc/kept"),
     File("/etc/token", b"t", 0o600, secret=True, ephemeral=True),
     KUBELET,
 )

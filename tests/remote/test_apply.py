@@ -26,9 +26,9 @@ from fabnode.node.resources import (
     ClientCertificate,
     Command,
     Directory,
+    ExistingSecret,
     File,
     Image,
-    Kept,
     Module,
     Sysctl,
     Unit,
@@ -40,7 +40,7 @@ from fabnode.remote.apply_script import actions
 from fabnode.remote.payload_cache import GZIP, ZSTD, Packer
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import parse
-from fabnode.ssh.errors import ApplyFailed, ConnectionLost, HostError, HostMisbehaved
+from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostError, HostMisbehavedError
 from fabnode.ssh.exec import Result
 
 from .local import SHELLS, Tools
@@ -199,7 +199,7 @@ def test_a_state_that_leads_elsewhere_is_refused(node: Node) -> None:
     (elsewhere / "apply.1").write_text("mine")
     node.state.parent.mkdir(parents=True, exist_ok=True)
     node.state.symlink_to(elsewhere)
-    with pytest.raises(ApplyFailed, match="is a symlink, but a directory is needed there"):
+    with pytest.raises(ApplyError, match="is a symlink, but a directory is needed there"):
         node.apply(File(node.path("a"), b"new"))
     assert (elsewhere / "apply.1").read_text() == "mine"
     assert elsewhere.stat().st_mode & 0o777 == 0o755
@@ -238,7 +238,7 @@ def test_mode_alone_moves_no_content(node: Node) -> None:
     path = Path(node.path("a"))
     path.write_text("kept")
     facts = Facts(known=True, paths={str(path): PathFact("file", 0o644, sha256=sha(b"kept"))})
-    node.apply(Kept(str(path), 0o600), facts=facts)
+    node.apply(ExistingSecret(str(path), 0o600), facts=facts)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.read_text() == "kept"
 
@@ -279,7 +279,7 @@ def test_a_pushed_binary_is_hashed_before_it_is_installed(
     source.write_bytes(b"right")
     path.write_text("older")
     node.packer = Damaged(tmp_path / "damaged")
-    with pytest.raises(ApplyFailed, match=f"{path}: .*promised was {sha(b'right')}"):
+    with pytest.raises(ApplyError, match=f"{path}: .*promised was {sha(b'right')}"):
         node.apply(Binary(str(path), source, sha(b"right")), zstd=zstd)
     assert path.read_text() == "older"
     record = node.state / "digests"
@@ -294,7 +294,7 @@ def test_a_pushed_image_is_hashed_before_it_is_loaded(
     source = tmp_path / "image"
     source.write_bytes(b"right")
     node.packer = Damaged(tmp_path / "damaged")
-    with pytest.raises(ApplyFailed, match="not what was promised"):
+    with pytest.raises(ApplyError, match="not what was promised"):
         node.apply(Image(("x:1",), source, sha(b"right")), zstd=zstd)
     assert node.tools.calls_of("ctr") == []
     assert not (node.state / "images").exists()
@@ -312,7 +312,7 @@ def test_what_cant_be_packed_here_is_no_fault_of_the_connection(node: Node, tmp_
         plan = Plan("n1", (Change(Binary(node.path("x"), source, sha(b"right")), "create", ""),))
         with pytest.raises(HostError, match="can't be packed on this machine") as caught:
             list(_readable("n1", stream(actions(plan, ZSTD), node.packer, ZSTD)))
-        assert not isinstance(caught.value, ConnectionLost)
+        assert not isinstance(caught.value, ConnectionLostError)
         assert str(source) in caught.value.message
 
 
@@ -334,10 +334,10 @@ def test_a_link_put_where_the_sibling_goes_is_not_followed(node: Node, tmp_path:
     for resource in (
         File(node.path("a"), b"new", 0o666),
         Binary(node.path("b"), source, sha(b"new"), 0o666),
-        Kept(str(kept), 0o666),
+        ExistingSecret(str(kept), 0o666),
     ):
-        with pytest.raises(ApplyFailed):
-            node.apply(resource, facts=facts if isinstance(resource, Kept) else None)
+        with pytest.raises(ApplyError):
+            node.apply(resource, facts=facts if isinstance(resource, ExistingSecret) else None)
         assert precious.read_text() == "mine"
         assert precious.stat().st_mode & 0o777 == 0o640
 
@@ -347,8 +347,8 @@ def test_the_mode_of_what_a_symlink_leads_to_stays(node: Node) -> None:
     precious.touch(0o640)
     link.symlink_to(precious)
     facts = Facts(known=True, paths={str(link): PathFact("file", 0o644, sha256=sha(b""))})
-    with pytest.raises(ApplyFailed, match="is a symlink"):
-        node.apply(Kept(str(link), 0o666), facts=facts)
+    with pytest.raises(ApplyError, match="is a symlink"):
+        node.apply(ExistingSecret(str(link), 0o666), facts=facts)
     assert precious.stat().st_mode & 0o777 == 0o640
 
 
@@ -356,7 +356,7 @@ def test_the_mode_of_what_a_symlink_leads_to_stays(node: Node) -> None:
 def test_a_state_of_somebody_else_is_refused(node: Node) -> None:
     node.state.mkdir(mode=0o755)
     os.chown(node.state, 65534, 65534)
-    with pytest.raises(ApplyFailed, match="belongs to somebody else than root"):
+    with pytest.raises(ApplyError, match="belongs to somebody else than root"):
         node.apply(File(node.path("a"), b"new"))
     assert not Path(node.path("a")).exists()
 
@@ -455,7 +455,7 @@ def test_a_unit_that_won_t_start_shows_its_journal_and_is_not_stamped(node: Node
     node.tools.add("systemctl", "case $1 in restart) echo 'Job failed.'; exit 1 ;; esac")
     (node.state / "stamps").mkdir(parents=True)
     (node.state / "stamps" / KUBELET).write_text("from an earlier start")
-    with pytest.raises(ApplyFailed) as caught:
+    with pytest.raises(ApplyError) as caught:
         node.apply(*kubelet(node))
     assert caught.value.action == "start kubelet.service"
     assert "kubelet: no such flag" in caught.value.detail
@@ -474,7 +474,7 @@ def test_a_unit_that_does_not_stay_up_is_told_at_once(node: Node, tmp_path: Path
         f"case $1 in show) n=$(cat {count}); echo $((n + 1)) >{count}\n"
         "printf 'ActiveState=activating\\nSubState=auto-restart\\nNRestarts=%s\\n' $n ;; esac",
     )
-    with pytest.raises(ApplyFailed, match="does not stay up") as caught:
+    with pytest.raises(ApplyError, match="does not stay up") as caught:
         node.apply(*kubelet(node))
     assert "kubelet: no such flag" in caught.value.detail
     assert caught.value.message.endswith("its last line: kubelet: no such flag")
@@ -512,7 +512,7 @@ def test_joining_waits_for_the_certificate_and_then_takes_the_token_away(
 
 
 def test_a_certificate_that_does_not_come_ends_in_words_and_without_the_token(node: Node) -> None:
-    with pytest.raises(ApplyFailed, match=r"no certificate came to .* within 1 s") as caught:
+    with pytest.raises(ApplyError, match=r"no certificate came to .* within 1 s") as caught:
         node.apply(*join(node, seconds=1))
     assert "kubelet: no such flag" in caught.value.detail
     assert not Path(node.path("bootstrap")).exists()
@@ -550,7 +550,7 @@ def test_a_key_that_waits_for_its_certificate_is_told_and_only_its_public_half(
 def test_a_key_that_cant_be_read_is_told_when_no_certificate_comes(node: Node) -> None:
     node.tools.add("ssh-keygen", "echo 'no such format' >&2; exit 1")
     Path(node.path("key")).write_text("rubbish")
-    with pytest.raises(ApplyFailed, match="no certificate came to") as caught:
+    with pytest.raises(ApplyError, match="no certificate came to") as caught:
         node.apply(*join(node, seconds=1))
     assert "no such format" in caught.value.detail
     assert not [event for event in node.events if event.state == "key"]
@@ -564,7 +564,7 @@ def test_a_kubelet_that_dies_while_it_joins_is_not_waited_for(node: Node, tmp_pa
         f"restart) (/bin/sleep 0.5; touch {dead}) >/dev/null 2>&1 & ;; esac",
     )
     began = time.monotonic()
-    with pytest.raises(ApplyFailed, match="does not stay up: it is failed"):
+    with pytest.raises(ApplyError, match="does not stay up: it is failed"):
         node.apply(*join(node, seconds=60))
     assert time.monotonic() - began < 30
     assert not Path(node.path("bootstrap")).exists()
@@ -580,7 +580,7 @@ def test_what_a_kubelet_did_before_it_was_waited_for_counts_as_well(
         f"case $1 in show) [ -e {seen} ] && n=5 || n=0; touch {seen}\n"
         "printf 'ActiveState=activating\\nSubState=start\\nNRestarts=%s\\n' $n ;; esac",
     )
-    with pytest.raises(ApplyFailed, match=r"does not stay up: .* started again 5 times"):
+    with pytest.raises(ApplyError, match=r"does not stay up: .* started again 5 times"):
         node.apply(*join(node, seconds=60, key=""))
 
 
@@ -609,7 +609,7 @@ def test_a_pair_is_out_of_the_way_when_the_kubelet_starts_and_gone_in_the_end(no
 
 
 def test_the_old_pair_comes_back_when_no_new_one_does(node: Node) -> None:
-    with pytest.raises(ApplyFailed, match="no certificate came"):
+    with pytest.raises(ApplyError, match="no certificate came"):
         node.apply(*renewed(node), facts=there(node))
     assert Path(node.path("pem")).read_text() == "old"
     assert node.tools.calls_of("systemctl")[-1] == f"systemctl restart --no-block -- {KUBELET}"
@@ -619,7 +619,7 @@ def test_the_old_pair_comes_back_when_no_new_one_does(node: Node) -> None:
 def test_the_token_goes_when_something_else_fails(node: Node) -> None:
     boot, unit, certificate = join(node)
     node.tools.add("modprobe", "echo 'no such module' >&2; exit 1")
-    with pytest.raises(ApplyFailed, match="load ip_vs: no such module"):
+    with pytest.raises(ApplyError, match="load ip_vs: no such module"):
         node.apply(boot, Module("ip_vs"), unit, certificate)
     assert not Path(node.path("bootstrap")).exists()
 
@@ -655,7 +655,7 @@ def test_with_docker_images_go_into_its_store(node: Node, tmp_path: Path) -> Non
 def test_an_archive_without_its_image_is_an_error_now_and_not_at_each_run(
     node: Node, tmp_path: Path
 ) -> None:
-    with pytest.raises(ApplyFailed, match=r"the archive does not bring docker\.io/library/y:1"):
+    with pytest.raises(ApplyError, match=r"the archive does not bring docker\.io/library/y:1"):
         node.apply(image(tmp_path, "y:1"))
 
 
@@ -663,7 +663,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(node: Node) -> None
     path = Path(node.path("a"))
     path.write_text("old")
     node.tools.add("cat", 'echo "cat: write error: No space left on device" >&2; exit 1')
-    with pytest.raises(ApplyFailed, match="No space left on device"):
+    with pytest.raises(ApplyError, match="No space left on device"):
         node.apply(File(str(path), b"new"))
     assert path.read_text() == "old"
     assert node.leftovers() == []
@@ -672,7 +672,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(node: Node) -> None
 def test_a_failure_ends_the_rest_and_keeps_what_was_done(node: Node) -> None:
     node.tools.add("modprobe", "exit 1")
     first, last = Path(node.path("first")), Path(node.path("last"))
-    with pytest.raises(ApplyFailed):
+    with pytest.raises(ApplyError):
         node.apply(File(str(first), b""), Module("x"), File(str(last), b""))
     assert first.exists()
     assert not last.exists()
@@ -779,7 +779,7 @@ def test_two_runs_never_interleave(node: Node) -> None:
 def test_a_tool_that_the_node_lacks_is_named(node: Node, tool: str) -> None:
     """A shell ends with 127 then; that no lock could be had is not that another run holds it."""
     node.tools.add(tool, f"echo 'sh: {tool}: not found' >&2; exit 127")
-    with pytest.raises(ApplyFailed, match=f"failed there: sh: {tool}: not found") as caught:
+    with pytest.raises(ApplyError, match=f"failed there: sh: {tool}: not found") as caught:
         node.apply(File(node.path("a"), b"a"))
     assert "run the command again" in caught.value.advice
     assert not Path(node.path("a")).exists()
@@ -787,7 +787,7 @@ def test_a_tool_that_the_node_lacks_is_named(node: Node, tool: str) -> None:
 
 def test_a_lock_that_another_holds_is_told_as_that(node: Node) -> None:
     node.tools.add("flock", "exit 1")
-    with pytest.raises(ApplyFailed, match="another run of fabnode is changing this node"):
+    with pytest.raises(ApplyError, match="another run of fabnode is changing this node"):
         node.apply(File(node.path("a"), b"a"))
 
 
@@ -826,7 +826,7 @@ def test_an_empty_plan_does_not_touch_the_node() -> None:
 )
 def test_what_no_node_says_is_not_believed(line: bytes) -> None:
     plan = make_plan("n1", [Directory("/x")], Facts())
-    with pytest.raises(HostMisbehaved):
+    with pytest.raises(HostMisbehavedError):
         apply(Answering(line), plan, Packer(Path("/nowhere")))
 
 
@@ -837,7 +837,7 @@ def test_what_no_node_says_is_not_believed(line: bytes) -> None:
 )
 def test_a_node_that_ends_before_the_end_is_not_taken_for_done(lines: list[bytes]) -> None:
     plan = make_plan("n1", [Directory("/x")], Facts())
-    with pytest.raises(ApplyFailed):
+    with pytest.raises(ApplyError):
         apply(Answering(*lines), plan, Packer(Path("/nowhere")))
 
 
@@ -899,7 +899,7 @@ def test_a_hook_that_fails_is_told_and_stays_due(
     node: Node, script: str, timeout: int, cause: str
 ) -> None:
     file, plan = hook(node, "sh", "-c", script, timeout=timeout)
-    with pytest.raises(ApplyFailed) as caught:
+    with pytest.raises(ApplyError) as caught:
         apply(node, plan, node.packer, node.events.append)
     assert caught.value.message.endswith(f"run hook after x: {cause}")
     assert caught.value.advice.startswith("correct the hook, or what it needs on that host")

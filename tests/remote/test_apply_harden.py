@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from fabnode.node.plan import Change, Plan
-from fabnode.node.resources import EditedFile, Kept, Quarantined, Reload, Restart, RulesOnce
+from fabnode.node.resources import (
+    EditedFile,
+    ExistingSecret,
+    Quarantined,
+    Reload,
+    Restart,
+    RulesOnce,
+)
 from fabnode.remote.apply import apply
-from fabnode.ssh.errors import ApplyFailed
+from fabnode.ssh.errors import ApplyError
 
 from .local import SHELLS
 from .test_apply import Node
@@ -68,7 +75,7 @@ def test_rules_that_are_there_once_or_not_at_all_stay(node: Node, tmp_path: Path
 def test_a_filter_that_refuses_fails_the_host(node: Node, tmp_path: Path) -> None:
     node.tools.add("iptables", "echo 'no permission' >&2; exit 4")
     (tmp_path / "rules").write_text("")
-    with pytest.raises(ApplyFailed, match="no permission"):
+    with pytest.raises(ApplyError, match="no permission"):
         carry_out(node, Change(RulesOnce("filter", (A,)), "delete", "x"))
 
 
@@ -94,7 +101,7 @@ def test_what_became_a_symlink_is_not_put_aside(node: Node) -> None:
     target, path = Path(node.path("precious")), Path(node.path("key"))
     target.write_text("mine")
     path.symlink_to(target)
-    with pytest.raises(ApplyFailed, match="no regular file any more"):
+    with pytest.raises(ApplyError, match="no regular file any more"):
         carry_out(node, Change(Quarantined(str(path)), "quarantine", "ca-key"))
     assert target.read_text() == "mine"
 
@@ -109,7 +116,7 @@ def test_only_what_was_read_is_replaced(node: Node) -> None:
     assert path.read_text() == "new\n"
     assert path.stat().st_mode & 0o777 == 0o640
     path.write_text("somebody else's\n")
-    with pytest.raises(ApplyFailed, match="not what it was"):
+    with pytest.raises(ApplyError, match="not what it was"):
         carry_out(node, change)
     assert path.read_text() == "somebody else's\n"
 
@@ -133,7 +140,7 @@ def test_modes(node: Node) -> None:
     path = Path(node.path("key"))
     path.write_text("x")
     path.chmod(0o644)
-    carry_out(node, Change(Kept(str(path), 0o600), "mode", "x"))
+    carry_out(node, Change(ExistingSecret(str(path), 0o600), "mode", "x"))
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -142,7 +149,7 @@ def test_a_folder_that_became_a_symlink_leads_nowhere(node: Node) -> None:
     precious.parent.mkdir()
     precious.write_text("mine")
     Path(node.path("home")).symlink_to(precious.parent)
-    with pytest.raises(ApplyFailed, match="there is a symlink on the way"):
+    with pytest.raises(ApplyError, match="there is a symlink on the way"):
         carry_out(node, Change(Quarantined(node.path("home/key")), "quarantine", "x"))
     assert precious.read_text() == "mine"
 
@@ -156,7 +163,7 @@ def test_a_file_that_becomes_a_symlink_meanwhile_takes_no_other_file_along(node:
     path.write_text("key")
     swap = f"/bin/ln -sfT {precious} {path}"
     node.tools.add("mkdir", f'case "$*" in *quarantine*) {swap} ;; esac\nexec /bin/mkdir "$@"')
-    with pytest.raises(ApplyFailed, match="is no regular file"):
+    with pytest.raises(ApplyError, match="is no regular file"):
         carry_out(node, Change(Quarantined(str(path)), "quarantine", "x"))
     assert precious.read_text() == "mine"
     assert precious.stat().st_mode & 0o777 == 0o644

@@ -16,7 +16,7 @@ from fabnode.audit.repair import repairs
 from fabnode.cli.findings_view import plan_lines
 from fabnode.deploy.hardening import plan_of
 from fabnode.remote.audit_output import parse
-from fabnode.remote.limits import Malformed
+from fabnode.remote.limits import MalformedError
 
 from ..audit.support import NOW
 from ..support import authority, pem
@@ -208,18 +208,18 @@ def test_provenance(uid: str, mode: str, controlled: str, alone: bool) -> None:
     ],
 )
 def test_what_no_host_says_is_malformed(line: str) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         seen(line)
 
 
 def test_more_files_than_can_be_are_malformed() -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         seen(*(f"{FILE}{n}" for n in range(4500)))
 
 
 @pytest.mark.parametrize("output", [b"", b"end\tn", b"end\tm\n", b"uptime\t1\n", b"\xff\xfe\n"])
 def test_a_cut_answer_is_malformed(output: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         parse(output, nonce="n")
 
 
@@ -321,7 +321,7 @@ def test_whatever_a_host_says_it_is_judged_or_malformed(lines: list[str], pods: 
     """Never anything else; and what would be done for it can be shown on any terminal."""
     try:
         evidence = seen(*(line.replace("\n", " ") for line in lines))
-    except Malformed:
+    except MalformedError:
         return
     found = judge(evidence, Asked(pods, pods), node="n1", ca_pem=pem(authority()[0]), now=NOW)
     plan = plan_of("n1", repairs(evidence, found))
@@ -332,7 +332,7 @@ def test_whatever_a_host_says_it_is_judged_or_malformed(lines: list[str], pods: 
 @_LIMITS
 @given(st.binary(max_size=300))
 def test_any_bytes_are_malformed_or_nothing(output: bytes) -> None:
-    with contextlib.suppress(Malformed):
+    with contextlib.suppress(MalformedError):
         parse(output + b"\nend\tn\n", nonce="n")
 
 

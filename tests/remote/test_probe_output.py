@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabnode.node.facts import Facts, Listener, PathFact
-from fabnode.remote.limits import CERTIFICATE_FILES, Malformed
+from fabnode.remote.limits import CERTIFICATE_FILES, MalformedError
 from fabnode.remote.probe_output import parse
 
 SHA = "ab" * 32
@@ -184,7 +184,7 @@ def test_resolv_conf_behind_systemd_resolved(lines: list[str], stub: bool) -> No
     ],
 )
 def test_anything_else_is_refused(output: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         parse(output, nonce="n", sent=0, received=0)
 
 
@@ -206,7 +206,7 @@ FIELDS = st.lists(
 
 @given(st.binary(max_size=300))
 def test_hostile_bytes(data: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedError):
         parse(data, nonce="a nonce nobody guesses", sent=0, received=0)
 
 
@@ -217,7 +217,7 @@ def test_hostile_lines_give_facts_or_malformed_and_nothing_else(
     output = answer(*("\t".join((tag, *fields)) for tag, fields in lines))
     try:
         seen = parse(output, nonce="n", sent=0, received=0)
-    except Malformed:
+    except MalformedError:
         return
     assert seen.known
     assert all(fact.sha256 is None or len(fact.sha256) == 64 for fact in seen.paths.values())
@@ -227,7 +227,7 @@ def test_only_so_many_files_with_certificates_are_parsed() -> None:
     """Each costs the deployer time; a probe asks for a few."""
     lines = [f"certificate\tx\t/{n}" for n in range(CERTIFICATE_FILES)]
     assert len(facts(*lines, *lines).certificates) == CERTIFICATE_FILES
-    with pytest.raises(Malformed, match="files with certificates"):
+    with pytest.raises(MalformedError, match="files with certificates"):
         facts(*lines, "certificate_data\tAA==\t/more")
 
 

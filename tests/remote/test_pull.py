@@ -14,7 +14,7 @@ from fabnode.node.plan import make_plan
 from fabnode.node.resources import Binary, File, Image
 from fabnode.remote.apply import apply
 from fabnode.remote.apply_script import Pull
-from fabnode.ssh.errors import ApplyFailed
+from fabnode.ssh.errors import ApplyError
 from tests.artifacts import server as lies
 from tests.artifacts.server import serving
 
@@ -126,12 +126,12 @@ def test_a_failure_names_url_and_cause_and_leaves_what_was_there(
     where = Path(node.path("kubelet"))
     where.write_text("older")
     server.lies[f"/files/{SHA256}"] = [lie] * 30
-    with pytest.raises(ApplyFailed, match=f"{server.url}/files/{SHA256}: .*{cause}"):
+    with pytest.raises(ApplyError, match=f"{server.url}/files/{SHA256}: .*{cause}"):
         pull(node, server, Binary(str(where), source, SHA256))
     assert where.read_text() == "older"
     assert node.leftovers() == []
 
 
 def test_nobody_listening_is_a_sentence(node: Node, server: Server, source: Path) -> None:
-    with pytest.raises(ApplyFailed, match=f"http://127.0.0.1:9/x/{SHA256}: ."):
+    with pytest.raises(ApplyError, match=f"http://127.0.0.1:9/x/{SHA256}: ."):
         pull(node, server, Binary(node.path("kubelet"), source, SHA256), url="http://127.0.0.1:9/x")

@@ -23,7 +23,7 @@ from fabnode.remote.payload_cache import GZIP, ZSTD, Packer
 from fabnode.ssh.secret_prompts import (
     LOGIN,
     SUDO,
-    PasswordUnavailable,
+    PasswordUnavailableError,
     SecretRequest,
     ask_bootstrap_token,
     ask_secrets,
@@ -100,7 +100,7 @@ def test_one_question_per_user(tmp_path: Path) -> None:
 
 def test_the_end_of_input_is_no_password(tmp_path: Path) -> None:
     nodes = nodes_with(tmp_path, {"password": {"prompt": True}})
-    with pytest.raises(PasswordUnavailable, match=r"ssh\.password of n1: no answer"):
+    with pytest.raises(PasswordUnavailableError, match=r"ssh\.password of n1: no answer"):
         ask_secrets(nodes, Mock(side_effect=EOFError))
 
 
@@ -124,7 +124,7 @@ def test_passwords_that_cannot_be_had(
     nodes = nodes_with(tmp_path, {"user": "ops", "sudo_password": reference})
     if said.startswith("No such"):
         file.unlink()  # since the configuration was loaded
-    with pytest.raises(PasswordUnavailable, match=said) as caught:
+    with pytest.raises(PasswordUnavailableError, match=said) as caught:
         ask_secrets(nodes, None)
     assert str(caught.value).startswith("ssh.sudo_password of n1: ")
 
@@ -136,9 +136,9 @@ def test_a_bootstrap_token_is_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask_bootstrap_token(reference, None) == "0123456789abcdef"
     for bad in ("", "a b", "a\nb", "a,kubelet-bootstrap,10001", "tökén", "\x1b[1m"):
         monkeypatch.setenv("THE_TOKEN", bad)
-        with pytest.raises(PasswordUnavailable, match=r"bootstrap\.token: is not a token"):
+        with pytest.raises(PasswordUnavailableError, match=r"bootstrap\.token: is not a token"):
             ask_bootstrap_token(reference, None)
-    with pytest.raises(PasswordUnavailable, match="can't be asked for here"):
+    with pytest.raises(PasswordUnavailableError, match="can't be asked for here"):
         ask_bootstrap_token(SecretRef.model_validate({"prompt": True}), None)
 
 
@@ -225,7 +225,7 @@ def test_what_changed_since_it_was_hashed_is_not_packed(
     tmp_path: Path, source: Path, suffix: str
 ) -> None:
     source.write_bytes(CONTENT + b"x")
-    with pytest.raises(packed.Changed, match="artifact changed since it was read"):
+    with pytest.raises(packed.ArtifactChangedError, match="artifact changed since it was read"):
         Packer(tmp_path / "packed").packed(source, DIGEST, suffix)
     assert list((tmp_path / "packed").iterdir()) == []
 

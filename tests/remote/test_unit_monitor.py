@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fabnode.remote.unit_monitor import Steadiness
-from fabnode.ssh.errors import ApplyFailed
+from fabnode.ssh.errors import ApplyError
 from fabnode.ssh.exec import Result
 
 UNIT = "kubelet.service"
@@ -65,7 +65,7 @@ def test_a_unit_that_does_not_stay_up_is_an_error(looks: list[tuple[str, int]]) 
     look = Steadiness(host, UNIT)
     for _ in looks[:-1]:
         look()
-    with pytest.raises(ApplyFailed) as caught:
+    with pytest.raises(ApplyError) as caught:
         look()
     active, restarts = looks[-1]
     assert caught.value.message == (

@@ -13,11 +13,11 @@ import pytest
 
 from fabnode.ssh.connections import Access
 from fabnode.ssh.errors import (
-    AuthenticationFailed,
-    ChangedHostKey,
+    AuthenticationError,
+    ChangedHostKeyError,
     HostError,
-    UnknownHostKey,
-    Unreachable,
+    UnknownHostKeyError,
+    UnreachableError,
 )
 from fabnode.ssh.host import Host
 from fabnode.ssh.secret_prompts import LOGIN
@@ -38,13 +38,13 @@ def test_an_unknown_host_key_is_refused_with_the_command_that_records_it(
     serve: Serve, node_of: NodeOf
 ) -> None:
     server = serve()
-    with pytest.raises(UnknownHostKey, match=r"SHA256:.*`inv hosts\.trust --limit n1`"):
+    with pytest.raises(UnknownHostKeyError, match=r"SHA256:.*`inv hosts\.trust --limit n1`"):
         open_host(node_of(server, known=()))
     assert server.commands == []
 
 
 def test_a_changed_host_key_is_refused(serve: Serve, node_of: NodeOf) -> None:
-    with pytest.raises(ChangedHostKey, match="someone may be intercepting"):
+    with pytest.raises(ChangedHostKeyError, match="someone may be intercepting"):
         open_host(node_of(serve(), known=("other",)))
 
 
@@ -63,7 +63,7 @@ def test_of_two_known_kinds_the_server_may_have_either(serve: Serve, node_of: No
 
 
 def test_a_key_the_server_does_not_take(serve: Serve, node_of: NodeOf) -> None:
-    with pytest.raises(AuthenticationFailed, match=r"check ssh\.user and ssh\.keys"):
+    with pytest.raises(AuthenticationError, match=r"check ssh\.user and ssh\.keys"):
         open_host(node_of(serve(users=("somebody",))))
 
 
@@ -73,14 +73,14 @@ def test_a_password_lets_in_where_no_key_does(serve: Serve, node_of: NodeOf) -> 
 
 
 def test_no_way_to_log_in_at_all(serve: Serve, node_of: NodeOf) -> None:
-    with pytest.raises(AuthenticationFailed):
+    with pytest.raises(AuthenticationError):
         open_host(node_of(serve(), keys=[]))
 
 
 def test_nobody_listens(serve: Serve, node_of: NodeOf) -> None:
     server = serve()
     server.close()
-    with pytest.raises(Unreachable, match=r"connection refused.*check that the host is on"):
+    with pytest.raises(UnreachableError, match=r"connection refused.*check that the host is on"):
         open_host(node_of(server))
 
 
@@ -89,7 +89,7 @@ def test_something_else_than_ssh_listens(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(server, connect_timeout=1)
     server.close()
     listener = socket.create_server(("127.0.0.1", server.port))
-    with listener, pytest.raises(Unreachable, match="no SSH connection"):
+    with listener, pytest.raises(UnreachableError, match="no SSH connection"):
         open_host(node)
 
 
@@ -97,7 +97,7 @@ def test_a_node_behind_a_gateway(serve: Serve, node_of: NodeOf) -> None:
     gateway, server = serve(host_keys=("gateway",)), serve()
     node = node_of(server, gateway=f"root@127.0.0.1:{gateway.port}")
     with pytest.raises(
-        UnknownHostKey, match=rf"the gateway \[127\.0\.0\.1\]:{gateway.port} is unknown"
+        UnknownHostKeyError, match=rf"the gateway \[127\.0\.0\.1\]:{gateway.port} is unknown"
     ):
         open_host(node)
     trust_also(node, gateway)
@@ -147,7 +147,7 @@ def test_a_silent_gateway_costs_all_who_wait_for_it_one_time_limit(
             start.wait(10)
             try:
                 Host(node, access).open()
-            except Unreachable as error:
+            except UnreachableError as error:
                 failures.append(str(error))
 
         with Access() as access:
@@ -164,7 +164,7 @@ def test_a_silent_gateway_costs_all_who_wait_for_it_one_time_limit(
 
 def test_a_refused_connection_leaves_nothing_open(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=())
-    with pytest.raises(UnknownHostKey):
+    with pytest.raises(UnknownHostKeyError):
         open_host(node)
     deadline = time.monotonic() + 5
     while any(
@@ -211,5 +211,5 @@ def test_the_users_ssh_configuration_counts_where_ours_is_silent(
     folder.mkdir()
     (folder / "config").write_text("Host 127.0.0.1\n  User fromconfig\n")
     open_host(node_of(server))  # ssh.user is not set, its default yields
-    with pytest.raises(AuthenticationFailed):
+    with pytest.raises(AuthenticationError):
         open_host(node_of(server, user="root"))

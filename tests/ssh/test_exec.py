@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 import paramiko
 import pytest
 
-from fabnode.ssh.errors import CommandTimeout, ConnectionLost, HostMisbehaved, SudoRefused
+from fabnode.ssh.errors import (
+    CommandTimeoutError,
+    ConnectionLostError,
+    HostMisbehavedError,
+    SudoRefusedError,
+)
 from fabnode.ssh.exec import _PATH
 
 from .server import SUDO
@@ -77,7 +82,7 @@ def test_a_payload_passes_sudo_unharmed(reach: Reach, tmp_path: Path, sudo: str)
 def test_sudo_gets_a_wrong_password_once_and_no_payload(reach: Reach, tmp_path: Path) -> None:
     log = tmp_path / "tries"
     host, _ = reach(user="ops", sudo_password="wrong", env={"SUDO": "right", "SUDO_LOG": str(log)})
-    with pytest.raises(SudoRefused, match="does not accept the password"):
+    with pytest.raises(SudoRefusedError, match="does not accept the password"):
         host.root("cat", stdin=[b"payload\n" * 1000])
     wait_for(lambda: log.exists())
     assert set(log.read_text().split("\n")) <= {"wrong", ""}
@@ -85,20 +90,20 @@ def test_sudo_gets_a_wrong_password_once_and_no_payload(reach: Reach, tmp_path: 
 
 def test_sudo_that_wants_a_password_nobody_configured(reach: Reach, tmp_path: Path) -> None:
     host, _ = reach(user="ops", env={"SUDO": "secret", "SUDO_LOG": str(tmp_path / "tries")})
-    with pytest.raises(SudoRefused, match=r"none is configured; set ssh\.sudo_password"):
+    with pytest.raises(SudoRefusedError, match=r"none is configured; set ssh\.sudo_password"):
         host.root("true")
 
 
 def test_sudo_that_denies_says_why(reach: Reach) -> None:
     host, _ = reach(user="ops", sudo_password="x", env={"SUDO": "denied"})
-    with pytest.raises(SudoRefused, match="ops is not in the sudoers file"):
+    with pytest.raises(SudoRefusedError, match="ops is not in the sudoers file"):
         host.root("true")
 
 
 def test_sudo_that_asks_for_something_else(reach: Reach, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fabnode.ssh.host._PATIENCE", 1.0)
     host, _ = reach(user="ops", sudo_password="x", env={"SUDO": "strange"}, connect_timeout=1)
-    with pytest.raises(SudoRefused, match="Verification code:") as caught:
+    with pytest.raises(SudoRefusedError, match="Verification code:") as caught:
         host.root("true")
     assert "\x1b" not in str(caught.value)
     assert "\x07" not in str(caught.value)
@@ -138,14 +143,14 @@ def test_the_stand_in_for_csh_refuses_what_csh_refuses(script: str) -> None:
 
 def test_an_account_without_a_shell(reach: Reach) -> None:
     host, _ = reach(replace="echo This account is currently not available.; exit 1")
-    with pytest.raises(HostMisbehaved, match="This account is currently not available"):
+    with pytest.raises(HostMisbehavedError, match="This account is currently not available"):
         host.root("true")
 
 
 def test_a_time_limit_ends_the_command_on_the_host_too(reach: Reach, tmp_path: Path) -> None:
     host, _ = reach()
     pid = tmp_path / "pid"
-    with pytest.raises(CommandTimeout, match="did not end within 1 s"):
+    with pytest.raises(CommandTimeoutError, match="did not end within 1 s"):
         host.root(f"sh -c 'echo $$ >{pid}; exec sleep 60'", timeout=1)
     process = Path("/proc") / pid.read_text().strip()
     wait_for(lambda: not process.exists())
@@ -153,13 +158,13 @@ def test_a_time_limit_ends_the_command_on_the_host_too(reach: Reach, tmp_path: P
 
 def test_endless_output_is_cut_off(reach: Reach) -> None:
     host, _ = reach()
-    with pytest.raises(HostMisbehaved, match="exceeded 64 KiB"):
+    with pytest.raises(HostMisbehavedError, match="exceeded 64 KiB"):
         host.root("yes", limit=65536)
 
 
 def test_endless_noise_before_the_command_is_cut_off(reach: Reach) -> None:
     host, _ = reach(replace="yes")
-    with pytest.raises(HostMisbehaved):
+    with pytest.raises(HostMisbehavedError):
         host.root("true")
 
 
@@ -172,7 +177,7 @@ def test_what_was_learned_counts_where_the_connection_is_gone_at_the_end(
     monkeypatch.setattr(paramiko.Channel, "close", gone)
     host, _ = reach()
     assert host.root("echo learned").stdout == b"learned\n"
-    with pytest.raises(HostMisbehaved):
+    with pytest.raises(HostMisbehavedError):
         host.root("yes", limit=65536)
 
 
@@ -185,7 +190,7 @@ def test_a_host_that_dies_while_it_works(reach: Reach, tmp_path: Path) -> None:
         server.drop()
 
     threading.Thread(target=pull_the_plug).start()
-    with pytest.raises(ConnectionLost, match="run the same command again"):
+    with pytest.raises(ConnectionLostError, match="run the same command again"):
         host.root(f"touch {started}; sleep 60")
 
 

@@ -12,7 +12,7 @@ import pytest
 from paramiko.hostkeys import HostKeys
 
 from fabnode.ssh.connections import Access
-from fabnode.ssh.errors import ChangedHostKey
+from fabnode.ssh.errors import ChangedHostKeyError
 from fabnode.ssh.host_key_enrolment import enrol
 from fabnode.ssh.known_hosts import KnownHosts, fingerprint, host_id
 
@@ -156,7 +156,7 @@ def test_who_answers_for_one_type_of_key_is_not_recorded(
     def compared(offer: Offer) -> bool:
         return all(text.split()[1] == right for text in offer.fingerprints)
 
-    with Access() as access, suppress(ChangedHostKey):
+    with Access() as access, suppress(ChangedHostKeyError):
         if given:
             enrol(access, node, lambda _: pytest.fail("asked"), [right])
         else:
@@ -189,7 +189,10 @@ def test_a_host_known_by_a_type_it_no_longer_shows_has_changed(
     node = node_of(serve(host_keys=("host", "rsa-host")), known=("ed25519-host",))
     before = Path(node.ssh.known_hosts[0]).read_text()
     given = [fingerprint(key(name)) for name in fingerprints]
-    with Access() as access, pytest.raises(ChangedHostKey, match="known_hosts has a different one"):
+    with (
+        Access() as access,
+        pytest.raises(ChangedHostKeyError, match="known_hosts has a different one"),
+    ):
         enrol(access, node, lambda _: True, given)
     assert Path(node.ssh.known_hosts[0]).read_text() == before
 
@@ -213,7 +216,7 @@ def test_given_fingerprints_stand_for_a_confirmation_of_their_key_only(
 
 def test_fingerprints_that_do_not_match_record_nothing(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=())
-    with pytest.raises(ChangedHostKey, match="none of the given fingerprints"):
+    with pytest.raises(ChangedHostKeyError, match="none of the given fingerprints"):
         enrol(Access(), node, lambda _: True, [fingerprint(key("other"))])
     assert Path(node.ssh.known_hosts[0]).read_text() == ""
 
@@ -221,7 +224,7 @@ def test_fingerprints_that_do_not_match_record_nothing(serve: Serve, node_of: No
 def test_a_changed_key_is_not_overwritten(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=("other",))
     before = Path(node.ssh.known_hosts[0]).read_text()
-    with pytest.raises(ChangedHostKey):
+    with pytest.raises(ChangedHostKeyError):
         enrol(Access(), node, lambda _: True)
     assert Path(node.ssh.known_hosts[0]).read_text() == before
 

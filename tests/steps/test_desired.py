@@ -18,7 +18,15 @@ from fabnode.deploy.probe_scope import watchlist
 from fabnode.node import layout
 from fabnode.node.facts import UNKNOWN, Facts, PathFact, UnitFact
 from fabnode.node.plan import compare
-from fabnode.node.resources import Absent, Binary, ClientCertificate, File, Image, Kept, Unit
+from fabnode.node.resources import (
+    Absent,
+    Binary,
+    ClientCertificate,
+    ExistingSecret,
+    File,
+    Image,
+    Unit,
+)
 from fabnode.pki.certificates import CertificateFile
 from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
 from fabnode.steps import bootstrap_kubeconfig, images, kubelet, proxy, proxy_cert, runtime, verify
@@ -267,7 +275,7 @@ def test_kube_proxys_certificate_is_renewed_when_due(facts: Facts, reason: str |
     due = proxy_cert.due(inputs)
     if reason is None:
         assert due is None
-        assert Kept(layout.PROXY_PEM, 0o600) in proxy_cert.desired(inputs)
+        assert ExistingSecret(layout.PROXY_PEM, 0o600) in proxy_cert.desired(inputs)
     else:
         assert due is not None
         assert due.startswith(reason)

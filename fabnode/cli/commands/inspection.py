@@ -90,7 +90,7 @@ def logs(options: Options, unit: str, lines: int) -> None:
 def facts(options: Options) -> None:
     """Print a node's facts as JSON."""
     with app.run_of(options) as run:
-        for outcome in pipeline.on_nodes(run, lambda deployer: deployer.look()).values():
+        for outcome in pipeline.on_nodes(run, lambda deployer: deployer.probe()).values():
             if outcome.error:
                 raise outcome.error
             app.print_text(json.dumps(app.plain(outcome.value), indent=2, sort_keys=True))

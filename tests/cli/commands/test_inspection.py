@@ -12,7 +12,7 @@ from invoke.exceptions import Exit
 from fabnode.cli import app
 from fabnode.cli.commands import inspection
 from fabnode.deploy import pipeline
-from fabnode.ssh.errors import ConnectionLost
+from fabnode.ssh.errors import ConnectionLostError
 from fabnode.ssh.exec import Result
 from fabnode.util.fan_out import Outcome
 from tests.remote.local import Tools
@@ -76,9 +76,9 @@ def test_a_journal_that_cannot_be_read_is_a_failure_with_its_cause(
 def test_a_node_that_is_lost_meanwhile_is_that_error(
     tools: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = ConnectionLost("n1", "the connection broke")
+    lost = ConnectionLostError("n1", "the connection broke")
     monkeypatch.setattr(pipeline, "on_nodes", lambda *_: {"n1": Outcome(error=lost)})
-    with pytest.raises(ConnectionLost):
+    with pytest.raises(ConnectionLostError):
         logs()
 
 
