@@ -8,6 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
+from tests import labs
 from tests.attacks import COUNTED, JUDGED, TRIED, WRONG
 
 # The property of a test's last report that carries its counts, from xdist's workers as well.
@@ -19,6 +20,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(AttackTable())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """
+    Take down what workers of pytest-xdist left, which Ctrl-C ends without their teardown.
+
+    Only where there were workers: labs may be those of another run of this checkout otherwise. It
+    stands here since the process that has workers collects nothing and reads no other conftest.
+    """
+    if session.config.pluginmanager.hasplugin("dsession"):
+        labs.take_down_left()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,8 +10,6 @@ small lab of its own, `NAMEd` or `NAMEo`.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,12 +22,11 @@ from lab.cluster import ANY_SUBNET
 from lab.errors import LabError
 from lab.hosts import running
 from lab.layout import Layout, folder_for
+from tests.labs import KEPT, invoke
 
 from .harness import NODES, PROJECT, Done, Lab
 from .secrecy import Watcher
 from .workload import Workload
-
-KEPT = "FABNODE_TEST_LAB"
 
 NEED_BARE = {"test_joining", "test_secrecy"}
 
@@ -116,26 +113,13 @@ def _standing(suffix: str, scratch: Path, *options: str) -> Iterator[Lab]:
         pytest.skip(reason)
     name = (os.environ.get(KEPT) or _free_name(suffix)) + suffix
     try:
-        _invoke("lab.up", "--name", name, *options)
+        invoke("lab.up", "--name", name, *options)
         found = state.load(name, PROJECT)
         assert found
         yield Lab(found[0], scratch)
     finally:
         if KEPT not in os.environ:
-            _invoke("lab.down", "--name", name)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """
-    Take down what workers of pytest-xdist left, which Ctrl-C ends without their teardown.
-
-    Only where there were workers: labs may be those of another run of this checkout otherwise.
-    """
-    if not session.config.pluginmanager.hasplugin("dsession") or KEPT in os.environ:
-        return
-    for folder in PROJECT.glob(".lab-test*"):
-        _invoke("lab.down", "--name", folder.name.removeprefix(".lab-"))
+            invoke("lab.down", "--name", name)
 
 
 def _free_name(suffix: str) -> str:
@@ -153,18 +137,6 @@ def _free_name(suffix: str) -> str:
         if network.foreign_owner(Layout(name + suffix, folder, ANY_SUBNET)) is None:
             return name
     raise LabError("too many labs of tests stand on this machine: `ip link show type bridge`")
-
-
-def _invoke(*words: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "invoke", *words],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise LabError(f"{words}: {done.stdout} {done.stderr}")
 
 
 @dataclass(frozen=True)
