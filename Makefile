@@ -9,7 +9,8 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 # Where shell scripts are: by extension or by first line.
 SCRIPTS = .ci bench fabnode findings lab tests
 
-.PHONY: demo demo-down check test coverage test-pythons attacks bench bench-scale findings
+.PHONY: demo demo-down check test test-releases test-chaos coverage test-pythons attacks bench
+.PHONY: bench-scale findings
 .PHONY: bootstrap-demo bootstrap-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
@@ -28,7 +29,15 @@ demo-down:  ## takes the demo away: processes, mounts, bridge, folder
 
 test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab included
 	.venv/bin/inv lab.fetch
-	$(PYTEST) --cov
+	$(PYTEST) --cov -m 'not releases and not chaos'
+
+test-releases: bootstrap-test .venv/dev  ## nodes of more releases of Kubernetes, on a lab
+	.venv/bin/inv lab.fetch --older-nodes
+	.venv/bin/pytest -m releases
+
+test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments, on a lab
+	.venv/bin/inv lab.fetch
+	.venv/bin/pytest -m chaos
 
 check: .venv/dev  ## style and types only
 	.venv/bin/ruff check .

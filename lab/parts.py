@@ -28,9 +28,15 @@ class Parts:
     base: Path
 
 
-def provide_all(progress: Progress) -> None:
-    """Have all parts of every lab, and the releases that are tried without one."""
+def provide_all(progress: Progress, *, older_nodes: bool = False) -> None:
+    """
+    Have all parts of the labs that `make test` needs.
+
+    :param older_nodes: of `make test-releases` too, whose releases are a node's alone.
+    """
     for release in versions.every_kubernetes():
+        if versions.control_plane(release) != release and not older_nodes:
+            continue
         docker = versions.has_dockershim(release)
         provide(release, versions.DOCKER if docker else "containerd", progress)
 

@@ -184,13 +184,19 @@ def kubeasz_node(_: Context, host: str, shape: str = "3.7", name: str = DEFAULT_
     help={
         "kubernetes": "only what a lab with nodes of this release is made of",
         "runtime": "of that lab (containerd)",
+        "older-nodes": "of `make test-releases` too",
     }
 )
-def fetch(_: Context, kubernetes: str = "", runtime: str = versions.RUNTIMES[0]) -> None:
+def fetch(
+    _: Context,
+    kubernetes: str = "",
+    runtime: str = versions.RUNTIMES[0],
+    older_nodes: bool = False,
+) -> None:
     """
     Download, or else build, what labs are made of.
 
-    Without --kubernetes: everything that tests need. Example: inv lab.fetch --kubernetes 1.36.3
+    Without options: all that `make test` needs. Example: inv lab.fetch --kubernetes 1.36.3
     """
     with _sentences():
         reason = support.why_not(PROJECT)
@@ -203,7 +209,7 @@ def fetch(_: Context, kubernetes: str = "", runtime: str = versions.RUNTIMES[0])
             cluster.check(DEFAULT_NAME, State(1, kubernetes, False, "", runtime))
             parts.provide(kubernetes, runtime, Progress())
         else:
-            parts.provide_all(Progress())
+            parts.provide_all(Progress(), older_nodes=older_nodes)
 
 
 def _lab(name: str) -> tuple[Layout, State]:

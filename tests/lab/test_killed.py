@@ -22,6 +22,7 @@ VICTIMS = ("n2", "n3")
 SEED = 20260914
 
 
+@pytest.mark.chaos
 def test_ten_kills_at_random_moments_converge(cluster: Lab, joining: Joining) -> None:
     """
     Two hosts on their way from bare to Ready, the deployer killed again and again.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from .harness import Done, Lab
 
+pytestmark = pytest.mark.releases
+
 OLD = "1.30.14"
 
 
