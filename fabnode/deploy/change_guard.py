@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ..kube import rbac_rules
-from .errors import MissingRightsError
+from ..kube import deployer_account, rbac_rules
+from ..kube.service_accounts import DEPLOYER
+from .errors import AccountPolicyError, MissingRightsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..journal.journal import Journal
     from ..kube.client import Api
     from ..kube.lease_lock import LeaseLock
+    from ..steps.preflight import Finding
     from .cluster_snapshot import ClusterSnapshot
     from .cni_rollout import PodNetwork
 
@@ -25,6 +27,7 @@ class ChangeGuard:
 
     :param snapshot: returns the cluster as it was found; it may wait for that.
     :param network: to install its objects takes rights of its own.
+    :param account: the ServiceAccount's user name as which we ask; empty: somebody else.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class ChangeGuard:
         cluster: Cluster,
         snapshot: Callable[[], ClusterSnapshot],
         network: PodNetwork,
+        account: str,
     ) -> None:
         self._cluster = cluster
         self._api = api
@@ -43,23 +47,36 @@ class ChangeGuard:
         self._journal = journal
         self._snapshot = snapshot
         self._network = network
+        self._is_deployer = account == DEPLOYER.username
         self._lock = threading.Lock()
         self._refused: list[str] | None = None
+        self._policy: tuple[Finding, ...] | None = None
 
     def obtain(self) -> None:
         """
         See, before anything is changed, that we have the rights we need, and that we are alone.
 
         The API is asked once per run. Raises MissingRightsError with every verb and resource that
-        is missing, or LockedError with who else is at work.
+        is missing, AccountPolicyError where the policy on our account refuses what we need, or
+        LockedError with who else is at work.
         """
         with self._lock:
             if self._refused is None:
+                for finding in self._policy_findings():
+                    if finding.level == "warning":
+                        self._journal.warn(f"{finding.text}; {finding.fix}")
                 self._refused = self._missing()
             if self._refused:
                 raise MissingRightsError(f"no right to {'; '.join(self._refused)}")
+            if errors := [f for f in self._policy_findings() if f.level == "error"]:
+                raise AccountPolicyError(errors)
             if self._snapshot().has_leases:
                 self._lease_lock.take()
+
+    def policy_findings(self) -> tuple[Finding, ...]:
+        """Return how the policy on our account differs from the one that we need."""
+        with self._lock:
+            return self._policy_findings()
 
     def give_back(self) -> None:
         """Let others change the cluster."""
@@ -75,3 +92,15 @@ class ChangeGuard:
                 "nobody else deploys to this cluster meanwhile"
             )
         return missing
+
+    def _policy_findings(self) -> tuple[Finding, ...]:
+        if self._policy is None:
+            limited = self._is_deployer and deployer_account.guarded(self._snapshot().version)
+            self._policy = (
+                deployer_account.policy_findings(
+                    self._api, deployer_account.allowed(self._cluster, self._network.objects())
+                )
+                if limited
+                else ()
+            )
+        return self._policy

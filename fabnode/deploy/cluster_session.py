@@ -70,7 +70,13 @@ class ClusterSession:
         self.manifests = Manifests(self.api, way=way(cluster.cluster.version))
         self.network = PodNetwork(cluster, self.api, journal)
         self.guard = ChangeGuard(
-            self.api, lease_lock, journal, cluster=cluster, snapshot=snapshot, network=self.network
+            self.api,
+            lease_lock,
+            journal,
+            cluster=cluster,
+            snapshot=snapshot,
+            network=self.network,
+            account=credentials.service_account,
         )
         self.nodes = Nodes(cluster, self.api, snapshot)
         self.authorities = TrustedAuthorities(cluster, self.api)

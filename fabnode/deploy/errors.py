@@ -27,6 +27,13 @@ class OtherApproverError(ClusterError):
         super().__init__(other_approver(found), OTHER_APPROVER_FIX)
 
 
+class AccountPolicyError(ClusterError):
+    """The policy on the deployer's account refuses what this run needs; nothing was changed."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("; ".join(f.text for f in findings), findings[0].fix)
+
+
 class PreflightError(FabnodeError):
     """A node that must not be touched as it is; `advice` says what would mend it."""
 

@@ -121,7 +121,10 @@ class NodePlanner:
         """Return what would be done, and what preflight found. Changes nothing."""
         self.probe()
         findings = self.findings(renewal)
-        return replace(self.hooked(self.compare(renewal), renewal), findings=findings)
+        planned = self.hooked(self.compare(renewal), renewal)
+        if not planned.empty:  # a deployment asks this before its first change
+            findings += self._session.guard.policy_findings()
+        return replace(planned, findings=findings)
 
     def judged(self, renewal: Renewal) -> NodePlan:
         """Look, and return what is to be done. Raises PreflightError where something forbids it."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER
@@ -21,7 +22,7 @@ from ..steps import verify
 from .bootstrap_tokens import GROUP, LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from .client import Object
     from .service_accounts import Account
@@ -30,24 +31,28 @@ _VERSION = "admissionregistration.k8s.io/v1"
 _CREATE, _UPDATE, _DELETE = "CREATE", "UPDATE", "DELETE"
 
 
-def objects(
-    account: Account,
-    *,
-    shares_token: bool,
-    proxies: Iterable[tuple[str, Mapping[str, str]]],
-    secrets: Collection[str],
-    services: Collection[str],
-) -> tuple[Object, ...]:
+@dataclass(frozen=True, slots=True)
+class Allowed:
     """
-    Return the policy on an account, and its binding.
+    What a policy lets an account make, as far as that depends on the configuration.
 
     :param shares_token: hosts join with the token of the cluster's token file.
     :param proxies: CN and subject of the certificates that it may ask for itself.
     :param secrets: names of the Secrets in kube-system that it may write beside tokens.
     :param services: `namespace/name` of the Services that it may write beside the network probe's.
     """
+
+    shares_token: bool
+    proxies: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    secrets: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+
+
+def objects(account: Account, allowed: Allowed) -> tuple[Object, Object]:
+    """Return the policy on an account, and its binding, with the defaults of apiservers."""
     name, requester = account.name, _cel(account.username)
     metadata = {"name": name, "labels": {LABEL: "fabnode"}}
+    secret, service = _secret(allowed.secrets), _service(allowed.services)
     spec = {
         "failurePolicy": "Fail",
         "matchConstraints": {
@@ -56,7 +61,10 @@ def objects(
                 _rule("certificates.k8s.io", "certificatesigningrequests", _CREATE),
                 _rule("certificates.k8s.io", "certificatesigningrequests/approval", _UPDATE),
                 _rule("", "services", _CREATE, _UPDATE),
-            ]
+            ],
+            "matchPolicy": "Equivalent",
+            "namespaceSelector": {},
+            "objectSelector": {},
         },
         "matchConditions": [
             {
@@ -72,21 +80,21 @@ def objects(
         ],
         "validations": [
             {
-                "expression": f"request.resource.resource != 'secrets' || {_secret(secrets)}",
+                "expression": f"request.resource.resource != 'secrets' || {secret}",
                 "message": "only bootstrap tokens in fabnode's group, and the network's Secrets",
             },
             {
                 "expression": "request.resource.resource != 'certificatesigningrequests' || "
-                f"request.operation != 'CREATE' || {_own_request(list(proxies))}",
+                f"request.operation != 'CREATE' || {_own_request(allowed.proxies)}",
                 "message": "only requests for kube-proxy's certificate, as configured",
             },
             {
                 "expression": "request.resource.resource != 'certificatesigningrequests' || "
-                f"request.operation != 'UPDATE' || {_approval(account, shares_token=shares_token)}",
+                f"request.operation != 'UPDATE' || {_approval(account, allowed)}",
                 "message": "only requests of joining hosts, of nodes, and its own",
             },
             {
-                "expression": f"request.resource.resource != 'services' || {_service(services)}",
+                "expression": f"request.resource.resource != 'services' || {service}",
                 "message": "only the network probe's Service, and the pod network's",
             },
         ],
@@ -106,6 +114,27 @@ def objects(
             "spec": binding,
         },
     )
+
+
+def refused(allowed: Allowed, policy: Object) -> list[str]:
+    """Return what a configuration needs and this policy doesn't name, so that it refuses that."""
+    rules = policy.get("spec", {}).get("validations") or ()
+    text = "\n".join(str(rule.get("expression", "")) for rule in rules)
+    return [what for what, needed in _needs(allowed) if not all(part in text for part in needed)]
+
+
+def _needs(allowed: Allowed) -> Iterator[tuple[str, list[str]]]:
+    """Yield what is let through, each with the parts of expressions that let it through."""
+    tokens = "the token file's token" if allowed.shares_token else "bootstrap tokens"
+    yield f"approving what hosts ask for with {tokens}", [_joining(allowed)]
+    for name, subject in allowed.proxies:
+        parts = ", ".join([f"CN={name}", *(f"{key}={value}" for key, value in subject.items())])
+        starts = request_prefixes(name, subject)
+        yield f"requests for a certificate with {parts}", [_cel(start) for start in starts]
+    for name in allowed.secrets:
+        yield f"Secret kube-system/{name}", [_cel(name)]
+    for name in allowed.services:
+        yield f"Service {name}", [_cel(name)]
 
 
 def _secret(names: Collection[str]) -> str:
@@ -170,15 +199,16 @@ def _own_request(proxies: Sequence[tuple[str, Mapping[str, str]]]) -> str:
     return f"(object.spec.signerName == {_cel(APISERVER_CLIENT)} && {begins} && {alone})"
 
 
-def _approval(account: Account, *, shares_token: bool) -> str:
+def _joining(allowed: Allowed) -> str:
+    if allowed.shares_token:
+        return f"oldObject.spec.username == {_cel(SHARED_USER)}"
+    return "oldObject.spec.username.startsWith('system:bootstrap:')"
+
+
+def _approval(account: Account, allowed: Allowed) -> str:
     spec = "oldObject.spec"
-    joining = (
-        f"{spec}.username == {_cel(SHARED_USER)}"
-        if shares_token
-        else f"{spec}.username.startsWith('system:bootstrap:')"
-    )
     cases = (
-        (CLIENT, joining),
+        (CLIENT, _joining(allowed)),
         (SERVING, f"{spec}.username.startsWith('system:node:')"),
         (APISERVER_CLIENT, f"{spec}.username == {_cel(account.username)}"),
     )
@@ -193,6 +223,7 @@ def _rule(group: str, resource: str, *operations: str) -> Object:
         "apiVersions": ["*"],
         "operations": list(operations),
         "resources": [resource],
+        "scope": "*",
     }
 
 

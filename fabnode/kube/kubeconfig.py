@@ -36,6 +36,18 @@ class Credentials:
     client_pem: bytes | None = field(repr=False)
     token: str | None = field(repr=False)
 
+    @property
+    def service_account(self) -> str:
+        """The user name in the token, where it is a ServiceAccount's (a JWT); else empty."""
+        _, _, rest = (self.token or "").partition(".")
+        payload = rest.partition(".")[0]
+        try:
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        except ValueError:  # some other token, which only its issuer understands
+            return ""
+        subject = str(claims.get("sub", "")) if isinstance(claims, dict) else ""
+        return subject if subject.startswith("system:serviceaccount:") else ""
+
 
 def load(path: Path) -> Credentials:
     """

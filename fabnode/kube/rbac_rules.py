@@ -97,6 +97,12 @@ PROXY_REQUESTS = (
 )
 """With kube-proxies' certificates from the CSR API."""
 
+OWN_POLICY = tuple(
+    Right("", "admissionregistration.k8s.io", resource, ("get",), ("fabnode-deployer",))
+    for resource in ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+)
+"""To compare the policy on the account with the configuration. Runs do without where need be."""
+
 SERVING_ONLY = (
     Right("", _CSR, _REQUESTS, ("get", "list", "watch")),
     Right("", _CSR, f"{_REQUESTS}/approval", ("update",)),

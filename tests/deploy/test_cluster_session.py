@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fabnode.deploy import cluster_session as cluster_side
 from fabnode.deploy.cluster_session import ClusterSession
-from fabnode.deploy.errors import MissingRightsError
+from fabnode.deploy.errors import AccountPolicyError, MissingRightsError
 from fabnode.journal.journal import Journal
+from fabnode.kube import admission_policy, deployer_account, service_accounts
 from fabnode.kube.client import ApiAwayError, ApiError
 from tests.kube.test_csr_approver import request
 from tests.support import authority, make_cluster, pem
@@ -42,6 +45,8 @@ class Api:
         if path == "/version":
             return {"gitVersion": "v1.37.2"}
         folder, _, name = path.rpartition("/")
+        if folder.startswith("/apis/admission") and folder not in self.collections:
+            raise ApiError(404, "NotFound", f"{path} not found")
         if folder in self.collections:
             return next(o for o in self.collections[folder] if o["metadata"]["name"] == name)
         return {"items": self.collections.get(path, []), "metadata": {"resourceVersion": "1"}}
@@ -97,9 +102,18 @@ class Lock:
 class Scene:
     """The session of a run on three nodes, without Calico."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **settings: Any) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        *,
+        as_deployer: bool = False,
+        **settings: Any,
+    ) -> None:
         self.api = Api()
-        monkeypatch.setattr(cluster_side, "load", lambda _: None)
+        user = "system:serviceaccount:kube-system:fabnode-deployer" if as_deployer else ""
+        known = SimpleNamespace(service_account=user)
+        monkeypatch.setattr(cluster_side, "load", lambda _: known)
         monkeypatch.setattr(cluster_side, "Api", lambda *_, **__: self.api)
         monkeypatch.setattr(cluster_side, "LeaseLock", Lock)
         self.cluster = make_cluster(tmp_path, calico={"enabled": False}, **settings)
@@ -155,6 +169,66 @@ def test_without_rights_the_lock_is_not_taken(scene: Scene) -> None:
     with pytest.raises(MissingRightsError, match="no right to "):
         scene.session.guard.obtain()
     assert scene.api.told == []
+
+
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+
+
+@pytest.fixture
+def as_deployer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
+    """The scene, entered with the credentials of `inv rbac.deployer`."""
+    made = Scene(monkeypatch, tmp_path, as_deployer=True)
+    made.put(NODES, {"metadata": {"name": "n1"}})
+    yield made
+    made.session.close()
+
+
+def put_policy(scene: Scene, **changes: Any) -> None:
+    """Have the policy in the cluster that this configuration takes, with changes."""
+    allowed = replace(deployer_account.allowed(scene.cluster, ()), **changes)
+    policy, binding = admission_policy.objects(service_accounts.DEPLOYER, allowed)
+    scene.put(POLICIES, policy)
+    scene.put(BINDINGS, binding)
+
+
+def test_the_policy_on_the_account_is_compared_before_the_first_change(
+    as_deployer: Scene,
+) -> None:
+    put_policy(as_deployer)
+    as_deployer.session.open(as_deployer.cluster.nodes)
+    as_deployer.session.guard.obtain()
+    assert as_deployer.api.told == ["lock"]
+    assert as_deployer.said == []
+
+
+def test_a_policy_that_would_refuse_our_requests_stops_the_run_before_its_first_change(
+    as_deployer: Scene,
+) -> None:
+    put_policy(as_deployer, proxies=())
+    as_deployer.session.open(as_deployer.cluster.nodes)
+    for _ in range(2):  # each node asks
+        with pytest.raises(AccountPolicyError, match="CN=system:kube-proxy") as caught:
+            as_deployer.session.guard.obtain()
+        assert "inv rbac.deployer" in caught.value.advice
+    assert as_deployer.api.told == []
+
+
+def test_a_policy_that_limits_too_little_is_reported_once(as_deployer: Scene) -> None:
+    put_policy(as_deployer, secrets=("other",))
+    as_deployer.session.open(as_deployer.cluster.nodes)
+    as_deployer.session.guard.obtain()
+    as_deployer.session.guard.obtain()
+    (said,) = as_deployer.said
+    assert "spec.validations[0].expression" in said
+    assert "inv rbac.deployer" in said
+
+
+def test_the_policy_is_nothing_to_an_administrator(scene: Scene) -> None:
+    scene.session.open(scene.cluster.nodes)
+    assert scene.session.guard.policy_findings() == ()
+    scene.session.guard.obtain()
+    assert scene.said == []
 
 
 def test_what_a_killed_run_left_is_taken_back_with_leave(scene: Scene) -> None:

@@ -187,7 +187,7 @@ class Everything:
             open=lambda _: None,
             close=lambda: pool.shutdown(wait=False, cancel_futures=True),
             await_api=asked("await"),
-            guard=SimpleNamespace(obtain=asked("guard")),
+            guard=SimpleNamespace(obtain=asked("guard"), policy_findings=asked("policy", tuple)),
             network=SimpleNamespace(name="", objects=asked("calico objects", tuple)),
             manifests=SimpleNamespace(plan=asked("roles", lambda _: ()), apply=asked("apply")),
             nodes=SimpleNamespace(

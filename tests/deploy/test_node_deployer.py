@@ -102,13 +102,17 @@ class Scene:
         self.certified = False
         self.gone = False
         self.left: tuple[bytes, ...] = ()
+        self.policy: tuple[preflight.Finding, ...] = ()
         return SimpleNamespace(
             cluster=self.cluster,
             snapshot=SimpleNamespace(
                 version=self.cluster.cluster.version, clock_offset=0.0, other_approvers=()
             ),
             await_api=recorded("await"),
-            guard=SimpleNamespace(obtain=recorded("guard")),
+            guard=SimpleNamespace(
+                obtain=recorded("guard"),
+                policy_findings=recorded("policy", lambda *_: self.policy),
+            ),
             nodes=SimpleNamespace(
                 wait_registered=recorded("wait registered", lambda *_: live),
                 wait_ready=recorded("wait ready", lambda *_: live),
@@ -205,6 +209,18 @@ def test_a_node_that_is_right_is_left_alone(scene: Callable[..., Scene]) -> None
     assert not joined.changes
     assert "api: guard" not in joined.told
     assert joined.told[-1] == "api: tidy"
+
+
+def test_a_plan_with_changes_says_what_the_policy_on_the_account_would_refuse(
+    scene: Callable[..., Scene],
+) -> None:
+    node = scene()
+    node.policy = (preflight.Finding("error", "it refuses that", "inv rbac.deployer"),)
+    assert node.another().plan().findings == node.policy
+    node.deploy()
+    node.told.clear()
+    assert node.another().plan().findings == ()
+    assert "api: policy" not in node.told, "nothing is asked about what is not needed"
 
 
 def test_with_a_shared_token_rotation_begins_once_it_has_joined(shared: Scene) -> None:

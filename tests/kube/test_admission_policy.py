@@ -8,9 +8,8 @@ from fabnode.kube import admission_policy, service_accounts
 
 
 def policy(*, services: tuple[str, ...] = ()) -> dict[str, Any]:
-    made, _ = admission_policy.objects(
-        service_accounts.DEPLOYER, shares_token=False, proxies=(), secrets=(), services=services
-    )
+    allowed = admission_policy.Allowed(shares_token=False, services=services)
+    made, _ = admission_policy.objects(service_accounts.DEPLOYER, allowed)
     spec: dict[str, Any] = made["spec"]
     return spec
 

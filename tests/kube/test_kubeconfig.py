@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,34 @@ def test_tokens_inline_and_from_a_file(tmp_path: Path, user: dict[str, str]) -> 
     found = load(kubeconfig(tmp_path, user))
     assert found.token == "t0"
     assert "t0" not in repr(found)
+
+
+def jwt(claims: object) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{payload}.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("token", "account"),
+    [
+        (
+            jwt({"sub": "system:serviceaccount:kube-system:x"}),
+            "system:serviceaccount:kube-system:x",
+        ),
+        (jwt({"sub": "ann@example.org"}), ""),
+        (jwt({"iss": "x"}), ""),
+        (jwt(["sub"]), ""),
+        ("abcdef.0123456789abcdef", ""),
+        ("opaque", ""),
+        ("ümlaut.ü.ü", ""),
+    ],
+)
+def test_whose_token_it_is_where_that_can_be_read(tmp_path: Path, token: str, account: str) -> None:
+    assert load(kubeconfig(tmp_path, {"token": token})).service_account == account
+
+
+def test_a_certificate_is_no_service_accounts(tmp_path: Path) -> None:
+    assert load(kubeconfig(tmp_path, {})).service_account == ""
 
 
 def test_exec_plugins_are_run(tmp_path: Path) -> None:

@@ -10,14 +10,13 @@ from typing import IO, TYPE_CHECKING
 from invoke.exceptions import Exit
 
 from ...artifacts import cni_manifest
-from ...kube import admission_policy, rbac_rules, service_accounts
+from ...kube import deployer_account, rbac_rules, service_accounts
 from ...kube.client import Api
 from ...kube.kubeconfig import load
 from ...kube.server_side_apply import Manifests
 from ...kube.server_version import server_release
 from ...pki.kubeconfig import kubeconfig
 from ...releases.matrix import matrix
-from ...steps import proxy_cert, verify
 from ...util.atomic_write import atomic_write
 from ...util.yaml_io import dump_all
 from .. import app
@@ -72,30 +71,14 @@ def make_approver(cluster: Cluster, out: Path, *, hours: int, show: bool) -> Non
 
 
 def _deployer(cluster: Cluster, network: Sequence[Object], server: Release) -> _Wanted:
-    account = service_accounts.DEPLOYER
-    needed = rbac_rules.needed(cluster, network=network)
-    made = [verify.namespace(standing=True), *service_accounts.objects(account, needed)]
-    guarded = server.minor in matrix().api["validating admission policies"]
-    if guarded:
-        signed = [node for node in cluster.nodes if node.kube_proxy.signing == "csr"]
-        made += admission_policy.objects(
-            account,
-            shares_token=cluster.bootstrap.mode == "token-file",
-            proxies=[(proxy_cert.COMMON_NAME, proxy_cert.subject(node)) for node in signed],
-            secrets=[item["metadata"]["name"] for item in network if item["kind"] == "Secret"],
-            services=[
-                f"{item['metadata']['namespace']}/{item['metadata']['name']}"
-                for item in network
-                if item["kind"] == "Service"
-            ],
-        )
+    made = deployer_account.objects(cluster, network, server)
     powers = rbac_rules.powers(
         cluster,
         network=bool(network),
-        guarded=guarded,
+        guarded=deployer_account.guarded(server),
         pod_security=server.minor in matrix().api["pod security"],
     )
-    return _Wanted(account, tuple(made), powers)
+    return _Wanted(service_accounts.DEPLOYER, made, powers)
 
 
 def _make(

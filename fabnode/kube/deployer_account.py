@@ -1,0 +1,132 @@
+"""
+The deployer's account: what `inv rbac.deployer` makes, and how a cluster's policy differs from it.
+
+Both go by one configuration, so that a run can say beforehand that the account was made for
+another one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..releases.matrix import matrix
+from ..steps import proxy_cert, verify
+from ..steps.preflight import Finding
+from ..util import program
+from . import admission_policy, rbac_rules
+from .admission_policy import Allowed
+from .client import ApiError
+from .server_side_apply import differences
+from .service_accounts import DEPLOYER
+from .service_accounts import objects as account_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..config.cluster import Cluster
+    from ..releases.version import Release
+    from .client import Api, Object
+
+_NAME = f"ValidatingAdmissionPolicy {DEPLOYER.name}"
+_PATHS = tuple(
+    f"/apis/admissionregistration.k8s.io/v1/{right.resource}/{DEPLOYER.name}"
+    for right in rbac_rules.OWN_POLICY
+)
+_FIX = f"as administrator, run `{program.task('rbac.deployer')}` with this configuration"
+_FORBIDDEN, _NOT_FOUND = 403, 404
+
+
+def guarded(server: Release) -> bool:
+    """Return whether an apiserver of this release has the policy that limits the account."""
+    return server.minor in matrix().api["validating admission policies"]
+
+
+def objects(cluster: Cluster, network: Sequence[Object], server: Release) -> tuple[Object, ...]:
+    """
+    Return the objects of the account, the namespace of its roles first.
+
+    :param network: the objects of the pod network, each of which takes rights by its name.
+    """
+    rights = rbac_rules.needed(cluster, network=network)
+    policy: tuple[Object, ...] = ()
+    if guarded(server):
+        rights += rbac_rules.OWN_POLICY
+        policy = admission_policy.objects(DEPLOYER, allowed(cluster, network))
+    return (verify.namespace(standing=True), *account_objects(DEPLOYER, rights), *policy)
+
+
+def allowed(cluster: Cluster, network: Sequence[Object]) -> Allowed:
+    """Return what the policy has to let through for this configuration."""
+    signed = (node for node in cluster.nodes if node.kube_proxy.signing == "csr")
+    subjects = {str(subject): subject for subject in map(proxy_cert.subject, signed)}
+    return Allowed(
+        shares_token=cluster.bootstrap.mode == "token-file",
+        proxies=tuple((proxy_cert.COMMON_NAME, subject) for subject in subjects.values()),
+        secrets=tuple(o["metadata"]["name"] for o in network if o["kind"] == "Secret"),
+        services=tuple(
+            f"{o['metadata']['namespace']}/{o['metadata']['name']}"
+            for o in network
+            if o["kind"] == "Service"
+        ),
+    )
+
+
+def policy_findings(api: Api, wanted: Allowed) -> tuple[Finding, ...]:
+    """
+    Ask the API for the policy on our own account, and return how it differs from what is wanted.
+
+    An apiserver that serves no policies has nothing to compare.
+    """
+    try:
+        policy, binding = (_find(api, path) for path in _PATHS)
+    except ApiError as error:
+        if error.status == _NOT_FOUND:
+            return ()
+        if error.status != _FORBIDDEN:
+            raise
+        text = f"its account may not read the {_NAME}, so whether that fits can't be checked"
+        return (Finding("warning", text, _FIX),)
+    return tuple(compare(wanted, policy, binding))
+
+
+def compare(wanted: Allowed, policy: Object | None, binding: Object | None) -> Iterator[Finding]:
+    """
+    Yield how a cluster's policy on the account differs from the one that is wanted.
+
+    One that refuses what the configuration needs is an error, for a run would end halfway. Any
+    other difference leaves the account with more, or less, than docs/trust.md says: a warning.
+
+    :param policy, binding: None: it is not there.
+    """
+    if policy is None:
+        text = f"there is no {_NAME}: its account can do all that docs/trust.md says it closes"
+        yield Finding("warning", text, _FIX)
+        return
+    enforced = binding is not None and "Deny" in binding["spec"].get("validationActions", ())
+    refused = admission_policy.refused(wanted, policy) if enforced else ()
+    if refused:
+        text = f"the {_NAME} refuses what this configuration needs: {'; '.join(refused)}"
+        yield Finding("error", text, _FIX)
+        return
+    if binding is None:
+        yield Finding("warning", f"the {_NAME} has no binding, so it limits nothing", _FIX)
+    for want, live in zip(
+        admission_policy.objects(DEPLOYER, wanted), (policy, binding), strict=True
+    ):
+        fields = differences(live["spec"], want["spec"], "spec") if live else ()
+        if fields:
+            text = (
+                f"the {want['kind']} {DEPLOYER.name} is not the one for this configuration and"
+                f" release of fabnode: {', '.join(fields)}"
+            )
+            yield Finding("warning", text, _FIX)
+
+
+def _find(api: Api, path: str) -> Object | None:
+    """Return an object, None where there is none; 404 where the API has no such kind is raised."""
+    try:
+        return api.get(path)
+    except ApiError as error:
+        if error.status == _NOT_FOUND and error.reason:  # an unknown path gets no Status object
+            return None
+        raise
