@@ -122,7 +122,7 @@ def start(state: str = STATE, lock: str = LOCK) -> str:
 
 def stream(todo: Actions, packer: Packer, suffix: str) -> Iterator[bytes]:
     """Yield a tar of the scripts and the members; each is followed by an empty `NAME.ok`."""
-    library = files(__package__).joinpath("apply.sh").read_bytes()
+    library = files(__package__).joinpath("scripts/apply.sh").read_bytes()
     script = Member("actions", todo.script.encode())
     for member in (Member("apply.sh", library), script, *todo.members):
         source = member.source

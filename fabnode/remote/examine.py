@@ -94,4 +94,4 @@ def script(
         assignments(),
         "",
     ]
-    return "\n".join(head).encode() + files(__package__).joinpath("examine.sh").read_bytes()
+    return "\n".join(head).encode() + files(__package__).joinpath("scripts/examine.sh").read_bytes()

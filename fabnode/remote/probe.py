@@ -69,7 +69,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
     head.append(f"most_text_size={TEXT_SIZE}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]
-    body = files(__package__).joinpath("probe.sh").read_bytes()
+    body = files(__package__).joinpath("scripts/probe.sh").read_bytes()
     return "\n".join([*head, ""]).encode() + body
 
 
