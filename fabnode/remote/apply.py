@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tarfile
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +13,7 @@ from ..ssh.errors import HostError
 from .apply_protocol import ApplyEvent, Talk
 from .apply_script import Actions, Member, actions
 from .payload_cache import GZIP, ZSTD, ArtifactChangedError
+from .script_assembly import assemble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -122,9 +122,9 @@ def start(state: str = STATE, lock: str = LOCK) -> str:
 
 def stream(todo: Actions, packer: Packer, suffix: str) -> Iterator[bytes]:
     """Yield a tar of the scripts and the members; each is followed by an empty `NAME.ok`."""
-    library = files(__package__).joinpath("scripts/apply.sh").read_bytes()
+    library = Member("apply.sh", assemble("apply"))
     script = Member("actions", todo.script.encode())
-    for member in (Member("apply.sh", library), script, *todo.members):
+    for member in (library, script, *todo.members):
         source = member.source
         if isinstance(source, Path):
             source = packer.packed(source, member.sha256, suffix)

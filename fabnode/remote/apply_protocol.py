@@ -22,7 +22,7 @@ _MOST_KEYS = 20  # a kubelet that is started anew may make another one
 _LOG_LINES = 25  # that a failure is told with
 _LONGEST = 2**14
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
-_JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # apply.sh says so
+_JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # scripts/apply/units.sh
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class ApplyEvent:
 
 class Talk:
     """
-    Follows the lines that `apply.sh` prints.
+    Follows the lines that `scripts/apply` prints.
 
     :param on_event: told of each action's start and end.
     """

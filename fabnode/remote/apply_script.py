@@ -1,4 +1,4 @@
-"""Translation of a plan to calls of the functions in `apply.sh`, with their payload. Pure."""
+"""Translation of a plan to calls of the functions in `scripts/apply`, with their payload. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parser of `examine.sh`'s output to evidence. Pure; raises `MalformedError` for hostile output."""
+"""Parser of `scripts/examine`'s output to evidence. Pure; MalformedError for hostile output."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NAMED = {
 _MAX_LINE = 2**14  # but of those that hold a text
 _MAX_TEXT_LINE = _MAX_LINE + LIMITS.text_size * 4 // 3
 _LONGEST_PATH = 4096
-# Where nothing is searched for keys; `examine.sh` has the same list.
+# Where nothing is searched for keys; `scripts/examine/search.sh` has the same list.
 _EXCLUDED = re.compile(r"/(\.ssh|\.cache|node_modules|\.git|kubelet/pods|kubelet/plugins)/")
 
 

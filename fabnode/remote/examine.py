@@ -1,10 +1,9 @@
-"""Examination of a host for `inv audit`: runs `examine.sh`, and requests to its kubelet."""
+"""Examination of a host for `inv audit`: runs `scripts/examine`, and requests to its kubelet."""
 
 from __future__ import annotations
 
 import secrets
 import shlex
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ..audit.evidence import Asked
@@ -13,6 +12,7 @@ from ..ssh.errors import HostMisbehavedError
 from ..util.sanitize import last_lines
 from .audit_output import parse
 from .limits import MalformedError, assignments
+from .script_assembly import assemble
 from .search_roots import ROOTS
 
 if TYPE_CHECKING:
@@ -94,4 +94,4 @@ def script(
         assignments(),
         "",
     ]
-    return "\n".join(head).encode() + files(__package__).joinpath("scripts/examine.sh").read_bytes()
+    return "\n".join(head).encode() + assemble("examine")

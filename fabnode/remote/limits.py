@@ -21,7 +21,7 @@ class MalformedError(FabnodeError, ValueError):
 @dataclass(frozen=True, slots=True)
 class ExamineLimits:
     """
-    What `examine.sh` prints at most; the names are the script's variables, with `most_` before.
+    What `scripts/examine` prints at most; its variables have these names, with `most_` before.
 
     :param files: with keys or certificates; `root_files` in one root, `others_files` in one folder
         that others may write, and so are `others_bytes`; `all_others_bytes` in all such folders.
@@ -63,7 +63,7 @@ class ExamineLimits:
 
 EXAMINE_LIMITS = ExamineLimits()
 
-# Of `probe.sh`.
+# Of `scripts/probe`.
 TEXT_SIZE = 262144
 CERTIFICATE_FILES = 64  # that a probe shows certificates of; it asks for fewer than ten
 

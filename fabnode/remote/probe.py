@@ -1,11 +1,10 @@
-"""Probe: observes a node with `probe.sh` in one round trip."""
+"""Probe: observes a node with `scripts/probe` in one round trip."""
 
 from __future__ import annotations
 
 import secrets
 import shlex
 import time
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ..node.conventions import STATE
@@ -13,6 +12,7 @@ from ..ssh.errors import HostMisbehavedError
 from ..util.sanitize import last_lines
 from .limits import TEXT_SIZE, MalformedError
 from .probe_output import parse
+from .script_assembly import assemble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,8 +69,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
     head.append(f"most_text_size={TEXT_SIZE}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]
-    body = files(__package__).joinpath("scripts/probe.sh").read_bytes()
-    return "\n".join([*head, ""]).encode() + body
+    return "\n".join([*head, ""]).encode() + assemble("probe")
 
 
 def _quoted(entries: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Parser of `probe.sh`'s output to facts. Pure; raises `MalformedError` for hostile output."""
+"""Parser of `scripts/probe`'s output to facts. Pure; raises `MalformedError` for hostile output."""
 
 from __future__ import annotations
 

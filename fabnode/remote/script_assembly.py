@@ -1,0 +1,74 @@
+"""Assembly of the shell programs that hosts run, each of parts in `scripts/`."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from itertools import dropwhile
+
+PROGRAMS = {
+    # Carries a plan out: functions that the plan's actions call.
+    "apply": (
+        "shared/base",
+        "shared/records",
+        "apply/actions",
+        "apply/replaced",
+        "apply/lifetime",
+        "apply/payload",
+        "apply/files",
+        "apply/download",
+        "apply/quarantine",
+        "apply/kernel",
+        "apply/units",
+        "apply/joining",
+        "apply/hooks",
+        "apply/images",
+    ),
+    # Observes a node before a plan is made. Each part prints what its name says.
+    "probe": (
+        "shared/base",
+        "shared/observation",
+        "probe/records",
+        "probe/machine",
+        "probe/listeners",
+        "probe/tools",
+        "probe/space",
+        "probe/kernel",
+        "probe/files",
+        "probe/certificates",
+        "probe/units",
+        "probe/images",
+        "probe/end",
+    ),
+    # Observes a host for the audit. Four parts hold functions: provenance, keys, search, secrets.
+    "examine": (
+        "shared/base",
+        "shared/observation",
+        "shared/records",
+        "examine/units",
+        "examine/provenance",
+        "examine/programs",
+        "examine/texts",
+        "examine/anchors",
+        "examine/keys",
+        "examine/search",
+        "examine/secrets",
+        "examine/roots",
+        "examine/others",
+        "examine/users",
+        "examine/packets",
+        "examine/end",
+    ),
+}
+
+
+@cache
+def assemble(program: str) -> bytes:
+    """Return a program's parts as one text, without the comments that head each part."""
+    folder = files(__package__) / "scripts"
+    parts = [folder.joinpath(f"{part}.sh").read_text("utf-8") for part in PROGRAMS[program]]
+    return "".join(_without_head(part) for part in parts).encode()
+
+
+def _without_head(part: str) -> str:
+    return "".join(dropwhile(lambda line: line.startswith("#"), part.splitlines(keepends=True)))

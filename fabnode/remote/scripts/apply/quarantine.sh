@@ -1,0 +1,32 @@
+# Quarantine of files.
+# shellcheck shell=sh disable=SC2154 # set by parts before it
+
+quarantine() { # quarantine PATH: it keeps its path below; nothing is deleted
+	[ -f "$1" ] && [ ! -L "$1" ] || {
+		echo "$1 is no regular file any more"
+		return 1
+	}
+	place=$state/quarantine$1 copy=0
+	(umask 077 && mkdir -p "${place%/*}") || return
+	while [ -e "$place" ] || [ -L "$place" ]; do
+		copy=$((copy + 1))
+		place=$state/quarantine$1.$copy
+	done
+	(
+		folder=${1%/*}
+		cd -P -- "$folder/" && [ "$(pwd -P)" = "${folder:-/}" ] || {
+			echo "there is a symlink on the way to $1"
+			exit 1
+		}
+		# By now nobody can put another folder in the place of one on the way.
+		mv -T -- "./${1##*/}" "$place"
+	) || return
+	# What it is can be relied on only here, where root alone gets at it.
+	[ -f "$place" ] && [ ! -L "$place" ] || {
+		echo "what was moved from $1 to $place is no regular file"
+		return 1
+	}
+	own "$place" 600 || return
+	echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $1 was put here by inv harden; once nothing misses it: shred -u $place" \
+		>>"$state/quarantine/NOTE"
+}

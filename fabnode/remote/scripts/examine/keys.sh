@@ -1,0 +1,19 @@
+# Public halves of keys.
+# shellcheck shell=sh disable=SC2154 # set before, or by parts before it
+
+# The public half of a key. ssh-keygen is there wherever sshd is and takes keys from a pipe; what it
+# can't read openssl may. Neither prints anything of the private half.
+public() {
+	key=$(cat)
+	half=
+	# How long it takes to open one that is encrypted, its maker chooses: for nobody has its password.
+	case $key in *'BEGIN ENCRYPTED'*) return ;; esac
+	if has ssh-keygen; then
+		half=$(printf '%s\n' "$key" | timeout 5 ssh-keygen -y -P '' -f /dev/stdin 2>/dev/null | cut -d ' ' -f 1,2)
+	fi
+	if [ -z "$half" ] && has openssl; then
+		half=$(printf '%s\n' "$key" | timeout 5 openssl pkey -pubout -passin pass: 2>/dev/null | grep -v -e ----- | tr -d '\n')
+		[ -z "$half" ] || half="spki $half"
+	fi
+	printf '%s' "$half" | head -c 2000
+}

@@ -1,0 +1,87 @@
+# Programs that run: command lines of units, and whether there is a control plane.
+# shellcheck shell=sh disable=SC2034,SC2154,SC2086 # parts share variables; lists are split at line ends on purpose
+
+# Command lines without what may be a secret in them.
+arguments() { # arguments NAME: from lines
+	awk -v name="$1" -v most="$most_args" -v longest="$most_arg_length" '
+		length($0) > longest || NR > most { next }
+		hide { hide = 0; print "arg\t" name "\t<hidden>"; next }
+		{ low = tolower($0) }
+		low ~ /^--?[a-z_-]*(token|password|passwd|secret|credentials)$/ { hide = 1 }
+		low ~ /^--?[a-z_-]*(token|password|passwd|secret|credentials)=/ { sub(/=.*/, "=<hidden>") }
+		{ gsub(/:\/\/[^\/@ ]*@/, "://<hidden>@") }
+		length($0) <= longest { print "arg\t" name "\t" $0 }'
+}
+
+# The programs of units, by the process that systemd started for each. What a process calls itself
+# anybody chooses: it decides nothing. Nothing that is found is run.
+configs= anchors=
+services='kubelet.service
+kube-proxy.service
+docker.service
+etcd.service
+kube-apiserver.service
+kube-controller-manager.service
+kube-scheduler.service'
+# Settings that name what decides whom a program obeys.
+anchor_flags='client-ca-file|kubeconfig|bootstrap-kubeconfig|tls-cert-file|tls-private-key-file|pod-manifest-path|tlscacert|tlscert|tlskey'
+anchor_keys='clientCAFile|kubeconfig|tlsCertFile|tlsPrivateKeyFile|staticPodPath'
+pids=$(systemctl show -p MainPID -- $services | sed -n 's/^MainPID=//p')
+set -- $pids
+for service in $services; do
+	pid=${1:-0}
+	[ $# -eq 0 ] || shift
+	name=${service%.service}
+	case $name in
+	etcd | kube-*r)
+		[ "$pid" = 0 ] || say control "$name"
+		continue
+		;;
+	docker) name=dockerd ;;
+	esac
+	state_of=down
+	[ "$pid" = 0 ] || state_of=host
+	if roots_process "$pid"; then
+		words=$(tr '\0' '\n' <"/proc/$pid/cmdline")
+	else
+		words=$(systemctl show -p ExecStart --value -- "$service" 2>/dev/null |
+			sed -n 's/.*argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | head -n 1 | tr ' ' '\n')
+		case $pid:$apart in
+		0:*) ;;
+		*:control) say limit "the command line of $name as it runs: others than root control the process or its file, so its unit file's is judged" ;;
+		*) say unseen "the command line of $name as it runs: it has namespaces of its own or has ended, so its unit file's is judged" ;;
+		esac
+	fi 2>/dev/null
+	[ -n "$words" ] || continue
+	say program "$name" $state_of
+	printf '%s\n' "$words" | arguments "$name"
+	configs=$configs$(printf '%s\n' "$words" | awk '
+		after { print; after = 0 } /^--?config$/ { after = 1 } sub(/^--?config=/, "")')$nl
+	anchors=$anchors$(printf '%s\n' "$words" | awk -v wanted="^(${anchor_flags})\$" '
+		after { print; after = 0; next }
+		/^--?[a-z]/ {
+			at = index($0, "=")
+			flag = at ? substr($0, 1, at - 1) : $0
+			sub(/^--?/, "", flag)
+			gsub(/_/, "-", flag)
+			if (flag ~ wanted) { if (at) print substr($0, at + 1); else after = 1 }
+		}')$nl
+	[ "$name" != dockerd ] || anchors=$anchors/root/.docker/ca.pem$nl # where none is named
+done
+
+# A control plane without units: processes that are root's in every way, by the file that they run.
+set +f
+for folder in /proc/[0-9]*; do
+	name=
+	read -r name <"$folder/comm" || continue
+	case $name in kube-apiserver | kube-controller | kube-scheduler | etcd) ;; *) continue ;; esac
+	roots_process "${folder#/proc/}" || continue
+	name=${exe##*/}
+	case $name in
+	kube-apiserver | kube-controller-manager | kube-scheduler | etcd) say control "$name" ;;
+	esac
+done 2>/dev/null
+set -f
+for name in kube-apiserver kube-controller-manager kube-scheduler etcd; do
+	! roots_own "/etc/kubernetes/manifests/$name.yaml" || say control "$name"
+done

@@ -1,0 +1,71 @@
+# Provenance: what root alone controls, and what others could have written. Only the first is believed.
+# shellcheck shell=sh disable=SC2034,SC2154,SC2086 # parts share variables; lists are split at line ends on purpose
+
+# Walks a folder's path, and the targets of the links on it, from the top. Into $controlled: nobody
+# but root can put something else in the place of anything on the way, or into the folder; into
+# $reachable: others may enter.
+above() { # above FOLDER
+	controlled=1 reachable=1 todo=$1 walks=0
+	while [ -n "$todo" ]; do
+		walk=${todo%%"$nl"*}
+		case $todo in *"$nl"*) todo=${todo#*"$nl"} ;; *) todo= ;; esac
+		walks=$((walks + 1))
+		[ $walks -le 8 ] || {
+			controlled=0
+			return
+		}
+		step_paths=
+		step_rest=$walk
+		while [ -n "$step_rest" ]; do
+			step_paths=$step_rest${step_paths:+$nl$step_paths}
+			step_rest=${step_rest%/*}
+		done
+		step_paths=/${step_paths:+$nl$step_paths}
+		steps=$(timeout 5 stat -c '%f %u %n' -- $step_paths 2>/dev/null) || controlled=0
+		for step in $steps; do
+			step_bits=$((0x${step%% *})) step=${step#* }
+			step_owner=${step%% *} step_name=${step#* }
+			[ "$step_owner" = 0 ] || controlled=0
+			if [ $((step_bits & 0170000)) -eq $((0120000)) ]; then
+				step_target=$(readlink -- "$step_name")
+				case $step_target in /*) ;; *) step_target=${step_name%/*}/$step_target ;; esac
+				todo=$todo${todo:+$nl}$step_target
+				continue
+			fi
+			[ $((step_bits & 1)) -ne 0 ] || reachable=0
+			[ $((step_bits & 022)) -eq 0 ] || {
+				# Of a sticky folder nobody takes away what is root's, but anybody may add to it.
+				[ $((step_bits & 01000)) -ne 0 ] && [ "$step_name" != "$walk" ] || controlled=0
+			}
+		done
+	done
+}
+
+# Whether a file is root's alone: what is in it, and what lies at its path.
+roots_own() { # roots_own FILE: no symlink
+	[ -f "$1" ] && [ ! -L "$1" ] || return 1
+	own_stat=$(stat -c '%u %a' -- "$1") || return 1
+	[ "${own_stat%% *}" = 0 ] && [ $((0${own_stat#* } & 022)) -eq 0 ] || return 1
+	above "${1%/*}"
+	[ $controlled = 1 ]
+}
+
+# Whether a process is root's in every way: its users, the namespaces, the file that it runs.
+roots_process() { # roots_process PID: its file is in $exe; where it is not, $apart says why
+	apart=namespaces
+	case $1 in '' | 0 | *[!0-9]*) return 1 ;; esac
+	[ -e "/proc/$1/status" ] || return 1
+	apart=control
+	grep -q "^Uid:${tab}0${tab}0${tab}0${tab}0\$" "/proc/$1/status" || return 1
+	apart=namespaces
+	for space in mnt pid user; do
+		[ "$(readlink "/proc/$1/ns/$space")" = "$(readlink /proc/self/ns/$space)" ] || return 1
+	done
+	[ "$(stat -L -c %d:%i "/proc/$1/root/")" = "$here" ] || return 1
+	apart=control
+	exe=$(readlink "/proc/$1/exe") || return 1
+	case $exe in /*) ;; *) return 1 ;; esac
+	case $exe in *"$nl"*) return 1 ;; esac
+	[ "$(stat -L -c %d:%i "/proc/$1/exe")" = "$(stat -c %d:%i -- "$exe")" ] && roots_own "$exe"
+}
+here=$(stat -L -c %d:%i /)

@@ -1,0 +1,18 @@
+# Certificates, servers and their CAs.
+# shellcheck shell=sh disable=SC2154,SC2086 # set before; lists are split at line ends on purpose
+
+readable=
+for path in $certificates $servers; do
+	case $nl$readable in *"$nl$path$nl"*) continue ;; esac
+	[ -f "$path" ] && [ -r "$path" ] && readable="$readable$path$nl"
+done
+[ -z "$readable" ] || add "$(awk '
+	FNR == 1 || /-----BEGIN/ { inside = 0 }
+	/^-----BEGIN CERTIFICATE-----$/ { inside = 1 }
+	inside && /^[-A-Za-z0-9+\/= ]+$/ { print "certificate\t" $0 "\t" FILENAME }
+	/-----END/ { inside = 0 }
+	$1 == "client-certificate-data:" { print "certificate_data\t" $2 "\t" FILENAME }
+	$1 == "server:" { print "server\t" $2 "\t" FILENAME }
+	$1 == "certificate-authority:" { print "authority\t" $2 "\t" FILENAME }
+	$1 == "certificate-authority-data:" { print "authority_data\t" $2 "\t" FILENAME }
+' $readable)"

@@ -1,0 +1,47 @@
+# Kernel features and settings.
+# shellcheck shell=sh disable=SC2154,SC2086 # set before; lists are split at line ends on purpose
+
+built_in() {
+	case $1 in
+	overlay)
+		while read -r line; do case $line in *overlay) return ;; esac done </proc/filesystems
+		false
+		;;
+	br_netfilter) [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ] ;;
+	nf_conntrack) [ -e /proc/sys/net/netfilter/nf_conntrack_max ] ;;
+	ip_vs) [ -e /proc/net/ip_vs ] ;;
+	*) false ;;
+	esac && return
+	builtin=/lib/modules/$kernel/modules.builtin
+	[ -r "$builtin" ] && grep -q "/$(printf %s "$1" | sed 's/[-_]/[-_]/g')\.ko" "$builtin" && return
+	option=$1 # or another, where it is not simply its name
+	case $1 in
+	overlay) option=overlay_fs ;;
+	br_netfilter) option=bridge_netfilter ;;
+	ipip) option=net_ipip ;;
+	esac
+	if [ -r /proc/config.gz ]; then
+		gzip -dc /proc/config.gz
+	else
+		cat "/boot/config-$kernel"
+	fi | grep -qi "^CONFIG_$option=y"
+} 2>/dev/null
+
+for module in $modules; do
+	if [ -d "/sys/module/$module" ] || built_in "$module"; then
+		say module "$module"
+	elif ! modprobe -q -D "$module" >/dev/null 2>&1; then # what it would load
+		say missing "$module"
+	fi
+done
+
+for key in $sysctls; do
+	# Dots and slashes trade places, as sysctl(8) has it.
+	IFS=.
+	set -- $key
+	IFS=/
+	file="/proc/sys/$*"
+	IFS=$nl
+	# Not by `read`: dash reads byte by byte, and of a number the kernel gives no second one.
+	if [ -f "$file" ] && line=$(head -n 1 "$file" 2>/dev/null); then say sysctl "$key" "$line"; fi
+done

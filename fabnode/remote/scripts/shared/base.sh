@@ -1,0 +1,7 @@
+# Options and separators that all programs have.
+# shellcheck shell=sh disable=SC2034 # for the parts after it
+
+set -uf # nothing is globbed: entries are taken as they are
+tab=$(printf '\t')
+
+has() { command -v "$1" >/dev/null 2>&1; }

@@ -1,0 +1,93 @@
+"""Programs that hosts run, as they are sent: complete, clean for shellcheck, read by each shell."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from fabnode.node.facts import Watchlist
+from fabnode.remote import examine, probe
+from fabnode.remote.apply import start
+from fabnode.remote.limits import EXAMINE_LIMITS
+from fabnode.remote.script_assembly import PROGRAMS, assemble
+
+from .local import BUSYBOX, SHELLS
+
+SCRIPTS = Path(probe.__file__).parent / "scripts"
+FUNCTION = re.compile(r"^([a-z_]+)\(\)", re.MULTILINE)
+# Set by the command that unpacks the program.
+UNPACKED = "state= work= tar=\n"
+# Some limits are the parsers' alone.
+USED_ELSEWHERE = "".join(f': "${{most_{name}-}}"\n' for name in asdict(EXAMINE_LIMITS))
+
+SENT = {
+    "apply": UNPACKED.encode() + assemble("apply"),
+    "probe": probe.script(Watchlist(), "nonce"),
+    "examine": examine.script("nonce"),
+}
+
+
+def program(name: str) -> str:
+    """Return a tool of the environment that runs the tests."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def test_each_part_is_in_a_program() -> None:
+    files = [path for path in SCRIPTS.rglob("*") if path.is_file()]
+    names = {f"{part}.sh" for parts in PROGRAMS.values() for part in parts}
+    assert {str(path.relative_to(SCRIPTS)) for path in files} == names
+    assert SENT.keys() == PROGRAMS.keys()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_defines_no_function_twice(name: str) -> None:
+    assert len(set(PROGRAMS[name])) == len(PROGRAMS[name])
+    counts = Counter(FUNCTION.findall(SENT[name].decode()))
+    assert counts
+    assert [function for function, count in counts.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_only_comments_are_left_out(name: str) -> None:
+    """Without comments, which shfmt drops as well, parts and program are the same."""
+
+    def minified(text: bytes) -> str:
+        command = [program("shfmt"), "-ln", "posix", "-mn"]
+        done = subprocess.run(command, input=text, capture_output=True, check=True)
+        return done.stdout.decode()
+
+    whole = b"".join(SCRIPTS.joinpath(f"{part}.sh").read_bytes() for part in PROGRAMS[name])
+    assert minified(assemble(name)) == minified(whole)
+    assert len(assemble(name)) < len(whole)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_shellcheck_finds_nothing_in_a_program(name: str) -> None:
+    """
+    Here with all that a part alone does not show, such as variables that nobody sets.
+
+    SC2086 is left out: lists are split at line ends on purpose.
+    """
+    text = SENT[name] + USED_ELSEWHERE.encode()
+    shellcheck = [program("shellcheck"), "-s", "sh", "-e", "SC2086", "-"]
+    done = subprocess.run(shellcheck, input=text, capture_output=True, check=False)
+    assert done.stdout.decode() == ""
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("shell", [*SHELLS, BUSYBOX])
+def test_shells_parse_a_program(name: str, shell: list[str]) -> None:
+    done = subprocess.run([*shell, "-n"], input=SENT[name], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_unpacks_apply_sets_what_it_expects() -> None:
+    for variable in re.findall(r"\w+(?==)", UNPACKED):
+        assert re.search(rf"\b{variable}=", start())
