@@ -20,14 +20,14 @@ from .deploy import pipeline
 from .steps import bootstrap_kubeconfig, preflight
 from .steps.order import NODE_STEPS, with_required
 from .steps.step import Step
-from .util.argtypes import Whole
+from .util.argtypes import whole
 
 _UNIT = "kubelet, kube-proxy or the runtime's."
 _DRY_RUN = "Show what would change; change nothing."
 
 
 def _task(
-    name: str | None = None, *, positional: Sequence[str] = (), **options: str
+    name: str | None = None, /, *, positional: Sequence[str] = (), **options: str
 ) -> Callable[[Callable[..., None]], Task[Callable[..., None]]]:
     """
     Make a function a task, without short flags; its errors end in a sentence and an exit code.
@@ -74,14 +74,14 @@ def _carry_out(c: Context, step: str, config: str, *, dry_run: bool, joins: bool
         app.end(run, pipeline.deploy(run), as_json=False)
 
 
-@_task("step", positional=["which"], which="Its name.", dry_run=_DRY_RUN)
-def own_step(c: Context, which: str, config: str = "", dry_run: bool = False) -> None:
+@_task("step", positional=["name"], name="The step's name, as its STEP has it.", dry_run=_DRY_RUN)
+def own_step(c: Context, name: str, config: str = "", dry_run: bool = False) -> None:
     """
     Carry out a step of your own.
 
     Those of extensions.steps; fabnode's have tasks of their name. Example: fab -H n1 step swap
     """
-    _carry_out(c, which, config, dry_run=dry_run, joins=True)
+    _carry_out(c, name, config, dry_run=dry_run, joins=True)
 
 
 @_task(preflight.STEP.name)
@@ -93,17 +93,19 @@ def preflight_task(c: Context, config: str = "") -> None:
 @_task(json=HELP["json"])
 def status(c: Context, config: str = "", json: bool = False) -> None:
     """Show units, health, certificates and Ready."""
-    commands.inspection.verify(Options(config, _node(c), json), network=False)
+    commands.inspection.verify(Options(config, _node(c), json, installs=False), network=False)
 
 
 @_task(unit=_UNIT, lines="How many lines.")
-def logs(c: Context, unit: str = "kubelet", lines: int = Whole(50), config: str = "") -> None:
+def logs(
+    c: Context, unit: str = "kubelet", lines: int = whole("--lines", 50), config: str = ""
+) -> None:
     """
     Show the end of a unit's journal.
 
     Example: fab -H n1 logs --unit kube-proxy --lines 100
     """
-    commands.inspection.logs(Options(config, _node(c)), unit, lines)
+    commands.inspection.logs(Options(config, _node(c), installs=False), unit, lines)
 
 
 @_task()
@@ -113,7 +115,7 @@ def facts(c: Context, config: str = "") -> None:
 
     Of secrets only digests. Example: fab -H n1 facts
     """
-    commands.inspection.facts(Options(config, _node(c), json=True))
+    commands.inspection.facts(Options(config, _node(c), json=True, installs=False))
 
 
 @_task()
@@ -133,7 +135,7 @@ def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
 
     Example: fab -H n1 restart --unit kube-proxy
     """
-    commands.inspection.restart(Options(config, _node(c)), unit)
+    commands.inspection.restart(Options(config, _node(c), installs=False), unit)
 
 
 ns = Collection(preflight_task, own_step, status, logs, facts, diff, restart)

@@ -16,8 +16,8 @@ from .cli import app, commands
 from .cli.app import HELP, Options
 from .cli.report import write as write_report
 from .config.schema import schema
-from .deploy import own_steps, pipeline
-from .util.argtypes import Whole
+from .deploy import pipeline
+from .util.argtypes import whole
 
 
 def _task(
@@ -54,8 +54,8 @@ def deploy_nodes(
     _: Context,
     config: str = "",
     limit: str = "",
-    max_parallel: int = Whole(0),
-    batch: int = Whole(0),
+    max_parallel: int = whole("--max-parallel"),
+    batch: int = whole("--batch"),
     bundle: str = "",
     bundle_sha256: str = "",
     deep: bool = False,
@@ -92,7 +92,7 @@ def plan(
     _: Context,
     config: str = "",
     limit: str = "",
-    max_parallel: int = Whole(0),
+    max_parallel: int = whole("--max-parallel"),
     bundle: str = "",
     bundle_sha256: str = "",
     deep: bool = False,
@@ -130,7 +130,7 @@ def verify(
 
     Example: inv verify --json
     """
-    options = Options(config, limit, json, recorded=True)
+    options = Options(config, limit, json, recorded=True, installs=False)
     commands.inspection.verify(options, network=not no_network)
 
 
@@ -166,7 +166,7 @@ def approve_csr(
         config,
         limit,
         recorded=True,
-        installs=not serving_only,
+        installs=False,
         kubeconfig=kubeconfig,
         endless=watch,
     )
@@ -189,7 +189,7 @@ def csr_deny(_: Context, names: str, config: str = "") -> None:
     wanted = [name for name in names.split(",") if name]
     if not wanted:
         raise Exit("say which: --names with the requests' names, commas between", app.BAD_INPUT)
-    commands.requests.deny(Options(config, recorded=True), wanted)
+    commands.requests.deny(Options(config, recorded=True, installs=False), wanted)
 
 
 @_task(
@@ -258,17 +258,12 @@ def config_check(_: Context, config: str = "") -> None:
     """
     Check the configuration.
 
-    Every error names file, line and key.
+    Every error names file, line and key; steps of your own are asked what they want of each node.
+    Artifacts that are not on this machine yet are listed; they don't make it invalid.
 
     Example: inv config.check --config site/cluster.yml
     """
-    cluster = app.configuration(config)
-    own_steps.steps_of(cluster)
-    for node in cluster.nodes:
-        groups = f" ({', '.join(node.groups)})" if node.groups else ""
-        app.print_text(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
-    version = cluster.cluster.version
-    app.print_text(f"{cluster.source}: {len(cluster.nodes)} nodes, Kubernetes {version}: valid")
+    commands.configuration.check(config)
 
 
 @_task("schema")
@@ -297,8 +292,9 @@ def certs(
 
     Example: inv certs --margin 60 --json
     """
-    days = Whole(margin) if margin else None
-    commands.certs.show(Options(config, limit, json, recorded=True), days)
+    days = whole("--margin", margin) if margin else None
+    options = Options(config, limit, json, recorded=True, installs=False)
+    commands.certs.show(options, days)
 
 
 @_task(
@@ -313,8 +309,8 @@ def rotate_certs(
     _: Context,
     config: str = "",
     limit: str = "",
-    max_parallel: int = Whole(0),
-    batch: int = Whole(0),
+    max_parallel: int = whole("--max-parallel"),
+    batch: int = whole("--batch"),
     only: str = "",
     due: bool = False,
     issued_before: str = "",
@@ -347,7 +343,11 @@ def rotate_certs(
 
 @_task()
 def audit(
-    _: Context, config: str = "", limit: str = "", max_parallel: int = Whole(0), json: bool = False
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    max_parallel: int = whole("--max-parallel"),
+    json: bool = False,
 ) -> None:
     """
     Say what is wrong with nodes, whoever made them.
@@ -368,8 +368,8 @@ def harden(
     _: Context,
     config: str = "",
     limit: str = "",
-    max_parallel: int = Whole(0),
-    batch: int = Whole(0),
+    max_parallel: int = whole("--max-parallel"),
+    batch: int = whole("--batch"),
     dry_run: bool = False,
     yes: bool = False,
     json: bool = False,
@@ -450,7 +450,7 @@ def rbac_deployer(
     _: Context,
     config: str = "",
     out: str = "deployer.kubeconfig",
-    hours: int = Whole(8),
+    hours: int = whole("--hours", 8),
     show: bool = False,
 ) -> None:
     """
@@ -475,7 +475,7 @@ def rbac_approver(
     _: Context,
     config: str = "",
     out: str = "approver.kubeconfig",
-    hours: int = Whole(720),
+    hours: int = whole("--hours", 720),
     show: bool = False,
 ) -> None:
     """

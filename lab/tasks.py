@@ -12,7 +12,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from fabnode.util.argtypes import Whole
+from fabnode.util.argtypes import whole
 
 from . import cluster, controlplane, hosts, kubeasz, parts, support, versions
 from . import state as states
@@ -35,7 +35,7 @@ PROJECT = Path(__file__).parent.parent
 )
 def up(
     _: Context,
-    nodes: int = Whole(3),
+    nodes: int = whole("--nodes", 3),
     kubernetes: str = versions.KUBERNETES,
     runtime: str = versions.RUNTIMES[0],
     name: str = DEFAULT_NAME,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fabric.main
+import invoke.main
 import pytest
 from invoke.exceptions import Exit
 
@@ -22,7 +25,40 @@ from tests.support import write_cluster
 ROOT = Path(__file__).parents[1]
 
 
-def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[str]:
+PROGRAMS = {"invoke": invoke.main.program, "fabric": fabric.main.program}
+
+
+class Surface:
+    """Runs command lines as the programs do, but in this process: a start takes a second."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._output = capfd
+        monkeypatch.chdir(ROOT)
+
+    def run(self, *words: str, config: Path | None = None) -> subprocess.CompletedProcess[str]:
+        with self._monkeypatch.context() as patch, Path(os.devnull).open() as nothing:
+            patch.setattr(sys, "stdin", nothing)
+            patch.delenv("FABNODE_CONFIG", raising=False)
+            if config:
+                patch.setenv("FABNODE_CONFIG", str(config))
+            self._output.readouterr()
+            try:
+                PROGRAMS[words[0]].run(list(words))
+                code: object = 0
+            except SystemExit as end:
+                code = end.code or 0
+        assert isinstance(code, int)
+        return subprocess.CompletedProcess(words, code, *self._output.readouterr())
+
+
+@pytest.fixture
+def surface(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Surface:
+    return Surface(monkeypatch, capfd)
+
+
+def started(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command line as a process of its own."""
     environment = {k: v for k, v in os.environ.items() if k != "FABNODE_CONFIG"}
     if config:
         environment["FABNODE_CONFIG"] = str(config)
@@ -42,7 +78,11 @@ def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[
     ("words", "sentence"),
     [
         (["invoke", "plan", "--limit", "nobody"], "no node or group is called 'nobody'"),
-        (["invoke", "deploy-nodes", "--max-parallel", "x"], "'x' is not a whole number"),
+        (["invoke", "deploy-nodes", "--max-parallel", "x"], "--max-parallel: 'x' is not a whole"),
+        (["invoke", "plan", "--max-parallel", "1.5"], "--max-parallel: '1.5' is not a whole"),
+        (["invoke", "harden", "--batch", ""], "--batch: '' is not a whole number"),
+        (["invoke", "rbac.approver", "--hours", "x"], "--hours: 'x' is not a whole number"),
+        (["invoke", "certs", "--margin", "x"], "--margin: 'x' is not a whole number"),
         (["invoke", "deploy-nodes", "--batch", "-1"], "must be 1 or more"),
         (["invoke", "verify", "--config", "/nowhere.yml"], "/nowhere.yml: no such file"),
         (["invoke", "certs", "--margin", "-1"], "--margin must be"),
@@ -64,22 +104,105 @@ def run(*words: str, config: Path | None = None) -> subprocess.CompletedProcess[
         (["invoke", "bundle", "--out", "/etc/passwd/x"], "/etc/passwd/x: Not a directory"),
         (["invoke", "binaries.publish", "--out", "/etc/passwd"], "/etc/passwd: File exists"),
         (["invoke", "versions.of", "1.20", "--containerd", "2.1.0"], "use containerd 1.7.x"),
-        (["invoke", "lab.up", "--nodes", "x"], "'x' is not a whole number"),
+        (["invoke", "lab.up", "--nodes", "x"], "--nodes: 'x' is not a whole number"),
         (["fabric", "status"], "say which host"),
+        (["fabric", "-H", "n1", "logs", "--lines", "x"], "--lines: 'x' is not a whole number"),
+        (["fabric", "-H", "n1", "step", "nothing"], "no step on hosts is called 'nothing'"),
         (["fabric", "-H", "n9", "status"], "no node or group is called 'n9'"),
         (["fabric", "-H", "n1", "logs", "--unit", "sshd"], "'sshd' is not a unit of these nodes: "),
     ],
 )
-def test_bad_input_ends_in_a_sentence(words: list[str], sentence: str, tmp_path: Path) -> None:
+def test_bad_input_ends_in_a_sentence(
+    words: list[str], sentence: str, surface: Surface, tmp_path: Path
+) -> None:
     artifacts = {"binaries": str(tmp_path)}
     config = write_cluster(tmp_path, artifacts=artifacts, calico={"enabled": False})
     for name in ("kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "runc"):
         (tmp_path / name).touch()
     (tmp_path / "artifacts" / "cni").mkdir(parents=True)
-    done = run(*words, config=config)
+    done = surface.run(*words, config=config)
     assert done.returncode == 2, done
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["invoke", "plan", "--limit", "nobody"], ["fabric", "-H", "n9", "status"]],
+)
+def test_processes_end_as_the_programs_in_this_one_do(
+    words: list[str], surface: Surface, tmp_path: Path
+) -> None:
+    config = write_cluster(tmp_path)
+    done, here = started(*words, config=config), surface.run(*words, config=config)
+    assert (done.returncode, done.stdout, done.stderr) == (2, here.stdout, here.stderr)
+    assert here.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["invoke", "verify", "--no-network"],
+        ["invoke", "certs"],
+        ["invoke", "audit"],
+        ["fabric", "-H", "n1", "status"],
+        ["fabric", "-H", "n1", "facts"],
+        ["fabric", "-H", "n1", "logs"],
+        ["fabric", "-H", "n1", "restart"],
+    ],
+)
+def test_what_installs_nothing_needs_no_artifacts(
+    words: list[str], surface: Surface, tmp_path: Path
+) -> None:
+    """They get as far as the host, where nobody listens."""
+    nowhere = {"binaries": "nowhere", "cni_plugins": "nowhere", "images": ["nowhere.tar"]}
+    config = write_cluster(
+        tmp_path,
+        cluster={"apiserver": "https://127.0.0.1:1"},
+        artifacts=nowhere,
+        ssh={"port": 1},
+        timeouts={"api": 2},
+        nodes=[{"name": "n1", "address": "127.0.0.1", "ip": "192.0.2.1"}],
+    )
+    server = {"server": "https://127.0.0.1:1", "certificate-authority": "ca.pem"}
+    account = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": server}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+    (tmp_path / "admin.kubeconfig").write_text(json.dumps(account))
+    done = surface.run(*words, config=config)
+    assert done.returncode == 1, done
+    assert "nowhere" not in done.stdout + done.stderr
+    assert "127.0.0.1" in done.stdout + done.stderr
+
+
+def test_a_check_says_what_a_deployment_lacks_here(surface: Surface, tmp_path: Path) -> None:
+    folder = {"binaries": str(tmp_path), "cni_plugins": "nowhere"}
+    config = write_cluster(tmp_path, artifacts=folder, calico={"enabled": False})
+    done = surface.run("invoke", "config.check", config=config)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ": 3 nodes, Kubernetes 1.37.2: valid\n" in done.stdout
+    assert f"artifacts.cni_plugins: {tmp_path}/nowhere does not exist\n" in done.stdout
+    assert "next: `inv binaries.fetch` gets" in done.stdout
+    (tmp_path / "nowhere").mkdir()
+    done = surface.run("invoke", "config.check", config=config)
+    assert f"artifacts.binaries: {tmp_path} has no kubelet\n" in done.stdout
+    for name in ("kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "runc"):
+        (tmp_path / name).touch()
+    done = surface.run("invoke", "config.check", config=config)
+    assert done.stdout.endswith(": 3 nodes, Kubernetes 1.37.2: valid\n")
+
+
+def test_a_check_asks_own_steps_what_they_want(surface: Surface, tmp_path: Path) -> None:
+    step = "from fabnode import Step\nSTEP = Step('own', 'Help.', desired=lambda inputs: (1 / 0,))"
+    (tmp_path / "own.py").write_text(step)
+    (tmp_path / "own.py").chmod(0o644)
+    config = write_cluster(tmp_path, extensions={"steps": ["own.py"]})
+    done = surface.run("invoke", "config.check", config=config)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.match(rf"{config}:\d+: extensions.steps: step own .*ZeroDivisionError", done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +223,8 @@ def test_only_a_yes_is_a_yes(typed: str, meant: bool, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("program", ["invoke", "fabric"])
-def test_every_task_has_one_clear_line(program: str) -> None:
-    done = run(program, "--list", "--list-format", "json")
+def test_every_task_has_one_clear_line(program: str, surface: Surface) -> None:
+    done = surface.run(program, "--list", "--list-format", "json")
     assert done.returncode == 0, done.stderr
 
     def tasks(collection: dict[str, Any]) -> list[dict[str, Any]]:
@@ -115,23 +238,28 @@ def test_every_task_has_one_clear_line(program: str) -> None:
         assert len(found["help"].splitlines()[0]) <= 56, found
 
 
-def test_editors_get_a_schema() -> None:
-    done = run("invoke", "config.schema")
+def test_editors_get_a_schema(surface: Surface) -> None:
+    done = surface.run("invoke", "config.schema")
     assert done.returncode == 0
     assert '"$schema"' in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("words", "to", "sentence"),
+    ("words", "to", "end"),
     [
-        ("config.schema", "|", "the output ends here: Broken pipe\n"),
-        ("versions --json", "|", "the output ends here: Broken pipe\n"),
-        ("versions.of 1.20", ">/dev/full", "the output ends here: No space left on device\n"),
-        ("config.schema", ">&-", ""),
-        ("config.schema", "<&-", ""),
+        ("config.schema", "|", ("", 141)),
+        ("versions --json", "|", ("", 141)),
+        (
+            "versions.of 1.20",
+            ">/dev/full",
+            ("the output ends here: No space left on device\n", 1),
+        ),
+        ("config.schema", ">&-", ("", 0)),
+        ("config.schema", "<&-", ("", 0)),
     ],
 )
-def test_an_output_that_takes_no_more_is_a_sentence(words: str, to: str, sentence: str) -> None:
+def test_the_end_where_an_output_takes_no_more(words: str, to: str, end: tuple[str, int]) -> None:
+    """Quiet behind `| head`, with the code that shells give what SIGPIPE ended; else a sentence."""
     reader, writer = os.pipe()
     os.close(reader)  # as `| head` is, once it has enough
     done = subprocess.run(
@@ -144,7 +272,7 @@ def test_an_output_that_takes_no_more_is_a_sentence(words: str, to: str, sentenc
         check=False,
     )
     os.close(writer)
-    assert (done.stderr, done.returncode) == (sentence, 1 if sentence else 0)
+    assert (done.stderr, done.returncode) == end
 
 
 def test_no_core_dump_holds_our_secrets() -> None:
@@ -164,12 +292,12 @@ with errors_as_exits():
     assert not os.WCOREDUMP(status)
 
 
-def unit_of(folder: Path) -> tuple[Path, str]:
+def unit_of(surface: Surface, folder: Path) -> tuple[Path, str]:
     """Return the unit that is printed for a configuration in this folder, as file and text."""
     folder.mkdir(exist_ok=True)
     config = write_cluster(folder)
     words = ["--print-unit", "--kubeconfig", str(folder / "approver.kubeconfig")]
-    done = run("invoke", "approve-csr", *words, "--config", str(config))
+    done = surface.run("invoke", "approve-csr", *words, "--config", str(config))
     assert done.returncode == 0, done.stderr
     unit = folder / "fabnode-approve-csr.service"
     unit.write_text(done.stdout)
@@ -178,8 +306,10 @@ def unit_of(folder: Path) -> tuple[Path, str]:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd")
 @pytest.mark.parametrize("name", ["a blank", '100%h it\'s a "q"; #'])
-def test_the_printed_unit_is_one_to_systemd_whatever_its_paths(tmp_path: Path, name: str) -> None:
-    unit, text = unit_of(tmp_path / name)
+def test_the_printed_unit_is_one_to_systemd_whatever_its_paths(
+    surface: Surface, tmp_path: Path, name: str
+) -> None:
+    unit, text = unit_of(surface, tmp_path / name)
     plain = tmp_path / "fabnode-approve-csr.service"
     plain.write_text(text)
     said = subprocess.run(
@@ -194,8 +324,8 @@ def test_the_printed_unit_is_one_to_systemd_whatever_its_paths(tmp_path: Path, n
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd")
-def test_the_printed_unit_is_sandboxed(tmp_path: Path) -> None:
-    unit, text = unit_of(tmp_path)
+def test_the_printed_unit_is_sandboxed(surface: Surface, tmp_path: Path) -> None:
+    unit, text = unit_of(surface, tmp_path)
     said = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(unit)],
         capture_output=True,
@@ -208,9 +338,13 @@ def test_the_printed_unit_is_sandboxed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a$b"])
-def test_a_path_that_no_unit_can_hold_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_that_no_unit_can_hold_is_refused(
+    surface: Surface, tmp_path: Path, name: str
+) -> None:
     (tmp_path / name).mkdir()
-    done = run("invoke", "approve-csr", "--print-unit", config=write_cluster(tmp_path / name))
+    done = surface.run(
+        "invoke", "approve-csr", "--print-unit", config=write_cluster(tmp_path / name)
+    )
     assert done.returncode == 2, done.stdout
     assert "a path in a unit may not have" in done.stderr
 

@@ -102,6 +102,39 @@ def load(cluster: Cluster) -> ArtifactStore:
     return ArtifactStore(by_arch)
 
 
+def expected(cluster: Cluster) -> ArtifactStore:
+    """
+    Return the artifacts that nodes get by their names alone, whether they are here or not.
+
+    Enough to derive what a probe must report; nothing can be compared with it or installed.
+    """
+    settings = cluster.artifacts
+    return ArtifactStore(
+        {
+            "": Artifacts(
+                binaries={
+                    name: Artifact(settings.binaries / name, "")
+                    for name in (*required(cluster), *OPTIONAL)
+                },
+                cni_plugins={
+                    name: Artifact(settings.cni_plugins / name, "")
+                    for name in sorted(plugin_names(settings.cni_plugins))
+                },
+                images=tuple(ImageArchive((), Artifact(path, "")) for path in settings.images),
+            )
+        }
+    )
+
+
+def absent(cluster: Cluster) -> tuple[str, ...]:
+    """Return the names of the binaries that nodes need and that lie in no folder for them."""
+    folder = cluster.artifacts.binaries
+    places = (folder, *(folder / arch for arch in _FOLDERS))
+    return tuple(
+        name for name in required(cluster) if not any((place / name).is_file() for place in places)
+    )
+
+
 def _fits(archive: ImageArchive, arch: str) -> bool:
     return not arch or not archive.architectures or arch in archive.architectures
 

@@ -2,7 +2,8 @@
 What `inv` and `fab` have in common: options to a run, errors to sentences and exit codes.
 
 Exit codes: 0 all well; 1 something failed on the way; 2 bad input, nothing was changed; 3 something
-would change, or is due, where that was asked; 130 interrupted.
+would change, or is due, where that was asked; 130 interrupted; 141 nobody reads the output any
+more, as behind `| head`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _PR_SET_DUMPABLE = 4  # linux/prctl.h
 DEFAULT_CONFIG = "config/cluster.yml"
 
 FAILED, BAD_INPUT, WOULD_CHANGE, INTERRUPTED = 1, 2, 3, 130
+NOBODY_READS = 141  # as shells report a program that SIGPIPE ended
 
 # The options that many tasks share, with one wording.
 HELP = {
@@ -66,7 +68,7 @@ class Options:
     :param only: names of the node steps to carry out, with what they require; None: all of them.
     :param joins: hosts may join, so that a token they share is needed.
     :param recorded: it changes or proves something, so that its journal is kept for the report.
-    :param installs: it may install what this machine holds for nodes, so that must be there.
+    :param installs: it compares or installs artifacts, so that they must be on this machine.
     """
 
     config: str = ""
@@ -168,7 +170,11 @@ def errors_as_exits() -> Iterator[None]:
 
 @contextmanager
 def _standard_streams() -> Iterator[None]:
-    """Make up for those that are closed; an output that takes no more is a sentence, too."""
+    """
+    Make up for those that are closed; a full disk is a sentence.
+
+    An output that nobody reads any more, as behind `| head`, ends the program quietly.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             nothing = Path(os.devnull).open(mode)  # noqa: SIM115 - open as long as the program runs
@@ -184,6 +190,8 @@ def _standard_streams() -> Iterator[None]:
         # Python flushes once more when it ends; what is left goes nowhere then.
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:
+            raise Exit(code=NOBODY_READS) from error
         raise Exit(f"the output ends here: {error.strerror}", FAILED) from error
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..node import layout
 from ..node.facts import UNKNOWN, Facts
-from ..node.plan import ConflictError, Plan, make_plan
-from ..node.resources import Image, Module, Sysctl, Unit
+from ..node.plan import Plan, make_plan
 from ..pki.renewal import KEEP
 from ..remote.probe import probe
 from ..steps import (
@@ -20,6 +19,7 @@ from ..steps import (
 from ..steps.inputs import Inputs, Issued
 from ..util import program
 from . import hooks
+from .desired_state import desired_state
 from .errors import PreflightError
 from .probe_scope import watchlist
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from .cluster_session import ClusterSession
 
 _NOTHING = Issued()
-_DIFFER = "a step of the site's own has to leave to fabnode what fabnode sets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class NodePlanner:
     def probe(self) -> Facts:
         """Learn everything about the node in one round trip."""
         everything = (
-            *_wanted(self._all_steps, self.inputs(facts=UNKNOWN)),
+            *desired_state(self._all_steps, self.inputs(facts=UNKNOWN)),
             *self._commands.values(),
         )
         root = self.node.kubelet.root
@@ -142,7 +141,7 @@ class NodePlanner:
 
     def compare(self, renewal: Renewal = KEEP, issued: Issued = _NOTHING) -> NodePlan:
         """Compare what the steps want with the last probe."""
-        step_of = _wanted(self._steps, self.inputs(renewal, issued))
+        step_of = desired_state(self._steps, self.inputs(renewal, issued))
         plan = make_plan(self.node.name, step_of, self.facts)
         nodes = self._session.nodes
         return NodePlan(plan, step_of, nodes.label_changes(self.node) if self.joins else ())
@@ -231,33 +230,6 @@ class NodePlanner:
                 "error", text, program.task(f"deploy-nodes --limit {self.node.name}")
             ),
         )
-
-
-def _wanted(steps: Sequence[Step], inputs: Inputs) -> dict[Resource, str]:
-    """Return what these steps want, in their order, each with the first step that wants it."""
-    step_of: dict[Resource, str] = {}
-    wanted: dict[tuple[str, str], Resource] = {}
-    for step in steps:
-        for resource in step.resources(inputs):
-            other = wanted.setdefault(_place(resource), resource)
-            if other != resource and step_of[other] != step.name:
-                _, what = _place(resource)
-                raise ConflictError(
-                    f"steps {step_of[other]} and {step.name} differ on {what}", _DIFFER
-                )
-            step_of.setdefault(resource, step.name)
-    return step_of
-
-
-def _place(resource: Resource) -> tuple[str, str]:
-    """Return what a resource is about: two that differ on it would undo each other."""
-    match resource:
-        case Sysctl(key=name) | Unit(name=name):
-            return type(resource).__name__, name
-        case Image() | Module():
-            return type(resource).__name__, str(resource)
-        case _:
-            return "path", getattr(resource, "path", "")
 
 
 def _summary(plan: Plan) -> str:

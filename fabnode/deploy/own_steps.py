@@ -11,25 +11,30 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, get_args
 
+from ..artifacts import store
 from ..config.file_checks import others_may_change
 from ..config.yaml_document import read
+from ..node.facts import UNKNOWN
+from ..node.plan import ConflictError
 from ..node.resources import Absent, Binary, Directory, File, Module, Resource, Sysctl, Unit
+from ..steps.inputs import Inputs, Issued
 from ..steps.order import STEPS, node_steps
 from ..steps.step import Scope, Step
 from ..util.errors import FabnodeError
 from ..util.problems import ConfigError, Problem, either, nearest
 from . import hooks
+from .desired_state import desired_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ..config.cluster import Cluster
     from ..config.sections import HookSettings
-    from ..steps.inputs import Inputs
     from ..util.problems import KeyPath
 
     Violation = tuple[KeyPath, str, str]
@@ -63,6 +68,31 @@ def steps_of(cluster: Cluster) -> tuple[Step, ...]:
     if violations:
         raise ConfigError(_problems(cluster.source, violations))
     return tuple(steps)
+
+
+def check_desired(cluster: Cluster, steps: Sequence[Step]) -> None:
+    """
+    Have the site's own steps say what they want of each node, as before a node is first probed.
+
+    :param steps: what `steps_of` returned.
+    :raises ConfigError: one fails, returns what no step may, or differs from another step.
+    """
+    if not cluster.extensions.steps:
+        return
+    artifacts = store.expected(cluster).of(UNKNOWN)
+    first_of: dict[tuple[str, str], str] = {}  # problem → the first node that has it
+    for node in cluster.nodes:
+        inputs = Inputs(cluster, node, UNKNOWN, artifacts, Issued(), datetime.now(UTC))
+        try:
+            desired_state(node_steps(steps), inputs)
+        except (OwnStepError, ConflictError) as error:
+            first_of.setdefault((error.message, error.advice), node.name)
+    if first_of:
+        where: KeyPath = ("extensions", "steps")
+        violations = [
+            (where, f"{text} (for {n})", advice) for (text, advice), n in first_of.items()
+        ]
+        raise ConfigError(_problems(cluster.source, violations))
 
 
 def _problems(source: Path, violations: list[Violation]) -> list[Problem]:

@@ -179,13 +179,13 @@ def plan(run: Run) -> ClusterPlan:
 
 def verify_nodes(run: Run, *, network: bool) -> list[Check]:
     """Check nodes and cluster; with `network`, by pods as well."""
-    with RunContext(run) as context:
+    with RunContext(run, installs=False) as context:
         return verify_with(run, context, [node.name for node in run.nodes], network=lambda: network)
 
 
 def on_nodes(run: Run, work: Callable[[NodeDeployer], R]) -> dict[str, Outcome[R]]:
-    """Do something with every node of the run; nothing at the API."""
-    with RunContext(run) as context:
+    """Do something with every node of the run; nothing is installed, nor changed at the API."""
+    with RunContext(run, installs=False) as context:
         return context.each(work)
 
 
@@ -201,11 +201,15 @@ def on_hosts(run: Run, work: Callable[[Host], R]) -> dict[str, Outcome[R]]:
 
 
 class RunContext:
-    """What a run works with: the session and a deployer per node, opened and closed together."""
+    """
+    What a run works with: the session and a deployer per node, opened and closed together.
 
-    def __init__(self, run: Run, *, dry_run: bool = False) -> None:
+    :param installs: artifacts are compared or installed, so that they must be on this machine.
+    """
+
+    def __init__(self, run: Run, *, dry_run: bool = False, installs: bool = True) -> None:
         self.run = run
-        self._artifacts = store.load(run.cluster)
+        self._artifacts = store.load(run.cluster) if installs else store.expected(run.cluster)
         self.session = ClusterSession(
             run.cluster, run.journal, dry_run=dry_run, shared_token=run.shared_token
         )

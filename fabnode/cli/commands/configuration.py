@@ -1,0 +1,43 @@
+"""`inv config.check`: the configuration file, the site's own steps, and what a deployment lacks."""
+
+from __future__ import annotations
+
+from ...artifacts import store
+from ...deploy import own_steps
+from ...util import program
+from ...util.problems import ConfigError
+from .. import app
+
+
+def check(config: str) -> None:
+    """
+    Print the nodes of a valid configuration; exit 2 with all problems of any other.
+
+    A valid one may name artifacts that are not on this machine: these are printed as missing, and
+    are no problem, for much can be done without them.
+    """
+    cluster = app.configuration(config)
+    own_steps.check_desired(cluster, own_steps.steps_of(cluster))
+    for node in cluster.nodes:
+        groups = f" ({', '.join(node.groups)})" if node.groups else ""
+        app.print_text(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
+    version = cluster.cluster.version
+    app.print_text(f"{cluster.source}: {len(cluster.nodes)} nodes, Kubernetes {version}: valid")
+    if missing := _missing(config):
+        commands = f"{program.task('plan')}` and `{program.task('deploy-nodes')}"
+        app.print_text(f"\nnot on this machine yet, but needed by `{commands}`:")
+        app.print_text("\n".join(missing))
+        fetch = program.task("binaries.fetch")
+        app.print_text(
+            f"next: `{fetch}` gets binaries and CNI plugins; all else has to be put there"
+        )
+
+
+def _missing(config: str) -> list[str]:
+    """Return a line for each artifact that the configuration names and that is not here."""
+    try:
+        cluster = app.configuration(config, artifacts=True)
+    except ConfigError as error:
+        return [str(problem) for problem in error.problems]
+    folder = cluster.artifacts.binaries
+    return [f"artifacts.binaries: {folder} has no {name}" for name in store.absent(cluster)]
