@@ -10,6 +10,8 @@ import pytest
 
 from .library.error_tree import SHOWN, tree
 from .library.examples import LIBRARY
+from .options_table import PAGE, tables
+from .options_table import SHOWN as SHOWN_OPTIONS
 
 ROOT = Path(__file__).parents[1]
 TRACKED = subprocess.run(
@@ -52,3 +54,8 @@ def test_both_readmes_name_the_same_commands() -> None:
 def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
     """After a class was added: `python -m tests.library.error_tree`."""
     assert SHOWN.findall(LIBRARY.read_text()) == [tree()]
+
+
+def test_every_option_of_every_command_is_documented() -> None:
+    """After an option was added or changed: `python -m tests.options_table`."""
+    assert SHOWN_OPTIONS.findall(PAGE.read_text()) == [tables()]

@@ -1,11 +1,11 @@
-"""Whom programs obey: CAs, kubeconfigs and keys that settings name, and who may write those."""
+"""Trust anchors of a host: the CAs and kubeconfigs by which its programs know the cluster."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import TYPE_CHECKING
 
 from ..pki.certificates import BadCertificateError, read, split
@@ -20,17 +20,17 @@ OTHERS_WRITE = "others than root may write it, or put another file in its place"
 _AGAINST_OTHERS = ("client-certificate", "client-key", "tokenFile", "command")
 
 
-class Standing(Enum):
+class Standing(IntEnum):
     """
-    What an anchor vouches for.
+    What an anchor vouches for; the worse, the higher.
 
     `EXTRA` is what a file of root's has while CAs are exchanged: the cluster's CA, and others.
     """
 
     GOOD = auto()
     EXTRA = auto()
-    FOREIGN = auto()
     UNSEEN = auto()
+    FOREIGN = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Anchors:
         verdicts = [_at(ca, self.authority(ca)) for ca in files]
         if anchor.blocks or not files:
             verdicts.append(self._vouching(anchor))
-        return max(verdicts, key=lambda verdict: _GRAVITY.index(verdict.standing))
+        return max(verdicts, key=lambda verdict: verdict.standing)
 
     def writable(self, paths: Iterable[str]) -> list[str]:
         """Return those of the paths that others than root may write."""
@@ -126,9 +126,6 @@ class Anchors:
         if others:
             return Verdict(Standing.EXTRA, f"besides the cluster's CA it holds {names}")
         return _GOOD
-
-
-_GRAVITY = (Standing.GOOD, Standing.EXTRA, Standing.UNSEEN, Standing.FOREIGN)
 
 
 def _at(path: str, verdict: Verdict) -> Verdict:

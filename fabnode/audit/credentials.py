@@ -25,13 +25,14 @@ from ..pki.certificates import (
 )
 from ..util import program
 from .evidence import Provenance
-from .finding import SEVERITIES, Finding, Quarantine, RestrictMode, Severity
+from .finding import SEVERITIES, Finding, Quarantine, RestrictMode
 from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .evidence import Evidence, SecretFile
+    from .finding import Check, Severity
 
 # Who is asked nothing: these groups may do everything.
 _MASTERS = {"system:masters", "kubeadm:cluster-admins"}
@@ -243,7 +244,7 @@ class Credentials:
     def _stray(
         self,
         file: SecretFile,
-        check: str,
+        check: Check,
         severity: Severity,
         text: str,
         seen: str,

@@ -9,6 +9,31 @@ if TYPE_CHECKING:
     from .evidence import Provenance
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
+Check = Literal[
+    "ca-key",
+    "admin-credentials",
+    "foreign-key",
+    "token-file",
+    "static-token",
+    "open-secret",
+    "anonymous-kubelet",
+    "always-allow",
+    "foreign-client-ca",
+    "foreign-apiserver",
+    "others-may-write",
+    "read-only-port",
+    "docker-tcp",
+    "flushed-rules",
+    "flush-at-start",
+    "restart-loop",
+    "masquerade-all",
+    "hidden-swap",
+    "long-certificate",
+    "rules-at-start",
+    "duplicate-rules",
+    "quarantined",
+    "unseen",
+]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 
 
@@ -82,7 +107,7 @@ class Finding:
     :param provenance: of a file, who could have written it.
     """
 
-    check: str
+    check: Check
     severity: Severity
     subject: str
     text: str

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .anchors import Anchors, Verdict
     from .evidence import Evidence
+    from .finding import Check
     from .settings import Effective, Settings
 
 
@@ -67,7 +68,7 @@ def _anchored(
     path: str,
     verdict: Verdict,
     *,
-    check: str,
+    check: Check,
     text: str,
     seen: str,
     fix: str,

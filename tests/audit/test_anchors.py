@@ -76,14 +76,14 @@ def test_what_rests_on_an_unsound_client_ca_is_not_hardened(
     it = having(anchors, "--anonymous-auth", *flags)
     used = CA if by == "flag" else path  # a flag has the last word
     it = replace(it, texts={**it.texts, KUBELET_YAML: text(AJAR.format(ca=used))})
-    found = {f.check: f for f in judged(it) if f.subject in {path, "kubelet"}}
+    found = {str(f.check): f for f in judged(it) if f.subject in {path, "kubelet"}}
     assert set(found) == {check, "anonymous-kubelet", "always-allow"}
     assert (found[check].severity, found[check].repairs) == (severity, ())
     assert reason in found[check].text
-    for mending in ("anonymous-kubelet", "always-allow"):
-        assert found[mending].repairs == ()
-        assert path in found[mending].by_hand
-        assert reason in found[mending].by_hand
+    for repairable in ("anonymous-kubelet", "always-allow"):
+        assert found[repairable].repairs == ()
+        assert path in found[repairable].by_hand
+        assert reason in found[repairable].by_hand
 
 
 def test_a_client_ca_file_during_an_exchange_of_cas_is_low_and_hinders_no_repair() -> None:

@@ -39,7 +39,7 @@ def kubelet(command: str, *, unit: str | None = None, yaml: str = "a: 1\n") -> E
 
 
 def finding(*wanted: Setting) -> Finding:
-    return Finding("x", "high", "kubelet", "", "", "", wanted)
+    return Finding("always-allow", "high", "kubelet", "", "", "", wanted)
 
 
 def mended(evidence: Evidence) -> Repairs:
