@@ -68,7 +68,7 @@ SURFACES = {"__main__.py", "host_tasks.py", "tasks.py"}
 # What reads environment variables, as docs/library.md says; the command line's own aside.
 READS_ENVIRONMENT = {
     "deploy/hooks.py",  # passed on to the site's own commands
-    "kube/kubeconfig.py",  # passed on to credential plugins
+    "kube/credential_plugin.py",  # passed on to credential plugins
     "ssh/secret_prompts.py",  # those that the configuration names
     "util/folders.py",  # XDG_CACHE_HOME, XDG_STATE_HOME
 }

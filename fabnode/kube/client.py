@@ -11,20 +11,25 @@ import json
 import re
 import threading
 import time
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode, urlsplit
 
 import urllib3
 
 from .. import __version__
 from ..util import program
-from ..util.errors import ClusterError
+from ..util.errors import ClusterError, InputError
+from ..util.sanitize import clean
+from ..util.tls import client_context
 from ..util.wait import Wait
 from .kubeconfig import Credentials, ssl_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from .login import Identity
 
 Object = dict[str, Any]
 
@@ -104,16 +109,11 @@ class Api:
         self.server = credentials.server
         self._patience = patience
         self._on_wait = on_wait
-        self._headers = {"Accept": "application/json", "User-Agent": f"fabnode/{__version__}"}
-        if credentials.token:
-            self._headers["Authorization"] = f"Bearer {credentials.token}"
-        self._pool = urllib3.PoolManager(
-            maxsize=32,
-            retries=False,
-            ssl_context=ssl_context(credentials),
-            server_hostname=credentials.tls_server_name,
-            assert_hostname=credentials.tls_server_name,
-        )
+        self._credentials = credentials
+        self._peer = credentials.server
+        if credentials.proxy:
+            self._peer += f" through the proxy {urlsplit(credentials.proxy).hostname}"
+        self._connections: _Connections | None = None
         self._lock = threading.Lock()
         self._requests = 0
         self._clock_offset: float | None = None
@@ -210,7 +210,7 @@ class Api:
         answer = self._send("GET", path, query, stream=True, read_timeout=seconds + 5.0)
         try:
             for line in _lines(answer):
-                yield json.loads(line)
+                yield self._parsed(line, answer)
         except (urllib3.exceptions.HTTPError, OSError):
             return
         finally:
@@ -226,8 +226,22 @@ class Api:
         body: Object | None = None,
         kind: str = "application/json",
     ) -> Object:
-        answer: Object = json.loads(self._send(method, path, query, body=body, kind=kind).data)
-        return answer
+        answer = self._send(method, path, query, body=body, kind=kind)
+        return self._parsed(answer.data, answer)
+
+    def _parsed(self, data: bytes, answer: urllib3.BaseHTTPResponse) -> Object:
+        """Return a JSON object. Raises ApiWrongError where something else than an API answers."""
+        try:
+            found = json.loads(data)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            kind = clean(answer.headers.get("Content-Type", "no type"))[:80]
+            raise ApiWrongError(
+                f"{self._peer} answers, but not as an apiserver (status {answer.status}, {kind})",
+                "check `server` in the kubeconfig: a login page or another program answers there",
+            )
+        return found
 
     def _send(
         self,
@@ -247,16 +261,20 @@ class Api:
         :param passed_on: a kubelet answers, so that a 5xx or 401 may be its own (_ForwardedError).
         """
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {**self._headers, "Content-Type": kind} if body is not None else self._headers
         payload = None if body is None else json.dumps(body).encode()
         # Threads of a run find an apiserver away together; they should not come back together.
-        wait = Wait(self.server, self._patience, _RETRY_PAUSE, jitter=0.2)
+        wait = Wait(self._peer, self._patience, _RETRY_PAUSE, jitter=0.2)
         told = False
+        refused: Identity | None = None
         while True:
             with self._lock:
                 self._requests += 1
+            connections = self._connected(refused)
+            headers = connections.headers.copy()
+            if body is not None:
+                headers["Content-Type"] = kind
             try:
-                answer = self._pool.request(
+                answer = connections.pool.request(
                     method,
                     url,
                     body=payload,
@@ -273,7 +291,12 @@ class Api:
                 self._note_clock(answer)
                 if answer.status < 400:
                     return answer
-                failure = _failure(self.server, answer)
+                if answer.status == 401 and refused is None:
+                    refused = connections.identity
+                    if self._connected(refused).identity != refused:
+                        answer.close()
+                        continue
+                failure = _failure(self._peer, answer)
                 if passed_on and (answer.status >= 500 or answer.status == 401):
                     raise _ForwardedError(failure, answer.status)
                 busy = answer.status in _BUSY and _worth_another_try(answer)
@@ -283,16 +306,35 @@ class Api:
                     raise failure
                 cause = str(failure)
             if wait.over:
-                message = f"{self.server} did not answer within {self._patience:.0f} s: {cause}"
+                message = f"{self._peer} did not answer within {self._patience:.0f} s: {cause}"
                 raise ApiAwayError(message)
             if not told:
-                self._on_wait(f"waiting for {self.server} ({cause})")
+                self._on_wait(f"waiting for {self._peer} ({cause})")
                 told = True
             wait.pause()
 
+    def _connected(self, refused: Identity | None = None) -> _Connections:
+        """
+        Return connections with the login's identity of this moment.
+
+        :param refused: an identity that the API did not accept.
+        :raises ApiWrongError: a new identity was needed, and could not be had.
+        """
+        login = self._credentials.login
+        try:
+            identity = login.after(refused) if refused else login.current()
+        except InputError as error:
+            raise ApiWrongError(error.message, error.advice) from error
+        with self._lock:
+            now = self._connections
+            if now is None or now.identity is not identity:
+                now = _Connections.of(self._credentials, identity, now)
+                self._connections = now
+            return now
+
     def _wrong_certificate(self, error: Exception) -> str:
         return (
-            f"the certificate of {self.server} can't be verified: {_cause(error)}; "
+            f"the certificate of {self._peer} can't be verified: {_cause(error)}; "
             "check `server` and `certificate-authority` in the kubeconfig"
         )
 
@@ -300,6 +342,51 @@ class Api:
         if self._clock_offset is None and (date := answer.headers.get("Date")):
             # The header is cut to whole seconds: half of one is the fairest guess of the rest.
             self._clock_offset = parsedate_to_datetime(date).timestamp() + 0.5 - time.time()
+
+
+@dataclass(frozen=True, slots=True)
+class _Connections:
+    """Connections to the apiserver, and the headers that go with each request on them."""
+
+    identity: Identity
+    pool: urllib3.PoolManager
+    headers: urllib3.HTTPHeaderDict
+
+    @classmethod
+    def of(
+        cls, credentials: Credentials, identity: Identity, before: _Connections | None
+    ) -> _Connections:
+        """Make connections; those from before serve on while the client certificate is the same."""
+        headers = urllib3.HTTPHeaderDict(
+            {"Accept": "application/json", "User-Agent": f"fabnode/{__version__}"}
+        )
+        if identity.token:
+            headers["Authorization"] = f"Bearer {identity.token}".encode().decode("latin-1")
+        for name, value in credentials.impersonation:
+            headers.add(name, value)
+        if before and before.identity.client_pem == identity.client_pem:
+            return cls(identity, before.pool, headers)
+        return cls(identity, _pool(credentials, identity), headers)
+
+
+def _pool(credentials: Credentials, identity: Identity) -> urllib3.PoolManager:
+    options: dict[str, Any] = {
+        "maxsize": 32,
+        "retries": False,
+        "ssl_context": ssl_context(credentials, identity),
+        "server_hostname": credentials.tls_server_name,
+        "assert_hostname": credentials.tls_server_name,
+    }
+    if not credentials.proxy:
+        return urllib3.PoolManager(**options)
+    url = urlsplit(credentials.proxy)
+    headers = {}
+    if url.username:
+        login = f"{unquote(url.username)}:{unquote(url.password or '')}"
+        headers = urllib3.make_headers(proxy_basic_auth=login)
+    return urllib3.ProxyManager(
+        credentials.proxy, proxy_headers=headers, proxy_ssl_context=client_context(), **options
+    )
 
 
 def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

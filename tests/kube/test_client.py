@@ -15,6 +15,7 @@ from fabnode import __version__
 from fabnode.kube import client
 from fabnode.kube.client import Api
 from fabnode.kube.kubeconfig import Credentials
+from fabnode.kube.login import Identity, Login
 from tests import attacks
 
 pytestmark = pytest.mark.attack
@@ -37,7 +38,7 @@ def serving() -> Iterator[Callable[[Iterator[bytes]], Api]]:
 
         threading.Thread(target=serve, daemon=True).start()
         port = listener.getsockname()[1]
-        credentials = Credentials(f"http://127.0.0.1:{port}", None, None, None, "token")
+        credentials = Credentials(f"http://127.0.0.1:{port}", login=Login(Identity(token="token")))
         return Api(credentials, patience=1)
 
     yield start
@@ -92,7 +93,9 @@ def test_apiserver_that_has_just_started_knows_nobodys_rights_yet() -> None:
     threading.Thread(target=serve, daemon=True).start()
     server = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener:
-        found = Api(Credentials(server, None, None, None, "token"), patience=20).get("/x")
+        found = Api(Credentials(server, login=Login(Identity(token="token"))), patience=20).get(
+            "/x"
+        )
     assert found == {"kind": "x"}
 
 
@@ -150,7 +153,9 @@ def test_kubelet_that_fails_is_named_and_the_apiserver_not_blamed(status: str, b
     attacks.tried()
     began = time.monotonic()
     with listener, pytest.raises(client.KubeletError, match="the kubelet of n2") as caught:
-        Api(Credentials(server, None, None, None, "token"), patience=60).text(LOG, node="n2")
+        Api(Credentials(server, login=Login(Identity(token="token"))), patience=60).text(
+            LOG, node="n2"
+        )
     assert time.monotonic() - began < 10
     assert caught.value.advice == "fab -H n2 status"
     assert asked.count(LOG) == 2
@@ -162,7 +167,10 @@ def test_kubelet_that_fails_once_is_asked_again() -> None:
     )
     server = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener:
-        assert Api(Credentials(server, None, None, None, "t"), patience=60).text(LOG) == "n1 ok"
+        assert (
+            Api(Credentials(server, login=Login(Identity(token="t"))), patience=60).text(LOG)
+            == "n1 ok"
+        )
 
 
 def test_apiserver_that_is_away_is_no_kubelets_fault() -> None:
@@ -170,7 +178,7 @@ def test_apiserver_that_is_away_is_no_kubelets_fault() -> None:
     listener, _ = answering({LOG: [unavailable], "/version": [unavailable]})
     server = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener, pytest.raises(client.ApiAwayError):
-        Api(Credentials(server, None, None, None, "t"), patience=1).text(LOG)
+        Api(Credentials(server, login=Login(Identity(token="t"))), patience=1).text(LOG)
 
 
 def test_what_the_account_s_policy_refuses_says_how_to_renew_it() -> None:
@@ -194,7 +202,7 @@ def test_requests_say_which_fabnode_they_are_from() -> None:
     threading.Thread(target=serve, daemon=True).start()
     server = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener:
-        api = Api(Credentials(server, None, None, None, "token"), patience=1)
+        api = Api(Credentials(server, login=Login(Identity(token="token"))), patience=1)
         api.get("/x")
         api.text("/log")
     agent = f"User-Agent: fabnode/{__version__}\r\n".encode()

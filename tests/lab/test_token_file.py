@@ -12,6 +12,7 @@ import pytest
 from fabnode.kube.client import Api
 from fabnode.kube.csr import REQUESTS
 from fabnode.kube.kubeconfig import load
+from fabnode.kube.login import Identity, Login
 from fabnode.pki.certificates import new_request
 from tests import attacks
 
@@ -34,7 +35,7 @@ class Holder:
     def __init__(self, lab: Lab) -> None:
         self.token = lab.layout.bootstrap_token.read_text().strip()
         self._admin = Api(load(lab.layout.kubeconfig), patience=60)
-        shared = replace(load(lab.layout.kubeconfig), client_pem=None, token=self.token)
+        shared = replace(load(lab.layout.kubeconfig), login=Login(Identity(token=self.token)))
         self._api = Api(shared, patience=60)
         self._made: list[str] = []
 
