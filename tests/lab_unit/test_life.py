@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fabnode.util.wait import Wait
 from lab import cgroups, cluster, controlplane, hosts, network, processes, support, versions
 from lab import state as state_files
 from lab.errors import LabError
@@ -107,7 +108,10 @@ def test_what_died_is_started_again_and_the_rest_left_alone(
     on_host(layout, "echo kept > /root/mark")
     before = pids(layout)
     for dead in ("etcd", "n1"):
-        os.kill(before[dead] or 0, signal.SIGKILL)
+        pid = before[dead]
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        Wait(f"the end of {dead}", 30).until(lambda: not pids(layout)[dead])  # noqa: B023 (at once)
     cluster.up(parent, name, ONE_NODE, Progress())
     after = pids(layout)
     assert all(after.values())
