@@ -21,6 +21,10 @@ from . import cache, rootfs
 from .progress import Progress
 from .versions import BUSYBOX_IMAGE, CALICO, PAUSE_IMAGE, architecture
 
+NODE_PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+# As in Calico's own image: where confd's `sv hup bird` finds bird. Without it, peers that confd
+# learns of after bird's start never come.
+SERVICES = "SVDIR=/etc/service/enabled"
 BIRD_TEMPLATE = "etc/calico/confd/templates/bird_ipam.cfg.template"
 
 # What programs on a server never read: 40 MB of calico/node's 85.
@@ -152,7 +156,7 @@ def calico_node(base: Path, calico: Path) -> Image:
         tuple(links.items()),
         tuple(texts.items()),
         folders=("dev", "proc", "run", "sys", "tmp", "var/log", "var/lib/calico"),
-        config={"Cmd": ["start_runit"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]},
+        config={"Cmd": ["start_runit"], "Env": [NODE_PATH, SERVICES]},
     )
 
 

@@ -192,6 +192,8 @@ def with_bgp(lab: Lab) -> Form:
 def test_pods_reach_each_other_by_bgp_alone(with_bgp: Form) -> None:
     done = with_bgp.deploy()
     assert all(check["ok"] for check in done.document["checks"])
+    status = ("exec", "daemonset/calico-node", "--", "sv", "status", "bird")
+    assert with_bgp.lab.kubectl("-n", "kube-system", *status).startswith("run: bird:")
     pods = Workload(with_bgp.lab)
     pods.start("n1", "n2")
     pods.prove_policies(("n1", "n2"), ("n2", "n1"))
