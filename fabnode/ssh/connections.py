@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import socket
 import threading
 from contextlib import contextmanager
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 from fabric import Config, Connection
 
+from .authentication import Login
+from .client_config import ClientConfig, ClientConfigError, HostOptions, local_user, split_jump
 from .error_mapping import MissingHostKeyError, mapping_errors
 from .errors import HostError
 from .known_hosts import KnownHosts, host_id
 from .secret_prompts import LOGIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..config.cluster import Node
@@ -39,17 +42,23 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
         raise MissingHostKeyError(key)
 
 
+Place = tuple[str, int]
+Stream = socket.socket | paramiko.Channel | paramiko.ProxyCommand
+
+
+class HopConnection(Connection):  # type: ignore[misc]  # Fabric has no types
+    """A connection with what ssh's configuration says of its host."""
+
+    options: HostOptions = HostOptions("", "")  # Fabric sets only what its class has
+
+
 @contextmanager
-def _values_of_ssh_config(node: Node) -> Iterator[None]:
-    """Name the file whose values Fabric reads with less grammar than ssh: findings/fabric-ssh-*."""
+def _naming_ssh_config(node: str, host: str) -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError) as error:
-        message = f"~/.ssh/config has a value for {node.address} that Fabric can't read: {error}"
-        advice = (
-            "write ports and times as plain numbers, ForwardAgent as yes or no, no comment behind"
-        )
-        raise HostError(node.name, message, advice) from error
+    except ClientConfigError as error:
+        message = f"~/.ssh/config, for {host}: {error.message}"
+        raise HostError(node, message, "correct it; `ssh -G HOST` shows how it is read") from error
 
 
 class Access:
@@ -59,97 +68,137 @@ class Access:
     Gateways are connected to once and shared by all nodes behind them.
 
     :param passwords: of `ask_secrets`.
-    :raises HostError: ~/.ssh/config can't be read.
     """
 
     def __init__(self, passwords: Mapping[tuple[str, str], str] | None = None) -> None:
         self.passwords = passwords or {}
-        try:
-            # Parses ~/.ssh/config and the system's, once.
-            self._ssh_config = Config().base_ssh_config
-        except (paramiko.ConfigParseError, OSError, UnicodeDecodeError) as error:
-            raise HostError("", f"~/.ssh/config can't be read: {error}", "correct it") from error
+        self._client_config = ClientConfig()
         self._lock = threading.Lock()
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
         self._gateways: dict[str, _Gateway] = {}
         # paramiko also logs what it raises, with tracebacks; fabnode reports errors itself.
         logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
-    def known_hosts(self, node: Node) -> KnownHosts:
-        """Return the node's known_hosts files, read once per run. Raises HostError."""
-        files = tuple(node.ssh.known_hosts)
+    def known_hosts(self, node: Node, hop: HopConnection) -> KnownHosts:
+        """Return the known_hosts files for a hop to a node, read once per run. Raises HostError."""
+        files = tuple(node.ssh.known_hosts) or hop.options.known_hosts
         with self._lock, _files_of(node):
             if files not in self._known:
                 self._known[files] = KnownHosts.read(files)
             return self._known[files]
 
-    def record(self, node: Node, name: str, keys: Iterable[paramiko.PKey]) -> Path:
+    def record(
+        self, node: Node, hop: HopConnection, name: str, keys: Iterable[paramiko.PKey]
+    ) -> Path:
         """
         Trust `keys` for `name` from now on; return the file they were added to.
 
         :raises ValueError: another key is known.
         :raises HostError: the file can't be written.
         """
-        files = tuple(node.ssh.known_hosts)
+        files = tuple(node.ssh.known_hosts) or hop.options.known_hosts
+        if not files:
+            raise HostError(
+                node.name, "UserKnownHostsFile names no file to record it in", "set ssh.known_hosts"
+            )
         with self._lock, _files_of(node):
             # Read again: another run, or an earlier node of this one, may have added to it.
             file = KnownHosts.read(files).record(name, keys)
             self._known.pop(files, None)
         return file
 
-    def connection(self, node: Node) -> Connection:
-        """Return a connection for the node, not open yet."""
+    def connection(self, node: Node) -> HopConnection:
+        """Return a connection for the node, not open yet. Raises HostError."""
         explicit = node.ssh.model_fields_set  # what only has its default yields to ~/.ssh/config
-        with _values_of_ssh_config(node):
-            connection = Connection(
+        with _naming_ssh_config(node.name, node.address):
+            options = self._client_config.options(
                 node.address,
-                user=node.ssh.user if "user" in explicit else None,
-                port=node.ssh.port if "port" in explicit else None,
-                config=self._config(user=node.ssh.user, port=node.ssh.port),
-                gateway=self._configured_gateway(node),
-                connect_timeout=node.ssh.connect_timeout,
-                connect_kwargs=self._keys(node),
+                node.ssh.user if "user" in explicit else None,
+                node.ssh.port if "port" in explicit else None,
+                behind=bool(node.ssh.gateway),
+            )
+            # Passwords are the nodes' own: a gateway lets in by key, agent or ~/.ssh/config.
+            gateway = (
+                self._chain(node, (node.ssh.gateway,))
+                if node.ssh.gateway
+                else self._before(node, options, frozenset({(options.host, options.port)}))
             )
         password = self.passwords.get((node.name, LOGIN))
-        if password is not None:
-            connection.connect_kwargs["password"] = password
-        return connection
+        return self._hop(node, options, options.user or node.ssh.user, gateway, password)
 
-    def open(self, connection: Connection, node: Node, what: str = "") -> None:
+    def _before(
+        self, node: Node, options: HostOptions, beyond: frozenset[Place]
+    ) -> HopConnection | None:
+        """Return the last jump host before a host. :param beyond: hosts on the far side of it."""
+        return self._chain(node, options.jumps, beyond) if options.jumps else None
+
+    def _chain(
+        self, node: Node, jumps: Sequence[str], beyond: frozenset[Place] = frozenset()
+    ) -> HopConnection | None:
+        """Return the last of jump hosts, each behind the one before it."""
+        gateway: HopConnection | None = None
+        for number, jump in enumerate(jumps):
+            user, host, port = split_jump(jump)
+            options = self._client_config.options(host, user, port, behind=number > 0)
+            if (place := (options.host, options.port)) in beyond:
+                raise ClientConfigError(f"jump host loop via {host}")
+            if number == 0:
+                gateway = self._before(node, options, beyond | {place})
+            gateway = self._hop(node, options, options.user or local_user(), gateway, None)
+        return gateway
+
+    def _hop(
+        self,
+        node: Node,
+        options: HostOptions,
+        user: str,
+        gateway: HopConnection | None,
+        password: str | None,
+    ) -> HopConnection:
+        login = Login(user, options, node.ssh.keys, password)
+        hop = HopConnection(
+            options.host,
+            user=user,
+            port=options.port,
+            # Fabric reads no configuration of its own: ClientConfig has.
+            config=Config(ssh_config=paramiko.SSHConfig(), lazy=True),
+            gateway=gateway or False,
+            connect_timeout=node.ssh.connect_timeout,
+            connect_kwargs={"auth_strategy": login},
+        )
+        hop.options = options
+        return hop
+
+    def open(self, connection: HopConnection, node: Node, what: str = "") -> None:
         """
         Open the connection, its gateways first.
 
         :param what: prefix of the address in errors (`the gateway `).
         :raises HostError: with the hop that failed in its text.
         """
-        where = what + host_id(connection.host, connection.port)
-        if isinstance(connection.gateway, Connection):
+        where = what + key_name(connection)
+        if isinstance(connection.gateway, HopConnection):
             connection.gateway = self._open_gateway(connection.gateway, node)
         with mapping_errors(node.name, where):
             self._secure(connection, node)
             try:
                 connection.open()
-            except BaseException as error:
-                awaits_login = _awaits_login(connection)
+            except BaseException:
                 connection.client.close()  # Fabric leaves what never was open
-                # Of several ways to read a key file paramiko reports the last, not the refusal.
-                if type(error) is paramiko.SSHException and awaits_login:
-                    raise paramiko.AuthenticationException(str(error)) from error
                 raise
 
-    def raw_stream(self, connection: Connection, node: Node) -> socket.socket | paramiko.Channel:
+    def raw_stream(self, connection: HopConnection, node: Node) -> Stream:
         """
         Return a bare byte stream to the connection's SSH port, through its gateways.
 
         :raises HostError: the same as `open`.
         """
         with mapping_errors(node.name, host_id(connection.host, connection.port)):
-            if isinstance(connection.gateway, Connection):
+            if isinstance(connection.gateway, HopConnection):
                 connection.gateway = self._open_gateway(connection.gateway, node)
-            if connection.gateway:
                 stream: paramiko.Channel = connection.open_gateway()
                 return stream
-            return socket.create_connection(
+            return _socket(connection) or socket.create_connection(
                 (connection.host, connection.port), timeout=node.ssh.connect_timeout
             )
 
@@ -168,33 +217,15 @@ class Access:
         """Close the gateways."""
         self.close()
 
-    def _config(self, **defaults: str | int) -> Config:
-        return Config(ssh_config=self._ssh_config, lazy=True, overrides=defaults)
-
-    def _configured_gateway(self, node: Node) -> Connection | None:
-        """Return the node's configured gateway; None: as in ~/.ssh/config."""
-        if not node.ssh.gateway:
-            return None
-        # Passwords are the nodes' own: a gateway lets in by key, agent or ~/.ssh/config.
-        return Connection(
-            node.ssh.gateway,
-            config=self._config(),
-            connect_timeout=node.ssh.connect_timeout,
-            connect_kwargs=self._keys(node),
-        )
-
-    @staticmethod
-    def _keys(node: Node) -> dict[str, Any]:
-        # A fresh dictionary each time: Fabric changes the one it is given.
-        return {"key_filename": [str(key) for key in node.ssh.keys]} if node.ssh.keys else {}
-
-    def _secure(self, connection: Connection, node: Node) -> None:
+    def _secure(self, connection: HopConnection, node: Node) -> None:
         """Configure a connection: host key check, time limits, fast ciphers first."""
-        name = host_id(connection.host, connection.port)
-        trusted = self.known_hosts(node).keys(name)
+        trusted = self.known_hosts(node, connection).keys(key_name(connection))
         connection.client.set_missing_host_key_policy(_Refuse())
+        name = host_id(connection.host, connection.port)  # as paramiko has it, whatever the alias
         for key in trusted:
             connection.client.get_host_keys().add(name, key.get_name(), key)
+        if not connection.gateway and (stream := _socket(connection)):
+            connection.connect_kwargs["sock"] = stream
         limit = node.ssh.connect_timeout
         connection.connect_kwargs = {
             **connection.connect_kwargs,
@@ -204,23 +235,52 @@ class Access:
             "channel_timeout": limit,
         }
 
-    def _open_gateway(self, gateway: Connection, node: Node) -> Connection:
+    def _open_gateway(self, gateway: HopConnection, node: Node) -> HopConnection:
         """Return the one open connection to this gateway."""
         with self._lock:
             shared = self._gateways.setdefault(_chain(gateway), _Gateway(gateway))
         return shared.opened(lambda: self.open(shared.connection, node, "the gateway "))
 
 
+def key_name(hop: HopConnection) -> str:
+    """Return the name under which known_hosts files have a hop's server."""
+    return hop.options.key_name or host_id(hop.host, hop.port)
+
+
+def _socket(hop: HopConnection) -> socket.socket | paramiko.ProxyCommand | None:
+    """Return a stream to a server that is not reached by plain TCP; None: it is."""
+    options = hop.options
+    if options.proxy_command:
+        # As ssh has it: the user's shell reads the line, and gives way to the program.
+        return paramiko.ProxyCommand(shlex.join(["/bin/sh", "-c", f"exec {options.proxy_command}"]))
+    if not options.bind_address and options.family == "any":
+        return None
+    family = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}.get(options.family, 0)
+    kind, proto, _, target = socket.getaddrinfo(hop.host, hop.port, family, socket.SOCK_STREAM)[0][
+        1:
+    ]
+    made = socket.socket(family or socket.AF_INET, kind, proto)
+    try:
+        made.settimeout(hop.connect_timeout)
+        if options.bind_address:
+            made.bind((options.bind_address, 0))
+        made.connect(target)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
 class _Gateway:
     """A connection shared by threads; the first to use it opens it while the others wait."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: HopConnection) -> None:
         self.connection = connection
         self._lock = threading.Lock()
         self._failures = 0
         self._error: HostError | None = None
 
-    def opened(self, open_: Callable[[], None]) -> Connection:
+    def opened(self, open_: Callable[[], None]) -> HopConnection:
         before = self._failures
         with self._lock:
             if self._failures > before and self._error is not None:
@@ -237,10 +297,12 @@ class _Gateway:
             return self.connection
 
 
-def _chain(connection: Connection) -> str:
+def _chain(connection: HopConnection) -> str:
     own = f"{connection.user}@{connection.host}:{connection.port}"
     before = connection.gateway
-    return f"{_chain(before)} {own}" if isinstance(before, Connection) else f"{before or ''} {own}"
+    return (
+        f"{_chain(before)} {own}" if isinstance(before, HopConnection) else f"{before or ''} {own}"
+    )
 
 
 @contextmanager
@@ -250,11 +312,6 @@ def _files_of(node: Node) -> Iterator[None]:
     except OSError as error:
         cause = f"{error.filename}: {error.strerror}"
         raise HostError(node.name, cause, "check ssh.known_hosts") from error
-
-
-def _awaits_login(connection: Connection) -> bool:
-    transport = connection.client.get_transport()
-    return transport is not None and transport.is_active() and transport.initial_kex_done
 
 
 def _transport_factory(known_types: list[str]) -> Callable[..., paramiko.Transport]:

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import paramiko
-from paramiko.ssh_exception import NoValidConnectionsError, PasswordRequiredException
+from paramiko.ssh_exception import NoValidConnectionsError
 
 from ..util import program
 from ..util.errors import FabnodeError
+from .authentication import LoginRefusedError
 from .errors import (
     AuthenticationError,
     ChangedHostKeyError,
@@ -60,10 +61,8 @@ def host_error(node: str, where: str, error: Exception) -> HostError:
                 f" `{program.task(f'hosts.trust --limit {node}')}`; otherwise someone may be"
                 " intercepting the connection",
             )
-        case PasswordRequiredException():
-            return AuthenticationError(
-                node, f"the key for {where} is encrypted", "run `ssh-add` first"
-            )
+        case LoginRefusedError():
+            return AuthenticationError(node, f"{where} {error.message}", error.advice)
         case paramiko.AuthenticationException():
             return AuthenticationError(
                 node,

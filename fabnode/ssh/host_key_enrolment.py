@@ -7,12 +7,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import paramiko
-from fabric import Connection
 from paramiko.ssh_exception import IncompatiblePeer
 
+from .connections import HopConnection, key_name
 from .error_mapping import mapping_errors
 from .errors import ChangedHostKeyError, HostMisbehavedError
-from .known_hosts import fingerprint, host_id
+from .known_hosts import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -79,8 +79,8 @@ def enrol(
     """
     offers: list[Offer] = []
     for connection in _hops(access.connection(node)):
-        name = host_id(connection.host, connection.port)
-        known = access.known_hosts(node).keys(name)
+        name = key_name(connection)
+        known = access.known_hosts(node, connection).keys(name)
         if known:
             offers.append(_recognised(access, connection, node, name, known))
             continue
@@ -98,7 +98,7 @@ def enrol(
             offers.append(Offer(name, chosen, "declined"))
             break
         try:
-            file = access.record(node, name, chosen)
+            file = access.record(node, connection, name, chosen)
         except ValueError as error:  # another run has recorded another key meanwhile
             raise _changed(node, name, chosen, str(error)) from error
         offers.append(Offer(name, chosen, "recorded", file))
@@ -106,7 +106,7 @@ def enrol(
 
 
 def _recognised(
-    access: Access, connection: Connection, node: Node, name: str, known: Sequence[paramiko.PKey]
+    access: Access, connection: HopConnection, node: Node, name: str, known: Sequence[paramiko.PKey]
 ) -> Offer:
     """Return the known key that a server proves; ChangedHostKeyError where it proves none."""
     wanted = tuple(dict.fromkeys(_algorithm(key) for key in known))
@@ -123,15 +123,15 @@ def _algorithm(key: paramiko.PKey) -> str:
     return "rsa-sha2-512" if key.get_name() == "ssh-rsa" else key.get_name()
 
 
-def _hops(connection: Connection) -> list[Connection]:
+def _hops(connection: HopConnection) -> list[HopConnection]:
     """Return the gateways, outermost first, and the node's own connection."""
     before = connection.gateway
-    return [*(_hops(before) if isinstance(before, Connection) else []), connection]
+    return [*(_hops(before) if isinstance(before, HopConnection) else []), connection]
 
 
 def _shown(
     access: Access,
-    connection: Connection,
+    connection: HopConnection,
     node: Node,
     name: str,
     algorithms: Iterable[str] = _ALGORITHMS,

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from paramiko import PKey
 
-DEFAULT_FILES = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
-
 
 def host_id(host: str, port: int) -> str:
     """Return the name under which known_hosts files keep a server."""
@@ -50,11 +48,11 @@ class KnownHosts:
     @classmethod
     def read(cls, files: Sequence[Path]) -> KnownHosts:
         """
-        Read the files (none given: the user's and the system's).
+        Read the files.
 
         :raises OSError: a file is there but can't be read.
         """
-        paths = tuple(path.expanduser() for path in files or DEFAULT_FILES)
+        paths = tuple(path.expanduser() for path in files)
         return cls(paths, tuple(line for path in paths for line in _lines(path)))
 
     def keys(self, name: str) -> list[PKey]:

@@ -20,11 +20,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from paramiko.common import (
     AUTH_FAILED,
+    AUTH_PARTIALLY_SUCCESSFUL,
     AUTH_SUCCESSFUL,
     OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
     OPEN_FAILED_CONNECT_FAILED,
     OPEN_SUCCEEDED,
 )
+from paramiko.server import InteractiveQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +58,8 @@ class Behaviour:
     :param later_keys: host keys of every connection but the first, where they are others.
     :param env: environment of commands; sudo is found in a folder of its own.
     :param forward: may clients open connections through it?
+    :param asks: after a key, or in place of a password, this is asked (keyboard-interactive).
+    :param answer: the right answer to that.
     """
 
     host_keys: tuple[str, ...] = ("host",)
@@ -67,15 +71,25 @@ class Behaviour:
     forward: bool = True
     replace: str | None = None
     shell: str = "/bin/sh"
+    asks: tuple[str, ...] = ()
+    answer: str = ""
+    key: str = "user"
 
 
 class Server:
-    """A listening server. `commands` are the lines it was asked to run, `received` their input."""
+    """
+    A listening server.
+
+    :ivar commands: the lines that it was asked to run. :ivar offered: the keys that it was offered.
+    :ivar forwarded: the places that it was asked to connect to.
+    """
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
         self.commands: list[str] = []
         self.passwords: list[str] = []
+        self.offered: list[paramiko.PKey] = []
+        self.forwarded: list[tuple[str, int]] = []
         self.transports: list[paramiko.Transport] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -113,15 +127,33 @@ class _Session(paramiko.ServerInterface):
     def __init__(self, server: Server) -> None:
         self._server = server
         self._targets: dict[int, tuple[str, int]] = {}
+        self._key_accepted = False
 
     def get_allowed_auths(self, username: str) -> str:
-        return "publickey,password"
+        if not self._server.behaviour.asks:
+            return "publickey,password"
+        return "keyboard-interactive" if self._key_accepted else "publickey,keyboard-interactive"
 
     def check_auth_publickey(self, username: str, offered: paramiko.PKey) -> int:
-        good = username in self._server.behaviour.users and offered == key("user")
+        behaviour = self._server.behaviour
+        self._server.offered.append(offered)
+        good = username in behaviour.users and offered == key(behaviour.key)
+        if good and behaviour.asks:
+            self._key_accepted = True
+            return AUTH_PARTIALLY_SUCCESSFUL
+        return AUTH_SUCCESSFUL if good else AUTH_FAILED
+
+    def check_auth_interactive(self, username: str, submethods: str) -> int | InteractiveQuery:
+        return InteractiveQuery("", "", *self._server.behaviour.asks)
+
+    def check_auth_interactive_response(self, responses: list[str]) -> int:
+        self._server.passwords.extend(responses)
+        good = responses == [self._server.behaviour.answer]
         return AUTH_SUCCESSFUL if good else AUTH_FAILED
 
     def check_auth_password(self, username: str, password: str) -> int:
+        if self._server.behaviour.asks:
+            return AUTH_FAILED
         self._server.passwords.append(password)
         good = password == self._server.behaviour.password
         return AUTH_SUCCESSFUL if good else AUTH_FAILED
@@ -137,6 +169,7 @@ class _Session(paramiko.ServerInterface):
     def check_channel_direct_tcpip_request(
         self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]
     ) -> int:
+        self._server.forwarded.append(destination)
         if not self._server.behaviour.forward:
             return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
         try:

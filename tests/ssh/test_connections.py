@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import socket
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +25,8 @@ from fabnode.ssh.errors import (
 )
 from fabnode.ssh.host import Host
 from fabnode.ssh.secret_prompts import LOGIN
+
+from .server import key
 
 if TYPE_CHECKING:
     from fabnode.config.cluster import Node
@@ -106,8 +112,6 @@ def test_a_node_behind_a_gateway(serve: Serve, node_of: NodeOf) -> None:
 
 
 def trust_also(node: Node, server: Server) -> None:
-    from .server import key
-
     name = server.behaviour.host_keys[0]
     with Path(node.ssh.known_hosts[0]).open("a") as file:
         file.write(f"[127.0.0.1]:{server.port} {key(name).get_name()} {key(name).get_base64()}\n")
@@ -180,27 +184,23 @@ def test_known_hosts_that_cannot_be_read(serve: Serve, node_of: NodeOf, tmp_path
         open_host(node)
 
 
-def test_an_ssh_configuration_that_cannot_be_read(serve: Serve, tmp_path: Path) -> None:
-    serve()  # a home folder of our own
-    folder = tmp_path / "home" / ".ssh"
-    folder.mkdir()
-    (folder / "config").write_text("Host *\n  Nonsense\n")
-    with pytest.raises(HostError, match=r"~/\.ssh/config can't be read: Unparsable line Nonsense"):
-        Access()
+def write_config(folder: Path, text: str) -> None:
+    (folder / "home" / ".ssh").mkdir(exist_ok=True)
+    (folder / "home" / ".ssh" / "config").write_text(text)
 
 
-def test_a_value_that_ssh_reads_and_fabric_does_not(
+def test_an_ssh_configuration_that_cannot_be_read(
     serve: Serve, node_of: NodeOf, tmp_path: Path
 ) -> None:
-    """The node fails with the file's name, not with a traceback."""
-    node = node_of(serve())
-    folder = tmp_path / "home" / ".ssh"
-    folder.mkdir()
-    (folder / "config").write_text("Host *\n  ForwardAgent /run/agent\n")
-    with pytest.raises(
-        HostError, match=r"~/\.ssh/config has a value for 127\.0\.0\.1 .*/run/agent"
-    ):
-        open_host(node)
+    server = serve()
+    write_config(tmp_path, "Host *\n  Nonsense\n")
+    with pytest.raises(HostError, match=r"~/\.ssh/config, for 127\.0\.0\.1: .*line 2: .*nonsense"):
+        open_host(node_of(server))
+
+
+def test_a_value_that_ssh_alone_understands(serve: Serve, node_of: NodeOf, tmp_path: Path) -> None:
+    write_config(tmp_path, "Host *\n  ForwardAgent /run/agent\n")
+    open_host(node_of(serve()))
 
 
 def test_the_users_ssh_configuration_counts_where_ours_is_silent(
@@ -213,3 +213,209 @@ def test_the_users_ssh_configuration_counts_where_ours_is_silent(
     open_host(node_of(server))  # ssh.user is not set, its default yields
     with pytest.raises(AuthenticationError):
         open_host(node_of(server, user="root"))
+
+
+def test_jump_hosts_are_gone_through_in_the_order_of_openssh(
+    serve: Serve, node_of: NodeOf, tmp_path: Path
+) -> None:
+    """Fabric alone takes them the other way round."""
+    first, second, server = serve(host_keys=("first",)), serve(host_keys=("second",)), serve()
+    write_config(
+        tmp_path,
+        f"Host one\n  HostName 127.0.0.1\n  User root\n  Port {first.port}\n  HostKeyAlias one\n"
+        f"Host 127.0.0.1\n  ProxyJump one,root@127.0.0.1:{second.port}\n",
+    )
+    node = node_of(server)
+    trust_also(node, second)
+    with Path(node.ssh.known_hosts[0]).open("a") as file:
+        file.write(f"one {key('first').get_name()} {key('first').get_base64()}\n")
+    with Access() as access, Host(node, access) as host:
+        assert host.root("echo through").stdout == b"through\n"
+    assert first.forwarded == [("127.0.0.1", second.port)]
+    assert second.forwarded == [("127.0.0.1", server.port)]
+
+
+@pytest.mark.parametrize("exception", ["ProxyJump none", "ProxyCommand none"])
+def test_none_is_no_jump_host(
+    serve: Serve, node_of: NodeOf, tmp_path: Path, exception: str
+) -> None:
+    write_config(tmp_path, f"Host 127.*\n  {exception}\nHost *\n  ProxyJump nowhere.invalid\n")
+    open_host(node_of(serve()))
+
+
+def test_a_pattern_that_covers_its_own_jump_host(
+    serve: Serve, node_of: NodeOf, tmp_path: Path
+) -> None:
+    """OpenSSH refuses it, too; a gateway in fabnode's configuration wins over it."""
+    gateway, server = serve(), serve()
+    write_config(tmp_path, f"Host *\n  ProxyJump 127.0.0.1:{gateway.port}\n")
+    node = node_of(server)
+    with pytest.raises(HostError, match=r"jump ?host loop via 127"):
+        open_host(node)
+    node = node_of(server, gateway=f"root@localhost:{gateway.port}")
+    with pytest.raises(HostError, match=r"jump ?host loop via 127"):
+        open_host(node)
+    write_config(tmp_path, f"Host 127.*\n  ProxyJump 127.0.0.1:{gateway.port}\n")
+    with Path(node.ssh.known_hosts[0]).open("a") as file:
+        known = key("host")
+        file.write(f"[localhost]:{gateway.port} {known.get_name()} {known.get_base64()}\n")
+    open_host(node)
+    assert gateway.forwarded == [("127.0.0.1", server.port)]
+
+
+def test_a_proxy_command_is_a_line_for_a_shell(
+    serve: Serve, node_of: NodeOf, tmp_path: Path
+) -> None:
+    server, far = serve(), serve()
+    relay = (
+        "import socket,sys,threading,os;s=socket.create_connection((sys.argv[1],int(sys.argv[2])));"
+        "threading.Thread(target=lambda:[os.write(1,d) for d in iter(lambda:s.recv(9999),b'')],"
+        "daemon=True).start();[s.sendall(d) for d in iter(lambda:os.read(0,9999),b'')]"
+    )
+    (tmp_path / "relay.py").write_text(relay)
+    command = f"{sys.executable} {tmp_path}/relay.py %h %p 2>/dev/null"
+    write_config(tmp_path, f"Host *\n  ProxyCommand {command}\n")
+    open_host(node_of(server))
+    assert len(server.transports) == 1
+    assert far.transports == []
+
+
+def test_known_hosts_and_aliases_of_the_ssh_configuration(
+    serve: Serve, node_of: NodeOf, tmp_path: Path
+) -> None:
+    server = serve()
+    known = key("host")
+    (tmp_path / "second").write_text(f"the-host {known.get_name()} {known.get_base64()}\n")
+    files = f"UserKnownHostsFile {tmp_path}/none-there {tmp_path}/second"
+    write_config(tmp_path, f"Host *\n  {files}\n  HostKeyAlias the-host\n")
+    open_host(node_of(server, known_hosts=[]))
+    write_config(tmp_path, f"Host *\n  {files}\n  HostKeyAlias other\n")
+    with pytest.raises(UnknownHostKeyError, match="the host key of other is unknown"):
+        open_host(node_of(server, known_hosts=[]))
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """Add keys to a real agent: by name; returns the file of the public half."""
+    path = tmp_path / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+    def add(name: str) -> Path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+        file = tmp_path / f"{name}.key"
+        key(name).write_private_key_file(str(file))
+        subprocess.run(["ssh-add", "-q", str(file)], check=True, capture_output=True)
+        public = file.with_suffix(".pub")
+        public.write_text(f"{key(name).get_name()} {key(name).get_base64()} x\n")
+        file.unlink()
+        return public
+
+    yield add
+    process.terminate()
+    process.wait(10)
+
+
+def test_identities_only_keeps_other_keys_of_the_agent_to_itself(
+    serve: Serve, node_of: NodeOf, tmp_path: Path, agent: Callable[[str], Path]
+) -> None:
+    for name in ("a", "b", "c"):
+        agent(name)
+    public = agent("user")
+    server = serve()
+    write_config(tmp_path, f"Host *\n  IdentitiesOnly yes\n  IdentityFile {public}\n")
+    open_host(node_of(server, keys=[]))
+    assert set(server.offered) == {key("user")}
+
+
+def test_an_agent_may_be_named_or_ruled_out(
+    serve: Serve,
+    node_of: NodeOf,
+    tmp_path: Path,
+    agent: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent("user")
+    server = serve()
+    write_config(tmp_path, "Host *\n  IdentityAgent none\n")
+    with pytest.raises(AuthenticationError, match="there is none; check"):
+        open_host(node_of(server, keys=[]))
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    write_config(tmp_path, f"Host *\n  IdentityAgent {tmp_path}/agent\n")
+    open_host(node_of(server, keys=[]))
+
+
+def test_an_encrypted_key_is_named(serve: Serve, node_of: NodeOf, tmp_path: Path) -> None:
+    path = tmp_path / "locked"
+    key("user").write_private_key_file(str(path), password="secret")
+    with pytest.raises(AuthenticationError, match=r"locked is encrypted: run `ssh-add .*locked`"):
+        open_host(node_of(serve(), keys=[str(path)]))
+    open_host(node_of(serve(), keys=[str(path)]), {("n1", LOGIN): "secret"})
+
+
+SK = """-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAASgAAABpzay1zc2gtZWQyNTUxOUBvcGVuc3NoLmNv
+-----END OPENSSH PRIVATE KEY-----
+"""
+
+
+def test_a_fido_key_that_is_in_no_agent_is_named(
+    serve: Serve, node_of: NodeOf, tmp_path: Path
+) -> None:
+    path = tmp_path / "id_ed25519_sk"
+    path.write_text(SK)
+    path.chmod(0o600)
+    kind = b"sk-ssh-ed25519@openssh.com"
+    blob = len(kind).to_bytes(4, "big") + kind + bytes(40)
+    public = base64.b64encode(blob).decode()
+    path.with_name("id_ed25519_sk.pub").write_text(f"{kind.decode()} {public} me\n")
+    with pytest.raises(AuthenticationError, match=r"id_ed25519_sk is a FIDO key: run `ssh-add"):
+        open_host(node_of(serve(), keys=[str(path)]))
+
+
+@pytest.mark.parametrize("prompt", ["Password: ", "(ops@n1) Kennwort: ", "密码："])
+def test_a_password_that_is_asked_after_the_key_is_given_once(
+    serve: Serve, node_of: NodeOf, prompt: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = serve(asks=(prompt,), answer="pw")
+    open_host(node_of(server), {("n1", LOGIN): "pw"})
+    assert server.passwords == ["pw"]
+    server = serve(asks=(prompt,), answer="other")
+    with pytest.raises(AuthenticationError):
+        open_host(node_of(server), {("n1", LOGIN): "pw"})
+    assert server.passwords == ["pw"]
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("asks", "password", "message"),
+    [
+        (("Verification code: ",), "pw", "second factor .*Verification code:.* with a key alone"),
+        (("One-time password (OTP): ",), "pw", "second factor .*One-time password"),
+        (("Password: ", "Code: "), "pw", "second factor .*Password"),
+        (("Password: ",), None, "second factor .*Password:; set ssh.password"),
+    ],
+)
+def test_a_second_factor_is_named_and_nothing_is_sent_or_printed(
+    serve: Serve,
+    node_of: NodeOf,
+    asks: tuple[str, ...],
+    password: str | None,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server = serve(asks=asks, answer="x")
+    passwords = {("n1", LOGIN): password} if password else {}
+    with pytest.raises(AuthenticationError, match=message):
+        open_host(node_of(server), passwords)
+    assert server.passwords == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_server_that_asks_for_the_password_interactively(serve: Serve, node_of: NodeOf) -> None:
+    server = serve(users=(), asks=("Password: ",), answer="pw")
+    open_host(node_of(server), {("n1", LOGIN): "pw"})
+    assert server.passwords == ["pw"]
