@@ -74,7 +74,10 @@ class Anchors:
         """Return what a file of CAs vouches for, such as a clientCAFile."""
         anchor = self._seen.get(path)
         if anchor is None:
-            return Verdict(Standing.UNSEEN, "no such file was there, or its path is not absolute")
+            return Verdict(
+                Standing.UNSEEN,
+                "no such file was there, or its path is relative to an unknown folder",
+            )
         if anchor.provenance is not Provenance.ROOT_ONLY:
             return Verdict(Standing.FOREIGN, OTHERS_WRITE)
         return self._vouching(anchor)

@@ -110,8 +110,10 @@ class Credentials:
                 for where, text in evidence.texts.items()
                 if text.content
             ),
+            # As programs resolve them: a relative path in a command line names them, too.
+            ("a program's settings", "\n".join(evidence.anchors)),
         ]
-        self._bootstrap = Settings(evidence, "kubelet").flags.get("bootstrap-kubeconfig", "")
+        self._bootstrap = Settings(evidence, "kubelet").file("bootstrap-kubeconfig")
 
     def findings(self) -> Iterator[Finding]:
         """Return all that is wrong with them."""

@@ -40,10 +40,12 @@ class Program:
 
     :param args: the command line of the unit's main process where that is root's in every way,
         else that of its unit file.
+    :param cwd: its working directory, to which relative paths refer; empty where that is unknown.
     """
 
     args: tuple[str, ...]
     running: bool = True
+    cwd: str = ""
 
 
 @dataclass(frozen=True, slots=True)

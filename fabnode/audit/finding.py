@@ -23,6 +23,7 @@ Check = Literal[
     "others-may-write",
     "read-only-port",
     "docker-tcp",
+    "insecure-registry",
     "flushed-rules",
     "flush-at-start",
     "restart-loop",

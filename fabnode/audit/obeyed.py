@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from .anchors import Anchors, Verdict
     from .evidence import Evidence
     from .finding import Check
-    from .settings import Effective, Settings
+    from .settings import Settings
 
 
-def refusal(ca: Effective, verdict: Verdict | None) -> str:
+def refusal(ca: str, verdict: Verdict | None) -> str:
     """Return why nothing that rests on the clientCAFile is made stricter, or nothing."""
     if verdict is None or verdict.standing in {Standing.GOOD, Standing.EXTRA}:
         return ""
-    return f"whom the kubelet lets in, {ca.value} decides, and that is not sound: {verdict.reason}"
+    return f"whom the kubelet lets in, {ca} decides, and that is not sound: {verdict.reason}"
 
 
 def client_ca(
-    evidence: Evidence, settings: Settings, ca: Effective, verdict: Verdict
+    evidence: Evidence, settings: Settings, path: str, seen: str, verdict: Verdict
 ) -> Iterator[Finding]:
     """Judge the file of CAs that decides who may ask a kubelet for anything."""
     yield from _anchored(
         evidence,
         settings,
-        str(ca.value),
+        path,
         verdict,
         check="foreign-client-ca",
         text="a CA other than the cluster's decides who may use this kubelet",
-        seen=ca.said,
+        seen=seen,
         fix="name a file that is root's alone and holds the cluster's CA and nothing else",
     )
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..node.conventions import KUBELET_READ_ONLY_PORT
 from . import obeyed
+from .anchors import OTHERS_WRITE
 from .evidence import Provenance
 from .finding import Finding, Line, Repair, RestartUnit, Setting
-from .settings import Effective, Settings, not_settable
+from .settings import Effective, Settings, not_settable, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +37,12 @@ SWAP = ("fail-swap-on", ("failSwapOn",))
 MASQUERADE = ("masquerade-all", ("iptables", "masqueradeAll"))
 MODE = ("proxy-mode", ("mode",))
 
-# Flag → where docker looks if it is not given.
+# Flag, and key of daemon.json → where docker looks if neither is given (moby
+# `cmd/dockerd/options.go`).
 DOCKER_TLS = {
     "tlscacert": "/root/.docker/ca.pem",
-    "tlscert": "",
-    "tlskey": "",
+    "tlscert": "/root/.docker/cert.pem",
+    "tlskey": "/root/.docker/key.pem",
 }
 
 _OK, _UNAUTHORIZED, _FORBIDDEN = 200, 401, 403
@@ -55,6 +57,7 @@ _FLUSHES = re.compile(r"\s(-F|--flush|-X|--delete-chain)(\s|;|&|'|\"|$)")
 _ADDS = re.compile(r"\s(-A|-I|--append|--insert)\s")
 _CHECKS = re.compile(r"\s(-C|--check)\s")
 _IPTABLES = re.compile(r"iptables\b")
+_MOST_SHOWN = 5  # values of a list
 _MOST_LINES = 100  # that are rewritten in one file
 # An addition that can be made to look first: a plain command of harmless words. Of a line without
 # blanks at its end; what is possessive here (`++`) keeps a long row of blanks from being tried
@@ -83,9 +86,10 @@ def _kubelet(evidence: Evidence, asked: Asked, anchors: Anchors) -> Iterator[Fin
     if not settings.known:
         return
     ca = settings.get(*CLIENT_CA, default="")
-    verdict = anchors.authority(str(ca.value)) if ca.value else None
+    ca_path = settings.file(*CLIENT_CA)
+    verdict = anchors.authority(ca_path) if ca_path else None
     # Whom a kubelet lets in, its clientCAFile decides: what is stricter after that helps nobody.
-    unsound = not_settable(evidence, settings) or obeyed.refusal(ca, verdict)
+    unsound = not_settable(evidence, settings) or obeyed.refusal(ca_path, verdict)
     ca_file = anchors.ca_file()
     # Flags alone and a file have different defaults, for old clusters' sake.
     legacy = not settings.has_file
@@ -106,12 +110,11 @@ def _kubelet(evidence: Evidence, asked: Asked, anchors: Anchors) -> Iterator[Fin
             unsound,
         )
     if verdict:
-        yield from obeyed.client_ca(evidence, settings, ca, verdict)
+        yield from obeyed.client_ca(evidence, settings, ca_path, ca.said, verdict)
     for name in ("kubeconfig", "bootstrap-kubeconfig"):
-        yield from obeyed.kubeconfig(evidence, settings, settings.flags.get(name, ""), anchors)
+        yield from obeyed.kubeconfig(evidence, settings, settings.file(name), anchors)
     for setting, gain in GONE_BY.items():
-        path = str(settings.get(*setting, default="").value or "")
-        yield from obeyed.writable(evidence, settings, anchors, [path], gain)
+        yield from obeyed.writable(evidence, settings, anchors, [settings.file(*setting)], gain)
     yield from _read_only(evidence, settings, asked, read_only)
     yield from _swap(evidence, settings)
     if not settings.readable:
@@ -234,8 +237,7 @@ def _proxy(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
     settings = Settings(evidence, PROXY)
     if not settings.known:
         return
-    kubeconfig = settings.get(*PROXY_KUBECONFIG, default="")
-    yield from obeyed.kubeconfig(evidence, settings, str(kubeconfig.value or ""), anchors)
+    yield from obeyed.kubeconfig(evidence, settings, settings.file(*PROXY_KUBECONFIG), anchors)
     reason = not_settable(evidence, settings)
     masquerade = settings.get(*MASQUERADE, default=False)
     if masquerade.on:
@@ -272,24 +274,77 @@ def _proxy(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
 
 def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
     settings = Settings(evidence, DOCKER)
-    open_on = [w for w in settings.args if "tcp://" in w and "tcp://127." not in w]
+    if not settings.known:
+        return
+    by_hand = not_settable(evidence, settings) or "a restart of docker may restart pods"
+    if settings.hidden_by_others:
+        yield Finding(
+            "others-may-write",
+            "high",
+            settings.path,
+            f"docker goes by it, and {OTHERS_WRITE}: its next start does as root what they wish",
+            "owner, mode, and those of the folders and links on its way",
+            f"look through it, then chown root:root and chmod go-w {quote(settings.path)}"
+            " and its folders",
+            by_hand=not_settable(evidence, settings)
+            or "what others wrote, only a person can judge",
+            provenance=Provenance.OTHERS_MAY_WRITE,
+        )
+    elif not settings.readable:
+        yield _unreadable(settings)
+    insecure = [r for r in _docker_list(settings, "insecure-registries", "insecure-registry") if r]
+    if insecure:
+        yield Finding(
+            "insecure-registry",
+            "info",
+            "dockerd",
+            "images come from these registries without proof of who sends them",
+            ", ".join(insecure[:_MOST_SHOWN]),
+            "give the registry a certificate, and its CA to docker: /etc/docker/certs.d",
+            by_hand=by_hand,
+        )
+    open_on = [host for host in _docker_list(settings, "hosts", "host", "H") if _beyond_host(host)]
     if not open_on:
         return
     # To say false is to ask for TLS that lets everybody in.
-    if settings.get("tlsverify", ("tlsverify",), default=False).on:
-        told = [settings.flags.get(name, default) for name, default in DOCKER_TLS.items()]
+    verify = settings.get("tlsverify", ("tlsverify",), default=False)
+    if verify.on:
+        named = [settings.file(name, (name,), default=path) for name, path in DOCKER_TLS.items()]
         what = "who has a certificate by it is root on this host"
-        yield from obeyed.writable(evidence, settings, anchors, told, what)
+        yield from obeyed.writable(evidence, settings, anchors, named, what)
         return
     yield Finding(
         "docker-tcp",
         "critical",
         "dockerd",
         "docker accepts commands from anyone over the network: that is root on this host",
-        " ".join(open_on),
-        "remove tcp:// from its unit; it needs a restart of docker",
-        by_hand="a restart of docker may restart pods",
+        f"{' '.join(open_on[:_MOST_SHOWN])}; {verify.said}",
+        "remove tcp:// from its unit or daemon.json; it needs a restart of docker",
+        by_hand=by_hand,
     )
+
+
+def _docker_list(settings: Settings, key: str, *flags: str) -> list[str]:
+    """Return a list that docker is given by flags or in daemon.json; by both, it does not start."""
+    told = (settings.document or {}).get(key)
+    listed = [value for value in told if isinstance(value, str)] if isinstance(told, list) else []
+    return [*values(settings.args, *flags), *listed]
+
+
+def _beyond_host(address: str) -> bool:
+    """
+    Return whether docker listens to more than this host there.
+
+    An address without a scheme is one of TCP, one without a host is localhost (moby
+    `opts/hosts.go`).
+    """
+    scheme, separator, rest = address.strip().partition("://")
+    if not separator:
+        scheme, rest = "tcp", scheme
+    place = rest.partition("/")[0]
+    host = (place[1:].partition("]") if place.startswith("[") else place.partition(":"))[0]
+    own = host in {"", "localhost", "::1"} or host.startswith("127.")
+    return scheme == "tcp" and not own
 
 
 # --- units ---------------------------------------------------------------------------------------

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from ..node.conventions import DOCKER_SERVICE
+from ..node.layout import DOCKER_CONFIG
 from ..util import program
 from ..util.yaml_io import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .evidence import Evidence
 
@@ -30,6 +34,8 @@ _SWITCHES = {
     "tlsverify",
 }
 _TRUE = {"1", "t", "true"}
+# Program → the flag that names its configuration file, and where that is if it is not given.
+_FILES = {"dockerd": ("config-file", DOCKER_CONFIG)}
 _MOST = 2**63  # what Go reads as a number
 
 
@@ -50,6 +56,22 @@ class Effective:
     def on(self) -> bool:
         """Whether it is true, in any spelling that Go takes."""
         return self.value is True or str(self.value).lower() in _TRUE
+
+
+def values(args: Iterable[str], *names: str) -> list[str]:
+    """Return all values of a flag that may be given again, under any of its names."""
+    words = list(args)[1:]
+    found = []
+    for at, word in enumerate(words):
+        for name in names:
+            dashed = f"--{name}" if len(name) > 1 else f"-{name}"
+            if word == dashed:
+                found.append(words[at + 1] if at + 1 < len(words) else "")
+            elif word.startswith(f"{dashed}="):
+                found.append(word.removeprefix(f"{dashed}="))
+            elif len(name) == 1 and word.startswith(dashed):
+                found.append(word.removeprefix(dashed))
+    return found
 
 
 def flags(args: Iterable[str]) -> dict[str, str]:
@@ -81,11 +103,17 @@ class Settings:
         self.known = seen is not None
         self.args = seen.args if seen else ()
         self.flags = flags(self.args)
-        self.path = self.flags.get("config", "")
+        self._cwd = seen.cwd if seen else ""
+        flag, usual = _FILES.get(program, ("config", ""))
+        self.path = _resolved(
+            self.flags.get(flag, usual if usual in evidence.texts else ""), self._cwd
+        )
         self.has_file = bool(self.path)
         text = evidence.texts.get(self.path)
         self.hidden_by_others = text is not None and text.content is None and not text.controlled
-        self.document = _document(text.content) if text and text.content is not None else None
+        content = text.content if text else None
+        reading = json.loads if program in _FILES else parse
+        self.document = None if content is None else _document(content, reading)
         # Drop-in files have the last word, and are not read.
         self.readable = not self.has_file or (
             self.document is not None and "config-dir" not in self.flags
@@ -104,17 +132,43 @@ class Settings:
             return Effective(value, "file", f"{'.'.join(keys)}: {_yaml(value)} in {self.path}")
         return Effective(default, "default", f"{flag} is not set; its default is {_yaml(default)}")
 
+    def file(self, flag: str, keys: tuple[str, ...] = (), *, default: str = "") -> str:
+        """
+        Return the path of a file that a setting names, as the program resolves it.
+
+        Relative ones are relative to its working directory; in a kubelet's configuration, to that
+        file's folder (kubernetes `pkg/kubelet/kubeletconfig/configfiles`). kube-proxy and docker
+        open what theirs name as it is.
+        """
+        found = self.get(flag, keys, default=default)
+        beside = found.source == "file" and self.program == "kubelet"
+        folder = posixpath.dirname(self.path) if beside else self._cwd
+        return _resolved(str(found.value or ""), folder)
+
+
+def unit_of(program: str) -> str:
+    """Return the unit that runs a program."""
+    return DOCKER_SERVICE if program == "dockerd" else f"{program}.service"
+
 
 def not_settable(evidence: Evidence, settings: Settings) -> str:
     """Return why harden can't change the program's settings; empty where it can."""
-    if f"{settings.program}.service" in evidence.managed:
+    if unit_of(settings.program) in evidence.managed:
         return f"fabnode manages it: `{program.task('deploy-nodes')}` corrects it"
     return ""
 
 
-def _document(content: bytes) -> Mapping[str, Any] | None:
+def _resolved(path: str, folder: str) -> str:
+    """Return a path as the host reports it: absolute where its folder is known, without `.`."""
+    if not path or not (path.startswith("/") or folder):
+        return path
+    whole = path if path.startswith("/") else f"{folder}/{path}"
+    return "/" + "/".join(part for part in whole.split("/") if part not in {"", "."})
+
+
+def _document(content: bytes, reading: Callable[[bytes], Any]) -> Mapping[str, Any] | None:
     try:
-        document = parse(content)
+        document = reading(content)
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

@@ -108,6 +108,7 @@ class _Found:
     units: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     programs: dict[str, str] = field(default_factory=dict)
     args: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    cwds: dict[str, str] = field(default_factory=dict)
     texts: dict[str, Text] = field(default_factory=dict)
     files: dict[str, _File] = field(default_factory=dict)
     anchors: dict[str, Anchor] = field(default_factory=dict)
@@ -143,6 +144,8 @@ class _Found:
                 self.units[name][key] = value
             case ["program", name, "host" | "down" as place] if name in _PROGRAMS:
                 self.programs[name] = place
+            case ["cwd", name, *path] if name in self.programs:
+                self.cwds[name] = _path("\t".join(path))
             case ["arg", name, *argument] if name in self.programs:
                 if len(self.args[name]) >= LIMITS.args:
                     raise MalformedError(f"more than {LIMITS.args} arguments of {name}")
@@ -249,7 +252,11 @@ class _Found:
             control_plane=tuple(self.control),
             managed=frozenset(self.managed),
             programs={
-                name: Program(tuple(self.args[name]), running=place == "host")
+                name: Program(
+                    tuple(self.args[name]),
+                    running=place == "host",
+                    cwd=self.cwds.get(name, ""),
+                )
                 for name, place in self.programs.items()
             },
             units={name: _unit(settings) for name, settings in self.units.items()},

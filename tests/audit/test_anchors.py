@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,19 @@ from fabnode.audit.evidence import Anchor, Program, Provenance
 from fabnode.audit.finding import Setting
 
 from ..support import authority, pem
-from .support import CA, KUBELET_YAML, PROXY_YAML, anchor, issued, judged, sound, text, with_texts
+from .support import (
+    CA,
+    KUBELET_YAML,
+    PROXY_YAML,
+    anchor,
+    issued,
+    judged,
+    secret,
+    sound,
+    text,
+    with_files,
+    with_texts,
+)
 
 if TYPE_CHECKING:
     from fabnode.audit.evidence import Evidence
@@ -165,22 +178,77 @@ def test_other_files_that_a_kubelet_goes_by_are_roots_alone(flag: str, yaml: str
         assert set(found) == {("others-may-write", "/x")}
 
 
+@pytest.mark.parametrize("key", ["tlsCertFile", "tlsPrivateKeyFile", "staticPodPath"])
+def test_a_kubelets_configuration_names_files_relative_to_its_own_folder(key: str) -> None:
+    beside = f"{KUBELET_YAML.rpartition('/')[0]}/pki/x"
+    it = with_texts({KUBELET_YAML: text(f"{key}: pki/x\n")})
+    it = replace(it, anchors={**it.anchors, beside: WRITABLE, "/pki/x": anchor()})
+    programs = {**it.programs, "kubelet": replace(it.programs["kubelet"], cwd="/")}
+    assert set(named(replace(it, programs=programs))) == {("others-may-write", beside)}
+
+
+def test_a_relative_client_ca_file_is_judged_where_it_is() -> None:
+    yaml = text("authentication:\n  x509:\n    clientCAFile: ./ca.pem\nreadOnlyPort: 0\n")
+    beside = f"{KUBELET_YAML.rpartition('/')[0]}/ca.pem"
+    it = with_texts({KUBELET_YAML: yaml}, anchors={beside: anchor(CLUSTER)})
+    assert named(it) == {}
+    found = named(replace(it, anchors={beside: anchor(OTHER)}))
+    assert set(found) == {("foreign-client-ca", beside)}
+
+
+@pytest.mark.parametrize("program", ["kubelet", "kube-proxy"])
+def test_flags_and_kube_proxys_configuration_go_by_the_working_directory(program: str) -> None:
+    anchors = {"/opt/kube/kubeconfig": anchor(OTHER)}
+    if program == "kubelet":
+        it = having(anchors, "--kubeconfig=kubeconfig")
+    else:
+        proxy = text("clientConnection:\n  kubeconfig: kubeconfig\n")
+        it = having(anchors, texts={**sound().texts, PROXY_YAML: proxy})
+    programs = {**it.programs, program: replace(it.programs[program], cwd="/opt/kube")}
+    found = named(replace(it, programs=programs))
+    assert set(found) == {("foreign-apiserver", "/opt/kube/kubeconfig")}
+
+
+def test_a_key_that_settings_name_by_a_relative_path_is_in_use() -> None:
+    admin, key = issued("admin", "system:masters")
+    file = secret("/etc/kubernetes/k.pem", certificates=(admin,), keys=(key,))
+    it = with_files(file)
+    assert named(it)["admin-credentials", file.path].repairs
+    it = replace(it, anchors={**it.anchors, file.path: anchor()})
+    found = named(it)["admin-credentials", file.path]
+    assert found.repairs == ()
+    assert "in use: a program's settings" in found.by_hand
+
+
+@pytest.mark.parametrize("by", ["flags", "file"])
 @pytest.mark.parametrize(
-    ("flags", "anchors", "check"),
+    ("settings", "anchors", "check"),
     [
-        (("--tlsverify", "--tlscacert=/ca"), {"/ca": anchor(OTHER)}, None),
-        (("--tlsverify", "--tlscacert=/ca"), {"/ca": WRITABLE}, "others-may-write"),
-        (("--tlsverify",), {"/root/.docker/ca.pem": WRITABLE}, "others-may-write"),
-        (("--tlsverify", "--tlskey=/k"), {"/k": WRITABLE}, "others-may-write"),
-        (("--tlsverify=false", "--tlscacert=/ca"), {"/ca": anchor(OTHER)}, "docker-tcp"),
-        (("--tls",), {}, "docker-tcp"),
+        ({"tlsverify": True, "tlscacert": "/ca"}, {"/ca": anchor(OTHER)}, None),
+        ({"tlsverify": True, "tlscacert": "/ca"}, {"/ca": WRITABLE}, "others-may-write"),
+        ({"tlsverify": True, "tlscacert": "ca"}, {"/ca": WRITABLE}, "others-may-write"),
+        ({"tlsverify": True}, {"/root/.docker/ca.pem": WRITABLE}, "others-may-write"),
+        ({"tlsverify": True}, {"/root/.docker/key.pem": WRITABLE}, "others-may-write"),
+        ({"tlsverify": True, "tlskey": "/k"}, {"/k": WRITABLE}, "others-may-write"),
+        ({"tlsverify": False, "tlscacert": "/ca"}, {"/ca": anchor(OTHER)}, "docker-tcp"),
+        ({"tls": True}, {}, "docker-tcp"),
     ],
 )
 def test_whom_docker_obeys_over_the_network(
-    flags: tuple[str, ...], anchors: dict[str, Anchor], check: str | None
+    by: str, settings: dict[str, Any], anchors: dict[str, Anchor], check: str | None
 ) -> None:
-    docker = Program(("/usr/bin/dockerd", "-H", "tcp://0.0.0.0:2376", *flags))
+    words = ["/usr/bin/dockerd"]
+    texts = {}
+    if by == "flags":
+        words += ["-H", "tcp://0.0.0.0:2376"]
+        words += [f"--{name}={str(value).lower()}" for name, value in settings.items()]
+        words = [word.replace("=true", "") for word in words]
+    else:
+        whole = {"hosts": ["tcp://0.0.0.0:2376"], **settings}
+        texts = {"/etc/docker/daemon.json": text(json.dumps(whole, indent="\t"))}
+    docker = Program(tuple(words), cwd="/")
     it = having(anchors, programs={**sound().programs, "dockerd": docker})
+    it = replace(it, texts={**it.texts, **texts})
     assert [f.check for f in judged(it)] == ([check] if check else [])
 
 

@@ -141,14 +141,104 @@ def test_nftables_has_rules_of_its_own() -> None:
     assert judged(with_texts({PROXY_YAML: text("mode: nftables\n")}, proxied=False)) == []
 
 
-def test_docker_open_to_the_network() -> None:
-    words = ("/usr/bin/dockerd", "-H", "unix:///x", "-H", "tcp://0.0.0.0:2375")
-    programs = {**sound().programs, "dockerd": Program(words)}
-    assert only(judged(sound(programs=programs))).check == "docker-tcp"
-    programs["dockerd"] = Program((*words, "--tlsverify"))
-    assert judged(sound(programs=programs)) == []
-    programs["dockerd"] = Program(("dockerd", "--host=tcp://127.0.0.1:2375"))
-    assert judged(sound(programs=programs)) == []
+DAEMON_JSON = "/etc/docker/daemon.json"
+
+
+def docker(*flags: str, json: str | None = None, **how: Any) -> Evidence:
+    """Return a host whose docker has these flags, and this daemon.json or none."""
+    words = ("/usr/bin/dockerd", *flags)
+    programs = {**sound().programs, "dockerd": Program(words, cwd="/")}
+    texts = {} if json is None else {how.pop("path", DAEMON_JSON): text(json, **how)}
+    return with_texts(texts, programs=programs)
+
+
+OPEN = "tcp://0.0.0.0:2375"
+
+
+@pytest.mark.parametrize(
+    ("flags", "json", "check"),
+    [
+        (("-H", "unix:///x", "-H", OPEN), None, "docker-tcp"),
+        ((f"--host={OPEN}",), None, "docker-tcp"),
+        ((f"-H={OPEN}",), None, "docker-tcp"),
+        ((f"-H{OPEN}",), None, "docker-tcp"),
+        (("-H", "0.0.0.0:2375"), None, "docker-tcp"),
+        (("-H", "10.0.0.5"), None, "docker-tcp"),
+        (("-H", "tcp://[::]:2375"), None, "docker-tcp"),
+        (("-H", "tcp://127.0.0.1:2375"), None, None),
+        (("-H", "tcp://[::1]:2375"), None, None),
+        (("-H", "tcp://localhost:2375"), None, None),
+        (("-H", "tcp://:2375"), None, None),
+        (("-H", "fd://", "--containerd=/run/tcp://0.0.0.0:1"), None, None),
+        (("-H", OPEN, "--tlsverify"), None, None),
+        (("-H", OPEN, "--tlsverify=false"), None, "docker-tcp"),
+        ((), f'{{"hosts": ["unix:///x", "{OPEN}"]}}', "docker-tcp"),
+        ((), f'{{\n\t"hosts": ["{OPEN}"],\n\t"tls": true}}', "docker-tcp"),
+        ((), f'{{"hosts": ["{OPEN}"], "tlsverify": true}}', None),
+        ((), f'{{"hosts": ["{OPEN}"], "tlsverify": false}}', "docker-tcp"),
+        (("--tlsverify",), f'{{"hosts": ["{OPEN}"]}}', None),
+        (("-H", OPEN), '{"tlsverify": true}', None),
+        (("-H", OPEN), '{"tlsverify": "yes"}', "docker-tcp"),
+        ((), '{"hosts": ["fd://"], "live-restore": true}', None),
+        ((), f'{{"hosts": "{OPEN}"}}', None),  # docker refuses to start with that
+        ((), '{"insecure-registries": ["10.0.0.9:5000"]}', "insecure-registry"),
+        (("--insecure-registry", "10.0.0.9:5000"), "{}", "insecure-registry"),
+        ((), '{"insecure-registries": []}', None),
+        ((), "{", "unseen"),
+        ((), "[]", "unseen"),
+        ((), "[" * 60000, "unseen"),
+        (("-H", OPEN), "{", "docker-tcp"),
+    ],
+)
+def test_docker_by_its_flags_and_its_daemon_json(
+    flags: tuple[str, ...], json: str | None, check: str | None
+) -> None:
+    found = checks(docker(*flags, json=json))
+    assert set(found) - {"unseen"} == ({check} if check else set()) - {"unseen"}
+    assert ("unseen" in found) == (json in {"{", "[]", "[" * 60000})
+    assert all(not f.repairs for f in found.values())
+    if check == "insecure-registry":
+        assert found[check].severity == "info"
+        assert "10.0.0.9:5000" in found[check].seen
+
+
+@pytest.mark.parametrize("flags", [(), ("--config-file", "/opt/d.json"), ("--config-file=d.json",)])
+def test_who_may_write_dockers_configuration(flags: tuple[str, ...]) -> None:
+    path = {"--config-file": "/opt/d.json", "--config-file=d.json": "/d.json"}.get(
+        flags[0] if flags else "", DAEMON_JSON
+    )
+    it = docker(*flags, json="{}", path=path, controlled=False)
+    assert checks(it) == {}
+    it = replace(it, texts={**it.texts, path: replace(it.texts[path], content=None)})
+    found = only(judged(it))
+    assert (found.check, found.severity, found.subject) == ("others-may-write", "high", path)
+
+
+def test_a_daemon_json_that_fabnode_writes_is_changed_by_a_deployment() -> None:
+    it = docker(json=f'{{"hosts": ["{OPEN}"]}}')
+    found = only(judged(replace(it, managed=frozenset({"docker.service"}))))
+    assert "inv deploy-nodes" in found.by_hand
+
+
+@pytest.mark.parametrize(
+    ("cwd", "config", "read"),
+    [
+        ("/opt/kube", "kubelet.yaml", "/opt/kube/kubelet.yaml"),
+        ("/opt/kube", "./etc//kubelet.yaml", "/opt/kube/etc/kubelet.yaml"),
+        ("/", "kubelet.yaml", "/kubelet.yaml"),
+        ("/opt/kube", "/etc/./kubelet.yaml", "/etc/kubelet.yaml"),
+        ("/opt/kube", "//etc/kubelet.yaml", "/etc/kubelet.yaml"),
+    ],
+)
+def test_a_relative_configuration_is_relative_to_the_working_directory(
+    cwd: str, config: str, read: str
+) -> None:
+    words = ("/usr/bin/kubelet", f"--config={config}")
+    it = with_texts({read: text("readOnlyPort: 10255\n")})
+    it = replace(it, programs={**it.programs, "kubelet": Program(words, cwd=cwd)})
+    assert set(checks(it)) == {"read-only-port"}
+    unknown = replace(it, programs={**it.programs, "kubelet": Program(words)})
+    assert set(checks(unknown)) == ({"read-only-port"} if config.startswith("/") else {"unseen"})
 
 
 @pytest.mark.parametrize(

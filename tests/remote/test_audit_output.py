@@ -56,6 +56,7 @@ def test_the_host_and_its_programs() -> None:
         "program\tkubelet\thost",
         "arg\tkubelet\t/usr/bin/kubelet",
         "arg\tkubelet\t--v=2",
+        "cwd\tkubelet\t/opt/kube",
         "program\tdockerd\tdown",
         "proxied",
         "rules\tnat",
@@ -66,7 +67,9 @@ def test_the_host_and_its_programs() -> None:
     )
     assert it.control_plane == ("etcd",)
     assert it.programs["kubelet"].args == ("/usr/bin/kubelet", "--v=2")
+    assert it.programs["kubelet"].cwd == "/opt/kube"
     assert not it.programs["dockerd"].running
+    assert it.programs["dockerd"].cwd == ""
     unit = it.units["kubelet.service"]
     assert (unit.restarts, unit.since, unit.files) == (3, 2.5, ("/u", "/d1", "/d2"))
     assert it.rules == {"nat": ("-A INPUT -j ACCEPT",)}

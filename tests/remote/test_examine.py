@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from fabnode.audit.credentials import public_der
-from fabnode.audit.evidence import Evidence
+from fabnode.audit.evidence import Evidence, Provenance
+from fabnode.audit.settings import Settings
 from fabnode.remote.audit_output import parse
 from fabnode.remote.examine import script
 
@@ -20,7 +22,7 @@ from ..support import authority, pem
 from .local import BUSYBOX, SHELLS, Tools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
@@ -41,8 +43,8 @@ def tools(tmp_path: Path) -> Tools:
     units, pids, starts = (tmp_path / name for name in ("systemctl", "pids", "starts"))
     tools.add(
         "systemctl",
-        f'case $* in *"-p MainPID --"*) cat {pids} ;; *ExecStart*) cat {starts} ;;'
-        f" *) cat {units} ;; esac 2>/dev/null; :",
+        f'case $* in *"-p MainPID --"*) cat {pids} ;; *ExecStart*)'
+        f" for unit; do :; done; cat {starts}/$unit ;; *) cat {units} ;; esac 2>/dev/null; :",
     )
     tools.add("iptables", f"cat {tmp_path}/rules")
     (tmp_path / "rules").write_text(RULES)
@@ -229,6 +231,102 @@ def test_units_and_texts(look: Callable[[], Evidence], root: Path, tmp_path: Pat
     assert it.units["kubelet.service"].files == (str(unit), str(hidden))
     assert it.texts[str(unit)].content == unit.read_bytes()
     assert it.texts[str(hidden)].content is None
+
+
+class Programs:
+    """Programs of units: kubelet, kube-proxy and docker, each as it runs or as its unit has it."""
+
+    def __init__(self, tmp_path: Path, cwd: Path) -> None:
+        self._tmp_path = tmp_path
+        self._cwd = cwd
+        self._pids = dict.fromkeys(("kubelet", "kube-proxy", "docker", *"abcd"), 0)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        (tmp_path / "starts").mkdir()
+
+    def start(self, unit: str, command: str, *, runs: bool) -> None:
+        if runs:
+            # A program of root's that takes any words, and ends with its input.
+            words = ["/bin/sh", "-c", "read line", *command.split()]
+            process = subprocess.Popen(words, cwd=self._cwd, stdin=subprocess.PIPE)
+            self._processes.append(process)
+            self._pids[unit] = process.pid
+        told = "".join(f"MainPID={pid}\n" for pid in self._pids.values())
+        (self._tmp_path / "pids").write_text(told)
+        (self._tmp_path / f"starts/{unit}.service").write_text(
+            f"ExecStart={{ path=/x ; argv[]={command} ; ignore_errors=no ; }}\n"
+            f"WorkingDirectory=!{self._cwd}\n"
+        )
+
+    def end(self) -> None:
+        for process in self._processes:
+            process.communicate()
+
+
+@pytest.fixture
+def programs(tmp_path: Path, root: Path) -> Iterator[Programs]:
+    cwd = root / "kube"
+    (cwd / "conf").mkdir(parents=True)
+    for name in ("ca.pem", "conf/ca.pem"):
+        (cwd / name).write_text(CERT)
+    made = Programs(tmp_path, cwd)
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_relative_paths_are_those_that_the_program_opens(
+    look: Callable[[], Evidence], programs: Programs, root: Path, runs: bool
+) -> None:
+    """In its configuration a kubelet's are relative to that file, the others' are not."""
+    cwd = root / "kube"
+    contents = {
+        "kubelet": "clientCAFile: ./ca.pem\n",
+        "kube-proxy": "kubeconfig: kubeconfig\n",
+        "dockerd": '{\n\t"tlscert": "cert.pem"\n}\n',
+    }
+    for name, content in contents.items():
+        (cwd / f"conf/{name}").write_text(content)
+    for name in ("kubelet.pem", "kubeconfig", "cert.pem", "key.pem"):
+        (cwd / name).write_text(CERT)
+    kubelet = "kubelet --config=./conf//kubelet --tls-cert-file kubelet.pem"
+    programs.start("kubelet", kubelet, runs=runs)
+    programs.start("kube-proxy", "kube-proxy --config conf/kube-proxy", runs=runs)
+    programs.start("docker", "dockerd --config-file=conf/dockerd --tlskey=key.pem", runs=runs)
+    it = look()
+    for name, content in contents.items():
+        assert it.programs[name].cwd == str(cwd)
+        settings = Settings(it, name)
+        assert settings.path == f"{cwd}/conf/{name}"
+        assert it.texts[settings.path].content == content.encode()
+    for name in ("conf/ca.pem", "kubelet.pem", "kubeconfig", "cert.pem", "key.pem"):
+        assert it.anchors[f"{cwd}/{name}"].certificates == (CERT.strip(),), name
+    assert f"{cwd}/ca.pem" not in it.anchors
+
+
+def test_a_relative_path_is_believed_no_more_than_another(
+    look: Callable[[], Evidence], programs: Programs, root: Path
+) -> None:
+    cwd = root / "kube"
+    (cwd / "conf/c.yaml").write_text("clientCAFile: ca.pem\n")
+    (cwd / "conf").chmod(0o777)
+    programs.start(
+        "kubelet", "kubelet --config=conf/c.yaml --client-ca-file=conf/ca.pem", runs=True
+    )
+    it = look()
+    text = it.texts[f"{cwd}/conf/c.yaml"]
+    assert (text.content, text.controlled) == (None, False)
+    assert it.anchors[f"{cwd}/conf/ca.pem"].provenance is Provenance.OTHERS_MAY_WRITE
+    assert it.anchors[f"{cwd}/conf/ca.pem"].certificates == ()
+
+
+def test_a_path_with_dots_that_lead_up_is_said_to_be_unseen(
+    look: Callable[[], Evidence], programs: Programs, root: Path
+) -> None:
+    (root / "kube/c.yaml").write_text("readOnlyPort: 0\n")
+    programs.start("kubelet", "kubelet --config=conf/../c.yaml", runs=True)
+    it = look()
+    assert it.texts == {}
+    assert any("conf/../c.yaml" in what for what in it.unseen)
 
 
 def test_the_packet_filter(look: Callable[[], Evidence]) -> None:

@@ -13,9 +13,18 @@ arguments() { # arguments NAME: from lines
 		length($0) <= longest { print "arg\t" name "\t" $0 }'
 }
 
+# Paths as programs open them: relative ones in a folder. Without `.` and `//`, as the deployer writes
+# them too; what is relative to a folder that is not known is dropped.
+resolved() { # resolved FOLDER: from lines
+	folder=$1 awk '
+		!length { next }
+		!/^\// { if (ENVIRON["folder"] == "") next; $0 = ENVIRON["folder"] "/" $0 }
+		{ while (gsub(/\/\.?\//, "/")); sub(/\/\.?$/, ""); print length ? $0 : "/" }'
+}
+
 # The programs of units, by the process that systemd started for each. What a process calls itself
 # anybody chooses: it decides nothing. Nothing that is found is run.
-configs= anchors=
+configs= anchors= # of a configuration, before its path: what its relative paths are relative to
 services='kubelet.service
 kube-proxy.service
 docker.service
@@ -25,7 +34,7 @@ kube-controller-manager.service
 kube-scheduler.service'
 # Settings that name what decides whom a program obeys.
 anchor_flags='client-ca-file|kubeconfig|bootstrap-kubeconfig|tls-cert-file|tls-private-key-file|pod-manifest-path|tlscacert|tlscert|tlskey'
-anchor_keys='clientCAFile|kubeconfig|tlsCertFile|tlsPrivateKeyFile|staticPodPath'
+anchor_keys='clientCAFile|kubeconfig|tlsCertFile|tlsPrivateKeyFile|staticPodPath|tlscacert|tlscert|tlskey'
 pids=$(systemctl show -p MainPID -- $services | sed -n 's/^MainPID=//p')
 set -- $pids
 for service in $services; do
@@ -43,9 +52,12 @@ for service in $services; do
 	[ "$pid" = 0 ] || state_of=host
 	if roots_process "$pid"; then
 		words=$(tr '\0' '\n' <"/proc/$pid/cmdline")
+		cwd=$(readlink -- "/proc/$pid/cwd")
 	else
-		words=$(systemctl show -p ExecStart --value -- "$service" 2>/dev/null |
-			sed -n 's/.*argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | head -n 1 | tr ' ' '\n')
+		start=$(systemctl show -p ExecStart,WorkingDirectory -- "$service" 2>/dev/null)
+		cwd=$(printf '%s\n' "$start" | sed -n 's/^WorkingDirectory=!\{0,1\}//p')
+		: "${cwd:=/}"
+		words=$(printf '%s\n' "$start" | sed -n 's/.*argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | head -n 1 | tr ' ' '\n')
 		case $pid:$apart in
 		0:*) ;;
 		*:control) say limit "the command line of $name as it runs: others than root control the process or its file, so its unit file's is judged" ;;
@@ -55,8 +67,23 @@ for service in $services; do
 	[ -n "$words" ] || continue
 	say program "$name" $state_of
 	printf '%s\n' "$words" | arguments "$name"
-	configs=$configs$(printf '%s\n' "$words" | awk '
-		after { print; after = 0 } /^--?config$/ { after = 1 } sub(/^--?config=/, "")')$nl
+	case $cwd in /*) cwd=$(printf '%s\n' "$cwd" | resolved /) ;; esac
+	case $cwd/ in
+	*"$nl"* | *"$tab"* | */../*) cwd= ;;
+	/*) say cwd "$name" "$cwd" ;;
+	*) cwd= ;; # `~`, or out of reach
+	esac
+	flag=config
+	[ "$name" != dockerd ] || flag='config-file'
+	config=$(printf '%s\n' "$words" | flag=$flag awk '
+		BEGIN { flag = "^--?" ENVIRON["flag"] }
+		after { print; after = 0; next } $0 ~ flag "$" { after = 1 } sub(flag "=", "")' |
+		tail -n 1 | resolved "$cwd")
+	[ -n "$config" ] || [ "$name" != dockerd ] || config=/etc/docker/daemon.json
+	folder=$cwd
+	# As kubernetes `pkg/kubelet/kubeletconfig/configfiles` has it.
+	[ "$name" != kubelet ] || folder=${config%/*}/
+	[ -z "$config" ] || configs=$configs$folder$tab$config$nl
 	anchors=$anchors$(printf '%s\n' "$words" | awk -v wanted="^(${anchor_flags})\$" '
 		after { print; after = 0; next }
 		/^--?[a-z]/ {
@@ -65,8 +92,9 @@ for service in $services; do
 			sub(/^--?/, "", flag)
 			gsub(/_/, "-", flag)
 			if (flag ~ wanted) { if (at) print substr($0, at + 1); else after = 1 }
-		}')$nl
-	[ "$name" != dockerd ] || anchors=$anchors/root/.docker/ca.pem$nl # where none is named
+		}' | resolved "$cwd")$nl
+	# Where none is named.
+	[ "$name" != dockerd ] || for file in ca cert key; do anchors=$anchors/root/.docker/$file.pem$nl; done
 done
 
 # A control plane without units: processes that are root's in every way, by the file that they run.

@@ -10,7 +10,7 @@ values() { # values KEY|KEY…: from lines
 
 texts=$(
 	systemctl show -p FragmentPath,DropInPaths --value -- $units | tr ' ' '\n'
-	printf %s "$configs"
+	printf %s "$configs" | cut -f 2
 )
 count=0
 for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
@@ -20,6 +20,11 @@ for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 		break
 	}
 	[ -e "$path" ] || continue
+	case $path/ in */../*)
+		say unseen "$path: programs differ in what they make of .. in a path"
+		continue
+		;;
+	esac
 	owned=1 content=- digest=-
 	if [ -L "$path" ]; then
 		above "${path%/*}"
@@ -35,7 +40,11 @@ for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 		continue
 	fi
 	case $nl$configs in
-	*"$nl$path$nl"*) anchors=$anchors$(values "$anchor_keys" <"$real" | grep '^/')$nl ;;
+	*"$tab$path$nl"*)
+		for folder in $(printf %s "$configs" | path=$path awk -F '\t' '$2 == ENVIRON["path"] { print $1 }'); do
+			anchors=$anchors$(values "$anchor_keys" <"$real" | resolved "$folder")$nl
+		done
+		;;
 	esac
 	if [ "$(stat -c %s -- "$real")" -gt "$most_text_size" ]; then
 		say limit "$path: it is larger than 64 KiB"
