@@ -14,8 +14,9 @@ from fabric import Config, Connection
 
 from .authentication import Login
 from .client_config import ClientConfig, ClientConfigError, HostOptions, local_user, split_jump
-from .error_mapping import MissingHostKeyError, mapping_errors
+from .error_mapping import mapping_errors
 from .errors import HostError
+from .host_trust import HostTrust
 from .known_hosts import KnownHosts, host_id
 from .secret_prompts import LOGIN
 
@@ -32,18 +33,37 @@ _PACKET = 2**15
 _GIVE_UP = 30  # seconds without an acknowledgement by the peer's kernel
 
 
-class _Refuse(paramiko.MissingHostKeyPolicy):
+class _Check(paramiko.MissingHostKeyPolicy):
+    """Asked about every key, since paramiko itself is told of none."""
+
+    def __init__(self, trust: HostTrust) -> None:
+        self._trust = trust
+
     def missing_host_key(
         self,
         client: paramiko.SSHClient,  # noqa: ARG002
         hostname: str,  # noqa: ARG002
         key: paramiko.PKey,
     ) -> None:
-        raise MissingHostKeyError(key)
+        self._trust.check(key)
 
 
 Place = tuple[str, int]
 Stream = socket.socket | paramiko.Channel | paramiko.ProxyCommand
+
+
+class Transport(paramiko.Transport):
+    """A transport that can ask for a certificate of the host before its plain key."""
+
+    prefers_certificates = False
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        """The algorithms that are asked for, best first."""
+        names = tuple(super().preferred_keys)
+        if not self.prefers_certificates:
+            return names
+        return tuple(sorted(names, key=lambda name: "-cert-" not in name))
 
 
 class HopConnection(Connection):  # type: ignore[misc]  # Fabric has no types
@@ -86,6 +106,11 @@ class Access:
             if files not in self._known:
                 self._known[files] = KnownHosts.read(files)
             return self._known[files]
+
+    def trust(self, node: Node, hop: HopConnection) -> HostTrust:
+        """Return what known_hosts files say of a hop's server. Raises HostError."""
+        host = hop.options.key_name or hop.host
+        return HostTrust.of(self.known_hosts(node, hop), key_name(hop), host)
 
     def record(
         self, node: Node, hop: HopConnection, name: str, keys: Iterable[paramiko.PKey]
@@ -219,17 +244,14 @@ class Access:
 
     def _secure(self, connection: HopConnection, node: Node) -> None:
         """Configure a connection: host key check, time limits, fast ciphers first."""
-        trusted = self.known_hosts(node, connection).keys(key_name(connection))
-        connection.client.set_missing_host_key_policy(_Refuse())
-        name = host_id(connection.host, connection.port)  # as paramiko has it, whatever the alias
-        for key in trusted:
-            connection.client.get_host_keys().add(name, key.get_name(), key)
+        trust = self.trust(node, connection)
+        connection.client.set_missing_host_key_policy(_Check(trust))
         if not connection.gateway and (stream := _socket(connection)):
             connection.connect_kwargs["sock"] = stream
         limit = node.ssh.connect_timeout
         connection.connect_kwargs = {
             **connection.connect_kwargs,
-            "transport_factory": _transport_factory([key.get_name() for key in trusted]),
+            "transport_factory": transport_factory(trust),
             "banner_timeout": limit,
             "auth_timeout": limit,
             "channel_timeout": limit,
@@ -314,9 +336,12 @@ def _files_of(node: Node) -> Iterator[None]:
         raise HostError(node.name, cause, "check ssh.known_hosts") from error
 
 
-def _transport_factory(known_types: list[str]) -> Callable[..., paramiko.Transport]:
-    def transport(sock: Any, **options: Any) -> paramiko.Transport:
-        made = paramiko.Transport(
+def transport_factory(trust: HostTrust) -> Callable[..., Transport]:
+    """Return what makes transports that ask a server for the key that it is known by."""
+    known_types = [key.get_name() for key in trust.keys]
+
+    def transport(sock: Any, **options: Any) -> Transport:
+        made = Transport(
             sock, default_window_size=_WINDOW, default_max_packet_size=_PACKET, **options
         )
         offered = made.get_security_options()
@@ -328,6 +353,7 @@ def _transport_factory(known_types: list[str]) -> Callable[..., paramiko.Transpo
         offered.key_types = sorted(
             offered.key_types, key=lambda kind: _key_name(kind) not in known_types
         )
+        made.prefers_certificates = bool(trust.authorities)
         made.set_keepalive(10)
         if isinstance(sock, socket.socket):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GIVE_UP * 1000)

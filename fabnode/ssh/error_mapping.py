@@ -10,27 +10,21 @@ import paramiko
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from ..util import program
-from ..util.errors import FabnodeError
 from .authentication import LoginRefusedError
 from .errors import (
     AuthenticationError,
     ChangedHostKeyError,
+    HostCertificateError,
     HostError,
+    RevokedHostKeyError,
     UnknownHostKeyError,
     UnreachableError,
 )
+from .host_trust import BadHostCertificateError, MissingHostKeyError, RevokedKeyError
 from .known_hosts import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-class MissingHostKeyError(FabnodeError, paramiko.SSHException):
-    """Raised by fabnode's host key policy: no known_hosts file has this key."""
-
-    def __init__(self, key: paramiko.PKey) -> None:
-        super().__init__("unknown host key")
-        self.key = key
 
 
 @contextmanager
@@ -51,6 +45,14 @@ def host_error(node: str, where: str, error: Exception) -> HostError:
             kind, print_ = error.key.get_name(), fingerprint(error.key)
             return UnknownHostKeyError(
                 node, f"the host key of {where} is unknown ({kind} {print_})"
+            )
+        case RevokedKeyError():
+            return RevokedHostKeyError(
+                node, f"the host key of {where}, {error.message}, is marked @revoked in known_hosts"
+            )
+        case BadHostCertificateError():
+            return HostCertificateError(
+                node, f"the host certificate of {where} is not good: {error.message}"
             )
         case paramiko.BadHostKeyException():
             return ChangedHostKeyError(

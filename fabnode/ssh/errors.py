@@ -51,6 +51,18 @@ class ChangedHostKeyError(HostError):
     """The host key differs from the recorded one: another machine, or an interception."""
 
 
+class RevokedHostKeyError(HostError):
+    """The host key was revoked: whoever has it may be anyone."""
+
+    advice = "have new host keys made there, and never remove that line to get in"
+
+
+class HostCertificateError(HostError):
+    """A trusted CA has signed the host's certificate, which is not good for this host or now."""
+
+    advice = "have it signed again, for the name or address in the configuration (ssh-keygen -h -n)"
+
+
 class AuthenticationError(HostError):
     """The host key matches, but authentication failed."""
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
-from .connections import HopConnection, key_name
+from .connections import HopConnection, key_name, transport_factory
 from .error_mapping import mapping_errors
 from .errors import ChangedHostKeyError, HostMisbehavedError
+from .host_trust import MissingHostKeyError, RevokedKeyError
 from .known_hosts import fingerprint
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..config.cluster import Node
     from .connections import Access
+    from .host_trust import HostTrust
 
 # Signature algorithms, one for each type of key that servers have, preferred ones first.
 _ALGORITHMS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
@@ -80,9 +82,12 @@ def enrol(
     offers: list[Offer] = []
     for connection in _hops(access.connection(node)):
         name = key_name(connection)
-        known = access.known_hosts(node, connection).keys(name)
-        if known:
-            offers.append(_recognised(access, connection, node, name, known))
+        trust = access.trust(node, connection)
+        if trust.authorities and (key := _certified(access, connection, node, trust)):
+            offers.append(Offer(name, (key,), "known"))
+            continue
+        if trust.keys:
+            offers.append(_recognised(access, connection, node, name, trust.keys))
             continue
         shown = _shown(access, connection, node, name)
         if fingerprints:
@@ -94,6 +99,10 @@ def enrol(
             chosen = tuple(islice(shown, 1))
         if not chosen:
             raise HostMisbehavedError(node.name, f"{name} presents no host key of a supported type")
+        with mapping_errors(node.name, name):
+            for key in chosen:
+                if key in trust.revoked:
+                    raise RevokedKeyError(key)
         if not fingerprints and not confirm(Offer(name, chosen, "offered")):
             offers.append(Offer(name, chosen, "declined"))
             break
@@ -117,6 +126,24 @@ def _recognised(
             return Offer(name, (key,), "known")
         seen.append(key)
     raise _changed(node, name, tuple(seen), "known_hosts has a different one")
+
+
+def _certified(
+    access: Access, connection: HopConnection, node: Node, trust: HostTrust
+) -> paramiko.PKey | None:
+    """Return the key that a server has a certificate of a trusted CA for; None: it has none."""
+    transport = transport_factory(trust)(access.raw_stream(connection, node))
+    try:
+        with mapping_errors(node.name, trust.name):
+            transport.start_client(timeout=node.ssh.connect_timeout)
+            key = transport.get_remote_server_key()
+            try:
+                trust.check(key)
+            except (MissingHostKeyError, paramiko.BadHostKeyException):
+                return None  # what it shows is judged as without a CA
+            return key
+    finally:
+        transport.close()
 
 
 def _algorithm(key: paramiko.PKey) -> str:

@@ -37,7 +37,7 @@ class KnownHosts:
     """
     Known_hosts files, later ones adding to earlier ones; files that are missing are empty.
 
-    Plain names, patterns, hashed names and `@revoked` are understood; certificates are not.
+    Plain names, patterns, hashed names, `@revoked` and `@cert-authority` are understood.
 
     :param lines: of all files, without comments.
     """
@@ -57,16 +57,28 @@ class KnownHosts:
 
     def keys(self, name: str) -> list[PKey]:
         """Return the keys trusted for `name` (see `host_id`), without revoked ones."""
-        good: list[PKey] = []
-        revoked: list[PKey] = []
+        revoked = self.revoked(name)
+        return [key for key in self._marked("", name) if key not in revoked]
+
+    def revoked(self, name: str) -> tuple[PKey, ...]:
+        """Return the keys that are revoked for `name`: hosts' and CAs'."""
+        return self._marked("@revoked", name)
+
+    def authorities(self, name: str) -> tuple[PKey, ...]:
+        """Return the CAs whose certificates are trusted for `name`."""
+        return self._marked("@cert-authority", name)
+
+    def _marked(self, wanted: str, name: str) -> tuple[PKey, ...]:
+        found: list[PKey] = []
         for line in self.lines:
             marker, _, rest = line.partition(" ") if line.startswith("@") else ("", "", line)
-            if marker not in {"", "@revoked"} or not _names(rest.split(None, 1)[0], name):
+            rest = rest.strip()
+            if marker != wanted or not rest or not _names(rest.split(None, 1)[0], name):
                 continue
-            entry = HostKeyEntry.from_line(rest.strip())
+            entry = HostKeyEntry.from_line(rest)
             if entry is not None and entry.key is not None:
-                (revoked if marker else good).append(entry.key)
-        return [key for key in good if key not in revoked]
+                found.append(entry.key)
+        return tuple(found)
 
     def record(self, name: str, keys: Iterable[PKey]) -> Path:
         """
@@ -111,10 +123,10 @@ def _names(patterns: str, name: str) -> bool:
         if pattern.startswith("|1|"):
             matched |= _is_hash(pattern, name)
         elif pattern.startswith("!"):
-            if fnmatchcase(name, _literal_brackets(pattern[1:])):
+            if matches(pattern[1:], name):
                 return False
         elif "*" in pattern or "?" in pattern:
-            matched |= fnmatchcase(name, _literal_brackets(pattern))
+            matched |= matches(pattern, name)
         else:
             matched |= pattern == name
     return matched
@@ -129,9 +141,9 @@ def _is_hash(pattern: str, name: str) -> bool:
     return hmac.digest(salt, name.encode(), "sha1") == digest
 
 
-def _literal_brackets(pattern: str) -> str:
-    # Only * and ? are special in known_hosts; `[host]:port` is a plain name there.
-    return pattern.replace("[", "[[]")
+def matches(pattern: str, name: str) -> bool:
+    """Return whether a pattern of * and ? matches; `[host]:port` is a plain name."""
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 def _replace(file: Path, text: str) -> None:

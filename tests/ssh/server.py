@@ -49,6 +49,17 @@ def key(name: str) -> paramiko.PKey:
     return paramiko.ECDSAKey.generate()
 
 
+class Certified(paramiko.Ed25519Key):
+    """A host key that is shown with its certificate."""
+
+    def get_name(self) -> str:
+        return "ssh-ed25519-cert-v01@openssh.com"
+
+    def asbytes(self) -> bytes:
+        assert self.public_blob
+        return self.public_blob.key_blob
+
+
 @dataclass
 class Behaviour:
     """
@@ -60,6 +71,8 @@ class Behaviour:
     :param forward: may clients open connections through it?
     :param asks: after a key, or in place of a password, this is asked (keyboard-interactive).
     :param answer: the right answer to that.
+    :param certified: files of host keys that have certificates beside them.
+    :param greeting: sent in place of all that a server sends.
     """
 
     host_keys: tuple[str, ...] = ("host",)
@@ -74,6 +87,8 @@ class Behaviour:
     asks: tuple[str, ...] = ()
     answer: str = ""
     key: str = "user"
+    certified: tuple[str, ...] = ()
+    greeting: bytes | None = None
 
 
 class Server:
@@ -113,11 +128,19 @@ class Server:
                 client, _ = self._socket.accept()
             except OSError:
                 return
+            if self.behaviour.greeting is not None:
+                with client, suppress(OSError):
+                    client.sendall(self.behaviour.greeting)
+                continue
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport = paramiko.Transport(client)
             later = self.behaviour.later_keys if self.transports else ()
             for name in later or self.behaviour.host_keys:
                 transport.add_server_key(key(name))
+            for path in self.behaviour.certified:
+                held = Certified.from_private_key_file(path)
+                held.load_certificate(f"{path}-cert.pub")
+                transport.add_server_key(held)
             self.transports.append(transport)
             with suppress(Exception):
                 transport.start_server(server=_Session(self))
