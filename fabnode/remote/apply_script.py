@@ -81,25 +81,25 @@ def actions(plan: Plan, suffix: str, pull: Pull | None = None) -> Actions:
     started = [c.name for c in plan.restarts if isinstance(c.resource, Unit)]
     if pull and pull.ca_pem:
         members.append(Member("ca", pull.ca_pem))
-        lines.append(_call("need", "ca"))
+        lines.append(_call("wait_member", "ca"))
     if plan.due:
-        lines.append(_call("due", *map(_name, plan.due)))
+        lines.append(_call("mark_hooks", *map(_name, plan.due)))
     if started:
         # From the first file on, a run that is cut off must be made good by a restart.
-        lines.append(_call("unstamp", *started))
+        lines.append(_call("remove_stamps", *started))
     lines += [
-        _call("leaves", change.resource.bootstrap)
+        _call("delete_at_exit", change.resource.bootstrap)
         for change in plan.changes
         if isinstance(change.resource, ClientCertificate)
     ]
     for number, change in enumerate(plan.changes):
         call, member = _action(change, f"m{number}", suffix, pull)
-        lines.append(_call("act", str(number), *call))
+        lines.append(_call("run_action", str(number), *call))
         if member:
             members.append(member)
     if plan.restarts:
-        lines.append(_call("act", str(len(plan.changes)), "settle"))
-    lines += [_call("replaced"), _call("say", "end")]
+        lines.append(_call("run_action", str(len(plan.changes)), "settle_units"))
+    lines += [_call("delete_replaced"), _call("emit", "end")]
     return Actions("\n".join([*lines, ""]), tuple(members))
 
 
@@ -109,55 +109,59 @@ def _action(
     resource = change.resource
     if change.action == "mode":
         assert isinstance(resource, File | Binary | Directory | ExistingSecret)
-        return ["mode", resource.path, f"{resource.mode:04o}"], None
+        return ["set_mode", resource.path, f"{resource.mode:04o}"], None
     match resource:
         case File(path=path, content=content, mode=mode):
             if content is None:
                 raise ValueError(f"{path} has no content yet")
             sha256 = hashlib.sha256(content).hexdigest()
-            return ["file", name, path, f"{mode:04o}", sha256], Member(name, content)
+            return ["install_file", name, path, f"{mode:04o}", sha256], Member(name, content)
         case Binary(path=path, source=source, sha256=sha256, mode=mode):
+            target = (path, f"{mode:04o}", sha256)
             if pull:
-                return ["pull", *_there(pull, source, sha256), path, f"{mode:04o}", sha256], None
+                return ["download_file", *_there(pull, source, sha256), *target], None
             name += suffix
-            return ["put", name, path, f"{mode:04o}", sha256], Member(name, source, sha256)
+            return ["install_file", name, *target], Member(name, source, sha256)
         case Directory(path=path, mode=mode):
-            return ["directory", path, f"{mode:04o}"], None
+            return ["make_directory", path, f"{mode:04o}"], None
         case Absent(path=path, remade_by=unit):
-            return (["aside", path, unit] if unit else ["remove", path]), None
+            return (["move_away", path, unit] if unit else ["remove_file", path]), None
         case Module(name=module):
             return ["modprobe", "--", module], None
         case Sysctl(key=key, value=value):
             # Dots and slashes trade places, as sysctl(8) has it.
-            return ["sysctl", "/proc/sys/" + key.translate(str.maketrans("./", "/.")), value], None
+            file = "/proc/sys/" + key.translate(str.maketrans("./", "/."))
+            return ["write_sysctl", file, value], None
         case Image(names=names, source=source, sha256=sha256, store=store):
             references = [str(ImageReference.parse(name).full) for name in names]
             if pull:
                 there = _there(pull, source, sha256)
-                return ["pull_image", store, *there, sha256, *references], None
+                return ["download_image", store, *there, sha256, *references], None
             name += suffix
-            return ["image", store, name, sha256, *references], Member(name, source, sha256)
+            return ["import_image", store, name, sha256, *references], Member(name, source, sha256)
         case Unit(name=unit):
             if change.action == "enable":
-                return ["enable", unit], None
+                return ["enable_unit", unit], None
             reload = "reload" if change.reload else "-"
-            return ["unit", unit, name, reload], Member(name, _stamp(change.stamp))
+            return ["start_unit", unit, name, reload], Member(name, _stamp(change.stamp))
         case ClientCertificate(path=path, unit=unit, timeout=timeout, key=key):
-            return ["join", path, unit, str(timeout), key], None
+            return ["wait_certificate", path, unit, str(timeout), key], None
         case EditedFile(path=path, content=content, before=before, mode=mode):
             sha256 = hashlib.sha256(content).hexdigest()
-            return ["edit", name, path, f"{mode:04o}", sha256, before], Member(name, content)
+            target = (path, f"{mode:04o}", sha256)
+            return ["replace_file", name, *target, before], Member(name, content)
         case Quarantined(path=path):
-            return ["quarantine", path], None
+            return ["quarantine_file", path], None
         case RulesOnce(table=table, rules=rules):
-            return ["once", name, table], Member(name, "".join(f"{r}\n" for r in rules).encode())
+            lines = "".join(f"{rule}\n" for rule in rules)
+            return ["delete_later_copies", name, table], Member(name, lines.encode())
         case Command(marker=marker, argv=argv, environment=environment, timeout=timeout):
             pairs = [f"{name}={value}" for name, value in environment]
-            return ["hook", _name(marker), str(timeout), *pairs, *argv], None
+            return ["run_hook", _name(marker), str(timeout), *pairs, *argv], None
         case Reload():
             return ["systemctl", "daemon-reload"], None
         case Restart(unit=unit):
-            return ["restart", unit], None
+            return ["restart_unit", unit], None
         case _:
             raise AssertionError(f"{resource!r} is never a change")
 

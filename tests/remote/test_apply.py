@@ -379,7 +379,7 @@ def test_kernel(node: Node) -> None:
     # What lives below /proc/sys is nothing a test may write to.
     change = Change(Sysctl("net.ipv4.conf.eth0/1.x", "1"), "set", "")
     script = actions(Plan("n1", (change,)), ZSTD).script
-    assert "sysctl /proc/sys/net/ipv4/conf/eth0.1/x 1" in script
+    assert "write_sysctl /proc/sys/net/ipv4/conf/eth0.1/x 1" in script
 
 
 KUBELET = "kubelet.service"

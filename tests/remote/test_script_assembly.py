@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -20,6 +21,7 @@ from fabnode.remote.script_assembly import PROGRAMS, assemble
 from .local import BUSYBOX, SHELLS
 
 SCRIPTS = Path(probe.__file__).parent / "scripts"
+COMMANDS = "/usr/sbin:/usr/bin:/sbin:/bin"
 FUNCTION = re.compile(r"^([a-z_]+)\(\)", re.MULTILINE)
 # Set by the command that unpacks the program.
 UNPACKED = "state= work= tar=\n"
@@ -51,6 +53,12 @@ def test_a_program_defines_no_function_twice(name: str) -> None:
     counts = Counter(FUNCTION.findall(SENT[name].decode()))
     assert counts
     assert [function for function, count in counts.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_function_hides_a_command(name: str) -> None:
+    functions = FUNCTION.findall(SENT[name].decode())
+    assert [function for function in functions if shutil.which(function, path=COMMANDS)] == []
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

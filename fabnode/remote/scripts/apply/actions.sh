@@ -1,36 +1,38 @@
-# Actions of the plan, one after the other, and what is printed of each.
+# Actions of the plan: each is run with records of its start, and of its end or failure.
 #
-# The program makes one node what its plan says. It runs as root under any POSIX shell; it is unpacked with its
-# payload into a private directory, from where `actions` calls its functions in the plan's order.
+# The program brings one node into the state that its plan describes. It runs as root under any POSIX
+# shell; it is unpacked with its payload into a private directory, from where the file `actions` calls
+# its functions in the plan's order.
 #
-# Its records: `start N`, `done N HUNDREDTHS`, `fail N`, `log N TEXT`, `key N PUBLIC`, `beat`, `end`. What commands
-# print goes to a file, which is shown when the action fails.
+# Its records: `start N`, `done N HUNDREDTHS`, `fail N`, `log N TEXT`, `key N PUBLIC`, `beat`, `end`.
+# The output of commands goes to a file, which is shown when the action fails.
 #
-# Set before it: state (fabnode's directory on the node), work (this run's), tar (what unpacks).
+# Set before it: state (fabnode's directory on the node), work (this run's), tar (the process that
+# unpacks).
 # shellcheck shell=sh disable=SC2154 # state: see above
 
 number=-
 
-seconds() { # hundredths of a second since boot, without starting a process
-	read -r up _ </proc/uptime
-	up=${up%.*}${up#*.}
+read_uptime() { # into $uptime: hundredths of a second since boot, without starting a process
+	read -r uptime _ </proc/uptime
+	uptime=${uptime%.*}${uptime#*.}
 }
 
-act() { # act N FUNCTION ARGUMENT…: one change of the plan
+run_action() { # run_action N FUNCTION ARGUMENT…: one change of the plan
 	number=$1
 	shift
-	say start "$number"
-	seconds
-	began=$up
-	"$@" 4>&1 >log 2>&1 || failed
-	seconds
-	say "done" "$number" $((up - began))
+	emit start "$number"
+	read_uptime
+	started=$uptime
+	"$@" 4>&1 >log 2>&1 || fail_action
+	read_uptime
+	emit "done" "$number" $((uptime - started))
 }
 
-failed() {
-	say fail "$number"
+fail_action() {
+	emit fail "$number"
 	# First, for it explains the rest, and the rest may have found no place in the log.
-	[ "$(stat -f -c %a .)" -gt 0 ] || say log "$number" "no space left in $state"
-	tail -n 25 log | while IFS= read -r text || [ -n "$text" ]; do say log "$number" "$text"; done
+	[ "$(stat -f -c %a .)" -gt 0 ] || emit log "$number" "no space left in $state"
+	tail -n 25 log | while IFS= read -r text || [ -n "$text" ]; do emit log "$number" "$text"; done
 	exit 1
 }

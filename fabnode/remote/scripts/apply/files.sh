@@ -1,36 +1,52 @@
-# Files and directories.
-# shellcheck shell=sh disable=SC2154 # set by parts before it
+# Files and directories: written beside their place and renamed into it.
+# shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
-put() { # put MEMBER PATH MODE SHA256: a sibling takes the path's place at once, or nothing happens
-	need "$1" && beside "$2" || return
-	(set -C && unpack "$1" >"$new") && holds "$new" "$4" "$2" && take "$2" "$3" "$4" || {
-		rm -f "$new"
+install_file() { # install_file MEMBER PATH MODE SHA256: the whole file at once, or nothing happens
+	wait_member "$1" && prepare_sibling "$2" || return
+	(set -C && unpack_member "$1" >"$sibling") && verify_digest "$sibling" "$4" "$2" && move_sibling "$2" "$3" "$4" || {
+		rm -f "$sibling"
 		return 1
 	}
 	rm -f "$1"
 }
 
-holds() { # holds FILE SHA256 NAME: what was promised, or say that NAME is something else
+download_file() { # download_file URL SIZE PATH MODE SHA256: the same, but the host fetches it
+	prepare_sibling "$3" || return
+	download "$1" "$2" "$5" "$sibling" && move_sibling "$3" "$4" "$5" || {
+		rm -f "$sibling"
+		return 1
+	}
+}
+
+replace_file() { # replace_file MEMBER PATH MODE SHA256 BEFORE: only if the file is still the one that was read
+	echo "$5  $2" | sha256sum -c >/dev/null 2>&1 || {
+		echo "$2 is not what it was a moment ago"
+		return 1
+	}
+	install_file "$1" "$2" "$3" "$4"
+}
+
+verify_digest() { # verify_digest FILE SHA256 NAME: NAME stands in the message
 	found=$(sha256sum <"$1") && [ "${found%% *}" = "$2" ] || {
 		echo "$3: the sha256 of what came is ${found%% *}, promised was $2"
 		return 1
 	}
 }
 
-beside() { # beside PATH: names the sibling, $new, which is not there
+prepare_sibling() { # prepare_sibling PATH: names $sibling, a file beside it that does not exist
 	(umask 022 && mkdir -p "${1%/*}") || return
-	new=${1%/*}/.${1##*/}.fabnode
-	rm -f "$new"
+	sibling=${1%/*}/.${1##*/}.fabnode
+	rm -f "$sibling"
 }
 
-take() { # take PATH MODE SHA256: the sibling, which holds that content, takes the path's place
-	own "$new" "$2" && mv -fT "$new" "$1" || return
-	new=
-	# So that the next look needs not hash it; the fields are the probe's.
+move_sibling() { # move_sibling PATH MODE SHA256: $sibling, which has that digest, becomes PATH
+	own_by_root "$sibling" "$2" && mv -fT "$sibling" "$1" || return
+	sibling=
+	# So that the next probe need not hash it; the fields are the probe's.
 	[ ! -d "$state" ] || stat -c "$3|%s|%i|%y|%z|%n" -- "$1" >>"$state/digests"
 }
 
-own() { # own PATH MODE: root's, with that mode; what a symlink leads to is left alone
+own_by_root() { # own_by_root PATH MODE: owner and mode; never those of a symlink's target
 	[ ! -h "$1" ] || {
 		echo "$1 is a symlink"
 		return 1
@@ -38,40 +54,20 @@ own() { # own PATH MODE: root's, with that mode; what a symlink leads to is left
 	chmod "$2" "$1" && chown -h 0:0 "$1"
 }
 
-pull() { # pull URL SIZE PATH MODE SHA256: the same, but the host fetches it
-	beside "$3" || return
-	fetch "$1" "$2" "$5" "$new" && take "$3" "$4" "$5" || {
-		rm -f "$new"
-		return 1
-	}
-}
-
-file() { # file MEMBER PATH MODE SHA256
-	put "$@"
-}
-
-mode() { # mode PATH MODE
-	# A file that has another name elsewhere keeps its mode there: ours becomes a copy.
+set_mode() { # set_mode PATH MODE
+	# A file that has another name elsewhere keeps its mode there: this one becomes a copy.
 	if [ -f "$1" ] && [ "$(stat -c %h -- "$1")" -gt 1 ]; then
-		new=${1%/*}/.${1##*/}.fabnode
-		rm -f "$new" && (set -C && cat -- "$1" >"$new") && own "$new" "$2" && mv -fT "$new" "$1" || return
-		new=
+		sibling=${1%/*}/.${1##*/}.fabnode
+		rm -f "$sibling" && (set -C && cat -- "$1" >"$sibling") && own_by_root "$sibling" "$2" && mv -fT "$sibling" "$1" || return
+		sibling=
 	fi
-	own "$1" "$2"
+	own_by_root "$1" "$2"
 }
 
-directory() { # directory PATH MODE
-	(umask 022 && mkdir -p "$1") && mode "$1" "$2"
+make_directory() { # make_directory PATH MODE
+	(umask 022 && mkdir -p "$1") && set_mode "$1" "$2"
 }
 
-remove() { # remove PATH
+remove_file() { # remove_file PATH
 	rm -f "$1"
-}
-
-edit() { # edit MEMBER PATH MODE SHA256 BEFORE: only what was read is replaced
-	echo "$5  $2" | sha256sum -c >/dev/null 2>&1 || {
-		echo "$2 is not what it was a moment ago"
-		return 1
-	}
-	file "$1" "$2" "$3" "$4"
 }

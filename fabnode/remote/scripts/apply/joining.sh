@@ -1,35 +1,34 @@
-# The kubelet's wait for its certificate.
-# shellcheck shell=sh disable=SC2154 # set by parts before it
+# The wait for the kubelet's certificate.
+# shellcheck shell=sh disable=SC2154 # set by other parts
 
-join() { # join CERTIFICATE UNIT SECONDS KEY: wait for the kubelet to get its certificate
-	show "$2"
-	before=$NRestarts turns=0 told=
-	# What it did meanwhile counts, too.
-	case "$settling " in *" $2 "*) before=${settling##*" $2 "} before=${before#* } before=${before%% *} ;; esac
-	seconds
-	deadline=$((up + $3 * 100))
+wait_certificate() { # wait_certificate CERTIFICATE UNIT SECONDS KEY
+	read_unit "$2"
+	restarts=$NRestarts turns=0 public_key=
+	# Restarts since this run started it count as well.
+	case "$started_units " in *" $2 "*) restarts=${started_units##*" $2 "} restarts=${restarts#* } restarts=${restarts%% *} ;; esac
+	read_uptime
+	deadline=$((uptime + $3 * 100))
 	until [ -s "$1" ]; do
 		sleep 0.1
-		[ -n "$told" ] || [ ! -s "$4" ] || key "$4"
+		[ -n "$public_key" ] || [ ! -s "$4" ] || emit_key "$4"
 		turns=$((turns + 1))
 		[ $((turns % 10)) -eq 0 ] || continue
-		show "$2"
-		seconds
-		if [ "$ActiveState" = failed ] || [ "$ActiveState" = inactive ] || [ $((NRestarts - before)) -ge 2 ]; then
-			echo "$2 does not stay up: it is $ActiveState ($SubState), started again $((NRestarts - before)) times"
-			journal "$2"
+		read_unit "$2"
+		read_uptime
+		if has_failed "$restarts"; then
+			report_unsteady "$2" "$restarts"
 			return
-		elif [ "$up" -gt "$deadline" ]; then
+		elif [ "$uptime" -gt "$deadline" ]; then
 			echo "no certificate came to $1 within $3 s: its signing request was not approved, or not signed"
-			[ -n "$told" ] || [ ! -s "$4" ] || ssh-keygen -y -P '' -f "$4" >/dev/null
-			journal "$2"
+			[ -n "$public_key" ] || [ ! -s "$4" ] || ssh-keygen -y -P '' -f "$4" >/dev/null
+			print_journal "$2"
 			return
 		fi
 	done
-	[ -z "$leaving" ] || rm -f "$leaving"
-	rm -f "$(old "$1")" # left where a host went down while it asked
+	[ -z "$temporary" ] || rm -f "$temporary"
+	rm -f "$(replaced_path "$1")" # left there if the host went down during an earlier renewal
 }
 
-key() { # key FILE: tell the public half of a private key; it may not be written whole yet
-	told=$(ssh-keygen -y -P '' -f "$1" 2>/dev/null) && say key "$number" "$told" >&4
+emit_key() { # emit_key FILE: the public half of a private key, which may not be written whole yet
+	public_key=$(ssh-keygen -y -P '' -f "$1" 2>/dev/null) && emit key "$number" "$public_key" >&4
 }

@@ -1,8 +1,12 @@
-# Rules of the packet filter and kernel settings.
+# Kernel settings and rules of the packet filter.
 # shellcheck shell=sh
 
-once() { # once MEMBER TABLE: delete the later copies of the rules in MEMBER, from the end
-	need "$1" || return
+write_sysctl() { # write_sysctl FILE VALUE
+	printf %s "$2" >"$1"
+}
+
+delete_later_copies() { # delete_later_copies MEMBER TABLE: of the rules in MEMBER, from the end
+	wait_member "$1" || return
 	turns=0
 	while :; do
 		rules=$(iptables -w 10 -t "$2" -S) || return
@@ -15,15 +19,9 @@ once() { # once MEMBER TABLE: delete the later copies of the rules in MEMBER, fr
 		[ -n "$last" ] || return 0
 		[ $((turns += 1)) -le 1000 ] || return
 		chain=${last%% *} last=${last#* }
-		at=${last%% *} last=${last#* }
-		# Somebody else may have changed the chain since: it is deleted only if it is still there.
-		[ "$(iptables -w 10 -t "$2" -S "$chain" "$at")" = "$last" ] || continue
-		iptables -w 10 -t "$2" -D "$chain" "$at" || return
+		position=${last%% *} last=${last#* }
+		# Others may have changed the chain since: the rule is deleted only if it is still there.
+		[ "$(iptables -w 10 -t "$2" -S "$chain" "$position")" = "$last" ] || continue
+		iptables -w 10 -t "$2" -D "$chain" "$position" || return
 	done
-}
-
-### The kernel
-
-sysctl() { # sysctl FILE VALUE
-	printf %s "$2" >"$1"
 }

@@ -1,26 +1,26 @@
-# The end of a run, however it comes, and the heartbeat that notices that nobody reads.
-# shellcheck shell=sh disable=SC2154 # set before: work, tar
+# Lifetime of a run: its heartbeat, and its clean-up however it ends.
+# shellcheck shell=sh disable=SC2154 # work and tar are set before, see apply/actions
 
-leaving= beat= new=
+temporary= heartbeat= sibling=
 
-# What must not outlive this run, however it ends: the payload, a file half written, and what
-# `leaves` names.
-tidy() {
+# What must not outlive this run: the payload, the file that is being written (apply/files.sh), and
+# the one that `delete_at_exit` names.
+clean_up() {
 	# shellcheck disable=SC2086 # it may be empty
-	kill $beat "$tar" 2>/dev/null
+	kill $heartbeat "$tar" 2>/dev/null
 	cd / && rm -rf "$work"
-	[ -z "$leaving" ] || rm -f "$leaving"
-	back
-	[ -z "$new" ] || rm -f "$new"
+	[ -z "$temporary" ] || rm -f "$temporary"
+	restore_replaced
+	[ -z "$sibling" ] || rm -f "$sibling"
 }
 
-leaves() { leaving=$1; }
+delete_at_exit() { temporary=$1; }
 
-# A deployer that died no longer reads: within a second the beat fails, and ends us.
-beat() {
+# When the deployer has died, nobody reads: within a second the heartbeat fails, and ends this run.
+send_heartbeats() {
 	trap '' PIPE
-	# Nothing of ours holds the output open when the rest is done.
-	# The work directory goes last: a signal that came too early to be heard must not leave us here.
+	# None of its processes holds the output open when the rest is done.
+	# The work directory is removed last: a signal that came before the trap must not leave this loop.
 	while [ -d "$work" ]; do
 		printf 'beat\n' 2>/dev/null || {
 			kill -TERM $$ 2>/dev/null
@@ -30,7 +30,7 @@ beat() {
 	done
 }
 
-trap tidy EXIT
-trap 'exit 143' HUP INT PIPE TERM # PIPE: what we say next is read by nobody
-beat 9>&- &
-beat=$!
+trap clean_up EXIT
+trap 'exit 143' HUP INT PIPE TERM # PIPE: nobody reads what is printed next
+send_heartbeats 9>&- &
+heartbeat=$!

@@ -1,7 +1,7 @@
 # Members of the payload, which is still arriving while the first actions run.
-# shellcheck shell=sh disable=SC2154 # set by parts before it
+# shellcheck shell=sh disable=SC2154 # tar is set before, see apply/actions
 
-need() { # need MEMBER: wait until it has arrived whole
+wait_member() { # wait_member MEMBER: until it has arrived whole
 	until [ -e "$1.ok" ]; do
 		kill -0 "$tar" 2>/dev/null || [ -e "$1.ok" ] || {
 			echo "the payload ended too early"
@@ -11,7 +11,7 @@ need() { # need MEMBER: wait until it has arrived whole
 	done
 }
 
-unpack() { # unpack MEMBER: to standard output; both formats hold a checksum of what they hold
+unpack_member() { # unpack_member MEMBER: to standard output; both formats hold a checksum
 	case $1 in
 	*.zst) zstd -dcq "$1" ;;
 	*.gz) gzip -dc "$1" ;;

@@ -1,7 +1,7 @@
-# Quarantine of files.
-# shellcheck shell=sh disable=SC2154 # set by parts before it
+# Quarantine of files: moved where root alone can read them, never deleted.
+# shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
-quarantine() { # quarantine PATH: it keeps its path below; nothing is deleted
+quarantine_file() { # quarantine_file PATH: to the same path below the quarantine
 	[ -f "$1" ] && [ ! -L "$1" ] || {
 		echo "$1 is no regular file any more"
 		return 1
@@ -21,12 +21,12 @@ quarantine() { # quarantine PATH: it keeps its path below; nothing is deleted
 		# By now nobody can put another folder in the place of one on the way.
 		mv -T -- "./${1##*/}" "$place"
 	) || return
-	# What it is can be relied on only here, where root alone gets at it.
+	# Its type can be relied on only here, where root alone has access.
 	[ -f "$place" ] && [ ! -L "$place" ] || {
 		echo "what was moved from $1 to $place is no regular file"
 		return 1
 	}
-	own "$place" 600 || return
+	own_by_root "$place" 600 || return
 	echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $1 was put here by inv harden; once nothing misses it: shred -u $place" \
 		>>"$state/quarantine/NOTE"
 }

@@ -1,31 +1,31 @@
-# Files that units replace by new ones, kept until these are there.
+# Replaced files: moved away so that a unit makes new ones, restored if it does not.
 # shellcheck shell=sh
 
-asides=
+replaced=
 
-old() { # old PATH: where it waits until what takes its place is there
+replaced_path() { # replaced_path PATH: where the old file waits until the new one is there
 	printf %s "${1%/*}/.${1##*/}.fabnode-old"
 }
 
-aside() { # aside PATH UNIT: out of the way, so that the unit makes a new one when it starts
-	mv -fT "$1" "$(old "$1")" && asides="$asides $1 $2"
+move_away() { # move_away PATH UNIT: the unit makes a new file when it starts
+	mv -fT "$1" "$(replaced_path "$1")" && replaced="$replaced $1 $2"
 }
 
-replaced() { # all went well: nobody needs the old ones
+delete_replaced() { # after success
 	# shellcheck disable=SC2086 # a list
-	set -- $asides
-	asides=
+	set -- $replaced
+	replaced=
 	while [ $# -gt 0 ]; do
-		rm -f "$(old "$1")"
+		rm -f "$(replaced_path "$1")"
 		shift 2
 	done
 }
 
-back() { # it did not go well: where there is no new one, the old one is better than none
+restore_replaced() { # after a failure: where there is no new file, the old one is better than none
 	# shellcheck disable=SC2086 # a list
-	set -- $asides
+	set -- $replaced
 	while [ $# -gt 0 ]; do
-		if [ ! -e "$1" ] && mv -fT "$(old "$1")" "$1"; then
+		if [ ! -e "$1" ] && mv -fT "$(replaced_path "$1")" "$1"; then
 			systemctl restart --no-block -- "$2" >/dev/null 2>&1
 		fi
 		shift 2

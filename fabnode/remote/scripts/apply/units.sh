@@ -1,75 +1,83 @@
-# Units: started, enabled, waited for.
-# shellcheck shell=sh disable=SC2154 # set by parts before it
+# Units: started, enabled, waited for until they are steady.
+# shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
-settling=
+started_units=
 
-unstamp() { # unstamp UNIT…: from here on their last start is no longer one with all in place
+remove_stamps() { # remove_stamps UNIT…: from here on their last start did not have all in place
 	for unit in "$@"; do rm -f "$state/stamps/$unit"; done
 }
 
-show() { # show UNIT: ActiveState, SubState, NRestarts and such as shell variables
+read_unit() { # read_unit UNIT: ActiveState, SubState, NRestarts and such into shell variables
 	ActiveState= SubState= NRestarts=0 ActiveEnterTimestampMonotonic=0
 	eval "$(systemctl show -p ActiveState,SubState,NRestarts,ActiveEnterTimestampMonotonic -- "$1" |
 		sed -n "s/^\([A-Za-z]*\)=\([-a-z0-9]*\)$/\1='\2'/p")"
 }
 
-journal() { # journal UNIT: its last words
+print_journal() { # print_journal UNIT: its last lines; fails, as the unit did
 	echo "the journal of $1 ends with:"
 	journalctl --no-pager -q -o cat -n 20 -u "$1" | cut -c 1-400
 	return 1
 }
 
-unit() { # unit UNIT STAMP reload|-: start it anew, and at every boot
-	need "$2" || return
-	systemctl enable -q --no-reload -- "$1" || return
-	[ "$3" != reload ] || systemctl daemon-reload || return
-	restart "$1" "$2"
+has_failed() { # has_failed RESTARTS: of the unit that was read; RESTARTS: how many it had before
+	[ "$ActiveState" = failed ] || [ "$ActiveState" = inactive ] || [ $((NRestarts - $1)) -ge 2 ]
 }
 
-restart() { # restart UNIT [STAMP]: neither enabled nor, without one, stamped
+report_unsteady() { # report_unsteady UNIT RESTARTS: fails
+	echo "$1 does not stay up: it is $ActiveState ($SubState), started again $((NRestarts - $2)) times"
+	print_journal "$1"
+}
+
+start_unit() { # start_unit UNIT STAMP reload|-: restart it now, and start it at every boot
+	wait_member "$2" || return
+	systemctl enable -q --no-reload -- "$1" || return
+	[ "$3" != reload ] || systemctl daemon-reload || return
+	restart_unit "$1" "$2"
+}
+
+restart_unit() { # restart_unit UNIT [STAMP]: does not enable it
 	systemctl reset-failed -- "$1" 2>/dev/null
 	# It is always `restart`: a unit between two attempts to start counts as started for `start`.
 	systemctl restart -- "$1" || {
-		journal "$1"
+		print_journal "$1"
 		return
 	}
-	show "$1"
-	settling="$settling $1 ${2:--} $NRestarts"
+	read_unit "$1"
+	started_units="$started_units $1 ${2:--} $NRestarts"
 	case $ActiveState in
 	active | activating | reloading) ;;
 	*)
 		echo "$1 is $ActiveState ($SubState)"
-		journal "$1"
+		print_journal "$1"
 		;;
 	esac
 }
 
-enable() { # enable UNIT: without the reload systemd would go on calling it disabled
+enable_unit() { # enable_unit UNIT: without the reload systemd would go on calling it disabled
 	systemctl enable -q --no-reload -- "$1" && systemctl daemon-reload
 }
 
-settle() { # every unit that was started is up, and stays up for a second; then it is stamped
+settle_units() { # wait until every unit that was started is steady; then write its stamp
 	mkdir -p "$state/stamps"
 	IFS=' '
 	# shellcheck disable=SC2086 # a list
-	set -- $settling
+	set -- $started_units
 	while [ $# -gt 0 ]; do
-		steady "$1" "$3" || return
+		wait_steady "$1" "$3" || return
 		[ "$2" = - ] || mv -f "$2" "$state/stamps/$1" || return
 		shift 3
 	done
 }
 
-steady() { # steady UNIT RESTARTS
+wait_steady() { # wait_steady UNIT RESTARTS: until it has been active for a second
 	tries=0
 	while :; do
-		show "$1"
-		seconds
+		read_unit "$1"
+		read_uptime
 		if [ "$ActiveState" = active ]; then
-			[ $((up - ActiveEnterTimestampMonotonic / 10000)) -lt 100 ] || return 0
-		elif [ "$ActiveState" = failed ] || [ "$ActiveState" = inactive ] || [ $((NRestarts - $2)) -ge 2 ] || [ "$tries" -ge 300 ]; then
-			echo "$1 does not stay up: it is $ActiveState ($SubState), started again $((NRestarts - $2)) times"
-			journal "$1"
+			[ $((uptime - ActiveEnterTimestampMonotonic / 10000)) -lt 100 ] || return 0
+		elif has_failed "$2" || [ "$tries" -ge 300 ]; then
+			report_unsteady "$1" "$2"
 			return
 		fi
 		tries=$((tries + 1))

@@ -1,12 +1,12 @@
 # Public halves of keys.
-# shellcheck shell=sh disable=SC2154 # set before, or by parts before it
+# shellcheck shell=sh disable=SC2154 # set before it, see examine/units, or by other parts
 
-# The public half of a key. ssh-keygen is there wherever sshd is and takes keys from a pipe; what it
-# can't read openssl may. Neither prints anything of the private half.
-public() {
+# ssh-keygen is there wherever sshd is and takes keys from a pipe; what it can't read openssl may.
+# Neither prints anything of the private half.
+print_public_key() { # of the private key on standard input
 	key=$(cat)
 	half=
-	# How long it takes to open one that is encrypted, its maker chooses: for nobody has its password.
+	# Whoever encrypted one has chosen how long it takes to open it: nobody has its password.
 	case $key in *'BEGIN ENCRYPTED'*) return ;; esac
 	if has ssh-keygen; then
 		half=$(printf '%s\n' "$key" | timeout 5 ssh-keygen -y -P '' -f /dev/stdin 2>/dev/null | cut -d ' ' -f 1,2)

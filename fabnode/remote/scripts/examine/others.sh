@@ -1,56 +1,56 @@
-# Folders of others in them.
-# shellcheck shell=sh disable=SC2034,SC2154,SC2086 # parts share variables; lists are split at line ends on purpose
+# Folders that others may write, within root's: searched with the rights of their owners.
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
 
-as_owner() { # as_owner FOLDER ARGUMENT…: find within it, with its owner's rights alone
-	as_in=$1
+find_within() { # find_within FOLDER ARGUMENT…: entered first, for others may exchange it
+	within=$1
 	shift
-	(cd -P -- "$as_in/" 2>/dev/null && [ "$(pwd -P)" = "$as_in" ] && seek ./ "$@")
+	(cd -P -- "$within/" 2>/dev/null && [ "$(pwd -P)" = "$within" ] && find_below ./ "$@")
 }
 
-until=$(($(date +%s) + 120))
-for entry in $later; do
+deadline=$(($(date +%s) + 120))
+for entry in $others_folders; do
 	root=${entry%%"$tab"*} entry=${entry#*"$tab"}
 	real=${entry%%"$tab"*} place=${entry#*"$tab"}
 	spent=0
-	[ "$(date +%s)" -lt "$until" ] || {
-		say limit "$place: the time for folders that others may write was up"
+	[ "$(date +%s)" -lt "$deadline" ] || {
+		emit limit "$place: the time for folders that others may write was up"
 		continue
 	}
-	[ $nofollow = 1 ] || {
-		say limit "$place: others may write it, and this host's dd has no iflag=nofollow"
+	[ $can_nofollow = 1 ] || {
+		emit limit "$place: others may write it, and this host's dd has no iflag=nofollow"
 		continue
 	}
 	uid=$(stat -c %u -- "$place") gid=$(stat -c %g -- "$place") || continue
 	[ "$uid" != 0 ] || uid=65534
 	[ "$gid" != 0 ] || gid=65534
 	listed=
-	if [ $can_drop = 1 ]; then
-		with="timeout${nl}-k${nl}2${nl}10${nl}setpriv${nl}--reuid=$uid${nl}--regid=$gid${nl}--clear-groups"
-		listed=$(as_owner "$place" -type f -size -128 -exec grep $skip -slE "$holding" {} +)
-		in_time $? "$place"
-		listed=$listed$nl$(as_owner "$place" -type f -size -16 \
-			\( -name '*token*.csv' -o -name 'basic*auth*.csv' \) -exec grep $skip -slE "$token_list" {} +)
+	if [ $can_setpriv = 1 ]; then
+		find_prefix="timeout${nl}-k${nl}2${nl}10${nl}setpriv${nl}--reuid=$uid${nl}--regid=$gid${nl}--clear-groups"
+		listed=$(find_within "$place" -type f -size -128 -exec grep $grep_skip -slE "$credential_pattern" {} +)
+		report_timeout $? "$place"
+		listed=$listed$nl$(find_within "$place" -type f -size -16 \
+			\( -name '*token*.csv' -o -name 'basic*auth*.csv' \) -exec grep $grep_skip -slE "$token_list_pattern" {} +)
 		# What its owner can't read may be root's.
-		with="timeout${nl}-k${nl}2${nl}10"
-		rest=$(as_owner "$place" -type f -size -128 ! -user "$uid" -print)
+		find_prefix="timeout${nl}-k${nl}2${nl}10"
+		rest=$(find_within "$place" -type f -size -128 ! -user "$uid" -print)
 	else
-		with="timeout${nl}-k${nl}2${nl}10"
-		rest=$(as_owner "$place" -type f -size -128 -print)
+		find_prefix="timeout${nl}-k${nl}2${nl}10"
+		rest=$(find_within "$place" -type f -size -128 -print)
 	fi
-	in_time $? "$place"
+	report_timeout $? "$place"
 	count=0
-	for one in $rest; do
-		case $nl$listed$nl in *"$nl$one$nl"*) continue ;; esac
+	for file in $rest; do
+		case $nl$listed$nl in *"$nl$file$nl"*) continue ;; esac
 		count=$((count + 1))
 		[ $count -le 200 ] || {
-			say limit "$place: files of others than its owner, beyond the first 200"
+			emit limit "$place: files of others than its owner, beyond the first 200"
 			break
 		}
-		one=$place${one#.}
-		take "$one" "${one%/*}" | holds_something "${one##*/}" || continue
-		listed=$listed$nl.${one#"$place"}
+		file=$place${file#.}
+		read_file "$file" "${file%/*}" | holds_credentials "${file##*/}" || continue
+		listed=$listed$nl.${file#"$place"}
 	done
 	found=
-	for one in $listed; do found=$found$place${one#.}$nl; done
-	tell_all "$most_others_files" "$place"
+	for file in $listed; do found=$found$place${file#.}$nl; done
+	emit_files "$most_others_files" "$place"
 done

@@ -1,11 +1,10 @@
 # Packet filter: the built-in chains, and whether kube-proxy's are there.
-# shellcheck shell=sh disable=SC2154 # set before, or by parts before it
+# shellcheck shell=sh disable=SC2154 # set before it, see examine/units, or by other parts
 
-# kube-proxy may use the other of the two iptables than the host does.
-proxied() {
+has_proxy_chains() { # kube-proxy may use the other of the two iptables than the host does
 	for command in iptables iptables-nft iptables-legacy; do
 		has $command || continue
-		# The old one makes a table by asking for it.
+		# The legacy one creates a table when it is asked for it.
 		[ $command != iptables-legacy ] || grep -qx nat /proc/net/ip_tables_names 2>/dev/null || continue
 		timeout 20 $command -w 5 -t nat -S 2>/dev/null | awk '
 			/^-N KUBE-SERVICES$/ { chain = 1 }
@@ -18,7 +17,7 @@ proxied() {
 if has iptables; then
 	for table in filter nat; do
 		if rules=$(timeout 20 iptables -w 5 -t $table -S 2>/dev/null); then
-			say rules $table
+			emit rules $table
 			printf '%s\n' "$rules" | table=$table awk -v most="$most_rules" -v longest="$most_rule_length" '
 				/^-A (INPUT|FORWARD|OUTPUT|PREROUTING|POSTROUTING) / && length($0) <= longest && ++count <= most {
 					print "rule\t" ENVIRON["table"] "\t" $0 }
@@ -26,10 +25,10 @@ if has iptables; then
 					if (count > most) print "unseen\trules beyond the first " most " of table " ENVIRON["table"]
 				}'
 		else
-			say unseen "iptables table $table: iptables -S failed"
+			emit unseen "iptables table $table: iptables -S failed"
 		fi
 	done
-	! proxied || say proxied
+	! has_proxy_chains || emit proxied
 else
-	say unseen "iptables rules: there is no iptables"
+	emit unseen "iptables rules: there is no iptables"
 fi

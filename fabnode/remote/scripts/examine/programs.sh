@@ -1,8 +1,7 @@
 # Programs that run: command lines of units, and whether there is a control plane.
-# shellcheck shell=sh disable=SC2034,SC2154,SC2086 # parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
 
-# Command lines without what may be a secret in them.
-arguments() { # arguments NAME: from lines
+emit_arguments() { # emit_arguments NAME: those on standard input, one a line, without what may be a secret in them
 	awk -v name="$1" -v most="$most_args" -v longest="$most_arg_length" '
 		length($0) > longest || NR > most { next }
 		hide { hide = 0; print "arg\t" name "\t<hidden>"; next }
@@ -13,9 +12,9 @@ arguments() { # arguments NAME: from lines
 		length($0) <= longest { print "arg\t" name "\t" $0 }'
 }
 
-# Paths as programs open them: relative ones in a folder. Without `.` and `//`, as the deployer writes
-# them too; what is relative to a folder that is not known is dropped.
-resolved() { # resolved FOLDER: from lines
+# Paths on standard input, one a line, as programs open them: relative ones in a folder. Without `.`
+# and `//`, as the deployer writes them too; what is relative to a folder that is not known is dropped.
+resolve_paths() { # resolve_paths FOLDER
 	folder=$1 awk '
 		!length { next }
 		!/^\// { if (ENVIRON["folder"] == "") next; $0 = ENVIRON["folder"] "/" $0 }
@@ -43,48 +42,48 @@ for service in $services; do
 	name=${service%.service}
 	case $name in
 	etcd | kube-*r)
-		[ "$pid" = 0 ] || say control "$name"
+		[ "$pid" = 0 ] || emit control "$name"
 		continue
 		;;
 	docker) name=dockerd ;;
 	esac
-	state_of=down
-	[ "$pid" = 0 ] || state_of=host
-	if roots_process "$pid"; then
-		words=$(tr '\0' '\n' <"/proc/$pid/cmdline")
+	place=down
+	[ "$pid" = 0 ] || place=host
+	if is_roots_process "$pid"; then
+		command_line=$(tr '\0' '\n' <"/proc/$pid/cmdline")
 		cwd=$(readlink -- "/proc/$pid/cwd")
 	else
 		start=$(systemctl show -p ExecStart,WorkingDirectory -- "$service" 2>/dev/null)
 		cwd=$(printf '%s\n' "$start" | sed -n 's/^WorkingDirectory=!\{0,1\}//p')
 		: "${cwd:=/}"
-		words=$(printf '%s\n' "$start" | sed -n 's/.*argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | head -n 1 | tr ' ' '\n')
-		case $pid:$apart in
+		command_line=$(printf '%s\n' "$start" | sed -n 's/.*argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | head -n 1 | tr ' ' '\n')
+		case $pid:$mismatch in
 		0:*) ;;
-		*:control) say limit "the command line of $name as it runs: others than root control the process or its file, so its unit file's is judged" ;;
-		*) say unseen "the command line of $name as it runs: it has namespaces of its own or has ended, so its unit file's is judged" ;;
+		*:control) emit limit "the command line of $name as it runs: others than root control the process or its file, so its unit file's is judged" ;;
+		*) emit unseen "the command line of $name as it runs: it has namespaces of its own or has ended, so its unit file's is judged" ;;
 		esac
 	fi 2>/dev/null
-	[ -n "$words" ] || continue
-	say program "$name" $state_of
-	printf '%s\n' "$words" | arguments "$name"
-	case $cwd in /*) cwd=$(printf '%s\n' "$cwd" | resolved /) ;; esac
+	[ -n "$command_line" ] || continue
+	emit program "$name" $place
+	printf '%s\n' "$command_line" | emit_arguments "$name"
+	case $cwd in /*) cwd=$(printf '%s\n' "$cwd" | resolve_paths /) ;; esac
 	case $cwd/ in
 	*"$nl"* | *"$tab"* | */../*) cwd= ;;
-	/*) say cwd "$name" "$cwd" ;;
+	/*) emit cwd "$name" "$cwd" ;;
 	*) cwd= ;; # `~`, or out of reach
 	esac
 	flag=config
 	[ "$name" != dockerd ] || flag='config-file'
-	config=$(printf '%s\n' "$words" | flag=$flag awk '
+	config=$(printf '%s\n' "$command_line" | flag=$flag awk '
 		BEGIN { flag = "^--?" ENVIRON["flag"] }
 		after { print; after = 0; next } $0 ~ flag "$" { after = 1 } sub(flag "=", "")' |
-		tail -n 1 | resolved "$cwd")
+		tail -n 1 | resolve_paths "$cwd")
 	[ -n "$config" ] || [ "$name" != dockerd ] || config=/etc/docker/daemon.json
 	folder=$cwd
 	# As kubernetes `pkg/kubelet/kubeletconfig/configfiles` has it.
 	[ "$name" != kubelet ] || folder=${config%/*}/
 	[ -z "$config" ] || configs=$configs$folder$tab$config$nl
-	anchors=$anchors$(printf '%s\n' "$words" | awk -v wanted="^(${anchor_flags})\$" '
+	anchors=$anchors$(printf '%s\n' "$command_line" | awk -v wanted="^(${anchor_flags})\$" '
 		after { print; after = 0; next }
 		/^--?[a-z]/ {
 			at = index($0, "=")
@@ -92,7 +91,7 @@ for service in $services; do
 			sub(/^--?/, "", flag)
 			gsub(/_/, "-", flag)
 			if (flag ~ wanted) { if (at) print substr($0, at + 1); else after = 1 }
-		}' | resolved "$cwd")$nl
+		}' | resolve_paths "$cwd")$nl
 	# Where none is named.
 	[ "$name" != dockerd ] || for file in ca cert key; do anchors=$anchors/root/.docker/$file.pem$nl; done
 done
@@ -103,13 +102,13 @@ for folder in /proc/[0-9]*; do
 	name=
 	read -r name <"$folder/comm" || continue
 	case $name in kube-apiserver | kube-controller | kube-scheduler | etcd) ;; *) continue ;; esac
-	roots_process "${folder#/proc/}" || continue
+	is_roots_process "${folder#/proc/}" || continue
 	name=${exe##*/}
 	case $name in
-	kube-apiserver | kube-controller-manager | kube-scheduler | etcd) say control "$name" ;;
+	kube-apiserver | kube-controller-manager | kube-scheduler | etcd) emit control "$name" ;;
 	esac
 done 2>/dev/null
 set -f
 for name in kube-apiserver kube-controller-manager kube-scheduler etcd; do
-	! roots_own "/etc/kubernetes/manifests/$name.yaml" || say control "$name"
+	! is_roots_file "/etc/kubernetes/manifests/$name.yaml" || emit control "$name"
 done

@@ -1,10 +1,10 @@
 # Provenance: what root alone controls, and what others could have written. Only the first is believed.
-# shellcheck shell=sh disable=SC2034,SC2154,SC2086 # parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
 
-# Walks a folder's path, and the targets of the links on it, from the top. Into $controlled: nobody
-# but root can put something else in the place of anything on the way, or into the folder; into
+# Walks a folder's path, and the targets of the links on it, from the top. Sets $controlled: nobody
+# but root can put something else in the place of anything on the way, or into the folder; sets
 # $reachable: others may enter.
-above() { # above FOLDER
+judge_folder() { # judge_folder FOLDER
 	controlled=1 reachable=1 todo=$1 walks=0
 	while [ -n "$todo" ]; do
 		walk=${todo%%"$nl"*}
@@ -34,38 +34,39 @@ above() { # above FOLDER
 			fi
 			[ $((step_bits & 1)) -ne 0 ] || reachable=0
 			[ $((step_bits & 022)) -eq 0 ] || {
-				# Of a sticky folder nobody takes away what is root's, but anybody may add to it.
+				# Nobody deletes root's files in a sticky folder, but anybody may add to it.
 				[ $((step_bits & 01000)) -ne 0 ] && [ "$step_name" != "$walk" ] || controlled=0
 			}
 		done
 	done
 }
 
-# Whether a file is root's alone: what is in it, and what lies at its path.
-roots_own() { # roots_own FILE: no symlink
+# Whether root alone decides what is in a file, and which file lies at its path.
+is_roots_file() { # is_roots_file FILE: not a symlink
 	[ -f "$1" ] && [ ! -L "$1" ] || return 1
-	own_stat=$(stat -c '%u %a' -- "$1") || return 1
-	[ "${own_stat%% *}" = 0 ] && [ $((0${own_stat#* } & 022)) -eq 0 ] || return 1
-	above "${1%/*}"
+	file_stat=$(stat -c '%u %a' -- "$1") || return 1
+	[ "${file_stat%% *}" = 0 ] && [ $((0${file_stat#* } & 022)) -eq 0 ] || return 1
+	judge_folder "${1%/*}"
 	[ $controlled = 1 ]
 }
 
-# Whether a process is root's in every way: its users, the namespaces, the file that it runs.
-roots_process() { # roots_process PID: its file is in $exe; where it is not, $apart says why
-	apart=namespaces
+# Whether a process is root's in every way: its users, its namespaces, the file that it runs.
+is_roots_process() { # is_roots_process PID: sets $exe, its file; if it is not, $mismatch: control or namespaces
+	mismatch=namespaces
 	case $1 in '' | 0 | *[!0-9]*) return 1 ;; esac
 	[ -e "/proc/$1/status" ] || return 1
-	apart=control
+	mismatch=control
 	grep -q "^Uid:${tab}0${tab}0${tab}0${tab}0\$" "/proc/$1/status" || return 1
-	apart=namespaces
+	mismatch=namespaces
 	for space in mnt pid user; do
 		[ "$(readlink "/proc/$1/ns/$space")" = "$(readlink /proc/self/ns/$space)" ] || return 1
 	done
-	[ "$(stat -L -c %d:%i "/proc/$1/root/")" = "$here" ] || return 1
-	apart=control
+	[ "$(stat -L -c %d:%i "/proc/$1/root/")" = "$root_directory" ] || return 1
+	mismatch=control
 	exe=$(readlink "/proc/$1/exe") || return 1
 	case $exe in /*) ;; *) return 1 ;; esac
 	case $exe in *"$nl"*) return 1 ;; esac
-	[ "$(stat -L -c %d:%i "/proc/$1/exe")" = "$(stat -c %d:%i -- "$exe")" ] && roots_own "$exe"
+	[ "$(stat -L -c %d:%i "/proc/$1/exe")" = "$(stat -c %d:%i -- "$exe")" ] && is_roots_file "$exe"
 }
-here=$(stat -L -c %d:%i /)
+
+root_directory=$(stat -L -c %d:%i /)

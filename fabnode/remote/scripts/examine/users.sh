@@ -1,33 +1,32 @@
-# Users of root's files.
-# shellcheck shell=sh disable=SC2154,SC2086 # set before; lists are split at line ends on purpose
+# Users of root's files: units, cron, CNI, static pods, command lines of root's processes.
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
-# Who names files that are root's alone: units, cron, CNI, static pods, command lines of root's.
-if [ -n "$own" ]; then
+if [ -n "$root_files" ]; then
 	existing= known=1
 	for path in $users; do [ ! -e "$path" ] || existing=$existing$path$nl; done
 	if [ -n "$existing" ]; then
-		names=$(printf %s "$own" | timeout 20 grep $skip -rsoF -f - -- $existing)
+		names=$(printf %s "$root_files" | timeout 20 grep $grep_skip -rsoF -f - -- $existing)
 		[ $? -le 1 ] || known=0
 		names=$(printf '%s\n' "$names" | sort -u)
 		[ "$(printf '%s\n' "$names" | wc -l)" -le "$most_users" ] || known=0
 		printf '%s\n' "$names" | head -n "$most_users" | while IFS=: read -r user path; do
 			[ -n "$path" ] && [ "$(stat -c %u -- "$user")" = 0 ] || continue
-			say used "$user" "$path"
+			emit used "$user" "$path"
 		done
 	fi
-	mine=$(stat -L -c %i /proc/self/ns/pid)
+	processes=$(stat -L -c %i /proc/self/ns/pid)
 	set +f
-	mine=$(stat -L -c '%i %n' /proc/[0-9]*/ns/pid 2>/dev/null | sed -n "s,^$mine \(.*\)/ns/pid\$,\1/status,p")
+	processes=$(stat -L -c '%i %n' /proc/[0-9]*/ns/pid 2>/dev/null | sed -n "s,^$processes \(.*\)/ns/pid\$,\1/status,p")
 	set -f
-	mine=$(grep -l "^Uid:${tab}0${tab}0${tab}" $mine /dev/null 2>/dev/null | sed 's,status$,cmdline,')
-	words=$(cat $mine /dev/null 2>/dev/null | tr '\0' '\n')
-	running=$(printf %s "$own" | {
+	processes=$(grep -l "^Uid:${tab}0${tab}0${tab}" $processes /dev/null 2>/dev/null | sed 's,status$,cmdline,')
+	words=$(cat $processes /dev/null 2>/dev/null | tr '\0' '\n')
+	running=$(printf %s "$root_files" | {
 		exec 3<&0 # as an argument they may be too long
 		printf '%s\n' "$words" | timeout 20 grep -oF -f /dev/fd/3
 	})
 	[ $? -le 1 ] || known=0
 	running=$(printf '%s\n' "$running" | grep . | sort -u)
 	[ "$(printf '%s\n' "$running" | wc -l)" -le "$most_running" ] || known=0
-	printf '%s\n' "$running" | grep . | head -n "$most_running" | while read -r path; do say used "a running program" "$path"; done
-	[ $known = 1 ] || say users_unknown
+	printf '%s\n' "$running" | grep . | head -n "$most_running" | while read -r path; do emit used "a running program" "$path"; done
+	[ $known = 1 ] || emit users_unknown
 fi

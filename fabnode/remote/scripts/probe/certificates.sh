@@ -1,12 +1,12 @@
-# Certificates, servers and their CAs.
-# shellcheck shell=sh disable=SC2154,SC2086 # set before; lists are split at line ends on purpose
+# Certificates, servers and their CAs: nothing else of these files leaves the node, for some hold keys.
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
 readable=
 for path in $certificates $servers; do
 	case $nl$readable in *"$nl$path$nl"*) continue ;; esac
 	[ -f "$path" ] && [ -r "$path" ] && readable="$readable$path$nl"
 done
-[ -z "$readable" ] || add "$(awk '
+[ -z "$readable" ] || emit_lines "$(awk '
 	FNR == 1 || /-----BEGIN/ { inside = 0 }
 	/^-----BEGIN CERTIFICATE-----$/ { inside = 1 }
 	inside && /^[-A-Za-z0-9+\/= ]+$/ { print "certificate\t" $0 "\t" FILENAME }

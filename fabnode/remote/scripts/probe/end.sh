@@ -1,5 +1,5 @@
-# The end of the answer.
-# shellcheck shell=sh disable=SC2154 # set before, or by parts before it
+# The end of the probe.
+# shellcheck shell=sh disable=SC2154 # set before it, see probe/records, or by other parts
 
-say end "$nonce"
-printf %s "$out"
+emit end "$nonce"
+printf %s "$records"

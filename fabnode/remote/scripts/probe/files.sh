@@ -1,16 +1,15 @@
 # Files and folders: what they are, their digests, the text of some.
-# shellcheck shell=sh disable=SC2154,SC2086 # set before; lists are split at line ends on purpose
-
 #
 # Hashing costs more than all else, so the record keeps `sha256|size|inode|mtime|ctime|path` of
-# files as they were; only what looks different now is hashed again.
+# files as they were; only those that have changed since are hashed again.
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
-own=
+own_state=
 # shellcheck disable=SC3067 # dash, bash and busybox know -O
-[ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ] && own=1 # nobody else's record is believed
+[ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ] && own_state=1 # nobody else's record is believed
 record=$nl
-[ "$deep" = 1 ] || [ -z "$own" ] || [ ! -f "$state/digests" ] || record="$nl$(cat "$state/digests")$nl"
-kept= unknown= texts= links=
+[ "$deep" = 1 ] || [ -z "$own_state" ] || [ ! -f "$state/digests" ] || record="$nl$(cat "$state/digests")$nl"
+known= unknown= texts= links=
 now=${clock%.*}
 
 # Mode (hex), owner, group, ctime in seconds, then what the record holds.
@@ -19,7 +18,7 @@ for line in $(stat -c '%f|%u|%g|%Z|%s|%i|%y|%z|%n' -- $text $opaque $folders 2>/
 	set -- $line
 	IFS=$nl
 	path=${line##*|}
-	say path "$1" "$2" "$3" "$5" "$path"
+	emit path "$1" "$2" "$3" "$5" "$path"
 	case $1 in
 	8???) ;; # regular files only
 	a???)
@@ -28,23 +27,23 @@ for line in $(stat -c '%f|%u|%g|%Z|%s|%i|%y|%z|%n' -- $text $opaque $folders 2>/
 		;;
 	*) continue ;;
 	esac
-	like="$5|$6|$7|$8|$path"
+	version="$5|$6|$7|$8|$path"
 	case $record in
-	*"|$like$nl"*)
-		before=${record%%"|$like$nl"*}
-		say digest "${before##*"$nl"}" "$path"
-		kept="$kept${before##*"$nl"}|$like$nl"
+	*"|$version$nl"*)
+		before=${record%%"|$version$nl"*}
+		emit digest "${before##*"$nl"}" "$path"
+		known="$known${before##*"$nl"}|$version$nl"
 		;;
 	*)
 		unknown="$unknown$path$nl"
-		# What changed just now may change again without its times telling.
-		[ $((now - $4)) -gt 2 ] && kept="$kept?$path|$like$nl"
+		# A file that changed just now may change again without a change of its times.
+		[ $((now - $4)) -gt 2 ] && known="$known?$path|$version$nl"
 		;;
 	esac
 	case "$nl$text$nl" in
 	*"$nl$path$nl"*)
 		if [ "$5" -le "$most_text_size" ]; then
-			say text "$5" "$path"
+			emit text "$5" "$path"
 			texts=$texts$path$nl
 		fi
 		;;
@@ -54,29 +53,29 @@ done
 if [ -n "$unknown" ]; then
 	for line in $(sha256sum -- $unknown); do
 		digest=${line%%  *} path=${line#*  }
-		say digest "$digest" "$path"
-		case $kept in *"?$path|"*) kept="${kept%%"?$path|"*}$digest|${kept#*"?$path|"}" ;; esac
+		emit digest "$digest" "$path"
+		case $known in *"?$path|"*) known="${known%%"?$path|"*}$digest|${known#*"?$path|"}" ;; esac
 	done
-	if [ -n "$own" ] && [ "$nl$kept" != "$record" ]; then
-		printf %s "$kept" >"$state/digests.$$" && mv -f "$state/digests.$$" "$state/digests"
+	if [ -n "$own_state" ] && [ "$nl$known" != "$record" ]; then
+		printf %s "$known" >"$state/digests.$$" && mv -f "$state/digests.$$" "$state/digests"
 	fi
 fi 2>/dev/null
 
 # Where a system folder is a symlink, whoever may write on the way there counts as well.
-chain=
+targets=
 for link in $links; do
 	real=$(readlink -f -- "$link") || continue
 	while [ -n "$real" ]; do
-		chain=$chain$real$nl
+		targets=$targets$real$nl
 		real=${real%/*}
 	done
 done
-[ -z "$chain" ] || for line in $(stat -c '%f|%u|%g|%s|%n' -- $chain 2>/dev/null); do
+[ -z "$targets" ] || for line in $(stat -c '%f|%u|%g|%s|%n' -- $targets 2>/dev/null); do
 	IFS='|'
 	set -- $line
 	IFS=$nl
-	say path "$1" "$2" "$3" "$4" "${line##*|}"
+	emit path "$1" "$2" "$3" "$4" "${line##*|}"
 done
 
-# One after the other, as their sizes say; their digests tell if one changed under our hands.
-[ -z "$texts" ] || say texts "$(cat -- $texts 2>/dev/null | base64 -w 0)"
+# One after the other; their sizes say where each ends, and their digests whether one changed meanwhile.
+[ -z "$texts" ] || emit texts "$(cat -- $texts 2>/dev/null | base64 -w 0)"

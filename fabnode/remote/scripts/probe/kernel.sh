@@ -1,7 +1,7 @@
-# Kernel features and settings.
-# shellcheck shell=sh disable=SC2154,SC2086 # set before; lists are split at line ends on purpose
+# Kernel features, which count when they are loaded, built in or seen working; kernel settings.
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
-built_in() {
+is_built_in() { # is_built_in MODULE
 	case $1 in
 	overlay)
 		while read -r line; do case $line in *overlay) return ;; esac done </proc/filesystems
@@ -28,10 +28,10 @@ built_in() {
 } 2>/dev/null
 
 for module in $modules; do
-	if [ -d "/sys/module/$module" ] || built_in "$module"; then
-		say module "$module"
+	if [ -d "/sys/module/$module" ] || is_built_in "$module"; then
+		emit module "$module"
 	elif ! modprobe -q -D "$module" >/dev/null 2>&1; then # what it would load
-		say missing "$module"
+		emit missing "$module"
 	fi
 done
 
@@ -40,8 +40,8 @@ for key in $sysctls; do
 	IFS=.
 	set -- $key
 	IFS=/
-	file="/proc/sys/$*"
+	sysctl_file="/proc/sys/$*"
 	IFS=$nl
 	# Not by `read`: dash reads byte by byte, and of a number the kernel gives no second one.
-	if [ -f "$file" ] && line=$(head -n 1 "$file" 2>/dev/null); then say sysctl "$key" "$line"; fi
+	if [ -f "$sysctl_file" ] && line=$(head -n 1 "$sysctl_file" 2>/dev/null); then emit sysctl "$key" "$line"; fi
 done

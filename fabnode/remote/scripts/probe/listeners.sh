@@ -1,17 +1,15 @@
-# Listeners on the ports that fabnode needs.
-# shellcheck shell=sh disable=SC2154,SC2086 # set before; lists are split at line ends on purpose
+# Listeners on the ports that a node needs.
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
-# Who listens where, if on one of the ports at all (0A is LISTEN in proc_net_tcp.rst). Finding the
-# names takes a walk over all processes: only where fabnode has not started anything yet, so that a
-# port may be taken by somebody else.
+# They are listed only if one of the ports is used (0A is LISTEN in proc_net_tcp.rst). Finding the
+# programs' names takes a walk over all processes: only where fabnode has not started anything yet,
+# so that others may use a port.
 set -- $ports
 IFS='|'
-some="$*"
+alternatives="$*"
 IFS=$nl
-if [ -n "$some" ] && has ss && grep -qsE ":($some) [0-9A-F]+:0000 0A" /proc/net/tcp /proc/net/tcp6; then
-	names=-p
-	[ ! -d "$state/stamps" ] || names=
-	for line in $(ss -Hltn $names); do say listener "$line"; done
+if [ -n "$alternatives" ] && has ss && grep -qsE ":($alternatives) [0-9A-F]+:0000 0A" /proc/net/tcp /proc/net/tcp6; then
+	option=-p
+	[ ! -d "$state/stamps" ] || option=
+	for line in $(ss -Hltn $option); do emit listener "$line"; done
 fi
-
-for tool in $tools; do has "$tool" && say tool "$tool"; done

@@ -1,7 +1,7 @@
-# The machine: system, kernel, memory, addresses.
-# shellcheck shell=sh disable=SC2154 # set before, or by parts before it
+# The machine: system, kernel, memory, addresses, resolvers.
+# shellcheck shell=sh disable=SC2154 # set before it, see probe/records, or by other parts
 
-# Read, not run: what it holds is text to us, whoever wrote it.
+# Read, not run: what it holds is mere text, whoever wrote it.
 ID= VERSION_ID=
 [ ! -f /etc/os-release ] || while read -r line || [ -n "$line" ]; do
 	case $line in ID=* | VERSION_ID=*) ;; *) continue ;; esac
@@ -9,23 +9,23 @@ ID= VERSION_ID=
 	value=${value#[\"\']} value=${value%[\"\']}
 	case $line in ID=*) ID=$value ;; *) VERSION_ID=$value ;; esac
 done </etc/os-release
-[ -z "$ID$VERSION_ID" ] || say os "$ID" "$VERSION_ID"
-first /proc/sys/kernel/hostname && say hostname "$line"
-first /etc/machine-id && say machine_id "$line"
-first /proc/sys/kernel/random/boot_id && say boot_id "$line"
-first /proc/uptime && say uptime "${line%% *}"
-first /proc/sys/kernel/osrelease
+[ -z "$ID$VERSION_ID" ] || emit os "$ID" "$VERSION_ID"
+read_first_line /proc/sys/kernel/hostname && emit hostname "$line"
+read_first_line /etc/machine-id && emit machine_id "$line"
+read_first_line /proc/sys/kernel/random/boot_id && emit boot_id "$line"
+read_first_line /proc/uptime && emit uptime "${line%% *}"
+read_first_line /proc/sys/kernel/osrelease
 kernel=$line
-say kernel "$kernel"
-if first /proc/sys/kernel/arch; then say arch "$line"; else say arch "$(uname -m)"; fi # it came with 6.1
+emit kernel "$kernel"
+if read_first_line /proc/sys/kernel/arch; then emit arch "$line"; else emit arch "$(uname -m)"; fi # it came with 6.1
 while IFS=' ' read -r name size _; do
-	case $name in MemTotal: | SwapTotal:) say memory "$name" "$size" ;; SwapFree:) break ;; esac
+	case $name in MemTotal: | SwapTotal:) emit memory "$name" "$size" ;; SwapFree:) break ;; esac
 done </proc/meminfo
-if [ -e /sys/fs/cgroup/cgroup.controllers ]; then say cgroup 2; else say cgroup 1; fi
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then emit cgroup 2; else emit cgroup 1; fi
 
 if has ip; then
-	for line in $(ip -o addr show); do say address "$line"; done
+	for line in $(ip -o addr show); do emit address "$line"; done
 fi
 
-[ ! -f /etc/resolv.conf ] || while read -r line || [ -n "$line" ]; do say resolv "$line"; done </etc/resolv.conf
-[ -e /run/systemd/resolve/resolv.conf ] && say resolved
+[ ! -f /etc/resolv.conf ] || while read -r line || [ -n "$line" ]; do emit resolv "$line"; done </etc/resolv.conf
+[ -e /run/systemd/resolve/resolv.conf ] && emit resolved

@@ -1,13 +1,13 @@
-# Free space of file systems.
-# shellcheck shell=sh disable=SC2154,SC2086 # set before; lists are split at line ends on purpose
+# Free space, of the nearest directory that exists.
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
-near=
+nearest=
 for path in $free; do
 	while [ -n "$path" ] && [ ! -d "$path" ]; do path=${path%/*}; done
-	near=$near${path:-/}$nl
+	nearest=$nearest${path:-/}$nl
 done
 set -- $free
-[ -z "$near" ] || for size in $(stat -f -c '%a %S' -- $near); do
-	say free "$size" "$1"
+[ -z "$nearest" ] || for size in $(stat -f -c '%a %S' -- $nearest); do
+	emit free "$size" "$1"
 	shift
 done

@@ -1,4 +1,5 @@
-# Tools that are there.
-# shellcheck shell=sh disable=SC2154,SC2086 # set before; lists are split at line ends on purpose
+# Tools that are installed.
+# shellcheck shell=sh disable=SC2154 # set before it, see probe/records, or by other parts
 
-case $nl$modules$nl in *"${nl}nf_tables$nl"*) has nft && say nft "$(nft --version)" ;; esac
+for tool in $tools; do has "$tool" && emit tool "$tool"; done
+case $nl$modules$nl in *"${nl}nf_tables$nl"*) has nft && emit nft "$(nft --version)" ;; esac

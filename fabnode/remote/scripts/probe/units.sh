@@ -1,8 +1,8 @@
 # Units, and what they had read when fabnode last started them.
-# shellcheck shell=sh disable=SC2154,SC2086 # set before; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
-# A bare host has none of them, which costs less to see than to have systemd say.
-heard_of() { # heard_of UNIT: whether there is a file of it in systemd's load path (systemd.unit(5))
+# A bare host has none of them, which is cheaper to see here than to ask systemd.
+has_unit_file() { # has_unit_file UNIT: somewhere in systemd's load path (systemd.unit(5))
 	for folder in /etc /run /usr/local/lib /usr/lib /lib; do
 		[ ! -e "$folder/systemd/system/$1" ] || return 0
 	done
@@ -11,13 +11,13 @@ heard_of() { # heard_of UNIT: whether there is a file of it in systemd's load pa
 	done
 	return 1
 }
-known=
+units_exist=
 for unit in $units; do
-	if [ -d "$state/stamps" ] || heard_of "$unit"; then known=1; fi
+	if [ -d "$state/stamps" ] || has_unit_file "$unit"; then units_exist=1; fi
 done
 
-if [ -n "$known" ]; then
-	add "$(systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts \
+if [ -n "$units_exist" ]; then
+	emit_lines "$(systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts \
 		-p ActiveEnterTimestampMonotonic,NeedDaemonReload -- $units | {
 		set -- $units
 		while read -r line; do # an empty one between units
@@ -25,7 +25,7 @@ if [ -n "$known" ]; then
 		done
 	})"
 	for unit in $units; do
-		[ -n "$own" ] && [ -f "$state/stamps/$unit" ] || continue
-		while read -r line; do say stamp "$unit" "${line%% *}" "${line#* }"; done <"$state/stamps/$unit"
+		[ -n "$own_state" ] && [ -f "$state/stamps/$unit" ] || continue
+		while read -r line; do emit stamp "$unit" "${line%% *}" "${line#* }"; done <"$state/stamps/$unit"
 	done
 fi

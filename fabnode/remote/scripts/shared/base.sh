@@ -1,4 +1,4 @@
-# Options and separators that all programs have.
+# Options, separators and helpers of all programs.
 # shellcheck shell=sh disable=SC2034 # for the parts after it
 
 set -uf # nothing is globbed: entries are taken as they are

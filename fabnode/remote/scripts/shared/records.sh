@@ -1,9 +1,9 @@
 # Records: lines of fields with tabs between, printed at once.
-# shellcheck shell=sh disable=SC2154 # set by parts before it
+# shellcheck shell=sh disable=SC2154 # tab: shared/base
 
-say() { # say FIELD…: one line, in one write, for the beat speaks as well
-	line=$1
+emit() { # emit FIELD…: a record, in one write, for heartbeats are written at the same time
+	record=$1
 	shift
-	for field; do line="$line$tab$field"; done
-	printf '%s\n' "$line"
+	for field; do record="$record$tab$field"; done
+	printf '%s\n' "$record"
 }
