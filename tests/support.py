@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -87,6 +88,43 @@ def certificate(
     ca, key = by or authority()
     request = new_request(common_name, {"organization": organization})
     return sign_client(request.request_pem, pem(ca), private_pem(key), days=days).decode()
+
+
+def serving_certificate(
+    node: str = "n1",
+    *names: str,
+    by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
+) -> str:
+    """
+    Return a kubelet's serving certificate, as PEM.
+
+    :param names: DNS names and addresses in it; none: those of the node in DOCUMENT.
+    """
+    ca, key = by or authority()
+    found = names or (node, {each["name"]: each["address"] for each in DOCUMENT["nodes"]}[node])
+    parts = [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
+        x509.NameAttribute(NameOID.COMMON_NAME, f"system:node:{node}"),
+    ]
+    general: list[x509.GeneralName] = []
+    for name in found:
+        try:
+            general.append(x509.IPAddress(ipaddress.ip_address(name)))
+        except ValueError:
+            general.append(x509.DNSName(name))
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name(parts))
+        .issuer_name(ca.subject)
+        .public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=365))
+        .add_extension(x509.SubjectAlternativeName(general), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return pem(made).decode()
 
 
 def write_cluster(directory: Path, text: str | None = None, **overrides: Any) -> Path:

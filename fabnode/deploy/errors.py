@@ -53,20 +53,6 @@ class ImpostorError(FabnodeError):
     )
 
 
-class UnregisteredError(FabnodeError):
-    """A host that has joined and whose Node object is gone: waiting for that would be in vain."""
-
-    def __init__(self, node: str) -> None:
-        super().__init__(
-            "its kubelet has a certificate, but its Node object is gone: removed by hand, or by a"
-            " run that could not prove who holds that certificate; a kubelet registers only when it"
-            " starts",
-            f"{program.task('rotate-certs')} --limit {node} --only client --issued-before now: it"
-            " joins again, with a new key that is compared (if a run expelled it, find out first"
-            " who had its token)",
-        )
-
-
 class UnprovedError(FabnodeError):
     """A certificate was, or may have been, issued for a node whose host can't be asked for it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ class JoinProof:
         name = self._host.node.name
         with self._journal.step(name, approve_csr.STEP.name, "comparing keys") as log:
             if not any(belongs(self._certificate(), request) for request in left):
-                self._session.admission.expel(self._host.node)
+                self._expel()
                 raise ImpostorError(
                     "a certificate was issued for it in an interrupted run, and it holds none for"
                     " that key"
@@ -84,9 +85,16 @@ class JoinProof:
     def _refuse_impostors(self) -> None:
         """Expel the node if its host has no certificate for the key that was certified."""
         if not self._session.certified.holds_issued_key(self._host.node, self._certificate()):
-            self._session.admission.expel(self._host.node)
+            self._expel()
             raise ImpostorError("it holds no certificate for the key that was certified")
         self.unproved = False
+
+    def _expel(self) -> None:
+        """Shut the node out; a certificate that its host has is no proof, and is not kept."""
+        node = self._host.node
+        self._session.admission.expel(node)
+        with suppress(HostError):
+            self._host.root(f"rm -f {quote(layout.kubelet_client_certificate(node.kubelet.root))}")
 
     def _certificate(self) -> bytes:
         """Read the kubelet's client certificate (PEM) on the host; empty where there is none."""

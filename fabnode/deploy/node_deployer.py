@@ -35,7 +35,7 @@ from ..steps import (
     verify,
 )
 from ..steps.inputs import Issued
-from .errors import RenewalError, UnregisteredError
+from .errors import RenewalError
 from .hook_runner import HookRunner
 from .join_proof import JoinProof, await_file
 from .node_planner import NodePlan, NodePlanner
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
     from ..ssh.host import Host
     from ..steps.step import Step
     from .cluster_session import ClusterSession
-
-_REGISTERED = 60.0  # seconds after which a kubelet that reaches the API has registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +258,6 @@ class NodeDeployer:
         name, nodes = self.node.name, self._session.nodes
         with self._journal.step(name, ready.STEP.name, "waiting for Ready") as log:
             up = Steadiness(self.host, kubelet.UNIT)
-            # A kubelet registers when it starts, and never again.
-            if not joined_now and not since and self._kubelet_settled and nodes.gone(name):
-                raise UnregisteredError(name)
             label = nodes.label(self.node, nodes.wait_registered(name, up))
             if nodes.awaits_network(nodes.wait_ready(name, since, up)):
                 log.warn(node_status.NO_CNI, "install this cluster's own network add-on")
@@ -277,12 +272,6 @@ class NodeDeployer:
                 log.changed(", ".join(filter(None, ("joined" if joined_now else "", label))))
         self._hooks.run("after", ready.STEP)
         return bool(label)
-
-    @property
-    def _kubelet_settled(self) -> bool:
-        """Whether the kubelet, when last looked at, had been up for long enough to register."""
-        unit = self.facts.unit(kubelet.UNIT)
-        return unit.running and self.facts.uptime - unit.started > _REGISTERED
 
     @property
     def _serving(self) -> str:

@@ -182,6 +182,7 @@ class NodePlanner:
             issued=issued,
             now=datetime.now(UTC),
             renewal=renewal,
+            registered=not facts.known or self._session.nodes.was_registered(self.node.name),
         )
 
     @property

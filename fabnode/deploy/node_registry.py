@@ -124,11 +124,9 @@ class Nodes:
         """Return what `label` would change, as far as that was known when the run began."""
         return node_metadata.changes(self._snapshot().nodes.get(node.name), node)
 
-    def gone(self, name: str) -> bool:
-        """Return whether a node has no Node object: neither when the run began nor now."""
-        return name not in self._snapshot().nodes and not self._api.find(
-            f"{node_status.NODES}/{name}"
-        )
+    def was_registered(self, name: str) -> bool:
+        """Return whether a node had a Node object when the run began."""
+        return name in self._snapshot().nodes
 
     def remove(self, name: str) -> None:
         """Take away a Node object, if there is one, and see that no pod comes to it meanwhile."""

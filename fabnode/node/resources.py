@@ -26,6 +26,7 @@ class File:
     :param secret: its content is never shown, nor read back from the node; only digests are.
     :param ephemeral: needed for a moment only; units that read it restart when it is written, but
         it is no part of what their last start is stamped with.
+    :param why: what differs in a file that is not read back from the node.
     """
 
     path: str
@@ -33,6 +34,7 @@ class File:
     mode: int = 0o644
     secret: bool = False
     ephemeral: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,12 @@ class Absent:
 
     :param remade_by: the unit that makes it anew when it starts (a certificate that is to be
         replaced): it is restarted, and what was there comes back if that fails.
+    :param why: why the unit is to make another.
     """
 
     path: str
     remade_by: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +122,12 @@ class Unit:
     :param reads: paths (of File, Binary, ExistingSecret) whose change asks for a restart. Their
         digests at the last successful start are the unit's stamp on the node, by which the
         next run completes one that was killed between writing and restarting.
+    :param restart: why it has to start again although nothing that it reads has changed.
     """
 
     name: str
     reads: tuple[str, ...] = ()
+    restart: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class Certificate:
     :param subject, issuer: RFC 4514 strings.
     :param common_name: of the subject; empty where it has none.
     :param public_key: SubjectPublicKeyInfo, DER. :param authority: it may sign others.
+    :param names: DNS names and IP addresses that it is good for, as a server's.
     """
 
     subject: str
@@ -41,6 +42,7 @@ class Certificate:
     not_after: datetime
     public_key: bytes
     authority: bool = False
+    names: frozenset[str] = frozenset()
 
     def days_left(self, now: datetime) -> float:
         """Return the days until it ends; negative once it has."""
@@ -119,7 +121,18 @@ def _certificate(cert: x509.Certificate) -> Certificate:
         not_after=cert.not_valid_after_utc,
         public_key=public_bytes(cert),
         authority=_authority(cert),
+        names=_alternative_names(cert),
     )
+
+
+def _alternative_names(cert: x509.Certificate) -> frozenset[str]:
+    try:
+        found = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        dns = found.get_values_for_type(x509.DNSName)
+        addresses = found.get_values_for_type(x509.IPAddress)
+    except Exception:  # a host's bytes: what can't be read names nothing
+        return frozenset()
+    return frozenset((*dns, *map(str, addresses)))
 
 
 def problem(pem: Pem, ca_pem: bytes, now: datetime) -> Problem | None:

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Literal
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from .certificates import public_bytes
+from .certificates import BadCertificateError, Pem, public_bytes, read
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -297,6 +297,16 @@ def serving_names(node: Candidate) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if _is_address(node.name):
         return (), tuple(sorted({node.name, node.address}))
     return (node.name,), (node.address,)
+
+
+def unserved_names(held: Pem, node: Candidate) -> tuple[str, ...]:
+    """Return the names and addresses of a node that its serving certificate is not good for."""
+    dns, addresses = serving_names(node)
+    try:
+        names = read(held).names
+    except BadCertificateError:
+        names = frozenset()
+    return tuple(name for name in (*dns, *addresses) if name not in names)
 
 
 def _flaw(

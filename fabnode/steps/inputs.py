@@ -10,6 +10,7 @@ from pathlib import Path
 from ..cni.registry import network
 from ..config.cluster import Cluster, Node
 from ..node import layout
+from ..node.conventions import KUBELET_SERVICE
 from ..node.facts import Facts
 from ..node.resources import Image
 from ..pki.certificates import problem
@@ -17,6 +18,8 @@ from ..pki.renewal import CLIENT, KEEP, Renewal
 from ..releases import compatibility
 from ..releases.version import Release
 from ..util.pem import certificates
+
+_REGISTERED = 15.0  # seconds after which a kubelet that reaches the API has registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Inputs:
     One node and all that is known about it. `now` is UTC.
 
     :param renewal: certificates to be made anew although they are good.
+    :param registered: whether the API has its Node object; True where that is not known.
     """
 
     cluster: Cluster
@@ -82,6 +86,7 @@ class Inputs:
     issued: Issued
     now: datetime
     renewal: Renewal = KEEP
+    registered: bool = True
 
     @property
     def version(self) -> Release:
@@ -120,6 +125,19 @@ class Inputs:
         if why := self.renewal.reason(CLIENT, held):
             return f"its client certificate is to be renewed: {why}"
         return None
+
+    @property
+    def unregistered(self) -> str:
+        """
+        Why kubelet and kube-proxy start again although all that they read is right; empty: no need.
+
+        A kubelet registers its Node when it starts, and never again. One that has only just started
+        may be about to.
+        """
+        unit = self.facts.unit(KUBELET_SERVICE)
+        settled = unit.running and self.facts.uptime - unit.started > _REGISTERED
+        lost = settled and self.joined and not self.registered
+        return "its Node object is missing" if lost else ""
 
     @property
     def first_images(self) -> tuple[ImageArchive, ...]:

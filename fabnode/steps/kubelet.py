@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..node import layout
 from ..node.conventions import KUBELET_SERVICE
 from ..node.resources import Absent, Binary, ClientCertificate, Directory, File, Resource, Unit
 from ..pki.certificates import problem
+from ..pki.csr_policy import Candidate, unserved_names
+from ..pki.kubeconfig import kubeconfig
 from ..pki.renewal import SERVING
 from ..releases import compatibility
 from ..releases.component_options import ComponentOptions, component_options
@@ -39,6 +43,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         flags=options.flags,
         after=layout.runtime_units(inputs.node.runtime.name, inputs.version.minor)[-1],
     )
+    access = tuple(_kubeconfig(inputs))
     config: Resource = Absent(layout.KUBELET_CONFIG)
     if options.fields is not None:
         config = File(layout.KUBELET_CONFIG, with_extra(_HEADER | options.fields, kubelet.config))
@@ -50,8 +55,9 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         Binary(binary, artifact.path, artifact.sha256),
         config,
         File(layout.KUBELET_UNIT, unit),
-        *(Absent(path, remade_by=UNIT) for path in _replaced(inputs)),
+        *(Absent(path, UNIT, why) for path, why in _replaced(inputs).items()),
         *(() if inputs.joined else (Absent(pending_key),)),
+        *access,
         Unit(
             UNIT,
             reads=(
@@ -60,7 +66,9 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
                 *([layout.KUBELET_CONFIG] if options.fields is not None else []),
                 layout.KUBELET_UNIT,
                 layout.BOOTSTRAP_KUBECONFIG,
+                *(file.path for file in access),
             ),
+            restart=inputs.unregistered,
         ),
         ClientCertificate(
             path=certificate,
@@ -152,20 +160,44 @@ def _endpoint(inputs: Inputs) -> str | None:
             return f"unix://{layout.CONTAINERD_SOCKET}"
 
 
-def _replaced(inputs: Inputs) -> tuple[str, ...]:
-    """Return the certificates that the kubelet would go on using, and is to ask for anew."""
+def _kubeconfig(inputs: Inputs) -> Iterator[File]:
+    """
+    Return the kubelet's own kubeconfig where it names another apiserver than the configuration.
+
+    The kubelet writes it when it joins, and nobody after that. The certificate in it stays good.
+    """
+    server = inputs.cluster.cluster.apiserver
+    found = inputs.facts.servers.get(layout.KUBELET_KUBECONFIG, "")
+    if not inputs.facts.known or not inputs.joined or found.rstrip("/") == server.rstrip("/"):
+        return
+    pair = layout.kubelet_client_certificate(inputs.node.kubelet.root)
+    content = kubeconfig(
+        cluster=inputs.cluster.cluster.name,
+        server=server,
+        ca=layout.CA,
+        user="kubelet",
+        credentials={"client-certificate": pair, "client-key": pair},
+    )
+    why = f"server {found or 'not readable'} → {server}"
+    # Once it is right it is no longer wanted, and so it is no part of the unit's stamp.
+    yield File(layout.KUBELET_KUBECONFIG, content, 0o600, ephemeral=True, why=why)
+
+
+def _replaced(inputs: Inputs) -> dict[str, str]:
+    """Return the certificates that the kubelet is to request again, with the reason if any."""
     root = inputs.node.kubelet.root
     client = layout.kubelet_client_certificate(root)
     serving = layout.kubelet_serving_certificate(root)
     if not inputs.facts.known:
-        return (client, serving)  # what must be looked at
-    paths = [] if inputs.joined else [client]
+        return {client: "", serving: ""}  # what must be looked at
+    paths = {} if inputs.joined else {client: ""}
     held = inputs.facts.certificate(serving)
     # One that doesn't hold is no reason to restart a kubelet, but goes along when it asks anyway.
     useless = not inputs.joined and problem(held, inputs.cluster.ca_pem, inputs.now)
-    if held.pem and (useless or inputs.renewal.reason(SERVING, held)):
-        paths.append(serving)
-    return tuple(paths)
+    lacking = unserved_names(held, Candidate(inputs.node.name, inputs.node.ip))
+    if held.pem and (useless or lacking or inputs.renewal.reason(SERVING, held)):
+        paths[serving] = f"it is not for {', '.join(lacking)}" if lacking else ""
+    return paths
 
 
 STEP = Step(

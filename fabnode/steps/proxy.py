@@ -54,6 +54,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
                 *([layout.PROXY_CONFIG] if options.fields is not None else []),
                 layout.PROXY_UNIT,
             ),
+            restart=inputs.unregistered,
         ),
     )
 

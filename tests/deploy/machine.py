@@ -26,7 +26,7 @@ from fabnode.remote.apply import Applied
 from fabnode.ssh.exec import Result
 from fabnode.ssh.port_checks import TlsResult
 from fabnode.steps import kubelet
-from tests.support import certificate
+from tests.support import DOCUMENT, certificate, serving_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -160,12 +160,17 @@ class Machine:
                 self._certify(path)
 
     def _certify(self, path: str) -> None:
-        made = certificate(f"system:node:{self.name}")
+        made = (
+            certificate(f"system:node:{self.name}")
+            if path == self._client
+            else serving_certificate(self.name, self.name, self.node.ip)
+        )
         self._put(path, made.encode(), 0o600)
         if path == self._client:
             self._put(layout.KUBELET_KUBECONFIG, b"kubeconfig", 0o600)
             trusted = {layout.KUBELET_KUBECONFIG: layout.CA}
-            self.facts = replace(self.facts, authorities=trusted)
+            servers = {layout.KUBELET_KUBECONFIG: DOCUMENT["cluster"]["apiserver"]}
+            self.facts = replace(self.facts, authorities=trusted, servers=servers)
 
     def _put(self, path: str, content: bytes, mode: int) -> None:
         digest = hashlib.sha256(content).hexdigest()

@@ -421,13 +421,11 @@ def test_an_api_that_is_away_is_no_kubelet_that_does_not_answer(scene: Scene) ->
         scene.session.nodes.kubelet_answers("n1")
 
 
-def test_a_node_is_gone_where_neither_the_survey_nor_the_api_has_it(scene: Scene) -> None:
+def test_a_node_was_registered_where_the_snapshot_has_it(scene: Scene) -> None:
     scene.session.open(scene.cluster.nodes)
     nodes = scene.session.nodes
-    assert not nodes.gone("n1")
-    assert nodes.gone("n2")
-    scene.put(NODES, {"metadata": {"name": "n2"}})  # it registered since
-    assert not nodes.gone("n2")
+    assert nodes.was_registered("n1")
+    assert not nodes.was_registered("n2")
 
 
 def test_the_control_planes_authorities_are_read_where_it_tells_them(scene: Scene) -> None:

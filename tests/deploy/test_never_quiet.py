@@ -195,6 +195,7 @@ class Everything:
                 wait_registered=asked("wait registered", lambda *_: live),
                 wait_ready=asked("wait ready", lambda *_: live),
                 awaits_network=lambda _: False,
+                was_registered=lambda _: True,
                 label=asked("label", lambda *_: self.labelled),
                 label_changes=lambda _: (self.labelled,) if self.labelled else (),
                 machine_ids=asked("machine ids", lambda *_: {}),

@@ -17,7 +17,6 @@ from fabnode.deploy.errors import (
     PreflightError,
     RenewalError,
     UnprovedError,
-    UnregisteredError,
 )
 from fabnode.deploy.node_deployer import NodeDeployer
 from fabnode.journal.journal import Journal
@@ -28,7 +27,7 @@ from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedEr
 from fabnode.steps import kubelet, preflight, proxy, proxy_cert
 from fabnode.steps.order import NODE_STEPS
 from tests.steps.support import artifacts
-from tests.support import authority, make_cluster, pem, private_pem
+from tests.support import authority, make_cluster, pem, private_pem, serving_certificate
 
 from .machine import Machine
 
@@ -117,7 +116,7 @@ class Scene:
                 wait_registered=recorded("wait registered", lambda *_: live),
                 wait_ready=recorded("wait ready", lambda *_: live),
                 awaits_network=lambda _: False,
-                gone=lambda _: self.gone,
+                was_registered=lambda _: not self.gone,
                 label=recorded("label", lambda *_: ""),
                 label_changes=lambda _: (),
                 machine_ids=lambda *_: {},
@@ -312,11 +311,12 @@ def test_however_a_join_ends_an_impostor_is_expelled(
     ending(robbed, error)
     with pytest.raises(ImpostorError):
         robbed.deploy()
-    assert [text for text in robbed.told if "probe" not in text][-5:-1] == [
+    assert [text for text in robbed.told if "probe" not in text][-6:-1] == [
         "api: was certified",
         "host: read certificate",
         "api: holds key",
         "api: expel",
+        "host: rm -f /var/lib/kubelet/pki/kubelet-clien",
     ]
 
 
@@ -388,26 +388,75 @@ def test_an_impostor_is_expelled(scene: Callable[..., Scene]) -> None:
     robbed.holds_key = False
     with pytest.raises(ImpostorError):
         robbed.deploy()
-    assert robbed.told[-3:] == ["api: holds key", "api: expel", "api: tidy unproved"]
+    assert robbed.told[-4:] == [
+        "api: holds key",
+        "api: expel",
+        "host: rm -f /var/lib/kubelet/pki/kubelet-clien",
+        "api: tidy unproved",
+    ]
+    assert "join" in robbed.changes[0]
+    assert "join" in [change.action for change in robbed.plan_of().changes]  # with a new proof
 
 
-def test_a_joined_host_whose_node_object_is_gone_is_not_waited_for(
+def test_a_joined_host_whose_node_object_is_missing_registers_again(
     scene: Callable[..., Scene],
 ) -> None:
-    """As after it was expelled: its kubelet has what it needs, and registers when it starts."""
+    """A kubelet registers when it starts, and never again."""
     node = scene()
     node.deploy()
     node.gone = True
-    assert node.deploy() is False  # its kubelet has started just now, and may still register
+    assert node.plan_of().empty  # its kubelet has started just now, and may still register
     facts = node.machine.facts
-    units = {**facts.units, kubelet.UNIT: replace(facts.unit(kubelet.UNIT), started=10.0)}
-    node.machine.facts = replace(facts, uptime=100.0, units=units)
-    with pytest.raises(UnregisteredError, match="registers only when it starts") as error:
-        node.deploy()
-    assert "rotate-certs --limit n1 --only client" in str(error.value.advice)
-    assert "api: wait registered n1" not in node.told
-    assert node.renew(Renewal((CLIENT,)))  # what is advised goes through
-    assert "api: wait registered n1" in node.told
+    node.machine.facts = replace(facts, uptime=100.0)
+    plan = node.plan_of()
+    assert [(c.action, c.name, c.why) for c in plan.changes] == [
+        ("restart", unit, "its Node object is missing") for unit in (kubelet.UNIT, proxy.UNIT)
+    ]
+    assert node.deploy()
+    after = [text for text in node.told if "wait" in text or "label" in text or "change" in text]
+    assert after[1] == "api: wait registered n1"
+    assert after[2].startswith("api: label")
+    assert after[3].startswith("api: wait ready n1")
+    assert "api: token" not in node.told
+
+
+def test_a_serving_certificate_without_the_nodes_address_is_requested_again(
+    scene: Callable[..., Scene],
+) -> None:
+    node = scene()
+    node.deploy()
+    path = layout.kubelet_serving_certificate(node.node.kubelet.root)
+    old = CertificateFile.of(serving_certificate("n1", "n1", "192.0.2.99"))
+    facts = node.machine.facts
+    node.machine.facts = replace(facts, certificates={**facts.certificates, path: old})
+    removed, restarted = node.plan_of().changes
+    assert removed.why == "it is not for 192.0.2.11; kubelet.service recreates it"
+    assert (restarted.action, restarted.name) == ("restart", kubelet.UNIT)
+    assert node.deploy()
+    assert any(text.startswith("api: wait serving") for text in node.told)
+    assert node.plan_of().empty
+    assert node.deploy() is False
+
+
+def test_the_kubelets_own_kubeconfig_follows_the_apiservers_address(
+    scene: Callable[..., Scene],
+) -> None:
+    node = scene()
+    node.deploy()
+    held = node.machine.facts.certificates
+    moved = scene(cluster={"apiserver": "https://vip.example:6443"})
+    moved.machine.facts = node.machine.facts
+    (changed,) = [c for c in moved.plan_of().changes if c.name == layout.KUBELET_KUBECONFIG]
+    assert changed.why == "server https://192.0.2.1:6443 → https://vip.example:6443"
+    assert moved.deploy()
+    assert "api: token" not in moved.told
+    assert moved.machine.facts.certificates == held
+    written = moved.machine.facts.path(layout.KUBELET_KUBECONFIG)
+    assert b"https://vip.example:6443" in (written.content or b"")
+    assert held[layout.kubelet_client_certificate(moved.node.kubelet.root)].pem
+    servers = {layout.KUBELET_KUBECONFIG: "https://vip.example:6443"}
+    moved.machine.facts = replace(moved.machine.facts, servers=servers)
+    assert moved.plan_of().empty
 
 
 def test_a_step_alone_touches_nothing_else(scene: Callable[..., Scene]) -> None:

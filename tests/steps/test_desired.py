@@ -33,7 +33,15 @@ from fabnode.steps import bootstrap_kubeconfig, images, kubelet, proxy, proxy_ce
 from fabnode.steps.inputs import Artifact, ImageArchive, Inputs, Issued
 from fabnode.steps.order import NODE_STEPS
 from fabnode.steps.step import Step
-from tests.support import authority, certificate, make_cluster, pem, write_cluster
+from tests.support import (
+    DOCUMENT,
+    authority,
+    certificate,
+    make_cluster,
+    pem,
+    serving_certificate,
+    write_cluster,
+)
 
 from .support import artifacts, make_inputs
 
@@ -46,6 +54,7 @@ def joined_facts(common_name: str = "system:node:n1") -> Facts:
         paths={layout.KUBELET_KUBECONFIG: PathFact("file")},
         certificates={CERTIFICATE: CertificateFile.of(certificate(common_name))},
         authorities={layout.KUBELET_KUBECONFIG: layout.CA},
+        servers={layout.KUBELET_KUBECONFIG: DOCUMENT["cluster"]["apiserver"]},
     )
 
 
@@ -151,7 +160,7 @@ def held_facts() -> Facts:
         paths={**facts.paths, **paths, layout.PROXY_PEM: proxy_pem},
         certificates={
             **facts.certificates,
-            SERVED: CertificateFile.of(certificate("system:node:n1")),
+            SERVED: CertificateFile.of(serving_certificate()),
             layout.PROXY_PEM: CertificateFile.of(certificate("system:kube-proxy", "k8s")),
         },
     )
@@ -240,7 +249,7 @@ def test_towards_a_new_ca_its_own_certificates_stay(tmp_path: Path) -> None:
     assert "test-ca" in (proxy_cert.due(towards) or "")
     new = {
         CERTIFICATE: certificate("system:node:n1", by=NEW_CA),
-        SERVED: certificate("system:node:n1", by=NEW_CA),
+        SERVED: serving_certificate(by=NEW_CA),
         layout.PROXY_PEM: certificate("system:kube-proxy", "k8s", by=NEW_CA),
     }
     held = {path: CertificateFile.of(text) for path, text in new.items()}
