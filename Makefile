@@ -10,7 +10,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 SCRIPTS = .ci bench fabnode findings lab tests
 
 .PHONY: demo demo-down check test test-releases test-chaos coverage test-pythons attacks bench
-.PHONY: bench-scale findings
+.PHONY: bench-commits bench-scale findings
 .PHONY: bootstrap-demo bootstrap-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
@@ -65,6 +65,9 @@ attacks: bootstrap-test .venv/dev  ## what a hostile node, host or requester may
 
 bench: bootstrap-demo .venv/runtime  ## fabnode and a bare script, alternately on fresh hosts
 	.venv/bin/python -m bench.compare
+
+bench-commits: bootstrap-demo .venv/runtime  ## this checkout and commit BEFORE=…, alternately
+	.venv/bin/python -m bench.commits $(BEFORE)
 
 bench-scale: bootstrap-demo .venv/runtime  ## `inv plan` over a hundred bare hosts
 	.venv/bin/python -m bench.scale

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from .labs import PROJECT, BenchLab, FailedError, lab, say_what_else_runs
 
@@ -68,10 +69,10 @@ class Watch:
         return Times(self._ready, self._calico, end)
 
 
-def fabnode(bench: BenchLab) -> Times:
-    """Deploy with fabnode."""
+def fabnode(bench: BenchLab, project: Path = PROJECT) -> Times:
+    """Deploy with the fabnode of this checkout, or of another one."""
     watch = Watch(bench)
-    run = bench.measure(bench.fabnode("deploy-nodes"), timeout=DEADLINE)
+    run = bench.measure(bench.fabnode("deploy-nodes"), timeout=DEADLINE, cwd=project)
     return watch.times(run.seconds)
 
 

@@ -81,8 +81,12 @@ class BenchLab:
         """
         self.measure([str(INV), "lab.fresh", "--name", self.name], timeout=180)
 
-    def measure(self, command: list[str], *, timeout: float = 400) -> Measured:
-        """Run a command, all output kept; FailedError where it ends otherwise than well."""
+    def measure(self, command: list[str], *, timeout: float = 400, cwd: Path = PROJECT) -> Measured:
+        """
+        Run a command in a folder, its output kept.
+
+        :raises FailedError: it ended otherwise than well.
+        """
         environment = {
             **os.environ,
             "FABNODE_CONFIG": f"{self.folder}/cluster.yml",
@@ -92,7 +96,7 @@ class BenchLab:
             began = time.monotonic()
             process = subprocess.Popen(
                 ["timeout", str(timeout), *command],
-                cwd=PROJECT,
+                cwd=cwd,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
