@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +65,60 @@ def install(folder: Path) -> Installed:
     (packages,) = home.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return Installed(wheel, home / "bin")
+
+
+def transplant(installed: Installed, root: Path, home: str) -> str:
+    """
+    Put fabnode with this machine's Python into another machine's file system.
+
+    Whatever is copied is a Python prefix of its own; the libraries that it loads come along where
+    the other machine has none, and its `ldconfig` has to be told of them.
+
+    :param root: where that file system is here. :param home: the prefix there.
+    :return: the Python program's path there.
+    """
+    prefix = root / home.lstrip("/")
+    binary = Path(sys.executable).resolve()
+    library = prefix / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    unneeded = ("test*", "*-packages", "__pycache__", "config-*", "idlelib", "_tkinter*", "tkinter")
+    stdlib = sysconfig.get_path("stdlib")
+    shutil.copytree(stdlib, library, ignore=shutil.ignore_patterns(*unneeded))
+    (own,) = installed.bin.parent.glob("lib/python*/site-packages")
+    packages = library / "site-packages"
+    shutil.copytree(
+        own, packages, ignore=shutil.ignore_patterns("*.pth", "pip", "pip-*", "__pycache__")
+    )
+    for name in _needed():
+        for file in metadata.files(name) or ():
+            source = Path(str(file.locate()))
+            if ".." not in file.parts and "__pycache__" not in file.parts and source.is_file():
+                (packages / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, packages / file)
+    (prefix / "bin").mkdir()
+    python = shutil.copy(binary, prefix / "bin")
+    loading = [str(binary), *map(str, library.rglob("*.so"))]
+    told = subprocess.run(["ldd", *loading], capture_output=True, text=True, check=False).stdout
+    for path in {Path(found) for found in re.findall(r"=> (/\S+)", told)}:
+        if not path.is_relative_to(prefix) and not (root / str(path).lstrip("/")).exists():
+            shutil.copy(path, prefix / "lib")
+    return f"{home}/bin/{Path(python).name}"
+
+
+def _needed() -> set[str]:
+    """Return the names of all packages that fabnode needs, those that they need included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    left, found = list(project["dependencies"]), set[str]()
+    while left:
+        text = left.pop()
+        name = re.split(r"[^\w.-]", text)[0].lower()
+        if name in found or "extra ==" in text:
+            continue
+        try:
+            left += metadata.requires(name) or ()
+        except metadata.PackageNotFoundError:  # not of this platform
+            continue
+        found.add(name)
+    return found
 
 
 def _call(*command: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .evidence import Asked, Evidence
 
 KUBELET, PROXY, DOCKER = "kubelet", "kube-proxy", "dockerd"
+DOCKER_SOCKET = "docker.socket"
 
 ANONYMOUS = ("anonymous-auth", ("authentication", "anonymous", "enabled"))
 WEBHOOK = ("authentication-token-webhook", ("authentication", "webhook", "enabled"))
@@ -303,7 +304,10 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
             "give the registry a certificate, and its CA to docker: /etc/docker/certs.d",
             by_hand=by_hand,
         )
-    open_on = [host for host in _docker_list(settings, "hosts", "host", "H") if _beyond_host(host)]
+    hosts = _docker_list(settings, "hosts", "host", "H")
+    if any(host.startswith("fd://") for host in hosts):
+        hosts += _socket_addresses(evidence)
+    open_on = [host for host in hosts if _beyond_host(host)]
     if not open_on:
         return
     # To say false is to ask for TLS that lets everybody in.
@@ -319,7 +323,7 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
         "dockerd",
         "docker accepts commands from anyone over the network: that is root on this host",
         f"{' '.join(open_on[:_MOST_SHOWN])}; {verify.said}",
-        "remove tcp:// from its unit or daemon.json; it needs a restart of docker",
+        "remove that address from its unit, socket or daemon.json; it needs a restart of docker",
         by_hand=by_hand,
     )
 
@@ -329,6 +333,27 @@ def _docker_list(settings: Settings, key: str, *flags: str) -> list[str]:
     told = (settings.document or {}).get(key)
     listed = [value for value in told if isinstance(value, str)] if isinstance(told, list) else []
     return [*values(settings.args, *flags), *listed]
+
+
+def _socket_addresses(evidence: Evidence) -> list[str]:
+    """Return the addresses of TCP on which systemd listens for docker (systemd.socket(5))."""
+    unit = evidence.units.get(DOCKER_SOCKET)
+    found: list[str] = []
+    for path in unit.files if unit else ():
+        text = evidence.texts.get(path)
+        content = text.content if text and text.content else b""
+        for line in content.decode("utf-8", "replace").split("\n"):
+            key, equals, value = line.strip().partition("=")
+            if not equals or key.strip() != "ListenStream":
+                continue
+            address = value.strip()
+            if not address:
+                found.clear()
+            elif address.isdecimal():
+                found.append(f"tcp://0.0.0.0:{address}")
+            elif address[0] not in "/@":
+                found.append(f"tcp://{address}")
+    return found
 
 
 def _beyond_host(address: str) -> bool:

@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ..audit.evidence import Asked
+from ..audit.services import DOCKER_SOCKET
 from ..node.conventions import KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, STATE
 from ..ssh.errors import HostMisbehavedError
 from ..util.sanitize import last_lines
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..ssh.host import Host
 
 # Ours, and what other installers call theirs.
-UNITS = (*SERVICES, "cri-dockerd.service", "calico-node.service")
+UNITS = (*SERVICES, "cri-dockerd.service", "calico-node.service", DOCKER_SOCKET)
 
 # Who may name them, beside programs that run.
 USERS = (

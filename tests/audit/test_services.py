@@ -202,6 +202,33 @@ def test_docker_by_its_flags_and_its_daemon_json(
         assert "10.0.0.9:5000" in found[check].seen
 
 
+@pytest.mark.parametrize(
+    ("lines", "flags", "is_open"),
+    [
+        (("ListenStream=/run/docker.sock",), (), False),
+        (("ListenStream=/run/docker.sock", "ListenStream = 2375"), (), True),
+        (("ListenStream=0.0.0.0:2375",), (), True),
+        (("ListenStream=[::]:2375",), (), True),
+        (("ListenStream=127.0.0.1:2375", "ListenStream=@docker"), (), False),
+        (("ListenStream=2375", "ListenStream=", "ListenStream=/x"), (), False),
+        (("#ListenStream=2375",), (), False),
+        (("ListenStream=2375",), ("--tlsverify",), False),
+    ],
+)
+def test_docker_is_open_where_systemd_listens_for_it(
+    lines: tuple[str, ...], flags: tuple[str, ...], is_open: bool
+) -> None:
+    it = docker("-H", "fd://", *flags)
+    path = "/lib/systemd/system/docker.socket"
+    socket = UnitSeen("active", "running", 0, 1.0, (path,))
+    texts = {**it.texts, path: text("\n".join(["[Socket]", *lines, ""]))}
+    it = replace(it, units={**it.units, "docker.socket": socket}, texts=texts)
+    assert set(checks(it)) == ({"docker-tcp"} if is_open else set())
+    words = ("/usr/bin/dockerd", "-H", "unix:///x", *flags)
+    without = replace(it, programs={**it.programs, "dockerd": Program(words)})
+    assert checks(without) == {}, "docker does not take the socket"
+
+
 @pytest.mark.parametrize("flags", [(), ("--config-file", "/opt/d.json"), ("--config-file=d.json",)])
 def test_who_may_write_dockers_configuration(flags: tuple[str, ...]) -> None:
     path = {"--config-file": "/opt/d.json", "--config-file=d.json": "/d.json"}.get(

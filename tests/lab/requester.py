@@ -12,6 +12,7 @@ from fabnode.kube import bootstrap_tokens
 from fabnode.kube.client import Api, ApiError
 from fabnode.kube.csr import REQUESTS
 from fabnode.kube.kubeconfig import Credentials, load
+from fabnode.kube.login import Identity, Login
 from fabnode.pki.csr_policy import CLIENT, SERVING
 from tests import forgery
 
@@ -80,12 +81,12 @@ class Requester:
         self.token = bootstrap_tokens.create(self.admin, "n1", minutes=10)
         both = lab.on("n1", "cat /var/lib/kubelet/pki/kubelet-client-current.pem").encode()
         self._apis = {
-            "token": self._api(admin, token=self.token.value),
-            "node": self._api(admin, client_pem=both),
+            "token": self._api(admin, Identity(token=self.token.value)),
+            "node": self._api(admin, Identity(client_pem=both)),
         }
 
-    def _api(self, admin: Credentials, **own: Any) -> Api:
-        return Api(replace(admin, **{"client_pem": None, "token": None} | own), patience=60)
+    def _api(self, admin: Credentials, own: Identity) -> Api:
+        return Api(replace(admin, login=Login(own)), patience=60)
 
     def make(self, request: Request) -> str | None:
         """Send a request and return its object's name; None where the API refuses it."""

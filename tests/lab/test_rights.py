@@ -235,6 +235,73 @@ def test_the_policy_is_out_of_the_accounts_reach(holder: Holder) -> None:
         assert caught.value.status == 403
 
 
+@pytest.fixture
+def account_again(cluster: Lab) -> Iterator[None]:
+    """Afterwards the account has what the lab's configuration takes, policy included."""
+    yield
+    again = str(cluster.scratch / "again")
+    cluster.inv("rbac.deployer", "--out", again, config=cluster.layout.configuration)
+    eventually(lambda: missing(cluster) == [])
+
+
+def is_forbidden(account: Api, path: str) -> bool:
+    try:
+        account.get(path)
+    except ApiError as error:
+        return error.status == 403
+    return False
+
+
+def findings(planned: dict[str, Any], node: str) -> list[str]:
+    """Return what preflight says of the policy on the account."""
+    (found,) = (each for each in planned["nodes"] if each["node"] == node)
+    texts = [f"{finding['level']} {finding['text']}" for finding in found["findings"]]
+    return [text for text in texts if "AdmissionPolicy" in text]
+
+
+def test_a_policy_for_another_configuration_is_named_before_anything_is_changed(
+    cluster: Lab, account_again: None
+) -> None:
+    """A node got another subject after `inv rbac.deployer`, which would fail halfway."""
+    subject = {"kube_proxy": {"subject": {"organization": "others"}}}
+    config = cluster.config({"n3": subject})
+    before, starts = len(cluster.writes()), cluster.starts("n3")
+    planned = cluster.plan("--limit", "n3", config=config, code=1)
+    (told,) = findings(planned, "n3")
+    assert told.startswith("error the ValidatingAdmissionPolicy fabnode-deployer refuses what")
+    assert "organization=others" in told
+    done = cluster.inv("deploy-nodes", "--limit", "n3", config=config, code=1)
+    said = " ".join(done.text.split())
+    assert "requests for a certificate with CN=system:kube-proxy, organization=others" in said
+    assert "as administrator, run `inv rbac.deployer` with this configuration" in said
+    assert cluster.writes(before) == []
+    assert cluster.restarted(starts) == set()
+
+
+def test_a_policy_that_limits_too_little_is_a_warning(
+    cluster: Lab, account_again: None, roles: dict[str, Any]
+) -> None:
+    """Gone, bound to nothing, unreadable for an older account; as it should be, nothing is said."""
+    change = cluster.config({"n1": {"labels": {"policy": "seen"}}})
+    # As the apiserver has it, with its own defaults, it is what the configuration takes.
+    assert findings(cluster.plan("--limit", "n1", config=change), "n1") == []
+    (binding,) = cluster.objects("validatingadmissionpolicybindings")
+    cluster.kubectl("delete", "validatingadmissionpolicybinding", binding["metadata"]["name"])
+    (told,) = findings(cluster.plan("--limit", "n1", config=change), "n1")
+    assert told.startswith("warning the ValidatingAdmissionPolicy fabnode-deployer has no binding")
+    cluster.kubectl("delete", "validatingadmissionpolicy", binding["spec"]["policyName"])
+    (told,) = findings(cluster.plan("--limit", "n1", config=change), "n1")
+    assert told.startswith("warning there is no ValidatingAdmissionPolicy fabnode-deployer")
+    assert findings(cluster.plan("--limit", "n1"), "n1") == [], "nothing would change"
+    take_away(cluster, roles[""], rbac_rules.OWN_POLICY[0], "get")
+    account = api(cluster)
+    path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/fabnode-deployer"
+    eventually(lambda: is_forbidden(account, path), 10)
+    done = cluster.deploy("--limit", "n1", config=change)
+    assert done.results["n1"] == "changed"
+    assert "may not read the ValidatingAdmissionPolicy" in " ".join(done.err.split())
+
+
 def test_the_approvers_account_approves_serving_certificates_alone(cluster: Lab) -> None:
     credentials = cluster.scratch / "approver.kubeconfig"
     words = ["rbac.approver", "--out", str(credentials)]
