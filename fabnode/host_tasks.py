@@ -1,7 +1,7 @@
 """
 What `fab` offers for single hosts, named as in the configuration: `fab -H n1,n2 status`.
 
-Each task names a step or a look at one node; the work is done by `deploy.pipeline` and
+Each task is a step or an inspection of one node; the work is done by `deploy.pipeline` and
 `cli.commands.inspection`.
 """
 
@@ -44,10 +44,10 @@ def _task(
 
 
 def _node(c: Context) -> str:
-    """Return the name that `-H` gave. Only as a name: where it lies, the configuration says."""
+    """Return the name that `-H` gave; its address is the configuration's, not the name's."""
     name = getattr(c, "original_host", "")
     if not name:
-        raise Exit("say which host: fab -H NAME …, by its name in the configuration", app.BAD_INPUT)
+        raise Exit("no host given: fab -H NAME …, by its name in the configuration", app.BAD_INPUT)
     return str(name)
 
 
@@ -86,7 +86,7 @@ def own_step(c: Context, name: str, config: str = "", dry_run: bool = False) -> 
 
 @_task(preflight.STEP.name)
 def preflight_task(c: Context, config: str = "") -> None:
-    """Say what stands in the way, with its fix."""
+    """Show what prevents a deployment, with its fix."""
     commands.inspection.findings(Options(config, _node(c), only=()))
 
 
@@ -111,7 +111,7 @@ def logs(
 @_task()
 def facts(c: Context, config: str = "") -> None:
     """
-    Print what one look at the host tells, as JSON.
+    Print what one probe of the host reports, as JSON.
 
     Of secrets only digests. Example: fab -H n1 facts
     """
@@ -121,7 +121,7 @@ def facts(c: Context, config: str = "") -> None:
 @_task()
 def diff(c: Context, config: str = "") -> None:
     """
-    Show how the host differs; exit 3 if it does.
+    Show drift of the host; exit 3 if there is any.
 
     Example: fab -H n1,n2 diff
     """

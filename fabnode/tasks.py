@@ -138,7 +138,7 @@ def verify(
     watch="Go on with requests to come (serving certificates that rotate), until interrupted.",
     serving_only="Only requests for serving certificates: no host has to be asked, so no SSH.",
     kubeconfig="With --serving-only: this one in place of cluster.kubeconfig.",
-    dry_run="Say what would be approved; approve nothing.",
+    dry_run="Show what would be approved; approve nothing.",
     print_unit="Print a systemd unit that runs it with --watch --serving-only; do nothing else.",
 )
 def approve_csr(
@@ -182,13 +182,13 @@ def csr_deny(_: Context, names: str, config: str = "") -> None:
     """
     Deny signing requests that nobody claims.
 
-    Those of a configured node that would be approved are left, and exit 1 says so.
+    Those of a configured node that would be approved are left; exit 1 then.
 
     Example: inv csr.deny csr-x7k2p,csr-9qw3z
     """
     wanted = [name for name in names.split(",") if name]
     if not wanted:
-        raise Exit("say which: --names with the requests' names, commas between", app.BAD_INPUT)
+        raise Exit("--names is missing: the requests' names, with commas between", app.BAD_INPUT)
     commands.requests.deny(Options(config, recorded=True, installs=False), wanted)
 
 
@@ -319,11 +319,11 @@ def rotate_certs(
     json: bool = False,
 ) -> None:
     """
-    Make nodes' certificates anew; no pod is restarted.
+    Renew nodes' certificates; no pod is restarted.
 
     Kubelet client, kubelet serving and kube-proxy certificates: one node first, then the others,
     in batches. With --ca for a changed CA: both CAs to every node, then certificates of the new
-    one, then the old one out; run it again after each thing that it asks you to do. Exit 3 while
+    one, then the old one out; run it again after each manual step that it requests. Exit 3 while
     it waits for you.
 
     Example: inv rotate-certs --limit ssd --batch 5 --dry-run
@@ -350,10 +350,10 @@ def audit(
     json: bool = False,
 ) -> None:
     """
-    Say what is wrong with nodes, whoever made them.
+    List faults of nodes, whoever made them.
 
     Stray keys, open kubelets, static tokens, … with severity and fix. Changes nothing; exit 3 when
-    something is found, 1 where a host can't be looked at.
+    something is found, 1 where a host can't be examined.
 
     Example: inv audit --limit 'old-*' --json
     """
@@ -375,7 +375,7 @@ def harden(
     json: bool = False,
 ) -> None:
     """
-    Mend what audit finds, without restarting a pod.
+    Fix what audit finds, without restarting a pod.
 
     Shows the plan and asks; without a terminal it wants --yes, else it exits 3. Keys are moved to a
     quarantine on the host, never deleted; what is not understood is left to be done by hand.
@@ -390,7 +390,7 @@ def harden(
 @_task(
     "fetch",
     arch="amd64, arm64 or both, with a comma between (default: artifacts.architectures).",
-    dry_run="Say what would be fetched, from where, to where; fetch checksums only.",
+    dry_run="Show what would be fetched, from where, to where; fetch checksums only.",
 )
 def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool = False) -> None:
     """
@@ -408,7 +408,7 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
 @_task(
     "publish",
     out="The folder to fill.",
-    dry_run="Say what would be written; write nothing.",
+    dry_run="Show what would be written; write nothing.",
 )
 def binaries_publish(_: Context, out: str = "", config: str = "", dry_run: bool = False) -> None:
     """
@@ -420,7 +420,7 @@ def binaries_publish(_: Context, out: str = "", config: str = "", dry_run: bool 
     Example: inv binaries.publish --out /srv/fabnode
     """
     if not out:
-        raise Exit("say where to: --out DIR", app.BAD_INPUT)
+        raise Exit("--out DIR is missing", app.BAD_INPUT)
     cluster = app.configuration(config, artifacts=True)
     commands.binaries.publish(cluster, Path(out), dry_run=dry_run)
 

@@ -89,7 +89,7 @@ def started(*words: str, config: Path | None = None) -> subprocess.CompletedProc
         (["invoke", "rbac.deployer", "--hours", "0"], "--hours must be"),
         (["invoke", "rbac.approver", "--hours", "0"], "--hours must be"),
         (["invoke", "approve-csr", "--kubeconfig", "x"], "needs --serving-only"),
-        (["invoke", "binaries.publish"], "say where to: --out DIR"),
+        (["invoke", "binaries.publish"], "--out DIR is missing"),
         (["invoke", "binaries.fetch", "--arch", "s390x"], "--arch must be amd64 or arm64"),
         (["invoke", "plan", "--bundle", "/nowhere.zst"], "/nowhere.zst: No such file"),
         (
@@ -105,7 +105,7 @@ def started(*words: str, config: Path | None = None) -> subprocess.CompletedProc
         (["invoke", "binaries.publish", "--out", "/etc/passwd"], "/etc/passwd: File exists"),
         (["invoke", "versions.of", "1.20", "--containerd", "2.1.0"], "use containerd 1.7.x"),
         (["invoke", "lab.up", "--nodes", "x"], "--nodes: 'x' is not a whole number"),
-        (["fabric", "status"], "say which host"),
+        (["fabric", "status"], "no host given"),
         (["fabric", "-H", "n1", "logs", "--lines", "x"], "--lines: 'x' is not a whole number"),
         (["fabric", "-H", "n1", "step", "nothing"], "no step on hosts is called 'nothing'"),
         (["fabric", "-H", "n9", "status"], "no node or group is called 'n9'"),

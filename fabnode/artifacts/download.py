@@ -45,7 +45,7 @@ class DownloadError(FabnodeError):
 
 
 class _TransientError(Exception):
-    """What another try may mend."""
+    """A failure that another attempt may not meet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Maintainers' tool: adds digests of newer releases to `config/digests.yml`.
     python -m fabnode.artifacts.refresh --source URL [--note TEXT] FILE…
 
 FILE has the form of kOps' pkg/assets/assetdata: `filestores: [{base: URL}]`, `files: [{name: PATH,
-sha256: DIGEST}]`; URL says where it was published, at a fixed commit. Of each minor the newest
+sha256: DIGEST}]`; URL is where it was published, at a fixed commit. Of each minor the newest
 releases are kept. What contradicts a digest that is there already ends it, and nothing is written.
 """
 

@@ -50,8 +50,8 @@ class ArtifactStore:
         """
         Return the artifacts of a node.
 
-        One that nobody has looked at yet gets all that any may get, so that all of it is looked
-        at; one that nothing is here for gets another's, and is stopped by preflight.
+        One that was never probed gets all that any may get, so that all of it is probed; one
+        that nothing is here for gets another's, and is stopped by preflight.
         """
         found = tuple(self.by_arch.values())
         if facts.known:
@@ -149,7 +149,7 @@ def _programs(
     folder: Path, digests: _DigestCache, names: Collection[str] | None = None
 ) -> dict[str, dict[str, Artifact]]:
     """
-    Return a folder's programs by architecture: those that tell none are everybody's.
+    Return a folder's programs by architecture: those without one are everybody's.
 
     :param names: those that count; None: all.
     """
@@ -203,7 +203,7 @@ class _DigestCache:
             self._known = json.loads(path.read_text())
 
     def program(self, path: Path) -> tuple[Artifact, str]:
-        """Return a program and its architecture; empty where it doesn't tell (a script)."""
+        """Return a program and its architecture; empty where it has none (a script)."""
         entry = self._entry(path)
         if "arch" not in entry:
             entry["arch"] = file_formats.architecture(path)

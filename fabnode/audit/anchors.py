@@ -117,7 +117,7 @@ class Anchors:
 
     def _vouching(self, anchor: Anchor) -> Verdict:
         if not anchor.blocks:
-            return Verdict(Standing.UNSEEN, "it names no CA: who vouches, the host's own CAs say")
+            return Verdict(Standing.UNSEEN, "it names no CA, so the host's own CAs count")
         if len(anchor.certificates) != anchor.blocks:
             return Verdict(
                 Standing.UNSEEN, "it holds PEM blocks besides certificates, or more than are read"

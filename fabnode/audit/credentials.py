@@ -202,15 +202,15 @@ class Credentials:
         return self._accusers[der]
 
     def _by_name(self, file: SecretFile) -> Finding | None:
-        """Fall back, honestly, where the host could not tell a key's public half."""
+        """Judge by name where the host could not derive a key's public half."""
         name = file.path.rpartition("/")[2]
-        seen = "by its name only: the host could not tell the key's public half"
+        seen = "by its name only: the host could not derive the key's public half"
         if name in _CA_NAMES:
             return self._stray(
                 file,
                 "ca-key",
                 "high",
-                "this looks like the private key of a CA",
+                "its name is that of a CA's private key",
                 seen,
                 "find out whose it is, and remove it",
             )
@@ -224,7 +224,7 @@ class Credentials:
                 file,
                 "admin-credentials",
                 "high",
-                "this looks like an administrator's key",
+                "its name is that of an administrator's key",
                 seen,
                 "find out whose it is, and remove it",
             )
@@ -266,7 +266,7 @@ class Credentials:
         if file.provenance is not Provenance.ROOT_ONLY:
             return _NOT_ROOTS
         if not self._evidence.users_known:
-            return "the host could not tell who uses it"
+            return "the host could not find out who uses it"
         return ""
 
     def _users(self, path: str) -> list[str]:
@@ -411,7 +411,7 @@ def _claimed(finding: Finding, place: _Place) -> Finding:
         " and the cluster's CA did not sign it",
         repairs=(),
         fix=f"find out why uid {place.uid} keeps that certificate in {place.path}",
-        by_hand="nothing that can be believed says whose key it is",
+        by_hand="no trustworthy file shows whose key it is",
     )
 
 
@@ -425,7 +425,7 @@ def _shorter(found: Certificate, node: str) -> str:
 
 
 def public_der(key: str) -> bytes | None:
-    """Return a public key as SubjectPublicKeyInfo, from how a host told it; None: it told none."""
+    """Return a public key as SubjectPublicKeyInfo, from a host's form of it; None: it gave none."""
     kind, _, data = key.partition(" ")
     if kind != "spki":
         return openssh_public_bytes(key) or None

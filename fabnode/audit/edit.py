@@ -21,7 +21,7 @@ _MOST = 5000  # keys, values and brackets: what is composed in Python takes its 
 
 
 class CannotEditError(FabnodeError):
-    """A file that is not understood well enough to be changed by machine; the text says why."""
+    """A file that is not understood well enough to be edited; the text is the reason."""
 
 
 def set_value(text: str, keys: tuple[str, ...], value: bool | int | str) -> str:

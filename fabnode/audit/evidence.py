@@ -90,7 +90,7 @@ class SecretFile:
     :param controlled: nobody but root can put something else in its place.
     :param certificates: PEM. :param blocks: how many PEM blocks it has, of any kind.
     :param keys: one for each private key: its public half, as
-        `ssh-… BASE64` or `spki BASE64`, or empty where the host could not tell it.
+        `ssh-… BASE64` or `spki BASE64`, or empty where the host could not derive it.
     :param tokens: what kind: `bootstrap`, `jwt`, `static`, `password`, `csv`.
     :param kubeconfig: it is one.
     :param used_by: unit files, cron tables and processes that name it.
@@ -141,7 +141,7 @@ class Anchor:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """
-    A host as one look saw it.
+    A host as one examination found it.
 
     :param uptime: seconds. :param swaps: devices and files that it swaps to.
     :param control_plane: what of a control plane runs on it, or is to.
@@ -151,9 +151,9 @@ class Evidence:
         in order; a table that could not be read is missing.
     :param proxied: kube-proxy's chain KUBE-SERVICES stands in the nat table, and is jumped to.
     :param quarantined: what an earlier `inv harden` put aside.
-    :param users_known: whether who names root's files could be told.
-    :param unseen: what could not be looked at, and why.
-    :param limited: what was not looked at because a limit was reached, or because others than
+    :param users_known: whether it is known who names root's files.
+    :param unseen: what could not be examined, and why.
+    :param limited: what was not examined because a limit was reached, or because others than
         root may write it: something may have been hidden that way.
     """
 
@@ -177,7 +177,7 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """
-    What a host's kubelet said to somebody without credentials. None: it could not be asked.
+    What a host's kubelet answered somebody without credentials. None: it could not be asked.
 
     :param pods: status of `https://…:10250/pods`; 0 where nobody answers there.
     :param read_only: status of `http://…:10255/pods`.

@@ -40,7 +40,7 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
 
 @dataclass(frozen=True, slots=True)
 class RestrictMode:
-    """Take a file's mode bits for others away."""
+    """Remove a file's mode bits for others."""
 
     path: str
 
@@ -99,7 +99,7 @@ class Finding:
     """
     One thing that is wrong.
 
-    :param check: what was looked for; the table in docs/audit.md lists them all.
+    :param check: which fault; the table in docs/audit.md lists them all.
     :param subject: a path, a unit, a port: what it is about.
     :param text: what is wrong. :param seen: how that was seen.
     :param fix: what a person does about it.
@@ -120,5 +120,5 @@ class Finding:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What makes it the same finding in a later look."""
+        """Identity of a finding in a later audit."""
         return self.check, self.subject

@@ -35,10 +35,12 @@ def judge(
 
 
 def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
-    """Say what was not looked at: silence would be taken for soundness."""
+    """Return what was not examined: silence would be taken for soundness."""
     told = list(evidence.unseen)
     if asked.pods is None:
-        told.append("who the kubelet answers: sshd forbids forwarding, so its settings alone tell")
+        told.append(
+            "who the kubelet answers: sshd forbids forwarding, its settings alone are judged"
+        )
     if "kubelet" not in evidence.programs:
         told.append("the kubelet: no unit runs one")
     if "kube-proxy" not in evidence.programs:

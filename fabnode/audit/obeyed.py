@@ -76,7 +76,7 @@ def _anchored(
     """Return the finding that the standing of an anchor makes, if any."""
     if verdict.standing is Standing.GOOD:
         return
-    by_hand = not_settable(evidence, settings) or "who is to be obeyed, only a person can tell"
+    by_hand = not_settable(evidence, settings) or "only a person can decide which CA is right"
     if verdict.standing is Standing.EXTRA:
         yield Finding(
             check,
@@ -106,7 +106,7 @@ def writable(
             path,
             f"{settings.program} goes by it, and {OTHERS_WRITE}: {what}",
             "owner, mode, and those of the folders and links on its way",
-            f"look through it, then chown root:root and chmod go-w {quote(path)} and its folders",
+            f"review it, then chown root:root and chmod go-w {quote(path)} and its folders",
             by_hand=not_settable(evidence, settings)
             or "what others wrote, only a person can judge",
             provenance=Provenance.OTHERS_MAY_WRITE,

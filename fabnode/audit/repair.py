@@ -46,9 +46,9 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Repairs:
     """
-    What mends a host.
+    Repairs of a host.
 
-    :param findings: all of them; those that can't be mended say why.
+    :param findings: all of them; those that can't be repaired have the reason.
     """
 
     findings: tuple[Finding, ...]
@@ -95,7 +95,7 @@ class _Bench:
         return new
 
     def take(self, repair: Repair, check: str) -> None:
-        """Put one repair to the others. Raises CannotEditError."""
+        """Add one repair to the others. Raises CannotEditError."""
         match repair:
             case RestrictMode(path=path):
                 self._modes[path] = self._evidence.files[path].mode & ~_OTHERS

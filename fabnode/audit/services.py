@@ -53,14 +53,14 @@ _YOUNG = 120.0
 _LONGEST = 2000  # letters of a line that people write
 
 _RUNS_AT_START = re.compile(r"^\s*Exec(StartPre|StartPost|Start)\s*=")
-# Of what follows the first `iptables` in a line: to look after each would take the square of time.
+# Of what follows the first `iptables` in a line: to search after each would take quadratic time.
 _FLUSHES = re.compile(r"\s(-F|--flush|-X|--delete-chain)(\s|;|&|'|\"|$)")
 _ADDS = re.compile(r"\s(-A|-I|--append|--insert)\s")
 _CHECKS = re.compile(r"\s(-C|--check)\s")
 _IPTABLES = re.compile(r"iptables\b")
 _MOST_SHOWN = 5  # values of a list
 _MOST_LINES = 100  # that are rewritten in one file
-# An addition that can be made to look first: a plain command of harmless words. Of a line without
+# An addition that can be made to check first: a plain command of harmless words. Of a line without
 # blanks at its end; what is possessive here (`++`) keeps a long row of blanks from being tried
 # again from each of them.
 _PLAIN_ADD = re.compile(
@@ -215,7 +215,7 @@ def _unreadable(settings: Settings) -> Finding:
             f"{settings.program}'s configuration was not judged: others than root may write it, and"
             " with it decide who may do what on this node",
             "owner, mode, and those of the folders above",
-            f"look through it, then chown root:root and chmod go-w {quote(settings.path)}"
+            f"review it, then chown root:root and chmod go-w {quote(settings.path)}"
             " and its folders",
             by_hand="what others wrote, only a person can judge",
             provenance=Provenance.OTHERS_MAY_WRITE,
@@ -449,7 +449,7 @@ def _arguments(line: str) -> str:
 
 
 def _looking_first(found: re.Match[str]) -> str:
-    """Return the line with a look before the addition."""
+    """Return the line with a check before the addition."""
     before = found["before"].strip()
     command = f"{found['command']} -w" + (f" {before}" if before and before != "-w" else "")
     command = re.sub(r"-w -w", "-w", command)

@@ -44,7 +44,7 @@ class Effective:
     """
     A setting as it is in force.
 
-    :param value: None where that can't be told.
+    :param value: None where it is unknown.
     :param source: where it comes from.
     """
 

@@ -52,7 +52,7 @@ HELP = {
     "batch": "Nodes per batch; the next starts when all of one are through.",
     "bundle": "Take everything that nodes get from this file of `inv bundle`.",
     "bundle-sha256": "Refuse the bundle unless it has this sha256, as `inv bundle` printed it.",
-    "deep": "Hash every managed file again, not only those that look touched.",
+    "deep": "Hash every managed file again, not only those that seem changed.",
 }
 
 
@@ -151,12 +151,12 @@ def errors_as_exits() -> Iterator[None]:
     """
     Turn what users can cause into a sentence and an exit code, and leave no core dump.
 
-    What errors quote, an API, a bundle or a server said: none of it steers the terminal.
+    Errors quote an API, a bundle or a server: none of that steers the terminal.
 
     Around every task of `inv` and `fab`, as a decorator.
     """
     # Tokens, keys and passwords are in our memory. Unlike a limit of zero this also keeps programs
-    # that are handed dumps from getting one, and other processes of the user from looking.
+    # that are handed dumps from getting one, and other processes of the user from reading it.
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     try:
         with _standard_streams():
@@ -205,7 +205,7 @@ def end(
     """
     Print how the run ended, node by node, and exit 1 if anything failed.
 
-    :param more: what the document for programs says besides.
+    :param more: further entries of the document for programs.
     """
     run.journal.detach_sinks()
     result = deploy_result(run, checks)

@@ -88,7 +88,7 @@ def objects(
     :param etcd: for the datastore etcd.
 
     Raises ManifestError where a part that has to be set is not in the manifest: better than
-    applying something that only looks configured.
+    applying something that only seems configured.
     """
     documents = _documents(manifest)
     _check_datastore(documents, cluster.calico.datastore)
@@ -186,7 +186,7 @@ def _set_etcd(documents: list[Object], cluster: Cluster, etcd: EtcdTls) -> None:
 
 
 def etcd_key(documents: Collection[Object]) -> bytes:
-    """Return the private key among these objects, which must be kept out of all that is said."""
+    """Return the private key among these objects, which must be kept out of all output."""
     secrets = [item for item in documents if item["kind"] == "Secret"]
     return b"".join(base64.b64decode(item["data"]["etcd-key"]) for item in secrets)
 

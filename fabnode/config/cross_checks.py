@@ -180,7 +180,7 @@ def bootstrap(settings: BootstrapSettings) -> Violations:
 
 
 def extensions(settings: ExtensionSettings) -> Violations:
-    """Check each hook by itself: which steps there are, the steps tell."""
+    """Check each hook by itself; whether its step exists, `deploy/own_steps.py` checks."""
     for index, hook in enumerate(settings.hooks):
         path: KeyPath = ("extensions", "hooks", index)
         if (hook.before is None) == (hook.after is None):

@@ -35,7 +35,7 @@ _CLOCK_MARGIN = timedelta(seconds=2)  # what we know of the apiserver's clock, a
 
 class Admission:
     """
-    Lets nodes in, and keeps all others out.
+    Bootstrap tokens and Node objects of the run's nodes; whatever else tries to join is removed.
 
     :param guard: what other runs may have left is revoked only after it has been obtained.
     :param snapshot: returns the cluster as it was found; it may wait for that.
@@ -171,7 +171,7 @@ class Admission:
         left = [token for token in snapshot.tokens if token.node == node.name]
         requests = [name for name, owner in snapshot.requests if owner == node.name]
         if mine or left or requests:
-            self._guard.obtain()  # what looks left behind may be another run's, in use just now
+            self._guard.obtain()  # what seems to be left over may be another run's, in use just now
         if left:
             self._end_joining(node, left)
         for token in (*mine, *left):

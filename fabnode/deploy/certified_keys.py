@@ -71,7 +71,7 @@ class CertifiedKeys:
         Return the requests (PEM) that were signed for a node with tokens that are still there.
 
         A run takes a token back once it has seen who holds what was certified with it, so these are
-        of runs that were cut off before; to take them over takes leave.
+        of runs that were cut off before; they are taken over only once the guard is obtained.
         """
         left = {token.username for token in self._snapshot().tokens if token.node == node.name}
         if not left:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 class ChangeGuard:
     """
-    Leave to change the cluster: obtained before the first change, given back at the end.
+    Precondition of changes: rights and lease, obtained before the first change of a run.
 
     :param snapshot: returns the cluster as it was found; it may wait for that.
     :param network: to install its objects takes rights of its own.
@@ -54,7 +54,7 @@ class ChangeGuard:
 
     def obtain(self) -> None:
         """
-        See, before anything is changed, that we have the rights we need, and that we are alone.
+        Check that we have all rights we need, and acquire the lease.
 
         The API is asked once per run. Raises MissingRightsError with every verb and resource that
         is missing, AccountPolicyError where the policy on our account refuses what we need, or
@@ -79,7 +79,7 @@ class ChangeGuard:
             return self._policy_findings()
 
     def give_back(self) -> None:
-        """Let others change the cluster."""
+        """Release the lease, so that others can change the cluster."""
         self._lease_lock.release()
 
     def _missing(self) -> list[str]:

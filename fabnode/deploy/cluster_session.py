@@ -132,7 +132,7 @@ class ClusterSession:
         nodes = self.nodes.current()
         self.nodes.begin_watch()
         dialect = csr.dialect(self.cluster.cluster.version)
-        # Of an apiserver that doesn't fit the nodes, preflight tells.
+        # Preflight reports an apiserver that doesn't fit the nodes.
         served = dialect.served_by(version)
         return ClusterSnapshot(
             version=version,

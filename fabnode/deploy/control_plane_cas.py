@@ -24,7 +24,7 @@ class TrustedAuthorities:
         self._api = api
 
     def client(self) -> bytes:
-        """Return the CAs whose clients the apiserver accepts: it tells them itself."""
+        """Return the CAs whose clients the apiserver accepts, as it publishes them."""
         return self._bundle(_APISERVER_CLIENTS, "client-ca-file") or b""
 
     def pod(self) -> bytes | None:

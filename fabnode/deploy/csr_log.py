@@ -25,7 +25,7 @@ _FIND = (
 
 class VerdictLog:
     """
-    What the journal says of verdicts.
+    Writes verdicts to the journal.
 
     :param dry_run: what is approved would only be approved.
     """
@@ -36,7 +36,7 @@ class VerdictLog:
         self._limiter = RateLimiter()
 
     def given(self, request: SigningRequest, verdict: Verdict) -> None:
-        """Tell a verdict of the approver's."""
+        """Record a verdict of the approver."""
         if verdict.approve:
             done = "would approve" if self._dry_run else "approved"
             text = f"{done} {verdict.kind} request {request.name}: {verdict.reason}"
@@ -69,34 +69,34 @@ class VerdictLog:
         self._journal.emit(node, approve_csr.STEP.name, "warning", text, data={"advice": _FIND})
 
     def denied(self, request: SigningRequest, verdict: Verdict) -> None:
-        """Tell that the operator had a request denied."""
+        """Record that the operator had a request denied."""
         text = f"denied {request.name}, asked for by {request.username}: {verdict.reason}"
         self._emit(request, verdict, "changed", text)
 
     def decided_already(self, request: SigningRequest, verdict: Verdict) -> None:
-        """Tell that a request can't be denied any more."""
+        """Record that a request can't be denied any more."""
         text = f"{request.name} is already {request.state}: left unchanged"
         self._emit(request, verdict, "warning", text)
 
     def claimed(self, request: SigningRequest, verdict: Verdict) -> None:
-        """Tell that a request is not denied, since it is a node's own."""
+        """Record that a request is not denied, since it is a node's own."""
         text = f"{request.name} is {verdict.node}'s own, and would be approved: left as it is"
         self._emit(request, verdict, "warning", text, node=verdict.node)
 
     def ended(self, request: SigningRequest, node: str) -> None:
-        """Tell that a node's request was removed with the token that it was asked for with."""
+        """Record that a node's request was removed with the token it was made with."""
         text = f"removed {request.name}: asked for with a token that a run which was cut off left"
         data = {"request": request.name, "requester": request.username, "kind": "client"}
         self._journal.emit(node, approve_csr.STEP.name, "changed", text, data=data)
 
     def withdrawn(self, name: str, node: str) -> None:
-        """Tell that a request for a node's kube-proxy was removed, which a killed run left."""
+        """Record that a killed run's request for a node's kube-proxy was removed."""
         text = f"removed {name}: fabnode's own, left by a run that was cut off"
         data = {"request": name, "kind": "client"}
         self._journal.emit(node, approve_csr.STEP.name, "changed", text, data=data)
 
     def report_suppressed(self) -> None:
-        """Tell how many were not told one by one, if any."""
+        """Record how many were not recorded one by one, if any."""
         if count := self._limiter.take_suppressed():
             text = f"left {count} more requests pending; the run's journal names each and why"
             self._journal.emit(None, approve_csr.STEP.name, "warning", text)

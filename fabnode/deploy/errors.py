@@ -35,7 +35,7 @@ class AccountPolicyError(ClusterError):
 
 
 class PreflightError(FabnodeError):
-    """A node that must not be touched as it is; `advice` says what would mend it."""
+    """A node that must not be touched as it is; `advice` is the remedy."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__(

@@ -1,8 +1,8 @@
 """
 Runs of audit and harden over existing nodes: findings, repairs, and a second examination.
 
-One round trip looks at a host and one mends it; what is found and what mends it is judged in
-`audit/`. Afterwards the host is looked at once more: what is still found, was not fixed.
+One round trip examines a host and one repairs it; findings and repairs are decided in
+`audit/`. Afterwards the host is examined once more: what is still found, was not fixed.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class ApiserverCutOffError(FabnodeError):
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What is wrong with one host, and the plan that mends what can be fixed."""
+    """What is wrong with one host, and the plan that repairs what can be repaired."""
 
     findings: tuple[Finding, ...]
     plan: Plan
 
 
 def audit(run: Run) -> dict[str, Outcome[Audit]]:
-    """Look at every host of the run; needs nothing of the cluster but its CA. Changes nothing."""
+    """Examine every host of the run; needs nothing of the cluster but its CA. Changes nothing."""
     return pipeline.on_hosts(run, partial(_audit, run))
 
 
@@ -85,7 +85,7 @@ def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[A
 
 
 def _audit(run: Run, host: Host) -> Audit:
-    with run.journal.step(host.name, AUDIT, "looking") as log:
+    with run.journal.step(host.name, AUDIT, "examining") as log:
         result = _look(run, host)
         log.note(f"{len(result.findings)} findings" if result.findings else "no findings")
     return result

@@ -36,19 +36,24 @@ class HookRunner:
         """
         Run the commands that are due on this machine before or after a step.
 
-        :raises HookError: one failed; it stays due.
+        :raises HookError: one failed; it stays due, and so do those after it.
         """
-        for hook in self.due:
-            if hooks.point(hook) != (order, step.name):
-                continue
-            with self._journal.step(self._host.node.name, step.name, hook.title) as log:
-                if output := hooks.run_here(hook, self._cluster, self._host.node):
-                    log.note(f"{hook.title}: {output.rpartition(chr(10))[2]}", output=output)
+        succeeded: list[str] = []
+        try:
+            for hook in self.due:
+                if hooks.point(hook) != (order, step.name):
+                    continue
+                with self._journal.step(self._host.node.name, step.name, hook.title) as log:
+                    if output := hooks.run_here(hook, self._cluster, self._host.node):
+                        log.note(f"{hook.title}: {output.rpartition(chr(10))[2]}", output=output)
                 if hooks.stays_due(hook):
-                    self._as_root(f"rm -f {quote(hooks.marker(hook))}")
+                    succeeded.append(hooks.marker(hook))
+        finally:
+            if succeeded:
+                self._as_root(f"rm -f {' '.join(map(quote, succeeded))}")
 
     def make_due(self, given: Sequence[HookSettings]) -> None:
-        """Have commands on this machine stay due until they succeed, where no stream says so."""
+        """Record on the node that commands of this machine are due, where no stream does that."""
         if markers := [hooks.marker(hook) for hook in given if hooks.stays_due(hook)]:
             folder = quote(str(PurePosixPath(markers[0]).parent))
             paths = " ".join(map(quote, markers))

@@ -64,7 +64,7 @@ def marker(hook: HookSettings) -> str:
 
 
 def environment(hook: HookSettings, cluster: Cluster, node: Node) -> dict[str, str]:
-    """Return what a hook finds in its environment. Nothing of it was said by a host."""
+    """Return what a hook finds in its environment. Nothing of it comes from a host."""
     return {
         "FABNODE_ADDRESS": node.address,
         "FABNODE_CLUSTER": cluster.cluster.name,

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from ..ssh.host import Host
     from .cluster_session import ClusterSession
 
-# Until the kubelet has written what was issued to it; that it didn't, the checks at the end tell.
+# Until the kubelet has written what was issued to it; if it doesn't, the last checks fail.
 _AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
 
 
 def await_file(host: Host, path: str) -> None:
-    """Wait on a host until a file has content, 10 s at most; the checks at the end tell if not."""
+    """Wait on a host until a file has content, 10 s at most; the last checks fail if not."""
     host.root(_AWAIT_FILE.format(path=quote(path)))
 
 
@@ -76,7 +76,7 @@ class JoinProof:
             log.note("the key certified in an interrupted run is the one on the host")
 
     def prove_key(self) -> None:
-        """See that the key that was certified is on this host; only its public half is read."""
+        """Check that the certified key is on this host; only its public half is read."""
         name = self._host.node.name
         with self._journal.step(name, approve_csr.STEP.name, "comparing keys") as log:
             self._refuse_impostors()

@@ -71,7 +71,7 @@ class NodeDeployer:
     """
     One node of a run, used by one thread.
 
-    :param steps: the node steps to carry out, in order; `all_steps` is what is looked at.
+    :param steps: the node steps to carry out, in order; `all_steps` is what is probed.
 
     Where a `renewal` is asked for, nothing but certificates (and CAs) is changed.
     """
@@ -129,7 +129,7 @@ class NodeDeployer:
         """
         Make the node what it should be and see it Ready.
 
-        :param renewal: what is to be made anew although it is good; then nothing else is changed.
+        :param renewal: what is to be renewed although it is good; then nothing else is changed.
         :param before_change: waits for what must be there before a kubelet may join.
 
         Raises PreflightError, HostError, ApiError, TimeoutError: whatever stops this node.
@@ -174,7 +174,7 @@ class NodeDeployer:
 
     def renew(self, renewal: Renewal, *, before_change: Callable[[], None]) -> bool:
         """
-        Make certificates anew, and see that they came; say whether anything was changed.
+        Renew certificates, and wait for them; return whether anything was changed.
 
         Raises RenewalError beside what `deploy` raises.
         """
@@ -209,7 +209,7 @@ class NodeDeployer:
         return Issued(bootstrap, proxy_pem)
 
     def _apply(self, todo: NodePlan, *, joining: bool = False) -> bool:
-        """Carry out a plan; say whether that restarted the kubelet."""
+        """Carry out a plan; return whether that restarted the kubelet."""
         self._planner.touched = True
         name, changes = self.node.name, todo.plan.changes
         with StepLog(self._journal, name, todo.step_of, changes) as steps:
@@ -248,7 +248,7 @@ class NodeDeployer:
         self, *, joined_now: bool = False, since: float = 0.0, new_serving: bool = False
     ) -> bool:
         """
-        See the node Ready, labelled, and with a serving certificate; say if that changed it.
+        Wait for Ready, set labels, wait for a serving certificate; return whether anything changed.
 
         :param since: unix time by the node's clock before which it was another kubelet's word.
         """

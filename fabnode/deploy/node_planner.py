@@ -126,7 +126,11 @@ class NodePlanner:
         return replace(planned, findings=findings)
 
     def judged(self, renewal: Renewal) -> NodePlan:
-        """Look, and return what is to be done. Raises PreflightError where something forbids it."""
+        """
+        Probe, and return what is to be done.
+
+        :raises PreflightError: something forbids it.
+        """
         with self._journal.step(self.node.name, preflight.STEP.name) as log:
             self.probe()
             findings = self.findings(renewal)
@@ -172,7 +176,7 @@ class NodePlanner:
         *,
         facts: Facts | None = None,
     ) -> Inputs:
-        """Return what steps may look at: the last probe, or `facts`."""
+        """Return the inputs of steps: the last probe, or `facts`."""
         facts = facts or self.facts
         return Inputs(
             cluster=self.cluster,

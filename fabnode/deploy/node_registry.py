@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_LOOK = 3.0  # seconds between looks at a host of which something is awaited
+_LOOK = 3.0  # seconds between inspections of a host that is waited for
 _CONFLICT = 409
 
 
@@ -56,7 +56,7 @@ class Nodes:
         """
         Wait for the Node object; return it. Raises WaitTimeoutError.
 
-        :param meanwhile: looks now and then at what is waited for; what it raises ends the waiting.
+        :param meanwhile: called now and then; what it raises ends the waiting.
         """
         wait = Wait(
             "its Node object",
@@ -68,7 +68,7 @@ class Nodes:
 
     def wait_ready(self, name: str, since: float, meanwhile: Callable[[], object]) -> Object:
         """
-        Wait until the node says Ready, and has said so since then (unix time by its own clock).
+        Wait until the node reports Ready, and has reported since then (unix time by its own clock).
 
         Where fabnode installs no network, all but that will do (`awaits_network`).
 
@@ -107,7 +107,7 @@ class Nodes:
         return True
 
     def label(self, node: Node, live: Object) -> str:
-        """Give the Node its configured labels and such; say what that changed, or nothing."""
+        """Set the Node's configured labels, annotations and taints; return what that changed."""
         path = f"{node_status.NODES}/{node.name}"
         while patch := node_metadata.patch(live, node):
             try:
@@ -129,7 +129,7 @@ class Nodes:
         return name in self._snapshot().nodes
 
     def remove(self, name: str) -> None:
-        """Take away a Node object, if there is one, and see that no pod comes to it meanwhile."""
+        """Remove a Node object, if there is one: cordoned first, so that no pod comes to it."""
         path = f"{node_status.NODES}/{name}"
         if self._api.find(path):
             self._api.patch(path, {"spec": {"unschedulable": True}})

@@ -43,7 +43,7 @@ OwnResource = File | Directory | Binary | Absent | Module | Sysctl | Unit
 
 
 class OwnStepError(FabnodeError):
-    """A step of the site's own could not say what a node must have."""
+    """A step of the site's own failed to return what a node must have."""
 
     advice = "correct that file, and run the same command again"
 
@@ -72,7 +72,7 @@ def steps_of(cluster: Cluster) -> tuple[Step, ...]:
 
 def check_desired(cluster: Cluster, steps: Sequence[Step]) -> None:
     """
-    Have the site's own steps say what they want of each node, as before a node is first probed.
+    Evaluate the site's own steps for each node, as before its first probe.
 
     :param steps: what `steps_of` returned.
     :raises ConfigError: one fails, returns what no step may, or differs from another step.
@@ -128,7 +128,7 @@ def _load(path: Path) -> Step:
 
 
 def _insert(steps: list[Step], step: Step) -> None:
-    """Put a step of the site's own behind the one that it names, by default behind all others."""
+    """Insert a step of the site's own after the one that it names, by default after all others."""
     known = [each.name for each in node_steps(steps)]
     if step.name in [each.name for each in steps]:
         raise NoStepError(f"there is a step {step.name} already", "choose another name")

@@ -52,7 +52,7 @@ class Run:
 
     :param steps: all that there are, the site's own among them.
     :param only: the node steps to carry out; everything else of a node is left as it is.
-    :param deep: hash every managed file again, rather than those that look touched.
+    :param deep: hash every managed file again, rather than those that seem changed.
     :param shared_token: of the cluster's token file, where hosts join with that.
     :param outcomes: what became of each node so far; filled in by the run.
     """
@@ -71,7 +71,7 @@ class Run:
 
     def record_outcome(self, name: str, outcome: Outcome[Any]) -> None:
         """
-        Keep what became of the work on a node, and see that the journal says the same.
+        Record how work on a node ended, here and in the journal.
 
         Called for all work on nodes, so that nothing depends on each step having recorded its own
         failure. Of several pieces of work on one node the first that was not done counts.
@@ -94,7 +94,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """What would be done: to each node (or why that can't be said), and at the API."""
+    """What would be done: to each node (or why that is unknown), and at the API."""
 
     nodes: Mapping[str, Outcome[NodePlan]]
     objects: tuple[ObjectChange, ...]

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from ..node.resources import Resource
 
 _FREE = ("/usr/local/bin", "/var/lib", "/etc")
-_KUBEADM = "/etc/kubernetes/kubelet.conf"  # its presence tells of another deployer
+_KUBEADM = "/etc/kubernetes/kubelet.conf"  # its presence is a sign of another deployer
 
 
 def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -> Watchlist:
-    """Return what to look at, given all that the steps would want of a node nobody has seen."""
+    """Return what to probe, given all that the steps would want of a node nobody has seen."""
     text: list[str] = []
     opaque: list[str] = [_KUBEADM, layout.KUBELET_KUBECONFIG]
     folders: list[str] = []

@@ -100,7 +100,7 @@ class RequestJudge:
 
     def deny(self, names: Sequence[str]) -> bool:
         """
-        Deny pending requests that nobody claims, by name; say whether all of them were.
+        Deny pending requests that nobody claims, by name; return whether all of them were denied.
 
         Raises ApiError where there is none of that name.
         """

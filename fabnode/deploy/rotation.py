@@ -1,7 +1,7 @@
 """
 Rotation of nodes' certificates: on demand, or in stages when the cluster's CA changes.
 
-A client certificate is made anew by the way a node joins: a token of its own, a new key made on
+A client certificate is renewed by joining again: a token of its own, a new key made on
 the host, the same verdict on the request, the same comparison of keys afterwards. Pods go on; only
 the units that read a certificate are restarted. One node goes first; where it fails, the others
 stay as they are.
@@ -81,7 +81,7 @@ def plan(run: Run, renewal: Renewal) -> ClusterPlan:
 
 
 def rotate(run: Run, renewal: Renewal) -> list[Check]:
-    """Make certificates anew; return what was checked at the end."""
+    """Renew certificates; return what was checked at the end."""
     with RunContext(run) as context:
         names = [node.name for node in run.nodes]
         good = _rolled(run, context, names, renewal)
@@ -116,7 +116,7 @@ def change_ca(run: Run) -> Change:
         for stage in STAGES:
             names = [name for name, found in stages.items() if found == stage]
             if len(stages) < len(run.nodes):
-                return Change(stages, (), tuple(checks))  # the journal says why
+                return Change(stages, (), tuple(checks))  # the journal has the reason
             if not names:
                 continue
             with run.journal.step(None, NAME, f"{stage}: is the control plane ready?") as log:
@@ -143,7 +143,9 @@ def _rolled(run: Run, context: RunContext, names: Sequence[str], renewal: Renewa
     outcomes = context.each(work, first)
     if rest and outcomes[first[0]].value:
         checks = attempted(run, verify.STEP, partial(_proved, run, context, first))
-        near = verify.certificate_paths("")  # they were compared; of those that stay, others tell
+        near = verify.certificate_paths(
+            ""
+        )  # they were compared; for those that stay, other checks do
         bad = [check for check in checks or () if not check.ok and check.name not in near]
         failed = "; ".join(f"{check.name}: {check.detail}" for check in bad)
         if bad or checks is None:
@@ -165,9 +167,9 @@ def _proved(run: Run, context: RunContext, names: Sequence[str]) -> list[Check]:
     """
     Check these nodes, and the network by pods.
 
-    Kubelets of old take their pods for not ready when they start anew, until a probe tells better.
+    Old kubelets consider their pods not ready after a restart, until the next probe succeeds.
     """
-    with suppress(WaitTimeoutError):  # the checks tell what is missing, too
+    with suppress(WaitTimeoutError):  # the checks report what is missing, too
         wait_for_network(run, context.session, names)
     return verify_with(run, context, names, network=lambda: True)
 
@@ -190,7 +192,7 @@ def _of_stage(run: Run, stage: Stage) -> Renewal:
 
 
 def _stages(run: Run, context: RunContext) -> dict[str, Stage]:
-    """Look at every node, and say how far it is; what can't be said stands in the journal."""
+    """Return the stage of every node; the journal has the reason where it can't be determined."""
     authorities = Authorities.of(run.cluster.ca_pem)
 
     def work(deployer: NodeDeployer) -> Stage:
@@ -207,7 +209,7 @@ def _stages(run: Run, context: RunContext) -> dict[str, Stage]:
 
 
 def _awaited(context: RunContext, stage: Stage) -> tuple[str, ...]:
-    """Say what the control plane lacks for a stage, as far as looking tells."""
+    """Return what the control plane lacks for a stage, as far as reading shows."""
     session = context.session
     new = Authorities.of(session.cluster.ca_pem).signer
     waits = []
@@ -232,7 +234,7 @@ def _awaited(context: RunContext, stage: Stage) -> tuple[str, ...]:
 
 
 def _tried(context: RunContext, stage: Stage, name: str) -> tuple[str, ...]:
-    """Say what only trying tells: who signs. `name`: a node for which one is asked."""
+    """Find out by a request which CA signs. `name`: a node for which one is asked."""
     if stage != CERTIFICATES:
         return ()
     certificates = context.session.proxy_certificates
@@ -260,7 +262,7 @@ def _tried(context: RunContext, stage: Stage, name: str) -> tuple[str, ...]:
 
 
 def _left(context: RunContext, stages: Mapping[str, Stage]) -> tuple[str, ...]:
-    """Say what remains to be done when every node is through with what the configuration says."""
+    """Return what remains to be done when every node has reached the configured CAs."""
     session = context.session
     authorities = Authorities.of(session.cluster.ca_pem)
     if not authorities.several or any(stage != DONE for stage in stages.values()):

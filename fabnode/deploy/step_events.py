@@ -58,7 +58,7 @@ class StepLog:
         self._journal.fail(self._node, self._step or self._first, error, seconds=seconds, data=data)
 
     def event(self, event: ApplyEvent) -> None:
-        """Take notice of an action."""
+        """Record an action's event."""
         if event.change is None:
             return
         step = self._step_of[event.change.resource]

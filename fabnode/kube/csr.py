@@ -35,7 +35,7 @@ class Dialect:
     """
     Version of the CSR API in a release.
 
-    :param version: of the API group. :param names_signer: requests say who is to sign them.
+    :param version: of the API group. :param names_signer: requests name their signer.
     """
 
     version: Literal["v1", "v1beta1"] = "v1"
@@ -104,7 +104,7 @@ def parse(item: Object) -> SigningRequest:
 
 
 def approved_by_fabnode(request: SigningRequest) -> bool:
-    """Return whether a request was approved by a run of fabnode: by what its condition says."""
+    """Return whether a request was approved by a run of fabnode: by the reason in its condition."""
     return request.decision.startswith(f"{_REASON}Approved:")
 
 
@@ -189,7 +189,7 @@ def own_requests(api: Api, dialect: Dialect = V1) -> tuple[tuple[str, str], ...]
     Return name and node of every request of fabnode's own: a run that was killed leaves some.
 
     Whoever asks for a certificate may label the request as he likes: those of nodes and of joining
-    hosts are not ours, and of what looks so there are few for each node.
+    hosts are not ours, and such requests are few for each node.
     """
     found = api.get(dialect.path, labelSelector=f"{LABEL}=fabnode")["items"]
     own: dict[str, list[str]] = {}
@@ -202,7 +202,7 @@ def own_requests(api: Api, dialect: Dialect = V1) -> tuple[tuple[str, str], ...]
 
 def is_own(request: SigningRequest) -> bool:
     """
-    Return whether a request looks like a deployer's for a kube-proxy.
+    Return whether a request has the form of a deployer's for a kube-proxy.
 
     A node's or a joining host's is none, however it is called.
     """

@@ -46,7 +46,7 @@ class Approver:
     """
     Attached to a watch on signing requests, decides each pending one once per version.
 
-    What somebody else approved of our nodes' requests is judged as well, and told to `on_foreign`:
+    What somebody else approved of our nodes' requests is judged as well, and given to `on_foreign`:
     for a first certificate in any case, for a serving one where we would not have approved it.
 
     `allow` names the nodes that may be certified; `trust` the tokens handed out, `hand_out` the
@@ -101,7 +101,7 @@ class Approver:
             self._tokens[token.id] = token
 
     def hand_out(self, issued_token: IssuedToken) -> None:
-        """Take a request with the shared token, in this node's name, for one that may be its."""
+        """Accept requests with the shared token, in this node's name, as possibly its own."""
         with self._lock:
             self._handouts[issued_token.node] = issued_token
 
@@ -115,7 +115,7 @@ class Approver:
             self._decide(item, csr.parse(item))
 
     def end(self, node: str) -> None:
-        """Take the shared token back from a node; what was held for its key stays pending."""
+        """Stop accepting the shared token for a node; what was held for its key stays pending."""
         self.show(node, HostKey())
         with self._lock:
             self._handouts.pop(node, None)
@@ -202,7 +202,7 @@ class Approver:
             self._on_foreign(request, verdict)
 
     def _remember(self, requests: Iterable[SigningRequest]) -> None:
-        """Keep what was approved for holders of tokens: by that, later ones are judged."""
+        """Remember what was approved for holders of tokens: later requests are judged by that."""
         with self._lock:
             self._approved |= {
                 request.uid: request

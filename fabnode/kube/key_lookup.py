@@ -23,8 +23,8 @@ class KeyLookup:
     Whoever wants to know while a host is being asked shares the next answer, so that a flood of
     requests in one node's name is no flood of questions to its host.
 
-    What a host answers may make its reading raise anything: that is this host's fault, told in its
-    place, and nobody else's answer waits for it.
+    What a host answers may make its reading raise anything: that is this host's fault, stated in
+    its place, and nobody else's answer waits for it.
 
     :param read: asks one host; called by one thread at a time for each node.
     """

@@ -3,7 +3,7 @@ Lock of a cluster: a Lease held by the one run that may change it.
 
 It is renewed while the run goes on and removed at its end. A run that was killed leaves it: the
 next one on the same machine sees that the process is gone and takes over at once, one on another
-machine when the Lease was not renewed for as long as it says.
+machine when the Lease was not renewed for its duration.
 """
 
 from __future__ import annotations

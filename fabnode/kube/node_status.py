@@ -65,9 +65,9 @@ def heartbeat_age(api: Api, live: Object, now: float) -> float:
     """
     Return the seconds since the last heartbeat of this Node's kubelet.
 
-    It says so by renewing its Lease every 10 s, and by its status, at first and when that changes:
+    It reports by renewing its Lease every 10 s, and by its status, at first and when that changes:
     a node that has just joined may not have a Lease yet. `now` is the apiserver's time. A node
-    that never said anything gives infinity.
+    that never reported gives infinity.
     """
     lease = api.find(f"{_LEASES}/{live['metadata']['name']}")
     renewed = ((lease or {}).get("spec") or {}).get("renewTime")

@@ -4,7 +4,7 @@ Plan and apply of API objects by server-side apply, only where it would change s
 Whether it would is asked of the apiserver itself (`dryRun=All`), which knows defaults,
 conversions and what others own; nothing is compared by guesswork. Before 1.16 there is no
 server-side apply: a merge patch does the same for fields that are wanted, and leaves those that no
-longer are. Before 1.13 there is no dry run either: what is wanted is looked for in what is there.
+longer are. Before 1.13 there is no dry run either: what is wanted is compared with what is there.
 """
 
 from __future__ import annotations

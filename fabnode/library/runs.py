@@ -80,7 +80,7 @@ def plan(
     Return what `deploy_nodes` would change, by the same code. Changes nothing.
 
     :param limit: only these nodes: names, groups or globs with commas between; None: all.
-    :param deep: hash every managed file again, not only those that look touched.
+    :param deep: hash every managed file again, not only those that seem changed.
     :param max_parallel: nodes worked on at once; None: as configured.
     :param ask_secret: returns a secret that the configuration marks with `{prompt: true}`.
     :param on_event: gets every event of the run, one at a time, from the run's threads.

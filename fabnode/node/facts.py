@@ -62,7 +62,7 @@ NO_UNIT = UnitFact()
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A TCP port somebody listens on. `process` is empty where the node could not tell."""
+    """A TCP port somebody listens on. `process` is empty where the node does not know it."""
 
     port: int
     process: str
@@ -73,9 +73,9 @@ class Facts:
     """
     A node, as one probe saw it.
 
-    :param known: False for the facts of a node nobody has looked at yet.
+    :param known: False for the facts of a node that was never probed.
     :param os_id, os_version: ID and VERSION_ID of os-release.
-    :param arch: `amd64`, `arm64`, or what `uname -m` says otherwise.
+    :param arch: `amd64`, `arm64`, or otherwise what `uname -m` prints.
     :param cgroup: 2 or 1.
     :param clock_offset: node's clock minus the deployer's, seconds (halfway between sending the
         probe and its first answer).
@@ -142,15 +142,15 @@ UNKNOWN = Facts()
 @dataclass(frozen=True, slots=True)
 class Watchlist:
     """
-    What a probe looks at.
+    What a probe must report.
 
     :param text: paths whose content is wanted; `opaque`: only digest and mode (secrets, binaries).
     :param folders: directories that others than root should not be able to write in, up to /; where
-        one is a symlink, those that it leads through are looked at as well.
+        one is a symlink, those that it leads through are reported as well.
     :param certificates: PEM files or kubeconfigs of which only certificates are wanted.
     :param servers: kubeconfigs whose `server:` and CA are wanted.
     :param store: the runtime whose images are wanted: containerd or docker.
-    :param ports: TCP ports of interest: if nobody listens on any of them, no listener is told.
+    :param ports: TCP ports of interest: if nobody listens on any of them, no listener is reported.
     :param free: directories whose free space is wanted (of the nearest that exists).
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """

@@ -57,12 +57,12 @@ Action = Literal[
     "run",
 ]
 
-# Says that a unit is started at boot, or is not the kind that can be enabled.
+# States of a unit that is started at boot, or is not the kind that can be enabled.
 _ENABLED = {"enabled", "static", "alias", "indirect", "generated"}
 _SHORT = 12
 
 _CONTEXT, _COMPARED, _SHOWN, _LONGEST = 3, 1000, 400, 2000  # lines, but the last: letters of one
-_LINES = re.compile(r"(?<=[-+])\d+")  # where a hunk begins, as its head says
+_LINES = re.compile(r"(?<=[-+])\d+")  # where a hunk begins, in its head
 
 
 class ConflictError(FabnodeError):
@@ -77,10 +77,10 @@ class Change:
     One thing to do on a node.
 
     :param action: `mode` touches mode and owner only; `restart` and `start` enable as well.
-    :param why: one clause. Of a secret's content it tells that it differs, and no digest by which
+    :param why: one clause. Of a secret's content: that it differs, and no digest by which
         a guess could be tried.
     :param diff: unified diff of a text file that is no secret, cleaned and cut; None for all else.
-    :param reload: systemd has to read its unit files anew before.
+    :param reload: systemd has to reload its unit files before.
     :param stamp: for units: path → sha256 of what is in place when it starts, None where the
         content is made only when the plan is carried out.
     """
@@ -175,7 +175,7 @@ def compare(resources: tuple[Resource, ...], facts: Facts) -> tuple[Change, ...]
     Return what differs, in the order of `resources`; what is asked for twice is done once.
 
     A certificate that comes by itself is waited for at the end: what else there is to do is done
-    meanwhile. One whose key has to be told before it can come is waited for in its place.
+    meanwhile. One whose key has to be reported before it can come is waited for in its place.
 
     :raises ConflictError: a directory is where a file belongs, or the like.
     """
@@ -384,7 +384,7 @@ def text_diff(path: str, old: bytes | None, new: bytes) -> str | None:
 
 def _unified(path: str, before: list[str], after: list[str]) -> Iterator[str]:
     """
-    Return a unified diff, line by line, no longer than may be shown, and saying so.
+    Return a unified diff, line by line, cut to what may be shown, with a note of that.
 
     difflib takes the square of what it compares, and one text is a host's: that is bounded as well,
     beginning where the texts begin to differ.

@@ -59,7 +59,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """A large file of the deployer's, told apart by its digest (sha256, hex)."""
+    """A large file of the deployer's, identified by its digest (sha256, hex)."""
 
     path: str
     source: Path
@@ -72,7 +72,7 @@ class Absent:
     """
     A file that must not be there.
 
-    :param remade_by: the unit that makes it anew when it starts (a certificate that is to be
+    :param remade_by: the unit that creates it again when it starts (a certificate that is to be
         replaced): it is restarted, and what was there comes back if that fails.
     :param why: why the unit is to make another.
     """
@@ -84,7 +84,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A kernel module that is loaded, or built in. `why` says who needs it."""
+    """A kernel module that is loaded, or built in. `why`: who needs it."""
 
     name: str
     why: str = ""
@@ -138,7 +138,7 @@ class ClientCertificate:
     Carrying it out means: watch `unit` until the certificate at `path` is there, then remove the
     `bootstrap` kubeconfig. A unit that fails meanwhile ends the wait at once, with its journal.
 
-    :param key: where the kubelet keeps its key meanwhile, whose public half is then told; empty
+    :param key: where the kubelet keeps its key meanwhile, whose public half is then reported; empty
         where it keeps it in memory.
     :param missing: why one has to come; empty where facts already show one that is good.
     :param timeout: seconds.
@@ -201,7 +201,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """systemd reads its unit files anew; nothing is restarted."""
+    """systemd reloads its unit files; nothing is restarted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..node.plan import Change, Plan
     from ..ssh.exec import Result
 
-_MOST_KEYS = 20  # a kubelet that is started anew may make another one
-_LOG_LINES = 25  # that a failure is told with
+_MOST_KEYS = 20  # a kubelet that restarts may create another one
+_LOG_LINES = 25  # of a unit's journal, shown with a failure
 _LONGEST = 2**14
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # scripts/apply/units.sh
@@ -45,7 +45,7 @@ class Talk:
     """
     Follows the lines that `scripts/apply` prints.
 
-    :param on_event: told of each action's start and end.
+    :param on_event: called at each action's start and end.
     """
 
     def __init__(self, node: str, plan: Plan, on_event: Callable[[ApplyEvent], None]) -> None:
@@ -61,7 +61,7 @@ class Talk:
         self.seconds: list[float] = []
 
     def line(self, line: bytes) -> None:
-        """Take a line. Raises HostMisbehavedError for what no node says."""
+        """Handle a line. Raises HostMisbehavedError for one that the script never prints."""
         if len(line) > _LONGEST and not line.startswith(b"log\t"):  # a tool's lines may be long
             raise HostMisbehavedError(self._node, f"it answered a line of {len(line)} bytes")
         match line.decode("utf-8", "replace").split("\t"):

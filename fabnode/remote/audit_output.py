@@ -118,7 +118,7 @@ class _Found:
 
     def take(self, fields: list[str]) -> bool:
         """
-        Keep what a line tells; False: no such line exists. The last field may hold tabs.
+        Store what a line reports; False: no such line exists. The last field may hold tabs.
 
         :raises MalformedError: the script would have stopped before.
         """

@@ -44,7 +44,7 @@ _ASK = 5.0
 
 def examine(host: Host) -> Evidence:
     """
-    Look at the host, in one round trip. Changes nothing on it.
+    Examine the host, in one round trip. Changes nothing on it.
 
     :raises HostError: it can't be reached, or does not answer as a host does.
     """
@@ -86,7 +86,7 @@ def script(
     roots: Iterable[str] = ROOTS,
     users: Iterable[str] = USERS,
 ) -> bytes:
-    """Return the script that looks."""
+    """Return the script that examines."""
     head = [
         f"nonce={nonce} state={shlex.quote(state)}",
         f"units={shlex.quote(chr(10).join(UNITS))}",

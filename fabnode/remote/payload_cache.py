@@ -30,7 +30,7 @@ _BLOCK = 2**20
 
 
 class ArtifactChangedError(FabnodeError):
-    """An artifact whose content is no longer what its digest says; the text names it."""
+    """An artifact whose content no longer has its digest; the text names it."""
 
 
 class Packer:
@@ -79,7 +79,7 @@ class Packer:
 
 
 def _holds(target: Path, sha256: str) -> bool:
-    """Tell whether a packed form is there, whole, and of that content."""
+    """Return whether a packed form is there, whole, and of that content."""
     found = hashlib.sha256()
     try:
         with target.open("rb") as file, _decompressing(file, target.suffix) as content:

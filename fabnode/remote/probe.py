@@ -25,7 +25,7 @@ TOOLS = ("zstd", "nft", "ipset", "conntrack", "iptables", "socat", "runc", "curl
 
 def probe(host: Host, watch: Watchlist) -> Facts:
     """
-    Look at the node. Changes nothing on it but its own record of digests.
+    Probe the node. Changes nothing on it but its own record of digests.
 
     :raises HostError: the node can't be reached, or does not answer as a node does.
     """
@@ -52,7 +52,7 @@ def probe(host: Host, watch: Watchlist) -> Facts:
 
 
 def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
-    """Return the script that looks for what is watched; `state` is where it keeps digests."""
+    """Return the script that probes what is watched; `state` is where it keeps digests."""
     lists = {
         "text": watch.text,
         "opaque": watch.opaque,

@@ -72,7 +72,7 @@ class _Found:
     images: set[str] | None = None
 
     def take(self, fields: list[str]) -> bool:
-        """Keep what a line tells; False: no such line exists. The last field may hold tabs."""
+        """Store what a line reports; False: no such line exists. The last field may hold tabs."""
         match fields:
             case ["hostname" | "machine_id" | "boot_id" | "kernel" as tag, value]:
                 self.plain[tag] = value
@@ -145,7 +145,7 @@ class _Found:
         return True
 
     def _share_out(self, contents: bytes) -> None:
-        """Give each text its part, unless the digest says that it changed meanwhile."""
+        """Assign each text its content, unless its digest shows that it changed meanwhile."""
         start = 0
         for path, size in self.texts:
             content = contents[start : start + size]
@@ -168,7 +168,7 @@ class _Found:
         """Return all of it; `middle` is the deployer's clock when the node read its own."""
         plain = dict(self.plain)
         if "clock" not in plain or "kernel" not in plain:
-            raise MalformedError("it does not tell its clock and kernel")
+            raise MalformedError("it does not report its clock and kernel")
         offset = plain.pop("clock") - middle
         behind_stub = plain.pop("resolved", False) and _names_stub(self.resolv)
         names = self.units.keys() | self.stamps.keys()
@@ -226,7 +226,7 @@ def _unit(shown: dict[str, str], stamp: dict[str, str]) -> UnitFact:
 
 
 def _names_stub(resolv: list[str]) -> bool:
-    """Tell whether resolv.conf names systemd-resolved's stub on the loopback."""
+    """Return whether resolv.conf names systemd-resolved's stub on the loopback."""
     return any(line.split()[:2] == ["nameserver", "127.0.0.53"] for line in resolv)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SHOW = "systemctl show -p ActiveState,SubState,NRestarts -- {unit}"
 _JOURNAL = "journalctl --no-pager -q -o cat -n 20 -u {unit} | cut -c 1-400"
 _KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+ +\d+ \S+\] ")  # what Kubernetes' lines begin with
-# What systemd says of a unit; before 249 with its description alone.
+# systemd's messages about a unit; before 249 with its description alone.
 _OF_SYSTEMD = r"(Start|Stopp|Reload|Finish)(ing|ed) .*\.|Failed to start .*|{unit}: .*"
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _TOO_OFTEN = 2  # automatic restarts: once may be chance
@@ -24,9 +24,9 @@ _TOO_OFTEN = 2  # automatic restarts: once may be chance
 
 class Steadiness:
     """
-    Looks at a unit whenever it is called, and raises once the unit dies again and again.
+    Checks a unit whenever it is called, and raises once the unit dies again and again.
 
-    What systemd had to restart before the first look is forgiven: units that need each other may
+    What systemd had to restart before the first check is forgiven: units that need each other may
     take a few tries.
     """
 
@@ -37,7 +37,7 @@ class Steadiness:
 
     def __call__(self) -> None:
         """
-        Look.
+        Check the unit.
 
         :raises ApplyError: it is down, or was started again too often: with its own last words.
         """
@@ -62,7 +62,7 @@ class Steadiness:
 
 
 def said(journal: str, unit: str) -> str:
-    """Return the clause that tells a unit's own last words: what systemd says of it is not that."""
+    """Return a clause with the unit's own last words, not systemd's about it."""
     others = re.compile(_OF_SYSTEMD.format(unit=re.escape(unit))).fullmatch
     own = [line for line in journal.splitlines() if line and not others(line)]
     return f"; its last line: {_KLOG.sub('', own[-1])}" if own else ""

@@ -185,9 +185,9 @@ class Session:
                         chunk = chunk[count:] if count < len(chunk) else next(pending, None)
                     continue
                 except TimeoutError:
-                    continue  # the far side takes nothing now: look at what it says meanwhile
+                    continue  # the far side takes nothing now: read what it writes meanwhile
                 except OSError:
-                    open_input = False  # it has ended; its output and status tell why
+                    open_input = False  # it has ended; its output and status are the reason
             poll.poll(1000 * min(1.0, max(0.01, deadline - now)))
         return self._result(channel, time.monotonic() - start, sent)
 

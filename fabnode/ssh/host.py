@@ -97,7 +97,7 @@ class Host:
         """
         GET `http(s)://address:port/path` from the node, without credentials; return the status.
 
-        Whose certificate answers is not looked at. 0: nobody answers; None: sshd forbids to ask.
+        The certificate that answers is not verified. 0: nobody answers; None: sshd forbids to ask.
 
         :raises HostError: the node is gone.
         """

@@ -120,7 +120,7 @@ def _recognised(
     """Return the known key that a server proves; ChangedHostKeyError where it proves none."""
     wanted = tuple(dict.fromkeys(_algorithm(key) for key in known))
     seen: list[paramiko.PKey] = []
-    # Types that it is not known by are asked for only so as to say what it shows instead.
+    # Types that it is not known by are asked for only to report what it shows instead.
     for key in _shown(access, connection, node, name, dict.fromkeys((*wanted, *_ALGORITHMS))):
         if key in known:
             return Offer(name, (key,), "known")

@@ -102,7 +102,7 @@ def anonymous_over(
             else:
                 channel.sendall(request)
                 answer = _read(channel, timeout, end=b"\r\n\r\n", limit=2**12)
-        except (OSError, EOFError):  # among them what TLS says
+        except (OSError, EOFError):  # TLS's among them
             return 0
     return _parsed(answer).status
 

@@ -35,7 +35,7 @@ class ImageArchive:
     """
     An archive of container images and the references it holds.
 
-    :param architectures: that its images are for; empty: not told.
+    :param architectures: that its images are for; empty: unknown.
     """
 
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ class Artifacts:
     """
     Everything the deployer holds for one kind of node: by file name, and images in order.
 
-    :param arch: the architecture that the programs are for; empty: they don't tell.
+    :param arch: the architecture that the programs are for; empty: unknown.
     """
 
     binaries: Mapping[str, Artifact]
@@ -75,7 +75,7 @@ class Inputs:
     """
     One node and all that is known about it. `now` is UTC.
 
-    :param renewal: certificates to be made anew although they are good.
+    :param renewal: certificates to be renewed although they are good.
     :param registered: whether the API has its Node object; True where that is not known.
     """
 
@@ -90,7 +90,7 @@ class Inputs:
 
     @property
     def version(self) -> Release:
-        """The Kubernetes release that this node is to run."""
+        """Kubernetes release that this node is to run."""
         return self.cluster.cluster.version
 
     @property

@@ -22,7 +22,7 @@ UNIT = KUBELET_SERVICE
 
 # What a shared token leaves unproved, and what makes up for it.
 _UNPROVED = (
-    "it has no client certificate of this cluster; the token file's token doesn't tell which host "
+    "it has no client certificate of this cluster; the token file's token doesn't show which host "
     "asks, so before approval the key that waits on this one is compared; rotation follows"
 )
 
@@ -95,7 +95,7 @@ _HEADER = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfig
 
 
 def _options(inputs: Inputs) -> ComponentOptions:
-    """Return what the kubelet is told, as fields and flags of its release."""
+    """Return the kubelet's settings, as fields and flags of its release."""
     node, cluster, facts = inputs.node, inputs.cluster.cluster, inputs.facts
     dockershim = inputs.shim == compatibility.DOCKERSHIM
     flags = {
@@ -189,7 +189,7 @@ def _replaced(inputs: Inputs) -> dict[str, str]:
     client = layout.kubelet_client_certificate(root)
     serving = layout.kubelet_serving_certificate(root)
     if not inputs.facts.known:
-        return {client: "", serving: ""}  # what must be looked at
+        return {client: "", serving: ""}  # what must be probed
     paths = {} if inputs.joined else {client: ""}
     held = inputs.facts.certificate(serving)
     # One that doesn't hold is no reason to restart a kubelet, but goes along when it asks anyway.

@@ -31,7 +31,7 @@ _VERSION = re.compile(r"\d+(\.\d+)+")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about a node: an `error` stops it, a `warning` doesn't. `fix` says what to do."""
+    """Something about a node: an `error` stops it, a `warning` doesn't. `fix`: what to do."""
 
     level: Literal["error", "warning"]
     text: str
@@ -165,7 +165,7 @@ def _folders(inputs: Inputs) -> Iterator[Finding]:
     """
     Find the folders in which others than root could replace what root runs or reads.
 
-    Every directory that was looked at is one that holds something of ours, or leads there.
+    Every directory that was probed is one that holds something of ours, or leads there.
     """
     for path, found in sorted(inputs.facts.paths.items()):
         if found.kind != "directory":
@@ -222,14 +222,14 @@ def _twin(inputs: Inputs, around: Surroundings, twin: str) -> Finding:
         return Finding(
             "warning",
             f"{twin} reports the machine-id with which {name} is registered",
-            f"look at {twin}, not at {name}: it is a clone (empty /etc/machine-id on {twin} and"
-            " reboot it), or its kubelet says what is not so",
+            f"check {twin}, not {name}: it is a clone (empty /etc/machine-id on {twin} and"
+            " reboot it), or its kubelet reports a false one",
         )
     return Finding(
         "error",
         f"it has the same machine-id as {twin}",
         f"{name} is a clone, or configured twice: empty /etc/machine-id on it and reboot; if"
-        f" /etc/machine-id on {twin} is another, look at what {twin}'s kubelet says",
+        f" /etc/machine-id on {twin} is another, check what {twin}'s kubelet says",
     )
 
 

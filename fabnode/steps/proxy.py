@@ -63,7 +63,7 @@ _HEADER = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyC
 
 
 def _options(inputs: Inputs) -> ComponentOptions:
-    """Return what kube-proxy is told, as fields and flags of its release."""
+    """Return kube-proxy's settings, as fields and flags of its release."""
     node, minor = inputs.node, inputs.version.minor
     mode = matrix().kube_proxy.modes[node.kube_proxy.mode]
     settings = {

@@ -28,7 +28,7 @@ _HUB_AUTH = "https://index.docker.io/v1/"  # what Docker calls it in config.json
 
 
 def containerd(inputs: Inputs) -> tuple[Resource, ...]:
-    """Return a hosts.toml and maybe a CA for each registry; an entry that says nothing: neither."""
+    """Return a hosts.toml and maybe a CA for each registry; an empty entry: neither."""
     return tuple(_containerd(inputs))
 
 
@@ -51,7 +51,7 @@ def _containerd(inputs: Inputs) -> Iterator[Resource]:
         yield File(f"{folder}/ca.pem", pem) if pem else Absent(f"{folder}/ca.pem")
         urls = [*settings.mirrors, f"https://{name}"]
         if not settings.ca and not settings.password:
-            urls.pop()  # nothing is to be said of it: it is asked last anyhow
+            urls.pop()  # it needs no settings: it is asked last anyhow
         if not urls:
             yield Absent(f"{folder}/hosts.toml")
             continue

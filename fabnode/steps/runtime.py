@@ -67,7 +67,7 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
         *_crictl(inputs),
         File(layout.CONTAINERD_CONFIG, config),
         File(layout.CONTAINERD_UNIT, unit),
-        # runc and the shim are started anew for every pod: only containerd itself has to restart.
+        # runc and the shim are started for every pod: only containerd itself has to restart.
         Unit(
             layout.CONTAINERD, reads=(containerd, layout.CONTAINERD_CONFIG, layout.CONTAINERD_UNIT)
         ),
@@ -118,7 +118,7 @@ def _cri_dockerd(inputs: Inputs) -> tuple[Resource, ...]:
 
 
 def _crictl(inputs: Inputs) -> tuple[Resource, ...]:
-    """Return crictl, with which people look at a node's containers, where the deployer has it."""
+    """Return crictl, with which people inspect a node's containers, where the deployer has it."""
     artifact = inputs.artifacts.binaries.get("crictl")
     if artifact is None:
         return ()

@@ -19,7 +19,7 @@ def state_dir() -> Path:
 
 
 def cache_path() -> Path:
-    """Return the path of the cache folder (XDG_CACHE_HOME), without a look at it."""
+    """Return the path of the cache folder (XDG_CACHE_HOME), whether it exists or not."""
     return _xdg("XDG_CACHE_HOME", ".cache")
 
 
@@ -32,7 +32,7 @@ def cache_dir() -> Path:
     :raises ForeignFolderError: it is somebody else's.
     """
     folder = cache_path()
-    with suppress(OSError):  # where it can't be made, what wants to write there says so
+    with suppress(OSError):  # where it can't be made, whoever writes there fails with the reason
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         found = folder.stat()

@@ -23,7 +23,7 @@ class ImageReference:
 
     @classmethod
     def parse(cls, text: str) -> ImageReference:
-        """Take any text apart, as docker does: a first part with a dot or colon is a registry."""
+        """Parse any text, as docker does: a first part with a dot or colon is a registry."""
         name, _, digest = text.partition("@")
         first, slash, rest = name.partition("/")
         registry = ""

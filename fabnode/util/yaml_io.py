@@ -46,7 +46,7 @@ _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
 class RefusedError(FabnodeError, yaml.YAMLError):
-    """YAML that is valid, and not read all the same; the text says why."""
+    """YAML that is valid, and not read all the same; the text is the reason."""
 
 
 def guard(text: str | bytes, *, most: int | None = None) -> None:

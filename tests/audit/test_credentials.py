@@ -224,7 +224,7 @@ def test_a_certificate_that_anybody_made_accuses_nobodys_key() -> None:
     found = only(judged(with_files(secret(STRAY, keys=(key,)), accusing)))
     assert (found.check, found.severity) == ("admin-credentials", "medium")
     assert found.repairs == ()
-    assert "believed" in found.by_hand
+    assert "trustworthy" in found.by_hand
     # People follow advice: none of it is about the key.
     assert found.text.startswith(f"a certificate in {MALLORYS} (owner uid 1000) claims")
     assert "take it away" not in f"{found.text} {found.fix}"

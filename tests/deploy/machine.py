@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 class Machine:
     """
-    Stands in for `Host`; `look` and `change` stand in for what goes to it by SSH.
+    Stands in for `Host`; `probe` and `change` stand in for what goes to it by SSH.
 
     :param told: takes down what was done to it, in order.
     """
@@ -69,7 +69,8 @@ class Machine:
             self.told.append("host: read certificate")
             return Result(0, self.facts.certificate(self._client).pem.encode(), b"")
         if script.startswith("rm -f "):
-            self.lose(script.removeprefix("rm -f "))
+            for path in script.removeprefix("rm -f ").split():
+                self.lose(path)
         self.told.append("host: await file" if "until" in script else f"host: {script[:40]}")
         return Result(0, b"ActiveState=active\nSubState=running\nNRestarts=0\n", b"")
 

@@ -147,6 +147,19 @@ def test_a_failed_hook_is_that_nodes_failure_and_stays_due(
     assert log(tmp_path) == []
 
 
+def test_hooks_of_one_point_are_recorded_in_one_round_trip_the_failed_one_stays_due(
+    scene: Callable[..., Everything], tmp_path: Path
+) -> None:
+    nodes = scene(*({"after": "verify", **HERE, "run": ["./hook", name]} for name in "abc"))
+    script(tmp_path, '#!/bin/sh\necho "$1 $FABNODE_NODE" >>log\n[ "$1" != c ]\n')
+    run = nodes.deployed()
+    assert not run.outcomes["n1"].ok
+    assert log(tmp_path) == [f"{name} {node}" for name in "abc" for node in ("n1", "n2")]
+    assert sum(text.startswith("host: rm -f") for text in nodes.hosts["n1"].told) == 1
+    nodes.deployed()
+    assert log(tmp_path) == ["c n1", "c n2"]
+
+
 def test_before_the_first_change_a_failed_hook_leaves_the_host_alone(
     scene: Callable[..., Everything], tmp_path: Path
 ) -> None:

@@ -268,4 +268,4 @@ def test_no_other_node_stops_one_by_claiming_its_machine_id(
     assert finding.level == level
     assert "n2" in finding.text
     assert "n1" in finding.text + finding.fix
-    assert finding.fix.startswith("look at n2") == (level == "warning")
+    assert finding.fix.startswith("check n2") == (level == "warning")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def audit(options: Options) -> None:
-    """Print what is wrong with hosts; exit 1 where one can't be looked at, 3 if anything is."""
+    """Print what is wrong with hosts; exit 1 where one can't be examined, 3 if anything is."""
     with app.run_of(options) as run:
         found = hardening.audit(run)
         run.journal.detach_sinks()
@@ -33,7 +33,7 @@ def audit(options: Options) -> None:
 
 def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
     """
-    Print the plan that mends hosts; carry it out once that is confirmed.
+    Print the plan that repairs hosts; carry it out once that is confirmed.
 
     Exit 1 where a host fails, 3 where something would change and nobody confirmed it.
     """
@@ -77,7 +77,7 @@ def _end(found: Mapping[str, Outcome[Audit]], *, anything: bool) -> None:
 
 
 def _wrong(found: Mapping[str, Outcome[Audit]]) -> bool:
-    """Say whether anything is wrong; what could not be looked at alone is not."""
+    """Return whether anything is wrong; what merely was not examined does not count."""
     return any(f.severity != "info" for o in found.values() if o.value for f in o.value.findings)
 
 
@@ -93,7 +93,7 @@ def _print_findings(found: Mapping[str, Outcome[Audit]]) -> None:
 def _print_plans(found: Mapping[str, Outcome[Audit]]) -> None:
     for node, outcome in found.items():
         if outcome.value is None:
-            app.print_text(f"{node}: can't be looked at: {outcome.error or outcome.skipped}")
+            app.print_text(f"{node}: can't be examined: {outcome.error or outcome.skipped}")
             continue
         app.print_text(f"{node}:")
         if outcome.value.plan.empty:

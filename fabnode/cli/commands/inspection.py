@@ -49,7 +49,7 @@ def findings(options: Options) -> None:
                 text = f"{finding.level}: {finding.text}\n    next: {finding.fix}"
                 app.print_text(f"{node.node}: {text}")
             if not node.error and not node.findings:
-                app.print_text(f"{node.node}: nothing stands in the way")
+                app.print_text(f"{node.node}: nothing prevents a deployment")
         if not planned.ok:
             raise Exit(code=app.FAILED)
 
