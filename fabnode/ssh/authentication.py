@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,19 +13,15 @@ from paramiko.agent import AgentKey, AgentSSH
 
 from ..util.errors import FabnodeError
 from ..util.sanitize import clean
+from .questions import asks_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from .client_config import HostOptions
+    from .transport import Transport
 
-_ASKS_PASSWORD = re.compile(
-    r"pass(word|wort)|kennwort|mot de passe|contrase|senha|parola|wachtwoord|lösen|hasło|парол"
-    r"|密码|密碼|パスワード|암호",
-    re.IGNORECASE,
-)
-_ASKS_MORE = re.compile(r"one.?time|\botp\b|code|token|\bpin\b|factor|duo", re.IGNORECASE)
 _PRIVATE = b"PRIVATE KEY-----"
 
 
@@ -66,7 +61,7 @@ class Login:
     password: str | None = field(default=None, repr=False)
     notes: list[str] = field(default_factory=list)
 
-    def authenticate(self, transport: paramiko.Transport) -> list[str]:
+    def authenticate(self, transport: Transport) -> list[str]:
         """
         Log in.
 
@@ -76,15 +71,15 @@ class Login:
         further: list[str] | None = None
         allowed: Sequence[str] = ()
         tried = 0
-        for tried, key in enumerate(self._identities(), 1):  # noqa: B007 - used below
+        for tried, key in enumerate(self._identities(), 1):
             try:
                 further = transport.auth_publickey(self.user, key)
             except paramiko.BadAuthenticationType as error:
                 allowed = error.allowed_types
                 break
-            except paramiko.AuthenticationException:
+            except paramiko.AuthenticationException as error:
                 if not transport.is_active():
-                    raise
+                    raise self._cut_off(transport, tried) from error
                 continue
             if not further:
                 return []
@@ -98,7 +93,7 @@ class Login:
             "rejects the user with these keys" if tried else "is given no key: there is none"
         )
 
-    def _go_on(self, transport: paramiko.Transport, further: Sequence[str]) -> list[str]:
+    def _go_on(self, transport: Transport, further: Sequence[str]) -> list[str]:
         """Give what is asked for beyond a key that was accepted."""
         if "password" in further and self.password is not None:
             if not (more := transport.auth_password(self.user, self.password, fallback=False)):
@@ -115,7 +110,7 @@ class Login:
             " sshd_config), or by a jump host",
         )
 
-    def _by_password(self, transport: paramiko.Transport, allowed: Sequence[str]) -> list[str]:
+    def _by_password(self, transport: Transport, allowed: Sequence[str]) -> list[str]:
         assert self.password is not None
         further: Sequence[str] = ()
         if not allowed or "password" in allowed:
@@ -127,13 +122,13 @@ class Login:
                 further = error.allowed_types
             except paramiko.AuthenticationException as error:
                 if not transport.is_active():
-                    raise
+                    raise self._cut_off(transport, 0) from error
                 raise self._refused("rejects the user with these keys and password") from error
         if "keyboard-interactive" in (further or allowed):
             return self._interactively(transport)
         raise self._refused("takes no password, and none of these keys")
 
-    def _interactively(self, transport: paramiko.Transport) -> list[str]:
+    def _interactively(self, transport: Transport) -> list[str]:
         answered = False
 
         def answer(_title: str, instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
@@ -141,9 +136,9 @@ class Login:
             if not prompts:
                 return []
             text = clean(f"{instructions} {prompts[0][0]}").strip()[:120]
-            is_password = _ASKS_PASSWORD.search(text) and not _ASKS_MORE.search(text)
+            is_password = asks_password(text)
             if len(prompts) > 1 or not is_password or answered or self.password is None:
-                raise self._asked(text, is_password=bool(is_password), answered=answered)
+                raise self._asked(text, is_password=is_password, answered=answered)
             answered = True
             return [self.password]
 
@@ -160,6 +155,15 @@ class Login:
         return SecondFactorError(
             message, "set ssh.password" if is_password and self.password is None else advice
         )
+
+    def _cut_off(self, transport: Transport, tried: int) -> LoginRefusedError:
+        if "Too many authentication failures" in transport.farewell:
+            return LoginRefusedError(
+                f"ended the login after the first {tried} keys of files and agent (MaxAuthTries)",
+                "name the right key in ssh.keys, or with IdentityFile and IdentitiesOnly",
+            )
+        why = transport.farewell or "without a word"
+        return self._refused(f"hung up during the login: {why}")
 
     def _refused(self, message: str) -> LoginRefusedError:
         if self.options.token_provider:

@@ -7,7 +7,7 @@ import shlex
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import paramiko
 from fabric import Config, Connection
@@ -19,18 +19,13 @@ from .errors import HostError
 from .host_trust import HostTrust
 from .known_hosts import KnownHosts, host_id
 from .secret_prompts import LOGIN
+from .transport import transport_factory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..config.cluster import Node
-
-# What we let a server send before we take it: bounds memory; our own sending is bounded by what
-# the server grants (OpenSSH: 2 MiB). Packets of 32 KiB are what OpenSSH takes at most.
-_WINDOW = 2**21
-_PACKET = 2**15
-_GIVE_UP = 30  # seconds without an acknowledgement by the peer's kernel
 
 
 class _Check(paramiko.MissingHostKeyPolicy):
@@ -50,20 +45,6 @@ class _Check(paramiko.MissingHostKeyPolicy):
 
 Place = tuple[str, int]
 Stream = socket.socket | paramiko.Channel | paramiko.ProxyCommand
-
-
-class Transport(paramiko.Transport):
-    """A transport that can ask for a certificate of the host before its plain key."""
-
-    prefers_certificates = False
-
-    @property
-    def preferred_keys(self) -> tuple[str, ...]:
-        """The algorithms that are asked for, best first."""
-        names = tuple(super().preferred_keys)
-        if not self.prefers_certificates:
-            return names
-        return tuple(sorted(names, key=lambda name: "-cert-" not in name))
 
 
 class HopConnection(Connection):  # type: ignore[misc]  # Fabric has no types
@@ -334,36 +315,3 @@ def _files_of(node: Node) -> Iterator[None]:
     except OSError as error:
         cause = f"{error.filename}: {error.strerror}"
         raise HostError(node.name, cause, "check ssh.known_hosts") from error
-
-
-def transport_factory(trust: HostTrust) -> Callable[..., Transport]:
-    """Return what makes transports that ask a server for the key that it is known by."""
-    known_types = [key.get_name() for key in trust.keys]
-
-    def transport(sock: Any, **options: Any) -> Transport:
-        made = Transport(
-            sock, default_window_size=_WINDOW, default_max_packet_size=_PACKET, **options
-        )
-        offered = made.get_security_options()
-        # AES-GCM needs no second pass for a MAC: measured half as fast again. paramiko knows it
-        # but puts it last; the others stay as they are for servers without it.
-        offered.ciphers = sorted(offered.ciphers, key=lambda cipher: "-gcm" not in cipher)
-        # Ask for a key of a type we know. paramiko by itself looks at the first known type only,
-        # and takes a server that has another of the known ones for a changed one.
-        offered.key_types = sorted(
-            offered.key_types, key=lambda kind: _key_name(kind) not in known_types
-        )
-        made.prefers_certificates = bool(trust.authorities)
-        made.set_keepalive(10)
-        if isinstance(sock, socket.socket):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GIVE_UP * 1000)
-            # Without it each command waits for delayed acknowledgements.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return made
-
-    return transport
-
-
-def _key_name(signature: str) -> str:
-    """Return the key type that a signature algorithm belongs to."""
-    return "ssh-rsa" if signature.startswith("rsa-sha2-") else signature

@@ -22,9 +22,12 @@ from .errors import (
 )
 from .host_trust import BadHostCertificateError, MissingHostKeyError, RevokedKeyError
 from .known_hosts import fingerprint
+from .transport import NothingInCommonError, ServerRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+PROHIBITED = 1  # RFC 4254 5.1, SSH_OPEN_ADMINISTRATIVELY_PROHIBITED; 2 is "connect failed"
 
 
 @contextmanager
@@ -46,6 +49,8 @@ def host_error(node: str, where: str, error: Exception) -> HostError:
             return UnknownHostKeyError(
                 node, f"the host key of {where} is unknown ({kind} {print_})"
             )
+        case ServerRefusedError() | NothingInCommonError():
+            return UnreachableError(node, f"{where}: {error.message}", error.advice)
         case RevokedKeyError():
             return RevokedHostKeyError(
                 node, f"the host key of {where}, {error.message}, is marked @revoked in known_hosts"
@@ -79,13 +84,20 @@ def host_error(node: str, where: str, error: Exception) -> HostError:
             )
             return UnreachableError(node, f"{where}: {causes.lower()}")
         case paramiko.ChannelException():
+            if error.code == PROHIBITED:
+                return UnreachableError(
+                    node,
+                    f"{where}: the gateway forbids to connect to it",
+                    "allow it in the gateway's sshd_config: AllowTcpForwarding, PermitOpen and"
+                    " DisableForwarding rule it",
+                )
             return UnreachableError(node, f"{where}: the gateway can't reach it ({error.text})")
         case TimeoutError():
             return UnreachableError(node, f"{where}: no answer in time")
         case OSError():
             return UnreachableError(node, f"{where}: {error.strerror or error}".lower())
         case _:
-            # Among them: no SSH banner, no common algorithm, a server that hangs up at once.
+            # Among them: a server that sends no greeting in time, or hangs up in the middle.
             return UnreachableError(
                 node,
                 f"{where}: no SSH connection ({error or 'the server closed it'})",

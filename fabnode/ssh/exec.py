@@ -8,6 +8,7 @@ passwordless sudo no password travels, and sudo never takes a payload for passwo
 
 from __future__ import annotations
 
+import re
 import secrets
 import select
 import shlex
@@ -26,6 +27,7 @@ from .errors import (
     HostMisbehavedError,
     SudoRefusedError,
 )
+from .questions import asks_password, is_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +35,15 @@ if TYPE_CHECKING:
 _GRACE = 5  # seconds that a command has for its own clean-up once its time is up
 _NOISE = 2**16  # bytes a login shell may print before our marker
 _CHUNK = 2**20
+_PAUSE = 1.0  # seconds of silence after which a line without an end is a question
+_SUDO_RS = re.compile(rb"^\] \S+: ?\n?")  # it puts the prompt into one of its own
+_SUDO_ADVICE = "check the user's sudo rights with `sudo -l` there"
+_SUDO_SAYS = {
+    "must have a tty": "take `requiretty` from the user's Defaults in sudoers",
+    "sudo: not found": "install sudo there, or log in as root (ssh.user)",
+    "password has expired": "change the user's password there",
+    "password is required": "let sudo read a password from stdin, or give the user NOPASSWD",
+}
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'!\\")  # between single quotes, to any shell
 _TURN = 0.1  # seconds: the longest that output waits while the far side takes no input
 # Root's programs come from the system's folders, whatever the PATH of a login or of sudo names.
@@ -120,6 +131,11 @@ class Session:
         self._lines = 0  # how much of _out was handed to on_line
         self._is_ready = False
         self._password_sent = False
+        self._shell = f"fabnode-{nonce}-shell\n".encode()
+        self._print_shell = f"printf '%s-shell\\n' fabnode-{nonce}"
+        self._asked_at = 0.0  # when the last output of sudo came, by time.monotonic
+        self._asked = b""
+        self._answered = 0  # how much of _err was there when the password was sent
 
     def run(self, transport: paramiko.Transport) -> Result:
         """
@@ -130,6 +146,12 @@ class Session:
         """
         try:
             channel = transport.open_session(timeout=self._patience)
+        except paramiko.ChannelException as error:
+            raise ConnectionLostError(
+                self._node,
+                f"its sshd opens no further session ({clean(error.text)})",
+                "raise MaxSessions in its sshd_config: 10 is OpenSSH's default",
+            ) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise ConnectionLostError(
                 self._node, f"an SSH session could not be opened ({error})"
@@ -152,7 +174,7 @@ class Session:
         words = ["/bin/sh", "-c", f"{_PATH}; exec {timed}"]
         if command.sudo:
             words = ["sudo", "-S", "-p", self._prompt, "--", *words]
-        return for_any_shell("exec " + shlex.join(words))
+        return for_any_shell(f"{self._print_shell}; exec " + shlex.join(words))
 
     def _exchange(self, channel: paramiko.Channel, start: float) -> Result:
         command = self._command
@@ -224,7 +246,7 @@ class Session:
             )
 
     def _answer_prompt(self, channel: paramiko.Channel) -> None:
-        prompts = self._err.count(self._prompt.encode())
+        prompts = self._err.count(self._prompt.encode()) or self._in_own_words()
         if not prompts:
             return
         if self._command.password is None:
@@ -239,7 +261,26 @@ class Session:
             )
         if not self._password_sent:
             self._password_sent = True
+            self._answered = len(self._err)
             channel.sendall(self._command.password.encode() + b"\n")
+
+    def _in_own_words(self) -> int:
+        """Return how often sudo, or PAM, asked for the password without the prompt it was given."""
+        last = bytes(self._err[self._answered :]).rpartition(b"\n")[2]
+        now = time.monotonic()
+        if last != self._asked:
+            self._asked, self._asked_at = last, now
+        text = clean(last)
+        # A line that has no end, and gets none for a while, waits for an answer.
+        if not is_question(text) or now - self._asked_at < _PAUSE:
+            return 0
+        if asks_password(text):
+            return 1 + self._password_sent
+        raise SudoRefusedError(
+            self._node,
+            f"sudo asks for something else than a password: {text[:120]}",
+            "let this user sudo without it (NOPASSWD, or another PAM stack for sudo there)",
+        )
 
     def _result(self, channel: paramiko.Channel, took: float, sent: int) -> Result:
         code = channel.recv_exit_status() if channel.exit_status_ready() else -1
@@ -250,7 +291,7 @@ class Session:
         if code < 0:
             raise ConnectionLostError(self._node, "the command was cut off")
         # Whatever sudo output while it asked is no part of what the command output.
-        stderr = bytes(self._err).rpartition(self._prompt.encode())[2]
+        stderr = _SUDO_RS.sub(b"", bytes(self._err).rpartition(self._prompt.encode())[2])
         return Result(code, bytes(self._out), stderr, sent)
 
     def _too_long(self) -> CommandTimeoutError:
@@ -259,14 +300,20 @@ class Session:
         )
 
     def _not_admitted(self) -> HostError:
-        output = clean(bytes(self._err or self._out).replace(self._prompt.encode(), b""))[-300:]
-        if self._command.sudo:
-            return SudoRefusedError(
+        has_shell = self._shell in self._out
+        said = bytes(self._err or self._out.replace(self._shell, b""))
+        output = clean(said.replace(self._prompt.encode(), b""))[-300:] or "no output"
+        if not has_shell:
+            return HostMisbehavedError(
                 self._node,
-                f"sudo does not grant root: {output or 'no output'}",
-                "check the user's sudo rights with `sudo -l` there",
+                f"the login shell refuses commands: {output}",
+                "give the login user a shell that runs them, without a forced command"
+                " (ForceCommand, or command= in authorized_keys)",
             )
-        return HostMisbehavedError(self._node, f"no shell starts there: {output or 'no output'}")
+        if self._command.sudo:
+            advice = next((a for text, a in _SUDO_SAYS.items() if text in output), _SUDO_ADVICE)
+            return SudoRefusedError(self._node, f"sudo does not grant root: {output}", advice)
+        return HostMisbehavedError(self._node, f"the command does not start there: {output}")
 
 
 def for_any_shell(script: str) -> str:

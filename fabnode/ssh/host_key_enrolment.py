@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
-from .connections import HopConnection, key_name, transport_factory
+from .connections import HopConnection, key_name
 from .error_mapping import mapping_errors
 from .errors import ChangedHostKeyError, HostMisbehavedError
 from .host_trust import MissingHostKeyError, RevokedKeyError
 from .known_hosts import fingerprint
+from .transport import Transport, transport_factory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -166,7 +167,7 @@ def _shown(
     """Yield the server's key for each algorithm; a handshake shows one, so each takes its own."""
     for algorithm in algorithms:
         stream = access.raw_stream(connection, node)
-        transport = paramiko.Transport(stream)
+        transport = Transport(stream)
         try:
             options = transport.get_security_options()
             if algorithm not in options.key_types:  # known_hosts may hold types of old

@@ -13,6 +13,7 @@ import paramiko
 from ..util.sanitize import clean
 from ..util.tls import client_context
 from ..util.wait import Wait
+from .error_mapping import PROHIBITED
 from .exec import ending
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_PROHIBITED = 1  # RFC 4254 5.1, SSH_OPEN_ADMINISTRATIVELY_PROHIBITED; 2 is "connect failed"
 _LOOPBACK = "127.0.0.1"
 _LIMIT = 2**20
 _STATUS = re.compile(rb"HTTP/\S+\s+([0-9]{3})(?:\s|$)")
@@ -142,7 +142,7 @@ def _channel(
     try:
         return transport.open_channel("direct-tcpip", target, (_LOOPBACK, 0), timeout=timeout)
     except paramiko.ChannelException as error:
-        forbidden = error.code == _PROHIBITED
+        forbidden = error.code == PROHIBITED
         return _Refusal("forbidden" if forbidden else "nobody listens", error.text)
     except paramiko.SSHException as error:
         return _Refusal("connection broke", str(error))

@@ -151,7 +151,8 @@ def _api(around: Surroundings) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "whether it reaches the apiserver could not be checked: its sshd forbids forwarding",
-            "allow AllowTcpForwarding for the deployer's user, or check it by hand",
+            "let the deployer's user forward in its sshd_config (AllowTcpForwarding, PermitOpen,"
+            " DisableForwarding), or check it by hand",
         )
     elif around.api_from_node:
         yield Finding(

@@ -22,6 +22,7 @@ from paramiko.common import (
     AUTH_FAILED,
     AUTH_PARTIALLY_SUCCESSFUL,
     AUTH_SUCCESSFUL,
+    MSG_DISCONNECT,
     OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED,
     OPEN_FAILED_CONNECT_FAILED,
     OPEN_SUCCEEDED,
@@ -73,6 +74,8 @@ class Behaviour:
     :param answer: the right answer to that.
     :param certified: files of host keys that have certificates beside them.
     :param greeting: sent in place of all that a server sends.
+    :param algorithms: those that it has alone, by the names that paramiko has for their kinds.
+    :param most_keys: refused keys after which it hangs up. :param sessions: are any opened?
     """
 
     host_keys: tuple[str, ...] = ("host",)
@@ -89,6 +92,9 @@ class Behaviour:
     key: str = "user"
     certified: tuple[str, ...] = ()
     greeting: bytes | None = None
+    algorithms: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    most_keys: int = 100
+    sessions: bool = True
 
 
 class Server:
@@ -137,6 +143,8 @@ class Server:
             later = self.behaviour.later_keys if self.transports else ()
             for name in later or self.behaviour.host_keys:
                 transport.add_server_key(key(name))
+            for kind, names in self.behaviour.algorithms.items():
+                setattr(transport, f"_preferred_{kind}", names)
             for path in self.behaviour.certified:
                 held = Certified.from_private_key_file(path)
                 held.load_certificate(f"{path}-cert.pub")
@@ -164,7 +172,19 @@ class _Session(paramiko.ServerInterface):
         if good and behaviour.asks:
             self._key_accepted = True
             return AUTH_PARTIALLY_SUCCESSFUL
+        if not good and len(self._server.offered) >= behaviour.most_keys:
+            self._hang_up("Too many authentication failures")
         return AUTH_SUCCESSFUL if good else AUTH_FAILED
+
+    def _hang_up(self, why: str) -> None:
+        message = paramiko.Message()
+        message.add_byte(bytes([MSG_DISCONNECT]))
+        message.add_int(2)
+        message.add_string(why)
+        message.add_string("")
+        transport = next(t for t in self._server.transports if t.server_object is self)
+        transport._send_message(message)  # type: ignore[attr-defined]  # there is no public way
+        transport.close()
 
     def check_auth_interactive(self, username: str, submethods: str) -> int | InteractiveQuery:
         return InteractiveQuery("", "", *self._server.behaviour.asks)
@@ -182,7 +202,7 @@ class _Session(paramiko.ServerInterface):
         return AUTH_SUCCESSFUL if good else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
-        return OPEN_SUCCEEDED
+        return OPEN_SUCCEEDED if self._server.behaviour.sessions else OPEN_FAILED_CONNECT_FAILED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self._server.commands.append(command.decode())

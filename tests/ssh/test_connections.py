@@ -19,11 +19,13 @@ from fabnode.ssh.connections import Access
 from fabnode.ssh.errors import (
     AuthenticationError,
     ChangedHostKeyError,
+    ConnectionLostError,
     HostError,
     UnknownHostKeyError,
     UnreachableError,
 )
 from fabnode.ssh.host import Host
+from fabnode.ssh.host_key_enrolment import enrol
 from fabnode.ssh.secret_prompts import LOGIN
 
 from .server import key
@@ -419,3 +421,66 @@ def test_a_server_that_asks_for_the_password_interactively(serve: Serve, node_of
     server = serve(users=(), asks=("Password: ",), answer="pw")
     open_host(node_of(server), {("n1", LOGIN): "pw"})
     assert server.passwords == ["pw"]
+
+
+@pytest.mark.parametrize(
+    ("greeting", "message"),
+    [
+        (b"Exceeded MaxStartups\r\n", "no more logins at once .MaxStartups.*raise the limit"),
+        (b"Not allowed at this time\r\n", "PerSourcePenalties.*PerSourcePenaltyExemptList"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no SSH server: HTTP/1.1 400 Bad Request"),
+        (b"", "hung up before its greeting; .*hosts.deny"),
+    ],
+)
+def test_a_server_that_lets_nobody_try_says_why(
+    serve: Serve, node_of: NodeOf, greeting: bytes, message: str
+) -> None:
+    node = node_of(serve(greeting=greeting))
+    with pytest.raises(UnreachableError, match=message):
+        open_host(node)
+    with pytest.raises(UnreachableError, match=message):
+        enrol(Access(), node_of(serve(greeting=greeting), known=()), lambda _: True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "title"),
+    [
+        ("kex", ("diffie-hellman-group-exchange-sha1",), "key exchange"),
+        ("ciphers", ("arcfour",), "cipher"),
+        ("macs", ("hmac-none",), "MAC"),
+    ],
+)
+def test_nothing_in_common_names_what_the_server_offers(
+    serve: Serve, node_of: NodeOf, kind: str, names: tuple[str, ...], title: str
+) -> None:
+    server = serve(algorithms={kind: names})
+    with pytest.raises(
+        UnreachableError, match=f"no {title} in common; the server offers {names[0]}"
+    ):
+        open_host(node_of(server))
+
+
+def test_a_server_that_takes_few_keys_only(
+    serve: Serve, node_of: NodeOf, agent: Callable[[str], Path]
+) -> None:
+    for name in ("a", "b", "c"):
+        agent(name)
+    with pytest.raises(AuthenticationError, match=r"first 2 keys .*MaxAuthTries.*IdentitiesOnly"):
+        open_host(node_of(serve(most_keys=2), keys=[]))
+
+
+def test_a_server_that_opens_no_session(serve: Serve, node_of: NodeOf) -> None:
+    with (
+        Access() as access,
+        Host(node_of(serve(sessions=False)), access) as host,
+        pytest.raises(ConnectionLostError, match=r"no further session.*raise MaxSessions"),
+    ):
+        host.root("true")
+
+
+def test_a_gateway_that_forbids_forwarding(serve: Serve, node_of: NodeOf) -> None:
+    gateway, server = serve(forward=False), serve()
+    node = node_of(server, gateway=f"root@127.0.0.1:{gateway.port}")
+    trust_also(node, gateway)
+    with pytest.raises(UnreachableError, match=r"the gateway forbids .*; .*PermitOpen"):
+        open_host(node)

@@ -109,6 +109,53 @@ def test_sudo_that_asks_for_something_else(reach: Reach, monkeypatch: pytest.Mon
     assert "\x07" not in str(caught.value)
 
 
+@pytest.mark.parametrize("words", ["Kennwort der Firma: ", "Password for ops:", "密码："])
+def test_sudo_that_asks_in_its_own_words_is_answered_once(
+    reach: Reach, tmp_path: Path, words: str
+) -> None:
+    log = tmp_path / "tries"
+    env = {"SUDO": "right", "SUDO_LOG": str(log), "ASKS": words}
+    host, _ = reach(user="ops", sudo_password="right", env=env)
+    assert host.root("echo in; echo warned >&2").stdout == b"in\n"
+    host, _ = reach(user="ops", sudo_password="wrong", env=env)
+    with pytest.raises(SudoRefusedError, match="does not accept the password"):
+        host.root("cat", stdin=[b"payload\n"])
+    assert set(log.read_text().split("\n")) <= {"right", "wrong", ""}
+    host, _ = reach(user="ops", env=env)
+    with pytest.raises(SudoRefusedError, match="none is configured"):
+        host.root("true")
+
+
+def test_sudo_rs_leaves_nothing_of_its_prompt_in_errors(reach: Reach, tmp_path: Path) -> None:
+    env = {"SUDO": "right", "SUDO_LOG": str(tmp_path / "x")}
+    env |= {"ASKS_BEFORE": "[sudo: ", "ASKS_AFTER": "] Password: "}
+    host, _ = reach(user="ops", sudo_password="right", env=env)
+    assert host.root("echo warned >&2").stderr == b"warned\n"
+
+
+@pytest.mark.parametrize(
+    ("tells", "advice"),
+    [
+        ("sudo: sorry, you must have a tty to run sudo", "take `requiretty` from"),
+        ("sudo: Account or password is expired: your password has expired", "change the user's"),
+        ("Sorry, user ops may not run sudo on n1.", "check the user's sudo rights"),
+    ],
+)
+def test_what_sudo_says_has_its_own_advice(reach: Reach, tells: str, advice: str) -> None:
+    host, _ = reach(user="ops", sudo_password="x", env={"SUDO": "silent", "TELLS": tells})
+    with pytest.raises(SudoRefusedError, match=f"does not grant root: .*; {advice}"):
+        host.root("true")
+
+
+@pytest.mark.parametrize("user", ["root", "ops"])
+def test_a_login_shell_that_refuses_is_not_taken_for_sudo(reach: Reach, user: str) -> None:
+    host, _ = reach(user=user, replace="echo This account is currently not available.; exit 1")
+    with pytest.raises(
+        HostMisbehavedError, match=r"login shell refuses commands: This account .*; give the login"
+    ):
+        host.root("true")
+
+
 TRICKY = (
     "printf '%s|' \"it's\" 'a!b' !! 'c\\d' \"e\\\\f\" '$HOME' '`id`' %d ^x^y {a,b} '*'\nprintf end"
 )
