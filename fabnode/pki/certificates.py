@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LARGEST = 2**16  # bytes of a certificate's PEM; one of a cluster has some 2000
+_MOST_IN_CHAIN = 5
 _UNREADABLE = "not a readable certificate"
 
 
@@ -151,7 +153,7 @@ def problems(pem: Pem, ca_pem: bytes, now: datetime) -> tuple[Problem, ...]:
     except BadCertificateError as error:
         return (Problem(ProblemKind.UNREADABLE, str(error)),)
     found = []
-    authorities = [ca for ca in _bundle(ca_pem) if _issued_by(cert, ca)]
+    authorities = _authorities(cert, pem, ca_pem, now)
     if not authorities:
         issuer = cert.issuer.rfc4514_string()
         found.append(Problem(ProblemKind.FOREIGN_CA, f"signed by another CA ({issuer})"))
@@ -165,6 +167,34 @@ def problems(pem: Pem, ca_pem: bytes, now: datetime) -> tuple[Problem, ...]:
         end = _utc(authorities[0].not_valid_after_utc)
         found.append(Problem(ProblemKind.CA_EXPIRED, f"its CA expired on {end}"))
     return tuple(found)
+
+
+def _authorities(
+    cert: x509.Certificate, pem: Pem, ca_pem: bytes, now: datetime
+) -> list[x509.Certificate]:
+    """Return the CAs of a bundle that a certificate leads to, by intermediates behind it if any."""
+    between = [
+        ca for ca in _intermediates(pem) if ca.not_valid_before_utc <= now < ca.not_valid_after_utc
+    ]
+    ends = [cert]
+    for _ in range(len(between) + 1):
+        if found := [ca for ca in _bundle(ca_pem) if any(_issued_by(end, ca) for end in ends)]:
+            return found
+        ends = [ca for ca in between if any(_issued_by(end, ca) for end in ends)]
+    return []
+
+
+def _intermediates(pem: Pem) -> list[x509.Certificate]:
+    """Return the CAs that follow the first certificate; a host's file may hold anything."""
+    text = pem.pem if isinstance(pem, CertificateFile) else pem
+    data = text.encode() if isinstance(text, str) else text
+    _, *further = data.split(b"-----BEGIN CERTIFICATE-----")[1 : _MOST_IN_CHAIN + 1] or [b""]
+    found = []
+    for body in further:
+        if len(body) <= _LARGEST:
+            with suppress(BadCertificateError):
+                found.append(_parse(b"-----BEGIN CERTIFICATE-----" + body))
+    return [ca for ca in found if _authority(ca)]
 
 
 def _utc(when: datetime) -> str:

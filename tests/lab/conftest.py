@@ -39,6 +39,7 @@ ORDER = (
     "test_unchanged",
     "test_surfaces",
     "test_input",
+    "test_deployers_environment",
     "test_rights",
     "test_older_ways",
     "test_attack_requests",

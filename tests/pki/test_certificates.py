@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from fabnode.pki.certificates import (
     BadCertificateError,
+    CertificateFile,
     ProblemKind,
     belongs,
     new_request,
@@ -19,6 +20,7 @@ from fabnode.pki.certificates import (
     sign_client,
 )
 from tests.support import authority, pem
+from tests.util import test_tls as tls
 
 CA = pem(authority()[0])
 
@@ -117,3 +119,27 @@ def test_a_wrong_ca_key_is_refused(key: bytes, message: str) -> None:
 
 def test_a_key_shows_in_no_repr() -> None:
     assert "PRIVATE" not in repr(new_request("x", {}))
+
+
+def test_intermediates_behind_a_certificate_lead_to_its_ca() -> None:
+    """As kubelet and apiserver show them: the root alone is trusted."""
+    root, second = pem(tls.ROOT[0]), pem(tls.INTERMEDIATE[0])
+    leaf = pem(tls.SERVER[0])
+    assert problem(leaf + second, root, tls.NOW) is None
+    assert problem(CertificateFile.of((leaf + second).decode()), root, tls.NOW) is None
+    assert problem(leaf, second, tls.NOW) is None
+    alone = problem(leaf, root, tls.NOW)
+    assert alone
+    assert alone.kind is FOREIGN
+    late = problem(leaf + second, root, tls.NOW + timedelta(days=2))
+    assert late
+    assert late.kind is FOREIGN  # the intermediate has ended as well
+
+
+def test_what_follows_a_certificate_and_is_no_ca_of_it_leads_nowhere() -> None:
+    root = pem(tls.ROOT[0])
+    leaf = pem(tls.SERVER[0])
+    for other in (leaf, pem(authority("other")[0]), b"-----BEGIN CERTIFICATE-----\nAAAA\n"):
+        found = problem(leaf + other * 9, root, tls.NOW)
+        assert found
+        assert found.kind is FOREIGN

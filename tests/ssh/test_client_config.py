@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from fabnode.ssh.client_config import (
     local_user,
     split_jump,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -174,6 +177,15 @@ def test_a_hundred_hosts_cost_little(home: Path) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 5, f"{spent:.2f} s of processor time, {time.monotonic() - began:.2f} s"
+
+
+def test_fab_itself_does_not_stumble_over_what_ssh_understands(home: Path) -> None:
+    (home / ".ssh" / "config").write_text("Match final all\n  User x\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "fabric", "--list"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "facts" in done.stdout
 
 
 class TestWithoutSsh:
