@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from .node.resources import Unit as Unit
     from .ssh.errors import HostError as HostError
     from .ssh.secret_prompts import SecretRequest as SecretRequest
+    from .steps.finding import Finding as Finding
     from .steps.inputs import Inputs as Inputs
-    from .steps.preflight import Finding as Finding
     from .steps.step import Step as Step
     from .steps.verify import Check as Check
     from .util.errors import ClusterError as ClusterError
@@ -60,7 +60,7 @@ _HOMES = {
     "Event": "journal.events",
     "FabnodeError": "util.errors",
     "File": "node.resources",
-    "Finding": "steps.preflight",
+    "Finding": "steps.finding",
     "HostError": "ssh.errors",
     "InputError": "util.errors",
     "Inputs": "steps.inputs",

@@ -76,7 +76,16 @@ READS_ENVIRONMENT = {
 # The runs of `deploy`; its other modules are their parts and know of none.
 RUNS = {"approval", "hardening", "pipeline", "rotation"}
 
-STEPS_SHARE = {"inputs", "kernel", "registries", "render", "step"}
+STEPS_SHARE = {
+    "environment",
+    "finding",
+    "firewall",
+    "inputs",
+    "kernel",
+    "registries",
+    "render",
+    "step",
+}
 
 
 def names_of(node: ast.AST, path: Path) -> set[str]:

@@ -12,7 +12,7 @@ from fabnode.deploy.errors import PreflightError
 from fabnode.journal.events import read
 from fabnode.kube.client import ApiError
 from fabnode.ssh.errors import ApplyError, UnreachableError
-from fabnode.steps.preflight import Finding
+from fabnode.steps.finding import Finding
 from fabnode.util.errors import ClusterError, FabnodeError, InputError
 from fabnode.util.problems import ConfigError, InvalidValueError, Problem
 

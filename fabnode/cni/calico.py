@@ -17,7 +17,7 @@ from ..util.errors import InputError
 from ..util.image_reference import ImageReference
 from ..util.yaml_io import dump_all, parse_all
 from .daemonset import broken_pods, is_ready, problem, unready_nodes
-from .protocol import Diagnosis, Manifest, Object, Right
+from .protocol import Diagnosis, Manifest, Object, Port, Right
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -49,6 +49,9 @@ _MODULES = {
     "vxlan": MappingProxyType({"vxlan": "Calico's VXLAN"}),
     "bird": MappingProxyType({"ipip": "Calico's IPIP"}),
 }
+_VXLAN = Port("udp", 4789, "pods' VXLAN, from all nodes")
+_BGP = Port("tcp", 179, "Calico's BGP, from all nodes")
+_IPIP = Port("ipip", 0, "pods' packets, from all nodes")
 
 
 class CredentialError(InputError):
@@ -309,6 +312,7 @@ class Calico:
     # Its cni image is the first of its DaemonSet's pods, and its node image runs on.
     first_images: ClassVar[tuple[str, ...]] = ("/calico/cni:",)
     next_images: ClassVar[tuple[str, ...]] = ("/calico/node:",)
+    interfaces: ClassVar[tuple[str, ...]] = ("cali", "vxlan.calico", "tunl0", "wireguard.cali")
     rights: ClassVar[tuple[Right, ...]] = (
         Right(NAMESPACE, "", "pods", ("list",)),
         Right(NAMESPACE, "", "events", ("list",)),
@@ -341,6 +345,15 @@ class Calico:
         """The module of its encapsulation."""
         settings = self.cluster.calico
         return {} if settings.encapsulation == "Never" else _MODULES[settings.backend]
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """VXLAN's port; or BGP's, and IPIP where packets are wrapped."""
+        settings = self.cluster.calico
+        wrapped = settings.encapsulation != "Never"
+        if settings.backend == "vxlan":
+            return (_VXLAN,) if wrapped else ()
+        return (_BGP, _IPIP) if wrapped else (_BGP,)
 
     def with_manifest(self, path: Path) -> Cluster:
         """Return the configuration with another manifest."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..config.cluster import Cluster
-    from .protocol import Object, Reader, Right
+    from .protocol import Object, Port, Reader, Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class NoNetwork:
     first_images: ClassVar[tuple[str, ...]] = ()
     next_images: ClassVar[tuple[str, ...]] = ()
     kernel_modules: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    ports: ClassVar[tuple[Port, ...]] = ()
+    interfaces: ClassVar[tuple[str, ...]] = ("cni", "flannel", "cilium", "lxc", "weave", "veth")
     rights: ClassVar[tuple[Right, ...]] = ()
 
     def with_manifest(self, _path: Path) -> Cluster:

@@ -29,6 +29,24 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """
+    What a node must admit from others.
+
+    :param protocol: tcp, udp, or one without ports (ipip). :param number: 0 where it has no ports.
+    :param purpose: what comes in by it, and from where.
+    """
+
+    protocol: str
+    number: int
+    purpose: str
+
+    def __str__(self) -> str:
+        name = f"{self.number}/{self.protocol}" if self.number else self.protocol.upper()
+        return f"{name} ({self.purpose})"
+
+
+@dataclass(frozen=True, slots=True)
 class Right:
     """A right at the API that a network takes beside those to apply its objects."""
 
@@ -98,6 +116,14 @@ class Cni(Protocol):
     @property
     def kernel_modules(self) -> Mapping[str, str]:
         """Kernel modules that it needs on nodes, each with its purpose."""
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """What its nodes send to each other, and firewalls must admit."""
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """Beginnings of the names of interfaces that it makes on nodes."""
 
     @property
     def rights(self) -> tuple[Right, ...]:

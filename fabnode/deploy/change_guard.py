@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..journal.journal import Journal
     from ..kube.client import Api
     from ..kube.lease_lock import LeaseLock
-    from ..steps.preflight import Finding
+    from ..steps.finding import Finding
     from .cluster_snapshot import ClusterSnapshot
     from .cni_rollout import PodNetwork
 

@@ -11,7 +11,7 @@ from ..util.errors import ClusterError, FabnodeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..steps.preflight import Finding
+    from ..steps.finding import Finding
 
 
 class MissingRightsError(ClusterError):

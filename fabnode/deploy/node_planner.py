@@ -16,6 +16,7 @@ from ..steps import (
     kubelet,
     preflight,
 )
+from ..steps.finding import Finding
 from ..steps.inputs import Inputs, Issued
 from ..util import program
 from . import hooks
@@ -53,7 +54,7 @@ class NodePlan:
     plan: Plan
     step_of: dict[Resource, str]
     labels: tuple[str, ...] = ()
-    findings: tuple[preflight.Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     hooks: tuple[HookSettings, ...] = ()
 
     @property
@@ -107,8 +108,7 @@ class NodePlanner:
             *desired_state(self._all_steps, self.inputs(facts=UNKNOWN)),
             *self._commands.values(),
         )
-        root = self.node.kubelet.root
-        self.facts = probe(self._host, watchlist(everything, kubelet_root=root, deep=self._deep))
+        self.facts = probe(self._host, watchlist(everything, node=self.node, deep=self._deep))
         self.touched = False
         return self.facts
 
@@ -194,7 +194,7 @@ class NodePlanner:
         """Whether this is about the kubelet, and with it about the node as the API has it."""
         return kubelet.STEP in self._steps
 
-    def findings(self, renewal: Renewal) -> tuple[preflight.Finding, ...]:
+    def findings(self, renewal: Renewal) -> tuple[Finding, ...]:
         """Return what preflight finds in the last probe."""
         snapshot = self._session.snapshot
         seen = self._api_seen_from_host()
@@ -207,6 +207,7 @@ class NodePlanner:
             clock_offset=snapshot.clock_offset,
             api_from_node=None if seen.reachable is None else seen.reason,
             machine_ids=nodes.machine_ids(self.node.name, self.facts.machine_id),
+            at_its_address=nodes.by_address(self.node.ip),
             other_approvers=snapshot.other_approvers
             if bootstrap_kubeconfig.STEP in self._steps
             else (),
@@ -219,7 +220,7 @@ class NodePlanner:
         address, port = cluster.apiserver_host, cluster.apiserver_port
         return self._host.tls_to(address, port, self.cluster.ca_pem, address)
 
-    def _strayed(self, renewal: Renewal) -> tuple[preflight.Finding, ...]:
+    def _strayed(self, renewal: Renewal) -> tuple[Finding, ...]:
         """Say what else than certificates would change: a renewal is no deployment."""
         about = layout.certificate_files(self.node.kubelet.root, authority=bool(renewal.authority))
         others = [
@@ -230,11 +231,7 @@ class NodePlanner:
         if not others:
             return ()
         text = f"it differs from its configuration in more than certificates: {', '.join(others)}"
-        return (
-            preflight.Finding(
-                "error", text, program.task(f"deploy-nodes --limit {self.node.name}")
-            ),
-        )
+        return (Finding("error", text, program.task(f"deploy-nodes --limit {self.node.name}")),)
 
 
 def _summary(plan: Plan) -> str:

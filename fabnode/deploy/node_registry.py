@@ -151,6 +151,11 @@ class Nodes:
         own = {name: known[name]} if name in known else {}
         return {n: found for n, found in {**known, **seen}.items() if n != name} | own
 
+    def by_address(self, address: str) -> tuple[str, ...]:
+        """Return the names of the nodes that the API has registered at an address."""
+        registered = self._snapshot().nodes.items()
+        return tuple(name for name, node in registered if address in node_status.internal_ips(node))
+
     def _wait(
         self,
         found: Callable[[Mapping[str, Object]], R | None],

@@ -20,19 +20,21 @@ from ..node.resources import (
     Sysctl,
     Unit,
 )
-from ..steps import verify
+from ..steps import environment, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..config.cluster import Node
     from ..node.resources import Resource
 
-_FREE = ("/usr/local/bin", "/var/lib", "/etc")
 _KUBEADM = "/etc/kubernetes/kubelet.conf"  # its presence is a sign of another deployer
 
 
-def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -> Watchlist:
+def watchlist(resources: Iterable[Resource], *, node: Node, deep: bool) -> Watchlist:
     """Return what to probe, given all that the steps would want of a node nobody has seen."""
+    kubelet_root = node.kubelet.root
+    writable: list[str] = []
     text: list[str] = []
     opaque: list[str] = [_KUBEADM, layout.KUBELET_KUBECONFIG]
     folders: list[str] = []
@@ -42,6 +44,8 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
     store = "containerd"
     for resource in resources:
         folders += [str(each) for each in PurePosixPath(getattr(resource, "path", "/")).parents]
+        if isinstance(resource, File | Binary | Directory):
+            writable.append(str(PurePosixPath(resource.path).parent))
         match resource:
             case File(secret=False):
                 text.append(resource.path)
@@ -72,7 +76,8 @@ def watchlist(resources: Iterable[Resource], *, kubelet_root: str, deep: bool) -
         units=tuple(units),
         sysctls=tuple(sysctls),
         modules=tuple(modules),
-        free=_FREE,
+        free=tuple(environment.room(node)),
+        writable=tuple(dict.fromkeys(writable)),
         ports=tuple(layout.PORTS),
         store=store,
         deep=deep,

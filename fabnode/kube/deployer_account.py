@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..releases.matrix import matrix
 from ..steps import proxy_cert, verify
-from ..steps.preflight import Finding
+from ..steps.finding import Finding
 from ..util import program
 from . import admission_policy, rbac_rules
 from .admission_policy import Allowed

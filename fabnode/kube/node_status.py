@@ -61,6 +61,12 @@ def machine_id(node: Object) -> str:
     return str(((node.get("status") or {}).get("nodeInfo") or {}).get("machineID", ""))
 
 
+def internal_ips(node: Object) -> tuple[str, ...]:
+    """Return the addresses that the node's kubelet reported as its own."""
+    reported = (node.get("status") or {}).get("addresses") or ()
+    return tuple(str(a.get("address")) for a in reported if a.get("type") == "InternalIP")
+
+
 def heartbeat_age(api: Api, live: Object, now: float) -> float:
     """
     Return the seconds since the last heartbeat of this Node's kubelet.

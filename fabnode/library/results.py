@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..deploy.node_planner import NodePlan
     from ..deploy.pipeline import ClusterPlan, Run
     from ..journal.summary import NodeResult
-    from ..steps.preflight import Finding
+    from ..steps.finding import Finding
     from ..steps.verify import Check
     from ..util.fan_out import Outcome
 

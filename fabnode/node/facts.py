@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
 
 from ..pki.certificates import NO_CERTIFICATE, CertificateFile
 
@@ -69,6 +70,34 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Space:
+    """
+    What the file system of a folder has left.
+
+    :param free: bytes. :param inodes: free inodes; None where it has no fixed number of them.
+    :param kind: its type by `stat -f` (`ext2/ext3`, `xfs`, `overlayfs`, …); may be unknown.
+    """
+
+    free: int
+    inodes: int | None = None
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostNetwork:
+    """
+    An IPv4 network that the host reaches by an interface: of an address there, or of a route.
+
+    :param address: the host's own in it; None for a route. :param direct: without a gateway.
+    """
+
+    interface: str
+    network: IPv4Network
+    address: IPv4Address | None = None
+    direct: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """
     A node, as one probe saw it.
@@ -79,7 +108,19 @@ class Facts:
     :param cgroup: 2 or 1.
     :param clock_offset: node's clock minus the deployer's, seconds (halfway between sending the
         probe and its first answer).
-    :param free: bytes free, by path asked for.
+    :param space: of file systems, by path asked for.
+    :param readonly: of the folders asked about, those that can't be written in.
+    :param controllers: cgroup controllers of the kernel; empty where unknown.
+    :param networks: IPv4 networks of interfaces and routes, without the default route.
+    :param resolv_conf: text of /etc/resolv.conf; None: it is not there. `resolv_link`: where a
+        dangling one leads.
+    :param systemd_resolved: whether pods need systemd-resolved's own file in its stead, for it is
+        missing or names a resolver on the loopback alone.
+    :param proxies: variables such as HTTPS_PROXY that systemd gives to all services, without user
+        and password.
+    :param firewall: rules of packet filters that drop what no rule admits, as their programs list
+        them; each with the program's name (`nft`, `iptables`).
+    :param lacking: programs that fabnode or the kubelet need and that are not there.
     :param modules: kernel features present: loaded, built in or seen working.
     :param missing_modules: asked for, not present, and `modprobe -n` can't find them either.
     :param sysctls: key → value, of the keys asked for that exist.
@@ -106,9 +147,16 @@ class Facts:
     clock_offset: float = 0.0
     uptime: float = 0.0
     addresses: tuple[str, ...] = ()
-    resolv_conf: str = ""
+    networks: tuple[HostNetwork, ...] = ()
+    resolv_conf: str | None = ""
+    resolv_link: str = ""
     systemd_resolved: bool = False
-    free: Mapping[str, int] = field(default_factory=dict)
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    firewall: tuple[tuple[str, str], ...] = ()
+    space: Mapping[str, Space] = field(default_factory=dict)
+    readonly: frozenset[str] = frozenset()
+    controllers: frozenset[str] = frozenset()
+    lacking: frozenset[str] = frozenset()
     modules: frozenset[str] = frozenset()
     missing_modules: frozenset[str] = frozenset()
     sysctls: Mapping[str, str] = field(default_factory=dict)
@@ -151,7 +199,8 @@ class Watchlist:
     :param servers: kubeconfigs whose `server:` and CA are wanted.
     :param store: the runtime whose images are wanted: containerd or docker.
     :param ports: TCP ports of interest: if nobody listens on any of them, no listener is reported.
-    :param free: directories whose free space is wanted (of the nearest that exists).
+    :param free: directories whose file system is wanted (of the nearest that exists).
+    :param writable: directories that fabnode writes in.
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """
 
@@ -164,6 +213,7 @@ class Watchlist:
     sysctls: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     store: str = "containerd"
     deep: bool = False

@@ -8,10 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 from ..node.conventions import STATE
-from ..ssh.errors import HostMisbehavedError
+from ..node.host_tools import NEEDED, NEEDED_TO_PROBE, packages
+from ..ssh.errors import HostError, HostMisbehavedError
 from ..util.sanitize import last_lines
 from .limits import TEXT_SIZE, MalformedError
-from .probe_output import parse
+from .probe_output import LacksToolsError, parse
 from .script_assembly import assemble
 
 if TYPE_CHECKING:
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
     from ..node.facts import Facts, Watchlist
     from ..ssh.host import Host
 
-TOOLS = ("zstd", "nft", "ipset", "conntrack", "iptables", "socat", "runc", "curl", "wget")
+TOOLS = (
+    "zstd",
+    "nft",
+    "ipset",
+    "conntrack",
+    "iptables",
+    "ip",
+    "ss",
+    "socat",
+    "runc",
+    "curl",
+    "wget",
+)
 
 
 def probe(host: Host, watch: Watchlist) -> Facts:
@@ -45,6 +58,8 @@ def probe(host: Host, watch: Watchlist) -> Facts:
         raise HostMisbehavedError(host.name, f"probing it failed: {said}")
     try:
         return parse(result.stdout, nonce=nonce, sent=sent, received=heard[0] if heard else sent)
+    except LacksToolsError as error:
+        raise HostError(host.name, str(error), f"install there: {packages(error.tools)}") from error
     except MalformedError as error:
         raise HostMisbehavedError(
             host.name, f"its answer is malformed: {error}", "check its shell profile"
@@ -64,6 +79,9 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
         "modules": watch.modules,
         "free": watch.free,
         "tools": TOOLS,
+        "needed": NEEDED,
+        "needed_here": NEEDED_TO_PROBE,
+        "writable": watch.writable,
         "ports": [f"{port:04X}" for port in watch.ports],
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]

@@ -8,24 +8,43 @@ import hashlib
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import TYPE_CHECKING, Any
 
-from ..node.facts import Facts, Listener, PathFact, UnitFact
+from ..node.facts import Facts, HostNetwork, Listener, PathFact, Space, UnitFact
+from ..node.host_tools import NEEDED_TO_PROBE
+from ..node.resolvers import name_servers, on_loopback
 from ..pki.certificates import CertificateFile
 from ..util.digests import is_sha256
 from ..util.sanitize import clean
 from .limits import CERTIFICATE_FILES, TEXT_SIZE, MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CERTIFICATE-----")
 _NFT = re.compile(r"^nftables v([\d.]+).*$")
-_ADDRESS = re.compile(r" inet6? ([0-9a-f.:]+)")  # in a line of `ip -o addr show`
+# In a line of `ip -o addr show`: `2: eth0    inet 192.0.2.7/24 brd …`.
+_ADDRESS = re.compile(r" inet6? ([0-9a-f.:]+)")
+_INET = re.compile(r"\d+: (\S+) +inet ([\d.]+(?:/\d+)?)")
+_ROUTE = re.compile(r"(\S+)\s+([0-9A-F]{8})\s+([0-9A-F]{8})(?:\s+\d+){4}\s+([0-9A-F]{8})\b.*")
+_CREDENTIALS = re.compile(r"(//|^)[^/@]*@")  # in the URL of a proxy
+_MOST_RULES = 20_000
 _LISTENER = re.compile(
     r"LISTEN +\d+ +\d+ +\S+:(\d{1,5}) +\S+ *(?:users:\(\(\"([^\"]*)\".*)?", re.ASCII
 )
 _MAX_LINE = 2**16  # but of the one line that holds all texts
+
+
+class LacksToolsError(MalformedError):
+    """A host lacks programs without which a probe would report what is not so."""
+
+    def __init__(self, tools: Iterable[str]) -> None:
+        self.tools = tuple(sorted(tools))
+        super().__init__(f"it has no {', '.join(self.tools)}, which fabnode needs there")
 
 
 def parse(output: bytes, *, nonce: str, sent: float, received: float) -> Facts:
@@ -60,7 +79,14 @@ class _Found:
     servers: dict[str, str] = field(default_factory=dict)
     authorities: dict[str, str] = field(default_factory=dict)
     sysctls: dict[str, str] = field(default_factory=dict)
-    free: dict[str, int] = field(default_factory=dict)
+    space: dict[str, Space] = field(default_factory=dict)
+    readonly: set[str] = field(default_factory=set)
+    controllers: set[str] = field(default_factory=set)
+    lacking: set[str] = field(default_factory=set)
+    networks: list[HostNetwork] = field(default_factory=list)
+    upstream: list[str] = field(default_factory=list)
+    proxies: dict[str, str] = field(default_factory=dict)
+    rules: list[tuple[str, str]] = field(default_factory=list)
     archives: dict[str, str] = field(default_factory=dict)
     addresses: list[str] = field(default_factory=list)
     listeners: list[Listener] = field(default_factory=list)
@@ -88,19 +114,35 @@ class _Found:
                 self.plain["memory" if what == "MemTotal:" else "swap"] = _whole(kib) * 1024
             case ["address", line]:
                 self.addresses += _ADDRESS.findall(line)
+                self.networks += _inet(line)
+            case ["route", *line]:
+                self.networks += _route("\t".join(line))
             case ["resolv", *line]:
                 self.resolv.append("\t".join(line))
+            case ["no_resolv", link]:
+                self.plain |= {"resolv_conf": None, "resolv_link": link}
             case ["resolved"]:
                 self.plain["resolved"] = True
+            case ["upstream", *line]:
+                self.upstream.append("\t".join(line))
+            case ["proxy", name, *value]:
+                self.proxies[name] = _CREDENTIALS.sub(r"\1", "\t".join(value).strip("$'\""))
+            case ["nft_rule" | "iptables_rule" as tag, *line] if len(self.rules) < _MOST_RULES:
+                self.rules.append((tag.removesuffix("_rule"), " ".join(line)))
+            case ["lacks", name]:
+                self.lacking.add(name)
+            case ["readonly", *path]:
+                self.readonly.add("\t".join(path))
+            case ["controllers", names]:
+                self.controllers |= set(names.split())
             case ["listener", line]:
                 self.listeners.append(_listener(line))
             case ["nft", line]:
                 self.plain["nft"] = _NFT.sub(r"\1", line)
             case ["tool", name]:
                 self.tools.add(name)
-            case ["free", size, *path]:
-                blocks, _, block = size.partition(" ")
-                self.free["\t".join(path)] = _whole(blocks) * _whole(block)
+            case ["space", left, *path]:
+                self.space["\t".join(path)] = _space(left)
             case ["module", name]:
                 self.modules.add(name)
             case ["missing", name]:
@@ -166,19 +208,28 @@ class _Found:
 
     def facts(self, middle: float) -> Facts:
         """Return all of it; `middle` is the deployer's clock when the node read its own."""
+        if missing := self.lacking & NEEDED_TO_PROBE.keys():
+            raise LacksToolsError({*missing, *self.lacking})
         plain = dict(self.plain)
         if "clock" not in plain or "kernel" not in plain:
             raise MalformedError("it does not report its clock and kernel")
         offset = plain.pop("clock") - middle
-        behind_stub = plain.pop("resolved", False) and _names_stub(self.resolv)
+        resolv_conf = plain.pop("resolv_conf", "".join(f"{line}\n" for line in self.resolv))
+        resolved = plain.pop("resolved", False) and _needs_resolved(resolv_conf, self.upstream)
         names = self.units.keys() | self.stamps.keys()
         return Facts(
             known=True,
             clock_offset=offset,
             addresses=tuple(dict.fromkeys(self.addresses)),
-            resolv_conf="".join(f"{line}\n" for line in self.resolv),
-            systemd_resolved=behind_stub,
-            free=self.free,
+            networks=tuple(dict.fromkeys(self.networks)),
+            resolv_conf=resolv_conf,
+            systemd_resolved=resolved,
+            proxies=self.proxies,
+            firewall=tuple(self.rules),
+            space=self.space,
+            readonly=frozenset(self.readonly),
+            controllers=frozenset(self.controllers),
+            lacking=frozenset(self.lacking),
             modules=frozenset(self.modules),
             missing_modules=frozenset(self.missing),
             sysctls=self.sysctls,
@@ -225,9 +276,50 @@ def _unit(shown: dict[str, str], stamp: dict[str, str]) -> UnitFact:
     )
 
 
-def _names_stub(resolv: list[str]) -> bool:
-    """Return whether resolv.conf names systemd-resolved's stub on the loopback."""
-    return any(line.split()[:2] == ["nameserver", "127.0.0.53"] for line in resolv)
+def _needs_resolved(resolv_conf: str | None, upstream: list[str]) -> bool:
+    """Say whether systemd-resolved's own file serves pods where /etc/resolv.conf does not."""
+    named = name_servers(resolv_conf or "")
+    if "127.0.0.53" in named:
+        return True
+    of_no_use = resolv_conf is None or (bool(named) and on_loopback(named))
+    beyond = name_servers("\n".join(upstream))
+    return of_no_use and not on_loopback(beyond)
+
+
+def _inet(line: str) -> Iterator[HostNetwork]:
+    """Read the IPv4 address in a line of `ip -o addr show`."""
+    if found := _INET.match(line):
+        try:
+            there = IPv4Interface(found[2])
+        except ValueError:
+            raise MalformedError(f"not an address: {found[2][:40]!r}") from None
+        yield HostNetwork(found[1].partition("@")[0], there.network, there.ip)
+
+
+def _route(line: str) -> Iterator[HostNetwork]:
+    """Read a line of /proc/net/route, unless it is the default route."""
+    found = _ROUTE.fullmatch(line.strip())
+    if not found:
+        raise MalformedError(f"not a route: {line[:60]!r}")
+    target, gateway, mask = (int(number, 16) for number in found.groups()[1:])
+    if not mask:
+        return
+    try:
+        network = IPv4Network((_address(target), str(_address(mask))), strict=False)
+    except ValueError:
+        raise MalformedError(f"not a route: {line[:60]!r}") from None
+    yield HostNetwork(found[1], network, None, direct=not gateway)
+
+
+def _address(number: int) -> IPv4Address:
+    """Return the address that the kernel prints as a number of the machine's order."""
+    return IPv4Address(number.to_bytes(4, "little"))
+
+
+def _space(left: str) -> Space:
+    blocks, block, inodes, most, kind = (left.split(" ", 4) + [""] * 5)[:5]
+    fixed = _whole(most) > 0
+    return Space(_whole(blocks) * _whole(block), _whole(inodes) if fixed else None, kind)
 
 
 def _number(text: str) -> float:

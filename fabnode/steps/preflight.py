@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
-from typing import Literal
 
 from ..node import layout
 from ..pki.certificates import ProblemKind, problem, read
@@ -14,28 +13,19 @@ from ..releases import compatibility
 from ..releases.matrix import matrix
 from ..releases.version import Release
 from ..util import program
+from . import environment
+from .environment import MIB
+from .finding import Finding
 from .inputs import Inputs
 from .kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, modules
 from .step import Scope, Step
 
-MIB = 1024 * 1024
-
 MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they are signed
-_ROOM = {"/usr/local/bin": 400 * MIB, "/var/lib": 2048 * MIB, "/etc": 16 * MIB}
 _FOREIGN_NODE_FIX = (
     "remove it from the other cluster first; fabnode does not take over foreign nodes"
 )
 _OTHERS_WRITE = 0o022
 _VERSION = re.compile(r"\d+(\.\d+)+")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something about a node: an `error` stops it, a `warning` doesn't. `fix`: what to do."""
-
-    level: Literal["error", "warning"]
-    text: str
-    fix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +40,7 @@ class Surroundings:
     :param machine_ids: of nodes, by their names; of this one, as the API has it registered.
     :param other_approvers: what has first certificates approved by others than fabnode; None where
         that could not be asked.
+    :param at_its_address: names of the nodes that the API has registered at this node's address.
     """
 
     server_version: Release
@@ -57,6 +48,7 @@ class Surroundings:
     api_from_node: str | None
     machine_ids: Mapping[str, str]
     other_approvers: tuple[str, ...] | None = ()
+    at_its_address: tuple[str, ...] = ()
 
 
 OTHER_APPROVER_FIX = (
@@ -87,11 +79,11 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_swap(inputs),
         *_ports(inputs),
         *_docker(inputs),
-        *_disk(inputs),
         *_kernel(inputs),
         *_proxy_mode(inputs),
         *_other_cluster(inputs),
         *_other_approvers(inputs, around),
+        *environment.findings(inputs),
     ]
     return tuple(sorted(found, key=lambda f: f.level != "error"))
 
@@ -194,7 +186,15 @@ def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
         ),
         None,
     )
-    if twin and inputs.facts.machine_id:
+    others = [name for name in around.at_its_address if name != inputs.node.name]
+    if others:
+        yield Finding(
+            "warning" if inputs.joined else "error",
+            f"its address {inputs.node.ip} is registered by another Node object: {others[0]}",
+            "where this host was that node: `kubectl delete node "
+            f"{others[0]}`; else give one of the two another address",
+        )
+    elif twin and inputs.facts.machine_id:
         yield _twin(inputs, around, twin)
     if inputs.facts.addresses and inputs.node.ip not in inputs.facts.addresses:
         yield Finding(
@@ -311,20 +311,9 @@ def _docker(inputs: Inputs) -> Iterator[Finding]:
         )
 
 
-def _disk(inputs: Inputs) -> Iterator[Finding]:
-    if inputs.joined:
-        return  # what a running node needs, the kubelet watches itself
-    for path, room in _ROOM.items():
-        free = inputs.facts.free.get(path)
-        if free is not None and free < room:
-            yield Finding(
-                "error",
-                f"{path} has {free // MIB} MiB free, {room // MIB} MiB are needed",
-                f"make room on the file system of {path}",
-            )
-
-
 def _kernel(inputs: Inputs) -> Iterator[Finding]:
+    if inputs.facts.lacking & {"gzip", "modprobe"}:
+        return  # without these it is not known
     needed = modules(inputs.cluster, inputs.node)
     by_need: dict[str, list[str]] = {}
     for name in sorted(inputs.facts.missing_modules & needed.keys()):

@@ -186,7 +186,7 @@ def test_facts_of_a_host_hold_nothing_that_steers_a_terminal(output: bytes) -> N
         facts = parse_facts(output, nonce="n", sent=0, received=0)
     except MalformedError:
         return
-    for told in (facts.os_id, facts.os_version, facts.kernel, facts.hostname, *facts.free):
+    for told in (facts.os_id, facts.os_version, facts.kernel, facts.hostname, *facts.space):
         assert told.isprintable()
     assert all(listener.process.isprintable() for listener in facts.listeners)
 

@@ -396,6 +396,17 @@ def test_a_node_that_is_registered_under_its_machine_id_is_told_so(scene: Scene)
     assert "n3" not in nodes.machine_ids("n2", "bb")
 
 
+def test_nodes_are_found_by_their_address(scene: Scene) -> None:
+    addresses = [
+        {"type": "Hostname", "address": "192.0.2.11"},
+        {"type": "InternalIP", "address": "192.0.2.99"},
+    ]
+    scene.put(NODES, {"metadata": {"name": "n2"}, "status": {"addresses": addresses}})
+    scene.session.open(scene.cluster.nodes)
+    assert scene.session.nodes.by_address("192.0.2.99") == ("n2",)
+    assert scene.session.nodes.by_address("192.0.2.11") == ()
+
+
 @pytest.mark.parametrize(
     ("fault", "answers"),
     [

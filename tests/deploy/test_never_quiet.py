@@ -199,6 +199,7 @@ class Everything:
                 label=asked("label", lambda *_: self.labelled),
                 label_changes=lambda _: (self.labelled,) if self.labelled else (),
                 machine_ids=asked("machine ids", lambda *_: {}),
+                by_address=lambda *_: (),
             ),
             admission=SimpleNamespace(
                 bindings=asked("bindings", tuple),

@@ -25,6 +25,7 @@ from fabnode.pki.certificates import CertificateFile, new_request, sign_client
 from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
 from fabnode.steps import kubelet, preflight, proxy, proxy_cert
+from fabnode.steps.finding import Finding
 from fabnode.steps.order import NODE_STEPS
 from tests.steps.support import artifacts
 from tests.support import authority, make_cluster, pem, private_pem, serving_certificate
@@ -101,7 +102,7 @@ class Scene:
         self.certified = False
         self.gone = False
         self.left: tuple[bytes, ...] = ()
-        self.policy: tuple[preflight.Finding, ...] = ()
+        self.policy: tuple[Finding, ...] = ()
         return SimpleNamespace(
             cluster=self.cluster,
             snapshot=SimpleNamespace(
@@ -120,6 +121,7 @@ class Scene:
                 label=recorded("label", lambda *_: ""),
                 label_changes=lambda _: (),
                 machine_ids=lambda *_: {},
+                by_address=lambda *_: (),
             ),
             admission=SimpleNamespace(
                 new_token=recorded("token", lambda _: "aaaaaa.0123456789abcdef"),
@@ -214,7 +216,7 @@ def test_a_plan_with_changes_says_what_the_policy_on_the_account_would_refuse(
     scene: Callable[..., Scene],
 ) -> None:
     node = scene()
-    node.policy = (preflight.Finding("error", "it refuses that", "inv rbac.deployer"),)
+    node.policy = (Finding("error", "it refuses that", "inv rbac.deployer"),)
     assert node.another().plan().findings == node.policy
     node.deploy()
     node.told.clear()

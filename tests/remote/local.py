@@ -41,6 +41,9 @@ class Tools:
         path.write_text(f'#!/bin/sh\necho "{name} $*" >>{self._log}\n{script}\n')
         path.chmod(0o755)
 
+    def remove(self, name: str) -> None:
+        (self.folder / name).unlink()
+
     @property
     def calls(self) -> list[str]:
         return self._log.read_text().splitlines() if self._log.exists() else []

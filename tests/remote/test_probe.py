@@ -6,16 +6,20 @@ import base64
 import hashlib
 import os
 import platform
+import shutil
 import socket
+import subprocess
 import time
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.node.facts import Listener, Watchlist
+from fabnode.node.facts import HostNetwork, Listener, Watchlist
+from fabnode.node.host_tools import NEEDED
 from fabnode.remote.probe import script
-from fabnode.remote.probe_output import parse
+from fabnode.remote.probe_output import LacksToolsError, parse
 
 from .local import BUSYBOX, SHELLS, Tools
 
@@ -88,7 +92,10 @@ def test_this_machine(look: Callable[..., Facts]) -> None:
     assert abs(facts.clock_offset) < 5
     assert facts.uptime > 0
     assert facts.memory > 2**20
-    assert facts.free["/"] == pytest.approx(facts.free["/no/such/folder"], rel=0.1)
+    near, far = facts.space["/"], facts.space["/no/such/folder"]
+    assert near.free == pytest.approx(far.free, rel=0.1)
+    assert near.free > 2**20
+    assert near.kind == far.kind
     assert "127.0.0.1" in facts.addresses or not facts.addresses
     assert facts.resolv_conf == Path("/etc/resolv.conf").read_text()
 
@@ -314,10 +321,10 @@ def test_systemd_is_asked_only_about_units_it_may_know(
     look: Callable[..., Facts], tools: Tools
 ) -> None:
     look(units=("nobody-ever-heard-of.service",))
-    assert tools.calls_of("systemctl") == []
+    assert not [call for call in tools.calls_of("systemctl") if "show -p" in call]
     known = next(Path("/usr/lib/systemd/system").glob("*.service")).name
     look(units=("nobody-ever-heard-of.service", known))
-    (call,) = tools.calls_of("systemctl")
+    (call,) = [call for call in tools.calls_of("systemctl") if "show -p" in call]
     assert call.endswith(f"-- nobody-ever-heard-of.service {known}")
 
 
@@ -359,3 +366,167 @@ def test_images_are_those_of_the_runtime_that_is_asked_about(
     assert look(store="docker").images == frozenset({"calico/node:v3", "registry.k8s.io/pause:3"})
     tools.add("docker", "exit 1")
     assert look(store="docker").images is None  # it doesn't answer
+
+
+def test_a_host_that_lacks_tools_is_not_taken_for_an_empty_one(
+    shell: list[str], tools: Tools, tmp_path: Path
+) -> None:
+    """Without awk no certificate can be read; what else is missing is told with it."""
+    if shell[0] == "busybox":
+        pytest.skip("it has all of them")
+    here = tmp_path / "bin"
+    here.mkdir()
+    for tool in {*NEEDED} - {"awk", "tar", "systemctl"}:
+        (here / tool).symlink_to(shutil.which(tool) or "/bin/true")
+    code = script(Watchlist(), "n", str(tmp_path / "state"))
+    path = f"{tools.folder}:{here}"
+    command = [shutil.which(shell[0]) or "", *shell[1:], "-s"]
+    done = subprocess.run(
+        command, input=code, capture_output=True, env={"PATH": path}, timeout=60, check=True
+    )
+    with pytest.raises(LacksToolsError, match=r"^it has no awk, tar, which fabnode needs"):
+        parse(done.stdout, nonce="n", sent=0, received=0)
+
+
+def test_tools_that_are_needed_later_are_told(
+    shell: list[str], tools: Tools, tmp_path: Path
+) -> None:
+    if shell[0] == "busybox":
+        pytest.skip("it has all of them")
+    here = tmp_path / "bin"
+    here.mkdir()
+    for tool in {*NEEDED} - {"flock", "tar", "systemctl"}:
+        (here / tool).symlink_to(shutil.which(tool) or "/bin/true")
+    code = script(Watchlist(modules=("no_such_module_at_all",)), "n", str(tmp_path / "state"))
+    command = [shutil.which(shell[0]) or "", *shell[1:], "-s"]
+    tools.remove("modprobe")
+    done = subprocess.run(
+        command,
+        input=code,
+        capture_output=True,
+        env={"PATH": f"{tools.folder}:{here}"},
+        timeout=60,
+        check=True,
+    )
+    facts = parse(done.stdout, nonce="n", sent=0, received=0)
+    assert facts.lacking == {"flock", "tar", "modprobe"}
+    assert facts.missing_modules == frozenset()
+    assert not facts.tools
+
+
+def replaced(code: bytes, old: str, new: Path | str) -> bytes:
+    assert old.encode() in code
+    return code.replace(old.encode(), str(new).encode())
+
+
+@pytest.mark.parametrize(
+    ("own", "resolved", "text", "link", "needs_resolved"),
+    [
+        ("nameserver 192.0.2.3\n", "nameserver 192.0.2.3\n", "nameserver 192.0.2.3\n", "", False),
+        ("nameserver 127.0.0.53\n", "nameserver 192.0.2.3\n", "nameserver 127.0.0.53\n", "", True),
+        ("nameserver 127.0.0.1\n", "nameserver 192.0.2.3\n", "nameserver 127.0.0.1\n", "", True),
+        ("nameserver 127.0.0.1\n", "nameserver ::1\n", "nameserver 127.0.0.1\n", "", False),
+        ("nameserver 127.0.0.1\n", None, "nameserver 127.0.0.1\n", "", False),
+        (None, None, None, "", False),
+        (None, "nameserver 192.0.2.3\n", None, "", True),
+        (Path("/no/such/file"), None, None, "/no/such/file", False),
+        (Path("/no/such/file"), "nameserver 192.0.2.3\n", None, "/no/such/file", True),
+    ],
+)
+def test_resolv_conf_as_it_is(
+    shell: list[str],
+    tools: Tools,
+    tmp_path: Path,
+    own: str | Path | None,
+    resolved: str | None,
+    text: str | None,
+    link: str,
+    needs_resolved: bool,
+) -> None:
+    here, there = tmp_path / "own", tmp_path / "resolved"
+    if isinstance(own, Path):
+        here.symlink_to(own)
+    elif own is not None:
+        here.write_text(own)
+    if resolved is not None:
+        there.write_text(resolved)
+    code = script(Watchlist(), "n", str(tmp_path / "state"))
+    code = replaced(code, "/etc/resolv.conf", here)
+    code = replaced(code, "/run/systemd/resolve/resolv.conf", there)
+    done = tools.run([*shell, "-s"], code)
+    assert done.stderr == b""
+    facts = parse(done.stdout, nonce="n", sent=0, received=0)
+    assert (facts.resolv_conf, facts.resolv_link) == (text, link)
+    assert facts.systemd_resolved == needs_resolved
+
+
+def test_routes_and_networks_are_values(shell: list[str], tools: Tools, tmp_path: Path) -> None:
+    if shell[0] == "busybox":
+        pytest.skip("it has an ip of its own")
+    tools.add("ip", "echo '2: stor0@if3    inet 172.20.5.1/24 brd 172.20.5.255 scope global stor0'")
+    table = tmp_path / "route"
+    rest = "0\t0\t0"
+    table.write_text(
+        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+        f"eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t{rest}\n"
+        f"eth1\t000814AC\t010200C0\t0003\t0\t0\t0\t00FFFFFF\t{rest}\n"
+        f"cali1\t010814AC\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t{rest}\n"
+    )
+    code = replaced(script(Watchlist(), "n", str(tmp_path / "s")), "/proc/net/route", table)
+    facts = parse(tools.run([*shell, "-s"], code).stdout, nonce="n", sent=0, received=0)
+    assert facts.networks == (
+        HostNetwork("stor0", IPv4Network("172.20.5.0/24"), IPv4Address("172.20.5.1")),
+        HostNetwork("eth1", IPv4Network("172.20.8.0/24"), None, direct=False),
+    )
+
+
+def test_proxies_of_services_come_without_their_credentials(
+    look: Callable[..., Facts], tools: Tools
+) -> None:
+    tools.add(
+        "systemctl",
+        "[ $1 != show-environment ] || printf '%s\\n' LANG=C 'HTTPS_PROXY=http://me:pw@192.0.2.1:3128'"
+        " \"no_proxy=\\$'a,b'\" PROXY_COMMAND=x",
+    )
+    assert look().proxies == {"HTTPS_PROXY": "http://192.0.2.1:3128", "no_proxy": "a,b"}
+
+
+def test_rules_of_a_firewall_that_admits_all_are_not_told(
+    look: Callable[..., Facts], tools: Tools
+) -> None:
+    tools.add(
+        "nft",
+        "case $2 in chains) cat <<'E'\n"
+        "table inet fw {\n\tchain in {\n\t\ttype filter hook input priority 0; policy POLICY;\n"
+        "\t}\n}\nE\n;; *) echo 'table inet fw {'; echo 'type filter hook input; policy POLICY;';;"
+        " esac",
+    )
+    assert look().firewall == ()
+    stand_in = tools.folder / "nft"
+    stand_in.write_text(stand_in.read_text().replace("POLICY", "drop"))
+    assert look().firewall == (
+        ("nft", "table inet fw {"),
+        ("nft", "type filter hook input; policy drop;"),
+    )
+    assert "nft list table inet fw" in tools.calls
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root mounts")
+def test_folders_that_can_not_be_written_in(
+    look: Callable[..., Facts], shell: list[str], tmp_path: Path
+) -> None:
+    if shell[0] == "busybox":
+        pytest.skip("its test -w asks the mode alone, so a failed change tells it")
+    fixed, free = tmp_path / "fixed", tmp_path / "free"
+    fixed.mkdir()
+    free.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(fixed)], check=True)
+    try:
+        facts = look(writable=(str(fixed), str(fixed / "below"), str(free), str(free / "below")))
+    finally:
+        subprocess.run(["umount", str(fixed)], check=True)
+    assert facts.readonly == {str(fixed), str(fixed / "below")}
+
+
+def test_controllers_of_this_kernel(look: Callable[..., Facts]) -> None:
+    assert {"cpu", "memory"} <= look().controllers

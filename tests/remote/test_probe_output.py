@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabnode.node.facts import Facts, Listener, PathFact
+from fabnode.node.facts import Facts, Listener, PathFact, Space
 from fabnode.remote.limits import CERTIFICATE_FILES, MalformedError
 from fabnode.remote.probe_output import parse
 
@@ -49,7 +49,8 @@ def test_the_machine() -> None:
         "address\t2: host0    inet 10.0.0.1/24 brd 10.0.0.255 scope global host0\\ valid_lft 1",
         "address\t2: host0    inet6 fe80::1/64 scope link \\       valid_lft forever",
         "tool\tzstd",
-        "free\t2 2048\t/var/lib",
+        "space\t2 2048 7 9 ext2/ext3\t/var/lib",
+        "space\t2 2048 0 0 btrfs\t/etc",
         "module\toverlay",
         "missing\tipip",
         "sysctl\tnet.ipv4.ip_local_port_range\t32768\t60999",
@@ -68,7 +69,10 @@ def test_the_machine() -> None:
     assert (seen.cgroup, seen.memory, seen.swap) == (2, 1024000, 1024)
     assert seen.addresses == ("10.0.0.1", "fe80::1")
     assert seen.tools == {"zstd"}
-    assert seen.free == {"/var/lib": 4096}
+    assert seen.space == {
+        "/var/lib": Space(4096, 7, "ext2/ext3"),
+        "/etc": Space(4096, None, "btrfs"),
+    }
     assert (seen.modules, seen.missing_modules) == (
         frozenset({"overlay"}),
         frozenset({"ipip"}),

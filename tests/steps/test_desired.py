@@ -356,7 +356,7 @@ def test_images_are_for_the_store_of_the_nodes_runtime() -> None:
     for inputs in (with_docker("1.20.2"), make_inputs()):
         (image,) = (r for r in runtime.desired(inputs) if isinstance(r, Image))
         assert image.store == inputs.node.runtime.name
-        assert watchlist([image], kubelet_root="/x", deep=False).store == image.store
+        assert watchlist([image], node=make_cluster().nodes[0], deep=False).store == image.store
 
 
 def test_from_1_24_on_cri_dockerd_stands_between() -> None:

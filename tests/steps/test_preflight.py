@@ -9,22 +9,25 @@ from typing import Any
 import pytest
 
 from fabnode.node import layout
-from fabnode.node.facts import Facts, Listener, PathFact, UnitFact
+from fabnode.node.facts import Facts, Listener, PathFact, Space, UnitFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.releases.version import Release
-from fabnode.steps.preflight import MIB, Finding, Surroundings, findings
+from fabnode.steps.environment import MIB, room
+from fabnode.steps.finding import Finding
+from fabnode.steps.preflight import Surroundings, findings
 from tests.support import authority, certificate, make_cluster
 
 from .support import make_inputs
 
+BASIC = frozenset({"ip", "ss"})
 GOOD = Facts(
     known=True,
     hostname="n1",
     machine_id="a" * 32,
     addresses=("192.0.2.11",),
-    free={"/usr/local/bin": 9000 * MIB, "/var/lib": 9000 * MIB, "/etc": 9000 * MIB},
+    space={path: Space(9000 * MIB, 90_000, "ext2/ext3") for path in room(make_cluster().nodes[0])},
     kernel="6.1.0-30-amd64",
-    tools=frozenset({"iptables", "ipset", "nft"}),
+    tools=BASIC | {"iptables", "ipset", "nft"},
     nft="1.0.6",
 )
 NFTABLES, IPVS = {"kube_proxy": {"mode": "nftables"}}, {"kube_proxy": {"mode": "ipvs"}}
@@ -106,13 +109,20 @@ def test_a_good_host_has_no_findings() -> None:
         ({"listeners": (Listener(10250, "kubelet"), Listener(22, "sshd"))}, {}, {}, None, ""),
         ({"listeners": (Listener(10256, ""),)}, {}, {}, "error", "is taken by another process"),
         ({"listeners": (Listener(10256, ""),), "units": {PROXY: RUNNING}}, {}, {}, None, ""),
-        ({"free": {"/var/lib": 100 * MIB}}, {}, {}, "error", "/var/lib has 100 MiB free"),
+        (
+            {"machine_id": "b" * 32},
+            {"at_its_address": ("n2",)},
+            {},
+            "error",
+            "its address 192.0.2.11 is registered by another Node object: n2",
+        ),
+        ({}, {"at_its_address": ("n1",)}, {}, None, ""),
         ({"missing_modules": frozenset({"vxlan"})}, {}, {}, "error", "kernel has no vxlan"),
         ({}, {}, NFTABLES, None, ""),
         ({}, {}, IPVS, None, ""),
-        ({"tools": frozenset()}, {}, {}, "error", "no iptables, needed for kube-proxy's iptables"),
-        ({"tools": frozenset({"iptables"})}, {}, IPVS, "error", "it has no ipset, needed for"),
-        ({"tools": frozenset({"iptables"})}, {}, NFTABLES, "error", "it has no nft, needed for"),
+        ({"tools": BASIC}, {}, {}, "error", "no iptables, needed for kube-proxy's iptables"),
+        ({"tools": BASIC | {"iptables"}}, {}, IPVS, "error", "it has no ipset, needed for"),
+        ({"tools": BASIC | {"iptables"}}, {}, NFTABLES, "error", "it has no nft, needed for"),
         ({"nft": "1.0.0"}, {}, NFTABLES, "error", "its nft is 1.0.0, and 1.0.1 is needed for"),
         ({"nft": "nonsense"}, {}, NFTABLES, None, ""),
         ({"kernel": "5.10.0-13"}, {}, NFTABLES, "error", "its kernel is 5.10.0-13, and 5.13 is"),

@@ -1,4 +1,4 @@
-# The machine: system, kernel, memory, addresses, resolvers.
+# The machine: system, kernel, memory, cgroups.
 # shellcheck shell=sh disable=SC2154 # set before it, see probe/records, or by other parts
 
 # Read, not run: what it holds is mere text, whoever wrote it.
@@ -21,11 +21,13 @@ if read_first_line /proc/sys/kernel/arch; then emit arch "$line"; else emit arch
 while IFS=' ' read -r name size _; do
 	case $name in MemTotal: | SwapTotal:) emit memory "$name" "$size" ;; SwapFree:) break ;; esac
 done </proc/meminfo
-if [ -e /sys/fs/cgroup/cgroup.controllers ]; then emit cgroup 2; else emit cgroup 1; fi
-
-if has ip; then
-	for line in $(ip -o addr show); do emit address "$line"; done
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+	emit cgroup 2
+	read_first_line /sys/fs/cgroup/cgroup.controllers
+	emit controllers "$line"
+else
+	emit cgroup 1
+	[ ! -r /proc/cgroups ] || while IFS=$tab read -r name _ _ enabled; do
+		[ "$enabled" != 1 ] || emit controllers "$name"
+	done </proc/cgroups
 fi
-
-[ ! -f /etc/resolv.conf ] || while read -r line || [ -n "$line" ]; do emit resolv "$line"; done </etc/resolv.conf
-[ -e /run/systemd/resolve/resolv.conf ] && emit resolved

@@ -10,7 +10,7 @@
 # Set before it, as quoted text: nonce, most_text_size (limits.py), deep (1: trust no recorded
 # digest), state (fabnode's directory on the node), store (whose images: containerd, docker); and
 # lists with one entry a line: text, opaque, folders, certificates, servers, units, sysctls, modules,
-# free, tools, ports (hexadecimal).
+# free, writable, tools, needed, needed_here, ports (hexadecimal).
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share variables
 
 records=

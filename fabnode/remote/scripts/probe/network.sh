@@ -1,0 +1,27 @@
+# Networks of the host: addresses, routes, how names are resolved, proxies of services.
+# shellcheck shell=sh disable=SC2046,SC2154 # output is split at line ends on purpose; set by other parts
+
+if has ip; then
+	for line in $(ip -o addr show); do emit address "$line"; done
+fi
+# Those of pods go through an interface each.
+routes=$(cat /proc/net/route 2>/dev/null) # by cat, for the shell reads byte by byte
+for line in $routes; do
+	case $line in Iface* | cali*) ;; *) emit route "$line" ;; esac
+done
+
+if [ -f /etc/resolv.conf ]; then
+	while read -r line || [ -n "$line" ]; do emit resolv "$line"; done </etc/resolv.conf
+elif [ -h /etc/resolv.conf ]; then
+	emit no_resolv "$(readlink /etc/resolv.conf)"
+else
+	emit no_resolv ""
+fi
+if [ -f /run/systemd/resolve/resolv.conf ]; then
+	emit resolved
+	while read -r line || [ -n "$line" ]; do emit upstream "$line"; done </run/systemd/resolve/resolv.conf
+fi
+
+for line in $(timeout 5 systemctl show-environment 2>/dev/null); do
+	case $line in *_[Pp][Rr][Oo][Xx][Yy]=*) emit proxy "${line%%=*}" "${line#*=}" ;; esac
+done

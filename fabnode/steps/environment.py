@@ -1,0 +1,199 @@
+"""Findings about a host's environment: tools, file systems, cgroups, networks, firewall, proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from ..cni.protocol import Port
+from ..cni.registry import network
+from ..config.cluster import Node
+from ..node import host_tools, layout
+from ..node.conventions import KUBELET_PORT, STATE
+from ..node.facts import HostNetwork
+from ..node.resolvers import name_servers, on_loopback
+from . import firewall
+from .finding import Finding
+from .inputs import Inputs
+
+MIB = 1024 * 1024
+
+_KUBELET = Port("tcp", KUBELET_PORT, "kubelet, from the control plane")
+_FEWEST_INODES = 1000
+_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
+_OF_SERVICES = ("kube-", "nodelocaldns")  # beginnings of interfaces' names
+# File systems that the kernel's overlay can't write to, by the names of `stat -f`.
+_NO_OVERLAY = frozenset(
+    {"overlayfs", "nfs", "ecryptfs", "cifs", "smb", "smb2", "msdos", "aufs", "fuseblk", "ramfs"}
+)
+
+
+def room(node: Node) -> dict[str, int]:
+    """Return the folders that need room on a new node, each with its bytes."""
+    return {
+        layout.BIN: 400 * MIB,
+        layout.CNI_BIN: 100 * MIB,
+        STATE: 1024 * MIB,
+        node.runtime.root: 2048 * MIB,
+        node.kubelet.root: 256 * MIB,
+        "/etc": 16 * MIB,
+    }
+
+
+def findings(inputs: Inputs) -> Iterator[Finding]:
+    """Yield what of the host's environment would break a node or its pods."""
+    yield from _tools(inputs)
+    yield from _read_only(inputs)
+    yield from _space(inputs)
+    yield from _overlay(inputs)
+    yield from _controllers(inputs)
+    yield from _resolver(inputs)
+    yield from _networks(inputs)
+    yield from _firewall(inputs)
+    yield from _proxies(inputs)
+
+
+def _tools(inputs: Inputs) -> Iterator[Finding]:
+    if lacking := inputs.facts.lacking:
+        yield Finding(
+            "error",
+            f"it has no {', '.join(sorted(lacking))}, needed there",
+            f"install the packages {host_tools.packages(lacking)}",
+        )
+    unseen = {"ip": "addresses", "ss": "ports"}
+    missing = [tool for tool in unseen if tool not in inputs.facts.tools]
+    if missing:
+        what = " and ".join(unseen[tool] for tool in missing)
+        yield Finding(
+            "warning",
+            f"it has no {', '.join(missing)}, so its {what} could not be checked",
+            "install the package iproute2 (iproute) on it",
+        )
+
+
+def _read_only(inputs: Inputs) -> Iterator[Finding]:
+    if folders := sorted(inputs.facts.readonly):
+        yield Finding(
+            "error",
+            f"its file system is read-only at {', '.join(folders)}",
+            "mount it writable, or set other folders in the configuration",
+        )
+
+
+def _space(inputs: Inputs) -> Iterator[Finding]:
+    if inputs.joined:
+        return  # what a running node needs, the kubelet watches itself
+    for path, needed in room(inputs.node).items():
+        space = inputs.facts.space.get(path)
+        if space is None:
+            continue
+        if space.free < needed:
+            yield Finding(
+                "error",
+                f"{path} has {space.free // MIB} MiB free, {needed // MIB} MiB are needed",
+                f"make room on the file system of {path}",
+            )
+        if space.inodes is not None and space.inodes < _FEWEST_INODES:
+            yield Finding(
+                "error",
+                f"the file system of {path} has {space.inodes} free inodes",
+                "remove files there, or make a file system with more inodes",
+            )
+
+
+def _overlay(inputs: Inputs) -> Iterator[Finding]:
+    runtime = inputs.node.runtime
+    space = inputs.facts.space.get(runtime.root)
+    if space and space.kind in _NO_OVERLAY and "storage-driver" not in runtime.daemon:
+        yield Finding(
+            "error",
+            f"{runtime.root} is on {space.kind}, on which overlay can't keep containers' files",
+            "mount another file system there (ext4, xfs), or set runtime.root to a folder on one",
+        )
+
+
+def _controllers(inputs: Inputs) -> Iterator[Finding]:
+    present = inputs.facts.controllers
+    missing = [name for name in _CONTROLLERS if name not in present] if present else []
+    if missing:
+        yield Finding(
+            "error",
+            f"its kernel runs without the cgroup controllers {', '.join(missing)}",
+            "boot it with cgroup_enable=memory and without cgroup_disable on the kernel's command"
+            " line",
+        )
+
+
+def _resolver(inputs: Inputs) -> Iterator[Finding]:
+    facts = inputs.facts
+    if facts.systemd_resolved or "resolvConf" in inputs.node.kubelet.config:
+        return
+    fix = "name the site's DNS servers there, or in a file that kubelet.config.resolvConf names"
+    if facts.resolv_conf is None:
+        why = (
+            f"leads to {facts.resolv_link}, which is not there"
+            if facts.resolv_link
+            else ("is missing")
+        )
+        yield Finding("error", f"/etc/resolv.conf {why}: no pod can start", fix)
+        return
+    servers = name_servers(facts.resolv_conf)
+    if servers and on_loopback(servers):
+        text = f"/etc/resolv.conf names {', '.join(servers)} alone, which pods can't reach"
+        yield Finding("warning", text, fix)
+
+
+def _networks(inputs: Inputs) -> Iterator[Finding]:
+    cluster = inputs.cluster.cluster
+    ranges = {
+        "pod_cidr": IPv4Network(cluster.pod_cidr),
+        "service_cidr": IPv4Network(cluster.service_cidr),
+    }
+    fix = "give the cluster addresses that no network of a host uses, or take that network away"
+    of_cluster = (*_OF_SERVICES, *network(inputs.cluster).interfaces)
+    seen: set[str] = set()
+    for found in inputs.facts.networks:
+        if found.interface == "*" or found.interface.startswith(of_cluster):
+            continue
+        for key, cidr in ranges.items():
+            if not _meets(found, cidr, joined=inputs.joined):
+                continue
+            where = f"{found.network} on {found.interface}"
+            if where not in seen:
+                seen.add(where)
+                yield Finding("error", f"its network {where} lies in {key} {cidr}", fix)
+
+
+def _meets(found: HostNetwork, cidr: IPv4Network, *, joined: bool) -> bool:
+    """
+    Say whether a network of the host takes addresses of the cluster's.
+
+    A wider route than the cluster's network loses against those of pods. Of a node that has joined,
+    routes may be those of its pod network.
+    """
+    if found.address:
+        return found.address in cidr
+    return not joined and found.network.subnet_of(cidr)
+
+
+def _firewall(inputs: Inputs) -> Iterator[Finding]:
+    ports = (_KUBELET, *network(inputs.cluster).ports)
+    for gate in firewall.closed(inputs.facts.firewall, ports):
+        yield Finding(
+            "warning",
+            f"its firewall ({gate.place}) drops what no rule admits, and seems not to admit "
+            f"{', '.join(map(str, gate.missing))}",
+            "admit them in that firewall's own configuration (ufw, firewalld, nftables)",
+        )
+
+
+def _proxies(inputs: Inputs) -> Iterator[Finding]:
+    proxies = {k: v for k, v in inputs.facts.proxies.items() if k.lower() != "no_proxy" and v}
+    if proxies:
+        named = ", ".join(f"{name}={value}" for name, value in sorted(proxies.items()))
+        yield Finding(
+            "warning",
+            f"systemd gives its services a proxy: {named}; {layout.CONTAINERD} pulls images by it,"
+            " the kubelet and kube-proxy go without",
+            "see that the proxy reaches the registries, or name these in NO_PROXY",
+        )

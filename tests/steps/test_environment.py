@@ -1,0 +1,173 @@
+"""The host's environment: what would break a node or its pods is found before the first change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
+
+import pytest
+
+from fabnode.node import layout
+from fabnode.node.facts import HostNetwork, PathFact, Space
+from fabnode.pki.certificates import CertificateFile
+from fabnode.steps import environment
+from fabnode.steps.environment import MIB
+from fabnode.steps.finding import Finding
+from tests.support import certificate, make_cluster
+
+from .support import make_inputs
+from .test_preflight import CLIENT, GOOD
+
+RUNTIME = "/var/lib/containerd"
+JOINED = {
+    "certificates": {CLIENT: CertificateFile.of(certificate("system:node:n1"))},
+    "paths": {layout.KUBELET_KUBECONFIG: PathFact("file")},
+    "authorities": {layout.KUBELET_KUBECONFIG: layout.CA},
+}
+ALL_CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids", "io"})
+VFS = {
+    "cluster": {"version": "1.30.4"},
+    "runtime": {"name": "docker", "root": RUNTIME, "daemon": {"storage-driver": "vfs"}},
+}
+
+
+def found(facts: dict[str, Any], **overrides: Any) -> tuple[Finding, ...]:
+    inputs = make_inputs(make_cluster(**overrides), replace(GOOD, **facts))
+    return tuple(environment.findings(replace(inputs, now=datetime.now(UTC))))
+
+
+def own(text: str, interface: str = "stor0") -> HostNetwork:
+    address = IPv4Interface(text)
+    return HostNetwork(interface, address.network, address.ip)
+
+
+def route(text: str, interface: str = "eth1") -> HostNetwork:
+    return HostNetwork(interface, IPv4Network(text))
+
+
+def on(kind: str, free: int = 9000 * MIB, inodes: int | None = 9000) -> dict[str, Any]:
+    return {"space": {RUNTIME: Space(free, inodes, kind)}}
+
+
+def proxies(**variables: str) -> dict[str, Any]:
+    return {"proxies": variables}
+
+
+@pytest.mark.parametrize(
+    ("facts", "overrides", "level", "text"),
+    [
+        ({"lacking": frozenset({"tar", "flock"})}, {}, "error", "it has no flock, tar, needed"),
+        ({"tools": GOOD.tools - {"ss"}}, {}, "warning", "no ss, so its ports could not be"),
+        (
+            {"tools": GOOD.tools - {"ip", "ss"}},
+            {},
+            "warning",
+            "no ip, ss, so its addresses and ports could not be checked",
+        ),
+        ({"readonly": frozenset({"/usr/local/bin"})}, {}, "error", "read-only at /usr/local/bin"),
+        (on("xfs", 100 * MIB), {}, "error", "/var/lib/containerd has 100 MiB free, 2048 MiB are"),
+        (on("xfs", 100 * MIB) | JOINED, {}, None, ""),
+        (on("xfs", inodes=12), {}, "error", "of /var/lib/containerd has 12 free inodes"),
+        (on("btrfs", inodes=None), {}, None, ""),
+        (on("overlayfs"), {}, "error", "/var/lib/containerd is on overlayfs, on which overlay"),
+        (on("nfs"), {}, "error", "is on nfs"),
+        (on("ecryptfs"), {}, "error", "is on ecryptfs"),
+        (on("UNKNOWN"), {}, None, ""),
+        (on("overlayfs"), VFS, None, ""),
+        ({"controllers": ALL_CONTROLLERS}, {}, None, ""),
+        (
+            {"controllers": ALL_CONTROLLERS - {"memory"}},
+            {},
+            "error",
+            "without the cgroup controllers memory",
+        ),
+        ({"controllers": frozenset()}, {}, None, ""),
+        ({"resolv_conf": None}, {}, "error", "/etc/resolv.conf is missing: no pod can start"),
+        (
+            {"resolv_conf": None, "resolv_link": "/run/x"},
+            {},
+            "error",
+            "/etc/resolv.conf leads to /run/x, which is not there",
+        ),
+        ({"resolv_conf": None, "systemd_resolved": True}, {}, None, ""),
+        ({"resolv_conf": None}, {"kubelet": {"config": {"resolvConf": "/etc/r"}}}, None, ""),
+        ({"resolv_conf": "nameserver 127.0.0.1\n"}, {}, "warning", "names 127.0.0.1 alone"),
+        ({"resolv_conf": "nameserver ::1\n"}, {}, "warning", "names ::1 alone"),
+        ({"resolv_conf": "nameserver 127.0.0.1\nnameserver 192.0.2.3\n"}, {}, None, ""),
+        ({"resolv_conf": "search example.org\n"}, {}, None, ""),
+        (
+            {"networks": (own("172.20.5.1/24"),)},
+            {},
+            "error",
+            "its network 172.20.5.0/24 on stor0 lies in pod_cidr 172.20.0.0/16",
+        ),
+        ({"networks": (own("10.68.9.1/32"),)}, {}, "error", "lies in service_cidr 10.68.0.0/16"),
+        ({"networks": (own("192.0.2.11/24"),)}, {}, None, ""),
+        ({"networks": (own("172.20.5.1/32", "vxlan.calico"),)}, {}, None, ""),
+        ({"networks": (own("10.68.0.1/32", "kube-ipvs0"),)}, {}, None, ""),
+        ({"networks": (own("172.20.5.1/24"), route("172.20.5.0/24", "stor0"))}, {}, "error", "172"),
+        ({"networks": (route("172.20.8.0/24"),)}, {}, "error", "172.20.8.0/24 on eth1 lies in"),
+        ({"networks": (route("172.20.8.0/26"),)} | JOINED, {}, None, ""),
+        ({"networks": (route("172.16.0.0/12"),)}, {}, None, ""),
+        ({"networks": (route("172.20.8.0/26", "*"),)}, {}, None, ""),
+        (
+            proxies(HTTPS_PROXY="http://192.0.2.1:3128"),
+            {},
+            "warning",
+            "a proxy: HTTPS_PROXY=http://192.0.2.1:3128; containerd.service pulls images by it",
+        ),
+        (proxies(no_proxy="example.org"), {}, None, ""),
+        (proxies(http_proxy=""), {}, None, ""),
+    ],
+)
+def test_each_trouble_is_found_with_its_fix(
+    facts: dict[str, Any], overrides: dict[str, Any], level: str | None, text: str
+) -> None:
+    """One trouble gives exactly one finding, of the right weight; near misses give none."""
+    seen = found(facts, **overrides)
+    if level is None:
+        assert seen == ()
+        return
+    (finding,) = seen
+    assert finding.level == level
+    assert text in finding.text
+    assert finding.fix
+
+
+def test_a_good_host_has_no_findings() -> None:
+    assert found({}) == ()
+
+
+def test_what_a_missing_tool_would_have_shown_is_not_concluded() -> None:
+    """Without gzip, or modprobe, the kernel's modules are not known to be missing."""
+    from fabnode.steps.preflight import findings
+
+    from .test_preflight import AROUND
+
+    for tool in ("gzip", "modprobe"):
+        facts = replace(
+            GOOD, lacking=frozenset({tool}), missing_modules=frozenset({"vxlan", "overlay"})
+        )
+        (finding,) = findings(make_inputs(make_cluster(), facts), AROUND)
+        assert finding.text == f"it has no {tool}, needed there"
+        assert finding.fix == f"install the packages {'kmod' if tool == 'modprobe' else tool}"
+
+
+def test_all_troubles_are_found_together() -> None:
+    """So that nobody mends a host in ten runs."""
+    facts = {
+        "lacking": frozenset({"tar"}),
+        "readonly": frozenset({"/opt/cni"}),
+        "resolv_conf": None,
+        "networks": (own("172.20.5.1/24"),),
+        "firewall": tuple(("iptables", line) for line in ("-P INPUT DROP",)),
+        **on("overlayfs"),
+        **proxies(HTTPS_PROXY="http://192.0.2.1:3128"),
+    }
+    assert len(found(facts)) == len(facts)
+
+
+def test_addresses_are_values() -> None:
+    assert own("172.20.5.1/24").address == IPv4Address("172.20.5.1")
