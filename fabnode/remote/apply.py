@@ -1,4 +1,4 @@
-"""Makes a plan true on its node: one command, one stream, nothing half done."""
+"""Applies a plan on its node: one command, one stream, no half-done change."""
 
 from __future__ import annotations
 

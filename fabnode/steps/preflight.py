@@ -1,4 +1,4 @@
-"""What must hold of a node before anything is changed on it: findings, each with its fix."""
+"""Step preflight: findings, each with its fix, that prevent or accompany a change."""
 
 from __future__ import annotations
 
