@@ -24,7 +24,8 @@ _HOST = r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 _HOSTNAME = re.compile(rf"{_HOST}(?:\.{_HOST})*\.?")
 _GROUP = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9_])?")
 _CLUSTER = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9])?")
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
+# Directories have names such as DOM\\user and user@dom.example. What OpenSSH refuses is refused.
+_USER = re.compile(r"(?!-)[^\s'`\";&<>|(){}]{1,255}(?<!\\)")
 _REMOTE_PATH = re.compile(r"(?:/[A-Za-z0-9._+-]+)+")
 
 # github.com/distribution/reference: what an image's name may be.

@@ -289,7 +289,7 @@ class ClientConfig:
             alias=alias,
             host=host,
             port=number,
-            user=expand(chosen) if chosen else None,
+            user=asked.user or expand(one("user")) or None,
             identities=paths("identityfile", defaults),
             certificates=paths("certificatefile", ()),
             identities_only=one("identitiesonly") == "yes",

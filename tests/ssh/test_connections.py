@@ -217,6 +217,14 @@ def test_the_users_ssh_configuration_counts_where_ours_is_silent(
         open_host(node_of(server, user="root"))
 
 
+@pytest.mark.parametrize("user", ["DOM\\user", "user@dom.example", "a%b"])
+def test_names_of_a_directory_log_in(
+    serve: Serve, node_of: NodeOf, tmp_path: Path, user: str
+) -> None:
+    write_config(tmp_path, "Host *\n  Port 1\n")
+    open_host(node_of(serve(users=(user,)), user=user, sudo_password={"env": "HOME"}))
+
+
 def test_jump_hosts_are_gone_through_in_the_order_of_openssh(
     serve: Serve, node_of: NodeOf, tmp_path: Path
 ) -> None:
