@@ -358,8 +358,17 @@ def split_jump(jump: str) -> tuple[str | None, str, int | None]:
     return user or None, host, int(port) if port else None
 
 
-def _account() -> pwd.struct_passwd:
-    return pwd.getpwuid(os.getuid())
+class _Account(NamedTuple):
+    pw_name: str
+    pw_dir: str
+
+
+def _account() -> _Account:
+    try:
+        found = pwd.getpwuid(os.getuid())
+    except KeyError:  # a container may run as a user that has no name
+        return _Account(str(os.getuid()), str(Path("~").expanduser()))
+    return _Account(found.pw_name, found.pw_dir)
 
 
 def _words(file: Path, base: Path, depth: int = 0) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -177,6 +178,17 @@ def test_a_hundred_hosts_cost_little(home: Path) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 5, f"{spent:.2f} s of processor time, {time.monotonic() - began:.2f} s"
+
+
+def test_a_user_without_a_name_has_a_configuration_too(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert options(home, "").identities[0] == home / ".ssh/id_rsa"
+    assert local_user() == str(os.getuid())
 
 
 def test_fab_itself_does_not_stumble_over_what_ssh_understands(home: Path) -> None:
