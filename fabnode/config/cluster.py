@@ -17,6 +17,7 @@ from .sections import (
     ImageSettings,
     KubeletSettings,
     KubeProxySettings,
+    PathSettings,
     RuntimeSettings,
     SecretRef,
     SshSettings,
@@ -110,6 +111,7 @@ class Cluster:
     timeouts: TimeoutSettings
     deploy: DeploySettings
     extensions: ExtensionSettings
+    paths: PathSettings
     groups: Mapping[str, Group]
     nodes: tuple[Node, ...]
     registry_cas: Mapping[str, bytes] = field(default_factory=dict, repr=False)

@@ -242,6 +242,12 @@ RemotePath = Annotated[
         validators.is_remote_path, "an absolute path on the node, of letters, digits and ._+-"
     ),
 ]
+OpenFiles = Annotated[
+    Text,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    _matching(validators.is_open_files, "a number, SOFT:HARD or infinity"),
+    WithJsonSchema({"type": ["string", "integer"]}),
+]
 ImageName = Annotated[
     Text, _matching(validators.is_image, "an image such as registry.k8s.io/pause:3.10.1")
 ]

@@ -115,6 +115,7 @@ class _Loader:
             timeouts=shape.timeouts,
             deploy=shape.deploy,
             extensions=shape.extensions,
+            paths=shape.paths,
             groups={name: Group(name, group.max_parallel) for name, group in shape.groups.items()},
             nodes=tuple(node for node in nodes.values() if node),
             registry_cas=cas,

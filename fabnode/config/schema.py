@@ -23,6 +23,7 @@ from .sections import (
     ImageSettings,
     KubeletSettings,
     KubeProxySettings,
+    PathSettings,
     RuntimeSettings,
     Section,
     SshSettings,
@@ -124,6 +125,7 @@ class FileShape(Section):
     cluster: ClusterSettings
     ssh: SshSettings = section(SshSettings)
     artifacts: ArtifactSettings = section(ArtifactSettings)
+    paths: PathSettings = section(PathSettings)
     runtime: RuntimeSettings = section(RuntimeSettings)
     images: ImageSettings = section(ImageSettings)
     kubelet: KubeletSettings = section(KubeletSettings)

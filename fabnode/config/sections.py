@@ -188,6 +188,11 @@ class RuntimeSettings(Section):
         False, description="true where the host may not lower OOM scores (nested containers)"
     )
 
+    limit_nofile: fields.OpenFiles | None = Field(
+        None,
+        description="open files of containerd and its containers: a number, SOFT:HARD or infinity;"
+        " left out: systemd's default",
+    )
     daemon: Annotated[Mapping[str, JsonValue], fields.EmptyMapping] = Field(
         {}, description="with docker: further settings of its daemon.json, as they are"
     )
@@ -221,6 +226,14 @@ class ImageSettings(Section):
     )
     registries: Annotated[dict[fields.RegistryHost, RegistrySettings], fields.EmptyMapping] = Field(
         {}, description="registries by name: mirrors, CAs, credentials"
+    )
+
+
+class PathSettings(Section):
+    """Folders of nodes whose system keeps the usual ones read-only."""
+
+    programs: fields.RemotePath = Field(
+        "/usr/local/bin", description="folder of the programs that fabnode installs"
     )
 
 

@@ -13,6 +13,7 @@ NODE_SEAL = "node-restriction.kubernetes.io/fabnode-record"
 """Annotation and label of a Node that are fabnode's own (see `kube/node_metadata.py`)."""
 
 MAX_PORT = 65535
+_OPEN_FILES = re.compile(r"([1-9][0-9]{0,9}|infinity)(:([1-9][0-9]{0,9}|infinity))?", re.ASCII)
 _MAX_NAME = 253
 
 # k8s.io/apimachinery pkg/util/validation: DNS-1123 subdomains, and qualified names of labels.
@@ -132,3 +133,8 @@ def is_sum(text: str) -> bool:
 def is_url_path(text: str) -> bool:
     """Match the path of a URL that needs no quoting in shell, systemd units or YAML."""
     return _URL_PATH.fullmatch(text) is not None
+
+
+def is_open_files(value: str) -> bool:
+    """Say whether this is a limit as systemd takes it: `1024:524288`, `65536` or `infinity`."""
+    return bool(_OPEN_FILES.fullmatch(value))

@@ -108,7 +108,9 @@ class NodePlanner:
             *desired_state(self._all_steps, self.inputs(facts=UNKNOWN)),
             *self._commands.values(),
         )
-        self.facts = probe(self._host, watchlist(everything, node=self.node, deep=self._deep))
+        self.facts = probe(
+            self._host, watchlist(everything, cluster=self.cluster, node=self.node, deep=self._deep)
+        )
         self.touched = False
         return self.facts
 

@@ -25,13 +25,15 @@ from ..steps import environment, verify
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..config.cluster import Node
+    from ..config.cluster import Cluster, Node
     from ..node.resources import Resource
 
 _KUBEADM = "/etc/kubernetes/kubelet.conf"  # its presence is a sign of another deployer
 
 
-def watchlist(resources: Iterable[Resource], *, node: Node, deep: bool) -> Watchlist:
+def watchlist(
+    resources: Iterable[Resource], *, cluster: Cluster, node: Node, deep: bool
+) -> Watchlist:
     """Return what to probe, given all that the steps would want of a node nobody has seen."""
     kubelet_root = node.kubelet.root
     writable: list[str] = []
@@ -76,9 +78,10 @@ def watchlist(resources: Iterable[Resource], *, node: Node, deep: bool) -> Watch
         units=tuple(units),
         sysctls=tuple(sysctls),
         modules=tuple(modules),
-        free=tuple(environment.room(node)),
+        free=tuple(environment.room(cluster, node)),
         writable=tuple(dict.fromkeys(writable)),
         ports=tuple(layout.PORTS),
         store=store,
+        ctr=f"{cluster.paths.programs}/ctr",
         deep=deep,
     )

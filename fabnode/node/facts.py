@@ -197,7 +197,8 @@ class Watchlist:
         one is a symlink, those that it leads through are reported as well.
     :param certificates: PEM files or kubeconfigs of which only certificates are wanted.
     :param servers: kubeconfigs whose `server:` and CA are wanted.
-    :param store: the runtime whose images are wanted: containerd or docker.
+    :param store: the runtime whose images are wanted: containerd or docker. :param ctr: the program
+        that lists containerd's.
     :param ports: TCP ports of interest: if nobody listens on any of them, no listener is reported.
     :param free: directories whose file system is wanted (of the nearest that exists).
     :param writable: directories that fabnode writes in.
@@ -216,4 +217,5 @@ class Watchlist:
     writable: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     store: str = "containerd"
+    ctr: str = "ctr"
     deep: bool = False

@@ -16,7 +16,6 @@ from .conventions import (
     PROXY_SERVICE,
 )
 
-BIN = "/usr/local/bin"
 CNI_BIN = "/opt/cni/bin"
 CNI_CONF = "/etc/cni/net.d"
 UNITS = "/etc/systemd/system"

@@ -106,12 +106,14 @@ class Image:
     :param names: the references the archive brings; it is imported when one is missing.
     :param sha256: digest of the archive, hex.
     :param store: the runtime in whose store it has to be.
+    :param ctr: containerd's program that imports it.
     """
 
     names: tuple[str, ...]
     source: Path
     sha256: str
     store: Literal["containerd", "docker"] = "containerd"
+    ctr: str = "ctr"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,9 @@ def actions(plan: Plan, suffix: str, pull: Pull | None = None) -> Actions:
     :param pull: where the node gets artifacts; None: they are sent along.
     :raises ValueError: a file's content has not been made yet.
     """
-    lines: list[str] = []
+    # By its path: a PATH without it, of sudo or of a cautious login, must not stop an import.
+    ctr = {c.resource.ctr for c in plan.changes if isinstance(c.resource, Image)}
+    lines: list[str] = [f"ctr={shlex.quote(path)}" for path in ctr]
     members: list[Member] = []
     started = [c.name for c in plan.restarts if isinstance(c.resource, Unit)]
     if pull and pull.ca_pem:

@@ -85,6 +85,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
         "ports": [f"{port:04X}" for port in watch.ports],
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
+    head.append(f"ctr={shlex.quote(watch.ctr)}")
     head.append(f"most_text_size={TEXT_SIZE}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]
     return "\n".join([*head, ""]).encode() + assemble("probe")

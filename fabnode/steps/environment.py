@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from ..cni.protocol import Port
 from ..cni.registry import network
-from ..config.cluster import Node
+from ..config.cluster import Cluster, Node
 from ..node import host_tools, layout
 from ..node.conventions import KUBELET_PORT, STATE
 from ..node.facts import HostNetwork
@@ -28,10 +28,10 @@ _NO_OVERLAY = frozenset(
 )
 
 
-def room(node: Node) -> dict[str, int]:
+def room(cluster: Cluster, node: Node) -> dict[str, int]:
     """Return the folders that need room on a new node, each with its bytes."""
     return {
-        layout.BIN: 400 * MIB,
+        cluster.paths.programs: 400 * MIB,
         layout.CNI_BIN: 100 * MIB,
         STATE: 1024 * MIB,
         node.runtime.root: 2048 * MIB,
@@ -76,14 +76,14 @@ def _read_only(inputs: Inputs) -> Iterator[Finding]:
         yield Finding(
             "error",
             f"its file system is read-only at {', '.join(folders)}",
-            "mount it writable, or set other folders in the configuration",
+            "mount it writable, or set other folders: paths.programs, kubelet.root, runtime.root",
         )
 
 
 def _space(inputs: Inputs) -> Iterator[Finding]:
     if inputs.joined:
         return  # what a running node needs, the kubelet watches itself
-    for path, needed in room(inputs.node).items():
+    for path, needed in room(inputs.cluster, inputs.node).items():
         space = inputs.facts.space.get(path)
         if space is None:
             continue

@@ -158,8 +158,10 @@ class Inputs:
 
     def images(self, archives: Iterable[ImageArchive]) -> tuple[Image, ...]:
         """Return these archives as images that have to be in this node's runtime."""
-        store = self.node.runtime.name
-        return tuple(Image(a.names, a.artifact.path, a.artifact.sha256, store) for a in archives)
+        store, ctr = self.node.runtime.name, f"{self.cluster.paths.programs}/ctr"
+        return tuple(
+            Image(a.names, a.artifact.path, a.artifact.sha256, store, ctr) for a in archives
+        )
 
     @property
     def cgroup_driver(self) -> str:

@@ -30,7 +30,7 @@ _UNPROVED = (
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return all that the kubelet reads, its unit, and its client certificate."""
     kubelet = inputs.node.kubelet
-    binary = f"{layout.BIN}/kubelet"
+    binary = f"{inputs.cluster.paths.programs}/kubelet"
     artifact = inputs.artifacts.binaries["kubelet"]
     certificate = layout.kubelet_client_certificate(kubelet.root)
     options = _options(inputs)
@@ -39,7 +39,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     unit = render(
         "kubelet/kubelet.service",
         kubelet=kubelet,
-        bin=layout.BIN,
+        bin=inputs.cluster.paths.programs,
         flags=options.flags,
         after=layout.runtime_units(inputs.node.runtime.name, inputs.version.minor)[-1],
     )

@@ -18,7 +18,7 @@ UNIT = PROXY_SERVICE
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return all that kube-proxy reads, and its unit."""
-    binary = f"{layout.BIN}/kube-proxy"
+    binary = f"{inputs.cluster.paths.programs}/kube-proxy"
     artifact = inputs.artifacts.binaries["kube-proxy"]
     cluster = inputs.cluster
     access = kubeconfig(
@@ -35,7 +35,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         config = File(layout.PROXY_CONFIG, with_extra(_HEADER | options.fields, extra))
     unit = render(
         "proxy/kube-proxy.service",
-        bin=layout.BIN,
+        bin=inputs.cluster.paths.programs,
         flags=options.flags,
         mode=inputs.node.kube_proxy.mode,
     )

@@ -8,6 +8,7 @@ packages, with all that its administrator set up for it; only its configuration 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from ..config.overrides import merge_deep
@@ -19,6 +20,7 @@ from .inputs import Inputs
 from .render import render
 from .step import Step
 
+_HOSTS = re.compile(r"[A-Za-z0-9.*:/_\[\]-]{1,253}", re.ASCII).fullmatch
 BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
 
 
@@ -42,25 +44,26 @@ def _cni(inputs: Inputs) -> tuple[Resource, ...]:
 def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
     runtime = inputs.node.runtime
     line = compatibility.containerd_data(runtime.version, inputs.version.minor)
-    containerd = f"{layout.BIN}/containerd"
+    containerd = f"{inputs.cluster.paths.programs}/containerd"
     config = render(
         # 4 differs from 3 in sections that are left to their defaults here.
         f"runtime/config-{min(line.config, 3)}.toml",
         version=line.config,
         runtime=runtime,
-        bin=layout.BIN,
+        bin=inputs.cluster.paths.programs,
         cgroup_driver=inputs.cgroup_driver,
         hosts_dir=line.hosts_dir,
     )
     unit = render(
         "runtime/containerd.service",
         runtime=runtime,
-        bin=layout.BIN,
+        bin=inputs.cluster.paths.programs,
         config=layout.CONTAINERD_CONFIG,
+        no_proxy=_no_proxy(inputs),
     )
     return (
         *(
-            Binary(f"{layout.BIN}/{name}", artifact.path, artifact.sha256)
+            Binary(f"{inputs.cluster.paths.programs}/{name}", artifact.path, artifact.sha256)
             for name in BINARIES
             if (artifact := inputs.artifacts.binaries[name])
         ),
@@ -73,6 +76,17 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
         ),
         *registries.containerd(inputs),
     )
+
+
+def _no_proxy(inputs: Inputs) -> str:
+    """Return what needs no proxy: by the host's own setting, and in the cluster."""
+    cluster, proxies = inputs.cluster.cluster, inputs.facts.proxies
+    theirs = ",".join(proxies.get(name, "") for name in ("NO_PROXY", "no_proxy")).split(",")
+    ours = (
+        *("localhost", "127.0.0.0/8", cluster.apiserver_host, inputs.node.ip),
+        *(cluster.service_cidr, cluster.pod_cidr, ".svc", f".{cluster.dns_domain}"),
+    )
+    return ",".join(dict.fromkeys((*filter(_HOSTS, theirs), *ours)))
 
 
 def _docker(inputs: Inputs) -> tuple[Resource, ...]:
@@ -100,7 +114,10 @@ def _daemon(inputs: Inputs) -> bytes:
 
 def _cri_dockerd(inputs: Inputs) -> tuple[Resource, ...]:
     """Return what kubelets from 1.24 on need to speak to docker."""
-    binary, artifact = f"{layout.BIN}/cri-dockerd", inputs.artifacts.binaries["cri-dockerd"]
+    binary, artifact = (
+        f"{inputs.cluster.paths.programs}/cri-dockerd",
+        inputs.artifacts.binaries["cri-dockerd"],
+    )
     unit = render(
         "runtime/cri-docker.service",
         runtime=inputs.node.runtime,
@@ -124,7 +141,7 @@ def _crictl(inputs: Inputs) -> tuple[Resource, ...]:
         return ()
     endpoint = f"unix://{layout.CONTAINERD_SOCKET}"
     return (
-        Binary(f"{layout.BIN}/crictl", artifact.path, artifact.sha256),
+        Binary(f"{inputs.cluster.paths.programs}/crictl", artifact.path, artifact.sha256),
         File(layout.CRICTL_CONFIG, f"runtime-endpoint: {endpoint}\n".encode()),
     )
 

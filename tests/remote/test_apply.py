@@ -518,6 +518,29 @@ def test_a_certificate_that_does_not_come_ends_in_words_and_without_the_token(no
     assert not Path(node.path("bootstrap")).exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "cause", "last"),
+    [
+        (
+            "E1128 20:00:01.5 7 x.go:1] proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout",
+            "it can't speak to the apiserver",
+            "proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout",
+        ),
+        ("I1128 20:00:01.5 7 x.go:1] waiting", "not approved, or not signed", "node is missing"),
+    ],
+)
+def test_a_certificate_that_does_not_come_is_told_with_the_last_connection_error(
+    node: Node, line: str, cause: str, last: str
+) -> None:
+    after = "E1128 20:00:02.5 7 y.go:2] node is missing"
+    node.tools.add("journalctl", f"echo '{line}'; echo '{after}'")
+    with pytest.raises(ApplyError) as caught:
+        node.apply(*join(node, seconds=1))
+    told = str(caught.value)
+    assert cause in told
+    assert f"; its last line: {last}" in told
+
+
 def test_a_key_that_waits_for_its_certificate_is_told_and_only_its_public_half(
     node: Node, tmp_path: Path
 ) -> None:

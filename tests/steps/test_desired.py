@@ -7,7 +7,7 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
@@ -343,7 +343,7 @@ def with_docker(version: str, **settings: object) -> Inputs:
 def test_docker_is_the_hosts_own_but_for_its_configuration() -> None:
     wanted = runtime.desired(with_docker("1.20.2", daemon={"log-opts": {"max-file": "9"}}))
     assert [unit.name for unit in wanted if isinstance(unit, Unit)] == ["docker.service"]
-    assert not [r for r in wanted if isinstance(r, Binary) and r.path.startswith(layout.BIN)]
+    assert not [r for r in wanted if isinstance(r, Binary) and r.path.startswith("/usr/local/bin")]
     (file,) = (r for r in wanted if isinstance(r, File))
     assert file.path == "/etc/docker/daemon.json"
     settings = json.loads(file.content or b"")
@@ -356,7 +356,12 @@ def test_images_are_for_the_store_of_the_nodes_runtime() -> None:
     for inputs in (with_docker("1.20.2"), make_inputs()):
         (image,) = (r for r in runtime.desired(inputs) if isinstance(r, Image))
         assert image.store == inputs.node.runtime.name
-        assert watchlist([image], node=make_cluster().nodes[0], deep=False).store == image.store
+        assert (
+            watchlist(
+                [image], cluster=make_cluster(), node=make_cluster().nodes[0], deep=False
+            ).store
+            == image.store
+        )
 
 
 def test_from_1_24_on_cri_dockerd_stands_between() -> None:
@@ -367,3 +372,60 @@ def test_from_1_24_on_cri_dockerd_stands_between() -> None:
     assert verify.units("docker", 24) == (*units, "kubelet.service", "kube-proxy.service")
     (unit,) = (r for r in wanted if isinstance(r, File) and r.path == layout.CRI_DOCKERD_UNIT)
     assert f"unix://{layout.CRI_DOCKERD_SOCKET}".encode() in (unit.content or b"")
+
+
+def texts(inputs: Inputs) -> dict[str, str]:
+    """Return the text files of a node by path."""
+    wanted = [r for step in NODE_STEPS for r in step.resources(inputs)]
+    return {r.path: r.content.decode() for r in wanted if isinstance(r, File) and r.content}
+
+
+@pytest.mark.parametrize("runtime", ["containerd", "docker"])
+def test_the_folder_of_programs_is_the_configuration_s(runtime: str) -> None:
+    """Every place that names it follows: binaries, units, configurations, imports, room."""
+    cluster = make_cluster(paths={"programs": "/opt/bin"}, runtime={"name": runtime})
+    inputs = make_inputs(cluster)
+    wanted = [r for step in NODE_STEPS for r in step.resources(inputs)]
+    folders = {str(PurePosixPath(r.path).parent) for r in wanted if isinstance(r, Binary)}
+    assert folders == {"/opt/bin", "/opt/cni/bin"}
+    assert {r.ctr for r in wanted if isinstance(r, Image)} == {"/opt/bin/ctr"}
+    assert not [path for path, text in texts(inputs).items() if "/usr/local" in text]
+    watch = watchlist(wanted, cluster=cluster, node=cluster.nodes[0], deep=False)
+    assert "/opt/bin" in watch.writable
+    assert "/opt/bin" in watch.free
+    assert watch.ctr == "/opt/bin/ctr"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "first"),
+    [
+        ({}, "localhost"),
+        ({"NO_PROXY": "example.org,10.0.0.0/8"}, "example.org,10.0.0.0/8,localhost"),
+        ({"no_proxy": "*.example.org"}, "*.example.org,localhost"),
+        ({"NO_PROXY": 'a" ExecStart=x,b%n,c.org'}, "c.org,localhost"),
+    ],
+)
+def test_what_speaks_to_the_cluster_goes_without_a_proxy(
+    proxies: dict[str, str], first: str
+) -> None:
+    units = texts(make_inputs(make_cluster(), Facts(known=True, proxies=proxies)))
+    for unit in ("kubelet", "kube-proxy"):
+        line = "Environment=HTTP_PROXY= HTTPS_PROXY= http_proxy= https_proxy="
+        assert line in units[f"/etc/systemd/system/{unit}.service"].splitlines()
+    cluster = "127.0.0.0/8,192.0.2.1,192.0.2.11,10.68.0.0/16,172.20.0.0/16,.svc,.cluster.local"
+    line = f'Environment="NO_PROXY={first},{cluster}"'
+    assert line in units["/etc/systemd/system/containerd.service"].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("limit", "line"),
+    [(None, ""), (4096, "LimitNOFILE=4096"), ("1024:8192", "LimitNOFILE=1024:8192")],
+)
+def test_open_files_are_systemd_s_default_or_the_configuration_s(
+    limit: int | str | None, line: str
+) -> None:
+    settings = {"limit_nofile": limit} if limit else {}
+    unit = texts(make_inputs(make_cluster(runtime=settings)))[
+        "/etc/systemd/system/containerd.service"
+    ]
+    assert [each for each in unit.splitlines() if "NOFILE" in each] == ([line] if line else [])

@@ -19,13 +19,15 @@ from tests.support import authority, certificate, make_cluster
 
 from .support import make_inputs
 
+_CLUSTER = make_cluster()
+ROOM = room(_CLUSTER, _CLUSTER.nodes[0])
 BASIC = frozenset({"ip", "ss"})
 GOOD = Facts(
     known=True,
     hostname="n1",
     machine_id="a" * 32,
     addresses=("192.0.2.11",),
-    space={path: Space(9000 * MIB, 90_000, "ext2/ext3") for path in room(make_cluster().nodes[0])},
+    space={path: Space(9000 * MIB, 90_000, "ext2/ext3") for path in ROOM},
     kernel="6.1.0-30-amd64",
     tools=BASIC | {"iptables", "ipset", "nft"},
     nft="1.0.6",

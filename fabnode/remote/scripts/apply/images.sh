@@ -1,6 +1,8 @@
 # Images: archives imported into the runtime's store, and the record of them.
 # shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
+ctr=ctr # which the actions set to its path
+
 import_image() { # import_image STORE MEMBER SHA256 REFERENCE…
 	wait_member "$2" || return
 	store=$1 member=$2
@@ -40,7 +42,7 @@ load_archive() { # load_archive STORE: from standard input
 	# shellcheck disable=SC2046 # options
 	case $1 in
 	docker) docker load -q ;;
-	*) ctr -n k8s.io images import $(list_import_options) - ;;
+	*) "$ctr" -n k8s.io images import $(list_import_options) - ;;
 	esac
 }
 
@@ -49,12 +51,12 @@ list_import_options() { # those of `ctr images import`
 	# does it when a container needs it), and much of the rest containerd's transfer service, which
 	# `ctr` of containerd 2 and late 1.7 can do without.
 	echo "--no-unpack"
-	if ctr images import --help | grep -q -e --local; then echo "--local"; fi
+	if "$ctr" images import --help | grep -q -e --local; then echo "--local"; fi
 }
 
 is_stored() { # is_stored STORE REFERENCE
 	case $1 in
 	docker) docker image inspect -f '{{.Id}}' "$2" ;; # which knows docker.io/… by its short name
-	*) ctr -n k8s.io images ls -q | grep -qxF "$2" ;;
+	*) "$ctr" -n k8s.io images ls -q | grep -qxF "$2" ;;
 	esac
 }

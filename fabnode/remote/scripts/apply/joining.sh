@@ -19,14 +19,26 @@ wait_certificate() { # wait_certificate CERTIFICATE UNIT SECONDS KEY
 			report_unsteady "$2" "$restarts"
 			return
 		elif [ "$uptime" -gt "$deadline" ]; then
-			echo "no certificate came to $1 within $3 s: its signing request was not approved, or not signed"
+			error=$(read_connection_error "$2")
+			if [ -n "$error" ]; then
+				echo "no certificate came to $1 within $3 s: it can't speak to the apiserver"
+			else
+				echo "no certificate came to $1 within $3 s: its signing request was not approved, or not signed"
+			fi
 			[ -n "$public_key" ] || [ ! -s "$4" ] || ssh-keygen -y -P '' -f "$4" >/dev/null
 			print_journal "$2"
-			return
+			[ -z "$error" ] || echo "$error"
+			return 1
 		fi
 	done
 	[ -z "$temporary" ] || rm -f "$temporary"
 	rm -f "$(replaced_path "$1")" # left there if the host went down during an earlier renewal
+}
+
+read_connection_error() { # read_connection_error UNIT: the last of the last minute
+	journalctl --no-pager -q -o cat --since -60s -u "$1" |
+		grep -E 'dial tcp|proxyconnect|connection refused|i/o timeout|x509: |tls: |no such host|no route to host' |
+		tail -n 1 | cut -c 1-400
 }
 
 emit_key() { # emit_key FILE: the public half of a private key, which may not be written whole yet

@@ -5,7 +5,7 @@ list_images() { # the references in the runtime's store; fails if the runtime do
 	if [ "$store" = docker ]; then
 		has docker && timeout 5 docker image ls --format '{{.Repository}}:{{.Tag}}'
 	else
-		[ -S /run/containerd/containerd.sock ] && has ctr && timeout 5 ctr -n k8s.io images ls -q
+		[ -S /run/containerd/containerd.sock ] && has "$ctr" && timeout 5 "$ctr" -n k8s.io images ls -q
 	fi
 }
 if images=$(list_images 2>/dev/null); then

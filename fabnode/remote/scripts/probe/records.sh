@@ -8,7 +8,7 @@
 # record is `end<TAB>$nonce`. It changes nothing on the node but its own record of digests.
 #
 # Set before it, as quoted text: nonce, most_text_size (limits.py), deep (1: trust no recorded
-# digest), state (fabnode's directory on the node), store (whose images: containerd, docker); and
+# digest), state (fabnode's directory on the node), store (whose images: containerd, docker), ctr (its path); and
 # lists with one entry a line: text, opaque, folders, certificates, servers, units, sysctls, modules,
 # free, writable, tools, needed, needed_here, ports (hexadecimal).
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share variables
