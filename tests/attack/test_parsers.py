@@ -175,7 +175,11 @@ FACTS = (
     b"clock\t1700000000\nos\tdebian\t12\nkernel\t6.1\nhostname\tn1\ncgroup\t2\n"
     b"path\t81a4\t0\t0\t3\t/a\ntext\t3\t/a\n"
     b'listener\tLISTEN 0 4096 *:10250 *:* users:(("a",pid=1\n'
-    b"unit\tkubelet.service\tNRestarts=0\nfree\t1 4096\t/etc\nend\tn\n"
+    b"address\t2: stor0@if3    inet 172.20.5.1/24 brd 172.20.5.255 scope global stor0\n"
+    b"route\teth1\t000814AC\t010200C0\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+    b"no_resolv\t/run/x\nproxy\tHTTPS_PROXY\thttp://me:pw@192.0.2.1:3128\nlacks\ttar\n"
+    b"controllers\tcpu memory\nreadonly\t/usr\nnft_rule\ttable inet fw {\n"
+    b"unit\tkubelet.service\tNRestarts=0\nspace\t1 4096 7 9 xfs\t/etc\nend\tn\n"
 )
 
 
@@ -189,6 +193,9 @@ def test_facts_of_a_host_hold_nothing_that_steers_a_terminal(output: bytes) -> N
     for told in (facts.os_id, facts.os_version, facts.kernel, facts.hostname, *facts.space):
         assert told.isprintable()
     assert all(listener.process.isprintable() for listener in facts.listeners)
+    shown = [*facts.proxies.values(), *facts.readonly, *facts.lacking, *facts.controllers]
+    shown += [facts.resolv_link, *(each.interface for each in facts.networks)]
+    assert all(text.replace("\t", " ").isprintable() for text in shown)
 
 
 def test_escape_codes_in_facts() -> None:

@@ -57,6 +57,7 @@ ORDER = (
     "test_api_trouble",
     "test_host_trouble",
     "test_never_quiet",
+    "test_host_environment",
     "test_failed_joins",
     "test_audit",
     "test_attack_inside",

@@ -119,6 +119,19 @@ def proxies(**variables: str) -> dict[str, Any]:
             "a proxy: HTTPS_PROXY=http://192.0.2.1:3128; containerd.service pulls images by it",
         ),
         (proxies(no_proxy="example.org"), {}, None, ""),
+        (
+            {"firewall": (("iptables", "-P INPUT DROP"),)},
+            {"calico": {"backend": "bird"}},
+            "warning",
+            "(iptables) drops what no rule admits, and seems not to admit 10250/tcp (kubelet, from"
+            " the control plane), 179/tcp (Calico's BGP, from all nodes), IPIP (pods' packets",
+        ),
+        (
+            {"firewall": (("iptables", "-P INPUT DROP"),)},
+            {"calico": {"enabled": False}},
+            "warning",
+            "seems not to admit 10250/tcp (kubelet, from the control plane)",
+        ),
         (proxies(http_proxy=""), {}, None, ""),
     ],
 )

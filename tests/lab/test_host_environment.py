@@ -1,0 +1,109 @@
+"""Hosts as sites really have them: found before the first change, all at once, or of no matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .harness import eventually
+
+if TYPE_CHECKING:
+    from .harness import Lab
+
+pytestmark = pytest.mark.long
+
+ASIDE = "/root/aside"
+MANAGER = "/etc/systemd/system.conf.d/proxy.conf"
+PROXY = "http://192.0.2.1:3128"
+
+# What is done to a host, what undoes it, and what preflight says of it.
+TROUBLES = {
+    "firewall": (
+        "nft add table inet fw && nft 'add chain inet fw in "
+        "{ type filter hook input priority 0; policy drop; }' && nft add rule inet fw in iif lo "
+        "accept && nft add rule inet fw in ct state established,related accept && "
+        "nft add rule inet fw in tcp dport 22 accept",
+        "nft delete table inet fw",
+        "warning",
+        "its firewall (nft table inet fw) drops what no rule admits, and seems not to admit"
+        " 10250/tcp (kubelet, from the control plane), 4789/udp (pods' VXLAN, from all nodes)",
+    ),
+    "resolver": (
+        f"cp /etc/resolv.conf {ASIDE}.resolv && ln -sf /no/such /etc/resolv.conf",
+        f"rm /etc/resolv.conf && cp {ASIDE}.resolv /etc/resolv.conf",
+        "error",
+        "/etc/resolv.conf leads to /no/such, which is not there",
+    ),
+    "networks": (
+        "ip addr add 172.20.5.1/24 dev host0",
+        "ip addr del 172.20.5.1/24 dev host0",
+        "error",
+        "its network 172.20.5.0/24 on host0 lies in pod_cidr",
+    ),
+    "read-only": (
+        "mount --bind /usr /usr && mount -o remount,bind,ro /usr",
+        "umount -l /usr",
+        "error",
+        "its file system is read-only at /usr/local/bin",
+    ),
+    "tools": (
+        f"mkdir {ASIDE} && mv $(command -v flock) $(command -v tar) {ASIDE}/",
+        f"mv {ASIDE}/* /usr/bin/ && rmdir {ASIDE}",
+        "error",
+        "it has no flock, tar, needed there",
+    ),
+    "proxy": (
+        f"mkdir -p /etc/systemd/system.conf.d && printf '[Manager]\\nDefaultEnvironment="
+        f"HTTPS_PROXY={PROXY}\\n' >{MANAGER} && systemctl daemon-reexec",
+        f"rm {MANAGER} && systemctl daemon-reexec",
+        "warning",
+        f"a proxy: HTTPS_PROXY={PROXY}",
+    ),
+}
+
+
+@contextmanager
+def trouble(lab: Lab, host: str, name: str) -> Iterator[None]:
+    before, after, _, _ = TROUBLES[name]
+    lab.disturb(host, before)
+    try:
+        yield
+    finally:
+        eventually(lambda: lab.on(host, f"{after} && echo well"))
+
+
+def findings(lab: Lab, host: str) -> list[dict[str, Any]]:
+    (node,) = lab.plan("--limit", host, code=1)["nodes"]
+    found: list[dict[str, Any]] = node["findings"]
+    return found
+
+
+def test_all_troubles_are_found_in_one_probe(cluster: Lab) -> None:
+    """And nothing is changed on the host meanwhile."""
+    with ExitStack() as troubles:
+        # The tools go before /usr can't be written in any more.
+        for name in ("tools", "firewall", "resolver", "networks", "proxy", "read-only"):
+            troubles.enter_context(trouble(cluster, "n1", name))
+        seen = {(f["level"], f["text"]) for f in findings(cluster, "n1")}
+        starts = cluster.starts("n1")
+        config = cluster.config({"n1": {"kubelet": {"max_pods": 77}}})
+        done = cluster.deploy("--limit", "n1", code=1, config=config)
+        assert done.rows["n1"]["step"] == "preflight"
+        assert cluster.restarted(starts) == set()
+    for _, _, level, text in TROUBLES.values():
+        assert [1 for has, told in seen if has == level and text in told], (text, seen)
+    cluster.deploy()
+
+
+def test_a_host_without_awk_is_not_joined_anew(cluster: Lab) -> None:
+    cluster.disturb("n1", f"mkdir {ASIDE} && mv /usr/bin/awk {ASIDE}/")
+    try:
+        done = cluster.deploy("--limit", "n1", code=1)
+        assert "it has no awk" in done.rows["n1"]["cause"]
+        assert "gawk" in done.rows["n1"]["advice"]
+    finally:
+        cluster.on("n1", f"mv {ASIDE}/* /usr/bin/ && rmdir {ASIDE}")
+    cluster.deploy()
