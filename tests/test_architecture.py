@@ -74,7 +74,7 @@ READS_ENVIRONMENT = {
 }
 
 # The runs of `deploy`; its other modules are their parts and know of none.
-RUNS = {"approval", "hardening", "pipeline", "rotation"}
+RUNS = {"approval", "hardening", "pipeline", "rotation", "run"}
 
 STEPS_SHARE = {
     "environment",

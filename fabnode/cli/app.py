@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 from invoke.exceptions import Exit
 
 from ..config.loader import load
-from ..deploy import pipeline
 from ..library.results import deploy_result
 from ..library.runs import load_config, open_run
 from ..pki.certificates import CertificateFile
@@ -34,6 +33,7 @@ from . import progress, table
 
 if TYPE_CHECKING:
     from ..config.cluster import Cluster
+    from ..deploy.run import Run
     from ..ssh.secret_prompts import SecretRequest
     from ..steps.verify import Check
 
@@ -102,7 +102,7 @@ def _path(config: str) -> Path:
 
 
 @contextmanager
-def run_of(options: Options) -> Iterator[pipeline.Run]:
+def run_of(options: Options) -> Iterator[Run]:
     """
     Yield the run that is asked for, with a journal of its own and progress on the screen.
 
@@ -196,7 +196,7 @@ def _standard_streams() -> Iterator[None]:
 
 
 def end(
-    run: pipeline.Run,
+    run: Run,
     checks: Sequence[Check],
     *,
     as_json: bool,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..config.cluster import Node
     from ..pki.csr_policy import HostKey
-    from .pipeline import Run
+    from .run import Run
 
 
 class KeyLookupError(FabnodeError):

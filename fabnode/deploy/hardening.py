@@ -23,8 +23,8 @@ from ..remote.payload_cache import Packer
 from ..remote.unit_monitor import Steadiness
 from ..steps import ready
 from ..util.errors import FabnodeError
-from . import pipeline
 from .cluster_session import ClusterSession
+from .run import on_hosts
 from .step_events import StepLog
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..node.plan import Action
     from ..ssh.host import Host
     from ..util.fan_out import Outcome
-    from .pipeline import Run
+    from .run import Run
 
 AUDIT, HARDEN = "audit", "harden"
 _KUBELET = "kubelet.service"
@@ -65,7 +65,7 @@ class Audit:
 
 def audit(run: Run) -> dict[str, Outcome[Audit]]:
     """Examine every host of the run; needs nothing of the cluster but its CA. Changes nothing."""
-    return pipeline.on_hosts(run, partial(_audit, run))
+    return on_hosts(run, partial(_audit, run))
 
 
 def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[Audit]]:
@@ -79,7 +79,7 @@ def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[A
         if any(o.value and _restarts_kubelet(o.value.plan) for o in found.values()):
             session.await_api()
             session.open(run.nodes)
-        return pipeline.on_hosts(run, lambda host: _harden(run, session, host, found[host.name]))
+        return on_hosts(run, lambda host: _harden(run, session, host, found[host.name]))
     finally:
         session.close()
 

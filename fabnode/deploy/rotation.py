@@ -26,14 +26,13 @@ from ..util.fan_out import Outcome
 from ..util.wait import WaitTimeoutError
 from .pipeline import (
     ClusterPlan,
-    Run,
-    RunContext,
     apply_rbac,
     attempted,
     plan_rbac,
     verify_with,
     wait_for_network,
 )
+from .run import Run, RunContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

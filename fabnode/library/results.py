@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..deploy.node_planner import NodePlan
-    from ..deploy.pipeline import ClusterPlan, Run
+    from ..deploy.pipeline import ClusterPlan
+    from ..deploy.run import Run
     from ..journal.summary import NodeResult
     from ..steps.finding import Finding
     from ..steps.verify import Check

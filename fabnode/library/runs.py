@@ -16,6 +16,7 @@ from ..artifacts.bundle_overlay import bundled
 from ..config import loader
 from ..deploy import pipeline
 from ..deploy.own_steps import steps_of
+from ..deploy.run import Run
 from ..journal.journal import Journal
 from ..ssh.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
 from ..steps.order import node_steps, with_required
@@ -181,7 +182,7 @@ def open_run(
     sinks: Sequence[Sink] = (),
     command: str = "",
     endless: bool = False,
-) -> Iterator[pipeline.Run]:
+) -> Iterator[Run]:
     """
     Yield a run with its journal, and close it.
 
@@ -208,7 +209,7 @@ def open_run(
         for secret in (*passwords.values(), *keys.values(), token):
             journal.secret(secret)
         with _recorded(journal, config, nodes, command) if command else nullcontext():
-            yield pipeline.Run(
+            yield Run(
                 cluster=config,
                 nodes=nodes,
                 journal=journal,

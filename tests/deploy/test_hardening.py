@@ -10,8 +10,10 @@ from unittest.mock import MagicMock
 import pytest
 
 from fabnode.audit.evidence import Asked, Evidence, UnitSeen
-from fabnode.deploy import hardening, pipeline
+from fabnode.deploy import hardening
+from fabnode.deploy import run as run_module
 from fabnode.deploy.hardening import ApiserverCutOffError, Audit, NotFixedError
+from fabnode.deploy.run import Run
 from fabnode.journal.journal import Journal
 from fabnode.node.plan import Plan
 from fabnode.remote.apply import Applied
@@ -61,11 +63,11 @@ class Scene:
     ready: Exception | None = None
     log: list[str] = field(default_factory=list)
 
-    def run(self) -> pipeline.Run:
+    def run(self) -> Run:
         cluster = make_cluster()
-        return pipeline.Run(cluster, cluster.nodes[:2], Journal(None, []), {}, max_parallel=1)
+        return Run(cluster, cluster.nodes[:2], Journal(None, []), {}, max_parallel=1)
 
-    def harden(self) -> tuple[dict[str, Outcome[Audit]], pipeline.Run]:
+    def harden(self) -> tuple[dict[str, Outcome[Audit]], Run]:
         """Audit and harden; what is logged is the latter's."""
         run = self.run()
         found = hardening.audit(run)
@@ -118,8 +120,8 @@ class Host(SimpleNamespace):
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     made = Scene()
-    monkeypatch.setattr(pipeline, "Access", MagicMock())
-    monkeypatch.setattr(pipeline, "Host", lambda node, _: Host(node=node, name=node.name))
+    monkeypatch.setattr(run_module, "Access", MagicMock())
+    monkeypatch.setattr(run_module, "Host", lambda node, _: Host(node=node, name=node.name))
     monkeypatch.setattr(hardening, "ClusterSession", made.session)
     monkeypatch.setattr(hardening, "examine", made.examine)
     monkeypatch.setattr(hardening, "ask", lambda _: Asked(pods=401, read_only=0))

@@ -21,7 +21,9 @@ from fabnode.cli.report import render
 from fabnode.deploy import approval, pipeline, rotation
 from fabnode.deploy import node_deployer as node_module
 from fabnode.deploy import node_planner as planner_module
+from fabnode.deploy import run as run_module
 from fabnode.deploy.own_steps import steps_of
+from fabnode.deploy.run import Run, on_hosts, on_nodes
 from fabnode.journal.journal import Journal
 from fabnode.journal.summary import rows
 from fabnode.journal.timeline import timeline
@@ -128,11 +130,11 @@ class Everything:
         self.hosts = {node.name: Host(node, points) for node in self.cluster.nodes}
         self.labelled = ""
         replaced = {
-            (pipeline, "Access"): MagicMock(),
+            (run_module, "Access"): MagicMock(),
             (approval, "Access"): MagicMock(),
             (approval, "Host"): lambda node, _: self.hosts[node.name],
-            (pipeline, "Host"): lambda node, _: self.hosts[node.name],
-            (pipeline, "ClusterSession"): lambda *_, **__: self._api(),
+            (run_module, "Host"): lambda node, _: self.hosts[node.name],
+            (run_module, "ClusterSession"): lambda *_, **__: self._api(),
             (pipeline, "verify_node"): self._verify,
             (pipeline, "verify_cluster"): lambda *_, **__: [],
             (pipeline, "certificates_seen"): lambda *_: [],
@@ -230,10 +232,10 @@ class Everything:
             for name, host in self.hosts.items()
         }
 
-    def run(self) -> pipeline.Run:
+    def run(self) -> Run:
         self.points.passed.clear()
         steps = steps_of(self.cluster)
-        return pipeline.Run(
+        return Run(
             cluster=self.cluster,
             nodes=self.cluster.nodes,
             journal=Journal(None, []),
@@ -253,18 +255,18 @@ class Everything:
         assert not found.error
         return list(found.changes)
 
-    def deployed(self, run: pipeline.Run | None = None) -> pipeline.Run:
+    def deployed(self, run: Run | None = None) -> Run:
         """A run that has deployed."""
         made = run or self.run()
         pipeline.deploy(made)
         return made
 
 
-def deploy(run: pipeline.Run) -> list[Check]:
+def deploy(run: Run) -> list[Check]:
     return pipeline.deploy(run)
 
 
-def renew(run: pipeline.Run) -> list[Check]:
+def renew(run: Run) -> list[Check]:
     return rotation.rotate(run, Renewal((CLIENT,)))
 
 
@@ -300,7 +302,7 @@ KINDS: list[Callable[[], BaseException]] = [
 ]
 
 
-def assert_failed(run: pipeline.Run, checks: list[Check], capsys: Any, where: str) -> None:
+def assert_failed(run: Run, checks: list[Check], capsys: Any, where: str) -> None:
     """n1 failed in every form in which a run's end is told."""
     capsys.readouterr()
     with pytest.raises(Exit) as ended:
@@ -424,7 +426,7 @@ def test_a_role_that_fails_is_told_where_nothing_is_to_be_renewed(
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda make: type(make()).__name__)
-@pytest.mark.parametrize("way", [pipeline.on_nodes, pipeline.on_hosts])
+@pytest.mark.parametrize("way", [on_nodes, on_hosts])
 def test_any_other_work_on_nodes_is_taken_down_alike(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, way: Any, kind: Any
 ) -> None:
@@ -451,7 +453,7 @@ def test_a_node_that_was_passed_over_is_no_success(
     """With one node a batch: what is left of the batches is told, and checks nothing well."""
     points = Points(at=0, error=RuntimeError("first"))
     scene = Everything(monkeypatch, points)
-    run = pipeline.Run(
+    run = Run(
         cluster=scene.cluster,
         nodes=scene.cluster.nodes,
         journal=Journal(None, []),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.deploy import pipeline
+from fabnode.deploy.run import Run
 from fabnode.journal.events import Event
 from fabnode.kube.client import ApiError
 from fabnode.node import layout
@@ -43,11 +44,11 @@ class Watched(Everything):
         self.checked.append((names, network))
         return []
 
-    def deploy(self, *only: str) -> tuple[pipeline.Run, list[Check]]:
+    def deploy(self, *only: str) -> tuple[Run, list[Check]]:
         run = self.run()
         if only:
             steps = with_required(only)
-            run = pipeline.Run(
+            run = Run(
                 cluster=run.cluster,
                 nodes=run.nodes,
                 journal=run.journal,
@@ -66,7 +67,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return Watched(monkeypatch)
 
 
-def changed_steps(run: pipeline.Run, node: str = "n1") -> list[str]:
+def changed_steps(run: Run, node: str = "n1") -> list[str]:
     events = [e for e in run.journal.events if e.node == node and "changes" in e.data]
     return list(dict.fromkeys(event.step for event in events))
 

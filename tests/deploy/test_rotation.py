@@ -13,6 +13,8 @@ import pytest
 from fabnode.artifacts import store as artifact_files
 from fabnode.artifacts.store import ArtifactStore
 from fabnode.deploy import pipeline, rotation
+from fabnode.deploy import run as run_module
+from fabnode.deploy.run import Run
 from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
 from fabnode.kube.csr import SigningError
@@ -82,9 +84,9 @@ class Scene:
     planned: dict[str, Renewal] = field(default_factory=dict)
     dry_runs: list[bool] = field(default_factory=list)
 
-    def run(self, nodes: int = len(NODES)) -> pipeline.Run:
+    def run(self, nodes: int = len(NODES)) -> Run:
         cluster = replace(make_cluster(), ca_pem=self.ca)
-        return pipeline.Run(cluster, cluster.nodes[:nodes], Journal(None, []), {}, max_parallel=1)
+        return Run(cluster, cluster.nodes[:nodes], Journal(None, []), {}, max_parallel=1)
 
     def session(
         self, cluster: Cluster, _: object, *, dry_run: bool, shared_token: str
@@ -187,18 +189,19 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
         "Access": MagicMock(),
         "Host": lambda node, _: SimpleNamespace(node=node, close=lambda: None),
         "ClusterSession": made.session,
-        "NodeDeployer": lambda host, *_, **__: Deployer(made, host),
         "verify_node": made.verified,
         "verify_cluster": lambda *_, **__: [],
         "certificates_seen": lambda *_: [],
     }
     for name, value in replaced.items():
-        monkeypatch.setattr(pipeline, name, value)
+        monkeypatch.setattr(pipeline if name in vars(pipeline) else run_module, name, value)
+    # `pipeline` names it as well, for what a plan calls; `run` makes them.
+    monkeypatch.setattr(run_module, "NodeDeployer", lambda host, *_, **__: Deployer(made, host))
     monkeypatch.setattr(artifact_files, "load", lambda _: ArtifactStore({}))
     return made
 
 
-def ends(run: pipeline.Run) -> dict[str, str]:
+def ends(run: Run) -> dict[str, str]:
     """Return how each node ended: `ok`, or why not."""
     return {
         name: str(outcome.error or outcome.skipped or "ok")

@@ -9,7 +9,7 @@ import pytest
 
 from fabnode.cli import app
 from fabnode.cli.app import Options
-from fabnode.deploy import pipeline
+from fabnode.deploy.run import on_nodes
 from fabnode.remote.apply import apply
 from fabnode.remote.payload_cache import Packer
 from lab import builds, versions
@@ -80,7 +80,7 @@ def _force(config: Path, packer: Packer) -> None:
         return apply(deployer.host, deployer.plan().plan, packer)
 
     with app.run_of(Options(str(config))) as run:
-        for outcome in pipeline.on_nodes(run, work).values():
+        for outcome in on_nodes(run, work).values():
             if outcome.error:
                 raise outcome.error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from ...deploy import pipeline
+from ...deploy.run import on_nodes
 from ...deploy.verification import certificates_json, cluster_certificates
 from ...journal.expiry import CERTIFICATES, MARGIN
 from ...pki.inventory import CertificateRow, absent, row
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...deploy.node_deployer import NodeDeployer
-    from ...deploy.pipeline import Run
+    from ...deploy.run import Run
     from ..app import Options
 
 
@@ -56,7 +56,7 @@ def _collected(run: Run) -> list[CertificateRow]:
     """Return a row for each certificate, and one with the fault for each node that failed."""
     now = datetime.now(UTC)
     rows = cluster_certificates(run.cluster, now)
-    for name, outcome in pipeline.on_nodes(run, partial(_of_node, now)).items():
+    for name, outcome in on_nodes(run, partial(_of_node, now)).items():
         if outcome.value is None:
             fault = str(outcome.error or outcome.skipped)
             rows.append(CertificateRow(name, "all", "", "", "", None, (fault,)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from invoke.exceptions import Exit
 
 from ...deploy import pipeline
+from ...deploy.run import on_nodes
 from ...library.results import VerifyResult, plan_result
 from ...steps.verify import units
 from .. import app
@@ -17,6 +18,7 @@ from ..plan_view import plan_text
 
 if TYPE_CHECKING:
     from ...deploy.node_deployer import NodeDeployer
+    from ...deploy.run import Run
     from ..app import Options
 
 _MAX_LINES = 10_000
@@ -74,9 +76,7 @@ def logs(options: Options, unit: str, lines: int) -> None:
     with app.run_of(options) as run:
         full = _unit(unit, run)
         command = f"journalctl --no-pager -o short-iso -n {lines} -u {shlex.quote(full)}"
-        for name, outcome in pipeline.on_nodes(
-            run, lambda deployer: deployer.host.root(command)
-        ).items():
+        for name, outcome in on_nodes(run, lambda deployer: deployer.host.root(command)).items():
             if outcome.error:
                 raise outcome.error
             if outcome.value:
@@ -90,7 +90,7 @@ def logs(options: Options, unit: str, lines: int) -> None:
 def facts(options: Options) -> None:
     """Print a node's facts as JSON."""
     with app.run_of(options) as run:
-        for outcome in pipeline.on_nodes(run, lambda deployer: deployer.probe()).values():
+        for outcome in on_nodes(run, lambda deployer: deployer.probe()).values():
             if outcome.error:
                 raise outcome.error
             app.print_text(json.dumps(app.plain(outcome.value), indent=2, sort_keys=True))
@@ -112,7 +112,7 @@ def restart(options: Options, unit: str) -> None:
         command = (
             f"systemctl restart {shlex.quote(name)} && systemctl is-active {shlex.quote(name)}"
         )
-        for node, outcome in pipeline.on_nodes(run, work).items():
+        for node, outcome in on_nodes(run, work).items():
             if outcome.error:
                 raise outcome.error
             app.print_text(f"{node}: {name} restarted")
@@ -123,7 +123,7 @@ def _print_lines(output: bytes, to: TextIO | None = None) -> None:
         app.print_text(line, file=to)
 
 
-def _unit(name: str, run: pipeline.Run) -> str:
+def _unit(name: str, run: Run) -> str:
     """Return the full name of one of fabnode's units; exit 2 for any other."""
     minor = run.cluster.cluster.version.minor
     known = [unit for node in run.nodes for unit in units(node.runtime.name, minor)]

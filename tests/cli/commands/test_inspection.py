@@ -11,7 +11,6 @@ from invoke.exceptions import Exit
 
 from fabnode.cli import app
 from fabnode.cli.commands import inspection
-from fabnode.deploy import pipeline
 from fabnode.ssh.errors import ConnectionLostError
 from fabnode.ssh.exec import Result
 from fabnode.util.fan_out import Outcome
@@ -38,7 +37,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     cluster = make_cluster()
     run = SimpleNamespace(cluster=cluster, nodes=cluster.nodes[:1])
     monkeypatch.setattr(app, "run_of", lambda _: nullcontext(run))
-    monkeypatch.setattr(pipeline, "on_nodes", on_nodes)
+    monkeypatch.setattr(inspection, "on_nodes", on_nodes)
     return tools
 
 
@@ -77,7 +76,7 @@ def test_a_node_that_is_lost_meanwhile_is_that_error(
     tools: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = ConnectionLostError("n1", "the connection broke")
-    monkeypatch.setattr(pipeline, "on_nodes", lambda *_: {"n1": Outcome(error=lost)})
+    monkeypatch.setattr(inspection, "on_nodes", lambda *_: {"n1": Outcome(error=lost)})
     with pytest.raises(ConnectionLostError):
         logs()
 

@@ -1,0 +1,167 @@
+"""A run over many nodes: what it is about, what it works with, and work on nodes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..artifacts import store
+from ..journal.events import RUN
+from ..remote.payload_cache import Packer
+from ..ssh.connections import Access
+from ..ssh.host import Host
+from ..steps.order import NODE_STEPS, STEPS, node_steps
+from ..util.fan_out import Outcome, fan_out
+from ..util.folders import cache_dir
+from .cluster_session import ClusterSession
+from .node_deployer import NodeDeployer
+
+if TYPE_CHECKING:
+    from ..config.cluster import Cluster, Node
+    from ..journal.journal import Journal
+    from ..node.facts import Facts
+    from ..steps.step import Step
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """
+    What a run is about, and how wide.
+
+    :param steps: all that there are, the site's own among them.
+    :param only: the node steps to carry out; everything else of a node is left as it is.
+    :param deep: hash every managed file again, rather than those that seem changed.
+    :param shared_token: of the cluster's token file, where hosts join with that.
+    :param outcomes: what became of each node so far; filled in by the run.
+    """
+
+    cluster: Cluster
+    nodes: tuple[Node, ...]
+    journal: Journal
+    passwords: Mapping[tuple[str, str], str]
+    max_parallel: int
+    batch: int | None = None
+    steps: Sequence[Step] = STEPS
+    only: Sequence[Step] = NODE_STEPS
+    deep: bool = False
+    shared_token: str = field(default="", repr=False)
+    outcomes: dict[str, Outcome[Any]] = field(default_factory=dict, repr=False, compare=False)
+
+    def record_outcome(self, name: str, outcome: Outcome[Any]) -> None:
+        """
+        Record how work on a node ended, here and in the journal.
+
+        Called for all work on nodes, so that nothing depends on each step having recorded its own
+        failure. Of several pieces of work on one node the first that was not done counts.
+        """
+        if outcome.error:
+            self.journal.settle(name, outcome.error, seconds=outcome.seconds)
+        elif outcome.skipped:
+            self.journal.emit(name, RUN, "skipped", outcome.skipped)
+        else:
+            self.journal.settle(name, seconds=outcome.seconds)
+        before = self.outcomes.get(name)
+        if before is None or before.ok:
+            self.outcomes[name] = outcome
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is about all of a node, and so about rights and the pod network too."""
+        return tuple(self.only) == node_steps(self.steps)
+
+
+def on_nodes(run: Run, work: Callable[[NodeDeployer], R]) -> dict[str, Outcome[R]]:
+    """Do something with every node of the run; nothing is installed, nor changed at the API."""
+    with RunContext(run, installs=False) as context:
+        return context.each(work)
+
+
+def on_hosts(run: Run, work: Callable[[Host], R]) -> dict[str, Outcome[R]]:
+    """Do something with every host of the run, whoever made it a node: by SSH alone."""
+    with Access(run.passwords) as access:
+
+        def one(node: Node) -> R:
+            with Host(node, access) as host:
+                return work(host)
+
+        return _fan_out(run, run.nodes, one)
+
+
+class RunContext:
+    """
+    What a run works with: the session and a deployer per node, opened and closed together.
+
+    :param installs: artifacts are compared or installed, so that they must be on this machine.
+    """
+
+    def __init__(self, run: Run, *, dry_run: bool = False, installs: bool = True) -> None:
+        self.run = run
+        self._artifacts = store.load(run.cluster) if installs else store.expected(run.cluster)
+        self.session = ClusterSession(
+            run.cluster, run.journal, dry_run=dry_run, shared_token=run.shared_token
+        )
+        self._packer = Packer(cache_dir() / "packed")
+        self._stack = ExitStack()
+        self._nodes: dict[str, NodeDeployer] = {}
+
+    def __enter__(self) -> RunContext:
+        self._stack.callback(self.session.close)
+        self._access = self._stack.enter_context(Access(self.run.passwords))
+        self.session.open(self.run.nodes)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for deployer in self._nodes.values():
+            deployer.host.close()
+        self._stack.close()
+
+    def each(
+        self, work: Callable[[NodeDeployer], R], names: Collection[str] | None = None
+    ) -> dict[str, Outcome[R]]:
+        """Do this for every node (or those named), as many at once as the run allows."""
+        run = self.run
+        wanted = [node for node in run.nodes if names is None or node.name in names]
+        return _fan_out(run, wanted, partial(self._one, work))
+
+    def facts(self, name: str) -> Facts:
+        """Return what the last probe of a node found."""
+        return self._nodes[name].facts
+
+    def _one(self, work: Callable[[NodeDeployer], R], node: Node) -> R:
+        """Work with the node's deployer, made once per run and used by one thread at a time."""
+        if node.name not in self._nodes:
+            self._nodes[node.name] = NodeDeployer(
+                Host(node, self._access),
+                self.session,
+                self.run.journal,
+                self._artifacts,
+                self._packer,
+                steps=self.run.only,
+                all_steps=node_steps(self.run.steps),
+                deep=self.run.deep,
+            )
+        return work(self._nodes[node.name])
+
+
+def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict[str, Outcome[R]]:
+    """
+    Work on nodes side by side, as many at once as the run and their groups allow.
+
+    This is the one place where work on nodes ends, whatever it is, and where that is taken down.
+    """
+    groups = run.cluster.groups.values()
+    return fan_out(
+        nodes,
+        work,
+        name=lambda node: node.name,
+        max_parallel=run.max_parallel,
+        group_limits={g.name: g.max_parallel for g in groups if g.max_parallel},
+        groups_of=lambda node: node.groups,
+        batch=run.batch,
+        on_outcome=run.record_outcome,
+    )
