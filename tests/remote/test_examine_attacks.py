@@ -356,6 +356,12 @@ def test_encrypted_keys_are_not_tried(scene: Scene) -> None:
         "--docker-creds=hunter2",
         "--pat=hunter2",
         "--basic-auth=admin:hunter2",
+        "--api-key hunter2",
+        "--secret-access-key hunter2",
+        "--s3-secret-key hunter2",
+        "--passphrase hunter2",
+        "--encryption-key=hunter2",
+        '"--token" "hunter2"',
     ],
 )
 def test_a_unit_with_a_secret_among_its_words_stays(scene: Scene, option: str) -> None:
@@ -370,6 +376,8 @@ def test_a_unit_with_a_secret_among_its_words_stays(scene: Scene, option: str) -
         "--token-auth-file=/etc/x --secure-port 1",
         "--kubeconfig=/etc/kubernetes/x.kubeconfig --tls-private-key-file=/k.pem",
         "-u kubelet --use-a=b:c",
+        "--tls-private-key-file /k.pem --encryption-provider-config /e.yaml",
+        '"--token-auth-file" "/etc/x"',
     ],
 )
 def test_a_unit_without_a_secret_is_sent(scene: Scene, option: str) -> None:
