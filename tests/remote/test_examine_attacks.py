@@ -384,6 +384,28 @@ def test_a_unit_without_a_secret_is_sent(scene: Scene, option: str) -> None:
     assert scene.unit(f"ExecStart=/usr/bin/kubelet {option}").content
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--token hunter2",
+        "--log-opt splunk-token=hunter2",
+        "--log-opt=splunk-token=hunter2",
+        "--api-key hunter2",
+        "--secret-key=hunter2",
+        "--passphrase hunter2",
+    ],
+)
+def test_a_secret_of_a_running_program_stays(scene: Scene, words: str) -> None:
+    command = f"/usr/bin/dockerd {words} -H fd:// --token-file=/etc/x"
+    scene.systemctl(
+        pids="MainPID=0\nMainPID=0\nMainPID=0\nMainPID=0\nMainPID=0\nMainPID=0\nMainPID=0",
+        starts=f"{{ path=/usr/bin/dockerd ; argv[]={command} ; ignore_errors=no ; }}",
+    )
+    args = scene.audit().programs["dockerd"].args
+    assert "hunter2" not in " ".join(args)
+    assert args[-3:] == ("-H", "fd://", "--token-file=/etc/x")
+
+
 def obeying(scene: Scene, flags: str = "", yaml: str = "") -> dict[str, Anchor]:
     """Return what an audit tells of the files that a kubelet's settings name."""
     config = scene.etc / "kubelet.yaml"

@@ -6,8 +6,8 @@ emit_arguments() { # emit_arguments NAME: those on standard input, one a line, w
 		length($0) > longest || NR > most { next }
 		hide { hide = 0; print "arg\t" name "\t<hidden>"; next }
 		{ low = tolower($0) }
-		low ~ /^--?[a-z_-]*(token|password|passwd|secret|credentials)$/ { hide = 1 }
-		low ~ /^--?[a-z_-]*(token|password|passwd|secret|credentials)=/ { sub(/=.*/, "=<hidden>") }
+		low ~ /^--?[a-z0-9_-]*(token|pass|passwd|password|passphrase|secret|(api|access|secret|encryption)[-_]?key|credentials)$/ { hide = 1 }
+		low ~ /(token|pass|passwd|password|passphrase|secret|(api|access|secret|encryption)[-_]?key|credentials)=/ { sub(/=.*/, "=<hidden>") }
 		{ gsub(/:\/\/[^\/@ ]*@/, "://<hidden>@") }
 		length($0) <= longest { print "arg\t" name "\t" $0 }'
 }
