@@ -17,6 +17,7 @@ pytestmark = pytest.mark.long
 
 ASIDE = "/root/aside"
 MANAGER = "/etc/systemd/system.conf.d/proxy.conf"
+SUDOERS = "/etc/sudoers.d/zz-path"
 PROXY = "http://192.0.2.1:3128"
 
 # What is done to a host, what undoes it, and what preflight says of it.
@@ -106,4 +107,34 @@ def test_a_host_without_awk_is_not_joined_anew(cluster: Lab) -> None:
         assert "gawk" in done.rows["n1"]["advice"]
     finally:
         cluster.on("n1", f"mv {ASIDE}/* /usr/bin/ && rmdir {ASIDE}")
+    cluster.deploy()
+
+
+def test_bare_hosts_join_whatever_sudo_services_and_folders_they_have(cluster: Lab) -> None:
+    """
+    n2's sudo has a secure_path without /usr/local and its services a proxy; n3's /usr is read-only.
+
+    Network plugins are containerd's children: n2 is Ready only where they go past the proxy.
+    """
+    cluster.lab("fresh", "--hosts", "n2,n3")
+    cluster.disturb(
+        "n2",
+        f"printf 'Defaults secure_path=\"/sbin:/bin:/usr/sbin:/usr/bin\"\\n' >{SUDOERS} && "
+        f"chmod 440 {SUDOERS} && visudo -c",
+    )
+    cluster.on("n3", "mkdir -p /usr/lib/modules")  # which the lab's hosts lack, and Calico mounts
+    with trouble(cluster, "n2", "proxy"), trouble(cluster, "n3", "read-only"):
+        config = cluster.config(paths={"programs": "/opt/bin"})
+        done = cluster.deploy("--limit", "n2,n3", config=config)
+        assert done.results == {"n2": "changed", "n3": "changed"}
+        assert cluster.ready() >= {"n2", "n3"}
+        shown = cluster.on("n2", "systemctl show -p Environment -p LimitNOFILESoft containerd")
+        assert "NO_PROXY=" in shown
+        assert "LimitNOFILESoft=1024" in shown
+        pid = cluster.on("n2", "systemctl show -p MainPID --value kubelet").strip()
+        environment = cluster.on("n2", f"tr '\\0' '\\n' </proc/{pid}/environ")
+        assert f"HTTPS_PROXY={PROXY}" not in environment
+        assert "containerd" in cluster.on("n3", "ls /opt/bin").split()
+        assert cluster.plan("--limit", "n2,n3", config=config)["empty"]
+    cluster.on("n2", f"rm {SUDOERS}")
     cluster.deploy()
