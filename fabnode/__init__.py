@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .journal.events import Event as Event
     from .journal.summary import NodeResult as NodeResult
     from .library.results import DeployResult as DeployResult
+    from .library.results import Drift as Drift
     from .library.results import PlannedChange as PlannedChange
     from .library.results import PlannedNode as PlannedNode
     from .library.results import PlannedObject as PlannedObject
@@ -67,6 +68,7 @@ _HOMES = {
     "Module": "node.resources",
     "Node": "config.cluster",
     "NodeResult": "journal.summary",
+    "Drift": "library.results",
     "PlanResult": "library.results",
     "PlannedChange": "library.results",
     "PlannedNode": "library.results",

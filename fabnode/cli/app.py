@@ -234,7 +234,11 @@ def confirmed(question: str) -> bool:
 
 def print_checks(checks: Sequence[Check]) -> None:
     """Print checks as a table."""
-    lines = [(c.node or "cluster", c.name, "ok" if c.ok else "failed", c.detail) for c in checks]
+    lines = []
+    for check in checks:
+        result = "ok" if check.ok else "warning" if check.warning else "failed"
+        following = "" if check.ok or not check.advice else f"; next: {check.advice}"
+        lines.append((check.node or "cluster", check.name, result, check.detail + following))
     print_table(("NODE", "CHECK", "RESULT", "SEEN"), lines)
 
 

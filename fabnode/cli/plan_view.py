@@ -19,8 +19,11 @@ def plan_text(plan: PlanResult) -> str:
             same += 1
         else:
             lines += [f"{node.node}:", *_node_lines(node)]
-    if plan.cluster:
+    if plan.cluster or plan.drift:
         lines.append("cluster:")
+    if plan.drift:
+        lines.append(f"  warning:  {plan.drift.text}; next: {plan.drift.advice}")
+    if plan.cluster:
         for change in plan.cluster:
             fields = f" ({', '.join(change.fields)})" if change.fields else ""
             lines.append(f"  {change.action:8} {change.object}{fields}")

@@ -44,6 +44,8 @@ _DAEMONSET_PATH = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{DAEMONSET}"
 _CONTROLLERS_PATH = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{CONTROLLERS}"
 _PODS_PATH = f"/api/v1/namespaces/{NAMESPACE}/pods"
 _EVENTS_PATH = f"/api/v1/namespaces/{NAMESPACE}/events"
+_POOLS_PATH = "/apis/crd.projectcalico.org/v1/ippools"
+_OURS = f"k8s-app in ({DAEMONSET},{CONTROLLERS})"
 _ETCD_FILES = ("ca", "cert", "key")
 _MODULES = {
     "vxlan": MappingProxyType({"vxlan": "Calico's VXLAN"}),
@@ -209,15 +211,77 @@ def not_ready(
     """
     Return what of Calico is not ready on these nodes, or None when all is.
 
-    :param pods: calico-node's. :param controllers: the Deployment; None where there is none.
+    Controllers on another node are that node's trouble, see `elsewhere`.
+
+    :param pods: of both. :param controllers: the Deployment; None where there is none.
     """
-    if missing := unready_nodes(daemonset, pods, nodes):
+    of_node = _labelled(pods, DAEMONSET)
+    if missing := unready_nodes(daemonset, of_node, nodes):
         return f"{DAEMONSET} is not ready on {', '.join(missing)}"
+    if _controllers_ready(controllers) or (nodes and _outside(pods, nodes)):
+        return None
+    return f"{CONTROLLERS} is not ready"
+
+
+def elsewhere(
+    pods: Collection[Object], controllers: Object | None, nodes: Collection[str]
+) -> str | None:
+    """Return that the controllers are not ready where their pod is on none of these nodes."""
+    if _controllers_ready(controllers) or not (outside := _outside(pods, nodes)):
+        return None
+    return f"{CONTROLLERS} is not ready: its pod is on {', '.join(outside)}, no node of this run"
+
+
+def _controllers_ready(controllers: Object | None) -> bool:
     status = (controllers or {}).get("status") or {}
-    seen = status.get("observedGeneration", 0) >= _metadata(controllers).get("generation", 0)
-    if not seen or status.get("updatedReplicas", 0) < 1 or status.get("readyReplicas", 0) < 1:
-        return f"{CONTROLLERS} is not ready"
-    return None
+    seen: bool = status.get("observedGeneration", 0) >= _metadata(controllers).get("generation", 0)
+    return seen and status.get("updatedReplicas", 0) >= 1 and status.get("readyReplicas", 0) >= 1
+
+
+def _outside(pods: Collection[Object], nodes: Collection[str]) -> list[str]:
+    """Return where the controllers' pods are, if each is placed and none is on these nodes."""
+    staying = [p for p in _labelled(pods, CONTROLLERS) if "deletionTimestamp" not in _metadata(p)]
+    places = {str((pod.get("spec") or {}).get("nodeName") or "") for pod in staying}
+    return [] if "" in places or places & set(nodes) else sorted(places)
+
+
+def older_pods(pods: Collection[Object], node: Object) -> list[str]:
+    """Return the names of pods on a node that were made before its Node object."""
+    metadata = _metadata(node)
+    return [
+        str(_metadata(pod)["name"])
+        for pod in pods
+        if (pod.get("spec") or {}).get("nodeName") == metadata["name"]
+        and "deletionTimestamp" not in _metadata(pod)
+        and _metadata(pod)["creationTimestamp"] < metadata["creationTimestamp"]
+    ]
+
+
+def _labelled(pods: Collection[Object], app: str) -> list[Object]:
+    return [pod for pod in pods if _metadata(pod).get("labels", {}).get("k8s-app") == app]
+
+
+def pool_drift(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str]) -> str:
+    """
+    Return how Calico's pools differ from the configuration, or nothing.
+
+    Pools of other networks beside the configured one are a site's own.
+
+    :param modes: `vxlanMode` and `ipipMode` as configured.
+    """
+    specs = {str(pool["metadata"]["name"]): pool.get("spec") or {} for pool in pools}
+    mine = {name: spec for name, spec in specs.items() if spec.get("cidr") == pod_cidr}
+    if not mine:
+        found = ", ".join(f"{name} of {spec.get('cidr')}" for name, spec in specs.items())
+        return f"no pool of {pod_cidr} (cluster.pod_cidr), but {found}" if found else ""
+    differing = [
+        f"{name}: {key} is {spec.get(key) or 'Never'}, configured is {mode}"
+        for name, spec in mine.items()
+        for key, mode in modes.items()
+        if (spec.get(key) or "Never") != mode
+    ]
+    differing += [f"{name} is disabled" for name, spec in mine.items() if spec.get("disabled")]
+    return "; ".join(differing)
 
 
 def diagnose(
@@ -238,10 +302,7 @@ def diagnose(
             pod, [event for event in events if event["involvedObject"].get("uid") == uid]
         )
 
-    of_node, of_controllers = (
-        [pod for pod in pods if _metadata(pod).get("labels", {}).get("k8s-app") == app]
-        for app in (DAEMONSET, CONTROLLERS)
-    )
+    of_node, of_controllers = _labelled(pods, DAEMONSET), _labelled(pods, CONTROLLERS)
     broken = broken_pods(daemonset, of_node, nodes)
     causes = [f"{DAEMONSET} on {node}: {cause(pod)}" for node, pod in sorted(broken.items())]
     if waiting := sorted(set(unready_nodes(daemonset, of_node, nodes)) - set(broken)):
@@ -317,6 +378,10 @@ class Calico:
         Right(NAMESPACE, "", "pods", ("list",)),
         Right(NAMESPACE, "", "events", ("list",)),
     )
+    optional_rights: ClassVar[tuple[Right, ...]] = (
+        Right("", "crd.projectcalico.org", "ippools", ("list",)),
+        Right(NAMESPACE, "", "pods", ("delete",)),
+    )
 
     @staticmethod
     def wanted(cluster: Cluster) -> bool:
@@ -389,13 +454,55 @@ class Calico:
         controllers = api.find(_CONTROLLERS_PATH)
         if self.cluster.calico.components == "controllers":
             return not_ready(None, (), controllers, ())
-        pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
+        pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
         return not_ready(api.find(_DAEMONSET_PATH), pods, controllers, nodes)
+
+    def outdated(self, api: Reader, nodes: Collection[Object]) -> tuple[str, ...]:
+        """
+        Return the paths of each calico-node that is older than the Node object of its host.
+
+        It writes the host's address to the Node when it starts; without, no other node has a route
+        to this one's pods.
+        """
+        if self.cluster.calico.components == "controllers":
+            return ()
+        pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
+        return tuple(f"{_PODS_PATH}/{name}" for node in nodes for name in older_pods(pods, node))
+
+    def elsewhere(self, api: Reader, nodes: Collection[str]) -> str:
+        """Return what of Calico is not ready on other nodes, and so is not waited for."""
+        if self.cluster.calico.components == "controllers":
+            return ""
+        pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
+        return elsewhere(pods, api.find(_CONTROLLERS_PATH), nodes) or ""
+
+    def drift(self, api: Reader) -> Diagnosis | None:
+        """
+        Return how Calico's pool differs from the configuration.
+
+        calico-node reads what its DaemonSet says of the pool only when there is none yet.
+        """
+        settings = self.cluster.calico
+        if settings.datastore != "kubernetes" or settings.components == "controllers":
+            return None
+        vxlan = settings.backend == "vxlan"
+        modes = {
+            "vxlanMode": settings.encapsulation if vxlan else "Never",
+            "ipipMode": "Never" if vxlan else settings.encapsulation,
+        }
+        found = api.find(_POOLS_PATH) or {}
+        pod_cidr = str(self.cluster.cluster.pod_cidr)
+        if text := pool_drift(found.get("items") or (), pod_cidr, modes):
+            return Diagnosis(
+                f"{text}; Calico reads its DaemonSet's settings only when it makes its first pool",
+                "correct the configuration, or kubectl edit ippools.crd.projectcalico.org",
+            )
+        return None
 
     def diagnosis(self, api: Reader, nodes: Collection[str]) -> Diagnosis:
         """Return why Calico is not ready on these nodes."""
         controllers_only = self.cluster.calico.components == "controllers"
-        pods = api.get(_PODS_PATH, labelSelector=f"k8s-app in ({DAEMONSET},{CONTROLLERS})")["items"]
+        pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
         of_pods = {"fieldSelector": "involvedObject.kind=Pod,type=Warning"}
         events = api.get(_EVENTS_PATH, **of_pods)["items"]
         if controllers_only:

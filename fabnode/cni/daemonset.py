@@ -30,7 +30,7 @@ def unready_nodes(
 
     :param pods: those of the DaemonSet.
     """
-    ready = {_node(pod) for pod in _newest(daemonset, pods) if is_ready(pod)}
+    ready = {_node(pod) for pod in _newest(daemonset, pods) if is_ready(pod) and not _ending(pod)}
     return sorted(set(nodes) - ready)
 
 
@@ -44,6 +44,10 @@ def broken_pods(
     """
     missing = set(unready_nodes(daemonset, pods, nodes))
     return {_node(pod): pod for pod in _newest(daemonset, pods) if _node(pod) in missing}
+
+
+def _ending(pod: Object) -> bool:
+    return "deletionTimestamp" in (pod.get("metadata") or {})
 
 
 def is_ready(pod: Object) -> bool:
@@ -76,12 +80,12 @@ def _stopped(status: Object) -> Iterator[str]:
             reason = waiting.get("reason") or ""
             if reason == "CrashLoopBackOff" or (not waiting and not state.get("running")):
                 if ended and ended.get("exitCode"):
-                    yield _ending(container["name"], ended)
+                    yield _end(container["name"], ended)
             elif reason and reason not in _NOT_BEGUN:
                 yield ": ".join(filter(None, (container["name"], reason, waiting.get("message"))))
 
 
-def _ending(name: str, ended: Object) -> str:
+def _end(name: str, ended: Object) -> str:
     detail = ended.get("message") or ended.get("reason") or ""
     return f"{name} ended with exit code {ended['exitCode']}{detail and f': {detail}'}"
 

@@ -33,6 +33,7 @@ class NoNetwork:
     ports: ClassVar[tuple[Port, ...]] = ()
     interfaces: ClassVar[tuple[str, ...]] = ("cni", "flannel", "cilium", "lxc", "weave", "veth")
     rights: ClassVar[tuple[Right, ...]] = ()
+    optional_rights: ClassVar[tuple[Right, ...]] = ()
 
     def with_manifest(self, _path: Path) -> Cluster:
         """Return the configuration as it is."""
@@ -55,6 +56,17 @@ class NoNetwork:
     def not_ready(self, _api: Reader, _nodes: Collection[str]) -> str | None:
         """Return None: nothing is missing."""
         return None
+
+    def outdated(self, _api: Reader, _nodes: Collection[Object]) -> tuple[str, ...]:
+        """Return nothing: it has no pods."""
+        return ()
+
+    def elsewhere(self, _api: Reader, _nodes: Collection[str]) -> str:
+        """Return nothing: it is never waited for."""
+        return ""
+
+    def drift(self, _api: Reader) -> None:
+        """Return None: there is nothing to compare."""
 
     def diagnosis(self, _api: Reader, _nodes: Collection[str]) -> Diagnosis:
         """Return an empty one: it is never waited for."""

@@ -59,13 +59,15 @@ class Right:
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """
-    Why a network is not ready.
+    Why a network is not ready, or not what the configuration says.
 
     :param cause: one line that names nodes. :param advice: next command.
+    :param known: False: it could not be found out, for the reason in `cause`.
     """
 
     cause: str
     advice: str
+    known: bool = True
 
 
 class Reader(Protocol):
@@ -129,6 +131,10 @@ class Cni(Protocol):
     def rights(self) -> tuple[Right, ...]:
         """Rights to see whether it runs."""
 
+    @property
+    def optional_rights(self) -> tuple[Right, ...]:
+        """Rights without which what it goes by is not compared, and its pods are not renewed."""
+
     def with_manifest(self, path: Path) -> Cluster:
         """Return the configuration with this manifest, unchecked, in place of its own."""
 
@@ -151,6 +157,23 @@ class Cni(Protocol):
 
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of it does not run on these nodes yet; None: all of it does."""
+
+    def outdated(self, api: Reader, nodes: Collection[Object]) -> tuple[str, ...]:
+        """
+        Return the paths of its pods that have to start again, on nodes that registered again.
+
+        :param nodes: Node objects.
+        """
+
+    def elsewhere(self, api: Reader, nodes: Collection[str]) -> str:
+        """Return what of it is not ready on other nodes, and so is not waited for; or nothing."""
+
+    def drift(self, api: Reader) -> Diagnosis | None:
+        """
+        Return how what it goes by differs from the configuration, where applying changes nothing.
+
+        :raises ApiError: 403 where the account lacks `optional_rights`.
+        """
 
     def diagnosis(self, api: Reader, nodes: Collection[str]) -> Diagnosis:
         """Return why it is not ready on these nodes, asked once when the wait for it is over."""

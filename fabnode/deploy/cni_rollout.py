@@ -10,10 +10,11 @@ from ..cni.protocol import Diagnosis
 from ..cni.registry import network
 from ..kube.client import ApiError
 from ..util import program
+from ..util.errors import ClusterError
 from ..util.wait import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from ..config.cluster import Cluster
     from ..journal.journal import Journal
@@ -60,6 +61,46 @@ class PodNetwork:
     def missing(self, names: Collection[str]) -> str | None:
         """Return what of it is not ready on these nodes, or None."""
         return self._cni.not_ready(self._api, names)
+
+    def renew_pods(self, nodes: Collection[Object], before: Callable[[], None]) -> tuple[str, ...]:
+        """
+        Have its pods start again on nodes that registered again; return the names of these pods.
+
+        :param before: obtains leave to change the cluster.
+        :raises ClusterError: we may not, and without it the node's pods reach nobody.
+        """
+        paths = self._cni.outdated(self._api, nodes)
+        names = tuple(path.rpartition("/")[2] for path in paths)
+        if names:
+            before()
+        for path, name in zip(paths, names, strict=True):
+            try:
+                self._api.delete(path)
+            except ApiError as error:
+                if error.status != _FORBIDDEN:
+                    raise
+                raise ClusterError(
+                    f"{name} is older than its node's Node object, and has to start again: {error}",
+                    f"kubectl -n kube-system delete pod {name}",
+                ) from error
+        return names
+
+    def elsewhere(self, names: Collection[str]) -> str:
+        """Return what of it is not ready on other nodes than these; empty: nothing."""
+        return self._cni.elsewhere(self._api, names)
+
+    def drift(self) -> Diagnosis | None:
+        """Return how what it goes by differs from the configuration, or that we may not look."""
+        try:
+            return self._cni.drift(self._api)
+        except ApiError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            return Diagnosis(
+                f"{self.name}'s pool is not compared with the configuration: {error}",
+                f"`{program.task('rbac.deployer')}` as administrator",
+                known=False,
+            )
 
     def diagnosis(self, names: Collection[str], missing: str) -> Diagnosis:
         """

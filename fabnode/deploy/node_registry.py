@@ -9,11 +9,12 @@ from ..cni.registry import network
 from ..kube import node_metadata, node_status
 from ..kube.client import ApiError
 from ..kube.watch import Watch
+from ..steps import verify
 from ..util import program
 from ..util.wait import Wait, WaitTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from ..config.cluster import Cluster, Node
     from ..kube.client import Api, Object
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _LOOK = 3.0  # seconds between inspections of a host that is waited for
+_SETTLING, _SETTLING_LOOK = 10.0, 0.5
 _CONFLICT = 409
 
 
@@ -51,6 +53,15 @@ class Nodes:
     def current(self) -> dict[str, Object]:
         """Return the Node objects as they are now, by name."""
         return {o["metadata"]["name"]: o for o in self._api.get(node_status.NODES)["items"]}
+
+    def settled(self, names: Collection[str]) -> dict[str, Object]:
+        """Return the Node objects once Kubernetes has taken its own passing taints off these."""
+        wait = Wait("taints of Ready nodes to go", _SETTLING, _SETTLING_LOOK)
+        while True:
+            found = self.current()
+            if wait.over or not any(verify.settles(found[n]) for n in names if n in found):
+                return found
+            wait.pause()
 
     def wait_registered(self, name: str, meanwhile: Callable[[], object]) -> Object:
         """

@@ -8,7 +8,7 @@ concerns the API (rights, the pod network) goes on beside them and is waited for
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +18,7 @@ from ..kube.network_probe import network_probe_left
 from ..kube.server_side_apply import ObjectChange
 from ..steps import kubelet, pod_network, rbac, verify
 from ..steps.verify import Check
-from ..util.errors import InputError
+from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome
 from .node_deployer import NodeDeployer
 from .node_planner import NodePlan
@@ -28,6 +28,7 @@ from .verification import certificates_seen, verify_cluster, verify_node
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from ..cni.protocol import Diagnosis
     from ..kube.client import Object
     from ..steps.step import Step
     from .cluster_session import ClusterSession
@@ -37,10 +38,15 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """What would be done: to each node (or why that is unknown), and at the API."""
+    """
+    What would be done: to each node (or why that is unknown), and at the API.
+
+    :param drift: how the pod network differs from the configuration where a run can't change it.
+    """
 
     nodes: Mapping[str, Outcome[NodePlan]]
     objects: tuple[ObjectChange, ...]
+    drift: Diagnosis | None = None
 
 
 def deploy(run: Run) -> list[Check]:
@@ -74,11 +80,30 @@ def deploy(run: Run) -> list[Check]:
             names = _hooked(context, "before", good)
             network = (lambda: True) if changed else network_too
             checks = verify_with(run, context, names, network=network)
-            bad = {check.node for check in checks if not check.ok}
+            bad = {check.node for check in checks if check.failed}
             _hooked(context, "after", [name for name in names if not bad & {name, None}])
-            return checks
+            return _uncordoned(context, checks)
 
         return attempted(run, verify.STEP, proved) or []
+
+
+def _uncordoned(context: RunContext, checks: list[Check]) -> list[Check]:
+    """Look again at nodes that were cordoned, or tainted: the site's commands may end that."""
+    closed = {c.node for c in checks if c.name == verify.SCHEDULABLE and not c.ok}
+    if not closed or not context.run.cluster.extensions.hooks:
+        return checks
+    live = context.session.nodes.current()
+    again = {
+        node.name: verify.schedulable_check(node, live[node.name])
+        for node in context.run.nodes
+        if node.name in closed & live.keys()
+    }
+    return [
+        replace(again[c.node], warning=True)
+        if c.node in again and c.name == verify.SCHEDULABLE
+        else c
+        for c in checks
+    ]
 
 
 def _hooked(context: RunContext, order: str, names: Sequence[str]) -> list[str]:
@@ -116,14 +141,16 @@ def plan(run: Run) -> ClusterPlan:
     with RunContext(run, dry_run=True) as context:
         session = context.session
         objects = session.background(partial(_plan_objects, run, session))
+        drift = session.background(session.network.drift) if run.whole else None
         nodes = context.each(NodeDeployer.plan)
-        return ClusterPlan(nodes, objects.result())
+        return ClusterPlan(nodes, objects.result(), drift.result() if drift else None)
 
 
 def verify_nodes(run: Run, *, network: bool) -> list[Check]:
     """Check nodes and cluster; with `network`, by pods as well."""
     with RunContext(run, installs=False) as context:
-        return verify_with(run, context, [node.name for node in run.nodes], network=lambda: network)
+        names = [node.name for node in run.nodes]
+        return verify_with(run, context, names, network=lambda: network, strict=True)
 
 
 def wait_for_network(run: Run, session: ClusterSession, names: Sequence[str]) -> None:
@@ -134,17 +161,31 @@ def wait_for_network(run: Run, session: ClusterSession, names: Sequence[str]) ->
     """
     if session.network.name:
         with run.journal.step(None, pod_network.STEP.name, "waiting for it") as log:
+            live = session.nodes.current()
+            registered = [live[name] for name in names if name in live]
+            if renewed := session.network.renew_pods(registered, session.guard.obtain):
+                log.changed(f"{', '.join(renewed)} replaced, older than the Node object")
             session.network.wait_ready(names)
             log.note(f"ready on {len(names)} nodes")
 
 
 def verify_with(
-    run: Run, context: RunContext, names: Sequence[str], *, network: Callable[[], bool]
+    run: Run,
+    context: RunContext,
+    names: Sequence[str],
+    *,
+    network: Callable[[], bool],
+    strict: bool = False,
 ) -> list[Check]:
-    """Check these nodes, and the cluster, within a run."""
+    """
+    Check these nodes, and the cluster, within a run.
+
+    :param strict: a node to which no pods are scheduled fails; else that is a warning, for a cordon
+        is an administrator's.
+    """
     session = context.session
     with run.journal.step(None, verify.STEP.name, "checking") as log:
-        live = session.nodes.current()
+        live = session.nodes.settled(names)
 
         def one(node: NodeDeployer) -> list[Check]:
             return verify_node(node.host, node.current_facts(), session, live.get(node.node.name))
@@ -152,14 +193,21 @@ def verify_with(
         found = context.each(one, names)
         checks = [check for outcome in found.values() for check in outcome.value or ()]
         checks += [
-            Check(name, "reachable", ok=False, detail=_why_not(outcome))
+            Check(name, "reachable", False, _why_not(outcome), _next(outcome))
             for name, outcome in found.items()
             if not outcome.value  # no check at all is no proof of anything
         ]
         waiting = {name for name, node in live.items() if session.nodes.awaits_network(node)}
         with_network = [name for name in names if name not in waiting]
-        checks += verify_cluster(session, with_network, network=network())
-        bad = sum(not check.ok for check in checks)
+        checks += verify_cluster(session, with_network, live, network=network())
+        if not strict:
+            checks = [
+                replace(c, warning=True) if c.name == verify.SCHEDULABLE else c for c in checks
+            ]
+        checks = [
+            replace(check, advice="", warning=False) if check.ok else check for check in checks
+        ]
+        bad = sum(check.failed for check in checks)
         seen = {name: context.facts(name) for name, outcome in found.items() if outcome.ok}
         log.note(
             f"{len(checks)} checks, {bad} failed" if bad else f"{len(checks)} checks, all good",
@@ -171,6 +219,10 @@ def verify_with(
 
 def _why_not(outcome: Outcome[list[Check]]) -> str:
     return cause(outcome.error) if outcome.error else outcome.skipped or "nothing was checked"
+
+
+def _next(outcome: Outcome[list[Check]]) -> str:
+    return outcome.error.advice if isinstance(outcome.error, FabnodeError) else ""
 
 
 def plan_rbac(run: Run, session: ClusterSession) -> tuple[ObjectChange, ...]:

@@ -125,7 +125,7 @@ def change_ca(run: Run) -> Change:
                 return Change(stages, waits, tuple(checks))
             good = _rolled(run, context, names, _of_stage(run, stage))
             checks = _proved(run, context, good) if good else checks
-            if len(good) < len(names) or not all(check.ok for check in checks):
+            if len(good) < len(names) or any(check.failed for check in checks):
                 return Change(stages, (), tuple(checks))
             stages = _stages(run, context)
         return Change(stages, _left(context, stages), tuple(checks))
@@ -145,7 +145,7 @@ def _rolled(run: Run, context: RunContext, names: Sequence[str], renewal: Renewa
         near = verify.certificate_paths(
             ""
         )  # they were compared; for those that stay, other checks do
-        bad = [check for check in checks or () if not check.ok and check.name not in near]
+        bad = [check for check in checks or () if check.failed and check.name not in near]
         failed = "; ".join(f"{check.name}: {check.detail}" for check in bad)
         if bad or checks is None:
             state = f"its checks failed: {failed}" if bad else "its checks could not run"

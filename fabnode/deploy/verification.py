@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
-from ..kube import node_status
+from ..kube import api_services, node_status
 from ..kube.client import ApiError
 from ..kube.network_probe import try_network
 from ..kube.tls_peer import presented
@@ -15,6 +15,8 @@ from ..node.conventions import KUBELET_HEALTH_PORT, PROXY_HEALTH_PORT, PROXY_MET
 from ..pki.inventory import CertificateRow, authorities, row
 from ..steps import verify
 from ..steps.verify import Check
+from ..util import program
+from ..util.errors import ClusterError, FabnodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from .cluster_session import ClusterSession
 
 _HTTP_OK = 200
+_FORBIDDEN = 403
+_MOST_OTHERS = 2  # nodes beside the run's that its pods try to reach
 _PROBE_TIMEOUT = 60.0
 
 
@@ -44,9 +48,12 @@ def verify_node(
         cluster.ca_pem,
         datetime.now(UTC),
         margin=cluster.verify.certificate_days,
+        serving=verify.serving_addresses(node, live),
     )
+    deploy = program.task(f"deploy-nodes --limit {node.name}")
     if live is None:
-        return [*checks, Check(node.name, "Ready", False, "there is no Node object with this name")]
+        missing = "there is no Node object with this name"
+        return [*checks, Check(node.name, "Ready", False, missing, deploy)]
     age = node_status.heartbeat_age(
         session.api, live, time.time() + (session.api.clock_offset or 0)
     )
@@ -56,29 +63,108 @@ def verify_node(
     detail = reason or beat
     if session.nodes.awaits_network(live):
         reason, detail = None, node_status.NO_CNI
-    checks.append(Check(node.name, "Ready", reason is None and fresh, detail))
+    logs = program.host_task(node.name, "logs --unit kubelet")
+    checks.append(Check(node.name, "Ready", reason is None and fresh, detail, logs))
     pressures = node_status.pressures(live)
-    checks.append(Check(node.name, "pressure", not pressures, ", ".join(pressures) or "none"))
+    describe = f"kubectl describe node {node.name}"
+    checks.append(
+        Check(node.name, "pressure", not pressures, ", ".join(pressures) or "none", describe)
+    )
+    if not session.nodes.awaits_network(live):
+        checks.append(verify.schedulable_check(node, live))
     release = str(cluster.cluster.version)
     checks.append(verify.version_check(node.name, live, release, node.runtime.name))
     return checks
 
 
-def verify_cluster(session: ClusterSession, names: Sequence[str], *, network: bool) -> list[Check]:
-    """Return the checks that concern all nodes together: the pod network, and pods that try it."""
-    checks = []
-    if name := session.network.name:
-        if missing := session.network.missing(names):
-            checks.append(Check(None, name, False, session.network.diagnosis(names, missing).cause))
-        else:
-            checks.append(Check(None, name, True, session.network.running(names)))
+def verify_cluster(
+    session: ClusterSession, names: Sequence[str], live: Mapping[str, Object], *, network: bool
+) -> list[Check]:
+    """
+    Return the checks that concern all nodes together: the pod network, and pods that try it.
+
+    :param names: of the run's nodes that have a network. :param live: all Node objects.
+    """
+    checks = _network_checks(session, names)
+    checks += _aggregated(session)
     if network and names:
-        image = session.cluster.verify.image
+        others, untried = _others(session, names, live)
+        checks += untried
         try:
-            checks += try_network(session.api, image=image, nodes=names, timeout=_PROBE_TIMEOUT)
-        except (TimeoutError, ApiError) as error:
-            checks.append(Check(None, "network probe", False, str(error)))
+            checks += try_network(
+                session.api,
+                image=session.cluster.verify.image,
+                nodes=names,
+                others=others,
+                pod_cidr=str(session.cluster.cluster.pod_cidr),
+                timeout=_PROBE_TIMEOUT,
+            )
+        except (TimeoutError, ClusterError) as error:
+            # Whatever ends the probe, what was checked besides counts.
+            advice = error.advice if isinstance(error, FabnodeError) else ""
+            checks.append(Check(None, "network probe", False, str(error), advice))
     return checks
+
+
+def _network_checks(session: ClusterSession, names: Sequence[str]) -> list[Check]:
+    network = session.network
+    if not (name := network.name):
+        return []
+    if missing := network.missing(names):
+        found = network.diagnosis(names, missing)
+        checks = [Check(None, name, False, found.cause, found.advice)]
+    else:
+        checks = [Check(None, name, True, network.running(names))]
+    if elsewhere := network.elsewhere(names):
+        advice = "kubectl get nodes, and see to that one"
+        checks.append(Check(None, f"{name} elsewhere", False, elsewhere, advice, warning=True))
+    if drift := network.drift():
+        checks.append(
+            Check(None, f"{name} pool", False, drift.cause, drift.advice, warning=not drift.known)
+        )
+    return checks
+
+
+def _aggregated(session: ClusterSession) -> list[Check]:
+    """Return a warning for each aggregated API that is down; nodes are not to blame."""
+    title = "aggregated APIs"
+    try:
+        down = api_services.find_down(session.api)
+    except ApiError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        advice = f"`{program.task('rbac.deployer')}` as administrator"
+        return [Check(None, title, False, f"not looked at: {error}", advice, warning=True)]
+    if not down:
+        return [Check(None, title, True, "all available")]
+    return [
+        Check(
+            None,
+            title,
+            False,
+            f"{name} is down: {reason}; until it is back, deleted namespaces stay Terminating",
+            f"kubectl describe apiservice {name}",
+            warning=True,
+        )
+        for name, reason in down.items()
+    ]
+
+
+def _others(
+    session: ClusterSession, names: Sequence[str], live: Mapping[str, Object]
+) -> tuple[list[str], list[Check]]:
+    """
+    Return other nodes that the run's must reach, configured ones first, and what is not tried.
+
+    A run on one node proves nothing of its way to the others.
+    """
+    configured = [node.name for node in session.cluster.nodes]
+    rest = sorted(live.keys() - set(names), key=lambda name: (name not in configured, name))
+    ready = [name for name in rest if node_status.not_ready(live[name]) is None]
+    if not rest or ready:
+        return ready[:_MOST_OTHERS], []
+    detail = f"the way to other nodes was not tried: of {', '.join(rest[:5])} none is Ready"
+    return [], [Check(None, "other nodes", False, detail, "kubectl get nodes", warning=True)]
 
 
 def _health(host: Host) -> Iterator[Check]:
@@ -90,10 +176,13 @@ def _health(host: Host) -> Iterator[Check]:
         said = answer.body[:80].decode(errors="replace").strip() or "no answer"
         if port == PROXY_HEALTH_PORT and answer.status == _HTTP_OK:
             said = "ok"
-        yield Check(node.name, title, answer.status == _HTTP_OK, said)
+        unit = title.removesuffix(" health")
+        logs = program.host_task(node.name, f"logs --unit {unit}")
+        yield Check(node.name, title, answer.status == _HTTP_OK, said, logs)
     mode = host.http_get(PROXY_METRICS_PORT, "/proxyMode").body.decode(errors="replace").strip()
     wanted = node.kube_proxy.mode
-    yield Check(node.name, "kube-proxy mode", mode == wanted, mode or "no answer")
+    logs = program.host_task(node.name, "logs --unit kube-proxy")
+    yield Check(node.name, "kube-proxy mode", mode == wanted, mode or "no answer", logs)
 
 
 def cluster_certificates(cluster: Cluster, now: datetime) -> list[CertificateRow]:

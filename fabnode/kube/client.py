@@ -45,6 +45,7 @@ _OTHER_CONFIGURATION = (
     f" `{program.task('rbac.deployer')}` with this one"
 )
 _OPENSSL = re.compile(r"\[SSL[^]]*\] | \(_ssl\.c:\d+\)")  # what Python adds to its sentences
+_GATEWAY_TIMEOUT = 504
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
@@ -61,6 +62,7 @@ class KubeletError(ApiError):
     """The API forwarded a request to a kubelet, which failed or was unreachable."""
 
     def __init__(self, status: int, node: str, message: str) -> None:
+        self.unreachable = status == _GATEWAY_TIMEOUT or "dial tcp" in message
         whose = f"the kubelet of {node}" if node else "that kubelet"
         super().__init__(
             status,
@@ -73,9 +75,12 @@ class KubeletError(ApiError):
 class _ForwardedError(Exception):
     """A failure of a forwarded request: a kubelet's, or the apiserver's own."""
 
-    def __init__(self, failure: ApiError | ApiWrongError, status: int) -> None:
+    def __init__(
+        self, failure: ApiError | ApiWrongError, status: int, *, hung: bool = False
+    ) -> None:
         super().__init__(str(failure))
         self.status = status
+        self.hung = hung
 
 
 class ApiAwayError(ClusterError):
@@ -174,7 +179,7 @@ class Api:
                 )
             except _ForwardedError as failed:
                 self.get("/version")  # raises where the apiserver itself is away, or refuses us
-                if is_last:
+                if is_last or failed.hung:
                     raise KubeletError(failed.status, node, str(failed)) from failed
         raise AssertionError("the last try returned or raised")
 
@@ -285,6 +290,10 @@ class Api:
             except urllib3.exceptions.SSLError as error:
                 raise ApiWrongError(self._wrong_certificate(error)) from error
             except urllib3.exceptions.HTTPError as error:
+                if passed_on and isinstance(error, urllib3.exceptions.ReadTimeoutError):
+                    text = f"no answer within {read_timeout:g} s"
+                    late = ApiError(_GATEWAY_TIMEOUT, "", text)
+                    raise _ForwardedError(late, _GATEWAY_TIMEOUT, hung=True) from error
                 self._away = time.monotonic()
                 cause = _cause(error)
             else:

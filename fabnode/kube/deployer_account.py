@@ -47,7 +47,7 @@ def objects(cluster: Cluster, network: Sequence[Object], server: Release) -> tup
 
     :param network: the objects of the pod network, each of which takes rights by its name.
     """
-    rights = rbac_rules.needed(cluster, network=network)
+    rights = rbac_rules.needed(cluster, network=network) + rbac_rules.seen(cluster)
     policy: tuple[Object, ...] = ()
     if guarded(server):
         rights += rbac_rules.OWN_POLICY

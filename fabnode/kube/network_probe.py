@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from ..steps import verify
+from ..util import program
+from ..util.errors import ClusterError
 from ..util.wait import Wait, WaitTimeoutError
-from .client import ApiError
+from .client import ApiError, KubeletError
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -18,13 +23,35 @@ if TYPE_CHECKING:
 _NAMESPACE = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
 _PODS = f"{_NAMESPACE}/pods"
 _POLL = 0.1
+_PARALLEL = 8
+_OTHERS = 10.0  # seconds that nodes which are not judged get to start a pod
+_STUCK = 15.0  # seconds after which a namespace that its controller can't remove is given up
+
+
+class ProbeRefusedError(ClusterError):
+    """The cluster does not admit the pods of the probe."""
+
+    advice = f"exempt the namespace {verify.PROBE_NAMESPACE} from that policy, webhook or quota"
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(f"the cluster does not admit the pods of the probe: {error}")
 
 
 def try_network(
-    api: Api, *, image: str, nodes: Sequence[str], timeout: float
+    api: Api,
+    *,
+    image: str,
+    nodes: Sequence[str],
+    others: Sequence[str] = (),
+    pod_cidr: str,
+    timeout: float,
 ) -> tuple[verify.Check, ...]:
     """
     Run a pod on every node that requests a pod on every node and a Service; return the checks.
+
+    :param others: further nodes that these must reach, and that must reach them; one on which no
+        pod starts is a warning.
+    :param pod_cidr: where addresses of pods must lie.
 
     Whatever happens, all of it is removed at the end: with its namespace, unless that is a standing
     one, made ahead for a deployer that may not make namespaces. `timeout` in seconds bounds each of
@@ -32,7 +59,7 @@ def try_network(
     """
     _prepare_namespace(api, timeout)
     try:
-        return _run(api, image, nodes, timeout)
+        return tuple(_run(api, image, nodes, others, pod_cidr, timeout))
     finally:
         _clear(api)
 
@@ -46,48 +73,89 @@ def network_probe_left(api: Api) -> bool:
     return not standing or bool(api.get(_PODS)["items"])
 
 
-def _run(api: Api, image: str, nodes: Sequence[str], timeout: float) -> tuple[verify.Check, ...]:
-    for item in verify.probe_objects(image, nodes):
-        api.create(f"{_NAMESPACE}/{item['kind'].lower()}s", item)
+def _run(
+    api: Api,
+    image: str,
+    nodes: Sequence[str],
+    others: Sequence[str],
+    pod_cidr: str,
+    timeout: float,
+) -> list[verify.Check]:
+    every = (*nodes, *others)
+    _create(api, verify.probe_objects(image, every))
     service = api.get(f"{_NAMESPACE}/services/echo")["spec"]["clusterIP"]
     pods = Watch(api, _PODS).start()
+    checks: list[verify.Check] = []
     try:
         try:
             addresses = pods.until(
-                lambda found: _addresses(found, nodes), Wait("servers of the probe", timeout)
+                lambda found: _addresses(found, every, nodes), Wait("servers of the probe", timeout)
             )
         except WaitTimeoutError:
-            return tuple(_not_running(api, nodes))
-        for item in verify.client_pods(image, nodes, addresses, service):
-            api.create(_PODS, item)
-        names = {f"client-{i}": node for i, node in enumerate(nodes)}
+            return _not_running(api, every, nodes)
+        with suppress(WaitTimeoutError):  # who has none then is no part of the test
+            addresses = pods.until(
+                lambda found: _addresses(found, every, every), Wait("other servers", _OTHERS)
+            )
+        if len(addresses) < len(every):
+            found = _not_running(api, every, nodes)
+            checks += [replace(check, warning=True) for check in found if not check.ok]
+        tried = tuple(addresses)
+        checks += [_address_check(node, addresses[node], pod_cidr) for node in nodes]
+        _create(api, verify.client_pods(image, tried, addresses, service))
+        names = {f"client-{i}": node for i, node in enumerate(tried)}
         with suppress(WaitTimeoutError):  # whoever has not finished shows in its log, or has none
             pods.until(
                 lambda found: _finished(found, names) or None, Wait("clients of the probe", timeout)
             )
     finally:
         pods.stop()
-    checks: list[verify.Check] = []
-    for pod, node in names.items():
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        logs = pool.map(lambda pod: _log(api, pod, names[pod]), names)
+    for node, log in zip(names.values(), logs, strict=True):
+        if isinstance(log, verify.Check):
+            checks += [log] if node in nodes else [replace(log, warning=True)]
+        elif node in nodes:
+            checks += verify.probe_results(node, log, tried)
+        else:
+            checks += verify.probe_results(node, log, nodes, service=False)
+    return checks
+
+
+def _create(api: Api, objects: Sequence[Object]) -> None:
+    for item in objects:
         try:
-            log = api.text(f"{_PODS}/{pod}/log", node=node)
+            api.create(f"{_NAMESPACE}/{item['kind'].lower()}s", item)
         except ApiError as error:
-            message = f"its log can't be read: {error}"
-            checks.append(verify.Check(node, "network probe", False, message))
-            continue
-        checks += verify.probe_results(node, log, nodes)
-    return tuple(checks)
+            raise ProbeRefusedError(error) from error
 
 
-def _addresses(pods: Mapping[str, Object], nodes: Sequence[str]) -> dict[str, str] | None:
-    """Return node → address once every server pod runs."""
+def _address_check(node: str, address: str, pod_cidr: str) -> verify.Check:
+    good = ip_address(address) in ip_network(pod_cidr)
+    detail = address if good else f"{address} is outside of pod_cidr {pod_cidr}"
+    advice = "compare the address pools of the pod network with cluster.pod_cidr"
+    return verify.Check(node, "pod address", good, detail, "" if good else advice)
+
+
+def _log(api: Api, pod: str, node: str) -> str | verify.Check:
+    """Return what a client pod printed, or the check that tells why that can't be had."""
+    try:
+        return api.text(f"{_PODS}/{pod}/log", node=node)
+    except ApiError as error:
+        unreachable = isinstance(error, KubeletError) and error.unreachable
+        return verify.log_check(node, str(error), error.advice, unreachable=unreachable)
+
+
+def _addresses(
+    pods: Mapping[str, Object], every: Sequence[str], nodes: Sequence[str]
+) -> dict[str, str] | None:
+    """Return node → address of the server pods that run, once those of `nodes` all do."""
     found = {}
-    for i, node in enumerate(nodes):
+    for i, node in enumerate(every):
         status = (pods.get(f"server-{i}") or {}).get("status") or {}
-        if status.get("phase") != "Running" or not status.get("podIP"):
-            return None
-        found[node] = status["podIP"]
-    return found
+        if status.get("phase") == "Running" and status.get("podIP"):
+            found[node] = status["podIP"]
+    return found if set(nodes) <= found.keys() else None
 
 
 def _finished(pods: Mapping[str, Object], names: Mapping[str, str]) -> bool:
@@ -95,9 +163,10 @@ def _finished(pods: Mapping[str, Object], names: Mapping[str, str]) -> bool:
     return phases <= {"Succeeded", "Failed"}
 
 
-def _not_running(api: Api, nodes: Sequence[str]) -> list[verify.Check]:
+def _not_running(api: Api, every: Sequence[str], nodes: Sequence[str]) -> list[verify.Check]:
+    """Return a check for each pod of the servers; of other than these nodes, a warning."""
     checks = []
-    for i, node in enumerate(nodes):
+    for i, node in enumerate(every):
         status = api.get(f"{_PODS}/server-{i}").get("status") or {}
         waiting = [
             c["state"]["waiting"].get("message") or c["state"]["waiting"].get("reason")
@@ -106,7 +175,9 @@ def _not_running(api: Api, nodes: Sequence[str]) -> list[verify.Check]:
         ]
         running = status.get("phase") == "Running"
         detail = "runs" if running else f"{status.get('phase')}: {'; '.join(map(str, waiting))}"
-        checks.append(verify.Check(node, "probe pod", running, detail))
+        advice = "" if running else program.host_task(node, "logs --unit kubelet")
+        check = verify.Check(node, "probe pod", running, detail, advice, node not in nodes)
+        checks.append(check)
     return checks
 
 
@@ -114,13 +185,39 @@ def _prepare_namespace(api: Api, timeout: float) -> None:
     """Have an empty namespace: what a killed run left in it is waited out first."""
     _clear(api)
     wait = Wait("an empty namespace, with its default ServiceAccount", timeout, _POLL)
+    stuck = Wait("", _STUCK)
     while (found := api.find(_NAMESPACE)) and (_leaving(found) or api.get(_PODS)["items"]):
-        _pause(wait)
+        cause = _kept_by(found)
+        if wait.over or (cause and stuck.over):
+            raise wait.overdue(cause, _KEPT if cause else "")
+        wait.pause()
     if not found:
         api.create("/api/v1/namespaces", verify.namespace())
     # Pods are refused until the namespace has its default ServiceAccount.
     while not api.find(f"{_NAMESPACE}/serviceaccounts/default"):
         _pause(wait)
+
+
+_KEPT = "kubectl get apiservices shows which API is down; fix it, or delete its APIService"
+
+
+def _kept_by(namespace: Object) -> str:
+    """Return why the controller of namespaces can't remove this one, in its own words."""
+    conditions = (namespace.get("status") or {}).get("conditions") or ()
+    found = [
+        str(c.get("message"))
+        for c in conditions
+        if c.get("status") == "True" and str(c.get("type")) in _FAILURES
+    ]
+    return f"the namespace of an earlier probe stays Terminating: {'; '.join(found)}" * bool(found)
+
+
+# kubernetes pkg/controller/namespace/deletion: what it can't get over by waiting for pods to end
+_FAILURES = {
+    "NamespaceDeletionDiscoveryFailure",
+    "NamespaceDeletionGroupVersionParsingFailure",
+    "NamespaceDeletionContentFailure",
+}
 
 
 def _clear(api: Api) -> None:

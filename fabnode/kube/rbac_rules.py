@@ -103,6 +103,9 @@ OWN_POLICY = tuple(
 )
 """To compare the policy on the account with the configuration. Runs do without where need be."""
 
+API_SERVICES = Right("", "apiregistration.k8s.io", "apiservices", ("list",))
+"""To name an aggregated API that is down. Checks do without where need be."""
+
 SERVING_ONLY = (
     Right("", _CSR, _REQUESTS, ("get", "list", "watch")),
     Right("", _CSR, f"{_REQUESTS}/approval", ("update",)),
@@ -130,6 +133,12 @@ def needed(cluster: Cluster, *, network: Sequence[Object]) -> tuple[Right, ...]:
         rights += applying(network)
         rights += (Right(r.namespace, r.group, r.resource, r.verbs) for r in seen)
     return tuple(rights)
+
+
+def seen(cluster: Cluster) -> tuple[Right, ...]:
+    """Return rights to look at what may have moved on; without them a check says less."""
+    of_network = registry.network(cluster).optional_rights
+    return (API_SERVICES, *(Right(r.namespace, r.group, r.resource, r.verbs) for r in of_network))
 
 
 def powers(

@@ -110,6 +110,19 @@ class PlannedObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """
+    A difference that a deployment leaves as it is.
+
+    :param advice: next step. :param known: False: it could not be found out, as `text` says.
+    """
+
+    text: str
+    advice: str
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class PlanResult:
     """
     What a deployment would change. Holds no secrets.
@@ -117,11 +130,13 @@ class PlanResult:
     :param nodes: one for each node of the run, in the configuration's order.
     :param cluster: API objects that would be created or updated.
     :param errors: exceptions by node, for those with an `error`.
+    :param drift: how the pod network differs from the configuration where a run can't change it.
     """
 
     nodes: tuple[PlannedNode, ...]
     cluster: tuple[PlannedObject, ...] = ()
     errors: Mapping[str, BaseException] = field(default_factory=dict, repr=False, compare=False)
+    drift: Drift | None = None
 
     @property
     def ok(self) -> bool:
@@ -130,8 +145,9 @@ class PlanResult:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing would change anywhere."""
-        return not self.cluster and all(node.empty for node in self.nodes)
+        """Whether nothing would change anywhere, nor would have to."""
+        same = self.drift is None or not self.drift.known
+        return same and not self.cluster and all(node.empty for node in self.nodes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of `inv plan --json`."""
@@ -139,6 +155,7 @@ class PlanResult:
             "empty": self.empty,
             "nodes": [node.to_dict() for node in self.nodes],
             "cluster": [{**asdict(each), "fields": list(each.fields)} for each in self.cluster],
+            "drift": asdict(self.drift) if self.drift else None,
         }
 
 
@@ -165,7 +182,7 @@ class DeployResult:
     def ok(self) -> bool:
         """Whether nothing failed, no node was skipped, and every check is good."""
         good = all(row.result in _GOOD for row in self.rows)
-        return good and all(check.ok for check in self.checks)
+        return good and not any(check.failed for check in self.checks)
 
     @property
     def changed(self) -> bool:
@@ -195,8 +212,8 @@ class VerifyResult:
 
     @property
     def ok(self) -> bool:
-        """Whether every check is good."""
-        return all(check.ok for check in self.checks)
+        """Whether no check failed; there may be warnings."""
+        return not any(check.failed for check in self.checks)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of `inv verify --json`."""
@@ -209,6 +226,7 @@ def plan_result(planned: ClusterPlan) -> PlanResult:
         tuple(_planned_node(name, outcome) for name, outcome in planned.nodes.items()),
         tuple(PlannedObject(each.action, each.title, each.fields) for each in planned.objects),
         _errors(planned.nodes),
+        Drift(d.cause, d.advice, d.known) if (d := planned.drift) else None,
     )
 
 

@@ -299,14 +299,13 @@ def serving_names(node: Candidate) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (node.name,), (node.address,)
 
 
-def unserved_names(held: Pem, node: Candidate) -> tuple[str, ...]:
-    """Return the names and addresses of a node that its serving certificate is not good for."""
-    dns, addresses = serving_names(node)
+def missing_names(held: Pem, names: Collection[str]) -> tuple[str, ...]:
+    """Return those names and addresses of a server that its certificate is not good for."""
     try:
-        names = read(held).names
+        found = read(held).names
     except BadCertificateError:
-        names = frozenset()
-    return tuple(name for name in (*dns, *addresses) if name not in names)
+        found = frozenset()
+    return tuple(name for name in names if name not in found)
 
 
 def _flaw(

@@ -16,6 +16,7 @@ from .certificates import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
 _OPEN = 0o077  # mode bits that give others than root access to a key
@@ -63,6 +64,7 @@ def row(
     mode: int | None = None,
     public_key: str | None = None,
     accepted: frozenset[ProblemKind] = frozenset(),
+    names: Collection[str] = (),
 ) -> CertificateRow:
     """
     Judge one certificate.
@@ -70,12 +72,14 @@ def row(
     :param mode: of the file that holds its key. :param public_key: of that key, in OpenSSH's form,
         empty where it couldn't be read; None for both: the key is elsewhere.
     :param accepted: kinds of problems to ignore for this certificate.
+    :param names: DNS names and addresses that it has to be good for.
     """
     try:
         found = read(pem)
     except BadCertificateError as error:
         return CertificateRow(where, name, path, "", "", None, (str(error),))
     faults = [p.text for p in problems(pem, ca_pem, now) if p.kind not in accepted]
+    faults += [f"it is not for {name}" for name in names if name not in found.names]
     if public_key is not None and openssh_public_bytes(public_key) != found.public_key:
         faults.append("its key is a different one" if public_key else "its key can't be read")
     if mode is not None and mode & _OPEN:

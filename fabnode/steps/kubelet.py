@@ -8,7 +8,7 @@ from ..node import layout
 from ..node.conventions import KUBELET_SERVICE
 from ..node.resources import Absent, Binary, ClientCertificate, Directory, File, Resource, Unit
 from ..pki.certificates import problem
-from ..pki.csr_policy import Candidate, unserved_names
+from ..pki.csr_policy import Candidate, missing_names, serving_names
 from ..pki.kubeconfig import kubeconfig
 from ..pki.renewal import SERVING
 from ..releases import compatibility
@@ -194,7 +194,8 @@ def _replaced(inputs: Inputs) -> dict[str, str]:
     held = inputs.facts.certificate(serving)
     # One that doesn't hold is no reason to restart a kubelet, but goes along when it asks anyway.
     useless = not inputs.joined and problem(held, inputs.cluster.ca_pem, inputs.now)
-    lacking = unserved_names(held, Candidate(inputs.node.name, inputs.node.ip))
+    dns, addresses = serving_names(Candidate(inputs.node.name, inputs.node.ip))
+    lacking = missing_names(held, (*dns, *addresses))
     if held.pem and (useless or lacking or inputs.renewal.reason(SERVING, held)):
         paths[serving] = f"it is not for {', '.join(lacking)}" if lacking else ""
     return paths

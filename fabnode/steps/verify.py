@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ..config.cluster import Node
 from ..node import layout
-from ..node.conventions import KUBELET_SERVICE, PROXY_SERVICE
+from ..node.conventions import KUBELET_PORT, KUBELET_SERVICE, PROXY_SERVICE
 from ..node.facts import Facts
 from ..pki.certificates import BadCertificateError, problem, read
+from ..pki.csr_policy import Candidate, missing_names, serving_names
+from ..util import program
 from .step import Scope, Step
 
 UNITS = (KUBELET_SERVICE, PROXY_SERVICE)  # beside the runtime's own
@@ -30,12 +33,21 @@ class Check:
     One thing that was checked: on a node, or (`node` None) of the cluster.
 
     :param detail: what was seen, good or bad.
+    :param advice: one next step, where it is not good.
+    :param warning: one that is not good does not fail the run.
     """
 
     node: str | None
     name: str
     ok: bool
     detail: str
+    advice: str = ""
+    warning: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether this fails a run."""
+        return not self.ok and not self.warning
 
 
 def units(runtime: str, minor: int) -> tuple[str, ...]:
@@ -48,39 +60,58 @@ def unit_checks(node: str, facts: Facts, units: Sequence[str]) -> Iterator[Check
     for name in units:
         unit = facts.unit(name)
         restarts = f", restarted {unit.restarts} times by systemd" if unit.restarts else ""
-        yield Check(node, name, unit.running, f"{unit.active} ({unit.sub}){restarts}")
+        advice = program.host_task(node, f"logs --unit {name.removesuffix('.service')}")
+        yield Check(node, name, unit.running, f"{unit.active} ({unit.sub}){restarts}", advice)
 
 
 def certificate_checks(
-    node: str, facts: Facts, paths: Mapping[str, str], ca_pem: bytes, now: datetime, margin: int
+    node: str,
+    facts: Facts,
+    paths: Mapping[str, str],
+    ca_pem: bytes,
+    now: datetime,
+    margin: int,
+    serving: Collection[str] = (),
 ) -> Iterator[Check]:
     """
-    Certificates hold against the CA and last.
+    Certificates hold against the CA and last, and the serving one has the node's names.
 
     :param paths: title → path on the node.
     :param margin: days that must be left.
+    :param serving: names and addresses by which the apiserver may come to the kubelet.
     """
+    deploy = program.task(f"deploy-nodes --limit {node}")
     for title, path in paths.items():
         held = facts.certificate(path)
         if not held.pem:
-            yield Check(node, title, False, f"no certificate at {path}")
+            yield Check(node, title, False, f"no certificate at {path}", deploy)
             continue
         try:
             left = read(held).days_left(now)
         except BadCertificateError as error:
-            yield Check(node, title, False, f"{path}: {error}")
+            yield Check(node, title, False, f"{path}: {error}", deploy)
             continue
         fault = problem(held, ca_pem, now)
         near = f", fewer than {margin} (verify.certificate_days)" if left < margin else ""
-        detail = fault.text if fault else f"{left:.0f} days left{near}"
-        yield Check(node, title, fault is None and left >= margin, detail)
+        lacking = missing_names(held, serving) if title == SERVING_TITLE else ()
+        if fault:
+            yield Check(node, title, False, fault.text, deploy)
+        elif lacking:
+            detail = f"it is not for {', '.join(lacking)}: `kubectl logs` and the like fail there"
+            yield Check(node, title, False, detail, deploy)
+        else:
+            renew = program.task(f"rotate-certs --limit {node}")
+            yield Check(node, title, not near, f"{left:.0f} days left{near}", renew)
+
+
+SERVING_TITLE = "kubelet serving certificate"
 
 
 def certificate_paths(kubelet_root: str) -> dict[str, str]:
     """Return title → path of every certificate that a node holds."""
     return {
         "kubelet client certificate": layout.kubelet_client_certificate(kubelet_root),
-        "kubelet serving certificate": layout.kubelet_serving_certificate(kubelet_root),
+        SERVING_TITLE: layout.kubelet_serving_certificate(kubelet_root),
         "kube-proxy certificate": layout.PROXY_PEM,
     }
 
@@ -90,7 +121,63 @@ def version_check(node: str, node_object: Object, wanted: str, runtime: str) -> 
     info = node_object["status"]["nodeInfo"]
     seen = f"{info['kubeletVersion']}, {info['containerRuntimeVersion']}"
     same_runtime = info["containerRuntimeVersion"].startswith(f"{runtime}://")
-    return Check(node, "version", info["kubeletVersion"] == f"v{wanted}" and same_runtime, seen)
+    good = info["kubeletVersion"] == f"v{wanted}" and same_runtime
+    detail = seen if good else f"{seen}; configured are v{wanted} and {runtime}"
+    return Check(node, "version", good, detail, program.task(f"plan --limit {node}"))
+
+
+def serving_addresses(node: Node, live: Object | None) -> tuple[str, ...]:
+    """Return the names and addresses by which the apiserver may come to a node's kubelet."""
+    dns, addresses = serving_names(Candidate(node.name, node.ip))
+    reported = ((live or {}).get("status") or {}).get("addresses") or ()
+    found = (each["address"] for each in reported if each.get("type") in _ASKED_BY)
+    return tuple(dict.fromkeys((*dns, *addresses, *found)))
+
+
+_ASKED_BY = {"Hostname", "InternalIP"}
+_CORDON = "node.kubernetes.io/unschedulable"
+# Taints that Kubernetes takes away by itself, a moment after their reason has gone.
+_PASSING = {f"node.kubernetes.io/{name}" for name in ("not-ready", "unreachable")} | {
+    "node.kubernetes.io/network-unavailable"
+}
+SCHEDULABLE = "schedulable"
+
+
+def schedulable_check(node: Node, live: Object) -> Check:
+    """An ordinary pod could run there: no cordon, and no taints but those of the configuration."""
+    spec = live.get("spec") or {}
+    ours = {(taint.key, taint.value, taint.effect) for taint in node.taints}
+    strange = [
+        taint
+        for taint in spec.get("taints") or ()
+        if taint["effect"] in {"NoSchedule", "NoExecute"}
+        and (taint["key"], taint.get("value", ""), taint["effect"]) not in ours
+        and taint["key"] != _CORDON
+    ]
+    seen = ["cordoned"] if spec.get("unschedulable") else []
+    seen += [f"tainted {taint['key']}:{taint['effect']}" for taint in strange]
+    if spec.get("unschedulable"):
+        advice = f"kubectl uncordon {node.name}, once whoever cordoned it agrees"
+    else:
+        advice = "; ".join(_untaint(node.name, taint) for taint in strange[:1])
+    return Check(node.name, SCHEDULABLE, not seen, ", ".join(seen) or "yes", advice)
+
+
+def _untaint(node: str, taint: Object) -> str:
+    key, effect = taint["key"], taint["effect"]
+    if key.startswith("node.cloudprovider.kubernetes.io/"):
+        return "check that the cloud provider's controller manager runs: it removes this taint"
+    if key.startswith("node.kubernetes.io/"):
+        return f"kubectl describe node {node} shows the reason"
+    return f"kubectl taint nodes {node} {key}:{effect}-, or add it to the node's `taints`"
+
+
+def settles(live: Object) -> bool:
+    """Return whether a Node is Ready and has a taint that Kubernetes is about to remove."""
+    conditions = (live.get("status") or {}).get("conditions") or ()
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    taints = (live.get("spec") or {}).get("taints") or ()
+    return ready and any(taint["key"] in _PASSING for taint in taints)
 
 
 def probe_objects(image: str, nodes: Sequence[str]) -> tuple[Object, ...]:
@@ -148,36 +235,88 @@ def client_pods(
 _ANSWER = 200  # characters: its node's kubelet may hand us anything for a log
 
 
-def probe_results(node: str, log: str, targets: Sequence[str]) -> tuple[Check, ...]:
-    """Read a client pod's log: `<target> ok|failed <what was answered>` lines."""
+def probe_results(
+    node: str, log: str, targets: Sequence[str], *, service: bool = True
+) -> tuple[Check, ...]:
+    """
+    Read a client pod's log: `<target>[:large] ok|failed <what was answered>` lines.
+
+    :param targets: nodes whose pods are judged; `service`: and the Service.
+    """
     seen = {}
     for line in log.splitlines():
         target, _, rest = line.partition(" ")
         outcome, _, answer = rest.partition(" ")
         seen[target] = (outcome == "ok", answer.strip()[:_ANSWER])
     checks = []
-    for target in (*targets, "service"):
+    for target in (*targets, *(["service"] if service else ())):
         ok, answer = seen.get(target, (False, "no answer within 10 s"))
         title = "Service VIP" if target == "service" else f"pod on {target}"
-        checks.append(Check(node, title, ok, f"answered by {answer}" if ok else answer))
+        advice = (
+            program.host_task(node, "logs --unit kube-proxy")
+            if target == "service"
+            else f"let the pod network's packets pass between {node} and {target} (docs/network.md)"
+        )
+        checks.append(Check(node, title, ok, f"answered by {answer}" if ok else answer, advice))
+    answered = [target for target in targets if seen.get(target, (False, ""))[0]]
+    if answered:
+        checks.append(_large_packets(node, seen, answered))
     return tuple(checks)
 
 
+def _large_packets(
+    node: str, seen: Mapping[str, tuple[bool, str]], answered: Sequence[str]
+) -> Check:
+    """Judge the answers as large as a packet can be, and of several KiB, of pods that answer."""
+    lost = [name for name in answered if not seen.get(f"{name}:large", (True, ""))[0]]
+    tried = [name for name in answered if f"{name}:large" in seen]
+    if lost:
+        detail = (
+            f"lost on the way from {', '.join(lost)}, while small ones arrive: the path carries"
+            " less than the MTU of the pods"
+        )
+    else:
+        detail = f"from {', '.join(tried)}" if tried else "not tried"
+    advice = "lower the MTU of the pod network, or raise that of the path (docs/network.md)"
+    return Check(node, LARGE, bool(tried) and not lost, detail, advice)
+
+
+def log_check(node: str, error: str, advice: str, *, unreachable: bool) -> Check:
+    """Return the check that says why the log of a probe's pod can't be read."""
+    detail = f"the log of its pod can't be read: {error}"
+    if unreachable:
+        port = f"{KUBELET_PORT}/tcp"
+        detail = f"{port} does not answer the apiserver; {detail}"
+        advice = f"let the control plane pass to {port} of {node}"
+    return Check(node, "network probe", False, detail, advice)
+
+
+LARGE = "large packets"
 _SERVED = "/www"
-# Each server answers with its node's name. busybox httpd serves one file.
+# Each server answers with its node's name, with one packet as large as the pod's MTU lets it be
+# (less IPv4's and TCP's headers, with timestamps), and with several KiB: what is one packet is not
+# cut or joined by any hardware on the way, what is several is sent as on a busy day.
 _SERVER = [
     "sh",
     "-c",
-    f'echo "$NODE" > {_SERVED}/index.html && exec httpd -f -p {PROBE_PORT} -h {_SERVED}',
+    'mtu=$(cat /sys/class/net/eth0/mtu) || mtu=1500; echo "$NODE" > index.html && '
+    "head -c $((mtu - 52)) /dev/zero > packet && head -c 8192 /dev/zero > several && "
+    f"exec httpd -f -p {PROBE_PORT} -h {_SERVED}",
 ]
-# Ten tries a second apart: a Service's rules may be a moment behind its endpoints.
+# Ten tries a second apart: a Service's rules may be a moment behind its endpoints. A path that
+# loses large packets loses them all: after two such targets no time is spent on more.
 _CLIENT = [
     "sh",
     "-c",
-    'for pair in "$@"; do name=${pair%%=*}; url=${pair#*=}; n=0; '
+    'lost=0; for pair in "$@"; do name=${pair%%=*}; url=${pair#*=}; n=0; '
     'until answer=$(timeout 2 wget -q -O - "$url" 2>&1) || [ $n -ge 10 ]; '
     "do n=$((n+1)); sleep 1; done; "
-    '[ $n -lt 10 ] && echo "$name ok $answer" || echo "$name failed $answer"; done',
+    '[ $n -lt 10 ] || { echo "$name failed $answer"; continue; }; echo "$name ok $answer"; '
+    '[ "$name" != service ] && [ $lost -lt 2 ] || continue; n=0; '
+    "until timeout 3 wget -q -O /dev/null ${url}packet && "
+    "timeout 3 wget -q -O /dev/null ${url}several || [ $n -ge 2 ]; do n=$((n+1)); done; "
+    '[ $n -lt 2 ] && echo "$name:large ok" || '
+    '{ lost=$((lost+1)); echo "$name:large failed"; }; done',
     "client",
 ]
 
@@ -219,6 +358,7 @@ def _pod(name: str, node: str, image: str, command: list[str], *, app: str) -> O
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
                     "command": command,
+                    "workingDir": _SERVED,
                     "env": [{"name": "NODE", "value": node}],
                     "volumeMounts": [{"name": "www", "mountPath": _SERVED}],
                     "securityContext": {

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from fabnode.cni import calico
+from fabnode.config.overrides import merge_deep
 from fabnode.releases.version import Release
 from tests.support import make_cluster
 
@@ -231,13 +232,100 @@ UNSEEN = {**UP, "metadata": {"generation": 4}}
 
 def pod(node: str, ready: str, template: str = "2") -> dict[str, Any]:
     return {
-        "metadata": {"labels": {"pod-template-generation": template}},
+        "metadata": {"labels": {"pod-template-generation": template, "k8s-app": "calico-node"}},
         "spec": {"nodeName": node},
         "status": {"conditions": [{"type": "Ready", "status": ready}]},
     }
 
 
+LEAVING = {"metadata": {"deletionTimestamp": "2026-11-28T21:01:22Z"}}
 BOTH = [pod("n1", "True"), pod("n2", "True")]
+
+
+def controllers_on(*nodes: str, **metadata: str) -> list[dict[str, Any]]:
+    labels = {"labels": {"k8s-app": "calico-kube-controllers"}}
+    return [
+        {"metadata": {**labels, **metadata}, "spec": {"nodeName": node} if node else {}}
+        for node in nodes
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pods", "elsewhere"),
+    [
+        (controllers_on("n9"), "calico-kube-controllers is not ready: its pod is on n9"),
+        (controllers_on("n8", "n9"), "its pod is on n8, n9"),
+        (controllers_on("n2"), None),
+        (controllers_on("n9", ""), None),  # one is about to be placed, here maybe
+        (controllers_on("n9", deletionTimestamp="2026-11-28T10:58:23Z"), None),
+        ([], None),
+    ],
+)
+def test_controllers_on_another_node_are_not_waited_for(
+    pods: list[dict[str, Any]], elsewhere: str | None
+) -> None:
+    """Replacing a node that died is what one adds a node for."""
+    found = calico.elsewhere([*BOTH, *pods], {}, ["n1", "n2"])
+    missing = calico.not_ready(DAEMONSET, [*BOTH, *pods], {}, ["n1", "n2"])
+    assert (found or "").find(elsewhere or "") >= 0
+    assert (found is None) == (elsewhere is None)
+    assert missing == (None if elsewhere else "calico-kube-controllers is not ready")
+    assert calico.elsewhere([*BOTH, *pods], UP, ["n1", "n2"]) is None
+
+
+def test_what_is_older_than_its_node_object_starts_again() -> None:
+    """calico-node writes its host's address to the Node when it starts, and only then."""
+    node = {"metadata": {"name": "n1", "creationTimestamp": "2026-11-28T21:01:20Z"}}
+
+    def made(name: str, on: str, at: str, **metadata: str) -> dict[str, Any]:
+        return {
+            "metadata": {"name": name, "creationTimestamp": at, **metadata},
+            "spec": {"nodeName": on},
+        }
+
+    pods = [
+        made("old", "n1", "2026-11-28T20:01:20Z"),
+        made("new", "n1", "2026-11-28T21:01:21Z"),
+        made("going", "n1", "2026-11-28T20:01:20Z", deletionTimestamp="2026-11-28T21:01:22Z"),
+        made("other", "n2", "2026-11-28T20:01:20Z"),
+    ]
+    assert calico.older_pods(pods, node) == ["old"]
+
+
+def pool(name: str = "default-ipv4-ippool", **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"cidr": "172.20.0.0/16", **spec}}
+
+
+MODES = {"vxlanMode": "CrossSubnet", "ipipMode": "Never"}
+
+
+@pytest.mark.parametrize(
+    ("pools", "drift"),
+    [
+        ([], ""),  # Calico has not made one yet
+        ([pool(vxlanMode="CrossSubnet", ipipMode="Never")], ""),
+        ([pool(vxlanMode="CrossSubnet")], ""),
+        (
+            [pool(vxlanMode="Always")],
+            "default-ipv4-ippool: vxlanMode is Always, configured is CrossSubnet",
+        ),
+        (
+            [pool(ipipMode="Always")],
+            "default-ipv4-ippool: vxlanMode is Never, configured is CrossSubnet; "
+            "default-ipv4-ippool: ipipMode is Always, configured is Never",
+        ),
+        ([pool(vxlanMode="CrossSubnet", disabled=True)], "default-ipv4-ippool is disabled"),
+        (
+            [pool("a", cidr="10.0.0.0/16")],
+            "no pool of 172.20.0.0/16 (cluster.pod_cidr), but a of 10.0.0.0/16",
+        ),
+        ([pool(vxlanMode="CrossSubnet"), pool("a", cidr="10.0.0.0/16", vxlanMode="Always")], ""),
+    ],
+)
+def test_a_pool_that_is_not_what_the_configuration_says(
+    pools: list[dict[str, Any]], drift: str
+) -> None:
+    assert calico.pool_drift(pools, "172.20.0.0/16", MODES) == drift
 
 
 @pytest.mark.parametrize(
@@ -245,6 +333,11 @@ BOTH = [pod("n1", "True"), pod("n2", "True")]
     [
         (BOTH, UP, None),
         ([pod("n1", "True"), pod("n2", "False")], UP, "calico-node is not ready on n2"),
+        (
+            [pod("n1", "True"), merge_deep(pod("n2", "True"), LEAVING)],
+            UP,
+            "calico-node is not ready on n2",
+        ),
         ([pod("n1", "True"), pod("n2", "True", "1")], UP, "calico-node is not ready on n2"),
         ([], UP, "calico-node is not ready on n1, n2"),
         (BOTH, {}, "calico-kube-controllers is not ready"),

@@ -190,10 +190,12 @@ class Everything:
             close=lambda: pool.shutdown(wait=False, cancel_futures=True),
             await_api=asked("await"),
             guard=SimpleNamespace(obtain=asked("guard"), policy_findings=asked("policy", tuple)),
-            network=SimpleNamespace(name="", objects=asked("calico objects", tuple)),
+            network=SimpleNamespace(
+                name="", objects=asked("calico objects", tuple), drift=asked("pool")
+            ),
             manifests=SimpleNamespace(plan=asked("roles", lambda _: ()), apply=asked("apply")),
             nodes=SimpleNamespace(
-                current=asked("nodes", dict),
+                settled=asked("nodes", lambda _: {}),
                 wait_registered=asked("wait registered", lambda *_: live),
                 wait_ready=asked("wait ready", lambda *_: live),
                 awaits_network=lambda _: False,

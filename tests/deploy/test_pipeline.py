@@ -40,7 +40,9 @@ class Watched(Everything):
         monkeypatch.setattr(pipeline, "verify_cluster", self._verify_cluster)
         monkeypatch.setattr(pipeline, "network_probe_left", lambda _: self.left)
 
-    def _verify_cluster(self, _: ClusterSession, names: list[str], *, network: bool) -> list[Check]:
+    def _verify_cluster(
+        self, _: ClusterSession, names: list[str], live: object, *, network: bool
+    ) -> list[Check]:
         self.checked.append((names, network))
         return []
 
@@ -239,10 +241,20 @@ def test_the_pod_network_is_waited_for_where_fabnode_installs_one(
 ) -> None:
     scene = Watched(monkeypatch)
     waited: list[list[str]] = []
-    network = SimpleNamespace(name=name, wait_ready=waited.append)
-    session: Any = SimpleNamespace(network=network)
+    renewed: list[list[str]] = []
+
+    def renew_pods(nodes: list[str], before: object) -> tuple[str, ...]:
+        renewed.append(nodes)
+        return ("calico-node-x",)
+
+    network = SimpleNamespace(name=name, wait_ready=waited.append, renew_pods=renew_pods)
+    nodes = SimpleNamespace(current=lambda: {"n1": "live n1", "n9": "live n9"})
+    session: Any = SimpleNamespace(
+        network=network, nodes=nodes, guard=SimpleNamespace(obtain=lambda: None)
+    )
     pipeline.wait_for_network(scene.run(), session, ["n1"])
     assert waited == ([["n1"]] if name else [])
+    assert renewed == ([["live n1"]] if name else [])
 
 
 def test_a_node_without_a_single_check_is_not_proved(

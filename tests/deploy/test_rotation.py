@@ -127,11 +127,16 @@ class Scene:
             open=lambda _: None,
             close=lambda: None,
             background=background,
-            network=SimpleNamespace(name="Calico", wait_ready=wait_for_calico),
+            network=SimpleNamespace(
+                name="Calico", wait_ready=wait_for_calico, renew_pods=lambda *_: ()
+            ),
+            guard=SimpleNamespace(obtain=lambda: None),
             manifests=SimpleNamespace(plan=plan),
             admission=SimpleNamespace(bindings=tuple),
             proxy_certificates=SimpleNamespace(try_signing=try_signing),
-            nodes=SimpleNamespace(current=live, awaits_network=lambda _: False),
+            nodes=SimpleNamespace(
+                settled=lambda _: live(), current=live, awaits_network=lambda _: False
+            ),
             authorities=SimpleNamespace(
                 client=lambda: self.accepted,
                 pod=lambda: self.for_pods,

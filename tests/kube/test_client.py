@@ -137,6 +137,39 @@ REFUSED = b'{"kind":"Status","message":"dial tcp 192.0.2.1:10250: connection ref
 LOG = "/api/v1/namespaces/x/pods/y/log"
 
 
+def test_a_kubelet_that_never_answers_is_named_after_one_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A firewall that drops what the apiserver sends to it: the apiserver itself is well."""
+    monkeypatch.setattr(client, "_TEXT_SECONDS", 0.3)
+    hung = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+        def answer(connection: socket.socket) -> None:
+            with connection, suppress(OSError):
+                if LOG.encode() in connection.recv(65536):
+                    hung.wait(5)
+                else:
+                    connection.sendall(VERSION)
+
+        threading.Thread(target=serve, daemon=True).start()
+        server = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        api = Api(Credentials(server, login=Login(Identity(token="token"))), patience=60)
+        with pytest.raises(client.KubeletError, match=r"n2: no answer within 0\.3 s") as caught:
+            api.text(LOG, node="n2")
+        hung.set()
+    assert caught.value.unreachable
+    assert api.requests == 2
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [

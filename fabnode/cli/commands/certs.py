@@ -13,7 +13,7 @@ from ...deploy.verification import certificates_json, cluster_certificates
 from ...journal.expiry import CERTIFICATES, MARGIN
 from ...pki.inventory import CertificateRow, absent, row
 from ...remote.key_pairs import read_pairs
-from ...steps.verify import certificate_paths
+from ...steps.verify import SERVING_TITLE, certificate_paths, serving_addresses
 from .. import app
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _of_node(now: datetime, deployer: NodeDeployer) -> list[CertificateRow]:
             now=now,
             mode=pair.mode,
             public_key=pair.public_key,
+            names=serving_addresses(deployer.node, None) if title == SERVING_TITLE else (),
         )
         if (pair := pairs.get(path))
         else absent(deployer.node.name, title, path)

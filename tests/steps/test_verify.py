@@ -1,0 +1,131 @@
+"""Judgements of verify: where an ordinary pod could run, what a probe's log says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fabnode.node.facts import Facts
+from fabnode.pki.certificates import CertificateFile
+from fabnode.steps import verify
+from tests.support import authority, make_cluster, pem, serving_certificate
+
+READY = {"type": "Ready", "status": "True"}
+
+
+def node(*taints: str, cordoned: bool = False, ready: bool = True) -> dict[str, Any]:
+    made = []
+    for taint in taints:
+        key, _, effect = taint.partition(":")
+        made.append({"key": key, "effect": effect})
+    spec = {"taints": made, **({"unschedulable": True} if cordoned else {})}
+    status = {"conditions": [READY if ready else {"type": "Ready", "status": "False"}]}
+    return {"metadata": {"name": "n1"}, "spec": spec, "status": status}
+
+
+UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized:NoSchedule"
+PRESSURE = "node.kubernetes.io/disk-pressure:NoSchedule"
+
+
+@pytest.mark.parametrize(
+    ("live", "seen", "advice"),
+    [
+        (node(), "yes", ""),
+        (node("dedicated:NoSchedule"), "yes", ""),  # the configuration's own
+        (node("soft:PreferNoSchedule"), "yes", ""),
+        (
+            node("node.kubernetes.io/unschedulable:NoSchedule", cordoned=True),
+            "cordoned",
+            "kubectl uncordon n1",
+        ),
+        (node(UNINITIALIZED), f"tainted {UNINITIALIZED}", "controller manager"),
+        (node(PRESSURE), f"tainted {PRESSURE}", "kubectl describe node n1"),
+        (node("a:NoExecute"), "tainted a:NoExecute", "kubectl taint nodes n1 a:NoExecute-"),
+        (node("dedicated:NoExecute"), "tainted dedicated:NoExecute", "kubectl taint"),
+        (node("a:NoExecute", cordoned=True), "cordoned, tainted a:NoExecute", "kubectl uncordon"),
+    ],
+)
+def test_where_an_ordinary_pod_could_run(live: dict[str, Any], seen: str, advice: str) -> None:
+    nodes = [{"name": "n1", "address": "192.0.2.11", "taints": ["dedicated:NoSchedule"]}]
+    check = verify.schedulable_check(make_cluster(nodes=nodes).nodes[0], live)
+    assert (check.ok, check.detail) == (seen == "yes", seen)
+    assert advice in check.advice
+
+
+@pytest.mark.parametrize(
+    ("live", "settles"),
+    [
+        (node(), False),
+        (node("node.kubernetes.io/not-ready:NoSchedule"), True),
+        (node("node.kubernetes.io/not-ready:NoSchedule", ready=False), False),
+        (node(UNINITIALIZED), False),
+    ],
+)
+def test_a_taint_of_kubernetes_goes_a_moment_after_its_reason(
+    live: dict[str, Any], settles: bool
+) -> None:
+    assert verify.settles(live) is settles
+
+
+@pytest.mark.parametrize(
+    ("addresses", "names", "lacking"),
+    [
+        ([], ("n1", "192.0.2.11"), ""),
+        ([("InternalIP", "192.0.2.11"), ("Hostname", "n1")], ("n1", "192.0.2.11"), ""),
+        ([("InternalIP", "192.0.2.99")], ("n1", "192.0.2.11"), "192.0.2.99"),
+        ([("ExternalIP", "198.51.100.1")], ("n1", "192.0.2.11"), ""),
+        ([], ("n1", "192.0.2.99"), "192.0.2.11"),
+        ([], ("other", "192.0.2.11"), "n1"),
+    ],
+)
+def test_a_serving_certificate_has_the_nodes_names(
+    addresses: list[tuple[str, str]], names: tuple[str, ...], lacking: str
+) -> None:
+    live = {"status": {"addresses": [{"type": kind, "address": a} for kind, a in addresses]}}
+    wanted = verify.serving_addresses(make_cluster().nodes[0], live)
+    held = CertificateFile.of(serving_certificate("n1", *names))
+    facts = Facts(known=True, certificates={"/s": held})
+    assert held.certificate
+    now = held.certificate.not_before
+    (check,) = verify.certificate_checks(
+        "n1", facts, {verify.SERVING_TITLE: "/s"}, pem(authority()[0]), now, 10, serving=wanted
+    )
+    assert check.ok == (not lacking)
+    assert f"it is not for {lacking}:" in check.detail or not lacking
+    assert "deploy-nodes --limit n1" in check.advice or not lacking
+
+
+GOOD = "n1 ok n1\nn1:large ok\nn2 ok n2\nn2:large ok\nservice ok n2\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "bad"),
+    [
+        (GOOD, {}),
+        (
+            GOOD.replace("n2:large ok", "n2:large failed"),
+            {verify.LARGE: "lost on the way from n2, while small ones arrive"},
+        ),
+        ("n1 ok n1\nn1:large ok\nn2 failed x\nservice ok n1\n", {"pod on n2": "x"}),
+        ("n1 ok n1\nn2 ok n2\nservice ok n1\n", {verify.LARGE: "not tried"}),
+        (
+            "",
+            dict.fromkeys(("pod on n1", "pod on n2", "Service VIP"), "no answer within 10 s"),
+        ),
+    ],
+)
+def test_what_a_probes_log_says(log: str, bad: dict[str, str]) -> None:
+    checks = verify.probe_results("n1", log, ["n1", "n2"])
+    failed = {check.name: check for check in checks if not check.ok}
+    assert failed.keys() == bad.keys()
+    assert all(text in failed[name].detail for name, text in bad.items())
+    assert all(check.advice for check in failed.values())
+
+
+def test_of_another_node_only_its_way_to_the_runs_nodes_counts() -> None:
+    checks = verify.probe_results("n3", GOOD, ["n1"], service=False)
+    assert [(check.name, check.ok) for check in checks] == [
+        ("pod on n1", True),
+        (verify.LARGE, True),
+    ]
