@@ -2,8 +2,8 @@
 
 from invoke.collection import Collection
 
-from fabnode import tasks
+import fabnode.tasks
 from lab import tasks as lab_tasks
 
-ns = Collection.from_module(tasks)
+ns = Collection.from_module(fabnode.tasks)
 ns.add_collection(lab_tasks.ns, "lab")

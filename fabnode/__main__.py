@@ -2,8 +2,8 @@
 
 from invoke.program import Program
 
-from . import __version__
 from .util import program
+from .util.about import VERSION
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
     program.started_as("fabnode")
     from .tasks import ns
 
-    Program(name="fabnode", binary="fabnode", version=__version__, namespace=ns).run()
+    Program(name="fabnode", binary="fabnode", version=VERSION, namespace=ns).run()
 
 
 if __name__ == "__main__":

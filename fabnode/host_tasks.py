@@ -1,8 +1,7 @@
 """
 What `fab` offers for single hosts, named as in the configuration: `fab -H n1,n2 status`.
 
-Each task is a step or an inspection of one node; the work is done by `deploy.pipeline` and
-`cli.commands.inspection`.
+Each task is a step or an inspection of one node; the work is done by `cli.commands`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from invoke.tasks import Task
 
 from .cli import app, commands
 from .cli.app import HELP, Options
-from .deploy import pipeline
 from .steps import bootstrap_kubeconfig, preflight
 from .steps.order import NODE_STEPS, with_required
 from .steps.step import Step
@@ -70,8 +68,7 @@ def _carry_out(c: Context, step: str, config: str, *, dry_run: bool, joins: bool
     if dry_run:
         commands.inspection.show_plan(options, exit_code=False)
         return
-    with app.run_of(options) as run:
-        app.end(run, pipeline.deploy(run), as_json=False)
+    commands.deployment.deploy(options)
 
 
 @_task("step", positional=["name"], name="The step's name, as its STEP has it.", dry_run=_DRY_RUN)

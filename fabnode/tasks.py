@@ -15,8 +15,6 @@ from invoke.tasks import Task
 from .cli import app, commands
 from .cli.app import HELP, Options
 from .cli.report import write as write_report
-from .config.schema import schema
-from .deploy import pipeline
 from .util.argtypes import whole
 
 
@@ -82,9 +80,7 @@ def deploy_nodes(
     if dry_run:
         commands.inspection.show_plan(options, exit_code=False)
         return
-    with app.run_of(replace(options, joins=True, recorded=True)) as run:
-        checks = pipeline.deploy(run)
-        app.end(run, checks, as_json=json)
+    commands.deployment.deploy(replace(options, joins=True, recorded=True))
 
 
 @_task(exit_code="Exit 3 when something would change.")
@@ -273,7 +269,7 @@ def config_schema(_: Context) -> None:
 
     Example: inv config.schema > config/cluster.schema.json
     """
-    app.print_json(schema())
+    commands.configuration.print_schema()
 
 
 @_task(margin="Days that must be left; exit 3 below that (default: verify.certificate_days).")

@@ -19,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from .. import __version__
+from ..util.about import VERSION
 from ..util.errors import FabnodeError
 from ..util.tls import client_context
 from ..util.wait import retry
@@ -220,7 +220,7 @@ class Downloader:
                     "GET",
                     at,
                     headers={
-                        "User-Agent": f"fabnode/{__version__}",
+                        "User-Agent": f"fabnode/{VERSION}",
                         "Accept-Encoding": "identity",
                         **headers,
                     },

@@ -20,10 +20,11 @@ from ..steps import kubelet, pod_network, rbac, verify
 from ..steps.verify import Check
 from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome
+from .certificate_inventory import certificates_seen
 from .node_deployer import NodeDeployer
 from .node_planner import NodePlan
 from .run import Run, RunContext
-from .verification import certificates_seen, verify_cluster, verify_node
+from .verification import verify_cluster, verify_node
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -5,23 +5,20 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from math import isinf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..kube import api_services, node_status
 from ..kube.client import ApiError
 from ..kube.network_probe import try_network
-from ..kube.tls_peer import presented
 from ..node.conventions import KUBELET_HEALTH_PORT, PROXY_HEALTH_PORT, PROXY_METRICS_PORT
-from ..pki.inventory import CertificateRow, authorities, row
 from ..steps import verify
 from ..steps.verify import Check
 from ..util import program
 from ..util.errors import ClusterError, FabnodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from ..config.cluster import Cluster
     from ..kube.client import Object
     from ..node.facts import Facts
     from ..ssh.host import Host
@@ -183,39 +180,3 @@ def _health(host: Host) -> Iterator[Check]:
     wanted = node.kube_proxy.mode
     logs = program.host_task(node.name, "logs --unit kube-proxy")
     yield Check(node.name, "kube-proxy mode", mode == wanted, mode or "no answer", logs)
-
-
-def cluster_certificates(cluster: Cluster, now: datetime) -> list[CertificateRow]:
-    """Return a row for each CA, and for whatever certificate the apiserver shows."""
-    rows = authorities(str(cluster.cluster.ca), cluster.ca_pem, now)
-    host, port = cluster.cluster.apiserver_host, cluster.cluster.apiserver_port
-    try:
-        pem = presented(host, port)
-    except OSError as error:
-        fault = f"{host}:{port} can't be reached: {error}"
-        return [*rows, CertificateRow("cluster", "apiserver", "", "", "", None, (fault,))]
-    where = f"{host}:{port}"
-    return [*rows, row("cluster", "apiserver", where, pem, ca_pem=cluster.ca_pem, now=now)]
-
-
-def certificates_seen(cluster: Cluster, facts: Mapping[str, Facts]) -> list[dict[str, Any]]:
-    """Return what a report shows of the certificates of the cluster and of these nodes."""
-    now = datetime.now(UTC)
-    rows = cluster_certificates(cluster, now)
-    for name, seen in facts.items():
-        paths = verify.certificate_paths(cluster.node(name).kubelet.root)
-        rows += [
-            row(name, title, path, held, ca_pem=cluster.ca_pem, now=now)
-            for title, path in paths.items()
-            if (held := seen.certificate(path)).pem
-        ]
-    return certificates_json(rows)
-
-
-def certificates_json(rows: Sequence[CertificateRow]) -> list[dict[str, Any]]:
-    """Return rows as an event's data holds them."""
-    return [
-        {"where": r.where, "name": r.name, "subject": r.subject, "issuer": r.issuer, "ends": r.ends}
-        for r in rows
-        if r.ends
-    ]

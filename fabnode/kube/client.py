@@ -18,8 +18,8 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 import urllib3
 
-from .. import __version__
 from ..util import program
+from ..util.about import VERSION
 from ..util.errors import ClusterError, InputError
 from ..util.sanitize import clean
 from ..util.tls import client_context
@@ -367,7 +367,7 @@ class _Connections:
     ) -> _Connections:
         """Make connections; those from before serve on while the client certificate is the same."""
         headers = urllib3.HTTPHeaderDict(
-            {"Accept": "application/json", "User-Agent": f"fabnode/{__version__}"}
+            {"Accept": "application/json", "User-Agent": f"fabnode/{VERSION}"}
         )
         if identity.token:
             headers["Authorization"] = f"Bearer {identity.token}".encode().decode("latin-1")

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import __version__
 from ..artifacts.bundle_overlay import bundled
 from ..config import loader
 from ..deploy import pipeline
@@ -20,6 +19,7 @@ from ..deploy.run import Run
 from ..journal.journal import Journal
 from ..ssh.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
 from ..steps.order import node_steps, with_required
+from ..util.about import VERSION
 from ..util.digests import is_sha256
 from ..util.errors import FabnodeError, InputError
 from ..util.folders import cache_dir
@@ -245,7 +245,7 @@ def _recorded(
 ) -> Iterator[None]:
     """Record what was asked for, and the exit code where nobody recorded it before."""
     about = {"cluster": config.cluster.name, "kubernetes": str(config.cluster.version)}
-    journal.begin(command, [node.name for node in nodes], **about, fabnode=__version__)
+    journal.begin(command, [node.name for node in nodes], **about, fabnode=VERSION)
     code = _FAILED
     try:
         yield

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
+from ...deploy.certificate_inventory import (
+    certificates_json,
+    cluster_certificates,
+    node_certificates,
+)
 from ...deploy.run import on_nodes
-from ...deploy.verification import certificates_json, cluster_certificates
 from ...journal.expiry import CERTIFICATES, MARGIN
-from ...pki.inventory import CertificateRow, absent, row
-from ...remote.key_pairs import read_pairs
-from ...steps.verify import SERVING_TITLE, certificate_paths, serving_addresses
+from ...pki.inventory import CertificateRow
 from .. import app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...deploy.node_deployer import NodeDeployer
     from ...deploy.run import Run
     from ..app import Options
 
@@ -56,35 +57,13 @@ def _collected(run: Run) -> list[CertificateRow]:
     """Return a row for each certificate, and one with the fault for each node that failed."""
     now = datetime.now(UTC)
     rows = cluster_certificates(run.cluster, now)
-    for name, outcome in on_nodes(run, partial(_of_node, now)).items():
+    for name, outcome in on_nodes(run, partial(node_certificates, now)).items():
         if outcome.value is None:
             fault = str(outcome.error or outcome.skipped)
             rows.append(CertificateRow(name, "all", "", "", "", None, (fault,)))
         else:
             rows += outcome.value
     return rows
-
-
-def _of_node(now: datetime, deployer: NodeDeployer) -> list[CertificateRow]:
-    ca_pem = deployer.cluster.ca_pem
-    paths = certificate_paths(deployer.node.kubelet.root)
-    pairs = read_pairs(deployer.host, paths.values())
-    return [
-        row(
-            deployer.node.name,
-            title,
-            path,
-            pair.certificates,
-            ca_pem=ca_pem,
-            now=now,
-            mode=pair.mode,
-            public_key=pair.public_key,
-            names=serving_addresses(deployer.node, None) if title == SERVING_TITLE else (),
-        )
-        if (pair := pairs.get(path))
-        else absent(deployer.node.name, title, path)
-        for title, path in paths.items()
-    ]
 
 
 def _print_certificates(rows: Sequence[CertificateRow], margin: int) -> None:

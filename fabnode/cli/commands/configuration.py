@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from ...artifacts import store
+from ...config.schema import schema
 from ...deploy import own_steps
 from ...util import program
 from ...util.problems import ConfigError
 from .. import app
+
+
+def print_schema() -> None:
+    """Print the configuration's JSON schema."""
+    app.print_json(schema())
 
 
 def check(config: str) -> None:

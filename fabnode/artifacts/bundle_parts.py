@@ -1,0 +1,52 @@
+"""Parts of a configuration's bundle: every file that its nodes get, and what no file brings."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from ..cni.registry import network
+from ..node.facts import UNKNOWN
+from ..util.image_reference import ImageReference
+from . import cni_manifest
+from .bundle import Part, manifest_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..config.cluster import Cluster
+    from .store import ArtifactStore
+
+
+def parts_of(cluster: Cluster, held: ArtifactStore) -> dict[str, Part]:
+    """Return the parts by their names in the bundle."""
+    parts: dict[str, Part] = {}
+    for arch, each in held.by_arch.items():
+        below = f"{arch}/" if arch else ""
+        for folder, found in (("bin", each.binaries), ("cni", each.cni_plugins)):
+            for name, artifact in found.items():
+                parts[f"{folder}/{below}{name}"] = Part(artifact.path, artifact.sha256)
+    for number, archive in enumerate(held.of(UNKNOWN).images):
+        name = re.sub(r"[^A-Za-z0-9._+-]", "_", archive.artifact.path.name)[-80:]
+        parts[f"images/{number:03}-{name}"] = Part(archive.artifact.path, archive.artifact.sha256)
+    if source := network(cluster).manifest:
+        content = cni_manifest.manifest(cluster, source)
+        path = cni_manifest.manifest_path(cluster, source)
+        parts[manifest_name(source)] = Part(path, hashlib.sha256(content).hexdigest())
+    return parts
+
+
+def missing_images(cluster: Cluster, held: ArtifactStore) -> list[str]:
+    """Return the images that nodes need and no archive holds."""
+    brought = {name for archive in held.of(UNKNOWN).images for name in archive.names}
+    full = {ImageReference.parse(name).full for name in brought}
+    wanted = dict.fromkeys(_images(cluster))
+    return [name for name in wanted if ImageReference.parse(name).full not in full]
+
+
+def _images(cluster: Cluster) -> Iterator[str]:
+    for node in cluster.nodes:
+        yield node.runtime.sandbox_image
+    yield cluster.verify.image
+    yield from network(cluster).images(cni_manifest.objects(cluster, for_names=True))

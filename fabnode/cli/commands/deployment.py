@@ -1,0 +1,17 @@
+"""`inv deploy-nodes`, and single steps of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...deploy import pipeline
+from .. import app
+
+if TYPE_CHECKING:
+    from ..app import Options
+
+
+def deploy(options: Options) -> None:
+    """Carry out the steps that were asked for; print results and, after all steps, checks."""
+    with app.run_of(options) as run:
+        app.end(run, pipeline.deploy(run), as_json=options.json)

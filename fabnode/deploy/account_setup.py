@@ -1,0 +1,98 @@
+"""Limited service accounts: their objects, and how they come into a cluster with credentials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..artifacts import cni_manifest
+from ..kube import deployer_account, rbac_rules, service_accounts
+from ..kube.client import Api
+from ..kube.kubeconfig import load
+from ..kube.server_side_apply import Manifests
+from ..kube.server_version import server_release
+from ..pki.kubeconfig import kubeconfig
+from ..releases.matrix import matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from typing import IO
+
+    from ..config.cluster import Cluster
+    from ..kube.client import Object
+    from ..kube.server_side_apply import ObjectChange
+    from ..kube.service_accounts import Account
+    from ..releases.version import Release
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredAccount:
+    """
+    An account as it is to be.
+
+    :param powers: what its holder may do, a line each, worst first.
+    """
+
+    account: Account
+    objects: tuple[Object, ...]
+    powers: tuple[str, ...]
+
+
+def deployer(cluster: Cluster, server: Release) -> DesiredAccount:
+    """Return the account that deploys this configuration to an apiserver of this release."""
+    network = cni_manifest.objects(cluster, for_names=True)
+    powers = rbac_rules.powers(
+        cluster,
+        network=bool(network),
+        guarded=deployer_account.guarded(server),
+        pod_security=server.minor in matrix().api["pod security"],
+    )
+    objects = deployer_account.objects(cluster, network, server)
+    return DesiredAccount(service_accounts.DEPLOYER, objects, powers)
+
+
+def approver(_cluster: Cluster, _server: Release) -> DesiredAccount:
+    """Return the account of `inv approve-csr --serving-only`."""
+    return DesiredAccount(
+        service_accounts.APPROVER,
+        service_accounts.objects(service_accounts.APPROVER, rbac_rules.SERVING_ONLY),
+        ("read signing requests, and approve those of nodes for serving certificates",),
+    )
+
+
+def set_up(
+    cluster: Cluster,
+    desired: Callable[[Cluster, Release], DesiredAccount],
+    file: IO[bytes],
+    *,
+    hours: int,
+    on_change: Callable[[ObjectChange], None],
+) -> tuple[DesiredAccount, datetime]:
+    """
+    Apply an account's objects and write a kubeconfig for it.
+
+    :param desired: `deployer` or `approver`. :param on_change: gets each object as it was applied.
+    :returns: the account, and when its credentials end.
+    :raises ClusterError: the apiserver refuses, or is away.
+    """
+    admin = load(cluster.cluster.kubeconfig)
+    api = Api(admin, patience=cluster.timeouts.api, on_wait=print)
+    made = desired(cluster, server_release(api))
+    manifests = Manifests(api)
+    # The roles are in a namespace that has to exist first.
+    for group in (made.objects[:1], made.objects[1:]):
+        changes = manifests.plan(group)
+        manifests.apply(changes)
+        for change in changes:
+            on_change(change)
+    token, ends = service_accounts.new_credentials(api, made.account, seconds=hours * 3600)
+    content = kubeconfig(
+        cluster=cluster.cluster.name,
+        server=admin.server,
+        ca=admin.ca_pem or cluster.ca_pem,
+        user=made.account.name,
+        credentials={"token": token},
+    )
+    file.write(content)
+    return made, ends

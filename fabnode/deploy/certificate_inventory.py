@@ -1,0 +1,85 @@
+"""Rows of `inv certs`: certificates of the cluster's CAs, of its apiserver and of nodes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ..kube.tls_peer import presented
+from ..pki.inventory import CertificateRow, absent, authorities, row
+from ..remote.key_pairs import read_pairs
+from ..steps import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..config.cluster import Cluster
+    from ..node.facts import Facts
+    from .node_deployer import NodeDeployer
+
+
+def cluster_certificates(cluster: Cluster, now: datetime) -> list[CertificateRow]:
+    """Return a row for each CA, and for whatever certificate the apiserver shows."""
+    rows = authorities(str(cluster.cluster.ca), cluster.ca_pem, now)
+    host, port = cluster.cluster.apiserver_host, cluster.cluster.apiserver_port
+    try:
+        pem = presented(host, port)
+    except OSError as error:
+        fault = f"{host}:{port} can't be reached: {error}"
+        return [*rows, CertificateRow("cluster", "apiserver", "", "", "", None, (fault,))]
+    where = f"{host}:{port}"
+    return [*rows, row("cluster", "apiserver", where, pem, ca_pem=cluster.ca_pem, now=now)]
+
+
+def certificates_seen(cluster: Cluster, facts: Mapping[str, Facts]) -> list[dict[str, Any]]:
+    """Return what a report shows of the certificates of the cluster and of these nodes."""
+    now = datetime.now(UTC)
+    rows = cluster_certificates(cluster, now)
+    for name, seen in facts.items():
+        paths = verify.certificate_paths(cluster.node(name).kubelet.root)
+        rows += [
+            row(name, title, path, held, ca_pem=cluster.ca_pem, now=now)
+            for title, path in paths.items()
+            if (held := seen.certificate(path)).pem
+        ]
+    return certificates_json(rows)
+
+
+def node_certificates(now: datetime, deployer: NodeDeployer) -> list[CertificateRow]:
+    """
+    Return a row for each certificate that a node has, or lacks.
+
+    :raises HostError: the node can't be asked.
+    """
+    ca_pem = deployer.cluster.ca_pem
+    paths = verify.certificate_paths(deployer.node.kubelet.root)
+    pairs = read_pairs(deployer.host, paths.values())
+    return [
+        row(
+            deployer.node.name,
+            title,
+            path,
+            pair.certificates,
+            ca_pem=ca_pem,
+            now=now,
+            mode=pair.mode,
+            public_key=pair.public_key,
+            names=(
+                verify.serving_addresses(deployer.node, None)
+                if title == verify.SERVING_TITLE
+                else ()
+            ),
+        )
+        if (pair := pairs.get(path))
+        else absent(deployer.node.name, title, path)
+        for title, path in paths.items()
+    ]
+
+
+def certificates_json(rows: Sequence[CertificateRow]) -> list[dict[str, Any]]:
+    """Return rows as an event's data holds them."""
+    return [
+        {"where": r.where, "name": r.name, "subject": r.subject, "issuer": r.issuer, "ends": r.ends}
+        for r in rows
+        if r.ends
+    ]

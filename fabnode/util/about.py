@@ -1,0 +1,3 @@
+"""Version of fabnode."""
+
+VERSION = "0.1.0"
