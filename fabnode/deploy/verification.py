@@ -17,7 +17,7 @@ from ..util import program
 from ..util.errors import ClusterError, FabnodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..kube.client import Object
     from ..node.facts import Facts
