@@ -393,6 +393,9 @@ def test_a_unit_without_a_secret_is_sent(scene: Scene, option: str) -> None:
         "--api-key hunter2",
         "--secret-key=hunter2",
         "--passphrase hunter2",
+        "--docker-creds hunter2",
+        "--psk=hunter2",
+        "--registry-pat hunter2",
     ],
 )
 def test_a_secret_of_a_running_program_stays(scene: Scene, words: str) -> None:
@@ -416,6 +419,14 @@ def obeying(scene: Scene, flags: str = "", yaml: str = "") -> dict[str, Anchor]:
         paths=str(config),
     )
     return dict(scene.audit().anchors)
+
+
+@pytest.mark.parametrize("yaml", ["password: hunter2", "password:\n  hunter2", "psk: |\n  hunter2"])
+def test_a_configuration_with_a_secret_stays(scene: Scene, yaml: str) -> None:
+    obeying(scene, yaml=f"{yaml}\n")
+    assert scene.audit().texts[str(scene.etc / "kubelet.yaml")].content is None
+    obeying(scene, yaml="tokenAttributes: []\nmaxPods: 9\n")
+    assert scene.audit().texts[str(scene.etc / "kubelet.yaml")].content
 
 
 def kubeconfig(*more: str, ca: str = "") -> str:

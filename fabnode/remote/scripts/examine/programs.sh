@@ -1,13 +1,16 @@
 # Programs that run: command lines of units, and whether there is a control plane.
 # shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
 
+# Ends of the names of options and settings whose values are taken for secrets; lower case.
+secret_names='token|pass|passwd|password|passphrase|secret|(api|access|secret|encryption)[-_]?key|psk|jwt|credentials?|creds'
+
 emit_arguments() { # emit_arguments NAME: those on standard input, one a line, without what may be a secret in them
-	awk -v name="$1" -v most="$most_args" -v longest="$most_arg_length" '
+	awk -v name="$1" -v most="$most_args" -v longest="$most_arg_length" -v secret="($secret_names|-pat)" '
 		length($0) > longest || NR > most { next }
 		hide { hide = 0; print "arg\t" name "\t<hidden>"; next }
 		{ low = tolower($0) }
-		low ~ /^--?[a-z0-9_-]*(token|pass|passwd|password|passphrase|secret|(api|access|secret|encryption)[-_]?key|credentials)$/ { hide = 1 }
-		low ~ /(token|pass|passwd|password|passphrase|secret|(api|access|secret|encryption)[-_]?key|credentials)=/ { sub(/=.*/, "=<hidden>") }
+		low ~ "^--?[a-z0-9_-]*" secret "$" { hide = 1 }
+		low ~ secret "=" { sub(/=.*/, "=<hidden>") }
 		{ gsub(/:\/\/[^\/@ ]*@/, "://<hidden>@") }
 		length($0) <= longest { print "arg\t" name "\t" $0 }'
 }

@@ -1,7 +1,8 @@
 # Texts: unit files with their drop-ins, and configurations that command lines name.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
-secret_pattern='PRIVATE KEY|(token|pass|passwd|password|passphrase|secret[a-z0-9_-]*|api[-_]?key|access[-_]?key|encryption[-_]?key|psk|jwt)[0-9_]*"?[=:] *[^ ]|key-data|authorization"?[=:] *"?(basic|bearer|token|digest)|bearer|staticPodURLHeader|(^|[[:space:]"'\'']|=)--?[a-z0-9_-]*(token|pass|passwd|password|passphrase|secret|(api|access|secret|encryption)[-_]?key|psk|jwt|credentials?|creds|pat|auth)["'\'']?[[:space:]]+[^-[:space:]]|-(creds|pat)=|-?-auth=[^ ]*:|(pwd|pw)=|(^|[[:space:]])-u[[:space:]]*[^- :][^ :]*:[^ ]|://[^/@ ]*:[^/@ ]*@'
+# What may be a secret: names as in command lines, with a value, or alone where the value is on the next line.
+secret_pattern='PRIVATE KEY|('$secret_names'|secret[a-z0-9_-]*)[0-9_]*"?([=:] *[^ ]|:[[:space:]]*$)|key-data|authorization"?[=:] *"?(basic|bearer|token|digest)|bearer|staticPodURLHeader|(^|[[:space:]"'\'']|=)--?[a-z0-9_-]*('$secret_names'|pat|auth)["'\'']?[[:space:]]+[^-[:space:]]|-pat=|-?-auth=[^ ]*:|(pwd|pw)=|(^|[[:space:]])-u[[:space:]]*[^- :][^ :]*:[^ ]|://[^/@ ]*:[^/@ ]*@'
 
 print_values() { # print_values KEY|KEY…: of YAML or JSON on standard input, without lines that are comments
 	sed '/^[[:space:]]*#/d' | grep -oE "(^|[^A-Za-z0-9_-])($1)[\"']?:[[:space:]]*[\"']?[^\"' ,}]+" |
