@@ -260,7 +260,7 @@ def print_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return dataclasses, mappings, sets and bytes as what JSON knows; contents as their size."""
+    """Return a value as what JSON knows: contents as their size, values without parts as text."""
     if isinstance(value, CertificateFile):
         return value.pem
     if is_dataclass(value) and not isinstance(value, type):
@@ -271,9 +271,11 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, frozenset | set):
         return sorted(value)
-    if hasattr(value, "items"):
+    if isinstance(value, Mapping):
         return {k: plain(v) for k, v in value.items()}
-    return [plain(v) for v in value]
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return str(value)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
