@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fabnode.artifacts import cni_manifest
 from fabnode.artifacts.download import Digest, Downloader, DownloadError
 from fabnode.artifacts.store import ArtifactError
-from fabnode.cni import calico
+from fabnode.cni import calico_manifest
 from fabnode.cni.registry import network
 from fabnode.config.cluster import Cluster
 from fabnode.config.sections import EtcdSettings
@@ -66,10 +66,10 @@ def test_a_manifest_file_is_held_against_its_digest_where_one_is_given(tmp_path:
         read_manifest(settings)
 
 
-def etcd_tls(settings: EtcdSettings) -> calico.EtcdTls:
+def etcd_tls(settings: EtcdSettings) -> calico_manifest.EtcdTls:
     files = {name: getattr(settings, name).read_bytes() for name in ("ca", "cert", "key")}
     contents = {f"calico.etcd.{name}": content for name, content in files.items()}
-    return calico.etcd_tls(settings, contents, datetime.now(UTC))
+    return calico_manifest.etcd_tls(settings, contents, datetime.now(UTC))
 
 
 def etcd_files(tmp_path: Path, **made: bytes) -> EtcdSettings:
@@ -104,6 +104,6 @@ def test_what_calico_shows_to_etcd_is_read_and_never_shown(tmp_path: Path) -> No
 def test_what_etcd_would_refuse_is_found_before(
     tmp_path: Path, made: dict[str, bytes], message: str
 ) -> None:
-    with pytest.raises(calico.CredentialError, match=message) as caught:
+    with pytest.raises(calico_manifest.CredentialError, match=message) as caught:
         etcd_tls(etcd_files(tmp_path, **made))
     assert "PRIVATE" not in str(caught.value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from fabnode.cni import calico
+from fabnode.cni import calico_health, calico_manifest
 from fabnode.config.overrides import merge_deep
 from fabnode.releases.version import Release
 from tests.support import make_cluster
@@ -60,7 +60,7 @@ def manifest(tag: str = "v3.28.5") -> list[dict[str, Any]]:
 def rendered(found: list[dict[str, Any]] | None = None, **settings: Any) -> list[dict[str, Any]]:
     cluster = make_cluster(calico=settings)
     text = yaml.safe_dump_all(found or manifest()).encode()
-    return list(calico.objects(text, cluster, ["portmap", "loopback"]))
+    return list(calico_manifest.objects(text, cluster, ["portmap", "loopback"]))
 
 
 ETCD = {
@@ -72,7 +72,7 @@ ETCD = {
         "key": "calico-key.pem",
     },
 }
-TLS = calico.EtcdTls(b"the ca", b"the cert", b"the key")
+TLS = calico_manifest.EtcdTls(b"the ca", b"the cert", b"the key")
 
 
 def etcd_manifest() -> list[dict[str, Any]]:
@@ -87,10 +87,10 @@ def etcd_manifest() -> list[dict[str, Any]]:
     return [secret, account, budget, *manifest()]
 
 
-def with_etcd(cluster: Cluster | None = None, tls: calico.EtcdTls = TLS) -> dict[str, Any]:
+def with_etcd(cluster: Cluster | None = None, tls: calico_manifest.EtcdTls = TLS) -> dict[str, Any]:
     """Return the objects for etcd by their kinds."""
     text = yaml.safe_dump_all(etcd_manifest()).encode()
-    made = calico.objects(text, cluster or make_cluster(calico=ETCD), [], tls)
+    made = calico_manifest.objects(text, cluster or make_cluster(calico=ETCD), [], tls)
     return {item["kind"]: item for item in made}
 
 
@@ -130,7 +130,7 @@ def test_bird_is_asked_for_even_where_the_manifest_is_that_for_vxlan() -> None:
     found = rendered(backend="vxlan")
     text = yaml.safe_dump_all(found).encode()
     bird = make_cluster(calico={"backend": "bird", "encapsulation": "Never"})
-    node = calico.objects(text, bird, [])[1]["spec"]["template"]["spec"]["containers"][0]
+    node = calico_manifest.objects(text, bird, [])[1]["spec"]["template"]["spec"]["containers"][0]
     assert node["livenessProbe"]["exec"]["command"][-1] == "-bird-live"
     assert node["readinessProbe"]["exec"]["command"][-1] == "-bird-ready"
     assert env(node)["CALICO_IPV4POOL_IPIP"] == env(node)["CALICO_IPV4POOL_VXLAN"] == "Never"
@@ -151,14 +151,14 @@ def test_etcd_gets_its_endpoints_and_files_by_a_secret() -> None:
 
 
 def test_a_renewed_etcd_certificate_rolls_the_pods_that_read_it() -> None:
-    def digests(tls: calico.EtcdTls) -> set[str]:
+    def digests(tls: calico_manifest.EtcdTls) -> set[str]:
         made = with_etcd(tls=tls)
         workloads = [made["DaemonSet"], made["Deployment"]]
         return {w["spec"]["template"]["metadata"]["annotations"][MARK] for w in workloads}
 
     assert len(digests(TLS)) == 1
     assert digests(TLS) == digests(TLS)
-    assert digests(TLS) != digests(calico.EtcdTls(TLS.ca, b"newer", b"newer"))
+    assert digests(TLS) != digests(calico_manifest.EtcdTls(TLS.ca, b"newer", b"newer"))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_renewed_etcd_certificate_rolls_the_pods_that_read_it() -> None:
 def test_a_manifest_for_the_other_datastore_is_refused(
     found: list[dict[str, Any]], settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(calico.ManifestError, match=message):
+    with pytest.raises(calico_manifest.ManifestError, match=message):
         rendered(found, **settings)
 
 
@@ -218,7 +218,7 @@ def test_every_image_is_taken_from_the_configured_registry() -> None:
     ],
 )
 def test_what_is_not_the_manifest_is_refused(found: list[dict[str, Any]], message: str) -> None:
-    with pytest.raises(calico.ManifestError, match=message):
+    with pytest.raises(calico_manifest.ManifestError, match=message):
         rendered(found)
 
 
@@ -265,12 +265,12 @@ def test_controllers_on_another_node_are_not_waited_for(
     pods: list[dict[str, Any]], elsewhere: str | None
 ) -> None:
     """Replacing a node that died is what one adds a node for."""
-    found = calico.elsewhere([*BOTH, *pods], {}, ["n1", "n2"])
-    missing = calico.not_ready(DAEMONSET, [*BOTH, *pods], {}, ["n1", "n2"])
+    found = calico_health.elsewhere([*BOTH, *pods], {}, ["n1", "n2"])
+    missing = calico_health.not_ready(DAEMONSET, [*BOTH, *pods], {}, ["n1", "n2"])
     assert (found or "").find(elsewhere or "") >= 0
     assert (found is None) == (elsewhere is None)
     assert missing == (None if elsewhere else "calico-kube-controllers is not ready")
-    assert calico.elsewhere([*BOTH, *pods], UP, ["n1", "n2"]) is None
+    assert calico_health.elsewhere([*BOTH, *pods], UP, ["n1", "n2"]) is None
 
 
 def test_what_is_older_than_its_node_object_starts_again() -> None:
@@ -289,7 +289,7 @@ def test_what_is_older_than_its_node_object_starts_again() -> None:
         made("going", "n1", "2026-11-28T20:01:20Z", deletionTimestamp="2026-11-28T21:01:22Z"),
         made("other", "n2", "2026-11-28T20:01:20Z"),
     ]
-    assert calico.older_pods(pods, node) == ["old"]
+    assert calico_health.older_pods(pods, node) == ["old"]
 
 
 def pool(name: str = "default-ipv4-ippool", **spec: Any) -> dict[str, Any]:
@@ -325,7 +325,7 @@ MODES = {"vxlanMode": "CrossSubnet", "ipipMode": "Never"}
 def test_a_pool_that_is_not_what_the_configuration_says(
     pools: list[dict[str, Any]], drift: str
 ) -> None:
-    assert calico.pool_drift(pools, "172.20.0.0/16", MODES) == drift
+    assert calico_health.pool_drift(pools, "172.20.0.0/16", MODES) == drift
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_ready_means_ready_and_replaced_on_the_nodes_of_the_run(
     pods: list[dict[str, Any]], controllers: dict[str, Any] | None, expected: str | None
 ) -> None:
     """A node that is down and no part of the run holds nobody up."""
-    assert calico.not_ready(DAEMONSET, pods, controllers, ("n1", "n2")) == expected
+    assert calico_health.not_ready(DAEMONSET, pods, controllers, ("n1", "n2")) == expected
 
 
 @pytest.mark.parametrize(
@@ -374,4 +374,4 @@ def test_pods_that_a_changed_back_template_fits_count(
         "status": status,
     }
     pods = [pod("n1", "True"), pod("n2", "True", "1")]
-    assert calico.not_ready(daemonset, pods, UP, ("n1", "n2")) == expected
+    assert calico_health.not_ready(daemonset, pods, UP, ("n1", "n2")) == expected

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.cni import calico
+from fabnode.cni import calico_health
 from fabnode.cni.daemonset import broken_pods, problem
 
 DAEMONSET = {"metadata": {"annotations": {"deprecated.daemonset.template.generation": "2"}}}
@@ -96,7 +96,7 @@ def test_only_pods_of_the_newest_template_are_broken() -> None:
 def test_the_broken_node_is_named_apart_from_those_whose_turn_comes() -> None:
     pods = [pod("n1", ready=True, template="1"), pod("n2", containerStatuses=[RUNNING])]
     events = [event("n1", "of another pod"), event("n2", BGP)]
-    found = calico.diagnose(DAEMONSET, pods, events, ("n1", "n2"))
+    found = calico_health.diagnose(DAEMONSET, pods, events, ("n1", "n2"))
     assert found.cause == (
         f"calico-node on n2: {BGP}; calico-node has no pod of the newest template on n1"
     )
@@ -106,12 +106,12 @@ def test_the_broken_node_is_named_apart_from_those_whose_turn_comes() -> None:
 def test_controllers_are_explained_where_all_nodes_are_ready() -> None:
     stuck = pod("n1", containerStatuses=[PULLING])
     stuck["metadata"] |= {"name": "controllers-x", "labels": {"k8s-app": "calico-kube-controllers"}}
-    found = calico.diagnose(DAEMONSET, [pod("n1", ready=True), stuck], [], ("n1",))
+    found = calico_health.diagnose(DAEMONSET, [pod("n1", ready=True), stuck], [], ("n1",))
     assert found.cause == "calico-kube-controllers: upgrade-ipam: ErrImagePull: no such host"
     assert found.advice == "kubectl -n kube-system logs controllers-x --all-containers"
 
 
 def test_without_any_pod_the_next_command_describes_them() -> None:
-    found = calico.diagnose(None, [], [], ("n1",))
+    found = calico_health.diagnose(None, [], [], ("n1",))
     assert found.cause == "calico-node has no pod of the newest template on n1"
     assert found.advice == "kubectl -n kube-system describe pods"

@@ -23,6 +23,8 @@ NAMES_CALICO = {
     "artifacts/store.py",
     "cli/commands/versions.py",
     "cni/calico.py",
+    "cni/calico_health.py",
+    "cni/calico_manifest.py",
     "cni/registry.py",
     "config/cluster.py",
     "config/cross_checks.py",

@@ -1,0 +1,131 @@
+"""Whether Calico runs on nodes and has the configured pool; and if not, why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .calico_manifest import CONTROLLERS, DAEMONSET, NAMESPACE
+from .daemonset import broken_pods, is_ready, problem, unready_nodes
+from .protocol import Diagnosis, Object
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+def not_ready(
+    daemonset: Object | None,
+    pods: Collection[Object],
+    controllers: Object | None,
+    nodes: Collection[str],
+) -> str | None:
+    """
+    Return what of Calico is not ready on these nodes, or None when all is.
+
+    Controllers on another node are that node's trouble, see `elsewhere`.
+
+    :param pods: of both. :param controllers: the Deployment; None where there is none.
+    """
+    of_node = _labelled(pods, DAEMONSET)
+    if missing := unready_nodes(daemonset, of_node, nodes):
+        return f"{DAEMONSET} is not ready on {', '.join(missing)}"
+    if _controllers_ready(controllers) or (nodes and _outside(pods, nodes)):
+        return None
+    return f"{CONTROLLERS} is not ready"
+
+
+def elsewhere(
+    pods: Collection[Object], controllers: Object | None, nodes: Collection[str]
+) -> str | None:
+    """Return that the controllers are not ready where their pod is on none of these nodes."""
+    if _controllers_ready(controllers) or not (outside := _outside(pods, nodes)):
+        return None
+    return f"{CONTROLLERS} is not ready: its pod is on {', '.join(outside)}, no node of this run"
+
+
+def _controllers_ready(controllers: Object | None) -> bool:
+    status = (controllers or {}).get("status") or {}
+    seen: bool = status.get("observedGeneration", 0) >= _metadata(controllers).get("generation", 0)
+    return seen and status.get("updatedReplicas", 0) >= 1 and status.get("readyReplicas", 0) >= 1
+
+
+def _outside(pods: Collection[Object], nodes: Collection[str]) -> list[str]:
+    """Return where the controllers' pods are, if each is placed and none is on these nodes."""
+    staying = [p for p in _labelled(pods, CONTROLLERS) if "deletionTimestamp" not in _metadata(p)]
+    places = {str((pod.get("spec") or {}).get("nodeName") or "") for pod in staying}
+    return [] if "" in places or places & set(nodes) else sorted(places)
+
+
+def older_pods(pods: Collection[Object], node: Object) -> list[str]:
+    """Return the names of pods on a node that were made before its Node object."""
+    metadata = _metadata(node)
+    return [
+        str(_metadata(pod)["name"])
+        for pod in pods
+        if (pod.get("spec") or {}).get("nodeName") == metadata["name"]
+        and "deletionTimestamp" not in _metadata(pod)
+        and _metadata(pod)["creationTimestamp"] < metadata["creationTimestamp"]
+    ]
+
+
+def _labelled(pods: Collection[Object], app: str) -> list[Object]:
+    return [pod for pod in pods if _metadata(pod).get("labels", {}).get("k8s-app") == app]
+
+
+def pool_drift(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str]) -> str:
+    """
+    Return how Calico's pools differ from the configuration, or nothing.
+
+    Pools of other networks beside the configured one are a site's own.
+
+    :param modes: `vxlanMode` and `ipipMode` as configured.
+    """
+    specs = {str(pool["metadata"]["name"]): pool.get("spec") or {} for pool in pools}
+    mine = {name: spec for name, spec in specs.items() if spec.get("cidr") == pod_cidr}
+    if not mine:
+        found = ", ".join(f"{name} of {spec.get('cidr')}" for name, spec in specs.items())
+        return f"no pool of {pod_cidr} (cluster.pod_cidr), but {found}" if found else ""
+    differing = [
+        f"{name}: {key} is {spec.get(key) or 'Never'}, configured is {mode}"
+        for name, spec in mine.items()
+        for key, mode in modes.items()
+        if (spec.get(key) or "Never") != mode
+    ]
+    differing += [f"{name} is disabled" for name, spec in mine.items() if spec.get("disabled")]
+    return "; ".join(differing)
+
+
+def diagnose(
+    daemonset: Object | None,
+    pods: Collection[Object],
+    events: Collection[Object],
+    nodes: Collection[str],
+) -> Diagnosis:
+    """
+    Return why calico-node is not ready on these nodes, else why its controllers are not.
+
+    :param pods: of both. :param events: those of the namespace's pods.
+    """
+
+    def cause(pod: Object) -> str:
+        uid = _metadata(pod).get("uid")
+        return problem(
+            pod, [event for event in events if event["involvedObject"].get("uid") == uid]
+        )
+
+    of_node, of_controllers = _labelled(pods, DAEMONSET), _labelled(pods, CONTROLLERS)
+    broken = broken_pods(daemonset, of_node, nodes)
+    causes = [f"{DAEMONSET} on {node}: {cause(pod)}" for node, pod in sorted(broken.items())]
+    if waiting := sorted(set(unready_nodes(daemonset, of_node, nodes)) - set(broken)):
+        causes.append(f"{DAEMONSET} has no pod of the newest template on {', '.join(waiting)}")
+    suspects = [broken[node] for node in sorted(broken)]
+    if not causes:
+        suspects = [pod for pod in of_controllers if not is_ready(pod)]
+        causes = [f"{CONTROLLERS}: {cause(pod)}" for pod in suspects]
+    logs = (
+        f"logs {_metadata(suspects[0])['name']} --all-containers" if suspects else "describe pods"
+    )
+    return Diagnosis("; ".join(causes), f"kubectl -n {NAMESPACE} {logs}")
+
+
+def _metadata(item: Object | None) -> Object:
+    return (item or {}).get("metadata") or {}

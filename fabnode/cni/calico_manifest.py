@@ -1,0 +1,251 @@
+"""Calico's official manifest of the pinned version, with the configuration's values put in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import yaml
+
+from ..pki.certificates import BadCertificateError, public_key, read
+from ..releases.matrix import matrix
+from ..util.errors import InputError
+from ..util.image_reference import ImageReference
+from ..util.yaml_io import dump_all, parse_all
+from .protocol import Object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from ..config.cluster import Cluster
+    from ..config.sections import EtcdSettings
+
+
+T = TypeVar("T")
+
+NAMESPACE = "kube-system"
+DAEMONSET = "calico-node"
+CONTROLLERS = "calico-kube-controllers"
+ETCD_SECRET = "calico-etcd-secrets"  # noqa: S105 (its name)
+
+# What belongs to calico-node alone, by name.
+_OF_NODE = ("calico-node", "calico-cni-plugin")
+_ETCD_MOUNT = "/calico-secrets"  # where the official manifest mounts the Secret
+_ETCD_DIGEST = "fabnode.io/etcd-digest"
+
+ETCD_FILES = ("ca", "cert", "key")
+
+
+class CredentialError(InputError):
+    """What Calico is to show to etcd can't be used for it."""
+
+    advice = "correct `calico.etcd` in the configuration"
+
+
+class ManifestError(InputError):
+    """The manifest is not one of Calico's, or not of the version that is configured."""
+
+    advice = "correct calico.manifest, or calico.version"
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdTls:
+    """What Calico shows to etcd, and by what it knows etcd; PEM."""
+
+    ca: bytes
+    cert: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        return "EtcdTls(…)"
+
+
+def objects(
+    manifest: bytes,
+    cluster: Cluster,
+    cni_plugins: Collection[str],
+    etcd: EtcdTls | None = None,
+) -> tuple[Object, ...]:
+    """
+    Return the manifest's objects as this cluster needs them.
+
+    :param cni_plugins: plugins that the runtime step installs, which Calico is to leave alone.
+    :param etcd: for the datastore etcd.
+
+    Raises ManifestError where a part that has to be set is not in the manifest: better than
+    applying something that only seems configured.
+    """
+    documents = _documents(manifest)
+    _check_datastore(documents, cluster.calico.datastore)
+    _set_node(documents, cluster, cni_plugins)
+    _set_controllers(documents, cluster)
+    if etcd:
+        _set_etcd(documents, cluster, etcd)
+    for item in documents:
+        if (
+            item.get("kind") == "PodDisruptionBudget"
+            and cluster.cluster.version.minor not in matrix().api["policy/v1"]
+        ):
+            item["apiVersion"] = "policy/v1beta1"
+    if registry := cluster.calico.registry or cluster.images.registry:
+        for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):
+            for container in _containers(_only(documents, kind, name)):
+                container["image"] = str(ImageReference.parse(container["image"]).at(registry))
+    if cluster.calico.components == "controllers":
+        documents = [item for item in documents if item["metadata"]["name"] not in _OF_NODE]
+    return tuple(documents)
+
+
+def _documents(manifest: bytes) -> list[Object]:
+    try:
+        documents: list[Object] = parse_all(manifest)
+    except yaml.YAMLError as error:
+        raise ManifestError(f"Calico's manifest is not YAML: {error}") from error
+    if not all(isinstance(document, dict) for document in documents):
+        raise ManifestError(
+            "Calico's manifest holds no Kubernetes objects: is it the official one?"
+        )
+    return documents
+
+
+def _check_datastore(documents: list[Object], datastore: str) -> None:
+    names = {item["metadata"]["name"] for item in documents if item.get("kind") == "Secret"}
+    found = "etcd" if ETCD_SECRET in names else "kubernetes"
+    if found != datastore:
+        raise ManifestError(
+            f"Calico's manifest is for the datastore {found}, the configuration says {datastore}"
+        )
+
+
+def _set_node(documents: list[Object], cluster: Cluster, cni_plugins: Collection[str]) -> None:
+    """Set what concerns the nodes: network, backend, probes."""
+    settings = cluster.calico
+    _only(documents, "ConfigMap", "calico-config")["data"]["calico_backend"] = settings.backend
+    pod = _only(documents, "DaemonSet", DAEMONSET)["spec"]["template"]["spec"]
+    node = _container(pod, "containers", "calico-node")
+    _check_version(node["image"], str(settings.version))
+    vxlan = settings.backend == "vxlan"
+    _set_env(
+        node,
+        {
+            "CALICO_IPV4POOL_CIDR": str(cluster.cluster.pod_cidr),
+            "CALICO_IPV4POOL_VXLAN": settings.encapsulation if vxlan else "Never",
+            "CALICO_IPV4POOL_IPIP": "Never" if vxlan else settings.encapsulation,
+            "IP_AUTODETECTION_METHOD": settings.ip_autodetection,
+        },
+    )
+    _set_bird_probes(node, bird=not vxlan)
+    if cni_plugins:
+        install = _container(pod, "initContainers", "install-cni")
+        _set_env(install, {"SKIP_CNI_BINARIES": ",".join(sorted(cni_plugins))})
+
+
+def _set_controllers(documents: list[Object], cluster: Cluster) -> None:
+    """Set what concerns kube-controllers, of which there must not be two."""
+    spec = _only(documents, "Deployment", CONTROLLERS)["spec"]
+    spec["replicas"] = 1
+    spec["template"]["spec"]["hostNetwork"] = cluster.calico.controllers_host_network
+
+
+def _set_etcd(documents: list[Object], cluster: Cluster, etcd: EtcdTls) -> None:
+    """
+    Set where etcd is, and put what it takes to be let in into the Secret.
+
+    Calico's programs read both when they start only, so their pods carry a digest of it: a
+    renewed certificate rolls them, one node after another.
+    """
+    assert cluster.calico.etcd
+    files = {"etcd-ca": etcd.ca, "etcd-cert": etcd.cert, "etcd-key": etcd.key}
+    secret = _only(documents, "Secret", ETCD_SECRET)
+    secret["data"] = {name: base64.b64encode(pem).decode() for name, pem in files.items()}
+    config = _only(documents, "ConfigMap", "calico-config")
+    config["data"] |= {
+        "etcd_endpoints": ",".join(cluster.calico.etcd.endpoints),
+        **{name.replace("-", "_"): f"{_ETCD_MOUNT}/{name}" for name in files},
+    }
+    digest = hashlib.sha256(dump_all([secret, config]).encode()).hexdigest()
+    for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):
+        template = _only(documents, kind, name)["spec"]["template"]
+        metadata = template.setdefault("metadata", {})
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), _ETCD_DIGEST: digest}
+
+
+def etcd_key(documents: Collection[Object]) -> bytes:
+    """Return the private key among these objects, which must be kept out of all output."""
+    secrets = [item for item in documents if item["kind"] == "Secret"]
+    return b"".join(base64.b64decode(item["data"]["etcd-key"]) for item in secrets)
+
+
+def images(objects: Collection[Object]) -> list[str]:
+    """Return the images that these objects' pods run."""
+    workloads = [item for item in objects if item.get("kind") in {"DaemonSet", "Deployment"}]
+    return [container["image"] for container in _containers(*workloads)]
+
+
+def _only(documents: list[Object], kind: str, name: str) -> Object:
+    for item in documents:
+        if item.get("kind") == kind and item["metadata"]["name"] == name:
+            return item
+    raise ManifestError(f"Calico's manifest has no {kind} {name}: is it the official one?")
+
+
+def _container(pod: Object, section: str, name: str) -> Object:
+    for container in pod.get(section) or ():
+        if container["name"] == name:
+            found: Object = container
+            return found
+    raise ManifestError(f"Calico's manifest has no container {name}: is it the official one?")
+
+
+def _containers(*workloads: Object) -> Iterator[Object]:
+    for workload in workloads:
+        pod = workload["spec"]["template"]["spec"]
+        yield from pod.get("initContainers") or ()
+        yield from pod["containers"]
+
+
+def _check_version(image: str, version: str) -> None:
+    tag = ImageReference.parse(image).tag or image
+    if tag.removeprefix("v") != version:
+        raise ManifestError(f"Calico's manifest is of {tag}, the configuration says {version}")
+
+
+def _set_env(container: Object, values: dict[str, str]) -> None:
+    kept = [e for e in container.get("env") or () if e["name"] not in values]
+    container["env"] = [*kept, *({"name": k, "value": v} for k, v in values.items())]
+
+
+def _set_bird_probes(container: Object, *, bird: bool) -> None:
+    """Ask BIRD whether it lives with BGP; without there is none, and it would never answer."""
+    for probe, question in (("livenessProbe", "-bird-live"), ("readinessProbe", "-bird-ready")):
+        command = container[probe]["exec"]["command"]
+        kept = [word for word in command if not word.startswith("-bird")]
+        container[probe]["exec"]["command"] = [*kept, question] if bird else kept
+
+
+def etcd_tls(settings: EtcdSettings, files: Mapping[str, bytes], now: datetime) -> EtcdTls:
+    """
+    Return what Calico shows to etcd, once it is sure that it could be let in with it.
+
+    :param files: contents by setting (`calico.etcd.ca`, …).
+    :raises CredentialError: it is none, expired or does not belong together; its message holds
+        nothing of the key.
+    """
+
+    def parsed(name: str, parse: Callable[[bytes], T]) -> T:
+        try:
+            return parse(files[f"calico.etcd.{name}"])
+        except BadCertificateError as error:
+            path = getattr(settings, name)
+            raise CredentialError(f"calico.etcd.{name}: {path}: {error}") from error
+
+    parsed("ca", read)
+    shown, public = parsed("cert", read), parsed("key", public_key)
+    if shown.days_left(now) <= 0:
+        raise CredentialError(f"calico.etcd.cert: {settings.cert} has expired")
+    if shown.public_key != public:
+        raise CredentialError(f"calico.etcd.key: {settings.key} is not the key of {settings.cert}")
+    return EtcdTls(*(files[f"calico.etcd.{name}"] for name in ETCD_FILES))
