@@ -51,6 +51,7 @@ ORDER = (
     "test_proxy_modes",
     "test_installed",
     "test_drift",
+    "test_cluster_moved",
     "test_parts",
     "test_preflight",
     "test_trust",
