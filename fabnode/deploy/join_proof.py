@@ -29,10 +29,20 @@ if TYPE_CHECKING:
 # Until the kubelet has written what was issued to it; if it doesn't, the last checks fail.
 _AWAIT_FILE = "n=0; until [ -s {path} ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
 
+_AWAIT_NEWER = (
+    'n=0; until [ "$(stat -L -c %Z -- {path} 2>/dev/null || echo 0)" -ge {since} ]'
+    " || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done"
+)
 
-def await_file(host: Host, path: str) -> None:
-    """Wait on a host until a file has content, 10 s at most; the last checks fail if not."""
-    host.root(_AWAIT_FILE.format(path=quote(path)))
+
+def await_file(host: Host, path: str, since: float = 0.0) -> None:
+    """
+    Wait on a host until a file has content, 10 s at most; the last checks fail if not.
+
+    :param since: unix time by the host's clock; one that is older counts as missing.
+    """
+    script = _AWAIT_NEWER if since else _AWAIT_FILE
+    host.root(script.format(path=quote(path), since=int(since)))
 
 
 class JoinProof:

@@ -165,7 +165,8 @@ class NodeDeployer:
             self._settle(
                 joined_now=joining,
                 since=began if restarted else 0.0,
-                new_serving=any(c.name == self._serving for c in todo.plan.changes),
+                new_serving=any(c.name == self._serving for c in todo.plan.changes)
+                or bool(kubelet.requests_serving(inputs)),
             )
         finally:
             if self._planner.joins:  # alone, bootstrap-kubeconfig leaves a token to be used
@@ -266,7 +267,7 @@ class NodeDeployer:
                 alone = new_serving and not joined_now
                 began = since - self.facts.clock_offset if alone else 0.0
                 self._session.admission.wait_serving(name, began)
-                await_file(self.host, self._serving)
+                await_file(self.host, self._serving, since if alone else 0.0)
                 self._planner.touched = True
             if joined_now or label:
                 log.changed(", ".join(filter(None, ("joined" if joined_now else "", label))))

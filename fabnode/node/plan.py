@@ -227,10 +227,8 @@ def _changes(
             yield Change(resource, "create", f"mode {resource.mode:04o}")
         case Directory() | ExistingSecret():
             yield from _mode(resource, facts.path(resource.path))
-        case Absent(path=path, remade_by=unit, why=why) if (
-            unit and facts.path(path).kind != "absent"
-        ):
-            yield Change(resource, "remove", "; ".join(filter(None, (why, f"{unit} recreates it"))))
+        case Absent(path=path, remade_by=unit) if unit and facts.path(path).kind != "absent":
+            yield Change(resource, "remove", f"{unit} recreates it")
         case Absent(path=path) if facts.path(path).kind != "absent":
             yield Change(resource, "remove", f"a {_said(facts.path(path))} that must not exist")
         case Module(name=name) if name not in facts.modules:
@@ -334,10 +332,15 @@ def _unit(
     if not found.running:
         state = f"{found.active} ({found.sub})" if found.load != "not-found" else "missing"
         yield Change(unit, "start", f"it is {clean(state)}", reload=reload, stamp=stamp)
-    elif (
-        why := _restart_reason(found.stamp, stamp, changed)
-        or ("its unit file changed since systemd read it" if new_unit_file else "")
-        or unit.restart
+    elif why := "; ".join(
+        filter(
+            None,
+            (
+                _restart_reason(found.stamp, stamp, changed)
+                or ("its unit file changed since systemd read it" if new_unit_file else ""),
+                unit.restart,
+            ),
+        )
     ):
         yield Change(unit, "restart", why, reload=reload, stamp=stamp)
     elif found.enabled not in _ENABLED:

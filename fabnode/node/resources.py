@@ -74,12 +74,10 @@ class Absent:
 
     :param remade_by: the unit that creates it again when it starts (a certificate that is to be
         replaced): it is restarted, and what was there comes back if that fails.
-    :param why: why the unit is to make another.
     """
 
     path: str
     remade_by: str = ""
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,10 +134,14 @@ class Inputs:
         A kubelet registers its Node when it starts, and never again. One that has only just started
         may be about to.
         """
-        unit = self.facts.unit(KUBELET_SERVICE)
-        settled = unit.running and self.facts.uptime - unit.started > _REGISTERED
-        lost = settled and self.joined and not self.registered
+        lost = self.kubelet_settled and self.joined and not self.registered
         return "its Node object is missing" if lost else ""
+
+    @property
+    def kubelet_settled(self) -> bool:
+        """Whether the kubelet has run for long enough to have registered, and requested all."""
+        unit = self.facts.unit(KUBELET_SERVICE)
+        return unit.running and self.facts.uptime - unit.started > _REGISTERED
 
     @property
     def first_images(self) -> tuple[ImageArchive, ...]:

@@ -55,7 +55,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         Binary(binary, artifact.path, artifact.sha256),
         config,
         File(layout.KUBELET_UNIT, unit),
-        *(Absent(path, UNIT, why) for path, why in _replaced(inputs).items()),
+        *(Absent(path, remade_by=UNIT) for path in _replaced(inputs)),
         *(() if inputs.joined else (Absent(pending_key),)),
         *access,
         Unit(
@@ -68,7 +68,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
                 layout.BOOTSTRAP_KUBECONFIG,
                 *(file.path for file in access),
             ),
-            restart=inputs.unregistered,
+            restart=inputs.unregistered or requests_serving(inputs),
         ),
         ClientCertificate(
             path=certificate,
@@ -183,22 +183,38 @@ def _kubeconfig(inputs: Inputs) -> Iterator[File]:
     yield File(layout.KUBELET_KUBECONFIG, content, 0o600, ephemeral=True, why=why)
 
 
-def _replaced(inputs: Inputs) -> dict[str, str]:
-    """Return the certificates that the kubelet is to request again, with the reason if any."""
+def requests_serving(inputs: Inputs) -> str:
+    """
+    Return why the kubelet is to request another serving certificate; empty: its own is good.
+
+    It requests one by itself once it has started with the node's new address. The old certificate
+    stays until then: without one, a kubelet that starts requests one for the address that its Node
+    has had so far, which nobody approves, and waits a quarter of an hour for that.
+    """
+    if not inputs.facts.known or not inputs.joined:
+        return ""
+    held = inputs.facts.certificate(layout.kubelet_serving_certificate(inputs.node.kubelet.root))
+    if not held.pem:
+        return "it has no serving certificate" if inputs.kubelet_settled else ""
+    dns, addresses = serving_names(Candidate(inputs.node.name, inputs.node.ip))
+    lacking = missing_names(held, (*dns, *addresses))
+    return f"its serving certificate is not for {', '.join(lacking)}" if lacking else ""
+
+
+def _replaced(inputs: Inputs) -> tuple[str, ...]:
+    """Return the certificates that the kubelet would go on using, and is to request again."""
     root = inputs.node.kubelet.root
     client = layout.kubelet_client_certificate(root)
     serving = layout.kubelet_serving_certificate(root)
     if not inputs.facts.known:
-        return {client: "", serving: ""}  # what must be probed
-    paths = {} if inputs.joined else {client: ""}
+        return (client, serving)  # what must be probed
+    paths = [] if inputs.joined else [client]
     held = inputs.facts.certificate(serving)
     # One that doesn't hold is no reason to restart a kubelet, but goes along when it asks anyway.
     useless = not inputs.joined and problem(held, inputs.cluster.ca_pem, inputs.now)
-    dns, addresses = serving_names(Candidate(inputs.node.name, inputs.node.ip))
-    lacking = missing_names(held, (*dns, *addresses))
-    if held.pem and (useless or lacking or inputs.renewal.reason(SERVING, held)):
-        paths[serving] = f"it is not for {', '.join(lacking)}" if lacking else ""
-    return paths
+    if held.pem and (useless or inputs.renewal.reason(SERVING, held)):
+        paths.append(serving)
+    return tuple(paths)
 
 
 STEP = Step(

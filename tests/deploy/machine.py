@@ -22,6 +22,7 @@ from fabnode.node.resources import (
     Unit,
 )
 from fabnode.pki.certificates import CertificateFile
+from fabnode.pki.csr_policy import missing_names
 from fabnode.remote.apply import Applied
 from fabnode.ssh.exec import Result
 from fabnode.ssh.port_checks import TlsResult
@@ -159,6 +160,8 @@ class Machine:
         for path in (self._client, self._serving):
             if path not in self.facts.certificates:
                 self._certify(path)
+        if missing_names(self.facts.certificate(self._serving), (self.node.name, self.node.ip)):
+            self._certify(self._serving)  # it requests one for its new address
 
     def _certify(self, path: str) -> None:
         made = (
