@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from ..kube import node_status
@@ -53,6 +54,11 @@ if TYPE_CHECKING:
     from ..ssh.host import Host
     from ..steps.step import Step
     from .cluster_session import ClusterSession
+
+# Those that don't come up in 15 s the checks tell of; who listens does so a moment after the start.
+_AWAIT_ACTIVE = (
+    "n=0; until {{ {active}; }} || [ $n -ge 150 ]; do sleep 0.1; n=$((n + 1)); done; sleep 2"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,18 @@ class NodeDeployer:
     def current_facts(self) -> Facts:
         """Return facts that still hold: those of the last probe, unless it was changed since."""
         return self._planner.current_facts()
+
+    def facts_of_started_units(self) -> Facts:
+        """Return current facts, once units that systemd is just starting again have come up."""
+        facts = self.current_facts()
+        names = verify.units(self.node.runtime.name, self.cluster.cluster.version.minor)
+        late = [name for name in names if facts.unit(name).active == "activating"]
+        if not late:
+            return facts
+        # kube-proxy ends itself when its Node's address changes, for systemd to start it again.
+        active = " && ".join(f"systemctl -q is-active {quote(name)}" for name in late)
+        self.host.root(_AWAIT_ACTIVE.format(active=active))
+        return self.probe()
 
     def plan(self, renewal: Renewal = KEEP) -> NodePlan:
         """Return what would be done, and what preflight found. Changes nothing."""

@@ -189,7 +189,8 @@ def verify_with(
         live = session.nodes.settled(names)
 
         def one(node: NodeDeployer) -> list[Check]:
-            return verify_node(node.host, node.current_facts(), session, live.get(node.node.name))
+            facts = node.facts_of_started_units()
+            return verify_node(node.host, facts, session, live.get(node.node.name))
 
         found = context.each(one, names)
         checks = [check for outcome in found.values() for check in outcome.value or ()]

@@ -440,6 +440,22 @@ def test_a_serving_certificate_without_the_nodes_address_is_requested_again(
     assert node.deploy() is False
 
 
+def test_a_unit_that_systemd_starts_again_is_waited_for(scene: Callable[..., Scene]) -> None:
+    """kube-proxy ends itself when its Node's address changes."""
+    node = scene()
+    node.deploy()
+    facts = node.machine.facts
+    late = replace(facts.unit(proxy.UNIT), active="activating", sub="auto-restart")
+    node.machine.facts = replace(facts, units={**facts.units, proxy.UNIT: late})
+    node.told.clear()
+    node.another().facts_of_started_units()
+    assert node.told == ["host: probe", "host: await file", "host: probe"]
+    node.machine.facts = facts
+    node.told.clear()
+    node.another().facts_of_started_units()
+    assert node.told == ["host: probe"]
+
+
 def test_the_kubelets_own_kubeconfig_follows_the_apiservers_address(
     scene: Callable[..., Scene],
 ) -> None:

@@ -163,6 +163,9 @@ class Deployer:
     def facts(self) -> Facts:
         return self.scene.nodes[self.node.name].facts(self.node)
 
+    def facts_of_started_units(self) -> Facts:
+        return self.current_facts()
+
     def current_facts(self) -> Facts:
         if self.node.name in self.scene.away:
             raise ConnectionLostError(self.node.name, "no answer in time")
