@@ -82,7 +82,7 @@ def test_a_changed_address_gets_its_serving_certificate(cluster: Lab) -> None:
         rows = cluster.inv("certs", "--json", "--limit", "n1", code=1).document["certificates"]
         faults = {row["name"]: row["faults"] for row in rows}
         assert faults["kubelet serving certificate"] == [f"it is not for {old}"]
-        assert f"it is not for {old}" in json.dumps(bad(verified(cluster, "--no-network", code=1)))
+        assert f"it is not for {old}" in str(bad(verified(cluster, "--no-network", code=1)))
     finally:
         cluster.deploy()
         cluster.on("n1", f"ip addr del {new}/24 dev host0")
