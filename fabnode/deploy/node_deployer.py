@@ -55,10 +55,8 @@ if TYPE_CHECKING:
     from ..steps.step import Step
     from .cluster_session import ClusterSession
 
-# Those that don't come up in 15 s the checks tell of; who listens does so a moment after the start.
-_AWAIT_ACTIVE = (
-    "n=0; until {{ {active}; }} || [ $n -ge 150 ]; do sleep 0.1; n=$((n + 1)); done; sleep 2"
-)
+# Checks report those that don't come up in 15 s.
+_AWAIT_ACTIVE = "n=0; until {{ {active}; }} || [ $n -ge 150 ]; do sleep 0.1; n=$((n + 1)); done"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from ..steps import verify
 from ..steps.verify import Check
 from ..util import program
 from ..util.errors import ClusterError, FabnodeError
+from ..util.wait import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from ..kube.client import Object
     from ..node.facts import Facts
     from ..ssh.host import Host
+    from ..ssh.port_checks import HttpAnswer
     from .cluster_session import ClusterSession
 
 _HTTP_OK = 200
 _FORBIDDEN = 403
 _MOST_OTHERS = 2  # nodes beside the run's that its pods try to reach
+_LISTENS = 5.0  # seconds
 _PROBE_TIMEOUT = 60.0
 
 
@@ -164,19 +167,27 @@ def _others(
     return [], [Check(None, "other nodes", False, detail, "kubectl get nodes", warning=True)]
 
 
+def _answer(host: Host, port: int, path: str) -> HttpAnswer:
+    """Return what a port answers; a program that has just started listens a moment later."""
+    wait = Wait(f"port {port}", _LISTENS, 0.25)
+    while not (answer := host.http_get(port, path)).status and not wait.over:
+        wait.pause()
+    return answer
+
+
 def _health(host: Host) -> Iterator[Check]:
     """Ask the health endpoints on the node itself, and which mode kube-proxy really runs in."""
     node = host.node
     endpoints = (("kubelet health", KUBELET_HEALTH_PORT), ("kube-proxy health", PROXY_HEALTH_PORT))
     for title, port in endpoints:
-        answer = host.http_get(port, "/healthz")
+        answer = _answer(host, port, "/healthz")
         said = answer.body[:80].decode(errors="replace").strip() or "no answer"
         if port == PROXY_HEALTH_PORT and answer.status == _HTTP_OK:
             said = "ok"
         unit = title.removesuffix(" health")
         logs = program.host_task(node.name, f"logs --unit {unit}")
         yield Check(node.name, title, answer.status == _HTTP_OK, said, logs)
-    mode = host.http_get(PROXY_METRICS_PORT, "/proxyMode").body.decode(errors="replace").strip()
+    mode = _answer(host, PROXY_METRICS_PORT, "/proxyMode").body.decode(errors="replace").strip()
     wanted = node.kube_proxy.mode
     logs = program.host_task(node.name, "logs --unit kube-proxy")
     yield Check(node.name, "kube-proxy mode", mode == wanted, mode or "no answer", logs)
