@@ -106,7 +106,7 @@ def test_hosts_join_with_the_shared_token(shared: Shared, lab: Lab) -> None:
 def test_the_plan_says_which_proof_is_missing(shared: Shared) -> None:
     for node in shared.plan["nodes"]:
         (join,) = (c for c in node["changes"] if c["action"] == "join")
-        assert "doesn't tell which host asks" in join["why"]
+        assert "doesn't show which host asks" in join["why"]
         assert "before approval the key that waits on this one is compared" in join["why"]
 
 
