@@ -64,6 +64,11 @@ class Calico:
         return cluster.calico.enabled
 
     @property
+    def _controllers_only(self) -> bool:
+        """Whether nodes run no calico-node of Kubernetes'."""
+        return self.cluster.calico.components == "controllers"
+
+    @property
     def timeout(self) -> float:
         """Seconds to wait for it."""
         return self.cluster.timeouts.calico
@@ -127,7 +132,7 @@ class Calico:
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of Calico is not ready on these nodes."""
         controllers = api.find(_CONTROLLERS_PATH)
-        if self.cluster.calico.components == "controllers":
+        if self._controllers_only:
             return calico_health.not_ready(None, (), controllers, ())
         pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
         return calico_health.not_ready(api.find(_DAEMONSET_PATH), pods, controllers, nodes)
@@ -139,7 +144,7 @@ class Calico:
         It writes the host's address to the Node when it starts; without, no other node has a route
         to this one's pods.
         """
-        if self.cluster.calico.components == "controllers":
+        if self._controllers_only:
             return ()
         pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
         return tuple(
@@ -150,7 +155,7 @@ class Calico:
 
     def elsewhere(self, api: Reader, nodes: Collection[str]) -> str:
         """Return what of Calico is not ready on other nodes, and so is not waited for."""
-        if self.cluster.calico.components == "controllers":
+        if self._controllers_only:
             return ""
         pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
         return calico_health.elsewhere(pods, api.find(_CONTROLLERS_PATH), nodes) or ""
@@ -162,7 +167,7 @@ class Calico:
         calico-node reads what its DaemonSet says of the pool only when there is none yet.
         """
         settings = self.cluster.calico
-        if settings.datastore != "kubernetes" or settings.components == "controllers":
+        if settings.datastore != "kubernetes" or self._controllers_only:
             return None
         vxlan = settings.backend == "vxlan"
         modes = {
@@ -180,11 +185,10 @@ class Calico:
 
     def diagnosis(self, api: Reader, nodes: Collection[str]) -> Diagnosis:
         """Return why Calico is not ready on these nodes."""
-        controllers_only = self.cluster.calico.components == "controllers"
         pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
         of_pods = {"fieldSelector": "involvedObject.kind=Pod,type=Warning"}
         events = api.get(_EVENTS_PATH, **of_pods)["items"]
-        if controllers_only:
+        if self._controllers_only:
             return calico_health.diagnose(None, pods, events, ())
         return calico_health.diagnose(api.find(_DAEMONSET_PATH), pods, events, nodes)
 

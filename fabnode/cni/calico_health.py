@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .calico_manifest import CONTROLLERS, DAEMONSET, NAMESPACE
-from .daemonset import broken_pods, is_ready, problem, unready_nodes
+from .daemonset import broken_pods, is_ending, is_ready, metadata, node_name, problem, unready_nodes
 from .protocol import Diagnosis, Object
 
 if TYPE_CHECKING:
@@ -44,31 +44,31 @@ def elsewhere(
 
 def _controllers_ready(controllers: Object | None) -> bool:
     status = (controllers or {}).get("status") or {}
-    seen: bool = status.get("observedGeneration", 0) >= _metadata(controllers).get("generation", 0)
+    seen: bool = status.get("observedGeneration", 0) >= metadata(controllers).get("generation", 0)
     return seen and status.get("updatedReplicas", 0) >= 1 and status.get("readyReplicas", 0) >= 1
 
 
 def _outside(pods: Collection[Object], nodes: Collection[str]) -> list[str]:
     """Return where the controllers' pods are, if each is placed and none is on these nodes."""
-    staying = [p for p in _labelled(pods, CONTROLLERS) if "deletionTimestamp" not in _metadata(p)]
-    places = {str((pod.get("spec") or {}).get("nodeName") or "") for pod in staying}
+    staying = [p for p in _labelled(pods, CONTROLLERS) if not is_ending(p)]
+    places = {node_name(pod) for pod in staying}
     return [] if "" in places or places & set(nodes) else sorted(places)
 
 
 def older_pods(pods: Collection[Object], node: Object) -> list[str]:
     """Return the names of pods on a node that were made before its Node object."""
-    metadata = _metadata(node)
+    registered = metadata(node)
     return [
-        str(_metadata(pod)["name"])
+        str(metadata(pod)["name"])
         for pod in pods
-        if (pod.get("spec") or {}).get("nodeName") == metadata["name"]
-        and "deletionTimestamp" not in _metadata(pod)
-        and _metadata(pod)["creationTimestamp"] < metadata["creationTimestamp"]
+        if node_name(pod) == registered["name"]
+        and not is_ending(pod)
+        and metadata(pod)["creationTimestamp"] < registered["creationTimestamp"]
     ]
 
 
 def _labelled(pods: Collection[Object], app: str) -> list[Object]:
-    return [pod for pod in pods if _metadata(pod).get("labels", {}).get("k8s-app") == app]
+    return [pod for pod in pods if metadata(pod).get("labels", {}).get("k8s-app") == app]
 
 
 def pool_drift(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str]) -> str:
@@ -107,7 +107,7 @@ def diagnose(
     """
 
     def cause(pod: Object) -> str:
-        uid = _metadata(pod).get("uid")
+        uid = metadata(pod).get("uid")
         return problem(
             pod, [event for event in events if event["involvedObject"].get("uid") == uid]
         )
@@ -121,11 +121,5 @@ def diagnose(
     if not causes:
         suspects = [pod for pod in of_controllers if not is_ready(pod)]
         causes = [f"{CONTROLLERS}: {cause(pod)}" for pod in suspects]
-    logs = (
-        f"logs {_metadata(suspects[0])['name']} --all-containers" if suspects else "describe pods"
-    )
+    logs = f"logs {metadata(suspects[0])['name']} --all-containers" if suspects else "describe pods"
     return Diagnosis("; ".join(causes), f"kubectl -n {NAMESPACE} {logs}")
-
-
-def _metadata(item: Object | None) -> Object:
-    return (item or {}).get("metadata") or {}

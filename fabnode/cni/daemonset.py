@@ -30,7 +30,9 @@ def unready_nodes(
 
     :param pods: those of the DaemonSet.
     """
-    ready = {_node(pod) for pod in _newest(daemonset, pods) if is_ready(pod) and not _ending(pod)}
+    ready = {
+        node_name(pod) for pod in _newest(daemonset, pods) if is_ready(pod) and not is_ending(pod)
+    }
     return sorted(set(nodes) - ready)
 
 
@@ -43,11 +45,22 @@ def broken_pods(
     A node without one waits: its old pod runs on until its turn comes, or none is scheduled there.
     """
     missing = set(unready_nodes(daemonset, pods, nodes))
-    return {_node(pod): pod for pod in _newest(daemonset, pods) if _node(pod) in missing}
+    return {node_name(pod): pod for pod in _newest(daemonset, pods) if node_name(pod) in missing}
 
 
-def _ending(pod: Object) -> bool:
-    return "deletionTimestamp" in (pod.get("metadata") or {})
+def is_ending(pod: Object) -> bool:
+    """Return whether a pod was deleted, and only has to stop."""
+    return "deletionTimestamp" in metadata(pod)
+
+
+def metadata(item: Object | None) -> Object:
+    """Return an object's metadata; empty where there is no object."""
+    return (item or {}).get("metadata") or {}
+
+
+def node_name(pod: Object) -> str:
+    """Return the node that a pod was placed on; empty where it was not yet."""
+    return str((pod.get("spec") or {}).get("nodeName") or "")
 
 
 def is_ready(pod: Object) -> bool:
@@ -80,22 +93,22 @@ def _stopped(status: Object) -> Iterator[str]:
             reason = waiting.get("reason") or ""
             if reason == "CrashLoopBackOff" or (not waiting and not state.get("running")):
                 if ended and ended.get("exitCode"):
-                    yield _end(container["name"], ended)
+                    yield _ending_of(container["name"], ended)
             elif reason and reason not in _NOT_BEGUN:
                 yield ": ".join(filter(None, (container["name"], reason, waiting.get("message"))))
 
 
-def _end(name: str, ended: Object) -> str:
+def _ending_of(name: str, ended: Object) -> str:
     detail = ended.get("message") or ended.get("reason") or ""
     return f"{name} ended with exit code {ended['exitCode']}{detail and f': {detail}'}"
 
 
 def _newest(daemonset: Object | None, pods: Collection[Object]) -> list[Object]:
-    annotations = ((daemonset or {}).get("metadata") or {}).get("annotations") or {}
+    annotations = metadata(daemonset).get("annotations") or {}
     template, all_updated = annotations.get(_TEMPLATE), _all_updated(daemonset)
 
     def label(pod: Object) -> str | None:
-        labels: dict[str, str] = (pod.get("metadata") or {}).get("labels") or {}
+        labels: dict[str, str] = metadata(pod).get("labels") or {}
         return labels.get(_TEMPLATE_OF_POD)
 
     return [pod for pod in pods if all_updated or label(pod) == template]
@@ -109,14 +122,10 @@ def _all_updated(daemonset: Object | None) -> bool:
     they were replaced, are of an old generation and yet up to date.
     """
     status = (daemonset or {}).get("status") or {}
-    generation = ((daemonset or {}).get("metadata") or {}).get("generation", 0)
+    generation = metadata(daemonset).get("generation", 0)
     pods: int = status.get("currentNumberScheduled", 0)
     updated: int = status.get("updatedNumberScheduled", 0)
     return status.get("observedGeneration", 0) >= generation and 0 < pods <= updated
-
-
-def _node(pod: Object) -> str:
-    return str((pod.get("spec") or {}).get("nodeName") or "")
 
 
 def _time(event: Object) -> str:

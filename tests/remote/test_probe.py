@@ -368,16 +368,21 @@ def test_images_are_those_of_the_runtime_that_is_asked_about(
     assert look(store="docker").images is None  # it doesn't answer
 
 
+def programs_without(folder: Path, lacking: set[str]) -> Path:
+    """Return a folder with all programs that a node needs but these."""
+    folder.mkdir()
+    for tool in {*NEEDED} - lacking:
+        (folder / tool).symlink_to(shutil.which(tool) or "/bin/true")
+    return folder
+
+
 def test_a_host_that_lacks_tools_is_not_taken_for_an_empty_one(
     shell: list[str], tools: Tools, tmp_path: Path
 ) -> None:
     """Without awk no certificate can be read; what else is missing is told with it."""
     if shell[0] == "busybox":
         pytest.skip("it has all of them")
-    here = tmp_path / "bin"
-    here.mkdir()
-    for tool in {*NEEDED} - {"awk", "tar", "systemctl"}:
-        (here / tool).symlink_to(shutil.which(tool) or "/bin/true")
+    here = programs_without(tmp_path / "bin", {"awk", "tar", "systemctl"})
     code = script(Watchlist(), "n", str(tmp_path / "state"))
     path = f"{tools.folder}:{here}"
     command = [shutil.which(shell[0]) or "", *shell[1:], "-s"]
@@ -393,10 +398,7 @@ def test_tools_that_are_needed_later_are_told(
 ) -> None:
     if shell[0] == "busybox":
         pytest.skip("it has all of them")
-    here = tmp_path / "bin"
-    here.mkdir()
-    for tool in {*NEEDED} - {"flock", "tar", "systemctl"}:
-        (here / tool).symlink_to(shutil.which(tool) or "/bin/true")
+    here = programs_without(tmp_path / "bin", {"flock", "tar", "systemctl"})
     code = script(Watchlist(modules=("no_such_module_at_all",)), "n", str(tmp_path / "state"))
     command = [shutil.which(shell[0]) or "", *shell[1:], "-s"]
     tools.remove("modprobe")
