@@ -13,6 +13,7 @@ from tests.support import make_cluster
 
 if TYPE_CHECKING:
     from fabnode.config.cluster import Cluster
+    from fabnode.steps.finding import Finding
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -43,3 +44,14 @@ def make_inputs(
         issued=issued or Issued(),
         now=NOW,
     )
+
+
+def assert_finding(seen: tuple[Finding, ...], level: str | None, text: str) -> None:
+    """Require exactly one finding of this level with this text and a fix; None: no finding."""
+    if level is None:
+        assert seen == ()
+        return
+    (finding,) = seen
+    assert finding.level == level
+    assert text in finding.text
+    assert finding.fix
