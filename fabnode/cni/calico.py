@@ -64,9 +64,9 @@ class Calico:
         return cluster.calico.enabled
 
     @property
-    def _controllers_only(self) -> bool:
-        """Whether nodes run no calico-node of Kubernetes'."""
-        return self.cluster.calico.components == "controllers"
+    def runs_on_nodes(self) -> bool:
+        """Whether nodes run Kubernetes' calico-node, or only its controllers run."""
+        return self.cluster.calico.components != "controllers"
 
     @property
     def timeout(self) -> float:
@@ -132,7 +132,7 @@ class Calico:
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of Calico is not ready on these nodes."""
         controllers = api.find(_CONTROLLERS_PATH)
-        if self._controllers_only:
+        if not self.runs_on_nodes:
             return calico_health.not_ready(None, (), controllers, ())
         pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
         return calico_health.not_ready(api.find(_DAEMONSET_PATH), pods, controllers, nodes)
@@ -144,7 +144,7 @@ class Calico:
         It writes the host's address to the Node when it starts; without, no other node has a route
         to this one's pods.
         """
-        if self._controllers_only:
+        if not self.runs_on_nodes:
             return ()
         pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
         return tuple(
@@ -155,7 +155,7 @@ class Calico:
 
     def elsewhere(self, api: Reader, nodes: Collection[str]) -> str:
         """Return what of Calico is not ready on other nodes, and so is not waited for."""
-        if self._controllers_only:
+        if not self.runs_on_nodes:
             return ""
         pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
         return calico_health.elsewhere(pods, api.find(_CONTROLLERS_PATH), nodes) or ""
@@ -167,7 +167,7 @@ class Calico:
         calico-node reads what its DaemonSet says of the pool only when there is none yet.
         """
         settings = self.cluster.calico
-        if settings.datastore != "kubernetes" or self._controllers_only:
+        if settings.datastore != "kubernetes" or not self.runs_on_nodes:
             return None
         vxlan = settings.backend == "vxlan"
         modes = {
@@ -188,7 +188,7 @@ class Calico:
         pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
         of_pods = {"fieldSelector": "involvedObject.kind=Pod,type=Warning"}
         events = api.get(_EVENTS_PATH, **of_pods)["items"]
-        if self._controllers_only:
+        if not self.runs_on_nodes:
             return calico_health.diagnose(None, pods, events, ())
         return calico_health.diagnose(api.find(_DAEMONSET_PATH), pods, events, nodes)
 

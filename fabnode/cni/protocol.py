@@ -124,6 +124,10 @@ class Cni(Protocol):
         """What its nodes send to each other, and firewalls must admit."""
 
     @property
+    def runs_on_nodes(self) -> bool:
+        """Whether pods get their network from it; False: from something that fabnode leaves alone."""
+
+    @property
     def interfaces(self) -> tuple[str, ...]:
         """Beginnings of the names of interfaces that it makes on nodes."""
 

@@ -145,12 +145,13 @@ def _resolver(inputs: Inputs) -> Iterator[Finding]:
 
 def _networks(inputs: Inputs) -> Iterator[Finding]:
     cluster = inputs.cluster.cluster
-    ranges = {
-        "pod_cidr": IPv4Network(cluster.pod_cidr),
-        "service_cidr": IPv4Network(cluster.service_cidr),
-    }
+    pods = network(inputs.cluster)
+    ranges = {"service_cidr": IPv4Network(cluster.service_cidr)}
+    # Interfaces of a node whose pod network is somebody else's have names that nobody knows here.
+    if pods.runs_on_nodes or not inputs.joined:
+        ranges["pod_cidr"] = IPv4Network(cluster.pod_cidr)
     fix = "give the cluster addresses that no network of a host uses, or take that network away"
-    of_cluster = (*_OF_SERVICES, *network(inputs.cluster).interfaces)
+    of_cluster = (*_OF_SERVICES, *pods.interfaces)
     seen: set[str] = set()
     for found in inputs.facts.networks:
         if found.interface == "*" or found.interface.startswith(of_cluster):

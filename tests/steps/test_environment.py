@@ -27,6 +27,8 @@ JOINED = {
     "authorities": {layout.KUBELET_KUBECONFIG: layout.CA},
 }
 ALL_CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids", "io"})
+OTHERS = {"calico": {"enabled": False}}
+CONTROLLERS = {"calico": {"components": "controllers"}}
 VFS = {
     "cluster": {"version": "1.30.4"},
     "runtime": {"name": "docker", "root": RUNTIME, "daemon": {"storage-driver": "vfs"}},
@@ -111,6 +113,11 @@ def proxies(**variables: str) -> dict[str, Any]:
         ({"networks": (route("172.20.8.0/24"),)}, {}, "error", "172.20.8.0/24 on eth1 lies in"),
         ({"networks": (route("172.20.8.0/26"),)} | JOINED, {}, None, ""),
         ({"networks": (route("172.16.0.0/12"),)}, {}, None, ""),
+        ({"networks": (own("172.20.5.1/24"),)} | JOINED, {}, "error", "172.20.5.0/24 on stor0"),
+        ({"networks": (own("172.20.5.1/24"),)} | JOINED, OTHERS, None, ""),
+        ({"networks": (own("172.20.5.1/24"),)} | JOINED, CONTROLLERS, None, ""),
+        ({"networks": (own("10.68.9.1/32"),)} | JOINED, OTHERS, "error", "lies in service_cidr"),
+        ({"networks": (own("172.20.5.1/24"),)}, OTHERS, "error", "172.20.5.0/24 on stor0 lies in"),
         ({"networks": (route("172.20.8.0/26", "*"),)}, {}, None, ""),
         (
             proxies(HTTPS_PROXY="http://192.0.2.1:3128"),
