@@ -125,7 +125,7 @@ class Cni(Protocol):
 
     @property
     def runs_on_nodes(self) -> bool:
-        """Whether pods get their network from it; False: from something that fabnode leaves alone."""
+        """Whether it gives pods their network; False: something that fabnode leaves alone does."""
 
     @property
     def interfaces(self) -> tuple[str, ...]:
