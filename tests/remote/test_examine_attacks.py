@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -228,6 +230,63 @@ def test_roots_files_in_a_home_are_seen_all_the_same(scene: Scene) -> None:
     assert scene.audit().files[str(path)].provenance is Provenance.OTHERS_MAY_WRITE
 
 
+def test_the_search_in_a_home_lends_its_owner_nothing(scene: Scene) -> None:
+    """It runs with the owner's rights: who can trace it, has root's pipes, its program's input."""
+    for number in range(3000):
+        path = scene.mallory / f"{number}.pem"
+        path.write_text(CERT)
+        os.chown(path, MALLORY, MALLORY)
+    with searches_seen_by_mallory() as seen:
+        scene.audit()
+    assert seen
+    assert {fd for search in seen for fd in search} == set()
+
+
+@contextmanager
+def searches_seen_by_mallory() -> Iterator[list[tuple[str, ...]]]:
+    """Yield a list that gets one entry for each search with mallory's rights: its open files."""
+    seen: list[tuple[str, ...]] = []
+    reading, writing = os.pipe()
+    mallory = os.fork()
+    if not mallory:
+        os.setgroups([])
+        os.setresgid(MALLORY, MALLORY, MALLORY)
+        os.setresuid(MALLORY, MALLORY, MALLORY)
+        try:
+            watch(writing)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    try:
+        yield seen
+    finally:
+        os.kill(mallory, signal.SIGKILL)
+        os.waitpid(mallory, 0)
+        with os.fdopen(reading) as lines:
+            seen += [tuple(line.split()[1:]) for line in lines]
+
+
+def watch(report: int) -> None:
+    """Report, for each process `find` with mallory's rights, the open files that she can reach."""
+    reported: set[str] = set()
+    while True:
+        for process in Path("/proc").glob("[0-9]*"):
+            pid = process.name
+            try:
+                status = (process / "status").read_text()
+                if pid in reported or not re.search(rf"^Uid:\t\d+\t{MALLORY}\t", status, re.M):
+                    continue
+                if not status.startswith("Name:\tfind\n"):
+                    continue
+                reached = [str((process / "fd" / fd).readlink()) for fd in "01"]
+            except PermissionError:
+                reached = []
+            except OSError:
+                continue  # it has ended
+            reported.add(pid)
+            os.write(report, f"{pid} {' '.join(reached)}\n".encode())
+
+
 def test_pipes_and_links_are_not_opened(scene: Scene) -> None:
     os.mkfifo(scene.mallory / "k.pem")
     (scene.mallory / "l.pem").symlink_to(scene.etc / "k.pem")
@@ -259,6 +318,9 @@ def test_a_roots_link_to_a_users_file_is_not_read(scene: Scene) -> None:
         "Environment=AWS_SECRET_ACCESS_KEY=hunter2",
         "Environment=API_TOKEN=hunter2",
         'Environment="A=b" \\\n  "X=hunter2"',
+        # Within a line that goes on, systemd leaves comments out.
+        "Environment=A=b \\\n# a note\nX=hunter2",
+        "Environment=A=b \\\n  ; a note\n  # another\n  X=hunter2",
         "Environment=X=hunter2",
     ],
 )

@@ -25,7 +25,7 @@ for entry in $others_folders; do
 	[ "$gid" != 0 ] || gid=65534
 	listed=
 	if [ $can_setpriv = 1 ]; then
-		find_prefix="timeout${nl}-k${nl}2${nl}10${nl}setpriv${nl}--reuid=$uid${nl}--regid=$gid${nl}--clear-groups"
+		find_prefix="timeout${nl}-k${nl}2${nl}10${nl}$(print_owners_rights "$uid" "$gid")"
 		listed=$(find_within "$place" -type f -size -128 -exec grep $grep_skip -slE "$credential_pattern" {} +)
 		report_timeout $? "$place"
 		listed=$listed$nl$(find_within "$place" -type f -size -16 \

@@ -9,8 +9,14 @@ can_nofollow=0
 ! grep -D skip -q x /dev/null 2>/dev/null
 [ $? -ne 1 ] && grep_skip= || grep_skip='-D
 skip'
+# How a search gets the rights of a folder's owner. It stays root's by its real user: whom all its
+# users are, may trace it and take its pipes, and one of them is where the rest of this program is read from.
+print_owners_rights() { # print_owners_rights UID GID: a command's beginning, one word a line
+	printf '%s\n' setpriv --ruid=0 "--euid=$1" "--regid=$2" --clear-groups
+}
 can_setpriv=0
-! timeout 5 setpriv --reuid=65534 --regid=65534 --clear-groups true 2>/dev/null || can_setpriv=1
+nobodys_rights=$(print_owners_rights 65534 65534)
+! timeout 5 $nobodys_rights true </dev/null 2>/dev/null || can_setpriv=1
 
 read_file() ( # read_file PATH FOLDER: the file's first 64 KiB; FOLDER is where its folder really is
 	cd -P -- "$2/" 2>/dev/null && [ "$(pwd -P)" = "$2" ] || exit 1
@@ -35,7 +41,7 @@ find_below() { # find_below FOLDER/ ARGUMENT…
 	$find_prefix find "$top" -xdev -maxdepth 6 \
 		\( -path '*/kubelet/pods' -o -path '*/kubelet/plugins' -o -name .ssh -o -name .cache \
 		-o -name node_modules -o -name .git -o -path "$state" \
-		-o -path "*$nl*" -o -path "*$tab*" -o -path '*\\*' \) -prune -o "$@" 2>/dev/null
+		-o -path "*$nl*" -o -path "*$tab*" -o -path '*\\*' \) -prune -o "$@" </dev/null 2>/dev/null
 }
 
 # Names that records can't hold, or that the parser would take for another's.

@@ -54,6 +54,7 @@ for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 	elif grep -qE '^[[:space:]]*(Environment|SetCredential[A-Za-z]*)[[:space:]]*=' -- "$real"; then
 		# Lines that may hold a secret are left out, so what is sent is not the whole file.
 		content=$(awk '
+			inside && /^[ \t]*[#;]/ { next } # systemd leaves comments out of a line that goes on
 			!inside && /^[ \t]*(Environment|SetCredential[A-Za-z]*)[ \t]*=/ { inside = 1 }
 			inside { inside = /\\$/; next }
 			{ print }' "$real" | base64 -w 0)
