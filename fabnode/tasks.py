@@ -417,8 +417,8 @@ def binaries_publish(_: Context, out: str = "", config: str = "", dry_run: bool 
     """
     if not out:
         raise Exit("--out DIR is missing", app.BAD_INPUT)
-    cluster = app.configuration(config, artifacts=True)
-    commands.binaries.publish(cluster, Path(out), dry_run=dry_run)
+    loaded = app.configuration(config, artifacts=True)
+    commands.binaries.publish(loaded, Path(out), dry_run=dry_run)
 
 
 @_task(out="The file to write (default: fabnode-KUBERNETES.tar.zst).")
@@ -432,8 +432,8 @@ def bundle(_: Context, config: str = "", out: str = "") -> None:
 
     Example: inv bundle --out site.tar.zst
     """
-    cluster = app.configuration(config, artifacts=True)
-    commands.bundle.make(cluster, Path(out) if out else None)
+    loaded = app.configuration(config, artifacts=True)
+    commands.bundle.make(loaded, Path(out) if out else None)
 
 
 @_task(
@@ -457,8 +457,8 @@ def rbac_deployer(
 
     Example: inv rbac.deployer --hours 2 --out config/deployer.kubeconfig
     """
-    cluster = app.configuration(config)
-    commands.accounts.make_deployer(cluster, Path(out), hours=hours, show=show)
+    loaded = app.configuration(config)
+    commands.accounts.make_deployer(loaded, Path(out), hours=hours, show=show)
 
 
 @_task(
@@ -482,8 +482,8 @@ def rbac_approver(
 
     Example: inv rbac.approver --hours 8760 --out config/approver.kubeconfig
     """
-    cluster = app.configuration(config)
-    commands.accounts.make_approver(cluster, Path(out), hours=hours, show=show)
+    loaded = app.configuration(config)
+    commands.accounts.make_approver(loaded, Path(out), hours=hours, show=show)
 
 
 @_task(

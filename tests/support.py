@@ -20,7 +20,7 @@ from fabnode.config.overrides import merge_deep
 from fabnode.pki.certificates import new_request, sign_client
 
 if TYPE_CHECKING:
-    from fabnode.config.cluster import Cluster
+    from fabnode.config.configuration import Config
 
 DOCUMENT: dict[str, Any] = {
     "cluster": {
@@ -144,12 +144,12 @@ def write_cluster(directory: Path, text: str | None = None, **overrides: Any) ->
     return path
 
 
-def make_cluster(directory: Path | None = None, **overrides: Any) -> Cluster:
+def make_config(directory: Path | None = None, **overrides: Any) -> Config:
     """
-    Return a valid Cluster: DOCUMENT with `overrides` merged in (lists are replaced).
+    Return a valid Config: DOCUMENT with `overrides` merged in (lists are replaced).
 
-    `make_cluster(kubelet={"max_pods": 60})`. Files that it names live in `directory`; without one
-    they are gone again, which is right for all that only looks at the Cluster.
+    `make_config(kubelet={"max_pods": 60})`. Files that it names live in `directory`; without one
+    they are gone again, which is right for all that only reads the Config.
     """
     if directory is not None:
         return load(write_cluster(directory, **overrides))

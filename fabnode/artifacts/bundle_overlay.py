@@ -11,10 +11,10 @@ from .bundle import BundleError, manifest_name, unpack
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
 
 
-def bundled(cluster: Cluster, path: Path, cache: Path, promised: str = "") -> Cluster:
+def bundled(config: Config, path: Path, cache: Path, promised: str = "") -> Config:
     """
     Return the configuration with its artifacts replaced by a bundle's.
 
@@ -23,19 +23,19 @@ def bundled(cluster: Cluster, path: Path, cache: Path, promised: str = "") -> Cl
     :raises BundleError: it is none, or not the one promised, or not for this configuration.
     """
     found = unpack(path, cache, promised)
-    version = str(cluster.cluster.version)
+    version = str(config.cluster.version)
     if found.kubernetes != version:
         message = f"it holds Kubernetes {found.kubernetes}, but the configuration has {version}"
         raise BundleError(f"{path}: {message}")
-    settings = cluster.artifacts.model_copy(
+    settings = config.artifacts.model_copy(
         update={
             "binaries": found.folder / "bin",
             "cni_plugins": found.folder / "cni",
             "images": found.images,
         }
     )
-    cni = network(cluster)
-    changed = replace(cluster, artifacts=settings)
+    cni = network(config)
+    changed = replace(config, artifacts=settings)
     if cni.manifest is None:
         return changed
     manifest = found.path(manifest_name(cni.manifest))

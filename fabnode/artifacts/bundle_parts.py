@@ -15,11 +15,11 @@ from .bundle import Part, manifest_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from .store import ArtifactStore
 
 
-def parts_of(cluster: Cluster, held: ArtifactStore) -> dict[str, Part]:
+def parts_of(config: Config, held: ArtifactStore) -> dict[str, Part]:
     """Return the parts by their names in the bundle."""
     parts: dict[str, Part] = {}
     for arch, each in held.by_arch.items():
@@ -30,23 +30,23 @@ def parts_of(cluster: Cluster, held: ArtifactStore) -> dict[str, Part]:
     for number, archive in enumerate(held.of(UNKNOWN).images):
         name = re.sub(r"[^A-Za-z0-9._+-]", "_", archive.artifact.path.name)[-80:]
         parts[f"images/{number:03}-{name}"] = Part(archive.artifact.path, archive.artifact.sha256)
-    if source := network(cluster).manifest:
-        content = cni_manifest.manifest(cluster, source)
-        path = cni_manifest.manifest_path(cluster, source)
+    if source := network(config).manifest:
+        content = cni_manifest.manifest(config, source)
+        path = cni_manifest.manifest_path(config, source)
         parts[manifest_name(source)] = Part(path, hashlib.sha256(content).hexdigest())
     return parts
 
 
-def missing_images(cluster: Cluster, held: ArtifactStore) -> list[str]:
+def missing_images(config: Config, held: ArtifactStore) -> list[str]:
     """Return the images that nodes need and no archive holds."""
     brought = {name for archive in held.of(UNKNOWN).images for name in archive.names}
     full = {ImageReference.parse(name).full for name in brought}
-    wanted = dict.fromkeys(_images(cluster))
+    wanted = dict.fromkeys(_images(config))
     return [name for name in wanted if ImageReference.parse(name).full not in full]
 
 
-def _images(cluster: Cluster) -> Iterator[str]:
-    for node in cluster.nodes:
+def _images(config: Config) -> Iterator[str]:
+    for node in config.nodes:
         yield node.runtime.sandbox_image
-    yield cluster.verify.image
-    yield from network(cluster).images(cni_manifest.objects(cluster, for_names=True))
+    yield config.verify.image
+    yield from network(config).images(cni_manifest.objects(config, for_names=True))

@@ -13,12 +13,12 @@ from .store import ArtifactError, plugin_names
 
 if TYPE_CHECKING:
     from ..cni.protocol import Manifest, Object
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
 
 
-def manifest(cluster: Cluster, source: Manifest) -> bytes:
+def manifest(config: Config, source: Manifest) -> bytes:
     """Return a network's manifest, held against the digest configured. Raises ArtifactError."""
-    path = manifest_path(cluster, source)
+    path = manifest_path(config, source)
     content = _read(source.setting, path)
     if source.sha256 and hashlib.sha256(content).hexdigest() != source.sha256:
         raise ArtifactError(
@@ -27,7 +27,7 @@ def manifest(cluster: Cluster, source: Manifest) -> bytes:
     return content
 
 
-def objects(cluster: Cluster, *, for_names: bool = False) -> tuple[Object, ...]:
+def objects(config: Config, *, for_names: bool = False) -> tuple[Object, ...]:
     """
     Return the network's objects as this cluster needs them; none where fabnode installs none.
 
@@ -35,19 +35,19 @@ def objects(cluster: Cluster, *, for_names: bool = False) -> tuple[Object, ...]:
     :raises ArtifactError: a file is missing or another than configured.
     :raises InputError: a file is not what it should be.
     """
-    cni = network(cluster)
+    cni = network(config)
     if cni.manifest is None:
         return ()
-    plugins = frozenset() if for_names else plugin_names(cluster.artifacts.cni_plugins)
+    plugins = frozenset() if for_names else plugin_names(config.artifacts.cni_plugins)
     files = {} if for_names else {name: _read(name, path) for name, path in cni.files.items()}
-    return cni.objects(manifest(cluster, cni.manifest), plugins, files)
+    return cni.objects(manifest(config, cni.manifest), plugins, files)
 
 
-def manifest_path(cluster: Cluster, source: Manifest) -> Path:
+def manifest_path(config: Config, source: Manifest) -> Path:
     """Return the manifest's file: the one configured, or a download of that digest."""
     if isinstance(source.source, Path):
         return source.source
-    downloader = Downloader(cache_dir() / "downloads", ca=cluster.artifacts.mirrors_ca)
+    downloader = Downloader(cache_dir() / "downloads", ca=config.artifacts.mirrors_ca)
     try:
         return downloader.file(source.source, Digest.of(source.sha256 or ""))
     except (DownloadError, OSError) as error:

@@ -24,7 +24,7 @@ from . import file_formats
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..node.facts import Facts
 
 _ALWAYS = ("kubelet", "kube-proxy")
@@ -71,15 +71,15 @@ class ArtifactStore:
             yield from (archive.artifact for archive in each.images)
 
 
-def load(cluster: Cluster) -> ArtifactStore:
+def load(config: Config) -> ArtifactStore:
     """
     Load the artifacts of all nodes.
 
     :raises ArtifactError: with all that is missing.
     """
-    settings = cluster.artifacts
+    settings = config.artifacts
     digests = _DigestCache(cache_dir() / "digests.json")
-    needed = required(cluster)
+    needed = required(config)
     try:
         binaries = _programs(settings.binaries, digests, (*needed, *OPTIONAL))
         plugins = _programs(settings.cni_plugins, digests)
@@ -102,19 +102,19 @@ def load(cluster: Cluster) -> ArtifactStore:
     return ArtifactStore(by_arch)
 
 
-def expected(cluster: Cluster) -> ArtifactStore:
+def expected(config: Config) -> ArtifactStore:
     """
     Return the artifacts that nodes get by their names alone, whether they are here or not.
 
     Enough to derive what a probe must report; nothing can be compared with it or installed.
     """
-    settings = cluster.artifacts
+    settings = config.artifacts
     return ArtifactStore(
         {
             "": Artifacts(
                 binaries={
                     name: Artifact(settings.binaries / name, "")
-                    for name in (*required(cluster), *OPTIONAL)
+                    for name in (*required(config), *OPTIONAL)
                 },
                 cni_plugins={
                     name: Artifact(settings.cni_plugins / name, "")
@@ -126,12 +126,12 @@ def expected(cluster: Cluster) -> ArtifactStore:
     )
 
 
-def absent(cluster: Cluster) -> tuple[str, ...]:
+def absent(config: Config) -> tuple[str, ...]:
     """Return the names of the binaries that nodes need and that lie in no folder for them."""
-    folder = cluster.artifacts.binaries
+    folder = config.artifacts.binaries
     places = (folder, *(folder / arch for arch in _FOLDERS))
     return tuple(
-        name for name in required(cluster) if not any((place / name).is_file() for place in places)
+        name for name in required(config) if not any((place / name).is_file() for place in places)
     )
 
 
@@ -178,15 +178,15 @@ def plugin_names(folder: Path) -> frozenset[str]:
     return frozenset(path.name for path in found if path.is_file())
 
 
-def required(cluster: Cluster) -> tuple[str, ...]:
+def required(config: Config) -> tuple[str, ...]:
     """Return the names of the binaries that these nodes need, by the runtimes they have."""
-    runtimes = {node.runtime.name for node in cluster.nodes}
+    runtimes = {node.runtime.name for node in config.nodes}
     needed = [*_ALWAYS]
     if "containerd" in runtimes:
         needed += _CONTAINERD
     if (
         "docker" in runtimes
-        and compatibility.shim(cluster.cluster.version.minor) == compatibility.CRI_DOCKERD
+        and compatibility.shim(config.cluster.version.minor) == compatibility.CRI_DOCKERD
     ):
         needed.append("cri-dockerd")  # docker itself is the host's
     return tuple(needed)

@@ -13,7 +13,7 @@ from .download import Digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..releases.version import Release
 
 _GITHUB = "https://github.com/{}/releases/download"
@@ -77,7 +77,7 @@ EVERY: tuple[str, ...] = ()
 """For `Source.members`: every program in the archive."""
 
 
-def sources(cluster: Cluster, architectures: Sequence[str]) -> tuple[Source, ...]:
+def sources(config: Config, architectures: Sequence[str]) -> tuple[Source, ...]:
     """
     Return the files to download.
 
@@ -85,11 +85,11 @@ def sources(cluster: Cluster, architectures: Sequence[str]) -> tuple[Source, ...
     """
     found: list[Source] = []
     problems: list[str] = []
-    mirrors = {str(name): base for name, base in cluster.artifacts.mirrors.items()}
+    mirrors = {str(name): base for name, base in config.artifacts.mirrors.items()}
     for arch in architectures:
-        official = _of(cluster, arch, OFFICIAL)
-        for source, there in zip(_of(cluster, arch, OFFICIAL | mirrors), official, strict=True):
-            proved = _proved(source, there, cluster)
+        official = _of(config, arch, OFFICIAL)
+        for source, there in zip(_of(config, arch, OFFICIAL | mirrors), official, strict=True):
+            proved = _proved(source, there, config)
             if fault := _fault(proved):
                 problems.append(fault)
             found.append(proved)
@@ -98,17 +98,17 @@ def sources(cluster: Cluster, architectures: Sequence[str]) -> tuple[Source, ...
     return tuple(found)
 
 
-def _of(cluster: Cluster, arch: str, bases: Mapping[str, str]) -> Iterator[Source]:
-    releases = cluster.artifacts.releases
-    version = cluster.cluster.version
+def _of(config: Config, arch: str, bases: Mapping[str, str]) -> Iterator[Source]:
+    releases = config.artifacts.releases
+    version = config.cluster.version
     yield from _kubernetes(bases["kubernetes"], version, arch)
-    cni, runc, runtime = str(releases.cni_plugins), str(releases.runc), cluster.runtime.version
+    cni, runc, runtime = str(releases.cni_plugins), str(releases.runc), config.runtime.version
     containerd = str(runtime or containerd_data(None, version.minor).newest)
     crictl = str(releases.crictl or f"1.{version.minor}.0")
     archive = f"{bases['cni_plugins']}/v{cni}/cni-plugins-linux-{arch}-v{cni}.tgz"
     sums = f"{archive}.sha256"
     yield _archive(archive, "cni_plugins", arch, "CNI plugins", EVERY, sums, "cni_plugins", cni)
-    if all(node.runtime.name == "docker" for node in cluster.nodes):
+    if all(node.runtime.name == "docker" for node in config.nodes):
         return  # it comes with the hosts' own packages
     archive = f"{bases['containerd']}/v{containerd}/containerd-{containerd}-linux-{arch}.tar.gz"
     sums, name = f"{archive}.sha256sum", "containerd"
@@ -147,10 +147,10 @@ def _archive(
     return Source(url, folder, arch, name, members, "sha256", sums, part, release)
 
 
-def _proved(source: Source, official: Source, cluster: Cluster) -> Source:
+def _proved(source: Source, official: Source, config: Config) -> Source:
     """Return the source with its checksum's origin, which is never the mirror it comes from."""
     mirrored = source.url != official.url
-    for end, digits in cluster.artifacts.sums.items():
+    for end, digits in config.artifacts.sums.items():
         if f"/{source.url}".endswith(f"/{end}"):
             given = Digest.of(digits)
             return replace(source, kind=given.kind, sums="", mirrored=mirrored, given=given)

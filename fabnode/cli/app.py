@@ -32,7 +32,7 @@ from ..util.sanitize import clean
 from . import progress, table
 
 if TYPE_CHECKING:
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..deploy.run import Run
     from ..ssh.secret_prompts import SecretRequest
     from ..steps.verify import Check
@@ -87,7 +87,7 @@ class Options:
     endless: bool = False
 
 
-def configuration(config: str = "", *, artifacts: bool = False, kubeconfig: str = "") -> Cluster:
+def configuration(config: str = "", *, artifacts: bool = False, kubeconfig: str = "") -> Config:
     """
     Load the configuration that is meant. Raises ConfigError.
 
@@ -114,14 +114,14 @@ def run_of(options: Options) -> Iterator[Run]:
         raise Exit("--bundle-sha256 goes with --bundle FILE", BAD_INPUT)
     if options.bundle:
         path, digest = _path(options.config), options.bundle_sha256
-        cluster = load_config(path, bundle=options.bundle, bundle_sha256=digest)
+        config = load_config(path, bundle=options.bundle, bundle_sha256=digest)
     else:
-        cluster = configuration(
+        config = configuration(
             options.config, artifacts=options.installs, kubeconfig=options.kubeconfig
         )
     may_ask = sys.stdin.isatty() and not options.json
     with open_run(
-        cluster,
+        config,
         limit=options.limit or None,
         only=options.only,
         deep=options.deep,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from .protocol import Reader
 
 
@@ -41,7 +41,7 @@ _IPIP = Port("ipip", 0, "pods' packets, from all nodes")
 class Calico:
     """Calico as the pod network of one cluster."""
 
-    cluster: Cluster
+    config: Config
 
     name: ClassVar[str] = "Calico"
     setting: ClassVar[str] = "calico"
@@ -59,51 +59,51 @@ class Calico:
     )
 
     @staticmethod
-    def wanted(cluster: Cluster) -> bool:
+    def wanted(config: Config) -> bool:
         """Return whether this is the network of a cluster."""
-        return cluster.calico.enabled
+        return config.calico.enabled
 
     @property
     def runs_on_nodes(self) -> bool:
         """Whether nodes run Kubernetes' calico-node, or only its controllers run."""
-        return self.cluster.calico.components != "controllers"
+        return self.config.calico.components != "controllers"
 
     @property
     def timeout(self) -> float:
         """Seconds to wait for it."""
-        return self.cluster.timeouts.calico
+        return self.config.timeouts.calico
 
     @property
     def manifest(self) -> Manifest:
         """The official manifest of the configured release."""
-        settings = self.cluster.calico
+        settings = self.config.calico
         return Manifest("calico.manifest", settings.manifest, settings.manifest_sha256)
 
     @property
     def files(self) -> Mapping[str, Path]:
         """What it shows to etcd, with that datastore."""
-        etcd = self.cluster.calico.etcd
+        etcd = self.config.calico.etcd
         return {f"calico.etcd.{name}": getattr(etcd, name) for name in ETCD_FILES} if etcd else {}
 
     @property
     def kernel_modules(self) -> Mapping[str, str]:
         """The module of its encapsulation."""
-        settings = self.cluster.calico
+        settings = self.config.calico
         return {} if settings.encapsulation == "Never" else _MODULES[settings.backend]
 
     @property
     def ports(self) -> tuple[Port, ...]:
         """VXLAN's port; or BGP's, and IPIP where packets are wrapped."""
-        settings = self.cluster.calico
+        settings = self.config.calico
         wrapped = settings.encapsulation != "Never"
         if settings.backend == "vxlan":
             return (_VXLAN,) if wrapped else ()
         return (_BGP, _IPIP) if wrapped else (_BGP,)
 
-    def with_manifest(self, path: Path) -> Cluster:
+    def with_manifest(self, path: Path) -> Config:
         """Return the configuration with another manifest."""
         changed = {"manifest": path, "manifest_sha256": None}
-        return replace(self.cluster, calico=self.cluster.calico.model_copy(update=changed))
+        return replace(self.config, calico=self.config.calico.model_copy(update=changed))
 
     def objects(
         self, manifest: bytes, cni_plugins: Collection[str], files: Mapping[str, bytes]
@@ -113,12 +113,12 @@ class Calico:
 
         :raises InputError: ManifestError, or CredentialError for what it shows to etcd.
         """
-        etcd = self.cluster.calico.etcd
+        etcd = self.config.calico.etcd
         tls = calico_manifest.etcd_tls(etcd, files, datetime.now(UTC)) if etcd and files else None
         try:
-            return calico_manifest.objects(manifest, self.cluster, cni_plugins, tls)
+            return calico_manifest.objects(manifest, self.config, cni_plugins, tls)
         except ManifestError as error:
-            source = self.cluster.calico.manifest
+            source = self.config.calico.manifest
             raise ManifestError(f"calico.manifest: {source}: {error}") from error
 
     def secret(self, objects: Collection[Object]) -> bytes:
@@ -166,7 +166,7 @@ class Calico:
 
         calico-node reads what its DaemonSet says of the pool only when there is none yet.
         """
-        settings = self.cluster.calico
+        settings = self.config.calico
         if settings.datastore != "kubernetes" or not self.runs_on_nodes:
             return None
         vxlan = settings.backend == "vxlan"
@@ -175,7 +175,7 @@ class Calico:
             "ipipMode": "Never" if vxlan else settings.encapsulation,
         }
         found = api.find(_POOLS_PATH) or {}
-        pod_cidr = str(self.cluster.cluster.pod_cidr)
+        pod_cidr = str(self.config.cluster.pod_cidr)
         if text := calico_health.pool_drift(found.get("items") or (), pod_cidr, modes):
             return Diagnosis(
                 f"{text}; Calico reads its DaemonSet's settings only when it makes its first pool",

@@ -20,7 +20,7 @@ from .protocol import Object
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..config.sections import EtcdSettings
 
 
@@ -65,7 +65,7 @@ class EtcdTls:
 
 def objects(
     manifest: bytes,
-    cluster: Cluster,
+    config: Config,
     cni_plugins: Collection[str],
     etcd: EtcdTls | None = None,
 ) -> tuple[Object, ...]:
@@ -79,22 +79,22 @@ def objects(
     applying something that only seems configured.
     """
     documents = _documents(manifest)
-    _check_datastore(documents, cluster.calico.datastore)
-    _set_node(documents, cluster, cni_plugins)
-    _set_controllers(documents, cluster)
+    _check_datastore(documents, config.calico.datastore)
+    _set_node(documents, config, cni_plugins)
+    _set_controllers(documents, config)
     if etcd:
-        _set_etcd(documents, cluster, etcd)
+        _set_etcd(documents, config, etcd)
     for item in documents:
         if (
             item.get("kind") == "PodDisruptionBudget"
-            and cluster.cluster.version.minor not in matrix().api["policy/v1"]
+            and config.cluster.version.minor not in matrix().api["policy/v1"]
         ):
             item["apiVersion"] = "policy/v1beta1"
-    if registry := cluster.calico.registry or cluster.images.registry:
+    if registry := config.calico.registry or config.images.registry:
         for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):
             for container in _containers(_only(documents, kind, name)):
                 container["image"] = str(ImageReference.parse(container["image"]).at(registry))
-    if cluster.calico.components == "controllers":
+    if config.calico.components == "controllers":
         documents = [item for item in documents if item["metadata"]["name"] not in _OF_NODE]
     return tuple(documents)
 
@@ -120,9 +120,9 @@ def _check_datastore(documents: list[Object], datastore: str) -> None:
         )
 
 
-def _set_node(documents: list[Object], cluster: Cluster, cni_plugins: Collection[str]) -> None:
+def _set_node(documents: list[Object], config: Config, cni_plugins: Collection[str]) -> None:
     """Set what concerns the nodes: network, backend, probes."""
-    settings = cluster.calico
+    settings = config.calico
     _only(documents, "ConfigMap", "calico-config")["data"]["calico_backend"] = settings.backend
     pod = _only(documents, "DaemonSet", DAEMONSET)["spec"]["template"]["spec"]
     node = _container(pod, "containers", "calico-node")
@@ -131,7 +131,7 @@ def _set_node(documents: list[Object], cluster: Cluster, cni_plugins: Collection
     _set_env(
         node,
         {
-            "CALICO_IPV4POOL_CIDR": str(cluster.cluster.pod_cidr),
+            "CALICO_IPV4POOL_CIDR": str(config.cluster.pod_cidr),
             "CALICO_IPV4POOL_VXLAN": settings.encapsulation if vxlan else "Never",
             "CALICO_IPV4POOL_IPIP": "Never" if vxlan else settings.encapsulation,
             "IP_AUTODETECTION_METHOD": settings.ip_autodetection,
@@ -143,30 +143,30 @@ def _set_node(documents: list[Object], cluster: Cluster, cni_plugins: Collection
         _set_env(install, {"SKIP_CNI_BINARIES": ",".join(sorted(cni_plugins))})
 
 
-def _set_controllers(documents: list[Object], cluster: Cluster) -> None:
+def _set_controllers(documents: list[Object], config: Config) -> None:
     """Set what concerns kube-controllers, of which there must not be two."""
     spec = _only(documents, "Deployment", CONTROLLERS)["spec"]
     spec["replicas"] = 1
-    spec["template"]["spec"]["hostNetwork"] = cluster.calico.controllers_host_network
+    spec["template"]["spec"]["hostNetwork"] = config.calico.controllers_host_network
 
 
-def _set_etcd(documents: list[Object], cluster: Cluster, etcd: EtcdTls) -> None:
+def _set_etcd(documents: list[Object], config: Config, etcd: EtcdTls) -> None:
     """
     Set where etcd is, and put what it takes to be let in into the Secret.
 
     Calico's programs read both when they start only, so their pods carry a digest of it: a
     renewed certificate rolls them, one node after another.
     """
-    assert cluster.calico.etcd
+    assert config.calico.etcd
     files = {"etcd-ca": etcd.ca, "etcd-cert": etcd.cert, "etcd-key": etcd.key}
     secret = _only(documents, "Secret", ETCD_SECRET)
     secret["data"] = {name: base64.b64encode(pem).decode() for name, pem in files.items()}
-    config = _only(documents, "ConfigMap", "calico-config")
-    config["data"] |= {
-        "etcd_endpoints": ",".join(cluster.calico.etcd.endpoints),
+    settings = _only(documents, "ConfigMap", "calico-config")
+    settings["data"] |= {
+        "etcd_endpoints": ",".join(config.calico.etcd.endpoints),
         **{name.replace("-", "_"): f"{_ETCD_MOUNT}/{name}" for name in files},
     }
-    digest = hashlib.sha256(dump_all([secret, config]).encode()).hexdigest()
+    digest = hashlib.sha256(dump_all([secret, settings]).encode()).hexdigest()
     for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):
         template = _only(documents, kind, name)["spec"]["template"]
         metadata = template.setdefault("metadata", {})

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from .protocol import Object, Port, Reader, Right
 
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class NoNetwork:
     """Installs nothing, needs nothing, and is never waited for."""
 
-    cluster: Cluster
+    config: Config
 
     name: ClassVar[str] = ""
     setting: ClassVar[str] = ""
@@ -36,9 +36,9 @@ class NoNetwork:
     rights: ClassVar[tuple[Right, ...]] = ()
     optional_rights: ClassVar[tuple[Right, ...]] = ()
 
-    def with_manifest(self, _path: Path) -> Cluster:
+    def with_manifest(self, _path: Path) -> Config:
         """Return the configuration as it is."""
-        return self.cluster
+        return self.config
 
     def objects(
         self, _manifest: bytes, _cni_plugins: Collection[str], _files: Mapping[str, bytes]

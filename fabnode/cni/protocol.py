@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
 
 Object = dict[str, Any]
 
@@ -139,7 +139,7 @@ class Cni(Protocol):
     def optional_rights(self) -> tuple[Right, ...]:
         """Rights without which what it goes by is not compared, and its pods are not renewed."""
 
-    def with_manifest(self, path: Path) -> Cluster:
+    def with_manifest(self, path: Path) -> Config:
         """Return the configuration with this manifest, unchecked, in place of its own."""
 
     def objects(

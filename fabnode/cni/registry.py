@@ -8,12 +8,12 @@ from .calico import Calico
 from .none import NoNetwork
 
 if TYPE_CHECKING:
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from .protocol import Cni
 
 NETWORKS = (Calico,)  # one line for each
 
 
-def network(cluster: Cluster) -> Cni:
+def network(config: Config) -> Cni:
     """Return the network to install; one that installs nothing where the cluster brings its own."""
-    return next((known(cluster) for known in NETWORKS if known.wanted(cluster)), NoNetwork(cluster))
+    return next((known(config) for known in NETWORKS if known.wanted(config)), NoNetwork(config))

@@ -18,7 +18,7 @@ from .registry_servers import has_password, server
 from .validators import is_address
 
 if TYPE_CHECKING:
-    from .cluster import Node
+    from .configuration import Node
     from .schema import NodeEntry
     from .sections import (
         ArtifactSettings,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..util.problems import KeyPath
-    from .cluster import Node
+    from .configuration import Node
     from .cross_checks import Violations
     from .sections import (
         ArtifactSettings,

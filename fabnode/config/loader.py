@@ -1,4 +1,4 @@
-"""Loader: a configuration file to a validated Cluster, or a ConfigError with all its problems."""
+"""Loader: a configuration file to a validated Config, or a ConfigError with all its problems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ..util.image_reference import ImageReference
 from ..util.problems import ConfigError, KeyPath, Problem
 from . import cross_checks, file_checks
-from .cluster import Cluster, Group, Node, Taint
+from .configuration import Config, Group, Node, Taint
 from .overrides import merge_section
 from .pydantic_errors import explain
 from .schema import FileShape, GroupEntry, NodeEntry
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Section)
 
 
-def load(path: Path, *, artifacts: bool = False, kubeconfig: Path | None = None) -> Cluster:
+def load(path: Path, *, artifacts: bool = False, kubeconfig: Path | None = None) -> Config:
     """
     Load and validate a configuration file.
 
@@ -60,7 +60,7 @@ class _Loader:
         # Nodes of one group share their settings: 100 nodes, a handful of objects.
         self._sections: dict[tuple[str, tuple[str, ...]], Section | None] = {}
 
-    def cluster(self, *, artifacts: bool) -> Cluster:
+    def cluster(self, *, artifacts: bool) -> Config:
         shape = self._shape()
         settings = self._valid_section(ClusterSettings, ("cluster",))
         calico = self._valid_section(CalicoSettings, ("calico",))
@@ -99,7 +99,7 @@ class _Loader:
             self._add_all(file_checks.artifacts(shape.artifacts, shape.calico))
         if self.problems or not shape:
             raise ConfigError(self.problems)
-        made = Cluster(
+        made = Config(
             source=self.source,
             ca_pem=ca_pem,
             cluster=shape.cluster,
@@ -232,13 +232,13 @@ class _Loader:
         self.problems.append(self.document.problem(path, message, hint))
 
 
-def _with_registry(cluster: Cluster) -> Cluster:
+def _with_registry(config: Config) -> Config:
     """Return the cluster with the sandbox's and the test pods' images from `images.registry`."""
-    registry = cluster.images.registry or ""
+    registry = config.images.registry or ""
     nodes = []
-    for node in cluster.nodes:
+    for node in config.nodes:
         sandbox = str(ImageReference.parse(node.runtime.sandbox_image).at(registry))
         runtime = node.runtime.model_copy(update={"sandbox_image": sandbox})
         nodes.append(replace(node, runtime=runtime))
-    probe = {"image": str(ImageReference.parse(cluster.verify.image).at(registry))}
-    return replace(cluster, nodes=tuple(nodes), verify=cluster.verify.model_copy(update=probe))
+    probe = {"image": str(ImageReference.parse(config.verify.image).at(registry))}
+    return replace(config, nodes=tuple(nodes), verify=config.verify.model_copy(update=probe))

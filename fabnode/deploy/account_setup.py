@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import IO
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..kube.client import Object
     from ..kube.server_side_apply import ObjectChange
     from ..kube.service_accounts import Account
@@ -39,20 +39,20 @@ class DesiredAccount:
     powers: tuple[str, ...]
 
 
-def deployer(cluster: Cluster, server: Release) -> DesiredAccount:
+def deployer(config: Config, server: Release) -> DesiredAccount:
     """Return the account that deploys this configuration to an apiserver of this release."""
-    network = cni_manifest.objects(cluster, for_names=True)
+    network = cni_manifest.objects(config, for_names=True)
     powers = rbac_rules.powers(
-        cluster,
+        config,
         network=bool(network),
         guarded=deployer_account.guarded(server),
         pod_security=server.minor in matrix().api["pod security"],
     )
-    objects = deployer_account.objects(cluster, network, server)
+    objects = deployer_account.objects(config, network, server)
     return DesiredAccount(service_accounts.DEPLOYER, objects, powers)
 
 
-def approver(_cluster: Cluster, _server: Release) -> DesiredAccount:
+def approver(_config: Config, _server: Release) -> DesiredAccount:
     """Return the account of `inv approve-csr --serving-only`."""
     return DesiredAccount(
         service_accounts.APPROVER,
@@ -62,8 +62,8 @@ def approver(_cluster: Cluster, _server: Release) -> DesiredAccount:
 
 
 def set_up(
-    cluster: Cluster,
-    desired: Callable[[Cluster, Release], DesiredAccount],
+    config: Config,
+    desired: Callable[[Config, Release], DesiredAccount],
     file: IO[bytes],
     *,
     hours: int,
@@ -76,9 +76,9 @@ def set_up(
     :returns: the account, and when its credentials end.
     :raises ClusterError: the apiserver refuses, or is away.
     """
-    admin = load(cluster.cluster.kubeconfig)
-    api = Api(admin, patience=cluster.timeouts.api, on_wait=print)
-    made = desired(cluster, server_release(api))
+    admin = load(config.cluster.kubeconfig)
+    api = Api(admin, patience=config.timeouts.api, on_wait=print)
+    made = desired(config, server_release(api))
     manifests = Manifests(api)
     # The roles are in a namespace that has to exist first.
     for group in (made.objects[:1], made.objects[1:]):
@@ -88,9 +88,9 @@ def set_up(
             on_change(change)
     token, ends = service_accounts.new_credentials(api, made.account, seconds=hours * 3600)
     content = kubeconfig(
-        cluster=cluster.cluster.name,
+        cluster=config.cluster.name,
         server=admin.server,
-        ca=admin.ca_pem or cluster.ca_pem,
+        ca=admin.ca_pem or config.ca_pem,
         user=made.account.name,
         credentials={"token": token},
     )

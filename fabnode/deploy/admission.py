@@ -19,7 +19,7 @@ from .errors import OtherApproverError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..config.cluster import Cluster, Node
+    from ..config.configuration import Config, Node
     from ..journal.journal import Journal
     from ..kube.client import Api, Object
     from ..pki.csr_policy import Token
@@ -44,7 +44,7 @@ class Admission:
 
     def __init__(
         self,
-        cluster: Cluster,
+        config: Config,
         api: Api,
         journal: Journal,
         *,
@@ -55,7 +55,7 @@ class Admission:
         snapshot: Callable[[], ClusterSnapshot],
         shared_token: str,
     ) -> None:
-        self._cluster = cluster
+        self._config = config
         self._api = api
         self._journal = journal
         self._judge = judge
@@ -63,7 +63,7 @@ class Admission:
         self._nodes = nodes
         self._guard = guard
         self._snapshot = snapshot
-        self._shares_token = cluster.bootstrap.mode == "token-file"
+        self._shares_token = config.bootstrap.mode == "token-file"
         self._shared_token = shared_token
         self._own_tokens: dict[str, list[Token]] = {}
         self._asked_since: dict[str, datetime] = {}
@@ -94,7 +94,7 @@ class Admission:
             self._judge.approver.allow(approve_csr.candidate(node))
         if self._judge.key_lookup and self._shares_token:
             self._api.get("/version")  # so that its clock is known, which counts
-            age = timedelta(minutes=self._cluster.bootstrap.ttl_minutes)
+            age = timedelta(minutes=self._config.bootstrap.ttl_minutes)
             for node in nodes:
                 self._hand_out(node, self._server_now() - age)
 
@@ -111,7 +111,7 @@ class Admission:
             self._hand_out(node, self._server_now() - _CLOCK_MARGIN)
             return self._shared_token
         made = bootstrap_tokens.create(
-            self._api, node.name, minutes=self._cluster.bootstrap.ttl_minutes
+            self._api, node.name, minutes=self._config.bootstrap.ttl_minutes
         )
         self._journal.secret(made.value)
         self._journal.secret(made.secret)
@@ -148,7 +148,7 @@ class Admission:
 
         wait = Wait(
             "its serving certificate",
-            self._cluster.timeouts.join,
+            self._config.timeouts.join,
             advice=program.task("approve-csr --dry-run"),
         )
         self._judge.wait(issued, wait)

@@ -18,7 +18,7 @@ from .join_proof import waiting_key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..config.cluster import Node
+    from ..config.configuration import Node
     from ..pki.csr_policy import HostKey
     from .run import Run
 
@@ -31,7 +31,7 @@ class KeyLookupError(FabnodeError):
 
 def deny(run: Run, names: Sequence[str]) -> bool:
     """Deny signing requests that nobody claims; return whether all of these were denied."""
-    with _judging(run, run.cluster.nodes) as session:
+    with _judging(run, run.config.nodes) as session:
         return session.judge.deny(names)
 
 
@@ -64,7 +64,7 @@ def approve(run: Run, *, watch: bool, dry_run: bool, serving_only: bool = False)
 @contextmanager
 def _judging_serving(run: Run, *, dry_run: bool) -> Iterator[ClusterSession]:
     """Yield a session for serving certificates alone: without hosts, and with few rights."""
-    session = ClusterSession(run.cluster, run.journal, dry_run=dry_run, serving_only=True)
+    session = ClusterSession(run.config, run.journal, dry_run=dry_run, serving_only=True)
     try:
         session.admission.allow(run.nodes)
         yield session
@@ -88,7 +88,7 @@ def _judging(run: Run, nodes: Sequence[Node], *, dry_run: bool = False) -> Itera
             return key
 
         key_lookup = KeyLookup(ask)
-        session = ClusterSession(run.cluster, run.journal, dry_run=dry_run, key_lookup=key_lookup)
+        session = ClusterSession(run.config, run.journal, dry_run=dry_run, key_lookup=key_lookup)
         try:
             session.admission.allow(nodes)
             yield session

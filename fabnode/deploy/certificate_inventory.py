@@ -13,32 +13,32 @@ from ..steps import verify
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..node.facts import Facts
     from .node_deployer import NodeDeployer
 
 
-def cluster_certificates(cluster: Cluster, now: datetime) -> list[CertificateRow]:
+def cluster_certificates(config: Config, now: datetime) -> list[CertificateRow]:
     """Return a row for each CA, and for whatever certificate the apiserver shows."""
-    rows = authorities(str(cluster.cluster.ca), cluster.ca_pem, now)
-    host, port = cluster.cluster.apiserver_host, cluster.cluster.apiserver_port
+    rows = authorities(str(config.cluster.ca), config.ca_pem, now)
+    host, port = config.cluster.apiserver_host, config.cluster.apiserver_port
     try:
         pem = presented(host, port)
     except OSError as error:
         fault = f"{host}:{port} can't be reached: {error}"
         return [*rows, CertificateRow("cluster", "apiserver", "", "", "", None, (fault,))]
     where = f"{host}:{port}"
-    return [*rows, row("cluster", "apiserver", where, pem, ca_pem=cluster.ca_pem, now=now)]
+    return [*rows, row("cluster", "apiserver", where, pem, ca_pem=config.ca_pem, now=now)]
 
 
-def certificates_seen(cluster: Cluster, facts: Mapping[str, Facts]) -> list[dict[str, Any]]:
+def certificates_seen(config: Config, facts: Mapping[str, Facts]) -> list[dict[str, Any]]:
     """Return what a report shows of the certificates of the cluster and of these nodes."""
     now = datetime.now(UTC)
-    rows = cluster_certificates(cluster, now)
+    rows = cluster_certificates(config, now)
     for name, seen in facts.items():
-        paths = verify.certificate_paths(cluster.node(name).kubelet.root)
+        paths = verify.certificate_paths(config.node(name).kubelet.root)
         rows += [
-            row(name, title, path, held, ca_pem=cluster.ca_pem, now=now)
+            row(name, title, path, held, ca_pem=config.ca_pem, now=now)
             for title, path in paths.items()
             if (held := seen.certificate(path)).pem
         ]
@@ -51,7 +51,7 @@ def node_certificates(now: datetime, deployer: NodeDeployer) -> list[Certificate
 
     :raises HostError: the node can't be asked.
     """
-    ca_pem = deployer.cluster.ca_pem
+    ca_pem = deployer.config.ca_pem
     paths = verify.certificate_paths(deployer.node.kubelet.root)
     pairs = read_pairs(deployer.host, paths.values())
     return [

@@ -14,7 +14,7 @@ from ..pki.csr_policy import CLIENT, HostKey, node_asked_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..config.cluster import Node
+    from ..config.configuration import Node
     from ..kube.client import Api
     from .change_guard import ChangeGuard
     from .cluster_snapshot import ClusterSnapshot

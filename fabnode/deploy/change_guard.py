@@ -12,7 +12,7 @@ from .errors import AccountPolicyError, MissingRightsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..kube.client import Api
     from ..kube.lease_lock import LeaseLock
@@ -36,12 +36,12 @@ class ChangeGuard:
         lease_lock: LeaseLock,
         journal: Journal,
         *,
-        cluster: Cluster,
+        config: Config,
         snapshot: Callable[[], ClusterSnapshot],
         network: PodNetwork,
         account: str,
     ) -> None:
-        self._cluster = cluster
+        self._config = config
         self._api = api
         self._lease_lock = lease_lock
         self._journal = journal
@@ -83,7 +83,7 @@ class ChangeGuard:
         self._lease_lock.release()
 
     def _missing(self) -> list[str]:
-        needed = rbac_rules.needed(self._cluster, network=self._network.objects())
+        needed = rbac_rules.needed(self._config, network=self._network.objects())
         missing = rbac_rules.missing(self._api, needed)
         snapshot = self._snapshot()
         if not snapshot.has_leases:
@@ -98,7 +98,7 @@ class ChangeGuard:
             limited = self._is_deployer and deployer_account.guarded(self._snapshot().version)
             self._policy = (
                 deployer_account.policy_findings(
-                    self._api, deployer_account.allowed(self._cluster, self._network.objects())
+                    self._api, deployer_account.allowed(self._config, self._network.objects())
                 )
                 if limited
                 else ()

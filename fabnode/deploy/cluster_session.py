@@ -29,7 +29,7 @@ from .request_judge import RequestJudge
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..config.cluster import Cluster, Node
+    from ..config.configuration import Config, Node
     from ..journal.journal import Journal
     from ..kube.key_lookup import KeyLookup
 
@@ -47,7 +47,7 @@ class ClusterSession:
 
     def __init__(
         self,
-        cluster: Cluster,
+        config: Config,
         journal: Journal,
         *,
         dry_run: bool = False,
@@ -56,32 +56,32 @@ class ClusterSession:
         serving_only: bool = False,
     ) -> None:
         """Open nothing yet."""
-        self.cluster = cluster
-        self._shares_token = cluster.bootstrap.mode == "token-file"
+        self.config = config
+        self._shares_token = config.bootstrap.mode == "token-file"
         self._pool = ThreadPoolExecutor(3, thread_name_prefix="cluster")
         self._snapshot: Future[ClusterSnapshot] = Future()
-        credentials = load(cluster.cluster.kubeconfig)
-        self.api = Api(credentials, patience=cluster.timeouts.api, on_wait=journal.warn)
+        credentials = load(config.cluster.kubeconfig)
+        self.api = Api(credentials, patience=config.timeouts.api, on_wait=journal.warn)
         lease_lock = LeaseLock(Api(credentials, patience=_LOCK_PATIENCE), journal.warn)
 
         def snapshot() -> ClusterSnapshot:
             return self.snapshot
 
-        self.manifests = Manifests(self.api, way=way(cluster.cluster.version))
-        self.network = PodNetwork(cluster, self.api, journal)
+        self.manifests = Manifests(self.api, way=way(config.cluster.version))
+        self.network = PodNetwork(config, self.api, journal)
         self.guard = ChangeGuard(
             self.api,
             lease_lock,
             journal,
-            cluster=cluster,
+            config=config,
             snapshot=snapshot,
             network=self.network,
             account=credentials.service_account,
         )
-        self.nodes = Nodes(cluster, self.api, snapshot)
-        self.authorities = TrustedAuthorities(cluster, self.api)
+        self.nodes = Nodes(config, self.api, snapshot)
+        self.authorities = TrustedAuthorities(config, self.api)
         self.judge = RequestJudge(
-            cluster,
+            config,
             self.api,
             journal,
             dry_run=dry_run,
@@ -89,9 +89,9 @@ class ClusterSession:
             serving_only=serving_only,
         )
         self.certified = CertifiedKeys(self.api, self.judge, self.guard, snapshot)
-        self.proxy_certificates = ProxyCertificates(cluster, self.api, self.judge, self.guard)
+        self.proxy_certificates = ProxyCertificates(config, self.api, self.judge, self.guard)
         self.admission = Admission(
-            cluster,
+            config,
             self.api,
             journal,
             judge=self.judge,
@@ -131,7 +131,7 @@ class ClusterSession:
         version = server_release(self.api)
         nodes = self.nodes.current()
         self.nodes.begin_watch()
-        dialect = csr.dialect(self.cluster.cluster.version)
+        dialect = csr.dialect(self.config.cluster.version)
         # Preflight reports an apiserver that doesn't fit the nodes.
         served = dialect.served_by(version)
         return ClusterSnapshot(

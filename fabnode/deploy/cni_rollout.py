@@ -16,7 +16,7 @@ from ..util.wait import Wait
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..kube.client import Api, Object
 
@@ -27,9 +27,9 @@ _FORBIDDEN = 403
 class PodNetwork:
     """The pod network of a run's cluster; one that fabnode doesn't install is never waited for."""
 
-    def __init__(self, cluster: Cluster, api: Api, journal: Journal) -> None:
-        self._cluster = cluster
-        self._cni = network(cluster)
+    def __init__(self, config: Config, api: Api, journal: Journal) -> None:
+        self._config = config
+        self._cni = network(config)
         self._api = api
         self._journal = journal
         self._lock = threading.Lock()
@@ -44,7 +44,7 @@ class PodNetwork:
         """Return its objects, made once; none where fabnode installs none."""
         with self._lock:
             if self._objects is None:
-                self._objects = cni_manifest.objects(self._cluster)
+                self._objects = cni_manifest.objects(self._config)
                 if secret := self._cni.secret(self._objects):
                     self._journal.secret(secret)
         return self._objects

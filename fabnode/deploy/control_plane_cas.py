@@ -9,7 +9,7 @@ from ..kube.tls_peer import presented
 from ..pki.certificates import problem
 
 if TYPE_CHECKING:
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..kube.client import Api
 
 _APISERVER_CLIENTS = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"
@@ -19,8 +19,8 @@ _ROOT_CA = "/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt"
 class TrustedAuthorities:
     """The CAs that the control plane trusts, and hands to others to trust."""
 
-    def __init__(self, cluster: Cluster, api: Api) -> None:
-        self._cluster = cluster
+    def __init__(self, config: Config, api: Api) -> None:
+        self._config = config
         self._api = api
 
     def client(self) -> bytes:
@@ -33,7 +33,7 @@ class TrustedAuthorities:
 
     def server_fault(self, authority: bytes) -> str | None:
         """Say why the apiserver's own certificate is of no use to who trusts this CA alone."""
-        host, port = self._cluster.cluster.apiserver_host, self._cluster.cluster.apiserver_port
+        host, port = self._config.cluster.apiserver_host, self._config.cluster.apiserver_port
         try:
             fault = problem(presented(host, port), authority, datetime.now(UTC))
         except OSError as error:

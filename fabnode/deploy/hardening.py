@@ -74,7 +74,7 @@ def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[A
 
     What was not shown is not done: a host that has changed since fails instead.
     """
-    session = ClusterSession(run.cluster, run.journal)
+    session = ClusterSession(run.config, run.journal)
     try:
         if any(o.value and _restarts_kubelet(o.value.plan) for o in found.values()):
             session.await_api()
@@ -97,7 +97,7 @@ def _look(run: Run, host: Host) -> Audit:
         evidence,
         ask(host),
         node=host.node.name,
-        ca_pem=run.cluster.ca_pem,
+        ca_pem=run.config.ca_pem,
         now=datetime.now(UTC),
     )
     todo = repairs(evidence, findings)
@@ -139,7 +139,7 @@ def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]
     answered = restarted and session.nodes.kubelet_answers(host.name)
     began = time.time()
     with StepLog(run.journal, host.name, step_of, before.plan.changes) as steps:
-        packer = Packer(run.cluster.source.parent)  # nothing of these plans is packed
+        packer = Packer(run.config.source.parent)  # nothing of these plans is packed
         steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
     if restarted:
         with run.journal.step(host.name, ready.STEP.name, "waiting for Ready"):

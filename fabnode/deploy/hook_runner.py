@@ -12,7 +12,7 @@ from . import hooks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..config.sections import HookSettings
     from ..journal.journal import Journal
     from ..ssh.host import Host
@@ -26,9 +26,9 @@ class HookRunner:
     :ivar due: those that this run has to carry out.
     """
 
-    def __init__(self, host: Host, cluster: Cluster, journal: Journal) -> None:
+    def __init__(self, host: Host, config: Config, journal: Journal) -> None:
         self._host = host
-        self._cluster = cluster
+        self._config = config
         self._journal = journal
         self.due: Sequence[HookSettings] = ()
 
@@ -44,7 +44,7 @@ class HookRunner:
                 if hooks.point(hook) != (order, step.name):
                     continue
                 with self._journal.step(self._host.node.name, step.name, hook.title) as log:
-                    if output := hooks.run_here(hook, self._cluster, self._host.node):
+                    if output := hooks.run_here(hook, self._config, self._host.node):
                         log.note(f"{hook.title}: {output.rpartition(chr(10))[2]}", output=output)
                 if hooks.stays_due(hook):
                     succeeded.append(hooks.marker(hook))

@@ -29,7 +29,7 @@ from ..util.sanitize import last_lines
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..config.cluster import Cluster, Node
+    from ..config.configuration import Config, Node
     from ..config.sections import HookSettings
     from ..node.facts import Facts
     from ..node.plan import Plan
@@ -63,11 +63,11 @@ def marker(hook: HookSettings) -> str:
     return f"{STATE}/hooks/{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
-def environment(hook: HookSettings, cluster: Cluster, node: Node) -> dict[str, str]:
+def environment(hook: HookSettings, config: Config, node: Node) -> dict[str, str]:
     """Return what a hook finds in its environment. Nothing of it comes from a host."""
     return {
         "FABNODE_ADDRESS": node.address,
-        "FABNODE_CLUSTER": cluster.cluster.name,
+        "FABNODE_CLUSTER": config.cluster.name,
         "FABNODE_GROUPS": ",".join(node.groups),
         "FABNODE_HOOK": " ".join(point(hook)),
         "FABNODE_NODE": node.name,
@@ -80,9 +80,9 @@ def stays_due(hook: HookSettings) -> bool:
     return hook.when == "changed" and point(hook) != DEPLOYER_POINTS[0]
 
 
-def command(hook: HookSettings, cluster: Cluster, node: Node) -> Command:
+def command(hook: HookSettings, config: Config, node: Node) -> Command:
     """Return a hook as the resource that stands for it on a node."""
-    pairs = tuple(environment(hook, cluster, node).items())
+    pairs = tuple(environment(hook, config, node).items())
     return Command(hook.title, hook.run, marker(hook), pairs, hook.timeout)
 
 
@@ -146,14 +146,14 @@ def due_here(
     )
 
 
-def run_here(hook: HookSettings, cluster: Cluster, node: Node) -> str:
+def run_here(hook: HookSettings, config: Config, node: Node) -> str:
     """
     Run a hook on this machine, in the configuration's folder; return the end of its output.
 
     :raises HookError: it could not be started, failed, or took too long.
     """
-    folder = cluster.source.absolute().parent
-    variables = {**os.environ, **environment(hook, cluster, node)}
+    folder = config.source.absolute().parent
+    variables = {**os.environ, **environment(hook, config, node)}
     first, *arguments = hook.run
     argv = [str(folder / first) if "/" in first else first, *arguments]
     with tempfile.TemporaryFile() as output:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..artifacts.store import ArtifactStore
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..pki.renewal import Renewal
     from ..remote.apply_protocol import ApplyEvent
@@ -101,12 +101,12 @@ class NodeDeployer:
             host, session, journal, artifacts, steps=steps, all_steps=all_steps, deep=deep
         )
         self._proof = JoinProof(host, session, journal)
-        self._hooks = HookRunner(host, session.cluster, journal)
+        self._hooks = HookRunner(host, session.config, journal)
 
     @property
-    def cluster(self) -> Cluster:
+    def config(self) -> Config:
         """The configuration of the run."""
-        return self._session.cluster
+        return self._session.config
 
     @property
     def facts(self) -> Facts:
@@ -124,7 +124,7 @@ class NodeDeployer:
     def facts_of_started_units(self) -> Facts:
         """Return current facts, once units that systemd is just starting again have come up."""
         facts = self.current_facts()
-        names = verify.units(self.node.runtime.name, self.cluster.cluster.version.minor)
+        names = verify.units(self.node.runtime.name, self.config.cluster.version.minor)
         late = [name for name in names if facts.unit(name).active == "activating"]
         if not late:
             return facts
@@ -238,7 +238,7 @@ class NodeDeployer:
                     steps.event(event)
 
             zstd = "zstd" in self.facts.tools
-            pull = _pull(self.cluster)
+            pull = _pull(self.config)
             try:
                 done = apply(self.host, todo.plan, self._packer, heard, zstd=zstd, pull=pull)
             except Exception as error:
@@ -310,9 +310,9 @@ class NodeDeployer:
         return new
 
 
-def _pull(cluster: Cluster) -> Pull | None:
+def _pull(config: Config) -> Pull | None:
     """Return where nodes get artifacts themselves; None where they are sent to them."""
-    settings = cluster.artifacts
+    settings = config.artifacts
     if settings.distribution != "pull" or settings.url is None:
         return None
     return Pull(settings.url, settings.url_ca.read_bytes() if settings.url_ca else None)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..artifacts.store import ArtifactStore
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..config.sections import HookSettings
     from ..journal.journal import Journal
     from ..node.resources import Resource
@@ -93,14 +93,14 @@ class NodePlanner:
         self.facts: Facts = UNKNOWN
         self.touched = True
         self._commands = {
-            hook: hooks.command(hook, self.cluster, self.node)
-            for hook in self.cluster.extensions.hooks
+            hook: hooks.command(hook, self.config, self.node)
+            for hook in self.config.extensions.hooks
         }
 
     @property
-    def cluster(self) -> Cluster:
+    def config(self) -> Config:
         """The configuration of the run."""
-        return self._session.cluster
+        return self._session.config
 
     def probe(self) -> Facts:
         """Learn everything about the node in one round trip."""
@@ -109,7 +109,7 @@ class NodePlanner:
             *self._commands.values(),
         )
         self.facts = probe(
-            self._host, watchlist(everything, cluster=self.cluster, node=self.node, deep=self._deep)
+            self._host, watchlist(everything, config=self.config, node=self.node, deep=self._deep)
         )
         self.touched = False
         return self.facts
@@ -157,7 +157,7 @@ class NodePlanner:
         if renewal != KEEP:
             return planned
         steps = [step.name for step in self._steps]
-        given = self.cluster.extensions.hooks
+        given = self.config.extensions.hooks
         plan = hooks.with_hooks(
             planned.plan,
             planned.step_of,
@@ -181,7 +181,7 @@ class NodePlanner:
         """Return the inputs of steps: the last probe, or `facts`."""
         facts = facts or self.facts
         return Inputs(
-            cluster=self.cluster,
+            config=self.config,
             node=self.node,
             facts=facts,
             artifacts=self._artifacts.of(facts),
@@ -218,9 +218,9 @@ class NodePlanner:
         return found if renewal == KEEP else (*found, *self._strayed(renewal))
 
     def _api_seen_from_host(self) -> TlsResult:
-        cluster = self.cluster.cluster
+        cluster = self.config.cluster
         address, port = cluster.apiserver_host, cluster.apiserver_port
-        return self._host.tls_to(address, port, self.cluster.ca_pem, address)
+        return self._host.tls_to(address, port, self.config.ca_pem, address)
 
     def _strayed(self, renewal: Renewal) -> tuple[Finding, ...]:
         """Say what else than certificates would change: a renewal is no deployment."""

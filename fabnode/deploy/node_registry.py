@@ -16,7 +16,7 @@ from ..util.wait import Wait, WaitTimeoutError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from ..config.cluster import Cluster, Node
+    from ..config.configuration import Config, Node
     from ..kube.client import Api, Object
     from .cluster_snapshot import ClusterSnapshot
 
@@ -34,8 +34,8 @@ class Nodes:
     :param snapshot: returns the cluster as it was found; it may wait for that.
     """
 
-    def __init__(self, cluster: Cluster, api: Api, snapshot: Callable[[], ClusterSnapshot]) -> None:
-        self._cluster = cluster
+    def __init__(self, config: Config, api: Api, snapshot: Callable[[], ClusterSnapshot]) -> None:
+        self._config = config
         self._api = api
         self._snapshot = snapshot
         self._watch = Watch(api, node_status.NODES)
@@ -71,7 +71,7 @@ class Nodes:
         """
         wait = Wait(
             "its Node object",
-            self._cluster.timeouts.join,
+            self._config.timeouts.join,
             _LOOK,
             advice=program.host_task(name, "logs"),
         )
@@ -97,13 +97,13 @@ class Nodes:
             return None if reason and not (told and self.awaits_network(node)) else node
 
         wait = Wait(
-            "Ready", self._cluster.timeouts.ready, _LOOK, advice=program.host_task(name, "logs")
+            "Ready", self._config.timeouts.ready, _LOOK, advice=program.host_task(name, "logs")
         )
         return self._wait(found, wait, meanwhile, lambda: last[0])
 
     def awaits_network(self, live: Object) -> bool:
         """Say whether a node lacks nothing but a network that others are to bring."""
-        return not network(self._cluster).name and node_status.lacks_only_network(live)
+        return not network(self._config).name and node_status.lacks_only_network(live)
 
     def kubelet_answers(self, name: str) -> bool:
         """

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..config.sections import HookSettings
     from ..util.problems import KeyPath
 
@@ -48,7 +48,7 @@ class OwnStepError(FabnodeError):
     advice = "correct that file, and run the same command again"
 
 
-def steps_of(cluster: Cluster) -> tuple[Step, ...]:
+def steps_of(config: Config) -> tuple[Step, ...]:
     """
     Return all steps of a deployment in order, the site's own among them.
 
@@ -56,33 +56,33 @@ def steps_of(cluster: Cluster) -> tuple[Step, ...]:
     """
     steps = list(STEPS)
     violations: list[Violation] = []
-    for index, path in enumerate(cluster.extensions.steps):
+    for index, path in enumerate(config.extensions.steps):
         try:
             _insert(steps, _load(path))
         except NoStepError as fault:
             violations.append((("extensions", "steps", index), f"{path}: {fault}", fault.advice))
     if not violations:
-        for index, hook in enumerate(cluster.extensions.hooks):
-            found = _misplaced(hook, steps, cluster.source.absolute().parent)
+        for index, hook in enumerate(config.extensions.hooks):
+            found = _misplaced(hook, steps, config.source.absolute().parent)
             violations += [(("extensions", "hooks", index, *key), *texts) for key, texts in found]
     if violations:
-        raise ConfigError(_problems(cluster.source, violations))
+        raise ConfigError(_problems(config.source, violations))
     return tuple(steps)
 
 
-def check_desired(cluster: Cluster, steps: Sequence[Step]) -> None:
+def check_desired(config: Config, steps: Sequence[Step]) -> None:
     """
     Evaluate the site's own steps for each node, as before its first probe.
 
     :param steps: what `steps_of` returned.
     :raises ConfigError: one fails, returns what no step may, or differs from another step.
     """
-    if not cluster.extensions.steps:
+    if not config.extensions.steps:
         return
-    artifacts = store.expected(cluster).of(UNKNOWN)
+    artifacts = store.expected(config).of(UNKNOWN)
     first_of: dict[tuple[str, str], str] = {}  # problem → the first node that has it
-    for node in cluster.nodes:
-        inputs = Inputs(cluster, node, UNKNOWN, artifacts, Issued(), datetime.now(UTC))
+    for node in config.nodes:
+        inputs = Inputs(config, node, UNKNOWN, artifacts, Issued(), datetime.now(UTC))
         try:
             desired_state(node_steps(steps), inputs)
         except (OwnStepError, ConflictError) as error:
@@ -92,7 +92,7 @@ def check_desired(cluster: Cluster, steps: Sequence[Step]) -> None:
         violations = [
             (where, f"{text} (for {n})", advice) for (text, advice), n in first_of.items()
         ]
-        raise ConfigError(_problems(cluster.source, violations))
+        raise ConfigError(_problems(config.source, violations))
 
 
 def _problems(source: Path, violations: list[Violation]) -> list[Problem]:

@@ -91,7 +91,7 @@ def deploy(run: Run) -> list[Check]:
 def _uncordoned(context: RunContext, checks: list[Check]) -> list[Check]:
     """Look again at nodes that were cordoned, or tainted: the site's commands may end that."""
     closed = {c.node for c in checks if c.name == verify.SCHEDULABLE and not c.ok}
-    if not closed or not context.run.cluster.extensions.hooks:
+    if not closed or not context.run.config.extensions.hooks:
         return checks
     live = context.session.nodes.current()
     again = {
@@ -109,7 +109,7 @@ def _uncordoned(context: RunContext, checks: list[Check]) -> list[Check]:
 
 def _hooked(context: RunContext, order: str, names: Sequence[str]) -> list[str]:
     """Run the site's commands before or after verify; return the nodes of which none failed."""
-    if not context.run.cluster.extensions.hooks:
+    if not context.run.config.extensions.hooks:
         return list(names)
     found = context.each(lambda deployer: deployer.run_hooks(order, verify.STEP), names)
     return [name for name, outcome in found.items() if outcome.ok]
@@ -213,8 +213,8 @@ def verify_with(
         seen = {name: context.facts(name) for name, outcome in found.items() if outcome.ok}
         log.note(
             f"{len(checks)} checks, {bad} failed" if bad else f"{len(checks)} checks, all good",
-            **{CERTIFICATES: certificates_seen(run.cluster, seen)},
-            **{MARGIN: run.cluster.verify.certificate_days},
+            **{CERTIFICATES: certificates_seen(run.config, seen)},
+            **{MARGIN: run.config.verify.certificate_days},
         )
     return checks
 

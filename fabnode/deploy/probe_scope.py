@@ -25,14 +25,14 @@ from ..steps import environment, verify
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..config.cluster import Cluster, Node
+    from ..config.configuration import Config, Node
     from ..node.resources import Resource
 
 _KUBEADM = "/etc/kubernetes/kubelet.conf"  # its presence is a sign of another deployer
 
 
 def watchlist(
-    resources: Iterable[Resource], *, cluster: Cluster, node: Node, deep: bool
+    resources: Iterable[Resource], *, config: Config, node: Node, deep: bool
 ) -> Watchlist:
     """Return what to probe, given all that the steps would want of a node nobody has seen."""
     kubelet_root = node.kubelet.root
@@ -78,10 +78,10 @@ def watchlist(
         units=tuple(units),
         sysctls=tuple(sysctls),
         modules=tuple(modules),
-        free=tuple(environment.room(cluster, node)),
+        free=tuple(environment.room(config, node)),
         writable=tuple(dict.fromkeys(writable)),
         ports=tuple(layout.PORTS),
         store=store,
-        ctr=f"{cluster.paths.programs}/ctr",
+        ctr=f"{config.paths.programs}/ctr",
         deep=deep,
     )

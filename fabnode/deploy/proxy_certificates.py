@@ -14,7 +14,7 @@ from ..pki.certificates import (
 from ..steps import proxy_cert
 
 if TYPE_CHECKING:
-    from ..config.cluster import Cluster, Node
+    from ..config.configuration import Config, Node
     from ..kube.client import Api
     from .change_guard import ChangeGuard
     from .request_judge import RequestJudge
@@ -25,8 +25,8 @@ _SIGNING_TIMEOUT = 30.0
 class ProxyCertificates:
     """Has certificates for kube-proxies issued, in the way that the configuration names."""
 
-    def __init__(self, cluster: Cluster, api: Api, judge: RequestJudge, guard: ChangeGuard) -> None:
-        self._cluster = cluster
+    def __init__(self, config: Config, api: Api, judge: RequestJudge, guard: ChangeGuard) -> None:
+        self._config = config
         self._api = api
         self._judge = judge
         self._guard = guard
@@ -37,7 +37,7 @@ class ProxyCertificates:
         asked = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(node))
         if settings.signing == "local" and settings.ca_key:
             key = settings.ca_key.read_bytes()
-            certificate = sign_client(asked.request_pem, self._cluster.ca_pem, key)
+            certificate = sign_client(asked.request_pem, self._config.ca_pem, key)
         else:
             self._judge.begin()
             certificate = csr.issue_client(

@@ -14,7 +14,7 @@ from .csr_log import VerdictLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..kube.client import Api, Object
     from ..kube.key_lookup import KeyLookup
@@ -35,7 +35,7 @@ class RequestJudge:
 
     def __init__(
         self,
-        cluster: Cluster,
+        config: Config,
         api: Api,
         journal: Journal,
         *,
@@ -43,10 +43,10 @@ class RequestJudge:
         key_lookup: KeyLookup | None,
         serving_only: bool,
     ) -> None:
-        shares_token = cluster.bootstrap.mode == "token-file"
+        shares_token = config.bootstrap.mode == "token-file"
         self.key_lookup = key_lookup
         self.log = VerdictLog(journal, dry_run=dry_run)
-        self.dialect = csr.dialect(cluster.cluster.version)
+        self.dialect = csr.dialect(config.cluster.version)
         self.requests = Watch(api, self.dialect.path)
         self.approver = Approver(
             api,

@@ -186,13 +186,13 @@ def _planned(
 
 
 def _of_stage(run: Run, stage: Stage) -> Renewal:
-    signer = Authorities.of(run.cluster.ca_pem).signer
+    signer = Authorities.of(run.config.ca_pem).signer
     return Renewal(kinds=KINDS if stage == CERTIFICATES else (), authority=signer)
 
 
 def _stages(run: Run, context: RunContext) -> dict[str, Stage]:
     """Return the stage of every node; the journal has the reason where it can't be determined."""
-    authorities = Authorities.of(run.cluster.ca_pem)
+    authorities = Authorities.of(run.config.ca_pem)
 
     def work(deployer: NodeDeployer) -> Stage:
         with run.journal.step(deployer.node.name, NAME, "determining its stage") as log:
@@ -210,7 +210,7 @@ def _stages(run: Run, context: RunContext) -> dict[str, Stage]:
 def _awaited(context: RunContext, stage: Stage) -> tuple[str, ...]:
     """Return what the control plane lacks for a stage, as far as reading shows."""
     session = context.session
-    new = Authorities.of(session.cluster.ca_pem).signer
+    new = Authorities.of(session.config.ca_pem).signer
     waits = []
     if stage == CERTIFICATES and not _holds(session.authorities.client(), new):
         waits.append(
@@ -237,7 +237,7 @@ def _tried(context: RunContext, stage: Stage, name: str) -> tuple[str, ...]:
     if stage != CERTIFICATES:
         return ()
     certificates = context.session.proxy_certificates
-    new = Authorities.of(context.session.cluster.ca_pem).signer
+    new = Authorities.of(context.session.config.ca_pem).signer
 
     def work(deployer: NodeDeployer) -> tuple[str | None] | str:
         try:
@@ -263,7 +263,7 @@ def _tried(context: RunContext, stage: Stage, name: str) -> tuple[str, ...]:
 def _left(context: RunContext, stages: Mapping[str, Stage]) -> tuple[str, ...]:
     """Return what remains to be done when every node has reached the configured CAs."""
     session = context.session
-    authorities = Authorities.of(session.cluster.ca_pem)
+    authorities = Authorities.of(session.config.ca_pem)
     if not authorities.several or any(stage != DONE for stage in stages.values()):
         return ()
     waits = [

@@ -20,7 +20,7 @@ from .cluster_session import ClusterSession
 from .node_deployer import NodeDeployer
 
 if TYPE_CHECKING:
-    from ..config.cluster import Cluster, Node
+    from ..config.configuration import Config, Node
     from ..journal.journal import Journal
     from ..node.facts import Facts
     from ..steps.step import Step
@@ -40,7 +40,7 @@ class Run:
     :param outcomes: what became of each node so far; filled in by the run.
     """
 
-    cluster: Cluster
+    config: Config
     nodes: tuple[Node, ...]
     journal: Journal
     passwords: Mapping[tuple[str, str], str]
@@ -101,9 +101,9 @@ class RunContext:
 
     def __init__(self, run: Run, *, dry_run: bool = False, installs: bool = True) -> None:
         self.run = run
-        self._artifacts = store.load(run.cluster) if installs else store.expected(run.cluster)
+        self._artifacts = store.load(run.config) if installs else store.expected(run.config)
         self.session = ClusterSession(
-            run.cluster, run.journal, dry_run=dry_run, shared_token=run.shared_token
+            run.config, run.journal, dry_run=dry_run, shared_token=run.shared_token
         )
         self._packer = Packer(cache_dir() / "packed")
         self._stack = ExitStack()
@@ -154,7 +154,7 @@ def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict
 
     This is the one place where work on nodes ends, whatever it is, and where that is taken down.
     """
-    groups = run.cluster.groups.values()
+    groups = run.config.groups.values()
     return fan_out(
         nodes,
         work,

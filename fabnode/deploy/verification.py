@@ -37,17 +37,17 @@ def verify_node(
     host: Host, facts: Facts, session: ClusterSession, live: Object | None
 ) -> list[Check]:
     """Return the checks of one node. `facts` are fresh; `live` is its Node object."""
-    node, cluster = host.node, session.cluster
-    units = verify.units(node.runtime.name, cluster.cluster.version.minor)
+    node, config = host.node, session.config
+    units = verify.units(node.runtime.name, config.cluster.version.minor)
     checks = list(verify.unit_checks(node.name, facts, units))
     checks += _health(host)
     checks += verify.certificate_checks(
         node.name,
         facts,
         verify.certificate_paths(node.kubelet.root),
-        cluster.ca_pem,
+        config.ca_pem,
         datetime.now(UTC),
-        margin=cluster.verify.certificate_days,
+        margin=config.verify.certificate_days,
         serving=verify.serving_addresses(node, live),
     )
     deploy = program.task(f"deploy-nodes --limit {node.name}")
@@ -72,7 +72,7 @@ def verify_node(
     )
     if not session.nodes.awaits_network(live):
         checks.append(verify.schedulable_check(node, live))
-    release = str(cluster.cluster.version)
+    release = str(config.cluster.version)
     checks.append(verify.version_check(node.name, live, release, node.runtime.name))
     return checks
 
@@ -93,10 +93,10 @@ def verify_cluster(
         try:
             checks += try_network(
                 session.api,
-                image=session.cluster.verify.image,
+                image=session.config.verify.image,
                 nodes=names,
                 others=others,
-                pod_cidr=str(session.cluster.cluster.pod_cidr),
+                pod_cidr=str(session.config.cluster.pod_cidr),
                 timeout=_PROBE_TIMEOUT,
             )
         except (TimeoutError, ClusterError) as error:
@@ -158,7 +158,7 @@ def _others(
 
     A run on one node proves nothing of its way to the others.
     """
-    configured = [node.name for node in session.cluster.nodes]
+    configured = [node.name for node in session.config.nodes]
     rest = sorted(live.keys() - set(names), key=lambda name: (name not in configured, name))
     ready = [name for name in rest if node_status.not_ready(live[name]) is None]
     if not rest or ready:

@@ -23,7 +23,7 @@ from .service_accounts import objects as account_objects
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from ..releases.version import Release
     from .client import Api, Object
 
@@ -41,26 +41,26 @@ def guarded(server: Release) -> bool:
     return server.minor in matrix().api["validating admission policies"]
 
 
-def objects(cluster: Cluster, network: Sequence[Object], server: Release) -> tuple[Object, ...]:
+def objects(config: Config, network: Sequence[Object], server: Release) -> tuple[Object, ...]:
     """
     Return the objects of the account, the namespace of its roles first.
 
     :param network: the objects of the pod network, each of which takes rights by its name.
     """
-    rights = rbac_rules.needed(cluster, network=network) + rbac_rules.seen(cluster)
+    rights = rbac_rules.needed(config, network=network) + rbac_rules.seen(config)
     policy: tuple[Object, ...] = ()
     if guarded(server):
         rights += rbac_rules.OWN_POLICY
-        policy = admission_policy.objects(DEPLOYER, allowed(cluster, network))
+        policy = admission_policy.objects(DEPLOYER, allowed(config, network))
     return (verify.namespace(standing=True), *account_objects(DEPLOYER, rights), *policy)
 
 
-def allowed(cluster: Cluster, network: Sequence[Object]) -> Allowed:
+def allowed(config: Config, network: Sequence[Object]) -> Allowed:
     """Return what the policy has to let through for this configuration."""
-    signed = (node for node in cluster.nodes if node.kube_proxy.signing == "csr")
+    signed = (node for node in config.nodes if node.kube_proxy.signing == "csr")
     subjects = {str(subject): subject for subject in map(proxy_cert.subject, signed)}
     return Allowed(
-        shares_token=cluster.bootstrap.mode == "token-file",
+        shares_token=config.bootstrap.mode == "token-file",
         proxies=tuple((proxy_cert.COMMON_NAME, subject) for subject in subjects.values()),
         secrets=tuple(o["metadata"]["name"] for o in network if o["kind"] == "Secret"),
         services=tuple(

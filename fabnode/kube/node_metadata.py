@@ -22,7 +22,7 @@ from ..config.validators import NODE_RECORD, NODE_SEAL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..config.cluster import Node
+    from ..config.configuration import Node
     from .client import Object
 
 _SEAL_DIGITS = 40  # a label's value holds 63 characters

@@ -19,7 +19,7 @@ from . import lease_lock
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..config.cluster import Cluster
+    from ..config.configuration import Config
     from .client import Api, Object
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -117,33 +117,31 @@ _APPLY = ("get", "create", "patch")
 _GRANT = ("bind", "escalate")  # for roles that give rights which we don't have ourselves
 
 
-def needed(cluster: Cluster, *, network: Sequence[Object]) -> tuple[Right, ...]:
+def needed(config: Config, *, network: Sequence[Object]) -> tuple[Right, ...]:
     """
     Return all rights that runs with this configuration need.
 
     :param network: its objects, each of which takes rights by its name; none of them, none for it.
     """
     rights = list(BASE)
-    if cluster.bootstrap.mode != "token-file":
+    if config.bootstrap.mode != "token-file":
         rights.append(TOKENS)
-    if signs_proxies(cluster):
+    if signs_proxies(config):
         rights += PROXY_REQUESTS
     if network:
-        seen = registry.network(cluster).rights
+        seen = registry.network(config).rights
         rights += applying(network)
         rights += (Right(r.namespace, r.group, r.resource, r.verbs) for r in seen)
     return tuple(rights)
 
 
-def seen(cluster: Cluster) -> tuple[Right, ...]:
+def seen(config: Config) -> tuple[Right, ...]:
     """Return rights to look at what may have moved on; without them a check says less."""
-    of_network = registry.network(cluster).optional_rights
+    of_network = registry.network(config).optional_rights
     return (API_SERVICES, *(Right(r.namespace, r.group, r.resource, r.verbs) for r in of_network))
 
 
-def powers(
-    cluster: Cluster, *, network: bool, guarded: bool, pod_security: bool
-) -> tuple[str, ...]:
+def powers(config: Config, *, network: bool, guarded: bool, pod_security: bool) -> tuple[str, ...]:
     """
     Return what else these rights let their holder do, worst first; docs/trust.md says why.
 
@@ -154,12 +152,12 @@ def powers(
     admin = "which is equivalent to administrator"
     found = []
     if network:
-        cni = registry.network(cluster)
+        cni = registry.network(config)
         privileged = f"run {cni.name}'s privileged pods and write its roles"
         found.append(f"{privileged}, {admin} ({cni.setting}.enabled)")
-    if signs_proxies(cluster) and not guarded:
+    if signs_proxies(config) and not guarded:
         found.append(f"get a client certificate in nearly any name, {admin} (kube_proxy.signing)")
-    if cluster.bootstrap.mode != "token-file":
+    if config.bootstrap.mode != "token-file":
         found.append(
             "read every Secret in kube-system (equivalent to administrator if one is powerful)"
             if guarded
@@ -182,9 +180,9 @@ def powers(
     )
 
 
-def signs_proxies(cluster: Cluster) -> bool:
+def signs_proxies(config: Config) -> bool:
     """Return whether some kube-proxy gets its certificate from the CSR API."""
-    return any(node.kube_proxy.signing == "csr" for node in cluster.nodes)
+    return any(node.kube_proxy.signing == "csr" for node in config.nodes)
 
 
 def applying(objects: Iterable[Object]) -> tuple[Right, ...]:

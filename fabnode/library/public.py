@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..config.cluster import Cluster as Cluster
-    from ..config.cluster import Node as Node
+    from ..config.configuration import Config as Config
+    from ..config.configuration import Node as Node
     from ..journal.events import Event as Event
     from ..journal.summary import NodeResult as NodeResult
     from ..node.resources import Absent as Absent
@@ -49,7 +49,7 @@ HOMES = {
     "Absent": "node.resources",
     "Binary": "node.resources",
     "Check": "steps.verify",
-    "Cluster": "config.cluster",
+    "Config": "config.configuration",
     "ClusterError": "util.errors",
     "ConfigError": "util.problems",
     "DeployResult": "library.results",
@@ -63,7 +63,7 @@ HOMES = {
     "InputError": "util.errors",
     "Inputs": "steps.inputs",
     "Module": "node.resources",
-    "Node": "config.cluster",
+    "Node": "config.configuration",
     "NodeResult": "journal.summary",
     "PlanResult": "library.results",
     "PlannedChange": "library.results",

@@ -30,7 +30,7 @@ from .subscriber import Subscriber
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..config.cluster import Cluster, Node
+    from ..config.configuration import Config, Node
     from ..journal.events import Event
     from ..journal.journal import Sink
     from ..ssh.secret_prompts import SecretRequest
@@ -46,7 +46,7 @@ def load_config(
     artifacts: bool = True,
     bundle: str | Path | None = None,
     bundle_sha256: str = "",
-) -> Cluster:
+) -> Config:
     """
     Load a configuration file and check it.
 
@@ -69,7 +69,7 @@ def load_config(
 
 
 def plan(
-    config: Cluster,
+    config: Config,
     *,
     limit: str | None = None,
     deep: bool = False,
@@ -99,7 +99,7 @@ def plan(
 
 
 def deploy_nodes(
-    config: Cluster,
+    config: Config,
     *,
     limit: str | None = None,
     deep: bool = False,
@@ -136,7 +136,7 @@ def deploy_nodes(
 
 
 def verify(
-    config: Cluster,
+    config: Config,
     *,
     limit: str | None = None,
     network: bool = True,
@@ -169,7 +169,7 @@ def verify(
 
 @contextmanager
 def open_run(
-    config: Cluster,
+    config: Config,
     *,
     limit: str | None = None,
     only: Sequence[str] | None = None,
@@ -210,7 +210,7 @@ def open_run(
             journal.secret(secret)
         with _recorded(journal, config, nodes, command) if command else nullcontext():
             yield Run(
-                cluster=config,
+                config=config,
                 nodes=nodes,
                 journal=journal,
                 passwords=passwords,
@@ -241,7 +241,7 @@ def _sinks(on_event: Callable[[Event], None] | None) -> list[Sink]:
 
 @contextmanager
 def _recorded(
-    journal: Journal, config: Cluster, nodes: Sequence[Node], command: str
+    journal: Journal, config: Config, nodes: Sequence[Node], command: str
 ) -> Iterator[None]:
     """Record what was asked for, and the exit code where nobody recorded it before."""
     about = {"cluster": config.cluster.name, "kubernetes": str(config.cluster.version)}

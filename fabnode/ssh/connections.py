@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from ..config.cluster import Node
+    from ..config.configuration import Node
 
 
 class _Check(paramiko.MissingHostKeyPolicy):

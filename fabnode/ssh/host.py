@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import paramiko
 
-    from ..config.cluster import Node
+    from ..config.configuration import Node
     from .connections import Access
 
 _ROOT = "root"

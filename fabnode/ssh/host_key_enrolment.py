@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ..config.cluster import Node
+    from ..config.configuration import Node
     from .connections import Access
     from .host_trust import HostTrust
 

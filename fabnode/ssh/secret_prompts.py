@@ -11,7 +11,7 @@ from ..util.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..config.cluster import Node, SecretRef
+    from ..config.configuration import Node, SecretRef
     from ..config.sections import RegistrySettings
 
 LOGIN = "password"

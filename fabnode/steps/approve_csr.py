@@ -8,7 +8,7 @@ from ..pki.csr_policy import Candidate
 from .step import Scope, Step
 
 if TYPE_CHECKING:
-    from ..config.cluster import Node
+    from ..config.configuration import Node
 
 
 def candidate(node: Node) -> Candidate:

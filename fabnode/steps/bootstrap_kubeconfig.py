@@ -28,8 +28,8 @@ def content(inputs: Inputs, token: str) -> bytes:
     CA is named as a file, so that the file can be changed when the CA is.
     """
     return kubeconfig(
-        cluster=inputs.cluster.cluster.name,
-        server=inputs.cluster.cluster.apiserver,
+        cluster=inputs.config.cluster.name,
+        server=inputs.config.cluster.apiserver,
         ca=layout.CA,
         user="kubelet-bootstrap",
         credentials={"token": token},

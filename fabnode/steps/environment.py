@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from ..cni.protocol import Port
 from ..cni.registry import network
-from ..config.cluster import Cluster, Node
+from ..config.configuration import Config, Node
 from ..node import host_tools, layout
 from ..node.conventions import KUBELET_PORT, STATE
 from ..node.facts import HostNetwork
@@ -28,10 +28,10 @@ _NO_OVERLAY = frozenset(
 )
 
 
-def room(cluster: Cluster, node: Node) -> dict[str, int]:
+def room(config: Config, node: Node) -> dict[str, int]:
     """Return the folders that need room on a new node, each with its bytes."""
     return {
-        cluster.paths.programs: 400 * MIB,
+        config.paths.programs: 400 * MIB,
         layout.CNI_BIN: 100 * MIB,
         STATE: 1024 * MIB,
         node.runtime.root: 2048 * MIB,
@@ -83,7 +83,7 @@ def _read_only(inputs: Inputs) -> Iterator[Finding]:
 def _space(inputs: Inputs) -> Iterator[Finding]:
     if inputs.joined:
         return  # what a running node needs, the kubelet watches itself
-    for path, needed in room(inputs.cluster, inputs.node).items():
+    for path, needed in room(inputs.config, inputs.node).items():
         space = inputs.facts.space.get(path)
         if space is None:
             continue
@@ -144,8 +144,8 @@ def _resolver(inputs: Inputs) -> Iterator[Finding]:
 
 
 def _networks(inputs: Inputs) -> Iterator[Finding]:
-    cluster = inputs.cluster.cluster
-    pods = network(inputs.cluster)
+    cluster = inputs.config.cluster
+    pods = network(inputs.config)
     ranges = {"service_cidr": IPv4Network(cluster.service_cidr)}
     # Interfaces of a node whose pod network is somebody else's have names that nobody knows here.
     if pods.runs_on_nodes or not inputs.joined:
@@ -178,7 +178,7 @@ def _meets(found: HostNetwork, cidr: IPv4Network, *, joined: bool) -> bool:
 
 
 def _firewall(inputs: Inputs) -> Iterator[Finding]:
-    ports = (_KUBELET, *network(inputs.cluster).ports)
+    ports = (_KUBELET, *network(inputs.config).ports)
     for gate in firewall.closed(inputs.facts.firewall, ports):
         yield Finding(
             "warning",

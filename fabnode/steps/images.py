@@ -12,7 +12,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return the archives that the runtime step has not loaded; the pod network's come first."""
     early = inputs.first_images
     late = [archive for archive in inputs.artifacts.images if archive not in early]
-    first = network(inputs.cluster).next_images
+    first = network(inputs.config).next_images
     late.sort(key=lambda archive: not any(part in n for n in archive.names for part in first))
     return inputs.images(late)
 

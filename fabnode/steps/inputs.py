@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..cni.registry import network
-from ..config.cluster import Cluster, Node
+from ..config.configuration import Config, Node
 from ..node import layout
 from ..node.conventions import KUBELET_SERVICE
 from ..node.facts import Facts
@@ -79,7 +79,7 @@ class Inputs:
     :param registered: whether the API has its Node object; True where that is not known.
     """
 
-    cluster: Cluster
+    config: Config
     node: Node
     facts: Facts
     artifacts: Artifacts
@@ -91,7 +91,7 @@ class Inputs:
     @property
     def version(self) -> Release:
         """Kubernetes release that this node is to run."""
-        return self.cluster.cluster.version
+        return self.config.cluster.version
 
     @property
     def shim(self) -> str | None:
@@ -115,11 +115,11 @@ class Inputs:
             return nothing
         if held.certificate.common_name != f"system:node:{self.node.name}":
             return nothing
-        if fault := problem(held, self.cluster.ca_pem, self.now):
+        if fault := problem(held, self.config.ca_pem, self.now):
             return f"its client certificate is unusable: {fault}"
         trusted = facts.authorities.get(layout.KUBELET_KUBECONFIG, "")
         if trusted != layout.CA and certificates(trusted.encode()) != certificates(
-            self.cluster.ca_pem
+            self.config.ca_pem
         ):
             return "its kubelet.kubeconfig holds another CA than the configuration"
         if why := self.renewal.reason(CLIENT, held):
@@ -151,7 +151,7 @@ class Inputs:
         The sandbox image is every pod's, the pod network's first images come next. All
         others can follow while the node joins, which is mostly waiting.
         """
-        wanted = [self.node.runtime.sandbox_image, *network(self.cluster).first_images]
+        wanted = [self.node.runtime.sandbox_image, *network(self.config).first_images]
         found = [
             archive
             for part in wanted
@@ -162,7 +162,7 @@ class Inputs:
 
     def images(self, archives: Iterable[ImageArchive]) -> tuple[Image, ...]:
         """Return these archives as images that have to be in this node's runtime."""
-        store, ctr = self.node.runtime.name, f"{self.cluster.paths.programs}/ctr"
+        store, ctr = self.node.runtime.name, f"{self.config.paths.programs}/ctr"
         return tuple(
             Image(a.names, a.artifact.path, a.artifact.sha256, store, ctr) for a in archives
         )

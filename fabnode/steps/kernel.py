@@ -10,7 +10,7 @@ from ..cni.registry import network
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..config.cluster import Cluster, Node
+    from ..config.configuration import Config, Node
 
 _ALWAYS = {
     "overlay": "the runtime's snapshots",
@@ -46,7 +46,7 @@ SYSCTLS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def modules(cluster: Cluster, node: Node) -> dict[str, str]:
+def modules(config: Config, node: Node) -> dict[str, str]:
     """Return the modules that this node needs, each with who needs it."""
     needed = {**_ALWAYS, **_PROXY_MODE[node.kube_proxy.mode]}
-    return {**needed, **network(cluster).kernel_modules}
+    return {**needed, **network(config).kernel_modules}

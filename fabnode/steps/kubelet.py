@@ -30,16 +30,16 @@ _UNPROVED = (
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return all that the kubelet reads, its unit, and its client certificate."""
     kubelet = inputs.node.kubelet
-    binary = f"{inputs.cluster.paths.programs}/kubelet"
+    binary = f"{inputs.config.paths.programs}/kubelet"
     artifact = inputs.artifacts.binaries["kubelet"]
     certificate = layout.kubelet_client_certificate(kubelet.root)
     options = _options(inputs)
     pending_key = layout.kubelet_pending_key(kubelet.root)
-    shared = inputs.cluster.bootstrap.mode == "token-file"
+    shared = inputs.config.bootstrap.mode == "token-file"
     unit = render(
         "kubelet/kubelet.service",
         kubelet=kubelet,
-        bin=inputs.cluster.paths.programs,
+        bin=inputs.config.paths.programs,
         flags=options.flags,
         after=layout.runtime_units(inputs.node.runtime.name, inputs.version.minor)[-1],
     )
@@ -51,7 +51,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         Directory("/etc/kubernetes"),
         Directory("/etc/kubernetes/pki"),
         Directory(kubelet.root, 0o750),
-        File(layout.CA, inputs.cluster.ca_pem),
+        File(layout.CA, inputs.config.ca_pem),
         Binary(binary, artifact.path, artifact.sha256),
         config,
         File(layout.KUBELET_UNIT, unit),
@@ -76,7 +76,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
             bootstrap=layout.BOOTSTRAP_KUBECONFIG,
             key="" if rotates(inputs) else pending_key,
             missing=_UNPROVED if shared and not inputs.joined else inputs.unjoined or "",
-            timeout=inputs.cluster.timeouts.join,
+            timeout=inputs.config.timeouts.join,
         ),
     )
 
@@ -88,7 +88,7 @@ def rotates(inputs: Inputs) -> bool:
     One that doesn't keeps the key of its first request on disk, where it can be compared; so with a
     shared token rotation begins once it has joined.
     """
-    return inputs.joined or inputs.cluster.bootstrap.mode == "token"
+    return inputs.joined or inputs.config.bootstrap.mode == "token"
 
 
 _HEADER = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
@@ -96,7 +96,7 @@ _HEADER = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfig
 
 def _options(inputs: Inputs) -> ComponentOptions:
     """Return the kubelet's settings, as fields and flags of its release."""
-    node, cluster, facts = inputs.node, inputs.cluster.cluster, inputs.facts
+    node, cluster, facts = inputs.node, inputs.config.cluster, inputs.facts
     dockershim = inputs.shim == compatibility.DOCKERSHIM
     flags = {
         "--config": layout.KUBELET_CONFIG,
@@ -166,13 +166,13 @@ def _kubeconfig(inputs: Inputs) -> Iterator[File]:
 
     The kubelet writes it when it joins, and nobody after that. The certificate in it stays good.
     """
-    server = inputs.cluster.cluster.apiserver
+    server = inputs.config.cluster.apiserver
     found = inputs.facts.servers.get(layout.KUBELET_KUBECONFIG, "")
     if not inputs.facts.known or not inputs.joined or found.rstrip("/") == server.rstrip("/"):
         return
     pair = layout.kubelet_client_certificate(inputs.node.kubelet.root)
     content = kubeconfig(
-        cluster=inputs.cluster.cluster.name,
+        cluster=inputs.config.cluster.name,
         server=server,
         ca=layout.CA,
         user="kubelet",
@@ -211,7 +211,7 @@ def _replaced(inputs: Inputs) -> tuple[str, ...]:
     paths = [] if inputs.joined else [client]
     held = inputs.facts.certificate(serving)
     # One that doesn't hold is no reason to restart a kubelet, but goes along when it asks anyway.
-    useless = not inputs.joined and problem(held, inputs.cluster.ca_pem, inputs.now)
+    useless = not inputs.joined and problem(held, inputs.config.ca_pem, inputs.now)
     if held.pem and (useless or inputs.renewal.reason(SERVING, held)):
         paths.append(serving)
     return tuple(paths)

@@ -114,7 +114,7 @@ def _other_approvers(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
 
 
 def _fetching(inputs: Inputs) -> Iterator[Finding]:
-    if inputs.cluster.artifacts.distribution == "pull" and not inputs.facts.tools & {
+    if inputs.config.artifacts.distribution == "pull" and not inputs.facts.tools & {
         "curl",
         "wget",
     }:
@@ -217,7 +217,7 @@ def _twin(inputs: Inputs, around: Surroundings, twin: str) -> Finding:
     held = facts.certificate(path)
     if (
         around.machine_ids.get(name) == facts.machine_id
-        and problem(held, inputs.cluster.ca_pem, inputs.now) is None
+        and problem(held, inputs.config.ca_pem, inputs.now) is None
         and read(held).common_name == f"system:node:{name}"
     ):
         return Finding(
@@ -314,7 +314,7 @@ def _docker(inputs: Inputs) -> Iterator[Finding]:
 def _kernel(inputs: Inputs) -> Iterator[Finding]:
     if inputs.facts.lacking & {"gzip", "modprobe"}:
         return  # without these it is not known
-    needed = modules(inputs.cluster, inputs.node)
+    needed = modules(inputs.config, inputs.node)
     by_need: dict[str, list[str]] = {}
     for name in sorted(inputs.facts.missing_modules & needed.keys()):
         by_need.setdefault(needed[name], []).append(name)
@@ -360,7 +360,7 @@ def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
     facts, fix = inputs.facts, _FOREIGN_NODE_FIX
     held = facts.certificate(layout.kubelet_client_certificate(inputs.node.kubelet.root))
     server = facts.servers.get(layout.KUBELET_KUBECONFIG, "")
-    fault = problem(held, inputs.cluster.ca_pem, inputs.now)
+    fault = problem(held, inputs.config.ca_pem, inputs.now)
     kind = fault.kind if fault else None
     if held.pem and kind is ProblemKind.FOREIGN_CA:
         yield Finding("error", f"its kubelet belongs to another cluster ({fault})", fix)
@@ -368,7 +368,7 @@ def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
         # Signed by our CA: the node is this cluster's, whatever its age and apiserver address.
         if (name := read(held).common_name) != f"system:node:{inputs.node.name}":
             yield Finding("error", f"its kubelet has joined as {name}", fix)
-    elif server and server != inputs.cluster.cluster.apiserver:
+    elif server and server != inputs.config.cluster.apiserver:
         yield Finding("error", f"its kubelet was set up for {server}", fix)
     if inputs.facts.path("/etc/kubernetes/kubelet.conf").kind == "file":
         yield Finding("error", "its kubelet was set up by kubeadm", "run `kubeadm reset` on it")

@@ -18,24 +18,24 @@ UNIT = PROXY_SERVICE
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return all that kube-proxy reads, and its unit."""
-    binary = f"{inputs.cluster.paths.programs}/kube-proxy"
+    config = inputs.config
+    binary = f"{config.paths.programs}/kube-proxy"
     artifact = inputs.artifacts.binaries["kube-proxy"]
-    cluster = inputs.cluster
     access = kubeconfig(
-        cluster=cluster.cluster.name,
-        server=cluster.cluster.apiserver,
-        ca=cluster.ca_pem,
+        cluster=config.cluster.name,
+        server=config.cluster.apiserver,
+        ca=config.ca_pem,
         user="kube-proxy",
         credentials={"client-certificate": layout.PROXY_PEM, "client-key": layout.PROXY_PEM},
     )
     options = _options(inputs)
-    config: Resource = Absent(layout.PROXY_CONFIG)
+    settings: Resource = Absent(layout.PROXY_CONFIG)
     if options.fields is not None:
         extra = inputs.node.kube_proxy.config
-        config = File(layout.PROXY_CONFIG, with_extra(_HEADER | options.fields, extra))
+        settings = File(layout.PROXY_CONFIG, with_extra(_HEADER | options.fields, extra))
     unit = render(
         "proxy/kube-proxy.service",
-        bin=inputs.cluster.paths.programs,
+        bin=config.paths.programs,
         flags=options.flags,
         mode=inputs.node.kube_proxy.mode,
     )
@@ -43,7 +43,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         Directory("/var/lib/kube-proxy"),
         Binary(binary, artifact.path, artifact.sha256),
         File(layout.PROXY_KUBECONFIG, access),
-        config,
+        settings,
         File(layout.PROXY_UNIT, unit),
         Unit(
             UNIT,
@@ -73,7 +73,7 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "mode": node.kube_proxy.mode,
         # Traffic from outside the pod network is masqueraded, that of pods is not: NetworkPolicy
         # needs the real source address.
-        "clusterCIDR": inputs.cluster.cluster.pod_cidr,
+        "clusterCIDR": inputs.config.cluster.pod_cidr,
         "iptables.masqueradeAll": False,
         "healthzBindAddress": f"0.0.0.0:{PROXY_HEALTH_PORT}",
         "metricsBindAddress": f"127.0.0.1:{PROXY_METRICS_PORT}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..config.cluster import Node
+from ..config.configuration import Node
 from ..node import layout
 from ..node.resources import Directory, ExistingSecret, File, Resource
 from ..pki.certificates import Certificate, problem, read
@@ -27,7 +27,7 @@ def due(inputs: Inputs) -> str | None:
     held = inputs.facts.certificate(layout.PROXY_PEM)
     if found.kind != "file" or not held.pem:
         return "it has none"
-    if fault := problem(held, inputs.cluster.ca_pem, inputs.now):
+    if fault := problem(held, inputs.config.ca_pem, inputs.now):
         return fault.text
     certificate = read(held)
     if not _as_configured(certificate, inputs):

@@ -39,15 +39,15 @@ def docker(inputs: Inputs) -> tuple[Resource, ...]:
 
 def docker_mirrors(inputs: Inputs) -> list[str]:
     """Return what Docker asks in Docker Hub's stead, the only registry it has mirrors of."""
-    hub = inputs.cluster.images.registries.get(_HUB)
+    hub = inputs.config.images.registries.get(_HUB)
     return list(hub.mirrors) if hub else []
 
 
 def _containerd(inputs: Inputs) -> Iterator[Resource]:
-    registries = inputs.cluster.images.registries
+    registries = inputs.config.images.registries
     for name, settings in registries.items():
         folder = f"{layout.CONTAINERD_CERTS}/{name}"
-        pem = inputs.cluster.registry_cas.get(name)
+        pem = inputs.config.registry_cas.get(name)
         yield File(f"{folder}/ca.pem", pem) if pem else Absent(f"{folder}/ca.pem")
         urls = [*settings.mirrors, f"https://{name}"]
         if not settings.ca and not settings.password:
@@ -62,7 +62,7 @@ def _containerd(inputs: Inputs) -> Iterator[Resource]:
 
 def _server(inputs: Inputs, url: str) -> dict[str, Any]:
     name = server(url)
-    held = inputs.cluster.registry_cas
+    held = inputs.config.registry_cas
     return {
         "url": url,
         "override_path": url.count("/") > len(("https:", "")),
@@ -73,16 +73,16 @@ def _server(inputs: Inputs, url: str) -> dict[str, Any]:
 
 def _auth(inputs: Inputs, name: str) -> str | None:
     """Return user and password as HTTP's basic authentication has them."""
-    settings = inputs.cluster.images.registries.get(name)
-    password = inputs.cluster.registry_passwords.get(name)
+    settings = inputs.config.images.registries.get(name)
+    password = inputs.config.registry_passwords.get(name)
     if settings is None or password is None:
         return None
     return base64.b64encode(f"{settings.username}:{password}".encode()).decode()
 
 
 def _docker(inputs: Inputs) -> Iterator[Resource]:
-    registries = inputs.cluster.images.registries
-    for name, pem in inputs.cluster.registry_cas.items():
+    registries = inputs.config.images.registries
+    for name, pem in inputs.config.registry_cas.items():
         yield File(f"{layout.DOCKER_CERTS}/{name}/ca.crt", pem)
     auths = {
         _HUB_AUTH if name == _HUB else name: {"auth": auth}

@@ -44,26 +44,26 @@ def _cni(inputs: Inputs) -> tuple[Resource, ...]:
 def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
     runtime = inputs.node.runtime
     line = compatibility.containerd_data(runtime.version, inputs.version.minor)
-    containerd = f"{inputs.cluster.paths.programs}/containerd"
+    containerd = f"{inputs.config.paths.programs}/containerd"
     config = render(
         # 4 differs from 3 in sections that are left to their defaults here.
         f"runtime/config-{min(line.config, 3)}.toml",
         version=line.config,
         runtime=runtime,
-        bin=inputs.cluster.paths.programs,
+        bin=inputs.config.paths.programs,
         cgroup_driver=inputs.cgroup_driver,
         hosts_dir=line.hosts_dir,
     )
     unit = render(
         "runtime/containerd.service",
         runtime=runtime,
-        bin=inputs.cluster.paths.programs,
+        bin=inputs.config.paths.programs,
         config=layout.CONTAINERD_CONFIG,
         no_proxy=_no_proxy(inputs),
     )
     return (
         *(
-            Binary(f"{inputs.cluster.paths.programs}/{name}", artifact.path, artifact.sha256)
+            Binary(f"{inputs.config.paths.programs}/{name}", artifact.path, artifact.sha256)
             for name in BINARIES
             if (artifact := inputs.artifacts.binaries[name])
         ),
@@ -80,7 +80,7 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
 
 def _no_proxy(inputs: Inputs) -> str:
     """Return what needs no proxy: by the host's own setting, and in the cluster."""
-    cluster, proxies = inputs.cluster.cluster, inputs.facts.proxies
+    cluster, proxies = inputs.config.cluster, inputs.facts.proxies
     theirs = ",".join(proxies.get(name, "") for name in ("NO_PROXY", "no_proxy")).split(",")
     ours = (
         *("localhost", "127.0.0.0/8", cluster.apiserver_host, inputs.node.ip),
@@ -115,7 +115,7 @@ def _daemon(inputs: Inputs) -> bytes:
 def _cri_dockerd(inputs: Inputs) -> tuple[Resource, ...]:
     """Return what kubelets from 1.24 on need to speak to docker."""
     binary, artifact = (
-        f"{inputs.cluster.paths.programs}/cri-dockerd",
+        f"{inputs.config.paths.programs}/cri-dockerd",
         inputs.artifacts.binaries["cri-dockerd"],
     )
     unit = render(
@@ -141,7 +141,7 @@ def _crictl(inputs: Inputs) -> tuple[Resource, ...]:
         return ()
     endpoint = f"unix://{layout.CONTAINERD_SOCKET}"
     return (
-        Binary(f"{inputs.cluster.paths.programs}/crictl", artifact.path, artifact.sha256),
+        Binary(f"{inputs.config.paths.programs}/crictl", artifact.path, artifact.sha256),
         File(layout.CRICTL_CONFIG, f"runtime-endpoint: {endpoint}\n".encode()),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..config.cluster import Node
+from ..config.configuration import Node
 from ..node import layout
 from ..node.conventions import KUBELET_PORT, KUBELET_SERVICE, PROXY_SERVICE
 from ..node.facts import Facts

@@ -14,19 +14,19 @@ from fabnode.artifacts.download import Digest, Downloader, DownloadError
 from fabnode.artifacts.store import ArtifactError
 from fabnode.cni import calico_manifest
 from fabnode.cni.registry import network
-from fabnode.config.cluster import Cluster
+from fabnode.config.configuration import Config
 from fabnode.config.sections import EtcdSettings
-from tests.support import authority, make_cluster, pem, private_pem
+from tests.support import authority, make_config, pem, private_pem
 
 CONTENT = b"kind: ConfigMap\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 URL = {"manifest": "https://example.org/calico.yaml", "manifest_sha256": SHA256}
 
 
-def read_manifest(cluster: Cluster) -> bytes:
-    source = network(cluster).manifest
+def read_manifest(config: Config) -> bytes:
+    source = network(config).manifest
     assert source
-    return cni_manifest.manifest(cluster, source)
+    return cni_manifest.manifest(config, source)
 
 
 def test_a_manifest_is_downloaded_by_its_digest(
@@ -42,7 +42,7 @@ def test_a_manifest_is_downloaded_by_its_digest(
         return path
 
     monkeypatch.setattr(Downloader, "file", file)
-    assert read_manifest(make_cluster(tmp_path, calico=URL)) == CONTENT
+    assert read_manifest(make_config(tmp_path, calico=URL)) == CONTENT
     assert asked == [("https://example.org/calico.yaml", Digest("sha256", SHA256))]
 
 
@@ -54,14 +54,14 @@ def test_a_manifest_that_can_not_be_had_is_a_sentence(
 
     monkeypatch.setattr(Downloader, "file", file)
     with pytest.raises(ArtifactError, match=r"calico\.manifest: https.*HTTP 404"):
-        read_manifest(make_cluster(tmp_path, calico=URL))
+        read_manifest(make_config(tmp_path, calico=URL))
 
 
 def test_a_manifest_file_is_held_against_its_digest_where_one_is_given(tmp_path: Path) -> None:
     path = tmp_path / "calico.yaml"
     path.write_bytes(CONTENT)
-    assert read_manifest(make_cluster(calico={"manifest": str(path)})) == CONTENT
-    settings = make_cluster(calico={"manifest": str(path), "manifest_sha256": "0" * 64})
+    assert read_manifest(make_config(calico={"manifest": str(path)})) == CONTENT
+    settings = make_config(calico={"manifest": str(path), "manifest_sha256": "0" * 64})
     with pytest.raises(ArtifactError, match="another sha256"):
         read_manifest(settings)
 

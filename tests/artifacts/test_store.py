@@ -15,10 +15,10 @@ import pytest
 
 from fabnode.artifacts import file_formats, store
 from fabnode.artifacts.store import ArtifactError
-from fabnode.config.cluster import Cluster
+from fabnode.config.configuration import Config
 from fabnode.node.facts import UNKNOWN, Facts
 from fabnode.util.folders import cache_dir
-from tests.support import make_cluster
+from tests.support import make_config
 
 AMD64, ARM64 = Facts(known=True, arch="amd64"), Facts(known=True, arch="arm64")
 
@@ -38,13 +38,13 @@ def archive(path: Path, members: dict[str, Any]) -> Path:
     return path
 
 
-def cluster(tmp_path: Path, *images: Path) -> Cluster:
+def cluster(tmp_path: Path, *images: Path) -> Config:
     (tmp_path / "bin").mkdir()
     (tmp_path / "cni").mkdir()
-    for name in store.required(make_cluster()):
+    for name in store.required(make_config()):
         (tmp_path / "bin" / name).write_bytes(name.encode())
     (tmp_path / "cni" / "loopback").write_bytes(b"plugin")
-    return make_cluster(
+    return make_config(
         tmp_path,
         artifacts={
             "binaries": str(tmp_path / "bin"),
@@ -121,7 +121,7 @@ def test_nodes_need_the_binaries_of_their_own_runtime(
         {"name": f"n{i}", "address": f"192.0.2.{i}", "runtime": {"name": name}}
         for i, name in enumerate(runtimes, 1)
     ]
-    settings = make_cluster(cluster={"version": version}, calico={"enabled": False}, nodes=nodes)
+    settings = make_config(cluster={"version": version}, calico={"enabled": False}, nodes=nodes)
     assert set(store.required(settings)) == wanted | {"kubelet", "kube-proxy"}
 
 
@@ -165,7 +165,7 @@ def elf(arch: str, text: str = "") -> bytes:
     return b"\x7fELF\x02\x01" + bytes(12) + machine.to_bytes(2, "little") + text.encode()
 
 
-def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> Cluster:
+def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> Config:
     """Return a cluster whose programs tell an architecture, and say so in their content."""
     settings = cluster(tmp_path)
     for folder, names in (("bin", store.required(settings)), ("cni", ("loopback",))):

@@ -10,16 +10,16 @@ from fabnode.artifacts import digests
 from fabnode.artifacts.download import Digest
 from fabnode.artifacts.upstreams import Source, SourceError, sources
 from fabnode.releases.compatibility import checksum
-from tests.support import make_cluster
+from tests.support import make_config
 
 RELEASES = {"runc": "1.5.2", "cni_plugins": "1.9.1", "crictl": "1.37.0"}
 
 
 def urls(arch: str = "amd64", **changes: Any) -> list[tuple[str, str]]:
-    cluster = make_cluster(artifacts={"releases": RELEASES, **changes})
+    config = make_config(artifacts={"releases": RELEASES, **changes})
     return [
         (source.url, (source.mirror_sums or source.sums).removeprefix(source.url))
-        for source in sources(cluster, [arch])
+        for source in sources(config, [arch])
     ]
 
 
@@ -68,13 +68,13 @@ def test_each_release_has_its_kind_of_checksum(minor: int, kind: str | None) -> 
 
 
 def test_docker_comes_with_the_hosts_packages() -> None:
-    cluster = make_cluster(
+    config = make_config(
         cluster={"version": "1.20.2"},
         runtime={"name": "docker"},
         calico={"enabled": False},
         artifacts={"releases": RELEASES},
     )
-    assert [source.name for source in sources(cluster, ["amd64"])] == [
+    assert [source.name for source in sources(config, ["amd64"])] == [
         "kubelet",
         "kube-proxy",
         "kubectl",
@@ -87,7 +87,7 @@ NODE_ARCHIVE = "v1.8.4/kubernetes-node-linux-amd64.tar.gz"
 
 def old(**artifacts: Any) -> Any:
     """Return a cluster of a release that publishes nothing to prove its binaries by."""
-    return make_cluster(
+    return make_config(
         cluster={"version": "1.8.4"},
         runtime={"name": "docker"},
         calico={"enabled": False},
@@ -114,8 +114,8 @@ def test_a_release_without_checksums_needs_them_from_the_operator() -> None:
 )
 def test_a_mirror_does_not_vouch_for_itself(base: str) -> None:
     def runc(**changes: Any) -> Source:
-        cluster = make_cluster(artifacts={"releases": RELEASES, **changes})
-        return next(s for s in sources(cluster, ["amd64"]) if s.name == "runc")
+        config = make_config(artifacts={"releases": RELEASES, **changes})
+        return next(s for s in sources(config, ["amd64"]) if s.name == "runc")
 
     place = "https://github.com/opencontainers/runc/releases/download/v1.5.2"
     found = runc(mirrors={"runc": base})

@@ -26,7 +26,7 @@ from fabnode.node.resources import File
 from fabnode.pki.certificates import new_request
 from fabnode.steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert
 from tests.steps.support import make_inputs
-from tests.support import make_cluster
+from tests.support import make_config
 
 if TYPE_CHECKING:
     from fabnode.steps.inputs import Inputs
@@ -58,7 +58,7 @@ class Row:
 
 def configured() -> Inputs:
     """Return the chapter's node, by fabnode's configuration."""
-    cluster = make_cluster(
+    config = make_config(
         cluster={"version": "1.8.4", "apiserver": VARIABLES["KUBE_APISERVER"]},
         runtime={"name": "docker", "sandbox_image": "mirrorgooglecontainers/pause-amd64:3.0"},
         kubelet={"fail_swap_on": False},
@@ -66,7 +66,7 @@ def configured() -> Inputs:
         calico={"version": "2.6.2"},
         nodes=[{"name": VARIABLES["NODE_IP"], "address": VARIABLES["NODE_IP"]}],
     )
-    return make_inputs(cluster, Facts(known=True, cgroup=1))
+    return make_inputs(config, Facts(known=True, cgroup=1))
 
 
 # --- the chapter's --------------------------------------------------------------------------------

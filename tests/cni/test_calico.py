@@ -12,10 +12,10 @@ import yaml
 from fabnode.cni import calico_health, calico_manifest
 from fabnode.config.overrides import merge_deep
 from fabnode.releases.version import Release
-from tests.support import make_cluster
+from tests.support import make_config
 
 if TYPE_CHECKING:
-    from fabnode.config.cluster import Cluster
+    from fabnode.config.configuration import Config
 
 MARK = "fabnode.io/etcd-digest"
 
@@ -58,9 +58,9 @@ def manifest(tag: str = "v3.28.5") -> list[dict[str, Any]]:
 
 
 def rendered(found: list[dict[str, Any]] | None = None, **settings: Any) -> list[dict[str, Any]]:
-    cluster = make_cluster(calico=settings)
+    config = make_config(calico=settings)
     text = yaml.safe_dump_all(found or manifest()).encode()
-    return list(calico_manifest.objects(text, cluster, ["portmap", "loopback"]))
+    return list(calico_manifest.objects(text, config, ["portmap", "loopback"]))
 
 
 ETCD = {
@@ -87,10 +87,10 @@ def etcd_manifest() -> list[dict[str, Any]]:
     return [secret, account, budget, *manifest()]
 
 
-def with_etcd(cluster: Cluster | None = None, tls: calico_manifest.EtcdTls = TLS) -> dict[str, Any]:
+def with_etcd(config: Config | None = None, tls: calico_manifest.EtcdTls = TLS) -> dict[str, Any]:
     """Return the objects for etcd by their kinds."""
     text = yaml.safe_dump_all(etcd_manifest()).encode()
-    made = calico_manifest.objects(text, cluster or make_cluster(calico=ETCD), [], tls)
+    made = calico_manifest.objects(text, config or make_config(calico=ETCD), [], tls)
     return {item["kind"]: item for item in made}
 
 
@@ -129,7 +129,7 @@ def test_bird_keeps_its_probes_and_sets_ipip() -> None:
 def test_bird_is_asked_for_even_where_the_manifest_is_that_for_vxlan() -> None:
     found = rendered(backend="vxlan")
     text = yaml.safe_dump_all(found).encode()
-    bird = make_cluster(calico={"backend": "bird", "encapsulation": "Never"})
+    bird = make_config(calico={"backend": "bird", "encapsulation": "Never"})
     node = calico_manifest.objects(text, bird, [])[1]["spec"]["template"]["spec"]["containers"][0]
     assert node["livenessProbe"]["exec"]["command"][-1] == "-bird-live"
     assert node["readinessProbe"]["exec"]["command"][-1] == "-bird-ready"
@@ -179,14 +179,14 @@ def test_a_manifest_for_the_other_datastore_is_refused(
 def test_old_kubernetes_gets_the_disruption_budget_it_knows(
     version: tuple[int, int, int], api: str
 ) -> None:
-    cluster = make_cluster(calico=ETCD)
-    settings = cluster.cluster.model_copy(update={"version": Release(*version)})
-    made = with_etcd(replace(cluster, cluster=settings))
+    config = make_config(calico=ETCD)
+    settings = config.cluster.model_copy(update={"version": Release(*version)})
+    made = with_etcd(replace(config, cluster=settings))
     assert made["PodDisruptionBudget"]["apiVersion"] == f"policy/{api}"
 
 
 def test_the_controllers_alone_come_without_anything_of_calico_node() -> None:
-    made = with_etcd(make_cluster(calico={**ETCD, "components": "controllers"}))
+    made = with_etcd(make_config(calico={**ETCD, "components": "controllers"}))
     assert set(made) == {"Secret", "PodDisruptionBudget", "ConfigMap", "Deployment"}
     spec = made["Deployment"]["spec"]
     assert spec["replicas"] == 1

@@ -13,7 +13,7 @@ from fabnode.artifacts import cni_manifest
 from fabnode.cni.protocol import Cni, Reader
 from fabnode.cni.registry import NETWORKS, network
 from fabnode.steps import kernel
-from tests.support import make_cluster
+from tests.support import make_config
 
 PACKAGE = Path(__file__).parents[2] / "fabnode"
 
@@ -26,7 +26,7 @@ NAMES_CALICO = {
     "cni/calico_health.py",
     "cni/calico_manifest.py",
     "cni/registry.py",
-    "config/cluster.py",
+    "config/configuration.py",
     "config/cross_checks.py",
     "config/fields.py",
     "config/file_checks.py",
@@ -64,15 +64,15 @@ class Silent(Reader):
 
 
 def test_without_a_network_nothing_is_installed_asked_or_waited_for(tmp_path: Path) -> None:
-    cluster = make_cluster(tmp_path, calico={"enabled": False})
-    none = network(cluster)
+    config = make_config(tmp_path, calico={"enabled": False})
+    none = network(config)
     assert none.name == ""
     assert none.not_ready(Silent(), ["n1"]) is None
-    assert cni_manifest.objects(cluster) == ()
+    assert cni_manifest.objects(config) == ()
     assert (none.objects(b"", (), {}), none.images(()), none.secret(())) == ((), [], b"")
     assert (none.first_images, none.next_images, none.rights) == ((), (), ())
-    assert none.with_manifest(tmp_path) is cluster
-    assert not {"vxlan", "ipip"} & kernel.modules(cluster, cluster.nodes[0]).keys()
+    assert none.with_manifest(tmp_path) is config
+    assert not {"vxlan", "ipip"} & kernel.modules(config, config.nodes[0]).keys()
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,16 @@ def test_without_a_network_nothing_is_installed_asked_or_waited_for(tmp_path: Pa
 def test_calico_is_the_network_unless_it_is_switched_off(
     settings: dict[str, Any], module: str
 ) -> None:
-    cluster = make_cluster(calico=settings)
-    found = network(cluster)
+    config = make_config(calico=settings)
+    found = network(config)
     assert found.name == "Calico"
     assert set(found.kernel_modules) == ({module} if module else set())
 
 
-@pytest.mark.parametrize("known", [*NETWORKS, type(network(make_cluster(calico="none")))])
+@pytest.mark.parametrize("known", [*NETWORKS, type(network(make_config(calico="none")))])
 def test_each_network_has_all_of_the_interface(known: Any) -> None:
     """A cluster is all that is needed to make one."""
-    made = known(make_cluster())
+    made = known(make_config())
     for name in [n for n, _ in inspect.getmembers(Cni) if not n.startswith("_")]:
         assert hasattr(made, name), name
 
@@ -112,7 +112,7 @@ def test_the_wait_goes_by_what_the_network_reads() -> None:
             asked.append(path)
             return None
 
-    missing = network(make_cluster()).not_ready(Api(), ["n1"])
+    missing = network(make_config()).not_ready(Api(), ["n1"])
     assert missing == "calico-node is not ready on n1"
     assert [path.rpartition("/")[2] for path in asked] == [
         "calico-kube-controllers",

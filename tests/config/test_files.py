@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from fabnode.config import file_checks
 from fabnode.config.loader import load
 from fabnode.util.problems import ConfigError
-from tests.support import authority, make_cluster, pem, write_cluster
+from tests.support import authority, make_config, pem, write_cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,12 +44,12 @@ def test_paths_are_relative_to_the_file_that_names_them(
     (home / ".ssh" / "key").touch(0o600)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir("/")
-    cluster = make_cluster(tmp_path, ssh={"keys": ["~/.ssh/key"], "known_hosts": ["hosts"]})
-    assert cluster.cluster.ca == tmp_path / "ca.pem"
-    assert cluster.ssh.keys == (home / ".ssh" / "key",)
-    assert cluster.ssh.known_hosts == (tmp_path / "hosts",)
-    assert cluster.artifacts.binaries == tmp_path / "artifacts/bin"
-    assert cluster.calico.manifest == tmp_path / "artifacts/calico.yaml"
+    config = make_config(tmp_path, ssh={"keys": ["~/.ssh/key"], "known_hosts": ["hosts"]})
+    assert config.cluster.ca == tmp_path / "ca.pem"
+    assert config.ssh.keys == (home / ".ssh" / "key",)
+    assert config.ssh.known_hosts == (tmp_path / "hosts",)
+    assert config.artifacts.binaries == tmp_path / "artifacts/bin"
+    assert config.calico.manifest == tmp_path / "artifacts/calico.yaml"
 
 
 def test_a_relative_name_of_the_configuration_gives_absolute_paths(
@@ -57,15 +57,15 @@ def test_a_relative_name_of_the_configuration_gives_absolute_paths(
 ) -> None:
     path = write_cluster(tmp_path)
     monkeypatch.chdir(tmp_path)
-    cluster = load(path.relative_to(tmp_path))
-    assert cluster.cluster.ca == tmp_path / "ca.pem"
-    assert cluster.source == path.relative_to(tmp_path)
+    config = load(path.relative_to(tmp_path))
+    assert config.cluster.ca == tmp_path / "ca.pem"
+    assert config.source == path.relative_to(tmp_path)
 
 
 def test_the_ca_is_read_as_it_is(tmp_path: Path) -> None:
-    cluster = make_cluster(tmp_path)
-    assert cluster.ca_pem == (tmp_path / "ca.pem").read_bytes()
-    assert "BEGIN CERTIFICATE" not in repr(cluster)
+    config = make_config(tmp_path)
+    assert config.ca_pem == (tmp_path / "ca.pem").read_bytes()
+    assert "BEGIN CERTIFICATE" not in repr(config)
 
 
 def test_a_bundle_of_two_cas_is_taken(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_missing_file_is_reported_with_the_key_that_names_it(
     tmp_path: Path, overrides: dict[str, object], key: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        make_cluster(tmp_path, **overrides)
+        make_config(tmp_path, **overrides)
     messages = [problem for problem in caught.value.problems if problem.key == key]
     assert len(messages) == len(caught.value.problems) == 1
     assert messages[0].message.endswith((" does not exist", " is not a file"))
@@ -149,7 +149,7 @@ def test_a_missing_file_is_reported_with_the_key_that_names_it(
 
 
 def test_a_key_that_is_not_used_need_not_be_there() -> None:
-    assert make_cluster(kube_proxy={"ca_key": "absent"}).kube_proxy.signing == "csr"
+    assert make_config(kube_proxy={"ca_key": "absent"}).kube_proxy.signing == "csr"
 
 
 def test_artifacts_are_asked_for_only_by_what_deploys(tmp_path: Path) -> None:
@@ -213,8 +213,8 @@ def test_with_another_kubeconfig_no_other_secret_has_to_be_readable(tmp_path: Pa
     path = write_cluster(tmp_path, ssh={"keys": ["nowhere"]})
     (tmp_path / "admin.kubeconfig").unlink()
     (tmp_path / "approver.kubeconfig").touch(0o600)
-    cluster = load(path, kubeconfig=tmp_path / "approver.kubeconfig")
-    assert cluster.cluster.kubeconfig == tmp_path / "approver.kubeconfig"
+    config = load(path, kubeconfig=tmp_path / "approver.kubeconfig")
+    assert config.cluster.kubeconfig == tmp_path / "approver.kubeconfig"
     with pytest.raises(ConfigError):
         load(path)
 
@@ -223,14 +223,14 @@ def test_with_another_kubeconfig_no_other_secret_has_to_be_readable(tmp_path: Pa
 def test_etcds_key_is_looked_at_before_a_deployment(tmp_path: Path, mode: int) -> None:
     etcd = {"endpoints": ["https://192.0.2.1:2379"], "ca": "ca.pem", "cert": "ca.pem"}
     settings = {"datastore": "etcd", "etcd": {**etcd, "key": "etcd-key.pem"}}
-    cluster = load(write_cluster(tmp_path, calico=settings))
+    config = load(write_cluster(tmp_path, calico=settings))
     key = tmp_path / "etcd-key.pem"
     key.touch(0o600)
-    keys = {where for where, _, _ in file_checks.artifacts(cluster.artifacts, cluster.calico)}
+    keys = {where for where, _, _ in file_checks.artifacts(config.artifacts, config.calico)}
     assert ("calico", "etcd", "key") not in keys
     key.chmod(mode)
     found = {
-        k: (text, fix) for k, text, fix in file_checks.artifacts(cluster.artifacts, cluster.calico)
+        k: (text, fix) for k, text, fix in file_checks.artifacts(config.artifacts, config.calico)
     }
     text, fix = found["calico", "etcd", "key"]
     assert "others can read it" in text

@@ -1,4 +1,4 @@
-"""Whatever a file holds, loading gives a Cluster or a ConfigError that can be printed."""
+"""Whatever a file holds, loading gives a Config or a ConfigError that can be printed."""
 
 from __future__ import annotations
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from fabnode.config.cluster import Cluster, Group, Taint
+from fabnode.config.configuration import Config, Group, Taint
 from fabnode.util.problems import ConfigError
-from tests.support import make_cluster
+from tests.support import make_config
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Cluster:
+def cluster() -> Config:
     """Three nodes: n1 in groups a and b, n2 in b, db-1 in none."""
-    return make_cluster(
+    return make_config(
         ssh={"user": "ops", "password": {"env": "LOGIN"}, "gateway": "bastion"},
         kubelet={"max_pods": 100, "config": {"evictionHard": {"a": "1", "b": "1"}, "list": [1, 2]}},
         kube_proxy={"subject": {"state": "S"}},
@@ -47,13 +47,13 @@ def cluster() -> Cluster:
     )
 
 
-def test_scalars_of_the_later_layer_win(cluster: Cluster) -> None:
-    assert [node.kubelet.max_pods for node in cluster.nodes] == [80, 80, 100]
-    assert [node.ssh.port for node in cluster.nodes] == [2222, 22, 22]
+def test_scalars_of_the_later_layer_win(config: Config) -> None:
+    assert [node.kubelet.max_pods for node in config.nodes] == [80, 80, 100]
+    assert [node.ssh.port for node in config.nodes] == [2222, 22, 22]
 
 
-def test_mappings_are_merged_deep_and_lists_replaced(cluster: Cluster) -> None:
-    n1, n2, _ = cluster.nodes
+def test_mappings_are_merged_deep_and_lists_replaced(config: Config) -> None:
+    n1, n2, _ = config.nodes
     assert n1.kubelet.config == {"evictionHard": {"a": "1", "b": "2", "c": "3"}, "list": [3]}
     assert n2.kubelet.config == {"evictionHard": {"a": "1", "b": "1"}, "list": [3]}
     assert (n1.kube_proxy.subject.state, n1.kube_proxy.subject.country) == ("S", "CN")
@@ -62,36 +62,36 @@ def test_mappings_are_merged_deep_and_lists_replaced(cluster: Cluster) -> None:
 def test_the_order_of_groups_is_the_nodes() -> None:
     groups = {"a": {"labels": {"x": "a"}}, "b": {"labels": {"x": "b"}}}
     node = {"name": "n1", "address": "192.0.2.1", "groups": ["b", "a"]}
-    assert make_cluster(groups=groups, nodes=[node]).nodes[0].labels == {"x": "a"}
+    assert make_config(groups=groups, nodes=[node]).nodes[0].labels == {"x": "a"}
 
 
-def test_labels_are_merged(cluster: Cluster) -> None:
-    assert cluster.nodes[0].labels == {"group": "b", "disk": "ssd", "own": "x"}
-    assert cluster.nodes[1].labels == {"group": "b"}
+def test_labels_are_merged(config: Config) -> None:
+    assert config.nodes[0].labels == {"group": "b", "disk": "ssd", "own": "x"}
+    assert config.nodes[1].labels == {"group": "b"}
 
 
 def test_annotations_are_merged_like_labels() -> None:
     groups = {"a": {"annotations": {"x": "a", "y": "a"}}}
     node = {"name": "n1", "address": "192.0.2.1", "groups": ["a"], "annotations": {"x": "own"}}
-    merged = make_cluster(groups=groups, nodes=[node]).nodes[0].annotations
+    merged = make_config(groups=groups, nodes=[node]).nodes[0].annotations
     assert merged == {"x": "own", "y": "a"}
 
 
-def test_taints_are_added_and_one_of_the_same_key_and_effect_replaced(cluster: Cluster) -> None:
-    assert cluster.nodes[0].taints == (
+def test_taints_are_added_and_one_of_the_same_key_and_effect_replaced(config: Config) -> None:
+    assert config.nodes[0].taints == (
         Taint("from", "b", "NoSchedule"),
         Taint("from", "b", "NoExecute"),
         Taint("own", "", "NoExecute"),
     )
-    assert [str(taint) for taint in cluster.nodes[0].taints] == [
+    assert [str(taint) for taint in config.nodes[0].taints] == [
         "from=b:NoSchedule",
         "from=b:NoExecute",
         "own:NoExecute",
     ]
 
 
-def test_a_reference_to_a_secret_is_replaced_as_a_whole(cluster: Cluster) -> None:
-    first, second = cluster.nodes[0].ssh.password, cluster.nodes[1].ssh.password
+def test_a_reference_to_a_secret_is_replaced_as_a_whole(config: Config) -> None:
+    first, second = config.nodes[0].ssh.password, config.nodes[1].ssh.password
     assert first is not None
     assert second is not None
     assert (first.env, first.prompt) == (None, None)
@@ -99,21 +99,21 @@ def test_a_reference_to_a_secret_is_replaced_as_a_whole(cluster: Cluster) -> Non
     assert (second.env, second.file) == ("LOGIN", None)
 
 
-def test_null_takes_back_what_may_be_absent(cluster: Cluster) -> None:
-    assert [node.ssh.gateway for node in cluster.nodes] == [None, "bastion", "bastion"]
+def test_null_takes_back_what_may_be_absent(config: Config) -> None:
+    assert [node.ssh.gateway for node in config.nodes] == [None, "bastion", "bastion"]
 
 
-def test_settings_of_any_layer_count(cluster: Cluster) -> None:
+def test_settings_of_any_layer_count(config: Config) -> None:
     """`~/.ssh/config` yields to what is written, and wins over what only has its default."""
-    assert cluster.nodes[0].ssh.model_fields_set == {"user", "password", "gateway", "port"}
+    assert config.nodes[0].ssh.model_fields_set == {"user", "password", "gateway", "port"}
 
 
-def test_a_nodes_ip_is_its_address_unless_given(cluster: Cluster) -> None:
-    assert [node.ip for node in cluster.nodes] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+def test_a_nodes_ip_is_its_address_unless_given(config: Config) -> None:
+    assert [node.ip for node in config.nodes] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
 
 
-def test_groups_keep_their_own_bounds(cluster: Cluster) -> None:
-    assert cluster.groups == {"a": Group("a"), "b": Group("b", 2)}
+def test_groups_keep_their_own_bounds(config: Config) -> None:
+    assert config.groups == {"a": Group("a"), "b": Group("b", 2)}
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_groups_keep_their_own_bounds(cluster: Cluster) -> None:
     ],
 )
 def test_nodes_are_selected_in_the_order_of_the_configuration(
-    cluster: Cluster, limit: str | None, names: list[str]
+    config: Config, limit: str | None, names: list[str]
 ) -> None:
-    assert [node.name for node in cluster.select(limit)] == names
+    assert [node.name for node in config.select(limit)] == names
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_nodes_are_selected_in_the_order_of_the_configuration(
     ],
 )
 def test_a_word_that_means_no_node_is_an_error(
-    cluster: Cluster, limit: str, sentences: list[str]
+    config: Config, limit: str, sentences: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        cluster.select(limit)
+        config.select(limit)
     assert [problem_text(line) for line in str(caught.value).splitlines()] == sentences
 
 
@@ -160,10 +160,10 @@ def problem_text(line: str) -> str:
 
 
 def test_a_group_without_members_selects_nobody_and_is_no_error() -> None:
-    assert make_cluster(groups={"empty": {}}).select("empty") == ()
+    assert make_config(groups={"empty": {}}).select("empty") == ()
 
 
-def test_a_node_is_found_by_its_name_or_the_nearest_is_named(cluster: Cluster) -> None:
-    assert cluster.node("n2").address == "192.0.2.2"
+def test_a_node_is_found_by_its_name_or_the_nearest_is_named(config: Config) -> None:
+    assert config.node("n2").address == "192.0.2.2"
     with pytest.raises(ConfigError, match=r"no node is called 'db1'; did you mean db-1\?$"):
-        cluster.node("db1")
+        config.node("db1")

@@ -66,8 +66,8 @@ def test_the_example_is_valid_once_its_files_are_there(tmp_path: Path) -> None:
     (tmp_path / "pki").mkdir()
     path = write_cluster(tmp_path, text)
     (tmp_path / "ca.pem").rename(tmp_path / "pki" / "ca.pem")
-    cluster = load(path)
-    assert [node.name for node in cluster.nodes] == ["node-1", "node-2", "node-3"]
+    config = load(path)
+    assert [node.name for node in config.nodes] == ["node-1", "node-2", "node-3"]
 
 
 def test_the_example_shows_every_key_and_its_default() -> None:

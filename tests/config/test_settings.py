@@ -10,7 +10,7 @@ import pytest
 from fabnode.config.loader import load
 from fabnode.releases.matrix import matrix
 from fabnode.util.problems import ConfigError
-from tests.support import DOCUMENT, make_cluster, write_cluster
+from tests.support import DOCUMENT, make_config, write_cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -517,12 +517,12 @@ def test_yaml_that_reads_no_as_false_is_explained_in_the_users_words(tmp_path: P
 
 
 def test_sections_without_a_value_are_empty() -> None:
-    cluster = make_cluster(
+    config = make_config(
         ssh=None, artifacts=None, groups=None, kubelet={"config": None}, **nodes(labels=None)
     )
-    assert cluster.ssh.user == "root"
-    assert cluster.groups == {}
-    assert cluster.nodes[0].kubelet.config == {}
+    assert config.ssh.user == "root"
+    assert config.groups == {}
+    assert config.nodes[0].kubelet.config == {}
 
 
 @pytest.mark.parametrize(
@@ -553,4 +553,4 @@ def test_sections_without_a_value_are_empty() -> None:
     ],
 )  # fmt: skip
 def test_what_is_right_is_taken(overrides: dict[str, Any]) -> None:
-    assert make_cluster(**overrides).nodes
+    assert make_config(**overrides).nodes

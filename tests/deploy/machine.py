@@ -32,7 +32,7 @@ from tests.support import DOCUMENT, certificate, serving_certificate
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from fabnode.config.cluster import Node
+    from fabnode.config.configuration import Node
     from fabnode.node.facts import Watchlist
     from fabnode.node.plan import Plan
     from fabnode.remote.apply_protocol import ApplyEvent

@@ -17,7 +17,7 @@ from fabnode.journal.journal import Journal
 from fabnode.kube import admission_policy, deployer_account, service_accounts
 from fabnode.kube.client import ApiAwayError, ApiError
 from tests.kube.test_csr_approver import request
-from tests.support import authority, make_cluster, pem
+from tests.support import authority, make_config, pem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,10 +116,10 @@ class Scene:
         monkeypatch.setattr(cluster_side, "load", lambda _: known)
         monkeypatch.setattr(cluster_side, "Api", lambda *_, **__: self.api)
         monkeypatch.setattr(cluster_side, "LeaseLock", Lock)
-        self.cluster = make_cluster(tmp_path, calico={"enabled": False}, **settings)
-        self.node = self.cluster.nodes[0]
+        self.config = make_config(tmp_path, calico={"enabled": False}, **settings)
+        self.node = self.config.nodes[0]
         self.journal = Journal(None, [])
-        self.session = ClusterSession(self.cluster, self.journal)
+        self.session = ClusterSession(self.config, self.journal)
 
     def put(self, path: str, *items: dict[str, Any]) -> None:
         self.api.collections.setdefault(path, []).extend(items)
@@ -147,7 +147,7 @@ def token() -> dict[str, Any]:
 
 def test_the_cluster_is_surveyed_in_the_background(scene: Scene) -> None:
     scene.put(SECRETS, token())
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     snapshot = scene.session.snapshot
     assert str(snapshot.version) == "1.37.2"
     assert list(snapshot.nodes) == ["n1"]
@@ -157,7 +157,7 @@ def test_the_cluster_is_surveyed_in_the_background(scene: Scene) -> None:
 
 
 def test_a_change_takes_rights_and_the_lock_once_asked(scene: Scene) -> None:
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     scene.session.guard.obtain()
     scene.session.close()
     assert scene.api.told == ["lock", "unlock"]
@@ -165,7 +165,7 @@ def test_a_change_takes_rights_and_the_lock_once_asked(scene: Scene) -> None:
 
 def test_without_rights_the_lock_is_not_taken(scene: Scene) -> None:
     scene.api.refused = True
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     with pytest.raises(MissingRightsError, match="no right to "):
         scene.session.guard.obtain()
     assert scene.api.told == []
@@ -186,7 +186,7 @@ def as_deployer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sce
 
 def put_policy(scene: Scene, **changes: Any) -> None:
     """Have the policy in the cluster that this configuration takes, with changes."""
-    allowed = replace(deployer_account.allowed(scene.cluster, ()), **changes)
+    allowed = replace(deployer_account.allowed(scene.config, ()), **changes)
     policy, binding = admission_policy.objects(service_accounts.DEPLOYER, allowed)
     scene.put(POLICIES, policy)
     scene.put(BINDINGS, binding)
@@ -196,7 +196,7 @@ def test_the_policy_on_the_account_is_compared_before_the_first_change(
     as_deployer: Scene,
 ) -> None:
     put_policy(as_deployer)
-    as_deployer.session.open(as_deployer.cluster.nodes)
+    as_deployer.session.open(as_deployer.config.nodes)
     as_deployer.session.guard.obtain()
     assert as_deployer.api.told == ["lock"]
     assert as_deployer.said == []
@@ -206,7 +206,7 @@ def test_a_policy_that_would_refuse_our_requests_stops_the_run_before_its_first_
     as_deployer: Scene,
 ) -> None:
     put_policy(as_deployer, proxies=())
-    as_deployer.session.open(as_deployer.cluster.nodes)
+    as_deployer.session.open(as_deployer.config.nodes)
     for _ in range(2):  # each node asks
         with pytest.raises(AccountPolicyError, match="CN=system:kube-proxy") as caught:
             as_deployer.session.guard.obtain()
@@ -216,7 +216,7 @@ def test_a_policy_that_would_refuse_our_requests_stops_the_run_before_its_first_
 
 def test_a_policy_that_limits_too_little_is_reported_once(as_deployer: Scene) -> None:
     put_policy(as_deployer, secrets=("other",))
-    as_deployer.session.open(as_deployer.cluster.nodes)
+    as_deployer.session.open(as_deployer.config.nodes)
     as_deployer.session.guard.obtain()
     as_deployer.session.guard.obtain()
     (said,) = as_deployer.said
@@ -225,7 +225,7 @@ def test_a_policy_that_limits_too_little_is_reported_once(as_deployer: Scene) ->
 
 
 def test_the_policy_is_nothing_to_an_administrator(scene: Scene) -> None:
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     assert scene.session.guard.policy_findings() == ()
     scene.session.guard.obtain()
     assert scene.said == []
@@ -233,7 +233,7 @@ def test_the_policy_is_nothing_to_an_administrator(scene: Scene) -> None:
 
 def test_what_a_killed_run_left_is_taken_back_with_leave(scene: Scene) -> None:
     scene.put(SECRETS, token())
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     scene.session.admission.tidy(scene.node)
     assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
 
@@ -251,7 +251,7 @@ def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_with_it(scene
     mine, unsigned = request("csr-mine"), request("csr-unsigned", approved=True)
     scene.put(REQUESTS, signed, denied, stranger, elsewhere, rogue, mine, unsigned)
     scene.put(SECRETS, token())
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     scene.session.admission.tidy(scene.node)
     assert scene.api.told == [
         "lock",
@@ -270,20 +270,20 @@ def test_whoever_asks_more_than_a_kubelet_would_holds_nobody_up_and_stays_to_be_
 ) -> None:
     scene.put(REQUESTS, *(request(f"csr-{number}") for number in range(50)))
     scene.put(SECRETS, token())
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     scene.session.admission.tidy(scene.node)
     assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
     assert scene.said == []
 
 
 def test_where_nothing_was_left_nothing_is_taken(scene: Scene) -> None:
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     scene.session.admission.tidy(scene.node)
     assert scene.api.told == []
 
 
 def test_a_token_that_was_handed_out_is_taken_back(scene: Scene) -> None:
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     bearer = scene.session.admission.new_token(scene.node)
     scene.session.admission.tidy(scene.node)
     scene.session.admission.tidy(scene.node)
@@ -293,7 +293,7 @@ def test_a_token_that_was_handed_out_is_taken_back(scene: Scene) -> None:
 
 def test_the_token_of_a_join_that_was_not_proved_stays_as_the_record_of_it(scene: Scene) -> None:
     """And what it was signed for is what the next run has to compare."""
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     bearer = scene.session.admission.new_token(scene.node)
     username = f"system:bootstrap:{bearer.partition('.')[0]}"
     signed = request("csr-signed", approved=True)
@@ -310,7 +310,7 @@ def test_the_token_of_a_join_without_a_certificate_is_taken_back(
     scene: Scene, approved: bool
 ) -> None:
     """What was approved and not signed is ended before."""
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     bearer = scene.session.admission.new_token(scene.node)
     asked = request("csr-asked", approved=approved)
     asked["spec"]["username"] = f"system:bootstrap:{bearer.partition('.')[0]}"
@@ -330,7 +330,7 @@ def test_what_was_signed_with_a_token_that_was_left_is_to_be_compared(scene: Sce
     elsewhere["status"]["certificate"] = "LS0t"
     scene.put(REQUESTS, signed, unsigned, elsewhere)
     scene.put(SECRETS, token())
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     (found,) = scene.session.certified.left_certified(scene.node)
     assert found.startswith(b"-----BEGIN CERTIFICATE REQUEST")
     assert scene.api.told == ["lock"], "that it is no run's at work"
@@ -340,14 +340,14 @@ def test_without_a_token_that_was_left_nothing_is_to_be_compared(scene: Scene) -
     signed = request("csr-signed", approved=True)
     signed["status"]["certificate"] = "LS0t"
     scene.put(REQUESTS, signed)
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     assert scene.session.certified.left_certified(scene.node) == ()
     assert scene.api.told == []
 
 
 def test_an_impostor_loses_node_and_token(scene: Scene) -> None:
     scene.put(SECRETS, token())
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     scene.session.admission.expel(scene.node)
     assert scene.api.told == [
         f"patch {NODES}/n1",
@@ -359,7 +359,7 @@ def test_an_impostor_loses_node_and_token(scene: Scene) -> None:
 
 def test_requests_are_denied_but_those_that_are_decided(scene: Scene) -> None:
     scene.put(REQUESTS, request("csr-1"), request("csr-2", approved=True))
-    scene.session.admission.allow(scene.cluster.nodes)
+    scene.session.admission.allow(scene.config.nodes)
     assert scene.session.judge.deny(["csr-1"])
     assert not scene.session.judge.deny(["csr-2", "csr-1"])
     assert scene.api.told == [f"replace {REQUESTS}/csr-1/approval"] * 2
@@ -369,7 +369,7 @@ def test_requests_are_denied_but_those_that_are_decided(scene: Scene) -> None:
 
 def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene: Scene) -> None:
     scene.put(REQUESTS, *(request(f"csr-{number}") for number in range(12)))
-    scene.session.admission.allow(scene.cluster.nodes)
+    scene.session.admission.allow(scene.config.nodes)
     scene.session.judge.judge()
     scene.session.close()
     warnings = [event.text for event in scene.journal.events if event.state == "warning"]
@@ -379,7 +379,7 @@ def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene: Scene) -> No
 
 
 def test_of_two_hosts_with_one_machine_id_both_are_told(scene: Scene) -> None:
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     nodes = scene.session.nodes
     assert nodes.machine_ids("n2", "aa") == {"n1": ""}
     assert nodes.machine_ids("n3", "aa") == {"n1": "", "n2": "aa"}
@@ -389,7 +389,7 @@ def test_a_node_that_is_registered_under_its_machine_id_is_told_so(scene: Scene)
     """What others were seen with in this run counts for nothing then, only what the API has."""
     info = {"nodeInfo": {"machineID": "bb"}}
     scene.put(NODES, {"metadata": {"name": "n2"}, "status": info})
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     nodes = scene.session.nodes
     nodes.machine_ids("n3", "bb")
     assert nodes.machine_ids("n2", "bb")["n2"] == "bb"
@@ -402,7 +402,7 @@ def test_nodes_are_found_by_their_address(scene: Scene) -> None:
         {"type": "InternalIP", "address": "192.0.2.99"},
     ]
     scene.put(NODES, {"metadata": {"name": "n2"}, "status": {"addresses": addresses}})
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     assert scene.session.nodes.by_address("192.0.2.99") == ("n2",)
     assert scene.session.nodes.by_address("192.0.2.11") == ()
 
@@ -419,21 +419,21 @@ def test_nodes_are_found_by_their_address(scene: Scene) -> None:
 def test_whether_the_apiserver_gets_through_to_a_kubelet(
     scene: Scene, fault: Exception | None, answers: bool
 ) -> None:
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     scene.api.fault = fault
     assert scene.session.nodes.kubelet_answers("n1") is answers
     assert scene.api.told == ["get /api/v1/nodes/n1/proxy/healthz for n1"]
 
 
 def test_an_api_that_is_away_is_no_kubelet_that_does_not_answer(scene: Scene) -> None:
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     scene.api.fault = ApiAwayError("no route")
     with pytest.raises(ApiAwayError):
         scene.session.nodes.kubelet_answers("n1")
 
 
 def test_a_node_was_registered_where_the_snapshot_has_it(scene: Scene) -> None:
-    scene.session.open(scene.cluster.nodes)
+    scene.session.open(scene.config.nodes)
     nodes = scene.session.nodes
     assert nodes.was_registered("n1")
     assert not nodes.was_registered("n2")

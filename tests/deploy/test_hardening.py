@@ -20,7 +20,7 @@ from fabnode.remote.apply import Applied
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostError
 from fabnode.util.fan_out import Outcome
 from tests.audit.support import CA, KUBELET_YAML, SOUND_KUBELET, secret, sound, text
-from tests.support import make_cluster
+from tests.support import make_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,8 +64,8 @@ class Scene:
     log: list[str] = field(default_factory=list)
 
     def run(self) -> Run:
-        cluster = make_cluster()
-        return Run(cluster, cluster.nodes[:2], Journal(None, []), {}, max_parallel=1)
+        config = make_config()
+        return Run(config, config.nodes[:2], Journal(None, []), {}, max_parallel=1)
 
     def harden(self) -> tuple[dict[str, Outcome[Audit]], Run]:
         """Audit and harden; what is logged is the latter's."""

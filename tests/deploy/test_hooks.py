@@ -15,7 +15,7 @@ from fabnode.deploy.hooks import marker
 from fabnode.deploy.own_steps import steps_of
 from fabnode.node import layout
 from fabnode.util.problems import ConfigError
-from tests.support import make_cluster
+from tests.support import make_config
 
 from .test_never_quiet import Everything, Points
 from .test_own_steps import example, site
@@ -81,7 +81,7 @@ def test_a_hosts_hook_runs_where_its_step_changes_and_not_elsewhere(
 def test_a_hosts_hook_that_did_not_succeed_stays_due(scene: Callable[..., Everything]) -> None:
     nodes = scene({"after": "kubelet", **THERE})
     nodes.deployed()
-    (hook,) = nodes.cluster.extensions.hooks
+    (hook,) = nodes.config.extensions.hooks
     nodes.hosts["n1"].put(marker(hook))
     (change,) = nodes.planned()
     assert change.why == "it did not succeed when it was due"
@@ -294,7 +294,7 @@ def test_the_configuration_of_the_docs_is_valid(tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     for name in ("keepalive.py", "register.py"):
         script(tmp_path, example(name), f"site/{name}")
-    cluster = make_cluster(
+    config = make_config(
         tmp_path,
         extensions={
             "steps": ["site/keepalive.py"],
@@ -304,4 +304,4 @@ def test_the_configuration_of_the_docs_is_valid(tmp_path: Path) -> None:
             ],
         },
     )
-    assert [step.name for step in steps_of(cluster)].count("keepalive") == 1
+    assert [step.name for step in steps_of(config)].count("keepalive") == 1

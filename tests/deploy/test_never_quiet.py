@@ -40,14 +40,14 @@ from fabnode.steps import preflight, proxy_cert
 from fabnode.steps.order import node_steps
 from fabnode.steps.verify import Check
 from tests.steps.support import artifacts
-from tests.support import authority, make_cluster, pem, private_pem
+from tests.support import authority, make_config, pem, private_pem
 
 from .machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fabnode.config.cluster import Cluster
+    from fabnode.config.configuration import Config
     from fabnode.node.facts import Facts
     from fabnode.remote.apply import Applied
     from fabnode.ssh.exec import Result
@@ -113,21 +113,21 @@ class Host(Machine):
 
 
 @cache
-def two_nodes() -> Cluster:
+def two_nodes() -> Config:
     nodes = [{"name": f"n{number}", "address": f"192.0.2.{number}"} for number in (1, 2)]
-    return make_cluster(calico={"enabled": False}, nodes=nodes)
+    return make_config(calico={"enabled": False}, nodes=nodes)
 
 
 class Everything:
     """Two nodes and an API, all in memory, under the real pipeline, journal and surface."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, points: Points, cluster: Cluster | None = None
+        self, monkeypatch: pytest.MonkeyPatch, points: Points, config: Config | None = None
     ) -> None:
-        self.cluster = cluster or two_nodes()
+        self.config = config or two_nodes()
         self.points = points
         self.cluster_error: tuple[str, BaseException] | None = None
-        self.hosts = {node.name: Host(node, points) for node in self.cluster.nodes}
+        self.hosts = {node.name: Host(node, points) for node in self.config.nodes}
         self.labelled = ""
         replaced = {
             (run_module, "Access"): MagicMock(),
@@ -180,9 +180,9 @@ class Everything:
 
         live = {"metadata": {"name": "n1"}}
         pool = ThreadPoolExecutor(3)
-        release = self.cluster.cluster.version
+        release = self.config.cluster.version
         return SimpleNamespace(
-            cluster=self.cluster,
+            config=self.config,
             snapshot=SimpleNamespace(version=release, clock_offset=0.0, other_approvers=()),
             api=None,
             background=pool.submit,
@@ -236,10 +236,10 @@ class Everything:
 
     def run(self) -> Run:
         self.points.passed.clear()
-        steps = steps_of(self.cluster)
+        steps = steps_of(self.config)
         return Run(
-            cluster=self.cluster,
-            nodes=self.cluster.nodes,
+            config=self.config,
+            nodes=self.config.nodes,
             journal=Journal(None, []),
             passwords={},
             max_parallel=2,
@@ -456,8 +456,8 @@ def test_a_node_that_was_passed_over_is_no_success(
     points = Points(at=0, error=RuntimeError("first"))
     scene = Everything(monkeypatch, points)
     run = Run(
-        cluster=scene.cluster,
-        nodes=scene.cluster.nodes,
+        config=scene.config,
+        nodes=scene.config.nodes,
         journal=Journal(None, []),
         passwords={},
         max_parallel=1,

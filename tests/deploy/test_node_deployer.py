@@ -28,7 +28,7 @@ from fabnode.steps import kubelet, preflight, proxy, proxy_cert
 from fabnode.steps.finding import Finding
 from fabnode.steps.order import NODE_STEPS
 from tests.steps.support import artifacts
-from tests.support import authority, make_cluster, pem, private_pem, serving_certificate
+from tests.support import authority, make_config, pem, private_pem, serving_certificate
 
 from .machine import Machine
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from fabnode.config.cluster import Node
+    from fabnode.config.configuration import Node
     from fabnode.deploy.cluster_session import ClusterSession
     from fabnode.node.plan import Plan
     from fabnode.remote.apply import Applied
@@ -55,8 +55,8 @@ class Scene:
         **settings: Any,
     ) -> None:
         self.told: list[str] = []
-        self.cluster = make_cluster(**settings)
-        self.node = self.cluster.nodes[0]
+        self.config = make_config(**settings)
+        self.node = self.config.nodes[0]
         self.machine = Machine(self.node, self.told)
         self.api = self._api()
         self.steps = steps
@@ -73,7 +73,7 @@ class Scene:
             cast("Host", self.machine),
             cast("ClusterSession", self.api),
             Journal(None, []),
-            ArtifactStore({"amd64": artifacts(self.cluster)}),
+            ArtifactStore({"amd64": artifacts(self.config)}),
             MagicMock(),
             steps=self.steps,
             all_steps=NODE_STEPS,
@@ -104,9 +104,9 @@ class Scene:
         self.left: tuple[bytes, ...] = ()
         self.policy: tuple[Finding, ...] = ()
         return SimpleNamespace(
-            cluster=self.cluster,
+            config=self.config,
             snapshot=SimpleNamespace(
-                version=self.cluster.cluster.version, clock_offset=0.0, other_approvers=()
+                version=self.config.cluster.version, clock_offset=0.0, other_approvers=()
             ),
             await_api=recorded("await"),
             guard=SimpleNamespace(

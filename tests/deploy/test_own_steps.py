@@ -13,14 +13,14 @@ from fabnode.node.plan import ConflictError
 from fabnode.steps.order import STEPS
 from fabnode.util.problems import ConfigError
 from tests.steps.support import make_inputs
-from tests.support import make_cluster
+from tests.support import make_config
 
 from .test_never_quiet import Everything, Points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fabnode.config.cluster import Cluster
+    from fabnode.config.configuration import Config
 
 DOCS = Path(__file__).parents[2] / "docs" / "extending.md"
 NODES = [{"name": f"n{number}", "address": f"192.0.2.{number}"} for number in (1, 2)]
@@ -38,7 +38,7 @@ def example(name: str) -> str:
     return found
 
 
-def site(folder: Path, *files: str, hooks: Sequence[dict[str, Any]] = ()) -> Cluster:
+def site(folder: Path, *files: str, hooks: Sequence[dict[str, Any]] = ()) -> Config:
     """Return a cluster with steps of its own, from these contents."""
     paths = []
     for number, content in enumerate(files):
@@ -46,7 +46,7 @@ def site(folder: Path, *files: str, hooks: Sequence[dict[str, Any]] = ()) -> Clu
         path.write_text(content)
         path.chmod(0o644)
         paths.append(path.name)
-    return make_cluster(
+    return make_config(
         folder,
         calico={"enabled": False},
         nodes=NODES,
@@ -115,7 +115,7 @@ def test_a_file_that_others_may_change_is_not_run(tmp_path: Path, mode: int) -> 
     with pytest.raises(ConfigError, match=r"can be changed by others: run `chmod go-w .*own0.py`"):
         steps_of(cluster)
     with pytest.raises(ConfigError, match="can be changed by others"):
-        make_cluster(tmp_path, extensions={"steps": ["own0.py"]})
+        make_config(tmp_path, extensions={"steps": ["own0.py"]})
     assert not ran.exists()
 
 
@@ -132,7 +132,7 @@ def test_a_folder_where_others_may_write_counts_as_well(tmp_path: Path) -> None:
 
 def test_a_missing_file_names_its_key(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cluster.yml:\d+: extensions.steps\[0\]: .* not exist"):
-        make_cluster(tmp_path, extensions={"steps": ["nowhere.py"]})
+        make_config(tmp_path, extensions={"steps": ["nowhere.py"]})
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_the_example_of_the_docs_is_planned_made_true_and_then_left_alone(
 def test_what_two_steps_want_differently_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster = site(tmp_path, sysctl("own", key="net.ipv4.ip_forward").replace('"1"', '"0"'))
-    scene = Everything(monkeypatch, Points(), cluster)
+    config = site(tmp_path, sysctl("own", key="net.ipv4.ip_forward").replace('"1"', '"0"'))
+    scene = Everything(monkeypatch, Points(), config)
     run = scene.deployed()
     for outcome in run.outcomes.values():
         assert isinstance(outcome.error, ConflictError)

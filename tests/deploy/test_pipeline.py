@@ -18,7 +18,7 @@ from fabnode.steps.order import STEPS, with_required
 from fabnode.steps.verify import Check
 from fabnode.util.errors import InputError
 from tests.step_order import assert_order
-from tests.support import make_cluster
+from tests.support import make_config
 
 from .test_never_quiet import Everything, Points
 
@@ -34,7 +34,7 @@ class Watched(Everything):
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
         nodes = [{"name": f"n{number}", "address": f"192.0.2.{number}"} for number in (1, 2)]
         settings = {"calico": {"enabled": False}, "nodes": nodes, **settings}
-        super().__init__(monkeypatch, Points(), make_cluster(**settings))
+        super().__init__(monkeypatch, Points(), make_config(**settings))
         self.checked: list[tuple[list[str], bool]] = []
         self.left = False
         monkeypatch.setattr(pipeline, "verify_cluster", self._verify_cluster)
@@ -51,7 +51,7 @@ class Watched(Everything):
         if only:
             steps = with_required(only)
             run = Run(
-                cluster=run.cluster,
+                config=run.config,
                 nodes=run.nodes,
                 journal=run.journal,
                 passwords={},

@@ -26,12 +26,12 @@ from fabnode.pki.renewal import CLIENT, KINDS, Renewal
 from fabnode.ssh.errors import ConnectionLostError
 from fabnode.steps.verify import Check, certificate_paths
 from fabnode.util.wait import WaitTimeoutError
-from tests.support import authority, certificate, make_cluster, pem
+from tests.support import authority, certificate, make_config, pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fabnode.config.cluster import Cluster, Node
+    from fabnode.config.configuration import Config, Node
 
 OLD, NEW = (pem(authority(name)[0]) for name in ("old-ca", "new-ca"))
 BOTH = NEW + OLD
@@ -85,11 +85,11 @@ class Scene:
     dry_runs: list[bool] = field(default_factory=list)
 
     def run(self, nodes: int = len(NODES)) -> Run:
-        cluster = replace(make_cluster(), ca_pem=self.ca)
-        return Run(cluster, cluster.nodes[:nodes], Journal(None, []), {}, max_parallel=1)
+        config = replace(make_config(), ca_pem=self.ca)
+        return Run(config, config.nodes[:nodes], Journal(None, []), {}, max_parallel=1)
 
     def session(
-        self, cluster: Cluster, _: object, *, dry_run: bool, shared_token: str
+        self, config: Config, _: object, *, dry_run: bool, shared_token: str
     ) -> SimpleNamespace:
         self.dry_runs.append(dry_run)
 
@@ -123,7 +123,7 @@ class Scene:
             return {}
 
         return SimpleNamespace(
-            cluster=cluster,
+            config=config,
             open=lambda _: None,
             close=lambda: None,
             background=background,

@@ -12,7 +12,7 @@ from fabnode.kube import admission_policy, deployer_account, rbac_rules
 from fabnode.kube.client import ApiError
 from fabnode.kube.service_accounts import DEPLOYER
 from fabnode.releases.version import Release
-from tests.support import make_cluster
+from tests.support import make_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ FIX = "as administrator, run `inv rbac.deployer` with this configuration"
 
 def allowed(*network: dict[str, Any], **overrides: Any) -> admission_policy.Allowed:
     settings = {"nodes": NODES, "calico": {"enabled": False}, **overrides}
-    return deployer_account.allowed(make_cluster(**settings), network)
+    return deployer_account.allowed(make_config(**settings), network)
 
 
 SHARED = replace(allowed(), shares_token=True)
@@ -185,8 +185,8 @@ def test_other_errors_of_the_api_are_not_taken_for_an_answer() -> None:
 
 @pytest.mark.parametrize(("server", "guarded"), [("1.29.3", False), ("1.30.0", True)])
 def test_the_account_may_read_its_own_policy_where_there_is_one(server: str, guarded: bool) -> None:
-    cluster = make_cluster(calico={"enabled": False})
-    made = deployer_account.objects(cluster, (), Release.parse(server))
+    config = make_config(calico={"enabled": False})
+    made = deployer_account.objects(config, (), Release.parse(server))
     assert made[0]["kind"] == "Namespace"
     rules = [rule for item in made for rule in item.get("rules", ())]
     readable = [r for r in rules if r["apiGroups"] == ["admissionregistration.k8s.io"]]
@@ -195,4 +195,4 @@ def test_the_account_may_read_its_own_policy_where_there_is_one(server: str, gua
     policies = [item for item in made if item["kind"].startswith("ValidatingAdmissionPolicy")]
     assert len(policies) == 2 * guarded
     # No run insists on that right, so accounts of older releases go on.
-    assert not set(rbac_rules.OWN_POLICY) & set(rbac_rules.needed(cluster, network=()))
+    assert not set(rbac_rules.OWN_POLICY) & set(rbac_rules.needed(config, network=()))

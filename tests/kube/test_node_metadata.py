@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fabnode.config.validators import NODE_RECORD, NODE_SEAL
 from fabnode.kube.node_metadata import changes, patch
-from tests.support import make_cluster
+from tests.support import make_config
 
 BATCH = {"key": "dedicated", "value": "batch", "effect": "NoSchedule"}
 NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
@@ -38,7 +38,7 @@ def configured(
 ) -> Any:
     marks = {"labels": labels or {}, "taints": taints or [], "annotations": annotations or {}}
     entry = {"name": name, "address": "192.0.2.11", **marks}
-    return make_cluster(nodes=[entry]).nodes[0]
+    return make_config(nodes=[entry]).nodes[0]
 
 
 def merged(target: Any, changes: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from fabnode.kube import rbac_rules
 from fabnode.kube.rbac_rules import Right
-from tests.support import make_cluster
+from tests.support import make_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,7 +128,7 @@ def test_a_right_exists_only_with_the_setting_that_needs_it(
     gone: set[str],
 ) -> None:
     (tmp_path / "ca-key.pem").touch(0o600)
-    needed = everything(rbac_rules.needed(make_cluster(tmp_path, **changes), network=calico))
+    needed = everything(rbac_rules.needed(make_config(tmp_path, **changes), network=calico))
     assert there <= needed
     assert not gone & needed
     assert not any("escalate" in one for one in needed)
@@ -163,7 +163,7 @@ def test_powers_that_equal_an_administrators_are_named(
     tmp_path: Path, changes: dict[str, Any], facts: dict[str, bool], admin: int
 ) -> None:
     (tmp_path / "ca-key.pem").touch(0o600)
-    told = rbac_rules.powers(make_cluster(tmp_path, **changes), **facts)
+    told = rbac_rules.powers(make_config(tmp_path, **changes), **facts)
     assert sum("which is equivalent to administrator" in power for power in told) == admin
     assert any("impersonate any node" in power for power in told)
     assert any("all nodes' traffic" in power for power in told) == (not facts["guarded"])

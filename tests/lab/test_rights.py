@@ -405,8 +405,8 @@ def missing(lab: Lab) -> list[str]:
 
 def needed(lab: Lab) -> tuple[rbac_rules.Right, ...]:
     """Return what the lab's configuration takes, as `inv rbac.deployer` grants it."""
-    cluster = loader.load(lab.layout.configuration)
-    return rbac_rules.needed(cluster, network=cni_manifest.objects(cluster, for_names=True))
+    config = loader.load(lab.layout.configuration)
+    return rbac_rules.needed(config, network=cni_manifest.objects(config, for_names=True))
 
 
 def api(lab: Lab) -> Api:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fabnode.config.cluster import Cluster
+from fabnode.config.configuration import Config
 from fabnode.config.loader import load
 from lab import cluster, configuration, hosts, pki, state, versions
 from lab.errors import LabInputError
@@ -15,7 +15,7 @@ from lab.layout import Layout
 from lab.state import State
 
 
-def written(tmp_path: Path, *, jump: bool) -> tuple[Layout, Cluster]:
+def written(tmp_path: Path, *, jump: bool) -> tuple[Layout, Config]:
     layout = Layout("t", tmp_path, IPv4Network("10.99.9.0/24"))
     pki.make(layout)
     pki.make_ssh_key(layout.key, "test")

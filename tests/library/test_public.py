@@ -70,7 +70,7 @@ def test_type_checkers_know_the_same_names() -> None:
     assert imported == set(public.HOMES.items())
 
 
-FIELDS_ELSEWHERE = {"Cluster", "Node", "Inputs", "Step"}
+FIELDS_ELSEWHERE = {"Config", "Node", "Inputs", "Step"}
 
 
 def mentioned(hint: object) -> set[type]:

@@ -37,7 +37,7 @@ from .examples import examples
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fabnode.config.cluster import Cluster
+    from fabnode.config.configuration import Config
 
 NODES = [{"name": "n1", "address": "192.0.2.1"}, {"name": "n2", "address": "192.0.2.2"}]
 
@@ -58,7 +58,7 @@ def configured(folder: Path, **changes: Any) -> Path:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Cluster:
+def config(tmp_path: Path) -> Config:
     return load_config(configured(tmp_path), artifacts=False)
 
 
@@ -68,7 +68,7 @@ def journal_of(folder: Path | None) -> list[Event]:
 
 
 def test_a_deployment_and_another_one(
-    scene: Everything, config: Cluster, state: Path, capfd: pytest.CaptureFixture[str]
+    scene: Everything, config: Config, state: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     events: list[Event] = []
     first = deploy_nodes(config, on_event=events.append)
@@ -92,7 +92,7 @@ def test_a_deployment_and_another_one(
         second.nodes = ()  # type: ignore[misc]
 
 
-def test_a_plan_says_what_and_why_and_no_secrets(scene: Everything, config: Cluster) -> None:
+def test_a_plan_says_what_and_why_and_no_secrets(scene: Everything, config: Config) -> None:
     joined(scene)
     assert plan(config).empty
     paths = scene.hosts["n1"].facts.paths
@@ -113,7 +113,7 @@ def test_a_plan_says_what_and_why_and_no_secrets(scene: Everything, config: Clus
 
 
 def test_plan_and_command_print_the_same(
-    scene: Everything, config: Cluster, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    scene: Everything, config: Config, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     options = app.Options(str(config.source), json=True, installs=False)
     inspection.show_plan(options, exit_code=False)
@@ -131,7 +131,7 @@ def test_plan_and_command_print_the_same(
 
 
 def test_a_node_that_fails_is_part_of_the_result(
-    monkeypatch: pytest.MonkeyPatch, state: Path, config: Cluster
+    monkeypatch: pytest.MonkeyPatch, state: Path, config: Config
 ) -> None:
     lost = ConnectionLostError("n1", "the connection broke")
     Everything(monkeypatch, Points(at=0, error=lost))
@@ -154,7 +154,7 @@ def test_a_node_that_fails_is_part_of_the_result(
     ],
 )
 def test_a_node_that_cannot_be_planned_is_part_of_the_result(
-    monkeypatch: pytest.MonkeyPatch, config: Cluster, error: Exception, text: str
+    monkeypatch: pytest.MonkeyPatch, config: Config, error: Exception, text: str
 ) -> None:
     joined(Everything(monkeypatch, Points()))
     Everything(monkeypatch, Points(at=0, error=error))
@@ -163,9 +163,7 @@ def test_a_node_that_cannot_be_planned_is_part_of_the_result(
     assert planned.to_dict()["nodes"] == [{"node": "n1", "error": text}]
 
 
-def test_what_fails_for_the_cluster_has_a_row_of_its_own(
-    scene: Everything, config: Cluster
-) -> None:
+def test_what_fails_for_the_cluster_has_a_row_of_its_own(scene: Everything, config: Config) -> None:
     scene.cluster_error = ("roles", HostError("", "it says no"))
     result = deploy_nodes(config)
     assert not result.ok
@@ -175,7 +173,7 @@ def test_what_fails_for_the_cluster_has_a_row_of_its_own(
 
 
 def test_a_subscriber_that_raises_stops_no_run_and_is_not_hidden(
-    scene: Everything, config: Cluster, caplog: pytest.LogCaptureFixture
+    scene: Everything, config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
     got: list[Event] = []
 
@@ -197,7 +195,7 @@ def test_a_subscriber_that_raises_stops_no_run_and_is_not_hidden(
 
 
 def test_an_interrupt_in_a_subscriber_is_passed_on(
-    scene: Everything, config: Cluster, state: Path
+    scene: Everything, config: Config, state: Path
 ) -> None:
     def interrupt(_: Event) -> None:
         raise KeyboardInterrupt
@@ -241,7 +239,7 @@ def test_secrets_come_from_the_function_and_reach_no_event(
     ],
 )
 def test_bad_input_is_raised(
-    scene: Everything, config: Cluster, wrong: dict[str, Any], text: str, state: Path
+    scene: Everything, config: Config, wrong: dict[str, Any], text: str, state: Path
 ) -> None:
     with pytest.raises(InputError, match=text) as caught:
         deploy_nodes(config, **wrong)

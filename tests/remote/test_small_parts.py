@@ -17,7 +17,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabnode.config.cluster import SecretRef
+from fabnode.config.configuration import SecretRef
 from fabnode.remote import payload_cache as packed
 from fabnode.remote.payload_cache import GZIP, ZSTD, Packer
 from fabnode.ssh.secret_prompts import (
@@ -30,13 +30,13 @@ from fabnode.ssh.secret_prompts import (
 )
 from fabnode.util.sanitize import clean, last_lines
 
-from ..support import make_cluster
+from ..support import make_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from fabnode.config.cluster import Node
+    from fabnode.config.configuration import Node
 
 STEERING = {chr(code) for code in (*range(9), *range(11, 32), *range(0x7F, 0xA0))}
 STEERING |= set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
@@ -60,7 +60,7 @@ def nodes_with(tmp_path: Path, *settings: dict[str, Any]) -> tuple[Node, ...]:
         {"name": f"n{i}", "address": f"192.0.2.{i}", "ssh": ssh}
         for i, ssh in enumerate(settings, 1)
     ]
-    return make_cluster(tmp_path, nodes=nodes).nodes
+    return make_config(tmp_path, nodes=nodes).nodes
 
 
 def test_passwords_from_environment_and_file(

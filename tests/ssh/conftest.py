@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from fabnode.config.cluster import Node
+from fabnode.config.configuration import Node
 from fabnode.ssh.connections import Access
 from fabnode.ssh.host import Host
 from fabnode.ssh.secret_prompts import LOGIN, SUDO
 
-from ..support import make_cluster
+from ..support import make_config
 from .server import Behaviour, Server, key
 
 Serve = Callable[..., Server]
@@ -57,7 +57,7 @@ def node_of(tmp_path: Path) -> NodeOf:
             **ssh,
         }
         nodes = [{"name": "n1", "address": "127.0.0.1", "ssh": settings}]
-        return make_cluster(files, nodes=nodes).nodes[0]
+        return make_config(files, nodes=nodes).nodes[0]
 
     return make
 

@@ -31,7 +31,7 @@ from fabnode.ssh.secret_prompts import LOGIN
 from .server import key
 
 if TYPE_CHECKING:
-    from fabnode.config.cluster import Node
+    from fabnode.config.configuration import Node
 
     from .conftest import NodeOf, Serve
     from .server import Server

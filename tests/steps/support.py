@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING
 from fabnode.artifacts.store import required
 from fabnode.node.facts import Facts
 from fabnode.steps.inputs import Artifact, Artifacts, ImageArchive, Inputs, Issued
-from tests.support import make_cluster
+from tests.support import make_config
 
 if TYPE_CHECKING:
-    from fabnode.config.cluster import Cluster
+    from fabnode.config.configuration import Config
     from fabnode.steps.finding import Finding
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def artifacts(cluster: Cluster) -> Artifacts:
+def artifacts(config: Config) -> Artifacts:
     """Return artifacts that are only named: those that a cluster needs."""
 
     def named(name: str) -> Artifact:
         return Artifact(Path("/artifacts") / name, f"{len(name):064x}")
 
     return Artifacts(
-        binaries={name: named(name) for name in required(cluster)},
+        binaries={name: named(name) for name in required(config)},
         cni_plugins={name: named(name) for name in ("loopback", "portmap")},
         images=(ImageArchive(("registry.k8s.io/pause:3.10.1",), named("pause.tar")),),
     )
 
 
 def make_inputs(
-    cluster: Cluster | None = None, facts: Facts | None = None, issued: Issued | None = None
+    config: Config | None = None, facts: Facts | None = None, issued: Issued | None = None
 ) -> Inputs:
     """Return inputs for the first node of a cluster."""
-    cluster = cluster or make_cluster()
+    config = config or make_config()
     return Inputs(
-        cluster=cluster,
-        node=cluster.nodes[0],
+        config=config,
+        node=config.nodes[0],
         facts=facts or Facts(known=True),
-        artifacts=artifacts(cluster),
+        artifacts=artifacts(config),
         issued=issued or Issued(),
         now=NOW,
     )

@@ -18,7 +18,7 @@ from fabnode.remote.probe_output import parse
 from fabnode.steps import preflight, verify
 from fabnode.steps.inputs import Inputs
 from fabnode.steps.order import NODE_STEPS
-from tests.support import certificate, make_cluster
+from tests.support import certificate, make_config
 
 from .support import NOW, artifacts, make_inputs
 
@@ -44,7 +44,7 @@ def probed(held: dict[str, str]) -> bytes:
 def test_a_plan_parses_each_certificate_once(
     monkeypatch: pytest.MonkeyPatch, renewal: Renewal
 ) -> None:
-    cluster = make_cluster()
+    config = make_config()
     names = {
         layout.kubelet_client_certificate("/var/lib/kubelet"): "system:node:n1",
         layout.kubelet_serving_certificate("/var/lib/kubelet"): "system:node:n1",
@@ -65,14 +65,14 @@ def test_a_plan_parses_each_certificate_once(
     for name in ("load_pem_x509_certificate", "load_pem_x509_certificates"):
         monkeypatch.setattr(x509, name, counted(getattr(x509, name)))
     facts = parse(probed(held), nonce="n", sent=990.0, received=991.0)
-    base = make_inputs(cluster)
-    inputs = Inputs(cluster, base.node, facts, artifacts(cluster), base.issued, NOW, renewal)
+    base = make_inputs(config)
+    inputs = Inputs(config, base.node, facts, artifacts(config), base.issued, NOW, renewal)
     found = preflight.findings(inputs, AROUND)
     assert any("machine-id" in finding.text for finding in found)
     compare(tuple(r for step in NODE_STEPS for r in step.resources(inputs)), facts)
     paths = verify.certificate_paths("/var/lib/kubelet")
-    checks = list(verify.certificate_checks("n1", facts, paths, cluster.ca_pem, NOW, 30))
+    checks = list(verify.certificate_checks("n1", facts, paths, config.ca_pem, NOW, 30))
     assert len(checks) == len(held)
-    wanted = [text.strip().encode() for text in [*held.values(), cluster.ca_pem.decode()]]
+    wanted = [text.strip().encode() for text in [*held.values(), config.ca_pem.decode()]]
     assert parsed == Counter(wanted)
     assert certificates._issued_by.cache_info().misses == len(held)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 import yaml
 
-from fabnode.config.cluster import Cluster
+from fabnode.config.configuration import Config
 from fabnode.config.loader import load
 from fabnode.deploy.probe_scope import watchlist
 from fabnode.node import layout
@@ -37,7 +37,7 @@ from tests.support import (
     DOCUMENT,
     authority,
     certificate,
-    make_cluster,
+    make_config,
     pem,
     serving_certificate,
     write_cluster,
@@ -68,9 +68,9 @@ def test_a_node_that_has_not_joined_gets_a_bootstrap_kubeconfig() -> None:
     assert file.ephemeral
 
 
-def live(facts: Facts, cluster: Cluster | None = None) -> Inputs:
+def live(facts: Facts, config: Config | None = None) -> Inputs:
     """Return inputs at the real now, from which on the certificates of these tests are valid."""
-    return replace(make_inputs(cluster, facts), now=datetime.now(UTC))
+    return replace(make_inputs(config, facts), now=datetime.now(UTC))
 
 
 def test_a_joined_node_has_none_left() -> None:
@@ -96,16 +96,14 @@ def rotation(inputs: Inputs) -> bool:
 def test_with_a_shared_token_rotation_begins_once_a_node_has_joined() -> None:
     """Until then its key waits on disk, where it can be compared; and the plan says so."""
     token = {"mode": "token-file", "token": {"env": "TOKEN"}}
-    cluster = make_cluster(bootstrap=token)
+    config = make_config(bootstrap=token)
     joined, bare = live(joined_facts()), make_inputs()
     assert rotation(bare)
     assert rotation(joined)
-    assert not rotation(replace(bare, cluster=cluster))
-    assert rotation(replace(joined, cluster=cluster))
+    assert not rotation(replace(bare, config=config))
+    assert rotation(replace(joined, config=config))
     (wanted,) = [
-        r
-        for r in kubelet.desired(replace(bare, cluster=cluster))
-        if isinstance(r, ClientCertificate)
+        r for r in kubelet.desired(replace(bare, config=config)) if isinstance(r, ClientCertificate)
     ]
     assert "before approval the key that waits on this one is compared" in wanted.missing
 
@@ -214,7 +212,7 @@ def test_the_kubelet_is_restarted_for_a_pair_that_was_taken_away() -> None:
 def test_a_kubeconfig_with_another_ca_inside_means_asking_again() -> None:
     """The kubelet wrote the CA of its bootstrap kubeconfig into it, and never looks again."""
     inputs = live(held_facts())
-    kept = {layout.KUBELET_KUBECONFIG: inputs.cluster.ca_pem.decode()}
+    kept = {layout.KUBELET_KUBECONFIG: inputs.config.ca_pem.decode()}
     assert live(replace(held_facts(), authorities=kept)).joined
     for other in (pem(NEW_CA[0]).decode(), "", "/somewhere/else.pem"):
         found = live(replace(held_facts(), authorities={layout.KUBELET_KUBECONFIG: other}))
@@ -234,12 +232,12 @@ def test_with_old_and_new_ca_all_certificates_of_the_old_one_hold(tmp_path: Path
     assert remade(inputs) == []
     assert proxy_cert.due(inputs) is None
     files = {r.path: r.content for r in kubelet.desired(inputs) if isinstance(r, File)}
-    assert files[layout.CA] == inputs.cluster.ca_pem
+    assert files[layout.CA] == inputs.config.ca_pem
     assert bootstrap_kubeconfig.content(inputs, "a.b").count(layout.CA.encode()) == 1
     shown = [r for r in proxy.desired(inputs) if getattr(r, "path", "") == layout.PROXY_KUBECONFIG]
     (config,) = [yaml.safe_load(r.content or b"") for r in shown if isinstance(r, File)]
     embedded = config["clusters"][0]["cluster"]["certificate-authority-data"]
-    assert base64.b64decode(embedded) == inputs.cluster.ca_pem
+    assert base64.b64decode(embedded) == inputs.config.ca_pem
 
 
 def test_towards_a_new_ca_its_own_certificates_stay(tmp_path: Path) -> None:
@@ -308,7 +306,7 @@ def test_what_joining_needs_is_loaded_first_and_the_rest_later() -> None:
         )
 
     names = ["docker.io/library/busybox:1", "docker.io/calico/node:v3", "docker.io/calico/cni:v3"]
-    have = artifacts(make_cluster())
+    have = artifacts(make_config())
     given = (*(archive(name) for name in names), *have.images)
     inputs = replace(make_inputs(), artifacts=replace(have, images=given))
 
@@ -323,10 +321,10 @@ def test_what_joining_needs_is_loaded_first_and_the_rest_later() -> None:
 @pytest.mark.parametrize("name", ["12", "on", "null", "1e3", "0x1f"])
 def test_a_node_name_stays_a_name_in_yaml(name: str) -> None:
     """YAML would read such names as numbers, booleans or nothing."""
-    cluster = make_cluster(nodes=[{"name": name, "address": "192.0.2.11"}])
+    config = make_config(nodes=[{"name": name, "address": "192.0.2.11"}])
     (file,) = [
         r
-        for r in proxy.desired(make_inputs(cluster))
+        for r in proxy.desired(make_inputs(config))
         if isinstance(r, File) and r.path == layout.PROXY_CONFIG
     ]
     assert yaml.safe_load(file.content or b"")["hostnameOverride"] == name
@@ -334,10 +332,8 @@ def test_a_node_name_stays_a_name_in_yaml(name: str) -> None:
 
 def with_docker(version: str, **settings: object) -> Inputs:
     settings = {"name": "docker", **settings}
-    cluster = make_cluster(
-        cluster={"version": version}, calico={"enabled": False}, runtime=settings
-    )
-    return make_inputs(cluster, Facts(known=True, cgroup=1))
+    config = make_config(config={"version": version}, calico={"enabled": False}, runtime=settings)
+    return make_inputs(config, Facts(known=True, cgroup=1))
 
 
 def test_docker_is_the_hosts_own_but_for_its_configuration() -> None:
@@ -357,9 +353,7 @@ def test_images_are_for_the_store_of_the_nodes_runtime() -> None:
         (image,) = (r for r in runtime.desired(inputs) if isinstance(r, Image))
         assert image.store == inputs.node.runtime.name
         assert (
-            watchlist(
-                [image], cluster=make_cluster(), node=make_cluster().nodes[0], deep=False
-            ).store
+            watchlist([image], config=make_config(), node=make_config().nodes[0], deep=False).store
             == image.store
         )
 
@@ -383,14 +377,14 @@ def texts(inputs: Inputs) -> dict[str, str]:
 @pytest.mark.parametrize("runtime", ["containerd", "docker"])
 def test_the_folder_of_programs_is_the_configuration_s(runtime: str) -> None:
     """Every place that names it follows: binaries, units, configurations, imports, room."""
-    cluster = make_cluster(paths={"programs": "/opt/bin"}, runtime={"name": runtime})
-    inputs = make_inputs(cluster)
+    config = make_config(paths={"programs": "/opt/bin"}, runtime={"name": runtime})
+    inputs = make_inputs(config)
     wanted = [r for step in NODE_STEPS for r in step.resources(inputs)]
     folders = {str(PurePosixPath(r.path).parent) for r in wanted if isinstance(r, Binary)}
     assert folders == {"/opt/bin", "/opt/cni/bin"}
     assert {r.ctr for r in wanted if isinstance(r, Image)} == {"/opt/bin/ctr"}
     assert not [path for path, text in texts(inputs).items() if "/usr/local" in text]
-    watch = watchlist(wanted, cluster=cluster, node=cluster.nodes[0], deep=False)
+    watch = watchlist(wanted, config=config, node=config.nodes[0], deep=False)
     assert "/opt/bin" in watch.writable
     assert "/opt/bin" in watch.free
     assert watch.ctr == "/opt/bin/ctr"
@@ -408,7 +402,7 @@ def test_the_folder_of_programs_is_the_configuration_s(runtime: str) -> None:
 def test_what_speaks_to_the_cluster_goes_without_a_proxy(
     proxies: dict[str, str], first: str
 ) -> None:
-    units = texts(make_inputs(make_cluster(), Facts(known=True, proxies=proxies)))
+    units = texts(make_inputs(make_config(), Facts(known=True, proxies=proxies)))
     for unit in ("kubelet", "kube-proxy"):
         line = "Environment=HTTP_PROXY= HTTPS_PROXY= http_proxy= https_proxy="
         assert line in units[f"/etc/systemd/system/{unit}.service"].splitlines()
@@ -425,7 +419,7 @@ def test_open_files_are_systemd_s_default_or_the_configuration_s(
     limit: int | str | None, line: str
 ) -> None:
     settings = {"limit_nofile": limit} if limit else {}
-    unit = texts(make_inputs(make_cluster(runtime=settings)))[
+    unit = texts(make_inputs(make_config(runtime=settings)))[
         "/etc/systemd/system/containerd.service"
     ]
     assert [each for each in unit.splitlines() if "NOFILE" in each] == ([line] if line else [])

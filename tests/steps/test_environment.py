@@ -15,7 +15,7 @@ from fabnode.pki.certificates import CertificateFile
 from fabnode.steps import environment
 from fabnode.steps.environment import MIB
 from fabnode.steps.finding import Finding
-from tests.support import certificate, make_cluster
+from tests.support import certificate, make_config
 
 from .support import assert_finding, make_inputs
 from .test_preflight import CLIENT, GOOD
@@ -36,7 +36,7 @@ VFS = {
 
 
 def found(facts: dict[str, Any], **overrides: Any) -> tuple[Finding, ...]:
-    inputs = make_inputs(make_cluster(**overrides), replace(GOOD, **facts))
+    inputs = make_inputs(make_config(**overrides), replace(GOOD, **facts))
     return tuple(environment.findings(replace(inputs, now=datetime.now(UTC))))
 
 
@@ -164,7 +164,7 @@ def test_what_a_missing_tool_would_have_shown_is_not_concluded() -> None:
         facts = replace(
             GOOD, lacking=frozenset({tool}), missing_modules=frozenset({"vxlan", "overlay"})
         )
-        (finding,) = findings(make_inputs(make_cluster(), facts), AROUND)
+        (finding,) = findings(make_inputs(make_config(), facts), AROUND)
         assert finding.text == f"it has no {tool}, needed there"
         assert finding.fix == f"install the packages {'kmod' if tool == 'modprobe' else tool}"
 

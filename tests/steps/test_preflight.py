@@ -15,11 +15,11 @@ from fabnode.releases.version import Release
 from fabnode.steps.environment import MIB, room
 from fabnode.steps.finding import Finding
 from fabnode.steps.preflight import Surroundings, findings
-from tests.support import authority, certificate, make_cluster
+from tests.support import authority, certificate, make_config
 
 from .support import assert_finding, make_inputs
 
-_CLUSTER = make_cluster()
+_CLUSTER = make_config()
 ROOM = room(_CLUSTER, _CLUSTER.nodes[0])
 BASIC = frozenset({"ip", "ss"})
 GOOD = Facts(
@@ -43,7 +43,7 @@ AROUND = Surroundings(Release(1, 37, 2), 0.0, "", {"n2": "b" * 32})
 
 
 def found(facts: dict[str, Any], around: dict[str, Any], **overrides: Any) -> tuple[Finding, ...]:
-    inputs = make_inputs(make_cluster(**overrides), replace(GOOD, **facts))
+    inputs = make_inputs(make_config(**overrides), replace(GOOD, **facts))
     return findings(inputs, replace(AROUND, **around))
 
 
@@ -56,7 +56,7 @@ def found(facts: dict[str, Any], around: dict[str, Any], **overrides: Any) -> tu
     ],
 )
 def test_a_machine_without_programs_for_it_is_stopped(arch: str, text: str, fix: str) -> None:
-    inputs = make_inputs(make_cluster(), replace(GOOD, arch=arch))
+    inputs = make_inputs(make_config(), replace(GOOD, arch=arch))
     inputs = replace(inputs, artifacts=replace(inputs.artifacts, arch="amd64"))
     told = [f for f in findings(inputs, AROUND) if f.level == "error"]
     assert len(told) == bool(text)
@@ -209,7 +209,7 @@ def test_a_node_of_another_cluster_is_refused_however_old_its_certificate(
         servers={layout.KUBELET_KUBECONFIG: server} if server else {},
         paths={"/etc/kubernetes/kubelet.conf": PathFact("file")} if kubeadm else {},
     )
-    inputs = replace(make_inputs(make_cluster(), facts), now=datetime.now(UTC) + age)
+    inputs = replace(make_inputs(make_config(), facts), now=datetime.now(UTC) + age)
     wanted = [*filter(None, [text]), *(["its kubelet was set up by kubeadm"] if kubeadm else [])]
     seen = findings(inputs, AROUND)
     assert len(seen) == len(wanted)
@@ -268,7 +268,7 @@ def test_no_other_node_stops_one_by_claiming_its_machine_id(
 ) -> None:
     """A kubelet reports what it likes: who is registered and holds a certificate was first."""
     facts = replace(GOOD, certificates={CLIENT: CertificateFile.of(held)} if held else {})
-    inputs = replace(make_inputs(make_cluster(), facts), now=datetime.now(UTC))
+    inputs = replace(make_inputs(make_config(), facts), now=datetime.now(UTC))
     around = replace(AROUND, machine_ids={"n1": registered, "n2": "a" * 32})
     (finding,) = [f for f in findings(inputs, around) if "machine-id" in f.text]
     assert finding.level == level

@@ -17,7 +17,7 @@ from fabnode.node.resources import Absent, File
 from fabnode.steps import registries
 from fabnode.steps.inputs import Inputs
 from fabnode.util.problems import ConfigError
-from tests.support import make_cluster, write_cluster
+from tests.support import make_config, write_cluster
 
 from .support import make_inputs
 
@@ -34,9 +34,9 @@ REGISTRIES: dict[str, Any] = {
 
 
 def inputs(**images: Any) -> Inputs:
-    cluster = make_cluster(images={"registries": REGISTRIES} | images)
+    config = make_config(images={"registries": REGISTRIES} | images)
     passwords = {"registry.example.org:5000": SECRET}
-    return make_inputs(replace(cluster, registry_passwords=passwords))
+    return make_inputs(replace(config, registry_passwords=passwords))
 
 
 def files(resources: Any) -> dict[str, File]:
@@ -102,9 +102,9 @@ def test_without_registries_nothing_is_written() -> None:
 
 
 def test_all_images_that_fabnode_names_come_from_the_registry() -> None:
-    cluster = make_cluster(images={"registry": "registry.example.org/k8s"})
-    assert cluster.nodes[0].runtime.sandbox_image == "registry.example.org/k8s/pause:3.10.1"
-    assert cluster.verify.image == "registry.example.org/k8s/library/busybox:1.37.0"
+    config = make_config(images={"registry": "registry.example.org/k8s"})
+    assert config.nodes[0].runtime.sandbox_image == "registry.example.org/k8s/pause:3.10.1"
+    assert config.verify.image == "registry.example.org/k8s/library/busybox:1.37.0"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from fabnode.releases import compatibility
 from fabnode.releases.matrix import matrix
 from fabnode.remote import examine
 from fabnode.steps.order import NODE_STEPS
-from tests.support import make_cluster
+from tests.support import make_config
 
 from .support import make_inputs
 
@@ -42,9 +42,9 @@ Files = dict[str, str]
 def rendered(minor: int, facts: Facts, **overrides: Any) -> Files:
     """Return every text file of a node by path and mode; certificates cut to a word."""
     overrides["calico"] = {"enabled": False}
-    cluster = make_cluster(cluster={"version": f"1.{minor}.0"}, **overrides)
+    config = make_config(cluster={"version": f"1.{minor}.0"}, **overrides)
     files: Files = {}
-    inputs = make_inputs(cluster, facts)
+    inputs = make_inputs(config, facts)
     for step in NODE_STEPS:
         for resource in step.resources(inputs):
             if isinstance(resource, File):
@@ -134,10 +134,10 @@ def test_every_minor_has_a_runtime_and_every_runtime_a_minor() -> None:
 @pytest.mark.parametrize(("minor", "runtime"), PAIRS)
 def test_units_read_only_what_is_written(minor: int, runtime: str) -> None:
     """A unit that named a file which this release does not get would never be right."""
-    cluster = make_cluster(
+    config = make_config(
         cluster={"version": f"1.{minor}.0"}, runtime={"name": runtime}, calico={"enabled": False}
     )
-    wanted = [r for step in NODE_STEPS for r in step.resources(make_inputs(cluster, V2))]
+    wanted = [r for step in NODE_STEPS for r in step.resources(make_inputs(config, V2))]
     written = {r.path for r in wanted if isinstance(r, File | Binary)}
     for unit in (r for r in wanted if isinstance(r, Unit)):
         assert set(unit.reads) <= written, unit.name

@@ -17,7 +17,7 @@ from fabnode.node.facts import PathFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.releases.version import Release
 from fabnode.steps import environment, preflight
-from tests.support import make_cluster
+from tests.support import make_config
 
 from . import test_environment, test_preflight
 from .support import make_inputs
@@ -92,7 +92,7 @@ def produced() -> set[str]:
     texts: set[str] = set()
 
     def judge(facts: dict[str, Any], around: dict[str, Any], **overrides: Any) -> None:
-        inputs = make_inputs(make_cluster(**overrides), replace(GOOD, **facts))
+        inputs = make_inputs(make_config(**overrides), replace(GOOD, **facts))
         inputs = replace(inputs, now=datetime.now(UTC))
         if facts.get("arch"):
             inputs = replace(inputs, artifacts=replace(inputs.artifacts, arch="amd64"))

@@ -9,7 +9,7 @@ import pytest
 from fabnode.node.facts import Facts
 from fabnode.pki.certificates import CertificateFile
 from fabnode.steps import verify
-from tests.support import authority, make_cluster, pem, serving_certificate
+from tests.support import authority, make_config, pem, serving_certificate
 
 READY = {"type": "Ready", "status": "True"}
 
@@ -48,7 +48,7 @@ PRESSURE = "node.kubernetes.io/disk-pressure:NoSchedule"
 )
 def test_where_an_ordinary_pod_could_run(live: dict[str, Any], seen: str, advice: str) -> None:
     nodes = [{"name": "n1", "address": "192.0.2.11", "taints": ["dedicated:NoSchedule"]}]
-    check = verify.schedulable_check(make_cluster(nodes=nodes).nodes[0], live)
+    check = verify.schedulable_check(make_config(nodes=nodes).nodes[0], live)
     assert (check.ok, check.detail) == (seen == "yes", seen)
     assert advice in check.advice
 
@@ -83,7 +83,7 @@ def test_a_serving_certificate_has_the_nodes_names(
     addresses: list[tuple[str, str]], names: tuple[str, ...], lacking: str
 ) -> None:
     live = {"status": {"addresses": [{"type": kind, "address": a} for kind, a in addresses]}}
-    wanted = verify.serving_addresses(make_cluster().nodes[0], live)
+    wanted = verify.serving_addresses(make_config().nodes[0], live)
     held = CertificateFile.of(serving_certificate("n1", *names))
     facts = Facts(known=True, certificates={"/s": held})
     assert held.certificate

@@ -17,35 +17,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ...config.cluster import Cluster
+    from ...config.configuration import Config
     from ...deploy.account_setup import DesiredAccount
     from ...releases.version import Release
 
 _MAX_HOURS = 24 * 365
 
 
-def make_deployer(cluster: Cluster, out: Path, *, hours: int, show: bool) -> None:
+def make_deployer(config: Config, out: Path, *, hours: int, show: bool) -> None:
     """
     Create or update the account that deploys, and write a kubeconfig for it.
 
     :param show: only print the objects.
     """
-    _make(cluster, out, account_setup.deployer, hours=hours, show=show)
+    _make(config, out, account_setup.deployer, hours=hours, show=show)
 
 
-def make_approver(cluster: Cluster, out: Path, *, hours: int, show: bool) -> None:
+def make_approver(config: Config, out: Path, *, hours: int, show: bool) -> None:
     """
     Create or update the account of `inv approve-csr --serving-only`, and write its kubeconfig.
 
     :param show: only print the objects.
     """
-    _make(cluster, out, account_setup.approver, hours=hours, show=show)
+    _make(config, out, account_setup.approver, hours=hours, show=show)
 
 
 def _make(
-    cluster: Cluster,
+    config: Config,
     out: Path,
-    desired: Callable[[Cluster, Release], DesiredAccount],
+    desired: Callable[[Config, Release], DesiredAccount],
     *,
     hours: int,
     show: bool,
@@ -53,11 +53,11 @@ def _make(
     if not 0 < hours <= _MAX_HOURS:
         raise Exit(f"--hours must be a number from 1 to {_MAX_HOURS}", app.BAD_INPUT)
     if show:
-        app.print_text(dump_all(desired(cluster, cluster.cluster.version).objects), end="")
+        app.print_text(dump_all(desired(config, config.cluster.version).objects), end="")
         return
     with _written(out) as file:  # opened first, so that a bad path changes nothing
         made, ends = account_setup.set_up(
-            cluster,
+            config,
             desired,
             file,
             hours=hours,

@@ -20,26 +20,26 @@ from .. import app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...config.cluster import Cluster
+    from ...config.configuration import Config
 
 ARCHITECTURES = ("amd64", "arm64")
 
 
-def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> None:
+def fetch(config: Config, architectures: Sequence[str], *, dry_run: bool) -> None:
     """Download the files that nodes of these architectures need; with `dry_run`, list them."""
     if unknown := [arch for arch in architectures if arch not in ARCHITECTURES]:
         raise Exit(f"--arch must be amd64 or arm64, got {', '.join(unknown)}", app.BAD_INPUT)
     cache = cache_dir() / "downloads"
     places = Places(
-        Downloader(cache, ca=cluster.artifacts.mirrors_ca),
-        Downloader(cache, limits=BRIEF if cluster.artifacts.mirrors else None),
+        Downloader(cache, ca=config.artifacts.mirrors_ca),
+        Downloader(cache, limits=BRIEF if config.artifacts.mirrors else None),
     )
-    found = sources(cluster, architectures or cluster.artifacts.architectures)
+    found = sources(config, architectures or config.artifacts.architectures)
     wanted = resolve(found, places)
     if dry_run:
         for item in wanted:
             source = item.source
-            where = folder(source, cluster.artifacts)
+            where = folder(source, config.artifacts)
             how = "is in the cache" if item.cached else "would be fetched"
             app.print_text(f"{source.name} ({source.arch}): {source.url} {how}")
             app.print_text(f"    {item.digest}\n    to {where}")
@@ -49,11 +49,11 @@ def fetch(cluster: Cluster, architectures: Sequence[str], *, dry_run: bool) -> N
     )  # and with it `rich`, which no other command should wait for
 
     with DownloadBars() as bars:
-        download_all(wanted, places, cluster.artifacts, bars.begin, bars.done)
-    app.print_text(f"complete: {cluster.artifacts.binaries}, {cluster.artifacts.cni_plugins}")
+        download_all(wanted, places, config.artifacts, bars.begin, bars.done)
+    app.print_text(f"complete: {config.artifacts.binaries}, {config.artifacts.cni_plugins}")
 
 
-def publish(cluster: Cluster, out: Path, *, dry_run: bool) -> None:
+def publish(config: Config, out: Path, *, dry_run: bool) -> None:
     """
     Fill a folder for hosts to pull from: every artifact, named by its sha256.
 
@@ -61,7 +61,7 @@ def publish(cluster: Cluster, out: Path, *, dry_run: bool) -> None:
 
     :raises ArtifactError: where a file can't be read, or the folder not be written.
     """
-    files = {each.sha256: each.path for each in store.load(cluster).files()}
+    files = {each.sha256: each.path for each in store.load(config).files()}
     missing = {sha256: path for sha256, path in files.items() if not (out / sha256).exists()}
     for sha256, path in missing.items():
         if dry_run:

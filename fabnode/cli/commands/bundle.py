@@ -13,15 +13,15 @@ from ...util import program
 from .. import app
 
 if TYPE_CHECKING:
-    from ...config.cluster import Cluster
+    from ...config.configuration import Config
 
 
-def make(cluster: Cluster, out: Path | None) -> None:
+def make(config: Config, out: Path | None) -> None:
     """Write the bundle of a configuration; print its digest, its use, and images it lacks."""
-    version = str(cluster.cluster.version)
+    version = str(config.cluster.version)
     out = out or Path(f"fabnode-{version}.tar.zst")
-    held = store.load(cluster)
-    parts = parts_of(cluster, held)
+    held = store.load(config)
+    parts = parts_of(config, held)
     digest = write(out, parts, version)
     app.print_text(
         f"{out}: {len(parts)} files, {out.stat().st_size >> 20} MiB, Kubernetes {version}"
@@ -30,5 +30,5 @@ def make(cluster: Cluster, out: Path | None) -> None:
     app.print_text("Transfer this digest separately from the file, and use the bundle there with")
     use = shlex.join(["deploy-nodes", "--bundle", out.name, "--bundle-sha256", digest])
     app.print_text(f"  {program.task(use)}")
-    for image in missing_images(cluster, held):
+    for image in missing_images(config, held):
         app.print_text(f"warning: no archive in artifacts.images holds {image}: nodes will pull it")

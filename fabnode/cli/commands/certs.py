@@ -35,7 +35,7 @@ def show(options: Options, margin: int | None) -> None:
         raise Exit("--margin must be a number of days, 0 or more", app.BAD_INPUT)
     with app.run_of(options) as run:
         if margin is None:
-            margin = run.cluster.verify.certificate_days
+            margin = run.config.verify.certificate_days
         with run.journal.step(None, "certs") as log:
             rows = _collected(run)
             log.note(
@@ -56,7 +56,7 @@ def show(options: Options, margin: int | None) -> None:
 def _collected(run: Run) -> list[CertificateRow]:
     """Return a row for each certificate, and one with the fault for each node that failed."""
     now = datetime.now(UTC)
-    rows = cluster_certificates(run.cluster, now)
+    rows = cluster_certificates(run.config, now)
     for name, outcome in on_nodes(run, partial(node_certificates, now)).items():
         if outcome.value is None:
             fault = str(outcome.error or outcome.skipped)

@@ -22,13 +22,13 @@ def check(config: str) -> None:
     A valid one may name artifacts that are not on this machine: these are printed as missing, and
     are no problem, for much can be done without them.
     """
-    cluster = app.configuration(config)
-    own_steps.check_desired(cluster, own_steps.steps_of(cluster))
-    for node in cluster.nodes:
+    loaded = app.configuration(config)
+    own_steps.check_desired(loaded, own_steps.steps_of(loaded))
+    for node in loaded.nodes:
         groups = f" ({', '.join(node.groups)})" if node.groups else ""
         app.print_text(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
-    version = cluster.cluster.version
-    app.print_text(f"{cluster.source}: {len(cluster.nodes)} nodes, Kubernetes {version}: valid")
+    version = loaded.cluster.version
+    app.print_text(f"{loaded.source}: {len(loaded.nodes)} nodes, Kubernetes {version}: valid")
     if missing := _missing(config):
         commands = f"{program.task('plan')}` and `{program.task('deploy-nodes')}"
         app.print_text(f"\nnot on this machine yet, but needed by `{commands}`:")
@@ -42,8 +42,8 @@ def check(config: str) -> None:
 def _missing(config: str) -> list[str]:
     """Return a line for each artifact that the configuration names and that is not here."""
     try:
-        cluster = app.configuration(config, artifacts=True)
+        loaded = app.configuration(config, artifacts=True)
     except ConfigError as error:
         return [str(problem) for problem in error.problems]
-    folder = cluster.artifacts.binaries
-    return [f"artifacts.binaries: {folder} has no {name}" for name in store.absent(cluster)]
+    folder = loaded.artifacts.binaries
+    return [f"artifacts.binaries: {folder} has no {name}" for name in store.absent(loaded)]

@@ -24,8 +24,8 @@ _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")  # as ssh-keygen -l print
 
 def trust(options: Options, fingerprints: Collection[str]) -> None:
     """Show host keys; record those that match a given fingerprint or that the user confirms."""
-    cluster = app.configuration(options.config)
-    nodes = cluster.select(options.limit or None)
+    config = app.configuration(options.config)
+    nodes = config.select(options.limit or None)
     if not fingerprints and not sys.stdin.isatty():
         raise Exit(
             "no terminal to ask on: give the expected --fingerprint SHA256:…, once per host",

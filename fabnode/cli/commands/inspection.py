@@ -125,7 +125,7 @@ def _print_lines(output: bytes, to: TextIO | None = None) -> None:
 
 def _unit(name: str, run: Run) -> str:
     """Return the full name of one of fabnode's units; exit 2 for any other."""
-    minor = run.cluster.cluster.version.minor
+    minor = run.config.cluster.version.minor
     known = [unit for node in run.nodes for unit in units(node.runtime.name, minor)]
     full = f"{name.removesuffix('.service')}.service"
     if full not in known:

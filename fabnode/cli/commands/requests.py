@@ -16,7 +16,7 @@ from .. import app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...config.cluster import Cluster
+    from ...config.configuration import Config
     from ..app import Options
 
 _ABOVE_PACKAGE = Path(__file__).resolve().parents[3]  # working directory for `python -m fabnode`
@@ -47,7 +47,7 @@ def deny(options: Options, names: Sequence[str]) -> None:
             raise Exit(code=app.FAILED)
 
 
-def approver_unit(cluster: Cluster, kubeconfig: Path) -> str:
+def approver_unit(config: Config, kubeconfig: Path) -> str:
     """
     Return a systemd unit that runs `approve-csr --watch --serving-only` on this machine.
 
@@ -57,6 +57,6 @@ def approver_unit(cluster: Cluster, kubeconfig: Path) -> str:
         "approve_csr/fabnode-approve-csr.service",
         python=sys.executable,
         project=str(_ABOVE_PACKAGE),
-        config=str(cluster.source.resolve()),
+        config=str(config.source.resolve()),
         kubeconfig=str(kubeconfig.absolute()),
     ).decode()

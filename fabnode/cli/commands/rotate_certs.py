@@ -66,7 +66,7 @@ def rotate(options: Options, selection: Selection, *, dry_run: bool) -> None:
     """Renew, or print what would be renewed."""
     selection.renewal(datetime.now(UTC), 0)  # invalid options end it before any prompt
     with app.run_of(options) as run:
-        renewal = selection.renewal(datetime.now(UTC), run.cluster.verify.certificate_days)
+        renewal = selection.renewal(datetime.now(UTC), run.config.verify.certificate_days)
         run = replace(run, only=rotation.steps(renewal.kinds))
         if dry_run:
             planned = plan_result(rotation.plan(run, renewal))

@@ -13,10 +13,10 @@ from fabnode.artifacts import store
 from fabnode.artifacts.bundle import BundleError
 from fabnode.artifacts.bundle_overlay import bundled
 from fabnode.cli.commands import bundle
-from fabnode.config.cluster import Cluster
+from fabnode.config.configuration import Config
 from fabnode.node.facts import UNKNOWN, Facts
 from tests.artifacts.test_store import archive, of_architecture
-from tests.support import make_cluster
+from tests.support import make_config
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def site(tmp_path: Path, *architectures: str) -> Cluster:
+def site(tmp_path: Path, *architectures: str) -> Config:
     """Return a cluster with everything it needs but Calico, image archives included."""
     cluster = of_architecture(tmp_path, *architectures)
     name = {"RepoTags": ["registry.k8s.io/pause:3.10.1"]}
@@ -64,7 +64,7 @@ def test_what_a_bundle_brings_is_what_was_configured(
 def test_a_bundle_of_another_release_is_refused(tmp_path: Path) -> None:
     cluster = site(tmp_path, "amd64")
     bundle.make(cluster, tmp_path / "b")
-    older = make_cluster(cluster={"version": "1.36.3"}, calico={"enabled": False})
+    older = make_config(cluster={"version": "1.36.3"}, calico={"enabled": False})
     with pytest.raises(
         BundleError, match=r"holds Kubernetes 1.37.2, but the configuration has 1.36"
     ):
@@ -75,4 +75,4 @@ def test_a_bundle_without_the_manifest_that_is_needed_is_refused(tmp_path: Path)
     cluster = site(tmp_path, "amd64")
     bundle.make(cluster, tmp_path / "b")
     with pytest.raises(BundleError, match="the bundle has no manifest of it"):
-        bundled(make_cluster(), tmp_path / "b", tmp_path / "cache")
+        bundled(make_config(), tmp_path / "b", tmp_path / "cache")

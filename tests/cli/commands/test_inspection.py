@@ -15,7 +15,7 @@ from fabnode.ssh.errors import ConnectionLostError
 from fabnode.ssh.exec import Result
 from fabnode.util.fan_out import Outcome
 from tests.remote.local import Tools
-from tests.support import make_cluster
+from tests.support import make_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,8 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     def on_nodes(_: object, work: Callable[[Any], Result]) -> dict[str, Outcome[Result]]:
         return {"n1": Outcome(work(SimpleNamespace(host=SimpleNamespace(root=root))))}
 
-    cluster = make_cluster()
-    run = SimpleNamespace(cluster=cluster, nodes=cluster.nodes[:1])
+    config = make_config()
+    run = SimpleNamespace(config=config, nodes=config.nodes[:1])
     monkeypatch.setattr(app, "run_of", lambda _: nullcontext(run))
     monkeypatch.setattr(inspection, "on_nodes", on_nodes)
     return tools

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _MAX_SUGGESTIONS = 12
 
-__all__ = ["Cluster", "Group", "Node", "SecretRef", "Taint"]
+__all__ = ["Config", "Group", "Node", "SecretRef", "Taint"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -86,7 +86,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class Config:
     """
     A whole, valid configuration.
 
