@@ -57,7 +57,11 @@ def approver(_config: Config, _server: Release) -> DesiredAccount:
     return DesiredAccount(
         service_accounts.APPROVER,
         service_accounts.objects(service_accounts.APPROVER, rbac_rules.SERVING_ONLY),
-        ("read signing requests, and approve those of nodes for serving certificates",),
+        (
+            "with the credentials of one node as well, get a serving certificate for any name, the"
+            " apiserver's too: the signer compares no names",
+            "read signing requests, and approve those of nodes for serving certificates",
+        ),
     )
 
 

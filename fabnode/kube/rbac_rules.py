@@ -167,7 +167,7 @@ def powers(config: Config, *, network: bool, guarded: bool, pod_security: bool) 
         found.append(f"run privileged pods on any node, {admin} (apiserver before 1.23)")
     found.append(
         "impersonate any node: read its pods' Secrets, act as their ServiceAccounts, however"
-        " powerful"
+        " powerful, get a serving certificate for any name, the apiserver's too"
     )
     if not guarded:
         found.append(

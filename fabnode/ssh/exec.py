@@ -47,15 +47,21 @@ _SUDO_SAYS = {
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'!\\")  # between single quotes, to any shell
 _TURN = 0.1  # seconds: the longest that output waits while the far side takes no input
 # Root's programs come from the system's folders, whatever the PATH of a login or of sudo names.
-# Those of /usr/local, fabnode's own among them, count where root alone may put something there, and
-# where each of them is root's alone: an archive that root unpacks brings owners of its own.
+# Those of /usr/local, fabnode's own among them, come after these. They count where root alone may
+# put something there and each of them is root's alone: an archive that root unpacks brings owners
+# of its own. A link counts by every folder and link that it leads through, as util-linux's namei
+# lists them (a sticky folder keeps root's files); without namei no link counts.
+_ROOTS_OWN = "^(f: |l.{9} root |d[-rwxsS]{8}[tT] root |[d-][-rwxsS]{4}-[-rwxsS]{2}-[-xtT] root )"
 _PATH = (
     "PATH=/usr/sbin:/usr/bin:/sbin:/bin; own=;"
     " for seen in $(stat -Lc %u:%a /usr/local /usr/local/sbin /usr/local/bin 2>/dev/null); do"
     " case $seen in 0:*[0145][0145]) own=${own}y ;; *) own=no; break ;; esac; done;"
-    ' [ -z "$(find -L /usr/local/sbin /usr/local/bin -maxdepth 1'
-    ' \\( ! -user 0 -o -perm -020 -o -perm -002 \\) 2>/dev/null)" ] || own=no;'
-    " case $own in y*) PATH=/usr/local/sbin:/usr/local/bin:$PATH ;; esac;"
+    " for seen in /usr/local/sbin /usr/local/bin; do"
+    ' [ ! -d $seen ] || [ -z "$(find -L $seen -maxdepth 1'
+    " \\( ! -user 0 -o -perm -020 -o -perm -002 \\) 2>/dev/null;"
+    " find $seen/ -maxdepth 1 -type l -exec namei -l {} + 2>&1"
+    f" | grep -Ev '{_ROOTS_OWN}')\" ] || own=no; done;"
+    " case $own in y*) PATH=$PATH:/usr/local/sbin:/usr/local/bin ;; esac;"
     " export PATH LC_ALL=C"
 )
 

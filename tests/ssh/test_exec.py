@@ -303,9 +303,46 @@ def test_folders_of_usr_local_count_where_root_alone_may_write(
     local.chmod(0o755)
     os.chown(local / folder, owner, owner)
     (local / folder).chmod(mode)
+    assert_used(local, used)
+
+
+def assert_used(local: Path, used: bool) -> None:
+    """Root's commands find programs in this folder, in place of /usr/local, after the system's."""
     words = f"{_PATH.replace('/usr/local', str(local))}; echo $PATH"
     for shell in ("dash", "bash"):
         if shutil.which(shell):
             path = subprocess.check_output([shell, "-c", words], text=True).strip()
-            assert (f"{local}/bin" in path.split(":")) is used
-            assert path.endswith("/usr/sbin:/usr/bin:/sbin:/bin")
+            after = f":{local}/sbin:{local}/bin" if used else ""
+            assert path == f"/usr/sbin:/usr/bin:/sbin:/bin{after}"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
+@pytest.mark.parametrize(
+    ("target", "mode", "owner", "used"),
+    [
+        ("tool", 0o755, 0, True),
+        ("link", 0o755, 0, True),
+        ("tool", 0o755, 65534, False),
+        ("tool", 0o775, 0, False),
+        ("tool", 0o757, 0, False),
+        ("tool", 0o1777, 0, True),
+        ("link", 0o755, 65534, False),
+        ("missing", 0o755, 0, False),
+        (".", 0o755, 0, True),
+    ],
+)
+def test_a_link_in_usr_local_counts_by_all_that_it_leads_through(
+    tmp_path: Path, target: str, mode: int, owner: int, used: bool
+) -> None:
+    """`elsewhere` may be a user's: whoever owns it may put another file in place of root's."""
+    local, elsewhere = tmp_path / "local", tmp_path / "elsewhere"
+    for folder in (elsewhere, local / "bin", local / "sbin"):
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
+    local.chmod(0o755)
+    (elsewhere / "tool").touch(0o755)
+    (elsewhere / "link").symlink_to("/usr/bin/env")
+    (local / "bin" / "a tool").symlink_to(elsewhere / target)
+    os.chown(elsewhere, owner, owner)
+    elsewhere.chmod(mode)
+    assert_used(local, used)
