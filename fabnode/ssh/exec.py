@@ -290,7 +290,8 @@ class Session:
 
     def _result(self, channel: paramiko.Channel, took: float, sent: int) -> Result:
         code = channel.recv_exit_status() if channel.exit_status_ready() else -1
-        if not self._is_ready:
+        # A shell or sudo that refuses says so, or exits; a connection that is lost does neither.
+        if not self._is_ready and (code >= 0 or self._err):
             raise self._not_admitted()
         if took >= self._command.timeout and code in {124, 137}:
             raise self._too_long()

@@ -10,7 +10,7 @@ from tests.support import make_config
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Config:
+def config() -> Config:
     """Three nodes: n1 in groups a and b, n2 in b, db-1 in none."""
     return make_config(
         ssh={"user": "ops", "password": {"env": "LOGIN"}, "gateway": "bastion"},

@@ -241,6 +241,19 @@ def test_a_host_that_dies_while_it_works(reach: Reach, tmp_path: Path) -> None:
         host.root(f"touch {started}; sleep 60")
 
 
+def test_a_connection_that_is_lost_before_the_command_begins(reach: Reach) -> None:
+    """Nothing refused it: neither the login shell nor sudo is to blame."""
+    host, server = reach(replace="sleep 60")
+
+    def pull_the_plug() -> None:
+        wait_for(lambda: bool(server.commands))
+        server.drop()
+
+    threading.Thread(target=pull_the_plug).start()
+    with pytest.raises(ConnectionLostError, match="run the same command again"):
+        host.root("true")
+
+
 def test_a_lost_connection_is_made_again_for_the_next_command(reach: Reach) -> None:
     host, server = reach()
     host.root("true")

@@ -332,7 +332,7 @@ def test_a_node_name_stays_a_name_in_yaml(name: str) -> None:
 
 def with_docker(version: str, **settings: object) -> Inputs:
     settings = {"name": "docker", **settings}
-    config = make_config(config={"version": version}, calico={"enabled": False}, runtime=settings)
+    config = make_config(cluster={"version": version}, calico={"enabled": False}, runtime=settings)
     return make_inputs(config, Facts(known=True, cgroup=1))
 
 
