@@ -36,16 +36,16 @@ def judge(
 
 def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
     """Return what was not examined: silence would be taken for soundness."""
-    told = list(evidence.unseen)
+    unknown = list(evidence.unseen)
     if asked.pods is None:
-        told.append(
+        unknown.append(
             "who the kubelet answers: sshd forbids forwarding, its settings alone are judged"
         )
     if "kubelet" not in evidence.programs:
-        told.append("the kubelet: no unit runs one")
+        unknown.append("the kubelet: no unit runs one")
     if "kube-proxy" not in evidence.programs:
-        told.append("kube-proxy: no unit runs one; in a pod its settings are its manifest's")
-    for what in told:
+        unknown.append("kube-proxy: no unit runs one; in a pod its settings are its manifest's")
+    for what in unknown:
         yield Finding("unseen", "info", "host", f"not examined: {what}", "", "examine it there")
     # What others can bring about must not make an audit quiet.
     for what in evidence.limited:

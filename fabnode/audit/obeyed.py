@@ -58,8 +58,8 @@ def kubeconfig(
         seen=f"{settings.program}'s settings name it",
         fix="a kubeconfig that is root's alone, with the cluster's CA",
     )
-    told = anchors.named_by(path)
-    yield from writable(evidence, settings, anchors, told, "with it one is this node at the API")
+    paths = anchors.named_by(path)
+    yield from writable(evidence, settings, anchors, paths, "with it one is this node at the API")
 
 
 def _anchored(

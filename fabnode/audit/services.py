@@ -104,14 +104,14 @@ def _kubelet(evidence: Evidence, asked: Asked, anchors: Anchors) -> Iterator[Fin
             "critical" if anonymous.on else "high",
             "kubelet",
             "the kubelet allows every authenticated client everything, exec into pods as well",
-            mode.said,
+            mode.shown,
             "authorization.mode: Webhook; the apiserver's kubelet client needs"
             " system:kubelet-api-admin",
             () if unsound else _guarded(settings, ca_file, ("Webhook", *AUTHORIZATION)),
             unsound,
         )
     if verdict:
-        yield from obeyed.client_ca(evidence, settings, ca_path, ca.said, verdict)
+        yield from obeyed.client_ca(evidence, settings, ca_path, ca.shown, verdict)
     for name in ("kubeconfig", "bootstrap-kubeconfig"):
         yield from obeyed.kubeconfig(evidence, settings, settings.file(name), anchors)
     for setting, gain in GONE_BY.items():
@@ -128,7 +128,7 @@ def _anonymous(
     answered = asked.pods in {_OK, _FORBIDDEN}
     if not found.on and not answered:
         return
-    told = {
+    answer = {
         None: "it could not be checked: sshd forbids forwarding",
         0: "no answer on port 10250",
         _OK: "asked without credentials, :10250/pods answers 200 and lists all pods",
@@ -148,7 +148,7 @@ def _anonymous(
         "critical" if asked.pods == _OK else "high",
         "kubelet",
         "the kubelet answers requests without credentials",
-        f"{found.said}; {told}",
+        f"{found.shown}; {answer}",
         "authentication.anonymous.enabled: false, and a clientCAFile",
         repairs,
         unsound,
@@ -171,7 +171,7 @@ def _read_only(
         "medium",
         "kubelet",
         "the kubelet shows anyone its pods, environments included, on a port without TLS",
-        f"{found.said}; :10255/pods " + ("answers 200" if answers else "does not answer"),
+        f"{found.shown}; :10255/pods " + ("answers 200" if answers else "does not answer"),
         "readOnlyPort: 0",
         () if reason else repair,
         reason,
@@ -187,7 +187,7 @@ def _swap(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
         "medium",
         "kubelet",
         "the host swaps, and the kubelet is configured to ignore it: memory limits mean little",
-        f"{found.said}; swap on {', '.join(evidence.swaps[:3])}",
+        f"{found.shown}; swap on {', '.join(evidence.swaps[:3])}",
         "swapoff when memory allows, remove it from /etc/fstab, then failSwapOn: true",
         by_hand="to swap everything in at once may end pods",
     )
@@ -247,7 +247,7 @@ def _proxy(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
             "medium",
             "kube-proxy",
             "every packet to a Service gets the node's address: NetworkPolicy sees no real source",
-            masquerade.said,
+            masquerade.shown,
             "iptables.masqueradeAll: false, and clusterCIDR",
             () if reason else (Setting(PROXY, *MASQUERADE, False),),
             reason,
@@ -322,7 +322,7 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
         "critical",
         "dockerd",
         "docker accepts commands from anyone over the network: that is root on this host",
-        f"{' '.join(open_on[:_MOST_SHOWN])}; {verify.said}",
+        f"{' '.join(open_on[:_MOST_SHOWN])}; {verify.shown}",
         "remove that address from its unit, socket or daemon.json; it needs a restart of docker",
         by_hand=by_hand,
     )
@@ -330,8 +330,8 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
 
 def _docker_list(settings: Settings, key: str, *flags: str) -> list[str]:
     """Return a list that docker is given by flags or in daemon.json; by both, it does not start."""
-    told = (settings.document or {}).get(key)
-    listed = [value for value in told if isinstance(value, str)] if isinstance(told, list) else []
+    given = (settings.document or {}).get(key)
+    listed = [value for value in given if isinstance(value, str)] if isinstance(given, list) else []
     return [*values(settings.args, *flags), *listed]
 
 

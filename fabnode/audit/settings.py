@@ -45,12 +45,12 @@ class Effective:
     A setting as it is in force.
 
     :param value: None where it is unknown.
-    :param source: where it comes from.
+    :param source: where it comes from. :param shown: setting, value and source, for a report.
     """
 
     value: Any
     source: Literal["flag", "file", "default", "unknown"]
-    said: str
+    shown: str
 
     @property
     def on(self) -> bool:

@@ -20,7 +20,7 @@ from ..node.resources import EditedFile, ExistingSecret, Quarantined, Reload, Ru
 from ..remote.apply import apply
 from ..remote.examine import ask, examine
 from ..remote.payload_cache import Packer
-from ..remote.unit_monitor import Steadiness
+from ..remote.unit_monitor import UnitMonitor
 from ..steps import ready
 from ..util.errors import FabnodeError
 from .cluster_session import ClusterSession
@@ -143,7 +143,7 @@ def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]
         steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
     if restarted:
         with run.journal.step(host.name, ready.STEP.name, "waiting for Ready"):
-            session.nodes.wait_ready(host.name, began, Steadiness(host, _KUBELET))
+            session.nodes.wait_ready(host.name, began, UnitMonitor(host, _KUBELET))
             if answered and not session.nodes.kubelet_answers(host.name):
                 raise ApiserverCutOffError("its kubelet no longer accepts the apiserver's requests")
     with run.journal.step(host.name, AUDIT, "examining the host again") as log:

@@ -59,8 +59,8 @@ def point(hook: HookSettings) -> tuple[str, str]:
 
 def marker(hook: HookSettings) -> str:
     """Return the path on a node that is there while the hook is due."""
-    told = "\0".join((*point(hook), hook.where, *hook.run))
-    return f"{STATE}/hooks/{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    identity = "\0".join((*point(hook), hook.where, *hook.run))
+    return f"{STATE}/hooks/{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
 def environment(hook: HookSettings, config: Config, node: Node) -> dict[str, str]:

@@ -25,7 +25,7 @@ from ..pki.certificates import (
 from ..pki.renewal import KEEP
 from ..remote.apply import apply
 from ..remote.apply_script import Pull
-from ..remote.unit_monitor import Steadiness
+from ..remote.unit_monitor import UnitMonitor
 from ..steps import (
     bootstrap_kubeconfig,
     kubelet,
@@ -274,7 +274,7 @@ class NodeDeployer:
         self._hooks.run("before", ready.STEP)
         name, nodes = self.node.name, self._session.nodes
         with self._journal.step(name, ready.STEP.name, "waiting for Ready") as log:
-            up = Steadiness(self.host, kubelet.UNIT)
+            up = UnitMonitor(self.host, kubelet.UNIT)
             label = nodes.label(self.node, nodes.wait_registered(name, up))
             if nodes.awaits_network(nodes.wait_ready(name, since, up)):
                 log.warn(node_status.NO_CNI, "install this cluster's own network add-on")

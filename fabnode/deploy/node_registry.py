@@ -93,8 +93,8 @@ class Nodes:
                 return None
             reason = node_status.not_ready(node, since)
             last[0] = reason or ""
-            told = reason != node_status.NOT_SINCE
-            return None if reason and not (told and self.awaits_network(node)) else node
+            reported = reason != node_status.NOT_SINCE
+            return None if reason and not (reported and self.awaits_network(node)) else node
 
         wait = Wait(
             "Ready", self._config.timeouts.ready, _LOOK, advice=program.host_task(name, "logs")

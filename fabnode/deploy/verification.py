@@ -181,12 +181,12 @@ def _health(host: Host) -> Iterator[Check]:
     endpoints = (("kubelet health", KUBELET_HEALTH_PORT), ("kube-proxy health", PROXY_HEALTH_PORT))
     for title, port in endpoints:
         answer = _answer(host, port, "/healthz")
-        said = answer.body[:80].decode(errors="replace").strip() or "no answer"
+        shown = answer.body[:80].decode(errors="replace").strip() or "no answer"
         if port == PROXY_HEALTH_PORT and answer.status == _HTTP_OK:
-            said = "ok"
+            shown = "ok"
         unit = title.removesuffix(" health")
         logs = program.host_task(node.name, f"logs --unit {unit}")
-        yield Check(node.name, title, answer.status == _HTTP_OK, said, logs)
+        yield Check(node.name, title, answer.status == _HTTP_OK, shown, logs)
     mode = _answer(host, PROXY_METRICS_PORT, "/proxyMode").body.decode(errors="replace").strip()
     wanted = node.kube_proxy.mode
     logs = program.host_task(node.name, "logs --unit kube-proxy")

@@ -269,7 +269,7 @@ class Api:
         payload = None if body is None else json.dumps(body).encode()
         # Threads of a run find an apiserver away together; they should not come back together.
         wait = Wait(self._peer, self._patience, _RETRY_PAUSE, jitter=0.2)
-        told = False
+        announced = False
         refused: Identity | None = None
         while True:
             with self._lock:
@@ -317,9 +317,9 @@ class Api:
             if wait.over:
                 message = f"{self._peer} did not answer within {self._patience:.0f} s: {cause}"
                 raise ApiAwayError(message)
-            if not told:
+            if not announced:
                 self._on_wait(f"waiting for {self._peer} ({cause})")
-                told = True
+                announced = True
             wait.pause()
 
     def _connected(self, refused: Identity | None = None) -> _Connections:

@@ -77,6 +77,6 @@ def heartbeat_age(api: Api, live: Object, now: float) -> float:
     """
     lease = api.find(f"{_LEASES}/{live['metadata']['name']}")
     renewed = ((lease or {}).get("spec") or {}).get("renewTime")
-    told = conditions(live).get("Ready", {}).get("lastHeartbeatTime")
-    beats = [datetime.fromisoformat(beat).timestamp() for beat in (renewed, told) if beat]
+    reported = conditions(live).get("Ready", {}).get("lastHeartbeatTime")
+    beats = [datetime.fromisoformat(beat).timestamp() for beat in (renewed, reported) if beat]
     return now - max(beats, default=float("-inf"))

@@ -125,13 +125,13 @@ class Change:
 
     def to_json(self) -> dict[str, Any]:
         """Return what may be shown: no content but the diff, no secret."""
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "action": self.action,
             "kind": self.kind,
             "name": self.name,
             "why": self.why,
         }
-        return told if self.diff is None else {**told, "diff": self.diff}
+        return fields if self.diff is None else {**fields, "diff": self.diff}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,16 +202,18 @@ def _conflict(resource: Resource, facts: Facts) -> str:
     for parent in own_parents(getattr(resource, "path", "")):
         # A symlink would lead what we write to where nobody expects it.
         if facts.path(parent).kind not in {"directory", "absent"}:
-            return f"{parent} is a {_said(facts.path(parent))}, but a directory is needed there"
+            return (
+                f"{parent} is a {_described(facts.path(parent))}, but a directory is needed there"
+            )
     match resource:
         case File(path=path) | Binary(path=path) | Absent(path=path) if (
             facts.path(path).kind == "directory"
         ):
             return f"{path} is a directory, but a file is needed there"
         case Directory(path=path) if facts.path(path).kind not in {"directory", "absent"}:
-            return f"{path} is a {_said(facts.path(path))}, but a directory is needed there"
+            return f"{path} is a {_described(facts.path(path))}, but a directory is needed there"
         case ExistingSecret(path=path) if facts.known and facts.path(path).kind != "file":
-            return f"{path} should be kept but is {_said(facts.path(path))}"
+            return f"{path} should be kept but is {_described(facts.path(path))}"
     return ""
 
 
@@ -230,7 +232,9 @@ def _changes(
         case Absent(path=path, remade_by=unit) if unit and facts.path(path).kind != "absent":
             yield Change(resource, "remove", f"{unit} recreates it")
         case Absent(path=path) if facts.path(path).kind != "absent":
-            yield Change(resource, "remove", f"a {_said(facts.path(path))} that must not exist")
+            yield Change(
+                resource, "remove", f"a {_described(facts.path(path))} that must not exist"
+            )
         case Module(name=name) if name not in facts.modules:
             yield Change(resource, "load", resource.why or "is not loaded")
         case Sysctl(key=key, value=value):
@@ -259,7 +263,7 @@ def _file(file: File, found: PathFact) -> Iterator[Change]:
         if file.secret:
             change = "content differs"
         change = file.why or change
-        yield Change(file, "update", change + _mode_too(file, found), diff)
+        yield Change(file, "update", change + _mode_differences(file, found), diff)
     else:
         diff = None if file.secret else text_diff(file.path, b"", file.content)
         yield _new(file, found, "" if diff or file.secret else f", content {short(new)}", diff)
@@ -270,7 +274,7 @@ def _binary(binary: Binary, found: PathFact) -> Iterator[Change]:
         yield from _mode(binary, found)
     elif found.kind == "file":
         change = f"content {short(found.sha256)} → {short(binary.sha256)}"
-        yield Change(binary, "update", change + _mode_too(binary, found))
+        yield Change(binary, "update", change + _mode_differences(binary, found))
     else:
         yield _new(binary, found, f", content {short(binary.sha256)}", None)
 
@@ -278,23 +282,23 @@ def _binary(binary: Binary, found: PathFact) -> Iterator[Change]:
 def _new(resource: File | Binary, found: PathFact, content: str, diff: str | None) -> Change:
     if found.kind == "absent":
         return Change(resource, "create", f"mode {resource.mode:04o}{content}", diff)
-    return Change(resource, "update", f"replaces a {_said(found)}{content}", diff)
+    return Change(resource, "update", f"replaces a {_described(found)}{content}", diff)
 
 
 def _mode(
     resource: File | Binary | Directory | ExistingSecret, found: PathFact
 ) -> Iterator[Change]:
-    if told := _mode_too(resource, found):
-        yield Change(resource, "mode", told.removeprefix(", "))
+    if differences := _mode_differences(resource, found):
+        yield Change(resource, "mode", differences.removeprefix(", "))
 
 
-def _mode_too(resource: File | Binary | Directory | ExistingSecret, found: PathFact) -> str:
-    told = ""
+def _mode_differences(resource: File | Binary | Directory | ExistingSecret, found: PathFact) -> str:
+    differences = ""
     if found.mode != resource.mode:
-        told += f", mode {found.mode:04o} → {resource.mode:04o}"
+        differences += f", mode {found.mode:04o} → {resource.mode:04o}"
     if (found.uid, found.gid) != (0, 0):
-        told += f", owner {found.uid}:{found.gid} → 0:0"
-    return told
+        differences += f", owner {found.uid}:{found.gid} → 0:0"
+    return differences
 
 
 def _image(image: Image, facts: Facts) -> Iterator[Change]:
@@ -411,5 +415,5 @@ def _unified(path: str, before: list[str], after: list[str]) -> Iterator[str]:
         yield f"… {rest} more lines were not compared"
 
 
-def _said(found: PathFact) -> str:
+def _described(found: PathFact) -> str:
     return {"other": "device, FIFO or socket", "absent": "missing"}.get(found.kind, found.kind)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..node.conventions import STATE
 from ..node.resources import Binary, ClientCertificate, Command, Image
 from ..ssh.errors import HostError
-from .apply_protocol import ApplyEvent, Talk
+from .apply_protocol import ApplyEvent, Exchange
 from .apply_script import Actions, Member, actions
 from .payload_cache import GZIP, ZSTD, ArtifactChangedError
 from .script_assembly import assemble
@@ -103,16 +103,16 @@ def apply(
         return Applied(plan, (), 0)
     suffix = ZSTD if zstd else GZIP
     todo = actions(plan, suffix, pull)
-    talk = Talk(host.name, plan, on_event)
+    exchange = Exchange(host.name, plan, on_event)
     result = host.root(
         start(),
         stdin=_readable(host.name, stream(todo, packer, suffix)),
         timeout=_limit(host, plan),
-        on_line=talk.line,
+        on_line=exchange.line,
     )
-    if failure := talk.failure(result):
+    if failure := exchange.failure(result):
         raise failure
-    return Applied(plan, tuple(talk.seconds), result.sent)
+    return Applied(plan, tuple(exchange.seconds), result.sent)
 
 
 def start(state: str = STATE, lock: str = LOCK) -> str:

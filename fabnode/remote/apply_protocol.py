@@ -41,7 +41,7 @@ class ApplyEvent:
     key: str = ""
 
 
-class Talk:
+class Exchange:
     """
     Follows the lines that `scripts/apply` prints.
 
@@ -95,7 +95,7 @@ class Talk:
     def failure(self, result: Result) -> ApplyError | None:
         """Return why the plan was not carried out; None when it was."""
         # tar's complaints come by stderr, as do the shell's own (a log that can't be written).
-        said = last_lines(
+        output = last_lines(
             "\n".join((*self._log, result.stderr.decode("utf-8", "replace"))), _LOG_LINES
         )
         if self._busy:
@@ -103,20 +103,20 @@ class Talk:
                 "another run of fabnode is changing this node",
                 "wait for that run to end",
             )
-            return ApplyError(self._node, cause, advice, action="begin", detail=said)
+            return ApplyError(self._node, cause, advice, action="begin", detail=output)
         if self._failed is not None:
             change = self._change(self._failed)
             action = f"{change.action} {change.name}" if change else "wait for its units"
-            told, unit = _told(said)
-            cause = f"{action}: {told}"
+            reason, unit = _reason(output)
+            cause = f"{action}: {reason}"
             advice = unit_monitor.see(self._node, unit) if unit else _advice(change)
-            return ApplyError(self._node, cause, advice, action=action, detail=said)
+            return ApplyError(self._node, cause, advice, action=action, detail=output)
         count, total = len(self.seconds), len(self._plan.changes)
         if result.code or not self._ended or count < total:
-            told = said.split("\n")[0] or f"{count} of {total} actions, status {result.code}"
-            cause = f"the apply script failed there: {told}"
+            reason = output.split("\n")[0] or f"{count} of {total} actions, status {result.code}"
+            cause = f"the apply script failed there: {reason}"
             advice = "fix that and run the command again"
-            return ApplyError(self._node, cause, advice, action="begin", detail=said)
+            return ApplyError(self._node, cause, advice, action="begin", detail=output)
         return None
 
     def _change(self, number: str) -> Change | None:
@@ -132,9 +132,9 @@ def _advice(change: Change | None) -> str:
     return "fix that and run the command again"
 
 
-def _told(detail: str) -> tuple[str, str]:
+def _reason(detail: str) -> tuple[str, str]:
     """Return the cause of a failure in a line, and the unit whose journal it is from."""
     first, _, rest = detail.partition("\n")
     if found := _JOURNAL.search(rest):
-        return first + unit_monitor.said(rest[found.end() :], found[1]), found[1]
+        return first + unit_monitor.last_words(rest[found.end() :], found[1]), found[1]
     return first or "it failed", ""

@@ -162,8 +162,8 @@ class _Found:
             case ["anchor_names", key, *value] if self.anchors and key in _NAMED:
                 latest = next(reversed(self.anchors))
                 count("names", len(_NAMED) * LIMITS.anchors, latest)
-                told = fits("\t".join(value), LIMITS.arg_length, "a name")
-                self.anchor_names[latest][key].append(told)
+                name = fits("\t".join(value), LIMITS.arg_length, "a name")
+                self.anchor_names[latest][key].append(name)
             case ["file", mode, uid, reachable, controlled, kind, *path]:
                 self._file("\t".join(path), mode, uid, reachable, controlled, kind)
             case ["pem", line] if self.files:

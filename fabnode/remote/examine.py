@@ -51,8 +51,8 @@ def examine(host: Host) -> Evidence:
     nonce = secrets.token_hex(8)
     result = host.root("exec sh -s", stdin=[script(nonce)], limit=_LIMIT)
     if result.code:
-        said = last_lines(result.stderr, 3) or f"status {result.code}"
-        raise HostMisbehavedError(host.name, f"examining it failed: {said}")
+        output = last_lines(result.stderr, 3) or f"status {result.code}"
+        raise HostMisbehavedError(host.name, f"examining it failed: {output}")
     try:
         return parse(result.stdout, nonce=nonce)
     except MalformedError as error:

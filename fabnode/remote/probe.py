@@ -54,8 +54,8 @@ def probe(host: Host, watch: Watchlist) -> Facts:
         "exec sh -s", stdin=[script(watch, nonce)], on_line=note, limit=_limit(watch)
     )
     if result.code:
-        said = last_lines(result.stderr, 3) or f"status {result.code}"
-        raise HostMisbehavedError(host.name, f"probing it failed: {said}")
+        output = last_lines(result.stderr, 3) or f"status {result.code}"
+        raise HostMisbehavedError(host.name, f"probing it failed: {output}")
     try:
         return parse(result.stdout, nonce=nonce, sent=sent, received=heard[0] if heard else sent)
     except LacksToolsError as error:

@@ -234,7 +234,7 @@ class _Found:
             missing_modules=frozenset(self.missing),
             sysctls=self.sysctls,
             listeners=tuple(dict.fromkeys(self.listeners)),
-            paths={path: PathFact(**told) for path, told in self.paths.items()},
+            paths={path: PathFact(**fields) for path, fields in self.paths.items()},
             units={
                 name: _unit(self.units.get(name, {}), self.stamps.get(name, {})) for name in names
             },
@@ -259,8 +259,8 @@ def _path(mode: str, uid: str, gid: str, size: str) -> dict[str, Any]:
     except ValueError:
         raise MalformedError(f"not a mode: {mode[:40]!r}") from None
     kind = _KINDS.get(bits & 0xF000, "other")
-    told = {"kind": kind, "mode": bits & 0o7777, "uid": _whole(uid), "gid": _whole(gid)}
-    return {**told, "size": _whole(size)}
+    fields = {"kind": kind, "mode": bits & 0o7777, "uid": _whole(uid), "gid": _whole(gid)}
+    return {**fields, "size": _whole(size)}
 
 
 def _unit(shown: dict[str, str], stamp: dict[str, str]) -> UnitFact:

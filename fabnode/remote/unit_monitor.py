@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _TOO_OFTEN = 2  # automatic restarts: once may be chance
 
 
-class Steadiness:
+class UnitMonitor:
     """
     Checks a unit whenever it is called, and raises once the unit dies again and again.
 
@@ -54,14 +54,14 @@ class Steadiness:
         what = f"{self._unit} does not stay up: it is {active} ({state.get('SubState', '')})"
         raise ApplyError(
             self._host.name,
-            f"{what}, started again {restarts} times{said(journal, self._unit)}",
+            f"{what}, started again {restarts} times{last_words(journal, self._unit)}",
             see(self._host.name, self._unit),
             action=f"start {self._unit}",
             detail=journal,
         )
 
 
-def said(journal: str, unit: str) -> str:
+def last_words(journal: str, unit: str) -> str:
     """Return a clause with the unit's own last words, not systemd's about it."""
     others = re.compile(_OF_SYSTEMD.format(unit=re.escape(unit))).fullmatch
     own = [line for line in journal.splitlines() if line and not others(line)]

@@ -308,8 +308,8 @@ class Session:
 
     def _not_admitted(self) -> HostError:
         has_shell = self._shell in self._out
-        said = bytes(self._err or self._out.replace(self._shell, b""))
-        output = clean(said.replace(self._prompt.encode(), b""))[-300:] or "no output"
+        printed = bytes(self._err or self._out.replace(self._shell, b""))
+        output = clean(printed.replace(self._prompt.encode(), b""))[-300:] or "no output"
         if not has_shell:
             return HostMisbehavedError(
                 self._node,

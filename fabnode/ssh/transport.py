@@ -139,9 +139,9 @@ def _key_name(signature: str) -> str:
 
 def _refusal(line: str) -> tuple[str, str]:
     """Return cause and advice, from the line that came in place of a greeting."""
-    for text, told in _LIMITS.items():
+    for text, reason in _LIMITS.items():
         if text in line:
-            return told
+            return reason
     if line:
         return f"what answers is no SSH server: {line}", "check address and port"
     return _CLOSED

@@ -36,8 +36,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.file and self.line else self.file
-        told = f"{self.message}; {self.hint}" if self.hint else self.message
-        return plain(": ".join(part for part in (place, self.key, told) if part), _MAX_LINE)
+        text = f"{self.message}; {self.hint}" if self.hint else self.message
+        return plain(": ".join(part for part in (place, self.key, text) if part), _MAX_LINE)
 
 
 class ConfigError(InputError):

@@ -40,10 +40,10 @@ from fabnode.pki.certificates import (
 from fabnode.pki.csr_policy import CLIENT, SERVING, Candidate, Token, judge
 from fabnode.pki.inventory import row
 from fabnode.remote import key_pairs
-from fabnode.remote.apply_protocol import Talk
+from fabnode.remote.apply_protocol import Exchange
 from fabnode.remote.limits import MalformedError
 from fabnode.remote.probe_output import parse as parse_facts
-from fabnode.remote.unit_monitor import Steadiness
+from fabnode.remote.unit_monitor import UnitMonitor
 from fabnode.ssh import port_checks
 from fabnode.ssh.errors import HostError, HostMisbehavedError
 from fabnode.ssh.exec import Result
@@ -122,21 +122,21 @@ def test_what_a_host_says_while_it_works(lines: list[str], code: int, said: byte
     """Each action begins and ends once, in its turn; anything else is told in a sentence."""
     attacks.tried()
     heard: list[Any] = []
-    talk = Talk("n1", PLAN, heard.append)
+    exchange = Exchange("n1", PLAN, heard.append)
     with suppress(HostMisbehavedError):
         for line in lines:
-            talk.line(line.encode("utf-8", "surrogatepass"))
-    failure = talk.failure(Result(code, b"", said))
+            exchange.line(line.encode("utf-8", "surrogatepass"))
+    failure = exchange.failure(Result(code, b"", said))
     assert failure is None or len(failure.message) <= 601
     assert len([event for event in heard if event.state != "key"]) <= 2 * (len(PLAN.changes) + 1)
 
 
 def test_a_host_can_not_flood_the_journal_with_one_action() -> None:
-    talk = Talk("n1", PLAN, lambda _: None)
-    talk.line(b"start\t0")
+    exchange = Exchange("n1", PLAN, lambda _: None)
+    exchange.line(b"start\t0")
     for again in (b"start\t0", b"start\t1", b"done\t1\t3", b"fail\t2", b"done\t0\t" + b"9" * 10):
         with pytest.raises(HostMisbehavedError, match="instead of running the script"):
-            talk.line(again)
+            exchange.line(again)
 
 
 @given(st.binary(max_size=300) | mutated(b"HTTP/1.0 200 OK\r\nA: b\r\n\r\nok"))
@@ -165,10 +165,10 @@ def test_pairs_on_a_host(output: str) -> None:
 def test_what_systemd_is_said_to_say(shown: bytes) -> None:
     attacks.tried()
     host: Any = SimpleNamespace(name="n1", root=lambda _: Result(0, shown, b""))
-    look = Steadiness(host, "kubelet.service")
+    monitor = UnitMonitor(host, "kubelet.service")
     for _ in range(2):
         with suppress(HostError):
-            look()
+            monitor()
 
 
 FACTS = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.remote.unit_monitor import Steadiness
+from fabnode.remote.unit_monitor import UnitMonitor
 from fabnode.ssh.errors import ApplyError
 from fabnode.ssh.exec import Result
 
@@ -46,9 +46,9 @@ class Host:
 )
 def test_a_unit_that_stays_up_is_let_be(looks: list[tuple[str, int]]) -> None:
     host: Any = Host(*looks)
-    look = Steadiness(host, UNIT)
+    monitor = UnitMonitor(host, UNIT)
     for _ in looks:
-        look()
+        monitor()
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_a_unit_that_stays_up_is_let_be(looks: list[tuple[str, int]]) -> None:
 )
 def test_a_unit_that_does_not_stay_up_is_an_error(looks: list[tuple[str, int]]) -> None:
     host: Any = Host(*looks)
-    look = Steadiness(host, UNIT)
+    monitor = UnitMonitor(host, UNIT)
     for _ in looks[:-1]:
-        look()
+        monitor()
     with pytest.raises(ApplyError) as caught:
-        look()
+        monitor()
     active, restarts = looks[-1]
     assert caught.value.message == (
         f"kubelet.service does not stay up: it is {active} (auto-restart), started again"
