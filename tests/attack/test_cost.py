@@ -202,7 +202,7 @@ def test_yaml_that_makes_much_of_little_is_not_read(content: str) -> None:
     begun = time.process_time()
     assert configured(content)() == replace(
         configured("a: [")(),
-        said="/c could not be read",  # type: ignore[type-var]
+        shown="/c could not be read",  # type: ignore[type-var]
     )
     assert time.process_time() - begun < 1
 

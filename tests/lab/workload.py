@@ -36,6 +36,7 @@ class Workload:
             *(_pod(node) for node in nodes or NODES),
         ]
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+        self._remove_pods_of_former_nodes()
 
         def applied() -> bool:  # a new namespace has its ServiceAccount a moment later
             self._lab.kubectl("apply", "-f", "-", stdin=text)
@@ -44,6 +45,17 @@ class Workload:
         eventually(applied)
         names = [f"pod/web-{node}" for node in nodes or NODES]
         self.kubectl("wait", "--for=condition=Ready", "--timeout=180s", *names)
+
+    def _remove_pods_of_former_nodes(self) -> None:
+        """Delete pods of Node objects that are gone: they look Ready until they are collected."""
+        made = {
+            node["metadata"]["name"]: node["metadata"]["creationTimestamp"]
+            for node in self._lab.objects("nodes")
+        }
+        for pod in self._lab.objects("pods", "-n", NAMESPACE):
+            node = pod["spec"].get("nodeName", "")
+            if pod["metadata"]["creationTimestamp"] < made.get(node, "9"):
+                self.kubectl("delete", "pod", pod["metadata"]["name"], "--force")
 
     def kubectl(self, *words: str, stdin: str | None = None, code: int | None = 0) -> str:
         """Run kubectl in the namespace."""
