@@ -105,7 +105,7 @@ def test_fabnode_offers_what_inv_offers(installed: Installed, tmp_path: Path) ->
     assert any(name.startswith("lab.") for name in of_clone)
 
 
-def test_the_command_tells_its_version(installed: Installed, tmp_path: Path) -> None:
+def test_the_command_prints_its_version(installed: Installed, tmp_path: Path) -> None:
     command = [str(installed.bin / "fabnode"), "--version"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == f"fabnode {__version__}\n"

@@ -265,7 +265,7 @@ def test_several_threads_that_want_one_file_fetch_it_once(
     assert len(server.seen) == 1
 
 
-def test_progress_tells_what_is_there_and_what_will_be(
+def test_progress_shows_what_is_there_and_what_will_be(
     server: Server, downloader: Downloader
 ) -> None:
     told: list[tuple[int, int]] = []

@@ -126,7 +126,7 @@ def test_a_wrong_file_stops_with_its_url(inv: Inv, config: Path, server: Server)
     assert files(config)["bin/amd64/kubelet"] == b"kubelet"
 
 
-def test_what_is_not_there_is_told_with_its_url(inv: Inv, config: Path, server: Server) -> None:
+def test_what_is_not_there_is_reported_with_its_url(inv: Inv, config: Path, server: Server) -> None:
     del server.files[CNI]
     assert f"{server.url}{CNI}: HTTP 404" in inv(code=1)
 

@@ -179,7 +179,7 @@ def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> 
 
 
 @pytest.mark.parametrize("flat", [True, False])
-def test_programs_tell_what_they_are_for(tmp_path: Path, flat: bool) -> None:
+def test_programs_are_reported_with_what_they_are_for(tmp_path: Path, flat: bool) -> None:
     settings = of_architecture(tmp_path, "arm64", flat=flat)
     held = store.load(settings)
     assert held.of(ARM64).arch == "arm64"

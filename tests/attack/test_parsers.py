@@ -162,7 +162,7 @@ def test_pairs_on_a_host(output: str) -> None:
 
 
 @given(st.binary(max_size=200) | mutated(b"ActiveState=active\nSubState=running\nNRestarts=7\n"))
-def test_what_systemd_is_said_to_say(shown: bytes) -> None:
+def test_what_systemd_is_assumed_to_print(shown: bytes) -> None:
     attacks.tried()
     host: Any = SimpleNamespace(name="n1", root=lambda _: Result(0, shown, b""))
     monitor = UnitMonitor(host, "kubelet.service")
@@ -280,7 +280,7 @@ SECURITY_KEY = _ssh(b"sk-ssh-ed25519@openssh.com", b"\0" * 32, b"ssh:")  # of a 
     .flatmap(lambda line: mutated(base64.b64decode(line.split()[1])).map(lambda b: (line, b)))
     .map(lambda told: f"{told[0].split()[0].decode()} {base64.b64encode(told[1]).decode()}")
 )
-def test_keys_that_a_host_tells(key: str) -> None:
+def test_keys_that_a_host_reports(key: str) -> None:
     attacks.tried()
     assert isinstance(openssh_public_bytes(key), bytes)
     found = public_der(key)

@@ -188,13 +188,13 @@ def test_long_certificates(years: float, ca: bool, severity: str | None) -> None
     assert [f.severity for f in found] == ([severity] if severity else [])
 
 
-def test_one_certificate_in_several_files_is_told_once() -> None:
+def test_one_certificate_in_several_files_is_reported_once() -> None:
     certificate, _ = issued("x", years=50)
     files = [secret(f"/k/{n}", certificates=(certificate,)) for n in range(3)]
     assert only(judged(with_files(*files))).subject == "/k/0, /k/1, /k/2"
 
 
-def test_what_an_earlier_run_put_aside_is_told() -> None:
+def test_what_an_earlier_run_put_aside_is_reported() -> None:
     found = only(judged(sound(quarantined=("/var/lib/fabnode/quarantine/x",))))
     assert found.severity == "low"
     assert "shred -u" in found.fix

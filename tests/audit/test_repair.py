@@ -135,7 +135,7 @@ def test_files_that_cannot_be_edited_safely_are_left(change: dict[str, Any], rea
     assert reason in todo.findings[0].by_hand or "could not be read" in todo.findings[0].by_hand
 
 
-def test_a_finding_is_mended_whole_or_not_at_all() -> None:
+def test_a_finding_is_repaired_whole_or_not_at_all() -> None:
     """One repair that can't be done takes back those of the same finding, and of no other."""
     impossible = Setting("kubelet", "x", ("a", "b"), value="not a flag's; value")
     it = kubelet(WITH_CONFIG, yaml="a: 1\n")

@@ -79,20 +79,20 @@ def test_what_the_kubelet_answers_counts_more_than_its_settings() -> None:
     assert set(checks(sound(), Asked(pods=403, read_only=0))) == {"anonymous-kubelet"}
 
 
-def test_where_it_could_not_be_asked_that_is_said() -> None:
+def test_a_kubelet_that_could_not_be_asked_is_reported() -> None:
     found = only(judged(sound(), Asked()))
     assert (found.check, found.severity) == ("unseen", "info")
     assert "forwarding" in found.text
 
 
-def test_a_configuration_that_stayed_on_the_host_is_said() -> None:
+def test_a_configuration_that_stayed_on_the_host_is_reported() -> None:
     it = with_texts({KUBELET_YAML: replace(text("x"), content=None)})
     found = only(judged(it))
     assert (found.check, found.subject) == ("unseen", KUBELET_YAML)
 
 
 @pytest.mark.parametrize("yaml", ["[", "- 1", "a: !!python/object:os.x {}", "\x00"])
-def test_a_configuration_that_is_no_yaml_is_said(yaml: str) -> None:
+def test_a_configuration_that_is_no_yaml_is_reported(yaml: str) -> None:
     assert set(checks(with_texts({KUBELET_YAML: text(yaml)}))) == {"unseen"}
 
 
@@ -342,7 +342,7 @@ def test_comments_and_other_lines_are_no_commands() -> None:
     assert judged(with_texts({KUBELET_UNIT: unit_file("/bin/x", *lines)})) == []
 
 
-def test_a_host_without_a_kubelet_is_said() -> None:
+def test_a_host_without_a_kubelet_is_reported() -> None:
     assert [f.check for f in judged(sound(programs={}), Asked(pods=0, read_only=0))] == [
         "unseen"
     ] * 2

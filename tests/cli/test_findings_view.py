@@ -75,7 +75,7 @@ def test_the_plan() -> None:
     assert list(plan_lines(PLAN)) == ["    mode       /k: mode 0644 → 0600"]
 
 
-def test_what_a_plan_leaves_is_told_with_how_it_was_seen_and_why() -> None:
+def test_what_a_plan_leaves_is_listed_with_how_it_was_seen_and_why() -> None:
     told = "\n".join(left_lines((MENDED, replace(LEFT, seen="swap on /dev/x\x1b[2J"))))
     assert "/k" not in told
     for text in ("kubelet: it swaps", "seen: swap on /dev/x", "swapoff", "(pods may end)"):

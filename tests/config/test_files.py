@@ -220,7 +220,7 @@ def test_with_another_kubeconfig_no_other_secret_has_to_be_readable(tmp_path: Pa
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
-def test_etcds_key_is_looked_at_before_a_deployment(tmp_path: Path, mode: int) -> None:
+def test_etcds_key_is_checked_before_a_deployment(tmp_path: Path, mode: int) -> None:
     etcd = {"endpoints": ["https://192.0.2.1:2379"], "ca": "ca.pem", "cert": "ca.pem"}
     settings = {"datastore": "etcd", "etcd": {**etcd, "key": "etcd-key.pem"}}
     config = load(write_cluster(tmp_path, calico=settings))

@@ -367,7 +367,7 @@ def test_requests_are_denied_but_those_that_are_decided(scene: Scene) -> None:
     assert scene.said[1] == "csr-2 is already Approved: left unchanged"
 
 
-def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene: Scene) -> None:
+def test_what_nobody_proves_is_reported_one_by_one_up_to_a_limit(scene: Scene) -> None:
     scene.put(REQUESTS, *(request(f"csr-{number}") for number in range(12)))
     scene.session.admission.allow(scene.config.nodes)
     scene.session.judge.judge()
@@ -378,14 +378,14 @@ def test_what_nobody_proves_is_told_one_by_one_up_to_a_point(scene: Scene) -> No
     assert warnings[-1].startswith("left 2 more requests pending; ")
 
 
-def test_of_two_hosts_with_one_machine_id_both_are_told(scene: Scene) -> None:
+def test_of_two_hosts_with_one_machine_id_both_are_named(scene: Scene) -> None:
     scene.session.open(scene.config.nodes)
     nodes = scene.session.nodes
     assert nodes.machine_ids("n2", "aa") == {"n1": ""}
     assert nodes.machine_ids("n3", "aa") == {"n1": "", "n2": "aa"}
 
 
-def test_a_node_that_is_registered_under_its_machine_id_is_told_so(scene: Scene) -> None:
+def test_a_node_that_is_registered_under_its_machine_id_is_reported(scene: Scene) -> None:
     """What others were seen with in this run counts for nothing then, only what the API has."""
     info = {"nodeInfo": {"machineID": "bb"}}
     scene.put(NODES, {"metadata": {"name": "n2"}, "status": info})
@@ -439,7 +439,7 @@ def test_a_node_was_registered_where_the_snapshot_has_it(scene: Scene) -> None:
     assert not nodes.was_registered("n2")
 
 
-def test_the_control_planes_authorities_are_read_where_it_tells_them(scene: Scene) -> None:
+def test_the_control_planes_authorities_are_read_where_it_publishes_them(scene: Scene) -> None:
     folder = "/api/v1/namespaces/kube-system/configmaps"
     ca = pem(authority()[0]).decode()
     name = "extension-apiserver-authentication"

@@ -390,7 +390,7 @@ def test_there_are_as_many_places_as_one_thinks(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("kind", [KINDS[4], KINDS[7]], ids=["away", "bug"])
 @pytest.mark.parametrize("what", ["roles", "bindings", "calico objects", "nodes", "guard"])
 @pytest.mark.parametrize("before", [bare, joined, drifted], ids=lambda f: f.__name__)
-def test_what_fails_for_the_whole_cluster_is_told_with_the_nodes_ends(
+def test_what_fails_for_the_whole_cluster_is_reported_beside_the_nodes_results(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, before: Any, what: str, kind: Any
 ) -> None:
     scene = Everything(monkeypatch, Points())
@@ -413,7 +413,7 @@ def test_what_fails_for_the_whole_cluster_is_told_with_the_nodes_ends(
         assert found["cluster"]["result"] == "failed"
 
 
-def test_a_role_that_fails_is_told_where_nothing_is_to_be_renewed(
+def test_a_role_that_fails_is_reported_where_nothing_is_to_be_renewed(
     monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     scene = Everything(monkeypatch, Points())

@@ -268,7 +268,7 @@ def test_a_renewal_is_no_deployment(scene: Callable[..., Scene]) -> None:
     assert not node.changes
 
 
-def test_a_renewal_by_the_wrong_ca_is_told(scene: Callable[..., Scene]) -> None:
+def test_a_renewal_by_the_wrong_ca_is_reported(scene: Callable[..., Scene]) -> None:
     node = scene()
     node.deploy()
     new = pem(authority("new-ca")[0])
@@ -276,7 +276,7 @@ def test_a_renewal_by_the_wrong_ca_is_told(scene: Callable[..., Scene]) -> None:
         node.renew(Renewal((CLIENT,), authority=new))
 
 
-def test_a_certificate_that_stays_is_told(
+def test_a_certificate_that_stays_is_reported(
     scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = scene()
@@ -323,7 +323,7 @@ def test_however_a_join_ends_an_impostor_is_expelled(
 
 
 @pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
-def test_what_is_not_proved_is_told_and_left_for_the_next_run(
+def test_what_is_not_proved_is_reported_and_left_for_the_next_run(
     scene: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """The host is gone with the certificate: that is said, and its token stays as the record."""

@@ -499,7 +499,7 @@ def test_with_one_ca_and_nothing_to_do_nothing_is_left(scene: Scene) -> None:
     assert (scene.renewed, change.waits, change.checks) == ([], (), ())
 
 
-def test_a_plan_tells_stages_and_waits_and_changes_nothing(scene: Scene) -> None:
+def test_a_plan_shows_stages_and_waits_and_changes_nothing(scene: Scene) -> None:
     scene.nodes = {"n1": Held(BOTH, "old-ca"), "n2": Held(OLD, "old-ca"), "n3": Held()}
     scene.accepted = OLD
     change = rotation.plan_ca(scene.run())
@@ -517,7 +517,7 @@ def test_while_a_stage_is_open_the_next_one_is_not_announced(scene: Scene) -> No
     assert rotation.plan_ca(scene.run()).waits == ()
 
 
-def test_what_the_last_stage_will_wait_for_is_told_before_it(scene: Scene) -> None:
+def test_what_the_last_stage_will_wait_for_is_shown_before_it(scene: Scene) -> None:
     scene.server_fault = "it is signed by old-ca"
     assert [text.split()[0] for text in rotation.change_ca(scene.run()).waits] == [
         "every",

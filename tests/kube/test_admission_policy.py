@@ -24,7 +24,7 @@ def rule(**given: Any) -> str:
     return str(found)
 
 
-def test_services_are_looked_at_when_made_and_when_changed() -> None:
+def test_services_are_checked_when_created_and_when_changed() -> None:
     (found,) = (
         item
         for item in policy()["matchConstraints"]["resourceRules"]

@@ -125,7 +125,7 @@ def test_a_token_is_good_for_one_certificate_in_whatever_order_requests_are_list
     assert told == ["a-late: another request with n1's token was approved before"]
 
 
-def test_what_is_not_proved_is_told_and_left() -> None:
+def test_what_is_not_proved_is_reported_and_left() -> None:
     item = request("csr-1", common_name="system:node:n2")
     api = Api(item)
     made, told = approver(api)
@@ -144,7 +144,7 @@ def test_dry_run_approves_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", [404, 409])
-def test_a_request_that_changed_meanwhile_is_judged_anew(status: int) -> None:
+def test_a_request_that_changed_meanwhile_is_judged_again(status: int) -> None:
     item = request("csr-1")
     api = Api(item, refuse=status)
     made, told = approver(api)

@@ -41,7 +41,7 @@ def service(name: str, status: str | None, reason: str = "", message: str = "") 
     }
 
 
-def test_an_api_that_is_down_is_told_with_its_reason() -> None:
+def test_an_api_that_is_down_is_reported_with_its_reason() -> None:
     items = [
         service("v1.", "True", "Local"),
         service("new", None),

@@ -83,7 +83,7 @@ def test_pressure_is_anything_but_false() -> None:
         ({"a": 1}, {"b": 1}, ["a", "b"]),
     ],
 )
-def test_differences_are_told_by_path(old: Any, new: Any, paths: list[str]) -> None:
+def test_differences_are_shown_by_path(old: Any, new: Any, paths: list[str]) -> None:
     assert differences(old, new) == paths
 
 

@@ -52,7 +52,7 @@ def planned(live: dict[str, str] | None, wanted: dict[str, str]) -> list[tuple[s
     return [(change.action, change.title, *change.fields) for change in changes]
 
 
-def test_a_secret_is_told_by_digests_alone() -> None:
+def test_a_secret_is_shown_by_digests_alone() -> None:
     key, new = encoded(key="old", ca="ca"), encoded(key="new", ca="ca")
     title = "Secret kube-system/s"
     assert planned(None, key) == [

@@ -49,7 +49,7 @@ def test_apiserver_that_hangs_for_20_s_is_waited_for(cluster: Lab) -> None:
         assert "maxPods: 94" in cluster.on(node, f"cat {KUBELET_YAML}")
 
 
-def test_apiserver_that_is_started_anew_is_waited_for(cluster: Lab) -> None:
+def test_an_apiserver_that_is_restarted_is_waited_for(cluster: Lab) -> None:
     starts = cluster.starts()
     processes.send(apiserver(cluster), signal.SIGKILL)
     run = cluster.begin("deploy-nodes", "--json")
@@ -106,7 +106,7 @@ def without_rights(kubeconfig: dict[str, Any], lab: Lab) -> None:
         (without_rights, "system:kube-scheduler"),
     ],
 )
-def test_wrong_apiserver_or_credentials_are_told_at_once(
+def test_wrong_apiserver_or_credentials_are_reported_at_once(
     cluster: Lab, spoil: Callable[[dict[str, Any], Lab], None], said: str
 ) -> None:
     """An apiserver that is away would be waited for much longer."""
@@ -130,7 +130,7 @@ def run_with(lab: Lab, spoil: Callable[[dict[str, Any], Lab], None], **settings:
     return done.text
 
 
-def test_calico_that_does_not_come_is_told_beside_the_nodes_ends(cluster: Lab) -> None:
+def test_calico_that_does_not_come_is_reported_beside_the_nodes_results(cluster: Lab) -> None:
     """Its image can't be had: the nodes are fine, the run is not."""
     config = cluster.config(
         {"n1": {"labels": {"seen": "yes"}}},

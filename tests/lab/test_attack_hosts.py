@@ -112,7 +112,9 @@ def test_escape_codes_in_facts_reach_no_terminal(cluster: Lab) -> None:
         cluster.on(ROGUE, f"mv -f /root/os-release {release}")
 
 
-def test_failure_told_at_length_is_told_in_one_line(cluster: Lab, disguise: None) -> None:
+def test_a_failure_described_at_length_is_reported_in_one_line(
+    cluster: Lab, disguise: None
+) -> None:
     """The words of what fails on the host go into the report, but no more than a line of them."""
     flood = "#!/bin/sh\nprintf '\\033[31m'; head -c 300000 /dev/zero | tr '\\0' x; exit 1"
     cluster.disturb(ROGUE, "rm /etc/modules-load.d/fabnode.conf")

@@ -210,7 +210,7 @@ def test_the_plan_is_shown_with_its_lines_and_nothing_is_done(story: Story) -> N
 
 
 @pytest.mark.parametrize("node", OTHERS)
-def test_a_second_look_shows_only_what_was_said_to_be_left(story: Story, node: str) -> None:
+def test_a_second_audit_shows_only_what_was_announced_as_left(story: Story, node: str) -> None:
     left = story.keys(story.second, node)
     aside = {subject for check, subject in left if check == "quarantined"}
     assert aside == {QUARANTINE + path for path in PUT_ASIDE[node]}
@@ -261,7 +261,7 @@ def test_files_lie_in_the_quarantine_with_a_note(story: Story, node: str) -> Non
     assert story.lab.on(node, f"stat -c %a {SSL}/kubelet-key.pem").strip() == "600"
 
 
-def test_nothing_secret_was_said(story: Story) -> None:
+def test_nothing_secret_was_printed(story: Story) -> None:
     key = (story.lab.layout.pki / "ca-key.pem").read_text().splitlines()[1]
     journals = [
         path.read_text() for done in story.all for path in done.state.rglob("*") if path.is_file()

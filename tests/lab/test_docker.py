@@ -85,7 +85,7 @@ def running(lab: Lab, host: str) -> set[str]:
     return set(lab.on(host, f"docker ps -q --no-trunc {stay}").split())
 
 
-def test_certificates_are_made_anew_with_the_shared_token_and_containers_live_on(
+def test_certificates_are_renewed_with_the_shared_token_and_containers_live_on(
     joined: Done, docker_lab: Lab
 ) -> None:
     def pairs() -> set[str]:

@@ -99,7 +99,7 @@ def test_all_troubles_are_found_in_one_probe(cluster: Lab) -> None:
     cluster.deploy()
 
 
-def test_a_host_without_awk_is_not_joined_anew(cluster: Lab) -> None:
+def test_a_host_without_awk_is_not_joined_again(cluster: Lab) -> None:
     cluster.disturb("n1", f"mkdir {ASIDE} && mv /usr/bin/awk {ASIDE}/")
     try:
         done = cluster.deploy("--limit", "n1", code=1)

@@ -38,7 +38,7 @@ def test_the_journal_follows_the_order_of_the_steps(joining: Joining) -> None:
     assert_order(read(journal.read_text().splitlines()), NODES)
 
 
-def test_plan_told_beforehand_what_was_to_come(joining: Joining) -> None:
+def test_the_plan_showed_beforehand_what_was_to_come(joining: Joining) -> None:
     nodes = {node["node"]: node for node in json.loads(joining.plan)["nodes"]}
     assert set(nodes) == set(NODES)
     for node in nodes.values():

@@ -138,7 +138,7 @@ def refused(lab: Lab, joining: Joining) -> Refused:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_it_is_told_with_its_fix(refused: Refused, case: Case) -> None:
+def test_it_is_reported_with_its_fix(refused: Refused, case: Case) -> None:
     row = refused.rows[case.host]
     assert row["result"] == "failed"
     assert row["step"] == "preflight"
@@ -157,5 +157,5 @@ def test_nothing_is_changed_on_such_hosts_and_others_go_on(refused: Refused) -> 
     assert refused.writes == []
 
 
-def test_once_mended_all_is_well(refused: Refused) -> None:
+def test_once_fixed_all_is_well(refused: Refused) -> None:
     assert refused.mended == {"n1": "unchanged", "n2": "unchanged", "n3": "unchanged"}

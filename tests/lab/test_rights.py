@@ -131,7 +131,7 @@ def a_request(pem: bytes, signer: str = APISERVER_CLIENT) -> dict[str, Any]:
     }
 
 
-def test_what_the_deployers_account_is_said_to_be_able_to_do(holder: Holder) -> None:
+def test_what_the_deployers_account_is_documented_to_be_able_to_do(holder: Holder) -> None:
     """No more of it is as good as administrator, with Calico's rights gone and the policy there."""
     assert "which is equivalent to administrator" not in holder.told
     assert "read every Secret in kube-system" in holder.told
@@ -421,7 +421,7 @@ def take_away(lab: Lab, role: dict[str, Any], right: rbac_rules.Right, verb: str
     lab.kubectl(*where, "patch", kind, name, "--type=merge", "-p", patch)
 
 
-def test_each_right_that_is_missing_is_told(cluster: Lab, roles: dict[str, Any]) -> None:
+def test_each_right_that_is_missing_is_named(cluster: Lab, roles: dict[str, Any]) -> None:
     """One by one, by the code that a run asks."""
     account, admin = api(cluster), Api(load(cluster.layout.kubeconfig), patience=30)
     whole = (*rbac_rules.BASE, rbac_rules.TOKENS, *rbac_rules.PROXY_REQUESTS)

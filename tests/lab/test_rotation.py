@@ -62,7 +62,7 @@ def names(lab: Lab) -> set[str]:
     return {r["metadata"]["name"] for r in lab.objects("certificatesigningrequests")}
 
 
-def test_all_three_kinds_are_made_anew_and_no_pod_is_restarted(
+def test_all_three_kinds_are_renewed_and_no_pod_is_restarted(
     workload: Workload, cluster: Lab
 ) -> None:
     before, pods = pairs(cluster), alive(workload)
@@ -151,7 +151,7 @@ def test_what_differs_otherwise_is_for_a_deployment(cluster: Lab) -> None:
     assert renewed(cluster, before) == set()
 
 
-def test_certificates_near_their_end_are_told(cluster: Lab) -> None:
+def test_certificates_near_their_end_are_reported(cluster: Lab) -> None:
     found = cluster.inv("certs", "--json").document
     assert found["margin"] == 30
     assert {row["name"] for row in found["certificates"]} == {"CA", "apiserver", *PAIRS}

@@ -136,7 +136,7 @@ def test_a_kubeconfig_stands_alone(layout: Layout) -> None:
     assert str(layout.folder) not in str(whole)
 
 
-def test_a_lab_that_lacks_a_certificate_is_told_of_in_a_sentence(tmp_path: Path) -> None:
+def test_a_lab_that_lacks_a_certificate_is_named_in_a_sentence(tmp_path: Path) -> None:
     older = Layout("t", tmp_path, IPv4Network("10.99.9.0/24"))
     with pytest.raises(LabError, match=r"made by other code; take it down first \(`inv lab.down`"):
         controlplane.ready(older)

@@ -21,7 +21,7 @@ def able(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(support, "_why_no_overlay", lambda _: None)
 
 
-def test_an_able_machine_is_told_nothing(tmp_path: Path) -> None:
+def test_an_able_machine_gets_no_message(tmp_path: Path) -> None:
     assert support.why_not(tmp_path) is None
 
 

@@ -164,7 +164,7 @@ def test_directories_of_the_system_may_be_symlinks() -> None:
     assert len(compare(wanted, Facts(known=True, paths=links))) == 2
 
 
-def test_all_conflicts_are_told_at_once() -> None:
+def test_all_conflicts_are_reported_at_once() -> None:
     facts = Facts(known=True, paths=dict.fromkeys(("/etc/a", "/usr/bin/x"), PathFact("directory")))
     with pytest.raises(ConflictError, match=r"/etc/a.*; /usr/bin/x"):
         compare((A, BIN), facts)
@@ -304,7 +304,7 @@ def test_the_stamp_holds_what_lasts() -> None:
     assert dict(change.stamp) == STAMP
 
 
-def test_a_unit_file_that_changes_is_read_anew() -> None:
+def test_a_unit_file_that_changes_is_read_again() -> None:
     unit_file = File("/etc/systemd/system/kubelet.service", b"[Service]\n")
     unit = Unit("kubelet.service", (unit_file.path, "/etc/a"))
     facts = Facts(known=True, paths={"/etc/a": found(b"old")}, units={unit.name: UP})

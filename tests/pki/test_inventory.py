@@ -62,7 +62,7 @@ def test_a_good_one_has_no_faults() -> None:
         (judged(text="rubbish"), "not a readable certificate"),
     ],
 )
-def test_each_fault_is_told(found: CertificateRow, fault: str) -> None:
+def test_each_fault_is_reported(found: CertificateRow, fault: str) -> None:
     assert len(found.faults) == 1
     assert fault in found.faults[0]
 
@@ -114,7 +114,7 @@ def test_a_foreign_one_that_has_expired_has_both_faults() -> None:
     assert [fault[:10] for fault in found.faults] == ["signed by ", "expired on"]
 
 
-def test_mode_and_end_are_told() -> None:
+def test_mode_and_end_are_shown() -> None:
     found = judged()
     assert found.mode == "0600"
     assert datetime.fromisoformat(found.ends) > NOW + timedelta(days=363)

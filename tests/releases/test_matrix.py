@@ -53,7 +53,7 @@ def test_a_span_ends_before_its_end() -> None:
         (Span(11, 12), "1.11"),
     ],
 )
-def test_a_span_is_told(span: Span, text: str) -> None:
+def test_a_span_is_formatted(span: Span, text: str) -> None:
     assert str(span) == text
 
 
@@ -111,14 +111,14 @@ def test_a_mistake_in_the_file_is_found_when_it_is_read(change: Any, message: st
     assert message in wrong(change)
 
 
-def test_what_is_mended_by_hand_is_something_that_is_set() -> None:
+def test_what_is_repaired_by_hand_is_something_that_is_set() -> None:
     kubelet = matrix().kubelet
     for title, entry in kubelet.by_hand.items():
         assert (entry.setting in kubelet.settings) != (entry.flag in kubelet.flags), title
 
 
 @pytest.mark.parametrize("minor", MINORS)
-def test_no_release_is_told_twice_or_not_at_all(minor: int) -> None:
+def test_no_release_is_listed_twice_or_not_at_all(minor: int) -> None:
     """Whatever has a field or a flag is options by exactly one of the two."""
     for component in (matrix().kubelet, matrix().kube_proxy):
         for path, setting in component.settings.items():

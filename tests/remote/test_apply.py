@@ -361,7 +361,7 @@ def test_a_state_of_somebody_else_is_refused(node: Node) -> None:
     assert not Path(node.path("a")).exists()
 
 
-def test_the_next_look_needs_not_hash_what_was_written(node: Node, tmp_path: Path) -> None:
+def test_the_next_probe_needs_not_hash_what_was_written(node: Node, tmp_path: Path) -> None:
     path = node.path("a")
     node.apply(File(path, b"content"))
     record = node.state / "digests"
@@ -391,7 +391,7 @@ def kubelet(node: Node) -> tuple[File, File, Unit]:
     return config, unit_file, Unit(KUBELET, (config.path, unit_file.path))
 
 
-def test_a_unit_is_started_stamped_and_told_of(node: Node) -> None:
+def test_a_unit_is_started_stamped_and_reported(node: Node) -> None:
     config, unit_file, unit = kubelet(node)
     applied = node.apply(config, unit_file, unit)
     calls = [c for c in node.tools.calls_of("systemctl") if " show " not in c]
@@ -466,7 +466,7 @@ def test_a_unit_that_won_t_start_shows_its_journal_and_is_not_stamped(node: Node
     assert node.events[-1].state == "fail"
 
 
-def test_a_unit_that_does_not_stay_up_is_told_at_once(node: Node, tmp_path: Path) -> None:
+def test_a_unit_that_does_not_stay_up_is_reported_at_once(node: Node, tmp_path: Path) -> None:
     count = tmp_path / "count"
     count.write_text("0")
     node.tools.add(
@@ -529,7 +529,7 @@ def test_a_certificate_that_does_not_come_ends_in_words_and_without_the_token(no
         ("I1128 20:00:01.5 7 x.go:1] waiting", "not approved, or not signed", "node is missing"),
     ],
 )
-def test_a_certificate_that_does_not_come_is_told_with_the_last_connection_error(
+def test_a_certificate_that_does_not_come_is_reported_with_the_last_connection_error(
     node: Node, line: str, cause: str, last: str
 ) -> None:
     after = "E1128 20:00:02.5 7 y.go:2] node is missing"
@@ -541,7 +541,7 @@ def test_a_certificate_that_does_not_come_is_told_with_the_last_connection_error
     assert f"; its last line: {last}" in told
 
 
-def test_a_key_that_waits_for_its_certificate_is_told_and_only_its_public_half(
+def test_a_key_that_waits_for_its_certificate_is_reported_by_its_public_half_only(
     node: Node, tmp_path: Path
 ) -> None:
     """As kubelets without rotation write it (SEC 1, 0600), at first half and then whole."""
@@ -570,7 +570,7 @@ def test_a_key_that_waits_for_its_certificate_is_told_and_only_its_public_half(
     assert told.change.action == "join"
 
 
-def test_a_key_that_cant_be_read_is_told_when_no_certificate_comes(node: Node) -> None:
+def test_a_key_that_cant_be_read_is_reported_when_no_certificate_comes(node: Node) -> None:
     node.tools.add("ssh-keygen", "echo 'no such format' >&2; exit 1")
     Path(node.path("key")).write_text("rubbish")
     with pytest.raises(ApplyError, match="no certificate came to") as caught:
@@ -682,7 +682,7 @@ def test_an_archive_without_its_image_is_an_error_now_and_not_at_each_run(
         node.apply(image(tmp_path, "y:1"))
 
 
-def test_a_full_disk_is_said_and_leaves_nothing_half_written(node: Node) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing_half_written(node: Node) -> None:
     path = Path(node.path("a"))
     path.write_text("old")
     node.tools.add("cat", 'echo "cat: write error: No space left on device" >&2; exit 1')
@@ -808,7 +808,7 @@ def test_a_tool_that_the_node_lacks_is_named(node: Node, tool: str) -> None:
     assert not Path(node.path("a")).exists()
 
 
-def test_a_lock_that_another_holds_is_told_as_that(node: Node) -> None:
+def test_a_lock_that_another_holds_is_reported_as_that(node: Node) -> None:
     node.tools.add("flock", "exit 1")
     with pytest.raises(ApplyError, match="another run of fabnode is changing this node"):
         node.apply(File(node.path("a"), b"a"))
@@ -918,7 +918,7 @@ def test_a_hook_gets_its_arguments_as_they_are_and_an_environment(node: Node) ->
         ("echo begun; exec /bin/sleep 60", 1, "it did not end within 1 s: begun"),
     ],
 )
-def test_a_hook_that_fails_is_told_and_stays_due(
+def test_a_hook_that_fails_is_reported_and_stays_due(
     node: Node, script: str, timeout: int, cause: str
 ) -> None:
     file, plan = hook(node, "sh", "-c", script, timeout=timeout)

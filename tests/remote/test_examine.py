@@ -113,7 +113,7 @@ def der(key: PrivateKeyTypes) -> bytes:
 
 @pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
-def test_a_keys_public_half_is_told_and_nothing_else_of_it(
+def test_a_keys_public_half_is_reported_and_nothing_else_of_it(
     parsed: Callable[[bytes], Evidence],
     output: Callable[[], bytes],
     root: Path,
@@ -138,7 +138,7 @@ def test_a_keys_public_half_is_told_and_nothing_else_of_it(
         assert line.encode() not in printed
 
 
-def test_a_key_that_cannot_be_read_is_told_as_such(
+def test_a_key_that_cannot_be_read_is_reported_as_such(
     look: Callable[[], Evidence], root: Path, tools: Tools
 ) -> None:
     tools.add("openssl", "exit 1")
@@ -178,7 +178,7 @@ def test_kubeconfigs(
     ("token", "kind"),
     [("abcdef.0123456789abcdef", "bootstrap"), ("eyJhbGci.eyJpc3Mi.c2ln", "jwt"), ("x", "static")],
 )
-def test_tokens_are_told_by_kind(
+def test_tokens_are_counted_by_kind(
     look: Callable[[], Evidence], root: Path, token: str, kind: str
 ) -> None:
     (root / "c").write_text(f"kind: Config\nclusters: []\nusers:\n- user: {{token: {token}}}\n")
@@ -319,7 +319,7 @@ def test_a_relative_path_is_believed_no_more_than_another(
     assert it.anchors[f"{cwd}/conf/ca.pem"].certificates == ()
 
 
-def test_a_path_with_dots_that_lead_up_is_said_to_be_unseen(
+def test_a_path_with_dots_that_lead_up_is_reported_as_unseen(
     look: Callable[[], Evidence], programs: Programs, root: Path
 ) -> None:
     (root / "kube/c.yaml").write_text("readOnlyPort: 0\n")
@@ -341,14 +341,16 @@ def test_flushed(look: Callable[[], Evidence], tmp_path: Path) -> None:
     assert not look().proxied
 
 
-def test_a_filter_that_does_not_answer_is_said(look: Callable[[], Evidence], tools: Tools) -> None:
+def test_a_filter_that_does_not_answer_is_reported(
+    look: Callable[[], Evidence], tools: Tools
+) -> None:
     tools.add("iptables", "exit 4")
     it = look()
     assert it.rules == {}
     assert any("filter" in what for what in it.unseen)
 
 
-def test_too_many_files_are_said(look: Callable[[], Evidence], root: Path) -> None:
+def test_too_many_files_are_reported(look: Callable[[], Evidence], root: Path) -> None:
     for number in range(110):
         (root / f"{number}.pem").write_text(CERT)
     it = look()

@@ -200,7 +200,7 @@ def test_names_that_are_no_text_fail_nobodys_audit(scene: Scene) -> None:
     assert any("backslash" in what for what in it.limited)
 
 
-def test_what_a_user_owns_is_told_as_such(scene: Scene) -> None:
+def test_what_a_user_owns_is_marked_as_such(scene: Scene) -> None:
     scene.plant("ca.pem")
     (scene.etc / "ca.pem").write_text(CERT)
     files = scene.audit().files
@@ -210,7 +210,7 @@ def test_what_a_user_owns_is_told_as_such(scene: Scene) -> None:
     assert own.blocks == len(own.certificates) == 1
 
 
-def test_a_flood_in_a_home_hides_nothing_elsewhere_and_is_told(scene: Scene) -> None:
+def test_a_flood_in_a_home_hides_nothing_elsewhere_and_is_reported(scene: Scene) -> None:
     for number in range(60):
         scene.plant(f"{number}.pem")
     (scene.etc / "k.pem").write_text(CERT)
@@ -514,7 +514,7 @@ def kubeconfig(*more: str, ca: str = "") -> str:
         "--bootstrap-kubeconfig={}",
     ],
 )
-def test_what_settings_name_is_told_with_who_may_write_it(scene: Scene, way: str) -> None:
+def test_what_settings_name_is_reported_with_who_may_write_it(scene: Scene, way: str) -> None:
     """Wherever it lies, and through links; of what others may write, nothing is read."""
     outside = scene.folder / "opt"
     outside.mkdir()
@@ -533,7 +533,7 @@ def test_what_settings_name_is_told_with_who_may_write_it(scene: Scene, way: str
         assert (anchor.certificates, anchor.blocks) == (((CERT.strip(),), 1) if alone else ((), 0))
 
 
-def test_of_a_kubeconfig_its_cas_and_what_it_names_are_told(scene: Scene) -> None:
+def test_of_a_kubeconfig_its_cas_and_what_it_names_are_reported(scene: Scene) -> None:
     path = scene.etc / "k.kubeconfig"
     key = scene.plant("own.key", "x")
     (scene.etc / "pki").symlink_to(scene.mallory)
@@ -567,7 +567,7 @@ def test_of_what_settings_name_only_certificates_leave_the_host(scene: Scene) ->
     assert obeying(scene, f"--client-ca-file={fifo}")[str(fifo)].blocks == 0
 
 
-def test_more_than_settings_name_is_told_as_a_limit(scene: Scene) -> None:
+def test_more_than_settings_name_is_reported_as_a_limit(scene: Scene) -> None:
     names = [f"certificate-authority: {scene.etc}/{n}.pem" for n in range(50)]
     for n in range(50):
         (scene.etc / f"{n}.pem").write_text(CERT)

@@ -101,7 +101,7 @@ def test_this_machine(look: Callable[..., Facts]) -> None:
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_listeners_are_told_where_a_port_of_interest_is_taken(
+def test_listeners_are_reported_where_a_port_of_interest_is_taken(
     look: Callable[..., Facts], tools: Tools, family: socket.AddressFamily
 ) -> None:
     tools.add("ss", 'echo "LISTEN 0 128 *:22 *:*"')
@@ -114,7 +114,7 @@ def test_listeners_are_told_where_a_port_of_interest_is_taken(
     assert tools.calls_of("ss") == []
 
 
-def test_paths_are_told_as_they_are(look: Callable[..., Facts], tmp_path: Path) -> None:
+def test_paths_are_reported_as_they_are(look: Callable[..., Facts], tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir(mode=0o750)
     text, large, secret = root / "a text", root / "large", root / "secret"
@@ -289,7 +289,7 @@ def test_no_key_leaves_the_node(output: Callable[..., bytes], tmp_path: Path) ->
     assert facts.servers == {str(config): "https://192.0.2.1:6443"}
 
 
-def test_the_ca_that_a_kubeconfig_trusts_is_told(
+def test_the_ca_that_a_kubeconfig_trusts_is_reported(
     output: Callable[..., bytes], tmp_path: Path
 ) -> None:
     named, inside = tmp_path / "named", tmp_path / "inside"
@@ -393,7 +393,7 @@ def test_a_host_that_lacks_tools_is_not_taken_for_an_empty_one(
         parse(done.stdout, nonce="n", sent=0, received=0)
 
 
-def test_tools_that_are_needed_later_are_told(
+def test_tools_that_are_needed_later_are_reported(
     shell: list[str], tools: Tools, tmp_path: Path
 ) -> None:
     if shell[0] == "busybox":
@@ -493,7 +493,7 @@ def test_proxies_of_services_come_without_their_credentials(
     assert look().proxies == {"HTTPS_PROXY": "http://192.0.2.1:3128", "no_proxy": "a,b"}
 
 
-def test_rules_of_a_firewall_that_admits_all_are_not_told(
+def test_rules_of_a_firewall_that_admits_all_are_not_reported(
     look: Callable[..., Facts], tools: Tools
 ) -> None:
     tools.add(

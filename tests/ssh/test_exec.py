@@ -47,7 +47,7 @@ def test_output_error_and_status_come_back_apart(reach: Reach) -> None:
     assert (result.code, result.stdout, result.stderr) == (7, b"out\n", b"err\n")
 
 
-def test_lines_are_told_as_they_come(reach: Reach, tmp_path: Path) -> None:
+def test_lines_are_passed_on_as_they_come(reach: Reach, tmp_path: Path) -> None:
     host, _ = reach()
     go = tmp_path / "go"
     heard = []

@@ -159,7 +159,7 @@ def test_a_certificate_for_another_name_is_named(serve: Serve, node_of: NodeOf, 
         enrol(Access(), node, lambda _: True)
 
 
-def test_a_revoked_key_is_said_to_be_and_never_recorded(serve: Serve, node_of: NodeOf) -> None:
+def test_a_revoked_key_is_reported_and_never_recorded(serve: Serve, node_of: NodeOf) -> None:
     server = serve()
     node = node_of(server)
     revoked = f"@revoked * {key('host').get_name()} {key('host').get_base64()}\n"

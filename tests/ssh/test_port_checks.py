@@ -159,7 +159,7 @@ def test_a_ca_with_an_umlaut_before_it_is_read(reach: Reach, tls: Tls) -> None:
         ({"days": -1}, "certificate has expired"),
     ],
 )
-def test_a_certificate_that_is_wrong_is_said_to_be(
+def test_a_certificate_that_is_wrong_is_reported(
     reach: Reach, tls: Tls, how: dict[str, Any], reason: str
 ) -> None:
     seen = check(reach()[0], tls(**how))

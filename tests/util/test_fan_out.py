@@ -141,7 +141,7 @@ def test_without_batches_a_failure_stops_nothing() -> None:
     assert [name for name, o in outcomes.items() if not o.ok] == ["0"]
 
 
-def test_interrupt_stops_handing_out_tells_running_work_and_is_passed_on() -> None:
+def test_interrupt_stops_handing_out_stops_running_work_and_is_passed_on() -> None:
     """Ctrl-C: the event is set, running work ends in good order, nothing new starts."""
     stop = threading.Event()
     begun: list[int] = []
