@@ -168,6 +168,18 @@ def cluster(lab: Lab, joining: Joining) -> Lab:
     return lab
 
 
+@pytest.fixture(scope="module")
+def nodes(lab: Lab, joining: Joining) -> Lab:
+    """
+    Three Ready nodes, as configured when a module first asks for them, and not restored since.
+
+    For tests of which none needs a node as configured that another of them changes.
+    """
+    if not lab.as_configured:
+        lab.deploy()
+    return lab
+
+
 @pytest.fixture
 def workload(cluster: Lab) -> Workload:
     """A pod of a user's on each node."""
