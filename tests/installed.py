@@ -97,8 +97,8 @@ def transplant(installed: Installed, root: Path, home: str) -> str:
     (prefix / "bin").mkdir()
     python = shutil.copy(binary, prefix / "bin")
     loading = [str(binary), *map(str, library.rglob("*.so"))]
-    told = subprocess.run(["ldd", *loading], capture_output=True, text=True, check=False).stdout
-    for path in {Path(found) for found in re.findall(r"=> (/\S+)", told)}:
+    reported = subprocess.run(["ldd", *loading], capture_output=True, text=True, check=False).stdout
+    for path in {Path(found) for found in re.findall(r"=> (/\S+)", reported)}:
         if not path.is_relative_to(prefix) and not (root / str(path).lstrip("/")).exists():
             shutil.copy(path, prefix / "lib")
     return f"{home}/bin/{Path(python).name}"

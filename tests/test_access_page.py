@@ -23,8 +23,8 @@ def rows(title: str) -> list[list[str]]:
 def options(verdict: str) -> set[str]:
     return {
         name.strip().lower()
-        for names, told in rows("SSH")
-        if told.startswith(verdict)
+        for names, reported in rows("SSH")
+        if reported.startswith(verdict)
         for name in names.split(",")
     }
 

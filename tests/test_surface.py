@@ -312,12 +312,12 @@ def test_the_printed_unit_is_one_to_systemd_whatever_its_paths(
     unit, text = unit_of(surface, tmp_path / name)
     plain = tmp_path / "fabnode-approve-csr.service"
     plain.write_text(text)
-    said = subprocess.run(
+    printed = subprocess.run(
         ["systemd-analyze", "verify", str(plain)], capture_output=True, text=True, check=False
     )
-    assert said.returncode == 0, said.stderr
-    assert str(plain) not in said.stderr
-    assert "fabnode-approve-csr" not in said.stderr
+    assert printed.returncode == 0, printed.stderr
+    assert str(plain) not in printed.stderr
+    assert "fabnode-approve-csr" not in printed.stderr
     command = next(line for line in text.splitlines() if line.startswith("ExecStart="))
     words = shlex.split(command.removeprefix("ExecStart=").replace("%%", "%"))
     assert words[words.index("--config") + 1] == str(unit.parent / "cluster.yml")
@@ -326,13 +326,13 @@ def test_the_printed_unit_is_one_to_systemd_whatever_its_paths(
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd")
 def test_the_printed_unit_is_sandboxed(surface: Surface, tmp_path: Path) -> None:
     unit, text = unit_of(surface, tmp_path)
-    said = subprocess.run(
+    printed = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", "--threshold=20", str(unit)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert said.returncode == 0, said.stdout[-2000:] + said.stderr
+    assert printed.returncode == 0, printed.stdout[-2000:] + printed.stderr
     assert "approves serving certificates" in text
     assert "--serving-only" in text
 

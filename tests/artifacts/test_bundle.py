@@ -179,9 +179,9 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_is_none_of_ours_is_refused(tmp_path: Path, name: str) -> None:
     """Told in the index or not."""
-    told = forged(tmp_path, {name or "x": b"x"}, index_of({name: b"x"}))
+    reported = forged(tmp_path, {name or "x": b"x"}, index_of({name: b"x"}))
     with pytest.raises(BundleError, match="has entries that no bundle has"):
-        unpack(told, tmp_path / "cache")
+        unpack(reported, tmp_path / "cache")
     untold = forged(tmp_path, {name or "x": b"x"}, index_of({}))
     with pytest.raises(BundleError, match="differs from bundle"):
         unpack(untold, tmp_path / "cache")

@@ -70,11 +70,11 @@ def test_a_file_is_fetched_once(server: Server, downloader: Downloader, digest: 
 def test_requests_say_which_fabnode_they_are_from(server: Server, downloader: Downloader) -> None:
     agents: list[str | None] = []
 
-    def told(answer: lies.Answer) -> None:
+    def reported(answer: lies.Answer) -> None:
         agents.append(answer.headers["User-Agent"])
         lies.missing(answer)
 
-    server.lies["/kubelet"] = [told]
+    server.lies["/kubelet"] = [reported]
     with pytest.raises(DownloadError, match="404"):
         fetch(server, downloader)
     assert agents == [f"fabnode/{__version__}"]
@@ -268,9 +268,9 @@ def test_several_threads_that_want_one_file_fetch_it_once(
 def test_progress_shows_what_is_there_and_what_will_be(
     server: Server, downloader: Downloader
 ) -> None:
-    told: list[tuple[int, int]] = []
-    downloader.file(f"{server.url}/kubelet", SHA256, lambda *news: told.append(news))
-    assert told[-1] == (len(CONTENT), len(CONTENT))
+    reported: list[tuple[int, int]] = []
+    downloader.file(f"{server.url}/kubelet", SHA256, lambda *news: reported.append(news))
+    assert reported[-1] == (len(CONTENT), len(CONTENT))
 
 
 def test_a_list_of_checksums_has_an_end(server: Server, downloader: Downloader) -> None:

@@ -72,15 +72,15 @@ def inv(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.setenv("XDG_CACHE_HOME", str(config.parent / "cache"))
 
     def run(*, code: int = 0, **options: object) -> str:
-        said, ended = "", 0
+        printed, ended = "", 0
         try:
             binaries_fetch(Context(), config=str(config), **options)
         except Exit as stop:
-            said, ended = str(stop), stop.code
+            printed, ended = str(stop), stop.code
         shown = capsys.readouterr()
-        said += shown.out + shown.err
-        assert ended == code, said
-        return said
+        printed += shown.out + shown.err
+        assert ended == code, printed
+        return printed
 
     return run
 
@@ -110,17 +110,17 @@ def test_everything_is_fetched_and_only_once(inv: Inv, config: Path, server: Ser
 
 
 def test_a_dry_run_fetches_nothing(inv: Inv, config: Path, server: Server) -> None:
-    said = inv(dry_run=True)
-    assert f"{server.url}{KUBELET} would be fetched" in said
+    printed = inv(dry_run=True)
+    assert f"{server.url}{KUBELET} would be fetched" in printed
     assert files(config) == {}
     assert server.seen == []
 
 
 def test_a_wrong_file_stops_with_its_url(inv: Inv, config: Path, server: Server) -> None:
     server.lies[KUBELET] = [lies.other]
-    said = inv(code=1)
-    assert f"{server.url}{KUBELET}: its sha256 is " in said
-    assert "next: check the URL" in said
+    printed = inv(code=1)
+    assert f"{server.url}{KUBELET}: its sha256 is " in printed
+    assert "next: check the URL" in printed
     assert "bin/amd64/kubelet" not in files(config)
     inv()
     assert files(config)["bin/amd64/kubelet"] == b"kubelet"
@@ -218,10 +218,10 @@ def test_a_mirror_alone_is_refused_with_what_to_give(
     inv: Inv, config: Path, server: Server, official: Server
 ) -> None:
     official.server_close()
-    said = inv(code=2)
-    assert "a mirror can't vouch for itself" in said
+    printed = inv(code=2)
+    assert "a mirror can't vouch for itself" in printed
     for key in ("amd64/kubelet", "amd64/kube-proxy", "v1.5.2/runc.amd64", CNI.lstrip("/")):
-        assert f"set the digest as artifacts.sums: {{{key}: …}}" in said
+        assert f"set the digest as artifacts.sums: {{{key}: …}}" in printed
     assert server.seen == []
     assert files(config) == {}
 
@@ -265,12 +265,12 @@ def test_a_server_that_contradicts_it_is_named_with_both(
         config.write_text(yaml.safe_dump(document))
     place = server if mirrored else official
     lie_consistently(place)
-    said = inv(code=1)
-    assert f"{place.url}{KUBELET}.sha256 has sha256 " in said
+    printed = inv(code=1)
+    assert f"{place.url}{KUBELET}.sha256 has sha256 " in printed
     for content in (b"kubelet", b"not the kubelet"):
-        assert hashlib.sha256(content).hexdigest() in said
-    assert "config/digests.yml" in said
-    assert "artifacts.sums: {amd64/kubelet: …}" in said
+        assert hashlib.sha256(content).hexdigest() in printed
+    assert "config/digests.yml" in printed
+    assert "artifacts.sums: {amd64/kubelet: …}" in printed
 
 
 def test_what_was_fetched_before_is_hashed_before_it_is_used(inv: Inv, config: Path) -> None:

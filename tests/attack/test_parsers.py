@@ -118,7 +118,7 @@ LINES = st.lists(st.lists(WORDS | st.text(max_size=4), max_size=4).map("\t".join
 
 
 @given(LINES, st.integers(-1, 3), st.binary(max_size=200))
-def test_what_a_host_says_while_it_works(lines: list[str], code: int, said: bytes) -> None:
+def test_what_a_host_says_while_it_works(lines: list[str], code: int, printed: bytes) -> None:
     """Each action begins and ends once, in its turn; anything else is told in a sentence."""
     attacks.tried()
     heard: list[Any] = []
@@ -126,7 +126,7 @@ def test_what_a_host_says_while_it_works(lines: list[str], code: int, said: byte
     with suppress(HostMisbehavedError):
         for line in lines:
             exchange.line(line.encode("utf-8", "surrogatepass"))
-    failure = exchange.failure(Result(code, b"", said))
+    failure = exchange.failure(Result(code, b"", printed))
     assert failure is None or len(failure.message) <= 601
     assert len([event for event in heard if event.state != "key"]) <= 2 * (len(PLAN.changes) + 1)
 
@@ -190,8 +190,8 @@ def test_facts_of_a_host_hold_nothing_that_steers_a_terminal(output: bytes) -> N
         facts = parse_facts(output, nonce="n", sent=0, received=0)
     except MalformedError:
         return
-    for told in (facts.os_id, facts.os_version, facts.kernel, facts.hostname, *facts.space):
-        assert told.isprintable()
+    for reported in (facts.os_id, facts.os_version, facts.kernel, facts.hostname, *facts.space):
+        assert reported.isprintable()
     assert all(listener.process.isprintable() for listener in facts.listeners)
     shown = [*facts.proxies.values(), *facts.readonly, *facts.lacking, *facts.controllers]
     shown += [facts.resolv_link, *(each.interface for each in facts.networks)]
@@ -278,7 +278,11 @@ SECURITY_KEY = _ssh(b"sk-ssh-ed25519@openssh.com", b"\0" * 32, b"ssh:")  # of a 
         )
     )
     .flatmap(lambda line: mutated(base64.b64decode(line.split()[1])).map(lambda b: (line, b)))
-    .map(lambda told: f"{told[0].split()[0].decode()} {base64.b64encode(told[1]).decode()}")
+    .map(
+        lambda reported: (
+            f"{reported[0].split()[0].decode()} {base64.b64encode(reported[1]).decode()}"
+        )
+    )
 )
 def test_keys_that_a_host_reports(key: str) -> None:
     attacks.tried()

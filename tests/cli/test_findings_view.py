@@ -76,8 +76,8 @@ def test_the_plan() -> None:
 
 
 def test_what_a_plan_leaves_is_listed_with_how_it_was_seen_and_why() -> None:
-    told = "\n".join(left_lines((MENDED, replace(LEFT, seen="swap on /dev/x\x1b[2J"))))
-    assert "/k" not in told
+    reported = "\n".join(left_lines((MENDED, replace(LEFT, seen="swap on /dev/x\x1b[2J"))))
+    assert "/k" not in reported
     for text in ("kubelet: it swaps", "seen: swap on /dev/x", "swapoff", "(pods may end)"):
-        assert text in told
-    assert "\x1b" not in told
+        assert text in reported
+    assert "\x1b" not in reported

@@ -505,9 +505,9 @@ nodes:
 
 
 def test_a_setting_that_is_wrong_for_all_nodes_is_reported_once(tmp_path: Path) -> None:
-    told_lines = messages(tmp_path, kube_proxy={"signing": "local"})
+    reported_lines = messages(tmp_path, kube_proxy={"signing": "local"})
     assert len(DOCUMENT["nodes"]) > 1
-    assert len(told_lines) == 1
+    assert len(reported_lines) == 1
 
 
 def test_yaml_that_reads_no_as_false_is_explained_in_the_users_words(tmp_path: Path) -> None:

@@ -45,10 +45,10 @@ class Machine:
     :param told: takes down what was done to it, in order.
     """
 
-    def __init__(self, node: Node, told: list[str]) -> None:
+    def __init__(self, node: Node, reported: list[str]) -> None:
         self.node = node
         self.name = node.name
-        self.told = told
+        self.reported = reported
         root = node.kubelet.root
         self._client = layout.kubelet_client_certificate(root)
         self._serving = layout.kubelet_serving_certificate(root)
@@ -67,20 +67,20 @@ class Machine:
     def root(self, script: str, **_: object) -> Result:
         """Run a command, of those that are run outside of looks and changes."""
         if "BEGIN CERTIFICATE" in script:
-            self.told.append("host: read certificate")
+            self.reported.append("host: read certificate")
             return Result(0, self.facts.certificate(self._client).pem.encode(), b"")
         if script.startswith("rm -f "):
             for path in script.removeprefix("rm -f ").split():
                 self.lose(path)
-        self.told.append("host: await file" if "until" in script else f"host: {script[:40]}")
+        self.reported.append("host: await file" if "until" in script else f"host: {script[:40]}")
         return Result(0, b"ActiveState=active\nSubState=running\nNRestarts=0\n", b"")
 
     def tls_to(self, *_: object) -> TlsResult:
         return TlsResult(reachable=True, trusted=True)
 
-    def look(self, _: object, watch: Watchlist) -> Facts:
+    def probe(self, _: object, watch: Watchlist) -> Facts:
         """Tell what is asked about, and nothing else."""
-        self.told.append("host: probe")
+        self.reported.append("host: probe")
         asked = {*watch.text, *watch.opaque, *watch.folders}
         return replace(
             self.facts,
@@ -103,7 +103,7 @@ class Machine:
     ) -> Applied:
         """Make a plan true."""
         names = [f"{change.action} {change.name}" for change in plan.changes]
-        self.told.append(f"host: change {', '.join(names)}")
+        self.reported.append(f"host: change {', '.join(names)}")
         self._paths({marker: PathFact("file", 0o600) for marker in plan.due})
         for change in plan.changes:
             self._change(change.resource, change.stamp)

@@ -36,7 +36,7 @@ class Api:
     server = "https://192.0.2.1:6443"
 
     def __init__(self, *_: object, **__: object) -> None:
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.refused = False
         self.fault: Exception | None = None
         self.collections: dict[str, list[dict[str, Any]]] = {}
@@ -58,7 +58,7 @@ class Api:
             return None
 
     def text(self, path: str, *, node: str = "") -> str:
-        self.told.append(f"get {path} for {node}")
+        self.reported.append(f"get {path} for {node}")
         if self.fault:
             raise self.fault
         return "ok"
@@ -68,18 +68,18 @@ class Api:
             return {"status": {"allowed": not self.refused}}
         if path.endswith("/subjectaccessreviews"):
             return {"status": {"allowed": False}}
-        self.told.append(f"create {path}")
+        self.reported.append(f"create {path}")
         return body | {"metadata": {**body["metadata"], "creationTimestamp": NOON}}
 
     def replace(self, path: str, _: dict[str, Any]) -> dict[str, Any]:
-        self.told.append(f"replace {path}")
+        self.reported.append(f"replace {path}")
         return {}
 
     def patch(self, path: str, _: dict[str, Any]) -> None:
-        self.told.append(f"patch {path}")
+        self.reported.append(f"patch {path}")
 
     def delete(self, path: str, **__: str) -> None:
-        self.told.append(f"delete {path}")
+        self.reported.append(f"delete {path}")
         folder, _, name = path.rpartition("/")
         kept = [o for o in self.collections.get(folder, ()) if o["metadata"].get("name") != name]
         self.collections[folder] = kept
@@ -90,13 +90,13 @@ class Api:
 
 class Lock:
     def __init__(self, api: Api, _: object) -> None:
-        self.told = api.told
+        self.reported = api.reported
 
     def take(self) -> None:
-        self.told.append("lock")
+        self.reported.append("lock")
 
     def release(self) -> None:
-        self.told.append("unlock")
+        self.reported.append("unlock")
 
 
 class Scene:
@@ -125,7 +125,7 @@ class Scene:
         self.api.collections.setdefault(path, []).extend(items)
 
     @property
-    def said(self) -> list[str]:
+    def printed(self) -> list[str]:
         return [event.text for event in self.journal.events if event.text]
 
 
@@ -153,14 +153,14 @@ def test_the_cluster_is_surveyed_in_the_background(scene: Scene) -> None:
     assert list(snapshot.nodes) == ["n1"]
     assert [(t.id, t.node) for t in snapshot.tokens] == [("aaaaaa", "n1")]
     assert snapshot.has_leases
-    assert scene.api.told == []
+    assert scene.api.reported == []
 
 
 def test_a_change_takes_rights_and_the_lock_once_asked(scene: Scene) -> None:
     scene.session.open(scene.config.nodes)
     scene.session.guard.obtain()
     scene.session.close()
-    assert scene.api.told == ["lock", "unlock"]
+    assert scene.api.reported == ["lock", "unlock"]
 
 
 def test_without_rights_the_lock_is_not_taken(scene: Scene) -> None:
@@ -168,7 +168,7 @@ def test_without_rights_the_lock_is_not_taken(scene: Scene) -> None:
     scene.session.open(scene.config.nodes)
     with pytest.raises(MissingRightsError, match="no right to "):
         scene.session.guard.obtain()
-    assert scene.api.told == []
+    assert scene.api.reported == []
 
 
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
@@ -198,8 +198,8 @@ def test_the_policy_on_the_account_is_compared_before_the_first_change(
     put_policy(as_deployer)
     as_deployer.session.open(as_deployer.config.nodes)
     as_deployer.session.guard.obtain()
-    assert as_deployer.api.told == ["lock"]
-    assert as_deployer.said == []
+    assert as_deployer.api.reported == ["lock"]
+    assert as_deployer.printed == []
 
 
 def test_a_policy_that_would_refuse_our_requests_stops_the_run_before_its_first_change(
@@ -211,7 +211,7 @@ def test_a_policy_that_would_refuse_our_requests_stops_the_run_before_its_first_
         with pytest.raises(AccountPolicyError, match="CN=system:kube-proxy") as caught:
             as_deployer.session.guard.obtain()
         assert "inv rbac.deployer" in caught.value.advice
-    assert as_deployer.api.told == []
+    assert as_deployer.api.reported == []
 
 
 def test_a_policy_that_limits_too_little_is_reported_once(as_deployer: Scene) -> None:
@@ -219,23 +219,23 @@ def test_a_policy_that_limits_too_little_is_reported_once(as_deployer: Scene) ->
     as_deployer.session.open(as_deployer.config.nodes)
     as_deployer.session.guard.obtain()
     as_deployer.session.guard.obtain()
-    (said,) = as_deployer.said
-    assert "spec.validations[0].expression" in said
-    assert "inv rbac.deployer" in said
+    (printed,) = as_deployer.printed
+    assert "spec.validations[0].expression" in printed
+    assert "inv rbac.deployer" in printed
 
 
 def test_the_policy_is_nothing_to_an_administrator(scene: Scene) -> None:
     scene.session.open(scene.config.nodes)
     assert scene.session.guard.policy_findings() == ()
     scene.session.guard.obtain()
-    assert scene.said == []
+    assert scene.printed == []
 
 
 def test_what_a_killed_run_left_is_taken_back_with_leave(scene: Scene) -> None:
     scene.put(SECRETS, token())
     scene.session.open(scene.config.nodes)
     scene.session.admission.tidy(scene.node)
-    assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
+    assert scene.api.reported == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
 
 
 def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_with_it(scene: Scene) -> None:
@@ -253,13 +253,13 @@ def test_what_a_node_asked_for_with_the_token_of_a_killed_run_goes_with_it(scene
     scene.put(SECRETS, token())
     scene.session.open(scene.config.nodes)
     scene.session.admission.tidy(scene.node)
-    assert scene.api.told == [
+    assert scene.api.reported == [
         "lock",
         f"delete {REQUESTS}/csr-mine",
         f"delete {REQUESTS}/csr-unsigned",
         f"delete {SECRETS}/bootstrap-token-aaaaaa",
     ]
-    assert [text.partition(":")[0] for text in scene.said] == [
+    assert [text.partition(":")[0] for text in scene.printed] == [
         "removed csr-mine",
         "removed csr-unsigned",
     ]
@@ -272,14 +272,14 @@ def test_whoever_asks_more_than_a_kubelet_would_holds_nobody_up_and_stays_to_be_
     scene.put(SECRETS, token())
     scene.session.open(scene.config.nodes)
     scene.session.admission.tidy(scene.node)
-    assert scene.api.told == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
-    assert scene.said == []
+    assert scene.api.reported == ["lock", f"delete {SECRETS}/bootstrap-token-aaaaaa"]
+    assert scene.printed == []
 
 
 def test_where_nothing_was_left_nothing_is_taken(scene: Scene) -> None:
     scene.session.open(scene.config.nodes)
     scene.session.admission.tidy(scene.node)
-    assert scene.api.told == []
+    assert scene.api.reported == []
 
 
 def test_a_token_that_was_handed_out_is_taken_back(scene: Scene) -> None:
@@ -288,7 +288,7 @@ def test_a_token_that_was_handed_out_is_taken_back(scene: Scene) -> None:
     scene.session.admission.tidy(scene.node)
     scene.session.admission.tidy(scene.node)
     name = f"bootstrap-token-{bearer.partition('.')[0]}"
-    assert scene.api.told == [f"create {SECRETS}", "lock", f"delete {SECRETS}/{name}"]
+    assert scene.api.reported == [f"create {SECRETS}", "lock", f"delete {SECRETS}/{name}"]
 
 
 def test_the_token_of_a_join_that_was_not_proved_stays_as_the_record_of_it(scene: Scene) -> None:
@@ -302,7 +302,7 @@ def test_the_token_of_a_join_that_was_not_proved_stays_as_the_record_of_it(scene
     scene.put(REQUESTS, signed)
     scene.session.judge.approver.consider(signed)
     scene.session.admission.tidy(scene.node, unproved=True)
-    assert scene.api.told == [f"create {SECRETS}"]
+    assert scene.api.reported == [f"create {SECRETS}"]
 
 
 @pytest.mark.parametrize("approved", [False, True])
@@ -320,7 +320,7 @@ def test_the_token_of_a_join_without_a_certificate_is_taken_back(
     scene.session.admission.tidy(scene.node, unproved=True)
     ended = [f"delete {REQUESTS}/csr-asked"] if approved else []
     taken = ["lock", f"delete {SECRETS}/bootstrap-token-{bearer.partition('.')[0]}"]
-    assert scene.api.told == [f"create {SECRETS}", *ended, *taken]
+    assert scene.api.reported == [f"create {SECRETS}", *ended, *taken]
 
 
 def test_what_was_signed_with_a_token_that_was_left_is_to_be_compared(scene: Scene) -> None:
@@ -333,7 +333,7 @@ def test_what_was_signed_with_a_token_that_was_left_is_to_be_compared(scene: Sce
     scene.session.open(scene.config.nodes)
     (found,) = scene.session.certified.left_certified(scene.node)
     assert found.startswith(b"-----BEGIN CERTIFICATE REQUEST")
-    assert scene.api.told == ["lock"], "that it is no run's at work"
+    assert scene.api.reported == ["lock"], "that it is no run's at work"
 
 
 def test_without_a_token_that_was_left_nothing_is_to_be_compared(scene: Scene) -> None:
@@ -342,14 +342,14 @@ def test_without_a_token_that_was_left_nothing_is_to_be_compared(scene: Scene) -
     scene.put(REQUESTS, signed)
     scene.session.open(scene.config.nodes)
     assert scene.session.certified.left_certified(scene.node) == ()
-    assert scene.api.told == []
+    assert scene.api.reported == []
 
 
 def test_an_impostor_loses_node_and_token(scene: Scene) -> None:
     scene.put(SECRETS, token())
     scene.session.open(scene.config.nodes)
     scene.session.admission.expel(scene.node)
-    assert scene.api.told == [
+    assert scene.api.reported == [
         f"patch {NODES}/n1",
         f"delete {NODES}/n1",
         "lock",
@@ -362,9 +362,9 @@ def test_requests_are_denied_but_those_that_are_decided(scene: Scene) -> None:
     scene.session.admission.allow(scene.config.nodes)
     assert scene.session.judge.deny(["csr-1"])
     assert not scene.session.judge.deny(["csr-2", "csr-1"])
-    assert scene.api.told == [f"replace {REQUESTS}/csr-1/approval"] * 2
-    assert scene.said[0].startswith("denied csr-1, asked for by system:bootstrap:aaaaaa: ")
-    assert scene.said[1] == "csr-2 is already Approved: left unchanged"
+    assert scene.api.reported == [f"replace {REQUESTS}/csr-1/approval"] * 2
+    assert scene.printed[0].startswith("denied csr-1, asked for by system:bootstrap:aaaaaa: ")
+    assert scene.printed[1] == "csr-2 is already Approved: left unchanged"
 
 
 def test_what_nobody_proves_is_reported_one_by_one_up_to_a_limit(scene: Scene) -> None:
@@ -422,7 +422,7 @@ def test_whether_the_apiserver_gets_through_to_a_kubelet(
     scene.session.open(scene.config.nodes)
     scene.api.fault = fault
     assert scene.session.nodes.kubelet_answers("n1") is answers
-    assert scene.api.told == ["get /api/v1/nodes/n1/proxy/healthz for n1"]
+    assert scene.api.reported == ["get /api/v1/nodes/n1/proxy/healthz for n1"]
 
 
 def test_an_api_that_is_away_is_no_kubelet_that_does_not_answer(scene: Scene) -> None:

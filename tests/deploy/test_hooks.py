@@ -102,9 +102,9 @@ def test_the_deployers_hook_runs_for_each_node_that_changes(
     assert log(tmp_path) == []
     run = nodes.deployed()
     assert log(tmp_path) == [f"{order} {step} n1", f"{order} {step} n2"]
-    said = [e for e in run.journal.events if e.node == "n1" and e.text.startswith("hook")]
-    assert [(e.step, e.state) for e in said] == [(step, "start"), (step, "done")]
-    assert said[1].text == f"hook {order} {step}: ./hook: fine"
+    printed = [e for e in run.journal.events if e.node == "n1" and e.text.startswith("hook")]
+    assert [(e.step, e.state) for e in printed] == [(step, "start"), (step, "done")]
+    assert printed[1].text == f"hook {order} {step}: ./hook: fine"
     nodes.deployed()
     assert log(tmp_path) == []
     drift(nodes)
@@ -156,7 +156,7 @@ def test_hooks_of_one_point_are_recorded_in_one_round_trip_the_failed_one_stays_
     run = nodes.deployed()
     assert not run.outcomes["n1"].ok
     assert log(tmp_path) == [f"{name} {node}" for name in "abc" for node in ("n1", "n2")]
-    assert sum(text.startswith("host: rm -f") for text in nodes.hosts["n1"].told) == 1
+    assert sum(text.startswith("host: rm -f") for text in nodes.hosts["n1"].reported) == 1
     nodes.deployed()
     assert log(tmp_path) == ["c n1", "c n2"]
 
@@ -168,7 +168,7 @@ def test_before_the_first_change_a_failed_hook_leaves_the_host_alone(
     script(tmp_path, "#!/bin/sh\nexit 1\n")
     run = nodes.deployed()
     assert not any(outcome.ok for outcome in run.outcomes.values())
-    assert not [text for text in nodes.hosts["n1"].told if text.startswith("host: change")]
+    assert not [text for text in nodes.hosts["n1"].reported if text.startswith("host: change")]
 
 
 def test_a_change_of_labels_alone_makes_hooks_due_as_well(
@@ -180,7 +180,7 @@ def test_a_change_of_labels_alone_makes_hooks_due_as_well(
     nodes.labelled = "labels"
     nodes.deployed()
     assert log(tmp_path) == ["after verify n1", "after verify n2"]
-    assert any("umask 077; mkdir -p" in text for text in nodes.hosts["n1"].told)
+    assert any("umask 077; mkdir -p" in text for text in nodes.hosts["n1"].reported)
 
 
 def eventually_dead(pid: int) -> bool:

@@ -87,9 +87,9 @@ class Host(Machine):
         self.points.pass_by(self.name, "tls")
         return super().tls_to()
 
-    def look(self, host: object, watch: Any) -> Facts:
+    def probe(self, host: object, watch: Any) -> Facts:
         self.points.pass_by(self.name, "probe")
-        return super().look(host, watch)
+        return super().probe(host, watch)
 
     def change(
         self, host: object, plan: Any, packer: object, heard: Any, /, **_: object
@@ -140,7 +140,7 @@ class Everything:
             (pipeline, "certificates_seen"): lambda *_: [],
             (pipeline, "network_probe_left"): lambda _: False,
             (artifact_files, "load"): lambda c: ArtifactStore({"amd64": artifacts(c)}),
-            (planner_module, "probe"): lambda host, watch: host.look(host, watch),
+            (planner_module, "probe"): lambda host, watch: host.probe(host, watch),
             (node_module, "apply"): lambda host, *args, **kw: host.change(host, *args, **kw),
             (planner_module, "make_plan"): self._pure(make_plan),
             (preflight, "findings"): lambda *_: (),

@@ -54,13 +54,13 @@ class Scene:
         steps: Sequence[Step] = NODE_STEPS,
         **settings: Any,
     ) -> None:
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.config = make_config(**settings)
         self.node = self.config.nodes[0]
-        self.machine = Machine(self.node, self.told)
+        self.machine = Machine(self.node, self.reported)
         self.api = self._api()
         self.steps = steps
-        monkeypatch.setattr(planner_module, "probe", self.machine.look)
+        monkeypatch.setattr(planner_module, "probe", self.machine.probe)
         self.change: Callable[..., Applied] = self.machine.change
         monkeypatch.setattr(node_module, "apply", lambda *args, **kw: self.change(*args, **kw))
         monkeypatch.setattr(preflight, "findings", lambda *_: ())
@@ -86,7 +86,7 @@ class Scene:
             def call(*args: object, **named: object) -> object:
                 shown = [str(arg) for arg in args if isinstance(arg, str | float | bool)]
                 shown += [name for name, value in named.items() if value]
-                self.told.append(f"api: {name}{' ' if shown else ''}{' '.join(shown)}")
+                self.reported.append(f"api: {name}{' ' if shown else ''}{' '.join(shown)}")
                 return answer(*args)
 
             return call
@@ -142,15 +142,15 @@ class Scene:
 
     def deploy(self) -> bool:
         """Deploy as a run of its own would; forget what was told before."""
-        self.told.clear()
+        self.reported.clear()
         deployer = self.another()
-        return deployer.deploy(before_change=lambda: self.told.append("rights")).changed
+        return deployer.deploy(before_change=lambda: self.reported.append("rights")).changed
 
     def renew(self, renewal: Renewal) -> bool:
-        self.told.clear()
+        self.reported.clear()
         deployer = self.another()
         deployer.current_facts()  # as the stages of a changed CA do before
-        return deployer.renew(renewal, before_change=lambda: self.told.append("rights"))
+        return deployer.renew(renewal, before_change=lambda: self.reported.append("rights"))
 
     def plan_of(self, renewal: Renewal = KEEP) -> Plan:
         return self.another().plan(renewal).plan
@@ -158,12 +158,12 @@ class Scene:
     @property
     def heard(self) -> list[str]:
         """What was told, in three words each."""
-        return [" ".join(text.split()[:3]) for text in self.told]
+        return [" ".join(text.split()[:3]) for text in self.reported]
 
     @property
     def changes(self) -> list[str]:
         """Each change of the host, as the list of what it changed."""
-        return [text for text in self.told if text.startswith("host: change")]
+        return [text for text in self.reported if text.startswith("host: change")]
 
 
 @pytest.fixture
@@ -206,10 +206,10 @@ def test_a_node_that_is_right_is_left_alone(scene: Callable[..., Scene]) -> None
     joined = scene()
     joined.deploy()
     assert joined.deploy() is False
-    assert joined.machine.told[0] == "host: probe"
+    assert joined.machine.reported[0] == "host: probe"
     assert not joined.changes
-    assert "api: guard" not in joined.told
-    assert joined.told[-1] == "api: tidy"
+    assert "api: guard" not in joined.reported
+    assert joined.reported[-1] == "api: tidy"
 
 
 def test_a_plan_with_changes_says_what_the_policy_on_the_account_would_refuse(
@@ -219,9 +219,9 @@ def test_a_plan_with_changes_says_what_the_policy_on_the_account_would_refuse(
     node.policy = (Finding("error", "it refuses that", "inv rbac.deployer"),)
     assert node.another().plan().findings == node.policy
     node.deploy()
-    node.told.clear()
+    node.reported.clear()
     assert node.another().plan().findings == ()
-    assert "api: policy" not in node.told, "nothing is asked about what is not needed"
+    assert "api: policy" not in node.reported, "nothing is asked about what is not needed"
 
 
 def test_with_a_shared_token_rotation_begins_once_it_has_joined(shared: Scene) -> None:
@@ -313,7 +313,7 @@ def test_however_a_join_ends_an_impostor_is_expelled(
     ending(robbed, error)
     with pytest.raises(ImpostorError):
         robbed.deploy()
-    assert [text for text in robbed.told if "probe" not in text][-6:-1] == [
+    assert [text for text in robbed.reported if "probe" not in text][-6:-1] == [
         "api: was certified",
         "host: read certificate",
         "api: holds key",
@@ -335,11 +335,13 @@ def test_what_is_not_proved_is_reported_and_left_for_the_next_run(
         raise ConnectionLostError("n1", "no answer in time")
 
     monkeypatch.setattr(gone.machine, "root", root)
-    with pytest.raises(UnprovedError, match="whether the certificate issued for it is on") as told:
+    with pytest.raises(
+        UnprovedError, match="whether the certificate issued for it is on"
+    ) as reported:
         gone.deploy()
-    assert str(error).split(";")[0] in str(told.value)
-    assert gone.told[-1] == "api: tidy unproved"
-    assert "api: expel" not in gone.told
+    assert str(error).split(";")[0] in str(reported.value)
+    assert gone.reported[-1] == "api: tidy unproved"
+    assert "api: expel" not in gone.reported
 
 
 @pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
@@ -350,8 +352,8 @@ def test_a_join_that_ends_without_a_certificate_ends_as_itself(
     ending(node, error)
     with pytest.raises(type(error)):
         node.deploy()
-    assert "api: was certified" in node.told  # which ends what was approved and not signed
-    assert "api: expel" not in node.told
+    assert "api: was certified" in node.reported  # which ends what was approved and not signed
+    assert "api: expel" not in node.reported
 
 
 def test_a_join_whose_key_was_proved_leaves_nothing(scene: Callable[..., Scene]) -> None:
@@ -360,7 +362,7 @@ def test_a_join_whose_key_was_proved_leaves_nothing(scene: Callable[..., Scene])
     ending(node, ENDS[2])
     with pytest.raises(ApplyError):
         node.deploy()
-    assert node.told[-1] == "api: tidy"
+    assert node.reported[-1] == "api: tidy"
 
 
 def test_the_next_run_compares_what_the_one_before_could_not(scene: Callable[..., Scene]) -> None:
@@ -371,7 +373,7 @@ def test_the_next_run_compares_what_the_one_before_could_not(scene: Callable[...
     node.left = (stranger.request_pem,)
     with pytest.raises(ImpostorError, match="in an interrupted run"):
         node.deploy()
-    assert "api: expel" in node.told
+    assert "api: expel" in node.reported
     assert not node.changes
     ca, key = authority()
     signed = sign_client(stranger.request_pem, pem(ca), private_pem(key)).decode()
@@ -382,7 +384,7 @@ def test_the_next_run_compares_what_the_one_before_could_not(scene: Callable[...
     )
     assert held != mine
     assert node.deploy() is False
-    assert "api: expel" not in node.told
+    assert "api: expel" not in node.reported
 
 
 def test_an_impostor_is_expelled(scene: Callable[..., Scene]) -> None:
@@ -390,7 +392,7 @@ def test_an_impostor_is_expelled(scene: Callable[..., Scene]) -> None:
     robbed.holds_key = False
     with pytest.raises(ImpostorError):
         robbed.deploy()
-    assert robbed.told[-4:] == [
+    assert robbed.reported[-4:] == [
         "api: holds key",
         "api: expel",
         "host: rm -f /var/lib/kubelet/pki/kubelet-clien",
@@ -415,11 +417,13 @@ def test_a_joined_host_whose_node_object_is_missing_registers_again(
         ("restart", unit, "its Node object is missing") for unit in (kubelet.UNIT, proxy.UNIT)
     ]
     assert node.deploy()
-    after = [text for text in node.told if "wait" in text or "label" in text or "change" in text]
+    after = [
+        text for text in node.reported if "wait" in text or "label" in text or "change" in text
+    ]
     assert after[1] == "api: wait registered n1"
     assert after[2].startswith("api: label")
     assert after[3].startswith("api: wait ready n1")
-    assert "api: token" not in node.told
+    assert "api: token" not in node.reported
 
 
 def test_a_serving_certificate_without_the_nodes_address_is_requested_again(
@@ -435,7 +439,7 @@ def test_a_serving_certificate_without_the_nodes_address_is_requested_again(
     assert (restarted.action, restarted.name) == ("restart", kubelet.UNIT)
     assert restarted.why == "its serving certificate is not for 192.0.2.11"
     assert node.deploy()
-    assert any(text.startswith("api: wait serving") for text in node.told)
+    assert any(text.startswith("api: wait serving") for text in node.reported)
     assert node.plan_of().empty
     assert node.deploy() is False
 
@@ -447,13 +451,13 @@ def test_a_unit_that_systemd_starts_again_is_waited_for(scene: Callable[..., Sce
     facts = node.machine.facts
     late = replace(facts.unit(proxy.UNIT), active="activating", sub="auto-restart")
     node.machine.facts = replace(facts, units={**facts.units, proxy.UNIT: late})
-    node.told.clear()
+    node.reported.clear()
     node.another().facts_of_started_units()
-    assert node.told == ["host: probe", "host: await file", "host: probe"]
+    assert node.reported == ["host: probe", "host: await file", "host: probe"]
     node.machine.facts = facts
-    node.told.clear()
+    node.reported.clear()
     node.another().facts_of_started_units()
-    assert node.told == ["host: probe"]
+    assert node.reported == ["host: probe"]
 
 
 def test_the_kubelets_own_kubeconfig_follows_the_apiservers_address(
@@ -467,7 +471,7 @@ def test_the_kubelets_own_kubeconfig_follows_the_apiservers_address(
     (changed,) = [c for c in moved.plan_of().changes if c.name == layout.KUBELET_KUBECONFIG]
     assert changed.why == "server https://192.0.2.1:6443 → https://vip.example:6443"
     assert moved.deploy()
-    assert "api: token" not in moved.told
+    assert "api: token" not in moved.reported
     assert moved.machine.facts.certificates == held
     written = moved.machine.facts.path(layout.KUBELET_KUBECONFIG)
     assert b"https://vip.example:6443" in (written.content or b"")
@@ -483,4 +487,4 @@ def test_a_step_alone_touches_nothing_else(scene: Callable[..., Scene]) -> None:
     (change,) = node.changes
     assert layout.PROXY_PEM in change
     assert kubelet.UNIT not in change
-    assert not [text for text in node.told if text.startswith(("api: wait", "api: tidy"))]
+    assert not [text for text in node.reported if text.startswith(("api: wait", "api: tidy"))]

@@ -60,7 +60,7 @@ class Watched(Everything):
             )
         self.checked.clear()
         for host in self.hosts.values():
-            host.told.clear()
+            host.reported.clear()
         return run, pipeline.deploy(run)
 
 
@@ -155,8 +155,8 @@ def test_no_host_changes_before_rights_and_manifest_are_there(
     def slow(asked: str) -> None:
         if asked == what:
             threading.Event().wait(0.3)
-            told = [text for host in scene.hosts.values() for text in host.told]
-            changed_meanwhile.append(any(text.startswith("host: change") for text in told))
+            reported = [text for host in scene.hosts.values() for text in host.reported]
+            changed_meanwhile.append(any(text.startswith("host: change") for text in reported))
         plain(asked)
 
     monkeypatch.setattr(scene, "_of_cluster", slow)
@@ -176,7 +176,7 @@ def test_where_a_part_of_the_cluster_fails_no_host_changes_and_nothing_is_checke
     assert scene.checked == []
     assert not any(outcome.ok for outcome in run.outcomes.values())
     for host in scene.hosts.values():
-        assert not [text for text in host.told if text.startswith("host: change")]
+        assert not [text for text in host.reported if text.startswith("host: change")]
 
 
 def test_bad_input_in_a_part_of_the_cluster_ends_the_run(scene: Watched) -> None:

@@ -127,12 +127,12 @@ def answering(answers: dict[str, list[bytes]]) -> tuple[socket.socket, list[str]
     return listener, asked
 
 
-def told(status: str, body: bytes) -> bytes:
+def reported(status: str, body: bytes) -> bytes:
     head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-VERSION = told("200 OK", b'{"gitVersion": "v1.37.2"}')
+VERSION = reported("200 OK", b'{"gitVersion": "v1.37.2"}')
 REFUSED = b'{"kind":"Status","message":"dial tcp 192.0.2.1:10250: connection refused","code":500}'
 LOG = "/api/v1/namespaces/x/pods/y/log"
 
@@ -181,7 +181,7 @@ def test_a_kubelet_that_never_answers_is_named_after_one_try(
     ],
 )
 def test_kubelet_that_fails_is_named_and_the_apiserver_not_blamed(status: str, body: bytes) -> None:
-    listener, asked = answering({LOG: [told(status, body)], "/version": [VERSION]})
+    listener, asked = answering({LOG: [reported(status, body)], "/version": [VERSION]})
     server = f"http://127.0.0.1:{listener.getsockname()[1]}"
     attacks.tried()
     began = time.monotonic()
@@ -196,7 +196,7 @@ def test_kubelet_that_fails_is_named_and_the_apiserver_not_blamed(status: str, b
 
 def test_kubelet_that_fails_once_is_asked_again() -> None:
     listener, _ = answering(
-        {LOG: [told("500 x", REFUSED), told("200 OK", b"n1 ok")], "/version": [VERSION]}
+        {LOG: [reported("500 x", REFUSED), reported("200 OK", b"n1 ok")], "/version": [VERSION]}
     )
     server = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener:
@@ -207,7 +207,7 @@ def test_kubelet_that_fails_once_is_asked_again() -> None:
 
 
 def test_apiserver_that_is_away_is_no_kubelets_fault() -> None:
-    unavailable = told("503 Service Unavailable", b"")
+    unavailable = reported("503 Service Unavailable", b"")
     listener, _ = answering({LOG: [unavailable], "/version": [unavailable]})
     server = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with listener, pytest.raises(client.ApiAwayError):
@@ -216,8 +216,8 @@ def test_apiserver_that_is_away_is_no_kubelets_fault() -> None:
 
 def test_what_the_account_s_policy_refuses_says_how_to_renew_it() -> None:
     """An account is made for a configuration; nothing else explains a refusal in mid-run."""
-    told = "x is forbidden: ValidatingAdmissionPolicy 'fabnode-deployer' denied request"
-    assert "inv rbac.deployer" in client.ApiError(422, "Invalid", told).advice
+    reported = "x is forbidden: ValidatingAdmissionPolicy 'fabnode-deployer' denied request"
+    assert "inv rbac.deployer" in client.ApiError(422, "Invalid", reported).advice
     assert not client.ApiError(422, "Invalid", "denied by ValidatingAdmissionPolicy 'other'").advice
 
 

@@ -94,62 +94,62 @@ def key_of(item: dict[str, Any]) -> HostKey:
 def approver(
     api: Any, *, dry_run: bool = False, key_lookup: KeyLookup | None = None
 ) -> tuple[Approver, list[str]]:
-    told: list[str] = []
+    reported: list[str] = []
 
     def tell(request: SigningRequest, verdict: Verdict) -> None:
-        told.append(f"{request.name}: {verdict.reason}")
+        reported.append(f"{request.name}: {verdict.reason}")
 
     made = Approver(api, dry_run=dry_run, on_verdict=tell, all_tokens=True, key_lookup=key_lookup)
     made.allow(Candidate("n1", "192.0.2.11"))
-    return made, told
+    return made, reported
 
 
 def test_a_proved_request_is_approved_once() -> None:
     item = request("csr-1")
     api = Api(item)
-    made, told = approver(api)
+    made, reported = approver(api)
     made.consider(item)
     made.consider(item)
     assert api.approved == ["csr-1"]
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 def test_a_token_is_good_for_one_certificate_in_whatever_order_requests_are_listed() -> None:
     """A second request may bear a name that is listed before the one that was approved."""
     late, first = request("a-late"), request("b-first", approved=True)
     api = Api(late, first)
-    made, told = approver(api)
+    made, reported = approver(api)
     for item in api.requests:
         made.consider(item)
     assert api.approved == []
-    assert told == ["a-late: another request with n1's token was approved before"]
+    assert reported == ["a-late: another request with n1's token was approved before"]
 
 
 def test_what_is_not_proved_is_reported_and_left() -> None:
     item = request("csr-1", common_name="system:node:n2")
     api = Api(item)
-    made, told = approver(api)
+    made, reported = approver(api)
     made.consider(item)
     assert api.approved == []
-    assert "its subject is" in told[0]
+    assert "its subject is" in reported[0]
 
 
 def test_dry_run_approves_nothing() -> None:
     item = request("csr-1")
     api = Api(item)
-    made, told = approver(api, dry_run=True)
+    made, reported = approver(api, dry_run=True)
     made.consider(item)
     assert api.approved == []
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 @pytest.mark.parametrize("status", [404, 409])
 def test_a_request_that_changed_meanwhile_is_judged_again(status: int) -> None:
     item = request("csr-1")
     api = Api(item, refuse=status)
-    made, told = approver(api)
+    made, reported = approver(api)
     made.consider(item)
-    assert told == []
+    assert reported == []
     api.refuse = 0
     changed = {**item, "metadata": {**item["metadata"], "resourceVersion": "2"}}
     made.consider(changed)
@@ -179,10 +179,10 @@ def test_a_flood_is_judged_without_asking_the_api_for_each(
         return get(path, **query)
 
     monkeypatch.setattr(api, "get", noted)
-    made, told = approver(api)
+    made, reported = approver(api)
     for item in items:
         made.consider(item)
-    assert len(told) == 30
+    assert len(reported) == 30
     assert len(asked) <= 2
 
 
@@ -190,43 +190,43 @@ def test_what_another_approver_was_quicker_to_approve_counts() -> None:
     """Two approvers, one token, two requests: the API refuses us one, and we the other."""
     first, second = request("csr-1"), request("csr-2")
     api = Api(first, second, refuse=409)
-    made, told = approver(api)
+    made, reported = approver(api)
     made.consider(first)
     api.refuse = 0
     made.consider(second)
     assert api.approved == []
-    assert "was approved before" in told[0]
+    assert "was approved before" in reported[0]
 
 
 def test_with_a_shared_token_requests_wait_until_the_host_shows_its_key() -> None:
     own, rogue = shared("csr-own"), shared("csr-rogue")
     api = Api(own, rogue)
-    made, told = approver(api)
+    made, reported = approver(api)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
     made.consider(rogue)
     made.consider(own)
-    assert api.approved == told == []
+    assert api.approved == reported == []
     made.show("n1", key_of(own))
     assert api.approved == ["csr-own"]
-    assert "csr-rogue: its key is not the one that waits on n1's host" in told
+    assert "csr-rogue: its key is not the one that waits on n1's host" in reported
     assert [found.name for found in made.approved_for("n1")] == ["csr-own"]
     late = shared("csr-late")
     made.consider(late)
-    assert "was approved before" in told[-1]
+    assert "was approved before" in reported[-1]
 
 
 def test_a_host_that_shows_no_key_gets_no_certificate() -> None:
     """Once its joining ended, well or not, what was held for its key is told."""
     item = shared("csr-1")
     api = Api(item)
-    made, told = approver(api)
+    made, reported = approver(api)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
     made.consider(item)
     made.end("n1")
     assert api.approved == []
-    assert told == ["csr-1: no key waits on n1's host to compare it with"]
+    assert reported == ["csr-1: no key waits on n1's host to compare it with"]
     made.consider(shared("csr-2"))
-    assert "n1" in told[-1]
+    assert "n1" in reported[-1]
 
 
 @pytest.mark.parametrize("make", [request, shared])
@@ -241,11 +241,11 @@ def test_a_host_is_asked_for_its_key_before_a_first_certificate_is_granted(make:
 
     key_lookup = KeyLookup(read)
     api = Api(own, other)
-    made, told = approver(api, key_lookup=key_lookup)
+    made, reported = approver(api, key_lookup=key_lookup)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
     made.consider(other)
     key_lookup.settle()
-    assert told == ["csr-other: its key is not the one that waits on n1's host"]
+    assert reported == ["csr-other: its key is not the one that waits on n1's host"]
     made.consider(own)
     key_lookup.settle()
     assert api.approved == ["csr-own"]
@@ -258,12 +258,12 @@ def test_a_host_is_asked_for_its_key_before_a_first_certificate_is_granted(make:
 def test_a_host_that_cant_be_asked_leaves_its_requests_pending() -> None:
     key_lookup = KeyLookup(lambda _: HostKey(fault="no route to host"))
     api = Api()
-    made, told = approver(api, key_lookup=key_lookup)
+    made, reported = approver(api, key_lookup=key_lookup)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
     made.consider(shared("csr-1"))
     key_lookup.settle()
     assert api.approved == []
-    assert told == ["csr-1: the key on n1's host can't be read: no route to host"]
+    assert reported == ["csr-1: the key on n1's host can't be read: no route to host"]
 
 
 def test_one_hosts_nonsense_leaves_everybody_elses_requests_alone() -> None:
@@ -277,7 +277,7 @@ def test_one_hosts_nonsense_leaves_everybody_elses_requests_alone() -> None:
 
     key_lookup = KeyLookup(read)
     api = Api(own)
-    made, told = approver(api, key_lookup=key_lookup)
+    made, reported = approver(api, key_lookup=key_lookup)
     made.allow(Candidate("n2", "192.0.2.12"))
     for node in ("n1", "n2"):
         made.hand_out(IssuedToken(node, datetime.fromisoformat(NOON)))
@@ -285,7 +285,7 @@ def test_one_hosts_nonsense_leaves_everybody_elses_requests_alone() -> None:
     key_lookup.settle()
     made.consider(own)
     key_lookup.settle()
-    assert "its answer can't be read (NotImplementedError: compressed points)" in told[0]
+    assert "its answer can't be read (NotImplementedError: compressed points)" in reported[0]
     assert api.approved == ["csr-2"]
 
 
@@ -300,13 +300,13 @@ def test_a_flood_of_requests_is_no_flood_of_questions() -> None:
 
     key_lookup = KeyLookup(read)
     api = Api()
-    made, told = approver(api, key_lookup=key_lookup)
+    made, reported = approver(api, key_lookup=key_lookup)
     made.hand_out(IssuedToken("n1", datetime.fromisoformat(NOON)))
     for number in range(200):
         made.consider(shared(f"csr-{number}"))
     go.set()
     key_lookup.settle()
-    assert len(told) == 200
+    assert len(reported) == 200
     assert len(asked) == 2
 
 
@@ -341,7 +341,7 @@ def serving(name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("item", "told"),
+    ("item", "reported"),
     [
         (approved(request("csr-1"), AUTO), ["csr-1 AutoApproved: Auto approving kubelet client"]),
         (
@@ -355,7 +355,7 @@ def serving(name: str) -> Any:
     ],
     ids=["own name", "other name", "ours", "serving", "our serving", "pending"],
 )
-def test_what_somebody_else_approved_is_reported_once(item: Any, told: list[str]) -> None:
+def test_what_somebody_else_approved_is_reported_once(item: Any, reported: list[str]) -> None:
     foreign: list[str] = []
     made = Approver(
         Api(item),  # type: ignore[arg-type]
@@ -367,7 +367,7 @@ def test_what_somebody_else_approved_is_reported_once(item: Any, told: list[str]
     made.trust(Token("aaaaaa", "n1", datetime.fromisoformat(NOON)))
     made.consider(item)
     made.consider(item)
-    assert foreign == told
+    assert foreign == reported
 
 
 def test_every_request_approved_with_a_token_is_known() -> None:
@@ -381,26 +381,26 @@ def test_every_request_approved_with_a_token_is_known() -> None:
 
 
 def test_only_serving_certificates_are_judged_where_that_is_all() -> None:
-    told: list[str] = []
+    reported: list[str] = []
     made = Approver(
         Api(),  # type: ignore[arg-type]
         dry_run=True,
         serving_only=True,
-        on_verdict=lambda request, _: told.append(request.name),
+        on_verdict=lambda request, _: reported.append(request.name),
     )
     made.allow(Candidate("n1", "192.0.2.11"))
     for item in (request("client"), shared("shared"), serving("serving")):
         made.consider(item)
-    assert told == ["serving"]
+    assert reported == ["serving"]
 
 
 def test_memory_is_bounded_however_many_requests_come() -> None:
-    told: list[str] = []
+    reported: list[str] = []
     made = Approver(
         Api(),  # type: ignore[arg-type]
         dry_run=True,
         serving_only=True,
-        on_verdict=lambda request, _: told.append(request.name),
+        on_verdict=lambda request, _: reported.append(request.name),
     )
     item = serving("csr")
     for number in range(approver_module._REMEMBERED + 50):

@@ -149,9 +149,9 @@ def test_a_plugin_learns_the_cluster_where_the_kubeconfig_says_so(tmp_path: Path
     extension = {"name": V1.removesuffix("/v1") + "/exec", "extension": {"audience": "x"}}
     more = {"certificate-authority-data": encoded(CA), "extensions": [extension]}
     load(kubeconfig(tmp_path, user, **more))
-    told = json.loads(asked.read_text())
-    assert told["apiVersion"] == V1
-    assert told["spec"] == {
+    reported = json.loads(asked.read_text())
+    assert reported["apiVersion"] == V1
+    assert reported["spec"] == {
         "interactive": False,
         "cluster": {
             "server": "https://192.0.2.1:6443/",

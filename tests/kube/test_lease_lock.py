@@ -54,8 +54,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_lock, "_LOOK", 0.01)
 
 
-def lock(api: Api, told: list[str] | None = None) -> LeaseLock:
-    return LeaseLock(api, (told if told is not None else []).append)  # type: ignore[arg-type]
+def lock(api: Api, reported: list[str] | None = None) -> LeaseLock:
+    return LeaseLock(api, (reported if reported is not None else []).append)  # type: ignore[arg-type]
 
 
 def held_by(api: Api, process: Process) -> None:
@@ -95,10 +95,10 @@ def test_nothing_is_written_by_a_run_that_changes_nothing() -> None:
 
 
 def test_killed_run_of_this_machine_holds_nobody_up() -> None:
-    api, told = Api(), list[str]()
+    api, reported = Api(), list[str]()
     held_by(api, dead())
-    lock(api, told).take()
-    assert told == []
+    lock(api, reported).take()
+    assert reported == []
     assert str(Process.own()) in str(api.lease)
 
 
@@ -128,10 +128,10 @@ def test_living_run_is_named_with_the_way_out() -> None:
 
 def test_run_that_renews_no_more_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_lock, "_SECONDS", 0.05)
-    api, told = Api(), list[str]()
+    api, reported = Api(), list[str]()
     held_by(api, elsewhere())
-    lock(api, told).take()
-    assert len(told) == 1
+    lock(api, reported).take()
+    assert len(reported) == 1
     assert "another machine" not in str(api.lease)
 
 

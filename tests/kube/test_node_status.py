@@ -41,8 +41,8 @@ NOON = 1795435200.0  # 2026-11-23T12:00:00Z
 def test_ready_is_exactly_true_and_fresh(
     found: dict[str, Any], since: float, reason: str | None
 ) -> None:
-    told = not_ready(found, since)
-    assert told is None if reason is None else (told or "").startswith(reason)
+    reported = not_ready(found, since)
+    assert reported is None if reason is None else (reported or "").startswith(reason)
 
 
 NO_CNI = (
@@ -88,7 +88,7 @@ def test_differences_are_shown_by_path(old: Any, new: Any, paths: list[str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("renewed", "told", "age"),
+    ("renewed", "reported", "age"),
     [
         ("2026-11-23T11:59:50.000000Z", "2026-11-23T11:00:00Z", 10),
         (None, "2026-11-23T11:59:58Z", 2),  # it has just joined
@@ -96,12 +96,14 @@ def test_differences_are_shown_by_path(old: Any, new: Any, paths: list[str]) -> 
         (None, None, float("inf")),
     ],
 )
-def test_the_latest_sign_of_life_counts(renewed: str | None, told: str | None, age: float) -> None:
+def test_the_latest_sign_of_life_counts(
+    renewed: str | None, reported: str | None, age: float
+) -> None:
     class Api:
         def find(self, path: str) -> dict[str, Any] | None:
             assert path.endswith("/leases/n1")
             return {"spec": {"renewTime": renewed}} if renewed else None
 
-    live = node(ready("True", beat=told)) if told else node()
+    live = node(ready("True", beat=reported)) if reported else node()
     api: Any = Api()
     assert heartbeat_age(api, live, NOON) == age

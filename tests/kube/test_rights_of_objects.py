@@ -163,7 +163,7 @@ def test_powers_that_equal_an_administrators_are_named(
     tmp_path: Path, changes: dict[str, Any], facts: dict[str, bool], admin: int
 ) -> None:
     (tmp_path / "ca-key.pem").touch(0o600)
-    told = rbac_rules.powers(make_config(tmp_path, **changes), **facts)
-    assert sum("which is equivalent to administrator" in power for power in told) == admin
-    assert any("impersonate any node" in power for power in told)
-    assert any("all nodes' traffic" in power for power in told) == (not facts["guarded"])
+    reported = rbac_rules.powers(make_config(tmp_path, **changes), **facts)
+    assert sum("which is equivalent to administrator" in power for power in reported) == admin
+    assert any("impersonate any node" in power for power in reported)
+    assert any("all nodes' traffic" in power for power in reported) == (not facts["guarded"])

@@ -122,10 +122,10 @@ def test_an_apiserver_without_server_side_apply_gets_the_same(how: Way) -> None:
     def planned() -> list[tuple[str, ...]]:
         changes = manifests.plan([BINDING])
         before = copy.deepcopy(server.live)
-        told = [(change.action, *change.fields) for change in changes]
+        reported = [(change.action, *change.fields) for change in changes]
         assert server.live == before, "planning changed it"
         manifests.apply(changes)
-        return told
+        return reported
 
     assert planned() == [("create",)]
     assert planned() == []

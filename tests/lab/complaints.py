@@ -25,10 +25,10 @@ _NOT_OF_A_SETTING = (
 def complaints(lab: Lab, host: str, unit: str) -> list[str]:
     """Return what a unit complained about since it was last started."""
     start = lab.on(host, f"systemctl show -p InvocationID --value {unit}").strip()
-    said = lab.on(host, f"journalctl --no-pager -q -o cat _SYSTEMD_INVOCATION_ID={start}")
-    assert "1" in said, f"{unit} on {host} said nothing at all"
+    printed = lab.on(host, f"journalctl --no-pager -q -o cat _SYSTEMD_INVOCATION_ID={start}")
+    assert "1" in printed, f"{unit} on {host} said nothing at all"
     return [
         line
-        for line in said.splitlines()
+        for line in printed.splitlines()
         if _COMPLAINT.search(line) and not any(words in line for words in _NOT_OF_A_SETTING)
     ]

@@ -63,9 +63,9 @@ class Done:
 
     def expect(self, code: int) -> Done:
         """Insist on an exit code; a traceback is never right."""
-        told = f"{' '.join(self.words)} → {self.code}\n{self.out[-6000:]}\n{self.err[-6000:]}"
-        assert "Traceback (most recent call last)" not in self.text, told
-        assert self.code == code, told
+        reported = f"{' '.join(self.words)} → {self.code}\n{self.out[-6000:]}\n{self.err[-6000:]}"
+        assert "Traceback (most recent call last)" not in self.text, reported
+        assert self.code == code, reported
         return self
 
 
@@ -91,7 +91,7 @@ class Running:
         while not seen(self.events()):
             if self.process.poll() is not None:
                 return bool(seen(self.events()))
-            assert time.monotonic() < deadline, f"it never came to that: {self.said()[-3000:]}"
+            assert time.monotonic() < deadline, f"it never came to that: {self.printed()[-3000:]}"
             time.sleep(0.02)
         return True
 
@@ -110,7 +110,7 @@ class Running:
         """Send a signal to the command, and to nothing else."""
         self.process.send_signal(number)
 
-    def said(self) -> str:
+    def printed(self) -> str:
         """What it printed so far."""
         return "".join(self.output.with_suffix(s).read_text() for s in (".out", ".err"))
 
@@ -306,12 +306,12 @@ class Lab:
         return found[since:]
 
 
-def eventually(look: Callable[[], T | None], seconds: float = 60.0) -> T:
+def eventually(condition: Callable[[], T | None], seconds: float = 60.0) -> T:
     """Return what `look` returns once that is something; AssertionErrors are tried again, too."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if found := look():
+            if found := condition():
                 return found
         except AssertionError:
             if time.monotonic() > deadline:

@@ -37,7 +37,7 @@ class Request:
     :param pem: in place of what the other fields would make.
     """
 
-    said: str = ""
+    printed: str = ""
     name: str = "system:node:n1"
     organizations: tuple[str, ...] = ("system:nodes",)
     names: tuple[str, ...] = ()
@@ -132,8 +132,8 @@ def requester(lab: Lab) -> Iterator[Requester]:
 
 def verdicts(events: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Return request → what a run's journal says of it."""
-    told = {}
+    reported = {}
     for event in events:
         if name := event.get("data", {}).get("request"):
-            told[name] = event["text"]
-    return told
+            reported[name] = event["text"]
+    return reported

@@ -67,9 +67,9 @@ class Watcher:
     def _watch(self) -> None:
         while not self._over.wait(0.03):
             for pid in _processes() - self._old:
-                self._look(pid)
+                self._inspect(pid)
 
-    def _look(self, pid: int) -> None:
+    def _inspect(self, pid: int) -> None:
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
             if (pid, command) not in self._seen:
@@ -101,7 +101,7 @@ def password(lab: Lab) -> str:
     return lab.layout.sudo_password.read_text().strip()
 
 
-def told(text: str, secrets: set[str]) -> list[str]:
+def reported(text: str, secrets: set[str]) -> list[str]:
     """Return those secrets that a text gives away, also where its lines are wrapped or escaped."""
     flat = re.sub(r"\s|\\n", "", text)
     return [secret for secret in secrets if secret in flat]

@@ -98,7 +98,7 @@ def without_rights(kubeconfig: dict[str, Any], lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "printed"),
     [
         (other_ca, "can't be verified"),
         (stranger, "does not accept the kubeconfig's credentials"),
@@ -107,11 +107,11 @@ def without_rights(kubeconfig: dict[str, Any], lab: Lab) -> None:
     ],
 )
 def test_wrong_apiserver_or_credentials_are_reported_at_once(
-    cluster: Lab, spoil: Callable[[dict[str, Any], Lab], None], said: str
+    cluster: Lab, spoil: Callable[[dict[str, Any], Lab], None], printed: str
 ) -> None:
     """An apiserver that is away would be waited for much longer."""
     began = time.monotonic()
-    assert said in run_with(cluster, spoil, timeouts={"api": 300})
+    assert printed in run_with(cluster, spoil, timeouts={"api": 300})
     assert time.monotonic() - began < 60
     assert cluster.inv("plan", "--exit-code").code == 0
 

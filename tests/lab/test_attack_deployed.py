@@ -345,8 +345,8 @@ def test_a_kubelet_that_claims_another_s_machine_id(nodes: Lab) -> None:
     try:
         nodes.kubectl("patch", "node", HOST, "--subresource=status", "-p", patch)
         nodes.inv("plan", "--exit-code", "--limit", "n2")
-        said = " ".join(nodes.fab("-H", "n2", "preflight").text.split())
-        assert f"{HOST} reports the machine-id with which n2" in said
+        printed = " ".join(nodes.fab("-H", "n2", "preflight").text.split())
+        assert f"{HOST} reports the machine-id with which n2" in printed
     finally:
         nodes.on(HOST, "systemctl start kubelet")
     eventually(lambda: set(NODES) <= nodes.ready() or None)

@@ -82,14 +82,14 @@ def row_of(done: Done) -> dict[str, str]:
 @pytest.mark.parametrize("title", FORGERIES)
 def test_forged_answer(cluster: Lab, disguise: None, title: str) -> None:
     """It ends in time, with a sentence, for that host alone."""
-    name, script, said = FORGERIES[title]
+    name, script, printed = FORGERIES[title]
     put(cluster, name, script)
     attacks.tried()
     limit = "n1,n3"
     # What is cut off by its size has the time that a busy machine takes to send so much.
-    config = impatient(cluster, 4 if "within 4 s" in said else 40)
+    config = impatient(cluster, 4 if "within 4 s" in printed else 40)
     done = cluster.inv("deploy-nodes", "--json", "--limit", limit, code=1, config=config)
-    assert said in row_of(done)["cause"]
+    assert printed in row_of(done)["cause"]
     assert done.results["n1"] == "unchanged"
     assert done.seconds < 60
 
@@ -154,7 +154,7 @@ def test_managed_paths_that_lead_elsewhere(cluster: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "mend", "said"),
+    ("spoil", "mend", "printed"),
     [
         (
             "mv /etc/kubernetes /root/k; ln -s /root/k /etc/kubernetes",
@@ -179,7 +179,7 @@ def test_managed_paths_that_lead_elsewhere(cluster: Lab) -> None:
     ],
     ids=["/etc/kubernetes", "/opt/cni", "/var/lib/fabnode", "a directory for a file"],
 )
-def test_directories_that_lead_elsewhere(cluster: Lab, spoil: str, mend: str, said: str) -> None:
+def test_directories_that_lead_elsewhere(cluster: Lab, spoil: str, mend: str, printed: str) -> None:
     """Nothing is changed on such a host, and it is told what is in the way."""
     config = cluster.config({ROGUE: {"kubelet": {"max_pods": 87}}})
     cluster.disturb(ROGUE, spoil)
@@ -187,7 +187,7 @@ def test_directories_that_lead_elsewhere(cluster: Lab, spoil: str, mend: str, sa
     starts = cluster.starts()
     try:
         done = cluster.deploy("--limit", ROGUE, code=1, config=config)
-        assert said in row_of(done)["cause"]
+        assert printed in row_of(done)["cause"]
     finally:
         cluster.disturb(ROGUE, mend)
     assert cluster.restarted(starts) == set()

@@ -70,26 +70,28 @@ def rogues(lab: Lab, theirs: bytes) -> dict[str, Request]:
         "another node, by certificate": replace(own, name="system:node:n2"),
     }
     return {
-        **{title: replace(r, said="its subject is") for title, r in subjects.items()},
+        **{title: replace(r, printed="its subject is") for title, r in subjects.items()},
         "a name for a client": Request("its names are", names=("n1",)),
-        "a foreign name": replace(own, said="its names", names=(*own.names, "kubernetes")),
-        "a foreign address": replace(own, said="its names", names=(*own.names, "192.0.2.1")),
-        "the apiserver's name": replace(own, said="its names", names=("kubernetes.default.svc",)),
-        "a wildcard": replace(own, said="its names", names=("*", own.names[1])),
-        "thousands of names": replace(own, said="longer than a kubelet", names=many),
-        "another's name": replace(own, said="its names", names=("n2",)),
+        "a foreign name": replace(own, printed="its names", names=(*own.names, "kubernetes")),
+        "a foreign address": replace(own, printed="its names", names=(*own.names, "192.0.2.1")),
+        "the apiserver's name": replace(
+            own, printed="its names", names=("kubernetes.default.svc",)
+        ),
+        "a wildcard": replace(own, printed="its names", names=("*", own.names[1])),
+        "thousands of names": replace(own, printed="longer than a kubelet", names=many),
+        "another's name": replace(own, printed="its names", names=("n2",)),
         "usages of a server": Request("its usages", usages=SERVER_USAGES),
         "both usages": Request("its usages", usages=(*SERVER_USAGES, "client auth")),
         "the usages of a CA": Request("its usages", usages=("cert sign", "crl sign")),
         "a client by the serving signer": Request("its usages", signer=SERVING, by="node"),
-        "a serving certificate by token": replace(own, said="its requester", by="token"),
+        "a serving certificate by token": replace(own, printed="its requester", by="token"),
         "a client certificate for all": Request("its signer", signer=APISERVER_CLIENT),
         "a signer of old": Request("its signer", signer="kubernetes.io/legacy-unknown"),
         "a signer of nobody's": Request("its signer", signer="example.com/mine"),
         "a copy of another's, by token": Request(
             "its usages are", pem=theirs, usages=SERVER_USAGES
         ),
-        "a copy of another's": replace(own, said="its subject is", pem=theirs),
+        "a copy of another's": replace(own, printed="its subject is", pem=theirs),
         "broken DER": Request("not a readable", pem=forgery.armoured(b"0\x82\xff\xff")),
         "no DER": Request("not exactly one PEM", pem=b"-----BEGIN CERTIFICATE REQUEST-----"),
         "a certificate for a request": Request(
@@ -101,7 +103,9 @@ def rogues(lab: Lab, theirs: bytes) -> dict[str, Request]:
             if "block" in title
         },
         **{
-            title: replace(own, said="request for extensions|readable|not exactly one PEM", pem=pem)
+            title: replace(
+                own, printed="request for extensions|readable|not exactly one PEM", pem=pem
+            )
             for title, pem in forgery.two_faced("n1", "n2", own.names).items()
         },
     }
@@ -120,13 +124,16 @@ def test_only_what_is_ones_own_is_certified(cluster: Lab, rogue: Requester) -> N
     attacks.judged(len(tries))
     run = cluster.begin("approve-csr")
     done = run.wait().expect(0)
-    told = verdicts(run.events())
+    reported = verdicts(run.events())
     for title, name in made.items():
         if name:  # the API refuses some by itself
-            said = told[name]
-            assert "pending" in said, title
-            assert any(reason in said for reason in tries[title].said.split("|")), (title, said)
-            assert len(said) < 700, title
+            printed = reported[name]
+            assert "pending" in printed, title
+            assert any(reason in printed for reason in tries[title].printed.split("|")), (
+                title,
+                printed,
+            )
+            assert len(printed) < 700, title
     states = rogue.states()
     attacks.wrong([title for title, name in made.items() if name and states[name] != "Pending"])
     assert done.text.replace("\n", "").isprintable(), "no escape code gets to the terminal"
@@ -140,7 +147,7 @@ def test_token_is_good_for_one_certificate(cluster: Lab, rogue: Requester) -> No
     good = rogue.make(Request())
     run = cluster.begin("approve-csr", "--dry-run")
     run.wait().expect(0)
-    assert f"would approve client request {good}" in run.said()
+    assert f"would approve client request {good}" in run.printed()
     assert good
     assert rogue.states() == {good: "Pending"}
     assert f"approved client request {good}" in cluster.inv("approve-csr").text
@@ -184,7 +191,7 @@ def watching(cluster: Lab) -> Iterator[Running]:
     try:
         assert run.until(lambda events: any(e["step"] == "run" for e in events))
         yield run
-        assert run.process.poll() is None, run.said()
+        assert run.process.poll() is None, run.printed()
     finally:
         run.kill(signal.SIGINT)
     run.wait().expect(130)
@@ -201,7 +208,7 @@ def test_flood_holds_up_neither_the_approver_nor_a_deployment(
         assert good
         eventually(lambda: rogue.get(good)["status"].get("certificate"), 60)
         eventually(lambda: len(verdicts(run.events())) > made or None)
-    assert len(run.said().splitlines()) < 80, run.said()
+    assert len(run.printed().splitlines()) < 80, run.printed()
     states = rogue.states()
     assert len(states) == made + 1
     attacks.wrong([name for name, state in states.items() if state != "Pending" and name != good])
@@ -219,10 +226,10 @@ def test_request_swapped_between_judgement_and_approval_is_refused(
     cluster: Lab, rogue: Requester
 ) -> None:
     """What was judged is approved, or nothing: another request took its name meanwhile."""
-    told: list[str] = []
+    reported: list[str] = []
     api = Api(load(cluster.scratch / "deployer.kubeconfig"), patience=30)
     approver = Approver(
-        api, dry_run=False, on_verdict=lambda _, v: told.append(v.reason), all_tokens=True
+        api, dry_run=False, on_verdict=lambda _, v: reported.append(v.reason), all_tokens=True
     )
     approver.allow(Candidate("n1", str(cluster.layout.host("n1").address)))
     good = rogue.make(Request())
@@ -235,10 +242,10 @@ def test_request_swapped_between_judgement_and_approval_is_refused(
     rogue._apis["token"].create(REQUESTS, evil)
     approver.consider(judged)
     assert rogue.states() == {good: "Pending"}
-    assert told == []
+    assert reported == []
     approver.consider(rogue.get(good))
     assert rogue.states() == {good: "Pending"}
-    assert "was approved before" in told[0], "its token may have been used just then"
+    assert "was approved before" in reported[0], "its token may have been used just then"
     attacks.tried()
     attacks.judged(2)
 
@@ -278,8 +285,10 @@ def test_serving_certificate_that_rotates_is_approved_while_watching(
             )
             if node == "n2":
                 cluster.restart_apiserver()
-    told = list(verdicts(run.events()).values())
+    reported = list(verdicts(run.events()).values())
     for node in ("n2", "n3"):
-        assert any(text.startswith("approved serving") and node in text for text in told), told
+        assert any(text.startswith("approved serving") and node in text for text in reported), (
+            reported
+        )
     cluster.as_configured = True
     assert cluster.deploy().results == dict.fromkeys(NODES, "unchanged")

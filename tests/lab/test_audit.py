@@ -215,10 +215,10 @@ def test_a_second_audit_shows_only_what_was_announced_as_left(story: Story, node
     aside = {subject for check, subject in left if check == "quarantined"}
     assert aside == {QUARANTINE + path for path in PUT_ASIDE[node]}
     others = {key for key in left if key[0] != "quarantined"}
-    told = story.keys(story.first, node, harden=False)
+    reported = story.keys(story.first, node, harden=False)
     for check, subject in others:  # a certificate may lie in fewer files than before
         paths = set(subject.split(", "))
-        assert any(check == c and paths <= set(s.split(", ")) for c, s in told), subject
+        assert any(check == c and paths <= set(s.split(", ")) for c, s in reported), subject
     assert {check for check, _ in others} == BY_HAND[node]
     assert story.keys(story.done, node) == left
 
@@ -274,8 +274,8 @@ def test_nothing_secret_was_printed(story: Story) -> None:
 
 def test_harden_again_changes_nothing(story: Story) -> None:
     starts = story.lab.starts(*OTHERS)
-    said = story.lab.inv("harden", "--yes", config=story.config).out
-    assert said.count("nothing that harden can do") == 3
+    printed = story.lab.inv("harden", "--yes", config=story.config).out
+    assert printed.count("nothing that harden can do") == 3
     assert story.lab.restarted(starts) == set()
 
 

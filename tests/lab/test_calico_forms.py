@@ -144,14 +144,14 @@ def test_what_lies_on_a_host_opens_no_more_than_calicos_part(
     wanted = b"\x0a" + bytes([len(key)]) + key + b"\x12" + bytes([len(key)]) + key[:-1] + b"0"
     body = base64.b64encode(b"\0" + len(wanted).to_bytes(4, "big") + wanted).decode()
     files = "/etc/cni/net.d/calico-tls/etcd"
-    said = with_etcd.lab.on(
+    printed = with_etcd.lab.on(
         "n1",
         f"echo {body} | base64 -d | curl -s --http2 -D - -o /dev/null --data-binary @- "
         f"--cacert {files}-ca --cert {files}-cert --key {files}-key "
         "-H 'content-type: application/grpc' -H 'te: trailers' "
         f"{with_etcd.lab.layout.etcd}/etcdserverpb.KV/Range",
     )
-    assert f"grpc-status: {status}" in said.lower()
+    assert f"grpc-status: {status}" in printed.lower()
 
 
 def test_a_renewed_certificate_reaches_the_pods_that_show_it(with_etcd: Form) -> None:

@@ -112,11 +112,11 @@ def changed(lab: Lab, folder: Path, kind: str, **fields: object) -> Path:
 
 def test_an_impersonated_user_has_no_more_rights_than_his_own(lab: Lab, tmp_path: Path) -> None:
     config = changed(lab, tmp_path, "user", **{"as": "nobody-at-all"})
-    said = lab.inv("approve-csr", code=1, config=config)
-    assert 'User "nobody-at-all" cannot' in said.out + said.err
+    printed = lab.inv("approve-csr", code=1, config=config)
+    assert 'User "nobody-at-all" cannot' in printed.out + printed.err
 
 
 def test_a_proxy_of_the_kubeconfig_is_gone_through(lab: Lab, tmp_path: Path) -> None:
     config = changed(lab, tmp_path, "cluster", **{"proxy-url": "http://127.0.0.1:9"})
-    said = lab.inv("approve-csr", code=1, config=config)
-    assert "through the proxy 127.0.0.1" in said.out + said.err
+    printed = lab.inv("approve-csr", code=1, config=config)
+    assert "through the proxy 127.0.0.1" in printed.out + printed.err

@@ -90,8 +90,8 @@ def test_certificates_are_renewed_with_the_shared_token_and_containers_live_on(
 ) -> None:
     def pairs() -> set[str]:
         paths = " ".join(PAIRS)
-        told = [docker_lab.on(host, f"sha256sum {paths}") for host in HOSTS]
-        return {line for lines in told for line in lines.splitlines()}
+        reported = [docker_lab.on(host, f"sha256sum {paths}") for host in HOSTS]
+        return {line for lines in reported for line in lines.splitlines()}
 
     before, containers = pairs(), {host: running(docker_lab, host) for host in HOSTS}
     done = docker_lab.inv("rotate-certs", "--issued-before", "now", "--json")
@@ -119,6 +119,6 @@ def test_docker_restarts_for_its_configuration_and_containers_live_on(
 
 
 def test_logs_of_docker_are_at_hand(joined: Done, docker_lab: Lab) -> None:
-    said = docker_lab.fab("-H", names(docker_lab)[0], "logs", "--unit", "docker").out
-    assert "docker.service" in said
-    assert "dockerd" in said
+    printed = docker_lab.fab("-H", names(docker_lab)[0], "logs", "--unit", "docker").out
+    assert "docker.service" in printed
+    assert "dockerd" in printed

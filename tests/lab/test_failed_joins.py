@@ -8,7 +8,7 @@ import pytest
 
 from lab import hosts
 
-from .secrecy import Watcher, told
+from .secrecy import Watcher, reported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def tokens(lab: Lab) -> list[str]:
 def assert_no_token_is_left(lab: Lab, done: Done, watcher: Watcher) -> None:
     (secret,) = watcher.tokens
     assert tokens(lab) == []
-    assert told(done.text, {secret}) == []
+    assert reported(done.text, {secret}) == []
     assert lab.on("n3", f"ls {BOOTSTRAP}", code=None) == ""
     assert lab.on("n3", f"grep -rlsF -e {secret} {PLACES}", code=None) == ""
 

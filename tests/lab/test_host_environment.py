@@ -95,7 +95,7 @@ def test_all_troubles_are_found_in_one_probe(cluster: Lab) -> None:
         assert done.rows["n1"]["step"] == "preflight"
         assert cluster.restarted(starts) == set()
     for _, _, level, text in TROUBLES.values():
-        assert [1 for has, told in seen if has == level and text in told], (text, seen)
+        assert [1 for has, reported in seen if has == level and text in reported], (text, seen)
     cluster.deploy()
 
 

@@ -22,7 +22,7 @@ def _nothing_changes(cluster: Lab) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "printed"),
     [
         (["deploy-nodes", "--limit", "n11"], "n11"),
         (["deploy-nodes", "--limit", "n1,,nosuch"], "nosuch"),
@@ -42,14 +42,14 @@ def _nothing_changes(cluster: Lab) -> Iterator[None]:
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_wrong_words(cluster: Lab, words: list[str], said: str) -> None:
+def test_wrong_words(cluster: Lab, words: list[str], printed: str) -> None:
     done = cluster.inv(*words, code=1 if "no-such-request" in words else 2)
-    assert said in done.err
+    assert printed in done.err
     assert len(done.err.strip().splitlines()) <= 3, done.err
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "printed"),
     [
         (["-H", "nobody", "status"], "nobody"),
         (["status"], "-H"),
@@ -59,13 +59,13 @@ def test_wrong_words(cluster: Lab, words: list[str], said: str) -> None:
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_wrong_words_to_fab(cluster: Lab, words: list[str], said: str) -> None:
+def test_wrong_words_to_fab(cluster: Lab, words: list[str], printed: str) -> None:
     done = cluster.fab(*words, code=2)
-    assert said in done.err
+    assert printed in done.err
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "printed"),
     [
         ({"kubelett": {}}, ["kubelett", "kubelet"]),
         ({"kubelet": {"max_pod": 3}}, ["max_pod", "max_pods"]),
@@ -82,11 +82,11 @@ def test_wrong_words_to_fab(cluster: Lab, words: list[str], said: str) -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_wrong_settings(cluster: Lab, changes: dict[str, Any], said: list[str]) -> None:
+def test_wrong_settings(cluster: Lab, changes: dict[str, Any], printed: list[str]) -> None:
     config = cluster.config(**changes)
     for task in ("plan", "deploy-nodes"):
         done = cluster.inv(task, code=2, config=config)
-        for word in said:
+        for word in printed:
             assert word in done.err
         assert "hunter2" not in done.text
 

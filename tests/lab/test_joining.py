@@ -68,8 +68,8 @@ def test_logs_and_exec_go_through_verified_certificates(workload: Workload, clus
     """The apiserver verifies kubelets (--kubelet-certificate-authority): both prove them good."""
     for node in NODES:
         assert workload.kubectl("logs", f"web-{node}").strip() == f"serving on {node}"
-        said = workload.kubectl("exec", f"web-{node}", "--", "sh", "-c", "echo $NODE")
-        assert said.strip() == node
+        printed = workload.kubectl("exec", f"web-{node}", "--", "sh", "-c", "echo $NODE")
+        assert printed.strip() == node
 
 
 @pytest.mark.parametrize("node", NODES)

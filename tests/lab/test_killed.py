@@ -74,8 +74,8 @@ def tidy(lab: Lab, node: str) -> bool:
 def asked(request: dict[str, Any]) -> str:
     """Return whose request it is, and what became of it."""
     meta, spec = request["metadata"], request["spec"]
-    told = [meta["name"], meta["creationTimestamp"], spec["signerName"], spec["username"]]
-    return f"{' '.join(told)}: {request['status'].get('conditions')}"
+    reported = [meta["name"], meta["creationTimestamp"], spec["signerName"], spec["username"]]
+    return f"{' '.join(reported)}: {request['status'].get('conditions')}"
 
 
 def assert_nothing_is_left(lab: Lab) -> None:

@@ -73,8 +73,8 @@ def test_a_bundle_is_all_that_a_deployment_needs(cluster: Lab) -> None:
 def test_a_bundle_that_was_tampered_with_is_refused(cluster: Lab) -> None:
     bundle = cluster.scratch / "bad.tar.zst"
     bundle.write_bytes(b"not what it was")
-    said = cluster.inv("deploy-nodes", "--bundle", str(bundle), code=2).text
-    assert f"{bundle}: it is not a bundle" in said
+    printed = cluster.inv("deploy-nodes", "--bundle", str(bundle), code=2).text
+    assert f"{bundle}: it is not a bundle" in printed
 
 
 def test_a_host_of_another_architecture_is_stopped_before_anything_is_done(cluster: Lab) -> None:
@@ -187,8 +187,8 @@ def image_from(archive: Path) -> Image:
             assert member
             return member.read()
 
-        (told,) = json.loads(content("manifest.json"))
-        config, layers = content(told["Config"]), [content(name) for name in told["Layers"]]
+        (reported,) = json.loads(content("manifest.json"))
+        config, layers = content(reported["Config"]), [content(name) for name in reported["Layers"]]
     # Another image than the archive's own: a kubelet that has pulled one with credentials asks for
     # them again before it runs what has the same digest.
     config = json.dumps(json.loads(config) | {"author": "a private registry"}).encode()

@@ -26,7 +26,7 @@ class Case:
     host: str
     deed: str
     undo: str
-    said: str
+    printed: str
     fix: str
 
 
@@ -142,10 +142,10 @@ def test_it_is_reported_with_its_fix(refused: Refused, case: Case) -> None:
     row = refused.rows[case.host]
     assert row["result"] == "failed"
     assert row["step"] == "preflight"
-    assert case.said in row["cause"]
+    assert case.printed in row["cause"]
     assert case.fix in row["advice"]
     (planned,) = (node for node in refused.plan["nodes"] if node["node"] == case.host)
-    (finding,) = (f for f in planned["findings"] if case.said in f["text"])
+    (finding,) = (f for f in planned["findings"] if case.printed in f["text"])
     assert finding["level"] == "error"
     assert case.fix in finding["fix"]
 

@@ -70,7 +70,7 @@ class Holder:
         document = yaml.safe_load(config.read_text())
         document["cluster"]["kubeconfig"] = str(lab.layout.kubeconfig)
         config.write_text(yaml.safe_dump(document))
-        self.told = lab.inv("rbac.deployer", "--out", str(self.kubeconfig), config=config).out
+        self.reported = lab.inv("rbac.deployer", "--out", str(self.kubeconfig), config=config).out
 
     def api(self) -> Api:
         return Api(load(self.kubeconfig), patience=30)
@@ -133,10 +133,10 @@ def a_request(pem: bytes, signer: str = APISERVER_CLIENT) -> dict[str, Any]:
 
 def test_what_the_deployers_account_is_documented_to_be_able_to_do(holder: Holder) -> None:
     """No more of it is as good as administrator, with Calico's rights gone and the policy there."""
-    assert "which is equivalent to administrator" not in holder.told
-    assert "read every Secret in kube-system" in holder.told
-    assert "impersonate any node" in holder.told
-    assert "traffic" not in holder.told
+    assert "which is equivalent to administrator" not in holder.reported
+    assert "read every Secret in kube-system" in holder.reported
+    assert "impersonate any node" in holder.reported
+    assert "traffic" not in holder.reported
 
 
 def test_no_certificate_in_another_name(holder: Holder) -> None:
@@ -267,13 +267,13 @@ def test_a_policy_for_another_configuration_is_named_before_anything_is_changed(
     config = cluster.config({"n3": subject})
     before, starts = len(cluster.writes()), cluster.starts("n3")
     planned = cluster.plan("--limit", "n3", config=config, code=1)
-    (told,) = findings(planned, "n3")
-    assert told.startswith("error the ValidatingAdmissionPolicy fabnode-deployer refuses what")
-    assert "organization=others" in told
+    (reported,) = findings(planned, "n3")
+    assert reported.startswith("error the ValidatingAdmissionPolicy fabnode-deployer refuses what")
+    assert "organization=others" in reported
     done = cluster.inv("deploy-nodes", "--limit", "n3", config=config, code=1)
-    said = " ".join(done.text.split())
-    assert "requests for a certificate with CN=system:kube-proxy, organization=others" in said
-    assert "as administrator, run `inv rbac.deployer` with this configuration" in said
+    printed = " ".join(done.text.split())
+    assert "requests for a certificate with CN=system:kube-proxy, organization=others" in printed
+    assert "as administrator, run `inv rbac.deployer` with this configuration" in printed
     assert cluster.writes(before) == []
     assert cluster.restarted(starts) == set()
 
@@ -287,11 +287,13 @@ def test_a_policy_that_limits_too_little_is_a_warning(
     assert findings(cluster.plan("--limit", "n1", config=change), "n1") == []
     (binding,) = cluster.objects("validatingadmissionpolicybindings")
     cluster.kubectl("delete", "validatingadmissionpolicybinding", binding["metadata"]["name"])
-    (told,) = findings(cluster.plan("--limit", "n1", config=change), "n1")
-    assert told.startswith("warning the ValidatingAdmissionPolicy fabnode-deployer has no binding")
+    (reported,) = findings(cluster.plan("--limit", "n1", config=change), "n1")
+    assert reported.startswith(
+        "warning the ValidatingAdmissionPolicy fabnode-deployer has no binding"
+    )
     cluster.kubectl("delete", "validatingadmissionpolicy", binding["spec"]["policyName"])
-    (told,) = findings(cluster.plan("--limit", "n1", config=change), "n1")
-    assert told.startswith("warning there is no ValidatingAdmissionPolicy fabnode-deployer")
+    (reported,) = findings(cluster.plan("--limit", "n1", config=change), "n1")
+    assert reported.startswith("warning there is no ValidatingAdmissionPolicy fabnode-deployer")
     assert findings(cluster.plan("--limit", "n1"), "n1") == [], "nothing would change"
     take_away(cluster, roles[""], rbac_rules.OWN_POLICY[0], "get")
     account = api(cluster)
@@ -334,9 +336,9 @@ def test_another_approver_is_named_before_anything_is_changed(
     renewal = ("rotate-certs", "--limit", "n1", "--only", "client", "--issued-before", "now")
     for words in (renewal, ("approve-csr",)):
         done = cluster.inv(*words, code=1)
-        told = " ".join(done.text.split())
-        assert f"ClusterRoleBinding {other_approver}" in told
-        assert "delete it, or bind it" in told
+        reported = " ".join(done.text.split())
+        assert f"ClusterRoleBinding {other_approver}" in reported
+        assert "delete it, or bind it" in reported
     assert not [write for write in cluster.writes(before) if "reviews" not in write]
     # Nodes that have joined are handed no token: nothing of theirs is at stake.
     assert cluster.deploy().results == dict.fromkeys(NODES, "unchanged")
@@ -351,11 +353,11 @@ def test_what_another_approver_approved_is_reported(cluster: Lab) -> None:
         assert run.until(lambda events: f"left {name} pending" in verdicts(events).get(name, ""))
         cluster.kubectl("certificate", "approve", name)
         assert run.until(lambda events: "by another approver" in verdicts(events).get(name, ""))
-        told = verdicts(run.events())[name]
+        reported = verdicts(run.events())[name]
         run.kill(signal.SIGINT)
         run.wait()
-    assert "KubectlApprove" in told
-    assert "its subject is" in told
+    assert "KubectlApprove" in reported
+    assert "its subject is" in reported
 
 
 def test_the_approver_service_approves_serving_certificates_and_nothing_else(
@@ -373,13 +375,13 @@ def test_the_approver_service_approves_serving_certificates_and_nothing_else(
         assert good
         assert bad
         assert run.until(lambda events: {good, bad} <= verdicts(events).keys())
-        told = verdicts(run.events())
+        reported = verdicts(run.events())
         run.kill(signal.SIGINT)
         run.wait()
         assert rogue.states()[good].startswith("Approved")
         assert rogue.states()[bad] == rogue.states()[str(client)] == "Pending"
-    assert told[good].startswith("approved serving request")
-    assert client not in told
+    assert reported[good].startswith("approved serving request")
+    assert client not in reported
 
 
 @pytest.fixture
@@ -431,13 +433,13 @@ def test_each_right_that_is_missing_is_named(cluster: Lab, roles: dict[str, Any]
             path = f"/apis/rbac.authorization.k8s.io/v1/{place(role)}/fabnode:deployer"
             admin.patch(path, {"rules": without(role, right, verb)})
             if not covered(right, verb, whole):
-                told = right.describe(verb)
-                eventually(partial(is_missing, account, right, told), 10)
+                reported = right.describe(verb)
+                eventually(partial(is_missing, account, right, reported), 10)
             admin.patch(path, {"rules": role["rules"]})
 
 
-def is_missing(account: Api, right: rbac_rules.Right, told: str) -> bool:
-    return told in rbac_rules.missing(account, [right])
+def is_missing(account: Api, right: rbac_rules.Right, reported: str) -> bool:
+    return reported in rbac_rules.missing(account, [right])
 
 
 def covered(right: rbac_rules.Right, verb: str, whole: Sequence[rbac_rules.Right]) -> bool:
@@ -471,7 +473,7 @@ def without(role: dict[str, Any], right: rbac_rules.Right, verb: str) -> list[di
 
 
 @pytest.mark.parametrize(
-    ("namespace", "resource", "verb", "said"),
+    ("namespace", "resource", "verb", "printed"),
     [
         ("kube-system", "secrets", "create", "create secrets in kube-system"),
         ("", "signers", "approve", "approve signers.certificates.k8s.io (kubernetes.io/kube-apis"),
@@ -481,7 +483,7 @@ def without(role: dict[str, Any], right: rbac_rules.Right, verb: str) -> list[di
     ],
 )
 def test_run_without_a_right_says_so_and_changes_nothing(
-    cluster: Lab, roles: dict[str, Any], namespace: str, resource: str, verb: str, said: str
+    cluster: Lab, roles: dict[str, Any], namespace: str, resource: str, verb: str, printed: str
 ) -> None:
     (right, *_) = (
         r
@@ -497,7 +499,7 @@ def test_run_without_a_right_says_so_and_changes_nothing(
         for node in NODES
     }
     done = cluster.inv("deploy-nodes", config=config, code=1)
-    assert said in " ".join(done.text.split()), done.text
+    assert printed in " ".join(done.text.split()), done.text
     assert cluster.writes(before) == []
     assert cluster.restarted(starts) == set()
     assert digests == {
@@ -591,5 +593,5 @@ def test_lease_of_a_run_that_was_killed_here_holds_nobody_up(
     assert "pid" in cluster.kubectl("-n", "kube-system", "get", "lease", "fabnode", "-o", "yaml")
     again = cluster.begin("deploy-nodes", "--json", config=other_change)
     again.wait().expect(0)
-    told = [e["text"] for e in again.events() if "still alive" in e.get("text", "")]
-    assert told == []
+    reported = [e["text"] for e in again.events() if "still alive" in e.get("text", "")]
+    assert reported == []

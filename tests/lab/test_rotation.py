@@ -69,10 +69,10 @@ def test_all_three_kinds_are_renewed_and_no_pod_is_restarted(
     nodes = uids(cluster)
     plan = cluster.inv("rotate-certs", "--issued-before", "now", "--dry-run", "--json").document
     for node in plan["nodes"]:
-        told = [(c["action"], c["name"]) for c in node["changes"]]
-        assert ("remove", PAIRS["kubelet client certificate"]) in told
-        assert ("remove", PAIRS["kubelet serving certificate"]) in told
-        assert ("update", PAIRS["kube-proxy certificate"]) in told
+        reported = [(c["action"], c["name"]) for c in node["changes"]]
+        assert ("remove", PAIRS["kubelet client certificate"]) in reported
+        assert ("remove", PAIRS["kubelet serving certificate"]) in reported
+        assert ("update", PAIRS["kube-proxy certificate"]) in reported
         assert node["restarts"] == ["kubelet.service", "kube-proxy.service"]
     assert renewed(cluster, before) == set()
     done = cluster.inv("rotate-certs", "--issued-before", "now", "--json")
@@ -158,6 +158,6 @@ def test_certificates_near_their_end_are_reported(cluster: Lab) -> None:
     near = cluster.config(verify={"certificate_days": 36_000})
     assert cluster.inv("certs", "--json", code=3, config=near).document["margin"] == 36_000
     checks = cluster.inv("verify", "--no-network", "--json", code=1, config=near).document["checks"]
-    told = [c["detail"] for c in checks if not c["ok"]]
-    assert len(told) == len(every())
-    assert all("fewer than 36000 (verify.certificate_days)" in text for text in told)
+    reported = [c["detail"] for c in checks if not c["ok"]]
+    assert len(reported) == len(every())
+    assert all("fewer than 36000 (verify.certificate_days)" in text for text in reported)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .harness import NODES, eventually
-from .secrecy import Watcher, password, private_keys, told
+from .secrecy import Watcher, password, private_keys, reported
 
 if TYPE_CHECKING:
     from .conftest import Joining
@@ -38,7 +38,7 @@ def test_no_secret_in_any_process_list(joining: Joining, secrets: set[str]) -> N
     text = "\n".join(seen)
     for expected in ("deploy-nodes", "sudo -S", "systemctl", "/usr/local/bin/kubelet --config"):
         assert expected in text, "the watcher sees both sides"
-    guilty = {line[:300] for line in seen if told(line, secrets)}
+    guilty = {line[:300] for line in seen if reported(line, secrets)}
     assert guilty == set()
 
 
@@ -47,7 +47,7 @@ def test_no_secret_in_what_is_printed_or_kept(
 ) -> None:
     cluster.inv("verify", "--no-network")
     facts = cluster.fab("-H", ",".join(NODES), "facts").text
-    assert told(joining.plan + joining.done.text + facts, secrets) == []
+    assert reported(joining.plan + joining.done.text + facts, secrets) == []
     assert not _TOKEN.search(joining.plan + joining.done.out + facts)
     files = [path for path in cluster.scratch.rglob("*") if path.is_file()]
     journals = [path for path in files if path.name == "journal.jsonl"]
@@ -55,7 +55,7 @@ def test_no_secret_in_what_is_printed_or_kept(
     assert any("kubelet" in path.read_text() for path in journals)
     for path in files:
         if path.name != "secrets.json":  # the watcher's own
-            assert told(path.read_text(errors="replace"), secrets) == [], path
+            assert reported(path.read_text(errors="replace"), secrets) == [], path
 
 
 def test_journals_are_their_owners_alone(joining: Joining) -> None:
@@ -69,7 +69,7 @@ def test_journals_are_their_owners_alone(joining: Joining) -> None:
 def test_no_secret_in_a_hosts_logs(cluster: Lab, secrets: set[str], node: str) -> None:
     log = cluster.on(node, "journalctl --no-pager -q -o cat; cat /var/log/*.log 2>/dev/null; true")
     assert "kubelet" in log
-    assert told(log, secrets) == []
+    assert reported(log, secrets) == []
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -110,11 +110,11 @@ def test_nothing_is_left_of_a_deployer_that_was_killed(cluster: Lab) -> None:
     secrets = tokens | private_keys(cluster) | {password(cluster)}
     # This test's own looks for the token (`places`) are no leak of fabnode's.
     lines = [line for line in watcher.lines if "grep -rlsIE" not in line]
-    assert {line[:300] for line in lines if told(line, secrets)} == set()
+    assert {line[:300] for line in lines if reported(line, secrets)} == set()
     for done in (run, again):
         kept = [path for path in done.state.rglob("*") if path.is_file()]
         for path in (*kept, done.output.with_suffix(".out"), done.output.with_suffix(".err")):
-            assert told(path.read_text(errors="replace"), secrets) == [], path
+            assert reported(path.read_text(errors="replace"), secrets) == [], path
     # What the deployer had put aside for itself (TMPDIR) is our own output alone.
     assert {path.suffix for path in run.output.parent.iterdir()} == {".out", ".err"}
-    assert told(cluster.on("n3", "journalctl --no-pager -q -o cat"), secrets) == []
+    assert reported(cluster.on("n3", "journalctl --no-pager -q -o cat"), secrets) == []

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def test_status_of_hosts(cluster: Lab) -> None:
-    said = cluster.fab("-H", "n1,n2", "status").out
-    assert "n1 " in said
-    assert "n2 " in said
-    assert "n3" not in said
+    printed = cluster.fab("-H", "n1,n2", "status").out
+    assert "n1 " in printed
+    assert "n2 " in printed
+    assert "n3" not in printed
     checks = json.loads(cluster.fab("-H", "n1", "status", "--json").out)["checks"]
     assert {"kubelet.service", "Ready", "kube-proxy certificate"} <= {c["name"] for c in checks}
     assert all(check["ok"] for check in checks)
@@ -29,8 +29,8 @@ def test_status_of_hosts(cluster: Lab) -> None:
 
 def test_status_of_a_host_with_a_dead_unit(cluster: Lab) -> None:
     cluster.disturb("n3", "systemctl stop kube-proxy")
-    said = cluster.fab("-H", "n3", "status", code=1).out
-    (line,) = (line for line in said.splitlines() if "kube-proxy.service" in line)
+    printed = cluster.fab("-H", "n3", "status", code=1).out
+    (line,) = (line for line in printed.splitlines() if "kube-proxy.service" in line)
     assert "failed" in line
     assert "inactive" in line
     checks = cluster.inv("verify", "--json", "--no-network", code=1).document["checks"]
@@ -45,17 +45,17 @@ def test_approve_csr_says_that_there_is_nothing_to_judge(cluster: Lab) -> None:
 
 def test_restart_restarts_that_unit_alone(cluster: Lab) -> None:
     starts = cluster.starts()
-    said = cluster.fab("-H", "n2", "restart", "--unit", "kube-proxy").out
-    assert "kube-proxy.service" in said
+    printed = cluster.fab("-H", "n2", "restart", "--unit", "kube-proxy").out
+    assert "kube-proxy.service" in printed
     assert cluster.restarted(starts) == {"n2 kube-proxy.service"}
     cluster.inv("plan", "--exit-code")
 
 
 @pytest.mark.parametrize("unit", ["kubelet", "kube-proxy", "containerd"])
 def test_logs_show_a_units_journal(cluster: Lab, unit: str) -> None:
-    said = cluster.fab("-H", "n2", "logs", "--unit", unit, "--lines", "5").out.splitlines()
-    assert unit in said[0]
-    assert 1 < len(said) <= 6
+    printed = cluster.fab("-H", "n2", "logs", "--unit", unit, "--lines", "5").out.splitlines()
+    assert unit in printed[0]
+    assert 1 < len(printed) <= 6
 
 
 def test_facts_are_json_of_the_host(cluster: Lab) -> None:
@@ -71,8 +71,8 @@ def test_diff_of_a_host_without_drift_is_empty(cluster: Lab) -> None:
 def test_each_step_finds_nothing_to_do(cluster: Lab) -> None:
     starts, writes = cluster.starts(), len(cluster.writes())
     steps = ["prepare", "runtime", "bootstrap-kubeconfig", "kubelet", "proxy-cert", "proxy"]
-    said = cluster.fab("-H", "n2", *steps).out
-    assert said.count("1 unchanged") == len(steps)
+    printed = cluster.fab("-H", "n2", *steps).out
+    assert printed.count("1 unchanged") == len(steps)
     assert cluster.restarted(starts) == set()
     assert cluster.writes(writes) == []
 

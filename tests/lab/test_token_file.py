@@ -17,7 +17,7 @@ from fabnode.pki.certificates import new_request
 from tests import attacks
 
 from .requester import Request
-from .secrecy import Watcher, told
+from .secrecy import Watcher, reported
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,8 +120,8 @@ def test_a_rogue_holder_of_the_token_gets_nothing_and_is_reported(shared: Shared
     attacks.wrong([node for node, state in states.items() if state != "Pending"])
     for node, request in shared.rogues.items():
         (line,) = (line for line in shared.done.text.splitlines() if f"left {request} " in line)
-        said = "the shared token was not issued to" if node == "n1" else "its key is not the one"
-        assert f"{said}" in line
+        printed = "the shared token was not issued to" if node == "n1" else "its key is not the one"
+        assert f"{printed}" in line
     approved = [line for line in shared.done.text.splitlines() if "approved client request" in line]
     assert len(approved) == 2
     assert all("with the key that waits on its host" in line for line in approved)
@@ -138,10 +138,10 @@ def test_rotation_is_on_and_nothing_of_the_joining_is_left(shared: Shared, lab: 
 
 def test_the_shared_token_shows_nowhere(shared: Shared) -> None:
     secret = {shared.holder.token}
-    assert told(shared.done.text + json.dumps(shared.plan), secret) == []
-    assert [line[:300] for line in shared.seen if told(line, secret)] == []
+    assert reported(shared.done.text + json.dumps(shared.plan), secret) == []
+    assert [line[:300] for line in shared.seen if reported(line, secret)] == []
     (journal,) = (shared.done.state / "fabnode/runs").glob("*/journal.jsonl")
-    assert told(journal.read_text(), secret) == []
+    assert reported(journal.read_text(), secret) == []
 
 
 def test_a_second_deployment_changes_nothing(shared: Shared, lab: Lab) -> None:
@@ -168,19 +168,19 @@ def test_requests_are_judged_by_the_keys_that_wait_on_their_hosts(shared: Shared
     lab.on("n3", "systemctl stop ssh.socket ssh.service")
     try:
         other, keyless, away = (holder.ask(node) for node in ("n1", "n2", shared.address))
-        said = lab.inv("approve-csr", code=1, config=shared.config).text
+        printed = lab.inv("approve-csr", code=1, config=shared.config).text
         for request, why in (
             (other, "its key is not the one that waits on n1's host"),
             (keyless, "no key waits on n2's host"),
             (away, f"the key on {shared.address}'s host can't be read: "),
         ):
-            assert f"left {request} pending: {why}" in said, said
+            assert f"left {request} pending: {why}" in printed, printed
         own = holder.ask("n1", waiting.request_pem)
-        said = lab.inv("approve-csr", "--dry-run", code=1, config=shared.config).text
-        assert f"would approve client request {own}" in said
+        printed = lab.inv("approve-csr", "--dry-run", code=1, config=shared.config).text
+        assert f"would approve client request {own}" in printed
         assert holder.state(own) == "Pending"
-        said = lab.inv("approve-csr", code=1, config=shared.config).text
-        assert f"approved client request {own}" in said
+        printed = lab.inv("approve-csr", code=1, config=shared.config).text
+        assert f"approved client request {own}" in printed
     finally:
         lab.on("n1", f"rm -f {PENDING_KEY}")
         lab.on("n3", "systemctl start ssh.service")

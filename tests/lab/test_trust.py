@@ -47,13 +47,13 @@ def test_trust_records_a_key_that_matches(cluster: Lab) -> None:
     print_ = fingerprint(cluster, "n1")
     cluster.inv("hosts.trust", "--limit", "n1", code=2, config=config)  # nobody to ask
     other = fingerprint(cluster, "n2")
-    said = cluster.inv(
+    printed = cluster.inv(
         "hosts.trust", "--limit", "n1", "--fingerprint", other, code=1, config=config
     )
-    assert print_ in said.text
+    assert print_ in printed.text
     assert file.read_text() == ""
-    said = cluster.inv("hosts.trust", "--limit", "n1", "--fingerprint", print_, config=config)
-    assert print_ in said.out
+    printed = cluster.inv("hosts.trust", "--limit", "n1", "--fingerprint", print_, config=config)
+    assert print_ in printed.out
     assert str(cluster.layout.host("n1").address) in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
     cluster.inv("plan", "--limit", "n1", "--exit-code", config=config)

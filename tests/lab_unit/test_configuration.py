@@ -79,7 +79,7 @@ def test_a_state_is_remembered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "runtime", "said"),
+    ("release", "runtime", "printed"),
     [
         ("1.30.14", "containerd", "can't be here, only of 1.37.2, 1.36.3, 1.20.2"),
         ("1.20.2", "containerd", "add --runtime docker"),
@@ -87,8 +87,8 @@ def test_a_state_is_remembered(tmp_path: Path) -> None:
         ("1.37.2", "rkt", "containerd or docker, not rkt"),
     ],
 )
-def test_what_does_not_go_together_is_refused(release: str, runtime: str, said: str) -> None:
-    with pytest.raises(LabInputError, match=said):
+def test_what_does_not_go_together_is_refused(release: str, runtime: str, printed: str) -> None:
+    with pytest.raises(LabInputError, match=printed):
         cluster.check("t", State(1, release, jump=False, subnet="", runtime=runtime))
 
 

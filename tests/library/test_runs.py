@@ -79,11 +79,13 @@ def test_a_deployment_and_another_one(
     assert first.errors == {}
     assert first.journal
     assert first.journal.parent == state
-    told = journal_of(first.journal)
-    assert [(e.step, e.state, e.text) for e in told] == [(e.step, e.state, e.text) for e in events]
-    assert told[0].data["fabnode"] == fabnode.__version__
-    assert told[0].data["kubernetes"] == "1.37.2"
-    assert (told[0].text, told[-1].data) == ("fabnode.deploy_nodes", {"exit": 0})
+    reported = journal_of(first.journal)
+    assert [(e.step, e.state, e.text) for e in reported] == [
+        (e.step, e.state, e.text) for e in events
+    ]
+    assert reported[0].data["fabnode"] == fabnode.__version__
+    assert reported[0].data["kubernetes"] == "1.37.2"
+    assert (reported[0].text, reported[-1].data) == ("fabnode.deploy_nodes", {"exit": 0})
     second = deploy_nodes(config)
     assert second.ok
     assert not second.changed

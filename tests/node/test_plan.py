@@ -39,7 +39,7 @@ def found(content: bytes, mode: int = 0o644, **more: Any) -> PathFact:
     return PathFact("file", mode=mode, sha256=sha(content), content=content, **more)
 
 
-def told(resources: tuple[Resource, ...], facts: Facts) -> list[tuple[str, str, str]]:
+def reported(resources: tuple[Resource, ...], facts: Facts) -> list[tuple[str, str, str]]:
     return [(c.action, c.name, c.why) for c in compare(resources, facts)]
 
 
@@ -124,7 +124,7 @@ def test_paths(
     changes: list[tuple[str, str, str]],
 ) -> None:
     facts = Facts(known=True, paths={resource.path: there} if there else {})
-    assert told((resource,), facts) == changes
+    assert reported((resource,), facts) == changes
 
 
 @pytest.mark.parametrize("resource", [A, BIN, Absent("/etc/a")])
@@ -174,7 +174,7 @@ def test_kernel() -> None:
     facts = Facts(
         known=True, modules=frozenset({"overlay"}), sysctls={"a.b": "1\t 2", "a.c": "0", "a.e": "x"}
     )
-    assert told(
+    assert reported(
         (
             Module("overlay"),
             Module("ip_vs", "ipvs mode"),
@@ -321,7 +321,7 @@ def test_a_client_certificate_is_waited_for_until_it_is_there() -> None:
     wanted = ClientCertificate(
         "/pem", "kubelet.service", "/boot", "/key", missing="it has none", timeout=9
     )
-    assert told((wanted,), Facts()) == [("join", "/pem", "it has none")]
+    assert reported((wanted,), Facts()) == [("join", "/pem", "it has none")]
     good = ClientCertificate("/pem", "kubelet.service", "/boot", "/key", missing="", timeout=9)
     assert compare((good,), Facts()) == ()
 

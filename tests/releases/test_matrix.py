@@ -92,9 +92,9 @@ def test_every_datum_names_its_source() -> None:
 def wrong(change: Any) -> str:
     document = parse(FILE.read_bytes())
     change(document)
-    with pytest.raises(ValidationError) as told:
+    with pytest.raises(ValidationError) as reported:
         Matrix.model_validate(document)
-    return str(told.value)
+    return str(reported.value)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def refused(misfit: compatibility.Misfit | None) -> str:
 
 
 @pytest.mark.parametrize(
-    ("misfit", "told"),
+    ("misfit", "reported"),
     [
         (
             compatibility.kubernetes(Release(1, LAST + 1, 0)),
@@ -300,9 +300,9 @@ def refused(misfit: compatibility.Misfit | None) -> str:
     ],
 )
 def test_what_can_not_be_is_refused_with_the_nearest_that_can(
-    misfit: compatibility.Misfit | None, told: str
+    misfit: compatibility.Misfit | None, reported: str
 ) -> None:
-    assert refused(misfit) == told
+    assert refused(misfit) == reported
 
 
 def test_what_can_be_is_let_pass() -> None:

@@ -536,9 +536,9 @@ def test_a_certificate_that_does_not_come_is_reported_with_the_last_connection_e
     node.tools.add("journalctl", f"echo '{line}'; echo '{after}'")
     with pytest.raises(ApplyError) as caught:
         node.apply(*join(node, seconds=1))
-    told = str(caught.value)
-    assert cause in told
-    assert f"; its last line: {last}" in told
+    reported = str(caught.value)
+    assert cause in reported
+    assert f"; its last line: {last}" in reported
 
 
 def test_a_key_that_waits_for_its_certificate_is_reported_by_its_public_half_only(
@@ -561,13 +561,13 @@ def test_a_key_that_waits_for_its_certificate_is_reported_by_its_public_half_onl
         f"restart) (umask 077; {steps}; echo >{node.path('pem')} x) >/dev/null 2>&1 & ;; esac",
     )
     node.apply(*join(node))
-    (told,) = [event for event in node.events if event.state == "key"]
+    (reported,) = [event for event in node.events if event.state == "key"]
     public = key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    assert openssh_public_bytes(told.key) == public
-    assert told.change is not None
-    assert told.change.action == "join"
+    assert openssh_public_bytes(reported.key) == public
+    assert reported.change is not None
+    assert reported.change.action == "join"
 
 
 def test_a_key_that_cant_be_read_is_reported_when_no_certificate_comes(node: Node) -> None:

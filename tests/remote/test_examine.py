@@ -90,7 +90,7 @@ def parsed(root: Path, tmp_path: Path) -> Callable[[bytes], Evidence]:
 
 
 @pytest.fixture
-def look(
+def examine_host(
     output: Callable[[], bytes], parsed: Callable[[bytes], Evidence]
 ) -> Callable[[], Evidence]:
     def run() -> Evidence:
@@ -139,11 +139,11 @@ def test_a_keys_public_half_is_reported_and_nothing_else_of_it(
 
 
 def test_a_key_that_cannot_be_read_is_reported_as_such(
-    look: Callable[[], Evidence], root: Path, tools: Tools
+    examine_host: Callable[[], Evidence], root: Path, tools: Tools
 ) -> None:
     tools.add("openssl", "exit 1")
     (root / "key").write_text(private(ed25519.Ed25519PrivateKey.generate()))
-    assert look().files[str(root / "key")].keys == ("",)
+    assert examine_host().files[str(root / "key")].keys == ("",)
 
 
 @pytest.mark.parametrize("quoted", [False, True], ids=["yaml", "json"])
@@ -179,29 +179,29 @@ def test_kubeconfigs(
     [("abcdef.0123456789abcdef", "bootstrap"), ("eyJhbGci.eyJpc3Mi.c2ln", "jwt"), ("x", "static")],
 )
 def test_tokens_are_counted_by_kind(
-    look: Callable[[], Evidence], root: Path, token: str, kind: str
+    examine_host: Callable[[], Evidence], root: Path, token: str, kind: str
 ) -> None:
     (root / "c").write_text(f"kind: Config\nclusters: []\nusers:\n- user: {{token: {token}}}\n")
-    assert look().files[str(root / "c")].tokens == (kind,)
+    assert examine_host().files[str(root / "c")].tokens == (kind,)
 
 
-def test_token_lists(look: Callable[[], Evidence], root: Path) -> None:
+def test_token_lists(examine_host: Callable[[], Evidence], root: Path) -> None:
     (root / "known_tokens.csv").write_text('d18f94b5,kubelet-bootstrap,10001,"x"\n')
     (root / "other.csv").write_text("a,b,c\n")
-    files = look().files
+    files = examine_host().files
     assert files[str(root / "known_tokens.csv")].tokens == ("csv",)
     assert str(root / "other.csv") not in files
 
 
 def test_who_can_reach_and_replace_a_file(
-    look: Callable[[], Evidence], root: Path, tmp_path: Path
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path
 ) -> None:
     for name in ("open", "closed", "writable"):
         (root / name).mkdir()
         (root / name / "key").write_text(CERT)
     (root / "closed").chmod(0o700)
     (root / "writable").chmod(0o777)
-    files = look().files
+    files = examine_host().files
     # pytest's own folders above are nobody's but ours.
     above = all(p.stat().st_mode & 0o001 for p in root.parents)
     assert files[str(root / "open/key")].reachable == above
@@ -209,14 +209,14 @@ def test_who_can_reach_and_replace_a_file(
     assert not files[str(root / "writable/key")].controlled
 
 
-def test_who_names_a_file(look: Callable[[], Evidence], root: Path, tmp_path: Path) -> None:
+def test_who_names_a_file(examine_host: Callable[[], Evidence], root: Path, tmp_path: Path) -> None:
     (root / "k.pem").write_text(CERT)
     (tmp_path / "units").mkdir()
     (tmp_path / "units/x.service").write_text(f"ExecStart=/x --key={root}/k.pem\n")
-    assert look().files[f"{root}/k.pem"].used_by == (f"{tmp_path}/units/x.service",)
+    assert examine_host().files[f"{root}/k.pem"].used_by == (f"{tmp_path}/units/x.service",)
 
 
-def test_units_and_texts(look: Callable[[], Evidence], root: Path, tmp_path: Path) -> None:
+def test_units_and_texts(examine_host: Callable[[], Evidence], root: Path, tmp_path: Path) -> None:
     unit, hidden = root / "kubelet.service", root / "drop in.conf"
     unit.write_text("[Service]\nExecStart=/usr/bin/kubelet\n")
     hidden = root / "secret.conf"
@@ -227,7 +227,7 @@ def test_units_and_texts(look: Callable[[], Evidence], root: Path, tmp_path: Pat
     # The stand-in says the same to `--value`, where lines are paths.
     with (tmp_path / "systemctl").open("a") as file:
         file.write(f"{unit}\n{hidden}\n")
-    it = look()
+    it = examine_host()
     assert it.units["kubelet.service"].files == (str(unit), str(hidden))
     assert it.texts[str(unit)].content == unit.read_bytes()
     assert it.texts[str(hidden)].content is None
@@ -250,8 +250,8 @@ class Programs:
             process = subprocess.Popen(words, cwd=self._cwd, stdin=subprocess.PIPE)
             self._processes.append(process)
             self._pids[unit] = process.pid
-        told = "".join(f"MainPID={pid}\n" for pid in self._pids.values())
-        (self._tmp_path / "pids").write_text(told)
+        reported = "".join(f"MainPID={pid}\n" for pid in self._pids.values())
+        (self._tmp_path / "pids").write_text(reported)
         (self._tmp_path / f"starts/{unit}.service").write_text(
             f"ExecStart={{ path=/x ; argv[]={command} ; ignore_errors=no ; }}\n"
             f"WorkingDirectory=!{self._cwd}\n"
@@ -275,7 +275,7 @@ def programs(tmp_path: Path, root: Path) -> Iterator[Programs]:
 
 @pytest.mark.parametrize("runs", [True, False])
 def test_relative_paths_are_those_that_the_program_opens(
-    look: Callable[[], Evidence], programs: Programs, root: Path, runs: bool
+    examine_host: Callable[[], Evidence], programs: Programs, root: Path, runs: bool
 ) -> None:
     """In its configuration a kubelet's are relative to that file, the others' are not."""
     cwd = root / "kube"
@@ -292,7 +292,7 @@ def test_relative_paths_are_those_that_the_program_opens(
     programs.start("kubelet", kubelet, runs=runs)
     programs.start("kube-proxy", "kube-proxy --config conf/kube-proxy", runs=runs)
     programs.start("docker", "dockerd --config-file=conf/dockerd --tlskey=key.pem", runs=runs)
-    it = look()
+    it = examine_host()
     for name, content in contents.items():
         assert it.programs[name].cwd == str(cwd)
         settings = Settings(it, name)
@@ -304,7 +304,7 @@ def test_relative_paths_are_those_that_the_program_opens(
 
 
 def test_a_relative_path_is_believed_no_more_than_another(
-    look: Callable[[], Evidence], programs: Programs, root: Path
+    examine_host: Callable[[], Evidence], programs: Programs, root: Path
 ) -> None:
     cwd = root / "kube"
     (cwd / "conf/c.yaml").write_text("clientCAFile: ca.pem\n")
@@ -312,7 +312,7 @@ def test_a_relative_path_is_believed_no_more_than_another(
     programs.start(
         "kubelet", "kubelet --config=conf/c.yaml --client-ca-file=conf/ca.pem", runs=True
     )
-    it = look()
+    it = examine_host()
     text = it.texts[f"{cwd}/conf/c.yaml"]
     assert (text.content, text.controlled) == (None, False)
     assert it.anchors[f"{cwd}/conf/ca.pem"].provenance is Provenance.OTHERS_MAY_WRITE
@@ -320,52 +320,54 @@ def test_a_relative_path_is_believed_no_more_than_another(
 
 
 def test_a_path_with_dots_that_lead_up_is_reported_as_unseen(
-    look: Callable[[], Evidence], programs: Programs, root: Path
+    examine_host: Callable[[], Evidence], programs: Programs, root: Path
 ) -> None:
     (root / "kube/c.yaml").write_text("readOnlyPort: 0\n")
     programs.start("kubelet", "kubelet --config=conf/../c.yaml", runs=True)
-    it = look()
+    it = examine_host()
     assert it.texts == {}
     assert any("conf/../c.yaml" in what for what in it.unseen)
 
 
-def test_the_packet_filter(look: Callable[[], Evidence]) -> None:
-    it = look()
+def test_the_packet_filter(examine_host: Callable[[], Evidence]) -> None:
+    it = examine_host()
     assert it.rules["filter"].count("-A INPUT -j ACCEPT") == 2
     assert not any("KUBE-SERVICES -j RETURN" in rule for rule in it.rules["nat"])
     assert it.proxied
 
 
-def test_flushed(look: Callable[[], Evidence], tmp_path: Path) -> None:
+def test_flushed(examine_host: Callable[[], Evidence], tmp_path: Path) -> None:
     (tmp_path / "rules").write_text("-P INPUT ACCEPT\n")
-    assert not look().proxied
+    assert not examine_host().proxied
 
 
 def test_a_filter_that_does_not_answer_is_reported(
-    look: Callable[[], Evidence], tools: Tools
+    examine_host: Callable[[], Evidence], tools: Tools
 ) -> None:
     tools.add("iptables", "exit 4")
-    it = look()
+    it = examine_host()
     assert it.rules == {}
     assert any("filter" in what for what in it.unseen)
 
 
-def test_too_many_files_are_reported(look: Callable[[], Evidence], root: Path) -> None:
+def test_too_many_files_are_reported(examine_host: Callable[[], Evidence], root: Path) -> None:
     for number in range(110):
         (root / f"{number}.pem").write_text(CERT)
-    it = look()
+    it = examine_host()
     assert len(it.files) == 100
     assert any("100" in what for what in it.limited)
 
 
-def test_strange_names_and_things_do_not_confuse(look: Callable[[], Evidence], root: Path) -> None:
+def test_strange_names_and_things_do_not_confuse(
+    examine_host: Callable[[], Evidence], root: Path
+) -> None:
     (root / "a\nb.pem").write_text(CERT)
     (root / "-n.pem").write_text(CERT)
     (root / "a'b\"$(x).pem").write_text(CERT)
     os.mkfifo(root / "fifo")
     (root / "loop").symlink_to(root)
     (root / "link.pem").symlink_to(root / "-n.pem")
-    assert {Path(path).name for path in look().files} == {"-n.pem", "a'b\"$(x).pem"}
+    assert {Path(path).name for path in examine_host().files} == {"-n.pem", "a'b\"$(x).pem"}
 
 
 def test_it_changes_nothing(output: Callable[[], bytes], root: Path, tmp_path: Path) -> None:

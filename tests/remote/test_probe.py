@@ -62,7 +62,7 @@ def output(shell: list[str], tools: Tools, tmp_path: Path) -> Callable[..., byte
 
 
 @pytest.fixture
-def look(output: Callable[..., bytes]) -> Callable[..., Facts]:
+def probe_host(output: Callable[..., bytes]) -> Callable[..., Facts]:
     """Run the probe and return the facts."""
 
     def run(**watch: Any) -> Facts:
@@ -85,8 +85,8 @@ def later(shell: list[str], tools: Tools) -> None:
     tools.add("date", 'exec /bin/date -d "+10 seconds" "$@"')
 
 
-def test_this_machine(look: Callable[..., Facts]) -> None:
-    facts = look(free=("/", "/no/such/folder"))
+def test_this_machine(probe_host: Callable[..., Facts]) -> None:
+    facts = probe_host(free=("/", "/no/such/folder"))
     assert facts.kernel == platform.release()
     assert facts.hostname == platform.node()
     assert abs(facts.clock_offset) < 5
@@ -102,19 +102,19 @@ def test_this_machine(look: Callable[..., Facts]) -> None:
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 def test_listeners_are_reported_where_a_port_of_interest_is_taken(
-    look: Callable[..., Facts], tools: Tools, family: socket.AddressFamily
+    probe_host: Callable[..., Facts], tools: Tools, family: socket.AddressFamily
 ) -> None:
     tools.add("ss", 'echo "LISTEN 0 128 *:22 *:*"')
     with socket.create_server(("", 0), family=family) as taken:
         port = taken.getsockname()[1]
-        assert look(ports=(10250, port)).listeners == (Listener(22, ""),)
+        assert probe_host(ports=(10250, port)).listeners == (Listener(22, ""),)
         assert tools.calls_of("ss") == ["ss -Hltn -p"]
     tools.forget()
-    assert look(ports=(port,)).listeners == look().listeners == ()
+    assert probe_host(ports=(port,)).listeners == probe_host().listeners == ()
     assert tools.calls_of("ss") == []
 
 
-def test_paths_are_reported_as_they_are(look: Callable[..., Facts], tmp_path: Path) -> None:
+def test_paths_are_reported_as_they_are(probe_host: Callable[..., Facts], tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir(mode=0o750)
     text, large, secret = root / "a text", root / "large", root / "secret"
@@ -127,7 +127,7 @@ def test_paths_are_reported_as_they_are(look: Callable[..., Facts], tmp_path: Pa
     os.mkfifo(fifo)
     empty.touch()
     gone = root / "gone"
-    facts = look(
+    facts = probe_host(
         text=tuple(map(str, (text, large, link, fifo, empty, gone))),
         opaque=(str(secret), str(root)),
     )
@@ -152,7 +152,9 @@ def test_paths_are_reported_as_they_are(look: Callable[..., Facts], tmp_path: Pa
     assert (found["root"].mode, found["root"].uid) == (0o750, os.getuid())
 
 
-def test_folders_are_followed_to_where_they_are(look: Callable[..., Facts], tmp_path: Path) -> None:
+def test_folders_are_followed_to_where_they_are(
+    probe_host: Callable[..., Facts], tmp_path: Path
+) -> None:
     real, link = tmp_path / "far" / "real", tmp_path / "link"
     real.mkdir(parents=True)
     real.parent.chmod(0o777)
@@ -161,7 +163,7 @@ def test_folders_are_followed_to_where_they_are(look: Callable[..., Facts], tmp_
     file.parent.mkdir()
     file.touch()
     file_link.symlink_to(file)
-    facts = look(folders=(str(link), str(tmp_path), "/"), opaque=(str(file_link),))
+    facts = probe_host(folders=(str(link), str(tmp_path), "/"), opaque=(str(file_link),))
     kinds = {path: fact.kind for path, fact in facts.paths.items()}
     assert kinds[str(link)] == kinds[str(file_link)] == "symlink"
     assert kinds[str(real)] == kinds[str(real.parent)] == kinds["/"] == "directory"
@@ -171,23 +173,23 @@ def test_folders_are_followed_to_where_they_are(look: Callable[..., Facts], tmp_
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
 def test_a_record_of_somebody_else_is_not_believed(
-    look: Callable[..., Facts], later: None, tmp_path: Path
+    probe_host: Callable[..., Facts], later: None, tmp_path: Path
 ) -> None:
     file, state = tmp_path / "file", tmp_path / "state"
     file.write_text("x")
     state.mkdir()
-    look(opaque=(str(file),))
+    probe_host(opaque=(str(file),))
     record = state / "digests"
     record.write_text(record.read_text().replace(sha(file), "ab" * 32))
     (state / "stamps").mkdir()
     (state / "stamps" / "a.service").write_text(f"{'ab' * 32} /x\n")
     (state / "images").write_text(f"{'ab' * 32} docker.io/library/x:1\n")
-    seen = look(opaque=(str(file),), units=("a.service",))
+    seen = probe_host(opaque=(str(file),), units=("a.service",))
     assert seen.path(str(file)).sha256 == "ab" * 32
     assert seen.unit("a.service").stamp
     assert seen.image_archives
     os.chown(state, 65534, 65534)
-    seen = look(opaque=(str(file),), units=("a.service",))
+    seen = probe_host(opaque=(str(file),), units=("a.service",))
     assert seen.path(str(file)).sha256 == sha(file)
     assert not seen.unit("a.service").stamp
     assert not seen.image_archives
@@ -211,18 +213,18 @@ def test_what_stands_in_os_release_is_not_run(
 
 @pytest.mark.parametrize("how", ["new content", "same size and mtime", "replaced"])
 def test_only_what_changed_is_hashed_again(
-    look: Callable[..., Facts], later: None, tmp_path: Path, how: str
+    probe_host: Callable[..., Facts], later: None, tmp_path: Path, how: str
 ) -> None:
     (tmp_path / "state").mkdir()
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("1")
     two.write_text("2")
     watch = {"opaque": (str(one), str(two))}
-    before = look(**watch)
+    before = probe_host(**watch)
     record = tmp_path / "state" / "digests"
     # A digest that hashing would never give shows that the record is trusted.
     record.write_text(record.read_text().replace(sha(one), "ab" * 32))
-    assert look(**watch).paths[str(one)].sha256 == "ab" * 32
+    assert probe_host(**watch).paths[str(one)].sha256 == "ab" * 32
     times = two.stat()
     if how == "replaced":
         other = tmp_path / "other"
@@ -232,39 +234,41 @@ def test_only_what_changed_is_hashed_again(
         two.write_text("3" if "same" in how else "333")
     if "same" in how:
         os.utime(two, ns=(times.st_atime_ns, times.st_mtime_ns))
-    after = look(**watch)
+    after = probe_host(**watch)
     assert after.paths[str(two)].sha256 == sha(two) != before.paths[str(two)].sha256
     assert after.paths[str(one)].sha256 == "ab" * 32
-    assert look(**watch, deep=True).paths[str(one)].sha256 == sha(one)
-    assert look(**watch).paths[str(one)].sha256 == sha(one)
+    assert probe_host(**watch, deep=True).paths[str(one)].sha256 == sha(one)
+    assert probe_host(**watch).paths[str(one)].sha256 == sha(one)
 
 
-def test_what_changed_just_now_is_not_recorded(look: Callable[..., Facts], tmp_path: Path) -> None:
+def test_what_changed_just_now_is_not_recorded(
+    probe_host: Callable[..., Facts], tmp_path: Path
+) -> None:
     # Its next change may fall into the same tick of the file system's clock.
     (tmp_path / "state").mkdir()
     file = tmp_path / "file"
     file.write_text("x")
-    look(opaque=(str(file),))
+    probe_host(opaque=(str(file),))
     record = tmp_path / "state" / "digests"
     assert not record.exists() or str(file) not in record.read_text()
 
 
 def test_nothing_is_written_where_fabnode_has_not_been(
-    look: Callable[..., Facts], later: None, tmp_path: Path
+    probe_host: Callable[..., Facts], later: None, tmp_path: Path
 ) -> None:
     file = tmp_path / "file"
     file.write_text("x")
-    look(opaque=(str(file),))
+    probe_host(opaque=(str(file),))
     assert not (tmp_path / "state").exists()
 
 
 def test_the_record_is_for_root_only(
-    look: Callable[..., Facts], later: None, tmp_path: Path
+    probe_host: Callable[..., Facts], later: None, tmp_path: Path
 ) -> None:
     (tmp_path / "state").mkdir()
     file = tmp_path / "file"
     file.write_text("x")
-    look(opaque=(str(file),))
+    probe_host(opaque=(str(file),))
     assert (tmp_path / "state" / "digests").stat().st_mode & 0o777 == 0o600
 
 
@@ -302,7 +306,9 @@ def test_the_ca_that_a_kubeconfig_trusts_is_reported(
     assert facts.certificates == {}
 
 
-def test_units_and_their_stamps(look: Callable[..., Facts], tools: Tools, tmp_path: Path) -> None:
+def test_units_and_their_stamps(
+    probe_host: Callable[..., Facts], tools: Tools, tmp_path: Path
+) -> None:
     tools.add(
         "systemctl",
         "printf 'Id=a.service\\nActiveState=active\\nSubState=running\\nUnitFileState=enabled\\n'\n"
@@ -311,26 +317,26 @@ def test_units_and_their_stamps(look: Callable[..., Facts], tools: Tools, tmp_pa
     stamps = tmp_path / "state" / "stamps"
     stamps.mkdir(parents=True)
     (stamps / "a.service").write_text(f"{'ab' * 32} /etc/a b\n")
-    facts = look(units=("a.service", "b.service"))
+    facts = probe_host(units=("a.service", "b.service"))
     assert facts.unit("a.service").running
     assert facts.unit("a.service").stamp == {"/etc/a b": "ab" * 32}
     assert (facts.unit("b.service").active, facts.unit("b.service").reload) == ("failed", True)
 
 
 def test_systemd_is_asked_only_about_units_it_may_know(
-    look: Callable[..., Facts], tools: Tools
+    probe_host: Callable[..., Facts], tools: Tools
 ) -> None:
-    look(units=("nobody-ever-heard-of.service",))
+    probe_host(units=("nobody-ever-heard-of.service",))
     assert not [call for call in tools.calls_of("systemctl") if "show -p" in call]
     known = next(Path("/usr/lib/systemd/system").glob("*.service")).name
-    look(units=("nobody-ever-heard-of.service", known))
+    probe_host(units=("nobody-ever-heard-of.service", known))
     (call,) = [call for call in tools.calls_of("systemctl") if "show -p" in call]
     assert call.endswith(f"-- nobody-ever-heard-of.service {known}")
 
 
-def test_features_of_the_kernel(look: Callable[..., Facts]) -> None:
+def test_features_of_the_kernel(probe_host: Callable[..., Facts]) -> None:
     loaded = next(iter(Path("/sys/module").iterdir())).name
-    facts = look(
+    facts = probe_host(
         modules=(loaded, "no_such_module_at_all"),
         sysctls=("kernel.ostype", "no.such.key", "kernel.pid_max"),
     )
@@ -342,30 +348,32 @@ def test_features_of_the_kernel(look: Callable[..., Facts]) -> None:
 
 
 def test_a_module_that_can_be_loaded_is_neither_present_nor_missing(
-    look: Callable[..., Facts], tools: Tools, shell: list[str]
+    probe_host: Callable[..., Facts], tools: Tools, shell: list[str]
 ) -> None:
     if shell[0] == "busybox":
         pytest.skip("it has a modprobe of its own")
     tools.add("modprobe")
-    facts = look(modules=("no_such_module_at_all",))
+    facts = probe_host(modules=("no_such_module_at_all",))
     assert facts.modules == facts.missing_modules == frozenset()
 
 
-def test_hostile_names_are_only_data(look: Callable[..., Facts], tmp_path: Path) -> None:
+def test_hostile_names_are_only_data(probe_host: Callable[..., Facts], tmp_path: Path) -> None:
     name = str(tmp_path / "x'; touch $(echo owned) `id` #")
     Path(name).write_text("fine")
-    facts = look(text=(name,))
+    facts = probe_host(text=(name,))
     assert facts.paths[name].content == b"fine"
     assert not list(tmp_path.glob("**/owned"))
 
 
 def test_images_are_those_of_the_runtime_that_is_asked_about(
-    look: Callable[..., Facts], tools: Tools
+    probe_host: Callable[..., Facts], tools: Tools
 ) -> None:
     tools.add("docker", "printf 'calico/node:v3\\nregistry.k8s.io/pause:3\\n'")
-    assert look(store="docker").images == frozenset({"calico/node:v3", "registry.k8s.io/pause:3"})
+    assert probe_host(store="docker").images == frozenset(
+        {"calico/node:v3", "registry.k8s.io/pause:3"}
+    )
     tools.add("docker", "exit 1")
-    assert look(store="docker").images is None  # it doesn't answer
+    assert probe_host(store="docker").images is None  # it doesn't answer
 
 
 def programs_without(folder: Path, lacking: set[str]) -> Path:
@@ -483,18 +491,18 @@ def test_routes_and_networks_are_values(shell: list[str], tools: Tools, tmp_path
 
 
 def test_proxies_of_services_come_without_their_credentials(
-    look: Callable[..., Facts], tools: Tools
+    probe_host: Callable[..., Facts], tools: Tools
 ) -> None:
     tools.add(
         "systemctl",
         "[ $1 != show-environment ] || printf '%s\\n' LANG=C 'HTTPS_PROXY=http://me:pw@192.0.2.1:3128'"
         " \"no_proxy=\\$'a,b'\" PROXY_COMMAND=x",
     )
-    assert look().proxies == {"HTTPS_PROXY": "http://192.0.2.1:3128", "no_proxy": "a,b"}
+    assert probe_host().proxies == {"HTTPS_PROXY": "http://192.0.2.1:3128", "no_proxy": "a,b"}
 
 
 def test_rules_of_a_firewall_that_admits_all_are_not_reported(
-    look: Callable[..., Facts], tools: Tools
+    probe_host: Callable[..., Facts], tools: Tools
 ) -> None:
     tools.add(
         "nft",
@@ -503,10 +511,10 @@ def test_rules_of_a_firewall_that_admits_all_are_not_reported(
         "\t}\n}\nE\n;; *) echo 'table inet fw {'; echo 'type filter hook input; policy POLICY;';;"
         " esac",
     )
-    assert look().firewall == ()
+    assert probe_host().firewall == ()
     stand_in = tools.folder / "nft"
     stand_in.write_text(stand_in.read_text().replace("POLICY", "drop"))
-    assert look().firewall == (
+    assert probe_host().firewall == (
         ("nft", "table inet fw {"),
         ("nft", "type filter hook input; policy drop;"),
     )
@@ -515,7 +523,7 @@ def test_rules_of_a_firewall_that_admits_all_are_not_reported(
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root mounts")
 def test_folders_that_can_not_be_written_in(
-    look: Callable[..., Facts], shell: list[str], tmp_path: Path
+    probe_host: Callable[..., Facts], shell: list[str], tmp_path: Path
 ) -> None:
     if shell[0] == "busybox":
         pytest.skip("its test -w asks the mode alone, so a failed change tells it")
@@ -524,11 +532,13 @@ def test_folders_that_can_not_be_written_in(
     free.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(fixed)], check=True)
     try:
-        facts = look(writable=(str(fixed), str(fixed / "below"), str(free), str(free / "below")))
+        facts = probe_host(
+            writable=(str(fixed), str(fixed / "below"), str(free), str(free / "below"))
+        )
     finally:
         subprocess.run(["umount", str(fixed)], check=True)
     assert facts.readonly == {str(fixed), str(fixed / "below")}
 
 
-def test_controllers_of_this_kernel(look: Callable[..., Facts]) -> None:
-    assert {"cpu", "memory"} <= look().controllers
+def test_controllers_of_this_kernel(probe_host: Callable[..., Facts]) -> None:
+    assert {"cpu", "memory"} <= probe_host().controllers

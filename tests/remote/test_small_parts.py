@@ -105,7 +105,7 @@ def test_the_end_of_input_is_no_password(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "content", "mode", "said"),
+    ("reference", "content", "mode", "printed"),
     [
         ({"env": "NOT_SET_AT_ALL"}, "", 0o600, "environment variable NOT_SET_AT_ALL is not set"),
         ({"prompt": True}, "", 0o600, r"use \{env: NAME\} or \{file: PATH\} instead"),
@@ -116,15 +116,15 @@ def test_the_end_of_input_is_no_password(tmp_path: Path) -> None:
     ],
 )
 def test_passwords_that_cannot_be_had(
-    tmp_path: Path, reference: dict[str, object], content: str, mode: int, said: str
+    tmp_path: Path, reference: dict[str, object], content: str, mode: int, printed: str
 ) -> None:
     file = tmp_path / "password"
     file.write_text(content)
     file.chmod(mode)
     nodes = nodes_with(tmp_path, {"user": "ops", "sudo_password": reference})
-    if said.startswith("No such"):
+    if printed.startswith("No such"):
         file.unlink()  # since the configuration was loaded
-    with pytest.raises(PasswordUnavailableError, match=said) as caught:
+    with pytest.raises(PasswordUnavailableError, match=printed) as caught:
         ask_secrets(nodes, None)
     assert str(caught.value).startswith("ssh.sudo_password of n1: ")
 

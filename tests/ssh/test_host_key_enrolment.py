@@ -66,12 +66,12 @@ def test_fingerprints_are_those_of_ssh_keygen(tmp_path: Path) -> None:
     file = tmp_path / "key.pub"
     file.write_text(f"{key('a').get_name()} {key('a').get_base64()}\n")
     try:
-        said = subprocess.run(
+        printed = subprocess.run(
             ["ssh-keygen", "-l", "-f", file], capture_output=True, text=True, check=True
         ).stdout
     except FileNotFoundError:
         pytest.skip("no ssh-keygen here")
-    assert said.split()[1] == fingerprint(key("a"))
+    assert printed.split()[1] == fingerprint(key("a"))
 
 
 def test_recording_keeps_what_is_there_and_nobody_else_may_read_it(tmp_path: Path) -> None:

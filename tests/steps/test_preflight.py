@@ -58,9 +58,9 @@ def found(facts: dict[str, Any], around: dict[str, Any], **overrides: Any) -> tu
 def test_a_machine_without_programs_for_it_is_stopped(arch: str, text: str, fix: str) -> None:
     inputs = make_inputs(make_config(), replace(GOOD, arch=arch))
     inputs = replace(inputs, artifacts=replace(inputs.artifacts, arch="amd64"))
-    told = [f for f in findings(inputs, AROUND) if f.level == "error"]
-    assert len(told) == bool(text)
-    assert all(f.text.startswith(text) and fix in f.fix for f in told)
+    reported = [f for f in findings(inputs, AROUND) if f.level == "error"]
+    assert len(reported) == bool(text)
+    assert all(f.text.startswith(text) and fix in f.fix for f in reported)
 
 
 def test_a_good_host_has_no_findings() -> None:
@@ -241,11 +241,11 @@ def test_a_folder_that_others_may_change_is_refused(
     path: str, mode: int, uid: int, gid: int, fix: str
 ) -> None:
     fact = PathFact("directory", mode, uid, gid)
-    told = found({"paths": {path: fact, "/etc/x": PathFact("file", 0o666, 1000, 1000)}}, {})
-    assert [f.fix for f in told] == (
+    reported = found({"paths": {path: fact, "/etc/x": PathFact("file", 0o666, 1000, 1000)}}, {})
+    assert [f.fix for f in reported] == (
         [f"check its content, then run on the host: {fix}"] if fix else []
     )
-    for finding in told:
+    for finding in reported:
         assert finding.level == "error"
         assert (
             f"what is in {path}: it belongs to {uid}:{gid} and has mode {mode:04o}" in finding.text

@@ -53,12 +53,12 @@ def test_what_a_bundle_brings_is_what_was_configured(
         assert new.cni_plugins.keys() == old.cni_plugins.keys()
         assert [i.names for i in new.images] == [i.names for i in old.images]
         assert all(tmp_path / "cache" in a.path.parents for a in new.binaries.values())
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
-    assert f"sha256 {digest}" in said
-    assert f"inv deploy-nodes --bundle site.tar.zst --bundle-sha256 {digest}\n" in said
-    assert "no archive in artifacts.images holds docker.io/library/busybox" in said
-    assert "pause" not in said
+    assert f"sha256 {digest}" in printed
+    assert f"inv deploy-nodes --bundle site.tar.zst --bundle-sha256 {digest}\n" in printed
+    assert "no archive in artifacts.images holds docker.io/library/busybox" in printed
+    assert "pause" not in printed
 
 
 def test_a_bundle_of_another_release_is_refused(tmp_path: Path) -> None:
