@@ -24,7 +24,7 @@ pytestmark = pytest.mark.long
 STATE, LOCK = "/var/lib/fabnode", "/run/fabnode.lock"
 ASIDE = "/root/aside"
 
-# What is done to a host before, what undoes it, and what must be said.
+# What is done to a host before, what undoes it, and what must be reported.
 TROUBLES = {
     "its lock is held": (
         f"flock -o {LOCK} sleep 300 </dev/null >/dev/null 2>&1 & echo $! >{ASIDE}",
@@ -80,16 +80,16 @@ ROUNDS = (
 )
 
 
-def assert_told(done: Done, said: Mapping[str, str]) -> None:
+def assert_failed(done: Done, causes: Mapping[str, str]) -> None:
     """These failed: with step, cause and next command, in JSON and in the report; n2 is well."""
-    for node, text in said.items():
+    for node, text in causes.items():
         row = done.rows[node]
         assert row["result"] == "failed", row
         assert text.lower() in row["cause"].lower(), row
         assert row["step"], row
         assert row["advice"], row
         assert row["cause"].split(":")[0] in done.err, f"{node}: on the screen as well"
-    expected = {"n2": "unchanged"} | dict.fromkeys(said, "failed")
+    expected = {"n2": "unchanged"} | dict.fromkeys(causes, "failed")
     assert done.results == expected, "others go on"
     assert results(done.state) == expected
 
@@ -119,7 +119,7 @@ def test_nothing_can_be_begun(nodes: Lab) -> None:
             for host, title in troubles.items():
                 stack.enter_context(trouble(nodes, host, title))
             done = nodes.deploy("--limit", ",".join(["n2", *troubles]), code=1, config=config)
-            assert_told(done, {host: TROUBLES[title][2] for host, title in troubles.items()})
+            assert_failed(done, {host: TROUBLES[title][2] for host, title in troubles.items()})
             assert nodes.restarted(starts) == set(), troubles
     expected = {"n1": "changed", "n2": "unchanged", "n3": "changed"}
     assert nodes.deploy(config=config).results == expected
@@ -133,7 +133,7 @@ def test_connection_that_is_cut_before_the_first_action(nodes: Lab) -> None:
     assert run.begun("n1", "rbac")
     eventually(lambda: nodes.on("n1", "[ $(pgrep -cx flock) -ge 2 ] && echo waits", code=None))
     hosts.clear(nodes.layout, "n1")
-    assert_told(run.wait().expect(1), {"n1": ""})
+    assert_failed(run.wait().expect(1), {"n1": ""})
     nodes.lab("on", "n1")
     nodes.on("n1", f"rm -f {ASIDE}")
     assert nodes.deploy("--limit", "n1", config=config).results == {"n1": "changed"}
@@ -154,7 +154,7 @@ def test_csh_as_login_shell_is_as_good_as_any(nodes: Lab) -> None:
         nodes.on("n1", "usermod -s /bin/bash root; rm /usr/local/bin/csh")
 
 
-def test_login_shell_that_is_none_is_told(nodes: Lab) -> None:
+def test_login_shell_that_is_none_is_reported(nodes: Lab) -> None:
     """Wherever it is looked at or changed; and without progress there is no success."""
     nodes.disturb("n1", "usermod -s /usr/sbin/nologin root")
     try:
