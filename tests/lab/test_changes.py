@@ -34,9 +34,8 @@ def pods_allowed(lab: Lab) -> dict[str, str]:
     return {n["metadata"]["name"]: n["status"]["capacity"]["pods"] for n in lab.objects("nodes")}
 
 
-def test_one_setting_for_all_is_one_file_and_one_restart_each(
-    workload: Workload, cluster: Lab
-) -> None:
+def test_a_setting_of_all_and_then_of_single_nodes(workload: Workload, cluster: Lab) -> None:
+    """One file and one restart each; then the nodes that it concerns, and those alone."""
     config = cluster.config(kubelet={"max_pods": 97})
     plan = cluster.plan("--exit-code", code=3, config=config)
     assert changes(plan) == dict.fromkeys(NODES, ONE_FILE_ONE_RESTART)
@@ -51,19 +50,16 @@ def test_one_setting_for_all_is_one_file_and_one_restart_each(
     assert workload.containers() == containers
     cluster.inv("plan", "--exit-code", config=config)
 
-
-def test_a_nodes_own_settings_concern_that_node_alone(workload: Workload, cluster: Lab) -> None:
     config = cluster.config(
+        kubelet={"max_pods": 97},
         nodes={
             "n2": {"kubelet": {"max_pods": 60}},
             "n3": {"kube_proxy": {"config": {"iptables": {"minSyncPeriod": "2s"}}}},
-        }
+        },
     )
-    plan = changes(cluster.plan("--exit-code", code=3, config=config))
-    assert plan["n1"] == []
-    assert plan["n2"] == ONE_FILE_ONE_RESTART
     proxy = [("update", "/etc/kubernetes/kube-proxy.yaml"), ("restart", "kube-proxy.service")]
-    assert plan["n3"] == proxy
+    plan = cluster.plan("--exit-code", code=3, config=config)
+    assert changes(plan) == {"n1": [], "n2": ONE_FILE_ONE_RESTART, "n3": proxy}
     starts, containers = cluster.starts(), workload.containers()
     done = cluster.deploy(config=config)
     assert done.results == {"n1": "unchanged", "n2": "changed", "n3": "changed"}
@@ -106,13 +102,13 @@ def test_labels_annotations_and_taints_follow_the_configuration(cluster: Lab) ->
     made = {"key": "dedicated", "value": "batch", "effect": "PreferNoSchedule"}
     assert made in the_node(cluster, "n1")["spec"]["taints"]
     writes = len(cluster.writes())
-    cluster.deploy(config=config)
+    cluster.deploy("--limit", "n1", config=config)
     assert cluster.writes(writes) == []
 
     cluster.kubectl("label", "node", "n1", "--overwrite", "disk=hdd", f"{role}-")
     cluster.kubectl("taint", "node", "n1", "dedicated-")
     assert labels_planned(cluster, config, "n1") == ["disk=ssd", f"{role}=", taint]
-    cluster.deploy(config=config)
+    cluster.deploy("--limit", "n1", config=config)
     assert the_node(cluster, "n1")["metadata"]["labels"]["disk"] == "ssd"
 
     gone = ["disk-", f"{role}-", "annotation example.org/rack-", "dedicated:PreferNoSchedule-"]
@@ -153,33 +149,33 @@ def test_a_kubelet_cannot_forge_what_fabnode_set(cluster: Lab) -> None:
     cluster.kubectl("label", "node", "n2", "node-restriction.kubernetes.io/keep-off-")
 
 
-def test_limit_leaves_the_others_alone(cluster: Lab) -> None:
-    config = cluster.config(kubelet={"max_pods": 98})
-    starts = cluster.starts()
-    done = cluster.deploy("--limit", "n3", config=config)
+def test_limit_leaves_the_others_alone(nodes: Lab) -> None:
+    config = nodes.config(kubelet={"max_pods": 98})
+    starts = nodes.starts()
+    done = nodes.deploy("--limit", "n3", config=config)
     assert done.results == {"n3": "changed"}
-    assert cluster.restarted(starts) == {"n3 kubelet.service"}
+    assert nodes.restarted(starts) == {"n3 kubelet.service"}
 
 
-def test_one_step_of_one_host(cluster: Lab) -> None:
+def test_one_step_of_one_host(nodes: Lab) -> None:
     """`fab -H n1 kubelet` does that step's part, and no other's."""
-    config = cluster.config(
+    config = nodes.config(
         kubelet={"max_pods": 99}, kube_proxy={"config": {"iptables": {"minSyncPeriod": "3s"}}}
     )
-    starts = cluster.starts()
-    cluster.fab("-H", "n1", "kubelet", config=config)
-    cluster.as_configured = False
-    assert cluster.restarted(starts) == {"n1 kubelet.service"}
-    cluster.fab("-H", "n1", "proxy", config=config)
-    assert cluster.restarted(starts) == {"n1 kubelet.service", "n1 kube-proxy.service"}
+    starts = nodes.starts()
+    nodes.fab("-H", "n1", "kubelet", config=config)
+    nodes.as_configured = False
+    assert nodes.restarted(starts) == {"n1 kubelet.service"}
+    nodes.fab("-H", "n1", "proxy", config=config)
+    assert nodes.restarted(starts) == {"n1 kubelet.service", "n1 kube-proxy.service"}
     for step in ("prepare", "runtime", "bootstrap-kubeconfig", "proxy-cert"):
-        assert "unchanged" in cluster.fab("-H", "n1", step, config=config).out
+        assert "unchanged" in nodes.fab("-H", "n1", step, config=config).out
 
 
-def test_a_step_and_commands_of_the_sites_own(cluster: Lab) -> None:
+def test_a_step_and_commands_of_the_sites_own(nodes: Lab) -> None:
     """Planned and shown, run where something changes, and never on a node that is right."""
-    cluster.on("n2", f"echo 7200 >{KEEPALIVE}")
-    site = cluster.scratch / "site"
+    nodes.on("n2", f"echo 7200 >{KEEPALIVE}")
+    site = nodes.scratch / "site"
     site.mkdir()
     (site / "keepalive.py").write_text(example("keepalive.py"))
     program = site / "register"
@@ -190,8 +186,8 @@ def test_a_step_and_commands_of_the_sites_own(cluster: Lab) -> None:
         {"after": "keepalive", "where": "host", "run": there},
         {"after": "verify", "where": "deployer", "run": ["site/register"]},
     ]
-    config = cluster.config(extensions={"steps": ["site/keepalive.py"], "hooks": hooks})
-    (planned,) = cluster.plan("--limit", "n2", config=config)["nodes"]
+    config = nodes.config(extensions={"steps": ["site/keepalive.py"], "hooks": hooks})
+    (planned,) = nodes.plan("--limit", "n2", config=config)["nodes"]
     assert [(c["step"], c["action"]) for c in planned["changes"]] == [
         ("keepalive", "create"),
         ("keepalive", "set"),
@@ -199,17 +195,15 @@ def test_a_step_and_commands_of_the_sites_own(cluster: Lab) -> None:
     ]
     assert planned["hooks"] == ["hook after verify: site/register"]
     assert not (site / "log").exists()
-    done = cluster.deploy("--limit", "n2", config=config)
+    done = nodes.deploy("--limit", "n2", config=config)
     try:
         assert done.results == {"n2": "changed"}
-        assert cluster.on("n2", f"cat {KEEPALIVE}").strip() == "240"
-        again = cluster.deploy("--limit", "n2", config=config)
+        assert nodes.on("n2", f"cat {KEEPALIVE}").strip() == "240"
+        again = nodes.deploy("--limit", "n2", config=config)
         assert again.results == {"n2": "unchanged"}
-        assert "unchanged" in cluster.fab("-H", "n2", "step", "keepalive", config=config).out
-        assert cluster.on("n2", "cat /run/hooked").splitlines() == ["after keepalive n2"]
+        assert "unchanged" in nodes.fab("-H", "n2", "step", "keepalive", config=config).out
+        assert nodes.on("n2", "cat /run/hooked").splitlines() == ["after keepalive n2"]
         assert (site / "log").read_text().splitlines() == ["after verify n2"]
-        assert cluster.on("n2", "ls /var/lib/fabnode/hooks").split() == []
+        assert nodes.on("n2", "ls /var/lib/fabnode/hooks").split() == []
     finally:
-        cluster.on(
-            "n2", f"rm -f /etc/sysctl.d/91-keepalive.conf /run/hooked; echo 7200 >{KEEPALIVE}"
-        )
+        nodes.on("n2", f"rm -f /etc/sysctl.d/91-keepalive.conf /run/hooked; echo 7200 >{KEEPALIVE}")
