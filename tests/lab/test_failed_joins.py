@@ -36,12 +36,20 @@ def with_kubelet(lab: Lab, script: str, **changes: Any) -> Path:
     return lab.config(artifacts={"binaries": str(folder)}, **changes)
 
 
+@pytest.fixture(scope="module")
+def two_nodes(lab: Lab, joining: object) -> Lab:
+    """Return two nodes that are what the configuration says, whatever n3 is."""
+    if not lab.as_configured:
+        lab.deploy("--limit", "n1,n2")
+    return lab
+
+
 @pytest.fixture
-def bare(cluster: Lab) -> Iterator[Lab]:
-    """Two nodes, and n3 bare."""
-    cluster.lab("fresh", "--hosts", "n3")
-    yield cluster
-    cluster.as_configured = False
+def bare(two_nodes: Lab) -> Iterator[Lab]:
+    """Two nodes, and n3 bare: each test joins n3 alone, so that it need not be a node before."""
+    two_nodes.lab("fresh", "--hosts", "n3")
+    yield two_nodes
+    two_nodes.as_configured = False
 
 
 def tokens(lab: Lab) -> list[str]:
