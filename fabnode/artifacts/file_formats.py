@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import mmap
+import re
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,8 @@ from ..util.errors import FabnodeError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
+
+    from ..releases.version import Release
 
 _MACHINES = {62: "amd64", 183: "arm64"}  # elf.h: EM_X86_64, EM_AARCH64
 
@@ -31,6 +35,17 @@ def architecture(path: Path) -> str:
         return ""
     machine = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
     return _MACHINES.get(machine, f"ELF machine {machine}")
+
+
+def is_of_release(path: Path, release: Release) -> bool:
+    """
+    Return whether a program names this release of its own, which Go links into it.
+
+    It is not run: it may be for another system. A dependency of the same number passes as well.
+    """
+    name = re.compile(rf"v{re.escape(str(release))}(?![0-9])".encode())
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return name.search(content) is not None
 
 
 def images(path: Path) -> tuple[list[str], list[str]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..releases import compatibility
 from ..steps.inputs import Artifact, Artifacts, ImageArchive
+from ..util import program
 from ..util.atomic_write import atomic_write
 from ..util.errors import InputError
 from ..util.folders import cache_dir
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..config.configuration import Config
     from ..node.facts import Facts
+    from ..releases.version import Release
 
 _ALWAYS = ("kubelet", "kube-proxy")
 _CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
@@ -86,7 +88,6 @@ def load(config: Config) -> ArtifactStore:
         images = tuple(digests.archive(path) for path in settings.images)
     except OSError as error:
         raise ArtifactError(f"artifacts: {error.filename}: {error.strerror}") from error
-    digests.save()
     by_arch = {
         arch: Artifacts(
             binaries=found,
@@ -99,6 +100,12 @@ def load(config: Config) -> ArtifactStore:
     missing = [_missing(needed, each, settings.binaries) for each in by_arch.values()]
     if text := "\n".join(filter(None, missing)):
         raise ArtifactError(text)
+    release = config.cluster.version
+    paths = [each[name].path for each in binaries.values() for name in _ALWAYS if name in each]
+    others = [path for path in paths if not digests.is_of_release(path, release)]
+    digests.save()
+    if others:
+        raise ArtifactError("\n".join(_of_another_release(path, release) for path in others))
     return ArtifactStore(by_arch)
 
 
@@ -132,6 +139,25 @@ def absent(config: Config) -> tuple[str, ...]:
     places = (folder, *(folder / arch for arch in _FOLDERS))
     return tuple(
         name for name in required(config) if not any((place / name).is_file() for place in places)
+    )
+
+
+def of_another_release(config: Config) -> tuple[str, ...]:
+    """Return a line for each program of Kubernetes' that is here and not of the release named."""
+    folder, release = config.artifacts.binaries, config.cluster.version
+    places = (folder, *(folder / arch for arch in _FOLDERS))
+    paths = [place / name for place in places for name in _ALWAYS if (place / name).is_file()]
+    return tuple(
+        _of_another_release(path, release)
+        for path in paths
+        if file_formats.architecture(path) and not file_formats.is_of_release(path, release)
+    )
+
+
+def _of_another_release(path: Path, release: Release) -> str:
+    return (
+        f"artifacts.binaries: {path} is not of {release}, which cluster.version names: fetch that"
+        f" release (`{program.task('binaries.fetch')}`), or name the one that is there"
     )
 
 
@@ -209,6 +235,15 @@ class _DigestCache:
             entry["arch"] = file_formats.architecture(path)
             self._changed = True
         return Artifact(path, entry["sha256"]), entry["arch"]
+
+    def is_of_release(self, path: Path, release: Release) -> bool:
+        """Return whether a program of Kubernetes' is of this release; scripts pass for any."""
+        entry = self._entry(path)
+        known = entry.setdefault("releases", {})
+        if str(release) not in known:
+            known[str(release)] = not entry["arch"] or file_formats.is_of_release(path, release)
+            self._changed = True
+        return bool(known[str(release)])
 
     def archive(self, path: Path) -> ImageArchive:
         entry = self._entry(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +31,25 @@ if TYPE_CHECKING:
 _MAX_TEXT = 1024
 _MAX_NODE_NAME = 63
 _MAX_ANNOTATION = 64 * 1024  # the API takes 256 KiB of all annotations of an object together
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz")  # which Python's tarfile reads
 _MAX_SUBJECT = 64  # RFC 5280, upper bounds of the parts of a name
+
+
+def _archives(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Replace each folder and pattern by its archives, sorted; one without any stays as it is."""
+    return tuple(dict.fromkeys(file for path in paths for file in _found(path) or [path]))
+
+
+def _found(path: Path) -> list[Path]:
+    try:
+        if path.is_dir():
+            return sorted(file for file in path.iterdir() if file.name.endswith(_ARCHIVES))
+        if path.exists() or not path.parent.is_dir():
+            return []
+        matches = fnmatch.filter((file.name for file in path.parent.iterdir()), path.name)
+    except OSError as error:
+        raise InvalidValueError(f"{path} can't be read: {error.strerror}") from error
+    return sorted(path.parent / name for name in matches if not name.startswith("."))
 
 
 def _text(value: str) -> str:
@@ -291,6 +310,9 @@ _AS_TEXT = WithJsonSchema({"type": "string"})
 
 LocalPath = Annotated[Path, BeforeValidator(_local_path), _AS_TEXT]
 """A path on this machine: `~` expanded, relative to the configuration file."""
+
+LocalArchives = Annotated[tuple[LocalPath, ...], EmptyList, AfterValidator(_archives)]
+"""Files on this machine, as LocalPaths; a folder or a shell pattern stands for archives there."""
 
 Manifest = Annotated[Path | str, BeforeValidator(_manifest), _AS_TEXT]
 """A LocalPath, or a text: an https URL."""

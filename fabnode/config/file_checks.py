@@ -142,7 +142,10 @@ def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Violations:
         if fault := _fault(path, stat.S_ISDIR, "directory"):
             yield ("artifacts", name), f"{path} {fault}", ""
     for index, image in enumerate(settings.images):
-        yield from _check_file(("artifacts", "images", index), image)
+        if image.is_dir():
+            yield ("artifacts", "images", index), f"{image} holds no image archive", ""
+        else:
+            yield from _check_file(("artifacts", "images", index), image)
     if calico.enabled and isinstance(calico.manifest, Path):
         yield from _check_file(("calico", "manifest"), calico.manifest)
     if calico.enabled and calico.etcd:

@@ -138,9 +138,10 @@ class ArtifactSettings(Section):
     cni_plugins: fields.LocalPath = Field(
         Path("artifacts/cni"), description="directory of CNI plugins (loopback, portmap, …)"
     )
-    images: Annotated[tuple[fields.LocalPath, ...], fields.EmptyList] = Field(
+    images: fields.LocalArchives = Field(
         (),
-        description="image archives (docker-archive or OCI tar) loaded before anything is pulled",
+        description="image archives (docker-archive or OCI tar) loaded before anything is pulled:"
+        " files, folders of them, or patterns such as images/*.tar",
     )
     distribution: Literal["push", "pull"] = Field(
         "push", description="sent over SSH, or fetched by the hosts from `url`"

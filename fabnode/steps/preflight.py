@@ -191,8 +191,8 @@ def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
         yield Finding(
             "warning" if inputs.joined else "error",
             f"its address {inputs.node.ip} is registered by another Node object: {others[0]}",
-            "where this host was that node: `kubectl delete node "
-            f"{others[0]}`; else give one of the two another address",
+            f"where this host is that node, call it {others[0]} in the configuration; where it was,"
+            f" `kubectl delete node {others[0]}`; else give one of the two another address",
         )
     elif twin and inputs.facts.machine_id:
         yield _twin(inputs, around, twin)
@@ -229,8 +229,9 @@ def _twin(inputs: Inputs, around: Surroundings, twin: str) -> Finding:
     return Finding(
         "error",
         f"it has the same machine-id as {twin}",
-        f"{name} is a clone, or configured twice: empty /etc/machine-id on it and reboot; if"
-        f" /etc/machine-id on {twin} is another, check what {twin}'s kubelet says",
+        f"where {name} is {twin} itself, configure it once, as {twin}; where it is a clone, empty"
+        f" /etc/machine-id on {name} and reboot it; if /etc/machine-id on {twin} is another, check"
+        f" what {twin}'s kubelet reports",
     )
 
 

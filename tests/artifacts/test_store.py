@@ -160,9 +160,13 @@ def test_an_archive_that_would_be_too_large_is_refused_by_what_it_announces(tmp_
         file_formats.images(path)
 
 
-def elf(arch: str, text: str = "") -> bytes:
+RELEASE = make_config().cluster.version
+
+
+def elf(arch: str, text: str = "", release: str = f"v{RELEASE}") -> bytes:
     machine = {"amd64": 62, "arm64": 183}[arch]
-    return b"\x7fELF\x02\x01" + bytes(12) + machine.to_bytes(2, "little") + text.encode()
+    words = f"{text}\0{release}\0"
+    return b"\x7fELF\x02\x01" + bytes(12) + machine.to_bytes(2, "little") + words.encode()
 
 
 def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> Config:
@@ -176,6 +180,26 @@ def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> 
                 place.mkdir(exist_ok=True)
                 (place / name).write_bytes(elf(arch, name))
     return settings
+
+
+@pytest.mark.parametrize("name", ["kubelet", "kube-proxy"])
+@pytest.mark.parametrize("other", ["v1.36.3", f"v{RELEASE}0", f"{RELEASE}", ""])
+def test_programs_of_another_release_than_configured_are_refused(
+    tmp_path: Path, name: str, other: str
+) -> None:
+    settings = of_architecture(tmp_path, "amd64", "arm64")
+    store.load(settings)
+    path = tmp_path / "bin/arm64" / name
+    path.write_bytes(elf("arm64", name, other))
+    for _ in range(2):  # the second time by what the cache remembers
+        with pytest.raises(ArtifactError) as caught:
+            store.load(settings)
+        assert str(caught.value) == (
+            f"artifacts.binaries: {path} is not of {RELEASE}, which cluster.version names: fetch"
+            " that release (`inv binaries.fetch`), or name the one that is there"
+        )
+    path.write_bytes(elf("arm64", name, f"v{RELEASE}-site.1"))
+    store.load(settings)
 
 
 @pytest.mark.parametrize("flat", [True, False])

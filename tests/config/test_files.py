@@ -152,6 +152,43 @@ def test_a_key_that_is_not_used_need_not_be_there() -> None:
     assert make_config(kube_proxy={"ca_key": "absent"}).kube_proxy.signing == "csr"
 
 
+@pytest.mark.parametrize(
+    ("images", "names"),
+    [
+        (["images"], ["a.tar", "b.tar.gz"]),
+        (["images/"], ["a.tar", "b.tar.gz"]),
+        (["images/*.tar"], ["a.tar"]),
+        (["images/?.tar*"], ["a.tar", "b.tar.gz"]),
+        (["images/[b-z]*"], ["b.tar.gz", "notes.txt"]),
+        (["images/b.tar.gz", "images"], ["b.tar.gz", "a.tar"]),
+        (["images/[x].tar"], ["[x].tar"]),
+        (["images/*.oci"], ["*.oci"]),
+        (["none/*.tar"], ["*.tar"]),
+        (["empty"], ["empty"]),
+    ],
+)
+def test_a_folder_or_a_pattern_stands_for_its_archives(
+    tmp_path: Path, images: list[str], names: list[str]
+) -> None:
+    for name in ("a.tar", "b.tar.gz", "notes.txt", ".hidden.txt"):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "images" / name).touch()
+    (tmp_path / "empty").mkdir()
+    config = load(write_cluster(tmp_path, artifacts={"images": images}))
+    assert [path.name for path in config.artifacts.images] == names
+
+
+def test_a_folder_without_archives_is_named_before_a_deployment(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    path = write_cluster(tmp_path, artifacts={"images": ["empty", "none/*.tar"]})
+    load(path)
+    with pytest.raises(ConfigError) as caught:
+        load(path, artifacts=True)
+    texts = [problem.message for problem in caught.value.problems]
+    assert f"{tmp_path}/empty holds no image archive" in texts
+    assert f"{tmp_path}/none/*.tar does not exist" in texts
+
+
 def test_artifacts_are_asked_for_only_by_what_deploys(tmp_path: Path) -> None:
     path = write_cluster(tmp_path, artifacts={"images": ["busybox.tar"]})
     assert load(path)

@@ -20,7 +20,7 @@ def check(config: str) -> None:
     Print the nodes of a valid configuration; exit 2 with all problems of any other.
 
     A valid one may name artifacts that are not on this machine: these are printed as missing, and
-    are no problem, for much can be done without them.
+    are no problem, for much can be done without them. So are programs of another release.
     """
     loaded = app.configuration(config)
     own_steps.check_desired(loaded, own_steps.steps_of(loaded))
@@ -40,10 +40,11 @@ def check(config: str) -> None:
 
 
 def _missing(config: str) -> list[str]:
-    """Return a line for each artifact that the configuration names and that is not here."""
+    """Return a line for each artifact that a deployment needs and that is not here."""
     try:
         loaded = app.configuration(config, artifacts=True)
     except ConfigError as error:
         return [str(problem) for problem in error.problems]
     folder = loaded.artifacts.binaries
-    return [f"artifacts.binaries: {folder} has no {name}" for name in store.absent(loaded)]
+    absent = [f"artifacts.binaries: {folder} has no {name}" for name in store.absent(loaded)]
+    return [*absent, *store.of_another_release(loaded)]

@@ -1,0 +1,31 @@
+"""`inv config.check` names what a deployment would lack, and programs of another release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fabnode.cli.commands import configuration
+from tests.artifacts.test_store import RELEASE, elf, of_architecture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_programs_of_another_release_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = of_architecture(tmp_path, "amd64")
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts/calico.yaml").touch()
+    configuration.check(str(config.source))
+    whole = capsys.readouterr().out
+    assert whole.endswith(f"Kubernetes {RELEASE}: valid\n")
+    kubelet = tmp_path / "bin/amd64/kubelet"
+    kubelet.write_bytes(elf("amd64", "kubelet", "v1.36.3"))
+    configuration.check(str(config.source))
+    lines = capsys.readouterr().out.removeprefix(whole).splitlines()
+    assert lines[1] == "not on this machine yet, but needed by `inv plan` and `inv deploy-nodes`:"
+    assert lines[2].startswith(f"artifacts.binaries: {kubelet} is not of {RELEASE}, which")
+    assert len(lines) == 4
