@@ -320,13 +320,13 @@ def test_folders_of_usr_local_count_where_root_alone_may_write(
 
 
 def assert_used(local: Path, used: bool) -> None:
-    """Root's commands find programs in this folder, in place of /usr/local, after the system's."""
+    """Root's commands find programs in this folder, in place of /usr/local."""
     words = f"{_PATH.replace('/usr/local', str(local))}; echo $PATH"
     for shell in ("dash", "bash"):
         if shutil.which(shell):
             path = subprocess.check_output([shell, "-c", words], text=True).strip()
-            after = f":{local}/sbin:{local}/bin" if used else ""
-            assert path == f"/usr/sbin:/usr/bin:/sbin:/bin{after}"
+            before = f"{local}/sbin:{local}/bin:" if used else ""
+            assert path == f"{before}/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
