@@ -48,8 +48,9 @@ _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'!\\")  # between single quo
 _TURN = 0.1  # seconds: the longest that output waits while the far side takes no input
 # Root's programs come from the system's folders, whatever the PATH of a login or of sudo names.
 # Those of /usr/local, fabnode's own among them, count where root alone may put something there and
-# each of them is root's alone: an archive that root unpacks brings owners of its own. A link counts by every folder and link that it leads through, as util-linux's namei
-# lists them (a sticky folder keeps root's files); without namei no link counts.
+# each of them is root's alone: an archive that root unpacks brings owners of its own. A link counts
+# by every folder and link that it leads through, as util-linux's namei lists them (a sticky folder
+# keeps root's files); without namei no link counts.
 _ROOTS_OWN = "^(f: |l.{9} root |d[-rwxsS]{8}[tT] root |[d-][-rwxsS]{4}-[-rwxsS]{2}-[-xtT] root )"
 _PATH = (
     "PATH=/usr/sbin:/usr/bin:/sbin:/bin; own=;"
