@@ -224,7 +224,7 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
     if proxy.signing == "local" and proxy.ca_key is None:
         hint = "set it to the CA's key, or use `signing: csr`"
         yield ("kube_proxy", "signing"), "local needs kube_proxy.ca_key", hint
-    for path, message in reserved_fields.kubelet(node.kubelet.config, minor):
-        yield ("kubelet", "config", *path), message, "remove it"
-    for path, message in reserved_fields.kube_proxy(proxy.config, minor):
-        yield ("kube_proxy", "config", *path), message, "remove it"
+    for path, message, hint in reserved_fields.kubelet(node.kubelet.config, minor):
+        yield ("kubelet", "config", *path), message, hint
+    for path, message, hint in reserved_fields.kube_proxy(proxy.config, minor):
+        yield ("kube_proxy", "config", *path), message, hint

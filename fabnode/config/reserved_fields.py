@@ -2,7 +2,8 @@
 Fields that `kubelet.config` and `kube_proxy.config` may not carry.
 
 Other fields are copied into the components' own configuration unchanged. Refused are only those
-that have a setting of their own, that fabnode relies on, or that the release does not know.
+that have a setting of their own, that fabnode relies on, or that the release does not know: the
+components pass over such a field, with a line in their journal at most.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..releases.matrix import Component, matrix
-from ..util.problems import KeyPath
+from ..util.problems import KeyPath, nearest
 
 Fields = Mapping[tuple[str, ...], str]
 
@@ -20,6 +21,8 @@ _BOTH: Fields = {
 }
 _BY_WEBHOOK = "the API authenticates and authorizes every client of the kubelet"
 _AGREES = "it must agree with the runtime's, so fabnode sets both"
+_REMOVE = "remove it"
+_COMPARED_SINCE = 17  # the first minor whose types the matrix lists whole
 _HIDES = "it hides the source of traffic, so that NetworkPolicies can't match it"
 
 KUBELET: Fields = {
@@ -52,28 +55,36 @@ KUBE_PROXY: Fields = {
 }
 
 
-def kubelet(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the fields that can't be set with Kubernetes 1.`minor`, each as (path, message)."""
+def kubelet(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str, str]]:
+    """Yield what can't be set with Kubernetes 1.`minor`, each as (path, message, hint)."""
     return _refused(config, minor, KUBELET, matrix().kubelet)
 
 
-def kube_proxy(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the fields that can't be set with Kubernetes 1.`minor`, each as (path, message)."""
+def kube_proxy(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str, str]]:
+    """Yield what can't be set with Kubernetes 1.`minor`, each as (path, message, hint)."""
     return _refused(config, minor, KUBE_PROXY, matrix().kube_proxy)
 
 
 def _refused(
     config: Mapping[str, object], minor: int, reserved: Fields, component: Component
-) -> Iterator[tuple[KeyPath, str]]:
+) -> Iterator[tuple[KeyPath, str, str]]:
     if config and minor not in component.config_file:
-        yield (), f"Kubernetes 1.{minor} does not read a configuration file"
+        yield (), f"Kubernetes 1.{minor} does not read a configuration file", _REMOVE
         return
     for path, why in reserved.items():
         if _is_set(config, path):
-            yield path, f"can't be set here: {why}"
-    for field, known in {**component.settings, **component.fields}.items():
+            yield path, f"can't be set here: {why}", _REMOVE
+    sometimes = {**component.settings, **component.fields}
+    for field, known in sometimes.items():
         if field in config and minor not in known:
-            yield (field,), f"Kubernetes 1.{minor} does not know this field"
+            yield (field,), f"Kubernetes 1.{minor} does not know this field", _REMOVE
+    if minor < _COMPARED_SINCE:
+        return
+    # What belongs to a field is a setting of its own here: `authorization.mode`.
+    names = {path[0] for path in reserved} | {name.split(".")[0] for name in sometimes}
+    for field in config.keys() - names - component.always:
+        near = nearest(field, names | component.always)
+        yield (field,), "no release of Kubernetes has such a field", near or _REMOVE
 
 
 def _is_set(config: object, path: tuple[str, ...]) -> bool:

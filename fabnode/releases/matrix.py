@@ -91,11 +91,16 @@ class Mode(Known):
 
 
 class Component(_Data):
-    """Options of a kubelet or kube-proxy: fields and flags."""
+    """
+    Options of a kubelet or kube-proxy: fields and flags.
+
+    :param fields: those that some release lacks. :param always: those of all from 1.17 on.
+    """
 
     config_file: Known
     settings: Mapping[str, Setting]
     fields: Mapping[str, Known]
+    always: frozenset[str]
     flags: Mapping[str, Flag]
 
 

@@ -9,12 +9,18 @@ from fabnode.util.problems import ConfigError
 from tests.support import make_config
 
 
+LIST = "tlsCipherSuites"
+
+
 @pytest.fixture(scope="module")
 def config() -> Config:
     """Three nodes: n1 in groups a and b, n2 in b, db-1 in none."""
     return make_config(
         ssh={"user": "ops", "password": {"env": "LOGIN"}, "gateway": "bastion"},
-        kubelet={"max_pods": 100, "config": {"evictionHard": {"a": "1", "b": "1"}, "list": [1, 2]}},
+        kubelet={
+            "max_pods": 100,
+            "config": {"evictionHard": {"a": "1", "b": "1"}, LIST: [1, 2]},
+        },
         kube_proxy={"subject": {"state": "S"}},
         groups={
             "a": {
@@ -26,7 +32,7 @@ def config() -> Config:
             "b": {
                 "labels": {"group": "b"},
                 "taints": ["from=b:NoSchedule", "from=b:NoExecute"],
-                "kubelet": {"max_pods": 80, "config": {"list": [3]}},
+                "kubelet": {"max_pods": 80, "config": {LIST: [3]}},
                 "max_parallel": 2,
             },
         },
@@ -54,8 +60,11 @@ def test_scalars_of_the_later_layer_win(config: Config) -> None:
 
 def test_mappings_are_merged_deep_and_lists_replaced(config: Config) -> None:
     n1, n2, _ = config.nodes
-    assert n1.kubelet.config == {"evictionHard": {"a": "1", "b": "2", "c": "3"}, "list": [3]}
-    assert n2.kubelet.config == {"evictionHard": {"a": "1", "b": "1"}, "list": [3]}
+    assert n1.kubelet.config == {
+        "evictionHard": {"a": "1", "b": "2", "c": "3"},
+        LIST: [3],
+    }
+    assert n2.kubelet.config == {"evictionHard": {"a": "1", "b": "1"}, LIST: [3]}
     assert (n1.kube_proxy.subject.state, n1.kube_proxy.subject.country) == ("S", "CN")
 
 

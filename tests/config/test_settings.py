@@ -349,6 +349,25 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         {"kubelet": {"config": {"tlsCurvePreferences": []}}, "cluster": {"version": "1.35.2"}},
         ["kubelet.config.tlsCurvePreferences: Kubernetes 1.35 does not know this field; remove it"],
     ),
+    (
+        {"kubelet": {"config": {"maxPodz": 5}}},
+        ["kubelet.config.maxPodz: no release of Kubernetes has such a field; did you mean maxPods?"],
+    ),
+    (
+        {"kubelet": {"config": {"zzz": {"evictionHard": {}}}}},
+        ["kubelet.config.zzz: no release of Kubernetes has such a field; remove it"],
+    ),
+    (
+        {"kube_proxy": {"config": {"contrack": {"min": 0}}}},
+        [
+            "kube_proxy.config.contrack: no release of Kubernetes has such a field;"
+            " did you mean conntrack?"
+        ],
+    ),
+    (
+        {"kubelet": {"config": {"enableSystemLogQuery": True}}, "cluster": {"version": "1.26.9"}},
+        ["kubelet.config.enableSystemLogQuery: Kubernetes 1.26 does not know this field; remove it"],
+    ),
     # Calico
     ({"calico": {"allow_untested": False}}, [f"calico.version: Calico 3.28.5 {UNTESTED}"]),
     (

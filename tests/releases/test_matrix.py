@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from fabnode.releases import compatibility
 from fabnode.releases.component_options import component_options
-from fabnode.releases.matrix import FILE, Known, Matrix, matrix
+from fabnode.releases.matrix import FILE, Component, Known, Matrix, matrix
 from fabnode.releases.version import Release, Span
 from fabnode.util.yaml_io import parse
 
@@ -322,3 +322,10 @@ def test_docker_is_spoken_to_by_the_kubelet_up_to_1_23_and_by_cri_dockerd_since(
 def test_a_warning_is_known_from_its_first_release_on() -> None:
     known = Known(since=10, until=24, deprecated=21, source="RN-1.21")
     assert [minor for minor in (9, 20, 21, 23, 24) if known.warned(minor)] == [21, 23]
+
+
+@pytest.mark.parametrize("component", [matrix().kubelet, matrix().kube_proxy])
+def test_a_field_is_either_in_all_releases_or_in_some(component: Component) -> None:
+    """Those that fabnode sets itself are among them, or its own files would be refused."""
+    sometimes = {name.split(".")[0] for name in (*component.settings, *component.fields)}
+    assert not sometimes & component.always
