@@ -8,7 +8,6 @@ from fabnode.config.configuration import Config, Group, Taint
 from fabnode.util.problems import ConfigError
 from tests.support import make_config
 
-
 LIST = "tlsCipherSuites"
 
 
