@@ -41,8 +41,11 @@ def is_of_release(path: Path, release: Release) -> bool:
     """
     Return whether a program names this release of its own, which Go links into it.
 
-    It is not run: it may be for another system. A dependency of the same number passes as well.
+    It is not run: it may be for another system. A script passes for any release, and a program with
+    a dependency of the same number for that one as well.
     """
+    if not architecture(path):
+        return True
     name = re.compile(rf"v{re.escape(str(release))}(?![0-9])".encode())
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return name.search(content) is not None

@@ -81,13 +81,16 @@ def load(config: Config) -> ArtifactStore:
     """
     settings = config.artifacts
     digests = _DigestCache(cache_dir() / "digests.json")
-    needed = required(config)
+    needed, release = required(config), config.cluster.version
     try:
         binaries = _programs(settings.binaries, digests, (*needed, *OPTIONAL))
         plugins = _programs(settings.cni_plugins, digests)
         images = tuple(digests.archive(path) for path in settings.images)
+        ours = [each[name].path for each in binaries.values() for name in _ALWAYS if name in each]
+        others = [path for path in ours if not digests.is_of_release(path, release)]
     except OSError as error:
         raise ArtifactError(f"artifacts: {error.filename}: {error.strerror}") from error
+    digests.save()
     by_arch = {
         arch: Artifacts(
             binaries=found,
@@ -100,10 +103,6 @@ def load(config: Config) -> ArtifactStore:
     missing = [_missing(needed, each, settings.binaries) for each in by_arch.values()]
     if text := "\n".join(filter(None, missing)):
         raise ArtifactError(text)
-    release = config.cluster.version
-    paths = [each[name].path for each in binaries.values() for name in _ALWAYS if name in each]
-    others = [path for path in paths if not digests.is_of_release(path, release)]
-    digests.save()
     if others:
         raise ArtifactError("\n".join(_of_another_release(path, release) for path in others))
     return ArtifactStore(by_arch)
@@ -135,8 +134,7 @@ def expected(config: Config) -> ArtifactStore:
 
 def absent(config: Config) -> tuple[str, ...]:
     """Return the names of the binaries that nodes need and that lie in no folder for them."""
-    folder = config.artifacts.binaries
-    places = (folder, *(folder / arch for arch in _FOLDERS))
+    places = _places(config.artifacts.binaries)
     return tuple(
         name for name in required(config) if not any((place / name).is_file() for place in places)
     )
@@ -144,14 +142,18 @@ def absent(config: Config) -> tuple[str, ...]:
 
 def of_another_release(config: Config) -> tuple[str, ...]:
     """Return a line for each program of Kubernetes' that is here and not of the release named."""
-    folder, release = config.artifacts.binaries, config.cluster.version
-    places = (folder, *(folder / arch for arch in _FOLDERS))
+    places, release = _places(config.artifacts.binaries), config.cluster.version
     paths = [place / name for place in places for name in _ALWAYS if (place / name).is_file()]
     return tuple(
         _of_another_release(path, release)
         for path in paths
-        if file_formats.architecture(path) and not file_formats.is_of_release(path, release)
+        if not file_formats.is_of_release(path, release)
     )
+
+
+def _places(folder: Path) -> tuple[Path, ...]:
+    """Return where a folder's programs may lie: in it, or below for one architecture."""
+    return (folder, *(folder / arch for arch in _FOLDERS))
 
 
 def _of_another_release(path: Path, release: Release) -> str:
@@ -180,7 +182,7 @@ def _programs(
     :param names: those that count; None: all.
     """
     found: dict[str, dict[str, Artifact]] = {"": {}}
-    for place in (folder, *(folder / arch for arch in _FOLDERS)):
+    for place in _places(folder):
         if place is not folder and not place.is_dir():
             continue
         for path in sorted(place.iterdir()):
@@ -199,8 +201,7 @@ def _programs(
 
 def plugin_names(folder: Path) -> frozenset[str]:
     """Return the names of the CNI plugins in a folder, for whatever architecture."""
-    places = (folder, *(folder / arch for arch in _FOLDERS))
-    found = (path for place in places if place.is_dir() for path in place.iterdir())
+    found = (path for place in _places(folder) if place.is_dir() for path in place.iterdir())
     return frozenset(path.name for path in found if path.is_file())
 
 
@@ -241,7 +242,7 @@ class _DigestCache:
         entry = self._entry(path)
         known = entry.setdefault("releases", {})
         if str(release) not in known:
-            known[str(release)] = not entry["arch"] or file_formats.is_of_release(path, release)
+            known[str(release)] = file_formats.is_of_release(path, release)
             self._changed = True
         return bool(known[str(release)])
 
