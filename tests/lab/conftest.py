@@ -163,8 +163,7 @@ def joining(lab: Lab) -> Joining:
 @pytest.fixture
 def cluster(lab: Lab, joining: Joining) -> Lab:
     """Three Ready nodes that are what the lab's configuration says."""
-    if not lab.as_configured:
-        lab.deploy()
+    lab.restore()
     return lab
 
 
@@ -175,8 +174,7 @@ def nodes(lab: Lab, joining: Joining) -> Lab:
 
     For tests of which none needs a node as configured that another of them changes.
     """
-    if not lab.as_configured:
-        lab.deploy()
+    lab.restore()
     return lab
 
 
@@ -192,8 +190,7 @@ def workload(cluster: Lab) -> Workload:
 def cluster_without_n3(lab: Lab, joining: Joining) -> Lab:
     """Two Ready nodes; n3 is bare, or cut off on its way to a node, and switched off."""
     if running(lab.layout, "n3"):
-        if not lab.as_configured:
-            lab.deploy()
+        lab.restore()
         lab.lab("fresh", "--hosts", "n3")
         lab.lab("off", "n3")
     return lab

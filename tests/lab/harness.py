@@ -204,6 +204,11 @@ class Lab:
         self.as_configured = config is None and code == 0 and not words
         return done
 
+    def restore(self) -> None:
+        """Make every node as the lab's own configuration says, unless they are."""
+        if not self.as_configured:
+            self.deploy()
+
     def plan(self, *words: str, code: int = 0, config: Path | None = None) -> dict[str, Any]:
         """Return what `inv plan --json` prints."""
         document: dict[str, Any] = self.inv(

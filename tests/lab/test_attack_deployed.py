@@ -146,8 +146,7 @@ def alive(lab: Lab) -> int:
 
 @pytest.fixture(scope="module")
 def nodes(lab: Lab, joining: object) -> Lab:
-    if not lab.as_configured:
-        lab.deploy()
+    lab.restore()
     return lab
 
 

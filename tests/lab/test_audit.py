@@ -134,8 +134,7 @@ def input_rules(lab: Lab, host: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def story(lab: Lab, joining: Joining) -> Iterator[Story]:
-    if not lab.as_configured:
-        lab.deploy()
+    lab.restore()
     lab.lab("fresh", "--hosts", ",".join(OTHERS))
     lab.lab("kubeasz", "n2", "--shape", "chapter")
     lab.lab("kubeasz", "n3")

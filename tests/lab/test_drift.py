@@ -127,8 +127,7 @@ class Repaired:
 
 @pytest.fixture(scope="module")
 def repaired(lab: Lab, joining: Joining) -> Repaired:
-    if not lab.as_configured:
-        lab.deploy()
+    lab.restore()
     starts = lab.starts()
     for case in CASES.values():
         lab.disturb(case.host, case.deed)

@@ -115,8 +115,7 @@ def files(lab: Lab) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def refused(lab: Lab, joining: Joining) -> Refused:
     """All cases at once, with a setting changed that a deployment would otherwise bring about."""
-    if not lab.as_configured:
-        lab.deploy()
+    lab.restore()
     config = lab.config(
         {node: {"kubelet": {"fail_swap_on": True, "max_pods": 91}} for node in ("n2", "n3")}
     )

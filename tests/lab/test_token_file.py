@@ -74,8 +74,7 @@ class Shared:
 @pytest.fixture(scope="module")
 def shared(lab: Lab, joining: object) -> Iterator[Shared]:
     """Deploy n2, and n3 by its address, while a rogue holder of the token asks for both names."""
-    if not lab.as_configured:  # what another module left of n1's settings
-        lab.deploy()
+    lab.restore()  # what another module left of n1's settings
     address = str(lab.layout.host("n3").address)
     sharing = {"mode": "token-file", "token": {"file": str(lab.layout.bootstrap_token)}}
     lab.become_deployer(bootstrap=sharing)

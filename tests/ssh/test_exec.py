@@ -309,14 +309,20 @@ def test_roots_programs_are_not_found_by_the_path_of_a_login(
 def test_folders_of_usr_local_count_where_root_alone_may_write(
     tmp_path: Path, folder: str, mode: int, owner: int, used: bool
 ) -> None:
+    local = usr_local(tmp_path)
+    os.chown(local / folder, owner, owner)
+    (local / folder).chmod(mode)
+    assert_used(local, used)
+
+
+def usr_local(tmp_path: Path) -> Path:
+    """Return a folder in place of /usr/local, root's alone, with folders for programs."""
     local = tmp_path / "local"
     for name in ("bin", "sbin"):
         (local / name).mkdir(parents=True)
         (local / name).chmod(0o755)
     local.chmod(0o755)
-    os.chown(local / folder, owner, owner)
-    (local / folder).chmod(mode)
-    assert_used(local, used)
+    return local
 
 
 def assert_used(local: Path, used: bool) -> None:
@@ -348,11 +354,8 @@ def test_a_link_in_usr_local_counts_by_all_that_it_leads_through(
     tmp_path: Path, target: str, mode: int, owner: int, used: bool
 ) -> None:
     """`elsewhere` may be a user's: whoever owns it may put another file in place of root's."""
-    local, elsewhere = tmp_path / "local", tmp_path / "elsewhere"
-    for folder in (elsewhere, local / "bin", local / "sbin"):
-        folder.mkdir(parents=True)
-        folder.chmod(0o755)
-    local.chmod(0o755)
+    local, elsewhere = usr_local(tmp_path), tmp_path / "elsewhere"
+    elsewhere.mkdir()
     (elsewhere / "tool").touch(0o755)
     (elsewhere / "link").symlink_to("/usr/bin/env")
     (local / "bin" / "a tool").symlink_to(elsewhere / target)
