@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from lab.versions import KUBERNETES
+
 from .harness import eventually
 from .test_changes import changes
 
@@ -85,7 +87,7 @@ def test_a_host_of_another_architecture_is_stopped_before_anything_is_done(clust
     other = {62: 183, 183: 62}[here]
     for path in (cluster.layout.artifacts / "bin").iterdir():
         head = b"\x7fELF\x02\x01" + bytes(12) + other.to_bytes(2, "little")
-        (folder / path.name).write_bytes(head)
+        (folder / path.name).write_bytes(head + f"v{KUBERNETES}".encode())
     config = cluster.config(artifacts={"binaries": str(folder)})
     done = cluster.deploy("--limit", "n1", code=1, config=config)
     assert "artifacts.binaries has no programs for it" in done.text
