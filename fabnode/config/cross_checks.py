@@ -37,15 +37,24 @@ _CALICO_BLOCK = 26
 
 
 def networks(cluster: ClusterSettings) -> Violations:
-    """Check that pods, Services and the apiserver have separate addresses, and DNS a Service's."""
+    """
+    Check that pods, Services and the apiserver have separate addresses.
+
+    DNS has a Service's address, or that of a cache on every node, which is link-local.
+    """
     services = ipaddress.IPv4Network(cluster.service_cidr)
     pods = ipaddress.IPv4Network(cluster.pod_cidr)
     if services.overlaps(pods):
         message = f"{pods} overlaps service_cidr {services}"
         yield ("cluster", "pod_cidr"), message, "choose a network for pods that nothing else uses"
     dns = ipaddress.IPv4Address(cluster.dns_address)
-    if dns not in services:
-        yield ("cluster", "dns_address"), f"{dns} is outside service_cidr {services}", ""
+    if dns not in services and not dns.is_link_local:
+        message = f"{dns} is outside service_cidr {services}"
+        hint = (
+            "use the address of the Service kube-dns, or a link-local one (169.254.0.0/16), as of"
+            " NodeLocal DNSCache"
+        )
+        yield ("cluster", "dns_address"), message, hint
     elif dns == services.network_address + 1:
         message = f"{dns} is the address of the Service 'kubernetes'"
         hint = "use the address of the Service kube-dns, often the second of the network"

@@ -83,7 +83,10 @@ class ClusterSettings(Section):
     kubeconfig: fields.LocalPath = Field(description="what fabnode itself speaks to the API with")
     service_cidr: fields.Network = Field(description="addresses of Services")
     pod_cidr: fields.Network = Field(description="addresses of pods; also Calico's pool")
-    dns_address: fields.Address = Field(description="the cluster's DNS Service, in service_cidr")
+    dns_address: fields.Address = Field(
+        description="the cluster's DNS Service, in service_cidr; or the link-local address of a"
+        " cache on every node (NodeLocal DNSCache)"
+    )
     dns_domain: fields.Domain = Field("cluster.local", description="the cluster's DNS domain")
 
     @property

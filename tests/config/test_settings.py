@@ -224,7 +224,7 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"cluster": {"dns_address": "10.69.0.2"}},
-        ["cluster.dns_address: 10.69.0.2 is outside service_cidr 10.68.0.0/16"],
+        ["cluster.dns_address: 10.69.0.2 is outside service_cidr 10.68.0.0/16; use the address of the Service kube-dns, or a link-local one (169.254.0.0/16), as of NodeLocal DNSCache"],
     ),
     (
         {"cluster": {"dns_address": "10.68.0.1"}},
@@ -511,7 +511,8 @@ nodes:
         "cluster.yml:5: cluster.kubeconfig: absent.kubeconfig does not exist",
         "cluster.yml:7: cluster.pod_cidr: 10.68.0.0/20 overlaps service_cidr 10.68.0.0/16;"
         " choose a network for pods that nothing else uses",
-        "cluster.yml:8: cluster.dns_address: 10.0.0.2 is outside service_cidr 10.68.0.0/16",
+        "cluster.yml:8: cluster.dns_address: 10.0.0.2 is outside service_cidr 10.68.0.0/16;"
+        " use the address of the Service kube-dns, or a link-local one (169.254.0.0/16), as of NodeLocal DNSCache",
         "cluster.yml:9: ssh.prot: unknown key; did you mean port?",
         "cluster.yml:11: kubelet.maxpods: unknown key; did you mean max_pods?",
         "cluster.yml:12: kubelet.maxpods: appears twice: first in line 11",

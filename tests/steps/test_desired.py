@@ -411,6 +411,14 @@ def test_what_speaks_to_the_cluster_goes_without_a_proxy(
     assert line in units["/etc/systemd/system/containerd.service"].splitlines()
 
 
+@pytest.mark.parametrize("address", ["10.68.0.9", "169.254.20.10"])
+def test_pods_ask_the_configured_dns_address_also_that_of_a_cache_on_their_node(
+    address: str,
+) -> None:
+    text = texts(make_inputs(make_config(cluster={"dns_address": address})))
+    assert yaml.safe_load(text[layout.KUBELET_CONFIG])["clusterDNS"] == [address]
+
+
 @pytest.mark.parametrize(
     ("limit", "line"),
     [(None, ""), (4096, "LimitNOFILE=4096"), ("1024:8192", "LimitNOFILE=1024:8192")],
