@@ -35,7 +35,7 @@ def summary_rows(found: Mapping[str, Outcome[Audit]]) -> list[tuple[str, ...]]:
     return rows
 
 
-def paragraphs(found: Mapping[str, Outcome[Audit]], *, width: int) -> Iterator[str]:
+def paragraphs(found: Mapping[str, Outcome[Audit]], *, width: int | None) -> Iterator[str]:
     """Yield a paragraph for each finding, and for each host that could not be examined."""
     for node, outcome in found.items():
         if outcome.value is None:
@@ -48,8 +48,10 @@ def paragraphs(found: Mapping[str, Outcome[Audit]], *, width: int) -> Iterator[s
             yield _wrapped(head, [clean(line) for line in texts if line], width)
 
 
-def _wrapped(head: str, texts: list[str], width: int) -> str:
+def _wrapped(head: str, texts: list[str], width: int | None) -> str:
     indent = " " * 10
+    if width is None:
+        return "\n".join([head, *(indent + line for line in texts)])
     wrapped = [
         textwrap.fill(
             line,

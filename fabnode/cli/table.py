@@ -1,4 +1,4 @@
-"""Plain-text tables that wrap to the width of terminal or pipe."""
+"""Plain-text tables: wrapped to a terminal's width; elsewhere a line per row, for grep and awk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..journal.summary import NodeResult
 
 GAP = "  "
-PIPE_WIDTH = 80
 NARROWEST = 12
 _COLOURS = {
     "failed": "31",
@@ -30,9 +29,9 @@ _COLOURS = {
 }
 
 
-def width_of(stream: IO[str]) -> int:
-    """Return the terminal's width in columns, or 80 where the stream is not a terminal."""
-    return shutil.get_terminal_size().columns if stream.isatty() else PIPE_WIDTH
+def width_of(stream: IO[str]) -> int | None:
+    """Return the terminal's width in columns; None where the stream is not a terminal."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def supports_colour(stream: IO[str]) -> bool:
@@ -44,33 +43,36 @@ def table(
     headers: Sequence[str],
     lines: Iterable[Sequence[str]],
     *,
-    width: int = PIPE_WIDTH,
+    width: int | None = None,
     colour: bool = False,
 ) -> str:
     """
     Format a table no wider than `width`, without a final line end.
 
-    Columns get the width of their content; where that is too much, the widest are wrapped. A
+    Columns get the width of their content; where that is too much, the widest are wrapped. Without
+    `width` a row is one line, however long: lines within a cell are joined by semicolons. A
     column other than the first is left out if it is empty in every line. Control characters are
     removed from cells. With `colour`, results such as `failed` alone in a cell are coloured.
     """
     cells = [[clean(str(cell)).strip() for cell in line] for line in lines]
     used = [i for i in range(len(headers)) if i == 0 or any(line[i] for line in cells)]
-    body = [[line[i] for i in used] for line in cells]
+    body = [[line[i] if width else _one_line(line[i]) for i in used] for line in cells]
     heads = [headers[i] for i in used]
     widths = _widths([heads, *body], width)
     paint = _paint if colour else _plain
     text = [_join([head.ljust(w) for head, w in zip(heads, widths, strict=True)])]
     text.append(_join(["-" * w for w in widths]))
     for line in body:
-        columns = [_wrap(cell, w) for cell, w in zip(line, widths, strict=True)]
+        columns = [
+            _wrap(cell, w) if width else [cell] for cell, w in zip(line, widths, strict=True)
+        ]
         for row in range(max(map(len, columns))):
             parts = [c[row] if row < len(c) else "" for c in columns]
             text.append(_join([paint(p, p.ljust(w)) for p, w in zip(parts, widths, strict=True)]))
     return "\n".join(text)
 
 
-def end_table(rows: Sequence[NodeResult], *, width: int = PIPE_WIDTH, colour: bool = False) -> str:
+def end_table(rows: Sequence[NodeResult], *, width: int | None = None, colour: bool = False) -> str:
     """
     Format the table that ends a run, and a line with the number of each result.
 
@@ -103,12 +105,18 @@ def _merged(same: list[NodeResult]) -> NodeResult:
     return replace(same[0], node=f"{len(same)} nodes")
 
 
-def _widths(lines: Sequence[Sequence[str]], width: int) -> list[int]:
+def _one_line(cell: str) -> str:
+    return "; ".join(line.strip() for line in cell.splitlines() if line.strip())
+
+
+def _widths(lines: Sequence[Sequence[str]], width: int | None) -> list[int]:
     """Return the columns' widths: of their content, the widest narrowed until all fit."""
     widths = [
         max(len(part) for c in column for part in (c.split("\n")))
         for column in zip(*lines, strict=True)
     ]
+    if width is None:
+        return [*widths[:-1], len(lines[0][-1])]  # nothing stands behind the last one
     room = width - len(GAP) * (len(widths) - 1)
     while sum(widths) > room and max(widths) > NARROWEST:
         widest = widths.index(max(widths))

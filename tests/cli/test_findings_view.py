@@ -53,6 +53,13 @@ def test_paragraphs_hold_fault_evidence_and_fix() -> None:
     assert "an earlier batch failed" in found[3]
 
 
+def test_paragraphs_are_not_wrapped_in_pipes_and_files() -> None:
+    text = "a private key of CN=system:node:node-1,O=system:nodes lies here " * 5
+    finding = replace(MENDED, text=text.strip())
+    (found,) = paragraphs({"n1": Outcome(Audit((finding,), PLAN))}, width=None)
+    assert found.splitlines()[1].strip() == text.strip()
+
+
 def test_the_table_counts() -> None:
     table = dict(zip(HEADS, summary_rows(FOUND)[0], strict=True))
     assert table["NODE"] == "n1"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fabnode.cli.live_progress import LiveTable
 from fabnode.cli.plain_progress import PlainLines, duration
 from fabnode.cli.progress import show
-from fabnode.cli.table import end_table, supports_colour, table
+from fabnode.cli.table import end_table, supports_colour, table, width_of
 from fabnode.journal.events import Event
 from fabnode.journal.summary import NodeResult
 
@@ -134,7 +134,7 @@ def test_the_live_table_shows_who_is_at_what(monkeypatch: pytest.MonkeyPatch) ->
     assert "\x1b[31m" not in stream.getvalue()
 
 
-def test_the_end_table_fits_a_pipe_and_loses_nothing() -> None:
+def test_the_end_table_fits_a_terminal_and_loses_nothing() -> None:
     """Eighty columns; long causes wrap; the next command stands below its cause."""
     cause = "kubelet.service failed: " + "failed to run Kubelet: invalid configuration " * 5
     text = end_table(
@@ -142,13 +142,27 @@ def test_the_end_table_fits_a_pipe_and_loses_nothing() -> None:
             NodeResult("n1", "unchanged"),
             NodeResult("n2", "changed", "runtime, kubelet"),
             NodeResult("worker-with-a-long-name-3", "failed", "kubelet", cause, "fab -H n3 logs"),
-        ]
+        ],
+        width=80,
     )
     assert max(map(len, text.splitlines())) <= 80
     wrapped = [line[text.index("CAUSE") :] for line in text.splitlines()[2:-1]]
     assert cause.split() == " ".join(wrapped).replace("next: fab -H n3 logs", "").split()
     assert "next: fab -H n3 logs" in text
     assert text.splitlines()[-1] == "1 unchanged, 1 changed, 1 failed"
+
+
+def test_a_row_is_one_line_in_pipes_and_files() -> None:
+    """Neither wrapped nor cut, so that grep finds what it looks for, and awk the columns."""
+    subject = "CN=system:node:node-1,O=system:nodes " + "word " * 100
+    rows = [NodeResult("n1", "failed", "kubelet", f"{subject}\nand more", "fab -H n1 logs")]
+    text = end_table([*rows, NodeResult("n2", "unchanged")], width=width_of(io.StringIO()))
+    head, rule, first, second, count = text.splitlines()
+    assert first == f"n1    failed     kubelet  {subject.strip()}; and more; next: fab -H n1 logs"
+    assert second == "n2    unchanged"
+    assert head.split() == ["NODE", "RESULT", "STEP", "CAUSE"]
+    assert rule == "----  ---------  -------  -----"
+    assert count == "1 failed, 1 unchanged"
 
 
 def test_many_nodes_that_went_the_same_way_share_a_row() -> None:
