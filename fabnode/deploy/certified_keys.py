@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from ..kube import csr
@@ -12,13 +13,36 @@ from ..pki.certificates import (
 from ..pki.csr_policy import CLIENT, HostKey, node_asked_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..config.configuration import Node
     from ..kube.client import Api
+    from ..pki.csr_policy import SigningRequest
     from .change_guard import ChangeGuard
     from .cluster_snapshot import ClusterSnapshot
     from .request_judge import RequestJudge
+
+
+class Holder(Enum):
+    """Who holds what was certified for a node: nobody (nothing was), its host alone, others."""
+
+    NOBODY = auto()
+    HOST = auto()
+    OTHERS = auto()
+
+
+def holder(issued: Sequence[SigningRequest], certificate: bytes) -> Holder:
+    """
+    Say who holds what was certified with a node's token.
+
+    :param issued: requests for which a certificate was, or may have been, issued.
+    :param certificate: PEM, of the node's host; may be empty.
+    """
+    if not issued:
+        return Holder.NOBODY
+    # Of two, one is somebody else's: a token is good for one certificate.
+    alone = len(issued) == 1 and belongs(certificate, issued[0].pem)
+    return Holder.HOST if alone else Holder.OTHERS
 
 
 class CertifiedKeys:
@@ -51,20 +75,29 @@ class CertifiedKeys:
 
         What was approved and not signed is ended: whoever asked must not get it later, unseen.
         """
-        requests = self._judge.approver.approved_for(node.name)
-        ended = [csr.ended_unsigned(self._api, r.name, self._judge.dialect) for r in requests]
-        return not all(ended) or any(request.certificate for request in requests)
+        return bool(self._issued(self._judge.approver.approved_for(node.name)))
 
-    def holds_issued_key(self, node: Node, certificate: bytes) -> bool:
+    def _issued(self, requests: Sequence[SigningRequest]) -> list[SigningRequest]:
+        dialect = self._judge.dialect
+        ended = [csr.ended_unsigned(self._api, request.name, dialect) for request in requests]
+        return [
+            request
+            for request, gone in zip(requests, ended, strict=True)
+            if request.certificate or not gone
+        ]
+
+    def holder(self, node: Node, certificate: bytes) -> Holder:
         """
-        Return whether the certificate read from a host is for the key that was certified for it.
+        Say who holds what was certified for a node in this run.
 
-        And no other was: of two requests approved with its token one is somebody else's.
+        :param certificate: PEM, read from its host; may be empty.
         """
         requests = self._judge.approver.approved_for(node.name)
         if len(requests) > 1:
             self._judge.log.several(requests, node.name)
-        return len(requests) == 1 and belongs(certificate, requests[0].pem)
+        elif holder(requests, certificate) is Holder.HOST:
+            return Holder.HOST
+        return holder(self._issued(requests), certificate)
 
     def left_certified(self, node: Node) -> tuple[bytes, ...]:
         """

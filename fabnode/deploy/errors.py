@@ -53,6 +53,21 @@ class ImpostorError(FabnodeError):
     )
 
 
+class NotCertifiedError(FabnodeError):
+    """Nothing was certified for a node that joined: its kubelet has other credentials."""
+
+    advice = (
+        "nobody else has its certificate, and its Node object stays: see which kubeconfig it reads"
+        " (`systemctl cat kubelet` on the host), and run the same command again"
+    )
+
+    def __init__(self) -> None:
+        super().__init__(
+            "its kubelet asked for no certificate with its bootstrap token: it went on with"
+            " credentials that it had before"
+        )
+
+
 class UnprovedError(FabnodeError):
     """A certificate was, or may have been, issued for a node whose host can't be asked for it."""
 

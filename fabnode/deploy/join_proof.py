@@ -19,7 +19,8 @@ from ..ssh.errors import HostError
 from ..steps import (
     approve_csr,
 )
-from .errors import ImpostorError, UnprovedError
+from .certified_keys import Holder
+from .errors import ImpostorError, NotCertifiedError, UnprovedError
 
 if TYPE_CHECKING:
     from ..journal.journal import Journal
@@ -86,18 +87,26 @@ class JoinProof:
             log.note("the key certified in an interrupted run is the one on the host")
 
     def prove_key(self) -> None:
-        """Check that the certified key is on this host; only its public half is read."""
+        """
+        Check that the certified key is on this host; only its public half is read.
+
+        :raises ImpostorError: somebody else has what was certified; the node is expelled.
+        :raises NotCertifiedError: nothing was certified, so that nobody has it; the node stays.
+        """
         name = self._host.node.name
         with self._journal.step(name, approve_csr.STEP.name, "comparing keys") as log:
-            self._refuse_impostors()
+            if self._refuse_impostors() is Holder.NOBODY:
+                raise NotCertifiedError
             log.note("the certified key is the one on the host")
 
-    def _refuse_impostors(self) -> None:
+    def _refuse_impostors(self) -> Holder:
         """Expel the node if its host has no certificate for the key that was certified."""
-        if not self._session.certified.holds_issued_key(self._host.node, self._certificate()):
+        found = self._session.certified.holder(self._host.node, self._certificate())
+        if found is Holder.OTHERS:
             self._expel()
             raise ImpostorError("it holds no certificate for the key that was certified")
-        self.unproved = False
+        self.unproved = found is Holder.NOBODY
+        return found
 
     def _expel(self) -> None:
         """Shut the node out; a certificate that its host has is no proof, and is not kept."""

@@ -17,6 +17,7 @@ from ..node.resources import (
     File,
     Image,
     Module,
+    Superseded,
     Sysctl,
     Unit,
 )
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from ..config.configuration import Config, Node
     from ..node.resources import Resource
 
-_KUBEADM = "/etc/kubernetes/kubelet.conf"  # its presence is a sign of another deployer
-
 
 def watchlist(
     resources: Iterable[Resource], *, config: Config, node: Node, deep: bool
@@ -38,7 +37,7 @@ def watchlist(
     kubelet_root = node.kubelet.root
     writable: list[str] = []
     text: list[str] = []
-    opaque: list[str] = [_KUBEADM, layout.KUBELET_KUBECONFIG]
+    opaque: list[str] = [layout.KUBELET_KUBECONFIG]
     folders: list[str] = []
     units: list[str] = []
     sysctls: list[str] = []
@@ -53,7 +52,7 @@ def watchlist(
                 text.append(resource.path)
             case Directory():
                 folders.append(resource.path)
-            case File() | ExistingSecret() | Binary() | Absent():
+            case File() | ExistingSecret() | Binary() | Absent() | Superseded():
                 opaque.append(resource.path)
             case Unit():
                 units.append(resource.name)
@@ -74,7 +73,7 @@ def watchlist(
         opaque=tuple(dict.fromkeys(opaque)),
         folders=tuple(dict.fromkeys(folders)),
         certificates=tuple(verify.certificate_paths(kubelet_root).values()),
-        servers=(layout.KUBELET_KUBECONFIG,),
+        servers=(layout.KUBELET_KUBECONFIG, layout.KUBEADM_KUBECONFIG),
         units=tuple(units),
         sysctls=tuple(sysctls),
         modules=tuple(modules),

@@ -127,6 +127,9 @@ class Facts:
     :param certificates: path → certificates found there, nothing else of the file.
     :param servers: path → the `server:` of a kubeconfig found there.
     :param authorities: path → the CA that a kubeconfig there trusts: a file's path, or PEM.
+    :param clients: path → the file of the client certificate that a kubeconfig there names.
+    :param pod_cgroups: drivers (`systemd`, `cgroupfs`) by which the kubelet's pods have cgroups.
+    :param static_pods: names of files in the folder of static pods.
     :param images: references in the runtime's store; None: the runtime doesn't answer.
     :param image_archives: image reference → digest of the archive fabnode loaded it from.
     :param tools: of the helper programs asked about (zstd, …) those present.
@@ -166,6 +169,9 @@ class Facts:
     certificates: Mapping[str, CertificateFile] = field(default_factory=dict)
     servers: Mapping[str, str] = field(default_factory=dict)
     authorities: Mapping[str, str] = field(default_factory=dict)
+    clients: Mapping[str, str] = field(default_factory=dict)
+    pod_cgroups: frozenset[str] = frozenset()
+    static_pods: tuple[str, ...] = ()
     images: frozenset[str] | None = None
     image_archives: Mapping[str, str] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()

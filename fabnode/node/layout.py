@@ -23,6 +23,9 @@ UNITS = "/etc/systemd/system"
 CA = "/etc/kubernetes/pki/ca.pem"
 BOOTSTRAP_KUBECONFIG = "/etc/kubernetes/bootstrap.kubeconfig"
 KUBELET_KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
+# Where kubeadm, and kubespray with it, have it.
+KUBEADM_KUBECONFIG = "/etc/kubernetes/kubelet.conf"
+STATIC_PODS = "/etc/kubernetes/manifests"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.yaml"
 KUBELET_UNIT = f"{UNITS}/{KUBELET_SERVICE}"
 

@@ -29,6 +29,7 @@ from .resources import (
     Resource,
     Restart,
     RulesOnce,
+    Superseded,
     Sysctl,
     Unit,
     own_parents,
@@ -212,6 +213,8 @@ def _conflict(resource: Resource, facts: Facts) -> str:
             return f"{path} is a directory, but a file is needed there"
         case Directory(path=path) if facts.path(path).kind not in {"directory", "absent"}:
             return f"{path} is a {_described(facts.path(path))}, but a directory is needed there"
+        case Superseded(path=path) if facts.path(path).kind not in {"file", "absent"}:
+            return f"{path} is a {_described(facts.path(path))}, but a file is expected there"
         case ExistingSecret(path=path) if facts.known and facts.path(path).kind != "file":
             return f"{path} should be kept but is {_described(facts.path(path))}"
     return ""
@@ -235,6 +238,8 @@ def _changes(
             yield Change(
                 resource, "remove", f"a {_described(facts.path(path))} that must not exist"
             )
+        case Superseded(path=path, why=why) if facts.path(path).kind != "absent":
+            yield Change(resource, "quarantine", why)
         case Module(name=name) if name not in facts.modules:
             yield Change(resource, "load", resource.why or "is not loaded")
         case Sysctl(key=key, value=value):

@@ -174,6 +174,23 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
+class Superseded:
+    """
+    Credentials of another tool's, which are moved to the quarantine before `unit` starts with ours.
+
+    :param proof: the certificate that supersedes them. Where it is not there when the run ends,
+        they come back, and the unit starts again.
+    :param kubeconfig: where the unit reads its own: they come back there too; empty for a key.
+    """
+
+    path: str
+    proof: str
+    unit: str
+    kubeconfig: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RulesOnce:
     """Rules of iptables' built-in chains, as `iptables -S` prints them, of which one is enough."""
 
@@ -224,6 +241,7 @@ Resource = (
     | ClientCertificate
     | EditedFile
     | Quarantined
+    | Superseded
     | RulesOnce
     | Command
     | Reload

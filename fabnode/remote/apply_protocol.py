@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MOST_KEYS = 20  # a kubelet that restarts may create another one
 _LOG_LINES = 25  # of a unit's journal, shown with a failure
 _LONGEST = 2**14
+_RETURNED = "the credentials that its kubelet had before are back in place, and it runs with them"
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # scripts/apply/units.sh
 
@@ -56,6 +57,7 @@ class Exchange:
         self._failed: str | None = None
         self._busy = False
         self._ended = False
+        self._returned = False  # credentials that were to be superseded
         self._begun: str | None = None  # the action that is being done
         self._keys = 0
         self.seconds: list[float] = []
@@ -81,6 +83,8 @@ class Exchange:
                 self._on_event(ApplyEvent("key", self._change(number), key=key))
             case ["log", _, *text]:
                 self._log.append("\t".join(text)[:_LONGEST])
+            case ["returned"]:
+                self._returned = True
             case ["busy"]:
                 self._busy = True
             case ["end"]:
@@ -109,6 +113,8 @@ class Exchange:
             action = f"{change.action} {change.name}" if change else "wait for its units"
             reason, unit = _reason(output)
             cause = f"{action}: {reason}"
+            if self._returned:
+                cause = f"{cause}; {_RETURNED}"
             advice = unit_monitor.see(self._node, unit) if unit else _advice(change)
             return ApplyError(self._node, cause, advice, action=action, detail=output)
         count, total = len(self.seconds), len(self._plan.changes)

@@ -23,6 +23,7 @@ from ..node.resources import (
     Reload,
     Restart,
     RulesOnce,
+    Superseded,
     Sysctl,
     Unit,
 )
@@ -153,7 +154,9 @@ def _action(
             target = (path, f"{mode:04o}", sha256)
             return ["replace_file", name, *target, before], Member(name, content)
         case Quarantined(path=path):
-            return ["quarantine_file", path], None
+            return ["quarantine_file", path, "inv harden"], None
+        case Superseded(path=path, proof=proof, unit=unit, kubeconfig=kubeconfig):
+            return ["supersede_file", path, proof, unit, kubeconfig or "-"], None
         case RulesOnce(table=table, rules=rules):
             lines = "".join(f"{rule}\n" for rule in rules)
             return ["delete_later_copies", name, table], Member(name, lines.encode())

@@ -65,6 +65,7 @@ EXAMINE_LIMITS = ExamineLimits()
 
 # Of `scripts/probe`.
 TEXT_SIZE = 262144
+STATIC_PODS = 20  # files named of the folder of static pods
 CERTIFICATE_FILES = 64  # that a probe shows certificates of; it asks for fewer than ten
 
 

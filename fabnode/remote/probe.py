@@ -7,11 +7,12 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
+from ..node import layout
 from ..node.conventions import STATE
 from ..node.host_tools import NEEDED, NEEDED_TO_PROBE, packages
 from ..ssh.errors import HostError, HostMisbehavedError
 from ..util.sanitize import last_lines
-from .limits import TEXT_SIZE, MalformedError
+from .limits import STATIC_PODS, TEXT_SIZE, MalformedError
 from .probe_output import LacksToolsError, parse
 from .script_assembly import assemble
 
@@ -86,7 +87,8 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
     head.append(f"ctr={shlex.quote(watch.ctr)}")
-    head.append(f"most_text_size={TEXT_SIZE}")
+    head.append(f"most_text_size={TEXT_SIZE} most_static_pods={STATIC_PODS}")
+    head.append(f"static_pod_folder={shlex.quote(layout.STATIC_PODS)}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]
     return "\n".join([*head, ""]).encode() + assemble("probe")
 

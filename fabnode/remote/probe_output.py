@@ -17,7 +17,7 @@ from ..node.resolvers import name_servers, on_loopback
 from ..pki.certificates import CertificateFile
 from ..util.digests import is_sha256
 from ..util.sanitize import clean
-from .limits import CERTIFICATE_FILES, TEXT_SIZE, MalformedError
+from .limits import CERTIFICATE_FILES, STATIC_PODS, TEXT_SIZE, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,6 +78,9 @@ class _Found:
     certificates: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     servers: dict[str, str] = field(default_factory=dict)
     authorities: dict[str, str] = field(default_factory=dict)
+    clients: dict[str, str] = field(default_factory=dict)
+    pod_cgroups: set[str] = field(default_factory=set)
+    static_pods: list[str] = field(default_factory=list)
     sysctls: dict[str, str] = field(default_factory=dict)
     space: dict[str, Space] = field(default_factory=dict)
     readonly: set[str] = field(default_factory=set)
@@ -166,6 +169,12 @@ class _Found:
                 self._lines_of("\t".join(path)).append(pem)
             case ["server", url, *path]:
                 self.servers["\t".join(path)] = url.strip("'\"")
+            case ["client", file, *path]:
+                self.clients["\t".join(path)] = file.strip("'\"")
+            case ["pod_cgroups", "systemd" | "cgroupfs" as driver]:
+                self.pod_cgroups.add(driver)
+            case ["static_pod", *name] if len(self.static_pods) < STATIC_PODS:
+                self.static_pods.append("\t".join(name))
             case ["authority", file, *path]:
                 self.authorities["\t".join(path)] = file.strip("'\"")
             case ["authority_data", data, *path]:
@@ -246,6 +255,9 @@ class _Found:
             },
             servers=self.servers,
             authorities=self.authorities,
+            clients=self.clients,
+            pod_cgroups=frozenset(self.pod_cgroups),
+            static_pods=tuple(self.static_pods),
             images=None if self.images is None else frozenset(self.images),
             image_archives=self.archives,
             tools=frozenset(self.tools),

@@ -18,6 +18,7 @@ from ..pki.renewal import CLIENT, KEEP, Renewal
 from ..releases import compatibility
 from ..releases.version import Release
 from ..util.pem import certificates
+from . import takeover
 
 _REGISTERED = 15.0  # seconds after which a kubelet that reaches the API has registered
 
@@ -111,6 +112,8 @@ class Inputs:
         facts = self.facts
         held = facts.certificate(layout.kubelet_client_certificate(self.node.kubelet.root))
         nothing = "it has no client certificate of this cluster"
+        if self.taken_over:
+            return f"node taken over: its kubelet goes by {self.taken_over}"
         if facts.path(layout.KUBELET_KUBECONFIG).kind != "file" or not held.certificate:
             return nothing
         if held.certificate.common_name != f"system:node:{self.node.name}":
@@ -125,6 +128,15 @@ class Inputs:
         if why := self.renewal.reason(CLIENT, held):
             return f"its client certificate is to be renewed: {why}"
         return None
+
+    @property
+    def taken_over(self) -> takeover.Credentials | None:
+        """The credentials of another tool by which this node's kubelet goes; None: none."""
+        others = takeover.found(self.facts, self.node.kubelet.root)
+        ours = self.facts.path(layout.KUBELET_KUBECONFIG).kind == "file"
+        # Beside one of ours, what is at another tool's path is only left over.
+        used = [each for each in others if each.path == layout.KUBELET_KUBECONFIG or not ours]
+        return used[0] if used else None
 
     @property
     def unregistered(self) -> str:

@@ -14,6 +14,7 @@ from ..pki.renewal import SERVING
 from ..releases import compatibility
 from ..releases.component_options import ComponentOptions, component_options
 from ..releases.matrix import matrix
+from . import takeover
 from .inputs import Inputs
 from .render import render, with_extra
 from .step import Step
@@ -57,6 +58,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         File(layout.KUBELET_UNIT, unit),
         *(Absent(path, remade_by=UNIT) for path in _replaced(inputs)),
         *(() if inputs.joined else (Absent(pending_key),)),
+        *takeover.superseded(inputs.facts, kubelet.root),
         *access,
         Unit(
             UNIT,

@@ -18,6 +18,7 @@ from fabnode.node.resources import (
     File,
     Image,
     Module,
+    Superseded,
     Sysctl,
     Unit,
 )
@@ -86,7 +87,9 @@ class Machine:
             self.facts,
             paths={p: f for p, f in self.facts.paths.items() if p in asked},
             certificates={
-                p: c for p, c in self.facts.certificates.items() if p in watch.certificates
+                p: c
+                for p, c in self.facts.certificates.items()
+                if p in {*watch.certificates, *watch.servers}
             },
             units={n: u for n, u in self.facts.units.items() if n in watch.units},
             sysctls={k: v for k, v in self.facts.sysctls.items() if k in watch.sysctls},
@@ -134,7 +137,7 @@ class Machine:
                 self._paths({path: replace(facts.path(path), mode=mode)})
             case Directory(path=path, mode=mode):
                 self._paths({path: PathFact("directory", mode)})
-            case Absent(path=path):
+            case Absent(path=path) | Superseded(path=path):
                 self.lose(path)
             case Module(name=name):
                 self.facts = replace(facts, modules=facts.modules | {name})

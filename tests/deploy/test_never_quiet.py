@@ -22,6 +22,7 @@ from fabnode.deploy import approval, pipeline, rotation
 from fabnode.deploy import node_deployer as node_module
 from fabnode.deploy import node_planner as planner_module
 from fabnode.deploy import run as run_module
+from fabnode.deploy.certified_keys import Holder
 from fabnode.deploy.own_steps import steps_of
 from fabnode.deploy.run import Run, on_hosts, on_nodes
 from fabnode.journal.journal import Journal
@@ -216,7 +217,7 @@ class Everything:
                 show_key=asked("show key"),
                 left_certified=asked("left certified", lambda _: ()),
                 was_certified=asked("was certified", lambda _: False),
-                holds_issued_key=asked("holds key", lambda *_: True),
+                holder=asked("holder", lambda *_: Holder.HOST),
             ),
             proxy_certificates=SimpleNamespace(
                 issue=asked("proxy certificate", proxy_pem),
@@ -379,7 +380,7 @@ def test_there_are_as_many_places_as_one_thinks(monkeypatch: pytest.MonkeyPatch)
         "after",
         "root",
         "token",
-        "holds",
+        "holder",
         "wait",
         "label",
     } < {*kinds}

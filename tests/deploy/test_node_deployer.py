@@ -12,8 +12,10 @@ import pytest
 from fabnode.artifacts.store import ArtifactStore
 from fabnode.deploy import node_deployer as node_module
 from fabnode.deploy import node_planner as planner_module
+from fabnode.deploy.certified_keys import Holder
 from fabnode.deploy.errors import (
     ImpostorError,
+    NotCertifiedError,
     PreflightError,
     RenewalError,
     UnprovedError,
@@ -28,7 +30,14 @@ from fabnode.steps import kubelet, preflight, proxy, proxy_cert
 from fabnode.steps.finding import Finding
 from fabnode.steps.order import NODE_STEPS
 from tests.steps.support import artifacts
-from tests.support import authority, make_config, pem, private_pem, serving_certificate
+from tests.support import (
+    authority,
+    certificate,
+    make_config,
+    pem,
+    private_pem,
+    serving_certificate,
+)
 
 from .machine import Machine
 
@@ -98,7 +107,7 @@ class Scene:
             ca, key = authority()
             return sign_client(request.request_pem, pem(ca), private_pem(key))
 
-        self.holds_key = True
+        self.holder = Holder.HOST
         self.certified = False
         self.gone = False
         self.left: tuple[bytes, ...] = ()
@@ -133,7 +142,7 @@ class Scene:
                 show_key=recorded("show key"),
                 left_certified=recorded("left certified", lambda _: self.left),
                 was_certified=recorded("was certified", lambda _: self.certified),
-                holds_issued_key=recorded("holds key", lambda *_: self.holds_key),
+                holder=recorded("holder", lambda *_: self.holder),
             ),
             proxy_certificates=SimpleNamespace(
                 issue=recorded("proxy certificate", proxy_pem),
@@ -192,7 +201,7 @@ def test_a_bare_host_joins(scene: Callable[..., Scene]) -> None:
         "api: token",
         "api: proxy certificate",
         "host: read certificate",
-        "api: holds key",
+        "api: holder",
         "api: wait registered",
         "api: label",
         "api: wait ready",
@@ -309,14 +318,14 @@ def test_however_a_join_ends_an_impostor_is_expelled(
 ) -> None:
     """The certificate was signed before the host dropped the connection: who has it is seen."""
     robbed = scene()
-    robbed.certified, robbed.holds_key = True, False
+    robbed.certified, robbed.holder = True, Holder.OTHERS
     ending(robbed, error)
     with pytest.raises(ImpostorError):
         robbed.deploy()
     assert [text for text in robbed.reported if "probe" not in text][-6:-1] == [
         "api: was certified",
         "host: read certificate",
-        "api: holds key",
+        "api: holder",
         "api: expel",
         "host: rm -f /var/lib/kubelet/pki/kubelet-clien",
     ]
@@ -389,17 +398,48 @@ def test_the_next_run_compares_what_the_one_before_could_not(scene: Callable[...
 
 def test_an_impostor_is_expelled(scene: Callable[..., Scene]) -> None:
     robbed = scene()
-    robbed.holds_key = False
+    robbed.holder = Holder.OTHERS
     with pytest.raises(ImpostorError):
         robbed.deploy()
     assert robbed.reported[-4:] == [
-        "api: holds key",
+        "api: holder",
         "api: expel",
         "host: rm -f /var/lib/kubelet/pki/kubelet-clien",
         "api: tidy unproved",
     ]
     assert "join" in robbed.changes[0]
     assert "join" in [change.action for change in robbed.plan_of().changes]  # with a new proof
+
+
+def test_where_nothing_was_certified_nobody_is_accused_and_the_node_stays(
+    scene: Callable[..., Scene],
+) -> None:
+    """Its kubelet renewed by credentials that it had before: no request was ours."""
+    went_on = scene()
+    went_on.holder = Holder.NOBODY
+    with pytest.raises(NotCertifiedError, match="credentials that it had before"):
+        went_on.deploy()
+    assert went_on.reported[-2:] == ["api: holder", "api: tidy unproved"]
+    assert "api: expel" not in went_on.reported
+
+
+def test_a_node_of_another_tool_is_taken_over_once(scene: Callable[..., Scene]) -> None:
+    node = scene()
+    node.deploy()
+    held = CertificateFile.of(certificate("system:node:n1", days=3650))
+    facts, kubeconfig = node.machine.facts, layout.KUBELET_KUBECONFIG
+    node.machine.facts = replace(
+        facts,
+        certificates={**facts.certificates, kubeconfig: held},
+        clients={},
+    )
+    (planned,) = [c for c in node.plan_of().changes if c.action == "quarantine"]
+    assert planned.name == kubeconfig
+    assert node.deploy()
+    assert "api: token" in node.heard
+    assert "api: holder" in node.reported
+    assert "api: expel" not in node.reported
+    assert node.plan_of().empty
 
 
 def test_a_joined_host_whose_node_object_is_missing_registers_again(

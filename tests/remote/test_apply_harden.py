@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import (
+    ClientCertificate,
     EditedFile,
     ExistingSecret,
     Quarantined,
     Reload,
     Restart,
     RulesOnce,
+    Superseded,
 )
 from fabnode.remote.apply import apply
 from fabnode.ssh.errors import ApplyError
 
 from .local import SHELLS
-from .test_apply import Node
+from .test_apply import RUNNING, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Keeps its rules in a file, as `iptables -S` prints them; knows -S and -D by number.
 IPTABLES = r"""
@@ -95,6 +101,101 @@ def test_files_are_put_aside_closed_and_nothing_is_lost(node: Node) -> None:
     note = (node.state / "quarantine/NOTE").read_text()
     assert f"shred -u {place}\n" in note
     assert f"shred -u {place}.1\n" in note
+
+
+@pytest.fixture
+def taking_over(node: Node) -> Callable[..., Plan]:
+    """Return a plan that takes a node over, up to a certificate that comes, or does not."""
+    for name in ("kubelet.kubeconfig", "kubelet.conf", "kubelet-key.pem"):
+        Path(node.path(name)).write_text(f"old {name}")
+    certificate = node.path("current.pem")
+
+    def plan(*paths: str, comes: bool, active: bool = True) -> Plan:
+        comes_now = f"echo new >{certificate}" if comes else ":"
+        node.tools.add(
+            "systemctl",
+            f"""case $1 in
+show) {RUNNING} ;;
+restart) [ "$2" = --no-block ] || {{
+	echo written by the kubelet >{node.path("kubelet.kubeconfig")}
+	{comes_now}
+}} ;;
+-q) {"true" if active else "false"} ;;
+esac""",
+        )
+        kubeconfig = node.path("kubelet.kubeconfig")
+        return Plan(
+            "n1",
+            (
+                *(
+                    Change(
+                        Superseded(
+                            node.path(path),
+                            certificate,
+                            "kubelet.service",
+                            "" if path.endswith(".pem") else kubeconfig,
+                            "x",
+                        ),
+                        "quarantine",
+                        "x",
+                    )
+                    for path in paths
+                ),
+                Change(Restart("kubelet.service"), "restart", "x"),
+                Change(
+                    ClientCertificate(
+                        certificate, "kubelet.service", node.path("bootstrap"), "", "x", 1
+                    ),
+                    "join",
+                    "x",
+                ),
+            ),
+        )
+
+    return plan
+
+
+def apply_plan(node: Node, plan: Plan) -> None:
+    apply(node, plan, node.packer, node.events.append, zstd=False)
+
+
+def test_credentials_that_are_superseded_stay_in_the_quarantine(
+    node: Node, taking_over: Callable[..., Plan]
+) -> None:
+    apply_plan(node, taking_over("kubelet.kubeconfig", "kubelet-key.pem", comes=True))
+    assert "written by" in Path(node.path("kubelet.kubeconfig")).read_text()
+    assert not Path(node.path("kubelet-key.pem")).exists()
+    place = Path(f"{node.state}/quarantine{node.path('kubelet.kubeconfig')}")
+    assert place.read_text() == "old kubelet.kubeconfig"
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert "inv deploy-nodes" in (node.state / "quarantine/NOTE").read_text()
+    assert not [c for c in node.tools.calls_of("systemctl") if "--no-block" in c]
+
+
+@pytest.mark.parametrize("path", ["kubelet.kubeconfig", "kubelet.conf"])
+def test_without_a_certificate_the_old_credentials_come_back(
+    node: Node, taking_over: Callable[..., Plan], path: str
+) -> None:
+    """Also where the unit reads its own now: the old ones are another tool's, at its own path."""
+    with pytest.raises(ApplyError, match="back in place, and it runs with them"):
+        apply_plan(node, taking_over(path, "kubelet-key.pem", comes=False, active=False))
+    for name in {path, "kubelet.kubeconfig"}:
+        assert Path(node.path(name)).read_text() == f"old {path}"
+    assert Path(node.path("kubelet-key.pem")).read_text() == "old kubelet-key.pem"
+    assert "systemctl restart --no-block -- kubelet.service" in node.tools.calls
+
+
+def test_a_certificate_that_comes_late_is_waited_for(
+    node: Node, taking_over: Callable[..., Plan]
+) -> None:
+    """What was approved a moment ago is signed by then, and nobody is accused of having it."""
+    plan = taking_over("kubelet.kubeconfig", comes=False)
+    late = f'[ "$1" != 0.5 ] || echo new >{node.path("current.pem")}'
+    node.tools.add("sleep", f'{late}\nexec /bin/sleep "$@"')
+    with pytest.raises(ApplyError) as failed:
+        apply_plan(node, plan)
+    assert "back in place" not in str(failed.value)
+    assert "written by" in Path(node.path("kubelet.kubeconfig")).read_text()
 
 
 def test_what_became_a_symlink_is_not_put_aside(node: Node) -> None:

@@ -306,6 +306,45 @@ def test_the_ca_that_a_kubeconfig_trusts_is_reported(
     assert facts.certificates == {}
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        KEY,
+        "users:\n- user:\n    client-key-data: SECRETSECRET\n",
+        "    token: SECRETSECRET\n",
+        '{"auths": {"r": {"auth": "SECRETSECRET"}}}\n',
+        'password = "SECRETSECRET"\n',
+    ],
+)
+def test_a_text_that_holds_a_secret_stays_on_the_host(
+    output: Callable[..., bytes], tmp_path: Path, secret: str
+) -> None:
+    """Another tool's kube-proxy.kubeconfig holds a key, at the path of ours, which holds none."""
+    before, theirs, after = (tmp_path / name for name in ("a text", "theirs", "z"))
+    before.write_text("client-key: /etc/kubernetes/pki/kube-proxy.pem\ntokenTTL: 1h\n")
+    theirs.write_text(secret)
+    after.write_text("x")
+    printed = output(text=(str(before), str(theirs), str(after)))
+    assert b"SECRET" not in printed
+    assert base64.b64encode(secret.encode()).strip(b"=")[:-2] not in printed
+    facts = parse(printed, nonce="nonce", sent=0, received=0)
+    assert facts.path(str(theirs)).sha256 == sha(theirs)
+    assert {Path(path).name: fact.content for path, fact in facts.paths.items()} == {
+        "a text": before.read_bytes(),
+        "theirs": None,
+        "z": b"x",
+    }
+
+
+def test_the_client_certificate_that_a_kubeconfig_names_is_reported(
+    output: Callable[..., bytes], tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("users:\n- user:\n    client-certificate: /etc/n1.pem\n    client-key: /k\n")
+    facts = parse(output(servers=(str(config),)), nonce="nonce", sent=0, received=0)
+    assert facts.clients == {str(config): "/etc/n1.pem"}
+
+
 def test_units_and_their_stamps(
     probe_host: Callable[..., Facts], tools: Tools, tmp_path: Path
 ) -> None:

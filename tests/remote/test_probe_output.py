@@ -108,6 +108,20 @@ def test_paths() -> None:
     assert seen.path("/not asked for").kind == "absent"
 
 
+def test_what_another_tools_kubelet_left() -> None:
+    seen = facts(
+        "client\t'/etc/n1.pem'\t/etc/k",
+        "pod_cgroups\tcgroupfs",
+        "pod_cgroups\tsystemd",
+        "static_pod\tnginx proxy.yml",
+    )
+    assert seen.clients == {"/etc/k": "/etc/n1.pem"}
+    assert seen.pod_cgroups == {"cgroupfs", "systemd"}
+    assert seen.static_pods == ("nginx proxy.yml",)
+    with pytest.raises(MalformedError):
+        facts(*(f"static_pod\t{n}" for n in range(21)))
+
+
 def test_units() -> None:
     seen = facts(
         "unit\tk.service\tLoadState=loaded",

@@ -15,7 +15,7 @@ from fabnode.releases.version import Release
 from fabnode.steps.environment import MIB, room
 from fabnode.steps.finding import Finding
 from fabnode.steps.preflight import Surroundings, findings
-from tests.support import authority, certificate, make_config
+from tests.support import authority, certificate, make_config, pem
 
 from .support import assert_finding, make_inputs
 
@@ -158,7 +158,46 @@ def test_a_good_host_has_no_findings() -> None:
             {},
             {},
             "error",
-            "set up by kubeadm",
+            "set up by kubeadm, and not for this cluster",
+        ),
+        (
+            {"static_pods": ("etcd.yaml", "kube-apiserver.yaml")},
+            {},
+            {},
+            "error",
+            "it runs its cluster's control plane as static pods",
+        ),
+        (
+            {"static_pods": ("nginx-proxy.yml",)},
+            {},
+            {},
+            "warning",
+            "its static pods end: nginx-proxy.yml in /etc/kubernetes/manifests",
+        ),
+        (
+            {"static_pods": ("kube-apiserver.yaml",)},
+            {},
+            {"kubelet": {"config": {"staticPodPath": "/etc/kubernetes/manifests"}}},
+            None,
+            "",
+        ),
+        (
+            {"pod_cgroups": frozenset({"cgroupfs"})},
+            {},
+            {},
+            "warning",
+            "its pods restart once: the kubelet's cgroup driver was cgroupfs, and is systemd from",
+        ),
+        ({"pod_cgroups": frozenset({"cgroupfs", "systemd"})}, {}, {}, None, ""),
+        (
+            {
+                "paths": {layout.KUBELET_KUBECONFIG: PathFact("file", 0o600)},
+                "clients": {layout.KUBELET_KUBECONFIG: "/etc/kubernetes/ssl/node.pem"},
+            },
+            {},
+            {},
+            "warning",
+            "it is taken over: its kubelet goes by /etc/kubernetes/kubelet.kubeconfig, without a",
         ),
     ],
 )
@@ -199,23 +238,94 @@ OTHER_SERVER = "https://other:6443"
         ("rubbish", OTHER_SERVER, TODAY, "its kubelet was set up for https://other:6443"),
     ],
 )
-@pytest.mark.parametrize("kubeadm", [False, True])
 def test_a_node_of_another_cluster_is_refused_however_old_its_certificate(
-    held: str, server: str, age: timedelta, text: str, kubeadm: bool
+    held: str, server: str, age: timedelta, text: str
 ) -> None:
     facts = replace(
         GOOD,
         certificates={CLIENT: CertificateFile.of(held)} if held else {},
         servers={layout.KUBELET_KUBECONFIG: server} if server else {},
-        paths={"/etc/kubernetes/kubelet.conf": PathFact("file")} if kubeadm else {},
     )
     inputs = replace(make_inputs(make_config(), facts), now=datetime.now(UTC) + age)
-    wanted = [*filter(None, [text]), *(["its kubelet was set up by kubeadm"] if kubeadm else [])]
     seen = findings(inputs, AROUND)
-    assert len(seen) == len(wanted)
-    assert all(
-        f.level == "error" and f.text.startswith(w) for f, w in zip(seen, wanted, strict=True)
-    )
+    assert [f.level for f in seen] == (["error"] if text else [])
+    assert all(f.text.startswith(text) for f in seen)
+
+
+KUBECONFIG, KUBEADM = layout.KUBELET_KUBECONFIG, layout.KUBEADM_KUBECONFIG
+TAKEN_OVER = "it is taken over: its kubelet goes by "
+ELSEWHERE = "/etc/kubernetes/ssl/node.pem"
+PROXY_OF_ITS_OWN = {KUBECONFIG: "https://127.0.0.1:6443"}
+
+
+def by_others(path: str, held: str = "", **facts: Any) -> dict[str, Any]:
+    """Return the facts of a node whose kubeconfig at this path holds another tool's certificate."""
+    return {
+        "paths": {path: PathFact("file", 0o600)},
+        "certificates": {path: CertificateFile.of(held)} if held else {},
+        **facts,
+    }
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "text"),
+    [
+        (by_others(KUBECONFIG, OURS), "warning", f"{TAKEN_OVER}{KUBECONFIG}, certificate CN="),
+        (by_others(KUBEADM, OURS), "warning", f"{TAKEN_OVER}{KUBEADM}, certificate CN="),
+        (
+            {
+                "paths": {KUBEADM: PathFact("file", 0o600)},
+                "clients": {KUBEADM: CLIENT},
+                "certificates": {CLIENT: CertificateFile.of(OURS)},
+            },
+            "warning",
+            f"{TAKEN_OVER}{KUBEADM}, certificate CN=",
+        ),
+        (
+            by_others(KUBECONFIG, OURS, paths={KUBECONFIG: PathFact("file", 0o666)}),
+            "warning",
+            f"{TAKEN_OVER}{KUBECONFIG}, which others than root may write",
+        ),
+        (by_others(KUBECONFIG, certificate("kubelet")), "warning", f"{TAKEN_OVER}{KUBECONFIG}, "),
+        (by_others(KUBECONFIG, NAMESAKE), "error", "its kubelet belongs to another cluster"),
+        (by_others(KUBEADM, NAMESAKE), "error", "its kubelet was set up by kubeadm, and not for"),
+        (by_others(KUBECONFIG, OTHER_NODE), "error", "its kubelet has joined as system:node:n9"),
+        # A proxy of the host's own leads to the apiserver: by its CA it is this cluster's.
+        (
+            by_others(
+                KUBECONFIG,
+                clients={KUBECONFIG: ELSEWHERE},
+                servers=PROXY_OF_ITS_OWN,
+                authorities={KUBECONFIG: pem(authority()[0]).decode()},
+            ),
+            "warning",
+            TAKEN_OVER,
+        ),
+        (
+            by_others(
+                KUBECONFIG,
+                clients={KUBECONFIG: ELSEWHERE},
+                servers=PROXY_OF_ITS_OWN,
+                authorities={KUBECONFIG: pem(authority("other")[0]).decode()},
+            ),
+            "error",
+            "its kubelet was set up for https://127.0.0.1:6443",
+        ),
+    ],
+)
+def test_a_node_of_this_cluster_is_taken_over_and_no_other(
+    facts: dict[str, Any], level: str, text: str
+) -> None:
+    inputs = make_inputs(make_config(), replace(GOOD, **facts))
+    first, *rest = findings(replace(inputs, now=datetime.now(UTC)), AROUND)
+    assert first.level == level
+    assert first.text.startswith(text)
+    assert not [finding for finding in rest if finding.level == level]
+
+
+def test_who_has_joined_under_another_name_is_to_be_called_by_it() -> None:
+    first, *_ = found(by_others(KUBECONFIG, OTHER_NODE), {})
+    assert "call it n9 in the configuration" in first.fix
 
 
 def test_errors_come_before_warnings() -> None:

@@ -10,8 +10,10 @@ clean_up() {
 	kill $heartbeat "$tar" 2>/dev/null
 	cd / && rm -rf "$work"
 	[ -z "$temporary" ] || rm -f "$temporary"
+	restore_superseded # first: what is replaced comes back, and would be taken for new
 	restore_replaced
 	[ -z "$sibling" ] || rm -f "$sibling"
+	[ -z "$returned" ] || emit returned # last: where nobody reads it, this ends here
 }
 
 delete_at_exit() { temporary=$1; }

@@ -1,7 +1,7 @@
 # Quarantine of files: moved where root alone can read them, never deleted.
 # shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
-quarantine_file() { # quarantine_file PATH: to the same path below the quarantine
+quarantine_file() { # quarantine_file PATH BY: to the same path below the quarantine, into $place; BY is a command
 	[ -f "$1" ] && [ ! -L "$1" ] || {
 		echo "$1 is no regular file any more"
 		return 1
@@ -27,6 +27,6 @@ quarantine_file() { # quarantine_file PATH: to the same path below the quarantin
 		return 1
 	}
 	own_by_root "$place" 600 || return
-	echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $1 was put here by inv harden; once nothing misses it: shred -u $place" \
+	echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $1 was put here by $2; once nothing misses it: shred -u $place" \
 		>>"$state/quarantine/NOTE"
 }

@@ -12,6 +12,7 @@ done
 	inside && /^[-A-Za-z0-9+\/= ]+$/ { print "certificate\t" $0 "\t" FILENAME }
 	/-----END/ { inside = 0 }
 	$1 == "client-certificate-data:" { print "certificate_data\t" $2 "\t" FILENAME }
+	$1 == "client-certificate:" { print "client\t" $2 "\t" FILENAME }
 	$1 == "server:" { print "server\t" $2 "\t" FILENAME }
 	$1 == "certificate-authority:" { print "authority\t" $2 "\t" FILENAME }
 	$1 == "certificate-authority-data:" { print "authority_data\t" $2 "\t" FILENAME }

@@ -4,12 +4,14 @@
 # files as they were; only those that have changed since are hashed again.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
+secret_pattern='PRIVATE KEY-----|client-key-data|(^|[[:space:]"'\''{,])(auth|token|identitytoken|password)["'\'']?[[:space:]]*[:=][[:space:]]*["'\'']?[^[:space:]"'\'']'
+
 own_state=
 # shellcheck disable=SC3067 # dash, bash and busybox know -O
 [ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ] && own_state=1 # nobody else's record is believed
 record=$nl
 [ "$deep" = 1 ] || [ -z "$own_state" ] || [ ! -f "$state/digests" ] || record="$nl$(cat "$state/digests")$nl"
-known= unknown= texts= links=
+known= unknown= texts= sizes= links=
 now=${clock%.*}
 
 # Mode (hex), owner, group, ctime in seconds, then what the record holds.
@@ -42,10 +44,7 @@ for line in $(stat -c '%f|%u|%g|%Z|%s|%i|%y|%z|%n' -- $text $opaque $folders 2>/
 	esac
 	case "$nl$text$nl" in
 	*"$nl$path$nl"*)
-		if [ "$5" -le "$most_text_size" ]; then
-			emit text "$5" "$path"
-			texts=$texts$path$nl
-		fi
+		[ "$5" -gt "$most_text_size" ] || texts=$texts$path$nl sizes=$sizes$5$nl
 		;;
 	esac
 done
@@ -78,4 +77,20 @@ done
 done
 
 # One after the other; their sizes say where each ends, and their digests whether one changed meanwhile.
-[ -z "$texts" ] || emit texts "$(cat -- $texts 2>/dev/null | base64 -w 0)"
+# Where another tool's file of that name holds a key, a token or a password, it stays on the host.
+if [ -n "$texts" ]; then
+	secrets=$(grep -liE "$secret_pattern" -- $texts 2>/dev/null)
+	shown=
+	set -- $sizes
+	for path in $texts; do
+		case $nl$secrets$nl in
+		*"$nl$path$nl"*) ;;
+		*)
+			emit text "$1" "$path"
+			shown=$shown$path$nl
+			;;
+		esac
+		shift
+	done
+	[ -z "$shown" ] || emit texts "$(cat -- $shown 2>/dev/null | base64 -w 0)"
+fi

@@ -7,7 +7,7 @@
 # Its records are `tag<TAB>field…`, the last field free to hold anything but a line end; the last
 # record is `end<TAB>$nonce`. It changes nothing on the node but its own record of digests.
 #
-# Set before it, as quoted text: nonce, most_text_size (limits.py), deep (1: trust no recorded
+# Set before it, as quoted text: nonce, most_text_size and most_static_pods (limits.py), static_pod_folder, deep (1: trust no recorded
 # digest), state (fabnode's directory on the node), store (whose images: containerd, docker), ctr (its path); and
 # lists with one entry a line: text, opaque, folders, certificates, servers, units, sysctls, modules,
 # free, writable, tools, needed, needed_here, ports (hexadecimal).

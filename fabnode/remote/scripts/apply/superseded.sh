@@ -1,0 +1,33 @@
+# Superseded credentials of another tool: in the quarantine, from where they return if no others came.
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share variables
+
+superseded= returned=
+
+supersede_file() { # supersede_file PATH PROOF UNIT KUBECONFIG|-
+	quarantine_file "$1" "inv deploy-nodes" || return
+	superseded="$superseded $1 $place $2 $3 $4"
+}
+
+await_proof() { # await_proof PROOF UNIT: what was approved a moment ago is signed and written by then
+	tries=0
+	until [ -s "$1" ] || [ $tries -ge 20 ] || ! systemctl -q is-active -- "$2"; do
+		tries=$((tries + 1))
+		sleep 0.5
+	done
+}
+
+restore_superseded() { # at the end: a kubelet without a certificate loses its pods, one with its old one does not
+	IFS=' '
+	# shellcheck disable=SC2086 # a list
+	set -- $superseded
+	superseded=
+	[ $# -eq 0 ] || case "$started_units " in *" $4 "*) await_proof "$3" "$4" ;; esac
+	while [ $# -gt 0 ]; do
+		if [ ! -s "$3" ]; then
+			[ "$5" = - ] || [ "$5" = "$1" ] || cp -p -- "$2" "$5"
+			mv -fT -- "$2" "$1" && returned=1
+			systemctl restart --no-block -- "$4" >/dev/null 2>&1
+		fi
+		shift 5
+	done
+}
