@@ -82,6 +82,7 @@ STEPS_SHARE = {
     "registries",
     "render",
     "step",
+    "takeover",
 }
 
 
