@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..node.plan import ConflictError
-from ..node.resources import Image, Module, Sysctl, Unit
+from ..node.resources import Image, Module, Sysctl, Unit, UnpinnedImage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def _place(resource: Resource) -> tuple[str, str]:
     match resource:
         case Sysctl(key=name) | Unit(name=name):
             return type(resource).__name__, name
-        case Image() | Module():
+        case Image() | UnpinnedImage() | Module():
             return type(resource).__name__, str(resource)
         case _:
             return "path", getattr(resource, "path", "")

@@ -131,6 +131,7 @@ class Facts:
     :param pod_cgroups: drivers (`systemd`, `cgroupfs`) by which the kubelet's pods have cgroups.
     :param static_pods: names of files in the folder of static pods.
     :param images: references in the runtime's store; None: the runtime doesn't answer.
+    :param pinned: of these, those that the kubelet may not collect (containerd's only).
     :param image_archives: image reference → digest of the archive fabnode loaded it from.
     :param tools: of the helper programs asked about (zstd, …) those present.
     :param nft: version of nft, where nf_tables was asked for and nft is present.
@@ -173,6 +174,7 @@ class Facts:
     pod_cgroups: frozenset[str] = frozenset()
     static_pods: tuple[str, ...] = ()
     images: frozenset[str] | None = None
+    pinned: frozenset[str] = frozenset()
     image_archives: Mapping[str, str] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
     nft: str = ""

@@ -32,6 +32,7 @@ from .resources import (
     Superseded,
     Sysctl,
     Unit,
+    UnpinnedImage,
     own_parents,
 )
 
@@ -48,6 +49,8 @@ Action = Literal[
     "load",
     "set",
     "import",
+    "pin",
+    "unpin",
     "start",
     "restart",
     "enable",
@@ -97,7 +100,7 @@ class Change:
     def name(self) -> str:
         """What is changed: a path, a unit, a module, a key, an image."""
         match self.resource:
-            case Module(name=name) | Unit(name=name):
+            case Module(name=name) | Unit(name=name) | UnpinnedImage(name=name):
                 return name
             case Sysctl(key=key):
                 return key
@@ -248,6 +251,8 @@ def _changes(
                 yield Change(resource, "set", f"{clean(now) if now else 'unset'} → {value}")
         case Image():
             yield from _image(resource, facts)
+        case UnpinnedImage(name=name) if name in facts.pinned:
+            yield Change(resource, "unpin", "no archive of artifacts.images brings it any more")
         case Unit():
             yield from _unit(resource, facts, wanted, before)
         case ClientCertificate(missing=why) if why:
@@ -319,6 +324,10 @@ def _image(image: Image, facts: Facts) -> Iterator[Change]:
         yield Change(image, "import", f"the runtime lacks {', '.join(missing)}")
     elif other:
         yield Change(image, "import", f"{', '.join(other)} came from another archive")
+    elif image.store == "containerd" and (
+        loose := [name for name, full in names.items() if str(full) not in facts.pinned]
+    ):
+        yield Change(image, "pin", f"the kubelet may remove {', '.join(loose)} from a full disk")
 
 
 def _unit(

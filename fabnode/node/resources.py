@@ -101,6 +101,9 @@ class Image:
     """
     A container image that is in the runtime's store, from an archive (docker-archive or OCI tar).
 
+    In containerd's store it is pinned: the kubelet, which removes unused images from a full disk,
+    could not have it pulled again where there is no registry.
+
     :param names: the references the archive brings; it is imported when one is missing.
     :param sha256: digest of the archive, hex.
     :param store: the runtime in whose store it has to be.
@@ -111,6 +114,14 @@ class Image:
     source: Path
     sha256: str
     store: Literal["containerd", "docker"] = "containerd"
+    ctr: str = "ctr"
+
+
+@dataclass(frozen=True, slots=True)
+class UnpinnedImage:
+    """An image of containerd's that fabnode once imported, and that the kubelet may collect."""
+
+    name: str
     ctr: str = "ctr"
 
 
@@ -237,6 +248,7 @@ Resource = (
     | Module
     | Sysctl
     | Image
+    | UnpinnedImage
     | Unit
     | ClientCertificate
     | EditedFile

@@ -26,6 +26,7 @@ from ..node.resources import (
     Superseded,
     Sysctl,
     Unit,
+    UnpinnedImage,
 )
 from ..util.image_reference import ImageReference
 
@@ -78,7 +79,7 @@ def actions(plan: Plan, suffix: str, pull: Pull | None = None) -> Actions:
     :raises ValueError: a file's content has not been made yet.
     """
     # By its path: a PATH without it, of sudo or of a cautious login, must not stop an import.
-    ctr = {c.resource.ctr for c in plan.changes if isinstance(c.resource, Image)}
+    ctr = {c.resource.ctr for c in plan.changes if isinstance(c.resource, Image | UnpinnedImage)}
     lines: list[str] = [f"ctr={shlex.quote(path)}" for path in ctr]
     members: list[Member] = []
     started = [c.name for c in plan.restarts if isinstance(c.resource, Unit)]
@@ -137,11 +138,15 @@ def _action(
             return ["write_sysctl", file, value], None
         case Image(names=names, source=source, sha256=sha256, store=store):
             references = [str(ImageReference.parse(name).full) for name in names]
+            if change.action == "pin":
+                return ["pin_images", *references], None
             if pull:
                 there = _there(pull, source, sha256)
                 return ["download_image", store, *there, sha256, *references], None
             name += suffix
             return ["import_image", store, name, sha256, *references], Member(name, source, sha256)
+        case UnpinnedImage(name=image):
+            return ["unpin_image", image], None
         case Unit(name=unit):
             if change.action == "enable":
                 return ["enable_unit", unit], None

@@ -99,6 +99,7 @@ class _Found:
     missing: set[str] = field(default_factory=set)
     tools: set[str] = field(default_factory=set)
     images: set[str] | None = None
+    pinned: set[str] = field(default_factory=set)
 
     def take(self, fields: list[str]) -> bool:
         """Store what a line reports; False: no such line exists. The last field may hold tabs."""
@@ -189,6 +190,8 @@ class _Found:
                 self.images = set()
             case ["image", reference] if self.images is not None:
                 self.images.add(reference)
+            case ["pinned", reference]:
+                self.pinned.add(reference)
             case ["archive", digest, reference]:
                 self.archives[reference] = _sha256(digest)
             case _:
@@ -259,6 +262,7 @@ class _Found:
             pod_cgroups=frozenset(self.pod_cgroups),
             static_pods=tuple(self.static_pods),
             images=None if self.images is None else frozenset(self.images),
+            pinned=frozenset(self.pinned),
             image_archives=self.archives,
             tools=frozenset(self.tools),
             **plain,

@@ -144,7 +144,8 @@ class Machine:
             case Sysctl(key=key, value=value):
                 self.facts = replace(facts, sysctls={**facts.sysctls, key: value})
             case Image(names=names):
-                self.facts = replace(facts, images=(facts.images or frozenset()) | {*names})
+                stored = (facts.images or frozenset()) | {*names}
+                self.facts = replace(facts, images=stored, pinned=facts.pinned | {*names})
             case Unit(name=name):
                 self._unit(name, stamp)
             case ClientCertificate(bootstrap=bootstrap):

@@ -85,6 +85,12 @@ CASES = {
         ("import", "docker.io/library/busybox:1.35.0"),
         "ctr -n k8s.io images ls -q | grep -q busybox:1.35.0",
     ),
+    "image that the kubelet may collect": Case(
+        "n3",
+        "ctr -n k8s.io images label docker.io/library/busybox:1.35.0 io.cri-containerd.pinned=",
+        ("pin", "docker.io/library/busybox:1.35.0"),
+        "ctr -n k8s.io images ls -q 'labels.\"io.cri-containerd.pinned\"==pinned' | grep -q busybox",
+    ),
     "other binary": Case(
         "n3",
         "cp /usr/local/bin/kube-proxy /root/ && echo x >>/root/kube-proxy && "

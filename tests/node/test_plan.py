@@ -23,6 +23,7 @@ from fabnode.node.resources import (
     Module,
     Sysctl,
     Unit,
+    UnpinnedImage,
 )
 
 if TYPE_CHECKING:
@@ -210,8 +211,34 @@ HELD = frozenset({"docker.io/calico/node:v3", "registry.k8s.io/pause:3"})
     ],
 )
 def test_images(images: frozenset[str] | None, archives: dict[str, str], why: str) -> None:
-    changes = compare((IMAGE,), Facts(known=True, images=images, image_archives=archives))
+    facts = Facts(known=True, images=images, pinned=HELD, image_archives=archives)
+    changes = compare((IMAGE,), facts)
     assert [(c.action, c.why) for c in changes] == ([("import", why)] if why else [])
+
+
+@pytest.mark.parametrize(
+    ("pinned", "why"),
+    [
+        (HELD, None),
+        (frozenset(), "may remove calico/node:v3, registry.k8s.io/pause:3 from a full disk"),
+        (HELD - {"docker.io/calico/node:v3"}, "may remove calico/node:v3 from a full disk"),
+    ],
+)
+def test_images_of_archives_are_pinned_once_where_the_runtime_can(
+    pinned: frozenset[str], why: str | None
+) -> None:
+    facts = Facts(known=True, images=HELD, pinned=pinned)
+    changes = compare((IMAGE,), facts)
+    assert [(c.action, c.why) for c in changes] == ([("pin", f"the kubelet {why}")] if why else [])
+    assert compare((dataclasses.replace(IMAGE, store="docker"),), facts) == ()
+
+
+def test_an_image_that_no_archive_brings_any_more_is_unpinned_once() -> None:
+    former, facts = UnpinnedImage("docker.io/calico/node:v3"), Facts(known=True, pinned=HELD)
+    assert reported((former,), facts) == [
+        ("unpin", former.name, "no archive of artifacts.images brings it any more")
+    ]
+    assert reported((former,), Facts(known=True)) == []
 
 
 KUBELET = Unit("kubelet.service", ("/usr/bin/x", "/etc/a", "/etc/kept", "/etc/token"))

@@ -32,6 +32,7 @@ from fabnode.node.resources import (
     Module,
     Sysctl,
     Unit,
+    UnpinnedImage,
 )
 from fabnode.pki.certificates import openssh_public_bytes
 from fabnode.remote.apply import _readable, apply, start, stream
@@ -661,9 +662,24 @@ def test_images_are_imported_and_recorded(node: Node, tmp_path: Path) -> None:
     wanted = image(tmp_path, "x:1")
     node.apply(wanted)
     assert "ctr -n k8s.io images import --no-unpack -" in node.tools.calls
+    assert f"ctr -n k8s.io images label docker.io/library/x:1 {PIN}=pinned" in node.tools.calls
     assert (node.state / "images").read_text() == (
         f"{'cd' * 32} docker.io/library/other:1\n{wanted.sha256} docker.io/library/x:1\n"
     )
+
+
+PIN = "io.cri-containerd.pinned"
+
+
+def test_pins_come_and_go_without_their_archive(node: Node, tmp_path: Path) -> None:
+    wanted = image(tmp_path, "x:1")
+    stored = Facts(images=frozenset({"docker.io/library/x:1"}), pinned=frozenset({"q.io/old:1"}))
+    node.apply(wanted, UnpinnedImage("q.io/old:1"), facts=stored)
+    assert node.tools.calls_of("ctr") == [
+        f"ctr -n k8s.io images label docker.io/library/x:1 {PIN}=pinned",
+        f"ctr -n k8s.io images label q.io/old:1 {PIN}=",
+    ]
+    assert b"layers" not in node.stdin
 
 
 def test_with_docker_images_go_into_its_store(node: Node, tmp_path: Path) -> None:

@@ -158,6 +158,8 @@ def test_images() -> None:
     seen = facts("images", "image\tdocker.io/library/x:1", f"archive\t{SHA}\tdocker.io/library/x:1")
     assert seen.images == frozenset({"docker.io/library/x:1"})
     assert seen.image_archives == {"docker.io/library/x:1": SHA}
+    assert seen.pinned == frozenset()
+    assert facts("images", "image\tx:1", "image\ty:1", "pinned\ty:1").pinned == {"y:1"}
 
 
 @pytest.mark.parametrize(
@@ -210,8 +212,8 @@ TAGS = st.sampled_from(
     """
     clock os hostname machine_id boot_id uptime kernel arch memory cgroup address resolv
     resolved listener tool free module missing sysctl path digest text texts certificate
-    certificate_data server unit stamp images image archive end
-    """.split()  # noqa: SIM905 - a list of thirty-two strings is no easier to read
+    certificate_data server unit stamp images image pinned archive end
+    """.split()  # noqa: SIM905 - a list of thirty-three strings is no easier to read
 )
 FIELDS = st.lists(
     st.one_of(

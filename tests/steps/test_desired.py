@@ -26,6 +26,7 @@ from fabnode.node.resources import (
     File,
     Image,
     Unit,
+    UnpinnedImage,
 )
 from fabnode.pki.certificates import CertificateFile
 from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
@@ -346,6 +347,17 @@ def test_docker_is_the_hosts_own_but_for_its_configuration() -> None:
     assert settings["exec-opts"] == ["native.cgroupdriver=cgroupfs"]  # as the kubelet's
     assert settings["live-restore"] is True
     assert settings["log-opts"] == {"max-file": "9", "max-size": "10m"}
+
+
+def test_what_older_archives_brought_is_unpinned_and_nothing_of_others() -> None:
+    brought = ("docker.io/calico/node:v3.28.4", "registry.k8s.io/pause:3.10.1", "q.io/loose:1")
+    facts = Facts(
+        known=True,
+        pinned=frozenset((*brought[:2], "q.io/of-somebody-else:1")),
+        image_archives=dict.fromkeys(brought, "ab" * 32),
+    )
+    former = [r for r in images.desired(make_inputs(facts=facts)) if isinstance(r, UnpinnedImage)]
+    assert former == [UnpinnedImage("docker.io/calico/node:v3.28.4", "/usr/local/bin/ctr")]
 
 
 def test_images_are_for_the_store_of_the_nodes_runtime() -> None:

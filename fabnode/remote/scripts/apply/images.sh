@@ -1,7 +1,8 @@
 # Images: archives imported into the runtime's store, and the record of them.
 # shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
-ctr=ctr # which the actions set to its path
+ctr=ctr                      # which the actions set to its path
+pin=io.cri-containerd.pinned # the label by which kubelets leave an image alone
 
 import_image() { # import_image STORE MEMBER SHA256 REFERENCE…
 	wait_member "$2" || return
@@ -33,6 +34,7 @@ import_archive() { # import_archive STORE SHA256 REFERENCE…: from standard inp
 			echo "the archive does not bring $reference"
 			return 1
 		}
+		[ "$store" = docker ] || pin_images "$reference" || return
 		grep -sv " $reference\$" "$state/images" >"$state/images.new"
 		echo "$archive $reference" >>"$state/images.new" && mv -f "$state/images.new" "$state/images" || return
 	done
@@ -44,6 +46,17 @@ load_archive() { # load_archive STORE: from standard input
 	docker) docker load -q ;;
 	*) "$ctr" -n k8s.io images import $(list_import_options) - ;;
 	esac
+}
+
+# `ctr images import --label` came with containerd 2.
+pin_images() { # pin_images REFERENCE…: of containerd's
+	for reference in "$@"; do
+		"$ctr" -n k8s.io images label "$reference" "$pin=pinned" >/dev/null || return
+	done
+}
+
+unpin_image() { # unpin_image REFERENCE
+	"$ctr" -n k8s.io images label "$1" "$pin=" >/dev/null
 }
 
 list_import_options() { # those of `ctr images import`

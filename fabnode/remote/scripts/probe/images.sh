@@ -1,5 +1,5 @@
 # Images in the runtime's store, and the archives that fabnode imported.
-# shellcheck shell=sh disable=SC2154 # set before it, see probe/records, or by other parts
+# shellcheck shell=sh disable=SC2046,SC2154 # output is split at line ends on purpose; set by other parts
 
 list_images() { # the references in the runtime's store; fails if the runtime does not answer
 	if [ "$store" = docker ]; then
@@ -8,8 +8,12 @@ list_images() { # the references in the runtime's store; fails if the runtime do
 		[ -S /run/containerd/containerd.sock ] && has "$ctr" && timeout 5 "$ctr" -n k8s.io images ls -q
 	fi
 }
-if images=$(list_images 2>/dev/null); then
+if images=$(list_images); then
 	emit images
 	for image in $images; do emit image "$image"; done
-fi
+	[ "$store" = docker ] || [ -z "$images" ] ||
+		for image in $(timeout 5 "$ctr" -n k8s.io images ls -q 'labels."io.cri-containerd.pinned"==pinned'); do
+			emit pinned "$image"
+		done
+fi 2>/dev/null
 [ -z "$own_state" ] || [ ! -f "$state/images" ] || while read -r line; do emit archive "${line%% *}" "${line#* }"; done <"$state/images"
