@@ -89,7 +89,8 @@ CASES = {
         "n3",
         "ctr -n k8s.io images label docker.io/library/busybox:1.35.0 io.cri-containerd.pinned=",
         ("pin", "docker.io/library/busybox:1.35.0"),
-        "ctr -n k8s.io images ls -q 'labels.\"io.cri-containerd.pinned\"==pinned' | grep -q busybox",
+        "ctr -n k8s.io images ls -q 'labels.\"io.cri-containerd.pinned\"==pinned' | "
+        "grep -q busybox",
     ),
     "other binary": Case(
         "n3",
