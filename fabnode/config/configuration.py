@@ -14,6 +14,7 @@ from .sections import (
     ClusterSettings,
     DeploySettings,
     ExtensionSettings,
+    HostSettings,
     ImageSettings,
     KubeletSettings,
     KubeProxySettings,
@@ -112,6 +113,7 @@ class Config:
     deploy: DeploySettings
     extensions: ExtensionSettings
     paths: PathSettings
+    host: HostSettings
     groups: Mapping[str, Group]
     nodes: tuple[Node, ...]
     registry_cas: Mapping[str, bytes] = field(default_factory=dict, repr=False)

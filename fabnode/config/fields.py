@@ -261,6 +261,12 @@ RemotePath = Annotated[
         validators.is_remote_path, "an absolute path on the node, of letters, digits and ._+-"
     ),
 ]
+RemotePattern = Annotated[
+    Text,
+    _matching(
+        validators.is_remote_pattern, "an absolute path on the node, which may have * and ? in it"
+    ),
+]
 OpenFiles = Annotated[
     Text,
     BeforeValidator(lambda value: str(value) if type(value) is int else value),

@@ -116,6 +116,7 @@ class _Loader:
             deploy=shape.deploy,
             extensions=shape.extensions,
             paths=shape.paths,
+            host=shape.host,
             groups={name: Group(name, group.max_parallel) for name, group in shape.groups.items()},
             nodes=tuple(node for node in nodes.values() if node),
             registry_cas=cas,

@@ -20,6 +20,7 @@ from .sections import (
     ClusterSettings,
     DeploySettings,
     ExtensionSettings,
+    HostSettings,
     ImageSettings,
     KubeletSettings,
     KubeProxySettings,
@@ -126,6 +127,7 @@ class FileShape(Section):
     ssh: SshSettings = section(SshSettings)
     artifacts: ArtifactSettings = section(ArtifactSettings)
     paths: PathSettings = section(PathSettings)
+    host: HostSettings = section(HostSettings)
     runtime: RuntimeSettings = section(RuntimeSettings)
     images: ImageSettings = section(ImageSettings)
     kubelet: KubeletSettings = section(KubeletSettings)

@@ -241,6 +241,15 @@ class PathSettings(Section):
     )
 
 
+class HostSettings(Section):
+    """What on hosts is the site's own, beside what fabnode sets."""
+
+    drop_ins: Annotated[tuple[fields.RemotePattern, ...], fields.EmptyList] = Field(
+        (),
+        description="drop-ins of units, by path or pattern, that may override what fabnode sets",
+    )
+
+
 class KubeletSettings(Section):
     """The kubelet."""
 

@@ -105,6 +105,11 @@ def is_remote_path(text: str) -> bool:
     return safe and not {".", ".."} & set(text.split("/"))
 
 
+def is_remote_pattern(text: str) -> bool:
+    """Match the same with `*` and `?` for what names may have in their place."""
+    return is_remote_path(text.translate(str.maketrans("*?@", "xxx")))
+
+
 def is_image(text: str) -> bool:
     """Match a reference to a container image."""
     return _IMAGE.fullmatch(text) is not None

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ..remote.apply_protocol import ApplyEvent
     from ..remote.payload_cache import Packer
     from ..ssh.host import Host
+    from ..steps.finding import Finding
     from ..steps.step import Step
     from .cluster_session import ClusterSession
 
@@ -132,6 +133,14 @@ class NodeDeployer:
         active = " && ".join(f"systemctl -q is-active {quote(name)}" for name in late)
         self.host.root(_AWAIT_ACTIVE.format(active=active))
         return self.probe()
+
+    def overrides(self) -> tuple[Finding, ...]:
+        """Return what on the host overrides what fabnode sets, by the last probe."""
+        return self._planner.overrides()
+
+    def wanted_drop_ins(self) -> tuple[str, ...]:
+        """Return the site's own drop-ins that are there, by the last probe."""
+        return self._planner.wanted_drop_ins()
 
     def plan(self, renewal: Renewal = KEEP) -> NodePlan:
         """Return what would be done, and what preflight found. Changes nothing."""

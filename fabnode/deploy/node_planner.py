@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from ..node import layout
 from ..node.facts import UNKNOWN, Facts
 from ..node.plan import Plan, make_plan
+from ..node.resources import Unit
 from ..pki.renewal import KEEP
 from ..remote.probe import probe
 from ..steps import (
     bootstrap_kubeconfig,
     kubelet,
     preflight,
+    unit_overrides,
 )
 from ..steps.finding import Finding
 from ..steps.inputs import Inputs, Issued
@@ -92,6 +94,7 @@ class NodePlanner:
         self._deep = deep
         self.facts: Facts = UNKNOWN
         self.touched = True
+        self._everything: tuple[Resource, ...] = ()
         self._commands = {
             hook: hooks.command(hook, self.config, self.node)
             for hook in self.config.extensions.hooks
@@ -104,12 +107,13 @@ class NodePlanner:
 
     def probe(self) -> Facts:
         """Learn everything about the node in one round trip."""
-        everything = (
+        self._everything = (
             *desired_state(self._all_steps, self.inputs(facts=UNKNOWN)),
             *self._commands.values(),
         )
         self.facts = probe(
-            self._host, watchlist(everything, config=self.config, node=self.node, deep=self._deep)
+            self._host,
+            watchlist(self._everything, config=self.config, node=self.node, deep=self._deep),
         )
         self.touched = False
         return self.facts
@@ -215,7 +219,18 @@ class NodePlanner:
             else (),
         )
         found = preflight.findings(self.inputs(renewal), around)
+        found = tuple(sorted((*found, *self.overrides()), key=lambda each: each.level != "error"))
         return found if renewal == KEEP else (*found, *self._strayed(renewal))
+
+    def overrides(self) -> tuple[Finding, ...]:
+        """Return what on the host overrides what fabnode sets, by the last probe."""
+        wanted = self.config.host.drop_ins
+        return tuple(unit_overrides.findings(self.facts, self._everything, wanted))
+
+    def wanted_drop_ins(self) -> tuple[str, ...]:
+        """Return the site's own drop-ins that are there, by the last probe."""
+        units = [each.name for each in self._everything if isinstance(each, Unit)]
+        return unit_overrides.wanted_here(self.facts, units, self.config.host.drop_ins)
 
     def _api_seen_from_host(self) -> TlsResult:
         cluster = self.config.cluster

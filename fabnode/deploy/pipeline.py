@@ -190,7 +190,11 @@ def verify_with(
 
         def one(node: NodeDeployer) -> list[Check]:
             facts = node.facts_of_started_units()
-            return verify_node(node.host, facts, session, live.get(node.node.name))
+            checks = verify_node(node.host, facts, session, live.get(node.node.name))
+            checks += verify.override_checks(
+                node.node.name, node.overrides(), node.wanted_drop_ins()
+            )
+            return checks
 
         found = context.each(one, names)
         checks = [check for outcome in found.values() for check in outcome.value or ()]

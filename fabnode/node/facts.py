@@ -124,6 +124,8 @@ class Facts:
     :param modules: kernel features present: loaded, built in or seen working.
     :param missing_modules: asked for, not present, and `modprobe -n` can't find them either.
     :param sysctls: key → value, of the keys asked for that exist.
+    :param config_files: files by which others may override what fabnode sets (`unit_files`): path →
+        lines without comments.
     :param certificates: path → certificates found there, nothing else of the file.
     :param servers: path → the `server:` of a kubeconfig found there.
     :param authorities: path → the CA that a kubeconfig there trusts: a file's path, or PEM.
@@ -164,6 +166,7 @@ class Facts:
     modules: frozenset[str] = frozenset()
     missing_modules: frozenset[str] = frozenset()
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    config_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listeners: tuple[Listener, ...] = ()
     paths: Mapping[str, PathFact] = field(default_factory=dict)
     units: Mapping[str, UnitFact] = field(default_factory=dict)

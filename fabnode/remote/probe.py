@@ -7,7 +7,7 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
-from ..node import layout
+from ..node import layout, unit_files
 from ..node.conventions import STATE
 from ..node.host_tools import NEEDED, NEEDED_TO_PROBE, packages
 from ..ssh.errors import HostError, HostMisbehavedError
@@ -76,6 +76,8 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
         "certificates": watch.certificates,
         "servers": watch.servers,
         "units": watch.units,
+        "unit_folders": unit_files.FOLDERS,
+        "drop_ins": [name for unit in watch.units for name in unit_files.drop_in_folders(unit)],
         "sysctls": watch.sysctls,
         "modules": watch.modules,
         "free": watch.free,

@@ -82,6 +82,7 @@ class _Found:
     pod_cgroups: set[str] = field(default_factory=set)
     static_pods: list[str] = field(default_factory=list)
     sysctls: dict[str, str] = field(default_factory=dict)
+    configs: dict[str, list[str]] = field(default_factory=dict)
     space: dict[str, Space] = field(default_factory=dict)
     readonly: set[str] = field(default_factory=set)
     controllers: set[str] = field(default_factory=set)
@@ -153,6 +154,10 @@ class _Found:
                 self.missing.add(name)
             case ["sysctl", key, *value]:
                 self.sysctls[key] = " ".join(" ".join(value).split())
+            case ["config", *path]:
+                self.configs.setdefault("\t".join(path), [])
+            case ["config_line", *line, path] if path in self.configs:
+                self.configs[path].append(" ".join(line))
             case ["path", mode, uid, gid, size, *path]:
                 self.paths["\t".join(path)] = _path(mode, uid, gid, size)
             case ["digest", digest, *path]:
@@ -245,6 +250,7 @@ class _Found:
             modules=frozenset(self.modules),
             missing_modules=frozenset(self.missing),
             sysctls=self.sysctls,
+            config_files={path: tuple(lines) for path, lines in self.configs.items()},
             listeners=tuple(dict.fromkeys(self.listeners)),
             paths={path: PathFact(**fields) for path, fields in self.paths.items()},
             units={

@@ -38,6 +38,7 @@ PROGRAMS = {
         "probe/tools",
         "probe/space",
         "probe/kernel",
+        "probe/configuration",
         "probe/files",
         "probe/certificates",
         "probe/units",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from ..node.facts import Facts
 from ..pki.certificates import BadCertificateError, problem, read
 from ..pki.csr_policy import Candidate, missing_names, serving_names
 from ..util import program
+from .finding import Finding
 from .step import Scope, Step
 
 UNITS = (KUBELET_SERVICE, PROXY_SERVICE)  # beside the runtime's own
@@ -102,6 +103,17 @@ def certificate_checks(
         else:
             renew = program.task(f"rotate-certs --limit {node}")
             yield Check(node, title, not near, f"{left:.0f} days left{near}", renew)
+
+
+def override_checks(
+    node: str, found: Iterable[Finding], wanted: Sequence[str] = ()
+) -> Iterator[Check]:
+    """Nothing on the host overrides what fabnode sets but what the site wants, which is shown."""
+    if wanted:
+        yield Check(node, "wanted drop-ins", True, ", ".join(wanted))
+    for each in found:
+        warning = each.level == "warning"
+        yield Check(node, "overrides", False, each.text, each.fix, warning=warning)
 
 
 SERVING_TITLE = "kubelet serving certificate"

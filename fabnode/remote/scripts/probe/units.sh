@@ -3,11 +3,8 @@
 
 # A bare host has none of them, which is cheaper to see here than to ask systemd.
 has_unit_file() { # has_unit_file UNIT: somewhere in systemd's load path (systemd.unit(5))
-	for folder in /etc /run /usr/local/lib /usr/lib /lib; do
-		[ ! -e "$folder/systemd/system/$1" ] || return 0
-	done
-	for folder in system.control transient generator generator.early generator.late; do
-		[ ! -e "/run/systemd/$folder/$1" ] || return 0
+	for folder in $unit_folders; do
+		[ ! -e "$folder/$1" ] || return 0
 	done
 	return 1
 }

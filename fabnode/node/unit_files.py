@@ -1,0 +1,66 @@
+"""Unit files: where systemd finds them and their drop-ins, which of them count, what they set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from posixpath import basename
+
+# The first file of a name wins: systemd.unit(5), as systemd's own `systemd-analyze unit-paths`.
+FOLDERS = (
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/run/systemd/transient",
+    "/run/systemd/generator.early",
+    "/etc/systemd/system",
+    "/etc/systemd/system.attached",
+    "/run/systemd/system",
+    "/run/systemd/system.attached",
+    "/run/systemd/generator",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/run/systemd/generator.late",
+)
+
+ConfigFiles = Mapping[str, tuple[str, ...]]
+"""Path → lines of a file of settings, without comments; none: it is empty, or /dev/null."""
+
+
+def drop_in_folders(unit: str) -> tuple[str, ...]:
+    """Return the names of folders with a unit's drop-ins: its own, of its prefixes, of its type."""
+    stem, _, kind = unit.rpartition(".")
+    words = stem.split("-")
+    prefixes = ("-".join(words[:count]) for count in range(len(words) - 1, 0, -1))
+    return (f"{unit}.d", *(f"{prefix}-.{kind}.d" for prefix in prefixes), f"{kind}.d")
+
+
+def unit_file(unit: str, files: ConfigFiles) -> str:
+    """Return the file that systemd takes for a unit; empty where there is none."""
+    return next((path for folder in FOLDERS if (path := f"{folder}/{unit}") in files), "")
+
+
+def drop_ins(unit: str, files: ConfigFiles) -> tuple[str, ...]:
+    """Return the drop-ins that count for a unit, in the order in which systemd reads them."""
+    *own, of_type = drop_in_folders(unit)
+    order = [f"{folder}/{name}" for folder in FOLDERS for name in own]
+    order += [f"{folder}/{of_type}" for folder in FOLDERS]
+    first: dict[str, str] = {}
+    for folder in order:
+        for path in files:
+            if path.endswith(".conf") and path.rpartition("/")[0] == folder:
+                first.setdefault(basename(path), path)
+    return tuple(path for _, path in sorted(first.items()) if files[path])
+
+
+def settings(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the settings of a unit file or drop-in, each as its name and value."""
+    whole = ""
+    for line in lines:
+        whole += line.strip()
+        if whole.endswith("\\"):
+            whole = f"{whole[:-1]} "
+            continue
+        name, equals, value = whole.partition("=")
+        whole = ""
+        if equals and not name.startswith(("#", ";")):
+            yield name.strip(), value.strip()

@@ -1,0 +1,98 @@
+"""Files of others that override what fabnode sets, found by the probe's script on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fabnode.node import unit_files
+from fabnode.node.facts import Watchlist
+from fabnode.remote.probe import script
+from fabnode.remote.probe_output import parse
+
+from .local import BUSYBOX, SHELLS, Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from fabnode.node.facts import Facts
+
+
+@pytest.fixture(params=[*SHELLS, BUSYBOX])
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    shell: list[str] = request.param
+    return shell
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder that takes the place of / where files of settings are searched."""
+    root = tmp_path / "root"
+    monkeypatch.setattr(unit_files, "FOLDERS", [f"{root}{path}" for path in unit_files.FOLDERS])
+    return root
+
+
+@pytest.fixture
+def probe_host(shell: list[str], root: Path, tmp_path: Path) -> Callable[..., Facts]:
+    tools = Tools(tmp_path / "tools")
+    tools.add("systemctl")
+
+    def run(**watch: Any) -> Facts:
+        code = script(Watchlist(**watch), "n", str(tmp_path / "state"))
+        done = tools.run([*shell, "-s"], code)
+        assert (done.returncode, done.stderr) == (0, b"")
+        return parse(done.stdout, nonce="n", sent=0, received=0)
+
+    return run
+
+
+def write(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+def test_drop_ins_are_found_in_each_folder_before_the_unit_exists(
+    probe_host: Callable[..., Facts], root: Path
+) -> None:
+    text = "# a comment\n\n[Service]\n; another\nExecStart=\nExecStart=/x \\\n  --y=1\t2\n"
+    lines = ("[Service]", "ExecStart=", "ExecStart=/x \\", "  --y=1 2")
+    names = ("kube-proxy.service.d", "kube-.service.d", "service.d")
+    paths = [
+        write(Path(folder) / name / f"{name}.conf", text)
+        for folder in unit_files.FOLDERS
+        for name in names
+    ]
+    for name in (
+        "kube-proxy.service.d/x.txt",
+        "kubelet.service.d/x.conf",
+        "proxy.service.d/x.conf",
+    ):
+        write(root / "etc/systemd/system" / name, text)
+    facts = probe_host(units=("kube-proxy.service",))
+    assert facts.config_files == dict.fromkeys(paths, lines)
+    assert facts.path(paths[0]).kind == "file"
+    assert facts.path(str(Path(paths[0]).parent)).kind == "directory"
+
+
+def test_masks_and_strange_names_are_reported_as_they_are(
+    probe_host: Callable[..., Facts], root: Path
+) -> None:
+    folder = root / "etc/systemd/system"
+    drop_ins = folder / "a.service.d"
+    drop_ins.mkdir(parents=True)
+    for path in (folder / "b.service", drop_ins / "null.conf"):
+        path.symlink_to("/dev/null")
+    (drop_ins / "dangling.conf").symlink_to(root / "nothing")
+    (drop_ins / "link.conf").symlink_to(write(root / "elsewhere", "[Service]\nUser=x\n"))
+    strange = write(drop_ins / "$(id) * '.conf", "Restart=no\n" + "x" * 90_000)
+    facts = probe_host(units=("a.service", "b.service"))
+    assert facts.config_files == {
+        str(folder / "b.service"): (),
+        str(drop_ins / "null.conf"): (),
+        str(drop_ins / "link.conf"): ("[Service]", "User=x"),
+        strange: ("Restart=no", "x" * 4000),
+    }
