@@ -1,6 +1,8 @@
 # What one types first. `inv --list` shows everything else.
 PYTHON ?= python3
 export PYTHON
+# Where it is set, each of some thousand commands of the tests compiles all of fabnode: half a second.
+unexport PYTHONDONTWRITEBYTECODE
 # Two processes, each with a lab of its own: much of a test's time is waiting for hosts. A module's
 # tests stay together and in order.
 PYTEST = .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -13,8 +13,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from .cli import app, commands
-from .cli.app import HELP, Options
+from .cli import commands, exits
+from .cli.options import HELP, Options
 from .steps import bootstrap_kubeconfig, preflight
 from .steps.order import NODE_STEPS, with_required
 from .steps.step import Step
@@ -34,7 +34,7 @@ def _task(
     """
 
     def made(body: Callable[..., None]) -> Task[Callable[..., None]]:
-        guarded = app.errors_as_exits()(body)
+        guarded = exits.errors_as_exits()(body)
         shown = {"config": HELP["config"], **options}
         return Task(guarded, name=name, positional=positional, auto_shortflags=False, help=shown)
 
@@ -45,7 +45,9 @@ def _node(c: Context) -> str:
     """Return the name that `-H` gave; its address is the configuration's, not the name's."""
     name = getattr(c, "original_host", "")
     if not name:
-        raise Exit("no host given: fab -H NAME …, by its name in the configuration", app.BAD_INPUT)
+        raise Exit(
+            "no host given: fab -H NAME …, by its name in the configuration", exits.BAD_INPUT
+        )
     return str(name)
 
 

@@ -12,9 +12,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from .cli import app, commands
-from .cli.app import HELP, Options
-from .cli.report import write as write_report
+from . import cli
+from .cli import commands, exits
+from .cli.options import HELP, Options
 from .util.argtypes import whole
 
 
@@ -35,7 +35,7 @@ def _task(
     def made(body: Callable[..., None]) -> Task[Callable[..., None]]:
         shared = (parameter.replace("_", "-") for parameter in signature(body).parameters)
         return Task(
-            app.errors_as_exits()(body),
+            exits.errors_as_exits()(body),
             name=name,
             positional=positional,
             iterable=iterable,
@@ -156,7 +156,9 @@ def approve_csr(
     """
     if print_unit:
         account = Path(kubeconfig or "approver.kubeconfig")
-        app.print_text(commands.requests.approver_unit(app.configuration(config), account), end="")
+        cli.app.print_text(
+            commands.requests.approver_unit(cli.app.configuration(config), account), end=""
+        )
         return
     options = Options(
         config,
@@ -184,7 +186,7 @@ def csr_deny(_: Context, names: str, config: str = "") -> None:
     """
     wanted = [name for name in names.split(",") if name]
     if not wanted:
-        raise Exit("--names is missing: the requests' names, with commas between", app.BAD_INPUT)
+        raise Exit("--names is missing: the requests' names, with commas between", exits.BAD_INPUT)
     commands.requests.deny(Options(config, recorded=True, installs=False), wanted)
 
 
@@ -203,9 +205,9 @@ def versions_all(_: Context, json: bool = False) -> None:
     """
     rows = commands.versions.overview()
     if json:
-        app.print_json({"releases": rows})
+        cli.app.print_json({"releases": rows})
     else:
-        app.print_table(commands.versions.HEADS, commands.versions.lines(rows))
+        cli.app.print_table(commands.versions.HEADS, commands.versions.lines(rows))
 
 
 @_task(
@@ -239,14 +241,14 @@ def versions_of(
     combination = commands.versions.Combination(runtime, containerd, calico, datastore, proxy_mode)
     release = commands.versions.parse(kubernetes)
     commands.versions.check(release, combination)
-    data = [app.plain(datum) for datum in commands.versions.details(release.minor)]
+    data = [cli.app.plain(datum) for datum in commands.versions.details(release.minor)]
     if json:
-        app.print_json({"release": release.series, "data": data})
+        cli.app.print_json({"release": release.series, "data": data})
     elif combination:
-        app.print_text(f"Kubernetes {release.series} with {combination}: possible")
+        cli.app.print_text(f"Kubernetes {release.series} with {combination}: possible")
     else:
         lines = [tuple(one.values()) for one in data]
-        app.print_table(commands.versions.DETAIL_HEADS, lines)
+        cli.app.print_table(commands.versions.DETAIL_HEADS, lines)
 
 
 @_task("check")
@@ -330,7 +332,7 @@ def rotate_certs(
     )
     if ca:
         if only or due or issued_before:
-            raise Exit("--ca decides by itself what is renewed", app.BAD_INPUT)
+            raise Exit("--ca decides by itself what is renewed", exits.BAD_INPUT)
         commands.rotate_certs.change_ca(options, dry_run=dry_run)
     else:
         selection = commands.rotate_certs.Selection(only, issued_before, due=due)
@@ -398,7 +400,7 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
     Example: inv binaries.fetch --arch amd64,arm64
     """
     wanted = [each.strip() for each in arch.split(",") if each.strip()]
-    commands.binaries.fetch(app.configuration(config), wanted, dry_run=dry_run)
+    commands.binaries.fetch(cli.app.configuration(config), wanted, dry_run=dry_run)
 
 
 @_task(
@@ -416,8 +418,8 @@ def binaries_publish(_: Context, out: str = "", config: str = "", dry_run: bool 
     Example: inv binaries.publish --out /srv/fabnode
     """
     if not out:
-        raise Exit("--out DIR is missing", app.BAD_INPUT)
-    loaded = app.configuration(config, artifacts=True)
+        raise Exit("--out DIR is missing", exits.BAD_INPUT)
+    loaded = cli.app.configuration(config, artifacts=True)
     commands.binaries.publish(loaded, Path(out), dry_run=dry_run)
 
 
@@ -432,7 +434,7 @@ def bundle(_: Context, config: str = "", out: str = "") -> None:
 
     Example: inv bundle --out site.tar.zst
     """
-    loaded = app.configuration(config, artifacts=True)
+    loaded = cli.app.configuration(config, artifacts=True)
     commands.bundle.make(loaded, Path(out) if out else None)
 
 
@@ -457,7 +459,7 @@ def rbac_deployer(
 
     Example: inv rbac.deployer --hours 2 --out config/deployer.kubeconfig
     """
-    loaded = app.configuration(config)
+    loaded = cli.app.configuration(config)
     commands.accounts.make_deployer(loaded, Path(out), hours=hours, show=show)
 
 
@@ -482,7 +484,7 @@ def rbac_approver(
 
     Example: inv rbac.approver --hours 8760 --out config/approver.kubeconfig
     """
-    loaded = app.configuration(config)
+    loaded = cli.app.configuration(config)
     commands.accounts.make_approver(loaded, Path(out), hours=hours, show=show)
 
 
@@ -512,7 +514,8 @@ def report(_: Context, run: str = "", out: str = "") -> None:
 
     Example: inv report --out report.html
     """
-    app.print_text(str(write_report(Path(run) if run else None, Path(out) if out else None)))
+    written = cli.report.write(Path(run) if run else None, Path(out) if out else None)
+    cli.app.print_text(str(written))
 
 
 ns = Collection(

@@ -12,10 +12,11 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+import lab
 from fabnode.util.argtypes import whole
 
-from . import cluster, controlplane, hosts, kubeasz, parts, support, versions
 from . import state as states
+from . import support, versions
 from .errors import LabError, LabInputError
 from .layout import DEFAULT_NAME, Layout
 from .progress import Progress
@@ -49,7 +50,7 @@ def up(
     """
     with _sentences():
         wanted = State(nodes, kubernetes, jump, subnet="", runtime=runtime)
-        layout = cluster.up(PROJECT, name, wanted, Progress())
+        layout = lab.cluster.up(PROJECT, name, wanted, Progress())
         shown = _shown(layout.folder)
         print(f"configuration  {shown}/cluster.yml   (export FABNODE_CONFIG={shown}/cluster.yml)")
         print(f"look around    {shown}/bin/kubectl --kubeconfig {shown}/admin.kubeconfig get nodes")
@@ -64,7 +65,7 @@ def down(_: Context, name: str = DEFAULT_NAME) -> None:
     Processes, mounts, bridge, cgroups and folder go.
     """
     with _sentences():
-        cluster.down(PROJECT, name, Progress())
+        lab.cluster.down(PROJECT, name, Progress())
 
 
 @task(help={"name": "which lab"})
@@ -77,10 +78,10 @@ def status(_: Context, name: str = DEFAULT_NAME) -> None:
     with _sentences():
         layout, state = _lab(name)
         print(f"lab {name}: Kubernetes {state.kubernetes}, {layout.apiserver}, {layout.folder}")
-        rows = [(each, "", on) for each, on in controlplane.running(layout).items()]
+        rows = [(each, "", on) for each, on in lab.controlplane.running(layout).items()]
         for host in state.hosts(layout):
             login = f"{host.user}@{host.address}"
-            rows.append((host.name, login, hosts.running(layout, host.name)))
+            rows.append((host.name, login, lab.hosts.running(layout, host.name)))
         for what, login, on in rows:
             print(f"  {what:<24} {'running' if on else 'off':<8} {login}".rstrip())
         if not all(on for *_, on in rows):
@@ -128,9 +129,9 @@ def off(_: Context, host: str, plug: bool = False, name: str = DEFAULT_NAME) -> 
         layout, _state = _lab(name)
         target = layout.host(host).name
         if plug:
-            hosts.clear(layout, target)
+            lab.hosts.clear(layout, target)
         else:
-            hosts.switch_off(layout, target)
+            lab.hosts.switch_off(layout, target)
 
 
 @task(positional=["host"], help={"host": "n1, n2, … or jump", "name": "which lab"})
@@ -138,8 +139,8 @@ def on(_: Context, host: str, name: str = DEFAULT_NAME) -> None:
     """Switch a host on again, with the disk it had."""
     with _sentences():
         layout, state = _lab(name)
-        base = parts.provide(state.kubernetes, state.runtime, Progress()).base
-        cluster.boot(layout, [layout.host(host)], base, Progress())
+        base = lab.parts.provide(state.kubernetes, state.runtime, Progress()).base
+        lab.cluster.boot(layout, [layout.host(host)], base, Progress())
 
 
 @task(
@@ -157,7 +158,7 @@ def fresh(_: Context, hosts: str = "", name: str = DEFAULT_NAME) -> None:
     with _sentences():
         layout, state = _lab(name)
         names = [host for host in hosts.split(",") if host]
-        cluster.fresh(layout, state, names, Progress())
+        lab.cluster.fresh(layout, state, names, Progress())
 
 
 @task(
@@ -165,7 +166,7 @@ def fresh(_: Context, hosts: str = "", name: str = DEFAULT_NAME) -> None:
     positional=["host"],
     help={
         "host": "n1, n2, …: a bare one",
-        "shape": f"{' or '.join(kubeasz.BIN)}: settings in files, or as flags",
+        "shape": "3.7 or chapter: settings in files, or as flags",
         "name": "which lab",
     },
 )
@@ -177,7 +178,7 @@ def kubeasz_node(_: Context, host: str, shape: str = "3.7", name: str = DEFAULT_
     """
     with _sentences():
         layout, state = _lab(name)
-        kubeasz.make(layout, state, layout.host(host), shape, Progress())
+        lab.kubeasz.make(layout, state, layout.host(host), shape, Progress())
 
 
 @task(
@@ -206,10 +207,10 @@ def fetch(
             print(f"No lab here: {reason}.")
             return
         if kubernetes:
-            cluster.check(DEFAULT_NAME, State(1, kubernetes, False, "", runtime))
-            parts.provide(kubernetes, runtime, Progress())
+            lab.cluster.check(DEFAULT_NAME, State(1, kubernetes, False, "", runtime))
+            lab.parts.provide(kubernetes, runtime, Progress())
         else:
-            parts.provide_all(Progress(), older_nodes=older_nodes)
+            lab.parts.provide_all(Progress(), older_nodes=older_nodes)
 
 
 def _lab(name: str) -> tuple[Layout, State]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import fabfile
 import tasks
-from fabnode.cli.app import HELP
+from fabnode.cli.options import HELP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from invoke.exceptions import Exit
 
-from fabnode.cli import app
+from fabnode.cli import app, exits
+from fabnode.cli.options import Options
 from fabnode.deploy.errors import PreflightError
 from fabnode.journal.events import read
 from fabnode.kube.client import ApiError
@@ -60,7 +61,7 @@ def test_all_exceptions_have_one_root() -> None:
 def test_commands_end_with_an_errors_sentence_and_exit_code(
     error: FabnodeError, code: int, text: str
 ) -> None:
-    with pytest.raises(Exit) as stop, app.errors_as_exits():
+    with pytest.raises(Exit) as stop, exits.errors_as_exits():
         raise error
     assert (stop.value.code, stop.value.message) == (code, text)
 
@@ -72,7 +73,7 @@ def test_the_journal_ends_with_the_exit_code_of_the_command(
     error: Exception, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    options = app.Options(str(write_cluster(tmp_path)), recorded=True, installs=False)
+    options = Options(str(write_cluster(tmp_path)), recorded=True, installs=False)
     with pytest.raises(type(error)), app.run_of(options):
         raise error
     (journal,) = tmp_path.glob("state/fabnode/runs/*/journal.jsonl")

@@ -19,7 +19,7 @@ import pytest
 from invoke.exceptions import Exit
 
 from fabnode.artifacts.bundle import BundleError
-from fabnode.cli import app
+from fabnode.cli import app, exits
 from tests.support import write_cluster
 
 ROOT = Path(__file__).parents[1]
@@ -279,7 +279,7 @@ def test_no_core_dump_holds_our_secrets() -> None:
     """Not even where the user's limits and the machine would write one."""
     code = """
 import ctypes, os, resource
-from fabnode.cli.app import errors_as_exits
+from fabnode.cli.exits import errors_as_exits
 hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
 resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
 with errors_as_exits():
@@ -351,7 +351,7 @@ def test_a_path_that_no_unit_can_hold_is_refused(
 
 def test_what_errors_quote_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """A bundle, an API or a server said it."""
-    with pytest.raises(Exit) as stop, app.errors_as_exits():
+    with pytest.raises(Exit) as stop, exits.errors_as_exits():
         raise BundleError("it holds Kubernetes \x1b]0;owned\x07\x9b31m1.37.2")
     assert stop.value.message
     assert stop.value.message.isprintable()

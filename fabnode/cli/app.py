@@ -1,22 +1,14 @@
-"""
-What `inv` and `fab` have in common: options to a run, errors to sentences and exit codes.
-
-Exit codes: 0 all well; 1 something failed on the way; 2 bad input, nothing was changed; 3 something
-would change, or is due, where that was asked; 130 interrupted; 141 nobody reads the output any
-more, as behind `| head`.
-"""
+"""What tasks of `inv` and `fab` have in common: options to a run, results to the screen."""
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import getpass
 import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -27,64 +19,17 @@ from ..config.loader import load
 from ..library.results import deploy_result
 from ..library.runs import load_config, open_run
 from ..pki.certificates import CertificateFile
-from ..util.errors import FabnodeError
 from ..util.sanitize import clean
-from . import progress, table
+from . import exits, progress, table
 
 if TYPE_CHECKING:
     from ..config.configuration import Config
     from ..deploy.run import Run
     from ..ssh.secret_prompts import SecretRequest
     from ..steps.verify import Check
+    from .options import Options
 
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
 DEFAULT_CONFIG = "config/cluster.yml"
-
-FAILED, BAD_INPUT, WOULD_CHANGE, INTERRUPTED = 1, 2, 3, 130
-NOBODY_READS = 141  # as shells report a program that SIGPIPE ended
-
-# The options that many tasks share, with one wording.
-HELP = {
-    "config": "Configuration file (default: $FABNODE_CONFIG, else config/cluster.yml).",
-    "limit": "Only these nodes: names, groups or globs, with commas between.",
-    "json": "Print JSON for programs; progress goes to stderr.",
-    "max-parallel": "Nodes worked on at once (default: deploy.max_parallel).",
-    "batch": "Nodes per batch; the next starts when all of one are through.",
-    "bundle": "Take everything that nodes get from this file of `inv bundle`.",
-    "bundle-sha256": "Refuse the bundle unless it has this sha256, as `inv bundle` printed it.",
-    "deep": "Hash every managed file again, not only those that seem changed.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """
-    What was asked for on the command line; 0 and empty mean: as configured.
-
-    :param kubeconfig: stands in for the configuration's; hosts are not asked anything then.
-    :param endless: it goes on until it is stopped, so that what it keeps must not grow.
-    :param bundle: file that stands in for all that the configuration names of artifacts.
-    :param bundle_sha256: what its digest has to be; empty: whatever it is.
-    :param only: names of the node steps to carry out, with what they require; None: all of them.
-    :param joins: hosts may join, so that a token they share is needed.
-    :param recorded: it changes or proves something, so that its journal is kept for the report.
-    :param installs: it compares or installs artifacts, so that they must be on this machine.
-    """
-
-    config: str = ""
-    limit: str = ""
-    json: bool = False
-    max_parallel: int = 0
-    batch: int = 0
-    deep: bool = False
-    only: Sequence[str] | None = None
-    joins: bool = False
-    recorded: bool = False
-    installs: bool = True
-    bundle_sha256: str = ""
-    bundle: str = ""
-    kubeconfig: str = ""
-    endless: bool = False
 
 
 def configuration(config: str = "", *, artifacts: bool = False, kubeconfig: str = "") -> Config:
@@ -109,9 +54,9 @@ def run_of(options: Options) -> Iterator[Run]:
     What users can cause is raised as it is; tasks make it exits.
     """
     if options.max_parallel < 0 or options.batch < 0:
-        raise Exit("--max-parallel and --batch must be 1 or more", BAD_INPUT)
+        raise Exit("--max-parallel and --batch must be 1 or more", exits.BAD_INPUT)
     if options.bundle_sha256 and not options.bundle:
-        raise Exit("--bundle-sha256 goes with --bundle FILE", BAD_INPUT)
+        raise Exit("--bundle-sha256 goes with --bundle FILE", exits.BAD_INPUT)
     if options.bundle:
         path, digest = _path(options.config), options.bundle_sha256
         config = load_config(path, bundle=options.bundle, bundle_sha256=digest)
@@ -146,55 +91,6 @@ def _ask_at_terminal(request: SecretRequest) -> str:
     return getpass.getpass(request.question)
 
 
-@contextmanager
-def errors_as_exits() -> Iterator[None]:
-    """
-    Turn what users can cause into a sentence and an exit code, and leave no core dump.
-
-    Errors quote an API, a bundle or a server: none of that steers the terminal.
-
-    Around every task of `inv` and `fab`, as a decorator.
-    """
-    # Tokens, keys and passwords are in our memory. Unlike a limit of zero this also keeps programs
-    # that are handed dumps from getting one, and other processes of the user from reading it.
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    try:
-        with _standard_streams():
-            yield
-    except FabnodeError as error:
-        advice = f"\nnext: {error.advice}" if error.advice else ""
-        raise Exit(clean(f"{error.message}{advice}", lines=True), error.exit_code) from error
-    except KeyboardInterrupt as error:
-        raise Exit("interrupted; the same command goes on from here", INTERRUPTED) from error
-
-
-@contextmanager
-def _standard_streams() -> Iterator[None]:
-    """
-    Make up for those that are closed; a full disk is a sentence.
-
-    An output that nobody reads any more, as behind `| head`, ends the program quietly.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            nothing = Path(os.devnull).open(mode)  # noqa: SIM115 - open as long as the program runs
-            setattr(sys, name, nothing)
-    try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-    except OSError as error:
-        if error.filename or error.errno not in {errno.EPIPE, errno.ENOSPC}:
-            raise
-        # Python flushes once more when it ends; what is left goes nowhere then.
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        if error.errno == errno.EPIPE:
-            raise Exit(code=NOBODY_READS) from error
-        raise Exit(f"the output ends here: {error.strerror}", FAILED) from error
-
-
 def end(
     run: Run,
     checks: Sequence[Check],
@@ -219,7 +115,7 @@ def end(
             print()
             print_checks(bad)
     if not result.ok:
-        raise Exit(code=FAILED)
+        raise Exit(code=exits.FAILED)
 
 
 def confirmed(question: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fabnode.cli import app
-from fabnode.cli.app import Options
+from fabnode.cli.options import Options
 from fabnode.deploy.run import on_nodes
 from fabnode.remote.apply import apply
 from fabnode.remote.payload_cache import Packer

@@ -25,6 +25,7 @@ from fabnode import (
 )
 from fabnode.cli import app
 from fabnode.cli.commands import inspection
+from fabnode.cli.options import Options
 from fabnode.deploy import pipeline
 from fabnode.journal.events import read
 from fabnode.node import layout
@@ -117,7 +118,7 @@ def test_a_plan_says_what_and_why_and_no_secrets(scene: Everything, config: Conf
 def test_plan_and_command_print_the_same(
     scene: Everything, config: Config, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    options = app.Options(str(config.source), json=True, installs=False)
+    options = Options(str(config.source), json=True, installs=False)
     inspection.show_plan(options, exit_code=False)
     assert json.loads(capsys.readouterr().out) == plan(config).to_dict()
     inspection.verify(options, network=False)

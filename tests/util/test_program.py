@@ -16,7 +16,7 @@ from fabnode.util import program
 
 PACKAGE = Path(program.__file__).parents[1]
 # Help and the schema are the same text for all programs; a fabfile is for `fab` alone.
-STATIC = {"config/sections.py", "cli/app.py", "tasks.py", "host_tasks.py", "util/program.py"}
+STATIC = {"config/sections.py", "cli/options.py", "tasks.py", "host_tasks.py", "util/program.py"}
 
 
 def test_tasks_are_named_as_the_program_was_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,22 +4,11 @@ Bodies of the tasks, a module per group: check options, call, print, set the exi
 The work itself is in `deploy/` and the rooms below it; only surfaces call these.
 """
 
-from . import (
-    accounts,
-    audit,
-    binaries,
-    bundle,
-    certs,
-    configuration,
-    deployment,
-    hosts,
-    inspection,
-    requests,
-    rotate_certs,
-    versions,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
+from ...util.submodules import lazily
+
+_MODULES = (
     "accounts",
     "audit",
     "binaries",
@@ -32,4 +21,20 @@ __all__ = [
     "requests",
     "rotate_certs",
     "versions",
-]
+)
+
+if TYPE_CHECKING:
+    from . import accounts as accounts
+    from . import audit as audit
+    from . import binaries as binaries
+    from . import bundle as bundle
+    from . import certs as certs
+    from . import configuration as configuration
+    from . import deployment as deployment
+    from . import hosts as hosts
+    from . import inspection as inspection
+    from . import requests as requests
+    from . import rotate_certs as rotate_certs
+    from . import versions as versions
+else:  # type checkers would take any name at all for one of these
+    __getattr__ = lazily(__name__, *_MODULES)

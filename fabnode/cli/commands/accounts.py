@@ -11,7 +11,7 @@ from invoke.exceptions import Exit
 from ...deploy import account_setup
 from ...util.atomic_write import atomic_write
 from ...util.yaml_io import dump_all
-from .. import app
+from .. import app, exits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def _make(
     show: bool,
 ) -> None:
     if not 0 < hours <= _MAX_HOURS:
-        raise Exit(f"--hours must be a number from 1 to {_MAX_HOURS}", app.BAD_INPUT)
+        raise Exit(f"--hours must be a number from 1 to {_MAX_HOURS}", exits.BAD_INPUT)
     if show:
         app.print_text(dump_all(desired(config, config.cluster.version).objects), end="")
         return
@@ -76,5 +76,5 @@ def _written(out: Path) -> Iterator[IO[bytes]]:
         try:
             file = stack.enter_context(atomic_write(out))
         except OSError as error:
-            raise Exit(f"--out {out}: {error.strerror}", app.BAD_INPUT) from error
+            raise Exit(f"--out {out}: {error.strerror}", exits.BAD_INPUT) from error
         yield file

@@ -9,14 +9,14 @@ from invoke.exceptions import Exit
 
 from ...deploy import hardening
 from ...util import program
-from .. import app, findings_view, table
+from .. import app, exits, findings_view, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...deploy.hardening import Audit
     from ...util.fan_out import Outcome
-    from ..app import Options
+    from ..options import Options
 
 
 def audit(options: Options) -> None:
@@ -71,9 +71,9 @@ def _confirmed(options: Options, found: Mapping[str, Outcome[Audit]]) -> bool:
 
 def _end(found: Mapping[str, Outcome[Audit]], *, anything: bool) -> None:
     if not all(outcome.ok for outcome in found.values()):
-        raise Exit(code=app.FAILED)
+        raise Exit(code=exits.FAILED)
     if anything:
-        raise Exit(code=app.WOULD_CHANGE)
+        raise Exit(code=exits.WOULD_CHANGE)
 
 
 def _wrong(found: Mapping[str, Outcome[Audit]]) -> bool:

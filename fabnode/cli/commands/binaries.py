@@ -15,7 +15,7 @@ from ...artifacts.fetch import Places, download_all, folder, resolve
 from ...artifacts.upstreams import sources
 from ...util.atomic_write import atomic_write
 from ...util.folders import cache_dir
-from .. import app
+from .. import app, exits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ ARCHITECTURES = ("amd64", "arm64")
 def fetch(config: Config, architectures: Sequence[str], *, dry_run: bool) -> None:
     """Download the files that nodes of these architectures need; with `dry_run`, list them."""
     if unknown := [arch for arch in architectures if arch not in ARCHITECTURES]:
-        raise Exit(f"--arch must be amd64 or arm64, got {', '.join(unknown)}", app.BAD_INPUT)
+        raise Exit(f"--arch must be amd64 or arm64, got {', '.join(unknown)}", exits.BAD_INPUT)
     cache = cache_dir() / "downloads"
     places = Places(
         Downloader(cache, ca=config.artifacts.mirrors_ca),

@@ -16,13 +16,13 @@ from ...deploy.certificate_inventory import (
 from ...deploy.run import on_nodes
 from ...journal.expiry import CERTIFICATES, MARGIN
 from ...pki.inventory import CertificateRow
-from .. import app
+from .. import app, exits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...deploy.run import Run
-    from ..app import Options
+    from ..options import Options
 
 
 def show(options: Options, margin: int | None) -> None:
@@ -32,7 +32,7 @@ def show(options: Options, margin: int | None) -> None:
     :param margin: days that must be left; None: as configured.
     """
     if margin is not None and margin < 0:
-        raise Exit("--margin must be a number of days, 0 or more", app.BAD_INPUT)
+        raise Exit("--margin must be a number of days, 0 or more", exits.BAD_INPUT)
     with app.run_of(options) as run:
         if margin is None:
             margin = run.config.verify.certificate_days
@@ -48,9 +48,9 @@ def show(options: Options, margin: int | None) -> None:
         else:
             _print_certificates(rows, margin)
         if any(found.faults for found in rows):
-            raise Exit(code=app.FAILED)
+            raise Exit(code=exits.FAILED)
         if any(found.near(margin) for found in rows):
-            raise Exit(code=app.WOULD_CHANGE)
+            raise Exit(code=exits.WOULD_CHANGE)
 
 
 def _collected(run: Run) -> list[CertificateRow]:

@@ -8,7 +8,7 @@ from ...deploy import pipeline
 from .. import app
 
 if TYPE_CHECKING:
-    from ..app import Options
+    from ..options import Options
 
 
 def deploy(options: Options) -> None:

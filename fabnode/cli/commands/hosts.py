@@ -11,13 +11,13 @@ from invoke.exceptions import Exit
 from ...ssh.connections import Access
 from ...ssh.errors import HostError
 from ...ssh.host_key_enrolment import enrol
-from .. import app
+from .. import app, exits
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ...ssh.host_key_enrolment import Offer
-    from ..app import Options
+    from ..options import Options
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")  # as ssh-keygen -l prints it
 
@@ -29,13 +29,13 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
     if not fingerprints and not sys.stdin.isatty():
         raise Exit(
             "no terminal to ask on: give the expected --fingerprint SHA256:…, once per host",
-            app.BAD_INPUT,
+            exits.BAD_INPUT,
         )
     if odd := [each for each in fingerprints if not _FINGERPRINT.fullmatch(each)]:
         raise Exit(
             f"--fingerprint: {odd[0]!r} is not one; expected SHA256: and 43 characters,"
             " as ssh-keygen -l prints it",
-            app.BAD_INPUT,
+            exits.BAD_INPUT,
         )
     failed = False
     with Access() as access:
@@ -52,7 +52,7 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
                 app.print_text("\n".join(f"  {shown}" for shown in offer.fingerprints))
                 failed |= offer.state == "declined"
     if failed:
-        raise Exit(code=app.FAILED)
+        raise Exit(code=exits.FAILED)
 
 
 def _confirm(offer: Offer) -> bool:

@@ -13,13 +13,13 @@ from ...deploy import pipeline
 from ...deploy.run import on_nodes
 from ...library.results import VerifyResult, plan_result
 from ...steps.verify import units
-from .. import app
+from .. import app, exits
 from ..plan_view import plan_text
 
 if TYPE_CHECKING:
     from ...deploy.node_deployer import NodeDeployer
     from ...deploy.run import Run
-    from ..app import Options
+    from ..options import Options
 
 _MAX_LINES = 10_000
 
@@ -34,9 +34,9 @@ def show_plan(options: Options, *, exit_code: bool) -> None:
         else:
             app.print_text(plan_text(planned))
         if not planned.ok:
-            raise Exit(code=app.FAILED)
+            raise Exit(code=exits.FAILED)
         if exit_code and not planned.empty:
-            raise Exit(code=app.WOULD_CHANGE)
+            raise Exit(code=exits.WOULD_CHANGE)
 
 
 def findings(options: Options) -> None:
@@ -53,7 +53,7 @@ def findings(options: Options) -> None:
             if not node.error and not node.findings:
                 app.print_text(f"{node.node}: nothing prevents a deployment")
         if not planned.ok:
-            raise Exit(code=app.FAILED)
+            raise Exit(code=exits.FAILED)
 
 
 def verify(options: Options, *, network: bool) -> None:
@@ -66,13 +66,13 @@ def verify(options: Options, *, network: bool) -> None:
         else:
             app.print_checks(result.checks)
         if not result.ok:
-            raise Exit(code=app.FAILED)
+            raise Exit(code=exits.FAILED)
 
 
 def logs(options: Options, unit: str, lines: int) -> None:
     """Print the end of a unit's journal."""
     if not 0 < lines <= _MAX_LINES:
-        raise Exit(f"--lines must be a number from 1 to {_MAX_LINES}", app.BAD_INPUT)
+        raise Exit(f"--lines must be a number from 1 to {_MAX_LINES}", exits.BAD_INPUT)
     with app.run_of(options) as run:
         full = _unit(unit, run)
         command = f"journalctl --no-pager -o short-iso -n {lines} -u {shlex.quote(full)}"
@@ -84,7 +84,7 @@ def logs(options: Options, unit: str, lines: int) -> None:
                 _print_lines(outcome.value.stdout)
                 _print_lines(outcome.value.stderr, sys.stderr)
             if not outcome.value or outcome.value.code:
-                raise Exit(f"the journal of {full} on {name} can't be read", app.FAILED)
+                raise Exit(f"the journal of {full} on {name} can't be read", exits.FAILED)
 
 
 def facts(options: Options) -> None:
@@ -104,7 +104,7 @@ def restart(options: Options, unit: str) -> None:
         if result.code:
             journal = deployer.host.root(f"journalctl --no-pager -n 20 -u {shlex.quote(name)}")
             _print_lines(journal.stdout)
-            raise Exit(f"{name} does not start on {deployer.node.name}", app.FAILED)
+            raise Exit(f"{name} does not start on {deployer.node.name}", exits.FAILED)
         return name
 
     with app.run_of(options) as run:
@@ -130,5 +130,5 @@ def _unit(name: str, run: Run) -> str:
     full = f"{name.removesuffix('.service')}.service"
     if full not in known:
         short = (unit.removesuffix(".service") for unit in dict.fromkeys(known))
-        raise Exit(f"{name!r} is not a unit of these nodes: {', '.join(short)}", app.BAD_INPUT)
+        raise Exit(f"{name!r} is not a unit of these nodes: {', '.join(short)}", exits.BAD_INPUT)
     return full

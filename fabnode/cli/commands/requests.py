@@ -11,13 +11,13 @@ from invoke.exceptions import Exit
 from ...deploy import approval
 from ...journal.events import RUN
 from ...steps.render import render
-from .. import app
+from .. import app, exits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...config.configuration import Config
-    from ..app import Options
+    from ..options import Options
 
 _ABOVE_PACKAGE = Path(__file__).resolve().parents[3]  # working directory for `python -m fabnode`
 
@@ -31,20 +31,20 @@ def approve(options: Options, *, watch: bool, serving_only: bool, dry_run: bool)
     :param serving_only: only requests for serving certificates, which need no access to hosts.
     """
     if options.kubeconfig and not serving_only:
-        raise Exit("--kubeconfig needs --serving-only", app.BAD_INPUT)
+        raise Exit("--kubeconfig needs --serving-only", exits.BAD_INPUT)
     with app.run_of(options) as run:
         approval.approve(run, watch=watch, serving_only=serving_only, dry_run=dry_run)
         if not watch and all(event.step == RUN for event in run.journal.events):
             app.print_text("no request is pending")
         if not all(outcome.ok for outcome in run.outcomes.values()):
-            raise Exit(code=app.FAILED)
+            raise Exit(code=exits.FAILED)
 
 
 def deny(options: Options, names: Sequence[str]) -> None:
     """Deny requests by name; exit 1 where one was not denied."""
     with app.run_of(options) as run:
         if not approval.deny(run, names):
-            raise Exit(code=app.FAILED)
+            raise Exit(code=exits.FAILED)
 
 
 def approver_unit(config: Config, kubeconfig: Path) -> str:

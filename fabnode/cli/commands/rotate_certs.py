@@ -12,13 +12,13 @@ from ...deploy import rotation
 from ...library.results import plan_result
 from ...pki.ca_rollover import DONE
 from ...pki.renewal import KINDS, Renewal
-from .. import app
+from .. import app, exits
 from ..plan_view import plan_text
 
 if TYPE_CHECKING:
     from ...deploy.rotation import Change
     from ...library.results import PlanResult
-    from ..app import Options
+    from ..options import Options
 
 _FRESH = timedelta(hours=1)
 
@@ -40,7 +40,7 @@ class Selection:
         kinds = tuple(word.strip() for word in self.only.split(",") if word.strip()) or KINDS
         if unknown := [kind for kind in kinds if kind not in KINDS]:
             known = ", ".join(KINDS)
-            raise Exit(f"--only: {unknown[0]!r} is not one of {known}", app.BAD_INPUT)
+            raise Exit(f"--only: {unknown[0]!r} is not one of {known}", exits.BAD_INPUT)
         return Renewal(
             kinds=tuple(kind for kind in KINDS if kind in kinds),
             issued_before=self._issued_before(now),
@@ -58,7 +58,7 @@ class Selection:
             message = (
                 f"--issued-before: {self.issued_before!r} is not a time such as 2026-11-25T14:00"
             )
-            raise Exit(message, app.BAD_INPUT) from None
+            raise Exit(message, exits.BAD_INPUT) from None
         return found if found.tzinfo else found.astimezone()  # in the user's time zone
 
 
@@ -76,7 +76,7 @@ def rotate(options: Options, selection: Selection, *, dry_run: bool) -> None:
             else:
                 app.print_text(plan_text(planned))
             if not planned.ok:
-                raise Exit(code=app.FAILED)
+                raise Exit(code=exits.FAILED)
             return
         app.end(run, rotation.rotate(run, renewal), as_json=options.json)
 
@@ -95,11 +95,11 @@ def change_ca(options: Options, *, dry_run: bool) -> None:
             if options.json:
                 app.print_json({**planned.to_dict(), **progress})
             if not planned.ok or len(change.stages) < len(run.nodes):
-                raise Exit(code=app.FAILED)
+                raise Exit(code=exits.FAILED)
         else:
             app.end(run, change.checks, as_json=options.json, more=progress)
         if change.waits:
-            raise Exit(code=app.WOULD_CHANGE)
+            raise Exit(code=exits.WOULD_CHANGE)
 
 
 def _print(change: Change, planned: PlanResult | None) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from invoke.exceptions import Exit
 
-from fabnode.cli import app
+from fabnode.cli import app, exits
 from fabnode.cli.commands import inspection
+from fabnode.cli.options import Options
 from fabnode.ssh.errors import ConnectionLostError
 from fabnode.ssh.exec import Result
 from fabnode.util.fan_out import Outcome
@@ -42,7 +43,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
 
 
 def logs(unit: str = "kubelet") -> None:
-    inspection.logs(app.Options(), unit, 5)
+    inspection.logs(Options(), unit, 5)
 
 
 def test_the_end_of_a_journal_is_printed(tools: Tools, capfd: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +69,7 @@ def test_a_journal_that_cannot_be_read_is_a_failure_with_its_cause(
     with pytest.raises(Exit, match=r"journal of kubelet\.service on n1 can't be read") as ended:
         logs()
     printed = capfd.readouterr()
-    assert ended.value.code == app.FAILED
+    assert ended.value.code == exits.FAILED
     assert shown in printed.out + printed.err
 
 
@@ -84,5 +85,5 @@ def test_a_node_that_is_lost_meanwhile_is_that_error(
 def test_a_unit_that_is_none_of_ours_is_bad_input(tools: Tools) -> None:
     with pytest.raises(Exit, match="sshd") as ended:
         logs("sshd")
-    assert ended.value.code == app.BAD_INPUT
+    assert ended.value.code == exits.BAD_INPUT
     assert tools.calls == []
