@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -220,3 +222,14 @@ def test_only_the_command_line_has_a_screen_and_ends_the_process(path: Path) -> 
     assert not attributes & {"sys.stdin", "sys.stdout", "sys.stderr", "sys.argv"}, path
     environment = attributes & {"os.environ", "os.getenv"}
     assert not environment or str(path.relative_to(PACKAGE)) in READS_ENVIRONMENT, path
+
+
+@pytest.mark.parametrize("module", ["fabnode.tasks", "lab.tasks"])
+def test_tasks_are_listed_without_what_they_do(module: str) -> None:
+    """Shells complete with it, and each command begins with it."""
+    code = f"import sys, {module}; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert module in loaded
+    assert not loaded & {"cryptography", "jinja2", "paramiko", "pydantic", "urllib3"}
