@@ -28,6 +28,7 @@ from ..node.resources import (
     Unit,
     UnpinnedImage,
 )
+from ..util import program
 from ..util.image_reference import ImageReference
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _action(
             target = (path, f"{mode:04o}", sha256)
             return ["replace_file", name, *target, before], Member(name, content)
         case Quarantined(path=path):
-            return ["quarantine_file", path, "inv harden"], None
+            return ["quarantine_file", path, program.task("harden")], None
         case Superseded(path=path, proof=proof, unit=unit, kubeconfig=kubeconfig):
             return ["supersede_file", path, proof, unit, kubeconfig or "-"], None
         case RulesOnce(table=table, rules=rules):
