@@ -81,6 +81,7 @@ class Node:
     annotations: Mapping[str, str]
     taints: tuple[Taint, ...]
     ssh: SshSettings
+    host: HostSettings
     runtime: RuntimeSettings
     kubelet: KubeletSettings
     kube_proxy: KubeProxySettings
@@ -113,7 +114,6 @@ class Config:
     deploy: DeploySettings
     extensions: ExtensionSettings
     paths: PathSettings
-    host: HostSettings
     groups: Mapping[str, Group]
     nodes: tuple[Node, ...]
     registry_cas: Mapping[str, bytes] = field(default_factory=dict, repr=False)

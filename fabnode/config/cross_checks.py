@@ -233,6 +233,8 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
     if proxy.signing == "local" and proxy.ca_key is None:
         hint = "set it to the CA's key, or use `signing: csr`"
         yield ("kube_proxy", "signing"), "local needs kube_proxy.ca_key", hint
+    for key in node.host.sysctls.keys() & reserved_fields.SYSCTLS.keys():
+        yield ("host", "sysctls", key), "is set by fabnode", "remove it"
     for path, message, hint in reserved_fields.kubelet(node.kubelet.config, minor):
         yield ("kubelet", "config", *path), message, hint
     for path, message, hint in reserved_fields.kube_proxy(proxy.config, minor):

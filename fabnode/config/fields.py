@@ -267,6 +267,14 @@ RemotePattern = Annotated[
         validators.is_remote_pattern, "an absolute path on the node, which may have * and ? in it"
     ),
 ]
+SysctlKey = Annotated[
+    Text, _matching(validators.is_sysctl, "the name of a kernel setting, such as vm.max_map_count")
+]
+SysctlValue = Annotated[
+    Text,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    WithJsonSchema({"type": ["string", "integer"]}),
+]
 OpenFiles = Annotated[
     Text,
     BeforeValidator(lambda value: str(value) if type(value) is int else value),

@@ -19,6 +19,7 @@ from .sections import (
     BootstrapSettings,
     CalicoSettings,
     ClusterSettings,
+    HostSettings,
     ImageSettings,
     KubeletSettings,
     KubeProxySettings,
@@ -116,7 +117,6 @@ class _Loader:
             deploy=shape.deploy,
             extensions=shape.extensions,
             paths=shape.paths,
-            host=shape.host,
             groups={name: Group(name, group.max_parallel) for name, group in shape.groups.items()},
             nodes=tuple(node for node in nodes.values() if node),
             registry_cas=cas,
@@ -179,10 +179,11 @@ class _Loader:
 
     def _node(self, index: int, entry: NodeEntry, groups: dict[str, GroupEntry]) -> Node | None:
         ssh = self._section(SshSettings, "ssh", index, entry)
+        host = self._section(HostSettings, "host", index, entry)
         runtime = self._section(RuntimeSettings, "runtime", index, entry)
         kubelet = self._section(KubeletSettings, "kubelet", index, entry)
         kube_proxy = self._section(KubeProxySettings, "kube_proxy", index, entry)
-        if not (ssh and runtime and kubelet and kube_proxy):
+        if not (ssh and host and runtime and kubelet and kube_proxy):
             return None
         layers = [*(groups[name] for name in entry.groups if name in groups), entry]
         labels: dict[str, str] = {}
@@ -201,6 +202,7 @@ class _Loader:
             annotations=annotations,
             taints=tuple(taints.values()),
             ssh=ssh,
+            host=host,
             runtime=runtime,
             kubelet=kubelet,
             kube_proxy=kube_proxy,

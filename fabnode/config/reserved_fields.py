@@ -9,6 +9,7 @@ components pass over such a field, with a line in their journal at most.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from ..releases.matrix import Component, matrix
 from ..util.problems import KeyPath, nearest
@@ -53,6 +54,17 @@ KUBE_PROXY: Fields = {
     ("ipvs", "masqueradeAll"): _HIDES,
     ("nftables", "masqueradeAll"): _HIDES,
 }
+
+
+# ip_forward is what Kubernetes' documentation asks for; the others let kube-proxy's rules and
+# the pod network's see bridged traffic.
+SYSCTLS: Mapping[str, str] = MappingProxyType(
+    {
+        "net.ipv4.ip_forward": "1",
+        "net.bridge.bridge-nf-call-iptables": "1",
+        "net.bridge.bridge-nf-call-ip6tables": "1",
+    }
+)
 
 
 def kubelet(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str, str]]:

@@ -75,6 +75,7 @@ class _OverridesOf:
 
 OVERRIDDEN: dict[str, type[Section]] = {
     "ssh": SshSettings,
+    "host": HostSettings,
     "runtime": RuntimeSettings,
     "kubelet": KubeletSettings,
     "kube_proxy": KubeProxySettings,
@@ -93,6 +94,7 @@ class _Overriding(Section):
         (), description="taints, key=value:Effect, added to those of the groups"
     )
     ssh: Annotated[Section | None, _OverridesOf(SshSettings)] = None
+    host: Annotated[Section | None, _OverridesOf(HostSettings)] = None
     runtime: Annotated[Section | None, _OverridesOf(RuntimeSettings)] = None
     kubelet: Annotated[Section | None, _OverridesOf(KubeletSettings)] = None
     kube_proxy: Annotated[Section | None, _OverridesOf(KubeProxySettings)] = None

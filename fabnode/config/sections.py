@@ -248,6 +248,9 @@ class HostSettings(Section):
         (),
         description="drop-ins of units, by path or pattern, that may override what fabnode sets",
     )
+    sysctls: Annotated[Mapping[fields.SysctlKey, fields.SysctlValue], fields.EmptyMapping] = Field(
+        {}, description="further settings of the kernel: name: value"
+    )
 
 
 class KubeletSettings(Section):

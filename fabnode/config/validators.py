@@ -27,6 +27,7 @@ _GROUP = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9_])?")
 _CLUSTER = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9])?")
 # Directories have names such as DOM\\user and user@dom.example. What OpenSSH refuses is refused.
 _USER = re.compile(r"(?!-)[^\s'`\";&<>|(){}]{1,255}(?<!\\)")
+_SYSCTL = re.compile(r"[a-z0-9_-]+(\.[A-Za-z0-9_/-]+)+", re.ASCII)
 _REMOTE_PATH = re.compile(r"(?:/[A-Za-z0-9._+-]+)+")
 
 # github.com/distribution/reference: what an image's name may be.
@@ -108,6 +109,11 @@ def is_remote_path(text: str) -> bool:
 def is_remote_pattern(text: str) -> bool:
     """Match the same with `*` and `?` for what names may have in their place."""
     return is_remote_path(text.translate(str.maketrans("*?@", "xxx")))
+
+
+def is_sysctl(text: str) -> bool:
+    """Match the name of a kernel setting with dots, as sysctl(8) prints it."""
+    return _SYSCTL.fullmatch(text) is not None
 
 
 def is_image(text: str) -> bool:

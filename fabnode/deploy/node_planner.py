@@ -13,6 +13,7 @@ from ..node.resources import Unit
 from ..pki.renewal import KEEP
 from ..remote.probe import probe
 from ..steps import (
+    boot_overrides,
     bootstrap_kubeconfig,
     kubelet,
     preflight,
@@ -224,13 +225,16 @@ class NodePlanner:
 
     def overrides(self) -> tuple[Finding, ...]:
         """Return what on the host overrides what fabnode sets, by the last probe."""
-        wanted = self.config.host.drop_ins
-        return tuple(unit_overrides.findings(self.facts, self._everything, wanted))
+        wanted = self.node.host.drop_ins
+        return (
+            *unit_overrides.findings(self.facts, self._everything, wanted),
+            *boot_overrides.findings(self.inputs(), self._everything),
+        )
 
     def wanted_drop_ins(self) -> tuple[str, ...]:
         """Return the site's own drop-ins that are there, by the last probe."""
         units = [each.name for each in self._everything if isinstance(each, Unit)]
-        return unit_overrides.wanted_here(self.facts, units, self.config.host.drop_ins)
+        return unit_overrides.wanted_here(self.facts, units, self.node.host.drop_ins)
 
     def _api_seen_from_host(self) -> TlsResult:
         cluster = self.config.cluster

@@ -122,10 +122,11 @@ class Facts:
         them; each with the program's name (`nft`, `iptables`).
     :param lacking: programs that fabnode or the kubelet need and that are not there.
     :param modules: kernel features present: loaded, built in or seen working.
+    :param built_in: those of them that are part of the kernel.
     :param missing_modules: asked for, not present, and `modprobe -n` can't find them either.
     :param sysctls: key → value, of the keys asked for that exist.
-    :param config_files: files by which others may override what fabnode sets (`unit_files`): path →
-        lines without comments.
+    :param config_files: files by which others may override what fabnode sets: path → lines without
+        comments; of settings of the kernel those that are asked for.
     :param certificates: path → certificates found there, nothing else of the file.
     :param servers: path → the `server:` of a kubeconfig found there.
     :param authorities: path → the CA that a kubeconfig there trusts: a file's path, or PEM.
@@ -164,6 +165,7 @@ class Facts:
     controllers: frozenset[str] = frozenset()
     lacking: frozenset[str] = frozenset()
     modules: frozenset[str] = frozenset()
+    built_in: frozenset[str] = frozenset()
     missing_modules: frozenset[str] = frozenset()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     config_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

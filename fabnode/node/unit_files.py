@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from posixpath import basename
+from collections.abc import Iterable, Iterator
+
+from .config_files import ConfigFiles, in_order
 
 # The first file of a name wins: systemd.unit(5), as systemd's own `systemd-analyze unit-paths`.
 FOLDERS = (
@@ -21,9 +22,6 @@ FOLDERS = (
     "/lib/systemd/system",
     "/run/systemd/generator.late",
 )
-
-ConfigFiles = Mapping[str, tuple[str, ...]]
-"""Path → lines of a file of settings, without comments; none: it is empty, or /dev/null."""
 
 
 def drop_in_folders(unit: str) -> tuple[str, ...]:
@@ -44,12 +42,7 @@ def drop_ins(unit: str, files: ConfigFiles) -> tuple[str, ...]:
     *own, of_type = drop_in_folders(unit)
     order = [f"{folder}/{name}" for folder in FOLDERS for name in own]
     order += [f"{folder}/{of_type}" for folder in FOLDERS]
-    first: dict[str, str] = {}
-    for folder in order:
-        for path in files:
-            if path.endswith(".conf") and path.rpartition("/")[0] == folder:
-                first.setdefault(basename(path), path)
-    return tuple(path for _, path in sorted(first.items()) if files[path])
+    return in_order(order, files)
 
 
 def settings(lines: Iterable[str]) -> Iterator[tuple[str, str]]:

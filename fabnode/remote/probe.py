@@ -7,7 +7,7 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
-from ..node import layout, unit_files
+from ..node import config_files, layout, unit_files
 from ..node.conventions import STATE
 from ..node.host_tools import NEEDED, NEEDED_TO_PROBE, packages
 from ..ssh.errors import HostError, HostMisbehavedError
@@ -78,6 +78,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
         "units": watch.units,
         "unit_folders": unit_files.FOLDERS,
         "drop_ins": [name for unit in watch.units for name in unit_files.drop_in_folders(unit)],
+        "config_folders": (*config_files.SYSCTL_FOLDERS, *config_files.MODPROBE_FOLDERS),
         "sysctls": watch.sysctls,
         "modules": watch.modules,
         "free": watch.free,
@@ -89,6 +90,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
     head.append(f"ctr={shlex.quote(watch.ctr)}")
+    head.append(f"sysctl_conf={shlex.quote(config_files.SYSCTL_FILE)}")
     head.append(f"most_text_size={TEXT_SIZE} most_static_pods={STATIC_PODS}")
     head.append(f"static_pod_folder={shlex.quote(layout.STATIC_PODS)}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]

@@ -97,6 +97,7 @@ class _Found:
     resolv: list[str] = field(default_factory=list)
     texts: list[tuple[str, int]] = field(default_factory=list)
     modules: set[str] = field(default_factory=set)
+    builtin: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
     tools: set[str] = field(default_factory=set)
     images: set[str] | None = None
@@ -148,6 +149,8 @@ class _Found:
                 self.tools.add(name)
             case ["space", left, *path]:
                 self.space["\t".join(path)] = _space(left)
+            case ["builtin", name]:
+                self.builtin.add(name)
             case ["module", name]:
                 self.modules.add(name)
             case ["missing", name]:
@@ -248,6 +251,7 @@ class _Found:
             controllers=frozenset(self.controllers),
             lacking=frozenset(self.lacking),
             modules=frozenset(self.modules),
+            built_in=frozenset(self.builtin),
             missing_modules=frozenset(self.missing),
             sysctls=self.sysctls,
             config_files={path: tuple(lines) for path, lines in self.configs.items()},

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..cni.registry import network
+from ..config.reserved_fields import SYSCTLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,15 +36,10 @@ PROXY_TOOLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 NFTABLES_KERNEL = (5, 13)
 NFTABLES_NFT = (1, 0, 1)
 
-# ip_forward is what Kubernetes' documentation asks for; the others let kube-proxy's rules and
-# the pod network's see bridged traffic.
-SYSCTLS: Mapping[str, str] = MappingProxyType(
-    {
-        "net.ipv4.ip_forward": "1",
-        "net.bridge.bridge-nf-call-iptables": "1",
-        "net.bridge.bridge-nf-call-ip6tables": "1",
-    }
-)
+
+def sysctls(node: Node) -> dict[str, str]:
+    """Return the settings of the kernel that this node is to have: fabnode's and the site's."""
+    return {**SYSCTLS, **node.host.sysctls}
 
 
 def modules(config: Config, node: Node) -> dict[str, str]:

@@ -6,7 +6,7 @@ from ..node import layout
 from ..node.conventions import STATE
 from ..node.resources import Directory, File, Module, Resource, Sysctl
 from .inputs import Inputs
-from .kernel import SYSCTLS, modules
+from .kernel import modules, sysctls
 from .render import render
 from .step import Step
 
@@ -14,12 +14,13 @@ from .step import Step
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return modules and sysctls, persistent and live."""
     needed = modules(inputs.config, inputs.node)
+    settings = sysctls(inputs.node)
     return (
         Directory(STATE, 0o700),
         File(layout.MODULES_CONF, render("prepare/modules.conf", modules=sorted(needed))),
         *(Module(name, why) for name, why in needed.items()),
-        File(layout.SYSCTL_CONF, render("prepare/sysctl.conf", sysctls=SYSCTLS)),
-        *(Sysctl(key, value) for key, value in SYSCTLS.items()),
+        File(layout.SYSCTL_CONF, render("prepare/sysctl.conf", sysctls=settings)),
+        *(Sysctl(key, value) for key, value in settings.items()),
     )
 
 

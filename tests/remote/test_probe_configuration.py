@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.node import unit_files
+from fabnode.node import config_files, unit_files
 from fabnode.node.facts import Watchlist
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import parse
@@ -32,6 +32,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder that takes the place of / where files of settings are searched."""
     root = tmp_path / "root"
     monkeypatch.setattr(unit_files, "FOLDERS", [f"{root}{path}" for path in unit_files.FOLDERS])
+    monkeypatch.setattr(config_files, "SYSCTL_FILE", f"{root}/etc/sysctl.conf")
+    for name in ("SYSCTL_FOLDERS", "MODPROBE_FOLDERS"):
+        folders = [f"{root}{path}" for path in getattr(config_files, name)]
+        monkeypatch.setattr(config_files, name, folders)
     return root
 
 
@@ -96,3 +100,22 @@ def test_masks_and_strange_names_are_reported_as_they_are(
         str(drop_ins / "link.conf"): ("[Service]", "User=x"),
         strange: ("Restart=no", "x" * 4000),
     }
+
+
+def test_of_settings_of_the_kernel_those_asked_for_are_read(
+    probe_host: Callable[..., Facts], root: Path
+) -> None:
+    text = "# x\nnet.ipv4.ip_forward = 0\nnet/ipv4/ip_forward=1\nvm.swappiness=1\n-kernel.x = 2\n"
+    lines = ("net.ipv4.ip_forward = 0", "net/ipv4/ip_forward=1", "-kernel.x = 2")
+    files = {
+        write(root / "etc/sysctl.d/a.conf", text): lines,
+        write(root / "usr/lib/sysctl.d/b.conf", "vm.swappiness = 1\n"): (),
+        write(root / "etc/sysctl.conf", text): lines,
+        write(
+            root / "usr/lib/modprobe.d/c.conf",
+            "install br-netfilter /bin/false\nblacklist overlay\nblacklist overlayx\n"
+            "options overlay x=1\n",
+        ): ("install br-netfilter /bin/false", "blacklist overlay"),
+    }
+    watch = {"sysctls": ("net.ipv4.ip_forward", "kernel.x"), "modules": ("br_netfilter", "overlay")}
+    assert probe_host(**watch).config_files == files

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fabnode.node import unit_files
+from fabnode.node.config_files import ConfigFiles
 from fabnode.node.facts import Facts, PathFact
 from fabnode.node.resources import File
 from fabnode.steps import kubelet, proxy, runtime
@@ -26,7 +27,7 @@ RESOURCES = tuple(
 REPLACED = ("[Service]", "ExecStart=", "ExecStart=/usr/bin/kubelet --config=/x")
 
 
-def found(files: unit_files.ConfigFiles, wanted: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+def found(files: ConfigFiles, wanted: tuple[str, ...] = ()) -> tuple[Finding, ...]:
     facts = Facts(known=True, config_files={KUBELET: ("[Service]",), **files})
     return tuple(findings(facts, RESOURCES, wanted))
 
@@ -38,7 +39,7 @@ def no_proxy() -> str:
     return next(line for line in unit.splitlines() if "NO_PROXY=" in line)
 
 
-CASES: list[tuple[unit_files.ConfigFiles, str | None, str]] = [
+CASES: list[tuple[ConfigFiles, str | None, str]] = [
     ({KUBEADM: REPLACED}, "error", f"{KUBEADM} overrides ExecStart of kubelet.service"),
     # In each folder of systemd's, and for each prefix of a unit's name.
     *(
@@ -93,7 +94,7 @@ CASES: list[tuple[unit_files.ConfigFiles, str | None, str]] = [
 
 @pytest.mark.parametrize(("files", "level", "text"), CASES)
 def test_each_override_is_found_with_its_fix(
-    files: unit_files.ConfigFiles, level: str | None, text: str
+    files: ConfigFiles, level: str | None, text: str
 ) -> None:
     assert_finding(found(files), level, text)
 

@@ -1,4 +1,5 @@
-# Files of settings by which others may override what fabnode sets, as lines without comments.
+# Files of settings by which others may override what fabnode sets, as lines without comments: unit
+# files and drop-ins, settings of the kernel, modules that are not to be loaded.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
 configs=
@@ -25,8 +26,34 @@ for folder in $unit_folders; do
 		done
 	done
 done
+for folder in $config_folders; do
+	case $folder in /lib/*) [ ! -h /lib ] || continue ;; esac
+	for file in "$folder"/*.conf; do find_configs "$file"; done
+done
 set -f
+[ -z "$sysctls" ] || find_configs "$sysctl_conf"
+if read_first_line /proc/cmdline; then
+	case $line in *blacklist=*) find_configs /proc/cmdline ;; esac
+fi
 
-[ -z "$configs" ] || emit_lines "$(awk '
-	!/^[ \t]*([#;]|$)/ { print "config_line\t" substr($0, 1, 4000) "\t" FILENAME }
+# Of many lines about the kernel, those about the settings and modules that are asked for.
+keys=' ' names=' '
+for key in $sysctls; do keys="$keys${key##*[./]} "; done
+for module in $modules; do names="$names$module "; done
+[ -z "$configs" ] || emit_lines "$(awk -v keys="$keys" -v names="$names" '
+	BEGIN { gsub(/-/, "_", names) }
+	/^[ \t]*([#;]|$)/ { next }
+	FILENAME ~ /sysctl/ {
+		key = $0
+		sub(/[ \t]*=.*/, "", key)
+		sub(/^.*[.\/]/, "", key)
+		if (!index(keys, " " key " ")) next
+	}
+	FILENAME ~ /modprobe/ {
+		if ($1 != "install" && $1 != "blacklist") next
+		module = $2
+		gsub(/-/, "_", module)
+		if (!index(names, " " module " ")) next
+	}
+	{ print "config_line\t" substr($0, 1, 4000) "\t" FILENAME }
 ' $configs)"

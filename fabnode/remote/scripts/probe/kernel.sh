@@ -30,6 +30,7 @@ is_built_in() { # is_built_in MODULE
 for module in $modules; do
 	if [ -d "/sys/module/$module" ] || is_built_in "$module"; then
 		emit module "$module"
+		[ -f "/sys/module/$module/initstate" ] || emit builtin "$module"
 	elif ! has modprobe; then
 		emit lacks modprobe
 	elif ! modprobe -q -D "$module" >/dev/null 2>&1; then # what it would load

@@ -1,0 +1,79 @@
+"""Files of settings in several folders, as systemd, sysctl and modprobe read them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from posixpath import basename, dirname
+
+ConfigFiles = Mapping[str, tuple[str, ...]]
+"""Path → lines of a file of settings, without comments; none: it is empty, or /dev/null."""
+
+_LIBRARIES = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
+SYSCTL_FOLDERS = tuple(f"{folder}/sysctl.d" for folder in _LIBRARIES)
+SYSCTL_FILE = "/etc/sysctl.conf"
+MODPROBE_FOLDERS = tuple(f"{folder}/modprobe.d" for folder in _LIBRARIES)
+KERNEL_COMMAND_LINE = "/proc/cmdline"
+
+
+def in_order(folders: Iterable[str], files: ConfigFiles) -> tuple[str, ...]:
+    """
+    Return those of the files that count, in the order in which they are read.
+
+    Names give the order, whichever folder they are in; of the same name the first folder's counts,
+    where an empty one hides the others.
+    """
+    there = defaultdict(list)
+    for path in files:
+        there[dirname(path)].append(path)
+    first: dict[str, str] = {}
+    for folder in folders:
+        for path in there.get(folder, ()):
+            if path.endswith(".conf"):
+                first.setdefault(basename(path), path)
+    return tuple(path for _, path in sorted(first.items()) if files[path])
+
+
+def sysctls(files: ConfigFiles) -> dict[str, tuple[str, str]]:
+    """
+    Return the settings of the kernel as they will be: their names → the last file, and its value.
+
+    :const:`SYSCTL_FILE` comes last: sysctl(8) reads it so, and systemd where a link in one of the
+    folders leads there. A pattern does not count, for a key's own line wins over that.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    order = in_order(SYSCTL_FOLDERS, files)
+    for path in (*order, *([SYSCTL_FILE] if SYSCTL_FILE in files else [])):
+        for line in files[path]:
+            key, equals, value = line.partition("=")
+            if equals:
+                found[sysctl_name(key.strip().removeprefix("-"))] = (path, value.strip())
+    return found
+
+
+def sysctl_name(key: str) -> str:
+    """Return a key in its form with dots: `net/ipv4/conf/eth0.1/x` is `net.ipv4.conf.eth0/1.x`."""
+    slash, dot = key.find("/"), key.find(".")
+    turned = slash >= 0 and (dot < 0 or slash < dot)
+    return key.translate(str.maketrans("/.", "./")) if turned else key
+
+
+def refused_modules(files: ConfigFiles) -> Iterator[tuple[str, str, str]]:
+    """Yield which modules are not loaded at boot, each with the file and the words that say so."""
+    for path in in_order(MODPROBE_FOLDERS, files):
+        for line in files[path]:
+            match line.split():
+                case ["blacklist", name, *_]:
+                    yield _module(name), path, f"blacklist {name}"
+                case ["install", name, *command] if "modprobe" not in " ".join(command):
+                    yield _module(name), path, " ".join(("install", name, *command))
+    for line in files.get(KERNEL_COMMAND_LINE, ()):
+        for word in line.split():
+            option, _, names = word.partition("=")
+            if option in {"module_blacklist", "modprobe.blacklist"}:
+                for name in names.split(","):
+                    yield _module(name), "the kernel's command line", f"{option}={name}"
+
+
+def _module(name: str) -> str:
+    return name.replace("-", "_")

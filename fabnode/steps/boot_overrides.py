@@ -1,0 +1,49 @@
+"""Findings about what the next boot would do otherwise: settings of the kernel, and its modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from posixpath import dirname
+
+from ..node import config_files, layout
+from ..node.resources import File, Module, Resource, Sysctl
+from .finding import Finding
+from .inputs import Inputs
+
+
+def findings(inputs: Inputs, resources: Iterable[Resource]) -> Iterator[Finding]:
+    """Yield which files of others win over these resources when the host boots."""
+    resources = tuple(resources)
+    yield from _sysctls(inputs, resources)
+    yield from _modules(inputs, resources)
+
+
+def _sysctls(inputs: Inputs, resources: tuple[Resource, ...]) -> Iterator[Finding]:
+    ours = {
+        each.path: tuple((each.content or b"").decode().splitlines())
+        for each in resources
+        if isinstance(each, File) and dirname(each.path) in config_files.SYSCTL_FOLDERS
+    }
+    last = config_files.sysctls({**inputs.facts.config_files, **ours})
+    for wanted in (each for each in resources if isinstance(each, Sysctl)):
+        path, value = last.get(config_files.sysctl_name(wanted.key), ("", wanted.value))
+        if path not in ours and value.split() != wanted.value.split():
+            yield Finding(
+                "warning" if inputs.joined else "error",
+                f"{path} sets {wanted.key} to {value or 'nothing'} where {wanted.value} is wanted:"
+                " it has the last word at the next boot, or with `sysctl --system`",
+                f"take that line out of {path} (files are read in the order of their names, and"
+                f" {layout.SYSCTL_CONF} is fabnode's)",
+            )
+
+
+def _modules(inputs: Inputs, resources: tuple[Resource, ...]) -> Iterator[Finding]:
+    needed = {each.name: each.why for each in resources if isinstance(each, Module)}
+    for name, path, words in config_files.refused_modules(inputs.facts.config_files):
+        if name in needed and name not in inputs.facts.built_in:
+            yield Finding(
+                "warning" if inputs.joined else "error",
+                f"{path} keeps the module {name} from being loaded at boot ({words}), needed for"
+                f" {needed[name]}",
+                f"take that out of {path}",
+            )
