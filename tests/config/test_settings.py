@@ -46,6 +46,14 @@ UNTESTED = (
 )
 
 ONE_VALUE: list[tuple[dict[str, Any], str]] = [
+    (
+        {"host": {"sysctls": {"vm.max map": 1}}},
+        "host.sysctls.vm.max map: must be the name of a kernel setting, such as vm.max_map_count, got 1",
+    ),
+    (
+        {"host": {"drop_ins": ["kubelet.service.d/*.conf"]}},
+        "host.drop_ins[0]: must be an absolute path on the node, which may have * and ? in it, got 'kubelet.service.d/*.conf'",
+    ),
     # unknown keys, with the nearest that is known there
     ({"kubelt": {}}, "kubelt: unknown key; did you mean kubelet?"),
     ({"kubelet": {"maxpods": 1}}, "kubelet.maxpods: unknown key; did you mean max_pods?"),
@@ -208,6 +216,11 @@ def test_a_wrong_value_is_named_and_explained(
 
 
 TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
+    # the site's own on hosts
+    (
+        {"host": {"sysctls": {"net.ipv4.ip_forward": 0}}},
+        ["host.sysctls.net.ipv4.ip_forward: is set by fabnode; remove it"],
+    ),
     # a shared token
     (
         {"bootstrap": {"mode": "token-file"}},
