@@ -32,6 +32,7 @@ _MODULES = {
     "vxlan": MappingProxyType({"vxlan": "Calico's VXLAN"}),
     "bird": MappingProxyType({"ipip": "Calico's IPIP"}),
 }
+_HEADERS = {"vxlan": 50, "bird": 20}  # bytes: IP, UDP, VXLAN and Ethernet; a second IP
 _VXLAN = Port("udp", 4789, "pods' VXLAN, from all nodes")
 _BGP = Port("tcp", 179, "Calico's BGP, from all nodes")
 _IPIP = Port("ipip", 0, "pods' packets, from all nodes")
@@ -99,6 +100,15 @@ class Calico:
         if settings.backend == "vxlan":
             return (_VXLAN,) if wrapped else ()
         return (_BGP, _IPIP) if wrapped else (_BGP,)
+
+    @property
+    def nic_mtu(self) -> int | None:
+        """Its MTU, and the headers around a pod's packet: VXLAN's (of IPv4), or IPIP's."""
+        settings = self.config.calico
+        if settings.mtu is None:
+            return None
+        around = 0 if settings.encapsulation == "Never" else _HEADERS[settings.backend]
+        return settings.mtu + around
 
     def with_manifest(self, path: Path) -> Config:
         """Return the configuration with another manifest."""

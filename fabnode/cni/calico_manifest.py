@@ -35,6 +35,8 @@ ETCD_SECRET = "calico-etcd-secrets"  # noqa: S105 (its name)
 _OF_NODE = ("calico-node", "calico-cni-plugin")
 _ETCD_MOUNT = "/calico-secrets"  # where the official manifest mounts the Secret
 _ETCD_DIGEST = "fabnode.io/etcd-digest"
+_MTU = "veth_mtu"  # of the ConfigMap; calico-node reads it when it starts only
+_MTU_MARK = "fabnode.io/mtu"
 
 ETCD_FILES = ("ca", "cert", "key")
 
@@ -123,8 +125,15 @@ def _check_datastore(documents: list[Object], datastore: str) -> None:
 def _set_node(documents: list[Object], config: Config, cni_plugins: Collection[str]) -> None:
     """Set what concerns the nodes: network, backend, probes."""
     settings = config.calico
-    _only(documents, "ConfigMap", "calico-config")["data"]["calico_backend"] = settings.backend
-    pod = _only(documents, "DaemonSet", DAEMONSET)["spec"]["template"]["spec"]
+    shared = _only(documents, "ConfigMap", "calico-config")["data"]
+    shared["calico_backend"] = settings.backend
+    workload = _only(documents, "DaemonSet", DAEMONSET)
+    if settings.mtu:
+        if _MTU not in shared:
+            raise ManifestError(f"Calico's manifest has no {_MTU}: calico.mtu has no effect there")
+        shared[_MTU] = str(settings.mtu)
+        _annotate(workload, _MTU_MARK, shared[_MTU])
+    pod = workload["spec"]["template"]["spec"]
     node = _container(pod, "containers", "calico-node")
     _check_version(node["image"], str(settings.version))
     vxlan = settings.backend == "vxlan"
@@ -168,9 +177,13 @@ def _set_etcd(documents: list[Object], config: Config, etcd: EtcdTls) -> None:
     }
     digest = hashlib.sha256(dump_all([secret, settings]).encode()).hexdigest()
     for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):
-        template = _only(documents, kind, name)["spec"]["template"]
-        metadata = template.setdefault("metadata", {})
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), _ETCD_DIGEST: digest}
+        _annotate(_only(documents, kind, name), _ETCD_DIGEST, digest)
+
+
+def _annotate(workload: Object, name: str, value: str) -> None:
+    """Mark a workload's pods, so that they are rolled where the mark changes."""
+    metadata = workload["spec"]["template"].setdefault("metadata", {})
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), name: value}
 
 
 def etcd_key(documents: Collection[Object]) -> bytes:

@@ -31,6 +31,7 @@ class NoNetwork:
     next_images: ClassVar[tuple[str, ...]] = ()
     kernel_modules: ClassVar[Mapping[str, str]] = MappingProxyType({})
     ports: ClassVar[tuple[Port, ...]] = ()
+    nic_mtu: ClassVar[None] = None
     runs_on_nodes: ClassVar[bool] = False
     interfaces: ClassVar[tuple[str, ...]] = ("cni", "flannel", "cilium", "lxc", "weave", "veth")
     rights: ClassVar[tuple[Right, ...]] = ()

@@ -124,6 +124,10 @@ class Cni(Protocol):
         """What its nodes send to each other, and firewalls must admit."""
 
     @property
+    def nic_mtu(self) -> int | None:
+        """The MTU that a node's NIC must have for what pods send; None: it follows the NIC."""
+
+    @property
     def runs_on_nodes(self) -> bool:
         """Whether it gives pods their network; False: something that fabnode leaves alone does."""
 

@@ -170,6 +170,9 @@ def calico(cluster: ClusterSettings, settings: CalicoSettings) -> Violations:
     elif settings.datastore != "etcd" and settings.etcd:
         hint = "set calico.datastore: etcd, or remove calico.etcd"
         yield ("calico", "etcd"), f"is not used with datastore {settings.datastore}", hint
+    if settings.mtu and settings.components == "controllers":
+        message = "is not used with `components: controllers`"
+        yield ("calico", "mtu"), message, "set it where calico-node is configured"
     if settings.backend == "vxlan" and settings.encapsulation == "Never":
         message = "with Never, pods of different nodes can't reach each other"
         yield ("calico", "encapsulation"), message, "use Always or CrossSubnet with backend vxlan"

@@ -240,6 +240,8 @@ Days = Annotated[StrictInt, Field(ge=1, le=36_500)]
 DaysLeft = Annotated[StrictInt, Field(ge=0, le=36_500)]
 # Approved requests stay in the API for an hour, and show which tokens were used.
 Minutes = Annotated[StrictInt, Field(ge=1, le=60)]
+# RFC 791 wants 576 of every host; of what hosts have, IP over InfiniBand takes most, 65520.
+Mtu = Annotated[StrictInt, Field(ge=576, le=65_520)]
 Seconds = Annotated[StrictInt, Field(ge=1, le=86_400)]
 Port = Annotated[StrictInt, Field(ge=1, le=validators.MAX_PORT)]
 

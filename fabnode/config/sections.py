@@ -332,6 +332,11 @@ class CalicoSettings(Section):
     encapsulation: Literal["Always", "CrossSubnet", "Never"] = Field(
         "Always", description="when packets between nodes are wrapped (VXLAN, or IPIP with bird)"
     )
+    mtu: fields.Mtu | None = Field(
+        None,
+        description="bytes of the largest packet of pods; left out: the manifest's setting, which"
+        " is what the host's NIC leaves",
+    )
     ip_autodetection: fields.Autodetection = Field(
         "kubernetes-internal-ip", description="how calico-node finds its node's address"
     )

@@ -112,6 +112,9 @@ class Facts:
     :param readonly: of the folders asked about, those that can't be written in.
     :param controllers: cgroup controllers of the kernel; empty where unknown.
     :param networks: IPv4 networks of interfaces and routes, without the default route.
+    :param mtus: of interfaces, without those of pods, by name.
+    :param conntrack: files by which the kernel's connection tracking is set and that can't be
+        written: path → `missing` or `readonly`.
     :param resolv_conf: text of /etc/resolv.conf; None: it is not there. `resolv_link`: where a
         dangling one leads.
     :param systemd_resolved: whether pods need systemd-resolved's own file in its stead, for it is
@@ -155,6 +158,8 @@ class Facts:
     uptime: float = 0.0
     addresses: tuple[str, ...] = ()
     networks: tuple[HostNetwork, ...] = ()
+    mtus: Mapping[str, int] = field(default_factory=dict)
+    conntrack: Mapping[str, str] = field(default_factory=dict)
     resolv_conf: str | None = ""
     resolv_link: str = ""
     systemd_resolved: bool = False

@@ -93,6 +93,8 @@ class _Found:
     rules: list[tuple[str, str]] = field(default_factory=list)
     archives: dict[str, str] = field(default_factory=dict)
     addresses: list[str] = field(default_factory=list)
+    mtus: dict[str, int] = field(default_factory=dict)
+    conntrack: dict[str, str] = field(default_factory=dict)
     listeners: list[Listener] = field(default_factory=list)
     resolv: list[str] = field(default_factory=list)
     texts: list[tuple[str, int]] = field(default_factory=list)
@@ -123,6 +125,10 @@ class _Found:
                 self.networks += _inet(line)
             case ["route", *line]:
                 self.networks += _route("\t".join(line))
+            case ["mtu", interface, size]:
+                self.mtus[interface] = _whole(size)
+            case ["conntrack", "missing" | "readonly" as state, path]:
+                self.conntrack[path] = state
             case ["resolv", *line]:
                 self.resolv.append("\t".join(line))
             case ["no_resolv", link]:
@@ -273,6 +279,8 @@ class _Found:
             static_pods=tuple(self.static_pods),
             images=None if self.images is None else frozenset(self.images),
             pinned=frozenset(self.pinned),
+            mtus=self.mtus,
+            conntrack=self.conntrack,
             image_archives=self.archives,
             tools=frozenset(self.tools),
             **plain,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 
 from ..cni.protocol import Port
 from ..cni.registry import network
 from ..config.configuration import Config, Node
 from ..node import host_tools, layout
-from ..node.conventions import KUBELET_PORT, STATE
+from ..node.conventions import KUBELET_PORT, PROXY_SERVICE, STATE
 from ..node.facts import HostNetwork
 from ..node.resolvers import name_servers, on_loopback
 from . import firewall
@@ -49,6 +49,8 @@ def findings(inputs: Inputs) -> Iterator[Finding]:
     yield from _controllers(inputs)
     yield from _resolver(inputs)
     yield from _networks(inputs)
+    yield from _mtu(inputs)
+    yield from _conntrack(inputs)
     yield from _firewall(inputs)
     yield from _proxies(inputs)
 
@@ -175,6 +177,39 @@ def _meets(found: HostNetwork, cidr: IPv4Network, *, joined: bool) -> bool:
     if found.address:
         return found.address in cidr
     return not joined and found.network.subnet_of(cidr)
+
+
+def _mtu(inputs: Inputs) -> Iterator[Finding]:
+    needed, facts = network(inputs.config).nic_mtu, inputs.facts
+    own = next((n.interface for n in facts.networks if str(n.address) == inputs.node.ip), "")
+    has = facts.mtus.get(own)
+    if needed and has and has < needed:
+        yield Finding(
+            "error",
+            f"its interface {own} has MTU {has}, but packets of pods take up to {needed} bytes",
+            f"lower {network(inputs.config).setting}.mtu by {needed - has}, or raise the MTU of the"
+            " interface",
+        )
+
+
+def _conntrack(inputs: Inputs) -> Iterator[Finding]:
+    """
+    Find what kube-proxy would fail at when it starts, and again and again.
+
+    It reads both files, and writes to them where their numbers are below what it wants (kubernetes
+    pkg/proxy/conntrack/sysctls.go): one that runs has them high enough.
+    """
+    facts, proxy = inputs.facts, inputs.node.kube_proxy
+    wanted = proxy.config.get("conntrack")
+    if isinstance(wanted, Mapping) and wanted.get("maxPerCore") == 0:
+        return
+    fix = "set kube_proxy: {config: {conntrack: {maxPerCore: 0}}}, and the limits on its machine"
+    for path, state in facts.conntrack.items():
+        if state == "missing" and "nf_conntrack" in facts.modules:
+            yield Finding("error", f"it has no {path}, without which kube-proxy ends", fix)
+        elif state == "readonly" and not facts.unit(PROXY_SERVICE).running:
+            text = f"kube-proxy can't write to {path}, and ends where the number there is too small"
+            yield Finding("warning", text, fix)
 
 
 def _firewall(inputs: Inputs) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ def manifest(tag: str = "v3.28.5") -> list[dict[str, Any]]:
         {
             "kind": "ConfigMap",
             "metadata": {"name": "calico-config"},
-            "data": {"calico_backend": "bird"},
+            "data": {"calico_backend": "bird", "veth_mtu": "0"},
         },
         workload("DaemonSet", "calico-node", {"initContainers": [install], "containers": [node]}),
         workload("Deployment", "calico-kube-controllers", {"containers": [controllers]}),
@@ -117,6 +117,22 @@ def test_vxlan_sets_pool_and_backend_and_drops_bird() -> None:
     assert controllers["spec"]["template"]["spec"]["hostNetwork"] is True
 
 
+def test_a_configured_mtu_rolls_the_pods_that_read_it_when_they_start() -> None:
+    for mtu, value, marks in ((None, "0", {}), (1370, "1370", {"fabnode.io/mtu": "1370"})):
+        config, daemonset, _ = rendered(mtu=mtu)
+        assert config["data"]["veth_mtu"] == value
+        metadata = daemonset["spec"]["template"].get("metadata", {})
+        assert metadata.get("annotations", {}) == marks
+
+
+def test_a_manifest_that_knows_no_mtu_is_refused() -> None:
+    older = manifest()
+    del older[0]["data"]["veth_mtu"]
+    assert rendered(older)
+    with pytest.raises(calico_manifest.ManifestError, match="has no veth_mtu"):
+        rendered(older, mtu=1370)
+
+
 def test_bird_keeps_its_probes_and_sets_ipip() -> None:
     config, daemonset, _ = rendered(backend="bird", encapsulation="Always")
     node = daemonset["spec"]["template"]["spec"]["containers"][0]
@@ -142,6 +158,7 @@ def test_etcd_gets_its_endpoints_and_files_by_a_secret() -> None:
     assert data == {"etcd-ca": b"the ca", "etcd-cert": b"the cert", "etcd-key": b"the key"}
     assert made["ConfigMap"]["data"] == {
         "calico_backend": "vxlan",
+        "veth_mtu": "0",
         "etcd_endpoints": "https://192.0.2.1:2379,https://192.0.2.2:2379",
         "etcd_ca": "/calico-secrets/etcd-ca",
         "etcd_cert": "/calico-secrets/etcd-cert",

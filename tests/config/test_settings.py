@@ -82,6 +82,8 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"kubelet": {"max_pods": 0}}, "kubelet.max_pods: must be at least 1, got 0"),
     ({"kubelet": {"fail_swap_on": 1}}, "kubelet.fail_swap_on: must be true or false, got 1"),
     ({"kubelet": {"fail_swap_on": "on"}}, "kubelet.fail_swap_on: must be true or false, got 'on'"),
+    ({"calico": {"mtu": 575}}, "calico.mtu: must be at least 576, got 575"),
+    ({"calico": {"mtu": 65521}}, "calico.mtu: must be at most 65520, got 65521"),
     ({"kubelet": []}, "kubelet: must be a mapping, got a list"),
     ({"kubelet": {"config": [1]}}, "kubelet.config: must be a mapping, got a list"),
     ({"groups": ["ssd"]}, "groups: must be a mapping, got a list"),
@@ -436,6 +438,10 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
             "calico.encapsulation: with Never, pods of different nodes can't reach each other;"
             " use Always or CrossSubnet with backend vxlan"
         ],
+    ),
+    (
+        {"calico": {"mtu": 1400, "components": "controllers"}},
+        ["calico.mtu: is not used with `components: controllers`; set it where calico-node is configured"],
     ),
     # kube-proxy
     (

@@ -404,6 +404,11 @@ def test_hostile_names_are_only_data(probe_host: Callable[..., Facts], tmp_path:
     assert not list(tmp_path.glob("**/owned"))
 
 
+def test_this_machine_has_mtus(probe_host: Callable[..., Facts]) -> None:
+    """Of its loopback, at least; interfaces of pods are not listed."""
+    assert probe_host().mtus["lo"] == int(Path("/sys/class/net/lo/mtu").read_text())
+
+
 def test_images_are_those_of_the_runtime_that_is_asked_about(
     probe_host: Callable[..., Facts], tools: Tools
 ) -> None:

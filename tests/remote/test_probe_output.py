@@ -152,6 +152,12 @@ def test_certificates_and_nothing_else_of_their_files() -> None:
     assert seen.servers == {"/k": "https://x"}
 
 
+def test_mtus_and_what_of_connection_tracking_cant_be_set() -> None:
+    path = "/sys/module/nf_conntrack/parameters/hashsize"
+    seen = facts("mtu\teth0\t1500", f"conntrack\tmissing\t{path}")
+    assert (seen.mtus, seen.conntrack) == ({"eth0": 1500}, {path: "missing"})
+
+
 def test_images() -> None:
     assert facts().images is None
     assert facts("images").images == frozenset()
@@ -212,8 +218,8 @@ TAGS = st.sampled_from(
     """
     clock os hostname machine_id boot_id uptime kernel arch memory cgroup address resolv
     resolved listener tool free module missing sysctl path digest text texts certificate
-    certificate_data server unit stamp images image pinned archive end
-    """.split()  # noqa: SIM905 - a list of thirty-three strings is no easier to read
+    certificate_data server mtu conntrack unit stamp images image pinned archive end
+    """.split()  # noqa: SIM905 - a list of thirty-five strings is no easier to read
 )
 FIELDS = st.lists(
     st.one_of(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fabnode.node import layout
-from fabnode.node.facts import HostNetwork, PathFact, Space
+from fabnode.node.facts import HostNetwork, PathFact, Space, UnitFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.steps import environment
 from fabnode.steps.environment import MIB
@@ -38,6 +38,19 @@ VFS = {
 def found(facts: dict[str, Any], **overrides: Any) -> tuple[Finding, ...]:
     inputs = make_inputs(make_config(**overrides), replace(GOOD, **facts))
     return tuple(environment.findings(replace(inputs, now=datetime.now(UTC))))
+
+
+HASHSIZE = "/sys/module/nf_conntrack/parameters/hashsize"
+CONTAINER = {"conntrack": {HASHSIZE: "missing"}, "modules": GOOD.modules - {"nf_conntrack"}}
+NO_LIMITS = {"kube_proxy": {"config": {"conntrack": {"maxPerCore": 0, "min": 0}}}}
+PLAIN_BGP = {"backend": "bird", "encapsulation": "Never"}
+RUNNING_PROXY = {
+    "units": {"kube-proxy.service": UnitFact("loaded", "active", "running", "enabled")}
+}
+
+
+def nic(mtu: int) -> dict[str, Any]:
+    return {"networks": (own("192.0.2.11/24", "eth0"),), "mtus": {"eth0": mtu}}
 
 
 def own(text: str, interface: str = "stor0") -> HostNetwork:
@@ -119,6 +132,24 @@ def proxies(**variables: str) -> dict[str, Any]:
         ({"networks": (own("10.68.9.1/32"),)} | JOINED, OTHERS, "error", "lies in service_cidr"),
         ({"networks": (own("172.20.5.1/24"),)}, OTHERS, "error", "172.20.5.0/24 on stor0 lies in"),
         ({"networks": (route("172.20.8.0/26", "*"),)}, {}, None, ""),
+        (nic(1500), {"calico": {"mtu": 1450}}, None, ""),
+        (nic(1500), {"calico": {"mtu": 1451}}, "error", "eth0 has MTU 1500, but packets of pods"),
+        (nic(1400), {}, None, ""),  # Calico then goes by the NIC itself
+        (nic(1500), {"calico": {"mtu": 1481, "backend": "bird"}}, "error", "take up to 1501 bytes"),
+        (nic(1500), {"calico": {"mtu": 1500, **PLAIN_BGP}}, None, ""),
+        ({"networks": nic(1500)["networks"]}, {"calico": {"mtu": 9000}}, None, ""),
+        ({"mtus": {"eth1": 1500}}, {"calico": {"mtu": 9000}}, None, ""),
+        (
+            CONTAINER | {"modules": GOOD.modules | {"nf_conntrack"}},
+            {},
+            "error",
+            f"it has no {HASHSIZE}, without which kube-proxy ends",
+        ),
+        (CONTAINER, {}, None, ""),  # the module is not loaded yet
+        (CONTAINER | {"modules": frozenset({"nf_conntrack"})}, NO_LIMITS, None, ""),
+        ({"conntrack": {HASHSIZE: "readonly"}}, {}, "warning", f"can't write to {HASHSIZE}"),
+        ({"conntrack": {HASHSIZE: "readonly"}}, NO_LIMITS, None, ""),
+        ({"conntrack": {HASHSIZE: "readonly"}} | RUNNING_PROXY, {}, None, ""),
         (
             proxies(HTTPS_PROXY="http://192.0.2.1:3128"),
             {},

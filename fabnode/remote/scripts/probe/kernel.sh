@@ -38,6 +38,15 @@ for module in $modules; do
 	fi
 done
 
+# What kube-proxy sets as it starts. /proc/sys gives the right to write to nobody in a container.
+for file in /sys/module/nf_conntrack/parameters/hashsize /proc/sys/net/netfilter/nf_conntrack_max; do
+	if [ ! -e "$file" ]; then
+		emit conntrack missing "$file"
+	elif [ ! -w "$file" ]; then
+		emit conntrack readonly "$file"
+	fi
+done
+
 for key in $sysctls; do
 	# Dots and slashes trade places, as sysctl(8) has it.
 	IFS=.

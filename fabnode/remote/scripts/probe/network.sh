@@ -10,6 +10,13 @@ for line in $routes; do
 	case $line in Iface* | cali*) ;; *) emit route "$line" ;; esac
 done
 
+set +f
+for folder in /sys/class/net/*; do
+	case $folder in */cali* | */veth*) continue ;; esac
+	read_first_line "$folder/mtu" && emit mtu "${folder##*/}" "$line"
+done
+set -f
+
 if [ -f /etc/resolv.conf ]; then
 	while read -r line || [ -n "$line" ]; do emit resolv "$line"; done </etc/resolv.conf
 elif [ -h /etc/resolv.conf ]; then
