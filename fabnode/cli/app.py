@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from invoke.exceptions import Exit
 
 from ..config.loader import load
+from ..journal.summary import CLUSTER
 from ..library.results import deploy_result
 from ..library.runs import load_config, open_run
 from ..pki.certificates import CertificateFile
@@ -129,12 +130,18 @@ def confirmed(question: str) -> bool:
 
 
 def print_checks(checks: Sequence[Check]) -> None:
-    """Print checks as a table."""
-    lines = []
+    """Print checks as a table; one that is not good and the same on many nodes is one row."""
+    nodes: dict[tuple[str, ...], list[str]] = {}
     for check in checks:
         result = "ok" if check.ok else "warning" if check.warning else "failed"
         following = "" if check.ok or not check.advice else f"; next: {check.advice}"
-        lines.append((check.node or "cluster", check.name, result, check.detail + following))
+        own = (check.node or "") if check.ok else ""
+        row = (check.name, result, check.detail + following, own)
+        nodes.setdefault(row, []).append(check.node or CLUSTER)
+    lines = [
+        (", ".join(dict.fromkeys(names)), name, result, seen)
+        for (name, result, seen, _), names in nodes.items()
+    ]
     print_table(("NODE", "CHECK", "RESULT", "SEEN"), lines)
 
 

@@ -12,9 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ..journal.summary import CLUSTER
+from .folding import FoldedWarnings
 from .plain_progress import duration, is_lasting, is_run_boundary, line_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..journal.events import Event
 
 ROOM = 4  # lines of the terminal that are left to what is not a row
@@ -40,6 +43,7 @@ class LiveTable:
         self._busy: dict[str, _Activity] = {}
         self._seen: set[str] = set()
         self._failed: set[str] = set()
+        self._warnings = FoldedWarnings()
         self._live = Live(
             console=self._console,
             get_renderable=self._picture,
@@ -66,13 +70,22 @@ class LiveTable:
                 self._busy.pop(name, None)
         if event.state == "failed":
             self._failed.add(name)
-        if is_lasting(event):
-            self._console.print(Text(line_of(event), style=_STYLES.get(event.state, "")))
+        folds = event.state == "warning" and event.node
+        if folds:
+            self._warnings.add(event)
+        self._print(self._warnings.due(None if event.state == "failed" else event.at))
+        if is_lasting(event) and not folds:
+            self._print([event])
 
     def close(self) -> None:
-        """Remove the table."""
+        """Print warnings that are held; remove the table."""
+        self._print(self._warnings.due())
         if self._live.is_started:
             self._live.stop()
+
+    def _print(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._console.print(Text(line_of(event), style=_STYLES.get(event.state, "")))
 
     def _picture(self) -> Group:
         """Return the rows that fit; where not all do, those at work longest."""

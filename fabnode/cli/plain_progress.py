@@ -2,43 +2,155 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from ..journal.events import RUN
+from ..journal.events import RUN, Event
 from ..journal.summary import CLUSTER
+from .folding import FoldedWarnings, named
 
 if TYPE_CHECKING:
-    from ..journal.events import Event
+    from collections.abc import Iterable
 
 QUIET_FOR = 10.0  # seconds between two lines that only show that a node is still at work
+REPORT_EVERY = 60.0  # seconds between two lines about work from which no news comes
+_TICK = 1.0
 _MARKS = {"failed": "FAILED: ", "warning": "warning: ", "skipped": "skipped: "}
+_WAITING = "waiting for "
+
+
+@dataclass(slots=True)
+class _Activity:
+    """
+    A step in progress; times are seconds since 1970.
+
+    :param limit: seconds that it waits at most; 0: it is no wait. :param shown: of its last line.
+    """
+
+    text: str
+    since: float
+    shown: float
+    limit: float = 0.0
+
+    def update(self, event: Event) -> None:
+        self.text = event.text
+        self.limit = float(event.data.get("limit", 0))
+        if self.limit:
+            began = event.at - float(event.data["waited"])
+            if began > self.since + _TICK:  # another wait of the same step
+                self.since = self.shown = began
+
+    def line(self, now: float) -> str:
+        """Return what it is at and for how long, in one line."""
+        text = self.text.partition("\n")[0]
+        minutes = f"{int((now - self.since) // 60)} min"
+        if not self.limit:
+            return f"still at it, {minutes}{text and f': {text}'}"
+        return f"still waiting, {minutes} of {self.limit / 60:.3g}: {text.removeprefix(_WAITING)}"
 
 
 class PlainLines:
-    """Sink that writes a line for each result, and now and then one for work in progress."""
+    """
+    Sink that writes a line for each result, and one a minute for work in progress.
 
-    def __init__(self, stream: IO[str]) -> None:
-        """Write to this stream."""
+    Warnings that nodes share are one line.
+    """
+
+    def __init__(
+        self, stream: IO[str], *, every: float = REPORT_EVERY, tick: float = _TICK
+    ) -> None:
+        """
+        Write to this stream.
+
+        :param every: seconds between two lines about the same work; `tick`: between inspections.
+        """
         self._stream = stream
+        self._every = every
+        self._tick = tick
         self._last: dict[str | None, float] = {}
+        self._busy: dict[tuple[str | None, str], _Activity] = {}
+        self._warnings = FoldedWarnings()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._ticker: threading.Thread | None = None
 
     def event(self, event: Event) -> None:
         """Write the event's line, if it gets one."""
-        if not self._is_worth_a_line(event):
-            self._last.setdefault(event.node, event.at)
-            return
-        self._last[event.node] = event.at
-        self._stream.write(line_of(event) + "\n")
-        self._stream.flush()
+        with self._lock:
+            self._begin()
+            if is_run_boundary(event):
+                return
+            self._follow(event)
+            if event.state == "warning" and event.node:
+                self._warnings.add(event)
+                return
+            if event.state == "failed":
+                self._write(self._warnings.due())
+            if self._is_worth_a_line(event):
+                self._last[event.node] = event.at
+                self._write([event])
+            else:
+                self._last.setdefault(event.node, event.at)
+
+    def report(self, now: float) -> None:
+        """Write a line about each step from which none came for a minute, and warnings held."""
+        with self._lock:
+            self._write(self._warnings.due(now))
+            silent: dict[tuple[str, str], list[str]] = {}
+            for (node, step), doing in self._busy.items():
+                if now - doing.shown >= self._every:
+                    doing.shown = now
+                    silent.setdefault((step, doing.line(now)), []).append(node or CLUSTER)
+            for (step, text), nodes in silent.items():
+                head, rest = named(nodes)
+                text = f"{text}\n{rest}" if rest else text
+                self._write([Event(now, head, step, "progress", text)])
 
     def close(self) -> None:
-        """Flush the stream."""
+        """Write what was held, and end."""
+        self._closed.set()
+        with self._lock:
+            self._write(self._warnings.due())
+            self._stream.flush()
+
+    def _begin(self) -> None:
+        if self._ticker is None:
+            self._ticker = threading.Thread(target=self._keep_reporting, daemon=True)
+            self._ticker.start()
+
+    def _keep_reporting(self) -> None:
+        # The stream's other end may go away: the next event of the run reports that.
+        with suppress(OSError, ValueError):
+            while not self._closed.wait(self._tick):
+                self.report(time.time())
+
+    def _follow(self, event: Event) -> None:
+        key = event.node, event.step
+        match event.state:
+            case "start":
+                self._busy[key] = _Activity(event.text, event.at, event.at)
+            case "progress":
+                doing = self._busy.setdefault(key, _Activity("", event.at, event.at))
+                doing.update(event)
+            case "done" | "changed" | "failed" | "skipped":
+                self._busy.pop(key, None)
+
+    def _write(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._stream.write(line_of(event) + "\n")
         self._stream.flush()
 
     def _is_worth_a_line(self, event: Event) -> bool:
-        if event.state == "progress":
-            return event.at - self._last.get(event.node, event.at) >= QUIET_FOR
-        return is_lasting(event)
+        if event.state != "progress":
+            return is_lasting(event)
+        if "limit" in event.data:
+            return False  # a wait is reported every minute
+        if worth := event.at - self._last.get(event.node, event.at) >= QUIET_FOR:
+            self._busy[event.node, event.step].shown = event.at
+        return worth
 
 
 def is_run_boundary(event: Event) -> bool:

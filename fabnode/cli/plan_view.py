@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .folding import named
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..library.results import PlannedNode, PlanResult
+    from ..steps.finding import Finding
 
 
 def plan_text(plan: PlanResult) -> str:
-    """Format a plan: per node what changes and why, then the API's objects."""
+    """
+    Format a plan: per node what changes and why, then the API's objects.
+
+    What preflight finds on several nodes stands once, with their names, before them.
+    """
+    found: dict[Finding, list[str]] = {}
+    for node in plan.nodes:
+        for finding in node.findings:
+            found.setdefault(finding, []).append(node.node)
+    shared = {finding: names for finding, names in found.items() if len(names) > 1}
     lines: list[str] = []
+    for finding, names in shared.items():
+        head, rest = named(names)
+        lines += [f"{head}:", *([f"  {rest}"] if rest else []), _finding_line(finding)]
     same = 0
     for node in plan.nodes:
         if node.error:
             lines.append(f"{node.node}: can't be planned: {node.error}")
-        elif node.empty and not node.findings and not node.hooks:
+        elif node.empty and not set(node.findings) - shared.keys() and not node.hooks:
             same += 1
         else:
-            lines += [f"{node.node}:", *_node_lines(node)]
+            own = [finding for finding in node.findings if finding not in shared]
+            lines += [f"{node.node}:", *_node_lines(node, own)]
     if plan.cluster or plan.drift:
         lines.append("cluster:")
     if plan.drift:
@@ -34,8 +52,12 @@ def plan_text(plan: PlanResult) -> str:
     return "\n".join(lines)
 
 
-def _node_lines(node: PlannedNode) -> list[str]:
-    lines = [f"  {f.level + ':':9} {f.text}; {f.fix}" for f in node.findings]
+def _finding_line(finding: Finding) -> str:
+    return f"  {finding.level + ':':9} {finding.text}; {finding.fix}"
+
+
+def _node_lines(node: PlannedNode, findings: Sequence[Finding]) -> list[str]:
+    lines = [_finding_line(finding) for finding in findings]
     step = ""
     for change in node.changes:
         if change.step != step:

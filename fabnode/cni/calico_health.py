@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .calico_manifest import CONTROLLERS, DAEMONSET, NAMESPACE
-from .daemonset import broken_pods, is_ending, is_ready, metadata, node_name, problem, unready_nodes
+from .daemonset import (
+    broken_pods,
+    is_ending,
+    is_ready,
+    metadata,
+    node_name,
+    problem,
+    state,
+    unready_nodes,
+)
 from .protocol import Diagnosis, Object
 
 if TYPE_CHECKING:
@@ -27,7 +36,9 @@ def not_ready(
     """
     of_node = _labelled(pods, DAEMONSET)
     if missing := unready_nodes(daemonset, of_node, nodes):
-        return f"{DAEMONSET} is not ready on {', '.join(missing)}"
+        seen = {node: state(pod) for node, pod in broken_pods(daemonset, of_node, missing).items()}
+        shown = [f"{n} ({seen[n]})" if seen.get(n) else n for n in missing]
+        return f"{DAEMONSET} is not ready on {', '.join(shown)}"
     if _controllers_ready(controllers) or (nodes and _outside(pods, nodes)):
         return None
     return f"{CONTROLLERS} is not ready"

@@ -69,6 +69,18 @@ def is_ready(pod: Object) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
+def state(pod: Object) -> str:
+    """Return a pod's state as kubectl shows it, such as `Init:CrashLoopBackOff`; empty: it runs."""
+    status = pod.get("status") or {}
+    for kind, mark in (("initContainerStatuses", "Init:"), ("containerStatuses", "")):
+        for container in status.get(kind) or ():
+            reason = ((container.get("state") or {}).get("waiting") or {}).get("reason")
+            if reason and reason != "PodInitializing":
+                return cut(clean(f"{mark}{reason}"), _LONGEST)
+    phase = clean(str(status.get("phase") or ""))
+    return "" if phase == "Running" else phase
+
+
 def problem(pod: Object, events: Collection[Object]) -> str:
     """
     Return why a pod is not ready, in one line.

@@ -13,7 +13,7 @@ from ..kube import bootstrap_tokens, csr, other_approvers
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER, IssuedToken, node_asked_for
 from ..steps import approve_csr, rbac
 from ..util import program
-from ..util.wait import Wait
+from ..util.wait import Wait, Waiting, unobserved
 from .errors import OtherApproverError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .request_judge import RequestJudge
 
 _MOST_OF_A_KUBELET = 10  # requests with one token: one each time that it starts
+_LOOK = 3.0  # seconds between reports of a request's state
 _CLOCK_MARGIN = timedelta(seconds=2)  # what we know of the apiserver's clock, and its whole seconds
 
 
@@ -120,12 +121,15 @@ class Admission:
         self._judge.approver.trust(made.token)
         return made.value
 
-    def wait_serving(self, name: str, began: float) -> None:
+    def wait_serving(
+        self, name: str, began: float, on_state: Callable[[Waiting], None] = unobserved
+    ) -> None:
         """
         Wait until the node's newest request for a serving certificate is issued.
 
         :param began: unix time by our clock before which requests don't count; 0: those from before
             this run's token for the node.
+        :param on_state: gets the state of the wait when it changes.
 
         Raises WaitTimeoutError.
         """
@@ -133,6 +137,8 @@ class Admission:
         if began:
             by_api = datetime.fromtimestamp(began + (self._api.clock_offset or 0.0), UTC)
             since = by_api - _CLOCK_MARGIN
+
+        state = ["its kubelet has not requested it"]
 
         def issued(objects: Mapping[str, Object]) -> bool | None:
             requests = [csr.parse(item) for item in objects.values()]
@@ -144,14 +150,18 @@ class Admission:
                 and (since is None or r.created >= since)
             ]
             newest = max(mine, key=lambda r: r.created, default=None)
+            if newest:
+                state[0] = f"{newest.name} is {newest.state}"
             return True if newest and newest.certificate else None
 
         wait = Wait(
             "its serving certificate",
             self._config.timeouts.join,
+            _LOOK,
             advice=program.task("approve-csr --dry-run"),
+            on_state=on_state,
         )
-        self._judge.wait(issued, wait)
+        self._judge.wait(issued, wait, lambda: state[0])
 
     def tidy(self, node: Node, *, unproved: bool = False) -> None:
         """

@@ -11,7 +11,7 @@ from ..cni.registry import network
 from ..kube.client import ApiError
 from ..util import program
 from ..util.errors import ClusterError
-from ..util.wait import Wait
+from ..util.wait import Wait, Waiting, unobserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -49,10 +49,13 @@ class PodNetwork:
                     self._journal.secret(secret)
         return self._objects
 
-    def wait_ready(self, names: Collection[str]) -> None:
+    def wait_ready(
+        self, names: Collection[str], on_state: Callable[[Waiting], None] = unobserved
+    ) -> None:
         """Wait until it runs on these nodes. Raises WaitTimeoutError with what is missing."""
-        wait = Wait(self.name, self._cni.timeout, _POLL)
+        wait = Wait(self.name, self._cni.timeout, _POLL, on_state=on_state)
         while missing := self.missing(names):
+            wait.report(missing)
             if wait.over:
                 found = self.diagnosis(names, missing)
                 raise wait.overdue(found.cause, found.advice)

@@ -142,8 +142,9 @@ def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]
         packer = Packer(run.config.source.parent)  # nothing of these plans is packed
         steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
     if restarted:
-        with run.journal.step(host.name, ready.STEP.name, "waiting for Ready"):
-            session.nodes.wait_ready(host.name, began, UnitMonitor(host, _KUBELET))
+        with run.journal.step(host.name, ready.STEP.name, "waiting for Ready") as log:
+            up = UnitMonitor(host, _KUBELET)
+            session.nodes.wait_ready(host.name, began, up, log.waiting)
             if answered and not session.nodes.kubelet_answers(host.name):
                 raise ApiserverCutOffError("its kubelet no longer accepts the apiserver's requests")
     with run.journal.step(host.name, AUDIT, "examining the host again") as log:

@@ -284,14 +284,14 @@ class NodeDeployer:
         name, nodes = self.node.name, self._session.nodes
         with self._journal.step(name, ready.STEP.name, "waiting for Ready") as log:
             up = UnitMonitor(self.host, kubelet.UNIT)
-            label = nodes.label(self.node, nodes.wait_registered(name, up))
-            if nodes.awaits_network(nodes.wait_ready(name, since, up)):
+            label = nodes.label(self.node, nodes.wait_registered(name, up, log.waiting))
+            if nodes.awaits_network(nodes.wait_ready(name, since, up, log.waiting)):
                 log.warn(node_status.NO_CNI, "install this cluster's own network add-on")
             if new_serving or self._serving not in self.facts.certificates:
                 log.progress("waiting for its serving certificate")
                 alone = new_serving and not joined_now
                 began = since - self.facts.clock_offset if alone else 0.0
-                self._session.admission.wait_serving(name, began)
+                self._session.admission.wait_serving(name, began, log.waiting)
                 await_file(self.host, self._serving, since if alone else 0.0)
                 self._planner.touched = True
             if joined_now or label:

@@ -11,7 +11,7 @@ from ..kube.client import ApiError
 from ..kube.watch import Watch
 from ..steps import verify
 from ..util import program
-from ..util.wait import Wait, WaitTimeoutError
+from ..util.wait import Wait, Waiting, WaitTimeoutError, unobserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -63,27 +63,40 @@ class Nodes:
                 return found
             wait.pause()
 
-    def wait_registered(self, name: str, meanwhile: Callable[[], object]) -> Object:
+    def wait_registered(
+        self,
+        name: str,
+        meanwhile: Callable[[], object],
+        on_state: Callable[[Waiting], None] = unobserved,
+    ) -> Object:
         """
         Wait for the Node object; return it. Raises WaitTimeoutError.
 
         :param meanwhile: called now and then; what it raises ends the waiting.
+        :param on_state: gets the state of the wait when it changes.
         """
         wait = Wait(
             "its Node object",
             self._config.timeouts.join,
             _LOOK,
             advice=program.host_task(name, "logs"),
+            on_state=on_state,
         )
         return self._wait(lambda found: found.get(name), wait, meanwhile)
 
-    def wait_ready(self, name: str, since: float, meanwhile: Callable[[], object]) -> Object:
+    def wait_ready(
+        self,
+        name: str,
+        since: float,
+        meanwhile: Callable[[], object],
+        on_state: Callable[[Waiting], None] = unobserved,
+    ) -> Object:
         """
         Wait until the node reports Ready, and has reported since then (unix time by its own clock).
 
         Where fabnode installs no network, all but that will do (`awaits_network`).
 
-        Raises WaitTimeoutError with the kubelet's own words; `meanwhile`: as in `wait_registered`.
+        Raises WaitTimeoutError with the kubelet's own words; others as in `wait_registered`.
         """
         last = ["its kubelet has not registered"]
 
@@ -97,7 +110,11 @@ class Nodes:
             return None if reason and not (reported and self.awaits_network(node)) else node
 
         wait = Wait(
-            "Ready", self._config.timeouts.ready, _LOOK, advice=program.host_task(name, "logs")
+            "Ready",
+            self._config.timeouts.ready,
+            _LOOK,
+            advice=program.host_task(name, "logs"),
+            on_state=on_state,
         )
         return self._wait(found, wait, meanwhile, lambda: last[0])
 
@@ -180,4 +197,5 @@ class Nodes:
             except WaitTimeoutError:
                 if wait.over:
                     raise wait.overdue(state()) from None
+            wait.report(state())
             meanwhile()

@@ -166,7 +166,7 @@ def wait_for_network(run: Run, session: ClusterSession, names: Sequence[str]) ->
             registered = [live[name] for name in names if name in live]
             if renewed := session.network.renew_pods(registered, session.guard.obtain):
                 log.changed(f"{', '.join(renewed)} replaced, older than the Node object")
-            session.network.wait_ready(names)
+            session.network.wait_ready(names, log.waiting)
             log.note(f"ready on {len(names)} nodes")
 
 
@@ -205,7 +205,9 @@ def verify_with(
         ]
         waiting = {name for name, node in live.items() if session.nodes.awaits_network(node)}
         with_network = [name for name in names if name not in waiting]
-        checks += verify_cluster(session, with_network, live, network=network())
+        checks += verify_cluster(
+            session, with_network, live, network=network(), progress=log.progress
+        )
         if not strict:
             checks = [
                 replace(c, warning=True) if c.name == verify.SCHEDULABLE else c for c in checks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..kube import csr
 from ..kube.csr_approver import Approver
 from ..kube.watch import Watch
-from ..util.wait import Wait
+from ..util.wait import Wait, WaitTimeoutError
 from .csr_log import VerdictLog
 
 if TYPE_CHECKING:
@@ -78,14 +78,26 @@ class RequestJudge:
         found: list[Object] = self._api.get(self.dialect.path)["items"]
         return found
 
-    def wait(self, found: Callable[[Mapping[str, Object]], T | None], wait: Wait) -> T:
+    def wait(
+        self,
+        found: Callable[[Mapping[str, Object]], T | None],
+        wait: Wait,
+        state: Callable[[], str],
+    ) -> T:
         """
         Return what `found(requests by name)` returns once that is not None.
 
+        :param state: returns the last state seen.
         :raises WaitTimeoutError: it was not so at the deadline.
         """
         self.begin()
-        return self.requests.until(found, wait)
+        while True:
+            try:
+                return self.requests.until(found, wait.part())
+            except WaitTimeoutError:
+                if wait.over:
+                    raise wait.overdue(state()) from None
+            wait.report(state())
 
     def judge(self) -> None:
         """Judge every signing request that is there now."""
@@ -96,7 +108,8 @@ class RequestJudge:
 
     def judge_forever(self) -> None:
         """Judge requests as they come, until interrupted or the API stays away."""
-        self.wait(lambda _: None, Wait("the end of the watch", threading.TIMEOUT_MAX))
+        self.begin()
+        self.requests.until(lambda _: None, Wait("the end of the watch", threading.TIMEOUT_MAX))
 
     def deny(self, names: Sequence[str]) -> bool:
         """

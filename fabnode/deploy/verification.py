@@ -18,7 +18,7 @@ from ..util.errors import ClusterError, FabnodeError
 from ..util.wait import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..kube.client import Object
     from ..node.facts import Facts
@@ -78,12 +78,18 @@ def verify_node(
 
 
 def verify_cluster(
-    session: ClusterSession, names: Sequence[str], live: Mapping[str, Object], *, network: bool
+    session: ClusterSession,
+    names: Sequence[str],
+    live: Mapping[str, Object],
+    *,
+    network: bool,
+    progress: Callable[[str], None],
 ) -> list[Check]:
     """
     Return the checks that concern all nodes together: the pod network, and pods that try it.
 
     :param names: of the run's nodes that have a network. :param live: all Node objects.
+    :param progress: gets what is waited for.
     """
     checks = _network_checks(session, names)
     checks += _aggregated(session)
@@ -98,6 +104,7 @@ def verify_cluster(
                 others=others,
                 pod_cidr=str(session.config.cluster.pod_cidr),
                 timeout=_PROBE_TIMEOUT,
+                progress=progress,
             )
         except (TimeoutError, ClusterError) as error:
             # Whatever ends the probe, what was checked besides counts.

@@ -30,7 +30,8 @@ class Event:
     :param node: None for what concerns the cluster or the run as a whole.
     :param seconds: duration of what ended with this event.
     :param data: `changes` (list of str), `bytes` sent, `advice` (the next command), `detail` (the
-        node's output on a failure, several lines), and other data of a step.
+        node's output on a failure, several lines), `waited` and `limit` (seconds) of a wait in
+        progress, and other data of a step.
     """
 
     at: float

@@ -26,6 +26,8 @@ from .redact import Redactor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ..util.wait import Waiting
+
 MAX_RUNS = 50
 FILE = "journal.jsonl"
 _MAX_BYTES = 8 * 2**20  # of an endless run's file
@@ -274,6 +276,12 @@ class Step:
     def progress(self, text: str, *, seconds: float | None = None) -> None:
         """Report what the step does now; with `seconds`, a part that has ended and its duration."""
         self._journal.emit(self._node, self._name, "progress", text, seconds=seconds)
+
+    def waiting(self, at: Waiting) -> None:
+        """Report the state of something that the step waits for."""
+        text = f"waiting for {at.awaited}{at.state and f': {at.state}'}"
+        data = {"waited": round(at.waited, 1), "limit": at.limit}
+        self._journal.emit(self._node, self._name, "progress", text, data=data)
 
     def warn(self, text: str, advice: str = "") -> None:
         """Report a problem that does not end the step, and what to do about it."""

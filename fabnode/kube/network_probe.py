@@ -16,7 +16,7 @@ from .client import ApiError, KubeletError
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .client import Api, Object
 
@@ -45,6 +45,7 @@ def try_network(
     others: Sequence[str] = (),
     pod_cidr: str,
     timeout: float,
+    progress: Callable[[str], None],
 ) -> tuple[verify.Check, ...]:
     """
     Run a pod on every node that requests a pod on every node and a Service; return the checks.
@@ -52,14 +53,16 @@ def try_network(
     :param others: further nodes that these must reach, and that must reach them; one on which no
         pod starts is a warning.
     :param pod_cidr: where addresses of pods must lie.
+    :param progress: gets what is waited for.
 
     Whatever happens, all of it is removed at the end: with its namespace, unless that is a standing
     one, made ahead for a deployer that may not make namespaces. `timeout` in seconds bounds each of
     the waits (an empty namespace, servers running, clients done).
     """
+    progress("waiting for an empty namespace for pods that try the network")
     _prepare_namespace(api, timeout)
     try:
-        return tuple(_run(api, image, nodes, others, pod_cidr, timeout))
+        return tuple(_run(api, image, nodes, others, pod_cidr, timeout, progress))
     finally:
         _clear(api)
 
@@ -80,6 +83,7 @@ def _run(
     others: Sequence[str],
     pod_cidr: str,
     timeout: float,
+    progress: Callable[[str], None],
 ) -> list[verify.Check]:
     every = (*nodes, *others)
     _create(api, verify.probe_objects(image, every))
@@ -87,6 +91,7 @@ def _run(
     pods = Watch(api, _PODS).start()
     checks: list[verify.Check] = []
     try:
+        progress("waiting for pods that try the network: one on every node starts")
         try:
             addresses = pods.until(
                 lambda found: _addresses(found, every, nodes), Wait("servers of the probe", timeout)
@@ -104,6 +109,7 @@ def _run(
         checks += [_address_check(node, addresses[node], pod_cidr) for node in nodes]
         _create(api, verify.client_pods(image, tried, addresses, service))
         names = {f"client-{i}": node for i, node in enumerate(tried)}
+        progress("waiting for pods that try the network: each requests all others")
         with suppress(WaitTimeoutError):  # whoever has not finished shows in its log, or has none
             pods.until(
                 lambda found: _finished(found, names) or None, Wait("clients of the probe", timeout)

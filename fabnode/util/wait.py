@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import FabnodeError
@@ -28,6 +29,24 @@ class WaitTimeoutError(FabnodeError, TimeoutError):
         self.seconds = seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """
+    A wait in progress.
+
+    :param state: of what is awaited, as last seen. :param waited, limit: seconds.
+    """
+
+    awaited: str
+    state: str
+    waited: float
+    limit: float
+
+
+def unobserved(_: Waiting) -> None:
+    """Pass over the state of a wait."""
+
+
 class Wait:
     """
     One wait, which begins when it is made.
@@ -38,6 +57,7 @@ class Wait:
     :param jitter: share of the interval that is added at random, 0 to 1, so that many who wait for
         one server do not all ask at once.
     :param advice: next step after a time-out.
+    :param on_state: gets each new state that is reported to the wait.
     :param clock: seconds that never go back.
     """
 
@@ -49,6 +69,7 @@ class Wait:
         *,
         jitter: float = 0.0,
         advice: str = "",
+        on_state: Callable[[Waiting], None] = unobserved,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -57,6 +78,8 @@ class Wait:
         self._interval = interval
         self._jitter = jitter
         self._advice = advice
+        self._on_state = on_state
+        self._state: str | None = None
         self._clock = clock
         self._sleep = sleep
         self._deadline = clock() + timeout
@@ -79,6 +102,13 @@ class Wait:
         :param advice: next step, in place of the wait's.
         """
         return WaitTimeoutError(self._awaited, self._timeout, detail, advice or self._advice)
+
+    def report(self, state: str) -> None:
+        """Report the state of what is awaited; those who follow the wait learn it if it is new."""
+        if state != self._state:
+            self._state = state
+            waited = self._timeout - self.left
+            self._on_state(Waiting(self._awaited, state, waited, self._timeout))
 
     def part(self) -> Wait:
         """Return a wait for the same thing until the next check of this one is due."""

@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from fabnode.cli.progress import show
 from fabnode.cli.table import end_table, supports_colour, table, width_of
 from fabnode.journal.events import Event
 from fabnode.journal.summary import NodeResult
+from fabnode.util.wait import Wait
 
 
 class Terminal(io.StringIO):
@@ -69,6 +71,146 @@ def test_plain_lines_show_that_long_work_goes_on() -> None:
     """A node that is at one thing for long gets a line every ten seconds, not one per event."""
     events = [Event(n, "n1", "ready", "progress", f"waiting {n}") for n in range(35)]
     assert [line.split()[-1] for line in lines_of(*events)] == ["10", "20", "30"]
+
+
+WAITS = {"waited": 0.0, "limit": 300.0}
+
+
+def reported(*events: Event, at: float) -> list[str]:
+    """Return the lines that are written because time has passed."""
+    stream = io.StringIO()
+    sink = PlainLines(stream, tick=3600)
+    for event in events:
+        sink.event(event)
+    before = len(stream.getvalue())
+    sink.report(at)
+    return stream.getvalue()[before:].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("at", "lines"),
+    [
+        (159, []),
+        (160, ["n1            calico                still waiting, 1 min of 5: Calico: Init:0/3"]),
+        (290, ["n1            calico                still waiting, 3 min of 5: Calico: Init:0/3"]),
+    ],
+)
+def test_a_wait_from_which_nothing_is_heard_is_reported_every_minute(
+    at: float, lines: list[str]
+) -> None:
+    """With what is awaited, the last state seen, and how long it may take."""
+    assert (
+        reported(
+            Event(100, "n1", "calico", "start", "waiting for it"),
+            Event(100, "n1", "calico", "progress", "waiting for Calico: Pending", data=WAITS),
+            Event(
+                120,
+                "n1",
+                "calico",
+                "progress",
+                "waiting for Calico: Init:0/3",
+                data=WAITS | {"waited": 20.0},
+            ),
+            at=at,
+        )
+        == lines
+    )
+
+
+def test_a_new_state_alone_is_no_line() -> None:
+    state = Event(90, "n1", "ready", "progress", "waiting for Ready: x", data=WAITS)
+    assert lines_of(Event(1, "n1", "ready", "start"), state) == []
+
+
+def test_the_minutes_are_of_the_wait_and_not_of_the_step() -> None:
+    events = (
+        Event(0, "n1", "ready", "start"),
+        Event(3, "n1", "ready", "progress", "waiting for its Node object", data=WAITS),
+        Event(50, "n1", "ready", "progress", "waiting for Ready: x", data=WAITS),
+    )
+    assert reported(*events, at=109) == []
+    (line,) = reported(*events, at=111)
+    assert line.endswith("still waiting, 1 min of 5: Ready: x")
+
+
+def test_other_work_is_reported_too_until_it_ends() -> None:
+    events = [
+        Event(0, "n1", "runtime", "start"),
+        Event(1, "n1", "runtime", "progress", "load image x"),
+        Event(2, None, "rbac", "start"),
+    ]
+    first, second = reported(*events, at=65)
+    assert first.split(maxsplit=2) == ["n1", "runtime", "still at it, 1 min: load image x"]
+    assert second.split(maxsplit=2) == ["cluster", "rbac", "still at it, 1 min"]
+    ended = Event(60, "n1", "runtime", "changed", "1 change")
+    assert reported(*events, ended, Event(60, None, "rbac", "done"), at=200) == []
+
+
+def test_many_nodes_that_wait_for_the_same_are_one_line() -> None:
+    data = WAITS | {"limit": 120.0}
+    events = [
+        Event(0, f"n{n}", "ready", "progress", "waiting for Ready: no CNI", data=data)
+        for n in range(1, 6)
+    ]
+    assert reported(*events, at=61) == [
+        "5 nodes       ready                 still waiting, 1 min of 2: Ready: no CNI",
+        "    on n1, n2, n3, n4, n5",
+    ]
+
+
+def test_reports_come_by_themselves() -> None:
+    stream = io.StringIO()
+    sink = PlainLines(stream, every=0.01, tick=0.01)
+    sink.event(Event(time.time(), "n1", "calico", "start", "waiting for it"))
+    Wait("a report", 10).until(lambda: "still at it" in stream.getvalue())
+    sink.close()
+
+
+def warning(node: str | None, at: float = 1, text: str = "it has cgroup v1") -> Event:
+    return Event(at, node, "preflight", "warning", text, data={"advice": "boot it"})
+
+
+def test_the_same_warning_of_many_nodes_is_one() -> None:
+    assert lines_of(*map(warning, ("n1", "n2", "n3")), warning("n2", text="its disk is full")) == [
+        "n1, n2, n3    preflight             warning: it has cgroup v1",
+        "    next: boot it",
+        "n2            preflight             warning: its disk is full",
+        "    next: boot it",
+    ]
+
+
+def test_a_warning_of_more_than_a_few_nodes_is_counted_and_names_them() -> None:
+    first, second, _ = lines_of(*(warning(f"n{n}") for n in range(1, 6)))
+    assert first == "5 nodes       preflight             warning: it has cgroup v1"
+    assert second == "    on n1, n2, n3, n4, n5"
+
+
+def test_a_warning_is_not_held_back_for_long() -> None:
+    """For a moment, or until something fails, for it may be why; one of the run, never."""
+    assert reported(warning("n1", at=1), at=2.5) == []
+    assert len(reported(warning("n1", at=1), at=3.1)) == 2
+    stream = io.StringIO()
+    sink = PlainLines(stream)
+    sink.event(warning("n1"))
+    assert stream.getvalue() == ""
+    sink.event(Event(2, "n2", "kubelet", "failed", "x"))
+    assert "cgroup" in stream.getvalue()
+    sink.event(warning(None, text="the API is away"))
+    assert "the API is away" in stream.getvalue()
+    sink.close()
+
+
+def test_the_live_table_folds_warnings_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    stream = Terminal()
+    sink = LiveTable(stream)
+    for name in ("n1", "n2"):
+        sink.event(warning(name))
+    sink.close()
+    assert stream.getvalue().count("it has cgroup v1") == 1
+    assert "n1, n2" in stream.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -371,6 +371,41 @@ def test_ready_means_ready_and_replaced_on_the_nodes_of_the_run(
 
 
 @pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        ({"phase": "Running"}, "n2"),
+        ({"phase": "Pending"}, "n2 (Pending)"),
+        (
+            {
+                "phase": "Pending",
+                "initContainerStatuses": [
+                    {"name": "a", "state": {"terminated": {"exitCode": 0}}},
+                    {"name": "b", "state": {"waiting": {"reason": "CrashLoopBackOff"}}},
+                ],
+                "containerStatuses": [
+                    {"name": "c", "state": {"waiting": {"reason": "PodInitializing"}}}
+                ],
+            },
+            "n2 (Init:CrashLoopBackOff)",
+        ),
+        (
+            {
+                "phase": "Pending",
+                "containerStatuses": [
+                    {"name": "c", "state": {"waiting": {"reason": "ErrImagePull\x1b[2J"}}}
+                ],
+            },
+            "n2 (ErrImagePull [2J)",
+        ),
+    ],
+)
+def test_what_a_pod_is_at_stands_beside_its_node(status: dict[str, Any], shown: str) -> None:
+    pods = [pod("n1", "True"), {**pod("n2", "False"), "status": status}]
+    found = calico_health.not_ready(DAEMONSET, pods, UP, ("n1", "n2"))
+    assert found == f"calico-node is not ready on {shown}"
+
+
+@pytest.mark.parametrize(
     ("generation", "updated", "expected"),
     [
         (2, 2, None),  # changed and changed back: the old pods are what is wanted

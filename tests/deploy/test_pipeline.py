@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import pytest
 
-from fabnode.deploy import pipeline
+from fabnode.deploy import cni_rollout, node_registry, pipeline
 from fabnode.deploy.run import Run
 from fabnode.journal.events import Event
+from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
 from fabnode.node import layout
 from fabnode.node.plan import ConflictError
@@ -41,7 +44,7 @@ class Watched(Everything):
         monkeypatch.setattr(pipeline, "network_probe_left", lambda _: self.left)
 
     def _verify_cluster(
-        self, _: ClusterSession, names: list[str], live: object, *, network: bool
+        self, _: ClusterSession, names: list[str], live: object, *, network: bool, **__: object
     ) -> list[Check]:
         self.checked.append((names, network))
         return []
@@ -247,7 +250,10 @@ def test_the_pod_network_is_waited_for_where_fabnode_installs_one(
         renewed.append(nodes)
         return ("calico-node-x",)
 
-    network = SimpleNamespace(name=name, wait_ready=waited.append, renew_pods=renew_pods)
+    def wait_ready(names: list[str], _: object) -> None:
+        waited.append(names)
+
+    network = SimpleNamespace(name=name, wait_ready=wait_ready, renew_pods=renew_pods)
     nodes = SimpleNamespace(current=lambda: {"n1": "live n1", "n9": "live n9"})
     session: Any = SimpleNamespace(
         network=network, nodes=nodes, guard=SimpleNamespace(obtain=lambda: None)
@@ -268,3 +274,51 @@ def test_a_node_without_a_single_check_is_not_proved(
     _, checks = scene.deploy()
     bad = [check for check in checks if not check.ok]
     assert [(check.node, check.name) for check in bad] == [("n1", "reachable")]
+
+
+def test_the_wait_for_the_pod_network_reports_each_new_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    states = ["calico-node is not ready on n1 (Pending)"] * 3 + ["… (Init:CrashLoopBackOff)", None]
+    cni = SimpleNamespace(name="Calico", timeout=300.0, not_ready=lambda *_: states.pop(0))
+    monkeypatch.setattr(cni_rollout, "network", lambda _: cni)
+    journal = Journal()
+    cluster: Any = object()
+    with journal.step(None, "calico") as log:
+        cni_rollout.PodNetwork(make_config(), cluster, journal).wait_ready(["n1"], log.waiting)
+    shown = [event for event in journal.events if event.state == "progress"]
+    assert [event.text.rpartition("(")[2] for event in shown] == [
+        "Pending)",
+        "Init:CrashLoopBackOff)",
+    ]
+    assert shown[0].text.startswith("waiting for Calico: calico-node")
+    assert [event.data["limit"] for event in shown] == [300, 300]
+
+
+def test_the_wait_for_ready_reports_the_kubelets_own_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(node_registry, "_LOOK", 0.01)
+    node = {"metadata": {"name": "n1"}, "status": {"conditions": []}}
+    condition = {
+        "type": "Ready",
+        "status": "False",
+        "message": "no CNI",
+        "reason": "KubeletNotReady",
+    }
+    node["status"] = {"conditions": [condition]}
+    nodes = node_registry.Nodes(make_config(), MagicMock(), MagicMock())
+    nodes._watch._objects, nodes._watch._listed = {"n1": node}, True
+    journal = Journal()
+    seen: list[str] = []
+
+    def meanwhile() -> None:
+        if seen:
+            raise InterruptedError
+        seen.append("once")
+
+    with suppress(InterruptedError), journal.step("n1", "ready") as log:
+        nodes.wait_ready("n1", 0, meanwhile, log.waiting)
+    (shown,) = [event.text for event in journal.events if event.state == "progress"]
+    assert shown.startswith("waiting for Ready: ")
+    assert "no CNI" in shown

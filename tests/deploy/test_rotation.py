@@ -112,7 +112,7 @@ class Scene:
                 raise self.trial
             return self.trial
 
-        def wait_for_calico(names: list[str]) -> None:
+        def wait_for_calico(names: list[str], _: object) -> None:
             self.log.append(f"calico {' '.join(names)}")
             if self.calico:
                 raise self.calico

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fabnode.util.errors import FabnodeError
-from fabnode.util.wait import Wait, WaitTimeoutError, retry
+from fabnode.util.wait import Wait, Waiting, WaitTimeoutError, retry
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,6 +75,15 @@ def test_empty_results_are_results() -> None:
 
 def test_a_time_out_may_say_in_which_state_it_ended() -> None:
     assert str(Clock().wait(0, 1).overdue("clouds only")) == "waited 0 s for rain: clouds only"
+
+
+def test_a_state_is_reported_when_it_is_new_with_the_time_waited() -> None:
+    clock, seen = Clock(), list[Waiting]()
+    wait = Wait("rain", 90, 10, on_state=seen.append, clock=clock, sleep=clock.sleep)
+    for state in ("clouds", "clouds", "thunder"):
+        wait.report(state)
+        wait.pause()
+    assert seen == [Waiting("rain", "clouds", 0, 90), Waiting("rain", "thunder", 20, 90)]
 
 
 def test_there_is_no_pause_after_the_deadline() -> None:

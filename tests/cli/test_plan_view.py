@@ -1,0 +1,42 @@
+"""A plan as people read it."""
+
+from __future__ import annotations
+
+from fabnode.cli.plan_view import plan_text
+from fabnode.library.results import PlannedChange, PlannedNode, PlanResult
+from fabnode.steps.finding import Finding
+
+CGROUP = Finding("warning", "it has cgroup v1", "boot it with v2")
+DISK = Finding("warning", "its disk is nearly full", "make room")
+CHANGE = PlannedChange("kubelet", "create", "file", "/k", "it is missing")
+
+
+def test_what_preflight_finds_on_several_nodes_stands_once_with_their_names() -> None:
+    nodes = (
+        PlannedNode("n1", findings=(CGROUP,)),
+        PlannedNode("n2", findings=(CGROUP, DISK)),
+        PlannedNode("n3", changes=(CHANGE,), findings=(CGROUP,)),
+    )
+    plan = PlanResult(nodes)
+    assert plan_text(plan).splitlines() == [
+        "n1, n2, n3:",
+        "  warning:  it has cgroup v1; boot it with v2",
+        "n2:",
+        "  warning:  its disk is nearly full; make room",
+        "n3:",
+        "  kubelet",
+        "    create   /k: it is missing",
+        "1 node would not change",
+    ]
+    assert [len(node["findings"]) for node in plan.to_dict()["nodes"]] == [1, 2, 1]
+
+
+def test_of_many_nodes_the_number_heads_the_names() -> None:
+    nodes = tuple(PlannedNode(f"n{i}", findings=(CGROUP,)) for i in range(1, 6))
+    assert plan_text(PlanResult(nodes)).splitlines() == [
+        "5 nodes:",
+        "  on n1, n2, n3, n4, n5",
+        "  warning:  it has cgroup v1; boot it with v2",
+        "5 nodes would not change",
+        "nothing to change",
+    ]
