@@ -26,6 +26,7 @@ from . import exits, progress, table
 if TYPE_CHECKING:
     from ..config.configuration import Config
     from ..deploy.run import Run
+    from ..library.results import DeployResult
     from ..ssh.secret_prompts import SecretRequest
     from ..steps.verify import Check
     from .options import Options
@@ -109,14 +110,33 @@ def end(
     if as_json:
         print_json({**result.to_dict(), **more})
     else:
-        width, colour = table.width_of(sys.stdout), table.supports_colour(sys.stdout)
-        print()
-        print(table.end_table(result.rows, width=width, colour=colour))
+        _print_rows(result)
         if bad := [check for check in checks if not check.ok]:
             print()
             print_checks(bad)
     if not result.ok:
         raise Exit(code=exits.FAILED)
+
+
+@contextmanager
+def shown_if_interrupted(run: Run, *, as_json: bool) -> Iterator[None]:
+    """Print what was reached with each node where the user interrupts the run."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.journal.detach_sinks()
+        result = deploy_result(run, ())
+        if as_json:
+            print_json(result.to_dict())
+        else:
+            _print_rows(result)
+        raise
+
+
+def _print_rows(result: DeployResult) -> None:
+    width, colour = table.width_of(sys.stdout), table.supports_colour(sys.stdout)
+    print()
+    print(table.end_table(result.rows, width=width, colour=colour))
 
 
 def confirmed(question: str) -> bool:

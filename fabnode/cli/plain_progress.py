@@ -168,7 +168,8 @@ def is_lasting(event: Event) -> bool:
 def line_of(event: Event) -> str:
     """Format an event: node, step, what happened, duration; indented lines of detail and advice."""
     head = f"{event.node or CLUSTER:<12}  {event.step:<20}"
-    first, *rest = (_MARKS.get(event.state, "") + event.text).split("\n")
+    mark = "" if event.data.get("interrupted") else _MARKS.get(event.state, "")
+    first, *rest = (mark + event.text).split("\n")
     took = f"  {duration(event.seconds)}" if event.seconds is not None else ""
     lines = [f"{head}  {first}{took}".rstrip(), *(f"    {line}".rstrip() for line in rest)]
     if detail := event.data.get("detail"):

@@ -107,6 +107,11 @@ class ClusterSession:
         self.admission.allow(nodes)
         self._snapshot = self.background(self._look)
 
+    def interrupt(self) -> None:
+        """End what nodes wait for, so that they clean up: the user interrupted the run."""
+        self.nodes.interrupt()
+        self.judge.interrupt()
+
     def close(self) -> None:
         """End the watches and the background work; others may change the cluster now."""
         self.nodes.close()

@@ -46,6 +46,10 @@ class Nodes:
         """Follow the Node objects from now on, so that one can be waited for."""
         self._watch.start()
 
+    def interrupt(self) -> None:
+        """End all waiting for Node objects, by KeyboardInterrupt."""
+        self._watch.interrupt()
+
     def close(self) -> None:
         """End the watch."""
         self._watch.stop()

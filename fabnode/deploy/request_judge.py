@@ -68,6 +68,10 @@ class RequestJudge:
             self._watching.set()
             self.requests.start()
 
+    def interrupt(self) -> None:
+        """End all waiting for signing requests, by KeyboardInterrupt."""
+        self.requests.interrupt()
+
     def close(self) -> None:
         """Judge no more."""
         self.requests.stop()

@@ -126,11 +126,17 @@ class RunContext:
         """Do this for every node (or those named), as many at once as the run allows."""
         run = self.run
         wanted = [node for node in run.nodes if names is None or node.name in names]
-        return _fan_out(run, wanted, partial(self._one, work))
+        return _fan_out(run, wanted, partial(self._one, work), self._interrupt)
 
     def facts(self, name: str) -> Facts:
         """Return what the last probe of a node found."""
         return self._nodes[name].facts
+
+    def _interrupt(self) -> None:
+        """Have the nodes' work end where it is: each takes back its own token then."""
+        self.session.interrupt()
+        for deployer in list(self._nodes.values()):
+            deployer.host.interrupt()
 
     def _one(self, work: Callable[[NodeDeployer], R], node: Node) -> R:
         """Work with the node's deployer, made once per run and used by one thread at a time."""
@@ -148,7 +154,12 @@ class RunContext:
         return work(self._nodes[node.name])
 
 
-def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict[str, Outcome[R]]:
+def _fan_out(
+    run: Run,
+    nodes: Sequence[Node],
+    work: Callable[[Node], R],
+    on_interrupt: Callable[[], None] = lambda: None,
+) -> dict[str, Outcome[R]]:
     """
     Work on nodes side by side, as many at once as the run and their groups allow.
 
@@ -164,4 +175,5 @@ def _fan_out(run: Run, nodes: Sequence[Node], work: Callable[[Node], R]) -> dict
         groups_of=lambda node: node.groups,
         batch=run.batch,
         on_outcome=run.record_outcome,
+        on_interrupt=on_interrupt,
     )

@@ -31,7 +31,7 @@ class Event:
     :param seconds: duration of what ended with this event.
     :param data: `changes` (list of str), `bytes` sent, `advice` (the next command), `detail` (the
         node's output on a failure, several lines), `waited` and `limit` (seconds) of a wait in
-        progress, and other data of a step.
+        progress, `interrupted` (true) where the user ended it, and other data of a step.
     """
 
     at: float

@@ -313,7 +313,7 @@ def cause(error: BaseException) -> str:
 def _failure(error: BaseException, folder: Path | None) -> dict[str, Any]:
     """Return advice and detail of an error, or the trace of an unexpected one."""
     if isinstance(error, KeyboardInterrupt):
-        return {}
+        return {"interrupted": True}
     if not isinstance(error, FabnodeError):
         where = f" ({folder / FILE} has its trace)" if folder else ""
         return {"advice": f"{_RETRY}{where}", "trace": traceback.format_exception(error)}

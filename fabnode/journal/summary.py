@@ -49,8 +49,8 @@ def rows(
     """
     Return a row for each of `nodes` and for each other node in the events, in that order.
 
-    The cluster's own steps get a row only when they changed something or failed. A node's cause is
-    its first failure, not what followed from it.
+    The cluster's own steps get a row only when they changed something, failed or were interrupted.
+    A node's cause is its first failure, not what followed from it.
 
     :param outcomes: results of the work on nodes. A failure there is one here, whatever the
         events are.
@@ -63,12 +63,16 @@ def rows(
         _with_outcome(row_of(name or "", found), outcomes.get(name or ""))
         for name, found in by_node.items()
     ]
-    return [cluster, *table] if cluster.result in ("failed", "changed") else table
+    interrupted = cluster.result == "unfinished" and cluster.cause == cause(KeyboardInterrupt())
+    shown = interrupted or cluster.result in ("failed", "changed")
+    return [cluster, *table] if shown else table
 
 
 def _with_outcome(row: NodeResult, outcome: Outcome[Any] | None) -> NodeResult:
     if outcome is None or outcome.ok or row.result in ("failed", "skipped"):
         return row
+    if isinstance(outcome.error, KeyboardInterrupt):
+        return replace(row, result="unfinished", cause=cause(outcome.error))
     if outcome.error is None:
         return replace(row, result="skipped", cause=outcome.skipped)
     advice = outcome.error.advice if isinstance(outcome.error, FabnodeError) else ""
@@ -80,6 +84,8 @@ def row_of(node: str, events: Iterable[Event]) -> NodeResult:
     events = [e for e in events if e.step != RUN or e.node is not None]
     seconds = events[-1].at - events[0].at if events else 0.0
     for event in events:
+        if event.data.get("interrupted"):
+            return NodeResult(node, "unfinished", event.step, event.text, "", seconds)
         if event.state in ("failed", "skipped"):
             result: Result = "failed" if event.state == "failed" else "skipped"
             advice, detail = (str(event.data.get(key, "")) for key in ("advice", "detail"))
@@ -89,9 +95,8 @@ def row_of(node: str, events: Iterable[Event]) -> NodeResult:
     left = [e for e in begun if e.step not in ended]
     if left or not ended:
         step = left[-1].step if left else ""
-        return NodeResult(
-            node, "unfinished", step, "the run ended here" if left else "", "", seconds
-        )
+        why = "the run ended here" if left else "" if events else "not begun"
+        return NodeResult(node, "unfinished", step, why, "", seconds)
     changed = list(dict.fromkeys(e.step for e in events if e.state == "changed"))
     result = "changed" if changed else "unchanged"
     return NodeResult(node, result, ", ".join(changed), "", "", seconds)

@@ -33,7 +33,7 @@ class Watch:
         self._objects: dict[str, Object] = {}
         self._changed = threading.Condition()
         self._listed = False
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._stopping = threading.Event()
         self._listeners: list[Callable[[Object], None]] = []
 
@@ -45,6 +45,12 @@ class Watch:
     def stop(self) -> None:
         """Let the thread end with its next event or its request's end (it is a daemon)."""
         self._stopping.set()
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in all who wait, and in all who will."""
+        with self._changed:
+            self._error = KeyboardInterrupt()
+            self._changed.notify_all()
 
     def on_change(self, listener: Callable[[Object], None]) -> None:
         """Call `listener` with each object that is added or modified, in the watch's thread."""

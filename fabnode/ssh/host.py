@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import ConnectionLostError
+from .errors import ConnectionLostError, HostError
 from .exec import Command, Result, Session
 from .port_checks import HttpAnswer, TlsResult, anonymous_over, http_over, tls_over
 from .secret_prompts import SUDO
@@ -32,6 +32,7 @@ class Host:
         self.node = node
         self._access = access
         self._connection = access.connection(node)
+        self._interrupted = False
 
     @property
     def name(self) -> str:
@@ -81,7 +82,12 @@ class Host:
             on_line=on_line,
         )
         patience = max(_PATIENCE, self.node.ssh.connect_timeout)
-        return Session(self.name, command, patience).run(self._transport())
+        try:
+            return Session(self.name, command, patience).run(self._transport())
+        except HostError:
+            if self._interrupted:
+                raise KeyboardInterrupt from None
+            raise
 
     def http_get(self, port: int, path: str, timeout: float = 5) -> HttpAnswer:
         """
@@ -115,6 +121,11 @@ class Host:
         """
         return tls_over(self._transport(), (address, port), ca_pem, server_name, timeout)
 
+    def interrupt(self) -> None:
+        """End what runs on the host: it raises KeyboardInterrupt, and so does the next use."""
+        self._interrupted = True
+        self.close()
+
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
         self._connection.close()
@@ -131,6 +142,8 @@ class Host:
         return str(self._connection.user)
 
     def _transport(self) -> paramiko.Transport:
+        if self._interrupted:
+            raise KeyboardInterrupt
         self.open()
         transport: paramiko.Transport | None = self._connection.transport
         if transport is None:

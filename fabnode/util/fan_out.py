@@ -72,8 +72,9 @@ def fan_out(
     groups_of: Callable[[T], Iterable[str]] = lambda _: (),
     batch: int | None = None,
     stop: threading.Event | None = None,
-    grace: float = 5.0,
+    grace: float = 10.0,
     on_outcome: Callable[[str, Outcome[R]], None] = lambda _name, _outcome: None,
+    on_interrupt: Callable[[], None] = lambda: None,
 ) -> dict[str, Outcome[R]]:
     """
     Return what became of each item, by its name, in the order of `items`.
@@ -83,9 +84,11 @@ def fan_out(
 
     :param stop: looked at before each item is handed out; work may look at it too. Set when the
         user interrupts: running work then has `grace` seconds to end before KeyboardInterrupt is
-        passed on. Nothing that is still running after that keeps the process alive.
+        passed on, or until the next interrupt. Nothing that is still running after that keeps the
+        process alive.
     :param on_outcome: called in this thread with each outcome as it comes, those of skipped items
         and of work that ended in the grace of an interrupt among them.
+    :param on_interrupt: called when the user interrupts: has running work end.
     """
     bounds = Bounds(max_parallel, group_limits, groups_of)
     stop = stop or threading.Event()
@@ -95,7 +98,7 @@ def fan_out(
         part = items[first : first + size]
         if all(outcome.ok for outcome in outcomes.values()):
             came = partial(_named, on_outcome, [name(item) for item in part])
-            done = _together(part, work, bounds, stop, grace, came)
+            done = _together(part, work, bounds, stop, grace, came, on_interrupt)
         else:
             why = STOPPED if stop.is_set() else EARLIER_BATCH
             done = [Outcome(skipped=why) for _ in part]
@@ -121,6 +124,7 @@ def _together(
     stop: threading.Event,
     grace: float,
     came: Callable[[int, Outcome[R]], None],
+    on_interrupt: Callable[[], None],
 ) -> list[Outcome[R]]:
     """Work on all items side by side, within the bounds; `came` hears of each end."""
     finished: queue.SimpleQueue[tuple[int, Outcome[R]]] = queue.SimpleQueue()
@@ -155,6 +159,7 @@ def _together(
             came(index, outcome)
     except KeyboardInterrupt:
         stop.set()
+        on_interrupt()
         _wait_for(len(running), finished, grace, came)
         raise
     for index in waiting:

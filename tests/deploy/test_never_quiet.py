@@ -112,6 +112,9 @@ class Host(Machine):
     def close(self) -> None:
         pass
 
+    def interrupt(self) -> None:
+        pass
+
 
 @cache
 def two_nodes() -> Config:

@@ -171,6 +171,12 @@ class Deployer:
             raise ConnectionLostError(self.node.name, "no answer in time")
         return self.facts
 
+    def overrides(self) -> tuple[()]:
+        return ()
+
+    def wanted_drop_ins(self) -> tuple[()]:
+        return ()
+
     def plan(self, renewal: Renewal) -> None:
         self.scene.planned[self.node.name] = renewal
 

@@ -243,7 +243,7 @@ def test_rows_show_how_each_node_ended() -> None:
         ("bad", "failed", "connect", "first"),
         ("cut", "unfinished", "kubelet", "the run ended here"),
         ("later", "skipped", "run", "an earlier batch failed"),
-        ("none", "unfinished", "", ""),
+        ("none", "unfinished", "", "not begun"),
     ]
     assert found[3].advice == ForeseenError.advice
     assert isinstance(found[0], NodeResult)

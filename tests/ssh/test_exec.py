@@ -241,6 +241,21 @@ def test_a_host_that_dies_while_it_works(reach: Reach, tmp_path: Path) -> None:
         host.root(f"touch {started}; sleep 60")
 
 
+def test_an_interrupt_ends_what_runs_on_a_host_and_what_would(reach: Reach, tmp_path: Path) -> None:
+    host, _ = reach()
+    started = tmp_path / "started"
+
+    def interrupt() -> None:
+        wait_for(started.exists)
+        host.interrupt()
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        host.root(f"touch {started}; sleep 60")
+    with pytest.raises(KeyboardInterrupt):
+        host.root("true")
+
+
 def test_a_connection_that_is_lost_before_the_command_begins(reach: Reach) -> None:
     """Nothing refused it: neither the login shell nor sudo is to blame."""
     host, server = reach(replace="sleep 60")

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from fabnode.util.fan_out import EARLIER_BATCH, STOPPED, fan_out
+from fabnode.util.fan_out import EARLIER_BATCH, STOPPED, Outcome, fan_out
 
 
 class Gauge:
@@ -163,6 +163,42 @@ def test_interrupt_stops_handing_out_stops_running_work_and_is_passed_on() -> No
 
 def _interrupt_main() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def test_interrupt_has_running_work_end() -> None:
+    ended = threading.Event()
+    outcomes: dict[str, Outcome[bool]] = {}
+    threading.Timer(0.1, _interrupt_main).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fan_out(
+            [1],
+            lambda _: ended.wait(30),
+            name=str,
+            max_parallel=1,
+            on_interrupt=ended.set,
+            on_outcome=outcomes.__setitem__,
+        )
+    assert outcomes["1"].value is True
+    assert time.monotonic() - began < 5
+
+
+def test_a_second_interrupt_ends_the_grace() -> None:
+    release = threading.Event()
+    again = threading.Timer(0.1, _interrupt_main)
+    threading.Timer(0.1, _interrupt_main).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fan_out(
+            [1],
+            lambda _: release.wait(30),
+            name=str,
+            max_parallel=1,
+            grace=20,
+            on_interrupt=again.start,
+        )
+    assert time.monotonic() - began < 5
+    release.set()
 
 
 def test_interrupt_does_not_wait_for_work_that_hangs() -> None:

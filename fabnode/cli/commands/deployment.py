@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 
 def deploy(options: Options) -> None:
     """Carry out the steps that were asked for; print results and, after all steps, checks."""
-    with app.run_of(options) as run:
+    with app.run_of(options) as run, app.shown_if_interrupted(run, as_json=options.json):
         app.end(run, pipeline.deploy(run), as_json=options.json)

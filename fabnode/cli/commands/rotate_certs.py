@@ -78,7 +78,8 @@ def rotate(options: Options, selection: Selection, *, dry_run: bool) -> None:
             if not planned.ok:
                 raise Exit(code=exits.FAILED)
             return
-        app.end(run, rotation.rotate(run, renewal), as_json=options.json)
+        with app.shown_if_interrupted(run, as_json=options.json):
+            app.end(run, rotation.rotate(run, renewal), as_json=options.json)
 
 
 def change_ca(options: Options, *, dry_run: bool) -> None:
