@@ -4,7 +4,8 @@ A node as others would have made it, with their faults: for `inv audit` and `inv
 Its certificates are signed here and good for fifty years, the CA's key and an administrator's
 kubeconfig lie on it, its kubelet answers everybody, and each start adds iptables rules once more.
 Two shapes: `3.7`, kubeasz's of today with configuration files, and `chapter`, that of 2017 with
-flags, as far as today's kubelet knows them.
+flags, as far as today's kubelet knows them. `kubespray` has none of these faults: its kubelet's
+credentials lie where kubeadm has them, and were issued for a year.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import datetime
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from cryptography import x509
@@ -32,8 +34,11 @@ from .shell import run
 from .state import State
 from .versions import BUSYBOX_IMAGE, PAUSE_IMAGE
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 FILES = Path(__file__).parent / "files/kubeasz"
-BIN = {"3.7": "/opt/kube/bin", "chapter": "/root/local/bin"}
+BIN = {"3.7": "/opt/kube/bin", "chapter": "/root/local/bin", "kubespray": "/usr/local/bin"}
 YEARS = 50
 STATIC_TOKEN = "d18f94b5fa585c7123f56803d925d2e7"  # noqa: S105 - the one kubeasz once shipped to all
 STARTS = 3
@@ -85,11 +90,14 @@ def files(layout: Layout, host: Host, shape: str) -> list[tuple[str, bytes, int]
         "dns": DNS_ADDRESS,
         "pods": POD_CIDR,
         "pause": PAUSE_IMAGE,
+        "systemd": str(shape != "chapter").lower(),
     }
 
     def text(name: str) -> bytes:
         return (FILES / name).read_text().format(**values).encode()
 
+    if shape == "kubespray":
+        return _as_kubespray(layout, host, text)
     node = issue(layout, f"system:node:{host.name}", "system:nodes", host)
     proxy = issue(layout, "system:kube-proxy", "k8s")
     admin = issue(layout, "admin", "system:masters")
@@ -124,8 +132,34 @@ def files(layout: Layout, host: Host, shape: str) -> list[tuple[str, bytes, int]
     return found
 
 
-def issue(layout: Layout, name: str, organization: str, host: Host | None = None) -> Pair:
-    """Sign a certificate with the lab's CA as cfssl would have: RSA, for fifty years."""
+def _as_kubespray(
+    layout: Layout, host: Host, text: Callable[[str], bytes]
+) -> list[tuple[str, bytes, int]]:
+    ca = (layout.pki / "ca.pem").read_bytes()
+    node = issue(layout, f"system:node:{host.name}", "system:nodes", years=1)
+    proxy = issue(layout, "system:kube-proxy", "k8s", years=1)
+    pair = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+    named = {"client-certificate": pair, "client-key": pair}
+    return [
+        ("/etc/systemd/system/containerd.service", text("containerd.service"), 0o644),
+        ("/etc/containerd/config.toml", text("containerd.toml"), 0o644),
+        ("/etc/cni/net.d/10-default.conflist", text("10-default.conflist"), 0o644),
+        ("/etc/systemd/system/kubelet.service", text("kubespray/kubelet.service"), 0o644),
+        ("/etc/kubernetes/kubelet-config.yaml", text("kubespray/kubelet.yaml"), 0o644),
+        ("/etc/systemd/system/kube-proxy.service", text("3.7/kube-proxy.service"), 0o644),
+        ("/var/lib/kube-proxy/kube-proxy-config.yaml", text("3.7/kube-proxy.yaml"), 0o644),
+        ("/etc/kubernetes/ssl/ca.crt", ca, 0o644),
+        (pair, node.certificate + node.key, 0o600),
+        ("/etc/kubernetes/kubelet.conf", _kubeconfig_of(layout, ca, named), 0o600),
+        ("/etc/kubernetes/kube-proxy.kubeconfig", _kubeconfig(layout, ca, proxy), 0o600),
+        ("/var/lib/kube-proxy/.keep", b"", 0o644),
+    ]
+
+
+def issue(
+    layout: Layout, name: str, organization: str, host: Host | None = None, years: int = YEARS
+) -> Pair:
+    """Sign a certificate with the lab's CA as cfssl would have: RSA."""
     ca = x509.load_pem_x509_certificate((layout.pki / "ca.pem").read_bytes())
     ca_key = serialization.load_pem_private_key(
         (layout.pki / "ca-key.pem").read_bytes(), password=None
@@ -145,7 +179,7 @@ def issue(layout: Layout, name: str, organization: str, host: Host | None = None
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=YEARS * 365.25))
+        .not_valid_after(now + datetime.timedelta(days=years * 365.25))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     )
     if host:
@@ -177,13 +211,20 @@ def _kubeconfig(layout: Layout, ca: bytes, pair: Pair | None) -> bytes:
             "client-certificate-data": data(pair.certificate),
             "client-key-data": data(pair.key),
         }
+    return _kubeconfig_of(layout, ca, user)
+
+
+def _kubeconfig_of(layout: Layout, ca: bytes, user: dict[str, str]) -> bytes:
     whole = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
             {
                 "name": "kubernetes",
-                "cluster": {"server": layout.apiserver, "certificate-authority-data": data(ca)},
+                "cluster": {
+                    "server": layout.apiserver,
+                    "certificate-authority-data": base64.b64encode(ca).decode(),
+                },
             }
         ],
         "contexts": [{"name": "default", "context": {"cluster": "kubernetes", "user": "user"}}],

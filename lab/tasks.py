@@ -166,7 +166,7 @@ def fresh(_: Context, hosts: str = "", name: str = DEFAULT_NAME) -> None:
     positional=["host"],
     help={
         "host": "n1, n2, …: a bare one",
-        "shape": "3.7 or chapter: settings in files, or as flags",
+        "shape": "3.7, chapter or kubespray: settings in files, as flags, or as by kubeadm",
         "name": "which lab",
     },
 )
@@ -174,7 +174,8 @@ def kubeasz_node(_: Context, host: str, shape: str = "3.7", name: str = DEFAULT_
     """
     Make a bare host a node with the faults of others.
 
-    As kubeasz makes them, for `inv audit` and `inv harden`. Example: inv lab.kubeasz n1
+    As kubeasz makes them, for `inv audit` and `inv harden`, and to be taken over by
+    `inv deploy-nodes`; as kubespray does, without faults. Example: inv lab.kubeasz n1
     """
     with _sentences():
         layout, state = _lab(name)

@@ -60,6 +60,7 @@ ORDER = (
     "test_never_quiet",
     "test_host_environment",
     "test_failed_joins",
+    "test_takeover",
     "test_audit",
     "test_attack_inside",
     "test_killed",
