@@ -47,6 +47,7 @@ _CA_NAMES = {"ca-key.pem", "ca.key", "ca-key.key", "cakey.pem", "ca_key.pem"}
 _ADMIN_NAMES = {"admin-key.pem", "admin.key", "admin.conf", "super-admin.conf"}
 
 _LEAF_YEARS, _LONG_LEAF_YEARS, _CA_YEARS = 2, 10, 30
+_NODE = "system:node:"
 _YEAR = timedelta(days=365.25)
 _OTHERS, _READ_BY_ALL = 0o077, 0o007
 _NOT_ROOTS = "others than root can change what lies at that path"
@@ -113,7 +114,9 @@ class Credentials:
             # As programs resolve them: a relative path in a command line names them, too.
             ("a program's settings", "\n".join(evidence.anchors)),
         ]
-        self._bootstrap = Settings(evidence, "kubelet").file("bootstrap-kubeconfig")
+        kubelet = Settings(evidence, "kubelet")
+        self._bootstrap = kubelet.file("bootstrap-kubeconfig")
+        self._kubeconfig = kubelet.file("kubeconfig")
 
     def findings(self) -> Iterator[Finding]:
         """Return all that is wrong with them."""
@@ -121,16 +124,17 @@ class Credentials:
             yield from self._whose(file)
             yield from self._open(file)
             yield from self._tokens(file)
+        yield from self._other_name()
         yield from self._long_lived()
         for path in self._evidence.quarantined:
             yield Finding(
                 "quarantined",
                 "low",
                 path,
-                f"an earlier `{program.task('harden')}` moved this file; it is still on the host",
+                "an earlier run of fabnode moved this file; it is still on the host",
                 "in fabnode's quarantine",
                 f"once nothing needs it: shred -u {quote(path)}",
-                by_hand="harden never deletes what it moved",
+                by_hand="fabnode never deletes what it moved",
             )
 
     # --- whose key it is ---------------------------------------------------------------------
@@ -278,8 +282,49 @@ class Credentials:
 
     def _foreign(self, found: Certificate) -> bool:
         name = found.common_name
-        other_node = name.startswith("system:node:") and name != f"system:node:{self._node}"
+        other_node = name.startswith(_NODE) and name.removeprefix(_NODE) not in {
+            self._node,
+            self._joined_as,
+        }
         return other_node or name in _CONTROL_PLANE
+
+    @cached_property
+    def _joined_as(self) -> str:
+        """
+        The name by which the kubelet that runs is a node of this cluster; empty where unknown.
+
+        By the certificate that it goes by, of the cluster's CA, in files of root's alone.
+        """
+        running = self._evidence.programs.get("kubelet")
+        anchor = self._evidence.anchors.get(self._kubeconfig)
+        if not running or not running.running or not anchor:
+            return ""
+        used = (self._kubeconfig, *anchor.names.get("client-certificate", ()))
+        return next(
+            (
+                place.certificate.common_name.removeprefix(_NODE)
+                for place in self._places
+                if place.path in used
+                and self._evidence.files[place.path].provenance is Provenance.ROOT_ONLY
+                and place.certificate.common_name.startswith(_NODE)
+                and issued_by(place.pem, self._ca_pem)
+            ),
+            "",
+        )
+
+    def _other_name(self) -> Iterator[Finding]:
+        if self._joined_as in {"", self._node}:
+            return
+        yield Finding(
+            "other-name",
+            "medium",
+            self._kubeconfig,
+            f"this host is the cluster's node {self._joined_as}, not {self._node}",
+            f"its kubelet goes by a certificate of {_NODE}{self._joined_as}, of the cluster's CA",
+            f"call it {self._joined_as} in the configuration; where it is to have another name,"
+            " remove it from the cluster first",
+            by_hand="a node's name is chosen in the configuration",
+        )
 
     # --- who can read it ---------------------------------------------------------------------
 

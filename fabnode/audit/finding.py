@@ -13,6 +13,7 @@ Check = Literal[
     "ca-key",
     "admin-credentials",
     "foreign-key",
+    "other-name",
     "token-file",
     "static-token",
     "open-secret",

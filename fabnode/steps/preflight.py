@@ -292,12 +292,17 @@ def _swap(inputs: Inputs) -> Iterator[Finding]:
 
 def _ports(inputs: Inputs) -> Iterator[Finding]:
     for listener in inputs.facts.listeners:
-        owner = layout.PORTS.get(listener.port)
-        if owner is None or listener.process == owner:
-            continue
+        owner, process = layout.PORTS.get(listener.port), listener.process
+        runs = inputs.facts.unit(f"{owner}.service").running
+        if owner == process == "kube-proxy" and not runs:
+            yield Finding(
+                "error",
+                f"port {listener.port} of the {owner} is taken by the kube-proxy of a pod",
+                "have the DaemonSet kube-proxy leave this node out, by a nodeSelector or affinity",
+            )
         # Whose port it is, is not always known; one whose owner does not run is somebody else's.
-        if listener.process or not inputs.facts.unit(f"{owner}.service").running:
-            other = listener.process or "another process"
+        elif owner and process != owner and (process or not runs):
+            other = process or "another process"
             yield Finding(
                 "error",
                 f"port {listener.port} of the {owner} is taken by {other}",

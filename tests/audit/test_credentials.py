@@ -10,13 +10,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from fabnode.audit.credentials import public_der
-from fabnode.audit.evidence import Provenance, SecretFile
+from fabnode.audit.evidence import Evidence, Program, Provenance, SecretFile
 from fabnode.audit.finding import Quarantine, RestrictMode
 from fabnode.audit.repair import repairs
 
 from ..support import authority, pem
 from .support import (
     OWN,
+    anchor,
     issued,
     judged,
     only,
@@ -93,6 +94,49 @@ def test_others_keys_are_found(name: str) -> None:
     certificate, key = issued(name)
     found = only(judged(with_files(secret(STRAY, certificates=(certificate,), keys=(key,)))))
     assert found.check == "foreign-key"
+
+
+OTHER_KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
+BESIDE = "/etc/kubernetes/ssl/kubelet-key.pem"
+
+
+def joined_as(name: str, *, named: bool = False, **file: Any) -> Evidence:
+    """Return a host whose kubelet goes by a certificate in this name, as kubeasz writes it."""
+    certificate, key = file.pop("pair", None) or issued(name)
+    held = "/etc/kubernetes/ssl/kubelet.pem" if named else OTHER_KUBECONFIG
+    running = file.pop("running", True)
+    kubelet = Program(("/usr/bin/kubelet", f"--kubeconfig={OTHER_KUBECONFIG}"), running)
+    it = with_files(
+        secret(held, certificates=(certificate,), keys=(key,), **file),
+        secret(BESIDE, keys=(key,)),
+    )
+    names = {"client-certificate": (held,)} if named else {}
+    anchors = {**it.anchors, OTHER_KUBECONFIG: anchor(names=names)}
+    return replace(it, programs={**it.programs, "kubelet": kubelet}, anchors=anchors)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_kubelet_that_has_joined_under_another_name_holds_its_own_key(named: bool) -> None:
+    seen = judged(joined_as("system:node:n9", named=named))
+    found = only([f for f in seen if f.check in {"other-name", "foreign-key"}])
+    assert (found.check, found.severity, found.repairs) == ("other-name", "medium", ())
+    assert found.fix.startswith("call it n9 in the configuration")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        joined_as("system:node:n9", running=False),
+        joined_as("system:node:n9", uid=1000),
+        joined_as("system:node:n9", controlled=False),
+        joined_as("system:node:n9", pair=self_signed("system:node:n9", "system:nodes")),
+        joined_as("system:kube-scheduler"),
+    ],
+)
+def test_who_only_could_be_that_node_is_not_believed(host: Evidence) -> None:
+    checks = {finding.check for finding in judged(host)}
+    assert "foreign-key" in checks
+    assert "other-name" not in checks
 
 
 def test_on_a_control_plane_they_belong() -> None:

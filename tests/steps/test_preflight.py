@@ -110,6 +110,20 @@ def test_a_good_host_has_no_findings() -> None:
         ({"listeners": (Listener(10250, "nc"),)}, {}, {}, "error", "port 10250 of the kubelet is"),
         ({"listeners": (Listener(10250, "kubelet"), Listener(22, "sshd"))}, {}, {}, None, ""),
         ({"listeners": (Listener(10256, ""),)}, {}, {}, "error", "is taken by another process"),
+        (
+            {"listeners": (Listener(10256, "kube-proxy"),)},
+            {},
+            {},
+            "error",
+            "port 10256 of the kube-proxy is taken by the kube-proxy of a pod",
+        ),
+        (
+            {"listeners": (Listener(10256, "kube-proxy"),), "units": {PROXY: RUNNING}},
+            {},
+            {},
+            None,
+            "",
+        ),
         ({"listeners": (Listener(10256, ""),), "units": {PROXY: RUNNING}}, {}, {}, None, ""),
         (
             {"machine_id": "b" * 32},
