@@ -17,11 +17,20 @@ from .errors import LabError
 ROOT = Path("/sys/fs/cgroup")
 
 
+def driver() -> str:
+    """Return the kubelet's cgroup driver that suits this machine, as kubeasz chooses it."""
+    return "systemd" if _unified() else "cgroupfs"
+
+
 def hierarchies() -> list[Path]:
     """Return the root of each cgroup hierarchy of this machine."""
-    if (ROOT / "cgroup.controllers").exists():
+    if _unified():
         return [ROOT]
     return [path for path in ROOT.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def _unified() -> bool:
+    return (ROOT / "cgroup.controllers").exists()
 
 
 def make(name: str) -> list[Path]:

@@ -26,7 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from fabnode.util.image_reference import ImageReference
 from fabnode.util.wait import Wait
 
-from . import hosts, pki
+from . import cgroups, hosts, pki
 from .errors import LabError, LabInputError
 from .layout import DNS_ADDRESS, POD_CIDR, Host, Layout
 from .progress import Progress
@@ -90,7 +90,8 @@ def files(layout: Layout, host: Host, shape: str) -> list[tuple[str, bytes, int]
         "dns": DNS_ADDRESS,
         "pods": POD_CIDR,
         "pause": PAUSE_IMAGE,
-        "systemd": str(shape != "chapter").lower(),
+        "driver": cgroups.driver(),
+        "systemd": str(cgroups.driver() == "systemd").lower(),
     }
 
     def text(name: str) -> bytes:

@@ -146,7 +146,7 @@ def test_a_node_of_another_tool_is_taken_over_without_a_lost_request(lab: Lab, m
         done = lab.deploy("--limit", NODE)
     assert load.lost == []
     assert load.answered > 100
-    assert done.results == {NODE: "joined"}
+    assert done.results == {NODE: "changed"}
     assert [check for check in done.document["checks"] if not check["ok"]] == []
     assert identity(lab) == before
     for path in moved:
@@ -174,6 +174,6 @@ def test_without_a_certificate_it_stays_what_it_was(lab: Lab, made: str) -> None
     assert identity(lab) == before
     assert lab.on(NODE, f"test -s {MOVED[made][0]} && echo there").strip() == "there"
     with Load(url(lab)) as load:
-        assert lab.deploy("--limit", NODE).results == {NODE: "joined"}
+        assert lab.deploy("--limit", NODE).results == {NODE: "changed"}
     assert load.lost == []
     assert identity(lab) == before
