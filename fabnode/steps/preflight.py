@@ -294,11 +294,12 @@ def _ports(inputs: Inputs) -> Iterator[Finding]:
     for listener in inputs.facts.listeners:
         owner, process = layout.PORTS.get(listener.port), listener.process
         runs = inputs.facts.unit(f"{owner}.service").running
-        if owner == process == "kube-proxy" and not runs:
+        if owner and process == owner and not runs:
             yield Finding(
                 "error",
-                f"port {listener.port} of the {owner} is taken by the kube-proxy of a pod",
-                "have the DaemonSet kube-proxy leave this node out, by a nodeSelector or affinity",
+                f"port {listener.port} of the {owner} is taken by a {owner} that is not its unit's",
+                "stop what runs it, another unit (`ss -ltnp`) or a pod: have the DaemonSet"
+                " kube-proxy leave this node out, by a nodeSelector or an affinity",
             )
         # Whose port it is, is not always known; one whose owner does not run is somebody else's.
         elif owner and process != owner and (process or not runs):

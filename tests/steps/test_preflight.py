@@ -108,14 +108,25 @@ def test_a_good_host_has_no_findings() -> None:
         ({"swap": 512 * MIB}, {}, {}, "error", "it has 512 MiB of swap"),
         ({"swap": 512 * MIB}, {}, {"kubelet": {"fail_swap_on": False}}, None, ""),
         ({"listeners": (Listener(10250, "nc"),)}, {}, {}, "error", "port 10250 of the kubelet is"),
-        ({"listeners": (Listener(10250, "kubelet"), Listener(22, "sshd"))}, {}, {}, None, ""),
+        (
+            {
+                "listeners": (Listener(10250, "kubelet"), Listener(22, "sshd")),
+                "units": {"kubelet.service": RUNNING},
+            },
+            {},
+            {},
+            None,
+            "",
+        ),
+        ({"listeners": (Listener(22, "sshd"),)}, {}, {}, None, ""),
+        ({"listeners": (Listener(10250, "kubelet"),)}, {}, {}, "error", "by a kubelet that is not"),
         ({"listeners": (Listener(10256, ""),)}, {}, {}, "error", "is taken by another process"),
         (
             {"listeners": (Listener(10256, "kube-proxy"),)},
             {},
             {},
             "error",
-            "port 10256 of the kube-proxy is taken by the kube-proxy of a pod",
+            "port 10256 of the kube-proxy is taken by a kube-proxy that is not its unit's",
         ),
         (
             {"listeners": (Listener(10256, "kube-proxy"),), "units": {PROXY: RUNNING}},

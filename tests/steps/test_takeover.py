@@ -63,6 +63,19 @@ def test_what_is_another_tools(seen: Facts, paths: list[str]) -> None:
     assert [credentials.path for credentials in found(seen, ROOT)] == paths
 
 
+def test_what_came_back_to_our_path_is_still_another_tools() -> None:
+    back = replace(FILE, sha256="ab" * 32)
+    seen = facts(
+        OURS, KUBEADM, CLIENT, held={CLIENT: HELD}, clients={OURS: CLIENT, KUBEADM: CLIENT}
+    )
+    copied = replace(seen, paths={**seen.paths, OURS: back, KUBEADM: back})
+    assert [credentials.path for credentials in found(seen, ROOT)] == [KUBEADM]
+    assert [credentials.path for credentials in found(copied, ROOT)] == [OURS, KUBEADM]
+    changes = planned(copied)
+    assert [c.name for c in changes if c.action == "quarantine"] == [OURS, KUBEADM]
+    assert "join" in {change.action for change in changes}
+
+
 def planned(seen: Facts) -> tuple[Change, ...]:
     inputs = replace(make_inputs(make_config(), seen), now=datetime.now(UTC))
     return make_plan("n1", kubelet.desired(inputs), seen).changes
