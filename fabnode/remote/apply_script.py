@@ -162,7 +162,8 @@ def _action(
         case Quarantined(path=path):
             return ["quarantine_file", path, program.task("harden")], None
         case Superseded(path=path, proof=proof, unit=unit, kubeconfig=kubeconfig):
-            return ["supersede_file", path, proof, unit, kubeconfig or "-"], None
+            by = program.task("deploy-nodes")
+            return ["supersede_file", path, by, proof, unit, kubeconfig or "-"], None
         case RulesOnce(table=table, rules=rules):
             lines = "".join(f"{rule}\n" for rule in rules)
             return ["delete_later_copies", name, table], Member(name, lines.encode())

@@ -3,9 +3,9 @@
 
 superseded= returned=
 
-supersede_file() { # supersede_file PATH PROOF UNIT KUBECONFIG|-
-	quarantine_file "$1" "inv deploy-nodes" || return
-	superseded="$superseded $1 $place $2 $3 $4"
+supersede_file() { # supersede_file PATH BY PROOF UNIT KUBECONFIG|-; BY is a command
+	quarantine_file "$1" "$2" || return
+	superseded="$superseded $1 $place $3 $4 $5"
 }
 
 await_proof() { # await_proof PROOF UNIT: what was approved a moment ago is signed and written by then
