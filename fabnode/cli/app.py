@@ -187,7 +187,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, CertificateFile):
         return value.pem
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        return {
+            f.name: (plain if f.repr else _unshown)(getattr(value, f.name)) for f in fields(value)
+        }
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"
     if isinstance(value, str | int | float | None):
@@ -199,6 +201,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return str(value)
+
+
+def _unshown(value: Any) -> Any:
+    """Return of contents that may hold secrets how long they are."""
+    if isinstance(value, Mapping):
+        return {key: f"<{len(content)} lines>" for key, content in value.items()}
+    return plain(value)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

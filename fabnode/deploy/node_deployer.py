@@ -138,9 +138,9 @@ class NodeDeployer:
         """Return what on the host overrides what fabnode sets, by the last probe."""
         return self._planner.overrides()
 
-    def wanted_drop_ins(self) -> tuple[str, ...]:
-        """Return the site's own drop-ins that are there, by the last probe."""
-        return self._planner.wanted_drop_ins()
+    def sites_own(self) -> tuple[str, ...]:
+        """Return the site's own drop-ins and imports that are there, by the last probe."""
+        return self._planner.sites_own()
 
     def plan(self, renewal: Renewal = KEEP) -> NodePlan:
         """Return what would be done, and what preflight found. Changes nothing."""

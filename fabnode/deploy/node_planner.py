@@ -15,6 +15,7 @@ from ..remote.probe import probe
 from ..steps import (
     boot_overrides,
     bootstrap_kubeconfig,
+    containerd_imports,
     kubelet,
     preflight,
     unit_overrides,
@@ -226,15 +227,21 @@ class NodePlanner:
     def overrides(self) -> tuple[Finding, ...]:
         """Return what on the host overrides what fabnode sets, by the last probe."""
         wanted = self.node.host.drop_ins
-        return (
+        found = (
             *unit_overrides.findings(self.facts, self._everything, wanted),
             *boot_overrides.findings(self.inputs(), self._everything),
         )
+        if not containerd_imports.imported(self.facts):
+            return found
+        here = desired_state(self._all_steps, self.inputs())
+        return (*found, *containerd_imports.findings(self.facts, here))
 
-    def wanted_drop_ins(self) -> tuple[str, ...]:
-        """Return the site's own drop-ins that are there, by the last probe."""
+    def sites_own(self) -> tuple[str, ...]:
+        """Return the site's own drop-ins and imports that are there, by the last probe."""
         units = [each.name for each in self._everything if isinstance(each, Unit)]
-        return unit_overrides.wanted_here(self.facts, units, self.node.host.drop_ins)
+        drop_ins = unit_overrides.wanted_here(self.facts, units, self.node.host.drop_ins)
+        containerd = layout.CONTAINERD in units
+        return (*drop_ins, *(containerd_imports.imported(self.facts) if containerd else ()))
 
     def _api_seen_from_host(self) -> TlsResult:
         cluster = self.config.cluster

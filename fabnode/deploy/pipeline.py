@@ -191,9 +191,7 @@ def verify_with(
         def one(node: NodeDeployer) -> list[Check]:
             facts = node.facts_of_started_units()
             checks = verify_node(node.host, facts, session, live.get(node.node.name))
-            checks += verify.override_checks(
-                node.node.name, node.overrides(), node.wanted_drop_ins()
-            )
+            checks += verify.override_checks(node.node.name, node.overrides(), node.sites_own())
             return checks
 
         found = context.each(one, names)

@@ -13,6 +13,7 @@ _LIBRARIES = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 SYSCTL_FOLDERS = tuple(f"{folder}/sysctl.d" for folder in _LIBRARIES)
 SYSCTL_FILE = "/etc/sysctl.conf"
 MODPROBE_FOLDERS = tuple(f"{folder}/modprobe.d" for folder in _LIBRARIES)
+CONTAINERD_IMPORTS = "/etc/containerd/conf.d"
 KERNEL_COMMAND_LINE = "/proc/cmdline"
 
 

@@ -173,7 +173,7 @@ class Facts:
     built_in: frozenset[str] = frozenset()
     missing_modules: frozenset[str] = frozenset()
     sysctls: Mapping[str, str] = field(default_factory=dict)
-    config_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    config_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     listeners: tuple[Listener, ...] = ()
     paths: Mapping[str, PathFact] = field(default_factory=dict)
     units: Mapping[str, UnitFact] = field(default_factory=dict)

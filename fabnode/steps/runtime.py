@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from ..config.overrides import merge_deep
-from ..node import layout
+from ..node import config_files, layout
 from ..node.resources import Binary, Directory, File, Resource, Unit
 from ..releases import compatibility
 from . import registries
@@ -49,6 +49,7 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
         # 4 differs from 3 in sections that are left to their defaults here.
         f"runtime/config-{min(line.config, 3)}.toml",
         version=line.config,
+        imports=config_files.CONTAINERD_IMPORTS,
         runtime=runtime,
         bin=inputs.config.paths.programs,
         cgroup_driver=inputs.cgroup_driver,

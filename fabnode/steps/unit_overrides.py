@@ -54,10 +54,11 @@ def findings(
         for path in unit_files.drop_ins(unit, facts.config_files):
             if path in ours:
                 continue
-            yield from _changeable(path, facts)
             if known and not is_wanted(path, wanted):
                 found = _effects(known, facts.config_files[path])
                 effects[path] += [(f"{effect} of {unit}", stops) for effect, stops in found]
+    for path in facts.config_files.keys() - ours.keys():
+        yield from _changeable(path, facts)
     for path, what in effects.items():
         if what:
             yield Finding(
@@ -105,7 +106,7 @@ def _changeable(path: str, facts: Facts) -> Iterator[Finding]:
     if found.kind == "file" and (found.uid or found.mode & _OTHERS_WRITE):
         yield Finding(
             "error",
-            f"others than root may change {path}, which says what systemd runs as root",
+            f"others than root may change {path}, by which root's programs go",
             f"check its content, then: chown root:root {quote(path)}; chmod go-w {quote(path)}",
         )
 

@@ -106,11 +106,11 @@ def certificate_checks(
 
 
 def override_checks(
-    node: str, found: Iterable[Finding], wanted: Sequence[str] = ()
+    node: str, found: Iterable[Finding], sites_own: Sequence[str] = ()
 ) -> Iterator[Check]:
-    """Nothing on the host overrides what fabnode sets but what the site wants, which is shown."""
-    if wanted:
-        yield Check(node, "wanted drop-ins", True, ", ".join(wanted))
+    """Nothing on the host overrides what fabnode sets but the site's own files, which are shown."""
+    if sites_own:
+        yield Check(node, "site's own", True, ", ".join(sites_own))
     for each in found:
         warning = each.level == "warning"
         yield Check(node, "overrides", False, each.text, each.fix, warning=warning)

@@ -16,17 +16,23 @@ import pytest
 from fabnode.node.facts import PathFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.releases.version import Release
-from fabnode.steps import boot_overrides, environment, preflight, unit_overrides
+from fabnode.steps import boot_overrides, containerd_imports, environment, preflight, unit_overrides
 from tests.support import make_config
 
-from . import test_boot_overrides, test_environment, test_preflight, test_unit_overrides
+from . import (
+    test_boot_overrides,
+    test_containerd_imports,
+    test_environment,
+    test_preflight,
+    test_unit_overrides,
+)
 from .support import make_inputs
 from .test_preflight import AROUND, CLIENT, GOOD, NAMESAKE, OTHER_NODE, OURS
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 ROW = re.compile(r"^\| (error|warning|error or warning) \| (.+?) \| .+ \| .+ \|$", re.MULTILINE)
 
-MODULES = (preflight, environment, unit_overrides, boot_overrides)
+MODULES = (preflight, environment, unit_overrides, boot_overrides, containerd_imports)
 
 # No release that fabnode knows has given cgroup v1 up so far.
 NOT_YET = {("error", "it has cgroup v1, which Kubernetes … no longer supports")}
@@ -111,6 +117,8 @@ def produced() -> set[str]:
             {"server_version": Release(1, 30, 4)} if "cluster" in overrides else {},
             **overrides,
         )
+    for text, version, *_ in test_containerd_imports.CASES:
+        texts.update(finding.text for finding in test_containerd_imports.found(text, version))
     for files, *_ in test_boot_overrides.CASES:
         texts.update(finding.text for finding in test_boot_overrides.found(files))
     for files, *_ in test_unit_overrides.CASES:

@@ -1,5 +1,5 @@
 # Files of settings by which others may override what fabnode sets, as lines without comments: unit
-# files and drop-ins, settings of the kernel, modules that are not to be loaded.
+# files and drop-ins, settings of the kernel, modules that are not to be loaded, containerd's imports.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
 configs=
@@ -30,6 +30,13 @@ for folder in $config_folders; do
 	case $folder in /lib/*) [ ! -h /lib ] || continue ;; esac
 	for file in "$folder"/*.conf; do find_configs "$file"; done
 done
+if [ -d "$containerd_imports" ]; then
+	folders=$folders$nl$containerd_imports
+	for file in "$containerd_imports"/*.toml; do
+		find_configs "$file"
+		opaque=$opaque$nl$file
+	done
+fi
 set -f
 [ -z "$sysctls" ] || find_configs "$sysctl_conf"
 if read_first_line /proc/cmdline; then
