@@ -35,6 +35,11 @@ ETCD_SECRET = "calico-etcd-secrets"  # noqa: S105 (its name)
 _OF_NODE = ("calico-node", "calico-cni-plugin")
 _ETCD_MOUNT = "/calico-secrets"  # where the official manifest mounts the Secret
 _ETCD_DIGEST = "fabnode.io/etcd-digest"
+_UNINITIALIZED = {
+    "key": "node.cloudprovider.kubernetes.io/uninitialized",
+    "operator": "Exists",
+    "effect": "NoSchedule",
+}
 _MTU = "veth_mtu"  # of the ConfigMap; calico-node reads it when it starts only
 _MTU_MARK = "fabnode.io/mtu"
 
@@ -156,7 +161,11 @@ def _set_controllers(documents: list[Object], config: Config) -> None:
     """Set what concerns kube-controllers, of which there must not be two."""
     spec = _only(documents, "Deployment", CONTROLLERS)["spec"]
     spec["replicas"] = 1
-    spec["template"]["spec"]["hostNetwork"] = config.calico.controllers_host_network
+    pod = spec["template"]["spec"]
+    pod["hostNetwork"] = config.calico.controllers_host_network
+    if any(node.kubelet.cloud_provider for node in config.nodes):
+        # Else a first deployment would wait for them until something initializes its nodes.
+        pod["tolerations"] = [*(pod.get("tolerations") or ()), _UNINITIALIZED]
 
 
 def _set_etcd(documents: list[Object], config: Config, etcd: EtcdTls) -> None:

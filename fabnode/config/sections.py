@@ -258,6 +258,11 @@ class KubeletSettings(Section):
 
     root: fields.RemotePath = Field("/var/lib/kubelet", description="its directory on the node")
     max_pods: fields.Count = Field(110, description="pods a node takes at most")
+    cloud_provider: Literal["external"] | None = Field(
+        None,
+        description="external: a cloud controller manager of the cluster's initializes nodes, which"
+        " take no ordinary pods before",
+    )
     fail_swap_on: fields.Flag = Field(True, description="refuse to run on a node with swap")
     config: Annotated[Mapping[str, JsonValue], fields.EmptyMapping] = Field(
         {}, description="further fields of KubeletConfiguration, as they are"

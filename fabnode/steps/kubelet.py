@@ -108,6 +108,7 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "--root-dir": node.kubelet.root,
         "--hostname-override": node.name,
         "--node-ip": node.ip,
+        "--cloud-provider": node.kubelet.cloud_provider,
         "--allow-privileged": True,  # pods of networks and the like need it
         "--cadvisor-port": 0,
         "--container-runtime": None if dockershim else "remote",

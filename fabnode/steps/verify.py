@@ -147,6 +147,8 @@ def serving_addresses(node: Node, live: Object | None) -> tuple[str, ...]:
 
 
 _ASKED_BY = {"Hostname", "InternalIP"}
+_OF_CLOUD = "node.cloudprovider.kubernetes.io/"
+_UNINITIALIZED = f"{_OF_CLOUD}uninitialized"
 _CORDON = "node.kubernetes.io/unschedulable"
 # Taints that Kubernetes takes away by itself, a moment after their reason has gone.
 _PASSING = {f"node.kubernetes.io/{name}" for name in ("not-ready", "unreachable")} | {
@@ -156,7 +158,11 @@ SCHEDULABLE = "schedulable"
 
 
 def schedulable_check(node: Node, live: Object) -> Check:
-    """An ordinary pod could run there: no cordon, and no taints but those of the configuration."""
+    """
+    An ordinary pod could run there: no cordon, and no taints but those of the configuration.
+
+    A node waits for its cloud controller manager where one is configured: that is a warning.
+    """
     spec = live.get("spec") or {}
     ours = {(taint.key, taint.value, taint.effect) for taint in node.taints}
     strange = [
@@ -172,12 +178,17 @@ def schedulable_check(node: Node, live: Object) -> Check:
         advice = f"kubectl uncordon {node.name}, once whoever cordoned it agrees"
     else:
         advice = "; ".join(_untaint(node.name, taint) for taint in strange[:1])
-    return Check(node.name, SCHEDULABLE, not seen, ", ".join(seen) or "yes", advice)
+    waits = node.kubelet.cloud_provider is not None and all(
+        taint["key"] == _UNINITIALIZED for taint in strange
+    )
+    warning = waits and not spec.get("unschedulable")
+    detail = ", ".join(seen) or "yes"
+    return Check(node.name, SCHEDULABLE, not seen, detail, advice, warning=bool(seen) and warning)
 
 
 def _untaint(node: str, taint: Object) -> str:
     key, effect = taint["key"], taint["effect"]
-    if key.startswith("node.cloudprovider.kubernetes.io/"):
+    if key.startswith(_OF_CLOUD):
         return "check that the cloud provider's controller manager runs: it removes this taint"
     if key.startswith("node.kubernetes.io/"):
         return f"kubectl describe node {node} shows the reason"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fabnode.config.configuration import Config
 
 MARK = "fabnode.io/etcd-digest"
+CLOUD = "node.cloudprovider.kubernetes.io"
 
 
 def manifest(tag: str = "v3.28.5") -> list[dict[str, Any]]:
@@ -123,6 +124,15 @@ def test_a_configured_mtu_rolls_the_pods_that_read_it_when_they_start() -> None:
         assert config["data"]["veth_mtu"] == value
         metadata = daemonset["spec"]["template"].get("metadata", {})
         assert metadata.get("annotations", {}) == marks
+
+
+def test_controllers_run_before_a_cloud_has_initialized_the_first_nodes() -> None:
+    text = yaml.safe_dump_all(manifest()).encode()
+    for provider, keys in ((None, []), ("external", [f"{CLOUD}/uninitialized"])):
+        config = make_config(kubelet={"cloud_provider": provider})
+        made = calico_manifest.objects(text, config, ["portmap"])
+        pod = made[2]["spec"]["template"]["spec"]
+        assert [each["key"] for each in pod.get("tolerations", ())] == keys
 
 
 def test_a_manifest_that_knows_no_mtu_is_refused() -> None:

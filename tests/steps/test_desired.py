@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -429,6 +430,19 @@ def test_pods_ask_the_configured_dns_address_also_that_of_a_cache_on_their_node(
 ) -> None:
     text = texts(make_inputs(make_config(cluster={"dns_address": address})))
     assert yaml.safe_load(text[layout.KUBELET_CONFIG])["clusterDNS"] == [address]
+
+
+def test_a_cloud_provider_is_a_flag_in_every_release() -> None:
+    for version in ("1.9.11", "1.20.2", "1.37.2"):
+        for settings, flags in (({}, []), ({"cloud_provider": "external"}, ["external"])):
+            config = make_config(
+                cluster={"version": version},
+                kubelet=settings,
+                calico={"enabled": False},
+                runtime={"name": "docker" if version == "1.9.11" else "containerd"},
+            )
+            unit = texts(make_inputs(config))[layout.KUBELET_UNIT]
+            assert re.findall(r"--cloud-provider=(\S+)", unit) == flags
 
 
 @pytest.mark.parametrize(

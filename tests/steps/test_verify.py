@@ -51,6 +51,26 @@ def test_where_an_ordinary_pod_could_run(live: dict[str, Any], seen: str, advice
     check = verify.schedulable_check(make_config(nodes=nodes).nodes[0], live)
     assert (check.ok, check.detail) == (seen == "yes", seen)
     assert advice in check.advice
+    assert not check.warning
+
+
+@pytest.mark.parametrize(
+    ("live", "warning"),
+    [
+        (node(UNINITIALIZED), True),
+        (node(UNINITIALIZED, "a:NoSchedule"), False),
+        (node(UNINITIALIZED, cordoned=True), False),
+        (node("node.cloudprovider.kubernetes.io/shutdown:NoSchedule"), False),
+        (node(), False),
+    ],
+)
+def test_a_node_that_waits_for_its_cloud_is_neither_good_nor_failed(
+    live: dict[str, Any], *, warning: bool
+) -> None:
+    config = make_config(kubelet={"cloud_provider": "external"})
+    check = verify.schedulable_check(config.nodes[0], live)
+    assert check.ok is (live == node())
+    assert check.warning is warning
 
 
 @pytest.mark.parametrize(
