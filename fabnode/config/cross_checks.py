@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ClusterSettings,
         ExtensionSettings,
         ImageSettings,
+        RuntimeSettings,
     )
 
 Violation = tuple[KeyPath, str, str]
@@ -210,6 +211,20 @@ def extensions(settings: ExtensionSettings) -> Violations:
                 yield (*path, "run"), "must begin with the name of a program", ""
 
 
+def _handlers(runtime: RuntimeSettings) -> Violations:
+    if runtime.name == "docker" and runtime.handlers:
+        hint = "docker's stand in `runtime.daemon: {runtimes: …}`"
+        yield ("runtime", "handlers"), "applies to containerd only", hint
+    if "runc" in runtime.handlers:
+        hint = "choose another name, and make it `default_handler` where it should take its place"
+        yield ("runtime", "handlers", "runc"), "is fabnode's own", hint
+    known = {"runc", *runtime.handlers}
+    if runtime.name != "docker" and runtime.default_handler not in known:
+        message = f"no handler is called '{runtime.default_handler}'"
+        hint = nearest(runtime.default_handler, known) or "define it under runtime.handlers"
+        yield ("runtime", "default_handler"), message, hint
+
+
 def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
     """
     Check one node's runtime, kubelet and kube-proxy against each other and the release.
@@ -231,6 +246,7 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
         yield ("runtime", "daemon", "exec-opts"), "is set by fabnode", hint
     elif runtime.version and (misfit := compatibility.containerd(minor, runtime.version)):
         yield ("runtime", "version"), misfit.why, misfit.nearest
+    yield from _handlers(runtime)
     if misfit := compatibility.proxy_mode(minor, proxy.mode):
         yield ("kube_proxy", "mode"), misfit.why, misfit.nearest
     if proxy.signing == "local" and proxy.ca_key is None:

@@ -12,6 +12,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    JsonValue,
     PlainSerializer,
     StrictBool,
     StrictInt,
@@ -223,6 +224,17 @@ def _taint(value: str) -> str:
     return value
 
 
+def _option(value: object) -> object:
+    # What TOML has as JSON writes it.
+    for each in value if isinstance(value, list) else [value]:
+        if not isinstance(each, bool | int) and not (
+            isinstance(each, str) and validators.is_plain_text(each)
+        ):
+            expected = "must be true, false, a whole number, plain text (ASCII), or a list of these"
+            raise InvalidValueError(expected)
+    return value
+
+
 def _own_organization(value: str) -> str:
     # The API takes O for a group: system:masters would make kube-proxy an administrator, and so
     # would kubeadm:cluster-admins. Components grant rights to groups with a colon.
@@ -293,6 +305,17 @@ RegistryHost = Annotated[
     Text,
     _matching(validators.is_registry_host, "a registry's host such as registry.example.org:5000"),
 ]
+HandlerName = Annotated[
+    Text, _matching(validators.is_handler, "a name of lowercase letters, digits and - (at most 63)")
+]
+RuntimeType = Annotated[
+    Text, _matching(validators.is_runtime_type, "a shim such as io.containerd.runc.v2")
+]
+OptionName = Annotated[
+    Text, _matching(validators.is_option_name, "a name of letters, digits, - and _")
+]
+Option = Annotated[JsonValue, AfterValidator(_option)]
+PlainText = Annotated[Text, _matching(validators.is_plain_text, "plain text (ASCII)")]
 Sha256 = Annotated[Text, _matching(is_sha256, "64 hexadecimal digits in lowercase")]
 Sum = Annotated[
     Text, _matching(validators.is_sum, "a sha256 or sha512 in lowercase hexadecimal digits")

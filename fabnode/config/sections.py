@@ -172,6 +172,24 @@ class ArtifactSettings(Section):
     )
 
 
+class HandlerSettings(Section):
+    """A further runtime of containerd's, which pods choose by a RuntimeClass."""
+
+    type: fields.RuntimeType = Field(description="its shim, as io.containerd.kata.v2")
+    path: fields.RemotePath | None = Field(
+        None, description="the shim's program; default: by its type, in containerd's PATH"
+    )
+    options: Annotated[Mapping[fields.OptionName, fields.Option], fields.EmptyMapping] = Field(
+        {}, description="options of the shim, as they are (BinaryName, ConfigPath, …)"
+    )
+    pod_annotations: Annotated[tuple[fields.PlainText, ...], fields.EmptyList] = Field(
+        (), description="annotations of pods that it gets; patterns"
+    )
+    privileged_without_host_devices: fields.Flag = Field(
+        False, description="privileged containers get no devices of the host (Kata)"
+    )
+
+
 class RuntimeSettings(Section):
     """The container runtime."""
 
@@ -196,6 +214,12 @@ class RuntimeSettings(Section):
         None,
         description="open files of containerd and its containers: a number, SOFT:HARD or infinity;"
         " left out: systemd's default",
+    )
+    handlers: Annotated[Mapping[fields.HandlerName, HandlerSettings], fields.EmptyMapping] = Field(
+        {}, description="further runtimes of containerd's (nvidia, kata, runsc) by their handlers"
+    )
+    default_handler: fields.HandlerName = Field(
+        "runc", description="the one of pods without a RuntimeClass"
     )
     daemon: Annotated[Mapping[str, JsonValue], fields.EmptyMapping] = Field(
         {}, description="with docker: further settings of its daemon.json, as they are"

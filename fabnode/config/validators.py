@@ -15,6 +15,7 @@ NODE_SEAL = "node-restriction.kubernetes.io/fabnode-record"
 MAX_PORT = 65535
 _OPEN_FILES = re.compile(r"([1-9][0-9]{0,9}|infinity)(:([1-9][0-9]{0,9}|infinity))?", re.ASCII)
 _MAX_NAME = 253
+_MAX_LABEL = 63
 
 # k8s.io/apimachinery pkg/util/validation: DNS-1123 subdomains, and qualified names of labels.
 _PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
@@ -40,6 +41,7 @@ _IMAGE = re.compile(
 _REGISTRY = re.compile(rf"{_DOMAIN}(?:/{_COMPONENT})*")
 _URL_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 _SUM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{128}")
+_RUNTIME_TYPE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+\.v[0-9]+")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 
 
@@ -114,6 +116,26 @@ def is_remote_pattern(text: str) -> bool:
 def is_sysctl(text: str) -> bool:
     """Match the name of a kernel setting with dots, as sysctl(8) prints it."""
     return _SYSCTL.fullmatch(text) is not None
+
+
+def is_handler(text: str) -> bool:
+    """Match the name of a runtime handler: a DNS-1123 label."""
+    return re.fullmatch(_PART, text) is not None and len(text) <= _MAX_LABEL
+
+
+def is_runtime_type(text: str) -> bool:
+    """Match the type of a shim of containerd's: `io.containerd.runc.v2`."""
+    return _RUNTIME_TYPE.fullmatch(text) is not None
+
+
+def is_option_name(text: str) -> bool:
+    """Match a key that TOML needs no quotes for."""
+    return re.fullmatch(r"[A-Za-z0-9_-]+", text) is not None
+
+
+def is_plain_text(text: str) -> bool:
+    """Match printable ASCII."""
+    return text.isascii() and text.isprintable()
 
 
 def is_image(text: str) -> bool:

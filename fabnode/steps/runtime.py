@@ -21,6 +21,7 @@ from .render import render
 from .step import Step
 
 _HOSTS = re.compile(r"[A-Za-z0-9.*:/_\[\]-]{1,253}", re.ASCII).fullmatch
+_RUNC = "io.containerd.runc.v2"
 BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
 
 
@@ -53,6 +54,7 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
         runtime=runtime,
         bin=inputs.config.paths.programs,
         cgroup_driver=inputs.cgroup_driver,
+        handlers=_handlers(inputs),
         hosts_dir=line.hosts_dir,
     )
     unit = render(
@@ -77,6 +79,21 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
         ),
         *registries.containerd(inputs),
     )
+
+
+def _handlers(inputs: Inputs) -> dict[str, dict[str, Any]]:
+    """
+    Return the further runtimes, by name, with their options.
+
+    Those that runc's shim starts (nvidia's) must have the kubelet's cgroup driver, too.
+    """
+    made: dict[str, dict[str, Any]] = {}
+    for name, handler in sorted(inputs.node.runtime.handlers.items()):
+        options = dict(handler.options)
+        if handler.type == _RUNC:
+            options = {"SystemdCgroup": inputs.cgroup_driver == "systemd", **options}
+        made[name] = {**handler.model_dump(), "options": options}
+    return made
 
 
 def _no_proxy(inputs: Inputs) -> str:

@@ -84,6 +84,18 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"kubelet": {"fail_swap_on": "on"}}, "kubelet.fail_swap_on: must be true or false, got 'on'"),
     ({"calico": {"mtu": 575}}, "calico.mtu: must be at least 576, got 575"),
     ({"calico": {"mtu": 65521}}, "calico.mtu: must be at most 65520, got 65521"),
+    (
+        {"runtime": {"handlers": {"Kata_1": {"type": "io.containerd.kata.v2"}}}},
+        "runtime.handlers.Kata_1: must be a name of lowercase letters, digits and - (at most 63), got 'Kata_1'",
+    ),
+    (
+        {"runtime": {"handlers": {"kata": {"type": "kata"}}}},
+        "runtime.handlers.kata.type: must be a shim such as io.containerd.runc.v2, got 'kata'",
+    ),
+    (
+        {"runtime": {"handlers": {"kata": {"type": "io.containerd.kata.v2", "options": {"a": {"b": 1}}}}}},
+        "runtime.handlers.kata.options.a: must be true, false, a whole number, plain text (ASCII), or a list of these, got a mapping",
+    ),
     ({"kubelet": []}, "kubelet: must be a mapping, got a list"),
     ({"kubelet": {"config": [1]}}, "kubelet.config: must be a mapping, got a list"),
     ({"groups": ["ssd"]}, "groups: must be a mapping, got a list"),
@@ -442,6 +454,25 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"calico": {"mtu": 1400, "components": "controllers"}},
         ["calico.mtu: is not used with `components: controllers`; set it where calico-node is configured"],
+    ),
+    (
+        {"runtime": {"handlers": {"runc": {"type": "io.containerd.runc.v2"}}}},
+        [
+            "runtime.handlers.runc: is fabnode's own; choose another name, and make it"
+            " `default_handler` where it should take its place"
+        ],
+    ),
+    (
+        {"runtime": {"default_handler": "nvidai", "handlers": {"nvidia": {"type": "io.containerd.runc.v2"}}}},
+        ["runtime.default_handler: no handler is called 'nvidai'; did you mean nvidia?"],
+    ),
+    (
+        {
+            "runtime": {"name": "docker", "handlers": {"kata": {"type": "io.containerd.kata.v2"}}},
+            "cluster": {"version": "1.20.2"},
+            "calico": {"enabled": False},
+        },
+        ["runtime.handlers: applies to containerd only; docker's stand in `runtime.daemon: {runtimes: …}`"],
     ),
     # kube-proxy
     (

@@ -6,9 +6,11 @@ import base64
 import hashlib
 import json
 import re
+import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 import yaml
@@ -430,6 +432,58 @@ def test_pods_ask_the_configured_dns_address_also_that_of_a_cache_on_their_node(
 ) -> None:
     text = texts(make_inputs(make_config(cluster={"dns_address": address})))
     assert yaml.safe_load(text[layout.KUBELET_CONFIG])["clusterDNS"] == [address]
+
+
+HANDLERS: dict[str, Any] = {
+    "nvidia": {
+        "type": "io.containerd.runc.v2",
+        "options": {"BinaryName": "/usr/bin/nvidia-container-runtime"},
+    },
+    "kata": {
+        "type": "io.containerd.kata.v2",
+        "path": "/opt/kata/bin/containerd-shim-kata-v2",
+        "pod_annotations": ["io.katacontainers.*", 'a "quoted" one'],
+        "privileged_without_host_devices": True,
+        "options": {"ConfigPath": "C:\\x <y>", "Debug": False, "Most": 3, "List": ["a", "b"]},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("kubernetes", "containerd", "plugin"),
+    [
+        ("1.37.2", "2.4.2", "io.containerd.cri.v1.runtime"),
+        ("1.37.2", "2.2.5", "io.containerd.cri.v1.runtime"),
+        ("1.30.4", "1.7.33", "io.containerd.grpc.v1.cri"),
+        ("1.20.2", "1.3.10", "io.containerd.grpc.v1.cri"),
+    ],
+)
+@pytest.mark.parametrize("default", ["runc", "nvidia"])
+def test_further_runtimes_are_rendered_for_each_containerd(
+    kubernetes: str, containerd: str, plugin: str, default: str
+) -> None:
+    config = make_config(
+        cluster={"version": kubernetes},
+        calico={"enabled": False},
+        runtime={"version": containerd, "handlers": HANDLERS, "default_handler": default},
+    )
+    for facts, systemd in ((Facts(known=True), True), (Facts(known=True, cgroup=1), False)):
+        text = texts(make_inputs(config, facts))[layout.CONTAINERD_CONFIG]
+        found = tomllib.loads(text)["plugins"][plugin]["containerd"]
+        assert found.get("default_runtime_name", "runc") == default
+        made = found["runtimes"]
+        assert sorted(made) == ["kata", "nvidia", "runc"]
+        assert made["nvidia"] == {
+            "runtime_type": "io.containerd.runc.v2",
+            "options": {"SystemdCgroup": systemd, **HANDLERS["nvidia"]["options"]},
+        }
+        assert made["kata"] == {
+            "runtime_type": "io.containerd.kata.v2",
+            "runtime_path": HANDLERS["kata"]["path"],
+            "pod_annotations": HANDLERS["kata"]["pod_annotations"],
+            "privileged_without_host_devices": True,
+            "options": HANDLERS["kata"]["options"],
+        }
 
 
 def test_a_cloud_provider_is_a_flag_in_every_release() -> None:
