@@ -16,6 +16,7 @@ from ..steps import (
     boot_overrides,
     bootstrap_kubeconfig,
     containerd_imports,
+    docker_flags,
     kubelet,
     preflight,
     unit_overrides,
@@ -230,6 +231,7 @@ class NodePlanner:
         found = (
             *unit_overrides.findings(self.facts, self._everything, wanted),
             *boot_overrides.findings(self.inputs(), self._everything),
+            *docker_flags.findings(self.facts, self._everything),
         )
         if not containerd_imports.imported(self.facts):
             return found

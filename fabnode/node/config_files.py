@@ -13,6 +13,11 @@ _LIBRARIES = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 SYSCTL_FOLDERS = tuple(f"{folder}/sysctl.d" for folder in _LIBRARIES)
 SYSCTL_FILE = "/etc/sysctl.conf"
 MODPROBE_FOLDERS = tuple(f"{folder}/modprobe.d" for folder in _LIBRARIES)
+DOCKER_VARIABLES = (
+    "/etc/default/docker",
+    *(f"/etc/sysconfig/{name}" for name in ("docker", "docker-storage", "docker-network")),
+)
+"""Files that units of docker's packages take variables for its command line from."""
 CONTAINERD_IMPORTS = "/etc/containerd/conf.d"
 KERNEL_COMMAND_LINE = "/proc/cmdline"
 

@@ -79,6 +79,10 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
         "unit_folders": unit_files.FOLDERS,
         "drop_ins": [name for unit in watch.units for name in unit_files.drop_in_folders(unit)],
         "config_folders": (*config_files.SYSCTL_FOLDERS, *config_files.MODPROBE_FOLDERS),
+        "config_files": (
+            *((config_files.SYSCTL_FILE,) if watch.sysctls else ()),
+            *(config_files.DOCKER_VARIABLES if layout.DOCKER in watch.units else ()),
+        ),
         "sysctls": watch.sysctls,
         "modules": watch.modules,
         "free": watch.free,
@@ -91,7 +95,6 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
     head.append(f"ctr={shlex.quote(watch.ctr)}")
     head.append(f"containerd_imports={shlex.quote(config_files.CONTAINERD_IMPORTS)}")
-    head.append(f"sysctl_conf={shlex.quote(config_files.SYSCTL_FILE)}")
     head.append(f"most_text_size={TEXT_SIZE} most_static_pods={STATIC_PODS}")
     head.append(f"static_pod_folder={shlex.quote(layout.STATIC_PODS)}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]

@@ -119,3 +119,21 @@ def test_of_settings_of_the_kernel_those_asked_for_are_read(
     }
     watch = {"sysctls": ("net.ipv4.ip_forward", "kernel.x"), "modules": ("br_netfilter", "overlay")}
     assert probe_host(**watch).config_files == files
+
+
+def test_what_containerd_imports_and_docker_takes_variables_from_is_read(
+    probe_host: Callable[..., Facts], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = (f"{root}/etc/default/docker", f"{root}/etc/sysconfig/docker")
+    monkeypatch.setattr(config_files, "CONTAINERD_IMPORTS", f"{root}/etc/containerd/conf.d")
+    monkeypatch.setattr(config_files, "DOCKER_VARIABLES", variables)
+    imported = write(root / "etc/containerd/conf.d/a.toml", '# x\nversion = 3\nroot = "/x"\n')
+    write(root / "etc/containerd/conf.d/a.toml.bak", "version = 3\n")
+    write(Path(variables[0]), "#DOCKER_OPTS=\nDOCKER_OPTS=-D\n")
+    files = {imported: ("version = 3", 'root = "/x"')}
+    facts = probe_host(units=("containerd.service",))
+    assert facts.config_files == files
+    assert facts.path(imported).kind == "file"
+    assert facts.path(str(Path(imported).parent)).kind == "directory"
+    seen = probe_host(units=("docker.service",)).config_files
+    assert seen == {**files, variables[0]: ("DOCKER_OPTS=-D",)}

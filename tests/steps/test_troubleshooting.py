@@ -16,12 +16,20 @@ import pytest
 from fabnode.node.facts import PathFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.releases.version import Release
-from fabnode.steps import boot_overrides, containerd_imports, environment, preflight, unit_overrides
+from fabnode.steps import (
+    boot_overrides,
+    containerd_imports,
+    docker_flags,
+    environment,
+    preflight,
+    unit_overrides,
+)
 from tests.support import make_config
 
 from . import (
     test_boot_overrides,
     test_containerd_imports,
+    test_docker_flags,
     test_environment,
     test_preflight,
     test_unit_overrides,
@@ -32,7 +40,14 @@ from .test_preflight import AROUND, CLIENT, GOOD, NAMESAKE, OTHER_NODE, OURS
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 ROW = re.compile(r"^\| (error|warning|error or warning) \| (.+?) \| .+ \| .+ \|$", re.MULTILINE)
 
-MODULES = (preflight, environment, unit_overrides, boot_overrides, containerd_imports)
+MODULES = (
+    preflight,
+    environment,
+    unit_overrides,
+    boot_overrides,
+    containerd_imports,
+    docker_flags,
+)
 
 # No release that fabnode knows has given cgroup v1 up so far.
 NOT_YET = {("error", "it has cgroup v1, which Kubernetes … no longer supports")}
@@ -85,7 +100,7 @@ def findings(module: ModuleType) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
 def test_each_finding_has_its_row(module: ModuleType) -> None:
     made = findings(module)
-    assert len(made) > 1
+    assert made
     assert made - set(ROW.findall(PAGE.read_text())) == set()
 
 
@@ -119,6 +134,8 @@ def produced() -> set[str]:
         )
     for text, version, *_ in test_containerd_imports.CASES:
         texts.update(finding.text for finding in test_containerd_imports.found(text, version))
+    for files, daemon, *_ in test_docker_flags.CASES:
+        texts.update(finding.text for finding in test_docker_flags.found(files, daemon))
     for files, *_ in test_boot_overrides.CASES:
         texts.update(finding.text for finding in test_boot_overrides.found(files))
     for files, *_ in test_unit_overrides.CASES:

@@ -1,5 +1,6 @@
 # Files of settings by which others may override what fabnode sets, as lines without comments: unit
-# files and drop-ins, settings of the kernel, modules that are not to be loaded, containerd's imports.
+# files and drop-ins, settings of the kernel, modules that are not to be loaded, containerd's imports,
+# variables of docker's.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
 configs=
@@ -38,7 +39,7 @@ if [ -d "$containerd_imports" ]; then
 	done
 fi
 set -f
-[ -z "$sysctls" ] || find_configs "$sysctl_conf"
+for file in $config_files; do find_configs "$file"; done
 if read_first_line /proc/cmdline; then
 	case $line in *blacklist=*) find_configs /proc/cmdline ;; esac
 fi

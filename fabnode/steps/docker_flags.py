@@ -1,0 +1,110 @@
+"""Findings about flags of dockerd's that say what fabnode writes into its daemon.json."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+
+from ..node import layout, unit_files
+from ..node.config_files import ConfigFiles
+from ..node.facts import Facts
+from ..node.resources import File, Resource
+from .finding import Finding
+
+# Flags by another name than the directive's in daemon.json: dockerd's own option names.
+_DIRECTIVES = {
+    "H": "hosts",
+    "D": "debug",
+    "G": "group",
+    "l": "log-level",
+    "p": "pidfile",
+    "b": "bridge",
+    "g": "data-root",
+    "graph": "data-root",
+    "s": "storage-driver",
+    "host": "hosts",
+    "add-runtime": "runtimes",
+    "insecure-registry": "insecure-registries",
+    **{
+        name: f"{name}s"
+        for name in (
+            *("exec-opt", "log-opt", "storage-opt", "registry-mirror", "label", "dns-opt"),
+            *("default-ulimit", "authorization-plugin", "default-address-pool"),
+        )
+    },
+}
+_FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?:=.*)?|-([a-zA-Z])(?:=?.*)?", re.DOTALL)
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
+
+
+def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
+    """Yield the flags by which dockerd would refuse these resources' daemon.json."""
+    ours = next(
+        (
+            each.content
+            for each in resources
+            if isinstance(each, File) and each.path == layout.DOCKER_CONFIG
+        ),
+        None,
+    )
+    if ours is None:
+        return
+    written = json.loads(ours)
+    seen: set[tuple[str, str]] = set()
+    for flag, path in _flags(facts.config_files):
+        directive = _DIRECTIVES.get(flag.lstrip("-"), flag.lstrip("-"))
+        if directive in written and (flag, path) not in seen:
+            seen.add((flag, path))
+            yield Finding(
+                "error",
+                f"{path} gives dockerd {flag}, and fabnode writes {directive} into"
+                f" {layout.DOCKER_CONFIG}: docker does not start with both",
+                f"take {flag} out of {path}; what it is to be goes into runtime.daemon",
+            )
+
+
+def _flags(files: ConfigFiles) -> Iterator[tuple[str, str]]:
+    """Yield the flags of dockerd's command line, each with the file that it comes from."""
+    line, source = "", ""
+    variables: dict[str, tuple[str, str]] = {}
+    named: list[str] = []
+    unit = unit_files.unit_file(layout.DOCKER, files)
+    for path in (*([unit] if unit else []), *unit_files.drop_ins(layout.DOCKER, files)):
+        for name, value in unit_files.settings(files[path]):
+            match name:
+                case "ExecStart":
+                    line, source = value, path
+                case "Environment":
+                    variables |= {key: (text, path) for key, text in _assigned(value)}
+                case "EnvironmentFile":
+                    named = [*named, value.removeprefix("-")] if value else []
+    for path in named:  # they win over Environment, and later ones over earlier
+        for each in files.get(path, ()):
+            variables |= {key: (text, path) for key, text in _assigned(each)}
+    for word in _words(line)[1:]:
+        yield from _named(word, source)
+        for variable in _VARIABLE.findall(word):
+            text, path = variables.get(variable, ("", ""))
+            for inner in _words(text):
+                yield from _named(inner, path)
+
+
+def _named(word: str, path: str) -> Iterator[tuple[str, str]]:
+    if found := _FLAG.fullmatch(word):
+        yield (f"--{found[1]}" if found[1] else f"-{found[2]}"), path
+
+
+def _assigned(text: str) -> Iterator[tuple[str, str]]:
+    for word in _words(text):
+        name, equals, value = word.partition("=")
+        if equals:
+            yield name, value
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
