@@ -135,6 +135,9 @@ class PlainLines:
             case "progress":
                 doing = self._busy.setdefault(key, _Activity("", event.at, event.at))
                 doing.update(event)
+            case "failed" if event.node:
+                # A step may fail for what an earlier one did, and is at an end with it.
+                self._busy = {k: doing for k, doing in self._busy.items() if k[0] != event.node}
             case "done" | "changed" | "failed" | "skipped":
                 self._busy.pop(key, None)
 

@@ -25,6 +25,9 @@ def plan_text(plan: PlanResult) -> str:
             found.setdefault(finding, []).append(node.node)
     shared = {finding: names for finding, names in found.items() if len(names) > 1}
     lines: list[str] = []
+    for text, names in _by_text(plan).items():
+        head, rest = named(names)
+        lines += [f"{head}: {text}", *([f"  {rest}"] if rest else [])]
     for finding, names in shared.items():
         head, rest = named(names)
         lines += [f"{head}:", *([f"  {rest}"] if rest else []), _finding_line(finding)]
@@ -50,6 +53,15 @@ def plan_text(plan: PlanResult) -> str:
     if plan.empty:
         lines.append("nothing to change")
     return "\n".join(lines)
+
+
+def _by_text(plan: PlanResult) -> dict[str, list[str]]:
+    """Return which nodes keep certificates, by which and why."""
+    found: dict[str, list[str]] = {}
+    for node in plan.nodes:
+        for text in node.kept:
+            found.setdefault(text, []).append(node.node)
+    return found
 
 
 def _finding_line(finding: Finding) -> str:

@@ -26,13 +26,16 @@ from ..pki.renewal import KEEP
 from ..remote.apply import apply
 from ..remote.apply_script import Pull
 from ..remote.unit_monitor import UnitMonitor
+from ..ssh.errors import ApplyError
 from ..steps import (
     bootstrap_kubeconfig,
     kubelet,
     preflight,
+    proxy,
     proxy_cert,
     rbac,
     ready,
+    runtime,
     verify,
 )
 from ..steps.inputs import Issued
@@ -283,9 +286,15 @@ class NodeDeployer:
         self._hooks.run("before", ready.STEP)
         name, nodes = self.node.name, self._session.nodes
         with self._journal.step(name, ready.STEP.name, "waiting for Ready") as log:
-            up = UnitMonitor(self.host, kubelet.UNIT)
-            label = nodes.label(self.node, nodes.wait_registered(name, up, log.waiting))
-            if nodes.awaits_network(nodes.wait_ready(name, since, up, log.waiting)):
+            units = self._units()
+            up = UnitMonitor(self.host, kubelet.UNIT, [u for u in units if u != kubelet.UNIT])
+            try:
+                label = nodes.label(self.node, nodes.wait_registered(name, up, log.waiting))
+                live = nodes.wait_ready(name, since, up, log.waiting)
+            except ApplyError as error:
+                log.blamed = units.get(error.unit, "")
+                raise
+            if nodes.awaits_network(live):
                 log.warn(node_status.NO_CNI, "install this cluster's own network add-on")
             if new_serving or self._serving not in self.facts.certificates:
                 log.progress("waiting for its serving certificate")
@@ -298,6 +307,16 @@ class NodeDeployer:
                 log.changed(", ".join(filter(None, ("joined" if joined_now else "", label))))
         self._hooks.run("after", ready.STEP)
         return bool(label)
+
+    def _units(self) -> dict[str, str]:
+        """Return the units that the run's steps see to, each with its step's name."""
+        of_runtime = layout.runtime_units(self.node.runtime.name, self.config.cluster.version.minor)
+        steps = {
+            kubelet.UNIT: kubelet.STEP,
+            proxy.UNIT: proxy.STEP,
+            **dict.fromkeys(of_runtime, runtime.STEP),
+        }
+        return {u: step.name for u, step in steps.items() if step in self._planner.steps}
 
     @property
     def _serving(self) -> str:

@@ -54,6 +54,7 @@ class NodePlan:
     :param step_of: the step that wants each change's resource. :param findings: of preflight.
     :param labels: labels, annotations and taints that its Node object would get, or lose.
     :param hooks: commands that would run on this machine.
+    :param kept: of a renewal: which certificates are left as they are, and why.
     """
 
     plan: Plan
@@ -61,6 +62,7 @@ class NodePlan:
     labels: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     hooks: tuple[HookSettings, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -92,7 +94,7 @@ class NodePlanner:
         self._session = session
         self._journal = journal
         self._artifacts = artifacts
-        self._steps = steps
+        self.steps = steps
         self._all_steps = all_steps
         self._deep = deep
         self.facts: Facts = UNKNOWN
@@ -132,7 +134,7 @@ class NodePlanner:
         planned = self.hooked(self.compare(renewal), renewal)
         if not planned.empty:  # a deployment asks this before its first change
             findings += self._session.guard.policy_findings()
-        return replace(planned, findings=findings)
+        return replace(planned, findings=findings, kept=self._kept(renewal))
 
     def judged(self, renewal: Renewal) -> NodePlan:
         """
@@ -149,12 +151,25 @@ class NodePlanner:
             if errors := [f for f in findings if f.level == "error"]:
                 raise PreflightError(errors)
             shown = self.hooked(self.compare(renewal), renewal)
-            log.note("nothing to change" if shown.empty else _summary(shown.plan))
+            kept = {"kept": list(found)} if (found := self._kept(renewal)) else {}
+            log.note("nothing to change" if shown.empty else _summary(shown.plan), **kept)
         return shown
+
+    def _kept(self, renewal: Renewal) -> tuple[str, ...]:
+        """Return which certificates a renewal leaves as they are; one text for each reason."""
+        kinds: dict[str, list[str]] = {}
+        now = datetime.now(UTC)
+        for kind, path in layout.certificates(self.node.kubelet.root).items():
+            if why := renewal.reason_to_keep(kind, self.facts.certificate(path), now):
+                kinds.setdefault(why, []).append(kind)
+        return tuple(
+            f"{', '.join(names)}: left as {'it is' if len(names) == 1 else 'they are'}: {why}"
+            for why, names in kinds.items()
+        )
 
     def compare(self, renewal: Renewal = KEEP, issued: Issued = _NOTHING) -> NodePlan:
         """Compare what the steps want with the last probe."""
-        step_of = desired_state(self._steps, self.inputs(renewal, issued))
+        step_of = desired_state(self.steps, self.inputs(renewal, issued))
         plan = make_plan(self.node.name, step_of, self.facts)
         nodes = self._session.nodes
         return NodePlan(plan, step_of, nodes.label_changes(self.node) if self.joins else ())
@@ -163,7 +178,7 @@ class NodePlanner:
         """Return the plan with the site's own commands; a renewal is of certificates alone."""
         if renewal != KEEP:
             return planned
-        steps = [step.name for step in self._steps]
+        steps = [step.name for step in self.steps]
         given = self.config.extensions.hooks
         plan = hooks.with_hooks(
             planned.plan,
@@ -201,7 +216,7 @@ class NodePlanner:
     @property
     def joins(self) -> bool:
         """Whether this is about the kubelet, and with it about the node as the API has it."""
-        return kubelet.STEP in self._steps
+        return kubelet.STEP in self.steps
 
     def findings(self, renewal: Renewal) -> tuple[Finding, ...]:
         """Return what preflight finds in the last probe."""
@@ -218,7 +233,7 @@ class NodePlanner:
             machine_ids=nodes.machine_ids(self.node.name, self.facts.machine_id),
             at_its_address=nodes.by_address(self.node.ip),
             other_approvers=snapshot.other_approvers
-            if bootstrap_kubeconfig.STEP in self._steps
+            if bootstrap_kubeconfig.STEP in self.steps
             else (),
         )
         found = preflight.findings(self.inputs(renewal), around)

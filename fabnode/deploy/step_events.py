@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..journal.events import RUN
+from ..ssh.errors import ApplyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ class StepLog:
         self._journal = journal
         self._node = node
         self._step_of = step_of
+        self._changes = changes
         self._first = step_of[changes[0].resource] if changes else RUN
         self._step = ""
         self._began = 0.0
@@ -55,7 +57,13 @@ class StepLog:
         seconds = time.monotonic() - self._began
         changes = [f"{change.action} {change.name}" for change in self._done]
         data = {"changes": changes} if changes else {}
-        self._journal.fail(self._node, self._step or self._first, error, seconds=seconds, data=data)
+        step = self._step_of_unit(error) or self._step or self._first
+        self._journal.fail(self._node, step, error, seconds=seconds, data=data)
+
+    def _step_of_unit(self, error: BaseException) -> str:
+        """Return the step that wants the unit that does not stay up: it began before, maybe."""
+        unit = error.unit if isinstance(error, ApplyError) else ""
+        return next((self._step_of[c.resource] for c in self._changes if c.name == unit), "")
 
     def event(self, event: ApplyEvent) -> None:
         """Record an action's event."""

@@ -213,7 +213,8 @@ class Journal:
         try:
             yield log
         except BaseException as error:
-            self.fail(node, step, error, seconds=time.monotonic() - began, data=log.data)
+            seconds = time.monotonic() - began
+            self.fail(node, log.blamed or step, error, seconds=seconds, data=log.data)
             raise
         seconds = time.monotonic() - began
         state: State = "changed" if log.is_changed else "done"
@@ -262,13 +263,14 @@ class Journal:
 class Step:
     """A running step of one node: reports its progress, warnings and changes."""
 
-    __slots__ = ("_journal", "_name", "_node", "data", "is_changed", "texts")
+    __slots__ = ("_journal", "_name", "_node", "blamed", "data", "is_changed", "texts")
 
     def __init__(self, journal: Journal, node: str | None, name: str) -> None:
         """Created by `Journal.step`."""
         self._journal = journal
         self._node = node
         self._name = name
+        self.blamed = ""  # another step, of which a failure of this one comes
         self.is_changed = False
         self.texts: list[str] = []
         self.data: dict[str, Any] = {}

@@ -27,7 +27,7 @@ class NodeResult:
     One node's result, as the table at the end of a run shows it.
 
     :param step: where it failed, or the steps that changed something.
-    :param cause: why it failed or was skipped, or what was changed.
+    :param cause: why it failed or was skipped; which certificates a renewal kept, and why.
     :param advice: the next command.
     :param detail: the node's output on the failure, several lines; not for tables.
     """
@@ -99,4 +99,5 @@ def row_of(node: str, events: Iterable[Event]) -> NodeResult:
         return NodeResult(node, "unfinished", step, why, "", seconds)
     changed = list(dict.fromkeys(e.step for e in events if e.state == "changed"))
     result = "changed" if changed else "unchanged"
-    return NodeResult(node, result, ", ".join(changed), "", "", seconds)
+    kept = "; ".join(str(text) for event in events for text in event.data.get("kept") or ())
+    return NodeResult(node, result, ", ".join(changed), kept, "", seconds)

@@ -59,6 +59,7 @@ class PlannedNode:
     :param labels: labels, annotations and taints that its Node object would get or lose.
     :param findings: findings of preflight; one of level `error` stops the node.
     :param hooks: commands of the site's own that would run on this machine.
+    :param kept: of a renewal: which certificates are left as they are, and why.
     :param error: why the node can't be planned; empty: it was.
     """
 
@@ -68,6 +69,7 @@ class PlannedNode:
     labels: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     hooks: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     error: str = ""
 
     @property
@@ -91,6 +93,7 @@ class PlannedNode:
             "labels": list(self.labels),
             "findings": [asdict(finding) for finding in self.findings],
             "hooks": list(self.hooks),
+            "kept": list(self.kept),
         }
 
 
@@ -267,6 +270,7 @@ def _planned_node(name: str, outcome: Outcome[NodePlan]) -> PlannedNode:
         planned.labels,
         planned.findings,
         tuple(hook.title for hook in planned.hooks),
+        planned.kept,
     )
 
 

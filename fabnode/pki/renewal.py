@@ -52,5 +52,27 @@ class Renewal:
             return f"it ends on {found.not_after:%Y-%m-%d}"
         return f"it was issued on {issued:%Y-%m-%d %H:%M} UTC"
 
+    def reason_to_keep(self, kind: str, pem: Pem, now: datetime) -> str:
+        """Return why a certificate of these kinds is kept; empty: it is renewed, or of another."""
+        if kind not in self.kinds or self.reason(kind, pem):
+            return ""
+        try:
+            found = read(pem)
+        except BadCertificateError as error:
+            return f"there is none that can be read: {error}"
+        issued = found.not_before + BACKDATED
+        if self.issued_before and issued >= self.issued_before:
+            return f"issued {_ago(now - issued)}; `--issued-before now` renews it"
+        if self.ends_before and found.not_after >= self.ends_before:
+            return f"valid until {found.not_after:%Y-%m-%d}; without `--due` it is renewed"
+        return "the new CA has signed it"
+
+
+def _ago(passed: timedelta) -> str:
+    minutes = max(0, round(passed.total_seconds() / 60))
+    if minutes < 120:
+        return f"{minutes} minute{'' if minutes == 1 else 's'} ago"
+    return f"{minutes // 60} hours ago" if minutes < 48 * 60 else f"{minutes // 1440} days ago"
+
 
 KEEP = Renewal()

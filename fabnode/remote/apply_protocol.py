@@ -116,7 +116,7 @@ class Exchange:
             if self._returned:
                 cause = f"{cause}; {_RETURNED}"
             advice = unit_monitor.see(self._node, unit) if unit else _advice(change)
-            return ApplyError(self._node, cause, advice, action=action, detail=output)
+            return ApplyError(self._node, cause, advice, action=action, detail=output, unit=unit)
         count, total = len(self.seconds), len(self._plan.changes)
         if result.code or not self._ended or count < total:
             reason = output.split("\n")[0] or f"{count} of {total} actions, status {result.code}"

@@ -11,9 +11,11 @@ from ..util import program
 from ..util.sanitize import clean, last_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from ..ssh.host import Host
 
-_SHOW = "systemctl show -p ActiveState,SubState,NRestarts -- {unit}"
+_SHOW = "systemctl show -p ActiveState,SubState,NRestarts -- {units}"
 _JOURNAL = "journalctl --no-pager -q -o cat -n 20 -u {unit} | cut -c 1-400"
 _KLOG = re.compile(r"^[IWEF]\d{4} [\d:.]+ +\d+ \S+\] ")  # what Kubernetes' lines begin with
 # systemd's messages about a unit; before 249 with its description alone.
@@ -24,40 +26,47 @@ _TOO_OFTEN = 2  # automatic restarts: once may be chance
 
 class UnitMonitor:
     """
-    Checks a unit whenever it is called, and raises once the unit dies again and again.
+    Checks units whenever it is called, and raises once one of them dies again and again.
 
     What systemd had to restart before the first check is forgiven: units that need each other may
     take a few tries.
+
+    :param unit: one that has to be up. :param others: units without which it is of no use.
     """
 
-    def __init__(self, host: Host, unit: str) -> None:
+    def __init__(self, host: Host, unit: str, others: Sequence[str] = ()) -> None:
         self._host = host
-        self._unit = unit
-        self._before: int | None = None
+        self._units = (unit, *others)
+        self._before: dict[str, int] = {}
 
     def __call__(self) -> None:
         """
-        Check the unit.
+        Check the units, in one round trip.
 
-        :raises ApplyError: it is down, or was started again too often: with its own last words.
+        :raises ApplyError: one is down, or was started again too often: with its own last words.
         """
-        unit = shlex.quote(self._unit)
-        lines = clean(self._host.root(_SHOW.format(unit=unit)).stdout, lines=True).splitlines()
-        state = dict(line.split("=", 1) for line in lines if "=" in line)
+        command = _SHOW.format(units=shlex.join(self._units))
+        shown = clean(self._host.root(command).stdout, lines=True).strip().split("\n\n")
+        for unit, text in zip(self._units, shown, strict=False):
+            lines = text.splitlines()
+            self._check(unit, dict(line.split("=", 1) for line in lines if "=" in line))
+
+    def _check(self, unit: str, state: Mapping[str, str]) -> None:
         restarts = int(number[0]) if (number := _NUMBER(state.get("NRestarts", ""))) else 0
-        if self._before is None:
-            self._before = restarts
-        again, active = restarts - self._before, state.get("ActiveState", "unknown")
+        again = restarts - self._before.setdefault(unit, restarts)
+        active = state.get("ActiveState", "unknown")
         if active not in {"failed", "inactive"} and again < _TOO_OFTEN:
             return
-        journal = last_lines(self._host.root(_JOURNAL.format(unit=unit)).stdout)
-        what = f"{self._unit} does not stay up: it is {active} ({state.get('SubState', '')})"
+        quoted = shlex.quote(unit)
+        journal = last_lines(self._host.root(_JOURNAL.format(unit=quoted)).stdout)
+        what = f"{unit} does not stay up: it is {active} ({state.get('SubState', '')})"
         raise ApplyError(
             self._host.name,
-            f"{what}, started again {restarts} times{last_words(journal, self._unit)}",
-            see(self._host.name, self._unit),
-            action=f"start {self._unit}",
+            f"{what}, started again {restarts} times{last_words(journal, unit)}",
+            see(self._host.name, unit),
+            action=f"start {unit}",
             detail=journal,
+            unit=unit,
         )
 
 

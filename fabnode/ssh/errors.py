@@ -95,9 +95,13 @@ class ApplyError(HostError):
 
     :param action: what was being done.
     :param detail: the last lines of its output.
+    :param unit: the unit that does not stay up, where that is it.
     """
 
-    def __init__(self, node: str, message: str, advice: str, *, action: str, detail: str) -> None:
+    def __init__(
+        self, node: str, message: str, advice: str, *, action: str, detail: str, unit: str = ""
+    ) -> None:
         super().__init__(node, message, advice)
         self.action = action
         self.detail = detail
+        self.unit = unit

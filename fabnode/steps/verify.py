@@ -19,6 +19,8 @@ from .step import Scope, Step
 
 UNITS = (KUBELET_SERVICE, PROXY_SERVICE)  # beside the runtime's own
 MAX_HEARTBEAT = 60.0  # seconds; kubelets renew their Lease every 10
+_LOOPING = 5  # automatic restarts of a unit that has not been up for two minutes
+_YOUNG = 120.0
 PROBE_NAMESPACE = "fabnode-verify"
 PROBE_PORT = 8080
 STANDING = "fabnode.io/standing"  # labels a probe namespace that is kept between runs
@@ -57,12 +59,22 @@ def units(runtime: str, minor: int) -> tuple[str, ...]:
 
 
 def unit_checks(node: str, facts: Facts, units: Sequence[str]) -> Iterator[Check]:
-    """Units are exactly active and running: `inactive` contains `active`, which fooled others."""
+    """
+    Units are exactly active and running, and stay up.
+
+    `inactive` contains `active`, which fooled others.
+    """
     for name in units:
         unit = facts.unit(name)
         restarts = f", restarted {unit.restarts} times by systemd" if unit.restarts else ""
+        since = facts.uptime - unit.started
+        loops = unit.restarts >= _LOOPING and 0 <= since < _YOUNG
+        if loops:
+            restarts += f", the last time {since:.0f} s ago"
         advice = program.host_task(node, f"logs --unit {name.removesuffix('.service')}")
-        yield Check(node, name, unit.running, f"{unit.active} ({unit.sub}){restarts}", advice)
+        yield Check(
+            node, name, unit.running and not loops, f"{unit.active} ({unit.sub}){restarts}", advice
+        )
 
 
 def certificate_checks(

@@ -31,6 +31,17 @@ def test_what_preflight_finds_on_several_nodes_stands_once_with_their_names() ->
     assert [len(node["findings"]) for node in plan.to_dict()["nodes"]] == [1, 2, 1]
 
 
+def test_why_certificates_are_kept_stands_with_the_nodes() -> None:
+    why = "client, serving: left as they are: issued 8 minutes ago; `--issued-before now` renews it"
+    plan = PlanResult((PlannedNode("n1", kept=(why,)), PlannedNode("n2", kept=(why,))))
+    assert plan_text(plan).splitlines() == [
+        f"n1, n2: {why}",
+        "2 nodes would not change",
+        "nothing to change",
+    ]
+    assert [node["kept"] for node in plan.to_dict()["nodes"]] == [[why], [why]]
+
+
 def test_of_many_nodes_the_number_heads_the_names() -> None:
     nodes = tuple(PlannedNode(f"n{i}", findings=(CGROUP,)) for i in range(1, 6))
     assert plan_text(PlanResult(nodes)).splitlines() == [

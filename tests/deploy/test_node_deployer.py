@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import MagicMock
@@ -22,9 +23,12 @@ from fabnode.deploy.errors import (
 )
 from fabnode.deploy.node_deployer import NodeDeployer
 from fabnode.journal.journal import Journal
+from fabnode.journal.summary import rows
 from fabnode.node import layout
 from fabnode.pki.certificates import CertificateFile, new_request, sign_client
 from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
+from fabnode.remote.apply_protocol import ApplyEvent
+from fabnode.remote.unit_monitor import UnitMonitor
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
 from fabnode.steps import kubelet, preflight, proxy, proxy_cert
 from fabnode.steps.finding import Finding
@@ -75,13 +79,13 @@ class Scene:
         monkeypatch.setattr(preflight, "findings", lambda *_: ())
         self.deployer = self.another()
 
-    def another(self) -> NodeDeployer:
+    def another(self, journal: Journal | None = None) -> NodeDeployer:
         """Return the deployer of the same node in another run."""
         return NodeDeployer(
             # What a deployment asks of them, and no more.
             cast("Host", self.machine),
             cast("ClusterSession", self.api),
-            Journal(None, []),
+            journal or Journal(None, []),
             ArtifactStore({"amd64": artifacts(self.config)}),
             MagicMock(),
             steps=self.steps,
@@ -259,6 +263,23 @@ def test_a_renewal_of_nothing_changes_nothing(scene: Callable[..., Scene]) -> No
     node = scene()
     node.deploy()
     assert node.renew(Renewal()) is False
+
+
+def test_a_renewal_that_renews_nothing_has_its_reasons(scene: Callable[..., Scene]) -> None:
+    node = scene()
+    node.deploy()
+    renewal = Renewal(KINDS, issued_before=datetime.now(UTC) - timedelta(hours=1))
+    planned = node.another().plan(renewal)
+    assert planned.empty
+    assert [text.partition(": issued ")[0] for text in planned.kept] == [
+        "client, serving, proxy: left as they are"
+    ]
+    journal = Journal()
+    deployer = node.another(journal)
+    assert not deployer.renew(renewal, before_change=lambda: None)
+    (row,) = rows(journal.events)
+    assert row.result == "unchanged"
+    assert row.cause.endswith("`--issued-before now` renews it")
 
 
 def test_with_a_shared_token_a_renewal_ends_with_rotation(shared: Scene) -> None:
@@ -482,6 +503,61 @@ def test_a_serving_certificate_without_the_nodes_address_is_requested_again(
     assert any(text.startswith("api: wait serving") for text in node.reported)
     assert node.plan_of().empty
     assert node.deploy() is False
+
+
+def looping(node: Scene, unit: str) -> ApplyError:
+    return ApplyError("n1", f"{unit} does not stay up", "x", action="", detail="", unit=unit)
+
+
+@pytest.mark.parametrize(
+    ("unit", "step"),
+    [
+        ("kube-proxy.service", "proxy"),
+        ("containerd.service", "runtime"),
+        ("other.service", "ready"),
+    ],
+)
+def test_a_unit_that_keeps_a_node_from_ready_is_its_own_steps_failure(
+    scene: Callable[..., Scene], unit: str, step: str
+) -> None:
+    node = scene()
+    monitored: list[tuple[str, ...]] = []
+
+    def wait_ready(_name: str, _since: float, up: UnitMonitor, *_: object) -> None:
+        monitored.append(up._units)
+        raise looping(node, unit)
+
+    node.api.nodes.wait_ready = wait_ready
+    journal = Journal()
+    with pytest.raises(ApplyError):
+        node.another(journal).deploy(before_change=lambda: None)
+    assert set(monitored[0]) == {"kubelet.service", "kube-proxy.service", "containerd.service"}
+    (row,) = rows(journal.events)
+    assert (row.result, row.step) == ("failed", step)
+
+
+@pytest.mark.parametrize(
+    ("unit", "step"), [("kube-proxy.service", "proxy"), ("kubelet.service", "kubelet")]
+)
+def test_a_unit_that_does_not_stay_up_while_others_start_is_its_own_steps_failure(
+    scene: Callable[..., Scene], unit: str, step: str
+) -> None:
+    node = scene()
+
+    def change(
+        _: object, plan: Plan, __: object, heard: Callable[..., None], **___: object
+    ) -> Applied:
+        for each in plan.changes:
+            heard(ApplyEvent("start", each))
+            heard(ApplyEvent("done", each, 0.1))
+        raise looping(node, unit)
+
+    node.change = change
+    journal = Journal()
+    with pytest.raises(ApplyError):
+        node.another(journal).deploy(before_change=lambda: None)
+    (row,) = rows(journal.events)
+    assert (row.result, row.step) == ("failed", step)
 
 
 def test_a_unit_that_systemd_starts_again_is_waited_for(scene: Callable[..., Scene]) -> None:

@@ -110,3 +110,17 @@ def test_ctrl_c_ends_in_one_line_and_leaves_nothing_half_written(cluster: Lab) -
     assert set(there) <= set(whole)
     assert cluster.deploy().results.keys() == set(NODES)
     assert_nothing_is_left(cluster)
+
+
+def test_ctrl_c_takes_back_the_token_and_shows_what_was_reached(cluster: Lab) -> None:
+    cluster.lab("fresh", "--hosts", "n3")
+    run = cluster.begin("deploy-nodes")
+    assert run.begun("n3", "ready")
+    run.kill(signal.SIGINT)
+    done = run.wait(60).expect(130)
+    rows = [line.split() for line in done.out.splitlines() if line.startswith("n3 ")]
+    assert rows[-1][1:] == ["unfinished", "ready", "interrupted"]
+    secrets = "app.kubernetes.io/managed-by=fabnode"
+    assert cluster.objects("secrets", "-n", "kube-system", "-l", secrets) == []
+    assert cluster.deploy().results.keys() == set(NODES)
+    assert_nothing_is_left(cluster)

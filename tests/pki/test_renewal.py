@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fabnode.pki.certificates import ProblemKind, issued_by, problem, problems, read, split
-from fabnode.pki.renewal import CLIENT, KEEP, KINDS, SERVING, Renewal
+from fabnode.pki.renewal import BACKDATED, CLIENT, KEEP, KINDS, SERVING, Renewal
 from tests.support import authority, certificate, pem
 
 NOW = datetime.now(UTC)
@@ -34,6 +34,28 @@ ENDED = authority("ended-ca", days=1)
 def test_every_condition_must_be_met(asked: Renewal, why: str | None) -> None:
     found = asked.reason(CLIENT, PEM)
     assert (found is None) if why is None else why in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (KEEP, ""),
+        (Renewal((SERVING,)), ""),
+        (Renewal((CLIENT,)), ""),
+        (
+            Renewal(KINDS, issued_before=NOW - timedelta(hours=1)),
+            "issued 8 minutes ago; `--issued-before now` renews it",
+        ),
+        (Renewal(KINDS, ends_before=NOW + timedelta(days=99)), "; without `--due` it is renewed"),
+        (Renewal(KINDS, authority=OLD), "the new CA has signed it"),
+        (Renewal(KINDS, authority=NEW), ""),
+    ],
+)
+def test_what_is_kept_has_its_reason(asked: Renewal, why: str) -> None:
+    later = read(PEM).not_before + BACKDATED + timedelta(minutes=8)
+    assert asked.reason_to_keep(CLIENT, PEM, later).endswith(why)
+    assert bool(asked.reason_to_keep(CLIENT, PEM, later)) == bool(why)
+    assert "can be read" in Renewal(KINDS).reason_to_keep(CLIENT, "", later)
 
 
 @pytest.mark.parametrize("text", ["", "rubbish", "-----BEGIN CERTIFICATE-----"])

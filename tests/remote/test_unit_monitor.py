@@ -51,6 +51,29 @@ def test_a_unit_that_stays_up_is_let_be(looks: list[tuple[str, int]]) -> None:
         monitor()
 
 
+def test_of_several_units_the_one_that_dies_is_named() -> None:
+    states = [
+        "ActiveState=active\nSubState=running\nNRestarts=0\n\n"
+        f"ActiveState=activating\nSubState=auto-restart\nNRestarts={n}\n"
+        for n in (75, 77)
+    ]
+    commands: list[str] = []
+
+    class Two(Host):
+        def root(self, script: str) -> Result:
+            commands.append(script)
+            answer = JOURNAL if script.startswith("journalctl") else states.pop(0).encode()
+            return Result(0, answer, b"")
+
+    host: Any = Two()
+    monitor = UnitMonitor(host, UNIT, ["kube-proxy.service"])
+    monitor()
+    with pytest.raises(ApplyError, match=r"kube-proxy\.service does not stay up") as caught:
+        monitor()
+    assert caught.value.unit == "kube-proxy.service"
+    assert len(commands) == 3  # one for each check, and one for its journal
+
+
 @pytest.mark.parametrize(
     "looks",
     [

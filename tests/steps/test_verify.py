@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.node.facts import Facts
+from fabnode.node.facts import Facts, UnitFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.steps import verify
 from tests.support import authority, make_config, pem, serving_certificate
@@ -22,6 +22,43 @@ def node(*taints: str, cordoned: bool = False, ready: bool = True) -> dict[str, 
     spec = {"taints": made, **({"unschedulable": True} if cordoned else {})}
     status = {"conditions": [READY if ready else {"type": "Ready", "status": "False"}]}
     return {"metadata": {"name": "n1"}, "spec": spec, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("unit", "ok", "detail"),
+    [
+        (UnitFact("loaded", "active", "running"), True, "active (running)"),
+        (
+            UnitFact("loaded", "active", "running", started=997, restarts=77),
+            False,
+            "active (running), restarted 77 times by systemd, the last time 3 s ago",
+        ),
+        (
+            UnitFact("loaded", "active", "running", started=100, restarts=77),
+            True,
+            "active (running), restarted 77 times by systemd",
+        ),
+        (
+            UnitFact("loaded", "active", "running", started=997, restarts=2),
+            True,
+            "active (running), restarted 2 times by systemd",
+        ),
+        # A container's own uptime can't be compared with the kernel's clock.
+        (
+            UnitFact("loaded", "active", "running", started=5000, restarts=9),
+            True,
+            "active (running), restarted 9 times by systemd",
+        ),
+        (UnitFact("loaded", "activating", "auto-restart"), False, "activating (auto-restart)"),
+    ],
+)
+def test_a_unit_that_restarts_all_the_time_is_not_good(
+    unit: UnitFact, ok: bool, detail: str
+) -> None:
+    facts = Facts(known=True, uptime=1000, units={"kube-proxy.service": unit})
+    (check,) = verify.unit_checks("n1", facts, ["kube-proxy.service"])
+    assert (check.ok, check.detail) == (ok, detail)
+    assert check.advice == "fab -H n1 logs --unit kube-proxy"
 
 
 UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized:NoSchedule"
