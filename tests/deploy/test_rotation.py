@@ -174,7 +174,7 @@ class Deployer:
     def overrides(self) -> tuple[()]:
         return ()
 
-    def wanted_drop_ins(self) -> tuple[()]:
+    def sites_own(self) -> tuple[()]:
         return ()
 
     def plan(self, renewal: Renewal) -> None:
