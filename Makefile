@@ -11,7 +11,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 # Where shell scripts are: by extension or by first line.
 SCRIPTS = .ci bench fabnode findings lab tests
 
-.PHONY: demo demo-down check test test-releases test-chaos coverage test-pythons attacks bench
+.PHONY: demo demo-down check test test-releases test-hosts test-chaos coverage test-pythons attacks bench
 .PHONY: bench-commits bench-scale findings
 .PHONY: bootstrap-demo bootstrap-test
 
@@ -31,11 +31,14 @@ demo-down:  ## takes the demo away: processes, mounts, bridge, folder
 
 test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab included
 	.venv/bin/inv lab.fetch
-	$(PYTEST) --cov -m 'not releases and not chaos'
+	$(PYTEST) --cov -m 'not releases and not chaos and not hosts'
 
 test-releases: bootstrap-test .venv/dev  ## nodes of more releases of Kubernetes, on a lab
 	.venv/bin/inv lab.fetch --older-nodes
 	.venv/bin/pytest -m releases
+
+test-hosts: bootstrap-test .venv/dev  ## Debian 13, sudo-rs, rust-coreutils, tcsh, on a lab
+	.venv/bin/pytest -m hosts
 
 test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments, on a lab
 	.venv/bin/inv lab.fetch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -42,7 +43,7 @@ def up(parent: Path, name: str, wanted: State, progress: Progress) -> Layout:
         if reason := support.why_not(parent):
             raise LabError(reason)
         layout, state = _take_place(parent, name, wanted)
-        parts = provide(state.kubernetes, state.runtime, progress)
+        parts = provide(state, progress)
         if sysctls.raise_inotify(state.nodes, alone=not network.other_labs(layout)):
             progress.say(f"raised {sysctls.INOTIFY} to {sysctls.INOTIFY_WANTED}")
         _remove_others(layout, state)
@@ -110,7 +111,7 @@ def fresh(layout: Layout, state: State, names: list[str], progress: Progress) ->
     Without names: all hosts, and an empty cluster as well, with the same keys.
     """
     with _locked(layout.name):
-        parts = provide(state.kubernetes, state.runtime, progress)
+        parts = provide(state, progress)
         wanted = [layout.host(name) for name in names] or state.hosts(layout)
         if names:
             run(
@@ -154,6 +155,11 @@ def check(name: str, wanted: State) -> None:
         )
     if wanted.runtime not in versions.RUNTIMES:
         raise LabInputError(f"a runtime is {' or '.join(versions.RUNTIMES)}, not {wanted.runtime}")
+    if wanted.suite not in versions.SUITES:
+        raise LabInputError(f"a host's Debian is {' or '.join(versions.SUITES)}, not {wanted.suite}")
+    for package in wanted.packages:
+        if not re.fullmatch("[a-z0-9][a-z0-9+.-]+", package):
+            raise LabInputError(f"{package!r} is no name of a Debian package")
     if (wanted.runtime == versions.DOCKER) != versions.has_dockershim(wanted.kubernetes):
         other = next(each for each in versions.RUNTIMES if each != wanted.runtime)
         raise LabInputError(
@@ -170,12 +176,15 @@ def _begun(parent: Path, name: str, wanted: State) -> tuple[Layout, State]:
         layout = Layout(name, folder_for(name, parent), subnet)
         return layout, replace(wanted, subnet=str(subnet), sysctls=sysctls.current())
     layout, state = found
-    if (state.kubernetes, state.runtime) != (wanted.kubernetes, wanted.runtime):
-        raise LabError(
-            f"lab {name} runs Kubernetes {state.kubernetes} with {state.runtime}: "
-            "`inv lab.down` it first"
-        )
+    if _made_of(state) != _made_of(wanted):
+        raise LabError(f"lab {name} has {_made_of(state)}: `inv lab.down` it first")
     return layout, replace(wanted, subnet=state.subnet, sysctls=state.sysctls)
+
+
+def _made_of(state: State) -> str:
+    """Return what of a lab never changes while it stands."""
+    packages = f" with {', '.join(state.packages)}" if state.packages else ""
+    return f"Kubernetes {state.kubernetes} and {state.runtime} on Debian {state.suite}{packages}"
 
 
 def _end_all(layout: Layout) -> None:

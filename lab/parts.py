@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import builds, images, rootfs, versions
 from .progress import Progress
+from .state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,15 @@ def provide_all(progress: Progress, *, older_nodes: bool = False) -> None:
         if versions.control_plane(release) != release and not older_nodes:
             continue
         docker = versions.has_dockershim(release)
-        provide(release, versions.DOCKER if docker else "containerd", progress)
+        runtime = versions.DOCKER if docker else "containerd"
+        provide(State(1, release, jump=False, subnet="", runtime=runtime), progress)
 
 
-def provide(kubernetes: str, runtime: str, progress: Progress) -> Parts:
+def provide(wanted: State, progress: Progress) -> Parts:
     """Return all parts of a lab: from the cache, or downloaded, or built."""
+    runtime, kubernetes = wanted.runtime, wanted.kubernetes
     with ThreadPoolExecutor(1) as pool:  # the hosts' Debian comes in while Go compiles
-        base = pool.submit(rootfs.host_base, runtime, progress)
+        base = pool.submit(rootfs.host_base, runtime, wanted.suite, wanted.packages, progress)
         cni = builds.provide(versions.cni_plugins(), progress)
         calico = builds.provide(versions.calico(), progress)
         docker = runtime == versions.DOCKER

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from . import cache
@@ -83,26 +83,27 @@ ENABLED_UNITS = ("lab-mounts.service", "systemd-networkd.service")
 NOT_WANTED = ("usr/share/doc/*", "usr/share/locale/*", "usr/share/man/*", "usr/share/info/*")
 
 
-def host_base(runtime: str, progress: Progress) -> Path:
+def host_base(runtime: str, suite: str, more: Iterable[str], progress: Progress) -> Path:
     """
     Return the folder with the hosts' base: ``root/`` and ``sudo-password``.
 
-    With runtime docker, docker is installed and starts at boot: then it is the hosts' own.
+    It has the packages of ``more`` beside those of every host. With runtime docker, docker is installed and starts at boot: then it is the hosts' own.
     Users: root and ``dev`` (passwordless sudo) and ``ops`` (sudo with the
     password). No host keys and no machine-id: they are each host's own.
     """
     docker = runtime == DOCKER
-    packages = HOST_PACKAGES + DOCKER_PACKAGES if docker else HOST_PACKAGES
+    packages = (*HOST_PACKAGES, *(DOCKER_PACKAGES if docker else ()), *more)
     inputs = cache.digest(
-        DEBIAN, *packages, *MASKED_UNITS, *ENABLED_UNITS, COMMON_FILES, RUNC, Path(__file__)
+        suite, *packages, *MASKED_UNITS, *ENABLED_UNITS, COMMON_FILES, RUNC, Path(__file__)
     )
 
     def make(folder: Path) -> None:
-        more = " with docker" if docker else ""
-        with progress.work(f"Debian {DEBIAN}{more} for the hosts") as report:
+        brought = ", ".join([*(["docker"] if docker else []), *more])
+        having = f" with {brought}" if brought else ""
+        with progress.work(f"Debian {suite}{having} for the hosts") as report:
             folder.mkdir(parents=True)
             root = folder / "root"
-            _bootstrap("minbase", packages, root, report)
+            _bootstrap(suite, "minbase", packages, root, report)
             report("settings")
             _furnish(root)
             if docker:  # where it comes before Debian's own in docker's PATH
@@ -119,7 +120,7 @@ def calico_base(progress: Progress) -> Path:
     def make(folder: Path) -> None:
         with progress.work("Debian programs for calico/node") as report:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _bootstrap("extract", CALICO_PACKAGES, folder, report)
+            _bootstrap(DEBIAN, "extract", CALICO_PACKAGES, folder, report)
 
     return cache.make_once("rootfs", f"calico-{inputs}", make)
 
@@ -151,7 +152,7 @@ def mmdebstrap(
 
 
 def _bootstrap(
-    variant: str, packages: tuple[str, ...], root: Path, report: Callable[[str], None]
+    suite: str, variant: str, packages: Iterable[str], root: Path, report: Callable[[str], None]
 ) -> None:
     def line(text: str) -> None:
         if text.startswith("I: "):
@@ -161,7 +162,7 @@ def _bootstrap(
     words += ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"]
     # Without one, mmdebstrap takes Debian's own.
     mirrors = filter(None, [os.environ.get("FABNODE_DEBIAN_MIRROR")])
-    mmdebstrap([*words, DEBIAN, str(root), *mirrors], line)
+    mmdebstrap([*words, suite, str(root), *mirrors], line)
 
 
 def _furnish(root: Path) -> None:

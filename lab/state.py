@@ -10,7 +10,7 @@ from pathlib import Path
 from fabnode.util.atomic_write import atomic_write
 
 from .layout import Host, Layout, folder_for
-from .versions import DOCKER
+from .versions import DEBIAN, DOCKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class State:
     """
     A lab as asked for.
 
-    ``kubernetes`` is the release of the nodes. ``sysctls`` are the machine's settings as they were
+    ``kubernetes`` is the release of the nodes, ``suite`` the hosts' Debian, ``packages`` what is
+    installed on them beside what a lab needs. ``sysctls`` are the machine's settings as they were
     before the first host booted, to be put back at the end.
     """
 
@@ -27,6 +28,8 @@ class State:
     jump: bool
     subnet: str
     runtime: str = "containerd"
+    suite: str = DEBIAN
+    packages: tuple[str, ...] = ()
     sysctls: dict[str, str] = field(default_factory=dict)
 
     def node_name(self, host: Host) -> str:
@@ -42,9 +45,10 @@ def load(name: str, parent: Path) -> tuple[Layout, State] | None:
     """Return a lab that was begun and not taken down."""
     folder = folder_for(name, parent)
     try:
-        state = State(**json.loads((folder / "state.json").read_text()))
+        saved = json.loads((folder / "state.json").read_text())
     except FileNotFoundError:
         return None
+    state = State(**saved | {"packages": tuple(saved.get("packages", ()))})
     return Layout(name, folder, IPv4Network(state.subnet)), state
 
 

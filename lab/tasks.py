@@ -32,6 +32,8 @@ PROJECT = Path(__file__).parent.parent
         "runtime": "containerd, or docker on hosts that have it (containerd)",
         "name": "several labs live side by side under different names",
         "jump": "add a jump host; the configuration then goes through it",
+        "suite": f"the hosts' Debian: {' or '.join(versions.SUITES)} ({versions.DEBIAN})",
+        "packages": "comma-separated: what of Debian's the hosts have beside what a lab needs",
     }
 )
 def up(
@@ -41,15 +43,19 @@ def up(
     runtime: str = versions.RUNTIMES[0],
     name: str = DEFAULT_NAME,
     jump: bool = False,
+    suite: str = versions.DEBIAN,
+    packages: str = "",
 ) -> None:
     """
     Bring up a control plane and bare hosts here.
 
     Nodes of 1.36 join a newer control plane; 1.20.2 with docker is a cluster of its own kind.
-    Example: inv lab.up --kubernetes 1.20.2 --runtime docker --nodes 2 --name old
+    Examples: inv lab.up --kubernetes 1.20.2 --runtime docker --nodes 2 --name old
+    inv lab.up --suite trixie --packages sudo-rs,tcsh
     """
     with _sentences():
-        wanted = State(nodes, kubernetes, jump, subnet="", runtime=runtime)
+        more = tuple(sorted({package for package in packages.split(",") if package}))
+        wanted = State(nodes, kubernetes, jump, "", runtime, suite, more)
         layout = lab.cluster.up(PROJECT, name, wanted, Progress())
         shown = _shown(layout.folder)
         print(f"configuration  {shown}/cluster.yml   (export FABNODE_CONFIG={shown}/cluster.yml)")
@@ -139,7 +145,7 @@ def on(_: Context, host: str, name: str = DEFAULT_NAME) -> None:
     """Switch a host on again, with the disk it had."""
     with _sentences():
         layout, state = _lab(name)
-        base = lab.parts.provide(state.kubernetes, state.runtime, Progress()).base
+        base = lab.parts.provide(state, Progress()).base
         lab.cluster.boot(layout, [layout.host(host)], base, Progress())
 
 
@@ -208,8 +214,9 @@ def fetch(
             print(f"No lab here: {reason}.")
             return
         if kubernetes:
-            lab.cluster.check(DEFAULT_NAME, State(1, kubernetes, False, "", runtime))
-            lab.parts.provide(kubernetes, runtime, Progress())
+            wanted = State(1, kubernetes, jump=False, subnet="", runtime=runtime)
+            lab.cluster.check(DEFAULT_NAME, wanted)
+            lab.parts.provide(wanted, Progress())
         else:
             lab.parts.provide_all(Progress(), older_nodes=older_nodes)
 

@@ -24,6 +24,7 @@ CALICO = "3.28.5"
 DOCKER = "docker"  # brought along by the hosts: Debian's docker.io
 RUNTIMES = ("containerd", DOCKER)
 DEBIAN = "bookworm"  # of the hosts, whatever the machine itself runs
+SUITES = (DEBIAN, "trixie")
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
 BUSYBOX_IMAGE = "docker.io/library/busybox:1.35.0"  # bookworm's busybox-static

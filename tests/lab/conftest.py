@@ -4,7 +4,7 @@ The lab that these tests share: three hosts, made nodes once, put right again af
 `FABNODE_TEST_LAB=NAME` runs the tests on a lab of that name and keeps it, with its nodes where no
 test needs bare hosts: that saves time while a test is written. Otherwise a lab `test` comes and
 goes, or one for each of pytest-xdist's workers. What needs other hosts or another release has a
-small lab of its own, `NAMEd` or `NAMEo`.
+small lab of its own, `NAMEd`, `NAMEo` or `NAMEh`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ NEED_BARE = {"test_joining", "test_secrecy"}
 ORDER = (
     "test_docker",
     "test_older_nodes",
+    "test_other_hosts",
     "test_joining",
     "test_secrecy",
     "test_unchanged",
@@ -105,6 +106,14 @@ def older_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One host for a node of 1.36.3, beside the control plane of the newest release."""
     face = ("--kubernetes", "1.36.3")
     with _standing("o", tmp_path_factory.mktemp("older"), "--nodes", "1", *face) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def trixie_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Three hosts of Debian 13 that have other tools installed beside the usual ones."""
+    face = ("--suite", "trixie", "--packages", "rust-coreutils,sudo-rs,tcsh")
+    with _standing("h", tmp_path_factory.mktemp("trixie"), "--nodes", str(len(NODES)), *face) as it:
         yield it
 
 
