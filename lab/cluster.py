@@ -156,7 +156,9 @@ def check(name: str, wanted: State) -> None:
     if wanted.runtime not in versions.RUNTIMES:
         raise LabInputError(f"a runtime is {' or '.join(versions.RUNTIMES)}, not {wanted.runtime}")
     if wanted.suite not in versions.SUITES:
-        raise LabInputError(f"a host's Debian is {' or '.join(versions.SUITES)}, not {wanted.suite}")
+        raise LabInputError(
+            f"a host's Debian is {' or '.join(versions.SUITES)}, not {wanted.suite}"
+        )
     for package in wanted.packages:
         if not re.fullmatch("[a-z0-9][a-z0-9+.-]+", package):
             raise LabInputError(f"{package!r} is no name of a Debian package")

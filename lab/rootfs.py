@@ -87,9 +87,10 @@ def host_base(runtime: str, suite: str, more: Iterable[str], progress: Progress)
     """
     Return the folder with the hosts' base: ``root/`` and ``sudo-password``.
 
-    It has the packages of ``more`` beside those of every host. With runtime docker, docker is installed and starts at boot: then it is the hosts' own.
-    Users: root and ``dev`` (passwordless sudo) and ``ops`` (sudo with the
-    password). No host keys and no machine-id: they are each host's own.
+    It has the packages of ``more`` beside those of every host. With runtime docker, docker is
+    installed and starts at boot: then it is the hosts' own. Users: root and ``dev`` (passwordless
+    sudo) and ``ops`` (sudo with the password). No host keys and no machine-id: they are each host's
+    own.
     """
     docker = runtime == DOCKER
     packages = (*HOST_PACKAGES, *(DOCKER_PACKAGES if docker else ()), *more)

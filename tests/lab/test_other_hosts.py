@@ -41,9 +41,7 @@ def shaped(trixie_lab: Lab) -> Path:
     """Hosts as above, and the configuration that fits them."""
     for host, command in SHAPES.items():
         trixie_lab.disturb(host, command)
-    return trixie_lab.config(
-        nodes={"n1": {"ssh": {"user": "dev"}}}, paths={"programs": "/opt/bin"}
-    )
+    return trixie_lab.config(nodes={"n1": {"ssh": {"user": "dev"}}}, paths={"programs": "/opt/bin"})
 
 
 @pytest.mark.usefixtures("shaped")
