@@ -1,9 +1,8 @@
 """
 Hosts other than a plain Debian 12 with bash, sudo and coreutils: `make test-hosts`.
 
-Nobody logs in as root. n1 has Debian 13's own sudo, whose secure_path lacks /usr/local/bin, and a
-/usr that is read-only; n2 has sudo-rs, which asks for a password, and rust-coreutils; n3's login
-shell is tcsh.
+Nobody logs in as root. n1's sudo has a secure_path without /usr/local/bin, and its /usr is
+read-only; n2 has sudo-rs, which asks for a password, and rust-coreutils; n3's login shell is tcsh.
 """
 
 from __future__ import annotations
@@ -22,16 +21,18 @@ pytestmark = pytest.mark.hosts
 # Debian puts them beside the programs that they replace; Ubuntu makes them the only ones.
 _RUST = "/usr/lib/cargo/bin"
 SHAPES = {
-    "n1": "mount --bind /usr /usr && mount -o remount,bind,ro /usr && ! touch /usr/local/bin/x",
+    # Calico mounts /lib/modules, which is there wherever a kernel boots.
+    "n1": "mkdir -p /usr/lib/modules && mount --bind /usr /usr && mount -o remount,bind,ro /usr &&"
+    " echo 'Defaults secure_path=\"/sbin:/bin:/usr/sbin:/usr/bin\"' >/etc/sudoers.d/zz-path",
     "n2": f"ln -sf {_RUST}/coreutils/* /usr/bin/ && ln -sf $(command -v sudo-rs) /usr/bin/sudo",
     "n3": "chsh -s /bin/tcsh dev",
 }
 # What the login user of each sees there, and whether it succeeds.
 WITNESSES = [
     ("n1", "dev", "sudo -n touch /usr/local/bin/x", "Read-only file system"),
-    ("n1", "dev", "sudo -n env | grep ^PATH=", "PATH=/usr/local/sbin:/usr/sbin:/sbin:"),
+    ("n1", "dev", "sudo -n env | grep ^PATH=", "PATH=/sbin:/bin:/usr/sbin:/usr/bin\n"),
     ("n2", "ops", "sudo --version", "sudo-rs"),
-    ("n2", "ops", "timeout --version", "uutils"),
+    ("n2", "ops", "timeout --version", "timeout 0.0."),
     ("n3", "dev", "echo $shell", "/bin/tcsh"),
 ]
 
