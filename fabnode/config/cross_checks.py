@@ -256,5 +256,9 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
         yield ("host", "sysctls", key), "is set by fabnode", "remove it"
     for path, message, hint in reserved_fields.kubelet(node.kubelet.config, minor):
         yield ("kubelet", "config", *path), message, hint
+    for path, message, hint in reserved_fields.kubelet_flags(node.kubelet.extra_args, minor):
+        yield ("kubelet", "extra_args", *path), message, hint
+    for path, message, hint in reserved_fields.kube_proxy_flags(proxy.extra_args, minor):
+        yield ("kube_proxy", "extra_args", *path), message, hint
     for path, message, hint in reserved_fields.kube_proxy(proxy.config, minor):
         yield ("kube_proxy", "config", *path), message, hint

@@ -281,6 +281,15 @@ RemotePattern = Annotated[
         validators.is_remote_pattern, "an absolute path on the node, which may have * and ? in it"
     ),
 ]
+FlagName = Annotated[
+    Text, _matching(validators.is_flag, "the name of a flag, without the dashes before it")
+]
+FlagValue = Annotated[
+    StrictStr,
+    BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool | int) else value),
+    _matching(validators.is_flag_value, "a value without blanks, quotes, $, % or backslashes"),
+    WithJsonSchema({"type": ["string", "integer", "boolean"]}),
+]
 SysctlKey = Annotated[
     Text, _matching(validators.is_sysctl, "the name of a kernel setting, such as vm.max_map_count")
 ]

@@ -8,7 +8,7 @@ components pass over such a field, with a line in their journal at most.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from ..releases.matrix import Component, matrix
@@ -97,6 +97,57 @@ def _refused(
     for field in config.keys() - names - component.always:
         near = nearest(field, names | component.always)
         yield (field,), "no release of Kubernetes has such a field", near or _REMOVE
+
+
+_ITS_END = "it would do that, and end"
+KUBELET_FLAGS: Mapping[str, str] = MappingProxyType(
+    {
+        "config-dir": "what is there would win over kubelet.config",
+        "node-labels": "it is set by labels",
+        "register-with-taints": "it is set by taints",
+        "register-node": "a node registers itself",
+        "runonce": _ITS_END,
+        "version": _ITS_END,
+        "help": _ITS_END,
+    }
+)
+KUBE_PROXY_FLAGS: Mapping[str, str] = MappingProxyType(
+    {
+        "master": "its kubeconfig names the apiserver",
+        "kubeconfig": "its certificate comes from fabnode",
+        **dict.fromkeys(("cleanup", "init-only", "write-config-to", "version", "help"), _ITS_END),
+    }
+)
+_FREE = "v"  # fabnode's own is a default
+
+
+def kubelet_flags(flags: Iterable[str], minor: int) -> Iterator[tuple[KeyPath, str, str]]:
+    """Yield the flags that can't be given, each as (path, message, hint)."""
+    return _refused_flags(flags, minor, KUBELET_FLAGS, matrix().kubelet, "kubelet.config")
+
+
+def kube_proxy_flags(flags: Iterable[str], minor: int) -> Iterator[tuple[KeyPath, str, str]]:
+    """Yield the flags that can't be given, each as (path, message, hint)."""
+    return _refused_flags(flags, minor, KUBE_PROXY_FLAGS, matrix().kube_proxy, "kube_proxy.config")
+
+
+def _refused_flags(
+    flags: Iterable[str], minor: int, reserved: Mapping[str, str], component: Component, file: str
+) -> Iterator[tuple[KeyPath, str, str]]:
+    own = {name.lstrip("-") for name in component.flags}
+    fields = {
+        setting.flag.lstrip("-"): path
+        for path, setting in component.settings.items()
+        if setting.flag
+    }
+    for flag in flags:
+        if flag in reserved:
+            yield (flag,), f"can't be set here: {reserved[flag]}", _REMOVE
+        elif flag in own - {_FREE}:
+            yield (flag,), "is set by fabnode", _REMOVE
+        elif path := fields.get(flag):
+            hint = f"remove it; what may be changed of it is {path} in {file}"
+            yield (flag,), "is set by fabnode", hint if minor in component.config_file else _REMOVE
 
 
 def _is_set(config: object, path: tuple[str, ...]) -> bool:

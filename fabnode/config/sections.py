@@ -291,6 +291,9 @@ class KubeletSettings(Section):
     config: Annotated[Mapping[str, JsonValue], fields.EmptyMapping] = Field(
         {}, description="further fields of KubeletConfiguration, as they are"
     )
+    extra_args: Annotated[Mapping[fields.FlagName, fields.FlagValue], fields.EmptyMapping] = Field(
+        {}, description="further flags, for what has no field: name: value, without dashes"
+    )
 
 
 class Subject(Section):
@@ -319,6 +322,9 @@ class KubeProxySettings(Section):
     renew_before_days: fields.Days = Field(30, description="days left when the certificate is due")
     config: Annotated[Mapping[str, JsonValue], fields.EmptyMapping] = Field(
         {}, description="further fields of KubeProxyConfiguration, as they are"
+    )
+    extra_args: Annotated[Mapping[fields.FlagName, fields.FlagValue], fields.EmptyMapping] = Field(
+        {}, description="further flags, for what has no field: name: value, without dashes"
     )
 
 

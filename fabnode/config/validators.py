@@ -28,6 +28,9 @@ _GROUP = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9_])?")
 _CLUSTER = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9])?")
 # Directories have names such as DOM\\user and user@dom.example. What OpenSSH refuses is refused.
 _USER = re.compile(r"(?!-)[^\s'`\";&<>|(){}]{1,255}(?<!\\)")
+_FLAG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
+# Nothing that systemd would expand or split in the line of a unit.
+_FLAG_VALUE = re.compile(r"[A-Za-z0-9._:/,=@+~<>*\[\](){}|&!?#^-]{0,1000}", re.ASCII)
 _SYSCTL = re.compile(r"[a-z0-9_-]+(\.[A-Za-z0-9_/-]+)+", re.ASCII)
 _REMOTE_PATH = re.compile(r"(?:/[A-Za-z0-9._+-]+)+")
 
@@ -111,6 +114,16 @@ def is_remote_path(text: str) -> bool:
 def is_remote_pattern(text: str) -> bool:
     """Match the same with `*` and `?` for what names may have in their place."""
     return is_remote_path(text.translate(str.maketrans("*?@", "xxx")))
+
+
+def is_flag(text: str) -> bool:
+    """Match the name of a flag, without dashes before it."""
+    return _FLAG.fullmatch(text) is not None
+
+
+def is_flag_value(text: str) -> bool:
+    """Match what can stand in a unit's line as it is."""
+    return _FLAG_VALUE.fullmatch(text) is not None
 
 
 def is_sysctl(text: str) -> bool:

@@ -16,7 +16,7 @@ from ..releases.component_options import ComponentOptions, component_options
 from ..releases.matrix import matrix
 from . import takeover
 from .inputs import Inputs
-from .render import render, with_extra
+from .render import render, with_extra, with_extra_flags
 from .step import Step
 
 UNIT = KUBELET_SERVICE
@@ -41,7 +41,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         "kubelet/kubelet.service",
         kubelet=kubelet,
         bin=inputs.config.paths.programs,
-        flags=options.flags,
+        flags=with_extra_flags(options.flags, kubelet.extra_args),
         after=layout.runtime_units(inputs.node.runtime.name, inputs.version.minor)[-1],
     )
     access = tuple(_kubeconfig(inputs))

@@ -10,7 +10,7 @@ from ..releases.component_options import ComponentOptions, component_options
 from ..releases.matrix import matrix
 from ..releases.version import Span
 from .inputs import Inputs
-from .render import render, with_extra
+from .render import render, with_extra, with_extra_flags
 from .step import Step
 
 UNIT = PROXY_SERVICE
@@ -36,7 +36,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     unit = render(
         "proxy/kube-proxy.service",
         bin=config.paths.programs,
-        flags=options.flags,
+        flags=with_extra_flags(options.flags, inputs.node.kube_proxy.extra_args),
         mode=inputs.node.kube_proxy.mode,
     )
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -32,6 +32,12 @@ def with_extra(document: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
     them; the component itself checks them.
     """
     return b"# Managed by fabnode.\n" + dump(merge_deep(document, extra)).encode()
+
+
+def with_extra_flags(flags: Iterable[str], extra: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a command line's flags with a user's own after them, which replace those so named."""
+    kept = (flag for flag in flags if flag.removeprefix("--").partition("=")[0] not in extra)
+    return (*kept, *(f"--{name}={value}" for name, value in sorted(extra.items())))
 
 
 _compiling = Lock()

@@ -47,6 +47,14 @@ UNTESTED = (
 
 ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     (
+        {"kubelet": {"extra_args": {"--v": 4}}},
+        "kubelet.extra_args.--v: must be the name of a flag, without the dashes before it, got 4",
+    ),
+    (
+        {"kubelet": {"extra_args": {"v": "4 --config=/x"}}},
+        "kubelet.extra_args.v: must be a value without blanks, quotes, $, % or backslashes, got '4 --config=/x'",
+    ),
+    (
         {"host": {"sysctls": {"vm.max map": 1}}},
         "host.sysctls.vm.max map: must be the name of a kernel setting, such as vm.max_map_count, got 1",
     ),
@@ -230,6 +238,25 @@ def test_a_wrong_value_is_named_and_explained(
 
 
 TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
+    # further flags
+    (
+        {"kubelet": {"extra_args": {"config-dir": "/x", "node-ip": "192.0.2.1", "v": 4}}},
+        [
+            "kubelet.extra_args.config-dir: can't be set here: what is there would win over kubelet.config; remove it",
+            "kubelet.extra_args.node-ip: is set by fabnode; remove it",
+        ],
+    ),
+    (
+        {"kubelet": {"extra_args": {"anonymous-auth": True}}},
+        ["kubelet.extra_args.anonymous-auth: is set by fabnode; remove it; what may be changed of it is authentication.anonymous.enabled in kubelet.config"],
+    ),
+    (
+        {"kube_proxy": {"extra_args": {"cleanup": True, "proxy-mode": "ipvs"}}},
+        [
+            "kube_proxy.extra_args.cleanup: can't be set here: it would do that, and end; remove it",
+            "kube_proxy.extra_args.proxy-mode: is set by fabnode; remove it; what may be changed of it is mode in kube_proxy.config",
+        ],
+    ),
     # the site's own on hosts
     (
         {"host": {"sysctls": {"net.ipv4.ip_forward": 0}}},
