@@ -287,6 +287,11 @@ class KubeletSettings(Section):
         description="external: a cloud controller manager of the cluster's initializes nodes, which"
         " take no ordinary pods before",
     )
+    hardened: fields.Flag = Field(
+        False,
+        description="limit processes of each pod, filter pods' system calls, and offer strong TLS"
+        " ciphers alone; as the release has them",
+    )
     fail_swap_on: fields.Flag = Field(True, description="refuse to run on a node with swap")
     config: Annotated[Mapping[str, JsonValue], fields.EmptyMapping] = Field(
         {}, description="further fields of KubeletConfiguration, as they are"

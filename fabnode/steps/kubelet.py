@@ -47,7 +47,8 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     access = tuple(_kubeconfig(inputs))
     config: Resource = Absent(layout.KUBELET_CONFIG)
     if options.fields is not None:
-        config = File(layout.KUBELET_CONFIG, with_extra(_HEADER | options.fields, kubelet.config))
+        content = with_extra(_HEADER | options.fields, kubelet.config)
+        config = File(layout.KUBELET_CONFIG, content, 0o600)
     return (
         Directory("/etc/kubernetes"),
         Directory("/etc/kubernetes/pki"),
@@ -55,7 +56,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         File(layout.CA, inputs.config.ca_pem),
         Binary(binary, artifact.path, artifact.sha256),
         config,
-        File(layout.KUBELET_UNIT, unit),
+        File(layout.KUBELET_UNIT, unit, 0o600),
         *(Absent(path, remade_by=UNIT) for path in _replaced(inputs)),
         *(() if inputs.joined else (Absent(pending_key),)),
         *takeover.superseded(inputs.facts, kubelet.root),
@@ -93,6 +94,16 @@ def rotates(inputs: Inputs) -> bool:
     return inputs.joined or inputs.config.bootstrap.mode == "token"
 
 
+# CIS Kubernetes Benchmark, 4.2: what clusters can do with, and no default of Kubernetes' (yet).
+_HARDENED = {
+    "podPidsLimit": 4096,
+    "seccompDefault": True,
+    "tlsCipherSuites": [
+        f"TLS_ECDHE_{key}_WITH_AES_{size}"
+        for key in ("ECDSA", "RSA")
+        for size in ("128_GCM_SHA256", "256_GCM_SHA384")
+    ],
+}
 _HEADER = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
 
 
@@ -134,6 +145,7 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "hairpinMode": "hairpin-veth" if dockershim else None,
         "maxPods": node.kubelet.max_pods,
         "failSwapOn": node.kubelet.fail_swap_on,
+        **(_HARDENED if node.kubelet.hardened else {}),
         "failCgroupV1": False if facts.cgroup == 1 else None,
         # Behind systemd-resolved, /etc/resolv.conf names a stub on 127.0.0.53 that pods can't
         # reach.

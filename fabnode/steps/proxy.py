@@ -32,7 +32,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     settings: Resource = Absent(layout.PROXY_CONFIG)
     if options.fields is not None:
         extra = inputs.node.kube_proxy.config
-        settings = File(layout.PROXY_CONFIG, with_extra(_HEADER | options.fields, extra))
+        settings = File(layout.PROXY_CONFIG, with_extra(_HEADER | options.fields, extra), 0o600)
     unit = render(
         "proxy/kube-proxy.service",
         bin=config.paths.programs,
@@ -42,9 +42,9 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     return (
         Directory("/var/lib/kube-proxy"),
         Binary(binary, artifact.path, artifact.sha256),
-        File(layout.PROXY_KUBECONFIG, access),
+        File(layout.PROXY_KUBECONFIG, access, 0o600),
         settings,
-        File(layout.PROXY_UNIT, unit),
+        File(layout.PROXY_UNIT, unit, 0o600),
         Unit(
             UNIT,
             reads=(

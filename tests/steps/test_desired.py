@@ -434,6 +434,35 @@ def test_pods_ask_the_configured_dns_address_also_that_of_a_cache_on_their_node(
     assert yaml.safe_load(text[layout.KUBELET_CONFIG])["clusterDNS"] == [address]
 
 
+@pytest.mark.parametrize(
+    ("version", "fields"),
+    [
+        ("1.37.2", {"podPidsLimit", "seccompDefault", "tlsCipherSuites"}),
+        ("1.24.0", {"podPidsLimit", "tlsCipherSuites"}),
+        ("1.13.0", {"tlsCipherSuites"}),
+    ],
+)
+def test_hardened_is_what_the_release_has_without_gates(version: str, fields: set[str]) -> None:
+    def written(**kubelet: Any) -> dict[str, Any]:
+        cluster, none = {"version": version}, {"enabled": False}
+        config = make_config(cluster=cluster, calico=none, kubelet=kubelet)
+        found: dict[str, Any] = yaml.safe_load(texts(make_inputs(config))[layout.KUBELET_CONFIG])
+        return found
+
+    plain, hardened = written(), written(hardened=True)
+    assert hardened.keys() - plain.keys() == fields
+    assert {key: hardened[key] for key in plain} == plain
+    own = written(hardened=True, config={"tlsCipherSuites": ["A"]})
+    assert own == hardened | {"tlsCipherSuites": ["A"]}
+
+
+def test_units_and_configurations_are_root_s_alone() -> None:
+    inputs = make_inputs()
+    wanted = (*kubelet.desired(inputs), *proxy.desired(inputs))
+    others = [r.path for r in wanted if isinstance(r, File) and r.mode & 0o077]
+    assert others == [layout.CA]
+
+
 HANDLERS: dict[str, Any] = {
     "nvidia": {
         "type": "io.containerd.runc.v2",
