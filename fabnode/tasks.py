@@ -395,12 +395,14 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
     Fetch what nodes are made of, verified.
 
     kubelet, kube-proxy, kubectl, containerd, runc, CNI plugins and crictl, from the projects' own
-    places or from artifacts.mirrors. What was cut off goes on where it stopped.
+    places or from artifacts.mirrors. What was cut off goes on where it stopped. Neither the
+    cluster's CA nor a kubeconfig has to be there yet.
 
     Example: inv binaries.fetch --arch amd64,arm64
     """
     wanted = [each.strip() for each in arch.split(",") if each.strip()]
-    commands.binaries.fetch(cli.app.configuration(config), wanted, dry_run=dry_run)
+    loaded = cli.app.configuration(config, access=False)
+    commands.binaries.fetch(loaded, wanted, dry_run=dry_run)
 
 
 @_task(

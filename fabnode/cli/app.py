@@ -34,14 +34,17 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = "config/cluster.yml"
 
 
-def configuration(config: str = "", *, artifacts: bool = False, kubeconfig: str = "") -> Config:
+def configuration(
+    config: str = "", *, artifacts: bool = False, kubeconfig: str = "", access: bool = True
+) -> Config:
     """
     Load the configuration that is meant. Raises ConfigError.
 
     :param kubeconfig: stands in for the one that it names.
+    :param access: whether CA, credentials and keys must be there.
     """
     other = Path(kubeconfig) if kubeconfig else None
-    return load(_path(config), artifacts=artifacts, kubeconfig=other)
+    return load(_path(config), artifacts=artifacts, kubeconfig=other, access=access)
 
 
 def _path(config: str) -> Path:

@@ -78,7 +78,8 @@ class Calico:
     def manifest(self) -> Manifest:
         """The official manifest of the configured release."""
         settings = self.config.calico
-        return Manifest("calico.manifest", settings.manifest, settings.manifest_sha256)
+        digest, published = settings.manifest_sha256, settings.published_manifest
+        return Manifest("calico.manifest", settings.manifest, digest, published)
 
     @property
     def files(self) -> Mapping[str, Path]:

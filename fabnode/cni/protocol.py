@@ -21,11 +21,13 @@ class Manifest:
 
     :param setting: key in the configuration that names it.
     :param source: file on the deployer, or https URL. :param sha256: hex; None: not checked.
+    :param published: where its makers publish it; empty: unknown.
     """
 
     setting: str
     source: Path | str
     sha256: str | None
+    published: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,11 @@ def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Violations:
         else:
             yield from _check_file(("artifacts", "images", index), image)
     if calico.enabled and isinstance(calico.manifest, Path):
-        yield from _check_file(("calico", "manifest"), calico.manifest)
+        published = calico.published_manifest
+        yield from (
+            (key, message, published and f"its makers publish it at {published}")
+            for key, message, _ in _check_file(("calico", "manifest"), calico.manifest)
+        )
     if calico.enabled and calico.etcd:
         for name in ("ca", "cert"):
             yield from _check_file(("calico", "etcd", name), getattr(calico.etcd, name))

@@ -35,23 +35,30 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Section)
 
 
-def load(path: Path, *, artifacts: bool = False, kubeconfig: Path | None = None) -> Config:
+def load(
+    path: Path, *, artifacts: bool = False, kubeconfig: Path | None = None, access: bool = True
+) -> Config:
     """
     Load and validate a configuration file.
 
     :param artifacts: whether the files that only a deployment needs must exist as well.
     :param kubeconfig: replaces cluster.kubeconfig; it is then the only one of this machine's
         secrets that must be readable.
+    :param access: whether what gives access to cluster and hosts must be there: the CA, credentials
+        and keys. Without it `ca_pem` is empty.
     :raises ConfigError: with all problems that can be found in one pass.
     """
-    loading = _Loader(read(path), path, kubeconfig)
+    loading = _Loader(read(path), path, kubeconfig, access=access)
     return loading.cluster(artifacts=artifacts)
 
 
 class _Loader:
-    def __init__(self, document: Document, path: Path, kubeconfig: Path | None) -> None:
+    def __init__(
+        self, document: Document, path: Path, kubeconfig: Path | None, *, access: bool
+    ) -> None:
         self.document = document
-        self.api_only = kubeconfig is not None
+        self.access = access
+        self.api_only = kubeconfig is not None or not access
         cluster = document.value.get("cluster")
         if kubeconfig and isinstance(cluster, dict):
             cluster["kubeconfig"] = str(kubeconfig.absolute())
@@ -74,7 +81,8 @@ class _Loader:
             self._add_all(cross_checks.networks(settings))
             self._add_all(cross_checks.addresses(settings, entries))
             self._add_all(cross_checks.releases(settings))
-            self._add_all(file_checks.needed(settings))
+            if self.access:
+                self._add_all(file_checks.needed(settings))
         if settings and calico:
             self._add_all(cross_checks.calico(settings, calico))
         if bootstrap:
@@ -160,7 +168,7 @@ class _Loader:
         return {index: node for index, node in found if node}
 
     def _ca(self, settings: ClusterSettings | None) -> bytes:
-        if settings:
+        if settings and self.access:
             try:
                 return file_checks.read_ca(settings.ca)
             except file_checks.NotACertificateError as error:

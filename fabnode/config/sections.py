@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 _CALICO = Release(3, 28, 5)
+_IN_REPOSITORY = Release(3, 24, 0)  # the first whose documentation names that URL
 
 MirrorName = Literal["kubernetes", "containerd", "runc", "cni_plugins", "crictl"]
 
@@ -389,6 +390,14 @@ class CalicoSettings(Section):
     allow_untested: fields.Flag = Field(
         False, description="take a pair of Calico and Kubernetes that its makers did not test"
     )
+
+    @property
+    def published_manifest(self) -> str:
+        """The URL of the release's manifest for this datastore; empty where it is not known."""
+        if self.version < _IN_REPOSITORY:
+            return ""
+        name = "calico-etcd.yaml" if self.datastore == "etcd" else "calico.yaml"
+        return f"https://raw.githubusercontent.com/projectcalico/calico/v{self.version}/manifests/{name}"
 
     @model_validator(mode="before")
     @classmethod

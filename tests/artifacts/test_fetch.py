@@ -15,12 +15,18 @@ from invoke.exceptions import Exit
 
 from fabnode.artifacts import digests, upstreams
 from fabnode.artifacts.download import Digest
+from fabnode.cli.commands import binaries
+from fabnode.config.loader import load
 from fabnode.tasks import binaries_fetch
 from tests.support import write_cluster
 
 from . import server as lies
 from .server import Server, serving
 
+ETCD = {
+    "datastore": "etcd",
+    "etcd": {"endpoints": ["https://192.0.2.1:2379"], "ca": "a", "cert": "b", "key": "c"},
+}
 PROGRAMS = ("kubelet", "kube-proxy", "kubectl")
 CNI = "/v1.9.1/cni-plugins-linux-amd64-v1.9.1.tgz"
 CONTAINERD = "/v2.4.2/containerd-2.4.2-linux-amd64.tar.gz"
@@ -114,6 +120,41 @@ def test_a_dry_run_fetches_nothing(inv: Inv, config: Path, server: Server) -> No
     assert f"{server.url}{KUBELET} would be fetched" in printed
     assert files(config) == {}
     assert server.seen == []
+
+
+def test_downloads_need_neither_the_ca_nor_credentials(inv: Inv, config: Path) -> None:
+    for name in ("ca.pem", "admin.kubeconfig"):
+        (config.parent / name).unlink()
+    inv()
+    assert files(config)["bin/amd64/runc"] == b"runc"
+
+
+@pytest.mark.parametrize(
+    ("calico", "told"),
+    [
+        ({"version": "3.28.5"}, "calico/v3.28.5/manifests/calico.yaml"),
+        ({"version": "3.28.5", **ETCD}, "calico/v3.28.5/manifests/calico-etcd.yaml"),
+        ({"version": "3.22.1"}, ""),
+        ({"enabled": False}, None),
+    ],
+)
+def test_a_missing_manifest_is_named_with_the_place_where_it_is_published(
+    config: Path, calico: dict[str, object], told: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = yaml.safe_load(config.read_text())
+    document["cluster"]["version"] = "1.24.0"
+    document["calico"] = calico | {"allow_untested": True}
+    config.write_text(yaml.safe_dump(document))
+    loaded = load(config, access=False)
+    binaries.name_manifest(loaded)
+    place = config.parent / "artifacts/calico.yaml"
+    made = f"; its makers publish it at https://raw.githubusercontent.com/projectcalico/{told}"
+    line = f"not fetched: calico.manifest: {place}{made if told else ''}\n"
+    assert capsys.readouterr().out == ("" if told is None else line)
+    place.parent.mkdir()
+    place.touch()
+    binaries.name_manifest(loaded)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_wrong_file_stops_with_its_url(inv: Inv, config: Path, server: Server) -> None:

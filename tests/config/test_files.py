@@ -199,7 +199,8 @@ def test_artifacts_are_asked_for_only_by_what_deploys(tmp_path: Path) -> None:
         "artifacts.binaries: artifacts/bin does not exist",
         "artifacts.cni_plugins: artifacts/cni does not exist",
         "artifacts.images[0]: busybox.tar does not exist",
-        "calico.manifest: artifacts/calico.yaml does not exist",
+        "calico.manifest: artifacts/calico.yaml does not exist; its makers publish it at"
+        " https://raw.githubusercontent.com/projectcalico/calico/v3.28.5/manifests/calico.yaml",
     ]
     for name in ("bin", "cni"):
         (tmp_path / "artifacts" / name).mkdir(parents=True)

@@ -29,3 +29,14 @@ def test_programs_of_another_release_are_named(
     assert lines[1] == "not on this machine yet, but needed by `inv plan` and `inv deploy-nodes`:"
     assert lines[2].startswith(f"artifacts.binaries: {kubelet} is not of {RELEASE}, which")
     assert len(lines) == 4
+
+
+def test_a_missing_manifest_is_named_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configuration.check(str(of_architecture(tmp_path, "amd64").source))
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "calico.manifest" in each]
+    assert line.endswith(
+        "does not exist; its makers publish it at https://raw.githubusercontent.com/"
+        "projectcalico/calico/v3.28.5/manifests/calico.yaml"
+    )
