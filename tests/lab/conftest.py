@@ -53,6 +53,7 @@ ORDER = (
     "test_installed",
     "test_drift",
     "test_cluster_moved",
+    "test_site_settings",
     "test_parts",
     "test_preflight",
     "test_trust",

@@ -1,0 +1,90 @@
+"""What a site sets for its own sake takes effect in real runtimes, kubelets and networks."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from .harness import eventually
+from .test_cluster_moved import verified
+
+if TYPE_CHECKING:
+    from .harness import Lab
+
+TAINT = "node.cloudprovider.kubernetes.io/uninitialized"
+HANDLER = {"type": "io.containerd.runc.v2", "options": {"BinaryName": "/usr/local/bin/runc"}}
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "handled"},
+    "spec": {
+        "nodeName": "n1",
+        "runtimeClassName": "other",
+        "restartPolicy": "Never",
+        "containers": [
+            {
+                "name": "main",
+                "image": "docker.io/library/busybox:1.35.0",
+                "command": [
+                    "sh",
+                    "-c",
+                    "cat /sys/class/net/eth0/mtu; grep Seccomp: /proc/1/status",
+                ],
+            }
+        ],
+    },
+}
+
+
+def test_handlers_mtu_hardening_and_cloud_provider(cluster: Lab) -> None:
+    config = cluster.config(
+        calico={"mtu": 1300},
+        runtime={"handlers": {"other": HANDLER}, "default_handler": "other"},
+        kubelet={"hardened": True, "cloud_provider": "external"},
+    )
+    try:
+        cluster.deploy(config=config)
+        cluster.inv("plan", "--exit-code", config=config)
+        assert "other" in {h["name"] for h in node(cluster)["status"]["runtimeHandlers"]}
+        cluster.kubectl("delete", "node", "n1")
+        cluster.on("n1", "systemctl restart kubelet kube-proxy")
+        eventually(lambda: TAINT in taints(cluster) or None, 60)
+        done = cluster.deploy(config=config)
+        warned = {(c["node"], c["name"]): c for c in done.document["checks"] if not c["ok"]}
+        assert set(warned) == {("n1", "schedulable")}
+        assert warned["n1", "schedulable"]["warning"]
+        assert "controller manager" in warned["n1", "schedulable"]["advice"]
+        assert runs(cluster) == ["1300", "Seccomp:\t2"]
+    finally:
+        cluster.kubectl("taint", "node", "n1", f"{TAINT}-", code=None)
+        cluster.deploy()
+    assert all(check["ok"] for check in verified(cluster).values())
+
+
+def node(lab: Lab) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lab.kubectl("get", "node", "n1", "-o", "json"))
+    return found
+
+
+def taints(lab: Lab) -> set[str]:
+    found = lab.kubectl("get", "node", "n1", "-o", "json", code=None)
+    return {t["key"] for t in json.loads(found)["spec"].get("taints", ())} if found else set()
+
+
+def runs(lab: Lab) -> list[str]:
+    """Return what a pod of the further runtime prints."""
+    classed = {
+        "apiVersion": "node.k8s.io/v1",
+        "kind": "RuntimeClass",
+        "metadata": {"name": "other"},
+        "handler": "other",
+    }
+    lab.kubectl("apply", "-f", "-", stdin=json.dumps(classed))
+    lab.kubectl("apply", "-f", "-", stdin=json.dumps(POD))
+    try:
+        phase = ("get", "pod", "handled", "-o", "jsonpath={.status.phase}")
+        eventually(lambda: lab.kubectl(*phase) == "Succeeded" or None, 60)
+        return lab.kubectl("logs", "handled").split("\n")[:2]
+    finally:
+        lab.kubectl("delete", "pod", "handled", "--now")
+        lab.kubectl("delete", "runtimeclass", "other")
