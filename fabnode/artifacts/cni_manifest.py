@@ -54,6 +54,19 @@ def manifest_path(config: Config, source: Manifest) -> Path:
         raise ArtifactError(f"{source.setting}: {error}") from error
 
 
+def absent(config: Config) -> str:
+    """
+    Return which manifest is not there, and where it is published; empty: it is there, or a URL.
+
+    It is not fetched like binaries, since its makers publish no digest of it.
+    """
+    wanted = network(config).manifest
+    if wanted is None or not isinstance(wanted.source, Path) or wanted.source.exists():
+        return ""
+    place = wanted.published and f"; its makers publish it at {wanted.published}"
+    return f"{wanted.setting}: {wanted.source}{place}"
+
+
 def _read(setting: str, path: Path) -> bytes:
     try:
         return path.read_bytes()

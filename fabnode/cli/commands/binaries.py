@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from ...artifacts import store
+from ...artifacts import cni_manifest, store
 from ...artifacts.download import BRIEF, Downloader
 from ...artifacts.fetch import Places, download_all, folder, resolve
 from ...artifacts.upstreams import sources
-from ...cni.registry import network
 from ...util.atomic_write import atomic_write
 from ...util.folders import cache_dir
 from .. import app, exits
@@ -44,7 +43,7 @@ def fetch(config: Config, architectures: Sequence[str], *, dry_run: bool) -> Non
             how = "is in the cache" if item.cached else "would be fetched"
             app.print_text(f"{source.name} ({source.arch}): {source.url} {how}")
             app.print_text(f"    {item.digest}\n    to {where}")
-        name_manifest(config)
+        _print_absent(config)
         return
     from ..download_bars import (
         DownloadBars,
@@ -53,15 +52,12 @@ def fetch(config: Config, architectures: Sequence[str], *, dry_run: bool) -> Non
     with DownloadBars() as bars:
         download_all(wanted, places, config.artifacts, bars.begin, bars.done)
     app.print_text(f"complete: {config.artifacts.binaries}, {config.artifacts.cni_plugins}")
-    name_manifest(config)
+    _print_absent(config)
 
 
-def name_manifest(config: Config) -> None:
-    """Name the pod network's manifest where it is missing: no digest of it is published."""
-    manifest = network(config).manifest
-    if manifest and isinstance(manifest.source, Path) and not manifest.source.exists():
-        place = manifest.published and f"; its makers publish it at {manifest.published}"
-        app.print_text(f"not fetched: {manifest.setting}: {manifest.source}{place}")
+def _print_absent(config: Config) -> None:
+    if text := cni_manifest.absent(config):
+        app.print_text(f"not fetched: {text}")
 
 
 def publish(config: Config, out: Path, *, dry_run: bool) -> None:
