@@ -99,6 +99,70 @@ def test_all_troubles_are_found_in_one_probe(cluster: Lab) -> None:
     cluster.deploy()
 
 
+WINNERS = {
+    "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf": (
+        "[Service]\\nExecStart=\\nExecStart=/usr/local/bin/kubelet\\n",
+        "error",
+        "overrides ExecStart of kubelet.service",
+    ),
+    "/run/systemd/system/service.d/x.conf": (
+        "[Service]\\nRestart=no\\n",
+        "warning",
+        "Restart (always → no) of kube-proxy.service",
+    ),
+    "/etc/sysctl.d/zz-site.conf": (
+        "net.ipv4.ip_forward = 0\\n",
+        "warning",
+        "sets net.ipv4.ip_forward to 0 where 1 is wanted",
+    ),
+    "/etc/containerd/conf.d/zz.toml": (
+        'version = 2\\n[plugins."io.containerd.grpc.v1.cri"]\\nsandbox_image = "x:1"\\n',
+        "error",
+        'sandbox ("registry.k8s.io/pause:3.10.1" → "x:1")',
+    ),
+}
+RUNTIME = (
+    'version = 2\\n[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.other]\\n'
+    'runtime_type = "io.containerd.runc.v2"\\n'
+)
+
+
+def test_what_wins_over_fabnodes_settings_is_named_before_anything_is_changed(
+    cluster: Lab,
+) -> None:
+    for path, (text, _, _) in WINNERS.items():
+        cluster.disturb("n1", f"mkdir -p {path.rpartition('/')[0]} && printf '{text}' >{path}")
+    try:
+        seen = {(f["level"], f["text"]) for f in findings(cluster, "n1")}
+        starts = cluster.starts("n1")
+        config = cluster.config({"n1": {"kubelet": {"max_pods": 77}}})
+        done = cluster.deploy("--limit", "n1", code=1, config=config)
+        assert done.rows["n1"]["step"] == "preflight"
+        assert cluster.restarted(starts) == set()
+        checks = cluster.inv("verify", "--limit", "n1", "--no-network", "--json", code=1).document
+    finally:
+        cluster.on("n1", f"rm {' '.join(WINNERS)} && systemctl daemon-reload")
+    overrides = [check for check in checks["checks"] if check["name"] == "overrides"]
+    assert len(overrides) == len(WINNERS)
+    for path, (_, level, text) in WINNERS.items():
+        assert [1 for has, found in seen if has == level and path in found and text in found], seen
+        assert [1 for check in overrides if path in check["detail"]]
+    cluster.deploy()
+
+
+def test_what_containerd_imports_is_left_alone_and_takes_effect(cluster: Lab) -> None:
+    path = "/etc/containerd/conf.d/other.toml"
+    cluster.on("n1", f"mkdir -p {path.rpartition('/')[0]} && printf '{RUNTIME}' >{path}")
+    assert cluster.plan("--limit", "n1")["empty"]
+    dump = "/usr/local/bin/containerd --config /etc/containerd/config.toml config dump"
+    shown = cluster.on("n1", f"{dump} 2>/dev/null")
+    assert "runtimes.other]" in shown
+    assert "sandbox = 'registry.k8s.io/pause:3.10.1'" in shown
+    checks = cluster.inv("verify", "--limit", "n1", "--no-network", "--json").document["checks"]
+    assert [check["detail"] for check in checks if check["name"] == "site's own"] == [path]
+    cluster.on("n1", f"rm {path}")
+
+
 def test_a_host_without_awk_is_not_joined_again(cluster: Lab) -> None:
     cluster.disturb("n1", f"mkdir {ASIDE} && mv /usr/bin/awk {ASIDE}/")
     try:
