@@ -19,6 +19,7 @@ DOCKER_VARIABLES = (
 )
 """Files that units of docker's packages take variables for its command line from."""
 CONTAINERD_IMPORTS = "/etc/containerd/conf.d"
+FSTAB = "/etc/fstab"
 KERNEL_COMMAND_LINE = "/proc/cmdline"
 
 
@@ -62,6 +63,18 @@ def sysctl_name(key: str) -> str:
     slash, dot = key.find("/"), key.find(".")
     turned = slash >= 0 and (dot < 0 or slash < dot)
     return key.translate(str.maketrans("/.", "./")) if turned else key
+
+
+def swaps_at_boot(files: ConfigFiles) -> tuple[str, ...]:
+    """Return what fstab swaps to at boot."""
+    entries = (line.split() for line in files.get(FSTAB, ()))
+    return tuple(
+        entry[0] for entry in entries if entry[2:3] == ["swap"] and "noauto" not in _options(entry)
+    )
+
+
+def _options(entry: list[str]) -> list[str]:
+    return "".join(entry[3:4]).split(",")
 
 
 def refused_modules(files: ConfigFiles) -> Iterator[tuple[str, str, str]]:

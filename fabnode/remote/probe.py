@@ -80,7 +80,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
         "drop_ins": [name for unit in watch.units for name in unit_files.drop_in_folders(unit)],
         "config_folders": (*config_files.SYSCTL_FOLDERS, *config_files.MODPROBE_FOLDERS),
         "config_files": (
-            *((config_files.SYSCTL_FILE,) if watch.sysctls else ()),
+            *((config_files.SYSCTL_FILE, config_files.FSTAB) if watch.sysctls else ()),
             *(config_files.DOCKER_VARIABLES if layout.DOCKER in watch.units else ()),
         ),
         "sysctls": watch.sysctls,

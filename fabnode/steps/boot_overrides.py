@@ -16,6 +16,7 @@ def findings(inputs: Inputs, resources: Iterable[Resource]) -> Iterator[Finding]
     resources = tuple(resources)
     yield from _sysctls(inputs, resources)
     yield from _modules(inputs, resources)
+    yield from _swap(inputs)
 
 
 def _sysctls(inputs: Inputs, resources: tuple[Resource, ...]) -> Iterator[Finding]:
@@ -47,3 +48,14 @@ def _modules(inputs: Inputs, resources: tuple[Resource, ...]) -> Iterator[Findin
                 f" {needed[name]}",
                 f"take that out of {path}",
             )
+
+
+def _swap(inputs: Inputs) -> Iterator[Finding]:
+    swaps = config_files.swaps_at_boot(inputs.facts.config_files)
+    if swaps and inputs.node.kubelet.fail_swap_on and not inputs.facts.swap:
+        yield Finding(
+            "warning" if inputs.joined else "error",
+            f"{config_files.FSTAB} turns swap on at the next boot ({', '.join(swaps)}), with which"
+            " the kubelet won't start",
+            f"take it out of {config_files.FSTAB}, or set kubelet.fail_swap_on: false",
+        )

@@ -53,7 +53,13 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
         return
     written = json.loads(ours)
     seen: set[tuple[str, str]] = set()
-    for flag, path in _flags(facts.config_files):
+    for flag, value, path in _flags(facts.config_files):
+        if flag == "--config-file" and value != layout.DOCKER_CONFIG:
+            yield Finding(
+                "error",
+                f"{path} has dockerd read {value}, and fabnode writes {layout.DOCKER_CONFIG}",
+                f"take --config-file out of {path}; what that file says goes into runtime.daemon",
+            )
         directive = _DIRECTIVES.get(flag.lstrip("-"), flag.lstrip("-"))
         if directive in written and (flag, path) not in seen:
             seen.add((flag, path))
@@ -65,8 +71,8 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
             )
 
 
-def _flags(files: ConfigFiles) -> Iterator[tuple[str, str]]:
-    """Yield the flags of dockerd's command line, each with the file that it comes from."""
+def _flags(files: ConfigFiles) -> Iterator[tuple[str, str, str]]:
+    """Yield the flags of dockerd's command line, with values, and the files they come from."""
     line, source = "", ""
     variables: dict[str, tuple[str, str]] = {}
     named: list[str] = []
@@ -83,17 +89,19 @@ def _flags(files: ConfigFiles) -> Iterator[tuple[str, str]]:
     for path in named:  # they win over Environment, and later ones over earlier
         for each in files.get(path, ()):
             variables |= {key: (text, path) for key, text in _assigned(each)}
-    for word in _words(line)[1:]:
-        yield from _named(word, source)
-        for variable in _VARIABLE.findall(word):
-            text, path = variables.get(variable, ("", ""))
-            for inner in _words(text):
-                yield from _named(inner, path)
-
-
-def _named(word: str, path: str) -> Iterator[tuple[str, str]]:
-    if found := _FLAG.fullmatch(word):
-        yield (f"--{found[1]}" if found[1] else f"-{found[2]}"), path
+    words = [(word, source) for word in _words(line)[1:]]
+    whole: list[tuple[str, str]] = []
+    for word, path in words:
+        named_here = _VARIABLE.findall(word)
+        whole += [(word, path)] if not named_here else []
+        for variable in named_here:
+            text, origin = variables.get(variable, ("", ""))
+            whole += [(inner, origin) for inner in _words(text)]
+    for at, (word, path) in enumerate(whole):
+        if found := _FLAG.fullmatch(word):
+            after = whole[at + 1][0] if at + 1 < len(whole) else ""
+            value = word.partition("=")[2] or after
+            yield (f"--{found[1]}" if found[1] else f"-{found[2]}"), value, path
 
 
 def _assigned(text: str) -> Iterator[tuple[str, str]]:

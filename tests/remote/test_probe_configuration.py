@@ -33,6 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "root"
     monkeypatch.setattr(unit_files, "FOLDERS", [f"{root}{path}" for path in unit_files.FOLDERS])
     monkeypatch.setattr(config_files, "SYSCTL_FILE", f"{root}/etc/sysctl.conf")
+    monkeypatch.setattr(config_files, "FSTAB", f"{root}/etc/fstab")
     for name in ("SYSCTL_FOLDERS", "MODPROBE_FOLDERS"):
         folders = [f"{root}{path}" for path in getattr(config_files, name)]
         monkeypatch.setattr(config_files, name, folders)
@@ -111,6 +112,9 @@ def test_of_settings_of_the_kernel_those_asked_for_are_read(
         write(root / "etc/sysctl.d/a.conf", text): lines,
         write(root / "usr/lib/sysctl.d/b.conf", "vm.swappiness = 1\n"): (),
         write(root / "etc/sysctl.conf", text): lines,
+        write(root / "etc/fstab", "/dev/a / ext4 x 0 1\n/dev/b none swap sw 0 0\n"): (
+            "/dev/b none swap sw 0 0",
+        ),
         write(
             root / "usr/lib/modprobe.d/c.conf",
             "install br-netfilter /bin/false\nblacklist overlay\nblacklist overlayx\n"

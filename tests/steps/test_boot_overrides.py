@@ -55,7 +55,13 @@ CASES: list[tuple[ConfigFiles, str | None, str]] = [
         "error",
         "the kernel's command line keeps the module overlay from",
     ),
+    (
+        {config_files.FSTAB: ("/dev/sda1 / ext4 defaults 0 1", "UUID=1 none swap sw 0 0")},
+        "error",
+        "/etc/fstab turns swap on at the next boot (UUID=1), with which the kubelet won't start",
+    ),
     # Near misses.
+    ({config_files.FSTAB: ("/dev/sda2 none swap sw,noauto 0 0",)}, None, ""),
     ({"/etc/sysctl.d/60-cis.conf": OFF}, None, ""),  # before 99-fabnode.conf
     ({"/usr/lib/sysctl.d/99-fabnode.conf": OFF}, None, ""),  # hidden by that
     ({"/etc/sysctl.d/99-fabnode.conf": OFF}, None, ""),  # an older one of ours
@@ -102,3 +108,12 @@ def test_further_settings_are_written_and_set() -> None:
     (file,) = (each for each in resources if getattr(each, "path", "").endswith("99-fabnode.conf"))
     assert isinstance(file, File)
     assert b"\nvm.max_map_count = 262144\n" in (file.content or b"")
+
+
+def test_swap_at_boot_is_of_no_matter_where_it_is_on_already_or_wanted() -> None:
+    files = {config_files.FSTAB: ("/dev/sda2 none swap sw 0 0",)}
+    assert found(files, Facts(known=True, swap=2**30)) == ()  # an error of preflight's own
+    inputs = make_inputs(
+        make_config(kubelet={"fail_swap_on": False}), Facts(known=True, config_files=files)
+    )
+    assert tuple(findings(inputs, ())) == ()

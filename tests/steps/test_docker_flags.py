@@ -61,7 +61,14 @@ CASES: list[tuple[ConfigFiles, dict[str, Any], str | None, str]] = [
         "error",
         f"{UNIT} gives dockerd --log-driver",
     ),
+    (
+        drop_in("--config-file /srv/d.json"),
+        {},
+        "error",
+        f"{DROP_IN} has dockerd read /srv/d.json, and fabnode writes /etc/docker/daemon.json",
+    ),
     # Near misses.
+    (drop_in("--config-file=/etc/docker/daemon.json"), {}, None, ""),
     ({UNIT: DEBIAN, DEFAULT: ('DOCKER_OPTS="--dns 192.0.2.53"',)}, {}, None, ""),
     ({UNIT: MAKERS, DEFAULT: ('DOCKER_OPTS="--log-driver=journald"',)}, {}, None, ""),  # unread
     ({UNIT: DEBIAN}, {}, None, ""),

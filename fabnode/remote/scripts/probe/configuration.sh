@@ -1,6 +1,6 @@
 # Files of settings by which others may override what fabnode sets, as lines without comments: unit
 # files and drop-ins, settings of the kernel, modules that are not to be loaded, containerd's imports,
-# variables of docker's.
+# variables of docker's, swap.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
 configs=
@@ -57,6 +57,7 @@ for module in $modules; do names="$names$module "; done
 		sub(/^.*[.\/]/, "", key)
 		if (!index(keys, " " key " ")) next
 	}
+	FILENAME ~ /\/fstab$/ && $3 != "swap" { next }
 	FILENAME ~ /modprobe/ {
 		if ($1 != "install" && $1 != "blacklist") next
 		module = $2
