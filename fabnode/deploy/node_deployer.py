@@ -296,7 +296,11 @@ class NodeDeployer:
                 raise
             if nodes.awaits_network(live):
                 log.warn(node_status.NO_CNI, "install this cluster's own network add-on")
-            if new_serving or self._serving not in self.facts.certificates:
+            missing = self._serving not in self.facts.certificates
+            if missing and joined_now and self.facts.unit(kubelet.UNIT).running:
+                # A request of before may have been approved as the run began: there is no other.
+                missing = self._serving not in self.probe().certificates
+            if new_serving or missing:
                 log.progress("waiting for its serving certificate")
                 alone = new_serving and not joined_now
                 began = since - self.facts.clock_offset if alone else 0.0

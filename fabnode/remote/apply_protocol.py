@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MOST_KEYS = 20  # a kubelet that restarts may create another one
 _LOG_LINES = 25  # of a unit's journal, shown with a failure
 _LONGEST = 2**14
-_RETURNED = "the credentials that its kubelet had before are back in place, and it runs with them"
+_RETURNED = "its kubelet runs with its old credentials again"
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # scripts/apply/units.sh
 
@@ -114,7 +114,7 @@ class Exchange:
             reason, unit = _reason(output)
             cause = f"{action}: {reason}"
             if self._returned:
-                cause = f"{cause}; {_RETURNED}"
+                cause = f"{_RETURNED}: {cause}"  # first: a cause may be long, and cut
             advice = unit_monitor.see(self._node, unit) if unit else _advice(change)
             return ApplyError(self._node, cause, advice, action=action, detail=output, unit=unit)
         count, total = len(self.seconds), len(self._plan.changes)

@@ -463,6 +463,20 @@ def test_a_node_of_another_tool_is_taken_over_once(scene: Callable[..., Scene]) 
     assert node.plan_of().empty
 
 
+def test_a_serving_certificate_requested_before_the_run_is_not_requested_again(
+    scene: Callable[..., Scene],
+) -> None:
+    """A kubelet that ran, without a client certificate of ours, asked for it; then nobody does."""
+    node = scene()
+    node.deploy()
+    facts, paths = node.machine.facts, layout.certificates(node.node.kubelet.root)
+    kept = {p: c for p, c in facts.certificates.items() if p not in {paths[CLIENT], paths[SERVING]}}
+    node.machine.facts = replace(facts, certificates=kept)
+    assert node.deploy()
+    assert paths[SERVING] in node.machine.facts.certificates
+    assert not [text for text in node.reported if text.startswith("api: wait serving")]
+
+
 def test_a_joined_host_whose_node_object_is_missing_registers_again(
     scene: Callable[..., Scene],
 ) -> None:

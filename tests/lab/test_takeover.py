@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import threading
 import time
 import urllib.request
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from lab import processes
 
 from .harness import eventually
 
@@ -107,6 +111,18 @@ def identity(lab: Lab) -> tuple[str, str, str, int]:
     )
 
 
+@contextmanager
+def signer_away(lab: Lab) -> Iterator[None]:
+    """Have nothing signed that is approved meanwhile."""
+    pid = processes.find(lab.layout.record("kube-controller-manager"))
+    assert pid
+    processes.send(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        processes.send(pid, signal.SIGCONT)
+
+
 def planned(lab: Lab) -> dict[str, Any]:
     (node,) = lab.plan("--limit", NODE, "--exit-code", code=3)["nodes"]
     assert isinstance(node, dict)
@@ -141,3 +157,26 @@ def test_a_node_of_another_tool_is_taken_over_without_a_lost_request(lab: Lab, m
     assert lab.deploy("--limit", NODE).results == {NODE: "unchanged"}
     assert lab.restarted(starts) == set()
     lab.inv("verify", "--limit", NODE)
+
+
+@pytest.mark.parametrize("made", MOVED, indirect=True)
+def test_without_a_certificate_it_stays_what_it_was(lab: Lab, made: str) -> None:
+    """The signer is away: the old credentials come back, and nobody is accused."""
+    before = identity(lab)
+    # For kube-proxy the deployer signs by itself, so that only the kubelet goes without.
+    local = {"signing": "local", "ca_key": str(lab.layout.pki / "ca-key.pem")}
+    away = lab.config(kube_proxy=local, timeouts={"join": 10})
+    with Load(url(lab)) as load, signer_away(lab):
+        failed = lab.deploy("--limit", NODE, code=1, config=away)
+    assert load.lost == []
+    assert "no certificate came" in failed.text
+    assert "its kubelet runs with its old credentials again" in failed.text
+    assert "not approved, or not signed" in failed.text
+    assert "Node object is removed" not in failed.text
+    eventually(lambda: NODE in lab.ready())
+    assert identity(lab) == before
+    assert lab.on(NODE, f"test -s {MOVED[made][0]} && echo there").strip() == "there"
+    with Load(url(lab)) as load:
+        assert lab.deploy("--limit", NODE).results == {NODE: "changed"}
+    assert load.lost == []
+    assert identity(lab) == before

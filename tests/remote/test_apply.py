@@ -528,6 +528,11 @@ def test_a_certificate_that_does_not_come_ends_in_words_and_without_the_token(no
             "proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout",
         ),
         ("I1128 20:00:01.5 7 x.go:1] waiting", "not approved, or not signed", "node is missing"),
+        (
+            "E1128 20:00:01.5 7 x.go:1] failed to pull image: dial tcp: lookup docker.io on x",
+            "not approved, or not signed",
+            "node is missing",
+        ),
     ],
 )
 def test_a_certificate_that_does_not_come_is_reported_with_the_last_connection_error(

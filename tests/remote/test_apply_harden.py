@@ -19,11 +19,13 @@ from fabnode.node.resources import (
     RulesOnce,
     Superseded,
 )
-from fabnode.remote.apply import apply
+from fabnode.remote.apply import apply, stream
+from fabnode.remote.apply_script import actions
+from fabnode.remote.payload_cache import GZIP
 from fabnode.ssh.errors import ApplyError
 
 from .local import SHELLS
-from .test_apply import RUNNING, Node
+from .test_apply import RUNNING, Node, hang_up, hear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +112,7 @@ def taking_over(node: Node) -> Callable[..., Plan]:
         Path(node.path(name)).write_text(f"old {name}")
     certificate = node.path("current.pem")
 
-    def plan(*paths: str, comes: bool, active: bool = True) -> Plan:
+    def plan(*paths: str, comes: bool, active: bool = True, seconds: int = 1) -> Plan:
         comes_now = f"echo new >{certificate}" if comes else ":"
         node.tools.add(
             "systemctl",
@@ -144,7 +146,7 @@ esac""",
                 Change(Restart("kubelet.service"), "restart", "x"),
                 Change(
                     ClientCertificate(
-                        certificate, "kubelet.service", node.path("bootstrap"), "", "x", 1
+                        certificate, "kubelet.service", node.path("bootstrap"), "", "x", seconds
                     ),
                     "join",
                     "x",
@@ -177,12 +179,25 @@ def test_without_a_certificate_the_old_credentials_come_back(
     node: Node, taking_over: Callable[..., Plan], path: str
 ) -> None:
     """Also where the unit reads its own now: the old ones are another tool's, at its own path."""
-    with pytest.raises(ApplyError, match="back in place, and it runs with them"):
+    with pytest.raises(ApplyError, match="its kubelet runs with its old credentials again: join"):
         apply_plan(node, taking_over(path, "kubelet-key.pem", comes=False, active=False))
     for name in {path, "kubelet.kubeconfig"}:
         assert Path(node.path(name)).read_text() == f"old {path}"
     assert Path(node.path("kubelet-key.pem")).read_text() == "old kubelet-key.pem"
     assert "systemctl restart --no-block -- kubelet.service" in node.tools.calls
+
+
+def test_a_run_that_is_cut_off_leaves_a_kubelet_with_credentials(
+    node: Node, taking_over: Callable[..., Plan]
+) -> None:
+    plan = taking_over("kubelet.kubeconfig", comes=False, active=False, seconds=300)
+    process = node.begin(b"".join(stream(actions(plan, GZIP), node.packer, GZIP)))
+    hear(process, b"start\t2\n")
+    hang_up(process)
+    assert process.wait(20) != 0
+    assert Path(node.path("kubelet.kubeconfig")).read_text() == "old kubelet.kubeconfig"
+    assert "systemctl restart --no-block -- kubelet.service" in node.tools.calls
+    assert node.leftovers() == []
 
 
 def test_a_certificate_that_comes_late_is_waited_for(
@@ -194,7 +209,7 @@ def test_a_certificate_that_comes_late_is_waited_for(
     node.tools.add("sleep", f'{late}\nexec /bin/sleep "$@"')
     with pytest.raises(ApplyError) as failed:
         apply_plan(node, plan)
-    assert "back in place" not in str(failed.value)
+    assert "old credentials" not in str(failed.value)
     assert "written by" in Path(node.path("kubelet.kubeconfig")).read_text()
 
 

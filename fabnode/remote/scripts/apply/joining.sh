@@ -38,6 +38,7 @@ wait_certificate() { # wait_certificate CERTIFICATE UNIT SECONDS KEY
 read_connection_error() { # read_connection_error UNIT: the last of the last minute
 	journalctl --no-pager -q -o cat --since -60s -u "$1" |
 		grep -E 'dial tcp|proxyconnect|connection refused|i/o timeout|x509: |tls: |no such host|no route to host' |
+		grep -vi 'pull' | # of images, from a registry
 		tail -n 1 | cut -c 1-400
 }
 
