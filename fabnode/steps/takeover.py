@@ -61,10 +61,11 @@ def _credentials(facts: Facts, path: str, root: str) -> Credentials | None:
     if fact.kind != "file":
         return None
     own = layout.kubelet_client_certificate(root)
-    held, named = facts.certificate(path), facts.clients.get(path, own)
+    at_ours = path == layout.KUBELET_KUBECONFIG
+    held, named = facts.certificate(path), facts.clients.get(path, own if at_ours else "")
     # One that came back after a takeover without a certificate (`apply/superseded.sh`).
     copied = fact.sha256 and fact.sha256 == facts.path(layout.KUBEADM_KUBECONFIG).sha256
-    if path == layout.KUBELET_KUBECONFIG and not held.pem and named == own and not copied:
+    if at_ours and not held.pem and named == own and not copied:
         return None  # as kubelets of fabnode's write it
     believed = fact.uid == 0 and not fact.mode & _OTHERS_WRITE
     return Credentials(path, held if held.pem else facts.certificate(named), believed)

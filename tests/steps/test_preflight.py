@@ -312,6 +312,14 @@ def by_others(path: str, held: str = "", **facts: Any) -> dict[str, Any]:
             f"{TAKEN_OVER}{KUBECONFIG}, which others than root may write",
         ),
         (by_others(KUBECONFIG, certificate("kubelet")), "warning", f"{TAKEN_OVER}{KUBECONFIG}, "),
+        (
+            {
+                "paths": {KUBEADM: PathFact("file", 0o600)},  # it names no certificate
+                "certificates": {CLIENT: CertificateFile.of(OURS)},
+            },
+            "error",
+            "its kubelet was set up by kubeadm, and not for this cluster",
+        ),
         (by_others(KUBECONFIG, NAMESAKE), "error", "its kubelet belongs to another cluster"),
         (by_others(KUBEADM, NAMESAKE), "error", "its kubelet was set up by kubeadm, and not for"),
         (by_others(KUBECONFIG, OTHER_NODE), "error", "its kubelet has joined as system:node:n9"),
