@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 from ...artifacts import store
 from ...config.schema import schema
 from ...deploy import own_steps
 from ...util import program
 from ...util.problems import ConfigError
 from .. import app
+
+if TYPE_CHECKING:
+    from ...config.configuration import Config
+
+_OF_SSH = ("password", "sudo_password")
 
 
 def print_schema() -> None:
@@ -19,8 +27,9 @@ def check(config: str) -> None:
     """
     Print the nodes of a valid configuration; exit 2 with all problems of any other.
 
-    A valid one may name artifacts that are not on this machine: these are printed as missing, and
-    are no problem, for much can be done without them. So are programs of another release.
+    A valid one may name artifacts, and variables with secrets, that are not on this machine: these
+    are printed as missing, and are no problem, for much can be done without them. So are programs
+    of another release.
     """
     loaded = app.configuration(config)
     own_steps.check_desired(loaded, own_steps.steps_of(loaded))
@@ -29,7 +38,7 @@ def check(config: str) -> None:
         app.print_text(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
     version = loaded.cluster.version
     app.print_text(f"{loaded.source}: {len(loaded.nodes)} nodes, Kubernetes {version}: valid")
-    if missing := _missing(config):
+    if missing := [*_missing(config), *_unset(loaded)]:
         commands = f"{program.task('plan')}` and `{program.task('deploy-nodes')}"
         app.print_text(f"\nnot on this machine yet, but needed by `{commands}`:")
         app.print_text("\n".join(missing))
@@ -37,6 +46,24 @@ def check(config: str) -> None:
         app.print_text(
             f"next: `{fetch}` gets binaries and CNI plugins; all else has to be put there"
         )
+
+
+def _unset(config: Config) -> list[str]:
+    """Return a line for each secret that is to be in a variable of the environment, and is not."""
+    nodes = ((node.name, node.ssh) for node in config.nodes)
+    references = {
+        "bootstrap.token": config.bootstrap.token,
+        **{f"{n}: ssh.{key}": getattr(ssh, key) for n, ssh in nodes for key in _OF_SSH},
+        **{
+            f"images.registries.{name}.password": registry.password
+            for name, registry in config.images.registries.items()
+        },
+    }
+    return [
+        f"{where}: the environment variable {reference.env} is not set"
+        for where, reference in references.items()
+        if reference and reference.env and not os.environ.get(reference.env)
+    ]
 
 
 def _missing(config: str) -> list[str]:

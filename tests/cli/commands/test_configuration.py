@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fabnode.cli.commands import configuration
 from tests.artifacts.test_store import RELEASE, elf, of_architecture
+from tests.support import write_cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,3 +41,15 @@ def test_a_missing_manifest_is_named_with_its_place(
         "does not exist; its makers publish it at https://raw.githubusercontent.com/"
         "projectcalico/calico/v3.28.5/manifests/calico.yaml"
     )
+
+
+def test_variables_that_are_not_set_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ITS_SUDO", raising=False)
+    monkeypatch.setenv("ITS_LOGIN", "x")
+    secrets = {"sudo_password": {"env": "ITS_SUDO"}, "password": {"env": "ITS_LOGIN"}}
+    configuration.check(str(write_cluster(tmp_path, ssh=secrets)))
+    printed = capsys.readouterr().out
+    assert "\nn1: ssh.sudo_password: the environment variable ITS_SUDO is not set\n" in printed
+    assert "ITS_LOGIN" not in printed
