@@ -50,6 +50,7 @@ class Calico:
     first_images: ClassVar[tuple[str, ...]] = ("/calico/cni:",)
     next_images: ClassVar[tuple[str, ...]] = ("/calico/node:",)
     interfaces: ClassVar[tuple[str, ...]] = ("cali", "vxlan.calico", "tunl0", "wireguard.cali")
+    conf_name: ClassVar[str] = "10-calico.conflist"
     rights: ClassVar[tuple[Right, ...]] = (
         Right(NAMESPACE, "", "pods", ("list",)),
         Right(NAMESPACE, "", "events", ("list",)),

@@ -34,6 +34,7 @@ class NoNetwork:
     nic_mtu: ClassVar[None] = None
     runs_on_nodes: ClassVar[bool] = False
     interfaces: ClassVar[tuple[str, ...]] = ("cni", "flannel", "cilium", "lxc", "weave", "veth")
+    conf_name: ClassVar[str] = ""
     rights: ClassVar[tuple[Right, ...]] = ()
     optional_rights: ClassVar[tuple[Right, ...]] = ()
 

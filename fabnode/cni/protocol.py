@@ -138,6 +138,10 @@ class Cni(Protocol):
         """Beginnings of the names of interfaces that it makes on nodes."""
 
     @property
+    def conf_name(self) -> str:
+        """Name of its file among those of which runtimes take the first; empty: not known here."""
+
+    @property
     def rights(self) -> tuple[Right, ...]:
         """Rights to see whether it runs."""
 

@@ -94,6 +94,7 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
     head.append(f"ctr={shlex.quote(watch.ctr)}")
+    head.append(f"cni_conf={shlex.quote(layout.CNI_CONF)}")
     head.append(f"containerd_imports={shlex.quote(config_files.CONTAINERD_IMPORTS)}")
     head.append(f"most_text_size={TEXT_SIZE} most_static_pods={STATIC_PODS}")
     head.append(f"static_pod_folder={shlex.quote(layout.STATIC_PODS)}")

@@ -51,6 +51,7 @@ def findings(inputs: Inputs) -> Iterator[Finding]:
     yield from _networks(inputs)
     yield from _mtu(inputs)
     yield from _conntrack(inputs)
+    yield from _cni_files(inputs)
     yield from _firewall(inputs)
     yield from _proxies(inputs)
 
@@ -210,6 +211,26 @@ def _conntrack(inputs: Inputs) -> Iterator[Finding]:
         elif state == "readonly" and not facts.unit(PROXY_SERVICE).running:
             text = f"kube-proxy can't write to {path}, and ends where the number there is too small"
             yield Finding("warning", text, fix)
+
+
+def _cni_files(inputs: Inputs) -> Iterator[Finding]:
+    """Find what runtimes take in the stead of the pod network's file: the first by its name."""
+    pods = network(inputs.config)
+    if not pods.runs_on_nodes:
+        return
+    first = sorted(
+        name
+        for path in inputs.facts.config_files
+        for folder, _, name in (path.rpartition("/"),)
+        if folder == layout.CNI_CONF and name < pods.conf_name
+    )
+    if first:
+        yield Finding(
+            "warning",
+            f"{layout.CNI_CONF}/{first[0]} comes before {pods.conf_name}: the runtime takes that"
+            f" for the pods' network instead of {pods.name}",
+            f"remove it, unless it hands pods on to {pods.name}, as Multus does",
+        )
 
 
 def _firewall(inputs: Inputs) -> Iterator[Finding]:

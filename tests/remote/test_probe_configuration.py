@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.node import config_files, unit_files
+from fabnode.node import config_files, layout, unit_files
 from fabnode.node.facts import Watchlist
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import parse
@@ -33,6 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "root"
     monkeypatch.setattr(unit_files, "FOLDERS", [f"{root}{path}" for path in unit_files.FOLDERS])
     monkeypatch.setattr(config_files, "SYSCTL_FILE", f"{root}/etc/sysctl.conf")
+    monkeypatch.setattr(layout, "CNI_CONF", f"{root}/etc/cni/net.d")
     monkeypatch.setattr(config_files, "FSTAB", f"{root}/etc/fstab")
     for name in ("SYSCTL_FOLDERS", "MODPROBE_FOLDERS"):
         folders = [f"{root}{path}" for path in getattr(config_files, name)]
@@ -141,3 +142,13 @@ def test_what_containerd_imports_and_docker_takes_variables_from_is_read(
     assert facts.path(str(Path(imported).parent)).kind == "directory"
     seen = probe_host(units=("docker.service",)).config_files
     assert seen == {**files, variables[0]: ("DOCKER_OPTS=-D",)}
+
+
+def test_of_networks_only_the_names_are_reported(
+    probe_host: Callable[..., Facts], root: Path
+) -> None:
+    folder = root / "etc/cni/net.d"
+    names = ("a.conf", "b.conflist", "c.json")
+    paths = [write(folder / name, '{"token": "secret"}\n') for name in names]
+    write(folder / "calico-kubeconfig", "secret\n")
+    assert probe_host().config_files == dict.fromkeys(paths, ())

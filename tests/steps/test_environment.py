@@ -66,6 +66,10 @@ def on(kind: str, free: int = 9000 * MIB, inodes: int | None = 9000) -> dict[str
     return {"space": {RUNTIME: Space(free, inodes, kind)}}
 
 
+def cni(*names: str) -> dict[str, Any]:
+    return {"config_files": {f"{layout.CNI_CONF}/{name}": () for name in names}}
+
+
 def proxies(**variables: str) -> dict[str, Any]:
     return {"proxies": variables}
 
@@ -171,6 +175,15 @@ def proxies(**variables: str) -> dict[str, Any]:
             "seems not to admit 10250/tcp (kubelet, from the control plane)",
         ),
         (proxies(http_proxy=""), {}, None, ""),
+        (
+            cni("05-cilium.conflist", "10-calico.conflist"),
+            {},
+            "warning",
+            "05-cilium.conflist comes before 10-calico.conflist: the runtime takes that for",
+        ),
+        (cni("10-bridge.conf"), {}, "warning", "/etc/cni/net.d/10-bridge.conf comes before"),
+        (cni("10-calico.conflist", "87-podman-bridge.conflist"), {}, None, ""),
+        (cni("05-cilium.conflist"), OTHERS, None, ""),
     ],
 )
 def test_each_trouble_is_found_with_its_fix(

@@ -1,6 +1,6 @@
 # Files of settings by which others may override what fabnode sets, as lines without comments: unit
 # files and drop-ins, settings of the kernel, modules that are not to be loaded, containerd's imports,
-# variables of docker's, swap.
+# variables of docker's, swap; of CNI's only which there are.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
 configs=
@@ -30,6 +30,9 @@ done
 for folder in $config_folders; do
 	case $folder in /lib/*) [ ! -h /lib ] || continue ;; esac
 	for file in "$folder"/*.conf; do find_configs "$file"; done
+done
+for file in "$cni_conf"/*.conf "$cni_conf"/*.conflist "$cni_conf"/*.json; do
+	[ ! -e "$file" ] || emit config "$file"
 done
 if [ -d "$containerd_imports" ]; then
 	folders=$folders$nl$containerd_imports
