@@ -110,21 +110,21 @@ def logs(
 @_task()
 def facts(c: Context, config: str = "") -> None:
     """
-    Print what one probe of the host reports, as JSON.
+    Print what one probe of the host reports, as a line of JSON.
 
     Of secrets only digests. Example: fab -H n1 facts
     """
     commands.inspection.facts(Options(config, _node(c), json=True, installs=False))
 
 
-@_task()
-def diff(c: Context, config: str = "") -> None:
+@_task(json=HELP["json"])
+def diff(c: Context, config: str = "", json: bool = False) -> None:
     """
     Show drift of the host; exit 3 if there is any.
 
     Example: fab -H n1,n2 diff
     """
-    commands.inspection.show_plan(Options(config, _node(c)), exit_code=True)
+    commands.inspection.show_plan(Options(config, _node(c), json), exit_code=True)
 
 
 @_task(unit=_UNIT)

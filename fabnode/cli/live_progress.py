@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..journal.summary import CLUSTER
+from ..util.words import counted
 from .folding import FoldedWarnings
 from .plain_progress import duration, is_lasting, is_run_boundary, line_of
 
@@ -105,7 +106,7 @@ class LiveTable:
         return Group(grid, Text(self._summary(len(busy), len(busy) - len(shown), now), "dim"))
 
     def _summary(self, busy: int, hidden: int, now: float) -> str:
-        parts = [f"{len(self._seen)} nodes", f"{busy} at work"]
+        parts = [counted(len(self._seen), "node"), f"{busy} at work"]
         if self._failed:
             parts.append(f"{len(self._failed)} failed")
         if hidden:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 # The options that many tasks share, with one wording.
 HELP = {
     "config": "Configuration file (default: $FABNODE_CONFIG, else config/cluster.yml).",
-    "limit": "Only these nodes: names, groups or globs, with commas between.",
+    "limit": "Only these nodes: names, addresses, groups or globs, with commas between.",
     "json": "Print JSON for programs; progress goes to stderr.",
     "max-parallel": "Nodes worked on at once (default: deploy.max_parallel).",
     "batch": "Nodes per batch; the next starts when all of one are through.",

@@ -79,6 +79,6 @@ def _node_lines(node: PlannedNode, findings: Sequence[Finding]) -> list[str]:
         if change.diff:
             lines += [f"      {line}" for line in change.diff.splitlines()[2:]]
     if node.labels:
-        lines.append(f"  label      {', '.join(node.labels)}")
+        lines.append(f"  Node       {', '.join(node.labels)}")
     lines += [f"  here       {hook}" for hook in node.hooks]
     return lines or ["  nothing to change"]

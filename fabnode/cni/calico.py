@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from ..util.words import counted
 from . import calico_health, calico_manifest
 from .calico_manifest import CONTROLLERS, DAEMONSET, ETCD_FILES, NAMESPACE, ManifestError
 from .protocol import Diagnosis, Manifest, Object, Port, Right
@@ -206,4 +207,4 @@ class Calico:
 
     def running(self, nodes: Collection[str]) -> str:
         """Return its parts."""
-        return f"{DAEMONSET} on {len(nodes)} nodes, {CONTROLLERS}"
+        return f"{DAEMONSET} on {counted(len(nodes), 'node')}, {CONTROLLERS}"

@@ -135,7 +135,7 @@ class Config:
         """
         Return the selected nodes in the configuration's order, each once.
 
-        :param limit: names, groups and shell globs, separated by commas; None: all nodes.
+        :param limit: names, addresses, groups and globs, separated by commas; None: all nodes.
         :raises ConfigError: where a name matches neither a node nor a group.
         """
         if limit is None:
@@ -165,4 +165,5 @@ def _hint(name: str, known: list[str]) -> str:
 
 
 def _matches(pattern: str, node: Node) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for name in (node.name, *node.groups))
+    names = (node.name, *node.groups)
+    return pattern == node.address or any(fnmatch.fnmatchcase(n, pattern) for n in names)

@@ -20,6 +20,7 @@ from ..steps import kubelet, pod_network, rbac, verify
 from ..steps.verify import Check
 from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome
+from ..util.words import counted
 from .certificate_inventory import certificates_seen
 from .node_deployer import NodeDeployer
 from .node_planner import NodePlan
@@ -167,7 +168,7 @@ def wait_for_network(run: Run, session: ClusterSession, names: Sequence[str]) ->
             if renewed := session.network.renew_pods(registered, session.guard.obtain):
                 log.changed(f"{', '.join(renewed)} replaced, older than the Node object")
             session.network.wait_ready(names, log.waiting)
-            log.note(f"ready on {len(names)} nodes")
+            log.note(f"ready on {counted(len(names), 'node')}")
 
 
 def verify_with(

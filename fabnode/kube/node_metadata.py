@@ -64,7 +64,7 @@ def patch(live: Object, node: Node) -> Object | None:
 
 def changes(live: Object | None, node: Node) -> tuple[str, ...]:
     """
-    Return what `patch` would change, as kubectl writes it: `disk=ssd`, `disk-`.
+    Return what `patch` would change, as kubectl writes it: `disk=ssd`, `taint a:NoExecute`.
 
     :param live: None where there is no Node yet.
     """
@@ -72,7 +72,7 @@ def changes(live: Object | None, node: Node) -> tuple[str, ...]:
     lines = (
         *(_format(key, value) for key, value in labels.items()),
         *(f"annotation {_format(key, _short(value))}" for key, value in annotations.items()),
-        *(_format_taint(at, value) for at, value in taints.items()),
+        *(f"taint {_format_taint(at, value)}" for at, value in taints.items()),
     )
     if not lines and live and patch(live, node):
         return ("fabnode's record of labels and taints",)

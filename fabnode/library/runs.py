@@ -80,7 +80,7 @@ def plan(
     """
     Return what `deploy_nodes` would change, by the same code. Changes nothing.
 
-    :param limit: only these nodes: names, groups or globs with commas between; None: all.
+    :param limit: names, addresses, groups or globs of nodes, with commas between; None: all.
     :param deep: hash every managed file again, not only those that seem changed.
     :param max_parallel: nodes worked on at once; None: as configured.
     :param ask_secret: returns a secret that the configuration marks with `{prompt: true}`.

@@ -136,6 +136,7 @@ def test_groups_keep_their_own_bounds(config: Config) -> None:
         ("n*", ["n1", "n2"]),
         ("*", ["n1", "n2", "db-1"]),
         ("[ab]", ["n1", "n2"]),
+        ("192.0.2.2", ["n2"]),
         ("??-1", ["db-1"]),
     ],
 )

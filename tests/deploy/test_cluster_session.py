@@ -12,7 +12,7 @@ import pytest
 
 from fabnode.deploy import cluster_session as cluster_side
 from fabnode.deploy.cluster_session import ClusterSession
-from fabnode.deploy.errors import AccountPolicyError, MissingRightsError
+from fabnode.deploy.errors import AccountPolicyError, MissingRightsError, OtherApproverError
 from fabnode.journal.journal import Journal
 from fabnode.kube import admission_policy, deployer_account, service_accounts
 from fabnode.kube.client import ApiAwayError, ApiError
@@ -446,3 +446,12 @@ def test_the_control_planes_authorities_are_read_where_it_publishes_them(scene: 
     scene.put(folder, {"metadata": {"name": name}, "data": {"client-ca-file": ca}})
     assert scene.session.authorities.client() == ca.encode()
     assert scene.session.authorities.pod() is None
+
+
+def test_where_others_approve_first_certificates_nothing_is_judged(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admission = scene.session.admission
+    monkeypatch.setattr(admission, "other_approvers", lambda: ("auto-approve",))
+    with pytest.raises(OtherApproverError, match="by auto-approve kube-controller-manager"):
+        admission.refuse_other_approvers()

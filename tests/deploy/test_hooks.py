@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy.hooks import marker
+from fabnode.deploy.hooks import HookError, marker
 from fabnode.deploy.own_steps import steps_of
 from fabnode.node import layout
 from fabnode.util.problems import ConfigError
@@ -139,6 +139,7 @@ def test_a_failed_hook_is_that_nodes_failure_and_stays_due(
     assert str(error) == f"hook {order} {step}: ./hook: it ended with status 3: no room"
     (failed,) = (event for event in run.journal.events if event.state == "failed")
     assert (failed.node, failed.step) == ("n1", step)
+    assert isinstance(run.outcomes["n1"].error, HookError)
     assert failed.data["advice"] == "correct the hook, then run `inv deploy-nodes --limit n1`"
     assert failed.data["detail"] == "one\nno room"
     script(tmp_path, '#!/bin/sh\necho "$FABNODE_NODE" >>log\n')

@@ -507,7 +507,8 @@ def test_a_host_that_can_not_be_asked_for_its_key_is_no_success(
     run = scene.run()
     approval.approve(run, watch=False, dry_run=dry_run)
     assert len(asked) == 3
-    assert [(o.ok) for o in run.outcomes.values()] == [False]
+    (outcome,) = run.outcomes.values()
+    assert isinstance(outcome.error, approval.KeyLookupError)
     (failed,) = (event for event in run.journal.events if event.state == "failed")
     assert (failed.node, failed.step) == ("n1", "approve-csr")
     assert "no route to host" in failed.text

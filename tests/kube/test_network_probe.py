@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fabnode.kube import api_services, network_probe
+from fabnode.kube.client import ApiError
+from fabnode.kube.network_probe import ProbeRefusedError
 
 FAILURE = "NamespaceDeletionDiscoveryFailure"
 STALE = "metrics.k8s.io/v1beta1: stale GroupVersion discovery"
@@ -55,3 +58,13 @@ def test_an_api_that_is_down_is_reported_with_its_reason() -> None:
 )
 def test_where_a_pods_address_lies(address: str, ok: bool) -> None:
     assert network_probe._address_check("n1", address, "172.20.0.0/16").ok is ok
+
+
+def test_pods_that_the_cluster_refuses_are_a_failure_of_their_own() -> None:
+    def create(*_: object) -> None:
+        raise ApiError(403, "Forbidden", "exceeded quota")
+
+    api: Any = SimpleNamespace(create=create)
+    with pytest.raises(ProbeRefusedError, match=r"does not admit .*exceeded quota") as caught:
+        network_probe._create(api, [{"kind": "Pod"}])
+    assert "fabnode-verify" in caught.value.advice

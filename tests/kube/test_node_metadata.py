@@ -92,7 +92,7 @@ def test_what_is_missing_is_set_and_what_others_set_stays() -> None:
 
 def test_what_is_no_longer_configured_is_taken_away() -> None:
     joined = applied(live({"other": "kept"}, [NOT_READY]), ALL)
-    assert changes(joined, NONE) == ("disk-", "annotation rack-", "dedicated:NoSchedule-")
+    assert changes(joined, NONE) == ("disk-", "annotation rack-", "taint dedicated:NoSchedule-")
     made = applied(joined, NONE)
     assert made == live({"other": "kept"}, [NOT_READY], {}), "not even a record is left"
 
@@ -153,9 +153,13 @@ def test_a_patch_holds_for_the_node_as_it_was_seen() -> None:
 
 
 def test_a_node_that_is_not_there_yet_lacks_everything() -> None:
-    assert changes(None, ALL) == ("disk=ssd", "annotation rack=7", "dedicated=batch:NoSchedule")
+    assert changes(None, ALL) == (
+        "disk=ssd",
+        "annotation rack=7",
+        "taint dedicated=batch:NoSchedule",
+    )
     assert changes(None, NONE) == ()
-    assert changes(live(), configured(taints=["slow:NoExecute"])) == ("slow:NoExecute",)
+    assert changes(live(), configured(taints=["slow:NoExecute"])) == ("taint slow:NoExecute",)
 
 
 def test_long_annotations_are_not_shown_whole() -> None:

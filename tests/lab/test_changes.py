@@ -89,7 +89,7 @@ def test_labels_annotations_and_taints_follow_the_configuration(cluster: Lab) ->
     }
     config = cluster.config(nodes={"n1": entry})
     taint = "dedicated=batch:PreferNoSchedule"
-    wanted = ["disk=ssd", f"{role}=", "annotation example.org/rack=7", taint]
+    wanted = ["disk=ssd", f"{role}=", "annotation example.org/rack=7", f"taint {taint}"]
     cluster.kubectl("label", "node", "n1", "theirs=kept")
     assert labels_planned(cluster, config, "n1") == wanted
     starts = cluster.starts()
@@ -107,11 +107,16 @@ def test_labels_annotations_and_taints_follow_the_configuration(cluster: Lab) ->
 
     cluster.kubectl("label", "node", "n1", "--overwrite", "disk=hdd", f"{role}-")
     cluster.kubectl("taint", "node", "n1", "dedicated-")
-    assert labels_planned(cluster, config, "n1") == ["disk=ssd", f"{role}=", taint]
+    assert labels_planned(cluster, config, "n1") == ["disk=ssd", f"{role}=", f"taint {taint}"]
     cluster.deploy("--limit", "n1", config=config)
     assert the_node(cluster, "n1")["metadata"]["labels"]["disk"] == "ssd"
 
-    gone = ["disk-", f"{role}-", "annotation example.org/rack-", "dedicated:PreferNoSchedule-"]
+    gone = [
+        "disk-",
+        f"{role}-",
+        "annotation example.org/rack-",
+        "taint dedicated:PreferNoSchedule-",
+    ]
     assert labels_planned(cluster, None, "n1") == gone
     cluster.deploy()
     node = the_node(cluster, "n1")

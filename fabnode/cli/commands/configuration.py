@@ -10,6 +10,7 @@ from ...config.schema import schema
 from ...deploy import own_steps
 from ...util import program
 from ...util.problems import ConfigError
+from ...util.words import counted
 from .. import app
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def check(config: str) -> None:
         groups = f" ({', '.join(node.groups)})" if node.groups else ""
         app.print_text(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
     version = loaded.cluster.version
-    app.print_text(f"{loaded.source}: {len(loaded.nodes)} nodes, Kubernetes {version}: valid")
+    app.print_text(
+        f"{loaded.source}: {counted(len(loaded.nodes), 'node')}, Kubernetes {version}: valid"
+    )
     if missing := [*_missing(config), *_unset(loaded)]:
         commands = f"{program.task('plan')}` and `{program.task('deploy-nodes')}"
         app.print_text(f"\nnot on this machine yet, but needed by `{commands}`:")

@@ -88,12 +88,13 @@ def logs(options: Options, unit: str, lines: int) -> None:
 
 
 def facts(options: Options) -> None:
-    """Print a node's facts as JSON."""
+    """Print a node's facts as a line of JSON, so that those of several nodes are JSON lines."""
     with app.run_of(options) as run:
-        for outcome in on_nodes(run, lambda deployer: deployer.probe()).values():
+        for name, outcome in on_nodes(run, lambda deployer: deployer.probe()).items():
             if outcome.error:
                 raise outcome.error
-            app.print_text(json.dumps(app.plain(outcome.value), indent=2, sort_keys=True))
+            found = {"node": name, **app.plain(outcome.value)}
+            app.print_text(json.dumps(found, sort_keys=True))
 
 
 def restart(options: Options, unit: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from invoke.exceptions import Exit
 from fabnode.cli import app, exits
 from fabnode.cli.commands import inspection
 from fabnode.cli.options import Options
+from fabnode.node.facts import Facts
 from fabnode.ssh.errors import ConnectionLostError
 from fabnode.ssh.exec import Result
 from fabnode.util.fan_out import Outcome
@@ -87,3 +89,18 @@ def test_a_unit_that_is_none_of_ours_is_bad_input(tools: Tools) -> None:
         logs("sshd")
     assert ended.value.code == exits.BAD_INPUT
     assert tools.calls == []
+
+
+def test_facts_of_hosts_are_lines_of_json(
+    tools: Tools, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`fab -H n1,n2 facts` calls it for each of them: JSON lines, with the node in each."""
+    for name in ("n1", "n2"):
+        found = {name: Outcome(Facts(hostname=f"host of {name}"))}
+        monkeypatch.setattr(inspection, "on_nodes", lambda *_, found=found: found)
+        inspection.facts(Options())
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["node"], each["hostname"]) for each in documents] == [
+        ("n1", "host of n1"),
+        ("n2", "host of n2"),
+    ]

@@ -1,0 +1,139 @@
+"""docs/troubleshooting.md has every check of verify and every class of failure, as the code has."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import fabnode.deploy.verification
+import fabnode.kube.network_probe
+import fabnode.steps.verify
+from fabnode.steps.verify import certificate_paths
+from fabnode.util.errors import FabnodeError
+
+from .library.error_tree import defined
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
+
+# Parts of other errors' sentences: caught where they are raised, or one step above.
+INSIDE = {
+    "BadCertificateError",
+    "BadHostCertificateError",
+    "CannotEditError",
+    "ClientConfigError",
+    "InvalidValueError",
+    "LacksToolsError",
+    "LoginRefusedError",
+    "MalformedError",
+    "MissingHostKeyError",
+    "NoStepError",
+    "NoUnitTextError",
+    "NotACertificateError",
+    "NotAnArchiveError",
+    "NothingInCommonError",
+    "RefusedError",
+    "RevokedKeyError",
+    "SecondFactorError",
+    "ServerRefusedError",
+}
+# Names of checks that are put together where they are made.
+MADE = {
+    *certificate_paths(""),
+    "a unit",
+    "such as kubelet.service",
+    "aggregated APIs",
+    "kube-proxy health",
+    "kubelet health",
+    "pod on …",
+    "Service VIP",
+    "the pod network",
+    "such as Calico",
+}
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the cells of the table below a heading."""
+    (section,) = re.findall(rf"^## {heading}$(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [line.strip("| ").split(" | ") for line in lines[1:]]
+
+
+def words(node: ast.AST) -> str:
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=values):
+            return "".join(map(words, values))
+    return "…"
+
+
+@cache
+def texts(folder: str) -> str:
+    """Return all texts that the modules of a folder hold, one a line."""
+    found = []
+    for path in (ROOT / folder).rglob("*.py"):
+        if path != Path(__file__):
+            found += [words(node) for node in ast.walk(ast.parse(path.read_text()))]
+    return "\n".join(text for text in found if text != "…")
+
+
+def longest(sentence: str) -> str:
+    return max(sentence.split("…"), key=len).strip()
+
+
+def test_each_class_of_failure_has_its_row_and_no_other() -> None:
+    classes = {e.__name__ for e in defined() if issubclass(e, FabnodeError)}
+    listed = [row[1].strip("`") for row in rows("Failures")]
+    assert len(set(listed)) == len(listed)
+    assert classes >= INSIDE
+    assert set(listed) == classes - INSIDE - {"FabnodeError"}
+
+
+def test_the_words_of_a_failure_are_the_codes() -> None:
+    for sentence, *_ in rows("Failures"):
+        if not sentence.startswith("("):
+            assert longest(sentence) in texts("fabnode"), sentence
+
+
+def test_each_failure_is_brought_out_by_a_test() -> None:
+    """By its class or its words."""
+    names = {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for path in (ROOT / "tests").rglob("*.py")
+        if path != Path(__file__)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+    for sentence, name, *_ in rows("Failures"):
+        seen = name.strip("`") in names or longest(sentence) in texts("tests")
+        assert seen, f"no test brings out {name}"
+
+
+def test_each_failure_and_check_says_what_to_do() -> None:
+    for row in rows("Failures"):
+        assert len(row) == 4, row
+    for row in rows("What verify checks"):
+        assert len(row) == 3, row
+    assert len(rows("Failures")) > 40
+
+
+def test_each_check_has_its_row_and_no_other() -> None:
+    made = set(MADE)
+    for module in (fabnode.deploy.verification, fabnode.kube.network_probe, fabnode.steps.verify):
+        for call in ast.walk(ast.parse(Path(module.__file__ or "").read_text())):
+            match call:
+                case ast.Call(
+                    func=ast.Name(id="Check") | ast.Attribute(attr="Check"), args=[_, name, *_]
+                ):
+                    if isinstance(name, ast.Name):
+                        known = getattr(module, name.id, None)
+                        made |= {known} if isinstance(known, str) else set()
+                    else:
+                        made.add(words(name).replace("… ", "the pod network "))
+    made.add("reachable")
+    listed = [name for row in rows("What verify checks") for name in row[0].split(", ")]
+    assert len(set(listed)) == len(listed)
+    assert set(listed) == {name.replace("pod on the pod network", "pod on …") for name in made}
