@@ -110,7 +110,7 @@ def logs(
 @_task()
 def facts(c: Context, config: str = "") -> None:
     """
-    Print what one probe of the host reports, as a line of JSON.
+    Print what one probe reports, as a line of JSON.
 
     Of secrets only digests. Example: fab -H n1 facts
     """

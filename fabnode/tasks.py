@@ -146,6 +146,7 @@ def approve_csr(
     kubeconfig: str = "",
     dry_run: bool = False,
     print_unit: bool = False,
+    json: bool = False,
 ) -> None:
     """
     Judge signing requests; approve what is proved.
@@ -163,6 +164,7 @@ def approve_csr(
     options = Options(
         config,
         limit,
+        json,
         recorded=True,
         installs=False,
         kubeconfig=kubeconfig,
@@ -219,6 +221,7 @@ def versions_all(_: Context, json: bool = False) -> None:
     calico="Is it possible with this release of Calico?",
     datastore="Calico's: kubernetes or etcd.",
     proxy_mode="Is it possible with this mode of kube-proxy?",
+    details="Every datum of it with its source: flags, fields, APIs.",
     json="Print JSON for programs.",
 )
 def versions_of(
@@ -229,12 +232,14 @@ def versions_of(
     calico: str = "",
     datastore: str = "kubernetes",
     proxy_mode: str = "",
+    details: bool = False,
     json: bool = False,
 ) -> None:
     """
-    Show one release, or whether it goes with others.
+    Show what goes with a release, or whether these do.
 
-    Every datum with its source. A pair that can't be is refused with the nearest that can; exit 2.
+    With --details every datum with its source. A pair that can't be is refused with the nearest
+    that can; exit 2.
 
     Example: inv versions.of 1.20 --calico 3.18.6 --proxy-mode ipvs
     """
@@ -242,17 +247,20 @@ def versions_of(
     release = commands.versions.parse(kubernetes)
     commands.versions.check(release, combination)
     data = [cli.app.plain(datum) for datum in commands.versions.details(release.minor)]
+    fitting = commands.versions.fitting(release.minor)
     if json:
-        cli.app.print_json({"release": release.series, "data": data})
+        cli.app.print_json({"release": release.series, "fitting": fitting, "data": data})
     elif combination:
         cli.app.print_text(f"Kubernetes {release.series} with {combination}: possible")
+    elif not details:
+        cli.app.print_table(("WITH", release.series), list(fitting.items()))
     else:
         lines = [tuple(one.values()) for one in data]
         cli.app.print_table(commands.versions.DETAIL_HEADS, lines)
 
 
 @_task("check")
-def config_check(_: Context, config: str = "") -> None:
+def config_check(_: Context, config: str = "", json: bool = False) -> None:
     """
     Check the configuration.
 
@@ -261,7 +269,7 @@ def config_check(_: Context, config: str = "") -> None:
 
     Example: inv config.check --config site/cluster.yml
     """
-    commands.configuration.check(config)
+    commands.configuration.check(config, as_json=json)
 
 
 @_task("schema")
@@ -505,18 +513,21 @@ def hosts_trust(_: Context, fingerprint: list[str], config: str = "", limit: str
 
 
 @_task(
-    run="Folder of a run (default: the newest).",
+    run="Folder of a run (default: the newest of the configured cluster).",
     out="Where to write the file.",
 )
-def report(_: Context, run: str = "", out: str = "") -> None:
+def report(_: Context, config: str = "", run: str = "", out: str = "") -> None:
     """
     Write a run's report: one HTML file.
 
-    It shows a timeline per host and step, what changed, and what failed.
+    It shows a timeline per host and step, what changed, and what failed. Runs are stored in
+    $XDG_STATE_HOME/fabnode/runs (~/.local/state/fabnode/runs), the newest 50 of all clusters.
 
     Example: inv report --out report.html
     """
-    written = cli.report.write(Path(run) if run else None, Path(out) if out else None)
+    cluster = {} if run else cli.app.cluster_of_runs(config)
+    target = Path(out) if out else None
+    written = cli.report.write(Path(run) if run else None, target, cluster=cluster)
     cli.app.print_text(str(written))
 
 

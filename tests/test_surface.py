@@ -18,8 +18,10 @@ import invoke.main
 import pytest
 from invoke.exceptions import Exit
 
+from fabnode.__main__ import main
 from fabnode.artifacts.bundle import BundleError
 from fabnode.cli import app, exits
+from fabnode.util import program
 from tests.support import write_cluster
 
 ROOT = Path(__file__).parents[1]
@@ -193,6 +195,38 @@ def test_a_check_says_what_a_deployment_lacks_here(surface: Surface, tmp_path: P
         (tmp_path / name).touch()
     done = surface.run("invoke", "config.check", config=config)
     assert done.stdout.endswith(": 3 nodes, Kubernetes 1.37.2: valid\n")
+
+
+def test_a_check_for_programs(surface: Surface, tmp_path: Path) -> None:
+    config = write_cluster(tmp_path, calico={"enabled": False})
+    done = surface.run("invoke", "config.check", "--json", config=config)
+    document = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (document["file"], document["kubernetes"]) == (str(config), "1.37.2")
+    assert len(document["nodes"]) == 3
+    assert set(document["nodes"][0]) == {"name", "address", "user", "port", "groups"}
+    assert document["missing"]
+
+
+def test_a_release_begins_with_what_goes_with_it(surface: Surface) -> None:
+    short = surface.run("invoke", "versions.of", "1.33").stdout.splitlines()
+    assert len(short) == 7
+    assert short[0].split() == ["WITH", "1.33"]
+    long = surface.run("invoke", "versions.of", "1.33", "--details").stdout.splitlines()
+    assert len(long) > 50
+    document = json.loads(surface.run("invoke", "versions.of", "1.33", "--json").stdout)
+    assert set(document) == {"release", "fitting", "data"}
+
+
+def test_a_task_that_is_misspelled_is_suggested(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["fabnode", "deploy"])
+    monkeypatch.setattr(program, "_name", "inv")  # restored afterwards
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert capfd.readouterr().err.strip().endswith("did you mean deploy-nodes?")
 
 
 def test_a_check_asks_own_steps_what_they_want(surface: Surface, tmp_path: Path) -> None:

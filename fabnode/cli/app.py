@@ -47,6 +47,20 @@ def configuration(
     return load(_path(config), artifacts=artifacts, kubeconfig=other, access=access)
 
 
+def cluster_of_runs(config: str = "") -> dict[str, str]:
+    """
+    Return by what a run's journal names the configured cluster.
+
+    Empty where there is no configuration in the usual place.
+
+    :raises ConfigError: there is one, and it can't be used.
+    """
+    if not config and not _path(config).exists():
+        return {}
+    cluster = configuration(config).cluster
+    return {"cluster": cluster.name, "apiserver": cluster.apiserver}
+
+
 def _path(config: str) -> Path:
     return Path(config or os.environ.get("FABNODE_CONFIG") or DEFAULT_CONFIG)
 

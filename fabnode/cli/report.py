@@ -8,7 +8,9 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -25,7 +27,7 @@ from ..util.errors import InputError
 from .plain_progress import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..journal.events import Event
     from ..journal.timeline import Lane
@@ -59,16 +61,23 @@ class Axis:
         return [self.step * i for i in range(int(self.length / self.step) + 1)]
 
 
-def write(folder: Path | None = None, out: Path | None = None) -> Path:
+def write(
+    folder: Path | None = None,
+    out: Path | None = None,
+    *,
+    cluster: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """
     Write a run's report and return its path: `report.html` beside the journal, or `out`.
 
-    :param folder: the run's; default: the newest that has events.
+    :param folder: the run's; default: the newest of that cluster that has events.
+    :param cluster: what a run's first event says of its cluster; empty: any.
     :raises NoReportError: there is no run, its journal holds no events, or `out` can't be written.
     """
-    stored = [run for run in runs() if _size(run / FILE)]
+    stored = [run for run in runs() if _size(run / FILE) and _is_of(run, cluster)]
     if folder is None and not stored:
-        raise NoReportError("no run is recorded yet", program.task("deploy-nodes"))
+        at = f" of the cluster at {cluster['apiserver']}" if cluster else ""
+        raise NoReportError(f"no run{at} is recorded yet", program.task("deploy-nodes"))
     folder = folder or stored[-1]
     journal = folder / FILE if folder.is_dir() else folder
     try:
@@ -88,6 +97,20 @@ def write(folder: Path | None = None, out: Path | None = None) -> Path:
         advice = f"{program.task('report --out FILE')}, with a FILE that you can write"
         raise NoReportError(f"{target}: {error.strerror}", advice) from error
     return target
+
+
+def _is_of(run: Path, cluster: Mapping[str, str]) -> bool:
+    """Say whether a run is of a cluster; what older journals do not say is passed over."""
+    if not cluster:
+        return True
+    try:
+        with (run / FILE).open(encoding="utf-8", errors="replace") as lines:
+            opening = read(islice(lines, 1))
+    except OSError:
+        return False
+    return bool(opening) and all(
+        opening[0].data.get(key, value) == value for key, value in cluster.items()
+    )
 
 
 def _size(file: Path) -> int:

@@ -244,7 +244,11 @@ def _recorded(
     journal: Journal, config: Config, nodes: Sequence[Node], command: str
 ) -> Iterator[None]:
     """Record what was asked for, and the exit code where nobody recorded it before."""
-    about = {"cluster": config.cluster.name, "kubernetes": str(config.cluster.version)}
+    about = {
+        "cluster": config.cluster.name,
+        "apiserver": config.cluster.apiserver,
+        "kubernetes": str(config.cluster.version),
+    }
     journal.begin(command, [node.name for node in nodes], **about, fabnode=VERSION)
     code = _FAILED
     try:

@@ -283,6 +283,25 @@ def test_write_makes_a_private_file_beside_the_journal(
         write(journal.folder, tmp_path / "nowhere" / "x.html")
 
 
+def test_the_newest_run_of_the_configured_cluster_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folders = []
+    for about in ({"apiserver": "https://a"}, {}, {"apiserver": "https://b"}):
+        with Journal.open() as journal:
+            journal.begin("inv deploy-nodes", ["n1"], cluster="c", **about)
+            folders.append(journal.folder)
+    first, unnamed, last = folders
+    assert write().parent == last
+    assert write(cluster={"cluster": "c", "apiserver": "https://b"}).parent == last
+    # Journals of older releases do not name the apiserver.
+    assert write(cluster={"cluster": "c", "apiserver": "https://a"}).parent == unnamed
+    assert first != unnamed
+    with pytest.raises(NoReportError, match="no run of the cluster at https://a is recorded yet"):
+        write(cluster={"cluster": "d", "apiserver": "https://a"})
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (146_000_000, "146 MB"), (4e9, "4.0 GB")],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...artifacts import store
 from ...config.schema import schema
@@ -24,7 +24,7 @@ def print_schema() -> None:
     app.print_json(schema())
 
 
-def check(config: str) -> None:
+def check(config: str, *, as_json: bool = False) -> None:
     """
     Print the nodes of a valid configuration; exit 2 with all problems of any other.
 
@@ -34,6 +34,10 @@ def check(config: str) -> None:
     """
     loaded = app.configuration(config)
     own_steps.check_desired(loaded, own_steps.steps_of(loaded))
+    missing = [*_missing(config), *_unset(loaded)]
+    if as_json:
+        app.print_json(_document(loaded, missing))
+        return
     for node in loaded.nodes:
         groups = f" ({', '.join(node.groups)})" if node.groups else ""
         app.print_text(f"{node.name:20} {node.ssh.user}@{node.address}:{node.ssh.port}{groups}")
@@ -41,7 +45,7 @@ def check(config: str) -> None:
     app.print_text(
         f"{loaded.source}: {counted(len(loaded.nodes), 'node')}, Kubernetes {version}: valid"
     )
-    if missing := [*_missing(config), *_unset(loaded)]:
+    if missing:
         commands = f"{program.task('plan')}` and `{program.task('deploy-nodes')}"
         app.print_text(f"\nnot on this machine yet, but needed by `{commands}`:")
         app.print_text("\n".join(missing))
@@ -67,6 +71,25 @@ def _unset(config: Config) -> list[str]:
         for where, reference in references.items()
         if reference and reference.env and not os.environ.get(reference.env)
     ]
+
+
+def _document(loaded: Config, missing: list[str]) -> dict[str, Any]:
+    nodes = [
+        {
+            "name": node.name,
+            "address": node.address,
+            "user": node.ssh.user,
+            "port": node.ssh.port,
+            "groups": list(node.groups),
+        }
+        for node in loaded.nodes
+    ]
+    return {
+        "file": str(loaded.source),
+        "kubernetes": str(loaded.cluster.version),
+        "nodes": nodes,
+        "missing": missing,
+    }
 
 
 def _missing(config: str) -> list[str]:

@@ -150,6 +150,19 @@ def _row(minor: int) -> dict[str, Any]:
     }
 
 
+def fitting(minor: int) -> dict[str, str]:
+    """Return what goes with a minor release, by component."""
+    row = _row(minor)
+    best = compatibility.best_containerd(minor) if row["containerd"] else ""
+    return {
+        "containerd": f"{_range(row['containerd'])}{best and f' (default: {best})'}",
+        "docker": f"by {row['docker by']}" if row["docker by"] else "–",
+        "Calico": f"{_range(row['calico'])} (tested by its makers)" if row["calico"] else "–",
+        "kube-proxy": ", ".join(row["proxy modes"]),
+        "apiserver": f"of the same minor, or up to {compatibility.skew(minor)} newer",
+    }
+
+
 def details(minor: int) -> list[Datum]:
     """Return all facts about one minor release, each with its source."""
     data = matrix()

@@ -91,3 +91,22 @@ def test_what_can_be_is_let_pass() -> None:
     combination = Combination(containerd="1.7.33", calico="3.18.6", proxy_mode="ipvs")
     versions.check(versions.parse("v1.20.2"), combination)
     versions.check(versions.parse("1.23"), Combination(runtime="docker"))
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_what_goes_with_a_release_is_a_few_lines(minor: int) -> None:
+    found = versions.fitting(minor)
+    assert list(found) == ["containerd", "docker", "Calico", "kube-proxy", "apiserver"]
+    assert all(found.values())
+
+
+def test_what_goes_with_1_33() -> None:
+    assert versions.fitting(33) | {"containerd": ""} == {
+        "containerd": "",
+        "docker": "by cri-dockerd",
+        "Calico": "3.30–3.31 (tested by its makers)",
+        "kube-proxy": "iptables, ipvs, nftables",
+        "apiserver": "of the same minor, or up to 3 newer",
+    }
+    assert versions.fitting(33)["containerd"].startswith("1.6–")
+    assert versions.fitting(9)["containerd"] == "–"
