@@ -6,6 +6,8 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..util.problems import InvalidValueError
+
 Document = dict[str, Any]
 Key = tuple[str, ...]
 
@@ -20,16 +22,12 @@ _OF_IMAGES = (
 _SPLIT_SINCE = 3  # version of the configuration
 
 
-class UnreadableError(ValueError):
-    """Not a configuration that this containerd starts with; the text says why."""
-
-
 def parse(text: str) -> Document:
-    """Return a configuration. Raises UnreadableError."""
+    """Return a configuration. Raises InvalidValueError."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UnreadableError(f"no TOML: {error}") from None
+        raise InvalidValueError(f"no TOML: {error}") from None
 
 
 def merge(base: Document, imported: Document) -> Document:
@@ -39,11 +37,11 @@ def merge(base: Document, imported: Document) -> Document:
     Until 1.x a plugin's section takes the place of the earlier one as a whole (containerd #5837);
     since 2.0 they are merged key by key, once the older form has been turned into the newer.
 
-    :raises UnreadableError: it is of a version that is not known yet.
+    :raises InvalidValueError: it is of a version that is not known yet.
     """
     version = base.get("version", 1)
     if (theirs := imported.get("version", 1)) > version:
-        raise UnreadableError(f"of version {theirs}, while {version} is the newest it reads")
+        raise InvalidValueError(f"of version {theirs}, while {version} is the newest it reads")
     if version < _SPLIT_SINCE:
         plugins = {**base.get("plugins", {}), **_plugins(imported, version)}
         return {**_deep(base, imported), "version": version, "plugins": plugins}

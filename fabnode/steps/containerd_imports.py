@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from shlex import quote
 
 from ..node import config_files, containerd_config, layout
-from ..node.containerd_config import RUNTIME, Key, UnreadableError
+from ..node.containerd_config import RUNTIME, Key
 from ..node.facts import Facts
 from ..node.resources import File, Resource
+from ..util.problems import InvalidValueError
 from .finding import Finding
 
 _CRI = "io.containerd.grpc.v1.cri"
@@ -49,7 +50,7 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
         try:
             document = containerd_config.parse("\n".join(facts.config_files[path]))
             after = containerd_config.merge(merged, document)
-        except UnreadableError as error:
+        except InvalidValueError as error:
             yield Finding(
                 "error",
                 f"containerd does not start with {path}, which is {error}",
