@@ -86,7 +86,8 @@ def change_ca(options: Options, *, dry_run: bool) -> None:
     """Continue a change of the CA, or print its plan; exit 3 while it waits for the user."""
     with app.run_of(options) as run:
         run = replace(run, only=rotation.steps(KINDS))
-        change = rotation.plan_ca(run) if dry_run else rotation.change_ca(run)
+        with app.shown_if_interrupted(run, as_json=options.json):
+            change = rotation.plan_ca(run) if dry_run else rotation.change_ca(run)
         run.journal.detach_sinks()
         progress = {"stages": dict(change.stages), "waits_for": list(change.waits)}
         planned = plan_result(change.plan) if change.plan else None

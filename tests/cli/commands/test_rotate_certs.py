@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 
 import pytest
 from invoke.exceptions import Exit
 
+from fabnode.cli import app
+from fabnode.cli.commands import rotate_certs
 from fabnode.cli.commands.rotate_certs import Selection
+from fabnode.cli.options import Options
 from fabnode.deploy import rotation
+from fabnode.deploy.run import Run
+from fabnode.journal.journal import Journal
 from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING
 from fabnode.steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert
+from tests.support import make_config
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -54,3 +62,22 @@ def test_invalid_options_are_refused(selection: Selection, words: str) -> None:
         selection.renewal(NOW, 30)
     assert words in str(caught.value)
     assert caught.value.code == 2
+
+
+def test_an_interrupted_change_of_the_ca_shows_what_was_reached(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_config()
+    run = Run(config, config.nodes, Journal(), passwords={}, max_parallel=1)
+
+    def interrupted(_: Run) -> NoReturn:
+        run.journal.emit(config.nodes[0].name, "kubelet", "start")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "run_of", lambda _: nullcontext(run))
+    monkeypatch.setattr(rotation, "change_ca", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rotate_certs.change_ca(Options(), dry_run=False)
+    first, *others = capsys.readouterr().out.split("\n")[3 : 3 + len(config.nodes)]
+    assert first.split()[1:3] == ["unfinished", "kubelet"]
+    assert all(line.endswith("not begun") for line in others)
