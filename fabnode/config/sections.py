@@ -127,7 +127,7 @@ class PartReleases(Section):
     runc: fields.ReleaseField = _release("1.5.2", "runc")
     cni_plugins: fields.ReleaseField = _release("1.9.1", "the CNI project's plugins")
     crictl: fields.ReleaseField | None = Field(
-        None, description="crictl; default: the .0 of Kubernetes' own minor"
+        None, description="crictl; default: 1.X.0 for Kubernetes 1.X.Y"
     )
 
 
