@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-_GROUP_OR_OTHERS_WRITE = 0o022
+from ..node.facts import OTHERS_WRITE
 
 
 class Provenance(Enum):
@@ -29,7 +29,7 @@ def provenance(uid: int, mode: int, *, controlled: bool) -> Provenance:
     :param controlled: nobody but root can put something else in its place: every folder above is
         root's, and writable for nobody else (or sticky, but for the one that it lies in).
     """
-    alone = controlled and uid == 0 and not mode & _GROUP_OR_OTHERS_WRITE
+    alone = controlled and uid == 0 and not mode & OTHERS_WRITE
     return Provenance.ROOT_ONLY if alone else Provenance.OTHERS_MAY_WRITE
 
 

@@ -11,7 +11,7 @@ from ..kube.client import ApiError
 from ..kube.watch import Watch
 from ..steps import verify
 from ..util import program
-from ..util.wait import Wait, Waiting, WaitTimeoutError, unobserved
+from ..util.wait import Wait, Waiting, unobserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -86,7 +86,7 @@ class Nodes:
             advice=program.host_task(name, "logs"),
             on_state=on_state,
         )
-        return self._wait(lambda found: found.get(name), wait, meanwhile)
+        return self._watch.follow(lambda found: found.get(name), wait, str, meanwhile)
 
     def wait_ready(
         self,
@@ -120,7 +120,7 @@ class Nodes:
             advice=program.host_task(name, "logs"),
             on_state=on_state,
         )
-        return self._wait(found, wait, meanwhile, lambda: last[0])
+        return self._watch.follow(found, wait, lambda: last[0], meanwhile)
 
     def awaits_network(self, live: Object) -> bool:
         """Say whether a node lacks nothing but a network that others are to bring."""
@@ -187,19 +187,3 @@ class Nodes:
         """Return the names of the nodes that the API has registered at an address."""
         registered = self._snapshot().nodes.items()
         return tuple(name for name, node in registered if address in node_status.internal_ips(node))
-
-    def _wait(
-        self,
-        found: Callable[[Mapping[str, Object]], R | None],
-        wait: Wait,
-        meanwhile: Callable[[], object],
-        state: Callable[[], str] = str,
-    ) -> R:
-        while True:
-            try:
-                return self._watch.until(found, wait.part())
-            except WaitTimeoutError:
-                if wait.over:
-                    raise wait.overdue(state()) from None
-            wait.report(state())
-            meanwhile()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..kube import csr
 from ..kube.csr_approver import Approver
 from ..kube.watch import Watch
-from ..util.wait import Wait, WaitTimeoutError
+from ..util.wait import Wait
 from .csr_log import VerdictLog
 
 if TYPE_CHECKING:
@@ -95,13 +95,7 @@ class RequestJudge:
         :raises WaitTimeoutError: it was not so at the deadline.
         """
         self.begin()
-        while True:
-            try:
-                return self.requests.until(found, wait.part())
-            except WaitTimeoutError:
-                if wait.over:
-                    raise wait.overdue(state()) from None
-            wait.report(state())
+        return self.requests.follow(found, wait, state)
 
     def judge(self) -> None:
         """Judge every signing request that is there now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
+from ..util.wait import WaitTimeoutError
 from .client import Api, ApiError, ApiWrongError, Object
 
 if TYPE_CHECKING:
@@ -71,6 +72,29 @@ class Watch:
                 if wait.over:
                     raise wait.overdue()
                 self._changed.wait(max(0.0, wait.left))
+
+    def follow(
+        self,
+        found: Callable[[Mapping[str, Object]], T | None],
+        wait: Wait,
+        state: Callable[[], str],
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> T:
+        """
+        Wait as `until` does, and report to the wait at each of its intervals.
+
+        :param state: returns the last state seen, for reports and a time-out.
+        :param meanwhile: called after each report; what it raises ends the waiting.
+        :raises WaitTimeoutError: with that state.
+        """
+        while True:
+            try:
+                return self.until(found, wait.part())
+            except WaitTimeoutError:
+                if wait.over:
+                    raise wait.overdue(state()) from None
+            wait.report(state())
+            meanwhile()
 
     def _run(self) -> None:
         try:

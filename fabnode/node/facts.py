@@ -8,6 +8,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 from ..pki.certificates import NO_CERTIFICATE, CertificateFile
 
+OTHERS_WRITE = 0o022  # mode bits by which group or others may write
+
 
 @dataclass(frozen=True, slots=True)
 class PathFact:
@@ -26,6 +28,11 @@ class PathFact:
     size: int = 0
     sha256: str | None = None
     content: bytes | None = field(default=None, repr=False)
+
+    @property
+    def roots_alone(self) -> bool:
+        """Whether its owner and mode let root alone write it; its folders are not judged."""
+        return not self.uid and not self.mode & OTHERS_WRITE
 
 
 ABSENT = PathFact("absent")

@@ -7,6 +7,7 @@ the difference true, in the order in which the steps gave them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -259,6 +260,13 @@ Resource = (
     | Reload
     | Restart
 )
+
+
+def content_of(path: str, resources: Iterable[Resource]) -> bytes | None:
+    """Return what these resources want in a file; None where they want no such file."""
+    files = (each for each in resources if isinstance(each, File))
+    return next((each.content for each in files if each.path == path), None)
+
 
 # Directories that are a system's own: some systems make symlinks of them, and may.
 _SYSTEM = frozenset(

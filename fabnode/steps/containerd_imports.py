@@ -9,7 +9,7 @@ from shlex import quote
 from ..node import config_files, containerd_config, layout
 from ..node.containerd_config import RUNTIME, Key
 from ..node.facts import Facts
-from ..node.resources import File, Resource
+from ..node.resources import Resource, content_of
 from ..util.problems import InvalidValueError
 from .finding import Finding
 
@@ -28,19 +28,13 @@ _DEFAULTS: dict[Key, object] = {
         }.items()
     },
 }
+_FORM = ("version", "imports")
 _FIX = "take that out of {path}, and run systemctl restart containerd"
 
 
 def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
     """Yield which imported files override the configuration of these resources, or break it."""
-    ours = next(
-        (
-            each.content
-            for each in resources
-            if isinstance(each, File) and each.path == layout.CONTAINERD_CONFIG
-        ),
-        None,
-    )
+    ours = content_of(layout.CONTAINERD_CONFIG, resources)
     if ours is None:
         return
     base = containerd_config.parse(ours.decode())
@@ -74,9 +68,6 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
                 f"{path} overrides what fabnode sets for containerd: {', '.join(changed)}",
                 _FIX.format(path=path),
             )
-
-
-_FORM = ("version", "imports")
 
 
 def imported(facts: Facts) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from ..node import layout, unit_files
 from ..node.config_files import ConfigFiles
 from ..node.facts import Facts
-from ..node.resources import File, Resource
+from ..node.resources import Resource, content_of
 from .finding import Finding
 
 # Flags by another name than the directive's in daemon.json: dockerd's own option names.
@@ -41,14 +41,7 @@ _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 
 def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
     """Yield the flags by which dockerd would refuse these resources' daemon.json."""
-    ours = next(
-        (
-            each.content
-            for each in resources
-            if isinstance(each, File) and each.path == layout.DOCKER_CONFIG
-        ),
-        None,
-    )
+    ours = content_of(layout.DOCKER_CONFIG, resources)
     if ours is None:
         return
     written = json.loads(ours)

@@ -9,6 +9,7 @@ from shlex import quote
 
 from ..node import layout
 from ..node.conventions import STATE
+from ..node.facts import OTHERS_WRITE
 from ..pki.certificates import ProblemKind, problem, read
 from ..releases import compatibility
 from ..releases.matrix import matrix
@@ -26,7 +27,6 @@ MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they 
 _FOREIGN_NODE_FIX = (
     "remove it from the other cluster first; fabnode does not take over foreign nodes"
 )
-_OTHERS_WRITE = 0o022
 _NODE = "system:node:"
 _VERSION = re.compile(r"\d+(\.\d+)+")
 
@@ -172,7 +172,7 @@ def _folders(inputs: Inputs) -> Iterator[Finding]:
         fixes = []
         if found.uid:
             fixes.append(f"chown root:root {quote(path)}")
-        if found.mode & _OTHERS_WRITE:
+        if found.mode & OTHERS_WRITE:
             fixes.append(f"chmod go-w {quote(path)}")
         if fixes:
             yield Finding(

@@ -19,7 +19,6 @@ from ..pki.certificates import CertificateFile
 KUBECONFIGS = (layout.KUBELET_KUBECONFIG, layout.KUBEADM_KUBECONFIG)
 # kubeasz's copy of what its kubeconfig holds; its kubelet serves with it.
 PAIR = ("/etc/kubernetes/ssl/kubelet.pem", "/etc/kubernetes/ssl/kubelet-key.pem")
-_OTHERS_WRITE = 0o022
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,7 @@ def _credentials(facts: Facts, path: str, root: str) -> Credentials | None:
     copied = fact.sha256 and fact.sha256 == facts.path(layout.KUBEADM_KUBECONFIG).sha256
     if at_ours and not held.pem and named == own and not copied:
         return None  # as kubelets of fabnode's write it
-    believed = fact.uid == 0 and not fact.mode & _OTHERS_WRITE
-    return Credentials(path, held if held.pem else facts.certificate(named), believed)
+    return Credentials(path, held if held.pem else facts.certificate(named), fact.roots_alone)
 
 
 def superseded(facts: Facts, root: str) -> Iterator[Superseded]:

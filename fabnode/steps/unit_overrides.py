@@ -14,7 +14,6 @@ from ..node.facts import Facts
 from ..node.resources import File, Resource, Unit
 from .finding import Finding
 
-_OTHERS_WRITE = 0o022
 # Settings that add to what stands there already, whoever gives them.
 _ADDING = frozenset({"After", "Before", "Description", "Documentation", "WantedBy", "Wants"})
 # Settings by which a program of a node's would find itself elsewhere, or be kept from its work.
@@ -34,6 +33,7 @@ _CONFINING = frozenset(
     }
 )
 _CONDITIONS = ("Condition", "Assert")
+_OURS = unit_files.FOLDERS.index(layout.UNITS)
 
 
 def findings(
@@ -98,12 +98,9 @@ def _unit_file(unit: str, facts: Facts, *, managed: bool) -> Iterator[Finding]:
         )
 
 
-_OURS = unit_files.FOLDERS.index(layout.UNITS)
-
-
 def _changeable(path: str, facts: Facts) -> Iterator[Finding]:
     found = facts.path(path)
-    if found.kind == "file" and (found.uid or found.mode & _OTHERS_WRITE):
+    if found.kind == "file" and not found.roots_alone:
         yield Finding(
             "error",
             f"others than root may change {path}, by which root's programs go",

@@ -82,18 +82,24 @@ def findings(lab: Lab, host: str) -> list[dict[str, Any]]:
     return found
 
 
+def found_before_a_change(lab: Lab) -> set[tuple[str, str]]:
+    """Return (level, text) of what a plan finds on n1; a deployment there stops at that."""
+    seen = {(f["level"], f["text"]) for f in findings(lab, "n1")}
+    starts = lab.starts("n1")
+    config = lab.config({"n1": {"kubelet": {"max_pods": 77}}})
+    done = lab.deploy("--limit", "n1", code=1, config=config)
+    assert done.rows["n1"]["step"] == "preflight"
+    assert lab.restarted(starts) == set()
+    return seen
+
+
 def test_all_troubles_are_found_in_one_probe(cluster: Lab) -> None:
     """And nothing is changed on the host meanwhile."""
     with ExitStack() as troubles:
         # The tools go before /usr can't be written in any more.
         for name in ("tools", "firewall", "resolver", "networks", "proxy", "read-only"):
             troubles.enter_context(trouble(cluster, "n1", name))
-        seen = {(f["level"], f["text"]) for f in findings(cluster, "n1")}
-        starts = cluster.starts("n1")
-        config = cluster.config({"n1": {"kubelet": {"max_pods": 77}}})
-        done = cluster.deploy("--limit", "n1", code=1, config=config)
-        assert done.rows["n1"]["step"] == "preflight"
-        assert cluster.restarted(starts) == set()
+        seen = found_before_a_change(cluster)
     for _, _, level, text in TROUBLES.values():
         assert [1 for has, reported in seen if has == level and text in reported], (text, seen)
     cluster.deploy()
@@ -133,12 +139,7 @@ def test_what_wins_over_fabnodes_settings_is_named_before_anything_is_changed(
     for path, (text, _, _) in WINNERS.items():
         cluster.disturb("n1", f"mkdir -p {path.rpartition('/')[0]} && printf '{text}' >{path}")
     try:
-        seen = {(f["level"], f["text"]) for f in findings(cluster, "n1")}
-        starts = cluster.starts("n1")
-        config = cluster.config({"n1": {"kubelet": {"max_pods": 77}}})
-        done = cluster.deploy("--limit", "n1", code=1, config=config)
-        assert done.rows["n1"]["step"] == "preflight"
-        assert cluster.restarted(starts) == set()
+        seen = found_before_a_change(cluster)
         checks = cluster.inv("verify", "--limit", "n1", "--no-network", "--json", code=1).document
     finally:
         cluster.on("n1", f"rm {' '.join(WINNERS)} && systemctl daemon-reload")
