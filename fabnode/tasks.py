@@ -180,7 +180,7 @@ def approve_csr(
 )
 def csr_deny(_: Context, names: str, config: str = "") -> None:
     """
-    Deny signing requests that belong to no configured node.
+    Deny signing requests of no configured node.
 
     Those of a configured node that would be approved are left; exit 1 then.
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from .harness import NODES, PROJECT
+from .harness import NODES
 
 if TYPE_CHECKING:
     from .harness import Lab
@@ -115,12 +113,3 @@ def test_hosts_behind_a_jump_host_are_reached(cluster: Lab) -> None:
             cluster.disturb(
                 node, f"iptables -D INPUT -p tcp --dport 22 -s {cluster.layout.gateway} -j DROP"
             )
-
-
-def test_every_task_has_one_line() -> None:
-    for program in ("invoke", "fabric"):
-        command = [sys.executable, "-m", program, "--list"]
-        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-        tasks = [line for line in done.stdout.splitlines()[1:] if line.strip()]
-        assert tasks
-        assert all(len(line.split(None, 1)) == 2 for line in tasks)
