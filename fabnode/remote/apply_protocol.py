@@ -22,6 +22,10 @@ _MOST_KEYS = 20  # a kubelet that restarts may create another one
 _LOG_LINES = 25  # of a unit's journal, shown with a failure
 _LONGEST = 2**14
 _RETURNED = "its kubelet runs with its old credentials again"
+_PREVIOUS = {
+    True: "{unit} has its previous files again, and runs",
+    False: "{unit} has its previous files again, but does not start with them either",
+}
 _NUMBER = re.compile(r"[0-9]{1,9}").fullmatch
 _JOURNAL = re.compile(r"^the journal of (\S+) ends with:$", re.MULTILINE)  # scripts/apply/units.sh
 
@@ -58,8 +62,10 @@ class Exchange:
         self._busy = False
         self._ended = False
         self._returned = False  # credentials that were to be superseded
+        self._restored: dict[str, bool] = {}  # units with their previous files: is it up?
         self._begun: str | None = None  # the action that is being done
         self._keys = 0
+        self._units = frozenset(change.name for change in plan.restarts)
         self.seconds: list[float] = []
 
     def line(self, line: bytes) -> None:
@@ -85,6 +91,8 @@ class Exchange:
                 self._log.append("\t".join(text)[:_LONGEST])
             case ["returned"]:
                 self._returned = True
+            case ["restored", unit, ("up" | "down") as state] if unit in self._units:
+                self._restored[unit] = state == "up"
             case ["busy"]:
                 self._busy = True
             case ["end"]:
@@ -115,6 +123,8 @@ class Exchange:
             cause = f"{action}: {reason}"
             if self._returned:
                 cause = f"{_RETURNED}: {cause}"  # first: a cause may be long, and cut
+            for restored, up in self._restored.items():
+                cause = f"{_PREVIOUS[up].format(unit=restored)}: {cause}"
             advice = unit_monitor.see(self._node, unit) if unit else _advice(change)
             return ApplyError(self._node, cause, advice, action=action, detail=output, unit=unit)
         count, total = len(self.seconds), len(self._plan.changes)

@@ -89,6 +89,11 @@ def actions(plan: Plan, suffix: str, pull: Pull | None = None) -> Actions:
         lines.append(_call("wait_member", "ca"))
     if plan.due:
         lines.append(_call("mark_hooks", *map(_name, plan.due)))
+    lines += [
+        _call("fall_back_on", change.name, *paths)
+        for change in plan.restarts
+        if (paths := _replaceable(change, plan))
+    ]
     if started:
         # From the first file on, a run that is cut off must be made good by a restart.
         lines.append(_call("remove_stamps", *started))
@@ -176,6 +181,15 @@ def _action(
             return ["restart_unit", unit], None
         case _:
             raise AssertionError(f"{resource!r} is never a change")
+
+
+def _replaceable(restart: Change, plan: Plan) -> tuple[str, ...]:
+    """Return what a unit reads and can have back: no secret, of which no copy is made."""
+    if not isinstance(restart.resource, Unit):
+        return ()
+    files = (change.resource for change in plan.changes if isinstance(change.resource, File))
+    secret = {file.path for file in files if file.secret or file.ephemeral}
+    return tuple(path for path in restart.resource.reads if path not in secret)
 
 
 def _name(marker: str) -> str:

@@ -13,6 +13,7 @@ PROGRAMS = {
         "shared/records",
         "apply/actions",
         "apply/replaced",
+        "apply/previous",
         "apply/lifetime",
         "apply/payload",
         "apply/files",

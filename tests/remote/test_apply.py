@@ -483,6 +483,98 @@ def test_a_unit_that_does_not_stay_up_is_reported_at_once(node: Node, tmp_path: 
     assert not (node.state / "stamps" / KUBELET).exists()
 
 
+class Daemon:
+    """A unit in place of docker's: it comes up only with a configuration that holds `good`."""
+
+    name = "docker.service"
+
+    def __init__(self, node: Node, before: str | None = "good: 1") -> None:
+        self.node = node
+        self.config = Path(node.path("etc/docker/daemon.json"))
+        self.config.parent.mkdir(parents=True)
+        if before is not None:
+            self.config.write_text(before)
+        self.runs = node.root_dir / "runs"
+        self.runs.touch()
+        starts = f"[ ! -e {self.config} ] || grep -q good {self.config}"
+        state = f"if [ -e {self.runs} ]; then {RUNNING}; else echo ActiveState=failed; fi"
+        node.tools.add(
+            "systemctl",
+            f"case $* in show*) {state} ;; *is-active*) [ -e {self.runs} ] ;;\n"
+            f"restart*) rm -f {self.runs}; {{ {starts}; }} && touch {self.runs} ||\n"
+            "{ echo 'Job failed.'; exit 1; } ;; esac",
+        )
+
+    def deploy(self, content: str) -> None:
+        config = File(str(self.config), content.encode())
+        self.node.apply(config, Unit(self.name, (config.path,)))
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {each.name: each.read_text() for each in self.config.parent.iterdir()}
+
+
+def test_a_daemon_that_does_not_come_up_gets_its_file_back_and_runs(node: Node) -> None:
+    daemon = Daemon(node)
+    inode = daemon.config.stat().st_ino
+    with pytest.raises(ApplyError) as caught:
+        daemon.deploy("bad")
+    assert daemon.files == {"daemon.json": "good: 1"}
+    assert daemon.config.stat().st_ino == inode
+    assert daemon.runs.exists()
+    assert caught.value.message == (
+        "docker.service has its previous files again, and runs: start docker.service:"
+        " Job failed.; its last line: kubelet: no such flag"
+    )
+    assert caught.value.advice == "fab -H n1 logs --unit docker"
+    assert not (node.state / "stamps" / daemon.name).exists()  # so that the next plan restarts it
+
+
+def test_a_daemon_without_a_file_before_has_none_again(node: Node) -> None:
+    daemon = Daemon(node, before=None)
+    with pytest.raises(ApplyError, match=r"^docker.service has its previous files again, and"):
+        daemon.deploy("bad")
+    assert daemon.files == {}
+    assert daemon.runs.exists()
+
+
+def test_a_daemon_that_comes_up_leaves_no_previous_file(node: Node) -> None:
+    daemon = Daemon(node)
+    daemon.deploy("good: 2")
+    assert daemon.files == {"daemon.json": "good: 2"}
+
+
+def test_a_daemon_that_was_down_keeps_the_new_file(node: Node) -> None:
+    """Nothing is worth restoring: the file that it failed with would fail again."""
+    daemon = Daemon(node, before="bad: 1")
+    daemon.runs.unlink()
+    with pytest.raises(ApplyError, match=r"^start docker.service: Job failed"):
+        daemon.deploy("bad: 2")
+    assert daemon.files == {"daemon.json": "bad: 2"}
+
+
+def test_previous_files_that_do_not_help_either_are_reported_so(node: Node) -> None:
+    daemon = Daemon(node, before="bad: but it runs with it since long ago")
+    with pytest.raises(ApplyError, match="again, but does not start with them either: start"):
+        daemon.deploy("bad: 2")
+    assert daemon.files == {"daemon.json": "bad: but it runs with it since long ago"}
+
+
+def test_what_a_killed_run_replaced_is_still_what_comes_back(node: Node) -> None:
+    """It wrote a file with which the daemon was never started."""
+    daemon = Daemon(node)
+    config = File(str(daemon.config), b"bad: 2")
+    plan = make_plan("n1", (config, Unit(daemon.name, (config.path,))), Facts())
+    whole = b"".join(stream(actions(plan, GZIP), node.packer, GZIP))
+    rest = whole.index(b"m1\0")  # the unit's stamp, without which it is not restarted
+    command = start(str(node.state), str(node.lock))
+    assert node.tools.run([*node.shell, "-c", command], whole[:rest]).returncode == 1
+    assert daemon.files["daemon.json"] == "bad: 2"
+    with pytest.raises(ApplyError, match="has its previous files again, and runs"):
+        daemon.deploy("bad: 3")
+    assert daemon.files == {"daemon.json": "good: 1"}
+
+
 def join(
     node: Node, seconds: int = 20, *, key: str = "key"
 ) -> tuple[File, Unit, ClientCertificate]:

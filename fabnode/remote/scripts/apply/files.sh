@@ -40,7 +40,7 @@ prepare_sibling() { # prepare_sibling PATH: names $sibling, a file beside it tha
 }
 
 move_sibling() { # move_sibling PATH MODE SHA256: $sibling, which has that digest, becomes PATH
-	own_by_root "$sibling" "$2" && mv -fT "$sibling" "$1" || return
+	own_by_root "$sibling" "$2" && keep_previous "$1" && mv -fT "$sibling" "$1" || return
 	sibling=
 	# So that the next probe need not hash it; the fields are the probe's.
 	[ ! -d "$state" ] || stat -c "$3|%s|%i|%y|%z|%n" -- "$1" >>"$state/digests"

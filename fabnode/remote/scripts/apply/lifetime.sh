@@ -12,7 +12,9 @@ clean_up() {
 	[ -z "$temporary" ] || rm -f "$temporary"
 	restore_superseded # first: what is replaced comes back, and would be taken for new
 	restore_replaced
+	restore_previous
 	[ -z "$sibling" ] || rm -f "$sibling"
+	report_restored
 	[ -z "$returned" ] || emit returned # last: where nobody reads it, this ends here
 }
 

@@ -1,5 +1,5 @@
 # Units: started, enabled, waited for until they are steady.
-# shellcheck shell=sh disable=SC2154 # state: see apply/actions
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share variables; state: see apply/actions
 
 started_units=
 
@@ -19,13 +19,18 @@ print_journal() { # print_journal UNIT: its last lines; fails, as the unit did
 	return 1
 }
 
+report_failed() { # report_failed UNIT: fails
+	failed_units="$failed_units $1"
+	print_journal "$1"
+}
+
 has_failed() { # has_failed RESTARTS: of the unit that was read; RESTARTS: how many it had before
 	[ "$ActiveState" = failed ] || [ "$ActiveState" = inactive ] || [ $((NRestarts - $1)) -ge 2 ]
 }
 
 report_unsteady() { # report_unsteady UNIT RESTARTS: fails
 	echo "$1 does not stay up: it is $ActiveState ($SubState), started again $((NRestarts - $2)) times"
-	print_journal "$1"
+	report_failed "$1"
 }
 
 start_unit() { # start_unit UNIT STAMP reload|-: restart it now, and start it at every boot
@@ -37,18 +42,20 @@ start_unit() { # start_unit UNIT STAMP reload|-: restart it now, and start it at
 
 restart_unit() { # restart_unit UNIT [STAMP]: does not enable it
 	systemctl reset-failed -- "$1" 2>/dev/null
+	starting=$1
 	# It is always `restart`: a unit between two attempts to start counts as started for `start`.
 	systemctl restart -- "$1" || {
-		print_journal "$1"
+		report_failed "$1"
 		return
 	}
+	starting=
 	read_unit "$1"
 	started_units="$started_units $1 ${2:--} $NRestarts"
 	case $ActiveState in
 	active | activating | reloading) ;;
 	*)
 		echo "$1 is $ActiveState ($SubState)"
-		print_journal "$1"
+		report_failed "$1"
 		;;
 	esac
 }
@@ -64,6 +71,7 @@ settle_units() { # wait until every unit that was started is steady; then write 
 	set -- $started_units
 	while [ $# -gt 0 ]; do
 		wait_steady "$1" "$3" || return
+		delete_previous "$1"
 		[ "$2" = - ] || mv -f "$2" "$state/stamps/$1" || return
 		shift 3
 	done
