@@ -90,7 +90,7 @@ class Access:
 
     def trust(self, node: Node, hop: HopConnection) -> HostTrust:
         """Return what known_hosts files say of a hop's server. Raises HostError."""
-        host = hop.options.key_name or hop.host
+        host = hop.options.key_name or hop.host.lower()
         return HostTrust.of(self.known_hosts(node, hop), key_name(hop), host)
 
     def record(

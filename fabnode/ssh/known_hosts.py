@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paramiko.hostkeys import HostKeyEntry
+from paramiko import SSHException
+from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
 from ..util.atomic_write import atomic_write
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def host_id(host: str, port: int) -> str:
-    """Return the name under which known_hosts files keep a server."""
-    return host if port == 22 else f"[{host}]:{port}"
+    """Return the name under which known_hosts files keep a server: in lowercase, as OpenSSH."""
+    return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
 
 
 def fingerprint(key: PKey) -> str:
@@ -71,13 +72,10 @@ class KnownHosts:
     def _marked(self, wanted: str, name: str) -> tuple[PKey, ...]:
         found: list[PKey] = []
         for line in self.lines:
-            marker, _, rest = line.partition(" ") if line.startswith("@") else ("", "", line)
-            rest = rest.strip()
-            if marker != wanted or not rest or not _names(rest.split(None, 1)[0], name):
-                continue
-            entry = HostKeyEntry.from_line(rest)
-            if entry is not None and entry.key is not None:
-                found.append(entry.key)
+            words = line.split()  # people align them with blanks and tabs
+            marker = words.pop(0) if line.startswith("@") else ""
+            if marker == wanted and words and _names(words[0], name) and (key := _key(words)):
+                found.append(key)
         return tuple(found)
 
     def record(self, name: str, keys: Iterable[PKey]) -> Path:
@@ -105,6 +103,15 @@ class KnownHosts:
         return file
 
 
+def _key(words: Sequence[str]) -> PKey | None:
+    """Return the key of names, type, base64 and comment; None: it is damaged, or of no use here."""
+    try:
+        entry = HostKeyEntry.from_line(" ".join(words))
+    except (InvalidHostKey, SSHException, ValueError):
+        return None
+    return None if entry is None else entry.key
+
+
 def _lines(path: Path) -> Iterator[str]:
     try:
         text = path.read_text(errors="replace")
@@ -117,18 +124,18 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _names(patterns: str, name: str) -> bool:
-    """Return whether the first field of a known_hosts line matches `name`."""
-    matched = False
+    """Return whether the first field of a known_hosts line matches `name`, in any case of it."""
+    matched, lower = False, name.lower()
     for pattern in patterns.split(","):
         if pattern.startswith("|1|"):
             matched |= _is_hash(pattern, name)
         elif pattern.startswith("!"):
-            if matches(pattern[1:], name):
+            if matches(pattern[1:].lower(), lower):
                 return False
         elif "*" in pattern or "?" in pattern:
-            matched |= matches(pattern, name)
+            matched |= matches(pattern.lower(), lower)
         else:
-            matched |= pattern == name
+            matched |= pattern.lower() == lower
     return matched
 
 

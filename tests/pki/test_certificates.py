@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -40,12 +42,35 @@ def key_pem(
     )
 
 
+KUBEADMS = b"""
+-----BEGIN CERTIFICATE-----
+MIIBbDCCARKgAwIBAgIBADAKBggqhkjOPQQDAjAVMRMwEQYDVQQDDAprdWJlcm5l
+dGVzMB4XDTI2MTEyOTA4NDQ0NloXDTM2MTEyNjA4NDQ0NlowFTETMBEGA1UEAwwK
+a3ViZXJuZXRlczBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNcJe9a9JuoPIdPI
+pqe0lXPsfJj1AdHZ+iWmBiVXiCMXPAJUA3wmg5Kew/i1axERle/naYC/rJs0oOHU
+x3PpujSjUzBRMB0GA1UdDgQWBBSQVo65ZlfQNo5rS6O7eqt2B5IL+jAfBgNVHSME
+GDAWgBSQVo65ZlfQNo5rS6O7eqt2B5IL+jAPBgNVHRMBAf8EBTADAQH/MAoGCCqG
+SM49BAMCA0gAMEUCIDKsnpce+ZkzWR57p6retHrUTmesSTp4/fkG7+MMcmktAiEA
+nR1vyEHalCTNEahT1WN50DY2O9LjX8XvS1oEc7xW1rY=
+-----END CERTIFICATE-----
+"""
+"""A CA with the serial number 0, as kubeadm made them for years."""
+
+
 def signed(days: int = 365) -> tuple[bytes, bytes]:
     """Return a request and the certificate signed for it."""
     request = new_request("system:kube-proxy", {"organization": "k8s", "country": "CN"})
     return request.request_pem, sign_client(
         request.request_pem, CA, key_pem(authority()[1]), days=days
     )
+
+
+def test_a_ca_of_kubeadm_is_read_without_a_word_on_the_screen() -> None:
+    code = "import sys; from fabnode.pki.certificates import read; read(sys.stdin.buffer.read())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=KUBEADMS, capture_output=True, check=True
+    )
+    assert done.stderr == b""
 
 
 def test_a_locally_signed_certificate_says_what_was_asked_and_holds() -> None:

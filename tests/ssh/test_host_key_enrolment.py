@@ -42,6 +42,10 @@ def line(patterns: str, name: str = "a") -> str:
         pytest.param(HostKeys.hash_host("n1"), "n1", True, id="its hash"),
         pytest.param(HostKeys.hash_host("n1"), "n2", False, id="the hash of another"),
         ("|1|%%%|x", "n1", False),
+        ("N1.Example.com", "n1.example.com", True),
+        ("*.Example.com,!N2.*", "n1.example.com", True),
+        ("*.Example.com,!N2.*", "n2.example.com", False),
+        ("n1.example.com", "N1.Example.com", True),
     ],
 )
 def test_names_are_matched_as_openssh_does(
@@ -50,6 +54,31 @@ def test_names_are_matched_as_openssh_does(
     file = tmp_path / "known"
     file.write_text("# a comment\n\nnonsense\n" + line(patterns))
     assert (KnownHosts.read([file]).keys(name) == [key("a")]) is known
+
+
+@pytest.mark.parametrize("blanks", ["  ", "\t", " \t "])
+@pytest.mark.parametrize("marker", ["", "@revoked", "@cert-authority"])
+def test_blanks_and_tabs_separate_words(tmp_path: Path, blanks: str, marker: str) -> None:
+    """As in files that people align; OpenSSH reads them so."""
+    file = tmp_path / "known"
+    file.write_text(blanks + marker + blanks + line("n1").replace(" ", blanks))
+    known = KnownHosts.read([file])
+    read = {"": known.keys, "@revoked": known.revoked, "@cert-authority": known.authorities}
+    assert list(read[marker]("n1")) == [key("a")]
+
+
+@pytest.mark.parametrize("damaged", ["AAAA", "AAAA=", "AAAAC3NzaC1lZDI1NTE5AAAAAA==", "%%%", ""])
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ssh-dss", "x"])
+def test_a_damaged_line_is_passed_over(tmp_path: Path, kind: str, damaged: str) -> None:
+    file = tmp_path / "known"
+    file.write_text(f"n1 {kind} {damaged}\n" + line("n1"))
+    assert KnownHosts.read([file]).keys("n1") == [key("a")]
+
+
+def test_a_server_is_recorded_in_lowercase_as_openssh_asks_for_it(tmp_path: Path) -> None:
+    file = tmp_path / "known"
+    KnownHosts.read([file]).record(host_id("N1.Example.com", 2222), [key("a")])
+    assert file.read_text().startswith("[n1.example.com]:2222 ")
 
 
 def test_revoked_keys_are_not_trusted(tmp_path: Path) -> None:
