@@ -254,6 +254,9 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
         yield ("kube_proxy", "signing"), "local needs kube_proxy.ca_key", hint
     for key in node.host.sysctls.keys() & reserved_fields.SYSCTLS.keys():
         yield ("host", "sysctls", key), "is set by fabnode", "remove it"
+    for key in node.host.sysctls.keys() & reserved_fields.SYSCTL_ALIASES.keys():
+        same = reserved_fields.SYSCTL_ALIASES[key]
+        yield ("host", "sysctls", key), f"is {same}, which is set by fabnode", "remove it"
     for path, message, hint in reserved_fields.kubelet(node.kubelet.config, minor):
         yield ("kubelet", "config", *path), message, hint
     for path, message, hint in reserved_fields.kubelet_flags(node.kubelet.extra_args, minor):

@@ -31,8 +31,29 @@ if TYPE_CHECKING:
 
 _MAX_TEXT = 1024
 _MAX_NODE_NAME = 63
+_BY_HOST = ("os", "arch")
 _MAX_ANNOTATION = 64 * 1024  # the API takes 256 KiB of all annotations of an object together
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz")  # which Python's tarfile reads
+# kubernetes pkg/kubelet/kubelet_node_status.go updateDefaultLabels
+_LABELS_OF_KUBELET = {
+    f"{domain}/{name}" for domain in ("kubernetes.io", "beta.kubernetes.io") for name in _BY_HOST
+} | {"kubernetes.io/hostname"}
+# kubernetes pkg/controller/nodelifecycle: taints that follow a node's conditions
+_CONDITIONS = {
+    "not-ready",
+    "unreachable",
+    "network-unavailable",
+    "memory-pressure",
+    "disk-pressure",
+    "pid-pressure",
+}
+_TAINTS_OF_KUBERNETES = {
+    **dict.fromkeys(
+        (f"node.kubernetes.io/{name}" for name in _CONDITIONS), "choose a key of your own"
+    ),
+    "node.kubernetes.io/unschedulable": "to keep pods away for a while, `kubectl cordon NODE`",
+    "node.cloudprovider.kubernetes.io/uninitialized": "set `kubelet.cloud_provider: external`",
+}
 _MAX_SUBJECT = 64  # RFC 5280, upper bounds of the parts of a name
 
 
@@ -86,6 +107,22 @@ def _node_name(value: str) -> str:
         raise InvalidValueError(
             "must have at most 63 characters: it becomes the label kubernetes.io/hostname"
         )
+    return value
+
+
+def _host_address(value: str) -> str:
+    if not validators.is_host(value):
+        user, at, place = value.rpartition("@")
+        host, colon, port = place.partition(":")
+        hints = [
+            f"the user goes into `ssh: {{user: {user}}}`"
+            if at and validators.is_user(user)
+            else "",
+            f"the port goes into `ssh: {{port: {port}}}`" if validators.is_port(port) else "",
+        ]
+        known = validators.is_host(host) and (at or colon)
+        hint = "; ".join(filter(None, hints)) if known else ""
+        raise InvalidValueError("must be an IPv4 address or a host name", hint)
     return value
 
 
@@ -213,6 +250,15 @@ def _not_reserved(value: str) -> str:
     return value
 
 
+def _not_the_kubelets(value: str) -> str:
+    if value in _LABELS_OF_KUBELET:
+        raise InvalidValueError(
+            "must be another key: the kubelet sets this one, and would set it back",
+            "choose a key of your own",
+        )
+    return value
+
+
 def _taint(value: str) -> str:
     pair, colon, effect = value.rpartition(":")
     key, _, content = pair.partition("=")
@@ -221,6 +267,8 @@ def _taint(value: str) -> str:
     if effect not in validators.EFFECTS:
         expected = f"must be one of the effects {either(validators.EFFECTS)}"
         raise InvalidValueError(expected, nearest(effect, validators.EFFECTS))
+    if fix := _TAINTS_OF_KUBERNETES.get(key):
+        raise InvalidValueError("must have another key: Kubernetes removes such a taint again", fix)
     return value
 
 
@@ -261,7 +309,7 @@ _NAME = "of letters, digits, - _ and ."
 ClusterName = Annotated[Text, _matching(validators.is_cluster_name, f"a name {_NAME}")]
 GroupName = Annotated[Text, _matching(validators.is_group_name, f"a name {_NAME} (at most 63)")]
 NodeName = Annotated[Text, AfterValidator(_node_name)]
-HostAddress = Annotated[Text, _matching(validators.is_host, "an IPv4 address or a host name")]
+HostAddress = Annotated[Text, AfterValidator(_host_address)]
 Address = Annotated[Text, _matching(validators.is_address, "an IPv4 address")]
 Network = Annotated[Text, AfterValidator(_network)]
 Domain = Annotated[Text, _matching(validators.is_subdomain, "a DNS domain such as cluster.local")]
@@ -337,6 +385,7 @@ LabelKey = Annotated[
     _matching(validators.is_label_key, f"a label key: {_LABEL}, optionally after domain/"),
     AfterValidator(_not_reserved),
 ]
+NodeLabelKey = Annotated[LabelKey, AfterValidator(_not_the_kubelets)]
 LabelValue = Annotated[StrictStr, _matching(validators.is_label_value, f"a label value: {_LABEL}")]
 AnnotationValue = Annotated[
     StrictStr, _matching(lambda value: len(value) <= _MAX_ANNOTATION, "at most 64 KiB of text")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
 
 _MAX_PEM = 2**20
+_PUBLIC_PREFIX = 16
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 
@@ -91,7 +92,11 @@ def bootstrap(settings: BootstrapSettings) -> Violations:
 def needed_by(node: Node) -> Violations:
     """Check the files that one node's settings need; key paths begin with the section."""
     for index, key in enumerate(node.ssh.keys):
-        yield from _check_private_file(("ssh", "keys", index), key)
+        if _is_public_key(key):
+            message = f"{key} is a public key"
+            yield ("ssh", "keys", index), message, "name its private key: the file without .pub"
+        else:
+            yield from _check_private_file(("ssh", "keys", index), key)
     for name in ("password", "sudo_password"):
         secret: SecretRef | None = getattr(node.ssh, name)
         if secret and secret.file:
@@ -99,6 +104,15 @@ def needed_by(node: Node) -> Violations:
     proxy = node.kube_proxy
     if proxy.signing == "local" and proxy.ca_key:
         yield from _check_private_file(("kube_proxy", "ca_key"), proxy.ca_key)
+
+
+def _is_public_key(path: Path) -> bool:
+    """Return whether a file is a key's public half, as OpenSSH writes it."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_PUBLIC_PREFIX).startswith((b"ssh-", b"ecdsa-sha2-", b"sk-"))
+    except OSError:
+        return False
 
 
 def fetching(settings: ArtifactSettings) -> Violations:

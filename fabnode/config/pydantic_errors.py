@@ -30,6 +30,28 @@ _EXPECTED = {
     "less_than_equal": "at most {le}",
 }
 
+_NODE = "{name: node-1, address: 192.168.1.42}"
+_LIST_OF_NODES = f"write a list of them: `- {_NODE}`"
+_NO_CALICO = "for a cluster that brings its own network write `calico: none`"
+# By a path's last key, `[]` for an item of it: how what was meant is written.
+_EXAMPLES: Mapping[str, str] = {
+    "nodes": _LIST_OF_NODES,
+    "nodes[]": f"write it as {_NODE}",
+    "calico": _NO_CALICO,
+    "taints": 'write them as ["dedicated=batch:NoSchedule"]',
+    "taints[]": 'write it as text: "dedicated=batch:NoSchedule"',
+    "labels": "write them as {disk: ssd, zone: b}",
+}
+# Keys of other tools: first and last key of the path → what is meant here.
+_ELSEWHERE: Mapping[tuple[object, ...], str] = {
+    ("groups", "nodes"): "name the group in each node's `groups`",
+    ("groups", "hosts"): "name the group in each node's `groups`",
+    ("ssh", "private_key_file"): "did you mean keys?",
+    ("ssh", "become"): "a user other than root uses sudo; its password is sudo_password",
+    ("all", "all"): "this is an inventory of Ansible's; start from config/example.yml",
+    **{(name, name): _NO_CALICO for name in ("flannel", "cilium", "cni", "network")},
+}
+
 
 def explain(
     error: ErrorDetails, model: type[BaseModel], texts: Mapping[KeyPath, str]
@@ -45,7 +67,8 @@ def explain(
     if kind == "missing":
         return path, "is missing", ""
     if kind == "extra_forbidden":
-        return path, "unknown key", nearest(str(path[-1]), _keys(model, path[:-1]))
+        known = _ELSEWHERE.get((*path[:1], path[-1]))
+        return path, "unknown key", known or nearest(str(path[-1]), _keys(model, path[:-1]))
     if path[-1:] == ("[key]",):  # pydantic's mark for what is wrong with a key, not with its value
         path = path[:-1]
     if kind == "too_short":
@@ -57,6 +80,9 @@ def explain(
     written = plain(texts.get(path, "")) or shown(value)
     if kind == "string_type" and isinstance(value, bool | int | float):
         hint = f'put it in quotes: "{written}"'
+    elif kind in _EXPECTED:
+        last = path[-1] if isinstance(path[-1], str) else f"{path[-2]}[]"
+        hint = hint or _EXAMPLES.get(last, "")
     return path, f"{message}, got {written}", hint
 
 

@@ -23,6 +23,7 @@ _BOTH: Fields = {
 _BY_WEBHOOK = "the API authenticates and authorizes every client of the kubelet"
 _AGREES = "it must agree with the runtime's, so fabnode sets both"
 _REMOVE = "remove it"
+_NO_FIELD = "no release of Kubernetes has such a field"
 _COMPARED_SINCE = 17  # the first minor whose types the matrix lists whole
 _HIDES = "it hides the source of traffic, so that NetworkPolicies can't match it"
 
@@ -66,6 +67,11 @@ SYSCTLS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+SYSCTL_ALIASES: Mapping[str, str] = MappingProxyType(
+    {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
+)
+"""Other names of settings that fabnode sets: the kernel keeps one value for both."""
+
 
 def kubelet(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str, str]]:
     """Yield what can't be set with Kubernetes 1.`minor`, each as (path, message, hint)."""
@@ -96,7 +102,12 @@ def _refused(
     names = {path[0] for path in reserved} | {name.split(".")[0] for name in sometimes}
     for field in config.keys() - names - component.always:
         near = nearest(field, names | component.always)
-        yield (field,), "no release of Kubernetes has such a field", near or _REMOVE
+        yield (field,), _NO_FIELD, near or _REMOVE
+    for parent, known_parts in component.parts.items():
+        path = tuple(parent.split("."))
+        given = _at(config, path)
+        for field in given.keys() - known_parts if isinstance(given, dict) else ():
+            yield (*path, field), _NO_FIELD, nearest(field, known_parts) or _REMOVE
 
 
 _ITS_END = "it would do that, and end"
@@ -150,9 +161,16 @@ def _refused_flags(
             yield (flag,), "is set by fabnode", hint if minor in component.config_file else _REMOVE
 
 
+_UNSET = object()
+
+
 def _is_set(config: object, path: tuple[str, ...]) -> bool:
+    return _at(config, path) is not _UNSET
+
+
+def _at(config: object, path: tuple[str, ...]) -> object:
     for key in path:
         if not isinstance(config, dict) or key not in config:
-            return False
+            return _UNSET
         config = config[key]
-    return True
+    return config

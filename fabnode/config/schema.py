@@ -84,7 +84,7 @@ OVERRIDDEN: dict[str, type[Section]] = {
 
 
 class _Overriding(Section):
-    labels: Annotated[dict[fields.LabelKey, fields.LabelValue], fields.EmptyMapping] = Field(
+    labels: Annotated[dict[fields.NodeLabelKey, fields.LabelValue], fields.EmptyMapping] = Field(
         {}, description="labels of the Node object"
     )
     annotations: Annotated[dict[fields.LabelKey, fields.AnnotationValue], fields.EmptyMapping] = (

@@ -95,12 +95,14 @@ class Component(_Data):
     Options of a kubelet or kube-proxy: fields and flags.
 
     :param fields: those that some release lacks. :param always: those of all from 1.17 on.
+    :param parts: the fields within a field, by its path; of all releases together.
     """
 
     config_file: Known
     settings: Mapping[str, Setting]
     fields: Mapping[str, Known]
     always: frozenset[str]
+    parts: Mapping[str, frozenset[str]]
     flags: Mapping[str, Flag]
 
 

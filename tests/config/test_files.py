@@ -247,6 +247,16 @@ def test_a_key_that_others_can_read_is_refused(
     assert f"chmod 600 {tmp_path / name}" in messages
 
 
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@x.com"])
+def test_a_public_key_is_not_taken_for_its_private_one(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "id.pub").write_text(f"{kind} AAAA someone@somewhere\n")
+    (tmp_path / "id.pub").chmod(0o644)
+    with pytest.raises(
+        ConfigError, match="is a public key; name its private key: the file without"
+    ):
+        load(write_cluster(tmp_path, ssh={"keys": ["id.pub"]}))
+
+
 def test_with_another_kubeconfig_no_other_secret_has_to_be_readable(tmp_path: Path) -> None:
     path = write_cluster(tmp_path, ssh={"keys": ["nowhere"]})
     (tmp_path / "admin.kubeconfig").unlink()

@@ -62,6 +62,68 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
         {"host": {"drop_ins": ["kubelet.service.d/*.conf"]}},
         "host.drop_ins[0]: must be an absolute path on the node, which may have * and ? in it, got 'kubelet.service.d/*.conf'",
     ),
+    # what other tools have in such places
+    (
+        {"nodes": {"n1": {"address": "192.0.2.11"}}},
+        "nodes: must be a list, got a mapping; write a list of them: `- {name: node-1, address: 192.168.1.42}`",
+    ),
+    (
+        {"nodes": ["192.0.2.11"]},
+        "nodes[0]: must be a mapping, got '192.0.2.11'; write it as {name: node-1, address: 192.168.1.42}",
+    ),
+    (
+        nodes(taints=[{"key": "a", "effect": "NoSchedule"}]),
+        'nodes[n1].taints[0]: must be text, got a mapping; write it as text: "dedicated=batch:NoSchedule"',
+    ),
+    (
+        nodes(taints="a=b:NoSchedule"),
+        "nodes[n1].taints: must be a list, got 'a=b:NoSchedule'; write them as [\"dedicated=batch:NoSchedule\"]",
+    ),
+    (
+        nodes(labels=["gpu=yes"]),
+        "nodes[n1].labels: must be a mapping, got a list; write them as {disk: ssd, zone: b}",
+    ),
+    (
+        {"calico": False},
+        "calico: must be a mapping, got false; for a cluster that brings its own network write `calico: none`",
+    ),
+    (
+        {"flannel": {}},
+        "flannel: unknown key; for a cluster that brings its own network write `calico: none`",
+    ),
+    (
+        {"groups": {"ssd": {"nodes": ["n1"]}}},
+        "groups.ssd.nodes: unknown key; name the group in each node's `groups`",
+    ),
+    (
+        {"ssh": {"become": True}},
+        "ssh.become: unknown key; a user other than root uses sudo; its password is sudo_password",
+    ),
+    (
+        nodes(address="ops@192.0.2.11:2222"),
+        "nodes[n1].address: must be an IPv4 address or a host name, got 'ops@192.0.2.11:2222';"
+        " the user goes into `ssh: {user: ops}`; the port goes into `ssh: {port: 2222}`",
+    ),
+    (
+        nodes(address="192.0.2.11/24"),
+        "nodes[n1].address: must be an IPv4 address or a host name, got '192.0.2.11/24'",
+    ),
+    # what Kubernetes would set back
+    (
+        nodes(labels={"kubernetes.io/hostname": "other"}),
+        "nodes[n1].labels.kubernetes.io/hostname: must be another key: the kubelet sets this one,"
+        " and would set it back, got 'kubernetes.io/hostname'; choose a key of your own",
+    ),
+    (
+        nodes(taints=["node.kubernetes.io/not-ready:NoExecute"]),
+        "nodes[n1].taints[0]: must have another key: Kubernetes removes such a taint again,"
+        " got 'node.kubernetes.io/not-ready:NoExecute'; choose a key of your own",
+    ),
+    (
+        nodes(taints=["node.cloudprovider.kubernetes.io/uninitialized=true:NoSchedule"]),
+        "nodes[n1].taints[0]: must have another key: Kubernetes removes such a taint again,"
+        " got 'node.cloudprovider.kubernetes.io/uninitialized=true:NoSchedule'; set `kubelet.cloud_provider: external`",
+    ),
     # unknown keys, with the nearest that is known there
     ({"kubelt": {}}, "kubelt: unknown key; did you mean kubelet?"),
     ({"kubelet": {"maxpods": 1}}, "kubelet.maxpods: unknown key; did you mean max_pods?"),
@@ -107,8 +169,8 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"kubelet": []}, "kubelet: must be a mapping, got a list"),
     ({"kubelet": {"config": [1]}}, "kubelet.config: must be a mapping, got a list"),
     ({"groups": ["ssd"]}, "groups: must be a mapping, got a list"),
-    ({"nodes": {"n1": NODE}}, "nodes: must be a list, got a mapping"),
-    ({"nodes": ["n1"]}, "nodes[0]: must be a mapping, got 'n1'"),
+    ({"nodes": {"n1": NODE}}, "nodes: must be a list, got a mapping; write a list of them: `- {name: node-1, address: 192.168.1.42}`"),
+    ({"nodes": ["n1"]}, "nodes[0]: must be a mapping, got 'n1'; write it as {name: node-1, address: 192.168.1.42}"),
     ({"nodes": []}, "nodes: is empty; at least one entry is needed"),
     ({"nodes": None}, "nodes: is empty; at least one entry is needed"),
     ({"artifacts": {"images": "a.tar"}}, "artifacts.images: must be a list, got 'a.tar'"),
@@ -416,6 +478,27 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         [
             "kube_proxy.config.contrack: no release of Kubernetes has such a field;"
             " did you mean conntrack?"
+        ],
+    ),
+    (
+        {"kubelet": {"config": {"authentication": {"webhook": {"cacheTtl": "1m"}}}}},
+        [
+            "kubelet.config.authentication.webhook.cacheTtl: no release of Kubernetes has such a"
+            " field; did you mean cacheTTL?"
+        ],
+    ),
+    (
+        {"kube_proxy": {"config": {"ipvs": {"strictArp": True}}}},
+        [
+            "kube_proxy.config.ipvs.strictArp: no release of Kubernetes has such a field;"
+            " did you mean strictARP?"
+        ],
+    ),
+    (
+        {"host": {"sysctls": {"net.ipv4.conf.all.forwarding": 0}}},
+        [
+            "host.sysctls.net.ipv4.conf.all.forwarding: is net.ipv4.ip_forward, which is set by"
+            " fabnode; remove it"
         ],
     ),
     (
