@@ -11,8 +11,8 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 # Where shell scripts are: by extension or by first line.
 SCRIPTS = .ci bench fabnode findings lab tests
 
-.PHONY: demo demo-down check test test-releases test-hosts test-chaos coverage test-pythons attacks bench
-.PHONY: bench-commits bench-scale findings
+.PHONY: demo demo-down check test test-releases test-hosts test-sites test-chaos coverage test-pythons
+.PHONY: attacks bench bench-commits bench-scale findings
 .PHONY: bootstrap-demo bootstrap-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
@@ -31,7 +31,7 @@ demo-down:  ## takes the demo away: processes, mounts, bridge, folder
 
 test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab included
 	.venv/bin/inv lab.fetch
-	$(PYTEST) --cov -m 'not releases and not chaos and not hosts'
+	$(PYTEST) --cov -m 'not releases and not hosts and not sites and not chaos'
 
 test-releases: bootstrap-test .venv/dev  ## nodes of more releases of Kubernetes, on a lab
 	.venv/bin/inv lab.fetch --older-nodes
@@ -39,6 +39,10 @@ test-releases: bootstrap-test .venv/dev  ## nodes of more releases of Kubernetes
 
 test-hosts: bootstrap-test .venv/dev  ## Debian 13, sudo-rs, rust-coreutils, tcsh, on a lab
 	.venv/bin/pytest -m hosts
+
+test-sites: bootstrap-test .venv/dev  ## changed CAs, moved clusters, takeovers, Calico's forms, on a lab
+	.venv/bin/inv lab.fetch
+	$(PYTEST) -m sites
 
 test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments, on a lab
 	.venv/bin/inv lab.fetch

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from .harness import Done, Lab
 
+pytestmark = pytest.mark.sites
+
 SECRET = "calico-etcd-secrets"
 
 

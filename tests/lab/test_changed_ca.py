@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from lab import pki, processes
 from lab.controlplane import COMPONENTS
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from .harness import Done, Lab
     from .workload import Workload
+
+pytestmark = pytest.mark.sites
 
 CHANGED = dict.fromkeys(NODES, "changed")
 CONTROL = [name for name in COMPONENTS if name != "etcd"]

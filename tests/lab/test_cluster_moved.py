@@ -7,10 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from .harness import eventually
 
 if TYPE_CHECKING:
     from .harness import Lab
+
+pytestmark = pytest.mark.sites
 
 SETTLED = 15  # seconds after which a kubelet without its Node object is not about to register
 PORT = "10250/tcp does not answer the apiserver"

@@ -175,6 +175,7 @@ def test_a_host_without_awk_is_not_joined_again(cluster: Lab) -> None:
     cluster.deploy()
 
 
+@pytest.mark.sites
 def test_bare_hosts_join_whatever_sudo_services_and_folders_they_have(cluster: Lab) -> None:
     """
     n2's sudo has a secure_path without /usr/local and its services a proxy; n3's /usr is read-only.

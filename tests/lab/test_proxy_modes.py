@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .harness import Lab
     from .workload import Workload
 
+pytestmark = pytest.mark.sites
+
 NODE = "n3"
 
 # What each mode leaves in the kernel, and how to see it.

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from .harness import eventually
 from .test_cluster_moved import verified
 
 if TYPE_CHECKING:
     from .harness import Lab
+
+pytestmark = pytest.mark.sites
 
 TAINT = "node.cloudprovider.kubernetes.io/uninitialized"
 HANDLER = {"type": "io.containerd.runc.v2", "options": {"BinaryName": "/usr/local/bin/runc"}}

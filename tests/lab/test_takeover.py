@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from .harness import Lab
 
+pytestmark = pytest.mark.sites
+
 NODE = "n3"
 PORT = 8099
 OURS, KUBEADM = "/etc/kubernetes/kubelet.kubeconfig", "/etc/kubernetes/kubelet.conf"
