@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
+from ..config.sections import USUAL_PATHS
 from ..pki.certificates import BadCertificateError, public_key, read
 from ..releases.matrix import matrix
 from ..util.errors import InputError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from ..config.configuration import Config
-    from ..config.sections import EtcdSettings
+    from ..config.sections import EtcdSettings, PathSettings
 
 
 T = TypeVar("T")
@@ -152,9 +153,27 @@ def _set_node(documents: list[Object], config: Config, cni_plugins: Collection[s
         },
     )
     _set_bird_probes(node, bird=not vxlan)
+    _set_folders(pod, config.paths)
     if cni_plugins:
         install = _container(pod, "initContainers", "install-cni")
         _set_env(install, {"SKIP_CNI_BINARIES": ",".join(sorted(cni_plugins))})
+
+
+def _set_folders(pod: Object, paths: PathSettings) -> None:
+    """Have Calico install itself where runtime and kubelet search for it."""
+    for volume, setting in (("cni-bin-dir", "cni_bin"), ("cni-net-dir", "cni_conf")):
+        folder = getattr(paths, setting)
+        if folder == getattr(USUAL_PATHS, setting):
+            continue
+        found = [each["hostPath"] for each in pod["volumes"] if each["name"] == volume]
+        if not found:
+            raise ManifestError(
+                f"Calico's manifest has no volume {volume}: paths.{setting} has no effect there"
+            )
+        found[0].update(path=folder, type="DirectoryOrCreate")
+    if paths.cni_conf != USUAL_PATHS.cni_conf:
+        # Its configuration names its kubeconfig by this, as the host has it.
+        _set_env(_container(pod, "initContainers", "install-cni"), {"CNI_NET_DIR": paths.cni_conf})
 
 
 def _set_controllers(documents: list[Object], config: Config) -> None:

@@ -323,6 +323,19 @@ RemotePath = Annotated[
         validators.is_remote_path, "an absolute path on the node, of letters, digits and ._+-"
     ),
 ]
+RemoteFolder = Annotated[
+    RemotePath,
+    _matching(
+        validators.is_lasting_folder,
+        "a folder on the node that is still there after a boot (not below /run, /tmp or the like)",
+    ),
+]
+StateFolder = Annotated[
+    RemoteFolder,
+    _matching(
+        validators.is_state_folder, "a folder of fabnode's own, so named: /data/fabnode for example"
+    ),
+]
 RemotePattern = Annotated[
     Text,
     _matching(

@@ -259,11 +259,23 @@ class ImageSettings(Section):
 
 
 class PathSettings(Section):
-    """Folders of nodes whose system keeps the usual ones read-only."""
+    """Folders of nodes whose system keeps the usual ones read-only, or elsewhere."""
 
     programs: fields.RemotePath = Field(
         "/usr/local/bin", description="folder of the programs that fabnode installs"
     )
+    state: fields.StateFolder = Field(
+        "/var/lib/fabnode", description="folder of fabnode's own records, and of its quarantine"
+    )
+    cni_bin: fields.RemoteFolder = Field(
+        "/opt/cni/bin", description="folder of the CNI plugins, of the pod network's as well"
+    )
+    cni_conf: fields.RemoteFolder = Field(
+        "/etc/cni/net.d", description="folder in which the pod network configures the runtime"
+    )
+
+
+USUAL_PATHS = PathSettings.model_validate({})
 
 
 class HostSettings(Section):

@@ -111,6 +111,20 @@ def is_remote_path(text: str) -> bool:
     return safe and not {".", ".."} & set(text.split("/"))
 
 
+_FLEETING = ("dev", "proc", "run", "sys", "tmp", "var/run", "var/tmp")
+
+
+def is_lasting_folder(text: str) -> bool:
+    """Match a path of some depth that neither a boot empties nor the kernel makes."""
+    inner = text.strip("/")
+    return inner.count("/") > 0 and not any(f"{inner}/".startswith(f"{at}/") for at in _FLEETING)
+
+
+def is_state_folder(text: str) -> bool:
+    """Match a folder by its name: it is closed to all but root, which no system's folder may be."""
+    return text.rstrip("/").endswith("/fabnode")
+
+
 def is_remote_pattern(text: str) -> bool:
     """Match the same with `*` and `?` for what names may have in their place."""
     return is_remote_path(text.translate(str.maketrans("*?@", "xxx")))

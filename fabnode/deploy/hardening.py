@@ -92,7 +92,7 @@ def _audit(run: Run, host: Host) -> Audit:
 
 
 def _look(run: Run, host: Host) -> Audit:
-    evidence = examine(host)
+    evidence = examine(host, run.config.paths)
     findings = judge(
         evidence,
         ask(host),
@@ -140,7 +140,9 @@ def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]
     began = time.time()
     with StepLog(run.journal, host.name, step_of, before.plan.changes) as steps:
         packer = Packer(run.config.source.parent)  # nothing of these plans is packed
-        steps.sent = apply(host, before.plan, packer, steps.event, zstd=False).sent
+        state = run.config.paths.state
+        done = apply(host, before.plan, packer, steps.event, zstd=False, state=state)
+        steps.sent = done.sent
     if restarted:
         with run.journal.step(host.name, ready.STEP.name, "waiting for Ready") as log:
             up = UnitMonitor(host, _KUBELET)

@@ -47,14 +47,15 @@ class HookRunner:
                     if output := hooks.run_here(hook, self._config, self._host.node):
                         log.note(f"{hook.title}: {output.rpartition(chr(10))[2]}", output=output)
                 if hooks.stays_due(hook):
-                    succeeded.append(hooks.marker(hook))
+                    succeeded.append(hooks.marker(hook, self._config))
         finally:
             if succeeded:
                 self._as_root(f"rm -f {' '.join(map(quote, succeeded))}")
 
     def make_due(self, given: Sequence[HookSettings]) -> None:
         """Record on the node that commands of this machine are due, where no stream does that."""
-        if markers := [hooks.marker(hook) for hook in given if hooks.stays_due(hook)]:
+        due = (hook for hook in given if hooks.stays_due(hook))
+        if markers := [hooks.marker(hook, self._config) for hook in due]:
             folder = quote(str(PurePosixPath(markers[0]).parent))
             paths = " ".join(map(quote, markers))
             self._as_root(f"umask 077; mkdir -p {folder} && touch {paths}")

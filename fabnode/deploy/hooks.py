@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
-from ..node.conventions import STATE
 from ..node.plan import Change
 from ..node.resources import Command
 from ..steps import preflight, ready, verify
@@ -57,10 +56,10 @@ def point(hook: HookSettings) -> tuple[str, str]:
     return ("before" if hook.before else "after", hook.step)
 
 
-def marker(hook: HookSettings) -> str:
+def marker(hook: HookSettings, config: Config) -> str:
     """Return the path on a node that is there while the hook is due."""
     identity = "\0".join((*point(hook), hook.where, *hook.run))
-    return f"{STATE}/hooks/{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    return f"{config.paths.state}/hooks/{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
 def environment(hook: HookSettings, config: Config, node: Node) -> dict[str, str]:
@@ -83,12 +82,12 @@ def stays_due(hook: HookSettings) -> bool:
 def command(hook: HookSettings, config: Config, node: Node) -> Command:
     """Return a hook as the resource that stands for it on a node."""
     pairs = tuple(environment(hook, config, node).items())
-    return Command(hook.title, hook.run, marker(hook), pairs, hook.timeout)
+    return Command(hook.title, hook.run, marker(hook, config), pairs, hook.timeout)
 
 
-def left_due(hook: HookSettings, facts: Facts) -> bool:
+def left_due(hook: HookSettings, config: Config, facts: Facts) -> bool:
     """Whether an earlier run made the hook due, and it has not succeeded since."""
-    return facts.path(marker(hook)).kind != "absent"
+    return facts.path(marker(hook, config)).kind != "absent"
 
 
 def with_hooks(
@@ -98,6 +97,7 @@ def with_hooks(
     hooks: Sequence[HookSettings],
     steps: Sequence[str],
     commands: Mapping[HookSettings, Command],
+    config: Config,
     facts: Facts,
 ) -> Plan:
     """
@@ -117,7 +117,7 @@ def with_hooks(
             first = names.index(hook.step)
             last = len(names) - names[::-1].index(hook.step)
             at = first if hook.before else last
-        elif left_due(hook, facts):
+        elif left_due(hook, config, facts):
             why = "it did not succeed when it was due"
             later = steps[steps.index(hook.step) :]
             at = next((n for n, name in enumerate(names) if name in later), len(names))
@@ -129,20 +129,20 @@ def with_hooks(
         changes += [change for at, change in placed if at == index]
         changes += plan.changes[index : index + 1]
     ran = tuple(c.resource.marker for c in changes if isinstance(c.resource, Command))
-    later_on = [marker(h) for h in hooks if h.where == "deployer" and stays_due(h)]
+    later_on = [marker(h, config) for h in hooks if h.where == "deployer" and stays_due(h)]
     due = (*ran, *later_on) if changes else ()
     return replace(plan, changes=tuple(changes), due=due)
 
 
 def due_here(
-    hooks: Sequence[HookSettings], facts: Facts, *, changed: bool
+    hooks: Sequence[HookSettings], config: Config, facts: Facts, *, changed: bool
 ) -> tuple[HookSettings, ...]:
     """Return the deployer's hooks that are due for a node."""
     return tuple(
         hook
         for hook in hooks
         if hook.where == "deployer"
-        if changed or hook.when == "always" or left_due(hook, facts)
+        if changed or hook.when == "always" or left_due(hook, config, facts)
     )
 
 

@@ -252,7 +252,12 @@ class NodeDeployer:
             zstd = "zstd" in self.facts.tools
             pull = _pull(self.config)
             try:
-                done = apply(self.host, todo.plan, self._packer, heard, zstd=zstd, pull=pull)
+                done = apply(
+                    *(self.host, todo.plan, self._packer, heard),
+                    zstd=zstd,
+                    pull=pull,
+                    state=self.config.paths.state,
+                )
             except Exception as error:
                 # Somebody else may have been quicker to ask for its certificate, whatever it is
                 # that this host reports, or reports no more.

@@ -186,10 +186,11 @@ class NodePlanner:
             hooks=given,
             steps=steps,
             commands=self._commands,
+            config=self.config,
             facts=self.facts,
         )
         changed = not plan.empty or bool(planned.labels)
-        due = hooks.due_here(given, self.facts, changed=changed)
+        due = hooks.due_here(given, self.config, self.facts, changed=changed)
         step_of = planned.step_of | {self._commands[hook]: hook.step for hook in given}
         return replace(planned, plan=plan, step_of=step_of, hooks=due)
 

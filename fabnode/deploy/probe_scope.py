@@ -82,5 +82,7 @@ def watchlist(
         ports=tuple(layout.PORTS),
         store=store,
         ctr=f"{config.paths.programs}/ctr",
+        state=config.paths.state,
+        cni_conf=config.paths.cni_conf,
         deep=deep,
     )

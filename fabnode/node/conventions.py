@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-STATE: Final = "/var/lib/fabnode"
-"""Stamps and digests: fabnode's own memory of a node."""
+from ..config.sections import USUAL_PATHS
+
+STATE: Final = USUAL_PATHS.state
+"""Stamps and digests: fabnode's own memory of a node, where `paths.state` has its default."""
 
 KUBELET_SERVICE: Final = "kubelet.service"
 PROXY_SERVICE: Final = "kube-proxy.service"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from ..pki.certificates import NO_CERTIFICATE, CertificateFile
+from .conventions import STATE
 
 OTHERS_WRITE = 0o022  # mode bits by which group or others may write
 
@@ -226,7 +227,8 @@ class Watchlist:
         that lists containerd's.
     :param ports: TCP ports of interest: if nobody listens on any of them, no listener is reported.
     :param free: directories whose file system is wanted (of the nearest that exists).
-    :param writable: directories that fabnode writes in.
+    :param writable: directories that fabnode writes in. :param state: the one with its records.
+    :param cni_conf: directory whose files configure the pods' network.
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """
 
@@ -243,4 +245,6 @@ class Watchlist:
     ports: tuple[int, ...] = ()
     store: str = "containerd"
     ctr: str = "ctr"
+    state: str = STATE
+    cni_conf: str = ""
     deep: bool = False

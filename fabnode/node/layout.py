@@ -16,8 +16,6 @@ from .conventions import (
     PROXY_SERVICE,
 )
 
-CNI_BIN = "/opt/cni/bin"
-CNI_CONF = "/etc/cni/net.d"
 UNITS = "/etc/systemd/system"
 
 CA = "/etc/kubernetes/pki/ca.pem"

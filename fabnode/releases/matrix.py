@@ -127,6 +127,7 @@ class Containerd(_Data):
     A release series of containerd.
 
     :param config: version of its config.toml. :param hosts_dir: it reads /etc/containerd/certs.d.
+    :param bin_dirs: it calls the folders of CNI plugins so, and not `bin_dir`.
     :param fits: minors of Kubernetes that its makers recommend it for.
     """
 
@@ -134,6 +135,7 @@ class Containerd(_Data):
     cri: tuple[Cri, ...]
     config: Literal[2, 3, 4]
     hosts_dir: bool = True
+    bin_dirs: bool = False
     fits: Span
     source: str
 

@@ -89,12 +89,14 @@ def apply(
     *,
     zstd: bool = True,
     pull: Pull | None = None,
+    state: str = STATE,
 ) -> Applied:
     """
     Carry out the plan.
 
     :param zstd: does the node have zstd (`"zstd" in facts.tools`)? gzip is used otherwise.
     :param pull: where the node gets artifacts itself; None: they are sent.
+    :param state: fabnode's directory on the node.
     :param on_event: called as things happen, in this thread.
     :raises ApplyError: an action failed; those before it are done.
     :raises HostError: the connection or the host failed; run it again.
@@ -105,7 +107,7 @@ def apply(
     todo = actions(plan, suffix, pull)
     exchange = Exchange(host.name, plan, on_event)
     result = host.root(
-        start(),
+        start(state),
         stdin=_readable(host.name, stream(todo, packer, suffix)),
         timeout=_limit(host, plan),
         on_line=exchange.line,

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING
 
 from ..node import config_files, layout, unit_files
-from ..node.conventions import STATE
 from ..node.host_tools import NEEDED, NEEDED_TO_PROBE, packages
 from ..ssh.errors import HostError, HostMisbehavedError
 from ..util.sanitize import last_lines
@@ -67,8 +66,8 @@ def probe(host: Host, watch: Watchlist) -> Facts:
         ) from error
 
 
-def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
-    """Return the script that probes what is watched; `state` is where it keeps digests."""
+def script(watch: Watchlist, nonce: str) -> bytes:
+    """Return the script that probes what is watched."""
     lists = {
         "text": watch.text,
         "opaque": watch.opaque,
@@ -92,9 +91,9 @@ def script(watch: Watchlist, nonce: str, state: str = STATE) -> bytes:
         "writable": watch.writable,
         "ports": [f"{port:04X}" for port in watch.ports],
     }
-    head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store} state={shlex.quote(state)}"]
-    head.append(f"ctr={shlex.quote(watch.ctr)}")
-    head.append(f"cni_conf={shlex.quote(layout.CNI_CONF)}")
+    head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store}"]
+    head.append(f"state={shlex.quote(watch.state)} ctr={shlex.quote(watch.ctr)}")
+    head.append(f"cni_conf={shlex.quote(watch.cni_conf)}")
     head.append(f"containerd_imports={shlex.quote(config_files.CONTAINERD_IMPORTS)}")
     head.append(f"most_text_size={TEXT_SIZE} most_static_pods={STATIC_PODS}")
     head.append(f"static_pod_folder={shlex.quote(layout.STATIC_PODS)}")

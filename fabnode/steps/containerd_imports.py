@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from shlex import quote
 
+from ..config.sections import USUAL_PATHS
 from ..node import config_files, containerd_config, layout
 from ..node.containerd_config import RUNTIME, Key
 from ..node.facts import Facts
@@ -22,9 +23,9 @@ _DEFAULTS: dict[Key, object] = {
         ("plugins", plugin, "cni", key): value
         for plugin in (_CRI, RUNTIME)
         for key, value in {
-            "bin_dir": layout.CNI_BIN,
-            "bin_dirs": [layout.CNI_BIN],
-            "conf_dir": layout.CNI_CONF,
+            "bin_dir": USUAL_PATHS.cni_bin,
+            "bin_dirs": [USUAL_PATHS.cni_bin],
+            "conf_dir": USUAL_PATHS.cni_conf,
         }.items()
     },
 }

@@ -9,7 +9,7 @@ from ..cni.protocol import Port
 from ..cni.registry import network
 from ..config.configuration import Config, Node
 from ..node import host_tools, layout
-from ..node.conventions import KUBELET_PORT, PROXY_SERVICE, STATE
+from ..node.conventions import KUBELET_PORT, PROXY_SERVICE
 from ..node.facts import HostNetwork
 from ..node.resolvers import name_servers, on_loopback
 from . import firewall
@@ -32,8 +32,8 @@ def room(config: Config, node: Node) -> dict[str, int]:
     """Return the folders that need room on a new node, each with its bytes."""
     return {
         config.paths.programs: 400 * MIB,
-        layout.CNI_BIN: 100 * MIB,
-        STATE: 1024 * MIB,
+        config.paths.cni_bin: 100 * MIB,
+        config.paths.state: 1024 * MIB,
         node.runtime.root: 2048 * MIB,
         node.kubelet.root: 256 * MIB,
         "/etc": 16 * MIB,
@@ -79,7 +79,7 @@ def _read_only(inputs: Inputs) -> Iterator[Finding]:
         yield Finding(
             "error",
             f"its file system is read-only at {', '.join(folders)}",
-            "mount it writable, or set other folders: paths.programs, kubelet.root, runtime.root",
+            "mount it writable, or set other folders: those of `paths`, kubelet.root, runtime.root",
         )
 
 
@@ -218,16 +218,17 @@ def _cni_files(inputs: Inputs) -> Iterator[Finding]:
     pods = network(inputs.config)
     if not pods.runs_on_nodes:
         return
+    conf = inputs.config.paths.cni_conf
     first = sorted(
         name
         for path in inputs.facts.config_files
         for folder, _, name in (path.rpartition("/"),)
-        if folder == layout.CNI_CONF and name < pods.conf_name
+        if folder == conf and name < pods.conf_name
     )
     if first:
         yield Finding(
             "warning",
-            f"{layout.CNI_CONF}/{first[0]} comes before {pods.conf_name}: the runtime takes that"
+            f"{conf}/{first[0]} comes before {pods.conf_name}: the runtime takes that"
             f" for the pods' network instead of {pods.name}",
             f"remove it, unless it hands pods on to {pods.name}, as Multus does",
         )

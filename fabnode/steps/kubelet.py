@@ -59,7 +59,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         File(layout.KUBELET_UNIT, unit, 0o600),
         *(Absent(path, remade_by=UNIT) for path in _replaced(inputs)),
         *(() if inputs.joined else (Absent(pending_key),)),
-        *takeover.superseded(inputs.facts, kubelet.root),
+        *takeover.superseded(inputs.facts, kubelet.root, inputs.config.paths.state),
         *access,
         Unit(
             UNIT,
@@ -124,8 +124,8 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "--cadvisor-port": 0,
         "--container-runtime": None if dockershim else "remote",
         "--network-plugin": "cni" if dockershim else None,
-        "--cni-conf-dir": layout.CNI_CONF if dockershim else None,
-        "--cni-bin-dir": layout.CNI_BIN if dockershim else None,
+        "--cni-conf-dir": inputs.config.paths.cni_conf if dockershim else None,
+        "--cni-bin-dir": inputs.config.paths.cni_bin if dockershim else None,
         "--pod-infra-container-image": node.runtime.sandbox_image if dockershim else None,
         "--v": 2,
     }

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from shlex import quote
 
 from ..node import layout
-from ..node.conventions import STATE
 from ..node.facts import OTHERS_WRITE
 from ..pki.certificates import ProblemKind, problem, read
 from ..releases import compatibility
@@ -438,8 +437,8 @@ def _taken_over(inputs: Inputs) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"it is taken over: its kubelet goes by {inputs.taken_over}",
-            f"these go to {STATE}/quarantine on the host, and it asks for a certificate of its own;"
-            " its Node object and its pods stay",
+            f"these go to {inputs.config.paths.state}/quarantine on the host, and it asks for a"
+            " certificate of its own; its Node object and its pods stay",
         )
     drivers = inputs.facts.pod_cgroups
     if drivers and inputs.cgroup_driver not in drivers:

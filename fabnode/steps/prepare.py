@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..node import layout
-from ..node.conventions import STATE
 from ..node.resources import Directory, File, Module, Resource, Sysctl
 from .inputs import Inputs
 from .kernel import modules, sysctls
@@ -16,7 +15,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     needed = modules(inputs.config, inputs.node)
     settings = sysctls(inputs.node)
     return (
-        Directory(STATE, 0o700),
+        Directory(inputs.config.paths.state, 0o700),
         File(layout.MODULES_CONF, render("prepare/modules.conf", modules=sorted(needed))),
         *(Module(name, why) for name, why in needed.items()),
         File(layout.SYSCTL_CONF, render("prepare/sysctl.conf", sysctls=settings)),

@@ -12,9 +12,11 @@ import re
 from typing import Any
 
 from ..config.overrides import merge_deep
+from ..config.sections import USUAL_PATHS
 from ..node import config_files, layout
 from ..node.resources import Binary, Directory, File, Resource, Unit
 from ..releases import compatibility
+from ..releases.matrix import Containerd
 from . import registries
 from .inputs import Inputs
 from .render import render
@@ -32,13 +34,14 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
 
 
 def _cni(inputs: Inputs) -> tuple[Resource, ...]:
+    paths = inputs.config.paths
     return (
-        Directory(layout.CNI_BIN),
+        Directory(paths.cni_bin),
         *(
-            Binary(f"{layout.CNI_BIN}/{name}", artifact.path, artifact.sha256)
+            Binary(f"{paths.cni_bin}/{name}", artifact.path, artifact.sha256)
             for name, artifact in sorted(inputs.artifacts.cni_plugins.items())
         ),
-        Directory(layout.CNI_CONF),
+        Directory(paths.cni_conf),
     )
 
 
@@ -55,6 +58,7 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
         bin=inputs.config.paths.programs,
         cgroup_driver=inputs.cgroup_driver,
         handlers=_handlers(inputs),
+        cni=_cni_folders(inputs, line),
         hosts_dir=line.hosts_dir,
     )
     unit = render(
@@ -79,6 +83,17 @@ def _containerd(inputs: Inputs) -> tuple[Resource, ...]:
         ),
         *registries.containerd(inputs),
     )
+
+
+def _cni_folders(inputs: Inputs, line: Containerd) -> dict[str, Any]:
+    """Return what containerd's configuration must say of folders; nothing of its own defaults."""
+    paths, usual = inputs.config.paths, USUAL_PATHS
+    folders: dict[str, Any] = {}
+    if paths.cni_bin != usual.cni_bin:
+        folders |= {"bin_dirs": [paths.cni_bin]} if line.bin_dirs else {"bin_dir": paths.cni_bin}
+    if paths.cni_conf != usual.cni_conf:
+        folders["conf_dir"] = paths.cni_conf
+    return folders
 
 
 def _handlers(inputs: Inputs) -> dict[str, dict[str, Any]]:
@@ -142,8 +157,8 @@ def _cri_dockerd(inputs: Inputs) -> tuple[Resource, ...]:
         binary=binary,
         socket=layout.CRI_DOCKERD_SOCKET,
         docker=layout.DOCKER,
-        cni_bin=layout.CNI_BIN,
-        cni_conf=layout.CNI_CONF,
+        cni_bin=inputs.config.paths.cni_bin,
+        cni_conf=inputs.config.paths.cni_conf,
     )
     return (
         Binary(binary, artifact.path, artifact.sha256),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..node import layout
-from ..node.conventions import KUBELET_SERVICE, STATE
+from ..node.conventions import KUBELET_SERVICE
 from ..node.facts import Facts
 from ..node.resources import Superseded
 from ..pki.certificates import CertificateFile
@@ -69,8 +69,12 @@ def _credentials(facts: Facts, path: str, root: str) -> Credentials | None:
     return Credentials(path, held if held.pem else facts.certificate(named), fact.roots_alone)
 
 
-def superseded(facts: Facts, root: str) -> Iterator[Superseded]:
-    """Return what goes to the quarantine before the kubelet starts with a bootstrap token."""
+def superseded(facts: Facts, root: str, state: str) -> Iterator[Superseded]:
+    """
+    Return what goes to the quarantine before the kubelet starts with a bootstrap token.
+
+    :param root: the kubelet's folder. :param state: fabnode's.
+    """
     seen = {credentials.path: credentials for credentials in found(facts, root)}
     for path in (*KUBECONFIGS, *(PAIR if seen or not facts.known else ())):
         kind = facts.path(path).kind
@@ -83,5 +87,5 @@ def superseded(facts: Facts, root: str) -> Iterator[Superseded]:
             proof=layout.kubelet_client_certificate(root),
             unit=KUBELET_SERVICE,
             kubeconfig=layout.KUBELET_KUBECONFIG if path in KUBECONFIGS else "",
-            why=f"{what} go to {STATE}/quarantine",
+            why=f"{what} go to {state}/quarantine",
         )

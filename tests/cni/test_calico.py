@@ -53,7 +53,19 @@ def manifest(tag: str = "v3.28.5") -> list[dict[str, Any]]:
             "metadata": {"name": "calico-config"},
             "data": {"calico_backend": "bird", "veth_mtu": "0"},
         },
-        workload("DaemonSet", "calico-node", {"initContainers": [install], "containers": [node]}),
+        workload(
+            "DaemonSet",
+            "calico-node",
+            {
+                "initContainers": [install],
+                "containers": [node],
+                "volumes": [
+                    {"name": "lib-modules", "hostPath": {"path": "/lib/modules"}},
+                    {"name": "cni-bin-dir", "hostPath": {"path": "/opt/cni/bin"}},
+                    {"name": "cni-net-dir", "hostPath": {"path": "/etc/cni/net.d"}},
+                ],
+            },
+        ),
         workload("Deployment", "calico-kube-controllers", {"containers": [controllers]}),
     ]
 
@@ -62,6 +74,30 @@ def rendered(found: list[dict[str, Any]] | None = None, **settings: Any) -> list
     config = make_config(calico=settings)
     text = yaml.safe_dump_all(found or manifest()).encode()
     return list(calico_manifest.objects(text, config, ["portmap", "loopback"]))
+
+
+def test_calico_installs_itself_where_the_runtime_searches() -> None:
+    config = make_config(paths={"cni_bin": "/data/cni/bin", "cni_conf": "/data/cni/net.d"})
+    text = yaml.safe_dump_all(manifest()).encode()
+    objects = calico_manifest.objects(text, config, ["portmap"])
+    (pod,) = (o["spec"]["template"]["spec"] for o in objects if o["kind"] == "DaemonSet")
+    volumes = {each["name"]: each["hostPath"]["path"] for each in pod["volumes"]}
+    assert volumes == {
+        "lib-modules": "/lib/modules",
+        "cni-bin-dir": "/data/cni/bin",
+        "cni-net-dir": "/data/cni/net.d",
+    }
+    # Its configuration on the host names its kubeconfig by this.
+    assert {"name": "CNI_NET_DIR", "value": "/data/cni/net.d"} in pod["initContainers"][0]["env"]
+
+
+def test_a_manifest_without_the_volumes_is_not_applied_as_if_it_had_them() -> None:
+    documents = manifest()
+    documents[1]["spec"]["template"]["spec"]["volumes"].pop()
+    config = make_config(paths={"cni_conf": "/data/cni/net.d"})
+    text = yaml.safe_dump_all(documents).encode()
+    with pytest.raises(calico_manifest.ManifestError, match=r"no volume cni-net-dir: paths.cni_c"):
+        calico_manifest.objects(text, config, [])
 
 
 ETCD = {

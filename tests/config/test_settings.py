@@ -47,6 +47,18 @@ UNTESTED = (
 
 ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     (
+        {"paths": {"state": "/etc"}},
+        "paths.state: must be a folder on the node that is still there after a boot (not below /run, /tmp or the like), got '/etc'",
+    ),
+    (
+        {"paths": {"state": "/var/lib/kubelet"}},
+        "paths.state: must be a folder of fabnode's own, so named: /data/fabnode for example, got '/var/lib/kubelet'",
+    ),
+    (
+        {"paths": {"cni_conf": "/var/run/cni"}},
+        "paths.cni_conf: must be a folder on the node that is still there after a boot (not below /run, /tmp or the like), got '/var/run/cni'",
+    ),
+    (
         {"kubelet": {"extra_args": {"--v": 4}}},
         "kubelet.extra_args.--v: must be the name of a flag, without the dashes before it, got 4",
     ),

@@ -82,7 +82,7 @@ def test_a_hosts_hook_that_did_not_succeed_stays_due(scene: Callable[..., Everyt
     nodes = scene({"after": "kubelet", **THERE})
     nodes.deployed()
     (hook,) = nodes.config.extensions.hooks
-    nodes.hosts["n1"].put(marker(hook))
+    nodes.hosts["n1"].put(marker(hook, nodes.config))
     (change,) = nodes.planned()
     assert change.why == "it did not succeed when it was due"
     nodes.deployed()

@@ -11,7 +11,6 @@ from fabnode.node import conventions
 
 PACKAGE = Path(conventions.__file__).parents[1]
 SHARED = {
-    conventions.STATE,
     conventions.CRI_DOCKERD_SERVICE,
     conventions.KUBELET_PORT,
     conventions.KUBELET_READ_ONLY_PORT,

@@ -368,7 +368,7 @@ def test_the_next_probe_needs_not_hash_what_was_written(node: Node, tmp_path: Pa
     record = node.state / "digests"
     assert sha(b"content") in record.read_text()
     record.write_text(record.read_text().replace(sha(b"content"), "ab" * 32))
-    code = script(Watchlist(opaque=(path,)), "n", str(node.state))
+    code = script(Watchlist(opaque=(path,), state=str(node.state)), "n")
     printed = node.tools.run([*node.shell, "-s"], code).stdout
     seen = parse(printed, nonce="n", sent=0, received=0)
     assert seen.path(path).sha256 == "ab" * 32  # as recorded, hence not hashed

@@ -53,7 +53,7 @@ def output(shell: list[str], tools: Tools, tmp_path: Path) -> Callable[..., byte
     """Run the probe under each shell and return what it printed."""
 
     def run(**watch: Any) -> bytes:
-        code = script(Watchlist(**watch), "nonce", str(tmp_path / "state"))
+        code = script(Watchlist(state=str(tmp_path / "state"), **watch), "nonce")
         result = tools.run([*shell, "-s"], code)
         assert (result.returncode, result.stderr) == (0, b"")
         return result.stdout
@@ -203,7 +203,7 @@ def test_what_stands_in_os_release_is_not_run(
         f'NAME=$(touch {tmp_path}/ran)\nID=debian\nVERSION_ID="12"\n'
         f"ID_LIKE=x\ntouch {tmp_path}/ran\nexit 1\n"
     )
-    code = script(Watchlist(), "n", str(tmp_path / "state")).decode()
+    code = script(Watchlist(state=str(tmp_path / "state")), "n").decode()
     code = code.replace("/etc/os-release", str(release))
     printed = tools.run([*shell, "-s"], code.encode()).stdout
     facts = parse(printed, nonce="n", sent=0, received=0)
@@ -435,7 +435,7 @@ def test_a_host_that_lacks_tools_is_not_taken_for_an_empty_one(
     if shell[0] == "busybox":
         pytest.skip("it has all of them")
     here = programs_without(tmp_path / "bin", {"awk", "tar", "systemctl"})
-    code = script(Watchlist(), "n", str(tmp_path / "state"))
+    code = script(Watchlist(state=str(tmp_path / "state")), "n")
     path = f"{tools.folder}:{here}"
     command = [shutil.which(shell[0]) or "", *shell[1:], "-s"]
     done = subprocess.run(
@@ -451,7 +451,7 @@ def test_tools_that_are_needed_later_are_reported(
     if shell[0] == "busybox":
         pytest.skip("it has all of them")
     here = programs_without(tmp_path / "bin", {"flock", "tar", "systemctl"})
-    code = script(Watchlist(modules=("no_such_module_at_all",)), "n", str(tmp_path / "state"))
+    code = script(Watchlist(modules=("no_such_module_at_all",), state=str(tmp_path / "state")), "n")
     command = [shutil.which(shell[0]) or "", *shell[1:], "-s"]
     tools.remove("modprobe")
     done = subprocess.run(
@@ -504,7 +504,7 @@ def test_resolv_conf_as_it_is(
         here.write_text(own)
     if resolved is not None:
         there.write_text(resolved)
-    code = script(Watchlist(), "n", str(tmp_path / "state"))
+    code = script(Watchlist(state=str(tmp_path / "state")), "n")
     code = replaced(code, "/etc/resolv.conf", here)
     code = replaced(code, "/run/systemd/resolve/resolv.conf", there)
     done = tools.run([*shell, "-s"], code)
@@ -526,7 +526,7 @@ def test_routes_and_networks_are_values(shell: list[str], tools: Tools, tmp_path
         f"eth1\t000814AC\t010200C0\t0003\t0\t0\t0\t00FFFFFF\t{rest}\n"
         f"cali1\t010814AC\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t{rest}\n"
     )
-    code = replaced(script(Watchlist(), "n", str(tmp_path / "s")), "/proc/net/route", table)
+    code = replaced(script(Watchlist(state=str(tmp_path / "s")), "n"), "/proc/net/route", table)
     facts = parse(tools.run([*shell, "-s"], code).stdout, nonce="n", sent=0, received=0)
     assert facts.networks == (
         HostNetwork("stor0", IPv4Network("172.20.5.0/24"), IPv4Address("172.20.5.1")),

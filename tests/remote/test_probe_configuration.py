@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.node import config_files, layout, unit_files
+from fabnode.node import config_files, unit_files
 from fabnode.node.facts import Watchlist
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import parse
@@ -33,7 +33,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "root"
     monkeypatch.setattr(unit_files, "FOLDERS", [f"{root}{path}" for path in unit_files.FOLDERS])
     monkeypatch.setattr(config_files, "SYSCTL_FILE", f"{root}/etc/sysctl.conf")
-    monkeypatch.setattr(layout, "CNI_CONF", f"{root}/etc/cni/net.d")
     monkeypatch.setattr(config_files, "FSTAB", f"{root}/etc/fstab")
     for name in ("SYSCTL_FOLDERS", "MODPROBE_FOLDERS"):
         folders = [f"{root}{path}" for path in getattr(config_files, name)]
@@ -47,7 +46,10 @@ def probe_host(shell: list[str], root: Path, tmp_path: Path) -> Callable[..., Fa
     tools.add("systemctl")
 
     def run(**watch: Any) -> Facts:
-        code = script(Watchlist(**watch), "n", str(tmp_path / "state"))
+        code = script(
+            Watchlist(state=str(tmp_path / "state"), cni_conf=str(root / "etc/cni/net.d"), **watch),
+            "n",
+        )
         done = tools.run([*shell, "-s"], code)
         assert (done.returncode, done.stderr) == (0, b"")
         return parse(done.stdout, nonce="n", sent=0, received=0)

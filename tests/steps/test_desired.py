@@ -33,6 +33,9 @@ from fabnode.node.resources import (
 )
 from fabnode.pki.certificates import CertificateFile
 from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
+from fabnode.releases import compatibility
+from fabnode.releases.matrix import matrix
+from fabnode.remote.probe import script
 from fabnode.steps import bootstrap_kubeconfig, images, kubelet, proxy, proxy_cert, runtime, verify
 from fabnode.steps.inputs import Artifact, ImageArchive, Inputs, Issued
 from fabnode.steps.order import NODE_STEPS
@@ -403,6 +406,55 @@ def test_the_folder_of_programs_is_the_configuration_s(runtime: str) -> None:
     assert "/opt/bin" in watch.writable
     assert "/opt/bin" in watch.free
     assert watch.ctr == "/opt/bin/ctr"
+
+
+ELSEWHERE = {
+    "programs": "/opt/bin",
+    "state": "/data/fabnode",
+    "cni_bin": "/data/cni/bin",
+    "cni_conf": "/data/cni/net.d",
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "runtime"),
+    [("1.37.2", "containerd"), ("1.20.2", "docker"), ("1.30.4", "docker")],
+    ids=["containerd", "dockershim", "cri-dockerd"],
+)
+def test_every_folder_of_paths_is_the_configuration_s(version: str, runtime: str) -> None:
+    """No text of a node, no path and no probe holds a usual folder."""
+    config = make_config(
+        cluster={"version": version},
+        runtime={"name": runtime},
+        calico={"enabled": False},
+        paths=ELSEWHERE,
+    )
+    inputs = make_inputs(config)
+    wanted = [r for step in NODE_STEPS for r in step.resources(inputs)]
+    watch = watchlist(wanted, config=config, node=config.nodes[0], deep=False)
+    assert (watch.state, watch.cni_conf) == (ELSEWHERE["state"], ELSEWHERE["cni_conf"])
+    assert {*ELSEWHERE.values()} - {ELSEWHERE["cni_conf"]} <= {*watch.free}
+    everything = f"{wanted} {texts(inputs)} {watch} {script(watch, 'n').decode()}"
+    for usual in ("/usr/local/bin", "/var/lib/fabnode", "/opt/cni", "/etc/cni"):
+        assert usual not in everything
+    for folder in ELSEWHERE.values():
+        assert folder in everything
+
+
+@pytest.mark.parametrize("line", matrix().containerd)
+def test_containerd_has_its_cni_folders_by_the_name_that_it_knows(line: str) -> None:
+    """`bin_dir` became `bin_dirs` in 2.1, and newer ones pass over the old name (seen on 2.4.2)."""
+    minor = next(m for m in range(8, 38) if line in compatibility.containerd_series(m))
+    config = make_config(
+        cluster={"version": f"1.{minor}.0"},
+        runtime={"version": f"{line}.0"},
+        calico={"enabled": False},
+        paths=ELSEWHERE,
+    )
+    document = tomllib.loads(texts(make_inputs(config))[layout.CONTAINERD_CONFIG])
+    plugin = "io.containerd.cri.v1.runtime" if line > "2" else "io.containerd.grpc.v1.cri"
+    folder = {"bin_dirs": ["/data/cni/bin"]} if line > "2.0" else {"bin_dir": "/data/cni/bin"}
+    assert document["plugins"][plugin]["cni"] == {**folder, "conf_dir": "/data/cni/net.d"}
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def on(kind: str, free: int = 9000 * MIB, inodes: int | None = 9000) -> dict[str
 
 
 def cni(*names: str) -> dict[str, Any]:
-    return {"config_files": {f"{layout.CNI_CONF}/{name}": () for name in names}}
+    return {"config_files": {f"/etc/cni/net.d/{name}": () for name in names}}
 
 
 def proxies(**variables: str) -> dict[str, Any]:
