@@ -92,7 +92,8 @@ def _audit(run: Run, host: Host) -> Audit:
 
 
 def _look(run: Run, host: Host) -> Audit:
-    evidence = examine(host, run.config.paths)
+    paths = run.config.paths
+    evidence = examine(host, state=paths.state, cni_conf=paths.cni_conf)
     findings = judge(
         evidence,
         ask(host),

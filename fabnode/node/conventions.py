@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..config.sections import USUAL_PATHS
-
-STATE: Final = USUAL_PATHS.state
+STATE: Final = "/var/lib/fabnode"
 """Stamps and digests: fabnode's own memory of a node, where `paths.state` has its default."""
 
 KUBELET_SERVICE: Final = "kubelet.service"

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..audit.evidence import Evidence
-    from ..config.sections import PathSettings
     from ..ssh.host import Host
 
 # Ours, and what other installers call theirs.
@@ -43,25 +42,25 @@ _LIMIT = 4 * 2**20
 _ASK = 5.0
 
 
-def examine(host: Host, paths: PathSettings) -> Evidence:
+def examine(host: Host, *, state: str, cni_conf: str) -> Evidence:
     """
     Examine the host, in one round trip. Changes nothing on it.
 
-    :param paths: folders on the host, of which those elsewhere than usual are searched, too.
+    :param state: fabnode's directory. :param cni_conf: that of the pods' network, searched as well.
 
     :raises HostError: it can't be reached, or does not answer as a host does.
     """
     nonce = secrets.token_hex(8)
     # Of the kubelet's own folder the rest is volumes of pods.
-    roots = _with(ROOTS, paths.cni_conf, f"{host.node.kubelet.root}/pki")
-    users = _with(USERS, paths.cni_conf)
-    program = script(nonce, state=paths.state, roots=roots, users=users)
+    roots = _with(ROOTS, cni_conf, f"{host.node.kubelet.root}/pki")
+    users = _with(USERS, cni_conf)
+    program = script(nonce, state=state, roots=roots, users=users)
     result = host.root("exec sh -s", stdin=[program], limit=_LIMIT)
     if result.code:
         output = last_lines(result.stderr, 3) or f"status {result.code}"
         raise HostMisbehavedError(host.name, f"examining it failed: {output}")
     try:
-        return parse(result.stdout, nonce=nonce, roots=roots, state=paths.state)
+        return parse(result.stdout, nonce=nonce, roots=roots, state=state)
     except MalformedError as error:
         raise HostMisbehavedError(
             host.name, f"its answer is malformed: {error}", "check its shell profile"

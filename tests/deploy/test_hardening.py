@@ -74,7 +74,7 @@ class Scene:
         self.log.clear()
         return hardening.harden(run, found), run
 
-    def examine(self, host: Any, _: object) -> Evidence:
+    def examine(self, host: Any, **_: str) -> Evidence:
         self.log.append(f"audit {host.name}")
         looks = self.seen.get(host.name, [SOUND])
         found = looks.pop(0) if len(looks) > 1 else looks[0]

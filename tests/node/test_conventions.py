@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fabnode.config.sections import USUAL_PATHS
 from fabnode.node import conventions
 
 PACKAGE = Path(conventions.__file__).parents[1]
@@ -18,6 +19,10 @@ SHARED = {
     conventions.PROXY_HEALTH_PORT,
     conventions.PROXY_METRICS_PORT,
 }
+
+
+def test_the_state_lies_where_the_setting_has_its_default() -> None:
+    assert USUAL_PATHS.state == conventions.STATE
 
 
 def typed(path: Path) -> set[str | int]:
