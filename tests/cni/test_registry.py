@@ -31,6 +31,7 @@ NAMES_CALICO = {
     "config/fields.py",
     "config/file_checks.py",
     "config/loader.py",
+    "config/pydantic_errors.py",
     "config/schema.py",
     "config/sections.py",
     "releases/compatibility.py",
