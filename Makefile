@@ -11,9 +11,9 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 # Where shell scripts are: by extension or by first line.
 SCRIPTS = .ci bench fabnode findings lab tests
 
-.PHONY: demo demo-down check test test-releases test-hosts test-sites test-chaos coverage test-pythons
-.PHONY: attacks bench bench-commits bench-scale findings
-.PHONY: bootstrap-demo bootstrap-test
+.PHONY: demo demo-down check test test-releases test-hosts test-sites test-chaos vm-test coverage
+.PHONY: test-pythons attacks bench bench-commits bench-scale findings
+.PHONY: bootstrap-demo bootstrap-test bootstrap-vm-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
 	.venv/bin/inv lab.up
@@ -31,7 +31,7 @@ demo-down:  ## takes the demo away: processes, mounts, bridge, folder
 
 test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab included
 	.venv/bin/inv lab.fetch
-	$(PYTEST) --cov -m 'not releases and not hosts and not sites and not chaos'
+	$(PYTEST) --cov -m 'not releases and not hosts and not sites and not chaos and not vm'
 
 test-releases: bootstrap-test .venv/dev  ## nodes of more releases of Kubernetes, on a lab
 	.venv/bin/inv lab.fetch --older-nodes
@@ -47,6 +47,9 @@ test-sites: bootstrap-test .venv/dev  ## changed CAs, moved clusters, takeovers,
 test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments, on a lab
 	.venv/bin/inv lab.fetch
 	.venv/bin/pytest -m chaos
+
+vm-test: bootstrap-vm-test .venv/dev  ## virtual machines: cgroup v2, ipvs, IPIP, AppArmor, reboots, power cuts
+	.venv/bin/pytest -m vm
 
 check: .venv/dev  ## style and types only
 	.venv/bin/ruff check .
@@ -84,7 +87,7 @@ bench-scale: bootstrap-demo .venv/runtime  ## `inv plan` over a hundred bare hos
 findings:  ## what others' software does unlike what one would guess, shown again
 	@set -e; for script in findings/*.sh; do echo "== $$script"; sh "$$script"; done
 
-bootstrap-demo bootstrap-test: bootstrap-%:
+bootstrap-demo bootstrap-test bootstrap-vm-test: bootstrap-%:
 	@lab/bootstrap.sh $*
 
 # Stamps: installed again only when the requirements change.

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Prepares a Debian or Ubuntu machine: says what will be made, asks, installs missing packages.
-# usage: lab/bootstrap.sh demo|test        (YES=1, CI or no terminal: does not ask)
+# usage: lab/bootstrap.sh demo|test|vm-test (YES=1, CI or no terminal: does not ask)
 set -eu
-purpose=${1:?usage: lab/bootstrap.sh demo|test}
+purpose=${1:?usage: lab/bootstrap.sh demo|test|vm-test}
 python=${PYTHON:-python3}
 
 # What a lab calls, and the package it is in.
@@ -16,6 +16,10 @@ need mount mount
 need ssh openssh-client
 # Tests run what nodes run in the smallest of shells, too.
 [ "$purpose" = demo ] || need busybox busybox
+if [ "$purpose" = vm-test ]; then
+    need qemu-system-x86_64 qemu-system-x86
+    need mke2fs e2fsprogs
+fi
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
 

@@ -40,7 +40,7 @@ def up(parent: Path, name: str, wanted: State, progress: Progress) -> Layout:
         if stands(layout, state):
             progress.say(f"lab {name} is up as asked: nothing to do")
             return layout
-        if reason := support.why_not(parent):
+        if reason := support.why_not(parent, vm=wanted.vm):
             raise LabError(reason)
         layout, state = _take_place(parent, name, wanted)
         parts = provide(state, progress)
@@ -159,6 +159,8 @@ def check(name: str, wanted: State) -> None:
         raise LabInputError(
             f"a host's Debian is {' or '.join(versions.SUITES)}, not {wanted.suite}"
         )
+    if wanted.vm and wanted.runtime == versions.DOCKER:
+        raise LabInputError("virtual hosts have no docker: leave out --vm or --runtime docker")
     for package in wanted.packages:
         if not re.fullmatch("[a-z0-9][a-z0-9+.-]+", package):
             raise LabInputError(f"{package!r} is no name of a Debian package")
@@ -186,7 +188,11 @@ def _begun(parent: Path, name: str, wanted: State) -> tuple[Layout, State]:
 def _made_of(state: State) -> str:
     """Return what of a lab never changes while it stands."""
     packages = f" with {', '.join(state.packages)}" if state.packages else ""
-    return f"Kubernetes {state.kubernetes} and {state.runtime} on Debian {state.suite}{packages}"
+    virtual = "virtual " if state.vm else ""
+    return (
+        f"Kubernetes {state.kubernetes} and {state.runtime} on {virtual}hosts of Debian"
+        f" {state.suite}{packages}"
+    )
 
 
 def _end_all(layout: Layout) -> None:

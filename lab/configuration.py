@@ -62,7 +62,7 @@ def cluster(layout: Layout, nodes: list[Host], state: State, images: list[Path])
                 "imageGCLowThresholdPercent": 98,
             },
         },
-        # nf_conntrack_max is the machine's, and not for its hosts to write.
+        # nf_conntrack_max is the machine's, and not for containers to write.
         "kube_proxy": {"config": {"conntrack": {"maxPerCore": 0, "min": 0}}},
         "calico": {
             "version": CALICO,
@@ -77,6 +77,8 @@ def cluster(layout: Layout, nodes: list[Host], state: State, images: list[Path])
     }
     if state.runtime == DOCKER:
         _as_long_ago(whole, layout)
+    if state.vm:
+        del whole["kube_proxy"], whole["runtime"]["restrict_oom_score_adj"]
     head = f"# Written by `inv lab.up` for the lab {layout.name!r}; it will be written again.\n"
     return head + yaml.safe_dump(whole, sort_keys=False)
 

@@ -26,7 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from fabnode.util.image_reference import ImageReference
 from fabnode.util.wait import Wait
 
-from . import cgroups, hosts, pki
+from . import cgroups, disks, hosts, pki
 from .errors import LabError, LabInputError
 from .layout import DNS_ADDRESS, POD_CIDR, Host, Layout
 from .progress import Progress
@@ -59,6 +59,8 @@ def make(layout: Layout, state: State, host: Host, shape: str, progress: Progres
         raise LabInputError(f"--shape wants one of {', '.join(BIN)}, not {shape!r}")
     if state.runtime != "containerd" or int(state.kubernetes.split(".")[1]) < _FAIL_CGROUP_V1:
         raise LabInputError(f"lab.kubeasz wants a lab of 1.{_FAIL_CGROUP_V1} or later, containerd")
+    if disks.is_virtual(layout, host.name):
+        raise LabInputError("such nodes are made of containers: `inv lab.up` without --vm")
     if not hosts.running(layout, host.name):
         raise LabError(f"host {host.name} is off: `inv lab.on {host.name}`")
     if hosts.execute(layout, host.name, "test", "-e", "/etc/kubernetes").returncode == 0:
@@ -258,7 +260,7 @@ def _import_images(layout: Layout, host: Host, folder: str) -> None:
 def _outside(layout: Layout, host: Host, path: str) -> Path:
     """Return where a host's path is on this machine."""
     folder = layout.host_folder(host.name)
-    for name, inside in hosts.BOUND.items():
+    for name, inside in disks.BOUND.items():
         if path.startswith(f"{inside}/"):
             return folder / name / path.removeprefix(f"{inside}/")
     return folder / "root" / path.removeprefix("/")

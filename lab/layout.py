@@ -121,6 +121,10 @@ class Layout:
         """Return the name nspawn knows a host by."""
         return f"{self.name}-{host}"
 
+    def cable(self, host: str) -> str:
+        """Return the name of the machine's end of a host's cable, as nspawn names it."""
+        return f"vb-{self.machine(host)}"
+
     def cgroup(self, host: str) -> str:
         """Return the name of a host's own cgroup."""
         return f"fabnode-{self.name}-{host}"

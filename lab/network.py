@@ -82,9 +82,16 @@ def ready(layout: Layout) -> bool:
     )
 
 
+def add_tap(layout: Layout, host: str) -> None:
+    """Plug a virtual host's cable into the bridge."""
+    name = layout.cable(host)
+    run("ip", "tuntap", "add", "dev", name, "mode", "tap")
+    run("ip", "link", "set", name, "master", layout.bridge, "up")
+
+
 def remove_interface(layout: Layout, host: str) -> None:
     """Remove the machine's end of a host's cable, which a killed host may leave behind."""
-    name = f"vb-{layout.machine(host)}"
+    name = layout.cable(host)
     link = _link(name)
     if link is not None and link.get("master") == layout.bridge:
         succeeds("ip", "link", "delete", name)

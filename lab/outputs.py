@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import cache, configuration, hosts, pki
+from . import cache, configuration, disks, pki
 from .layout import Layout
 from .parts import Parts
 from .rootfs import RUNC
@@ -21,7 +21,7 @@ def write_outputs(layout: Layout, state: State, parts: Parts) -> None:
     pki.make(layout)
     pki.make_ssh_key(layout.key, f"fabnode-lab-{layout.name}")
     nodes, everyone = layout.nodes(state.nodes), state.hosts(layout)
-    known = "".join(f"{hosts.known_host(layout, host)}\n" for host in everyone)
+    known = "".join(f"{disks.known_host(layout, host)}\n" for host in everyone)
     pki.write_secret(layout.known_hosts, known.encode())
     pki.write_secret(layout.sudo_password, (parts.base / "sudo-password").read_bytes())
     pki.write_secret(layout.kubeconfig, configuration.kubeconfig(layout, "admin").encode())

@@ -47,7 +47,8 @@ def provide(wanted: State, progress: Progress) -> Parts:
     """Return all parts of a lab: from the cache, or downloaded, or built."""
     runtime, kubernetes = wanted.runtime, wanted.kubernetes
     with ThreadPoolExecutor(1) as pool:  # the hosts' Debian comes in while Go compiles
-        base = pool.submit(rootfs.host_base, runtime, wanted.suite, wanted.packages, progress)
+        more = (*wanted.packages, *(rootfs.VIRTUAL_PACKAGES if wanted.vm else ()))
+        base = pool.submit(rootfs.host_base, runtime, wanted.suite, more, progress)
         cni = builds.provide(versions.cni_plugins(), progress)
         calico = builds.provide(versions.calico(), progress)
         docker = runtime == versions.DOCKER

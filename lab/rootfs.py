@@ -45,6 +45,8 @@ HOST_PACKAGES = (
 )
 # An operator's docker. What Debian's docker.io would ask for besides is left out.
 DOCKER_PACKAGES = ("adduser", "dmsetup", "docker.io", "libdevmapper1.02.1", "passwd", "tini")
+# What a machine has and a container has not. The kernel's package makes its initrd.
+VIRTUAL_PACKAGES = ("apparmor", "linux-image-cloud-amd64", "udev")
 CALICO_PACKAGES = (
     "base-files",
     "bird",

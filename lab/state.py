@@ -19,8 +19,9 @@ class State:
     A lab as asked for.
 
     ``kubernetes`` is the release of the nodes, ``suite`` the hosts' Debian, ``packages`` what is
-    installed on them beside what a lab needs. ``sysctls`` are the machine's settings as they were
-    before the first host booted, to be put back at the end.
+    installed on them beside what a lab needs; with ``vm`` they are virtual machines, but the jump
+    host. ``sysctls`` are the machine's settings as they were before the first host booted, to be
+    put back at the end.
     """
 
     nodes: int
@@ -30,6 +31,7 @@ class State:
     runtime: str = "containerd"
     suite: str = DEBIAN
     packages: tuple[str, ...] = ()
+    vm: bool = False
     sysctls: dict[str, str] = field(default_factory=dict)
 
     def node_name(self, host: Host) -> str:

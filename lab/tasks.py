@@ -15,8 +15,8 @@ from invoke.tasks import task
 import lab
 from fabnode.util.argtypes import whole
 
+from . import login, support, versions
 from . import state as states
-from . import support, versions
 from .errors import LabError, LabInputError
 from .layout import DEFAULT_NAME, Layout
 from .progress import Progress
@@ -34,6 +34,7 @@ PROJECT = Path(__file__).parent.parent
         "jump": "add a jump host; the configuration then goes through it",
         "suite": f"the hosts' Debian: {' or '.join(versions.SUITES)} ({versions.DEBIAN})",
         "packages": "comma-separated: what of Debian's the hosts have beside what a lab needs",
+        "vm": "hosts are virtual machines: a kernel, cgroups (version 2) and a disk of their own",
     }
 )
 def up(
@@ -45,6 +46,7 @@ def up(
     jump: bool = False,
     suite: str = versions.DEBIAN,
     packages: str = "",
+    vm: bool = False,
 ) -> None:
     """
     Bring up a control plane and bare hosts here.
@@ -52,10 +54,11 @@ def up(
     Nodes of 1.36 join a newer control plane; 1.20.2 with docker is a cluster of its own kind.
     Examples: inv lab.up --kubernetes 1.20.2 --runtime docker --nodes 2 --name old
     inv lab.up --suite trixie --packages sudo-rs,tcsh
+    inv lab.up --vm --nodes 2
     """
     with _sentences():
         more = tuple(sorted({package for package in packages.split(",") if package}))
-        wanted = State(nodes, kubernetes, jump, "", runtime, suite, more)
+        wanted = State(nodes, kubernetes, jump, "", runtime, suite, more, vm)
         layout = lab.cluster.up(PROJECT, name, wanted, Progress())
         shown = _shown(layout.folder)
         print(f"configuration  {shown}/cluster.yml   (export FABNODE_CONFIG={shown}/cluster.yml)")
@@ -108,9 +111,7 @@ def ssh(_: Context, host: str, command: str = "", user: str = "", name: str = DE
     with _sentences():
         layout, _state = _lab(name)
         target = layout.host(host)
-        words = ["ssh", "-i", str(layout.key), "-o", "IdentitiesOnly=yes"]
-        words += ["-o", f"UserKnownHostsFile={layout.known_hosts}", "-o", "LogLevel=ERROR"]
-        words += ["-o", "StrictHostKeyChecking=yes", f"{user or target.user}@{target.address}"]
+        words = login.command(layout, target, user or target.user)
         try:
             os.execvp("ssh", [*words, command] if command else words)  # noqa: S606 - no shell meant
         except FileNotFoundError:

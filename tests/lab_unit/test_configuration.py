@@ -9,7 +9,7 @@ import pytest
 
 from fabnode.config.configuration import Config
 from fabnode.config.loader import load
-from lab import cluster, configuration, hosts, pki, state, versions
+from lab import cluster, configuration, disks, pki, state, versions
 from lab.errors import LabInputError
 from lab.layout import Layout
 from lab.state import State
@@ -54,16 +54,16 @@ def test_the_jump_host_is_the_gateway_when_there_is_one(tmp_path: Path, jump: bo
 
 def test_known_hosts_holds_the_key_the_host_will_show(tmp_path: Path) -> None:
     layout, _ = written(tmp_path, jump=False)
-    line = hosts.known_host(layout, layout.node(1))
+    line = disks.known_host(layout, layout.node(1))
     assert line.startswith("10.99.9.11,n1 ssh-ed25519 ")
-    assert line == hosts.known_host(layout, layout.node(1))
+    assert line == disks.known_host(layout, layout.node(1))
     public = (layout.folder / "ssh/host-n1.pub").read_text()
     assert line.split()[2] == public.split()[1]
 
 
 def test_a_host_s_network_file_sorts_before_systemd_s_own(tmp_path: Path) -> None:
     layout = Layout("t", tmp_path, IPv4Network("10.99.9.0/24"))
-    own = hosts.own_files(layout, layout.node(1))
+    own = disks.own_files(layout, layout.node(1))
     (network,) = [Path(path) for path in own if path.endswith(".network")]
     assert network.name < "80-container-host0.network"
     assert "Address=10.99.9.11/24" in own[str(network)]
