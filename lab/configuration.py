@@ -22,6 +22,9 @@ EVICTION = {
     "imagefs.available": "1%",
 }
 
+# Seconds: an emulated machine takes several times as long as others.
+EMULATED = {"api": 120, "join": 300, "ready": 600, "calico": 900}
+
 # Docker has no such setting; there the hosts' runc sees to it (files/runc).
 RUNTIME: dict[str, dict[str, Any]] = {"containerd": {"restrict_oom_score_adj": True}, DOCKER: {}}
 
@@ -79,6 +82,7 @@ def cluster(layout: Layout, nodes: list[Host], state: State, images: list[Path])
         _as_long_ago(whole, layout)
     if state.vm:
         del whole["kube_proxy"], whole["runtime"]["restrict_oom_score_adj"]
+        whole["timeouts"] = EMULATED
     head = f"# Written by `inv lab.up` for the lab {layout.name!r}; it will be written again.\n"
     return head + yaml.safe_dump(whole, sort_keys=False)
 

@@ -24,7 +24,7 @@ from lab.hosts import running
 from lab.layout import Layout, folder_for
 from tests.labs import KEPT, invoke
 
-from .harness import NODES, PROJECT, Done, Lab
+from .harness import LONG, NODES, PROJECT, Done, Lab
 from .secrecy import Watcher
 from .workload import Workload
 
@@ -68,6 +68,7 @@ ORDER = (
     "test_killed",
     "test_changed_ca",
     "test_calico_forms",
+    "test_virtual_hosts",
 )
 
 
@@ -118,10 +119,26 @@ def trixie_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield it
 
 
+# What a deployment of emulated machines takes at most, and then as long again.
+VIRTUAL_SECONDS = 1800.0
+
+
+@pytest.fixture(scope="module")
+def virtual_lab(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    """Two virtual machines of a Debian, which the test names."""
+    face = ("--vm", "--nodes", "2", "--suite", request.param)
+    suffix = {"bookworm": "v", "trixie": "w"}[request.param]
+    scratch = tmp_path_factory.mktemp(request.param)
+    with _standing(suffix, scratch, *face, patience=VIRTUAL_SECONDS) as it:
+        yield it
+
+
 @contextmanager
-def _standing(suffix: str, scratch: Path, *options: str) -> Iterator[Lab]:
+def _standing(suffix: str, scratch: Path, *options: str, patience: float = LONG) -> Iterator[Lab]:
     """Yield a lab that is up with these options, and take it down again unless it is kept."""
-    if reason := support.why_not(PROJECT):
+    if reason := support.why_not(PROJECT, vm="--vm" in options):
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -130,7 +147,7 @@ def _standing(suffix: str, scratch: Path, *options: str) -> Iterator[Lab]:
         invoke("lab.up", "--name", name, *options)
         found = state.load(name, PROJECT)
         assert found
-        yield Lab(found[0], scratch)
+        yield Lab(found[0], scratch, patience)
     finally:
         if KEPT not in os.environ:
             invoke("lab.down", "--name", name)

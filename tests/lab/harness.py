@@ -128,11 +128,13 @@ class Lab:
     They deploy as the account that `inv rbac.deployer` makes; only `kubectl` is administrator.
 
     :param scratch: a folder for configurations, journals and output.
+    :param patience: seconds that a command may take.
     """
 
-    def __init__(self, layout: Layout, scratch: Path) -> None:
+    def __init__(self, layout: Layout, scratch: Path, patience: float = LONG) -> None:
         self.layout = layout
         self.scratch = scratch
+        self.patience = patience
         self.configuration = scratch / "deployer.yml"
         self.as_configured = False  # is every node what the lab's own configuration says?
         self._count = itertools.count(1)
@@ -185,17 +187,13 @@ class Lab:
             )
         return Running((program, *words), process, state, output)
 
-    def inv(
-        self, *words: str, code: int = 0, config: Path | None = None, seconds: float = LONG
-    ) -> Done:
+    def inv(self, *words: str, code: int = 0, config: Path | None = None) -> Done:
         """Run `inv …` and insist on its exit code."""
-        return self.begin(*words, config=config).wait(seconds).expect(code)
+        return self.begin(*words, config=config).wait(self.patience).expect(code)
 
-    def fab(
-        self, *words: str, code: int = 0, config: Path | None = None, seconds: float = LONG
-    ) -> Done:
+    def fab(self, *words: str, code: int = 0, config: Path | None = None) -> Done:
         """Run `fab …` and insist on its exit code."""
-        return self.begin(*words, config=config, program="fabric").wait(seconds).expect(code)
+        return self.begin(*words, config=config, program="fabric").wait(self.patience).expect(code)
 
     def deploy(self, *words: str, code: int = 0, config: Path | None = None) -> Done:
         """Run `inv deploy-nodes --json`."""
