@@ -33,8 +33,12 @@ def _unified() -> bool:
     return (ROOT / "cgroup.controllers").exists()
 
 
-def make(name: str) -> list[Path]:
-    """Make a host's cgroup and return its folders."""
+def make(name: str, processors: int = 1) -> list[Path]:
+    """
+    Make a host's cgroup and return its folders.
+
+    :param processors: the cgroup's share of a busy machine, as that of so many processes.
+    """
     folders = []
     for root in hierarchies():
         folder = root / name
@@ -42,6 +46,9 @@ def make(name: str) -> list[Path]:
         for setting in ("cpuset.cpus", "cpuset.mems"):  # empty at first, and then useless
             if (folder / setting).exists() and (root / setting).exists():
                 (folder / setting).write_text((root / setting).read_text())
+        for setting, one in (("cpu.shares", 1024), ("cpu.weight", 100)):  # version 1, version 2
+            if processors > 1 and (folder / setting).exists():
+                (folder / setting).write_text(str(one * processors))
         folders.append(folder)
     if folders == [ROOT / name]:
         _delegate()

@@ -26,8 +26,8 @@ PROCESSORS = 2
 MEMORY_MIB = 2048
 
 KVM = ("-accel", "kvm", "-cpu", "host")
-# Each virtual processor is a thread of its own.
-EMULATION = ("-accel", "tcg,thread=multi", "-cpu", "max")
+# Each virtual processor is a thread of its own. With svm the guest would load its own KVM.
+EMULATION = ("-accel", "tcg,thread=multi", "-cpu", "max,svm=off")
 
 
 def boot(layout: Layout, host: Host, warn: Callable[[str], None]) -> None:
@@ -42,7 +42,7 @@ def boot(layout: Layout, host: Host, warn: Callable[[str], None]) -> None:
         command(layout, host, kernel, accelerator(kernel)),
         layout.record(host.name),
         folder / "console.log",
-        cgroups.make(layout.cgroup(host.name)),
+        cgroups.make(layout.cgroup(host.name), PROCESSORS),
     )
     _wait_booted(layout, host, warn)
 
