@@ -40,6 +40,8 @@ def make(name: str, processors: int = 1) -> list[Path]:
     :param processors: the cgroup's share of a busy machine, as that of so many processes.
     """
     folders = []
+    if _unified():
+        _delegate()
     for root in hierarchies():
         folder = root / name
         folder.mkdir(exist_ok=True)
@@ -50,8 +52,6 @@ def make(name: str, processors: int = 1) -> list[Path]:
             if processors > 1 and (folder / setting).exists():
                 (folder / setting).write_text(str(one * processors))
         folders.append(folder)
-    if folders == [ROOT / name]:
-        _delegate()
     return folders
 
 
