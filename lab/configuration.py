@@ -82,7 +82,7 @@ def cluster(layout: Layout, nodes: list[Host], state: State, images: list[Path])
         _as_long_ago(whole, layout)
     if state.vm:
         del whole["kube_proxy"], whole["runtime"]["restrict_oom_score_adj"]
-        whole["timeouts"] = EMULATED
+        whole["timeouts"], ssh["command_timeout"] = EMULATED, 600
     head = f"# Written by `inv lab.up` for the lab {layout.name!r}; it will be written again.\n"
     return head + yaml.safe_dump(whole, sort_keys=False)
 
