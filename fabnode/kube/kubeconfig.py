@@ -369,9 +369,11 @@ class _File:
         listed = self._document.get(f"{kind}s") or []
         if not isinstance(listed, list):
             raise self._unusable(f"{kind}s is not a list")
-        for entry in listed:
-            if isinstance(entry, dict) and entry.get("name") == name:
-                return self._section(kind, entry.get(kind) or {}, f"{kind} {name}")
+        found = [entry for entry in listed if isinstance(entry, dict) and entry.get("name") == name]
+        if len(found) > 1:  # kubectl refuses it; other clients take the first, or the last
+            raise self._unusable(f"it has {len(found)} {kind}s named {name}; leave one of them")
+        if found:
+            return self._section(kind, found[0].get(kind) or {}, f"{kind} {name}")
         raise self._unusable(
             f"there is no {kind} {name} in it; where KUBECONFIG names several files, make one of"
             " them: `kubectl config view --flatten --minify > FILE`"

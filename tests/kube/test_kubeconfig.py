@@ -311,6 +311,7 @@ def test_a_ca_of_several_certificates_is_taken_whole(tmp_path: Path) -> None:
         ("contexts: [{name: x, context: {}}]\ncurrent-context: x", "cluster is missing"),
         ("contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x", "user is missing"),
         ("contexts: [{name: x, context: [c]}]\ncurrent-context: x", "x is not a mapping"),
+        ("contexts: [{name: x}, {name: x}]\ncurrent-context: x", "it has 2 contexts named x"),
     ],
 )
 def test_what_is_no_kubeconfig_is_refused(tmp_path: Path, text: str, message: str) -> None:
