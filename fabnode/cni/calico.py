@@ -199,8 +199,7 @@ class Calico:
     def diagnosis(self, api: Reader, nodes: Collection[str]) -> Diagnosis:
         """Return why Calico is not ready on these nodes."""
         pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
-        of_pods = {"fieldSelector": "involvedObject.kind=Pod,type=Warning"}
-        events = api.get(_EVENTS_PATH, **of_pods)["items"]
+        events = api.get(_EVENTS_PATH, fieldSelector="type=Warning")["items"]
         if not self.runs_on_nodes:
             return calico_health.diagnose(None, pods, events, ())
         return calico_health.diagnose(api.find(_DAEMONSET_PATH), pods, events, nodes)

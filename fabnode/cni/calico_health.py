@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..util.sanitize import clean
 from .calico_manifest import CONTROLLERS, DAEMONSET, NAMESPACE
 from .daemonset import (
     broken_pods,
     is_ending,
     is_ready,
     metadata,
+    newest_message,
     node_name,
     problem,
     state,
@@ -18,7 +20,9 @@ from .daemonset import (
 from .protocol import Diagnosis, Object
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
+
+_ALL = "all()"
 
 
 def not_ready(
@@ -102,7 +106,20 @@ def pool_drift(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str
         if (spec.get(key) or "Never") != mode
     ]
     differing += [f"{name} is disabled" for name, spec in mine.items() if spec.get("disabled")]
+    others = any(
+        not spec.get("disabled") for spec in specs.values() if spec.get("cidr") != pod_cidr
+    )
+    if not others:
+        differing += [text for name, spec in mine.items() for text in _left_out(name, spec)]
     return "; ".join(differing)
+
+
+def _left_out(name: str, spec: Object) -> Iterator[str]:
+    """Yield which pods a pool has no addresses for; no other pool has any."""
+    if (selector := spec.get("nodeSelector") or _ALL) != _ALL:
+        yield f"{name} is for nodes with {clean(str(selector))} alone (nodeSelector)"
+    if "Workload" not in (spec.get("allowedUses") or ("Workload",)):
+        yield f"{name} is not for pods (allowedUses)"
 
 
 def diagnose(
@@ -114,7 +131,8 @@ def diagnose(
     """
     Return why calico-node is not ready on these nodes, else why its controllers are not.
 
-    :param pods: of both. :param events: those of the namespace's pods.
+    :param pods: of both.
+    :param events: the namespace's warnings: of its pods, and of what makes them.
     """
 
     def cause(pod: Object) -> str:
@@ -128,9 +146,27 @@ def diagnose(
     causes = [f"{DAEMONSET} on {node}: {cause(pod)}" for node, pod in sorted(broken.items())]
     if waiting := sorted(set(unready_nodes(daemonset, of_node, nodes)) - set(broken)):
         causes.append(f"{DAEMONSET} has no pod of the newest template on {', '.join(waiting)}")
+        causes += _refused(events, {DAEMONSET})
     suspects = [broken[node] for node in sorted(broken)]
     if not causes:
         suspects = [pod for pod in of_controllers if not is_ready(pod)]
         causes = [f"{CONTROLLERS}: {cause(pod)}" for pod in suspects]
+        # Its ReplicaSet has a name of its own, with that of the Deployment before it.
+        causes += [] if suspects else _refused(events, _makers_of_controllers(events))
     logs = f"logs {metadata(suspects[0])['name']} --all-containers" if suspects else "describe pods"
     return Diagnosis("; ".join(causes), f"kubectl -n {NAMESPACE} {logs}")
+
+
+def _refused(events: Collection[Object], makers: Collection[str]) -> list[str]:
+    """Return the newest refusal of the pods that these objects make: by admission, or a quota."""
+    of_maker = [
+        event
+        for event in events
+        if event.get("reason") == "FailedCreate" and event["involvedObject"].get("name") in makers
+    ]
+    return [f"its pods are refused: {newest_message(of_maker)}"] if of_maker else []
+
+
+def _makers_of_controllers(events: Collection[Object]) -> set[str]:
+    names = {str(event["involvedObject"].get("name")) for event in events}
+    return {name for name in names if name.startswith(f"{CONTROLLERS}-")}

@@ -91,9 +91,14 @@ def problem(pod: Object, events: Collection[Object]) -> str:
     """
     status = pod.get("status") or {}
     warnings = [event for event in events if event.get("type") == "Warning"]
-    newest = max(warnings, key=_time, default={})
-    found = next(_stopped(status), "") or str(newest.get("message") or "")
-    return cut(clean(found), _LONGEST) or f"its pod is {clean(str(status.get('phase')))}"
+    found = cut(clean(next(_stopped(status), "")), _LONGEST) or newest_message(warnings)
+    return found or f"its pod is {clean(str(status.get('phase')))}"
+
+
+def newest_message(events: Collection[Object]) -> str:
+    """Return the message of the newest of these events in one line; empty where there is none."""
+    newest = max(events, key=_time, default={})
+    return cut(clean(str(newest.get("message") or "")), _LONGEST)
 
 
 def _stopped(status: Object) -> Iterator[str]:

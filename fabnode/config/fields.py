@@ -351,6 +351,9 @@ FlagValue = Annotated[
     _matching(validators.is_flag_value, "a value without blanks, quotes, $, % or backslashes"),
     WithJsonSchema({"type": ["string", "integer", "boolean"]}),
 ]
+ModuleName = Annotated[
+    Text, _matching(validators.is_module, "the name of a kernel module, such as nvme_tcp")
+]
 SysctlKey = Annotated[
     Text, _matching(validators.is_sysctl, "the name of a kernel setting, such as vm.max_map_count")
 ]

@@ -288,6 +288,9 @@ class HostSettings(Section):
     sysctls: Annotated[Mapping[fields.SysctlKey, fields.SysctlValue], fields.EmptyMapping] = Field(
         {}, description="further settings of the kernel: name: value"
     )
+    modules: Annotated[tuple[fields.ModuleName, ...], fields.EmptyList] = Field(
+        (), description="further modules of the kernel, loaded now and at each boot"
+    )
 
 
 class KubeletSettings(Section):

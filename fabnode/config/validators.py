@@ -145,6 +145,11 @@ def is_sysctl(text: str) -> bool:
     return _SYSCTL.fullmatch(text) is not None
 
 
+def is_module(text: str) -> bool:
+    """Match the name of a kernel module as the kernel has it, with `_` and no `-`."""
+    return re.fullmatch(r"[A-Za-z0-9_]{1,63}", text, re.ASCII) is not None
+
+
 def is_handler(text: str) -> bool:
     """Match the name of a runtime handler: a DNS-1123 label."""
     return re.fullmatch(_PART, text) is not None and len(text) <= _MAX_LABEL

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from ..kube import api_services, node_status
 from ..kube.client import ApiError
 from ..kube.network_probe import try_network
-from ..node.conventions import KUBELET_HEALTH_PORT, PROXY_HEALTH_PORT, PROXY_METRICS_PORT
 from ..steps import verify
 from ..steps.verify import Check
 from ..util import program
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 _HTTP_OK = 200
 _FORBIDDEN = 403
+_SERVICES = "/api/v1/namespaces/kube-system/services"
 _MOST_OTHERS = 2  # nodes beside the run's that its pods try to reach
 _LISTENS = 5.0  # seconds
 _PROBE_TIMEOUT = 60.0
@@ -93,6 +93,7 @@ def verify_cluster(
     """
     checks = _network_checks(session, names)
     checks += _aggregated(session)
+    checks += _dns(session)
     if network and names:
         others, untried = _others(session, names, live)
         checks += untried
@@ -103,6 +104,7 @@ def verify_cluster(
                 nodes=names,
                 others=others,
                 pod_cidr=str(session.config.cluster.pod_cidr),
+                service_cidr=str(session.config.cluster.service_cidr),
                 timeout=_PROBE_TIMEOUT,
                 progress=progress,
             )
@@ -157,6 +159,18 @@ def _aggregated(session: ClusterSession) -> list[Check]:
     ]
 
 
+def _dns(session: ClusterSession) -> list[Check]:
+    """Compare the address of DNS that pods are given with that of the cluster's Service."""
+    try:
+        found = session.api.get(_SERVICES, labelSelector="k8s-app=kube-dns")["items"]
+    except ApiError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        advice = f"`{program.task('rbac.deployer')}` as administrator"
+        return [Check(None, verify.DNS, False, f"not compared: {error}", advice, warning=True)]
+    return list(verify.dns_checks(found, session.config.cluster.dns_address))
+
+
 def _others(
     session: ClusterSession, names: Sequence[str], live: Mapping[str, Object]
 ) -> tuple[list[str], list[Check]]:
@@ -174,10 +188,13 @@ def _others(
     return [], [Check(None, "other nodes", False, detail, "kubectl get nodes", warning=True)]
 
 
-def _answer(host: Host, port: int, path: str) -> HttpAnswer:
+def _answer(host: Host, at: verify.Endpoint, path: str) -> HttpAnswer:
     """Return what a port answers; a program that has just started listens a moment later."""
-    wait = Wait(f"port {port}", _LISTENS, 0.25)
-    while not (answer := host.http_get(port, path)).status and not wait.over:
+    wait = Wait(f"port {at.port}", _LISTENS, 0.25)
+    while True:
+        answer = host.http_get(at.port, path, address=at.address)
+        if answer.status or wait.over:
+            break
         wait.pause()
     return answer
 
@@ -185,16 +202,21 @@ def _answer(host: Host, port: int, path: str) -> HttpAnswer:
 def _health(host: Host) -> Iterator[Check]:
     """Ask the health endpoints on the node itself, and which mode kube-proxy really runs in."""
     node = host.node
-    endpoints = (("kubelet health", KUBELET_HEALTH_PORT), ("kube-proxy health", PROXY_HEALTH_PORT))
-    for title, port in endpoints:
-        answer = _answer(host, port, "/healthz")
+    endpoints = verify.endpoints(node)
+    for title in (verify.KUBELET_HEALTH, verify.PROXY_HEALTH):
+        if title not in endpoints:
+            continue
+        answer = _answer(host, endpoints[title], "/healthz")
         shown = answer.body[:80].decode(errors="replace").strip() or "no answer"
-        if port == PROXY_HEALTH_PORT and answer.status == _HTTP_OK:
+        if title == verify.PROXY_HEALTH and answer.status == _HTTP_OK:
             shown = "ok"
         unit = title.removesuffix(" health")
         logs = program.host_task(node.name, f"logs --unit {unit}")
         yield Check(node.name, title, answer.status == _HTTP_OK, shown, logs)
-    mode = _answer(host, PROXY_METRICS_PORT, "/proxyMode").body.decode(errors="replace").strip()
+    if verify.PROXY_MODE not in endpoints:
+        return
+    at = endpoints[verify.PROXY_MODE]
+    mode = _answer(host, at, "/proxyMode").body.decode(errors="replace").strip()
     wanted = node.kube_proxy.mode
     logs = program.host_task(node.name, "logs --unit kube-proxy")
-    yield Check(node.name, "kube-proxy mode", mode == wanted, mode or "no answer", logs)
+    yield Check(node.name, verify.PROXY_MODE, mode == wanted, mode or "no answer", logs)

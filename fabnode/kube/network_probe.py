@@ -8,6 +8,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
+from ..cni.daemonset import problem
 from ..steps import verify
 from ..util import program
 from ..util.errors import ClusterError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _NAMESPACE = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
 _PODS = f"{_NAMESPACE}/pods"
+_FORBIDDEN = 403
 _POLL = 0.1
 _PARALLEL = 8
 _OTHERS = 10.0  # seconds that nodes which are not judged get to start a pod
@@ -44,6 +46,7 @@ def try_network(
     nodes: Sequence[str],
     others: Sequence[str] = (),
     pod_cidr: str,
+    service_cidr: str,
     timeout: float,
     progress: Callable[[str], None],
 ) -> tuple[verify.Check, ...]:
@@ -52,7 +55,7 @@ def try_network(
 
     :param others: further nodes that these must reach, and that must reach them; one on which no
         pod starts is a warning.
-    :param pod_cidr: where addresses of pods must lie.
+    :param pod_cidr: where addresses of pods must lie. :param service_cidr: those of Services.
     :param progress: gets what is waited for.
 
     Whatever happens, all of it is removed at the end: with its namespace, unless that is a standing
@@ -62,7 +65,7 @@ def try_network(
     progress("waiting for an empty namespace for pods that try the network")
     _prepare_namespace(api, timeout)
     try:
-        return tuple(_run(api, image, nodes, others, pod_cidr, timeout, progress))
+        return tuple(_run(api, image, nodes, others, pod_cidr, service_cidr, timeout, progress))
     finally:
         _clear(api)
 
@@ -82,6 +85,7 @@ def _run(
     nodes: Sequence[str],
     others: Sequence[str],
     pod_cidr: str,
+    service_cidr: str,
     timeout: float,
     progress: Callable[[str], None],
 ) -> list[verify.Check]:
@@ -89,7 +93,7 @@ def _run(
     _create(api, verify.probe_objects(image, every))
     service = api.get(f"{_NAMESPACE}/services/echo")["spec"]["clusterIP"]
     pods = Watch(api, _PODS).start()
-    checks: list[verify.Check] = []
+    checks: list[verify.Check] = list(verify.service_range(service, service_cidr))
     try:
         progress("waiting for pods that try the network: one on every node starts")
         try:
@@ -171,16 +175,31 @@ def _finished(pods: Mapping[str, Object], names: Mapping[str, str]) -> bool:
 
 def _not_running(api: Api, every: Sequence[str], nodes: Sequence[str]) -> list[verify.Check]:
     """Return a check for each pod of the servers; of other than these nodes, a warning."""
+    pods = {pod["metadata"]["name"]: pod for pod in api.get(_PODS)["items"]}
+    try:
+        events = api.get(f"{_NAMESPACE}/events", fieldSelector="type=Warning")["items"]
+    except ApiError as error:
+        if error.status != _FORBIDDEN:  # an older account may not read them
+            raise
+        events = []
+    return _started(pods, events, every, nodes)
+
+
+def _started(
+    pods: Mapping[str, Object],
+    events: Sequence[Object],
+    every: Sequence[str],
+    nodes: Sequence[str],
+) -> list[verify.Check]:
+    """Return the checks of `_not_running`, from pods by name and the namespace's warnings."""
     checks = []
     for i, node in enumerate(every):
-        status = api.get(f"{_PODS}/server-{i}").get("status") or {}
-        waiting = [
-            c["state"]["waiting"].get("message") or c["state"]["waiting"].get("reason")
-            for c in status.get("containerStatuses") or ()
-            if "waiting" in c.get("state", {})
-        ]
-        running = status.get("phase") == "Running"
-        detail = "runs" if running else f"{status.get('phase')}: {'; '.join(map(str, waiting))}"
+        name = f"server-{i}"
+        pod = pods.get(name) or {}
+        status = pod.get("status") or {}
+        running = status.get("phase") == "Running" and bool(status.get("podIP"))
+        of_pod = [event for event in events if event["involvedObject"].get("name") == name]
+        detail = "runs" if running else problem(pod, of_pod)
         advice = "" if running else program.host_task(node, "logs --unit kubelet")
         check = verify.Check(node, "probe pod", running, detail, advice, node not in nodes)
         checks.append(check)
@@ -201,7 +220,11 @@ def _prepare_namespace(api: Api, timeout: float) -> None:
         api.create("/api/v1/namespaces", verify.namespace())
     # Pods are refused until the namespace has its default ServiceAccount.
     while not api.find(f"{_NAMESPACE}/serviceaccounts/default"):
-        _pause(wait)
+        if wait.over:
+            raise wait.overdue(
+                "there is none", "check that kube-controller-manager runs: it makes them"
+            )
+        wait.pause()
 
 
 _KEPT = "kubectl get apiservices shows which API is down; fix it, or delete its APIService"
@@ -240,9 +263,3 @@ def _clear(api: Api) -> None:
 
 def _leaving(namespace: Object) -> bool:
     return "deletionTimestamp" in namespace["metadata"]
-
-
-def _pause(wait: Wait) -> None:
-    if wait.over:
-        raise wait.overdue()
-    wait.pause()

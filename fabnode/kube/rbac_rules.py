@@ -106,6 +106,12 @@ OWN_POLICY = tuple(
 API_SERVICES = Right("", "apiregistration.k8s.io", "apiservices", ("list",))
 """To name an aggregated API that is down. Checks do without where need be."""
 
+DNS_SERVICES = Right("kube-system", "", "services", ("list",))
+"""To compare the address of the cluster's DNS. Checks do without where need be."""
+
+PROBE_EVENTS = Right(PROBE_NAMESPACE, "", "events", ("list",))
+"""To say why a pod of the network probe does not start. Checks say less without."""
+
 SERVING_ONLY = (
     Right("", _CSR, _REQUESTS, ("get", "list", "watch")),
     Right("", _CSR, f"{_REQUESTS}/approval", ("update",)),
@@ -138,7 +144,12 @@ def needed(config: Config, *, network: Sequence[Object]) -> tuple[Right, ...]:
 def seen(config: Config) -> tuple[Right, ...]:
     """Return rights to look at what may have moved on; without them a check says less."""
     of_network = registry.network(config).optional_rights
-    return (API_SERVICES, *(Right(r.namespace, r.group, r.resource, r.verbs) for r in of_network))
+    return (
+        API_SERVICES,
+        DNS_SERVICES,
+        PROBE_EVENTS,
+        *(Right(r.namespace, r.group, r.resource, r.verbs) for r in of_network),
+    )
 
 
 def powers(config: Config, *, network: bool, guarded: bool, pod_security: bool) -> tuple[str, ...]:

@@ -89,13 +89,15 @@ class Host:
                 raise KeyboardInterrupt from None
             raise
 
-    def http_get(self, port: int, path: str, timeout: float = 5) -> HttpAnswer:
+    def http_get(
+        self, port: int, path: str, timeout: float = 5, *, address: str = "127.0.0.1"
+    ) -> HttpAnswer:
         """
-        GET `http://127.0.0.1:port/path` on the node itself.
+        GET `http://address:port/path` on the node itself.
 
         :raises HostError: the node is gone. A port where nobody answers is status 0.
         """
-        return http_over(self, self._transport(), port, path, timeout)
+        return http_over(self, self._transport(), (address, port), path, timeout)
 
     def anonymous_get(
         self, address: str, port: int, path: str, *, secure: bool, timeout: float = 5

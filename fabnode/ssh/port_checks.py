@@ -64,18 +64,18 @@ class _Root(Protocol):
 
 
 def http_over(
-    host: _Root, transport: paramiko.Transport, port: int, path: str, timeout: float
+    host: _Root, transport: paramiko.Transport, target: tuple[str, int], path: str, timeout: float
 ) -> HttpAnswer:
-    """GET from the node's loopback, through a forwarded channel or, where forbidden, by curl."""
-    channel = _channel(transport, (_LOOPBACK, port), timeout)
+    """GET from the node itself, through a forwarded channel or, where forbidden, by curl."""
+    channel = _channel(transport, target, timeout)
     if isinstance(channel, _Refusal):
         if channel.kind == "forbidden":
-            return _http_by_command(host, port, path, timeout)
+            return _http_by_command(host, target, path, timeout)
         silent = channel.kind == "nobody listens"
         return HttpAnswer(0, b"nobody listens there" if silent else channel.detail.encode())
     with ending(channel):
         try:
-            channel.sendall(_request(_LOOPBACK, path))
+            channel.sendall(_request(target[0], path))
             answer = _read(channel, timeout)
         except OSError as error:
             return HttpAnswer(0, (str(error) or "no answer in time").encode())
@@ -221,8 +221,8 @@ def _request(host: str, path: str) -> bytes:
     return f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
 
 
-def _http_by_command(host: _Root, port: int, path: str, timeout: float) -> HttpAnswer:
-    url = shlex.quote(f"http://{_LOOPBACK}:{port}{path}")
+def _http_by_command(host: _Root, target: tuple[str, int], path: str, timeout: float) -> HttpAnswer:
+    url = shlex.quote(f"http://{target[0]}:{target[1]}{path}")
     limit = max(1, round(timeout))
     result = host.root(
         "if command -v curl >/dev/null; "

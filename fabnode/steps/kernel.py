@@ -45,4 +45,5 @@ def sysctls(node: Node) -> dict[str, str]:
 def modules(config: Config, node: Node) -> dict[str, str]:
     """Return the modules that this node needs, each with who needs it."""
     needed = {**_ALWAYS, **_PROXY_MODE[node.kube_proxy.mode]}
-    return {**needed, **network(config).kernel_modules}
+    sites = dict.fromkeys(node.host.modules, "host.modules")
+    return {**sites, **needed, **network(config).kernel_modules}

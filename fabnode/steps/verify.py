@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from ..config.configuration import Node
 from ..node import layout
-from ..node.conventions import KUBELET_PORT, KUBELET_SERVICE, PROXY_SERVICE
+from ..node.conventions import (
+    KUBELET_HEALTH_PORT,
+    KUBELET_PORT,
+    KUBELET_SERVICE,
+    PROXY_HEALTH_PORT,
+    PROXY_METRICS_PORT,
+    PROXY_SERVICE,
+)
 from ..node.facts import Facts
 from ..pki.certificates import BadCertificateError, problem, read
 from ..pki.csr_policy import Candidate, missing_names, serving_names
@@ -128,6 +136,53 @@ def override_checks(
         yield Check(node, "overrides", False, each.text, each.fix, warning=warning)
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where on the node a daemon answers."""
+
+    address: str
+    port: int
+
+
+def endpoints(node: Node) -> dict[str, Endpoint]:
+    """Return check → where it is answered, as configured; one that is turned off is not there."""
+    kubelet, proxy = node.kubelet.config, node.kube_proxy.config
+    health = Endpoint(
+        _reached(str(kubelet.get("healthzBindAddress", ""))),
+        _port(kubelet.get("healthzPort", KUBELET_HEALTH_PORT)),
+    )
+    found = {
+        KUBELET_HEALTH: health,
+        PROXY_HEALTH: _endpoint(proxy.get("healthzBindAddress"), PROXY_HEALTH_PORT),
+        PROXY_MODE: _endpoint(proxy.get("metricsBindAddress"), PROXY_METRICS_PORT),
+    }
+    return {title: endpoint for title, endpoint in found.items() if endpoint.port}
+
+
+def _endpoint(given: object, default: int) -> Endpoint:
+    """Return where `address:port` is reached; the port may be left out, as with kube-proxy."""
+    if given is None:
+        return Endpoint(_LOOPBACK, default)
+    address, colon, port = str(given).rpartition(":")
+    if not colon or str(given).endswith("]"):
+        return Endpoint(_reached(str(given)), default if given else 0)
+    return Endpoint(_reached(address), _port(port))
+
+
+def _port(given: object) -> int:
+    text = str(given)
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _reached(bound: str) -> str:
+    """Return an address at which the node reaches what is bound to this one."""
+    address = bound.strip("[]")
+    return _LOOPBACK if address in _EVERYWHERE else address
+
+
+_LOOPBACK = "127.0.0.1"
+_EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
+KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE = "kubelet health", "kube-proxy health", "kube-proxy mode"
 SERVING_TITLE = "kubelet serving certificate"
 
 
@@ -167,11 +222,14 @@ _PASSING = {f"node.kubernetes.io/{name}" for name in ("not-ready", "unreachable"
     "node.kubernetes.io/network-unavailable"
 }
 SCHEDULABLE = "schedulable"
+DNS = "DNS address"
 
 
 def schedulable_check(node: Node, live: Object) -> Check:
     """
     An ordinary pod could run there: no cordon, and no taints but those of the configuration.
+
+    A Node object that is being deleted is as good as gone, however Ready it is.
 
     A node waits for its cloud controller manager where one is configured: that is a warning.
     """
@@ -184,16 +242,22 @@ def schedulable_check(node: Node, live: Object) -> Check:
         and (taint["key"], taint.get("value", ""), taint["effect"]) not in ours
         and taint["key"] != _CORDON
     ]
-    seen = ["cordoned"] if spec.get("unschedulable") else []
+    metadata = live["metadata"]
+    leaves = "deletionTimestamp" in metadata
+    keepers = ", ".join(metadata.get("finalizers") or ())
+    seen = [f"its Node object was deleted, and stays until {keepers} is through"] if leaves else []
+    seen += ["cordoned"] if spec.get("unschedulable") else []
     seen += [f"tainted {taint['key']}:{taint['effect']}" for taint in strange]
-    if spec.get("unschedulable"):
+    if leaves:
+        advice = f"find out who deleted it; once it is gone, {program.task('deploy-nodes')}"
+    elif spec.get("unschedulable"):
         advice = f"kubectl uncordon {node.name}, once whoever cordoned it agrees"
     else:
         advice = "; ".join(_untaint(node.name, taint) for taint in strange[:1])
     waits = node.kubelet.cloud_provider is not None and all(
         taint["key"] == _UNINITIALIZED for taint in strange
     )
-    warning = waits and not spec.get("unschedulable")
+    warning = waits and not spec.get("unschedulable") and not leaves
     detail = ", ".join(seen) or "yes"
     return Check(node.name, SCHEDULABLE, not seen, detail, advice, warning=bool(seen) and warning)
 
@@ -205,6 +269,35 @@ def _untaint(node: str, taint: Object) -> str:
     if key.startswith("node.kubernetes.io/"):
         return f"kubectl describe node {node} shows the reason"
     return f"kubectl taint nodes {node} {key}:{effect}-, or add it to the node's `taints`"
+
+
+def dns_checks(services: Iterable[Object], dns_address: str) -> Iterator[Check]:
+    """
+    Say where pods are given another address for DNS than the cluster's Service has.
+
+    :param services: those labelled k8s-app=kube-dns; a cluster without them is not judged, nor is a
+        cache on every node, which has a link-local address.
+    """
+    found = {
+        str(item["metadata"]["name"]): [str(a) for a in spec.get("clusterIPs") or (own,)]
+        for item in services
+        if (own := (spec := item.get("spec") or {}).get("clusterIP")) not in {None, "", "None"}
+    }
+    known = {address for addresses in found.values() for address in addresses}
+    if not known or dns_address in known or ip_address(dns_address).is_link_local:
+        return
+    listed = "; ".join(f"the Service {name} has {', '.join(at)}" for name, at in found.items())
+    detail = f"pods ask {dns_address} (cluster.dns_address), but {listed}"
+    advice = "correct cluster.dns_address; pods keep the old address until they start again"
+    yield Check(None, DNS, False, detail, advice)
+
+
+def service_range(address: str, service_cidr: str) -> Iterator[Check]:
+    """Say where a Service's address is none of the configured range's; several are possible."""
+    if ip_address(address) not in ip_network(service_cidr):
+        detail = f"a Service got {address}, outside of service_cidr {service_cidr}"
+        advice = "compare cluster.service_cidr and cluster.dns_address with the apiserver's range"
+        yield Check(None, "Service range", False, detail, advice)
 
 
 def settles(live: Object) -> bool:

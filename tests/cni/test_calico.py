@@ -383,6 +383,27 @@ MODES = {"vxlanMode": "CrossSubnet", "ipipMode": "Never"}
             "no pool of 172.20.0.0/16 (cluster.pod_cidr), but a of 10.0.0.0/16",
         ),
         ([pool(vxlanMode="CrossSubnet"), pool("a", cidr="10.0.0.0/16", vxlanMode="Always")], ""),
+        ([pool(vxlanMode="CrossSubnet", nodeSelector="all()")], ""),
+        (
+            [pool(vxlanMode="CrossSubnet", nodeSelector='disk == "ssd"')],
+            'default-ipv4-ippool is for nodes with disk == "ssd" alone (nodeSelector)',
+        ),
+        (
+            [pool(vxlanMode="CrossSubnet", nodeSelector="has(a)"), pool("b", cidr="10.0.0.0/16")],
+            "",  # the site shares its nodes out among pools
+        ),
+        (
+            [
+                pool(vxlanMode="CrossSubnet", nodeSelector="has(a)"),
+                pool("b", cidr="10.0.0.0/16", disabled=True),
+            ],
+            "default-ipv4-ippool is for nodes with has(a) alone (nodeSelector)",
+        ),
+        ([pool(vxlanMode="CrossSubnet", allowedUses=["Workload", "Tunnel"])], ""),
+        (
+            [pool(vxlanMode="CrossSubnet", allowedUses=["Tunnel"])],
+            "default-ipv4-ippool is not for pods (allowedUses)",
+        ),
     ],
 )
 def test_a_pool_that_is_not_what_the_configuration_says(

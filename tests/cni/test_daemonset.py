@@ -115,3 +115,30 @@ def test_without_any_pod_the_next_command_describes_them() -> None:
     found = calico_health.diagnose(None, [], [], ("n1",))
     assert found.cause == "calico-node has no pod of the newest template on n1"
     assert found.advice == "kubectl -n kube-system describe pods"
+
+
+def refusal(kind: str, name: str, message: str, at: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    return {
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": message,
+        "lastTimestamp": at,
+        "involvedObject": {"kind": kind, "name": name, "uid": f"uid-{name}"},
+    }
+
+
+def test_pods_that_the_cluster_refuses_are_explained_by_what_makes_them() -> None:
+    """Pod Security, a quota or a webhook: then there is no pod whose events could tell."""
+    events = [
+        refusal("DaemonSet", "calico-node", "exceeded quota: old"),
+        refusal("DaemonSet", "calico-node", 'violates PodSecurity "restricted"', "2026-01-02"),
+        refusal("DaemonSet", "another", "of another"),
+    ]
+    found = calico_health.diagnose(DAEMONSET, [pod("n1", ready=True)], events, ("n1", "n2"))
+    assert found.cause == (
+        "calico-node has no pod of the newest template on n2;"
+        ' its pods are refused: violates PodSecurity "restricted"'
+    )
+    events = [refusal("ReplicaSet", "calico-kube-controllers-5b9", "exceeded quota")]
+    found = calico_health.diagnose(DAEMONSET, [pod("n1", ready=True)], events, ("n1",))
+    assert found.cause == "its pods are refused: exceeded quota"

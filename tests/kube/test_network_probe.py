@@ -10,6 +10,7 @@ import pytest
 from fabnode.kube import api_services, network_probe
 from fabnode.kube.client import ApiError
 from fabnode.kube.network_probe import ProbeRefusedError
+from fabnode.steps import verify
 
 FAILURE = "NamespaceDeletionDiscoveryFailure"
 STALE = "metrics.k8s.io/v1beta1: stale GroupVersion discovery"
@@ -68,3 +69,32 @@ def test_pods_that_the_cluster_refuses_are_a_failure_of_their_own() -> None:
     with pytest.raises(ProbeRefusedError, match=r"does not admit .*exceeded quota") as caught:
         network_probe._create(api, [{"kind": "Pod"}])
     assert "fabnode-verify" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("address", "outside"), [("10.68.0.10", False), ("10.96.0.10", True), ("fd00::10", True)]
+)
+def test_where_a_services_address_lies(address: str, outside: bool) -> None:
+    assert [check.ok for check in verify.service_range(address, "10.68.0.0/16")] == [
+        False
+    ] * outside
+
+
+def test_a_pod_that_does_not_start_says_why() -> None:
+    def pod(phase: str, **status: Any) -> dict[str, Any]:
+        return {"status": {"phase": phase, **status}}
+
+    waiting = {"waiting": {"reason": "ContainerCreating"}}
+    pods = {
+        "server-0": pod("Running", podIP="172.20.0.5"),
+        "server-1": pod("Pending", containerStatuses=[{"name": "main", "state": waiting}]),
+        "server-2": pod("Pending"),
+    }
+    no_address = "failed to assign an IP address: no configured Calico pools for node n2"
+    event = {"type": "Warning", "message": no_address, "involvedObject": {"name": "server-1"}}
+    found = network_probe._started(pods, [event], ("n1", "n2", "n3"), ("n1", "n2"))
+    assert [(c.node, c.ok, c.detail, c.warning) for c in found] == [
+        ("n1", True, "runs", False),
+        ("n2", False, no_address, False),
+        ("n3", False, "its pod is Pending", True),
+    ]

@@ -28,6 +28,7 @@ from fabnode.node.resources import (
     ExistingSecret,
     File,
     Image,
+    Module,
     Unit,
     UnpinnedImage,
 )
@@ -36,7 +37,16 @@ from fabnode.pki.renewal import CLIENT, KINDS, PROXY, SERVING, Renewal
 from fabnode.releases import compatibility
 from fabnode.releases.matrix import matrix
 from fabnode.remote.probe import script
-from fabnode.steps import bootstrap_kubeconfig, images, kubelet, proxy, proxy_cert, runtime, verify
+from fabnode.steps import (
+    bootstrap_kubeconfig,
+    images,
+    kubelet,
+    prepare,
+    proxy,
+    proxy_cert,
+    runtime,
+    verify,
+)
 from fabnode.steps.inputs import Artifact, ImageArchive, Inputs, Issued
 from fabnode.steps.order import NODE_STEPS
 from fabnode.steps.step import Step
@@ -592,3 +602,10 @@ def test_open_files_are_systemd_s_default_or_the_configuration_s(
         "/etc/systemd/system/containerd.service"
     ]
     assert [each for each in unit.splitlines() if "NOFILE" in each] == ([line] if line else [])
+
+
+def test_a_sites_modules_are_loaded_now_and_at_boot() -> None:
+    wanted = prepare.desired(make_inputs(make_config(host={"modules": ["nvme_tcp"]})))
+    assert Module("nvme_tcp", "host.modules") in wanted
+    conf = next(w for w in wanted if isinstance(w, File) and w.path == layout.MODULES_CONF)
+    assert b"nvme_tcp" in conf.content.split()

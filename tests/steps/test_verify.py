@@ -24,6 +24,11 @@ def node(*taints: str, cordoned: bool = False, ready: bool = True) -> dict[str, 
     return {"metadata": {"name": "n1"}, "spec": spec, "status": status}
 
 
+def leaving(found: dict[str, Any]) -> dict[str, Any]:
+    kept = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.org/controller"]}
+    return {**found, "metadata": {**found["metadata"], **kept}}
+
+
 @pytest.mark.parametrize(
     ("unit", "ok", "detail"),
     [
@@ -81,6 +86,11 @@ PRESSURE = "node.kubernetes.io/disk-pressure:NoSchedule"
         (node("a:NoExecute"), "tainted a:NoExecute", "kubectl taint nodes n1 a:NoExecute-"),
         (node("dedicated:NoExecute"), "tainted dedicated:NoExecute", "kubectl taint"),
         (node("a:NoExecute", cordoned=True), "cordoned, tainted a:NoExecute", "kubectl uncordon"),
+        (
+            leaving(node()),
+            "its Node object was deleted, and stays until example.org/controller is through",
+            "find out who deleted it",
+        ),
     ],
 )
 def test_where_an_ordinary_pod_could_run(live: dict[str, Any], seen: str, advice: str) -> None:
@@ -98,6 +108,7 @@ def test_where_an_ordinary_pod_could_run(live: dict[str, Any], seen: str, advice
         (node(UNINITIALIZED, "a:NoSchedule"), False),
         (node(UNINITIALIZED, cordoned=True), False),
         (node("node.cloudprovider.kubernetes.io/shutdown:NoSchedule"), False),
+        (leaving(node(UNINITIALIZED)), False),
         (node(), False),
     ],
 )
@@ -186,3 +197,71 @@ def test_of_another_node_only_its_way_to_the_runs_nodes_counts() -> None:
         ("pod on n1", True),
         (verify.LARGE, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kubelet", "proxy", "found"),
+    [
+        ({}, {}, {"kubelet health": 10248, "kube-proxy health": 10256, "kube-proxy mode": 10249}),
+        (
+            {"healthzPort": 0},
+            {"metricsBindAddress": ""},
+            {"kube-proxy health": 10256},
+        ),
+        (
+            {"healthzPort": 11248, "healthzBindAddress": "192.0.2.11"},
+            {"healthzBindAddress": ":11256", "metricsBindAddress": "192.0.2.11:11249"},
+            {"kubelet health": 11248, "kube-proxy health": 11256, "kube-proxy mode": 11249},
+        ),
+    ],
+)
+def test_health_is_asked_where_the_configuration_has_it(
+    kubelet: dict[str, Any], proxy: dict[str, Any], found: dict[str, int]
+) -> None:
+    (node, *_) = make_config(kubelet={"config": kubelet}, kube_proxy={"config": proxy}).nodes
+    assert {title: at.port for title, at in verify.endpoints(node).items()} == found
+
+
+@pytest.mark.parametrize(
+    ("bound", "address"),
+    [
+        ("0.0.0.0:10249", "127.0.0.1"),
+        ("[::]:10249", "127.0.0.1"),
+        (":10249", "127.0.0.1"),
+        ("192.0.2.11:10249", "192.0.2.11"),
+        ("192.0.2.11", "192.0.2.11"),
+        ("[fd00::1]:10249", "fd00::1"),
+    ],
+)
+def test_what_is_bound_to_an_address_is_asked_there(bound: str, address: str) -> None:
+    (node, *_) = make_config(kube_proxy={"config": {"metricsBindAddress": bound}}).nodes
+    assert verify.endpoints(node)["kube-proxy mode"] == verify.Endpoint(address, 10249)
+
+
+def dns(name: str, *addresses: str) -> dict[str, Any]:
+    spec = {"clusterIP": addresses[0], "clusterIPs": list(addresses)}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("services", "address", "detail"),
+    [
+        ([], "10.68.0.2", ""),
+        ([dns("kube-dns", "10.68.0.2")], "10.68.0.2", ""),
+        ([dns("kube-dns", "fd00::2", "10.68.0.2")], "10.68.0.2", ""),
+        ([dns("kube-dns-upstream", "10.68.0.9"), dns("kube-dns", "10.68.0.2")], "10.68.0.2", ""),
+        ([dns("kube-dns", "10.68.0.10")], "169.254.20.10", ""),
+        ([dns("headless", "None")], "10.68.0.2", ""),
+        (
+            [dns("kube-dns", "10.68.0.10")],
+            "10.68.0.2",
+            "pods ask 10.68.0.2 (cluster.dns_address), but the Service kube-dns has 10.68.0.10",
+        ),
+    ],
+)
+def test_pods_ask_the_clusters_dns(
+    services: list[dict[str, Any]], address: str, detail: str
+) -> None:
+    assert [check.detail for check in verify.dns_checks(services, address)] == [detail] * bool(
+        detail
+    )
