@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import isinf
 from typing import TYPE_CHECKING
 
-from ..kube import api_services, node_status
+from ..kube import api_services, node_status, proxy_rights
 from ..kube.client import ApiError
 from ..kube.network_probe import try_network
 from ..steps import verify
@@ -40,7 +41,8 @@ def verify_node(
     node, config = host.node, session.config
     units = verify.units(node.runtime.name, config.cluster.version.minor)
     checks = list(verify.unit_checks(node.name, facts, units))
-    checks += _health(host)
+    health = list(_health(host))
+    checks += health if all(check.ok for check in health) else _with_rights(health, session)
     checks += verify.certificate_checks(
         node.name,
         facts,
@@ -186,6 +188,21 @@ def _others(
         return ready[:_MOST_OTHERS], []
     detail = f"the way to other nodes was not tried: of {', '.join(rest[:5])} none is Ready"
     return [], [Check(None, "other nodes", False, detail, "kubectl get nodes", warning=True)]
+
+
+def _with_rights(health: Sequence[Check], session: ClusterSession) -> list[Check]:
+    """Return these checks; those of a kube-proxy that lacks its rights say so."""
+    failed = {verify.PROXY_HEALTH, verify.PROXY_MODE}
+    if all(check.ok or check.name not in failed for check in health):
+        return list(health)
+    if not (lacks := proxy_rights.lacking(session.api)):
+        return list(health)
+    return [
+        check
+        if check.ok or check.name not in failed
+        else replace(check, detail=f"{check.detail}: {lacks}", advice=proxy_rights.ADVICE)
+        for check in health
+    ]
 
 
 def _answer(host: Host, at: verify.Endpoint, path: str) -> HttpAnswer:

@@ -360,6 +360,7 @@ def client_pods(
     )
 
 
+_SILENT = "no answer within 10 s"
 _ANSWER = 200  # characters: its node's kubelet may hand us anything for a log
 
 
@@ -378,14 +379,15 @@ def probe_results(
         seen[target] = (outcome == "ok", answer.strip()[:_ANSWER])
     checks = []
     for target in (*targets, *(["service"] if service else ())):
-        ok, answer = seen.get(target, (False, "no answer within 10 s"))
+        ok, answer = seen.get(target, (False, _SILENT))
         title = "Service VIP" if target == "service" else f"pod on {target}"
         advice = (
             program.host_task(node, "logs --unit kube-proxy")
             if target == "service"
             else f"let the pod network's packets pass between {node} and {target} (docs/network.md)"
         )
-        checks.append(Check(node, title, ok, f"answered by {answer}" if ok else answer, advice))
+        detail = f"answered by {answer}" if ok else answer or _SILENT
+        checks.append(Check(node, title, ok, detail, advice))
     answered = [target for target in targets if seen.get(target, (False, ""))[0]]
     if answered:
         checks.append(_large_packets(node, seen, answered))

@@ -177,6 +177,11 @@ GOOD = "n1 ok n1\nn1:large ok\nn2 ok n2\nn2:large ok\nservice ok n2\n"
         ),
         ("n1 ok n1\nn1:large ok\nn2 failed x\nservice ok n1\n", {"pod on n2": "x"}),
         ("n1 ok n1\nn2 ok n2\nservice ok n1\n", {verify.LARGE: "not tried"}),
+        # wget was ended before it could say anything
+        (
+            GOOD.replace("service ok n2", "service failed "),
+            {"Service VIP": "no answer within 10 s"},
+        ),
         (
             "",
             dict.fromkeys(("pod on n1", "pod on n2", "Service VIP"), "no answer within 10 s"),

@@ -1,0 +1,39 @@
+"""Rights of kube-proxies: without those of Kubernetes' own binding they know no Services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .client import ApiError
+
+if TYPE_CHECKING:
+    from .client import Api
+
+_FORBIDDEN = 403
+_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+_USER = "system:kube-proxy"
+ADVICE = (
+    "restore the ClusterRoleBinding system:node-proxier (ClusterRole system:node-proxier, User"
+    f" {_USER}): an apiserver makes it when it starts"
+)
+
+
+def lacking(api: Api) -> str:
+    """Return that kube-proxies may not list Services; empty where they may, or we may not ask."""
+    attributes = {"verb": "list", "group": "", "resource": "services"}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": _USER,
+            "groups": ["system:authenticated"],
+            "resourceAttributes": attributes,
+        },
+    }
+    try:
+        allowed = api.create(_REVIEWS, review)["status"]["allowed"]
+    except ApiError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        return ""
+    return "" if allowed else f"{_USER} may not list services"
