@@ -12,7 +12,7 @@ from ..kube import api_services, node_status, proxy_rights
 from ..kube.client import ApiError
 from ..kube.network_probe import try_network
 from ..steps import verify
-from ..steps.verify import Check
+from ..steps.verify import DNS, KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE, Check
 from ..util import program
 from ..util.errors import ClusterError, FabnodeError
 from ..util.wait import Wait
@@ -169,7 +169,7 @@ def _dns(session: ClusterSession) -> list[Check]:
         if error.status != _FORBIDDEN:
             raise
         advice = f"`{program.task('rbac.deployer')}` as administrator"
-        return [Check(None, verify.DNS, False, f"not compared: {error}", advice, warning=True)]
+        return [Check(None, DNS, False, f"not compared: {error}", advice, warning=True)]
     return list(verify.dns_checks(found, session.config.cluster.dns_address))
 
 
@@ -192,7 +192,7 @@ def _others(
 
 def _with_rights(health: Sequence[Check], session: ClusterSession) -> list[Check]:
     """Return these checks; those of a kube-proxy that lacks its rights say so."""
-    failed = {verify.PROXY_HEALTH, verify.PROXY_MODE}
+    failed = {PROXY_HEALTH, PROXY_MODE}
     if all(check.ok or check.name not in failed for check in health):
         return list(health)
     if not (lacks := proxy_rights.lacking(session.api)):
@@ -220,20 +220,20 @@ def _health(host: Host) -> Iterator[Check]:
     """Ask the health endpoints on the node itself, and which mode kube-proxy really runs in."""
     node = host.node
     endpoints = verify.endpoints(node)
-    for title in (verify.KUBELET_HEALTH, verify.PROXY_HEALTH):
+    for title in (KUBELET_HEALTH, PROXY_HEALTH):
         if title not in endpoints:
             continue
         answer = _answer(host, endpoints[title], "/healthz")
         shown = answer.body[:80].decode(errors="replace").strip() or "no answer"
-        if title == verify.PROXY_HEALTH and answer.status == _HTTP_OK:
+        if title == PROXY_HEALTH and answer.status == _HTTP_OK:
             shown = "ok"
         unit = title.removesuffix(" health")
         logs = program.host_task(node.name, f"logs --unit {unit}")
         yield Check(node.name, title, answer.status == _HTTP_OK, shown, logs)
-    if verify.PROXY_MODE not in endpoints:
+    if PROXY_MODE not in endpoints:
         return
-    at = endpoints[verify.PROXY_MODE]
+    at = endpoints[PROXY_MODE]
     mode = _answer(host, at, "/proxyMode").body.decode(errors="replace").strip()
     wanted = node.kube_proxy.mode
     logs = program.host_task(node.name, "logs --unit kube-proxy")
-    yield Check(node.name, verify.PROXY_MODE, mode == wanted, mode or "no answer", logs)
+    yield Check(node.name, PROXY_MODE, mode == wanted, mode or "no answer", logs)
