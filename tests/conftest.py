@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests import labs
 from tests.attacks import COUNTED, JUDGED, TRIED, WRONG
+from tests.produced import brought_out_by, recorded
 
 # The property of a test's last report that carries its counts, from xdist's workers as well.
 COUNTS = "attacks"
@@ -52,6 +54,20 @@ def pytest_runtest_makereport(
         counts = dict(COUNTED) if COUNTED[TRIED] else {**COUNTED, TRIED: 1}
         report.user_properties.append((COUNTS, {"title": title, "counts": counts}))
     return report
+
+
+@pytest.fixture(autouse=True)
+def _brings_out_what_the_page_lists(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold a test to the failures that docs/troubleshooting.md has because of it."""
+    module = str(request.path.relative_to(Path(__file__).parent))
+    test = request.node.name  # of a table of cases each, or one that is named
+    if not (wanted := brought_out_by(module, {test, test.partition("[")[0]})):
+        yield
+        return
+    with recorded() as seen:
+        yield
+    missing = sorted(wanted - seen)
+    assert not missing, f"it does not bring out {missing} any more (tests/produced.py)"
 
 
 class AttackTable:

@@ -112,7 +112,8 @@ def verify_cluster(
             )
         except (TimeoutError, ClusterError) as error:
             # Whatever ends the probe, what was checked besides counts.
-            advice = error.advice if isinstance(error, FabnodeError) else ""
+            known = error.advice if isinstance(error, FabnodeError) else ""
+            advice = known or f"kubectl describe namespace {verify.PROBE_NAMESPACE}"
             checks.append(Check(None, "network probe", False, str(error), advice))
     return checks
 

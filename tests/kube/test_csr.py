@@ -100,6 +100,48 @@ def test_a_certificate_is_asked_for_in_the_words_of_the_release(minor: int) -> N
     assert "expirationSeconds" not in body["spec"]
 
 
+class OtherSigner(Api):
+    """Signs, or stores, something else than what it is sent."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.fault = fault
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if self.fault == "stores":
+            other = base64.b64encode(made("k8s", "system:kube-proxy")).decode()
+            body = {**body, "spec": {**body["spec"], "request": other}}
+        return super().create(path, body)
+
+    def replace(self, path: str, body: dict[str, Any]) -> None:
+        if self.fault == "fails":
+            failed = {"type": "Failed", "status": "True", "reason": "SignerValidationFailure"}
+            body["status"]["conditions"] = [*body["status"]["conditions"], failed]
+            self.requests[body["metadata"]["name"]] = body
+            return
+        other = base64.b64encode(made("k8s", "system:kube-proxy")).decode()
+        super().replace(path, {**body, "spec": {**body["spec"], "request": other}})
+        self.requests[body["metadata"]["name"]]["spec"] = body["spec"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        ("stores", "the API stored another request than the one sent"),
+        ("fails", "the signer reported a failure"),
+        ("signs", "the certificate is for another key than the request's"),
+    ],
+)
+def test_a_signer_that_does_not_sign_what_it_was_asked_for_is_reported(
+    fault: str, text: str
+) -> None:
+    api: Any = OtherSigner(fault)
+    request = made("k8s", "system:kube-proxy")
+    with pytest.raises(signing.SigningError, match=text):
+        signing.issue_client(api, api, request, node="n1", timeout=1.0)
+    assert [kind for kind, *_ in api.sent][-1] == "delete"
+
+
 @pytest.mark.parametrize("minor", MINORS)
 def test_every_apiserver_that_may_serve_a_node_speaks_its_dialect(minor: int) -> None:
     """The skew policy lets apiservers be newer, not so new that they would not understand."""

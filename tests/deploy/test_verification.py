@@ -1,0 +1,140 @@
+"""Each check of verify fails where it should, with what was seen and one next step."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fabnode.cni.protocol import Diagnosis
+from fabnode.deploy import cni_rollout
+from fabnode.deploy.verification import verify_cluster, verify_node
+from fabnode.journal.journal import Journal
+from fabnode.kube import network_probe
+from fabnode.kube.client import ApiError
+from fabnode.node.facts import Facts, UnitFact
+from fabnode.ssh.port_checks import HttpAnswer
+from fabnode.steps import verify
+from fabnode.steps.finding import Finding
+from fabnode.util.errors import ClusterError
+from tests.produced import PRODUCED
+from tests.support import make_config
+from tests.test_messages import rows
+
+if TYPE_CHECKING:
+    from fabnode.steps.verify import Check
+
+CONFIG = make_config()
+NODE = CONFIG.nodes[0]
+ILL = {
+    "metadata": {"name": NODE.name},
+    "spec": {"unschedulable": True},
+    "status": {
+        "conditions": [
+            {"type": "Ready", "status": "False", "message": "PLEG is not healthy"},
+            {"type": "MemoryPressure", "status": "True"},
+        ],
+        "nodeInfo": {"kubeletVersion": "v1.2.3", "containerRuntimeVersion": "docker://1"},
+    },
+}
+DOWN = {
+    "metadata": {"name": "v1beta1.metrics.k8s.io"},
+    "status": {
+        "conditions": [{"type": "Available", "status": "False", "reason": "MissingEndpoints"}]
+    },
+}
+PENDING = {
+    "status": {
+        "phase": "Pending",
+        "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}],
+    }
+}
+
+
+class Api:
+    """An apiserver of a cluster in which nothing is well."""
+
+    clock_offset = 0.0
+
+    def find(self, path: str) -> None:
+        if "fabnode-verify" in path:
+            raise ApiError(403, "Forbidden", "no right to read it")
+
+    def get(self, path: str) -> dict[str, Any]:
+        return {"items": [DOWN]} if "apiregistration" in path else PENDING
+
+
+def session(**network: Any) -> Any:
+    wrong = {
+        "name": "Calico",
+        "missing": lambda _: "calico-node is not ready",
+        "diagnosis": lambda *_: Diagnosis("calico-node crashes", "kubectl logs"),
+        "elsewhere": lambda _: "calico-kube-controllers is on n9",
+        "drift": lambda: Diagnosis("vxlanMode is Always", "edit the pool"),
+    }
+    return SimpleNamespace(
+        config=CONFIG,
+        api=Api(),
+        nodes=SimpleNamespace(awaits_network=lambda _: False),
+        network=SimpleNamespace(**{**wrong, **network}),
+    )
+
+
+def of_a_node(live: dict[str, Any] | None = ILL) -> list[Check]:
+    host: Any = SimpleNamespace(
+        node=NODE, http_get=lambda *_: HttpAnswer(500, b"the last sync was long ago")
+    )
+    units = {name: UnitFact("loaded", "failed", "failed", "enabled") for name in verify.UNITS}
+    return verify_node(host, Facts(known=True, units=units), session(), live)
+
+
+def of_the_cluster() -> list[Check]:
+    live = {NODE.name: ILL, "n9": {**ILL, "metadata": {"name": "n9"}}}
+    return verify_cluster(session(), [NODE.name], live, network=True, progress=lambda _: None)
+
+
+def of_pods() -> list[Check]:
+    api: Any = Api()
+    lost = "n1 ok n1\nn1:large failed\nn2 failed x\nservice failed x\n"
+    return [
+        *network_probe._not_running(api, ["n1"], ["n1"]),
+        network_probe._address_check("n1", "192.0.2.1", "172.20.0.0/16"),
+        *verify.probe_results("n1", lost, ["n1", "n2"]),
+        *verify.override_checks("n1", [Finding("error", "a drop-in overrides it", "rm it")]),
+    ]
+
+
+def test_each_check_fails_at_least_once_and_says_what_to_do() -> None:
+    """But the list of what is the site's own, which can't; a run alone makes `reachable`."""
+    failed = [check for check in (*of_a_node(), *of_the_cluster(), *of_pods()) if not check.ok]
+    assert all(check.detail and check.advice for check in failed)
+    names = {"a unit" if ".service" in check.name else check.name for check in failed}
+    named = {name.replace("Calico", "the pod network") for name in names}
+    listed = {name for row in rows("What verify checks") for name in row[0].split(", ")}
+    by_a_run = {name for by in PRODUCED.values() for name in by if name in listed}
+    examples = {"such as kubelet.service", "such as Calico"}
+    assert {name.replace("pod on n2", "pod on …") for name in named} | by_a_run == (
+        listed - examples - {"site's own"}
+    )
+
+
+def test_a_node_without_a_node_object_is_not_ready() -> None:
+    (ready,) = [check for check in of_a_node(None) if check.name == "Ready"]
+    assert not ready.ok
+    assert ready.advice.endswith(f"deploy-nodes --limit {NODE.name}")
+
+
+def test_a_pod_that_may_not_be_renewed_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def delete(_: str) -> None:
+        raise ApiError(403, "Forbidden", "no right to delete pods")
+
+    cni = SimpleNamespace(name="Calico", outdated=lambda *_: ("/api/v1/…/pods/calico-node-x",))
+    monkeypatch.setattr(cni_rollout, "network", lambda _: cni)
+    cluster: Any = SimpleNamespace(delete=delete)
+    network = cni_rollout.PodNetwork(CONFIG, cluster, Journal())
+    with pytest.raises(ClusterError, match="calico-node-x is older than its node's") as caught:
+        network.renew_pods([ILL], lambda: None)
+    assert caught.value.advice == "kubectl -n kube-system delete pod calico-node-x"
