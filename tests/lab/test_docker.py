@@ -118,6 +118,25 @@ def test_docker_restarts_for_its_configuration_and_containers_live_on(
     assert docker_lab.ready() == set(names(docker_lab))
 
 
+def test_a_docker_that_does_not_come_up_gets_its_configuration_back(
+    joined: Done, docker_lab: Lab
+) -> None:
+    """A directive that dockerd does not know: preflight leaves `runtime.daemon` to docker."""
+    before, node = running(docker_lab, "n1"), names(docker_lab)[0]
+    file = docker_lab.on("n1", "cat /etc/docker/daemon.json")
+    config = docker_lab.config(runtime={"daemon": {"no-such-directive": True}})
+    failed = docker_lab.deploy("--limit", node, config=config, code=1)
+    assert "docker.service has its previous files again, and runs" in failed.text
+    assert "no-such-directive" in failed.text.partition("its last line:")[2].partition("next:")[0]
+    assert f"fab -H {node} logs --unit docker" in failed.text
+    assert docker_lab.on("n1", "cat /etc/docker/daemon.json") == file
+    assert docker_lab.on("n1", "systemctl is-active docker").strip() == "active"
+    assert docker_lab.on("n1", "find /etc/docker -name '.*fabnode*'") == ""
+    assert running(docker_lab, "n1") >= before
+    docker_lab.deploy("--limit", node)
+    assert docker_lab.ready() == set(names(docker_lab))
+
+
 def test_logs_of_docker_are_at_hand(joined: Done, docker_lab: Lab) -> None:
     printed = docker_lab.fab("-H", names(docker_lab)[0], "logs", "--unit", "docker").out
     assert "docker.service" in printed
