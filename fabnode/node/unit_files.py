@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 
 from .config_files import ConfigFiles, in_order
@@ -43,6 +44,20 @@ def drop_ins(unit: str, files: ConfigFiles) -> tuple[str, ...]:
     order = [f"{folder}/{name}" for folder in FOLDERS for name in own]
     order += [f"{folder}/{of_type}" for folder in FOLDERS]
     return in_order(order, files)
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a command line or of variables, without their quotes."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
+def variables(text: str) -> dict[str, str]:
+    """Return the variables that an `Environment=`, or a line of an EnvironmentFile, sets."""
+    parts = (word.partition("=") for word in words(text))
+    return {name: value for name, equals, value in parts if equals}
 
 
 def settings(lines: Iterable[str]) -> Iterator[tuple[str, str]]:

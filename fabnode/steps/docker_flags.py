@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 
 from ..node import layout, unit_files
@@ -76,36 +75,24 @@ def _flags(files: ConfigFiles) -> Iterator[tuple[str, str, str]]:
                 case "ExecStart":
                     line, source = value, path
                 case "Environment":
-                    variables |= {key: (text, path) for key, text in _assigned(value)}
+                    variables |= {
+                        key: (text, path) for key, text in unit_files.variables(value).items()
+                    }
                 case "EnvironmentFile":
                     named = [*named, value.removeprefix("-")] if value else []
     for path in named:  # they win over Environment, and later ones over earlier
         for each in files.get(path, ()):
-            variables |= {key: (text, path) for key, text in _assigned(each)}
-    words = [(word, source) for word in _words(line)[1:]]
+            variables |= {key: (text, path) for key, text in unit_files.variables(each).items()}
+    words = [(word, source) for word in unit_files.words(line)[1:]]
     whole: list[tuple[str, str]] = []
     for word, path in words:
         named_here = _VARIABLE.findall(word)
         whole += [(word, path)] if not named_here else []
         for variable in named_here:
             text, origin = variables.get(variable, ("", ""))
-            whole += [(inner, origin) for inner in _words(text)]
+            whole += [(inner, origin) for inner in unit_files.words(text)]
     for at, (word, path) in enumerate(whole):
         if found := _FLAG.fullmatch(word):
             after = whole[at + 1][0] if at + 1 < len(whole) else ""
             value = word.partition("=")[2] or after
             yield (f"--{found[1]}" if found[1] else f"-{found[2]}"), value, path
-
-
-def _assigned(text: str) -> Iterator[tuple[str, str]]:
-    for word in _words(text):
-        name, equals, value = word.partition("=")
-        if equals:
-            yield name, value
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()

@@ -9,12 +9,11 @@ from shlex import quote
 
 from ..node import layout
 from ..node.facts import OTHERS_WRITE
-from ..pki.certificates import ProblemKind, problem, read
+from ..pki.certificates import problem, read
 from ..releases import compatibility
 from ..releases.matrix import matrix
 from ..releases.version import Release
 from ..util import program
-from ..util.pem import certificates
 from . import environment, takeover
 from .environment import MIB
 from .finding import Finding
@@ -23,10 +22,6 @@ from .kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, modules
 from .step import Scope, Step
 
 MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they are signed
-_FOREIGN_NODE_FIX = (
-    "remove it from the other cluster first; fabnode does not take over foreign nodes"
-)
-_NODE = "system:node:"
 _VERSION = re.compile(r"\d+(\.\d+)+")
 
 
@@ -69,7 +64,6 @@ def other_approver(found: Sequence[str]) -> str:
 
 def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
     """Return everything that is wrong or doubtful, errors first."""
-    elsewhere = tuple(_other_cluster(inputs))
     found = [
         *_architecture(inputs),
         *_fetching(inputs),
@@ -84,9 +78,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_docker(inputs),
         *_kernel(inputs),
         *_proxy_mode(inputs),
-        *elsewhere,
-        *_static_pods(inputs),
-        *(() if elsewhere else _taken_over(inputs)),
+        *takeover.findings(inputs),
         *_other_approvers(inputs, around),
         *environment.findings(inputs),
     ]
@@ -366,88 +358,6 @@ def _numbers(version: str) -> tuple[int, ...]:
     """Return the numbers that a version begins with: `5.10.0-13-amd64` → (5, 10, 0)."""
     found = _VERSION.match(version)
     return tuple(map(int, found[0].split("."))) if found else ()
-
-
-def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
-    facts, fix = inputs.facts, _FOREIGN_NODE_FIX
-    others = takeover.found(facts, inputs.node.kubelet.root)
-    at_ours = next((each for each in others if each.path == layout.KUBELET_KUBECONFIG), None)
-    held = facts.certificate(layout.kubelet_client_certificate(inputs.node.kubelet.root))
-    if at_ours and at_ours.certificate.pem:
-        held = at_ours.certificate
-    server = facts.servers.get(layout.KUBELET_KUBECONFIG, "")
-    fault = problem(held, inputs.config.ca_pem, inputs.now)
-    kind = fault.kind if fault else None
-    if held.pem and kind is ProblemKind.FOREIGN_CA:
-        yield Finding("error", f"its kubelet belongs to another cluster ({fault})", fix)
-    elif held.pem and kind is not ProblemKind.UNREADABLE:
-        # Signed by our CA: the node is this cluster's, whatever its age and apiserver address.
-        name = read(held).common_name
-        node = name.removeprefix(_NODE)
-        if node != inputs.node.name and (node != name or not at_ours):
-            yield Finding(
-                "error",
-                f"its kubelet has joined as {name}",
-                f"where this host is that node, call it {node} in the configuration;"
-                " else remove it from the cluster first",
-            )
-    elif server and server != inputs.config.cluster.apiserver and not _trusts_ours(inputs):
-        yield Finding("error", f"its kubelet was set up for {server}", fix)
-    for each in others:
-        fault = problem(each.certificate, inputs.config.ca_pem, inputs.now)
-        not_ours = fault and fault.kind in {ProblemKind.FOREIGN_CA, ProblemKind.UNREADABLE}
-        if each.path == layout.KUBEADM_KUBECONFIG and not_ours:
-            yield Finding(
-                "error",
-                "its kubelet was set up by kubeadm, and not for this cluster",
-                "run `kubeadm reset` on it",
-            )
-
-
-def _trusts_ours(inputs: Inputs) -> bool:
-    """Say whether the kubeconfig there holds this cluster's CA; then its server is a proxy's."""
-    trusted = inputs.facts.authorities.get(layout.KUBELET_KUBECONFIG, "")
-    return bool(trusted) and certificates(trusted.encode()) == certificates(inputs.config.ca_pem)
-
-
-def _static_pods(inputs: Inputs) -> Iterator[Finding]:
-    """Find pods that a kubelet of fabnode's would not start again."""
-    names = inputs.facts.static_pods
-    if inputs.joined or not names or "staticPodPath" in inputs.node.kubelet.config:
-        return
-    if "kube-apiserver.yaml" in names:
-        yield Finding(
-            "error",
-            "it runs its cluster's control plane as static pods",
-            "leave control planes to the tool that made them, and take this host out of the"
-            " configuration",
-        )
-    else:
-        yield Finding(
-            "warning",
-            f"its static pods end: {', '.join(names)} in {layout.STATIC_PODS}",
-            f"where they are needed, set kubelet.config.staticPodPath: {layout.STATIC_PODS}",
-        )
-
-
-def _taken_over(inputs: Inputs) -> Iterator[Finding]:
-    if inputs.joined:
-        return
-    if inputs.taken_over:
-        yield Finding(
-            "warning",
-            f"it is taken over: its kubelet goes by {inputs.taken_over}",
-            f"these go to {inputs.config.paths.state}/quarantine on the host, and it asks for a"
-            " certificate of its own; its Node object and its pods stay",
-        )
-    drivers = inputs.facts.pod_cgroups
-    if drivers and inputs.cgroup_driver not in drivers:
-        yield Finding(
-            "warning",
-            f"its pods restart once: the kubelet's cgroup driver was {', '.join(sorted(drivers))},"
-            f" and is {inputs.cgroup_driver} from then on",
-            f"move them away before: `kubectl drain --ignore-daemonsets {inputs.node.name}`",
-        )
 
 
 STEP = Step("preflight", "Check what would prevent joining.", Scope.CHECK)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from posixpath import basename, dirname
 from shlex import quote
@@ -130,23 +129,15 @@ def _environment(known: Sequence[tuple[str, str]], value: str) -> Iterator[tuple
     ours: dict[str, str] = {}
     for name, text in known:
         if name == "Environment":
-            ours |= _variables(text)
+            ours |= unit_files.variables(text)
     if not value:
         yield f"Environment ({', '.join(ours)})", True
-    for variable, theirs in _variables(value).items():
+    for variable, theirs in unit_files.variables(value).items():
         lacking = set(ours.get(variable, "").split(",")) - set(theirs.split(","))
         if variable.upper() == "NO_PROXY" and variable in ours and "" not in lacking and lacking:
             yield f"{variable}, without {', '.join(sorted(lacking))},", True
         elif variable in ours and variable.upper() != "NO_PROXY" and theirs != ours[variable]:
             yield variable, True
-
-
-def _variables(text: str) -> Mapping[str, str]:
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        return {}
-    return {name: value for name, equals, value in (w.partition("=") for w in words) if equals}
 
 
 def _removal(path: str) -> str:

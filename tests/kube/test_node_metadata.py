@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fabnode.config.validators import NODE_RECORD, NODE_SEAL
@@ -189,6 +189,7 @@ class Taint:
 NODES = st.builds(Configured, MAPS, MAPS, TAINTS)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     labels=st.dictionaries(st.sampled_from(["x", "y"]), st.just("foreign")),
     nodes=st.lists(NODES, min_size=1, max_size=4),

@@ -22,6 +22,7 @@ from fabnode.steps import (
     docker_flags,
     environment,
     preflight,
+    takeover,
     unit_overrides,
 )
 from tests.support import make_config
@@ -47,6 +48,7 @@ MODULES = (
     boot_overrides,
     containerd_imports,
     docker_flags,
+    takeover,
 )
 
 # No release that fabnode knows has given cgroup v1 up so far.
