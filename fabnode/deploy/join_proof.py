@@ -59,6 +59,16 @@ class JoinProof:
         self._journal = journal
         self.unproved = False
 
+    def end_unsigned(self) -> None:
+        """
+        End a request that is approved and not signed, while its kubelet still waits for it.
+
+        A kubelet that is taken over gets its old credentials back a few seconds after a failure. A
+        certificate that is signed later would be nobody's, and looks like an impostor's.
+        """
+        with suppress(ApiError, ApiAwayError):  # who has it is judged afterwards, in any case
+            self._session.certified.was_certified(self._host.node)
+
     def account_for_certificate(self, error: Exception) -> None:
         """
         See who has what was certified in a join that `error` ended; end what was not signed yet.

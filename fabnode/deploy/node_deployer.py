@@ -247,6 +247,8 @@ class NodeDeployer:
                 if event.state == "key":
                     self._session.certified.show_key(self.node, event.key)
                 else:
+                    if joining and event.state == "fail":
+                        self._proof.end_unsigned()
                     steps.event(event)
 
             zstd = "zstd" in self.facts.tools

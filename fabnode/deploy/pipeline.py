@@ -148,11 +148,15 @@ def plan(run: Run) -> ClusterPlan:
         return ClusterPlan(nodes, objects.result(), drift.result() if drift else None)
 
 
-def verify_nodes(run: Run, *, network: bool) -> list[Check]:
-    """Check nodes and cluster; with `network`, by pods as well."""
+def verify_nodes(run: Run, *, network: bool, title: str = verify.STEP.name) -> list[Check]:
+    """
+    Check nodes and cluster; with `network`, by pods as well.
+
+    :param title: the step's name in the journal.
+    """
     with RunContext(run, installs=False) as context:
         names = [node.name for node in run.nodes]
-        return verify_with(run, context, names, network=lambda: network, strict=True)
+        return verify_with(run, context, names, network=lambda: network, strict=True, title=title)
 
 
 def wait_for_network(run: Run, session: ClusterSession, names: Sequence[str]) -> None:
@@ -178,6 +182,7 @@ def verify_with(
     *,
     network: Callable[[], bool],
     strict: bool = False,
+    title: str = verify.STEP.name,
 ) -> list[Check]:
     """
     Check these nodes, and the cluster, within a run.
@@ -186,7 +191,7 @@ def verify_with(
         is an administrator's.
     """
     session = context.session
-    with run.journal.step(None, verify.STEP.name, "checking") as log:
+    with run.journal.step(None, title, "checking") as log:
         live = session.nodes.settled(names)
 
         def one(node: NodeDeployer) -> list[Check]:

@@ -467,7 +467,8 @@ def test_a_node_that_was_passed_over_is_no_success(
         max_parallel=1,
         batch=1,
     )
-    checks = pipeline.verify_nodes(run, network=False)
+    checks = pipeline.verify_nodes(run, network=False, title="status")
+    assert {event.step for event in run.journal.events if event.node is None} == {"status"}
     assert {(check.node, check.ok) for check in checks} == {("n1", False), ("n2", False)}
     with pytest.raises(Exit):
         app.end(run, checks, as_json=True)

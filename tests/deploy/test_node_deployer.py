@@ -25,6 +25,7 @@ from fabnode.deploy.node_deployer import NodeDeployer
 from fabnode.journal.journal import Journal
 from fabnode.journal.summary import rows
 from fabnode.node import layout
+from fabnode.node.resources import ClientCertificate
 from fabnode.pki.certificates import CertificateFile, new_request, sign_client
 from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
 from fabnode.remote.apply_protocol import ApplyEvent
@@ -322,6 +323,34 @@ ENDS = [
     ApplyError("n1", "no certificate came", "probe", action="join", detail=""),
     RuntimeError("nobody foresaw this"),
 ]
+
+
+def test_what_is_not_signed_is_ended_while_the_kubelet_still_waits_for_it(
+    scene: Callable[..., Scene],
+) -> None:
+    """Signed a little later, it would be nobody's, and look like an impostor's."""
+    node = scene()
+
+    def change(
+        host: object,
+        plan: Plan,
+        packer: object,
+        heard: Callable[[ApplyEvent], None],
+        /,
+        **_: object,
+    ) -> Applied:
+        (join,) = (c for c in plan.changes if isinstance(c.resource, ClientCertificate))
+        heard(ApplyEvent("start", join))
+        heard(ApplyEvent("fail", join))
+        node.reported.append("host: its old credentials are back")
+        raise ApplyError("n1", "no certificate came", "probe", action="join", detail="")
+
+    node.change = change
+    with pytest.raises(ApplyError):
+        node.deploy()
+    after = node.reported.index("host: its old credentials are back")
+    assert "api: was certified" in node.reported[:after]
+    assert not [text for text in node.reported if "expel" in text]
 
 
 def ending(node: Scene, error: Exception) -> None:

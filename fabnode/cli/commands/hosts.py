@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
@@ -41,7 +42,7 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
     with Access() as access:
         for node in nodes:
             try:
-                offers = enrol(access, node, _confirm, fingerprints)
+                offers = enrol(access, node, partial(_confirm, node.name), fingerprints)
             except HostError as error:
                 app.print_text(f"{node.name}: {error}")
                 failed = True
@@ -55,10 +56,10 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
         raise Exit(code=exits.FAILED)
 
 
-def _confirm(offer: Offer) -> bool:
+def _confirm(node: str, offer: Offer) -> bool:
     (key,), (command,) = offer.fingerprints, offer.commands
-    app.print_text(f"{offer.name} is unknown. It presents this key:")
+    app.print_text(f"{node}: {offer.name} is unknown. It presents this key:")
     app.print_text(f"  {key}")
     app.print_text("Compare it with the output of this command on the host's own console:")
     app.print_text(f"  {command}")
-    return app.confirmed("Are they the same? Record the key?")
+    return app.confirmed(f"{node}: are they the same? Record the key?")

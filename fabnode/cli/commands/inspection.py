@@ -12,8 +12,9 @@ from invoke.exceptions import Exit
 from ...deploy import pipeline
 from ...deploy.run import on_nodes
 from ...library.results import VerifyResult, plan_result
-from ...steps.verify import units
+from ...steps.verify import STEP, units
 from .. import app, exits
+from ..folding import named
 from ..plan_view import plan_text
 
 if TYPE_CHECKING:
@@ -44,22 +45,30 @@ def findings(options: Options) -> None:
     with app.run_of(options) as run:
         planned = plan_result(pipeline.plan(run))
         run.journal.detach_sinks()
+        same: dict[str, list[str]] = {}
         for node in planned.nodes:
-            if node.node in planned.errors:
-                raise planned.errors[node.node]
-            for finding in node.findings:
-                text = f"{finding.level}: {finding.text}\n    next: {finding.fix}"
-                app.print_text(f"{node.node}: {text}")
-            if not node.error and not node.findings:
-                app.print_text(f"{node.node}: nothing prevents a deployment")
+            if node.error:
+                continue
+            found = [f"{each.level}: {each.text}\n    next: {each.fix}" for each in node.findings]
+            for text in found or ["nothing prevents a deployment"]:
+                same.setdefault(text, []).append(node.node)
+        for text, nodes in same.items():
+            head, rest = named(nodes)
+            app.print_text(f"{head}: {text}" + (f"\n    {rest}" if rest else ""))
+        for error in planned.errors.values():
+            raise error
         if not planned.ok:
             raise Exit(code=exits.FAILED)
 
 
-def verify(options: Options, *, network: bool) -> None:
-    """Print the results of checks, with `network` also of test pods; exit 1 where one failed."""
+def verify(options: Options, *, network: bool, title: str = STEP.name) -> None:
+    """
+    Print the results of checks, with `network` also of test pods; exit 1 where one failed.
+
+    :param title: how progress and journal call what concerns the nodes together.
+    """
     with app.run_of(options) as run:
-        result = VerifyResult(tuple(pipeline.verify_nodes(run, network=network)))
+        result = VerifyResult(tuple(pipeline.verify_nodes(run, network=network, title=title)))
         run.journal.detach_sinks()
         if options.json:
             app.print_json(result.to_dict())

@@ -7,15 +7,19 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import fabric.main
 import pytest
 from invoke.exceptions import Exit
 
+from fabnode import host_tasks
 from fabnode.cli import app, exits
-from fabnode.cli.commands import inspection
+from fabnode.cli.commands import hosts, inspection
 from fabnode.cli.options import Options
+from fabnode.library.results import PlannedNode, PlanResult
 from fabnode.node.facts import Facts
 from fabnode.ssh.errors import ConnectionLostError
 from fabnode.ssh.exec import Result
+from fabnode.steps.finding import Finding
 from fabnode.util.fan_out import Outcome
 from tests.remote.local import Tools
 from tests.support import make_config
@@ -89,6 +93,63 @@ def test_a_unit_that_is_none_of_ours_is_bad_input(tools: Tools) -> None:
         logs("sshd")
     assert ended.value.code == exits.BAD_INPUT
     assert tools.calls == []
+
+
+def test_findings_that_are_the_same_on_several_hosts_are_printed_once(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = Finding("warning", "it has cgroup v1", "boot it with v2")
+    swap = Finding("error", "it has 8 MiB of swap", "swapoff -a")
+    nodes = [PlannedNode(f"n{number}", findings=(old,)) for number in range(1, 5)]
+    nodes += [PlannedNode("n5", findings=(old, swap)), PlannedNode("n6"), PlannedNode("n7")]
+    plan = PlanResult(tuple(nodes))
+    run = SimpleNamespace(journal=SimpleNamespace(detach_sinks=lambda: None))
+    monkeypatch.setattr(app, "run_of", lambda _: nullcontext(run))
+    monkeypatch.setattr(inspection.pipeline, "plan", lambda _: None)
+    monkeypatch.setattr(inspection, "plan_result", lambda _: plan)
+    with pytest.raises(Exit) as caught:
+        inspection.findings(Options())
+    assert caught.value.code == exits.FAILED
+    assert capsys.readouterr().out.splitlines() == [
+        "5 nodes: warning: it has cgroup v1",
+        "    next: boot it with v2",
+        "    on n1, n2, n3, n4, n5",
+        "n5: error: it has 8 MiB of swap",
+        "    next: swapoff -a",
+        "n6, n7: nothing prevents a deployment",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [("n1,n2", ["n1,n2"]), ("n1", ["n1", "n2"]), (None, ["n1", "n2"])],
+)
+def test_fab_preflight_judges_all_hosts_of_a_command_together(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, asked: list[str]
+) -> None:
+    """Fabric calls the task for one host after the other."""
+    parsed = SimpleNamespace(args=SimpleNamespace(hosts=SimpleNamespace(value=given)))
+    monkeypatch.setattr(fabric.main.program, "core", [parsed], raising=False)
+    monkeypatch.setattr(host_tasks, "_shown", set())
+    limits: list[str] = []
+    monkeypatch.setattr(inspection, "findings", lambda options: limits.append(options.limit))
+    for name in ("n1", "n2"):
+        context: Any = SimpleNamespace(original_host=name)
+        host_tasks.preflight_task.body(context)
+    assert limits == asked
+
+
+def test_the_question_about_a_host_key_names_the_node(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(app, "confirmed", lambda text: not asked.append(text))
+    offer: Any = SimpleNamespace(
+        name="192.0.2.1", fingerprints=("ssh-ed25519 SHA256:x",), commands=("ssh-keygen -lf x",)
+    )
+    assert hosts._confirm("n1", offer)
+    assert asked == ["n1: are they the same? Record the key?"]
+    assert capsys.readouterr().out.startswith("n1: 192.0.2.1 is unknown. It presents this key:")
 
 
 def test_facts_of_hosts_are_lines_of_json(
