@@ -20,6 +20,17 @@ DOCKER_VARIABLES = (
 """Files that units of docker's packages take variables for its command line from."""
 CONTAINERD_IMPORTS = "/etc/containerd/conf.d"
 FSTAB = "/etc/fstab"
+NETWORK_MANAGER = "/run/NetworkManager"
+"""There while NetworkManager runs."""
+NETWORK_MANAGER_FILE = "/etc/NetworkManager/NetworkManager.conf"
+NETWORK_MANAGER_FOLDERS = tuple(
+    f"{at}/NetworkManager/conf.d" for at in ("/etc", "/run", "/usr/lib")
+)
+NETWORKD = "/run/systemd/netif/state"
+"""There while systemd-networkd runs."""
+NETWORKD_FOLDERS = tuple(
+    f"{at}/systemd/network" for at in ("/etc", "/run", "/usr/local/lib", "/usr/lib")
+)
 KERNEL_COMMAND_LINE = "/proc/cmdline"
 
 

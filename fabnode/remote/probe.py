@@ -82,6 +82,12 @@ def script(watch: Watchlist, nonce: str) -> bytes:
             *((config_files.SYSCTL_FILE, config_files.FSTAB) if watch.sysctls else ()),
             *(config_files.DOCKER_VARIABLES if layout.DOCKER in watch.units else ()),
         ),
+        "network_manager_files": (
+            config_files.NETWORK_MANAGER,
+            config_files.NETWORK_MANAGER_FILE,
+        ),
+        "network_manager_folders": config_files.NETWORK_MANAGER_FOLDERS,
+        "networkd_folders": config_files.NETWORKD_FOLDERS,
         "sysctls": watch.sysctls,
         "modules": watch.modules,
         "free": watch.free,
@@ -95,6 +101,8 @@ def script(watch: Watchlist, nonce: str) -> bytes:
     head.append(f"state={shlex.quote(watch.state)} ctr={shlex.quote(watch.ctr)}")
     head.append(f"cni_conf={shlex.quote(watch.cni_conf)}")
     head.append(f"containerd_imports={shlex.quote(config_files.CONTAINERD_IMPORTS)}")
+    head.append(f"network_manager={shlex.quote(config_files.NETWORK_MANAGER)}")
+    head.append(f"networkd={shlex.quote(config_files.NETWORKD)}")
     head.append(f"most_text_size={TEXT_SIZE} most_static_pods={STATIC_PODS}")
     head.append(f"static_pod_folder={shlex.quote(layout.STATIC_PODS)}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]

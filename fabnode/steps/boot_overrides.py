@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from posixpath import dirname
+from posixpath import basename, dirname
+from shlex import quote
 
-from ..node import config_files, layout
+from ..node import config_files, layout, unit_files
+from ..node.config_files import ConfigFiles
 from ..node.resources import File, Module, Resource, Sysctl
 from .finding import Finding
 from .inputs import Inputs
@@ -59,3 +61,32 @@ def _swap(inputs: Inputs) -> Iterator[Finding]:
             " the kubelet won't start",
             f"take it out of {config_files.FSTAB}, or set kubelet.fail_swap_on: false",
         )
+    units = generated_swaps(inputs.facts.config_files)
+    if units and inputs.node.kubelet.fail_swap_on and not inputs.facts.swap:
+        yield Finding(
+            "warning" if inputs.joined else "error",
+            f"systemd turns swap on at the next boot ({', '.join(units)}), with which the kubelet"
+            " won't start",
+            f"{mask(units)}, or set kubelet.fail_swap_on: false",
+        )
+
+
+def generated_swaps(files: ConfigFiles) -> tuple[str, ...]:
+    """
+    Return the swap units that no line of fstab is behind and that nobody has masked.
+
+    zram-generator makes them, and systemd-gpt-auto-generator for partitions of the type swap.
+    """
+    names = {basename(path) for path in files if path.endswith(".swap")}
+    found = ((name, unit_files.unit_file(name, files)) for name in sorted(names))
+    return tuple(
+        name
+        for name, path in found
+        if dirname(path).startswith("/run/systemd/generator")
+        and ("SourcePath", config_files.FSTAB) not in unit_files.settings(files[path])
+    )
+
+
+def mask(units: Iterable[str]) -> str:
+    """Return the command that keeps swap units from being started again."""
+    return f"systemctl mask --now {' '.join(map(quote, units))}"

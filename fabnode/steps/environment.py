@@ -12,7 +12,7 @@ from ..node import host_tools, layout
 from ..node.conventions import KUBELET_PORT, PROXY_SERVICE
 from ..node.facts import HostNetwork
 from ..node.resolvers import name_servers, on_loopback
-from . import firewall
+from . import firewall, network_managers
 from .finding import Finding
 from .inputs import Inputs
 
@@ -52,6 +52,7 @@ def findings(inputs: Inputs) -> Iterator[Finding]:
     yield from _mtu(inputs)
     yield from _conntrack(inputs)
     yield from _cni_files(inputs)
+    yield from network_managers.findings(inputs)
     yield from _firewall(inputs)
     yield from _proxies(inputs)
 

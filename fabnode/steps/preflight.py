@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
-from ..node import layout
+from ..node import config_files, layout
 from ..node.facts import OTHERS_WRITE
 from ..pki.certificates import problem, read
 from ..releases import compatibility
 from ..releases.matrix import matrix
 from ..releases.version import Release
 from ..util import program
-from . import environment, takeover
+from . import boot_overrides, environment, takeover
 from .environment import MIB
 from .finding import Finding
 from .inputs import Inputs
@@ -274,10 +274,13 @@ def _cgroups(inputs: Inputs) -> Iterator[Finding]:
 
 def _swap(inputs: Inputs) -> Iterator[Finding]:
     if inputs.facts.swap and inputs.node.kubelet.fail_swap_on:
+        units = boot_overrides.generated_swaps(inputs.facts.config_files)
+        off = f"`{boot_overrides.mask(units)}`" if units else "`swapoff -a` and take it out of"
+        off += "" if units else f" {config_files.FSTAB}"
         yield Finding(
             "error",
             f"it has {inputs.facts.swap // MIB} MiB of swap, with which the kubelet won't start",
-            "run `swapoff -a` and take it out of /etc/fstab, or set kubelet.fail_swap_on: false",
+            f"run {off}, or set kubelet.fail_swap_on: false",
         )
 
 

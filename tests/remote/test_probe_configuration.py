@@ -33,8 +33,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "root"
     monkeypatch.setattr(unit_files, "FOLDERS", [f"{root}{path}" for path in unit_files.FOLDERS])
     monkeypatch.setattr(config_files, "SYSCTL_FILE", f"{root}/etc/sysctl.conf")
-    monkeypatch.setattr(config_files, "FSTAB", f"{root}/etc/fstab")
-    for name in ("SYSCTL_FOLDERS", "MODPROBE_FOLDERS"):
+    for name in ("FSTAB", "NETWORK_MANAGER", "NETWORK_MANAGER_FILE", "NETWORKD"):
+        monkeypatch.setattr(config_files, name, f"{root}{getattr(config_files, name)}")
+    folders_of = ("SYSCTL", "MODPROBE", "NETWORK_MANAGER", "NETWORKD")
+    for name in (f"{each}_FOLDERS" for each in folders_of):
         folders = [f"{root}{path}" for path in getattr(config_files, name)]
         monkeypatch.setattr(config_files, name, folders)
     return root
@@ -154,3 +156,27 @@ def test_of_networks_only_the_names_are_reported(
     paths = [write(folder / name, '{"token": "secret"}\n') for name in names]
     write(folder / "calico-kubeconfig", "secret\n")
     assert probe_host().config_files == dict.fromkeys(paths, ())
+
+
+def test_what_else_manages_networks_is_seen_while_it_runs(
+    probe_host: Callable[..., Facts], root: Path
+) -> None:
+    file = write(root / "etc/NetworkManager/conf.d/a.conf", "[keyfile]\nunmanaged-devices=cali*\n")
+    match = "[Match]\nName=*\n[Network]\nDHCP=yes\n"
+    network = write(root / "etc/systemd/network/50-all.network", match)
+    assert probe_host().config_files == {}
+    (root / "run/NetworkManager").mkdir(parents=True)
+    write(root / "run/systemd/netif/state", "")
+    seen = probe_host().config_files
+    assert seen[f"{root}/run/NetworkManager"] == ()
+    assert seen[file] == ("unmanaged-devices=cali*",)
+    assert seen[network] == ("[Match]", "Name=*", "[Network]")
+
+
+def test_swap_units_are_seen_with_who_made_them(
+    probe_host: Callable[..., Facts], root: Path
+) -> None:
+    wanted = ("Documentation=man:zram-generator(8)", "What=/dev/zram0")
+    text = "\n".join(("# made by zram-generator", "[Unit]", wanted[0], "[Swap]", wanted[1], ""))
+    unit = write(root / "run/systemd/generator/dev-zram0.swap", text)
+    assert probe_host().config_files[unit] == wanted

@@ -38,7 +38,16 @@ def found(
     return tuple(findings(inputs, (*prepare.desired(inputs), *more)))
 
 
+ZRAM = "/run/systemd/generator/dev-zram0.swap"
+GPT = "/run/systemd/generator.late/dev-disk-by\\x2ddesignator-swap.swap"
+MAKER = ("Documentation=man:zram-generator(8)", "What=/dev/zram0")
+
 CASES: list[tuple[ConfigFiles, str | None, str]] = [
+    ({ZRAM: MAKER}, "error", "systemd turns swap on at the next boot (dev-zram0.swap), with"),
+    ({GPT: ("What=/dev/sda3",)}, "error", "systemd turns swap on at the next boot (dev-disk-by"),
+    ({ZRAM: MAKER, "/etc/systemd/system/dev-zram0.swap": ()}, None, ""),
+    ({ZRAM: ("SourcePath=/etc/fstab", "What=/dev/sda3")}, None, ""),
+    ({"/etc/systemd/system/old.swap": ("What=/old",)}, None, ""),
     ({LINK: OFF}, "error", f"{LINK} sets net.ipv4.ip_forward to 0 where 1 is wanted"),
     ({LINK: OFF, MAIN: OFF}, "error", f"{MAIN} sets net.ipv4.ip_forward to 0"),
     *(

@@ -66,6 +66,21 @@ def on(kind: str, free: int = 9000 * MIB, inodes: int | None = 9000) -> dict[str
     return {"space": {RUNTIME: Space(free, inodes, kind)}}
 
 
+NM = "/etc/NetworkManager/conf.d"
+RUNS = {"/run/NetworkManager": ()}
+HOSTS_OWN = {"/usr/lib/systemd/network/80-container-host0.network": ("[Match]", "Name=host0")}
+ADVISED = (
+    "[keyfile]",
+    "unmanaged-devices=interface-name:cali*;interface-name:tunl*;interface-name:vxlan.calico;"
+    "interface-name:wireguard.cali",
+)
+
+
+def managed(*lines: str) -> dict[str, Any]:
+    """Return facts of a host with one .network file of systemd-networkd's."""
+    return {"config_files": {"/etc/systemd/network/50-all.network": lines}}
+
+
 def cni(*names: str) -> dict[str, Any]:
     return {"config_files": {f"/etc/cni/net.d/{name}": () for name in names}}
 
@@ -77,6 +92,68 @@ def proxies(**variables: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("facts", "overrides", "level", "text"),
     [
+        (
+            {"config_files": RUNS},
+            {},
+            "warning",
+            "NetworkManager may change interfaces and routes of Calico: cali, vxlan.calico, tunl0",
+        ),
+        (
+            {"config_files": {**RUNS, f"{NM}/calico.conf": ADVISED}},
+            {},
+            None,
+            "",
+        ),
+        (
+            {
+                "config_files": {
+                    **RUNS,
+                    f"{NM}/a.conf": ("unmanaged-devices=*",),
+                }
+            },
+            {},
+            None,
+            "",
+        ),
+        (
+            {
+                "config_files": {
+                    **RUNS,
+                    f"{NM}/a.conf": ADVISED,
+                    f"{NM}/b.conf": ("unmanaged-devices=mac:00:11",),
+                }
+            },
+            {},
+            "warning",
+            "NetworkManager may change",
+        ),
+        ({"config_files": RUNS}, {"calico": {"enabled": False}}, None, ""),
+        ({"config_files": HOSTS_OWN}, {}, None, ""),
+        (
+            managed("[Match]", "Name=*", "[Network]"),
+            {},
+            "warning",
+            "/etc/systemd/network/50-all.network has systemd-networkd manage interfaces of Calico",
+        ),
+        (managed("[Match]", "Type=ether", "[Network]"), {}, "warning", "cali, vxlan.calico"),
+        (managed("[Match]", "Type=ether", "Name=en* eth*"), {}, None, ""),
+        (managed("[Match]", "Name=!cali* vxlan* tunl* wireguard*"), {}, None, ""),
+        (managed("[Match]", "Kind=!*"), {}, None, ""),
+        (managed("[Match]", "MACAddress=00:11:22:33:44:55"), {}, None, ""),
+        (
+            {
+                "config_files": {
+                    "/run/systemd/network/10-calico.network": (
+                        *("[Match]", "Name=cali* vxlan.calico* tunl* wireguard.cali*"),
+                        *("[Link]", "Unmanaged=yes"),
+                    ),
+                    "/etc/systemd/network/50-all.network": ("[Match]", "Name=*"),
+                }
+            },
+            {},
+            None,
+            "",
+        ),
         ({"lacking": frozenset({"tar", "flock"})}, {}, "error", "it has no flock, tar, needed"),
         ({"tools": GOOD.tools - {"ss"}}, {}, "warning", "no ss, so its ports could not be"),
         (

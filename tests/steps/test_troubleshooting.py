@@ -21,6 +21,7 @@ from fabnode.steps import (
     containerd_imports,
     docker_flags,
     environment,
+    network_managers,
     preflight,
     takeover,
     unit_overrides,
@@ -48,6 +49,7 @@ MODULES = (
     boot_overrides,
     containerd_imports,
     docker_flags,
+    network_managers,
     takeover,
 )
 

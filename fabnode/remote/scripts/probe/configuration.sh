@@ -1,6 +1,6 @@
 # Files of settings by which others may override what fabnode sets, as lines without comments: unit
 # files and drop-ins, settings of the kernel, modules that are not to be loaded, containerd's imports,
-# variables of docker's, swap; of CNI's only which there are.
+# variables of docker's, swap, what else manages networks; of CNI's only which there are.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
 configs=
@@ -18,6 +18,7 @@ for folder in $unit_folders; do
 	case $folder in /lib/*) [ ! -h /lib ] || continue ;; esac # the same as /usr/lib
 	[ -d "$folder" ] || continue
 	for unit in $units; do find_configs "$folder/$unit"; done
+	for file in "$folder"/*.swap; do find_configs "$file"; done
 	for name in $drop_ins; do
 		[ -d "$folder/$name" ] || continue
 		folders=$folders$nl$folder/$name
@@ -31,6 +32,17 @@ for folder in $config_folders; do
 	case $folder in /lib/*) [ ! -h /lib ] || continue ;; esac
 	for file in "$folder"/*.conf; do find_configs "$file"; done
 done
+if [ -d "$network_manager" ]; then
+	find_configs $network_manager_files
+	for folder in $network_manager_folders; do
+		for file in "$folder"/*.conf; do find_configs "$file"; done
+	done
+fi
+if [ -e "$networkd" ]; then
+	for folder in $networkd_folders; do
+		for file in "$folder"/*.network; do find_configs "$file"; done
+	done
+fi
 for file in "$cni_conf"/*.conf "$cni_conf"/*.conflist "$cni_conf"/*.json; do
 	[ ! -e "$file" ] || emit config "$file"
 done
@@ -61,6 +73,9 @@ for module in $modules; do names="$names$module "; done
 		if (!index(keys, " " key " ")) next
 	}
 	FILENAME ~ /\/fstab$/ && $3 != "swap" { next }
+	FILENAME ~ /\/NetworkManager\// && !/^[ \t]*unmanaged-devices/ { next }
+	FILENAME ~ /\.network$/ && !/^[ \t]*(\[|Name|Kind|Driver|Type|Unmanaged)/ { next }
+	FILENAME ~ /\.swap$/ && !/^[ \t]*(What|Documentation|SourcePath)/ { next }
 	FILENAME ~ /modprobe/ {
 		if ($1 != "install" && $1 != "blacklist") next
 		module = $2
