@@ -129,6 +129,42 @@ def test_only_what_fabnode_itself_makes_is_recorded() -> None:
     assert seen == {"ConflictError", "overrides"}
 
 
+# Advice that helps nobody who does not know already; `that` is what a failure never spelled out.
+EMPTY = re.compile(
+    r"(please )?((fix|correct|mend|check) (that|it|this|the (host|password|cluster|network))"
+    r"|run (it|the (same )?command) again|try again|see above)[ ,;]*"
+    r"((and|then)[ ,]+(run|try) .* ?again)?"
+)
+
+
+def advices() -> list[tuple[str, str]]:
+    """Return each advice that the code gives, with the module that gives it."""
+    found = []
+    for path in (ROOT / "fabnode").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            given: list[ast.expr] = []
+            match node:
+                case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in {
+                    "advice",
+                    "fix",
+                } or name.endswith(("_FIX", "_ADVICE")):
+                    given = [value]
+                case ast.Call(func=ast.Name(id="Finding"), args=[_, _, fix]):
+                    given = [fix]
+                case ast.Call(func=ast.Name(id=name), args=[_, *_, last]) if name.endswith("Error"):
+                    given = [last]
+            found += [(str(path), words(each)) for each in given]
+    return [(path, text) for path, text in found if text not in {"", "…"}]
+
+
+def test_no_advice_is_empty_words() -> None:
+    given = advices()
+    assert len(given) > 100
+    assert [(path, text) for path, text in given if EMPTY.fullmatch(text)] == []
+    for text in ("fix that and run the command again", "check the password", "try again"):
+        assert EMPTY.fullmatch(text)
+
+
 def test_each_failure_and_check_says_what_to_do() -> None:
     for row in rows("Failures"):
         assert len(row) == 4, row

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class KeyLookupError(FabnodeError):
     """A signing request could not be judged: its host did not report which key waits there."""
 
-    advice = f"fix that, then run `{program.task('approve-csr')}`"
+    advice = f"make its host reachable by SSH, then run `{program.task('approve-csr')}`"
 
 
 def deny(run: Run, names: Sequence[str]) -> bool:

@@ -22,6 +22,7 @@ from ..remote.examine import ask, examine
 from ..remote.payload_cache import Packer
 from ..remote.unit_monitor import UnitMonitor
 from ..steps import ready
+from ..util import program
 from ..util.errors import FabnodeError
 from .cluster_session import ClusterSession
 from .run import on_hosts
@@ -43,7 +44,7 @@ _KUBELET = "kubelet.service"
 class NotFixedError(FabnodeError):
     """All was done, and some of what was wrong still is."""
 
-    advice = "check the host: something else sets it"
+    advice = f"`{program.task('audit')}` shows it with what was seen: something else sets it again"
 
 
 class ApiserverCutOffError(FabnodeError):

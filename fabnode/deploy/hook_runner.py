@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from ..node.host_tools import FAULT_QUOTED
 from ..ssh.errors import HostError
 from . import hooks
 
@@ -64,4 +65,4 @@ class HookRunner:
         if (result := self._host.root(script)).code:
             fault = result.stderr.decode(errors="replace").strip()[:400]
             message = f"{script.split()[0]} fails there: {fault}"
-            raise HostError(self._host.node.name, message, "")
+            raise HostError(self._host.node.name, message, FAULT_QUOTED)

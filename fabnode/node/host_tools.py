@@ -46,3 +46,13 @@ def packages(tools: Iterable[str]) -> str:
     """Return the packages to install for these tools, in a list for people."""
     known = {**NEEDED, **_OTHERS}
     return ", ".join(sorted({known.get(tool, tool) for tool in tools}))
+
+
+ODD_TOOLS = (
+    "compare its sh, awk, sed and stat (`type -a`, `--version`) with another host's: one of them"
+    " answers in another way"
+)
+"""Advice where what a host's programs print can't be read."""
+FAULT_QUOTED = (
+    "correct on that host what the quoted error is about, then run the same command again"
+)

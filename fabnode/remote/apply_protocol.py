@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
-from ..node.resources import Command
+from ..node.host_tools import FAULT_QUOTED
+from ..node.resources import Binary, Command, Directory, File, Module, Sysctl
 from ..ssh.errors import ApplyError, HostMisbehavedError
 from ..util.sanitize import last_lines
 from . import unit_monitor
@@ -131,7 +134,7 @@ class Exchange:
         if result.code or not self._ended or count < total:
             reason = output.split("\n")[0] or f"{count} of {total} actions, status {result.code}"
             cause = f"the apply script failed there: {reason}"
-            advice = "fix that and run the command again"
+            advice = FAULT_QUOTED
             return ApplyError(self._node, cause, advice, action="begin", detail=output)
         return None
 
@@ -143,9 +146,18 @@ class Exchange:
 
 
 def _advice(change: Change | None) -> str:
-    if change and isinstance(change.resource, Command):
-        return "correct the hook, or what it needs on that host, and run the same command again"
-    return "fix that and run the command again"
+    match change and change.resource:
+        case Command():
+            return "correct the hook, or what it needs on that host, and run the same command again"
+        case Module(name=name):
+            return f"`modprobe -v {quote(name)}` there shows why; then run the same command again"
+        case Sysctl(key=key, value=value):
+            return f"`sysctl -w {quote(f'{key}={value}')}` there shows why it can't be set"
+        case File(path=path) | Binary(path=path) | Directory(path=path):
+            folder = quote(str(PurePosixPath(path).parent))
+            return f"`df -h {folder}; df -i {folder}; lsattr -d {folder}` there; {FAULT_QUOTED}"
+        case _:
+            return FAULT_QUOTED
 
 
 def _reason(detail: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..audit.evidence import Asked
 from ..audit.services import DOCKER_SOCKET
 from ..node.conventions import KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, STATE
+from ..node.host_tools import FAULT_QUOTED, ODD_TOOLS
 from ..ssh.errors import HostMisbehavedError
 from ..util.sanitize import last_lines
 from .audit_output import parse
@@ -58,12 +59,12 @@ def examine(host: Host, *, state: str, cni_conf: str) -> Evidence:
     result = host.root("exec sh -s", stdin=[program], limit=_LIMIT)
     if result.code:
         output = last_lines(result.stderr, 3) or f"status {result.code}"
-        raise HostMisbehavedError(host.name, f"examining it failed: {output}")
+        raise HostMisbehavedError(host.name, f"examining it failed: {output}", FAULT_QUOTED)
     try:
         return parse(result.stdout, nonce=nonce, roots=roots, state=state)
     except MalformedError as error:
         raise HostMisbehavedError(
-            host.name, f"its answer is malformed: {error}", "check its shell profile"
+            host.name, f"its answer is malformed: {error}", ODD_TOOLS
         ) from error
 
 

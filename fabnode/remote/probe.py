@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..node import config_files, layout, unit_files
-from ..node.host_tools import NEEDED, NEEDED_TO_PROBE, packages
+from ..node.host_tools import FAULT_QUOTED, NEEDED, NEEDED_TO_PROBE, ODD_TOOLS, packages
 from ..ssh.errors import HostError, HostMisbehavedError
 from ..util.sanitize import last_lines
 from .limits import STATIC_PODS, TEXT_SIZE, MalformedError
@@ -55,14 +55,14 @@ def probe(host: Host, watch: Watchlist) -> Facts:
     )
     if result.code:
         output = last_lines(result.stderr, 3) or f"status {result.code}"
-        raise HostMisbehavedError(host.name, f"probing it failed: {output}")
+        raise HostMisbehavedError(host.name, f"probing it failed: {output}", FAULT_QUOTED)
     try:
         return parse(result.stdout, nonce=nonce, sent=sent, received=heard[0] if heard else sent)
     except LacksToolsError as error:
         raise HostError(host.name, str(error), f"install there: {packages(error.tools)}") from error
     except MalformedError as error:
         raise HostMisbehavedError(
-            host.name, f"its answer is malformed: {error}", "check its shell profile"
+            host.name, f"its answer is malformed: {error}", ODD_TOOLS
         ) from error
 
 

@@ -263,7 +263,9 @@ class Session:
             )
         if prompts > 1:
             raise SudoRefusedError(
-                self._node, "sudo does not accept the password", "check the password"
+                self._node,
+                "sudo does not accept the password",
+                "check ssh.sudo_password: `sudo -k; sudo -v` there asks for the same one",
             )
         if not self._password_sent:
             self._password_sent = True
