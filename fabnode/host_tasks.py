@@ -96,7 +96,7 @@ def own_step(c: Context, name: str, config: str = "", dry_run: bool = False) -> 
 
 @_task(preflight.STEP.name)
 def preflight_task(c: Context, config: str = "") -> None:
-    """Show what prevents a deployment, with its fix; what is the same on several hosts once."""
+    """Show what prevents a deployment, with its fix."""
     if (name := _node(c)) not in _shown:
         names = given if name in (given := _given_hosts()) else [name]
         _shown.update(names)
