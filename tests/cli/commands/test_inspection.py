@@ -15,6 +15,7 @@ from fabnode import host_tasks
 from fabnode.cli import app, exits
 from fabnode.cli.commands import hosts, inspection
 from fabnode.cli.options import Options
+from fabnode.deploy import pipeline
 from fabnode.library.results import PlannedNode, PlanResult
 from fabnode.node.facts import Facts
 from fabnode.ssh.errors import ConnectionLostError
@@ -105,7 +106,7 @@ def test_findings_that_are_the_same_on_several_hosts_are_printed_once(
     plan = PlanResult(tuple(nodes))
     run = SimpleNamespace(journal=SimpleNamespace(detach_sinks=lambda: None))
     monkeypatch.setattr(app, "run_of", lambda _: nullcontext(run))
-    monkeypatch.setattr(inspection.pipeline, "plan", lambda _: None)
+    monkeypatch.setattr(pipeline, "plan", lambda _: None)
     monkeypatch.setattr(inspection, "plan_result", lambda _: plan)
     with pytest.raises(Exit) as caught:
         inspection.findings(Options())
@@ -143,7 +144,12 @@ def test_the_question_about_a_host_key_names_the_node(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(app, "confirmed", lambda text: not asked.append(text))
+
+    def confirmed(question: str) -> bool:
+        asked.append(question)
+        return True
+
+    monkeypatch.setattr(app, "confirmed", confirmed)
     offer: Any = SimpleNamespace(
         name="192.0.2.1", fingerprints=("ssh-ed25519 SHA256:x",), commands=("ssh-keygen -lf x",)
     )
