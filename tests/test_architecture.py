@@ -81,6 +81,7 @@ STEPS_SHARE = {
     "firewall",
     "inputs",
     "kernel",
+    "network_managers",
     "registries",
     "render",
     "step",
