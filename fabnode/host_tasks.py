@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import fabric.main
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -52,16 +51,6 @@ def _node(c: Context) -> str:
     return str(name)
 
 
-_shown: set[str] = set()  # hosts whose findings were printed together with another's
-
-
-def _given_hosts() -> list[str]:
-    """Return all hosts of this command: Fabric calls a task for one after the other."""
-    parsed = getattr(fabric.main.program, "core", None)
-    given = parsed[0].args.hosts.value if parsed else None
-    return list(filter(None, str(given or "").split(",")))
-
-
 def _step_task(step: Step) -> Task[Callable[..., None]]:
     """Make a task of a node step."""
 
@@ -97,10 +86,7 @@ def own_step(c: Context, name: str, config: str = "", dry_run: bool = False) -> 
 @_task(preflight.STEP.name)
 def preflight_task(c: Context, config: str = "") -> None:
     """Show what prevents a deployment, with its fix."""
-    if (name := _node(c)) not in _shown:
-        names = given if name in (given := _given_hosts()) else [name]
-        _shown.update(names)
-        commands.inspection.findings(Options(config, ",".join(names), only=()))
+    commands.inspection.findings(Options(config, _node(c), only=()))
 
 
 @_task(json=HELP["json"])

@@ -76,6 +76,7 @@ READS_ENVIRONMENT = {
 RUNS = {"approval", "hardening", "pipeline", "rotation", "run"}
 
 STEPS_SHARE = {
+    "boot_overrides",
     "environment",
     "finding",
     "firewall",

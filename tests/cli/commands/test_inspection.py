@@ -7,11 +7,9 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import fabric.main
 import pytest
 from invoke.exceptions import Exit
 
-from fabnode import host_tasks
 from fabnode.cli import app, exits
 from fabnode.cli.commands import hosts, inspection
 from fabnode.cli.options import Options
@@ -119,25 +117,6 @@ def test_findings_that_are_the_same_on_several_hosts_are_printed_once(
         "    next: swapoff -a",
         "n6, n7: nothing prevents a deployment",
     ]
-
-
-@pytest.mark.parametrize(
-    ("given", "asked"),
-    [("n1,n2", ["n1,n2"]), ("n1", ["n1", "n2"]), (None, ["n1", "n2"])],
-)
-def test_fab_preflight_judges_all_hosts_of_a_command_together(
-    monkeypatch: pytest.MonkeyPatch, given: str | None, asked: list[str]
-) -> None:
-    """Fabric calls the task for one host after the other."""
-    parsed = SimpleNamespace(args=SimpleNamespace(hosts=SimpleNamespace(value=given)))
-    monkeypatch.setattr(fabric.main.program, "core", [parsed], raising=False)
-    monkeypatch.setattr(host_tasks, "_shown", set())
-    limits: list[str] = []
-    monkeypatch.setattr(inspection, "findings", lambda options: limits.append(options.limit))
-    for name in ("n1", "n2"):
-        context: Any = SimpleNamespace(original_host=name)
-        host_tasks.preflight_task.body(context)
-    assert limits == asked
 
 
 def test_the_question_about_a_host_key_names_the_node(
