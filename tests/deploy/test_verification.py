@@ -45,6 +45,7 @@ DOWN = {
     },
 }
 PENDING = {
+    "items": [],
     "status": {
         "phase": "Pending",
         "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}],
@@ -61,8 +62,13 @@ class Api:
         if "fabnode-verify" in path:
             raise ApiError(403, "Forbidden", "no right to read it")
 
-    def get(self, path: str) -> dict[str, Any]:
+    def get(self, path: str, **_: str) -> dict[str, Any]:
+        if path.endswith("/services"):
+            return {"items": [{"metadata": {"name": "dns"}, "spec": {"clusterIP": "10.9.9.9"}}]}
         return {"items": [DOWN]} if "apiregistration" in path else PENDING
+
+    def create(self, _: str, review: dict[str, Any]) -> dict[str, Any]:
+        return {**review, "status": {"allowed": False}}
 
 
 def session(**network: Any) -> Any:
@@ -83,7 +89,7 @@ def session(**network: Any) -> Any:
 
 def of_a_node(live: dict[str, Any] | None = ILL) -> list[Check]:
     host: Any = SimpleNamespace(
-        node=NODE, http_get=lambda *_: HttpAnswer(500, b"the last sync was long ago")
+        node=NODE, http_get=lambda *_, **__: HttpAnswer(500, b"the last sync was long ago")
     )
     units = {name: UnitFact("loaded", "failed", "failed", "enabled") for name in verify.UNITS}
     return verify_node(host, Facts(known=True, units=units), session(), live)
@@ -101,6 +107,7 @@ def of_pods() -> list[Check]:
         *network_probe._not_running(api, ["n1"], ["n1"]),
         network_probe._address_check("n1", "192.0.2.1", "172.20.0.0/16"),
         *verify.probe_results("n1", lost, ["n1", "n2"]),
+        *verify.service_range("192.0.2.1", "10.68.0.0/16"),
         *verify.override_checks("n1", [Finding("error", "a drop-in overrides it", "rm it")]),
     ]
 
