@@ -49,7 +49,7 @@ PENDING = {
     "status": {
         "phase": "Pending",
         "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}],
-    }
+    },
 }
 
 
