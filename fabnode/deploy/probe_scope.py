@@ -79,6 +79,7 @@ def watchlist(
         modules=tuple(modules),
         free=tuple(environment.room(config, node)),
         writable=tuple(dict.fromkeys(writable)),
+        mounts=environment.mounts(config, node),
         ports=tuple(layout.PORTS),
         store=store,
         ctr=f"{config.paths.programs}/ctr",

@@ -106,6 +106,19 @@ class HostNetwork:
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """
+    The mount that a folder is on.
+
+    :param options: its own (`ro`, `noexec`, …). :param shared: whether what is mounted below it is
+        seen in other mount namespaces, such as those of containers.
+    """
+
+    options: frozenset[str]
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """
     A node, as one probe saw it.
@@ -118,6 +131,9 @@ class Facts:
         probe and its first answer).
     :param space: of file systems, by path asked for.
     :param readonly: of the folders asked about, those that can't be written in.
+    :param mounts: of the folders asked about, what each is mounted by.
+    :param booted: whether systemd is the init. :param kmsg: whether /dev/kmsg is there.
+    :param modules_disabled: whether the kernel loads no modules any more.
     :param controllers: cgroup controllers of the kernel; empty where unknown.
     :param networks: IPv4 networks of interfaces and routes, without the default route.
     :param mtus: of interfaces, without those of pods, by name.
@@ -175,6 +191,10 @@ class Facts:
     firewall: tuple[tuple[str, str], ...] = ()
     space: Mapping[str, Space] = field(default_factory=dict)
     readonly: frozenset[str] = frozenset()
+    mounts: Mapping[str, Mount] = field(default_factory=dict)
+    booted: bool = True
+    kmsg: bool = True
+    modules_disabled: bool = False
     controllers: frozenset[str] = frozenset()
     lacking: frozenset[str] = frozenset()
     modules: frozenset[str] = frozenset()
@@ -227,7 +247,8 @@ class Watchlist:
         that lists containerd's.
     :param ports: TCP ports of interest: if nobody listens on any of them, no listener is reported.
     :param free: directories whose file system is wanted (of the nearest that exists).
-    :param writable: directories that fabnode writes in. :param state: the one with its records.
+    :param writable: directories that fabnode writes in. :param mounts: those whose mount is wanted.
+    :param state: the one with its records.
     :param cni_conf: directory whose files configure the pods' network.
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """
@@ -242,6 +263,7 @@ class Watchlist:
     modules: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     store: str = "containerd"
     ctr: str = "ctr"

@@ -32,7 +32,7 @@ LOCK = "/run/fabnode.lock"
 _START = """umask 077; state={state}
 odd() {{ [ -h "$1" ] || {{ [ -e "$1" ] && [ ! -f "$1" ] && [ ! -d "$1" ]; }}; }}
 ! odd {lock} || rm -f {lock}; exec 9>{lock}
-flock -w 60 9 || {{ [ $? != 1 ] || echo busy; exit 1; }}
+flock -E 75 -w 60 9 || {{ [ $? != 75 ] || echo busy; exit 1; }}
 [ ! -h $state ] || {{ echo "$state is a symlink, but a directory is needed there" >&2; exit 1; }}
 mkdir -p $state || exit
 [ -O $state ] || {{ echo "$state belongs to somebody else than root" >&2; exit 1; }}

@@ -95,6 +95,7 @@ def script(watch: Watchlist, nonce: str) -> bytes:
         "needed": NEEDED,
         "needed_here": NEEDED_TO_PROBE,
         "writable": watch.writable,
+        "mounts": watch.mounts,
         "ports": [f"{port:04X}" for port in watch.ports],
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store}"]
@@ -104,6 +105,7 @@ def script(watch: Watchlist, nonce: str) -> bytes:
     head.append(f"network_manager={shlex.quote(config_files.NETWORK_MANAGER)}")
     head.append(f"networkd={shlex.quote(config_files.NETWORKD)}")
     head.append(f"most_text_size={TEXT_SIZE} most_static_pods={STATIC_PODS}")
+    head.append("booted=/run/systemd/system mountinfo=/proc/1/mountinfo")
     head.append(f"static_pod_folder={shlex.quote(layout.STATIC_PODS)}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]
     return "\n".join([*head, ""]).encode() + assemble("probe")

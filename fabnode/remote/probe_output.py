@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING, Any
 
-from ..node.facts import Facts, HostNetwork, Listener, PathFact, Space, UnitFact
+from ..node.facts import Facts, HostNetwork, Listener, Mount, PathFact, Space, UnitFact
 from ..node.host_tools import NEEDED_TO_PROBE
 from ..node.resolvers import name_servers, on_loopback
 from ..pki.certificates import CertificateFile
@@ -85,6 +85,7 @@ class _Found:
     configs: dict[str, list[str]] = field(default_factory=dict)
     space: dict[str, Space] = field(default_factory=dict)
     readonly: set[str] = field(default_factory=set)
+    mounts: dict[str, Mount] = field(default_factory=dict)
     controllers: set[str] = field(default_factory=set)
     lacking: set[str] = field(default_factory=set)
     networks: list[HostNetwork] = field(default_factory=list)
@@ -145,6 +146,15 @@ class _Found:
                 self.lacking.add(name)
             case ["readonly", *path]:
                 self.readonly.add("\t".join(path))
+            case ["mount", options, "shared" | "private" as spread, *path]:
+                found = Mount(frozenset(options.split(",")), spread == "shared")
+                self.mounts["\t".join(path)] = found
+            case ["not_booted"]:
+                self.plain["booted"] = False
+            case ["no_kmsg"]:
+                self.plain["kmsg"] = False
+            case ["modules_disabled"]:
+                self.plain["modules_disabled"] = True
             case ["controllers", names]:
                 self.controllers |= set(names.split())
             case ["listener", line]:
@@ -254,6 +264,7 @@ class _Found:
             firewall=tuple(self.rules),
             space=self.space,
             readonly=frozenset(self.readonly),
+            mounts=self.mounts,
             controllers=frozenset(self.controllers),
             lacking=frozenset(self.lacking),
             modules=frozenset(self.modules),

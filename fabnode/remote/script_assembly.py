@@ -38,6 +38,7 @@ PROGRAMS = {
         "probe/listeners",
         "probe/tools",
         "probe/space",
+        "probe/mounts",
         "probe/kernel",
         "probe/configuration",
         "probe/files",

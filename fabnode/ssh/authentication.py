@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    SSHCertificate,
+    load_pem_private_key,
+    load_ssh_public_identity,
+)
 from paramiko.agent import AgentKey, AgentSSH
 
+from ..util import pem
 from ..util.errors import FabnodeError
 from ..util.sanitize import clean
 from .questions import asks_password
@@ -23,6 +35,15 @@ if TYPE_CHECKING:
     from .transport import Transport
 
 _PRIVATE = b"PRIVATE KEY-----"
+_KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
+_JOURNAL = (
+    "its sshd's journal says why: an account that has expired or may not log in (chage -l,"
+    " /etc/nologin, access.conf), or a limit of logins"
+)
+_STRICT = (
+    "where both are right, its sshd's journal says why (AllowUsers, a login shell that is missing,"
+    " folders that others may write in)"
+)
 
 
 class LoginRefusedError(FabnodeError, paramiko.AuthenticationException):
@@ -89,9 +110,9 @@ class Login:
             return self._go_on(transport, further)
         if self.password is not None:
             return self._by_password(transport, allowed)
-        raise self._refused(
-            "rejects the user with these keys" if tried else "is given no key: there is none"
-        )
+        if not tried:
+            raise self._refused("is given no key: there is none")
+        raise self._refused("rejects the user with these keys", _STRICT)
 
     def _go_on(self, transport: Transport, further: Sequence[str]) -> list[str]:
         """Give what is asked for beyond a key that was accepted."""
@@ -162,33 +183,35 @@ class Login:
                 f"ended the login after the first {tried} keys of files and agent (MaxAuthTries)",
                 "name the right key in ssh.keys, or with IdentityFile and IdentitiesOnly",
             )
-        why = transport.farewell or "without a word"
-        return self._refused(f"hung up during the login: {why}")
+        # PAM's reason to refuse an account comes as the banner, which `get_banner` forgets by now.
+        banner: bytes | None = getattr(transport.auth_handler, "banner", None)
+        said = clean((banner or b"").decode(errors="replace")).strip()
+        why = transport.farewell or said[-200:] or "without a word"
+        return LoginRefusedError(f"hung up during the login: {why}", _JOURNAL)
 
-    def _refused(self, message: str) -> LoginRefusedError:
+    def _refused(self, message: str, *advice: str) -> LoginRefusedError:
         if self.options.token_provider:
             self.notes.append(
                 f"PKCS11Provider is set: `ssh-add -s {self.options.token_provider}` first"
             )
-        advice = "check ssh.user and ssh.keys (or `ssh-add -l`) in the configuration"
-        return LoginRefusedError(message, "; ".join([*dict.fromkeys(self.notes), advice]))
+        check = "check ssh.user and ssh.keys (or `ssh-add -l`) in the configuration"
+        return LoginRefusedError(message, "; ".join([*dict.fromkeys(self.notes), check, *advice]))
 
     def _identities(self) -> Iterator[paramiko.PKey]:
         """Yield keys: configured ones, those of the agent, then those of ssh's configuration."""
         agent = self._agent_keys()
         in_agent = {key.asbytes() for key in agent}
-        yield from self._of_files(self.keys, in_agent)
+        files = (*self.keys, *self.options.identities)
+        certificates = [*self.options.certificates, *map(_certificate_beside, files)]
+        yield from self._of_files(self.keys, in_agent, certificates)
         if not self.options.public_keys:
             return
         if self.options.identities_only:
-            named = {
-                blob
-                for path in (*self.keys, *self.options.identities)
-                if (blob := _public_blob(path))
-            }
+            named = {blob for path in (*files, *certificates) if (blob := _public_blob(path))}
             agent = [key for key in agent if key.asbytes() in named]
-        yield from agent
-        yield from self._of_files(self.options.identities, in_agent)
+        for held in agent:
+            yield from _certified(held, certificates)
+        yield from self._of_files(self.options.identities, in_agent, certificates)
 
     def _agent_keys(self) -> list[AgentKey]:
         if self.options.agent == "":
@@ -199,13 +222,12 @@ class Login:
         except (paramiko.SSHException, OSError):
             return []
 
-    def _of_files(self, paths: Sequence[Path], in_agent: set[bytes]) -> Iterator[paramiko.PKey]:
+    def _of_files(
+        self, paths: Sequence[Path], in_agent: set[bytes], certificates: Sequence[Path]
+    ) -> Iterator[paramiko.PKey]:
         for path in paths:
             if path.is_file() and (key := self._read(path, in_agent)):
-                for certificate in self.options.certificates:
-                    with suppress(ValueError, OSError, paramiko.SSHException):
-                        key.load_certificate(str(certificate))
-                yield key
+                yield from _certified(key, certificates)
 
     def _read(self, path: Path, in_agent: set[bytes]) -> paramiko.PKey | None:
         """Return a file's key; None, and a note, where it can't be used."""
@@ -229,17 +251,68 @@ class Login:
         return None
 
 
-def _loaded(path: Path, password: str | None) -> paramiko.PKey:
-    """Return a private key with its certificate. Raises TypeError where it is encrypted."""
+def _certified(key: paramiko.PKey, files: Sequence[Path]) -> Iterator[paramiko.PKey]:
+    """Yield a key with each of its certificates, and last alone: a certificate may have expired."""
+    for file in dict.fromkeys(files):
+        if _holder(file) == key.asbytes():
+            key.load_certificate(str(file))
+            yield key
+    key.public_blob = None
+    yield key
+
+
+def _holder(file: Path) -> bytes | None:
+    """Return the key that a certificate is for; None: the file holds no certificate."""
     try:
-        return paramiko.PKey.from_path(path)
+        certificate = load_ssh_public_identity(file.read_bytes())
+    except (OSError, ValueError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(certificate, SSHCertificate):
+        return None
+    public = certificate.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    return base64.b64decode(public.split()[1])
+
+
+def _certificate_beside(path: Path) -> Path:
+    """Return where ssh-keygen puts the certificate of a key; `path` may be its public half."""
+    return path.with_name(f"{path.name.removesuffix('.pub')}-cert.pub")
+
+
+def _loaded(path: Path, password: str | None) -> paramiko.PKey:
+    """Return a private key. Raises TypeError where it is encrypted."""
+    try:
+        try:
+            return paramiko.PKey.from_path(path)
+        except (paramiko.SSHException, ValueError):
+            return _converted(path, password)
     except TypeError:
         if password is None:
             raise
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+    for kind in _KINDS:
         with suppress(paramiko.SSHException):
             return kind.from_private_key_file(str(path), password)
+    with suppress(ValueError, TypeError):
+        return _converted(path, password)
     raise paramiko.PasswordRequiredException("another password")
+
+
+def _converted(path: Path, password: str | None) -> paramiko.PKey:
+    """
+    Return a key in a form that OpenSSH reads and paramiko does not: PKCS#8, or EC PARAMETERS first.
+
+    :raises TypeError: it is encrypted. :raises ValueError: it is no such key.
+    """
+    content = path.read_bytes()
+    block = next((b for b in pem.blocks(content) if b.label.endswith("PRIVATE KEY")), None)
+    if block is None or block.headers:
+        raise ValueError("it holds no private key in a form that is known")
+    secret = password.encode() if password and block.label.startswith("ENCRYPTED") else None
+    held = load_pem_private_key(block.pem, secret)
+    text = held.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    for kind in _KINDS:
+        with suppress(paramiko.SSHException):
+            return kind.from_private_key(StringIO(text))
+    raise ValueError("SSH has no keys of its kind")
 
 
 def _public_blob(path: Path) -> bytes | None:

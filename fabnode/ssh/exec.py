@@ -30,20 +30,38 @@ from .errors import (
 from .questions import asks_password, is_question
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _GRACE = 5  # seconds that a command has for its own clean-up once its time is up
 _NOISE = 2**16  # bytes a login shell may print before our marker
 _CHUNK = 2**20
 _PAUSE = 1.0  # seconds of silence after which a line without an end is a question
 _SUDO_RS = re.compile(rb"^\] \S+: ?\n?")  # it puts the prompt into one of its own
+_REFUSED_ONCE = (
+    "check the password: it is the user's own, or root's where sudoers has targetpw or rootpw"
+)
 _SUDO_ADVICE = "check the user's sudo rights with `sudo -l` there"
 _SUDO_SAYS = {
     "must have a tty": "take `requiretty` from the user's Defaults in sudoers",
     "sudo: not found": "install sudo there, or log in as root (ssh.user)",
     "password has expired": "change the user's password there",
     "password is required": "let sudo read a password from stdin, or give the user NOPASSWD",
+    "incorrect password": _REFUSED_ONCE,
+    "exec: timeout: Permission denied": "take `noexec` from the user's Defaults, or NOEXEC from its"
+    " rule, in sudoers",
+    "is not allowed to execute": "let the user run /bin/sh as root (ALL), not some programs alone:"
+    " `sudo -l` there shows the rules",
 }
+_SHELL_ADVICE = (
+    "give the login user a shell that runs them, without a forced command (ForceCommand, or"
+    " command= in authorized_keys), and a profile (.bashrc) that neither ends it nor waits"
+)
+_SHELL_SAYS = {
+    "Password change required": "change the user's password there: sshd lets no command pass"
+    " before that",
+    "too many logins": "raise maxlogins for the user in /etc/security/limits.conf there",
+}
+_REFUSED = re.compile(r"(is not allowed to execute ')(\S+) .*(' as )", re.DOTALL)
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'!\\")  # between single quotes, to any shell
 _TURN = 0.1  # seconds: the longest that output waits while the far side takes no input
 # Root's programs come from the system's folders, whatever the PATH of a login or of sudo names.
@@ -52,8 +70,11 @@ _TURN = 0.1  # seconds: the longest that output waits while the far side takes n
 # by every folder and link that it leads through, as util-linux's namei lists them (a sticky folder
 # keeps root's files); without namei no link counts.
 _ROOTS_OWN = "^(f: |l.{9} root |d[-rwxsS]{8}[tT] root |[d-][-rwxsS]{4}-[-rwxsS]{2}-[-xtT] root )"
+# What limits.conf gives logins, root's commands behind sudo inherit: size of files, time, memory.
+_FIND_SUDO = "PATH=$PATH:/usr/bin:/bin"  # which a login's PATH may lack
 _PATH = (
-    "PATH=/usr/sbin:/usr/bin:/sbin:/bin; own=;"
+    "for seen in f t v; do ulimit -$seen unlimited; done 2>/dev/null;"
+    " PATH=/usr/sbin:/usr/bin:/sbin:/bin; own=;"
     " for seen in $(stat -Lc %u:%a /usr/local /usr/local/sbin /usr/local/bin 2>/dev/null); do"
     " case $seen in 0:*[0145][0145]) own=${own}y ;; *) own=no; break ;; esac; done;"
     " for seen in /usr/local/sbin /usr/local/bin; do"
@@ -165,12 +186,25 @@ class Session:
         try:
             with ending(channel):
                 start = time.monotonic()  # before the node's own clock for it starts
-                channel.exec_command(self._command_line())
+                self._begin(channel, transport)
                 return self._exchange(channel, start)
         except HostError:
             raise
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise ConnectionLostError(self._node, f"the connection broke ({error})") from error
+
+    def _begin(self, channel: paramiko.Channel, transport: paramiko.Transport) -> None:
+        try:
+            channel.exec_command(self._command_line())
+        except paramiko.SSHException as error:
+            if not transport.is_active():
+                raise
+            raise HostMisbehavedError(
+                self._node,
+                "its sshd starts no command for the login user",
+                "its journal says why: a limit of the user's processes (nproc in limits.conf),"
+                " or no memory",
+            ) from error
 
     def _command_line(self) -> str:
         command = self._command
@@ -180,7 +214,7 @@ class Session:
         words = ["/bin/sh", "-c", f"{_PATH}; exec {timed}"]
         if command.sudo:
             words = ["sudo", "-S", "-p", self._prompt, "--", *words]
-        return for_any_shell(f"{self._print_shell}; exec " + shlex.join(words))
+        return for_any_shell(f"{self._print_shell}; {_FIND_SUDO}; exec " + shlex.join(words))
 
     def _exchange(self, channel: paramiko.Channel, start: float) -> Result:
         command = self._command
@@ -262,11 +296,7 @@ class Session:
                 "set ssh.sudo_password to {prompt: true}, {file: PATH} or {env: NAME}",
             )
         if prompts > 1:
-            raise SudoRefusedError(
-                self._node,
-                "sudo does not accept the password",
-                "check ssh.sudo_password: `sudo -k; sudo -v` there asks for the same one",
-            )
+            raise SudoRefusedError(self._node, "sudo does not accept the password", _REFUSED_ONCE)
         if not self._password_sent:
             self._password_sent = True
             self._answered = len(self._err)
@@ -311,18 +341,20 @@ class Session:
     def _not_admitted(self) -> HostError:
         has_shell = self._shell in self._out
         printed = bytes(self._err or self._out.replace(self._shell, b""))
-        output = clean(printed.replace(self._prompt.encode(), b""))[-300:] or "no output"
+        text = clean(printed.replace(self._prompt.encode(), b""))
+        output = _REFUSED.sub(r"\1\2 …\3", text)[-300:] or "no output"
         if not has_shell:
-            return HostMisbehavedError(
-                self._node,
-                f"the login shell refuses commands: {output}",
-                "give the login user a shell that runs them, without a forced command"
-                " (ForceCommand, or command= in authorized_keys)",
-            )
+            advice = _first(_SHELL_SAYS, output, _SHELL_ADVICE)
+            message = f"the login shell refuses commands: {output}"
+            return HostMisbehavedError(self._node, message, advice)
         if self._command.sudo:
-            advice = next((a for text, a in _SUDO_SAYS.items() if text in output), _SUDO_ADVICE)
+            advice = _first(_SUDO_SAYS, output, _SUDO_ADVICE)
             return SudoRefusedError(self._node, f"sudo does not grant root: {output}", advice)
         return HostMisbehavedError(self._node, f"the command does not start there: {output}")
+
+
+def _first(advices: Mapping[str, str], output: str, otherwise: str) -> str:
+    return next((advice for text, advice in advices.items() if text in output), otherwise)
 
 
 def for_any_shell(script: str) -> str:

@@ -20,6 +20,7 @@ MIB = 1024 * 1024
 
 _KUBELET = Port("tcp", KUBELET_PORT, "kubelet, from the control plane")
 _FEWEST_INODES = 1000
+_KERNELS = "/sys/fs"
 _CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _OF_SERVICES = ("kube-", "nodelocaldns")  # beginnings of interfaces' names
 # File systems that the kernel's overlay can't write to, by the names of `stat -f`.
@@ -40,10 +41,21 @@ def room(config: Config, node: Node) -> dict[str, int]:
     }
 
 
+def mounts(config: Config, node: Node) -> tuple[str, ...]:
+    """Return the folders whose mounts matter: those with programs, and those that pods share."""
+    return (*_executed(config), _KERNELS, node.kubelet.root)
+
+
+def _executed(config: Config) -> tuple[str, ...]:
+    return (config.paths.programs, config.paths.cni_bin)
+
+
 def findings(inputs: Inputs) -> Iterator[Finding]:
     """Yield what of the host's environment would break a node or its pods."""
     yield from _tools(inputs)
+    yield from _init(inputs)
     yield from _read_only(inputs)
+    yield from _mounts(inputs)
     yield from _space(inputs)
     yield from _overlay(inputs)
     yield from _controllers(inputs)
@@ -80,7 +92,43 @@ def _read_only(inputs: Inputs) -> Iterator[Finding]:
         yield Finding(
             "error",
             f"its file system is read-only at {', '.join(folders)}",
-            "mount it writable, or set other folders: those of `paths`, kubelet.root, runtime.root",
+            "mount it writable (`chattr -i`, where `lsattr -d` shows an i), or set other folders:"
+            " those of `paths`, kubelet.root, runtime.root",
+        )
+
+
+def _init(inputs: Inputs) -> Iterator[Finding]:
+    if not inputs.facts.booted:
+        yield Finding(
+            "error",
+            "systemd is there, but is not its init: no unit can be started",
+            "boot it with systemd (in WSL: `systemd=true` under `[boot]` in /etc/wsl.conf)",
+        )
+    if not inputs.facts.kmsg:
+        yield Finding(
+            "error",
+            "it has no /dev/kmsg, which the kubelet reads",
+            "give it that device, or at each boot a link to /dev/console (tmpfiles.d)",
+        )
+
+
+def _mounts(inputs: Inputs) -> Iterator[Finding]:
+    config, found = inputs.config, inputs.facts.mounts
+    for path in _executed(config):
+        if path in found and "noexec" in found[path].options:
+            yield Finding(
+                "error",
+                f"{path} is on a file system that is mounted noexec: no program there starts",
+                "mount it without noexec, or give it a file system of its own",
+            )
+    shared = (_KERNELS, inputs.node.kubelet.root)
+    private = [path for path in shared if path in found and not found[path].shared]
+    if private:
+        # A pod network mounts below /sys/fs; volumes' drivers, below the kubelet's folder.
+        yield Finding(
+            "error" if _KERNELS in private and network(config).runs_on_nodes else "warning",
+            f"mounts below {', '.join(private)} are private: pods that share them do not start",
+            "run `mount --make-rshared /` there, at each boot before the kubelet",
         )
 
 

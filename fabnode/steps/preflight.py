@@ -322,6 +322,14 @@ def _kernel(inputs: Inputs) -> Iterator[Finding]:
     if inputs.facts.lacking & {"gzip", "modprobe"}:
         return  # without these it is not known
     needed = modules(inputs.config, inputs.node)
+    absent = sorted(needed.keys() - inputs.facts.modules - inputs.facts.missing_modules)
+    if inputs.facts.modules_disabled and absent:
+        yield Finding(
+            "error",
+            f"its kernel loads no modules any more (kernel.modules_disabled), {', '.join(absent)}"
+            " among them",
+            "name them in a file of /etc/modules-load.d and reboot",
+        )
     by_need: dict[str, list[str]] = {}
     for name in sorted(inputs.facts.missing_modules & needed.keys()):
         by_need.setdefault(needed[name], []).append(name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -922,8 +924,18 @@ def test_a_tool_that_the_node_lacks_is_named(node: Node, tool: str) -> None:
 
 
 def test_a_lock_that_another_holds_is_reported_as_that(node: Node) -> None:
-    node.tools.add("flock", "exit 1")
-    with pytest.raises(ApplyError, match="another run of fabnode is changing this node"):
+    with Path(node.lock).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        real = shutil.which("flock")
+        node.tools.add("flock", f'shift 4; exec {real} -E 75 -w 0 "$@"')  # as it is called, at once
+        with pytest.raises(ApplyError, match="another run of fabnode is changing this node"):
+            node.apply(File(node.path("a"), b"a"))
+
+
+def test_a_flock_without_time_limits_is_not_taken_for_a_held_lock(node: Node) -> None:
+    """Busybox's knows no -w, and ends with the status that others have for a held lock."""
+    node.tools.add("flock", "echo 'flock: invalid option -- E' >&2; exit 1")
+    with pytest.raises(ApplyError, match="failed there: flock: invalid option"):
         node.apply(File(node.path("a"), b"a"))
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.node.facts import HostNetwork, Listener, Watchlist
+from fabnode.node import unit_files
+from fabnode.node.facts import HostNetwork, Listener, Mount, Watchlist
 from fabnode.node.host_tools import NEEDED
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import LacksToolsError, parse
@@ -371,6 +372,57 @@ def test_systemd_is_asked_only_about_units_it_may_know(
     probe_host(units=("nobody-ever-heard-of.service", known))
     (call,) = [call for call in tools.calls_of("systemctl") if "show -p" in call]
     assert call.endswith(f"-- nobody-ever-heard-of.service {known}")
+
+
+MOUNTS = """\
+22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+23 22 0:21 / /sys rw,nosuid,noexec shared:2 master:9 - sysfs sysfs rw
+24 22 254:2 / /usr rw,relatime - ext4 /dev/vda2 rw
+25 24 254:3 / /usr/local rw,noexec shared:4 - ext4 /dev/vda3 rw
+26 24 254:4 / /usr/local rw,nodev shared:5 - ext4 /dev/vda4 rw
+27 22 254:5 / /var/lib rw,noexec,nodev shared:6 - ext4 /dev/vda5 rw
+28 22 254:6 / /opt\\040two rw,noexec shared:7 - ext4 /dev/vda6 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "shared"),
+    [
+        ("/etc", {"rw", "relatime"}, True),
+        ("/usr/local/bin", {"rw", "nodev"}, True),  # mounted twice: the last one counts
+        ("/usr/lib", {"rw", "relatime"}, False),
+        ("/usr", {"rw", "relatime"}, False),
+        ("/usrx", {"rw", "relatime"}, True),
+        ("/var/lib/kubelet", {"rw", "noexec", "nodev"}, True),
+        ("/sys/fs", {"rw", "nosuid", "noexec"}, True),
+        ("/opt", {"rw", "relatime"}, True),
+    ],
+)
+def test_the_mount_that_a_folder_is_on(
+    shell: list[str], tools: Tools, tmp_path: Path, path: str, options: set[str], shared: bool
+) -> None:
+    file = tmp_path / "mountinfo"
+    file.write_text(MOUNTS)
+    code = script(Watchlist(mounts=("/", path)), "nonce", str(tmp_path / "state"))
+    code = code.replace(b"/proc/1/mountinfo", bytes(file))
+    done = tools.run([*shell, "-s"], code)
+    facts = parse(done.stdout, nonce="nonce", sent=0, received=0)
+    assert facts.mounts[path] == Mount(frozenset(options), shared)
+    assert facts.mounts["/"] == Mount(frozenset({"rw", "relatime"}), shared=True)
+
+
+@pytest.mark.parametrize("booted", [True, False])
+def test_whether_systemd_is_the_init(
+    shell: list[str], tools: Tools, tmp_path: Path, booted: bool
+) -> None:
+    folder = tmp_path / "systemd"
+    if booted:
+        folder.mkdir()
+    code = script(Watchlist(), "nonce", str(tmp_path / "state"))
+    done = tools.run([*shell, "-s"], code.replace(b"/run/systemd/system ", bytes(folder) + b" "))
+    facts = parse(done.stdout, nonce="nonce", sent=0, received=0)
+    assert facts.booted is booted
+    assert facts.kmsg is Path("/dev/kmsg").exists()
 
 
 def test_features_of_the_kernel(probe_host: Callable[..., Facts]) -> None:

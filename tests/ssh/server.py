@@ -76,6 +76,8 @@ class Behaviour:
     :param greeting: sent in place of all that a server sends.
     :param algorithms: those that it has alone, by the names that paramiko has for their kinds.
     :param most_keys: refused keys after which it hangs up. :param sessions: are any opened?
+    :param starts: are commands started? :param barred: why the account may not log in, with a key
+        that is right. :param certificates: are users' certificates accepted, beside plain keys?
     """
 
     host_keys: tuple[str, ...] = ("host",)
@@ -95,6 +97,9 @@ class Behaviour:
     algorithms: dict[str, tuple[str, ...]] = field(default_factory=dict)
     most_keys: int = 100
     sessions: bool = True
+    starts: bool = True
+    barred: str = ""
+    certificates: bool = True
 
 
 class Server:
@@ -169,12 +174,19 @@ class _Session(paramiko.ServerInterface):
         behaviour = self._server.behaviour
         self._server.offered.append(offered)
         good = username in behaviour.users and offered == key(behaviour.key)
+        good &= behaviour.certificates or offered.public_blob is None
+        if good and behaviour.barred:
+            next(t for t in self._server.transports if t.server_object is self).close()
+            return AUTH_FAILED
         if good and behaviour.asks:
             self._key_accepted = True
             return AUTH_PARTIALLY_SUCCESSFUL
         if not good and len(self._server.offered) >= behaviour.most_keys:
             self._hang_up("Too many authentication failures")
         return AUTH_SUCCESSFUL if good else AUTH_FAILED
+
+    def get_banner(self) -> tuple[str | None, str | None]:
+        return (self._server.behaviour.barred or None, "en")
 
     def _hang_up(self, why: str) -> None:
         message = paramiko.Message()
@@ -205,6 +217,8 @@ class _Session(paramiko.ServerInterface):
         return OPEN_SUCCEEDED if self._server.behaviour.sessions else OPEN_FAILED_CONNECT_FAILED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        if not self._server.behaviour.starts:
+            return False
         self._server.commands.append(command.decode())
         threading.Thread(target=self._run, args=(channel, command.decode()), daemon=True).start()
         return True

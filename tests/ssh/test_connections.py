@@ -9,11 +9,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from fabnode.ssh.connections import Access
 from fabnode.ssh.errors import (
@@ -339,6 +347,78 @@ def test_identities_only_keeps_other_keys_of_the_agent_to_itself(
     write_config(tmp_path, f"Host *\n  IdentitiesOnly yes\n  IdentityFile {public}\n")
     open_host(node_of(server, keys=[]))
     assert set(server.offered) == {key("user")}
+
+
+def certify(file: Path, ca: Path) -> Path:
+    """Have a CA, made where it is missing, certify a key; return the certificate beside it."""
+    if not ca.exists():
+        subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", ca], check=True)
+    public = str(file.with_suffix(".pub"))
+    subprocess.run(["ssh-keygen", "-qs", ca, "-I", "me", "-n", "root", public], check=True)
+    return file.with_name(f"{file.stem}-cert.pub")
+
+
+@pytest.mark.parametrize("option", ["", "CertificateFile {other}\n  CertificateFile {own}"])
+def test_a_certificate_is_offered_with_its_own_key_and_then_the_key_alone(
+    serve: Serve, node_of: NodeOf, tmp_path: Path, option: str
+) -> None:
+    """For it may have expired, where the plain key is still let in."""
+    server = serve(certificates=False)
+    node = node_of(server, keys=[])
+    held = {}
+    for name in ("user", "another"):
+        file = tmp_path / name
+        key(name).write_private_key_file(str(file))
+        file.with_suffix(".pub").write_text(f"{key(name).get_name()} {key(name).get_base64()} x\n")
+        held[name] = certify(file, tmp_path / "ca")
+        if option:
+            held[name] = held[name].rename(tmp_path / f"{name}.certificate")
+    option = option.format(own=held["user"], other=held["another"])
+    write_config(tmp_path, f"Host *\n  IdentityFile {tmp_path}/user\n  {option}\n")
+    open_host(node)
+    assert [bool(offered.public_blob) for offered in server.offered] == [True, False]
+    assert set(server.offered) == {key("user")}
+
+
+def test_a_key_of_the_agent_is_offered_with_the_certificate_of_its_file(
+    serve: Serve, node_of: NodeOf, tmp_path: Path, agent: Callable[[str], Path]
+) -> None:
+    public = agent("user")
+    certify(public, tmp_path / "ca")
+    server = serve()
+    write_config(tmp_path, f"Host *\n  IdentitiesOnly yes\n  IdentityFile {public}\n")
+    open_host(node_of(server, keys=[]))
+    assert [bool(offered.public_blob) for offered in server.offered] == [True]
+
+
+@pytest.mark.parametrize("password", [None, "secret"])
+def test_keys_of_openssl_are_read(
+    serve: Serve, node_of: NodeOf, tmp_path: Path, password: str | None
+) -> None:
+    """PKCS#8, encrypted as well, and with the parameters of the curve before the key."""
+    held = load_pem_private_key(as_text("user").encode(), None)
+    hidden = BestAvailableEncryption(password.encode()) if password else NoEncryption()
+    block = held.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden)
+    parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    file = tmp_path / "key.pem"
+    file.write_bytes(parameters + block)
+    file.chmod(0o600)
+    passwords = {("n1", LOGIN): password} if password else None
+    open_host(node_of(serve(), keys=[str(file)]), passwords)
+
+
+def as_text(name: str) -> str:
+    text = StringIO()
+    key(name).write_private_key(text)
+    return text.getvalue()
+
+
+def test_an_account_that_may_not_log_in_is_named_with_the_reason(
+    serve: Serve, node_of: NodeOf
+) -> None:
+    server = serve(barred="System going down for maintenance")
+    with pytest.raises(AuthenticationError, match=r"login: System going down .*; its sshd's jour"):
+        open_host(node_of(server))
 
 
 def test_an_agent_may_be_named_or_ruled_out(

@@ -139,12 +139,52 @@ def test_sudo_rs_leaves_nothing_of_its_prompt_in_errors(reach: Reach, tmp_path: 
         ("sudo: sorry, you must have a tty to run sudo", "take `requiretty` from"),
         ("sudo: Account or password is expired: your password has expired", "change the user's"),
         ("Sorry, user ops may not run sudo on n1.", "check the user's sudo rights"),
+        ("sudo: 1 incorrect password attempt", "check the password: it is the user's own, or root"),
+        ("/bin/sh: 1: exec: timeout: Permission denied", "take `noexec` from"),
+        ("Sorry, user ops is not allowed to execute '/bin/sh -c x' as root on n1.", "let the user"),
     ],
 )
 def test_what_sudo_says_has_its_own_advice(reach: Reach, tells: str, advice: str) -> None:
     host, _ = reach(user="ops", sudo_password="x", env={"SUDO": "silent", "TELLS": tells})
     with pytest.raises(SudoRefusedError, match=f"does not grant root: .*; {advice}"):
         host.root("true")
+
+
+def test_a_command_that_sudo_refuses_is_not_quoted_whole(reach: Reach) -> None:
+    words = "Sorry, user ops is not allowed to execute '/bin/sh -c PATH=/x; it'\"'\"'s long "
+    env = {"SUDO": "silent", "TELLS": f"{words}{'x' * 900}' as root on n1."}
+    host, _ = reach(user="ops", env=env)
+    with pytest.raises(SudoRefusedError, match="user ops is not allowed to execute '/bin/sh …' as"):
+        host.root("true")
+
+
+@pytest.mark.parametrize(
+    ("prints", "advice"),
+    [
+        ("Password change required but no TTY available.", "change the user's password there"),
+        ("There were too many logins for 'ops'.", "raise maxlogins"),
+        ("", "a profile"),
+    ],
+)
+def test_what_a_login_says_has_its_own_advice(reach: Reach, prints: str, advice: str) -> None:
+    host, _ = reach(replace=f'echo "{prints}"; exit 1')
+    with pytest.raises(HostMisbehavedError, match=f"refuses commands: .*{advice}"):
+        host.root("true")
+
+
+def test_a_server_that_starts_no_command(reach: Reach) -> None:
+    """As one whose user may have no further process: to run it again would not help."""
+    host, _ = reach(starts=False)
+    with pytest.raises(HostMisbehavedError, match=r"starts no command .*nproc"):
+        host.root("true")
+
+
+def test_limits_of_a_login_are_not_those_of_roots_commands(reach: Reach, tmp_path: Path) -> None:
+    shell = tmp_path / "shell"
+    shell.write_text('#!/bin/sh\nulimit -S -f 2; ulimit -S -t 60; exec /bin/sh "$@"\n')
+    shell.chmod(0o755)
+    host, _ = reach(shell=str(shell))
+    assert host.root("ulimit -f; ulimit -t").stdout == b"unlimited\n" * 2
 
 
 @pytest.mark.parametrize("user", ["root", "ops"])

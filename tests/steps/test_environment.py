@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fabnode.node import layout
-from fabnode.node.facts import HostNetwork, PathFact, Space, UnitFact
+from fabnode.node.facts import HostNetwork, Mount, PathFact, Space, UnitFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.steps import environment
 from fabnode.steps.environment import MIB
@@ -60,6 +60,10 @@ def own(text: str, interface: str = "stor0") -> HostNetwork:
 
 def route(text: str, interface: str = "eth1") -> HostNetwork:
     return HostNetwork(interface, IPv4Network(text))
+
+
+def mounted(path: str, options: str, *, shared: bool = True) -> dict[str, Any]:
+    return {"mounts": {path: Mount(frozenset(options.split(",")), shared)}}
 
 
 def on(kind: str, free: int = 9000 * MIB, inodes: int | None = 9000) -> dict[str, Any]:
@@ -163,6 +167,15 @@ def proxies(**variables: str) -> dict[str, Any]:
             "no ip, ss, so its addresses and ports could not be checked",
         ),
         ({"readonly": frozenset({"/usr/local/bin"})}, {}, "error", "read-only at /usr/local/bin"),
+        ({"booted": False}, {}, "error", "systemd is there, but is not its init"),
+        ({"kmsg": False}, {}, "error", "it has no /dev/kmsg, which the kubelet reads"),
+        (mounted("/usr/local/bin", "rw,noexec"), {}, "error", "/usr/local/bin is on a file system"),
+        (mounted("/opt/cni/bin", "noexec"), {}, "error", "/opt/cni/bin is on a file system that"),
+        (mounted("/opt/cni/bin", "rw,nosuid,nodev"), {}, None, ""),
+        (mounted("/var/lib/kubelet", "rw,noexec"), {}, None, ""),
+        (mounted("/sys/fs", "rw", shared=False), {}, "error", "mounts below /sys/fs are private"),
+        (mounted("/sys/fs", "rw", shared=False), OTHERS, "warning", "mounts below /sys/fs are"),
+        (mounted("/var/lib/kubelet", "rw", shared=False), {}, "warning", "below /var/lib/kubelet"),
         (on("xfs", 100 * MIB), {}, "error", "/var/lib/containerd has 100 MiB free, 2048 MiB are"),
         (on("xfs", 100 * MIB) | JOINED, {}, None, ""),
         (on("xfs", inodes=12), {}, "error", "of /var/lib/containerd has 12 free inodes"),

@@ -32,6 +32,7 @@ GOOD = Facts(
     tools=BASIC | {"iptables", "ipset", "nft"},
     nft="1.0.6",
 )
+LOADED = frozenset({"br_netfilter", "nf_conntrack", "overlay", "vxlan"})
 NFTABLES, IPVS = {"kube_proxy": {"mode": "nftables"}}, {"kube_proxy": {"mode": "ipvs"}}
 OLD = {"cluster": {"version": "1.18.20"}, "calico": {"version": "3.16.10"}}
 SAME = {"server_version": Release(1, 18, 20)}
@@ -145,6 +146,14 @@ def test_a_good_host_has_no_findings() -> None:
         ),
         ({}, {"at_its_address": ("n1",)}, {}, None, ""),
         ({"missing_modules": frozenset({"vxlan"})}, {}, {}, "error", "kernel has no vxlan"),
+        (
+            {"modules_disabled": True, "modules": LOADED - {"vxlan"}},
+            {},
+            {},
+            "error",
+            "its kernel loads no modules any more (kernel.modules_disabled), vxlan among them",
+        ),
+        ({"modules_disabled": True, "modules": LOADED}, {}, {}, None, ""),
         ({}, {}, NFTABLES, None, ""),
         ({}, {}, IPVS, None, ""),
         ({"tools": BASIC}, {}, {}, "error", "no iptables, needed for kube-proxy's iptables"),

@@ -27,6 +27,8 @@ is_built_in() { # is_built_in MODULE
 	fi | grep -qi "^CONFIG_$option=y"
 } 2>/dev/null
 
+read_first_line /proc/sys/kernel/modules_disabled && [ "$line" = 1 ] && emit modules_disabled
+
 for module in $modules; do
 	if [ -d "/sys/module/$module" ] || is_built_in "$module"; then
 		emit module "$module"

@@ -10,6 +10,8 @@ ID= VERSION_ID=
 	case $line in ID=*) ID=$value ;; *) VERSION_ID=$value ;; esac
 done </etc/os-release
 [ -z "$ID$VERSION_ID" ] || emit os "$ID" "$VERSION_ID"
+[ -d "$booted" ] || emit not_booted
+[ -e /dev/kmsg ] || emit no_kmsg
 read_first_line /proc/sys/kernel/hostname && emit hostname "$line"
 read_first_line /etc/machine-id && emit machine_id "$line"
 read_first_line /proc/sys/kernel/random/boot_id && emit boot_id "$line"
