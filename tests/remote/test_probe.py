@@ -403,7 +403,7 @@ def test_the_mount_that_a_folder_is_on(
 ) -> None:
     file = tmp_path / "mountinfo"
     file.write_text(MOUNTS)
-    code = script(Watchlist(mounts=("/", path)), "nonce", str(tmp_path / "state"))
+    code = script(Watchlist(mounts=("/", path), state=str(tmp_path / "state")), "nonce")
     code = code.replace(b"/proc/1/mountinfo", bytes(file))
     done = tools.run([*shell, "-s"], code)
     facts = parse(done.stdout, nonce="nonce", sent=0, received=0)
@@ -418,7 +418,7 @@ def test_whether_systemd_is_the_init(
     folder = tmp_path / "systemd"
     if booted:
         folder.mkdir()
-    code = script(Watchlist(), "nonce", str(tmp_path / "state"))
+    code = script(Watchlist(state=str(tmp_path / "state")), "nonce")
     done = tools.run([*shell, "-s"], code.replace(b"/run/systemd/system ", bytes(folder) + b" "))
     facts = parse(done.stdout, nonce="nonce", sent=0, received=0)
     assert facts.booted is booted
