@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.node import unit_files
 from fabnode.node.facts import HostNetwork, Listener, Mount, Watchlist
 from fabnode.node.host_tools import NEEDED
 from fabnode.remote.probe import script
