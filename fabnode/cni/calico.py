@@ -47,8 +47,9 @@ class Calico:
 
     name: ClassVar[str] = "Calico"
     setting: ClassVar[str] = "calico"
-    # Its cni image is the first of its DaemonSet's pods, and its node image runs on.
-    first_images: ClassVar[tuple[str, ...]] = ("/calico/cni:",)
+    # That of its DaemonSet's first init containers (since 3.33 one with kube-controllers', before
+    # it cni), and what runs on. By name: steps know no manifest.
+    first_images: ClassVar[tuple[str, ...]] = ("/calico/cni:", "/calico/calico:")
     next_images: ClassVar[tuple[str, ...]] = ("/calico/node:",)
     interfaces: ClassVar[tuple[str, ...]] = ("cali", "vxlan.calico", "tunl0", "wireguard.cali")
     conf_name: ClassVar[str] = "10-calico.conflist"

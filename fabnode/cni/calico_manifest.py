@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -41,6 +42,8 @@ _UNINITIALIZED = {
     "operator": "Exists",
     "effect": "NoSchedule",
 }
+_BIRD_FLAG = re.compile(r"--?bird-")
+_NATIVE_GROUP = "projectcalico.org"  # of v3 CRDs; those of all other manifests are crd.…
 _MTU = "veth_mtu"  # of the ConfigMap; calico-node reads it when it starts only
 _MTU_MARK = "fabnode.io/mtu"
 
@@ -87,6 +90,7 @@ def objects(
     applying something that only seems configured.
     """
     documents = _documents(manifest)
+    _check_definitions(documents)
     _check_datastore(documents, config.calico.datastore)
     _set_node(documents, config, cni_plugins)
     _set_controllers(documents, config)
@@ -99,9 +103,8 @@ def objects(
         ):
             item["apiVersion"] = "policy/v1beta1"
     if registry := config.calico.registry or config.images.registry:
-        for kind, name in (("DaemonSet", DAEMONSET), ("Deployment", CONTROLLERS)):
-            for container in _containers(_only(documents, kind, name)):
-                container["image"] = str(ImageReference.parse(container["image"]).at(registry))
+        for container in _containers(documents):
+            container["image"] = str(ImageReference.parse(container["image"]).at(registry))
     if config.calico.components == "controllers":
         documents = [item for item in documents if item["metadata"]["name"] not in _OF_NODE]
     return tuple(documents)
@@ -117,6 +120,16 @@ def _documents(manifest: bytes) -> list[Object]:
             "Calico's manifest holds no Kubernetes objects: is it the official one?"
         )
     return documents
+
+
+def _check_definitions(documents: list[Object]) -> None:
+    """Refuse Calico's native v3 CRDs: data of a running Calico would have to be migrated first."""
+    groups = {d["spec"]["group"] for d in documents if d.get("kind") == "CustomResourceDefinition"}
+    if _NATIVE_GROUP in groups:
+        raise ManifestError(
+            f"Calico's manifest is that with native v3 CRDs (of {_NATIVE_GROUP}), a preview that"
+            " fabnode does not support: take calico.yaml or calico-vxlan.yaml"
+        )
 
 
 def _check_datastore(documents: list[Object], datastore: str) -> None:
@@ -152,7 +165,7 @@ def _set_node(documents: list[Object], config: Config, cni_plugins: Collection[s
             "IP_AUTODETECTION_METHOD": settings.ip_autodetection,
         },
     )
-    _set_bird_probes(node, bird=not vxlan)
+    _set_bird_probes(node, bird=not vxlan and not _routes_nothing(node))
     _set_folders(pod, config.paths)
     if cni_plugins:
         install = _container(pod, "initContainers", "install-cni")
@@ -222,8 +235,7 @@ def etcd_key(documents: Collection[Object]) -> bytes:
 
 def images(objects: Collection[Object]) -> list[str]:
     """Return the images that these objects' pods run."""
-    workloads = [item for item in objects if item.get("kind") in {"DaemonSet", "Deployment"}]
-    return [container["image"] for container in _containers(*workloads)]
+    return [container["image"] for container in _containers(objects)]
 
 
 def _only(documents: list[Object], kind: str, name: str) -> Object:
@@ -241,11 +253,12 @@ def _container(pod: Object, section: str, name: str) -> Object:
     raise ManifestError(f"Calico's manifest has no container {name}: is it the official one?")
 
 
-def _containers(*workloads: Object) -> Iterator[Object]:
-    for workload in workloads:
-        pod = workload["spec"]["template"]["spec"]
+def _containers(objects: Collection[Object]) -> Iterator[Object]:
+    """Yield the containers of all workloads among these objects: Typha's as well as Calico's."""
+    for item in objects:
+        pod = ((item.get("spec") or {}).get("template") or {}).get("spec") or {}
         yield from pod.get("initContainers") or ()
-        yield from pod["containers"]
+        yield from pod.get("containers") or ()
 
 
 def _check_version(image: str, version: str) -> None:
@@ -259,12 +272,30 @@ def _set_env(container: Object, values: dict[str, str]) -> None:
     container["env"] = [*kept, *({"name": k, "value": v} for k, v in values.items())]
 
 
+def _routes_nothing(node: Object) -> bool:
+    """Return whether calico-node runs no BIRD whatever is configured (calico-policy-only.yaml)."""
+    backend = {"name": "CALICO_NETWORKING_BACKEND", "value": "none"}
+    return backend in (node.get("env") or ())
+
+
 def _set_bird_probes(container: Object, *, bird: bool) -> None:
-    """Ask BIRD whether it lives with BGP; without there is none, and it would never answer."""
-    for probe, question in (("livenessProbe", "-bird-live"), ("readinessProbe", "-bird-ready")):
-        command = container[probe]["exec"]["command"]
-        kept = [word for word in command if not word.startswith("-bird")]
-        container[probe]["exec"]["command"] = [*kept, question] if bird else kept
+    """
+    Ask BIRD whether it lives with BGP; without there is none, and it would never answer.
+
+    The question is written as the manifest writes Felix's: `-felix-live` up to 3.32, `--felix-live`
+    since. A flag in another release's form would fail every probe.
+    """
+    for probe, state in (("livenessProbe", "live"), ("readinessProbe", "ready")):
+        command = ((container.get(probe) or {}).get("exec") or {}).get("command") or []
+        of_felix = [word for word in command if word.lstrip("-") == f"felix-{state}"]
+        if not of_felix:
+            raise ManifestError(
+                f"Calico's manifest has no {probe} that asks Felix (felix-{state}): its form is"
+                " not known"
+            )
+        kept = [word for word in command if not _BIRD_FLAG.match(word)]
+        asked = [of_felix[0].replace("felix", "bird")] if bird else []
+        container[probe]["exec"]["command"] = [*kept, *asked]
 
 
 def etcd_tls(settings: EtcdSettings, files: Mapping[str, bytes], now: datetime) -> EtcdTls:
