@@ -44,6 +44,8 @@ def plan_text(plan: PlanResult) -> str:
         lines.append("cluster:")
     if plan.drift:
         lines.append(f"  warning:  {plan.drift.text}; next: {plan.drift.advice}")
+    if plan.rollout:
+        lines.append(f"  rollout  {plan.rollout}")
     if plan.cluster:
         for change in plan.cluster:
             fields = f" ({', '.join(change.fields)})" if change.fields else ""

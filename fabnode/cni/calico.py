@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from ..util.words import counted
 from . import calico_health, calico_manifest
 from .calico_manifest import CONTROLLERS, DAEMONSET, ETCD_FILES, NAMESPACE, ManifestError
-from .protocol import Diagnosis, Manifest, Object, Port, Right
+from .protocol import Diagnosis, Manifest, Object, Port, Right, Rollout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -142,6 +142,14 @@ class Calico:
     def images(self, objects: Collection[Object]) -> list[str]:
         """Return the images that its pods run."""
         return calico_manifest.images(objects)
+
+    def rollout(self, api: Reader, changed: Collection[Object]) -> Rollout | None:
+        """Return how calico-node would be replaced where it runs."""
+        of_nodes = [item for item in changed if item["metadata"]["name"] == DAEMONSET]
+        if not of_nodes or not (live := api.find(_DAEMONSET_PATH)):
+            return None
+        pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
+        return calico_health.rollout(live, of_nodes[0], pods)
 
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of Calico is not ready on these nodes."""

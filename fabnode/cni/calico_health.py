@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..util.sanitize import clean
-from .calico_manifest import CONTROLLERS, DAEMONSET, NAMESPACE
+from .calico_manifest import CONTROLLERS, DAEMONSET, NAMESPACE, images, release
 from .daemonset import (
     broken_pods,
     is_ending,
@@ -17,7 +17,7 @@ from .daemonset import (
     state,
     unready_nodes,
 )
-from .protocol import Diagnosis, Object
+from .protocol import Diagnosis, Object, Rollout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -80,6 +80,23 @@ def older_pods(pods: Collection[Object], node: Object) -> list[str]:
         and not is_ending(pod)
         and metadata(pod)["creationTimestamp"] < registered["creationTimestamp"]
     ]
+
+
+def rollout(live: Object, wanted: Object, pods: Collection[Object]) -> Rollout:
+    """
+    Return how a changed DaemonSet replaces calico-node's pods.
+
+    :param live: as it is. :param wanted: as it will be applied. :param pods: those of `live`.
+    """
+    before, after = release(live), release(wanted)
+    step = f"Calico {before} → {after}: " if before and before != after else ""
+    older = bool(before and after and after < before)
+    return Rollout(
+        f"{step}{DAEMONSET} is rolled, one node at a time",
+        frozenset(node_name(pod) for pod in pods if is_ready(pod) and not is_ending(pod)),
+        new_images=not set(images([wanted])) <= set(images([live])),
+        older=older,
+    )
 
 
 def _labelled(pods: Collection[Object], app: str) -> list[Object]:

@@ -14,6 +14,7 @@ import yaml
 from ..config.sections import USUAL_PATHS
 from ..pki.certificates import BadCertificateError, public_key, read
 from ..releases.matrix import matrix
+from ..releases.version import Release
 from ..util.errors import InputError
 from ..util.image_reference import ImageReference
 from ..util.yaml_io import dump_all, parse_all
@@ -236,6 +237,15 @@ def etcd_key(documents: Collection[Object]) -> bytes:
 def images(objects: Collection[Object]) -> list[str]:
     """Return the images that these objects' pods run."""
     return [container["image"] for container in _containers(objects)]
+
+
+def release(workload: Object) -> Release | None:
+    """Return the release of a workload's first container; None: its tag names none."""
+    tag = ImageReference.parse(workload["spec"]["template"]["spec"]["containers"][0]["image"]).tag
+    try:
+        return Release.parse(tag)
+    except ValueError:
+        return None
 
 
 def _only(documents: list[Object], kind: str, name: str) -> Object:

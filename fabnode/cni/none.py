@@ -56,6 +56,9 @@ class NoNetwork:
         """Return no images."""
         return []
 
+    def rollout(self, _api: Reader, _changed: Collection[Object]) -> None:
+        """Return None: it has no pods."""
+
     def not_ready(self, _api: Reader, _nodes: Collection[str]) -> str | None:
         """Return None: nothing is missing."""
         return None

@@ -72,6 +72,22 @@ class Diagnosis:
     known: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """
+    Replacement of a network's pods on nodes where they run already.
+
+    :param text: one line: which release follows which, and what is replaced.
+    :param nodes: those on which such a pod is ready. :param new_images: they run other images then.
+    :param older: the release is older than the one that runs.
+    """
+
+    text: str
+    nodes: frozenset[str]
+    new_images: bool
+    older: bool = False
+
+
 class Reader(Protocol):
     """The reading half of an API client."""
 
@@ -168,6 +184,13 @@ class Cni(Protocol):
 
     def images(self, objects: Collection[Object]) -> list[str]:
         """Return the images that its pods run."""
+
+    def rollout(self, api: Reader, changed: Collection[Object]) -> Rollout | None:
+        """
+        Return how its pods would be replaced by applying these objects; None: not at all.
+
+        :param changed: workloads that are there and whose pods would be other ones.
+        """
 
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of it does not run on these nodes yet; None: all of it does."""

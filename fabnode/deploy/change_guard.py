@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..kube import deployer_account, rbac_rules
+from ..kube.client import ApiError
 from ..kube.service_accounts import DEPLOYER
+from ..util import program
 from .errors import AccountPolicyError, MissingRightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..config.configuration import Config
     from ..journal.journal import Journal
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from ..steps.finding import Finding
     from .cluster_snapshot import ClusterSnapshot
     from .cni_rollout import PodNetwork
+
+_FORBIDDEN = 403
 
 
 class ChangeGuard:
@@ -67,11 +72,28 @@ class ChangeGuard:
                         self._journal.warn(f"{finding.text}; {finding.fix}")
                 self._refused = self._missing()
             if self._refused:
-                raise MissingRightsError(f"no right to {'; '.join(self._refused)}")
+                raise self._no_right(self._refused)
             if errors := [f for f in self._policy_findings() if f.level == "error"]:
                 raise AccountPolicyError(errors)
             if self._snapshot().has_leases:
                 self._lease_lock.take()
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """
+        Have a request that is forbidden name all rights that are missing, not only its own.
+
+        An account that was made for another manifest of the pod network lacks rights to its
+        objects by their names.
+
+        :raises MissingRightsError: in place of the API's refusal, where rights are missing.
+        """
+        try:
+            yield
+        except ApiError as error:
+            if error.status == _FORBIDDEN and (missing := self._missing_rights()):
+                raise self._no_right(missing) from error
+            raise
 
     def policy_findings(self) -> tuple[Finding, ...]:
         """Return how the policy on our account differs from the one that we need."""
@@ -82,9 +104,20 @@ class ChangeGuard:
         """Release the lease, so that others can change the cluster."""
         self._lease_lock.release()
 
-    def _missing(self) -> list[str]:
+    def _missing_rights(self) -> list[str]:
         needed = rbac_rules.needed(self._config, network=self._network.objects())
-        missing = rbac_rules.missing(self._api, needed)
+        return rbac_rules.missing(self._api, needed)
+
+    def _no_right(self, missing: list[str]) -> MissingRightsError:
+        again = (
+            "this account was made for another configuration: run"
+            f" `{program.task('rbac.deployer')}` again as administrator"
+        )
+        advice = again if self._is_deployer else ""
+        return MissingRightsError(f"no right to {'; '.join(missing)}", advice)
+
+    def _missing(self) -> list[str]:
+        missing = self._missing_rights()
         snapshot = self._snapshot()
         if not snapshot.has_leases:
             self._journal.warn(

@@ -16,9 +16,11 @@ from ..util.wait import Wait, Waiting, unobserved
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from ..cni.protocol import Rollout
     from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..kube.client import Api, Object
+    from ..kube.server_side_apply import ObjectChange
 
 _POLL = 0.25
 _FORBIDDEN = 403
@@ -48,6 +50,20 @@ class PodNetwork:
                 if secret := self._cni.secret(self._objects):
                     self._journal.secret(secret)
         return self._objects
+
+    def images(self) -> list[str]:
+        """Return the images that its pods run."""
+        return self._cni.images(self.objects())
+
+    def rollout(self, changes: Collection[ObjectChange]) -> Rollout | None:
+        """Return how applying changes would replace pods that run; None: not at all."""
+        templates = [
+            change.object
+            for change in changes
+            if change.action == "update"
+            and any(field.startswith("spec.template") for field in change.fields)
+        ]
+        return self._cni.rollout(self._api, templates) if templates else None
 
     def wait_ready(
         self, names: Collection[str], on_state: Callable[[Waiting], None] = unobserved

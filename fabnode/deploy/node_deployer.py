@@ -153,12 +153,19 @@ class NodeDeployer:
         """Run the commands that are due before or after a step. Raises HookError."""
         self._hooks.run(order, step)
 
-    def deploy(self, renewal: Renewal = KEEP, *, before_change: Callable[[], None]) -> Deployed:
+    def deploy(
+        self,
+        renewal: Renewal = KEEP,
+        *,
+        before_change: Callable[[], None],
+        after_change: Callable[[bool], None] = lambda _: None,
+    ) -> Deployed:
         """
         Make the node what it should be and see it Ready.
 
         :param renewal: what is to be renewed although it is good; then nothing else is changed.
         :param before_change: waits for what must be there before a kubelet may join.
+        :param after_change: gets whether the node joins, once the host has all that it is to get.
 
         Raises PreflightError, HostError, ApiError, TimeoutError: whatever stops this node.
         """
@@ -190,6 +197,7 @@ class NodeDeployer:
                 self._proof.prove_key()
                 if not kubelet.rotates(inputs):
                     restarted |= self._begin_rotation()
+            after_change(joining)
             self._settle(
                 joined_now=joining,
                 since=began if restarted else 0.0,

@@ -22,7 +22,8 @@ from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome
 from ..util.words import counted
 from .certificate_inventory import certificates_seen
-from .node_deployer import NodeDeployer
+from .network_change import ImageGate, NetworkChange
+from .node_deployer import Deployed, NodeDeployer
 from .node_planner import NodePlan
 from .run import Run, RunContext
 from .verification import verify_cluster, verify_node
@@ -30,8 +31,7 @@ from .verification import verify_cluster, verify_node
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from ..cni.protocol import Diagnosis
-    from ..kube.client import Object
+    from ..cni.protocol import Diagnosis, Rollout
     from ..steps.step import Step
     from .cluster_session import ClusterSession
 
@@ -44,11 +44,13 @@ class ClusterPlan:
     What would be done: to each node (or why that is unknown), and at the API.
 
     :param drift: how the pod network differs from the configuration where a run can't change it.
+    :param rollout: how its running pods would be replaced; None: they would not.
     """
 
     nodes: Mapping[str, Outcome[NodePlan]]
     objects: tuple[ObjectChange, ...]
     drift: Diagnosis | None = None
+    rollout: Rollout | None = None
 
 
 def deploy(run: Run) -> list[Check]:
@@ -60,14 +62,37 @@ def deploy(run: Run) -> list[Check]:
     with RunContext(run) as context:
         session = context.session
         rights = session.background(partial(apply_rbac, run, session))
-        manifest = session.background(partial(_network_objects, run, session))
-        network = session.background(partial(_apply_network, run, session, manifest))
+        change = NetworkChange(run, session, context.held_images)
+        gate = ImageGate(node.name for node in run.nodes)
+        manifest = session.background(change.prepare)
+
+        def apply_network() -> None:
+            manifest.result()
+            change.apply(gate)
+
+        network = session.background(apply_network)
 
         def before_change() -> None:
             manifest.result()
             rights.result()
 
-        outcomes = context.each(lambda deployer: deployer.deploy(before_change=before_change))
+        def deployed(deployer: NodeDeployer) -> Deployed:
+            name = deployer.node.name
+            gate.begin(name)
+            try:
+                done = deployer.deploy(
+                    before_change=before_change,
+                    after_change=lambda joining: gate.arrive(name, joining=joining),
+                )
+                gate.arrive(name)  # also where nothing was to be changed
+            finally:
+                gate.end(name)
+            return done
+
+        try:
+            outcomes = context.each(deployed)
+        finally:
+            gate.close()
         parts = ((pod_network.STEP, manifest), (rbac.STEP, rights), (pod_network.STEP, network))
         came = [attempted(run, step, partial(_awaited, part)) for step, part in parts]
         good = [name for name, outcome in outcomes.items() if outcome.ok]
@@ -142,10 +167,12 @@ def plan(run: Run) -> ClusterPlan:
     """Return what `deploy` would do, by the same code. Changes nothing."""
     with RunContext(run, dry_run=True) as context:
         session = context.session
-        objects = session.background(partial(_plan_objects, run, session))
+        change = NetworkChange(run, session, context.held_images)
+        objects = session.background(partial(_plan_objects, run, session, change))
         drift = session.background(session.network.drift) if run.whole else None
         nodes = context.each(NodeDeployer.plan)
-        return ClusterPlan(nodes, objects.result(), drift.result() if drift else None)
+        found = drift.result() if drift else None
+        return ClusterPlan(nodes, objects.result(), found, change.rollout)
 
 
 def verify_nodes(run: Run, *, network: bool, title: str = verify.STEP.name) -> list[Check]:
@@ -251,20 +278,8 @@ def apply_rbac(run: Run, session: ClusterSession) -> None:
             log.changed(", ".join(change.title for change in changes))
 
 
-def _apply_network(run: Run, session: ClusterSession, objects: Future[tuple[Object, ...]]) -> None:
-    if not run.whole or not session.network.name:
-        return
-    with run.journal.step(None, pod_network.STEP.name, "comparing its objects") as log:
-        if changes := session.manifests.plan(objects.result()):
-            session.guard.obtain()
-            session.manifests.apply(changes)
-            log.changed(f"{len(changes)} objects applied")
-
-
-def _plan_objects(run: Run, session: ClusterSession) -> tuple[ObjectChange, ...]:
-    return plan_rbac(run, session) + session.manifests.plan(_network_objects(run, session))
-
-
-def _network_objects(run: Run, session: ClusterSession) -> tuple[Object, ...]:
-    """Return the pod network's objects; none where this run is not about it."""
-    return session.network.objects() if run.whole else ()
+def _plan_objects(
+    run: Run, session: ClusterSession, change: NetworkChange
+) -> tuple[ObjectChange, ...]:
+    change.prepare()
+    return plan_rbac(run, session) + change.plan()

@@ -128,6 +128,12 @@ class RunContext:
         wanted = [node for node in run.nodes if names is None or node.name in names]
         return _fan_out(run, wanted, partial(self._one, work), self._interrupt)
 
+    @property
+    def held_images(self) -> frozenset[str]:
+        """References of all images that nodes get from the deployer."""
+        of_all = self._artifacts.by_arch.values()
+        return frozenset(n for each in of_all for archive in each.images for n in archive.names)
+
     def facts(self, name: str) -> Facts:
         """Return what the last probe of a node found."""
         return self._nodes[name].facts

@@ -134,12 +134,14 @@ class PlanResult:
     :param cluster: API objects that would be created or updated.
     :param errors: exceptions by node, for those with an `error`.
     :param drift: how the pod network differs from the configuration where a run can't change it.
+    :param rollout: how running pods of the pod network would be replaced; empty: they would not.
     """
 
     nodes: tuple[PlannedNode, ...]
     cluster: tuple[PlannedObject, ...] = ()
     errors: Mapping[str, BaseException] = field(default_factory=dict, repr=False, compare=False)
     drift: Drift | None = None
+    rollout: str = ""
 
     @property
     def ok(self) -> bool:
@@ -159,6 +161,7 @@ class PlanResult:
             "nodes": [node.to_dict() for node in self.nodes],
             "cluster": [{**asdict(each), "fields": list(each.fields)} for each in self.cluster],
             "drift": asdict(self.drift) if self.drift else None,
+            "rollout": self.rollout,
         }
 
 
@@ -230,6 +233,7 @@ def plan_result(planned: ClusterPlan) -> PlanResult:
         tuple(PlannedObject(each.action, each.title, each.fields) for each in planned.objects),
         _errors(planned.nodes),
         Drift(d.cause, d.advice, d.known) if (d := planned.drift) else None,
+        planned.rollout.text if planned.rollout else "",
     )
 
 

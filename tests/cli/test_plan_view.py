@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fabnode.cli.plan_view import plan_text
-from fabnode.library.results import PlannedChange, PlannedNode, PlanResult
+from fabnode.library.results import PlannedChange, PlannedNode, PlannedObject, PlanResult
 from fabnode.steps.finding import Finding
 
 CGROUP = Finding("warning", "it has cgroup v1", "boot it with v2")
@@ -50,4 +50,14 @@ def test_of_many_nodes_the_number_heads_the_names() -> None:
         "  warning:  it has cgroup v1; boot it with v2",
         "5 nodes would not change",
         "nothing to change",
+    ]
+
+
+def test_a_rollout_stands_before_the_objects_that_bring_it_about() -> None:
+    text = "Calico 3.28.5 → 3.32.1: calico-node is rolled, one node at a time"
+    objects = (PlannedObject("update", "DaemonSet kube-system/calico-node", ("spec.template",)),)
+    assert plan_text(PlanResult((), objects, rollout=text)).splitlines() == [
+        "cluster:",
+        f"  rollout  {text}",
+        "  update   DaemonSet kube-system/calico-node (spec.template)",
     ]

@@ -494,3 +494,23 @@ def test_pods_that_a_changed_back_template_fits_count(
     }
     pods = [pod("n1", "True"), pod("n2", "True", "1")]
     assert calico_health.not_ready(daemonset, pods, UP, ("n1", "n2")) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "step", "older"),
+    [
+        ("v3.28.5", "v3.32.1", "Calico 3.28.5 → 3.32.1: ", False),
+        ("v3.32.1", "v3.28.5", "Calico 3.32.1 → 3.28.5: ", True),
+        ("v3.28.5", "v3.28.5", "", False),
+        ("master", "v3.28.5", "", False),  # no release to compare with
+    ],
+)
+def test_a_rollout_names_both_releases(before: str, after: str, step: str, older: bool) -> None:
+    live, wanted = (manifest(tag)[1] for tag in (before, after))
+    leaving: dict[str, Any] = merge_deep(pod("n4", "True"), LEAVING)
+    pods = [*BOTH, pod("n3", "False"), leaving]
+    found = calico_health.rollout(live, wanted, pods)
+    assert found.text == f"{step}calico-node is rolled, one node at a time"
+    assert found.nodes == {"n1", "n2"}
+    assert found.new_images == (before != after)
+    assert found.older is older

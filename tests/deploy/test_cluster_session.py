@@ -171,6 +171,21 @@ def test_without_rights_the_lock_is_not_taken(scene: Scene) -> None:
     assert scene.api.reported == []
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_what_the_api_forbids_names_all_rights_that_are_missing(
+    as_deployer: Scene, refused: bool
+) -> None:
+    """One object's refusal says nothing of the others, nor what to do."""
+    as_deployer.api.refused = refused
+    expected = MissingRightsError if refused else ApiError
+    for status, error in ((403, expected), (409, ApiError)):
+        with pytest.raises(error) as caught, as_deployer.session.guard.explaining():
+            raise ApiError(status, "Forbidden", "tiers is forbidden")
+        if isinstance(caught.value, MissingRightsError):
+            assert "no right to get nodes; list nodes" in str(caught.value)
+            assert "run `inv rbac.deployer` again as administrator" in caught.value.advice
+
+
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 

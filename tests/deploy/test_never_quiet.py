@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
@@ -193,9 +194,17 @@ class Everything:
             open=lambda _: None,
             close=lambda: pool.shutdown(wait=False, cancel_futures=True),
             await_api=asked("await"),
-            guard=SimpleNamespace(obtain=asked("guard"), policy_findings=asked("policy", tuple)),
+            guard=SimpleNamespace(
+                obtain=asked("guard"),
+                policy_findings=asked("policy", tuple),
+                explaining=nullcontext,
+            ),
             network=SimpleNamespace(
-                name="", objects=asked("calico objects", tuple), drift=asked("pool")
+                name="",
+                objects=asked("calico objects", tuple),
+                images=list,
+                rollout=lambda _: None,
+                drift=asked("pool"),
             ),
             manifests=SimpleNamespace(plan=asked("roles", lambda _: ()), apply=asked("apply")),
             nodes=SimpleNamespace(

@@ -1,0 +1,179 @@
+"""Change of the pod network's objects: planned, held until nodes have its images, applied."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ..steps import pod_network
+from ..util.errors import ClusterError
+from ..util.image_reference import ImageReference
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from ..cni.protocol import Rollout
+    from ..kube.server_side_apply import ObjectChange
+    from .cluster_session import ClusterSession
+    from .run import Run
+
+
+class ImageGate:
+    """
+    Gate that opens once the nodes of a run have the images that the pod network is to run.
+
+    A node that joins waits for the network itself: once no node that has begun is still without
+    images, it opens the gate for those that have not begun, or neither would ever go on.
+
+    :param names: the nodes of the run.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._awaited = set(names)
+        self._begun: set[str] = set()
+        self._arrived: set[str] = set()
+        self._joining = False
+        self._closed = False
+        self._state = threading.Condition()
+
+    def begin(self, name: str) -> None:
+        """Record that work on a node has begun."""
+        with self._state:
+            self._begun.add(name)
+
+    def arrive(self, name: str, *, joining: bool = False) -> None:
+        """Record that a node has its images. :param joining: it can't go on without the network."""
+        with self._state:
+            self._arrived.add(name)
+            self._joining |= joining
+            self._end(name)
+
+    def end(self, name: str) -> None:
+        """Record that a node's work has ended, well or not."""
+        with self._state:
+            self._end(name)
+
+    def close(self) -> None:
+        """End the wait: no more nodes begin."""
+        with self._state:
+            self._closed = True
+            self._state.notify_all()
+
+    def wait(self) -> frozenset[str]:
+        """Wait until the gate opens; return the nodes that have their images."""
+        with self._state:
+            self._state.wait_for(self._is_open)
+            return frozenset(self._arrived)
+
+    def _end(self, name: str) -> None:
+        self._awaited.discard(name)
+        self._state.notify_all()
+
+    def _is_open(self) -> bool:
+        left = self._awaited & self._begun if self._joining else self._awaited
+        return self._closed or not left
+
+
+class NetworkChange:
+    """
+    The pod network's part of a run; none where the run is not about it.
+
+    :param held_images: references of the images that nodes get from the deployer.
+    """
+
+    def __init__(self, run: Run, session: ClusterSession, held_images: Collection[str]) -> None:
+        self._run = run
+        self._session = session
+        self._held = held_images
+        self._changes: tuple[ObjectChange, ...] | None = None
+        self._rollout: Rollout | None = None
+
+    def prepare(self) -> None:
+        """
+        Make the network's objects, before anything is changed.
+
+        A run of some of the nodes compares them as well: what it leaves out it must not change.
+
+        :raises ClusterError: pods on nodes that the run leaves out would be replaced.
+        """
+        if not self._wanted:
+            return
+        network = self._session.network
+        objects = network.objects()
+        for text in other_versions(network.images(), self._held):
+            self._run.journal.warn(text)
+        left_out = {n.name for n in self._run.config.nodes} - {n.name for n in self._run.nodes}
+        if objects and left_out:
+            self.plan()
+            if self._rollout and (others := sorted(self._rollout.nodes & left_out)):
+                raise ClusterError(
+                    f"{self._rollout.text}, and on {', '.join(others)} too, which this run leaves"
+                    " out: nothing was changed",
+                    "run it for all nodes; or configure what runs there now",
+                )
+
+    def plan(self) -> tuple[ObjectChange, ...]:
+        """Return what would change, compared once per run."""
+        if self._changes is None and self._wanted:
+            with self._session.guard.explaining():
+                self._changes = self._session.manifests.plan(self._session.network.objects())
+                self._rollout = self._session.network.rollout(self._changes)
+            if self._rollout and self._rollout.older:
+                self._run.journal.warn(f"{self._rollout.text}: a step back")
+        return self._changes or ()
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """How running pods are replaced by what was planned; None: they are not."""
+        return self._rollout
+
+    def apply(self, gate: ImageGate) -> None:
+        """
+        Apply the objects; where running pods get new images, once these are on all nodes.
+
+        :raises ClusterError: a node with such a pod did not get its images.
+        """
+        if not self._wanted or not self._session.network.name:
+            return
+        with self._run.journal.step(None, pod_network.STEP.name, "comparing its objects") as log:
+            if not (changes := self.plan()):
+                return
+            if self._rollout and self._rollout.new_images:
+                log.progress("waiting until the nodes have its images")
+                configured = {node.name for node in self._run.config.nodes}
+                if without := sorted(self._rollout.nodes & configured - gate.wait()):
+                    raise ClusterError(
+                        f"not changed: {', '.join(without)} did not get the new images, and"
+                        " would be left without a pod network",
+                        "see to these nodes, and run the same command again",
+                    )
+            self._session.guard.obtain()
+            with self._session.guard.explaining():
+                self._session.manifests.apply(changes)
+            rolled = f"{self._rollout.text}; " if self._rollout else ""
+            log.changed(f"{rolled}{len(changes)} objects applied")
+
+    @property
+    def _wanted(self) -> bool:
+        return self._run.whole
+
+
+def other_versions(wanted: Iterable[str], held: Collection[str]) -> list[str]:
+    """Return a sentence for each image that is wanted and held only by another tag or registry."""
+    references = [ImageReference.parse(name).full for name in held]
+    found = []
+    for name in dict.fromkeys(wanted):
+        image = ImageReference.parse(name).full
+        same = [r for r in references if _base(r) == _base(image)]
+        if same and image not in references:
+            others = ", ".join(sorted(map(str, same)))
+            found.append(
+                f"artifacts.images hold {others}, but the pod network's manifest runs {name}:"
+                " nodes would have to pull it"
+            )
+    return found
+
+
+def _base(reference: ImageReference) -> str:
+    """Return the end of an image's name, such as org/name, whatever its registry and tag."""
+    return "/".join(reference.repository.split("/")[-2:])
