@@ -159,6 +159,13 @@ class Calico:
         pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
         return calico_health.not_ready(api.find(_DAEMONSET_PATH), pods, controllers, nodes)
 
+    def is_stuck(self, api: Reader, nodes: Collection[str]) -> bool:
+        """Return whether what is not ready of calico-node on these nodes fails to start."""
+        if not self.runs_on_nodes:
+            return False
+        pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
+        return calico_health.nothing_moves(api.find(_DAEMONSET_PATH), pods, nodes)
+
     def outdated(self, api: Reader, nodes: Collection[Object]) -> tuple[str, ...]:
         """
         Return the paths of each calico-node that is older than the Node object of its host.

@@ -14,7 +14,9 @@ from .daemonset import (
     newest_message,
     node_name,
     problem,
+    replaced_later,
     state,
+    stuck,
     unready_nodes,
 )
 from .protocol import Diagnosis, Object, Rollout
@@ -41,11 +43,26 @@ def not_ready(
     of_node = _labelled(pods, DAEMONSET)
     if missing := unready_nodes(daemonset, of_node, nodes):
         seen = {node: state(pod) for node, pod in broken_pods(daemonset, of_node, missing).items()}
-        shown = [f"{n} ({seen[n]})" if seen.get(n) else n for n in missing]
-        return f"{DAEMONSET} is not ready on {', '.join(shown)}"
+        later = replaced_later(daemonset, of_node, missing)
+        shown = [f"{n} ({seen[n]})" if seen.get(n) else n for n in missing if n not in later]
+        parts = [f"{DAEMONSET} is not ready on {', '.join(shown)}"] if shown else []
+        return "; ".join([*parts, *_waiting(later)])
     if _controllers_ready(controllers) or (nodes and _outside(pods, nodes)):
         return None
     return f"{CONTROLLERS} is not ready"
+
+
+def nothing_moves(
+    daemonset: Object | None, pods: Collection[Object], nodes: Collection[str]
+) -> bool:
+    """Return whether all calico-node pods that are not ready on these nodes fail to start."""
+    broken = broken_pods(daemonset, _labelled(pods, DAEMONSET), nodes)
+    return stuck(broken.values())
+
+
+def _waiting(nodes: Collection[str]) -> list[str]:
+    """Return the line on nodes whose working pod is replaced after others, if there are any."""
+    return [f"{DAEMONSET} is still to be replaced on {', '.join(nodes)}"] if nodes else []
 
 
 def elsewhere(
@@ -161,9 +178,11 @@ def diagnose(
     of_node, of_controllers = _labelled(pods, DAEMONSET), _labelled(pods, CONTROLLERS)
     broken = broken_pods(daemonset, of_node, nodes)
     causes = [f"{DAEMONSET} on {node}: {cause(pod)}" for node, pod in sorted(broken.items())]
-    if waiting := sorted(set(unready_nodes(daemonset, of_node, nodes)) - set(broken)):
-        causes.append(f"{DAEMONSET} has no pod of the newest template on {', '.join(waiting)}")
+    later = replaced_later(daemonset, of_node, nodes)
+    if without := sorted({*unready_nodes(daemonset, of_node, nodes)} - {*broken, *later}):
+        causes.append(f"{DAEMONSET} has no pod on {', '.join(without)}")
         causes += _refused(events, {DAEMONSET})
+    causes += _waiting(later)
     suspects = [broken[node] for node in sorted(broken)]
     if not causes:
         suspects = [pod for pod in of_controllers if not is_ready(pod)]

@@ -16,6 +16,17 @@ _TEMPLATE = "deprecated.daemonset.template.generation"
 _TEMPLATE_OF_POD = "pod-template-generation"
 # Reasons of containers that merely have not been started yet (kubernetes pkg/kubelet).
 _NOT_BEGUN = frozenset({"PodInitializing", "ContainerCreating"})
+# What kubelets call containers that they try to start again and again (kubernetes pkg/kubelet).
+_FAILING = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+    }
+)
 _LONGEST = 300
 
 
@@ -46,6 +57,19 @@ def broken_pods(
     """
     missing = set(unready_nodes(daemonset, pods, nodes))
     return {node_name(pod): pod for pod in _newest(daemonset, pods) if node_name(pod) in missing}
+
+
+def replaced_later(
+    daemonset: Object | None, pods: Collection[Object], nodes: Collection[str]
+) -> list[str]:
+    """Return those of the nodes on which an older pod works until its turn comes, sorted."""
+    ready = {node_name(pod) for pod in pods if is_ready(pod) and not is_ending(pod)}
+    return sorted(ready & set(unready_nodes(daemonset, pods, nodes)))
+
+
+def stuck(pods: Collection[Object]) -> bool:
+    """Return whether there are pods, and each waits for what only somebody else can change."""
+    return bool(pods) and all(state(pod).removeprefix("Init:") in _FAILING for pod in pods)
 
 
 def is_ending(pod: Object) -> bool:

@@ -63,6 +63,10 @@ class NoNetwork:
         """Return None: nothing is missing."""
         return None
 
+    def is_stuck(self, _api: Reader, _nodes: Collection[str]) -> bool:
+        """Return False: it is never waited for."""
+        return False
+
     def outdated(self, _api: Reader, _nodes: Collection[Object]) -> tuple[str, ...]:
         """Return nothing: it has no pods."""
         return ()

@@ -195,6 +195,9 @@ class Cni(Protocol):
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of it does not run on these nodes yet; None: all of it does."""
 
+    def is_stuck(self, api: Reader, nodes: Collection[str]) -> bool:
+        """Return whether all that is not ready on these nodes fails to start, again and again."""
+
     def outdated(self, api: Reader, nodes: Collection[Object]) -> tuple[str, ...]:
         """
         Return the paths of its pods that have to start again, on nodes that registered again.

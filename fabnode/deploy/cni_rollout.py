@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ..kube.server_side_apply import ObjectChange
 
 _POLL = 0.25
+_STUCK_CHECK = 5.0  # seconds between two looks at whether anything moves
+# Seconds of failing starts alone: kubelets have tried four times by then (after 10, 20, 40 s more).
+_PATIENCE = 120.0
 _FORBIDDEN = 403
 
 
@@ -68,13 +71,24 @@ class PodNetwork:
     def wait_ready(
         self, names: Collection[str], on_state: Callable[[Waiting], None] = unobserved
     ) -> None:
-        """Wait until it runs on these nodes. Raises WaitTimeoutError with what is missing."""
+        """
+        Wait until it runs on these nodes.
+
+        :raises WaitTimeoutError: with what is missing, at the end of the time, or earlier where
+            nothing but failing starts was seen for a while.
+        """
         wait = Wait(self.name, self._cni.timeout, _POLL, on_state=on_state)
+        ended = Wait(self.name, _PATIENCE)
+        check = Wait(self.name, _STUCK_CHECK)
         while missing := self.missing(names):
             wait.report(missing)
-            if wait.over:
+            if check.over:
+                check = Wait(self.name, _STUCK_CHECK)
+                if not self._cni.is_stuck(self._api, names):
+                    ended = Wait(self.name, _PATIENCE)
+            if wait.over or ended.over:
                 found = self.diagnosis(names, missing)
-                raise wait.overdue(found.cause, found.advice)
+                raise (wait if wait.over else ended).overdue(found.cause, found.advice)
             wait.pause()
 
     def missing(self, names: Collection[str]) -> str | None:

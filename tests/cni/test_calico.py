@@ -422,7 +422,17 @@ def test_a_pool_that_is_not_what_the_configuration_says(
             UP,
             "calico-node is not ready on n2",
         ),
-        ([pod("n1", "True"), pod("n2", "True", "1")], UP, "calico-node is not ready on n2"),
+        (
+            [pod("n1", "True"), pod("n2", "True", "1")],
+            UP,
+            "calico-node is still to be replaced on n2",
+        ),
+        (
+            [pod("n1", "False"), pod("n2", "True", "1")],
+            UP,
+            "calico-node is not ready on n1; calico-node is still to be replaced on n2",
+        ),
+        ([pod("n1", "True"), pod("n2", "False", "1")], UP, "calico-node is not ready on n2"),
         ([], UP, "calico-node is not ready on n1, n2"),
         (BOTH, {}, "calico-kube-controllers is not ready"),
         (BOTH, None, "calico-kube-controllers is not ready"),
@@ -476,8 +486,12 @@ def test_what_a_pod_is_at_stands_beside_its_node(status: dict[str, Any], shown: 
     ("generation", "updated", "expected"),
     [
         (2, 2, None),  # changed and changed back: the old pods are what is wanted
-        (2, 1, "calico-node is not ready on n2"),
-        (3, 2, "calico-node is not ready on n2"),  # the controller has not seen the change yet
+        (2, 1, "calico-node is still to be replaced on n2"),
+        (
+            3,
+            2,
+            "calico-node is still to be replaced on n2",
+        ),  # the controller has not seen the change yet
     ],
 )
 def test_pods_that_a_changed_back_template_fits_count(

@@ -97,10 +97,30 @@ def test_the_broken_node_is_named_apart_from_those_whose_turn_comes() -> None:
     pods = [pod("n1", ready=True, template="1"), pod("n2", containerStatuses=[RUNNING])]
     events = [event("n1", "of another pod"), event("n2", BGP)]
     found = calico_health.diagnose(DAEMONSET, pods, events, ("n1", "n2"))
-    assert found.cause == (
-        f"calico-node on n2: {BGP}; calico-node has no pod of the newest template on n1"
-    )
+    assert found.cause == (f"calico-node on n2: {BGP}; calico-node is still to be replaced on n1")
     assert found.advice == "kubectl -n kube-system logs calico-node-n2 --all-containers"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "stuck"),
+    [
+        ({"n2": {"initContainerStatuses": [PULLING]}}, True),
+        (
+            {"n2": {"containerStatuses": [CRASHED]}, "n3": {"initContainerStatuses": [PULLING]}},
+            True,
+        ),
+        ({"n2": {"containerStatuses": [CRASHED]}, "n3": {"containerStatuses": [RUNNING]}}, False),
+        ({"n2": {"containerStatuses": [RUNNING]}}, False),  # not ready yet
+        ({"n2": {"containerStatuses": [NOT_BEGUN], "phase": "Pending"}}, False),
+        ({}, False),
+    ],
+)
+def test_nothing_moves_where_all_that_is_broken_fails_to_start(
+    statuses: dict[str, dict[str, Any]], stuck: bool
+) -> None:
+    old = pod("n1", ready=True, template="1")
+    pods = [old, *(pod(node, **status) for node, status in statuses.items())]
+    assert calico_health.nothing_moves(DAEMONSET, pods, ("n1", "n2", "n3")) is stuck
 
 
 def test_controllers_are_explained_where_all_nodes_are_ready() -> None:
@@ -113,7 +133,7 @@ def test_controllers_are_explained_where_all_nodes_are_ready() -> None:
 
 def test_without_any_pod_the_next_command_describes_them() -> None:
     found = calico_health.diagnose(None, [], [], ("n1",))
-    assert found.cause == "calico-node has no pod of the newest template on n1"
+    assert found.cause == "calico-node has no pod on n1"
     assert found.advice == "kubectl -n kube-system describe pods"
 
 

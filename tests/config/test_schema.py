@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from fabnode.config.schema import schema
+from fabnode.releases import compatibility
+from fabnode.releases.version import Release
 from tests.support import write_cluster
 
 EXAMPLE = Path("config/example.yml")
@@ -86,5 +89,20 @@ def test_the_example_shows_every_key_and_its_default() -> None:
                 assert yaml.safe_load(found[2] or "null") == value["default"], f"{name}.{key}"
 
 
-SHOWN_OTHERWISE = {"allow_untested"}
-"""Keys the example sets to something else than their default, since it needs it."""
+SHOWN_OTHERWISE = {"version"}
+"""Keys the example sets to something else than their default: Calico fits its Kubernetes."""
+
+
+def readme() -> dict[str, Any]:
+    text = Path("README.md").read_text()
+    (block,) = (part for part in re.findall(r"```yaml\n(.*?)```", text, re.S) if "cluster:" in part)
+    found: dict[str, Any] = yaml.safe_load(block)
+    return found
+
+
+@pytest.mark.parametrize("source", ["README.md", "config/example.yml"])
+def test_versions_of_the_examples_were_tested_together_by_their_makers(source: str) -> None:
+    document = readme() if source == "README.md" else yaml.safe_load(EXAMPLE.read_text())
+    calico, minor = document["calico"], Release.parse(document["cluster"]["version"]).minor
+    assert not calico.get("allow_untested")
+    assert compatibility.calico(Release.parse(calico["version"]), minor) is None

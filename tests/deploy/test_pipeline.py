@@ -10,6 +10,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from fabnode.cni.protocol import Diagnosis
 from fabnode.deploy import cni_rollout, node_registry, pipeline
 from fabnode.deploy.run import Run
 from fabnode.journal.events import Event
@@ -20,6 +21,7 @@ from fabnode.node.plan import ConflictError
 from fabnode.steps.order import STEPS, with_required
 from fabnode.steps.verify import Check
 from fabnode.util.errors import InputError
+from fabnode.util.wait import WaitTimeoutError
 from tests.step_order import assert_order
 from tests.support import make_config
 
@@ -293,6 +295,27 @@ def test_the_wait_for_the_pod_network_reports_each_new_state(
     ]
     assert shown[0].text.startswith("waiting for Calico: calico-node")
     assert [event.data["limit"] for event in shown] == [300, 300]
+
+
+@pytest.mark.parametrize("stuck", [True, False])
+def test_the_wait_for_a_pod_network_that_only_fails_to_start_ends_early(
+    monkeypatch: pytest.MonkeyPatch, stuck: bool
+) -> None:
+    monkeypatch.setattr(cni_rollout, "_POLL", 0.01)
+    monkeypatch.setattr(cni_rollout, "_STUCK_CHECK", 0.02)
+    monkeypatch.setattr(cni_rollout, "_PATIENCE", 0.2)
+    cni = SimpleNamespace(
+        name="Calico",
+        timeout=1.0,
+        not_ready=lambda *_: "not ready on n1",
+        is_stuck=lambda *_: stuck,
+        diagnosis=lambda *_: Diagnosis("n1: ErrImagePull", "kubectl logs"),
+    )
+    monkeypatch.setattr(cni_rollout, "network", lambda _: cni)
+    cluster: Any = object()
+    waited = "0.2" if stuck else "1"
+    with pytest.raises(WaitTimeoutError, match=f"waited {waited} s for Calico: n1: ErrImagePull"):
+        cni_rollout.PodNetwork(make_config(), cluster, Journal()).wait_ready(["n1"])
 
 
 def test_the_wait_for_ready_reports_the_kubelets_own_words(
