@@ -521,7 +521,8 @@ def test_pods_that_a_changed_back_template_fits_count(
 )
 def test_a_rollout_names_both_releases(before: str, after: str, step: str, older: bool) -> None:
     live, wanted = (manifest(tag)[1] for tag in (before, after))
-    leaving: dict[str, Any] = merge_deep(pod("n4", "True"), LEAVING)
+    leaving = pod("n4", "True")
+    leaving["metadata"] |= LEAVING["metadata"]
     pods = [*BOTH, pod("n3", "False"), leaving]
     found = calico_health.rollout(live, wanted, pods)
     assert found.text == f"{step}calico-node is rolled, one node at a time"
