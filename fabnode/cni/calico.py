@@ -205,10 +205,11 @@ class Calico:
         }
         found = api.find(_POOLS_PATH) or {}
         pod_cidr = str(self.config.cluster.pod_cidr)
-        if text := calico_health.pool_drift(found.get("items") or (), pod_cidr, modes):
+        pools = found.get("items") or ()
+        if text := calico_health.pool_drift(pools, pod_cidr, modes):
             return Diagnosis(
                 f"{text}; Calico reads its DaemonSet's settings only when it makes its first pool",
-                "correct the configuration, or kubectl edit ippools.crd.projectcalico.org",
+                calico_health.pool_remedy(pools, pod_cidr, modes),
             )
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from ..util.sanitize import clean
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 _ALL = "all()"
+
+
+POOLS = "ippools.crd.projectcalico.org"
 
 
 def not_ready(
@@ -154,6 +158,25 @@ def _left_out(name: str, spec: Object) -> Iterator[str]:
         yield f"{name} is for nodes with {clean(str(selector))} alone (nodeSelector)"
     if "Workload" not in (spec.get("allowedUses") or ("Workload",)):
         yield f"{name} is not for pods (allowedUses)"
+
+
+def pool_remedy(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str]) -> str:
+    """
+    Return what to do about pools that differ: the command, or why pods would be cut off.
+
+    Calico changes encapsulation on a pool that is in use. A pool's addresses it never changes.
+    """
+    mine = [pool for pool in pools if (pool.get("spec") or {}).get("cidr") == pod_cidr]
+    if not mine:
+        return (
+            "correct cluster.pod_cidr: pods keep the addresses that they have, and a pool's can't"
+            " be changed; to move, make a second pool, restart all pods, then delete the first"
+        )
+    wanted = {**modes, **({"disabled": False} if mine[0]["spec"].get("disabled") else {})}
+    patch = json.dumps({"spec": wanted}, separators=(",", ":"))
+    name = mine[0]["metadata"]["name"]
+    command = f"kubectl patch {POOLS} {name} --type=merge -p '{patch}'"
+    return f"correct the configuration, or {command}, which Calico follows while pods run"
 
 
 def diagnose(

@@ -53,10 +53,16 @@ class ImageGate:
         with self._state:
             self._end(name)
 
-    def close(self) -> None:
-        """End the wait: no more nodes begin."""
+    def close(self, *, interrupted: bool = False) -> None:
+        """
+        End the wait: no more nodes begin.
+
+        :param interrupted: nothing is to be changed any more, so that no node counts.
+        """
         with self._state:
             self._closed = True
+            if interrupted:
+                self._arrived.clear()
             self._state.notify_all()
 
     def wait(self) -> frozenset[str]:

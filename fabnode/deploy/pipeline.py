@@ -91,8 +91,10 @@ def deploy(run: Run) -> list[Check]:
 
         try:
             outcomes = context.each(deployed)
-        finally:
-            gate.close()
+        except BaseException:
+            gate.close(interrupted=True)
+            raise
+        gate.close()
         parts = ((pod_network.STEP, manifest), (rbac.STEP, rights), (pod_network.STEP, network))
         came = [attempted(run, step, partial(_awaited, part)) for step, part in parts]
         good = [name for name, outcome in outcomes.items() if outcome.ok]

@@ -413,6 +413,24 @@ def test_a_pool_that_is_not_what_the_configuration_says(
 
 
 @pytest.mark.parametrize(
+    ("found", "remedy"),
+    [
+        (
+            pool("p", vxlanMode="Always"),
+            "kubectl patch ippools.crd.projectcalico.org p --type=merge"
+            """ -p '{"spec":{"vxlanMode":"CrossSubnet","ipipMode":"Never"}}'""",
+        ),
+        (pool(disabled=True), '"ipipMode":"Never","disabled":false}'),
+        (pool(cidr="10.0.0.0/16"), "correct cluster.pod_cidr: pods keep the addresses"),
+    ],
+)
+def test_what_differs_in_a_pool_is_changed_live_or_not_at_all(
+    found: dict[str, Any], remedy: str
+) -> None:
+    assert remedy in calico_health.pool_remedy([found], "172.20.0.0/16", MODES)
+
+
+@pytest.mark.parametrize(
     ("pods", "controllers", "expected"),
     [
         (BOTH, UP, None),

@@ -110,6 +110,15 @@ def test_a_run_that_ends_early_holds_nobody_at_the_gate() -> None:
     assert gate.wait() == frozenset()
 
 
+def test_after_an_interrupt_no_node_counts() -> None:
+    cluster = Cluster(rollout("n1"), "n1", "n2", "n3")
+    cluster.gate.arrive("n1")
+    cluster.gate.close(interrupted=True)
+    with pytest.raises(ClusterError, match="not changed: n1"):
+        cluster.change().apply(cluster.gate)
+    assert cluster.done == []
+
+
 @pytest.mark.parametrize(
     ("found", "held_up"),
     [
