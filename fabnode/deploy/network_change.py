@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from ..cni.protocol import Rollout
+    from ..journal.journal import Journal
     from ..kube.server_side_apply import ObjectChange
     from .cluster_session import ClusterSession
-    from .run import Run
 
 
 class ImageGate:
@@ -82,14 +82,27 @@ class ImageGate:
 
 class NetworkChange:
     """
-    The pod network's part of a run; none where the run is not about it.
+    The pod network's part of a run.
 
+    :param names: the nodes of the run.
     :param held_images: references of the images that nodes get from the deployer.
+    :param wanted: whether the run is about the pod network at all.
     """
 
-    def __init__(self, run: Run, session: ClusterSession, held_images: Collection[str]) -> None:
-        self._run = run
+    def __init__(
+        self,
+        session: ClusterSession,
+        journal: Journal,
+        names: Iterable[str],
+        held_images: Collection[str],
+        *,
+        wanted: bool,
+    ) -> None:
         self._session = session
+        self._journal = journal
+        self._configured = frozenset(node.name for node in session.config.nodes)
+        self._left_out = self._configured - set(names)
+        self._wanted = wanted
         self._held = held_images
         self._changes: tuple[ObjectChange, ...] | None = None
         self._rollout: Rollout | None = None
@@ -107,11 +120,10 @@ class NetworkChange:
         network = self._session.network
         objects = network.objects()
         for text in other_versions(network.images(), self._held):
-            self._run.journal.warn(text)
-        left_out = {n.name for n in self._run.config.nodes} - {n.name for n in self._run.nodes}
-        if objects and left_out:
+            self._journal.warn(text)
+        if objects and self._left_out:
             self.plan()
-            if self._rollout and (others := sorted(self._rollout.nodes & left_out)):
+            if self._rollout and (others := sorted(self._rollout.nodes & self._left_out)):
                 raise ClusterError(
                     f"{self._rollout.text}, and on {', '.join(others)} too, which this run leaves"
                     " out: nothing was changed",
@@ -125,7 +137,7 @@ class NetworkChange:
                 self._changes = self._session.manifests.plan(self._session.network.objects())
                 self._rollout = self._session.network.rollout(self._changes)
             if self._rollout and self._rollout.older:
-                self._run.journal.warn(f"{self._rollout.text}: a step back")
+                self._journal.warn(f"{self._rollout.text}: a step back")
         return self._changes or ()
 
     @property
@@ -141,13 +153,12 @@ class NetworkChange:
         """
         if not self._wanted or not self._session.network.name:
             return
-        with self._run.journal.step(None, pod_network.STEP.name, "comparing its objects") as log:
+        with self._journal.step(None, pod_network.STEP.name, "comparing its objects") as log:
             if not (changes := self.plan()):
                 return
             if self._rollout and self._rollout.new_images:
                 log.progress("waiting until the nodes have its images")
-                configured = {node.name for node in self._run.config.nodes}
-                if without := sorted(self._rollout.nodes & configured - gate.wait()):
+                if without := sorted(self._rollout.nodes & self._configured - gate.wait()):
                     raise ClusterError(
                         f"not changed: {', '.join(without)} did not get the new images, and"
                         " would be left without a pod network",
@@ -158,10 +169,6 @@ class NetworkChange:
                 self._session.manifests.apply(changes)
             rolled = f"{self._rollout.text}; " if self._rollout else ""
             log.changed(f"{rolled}{len(changes)} objects applied")
-
-    @property
-    def _wanted(self) -> bool:
-        return self._run.whole
 
 
 def other_versions(wanted: Iterable[str], held: Collection[str]) -> list[str]:

@@ -62,7 +62,7 @@ def deploy(run: Run) -> list[Check]:
     with RunContext(run) as context:
         session = context.session
         rights = session.background(partial(apply_rbac, run, session))
-        change = NetworkChange(run, session, context.held_images)
+        change = _network_change(context)
         gate = ImageGate(node.name for node in run.nodes)
         manifest = session.background(change.prepare)
 
@@ -169,7 +169,7 @@ def plan(run: Run) -> ClusterPlan:
     """Return what `deploy` would do, by the same code. Changes nothing."""
     with RunContext(run, dry_run=True) as context:
         session = context.session
-        change = NetworkChange(run, session, context.held_images)
+        change = _network_change(context)
         objects = session.background(partial(_plan_objects, run, session, change))
         drift = session.background(session.network.drift) if run.whole else None
         nodes = context.each(NodeDeployer.plan)
@@ -278,6 +278,12 @@ def apply_rbac(run: Run, session: ClusterSession) -> None:
             session.guard.obtain()
             session.manifests.apply(changes)
             log.changed(", ".join(change.title for change in changes))
+
+
+def _network_change(context: RunContext) -> NetworkChange:
+    run = context.run
+    names = [node.name for node in run.nodes]
+    return NetworkChange(context.session, run.journal, names, context.held_images, wanted=run.whole)
 
 
 def _plan_objects(

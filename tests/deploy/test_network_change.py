@@ -39,16 +39,14 @@ class Cluster:
         self.gate = ImageGate(names)
         self.journal = Journal(None, [])
         self.explaining: Any = nullcontext
-        nodes = tuple(node for node in CONFIG.nodes if node.name in names)
-        self.run: Any = SimpleNamespace(
-            config=CONFIG, nodes=nodes, whole=True, journal=self.journal
-        )
+        self.names, self.wanted = names, True
 
         def plan(_: object) -> tuple[ObjectChange, ...]:
             self.planned += 1
             return (CHANGE,) * changes
 
         self.session: Any = SimpleNamespace(
+            config=CONFIG,
             network=SimpleNamespace(
                 name="Calico",
                 objects=lambda: ({"kind": "DaemonSet"},),
@@ -64,7 +62,7 @@ class Cluster:
         self.held: tuple[str, ...] = ()
 
     def change(self) -> NetworkChange:
-        return NetworkChange(self.run, self.session, self.held)
+        return NetworkChange(self.session, self.journal, self.names, self.held, wanted=self.wanted)
 
     @property
     def shown(self) -> list[str]:
@@ -205,7 +203,7 @@ def test_what_is_forbidden_names_the_rights_that_are_missing() -> None:
 
 def test_a_run_of_single_steps_is_not_about_the_network() -> None:
     cluster = Cluster(rollout("n1", "n2"), "n1")
-    cluster.run.whole = False
+    cluster.wanted = False
     change = cluster.change()
     change.prepare()
     change.apply(cluster.gate)
