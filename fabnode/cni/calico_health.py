@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..util.sanitize import clean
 from .calico_manifest import CONTROLLERS, DAEMONSET, NAMESPACE, images, release
@@ -172,7 +172,12 @@ def pool_remedy(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, st
             "correct cluster.pod_cidr: pods keep the addresses that they have, and a pool's can't"
             " be changed; to move, make a second pool, restart all pods, then delete the first"
         )
-    wanted = {**modes, **({"disabled": False} if mine[0]["spec"].get("disabled") else {})}
+    spec = mine[0]["spec"]
+    wanted: dict[str, Any] = dict(modes)
+    if spec.get("disabled"):
+        wanted["disabled"] = False
+    if any(_left_out("", spec)):
+        wanted |= {"nodeSelector": _ALL, "allowedUses": ["Workload", "Tunnel"]}
     patch = json.dumps({"spec": wanted}, separators=(",", ":"))
     name = mine[0]["metadata"]["name"]
     command = f"kubectl patch {POOLS} {name} --type=merge -p '{patch}'"

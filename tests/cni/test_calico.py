@@ -421,6 +421,7 @@ def test_a_pool_that_is_not_what_the_configuration_says(
             """ -p '{"spec":{"vxlanMode":"CrossSubnet","ipipMode":"Never"}}'""",
         ),
         (pool(disabled=True), '"ipipMode":"Never","disabled":false}'),
+        (pool(nodeSelector="disk == 'ssd'"), '"nodeSelector":"all()","allowedUses":["Workload"'),
         (pool(cidr="10.0.0.0/16"), "correct cluster.pod_cidr: pods keep the addresses"),
     ],
 )
