@@ -156,8 +156,7 @@ def test_pods_that_the_cluster_refuses_are_explained_by_what_makes_them() -> Non
     ]
     found = calico_health.diagnose(DAEMONSET, [pod("n1", ready=True)], events, ("n1", "n2"))
     assert found.cause == (
-        "calico-node has no pod of the newest template on n2;"
-        ' its pods are refused: violates PodSecurity "restricted"'
+        'calico-node has no pod on n2; its pods are refused: violates PodSecurity "restricted"'
     )
     events = [refusal("ReplicaSet", "calico-kube-controllers-5b9", "exceeded quota")]
     found = calico_health.diagnose(DAEMONSET, [pod("n1", ready=True)], events, ("n1",))
