@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 _ALL = "all()"
-
-
-POOLS = "ippools.crd.projectcalico.org"
+_POOLS = "ippools.crd.projectcalico.org"
 
 
 def not_ready(
@@ -180,7 +178,7 @@ def pool_remedy(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, st
         wanted |= {"nodeSelector": _ALL, "allowedUses": ["Workload", "Tunnel"]}
     patch = json.dumps({"spec": wanted}, separators=(",", ":"))
     name = mine[0]["metadata"]["name"]
-    command = f"kubectl patch {POOLS} {name} --type=merge -p '{patch}'"
+    command = f"kubectl patch {_POOLS} {name} --type=merge -p '{patch}'"
     return f"correct the configuration, or {command}, which Calico follows while pods run"
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .cluster_snapshot import ClusterSnapshot
     from .cni_rollout import PodNetwork
 
-_FORBIDDEN = 403
-
 
 class ChangeGuard:
     """
@@ -91,7 +89,7 @@ class ChangeGuard:
         try:
             yield
         except ApiError as error:
-            if error.status == _FORBIDDEN and (missing := self._missing_rights()):
+            if error.is_forbidden and (missing := self._missing_rights()):
                 raise self._no_right(missing) from error
             raise
 

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from ..kube.server_side_apply import ObjectChange
 
 _POLL = 0.25
-_STUCK_CHECK = 5.0  # seconds between two looks at whether anything moves
+_STUCK_CHECK = 5.0  # seconds between two checks whether anything moves
 # Seconds of failing starts alone: kubelets have tried four times by then (after 10, 20, 40 s more).
 _PATIENCE = 120.0
-_FORBIDDEN = 403
 
 
 class PodNetwork:
@@ -110,7 +109,7 @@ class PodNetwork:
             try:
                 self._api.delete(path)
             except ApiError as error:
-                if error.status != _FORBIDDEN:
+                if not error.is_forbidden:
                     raise
                 raise ClusterError(
                     f"{name} is older than its node's Node object, and has to start again: {error}",
@@ -127,7 +126,7 @@ class PodNetwork:
         try:
             return self._cni.drift(self._api)
         except ApiError as error:
-            if error.status != _FORBIDDEN:
+            if not error.is_forbidden:
                 raise
             return Diagnosis(
                 f"{self.name}'s pool is not compared with the configuration: {error}",
@@ -144,7 +143,7 @@ class PodNetwork:
         try:
             found = self._cni.diagnosis(self._api, names)
         except ApiError as error:
-            if error.status != _FORBIDDEN:
+            if not error.is_forbidden:
                 raise
             again = f"`{program.task('rbac.deployer')}` as administrator shows more"
             return Diagnosis(missing, f"kubectl -n kube-system describe pods; {again}")

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .cluster_session import ClusterSession
 
 _HTTP_OK = 200
-_FORBIDDEN = 403
 _SERVICES = "/api/v1/namespaces/kube-system/services"
 _MOST_OTHERS = 2  # nodes beside the run's that its pods try to reach
 _LISTENS = 5.0  # seconds
@@ -143,7 +142,7 @@ def _aggregated(session: ClusterSession) -> list[Check]:
     try:
         down = api_services.find_down(session.api)
     except ApiError as error:
-        if error.status != _FORBIDDEN:
+        if not error.is_forbidden:
             raise
         advice = f"`{program.task('rbac.deployer')}` as administrator"
         return [Check(None, title, False, f"not looked at: {error}", advice, warning=True)]
@@ -167,7 +166,7 @@ def _dns(session: ClusterSession) -> list[Check]:
     try:
         found = session.api.get(_SERVICES, labelSelector="k8s-app=kube-dns")["items"]
     except ApiError as error:
-        if error.status != _FORBIDDEN:
+        if not error.is_forbidden:
             raise
         advice = f"`{program.task('rbac.deployer')}` as administrator"
         return [Check(None, DNS, False, f"not compared: {error}", advice, warning=True)]

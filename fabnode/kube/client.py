@@ -45,6 +45,7 @@ _OTHER_CONFIGURATION = (
     f" `{program.task('rbac.deployer')}` with this one"
 )
 _OPENSSL = re.compile(r"\[SSL[^]]*\] | \(_ssl\.c:\d+\)")  # what Python adds to its sentences
+_FORBIDDEN = 403
 _GATEWAY_TIMEOUT = 504
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
@@ -56,6 +57,11 @@ class ApiError(ClusterError):
         super().__init__(message, advice or (_OTHER_CONFIGURATION if _GUARD in message else ""))
         self.status = status
         self.reason = reason
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether our account has no right to what was asked."""
+        return self.status == _FORBIDDEN
 
 
 class KubeletError(ApiError):

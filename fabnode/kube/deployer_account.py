@@ -33,7 +33,7 @@ _PATHS = tuple(
     for right in rbac_rules.OWN_POLICY
 )
 _FIX = f"as administrator, run `{program.task('rbac.deployer')}` with this configuration"
-_FORBIDDEN, _NOT_FOUND = 403, 404
+_NOT_FOUND = 404
 
 
 def guarded(server: Release) -> bool:
@@ -82,7 +82,7 @@ def policy_findings(api: Api, wanted: Allowed) -> tuple[Finding, ...]:
     except ApiError as error:
         if error.status == _NOT_FOUND:
             return ()
-        if error.status != _FORBIDDEN:
+        if not error.is_forbidden:
             raise
         text = f"its account may not read the {_NAME}, so whether that fits can't be checked"
         return (Finding("warning", text, _FIX),)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _NAMESPACE = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
 _PODS = f"{_NAMESPACE}/pods"
-_FORBIDDEN = 403
 _POLL = 0.1
 _PARALLEL = 8
 _OTHERS = 10.0  # seconds that nodes which are not judged get to start a pod
@@ -179,7 +178,7 @@ def _not_running(api: Api, every: Sequence[str], nodes: Sequence[str]) -> list[v
     try:
         events = api.get(f"{_NAMESPACE}/events", fieldSelector="type=Warning")["items"]
     except ApiError as error:
-        if error.status != _FORBIDDEN:  # an older account may not read them
+        if not error.is_forbidden:  # an older account may not read them
             raise
         events = []
     return _started(pods, events, every, nodes)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from .client import Api, Object
 
-_FORBIDDEN = 403
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _CSR = "certificates.k8s.io"
 _RESOURCE, _SUBRESOURCE = "certificatesigningrequests", "nodeclient"
@@ -57,7 +56,7 @@ def find(api: Api, *, shares_token: bool) -> tuple[str, ...] | None:
         bindings = api.get(f"{_RBAC}/clusterrolebindings")["items"]
         roles = api.get(f"{_RBAC}/clusterroles")["items"]
     except ApiError as error:
-        if error.status != _FORBIDDEN:
+        if not error.is_forbidden:
             raise
         return None
     found = granting(bindings, roles, user, groups)

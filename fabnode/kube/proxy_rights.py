@@ -9,7 +9,6 @@ from .client import ApiError
 if TYPE_CHECKING:
     from .client import Api
 
-_FORBIDDEN = 403
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _USER = "system:kube-proxy"
 ADVICE = (
@@ -33,7 +32,7 @@ def lacking(api: Api) -> str:
     try:
         allowed = api.create(_REVIEWS, review)["status"]["allowed"]
     except ApiError as error:
-        if error.status != _FORBIDDEN:
+        if not error.is_forbidden:
             raise
         return ""
     return "" if allowed else f"{_USER} may not list services"

@@ -34,7 +34,7 @@ NETWORKD_FOLDERS = tuple(
 KERNEL_COMMAND_LINE = "/proc/cmdline"
 
 
-def in_order(folders: Iterable[str], files: ConfigFiles) -> tuple[str, ...]:
+def in_order(folders: Iterable[str], files: ConfigFiles, suffix: str = ".conf") -> tuple[str, ...]:
     """
     Return those of the files that count, in the order in which they are read.
 
@@ -47,7 +47,7 @@ def in_order(folders: Iterable[str], files: ConfigFiles) -> tuple[str, ...]:
     first: dict[str, str] = {}
     for folder in folders:
         for path in there.get(folder, ()):
-            if path.endswith(".conf"):
+            if path.endswith(suffix):
                 first.setdefault(basename(path), path)
     return tuple(path for _, path in sorted(first.items()) if files[path])
 

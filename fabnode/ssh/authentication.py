@@ -185,8 +185,8 @@ class Login:
             )
         # PAM's reason to refuse an account comes as the banner, which `get_banner` forgets by now.
         banner: bytes | None = getattr(transport.auth_handler, "banner", None)
-        said = clean((banner or b"").decode(errors="replace")).strip()
-        why = transport.farewell or said[-200:] or "without a word"
+        printed = clean((banner or b"").decode(errors="replace")).strip()
+        why = transport.farewell or printed[-200:] or "without a word"
         return LoginRefusedError(f"hung up during the login: {why}", _JOURNAL)
 
     def _refused(self, message: str, *advice: str) -> LoginRefusedError:

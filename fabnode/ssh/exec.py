@@ -37,16 +37,16 @@ _NOISE = 2**16  # bytes a login shell may print before our marker
 _CHUNK = 2**20
 _PAUSE = 1.0  # seconds of silence after which a line without an end is a question
 _SUDO_RS = re.compile(rb"^\] \S+: ?\n?")  # it puts the prompt into one of its own
-_REFUSED_ONCE = (
+_NOT_ACCEPTED = (
     "check the password: it is the user's own, or root's where sudoers has targetpw or rootpw"
 )
 _SUDO_ADVICE = "check the user's sudo rights with `sudo -l` there"
-_SUDO_SAYS = {
+_SUDO_CAUSES = {
     "must have a tty": "take `requiretty` from the user's Defaults in sudoers",
     "sudo: not found": "install sudo there, or log in as root (ssh.user)",
     "password has expired": "change the user's password there",
     "password is required": "let sudo read a password from stdin, or give the user NOPASSWD",
-    "incorrect password": _REFUSED_ONCE,
+    "incorrect password": _NOT_ACCEPTED,
     "exec: timeout: Permission denied": "take `noexec` from the user's Defaults, or NOEXEC from its"
     " rule, in sudoers",
     "is not allowed to execute": "let the user run /bin/sh as root (ALL), not some programs alone:"
@@ -56,7 +56,7 @@ _SHELL_ADVICE = (
     "give the login user a shell that runs them, without a forced command (ForceCommand, or"
     " command= in authorized_keys), and a profile (.bashrc) that neither ends it nor waits"
 )
-_SHELL_SAYS = {
+_SHELL_CAUSES = {
     "Password change required": "change the user's password there: sshd lets no command pass"
     " before that",
     "too many logins": "raise maxlogins for the user in /etc/security/limits.conf there",
@@ -296,7 +296,7 @@ class Session:
                 "set ssh.sudo_password to {prompt: true}, {file: PATH} or {env: NAME}",
             )
         if prompts > 1:
-            raise SudoRefusedError(self._node, "sudo does not accept the password", _REFUSED_ONCE)
+            raise SudoRefusedError(self._node, "sudo does not accept the password", _NOT_ACCEPTED)
         if not self._password_sent:
             self._password_sent = True
             self._answered = len(self._err)
@@ -344,11 +344,11 @@ class Session:
         text = clean(printed.replace(self._prompt.encode(), b""))
         output = _REFUSED.sub(r"\1\2 …\3", text)[-300:] or "no output"
         if not has_shell:
-            advice = _first(_SHELL_SAYS, output, _SHELL_ADVICE)
+            advice = _first(_SHELL_CAUSES, output, _SHELL_ADVICE)
             message = f"the login shell refuses commands: {output}"
             return HostMisbehavedError(self._node, message, advice)
         if self._command.sudo:
-            advice = _first(_SUDO_SAYS, output, _SUDO_ADVICE)
+            advice = _first(_SUDO_CAUSES, output, _SUDO_ADVICE)
             return SudoRefusedError(self._node, f"sudo does not grant root: {output}", advice)
         return HostMisbehavedError(self._node, f"the command does not start there: {output}")
 

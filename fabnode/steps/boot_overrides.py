@@ -7,7 +7,7 @@ from posixpath import basename, dirname
 from shlex import quote
 
 from ..node import config_files, layout, unit_files
-from ..node.config_files import ConfigFiles
+from ..node.config_files import FSTAB, ConfigFiles
 from ..node.resources import File, Module, Resource, Sysctl
 from .finding import Finding
 from .inputs import Inputs
@@ -53,16 +53,17 @@ def _modules(inputs: Inputs, resources: tuple[Resource, ...]) -> Iterator[Findin
 
 
 def _swap(inputs: Inputs) -> Iterator[Finding]:
-    swaps = config_files.swaps_at_boot(inputs.facts.config_files)
-    if swaps and inputs.node.kubelet.fail_swap_on and not inputs.facts.swap:
+    if inputs.facts.swap or not inputs.node.kubelet.fail_swap_on:
+        return
+    files = inputs.facts.config_files
+    if swaps := config_files.swaps_at_boot(files):
         yield Finding(
             "warning" if inputs.joined else "error",
-            f"{config_files.FSTAB} turns swap on at the next boot ({', '.join(swaps)}), with which"
-            " the kubelet won't start",
-            f"take it out of {config_files.FSTAB}, or set kubelet.fail_swap_on: false",
+            f"{FSTAB} turns swap on at the next boot ({', '.join(swaps)}), with which the kubelet"
+            " won't start",
+            f"take it out of {FSTAB}, or set kubelet.fail_swap_on: false",
         )
-    units = generated_swaps(inputs.facts.config_files)
-    if units and inputs.node.kubelet.fail_swap_on and not inputs.facts.swap:
+    if units := generated_swaps(files):
         yield Finding(
             "warning" if inputs.joined else "error",
             f"systemd turns swap on at the next boot ({', '.join(units)}), with which the kubelet"
@@ -83,7 +84,7 @@ def generated_swaps(files: ConfigFiles) -> tuple[str, ...]:
         name
         for name, path in found
         if dirname(path).startswith("/run/systemd/generator")
-        and ("SourcePath", config_files.FSTAB) not in unit_files.settings(files[path])
+        and ("SourcePath", FSTAB) not in unit_files.settings(files[path])
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from posixpath import basename, dirname
 
 from ..cni.registry import network
 from ..node import config_files
@@ -19,10 +18,8 @@ def findings(inputs: Inputs) -> Iterator[Finding]:
     if not pods.runs_on_nodes:
         return
     if config_files.NETWORK_MANAGER in files:
-        managed = [
-            name for name in pods.interfaces if not _left_alone(name, _unmanaged_devices(files))
-        ]
-        if managed:
+        unmanaged = _unmanaged_devices(files)
+        if managed := [name for name in pods.interfaces if not _left_alone(name, unmanaged)]:
             devices = ";".join(f"interface-name:{name}*" for name in pods.interfaces)
             yield Finding(
                 "warning",
@@ -46,17 +43,10 @@ def findings(inputs: Inputs) -> Iterator[Finding]:
 
 def _unmanaged_devices(files: ConfigFiles) -> tuple[str, ...]:
     """Return the patterns of interfaces' names that NetworkManager leaves alone."""
-    paths = (
-        *(
-            [config_files.NETWORK_MANAGER_FILE]
-            if config_files.NETWORK_MANAGER_FILE in files
-            else []
-        ),
-        *config_files.in_order(config_files.NETWORK_MANAGER_FOLDERS, files),
-    )
+    paths = config_files.in_order(config_files.NETWORK_MANAGER_FOLDERS, files)
     found: list[str] = []
-    for path in paths:
-        for line in files[path]:
+    for path in (config_files.NETWORK_MANAGER_FILE, *paths):
+        for line in files.get(path, ()):
             key, _, value = line.partition("=")
             given = [word.strip() for word in value.replace(",", ";").split(";")]
             found = [*found, *given] if key.strip().endswith("+") else given
@@ -70,12 +60,7 @@ def _left_alone(name: str, patterns: Iterable[str]) -> bool:
 
 def _network_file(interface: str, files: ConfigFiles) -> str:
     """Return the file by which networkd manages an interface of pods; empty: it leaves it alone."""
-    first: dict[str, str] = {}
-    for folder in config_files.NETWORKD_FOLDERS:
-        for path in files:
-            if dirname(path) == folder:
-                first.setdefault(basename(path), path)
-    for _, path in sorted(first.items()):
+    for path in config_files.in_order(config_files.NETWORKD_FOLDERS, files, ".network"):
         match, unmanaged = _match(files[path])
         if match and all(_fits(key, values, interface) for key, values in match.items()):
             return "" if unmanaged else path
@@ -97,7 +82,7 @@ def _match(lines: Iterable[str]) -> tuple[dict[str, list[str]], bool]:
 
 
 def _fits(key: str, values: list[str], interface: str) -> bool:
-    """Say whether a virtual Ethernet interface of this name fits a line of [Match]."""
+    """Return whether a virtual Ethernet interface of this name fits a line of [Match]."""
     inverted = values[:1] and values[0].startswith("!")
     wanted = [value.removeprefix("!") for value in values]
     real = {"Name": interface, "Kind": "veth", "Driver": "veth", "Type": "ether"}.get(key, "")

@@ -275,8 +275,8 @@ def _cgroups(inputs: Inputs) -> Iterator[Finding]:
 def _swap(inputs: Inputs) -> Iterator[Finding]:
     if inputs.facts.swap and inputs.node.kubelet.fail_swap_on:
         units = boot_overrides.generated_swaps(inputs.facts.config_files)
-        off = f"`{boot_overrides.mask(units)}`" if units else "`swapoff -a` and take it out of"
-        off += "" if units else f" {config_files.FSTAB}"
+        in_fstab = f"`swapoff -a` and take it out of {config_files.FSTAB}"
+        off = f"`{boot_overrides.mask(units)}`" if units else in_fstab
         yield Finding(
             "error",
             f"it has {inputs.facts.swap // MIB} MiB of swap, with which the kubelet won't start",

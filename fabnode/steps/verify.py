@@ -273,7 +273,7 @@ def _untaint(node: str, taint: Object) -> str:
 
 def dns_checks(services: Iterable[Object], dns_address: str) -> Iterator[Check]:
     """
-    Say where pods are given another address for DNS than the cluster's Service has.
+    Yield a check where pods are given another address for DNS than the cluster's Service has.
 
     :param services: those labelled k8s-app=kube-dns; a cluster without them is not judged, nor is a
         cache on every node, which has a link-local address.
@@ -293,7 +293,7 @@ def dns_checks(services: Iterable[Object], dns_address: str) -> Iterator[Check]:
 
 
 def service_range(address: str, service_cidr: str) -> Iterator[Check]:
-    """Say where a Service's address is none of the configured range's; several are possible."""
+    """Yield a check where a Service's address is outside of the range; several are possible."""
     if ip_address(address) not in ip_network(service_cidr):
         detail = f"a Service got {address}, outside of service_cidr {service_cidr}"
         advice = "compare cluster.service_cidr and cluster.dns_address with the apiserver's range"
