@@ -7,10 +7,13 @@ from importlib.resources import files
 from itertools import dropwhile
 
 PROGRAMS = {
+    # Defines what shows a unit's journal.
+    "journal": ("shared/journal",),
     # Carries a plan out: functions that the plan's actions call.
     "apply": (
         "shared/base",
         "shared/records",
+        "shared/journal",
         "apply/actions",
         "apply/replaced",
         "apply/previous",

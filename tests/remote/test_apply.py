@@ -469,6 +469,50 @@ def test_a_unit_that_won_t_start_shows_its_journal_and_is_not_stamped(node: Node
     assert node.events[-1].state == "fail"
 
 
+FRAMES = ["main.main()", "\t/src/kubelet.go:37 +0x2a"] * 30
+STACK = "\n".join(["", "goroutine 1 [running]:", *FRAMES])
+PANIC = "panic: unrecognized feature gate: NoSuch"
+EXITED = f"{KUBELET}: Main process exited, code=exited, status=2/INVALIDARGUMENT"
+LAST = "E1128 20:00:02.5 7 run.go:72] no such flag"
+
+
+@pytest.mark.parametrize(
+    ("journal", "end"),
+    [
+        (
+            f"I1128 20:00:01.5 7 x.go:1] Starting\n{PANIC}\n{STACK}\n"
+            f"{EXITED}\n{KUBELET}: Scheduled restart job, restart counter is at 2.\nI1128 x",
+            f"; it ended with: {PANIC}",
+        ),
+        (
+            f"fatal error: concurrent map writes\n{STACK}\n{EXITED}",
+            "; it ended with: fatal error: concurrent map writes",
+        ),
+        (
+            f"F1128 20:00:01.5 7 server.go:9] no kubeconfig\n{STACK}\n{EXITED}",
+            "; it ended with: no kubeconfig",
+        ),
+        (  # an earlier one, before it was mended
+            f"{PANIC}\n{STACK}\n{EXITED}\n{LAST}\n{EXITED}",
+            "; its last line: no such flag",
+        ),
+        (
+            f"{PANIC}\n{EXITED}\n{LAST}\n{EXITED}",
+            "; its last line: no such flag",
+        ),
+    ],
+)
+def test_a_unit_that_panicked_is_reported_with_what_it_panicked_about(
+    node: Node, journal: str, end: str
+) -> None:
+    node.tools.add("systemctl", "case $1 in restart) echo 'Job failed.'; exit 1 ;; esac")
+    node.tools.add("journalctl", f"cat <<'EOF'\n{journal}\nEOF")
+    with pytest.raises(ApplyError) as caught:
+        node.apply(*kubelet(node))
+    assert caught.value.message.endswith(end)
+    assert len(caught.value.detail.splitlines()) <= 25
+
+
 def test_a_unit_that_does_not_stay_up_is_reported_at_once(node: Node, tmp_path: Path) -> None:
     count = tmp_path / "count"
     count.write_text("0")

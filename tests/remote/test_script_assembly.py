@@ -29,6 +29,7 @@ UNPACKED = "state= work= tar=\n"
 USED_ELSEWHERE = "".join(f': "${{most_{name}-}}"\n' for name in asdict(EXAMINE_LIMITS))
 
 SENT = {
+    "journal": assemble("journal"),
     "apply": UNPACKED.encode() + assemble("apply"),
     "probe": probe.script(Watchlist(), "nonce"),
     "examine": examine.script("nonce"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from typing import Any
 
 import pytest
@@ -32,7 +34,7 @@ class Host:
         ]
 
     def root(self, script: str) -> Result:
-        answer = JOURNAL if script.startswith("journalctl") else self.answers.pop(0).encode()
+        answer = JOURNAL if "journalctl" in script else self.answers.pop(0).encode()
         return Result(0, answer, b"")
 
 
@@ -62,7 +64,7 @@ def test_of_several_units_the_one_that_dies_is_named() -> None:
     class Two(Host):
         def root(self, script: str) -> Result:
             commands.append(script)
-            answer = JOURNAL if script.startswith("journalctl") else states.pop(0).encode()
+            answer = JOURNAL if "journalctl" in script else states.pop(0).encode()
             return Result(0, answer, b"")
 
     host: Any = Two()
@@ -97,3 +99,19 @@ def test_a_unit_that_does_not_stay_up_is_an_error(looks: list[tuple[str, int]]) 
     )
     assert caught.value.advice == "fab -H n1 logs --unit kubelet"
     assert "Main process exited" in caught.value.detail
+
+
+def test_a_panic_is_quoted_instead_of_the_last_line_of_its_stack() -> None:
+    stack = ["", "goroutine 1 [running]:", *["main.main()", "\t/src/kubelet.go:37 +0x2a"] * 40]
+    journal = "\n".join(["panic: unrecognized feature gate: NoSuch", *stack])
+
+    class Panicked(Host):
+        def root(self, script: str) -> Result:
+            if "journalctl" not in script:
+                return super().root(script)
+            command = f"journalctl() {{ printf %s {shlex.quote(journal)}; }}\n{script}"
+            return Result(0, subprocess.run(["sh", "-c", command], capture_output=True).stdout, b"")
+
+    host: Any = Panicked(("failed", 0))
+    with pytest.raises(ApplyError, match="; it ended with: panic: unrecognized feature"):
+        UnitMonitor(host, UNIT)()

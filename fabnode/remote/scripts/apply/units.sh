@@ -15,7 +15,7 @@ read_unit() { # read_unit UNIT: ActiveState, SubState, NRestarts and such into s
 
 print_journal() { # print_journal UNIT: its last lines; fails, as the unit did
 	echo "the journal of $1 ends with:"
-	journalctl --no-pager -q -o cat -n 20 -u "$1" | cut -c 1-400
+	read_journal "$1"
 	return 1
 }
 
