@@ -19,6 +19,7 @@ PROGRAMS = {
         "apply/previous",
         "apply/lifetime",
         "apply/payload",
+        "apply/digests",
         "apply/files",
         "apply/download",
         "apply/quarantine",

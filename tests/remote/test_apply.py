@@ -76,7 +76,11 @@ class Node:
         self.tools.add("systemctl", f"case $1 in show) {RUNNING} ;; esac")
         self.tools.add("journalctl", "echo 'kubelet: no such flag'")
         self.tools.add("modprobe")
-        self.tools.add("ctr", "case $* in *import*) cat >/dev/null ;; *ls*) cat $IMAGES ;; esac")
+        self.tools.add(
+            "ctr",
+            "case $* in *import*) cat >/dev/null ;; *ls*) cat $IMAGES ;;\n"
+            '*=pinned) grep -qxF "$5" $IMAGES || { echo "$5: not found" >&2; exit 1; } ;; esac',
+        )
         self.tools.add("sleep", 'exec /bin/sleep "$@"')
         if os.getuid():
             self.tools.add("chown")
@@ -809,6 +813,39 @@ def test_images_are_imported_and_recorded(node: Node, tmp_path: Path) -> None:
     assert (node.state / "images").read_text() == (
         f"{'cd' * 32} docker.io/library/other:1\n{wanted.sha256} docker.io/library/x:1\n"
     )
+
+
+def test_a_runtime_is_asked_once_for_its_options_and_once_for_each_name(
+    node: Node, tmp_path: Path
+) -> None:
+    """Each start of `ctr` takes a node tens of milliseconds, with several archives at once."""
+    (tmp_path / "images").write_text("docker.io/library/x:1\ndocker.io/library/y:1\n")
+    node.apply(image(tmp_path, "x:1"), image(tmp_path, "y:1"))
+    asked = [call.split()[-1] for call in node.tools.calls_of("ctr")]
+    assert asked == ["--help", "-", f"{PIN}=pinned", "-", f"{PIN}=pinned"]
+
+
+def test_an_image_that_cant_be_pinned_is_not_called_missing(node: Node, tmp_path: Path) -> None:
+    node.tools.add(
+        "ctr",
+        "case $* in *import*) cat >/dev/null ;; *ls*) cat $IMAGES ;;\n"
+        "*) echo no lease >&2; exit 1 ;; esac",
+    )
+    with pytest.raises(ApplyError, match="no lease") as caught:
+        node.apply(image(tmp_path, "x:1"))
+    assert "does not bring" not in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", ["exit 1", "cat", "echo 'no such digest'"])
+def test_an_openssl_that_does_not_hash_is_done_without(
+    node: Node, tmp_path: Path, answer: str
+) -> None:
+    node.tools.add("openssl", answer)
+    node.apply(image(tmp_path, "x:1"), File(node.path("a"), b"content"))
+    assert node.tools.calls_of("openssl") == ["openssl dgst -sha256 -r"]
+    node.packer = Damaged(tmp_path / "damaged")
+    with pytest.raises(ApplyError, match="not what was promised"):
+        node.apply(image(tmp_path, "x:1"))
 
 
 PIN = "io.cri-containerd.pinned"

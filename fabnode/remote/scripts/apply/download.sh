@@ -7,7 +7,7 @@ download() { # download URL SIZE SHA256 FILE: into the file; prints why the dige
 		tries=$((tries + 1))
 		rm -f "$4" && (set -C && : >"$4") || return
 		request_url "$1" 2>why | head -c $(($2 + 1)) >>"$4" # no server can fill the disk
-		found=$(sha256sum <"$4")
+		found=$(sum_sha256 <"$4")
 		[ "${found%% *}" != "$3" ] || return 0
 		[ -s why ] || break # the answer is whole, but another file: so it would be again
 		sleep $tries

@@ -27,7 +27,7 @@ replace_file() { # replace_file MEMBER PATH MODE SHA256 BEFORE: only if the file
 }
 
 verify_digest() { # verify_digest FILE SHA256 NAME: NAME stands in the message
-	found=$(sha256sum <"$1") && [ "${found%% *}" = "$2" ] || {
+	found=$(sum_sha256 <"$1") && [ "${found%% *}" = "$2" ] || {
 		echo "$3: the sha256 of what came is ${found%% *}, promised was $2"
 		return 1
 	}

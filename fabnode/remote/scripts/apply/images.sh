@@ -9,42 +9,67 @@ import_image() { # import_image STORE MEMBER SHA256 REFERENCE…
 	store=$1 member=$2
 	shift 2
 	# Unpacked twice: no store gets what is not verified, and no disk gets it a second time.
-	found=$(unpack_member "$member" | sha256sum)
+	found=$(unpack_member "$member" | sum_sha256)
 	[ "${found%% *}" = "$1" ] || {
 		shift
 		echo "the sha256 of the archive of $* is ${found%% *}, which is not what was promised"
 		return 1
 	}
-	unpack_member "$member" | import_archive "$store" "$@" && rm -f "$member"
+	prepare_import "$store"
+	unpack_member "$member" | load_archive "$store" && rm -f "$member" && record_images "$store" "$@"
 }
 
 download_image() { # download_image STORE URL SIZE SHA256 REFERENCE…: the same, but the host fetches the archive
 	download "$2" "$3" "$4" archive || return
 	store=$1
 	shift 3
-	import_archive "$store" "$@" <archive && rm -f archive
+	prepare_import "$store"
+	load_archive "$store" <archive && rm -f archive && record_images "$store" "$@"
 }
 
-import_archive() { # import_archive STORE SHA256 REFERENCE…: from standard input
+import_options= # of `ctr images import`, once they are known
+
+prepare_import() { # prepare_import STORE
+	[ "$1" = containerd ] && [ -z "$import_options" ] || return 0
+	# Measured: half of the work was unpacking what no pod on this node may ever use (the runtime
+	# does it when a container needs it), and much of the rest containerd's transfer service, which
+	# `ctr` of containerd 2 and late 1.7 can do without.
+	import_options=--no-unpack
+	if "$ctr" images import --help | grep -q -e --local; then import_options="--no-unpack --local"; fi
+}
+
+load_archive() { # load_archive STORE: from standard input
+	# shellcheck disable=SC2086 # options
+	case $1 in
+	docker) docker load -q ;;
+	*) "$ctr" -n k8s.io images import $import_options - ;;
+	esac
+}
+
+record_images() { # record_images STORE SHA256 REFERENCE…: those that an archive is to bring
 	store=$1 archive=$2
 	shift 2
-	load_archive "$store" || return
 	for reference in "$@"; do
-		is_stored "$store" "$reference" || {
-			echo "the archive does not bring $reference"
+		keep_image "$store" "$reference" >why 2>&1 || {
+			if is_stored "$store" "$reference"; then cat why; else echo "the archive does not bring $reference"; fi
 			return 1
 		}
-		[ "$store" = docker ] || pin_images "$reference" || return
 		grep -sv " $reference\$" "$state/images" >"$state/images.new"
 		echo "$archive $reference" >>"$state/images.new" && mv -f "$state/images.new" "$state/images" || return
 	done
 }
 
-load_archive() { # load_archive STORE: from standard input
-	# shellcheck disable=SC2046 # options
+keep_image() { # keep_image STORE REFERENCE: from collection, where the store can; fails where it has no such name
 	case $1 in
-	docker) docker load -q ;;
-	*) "$ctr" -n k8s.io images import $(list_import_options) - ;;
+	docker) is_stored "$@" ;;
+	*) pin_images "$2" ;;
+	esac
+}
+
+is_stored() { # is_stored STORE REFERENCE
+	case $1 in
+	docker) docker image inspect -f '{{.Id}}' "$2" ;; # which knows docker.io/… by its short name
+	*) "$ctr" -n k8s.io images ls -q | grep -qxF "$2" ;;
 	esac
 }
 
@@ -57,19 +82,4 @@ pin_images() { # pin_images REFERENCE…: of containerd's
 
 unpin_image() { # unpin_image REFERENCE
 	"$ctr" -n k8s.io images label "$1" "$pin=" >/dev/null
-}
-
-list_import_options() { # those of `ctr images import`
-	# Measured: half of the work was unpacking what no pod on this node may ever use (the runtime
-	# does it when a container needs it), and much of the rest containerd's transfer service, which
-	# `ctr` of containerd 2 and late 1.7 can do without.
-	echo "--no-unpack"
-	if "$ctr" images import --help | grep -q -e --local; then echo "--local"; fi
-}
-
-is_stored() { # is_stored STORE REFERENCE
-	case $1 in
-	docker) docker image inspect -f '{{.Id}}' "$2" ;; # which knows docker.io/… by its short name
-	*) "$ctr" -n k8s.io images ls -q | grep -qxF "$2" ;;
-	esac
 }
