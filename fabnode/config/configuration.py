@@ -86,6 +86,11 @@ class Node:
     kubelet: KubeletSettings
     kube_proxy: KubeProxySettings
 
+    @property
+    def startup_taints(self) -> tuple[Taint, ...]:
+        """Taints of a node that registers; who takes them off is not fabnode."""
+        return tuple(map(Taint.parse, self.kubelet.startup_taints))
+
 
 @dataclass(frozen=True, slots=True)
 class Config:

@@ -225,6 +225,20 @@ def _handlers(runtime: RuntimeSettings) -> Violations:
         yield ("runtime", "default_handler"), message, hint
 
 
+def _startup_taints(node: Node) -> Violations:
+    kept = {(taint.key, taint.effect) for taint in node.taints}
+    seen: set[tuple[str, str]] = set()
+    for index, taint in enumerate(node.startup_taints):
+        path: KeyPath = ("kubelet", "startup_taints", index)
+        at = taint.key, taint.effect
+        if at in kept:
+            hint = "each deployment would set it again: remove it from one of the two"
+            yield path, f"{taint.key}:{taint.effect} is among the node's taints as well", hint
+        elif at in seen:
+            yield path, f"{taint.key}:{taint.effect} is given twice", "remove one of them"
+        seen.add(at)
+
+
 def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
     """
     Check one node's runtime, kubelet and kube-proxy against each other and the release.
@@ -252,6 +266,7 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
     if proxy.signing == "local" and proxy.ca_key is None:
         hint = "set it to the CA's key, or use `signing: csr`"
         yield ("kube_proxy", "signing"), "local needs kube_proxy.ca_key", hint
+    yield from _startup_taints(node)
     for key in node.host.sysctls.keys() & reserved_fields.SYSCTLS.keys():
         yield ("host", "sysctls", key), "is set by fabnode", "remove it"
     for key in node.host.sysctls.keys() & reserved_fields.SYSCTL_ALIASES.keys():

@@ -40,6 +40,8 @@ _EXAMPLES: Mapping[str, str] = {
     "calico": _NO_CALICO,
     "taints": 'write them as ["dedicated=batch:NoSchedule"]',
     "taints[]": 'write it as text: "dedicated=batch:NoSchedule"',
+    "startup_taints": 'write them as ["node.cilium.io/agent-not-ready:NoExecute"]',
+    "startup_taints[]": 'write it as text: "node.cilium.io/agent-not-ready:NoExecute"',
     "labels": "write them as {disk: ssd, zone: b}",
 }
 # Keys of other tools: first and last key of the path → what is meant here.

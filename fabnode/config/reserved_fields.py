@@ -22,6 +22,7 @@ _BOTH: Fields = {
 }
 _BY_WEBHOOK = "the API authenticates and authorizes every client of the kubelet"
 _AGREES = "it must agree with the runtime's, so fabnode sets both"
+_STARTUP_TAINTS = "it is set by kubelet.startup_taints"
 _REMOVE = "remove it"
 _NO_FIELD = "no release of Kubernetes has such a field"
 _COMPARED_SINCE = 17  # the first minor whose types the matrix lists whole
@@ -33,7 +34,7 @@ KUBELET: Fields = {
     ("failSwapOn",): "it is set by kubelet.fail_swap_on",
     ("clusterDNS",): "it is set by cluster.dns_address",
     ("clusterDomain",): "it is set by cluster.dns_domain",
-    ("registerWithTaints",): "it is set by taints",
+    ("registerWithTaints",): _STARTUP_TAINTS,
     ("address",): "it is the node's address",
     ("authentication", "anonymous"): _BY_WEBHOOK,
     ("authentication", "webhook", "enabled"): _BY_WEBHOOK,
@@ -115,7 +116,7 @@ KUBELET_FLAGS: Mapping[str, str] = MappingProxyType(
     {
         "config-dir": "what is there would win over kubelet.config",
         "node-labels": "it is set by labels",
-        "register-with-taints": "it is set by taints",
+        "register-with-taints": _STARTUP_TAINTS,
         "register-node": "a node registers itself",
         "runonce": _ITS_END,
         "version": _ITS_END,

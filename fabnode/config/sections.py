@@ -303,6 +303,11 @@ class KubeletSettings(Section):
         description="external: a cloud controller manager of the cluster's initializes nodes, which"
         " take no ordinary pods before",
     )
+    startup_taints: Annotated[tuple[fields.TaintText, ...], fields.EmptyList] = Field(
+        (),
+        description="taints, key=value:Effect, with which a node registers, and which another"
+        " program takes off once it is ready there",
+    )
     hardened: fields.Flag = Field(
         False,
         description="limit processes of each pod, filter pods' system calls, and offer strong TLS"

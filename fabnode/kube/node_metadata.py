@@ -74,9 +74,16 @@ def changes(live: Object | None, node: Node) -> tuple[str, ...]:
         *(f"annotation {_format(key, _short(value))}" for key, value in annotations.items()),
         *(f"taint {_format_taint(at, value)}" for at, value in taints.items()),
     )
+    if not live:
+        at_start = _at_registration(node).items()
+        lines += tuple(f"taint {_format_taint(*each)} as it registers" for each in at_start)
     if not lines and live and patch(live, node):
         return ("fabnode's record of labels and taints",)
     return lines
+
+
+def _at_registration(node: Node) -> Mapping[str, str]:
+    return {f"{taint.key}:{taint.effect}": taint.value for taint in node.startup_taints}
 
 
 def _changes(
@@ -84,10 +91,13 @@ def _changes(
 ) -> tuple[dict[str, str | None], dict[str, str | None], dict[str, str | None]]:
     """Return by key, of labels, annotations and taints, the value to be set; None: take away."""
     wanted, found, ours = _configured(node), _found(live), _recorded(live)
+    # One that was configured to stay, and now is a startup taint, is no longer ours to take off.
+    others = _at_registration(node)
+    kept = {at: value for at, value in ours.taints.items() if at not in others}
     return (
         _changed(wanted.labels, found.labels, ours.labels),
         _changed(wanted.annotations, found.annotations, ours.annotations),
-        _changed(wanted.taints, found.taints, ours.taints),
+        _changed(wanted.taints, found.taints, kept),
     )
 
 

@@ -16,6 +16,14 @@ Value = Any  # what YAML holds
 
 
 @dataclass(frozen=True, slots=True)
+class Spelled:
+    """A value that the field and the flag of a setting spell differently."""
+
+    field: Value
+    flag: str
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentOptions:
     """
     Configuration fields and flags for one release.
@@ -51,7 +59,7 @@ def component_options(
         if value is None:
             continue
         if reads_file and minor in setting:
-            _put(fields, path, value)
+            _put(fields, path, value.field if isinstance(value, Spelled) else value)
         elif setting.flag and _has_flag(setting, minor):
             line.append(_flag(setting.flag, value))
     return ComponentOptions(fields if reads_file else None, tuple(line))
@@ -73,6 +81,8 @@ def _flag(name: str, value: Value) -> str:
 
 
 def _text(value: Value) -> str:
+    if isinstance(value, Spelled):
+        return value.flag
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from ..config.configuration import Taint
 from ..node import layout
 from ..node.conventions import KUBELET_SERVICE
 from ..node.resources import Absent, Binary, ClientCertificate, Directory, File, Resource, Unit
@@ -12,7 +13,7 @@ from ..pki.csr_policy import Candidate, missing_names, serving_names
 from ..pki.kubeconfig import kubeconfig
 from ..pki.renewal import SERVING
 from ..releases import compatibility
-from ..releases.component_options import ComponentOptions, component_options
+from ..releases.component_options import ComponentOptions, Spelled, component_options
 from ..releases.matrix import matrix
 from . import takeover
 from .inputs import Inputs
@@ -144,6 +145,7 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "clusterDomain": cluster.dns_domain,
         "hairpinMode": "hairpin-veth" if dockershim else None,
         "maxPods": node.kubelet.max_pods,
+        "registerWithTaints": _startup_taints(node.startup_taints),
         "failSwapOn": node.kubelet.fail_swap_on,
         **(_HARDENED if node.kubelet.hardened else {}),
         "failCgroupV1": False if facts.cgroup == 1 else None,
@@ -153,6 +155,20 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "featureGates": _gates(inputs) or None,
     }
     return component_options(matrix().kubelet, inputs.version.minor, flags=flags, settings=settings)
+
+
+def _startup_taints(taints: Collection[Taint]) -> Spelled | None:
+    """
+    Return the taints of a Node that the kubelet creates; it never adds them to one that is there.
+
+    Old kubelets take no flag `key:Effect` without a value, and all take an empty one.
+    """
+    if not taints:
+        return None
+    return Spelled(
+        [{"key": t.key, "effect": t.effect, "value": t.value} for t in taints],
+        ",".join(f"{t.key}={t.value}:{t.effect}" for t in taints),
+    )
 
 
 def _gates(inputs: Inputs) -> dict[str, bool]:

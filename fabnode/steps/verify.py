@@ -231,7 +231,8 @@ def schedulable_check(node: Node, live: Object) -> Check:
 
     A Node object that is being deleted is as good as gone, however Ready it is.
 
-    A node waits for its cloud controller manager where one is configured: that is a warning.
+    A node waits for its cloud controller manager where one is configured, or for whoever takes its
+    startup taints off: that is a warning.
     """
     spec = live.get("spec") or {}
     ours = {(taint.key, taint.value, taint.effect) for taint in node.taints}
@@ -242,6 +243,7 @@ def schedulable_check(node: Node, live: Object) -> Check:
         and (taint["key"], taint.get("value", ""), taint["effect"]) not in ours
         and taint["key"] != _CORDON
     ]
+    unawaited = [taint for taint in strange if not _awaited(node, taint)]
     metadata = live["metadata"]
     leaves = "deletionTimestamp" in metadata
     keepers = ", ".join(metadata.get("finalizers") or ())
@@ -253,22 +255,31 @@ def schedulable_check(node: Node, live: Object) -> Check:
     elif spec.get("unschedulable"):
         advice = f"kubectl uncordon {node.name}, once whoever cordoned it agrees"
     else:
-        advice = "; ".join(_untaint(node.name, taint) for taint in strange[:1])
-    waits = node.kubelet.cloud_provider is not None and all(
-        taint["key"] == _UNINITIALIZED for taint in strange
-    )
-    warning = waits and not spec.get("unschedulable") and not leaves
+        advice = "; ".join(_untaint(node, taint) for taint in (unawaited or strange)[:1])
+    warning = not unawaited and not spec.get("unschedulable") and not leaves
     detail = ", ".join(seen) or "yes"
     return Check(node.name, SCHEDULABLE, not seen, detail, advice, warning=bool(seen) and warning)
 
 
-def _untaint(node: str, taint: Object) -> str:
-    key, effect = taint["key"], taint["effect"]
+def _starts_with(node: Node, taint: Object) -> bool:
+    return (taint["key"], taint["effect"]) in {(t.key, t.effect) for t in node.startup_taints}
+
+
+def _awaited(node: Node, taint: Object) -> bool:
+    """Return whether somebody is expected to take a taint off."""
+    initializes = node.kubelet.cloud_provider is not None
+    return _starts_with(node, taint) or (initializes and taint["key"] == _UNINITIALIZED)
+
+
+def _untaint(node: Node, taint: Object) -> str:
+    key, effect, name = taint["key"], taint["effect"], node.name
+    if _starts_with(node, taint):
+        return f"check that the program that takes this startup taint off runs on {name}"
     if key.startswith(_OF_CLOUD):
         return "check that the cloud provider's controller manager runs: it removes this taint"
     if key.startswith("node.kubernetes.io/"):
-        return f"kubectl describe node {node} shows the reason"
-    return f"kubectl taint nodes {node} {key}:{effect}-, or add it to the node's `taints`"
+        return f"kubectl describe node {name} shows the reason"
+    return f"kubectl taint nodes {name} {key}:{effect}-, or add it to the node's `taints`"
 
 
 def dns_checks(services: Iterable[Object], dns_address: str) -> Iterator[Check]:

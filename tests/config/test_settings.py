@@ -136,6 +136,25 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
         "nodes[n1].taints[0]: must have another key: Kubernetes removes such a taint again,"
         " got 'node.cloudprovider.kubernetes.io/uninitialized=true:NoSchedule'; set `kubelet.cloud_provider: external`",
     ),
+    (
+        {**nodes(taints=["a=b:NoSchedule"]), "kubelet": {"startup_taints": ["a:NoSchedule"]}},
+        "kubelet.startup_taints[0]: a:NoSchedule is among the node's taints as well;"
+        " each deployment would set it again: remove it from one of the two",
+    ),
+    (
+        {"kubelet": {"startup_taints": ["a:NoSchedule", "a=b:NoSchedule"]}},
+        "kubelet.startup_taints[1]: a:NoSchedule is given twice; remove one of them",
+    ),
+    (
+        {"kubelet": {"startup_taints": "a:NoSchedule"}},
+        "kubelet.startup_taints: must be a list, got 'a:NoSchedule';"
+        ' write them as ["node.cilium.io/agent-not-ready:NoExecute"]',
+    ),
+    (
+        {"kubelet": {"config": {"registerWithTaints": []}}},
+        "kubelet.config.registerWithTaints: can't be set here: it is set by kubelet.startup_taints;"
+        " remove it",
+    ),
     # unknown keys, with the nearest that is known there
     ({"kubelt": {}}, "kubelt: unknown key; did you mean kubelet?"),
     ({"kubelet": {"maxpods": 1}}, "kubelet.maxpods: unknown key; did you mean max_pods?"),

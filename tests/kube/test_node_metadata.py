@@ -162,6 +162,39 @@ def test_a_node_that_is_not_there_yet_lacks_everything() -> None:
     assert changes(live(), configured(taints=["slow:NoExecute"])) == ("taint slow:NoExecute",)
 
 
+AGENT = {"key": "agent-not-ready", "value": "", "effect": "NoExecute"}
+
+
+def starting(taints: list[str], startup: list[str]) -> Any:
+    entry = {"name": "n1", "address": "192.0.2.11", "taints": taints}
+    return make_config(nodes=[{**entry, "kubelet": {"startup_taints": startup}}]).nodes[0]
+
+
+def test_startup_taints_are_announced_for_a_node_that_is_to_register() -> None:
+    node = starting(["dedicated=batch:NoSchedule"], ["agent-not-ready:NoExecute"])
+    assert changes(None, node) == (
+        "taint dedicated=batch:NoSchedule",
+        "taint agent-not-ready:NoExecute as it registers",
+    )
+
+
+@pytest.mark.parametrize("found", [[], [AGENT]])
+def test_startup_taints_are_neither_set_nor_taken_off_later(found: list[dict[str, str]]) -> None:
+    node = starting(["dedicated=batch:NoSchedule"], ["agent-not-ready:NoExecute"])
+    made = applied(live(taints=found), node)
+    assert own(made)["taints"] == [*found, BATCH]
+    assert changes(made, node) == ()
+    without = starting(["dedicated=batch:NoSchedule"], [])
+    assert patch(made, without) is None
+
+
+def test_a_taint_that_becomes_a_startup_taint_is_left_to_whoever_takes_it_off() -> None:
+    made = applied(live(), configured(taints=["agent-not-ready:NoExecute"]))
+    after = applied(made, starting([], ["agent-not-ready:NoExecute"]))
+    assert own(after)["taints"] == [AGENT]
+    assert own(applied(after, configured()))["taints"] == [AGENT], "and it is no longer fabnode's"
+
+
 def test_long_annotations_are_not_shown_whole() -> None:
     node = configured(annotations={"note": "two\nlines"})
     assert changes(None, node) == ("annotation note=(9 characters)",)
@@ -179,6 +212,7 @@ class Configured:
     def __init__(self, labels: Any, annotations: Any, taints: Any) -> None:
         self.name, self.labels, self.annotations = "n1", labels, annotations
         self.taints = [Taint(key, effect, value) for (key, effect), value in taints.items()]
+        self.startup_taints = ()
 
 
 class Taint:

@@ -496,6 +496,32 @@ def test_pods_ask_the_configured_dns_address_also_that_of_a_cache_on_their_node(
     assert yaml.safe_load(text[layout.KUBELET_CONFIG])["clusterDNS"] == [address]
 
 
+STARTUP = ["node.cilium.io/agent-not-ready:NoExecute", "a=b:NoSchedule"]
+
+
+def test_a_node_registers_with_its_startup_taints() -> None:
+    text = texts(make_inputs(make_config(kubelet={"startup_taints": STARTUP})))
+    assert yaml.safe_load(text[layout.KUBELET_CONFIG])["registerWithTaints"] == [
+        {"key": "node.cilium.io/agent-not-ready", "effect": "NoExecute", "value": ""},
+        {"key": "a", "effect": "NoSchedule", "value": "b"},
+    ]
+    assert "registerWithTaints" not in texts(make_inputs(make_config()))[layout.KUBELET_CONFIG]
+
+
+@pytest.mark.parametrize("version", ["1.22.0", "1.8.0"])
+def test_an_old_kubelet_gets_its_startup_taints_by_a_flag(version: str) -> None:
+    config = make_config(
+        cluster={"version": version},
+        calico={"enabled": False},
+        runtime={"name": "docker"},
+        kubelet={"startup_taints": STARTUP},
+    )
+    text = texts(make_inputs(config))
+    flag = "--register-with-taints=node.cilium.io/agent-not-ready=:NoExecute,a=b:NoSchedule"
+    assert flag in text[layout.KUBELET_UNIT]
+    assert "registerWithTaints" not in text.get(layout.KUBELET_CONFIG, "")
+
+
 @pytest.mark.parametrize(
     ("version", "fields"),
     [

@@ -122,6 +122,26 @@ def test_a_node_that_waits_for_its_cloud_is_neither_good_nor_failed(
 
 
 @pytest.mark.parametrize(
+    ("live", "warning", "advice"),
+    [
+        (node("agent:NoExecute"), True, "takes this startup taint off runs on n1"),
+        (node("agent:NoExecute", "a:NoExecute"), False, "kubectl taint nodes n1 a:NoExecute-"),
+        (node("agent:NoSchedule"), False, "kubectl taint nodes n1 agent:NoSchedule-"),
+        (node("agent:NoExecute", cordoned=True), False, "kubectl uncordon n1"),
+        (node(), False, ""),
+    ],
+)
+def test_a_node_that_waits_for_its_startup_taint_to_go_is_neither_good_nor_failed(
+    live: dict[str, Any], *, warning: bool, advice: str
+) -> None:
+    config = make_config(kubelet={"startup_taints": ["agent:NoExecute"]})
+    check = verify.schedulable_check(config.nodes[0], live)
+    assert check.ok is (live == node())
+    assert check.warning is warning
+    assert advice in check.advice
+
+
+@pytest.mark.parametrize(
     ("live", "settles"),
     [
         (node(), False),
