@@ -394,6 +394,97 @@ def harden(
 
 
 @_task(
+    dry_run="Show what would become of each pod, and what frees those that would not go.",
+    force="Pods, NAMESPACE/POD with commas between: these go though nothing replaces them, or their"
+    " emptyDirs are lost.",
+    past_budget="Pods, likewise: these are deleted, whatever their disruption budgets say.",
+    delete_emptydir_data="Pods go although what is in their emptyDirs is lost (default:"
+    " maintenance.delete_emptydir_data).",
+    batch="Nodes drained at once (default: maintenance.batch).",
+)
+def drain(
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    batch: int = whole("--batch"),
+    force: str = "",
+    past_budget: str = "",
+    delete_emptydir_data: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Have nodes' pods leave; say which won't, why.
+
+    Each pod is looked at before the cordon: one that would not go leaves its node as it is. The
+    others are evicted within their budgets until none is left. The node stays cordoned; the same
+    command goes on with a drain that was cut off.
+
+    Example: inv drain --limit node-7 --dry-run
+    """
+    options = Options(
+        config,
+        limit,
+        json,
+        batch=batch,
+        recorded=not dry_run,
+        installs=False,
+        in_use=True,
+        api_only=True,
+    )
+    commands.upkeep.drain(
+        options,
+        force=force,
+        past_budget=past_budget,
+        delete_emptydir_data=delete_emptydir_data,
+        dry_run=dry_run,
+    )
+
+
+@_task()
+def cordon(_: Context, config: str = "", limit: str = "", json: bool = False) -> None:
+    """
+    Let no new pods come to nodes.
+
+    The Node object tells by whom and since when. One that somebody else has cordoned stays theirs.
+
+    Example: inv cordon --limit node-7
+    """
+    options = Options(
+        config, limit, json, recorded=True, installs=False, in_use=True, api_only=True
+    )
+    commands.upkeep.cordon(options)
+
+
+@_task()
+def uncordon(_: Context, config: str = "", limit: str = "", json: bool = False) -> None:
+    """
+    Lift cordons that are fabnode's own.
+
+    A cordon of somebody else is never lifted; exit 1 then.
+
+    Example: inv uncordon --limit node-7
+    """
+    options = Options(
+        config, limit, json, recorded=True, installs=False, in_use=True, api_only=True
+    )
+    commands.upkeep.uncordon(options)
+
+
+@_task()
+def status(_: Context, config: str = "", limit: str = "", json: bool = False) -> None:
+    """
+    Show what is in flight, by whom, since when.
+
+    Whose the nodes' cordons are, drains that were cut off, and the run that changes the cluster
+    now, if any.
+
+    Example: inv status
+    """
+    commands.upkeep.status(Options(config, limit, json, installs=False, in_use=True, api_only=True))
+
+
+@_task(
     "fetch",
     arch="amd64, arm64 or both, with a comma between (default: artifacts.architectures).",
     dry_run="Show what would be fetched, from where, to where; fetch checksums only.",
@@ -452,6 +543,7 @@ def bundle(_: Context, config: str = "", out: str = "") -> None:
     "deployer",
     out="Where its kubeconfig is written, 0600 (default: deployer.kubeconfig).",
     hours="How long its credentials live.",
+    with_drain="With the rights of `inv drain` and `inv maintain` too: to read and evict all pods.",
     show="Print the objects as YAML; change nothing.",
 )
 def rbac_deployer(
@@ -459,6 +551,7 @@ def rbac_deployer(
     config: str = "",
     out: str = "deployer.kubeconfig",
     hours: int = whole("--hours", 8),
+    with_drain: bool = False,
     show: bool = False,
 ) -> None:
     """
@@ -470,7 +563,7 @@ def rbac_deployer(
     Example: inv rbac.deployer --hours 2 --out config/deployer.kubeconfig
     """
     loaded = cli.app.configuration(config)
-    commands.accounts.make_deployer(loaded, Path(out), hours=hours, show=show)
+    commands.accounts.make_deployer(loaded, Path(out), hours=hours, show=show, drains=with_drain)
 
 
 @_task(
@@ -542,6 +635,10 @@ ns = Collection(
     verify,
     plan,
     report,
+    cordon,
+    drain,
+    uncordon,
+    status,
 )
 ns.add_collection(Collection("binaries", binaries_fetch, binaries_publish))
 ns.add_collection(Collection("config", config_check, config_schema))

@@ -139,6 +139,14 @@ PRODUCED: dict[str, dict[str, str]] = {
             "test_only_a_kubelet_that_let_the_apiserver_in_before_can_be_cut_off[True-False-True]"
         ),
     },
+    "deploy/test_draining.py": {
+        "DrainBlockedError": "test_a_pod_that_would_not_go_leaves_its_node_as_it_is",
+        "StillThereError": (
+            "test_one_that_comes_later_and_does_not_go_ends_it_once_others_have_gone"
+        ),
+        "ForeignCordonError": "test_a_cordon_of_an_admin_is_left_by_all_of_these",
+        "NotANodeError": "test_a_node_that_is_none_is_named",
+    },
     "deploy/test_hooks.py": {
         "HookError": "test_a_failed_hook_is_that_nodes_failure_and_stays_due",
     },

@@ -26,8 +26,9 @@ ALLOWED: dict[str, set[str]] = {
     "ssh": {"config", "util"},
     "remote": {"audit", "node", "pki", "ssh", "util"},
     "cni": {"config", "pki", "releases", "util"},
-    "steps": {"cni", "config", "node", "pki", "releases", "util"},
-    "kube": {"cni", "config", "pki", "releases", "steps", "util"},
+    "upkeep": {"cni", "config", "util"},
+    "steps": {"cni", "config", "node", "pki", "releases", "upkeep", "util"},
+    "kube": {"cni", "config", "pki", "releases", "steps", "upkeep", "util"},
     "artifacts": {"cni", "config", "node", "releases", "steps", "util"},
     "deploy": {
         "artifacts",
@@ -42,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         "remote",
         "ssh",
         "steps",
+        "upkeep",
         "util",
     },
     "library": {"artifacts", "config", "deploy", "journal", "node", "ssh", "steps", "util"},
@@ -57,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
         "releases",
         "ssh",
         "steps",
+        "upkeep",
         "util",
     },
 }
@@ -73,7 +76,7 @@ READS_ENVIRONMENT = {
 }
 
 # The runs of `deploy`; its other modules are their parts and know of none.
-RUNS = {"approval", "hardening", "pipeline", "rotation", "run"}
+RUNS = {"approval", "draining", "hardening", "pipeline", "rotation", "run"}
 
 STEPS_SHARE = {
     "boot_overrides",

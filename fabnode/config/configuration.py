@@ -18,6 +18,7 @@ from .sections import (
     ImageSettings,
     KubeletSettings,
     KubeProxySettings,
+    MaintenanceSettings,
     PathSettings,
     RuntimeSettings,
     SecretRef,
@@ -117,6 +118,7 @@ class Config:
     verify: VerifySettings
     timeouts: TimeoutSettings
     deploy: DeploySettings
+    maintenance: MaintenanceSettings
     extensions: ExtensionSettings
     paths: PathSettings
     groups: Mapping[str, Group]

@@ -245,7 +245,7 @@ def _autodetection(value: str) -> str:
 
 
 def _not_reserved(value: str) -> str:
-    if value in (validators.NODE_RECORD, validators.NODE_SEAL):
+    if value in (validators.NODE_RECORD, validators.NODE_SEAL, validators.NODE_OPERATION):
         raise InvalidValueError("must be another key: fabnode stores its own record under this one")
     return value
 

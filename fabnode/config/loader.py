@@ -123,6 +123,7 @@ class _Loader:
             verify=shape.verify,
             timeouts=shape.timeouts,
             deploy=shape.deploy,
+            maintenance=shape.maintenance,
             extensions=shape.extensions,
             paths=shape.paths,
             groups={name: Group(name, group.max_parallel) for name, group in shape.groups.items()},

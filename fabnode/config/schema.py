@@ -24,6 +24,7 @@ from .sections import (
     ImageSettings,
     KubeletSettings,
     KubeProxySettings,
+    MaintenanceSettings,
     PathSettings,
     RuntimeSettings,
     Section,
@@ -139,6 +140,7 @@ class FileShape(Section):
     verify: VerifySettings = section(VerifySettings)
     timeouts: TimeoutSettings = section(TimeoutSettings)
     deploy: DeploySettings = section(DeploySettings)
+    maintenance: MaintenanceSettings = section(MaintenanceSettings)
     extensions: ExtensionSettings = section(ExtensionSettings)
     groups: Annotated[dict[fields.GroupName, GroupEntry], fields.EmptyMapping] = Field(
         {}, description="defaults for their members"

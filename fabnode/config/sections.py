@@ -468,6 +468,22 @@ class TimeoutSettings(Section):
     join: fields.Seconds = Field(120, description="from the kubelet's start to its certificate")
     ready: fields.Seconds = Field(180, description="from the certificate to Ready")
     calico: fields.Seconds = Field(300, description="for Calico to be rolled out")
+    drain: fields.Seconds = Field(600, description="for the pods of a node to leave it")
+    reboot: fields.Seconds = Field(600, description="for a host to be back from a reboot")
+
+
+class MaintenanceSettings(Section):
+    """How nodes in use are drained and maintained."""
+
+    batch: fields.Count = Field(
+        1, description="nodes taken at once; the next follow when these are through"
+    )
+    retry: fields.Seconds = Field(
+        5, description="seconds until an eviction that a budget refuses is tried again"
+    )
+    delete_emptydir_data: fields.Flag = Field(
+        False, description="whether pods go although what is in their emptyDirs is lost"
+    )
 
 
 class HookSettings(Section):

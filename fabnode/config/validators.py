@@ -10,6 +10,7 @@ EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 NODE_RECORD = "fabnode.io/record"
 NODE_SEAL = "node-restriction.kubernetes.io/fabnode-record"
+NODE_OPERATION = "fabnode.io/operation"
 """Annotation and label of a Node that are fabnode's own (see `kube/node_metadata.py`)."""
 
 MAX_PORT = 65535

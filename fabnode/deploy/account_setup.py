@@ -39,16 +39,21 @@ class DesiredAccount:
     powers: tuple[str, ...]
 
 
-def deployer(config: Config, server: Release) -> DesiredAccount:
-    """Return the account that deploys this configuration to an apiserver of this release."""
+def deployer(config: Config, server: Release, *, drains: bool = False) -> DesiredAccount:
+    """
+    Return the account that deploys this configuration to an apiserver of this release.
+
+    :param drains: it may drain nodes as well.
+    """
     network = cni_manifest.objects(config, for_names=True)
     powers = rbac_rules.powers(
         config,
         network=bool(network),
         guarded=deployer_account.guarded(server),
         pod_security=server.minor in matrix().api["pod security"],
+        drains=drains,
     )
-    objects = deployer_account.objects(config, network, server)
+    objects = deployer_account.objects(config, network, server, drains=drains)
     return DesiredAccount(service_accounts.DEPLOYER, objects, powers)
 
 

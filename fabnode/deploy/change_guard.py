@@ -13,12 +13,13 @@ from ..util import program
 from .errors import AccountPolicyError, MissingRightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..kube.client import Api
     from ..kube.lease_lock import LeaseLock
+    from ..kube.rbac_rules import Right
     from ..steps.finding import Finding
     from .cluster_snapshot import ClusterSnapshot
     from .cni_rollout import PodNetwork
@@ -31,6 +32,7 @@ class ChangeGuard:
     :param snapshot: returns the cluster as it was found; it may wait for that.
     :param network: to install its objects takes rights of its own.
     :param account: the ServiceAccount's user name as which we ask; empty: somebody else.
+    :param rights: what this run needs; None: what a deployment does, with its account's policy.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class ChangeGuard:
         snapshot: Callable[[], ClusterSnapshot],
         network: PodNetwork,
         account: str,
+        rights: Sequence[Right] | None = None,
     ) -> None:
         self._config = config
         self._api = api
@@ -51,6 +54,7 @@ class ChangeGuard:
         self._snapshot = snapshot
         self._network = network
         self._is_deployer = account == DEPLOYER.username
+        self._rights = rights
         self._lock = threading.Lock()
         self._refused: list[str] | None = None
         self._policy: tuple[Finding, ...] | None = None
@@ -103,10 +107,16 @@ class ChangeGuard:
         self._lease_lock.release()
 
     def _missing_rights(self) -> list[str]:
-        needed = rbac_rules.needed(self._config, network=self._network.objects())
+        needed = self._rights
+        if needed is None:
+            needed = rbac_rules.needed(self._config, network=self._network.objects())
         return rbac_rules.missing(self._api, needed)
 
     def _no_right(self, missing: list[str]) -> MissingRightsError:
+        if self._rights is not None:
+            command = program.task("rbac.deployer --with-drain")
+            advice = f"use the kubeconfig of `{command}`, or grant the missing rights"
+            return MissingRightsError(f"no right to {'; '.join(missing)}", advice)
         again = (
             "this account was made for another configuration: run"
             f" `{program.task('rbac.deployer')}` again as administrator"
@@ -126,7 +136,8 @@ class ChangeGuard:
 
     def _policy_findings(self) -> tuple[Finding, ...]:
         if self._policy is None:
-            limited = self._is_deployer and deployer_account.guarded(self._snapshot().version)
+            of_deployment = self._is_deployer and self._rights is None
+            limited = of_deployment and deployer_account.guarded(self._snapshot().version)
             self._policy = (
                 deployer_account.policy_findings(
                     self._api, deployer_account.allowed(self._config, self._network.objects())

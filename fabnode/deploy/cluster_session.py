@@ -7,6 +7,7 @@ they request from the part that has it.
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ..config.configuration import Config, Node
     from ..journal.journal import Journal
     from ..kube.key_lookup import KeyLookup
+    from ..kube.rbac_rules import Right
 
 R = TypeVar("R")
 
@@ -43,6 +45,7 @@ class ClusterSession:
     What a run has of the API. Safe to share between the nodes' threads, as is each part.
 
     :param shared_token: see `Admission`. :param key_lookup, serving_only: see `RequestJudge`.
+    :param rights: see `ChangeGuard`; with rights of its own a run lets no node be certified.
     """
 
     def __init__(
@@ -54,9 +57,12 @@ class ClusterSession:
         shared_token: str = "",
         key_lookup: KeyLookup | None = None,
         serving_only: bool = False,
+        rights: Sequence[Right] | None = None,
     ) -> None:
         """Open nothing yet."""
         self.config = config
+        self.stopped = threading.Event()
+        self._joins = rights is None
         self._shares_token = config.bootstrap.mode == "token-file"
         self._pool = ThreadPoolExecutor(3, thread_name_prefix="cluster")
         self._snapshot: Future[ClusterSnapshot] = Future()
@@ -77,6 +83,7 @@ class ClusterSession:
             snapshot=snapshot,
             network=self.network,
             account=credentials.service_account,
+            rights=rights,
         )
         self.nodes = Nodes(config, self.api, snapshot)
         self.authorities = TrustedAuthorities(config, self.api)
@@ -104,11 +111,13 @@ class ClusterSession:
 
     def open(self, nodes: Sequence[Node]) -> None:
         """Let these nodes be certified, and begin the snapshot; returns at once."""
-        self.admission.allow(nodes)
+        if self._joins:
+            self.admission.allow(nodes)
         self._snapshot = self.background(self._look)
 
     def interrupt(self) -> None:
         """End what nodes wait for, so that they clean up: the user interrupted the run."""
+        self.stopped.set()
         self.nodes.interrupt()
         self.judge.interrupt()
 
@@ -136,6 +145,8 @@ class ClusterSession:
         version = server_release(self.api)
         nodes = self.nodes.current()
         self.nodes.begin_watch()
+        if not self._joins:
+            return ClusterSnapshot(version, self.api.clock_offset, nodes, (), ())
         dialect = csr.dialect(self.config.cluster.version)
         # Preflight reports an apiserver that doesn't fit the nodes.
         served = dialect.served_by(version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +22,7 @@ from .node_deployer import NodeDeployer
 if TYPE_CHECKING:
     from ..config.configuration import Config, Node
     from ..journal.journal import Journal
+    from ..kube.rbac_rules import Right
     from ..node.facts import Facts
     from ..steps.step import Step
 
@@ -97,13 +98,25 @@ class RunContext:
     What a run works with: the session and a deployer per node, opened and closed together.
 
     :param installs: artifacts are compared or installed, so that they must be on this machine.
+    :param rights: what it needs of the API; None: what a deployment does.
     """
 
-    def __init__(self, run: Run, *, dry_run: bool = False, installs: bool = True) -> None:
+    def __init__(
+        self,
+        run: Run,
+        *,
+        dry_run: bool = False,
+        installs: bool = True,
+        rights: Sequence[Right] | None = None,
+    ) -> None:
         self.run = run
         self._artifacts = store.load(run.config) if installs else store.expected(run.config)
         self.session = ClusterSession(
-            run.config, run.journal, dry_run=dry_run, shared_token=run.shared_token
+            run.config,
+            run.journal,
+            dry_run=dry_run,
+            shared_token=run.shared_token,
+            rights=rights,
         )
         self._packer = Packer(cache_dir() / "packed")
         self._stack = ExitStack()
@@ -121,10 +134,18 @@ class RunContext:
         self._stack.close()
 
     def each(
-        self, work: Callable[[NodeDeployer], R], names: Collection[str] | None = None
+        self,
+        work: Callable[[NodeDeployer], R],
+        names: Collection[str] | None = None,
+        *,
+        batched: bool = True,
     ) -> dict[str, Outcome[R]]:
-        """Do this for every node (or those named), as many at once as the run allows."""
-        run = self.run
+        """
+        Do this for every node (or those named), as many at once as the run allows.
+
+        :param batched: in the run's batches; a look that changes nothing needs none.
+        """
+        run = self.run if batched else replace(self.run, batch=None)
         wanted = [node for node in run.nodes if names is None or node.name in names]
         return _fan_out(run, wanted, partial(self._one, work), self._interrupt)
 

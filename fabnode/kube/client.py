@@ -189,6 +189,20 @@ class Api:
                     raise KubeletError(failed.status, node, str(failed)) from failed
         raise AssertionError("the last try returned or raised")
 
+    def answer(self, path: str, body: Object, **query: str) -> tuple[int, Object]:
+        """
+        POST, and return the status and the object of whatever is answered, a refusal too.
+
+        Only an apiserver that can't be reached is waited for: what a 429 or a 500 is about, the
+        caller knows better. The object is empty where the answer is none.
+        """
+        found = self._send("POST", path, query, body=body, any_status=True)
+        try:
+            said = json.loads(found.data)
+        except ValueError:
+            said = None
+        return found.status, said if isinstance(said, dict) else {}
+
     def create(self, path: str, body: Object) -> Object:
         """POST to a collection."""
         return self._json("POST", path, {}, body)
@@ -201,13 +215,16 @@ class Api:
         """PATCH, by default a JSON merge patch."""
         return self._json("PATCH", path, query, body, kind)
 
-    def delete(self, path: str, *, version: str = "") -> None:
+    def delete(self, path: str, *, version: str = "", uid: str = "") -> None:
         """
         DELETE; that it is gone already is as good.
 
         :param version: only an object of this resourceVersion (ApiError 409 otherwise).
+        :param uid: only the object of this uid, and not one that has its name since (likewise).
         """
-        body = {"preconditions": {"resourceVersion": version}} if version else None
+        wanted = {"resourceVersion": version, "uid": uid}
+        preconditions = {key: value for key, value in wanted.items() if value}
+        body = {"preconditions": preconditions} if preconditions else None
         try:
             self._json("DELETE", path, {}, body)
         except ApiError as error:
@@ -265,10 +282,12 @@ class Api:
         stream: bool = False,
         read_timeout: float = 30.0,
         passed_on: bool = False,
+        any_status: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         """
         Send, and send again while the apiserver is away and patience lasts.
 
+        :param any_status: a refusal is an answer as well, but for that of our credentials.
         :param passed_on: a kubelet answers, so that a 5xx or 401 may be its own (_ForwardedError).
         """
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
@@ -311,6 +330,8 @@ class Api:
                     if self._connected(refused).identity != refused:
                         answer.close()
                         continue
+                if any_status and answer.status != 401:
+                    return answer
                 failure = _failure(self._peer, answer)
                 if passed_on and (answer.status >= 500 or answer.status == 401):
                     raise _ForwardedError(failure, answer.status)

@@ -41,13 +41,18 @@ def guarded(server: Release) -> bool:
     return server.minor in matrix().api["validating admission policies"]
 
 
-def objects(config: Config, network: Sequence[Object], server: Release) -> tuple[Object, ...]:
+def objects(
+    config: Config, network: Sequence[Object], server: Release, *, drains: bool = False
+) -> tuple[Object, ...]:
     """
     Return the objects of the account, the namespace of its roles first.
 
     :param network: the objects of the pod network, each of which takes rights by its name.
+    :param drains: it may drain nodes as well.
     """
     rights = rbac_rules.needed(config, network=network) + rbac_rules.seen(config)
+    if drains:
+        rights += (*rbac_rules.DRAIN, rbac_rules.PAST_BUDGETS, rbac_rules.EVENTS)
     policy: tuple[Object, ...] = ()
     if guarded(server):
         rights += rbac_rules.OWN_POLICY

@@ -192,6 +192,12 @@ class LeaseLock:
         }
 
 
+def holder(api: Api) -> str:
+    """Return who works on a cluster and since when, in a line; empty: no run holds its Lease."""
+    live = api.find(_PATH)
+    return _holder(live) if live else ""
+
+
 def _process_of(live: Object) -> str:
     return str((live["metadata"].get("annotations") or {}).get(_PROCESS, ""))
 

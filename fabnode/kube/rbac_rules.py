@@ -112,6 +112,30 @@ DNS_SERVICES = Right("kube-system", "", "services", ("list",))
 PROBE_EVENTS = Right(PROBE_NAMESPACE, "", "events", ("list",))
 """To say why a pod of the network probe does not start. Checks say less without."""
 
+_OWNERS = {
+    "": ("replicationcontrollers",),
+    "apps": ("replicasets", "deployments", "statefulsets", "daemonsets"),
+    "batch": ("jobs", "cronjobs"),
+}
+
+DRAIN = (
+    Right("", "", "nodes", ("get", "list", "watch", "patch")),
+    Right("", "", "pods", ("list",)),
+    Right("", "", "pods/eviction", ("create",)),
+    Right("", "policy", "poddisruptionbudgets", ("list",)),
+    Right("", "", "persistentvolumes", ("list",)),
+    *(Right("", group, kind, ("get",)) for group, kinds in _OWNERS.items() for kind in kinds),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (lease_lock.NAME,)),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("create",)),
+)
+"""What `inv drain` and `inv maintain` need."""
+
+PAST_BUDGETS = Right("", "", "pods", ("delete",))
+"""With `--past-budget`: no eviction, so no budget is asked."""
+
+EVENTS = Right("", "", "events", ("list",))
+"""To say why a replacement is not Ready. A drain says less without."""
+
 SERVING_ONLY = (
     Right("", _CSR, _REQUESTS, ("get", "list", "watch")),
     Right("", _CSR, f"{_REQUESTS}/approval", ("update",)),
@@ -152,10 +176,13 @@ def seen(config: Config) -> tuple[Right, ...]:
     )
 
 
-def powers(config: Config, *, network: bool, guarded: bool, pod_security: bool) -> tuple[str, ...]:
+def powers(
+    config: Config, *, network: bool, guarded: bool, pod_security: bool, drains: bool = False
+) -> tuple[str, ...]:
     """
     Return what else these rights let their holder do, worst first; docs/trust.md says why.
 
+    :param drains: they are enough to drain nodes.
     :param network: they are enough to install it.
     :param guarded: the apiserver has the policy of `guards`, which narrows them.
     :param pod_security: it admits none but restricted pods in the network probe's namespace.
@@ -185,6 +212,8 @@ def powers(config: Config, *, network: bool, guarded: bool, pod_security: bool) 
             "redirect or drop all nodes' traffic with a Service with external IPs "
             "(apiserver before 1.30)"
         )
+    if drains:
+        found.append("read every pod, with what its environment holds, and evict or delete it")
     return (
         *found,
         "change labels and taints of any node, and remove it",

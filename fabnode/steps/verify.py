@@ -21,6 +21,7 @@ from ..node.conventions import (
 from ..node.facts import Facts
 from ..pki.certificates import BadCertificateError, problem, read
 from ..pki.csr_policy import Candidate, missing_names, serving_names
+from ..upkeep import operations
 from ..util import program
 from .finding import Finding
 from .step import Scope, Step
@@ -248,10 +249,13 @@ def schedulable_check(node: Node, live: Object) -> Check:
     leaves = "deletionTimestamp" in metadata
     keepers = ", ".join(metadata.get("finalizers") or ())
     seen = [f"its Node object was deleted, and stays until {keepers} is through"] if leaves else []
-    seen += ["cordoned"] if spec.get("unschedulable") else []
+    own = operations.whose(live) if operations.is_own_cordon(live) else ""
+    seen += [f"cordoned ({own})" if own else "cordoned"] if spec.get("unschedulable") else []
     seen += [f"tainted {taint['key']}:{taint['effect']}" for taint in strange]
     if leaves:
         advice = f"find out who deleted it; once it is gone, {program.task('deploy-nodes')}"
+    elif own:
+        advice = program.task(f"uncordon --limit {node.name}")
     elif spec.get("unschedulable"):
         advice = f"kubectl uncordon {node.name}, once whoever cordoned it agrees"
     else:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from fabnode.config.validators import NODE_OPERATION
 from fabnode.node.facts import Facts, UnitFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.steps import verify
+from fabnode.upkeep.operations import Operation
 from tests.support import authority, make_config, pem, serving_certificate
 
 READY = {"type": "Ready", "status": "True"}
@@ -99,6 +101,16 @@ def test_where_an_ordinary_pod_could_run(live: dict[str, Any], seen: str, advice
     assert (check.ok, check.detail) == (seen == "yes", seen)
     assert advice in check.advice
     assert not check.warning
+
+
+def test_a_cordon_of_our_own_is_told_with_the_command_that_lifts_it() -> None:
+    begun = Operation("drain", "drained", "me@here", "2026-11-29T12:00:00Z", cordons=True)
+    live = node(cordoned=True)
+    live["metadata"]["annotations"] = {NODE_OPERATION: begun.to_json()}
+    check = verify.schedulable_check(make_config().nodes[0], live)
+    since = "2026-11-29 12:00:00 UTC"
+    assert check.detail == f"cordoned (ours: drain (drained) by me@here since {since})"
+    assert check.advice == "inv uncordon --limit n1"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ _MODULES = (
     "inspection",
     "requests",
     "rotate_certs",
+    "upkeep",
     "versions",
 )
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from . import inspection as inspection
     from . import requests as requests
     from . import rotate_certs as rotate_certs
+    from . import upkeep as upkeep
     from . import versions as versions
 else:  # type checkers would take any name at all for one of these
     __getattr__ = lazily(__name__, *_MODULES)

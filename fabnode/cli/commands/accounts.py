@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from invoke.exceptions import Exit
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 _MAX_HOURS = 24 * 365
 
 
-def make_deployer(config: Config, out: Path, *, hours: int, show: bool) -> None:
+def make_deployer(config: Config, out: Path, *, hours: int, show: bool, drains: bool) -> None:
     """
     Create or update the account that deploys, and write a kubeconfig for it.
 
-    :param show: only print the objects.
+    :param show: only print the objects. :param drains: it may drain nodes as well.
     """
-    _make(config, out, account_setup.deployer, hours=hours, show=show)
+    desired = partial(account_setup.deployer, drains=drains)
+    _make(config, out, desired, hours=hours, show=show)
 
 
 def make_approver(config: Config, out: Path, *, hours: int, show: bool) -> None:

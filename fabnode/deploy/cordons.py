@@ -1,0 +1,119 @@
+"""Cordons of a run: set with a record of whose they are, lifted only where they are ours."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ..kube import node_status
+from ..kube.client import ApiError
+from ..upkeep import operations
+from ..util import program
+from ..util.errors import FabnodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..kube.client import Api, Object
+    from ..upkeep.operations import Operation
+    from .change_guard import ChangeGuard
+
+_CONFLICT = 409
+
+
+class NotANodeError(FabnodeError):
+    """There is no Node object of this name."""
+
+    def __init__(self, name: str) -> None:
+        command = program.task(f"deploy-nodes --limit {name}")
+        super().__init__("the cluster has no Node object of this name", f"{command} makes it one")
+
+
+class ForeignCordonError(FabnodeError):
+    """A node was cordoned by somebody else; that is not for us to lift."""
+
+    def __init__(self, name: str, who: str) -> None:
+        by = f" (the field was written by {who})" if who else ""
+        super().__init__(
+            f"it was cordoned by somebody else{by}, and stays so",
+            f"kubectl uncordon {name}, once whoever cordoned it agrees",
+        )
+
+
+class Cordons:
+    """
+    The Node objects of a run as far as cordons go. Thread-safe.
+
+    :ivar left: what is recorded on nodes that are cordoned by us now, as far as this run knows.
+    """
+
+    def __init__(self, api: Api, guard: ChangeGuard) -> None:
+        self._api = api
+        self._guard = guard
+        self._lock = threading.Lock()
+        self.left: dict[str, Operation] = {}
+
+    def live(self, name: str) -> Object:
+        """
+        Return a Node object as it is now.
+
+        :raises NotANodeError: there is none.
+        """
+        if (found := self._api.find(f"{node_status.NODES}/{name}")) is None:
+            raise NotANodeError(name)
+        return found
+
+    def begin(self, name: str, wanted: Operation) -> tuple[Operation, bool]:
+        """
+        Cordon a node and record why, or go on with what is recorded there.
+
+        :returns: the operation as it is recorded, and whether it was cordoned just now.
+        """
+        before = self.live(name)
+        operation = operations.begun(before, wanted)
+        self._write(name, before, lambda live: operations.begin_patch(live, operation))
+        self._note(name, operation)
+        return operation, not operations.is_cordoned(before)
+
+    def record(self, name: str, operation: Operation) -> None:
+        """Record how far an operation is, before its next phase begins."""
+        self._write(name, self.live(name), lambda live: operations.begin_patch(live, operation))
+        self._note(name, operation)
+
+    def end(self, name: str, operation: Operation) -> None:
+        """End an operation: a node that it cordoned takes pods again, any other is as before."""
+        self._write(name, self.live(name), lambda live: operations.end_patch(live, operation))
+        with self._lock:
+            self.left.pop(name, None)
+
+    def lift(self, name: str) -> str:
+        """
+        Lift a cordon of ours; return what was ended, in a line; empty: there was nothing.
+
+        :raises ForeignCordonError: the cordon is somebody else's.
+        """
+        live = self.live(name)
+        found = operations.read(live)
+        if operations.is_cordoned(live) and not operations.is_own_cordon(live):
+            raise ForeignCordonError(name, operations.cordoned_by(live))
+        if not self._write(name, live, operations.uncordon_patch):
+            return ""
+        return found.text if found else "a record that nobody reads any more"
+
+    def _write(self, name: str, live: Object, patch: Callable[[Object], Object | None]) -> bool:
+        """Patch a Node as it was seen, and again as it is where its kubelet wrote meanwhile."""
+        while wanted := patch(live):
+            self._guard.obtain()
+            try:
+                self._api.patch(f"{node_status.NODES}/{name}", wanted)
+            except ApiError as error:
+                if error.status != _CONFLICT:
+                    raise
+                live = self.live(name)
+            else:
+                return True
+        return False
+
+    def _note(self, name: str, operation: Operation) -> None:
+        with self._lock:
+            self.left[name] = operation

@@ -1,0 +1,183 @@
+"""
+Operations on a node as its Node object tells them: one annotation, written with the cordon.
+
+It does not lock (that is the run's Lease, which has a holder and an end); it tells any deployer
+what was begun, by whom, since when, and whose the cordon is. A node may write its own annotations
+and may also uncordon itself: who believes this record gives a node nothing that it did not have.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+from ..config.validators import NODE_OPERATION as KEY
+from .objects import line
+
+if TYPE_CHECKING:
+    from .objects import Object
+
+MANAGER = "fabnode"  # of fields that we write: the apiserver takes it from the User-Agent
+_LARGEST = 4096
+
+What = Literal["cordon", "drain", "maintain"]
+WHATS: frozenset[str] = frozenset(get_args(What))
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """
+    What was begun on a node.
+
+    :param phase: how far it is; each is written before it is begun.
+    :param by: user and host of the deployer. :param since: when it began, RFC 3339.
+    :param cordons: the cordon is this operation's; False: the node was cordoned before.
+    :param boot: boot id before a reboot. :param kernel: the release that is to run after it.
+    :param before: operation that ours began within, such as a drain by hand.
+    """
+
+    what: What
+    phase: str
+    by: str
+    since: str
+    cordons: bool
+    boot: str = ""
+    kernel: str = ""
+    before: Operation | None = None
+
+    @property
+    def text(self) -> str:
+        """What it is, by whom and since when, in a line."""
+        began = self.since[:19].replace("T", " ")
+        return f"{self.what} ({self.phase}) by {self.by} since {began} UTC"
+
+    def to_json(self) -> str:
+        """Return it as the annotation holds it."""
+        found = {key: value for key, value in asdict(self).items() if value not in ("", None)}
+        return json.dumps(found, sort_keys=True, separators=(",", ":"))
+
+
+def read(live: Object) -> Operation | None:
+    """Return what a Node's annotation tells; None where there is none, or none of ours."""
+    text = ((live.get("metadata") or {}).get("annotations") or {}).get(KEY)
+    if not isinstance(text, str) or len(text) > _LARGEST:
+        return None
+    try:
+        return _parsed(json.loads(text))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _parsed(found: object, depth: int = 0) -> Operation:
+    if not isinstance(found, dict):
+        raise TypeError("not an operation")
+    texts = {key: line(found.get(key)) for key in ("phase", "by", "since", "boot", "kernel")}
+    if found["what"] not in WHATS or depth > 1:
+        raise ValueError("not an operation of this release")
+    before = found.get("before")
+    return Operation(
+        what=found["what"],
+        cordons=found["cordons"] is True,
+        before=_parsed(before, depth + 1) if before else None,
+        **texts,
+    )
+
+
+def is_cordoned(live: Object) -> bool:
+    """Return whether a Node takes no new pods."""
+    return bool((live.get("spec") or {}).get("unschedulable"))
+
+
+def is_own_cordon(live: Object) -> bool:
+    """
+    Return whether a Node's cordon is fabnode's: by the record, and by who wrote the field last.
+
+    An administrator who lifted ours and cordoned the node again owns that field, and the cordon.
+    Apiservers before 1.18 tell no owners of fields.
+    """
+    found = read(live)
+    if not is_cordoned(live) or found is None:
+        return False
+    recorded = found.cordons or (found.before is not None and found.before.cordons)
+    return recorded and cordoned_by(live) in {"", MANAGER}
+
+
+def cordoned_by(live: Object) -> str:
+    """Return the program that wrote the cordon last; empty: nobody knows."""
+    for entry in (live.get("metadata") or {}).get("managedFields") or ():
+        if "f:unschedulable" in ((entry.get("fieldsV1") or {}).get("f:spec") or {}):
+            return line(entry.get("manager"))
+    return ""
+
+
+def whose(live: Object) -> str:
+    """Return whose a Node's cordon is, in a line; empty: it has none."""
+    if not is_cordoned(live):
+        return ""
+    if (found := read(live)) and is_own_cordon(live):
+        return f"ours: {found.text}"
+    who = cordoned_by(live)
+    return "somebody else's" + (f", written by {who}" if who else "")
+
+
+def begun(live: Object, wanted: Operation) -> Operation:
+    """
+    Return the operation as it begins on a node as it is, or goes on there.
+
+    A drain takes over a cordon of `inv cordon`, and ends with it; a maintenance leaves both as it
+    found them, and so does everything with a cordon that is somebody else's.
+
+    :param wanted: what it would be on a node that nobody has touched.
+    """
+    found, own = read(live), is_own_cordon(live)
+    if not is_cordoned(live):
+        return wanted
+    if found and found.what == wanted.what:
+        return replace(found, phase=wanted.phase, cordons=found.cordons and own)
+    if not own:
+        return replace(wanted, cordons=False)
+    if wanted.what == "maintain":
+        return replace(wanted, cordons=False, before=found)
+    return found if found and wanted.what == "cordon" else wanted
+
+
+def begin_patch(live: Object, operation: Operation) -> Object | None:
+    """Return the merge patch that cordons a node and tells why, in one write; None: it is so."""
+    recorded = _annotation(live)
+    if is_cordoned(live) and recorded == operation.to_json():
+        return None
+    return _patch(live, operation.to_json(), {} if is_cordoned(live) else {"unschedulable": True})
+
+
+def end_patch(live: Object, operation: Operation) -> Object | None:
+    """
+    Return the merge patch that ends an operation: a Node as it was before; None: it is so.
+
+    :param operation: as it began; what it did not cordon, it does not uncordon.
+    """
+    if operation.cordons and is_own_cordon(live):
+        return _patch(live, None, {"unschedulable": None})
+    earlier = operation.before.to_json() if operation.before else None
+    return None if _annotation(live) == earlier else _patch(live, earlier, {})
+
+
+def uncordon_patch(live: Object) -> Object | None:
+    """Return the merge patch that lifts a cordon of ours, and ends what is recorded; None: none."""
+    if is_own_cordon(live):
+        return _patch(live, None, {"unschedulable": None})
+    if not is_cordoned(live) and _annotation(live) is not None:
+        return _patch(live, None, {})
+    return None
+
+
+def _annotation(live: Object) -> object:
+    return (live["metadata"].get("annotations") or {}).get(KEY)
+
+
+def _patch(live: Object, record: str | None, spec: Object) -> Object:
+    metadata = {
+        "annotations": {KEY: record},
+        "resourceVersion": live["metadata"]["resourceVersion"],
+    }
+    return {"metadata": metadata, **({"spec": spec} if spec else {})}

@@ -1,0 +1,179 @@
+"""Whose a cordon is, what goes on where another run stopped, and what is left as it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fabnode.config.validators import NODE_OPERATION
+from fabnode.upkeep import operations
+from fabnode.upkeep.operations import Operation, begin_patch, begun, end_patch, is_own_cordon, read
+
+from .pods import node
+
+DRAIN = Operation("drain", "begun", "me@here", "2026-11-29T12:00:00Z", cordons=True)
+CORDON = replace(DRAIN, what="cordon")
+MAINTAIN = replace(DRAIN, what="maintain")
+EARLIER = replace(DRAIN, by="other@there", since="2026-11-28T08:00:00Z", phase="drained")
+
+
+def recorded(operation: Operation, **changes: Any) -> dict[str, Any]:
+    """Return a Node that is cordoned with this record."""
+    given: dict[str, Any] = {"cordoned": True, "manager": "fabnode", **changes}
+    return node(record=operation.to_json(), **given)
+
+
+def patched(live: dict[str, Any], patch: dict[str, Any] | None, manager: str = "fabnode") -> Any:
+    """Return a Node as the API makes it of a merge patch."""
+    if patch is None:
+        return live
+    record = patch["metadata"]["annotations"][NODE_OPERATION]
+    cordoned = patch.get("spec", {}).get("unschedulable", live["spec"].get("unschedulable"))
+    if "spec" not in patch:
+        fields = live["metadata"].get("managedFields")
+        manager = fields[0]["manager"] if fields else ""
+    return node(cordoned=cordoned, record=record, manager=manager)
+
+
+@pytest.mark.parametrize(
+    "operation", [DRAIN, replace(MAINTAIN, before=EARLIER, boot="b", kernel="k")]
+)
+def test_what_is_written_is_read(operation: Operation) -> None:
+    assert read(recorded(operation)) == operation
+
+
+DEEP = replace(MAINTAIN, before=replace(MAINTAIN, before=replace(MAINTAIN, before=EARLIER)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"what":"dance","phase":"x","by":"","since":"","cordons":true}',
+        '{"phase":"x"}',
+        json.dumps({"what": ["drain"], "cordons": True}),
+        DEEP.to_json(),
+        " " * 5000,
+    ],
+)
+def test_what_a_node_may_have_forged_is_no_record(text: str) -> None:
+    assert read(node(record=text)) is None
+    assert not is_own_cordon(node(record=text, cordoned=True, manager="fabnode"))
+
+
+def test_control_characters_of_a_record_are_taken_out() -> None:
+    found = read(recorded(replace(DRAIN, by="me\x1b[31m@here")))
+    assert found
+    assert found.by.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("live", "own"),
+    [
+        (node(), False),
+        (node(cordoned=True), False),
+        (node(record=DRAIN.to_json()), False),
+        (recorded(DRAIN), True),
+        (recorded(DRAIN, manager=""), True),  # apiservers before 1.18 tell no managers
+        (recorded(DRAIN, manager="kubectl"), False),  # it was lifted, and set again by hand
+        (recorded(replace(DRAIN, cordons=False)), False),
+        (recorded(replace(MAINTAIN, cordons=False, before=EARLIER)), True),
+    ],
+)
+def test_whose_a_cordon_is(live: dict[str, Any], own: bool) -> None:
+    assert is_own_cordon(live) is own
+
+
+ADMINS = node(cordoned=True, manager="kubectl-cordon")
+BEGINNINGS = {
+    "an untouched node": (node(), DRAIN, DRAIN),
+    "a record without a cordon is over": (node(record=EARLIER.to_json()), DRAIN, DRAIN),
+    "an admin's cordon stays theirs": (ADMINS, DRAIN, replace(DRAIN, cordons=False)),
+    "a drain that was cut off goes on": (recorded(EARLIER), DRAIN, replace(EARLIER, phase="begun")),
+    "and stays without the cordon that it had not set": (
+        recorded(replace(EARLIER, cordons=False), manager="kubectl-cordon"),
+        DRAIN,
+        replace(EARLIER, phase="begun", cordons=False),
+    ),
+    "one that an admin took over is theirs": (
+        recorded(EARLIER, manager="kubectl-cordon"),
+        DRAIN,
+        replace(EARLIER, phase="begun", cordons=False),
+    ),
+    "a drain takes over our own cordon": (recorded(CORDON), DRAIN, DRAIN),
+    "a cordon leaves a drain as it is": (recorded(EARLIER), CORDON, EARLIER),
+    "a maintenance remembers what it began within": (
+        recorded(EARLIER),
+        MAINTAIN,
+        replace(MAINTAIN, cordons=False, before=EARLIER),
+    ),
+    "and goes on with it": (
+        recorded(replace(MAINTAIN, cordons=False, before=EARLIER, phase="rebooting")),
+        MAINTAIN,
+        replace(MAINTAIN, cordons=False, before=EARLIER),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BEGINNINGS)
+def test_how_an_operation_begins(case: str) -> None:
+    live, wanted, found = BEGINNINGS[case]
+    if case == "and goes on with it":  # the cordon is not that of the maintenance itself
+        assert begun(live, wanted).before == EARLIER
+        assert begun(live, wanted).cordons is False
+        return
+    assert begun(live, wanted) == found
+
+
+@pytest.mark.parametrize("case", BEGINNINGS)
+@pytest.mark.parametrize("lifts", ["end", "uncordon"])
+def test_no_end_lifts_what_was_not_ours_and_every_end_lifts_what_was(case: str, lifts: str) -> None:
+    live, wanted, _ = BEGINNINGS[case]
+    operation = begun(live, wanted)
+    during = patched(live, begin_patch(live, operation))
+    assert during["spec"].get("unschedulable") is True
+    assert begin_patch(during, operation) is None, "it is idempotent"
+    if lifts == "end":
+        after = patched(during, end_patch(during, operation))
+        assert bool(after["spec"].get("unschedulable")) is not operation.cordons
+        assert read(after) == (None if operation.cordons else operation.before)
+        assert end_patch(after, operation) is None
+    else:
+        own = is_own_cordon(during)
+        after = patched(during, operations.uncordon_patch(during))
+        assert bool(after["spec"].get("unschedulable")) is not own
+
+
+def test_a_cordon_that_is_not_ours_is_not_written_again() -> None:
+    """To write a field is to own it, as far as the apiserver tells."""
+    for operation in (replace(DRAIN, cordons=False), DRAIN):
+        patch = begin_patch(ADMINS, operation)
+        assert patch
+        assert "spec" not in patch
+    patch = end_patch(recorded(replace(DRAIN, cordons=False)), replace(DRAIN, cordons=False))
+    assert patch
+    assert "spec" not in patch
+
+
+def test_each_write_holds_for_the_node_as_it_was_seen() -> None:
+    for patch in (
+        begin_patch(node(), DRAIN),
+        end_patch(recorded(DRAIN), DRAIN),
+        operations.uncordon_patch(recorded(DRAIN)),
+    ):
+        assert patch
+        assert patch["metadata"]["resourceVersion"] == "1"
+
+
+def test_a_record_that_is_left_over_is_taken_away() -> None:
+    patch = operations.uncordon_patch(node(record="{"))
+    assert patch
+    assert patch["metadata"]["annotations"] == {NODE_OPERATION: None}
+    assert operations.uncordon_patch(node()) is None
+    assert operations.uncordon_patch(ADMINS) is None
