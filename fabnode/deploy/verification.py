@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import isinf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..kube import api_services, node_status, proxy_rights
 from ..kube.client import ApiError
@@ -31,6 +31,8 @@ _SERVICES = "/api/v1/namespaces/kube-system/services"
 _MOST_OTHERS = 2  # nodes beside the run's that its pods try to reach
 _LISTENS = 5.0  # seconds
 _PROBE_TIMEOUT = 60.0
+
+T = TypeVar("T")
 
 
 def verify_node(
@@ -139,13 +141,9 @@ def _network_checks(session: ClusterSession, names: Sequence[str]) -> list[Check
 def _aggregated(session: ClusterSession) -> list[Check]:
     """Return a warning for each aggregated API that is down; nodes are not to blame."""
     title = "aggregated APIs"
-    try:
-        down = api_services.find_down(session.api)
-    except ApiError as error:
-        if not error.is_forbidden:
-            raise
-        advice = f"`{program.task('rbac.deployer')}` as administrator"
-        return [Check(None, title, False, f"not looked at: {error}", advice, warning=True)]
+    down = _permitted(title, lambda: api_services.find_down(session.api))
+    if isinstance(down, Check):
+        return [down]
     if not down:
         return [Check(None, title, True, "all available")]
     return [
@@ -163,14 +161,23 @@ def _aggregated(session: ClusterSession) -> list[Check]:
 
 def _dns(session: ClusterSession) -> list[Check]:
     """Compare the address of DNS that pods are given with that of the cluster's Service."""
+    found = _permitted(
+        DNS, lambda: session.api.get(_SERVICES, labelSelector="k8s-app=kube-dns")["items"]
+    )
+    if isinstance(found, Check):
+        return [found]
+    return list(verify.dns_checks(found, session.config.cluster.dns_address))
+
+
+def _permitted(title: str, read: Callable[[], T]) -> T | Check:
+    """Return what is read, or a warning under this title that this account may not read it."""
     try:
-        found = session.api.get(_SERVICES, labelSelector="k8s-app=kube-dns")["items"]
+        return read()
     except ApiError as error:
         if not error.is_forbidden:
             raise
         advice = f"`{program.task('rbac.deployer')}` as administrator"
-        return [Check(None, DNS, False, f"not compared: {error}", advice, warning=True)]
-    return list(verify.dns_checks(found, session.config.cluster.dns_address))
+        return Check(None, title, False, f"not read: {error}", advice, warning=True)
 
 
 def _others(

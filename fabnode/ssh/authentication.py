@@ -279,12 +279,15 @@ def _certificate_beside(path: Path) -> Path:
 
 
 def _loaded(path: Path, password: str | None) -> paramiko.PKey:
-    """Return a private key. Raises TypeError where it is encrypted."""
+    """
+    Return a private key.
+
+    :raises TypeError: it is encrypted, and there is no password.
+    :raises PasswordRequiredException: this password does not open it.
+    :raises ValueError: it is no key in a form that is known.
+    """
     try:
-        try:
-            return paramiko.PKey.from_path(path)
-        except (paramiko.SSHException, ValueError):
-            return _converted(path, password)
+        return _unencrypted(path)
     except TypeError:
         if password is None:
             raise
@@ -294,6 +297,14 @@ def _loaded(path: Path, password: str | None) -> paramiko.PKey:
     with suppress(ValueError, TypeError):
         return _converted(path, password)
     raise paramiko.PasswordRequiredException("another password")
+
+
+def _unencrypted(path: Path) -> paramiko.PKey:
+    """Return a private key. :raises TypeError: it is encrypted."""
+    try:
+        return paramiko.PKey.from_path(path)
+    except (paramiko.SSHException, ValueError):
+        return _converted(path, None)
 
 
 def _converted(path: Path, password: str | None) -> paramiko.PKey:
