@@ -11,7 +11,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 # Where shell scripts are: by extension or by first line.
 SCRIPTS = .ci bench fabnode findings lab tests
 
-.PHONY: demo demo-down check test test-releases test-hosts test-sites test-chaos vm-test coverage
+.PHONY: demo demo-down check test test-releases test-hosts test-sites test-life test-chaos vm-test coverage
 .PHONY: test-pythons attacks bench bench-commits bench-scale findings
 .PHONY: bootstrap-demo bootstrap-test bootstrap-vm-test
 
@@ -31,7 +31,7 @@ demo-down:  ## takes the demo away: processes, mounts, bridge, folder
 
 test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab included
 	.venv/bin/inv lab.fetch
-	$(PYTEST) --cov -m 'not releases and not hosts and not sites and not chaos and not vm'
+	$(PYTEST) --cov -m 'not releases and not hosts and not sites and not life and not chaos and not vm'
 
 test-releases: bootstrap-test .venv/dev  ## nodes of more releases of Kubernetes, on a lab
 	.venv/bin/inv lab.fetch --older-nodes
@@ -43,6 +43,10 @@ test-hosts: bootstrap-test .venv/dev  ## Debian 13, sudo-rs, rust-coreutils, tcs
 test-sites: bootstrap-test .venv/dev  ## changed CAs, moved clusters, takeovers, Calico's forms, on a lab
 	.venv/bin/inv lab.fetch
 	$(PYTEST) -m sites
+
+test-life: bootstrap-test .venv/dev  ## nodes in use: drained, cordoned, maintained, on a lab
+	.venv/bin/inv lab.fetch
+	.venv/bin/pytest -m life
 
 test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments, on a lab
 	.venv/bin/inv lab.fetch

@@ -395,12 +395,7 @@ def harden(
 
 @_task(
     dry_run="Show what would become of each pod, and what frees those that would not go.",
-    force="Pods, NAMESPACE/POD with commas between: these go though nothing replaces them, or their"
-    " emptyDirs are lost.",
-    past_budget="Pods, likewise: these are deleted, whatever their disruption budgets say.",
-    delete_emptydir_data="Pods go although what is in their emptyDirs is lost (default:"
-    " maintenance.delete_emptydir_data).",
-    batch="Nodes drained at once (default: maintenance.batch).",
+    batch="Nodes taken at once (default: maintenance.batch).",
 )
 def drain(
     _: Context,
@@ -432,11 +427,54 @@ def drain(
         in_use=True,
         api_only=True,
     )
-    commands.upkeep.drain(
+    allowed = commands.upkeep.Allowed(force, past_budget, delete_emptydir_data)
+    commands.upkeep.drain(options, allowed, dry_run=dry_run)
+
+
+@_task(
+    dry_run="Show what would be done with each node, and what would become of each pod.",
+    command="Run this on each host as root, in place of a reboot; a shell reads it. Run again where"
+    " the run was cut off.",
+    if_due="Only where the host says that a reboot is due.",
+    kernel="Kernel release that has to run after the reboot (default: the host's default kernel).",
+    no_network="Skip the pods that try the network before others come.",
+    batch="Nodes taken at once (default: maintenance.batch).",
+)
+def maintain(
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    batch: int = whole("--batch"),
+    command: str = "",
+    if_due: bool = False,
+    kernel: str = "",
+    no_network: bool = False,
+    force: str = "",
+    past_budget: str = "",
+    delete_emptydir_data: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Drain nodes, reboot them, prove them well.
+
+    One after another, or in batches: the next begin when these take pods again. The new boot, its
+    kernel, the node and its network are proved before the cordon is lifted; a node that fails stays
+    cordoned, and the run ends there. The same command goes on where one was cut off.
+
+    Example: inv maintain --limit ssd --if-due
+    """
+    options = Options(
+        config, limit, json, batch=batch, recorded=not dry_run, installs=False, in_use=True
+    )
+    allowed = commands.upkeep.Allowed(force, past_budget, delete_emptydir_data)
+    commands.upkeep.maintain(
         options,
-        force=force,
-        past_budget=past_budget,
-        delete_emptydir_data=delete_emptydir_data,
+        allowed,
+        command=command,
+        if_due=if_due,
+        kernel=kernel,
+        network=not no_network,
         dry_run=dry_run,
     )
 
@@ -637,6 +675,7 @@ ns = Collection(
     report,
     cordon,
     drain,
+    maintain,
     uncordon,
     status,
 )

@@ -147,6 +147,11 @@ PRODUCED: dict[str, dict[str, str]] = {
         "ForeignCordonError": "test_a_cordon_of_an_admin_is_left_by_all_of_these",
         "NotANodeError": "test_a_node_that_is_none_is_named",
     },
+    "deploy/test_maintenance.py": {
+        "RebootError": "test_nodes_follow_each_other_and_a_failure_ends_it",
+        "MaintenanceCommandError": "test_a_command_that_fails_leaves_the_node_cordoned",
+        "NotWellError": "test_a_node_that_is_not_well_takes_no_pods",
+    },
     "deploy/test_hooks.py": {
         "HookError": "test_a_failed_hook_is_that_nodes_failure_and_stays_due",
     },

@@ -108,6 +108,11 @@ def started(*words: str, config: Path | None = None) -> subprocess.CompletedProc
         (["invoke", "versions.of", "1.20", "--containerd", "2.1.0"], "use containerd 1.7.x"),
         (["invoke", "lab.up", "--nodes", "x"], "--nodes: 'x' is not a whole number"),
         (["invoke", "drain"], "--limit is missing: which nodes"),
+        (["invoke", "maintain"], "--limit is missing: which nodes"),
+        (
+            ["invoke", "maintain", "--limit", "n1", "--command", "true", "--if-due"],
+            "--if-due and --kernel are about a reboot, not --command",
+        ),
         (["invoke", "uncordon"], "--limit is missing: which nodes"),
         (["invoke", "drain", "--limit", "n1", "--force", "web"], "'web' is not NAMESPACE/POD"),
         (["invoke", "drain", "--limit", "n1", "--past-budget", "a/b/c"], "is not NAMESPACE/POD"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..deploy.maintenance import Prospect
     from ..deploy.node_drainer import Preview
     from ..upkeep.departures import Departure
     from ..util.fan_out import Outcome
@@ -28,22 +29,53 @@ def lines(found: Mapping[str, Outcome[Preview]]) -> list[tuple[str, ...]]:
 def document(found: Mapping[str, Outcome[Preview]]) -> list[dict[str, Any]]:
     """Return what programs get: per node its cordon and its pods, or why nothing is known."""
     return [
+        {"node": node, **_preview(outcome.value)}
+        if outcome.value
+        else {"node": node, "error": str(outcome.error or outcome.skipped)}
+        for node, outcome in found.items()
+    ]
+
+
+def prospect_lines(found: Mapping[str, Outcome[Prospect]]) -> list[str]:
+    """Return a line for each node: what would be done with it, and why."""
+    return [f"{node}: {_prospect(outcome)}" for node, outcome in found.items()]
+
+
+def prospect_document(found: Mapping[str, Outcome[Prospect]]) -> list[dict[str, Any]]:
+    """Return what programs get of a maintenance: per node what would be done, and its pods."""
+    return [
         {
             "node": node,
-            "cordon": outcome.value.cordon,
-            "pods": [
-                {
-                    **asdict(each),
-                    "budgets": list(each.budgets),
-                    "data": list(each.data),
-                }
-                for each in outcome.value.departures
-            ],
+            "action": outcome.value.action,
+            "due": outcome.value.due,
+            "goes_on": outcome.value.goes_on,
+            "drain": _preview(outcome.value.drain) if outcome.value.drain else None,
         }
         if outcome.value
         else {"node": node, "error": str(outcome.error or outcome.skipped)}
         for node, outcome in found.items()
     ]
+
+
+def _prospect(outcome: Outcome[Prospect]) -> str:
+    seen = outcome.value
+    if seen is None:
+        return f"can't be looked at: {outcome.error or outcome.skipped}"
+    if not seen.action:
+        return "nothing, for no reboot is due"
+    if seen.goes_on and seen.drain is None:
+        return f"goes on: {seen.goes_on}"
+    due = f" ({seen.due})" if seen.due else ""
+    cordon = f"; it is cordoned: {seen.drain.cordon}" if seen.drain and seen.drain.cordon else ""
+    return f"drain, {seen.action}{due}, verify, uncordon{cordon}"
+
+
+def _preview(seen: Preview) -> dict[str, Any]:
+    pods = [
+        {**asdict(each), "budgets": list(each.budgets), "data": list(each.data)}
+        for each in seen.departures
+    ]
+    return {"cordon": seen.cordon, "pods": pods}
 
 
 def _why(each: Departure) -> str:

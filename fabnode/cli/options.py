@@ -14,6 +14,11 @@ HELP = {
     "batch": "Nodes per batch; the next starts when all of one are through.",
     "bundle": "Take everything that nodes get from this file of `inv bundle`.",
     "bundle-sha256": "Refuse the bundle unless it has this sha256, as `inv bundle` printed it.",
+    "force": "Pods, NAMESPACE/POD with commas between: these go though nothing replaces them, or"
+    " their emptyDirs are lost.",
+    "past-budget": "Pods, likewise: these are deleted, whatever their disruption budgets say.",
+    "delete-emptydir-data": "Pods go although what is in their emptyDirs is lost (default:"
+    " maintenance.delete_emptydir_data).",
     "deep": "Hash every managed file again, not only those that seem changed.",
 }
 

@@ -65,7 +65,7 @@ def preview(run: Run, permits: Permits) -> dict[str, Outcome[Preview]]:
     with _opened(run, permits) as (context, cordons, drainer):
 
         def work(deployer: NodeDeployer) -> Preview:
-            return _looked(run, deployer.node.name, cordons, drainer)
+            return looked(run, deployer.node.name, cordons, drainer)
 
         return context.each(work, batched=False)
 
@@ -76,11 +76,11 @@ def drain(run: Run, permits: Permits) -> dict[str, Outcome[Preview]]:
 
     A node that fails stays cordoned, and a drain that is run again goes on with it.
     """
-    with _opened(run, permits) as (context, cordons, drainer), _told(run, cordons):
+    with _opened(run, permits) as (context, cordons, drainer), told(run, cordons):
 
         def look(deployer: NodeDeployer) -> Preview:
             name = deployer.node.name
-            return _looked(run, name, cordons, drainer, insisting=True)
+            return looked(run, name, cordons, drainer, insisting=True)
 
         def cordon_it(deployer: NodeDeployer) -> Operation:
             return _cordoned(run, deployer.node.name, cordons, DRAIN)
@@ -101,7 +101,7 @@ def drain(run: Run, permits: Permits) -> dict[str, Outcome[Preview]]:
 
 def cordon(run: Run) -> None:
     """Cordon nodes, with a record that it was us."""
-    with _opened(run, departures.Permits()) as (context, cordons, _), _told(run, cordons):
+    with _opened(run, departures.Permits()) as (context, cordons, _), told(run, cordons):
         context.each(lambda deployer: _cordoned(run, deployer.node.name, cordons, CORDON))
 
 
@@ -153,7 +153,7 @@ def _opened(run: Run, permits: Permits) -> Iterator[tuple[RunContext, Cordons, N
 
 
 @contextmanager
-def _told(run: Run, cordons: Cordons) -> Iterator[None]:
+def told(run: Run, cordons: Cordons) -> Iterator[None]:
     """Say at the end, however that comes, which nodes are cordoned by us."""
     try:
         yield
@@ -164,9 +164,14 @@ def _told(run: Run, cordons: Cordons) -> Iterator[None]:
             run.journal.info(f"cordoned by fabnode now: {nodes}; {back} takes that back")
 
 
-def _looked(
+def looked(
     run: Run, name: str, cordons: Cordons, drainer: NodeDrainer, *, insisting: bool = False
 ) -> Preview:
+    """
+    Return what a drain of a node would do.
+
+    :raises DrainBlockedError: some pod would not go, and that is insisted on.
+    """
     with run.journal.step(name, DRAIN, "looking at its pods") as log:
         found = drainer.preview(cordons.live(name))
         held = departures.blocked(found.departures)

@@ -64,6 +64,16 @@ _SIGNERS = ("kubernetes.io/kube-apiserver-client-kubelet", _SERVING)
 
 _AUTHORITIES = ("extension-apiserver-authentication", "kube-root-ca.crt")
 
+_VERIFY = (
+    Right("", "", "namespaces", ("get",), (PROBE_NAMESPACE,)),
+    Right("kube-node-lease", _LEASE, "leases", ("get",)),
+    Right(PROBE_NAMESPACE, "", "pods", ("get", "list", "watch", "create", "deletecollection")),
+    Right(PROBE_NAMESPACE, "", "pods/log", ("get",)),
+    Right(PROBE_NAMESPACE, "", "services", ("create",)),
+    Right(PROBE_NAMESPACE, "", "services", ("get", "delete"), ("echo",)),
+    Right(PROBE_NAMESPACE, "", "serviceaccounts", ("get",), ("default",)),
+)
+
 BASE = (
     Right("", "", "nodes", ("get", "list", "watch", "patch", "delete")),
     Right("", _CSR, _REQUESTS, ("get", "list", "watch", "delete")),
@@ -75,16 +85,10 @@ BASE = (
     Right("", "authorization.k8s.io", "subjectaccessreviews", ("create",)),
     Right("", _RBAC, "clusterrolebindings", ("list",)),
     Right("", _RBAC, "clusterroles", ("list",)),
-    Right("", "", "namespaces", ("get",), (PROBE_NAMESPACE,)),
-    Right("kube-node-lease", _LEASE, "leases", ("get",)),
     Right(lease_lock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (lease_lock.NAME,)),
     Right(lease_lock.NAMESPACE, _LEASE, "leases", ("create",)),
     Right("kube-system", "", "configmaps", ("get",), _AUTHORITIES),
-    Right(PROBE_NAMESPACE, "", "pods", ("get", "list", "watch", "create", "deletecollection")),
-    Right(PROBE_NAMESPACE, "", "pods/log", ("get",)),
-    Right(PROBE_NAMESPACE, "", "services", ("create",)),
-    Right(PROBE_NAMESPACE, "", "services", ("get", "delete"), ("echo",)),
-    Right(PROBE_NAMESPACE, "", "serviceaccounts", ("get",), ("default",)),
+    *_VERIFY,
 )
 """What every run needs. What is POSTed can't be limited by name; what is applied can."""
 
@@ -163,6 +167,13 @@ def needed(config: Config, *, network: Sequence[Object]) -> tuple[Right, ...]:
         rights += applying(network)
         rights += (Right(r.namespace, r.group, r.resource, r.verbs) for r in seen)
     return tuple(rights)
+
+
+def maintaining(config: Config) -> tuple[Right, ...]:
+    """Return all rights that `inv maintain` needs: to drain, and to prove a node as verify does."""
+    of_network = registry.network(config).rights
+    network = (Right(r.namespace, r.group, r.resource, r.verbs) for r in of_network)
+    return (*DRAIN, *_VERIFY, *network)
 
 
 def seen(config: Config) -> tuple[Right, ...]:

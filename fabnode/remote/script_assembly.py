@@ -9,6 +9,8 @@ from itertools import dropwhile
 PROGRAMS = {
     # Defines what shows a unit's journal.
     "journal": ("shared/journal",),
+    # Says which boot a host is in, and whether another one is due.
+    "boot": ("boot/state",),
     # Carries a plan out: functions that the plan's actions call.
     "apply": (
         "shared/base",

@@ -65,6 +65,7 @@ ORDER = (
     "test_takeover",
     "test_audit",
     "test_attack_inside",
+    "test_draining",
     "test_killed",
     "test_changed_ca",
     "test_calico_forms",

@@ -30,6 +30,7 @@ USED_ELSEWHERE = "".join(f': "${{most_{name}-}}"\n' for name in asdict(EXAMINE_L
 
 SENT = {
     "journal": assemble("journal"),
+    "boot": assemble("boot"),
     "apply": UNPACKED.encode() + assemble("apply"),
     "probe": probe.script(Watchlist(), "nonce"),
     "examine": examine.script("nonce"),

@@ -1,44 +1,96 @@
-"""`inv cordon`, `uncordon`, `drain`, `status`: options, tables, exit codes."""
+"""`inv cordon`, `uncordon`, `drain`, `maintain`, `status`: options, tables, exit codes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from ...deploy import draining
+from ...deploy import draining, maintenance
+from ...deploy.maintenance import Maintenance
 from ...upkeep.departures import Permits, blocked
+from ...util.fan_out import Outcome
 from .. import app, exits
-from ..drain_view import HEADS, document, lines
+from ..drain_view import HEADS, document, lines, prospect_document, prospect_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ...config.configuration import Config
+    from ...deploy.maintenance import Prospect
     from ...deploy.node_drainer import Preview
-    from ...util.fan_out import Outcome
     from ..options import Options
 
 
-def drain(
-    options: Options, *, force: str, past_budget: str, delete_emptydir_data: bool, dry_run: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What the operator allows of pods, as the options of a command."""
+
+    force: str = ""
+    past_budget: str = ""
+    delete_emptydir_data: bool = False
+
+    def permits(self, config: Config) -> Permits:
+        """Return what that means with a configuration; exit 2 for what names no pod."""
+        return Permits(
+            forced=_pods("--force", self.force),
+            past_budget=_pods("--past-budget", self.past_budget),
+            emptydir_data=self.delete_emptydir_data or config.maintenance.delete_emptydir_data,
+        )
+
+
+def drain(options: Options, allowed: Allowed, *, dry_run: bool) -> None:
     """Drain nodes, or print what would become of each pod; exit 1 where a pod would not go."""
     _need_limit(options)
-    forced, past = _pods("--force", force), _pods("--past-budget", past_budget)
     with app.run_of(options) as run:
-        permits = Permits(
-            forced=forced,
-            past_budget=past,
-            emptydir_data=delete_emptydir_data or run.config.maintenance.delete_emptydir_data,
-        )
+        permits = allowed.permits(run.config)
         if dry_run:
             found = draining.preview(run, permits)
             run.journal.detach_sinks()
-            _show(found, as_json=options.json)
+            if options.json:
+                app.print_json({"nodes": document(found)})
+            else:
+                _print_unseen(found)
+                _print_pods(found)
+            _end({name: (o.value, o.value) for name, o in found.items()})
             return
         with app.shown_if_interrupted(run, as_json=options.json):
             seen = draining.drain(run, permits)
             app.end(run, (), as_json=options.json, more={"drained": document(seen)})
+
+
+def maintain(
+    options: Options,
+    allowed: Allowed,
+    *,
+    command: str,
+    if_due: bool,
+    kernel: str,
+    network: bool,
+    dry_run: bool,
+) -> None:
+    """Maintain nodes, or print what would be done; exit 1 where a pod would not go."""
+    _need_limit(options)
+    if command and (if_due or kernel):
+        raise Exit("--if-due and --kernel are about a reboot, not --command", exits.BAD_INPUT)
+    with app.run_of(options) as run:
+        permits = allowed.permits(run.config)
+        wanted = Maintenance(
+            permits, command=command, if_due=if_due, kernel=kernel, network=network
+        )
+        if dry_run:
+            found = maintenance.plan(run, wanted)
+            run.journal.detach_sinks()
+            if options.json:
+                app.print_json({"nodes": prospect_document(found)})
+            else:
+                _print_prospects(found)
+            _end({n: (o.value, o.value.drain if o.value else None) for n, o in found.items()})
+            return
+        with app.shown_if_interrupted(run, as_json=options.json):
+            seen = maintenance.maintain(run, wanted)
+            app.end(run, (), as_json=options.json, more={"seen": prospect_document(seen)})
 
 
 def cordon(options: Options) -> None:
@@ -70,19 +122,35 @@ def status(options: Options) -> None:
         app.print_table(("NODE", "CORDONED", "IN FLIGHT"), rows)
 
 
-def _show(found: Mapping[str, Outcome[Preview]], *, as_json: bool) -> None:
-    if as_json:
-        app.print_json({"nodes": document(found)})
-    else:
-        for node, outcome in found.items():
-            if outcome.value is None:
-                app.print_text(f"{node}: can't be looked at: {outcome.error or outcome.skipped}")
-            elif outcome.value.cordon:
-                app.print_text(f"{node} is cordoned: {outcome.value.cordon}")
-        app.print_table(HEADS, lines(found))
-    good = all(o.value and not blocked(o.value.departures) for o in found.values())
-    if not good:
-        raise Exit(code=exits.FAILED)
+def _print_unseen(found: Mapping[str, Outcome[Preview]]) -> None:
+    for node, outcome in found.items():
+        if outcome.value is None:
+            app.print_text(f"{node}: can't be looked at: {outcome.error or outcome.skipped}")
+        elif outcome.value.cordon:
+            app.print_text(f"{node} is cordoned: {outcome.value.cordon}")
+
+
+def _print_pods(found: Mapping[str, Outcome[Preview]]) -> None:
+    if rows := lines(found):
+        app.print_table(HEADS, rows)
+
+
+def _print_prospects(found: Mapping[str, Outcome[Prospect]]) -> None:
+    for line in prospect_lines(found):
+        app.print_text(line)
+    drains = {
+        name: Outcome(outcome.value.drain)
+        for name, outcome in found.items()
+        if outcome.value and outcome.value.drain
+    }
+    _print_pods(drains)
+
+
+def _end(found: Mapping[str, tuple[object, Preview | None]]) -> None:
+    """Exit 1 where a node could not be looked at, or a pod of it would not go."""
+    for seen, drained in found.values():
+        if seen is None or (drained and blocked(drained.departures)):
+            raise Exit(code=exits.FAILED)
 
 
 def _need_limit(options: Options) -> None:

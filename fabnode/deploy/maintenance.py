@@ -1,0 +1,397 @@
+"""
+Maintenance of nodes: drained, rebooted (or a command run), proved, and taking pods again.
+
+One batch after another; what fails stays cordoned and stops those that come after it. How far a
+node is stands on its Node object before each phase begins, so that the same command goes on where
+another one was cut off: a node that has rebooted is not rebooted again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from ..cni.daemonset import is_ready
+from ..kube import node_status, rbac_rules
+from ..kube.evictions import Evictions
+from ..remote import boot_state
+from ..remote.unit_monitor import UnitMonitor
+from ..ssh.errors import (
+    ChangedHostKeyError,
+    HostError,
+    RevokedHostKeyError,
+    UnknownHostKeyError,
+)
+from ..steps import ready, verify
+from ..steps.verify import Check
+from ..upkeep import departures, operations
+from ..upkeep.objects import full_name
+from ..util import program
+from ..util.errors import FabnodeError
+from ..util.sanitize import last_lines
+from ..util.wait import Wait
+from ..util.words import counted
+from .cordons import Cordons
+from .draining import CORDON, DRAIN, UNCORDON, looked, new_operation, told
+from .node_drainer import NodeDrainer
+from .run import RunContext
+from .verification import verify_cluster, verify_node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from ..journal.journal import Step
+    from ..remote.boot_state import BootState
+    from ..upkeep.departures import Permits
+    from ..upkeep.operations import Operation
+    from ..util.fan_out import Outcome
+    from .node_deployer import NodeDeployer
+    from .node_drainer import Preview
+    from .run import Run
+
+MAINTAIN: Final = "maintain"
+REBOOT, COMMAND = "reboot", "command"
+DRAINING, REBOOTING, WORKING, PROVING = "draining", "rebooting", "working", "proving"
+_LOOK = 3.0  # seconds between looks at a host that boots, or at a node that comes up
+_OTHER_HOST = (ChangedHostKeyError, RevokedHostKeyError, UnknownHostKeyError)
+
+
+class RebootError(FabnodeError):
+    """A host did not come back from its reboot, or not as it should."""
+
+
+class MaintenanceCommandError(FabnodeError):
+    """The command of a maintenance failed on the host."""
+
+
+class NotWellError(FabnodeError):
+    """A node that was maintained is not well, and takes no pods until it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """
+    What is to be done with each node.
+
+    :param command: run on the host as root, in place of a reboot; empty: a reboot.
+    :param if_due: only where the host says that a reboot is due.
+    :param kernel: release that is to run after the reboot; empty: the host's default.
+    :param network: pods try the network before the node takes others.
+    """
+
+    permits: Permits = field(default_factory=departures.Permits)
+    command: str = ""
+    if_due: bool = False
+    kernel: str = ""
+    network: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """
+    What a maintenance would do with a node.
+
+    :param action: what is done once it is drained; empty: nothing, for nothing is due.
+    :param due: why a reboot is due, as the host says. :param goes_on: what goes on there.
+    """
+
+    action: str
+    due: str
+    goes_on: str
+    drain: Preview | None
+
+
+def plan(run: Run, wanted: Maintenance) -> dict[str, Outcome[Prospect]]:
+    """Return what `maintain` would do, by the same code. Changes nothing."""
+    with RunContext(run, dry_run=True, installs=False, rights=_rights(run, wanted)) as context:
+        each = _each(context, wanted)
+        return context.each(lambda deployer: each(deployer).prospect(), batched=False)
+
+
+def maintain(run: Run, wanted: Maintenance) -> dict[str, Outcome[Prospect]]:
+    """
+    Maintain nodes, batch by batch; return what was seen of each before.
+
+    Nodes on which something would not go are left as they are; they stop no others.
+    """
+    with RunContext(run, installs=False, rights=_rights(run, wanted)) as context:
+        each = _each(context, wanted)
+        with told(run, each.keywords["cordons"]):
+            seen = context.each(
+                lambda deployer: each(deployer).prospect(insisting=True), batched=False
+            )
+            todo = [name for name, found in seen.items() if found.value and found.value.action]
+            context.each(lambda deployer: each(deployer).maintain(), todo)
+        return seen
+
+
+def _rights(run: Run, wanted: Maintenance) -> list[rbac_rules.Right]:
+    rights = rbac_rules.maintaining(run.config)
+    return [*rights, *([rbac_rules.PAST_BUDGETS] if wanted.permits.past_budget else [])]
+
+
+def _each(context: RunContext, wanted: Maintenance) -> partial[_Node]:
+    session = context.session
+    evictions = Evictions(session.api, session.snapshot.version)
+    config = context.run.config
+    return partial(
+        _Node,
+        context=context,
+        wanted=wanted,
+        evictions=evictions,
+        cordons=Cordons(session.api, session.guard),
+        drainer=NodeDrainer(config, evictions, wanted.permits, session.stopped),
+        probing=threading.Lock(),
+    )
+
+
+class _Node:
+    """
+    One node of a maintenance.
+
+    :param probing: held while pods of this node try the network: they share a namespace.
+    """
+
+    def __init__(
+        self,
+        deployer: NodeDeployer,
+        *,
+        context: RunContext,
+        wanted: Maintenance,
+        evictions: Evictions,
+        cordons: Cordons,
+        drainer: NodeDrainer,
+        probing: threading.Lock,
+    ) -> None:
+        self._deployer = deployer
+        self._run = context.run
+        self._session = context.session
+        self._wanted = wanted
+        self._evictions = evictions
+        self._cordons = cordons
+        self._drainer = drainer
+        self._probing = probing
+        self._name = deployer.node.name
+        again = program.task(f"maintain --limit {self._name}")
+        back = program.task(f"uncordon --limit {self._name}")
+        self._advice = f"it stays cordoned: {again} goes on from here, {back} takes the cordon back"
+
+    def prospect(self, *, insisting: bool = False) -> Prospect:
+        """Return what would be done; `insisting`: a pod that would not go is a failure."""
+        found = self._begun()
+        goes_on = found.text if found else ""
+        command = self._wanted.command
+        action = f"{COMMAND}: {command}" if command else REBOOT
+        if found and found.phase in {REBOOTING, PROVING}:
+            return Prospect(action, "", goes_on, None)  # its host may be down
+        with self._step(MAINTAIN, "looking at the host") as log:
+            state = boot_state.look(self._deployer.host)
+            if self._wanted.if_due and not state.due and not found:
+                log.note("no reboot is due")
+                return Prospect("", "", "", None)
+            if not command:
+                log.note(f"a reboot is due: {state.due}" if state.due else "no reboot is due")
+        drain = looked(self._run, self._name, self._cordons, self._drainer, insisting=insisting)
+        return Prospect(action, state.due, goes_on, drain)
+
+    def maintain(self) -> None:
+        """Drain, act, prove, uncordon; each phase is recorded before it begins."""
+        found = self._begun()
+        if found and found.phase in {REBOOTING, PROVING}:
+            operation, state = found, self._await_answer()
+        else:
+            state = boot_state.look(self._deployer.host)
+            operation = self._emptied()
+        if self._wanted.command:
+            state = self._commanded(operation)
+        elif state.boot == operation.boot or not operation.boot:
+            operation, state = self._rebooted(operation, state)
+        self._prove_kernel(operation, state)
+        operation = self._record(operation, PROVING)
+        self._prove(state)
+        with self._step(UNCORDON) as log:
+            self._cordons.end(self._name, operation)
+            if operation.cordons:
+                log.changed("takes pods again")
+            else:
+                log.note("it was cordoned before, and stays so")
+
+    def _begun(self) -> Operation | None:
+        """Return the maintenance that goes on with this node, where one was cut off."""
+        live = self._cordons.live(self._name)
+        found = operations.read(live)
+        going_on = found is not None and found.what == MAINTAIN and operations.is_cordoned(live)
+        return found if going_on else None
+
+    def _emptied(self) -> Operation:
+        looked(self._run, self._name, self._cordons, self._drainer, insisting=True)
+        with self._step(CORDON) as log:
+            wanted = new_operation(MAINTAIN, DRAINING)
+            operation, new = self._cordons.begin(self._name, wanted)
+            if new:
+                log.changed("cordoned")
+            elif operation.since != wanted.since:
+                log.note(f"goes on: {operation.text}")
+            if not operation.cordons:
+                log.note("it was cordoned before, and will stay so")
+        with self._step(DRAIN, "evicting its pods") as log:
+            self._drainer.drain(self._name, log)
+        return operation
+
+    def _commanded(self, operation: Operation) -> BootState:
+        self._record(operation, WORKING)
+        with self._step(COMMAND, "running the command") as log:
+            limit = float(self._run.config.timeouts.reboot)
+            result = self._deployer.host.root(self._wanted.command, timeout=limit)
+            if result.code:
+                said = last_lines(result.stderr, 20) or last_lines(result.stdout, 20)
+                last = said.splitlines()[-1:] or ["it said nothing"]
+                error = MaintenanceCommandError(
+                    f"the command ended with status {result.code}: {last[0]}", self._advice
+                )
+                error.detail = said
+                raise error
+            log.changed("the command has run")
+        return boot_state.look(self._deployer.host)
+
+    def _rebooted(self, operation: Operation, state: BootState) -> tuple[Operation, BootState]:
+        kernel = self._wanted.kernel or state.installed
+        operation = replace(operation, boot=state.boot, kernel=kernel)
+        operation = self._record(operation, REBOOTING)
+        with self._step(REBOOT, f"rebooting, kernel {state.running}") as log:
+            if refusal := boot_state.reboot(self._deployer.host):
+                raise RebootError(f"the host refuses to reboot: {refusal}", self._advice)
+            after = self._await_boot(state.boot, log)
+            log.changed(f"rebooted, kernel {after.running}")
+        return operation, after
+
+    def _await_answer(self) -> BootState:
+        with self._step(REBOOT, "a reboot was begun; waiting for the host") as log:
+            state = self._await_boot("", log)
+            log.note("the host answers")
+        return state
+
+    def _await_boot(self, before: str, log: Step) -> BootState:
+        """Wait until the host answers in another boot than that one."""
+        host = self._deployer.host
+        limit = self._run.config.timeouts.reboot
+        wait = Wait("the host to be back", limit, _LOOK, on_state=log.waiting, sleep=self._sleep)
+        while True:
+            try:
+                state = boot_state.look(host)
+            except _OTHER_HOST:
+                raise
+            except HostError as error:
+                said = error.message
+                host.close()
+            else:
+                if state.boot != before:
+                    return state
+                said = "it answers, and has not gone down yet"
+                host.close()
+            if wait.over:
+                message = f"the host is not back after {limit} s: {said}{self._last_sign()}"
+                raise RebootError(message, f"look at its console; {self._advice}")
+            wait.report(said)
+            wait.pause()
+
+    def _last_sign(self) -> str:
+        """Return when its kubelet last reported, in a clause."""
+        api = self._session.api
+        now = time.time() + (api.clock_offset or 0)
+        age = node_status.heartbeat_age(api, self._cordons.live(self._name), now)
+        return f"; its kubelet reported {age:.0f} s ago last" if age != float("inf") else ""
+
+    def _prove_kernel(self, operation: Operation, state: BootState) -> None:
+        wanted = operation.kernel
+        if not self._wanted.command and wanted and state.running != wanted:
+            raise RebootError(
+                f"the host runs the kernel {state.running}, and {wanted} was to run",
+                f"see what its boot loader takes (--kernel names the right one); {self._advice}",
+            )
+
+    def _prove(self, state: BootState) -> None:
+        """See the node Ready since this boot, its units and own pods well, a new pod's network."""
+        with self._step(ready.STEP.name, "waiting for Ready") as log:
+            up = UnitMonitor(self._deployer.host, "kubelet.service")
+            self._session.nodes.wait_ready(self._name, state.booted, up, log.waiting)
+            self._until(
+                "the Node object to tell of this boot",
+                lambda: self._reported_boot(state.boot),
+                log,
+            )
+        with self._step(verify.STEP.name, "checking") as log:
+            self._until("all checks to be good", self._faults, log)
+            if self._wanted.network:
+                with self._probing:
+                    live = self._session.nodes.current()
+                    tried = verify_cluster(
+                        self._session, [self._name], live, network=True, progress=log.progress
+                    )
+                if bad := [_sentence(check) for check in tried if check.failed]:
+                    raise self._not_well(bad)
+            log.note("all good")
+
+    def _until(self, awaited: str, faults: Callable[[], list[str]], log: Step) -> None:
+        """Wait until there are no faults, as long as a node may take to be Ready."""
+        limit = self._run.config.timeouts.ready
+        wait = Wait(awaited, limit, _LOOK, on_state=log.waiting, sleep=self._sleep)
+        while found := faults():
+            if wait.over:
+                raise self._not_well(found)
+            wait.report("; ".join(found))
+            wait.pause()
+
+    def _reported_boot(self, boot: str) -> list[str]:
+        info = (self._cordons.live(self._name).get("status") or {}).get("nodeInfo") or {}
+        seen = info.get("bootID")
+        return (
+            [] if seen == boot else [f"its kubelet reports the boot {seen}, the host is in {boot}"]
+        )
+
+    def _faults(self) -> list[str]:
+        """Return what is not well with the node, but that it is cordoned."""
+        facts = self._deployer.probe()
+        live = self._cordons.live(self._name)
+        checks = verify_node(self._deployer.host, facts, self._session, live)
+        checks += verify.override_checks(self._name, self._deployer.overrides())
+        bad = [check for check in checks if check.failed and check.name != verify.SCHEDULABLE]
+        return [*map(_sentence, bad), *self._own_pods_faults()]
+
+    def _own_pods_faults(self) -> list[str]:
+        """Return which of the pods that belong to the node are not Ready."""
+        pods = self._evictions.pods(self._name)
+        around = departures.Surroundings()
+        return [
+            f"{full_name(pod)} is not Ready"
+            for pod in pods
+            if departures.departure(pod, around, self._wanted.permits).fate == "stays"
+            and not is_ready(pod)
+        ]
+
+    def _not_well(self, found: list[str]) -> NotWellError:
+        error = NotWellError(
+            f"it is not well: {counted(len(found), 'fault')}, {found[0]}", self._advice
+        )
+        error.detail = "\n".join(found)
+        return error
+
+    def _record(self, operation: Operation, phase: str) -> Operation:
+        operation = replace(operation, phase=phase)
+        self._cordons.record(self._name, operation)
+        return operation
+
+    def _step(self, step: str, text: str = "") -> AbstractContextManager[Step]:
+        return self._run.journal.step(self._name, step, text)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._session.stopped.wait(seconds):
+            raise KeyboardInterrupt
+
+
+def _sentence(check: Check) -> str:
+    return f"{check.name}: {check.detail}"

@@ -1,0 +1,346 @@
+"""Maintenance of nodes: what is proved before a cordon is lifted, and what goes on after a cut."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fabnode.deploy import maintenance
+from fabnode.deploy import run as run_module
+from fabnode.deploy.maintenance import (
+    Maintenance,
+    MaintenanceCommandError,
+    NotWellError,
+    RebootError,
+)
+from fabnode.deploy.node_drainer import DrainBlockedError
+from fabnode.ssh.errors import ChangedHostKeyError, ConnectionLostError, UnreachableError
+from fabnode.ssh.exec import Result
+from fabnode.steps.verify import Check
+from tests.upkeep.pods import node, pod
+
+from .nodes_in_use import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fabnode.config.configuration import Node
+    from fabnode.util.fan_out import Outcome
+
+BOOTS = [f"00000000-0000-0000-0000-{number:012}" for number in range(10)]
+OLD, NEW = "6.1.0-20-amd64", "6.1.0-25-amd64"
+
+
+class Host:
+    """
+    A host that boots.
+
+    :ivar down: looks that get no answer after a reboot. :ivar said: what it was told, in order.
+    :ivar refuses: what it says to a reboot. :ivar comes_back: False: it stays down.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.name = node.name
+        self.boot = 0
+        self.running, self.installed, self.due = OLD, OLD, ""
+        self.down, self.left, self.comes_back, self.reboots = 2, 0, True, True
+        self.refuses = ""
+        self.command = Result(0, b"", b"")
+        self.said: list[str] = []
+        self.on_said: Callable[[str], None] = lambda _: None
+        self.other_key = False
+
+    def root(self, script: str, **_: Any) -> Result:
+        if self.left and self.comes_back:
+            self.left -= 1
+            if not self.left and self.reboots:
+                self.boot, self.running = self.boot + 1, self.installed
+        if self.left:
+            if self.other_key:
+                raise ChangedHostKeyError(self.name, "another key")
+            raise UnreachableError(self.name, "no route to host")
+        if script.startswith("exec sh -s"):
+            due = f"due {self.due}\n" if self.due else ""
+            text = (
+                f"boot {BOOTS[self.boot]}\nbooted 1\nrunning {self.running}\n"
+                f"installed {self.installed}\n{due}"
+            )
+            return Result(0, text.encode(), b"")
+        self.said.append(script)
+        self.on_said(script)
+        if script == "systemctl --no-block reboot":
+            if self.refuses:
+                return Result(1, b"", self.refuses.encode())
+            self.left = self.down
+            raise ConnectionLostError(self.name, "the connection broke")
+        return self.command
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def interrupt(self) -> None:
+        """Nothing is open."""
+
+
+class Maintained(Scene):
+    """Nodes whose hosts boot; what is checked of them afterwards is given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch, timeouts={"drain": 3, "reboot": 1, "ready": 1})
+        self.hosts = {each.name: Host(each) for each in self.config.nodes}
+        self.bad: list[list[Check]] = []
+        self.network: list[Check] = []
+        monkeypatch.setattr(run_module, "Host", lambda node, _: self.hosts[node.name])
+        monkeypatch.setattr(maintenance, "_LOOK", 0.01)
+        monkeypatch.setattr(maintenance, "UnitMonitor", lambda *_: lambda: None)
+        monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
+        monkeypatch.setattr(
+            maintenance, "verify_node", lambda *_: self.bad.pop(0) if self.bad else []
+        )
+        monkeypatch.setattr(maintenance, "verify_cluster", lambda *_, **__: self.network)
+        nodes = "fabnode.deploy.node_registry.Nodes.wait_ready"
+        monkeypatch.setattr(nodes, lambda *_: {})
+        original = self.api.find
+
+        def find(path: str) -> Any:
+            found = original(path)
+            if found and path.startswith("/api/v1/nodes/"):
+                host = self.hosts[path.rpartition("/")[2]]
+                found["status"] = {"nodeInfo": {"bootID": BOOTS[host.boot]}}
+            return found
+
+        monkeypatch.setattr(self.api, "find", find)
+
+    def maintain(self, *names: str, **wanted: Any) -> dict[str, Outcome[Any]]:
+        run = self.run(*names)
+        maintenance.maintain(run, Maintenance(**wanted))
+        return run.outcomes
+
+    def record(self, name: str = "n1") -> dict[str, Any] | None:
+        text = self.api.nodes[name]["metadata"].get("annotations", {}).get("fabnode.io/operation")
+        return dict(json.loads(text)) if text else None
+
+    def _deployer(self, host: Host, *_: object, **__: object) -> SimpleNamespace:
+        return SimpleNamespace(host=host, node=host.node, probe=lambda: None, overrides=lambda: ())
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Maintained:
+    made = Maintained(monkeypatch)
+    made.api.owners["/apis/apps/v1/namespaces/shop/daemonsets/web"] = {"metadata": {"uid": "o"}}
+    return made
+
+
+def test_a_node_is_drained_rebooted_proved_and_takes_pods_again(scene: Maintained) -> None:
+    scene.api.pods = [pod("a")]
+    scene.hosts["n1"].installed = NEW
+    outcome = scene.maintain()["n1"]
+    assert outcome.ok, outcome.error
+    assert scene.api.reported == [
+        "patch n1: draining, unschedulable True",
+        "evict a (policy/v1)",
+        "patch n1: rebooting, unschedulable as it is",
+        "patch n1: proving, unschedulable as it is",
+        "patch n1: nothing, unschedulable None",
+    ]
+    assert scene.hosts["n1"].said == ["systemctl --no-block reboot"]
+    assert scene.record() is None
+    assert f"rebooted, kernel {NEW}" in scene.texts("changed")
+
+
+def test_a_plan_changes_nothing(scene: Maintained) -> None:
+    scene.api.pods = [pod("a")]
+    scene.hosts["n1"].installed = NEW
+    found = maintenance.plan(scene.run(), Maintenance())["n1"].value
+    assert found
+    assert (found.action, found.due) == (
+        "reboot",
+        f"kernel {NEW} is installed, {OLD} runs",
+    )
+    assert found.drain
+    assert [d.pod for d in found.drain.departures] == ["shop/a"]
+    assert (scene.api.reported, scene.hosts["n1"].said) == ([], [])
+
+
+def test_nodes_follow_each_other_and_a_failure_ends_it(scene: Maintained) -> None:
+    scene.hosts["n2"].comes_back = False
+    outcomes = scene.maintain("n1", "n2", "n3")
+    assert outcomes["n1"].ok
+    assert isinstance(outcomes["n2"].error, RebootError)
+    assert outcomes["n3"].skipped
+    assert [n for n in ("n1", "n2", "n3") if scene.api.cordoned(n)] == ["n2"]
+    assert scene.hosts["n3"].said == []
+    error = outcomes["n2"].error
+    assert "the host is not back after 1 s: no route to host" in error.message
+    assert "inv maintain --limit n2 goes on from here" in error.advice
+    assert any("cordoned by fabnode now: n2" in text for text in scene.texts("info"))
+
+
+def test_only_what_is_due_is_rebooted(scene: Maintained) -> None:
+    scene.hosts["n2"].due = "/run/reboot-required: libc6"
+    outcomes = scene.maintain("n1", "n2", if_due=True)
+    assert all(outcome.ok for outcome in outcomes.values())
+    assert scene.hosts["n1"].said == []
+    assert scene.hosts["n2"].said == ["systemctl --no-block reboot"]
+    assert not [what for what in scene.api.reported if "n1" in what]
+
+
+def test_a_pod_that_would_not_go_leaves_its_node_as_it_is(scene: Maintained) -> None:
+    scene.api.pods = [pod("lonely", controller=None)]
+    outcomes = scene.maintain("n1", "n2")
+    assert isinstance(outcomes["n1"].error, DrainBlockedError)
+    assert outcomes["n2"].ok
+    assert not scene.api.cordoned("n1")
+    assert scene.hosts["n1"].said == []
+
+
+def test_the_same_boot_is_no_reboot(scene: Maintained) -> None:
+    scene.hosts["n1"].reboots = False
+    error = scene.maintain()["n1"].error
+    assert isinstance(error, RebootError)
+    assert "it answers, and has not gone down yet" in error.message
+    assert scene.api.cordoned()
+
+
+def test_a_host_that_refuses_to_reboot_says_why(scene: Maintained) -> None:
+    scene.hosts["n1"].refuses = "Operation inhibited by backup"
+    error = scene.maintain()["n1"].error
+    assert isinstance(error, RebootError)
+    assert "refuses to reboot: Operation inhibited by backup" in error.message
+
+
+@pytest.mark.parametrize("named", ["", NEW])
+def test_another_kernel_than_the_wanted_is_no_success(scene: Maintained, named: str) -> None:
+    host = scene.hosts["n1"]
+    host.installed = OLD if named else NEW
+    if not named:  # its boot loader takes another one than it says
+
+        def takes_the_old_one(_: str) -> None:
+            host.installed = OLD
+
+        host.on_said = takes_the_old_one
+    error = scene.maintain(kernel=named)["n1"].error
+    assert isinstance(error, RebootError)
+    assert f"the host runs the kernel {OLD}, and {NEW} was to run" in error.message
+    assert scene.api.cordoned()
+
+
+def test_another_host_in_its_place_is_not_waited_for(scene: Maintained) -> None:
+    scene.hosts["n1"].other_key = True
+    assert isinstance(scene.maintain()["n1"].error, ChangedHostKeyError)
+
+
+BAD = Check("n1", "kube-proxy health", ok=False, detail="nobody answers")
+CORDONED = Check("n1", "schedulable", ok=False, detail="cordoned")
+
+
+def test_checks_may_take_a_moment_to_be_good(scene: Maintained) -> None:
+    scene.bad = [[BAD, CORDONED], [CORDONED]]
+    assert scene.maintain()["n1"].ok
+
+
+def test_a_node_that_is_not_well_takes_no_pods(scene: Maintained) -> None:
+    scene.bad = [[BAD]] * 1000
+    error = scene.maintain()["n1"].error
+    assert isinstance(error, NotWellError)
+    assert "kube-proxy health: nobody answers" in error.message
+    assert scene.api.cordoned()
+    assert scene.record() is not None
+
+
+def test_its_own_pods_have_to_be_ready(scene: Maintained) -> None:
+    scene.api.pods = [pod("agent", controller=("apps/v1", "DaemonSet"), ready=False)]
+    error = scene.maintain()["n1"].error
+    assert isinstance(error, NotWellError)
+    assert "shop/agent is not Ready" in error.message
+
+
+def test_a_new_pod_has_to_reach_the_others(scene: Maintained) -> None:
+    scene.network = [Check("n1", "pod on n2", ok=False, detail="no answer within 10 s")]
+    assert isinstance(scene.maintain()["n1"].error, NotWellError)
+    assert scene.maintain(network=False)["n1"].ok
+
+
+@pytest.mark.parametrize("phase", ["draining", "rebooting", "proving", "nothing"])
+def test_a_cut_off_maintenance_goes_on_and_reboots_once(scene: Maintained, phase: str) -> None:
+    scene.api.pods = [pod("a")]
+
+    def cut(what: str) -> None:
+        if what.startswith(f"patch n1: {phase}"):
+            raise KeyboardInterrupt
+
+    scene.api.on_change = cut
+    assert not scene.maintain()["n1"].ok
+    scene.api.on_change = lambda _: None
+    assert scene.maintain()["n1"].ok
+    assert scene.hosts["n1"].said == ["systemctl --no-block reboot"]
+    assert not scene.api.cordoned()
+    assert scene.record() is None
+
+
+def test_a_run_that_was_cut_off_while_the_host_was_down_waits_for_it(scene: Maintained) -> None:
+    host = scene.hosts["n1"]
+
+    def killed(_: str) -> None:
+        host.left = host.down
+        raise KeyboardInterrupt
+
+    host.on_said = killed
+    assert not scene.maintain()["n1"].ok
+    assert scene.record() is not None
+    host.on_said = lambda _: None
+    assert scene.maintain(if_due=True)["n1"].ok, "what is in flight goes on, due or not"
+    assert len(host.said) == 1
+    assert not scene.api.cordoned()
+
+
+def test_one_that_was_cut_off_before_the_reboot_reboots(scene: Maintained) -> None:
+    host = scene.hosts["n1"]
+
+    def killed(_: str) -> None:
+        raise KeyboardInterrupt  # before the host has heard of it
+
+    host.on_said = killed
+    assert not scene.maintain()["n1"].ok
+    host.on_said = lambda _: None
+    assert scene.maintain()["n1"].ok
+    assert len(host.said) == 2
+    assert host.boot == 1
+
+
+def test_an_admins_cordon_and_a_drain_by_hand_are_left_as_they_were(scene: Maintained) -> None:
+    scene.api.nodes["n1"] = node("n1", cordoned=True, manager="kubectl-cordon")
+    assert scene.maintain()["n1"].ok
+    assert scene.api.cordoned()
+    assert scene.record() is None
+    from fabnode.deploy import draining
+    from fabnode.upkeep.departures import Permits
+
+    draining.drain(scene.run("n2"), Permits())
+    before = scene.record("n2")
+    assert scene.maintain("n2")["n2"].ok
+    assert scene.api.cordoned("n2")
+    assert scene.record("n2") == before
+
+
+def test_a_command_in_place_of_a_reboot(scene: Maintained) -> None:
+    assert scene.maintain(command="apt-get -y upgrade")["n1"].ok
+    assert scene.hosts["n1"].said == ["apt-get -y upgrade"]
+    assert not scene.api.cordoned()
+
+
+def test_a_command_that_fails_leaves_the_node_cordoned(scene: Maintained) -> None:
+    scene.hosts["n1"].command = Result(100, b"", b"reading lists\nE: no space left\n")
+    error = scene.maintain(command="apt-get -y upgrade")["n1"].error
+    assert isinstance(error, MaintenanceCommandError)
+    assert "the command ended with status 100: E: no space left" in error.message
+    assert error.detail.startswith("reading lists")
+    assert scene.api.cordoned()
+    scene.hosts["n1"].command = replace(scene.hosts["n1"].command, code=0)
+    assert scene.maintain(command="apt-get -y upgrade")["n1"].ok, "it is run again"
+    assert not scene.api.cordoned()

@@ -1,0 +1,398 @@
+"""Nodes in use are drained: budgets, data, owners, an administrator's cordon, a killed drain."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from .harness import NODES, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .harness import Done, Lab
+
+pytestmark = pytest.mark.life
+
+SPACE = "shop"
+IMAGE = "docker.io/library/busybox:1.35.0"
+RECORD = "fabnode.io/operation"
+
+
+def container(**more: Any) -> dict[str, Any]:
+    command = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.2; done"]
+    return {
+        "name": "main",
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": command,
+        **more,
+    }
+
+
+def deployment(name: str, replicas: int, **more: Any) -> dict[str, Any]:
+    labels = {"app": name}
+    ready = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+    pod: dict[str, Any] = {
+        "terminationGracePeriodSeconds": 1,
+        "containers": [container(readinessProbe=ready)],
+        **more,
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "Helm"}},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def budget(name: str, **spec: Any) -> dict[str, Any]:
+    selector = {"matchLabels": {"app": spec.pop("app", name)}}
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": name},
+        "spec": {"selector": selector, **spec},
+    }
+
+
+def pod(name: str, node: str, **more: Any) -> dict[str, Any]:
+    spec = {
+        "nodeName": node,
+        "terminationGracePeriodSeconds": 0,
+        "containers": [container()],
+        **more,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": spec,
+    }
+
+
+class Shop:
+    """A namespace of a user's, and the account that may drain."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        credentials = lab.scratch / "drainer.kubeconfig"
+        lab.inv(
+            "rbac.deployer",
+            "--with-drain",
+            "--out",
+            str(credentials),
+            config=lab.layout.configuration,
+        )
+        whole = yaml.safe_load(lab.configuration.read_text())
+        whole["cluster"]["kubeconfig"] = str(credentials)
+        whole["maintenance"] = {"retry": 1}
+        self._whole = whole
+        self.config = self.configured(lab.scratch / "drainer.yml")
+        # A drain's own test has few nodes, and whoever evicts these has other troubles.
+        lab.kubectl("create", "namespace", SPACE)
+
+    def configured(self, path: Path, **timeouts: int) -> Path:
+        path.write_text(yaml.safe_dump({**self._whole, "timeouts": timeouts}, sort_keys=False))
+        return path
+
+    def make(self, *items: dict[str, Any]) -> None:
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(items)})
+
+        def applied() -> bool:  # a new namespace has its ServiceAccount a moment later
+            self.kubectl("apply", "-f", "-", stdin=text)
+            return True
+
+        eventually(applied)
+
+    def kubectl(self, *words: str, stdin: str | None = None, code: int | None = 0) -> str:
+        return self.lab.kubectl("-n", SPACE, *words, stdin=stdin, code=code)
+
+    def rolled_out(self, *names: str) -> None:
+        for name in names:
+            self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
+
+    def pods(self, node: str = "", app: str = "") -> list[str]:
+        """Return the names of pods, of a node, of an app, that are not ending."""
+        return [
+            item["metadata"]["name"]
+            for item in self.lab.objects("pods", "-n", SPACE)
+            if "deletionTimestamp" not in item["metadata"]
+            and item["spec"].get("nodeName", "") == (node or item["spec"].get("nodeName", ""))
+            and item["metadata"]["labels"].get("app") == (app or item["metadata"]["labels"]["app"])
+        ]
+
+    def node(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.lab.kubectl("get", "node", name, "-o", "json"))
+        return found
+
+    def cordoned(self) -> set[str]:
+        return {n for n in NODES if self.node(n)["spec"].get("unschedulable")}
+
+    def record(self, name: str) -> dict[str, Any]:
+        return dict(json.loads(self.node(name)["metadata"]["annotations"][RECORD]))
+
+    def inv(self, *words: str, code: int = 0, config: Path | None = None) -> Done:
+        return self.lab.inv(*words, code=code, config=config or self.config)
+
+    def drain(self, *words: str, code: int = 0, config: Path | None = None) -> Done:
+        return self.inv("drain", *words, code=code, config=config)
+
+    def preview(self, node: str, code: int = 0) -> dict[str, dict[str, Any]]:
+        """Return what `inv drain --dry-run --json` says of our pods on a node, by name."""
+        done = self.drain("--limit", node, "--dry-run", "--json", code=code)
+        (found,) = done.document["nodes"]
+        own = [each for each in found["pods"] if each["pod"].startswith(f"{SPACE}/")]
+        return {each["pod"].partition("/")[2]: each for each in own}
+
+    def clear(self) -> None:
+        self.kubectl("delete", "all,pdb,pvc", "--all", "--wait=true", "--grace-period=1")
+        self.lab.kubectl("delete", "pv", "-l", f"of={SPACE}")
+        for name in NODES:
+            self.lab.kubectl("uncordon", name)
+            self.lab.kubectl("annotate", "node", name, f"{RECORD}-")
+
+
+@pytest.fixture(scope="module")
+def open_shop(nodes: Lab) -> Iterator[Shop]:
+    made = Shop(nodes)
+    yield made
+    made.clear()
+    nodes.kubectl("delete", "namespace", SPACE)
+
+
+@pytest.fixture
+def shop(open_shop: Shop) -> Iterator[Shop]:
+    yield open_shop
+    open_shop.clear()
+
+
+def test_a_node_is_emptied_within_its_budget_and_takes_pods_again(shop: Shop) -> None:
+    """Three replicas share a budget of one: they go one after another, and two are always up."""
+    shop.make(deployment("web", 3), budget("web", minAvailable=2))
+    shop.rolled_out("web")
+    full = max(NODES, key=lambda node: len(shop.pods(node)))
+    done = shop.drain("--limit", full, "--json")
+    assert done.results == {full: "changed"}
+    assert shop.pods(full) == []
+    assert shop.cordoned() == {full}
+    assert (shop.record(full)["what"], shop.record(full)["phase"]) == ("drain", "drained")
+    assert f"cordoned by fabnode now: {full}" in done.err
+    shop.rolled_out("web")
+    status = shop.inv("status").out
+    assert "ours: drain (drained) by" in status
+    assert shop.drain("--limit", full, "--json").results == {full: "changed"}  # a phase, no more
+    verified = shop.lab.inv("verify", "--no-network", "--json", "--limit", full, code=1).document
+    (bad,) = [check for check in verified["checks"] if not check["ok"]]
+    assert bad["advice"] == f"inv uncordon --limit {full}"
+    shop.inv("uncordon", "--limit", full)
+    assert shop.cordoned() == set()
+    assert RECORD not in shop.node(full)["metadata"].get("annotations", {})
+
+
+def test_all_that_holds_a_drain_up_is_said_before_the_cordon(shop: Shop) -> None:
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "shop-data", "labels": {"of": SPACE}},
+        "spec": {
+            "capacity": {"storage": "1Mi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "",
+            "claimRef": {"namespace": SPACE, "name": "data"},
+            "local": {"path": "/var/tmp"},
+            "nodeAffinity": {
+                "required": {
+                    "nodeSelectorTerms": [
+                        {
+                            "matchExpressions": [
+                                {
+                                    "key": "kubernetes.io/hostname",
+                                    "operator": "In",
+                                    "values": ["n2"],
+                                }
+                            ]
+                        }
+                    ]
+                }
+            },
+        },
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "",
+            "volumeName": "shop-data",
+            "resources": {"requests": {"storage": "1Mi"}},
+        },
+    }
+    here = {"nodeSelector": {"kubernetes.io/hostname": "n2"}}
+    cache = [{"name": "cache", "emptyDir": {}}]
+    data = [
+        {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "logs", "hostPath": {"path": "/var/log"}},
+    ]
+    shop.make(
+        volume,
+        claim,
+        deployment("single", 1, **here),
+        budget("single", minAvailable=1),
+        deployment("twice", 1, **here),
+        budget("twice-a", app="twice", maxUnavailable=1),
+        budget("twice-b", app="twice", maxUnavailable=1),
+        deployment("cache", 1, volumes=cache, **here),
+        deployment("data", 1, volumes=data, **here),
+        pod("lonely", "n2"),
+    )
+    shop.rolled_out("single", "twice", "cache", "data")
+    shop.kubectl("wait", "--for=condition=Ready", "pod/lonely", "--timeout=120s")
+
+    def seen() -> dict[str, dict[str, Any]]:
+        found = {name.split("-")[0]: each for name, each in shop.preview("n2", code=1).items()}
+        assert "never more than that" in found["single"]["why"]  # budgets are worked out meanwhile
+        return found
+
+    found = eventually(seen)
+    fates = {name: each["fate"] for name, each in found.items()}
+    assert fates == {
+        "single": "blocked",
+        "twice": "blocked",
+        "cache": "blocked",
+        "lonely": "blocked",
+        "data": "goes",
+    }
+    assert "needs 1 of 1 healthy (minAvailable: 1), has 1, allows 0" in found["single"]["why"]
+    assert "2 budgets cover it (shop/twice-a and shop/twice-b)" in found["twice"]["why"]
+    assert "emptyDir cache would be lost" in found["cache"]["why"]
+    assert found["lonely"]["why"] == "no controller replaces it"
+    assert any("hostPath /var/log stays" in text for text in found["data"]["data"])
+    assert any("the volume shop-data (claim data)" in text for text in found["data"]["data"])
+    assert "← Deployment single (managed by Helm)" in found["single"]["owner"]
+    writes = len(shop.lab.writes())
+    done = shop.drain("--limit", "n2", code=1)
+    assert "4 pods would not go, so it was not cordoned" in done.text
+    assert shop.cordoned() == set()
+    assert [write for write in shop.lab.writes(writes) if "lease" not in write] == []
+    assert len(shop.pods("n2")) == 5
+
+    named = {each["pod"].partition("/")[2].split("-")[0]: each["pod"] for each in found.values()}
+    past = f"{named['single']},{named['twice']}"
+    shop.drain(
+        "--limit", "n2", "--delete-emptydir-data", "--force", "shop/lonely", "--past-budget", past
+    )
+    assert shop.pods("n2") == []
+    assert shop.cordoned() == {"n2"}
+    pending = shop.pods(app="data")
+    assert len(pending) == 1, "a pod with a volume of this host waits for it"
+    shop.inv("uncordon", "--limit", "n2")
+    shop.rolled_out("single", "twice", "cache", "data")
+    assert len(shop.pods("n2", app="data")) == 1
+
+
+def test_a_budget_that_holds_is_named_with_what_its_replacement_lacks(shop: Shop) -> None:
+    """Two replicas that may not share a host, on two: a cordon takes the second one its place."""
+    apart = {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {
+                "labelSelector": {"matchLabels": {"app": "pair"}},
+                "topologyKey": "kubernetes.io/hostname",
+            }
+        ]
+    }
+    hosts = {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [
+                {
+                    "matchExpressions": [
+                        {
+                            "key": "kubernetes.io/hostname",
+                            "operator": "In",
+                            "values": ["n1", "n2"],
+                        }
+                    ]
+                }
+            ]
+        }
+    }
+    affinity = {"podAntiAffinity": apart, "nodeAffinity": hosts}
+    shop.make(deployment("pair", 2, affinity=affinity), budget("pair", minAvailable=1))
+    shop.rolled_out("pair")
+    eventually(lambda: next(iter(shop.preview("n1").values()))["fate"] == "goes")
+    shop.drain("--limit", "n1")  # its replacement has no place, and the other one is the last
+    hurried = shop.configured(shop.lab.scratch / "hurried.yml", drain=12)
+    (waits,) = shop.preview("n2").values()
+    assert waits["fate"] == "waits"
+    assert "shop/pair needs 1 of 2 healthy (minAvailable: 1), has 1, allows 0" in waits["why"]
+    done = shop.drain("--limit", "n2", "--json", code=1, config=hurried)
+    cause = done.rows["n2"]["cause"]
+    assert "the budget shop/pair needs 1 of 2 healthy" in cause
+    assert "has no place: 0/3 nodes are available" in cause
+    assert "inv drain --limit n2 goes on from here" in done.rows["n2"]["advice"]
+    assert shop.cordoned() == {"n1", "n2"}
+    shop.inv("uncordon", "--limit", "n1")
+    shop.drain("--limit", "n2")  # the same command goes on
+    assert shop.pods("n2") == []
+
+
+def test_a_drain_that_was_killed_goes_on_and_evicts_nothing_twice(shop: Shop) -> None:
+    shop.make(deployment("web", 6), budget("web", maxUnavailable=1))
+    shop.rolled_out("web")
+    full = max(NODES, key=lambda node: len(shop.pods(node)))
+    before = shop.pods(full)
+    writes = len(shop.lab.writes())
+    running = shop.lab.begin("drain", "--limit", full, config=shop.config)
+    assert running.begun(full, "drain", "evicted")
+    running.kill(signal.SIGKILL)
+    running.wait()
+    assert shop.record(full)["phase"] == "begun"
+    assert shop.cordoned() == {full}
+    assert "drain (begun) by" in shop.inv("status").out
+    done = shop.drain("--limit", full)
+    assert "goes on: drain" in done.text
+    assert shop.pods(full) == []
+    evictions = [w for w in shop.lab.writes(writes) if "/eviction" in w]
+    assert {name for name in before if any(name in w for w in evictions)} == set(before)
+    assert len(shop.pods(app="web")) == 6
+    shop.inv("uncordon", "--limit", full)
+    assert shop.cordoned() == set()
+
+
+def test_an_administrators_cordon_is_never_lifted(shop: Shop) -> None:
+    shop.make(deployment("web", 3))
+    shop.rolled_out("web")
+    shop.lab.kubectl("cordon", "n1")
+    shop.inv("cordon", "--limit", "n1,n2")
+    shop.drain("--limit", "n1")
+    assert shop.pods("n1") == []
+    done = shop.inv("uncordon", "--limit", "n1,n2", code=1)
+    assert "n1" in done.out
+    assert "cordoned by somebody else" in done.text
+    assert shop.cordoned() == {"n1"}
+    status = shop.inv("status").out
+    assert "somebody else's, written by kubectl" in status
+    # One that lifts ours and cordons the node again has made it theirs.
+    shop.inv("cordon", "--limit", "n3")
+    shop.lab.kubectl("uncordon", "n3")
+    shop.lab.kubectl("cordon", "n3")
+    shop.inv("uncordon", "--limit", "n3", code=1)
+    assert shop.cordoned() == {"n1", "n3"}
+
+
+def test_a_smaller_account_may_not_drain(shop: Shop) -> None:
+    done = shop.lab.inv("drain", "--limit", "n1", "--dry-run", code=1)
+    assert "forbidden" in done.text
+    done = shop.lab.inv("cordon", "--limit", "n1", code=1)
+    assert "inv rbac.deployer --with-drain" in done.text
+    assert shop.cordoned() == set()
