@@ -37,7 +37,7 @@ def container(**more: Any) -> dict[str, Any]:
 
 def deployment(name: str, replicas: int, **more: Any) -> dict[str, Any]:
     labels = {"app": name}
-    ready = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+    ready = {"exec": {"command": ["sh", "-c", ":"]}, "periodSeconds": 1}
     pod: dict[str, Any] = {
         "terminationGracePeriodSeconds": 1,
         "containers": [container(readinessProbe=ready)],
