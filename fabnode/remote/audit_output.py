@@ -45,9 +45,10 @@ _NAMED = {
     "insecure-skip-tls-verify",
     "server",
 }
-_MAX_LINE = 2**14  # but of those that hold a text
+_MAX_LINE = 2**14  # but of those that hold a text, or a kubeconfig's certificates
 _MAX_TEXT_LINE = _MAX_LINE + LIMITS.text_size * 4 // 3
-_LONGEST_PATH = 4096
+_LONG = ("text\t", "anchor\t", "certificate_data\t")
+_LONGEST_PATH = 4096  # bytes: one that is no UTF-8 takes four letters
 # Where nothing is searched for keys; `scripts/examine/search.sh` has the same list.
 _EXCLUDED = re.compile(r"/(\.ssh|\.cache|node_modules|\.git|kubelet/pods|kubelet/plugins)/")
 
@@ -69,7 +70,7 @@ def parse(
         raise MalformedError("the answer is cut off")
     found = _Found(tuple(roots), state)
     for line in lines[:-2]:
-        longest = _MAX_TEXT_LINE if line.startswith(("text\t", "anchor\t")) else _MAX_LINE
+        longest = _MAX_TEXT_LINE if line.startswith(_LONG) else _MAX_LINE
         if len(line) > longest or not found.take(line.split("\t")):
             raise MalformedError(f"an unexpected line {line[:60]!r}")
     return found.evidence()
@@ -339,7 +340,7 @@ def _path(path: str) -> str:
     """Return a path that is absolute, normalized and has no separators of lines and fields."""
     if (
         not path.startswith("/")
-        or len(path) > _LONGEST_PATH
+        or len(path.encode()) - 3 * path.count("\\") > _LONGEST_PATH
         or posixpath.normpath(path) != path
         or path.startswith("//")
         or any(char in path for char in "\t\n\0")

@@ -146,9 +146,9 @@ def test_a_key_that_cannot_be_read_is_reported_as_such(
     assert examine_host().files[str(root / "key")].keys == ("",)
 
 
-@pytest.mark.parametrize("quoted", [False, True], ids=["yaml", "json"])
+@pytest.mark.parametrize("form", ["yaml", "yaml in quotes", "json"])
 def test_kubeconfigs(
-    parsed: Callable[[bytes], Evidence], output: Callable[[], bytes], root: Path, quoted: bool
+    parsed: Callable[[bytes], Evidence], output: Callable[[], bytes], root: Path, form: str
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     data = base64.b64encode(private(key).encode()).decode()
@@ -157,11 +157,12 @@ def test_kubeconfigs(
         "client-key-data": data,
         "token": "d18f94b5fa585c7123f56803d925d2e7",
     }
-    if quoted:
+    if form == "json":
         inner = ",".join(f'"{k}":"{v}"' for k, v in user.items())
         text = f'{{"kind":"Config","clusters":[],"users":[{{"name":"x","user":{{{inner}}}}}]}}'
     else:
-        inner = "".join(f"    {k}: {v}\n" for k, v in user.items())
+        quote = "'" if "quotes" in form else ""
+        inner = "".join(f"    {k}: {quote}{v}{quote}\n" for k, v in user.items())
         text = f"kind: Config\nclusters: []\nusers:\n- name: x\n  user:\n{inner}"
     (root / "config").write_text(text)
     printed = output()

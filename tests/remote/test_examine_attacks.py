@@ -200,6 +200,48 @@ def test_names_that_are_no_text_fail_nobodys_audit(scene: Scene) -> None:
     assert any("backslash" in what for what in it.limited)
 
 
+def test_long_names_that_are_no_text_fail_nobodys_audit(scene: Scene) -> None:
+    """A byte that is no UTF-8 takes four letters in what the host is read as."""
+    folder = scene.mallory.joinpath(*[os.fsdecode(b"\xff" * 255)] * 5)
+    folder.mkdir(parents=True)
+    (folder / "k.pem").write_text(CERT)
+    (file,) = scene.audit().files
+    assert len(file) > 4096
+
+
+def test_a_key_with_line_ends_in_its_comment_fails_nobodys_audit(scene: Scene) -> None:
+    path = scene.mallory / "k"
+    comment = "c\ncontrol\tetcd"
+    make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
+    subprocess.run(make, check=True)
+    os.chown(path, MALLORY, MALLORY)
+    (key,) = scene.audit().files[str(path)].keys
+    assert key.startswith("ssh-ed25519 ")
+
+
+@pytest.mark.parametrize("data", ["abc", "QUJD=", "QQ==QQ==", "====", "A" * 20_000])
+def test_a_kubeconfig_with_any_data_fails_nobodys_audit(scene: Scene, data: str) -> None:
+    config = f"kind: Config\nclusters: []\nusers:\n- client-certificate-data: {data}\n"
+    path = scene.plant("config", config)
+    assert scene.audit().files[str(path)].certificates == ()
+
+
+def test_a_kubeconfig_with_a_long_chain_is_seen(scene: Scene) -> None:
+    data = base64.b64encode((CERT * 30).encode()).decode()
+    assert len(data) > 2**14
+    config = f"kind: Config\nclusters: []\nusers:\n- client-certificate-data: {data}\n"
+    path = scene.plant("config", config)
+    assert scene.audit().files[str(path)].certificates == (CERT.strip(),)
+
+
+@pytest.mark.parametrize("status", [4, 124])
+def test_whoever_holds_the_packet_filters_lock_is_no_quiet_matter(
+    scene: Scene, status: int
+) -> None:
+    scene.tools.add("iptables", f"exit {status}")
+    assert any("table nat" in what for what in scene.audit().limited)
+
+
 def test_what_a_user_owns_is_marked_as_such(scene: Scene) -> None:
     scene.plant("ca.pem")
     (scene.etc / "ca.pem").write_text(CERT)

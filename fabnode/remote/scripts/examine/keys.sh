@@ -9,7 +9,8 @@ print_public_key() { # of the private key on standard input
 	# Whoever encrypted one has chosen how long it takes to open it: nobody has its password.
 	case $key in *'BEGIN ENCRYPTED'*) return ;; esac
 	if has ssh-keygen; then
-		half=$(printf '%s\n' "$key" | timeout 5 ssh-keygen -y -P '' -f /dev/stdin 2>/dev/null | cut -d ' ' -f 1,2)
+		# Its comment comes after that, with whatever line ends are in it.
+		half=$(printf '%s\n' "$key" | timeout 5 ssh-keygen -y -P '' -f /dev/stdin 2>/dev/null | sed -n 1p | cut -d ' ' -f 1,2)
 	fi
 	if [ -z "$half" ] && has openssl; then
 		half=$(printf '%s\n' "$key" | timeout 5 openssl pkey -pubout -passin pass: 2>/dev/null | grep -v -e ----- | tr -d '\n')

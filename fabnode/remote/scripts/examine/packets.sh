@@ -16,7 +16,9 @@ has_proxy_chains() { # kube-proxy may use the other of the two iptables than the
 
 if has iptables; then
 	for table in filter nat; do
-		if rules=$(timeout 20 iptables -w 5 -t $table -S 2>/dev/null); then
+		rules=$(timeout 20 iptables -w 5 -t $table -S 2>/dev/null)
+		status=$?
+		if [ $status = 0 ]; then
 			emit rules $table
 			printf '%s\n' "$rules" | table=$table awk -v most="$most_rules" -v longest="$most_rule_length" '
 				/^-A (INPUT|FORWARD|OUTPUT|PREROUTING|POSTROUTING) / && length($0) <= longest && ++count <= most {
@@ -25,7 +27,11 @@ if has iptables; then
 					if (count > most) print "unseen\trules beyond the first " most " of table " ENVIRON["table"]
 				}'
 		else
-			emit unseen "iptables table $table: iptables -S failed"
+			case $status in
+			# Its lock may be readable for others, and whoever can open it can hold it.
+			4 | 124) emit limit "iptables table $table: somebody held its lock, or it did not answer in time" ;;
+			*) emit unseen "iptables table $table: iptables -S failed" ;;
+			esac
 		fi
 	done
 	! has_proxy_chains || emit proxied

@@ -59,10 +59,12 @@ emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was
 	csv) emit token csv "$shown" ;;
 	kubeconfig)
 		# By words, not lines: it may be JSON.
-		for data in $(printf '%s\n' "$text" | grep -oE 'client-certificate-data"?: *"?[A-Za-z0-9+/=]+' | head -n "$most_keys" | sed 's/.*[: "]//'); do
-			emit certificate_data "$data" "$shown"
+		for data in $(printf '%s\n' "$text" | grep -oE "client-certificate-data\"?: *[\"']?[A-Za-z0-9+/=]+" | head -n "$most_keys" | sed "s/.*[: \"']//"); do
+			# Encoded anew, for it may be no base64 that others read.
+			data=$(printf %s "$data" | base64 -d 2>/dev/null | base64 -w 0)
+			[ -z "$data" ] || emit certificate_data "$data" "$shown"
 		done
-		for data in $(printf '%s\n' "$text" | grep -oE 'client-key-data"?: *"?[A-Za-z0-9+/=]+' | head -n "$most_keys" | sed 's/.*[: "]//'); do
+		for data in $(printf '%s\n' "$text" | grep -oE "client-key-data\"?: *[\"']?[A-Za-z0-9+/=]+" | head -n "$most_keys" | sed "s/.*[: \"']//"); do
 			emit key "$(printf %s "$data" | base64 -d 2>/dev/null | print_public_key)" "$shown"
 		done
 		printf '%s\n' "$text" | grep -oE '(^|[ {,"])token"?: *"?[^ ",}]+' | head -n "$most_keys" | sed 's/.*[: "]//' |
