@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..cni.registry import network
 from ..config.configuration import Config, Node
-from ..node import layout
+from ..node import layout, other_credentials
 from ..node.conventions import KUBELET_SERVICE
 from ..node.facts import Facts
 from ..node.resources import Image
@@ -18,7 +18,6 @@ from ..pki.renewal import CLIENT, KEEP, Renewal
 from ..releases import compatibility
 from ..releases.version import Release
 from ..util.pem import certificates
-from . import takeover
 
 _REGISTERED = 15.0  # seconds after which a kubelet that reaches the API has registered
 
@@ -130,9 +129,9 @@ class Inputs:
         return None
 
     @property
-    def taken_over(self) -> takeover.Credentials | None:
+    def taken_over(self) -> other_credentials.Credentials | None:
         """The credentials of another tool by which this node's kubelet goes; None: none."""
-        others = takeover.found(self.facts, self.node.kubelet.root)
+        others = other_credentials.found(self.facts, self.node.kubelet.root)
         ours = self.facts.path(layout.KUBELET_KUBECONFIG).kind == "file"
         # Beside one of ours, what is at another tool's path is only left over.
         used = [each for each in others if each.path == layout.KUBELET_KUBECONFIG or not ours]

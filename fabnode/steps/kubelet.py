@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from ..config.configuration import Taint
-from ..node import layout
+from ..node import layout, other_credentials
 from ..node.conventions import KUBELET_SERVICE
 from ..node.resources import Absent, Binary, ClientCertificate, Directory, File, Resource, Unit
 from ..pki.certificates import problem
@@ -15,7 +15,6 @@ from ..pki.renewal import SERVING
 from ..releases import compatibility
 from ..releases.component_options import ComponentOptions, Spelled, component_options
 from ..releases.matrix import matrix
-from . import takeover
 from .inputs import Inputs
 from .render import render, with_extra, with_extra_flags
 from .step import Step
@@ -60,7 +59,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         File(layout.KUBELET_UNIT, unit, 0o600),
         *(Absent(path, remade_by=UNIT) for path in _replaced(inputs)),
         *(() if inputs.joined else (Absent(pending_key),)),
-        *takeover.superseded(inputs.facts, kubelet.root, inputs.config.paths.state),
+        *other_credentials.superseded(inputs.facts, kubelet.root, inputs.config.paths.state),
         *access,
         Unit(
             UNIT,

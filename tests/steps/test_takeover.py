@@ -10,11 +10,11 @@ import pytest
 
 from fabnode.node import layout
 from fabnode.node.facts import Facts, PathFact
+from fabnode.node.other_credentials import PAIR, found
 from fabnode.node.plan import Change, ConflictError, make_plan
 from fabnode.node.resources import Superseded
 from fabnode.pki.certificates import CertificateFile
 from fabnode.steps import kubelet
-from fabnode.steps.takeover import PAIR, found
 from tests.support import authority, certificate, make_config, pem
 
 from .support import make_inputs
