@@ -139,7 +139,24 @@ def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
     commands.inspection.restart(Options(config, _node(c), installs=False), unit)
 
 
-ns = Collection(preflight_task, own_step, status, logs, facts, diff, restart)
+@_task(
+    pods="Pods that may be ended, besides DaemonSets': NAMESPACE/NAME or globs.",
+    yes="Do it without asking.",
+    dry_run="Show what would be removed, put back and left; change nothing.",
+)
+def reset(
+    c: Context, config: str = "", pods: str = "", dry_run: bool = False, yes: bool = False
+) -> None:
+    """
+    Take the host back to how it was before.
+
+    Example: fab -H n1 reset --dry-run
+    """
+    options = Options(config, _node(c), recorded=not dry_run, installs=False)
+    commands.reset.reset(options, pods, dry_run=dry_run, yes=yes)
+
+
+ns = Collection(preflight_task, own_step, status, logs, facts, diff, restart, reset)
 for _step in NODE_STEPS:
     ns.add_task(_step_task(_step))
 ns.configure({"run": {"in_stream": False}})

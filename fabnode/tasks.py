@@ -523,6 +523,34 @@ def status(_: Context, config: str = "", limit: str = "", json: bool = False) ->
 
 
 @_task(
+    dry_run="Show what would be removed, put back and left; change nothing.",
+    yes="Do it without asking.",
+    pods="Pods that may be ended, besides DaemonSets': NAMESPACE/NAME or globs, comma-separated.",
+)
+def reset(
+    _: Context,
+    limit: str = "",
+    config: str = "",
+    max_parallel: int = whole("--max-parallel"),
+    pods: str = "",
+    dry_run: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Take hosts back to how they were before.
+
+    Units, pods, mounts, files, interfaces and rules of a node go, each by its exact name; kernel
+    settings and replaced files are put back; what is others' stays as it is. Drain the node first.
+    Shows the plan and asks; without a terminal it wants --yes, else it exits 3.
+
+    Example: inv reset --limit n1 --dry-run
+    """
+    options = Options(config, limit, json, max_parallel, recorded=not dry_run, installs=False)
+    commands.reset.reset(options, pods, dry_run=dry_run, yes=yes)
+
+
+@_task(
     "fetch",
     arch="amd64, arm64 or both, with a comma between (default: artifacts.architectures).",
     dry_run="Show what would be fetched, from where, to where; fetch checksums only.",
@@ -670,6 +698,7 @@ ns = Collection(
     certs,
     rotate_certs,
     harden,
+    reset,
     verify,
     plan,
     report,

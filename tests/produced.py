@@ -152,6 +152,10 @@ PRODUCED: dict[str, dict[str, str]] = {
         "MaintenanceCommandError": "test_a_command_that_fails_leaves_the_node_cordoned",
         "NotWellError": "test_a_node_that_is_not_well_takes_no_pods",
     },
+    "deploy/test_resetting.py": {
+        "ResetRefusedError": "test_pods_of_others_refuse_it_before_anything_is_done",
+        "NotResetError": "test_what_is_still_there_at_the_end_is_a_failure",
+    },
     "deploy/test_hooks.py": {
         "HookError": "test_a_failed_hook_is_that_nodes_failure_and_stays_due",
     },

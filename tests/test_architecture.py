@@ -76,7 +76,10 @@ READS_ENVIRONMENT = {
 }
 
 # The runs of `deploy`; its other modules are their parts and know of none.
-RUNS = {"approval", "draining", "hardening", "maintenance", "pipeline", "rotation", "run"}
+RUNS = {
+    *("approval", "draining", "hardening", "maintenance", "pipeline"),
+    *("resetting", "rotation", "run"),
+}
 
 STEPS_SHARE = {
     "boot_overrides",

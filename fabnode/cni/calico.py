@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from ..util.words import counted
 from . import calico_health, calico_manifest
 from .calico_manifest import CONTROLLERS, DAEMONSET, ETCD_FILES, NAMESPACE, ManifestError
-from .protocol import Diagnosis, Manifest, Object, Port, Right, Rollout
+from .protocol import Diagnosis, Leftovers, Manifest, Object, Port, Right, Rollout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -52,6 +52,36 @@ class Calico:
     first_images: ClassVar[tuple[str, ...]] = ("/calico/cni:", "/calico/calico:")
     next_images: ClassVar[tuple[str, ...]] = ("/calico/node:",)
     interfaces: ClassVar[tuple[str, ...]] = ("cali", "vxlan.calico", "tunl0", "wireguard.cali")
+    leftovers: ClassVar[Leftovers] = Leftovers(
+        chains=("cali-",),
+        networks=("k8s-pod-network",),
+        interfaces=MappingProxyType(
+            {
+                r"cali[0-9a-f]{11}": "veth",
+                r"vxlan\.calico": "vxlan",
+                r"vxlan-v6\.calico": "vxlan",
+                r"wireguard\.cali": "wireguard",
+                r"wg-v6\.cali": "wireguard",
+                r"bpf(in|out)\.cali": "veth",
+            }
+        ),
+        sets=(r"cali[46][0t][\w:.-]{1,28}",),
+        tables=("ip calico", "ip6 calico"),
+        route_protocols=frozenset({"80", "bird"}),  # of VXLAN; of BGP
+        files=("10-calico.conflist", "calico-kubeconfig"),
+        # What its install-cni brings beside its own, where the node has none of these.
+        plugins=(
+            *("calico", "calico-ipam", "bandwidth", "flannel", "host-local", "loopback"),
+            *("portmap", "tuning"),
+        ),
+        folders=("/var/lib/calico", "/run/calico", "/var/log/calico"),
+        # felix/dataplane/linux
+        settings=(
+            "/proc/sys/net/ipv4/ip_forward",
+            "/proc/sys/net/ipv6/conf/all/forwarding",
+            "/proc/sys/net/ipv4/conf/default/rp_filter",
+        ),
+    )
     conf_name: ClassVar[str] = "10-calico.conflist"
     rights: ClassVar[tuple[Right, ...]] = (
         Right(NAMESPACE, "", "pods", ("list",)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from .protocol import Diagnosis
+from .protocol import Diagnosis, Leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -34,6 +34,7 @@ class NoNetwork:
     nic_mtu: ClassVar[None] = None
     runs_on_nodes: ClassVar[bool] = False
     interfaces: ClassVar[tuple[str, ...]] = ("cni", "flannel", "cilium", "lxc", "weave", "veth")
+    leftovers: ClassVar[Leftovers] = Leftovers()  # whatever it is, it is not fabnode's
     conf_name: ClassVar[str] = ""
     rights: ClassVar[tuple[Right, ...]] = ()
     optional_rights: ClassVar[tuple[Right, ...]] = ()

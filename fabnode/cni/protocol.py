@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -88,6 +88,33 @@ class Rollout:
     older: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """
+    What a pod network leaves on a node when its pods have gone.
+
+    :param chains: beginnings of the names of iptables chains, `-` at their end.
+    :param networks: names of its CNI networks.
+    :param interfaces: patterns of whole names, each with the kind of interface.
+    :param sets: patterns of whole names of ipsets. :param tables: of nft, `family name`.
+    :param route_protocols: of its routes to pods, as `ip route` names them.
+    :param files: in the folder of CNI configuration; `plugins`: in that of CNI programs.
+    :param folders: that hold nothing but its own.
+    :param settings: files of kernel settings that it writes.
+    """
+
+    chains: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    interfaces: Mapping[str, str] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    route_protocols: frozenset[str] = frozenset()
+    files: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+
+
 class Reader(Protocol):
     """The reading half of an API client."""
 
@@ -152,6 +179,10 @@ class Cni(Protocol):
     @property
     def interfaces(self) -> tuple[str, ...]:
         """Beginnings of the names of interfaces that it makes on nodes."""
+
+    @property
+    def leftovers(self) -> Leftovers:
+        """What it leaves on a node."""
 
     @property
     def conf_name(self) -> str:

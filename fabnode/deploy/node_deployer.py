@@ -39,6 +39,7 @@ from ..steps import (
     verify,
 )
 from ..steps.inputs import Issued
+from . import baselines
 from .errors import RenewalError
 from .hook_runner import HookRunner
 from .join_proof import JoinProof, await_file
@@ -252,7 +253,9 @@ class NodeDeployer:
         with StepLog(self._journal, name, todo.step_of, changes) as steps:
 
             def heard(event: ApplyEvent) -> None:
-                if event.state == "key":
+                if event.state == "record":
+                    self._store_record(event.record)
+                elif event.state == "key":
                     self._session.certified.show_key(self.node, event.key)
                 else:
                     if joining and event.state == "fail":
@@ -267,6 +270,7 @@ class NodeDeployer:
                     zstd=zstd,
                     pull=pull,
                     state=self.config.paths.state,
+                    record=self._planner.record,
                 )
             except Exception as error:
                 # Somebody else may have been quicker to ask for its certificate, whatever it is
@@ -276,6 +280,13 @@ class NodeDeployer:
                 raise
             steps.sent = done.sent
         return any(change.name == kubelet.UNIT for change in todo.plan.restarts)
+
+    def _store_record(self, lines: Sequence[str]) -> None:
+        """Store how the host was before its first change; it has that record itself as well."""
+        try:
+            baselines.store(self.node.name, lines)
+        except OSError as error:
+            self._journal.warn(f"{self.node.name}: no copy of its record is kept here: {error}")
 
     def _begin_rotation(self) -> bool:
         """

@@ -28,6 +28,7 @@ from . import hooks
 from .desired_state import desired_state
 from .errors import PreflightError
 from .probe_scope import watchlist
+from .reset_scope import observed, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ..journal.journal import Journal
     from ..node.resources import Resource
     from ..pki.renewal import Renewal
+    from ..remote.survey import Observed
     from ..ssh.host import Host
     from ..ssh.port_checks import TlsResult
     from ..steps.step import Step
@@ -213,6 +215,11 @@ class NodePlanner:
             renewal=renewal,
             registered=not facts.known or self._session.nodes.was_registered(self.node.name),
         )
+
+    @property
+    def record(self) -> Observed:
+        """What is recorded of the host before its first change, by the last probe's scope."""
+        return observed(scope_of(self.config, self.node, self._everything))
 
     @property
     def joins(self) -> bool:

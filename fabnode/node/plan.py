@@ -31,6 +31,7 @@ from .resources import (
     RulesOnce,
     Superseded,
     Sysctl,
+    Trace,
     Unit,
     UnpinnedImage,
     own_parents,
@@ -59,6 +60,9 @@ Action = Literal[
     "delete",
     "reload",
     "run",
+    "stop",
+    "unmount",
+    "restore",
 ]
 
 # States of a unit that is started at boot, or is not the kind that can be enabled.
@@ -110,6 +114,8 @@ class Change:
                 return name
             case Command(title=title):
                 return title
+            case Trace(name=name):
+                return name
             case RulesOnce(table=table):
                 return f"duplicate rules of iptables {table}"
             case Reload():
@@ -120,6 +126,8 @@ class Change:
     @property
     def kind(self) -> str:
         """The resource's class in lower case: `file`, `unit`, …."""
+        if isinstance(self.resource, Trace):
+            return self.resource.kind
         return type(self.resource).__name__.lower()
 
     @property

@@ -240,6 +240,44 @@ class Restart:
     unit: str
 
 
+TraceKind = Literal[
+    "service",
+    "sandboxes",
+    "mounts",
+    "rules",
+    "set",
+    "table",
+    "route",
+    "address",
+    "interface",
+    "cgroup",
+    "file",
+    "previous",
+    "tree",
+    "folder",
+    "setting",
+    "enabled",
+    "records",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """
+    Something of a node on its host that a reset takes away, or puts back.
+
+    :param name: what is shown. :param words: arguments of what does it (`scripts/apply/reset.sh`).
+    :param content: the input of what does it, for rules of packet filters.
+    :param timeout: seconds that it may take.
+    """
+
+    kind: TraceKind
+    name: str
+    words: tuple[str, ...]
+    content: bytes = field(default=b"", repr=False)
+    timeout: int = 0
+
+
 Resource = (
     File
     | ExistingSecret
@@ -259,6 +297,7 @@ Resource = (
     | Command
     | Reload
     | Restart
+    | Trace
 )
 
 

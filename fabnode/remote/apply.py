@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..node.conventions import STATE
-from ..node.resources import Binary, ClientCertificate, Command, Image
+from ..node.resources import Binary, ClientCertificate, Command, Image, Trace
 from ..ssh.errors import HostError
 from .apply_protocol import ApplyEvent, Exchange
 from .apply_script import Actions, Member, actions
 from .payload_cache import GZIP, ZSTD, ArtifactChangedError
 from .script_assembly import assemble
+from .survey import record_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..ssh.exec import Result
     from .apply_script import Pull
     from .payload_cache import Packer
+    from .survey import Observed
 
 LOCK = "/run/fabnode.lock"
 
@@ -90,6 +92,7 @@ def apply(
     zstd: bool = True,
     pull: Pull | None = None,
     state: str = STATE,
+    record: Observed | None = None,
 ) -> Applied:
     """
     Carry out the plan.
@@ -97,6 +100,7 @@ def apply(
     :param zstd: does the node have zstd (`"zstd" in facts.tools`)? gzip is used otherwise.
     :param pull: where the node gets artifacts itself; None: they are sent.
     :param state: fabnode's directory on the node.
+    :param record: what is recorded of the host before its first change, where nobody did it yet.
     :param on_event: called as things happen, in this thread.
     :raises ApplyError: an action failed; those before it are done.
     :raises HostError: the connection or the host failed; run it again.
@@ -104,7 +108,7 @@ def apply(
     if plan.empty:
         return Applied(plan, (), 0)
     suffix = ZSTD if zstd else GZIP
-    todo = actions(plan, suffix, pull)
+    todo = actions(plan, suffix, pull, record_call(record) if record else "")
     exchange = Exchange(host.name, plan, on_event)
     result = host.root(
         start(state),
@@ -167,6 +171,8 @@ def _header(name: str, size: int) -> bytes:
 def _limit(host: _Target, plan: Plan) -> float:
     """Return the seconds the whole may take: the command's, join's, hooks', a slow link's."""
     resources = [change.resource for change in plan.changes]
-    awaited = sum(r.timeout for r in resources if isinstance(r, ClientCertificate | Command))
+    awaited = sum(
+        r.timeout for r in resources if isinstance(r, ClientCertificate | Command | Trace)
+    )
     large = sum(r.source.stat().st_size for r in resources if isinstance(r, Binary | Image))
     return host.command_timeout + awaited + large / _SLOWEST

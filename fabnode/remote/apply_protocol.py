@@ -14,6 +14,7 @@ from ..node.resources import Binary, Command, Directory, File, Module, Sysctl
 from ..ssh.errors import ApplyError, HostMisbehavedError
 from ..util.sanitize import last_lines
 from . import unit_monitor
+from .limits import RECORD_LINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,12 +42,14 @@ class ApplyEvent:
     :param change: what is being done; None for waiting until started units are steady.
     :param seconds: for `done`: how long it took.
     :param key: for `key`: the public half of the key that waits on the node, in OpenSSH's form.
+    :param record: for `record`: lines that describe the host before its first change.
     """
 
-    state: Literal["start", "done", "fail", "key"]
+    state: Literal["start", "done", "fail", "key", "record"]
     change: Change | None
     seconds: float = 0.0
     key: str = ""
+    record: tuple[str, ...] = ()
 
 
 class Exchange:
@@ -68,6 +71,7 @@ class Exchange:
         self._restored: dict[str, bool] = {}  # units with their previous files: is it up?
         self._begun: str | None = None  # the action that is being done
         self._keys = 0
+        self._record: list[str] = []  # the host as it was before its first change
         self._units = frozenset(change.name for change in plan.restarts)
         self.seconds: list[float] = []
 
@@ -77,7 +81,16 @@ class Exchange:
             raise HostMisbehavedError(self._node, f"it answered a line of {len(line)} bytes")
         match line.decode("utf-8", "replace").split("\t"):
             # Each action begins once, in its turn: a host can't flood us with the same again.
+            case ["baseline", *text] if self._begun is None and not self.seconds:
+                self._record.append("\t".join(text))
+                if len(self._record) > RECORD_LINES:
+                    raise HostMisbehavedError(
+                        self._node, f"it records more than {RECORD_LINES} lines"
+                    )
             case ["start", number] if not self._begun and number == str(len(self.seconds)):
+                if self._record:
+                    self._on_event(ApplyEvent("record", None, record=tuple(self._record)))
+                    self._record = []
                 self._begun = number
                 self._on_event(ApplyEvent("start", self._change(number)))
             case ["done", number, hundredths] if number == self._begun and _NUMBER(hundredths):

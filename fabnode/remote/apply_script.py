@@ -25,6 +25,7 @@ from ..node.resources import (
     RulesOnce,
     Superseded,
     Sysctl,
+    Trace,
     Unit,
     UnpinnedImage,
 )
@@ -35,6 +36,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..node.plan import Change, Plan
+    from ..node.resources import TraceKind
+
+
+# What takes each away, or puts it back: functions of scripts/apply.
+_TRACES: Mapping[TraceKind, str] = {
+    "service": "stop_service",
+    "sandboxes": "remove_sandboxes",
+    "mounts": "unmount_below",
+    "rules": "delete_rules",
+    "set": "destroy_set",
+    "table": "delete_table",
+    "route": "delete_route",
+    "address": "delete_address",
+    "interface": "delete_interface",
+    "cgroup": "remove_cgroup",
+    "file": "remove_file",
+    "previous": "restore_before",
+    "tree": "remove_tree",
+    "folder": "remove_folder",
+    "setting": "write_sysctl",
+    "enabled": "enable_again",
+    "records": "remove_state",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +95,13 @@ class Pull:
     ca_pem: bytes | None = None
 
 
-def actions(plan: Plan, suffix: str, pull: Pull | None = None) -> Actions:
+def actions(plan: Plan, suffix: str, pull: Pull | None = None, record: str = "") -> Actions:
     """
     Return what carries the plan out.
 
     :param suffix: of packed artifacts: `.zst` or `.gz`.
     :param pull: where the node gets artifacts; None: they are sent along.
+    :param record: lines of shell that record the host as it is, before the first change.
     :raises ValueError: a file's content has not been made yet.
     """
     # By its path: a PATH without it, of sudo or of a cautious login, must not stop an import.
@@ -84,6 +109,8 @@ def actions(plan: Plan, suffix: str, pull: Pull | None = None) -> Actions:
     lines: list[str] = [f"ctr={shlex.quote(path)}" for path in ctr]
     members: list[Member] = []
     started = [c.name for c in plan.restarts if isinstance(c.resource, Unit)]
+    if record:
+        lines.append(record)
     if pull and pull.ca_pem:
         members.append(Member("ca", pull.ca_pem))
         lines.append(_call("wait_member", "ca"))
@@ -175,6 +202,10 @@ def _action(
         case Command(marker=marker, argv=argv, environment=environment, timeout=timeout):
             pairs = [f"{name}={value}" for name, value in environment]
             return ["run_hook", _name(marker), str(timeout), *pairs, *argv], None
+        case Trace(kind=kind, words=words, content=content):
+            if content:
+                return [_TRACES[kind], name, *words], Member(name, content)
+            return [_TRACES[kind], *words], None
         case Reload():
             return ["systemctl", "daemon-reload"], None
         case Restart(unit=unit):

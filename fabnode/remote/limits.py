@@ -63,6 +63,14 @@ class ExamineLimits:
 
 EXAMINE_LIMITS = ExamineLimits()
 
+# Of `scripts/survey`, and of the record from before the first change: lines of each kind, letters
+# of one, lines and bytes of that record; and pods' sandboxes.
+SURVEY_LINES = 20_000
+SURVEY_LETTERS = 3000
+RECORD_LINES = 60_000
+RECORD_BYTES = 2 * 2**20
+SANDBOXES = 1000
+
 # Of `scripts/probe`.
 TEXT_SIZE = 262144
 STATIC_PODS = 20  # files named of the folder of static pods

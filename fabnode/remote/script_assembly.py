@@ -16,7 +16,9 @@ PROGRAMS = {
         "shared/base",
         "shared/records",
         "shared/journal",
+        "shared/surroundings",
         "apply/actions",
+        "apply/baseline",
         "apply/replaced",
         "apply/previous",
         "apply/lifetime",
@@ -31,6 +33,7 @@ PROGRAMS = {
         "apply/joining",
         "apply/hooks",
         "apply/images",
+        "apply/reset",
     ),
     # Observes a node before a plan is made. Each part prints what its name says.
     "probe": (
@@ -53,6 +56,16 @@ PROGRAMS = {
         "probe/pods",
         "probe/images",
         "probe/end",
+    ),
+    # Observes a host for a reset: what a node and its pods added, and what was there before.
+    "survey": (
+        "shared/base",
+        "shared/observation",
+        "shared/records",
+        "shared/surroundings",
+        "survey/records",
+        "survey/pods",
+        "survey/end",
     ),
     # Observes a host for the audit. Four parts hold functions: provenance, keys, search, secrets.
     "examine": (

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from fabnode.node.facts import Watchlist
-from fabnode.remote import examine, probe
+from fabnode.remote import examine, probe, survey
 from fabnode.remote.apply import start
 from fabnode.remote.limits import EXAMINE_LIMITS
 from fabnode.remote.script_assembly import PROGRAMS, assemble
+from fabnode.remote.survey import Observed
 
 from .local import BUSYBOX, SHELLS
 
@@ -25,14 +26,18 @@ COMMANDS = "/usr/sbin:/usr/bin:/sbin:/bin"
 FUNCTION = re.compile(r"^([a-z_]+)\(\)", re.MULTILINE)
 # Set by the command that unpacks the program.
 UNPACKED = "state= work= tar=\n"
+OBSERVED = Observed((), (), ())
+# Set by the actions.
+RECORDED = f"{OBSERVED.assignments()}most_bytes=\n"
 # Some limits are the parsers' alone.
 USED_ELSEWHERE = "".join(f': "${{most_{name}-}}"\n' for name in asdict(EXAMINE_LIMITS))
 
 SENT = {
     "journal": assemble("journal"),
     "boot": assemble("boot"),
-    "apply": UNPACKED.encode() + assemble("apply"),
+    "apply": f"{UNPACKED}{RECORDED}".encode() + assemble("apply"),
     "probe": probe.script(Watchlist(), "nonce"),
+    "survey": survey.script(OBSERVED, "nonce", state="/var/lib/fabnode", programs="/usr/bin"),
     "examine": examine.script("nonce"),
 }
 

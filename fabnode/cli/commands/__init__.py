@@ -19,6 +19,7 @@ _MODULES = (
     "hosts",
     "inspection",
     "requests",
+    "reset",
     "rotate_certs",
     "upkeep",
     "versions",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from . import hosts as hosts
     from . import inspection as inspection
     from . import requests as requests
+    from . import reset as reset
     from . import rotate_certs as rotate_certs
     from . import upkeep as upkeep
     from . import versions as versions

@@ -9,6 +9,7 @@ clean_up() {
 	# shellcheck disable=SC2086 # it may be empty
 	kill $heartbeat "$tar" 2>/dev/null
 	cd / && rm -rf "$work"
+	remove_own_folder
 	[ -z "$temporary" ] || rm -f "$temporary"
 	restore_superseded # first: what is replaced comes back, and would be taken for new
 	restore_replaced

@@ -1,0 +1,35 @@
+# Pods on the host, as containerd has them; and whether others use that containerd as well.
+# shellcheck shell=sh disable=SC2154 # set before it, see survey/records
+
+if [ -S "$socket" ] && has "$ctr" && namespaces=$(timeout 10 "$ctr" namespaces ls -q 2>/dev/null); then
+	emit runtime
+	for namespace in $namespaces; do
+		emit namespace "$namespace" "$(timeout 20 "$ctr" -n "$namespace" containers ls -q | wc -l)" \
+			"$(timeout 20 "$ctr" -n "$namespace" images ls -q | wc -l)"
+	done
+	count=0
+	for id in $(timeout 20 "$ctr" -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"==sandbox'); do
+		count=$((count + 1))
+		[ $count -le "$most_sandboxes" ] || {
+			emit cut sandbox
+			break
+		}
+		# Of labels, each has a line; kubelets add theirs to what the pod's owner wrote.
+		timeout 20 "$ctr" -n k8s.io containers info "$id" | awk -v id="$id" '
+			function text() { sub(/^[^:]*: "/, ""); sub(/",?$/, ""); return $0 }
+			/^ *"io.kubernetes.pod.namespace": "/ { namespace = text() }
+			/^ *"io.kubernetes.pod.name": "/ { name = text() }
+			/^ *"pod-template-generation": "/ { daemon = 1 }
+			/^ *"path": "\/(var\/)?run\/netns\/cni-/ { netns = text() }
+			END { print "sandbox\t" id "\t" daemon "\t" netns "\t" namespace "\t" name }'
+	done
+fi
+# Where containerd does not answer, its pods may run all the same.
+set +f
+emit shims "$(readlink -- /proc/[0-9]*/exe 2>/dev/null | grep -c -xF -e "$shim" -e "$shim (deleted)")"
+for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
+	for name in kubepods kubepods.slice; do
+		[ ! -d "$root/$name" ] || emit cgroup "$root/$name"
+	done
+done
+set -f

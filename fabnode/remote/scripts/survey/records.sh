@@ -1,0 +1,28 @@
+# What is fabnode's own on the host: its record from before the first change, files it kept, units.
+#
+# The program observes a host for `inv reset`, and changes nothing. It runs as root under any POSIX shell.
+# Set before it: nonce, state, socket, ctr, shim (their paths), most_sandboxes, mountinfo, what
+# shared/surroundings needs; and as lists: marks (files that only a deployment writes).
+# shellcheck shell=sh disable=SC2154 # see above
+
+observe_surroundings
+own_state=
+# shellcheck disable=SC3067 # dash, bash and busybox know -O
+[ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ] && own_state=1 # nobody else's record is believed
+if [ -n "$own_state" ]; then
+	for name in baseline stamps digests images; do
+		[ ! -e "$state/$name" ] || emit own "$state/$name"
+	done
+	[ ! -d "$state/quarantine" ] || emit quarantine
+	[ ! -f "$state/baseline" ] || awk -v most="$most_record" 'NR <= most { print "before\t" $0 }' "$state/baseline"
+	for path in $observed_paths; do
+		if [ -e "$state/before$path" ] || [ -h "$state/before$path" ]; then emit "kept" "$path"; fi
+	done
+fi
+for path in $marks; do
+	[ ! -f "$path" ] || emit own "$path"
+done
+for unit in $observed_units; do
+	file=$unit_folder/$unit
+	[ -f "$file" ] && [ ! -h "$file" ] && read -r line <"$file" && [ "$line" = "$mark" ] && emit own "$file"
+done
