@@ -63,6 +63,7 @@ ORDER = (
     "test_host_environment",
     "test_failed_joins",
     "test_takeover",
+    "test_reset",
     "test_audit",
     "test_attack_inside",
     "test_draining",
