@@ -52,7 +52,8 @@ remove_sandboxes() { # remove_sandboxes CTR CRICTL|- NETNS…: all of the kubele
 		return 1
 	}
 	for netns; do
-		[ ! -e "$netns" ] || { timeout 20 umount "$netns" && rm -f -- "$netns"; } || return
+		timeout 20 umount -- "$netns" 2>/dev/null
+		rm -f -- "$netns" || return # which fails while it is mounted
 	done
 }
 
