@@ -22,6 +22,7 @@ from fabnode.util.problems import ConfigError
 
 from .library.error_tree import defined
 from .produced import PRODUCED, recorded
+from .support import make_config
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
@@ -49,7 +50,7 @@ INSIDE = {
 }
 # Names of checks that are put together where they are made.
 MADE = {
-    *certificate_paths(""),
+    *certificate_paths(make_config().nodes[0]),
     "a unit",
     "such as kubelet.service",
     "aggregated APIs",

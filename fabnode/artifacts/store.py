@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..node.facts import Facts
     from ..releases.version import Release
 
-_ALWAYS = ("kubelet", "kube-proxy")
+_OF_KUBERNETES = ("kubelet", "kube-proxy")
 _CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
 OPTIONAL = ("crictl",)
 
@@ -86,7 +86,9 @@ def load(config: Config) -> ArtifactStore:
         binaries = _programs(settings.binaries, digests, (*needed, *OPTIONAL))
         plugins = _programs(settings.cni_plugins, digests)
         images = tuple(digests.archive(path) for path in settings.images)
-        ours = [each[name].path for each in binaries.values() for name in _ALWAYS if name in each]
+        ours = [
+            each[name].path for each in binaries.values() for name in _OF_KUBERNETES if name in each
+        ]
         others = [path for path in ours if not digests.is_of_release(path, release)]
     except OSError as error:
         raise ArtifactError(f"artifacts: {error.filename}: {error.strerror}") from error
@@ -143,7 +145,9 @@ def absent(config: Config) -> tuple[str, ...]:
 def of_another_release(config: Config) -> tuple[str, ...]:
     """Return a line for each program of Kubernetes' that is here and not of the release named."""
     places, release = _places(config.artifacts.binaries), config.cluster.version
-    paths = [place / name for place in places for name in _ALWAYS if (place / name).is_file()]
+    paths = [
+        place / name for place in places for name in _OF_KUBERNETES if (place / name).is_file()
+    ]
     return tuple(
         _of_another_release(path, release)
         for path in paths
@@ -208,7 +212,9 @@ def plugin_names(folder: Path) -> frozenset[str]:
 def required(config: Config) -> tuple[str, ...]:
     """Return the names of the binaries that these nodes need, by the runtimes they have."""
     runtimes = {node.runtime.name for node in config.nodes}
-    needed = [*_ALWAYS]
+    needed = ["kubelet"]
+    if any(node.kube_proxy.enabled for node in config.nodes):
+        needed.append("kube-proxy")
     if "containerd" in runtimes:
         needed += _CONTAINERD
     if (

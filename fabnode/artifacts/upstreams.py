@@ -101,7 +101,9 @@ def sources(config: Config, architectures: Sequence[str]) -> tuple[Source, ...]:
 def _of(config: Config, arch: str, bases: Mapping[str, str]) -> Iterator[Source]:
     releases = config.artifacts.releases
     version = config.cluster.version
-    yield from _kubernetes(bases["kubernetes"], version, arch)
+    proxy = any(node.kube_proxy.enabled for node in config.nodes)
+    programs = tuple(name for name in _KUBERNETES if proxy or name != "kube-proxy")
+    yield from _kubernetes(bases["kubernetes"], version, arch, programs)
     cni, runc, runtime = str(releases.cni_plugins), str(releases.runc), config.runtime.version
     containerd = str(runtime or containerd_data(None, version.minor).newest)
     crictl = str(releases.crictl or f"1.{version.minor}.0")
@@ -122,13 +124,15 @@ def _of(config: Config, arch: str, bases: Mapping[str, str]) -> Iterator[Source]
     yield _archive(archive, "binaries", arch, "crictl", ("crictl",), sums, "crictl", crictl)
 
 
-def _kubernetes(base: str, version: Release, arch: str) -> Iterator[Source]:
+def _kubernetes(
+    base: str, version: Release, arch: str, programs: tuple[digests.Part, ...]
+) -> Iterator[Source]:
     kind = checksum(version.minor)
     if kind is None:
         url = f"{base}/v{version}/kubernetes-node-linux-{arch}.tar.gz"
-        yield _archive(url, "binaries", arch, "Kubernetes' node archive", _KUBERNETES, "")
+        yield _archive(url, "binaries", arch, "Kubernetes' node archive", programs, "")
         return
-    for name in _KUBERNETES:
+    for name in programs:
         url = f"{base}/release/v{version}/bin/linux/{arch}/{name}"
         sums = f"{url}.{kind}"
         yield Source(url, "binaries", arch, name, None, kind, sums, name, str(version))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ClusterSettings,
         ExtensionSettings,
         ImageSettings,
+        KubeProxySettings,
         RuntimeSettings,
     )
 
@@ -225,6 +226,18 @@ def _handlers(runtime: RuntimeSettings) -> Violations:
         yield ("runtime", "default_handler"), message, hint
 
 
+def _kube_proxy(proxy: KubeProxySettings, minor: int) -> Violations:
+    if misfit := compatibility.proxy_mode(minor, proxy.mode):
+        yield ("kube_proxy", "mode"), misfit.why, misfit.nearest
+    if proxy.signing == "local" and proxy.ca_key is None:
+        hint = "set it to the CA's key, or use `signing: csr`"
+        yield ("kube_proxy", "signing"), "local needs kube_proxy.ca_key", hint
+    for path, message, hint in reserved_fields.kube_proxy_flags(proxy.extra_args, minor):
+        yield ("kube_proxy", "extra_args", *path), message, hint
+    for path, message, hint in reserved_fields.kube_proxy(proxy.config, minor):
+        yield ("kube_proxy", "config", *path), message, hint
+
+
 def _startup_taints(node: Node) -> Violations:
     kept = {(taint.key, taint.effect) for taint in node.taints}
     seen: set[tuple[str, str]] = set()
@@ -261,11 +274,6 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
     elif runtime.version and (misfit := compatibility.containerd(minor, runtime.version)):
         yield ("runtime", "version"), misfit.why, misfit.nearest
     yield from _handlers(runtime)
-    if misfit := compatibility.proxy_mode(minor, proxy.mode):
-        yield ("kube_proxy", "mode"), misfit.why, misfit.nearest
-    if proxy.signing == "local" and proxy.ca_key is None:
-        hint = "set it to the CA's key, or use `signing: csr`"
-        yield ("kube_proxy", "signing"), "local needs kube_proxy.ca_key", hint
     yield from _startup_taints(node)
     for key in node.host.sysctls.keys() & reserved_fields.SYSCTLS.keys():
         yield ("host", "sysctls", key), "is set by fabnode", "remove it"
@@ -276,7 +284,5 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
         yield ("kubelet", "config", *path), message, hint
     for path, message, hint in reserved_fields.kubelet_flags(node.kubelet.extra_args, minor):
         yield ("kubelet", "extra_args", *path), message, hint
-    for path, message, hint in reserved_fields.kube_proxy_flags(proxy.extra_args, minor):
-        yield ("kube_proxy", "extra_args", *path), message, hint
-    for path, message, hint in reserved_fields.kube_proxy(proxy.config, minor):
-        yield ("kube_proxy", "config", *path), message, hint
+    if proxy.enabled:
+        yield from _kube_proxy(proxy, minor)

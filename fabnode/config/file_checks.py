@@ -102,7 +102,7 @@ def needed_by(node: Node) -> Violations:
         if secret and secret.file:
             yield from _check_file(("ssh", name, "file"), secret.file)
     proxy = node.kube_proxy
-    if proxy.signing == "local" and proxy.ca_key:
+    if proxy.enabled and proxy.signing == "local" and proxy.ca_key:
         yield from _check_private_file(("kube_proxy", "ca_key"), proxy.ca_key)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_origin
 
-from .sections import Section
+from .sections import Section, Switchable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +20,8 @@ def merge_section(model: type[Section], layers: Iterable[object]) -> dict[str, o
     """
     result: dict[str, object] = {}
     for layer in layers:
+        if issubclass(model, Switchable) and layer == "none":
+            layer = {"enabled": False}  # as its model reads it
         if isinstance(layer, dict):
             result = _merge_layer(model, result, layer)
     return result

@@ -32,12 +32,14 @@ _EXPECTED = {
 
 _NODE = "{name: node-1, address: 192.168.1.42}"
 _LIST_OF_NODES = f"write a list of them: `- {_NODE}`"
+_NO_PROXY = "for nodes without kube-proxy write `kube_proxy: none`"
 _NO_CALICO = "for a cluster that brings its own network write `calico: none`"
 # By a path's last key, `[]` for an item of it: how what was meant is written.
 _EXAMPLES: Mapping[str, str] = {
     "nodes": _LIST_OF_NODES,
     "nodes[]": f"write it as {_NODE}",
     "calico": _NO_CALICO,
+    "kube_proxy": _NO_PROXY,
     "taints": 'write them as ["dedicated=batch:NoSchedule"]',
     "taints[]": 'write it as text: "dedicated=batch:NoSchedule"',
     "startup_taints": 'write them as ["node.cilium.io/agent-not-ready:NoExecute"]',

@@ -29,6 +29,7 @@ from .sections import (
     RuntimeSettings,
     Section,
     SshSettings,
+    Switchable,
     TimeoutSettings,
     VerifySettings,
     section,
@@ -53,7 +54,8 @@ def overrides(model: type[Section]) -> type[Section]:
             default_factory=lambda: None, validate_default=False, description=info.description
         )
         optional[name] = (kind, unset)
-    made = create_model(f"{model.__name__}Overrides", __base__=Section, **optional)
+    base = Switchable if issubclass(model, Switchable) else Section
+    made = create_model(f"{model.__name__}Overrides", __base__=base, **optional)
     made.__doc__ = model.__doc__
     return made
 

@@ -51,6 +51,27 @@ class Section(BaseModel):
         return {} if value is None else value
 
 
+class Switchable(Section):
+    """A part of nodes that a site may do without: `none` says the same as `{enabled: false}`."""
+
+    enabled: fields.Flag = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        if isinstance(value, str):
+            if value != "none":
+                raise InvalidValueError("must be none or a mapping")
+            return {"enabled": False}
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"const": "none"}, handler(core)]}
+
+
 class SecretRef(BaseModel):
     """Where a secret is found: exactly one of `env`, `file` and `prompt`. Never the secret."""
 
@@ -332,9 +353,12 @@ class Subject(Section):
     locality: fields.SubjectName | None = Field(None, description="L")
 
 
-class KubeProxySettings(Section):
-    """The kube-proxy."""
+class KubeProxySettings(Switchable):
+    """The kube-proxy; `kube_proxy: none` for nodes on which something else serves Services."""
 
+    enabled: fields.Flag = Field(
+        True, description="false where the pod network takes its place (Cilium, kube-router)"
+    )
     mode: Literal["iptables", "ipvs", "nftables"] = Field(
         "iptables", description="how Services are made reachable"
     )
@@ -353,6 +377,11 @@ class KubeProxySettings(Section):
         {}, description="further flags, for what has no field: name: value, without dashes"
     )
 
+    @property
+    def requested(self) -> bool:
+        """Whether its certificate comes from the CSR API."""
+        return self.enabled and self.signing == "csr"
+
 
 class EtcdSettings(Section):
     """The etcd that Calico keeps its data in, and what it shows there; read on this machine."""
@@ -365,7 +394,7 @@ class EtcdSettings(Section):
     key: fields.LocalPath = Field(description="its PEM key; goes into a Secret, and nowhere else")
 
 
-class CalicoSettings(Section):
+class CalicoSettings(Switchable):
     """Calico, the pods' network; `calico: none` for clusters that bring their own."""
 
     enabled: fields.Flag = Field(
@@ -418,21 +447,6 @@ class CalicoSettings(Section):
             return ""
         name = "calico-etcd.yaml" if self.datastore == "etcd" else "calico.yaml"
         return f"https://raw.githubusercontent.com/projectcalico/calico/v{self.version}/manifests/{name}"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _none(cls, value: object) -> object:
-        if isinstance(value, str):
-            if value != "none":
-                raise InvalidValueError("must be none or a mapping")
-            return {"enabled": False}
-        return value
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"anyOf": [{"const": "none"}, handler(core)]}
 
 
 class BootstrapSettings(Section):

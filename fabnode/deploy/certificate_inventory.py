@@ -36,7 +36,7 @@ def certificates_seen(config: Config, facts: Mapping[str, Facts]) -> list[dict[s
     now = datetime.now(UTC)
     rows = cluster_certificates(config, now)
     for name, seen in facts.items():
-        paths = verify.certificate_paths(config.node(name).kubelet.root)
+        paths = verify.certificate_paths(config.node(name))
         rows += [
             row(name, title, path, held, ca_pem=config.ca_pem, now=now)
             for title, path in paths.items()
@@ -52,7 +52,7 @@ def node_certificates(now: datetime, deployer: NodeDeployer) -> list[Certificate
     :raises HostError: the node can't be asked.
     """
     ca_pem = deployer.config.ca_pem
-    paths = verify.certificate_paths(deployer.node.kubelet.root)
+    paths = verify.certificate_paths(deployer.node)
     pairs = read_pairs(deployer.host, paths.values())
     return [
         row(

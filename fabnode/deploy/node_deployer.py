@@ -129,7 +129,7 @@ class NodeDeployer:
     def facts_of_started_units(self) -> Facts:
         """Return current facts, once units that systemd is just starting again have come up."""
         facts = self.current_facts()
-        names = verify.units(self.node.runtime.name, self.config.cluster.version.minor)
+        names = verify.units(self.node, self.config.cluster.version.minor)
         late = [name for name in names if facts.unit(name).active == "activating"]
         if not late:
             return facts
@@ -343,7 +343,7 @@ class NodeDeployer:
         of_runtime = layout.runtime_units(self.node.runtime.name, self.config.cluster.version.minor)
         steps = {
             kubelet.UNIT: kubelet.STEP,
-            proxy.UNIT: proxy.STEP,
+            **({proxy.UNIT: proxy.STEP} if self.node.kube_proxy.enabled else {}),
             **dict.fromkeys(of_runtime, runtime.STEP),
         }
         return {u: step.name for u, step in steps.items() if step in self._planner.steps}
@@ -356,7 +356,7 @@ class NodeDeployer:
         """Return the kinds of certificates that were due and are new. Raises RenewalError."""
         now = self.probe().certificates
         new = []
-        for kind, path in layout.certificates(self.node.kubelet.root).items():
+        for kind, path in layout.certificates(self.node).items():
             if not renewal.reason(kind, before.get(path, NO_CERTIFICATE)):
                 continue
             held = now.get(path, NO_CERTIFICATE)

@@ -161,7 +161,7 @@ class NodePlanner:
         """Return which certificates a renewal leaves as they are; one text for each reason."""
         kinds: dict[str, list[str]] = {}
         now = datetime.now(UTC)
-        for kind, path in layout.certificates(self.node.kubelet.root).items():
+        for kind, path in layout.certificates(self.node).items():
             if why := renewal.reason_to_keep(kind, self.facts.certificate(path), now):
                 kinds.setdefault(why, []).append(kind)
         return tuple(
@@ -275,7 +275,7 @@ class NodePlanner:
 
     def _strayed(self, renewal: Renewal) -> tuple[Finding, ...]:
         """Say what else than certificates would change: a renewal is no deployment."""
-        about = layout.certificate_files(self.node.kubelet.root, authority=bool(renewal.authority))
+        about = layout.certificate_files(self.node, authority=bool(renewal.authority))
         others = [
             change.name
             for change in self.compare(KEEP).plan.changes

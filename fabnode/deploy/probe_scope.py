@@ -17,6 +17,8 @@ from ..node.resources import (
     File,
     Image,
     Module,
+    RemovedUnit,
+    Retired,
     Superseded,
     Sysctl,
     Unit,
@@ -34,7 +36,6 @@ def watchlist(
     resources: Iterable[Resource], *, config: Config, node: Node, deep: bool
 ) -> Watchlist:
     """Return what to probe, given all that the steps would want of a node nobody has seen."""
-    kubelet_root = node.kubelet.root
     writable: list[str] = []
     text: list[str] = []
     opaque: list[str] = [layout.KUBELET_KUBECONFIG]
@@ -52,10 +53,13 @@ def watchlist(
                 text.append(resource.path)
             case Directory():
                 folders.append(resource.path)
-            case File() | ExistingSecret() | Binary() | Absent() | Superseded():
+            case File() | ExistingSecret() | Binary() | Absent() | Retired() | Superseded():
                 opaque.append(resource.path)
             case Unit():
                 units.append(resource.name)
+            case RemovedUnit():
+                units.append(resource.name)
+                opaque.append(resource.path)
             case Sysctl():
                 sysctls.append(resource.key)
             case Module():
@@ -72,7 +76,7 @@ def watchlist(
         text=tuple(dict.fromkeys(text)),
         opaque=tuple(dict.fromkeys(opaque)),
         folders=tuple(dict.fromkeys(folders)),
-        certificates=tuple(verify.certificate_paths(kubelet_root).values()),
+        certificates=tuple(verify.certificate_paths(node).values()),
         servers=(layout.KUBELET_KUBECONFIG, layout.KUBEADM_KUBECONFIG),
         units=tuple(units),
         sysctls=tuple(sysctls),

@@ -142,9 +142,8 @@ def _rolled(run: Run, context: RunContext, names: Sequence[str], renewal: Renewa
     outcomes = context.each(work, first)
     if rest and outcomes[first[0]].value:
         checks = attempted(run, verify.STEP, partial(_proved, run, context, first))
-        near = verify.certificate_paths(
-            ""
-        )  # they were compared; for those that stay, other checks do
+        # They were compared; for those that stay, other checks do.
+        near = verify.certificate_paths(run.config.node(first[0]))
         bad = [check for check in checks or () if check.failed and check.name not in near]
         failed = "; ".join(f"{check.name}: {check.detail}" for check in bad)
         if bad or checks is None:
@@ -197,7 +196,7 @@ def _stages(run: Run, context: RunContext) -> dict[str, Stage]:
     def work(deployer: NodeDeployer) -> Stage:
         with run.journal.step(deployer.node.name, NAME, "determining its stage") as log:
             facts = deployer.current_facts()
-            paths = layout.certificates(deployer.node.kubelet.root)
+            paths = layout.certificates(deployer.node)
             held = {k: facts.certificate(path) for k, path in paths.items()}
             stage = authorities.stage(facts.path(layout.CA).content or b"", held)
             log.note("through" if stage == DONE else f"next: {stage}")
@@ -234,7 +233,8 @@ def _awaited(context: RunContext, stage: Stage) -> tuple[str, ...]:
 
 def _tried(context: RunContext, stage: Stage, name: str) -> tuple[str, ...]:
     """Find out by a request which CA signs. `name`: a node for which one is asked."""
-    if stage != CERTIFICATES:
+    # Without a kube-proxy, the first node's own certificate shows who signs.
+    if stage != CERTIFICATES or not context.session.config.node(name).kube_proxy.enabled:
         return ()
     certificates = context.session.proxy_certificates
     new = Authorities.of(context.session.config.ca_pem).signer

@@ -40,19 +40,20 @@ def verify_node(
 ) -> list[Check]:
     """Return the checks of one node. `facts` are fresh; `live` is its Node object."""
     node, config = host.node, session.config
-    units = verify.units(node.runtime.name, config.cluster.version.minor)
+    units = verify.units(node, config.cluster.version.minor)
     checks = list(verify.unit_checks(node.name, facts, units))
     health = list(_health(host))
     checks += health if all(check.ok for check in health) else _with_rights(health, session)
     checks += verify.certificate_checks(
         node.name,
         facts,
-        verify.certificate_paths(node.kubelet.root),
+        verify.certificate_paths(node),
         config.ca_pem,
         datetime.now(UTC),
         margin=config.verify.certificate_days,
         serving=verify.serving_addresses(node, live),
     )
+    checks += verify.proxy_checks(node, facts)
     deploy = program.task(f"deploy-nodes --limit {node.name}")
     if live is None:
         missing = "there is no Node object with this name"
@@ -101,7 +102,7 @@ def verify_cluster(
         others, untried = _others(session, names, live)
         checks += untried
         try:
-            checks += try_network(
+            tried = try_network(
                 session.api,
                 image=session.config.verify.image,
                 nodes=names,
@@ -111,6 +112,7 @@ def verify_cluster(
                 timeout=_PROBE_TIMEOUT,
                 progress=progress,
             )
+            checks += [_without_proxy(check, session) for check in tried]
         except (TimeoutError, ClusterError) as error:
             # Whatever ends the probe, what was checked besides counts.
             known = error.advice if isinstance(error, FabnodeError) else ""
@@ -210,6 +212,16 @@ def _with_rights(health: Sequence[Check], session: ClusterSession) -> list[Check
         else replace(check, detail=f"{check.detail}: {lacks}", advice=proxy_rights.ADVICE)
         for check in health
     ]
+
+
+def _without_proxy(check: Check, session: ClusterSession) -> Check:
+    """Return what the pods found; where no kube-proxy serves Services, its log tells nothing."""
+    if check.ok or check.name != verify.SERVICE_VIP or check.node is None:
+        return check
+    if session.config.node(check.node).kube_proxy.enabled:
+        return check
+    advice = f"see to what serves Services on {check.node} in the place of kube-proxy"
+    return replace(check, advice=advice)
 
 
 def _answer(host: Host, at: verify.Endpoint, path: str) -> HttpAnswer:

@@ -62,7 +62,7 @@ def objects(
 
 def allowed(config: Config, network: Sequence[Object]) -> Allowed:
     """Return what the policy has to let through for this configuration."""
-    signed = (node for node in config.nodes if node.kube_proxy.signing == "csr")
+    signed = (node for node in config.nodes if node.kube_proxy.requested)
     subjects = {str(subject): subject for subject in map(proxy_cert.subject, signed)}
     return Allowed(
         shares_token=config.bootstrap.mode == "token-file",

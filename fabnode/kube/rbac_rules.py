@@ -233,7 +233,7 @@ def powers(
 
 def signs_proxies(config: Config) -> bool:
     """Return whether some kube-proxy gets its certificate from the CSR API."""
-    return any(node.kube_proxy.signing == "csr" for node in config.nodes)
+    return any(node.kube_proxy.requested for node in config.nodes)
 
 
 def applying(objects: Iterable[Object]) -> tuple[Right, ...]:

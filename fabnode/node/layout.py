@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..pki.renewal import CLIENT, PROXY, SERVING
 from ..releases import compatibility
 from .conventions import (
@@ -15,6 +17,9 @@ from .conventions import (
     PROXY_METRICS_PORT,
     PROXY_SERVICE,
 )
+
+if TYPE_CHECKING:
+    from ..config.configuration import Node
 
 UNITS = "/etc/systemd/system"
 
@@ -83,16 +88,16 @@ def kubelet_serving_certificate(kubelet_root: str) -> str:
     return f"{kubelet_root}/pki/kubelet-server-current.pem"
 
 
-def certificates(kubelet_root: str) -> dict[str, str]:
-    """Return where each kind of certificate lies, each with its key."""
-    return {
-        CLIENT: kubelet_client_certificate(kubelet_root),
-        SERVING: kubelet_serving_certificate(kubelet_root),
-        PROXY: PROXY_PEM,
+def certificates(node: Node) -> dict[str, str]:
+    """Return where each kind of certificate of a node lies, each with its key."""
+    found = {
+        CLIENT: kubelet_client_certificate(node.kubelet.root),
+        SERVING: kubelet_serving_certificate(node.kubelet.root),
     }
+    return {**found, PROXY: PROXY_PEM} if node.kube_proxy.enabled else found
 
 
-def certificate_files(kubelet_root: str, *, authority: bool) -> frozenset[str]:
+def certificate_files(node: Node, *, authority: bool) -> frozenset[str]:
     """Return what a new certificate may change; with `authority`, what a new CA may as well."""
     others = {CA, PROXY_KUBECONFIG} if authority else set()
-    return frozenset({*certificates(kubelet_root).values(), BOOTSTRAP_KUBECONFIG, *others})
+    return frozenset({*certificates(node).values(), BOOTSTRAP_KUBECONFIG, *others})

@@ -26,8 +26,10 @@ from .resources import (
     Image,
     Module,
     Reload,
+    RemovedUnit,
     Resource,
     Restart,
+    Retired,
     RulesOnce,
     Superseded,
     Sysctl,
@@ -67,6 +69,7 @@ Action = Literal[
 
 # States of a unit that is started at boot, or is not the kind that can be enabled.
 _ENABLED = {"enabled", "static", "alias", "indirect", "generated"}
+_STOPPED = {"inactive", "failed", "unknown"}
 _SHORT = 12
 
 _CONTEXT, _COMPARED, _SHOWN, _LONGEST = 3, 1000, 400, 2000  # lines, but the last: letters of one
@@ -104,7 +107,12 @@ class Change:
     def name(self) -> str:
         """What is changed: a path, a unit, a module, a key, an image."""
         match self.resource:
-            case Module(name=name) | Unit(name=name) | UnpinnedImage(name=name):
+            case (
+                Module(name=name)
+                | Unit(name=name)
+                | RemovedUnit(name=name)
+                | UnpinnedImage(name=name)
+            ):
                 return name
             case Sysctl(key=key):
                 return key
@@ -218,9 +226,13 @@ def _conflict(resource: Resource, facts: Facts) -> str:
                 f"{parent} is a {_described(facts.path(parent))}, but a directory is needed there"
             )
     match resource:
-        case File(path=path) | Binary(path=path) | Absent(path=path) if (
-            facts.path(path).kind == "directory"
-        ):
+        case (
+            File(path=path)
+            | Binary(path=path)
+            | Absent(path=path)
+            | Retired(path=path)
+            | RemovedUnit(path=path)
+        ) if facts.path(path).kind == "directory":
             return f"{path} is a directory, but a file is needed there"
         case Directory(path=path) if facts.path(path).kind not in {"directory", "absent"}:
             return f"{path} is a {_described(facts.path(path))}, but a directory is needed there"
@@ -245,12 +257,18 @@ def _changes(
             yield from _mode(resource, facts.path(resource.path))
         case Absent(path=path, remade_by=unit) if unit and facts.path(path).kind != "absent":
             yield Change(resource, "remove", f"{unit} recreates it")
-        case Absent(path=path) if facts.path(path).kind != "absent":
-            yield Change(
-                resource, "remove", f"a {_described(facts.path(path))} that must not exist"
-            )
+        case Absent(path=path, why=why) if facts.path(path).kind != "absent":
+            there = _described(facts.path(path))
+            yield Change(resource, "remove", why or f"a {there} that must not exist")
         case Superseded(path=path, why=why) if facts.path(path).kind != "absent":
             yield Change(resource, "quarantine", why)
+        case Retired(path=path, why=why) if facts.path(path).kind != "absent":
+            yield Change(resource, "remove", why)
+        case RemovedUnit(name=name, path=path, why=why):
+            found, present = facts.unit(name), facts.path(path).kind != "absent"
+            stopped = found.active in _STOPPED and not found.enabled.startswith("enabled")
+            if present or not stopped:
+                yield Change(resource, "remove", why)
         case Module(name=name) if name not in facts.modules:
             yield Change(resource, "load", resource.why or "is not loaded")
         case Sysctl(key=key, value=value):

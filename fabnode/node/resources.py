@@ -75,10 +75,25 @@ class Absent:
 
     :param remade_by: the unit that creates it again when it starts (a certificate that is to be
         replaced): it is restarted, and what was there comes back if that fails.
+    :param why: why it must not; empty: it just must not.
     """
 
     path: str
     remade_by: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """
+    A program of fabnode's that goes, once it has taken away what it left in the kernel.
+
+    :param cleanup: its arguments for that.
+    """
+
+    path: str
+    cleanup: tuple[str, ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +155,19 @@ class Unit:
     name: str
     reads: tuple[str, ...] = ()
     restart: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedUnit:
+    """
+    A systemd service that neither runs nor is started at boot, and has no file of fabnode's.
+
+    :param path: of that file; one that lies elsewhere, in a package's folder, stays.
+    """
+
+    name: str
+    path: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +312,13 @@ Resource = (
     | Directory
     | Binary
     | Absent
+    | Retired
     | Module
     | Sysctl
     | Image
     | UnpinnedImage
     | Unit
+    | RemovedUnit
     | ClientCertificate
     | EditedFile
     | Quarantined

@@ -21,7 +21,9 @@ from ..node.resources import (
     Module,
     Quarantined,
     Reload,
+    RemovedUnit,
     Restart,
+    Retired,
     RulesOnce,
     Superseded,
     Sysctl,
@@ -163,6 +165,10 @@ def _action(
             return ["make_directory", path, f"{mode:04o}"], None
         case Absent(path=path, remade_by=unit):
             return (["move_away", path, unit] if unit else ["remove_file", path]), None
+        case Retired(path=path, cleanup=cleanup):
+            return ["retire_program", path, *cleanup], None
+        case RemovedUnit(name=unit, path=path):
+            return ["remove_unit", unit, path], None
         case Module(name=module):
             return ["modprobe", "--", module], None
         case Sysctl(key=key, value=value):

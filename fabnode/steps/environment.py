@@ -251,7 +251,7 @@ def _conntrack(inputs: Inputs) -> Iterator[Finding]:
     """
     facts, proxy = inputs.facts, inputs.node.kube_proxy
     wanted = proxy.config.get("conntrack")
-    if isinstance(wanted, Mapping) and wanted.get("maxPerCore") == 0:
+    if not proxy.enabled or (isinstance(wanted, Mapping) and wanted.get("maxPerCore") == 0):
         return
     fix = "set kube_proxy: {config: {conntrack: {maxPerCore: 0}}}, and the limits on its machine"
     for path, state in facts.conntrack.items():

@@ -149,6 +149,11 @@ class Inputs:
         return "its Node object is missing" if lost else ""
 
     @property
+    def without_proxy(self) -> str:
+        """Why this node is to have no kube-proxy; empty where it is to have one."""
+        return "" if self.node.kube_proxy.enabled else "kube_proxy is none"
+
+    @property
     def kubelet_settled(self) -> bool:
         """Whether the kubelet has run for long enough to have registered, and requested all."""
         unit = self.facts.unit(KUBELET_SERVICE)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _ALWAYS = {
     "overlay": "the runtime's snapshots",
     "br_netfilter": "iptables rules for bridged pods",
-    "nf_conntrack": "kube-proxy's connection tracking",
 }
+_PROXY = {"nf_conntrack": "kube-proxy's connection tracking"}
 # kubernetes pkg/proxy/ipvs and pkg/proxy/nftables check for these when they start.
 _PROXY_MODE: Mapping[str, Mapping[str, str]] = {
     "iptables": {},
@@ -44,6 +44,7 @@ def sysctls(node: Node) -> dict[str, str]:
 
 def modules(config: Config, node: Node) -> dict[str, str]:
     """Return the modules that this node needs, each with who needs it."""
-    needed = {**_ALWAYS, **_PROXY_MODE[node.kube_proxy.mode]}
+    proxy = node.kube_proxy
+    needed = {**_ALWAYS, **({**_PROXY, **_PROXY_MODE[proxy.mode]} if proxy.enabled else {})}
     sites = dict.fromkeys(node.host.modules, "host.modules")
     return {**sites, **needed, **network(config).kernel_modules}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
+from ..cni.registry import network
 from ..node import config_files, layout
 from ..node.facts import OTHERS_WRITE
 from ..pki.certificates import problem, read
@@ -285,8 +286,11 @@ def _swap(inputs: Inputs) -> Iterator[Finding]:
 
 
 def _ports(inputs: Inputs) -> Iterator[Finding]:
+    # What serves Services in kube-proxy's place may answer where it does (Cilium: 10256).
+    gone = "kube-proxy" if inputs.without_proxy else ""
+    ports = {port: owner for port, owner in layout.PORTS.items() if owner != gone}
     for listener in inputs.facts.listeners:
-        owner, process = layout.PORTS.get(listener.port), listener.process
+        owner, process = ports.get(listener.port), listener.process
         runs = inputs.facts.unit(f"{owner}.service").running
         if owner and process == owner and not runs:
             yield Finding(
@@ -344,6 +348,9 @@ def _kernel(inputs: Inputs) -> Iterator[Finding]:
 
 def _proxy_mode(inputs: Inputs) -> Iterator[Finding]:
     mode, facts = inputs.node.kube_proxy.mode, inputs.facts
+    if inputs.without_proxy:
+        yield from _no_proxy(inputs)
+        return
     needs = f"needed for kube-proxy's {mode} mode"
     other = "or choose another kube_proxy.mode"
     for tool, package in PROXY_TOOLS[mode].items():
@@ -363,6 +370,19 @@ def _proxy_mode(inputs: Inputs) -> Iterator[Finding]:
             newer = ".".join(map(str, least))
             text = f"its {what} is {found}, and {newer} is {needs}"
             yield Finding("error", text, f"upgrade it, {other}")
+
+
+def _no_proxy(inputs: Inputs) -> Iterator[Finding]:
+    """Find that a pod network would wait for what serves Services, and that for the network."""
+    pods = network(inputs.config)
+    if pods.runs_on_nodes and not inputs.joined:
+        yield Finding(
+            "warning",
+            f"{inputs.without_proxy}, and pods of {pods.name} ask for the apiserver by its Service,"
+            " which nothing serves before",
+            f"have what takes kube-proxy's place run first, or give {pods.name} the apiserver's own"
+            " address (docs/settings.md)",
+        )
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,10 +1,19 @@
-"""Step proxy: kube-proxy's binary, kubeconfig, configuration, unit."""
+"""Step proxy: kube-proxy's binary, kubeconfig, configuration, unit; or that it is gone."""
 
 from __future__ import annotations
 
 from ..node import layout
 from ..node.conventions import PROXY_HEALTH_PORT, PROXY_METRICS_PORT, PROXY_SERVICE
-from ..node.resources import Absent, Binary, Directory, File, Resource, Unit
+from ..node.resources import (
+    Absent,
+    Binary,
+    Directory,
+    File,
+    RemovedUnit,
+    Resource,
+    Retired,
+    Unit,
+)
 from ..pki.kubeconfig import kubeconfig
 from ..releases.component_options import ComponentOptions, component_options
 from ..releases.matrix import matrix
@@ -17,9 +26,11 @@ UNIT = PROXY_SERVICE
 
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
-    """Return all that kube-proxy reads, and its unit."""
+    """Return all that kube-proxy reads, and its unit; where there is to be none, that it goes."""
     config = inputs.config
     binary = f"{config.paths.programs}/kube-proxy"
+    if why := inputs.without_proxy:
+        return _removed(binary, why)
     artifact = inputs.artifacts.binaries["kube-proxy"]
     access = kubeconfig(
         cluster=config.cluster.name,
@@ -56,6 +67,21 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
             ),
             restart=inputs.unregistered,
         ),
+    )
+
+
+def _removed(binary: str, why: str) -> tuple[Resource, ...]:
+    """
+    Return what takes a kube-proxy away, whoever made it a unit of this name.
+
+    Its program comes last: with it goes what it wrote into the kernel (`--cleanup`, in all
+    releases). Rules left there would go on sending Services' packets to pods of that moment.
+    """
+    files = (layout.PROXY_KUBECONFIG, layout.PROXY_CONFIG)
+    return (
+        RemovedUnit(UNIT, layout.PROXY_UNIT, why),
+        *(Absent(path, why=why) for path in files),
+        Retired(binary, ("--cleanup",), f"{why}; before, it takes its rules out of the kernel"),
     )
 
 

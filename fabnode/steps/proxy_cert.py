@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config.configuration import Node
 from ..node import layout
-from ..node.resources import Directory, ExistingSecret, File, Resource
+from ..node.resources import Absent, Directory, ExistingSecret, File, Resource
 from ..pki.certificates import Certificate, problem, read
 from ..pki.renewal import PROXY
 from .inputs import Inputs
@@ -14,7 +14,13 @@ COMMON_NAME = "system:kube-proxy"
 
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
-    """Return the certificate with its key: the one on the node while it is good, else a new one."""
+    """
+    Return the certificate with its key: the one on the node while it is good, else a new one.
+
+    A node without kube-proxy has none.
+    """
+    if why := inputs.without_proxy:
+        return (Absent(layout.PROXY_PEM, why=why),)
     directory = Directory("/etc/kubernetes/pki")
     if due(inputs) is None:
         return (directory, ExistingSecret(layout.PROXY_PEM, 0o600))

@@ -19,6 +19,7 @@ from ..node.conventions import (
     PROXY_SERVICE,
 )
 from ..node.facts import Facts
+from ..pki import renewal
 from ..pki.certificates import BadCertificateError, problem, read
 from ..pki.csr_policy import Candidate, missing_names, serving_names
 from ..upkeep import operations
@@ -26,7 +27,6 @@ from ..util import program
 from .finding import Finding
 from .step import Scope, Step
 
-UNITS = (KUBELET_SERVICE, PROXY_SERVICE)  # beside the runtime's own
 MAX_HEARTBEAT = 60.0  # seconds; kubelets renew their Lease every 10
 _LOOPING = 5  # automatic restarts of a unit that has not been up for two minutes
 _YOUNG = 120.0
@@ -62,9 +62,10 @@ class Check:
         return not self.ok and not self.warning
 
 
-def units(runtime: str, minor: int) -> tuple[str, ...]:
-    """Return the services that make a node, with this runtime and this Kubernetes."""
-    return (*layout.runtime_units(runtime, minor), *UNITS)
+def units(node: Node, minor: int) -> tuple[str, ...]:
+    """Return the services that make a node, with this Kubernetes."""
+    proxy = (PROXY_SERVICE,) if node.kube_proxy.enabled else ()
+    return (*layout.runtime_units(node.runtime.name, minor), KUBELET_SERVICE, *proxy)
 
 
 def unit_checks(node: str, facts: Facts, units: Sequence[str]) -> Iterator[Check]:
@@ -145,6 +146,20 @@ class Endpoint:
     port: int
 
 
+def proxy_checks(node: Node, facts: Facts) -> Iterator[Check]:
+    """Say what is not checked of a node without kube-proxy, and that none runs there."""
+    if node.kube_proxy.enabled:
+        return
+    unit = facts.unit(PROXY_SERVICE)
+    deploy = program.task(f"deploy-nodes --limit {node.name}")
+    if unit.active == "active":
+        detail = "it still runs, though kube_proxy is none"
+        yield Check(node.name, PROXY, False, detail, deploy)
+    else:
+        detail = "none, as configured: its health, mode and certificate are not checked"
+        yield Check(node.name, PROXY, True, detail)
+
+
 def endpoints(node: Node) -> dict[str, Endpoint]:
     """Return check → where it is answered, as configured; one that is turned off is not there."""
     kubelet, proxy = node.kubelet.config, node.kube_proxy.config
@@ -152,11 +167,12 @@ def endpoints(node: Node) -> dict[str, Endpoint]:
         _reached(str(kubelet.get("healthzBindAddress", ""))),
         _port(kubelet.get("healthzPort", KUBELET_HEALTH_PORT)),
     )
-    found = {
-        KUBELET_HEALTH: health,
-        PROXY_HEALTH: _endpoint(proxy.get("healthzBindAddress"), PROXY_HEALTH_PORT),
-        PROXY_MODE: _endpoint(proxy.get("metricsBindAddress"), PROXY_METRICS_PORT),
-    }
+    found = {KUBELET_HEALTH: health}
+    if node.kube_proxy.enabled:
+        found |= {
+            PROXY_HEALTH: _endpoint(proxy.get("healthzBindAddress"), PROXY_HEALTH_PORT),
+            PROXY_MODE: _endpoint(proxy.get("metricsBindAddress"), PROXY_METRICS_PORT),
+        }
     return {title: endpoint for title, endpoint in found.items() if endpoint.port}
 
 
@@ -183,17 +199,19 @@ def _reached(bound: str) -> str:
 
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
+PROXY = "kube-proxy"
 KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE = "kubelet health", "kube-proxy health", "kube-proxy mode"
 SERVING_TITLE = "kubelet serving certificate"
+_TITLES = {
+    renewal.CLIENT: "kubelet client certificate",
+    renewal.SERVING: SERVING_TITLE,
+    renewal.PROXY: "kube-proxy certificate",
+}
 
 
-def certificate_paths(kubelet_root: str) -> dict[str, str]:
+def certificate_paths(node: Node) -> dict[str, str]:
     """Return title → path of every certificate that a node holds."""
-    return {
-        "kubelet client certificate": layout.kubelet_client_certificate(kubelet_root),
-        SERVING_TITLE: layout.kubelet_serving_certificate(kubelet_root),
-        "kube-proxy certificate": layout.PROXY_PEM,
-    }
+    return {_TITLES[kind]: path for kind, path in layout.certificates(node).items()}
 
 
 def version_check(node: str, node_object: Object, wanted: str, runtime: str) -> Check:
@@ -375,6 +393,7 @@ def client_pods(
     )
 
 
+SERVICE_VIP = "Service VIP"
 _SILENT = "no answer within 10 s"
 _ANSWER = 200  # characters: its node's kubelet may hand us anything for a log
 
@@ -395,7 +414,7 @@ def probe_results(
     checks = []
     for target in (*targets, *(["service"] if service else ())):
         ok, answer = seen.get(target, (False, _SILENT))
-        title = "Service VIP" if target == "service" else f"pod on {target}"
+        title = SERVICE_VIP if target == "service" else f"pod on {target}"
         advice = (
             program.host_task(node, "logs --unit kube-proxy")
             if target == "service"

@@ -123,6 +123,8 @@ def test_nodes_need_the_binaries_of_their_own_runtime(
     ]
     settings = make_config(cluster={"version": version}, calico={"enabled": False}, nodes=nodes)
     assert set(store.required(settings)) == wanted | {"kubelet", "kube-proxy"}
+    without = make_config(kube_proxy="none", nodes=nodes, calico={"enabled": False})
+    assert "kube-proxy" not in store.required(without)
 
 
 @pytest.mark.parametrize("members", [{}, {"manifest.json": [{"other": 1}]}, {"index.json": []}])

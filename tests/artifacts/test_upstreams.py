@@ -51,6 +51,16 @@ def test_the_official_places() -> None:
     }
 
 
+def test_where_no_node_has_a_kube_proxy_none_is_fetched() -> None:
+    def programs(**settings: Any) -> set[str]:
+        found = sources(make_config(**settings), ["amd64"])
+        return {source.file for source in found if "dl.k8s.io" in source.url}
+
+    assert programs(kube_proxy="none") == {"kubelet", "kubectl"}
+    some = [{"name": "n1", "address": "192.0.2.11", "kube_proxy": {"enabled": True}}]
+    assert "kube-proxy" in programs(kube_proxy="none", nodes=some)
+
+
 def test_mirrors_stand_in_for_the_places_one_by_one() -> None:
     mirrors = {"kubernetes": "https://mirror.example.org/k8s/", "runc": "https://m.example.org"}
     found = dict(urls("arm64", mirrors=mirrors))

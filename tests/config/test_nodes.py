@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fabnode.config.configuration import Config, Group, Taint
@@ -65,6 +67,26 @@ def test_mappings_are_merged_deep_and_lists_replaced(config: Config) -> None:
     }
     assert n2.kubelet.config == {"evictionHard": {"a": "1", "b": "1"}, LIST: [3]}
     assert (n1.kube_proxy.subject.state, n1.kube_proxy.subject.country) == ("S", "CN")
+
+
+def entry(name: str, **settings: Any) -> dict[str, Any]:
+    return {"name": name, "address": f"192.0.2.{name[1:]}", **settings}
+
+
+def test_nodes_do_without_kube_proxy_by_a_word_or_by_its_switch() -> None:
+    config = make_config(
+        kube_proxy="none",
+        groups={"old": {"kube_proxy": {"enabled": True, "mode": "nftables"}}},
+        nodes=[
+            entry("n1"),
+            entry("n2", groups=["old"]),
+            entry("n3", groups=["old"], kube_proxy="none"),
+            entry("n4", groups=["old"], kube_proxy={"enabled": False}),
+            entry("n5", kube_proxy={"mode": "ipvs"}),
+        ],
+    )
+    assert [node.kube_proxy.enabled for node in config.nodes] == [False, True, False, False, False]
+    assert config.nodes[1].kube_proxy.mode == "nftables"
 
 
 def test_the_order_of_groups_is_the_nodes() -> None:

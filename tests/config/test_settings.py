@@ -254,6 +254,9 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"calico": {"registry": "https://r"}}, "calico.registry: must be a registry such as registry.example.org, got 'https://r'"),
     ({"calico": {"manifest": "http://a.example/c.yaml"}}, "calico.manifest: must be a file or an https URL, got 'http://a.example/c.yaml'"),
     ({"calico": "nothing"}, "calico: must be none or a mapping, got 'nothing'"),
+    ({"kube_proxy": "off"}, "kube_proxy: must be none or a mapping, got 'off'"),
+    (nodes(kube_proxy="off"), "nodes[n1].kube_proxy: must be none or a mapping, got 'off'"),
+    ({"groups": {"g": {"kube_proxy": False}}}, "groups.g.kube_proxy: must be a mapping, got false; for nodes without kube-proxy write `kube_proxy: none`"),
     (
         {"calico": {"etcd": {"endpoints": ["http://192.0.2.1:2379"], "ca": "a", "cert": "b", "key": "c"}}},
         "calico.etcd.endpoints[0]: must be an https URL with host and port, such as"

@@ -53,7 +53,7 @@ class Held:
             paths={layout.CA: PathFact("file", content=self.trusts)},
             certificates={
                 path: CertificateFile.of(certificate(f"system:node:{node.name}", by=by))
-                for path in layout.certificates(node.kubelet.root).values()
+                for path in layout.certificates(node).values()
             },
         )
 
@@ -242,7 +242,7 @@ def test_one_node_is_renewed_and_checked_before_the_others(scene: Scene) -> None
     assert set(ends(run).values()) == {"ok"}
 
 
-NEAR = next(iter(certificate_paths("")))
+NEAR = next(iter(certificate_paths(make_config().nodes[0])))
 
 FIRSTS: dict[str, tuple[Callable[[Scene], None], list[str], str]] = {
     "it fails": (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.cni.protocol import Diagnosis
-from fabnode.deploy import cni_rollout
+from fabnode.deploy import cni_rollout, verification
 from fabnode.deploy.verification import verify_cluster, verify_node
 from fabnode.journal.journal import Journal
 from fabnode.kube import network_probe
@@ -91,8 +91,16 @@ def of_a_node(live: dict[str, Any] | None = ILL) -> list[Check]:
     host: Any = SimpleNamespace(
         node=NODE, http_get=lambda *_, **__: HttpAnswer(500, b"the last sync was long ago")
     )
-    units = {name: UnitFact("loaded", "failed", "failed", "enabled") for name in verify.UNITS}
+    units = {
+        name: UnitFact("loaded", "failed", "failed", "enabled") for name in verify.units(NODE, 37)
+    }
     return verify_node(host, Facts(known=True, units=units), session(), live)
+
+
+def still_running() -> list[Check]:
+    node = make_config(kube_proxy="none").nodes[0]
+    running = UnitFact("loaded", "active", "running", "enabled")
+    return list(verify.proxy_checks(node, Facts(units={"kube-proxy.service": running})))
 
 
 def of_the_cluster() -> list[Check]:
@@ -114,7 +122,8 @@ def of_pods() -> list[Check]:
 
 def test_each_check_fails_at_least_once_and_says_what_to_do() -> None:
     """But the list of what is the site's own, which can't; a run alone makes `reachable`."""
-    failed = [check for check in (*of_a_node(), *of_the_cluster(), *of_pods()) if not check.ok]
+    seen = (*of_a_node(), *still_running(), *of_the_cluster(), *of_pods())
+    failed = [check for check in seen if not check.ok]
     assert all(check.detail and check.advice for check in failed)
     names = {"a unit" if ".service" in check.name else check.name for check in failed}
     named = {name.replace("Calico", "the pod network") for name in names}
@@ -130,6 +139,50 @@ def test_a_node_without_a_node_object_is_not_ready() -> None:
     (ready,) = [check for check in of_a_node(None) if check.name == "Ready"]
     assert not ready.ok
     assert ready.advice.endswith(f"deploy-nodes --limit {NODE.name}")
+
+
+def without_proxy(**units: UnitFact) -> list[Check]:
+    node = make_config(kube_proxy="none").nodes[0]
+
+    def http_get(port: int, *_: object, **__: object) -> HttpAnswer:
+        assert port == 10248, "nobody asks a kube-proxy"
+        return HttpAnswer(200, b"ok")
+
+    host: Any = SimpleNamespace(node=node, http_get=http_get)
+    running = UnitFact("loaded", "active", "running", "enabled")
+    known = {"kubelet.service": running, "containerd.service": running}
+    return verify_node(host, Facts(known=True, units={**known, **units}), session(), None)
+
+
+def test_of_a_node_without_kube_proxy_is_said_what_is_not_checked() -> None:
+    checks = {check.name: check for check in without_proxy()}
+    assert checks["kube-proxy"].ok
+    assert "its health, mode and certificate are not checked" in checks["kube-proxy"].detail
+    assert [name for name in checks if name.startswith("kube-proxy")] == ["kube-proxy"]
+
+
+def test_a_kube_proxy_that_still_runs_is_named() -> None:
+    running = UnitFact("loaded", "active", "running", "enabled")
+    (check,) = [
+        c for c in without_proxy(**{"kube-proxy.service": running}) if c.name == "kube-proxy"
+    ]
+    assert check.failed
+    assert check.advice.endswith("deploy-nodes --limit n1")
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"), [("none", "in the place of kube-proxy"), ({}, "logs --unit kube-proxy")]
+)
+def test_a_service_that_does_not_answer_is_not_blamed_on_a_kube_proxy_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, advice: str
+) -> None:
+    found = verify.probe_results("n1", "n1 ok n1\n", ["n1"])
+    monkeypatch.setattr(verification, "try_network", lambda *_, **__: list(found))
+    context = SimpleNamespace(**{**vars(session()), "config": make_config(kube_proxy=settings)})
+    checks = verify_cluster(context, ["n1"], {}, network=True, progress=lambda _: None)  # type: ignore[arg-type]
+    (check,) = [check for check in checks if check.name == "Service VIP"]
+    assert not check.ok
+    assert advice in check.advice
 
 
 def test_a_pod_that_may_not_be_renewed_is_named_with_the_command(

@@ -41,6 +41,7 @@ def test_each_subject_and_object_counts_once() -> None:
     assert found.secrets == ("calico-etcd-secrets",)
     assert found.services == ("kube-system/typha",)
     assert not found.shares_token
+    assert allowed(kube_proxy="none").proxies == ()
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ from fabnode.node.resources import (
     File,
     Image,
     Module,
+    RemovedUnit,
+    Retired,
     Sysctl,
     Unit,
     UnpinnedImage,
@@ -421,6 +423,48 @@ def test_a_unit_is_started_stamped_and_reported(node: Node) -> None:
         ("done", None),
     ]
     assert len(applied.seconds) == 4
+
+
+PROXY = "kube-proxy.service"
+
+
+@pytest.mark.parametrize("cleanup", ["exit 0", "echo 'no ipset'; exit 1"])
+def test_a_unit_is_removed_with_its_file_and_its_program_cleans_up(
+    node: Node, cleanup: str
+) -> None:
+    file, program, ran = (Path(node.path(name)) for name in ("etc/u", "bin/kube-proxy", "ran"))
+    for path, text in ((file, "[Service]"), (program, f"#!/bin/sh\necho $* >>{ran}\n{cleanup}")):
+        path.parent.mkdir()
+        path.write_text(text)
+        path.chmod(0o755)
+    (node.state / "stamps").mkdir(parents=True)
+    (node.state / "stamps" / PROXY).write_text("from an earlier start")
+    facts = Facts(
+        known=True,
+        paths={str(file): PathFact("file"), str(program): PathFact("file")},
+        units={PROXY: UnitFact("loaded", "active", "running", "enabled")},
+    )
+    removed = RemovedUnit(PROXY, str(file), "none")
+    node.apply(removed, Retired(str(program), ("--cleanup",), "none"), facts=facts)
+    assert node.tools.calls_of("systemctl") == [
+        f"systemctl disable -q --now -- {PROXY}",
+        "systemctl daemon-reload",
+        f"systemctl reset-failed -- {PROXY}",
+    ]
+    assert not file.exists()
+    assert not program.exists()
+    assert ran.read_text() == "--cleanup\n"
+    assert not (node.state / "stamps" / PROXY).exists()
+
+
+def test_a_unit_that_does_not_stop_is_a_failure_and_keeps_its_file(node: Node) -> None:
+    node.tools.add("systemctl", "case $1 in disable | stop) echo 'Job canceled.'; exit 1 ;; esac")
+    file = Path(node.path("u"))
+    file.touch()
+    facts = Facts(known=True, paths={str(file): PathFact("file")})
+    with pytest.raises(ApplyError, match=r"remove kube-proxy\.service: Job canceled"):
+        node.apply(RemovedUnit(PROXY, str(file), "none"), facts=facts)
+    assert file.exists()
 
 
 def test_systemd_rereads_nothing_where_no_unit_file_changed(node: Node) -> None:

@@ -70,7 +70,7 @@ def test_a_plan_parses_each_certificate_once(
     found = preflight.findings(inputs, AROUND)
     assert any("machine-id" in finding.text for finding in found)
     compare(tuple(r for step in NODE_STEPS for r in step.resources(inputs)), facts)
-    paths = verify.certificate_paths("/var/lib/kubelet")
+    paths = verify.certificate_paths(config.nodes[0])
     checks = list(verify.certificate_checks("n1", facts, paths, config.ca_pem, NOW, 30))
     assert len(checks) == len(held)
     wanted = [text.strip().encode() for text in [*held.values(), config.ca_pem.decode()]]

@@ -29,6 +29,8 @@ from fabnode.node.resources import (
     File,
     Image,
     Module,
+    RemovedUnit,
+    Retired,
     Unit,
     UnpinnedImage,
 )
@@ -391,7 +393,7 @@ def test_from_1_24_on_cri_dockerd_stands_between() -> None:
     wanted = runtime.desired(inputs)
     units = [unit.name for unit in wanted if isinstance(unit, Unit)]
     assert units == ["docker.service", "cri-docker.service"]
-    assert verify.units("docker", 24) == (*units, "kubelet.service", "kube-proxy.service")
+    assert verify.units(inputs.node, 24) == (*units, "kubelet.service", "kube-proxy.service")
     (unit,) = (r for r in wanted if isinstance(r, File) and r.path == layout.CRI_DOCKERD_UNIT)
     assert f"unix://{layout.CRI_DOCKERD_SOCKET}".encode() in (unit.content or b"")
 
@@ -486,6 +488,78 @@ def test_what_speaks_to_the_cluster_goes_without_a_proxy(
     cluster = "127.0.0.0/8,192.0.2.1,192.0.2.11,10.68.0.0/16,172.20.0.0/16,.svc,.cluster.local"
     line = f'Environment="NO_PROXY={first},{cluster}"'
     assert line in units["/etc/systemd/system/containerd.service"].splitlines()
+
+
+def test_a_node_without_kube_proxy_has_nothing_of_it_left() -> None:
+    inputs = make_inputs(make_config(kube_proxy="none"))
+    found = [*proxy_cert.desired(inputs), *proxy.desired(inputs)]
+    assert [type(each) for each in found] == [Absent, RemovedUnit, Absent, Absent, Retired]
+    paths = [getattr(each, "path", "") for each in found]
+    assert paths == [
+        layout.PROXY_PEM,
+        layout.PROXY_UNIT,
+        layout.PROXY_KUBECONFIG,
+        layout.PROXY_CONFIG,
+        "/usr/local/bin/kube-proxy",
+    ]
+    watched = watchlist(found, config=inputs.config, node=inputs.node, deep=False)
+    assert "kube-proxy.service" in watched.units
+    assert set(paths) <= set(watched.opaque)
+    assert layout.PROXY_PEM not in watched.certificates
+    gone = Facts(known=True, units={"kube-proxy.service": UnitFact()})
+    assert compare(tuple(found), gone) == ()
+    modules = [each.name for each in prepare.desired(inputs) if isinstance(each, Module)]
+    assert "nf_conntrack" not in modules
+    assert "nf_conntrack" in {
+        each.name for each in prepare.desired(make_inputs()) if isinstance(each, Module)
+    }
+
+
+def test_what_a_node_loses_with_its_kube_proxy_is_planned() -> None:
+    inputs = make_inputs(make_config(kube_proxy="none"))
+    here = PathFact("file", 0o600)
+    paths = (layout.PROXY_PEM, layout.PROXY_UNIT, layout.PROXY_CONFIG, "/usr/local/bin/kube-proxy")
+    facts = Facts(
+        known=True,
+        paths=dict.fromkeys(paths, here),
+        units={"kube-proxy.service": UnitFact("loaded", "active", "running", "enabled")},
+    )
+    wanted = (*proxy_cert.desired(inputs), *proxy.desired(inputs))
+    why = "kube_proxy is none"
+    assert [(each.action, each.name, each.why) for each in compare(wanted, facts)] == [
+        ("remove", layout.PROXY_PEM, why),
+        ("remove", "kube-proxy.service", why),
+        ("remove", layout.PROXY_CONFIG, why),
+        (
+            "remove",
+            "/usr/local/bin/kube-proxy",
+            f"{why}; before, it takes its rules out of the kernel",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "present", "removed"),
+    [
+        (UnitFact("loaded", "active", "running", "enabled"), False, True),  # of a package
+        (UnitFact("loaded", "inactive", "dead", "enabled"), False, True),
+        (UnitFact("loaded", "activating", "auto-restart", "disabled"), False, True),
+        (UnitFact("loaded", "failed", "failed", "disabled"), True, True),
+        (UnitFact("loaded", "inactive", "dead", "disabled"), False, False),
+        (UnitFact("masked", "inactive", "dead", "masked"), False, False),
+    ],
+)
+def test_a_unit_goes_that_runs_would_run_or_has_a_file(
+    unit: UnitFact, *, present: bool, removed: bool
+) -> None:
+    (wanted,) = [
+        each
+        for each in proxy.desired(make_inputs(make_config(kube_proxy="none")))
+        if isinstance(each, RemovedUnit)
+    ]
+    paths = {layout.PROXY_UNIT: PathFact("file", 0o644)} if present else {}
+    facts = Facts(known=True, paths=paths, units={wanted.name: unit})
+    assert bool(compare((wanted,), facts)) is removed
 
 
 @pytest.mark.parametrize("address", ["10.68.0.9", "169.254.20.10"])

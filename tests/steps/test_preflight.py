@@ -138,6 +138,20 @@ def test_a_good_host_has_no_findings() -> None:
         ),
         ({"listeners": (Listener(10256, ""),), "units": {PROXY: RUNNING}}, {}, {}, None, ""),
         (
+            {"listeners": (Listener(10256, "cilium-agent"),), "tools": BASIC},
+            {},
+            {"kube_proxy": "none", "calico": {"enabled": False}},
+            None,
+            "",
+        ),
+        (
+            {},
+            {},
+            {"kube_proxy": "none"},
+            "warning",
+            "kube_proxy is none, and pods of Calico ask for the apiserver by its Service",
+        ),
+        (
             {"machine_id": "b" * 32},
             {"at_its_address": ("n2",)},
             {},

@@ -136,7 +136,7 @@ def _print_lines(output: bytes, to: TextIO | None = None) -> None:
 def _unit(name: str, run: Run) -> str:
     """Return the full name of one of fabnode's units; exit 2 for any other."""
     minor = run.config.cluster.version.minor
-    known = [unit for node in run.nodes for unit in units(node.runtime.name, minor)]
+    known = [unit for node in run.nodes for unit in units(node, minor)]
     full = f"{name.removesuffix('.service')}.service"
     if full not in known:
         short = (unit.removesuffix(".service") for unit in dict.fromkeys(known))

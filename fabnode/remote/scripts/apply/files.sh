@@ -71,3 +71,9 @@ make_directory() { # make_directory PATH MODE
 remove_file() { # remove_file PATH
 	rm -f "$1"
 }
+
+retire_program() { # retire_program PATH ARGUMENT…: takes away what it left in the kernel, and goes
+	# It fails for any part of the kernel that is not there; the rest goes with the next boot.
+	[ ! -x "$1" ] || timeout 60 "$@" || :
+	remove_file "$1"
+}

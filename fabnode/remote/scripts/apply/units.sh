@@ -60,6 +60,13 @@ restart_unit() { # restart_unit UNIT [STAMP]: does not enable it
 	esac
 }
 
+remove_unit() { # remove_unit UNIT FILE: stopped, not started at boot, and without that file
+	systemctl disable -q --now -- "$1" || systemctl stop -- "$1" || return
+	remove_stamps "$1"
+	remove_file "$2" && systemctl daemon-reload || return
+	systemctl reset-failed -- "$1" 2>/dev/null || :
+}
+
 enable_unit() { # enable_unit UNIT: without the reload systemd would go on calling it disabled
 	systemctl enable -q --no-reload -- "$1" && systemctl daemon-reload
 }
