@@ -151,7 +151,8 @@ class Facts:
     :param modules: kernel features present: loaded, built in or seen working.
     :param built_in: those of them that are part of the kernel.
     :param missing_modules: asked for, not present, and `modprobe -n` can't find them either.
-    :param sysctls: key → value, of the keys asked for that exist.
+    :param sysctls: key → value, of the keys asked for that exist and can be read.
+    :param missing_sysctls: keys asked for that the kernel has not; a module may bring some.
     :param config_files: files by which others may override what fabnode sets: path → lines without
         comments; of settings of the kernel those that are asked for.
     :param certificates: path → certificates found there, nothing else of the file.
@@ -201,6 +202,7 @@ class Facts:
     built_in: frozenset[str] = frozenset()
     missing_modules: frozenset[str] = frozenset()
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    missing_sysctls: frozenset[str] = frozenset()
     config_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     listeners: tuple[Listener, ...] = ()
     paths: Mapping[str, PathFact] = field(default_factory=dict)

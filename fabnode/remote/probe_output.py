@@ -82,6 +82,7 @@ class _Found:
     pod_cgroups: set[str] = field(default_factory=set)
     static_pods: list[str] = field(default_factory=list)
     sysctls: dict[str, str] = field(default_factory=dict)
+    missing_sysctls: set[str] = field(default_factory=set)
     configs: dict[str, list[str]] = field(default_factory=dict)
     space: dict[str, Space] = field(default_factory=dict)
     readonly: set[str] = field(default_factory=set)
@@ -173,6 +174,8 @@ class _Found:
                 self.missing.add(name)
             case ["sysctl", key, *value]:
                 self.sysctls[key] = " ".join(" ".join(value).split())
+            case ["no_sysctl", key]:
+                self.missing_sysctls.add(key)
             case ["config", *path]:
                 self.configs.setdefault("\t".join(path), [])
             case ["config_line", *line, path] if path in self.configs:
@@ -271,6 +274,7 @@ class _Found:
             built_in=frozenset(self.builtin),
             missing_modules=frozenset(self.missing),
             sysctls=self.sysctls,
+            missing_sysctls=frozenset(self.missing_sysctls),
             config_files={path: tuple(lines) for path, lines in self.configs.items()},
             listeners=tuple(dict.fromkeys(self.listeners)),
             paths={path: PathFact(**fields) for path, fields in self.paths.items()},

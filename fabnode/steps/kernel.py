@@ -37,6 +37,20 @@ NFTABLES_KERNEL = (5, 13)
 NFTABLES_NFT = (1, 0, 1)
 
 
+# What settings a module brings, by the beginnings of their names; of all others that is not known.
+_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "br_netfilter": ("net.bridge.",),
+    "nf_conntrack": ("net.netfilter.", "net.nf_conntrack", "net.ipv4.netfilter."),
+    "ip_vs": ("net.ipv4.vs.",),
+    **dict.fromkeys(("overlay", "nf_tables", "vxlan", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh"), ()),
+}
+
+
+def brings(module: str, setting: str) -> bool:
+    """Return whether a module could bring a setting of the kernel (with dots) when it is loaded."""
+    return module not in _SETTINGS or setting.startswith(_SETTINGS[module])
+
+
 def sysctls(node: Node) -> dict[str, str]:
     """Return the settings of the kernel that this node is to have: fabnode's and the site's."""
     return {**SYSCTLS, **node.host.sysctls}

@@ -19,7 +19,7 @@ from . import boot_overrides, environment, takeover
 from .environment import MIB
 from .finding import Finding
 from .inputs import Inputs
-from .kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, modules
+from .kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, brings, modules
 from .step import Scope, Step
 
 MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they are signed
@@ -78,6 +78,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_ports(inputs),
         *_docker(inputs),
         *_kernel(inputs),
+        *_sysctls(inputs),
         *_proxy_mode(inputs),
         *takeover.findings(inputs),
         *_other_approvers(inputs, around),
@@ -344,6 +345,20 @@ def _kernel(inputs: Inputs) -> Iterator[Finding]:
             f"its kernel has no {lacking}, needed for {need}",
             f"install a kernel with {lacking}, or choose another mode in the configuration",
         )
+
+
+def _sysctls(inputs: Inputs) -> Iterator[Finding]:
+    """Find settings of the site's that the kernel has not, and that no module is about to bring."""
+    facts = inputs.facts
+    loads = modules(inputs.config, inputs.node).keys() - facts.modules - facts.missing_modules
+    for key in sorted(inputs.node.host.sysctls.keys() & facts.missing_sysctls):
+        if not any(brings(module, key) for module in loads):
+            yield Finding(
+                "error",
+                f"its kernel has no setting {key} (host.sysctls)",
+                "correct the name, name the module that brings it in host.modules, or set it for"
+                " other nodes alone, in `host` of a group",
+            )
 
 
 def _proxy_mode(inputs: Inputs) -> Iterator[Finding]:

@@ -48,6 +48,50 @@ def test_a_service_answers_in_every_mode_and_after_every_change(
     assert workload.containers() == containers
 
 
+ENDPOINT = "kubernetes-services-endpoint"  # by which Calico finds the apiserver without a Service
+
+
+def test_a_node_loses_its_kube_proxy_and_joins_without_one(cluster: Lab) -> None:
+    host, port = "KUBERNETES_SERVICE_HOST=10.99.0.1", "KUBERNETES_SERVICE_PORT=6443"
+    literals = [f"--from-literal={pair}" for pair in (host, port)]
+    kube_system = ["-n", "kube-system"]
+    cluster.kubectl(*kube_system, "create", "configmap", ENDPOINT, *literals)
+    cluster.kubectl(*kube_system, "rollout", "restart", "daemonset/calico-node")
+    cluster.kubectl(*kube_system, "rollout", "status", "daemonset/calico-node", "--timeout=300s")
+    config = cluster.config(nodes={NODE: {"kube_proxy": "none"}})
+    unit = "systemctl show -p LoadState --value kube-proxy.service"
+    files = "ls /etc/kubernetes /etc/kubernetes/pki /usr/local/bin /etc/systemd/system"
+    try:
+        (planned,) = cluster.plan("--limit", NODE, config=config)["nodes"]
+        gone = {change["name"] for change in planned["changes"] if change["action"] == "remove"}
+        assert gone == {
+            "kube-proxy.service",
+            "/etc/kubernetes/pki/kube-proxy.pem",
+            "/etc/kubernetes/kube-proxy.kubeconfig",
+            "/etc/kubernetes/kube-proxy.yaml",
+            "/usr/local/bin/kube-proxy",
+        }
+        for _ in range(2):  # once as it loses it, and once as it joins
+            done = cluster.deploy("--limit", NODE, code=1, config=config)
+            assert done.results == {NODE: "changed"}
+            assert cluster.on(NODE, unit).strip() == "not-found"
+            assert "kube-proxy" not in cluster.on(NODE, files)
+            assert traces(cluster) == set()
+            cluster.inv("plan", "--exit-code", "--limit", NODE, config=config)
+            words = ["verify", "--json", "--limit", NODE]
+            checks = cluster.inv(*words, code=1, config=config).document["checks"]
+            # Nothing serves Services there, which is what fails, and all that does.
+            assert [check["name"] for check in checks if not check["ok"]] == ["Service VIP"]
+            (none,) = [check for check in checks if check["name"] == "kube-proxy"]
+            assert "not checked" in none["detail"]
+            cluster.lab("fresh", "--hosts", NODE)
+    finally:
+        cluster.kubectl(*kube_system, "delete", "configmap", ENDPOINT)
+        cluster.kubectl(*kube_system, "rollout", "restart", "daemonset/calico-node")
+        cluster.deploy()
+    assert traces(cluster) == {"iptables"}
+
+
 @pytest.mark.parametrize(
     ("mode", "tool", "package"),
     [("ipvs", "ipset", "ipset"), ("nftables", "nft", "nftables")],

@@ -65,6 +65,33 @@ def test_handlers_mtu_hardening_and_cloud_provider(cluster: Lab) -> None:
     assert all(check["ok"] for check in verified(cluster).values())
 
 
+STARTUP = "example.org/agent-not-ready"
+
+
+def test_a_startup_taint_is_set_as_a_node_registers_and_not_again(cluster: Lab) -> None:
+    config = cluster.config(kubelet={"startup_taints": [f"{STARTUP}:NoSchedule"]})
+    try:
+        cluster.deploy("--limit", "n1", config=config)
+        assert STARTUP not in taints(cluster), "n1 has registered before"
+        cluster.kubectl("delete", "node", "n1")
+        (planned,) = cluster.plan("--limit", "n1", config=config)["nodes"]
+        assert f"taint {STARTUP}:NoSchedule as it registers" in planned["labels"]
+        cluster.deploy("--limit", "n1", config=config)
+        assert STARTUP in taints(cluster)
+        checks = cluster.inv("verify", "--json", "--no-network", config=config).document["checks"]
+        warned = [(c["node"], c["name"], c["warning"]) for c in checks if not c["ok"]]
+        assert warned == [("n1", "schedulable", True)]
+        cluster.kubectl("taint", "node", "n1", f"{STARTUP}-")
+        cluster.deploy("--limit", "n1", config=config)
+        cluster.inv("plan", "--exit-code", "--limit", "n1", config=config)
+        cluster.on("n1", "systemctl restart kubelet")
+        eventually(lambda: cluster.on("n1", "curl -s 127.0.0.1:10248/healthz") == "ok")
+        assert STARTUP not in taints(cluster)
+    finally:
+        cluster.kubectl("taint", "node", "n1", f"{STARTUP}-", code=None)
+        cluster.deploy()
+
+
 def node(lab: Lab) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(lab.kubectl("get", "node", "n1", "-o", "json"))
     return found

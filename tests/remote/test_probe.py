@@ -435,6 +435,7 @@ def test_features_of_the_kernel(probe_host: Callable[..., Facts]) -> None:
     highest = Path("/proc/sys/kernel/pid_max").read_text().strip()
     assert len(highest) > 1
     assert facts.sysctls == {"kernel.ostype": "Linux", "kernel.pid_max": highest}
+    assert facts.missing_sysctls == {"no.such.key"}
 
 
 def test_a_module_that_can_be_loaded_is_neither_present_nor_missing(

@@ -54,6 +54,7 @@ def test_the_machine() -> None:
         "module\toverlay",
         "missing\tipip",
         "sysctl\tnet.ipv4.ip_local_port_range\t32768\t60999",
+        "no_sysctl\tnet.nosuch.key",
         'listener\tLISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=7,fd=3),("x",pid=8))  ',
         "listener\tLISTEN 0      4096         [::]:8080        [::]:*          ",
     )
@@ -78,6 +79,7 @@ def test_the_machine() -> None:
         frozenset({"ipip"}),
     )
     assert seen.sysctls == {"net.ipv4.ip_local_port_range": "32768 60999"}
+    assert seen.missing_sysctls == {"net.nosuch.key"}
     assert seen.listeners == (Listener(22, "sshd"), Listener(8080, ""))
 
 
@@ -217,7 +219,7 @@ def test_anything_else_is_refused(output: bytes) -> None:
 TAGS = st.sampled_from(
     """
     clock os hostname machine_id boot_id uptime kernel arch memory cgroup address resolv
-    resolved listener tool free module missing sysctl path digest text texts certificate
+    resolved listener tool free module missing sysctl no_sysctl path digest text texts certificate
     certificate_data server mtu conntrack unit stamp images image pinned archive end
     """.split()  # noqa: SIM905 - a list of thirty-five strings is no easier to read
 )

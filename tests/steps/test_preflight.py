@@ -68,6 +68,38 @@ def test_a_good_host_has_no_findings() -> None:
     assert found({}, {}) == ()
 
 
+VS = "net.ipv4.vs.conn_reuse_mode"
+
+
+@pytest.mark.parametrize(
+    ("key", "without", "settings", "reported"),
+    [
+        ("net.nosuch.key", set(), {}, True),
+        ("net.bridge.bridge-nf-filter-vlan-tagged", {"br_netfilter"}, {}, False),
+        ("net.nosuch.key", {"br_netfilter", "overlay"}, {}, True),
+        ("net.netfilter.nf_conntrack_max", {"nf_conntrack"}, {}, False),
+        ("net.netfilter.nf_conntrack_max", {"nf_conntrack"}, {"kube_proxy": "none"}, True),
+        (VS, {"ip_vs"}, {}, True),
+        (VS, {"ip_vs"}, {"kube_proxy": {"mode": "ipvs"}}, False),
+        ("net.nosuch.key", {"rds"}, {"host": {"modules": ["rds"]}}, False),
+        ("net.nosuch.key", set(), {"host": {"modules": ["rds"]}}, True),
+    ],
+)
+def test_a_setting_that_the_kernel_has_not_is_named_unless_a_module_may_bring_it(
+    key: str, without: set[str], settings: dict[str, Any], *, reported: bool
+) -> None:
+    host = {**settings.get("host", {}), "sysctls": {key: 1}}
+    config = make_config(calico={"enabled": False}, **{**settings, "host": host})
+    all_modules = GOOD.modules | {"rds", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh"}
+    facts = replace(
+        GOOD, modules=all_modules - without, missing_sysctls=frozenset({key, "net.other.key"})
+    )
+    found = [f for f in findings(make_inputs(config, facts), AROUND) if "no setting" in f.text]
+    assert [(f.level, f.text) for f in found] == (
+        [("error", f"its kernel has no setting {key} (host.sysctls)")] if reported else []
+    )
+
+
 @pytest.mark.parametrize(
     ("facts", "around", "overrides", "level", "text"),
     [

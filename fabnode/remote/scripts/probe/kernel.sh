@@ -57,5 +57,9 @@ for key in $sysctls; do
 	sysctl_file="/proc/sys/$*"
 	IFS=$nl
 	# Not by `read`: dash reads byte by byte, and of a number the kernel gives no second one.
-	if [ -f "$sysctl_file" ] && line=$(head -n 1 "$sysctl_file" 2>/dev/null); then emit sysctl "$key" "$line"; fi
+	if [ ! -e "$sysctl_file" ]; then
+		emit no_sysctl "$key"
+	elif line=$(head -n 1 "$sysctl_file" 2>/dev/null); then
+		emit sysctl "$key" "$line"
+	fi
 done
