@@ -356,7 +356,7 @@ class NodeDeployer:
         """Return the kinds of certificates that were due and are new. Raises RenewalError."""
         now = self.probe().certificates
         new = []
-        for kind, path in layout.certificates(self.node).items():
+        for kind, path in verify.certificates(self.node).items():
             if not renewal.reason(kind, before.get(path, NO_CERTIFICATE)):
                 continue
             held = now.get(path, NO_CERTIFICATE)

@@ -20,6 +20,7 @@ from ..steps import (
     kubelet,
     preflight,
     unit_overrides,
+    verify,
 )
 from ..steps.finding import Finding
 from ..steps.inputs import Inputs, Issued
@@ -161,7 +162,7 @@ class NodePlanner:
         """Return which certificates a renewal leaves as they are; one text for each reason."""
         kinds: dict[str, list[str]] = {}
         now = datetime.now(UTC)
-        for kind, path in layout.certificates(self.node).items():
+        for kind, path in verify.certificates(self.node).items():
             if why := renewal.reason_to_keep(kind, self.facts.certificate(path), now):
                 kinds.setdefault(why, []).append(kind)
         return tuple(
@@ -275,7 +276,10 @@ class NodePlanner:
 
     def _strayed(self, renewal: Renewal) -> tuple[Finding, ...]:
         """Say what else than certificates would change: a renewal is no deployment."""
-        about = layout.certificate_files(self.node, authority=bool(renewal.authority))
+        about = {
+            *verify.certificates(self.node).values(),
+            *layout.certificate_files(authority=bool(renewal.authority)),
+        }
         others = [
             change.name
             for change in self.compare(KEEP).plan.changes

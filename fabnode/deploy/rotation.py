@@ -196,7 +196,7 @@ def _stages(run: Run, context: RunContext) -> dict[str, Stage]:
     def work(deployer: NodeDeployer) -> Stage:
         with run.journal.step(deployer.node.name, NAME, "determining its stage") as log:
             facts = deployer.current_facts()
-            paths = layout.certificates(deployer.node)
+            paths = verify.certificates(deployer.node)
             held = {k: facts.certificate(path) for k, path in paths.items()}
             stage = authorities.stage(facts.path(layout.CA).content or b"", held)
             log.note("through" if stage == DONE else f"next: {stage}")

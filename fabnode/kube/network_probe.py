@@ -13,6 +13,7 @@ from ..steps import verify
 from ..util import program
 from ..util.errors import ClusterError
 from ..util.wait import Wait, WaitTimeoutError
+from . import network_policies
 from .client import ApiError, KubeletError
 from .watch import Watch
 
@@ -119,16 +120,19 @@ def _run(
             )
     finally:
         pods.stop()
+    tries: list[verify.Check] = []
     with ThreadPoolExecutor(_PARALLEL) as pool:
         logs = pool.map(lambda pod: _log(api, pod, names[pod]), names)
     for node, log in zip(names.values(), logs, strict=True):
         if isinstance(log, verify.Check):
             checks += [log] if node in nodes else [replace(log, warning=True)]
         elif node in nodes:
-            checks += verify.probe_results(node, log, tried)
+            tries += verify.probe_results(node, log, tried)
         else:
-            checks += verify.probe_results(node, log, nodes, service=False)
-    return checks
+            tries += verify.probe_results(node, log, nodes, service=False)
+    # Asked while the namespace is there, for some sites put policies into each new one.
+    failed = any(not check.ok for check in tries)
+    return checks + network_policies.named(tries, network_policies.found(api) if failed else ())
 
 
 def _create(api: Api, objects: Sequence[Object]) -> None:

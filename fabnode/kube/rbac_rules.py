@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..cni import registry
 from ..steps.verify import PROBE_NAMESPACE
 from . import lease_lock
+from .network_policies import CLUSTER_WIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -116,6 +117,12 @@ DNS_SERVICES = Right("kube-system", "", "services", ("list",))
 PROBE_EVENTS = Right(PROBE_NAMESPACE, "", "events", ("list",))
 """To say why a pod of the network probe does not start. Checks say less without."""
 
+PROBE_POLICIES = (
+    Right(PROBE_NAMESPACE, "networking.k8s.io", "networkpolicies", ("list",)),
+    *(Right("", group, resource, ("list",)) for group, resource in CLUSTER_WIDE),
+)
+"""To name policies that may keep the network probe's pods apart. Checks say less without."""
+
 _OWNERS = {
     "": ("replicationcontrollers",),
     "apps": ("replicasets", "deployments", "statefulsets", "daemonsets"),
@@ -183,6 +190,7 @@ def seen(config: Config) -> tuple[Right, ...]:
         API_SERVICES,
         DNS_SERVICES,
         PROBE_EVENTS,
+        *PROBE_POLICIES,
         *(Right(r.namespace, r.group, r.resource, r.verbs) for r in of_network),
     )
 

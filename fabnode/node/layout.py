@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..pki.renewal import CLIENT, PROXY, SERVING
 from ..releases import compatibility
 from .conventions import (
@@ -17,9 +15,6 @@ from .conventions import (
     PROXY_METRICS_PORT,
     PROXY_SERVICE,
 )
-
-if TYPE_CHECKING:
-    from ..config.configuration import Node
 
 UNITS = "/etc/systemd/system"
 
@@ -88,16 +83,23 @@ def kubelet_serving_certificate(kubelet_root: str) -> str:
     return f"{kubelet_root}/pki/kubelet-server-current.pem"
 
 
-def certificates(node: Node) -> dict[str, str]:
-    """Return where each kind of certificate of a node lies, each with its key."""
+def certificates(kubelet_root: str, *, proxy: bool) -> dict[str, str]:
+    """
+    Return where each kind of certificate of a node lies, each with its key.
+
+    :param proxy: it has a kube-proxy.
+    """
     found = {
-        CLIENT: kubelet_client_certificate(node.kubelet.root),
-        SERVING: kubelet_serving_certificate(node.kubelet.root),
+        CLIENT: kubelet_client_certificate(kubelet_root),
+        SERVING: kubelet_serving_certificate(kubelet_root),
     }
-    return {**found, PROXY: PROXY_PEM} if node.kube_proxy.enabled else found
+    return {**found, PROXY: PROXY_PEM} if proxy else found
 
 
-def certificate_files(node: Node, *, authority: bool) -> frozenset[str]:
-    """Return what a new certificate may change; with `authority`, what a new CA may as well."""
-    others = {CA, PROXY_KUBECONFIG} if authority else set()
-    return frozenset({*certificates(node).values(), BOOTSTRAP_KUBECONFIG, *others})
+def certificate_files(*, authority: bool) -> frozenset[str]:
+    """
+    Return what new certificates may change beside these themselves.
+
+    :param authority: they come with a new CA.
+    """
+    return frozenset({BOOTSTRAP_KUBECONFIG, *({CA, PROXY_KUBECONFIG} if authority else ())})

@@ -209,9 +209,14 @@ _TITLES = {
 }
 
 
+def certificates(node: Node) -> dict[str, str]:
+    """Return kind → path of every certificate that a node holds."""
+    return layout.certificates(node.kubelet.root, proxy=node.kube_proxy.enabled)
+
+
 def certificate_paths(node: Node) -> dict[str, str]:
     """Return title → path of every certificate that a node holds."""
-    return {_TITLES[kind]: path for kind, path in layout.certificates(node).items()}
+    return {_TITLES[kind]: path for kind, path in certificates(node).items()}
 
 
 def version_check(node: str, node_object: Object, wanted: str, runtime: str) -> Check:

@@ -24,7 +24,7 @@ from fabnode.pki.ca_rollover import BUNDLE, CERTIFICATES, DONE, OLD_OUT, NoSafeT
 from fabnode.pki.certificates import CertificateFile
 from fabnode.pki.renewal import CLIENT, KINDS, Renewal
 from fabnode.ssh.errors import ConnectionLostError
-from fabnode.steps.verify import Check, certificate_paths
+from fabnode.steps.verify import Check, certificate_paths, certificates
 from fabnode.util.wait import WaitTimeoutError
 from tests.support import authority, certificate, make_config, pem
 
@@ -53,7 +53,7 @@ class Held:
             paths={layout.CA: PathFact("file", content=self.trusts)},
             certificates={
                 path: CertificateFile.of(certificate(f"system:node:{node.name}", by=by))
-                for path in layout.certificates(node).values()
+                for path in certificates(node).values()
             },
         )
 
@@ -88,9 +88,7 @@ class Scene:
         config = replace(make_config(), ca_pem=self.ca)
         return Run(config, config.nodes[:nodes], Journal(None, []), {}, max_parallel=1)
 
-    def session(
-        self, config: Config, _: object, *, dry_run: bool, shared_token: str
-    ) -> SimpleNamespace:
+    def session(self, config: Config, _: object, *, dry_run: bool, **__: object) -> SimpleNamespace:
         self.dry_runs.append(dry_run)
 
         def plan(_: object) -> tuple[()]:
