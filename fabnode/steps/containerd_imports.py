@@ -78,8 +78,11 @@ def imported(facts: Facts) -> tuple[str, ...]:
 
 
 def _holds(found: object, wanted: object, written: bool) -> bool:
+    """Return whether a setting still is as wanted; a list may have more behind its own entries."""
     if found is None:
         return not written
+    if isinstance(found, list) and isinstance(wanted, list):
+        return found[: len(wanted)] == wanted
     return wanted == found
 
 

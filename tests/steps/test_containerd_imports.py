@@ -28,6 +28,7 @@ version = 2
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]
   runtime_type = "io.containerd.runc.v2"
 """
+CNI = "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.cni]\n"
 RUNC = "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]\n"
 OLDER_RUNC = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]\n'
 
@@ -59,10 +60,13 @@ CASES: list[tuple[str, str, str | None, str]] = [
     ('version = 3\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]', "2.4.2", "error", "disabled"),
     ("version = 9", "2.4.2", "error", "of version 9, while 4 is the newest it reads"),
     ("version = [", "2.4.2", "error", f"containerd does not start with {FILE}, which is no TOML"),
+    (CNI + "bin_dirs = ['/x']", "2.4.2", "error", 'bin_dirs (["/opt/cni/bin"] → ["/x"])'),
+    (CNI + "bin_dirs = ['/x', '/opt/cni/bin']", "2.4.2", "error", 'bin_dirs (["/opt/cni/bin"] →'),
     # Until 1.x the whole section goes.
     (OLDER_NVIDIA, "1.7.33", "error", 'sandbox_image ("registry.k8s.io/pause:3.10.1" → unset)'),
     ('version = 3\nroot = "/x"', "1.7.33", "error", "of version 3, while 2 is the newest"),
     # Near misses.
+    (CNI + "bin_dirs = ['/opt/cni/bin', '/x']", "2.4.2", None, ""),
     (NVIDIA, "2.4.2", None, ""),
     (OLDER_NVIDIA, "2.4.2", None, ""),
     (RUNC + "SystemdCgroup = true", "2.4.2", None, ""),
@@ -77,6 +81,13 @@ def test_each_override_is_found_with_its_fix(
     text: str, version: str, level: str | None, sentence: str
 ) -> None:
     assert_finding(found(text, version), level, sentence)
+
+
+def test_a_further_folder_of_network_plugins_is_no_override() -> None:
+    """Where fabnode writes the list, containerd adds to it; where not, the file's own counts."""
+    config = make_config(paths={"cni_bin": "/data/cni"}, runtime={"version": "2.4.2"})
+    facts = Facts(known=True, config_files={FILE: (*CNI.splitlines(), "bin_dirs = ['/x']")})
+    assert tuple(findings(facts, runtime.desired(make_inputs(config, facts)))) == ()
 
 
 def test_only_what_containerd_imports_counts_in_its_order() -> None:
