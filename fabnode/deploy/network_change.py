@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..artifacts import cni_manifest, file_formats
+from ..cni.registry import network
 from ..steps import pod_network
-from ..util.errors import ClusterError
+from ..util.errors import ClusterError, InputError
 from ..util.image_reference import ImageReference
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from ..cni.protocol import Rollout
+    from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..kube.server_side_apply import ObjectChange
     from .cluster_session import ClusterSession
@@ -185,6 +190,26 @@ def other_versions(wanted: Iterable[str], held: Collection[str]) -> list[str]:
                 " nodes would have to pull it"
             )
     return found
+
+
+def held_otherwise(config: Config) -> list[str]:
+    """
+    Return `other_versions` of the files on this machine, as far as they can be read.
+
+    What is missing or damaged, a run says.
+    """
+    source = network(config).manifest
+    if source is None or not isinstance(source.source, Path) or not source.source.is_file():
+        return []
+    held: list[str] = []
+    for path in config.artifacts.images:
+        with suppress(OSError, file_formats.NotAnArchiveError):
+            held += file_formats.images(path)[0]
+    try:
+        objects = cni_manifest.objects(config, for_names=True)
+    except InputError:
+        return []
+    return other_versions(network(config).images(objects), held)
 
 
 def _base(reference: ImageReference) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...artifacts import store
 from ...config.schema import schema
 from ...deploy import own_steps
+from ...deploy.network_change import held_otherwise
 from ...util import program
 from ...util.problems import ConfigError
 from ...util.words import counted
@@ -30,13 +31,14 @@ def check(config: str, *, as_json: bool = False) -> None:
 
     A valid one may name artifacts, and variables with secrets, that are not on this machine: these
     are printed as missing, and are no problem, for much can be done without them. So are programs
-    of another release.
+    of another release. Images of another version than the pod network's are a warning.
     """
     loaded = app.configuration(config)
     own_steps.check_desired(loaded, own_steps.steps_of(loaded))
     missing = [*_missing(config), *_unset(loaded)]
+    doubtful = held_otherwise(loaded)
     if as_json:
-        app.print_json(_document(loaded, missing))
+        app.print_json({**_document(loaded, missing), "warnings": doubtful})
         return
     for node in loaded.nodes:
         groups = f" ({', '.join(node.groups)})" if node.groups else ""
@@ -45,6 +47,8 @@ def check(config: str, *, as_json: bool = False) -> None:
     app.print_text(
         f"{loaded.source}: {counted(len(loaded.nodes), 'node')}, Kubernetes {version}: valid"
     )
+    for text in doubtful:
+        app.print_text(f"warning: {text}")
     if missing:
         commands = f"{program.task('plan')}` and `{program.task('deploy-nodes')}"
         app.print_text(f"\nnot on this machine yet, but needed by `{commands}`:")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+import yaml
+
 from fabnode.cli.commands import configuration
-from tests.artifacts.test_store import RELEASE, elf, of_architecture
+from tests.artifacts.test_store import RELEASE, archive, elf, of_architecture
+from tests.cni.test_calico import manifest
 from tests.support import write_cluster
 
 if TYPE_CHECKING:
@@ -41,6 +45,24 @@ def test_a_missing_manifest_is_named_with_its_place(
         "does not exist; its makers publish it at https://raw.githubusercontent.com/"
         "projectcalico/calico/v3.28.5/manifests/calico.yaml"
     )
+
+
+def test_archives_of_another_version_than_the_manifest_are_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "calico.yaml").write_text(yaml.safe_dump_all(manifest("v3.28.5")))
+    old = {"manifest.json": [{"RepoTags": ["calico/node:v3.27.0"]}]}
+    calico = {"manifest": "calico.yaml"}
+    artifacts = {"images": [str(archive(tmp_path / "old.tar", old))]}
+    config = str(write_cluster(tmp_path, calico=calico, artifacts=artifacts))
+    configuration.check(config)
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "warning" in each]
+    assert line.startswith("warning: artifacts.images hold docker.io/calico/node:v3.27.0, but ")
+    configuration.check(config, as_json=True)
+    assert json.loads(capsys.readouterr().out)["warnings"] == [line.removeprefix("warning: ")]
+    archive(tmp_path / "old.tar", {"manifest.json": [{"RepoTags": ["calico/node:v3.28.5"]}]})
+    configuration.check(config)
+    assert "warning" not in capsys.readouterr().out
 
 
 def test_variables_that_are_not_set_are_named(
