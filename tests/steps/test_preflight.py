@@ -211,6 +211,13 @@ def test_a_setting_that_the_kernel_has_not_is_named_unless_a_module_may_bring_it
         ({"kernel": "5.10.0-13"}, {}, {}, None, ""),
         ({"missing_modules": frozenset({"ip_vs"})}, {}, {}, None, ""),
         (
+            {"missing_sysctls": frozenset({"net.nosuch.key"})},
+            {},
+            {"host": {"sysctls": {"net.nosuch.key": 1}}},
+            "error",
+            "its kernel has no setting net.nosuch.key (host.sysctls)",
+        ),
+        (
             {"missing_modules": frozenset({"ip_vs"})},
             {},
             {"kube_proxy": {"mode": "ipvs"}},
