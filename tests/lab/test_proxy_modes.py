@@ -52,7 +52,8 @@ ENDPOINT = "kubernetes-services-endpoint"  # by which Calico finds the apiserver
 
 
 def test_a_node_loses_its_kube_proxy_and_joins_without_one(cluster: Lab) -> None:
-    host, port = "KUBERNETES_SERVICE_HOST=10.99.0.1", "KUBERNETES_SERVICE_PORT=6443"
+    host = f"KUBERNETES_SERVICE_HOST={cluster.layout.gateway}"
+    port = "KUBERNETES_SERVICE_PORT=6443"
     literals = [f"--from-literal={pair}" for pair in (host, port)]
     kube_system = ["-n", "kube-system"]
     cluster.kubectl(*kube_system, "create", "configmap", ENDPOINT, *literals)
