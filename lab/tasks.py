@@ -30,7 +30,7 @@ PROJECT = Path(__file__).parent.parent
         "nodes": "how many hosts that may become nodes (3)",
         "kubernetes": f"release of the nodes ({versions.KUBERNETES})",
         "runtime": "containerd, or docker on hosts that have it (containerd)",
-        "name": "several labs live side by side under different names",
+        "name": "several labs live side by side; 1 to 7 lower-case letters or digits",
         "jump": "add a jump host; the configuration then goes through it",
         "suite": f"the hosts' Debian: {' or '.join(versions.SUITES)} ({versions.DEBIAN})",
         "packages": "comma-separated: what of Debian's the hosts have beside what a lab needs",

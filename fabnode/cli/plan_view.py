@@ -54,6 +54,11 @@ def plan_text(plan: PlanResult) -> str:
         lines.append(f"{same} nodes would not change" if same > 1 else "1 node would not change")
     if plan.empty:
         lines.append("nothing to change")
+    # The findings stand first, and a plan of bare hosts is hundreds of lines long.
+    if refused := [n.node for n in plan.nodes if any(f.level == "error" for f in n.findings)]:
+        head, rest = named(refused)
+        lines += [f"{head}: nothing is changed there before the errors above are mended"]
+        lines += [f"  {rest}"] if rest else []
     return "\n".join(lines)
 
 

@@ -116,7 +116,7 @@ def problem(pod: Object, events: Collection[Object]) -> str:
     status = pod.get("status") or {}
     warnings = [event for event in events if event.get("type") == "Warning"]
     found = cut(clean(next(_stopped(status), "")), _LONGEST) or newest_message(warnings)
-    return found or f"its pod is {clean(str(status.get('phase')))}"
+    return found or f"its pod is {clean(str(status.get('phase') or 'gone'))}"
 
 
 def newest_message(events: Collection[Object]) -> str:

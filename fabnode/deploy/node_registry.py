@@ -11,7 +11,7 @@ from ..kube.client import ApiError
 from ..kube.watch import Watch
 from ..steps import verify
 from ..util import program
-from ..util.wait import Wait, Waiting, unobserved
+from ..util.wait import Wait, Waiting, WaitTimeoutError, unobserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -103,6 +103,7 @@ class Nodes:
         Raises WaitTimeoutError with the kubelet's own words; others as in `wait_registered`.
         """
         last = ["its kubelet has not registered"]
+        offline = [False]
 
         def found(objects: Mapping[str, Object]) -> Object | None:
             node = objects.get(name)
@@ -110,6 +111,7 @@ class Nodes:
                 return None
             reason = node_status.not_ready(node, since)
             last[0] = reason or ""
+            offline[0] = node_status.lacks_only_network(node)
             reported = reason != node_status.NOT_SINCE
             return None if reason and not (reported and self.awaits_network(node)) else node
 
@@ -120,7 +122,14 @@ class Nodes:
             advice=program.host_task(name, "logs"),
             on_state=on_state,
         )
-        return self._watch.follow(found, wait, lambda: last[0], meanwhile)
+        try:
+            return self._watch.follow(found, wait, lambda: last[0], meanwhile)
+        except WaitTimeoutError:
+            if not offline[0]:
+                raise
+            # The kubelet knows only that there is no network; verify quotes why.
+            look = program.task(f"verify --limit {name} --no-network")
+            raise wait.overdue(last[0], f"{look} says why its pod network does not start") from None
 
     def awaits_network(self, live: Object) -> bool:
         """Say whether a node lacks nothing but a network that others are to bring."""

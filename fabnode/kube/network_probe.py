@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +28,8 @@ _PODS = f"{_NAMESPACE}/pods"
 _POLL = 0.1
 _PARALLEL = 8
 _OTHERS = 10.0  # seconds that nodes which are not judged get to start a pod
+# The pod's own image; that of sandboxes comes with other words.
+_PULL_FAILED = re.compile(r"\b(ErrImagePull|ImagePullBackOff|ErrImageNeverPull)\b")
 _STUCK = 15.0  # seconds after which a namespace that its controller can't remove is given up
 
 
@@ -204,6 +207,8 @@ def _started(
         of_pod = [event for event in events if event["involvedObject"].get("name") == name]
         detail = "runs" if running else problem(pod, of_pod)
         advice = "" if running else program.host_task(node, "logs --unit kubelet")
+        if _PULL_FAILED.search(detail):
+            advice = "name in verify.image an image that hosts can pull, or artifacts.images brings"
         check = verify.Check(node, "probe pod", running, detail, advice, node not in nodes)
         checks.append(check)
     return checks

@@ -53,6 +53,16 @@ def test_of_many_nodes_the_number_heads_the_names() -> None:
     ]
 
 
+def test_nodes_that_an_error_keeps_from_being_changed_are_named_again_at_the_end() -> None:
+    full = Finding("error", "its disk is full", "make room")
+    nodes = (
+        PlannedNode("n1", changes=(CHANGE,), findings=(full, CGROUP)),
+        PlannedNode("n2", changes=(CHANGE,), findings=(CGROUP,)),
+    )
+    last = plan_text(PlanResult(nodes)).splitlines()[-1]
+    assert last == "n1: nothing is changed there before the errors above are mended"
+
+
 def test_a_rollout_stands_before_the_objects_that_bring_it_about() -> None:
     text = "Calico 3.28.5 → 3.32.1: calico-node is rolled, one node at a time"
     objects = (PlannedObject("update", "DaemonSet kube-system/calico-node", ("spec.template",)),)

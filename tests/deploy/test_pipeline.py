@@ -345,3 +345,27 @@ def test_the_wait_for_ready_reports_the_kubelets_own_words(
     (shown,) = [event.text for event in journal.events if event.state == "progress"]
     assert shown.startswith("waiting for Ready: ")
     assert "no CNI" in shown
+
+
+@pytest.mark.parametrize(
+    ("message", "advised"),
+    [
+        (
+            "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady",
+            "verify --limit n1 --no-network says why its pod network does not start",
+        ),
+        ("PLEG is not healthy", "logs"),
+    ],
+)
+def test_a_node_that_lacks_only_its_network_is_looked_up_where_the_cause_stands(
+    monkeypatch: pytest.MonkeyPatch, message: str, advised: str
+) -> None:
+    monkeypatch.setattr(node_registry, "_LOOK", 0.01)
+    condition = {"type": "Ready", "status": "False", "message": message}
+    node = {"metadata": {"name": "n1"}, "status": {"conditions": [condition]}}
+    nodes = node_registry.Nodes(make_config(timeouts={"ready": 1}), MagicMock(), MagicMock())
+    nodes._watch._objects, nodes._watch._listed = {"n1": node}, True
+    with pytest.raises(WaitTimeoutError, match="for Ready: ") as raised:
+        nodes.wait_ready("n1", 0, lambda: None)
+    assert message in str(raised.value)
+    assert raised.value.advice.endswith(advised)

@@ -98,3 +98,25 @@ def test_a_pod_that_does_not_start_says_why() -> None:
         ("n2", False, no_address, False),
         ("n3", False, "its pod is Pending", True),
     ]
+
+
+def test_a_pod_that_went_with_its_node_is_gone() -> None:
+    (check,) = network_probe._started({}, [], ("n1",), ("n1",))
+    assert check.detail == "its pod is gone"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "advised"),
+    [
+        ("ErrImagePull", "lookup registry-1.docker.io: no such host", "verify.image"),
+        ("ImagePullBackOff", "Back-off pulling image", "verify.image"),
+        ("ContainerCreating", "failed to pull image registry.k8s.io/pause", "logs --unit kubelet"),
+    ],
+)
+def test_an_image_that_hosts_cannot_pull_is_the_configurations_matter(
+    reason: str, message: str, advised: str
+) -> None:
+    state = {"waiting": {"reason": reason, "message": message}}
+    pod = {"status": {"phase": "Pending", "containerStatuses": [{"name": "main", "state": state}]}}
+    (check,) = network_probe._started({"server-0": pod}, [], ("n1",), ("n1",))
+    assert advised in check.advice
