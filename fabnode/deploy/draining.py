@@ -192,7 +192,7 @@ def _cordoned(run: Run, name: str, cordons: Cordons, what: What) -> Operation:
         elif not operation.cordons:
             log.note("it was cordoned by somebody else, which stays as it is")
         else:
-            log.note(f"goes on: {operation.text}")
+            log.note(f"goes on: {operation.what} {operation.origin}")
     return operation
 
 

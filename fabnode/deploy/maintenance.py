@@ -235,7 +235,7 @@ class _Node:
             if new:
                 log.changed("cordoned")
             elif operation.since != wanted.since:
-                log.note(f"goes on: {operation.text}")
+                log.note(f"goes on: {operation.what} {operation.origin}")
             if not operation.cordons:
                 log.note("it was cordoned before, and will stay so")
         with self._step(DRAIN, "evicting its pods") as log:

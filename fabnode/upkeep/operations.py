@@ -48,9 +48,13 @@ class Operation:
 
     @property
     def text(self) -> str:
-        """What it is, by whom and since when, in a line."""
-        began = self.since[:19].replace("T", " ")
-        return f"{self.what} ({self.phase}) by {self.by} since {began} UTC"
+        """What it is and how far, by whom and since when, in a line."""
+        return f"{self.what} ({self.phase}) {self.origin}"
+
+    @property
+    def origin(self) -> str:
+        """By whom it was begun, and when."""
+        return f"by {self.by} since {self.since[:19].replace('T', ' ')} UTC"
 
     def to_json(self) -> str:
         """Return it as the annotation holds it."""

@@ -177,8 +177,8 @@ def shop(open_shop: Shop) -> Iterator[Shop]:
 
 
 def test_a_node_is_emptied_within_its_budget_and_takes_pods_again(shop: Shop) -> None:
-    """Three replicas share a budget of one: they go one after another, and two are always up."""
-    shop.make(deployment("web", 3), budget("web", minAvailable=2))
+    """Some replicas on one node share a budget of one: they go one after another."""
+    shop.make(deployment("web", 6), budget("web", minAvailable=5))
     shop.rolled_out("web")
     full = max(NODES, key=lambda node: len(shop.pods(node)))
     done = shop.drain("--limit", full, "--json")
@@ -190,7 +190,7 @@ def test_a_node_is_emptied_within_its_budget_and_takes_pods_again(shop: Shop) ->
     shop.rolled_out("web")
     status = shop.inv("status").out
     assert "ours: drain (drained) by" in status
-    assert shop.drain("--limit", full, "--json").results == {full: "changed"}  # a phase, no more
+    assert shop.drain("--limit", full, "--json").results == {full: "unchanged"}
     verified = shop.lab.inv("verify", "--no-network", "--json", "--limit", full, code=1).document
     (bad,) = [check for check in verified["checks"] if not check["ok"]]
     assert bad["advice"] == f"inv uncordon --limit {full}"
@@ -396,3 +396,43 @@ def test_a_smaller_account_may_not_drain(shop: Shop) -> None:
     done = shop.lab.inv("cordon", "--limit", "n1", code=1)
     assert "inv rbac.deployer --with-drain" in done.text
     assert shop.cordoned() == set()
+
+
+def test_nodes_are_maintained_one_after_another_and_take_pods_again(shop: Shop) -> None:
+    shop.make(deployment("web", 4), budget("web", maxUnavailable=1))
+    shop.rolled_out("web")
+    plan = shop.inv("maintain", "--limit", "n1,n2", "--command", "true", "--dry-run", "--json")
+    assert {each["node"]: each["action"] for each in plan.document["nodes"]} == {
+        "n1": "command: true",
+        "n2": "command: true",
+    }
+    writes = len(shop.lab.writes())
+    script = "cat /proc/uptime > /run/maintained"
+    done = shop.inv("maintain", "--limit", "n1,n2", "--command", script, "--json")
+    assert done.results == {"n1": "changed", "n2": "changed"}
+    first, second = (float(shop.lab.on(n, "cat /run/maintained").split()[0]) for n in ("n1", "n2"))
+    assert first < second
+    assert shop.cordoned() == set()
+    assert RECORD not in shop.node("n1")["metadata"].get("annotations", {})
+    patches = [w.rpartition("/")[2] for w in shop.lab.writes(writes) if w.startswith("patch")]
+    assert patches.index("n2") > len(patches) - 1 - patches[::-1].index("n1"), "n1 was through"
+    shop.rolled_out("web")
+
+
+def test_a_host_that_does_not_come_back_is_said_and_ends_the_run(shop: Shop) -> None:
+    """The lab's hosts are containers: what reboots is off."""
+    config = shop.configured(shop.lab.scratch / "impatient.yml", reboot=15)
+    shop.lab.as_configured = False
+    try:
+        done = shop.inv("maintain", "--limit", "n2,n3", "--json", code=1, config=config)
+        assert done.results == {"n2": "failed", "n3": "skipped"}
+        assert "the host is not back after 15 s" in done.rows["n2"]["cause"]
+        assert "its kubelet reported" in done.rows["n2"]["cause"]
+        assert "inv maintain --limit n2 goes on from here" in done.rows["n2"]["advice"]
+        assert shop.cordoned() == {"n2"}
+        assert shop.record("n2")["phase"] == "rebooting"
+        assert "maintain (rebooting) by" in shop.inv("status").out
+    finally:
+        shop.lab.lab("on", "n2")
+        shop.inv("uncordon", "--limit", "n2")
+        eventually(lambda: shop.lab.ready() == set(NODES), 120)
