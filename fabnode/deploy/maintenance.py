@@ -18,7 +18,6 @@ from ..cni.daemonset import is_ready
 from ..kube import node_status, rbac_rules
 from ..kube.evictions import Evictions
 from ..remote import boot_state
-from ..remote.unit_monitor import UnitMonitor
 from ..ssh.errors import (
     ChangedHostKeyError,
     HostError,
@@ -32,7 +31,7 @@ from ..upkeep.objects import full_name
 from ..util import program
 from ..util.errors import FabnodeError
 from ..util.sanitize import last_lines
-from ..util.wait import Wait
+from ..util.wait import Wait, WaitTimeoutError
 from ..util.words import counted
 from .cordons import Cordons
 from .draining import CORDON, DRAIN, UNCORDON, looked, new_operation, told
@@ -317,8 +316,11 @@ class _Node:
     def _prove(self, state: BootState) -> None:
         """See the node Ready since this boot, its units and own pods well, a new pod's network."""
         with self._step(ready.STEP.name, "waiting for Ready") as log:
-            up = UnitMonitor(self._deployer.host, "kubelet.service")
-            self._session.nodes.wait_ready(self._name, state.booted, up, log.waiting)
+            # sshd is up before the kubelet: that one may be down yet, which the checks tell later.
+            try:
+                self._session.nodes.wait_ready(self._name, state.booted, lambda: None, log.waiting)
+            except WaitTimeoutError as error:
+                raise self._not_well([error.message]) from error
             self._until(
                 "the Node object to tell of this boot",
                 lambda: self._reported_boot(state.boot),

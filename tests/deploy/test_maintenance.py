@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy import maintenance
+from fabnode.deploy import draining, maintenance
 from fabnode.deploy import run as run_module
 from fabnode.deploy.maintenance import (
     Maintenance,
@@ -21,6 +21,8 @@ from fabnode.deploy.node_drainer import DrainBlockedError
 from fabnode.ssh.errors import ChangedHostKeyError, ConnectionLostError, UnreachableError
 from fabnode.ssh.exec import Result
 from fabnode.steps.verify import Check
+from fabnode.upkeep.departures import Permits
+from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import node, pod
 
 from .nodes_in_use import Scene
@@ -97,7 +99,6 @@ class Maintained(Scene):
         self.network: list[Check] = []
         monkeypatch.setattr(run_module, "Host", lambda node, _: self.hosts[node.name])
         monkeypatch.setattr(maintenance, "_LOOK", 0.01)
-        monkeypatch.setattr(maintenance, "UnitMonitor", lambda *_: lambda: None)
         monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
         monkeypatch.setattr(
             maintenance, "verify_node", lambda *_: self.bad.pop(0) if self.bad else []
@@ -253,6 +254,20 @@ def test_a_node_that_is_not_well_takes_no_pods(scene: Maintained) -> None:
     assert scene.record() is not None
 
 
+def test_a_node_that_is_not_ready_in_time_takes_no_pods(
+    scene: Maintained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise WaitTimeoutError("Ready", 180, "container runtime is down")
+
+    monkeypatch.setattr("fabnode.deploy.node_registry.Nodes.wait_ready", never)
+    error = scene.maintain()["n1"].error
+    assert isinstance(error, NotWellError)
+    assert "waited 180 s for Ready: container runtime is down" in error.message
+    assert "inv maintain --limit n1 goes on" in error.advice
+    assert scene.api.cordoned()
+
+
 def test_its_own_pods_have_to_be_ready(scene: Maintained) -> None:
     scene.api.pods = [pod("agent", controller=("apps/v1", "DaemonSet"), ready=False)]
     error = scene.maintain()["n1"].error
@@ -318,9 +333,6 @@ def test_an_admins_cordon_and_a_drain_by_hand_are_left_as_they_were(scene: Maint
     assert scene.maintain()["n1"].ok
     assert scene.api.cordoned()
     assert scene.record() is None
-    from fabnode.deploy import draining
-    from fabnode.upkeep.departures import Permits
-
     draining.drain(scene.run("n2"), Permits())
     before = scene.record("n2")
     assert scene.maintain("n2")["n2"].ok

@@ -85,14 +85,7 @@ class Shop:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        credentials = lab.scratch / "drainer.kubeconfig"
-        lab.inv(
-            "rbac.deployer",
-            "--with-drain",
-            "--out",
-            str(credentials),
-            config=lab.layout.configuration,
-        )
+        credentials = self.allow()
         whole = yaml.safe_load(lab.configuration.read_text())
         whole["cluster"]["kubeconfig"] = str(credentials)
         whole["maintenance"] = {"retry": 1}
@@ -100,6 +93,13 @@ class Shop:
         self.config = self.configured(lab.scratch / "drainer.yml")
         # A drain's own test has few nodes, and whoever evicts these has other troubles.
         lab.kubectl("create", "namespace", SPACE)
+
+    def allow(self) -> Path:
+        """Make the account that deploys one that drains as well; return its kubeconfig."""
+        credentials = self.lab.scratch / "drainer.kubeconfig"
+        words = ("--with-drain", "--out", str(credentials))
+        self.lab.inv("rbac.deployer", *words, config=self.lab.layout.configuration)
+        return credentials
 
     def configured(self, path: Path, **timeouts: int) -> Path:
         path.write_text(yaml.safe_dump({**self._whole, "timeouts": timeouts}, sort_keys=False))
@@ -155,11 +155,20 @@ class Shop:
         return {each["pod"].partition("/")[2]: each for each in own}
 
     def clear(self) -> None:
-        self.kubectl("delete", "all,pdb,pvc", "--all", "--wait=true", "--grace-period=1")
-        self.lab.kubectl("delete", "pv", "-l", f"of={SPACE}")
+        self.kubectl("delete", "deployments,replicasets,pdb", "--all", "--wait=false")
+        now = ("--all", "--force", "--grace-period=0", "--wait=false")
+        self.kubectl("delete", "pods", *now)
+        self.kubectl("delete", "pvc", "--all", "--wait=false")
+        self.lab.kubectl("delete", "pv", "-l", f"of={SPACE}", "--wait=false")
         for name in NODES:
             self.lab.kubectl("uncordon", name)
             self.lab.kubectl("annotate", "node", name, f"{RECORD}-")
+
+        def empty() -> bool:
+            self.kubectl("delete", "pods", *now)
+            return self.lab.objects("pods,pvc", "-n", SPACE) == []
+
+        eventually(empty, 240)
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +177,7 @@ def open_shop(nodes: Lab) -> Iterator[Shop]:
     yield made
     made.clear()
     nodes.kubectl("delete", "namespace", SPACE)
+    nodes.become_deployer()
 
 
 @pytest.fixture
@@ -391,11 +401,16 @@ def test_an_administrators_cordon_is_never_lifted(shop: Shop) -> None:
 
 
 def test_a_smaller_account_may_not_drain(shop: Shop) -> None:
-    done = shop.lab.inv("drain", "--limit", "n1", "--dry-run", code=1)
-    assert "forbidden" in done.text
-    done = shop.lab.inv("cordon", "--limit", "n1", code=1)
-    assert "inv rbac.deployer --with-drain" in done.text
-    assert shop.cordoned() == set()
+    """It is one account: made again without these rights it has lost them."""
+    shop.lab.become_deployer()
+    try:
+        done = shop.lab.inv("drain", "--limit", "n1", "--dry-run", code=1)
+        assert "forbidden" in done.text
+        done = shop.lab.inv("cordon", "--limit", "n1", code=1)
+        assert "inv rbac.deployer --with-drain" in done.text
+        assert shop.cordoned() == set()
+    finally:
+        shop.allow()
 
 
 def test_nodes_are_maintained_one_after_another_and_take_pods_again(shop: Shop) -> None:
