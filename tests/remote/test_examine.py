@@ -345,10 +345,11 @@ def test_flushed(examine_host: Callable[[], Evidence], tmp_path: Path) -> None:
 def test_a_filter_that_does_not_answer_is_reported(
     examine_host: Callable[[], Evidence], tools: Tools
 ) -> None:
-    tools.add("iptables", "exit 4")
-    it = examine_host()
-    assert it.rules == {}
-    assert any("filter" in what for what in it.unseen)
+    for status, listed in ((4, "limited"), (1, "unseen")):
+        tools.add("iptables", f"exit {status}")
+        it = examine_host()
+        assert it.rules == {}
+        assert any("filter" in what for what in getattr(it, listed))
 
 
 def test_too_many_files_are_reported(examine_host: Callable[[], Evidence], root: Path) -> None:
