@@ -67,7 +67,8 @@ def scope_of(config: Config, node: Node, resources: Iterable[Resource]) -> Scope
     """Return what a deployment of these has on a host, or starts there."""
     paths, left = config.paths, network(config).leftovers
     wanted = tuple(resources)
-    files = [layout.KUBELET_KUBECONFIG, f"{paths.programs}/crictl"]
+    made = [layout.KUBELET_KUBECONFIG, *(f"{paths.cni_conf}/{name}" for name in left.files)]
+    files = list(made)
     folders = list(_FOLDERS)
     for each in wanted:
         match each:
@@ -75,12 +76,12 @@ def scope_of(config: Config, node: Node, resources: Iterable[Resource]) -> Scope
                 files.append(each.path)
             case ClientCertificate(bootstrap=path):
                 files.append(path)
+                made.append(path)
             case Directory(path=path):
                 folders.append(path)
             case _:
                 pass
     settings = [setting_file(each.key) for each in wanted if isinstance(each, Sysctl)]
-    files += [f"{paths.cni_conf}/{name}" for name in left.files]
     files += [f"{paths.cni_bin}/{name}" for name in left.plugins]
     trees = (node.kubelet.root, node.runtime.root, *_TREES, *left.folders)
     # What lies in a tree goes with it.
@@ -91,6 +92,7 @@ def scope_of(config: Config, node: Node, resources: Iterable[Resource]) -> Scope
     usual = {"/var/lib/kubelet", "/var/lib/containerd", *_TREES, *left.folders}
     return Scope(
         files=tuple(files),
+        made=frozenset(made),
         folders=tuple(f for f in dict.fromkeys(folders) if f not in never),
         trees=trees,
         mounts=(node.kubelet.root, node.runtime.root, "/run/containerd", *left.folders),
@@ -123,4 +125,4 @@ def beside(scope: Scope) -> Scope:
         for path in scope.files
         for suffix in ("", *(f"-{name}" for name in _BESIDE))
     ]
-    return replace(scope, files=(*scope.files, *further))
+    return replace(scope, files=(*scope.files, *further), made=scope.made | set(further))

@@ -39,7 +39,9 @@ class Scope:
     """
     What a deployment of this configuration has on a host, or starts.
 
-    :param files: that the steps write. :param folders: that they make, and those made for them.
+    :param made: files that nobody but a node's components, or a run that was cut off, makes.
+    :param files: that the steps write, and `made`.
+    :param folders: that they make, and those made for them.
     :param trees: folders that hold nothing but what a node's components wrote; `usual`: those of
         which that is so although nobody recorded the host before.
     :param mounts: folders below which they mount. :param modules: that they load.
@@ -55,6 +57,7 @@ class Scope:
     mounts: tuple[str, ...]
     modules: frozenset[str]
     settings: tuple[str, ...]
+    made: frozenset[str]
     pod_cidr: IPv4Network
     state: str
     runtime_root: str
@@ -294,8 +297,21 @@ class _Planner:
                 yield _change(Trace("previous", path, (path,)), "restore", "it was there before")
             elif self.before and path in self.before.paths:
                 continue  # put back already
+            elif not self._may_be_ours(path):
+                continue
             elif path in self.now.paths and self.now.paths[path].kind in {"file", "symlink"}:
                 yield _change(Trace("file", path, (path,)), "remove", "fabnode's")
+
+    def _may_be_ours(self, path: str) -> bool:
+        """
+        Say whether a file that is there can be a deployment's.
+
+        The configuration of today may name more than those that were deployed, such as crictl where
+        the deployer has only just got it: what lies there then is somebody else's.
+        """
+        if path in self.scope.made or path in self.survey.managed:
+            return True
+        return self.before is not None and path in self.before.asked
 
     def _trees(self) -> Iterator[Change]:
         for path in self.scope.trees:
@@ -311,6 +327,8 @@ class _Planner:
     def _why_tree_stays(self, path: str) -> str:
         if self.before and path in self.before.filled:
             return "it was there before, with content"
+        if self.before and path not in self.before.asked:
+            return "the record does not say whether it was there before"
         if self.before is None and path not in self.scope.usual:
             return "nobody recorded whether it held something before"
         if self.before is None and path == self.scope.runtime_root and not self.asked:

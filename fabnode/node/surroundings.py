@@ -70,7 +70,8 @@ class Surroundings:
     :param nft: lines of `nft -s list ruleset`, without counters.
     :param mounts: in the order in which they were mounted.
     :param settings: file of a kernel setting → its value.
-    :param paths: of those asked about, the ones that are there; `filled`: folders that hold any.
+    :param asked: paths that were asked about.
+    :param paths: of those, the ones that are there; `filled`: folders that hold any.
     :param cut: of what there was more than is taken.
     """
 
@@ -88,6 +89,7 @@ class Surroundings:
     settings: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, UnitState] = field(default_factory=dict)
     paths: Mapping[str, PathFact] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
     filled: frozenset[str] = frozenset()
     lacks: frozenset[str] = frozenset()
     cut: frozenset[str] = frozenset()
@@ -141,6 +143,7 @@ class Survey:
 
     :param before: as it was before the first change; None: nobody recorded that.
     :param own: files and folders there that only a deployment by fabnode writes.
+    :param managed: files that a deployment has looked at, to write them.
     :param kept: paths of files that a deployment replaced and that wait to be put back.
     :param sandboxes: None: containerd does not answer.
     :param namespaces: of containerd's, each with its number of containers and of images.
@@ -151,6 +154,7 @@ class Survey:
     now: Surroundings
     before: Surroundings | None = None
     own: tuple[str, ...] = ()
+    managed: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
     sandboxes: tuple[Sandbox, ...] | None = None
     namespaces: Mapping[str, tuple[int, int]] = field(default_factory=dict)

@@ -86,6 +86,7 @@ class _Seen:
                 self.interfaces[match[1]] = "\t".join(line)
             case [
                 "machine"
+                | "asked"
                 | "address"
                 | "nft"
                 | "ipset"
@@ -135,6 +136,7 @@ class _Seen:
             settings=self.settings,
             units=_units(plain["unit"]),
             paths=self.paths,
+            asked=frozenset(plain["asked"]),
             filled=frozenset(plain["filled"]),
             lacks=frozenset(plain["lacks"]),
             cut=frozenset(self.cut),
@@ -149,6 +151,7 @@ class _Found:
     before: list[str] | None = None
     own: list[str] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)
+    managed: set[str] = field(default_factory=set)
     sandboxes: list[Sandbox] = field(default_factory=list)
     namespaces: dict[str, tuple[int, int]] = field(default_factory=dict)
     answers: bool = False
@@ -171,6 +174,8 @@ class _Found:
                 self.own.append("\t".join(path))
             case ["kept", *path]:
                 self.kept.add("\t".join(path))
+            case ["managed", *path]:
+                self.managed.add("\t".join(path))
             case ["quarantine"]:
                 self.quarantine = True
             case ["runtime"]:
@@ -196,6 +201,7 @@ class _Found:
             before=None if self.before is None else parse_record(self.before),
             own=tuple(self.own),
             kept=frozenset(self.kept),
+            managed=frozenset(self.managed),
             sandboxes=tuple(self.sandboxes) if self.answers else None,
             namespaces=self.namespaces,
             shims=self.shims,

@@ -43,7 +43,12 @@ NODE = Survey(
         units={"kubelet.service": UnitState("loaded", "active", "enabled")},
         paths={UNIT: PathFact("file"), BINARY: PathFact("file")},
     ),
-    before=Surroundings(machine="m1", interfaces={"eth0": ""}, settings={FORWARD: "0"}),
+    before=Surroundings(
+        machine="m1",
+        interfaces={"eth0": ""},
+        settings={FORWARD: "0"},
+        asked=frozenset({UNIT, BINARY}),
+    ),
     own=("/var/lib/fabnode/baseline", UNIT),
     sandboxes=(CALICO,),
 )

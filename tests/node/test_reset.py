@@ -22,10 +22,11 @@ FILE, FOLDER, LINK = PathFact("file"), PathFact("directory"), PathFact("symlink"
 KUBELET, STATE = "/var/lib/kubelet", "/var/lib/fabnode"
 FORWARD = "/proc/sys/net/ipv4/ip_forward"
 SCOPE = Scope(
-    files=("/usr/local/bin/kubelet", "/etc/crictl.yaml"),
+    files=("/usr/local/bin/kubelet", "/etc/crictl.yaml", "/etc/kubernetes/kubelet.kubeconfig"),
     folders=("/etc/kubernetes", "/etc/kubernetes/pki"),
     trees=(KUBELET, "/var/lib/containerd", "/data/containerd"),
     mounts=(KUBELET, "/run/containerd"),
+    made=frozenset({"/etc/kubernetes/kubelet.kubeconfig"}),
     modules=frozenset({"ip_vs", "overlay"}),
     settings=(FORWARD,),
     pod_cidr=IPv4Network("10.244.0.0/16"),
@@ -41,7 +42,9 @@ SCOPE = Scope(
     route_protocols=frozenset({"80", "bird"}),
 )
 OWN = (f"{STATE}/baseline", "/etc/systemd/system/kubelet.service")
-BEFORE = Surroundings(machine="m")
+BEFORE = Surroundings(
+    machine="m", asked=frozenset((*SCOPE.files, *SCOPE.folders, *SCOPE.trees)) - SCOPE.made
+)
 
 
 def survey(now: dict[str, Any] | None = None, **more: Any) -> Survey:
@@ -243,6 +246,22 @@ def test_files_that_were_there_before_are_put_back_and_others_go() -> None:
     ]
     restored = survey({"paths": {"/etc/crictl.yaml": FILE}}, before=before)
     assert done(restored, "file", "previous") == [], "it is not removed once it is back"
+
+
+@pytest.mark.parametrize("before", [replace(BEFORE, asked=frozenset()), None])
+def test_a_file_that_no_deployment_here_was_about_is_others(before: Surroundings | None) -> None:
+    """A deployer that has got crictl since names files that it never wrote on this host."""
+    now = {"paths": {"/etc/crictl.yaml": FILE, "/etc/kubernetes/kubelet.kubeconfig": FILE}}
+    found = survey(now, before=before)
+    assert done(found, "file") == ["remove /etc/kubernetes/kubelet.kubeconfig"]
+    found = replace(found, managed=frozenset({"/etc/crictl.yaml"}))
+    assert "remove /etc/crictl.yaml" in done(found, "file")
+
+
+def test_a_tree_that_the_record_does_not_know_is_left() -> None:
+    found = survey({"paths": {KUBELET: FOLDER}}, before=replace(BEFORE, asked=frozenset()))
+    assert done(found, "tree") == []
+    assert plan(found).stays == (f"{KUBELET}: the record does not say whether it was there before",)
 
 
 def test_a_folder_where_a_file_belongs_is_left() -> None:

@@ -100,6 +100,7 @@ def test_a_host_is_recorded_before_its_first_change_and_the_deployer_gets_it(nod
     assert found.unit("containerd.service").load == "not-found"
     assert "lo" in found.interfaces
     assert any(mount.place == "/" for mount in found.mounts)
+    assert found.asked == {node.path("a"), "/etc"}
     assert set(found.paths) == {"/etc"}, "the file that is written is not of before"
     assert found.filled == {"/etc"}
     assert found.cut == frozenset()
@@ -193,12 +194,14 @@ def test_a_survey_sees_what_a_record_holds_and_what_was_kept(
     kept.parent.mkdir(parents=True)
     kept.write_text("old")
     (tmp_path / "state/quarantine").mkdir()
+    (tmp_path / "state/digests").write_text(f"aa|1|2|2026-1-1 0:0|2026-1-1 0:0|{file}\n")
     (tmp_path / "state/baseline").write_text("machine\tabc\nswap\t/dev/sdb2\n")
     found = surveyed(shell, tools, tmp_path, str(file), "/etc")
     assert found.before
     assert (found.before.machine, found.before.swaps) == ("abc", ("/dev/sdb2",))
     assert found.kept == {str(file)}
-    assert found.own == (str(tmp_path / "state/baseline"),)
+    assert found.own == (str(tmp_path / "state/baseline"), str(tmp_path / "state/digests"))
+    assert found.managed == {str(file)}
     assert found.quarantine
     assert found.sandboxes is None
     assert found.shims == 0

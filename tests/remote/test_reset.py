@@ -219,7 +219,7 @@ def test_a_unit_is_stopped_and_no_longer_enabled(node: Node) -> None:
     carry_out(node, "service", "kubelet.service", "kubelet.service")
     assert node.tools.calls_of("systemctl") == [
         "systemctl stop -- kubelet.service",
-        "systemctl disable -q --no-reload -- kubelet.service",
+        "systemctl disable -q -- kubelet.service",
         "systemctl reset-failed -- kubelet.service",
         "systemctl show -p ActiveState,SubState,NRestarts,ActiveEnterTimestampMonotonic"
         " -- kubelet.service",

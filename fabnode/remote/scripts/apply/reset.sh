@@ -9,7 +9,7 @@ cri_endpoint=unix:///run/containerd/containerd.sock
 
 stop_service() { # stop_service UNIT: now, and at boot
 	timeout 120 systemctl stop -- "$1" || return
-	systemctl disable -q --no-reload -- "$1" || return
+	systemctl disable -q -- "$1" || return # with its reload: else systemd goes on calling it enabled
 	systemctl reset-failed -- "$1" 2>/dev/null
 	read_unit "$1"
 	case $ActiveState in inactive | failed) ;; *)

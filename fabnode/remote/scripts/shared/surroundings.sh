@@ -57,6 +57,8 @@ print_surroundings() ( # in a subshell, for its settings
 	begin_records unit
 	# shellcheck disable=SC2086
 	timeout 10 systemctl show -p Id,LoadState,ActiveState,UnitFileState,FragmentPath -- $observed_units
+	begin_records asked
+	printf '%s\n' "$observed_paths"
 	begin_records path
 	# shellcheck disable=SC2086
 	[ -z "$observed_paths" ] || stat -c '%f|%u|%g|%s|%n' -- $observed_paths

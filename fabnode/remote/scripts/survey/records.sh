@@ -15,6 +15,10 @@ if [ -n "$own_state" ]; then
 	done
 	[ ! -d "$state/quarantine" ] || emit quarantine
 	[ ! -f "$state/baseline" ] || awk -v most="$most_record" 'NR <= most { print "before\t" $0 }' "$state/baseline"
+	# Files that a deployment has looked at, for they are among those that it writes.
+	[ ! -f "$state/digests" ] || printf '%s\n' "$observed_paths" | awk -F '|' '
+		NR == FNR { observed[$0]; next }
+		$NF in observed { print "managed\t" $NF }' - "$state/digests"
 	for path in $observed_paths; do
 		if [ -e "$state/before$path" ] || [ -h "$state/before$path" ]; then emit "kept" "$path"; fi
 	done
