@@ -25,6 +25,7 @@ LOCAL = {
     "fabnode.artifacts.bundle._RefusedError",
     "fabnode.artifacts.download._TransientError",
     "fabnode.kube.client._ForwardedError",
+    "fabnode.releases.document._WrongError",
 }
 
 

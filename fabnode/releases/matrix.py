@@ -1,35 +1,39 @@
 """
-Differences between releases of Kubernetes: `config/versions.yml` as validated values.
+Differences between releases of Kubernetes: `config/versions.yml` as checked values.
 
 The file is the one place that differs from release to release; nothing else in fabnode compares
 minors. It is read once, and checked while it is read: an unknown key or a wrong number in it is an
 error, not a surprise on a node.
+
+Each command needs it, and parsing YAML of that size takes longer than most commands do else. So
+`versions.json`, beside this module, holds the same document once more, with the digest of the YAML
+that it was made of: an edited file has another digest and is parsed.
+`python -m tests.releases.built` writes it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pathlib import Path
+from typing import Any, Literal
 
 from ..util.data import ROOT
-from ..util.yaml_io import parse
+from .document import made
 from .version import Release, Span
 
 FILE = ROOT / "config" / "versions.yml"
+BUILT = Path(__file__).with_name("versions.json")
 
-ReleaseText = Annotated[Release, BeforeValidator(Release.parse), PlainSerializer(str)]
 Cri = Literal["v1alpha1", "v1alpha2", "v1"]
 Runtime = Literal["containerd", "docker"]
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Known(_Data):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
     """Something that releases from `since` up to but excluding `until` have, with its source."""
 
     since: int = 0
@@ -50,6 +54,7 @@ class Known(_Data):
         return minor in self and self.deprecated is not None and self.deprecated <= minor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting(Known):
     """A field of a configuration file, and the equivalent flag."""
 
@@ -58,6 +63,7 @@ class Setting(Known):
     flag_until: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flag(Known):
     """A flag without a field. From `needed_until` on its default is right, or it is deprecated."""
 
@@ -68,6 +74,7 @@ class Flag(Known):
         return minor in self and minor in Span(0, self.needed_until)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gate(Known):
     """A feature gate that must be set in these releases, with one runtime or with all."""
 
@@ -75,6 +82,7 @@ class Gate(Known):
     runtime: Runtime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ByHand(Known):
     """An insecure default, and the setting or flag that corrects it."""
 
@@ -83,6 +91,7 @@ class ByHand(Known):
     unfit: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mode(Known):
     """A mode of kube-proxy; in releases before `gate_until` behind a feature gate."""
 
@@ -90,7 +99,8 @@ class Mode(Known):
     gate_until: int = 0
 
 
-class Component(_Data):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
     """
     Options of a kubelet or kube-proxy: fields and flags.
 
@@ -106,6 +116,7 @@ class Component(_Data):
     flags: Mapping[str, Flag]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kubelet(Component):
     """The kubelet."""
 
@@ -116,13 +127,15 @@ class Kubelet(Component):
     cgroup_v2: Known
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KubeProxy(Component):
     """The kube-proxy."""
 
     modes: Mapping[str, Mode]
 
 
-class Containerd(_Data):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Containerd:
     """
     A release series of containerd.
 
@@ -131,7 +144,7 @@ class Containerd(_Data):
     :param fits: minors of Kubernetes that its makers recommend it for.
     """
 
-    newest: ReleaseText
+    newest: Release
     cri: tuple[Cri, ...]
     config: Literal[2, 3, 4]
     hosts_dir: bool = True
@@ -140,12 +153,14 @@ class Containerd(_Data):
     source: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Skew(Known):
     """Number of minors that these kubelets may be behind the apiserver."""
 
     behind: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CalicoEdge(Known):
     """
     Release series of Calico, from `first` to below `to`, that can't work on these minors.
@@ -153,20 +168,22 @@ class CalicoEdge(Known):
     :param datastore: the datastore that this is about; None: any.
     """
 
-    first: str = Field("0.0", alias="from")
+    first: str = "0.0"
     to: str | None = None
     datastore: Literal["kubernetes", "etcd"] | None = None
     why: str
 
 
-class Calico(_Data):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calico:
     """Compatibility of Calico."""
 
     tested: Mapping[str, Known]
     impossible: tuple[CalicoEdge, ...]
 
 
-class Matrix(_Data):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
     """All release data."""
 
     kubernetes: Span
@@ -186,6 +203,17 @@ def matrix() -> Matrix:
     """
     Load the release data.
 
-    :raises pydantic.ValidationError: where the file does not have their shape.
+    :raises ConfigError: the file does not have their shape.
     """
-    return Matrix.model_validate(parse(FILE.read_bytes()))
+    return made(Matrix, document(FILE.read_bytes()), str(FILE))
+
+
+def document(content: bytes) -> Any:
+    """Return what a file of release data holds, parsed unless it is the one that is known."""
+    built = json.loads(BUILT.read_bytes())
+    if built["sha256"] == hashlib.sha256(content).hexdigest():
+        return built["document"]
+    # Only who edits the file needs a parser of YAML here.
+    from ..util.yaml_io import parse
+
+    return parse(content)

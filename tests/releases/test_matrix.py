@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import ValidationError
 
 from fabnode.releases import compatibility
 from fabnode.releases.component_options import component_options
-from fabnode.releases.matrix import FILE, Component, Known, Matrix, matrix
+from fabnode.releases.document import made
+from fabnode.releases.matrix import BUILT, FILE, Component, Known, Matrix, matrix
 from fabnode.releases.version import Release, Span
+from fabnode.util.problems import ConfigError
 from fabnode.util.yaml_io import parse
+
+from .built import built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MINORS = range(matrix().kubernetes.since, matrix().kubernetes.until or 0)
 LAST = MINORS[-1]
@@ -92,23 +97,58 @@ def test_every_datum_names_its_source() -> None:
 def wrong(change: Any) -> str:
     document = parse(FILE.read_bytes())
     change(document)
-    with pytest.raises(ValidationError) as reported:
-        Matrix.model_validate(document)
+    with pytest.raises(ConfigError) as reported:
+        made(Matrix, document, "versions.yml")
     return str(reported.value)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d["kubelet"]["flags"]["--v"].update(sicne=3), "kubelet.flags.--v.sicne"),
-        (lambda d: d["kubelet"]["config_file"].update(since="ten"), "kubelet.config_file.since"),
-        (lambda d: d["kubelet"]["settings"]["address"].pop("source"), "address.source"),
-        (lambda d: d["containerd"]["2.4"].update(cri=["v2"]), "containerd.`2.4`.cri"),
-        (lambda d: d.pop("calico"), "calico\n"),
+        (
+            lambda d: d["kubelet"]["flags"]["--v"].update(sicne=3),
+            "kubelet.flags.--v.sicne: unknown key",
+        ),
+        (
+            lambda d: d["kubelet"]["config_file"].update(since="ten"),
+            "kubelet.config_file.since: must be a whole number",
+        ),
+        (
+            lambda d: d["kubelet"]["config_file"].update(since=True),
+            "kubelet.config_file.since: must be a whole number",
+        ),
+        (lambda d: d["kubelet"]["settings"]["address"].pop("source"), "address.source: is missing"),
+        (lambda d: d["kubelet"]["settings"].update(address=[]), "address: must be a mapping"),
+        (lambda d: d["containerd"]["2.4"].update(cri=["v2"]), "2.4.cri.0: must be one of v1alpha1"),
+        (lambda d: d["containerd"]["2.4"].update(cri="v1"), "2.4.cri: must be a list"),
+        (lambda d: d["containerd"]["2.4"].update(newest="2.4"), "newest: '2.4' is not a release"),
+        (lambda d: d["runtimes"].update(podman={"source": "none"}), "runtimes.podman: must be one"),
+        (lambda d: d.pop("calico"), "calico: is missing"),
     ],
 )
 def test_a_mistake_in_the_file_is_found_when_it_is_read(change: Any, message: str) -> None:
-    assert message in wrong(change)
+    assert f"versions.yml: {message}" in wrong(change) or f".{message}" in wrong(change)
+
+
+def test_what_every_command_loads_is_the_file() -> None:
+    """Run `python -m tests.releases.built` after an edit."""
+    assert json.loads(BUILT.read_bytes()) == built()
+
+
+def test_an_edited_file_is_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that is known is taken by its digest alone, not by its name or time."""
+    edited = tmp_path / "versions.yml"
+    text = FILE.read_text()
+    edited.write_text(text.replace("kubernetes: {since: 8,", "kubernetes: {since: 9,", 1))
+    monkeypatch.setattr("fabnode.releases.matrix.FILE", edited)
+    matrix.cache_clear()
+    try:
+        assert matrix().kubernetes.since == 9
+        edited.write_text(text)
+        matrix.cache_clear()
+        assert matrix().kubernetes.since == 8
+    finally:
+        matrix.cache_clear()
 
 
 def test_what_is_repaired_by_hand_is_something_that_is_set() -> None:
