@@ -15,10 +15,19 @@ from invoke.tasks import Task
 
 from .cli import commands, exits
 from .cli.options import HELP, Options
-from .steps import bootstrap_kubeconfig, preflight
-from .steps.order import NODE_STEPS, with_required
-from .steps.step import Step
 from .util.argtypes import whole
+
+# Steps of scope node in their order, each with its help. To list them, what they want of a node is
+# not loaded, nor all that this takes; tests/steps/test_order.py holds these to `steps/order.py`.
+_STEPS = {
+    "prepare": "Load kernel modules, set sysctls.",
+    "runtime": "Set up containerd or docker; load images.",
+    "bootstrap-kubeconfig": "Issue a bootstrap token for the node.",
+    "kubelet": "Install the kubelet and have it join.",
+    "proxy-cert": "Issue kube-proxy's certificate.",
+    "proxy": "Install and run kube-proxy.",
+    "images": "Load the image archives that joining didn't need.",
+}
 
 _UNIT = "kubelet, kube-proxy or the runtime's."
 _DRY_RUN = "Show what would change; change nothing."
@@ -51,15 +60,15 @@ def _node(c: Context) -> str:
     return str(name)
 
 
-def _step_task(step: Step) -> Task[Callable[..., None]]:
+def _step_task(step: str, text: str) -> Task[Callable[..., None]]:
     """Make a task of a node step."""
 
     def body(c: Context, config: str = "", dry_run: bool = False) -> None:
-        joins = bootstrap_kubeconfig.STEP in with_required([step.name])
-        _carry_out(c, step.name, config, dry_run=dry_run, joins=joins)
+        joins = commands.deployment.may_join(step)
+        _carry_out(c, step, config, dry_run=dry_run, joins=joins)
 
-    body.__doc__ = step.help
-    return _task(step.name, dry_run=_DRY_RUN)(body)
+    body.__doc__ = text
+    return _task(step, dry_run=_DRY_RUN)(body)
 
 
 def _carry_out(c: Context, step: str, config: str, *, dry_run: bool, joins: bool) -> None:
@@ -83,7 +92,7 @@ def own_step(c: Context, name: str, config: str = "", dry_run: bool = False) -> 
     _carry_out(c, name, config, dry_run=dry_run, joins=True)
 
 
-@_task(preflight.STEP.name)
+@_task("preflight")
 def preflight_task(c: Context, config: str = "") -> None:
     """Show what prevents a deployment, with its fix."""
     commands.inspection.findings(Options(config, _node(c), only=()))
@@ -157,6 +166,6 @@ def reset(
 
 
 ns = Collection(preflight_task, own_step, status, logs, facts, diff, restart, reset)
-for _step in NODE_STEPS:
-    ns.add_task(_step_task(_step))
+for _step, _help in _STEPS.items():
+    ns.add_task(_step_task(_step, _help))
 ns.configure({"run": {"in_stream": False}})

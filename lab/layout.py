@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from .defaults import DEFAULT_NAME
 from .errors import LabError, LabInputError
 
-DEFAULT_NAME = "lab"
 SERVICE_CIDR = "10.68.0.0/16"
 POD_CIDR = "172.20.0.0/16"
 DNS_ADDRESS = "10.68.0.2"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -15,12 +16,14 @@ from invoke.tasks import task
 import lab
 from fabnode.util.argtypes import whole
 
-from . import login, support, versions
-from . import state as states
+from . import defaults
+from .defaults import DEFAULT_NAME
 from .errors import LabError, LabInputError
-from .layout import DEFAULT_NAME, Layout
 from .progress import Progress
-from .state import State
+
+if TYPE_CHECKING:
+    from .layout import Layout
+    from .state import State
 
 PROJECT = Path(__file__).parent.parent
 
@@ -28,11 +31,11 @@ PROJECT = Path(__file__).parent.parent
 @task(
     help={
         "nodes": "how many hosts that may become nodes (3)",
-        "kubernetes": f"release of the nodes ({versions.KUBERNETES})",
+        "kubernetes": f"release of the nodes ({defaults.KUBERNETES})",
         "runtime": "containerd, or docker on hosts that have it (containerd)",
         "name": "several labs live side by side; 1 to 7 lower-case letters or digits",
         "jump": "add a jump host; the configuration then goes through it",
-        "suite": f"the hosts' Debian: {' or '.join(versions.SUITES)} ({versions.DEBIAN})",
+        "suite": f"the hosts' Debian: {' or '.join(defaults.SUITES)} ({defaults.DEBIAN})",
         "packages": "comma-separated: what of Debian's the hosts have beside what a lab needs",
         "vm": "hosts are virtual machines: a kernel, cgroups (version 2) and a disk of their own",
     }
@@ -40,11 +43,11 @@ PROJECT = Path(__file__).parent.parent
 def up(
     _: Context,
     nodes: int = whole("--nodes", 3),
-    kubernetes: str = versions.KUBERNETES,
-    runtime: str = versions.RUNTIMES[0],
+    kubernetes: str = defaults.KUBERNETES,
+    runtime: str = defaults.RUNTIMES[0],
     name: str = DEFAULT_NAME,
     jump: bool = False,
-    suite: str = versions.DEBIAN,
+    suite: str = defaults.DEBIAN,
     packages: str = "",
     vm: bool = False,
 ) -> None:
@@ -58,7 +61,7 @@ def up(
     """
     with _sentences():
         more = tuple(sorted({package for package in packages.split(",") if package}))
-        wanted = State(nodes, kubernetes, jump, "", runtime, suite, more, vm)
+        wanted = lab.state.State(nodes, kubernetes, jump, "", runtime, suite, more, vm)
         layout = lab.cluster.up(PROJECT, name, wanted, Progress())
         shown = _shown(layout.folder)
         print(f"configuration  {shown}/cluster.yml   (export FABNODE_CONFIG={shown}/cluster.yml)")
@@ -111,7 +114,7 @@ def ssh(_: Context, host: str, command: str = "", user: str = "", name: str = DE
     with _sentences():
         layout, _state = _lab(name)
         target = layout.host(host)
-        words = login.command(layout, target, user or target.user)
+        words = lab.login.command(layout, target, user or target.user)
         try:
             os.execvp("ssh", [*words, command] if command else words)  # noqa: S606 - no shell meant
         except FileNotFoundError:
@@ -199,7 +202,7 @@ def kubeasz_node(_: Context, host: str, shape: str = "3.7", name: str = DEFAULT_
 def fetch(
     _: Context,
     kubernetes: str = "",
-    runtime: str = versions.RUNTIMES[0],
+    runtime: str = defaults.RUNTIMES[0],
     older_nodes: bool = False,
 ) -> None:
     """
@@ -208,14 +211,14 @@ def fetch(
     Without options: all that `make test` needs. Example: inv lab.fetch --kubernetes 1.36.3
     """
     with _sentences():
-        reason = support.why_not(PROJECT)
+        reason = lab.support.why_not(PROJECT)
         if reason and os.environ.get("CI"):
             raise LabError(f"CI must carry a lab: {reason}")
         if reason:
             print(f"No lab here: {reason}.")
             return
         if kubernetes:
-            wanted = State(1, kubernetes, jump=False, subnet="", runtime=runtime)
+            wanted = lab.state.State(1, kubernetes, jump=False, subnet="", runtime=runtime)
             lab.cluster.check(DEFAULT_NAME, wanted)
             lab.parts.provide(wanted, Progress())
         else:
@@ -223,7 +226,7 @@ def fetch(
 
 
 def _lab(name: str) -> tuple[Layout, State]:
-    found = states.load(name, PROJECT)
+    found = lab.state.load(name, PROJECT)
     if found is None:
         raise LabError(f"there is no lab {name}: `inv lab.up{_option(name)}` makes it")
     return found

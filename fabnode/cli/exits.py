@@ -8,7 +8,6 @@ more, as behind `| head`.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import sys
@@ -36,9 +35,7 @@ def errors_as_exits() -> Iterator[None]:
 
     Around every task of `inv` and `fab`, as a decorator.
     """
-    # Tokens, keys and passwords are in our memory. Unlike a limit of zero this also keeps programs
-    # that are handed dumps from getting one, and other processes of the user from reading it.
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _forbid_dumps()
     try:
         with _standard_streams():
             yield
@@ -47,6 +44,14 @@ def errors_as_exits() -> Iterator[None]:
         raise Exit(clean(f"{error.message}{advice}", lines=True), error.exit_code) from error
     except KeyboardInterrupt as error:
         raise Exit("interrupted; the same command goes on from here", INTERRUPTED) from error
+
+
+def _forbid_dumps() -> None:
+    # Tokens, keys and passwords are in our memory. Unlike a limit of zero this also keeps programs
+    # that are handed dumps from getting one, and other processes of the user from reading it.
+    import ctypes  # here: what only lists tasks has no secrets
+
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 @contextmanager

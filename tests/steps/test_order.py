@@ -64,8 +64,12 @@ def test_only_node_steps_can_be_taken_alone(name: str) -> None:
 
 
 def test_fab_offers_each_node_step_with_its_help() -> None:
-    for step in NODE_STEPS:
-        assert host_tasks.ns.tasks[step.name].__doc__ == step.help
+    """In their order; `host_tasks` names them without loading them."""
+    tasks = host_tasks.ns.tasks
+    steps = [preflight.STEP, *NODE_STEPS]
+    named = [name for name in tasks if name in {step.name for step in STEPS}]
+    assert named == [step.name for step in steps]
+    assert [tasks[step.name].__doc__ for step in NODE_STEPS] == [step.help for step in NODE_STEPS]
 
 
 def test_docs_name_the_steps_that_fab_offers_in_order() -> None:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...deploy import pipeline
+from ...steps import bootstrap_kubeconfig
+from ...steps.order import with_required
 from .. import app
 
 if TYPE_CHECKING:
     from ..options import Options
+
+
+def may_join(step: str) -> bool:
+    """Return whether hosts may join by a node step, with all that it requires."""
+    return bootstrap_kubeconfig.STEP in with_required([step])
 
 
 def deploy(options: Options) -> None:
