@@ -265,6 +265,13 @@ def test_a_flood_in_a_home_hides_nothing_elsewhere_and_is_reported(scene: Scene)
     assert any(str(scene.mallory) in what for what in it.limited)
 
 
+def test_a_search_that_its_owner_ends_is_no_quiet_matter(scene: Scene) -> None:
+    """It runs with his rights, so he may send it a signal."""
+    scene.tools.add("find", "exit 143")  # as of a SIGTERM
+    ended = [what for what in scene.audit().limited if "ended by a signal" in what]
+    assert any(str(scene.mallory) in what or str(scene.home) in what for what in ended)
+
+
 def test_roots_files_in_a_home_are_seen_all_the_same(scene: Scene) -> None:
     path = scene.mallory / "admin.conf"
     path.write_text(CERT)

@@ -30,6 +30,7 @@ for entry in $others_folders; do
 		report_timeout $? "$place"
 		listed=$listed$nl$(find_within "$place" -type f -size -16 \
 			\( -name '*token*.csv' -o -name 'basic*auth*.csv' \) -exec grep $grep_skip -slE "$token_list_pattern" {} +)
+		report_timeout $? "$place: lists of tokens"
 		# What its owner can't read may be root's.
 		find_prefix="timeout${nl}-k${nl}2${nl}10"
 		rest=$(find_within "$place" -type f -size -128 ! -user "$uid" -print)

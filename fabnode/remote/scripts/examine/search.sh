@@ -52,7 +52,10 @@ has_unprintable_names() { # has_unprintable_names FOLDER/
 }
 
 report_timeout() { # report_timeout STATUS WHAT: if STATUS is that of a search which was ended
-	case $1 in 124 | 137) emit limit "$2: the time for it was up" ;; esac
+	case $1 in
+	124 | 137) emit limit "$2: the time for it was up" ;;
+	129 | 13? | 14?) emit limit "$2: its search was ended by a signal" ;; # whose owner may send one
+	esac
 }
 
 holds_credentials() { # holds_credentials NAME: what is on standard input, of a file of that name
