@@ -34,6 +34,7 @@ NAMES_CALICO = {
     "config/pydantic_errors.py",
     "config/schema.py",
     "config/sections.py",
+    "kube/network_policies.py",  # whose policies may keep pods apart
     "releases/compatibility.py",
     "releases/matrix.py",
     "releases/version.py",
