@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fabnode.cli.commands.reset import UNPROVED
 from fabnode.cni.calico import Calico
 from fabnode.node.surroundings import SETTINGS
 from lab.versions import PAUSE_IMAGE
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from .harness import Lab
 
 pytestmark = pytest.mark.life
+
+
+@pytest.fixture(autouse=True)
+def admitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(UNPROVED, "yes")
+
 
 NODE = "n3"
 FORWARD = "/proc/sys/net/ipv4/ip_forward"
