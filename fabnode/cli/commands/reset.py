@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 UNPROVED = "FABNODE_UNPROVED_RESET"
 _NOT_YET = (
-    "inv reset is not proved yet and does nothing but --dry-run: on the lab it left ipsets of"
-    " Calico's, and after a run that was cut off it had lost a file of the host's own"
-    f" (docs/reset.md); {UNPROVED}=yes in the environment does it all the same"
+    "a reset is not proved yet and does nothing but --dry-run: on the lab it left some ipsets, and"
+    " after a run that was cut off it had lost a file of the host's own (docs/reset.md);"
+    f" {UNPROVED}=yes in the environment does it all the same"
 )
 
 
