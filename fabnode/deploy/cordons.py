@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..upkeep.operations import Operation
     from .change_guard import ChangeGuard
 
-_CONFLICT = 409
-
 
 class NotANodeError(FabnodeError):
     """There is no Node object of this name."""
@@ -71,14 +69,12 @@ class Cordons:
         """
         before = self.live(name)
         operation = operations.begun(before, wanted)
-        self._write(name, before, lambda live: operations.begin_patch(live, operation))
-        self._note(name, operation)
+        self._put(name, before, operation)
         return operation, not operations.is_cordoned(before)
 
     def record(self, name: str, operation: Operation) -> None:
         """Record how far an operation is, before its next phase begins."""
-        self._write(name, self.live(name), lambda live: operations.begin_patch(live, operation))
-        self._note(name, operation)
+        self._put(name, self.live(name), operation)
 
     def end(self, name: str, operation: Operation) -> None:
         """End an operation: a node that it cordoned takes pods again, any other is as before."""
@@ -107,13 +103,14 @@ class Cordons:
             try:
                 self._api.patch(f"{node_status.NODES}/{name}", wanted)
             except ApiError as error:
-                if error.status != _CONFLICT:
+                if not error.is_conflict:
                     raise
                 live = self.live(name)
             else:
                 return True
         return False
 
-    def _note(self, name: str, operation: Operation) -> None:
+    def _put(self, name: str, live: Object, operation: Operation) -> None:
+        self._write(name, live, lambda live: operations.begin_patch(live, operation))
         with self._lock:
             self.left[name] = operation

@@ -17,16 +17,14 @@ from ..audit.judge import judge
 from ..audit.repair import Repairs, Wanted, repairs
 from ..node.plan import Change, Plan, text_diff
 from ..node.resources import EditedFile, ExistingSecret, Quarantined, Reload, RulesOnce
-from ..remote.apply import apply
 from ..remote.examine import ask, examine
-from ..remote.payload_cache import Packer
 from ..remote.unit_monitor import UnitMonitor
 from ..steps import ready
 from ..util import program
 from ..util.errors import FabnodeError
+from . import host_changes
 from .cluster_session import ClusterSession
 from .run import on_hosts
-from .step_events import StepLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,15 +134,10 @@ def _harden(run: Run, session: ClusterSession, host: Host, found: Outcome[Audit]
     before = found.value
     if before.plan.empty:
         return before
-    step_of = {change.resource: HARDEN for change in before.plan.changes}
     restarted = _restarts_kubelet(before.plan)
     answered = restarted and session.nodes.kubelet_answers(host.name)
     began = time.time()
-    with StepLog(run.journal, host.name, step_of, before.plan.changes) as steps:
-        packer = Packer(run.config.source.parent)  # nothing of these plans is packed
-        state = run.config.paths.state
-        done = apply(host, before.plan, packer, steps.event, zstd=False, state=state)
-        steps.sent = done.sent
+    host_changes.carry_out(run.config, run.journal, host, before.plan, HARDEN)
     if restarted:
         with run.journal.step(host.name, ready.STEP.name, "waiting for Ready") as log:
             up = UnitMonitor(host, _KUBELET)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..cni.daemonset import is_ready
 from ..kube import node_status, rbac_rules
-from ..kube.evictions import Evictions
 from ..remote import boot_state
 from ..ssh.errors import (
     ChangedHostKeyError,
@@ -28,19 +27,16 @@ from ..steps import ready, verify
 from ..steps.verify import Check
 from ..upkeep import departures, operations
 from ..upkeep.objects import full_name
-from ..util import program
 from ..util.errors import FabnodeError
 from ..util.sanitize import last_lines
-from ..util.wait import Wait, WaitTimeoutError
+from ..util.wait import Wait, WaitTimeoutError, unless
 from ..util.words import counted
-from .cordons import Cordons
-from .draining import CORDON, DRAIN, UNCORDON, looked, new_operation, told
-from .node_drainer import NodeDrainer
-from .run import RunContext
+from .draining import CORDON, DRAIN, UNCORDON, new_operation, nodes_in_use
+from .node_drainer import still_cordoned
 from .verification import verify_cluster, verify_node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from ..journal.journal import Step
@@ -48,6 +44,7 @@ if TYPE_CHECKING:
     from ..upkeep.departures import Permits
     from ..upkeep.operations import Operation
     from ..util.fan_out import Outcome
+    from .draining import NodesInUse
     from .node_deployer import NodeDeployer
     from .node_drainer import Preview
     from .run import Run
@@ -106,46 +103,32 @@ class Prospect:
 
 def plan(run: Run, wanted: Maintenance) -> dict[str, Outcome[Prospect]]:
     """Return what `maintain` would do, by the same code. Changes nothing."""
-    with RunContext(run, dry_run=True, installs=False, rights=_rights(run, wanted)) as context:
-        each = _each(context, wanted)
-        return context.each(lambda deployer: each(deployer).prospect(), batched=False)
+    with _nodes(run, wanted, dry_run=True) as (using, node):
+        return using.context.each(lambda deployer: node(deployer).prospect(), batched=False)
 
 
 def maintain(run: Run, wanted: Maintenance) -> dict[str, Outcome[Prospect]]:
     """
-    Maintain nodes, batch by batch; return what was seen of each before.
+    Maintain nodes, batch by batch; return the prospect of each.
 
     Nodes on which something would not go are left as they are; they stop no others.
     """
-    with RunContext(run, installs=False, rights=_rights(run, wanted)) as context:
-        each = _each(context, wanted)
-        with told(run, each.keywords["cordons"]):
-            seen = context.each(
-                lambda deployer: each(deployer).prospect(insisting=True), batched=False
-            )
-            todo = [name for name, found in seen.items() if found.value and found.value.action]
-            context.each(lambda deployer: each(deployer).maintain(), todo)
-        return seen
+    with _nodes(run, wanted) as (using, node), using.cordons_reported():
+        each = using.context.each
+        prospects = each(lambda deployer: node(deployer).prospect(insisting=True), batched=False)
+        todo = [name for name, found in prospects.items() if found.value and found.value.action]
+        each(lambda deployer: node(deployer).maintain(), todo)
+        return prospects
 
 
-def _rights(run: Run, wanted: Maintenance) -> list[rbac_rules.Right]:
+@contextmanager
+def _nodes(
+    run: Run, wanted: Maintenance, *, dry_run: bool = False
+) -> Iterator[tuple[NodesInUse, Callable[[NodeDeployer], _Node]]]:
     rights = rbac_rules.maintaining(run.config)
-    return [*rights, *([rbac_rules.PAST_BUDGETS] if wanted.permits.past_budget else [])]
-
-
-def _each(context: RunContext, wanted: Maintenance) -> partial[_Node]:
-    session = context.session
-    evictions = Evictions(session.api, session.snapshot.version)
-    config = context.run.config
-    return partial(
-        _Node,
-        context=context,
-        wanted=wanted,
-        evictions=evictions,
-        cordons=Cordons(session.api, session.guard),
-        drainer=NodeDrainer(config, evictions, wanted.permits, session.stopped),
-        probing=threading.Lock(),
-    )
+    with nodes_in_use(run, wanted.permits, rights, dry_run=dry_run) as using:
+        probing = threading.Lock()
+        yield using, lambda deployer: _Node(deployer, using, wanted, probing)
 
 
 class _Node:
@@ -158,26 +141,20 @@ class _Node:
     def __init__(
         self,
         deployer: NodeDeployer,
-        *,
-        context: RunContext,
+        using: NodesInUse,
         wanted: Maintenance,
-        evictions: Evictions,
-        cordons: Cordons,
-        drainer: NodeDrainer,
         probing: threading.Lock,
     ) -> None:
         self._deployer = deployer
-        self._run = context.run
-        self._session = context.session
+        self._using = using
+        self._cordons = using.cordons
+        self._run = using.context.run
+        self._session = using.context.session
         self._wanted = wanted
-        self._evictions = evictions
-        self._cordons = cordons
-        self._drainer = drainer
         self._probing = probing
         self._name = deployer.node.name
-        again = program.task(f"maintain --limit {self._name}")
-        back = program.task(f"uncordon --limit {self._name}")
-        self._advice = f"it stays cordoned: {again} goes on from here, {back} takes the cordon back"
+        self._sleep = unless(self._session.stopped)
+        self._advice = still_cordoned(self._name, MAINTAIN)
 
     def prospect(self, *, insisting: bool = False) -> Prospect:
         """Return what would be done; `insisting`: a pod that would not go is a failure."""
@@ -194,7 +171,7 @@ class _Node:
                 return Prospect("", "", "", None)
             if not command:
                 log.note(f"a reboot is due: {state.due}" if state.due else "no reboot is due")
-        drain = looked(self._run, self._name, self._cordons, self._drainer, insisting=insisting)
+        drain = self._using.preview(self._name, insisting=insisting)
         return Prospect(action, state.due, goes_on, drain)
 
     def maintain(self) -> None:
@@ -227,7 +204,7 @@ class _Node:
         return found if going_on else None
 
     def _emptied(self) -> Operation:
-        looked(self._run, self._name, self._cordons, self._drainer, insisting=True)
+        self._using.preview(self._name, insisting=True)
         with self._step(CORDON) as log:
             wanted = new_operation(MAINTAIN, DRAINING)
             operation, new = self._cordons.begin(self._name, wanted)
@@ -238,7 +215,7 @@ class _Node:
             if not operation.cordons:
                 log.note("it was cordoned before, and will stay so")
         with self._step(DRAIN, "evicting its pods") as log:
-            self._drainer.drain(self._name, log)
+            self._using.drainer.drain(self._name, log)
         return operation
 
     def _commanded(self, operation: Operation) -> BootState:
@@ -366,7 +343,7 @@ class _Node:
 
     def _own_pods_faults(self) -> list[str]:
         """Return which of the pods that belong to the node are not Ready."""
-        pods = self._evictions.pods(self._name)
+        pods = self._using.evictions.pods(self._name)
         around = departures.Surroundings()
         return [
             f"{full_name(pod)} is not Ready"
@@ -389,10 +366,6 @@ class _Node:
 
     def _step(self, step: str, text: str = "") -> AbstractContextManager[Step]:
         return self._run.journal.step(self._name, step, text)
-
-    def _sleep(self, seconds: float) -> None:
-        if self._session.stopped.wait(seconds):
-            raise KeyboardInterrupt
 
 
 def _sentence(check: Check) -> str:

@@ -16,7 +16,7 @@ from ..upkeep import departures, operations
 from ..upkeep.objects import full_name
 from ..util import program
 from ..util.errors import FabnodeError
-from ..util.wait import Wait
+from ..util.wait import Wait, unless
 from ..util.words import counted
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class NodeDrainer:
             _LOOK,
             advice=still_cordoned(node),
             on_state=log.waiting,
-            sleep=self._sleep,
+            sleep=unless(self._stopped),
         )
         while not state.look():
             if wait.over:
@@ -126,10 +126,6 @@ class NodeDrainer:
         if state.gone:
             log.changed(f"{counted(state.gone, 'pod')} evicted")
         log.note(f"{state.staying} of the node's own stay")
-
-    def _sleep(self, seconds: float) -> None:
-        if self._stopped.wait(seconds):
-            raise KeyboardInterrupt
 
 
 class _Drain:
@@ -240,9 +236,9 @@ class _Drain:
         return departures.because(each, "; ".join(reasons)) if each.fate == "waits" else each
 
 
-def still_cordoned(node: str) -> str:
-    """Return what to do about a node on which a drain did not come to its end."""
-    again, back = program.task(f"drain --limit {node}"), program.task(f"uncordon --limit {node}")
+def still_cordoned(node: str, task: str = "drain") -> str:
+    """Return what to do about a node on which a task did not come to its end."""
+    again, back = program.task(f"{task} --limit {node}"), program.task(f"uncordon --limit {node}")
     return f"it stays cordoned: {again} goes on from here, {back} takes the cordon back"
 
 

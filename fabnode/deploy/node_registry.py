@@ -24,7 +24,6 @@ R = TypeVar("R")
 
 _LOOK = 3.0  # seconds between inspections of a host that is waited for
 _SETTLING, _SETTLING_LOOK = 10.0, 0.5
-_CONFLICT = 409
 
 
 class Nodes:
@@ -154,7 +153,7 @@ class Nodes:
             try:
                 self._api.patch(path, patch)
             except ApiError as error:
-                if error.status != _CONFLICT:
+                if not error.is_conflict:
                     raise
                 live = self._api.get(path)  # its kubelet reported meanwhile
             else:

@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING
 
 from ..node.plan import Change, Plan
 from ..node.reset import Refusal, Reset, Scope, foreign, reset
-from ..remote.apply import apply
-from ..remote.payload_cache import Packer
 from ..remote.survey import survey
 from ..steps.order import node_steps
 from ..util import program
 from ..util.errors import FabnodeError
-from . import baselines
+from . import baselines, host_changes
 from .reset_scope import beside, observed, resources_of, scope_of
 from .run import on_hosts
-from .step_events import StepLog
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -146,13 +143,13 @@ def _reset(run: Run, host: Host, planned: Outcome[Resettable], pods: Collection[
 
     todo = found.reset
     if todo.first:
-        done += _carry_out(run, host, found.scope, todo.first)
+        done += _carry_out(run, host, todo.first)
         _, todo = look()
         if todo.refusals:
             raise ResetRefusedError(todo.refusals)
         if todo.first:
             raise NotResetError(f"still there: {_named(todo.first)}")
-    done += _carry_out(run, host, found.scope, todo.rest)
+    done += _carry_out(run, host, todo.rest)
     with run.journal.step(host.name, RESET, "surveying the host again") as log:
         seen, after = look()
         left = [change for change in after.changes if change.kind != "folder"]
@@ -175,17 +172,10 @@ def _reset(run: Run, host: Host, planned: Outcome[Resettable], pods: Collection[
     )
 
 
-def _carry_out(
-    run: Run, host: Host, scope: Scope, changes: tuple[Change, ...]
-) -> tuple[Change, ...]:
+def _carry_out(run: Run, host: Host, changes: tuple[Change, ...]) -> tuple[Change, ...]:
     if not changes:
         return ()
-    step_of = {change.resource: RESET for change in changes}
-    with StepLog(run.journal, host.name, step_of, changes) as steps:
-        packer = Packer(run.config.source.parent)  # nothing of these plans is packed
-        todo = Plan(host.name, changes)
-        done = apply(host, todo, packer, steps.event, zstd=False, state=scope.state)
-        steps.sent = done.sent
+    host_changes.carry_out(run.config, run.journal, host, Plan(host.name, changes), RESET)
     return changes
 
 

@@ -45,7 +45,7 @@ _OTHER_CONFIGURATION = (
     f" `{program.task('rbac.deployer')}` with this one"
 )
 _OPENSSL = re.compile(r"\[SSL[^]]*\] | \(_ssl\.c:\d+\)")  # what Python adds to its sentences
-_FORBIDDEN = 403
+_FORBIDDEN, _CONFLICT = 403, 409
 _GATEWAY_TIMEOUT = 504
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
@@ -62,6 +62,11 @@ class ApiError(ClusterError):
     def is_forbidden(self) -> bool:
         """Whether our account has no right to what was asked."""
         return self.status == _FORBIDDEN
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether the object is another than the request was about, or is there already."""
+        return self.status == _CONFLICT
 
 
 class KubeletError(ApiError):

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 
-_CONFLICT = 409
 _REASON = "Fabnode"
 _LONGEST = 200  # characters of what another approver wrote
 _MOST_LEFT = 5  # requests for one node's kube-proxy: a run makes one, or two
@@ -227,7 +226,7 @@ def ended_unsigned(api: Api, name: str, dialect: Dialect = V1) -> bool:
         try:
             api.delete(path, version=item["metadata"]["resourceVersion"])
         except ApiError as error:
-            if error.status != _CONFLICT:
+            if not error.is_conflict:
                 raise
     return True
 

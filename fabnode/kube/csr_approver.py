@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 Listener = Callable[[SigningRequest, Verdict], None]
 
 _BOOTSTRAP = "system:bootstrap:"
-_CONFLICT = 409
 _NOT_FOUND = 404
 _REMEMBERED = 10_000  # versions of requests: an old one is judged once more when it comes again
 _NOBODY: Mapping[str, HostKey] = MappingProxyType({})
@@ -234,7 +233,7 @@ class Approver:
             try:
                 csr.approve(self._api, item, verdict.reason, self._dialect)
             except ApiError as error:
-                if error.status not in {_CONFLICT, _NOT_FOUND}:
+                if not error.is_conflict and error.status != _NOT_FOUND:
                     raise
                 return  # it changed or went since it was judged: its next version is judged
         self._on_verdict(request, verdict)

@@ -27,7 +27,6 @@ _PODS = "/api/v1/pods"
 _VOLUMES = "/api/v1/persistentvolumes"
 _PARALLEL = 8
 _SHOWN = 3  # pods of a budget that are not Ready
-_CONFLICT = 409
 
 
 class Evictions:
@@ -95,7 +94,7 @@ class Evictions:
         try:
             self._api.delete(_path(pod), uid=str(pod["metadata"]["uid"]))
         except ApiError as error:
-            if error.status == _CONFLICT:
+            if error.is_conflict:
                 return Answer("gone")
             return Answer("refused", str(error))
         return Answer("accepted")

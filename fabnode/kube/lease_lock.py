@@ -8,9 +8,7 @@ machine when the Lease was not renewed for its duration.
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ..util.errors import ClusterError
 from ..util.wait import Wait
+from ..util.whoami import whoami
 from .client import ApiAwayError, ApiError
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ _PROCESS = "fabnode.io/process"
 _SECONDS = 15  # without a renewal it counts as abandoned
 _RENEW = 5.0
 _LOOK = 0.5
-_NOT_FOUND, _CONFLICT = 404, 409
+_NOT_FOUND = 404
 
 
 class LockedError(ClusterError):
@@ -123,7 +122,7 @@ class LeaseLock:
             try:
                 return self._api.create(_LEASES, self._lease())
             except ApiError as error:
-                if error.status != _CONFLICT:
+                if not error.is_conflict:
                     raise
             live = self._api.find(_PATH)
             if live is None:
@@ -137,7 +136,7 @@ class LeaseLock:
                 try:
                     return self._api.replace(_PATH, self._lease(version))
                 except ApiError as error:
-                    if error.status not in {_CONFLICT, _NOT_FOUND}:
+                    if not error.is_conflict and error.status != _NOT_FOUND:
                         raise
                     first, silent = "", _silence()  # another one was quicker
             elif version != first:
@@ -184,7 +183,7 @@ class LeaseLock:
             "kind": "Lease",
             "metadata": metadata,
             "spec": {
-                "holderIdentity": f"{_user()}@{socket.gethostname()} pid {os.getpid()}",
+                "holderIdentity": f"{whoami()} pid {os.getpid()}",
                 "leaseDurationSeconds": _SECONDS,
                 "acquireTime": _now(),
                 "renewTime": _now(),
@@ -210,13 +209,6 @@ def _holder(live: Object) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no entry in passwd
-        return str(os.getuid())
 
 
 def _born(pid: int) -> str | None:

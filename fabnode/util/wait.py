@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .errors import FabnodeError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
@@ -146,3 +147,17 @@ def retry(
         except on:
             sleep(pause)
     return work()
+
+
+def unless(stopped: threading.Event) -> Callable[[float], None]:
+    """
+    Return the sleep of a wait that ends when the user interrupts.
+
+    :param stopped: set then; the sleep raises KeyboardInterrupt.
+    """
+
+    def sleep(seconds: float) -> None:
+        if stopped.wait(seconds):
+            raise KeyboardInterrupt
+
+    return sleep

@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from fabnode.audit.evidence import Asked, Evidence, UnitSeen
-from fabnode.deploy import hardening
+from fabnode.deploy import hardening, host_changes
 from fabnode.deploy import run as run_module
 from fabnode.deploy.hardening import ApiserverCutOffError, Audit, NotFixedError
 from fabnode.deploy.run import Run
@@ -125,7 +125,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(hardening, "ClusterSession", made.session)
     monkeypatch.setattr(hardening, "examine", made.examine)
     monkeypatch.setattr(hardening, "ask", lambda _: Asked(pods=401, read_only=0))
-    monkeypatch.setattr(hardening, "apply", made.apply)
+    monkeypatch.setattr(host_changes, "apply", made.apply)
     return made
 
 

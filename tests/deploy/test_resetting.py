@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from fabnode.cli import reset_view
-from fabnode.deploy import baselines, resetting
+from fabnode.deploy import baselines, host_changes, resetting
 from fabnode.deploy import run as run_module
 from fabnode.deploy.reset_scope import beside, observed, resources_of, scope_of
 from fabnode.deploy.resetting import NotResetError, ResetRefusedError, WasReset
@@ -110,7 +110,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Scene:
     monkeypatch.setattr(run_module, "Access", MagicMock())
     monkeypatch.setattr(run_module, "Host", lambda node, _: Host(node=node, name=node.name))
     monkeypatch.setattr(resetting, "survey", made.survey)
-    monkeypatch.setattr(resetting, "apply", made.apply)
+    monkeypatch.setattr(host_changes, "apply", made.apply)
     return made
 
 
