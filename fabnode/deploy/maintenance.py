@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 MAINTAIN: Final = "maintain"
 REBOOT, COMMAND = "reboot", "command"
 DRAINING, REBOOTING, WORKING, PROVING = "draining", "rebooting", "working", "proving"
-_LOOK = 3.0  # seconds between looks at a host that boots, or at a node that comes up
+_POLL = 3.0  # seconds between checks of a host that boots, or of a node that comes up
 _OTHER_HOST = (ChangedHostKeyError, RevokedHostKeyError, UnknownHostKeyError)
 
 
@@ -165,7 +165,7 @@ class _Node:
         if found and found.phase in {REBOOTING, PROVING}:
             return Prospect(action, "", goes_on, None)  # its host may be down
         with self._step(MAINTAIN, "looking at the host") as log:
-            state = boot_state.look(self._deployer.host)
+            state = boot_state.read(self._deployer.host)
             if self._wanted.if_due and not state.due and not found:
                 log.note("no reboot is due")
                 return Prospect("", "", "", None)
@@ -180,7 +180,7 @@ class _Node:
         if found and found.phase in {REBOOTING, PROVING}:
             operation, state = found, self._await_answer()
         else:
-            state = boot_state.look(self._deployer.host)
+            state = boot_state.read(self._deployer.host)
             operation = self._emptied()
         if self._wanted.command:
             state = self._commanded(operation)
@@ -224,15 +224,15 @@ class _Node:
             limit = float(self._run.config.timeouts.reboot)
             result = self._deployer.host.root(self._wanted.command, timeout=limit)
             if result.code:
-                said = last_lines(result.stderr, 20) or last_lines(result.stdout, 20)
-                last = said.splitlines()[-1:] or ["it said nothing"]
+                printed = last_lines(result.stderr, 20) or last_lines(result.stdout, 20)
+                last = printed.splitlines()[-1:] or ["it said nothing"]
                 error = MaintenanceCommandError(
                     f"the command ended with status {result.code}: {last[0]}", self._advice
                 )
-                error.detail = said
+                error.detail = printed
                 raise error
             log.changed("the command has run")
-        return boot_state.look(self._deployer.host)
+        return boot_state.read(self._deployer.host)
 
     def _rebooted(self, operation: Operation, state: BootState) -> tuple[Operation, BootState]:
         kernel = self._wanted.kernel or state.installed
@@ -255,24 +255,24 @@ class _Node:
         """Wait until the host answers in another boot than that one."""
         host = self._deployer.host
         limit = self._run.config.timeouts.reboot
-        wait = Wait("the host to be back", limit, _LOOK, on_state=log.waiting, sleep=self._sleep)
+        wait = Wait("the host to be back", limit, _POLL, on_state=log.waiting, sleep=self._sleep)
         while True:
             try:
-                state = boot_state.look(host)
+                state = boot_state.read(host)
             except _OTHER_HOST:
                 raise
             except HostError as error:
-                said = error.message
+                cause = error.message
                 host.close()
             else:
                 if state.boot != before:
                     return state
-                said = "it answers, and has not gone down yet"
+                cause = "it answers, and has not gone down yet"
                 host.close()
             if wait.over:
-                message = f"the host is not back after {limit} s: {said}{self._last_sign()}"
+                message = f"the host is not back after {limit} s: {cause}{self._last_sign()}"
                 raise RebootError(message, f"look at its console; {self._advice}")
-            wait.report(said)
+            wait.report(cause)
             wait.pause()
 
     def _last_sign(self) -> str:
@@ -293,7 +293,7 @@ class _Node:
     def _prove(self, state: BootState) -> None:
         """See the node Ready since this boot, its units and own pods well, a new pod's network."""
         with self._step(ready.STEP.name, "waiting for Ready") as log:
-            # sshd is up before the kubelet: that one may be down yet, which the checks tell later.
+            # sshd is up before the kubelet: that one may be down yet, which the checks find later.
             try:
                 self._session.nodes.wait_ready(self._name, state.booted, lambda: None, log.waiting)
             except WaitTimeoutError as error:
@@ -318,7 +318,7 @@ class _Node:
     def _until(self, awaited: str, faults: Callable[[], list[str]], log: Step) -> None:
         """Wait until there are no faults, as long as a node may take to be Ready."""
         limit = self._run.config.timeouts.ready
-        wait = Wait(awaited, limit, _LOOK, on_state=log.waiting, sleep=self._sleep)
+        wait = Wait(awaited, limit, _POLL, on_state=log.waiting, sleep=self._sleep)
         while found := faults():
             if wait.over:
                 raise self._not_well(found)

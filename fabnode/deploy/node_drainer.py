@@ -2,7 +2,7 @@
 Drain of one node: what would go and why not, then evictions until none is left.
 
 Pods are listed again and again, for one that tolerates the cordon may come later. A refusal that
-passes is tried again until the deadline, and is said; one that does not ends the drain once all
+passes is tried again until the deadline, and is reported; one that does not ends the drain once all
 others have gone.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..upkeep.budgets import Budget
     from ..upkeep.departures import Departure, Permits
 
-_LOOK = 1.0  # seconds between two lists of pods
+_POLL = 1.0  # seconds between two lists of pods
 _NAMED = 3  # pods in a sentence; all of them stand in the detail
 
 
@@ -91,11 +91,11 @@ class NodeDrainer:
         if self._evictions.can_try:
             asked = {each.uid for each in found if each.fate in {"goes", "waits"}}
             past = self._permits.past_budget
-            said = self._evictions.tried(
+            answers = self._evictions.tried(
                 [p for p in pods if p["metadata"]["uid"] in asked and full_name(p) not in past]
             )
             found = tuple(
-                departures.heard(each, said[each.uid]) if each.uid in said else each
+                departures.after_dry_run(each, answers[each.uid]) if each.uid in answers else each
                 for each in found
             )
         return Preview(operations.whose(live), found)
@@ -111,12 +111,12 @@ class NodeDrainer:
         wait = Wait(
             "its pods to go",
             self._config.timeouts.drain,
-            _LOOK,
+            _POLL,
             advice=still_cordoned(node),
             on_state=log.waiting,
             sleep=unless(self._stopped),
         )
-        while not state.look():
+        while not state.poll():
             if wait.over:
                 overdue = wait.overdue(state.text)
                 overdue.detail = state.detail
@@ -153,8 +153,8 @@ class _Drain:
         self.gone = 0
         self.staying = 0
 
-    def look(self) -> bool:
-        """Look at the node's pods, and evict those that are due; return whether it is empty."""
+    def poll(self) -> bool:
+        """List the node's pods, and evict those that are due; return whether it is empty."""
         pods = {str(pod["metadata"]["uid"]): pod for pod in self._evictions.pods(self._node)}
         now = time.monotonic()
         if pods.keys() - self._judged.keys() or now >= self._next_judgement:
@@ -168,21 +168,23 @@ class _Drain:
                 self._evict(each, pods[each.uid])
         hopeless = [each for each in self._left if self._is_hopeless(each)]
         if hopeless and len(hopeless) == len(self._left):
-            raise StillThereError(self._node, [self._told(each) for each in hopeless])
+            raise StillThereError(self._node, [self._as_known(each) for each in hopeless])
         return not self._left
 
     @property
     def text(self) -> str:
         """What is waited for, in a line."""
-        return f"{counted(len(self._left), 'pod')} left: {_sentence(map(self._told, self._left))}"
+        return (
+            f"{counted(len(self._left), 'pod')} left: {_sentence(map(self._as_known, self._left))}"
+        )
 
     @property
     def detail(self) -> str:
         """What is waited for, a line for each pod."""
-        return "\n".join(text_of(self._told(each)) for each in self._left)
+        return "\n".join(text_of(self._as_known(each)) for each in self._left)
 
     def _judge(self, pods: Mapping[str, Object]) -> None:
-        # What belongs to the node is not looked at again.
+        # What belongs to the node is not judged again.
         known = {uid for uid, each in self._judged.items() if each.fate == "stays"}
         news = [pod for uid, pod in pods.items() if uid not in known]
         around = self._evictions.surroundings(news)
@@ -206,10 +208,10 @@ class _Drain:
 
     def _evict(self, each: Departure, pod: Object) -> None:
         past = each.pod in self._permits.past_budget
-        said = self._evictions.delete(pod) if past else self._evictions.evict(pod)
+        answer = self._evictions.delete(pod) if past else self._evictions.evict(pod)
         self._refused.pop(each.uid, None)
         self._held.pop(each.uid, None)
-        match said.kind:
+        match answer.kind:
             case "accepted":
                 self.gone += 1
                 self._judged[each.uid] = departures.stopping(each)
@@ -217,16 +219,16 @@ class _Drain:
             case "gone":
                 self._due[each.uid] = 0.0
             case "held" | "busy":
-                self._due[each.uid] = time.monotonic() + max(said.after, self._retry)
-                self._held[each.uid] = said.text
+                self._due[each.uid] = time.monotonic() + max(answer.after, self._retry)
+                self._held[each.uid] = answer.text
             case "refused":
                 self._due[each.uid] = time.monotonic() + self._retry
-                self._refused[each.uid] = said.text
+                self._refused[each.uid] = answer.text
 
     def _is_hopeless(self, each: Departure) -> bool:
         return each.fate == "blocked" or each.uid in self._refused
 
-    def _told(self, each: Departure) -> Departure:
+    def _as_known(self, each: Departure) -> Departure:
         """Return a pod with what is known of it by now."""
         if each.uid in self._refused:
             return departures.refused(each, self._refused[each.uid])

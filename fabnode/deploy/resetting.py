@@ -137,21 +137,21 @@ def _reset(run: Run, host: Host, planned: Outcome[Resettable], pods: Collection[
     done: list[Change] = []
     asked = found.survey.sandboxes is not None
 
-    def look() -> tuple[Survey, Reset]:
+    def surveyed() -> tuple[Survey, Reset]:
         seen = replace(_survey(host, found.scope), before=found.survey.before)
         return seen, reset(seen, found.scope, pods=pods, ours=True, asked=asked)
 
     todo = found.reset
     if todo.first:
         done += _carry_out(run, host, todo.first)
-        _, todo = look()
+        _, todo = surveyed()
         if todo.refusals:
             raise ResetRefusedError(todo.refusals)
         if todo.first:
             raise NotResetError(f"still there: {_named(todo.first)}")
     done += _carry_out(run, host, todo.rest)
     with run.journal.step(host.name, RESET, "surveying the host again") as log:
-        seen, after = look()
+        seen, after = surveyed()
         left = [change for change in after.changes if change.kind != "folder"]
         if left:
             raise NotResetError(f"still there: {_named(left)}")

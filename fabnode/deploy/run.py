@@ -143,7 +143,7 @@ class RunContext:
         """
         Do this for every node (or those named), as many at once as the run allows.
 
-        :param batched: in the run's batches; a look that changes nothing needs none.
+        :param batched: in the run's batches; what changes nothing needs none.
         """
         run = self.run if batched else replace(self.run, batch=None)
         wanted = [node for node in run.nodes if names is None or node.name in names]

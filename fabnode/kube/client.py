@@ -203,10 +203,10 @@ class Api:
         """
         found = self._send("POST", path, query, body=body, any_status=True)
         try:
-            said = json.loads(found.data)
+            content = json.loads(found.data)
         except ValueError:
-            said = None
-        return found.status, said if isinstance(said, dict) else {}
+            content = None
+        return found.status, content if isinstance(content, dict) else {}
 
     def create(self, path: str, body: Object) -> Object:
         """POST to a collection."""

@@ -73,7 +73,7 @@ class Evictions:
         options: Object = {"preconditions": {"uid": metadata["uid"]}}
         query = {}
         if dry_run:
-            # Some webhooks look at the one, some at the other.
+            # Some webhooks read the one, some the other.
             options["dryRun"], query["dryRun"] = ["All"], "All"
         body = {
             "apiVersion": self._eviction,
@@ -84,10 +84,12 @@ class Evictions:
         return answer(*self._api.answer(f"{_path(pod)}/eviction", body, **query))
 
     def tried(self, pods: Collection[Object]) -> dict[str, Answer]:
-        """Return by uid what the API says to the eviction of each, which it does not carry out."""
+        """Return by uid what the API answers to the eviction of each, tried without effect."""
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            said = pool.map(lambda pod: self.evict(pod, dry_run=True), pods)
-            return {str(pod["metadata"]["uid"]): each for pod, each in zip(pods, said, strict=True)}
+            answers = pool.map(lambda pod: self.evict(pod, dry_run=True), pods)
+            return {
+                str(pod["metadata"]["uid"]): each for pod, each in zip(pods, answers, strict=True)
+            }
 
     def delete(self, pod: Object) -> Answer:
         """Delete this very pod, whatever budgets it has."""
@@ -119,7 +121,7 @@ class Evictions:
         except ApiError as error:
             if not error.is_forbidden:
                 raise
-            return []  # it says less then
+            return []  # the reason is shorter then
         return _items(found)
 
 

@@ -29,11 +29,11 @@ _ASKED_SECONDS = 120.0  # what asks the package manager may take its time
 @dataclass(frozen=True, slots=True)
 class BootState:
     """
-    What a host says of its boot.
+    The boot of a host, as the host reports it.
 
     :param boot: its boot id. :param booted: when that was, seconds since 1970 by its own clock.
     :param running: the kernel that runs. :param installed: the one that its boot loader takes next;
-        empty: it can't be told.
+        empty: unknown.
     :param marks: why a reboot is due, as the host says.
     """
 
@@ -52,7 +52,7 @@ class BootState:
         return "; ".join(reasons)
 
 
-def look(host: Host) -> BootState:
+def read(host: Host) -> BootState:
     """
     Ask a host for its boot, in one round trip. Changes nothing.
 
@@ -64,7 +64,7 @@ def look(host: Host) -> BootState:
 
 
 def parse(node: str, output: bytes) -> BootState:
-    """Read what `look` prints. Raises HostMisbehavedError."""
+    """Parse the output of `scripts/boot`. Raises HostMisbehavedError."""
     found: dict[str, list[str]] = {}
     for line in clean(output, lines=True).splitlines():
         key, _, value = line.partition(" ")

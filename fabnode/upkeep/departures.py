@@ -2,7 +2,7 @@
 Which pods leave a node that is drained, which stay, and what holds the others: the drain explained.
 
 The order of the questions is that of kubectl (k8s.io/kubectl `pkg/drain/filters.go`), which asks
-about emptyDir and not about other data of this host; that is told here, and stops nothing, for it
+about emptyDir and not about other data of this host; that is named here, and stops nothing, for it
 is still there when the node is back.
 """
 
@@ -122,15 +122,15 @@ def departure(pod: Object, around: Surroundings, permits: Permits) -> Departure:
     return replace(base, fate=fate, why="; ".join(texts), frees="; ".join(ways))
 
 
-def heard(found: Departure, said: Answer) -> Departure:
-    """Return a departure with what the API said to the same eviction as a dry run."""
-    if found.fate not in {"goes", "waits"} or said.kind in {"accepted", "busy"}:
+def after_dry_run(found: Departure, answer: Answer) -> Departure:
+    """Return a departure with what the API answered to the same eviction as a dry run."""
+    if found.fate not in {"goes", "waits"} or answer.kind in {"accepted", "busy"}:
         return found
-    if said.kind == "gone":
+    if answer.kind == "gone":
         return replace(found, fate="ending", why="it has gone meanwhile")
-    if said.kind == "refused":
-        return refused(found, said.text)
-    return found if found.fate == "waits" else held(found, said.text)
+    if answer.kind == "refused":
+        return refused(found, answer.text)
+    return found if found.fate == "waits" else held(found, answer.text)
 
 
 def refused(found: Departure, text: str) -> Departure:

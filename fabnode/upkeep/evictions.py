@@ -1,5 +1,5 @@
 """
-Answers to evictions, told apart: only some refusals pass by themselves.
+Kinds of answers to evictions: only some refusals pass by themselves.
 
 A 429 is a budget's only with its cause, otherwise a busy apiserver's or a webhook's; two budgets
 over one pod are a 500 that stays; a 403 may be a namespace that ends. Below each there may be a

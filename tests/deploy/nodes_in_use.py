@@ -184,7 +184,7 @@ class Scene:
         monkeypatch.setattr(session_module, "LeaseLock", Lock)
         monkeypatch.setattr(run_module, "Access", MagicMock())
         monkeypatch.setattr(run_module, "Host", lambda node, _: _host(node))
-        monkeypatch.setattr(node_drainer, "_LOOK", 0.01)
+        monkeypatch.setattr(node_drainer, "_POLL", 0.01)
 
     def run(self, *names: str, batch: int | None = 1) -> Run:
         """Return a run on these nodes (n1) with a journal of its own."""

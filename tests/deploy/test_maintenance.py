@@ -98,7 +98,7 @@ class Maintained(Scene):
         self.bad: list[list[Check]] = []
         self.network: list[Check] = []
         monkeypatch.setattr(run_module, "Host", lambda node, _: self.hosts[node.name])
-        monkeypatch.setattr(maintenance, "_LOOK", 0.01)
+        monkeypatch.setattr(maintenance, "_POLL", 0.01)
         monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
         monkeypatch.setattr(
             maintenance, "verify_node", lambda *_: self.bad.pop(0) if self.bad else []

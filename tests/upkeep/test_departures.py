@@ -10,10 +10,10 @@ from fabnode.upkeep.departures import (
     Departure,
     Permits,
     Surroundings,
+    after_dry_run,
     blocked,
     departure,
     departures,
-    heard,
     left,
 )
 from fabnode.upkeep.evictions import Answer
@@ -353,7 +353,7 @@ def test_what_holds_a_drain_up_comes_first_and_what_has_no_budget_goes_first() -
     ],
 )
 def test_the_api_is_heard(fate: Any, kind: Any, becomes: str) -> None:
-    found = heard(Departure("shop/a", "u", fate, "ours"), Answer(kind, "its own words"))
+    found = after_dry_run(Departure("shop/a", "u", fate, "ours"), Answer(kind, "its own words"))
     assert found.fate == becomes
     if fate == "goes" and becomes in {"waits", "blocked"}:
         assert "its own words" in found.why
