@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _POLL = 0.25
 _STUCK_CHECK = 5.0  # seconds between two checks whether anything moves
+_SETTLING, _SETTLING_POLL = 20.0, 1.0
 # Seconds of failing starts alone: kubelets have tried four times by then (after 10, 20, 40 s more).
 _PATIENCE = 120.0
 
@@ -93,6 +94,20 @@ class PodNetwork:
     def missing(self, names: Collection[str]) -> str | None:
         """Return what of it is not ready on these nodes, or None."""
         return self._cni.not_ready(self._api, names)
+
+    def settled(self, names: Collection[str]) -> str | None:
+        """
+        Return what is not ready on these nodes and stays so for a moment, or None.
+
+        Pods of a host or a kubelet that has just started count as not ready until their first
+        probe, and as ready until the kubelet has reported that.
+        """
+        wait = Wait(self.name, _SETTLING, _SETTLING_POLL)
+        while missing := self.missing(names):
+            if wait.over or self._cni.is_stuck(self._api, names):
+                break
+            wait.pause()
+        return missing
 
     def renew_pods(self, nodes: Collection[Object], before: Callable[[], None]) -> tuple[str, ...]:
         """

@@ -125,7 +125,7 @@ def _network_checks(session: ClusterSession, names: Sequence[str]) -> list[Check
     network = session.network
     if not (name := network.name):
         return []
-    if missing := network.missing(names):
+    if missing := network.settled(names):
         found = network.diagnosis(names, missing)
         checks = [Check(None, name, False, found.cause, found.advice)]
     else:
@@ -225,11 +225,11 @@ def _without_proxy(check: Check, session: ClusterSession) -> Check:
 
 
 def _answer(host: Host, at: verify.Endpoint, path: str) -> HttpAnswer:
-    """Return what a port answers; a program that has just started listens a moment later."""
+    """Return what a port answers; a program that has just started is well a moment later."""
     wait = Wait(f"port {at.port}", _LISTENS, 0.25)
     while True:
         answer = host.http_get(at.port, path, address=at.address)
-        if answer.status or wait.over:
+        if answer.status == _HTTP_OK or wait.over:
             break
         wait.pause()
     return answer

@@ -53,6 +53,12 @@ PENDING = {
 }
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give daemons that are unwell no time to become well."""
+    monkeypatch.setattr(verification, "_LISTENS", 0.0)
+
+
 class Api:
     """An apiserver of a cluster in which nothing is well."""
 
@@ -74,7 +80,7 @@ class Api:
 def session(**network: Any) -> Any:
     wrong = {
         "name": "Calico",
-        "missing": lambda _: "calico-node is not ready",
+        "settled": lambda _: "calico-node is not ready",
         "diagnosis": lambda *_: Diagnosis("calico-node crashes", "kubectl logs"),
         "elsewhere": lambda _: "calico-kube-controllers is on n9",
         "drift": lambda: Diagnosis("vxlanMode is Always", "edit the pool"),
@@ -198,3 +204,35 @@ def test_a_pod_that_may_not_be_renewed_is_named_with_the_command(
     with pytest.raises(ClusterError, match="calico-node-x is older than its node's") as caught:
         network.renew_pods([ILL], lambda: None)
     assert caught.value.advice == "kubectl -n kube-system delete pod calico-node-x"
+
+
+@pytest.mark.parametrize(
+    ("states", "stuck", "expected"),
+    [
+        ([None], False, None),
+        (["not ready on n1", "not ready on n1", None], False, None),
+        (["not ready on n1"] * 100, False, "not ready on n1"),
+        (["not ready on n1", None], True, "not ready on n1"),
+    ],
+)
+def test_a_pod_network_just_after_a_restart_gets_a_moment_unless_it_fails_to_start(
+    monkeypatch: pytest.MonkeyPatch, states: list[str | None], stuck: bool, expected: str | None
+) -> None:
+    monkeypatch.setattr(cni_rollout, "_SETTLING", 0.1)
+    monkeypatch.setattr(cni_rollout, "_SETTLING_POLL", 0.01)
+    cni = SimpleNamespace(
+        name="Calico", not_ready=lambda *_: states.pop(0), is_stuck=lambda *_: stuck
+    )
+    monkeypatch.setattr(cni_rollout, "network", lambda _: cni)
+    cluster: Any = object()
+    assert cni_rollout.PodNetwork(CONFIG, cluster, Journal()).settled(["n1"]) == expected
+
+
+def test_a_daemon_that_has_just_started_is_asked_again_until_it_is_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verification, "_LISTENS", 5.0)
+    answers = iter([HttpAnswer(0, b""), HttpAnswer(503, b"not synced"), HttpAnswer(200, b"ok")])
+    host: Any = SimpleNamespace(node=NODE, http_get=lambda *_, **__: next(answers))
+    at = verify.endpoints(NODE)[verify.KUBELET_HEALTH]
+    assert verification._answer(host, at, "/healthz").status == 200

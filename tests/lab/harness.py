@@ -57,13 +57,30 @@ class Done:
         return {row["node"]: row for row in self.document["nodes"]}
 
     @property
+    def failed_checks(self) -> list[str]:
+        """What `--json` has of checks that failed, one line each."""
+        try:
+            checks = self.document["checks"]
+        except (ValueError, TypeError, KeyError):
+            return []
+        return [str(check) for check in checks if not check["ok"]]
+
+    @property
     def results(self) -> dict[str, str]:
         """What became of each node."""
         return {node: row["result"] for node, row in self.rows.items() if node != "cluster"}
 
     def expect(self, code: int) -> Done:
         """Insist on an exit code; a traceback is never right."""
-        reported = f"{' '.join(self.words)} → {self.code}\n{self.out[-6000:]}\n{self.err[-6000:]}"
+        # What failed comes first: pytest and CI cut long messages in their middle.
+        reported = "\n".join(
+            [
+                f"{' '.join(self.words)} → {self.code}",
+                *self.failed_checks,
+                self.err[-6000:],
+                self.out[-6000:],
+            ]
+        )
         assert "Traceback (most recent call last)" not in self.text, reported
         assert self.code == code, reported
         return self

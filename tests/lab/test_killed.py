@@ -85,7 +85,7 @@ def assert_nothing_is_left(lab: Lab) -> None:
     for node in NODES:
         assert tidy(lab, node)
         kept = lab.on(node, "ls /var/lib/fabnode").split()
-        assert set(kept) <= {"digests", "images", "stamps"}, kept
+        assert set(kept) <= {"baseline", "digests", "images", "stamps"}, kept
     tokens = lab.objects(
         "secrets", "-n", "kube-system", "-l", "app.kubernetes.io/managed-by=fabnode"
     )
