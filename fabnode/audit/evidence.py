@@ -139,6 +139,20 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """
+    A socket that listens on a port of the kubelet's.
+
+    :param address: an IP address without zeros that need not be written.
+    :param kubelets: it is root's, and a process of the kubelet's unit holds it.
+    """
+
+    port: int
+    address: str
+    kubelets: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """
     A host as one examination found it.
@@ -149,7 +163,10 @@ class Evidence:
     :param anchors: path → what decides whom a program obeys; what isn't there is missing.
     :param rules: iptables table → the rules of its built-in chains, as `iptables -S` prints them,
         in order; a table that could not be read is missing.
-    :param proxied: kube-proxy's chain KUBE-SERVICES stands in the nat table, and is jumped to.
+    :param proxied: kube-proxy's chain KUBE-SERVICES stands in the nat table, and is jumped to;
+        None where that could not be read.
+    :param listeners: on the kubelet's ports, at the addresses where it is asked and at all; None
+        where that could not be read.
     :param quarantined: what an earlier `inv harden` put aside.
     :param users_known: whether it is known who names root's files.
     :param unseen: what could not be examined, and why.
@@ -167,7 +184,8 @@ class Evidence:
     files: Mapping[str, SecretFile] = field(default_factory=dict)
     anchors: Mapping[str, Anchor] = field(default_factory=dict)
     rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    proxied: bool = False
+    proxied: bool | None = False
+    listeners: frozenset[Listener] | None = None
     quarantined: tuple[str, ...] = ()
     users_known: bool = True
     unseen: tuple[str, ...] = ()
@@ -181,7 +199,10 @@ class Asked:
 
     :param pods: status of `https://…:10250/pods`; 0 where nobody answers there.
     :param read_only: status of `http://…:10255/pods`.
+    :param strangers: ports on which another program than the kubelet listens: an answer from there
+        counts for nothing.
     """
 
     pods: int | None = None
     read_only: int | None = None
+    strangers: tuple[int, ...] = ()

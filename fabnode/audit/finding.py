@@ -23,6 +23,7 @@ Check = Literal[
     "foreign-apiserver",
     "others-may-write",
     "read-only-port",
+    "foreign-listener",
     "docker-tcp",
     "insecure-registry",
     "flushed-rules",

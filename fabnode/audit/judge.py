@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..node.conventions import KUBELET_PORT
 from . import packets, services
 from .anchors import Anchors
 from .credentials import Credentials
@@ -37,9 +38,10 @@ def judge(
 def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
     """Return what was not examined: silence would be taken for soundness."""
     unknown = list(evidence.unseen)
-    if asked.pods is None:
+    if asked.pods is None and KUBELET_PORT not in asked.strangers:
         unknown.append(
-            "who the kubelet answers: sshd forbids forwarding, its settings alone are judged"
+            "who the kubelet answers: sshd forbids forwarding, or who listens there is not known;"
+            " its settings alone are judged"
         )
     if "kubelet" not in evidence.programs:
         unknown.append("the kubelet: no unit runs one")

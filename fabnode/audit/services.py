@@ -117,6 +117,7 @@ def _kubelet(evidence: Evidence, asked: Asked, anchors: Anchors) -> Iterator[Fin
     for setting, gain in GONE_BY.items():
         yield from obeyed.writable(evidence, settings, anchors, [settings.file(*setting)], gain)
     yield from _read_only(evidence, settings, asked, read_only)
+    yield from _strangers(asked)
     yield from _swap(evidence, settings)
     if not settings.readable:
         yield _unreadable(settings)
@@ -129,7 +130,7 @@ def _anonymous(
     if not found.on and not answered:
         return
     answer = {
-        None: "it could not be checked: sshd forbids forwarding",
+        None: "who it answers could not be checked",
         0: "no answer on port 10250",
         _OK: "asked without credentials, :10250/pods answers 200 and lists all pods",
         _FORBIDDEN: "asked without credentials, :10250/pods treats it as system:anonymous (403)",
@@ -163,6 +164,9 @@ def _read_only(
     if not answers and not configured:
         return
     reason = not_settable(evidence, settings)
+    answer = {None: "could not be asked", _OK: "answers 200"}.get(
+        asked.read_only, "does not answer"
+    )
     repair: tuple[Repair, ...] = (
         (Setting(KUBELET, *READ_ONLY, 0),) if configured else (RestartUnit("kubelet.service"),)
     )
@@ -171,11 +175,26 @@ def _read_only(
         "medium",
         "kubelet",
         "the kubelet shows anyone its pods, environments included, on a port without TLS",
-        f"{found.shown}; :10255/pods " + ("answers 200" if answers else "does not answer"),
+        f"{found.shown}; :10255/pods {answer}",
         "readOnlyPort: 0",
         () if reason else repair,
         reason,
     )
+
+
+def _strangers(asked: Asked) -> Iterator[Finding]:
+    """Report who may take a port of the kubelet's: an answer from there is none of its answers."""
+    for port in asked.strangers:
+        yield Finding(
+            "foreign-listener",
+            "medium",
+            f"port {port}",
+            f"another program than the kubelet listens on :{port}: who asks the kubelet there asks"
+            " that program, and of the kubelet its settings alone were judged",
+            "the socket is not root's, or no process of kubelet.service holds it",
+            f"ss -ltnp 'sport = :{port}' shows it; end it, or have its owner use another port",
+            by_hand="whose program it is and what for, only a person can tell",
+        )
 
 
 def _swap(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
@@ -261,7 +280,7 @@ def _proxy(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
     )
     # It may have been set to nothing, which means the same.
     iptables = mode.source != "unknown" and (mode.value or "iptables") in {"iptables", "ipvs"}
-    if up and iptables and "nat" in evidence.rules and not evidence.proxied:
+    if up and iptables and "nat" in evidence.rules and evidence.proxied is False:
         yield Finding(
             "flushed-rules",
             "high",

@@ -95,7 +95,7 @@ def _look(run: Run, host: Host) -> Audit:
     evidence = examine(host, state=paths.state, cni_conf=paths.cni_conf)
     findings = judge(
         evidence,
-        ask(host),
+        ask(host, evidence.listeners),
         node=host.node.name,
         ca_pem=run.config.ca_pem,
         now=datetime.now(UTC),

@@ -11,7 +11,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..audit.evidence import Anchor, Evidence, Program, Provenance, SecretFile, Text, UnitSeen
+from ..audit.evidence import (
+    Anchor,
+    Evidence,
+    Listener,
+    Program,
+    Provenance,
+    SecretFile,
+    Text,
+    UnitSeen,
+)
 from ..node.conventions import STATE
 from ..util.digests import is_sha256
 from .limits import EXAMINE_LIMITS as LIMITS
@@ -19,7 +28,7 @@ from .limits import MalformedError, Tally, fits
 from .search_roots import ROOTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _MODE = re.compile(r"[0-7]{1,5}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
@@ -54,7 +63,12 @@ _EXCLUDED = re.compile(r"/(\.ssh|\.cache|node_modules|\.git|kubelet/pods|kubelet
 
 
 def parse(
-    output: bytes, *, nonce: str, roots: Iterable[str] = ROOTS, state: str = STATE
+    output: bytes,
+    *,
+    nonce: str,
+    roots: Iterable[str] = ROOTS,
+    state: str = STATE,
+    asked: Mapping[str, tuple[str, int]] | None = None,
 ) -> Evidence:
     """
     Return the evidence in the script's output.
@@ -62,13 +76,14 @@ def parse(
     :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
     :param roots: folders that were searched: no file can lie elsewhere.
     :param state: fabnode's directory on the host, which is not searched.
+    :param asked: sockets that listeners may be on, as /proc/net/tcp has them → address and port.
     :raises MalformedError: for anything the script would not print.
     """
     # No name has a backslash of its own, so that names which differ stay different.
     lines = output.decode("utf-8", "backslashreplace").split("\n")
     if lines[-2:] != [f"end\t{nonce}", ""]:
         raise MalformedError("the answer is cut off")
-    found = _Found(tuple(roots), state)
+    found = _Found(tuple(roots), state, asked or {})
     for line in lines[:-2]:
         longest = _MAX_TEXT_LINE if line.startswith(_LONG) else _MAX_LINE
         if len(line) > longest or not found.take(line.split("\t")):
@@ -97,8 +112,10 @@ class _Found:
 
     roots: tuple[str, ...]
     state: str
+    asked: Mapping[str, tuple[str, int]]
     uptime: float = 0.0
-    proxied: bool = False
+    proxied: bool | None = False
+    listeners: set[Listener] | None = None
     swaps: list[str] = field(default_factory=list)
     control: list[str] = field(default_factory=list)
     managed: set[str] = field(default_factory=set)
@@ -203,6 +220,16 @@ class _Found:
                 self.rules[table].append(fits("\t".join(rule), LIMITS.rule_length, "a rule"))
             case ["proxied"]:
                 self.proxied = True
+            case ["proxied_unknown"]:
+                self.proxied = None
+            case ["listening"]:
+                self.listeners = set()
+            case ["listener", place, ("kubelet" | "other") as whose] if (
+                self.listeners is not None and place in self.asked
+            ):
+                count("listeners", LIMITS.listeners)
+                address, port = self.asked[place]
+                self.listeners.add(Listener(port, address, whose == "kubelet"))
             case ["quarantined", *path]:
                 count("quarantined files", LIMITS.quarantined)
                 where = _path("\t".join(path))
@@ -271,6 +298,7 @@ class _Found:
             },
             rules={table: tuple(rules) for table, rules in self.rules.items()},
             proxied=self.proxied,
+            listeners=None if self.listeners is None else frozenset(self.listeners),
             quarantined=tuple(self.quarantined),
             users_known=self.users_known,
             unseen=tuple(self.unseen),

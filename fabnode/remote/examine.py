@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import shlex
+import struct
 from typing import TYPE_CHECKING
 
 from ..audit.evidence import Asked
@@ -20,7 +22,7 @@ from .search_roots import ROOTS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..audit.evidence import Evidence
+    from ..audit.evidence import Evidence, Listener
     from ..ssh.host import Host
 
 # Ours, and what other installers call theirs.
@@ -41,6 +43,7 @@ USERS = (
 
 _LIMIT = 4 * 2**20
 _ASK = 5.0
+_ALL = ("0.0.0.0", "::")  # noqa: S104 - what others bind
 
 
 def examine(host: Host, *, state: str, cni_conf: str) -> Evidence:
@@ -55,13 +58,14 @@ def examine(host: Host, *, state: str, cni_conf: str) -> Evidence:
     # Of the kubelet's own folder the rest is volumes of pods.
     roots = _with(ROOTS, cni_conf, f"{host.node.kubelet.root}/pki")
     users = _with(USERS, cni_conf)
-    program = script(nonce, state=state, roots=roots, users=users)
+    listening = asked_sockets(host.node.ip)
+    program = script(nonce, state=state, roots=roots, users=users, asked=listening)
     result = host.root("exec sh -s", stdin=[program], limit=_LIMIT)
     if result.code:
         output = last_lines(result.stderr, 3) or f"status {result.code}"
         raise HostMisbehavedError(host.name, f"examining it failed: {output}", FAULT_QUOTED)
     try:
-        return parse(result.stdout, nonce=nonce, roots=roots, state=state)
+        return parse(result.stdout, nonce=nonce, roots=roots, state=state, asked=listening)
     except MalformedError as error:
         raise HostMisbehavedError(
             host.name, f"its answer is malformed: {error}", ODD_TOOLS
@@ -74,22 +78,72 @@ def _with(known: tuple[str, ...], *folders: str) -> tuple[str, ...]:
     return (*known, *further)
 
 
-def ask(host: Host) -> Asked:
-    """Ask the host's kubelet for its pods, as somebody without credentials would."""
-    return Asked(
-        pods=_status(host, KUBELET_PORT, secure=True),
-        read_only=_status(host, KUBELET_READ_ONLY_PORT, secure=False),
-    )
+def ask(host: Host, listeners: frozenset[Listener] | None) -> Asked:
+    """
+    Ask the host's kubelet for its pods, as somebody without credentials would.
+
+    Its ports are open to every user of the host where it does not listen itself, so what another
+    program answers there is none of its answers.
+
+    :param listeners: who listens on its ports, see `Evidence`.
+    """
+    pods, pods_strange = _status(host, KUBELET_PORT, listeners, secure=True)
+    read_only, read_only_strange = _status(host, KUBELET_READ_ONLY_PORT, listeners, secure=False)
+    strange = {KUBELET_PORT: pods_strange, KUBELET_READ_ONLY_PORT: read_only_strange}
+    return Asked(pods, read_only, tuple(port for port, another in strange.items() if another))
 
 
-def _status(host: Host, port: int, *, secure: bool) -> int | None:
-    """Return what the kubelet answers on its own address or, where it serves all, on loopback."""
+def _status(
+    host: Host, port: int, listeners: frozenset[Listener] | None, *, secure: bool
+) -> tuple[int | None, bool]:
+    """
+    Return what the kubelet answers on its own address or, where it serves all, on loopback.
+
+    The second value: another program listens on that port, or answered there.
+    """
+    strange = any(each.port == port and not each.kubelets for each in listeners or ())
     status: int | None = None
-    for address in dict.fromkeys((host.node.ip, "127.0.0.1")):
-        status = host.anonymous_get(address, port, "/pods", secure=secure, timeout=_ASK)
-        if status:
-            break
-    return status
+    for address in _addresses(host.node.ip):
+        answer = host.anonymous_get(address, port, "/pods", secure=secure, timeout=_ASK)
+        if not answer:
+            status = answer
+        elif listeners is None:
+            return None, strange
+        elif is_kubelets(listeners, port, address):
+            return answer, strange
+        else:
+            strange = True
+    return (None if strange else status), strange
+
+
+def is_kubelets(listeners: Iterable[Listener], port: int, address: str) -> bool:
+    """Return whether the kubelet, and nobody else, gets the connections to an address."""
+    here = [each for each in listeners if each.port == port]
+    # One that listens on this very address comes before those that do on all.
+    exact = [each for each in here if each.address == address]
+    reached = exact or [each for each in here if each.address in _ALL]
+    return bool(reached) and all(each.kubelets for each in reached)
+
+
+def _addresses(ip: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((ip, "127.0.0.1")))
+
+
+def asked_sockets(
+    ip: str, ports: Iterable[int] = (KUBELET_PORT, KUBELET_READ_ONLY_PORT)
+) -> dict[str, tuple[str, int]]:
+    """Return the sockets that matter where these ports are asked, as /proc/net/tcp has them."""
+    places = {_in_hex(address): address for address in (*_ALL, *_addresses(ip))}
+    for address in _addresses(ip):
+        if ":" not in address:  # a socket of IPv6 may listen on it as well
+            places[_in_hex(f"::ffff:{address}")] = address
+    return {f"{words}:{port:04X}": (at, port) for words, at in places.items() for port in ports}
+
+
+def _in_hex(address: str) -> str:
+    """Return an address as /proc/net/tcp writes it: words of 32 bits, least byte first."""
+    packed = ipaddress.ip_address(address).packed
+    return "".join(f"{word:08X}" for word in struct.unpack(f"<{len(packed) // 4}I", packed))
 
 
 def script(
@@ -98,13 +152,15 @@ def script(
     state: str = STATE,
     roots: Iterable[str] = ROOTS,
     users: Iterable[str] = USERS,
+    asked: Iterable[str] = (),
 ) -> bytes:
-    """Return the script that examines."""
+    """Return the script that examines; `asked` are the keys of `asked_sockets`."""
     head = [
         f"nonce={nonce} state={shlex.quote(state)}",
         f"units={shlex.quote(chr(10).join(UNITS))}",
         f"roots={shlex.quote(chr(10).join(roots))}",
         f"users={shlex.quote(chr(10).join(users))}",
+        f"asked={shlex.quote(chr(10).join(asked))}",
         assignments(),
         "",
     ]

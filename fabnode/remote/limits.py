@@ -57,6 +57,7 @@ class ExamineLimits:
     rules: int = 1000
     rule_length: int = 1000
     quarantined: int = 100
+    listeners: int = 100
     unseen: int = 100
     limits: int = 5000
 

@@ -75,6 +75,7 @@ PROGRAMS = {
         "examine/units",
         "examine/provenance",
         "examine/programs",
+        "examine/listeners",
         "examine/texts",
         "examine/anchors",
         "examine/keys",

@@ -85,6 +85,20 @@ def test_a_kubelet_that_could_not_be_asked_is_reported() -> None:
     assert "forwarding" in found.text
 
 
+def test_another_program_on_its_ports_is_reported_and_its_answers_count_for_nothing() -> None:
+    found = judged(sound(), Asked(None, None, (10250, 10255)))
+    assert [(f.check, f.severity, f.subject, f.repairs) for f in found] == [
+        ("foreign-listener", "medium", "port 10250", ()),
+        ("foreign-listener", "medium", "port 10255", ()),
+    ]
+
+
+def test_settings_are_judged_whoever_listens() -> None:
+    found = checks(kubelet(yaml="readOnlyPort: 10255"), Asked(401, None, (10255,)))
+    assert set(found) == {"read-only-port", "foreign-listener"}
+    assert "could not be asked" in found["read-only-port"].seen
+
+
 def test_a_configuration_that_stayed_on_the_host_is_reported() -> None:
     it = with_texts({KUBELET_YAML: replace(text("x"), content=None)})
     found = only(judged(it))
@@ -123,6 +137,11 @@ def test_flushed_rules() -> None:
     found = only(judged(sound(proxied=False)))
     assert (found.check, found.severity) == ("flushed-rules", "high")
     assert found.repairs == (RestartUnit("kube-proxy.service"),)
+
+
+def test_a_filter_that_could_not_be_read_accuses_nobody() -> None:
+    """As where a user holds the lock of the iptables that kube-proxy uses."""
+    assert judged(sound(proxied=None)) == []
 
 
 @pytest.mark.parametrize(

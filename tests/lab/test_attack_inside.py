@@ -83,15 +83,45 @@ def running(name: str, arguments: str = "", count: int = 1) -> Scenario:
     return Scenario(plant=named(name, arguments, marker, count), marker=f"/root/{marker}")
 
 
-def in_pod(name: str) -> Scenario:
-    """Return the scenario of a process with a false name in a container."""
+def in_pod(
+    name: str, arguments: str = SAFE, count: int = 1, blamed: tuple[str, str] = ("", "")
+) -> Scenario:
+    """Return the scenario of processes with a false name in a container."""
     marker = f"ran-pod-{name}"
     data = base64.b64encode(telltale(f"/srv/{marker}")).decode()
     shell = (
-        f"echo {data} | base64 -d >/tmp/{name}; chmod 755 /tmp/{name};"
-        f" /tmp/{name} {SAFE} </dev/null >/dev/null 2>&1 &"
+        f"echo {data} | base64 -d >/tmp/{name}; chmod 755 /tmp/{name}; for n in $(seq {count});"
+        f" do /tmp/{name} {arguments} </dev/null >/dev/null 2>&1 & done"
     )
-    return Scenario(pod=shell, marker=f"/srv/{marker}")
+    return Scenario(pod=shell, marker=f"/srv/{marker}", blamed=blamed)
+
+
+def in_pods_file(path: str, content: bytes) -> str:
+    """Return shell for a pod that writes a file of its own, or of its own on the host."""
+    return f"echo {base64.b64encode(content).decode()} | base64 -d >{path}"
+
+
+# Answers whatever it is asked with 200, from the moment when nobody else has the port.
+TAKES_A_PORT = """
+use IO::Socket::INET;
+while (1) {
+  my $s = IO::Socket::INET->new(LocalPort => $ARGV[0], Listen => 5, ReuseAddr => 1);
+  select(undef, undef, undef, 0.01), next unless $s;
+  while (my $c = $s->accept) {
+    sysread $c, my $asked, 4096;
+    print $c "HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}";
+    close $c;
+  }
+}
+"""
+
+
+def takes_port(port: int) -> str:
+    """Return shell that listens on a port as soon as that is free."""
+    program = f"{HOME}/takes-{port}.pl"
+    return (
+        f"{write(program, TAKES_A_PORT.encode())}; setsid perl {program} {port} >/dev/null 2>&1 &"
+    )
 
 
 def scenarios(lab: Lab) -> dict[str, Scenario]:
@@ -122,6 +152,9 @@ def scenarios(lab: Lab) -> dict[str, Scenario]:
         ),
         "a kubelet in a pod": in_pod("kubelet"),
         "an etcd in a pod": in_pod("etcd"),
+        "an apiserver in a pod": in_pod("kube-apiserver"),
+        "fifty kube-proxies in a pod": in_pod("kube-proxy", "--masquerade-all=false", 50),
+        "a dockerd in a pod": in_pod("dockerd", "-H tcp://0.0.0.0:2375", blamed=("docker-tcp", "")),
         "a program of the user's among the system's": Scenario(
             admin=write("/usr/local/bin/ssh-keygen", telltale("/root/ran-local"), "755")
             + f"; chown {UID}:{UID} /usr/local/bin/ssh-keygen",
@@ -171,6 +204,31 @@ def scenarios(lab: Lab) -> dict[str, Scenario]:
         "a folder that leads to sshd's": Scenario(
             plant=f"ln -s /etc/ssh {HOME}/ssh", kept=(SSHD_KEY,), blamed=("", SSHD_KEY)
         ),
+        # --- a pod's files, as they lie on the host -------------------------------------------
+        "a pod's certificate for sshd's key in its termination log": Scenario(
+            pod=in_pods_file("/dev/termination-log", masters(sshd)), blamed=("", SSHD_KEY)
+        ),
+        "a pod's key in its hosts file": Scenario(
+            pod=in_pods_file("/etc/hosts", pem(own) + masters(own.public_key())),
+            kept=("/etc/ssh/ssh_config",),
+        ),
+        "a pod that prints a certificate": Scenario(
+            pod=in_pods_file("/proc/1/fd/1", masters(kubelet.public_key())),
+            kept=(f"{SSL}/kubelet-key.pem",),
+            blamed=("admin-credentials", f"{SSL}/kubelet-key.pem"),
+        ),
+        "a pod's path with a line end": Scenario(
+            pod="mkdir -p '/tmp/x\n/etc/ssh'; "
+            + in_pods_file(f"'/tmp/x\n{SSHD_KEY}'", pem(own) + masters(sshd)),
+            kept=(SSHD_KEY,),
+            blamed=("", SSHD_KEY),
+        ),
+        "a pod's command line that names root's files": in_pod("sleeper", " ".join(MOVED)),
+        # --- ports of the kubelet's ----------------------------------------------------------
+        "a pod that listens on the kubelet's port": Scenario(
+            pod="httpd -p 10250 -h /tmp", blamed=("foreign-listener", "port 10250")
+        ),
+        "the read-only port once it is free": Scenario(plant=takes_port(10255)),
         # --- names -----------------------------------------------------------------------------
         "a path below a folder with a line end": Scenario(
             plant=write(quote(f"{HOME}/x\n{SSHD_KEY}"), pem(own)),
@@ -439,6 +497,14 @@ def aside(lab: Lab, path: str) -> bool:
     return bool(lab.on(HOST, f"ls {QUARANTINE}{path}", code=None))
 
 
+def test_who_takes_the_read_only_port_fails_no_repair(story: Story) -> None:
+    """Harden closed it; a user opened it at once, and answers there as the kubelet did."""
+    assert ("read-only-port", "kubelet") in keys(story.audit)
+    after = keys(story.after)
+    attacks.wrong([str(key) for key in after if key == ("read-only-port", "kubelet")])
+    assert ("foreign-listener", "port 10255") in after
+
+
 def test_nothing_but_the_host_s_own_keys_lies_in_the_quarantine(story: Story) -> None:
     moved = story.lab.on(HOST, f"find {QUARANTINE} -type f ! -name NOTE").split()
     strange = [path for path in moved if not path.startswith(f"{QUARANTINE}/etc/kubernetes/")]
@@ -480,6 +546,53 @@ def test_nothing_is_built_on_a_client_ca_that_the_user_may_write(story: Story) -
     assert ca in found["always-allow"]["by_hand"]
     assert "+  mode: Webhook" not in plan.out
     attacks.tried(1)
+
+
+def test_who_answers_in_the_kubelet_s_place_is_not_believed(story: Story) -> None:
+    """A user while the kubelet is down; a pod in the host's network, as root, when it is up."""
+    lab, limit = story.lab, ("--limit", HOST)
+    nowhere = {"binaries": "no/such/folder", "cni_plugins": "no/such/folder", "images": []}
+    config = lab.config(artifacts=nowhere)
+    lab.on(HOST, "pkill -f takes-10255.pl; systemctl stop kubelet")
+    key_pair = f"-keyout {HOME}/tls.pem -out {HOME}/tls.crt"
+    as_user(
+        lab,
+        f"cd {HOME}; openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=kubelet {key_pair}"
+        f" 2>/dev/null; setsid openssl s_server -accept 10250 -www -key {HOME}/tls.pem"
+        f" -cert {HOME}/tls.crt </dev/null >/dev/null 2>&1 &",
+    )
+    eventually(lambda: lab.on(HOST, "ss -Hltn 'sport = :10250'", code=None))
+    down = lab.inv("audit", "--json", *limit, config=config, code=3)
+    lab.on(HOST, "pkill -f '[s]_server -accept 10250'; systemctl start kubelet")
+    eventually(lambda: story.pods.ask(HOST, HOST))
+    item = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "in-the-hosts-network"},
+        "spec": {
+            "nodeName": HOST,
+            "hostNetwork": True,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": "main",
+                    "image": "docker.io/library/busybox:1.35.0",
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["httpd", "-f", "-p", "10255", "-h", "/etc"],
+                }
+            ],
+        },
+    }
+    story.pods.kubectl("apply", "-f", "-", stdin=json.dumps(item))
+    eventually(lambda: lab.on(HOST, "ss -Hltn 'sport = :10255'", code=None))
+    up = lab.inv("audit", "--json", *limit, config=config, code=3)
+    story.pods.kubectl("delete", "pod", "in-the-hosts-network", "--force")
+    attacks.tried(2)
+    assert {("foreign-listener", "port 10250")} <= keys(down)
+    assert ("foreign-listener", "port 10255") in keys(up)
+    opened = {("anonymous-kubelet", "kubelet"), ("read-only-port", "kubelet")}
+    attacks.wrong([f"believed: {key}" for key in opened & (keys(down) | keys(up))])
+    assert ("foreign-listener", "port 10250") not in keys(up)
 
 
 def test_the_node_works_after_all_that(story: Story, tmp_path: Path) -> None:

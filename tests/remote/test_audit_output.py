@@ -273,7 +273,17 @@ _TAGS = st.sampled_from(
             "text",
         ),
         *("file", "pem", "certificate_data", "key", "token", "used", "rules", "rule"),
-        *("anchor", "anchor_names", "proxied", "quarantined", "unseen", "users_unknown"),
+        *(
+            "anchor",
+            "anchor_names",
+            "proxied",
+            "proxied_unknown",
+            "quarantined",
+            "unseen",
+            "users_unknown",
+            "listening",
+            "listener",
+        ),
     )
 )
 _CONTENTS = st.sampled_from(

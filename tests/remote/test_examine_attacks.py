@@ -242,6 +242,25 @@ def test_whoever_holds_the_packet_filters_lock_is_no_quiet_matter(
     assert any("table nat" in what for what in scene.audit().limited)
 
 
+@pytest.mark.parametrize("status", [4, 124])
+def test_a_held_lock_of_the_other_iptables_leaves_it_open_whether_rules_are_gone(
+    scene: Scene, status: int
+) -> None:
+    """Where kube-proxy writes by iptables-legacy, and a user holds that one's lock."""
+    for name in ("iptables", "iptables-nft"):
+        scene.tools.add(name, "echo '-P INPUT ACCEPT'")
+    scene.tools.add("iptables-legacy", f"exit {status}")
+    scene.tools.add(
+        "grep", f'case $* in *ip_tables_names) ;; *) exec {shutil.which("grep")} "$@" ;; esac'
+    )
+    it = scene.audit()
+    assert it.proxied is None
+    assert any("kube-proxy's chains" in what for what in it.limited)
+    # One that does not work here at all is not the one that kube-proxy uses.
+    scene.tools.add("iptables-legacy", "exit 3")
+    assert scene.audit().proxied is False
+
+
 def test_what_a_user_owns_is_marked_as_such(scene: Scene) -> None:
     scene.plant("ca.pem")
     (scene.etc / "ca.pem").write_text(CERT)

@@ -1,17 +1,28 @@
 # Packet filter: the built-in chains, and whether kube-proxy's are there.
 # shellcheck shell=sh disable=SC2154 # set before it, see examine/units, or by other parts
 
-has_proxy_chains() { # kube-proxy may use the other of the two iptables than the host does
+has_proxy_chains() { # kube-proxy may use the other of the two iptables than the host does. 2: not known
+	chains=1
 	for command in iptables iptables-nft iptables-legacy; do
 		has $command || continue
 		# The legacy one creates a table when it is asked for it.
 		[ $command != iptables-legacy ] || grep -qx nat /proc/net/ip_tables_names 2>/dev/null || continue
-		timeout 20 $command -w 5 -t nat -S 2>/dev/null | awk '
+		rules=$(timeout 20 $command -w 5 -t nat -S 2>/dev/null)
+		case $?:$command in
+		0:*) ;;
+		4:iptables-nft) continue ;; # it takes no lock: this kernel has no nf_tables
+		4:* | 124:*)
+			chains=2
+			continue
+			;;
+		*) continue ;;
+		esac
+		printf '%s\n' "$rules" | awk '
 			/^-N KUBE-SERVICES$/ { chain = 1 }
 			/^-A (PREROUTING|OUTPUT) .*-j KUBE-SERVICES/ { jump = 1 }
 			END { exit !(chain && jump) }' && return
 	done
-	return 1
+	return $chains
 }
 
 if has iptables; then
@@ -34,7 +45,14 @@ if has iptables; then
 			esac
 		fi
 	done
-	! has_proxy_chains || emit proxied
+	has_proxy_chains
+	case $? in
+	0) emit proxied ;;
+	2)
+		emit proxied_unknown
+		emit limit "kube-proxy's chains: somebody held the lock of one of this host's iptables, or it did not answer in time"
+		;;
+	esac
 else
 	emit unseen "iptables rules: there is no iptables"
 fi

@@ -43,6 +43,7 @@ for service in $services; do
 	pid=${1:-0}
 	[ $# -eq 0 ] || shift
 	name=${service%.service}
+	[ "$name" != kubelet ] || kubelet_pid=$pid
 	case $name in
 	etcd | kube-*r)
 		[ "$pid" = 0 ] || emit control "$name"
