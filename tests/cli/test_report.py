@@ -277,6 +277,14 @@ def test_write_makes_a_private_file_beside_the_journal(
     assert path.parent == journal.folder
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert write(journal.folder, tmp_path / "x.html") == tmp_path / "x.html"
+    # What was there gives it neither its mode nor its place.
+    (tmp_path / "open.html").touch(0o666)
+    (tmp_path / "link.html").symlink_to(tmp_path / "precious")
+    (tmp_path / "precious").write_text("precious")
+    for name in ("open.html", "link.html"):
+        out = write(journal.folder, tmp_path / name)
+        assert (out.is_symlink(), stat.S_IMODE(out.stat().st_mode)) == (False, 0o600)
+    assert (tmp_path / "precious").read_text() == "precious"
     with pytest.raises(NoReportError):
         write(tmp_path / "nowhere")
     with pytest.raises(NoReportError, match=r"nowhere/x\.html: No such file"):

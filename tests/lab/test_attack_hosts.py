@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.attack
 
 ROGUE = "n3"
+BOOTSTRAP = "/etc/kubernetes/bootstrap.kubeconfig"
 GOOD = tuple(node for node in NODES if node != ROGUE)
 
 # Stand-ins for what runs on the host, first in everybody's PATH there.
@@ -254,16 +255,8 @@ def test_token_used_by_somebody_quicker_than_the_host(cluster: Lab) -> None:
     )
     config = cluster.config(timeouts={"join": 20})
     run = cluster.begin("deploy-nodes", "--json", "--limit", ROGUE, config=config)
-    path = "/etc/kubernetes/bootstrap.kubeconfig"
-    found = eventually(lambda: cluster.on(ROGUE, f"cat {path} 2>/dev/null", code=None), 300)
-    user = yaml.safe_load(found)["users"][0]["user"]
-    thief = cluster.scratch / "thief.kubeconfig"
-    document = yaml.safe_load(cluster.layout.kubeconfig.read_text())
-    document["users"][0]["user"] = user
-    thief.write_text(yaml.safe_dump(document))
-    made = Api(load(thief), patience=30).create(
-        REQUESTS, Request(name=f"system:node:{ROGUE}").document
-    )
+    thief, requester = take_token(cluster)
+    made = thief.create(REQUESTS, Request(name=f"system:node:{ROGUE}").document)
     attacks.tried()
     attacks.judged(2)
     done = run.wait().expect(1)
@@ -274,14 +267,67 @@ def test_token_used_by_somebody_quicker_than_the_host(cluster: Lab) -> None:
     assert ROGUE not in live
     label = "app.kubernetes.io/managed-by=fabnode"
     assert cluster.objects("secrets", "-n", "kube-system", "-l", label) == []
-    assert cluster.on(ROGUE, f"ls {path}", code=None) == ""
+    assert cluster.on(ROGUE, f"ls {BOOTSTRAP}", code=None) == ""
     name = made["metadata"]["name"]
     assert cluster.kubectl("get", "csr", name, "-o", "jsonpath={.spec.username}")
     # Whoever asks from now on gets nothing.
     cluster.kubectl("delete", "csr", "-l", "fabnode.io/attack=yes")
     cluster.on(ROGUE, f"rm -r {DROP_IN}; systemctl daemon-reload")
     assert cluster.deploy().results[ROGUE] == "changed"
-    # The host's own request, where it came before the token went, is left to be seen.
-    for request in cluster.objects("csr"):
-        if request["spec"]["username"] == f"system:bootstrap:{user['token'].partition('.')[0]}":
-            cluster.kubectl("delete", "csr", request["metadata"]["name"])
+    remove_requests(cluster, requester)
+
+
+def take_token(lab: Lab) -> tuple[Api, str]:
+    """Wait for the rogue's token; return the API as its holder is let in, and the holder's name."""
+    found = eventually(lambda: lab.on(ROGUE, f"cat {BOOTSTRAP} 2>/dev/null", code=None), 300)
+    user = yaml.safe_load(found)["users"][0]["user"]
+    thief = lab.scratch / "thief.kubeconfig"
+    document = yaml.safe_load(lab.layout.kubeconfig.read_text())
+    document["users"][0]["user"] = user
+    thief.write_text(yaml.safe_dump(document))
+    requester = f"system:bootstrap:{user['token'].partition('.')[0]}"
+    return Api(load(thief), patience=30), requester
+
+
+def remove_requests(lab: Lab, requester: str) -> None:
+    """Remove what was asked for with a token: it is left to be seen."""
+    for request in lab.objects("csr"):
+        if request["spec"]["username"] == requester:
+            lab.kubectl("delete", "csr", request["metadata"]["name"])
+
+
+def test_another_approver_that_appears_during_a_join(cluster: Lab) -> None:
+    """
+    A role binding that was not there when the run looked has whatever is asked for approved.
+
+    Root on the joining host asks in another node's name, and gets that. Nobody can prevent it any
+    more; the run says who holds what, and leaves the host no node.
+    """
+    cluster.lab("fresh", "--hosts", ROGUE)
+    cluster.on(ROGUE, slow(12))
+    config = cluster.config(timeouts={"join": 30})
+    run = cluster.begin("deploy-nodes", "--json", "--limit", ROGUE, config=config)
+    thief, requester = take_token(cluster)
+    binding = ("clusterrolebinding", "appeared")
+    role = "system:certificates.k8s.io:certificatesigningrequests:nodeclient"
+    everybody = "--group=system:bootstrappers"
+    cluster.kubectl("create", *binding, f"--clusterrole={role}", everybody)
+    attacks.tried()
+    attacks.judged(2)
+    try:
+        made = thief.create(REQUESTS, Request(name="system:node:n2").document)
+        name = made["metadata"]["name"]
+        path = "jsonpath={.status.certificate}"
+        assert eventually(lambda: cluster.kubectl("get", "csr", name, "-o", path))
+        done = run.wait().expect(1)
+    finally:
+        cluster.kubectl("delete", *binding)
+    print(done.text)
+    row = row_of(done)
+    texts = [event.get("text", "") for event in run.events()]
+    assert any(name in text and "by another approver" in text for text in texts), texts
+    assert ROGUE not in {node["metadata"]["name"] for node in cluster.objects("nodes")}, row
+    cluster.kubectl("delete", "csr", "-l", "fabnode.io/attack=yes")
+    cluster.on(ROGUE, f"rm -r {DROP_IN}; systemctl daemon-reload")
+    assert cluster.deploy().results[ROGUE] == "changed"
+    remove_requests(cluster, requester)
