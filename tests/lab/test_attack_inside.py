@@ -553,7 +553,7 @@ def test_who_answers_in_the_kubelet_s_place_is_not_believed(story: Story) -> Non
     lab, limit = story.lab, ("--limit", HOST)
     nowhere = {"binaries": "no/such/folder", "cni_plugins": "no/such/folder", "images": []}
     config = lab.config(artifacts=nowhere)
-    lab.on(HOST, "pkill -f takes-10255.pl; systemctl stop kubelet")
+    lab.on(HOST, "pkill -f '[t]akes-10255'; systemctl stop kubelet")
     key_pair = f"-keyout {HOME}/tls.pem -out {HOME}/tls.crt"
     as_user(
         lab,

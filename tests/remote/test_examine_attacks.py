@@ -144,6 +144,22 @@ def test_a_units_process_that_is_not_roots_is_judged_by_its_unit(
     assert any("others than root control" in what for what in it.limited)
 
 
+def test_a_users_process_that_runs_roots_program_is_none_of_roots(scene: Scene) -> None:
+    """Its words are the user's, whoever wrote the program."""
+    process = scene.as_mallory(shutil.which("sleep") or "", "600")
+    try:
+        scene.systemctl(
+            pids=f"MainPID={process.pid}\nMainPID=0\nMainPID=0",
+            starts="{ path=/usr/bin/kubelet ; argv[]=/usr/bin/kubelet --v=2 ; ignore_errors=no ; }",
+        )
+        it = scene.audit()
+    finally:
+        process.kill()
+        process.wait()
+    assert it.programs["kubelet"].args == ("/usr/bin/kubelet", "--v=2")
+    assert any("others than root control" in what for what in it.limited)
+
+
 def test_a_program_that_others_may_replace_is_no_quiet_matter(scene: Scene) -> None:
     """Root runs it, but what it is the next time, mallory decides: the audit is not clean."""
     binary = scene.mallory / "kubelet"

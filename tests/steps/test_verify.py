@@ -302,3 +302,9 @@ def test_pods_ask_the_clusters_dns(
     assert [check.detail for check in verify.dns_checks(services, address)] == [detail] * bool(
         detail
     )
+
+
+@pytest.mark.parametrize("standing", [True, False])
+def test_who_may_create_pods_for_the_probe_may_not_be_root_on_a_node(*, standing: bool) -> None:
+    labels = verify.namespace(standing=standing)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
