@@ -2,7 +2,7 @@
 #
 # Set before it, besides what examine/units needs: asked (addresses and ports as /proc/net/tcp writes
 # them, one a line), kubelet_pid (examine/programs).
-# shellcheck shell=sh disable=SC2154 # set before it
+# shellcheck shell=sh disable=SC2012,SC2016,SC2154 # names in fd/ are numbers; awk has fields; set before it
 
 # The ports are above 1023: any user may listen there where the kubelet does not. A pod in the host's
 # network may do so as root. So a socket is the kubelet's only if its owner is root and a process of
