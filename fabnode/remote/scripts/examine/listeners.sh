@@ -2,7 +2,7 @@
 #
 # Set before it, besides what examine/units needs: asked (addresses and ports as /proc/net/tcp writes
 # them, one a line), kubelet_pid (examine/programs).
-# shellcheck shell=sh disable=SC2012,SC2016,SC2154 # names in fd/ are numbers; awk has fields; set before it
+# shellcheck shell=sh disable=SC2154 # set before it
 
 # The ports are above 1023: any user may listen there where the kubelet does not. A pod in the host's
 # network may do so as root. So a socket is the kubelet's only if its owner is root and a process of
@@ -20,9 +20,12 @@ processes=
 holds_socket() { # holds_socket INODE: whether a process of the kubelet's unit does
 	for process in $processes; do
 		[ "$(date +%s)" -lt "$socket_deadline" ] || return 1
-		for descriptor in $(ls "/proc/$process/fd" 2>/dev/null | sort -n | head -n 500); do
+		set +f
+		descriptors=$(printf '%s\n' "/proc/$process/fd/"[0-9]* | head -n 2000)
+		set -f
+		for descriptor in $descriptors; do
 			# A link to a file begins with `/`, whatever the file is called.
-			[ "$(readlink "/proc/$process/fd/$descriptor" 2>/dev/null)" != "socket:[$1]" ] || return 0
+			[ "$(readlink "$descriptor" 2>/dev/null)" != "socket:[$1]" ] || return 0
 		done
 	done
 	return 1
@@ -30,11 +33,13 @@ holds_socket() { # holds_socket INODE: whether a process of the kubelet's unit d
 
 # However many sockets somebody opens, each place is listed once for him; of root's there are few.
 print_listeners() { # print_listeners FILE
-	asked=$asked timeout 10 awk '
+	{ timeout 10 cat "$1" || echo unread; } | asked=$asked awk '
+		$1 == "unread" { failed = 1 }
+		END { exit failed }
 		BEGIN { count = split(ENVIRON["asked"], each, "\n"); for (at = 1; at <= count; at++) want[each[at]] }
 		$4 != "0A" || !($2 in want) { next }
 		$8 == 0 && ++roots <= 20 { print $2, $10; next }
-		!seen[$2]++ { print $2, "other" }' "$1"
+		!seen[$2]++ { print $2, "other" }'
 }
 
 listeners=$(print_listeners /proc/net/tcp && { [ ! -e /proc/net/tcp6 ] || print_listeners /proc/net/tcp6; }) && {
