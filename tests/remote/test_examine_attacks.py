@@ -147,6 +147,8 @@ def test_a_units_process_that_is_not_roots_is_judged_by_its_unit(
 def test_a_users_process_that_runs_roots_program_is_none_of_roots(scene: Scene) -> None:
     """Its words are the user's, whoever wrote the program."""
     process = scene.as_mallory(shutil.which("sleep") or "", "600")
+    while b"sleep" not in Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")[0]:
+        time.sleep(0.01)  # until then it is root's setpriv
     try:
         scene.systemctl(
             pids=f"MainPID={process.pid}\nMainPID=0\nMainPID=0",
