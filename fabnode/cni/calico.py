@@ -74,7 +74,7 @@ class Calico:
             *("calico", "calico-ipam", "bandwidth", "flannel", "host-local", "loopback"),
             *("portmap", "tuning"),
         ),
-        folders=("/var/lib/calico", "/run/calico", "/var/log/calico"),
+        folders=("/var/lib/calico", "/run/calico", "/run/nodeagent", "/var/log/calico"),
         # felix/dataplane/linux
         settings=(
             "/proc/sys/net/ipv4/ip_forward",

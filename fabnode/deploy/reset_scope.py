@@ -46,6 +46,8 @@ _TREES = (
     "/var/log/containers",
     "/usr/libexec/kubernetes",
 )
+# Of containerd, but other runtimes have theirs there as well.
+_SHARED_TREES = ("/run/nri",)
 _FOLDERS = ("/etc/kubernetes/manifests", "/var/lib/kube-proxy")
 _BESIDE = ("previous", "old")  # see scripts/apply: files that wait beside others
 
@@ -83,7 +85,7 @@ def scope_of(config: Config, node: Node, resources: Iterable[Resource]) -> Scope
                 pass
     settings = [setting_file(each.key) for each in wanted if isinstance(each, Sysctl)]
     files += [f"{paths.cni_bin}/{name}" for name in left.plugins]
-    trees = (node.kubelet.root, node.runtime.root, *_TREES, *left.folders)
+    trees = (node.kubelet.root, node.runtime.root, *_TREES, *_SHARED_TREES, *left.folders)
     # What lies in a tree goes with it.
     inside = tuple(f"{tree}/" for tree in trees)
     files = [path for path in dict.fromkeys(files) if not path.startswith(inside)]

@@ -35,7 +35,7 @@ _DOCKER = Refusal(
     "its pods run by docker, which is the host's own",
     "remove them, and what fabnode installed, by hand: `docker ps`, docs/reset.md",
 )
-_PUT_BACK = ("previous", "setting", "enabled")
+_PUT_BACK = ("previous", "mode", "setting", "enabled")
 _NO_THINGS = ("reload", "records")  # changes that are about nothing of the host's
 
 

@@ -17,6 +17,7 @@ from itertools import pairwise
 
 from . import packet_filter
 from .conventions import CONTAINERD_SERVICE, KUBELET_SERVICE, PROXY_SERVICE
+from .facts import PathFact
 from .layout import UNITS
 from .packet_filter import FilterPart
 from .plan import Change
@@ -252,6 +253,7 @@ class _Planner:
             yield _change(Trace("cgroup", path, (path,)), "remove", "the kubelet's, of its pods")
         yield from self._files()
         yield from self._trees()
+        yield from self._modes()
         yield from self._folders()
         yield from self._settings()
         yield from self._units()
@@ -318,11 +320,27 @@ class _Planner:
             if path not in self.now.paths or self._why_tree_stays(path):
                 continue
             there_before = bool(self.before and path in self.before.paths)
-            if there_before and path not in self.now.filled:
+            # Somebody's disk or file system stays mounted there, and so does its folder.
+            stays = there_before or any(path == mount.place for mount in self.now.mounts)
+            if stays and path not in self.now.filled:
                 continue
-            words = (path, "keep" if there_before else "-")
+            words = (path, "keep" if stays else "-")
             why = "emptied, as it was" if there_before else "made by a node's components"
             yield _change(Trace("tree", path, words), "remove", why)
+
+    def _modes(self) -> Iterator[Change]:
+        """Folders that were there before get their mode and owner back."""
+        known = self.before.paths if self.before else {}
+        for path in (*self.scope.trees, *self.scope.folders):
+            was, now = known.get(path), self.now.paths.get(path)
+            if was is None or now is None or {was.kind, now.kind} != {"directory"}:
+                continue
+            if self._why_tree_stays(path) and path in self.scope.trees:
+                continue
+            if (was.mode, was.uid, was.gid) != (now.mode, now.uid, now.gid):
+                words = (path, f"{was.mode:04o}", f"{was.uid}:{was.gid}")
+                why = f"{_access(now)} → {_access(was)}"
+                yield _change(Trace("mode", path, words), "restore", why)
 
     def _why_tree_stays(self, path: str) -> str:
         if self.before and path in self.before.filled:
@@ -519,6 +537,10 @@ def _within(address: str, network: IPv4Network) -> bool:
 
 def _after(key: str, words: list[str]) -> str:
     return next((b for a, b in pairwise(words) if a == key), "")
+
+
+def _access(fact: PathFact) -> str:
+    return f"{fact.mode:04o} of {fact.uid}:{fact.gid}"
 
 
 def _counted(chains: Collection[str]) -> str:

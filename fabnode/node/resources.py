@@ -282,6 +282,7 @@ TraceKind = Literal[
     "file",
     "previous",
     "tree",
+    "mode",
     "folder",
     "setting",
     "enabled",

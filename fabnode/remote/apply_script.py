@@ -56,6 +56,7 @@ _TRACES: Mapping[TraceKind, str] = {
     "file": "remove_file",
     "previous": "restore_before",
     "tree": "remove_tree",
+    "mode": "restore_mode",
     "folder": "remove_folder",
     "setting": "write_sysctl",
     "enabled": "enable_again",

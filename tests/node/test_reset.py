@@ -189,7 +189,12 @@ def test_where_others_mounted_something_before_nothing_is_unmounted_nor_deleted(
 
 
 def test_a_mount_of_the_folder_itself_is_no_mount_below_it() -> None:
-    found = survey({"mounts": (MountPoint("ext4", "/", KUBELET),), "paths": {KUBELET: FOLDER}})
+    now = {
+        "mounts": (MountPoint("ext4", "/", KUBELET),),
+        "paths": {KUBELET: FOLDER},
+        "filled": frozenset({KUBELET}),
+    }
+    found = survey(now)
     assert done(found, "mounts") == []
     assert done(found, "tree") == [f"remove {KUBELET}"]
 
@@ -218,6 +223,50 @@ def test_a_folder_goes_as_far_as_it_is_known_that_nobody_elses_is_in_it(
     found = survey(now, before=before, sandboxes=())
     changes = [c for c in plan(found).rest if c.kind == "tree"]
     assert [c.resource.words for c in changes] == ([(path, words)] if words else [])  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("before", [BEFORE, None])
+@pytest.mark.parametrize(("filled", "words"), [((KUBELET,), "keep"), ((), None)])
+def test_a_folder_that_is_a_mount_point_is_emptied_and_stays(
+    before: Surroundings | None, filled: tuple[str, ...], words: str | None
+) -> None:
+    """Somebody's disk is mounted there: nothing is still to do once it is empty."""
+    now = {
+        "paths": {KUBELET: FOLDER},
+        "filled": frozenset(filled),
+        "mounts": (MountPoint("ext4", "/", KUBELET),),
+    }
+    changes = [c for c in plan(survey(now, before=before)).rest if c.kind == "tree"]
+    assert [c.resource.words for c in changes] == ([(KUBELET, words)] if words else [])  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "expected"),
+    [
+        (PathFact("directory", 0o755), PathFact("directory", 0o750), "0755 0:0"),
+        (PathFact("directory", 0o755, 7, 8), PathFact("directory", 0o755), "0755 7:8"),
+        (PathFact("directory", 0o755), PathFact("directory", 0o755), None),
+        (PathFact("symlink", 0o777), PathFact("directory", 0o755), None),
+        (PathFact("directory", 0o755), LINK, None),
+    ],
+)
+@pytest.mark.parametrize("path", [KUBELET, "/etc/kubernetes"])
+def test_folders_that_were_there_get_their_mode_and_owner_back(
+    path: str, was: PathFact, now: PathFact, expected: str | None
+) -> None:
+    found = survey({"paths": {path: now}}, before=replace(BEFORE, paths={path: was}))
+    changes = [c for c in plan(found).rest if c.kind == "mode"]
+    assert [" ".join(c.resource.words) for c in changes] == (  # type: ignore[union-attr]
+        [f"{path} {expected}"] if expected else []
+    )
+
+
+def test_the_mode_of_a_folder_that_is_left_is_left_too() -> None:
+    before = replace(
+        BEFORE, paths={KUBELET: PathFact("directory", 0o700)}, filled=frozenset({KUBELET})
+    )
+    found = survey({"paths": {KUBELET: PathFact("directory", 0o755)}}, before=before)
+    assert done(found, "mode") == []
 
 
 def test_without_a_record_containerds_store_goes_only_if_it_could_be_asked() -> None:

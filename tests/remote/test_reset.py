@@ -325,3 +325,31 @@ def test_every_kind_of_trace_has_a_function() -> None:
         script = actions(Plan("n1", (change,)), GZIP).script
         (line,) = [each for each in script.splitlines() if each.startswith("run_action")]
         assert f"\n{line.split()[2]}() {{" in defined or f"\n{line.split()[2]}() (" in defined
+
+
+def test_a_folder_gets_its_mode_back_and_a_link_does_not(
+    call: Callable[[str], tuple[int, str]], tmp_path: Path
+) -> None:
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir(0o750)
+    link.symlink_to(folder)
+    owner = f"{os.getuid()}:{os.getgid()}"
+    assert call(f"restore_mode {folder} 0705 {owner}")[0] == 0
+    assert folder.stat().st_mode & 0o7777 == 0o705
+    status, text = call(f"restore_mode {link} 0777 {owner}")
+    assert (status, "is a symlink" in text) == (1, True)
+    assert folder.stat().st_mode & 0o7777 == 0o705
+
+
+def test_the_record_of_the_host_as_it_was_goes_last(
+    call: Callable[[str], tuple[int, str]], tmp_path: Path
+) -> None:
+    """Where the rest is still there without it, what was put back would be taken for fabnode's."""
+    state = tmp_path / "state"
+    for name in ("baseline", "digests", "images"):
+        (state / name).write_text("")
+    for name in ("before", "stamps"):
+        (state / name).mkdir()
+    status, text = call(f'rm() {{ command rm "$@"; ls -m {state}; }}; remove_state')
+    assert status == 0
+    assert text.splitlines()[-2:] == ["baseline", ""] or text.splitlines()[-1] == "baseline"

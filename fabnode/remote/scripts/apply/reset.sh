@@ -140,6 +140,11 @@ remove_folder() { # remove_folder FOLDER: if it is empty
 	[ -h "$1" ] || [ ! -d "$1" ] || rmdir -- "$1" 2>/dev/null || :
 }
 
+restore_mode() { # restore_mode FOLDER MODE UID:GID: those of before the first change
+	find_real "$1" || return
+	[ ! -d "$real" ] || { chown -- "$3" "$real" && chmod -- "$2" "$real"; }
+}
+
 restore_before() { # restore_before PATH: the file that was there before the first change
 	(umask 022 && mkdir -p "${1%/*}") || return
 	if [ "$state/before$1" -ef "$1" ]; then # it was never replaced
@@ -153,9 +158,12 @@ enable_again() { # enable_again UNIT: of somebody else's file, which is there ag
 	systemctl enable -q -- "$1"
 }
 
+# The record of the host as it was goes last: without it, and with the others still there, a reset that
+# goes on after this one was cut off would take files that were put back for fabnode's.
 remove_state() { # all of fabnode's own but the quarantine, which holds others' files; the rest at the end
-	rm -rf -- "$state/before" "$state/stamps" "$state/hooks" || return
-	rm -f -- "$state/baseline" "$state/digests" "$state/images" "$state/images.new" || return
+	rm -f -- "$state/digests" "$state/images" "$state/images.new" || return
+	rm -rf -- "$state/stamps" "$state/hooks" "$state/before" || return
+	rm -f -- "$state/baseline" || return
 	stateless=1
 }
 

@@ -41,7 +41,8 @@ print_surroundings() ( # in a subshell, for its settings
 		begin_records nft
 		timeout 10 nft -s list ruleset
 	fi
-	if [ -d /sys/module/ip_set ] && has ipset; then
+	# Containers see no modules, and can load none.
+	if has ipset && { [ -d /sys/module/ip_set ] || [ ! -d /sys/module ]; }; then
 		begin_records ipset
 		timeout 10 ipset list -n
 	fi
