@@ -1,8 +1,9 @@
 """The command `fabnode`: the tasks of `fabnode.tasks`, in whatever folder it is called."""
 
 import re
+import sys
 
-from invoke.exceptions import ParseError
+from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 from .util import program
@@ -29,9 +30,17 @@ class _Program(Program):
 def main() -> None:
     """Run the tasks that the command line names."""
     program.started_as("fabnode")
+    from .cli.exits import standard_streams
     from .tasks import ns
 
-    _Program(name="fabnode", binary="fabnode", version=VERSION, namespace=ns).run()
+    try:
+        # Around Invoke's own output as well: its list of tasks, its help.
+        with standard_streams():
+            _Program(name="fabnode", binary="fabnode", version=VERSION, namespace=ns).run()
+    except Exit as end:
+        if end.message:
+            print(end.message, file=sys.stderr)
+        sys.exit(end.code)
 
 
 if __name__ == "__main__":

@@ -272,6 +272,16 @@ def config_check(_: Context, config: str = "", json: bool = False) -> None:
     commands.configuration.check(config, as_json=json)
 
 
+@_task("example")
+def config_example(_: Context) -> None:
+    """
+    Print an example that has every key.
+
+    Example: inv config.example > config/cluster.yml
+    """
+    commands.configuration.print_example()
+
+
 @_task("schema")
 def config_schema(_: Context) -> None:
     """
@@ -709,7 +719,7 @@ ns = Collection(
     status,
 )
 ns.add_collection(Collection("binaries", binaries_fetch, binaries_publish))
-ns.add_collection(Collection("config", config_check, config_schema))
+ns.add_collection(Collection("config", config_check, config_example, config_schema))
 ns.add_collection(Collection("hosts", hosts_trust))
 ns.add_collection(Collection("rbac", rbac_approver, rbac_deployer))
 ns.add_collection(Collection("csr", csr_deny))

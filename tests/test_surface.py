@@ -283,6 +283,17 @@ def test_every_task_has_one_clear_line(
     assert len(lines) == count(json.loads(listed.stdout)) > 0
 
 
+def test_the_example_is_printed_as_it_is_and_is_where_to_start(
+    surface: Surface, tmp_path: Path
+) -> None:
+    done = surface.run("invoke", "config.example")
+    assert done.returncode == 0
+    assert done.stdout == (ROOT / "config/example.yml").read_text()
+    missing = surface.run("invoke", "config.check", "--config", str(tmp_path / "none.yml"))
+    assert missing.returncode == 2
+    assert "start from what `inv config.example` prints" in missing.stderr
+
+
 def test_editors_get_a_schema(surface: Surface) -> None:
     done = surface.run("invoke", "config.schema")
     assert done.returncode == 0
@@ -292,15 +303,17 @@ def test_editors_get_a_schema(surface: Surface) -> None:
 @pytest.mark.parametrize(
     ("words", "to", "end"),
     [
-        ("config.schema", "|", ("", 141)),
-        ("versions --json", "|", ("", 141)),
+        ("invoke config.schema", "|", ("", 141)),
+        ("invoke versions --json", "|", ("", 141)),
         (
-            "versions.of 1.20",
+            "invoke versions.of 1.20",
             ">/dev/full",
             ("the output ends here: No space left on device\n", 1),
         ),
-        ("config.schema", ">&-", ("", 0)),
-        ("config.schema", "<&-", ("", 0)),
+        ("invoke config.schema", ">&-", ("", 0)),
+        ("invoke config.schema", "<&-", ("", 0)),
+        ("fabnode --list", "|", ("", 141)),
+        ("fabnode deploy-nodes --help", "|", ("", 141)),
     ],
 )
 def test_the_end_where_an_output_takes_no_more(words: str, to: str, end: tuple[str, int]) -> None:
@@ -308,7 +321,7 @@ def test_the_end_where_an_output_takes_no_more(words: str, to: str, end: tuple[s
     reader, writer = os.pipe()
     os.close(reader)  # as `| head` is, once it has enough
     done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m invoke {words} {'' if to == '|' else to}"],
+        ["bash", "-c", f"{sys.executable} -m {words} {'' if to == '|' else to}"],
         cwd=ROOT,
         stdout=writer if to == "|" else subprocess.DEVNULL,
         stderr=subprocess.PIPE,

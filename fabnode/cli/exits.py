@@ -37,7 +37,7 @@ def errors_as_exits() -> Iterator[None]:
     """
     _forbid_dumps()
     try:
-        with _standard_streams():
+        with standard_streams():
             yield
     except FabnodeError as error:
         advice = f"\nnext: {error.advice}" if error.advice else ""
@@ -55,11 +55,13 @@ def _forbid_dumps() -> None:
 
 
 @contextmanager
-def _standard_streams() -> Iterator[None]:
+def standard_streams() -> Iterator[None]:
     """
     Make up for those that are closed; a full disk is a sentence.
 
     An output that nobody reads any more, as behind `| head`, ends the program quietly.
+
+    :raises Exit: where the output takes no more.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

@@ -52,7 +52,10 @@ _ELSEWHERE: Mapping[tuple[object, ...], str] = {
     ("groups", "hosts"): "name the group in each node's `groups`",
     ("ssh", "private_key_file"): "did you mean keys?",
     ("ssh", "become"): "a user other than root uses sudo; its password is sudo_password",
-    ("all", "all"): "this is an inventory of Ansible's; start from config/example.yml",
+    (
+        "all",
+        "all",
+    ): "this is an inventory of Ansible's; the task config.example prints a configuration",
     **{(name, name): _NO_CALICO for name in ("flannel", "cilium", "cni", "network")},
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import yaml
 
+from ..util import program
 from ..util.problems import ConfigError, KeyPath, Problem, plain, shown
 from .yaml_reader import MAX_DEPTH, NodeReader, line, too_deep
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 4 * 2**20
 
-_ADVICE = "name another with --config or FABNODE_CONFIG, or start from config/example.yml"
 # The C parser is ten times faster; both know the same YAML.
 _Loader = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
@@ -101,12 +101,12 @@ def parse(content: bytes, name: str) -> Document:
         detail = plain(" ".join(str(error).split()), 200)
         raise ConfigError([Problem(name, None, "", f"is not valid YAML: {detail}")]) from None
     if root is None:
-        raise ConfigError([Problem(name, None, "", "is empty", _ADVICE)])
+        raise ConfigError([Problem(name, None, "", "is empty", _advice())])
     reader = NodeReader(name)
     value = reader.value(root, ())
     if not isinstance(value, dict):
         expected = f"must be a mapping at its top level, got {shown(value)}"
-        raise ConfigError([Problem(name, 1, "", expected, "see config/example.yml")])
+        raise ConfigError([Problem(name, 1, "", expected, _advice())])
     document = Document(name, value, reader.lines, reader.texts)
     problems = (
         Problem(name, line, document.key(path), message, hint)
@@ -119,16 +119,18 @@ def _content(path: Path, name: str) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise ConfigError([Problem(name, None, "", "is not a regular file", _ADVICE)])
+            raise ConfigError([Problem(name, None, "", "is not a regular file", _advice())])
         if found.st_size > MAX_BYTES:
             message = f"is larger than {MAX_BYTES // 2**20} MiB: not a configuration"
             raise ConfigError([Problem(name, None, "", message)])
         return path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError([Problem(name, None, "", "no such file", _ADVICE)]) from None
+        raise ConfigError([Problem(name, None, "", "no such file", _advice())]) from None
     except (OSError, ValueError) as error:
         detail = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ConfigError([Problem(name, None, "", f"can't be read: {detail}", _ADVICE)]) from None
+        raise ConfigError(
+            [Problem(name, None, "", f"can't be read: {detail}", _advice())]
+        ) from None
 
 
 def _refuse_deep(content: bytes, name: str) -> None:
@@ -141,3 +143,8 @@ def _refuse_deep(content: bytes, name: str) -> None:
             depth -= 1
         if depth > MAX_DEPTH:
             raise ConfigError([too_deep(name, line(event))])
+
+
+def _advice() -> str:
+    example = program.task("config.example")
+    return f"name another with --config or FABNODE_CONFIG, or start from what `{example}` prints"

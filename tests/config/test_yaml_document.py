@@ -14,7 +14,9 @@ from fabnode.util.problems import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-ADVICE = "name another with --config or FABNODE_CONFIG, or start from config/example.yml"
+ADVICE = (
+    "name another with --config or FABNODE_CONFIG, or start from what `inv config.example` prints"
+)
 
 
 def parsed(text: str) -> Document:
@@ -140,7 +142,7 @@ def test_bytes_that_are_not_text_are_reported(content: bytes) -> None:
 def test_an_empty_file_is_reported(content: bytes) -> None:
     assert refused(content) in {
         f"c.yml: is empty; {ADVICE}",
-        "c.yml:1: must be a mapping at its top level, got nothing; see config/example.yml",
+        "c.yml:1: must be a mapping at its top level, got nothing; name another with --config or FABNODE_CONFIG, or start from what `inv config.example` prints",
     }
 
 
@@ -151,7 +153,7 @@ def test_the_top_is_a_mapping(content: bytes, got: str) -> None:
     messages = refused(content)
     assert (
         messages
-        == f"c.yml:1: must be a mapping at its top level, got {got}; see config/example.yml"
+        == f"c.yml:1: must be a mapping at its top level, got {got}; name another with --config or FABNODE_CONFIG, or start from what `inv config.example` prints"
     )
 
 

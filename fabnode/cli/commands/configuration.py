@@ -1,4 +1,4 @@
-"""`inv config.check`: the configuration file, the site's own steps, and what a deployment lacks."""
+"""`inv config.…`: the configuration file, the site's own steps, and what a deployment lacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...artifacts import store
 from ...config.schema import schema
 from ...deploy import own_steps
 from ...deploy.network_change import held_otherwise
-from ...util import program
+from ...util import data, program
 from ...util.problems import ConfigError
 from ...util.words import counted
 from .. import app
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from ...config.configuration import Config
 
 _OF_SSH = ("password", "sudo_password")
+
+
+def print_example() -> None:
+    """Print the example of a configuration, as it is beside the code or in the wheel."""
+    app.print_text((data.ROOT / "config/example.yml").read_text("utf-8"), end="")
 
 
 def print_schema() -> None:
