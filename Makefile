@@ -48,7 +48,7 @@ test-life: bootstrap-test .venv/dev  ## nodes in use: drained, maintained, reset
 	.venv/bin/inv lab.fetch
 	.venv/bin/pytest -m life
 
-test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments, on a lab
+test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments and by Ctrl-C, on a lab
 	.venv/bin/inv lab.fetch
 	.venv/bin/pytest -m chaos
 

@@ -143,7 +143,7 @@ class Survey:
 
     :param before: as it was before the first change; None: nobody recorded that.
     :param own: files and folders there that only a deployment by fabnode writes.
-    :param managed: files that a deployment has looked at, to write them.
+    :param managed: files that a deployment has written.
     :param kept: paths of files that a deployment replaced and that wait to be put back.
     :param sandboxes: None: containerd does not answer.
     :param namespaces: of containerd's, each with its number of containers and of images.

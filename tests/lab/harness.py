@@ -327,7 +327,7 @@ class Lab:
 
 
 def eventually(condition: Callable[[], T | None], seconds: float = 60.0) -> T:
-    """Return what `look` returns once that is something; AssertionErrors are tried again, too."""
+    """Return what `condition` returns once that is something; AssertionErrors are tried again."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .harness import Done, Lab
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.sites]
 
 BOOTSTRAP = "/etc/kubernetes/bootstrap.kubeconfig"
 PLACES = "/etc /root /home /run /tmp /var/lib/fabnode /var/lib/kubelet /var/log"

@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from .conftest import Joining
     from .harness import Lab
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.chaos]
 
 KILLS = 10
 VICTIMS = ("n2", "n3")
 SEED = 20260914
 
 
-@pytest.mark.chaos
 def test_ten_kills_at_random_moments_converge(cluster: Lab, joining: Joining) -> None:
     """
     Two hosts on their way from bare to Ready, the deployer killed again and again.
@@ -85,7 +84,7 @@ def assert_nothing_is_left(lab: Lab) -> None:
     for node in NODES:
         assert tidy(lab, node)
         kept = lab.on(node, "ls /var/lib/fabnode").split()
-        assert set(kept) <= {"baseline", "digests", "images", "stamps"}, kept
+        assert set(kept) <= {"baseline", "digests", "images", "stamps", "written"}, kept
     tokens = lab.objects(
         "secrets", "-n", "kube-system", "-l", "app.kubernetes.io/managed-by=fabnode"
     )

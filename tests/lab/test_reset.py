@@ -111,6 +111,12 @@ def differences(before: list[str], after: list[str]) -> list[str]:
     ]
 
 
+def assert_same(before: list[str], after: list[str]) -> None:
+    """Fail with all that differs."""
+    found = differences(before, after)
+    assert not found, "\n".join(found)
+
+
 def _pod(name: str, **spec: Any) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
@@ -171,7 +177,8 @@ def test_a_deployment_records_the_host_beforehand_in_both_places(
     assert lab.on(NODE, "stat -c %a:%u /var/lib/fabnode/baseline").strip() == "600:0"
     record = lab.on(NODE, "cat /var/lib/fabnode/baseline")
     assert f"setting\t{FORWARD}:0\n" in record
-    assert "cali" not in record.replace("see KUBE-FORWARD and cali-FORWARD", "")
+    seen = [line for line in record.splitlines() if not line.startswith(("asked\t", "path\t"))]
+    assert [line for line in seen if "cali" in line and "see KUBE-FORWARD" not in line] == []
     copies = list(lab.scratch.glob(f"state/*/fabnode/baselines/{NODE}-*.txt"))
     assert record in [copy.read_text() for copy in copies]
 
@@ -193,7 +200,10 @@ def test_without_a_yes_it_is_the_plan(lab: Lab, before: list[str]) -> None:
     kinds = [change["kind"] for change in found["changes"]]
     assert kinds[:4] == ["service", "service", "sandboxes", "service"]
     assert {"mounts", "rules", "interface", "tree", "file", "previous", "setting"} <= set(kinds)
-    assert reset(lab, "--pods", "*/*", "--dry-run") == found
+    # Rules are counted, and Felix goes on changing them meanwhile.
+    again = reset(lab, "--pods", "*/*", "--dry-run")
+    names = [[(c["kind"], c["name"]) for c in each["changes"]] for each in (found, again)]
+    assert names[0] == names[1]
     assert lab.ready() >= {NODE}
 
 
@@ -207,7 +217,7 @@ def test_the_host_is_as_it_was_and_what_is_others_is_untouched(lab: Lab, before:
     assert [thing for thing in found["put_back"] if "previous /etc/containerd/config.toml" in thing]
     assert {"wg0", "docker0", "tun9"} <= set(found["others"]["interfaces"])
     assert "nft table inet admin" in found["others"]
-    assert differences(before, snapshot(lab)) == []
+    assert_same(before, snapshot(lab))
     assert lab.on(NODE, "cat /srv/data/inner/file /srv/bound/file") == "precious\nmore\n"
 
 
@@ -228,7 +238,9 @@ def test_a_host_that_was_reset_joins_again(lab: Lab, before: list[str]) -> None:
 def test_a_reset_that_was_cut_off_goes_on(lab: Lab, before: list[str]) -> None:
     lab.as_configured = False
     running = lab.begin("reset", "--limit", NODE, "--pods", "*/*", "--yes")
-    assert running.begun(NODE, "reset", "remove tree") or True
+    gone = "[ -e /usr/local/bin/kubelet ] || [ ! -e /var/lib/fabnode/baseline ] || echo some"
+    eventually(lambda: lab.on(NODE, gone, code=None).strip() == "some")
+    assert running.process.poll() is None
     running.kill(signal.SIGKILL)
     running.process.wait()
 
@@ -237,7 +249,7 @@ def test_a_reset_that_was_cut_off_goes_on(lab: Lab, before: list[str]) -> None:
         return done.code == 0
 
     eventually(again)
-    assert differences(before, snapshot(lab)) == []
+    assert_same(before, snapshot(lab))
 
 
 def test_a_host_without_a_record_says_what_it_does_not_know(lab: Lab, before: list[str]) -> None:
@@ -249,7 +261,6 @@ def test_a_host_without_a_record_says_what_it_does_not_know(lab: Lab, before: li
     assert text.startswith("nobody recorded this host before its first change")
     left = differences(before, snapshot(lab))
     # The file of the administrator's that was replaced, and values of before.
-    assert [
-        line for line in left if "/etc/containerd" not in line and "/proc/sys" not in line
-    ] == []
+    other = [line for line in left if "/etc/containerd" not in line and "/proc/sys" not in line]
+    assert not other, "\n".join(other)
     assert f"+ {FORWARD}:1" in left

@@ -370,6 +370,13 @@ def test_a_state_of_somebody_else_is_refused(node: Node) -> None:
     assert not Path(node.path("a")).exists()
 
 
+def test_what_is_written_is_listed_once_for_a_reset(node: Node) -> None:
+    one, two = node.path("one"), node.path("two")
+    for content in (b"old", b"new"):
+        node.apply(File(one, content), File(two, content))
+    assert (node.state / "written").read_text().splitlines() == [one, two]
+
+
 def test_the_next_probe_needs_not_hash_what_was_written(node: Node, tmp_path: Path) -> None:
     path = node.path("a")
     node.apply(File(path, b"content"))

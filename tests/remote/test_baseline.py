@@ -194,13 +194,16 @@ def test_a_survey_sees_what_a_record_holds_and_what_was_kept(
     kept.parent.mkdir(parents=True)
     kept.write_text("old")
     (tmp_path / "state/quarantine").mkdir()
-    (tmp_path / "state/digests").write_text(f"aa|1|2|2026-1-1 0:0|2026-1-1 0:0|{file}\n")
+    # What a probe has hashed may be another's; what was written is ours.
+    (tmp_path / "state/digests").write_text("aa|1|2|2026-1-1 0:0|2026-1-1 0:0|/etc\n")
+    (tmp_path / "state/written").write_text(f"{file}\n/etc/of-another-configuration\n")
     (tmp_path / "state/baseline").write_text("machine\tabc\nswap\t/dev/sdb2\n")
     found = surveyed(shell, tools, tmp_path, str(file), "/etc")
     assert found.before
     assert (found.before.machine, found.before.swaps) == ("abc", ("/dev/sdb2",))
     assert found.kept == {str(file)}
-    assert found.own == (str(tmp_path / "state/baseline"), str(tmp_path / "state/digests"))
+    own = [str(tmp_path / "state" / name) for name in ("baseline", "digests", "written")]
+    assert found.own == tuple(own)
     assert found.managed == {str(file)}
     assert found.quarantine
     assert found.sandboxes is None

@@ -44,6 +44,11 @@ move_sibling() { # move_sibling PATH MODE SHA256: $sibling, which has that diges
 	sibling=
 	# So that the next probe need not hash it; the fields are the probe's.
 	[ ! -d "$state" ] || stat -c "$3|%s|%i|%y|%z|%n" -- "$1" >>"$state/digests"
+	record_written "$1"
+}
+
+record_written() { # record_written PATH: what a reset may take away, for it is fabnode's
+	[ ! -d "$state" ] || grep -qsxF -e "$1" "$state/written" || printf '%s\n' "$1" >>"$state/written"
 }
 
 own_by_root() { # own_by_root PATH MODE: owner and mode; never those of a symlink's target

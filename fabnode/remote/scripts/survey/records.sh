@@ -10,15 +10,14 @@ own_state=
 # shellcheck disable=SC3067 # dash, bash and busybox know -O
 [ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ] && own_state=1 # nobody else's record is believed
 if [ -n "$own_state" ]; then
-	for name in baseline stamps digests images; do
+	for name in baseline stamps digests images written; do
 		[ ! -e "$state/$name" ] || emit own "$state/$name"
 	done
 	[ ! -d "$state/quarantine" ] || emit quarantine
 	[ ! -f "$state/baseline" ] || awk -v most="$most_record" 'NR <= most { print "before\t" $0 }' "$state/baseline"
-	# Files that a deployment has looked at, for they are among those that it writes.
-	[ ! -f "$state/digests" ] || printf '%s\n' "$observed_paths" | awk -F '|' '
+	[ ! -f "$state/written" ] || printf '%s\n' "$observed_paths" | awk '
 		NR == FNR { observed[$0]; next }
-		$NF in observed { print "managed\t" $NF }' - "$state/digests"
+		$0 in observed { print "managed\t" $0 }' - "$state/written"
 	for path in $observed_paths; do
 		if [ -e "$state/before$path" ] || [ -h "$state/before$path" ]; then emit "kept" "$path"; fi
 	done
