@@ -70,10 +70,8 @@ class Calico:
         route_protocols=frozenset({"80", "bird"}),  # of VXLAN; of BGP
         files=("10-calico.conflist", "calico-kubeconfig"),
         # What its install-cni brings beside its own, where the node has none of these.
-        plugins=(
-            *("calico", "calico-ipam", "bandwidth", "flannel", "host-local", "loopback"),
-            *("portmap", "tuning"),
-        ),
+        plugins=("bandwidth", "flannel", "host-local", "loopback", "portmap", "tuning"),
+        own_plugins=("calico", "calico-ipam"),
         folders=("/var/lib/calico", "/run/calico", "/run/nodeagent", "/var/log/calico"),
         # felix/dataplane/linux
         settings=(

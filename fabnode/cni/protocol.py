@@ -98,7 +98,8 @@ class Leftovers:
     :param interfaces: patterns of whole names, each with the kind of interface.
     :param sets: patterns of whole names of ipsets. :param tables: of nft, `family name`.
     :param route_protocols: of its routes to pods, as `ip route` names them.
-    :param files: in the folder of CNI configuration; `plugins`: in that of CNI programs.
+    :param files: in the folder of CNI configuration; `plugins`: in that of CNI programs, where
+        others may have brought those of the same name; `own_plugins`: that bear its own name.
     :param folders: that hold nothing but its own.
     :param settings: files of kernel settings that it writes.
     """
@@ -111,6 +112,7 @@ class Leftovers:
     route_protocols: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
+    own_plugins: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
 

@@ -69,7 +69,11 @@ def scope_of(config: Config, node: Node, resources: Iterable[Resource]) -> Scope
     """Return what a deployment of these has on a host, or starts there."""
     paths, left = config.paths, network(config).leftovers
     wanted = tuple(resources)
-    made = [layout.KUBELET_KUBECONFIG, *(f"{paths.cni_conf}/{name}" for name in left.files)]
+    made = [
+        layout.KUBELET_KUBECONFIG,
+        *(f"{paths.cni_conf}/{name}" for name in left.files),
+        *(f"{paths.cni_bin}/{name}" for name in left.own_plugins),
+    ]
     files = list(made)
     folders = list(_FOLDERS)
     for each in wanted:

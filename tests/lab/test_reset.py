@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.cli.commands.reset import UNPROVED
 from fabnode.cni.calico import Calico
 from fabnode.node.surroundings import SETTINGS
 from lab.versions import PAUSE_IMAGE
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
     from .harness import Lab
 
 pytestmark = pytest.mark.life
-
-
-@pytest.fixture(autouse=True)
-def admitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(UNPROVED, "yes")
 
 
 NODE = "n3"
@@ -259,8 +253,10 @@ def test_a_host_without_a_record_says_what_it_does_not_know(lab: Lab, before: li
     found = reset(lab, "--pods", "*/*", "--yes")
     (text,) = found["no_record"]
     assert text.startswith("nobody recorded this host before its first change")
+    assert [text for text in found["stays"] if text.startswith("/run/nri: nobody recorded")]
     left = differences(before, snapshot(lab))
-    # The file of the administrator's that was replaced, and values of before.
-    other = [line for line in left if "/etc/containerd" not in line and "/proc/sys" not in line]
+    # The file of the administrator's that was replaced, values and modes of before, what stays.
+    known = ("/etc/containerd", "/proc/sys", "/run/nri", "/var/lib/kubelet", "/var/lib/containerd")
+    other = [line for line in left if not any(path in line for path in known)]
     assert not other, "\n".join(other)
     assert f"+ {FORWARD}:1" in left

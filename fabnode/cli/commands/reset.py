@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,27 +19,16 @@ if TYPE_CHECKING:
     from ..options import Options
 
 
-UNPROVED = "FABNODE_UNPROVED_RESET"
-_NOT_YET = (
-    "a reset is not proved yet and does nothing but --dry-run: on the lab it left some ipsets, and"
-    " after a run that was cut off it had lost a file of the host's own (docs/reset.md);"
-    f" {UNPROVED}=yes in the environment does it all the same"
-)
-
-
 def reset(options: Options, pods: str, *, dry_run: bool, yes: bool) -> None:
     """
     Print what a reset would do; do it once that is confirmed.
 
-    Exit 1 where a host fails or is refused, 3 where something would change and nobody confirmed it;
-    2 without UNPROVED in the environment, unless it is a dry run.
+    Exit 1 where a host fails or is refused, 3 where something would change and nobody confirmed it.
 
     :param pods: patterns of pods that may be ended, with commas between.
     """
     if not options.limit:
         raise Exit("--limit is missing: which nodes are to be reset", exits.BAD_INPUT)
-    if not dry_run and os.environ.get(UNPROVED) != "yes":
-        raise Exit(_NOT_YET, exits.BAD_INPUT)
     patterns = tuple(each.strip() for each in pods.split(",") if each.strip())
     with app.run_of(options) as run:
         found = resetting.plan(run, patterns)

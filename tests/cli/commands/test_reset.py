@@ -1,4 +1,4 @@
-"""`inv reset` does nothing as long as it is not proved, unless that is admitted."""
+"""`inv reset` wants to be given its nodes: all of them is nothing that one types by accident."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import pytest
 from invoke.exceptions import Exit
 
 from fabnode.cli import exits
-from fabnode.cli.commands.reset import UNPROVED, reset
+from fabnode.cli.commands.reset import reset
 from fabnode.cli.options import Options
 
 
-@pytest.mark.parametrize("value", ["", "no", "1"])
-def test_what_is_not_proved_is_not_done(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv(UNPROVED, value)
-    with pytest.raises(Exit, match="not proved yet") as caught:
-        reset(Options("/nonexistent", "n1"), "", dry_run=False, yes=True)
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_nodes_have_to_be_named(dry_run: bool) -> None:
+    with pytest.raises(Exit, match="--limit is missing") as caught:
+        reset(Options("/nonexistent", ""), "", dry_run=dry_run, yes=True)
     assert caught.value.code == exits.BAD_INPUT
