@@ -39,7 +39,7 @@ def main() -> None:
             _Program(name="fabnode", binary="fabnode", version=VERSION, namespace=ns).run()
     except Exit as end:
         if end.message:
-            print(end.message, file=sys.stderr)
+            sys.stderr.write(f"{end.message}\n")
         sys.exit(end.code)
 
 
