@@ -134,6 +134,7 @@ class Api:
         self._requests = 0
         self._clock_offset: float | None = None
         self._away = float("-inf")  # when it last was, by time.monotonic
+        self._announced = False  # that it is waited for, since it last answered
 
     @property
     def requests(self) -> int:
@@ -299,7 +300,6 @@ class Api:
         payload = None if body is None else json.dumps(body).encode()
         # Threads of a run find an apiserver away together; they should not come back together.
         wait = Wait(self._peer, self._patience, _RETRY_PAUSE, jitter=0.2)
-        announced = False
         refused: Identity | None = None
         while True:
             with self._lock:
@@ -329,6 +329,7 @@ class Api:
             else:
                 self._note_clock(answer)
                 if answer.status < 400:
+                    self._announced = False
                     return answer
                 if answer.status == 401 and refused is None:
                     refused = connections.identity
@@ -349,10 +350,15 @@ class Api:
             if wait.over:
                 message = f"{self._peer} did not answer within {self._patience:.0f} s: {cause}"
                 raise ApiAwayError(message)
-            if not announced:
-                self._on_wait(f"waiting for {self._peer} ({cause})")
-                announced = True
+            self._announce(f"waiting for {self._peer} ({cause})")
             wait.pause()
+
+    def _announce(self, text: str) -> None:
+        """Announce a wait, once an outage: many threads of a run wait for the same apiserver."""
+        with self._lock:
+            first, self._announced = not self._announced, True
+        if first:
+            self._on_wait(text)
 
     def _connected(self, refused: Identity | None = None) -> _Connections:
         """

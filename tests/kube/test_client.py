@@ -214,6 +214,22 @@ def test_apiserver_that_is_away_is_no_kubelets_fault() -> None:
         Api(Credentials(server, login=Login(Identity(token="t"))), patience=1).text(LOG)
 
 
+def test_an_outage_is_announced_once_and_the_next_one_again() -> None:
+    unavailable = reported("503 Service Unavailable", b"")
+    answers = [unavailable, unavailable, VERSION, unavailable, VERSION]
+    listener, _ = answering({"/version": answers})
+    server = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    announced: list[str] = []
+    with listener:
+        credentials = Credentials(server, login=Login(Identity(token="t")))
+        api = Api(credentials, patience=30, on_wait=announced.append)
+        api.get("/version")
+        assert len(announced) == 1
+        api.get("/version")
+    assert len(announced) == 2
+    assert announced[0].startswith("waiting for ")
+
+
 def test_what_the_account_s_policy_refuses_says_how_to_renew_it() -> None:
     """An account is made for a configuration; nothing else explains a refusal in mid-run."""
     reported = "x is forbidden: ValidatingAdmissionPolicy 'fabnode-deployer' denied request"
