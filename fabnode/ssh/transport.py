@@ -78,7 +78,8 @@ class Transport(paramiko.Transport):
         try:
             super()._check_banner()  # type: ignore[misc]
         except paramiko.SSHException as error:
-            if "timed out" in str(error).lower() or not str(error):
+            # paramiko puts a time-out into words without any of its own; it is its context.
+            if isinstance(error.__context__, TimeoutError):
                 raise
             raise ServerRefusedError(*_refusal(self.farewell)) from error
         self.farewell = ""  # it was chatter before the greeting

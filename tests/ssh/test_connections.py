@@ -35,6 +35,7 @@ from fabnode.ssh.errors import (
 from fabnode.ssh.host import Host
 from fabnode.ssh.host_key_enrolment import enrol
 from fabnode.ssh.secret_prompts import LOGIN
+from fabnode.ssh.transport import ServerRefusedError, Transport
 
 from .server import key
 
@@ -107,6 +108,18 @@ def test_something_else_than_ssh_listens(serve: Serve, node_of: NodeOf) -> None:
     listener = socket.create_server(("127.0.0.1", server.port))
     with listener, pytest.raises(UnreachableError, match="no SSH connection"):
         open_host(node)
+
+
+def test_a_server_that_never_greets_has_not_hung_up() -> None:
+    """Whichever of the two time-outs ends first, paramiko's thread's or the caller's."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        transport = Transport(ours)
+        transport.banner_timeout = 0.2
+        with pytest.raises(paramiko.SSHException, match="SSH protocol banner") as caught:
+            transport.start_client(timeout=10)
+        transport.close()
+    assert not isinstance(caught.value, ServerRefusedError)
 
 
 def test_a_node_behind_a_gateway(serve: Serve, node_of: NodeOf) -> None:
