@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ..cni.registry import network
 from ..util.folders import cache_dir
 from .download import Digest, Downloader, DownloadError
-from .store import ArtifactError, plugin_names
+from .programs import plugin_names
+from .store import ArtifactError
 
 if TYPE_CHECKING:
     from ..cni.protocol import Manifest, Object

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..releases import compatibility
 from ..steps.inputs import Artifact, Artifacts, ImageArchive
-from ..util import program
 from ..util.atomic_write import atomic_write
 from ..util.errors import InputError
 from ..util.folders import cache_dir
-from . import file_formats
+from . import elf, image_archives, programs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,12 +26,6 @@ if TYPE_CHECKING:
     from ..config.configuration import Config
     from ..node.facts import Facts
     from ..releases.version import Release
-
-_OF_KUBERNETES = ("kubelet", "kube-proxy")
-_CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
-OPTIONAL = ("crictl",)
-
-_FOLDERS = ("amd64", "arm64")  # of programs for one architecture, below those configured
 
 
 class ArtifactError(InputError):
@@ -81,13 +73,16 @@ def load(config: Config) -> ArtifactStore:
     """
     settings = config.artifacts
     digests = _DigestCache(cache_dir() / "digests.json")
-    needed, release = required(config), config.cluster.version
+    needed, release = programs.required(config), config.cluster.version
     try:
-        binaries = _programs(settings.binaries, digests, (*needed, *OPTIONAL))
+        binaries = _programs(settings.binaries, digests, (*needed, *programs.OPTIONAL))
         plugins = _programs(settings.cni_plugins, digests)
         images = tuple(digests.archive(path) for path in settings.images)
         ours = [
-            each[name].path for each in binaries.values() for name in _OF_KUBERNETES if name in each
+            each[name].path
+            for each in binaries.values()
+            for name in programs.OF_KUBERNETES
+            if name in each
         ]
         others = [path for path in ours if not digests.is_of_release(path, release)]
     except OSError as error:
@@ -106,7 +101,7 @@ def load(config: Config) -> ArtifactStore:
     if text := "\n".join(filter(None, missing)):
         raise ArtifactError(text)
     if others:
-        raise ArtifactError("\n".join(_of_another_release(path, release) for path in others))
+        raise ArtifactError("\n".join(programs.another_release(path, release) for path in others))
     return ArtifactStore(by_arch)
 
 
@@ -122,48 +117,15 @@ def expected(config: Config) -> ArtifactStore:
             "": Artifacts(
                 binaries={
                     name: Artifact(settings.binaries / name, "")
-                    for name in (*required(config), *OPTIONAL)
+                    for name in (*programs.required(config), *programs.OPTIONAL)
                 },
                 cni_plugins={
                     name: Artifact(settings.cni_plugins / name, "")
-                    for name in sorted(plugin_names(settings.cni_plugins))
+                    for name in sorted(programs.plugin_names(settings.cni_plugins))
                 },
                 images=tuple(ImageArchive((), Artifact(path, "")) for path in settings.images),
             )
         }
-    )
-
-
-def absent(config: Config) -> tuple[str, ...]:
-    """Return the names of the binaries that nodes need and that lie in no folder for them."""
-    places = _places(config.artifacts.binaries)
-    return tuple(
-        name for name in required(config) if not any((place / name).is_file() for place in places)
-    )
-
-
-def of_another_release(config: Config) -> tuple[str, ...]:
-    """Return a line for each program of Kubernetes' that is here and not of the release named."""
-    places, release = _places(config.artifacts.binaries), config.cluster.version
-    paths = [
-        place / name for place in places for name in _OF_KUBERNETES if (place / name).is_file()
-    ]
-    return tuple(
-        _of_another_release(path, release)
-        for path in paths
-        if not file_formats.is_of_release(path, release)
-    )
-
-
-def _places(folder: Path) -> tuple[Path, ...]:
-    """Return where a folder's programs may lie: in it, or below for one architecture."""
-    return (folder, *(folder / arch for arch in _FOLDERS))
-
-
-def _of_another_release(path: Path, release: Release) -> str:
-    return (
-        f"artifacts.binaries: {path} is not of {release}, which cluster.version names: fetch that"
-        f" release (`{program.task('binaries.fetch')}`), or name the one that is there"
     )
 
 
@@ -186,7 +148,7 @@ def _programs(
     :param names: those that count; None: all.
     """
     found: dict[str, dict[str, Artifact]] = {"": {}}
-    for place in _places(folder):
+    for place in programs.places(folder):
         if place is not folder and not place.is_dir():
             continue
         for path in sorted(place.iterdir()):
@@ -203,28 +165,6 @@ def _programs(
     return {arch: anybodys | own for arch, own in found.items()} or {"": anybodys}
 
 
-def plugin_names(folder: Path) -> frozenset[str]:
-    """Return the names of the CNI plugins in a folder, for whatever architecture."""
-    found = (path for place in _places(folder) if place.is_dir() for path in place.iterdir())
-    return frozenset(path.name for path in found if path.is_file())
-
-
-def required(config: Config) -> tuple[str, ...]:
-    """Return the names of the binaries that these nodes need, by the runtimes they have."""
-    runtimes = {node.runtime.name for node in config.nodes}
-    needed = ["kubelet"]
-    if any(node.kube_proxy.enabled for node in config.nodes):
-        needed.append("kube-proxy")
-    if "containerd" in runtimes:
-        needed += _CONTAINERD
-    if (
-        "docker" in runtimes
-        and compatibility.shim(config.cluster.version.minor) == compatibility.CRI_DOCKERD
-    ):
-        needed.append("cri-dockerd")  # docker itself is the host's
-    return tuple(needed)
-
-
 class _DigestCache:
     """Cache of files' digests and image names, valid while size, time and inode are unchanged."""
 
@@ -239,7 +179,7 @@ class _DigestCache:
         """Return a program and its architecture; empty where it has none (a script)."""
         entry = self._entry(path)
         if "arch" not in entry:
-            entry["arch"] = file_formats.architecture(path)
+            entry["arch"] = elf.architecture(path)
             self._changed = True
         return Artifact(path, entry["sha256"]), entry["arch"]
 
@@ -248,7 +188,7 @@ class _DigestCache:
         entry = self._entry(path)
         known = entry.setdefault("releases", {})
         if str(release) not in known:
-            known[str(release)] = file_formats.is_of_release(path, release)
+            known[str(release)] = elf.is_of_release(path, release)
             self._changed = True
         return bool(known[str(release)])
 
@@ -256,8 +196,8 @@ class _DigestCache:
         entry = self._entry(path)
         if "architectures" not in entry:
             try:
-                entry["images"], entry["architectures"] = file_formats.images(path)
-            except file_formats.NotAnArchiveError as error:
+                entry["images"], entry["architectures"] = image_archives.images(path)
+            except image_archives.NotAnArchiveError as error:
                 raise ArtifactError(f"artifacts.images: {error}") from error
             self._changed = True
         artifact = Artifact(path, entry["sha256"])

@@ -1,4 +1,9 @@
-"""What tasks of `inv` and `fab` have in common: options to a run, results to the screen."""
+"""
+What tasks of `inv` and `fab` have in common: options to a run, results to the screen.
+
+Every task prints by this module, and many have neither a run nor a host: what a run is carried out
+with is imported by the functions that have one.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +20,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from invoke.exceptions import Exit
 
-from ..config.loader import load
-from ..journal.summary import CLUSTER
-from ..library.results import deploy_result
-from ..library.runs import load_config, open_run
-from ..pki.certificates import CertificateFile
 from ..util.sanitize import clean
-from . import exits, progress, table
+from . import exits, table
 
 if TYPE_CHECKING:
     from ..config.configuration import Config
@@ -43,6 +43,8 @@ def configuration(
     :param kubeconfig: stands in for the one that it names.
     :param access: whether CA, credentials and keys must be there.
     """
+    from ..config.loader import load
+
     other = Path(kubeconfig) if kubeconfig else None
     return load(_path(config), artifacts=artifacts, kubeconfig=other, access=access)
 
@@ -72,6 +74,9 @@ def run_of(options: Options) -> Iterator[Run]:
 
     What users can cause is raised as it is; tasks make it exits.
     """
+    from ..library.runs import load_config, open_run
+    from . import progress
+
     if options.max_parallel < 0 or options.batch < 0:
         raise Exit("--max-parallel and --batch must be 1 or more", exits.BAD_INPUT)
     if options.bundle_sha256 and not options.bundle:
@@ -122,6 +127,8 @@ def end(
 
     :param more: further entries of the document for programs.
     """
+    from ..library.results import deploy_result
+
     run.journal.detach_sinks()
     result = deploy_result(run, checks)
     if as_json:
@@ -138,6 +145,8 @@ def end(
 @contextmanager
 def shown_if_interrupted(run: Run, *, as_json: bool) -> Iterator[None]:
     """Print what was reached with each node where the user interrupts the run."""
+    from ..library.results import deploy_result
+
     try:
         yield
     except KeyboardInterrupt:
@@ -168,6 +177,8 @@ def confirmed(question: str) -> bool:
 
 def print_checks(checks: Sequence[Check]) -> None:
     """Print checks as a table; one that is not good and the same on many nodes is one row."""
+    from ..journal.summary import CLUSTER
+
     nodes: dict[tuple[str, ...], list[str]] = {}
     for check in checks:
         result = "ok" if check.ok else "warning" if check.warning else "failed"
@@ -201,6 +212,8 @@ def print_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
 
 def plain(value: Any) -> Any:
     """Return a value as what JSON knows: contents as their size, values without parts as text."""
+    from ..pki.certificates import CertificateFile
+
     if isinstance(value, CertificateFile):
         return value.pem
     if is_dataclass(value) and not isinstance(value, type):

@@ -52,6 +52,19 @@ def load(
     return loading.cluster(artifacts=artifacts)
 
 
+def missing_artifacts(config: Config) -> list[Problem]:
+    """
+    Return what `load` with `artifacts` would have refused, of a configuration loaded without.
+
+    :raises ConfigError: the file can't be read any more.
+    """
+    violations = list(file_checks.artifacts(config.artifacts, config.calico))
+    if not violations:
+        return []
+    document = read(config.source)  # for the lines, which a configuration no longer holds
+    return ConfigError(document.problem(*violation) for violation in violations).problems
+
+
 class _Loader:
     def __init__(
         self, document: Document, path: Path, kubeconfig: Path | None, *, access: bool
@@ -65,11 +78,12 @@ class _Loader:
         self.source = path
         self.context = {"base": path.absolute().parent}
         self.problems: list[Problem] = list(document.problems)
+        self.shape: FileShape | None = None
         # Nodes of one group share their settings: 100 nodes, a handful of objects.
         self._sections: dict[tuple[str, tuple[str, ...]], Section | None] = {}
 
     def cluster(self, *, artifacts: bool) -> Config:
-        shape = self._shape()
+        shape = self.shape = self._shape()
         settings = self._valid_section(ClusterSettings, ("cluster",))
         calico = self._valid_section(CalicoSettings, ("calico",))
         bootstrap = self._valid_section(BootstrapSettings, ("bootstrap",))
@@ -142,7 +156,13 @@ class _Loader:
             return None
 
     def _valid_section(self, model: type[S], path: KeyPath) -> S | None:
-        """Return a part of the file if it is valid by itself; `_shape` reports its faults."""
+        """
+        Return a part of the file if it is valid by itself; `_shape` reports its faults.
+
+        Of a file without faults, its parts are good and at hand.
+        """
+        if self.shape and isinstance(found := getattr(self.shape, str(path[0]), None), model):
+            return found
         return self._validated(model, self.document.get(path))
 
     def _validated(self, model: type[S], value: object) -> S | None:
@@ -152,6 +172,8 @@ class _Loader:
             return None
 
     def _groups(self) -> dict[str, GroupEntry]:
+        if self.shape:
+            return self.shape.groups
         found = (
             (name, self._valid_section(GroupEntry, ("groups", name)))
             for name in self._group_names()
@@ -163,6 +185,8 @@ class _Loader:
         return list(groups) if isinstance(groups, dict) else []
 
     def _nodes(self) -> dict[int, NodeEntry]:
+        if self.shape:
+            return dict(enumerate(self.shape.nodes))
         nodes = self.document.get(("nodes",))
         indexes = range(len(nodes)) if isinstance(nodes, list) else ()
         found = ((index, self._valid_section(NodeEntry, ("nodes", index))) for index in indexes)
@@ -223,9 +247,13 @@ class _Loader:
         if own is None and key in self._sections:
             shared = self._sections[key]
             return shared if isinstance(shared, model) else None
-        paths: list[KeyPath] = [(name,), *(("groups", group, name) for group in entry.groups)]
-        layers = [*map(self.document.get, paths), own]
-        made = self._validated(model, merge_section(model, layers))
+        paths: list[KeyPath] = [("groups", group, name) for group in entry.groups]
+        overrides = [*map(self.document.get, paths), own]
+        if any(overrides):
+            layers = [self.document.get((name,)), *overrides]
+            made = self._validated(model, merge_section(model, layers))
+        else:
+            made = self._valid_section(model, (name,))
         if own is None:
             self._sections[key] = made
         return made

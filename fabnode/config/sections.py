@@ -42,7 +42,7 @@ def _release(text: str, description: str) -> Any:
 class Section(BaseModel):
     """A mapping of settings: frozen, and no key that is not known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -75,7 +75,7 @@ class Switchable(Section):
 class SecretRef(BaseModel):
     """Where a secret is found: exactly one of `env`, `file` and `prompt`. Never the secret."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     env: fields.Text | None = Field(None, description="name of an environment variable")
     file: fields.LocalPath | None = Field(

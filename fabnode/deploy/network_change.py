@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..artifacts import cni_manifest, file_formats
+from ..artifacts import cni_manifest, image_archives
 from ..cni.registry import network
 from ..steps import pod_network
 from ..util.errors import ClusterError, InputError
@@ -203,8 +203,8 @@ def held_otherwise(config: Config) -> list[str]:
         return []
     held: list[str] = []
     for path in config.artifacts.images:
-        with suppress(OSError, file_formats.NotAnArchiveError):
-            held += file_formats.images(path)[0]
+        with suppress(OSError, image_archives.NotAnArchiveError):
+            held += image_archives.images(path)[0]
     try:
         objects = cni_manifest.objects(config, for_names=True)
     except InputError:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.artifacts import file_formats, store
+from fabnode.artifacts import image_archives, programs, store
 from fabnode.artifacts.store import ArtifactError
 from fabnode.config.configuration import Config
 from fabnode.node.facts import UNKNOWN, Facts
@@ -41,7 +41,7 @@ def archive(path: Path, members: dict[str, Any]) -> Path:
 def cluster(tmp_path: Path, *images: Path) -> Config:
     (tmp_path / "bin").mkdir()
     (tmp_path / "cni").mkdir()
-    for name in store.required(make_config()):
+    for name in programs.required(make_config()):
         (tmp_path / "bin" / name).write_bytes(name.encode())
     (tmp_path / "cni" / "loopback").write_bytes(b"plugin")
     return make_config(
@@ -122,9 +122,9 @@ def test_nodes_need_the_binaries_of_their_own_runtime(
         for i, name in enumerate(runtimes, 1)
     ]
     settings = make_config(cluster={"version": version}, calico={"enabled": False}, nodes=nodes)
-    assert set(store.required(settings)) == wanted | {"kubelet", "kube-proxy"}
+    assert set(programs.required(settings)) == wanted | {"kubelet", "kube-proxy"}
     without = make_config(kube_proxy="none", nodes=nodes, calico={"enabled": False})
-    assert "kube-proxy" not in store.required(without)
+    assert "kube-proxy" not in programs.required(without)
 
 
 @pytest.mark.parametrize("members", [{}, {"manifest.json": [{"other": 1}]}, {"index.json": []}])
@@ -149,8 +149,8 @@ NAMED = {"annotations": {"io.containerd.image.name": "x"}, "digest": "sha256:" +
 )
 def test_an_archive_that_takes_no_end_is_refused(tmp_path: Path, members: dict[str, Any]) -> None:
     path = archive(tmp_path / "x.tar", members)
-    with pytest.raises(file_formats.NotAnArchiveError):
-        file_formats.images(path)
+    with pytest.raises(image_archives.NotAnArchiveError):
+        image_archives.images(path)
 
 
 def test_an_archive_that_would_be_too_large_is_refused_by_what_it_announces(tmp_path: Path) -> None:
@@ -158,8 +158,8 @@ def test_an_archive_that_would_be_too_large_is_refused_by_what_it_announces(tmp_
     info.size = 2**40
     path = tmp_path / "x.tar.gz"
     path.write_bytes(gzip.compress(info.tobuf()))
-    with pytest.raises(file_formats.NotAnArchiveError, match="larger than any"):
-        file_formats.images(path)
+    with pytest.raises(image_archives.NotAnArchiveError, match="larger than any"):
+        image_archives.images(path)
 
 
 RELEASE = make_config().cluster.version
@@ -174,7 +174,7 @@ def elf(arch: str, text: str = "", release: str = f"v{RELEASE}") -> bytes:
 def of_architecture(tmp_path: Path, *architectures: str, flat: bool = False) -> Config:
     """Return a cluster whose programs tell an architecture, and say so in their content."""
     settings = cluster(tmp_path)
-    for folder, names in (("bin", store.required(settings)), ("cni", ("loopback",))):
+    for folder, names in (("bin", programs.required(settings)), ("cni", ("loopback",))):
         for name in names:
             (tmp_path / folder / name).unlink()
             for arch in architectures:
@@ -210,7 +210,7 @@ def test_programs_are_reported_with_what_they_are_for(tmp_path: Path, flat: bool
     held = store.load(settings)
     assert held.of(ARM64).arch == "arm64"
     assert held.of(AMD64).arch == "arm64", "preflight tells them apart"
-    assert held.of(UNKNOWN).binaries.keys() == set(store.required(settings))
+    assert held.of(UNKNOWN).binaries.keys() == set(programs.required(settings))
 
 
 def test_each_node_gets_programs_of_its_own_architecture(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fabnode.artifacts.store import required
+from fabnode.artifacts.programs import required
 from fabnode.node.facts import Facts
 from fabnode.steps.inputs import Artifact, Artifacts, ImageArchive, Inputs, Issued
 from tests.support import make_config

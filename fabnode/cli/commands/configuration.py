@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ...artifacts import store
+from ...artifacts import programs
+from ...config import loader
 from ...config.schema import schema
-from ...deploy import own_steps
-from ...deploy.network_change import held_otherwise
 from ...util import data, program
-from ...util.problems import ConfigError
 from ...util.words import counted
 from .. import app
 
@@ -39,9 +37,13 @@ def check(config: str, *, as_json: bool = False) -> None:
     of another release. Images of another version than the pod network's are a warning.
     """
     loaded = app.configuration(config)
-    own_steps.check_desired(loaded, own_steps.steps_of(loaded))
-    missing = [*_missing(config), *_unset(loaded)]
-    doubtful = held_otherwise(loaded)
+    if loaded.extensions.steps or loaded.extensions.hooks:
+        # All steps, and so most of fabnode, to place a few: not where there are none.
+        from ...deploy import own_steps
+
+        own_steps.check_desired(loaded, own_steps.steps_of(loaded))
+    missing = [*_missing(loaded), *_unset(loaded)]
+    doubtful = _held_otherwise(loaded)
     if as_json:
         app.print_json({**_document(loaded, missing), "warnings": doubtful})
         return
@@ -62,6 +64,16 @@ def check(config: str, *, as_json: bool = False) -> None:
         app.print_text(
             f"next: `{fetch}` gets binaries and CNI plugins; all else has to be put there"
         )
+
+
+def _held_otherwise(config: Config) -> list[str]:
+    """Return a sentence for each image of the pod network of which another version is held."""
+    if not config.artifacts.images:
+        return []
+    # The manifest is read for it, and what reads one is loaded.
+    from ...deploy.network_change import held_otherwise
+
+    return held_otherwise(config)
 
 
 def _unset(config: Config) -> list[str]:
@@ -101,12 +113,10 @@ def _document(loaded: Config, missing: list[str]) -> dict[str, Any]:
     }
 
 
-def _missing(config: str) -> list[str]:
+def _missing(loaded: Config) -> list[str]:
     """Return a line for each artifact that a deployment needs and that is not here."""
-    try:
-        loaded = app.configuration(config, artifacts=True)
-    except ConfigError as error:
-        return [str(problem) for problem in error.problems]
+    if problems := loader.missing_artifacts(loaded):
+        return [str(problem) for problem in problems]
     folder = loaded.artifacts.binaries
-    absent = [f"artifacts.binaries: {folder} has no {name}" for name in store.absent(loaded)]
-    return [*absent, *store.of_another_release(loaded)]
+    absent = [f"artifacts.binaries: {folder} has no {name}" for name in programs.absent(loaded)]
+    return [*absent, *programs.of_another_release(loaded)]

@@ -1,10 +1,8 @@
-"""Metadata of programs (ELF) and image archives (docker, OCI): architectures, image names."""
+"""Metadata of image archives (docker, OCI): architectures, image names."""
 
 from __future__ import annotations
 
 import json
-import mmap
-import re
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from ..releases.version import Release
-
-_MACHINES = {62: "amd64", 183: "arm64"}  # elf.h: EM_X86_64, EM_AARCH64
 
 _LARGEST, _MOST = 64 * 2**30, 100_000  # bytes and files of an archive, unpacked
 _LARGEST_JSON = 4 * 2**20
@@ -25,30 +20,6 @@ _DEEPEST, _WIDEST = 3, 100  # an index names indexes of platforms, and each of t
 
 class NotAnArchiveError(FabnodeError):
     """A file is not an image archive."""
-
-
-def architecture(path: Path) -> str:
-    """Return the architecture in a program's ELF header; empty where it has none (a script)."""
-    with path.open("rb") as file:
-        head = file.read(20)
-    if len(head) < 20 or head[:4] != b"\x7fELF":
-        return ""
-    machine = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
-    return _MACHINES.get(machine, f"ELF machine {machine}")
-
-
-def is_of_release(path: Path, release: Release) -> bool:
-    """
-    Return whether a program names this release of its own, which Go links into it.
-
-    It is not run: it may be for another system. A script passes for any release, and a program with
-    a dependency of the same number for that one as well.
-    """
-    if not architecture(path):
-        return True
-    name = re.compile(rf"v{re.escape(str(release))}(?![0-9])".encode())
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return name.search(content) is not None
 
 
 def images(path: Path) -> tuple[list[str], list[str]]:

@@ -1,0 +1,86 @@
+"""What a command loads before it does anything: what it needs, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .support import write_cluster
+
+ROOT = Path(__file__).parents[1]
+THIRD_PARTIES = {
+    "cryptography",
+    "fabric",
+    "jinja2",
+    "paramiko",
+    "pydantic",
+    "rich",
+    "urllib3",
+    "zstandard",
+}
+
+# Runs a command line in this process, and ends with what is loaded by then.
+RUN = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+except SystemExit as stop:
+    assert not stop.code, stop.code
+print("\\nloaded", *sys.modules)
+"""
+
+
+def loaded(*words: str, code: str = RUN) -> set[str]:
+    """Return the modules that a command has loaded when it ends well; of ours, the rooms."""
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    names = done.stdout.rpartition("\nloaded ")[2].split()
+    rooms = {".".join(name.split(".")[:2]) for name in names if name.startswith("fabnode.")}
+    return rooms | {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    "words", [("invoke", "--list"), ("invoke", "--help", "plan"), ("fabnode", "--list")]
+)
+def test_listing_tasks_loads_none_of_what_they_do(words: tuple[str, ...]) -> None:
+    """Each command begins so, and shells complete words with it."""
+    found = loaded(*words)
+    assert "fabnode.tasks" in found
+    assert not found & THIRD_PARTIES
+    rooms = {"fabnode.cli", "fabnode.util", "fabnode.library", "fabnode.tasks", "fabnode.__main__"}
+    assert {name for name in found if name.startswith("fabnode.")} <= rooms
+
+
+def test_listing_tasks_of_hosts_loads_no_step() -> None:
+    """Fabric is a program of its own, and brings along paramiko and cryptography."""
+    found = loaded("fabric", "--list")
+    assert "fabnode.host_tasks" in found
+    assert not found & {"jinja2", "pydantic", "rich", "urllib3", "zstandard"}
+    rooms = {"fabnode.cli", "fabnode.util", "fabnode.library", "fabnode.host_tasks"}
+    assert {name for name in found if name.startswith("fabnode.")} == rooms
+
+
+def test_a_check_of_the_configuration_loads_nothing_that_reaches_a_host(tmp_path: Path) -> None:
+    """It has settings to validate and a CA to read."""
+    found = loaded("invoke", "config.check", "--config", str(write_cluster(tmp_path)))
+    assert found & THIRD_PARTIES == {"cryptography", "pydantic"}
+    assert not found & {f"fabnode.{room}" for room in ("deploy", "kube", "ssh", "steps")}
+
+
+def test_the_release_data_are_shown_without_a_model_of_the_configuration() -> None:
+    assert not loaded("invoke", "versions") & THIRD_PARTIES
+
+
+def test_the_package_loads_what_is_asked_of_it() -> None:
+    code = 'import sys, fabnode; fabnode.Problem; print("\\nloaded", *sys.modules)'
+    found = loaded(code=code)
+    assert not found & THIRD_PARTIES
+    assert {name for name in found if name.startswith("fabnode.")} == {
+        "fabnode.library",
+        "fabnode.util",
+    }
