@@ -116,11 +116,16 @@ def _documents(manifest: bytes) -> list[Object]:
         documents: list[Object] = parse_all(manifest)
     except yaml.YAMLError as error:
         raise ManifestError(f"Calico's manifest is not YAML: {error}") from error
-    if not all(isinstance(document, dict) for document in documents):
+    if not all(map(_is_object, documents)):
         raise ManifestError(
             "Calico's manifest holds no Kubernetes objects: is it the official one?"
         )
     return documents
+
+
+def _is_object(document: object) -> bool:
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    return isinstance(metadata, dict) and "name" in metadata
 
 
 def _check_definitions(documents: list[Object]) -> None:

@@ -278,6 +278,7 @@ def test_every_image_is_taken_from_the_configured_registry() -> None:
         (manifest()[1:], "no ConfigMap calico-config"),
         (manifest()[:2], "no Deployment calico-kube-controllers"),
         ([{"kind": "Pod", "metadata": {"name": "x"}}], "is it the official one?"),
+        ([{"kind": "ConfigMap"}], "holds no Kubernetes objects"),
     ],
 )
 def test_what_is_not_the_manifest_is_refused(found: list[dict[str, Any]], message: str) -> None:
