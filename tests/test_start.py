@@ -72,6 +72,21 @@ def test_a_check_of_the_configuration_loads_nothing_that_reaches_a_host(tmp_path
     assert not found & {f"fabnode.{room}" for room in ("deploy", "kube", "ssh", "steps")}
 
 
+def test_nor_does_one_that_compares_images_with_the_pod_networks(tmp_path: Path) -> None:
+    """Of archives it reads the names, and the manifest is a file: nothing is downloaded."""
+    (tmp_path / "calico.yaml").write_text("{kind: ConfigMap, metadata: {name: x}}")
+    (tmp_path / "images.tar").write_bytes(b"")
+    settings = write_cluster(
+        tmp_path,
+        artifacts={"images": [str(tmp_path / "images.tar")]},
+        calico={"manifest": str(tmp_path / "calico.yaml")},
+    )
+    found = loaded("invoke", "config.check", "--config", str(settings))
+    assert "tarfile" in found, "archives were read"
+    assert found & THIRD_PARTIES == {"cryptography", "pydantic"}
+    assert not found & {f"fabnode.{room}" for room in ("deploy", "kube", "ssh", "steps")}
+
+
 def test_the_release_data_are_shown_without_a_model_of_the_configuration() -> None:
     assert not loaded("invoke", "versions") & THIRD_PARTIES
 

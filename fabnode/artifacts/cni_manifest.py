@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..cni.registry import network
 from ..util.folders import cache_dir
-from .download import Digest, Downloader, DownloadError
+from .errors import ArtifactError
 from .programs import plugin_names
-from .store import ArtifactError
 
 if TYPE_CHECKING:
     from ..cni.protocol import Manifest, Object
@@ -48,6 +47,9 @@ def manifest_path(config: Config, source: Manifest) -> Path:
     """Return the manifest's file: the one configured, or a download of that digest."""
     if isinstance(source.source, Path):
         return source.source
+    # urllib3, which takes a tenth of a check of the configuration: only where there is a URL.
+    from .download import Digest, Downloader, DownloadError
+
     downloader = Downloader(cache_dir() / "downloads", ca=config.artifacts.mirrors_ca)
     try:
         return downloader.file(source.source, Digest.of(source.sha256 or ""))

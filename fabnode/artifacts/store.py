@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..steps.inputs import Artifact, Artifacts, ImageArchive
 from ..util.atomic_write import atomic_write
-from ..util.errors import InputError
 from ..util.folders import cache_dir
 from . import elf, image_archives, programs
+from .errors import ArtifactError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
     from ..config.configuration import Config
     from ..node.facts import Facts
     from ..releases.version import Release
-
-
-class ArtifactError(InputError):
-    """A configured binary, archive or manifest is missing or unreadable."""
-
-    advice = "correct `artifacts` or `calico` in the configuration"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fabnode.artifacts import cni_manifest
 from fabnode.artifacts.download import Digest, Downloader, DownloadError
-from fabnode.artifacts.store import ArtifactError
+from fabnode.artifacts.errors import ArtifactError
 from fabnode.cni import calico_manifest
 from fabnode.cni.registry import network
 from fabnode.config.configuration import Config

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fabnode.artifacts import image_archives, programs, store
-from fabnode.artifacts.store import ArtifactError
+from fabnode.artifacts.errors import ArtifactError
 from fabnode.config.configuration import Config
 from fabnode.node.facts import UNKNOWN, Facts
 from fabnode.util.folders import cache_dir

@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[2] / "fabnode"
 # Who may name Calico: its module and its line; its settings; its release data and what shows that;
 # what an audit knows of folders and units of other installers.
 NAMES_CALICO = {
-    "artifacts/store.py",
+    "artifacts/errors.py",
     "cli/commands/versions.py",
     "cni/calico.py",
     "cni/calico_health.py",

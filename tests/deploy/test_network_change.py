@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fabnode.artifacts.network_images import other_versions
 from fabnode.cni.protocol import Rollout
 from fabnode.deploy.errors import MissingRightsError
-from fabnode.deploy.network_change import ImageGate, NetworkChange, other_versions
+from fabnode.deploy.network_change import ImageGate, NetworkChange
 from fabnode.journal.journal import Journal
 from fabnode.kube.server_side_apply import ObjectChange
 from fabnode.util.errors import ClusterError

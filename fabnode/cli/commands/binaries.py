@@ -11,6 +11,7 @@ from invoke.exceptions import Exit
 
 from ...artifacts import cni_manifest, store
 from ...artifacts.download import BRIEF, Downloader
+from ...artifacts.errors import ArtifactError
 from ...artifacts.fetch import Places, download_all, folder, resolve
 from ...artifacts.upstreams import sources
 from ...util.atomic_write import atomic_write
@@ -87,6 +88,6 @@ def _publish(path: Path, sha256: str, out: Path) -> None:
             copy.flush()
             with Path(copy.name).open("rb") as copied:
                 if hashlib.file_digest(copied, "sha256").hexdigest() != sha256:
-                    raise store.ArtifactError(f"{path} changes while it is read")
+                    raise ArtifactError(f"{path} changes while it is read")
     except OSError as error:
-        raise store.ArtifactError(f"{error.filename or out}: {error.strerror}") from error
+        raise ArtifactError(f"{error.filename or out}: {error.strerror}") from error

@@ -71,7 +71,7 @@ def _held_otherwise(config: Config) -> list[str]:
     if not config.artifacts.images:
         return []
     # The manifest is read for it, and what reads one is loaded.
-    from ...deploy.network_change import held_otherwise
+    from ...artifacts.network_images import held_otherwise
 
     return held_otherwise(config)
 
