@@ -100,7 +100,11 @@ def preflight_task(c: Context, config: str = "") -> None:
 
 @_task(json=HELP["json"])
 def status(c: Context, config: str = "", json: bool = False) -> None:
-    """Show units, health, certificates and Ready."""
+    """
+    Show units, health, certificates and Ready.
+
+    Cordons, drains and runs under way are what `inv status` shows.
+    """
     commands.inspection.verify(
         Options(config, _node(c), json, installs=False), network=False, title="status"
     )

@@ -525,7 +525,7 @@ def status(_: Context, config: str = "", limit: str = "", json: bool = False) ->
     Show what is in flight, by whom, since when.
 
     Whose the nodes' cordons are, drains that were cut off, and the run that changes the cluster
-    now, if any.
+    now, if any. Whether a node is well, `verify` shows, and `fab -H HOST status` for one host.
 
     Example: inv status
     """

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..cni.registry import network
 from ..node.facts import UNKNOWN
-from ..util.image_reference import ImageReference
-from . import cni_manifest
+from . import cni_manifest, image_supply
 from .bundle import Part, manifest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..config.configuration import Config
     from .store import ArtifactStore
 
@@ -39,14 +36,6 @@ def parts_of(config: Config, held: ArtifactStore) -> dict[str, Part]:
 
 def missing_images(config: Config, held: ArtifactStore) -> list[str]:
     """Return the images that nodes need and no archive holds."""
-    brought = {name for archive in held.of(UNKNOWN).images for name in archive.names}
-    full = {ImageReference.parse(name).full for name in brought}
-    wanted = dict.fromkeys(_images(config))
-    return [name for name in wanted if ImageReference.parse(name).full not in full]
-
-
-def _images(config: Config) -> Iterator[str]:
-    for node in config.nodes:
-        yield node.runtime.sandbox_image
-    yield config.verify.image
-    yield from network(config).images(cni_manifest.objects(config, for_names=True))
+    of_network = network(config).images(cni_manifest.objects(config, for_names=True))
+    brought = [name for archive in held.of(UNKNOWN).images for name in archive.names]
+    return image_supply.absent(image_supply.needed(config, of_network), brought)

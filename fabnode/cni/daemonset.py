@@ -94,13 +94,20 @@ def is_ready(pod: Object) -> bool:
 
 
 def state(pod: Object) -> str:
-    """Return a pod's state as kubectl shows it, such as `Init:CrashLoopBackOff`; empty: it runs."""
+    """
+    Return a pod's state as kubectl shows it, such as `Init:CrashLoopBackOff`; empty: it runs.
+
+    An init container that runs is named: to kubectl such a pod is `Init:0/2`, to its phase Pending,
+    as one is that no kubelet has seen.
+    """
     status = pod.get("status") or {}
     for kind, mark in (("initContainerStatuses", "Init:"), ("containerStatuses", "")):
         for container in status.get(kind) or ():
             reason = ((container.get("state") or {}).get("waiting") or {}).get("reason")
             if reason and reason != "PodInitializing":
                 return cut(clean(f"{mark}{reason}"), _LONGEST)
+    if running := _running_init(status):
+        return cut(clean(f"Init: {running} runs"), _LONGEST)
     phase = clean(str(status.get("phase") or ""))
     return "" if phase == "Running" else phase
 
@@ -116,7 +123,18 @@ def problem(pod: Object, events: Collection[Object]) -> str:
     status = pod.get("status") or {}
     warnings = [event for event in events if event.get("type") == "Warning"]
     found = cut(clean(next(_stopped(status), "")), _LONGEST) or newest_message(warnings)
+    if not found and (running := _running_init(status)):
+        return cut(clean(f"its init container {running} has not ended"), _LONGEST)
     return found or f"its pod is {clean(str(status.get('phase') or 'gone'))}"
+
+
+def _running_init(status: Object) -> str:
+    """Return the init container that runs, and that all others wait for; empty: none does."""
+    if any((c.get("state") or {}).get("running") for c in status.get("containerStatuses") or ()):
+        return ""  # those that still run are sidecars
+    containers = status.get("initContainerStatuses") or ()
+    names = [str(c["name"]) for c in containers if (c.get("state") or {}).get("running")]
+    return names[-1] if names else ""
 
 
 def newest_message(events: Collection[Object]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ..artifacts.network_images import other_versions
+from ..artifacts.image_supply import other_versions
 from ..steps import pod_network
 from ..util.errors import ClusterError
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fabnode.cni import calico_health
-from fabnode.cni.daemonset import broken_pods, problem
+from fabnode.cni.daemonset import broken_pods, problem, state
 
 DAEMONSET = {"metadata": {"annotations": {"deprecated.daemonset.template.generation": "2"}}}
 BGP = "Readiness probe failed: BIRD is not ready: BGP not established with 10.99.0.11"
@@ -161,3 +161,31 @@ def test_pods_that_the_cluster_refuses_are_explained_by_what_makes_them() -> Non
     events = [refusal("ReplicaSet", "calico-kube-controllers-5b9", "exceeded quota")]
     found = calico_health.diagnose(DAEMONSET, [pod("n1", ready=True)], events, ("n1",))
     assert found.cause == "its pods are refused: exceeded quota"
+
+
+INSTALL = container("install-cni", running={"startedAt": "x"})
+
+
+@pytest.mark.parametrize(
+    ("status", "shown", "why"),
+    [
+        (
+            {
+                "phase": "Pending",
+                "initContainerStatuses": [INSTALL],
+                "containerStatuses": [NOT_BEGUN],
+            },
+            "Init: install-cni runs",
+            "its init container install-cni has not ended",
+        ),
+        ({"phase": "Pending"}, "Pending", "its pod is Pending"),
+        ({"initContainerStatuses": [INSTALL], "containerStatuses": [RUNNING]}, "", None),
+    ],
+)
+def test_an_init_container_that_waits_for_the_apiserver_is_told_from_a_pod_nobody_has_seen(
+    status: dict[str, Any], shown: str, why: str | None
+) -> None:
+    """Both are Pending. What still runs beside the others is a sidecar."""
+    found = pod("n1", **status)
+    assert state(found) == shown
+    assert why is None or problem(found, []) == why

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.artifacts.network_images import other_versions
+from fabnode.artifacts.image_supply import other_versions
 from fabnode.cni.protocol import Rollout
 from fabnode.deploy.errors import MissingRightsError
 from fabnode.deploy.network_change import ImageGate, NetworkChange

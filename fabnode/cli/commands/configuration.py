@@ -13,6 +13,7 @@ from ...util.words import counted
 from .. import app
 
 if TYPE_CHECKING:
+    from ...artifacts.image_supply import Supply
     from ...config.configuration import Config
 
 _OF_SSH = ("password", "sudo_password")
@@ -34,7 +35,8 @@ def check(config: str, *, as_json: bool = False) -> None:
 
     A valid one may name artifacts, and variables with secrets, that are not on this machine: these
     are printed as missing, and are no problem, for much can be done without them. So are programs
-    of another release. Images of another version than the pod network's are a warning.
+    of another release. Images that no archive brings although there are some, or brings in another
+    version than the pod network's, are a warning.
     """
     loaded = app.configuration(config)
     if loaded.extensions.steps or loaded.extensions.hooks:
@@ -43,9 +45,13 @@ def check(config: str, *, as_json: bool = False) -> None:
 
         own_steps.check_desired(loaded, own_steps.steps_of(loaded))
     missing = [*_missing(loaded), *_unset(loaded)]
-    doubtful = _held_otherwise(loaded)
+    images = _supply(loaded)
     if as_json:
-        app.print_json({**_document(loaded, missing), "warnings": doubtful})
+        found = {
+            "warnings": list(images.otherwise) if images else [],
+            "pulled": list(images.pulled) if images else None,
+        }
+        app.print_json({**_document(loaded, missing), **found})
         return
     for node in loaded.nodes:
         groups = f" ({', '.join(node.groups)})" if node.groups else ""
@@ -54,8 +60,15 @@ def check(config: str, *, as_json: bool = False) -> None:
     app.print_text(
         f"{loaded.source}: {counted(len(loaded.nodes), 'node')}, Kubernetes {version}: valid"
     )
-    for text in doubtful:
+    for text in images.otherwise if images else ():
         app.print_text(f"warning: {text}")
+    if images is None:
+        app.print_text("artifacts.images names no archive: hosts pull all images from registries")
+    elif images.pulled:
+        app.print_text(
+            "warning: no archive of artifacts.images has these, which hosts have to pull:"
+            f" {', '.join(images.pulled)}"
+        )
     if missing:
         commands = f"{program.task('plan')}` and `{program.task('deploy-nodes')}"
         app.print_text(f"\nnot on this machine yet, but needed by `{commands}`:")
@@ -66,14 +79,14 @@ def check(config: str, *, as_json: bool = False) -> None:
         )
 
 
-def _held_otherwise(config: Config) -> list[str]:
-    """Return a sentence for each image of the pod network of which another version is held."""
+def _supply(config: Config) -> Supply | None:
+    """Return what the archives of images lack; None: there are none, and so all is pulled."""
     if not config.artifacts.images:
-        return []
+        return None
     # The manifest is read for it, and what reads one is loaded.
-    from ...artifacts.network_images import held_otherwise
+    from ...artifacts import image_supply
 
-    return held_otherwise(config)
+    return image_supply.supply(config)
 
 
 def _unset(config: Config) -> list[str]:

@@ -26,7 +26,8 @@ def test_programs_of_another_release_are_named(
     (tmp_path / "artifacts/calico.yaml").touch()
     configuration.check(str(config.source))
     whole = capsys.readouterr().out
-    assert whole.endswith(f"Kubernetes {RELEASE}: valid\n")
+    assert whole.splitlines()[-2].endswith(f"Kubernetes {RELEASE}: valid")
+    assert whole.splitlines()[-1].startswith("artifacts.images names no archive: hosts pull all")
     kubelet = tmp_path / "bin/amd64/kubelet"
     kubelet.write_bytes(elf("amd64", "kubelet", "v1.36.3"))
     configuration.check(str(config.source))
@@ -56,13 +57,41 @@ def test_archives_of_another_version_than_the_manifest_are_a_warning(
     artifacts = {"images": [str(archive(tmp_path / "old.tar", old))]}
     config = str(write_cluster(tmp_path, calico=calico, artifacts=artifacts))
     configuration.check(config)
-    (line,) = [each for each in capsys.readouterr().out.splitlines() if "warning" in each]
+    line, pulled = [each for each in capsys.readouterr().out.splitlines() if "warning" in each]
     assert line.startswith("warning: artifacts.images hold docker.io/calico/node:v3.27.0, but ")
     configuration.check(config, as_json=True)
-    assert json.loads(capsys.readouterr().out)["warnings"] == [line.removeprefix("warning: ")]
-    archive(tmp_path / "old.tar", {"manifest.json": [{"RepoTags": ["calico/node:v3.28.5"]}]})
+    document = json.loads(capsys.readouterr().out)
+    assert document["warnings"] == [line.removeprefix("warning: ")]
+    assert pulled == (
+        "warning: no archive of artifacts.images has these, which hosts have to pull: "
+        + ", ".join(document["pulled"])
+    )
+    all_of_them = [{"RepoTags": [name]} for name in document["pulled"]]
+    archive(tmp_path / "old.tar", {"manifest.json": all_of_them})
     configuration.check(config)
     assert "warning" not in capsys.readouterr().out
+
+
+def test_images_that_no_archive_brings_are_named_before_a_deployment_fails_for_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the very name and tag: the sandbox's, that of verify's pods, the pod network's."""
+    (tmp_path / "calico.yaml").write_text(yaml.safe_dump_all(manifest("v3.28.5")))
+    node = {"manifest.json": [{"RepoTags": ["docker.io/calico/node:v3.28.5", "busybox:1"]}]}
+    config = str(
+        write_cluster(
+            tmp_path,
+            calico={"manifest": "calico.yaml"},
+            artifacts={"images": [str(archive(tmp_path / "node.tar", node))]},
+            runtime={"sandbox_image": "registry.example.org/pause:3"},
+            verify={"image": "docker.io/library/busybox:1"},
+        )
+    )
+    configuration.check(config, as_json=True)
+    pulled = json.loads(capsys.readouterr().out)["pulled"]
+    assert pulled[0] == "registry.example.org/pause:3"
+    assert [name for name in pulled if "busybox" in name or "calico/node" in name] == []
+    assert "docker.io/calico/cni:v3.28.5" in pulled
 
 
 def test_variables_that_are_not_set_are_named(
