@@ -2,8 +2,8 @@
 Fields that `kubelet.config` and `kube_proxy.config` may not carry.
 
 Other fields are copied into the components' own configuration unchanged. Refused are only those
-that have a setting of their own, that fabnode relies on, or that the release does not know: the
-components pass over such a field, with a line in their journal at most.
+that have a setting of their own, that fabnode relies on, that the release does not know (components
+pass over such a field, with a line in their journal at most), or whose value is of another type.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from ..releases.matrix import Component, matrix
 from ..util.problems import KeyPath, nearest
+from . import field_types
 
 Fields = Mapping[tuple[str, ...], str]
 
@@ -87,11 +88,23 @@ def kube_proxy(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPa
 def _refused(
     config: Mapping[str, object], minor: int, reserved: Fields, component: Component
 ) -> Iterator[tuple[KeyPath, str, str]]:
+    named = []
+    for found in _refused_names(config, minor, reserved, component):
+        named.append(found[0])
+        yield found
+    for found in field_types.misfits(config, component.types):
+        if not any(found[0][: len(path)] == path for path in named):
+            yield found
+
+
+def _refused_names(
+    config: Mapping[str, object], minor: int, reserved: Fields, component: Component
+) -> Iterator[tuple[KeyPath, str, str]]:
     if config and minor not in component.config_file:
         yield (), f"Kubernetes 1.{minor} does not read a configuration file", _REMOVE
         return
     for path, why in reserved.items():
-        if _is_set(config, path):
+        if field_types.value_at(config, path) is not field_types.UNSET:
             yield path, f"can't be set here: {why}", _REMOVE
     sometimes = {**component.settings, **component.fields}
     for field, known in sometimes.items():
@@ -106,7 +119,7 @@ def _refused(
         yield (field,), _NO_FIELD, near or _REMOVE
     for parent, known_parts in component.parts.items():
         path = tuple(parent.split("."))
-        given = _at(config, path)
+        given = field_types.value_at(config, path)
         for field in given.keys() - known_parts if isinstance(given, dict) else ():
             yield (*path, field), _NO_FIELD, nearest(field, known_parts) or _REMOVE
 
@@ -160,18 +173,3 @@ def _refused_flags(
         elif path := fields.get(flag):
             hint = f"remove it; what may be changed of it is {path} in {file}"
             yield (flag,), "is set by fabnode", hint if minor in component.config_file else _REMOVE
-
-
-_UNSET = object()
-
-
-def _is_set(config: object, path: tuple[str, ...]) -> bool:
-    return _at(config, path) is not _UNSET
-
-
-def _at(config: object, path: tuple[str, ...]) -> object:
-    for key in path:
-        if not isinstance(config, dict) or key not in config:
-            return _UNSET
-        config = config[key]
-    return config

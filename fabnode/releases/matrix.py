@@ -28,6 +28,10 @@ from .version import Release, Span
 FILE = ROOT / "config" / "versions.yml"
 BUILT = Path(__file__).with_name("versions.json")
 
+# What a field of a component's configuration holds; a duration is text as Go has it.
+FieldKind = Literal[
+    "boolean", "integer", "number", "text", "duration", "texts", "integers", "mapping", "switches"
+]
 Cri = Literal["v1alpha1", "v1alpha2", "v1"]
 Runtime = Literal["containerd", "docker"]
 
@@ -106,6 +110,7 @@ class Component:
 
     :param fields: those that some release lacks. :param always: those of all from 1.17 on.
     :param parts: the fields within a field, by its path; of all releases together.
+    :param types: kind of value → the fields of that kind, by path.
     """
 
     config_file: Known
@@ -113,6 +118,7 @@ class Component:
     fields: Mapping[str, Known]
     always: frozenset[str]
     parts: Mapping[str, frozenset[str]]
+    types: Mapping[FieldKind, frozenset[str]]
     flags: Mapping[str, Flag]
 
 

@@ -20,7 +20,7 @@ def config() -> Config:
         ssh={"user": "ops", "password": {"env": "LOGIN"}, "gateway": "bastion"},
         kubelet={
             "max_pods": 100,
-            "config": {"evictionHard": {"a": "1", "b": "1"}, LIST: [1, 2]},
+            "config": {"evictionHard": {"a": "1", "b": "1"}, LIST: ["1", "2"]},
         },
         kube_proxy={"subject": {"state": "S"}},
         groups={
@@ -33,7 +33,7 @@ def config() -> Config:
             "b": {
                 "labels": {"group": "b"},
                 "taints": ["from=b:NoSchedule", "from=b:NoExecute"],
-                "kubelet": {"max_pods": 80, "config": {LIST: [3]}},
+                "kubelet": {"max_pods": 80, "config": {LIST: ["3"]}},
                 "max_parallel": 2,
             },
         },
@@ -63,9 +63,9 @@ def test_mappings_are_merged_deep_and_lists_replaced(config: Config) -> None:
     n1, n2, _ = config.nodes
     assert n1.kubelet.config == {
         "evictionHard": {"a": "1", "b": "2", "c": "3"},
-        LIST: [3],
+        LIST: ["3"],
     }
-    assert n2.kubelet.config == {"evictionHard": {"a": "1", "b": "1"}, LIST: [3]}
+    assert n2.kubelet.config == {"evictionHard": {"a": "1", "b": "1"}, LIST: ["3"]}
     assert (n1.kube_proxy.subject.state, n1.kube_proxy.subject.country) == ("S", "CN")
 
 
