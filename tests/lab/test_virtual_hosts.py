@@ -209,7 +209,7 @@ def test_a_power_cut_in_the_middle_of_an_apply(step: str, virtual: Virtual) -> N
 def test_a_power_cut_right_after_a_deployment(virtual: Virtual) -> None:
     """What a run says to be done is on the disk."""
     lab = virtual.lab
-    config = lab.config(calico=IPIP, kubelet={"config": {"maxPods": 77}})
+    config = lab.config(calico=IPIP, kubelet={"max_pods": 77})
     assert lab.deploy(config=config).results == dict.fromkeys(NODES, "changed")
     before = boot_of(lab, "n2")
     hosts.clear(lab.layout, "n2")
@@ -222,7 +222,7 @@ def test_a_power_cut_right_after_a_deployment(virtual: Virtual) -> None:
 @DEBIAN_12
 def test_a_disk_that_fills(virtual: Virtual) -> None:
     lab = virtual.lab
-    config = lab.config(calico=IPIP, kubelet={"config": {"maxPods": 78}})
+    config = lab.config(calico=IPIP, kubelet={"max_pods": 78})
     fill = "fallocate -l $(df --output=avail -B1 / | tail -1) /var/tmp/a; cat /dev/zero >/var/tmp/b"
     starts = lab.starts("n2")
     lab.disturb("n2", f"{fill} 2>/dev/null; sync; test $(df --output=avail / | tail -1) = 0")
