@@ -61,6 +61,8 @@ class _Place:
 
     :param believed: it may accuse a key: the cluster's CA signed it, or the file is root's alone.
         Whose key is whose anybody may claim in a file of his own. :param uid: of the file's owner.
+    :param roots: the file is root's alone. Only such a certificate has a key moved: who can read
+        the CA's key, which harden is to mend, makes certificates of it over any key's public half.
     """
 
     path: str
@@ -68,6 +70,7 @@ class _Place:
     certificate: Certificate
     believed: bool = True
     uid: int = 0
+    roots: bool = True
 
 
 class Credentials:
@@ -89,6 +92,7 @@ class Credentials:
                 certificate,
                 file.provenance is Provenance.ROOT_ONLY or issued_by(pem, ca_pem),
                 file.uid,
+                file.provenance is Provenance.ROOT_ONLY,
             )
             for file in evidence.files.values()
             for pem in file.certificates
@@ -156,7 +160,9 @@ class Credentials:
             return self._by_name(file)
         if place := self._accuser(der):
             finding = self._accused(file, der, place)
-            return finding if finding is None or place.believed else _claimed(finding, place)
+            if finding and not place.believed:
+                return _claimed(finding, place)
+            return finding if finding is None or place.roots else _left(finding, place)
         return None
 
     def _accused(self, file: SecretFile, der: bytes, place: _Place) -> Finding | None:
@@ -196,7 +202,9 @@ class Credentials:
                 (
                     place
                     # What is merely claimed counts only where nothing that is believed does.
-                    for place in sorted(self._by_key.get(der, ()), key=lambda p: not p.believed)
+                    for place in sorted(
+                        self._by_key.get(der, ()), key=lambda p: (not p.believed, not p.roots)
+                    )
                     if place.certificate.authority
                     or _MASTERS & set(place.certificate.organizations)
                     or self._foreign(place.certificate)
@@ -457,6 +465,23 @@ def _claimed(finding: Finding, place: _Place) -> Finding:
         repairs=(),
         fix=f"find out why uid {place.uid} keeps that certificate in {place.path}",
         by_hand="no trustworthy file shows whose key it is",
+    )
+
+
+def _left(finding: Finding, place: _Place) -> Finding:
+    """
+    Return a finding that rests on the CA's signature alone: true, and yet nothing is moved for it.
+
+    Such a certificate opens the cluster with this key. Who put the two together, it does not tell.
+    """
+    return replace(
+        finding,
+        repairs=(),
+        fix=f"find out who made the certificate in {place.path}, and whose this key is, before you"
+        " take the key away",
+        by_hand=finding.by_hand
+        or f"others than root can change {place.path}, and whoever may use the CA's key can make"
+        " such a certificate of any key",
     )
 
 

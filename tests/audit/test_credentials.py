@@ -295,8 +295,15 @@ def test_what_the_clusters_ca_signed_accuses_wherever_it_lies() -> None:
     certificate, key = issued("admin", "system:masters")
     signed = secret(MALLORYS, uid=1000, controlled=False, certificates=(certificate,))
     found = only(judged(with_files(secret(STRAY, keys=(key,)), signed)))
-    assert (found.severity, found.repairs) == ("critical", (Quarantine(STRAY),))
-    assert found.provenance is Provenance.ROOT_ONLY
+    assert (found.severity, found.provenance) == ("critical", Provenance.ROOT_ONLY)
+    # Who can read the CA's key makes such certificates of any key: none is moved for one.
+    assert found.repairs == ()
+    assert MALLORYS in found.by_hand
+    assert "take the key away" in found.fix
+    assert found.fix.startswith("find out who made the certificate")
+    own = secret("/etc/kubernetes/a.pem", certificates=(certificate,))
+    found = only(judged(with_files(secret(STRAY, keys=(key,)), signed, own)))
+    assert found.repairs == (Quarantine(STRAY),), "a file of root's own says the same"
 
 
 @pytest.mark.parametrize("change", [{"mode": 0o660}, {"uid": 1000}, {"controlled": False}])

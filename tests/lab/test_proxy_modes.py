@@ -51,6 +51,18 @@ def test_a_service_answers_in_every_mode_and_after_every_change(
 ENDPOINT = "kubernetes-services-endpoint"  # by which Calico finds the apiserver without a Service
 
 
+def move_controllers(lab: Lab) -> None:
+    """Have calico-kube-controllers run on another node: its pod knows the Service alone."""
+    lab.kubectl("cordon", NODE)
+    try:
+        label = "k8s-app=calico-kube-controllers"
+        lab.kubectl("-n", "kube-system", "delete", "pod", "-l", label, "--timeout=120s")
+        rolled = ["rollout", "status", "deployment/calico-kube-controllers", "--timeout=300s"]
+        lab.kubectl("-n", "kube-system", *rolled)
+    finally:
+        lab.kubectl("uncordon", NODE)
+
+
 def test_a_node_loses_its_kube_proxy_and_joins_without_one(cluster: Lab) -> None:
     host = f"KUBERNETES_SERVICE_HOST={cluster.layout.gateway}"
     port = "KUBERNETES_SERVICE_PORT=6443"
@@ -59,6 +71,7 @@ def test_a_node_loses_its_kube_proxy_and_joins_without_one(cluster: Lab) -> None
     cluster.kubectl(*kube_system, "create", "configmap", ENDPOINT, *literals)
     cluster.kubectl(*kube_system, "rollout", "restart", "daemonset/calico-node")
     cluster.kubectl(*kube_system, "rollout", "status", "daemonset/calico-node", "--timeout=300s")
+    move_controllers(cluster)
     config = cluster.config(nodes={NODE: {"kube_proxy": "none"}})
     unit = "systemctl show -p LoadState --value kube-proxy.service"
     files = "ls /etc/kubernetes /etc/kubernetes/pki /usr/local/bin /etc/systemd/system"
