@@ -70,7 +70,7 @@ def supply(config: Config) -> Supply:
 
 def needed(config: Config, of_network: Iterable[str]) -> list[str]:
     """
-    Return the images that nodes run before anybody deploys anything to them.
+    Return the images that nodes run of themselves, and those of verify and of the pod network.
 
     :param of_network: those of the pod network.
     """

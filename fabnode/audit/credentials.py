@@ -90,11 +90,12 @@ class Credentials:
                 file.path,
                 pem,
                 certificate,
-                file.provenance is Provenance.ROOT_ONLY or issued_by(pem, ca_pem),
+                roots or issued_by(pem, ca_pem),
                 file.uid,
-                file.provenance is Provenance.ROOT_ONLY,
+                roots,
             )
             for file in evidence.files.values()
+            for roots in (file.provenance is Provenance.ROOT_ONLY,)
             for pem in file.certificates
             if (certificate := _read(pem))
         ]
@@ -160,9 +161,9 @@ class Credentials:
             return self._by_name(file)
         if place := self._accuser(der):
             finding = self._accused(file, der, place)
-            if finding and not place.believed:
-                return _claimed(finding, place)
-            return finding if finding is None or place.roots else _left(finding, place)
+            if finding is None or place.roots:
+                return finding
+            return _left(finding, place) if place.believed else _claimed(finding, place)
         return None
 
     def _accused(self, file: SecretFile, der: bytes, place: _Place) -> Finding | None:

@@ -335,7 +335,7 @@ class _Planner:
             was, now = known.get(path), self.now.paths.get(path)
             if was is None or now is None or {was.kind, now.kind} != {"directory"}:
                 continue
-            if self._why_tree_stays(path) and path in self.scope.trees:
+            if path in self.scope.trees and self._why_tree_stays(path):
                 continue
             if (was.mode, was.uid, was.gid) != (now.mode, now.uid, now.gid):
                 words = (path, f"{was.mode:04o}", f"{was.uid}:{was.gid}")
