@@ -1,4 +1,9 @@
-"""Hosts that are systemd-nspawn containers, with their own systemd, sshd, cgroup and cable."""
+"""
+Hosts that are systemd-nspawn containers, with their own systemd, sshd, cgroup and cable.
+
+A host that reboots comes back, as `files/machine` sees to. Each boot has a boot id of its own:
+nspawn makes one.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +20,9 @@ from .layout import Host, Layout
 
 BOOT_SECONDS = 180.0
 SHUTDOWN_SECONDS = 30.0
+
+MACHINE = Path(__file__).parent / "files/machine"
+_NSPAWN = "systemd-nspawn"
 
 
 def boot(layout: Layout, host: Host, warn: Callable[[str], None]) -> None:
@@ -38,7 +46,10 @@ def command(layout: Layout, host: Host) -> list[str]:
     if Path("/lib/modules").is_dir():
         binds.append("--bind-ro=/lib/modules")
     return [
-        "systemd-nspawn",
+        str(MACHINE),
+        layout.cgroup(host.name),
+        layout.cable(host.name),
+        _NSPAWN,
         "--quiet",
         "--boot",
         "--settings=no",
@@ -70,14 +81,29 @@ def execute(layout: Layout, name: str, *words: str) -> subprocess.CompletedProce
 
 def ask_to_halt(layout: Layout, name: str) -> None:
     """Begin the orderly end of a container that runs: nspawn asks the systemd inside to halt."""
-    if (pid := processes.find(layout.record(name))) is not None:
+    for pid in keepers(layout, name)[-1:]:
         processes.send(pid, signal.SIGTERM)
+
+
+def keepers(layout: Layout, name: str) -> list[int]:
+    """
+    Return the processes around a container: the one that starts it again, and its nspawn.
+
+    Both are outside of it. The second is missing for a moment when a host reboots.
+    """
+    recorded = processes.find(layout.record(name))
+    if recorded is None:
+        return []
+    nspawns = [pid for pid in processes.children(recorded) if processes.name(pid) == _NSPAWN]
+    return [recorded, *nspawns]
 
 
 def _leader(layout: Layout, name: str) -> int | None:
     """Return the pid of a host's systemd."""
-    nspawn = processes.find(layout.record(name))
-    return next(iter(processes.children(nspawn)), None) if nspawn else None
+    around = keepers(layout, name)
+    if len(around) < 2:
+        return None
+    return next(iter(processes.children(around[1])), None)
 
 
 def _wait_booted(layout: Layout, name: str, warn: Callable[[str], None]) -> None:

@@ -32,6 +32,9 @@ class Kind(Protocol):
     def ask_to_halt(self, layout: Layout, name: str) -> None:
         """Begin the orderly end of a host that runs."""
 
+    def keepers(self, layout: Layout, name: str) -> list[int]:
+        """Return the processes that tidy up after a host, and go by themselves when it is gone."""
+
 
 def running(layout: Layout, name: str) -> bool:
     """Return whether a host runs."""
@@ -67,17 +70,21 @@ def clear(layout: Layout, name: str) -> None:
     """End whatever is left of a host at once, as by pulling its plug; its disk stays."""
     record = layout.record(name)
     # nspawn goes, and tidies, after its child; qemu has none.
-    spared = set() if disks.is_virtual(layout, name) else {processes.find(record)}
-    # All that ever ran for this host is in its cgroup, so nothing else can be hit.
-    for pid in cgroups.members(layout.cgroup(name)) - spared:
-        processes.send(pid, signal.SIGKILL)
+    _kill(layout, name, set(_kind(layout, name).keepers(layout, name)))
     if not processes.wait_gone(record, 5.0):
         processes.stop(record, 0)
+        _kill(layout, name, set())  # what it began while it was waited for: a host may reboot
     network.remove_interface(layout, name)
     root = layout.host_folder(name) / "root"
     while root.is_mount():
         run("umount", str(root))
     cgroups.remove(layout.cgroup(name))
+
+
+def _kill(layout: Layout, name: str, spared: set[int]) -> None:
+    """Kill all that ever ran for a host: it is in its cgroup, so nothing else can be hit."""
+    for pid in cgroups.members(layout.cgroup(name)) - spared:
+        processes.send(pid, signal.SIGKILL)
 
 
 def remove(layout: Layout, name: str) -> None:

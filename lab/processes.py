@@ -85,6 +85,14 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def name(pid: int) -> str:
+    """Return the name of a process's program, its first 15 letters; empty: it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except OSError:
+        return ""
+
+
 def send(pid: int, number: signal.Signals) -> None:
     """Send a signal; a process that has just gone is no error."""
     with contextlib.suppress(ProcessLookupError):

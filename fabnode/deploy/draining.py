@@ -136,7 +136,9 @@ def drain(run: Run, permits: Permits) -> dict[str, Outcome[Preview]]:
 def cordon(run: Run) -> None:
     """Cordon nodes, with a record that it was us."""
     with nodes_in_use(run, departures.Permits()) as using, using.cordons_reported():
-        using.context.each(lambda deployer: _cordoned(using, deployer.node.name, CORDON))
+        using.context.each(
+            lambda deployer: _cordoned(using, deployer.node.name, CORDON), batched=False
+        )
 
 
 def uncordon(run: Run) -> None:
@@ -148,7 +150,8 @@ def uncordon(run: Run) -> None:
                 if ended := using.cordons.lift(deployer.node.name):
                     log.changed(f"ended: {ended}")
 
-        using.context.each(lift)
+        # One that is not ours to lift says nothing about the others.
+        using.context.each(lift, batched=False)
 
 
 def status(run: Run) -> Status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -263,6 +264,18 @@ def test_our_own_cordon_is_lifted_with_its_record(scene: Scene) -> None:
     draining.uncordon(run := scene.run())
     assert run.outcomes["n1"].ok
     assert scene.texts("changed") == []
+
+
+def test_one_that_is_not_ours_keeps_no_other_cordoned(scene: Scene) -> None:
+    """Whatever the batches of drains are: nodes before and after it are freed, or cordoned."""
+    draining.cordon(scene.run("n1", "n2", "n3"))
+    scene.api.nodes["n1"] = deepcopy(ADMINS)
+    draining.uncordon(run := scene.run("n1", "n2", "n3"))
+    assert [outcome.ok for outcome in run.outcomes.values()] == [False, True, True]
+    assert [name for name in run.outcomes if scene.api.cordoned(name)] == ["n1"]
+    del scene.api.nodes["n1"]
+    draining.cordon(scene.run("n1", "n2", "n3"))
+    assert scene.api.cordoned("n2")
 
 
 def test_a_kubelet_that_writes_meanwhile_loses_nobody_anything(scene: Scene) -> None:

@@ -136,6 +136,29 @@ def test_a_host_switched_off_is_off_and_comes_back(layout: Layout) -> None:
     assert on_host(layout, "echo back") == "back"
 
 
+def test_a_host_that_reboots_comes_back_in_another_boot(layout: Layout) -> None:
+    boot = "cat /proc/sys/kernel/random/boot_id"
+    own = on_host(layout, boot)
+    assert own != processes.BOOT_ID.read_text().strip(), "not that of this machine"
+    on_host(layout, "echo kept > /root/mark; echo gone > /run/mark")
+    pid = pids(layout)["n1"]
+    hosts.execute(layout, "n1", "systemctl", "--no-block", "reboot")
+
+    def back() -> bool:
+        try:
+            return on_host(layout, boot) != own
+        except subprocess.CalledProcessError:
+            return False
+
+    Wait("the host to be back", 120, 0.2).until(back)
+    assert on_host(layout, "cat /root/mark; cat /run/mark 2>/dev/null || echo gone") == "kept\ngone"
+    assert pids(layout)["n1"] == pid, "it is on all the time"
+    hosts.clear(layout, "n1")
+    assert cgroups.members(layout.cgroup("n1")) == set()
+    base = Path((layout.host_folder("n1") / "base").read_text()).parent
+    hosts.boot(layout, layout.node(1), base, lambda _: None)
+
+
 def test_another_lab_s_bridge_is_not_touched(layout: Layout, tmp_path: Path, name: str) -> None:
     with pytest.raises(LabError, match="choose another name"):
         cluster.up(tmp_path, name, ONE_NODE, Progress())
