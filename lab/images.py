@@ -83,10 +83,12 @@ def images(base: Path, calico: Path, plugins: Path) -> Iterator[Image]:
     """Yield the images, from the Debian programs and Calico's binaries."""
     busybox = base / "usr/bin/busybox"
     applets = ("cat", "httpd", "ip", "nc", "nslookup", "ping", "sh", "sleep", "wget")
+    # As the real one it ends when it is told to: a host that is shut down would wait 90 s for it.
+    pause = "trap 'exit 0' INT TERM; /bin/busybox sleep infinity & wait"
     yield Image(
         PAUSE_IMAGE,
         (("bin/busybox", busybox),),
-        config={"Entrypoint": ["/bin/busybox", "sleep", "infinity"]},
+        config={"Entrypoint": ["/bin/busybox", "sh", "-c", pause]},
     )
     yield Image(
         BUSYBOX_IMAGE,

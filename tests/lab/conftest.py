@@ -26,6 +26,7 @@ from tests.labs import KEPT, invoke
 
 from .harness import LONG, NODES, PROJECT, Done, Lab
 from .secrecy import Watcher
+from .shop import Shop
 from .workload import Workload
 
 NEED_BARE = {"test_joining", "test_secrecy"}
@@ -67,6 +68,7 @@ ORDER = (
     "test_audit",
     "test_attack_inside",
     "test_draining",
+    "test_maintaining",
     "test_killed",
     "test_changed_ca",
     "test_calico_forms",
@@ -214,6 +216,21 @@ def workload(cluster: Lab) -> Workload:
     pods = Workload(cluster)
     pods.start()
     return pods
+
+
+@pytest.fixture(scope="module")
+def open_shop(nodes: Lab) -> Iterator[Shop]:
+    """Return a namespace of a user's, and the account that may drain."""
+    made = Shop(nodes)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def shop(open_shop: Shop) -> Iterator[Shop]:
+    """Return that namespace, empty, and no node cordoned."""
+    yield open_shop
+    open_shop.clear()
 
 
 @pytest.fixture
