@@ -8,6 +8,7 @@ another one was cut off: a node that has rebooted is not rebooted again.
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from contextlib import contextmanager
@@ -154,7 +155,7 @@ class _Node:
         self._probing = probing
         self._name = deployer.node.name
         self._sleep = unless(self._session.stopped)
-        self._advice = still_cordoned(self._name, MAINTAIN)
+        self._advice = still_cordoned(self._name, _task(wanted))
 
     def prospect(self, *, insisting: bool = False) -> Prospect:
         """Return what would be done; `insisting`: a pod that would not go is a failure."""
@@ -215,7 +216,7 @@ class _Node:
             if not operation.cordons:
                 log.note("it was cordoned before, and will stay so")
         with self._step(DRAIN, "evicting its pods") as log:
-            self._using.drainer.drain(self._name, log)
+            self._using.drainer.drain(self._name, log, self._advice)
         return operation
 
     def _commanded(self, operation: Operation) -> BootState:
@@ -366,6 +367,14 @@ class _Node:
 
     def _step(self, step: str, text: str = "") -> AbstractContextManager[Step]:
         return self._run.journal.step(self._name, step, text)
+
+
+def _task(wanted: Maintenance) -> str:
+    """Return the task that goes on where one was cut off, with what makes it the same."""
+    command = wanted.command
+    if not command:
+        return MAINTAIN
+    return f"{MAINTAIN} --command {shlex.quote(command) if command.isprintable() else '…'}"
 
 
 def _sentence(check: Check) -> str:

@@ -49,10 +49,8 @@ class DrainBlockedError(FabnodeError):
 class StillThereError(FabnodeError):
     """Pods of a node that is drained do not go, though all others have."""
 
-    def __init__(self, node: str, held: Sequence[Departure]) -> None:
-        super().__init__(
-            f"{counted(len(held), 'pod')} did not go: {_sentence(held)}", still_cordoned(node)
-        )
+    def __init__(self, held: Sequence[Departure], advice: str) -> None:
+        super().__init__(f"{counted(len(held), 'pod')} did not go: {_sentence(held)}", advice)
         self.detail = "\n".join(map(text_of, held))
 
 
@@ -100,19 +98,22 @@ class NodeDrainer:
             )
         return Preview(operations.whose(live), found)
 
-    def drain(self, node: str, log: Step) -> None:
+    def drain(self, node: str, log: Step, advice: str = "") -> None:
         """
         Evict pods until none is left but those that belong to the node.
 
+        :param advice: what to do where this does not come to its end; empty: drain it again.
         :raises StillThereError: some are refused for good.
         :raises WaitTimeoutError: at the deadline some are held, or have not stopped.
         """
-        state = _Drain(node, self._evictions, self._permits, log, self._config.maintenance.retry)
+        advice = advice or still_cordoned(node)
+        retry = self._config.maintenance.retry
+        state = _Drain(node, self._evictions, self._permits, log, retry, advice)
         wait = Wait(
             "its pods to go",
             self._config.timeouts.drain,
             _POLL,
-            advice=still_cordoned(node),
+            advice=advice,
             on_state=log.waiting,
             sleep=unless(self._stopped),
         )
@@ -136,9 +137,16 @@ class _Drain:
     """
 
     def __init__(
-        self, node: str, evictions: Evictions, permits: Permits, log: Step, retry: float
+        self,
+        node: str,
+        evictions: Evictions,
+        permits: Permits,
+        log: Step,
+        retry: float,
+        advice: str,
     ) -> None:
         self._node = node
+        self._advice = advice
         self._evictions = evictions
         self._permits = permits
         self._log = log
@@ -168,7 +176,7 @@ class _Drain:
                 self._evict(each, pods[each.uid])
         hopeless = [each for each in self._left if self._is_hopeless(each)]
         if hopeless and len(hopeless) == len(self._left):
-            raise StillThereError(self._node, [self._as_known(each) for each in hopeless])
+            raise StillThereError([self._as_known(each) for each in hopeless], self._advice)
         return not self._left
 
     @property

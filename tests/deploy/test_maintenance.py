@@ -17,7 +17,7 @@ from fabnode.deploy.maintenance import (
     NotWellError,
     RebootError,
 )
-from fabnode.deploy.node_drainer import DrainBlockedError
+from fabnode.deploy.node_drainer import DrainBlockedError, StillThereError
 from fabnode.ssh.errors import ChangedHostKeyError, ConnectionLostError, UnreachableError
 from fabnode.ssh.exec import Result
 from fabnode.steps.verify import Check
@@ -352,7 +352,26 @@ def test_a_command_that_fails_leaves_the_node_cordoned(scene: Maintained) -> Non
     assert isinstance(error, MaintenanceCommandError)
     assert "the command ended with status 100: E: no space left" in error.message
     assert error.detail.startswith("reading lists")
+    again = "inv maintain --command 'apt-get -y upgrade' --limit n1 goes on from here"
+    assert again in error.advice, "without the command it would reboot"
     assert scene.api.cordoned()
     scene.hosts["n1"].command = replace(scene.hosts["n1"].command, code=0)
     assert scene.maintain(command="apt-get -y upgrade")["n1"].ok, "it is run again"
     assert not scene.api.cordoned()
+
+
+def test_a_drain_that_does_not_end_is_gone_on_with_as_a_maintenance(scene: Maintained) -> None:
+    """`inv drain` would go on as well, and leave the node cordoned."""
+    scene.api.pods = [pod("a", finalizers=["example.org/keep"])]
+    scene.api.lasts = 10_000
+    error = scene.maintain()["n1"].error
+    assert isinstance(error, WaitTimeoutError)
+    assert "inv maintain --limit n1 goes on from here" in error.advice
+    scene.api.lasts = 0
+    scene.api.pods = [pod("b")]
+    scene.api.on_change = lambda what: (
+        scene.api.pods.append(pod("lonely", controller=None)) if "evict" in what else None
+    )
+    error = scene.maintain(command="one\ntwo")["n1"].error
+    assert isinstance(error, StillThereError)
+    assert "inv maintain --command … --limit n1 goes on from here" in error.advice

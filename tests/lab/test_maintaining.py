@@ -15,7 +15,7 @@ from .harness import NODES, eventually
 from .shop import RECORD, SPACE, budget, container, deployment, pod
 
 if TYPE_CHECKING:
-    from .harness import Lab, Running
+    from .harness import Done, Lab
     from .shop import Shop
 
 pytestmark = pytest.mark.life
@@ -192,24 +192,25 @@ def test_a_host_that_does_not_come_back_is_said_and_ends_the_run(shop: Shop) -> 
 
 
 def test_a_maintenance_that_is_killed_goes_on_and_reboots_once(shop: Shop) -> None:
-    """The deployer dies while pods leave, while the host is down, and while the node is proved."""
+    """While pods leave, by Ctrl-C while the host is down, and while the node is proved."""
     shop.make(deployment("web", 6), budget("web", maxUnavailable=1))
     shop.rolled_out("web")
     before = boots(shop.lab)
     eventually(lambda: shop.pods("n2", "web"))
 
-    def killed(step: str, text: str = "") -> Running:
+    def killed(step: str, text: str = "", by: signal.Signals = signal.SIGKILL) -> Done:
         run = shop.lab.begin("maintain", "--limit", "n2", config=shop.config)
         assert run.begun("n2", step, text), run.printed()
-        run.kill(signal.SIGKILL)
-        run.wait()
+        run.kill(by)
+        done = run.wait()
         assert shop.cordoned() == {"n2"}
-        return run
+        return done
 
     killed("drain", "evicted")
     assert shop.record("n2")["phase"] == "draining"
     assert boots(shop.lab) == before
-    killed("reboot", "waiting")
+    ended = killed("reboot", "waiting", signal.SIGINT).expect(130)
+    assert "cordoned by fabnode now: n2; inv uncordon --limit n2 takes that back" in ended.text
     assert shop.record("n2")["phase"] == "rebooting"
     eventually(lambda: boot_of(shop.lab, "n2") != before["n2"], 120)
     rebooted = boot_of(shop.lab, "n2")
