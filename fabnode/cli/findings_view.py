@@ -43,9 +43,14 @@ def paragraphs(found: Mapping[str, Outcome[Audit]], *, width: int | None) -> Ite
             yield _wrapped(f"failed    {node}", [clean(str(error))], width)
             continue
         for finding in outcome.value.findings:
-            head = f"{finding.severity:9} {node}: {clean(finding.subject)} [{finding.check}]"
+            head = f"{finding.severity:9} {node}: {_line(finding.subject)} [{finding.check}]"
             texts = [finding.text, finding.seen and f"seen: {finding.seen}", _fix(finding)]
-            yield _wrapped(head, [clean(line) for line in texts if line], width)
+            yield _wrapped(head, [_line(line) for line in texts if line], width)
+
+
+def _line(text: str) -> str:
+    """Return a text as one line: what a host's users wrote must not begin one of its own."""
+    return clean(text).replace("\n", " ")
 
 
 def _wrapped(head: str, texts: list[str], width: int | None) -> str:
@@ -76,10 +81,10 @@ def left_lines(findings: Iterable[Finding]) -> Iterator[str]:
     """Yield what a plan leaves to people, how that was seen, and why it does."""
     for finding in findings:
         if not finding.repairs and finding.severity != "info":
-            yield clean(f"  by hand: {finding.subject}: {finding.text}")
+            yield _line(f"  by hand: {finding.subject}: {finding.text}")
             if finding.seen:
-                yield clean(f"           seen: {finding.seen}")
-            yield clean(f"           {_fix(finding)}")
+                yield _line(f"           seen: {finding.seen}")
+            yield _line(f"           {_fix(finding)}")
 
 
 def document(found: Mapping[str, Outcome[Audit]], *, plans: bool = False) -> dict[str, Any]:
@@ -113,6 +118,6 @@ def _finding(finding: Finding) -> dict[str, Any]:
 def plan_lines(plan: Plan) -> Iterator[str]:
     """Yield a plan's changes and their diffs."""
     for change in plan.changes:
-        yield f"    {change.action:10} {clean(change.name)}: {clean(change.why)}"
+        yield f"    {change.action:10} {_line(change.name)}: {_line(change.why)}"
         if change.diff:
             yield from (f"      {line}" for line in change.diff.splitlines()[2:])

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..util.errors import FabnodeError
+from ..util.sanitize import cut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,7 @@ class Certificate:
     """
     A parsed certificate.
 
-    :param subject, issuer: RFC 4514 strings.
+    :param subject, issuer: RFC 4514 strings to be shown: one line, long ones are cut.
     :param common_name: of the subject; empty where it has none.
     :param public_key: SubjectPublicKeyInfo, DER. :param authority: it may sign others.
     :param names: DNS names and IP addresses that it is good for, as a server's.
@@ -115,8 +116,8 @@ def read(pem: Pem) -> Certificate:
 
 def _certificate(cert: x509.Certificate) -> Certificate:
     return Certificate(
-        subject=cert.subject.rfc4514_string(),
-        issuer=cert.issuer.rfc4514_string(),
+        subject=_shown(cert.subject),
+        issuer=_shown(cert.issuer),
         common_name=next(iter(_values(cert.subject, NameOID.COMMON_NAME)), ""),
         organizations=_values(cert.subject, NameOID.ORGANIZATION_NAME),
         not_before=cert.not_valid_before_utc,
@@ -125,6 +126,22 @@ def _certificate(cert: x509.Certificate) -> Certificate:
         authority=_authority(cert),
         names=_alternative_names(cert),
     )
+
+
+def _shown(name: x509.Name) -> str:
+    """
+    Return a name as reports have it: RFC 4514, on one line of a bounded length.
+
+    Whoever made the certificate chose the name: a line end in it would begin a line of the report.
+    """
+    text = name.rfc4514_string()
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else _escaped(char) for char in text)
+    return cut(text)
+
+
+def _escaped(char: str) -> str:
+    return "".join(f"\\{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
 def _alternative_names(cert: x509.Certificate) -> frozenset[str]:
@@ -155,7 +172,7 @@ def problems(pem: Pem, ca_pem: bytes, now: datetime) -> tuple[Problem, ...]:
     found = []
     authorities = _authorities(cert, pem, ca_pem, now)
     if not authorities:
-        issuer = cert.issuer.rfc4514_string()
+        issuer = _shown(cert.issuer)
         found.append(Problem(ProblemKind.FOREIGN_CA, f"signed by another CA ({issuer})"))
     if now < cert.not_valid_before_utc:
         start = _utc(cert.not_valid_before_utc)

@@ -60,6 +60,17 @@ def test_paragraphs_are_not_wrapped_in_pipes_and_files() -> None:
     assert found.splitlines()[1].strip() == text.strip()
 
 
+def test_what_others_wrote_begins_no_line_of_its_own() -> None:
+    forged = "CN=x\ncritical  n9: /etc/shadow [ca-key]"
+    finding = replace(LEFT, subject=forged, text=forged, seen=forged, fix=forged, by_hand=forged)
+    plan = Plan("n1", (Change(ExistingSecret("/k", 0o600), "mode", forged),))
+    shown = [*paragraphs({"n1": Outcome(Audit((finding,), plan))}, width=None)]
+    shown += [*left_lines((finding,)), *plan_lines(plan)]
+    lines = "\n".join(shown).splitlines()
+    assert len(lines) == 4 + 3 + 1
+    assert not any(line.startswith("critical") for line in lines)
+
+
 def test_the_table_counts() -> None:
     table = dict(zip(HEADS, summary_rows(FOUND)[0], strict=True))
     assert table["NODE"] == "n1"

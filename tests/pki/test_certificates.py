@@ -7,8 +7,10 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
 
 from fabnode.pki.certificates import (
     BadCertificateError,
@@ -140,6 +142,27 @@ def test_a_wrong_ca_key_is_refused(key: bytes, message: str) -> None:
     request = new_request("x", {}).request_pem
     with pytest.raises(BadCertificateError, match=message):
         sign_client(request, CA, key)
+
+
+def named(*values: str) -> str:
+    """Return a certificate, PEM, whose subject has these organizations."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, value) for value in values])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+    builder = builder.public_key(key.public_key()).not_valid_before(now() - timedelta(days=1))
+    return pem(builder.not_valid_after(now()).sign(key, hashes.SHA256())).decode()
+
+
+def test_a_name_is_shown_on_one_line_of_a_bounded_length() -> None:
+    """Anybody makes a certificate, and chooses what is in its name."""
+    certificate = read(named("x\ncritical  n1: /etc/shadow", "\u2028\u202e\x1b[2J"))
+    for shown in (certificate.subject, certificate.issuer):
+        assert shown.isprintable()
+        assert "x\\0Acritical" in shown
+        assert "\\E2\\80\\AE" in shown
+    assert certificate.organizations[0].startswith("x\ncritical"), "what is compared stays"
+    assert len(read(named(*["y" * 60] * 100)).subject) < 500
+    assert "\n" not in str(problem(named("a\nb"), CA, now()))
 
 
 def test_a_key_shows_in_no_repr() -> None:
