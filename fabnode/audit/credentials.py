@@ -145,26 +145,35 @@ class Credentials:
     # --- whose key it is ---------------------------------------------------------------------
 
     def _whose(self, file: SecretFile) -> Iterator[Finding]:
-        """Judge keys by what they belong to: at most one finding for a file, the worst."""
+        """
+        Judge keys by what they belong to: the worst of a file that root's own files show.
+
+        What others' certificates say of another key in it must not stand in for that, and is
+        reported besides only where it is worse.
+        """
         if self._evidence.control_plane:
             return  # there they belong
-        found = [f for key in file.keys if (f := self._judged(file, key))]
-        order = ("ca-key", "admin-credentials", "foreign-key")
-        # By weight first: a claim about one key must not hide what is proved of another.
-        yield from sorted(
-            found, key=lambda f: (SEVERITIES.index(f.severity), order.index(f.check))
-        )[:1]
+        found = [judged for key in file.keys if (judged := self._judged(file, key))]
+        shown, said = (
+            sorted((f for f, by_root in found if by_root is wanted), key=_weight)[:1]
+            for wanted in (True, False)
+        )
+        yield from shown
+        if not shown or (said and _severity(said[0]) < _severity(shown[0])):
+            yield from said
 
-    def _judged(self, file: SecretFile, key: str) -> Finding | None:
+    def _judged(self, file: SecretFile, key: str) -> tuple[Finding, bool] | None:
+        """Return what is wrong with a key, and whether it takes nobody but root to say so."""
         der = public_der(key)
         if der is None:
             return self._by_name(file)
-        if place := self._accuser(der):
-            finding = self._accused(file, der, place)
-            if finding is None or place.roots:
-                return finding
-            return _left(finding, place) if place.believed else _claimed(finding, place)
-        return None
+        place = self._accuser(der)
+        finding = self._accused(file, der, place) if place else None
+        if place is None or finding is None:
+            return None
+        if place.roots:
+            return finding, True
+        return (_left if place.believed else _claimed)(finding, place), False
 
     def _accused(self, file: SecretFile, der: bytes, place: _Place) -> Finding | None:
         """Judge a key by one certificate of it."""
@@ -214,33 +223,23 @@ class Credentials:
             )
         return self._accusers[der]
 
-    def _by_name(self, file: SecretFile) -> Finding | None:
+    def _by_name(self, file: SecretFile) -> tuple[Finding, bool] | None:
         """Judge by name where the host could not derive a key's public half."""
         name = file.path.rpartition("/")[2]
         seen = "by its name only: the host could not derive the key's public half"
         if name in _CA_NAMES:
-            return self._stray(
-                file,
-                "ca-key",
-                "high",
-                "its name is that of a CA's private key",
-                seen,
-                "find out whose it is, and remove it",
-            )
+            text = "its name is that of a CA's private key"
+            fix = "find out whose it is, and remove it"
+            return self._stray(file, "ca-key", "high", text, seen, fix), True
         for place in self._places:
             if place.path == file.path and _MASTERS & set(place.certificate.organizations):
                 seen = f"it holds the certificate {place.certificate.subject}"
                 finding = self._admin(file, place.certificate, seen)
-                return finding if place.believed else _claimed(finding, place)
+                return (finding, True) if place.believed else (_claimed(finding, place), False)
         if name in _ADMIN_NAMES:
-            return self._stray(
-                file,
-                "admin-credentials",
-                "high",
-                "its name is that of an administrator's key",
-                seen,
-                "find out whose it is, and remove it",
-            )
+            text = "its name is that of an administrator's key"
+            fix = "find out whose it is, and remove it"
+            return self._stray(file, "admin-credentials", "high", text, seen, fix), True
         return None
 
     def _admin(self, file: SecretFile, found: Certificate, seen: str) -> Finding:
@@ -308,12 +307,13 @@ class Credentials:
         anchor = self._evidence.anchors.get(self._kubeconfig)
         if not running or not running.running or not anchor:
             return ""
-        used = (self._kubeconfig, *anchor.names.get("client-certificate", ()))
+        # A kubelet names a link to its newest certificate: that link is a user of the file.
+        used = {self._kubeconfig, *anchor.names.get("client-certificate", ())}
         return next(
             (
                 place.certificate.common_name.removeprefix(_NODE)
                 for place in self._places
-                if place.path in used
+                if {place.path, *self._evidence.files[place.path].used_by} & used
                 and self._evidence.files[place.path].provenance is Provenance.ROOT_ONLY
                 and place.certificate.common_name.startswith(_NODE)
                 and issued_by(place.pem, self._ca_pem)
@@ -427,10 +427,14 @@ class Credentials:
     # --- how long they live ------------------------------------------------------------------
 
     def _long_lived(self) -> Iterator[Finding]:
-        """Judge each certificate once, wherever it lies."""
-        places: dict[str, list[_Place]] = {}
+        """
+        Judge each certificate once, wherever it lies.
+
+        Root's files and others' apart: a copy changes nothing of what is reported about root's.
+        """
+        places: dict[tuple[str, bool], list[_Place]] = {}
         for place in self._places:
-            places.setdefault("".join(place.pem.split()), []).append(place)
+            places.setdefault(("".join(place.pem.split()), place.roots), []).append(place)
         for same in places.values():
             found = same[0].certificate
             years = (found.not_after - found.not_before) / _YEAR
@@ -443,12 +447,29 @@ class Credentials:
             yield Finding(
                 "long-certificate",
                 severity,
-                ", ".join(dict.fromkeys(place.path for place in same)),
+                ", ".join(dict.fromkeys(_listed(place.path) for place in same)),
                 f"{found.subject} is good for {years:.0f} years: once stolen, for as long",
                 f"until {found.not_after:%Y-%m-%d}",
                 _shorter(found, self._node),
                 by_hand="the lifetime of a certificate can't be changed",
+                provenance=self._evidence.files[same[0].path].provenance,
             )
+
+
+_CHECKS = ("ca-key", "admin-credentials", "foreign-key")
+
+
+def _severity(finding: Finding) -> int:
+    return SEVERITIES.index(finding.severity)
+
+
+def _weight(finding: Finding) -> tuple[int, int]:
+    return _severity(finding), _CHECKS.index(finding.check)
+
+
+def _listed(path: str) -> str:
+    """Return a path for a list of them: one that reads as several is quoted."""
+    return quote(path) if ", " in path else path
 
 
 def _claimed(finding: Finding, place: _Place) -> Finding:
@@ -477,6 +498,7 @@ def _left(finding: Finding, place: _Place) -> Finding:
     """
     return replace(
         finding,
+        text=f"{finding.text}, by the certificate in {place.path} (owner uid {place.uid})",
         repairs=(),
         fix=f"find out who made the certificate in {place.path}, and whose this key is, before you"
         " take the key away",

@@ -93,7 +93,8 @@ class SecretFile:
         `ssh-… BASE64` or `spki BASE64`, or empty where the host could not derive it.
     :param tokens: what kind: `bootstrap`, `jwt`, `static`, `password`, `csv`.
     :param kubeconfig: it is one.
-    :param used_by: unit files, cron tables and processes that name it.
+    :param used_by: unit files, cron tables and processes that name it, and links to it that
+        settings name or kubelets make.
     """
 
     path: str

@@ -123,6 +123,16 @@ def test_a_kubelet_that_has_joined_under_another_name_holds_its_own_key(named: b
     assert found.fix.startswith("call it n9 in the configuration")
 
 
+def test_a_kubelet_that_names_a_link_to_its_newest_certificate_holds_its_own_key() -> None:
+    it = joined_as("system:node:n9", named=True)
+    held, link = "/etc/kubernetes/ssl/kubelet.pem", "/var/lib/kubelet/pki/newest.pem"
+    anchors = {**it.anchors, OTHER_KUBECONFIG: anchor(names={"client-certificate": (link,)})}
+    files = {**it.files, held: replace(it.files[held], used_by=(link,))}
+    seen = judged(replace(it, anchors=anchors, files=files))
+    found = only([f for f in seen if f.check in {"other-name", "foreign-key"}])
+    assert found.check == "other-name"
+
+
 @pytest.mark.parametrize(
     "host",
     [
@@ -304,6 +314,50 @@ def test_what_the_clusters_ca_signed_accuses_wherever_it_lies() -> None:
     own = secret("/etc/kubernetes/a.pem", certificates=(certificate,))
     found = only(judged(with_files(secret(STRAY, keys=(key,)), signed, own)))
     assert found.repairs == (Quarantine(STRAY),), "a file of root's own says the same"
+
+
+@pytest.mark.parametrize("proved", ["system:masters", "kube-apiserver"])
+def test_what_the_cas_key_made_of_one_key_keeps_no_other_in_the_file(proved: str) -> None:
+    """Who can read the CA's key must not have harden leave a file that root's own files accuse."""
+    own, accused = issued(proved, proved)
+    claim, first = issued("admin", "system:masters")
+    true = secret("/etc/kubernetes/a.pem", certificates=(own,))
+    signed = secret(MALLORYS, uid=1000, controlled=False, certificates=(claim,))
+    file = secret(STRAY, keys=(first, accused))
+    alone = only(judged(with_files(file, true)))
+    assert alone.repairs == (Quarantine(STRAY),)
+    found = judged(with_files(file, true, signed))
+    assert alone in found
+    # It is true as well, and worse than the other: it is reported besides, and has nothing moved.
+    others = [f for f in found if f != alone]
+    assert [(f.severity, f.repairs) for f in others] == (
+        [] if proved == "system:masters" else [("critical", ())]
+    )
+
+
+def test_a_key_is_not_accused_without_whose_certificate_it_is() -> None:
+    certificate, key = issued("admin", "system:masters")
+    signed = secret(MALLORYS, uid=1000, controlled=False, certificates=(certificate,))
+    found = only(judged(with_files(secret(STRAY, keys=(key,)), signed)))
+    assert f"by the certificate in {MALLORYS} (owner uid 1000)" in found.text
+
+
+def test_a_copy_changes_nothing_of_what_is_reported_about_roots_certificate() -> None:
+    certificate, _ = issued("whoever", years=20)
+    own = secret(STRAY, certificates=(certificate,))
+    alone = only(judged(with_files(own)))
+    copy = secret(MALLORYS, uid=1000, controlled=False, certificates=(certificate,))
+    found = judged(with_files(own, copy))
+    assert alone in found
+    assert [f.subject for f in found] == [STRAY, MALLORYS]
+    assert [f.provenance for f in found] == [Provenance.ROOT_ONLY, Provenance.OTHERS_MAY_WRITE]
+
+
+def test_no_path_reads_as_that_of_another_file() -> None:
+    certificate, _ = issued("whoever", years=20)
+    path = f"/home/mallory/a, {STRAY}"
+    file = secret(path, uid=1000, controlled=False, certificates=(certificate,))
+    assert only(judged(with_files(file))).subject == shlex.quote(path)
 
 
 @pytest.mark.parametrize("change", [{"mode": 0o660}, {"uid": 1000}, {"controlled": False}])

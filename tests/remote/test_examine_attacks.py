@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fabnode.audit.evidence import Anchor, Evidence, Provenance, Text
 from fabnode.remote.audit_output import parse
 from fabnode.remote.examine import script
 
-from ..support import authority, pem
+from ..support import authority, pem, private_pem
 from .local import SHELLS, Tools
 
 MALLORY = 65534
@@ -434,6 +435,44 @@ def test_only_roots_files_and_programs_say_what_is_in_use(scene: Scene) -> None:
             one.wait()
     assert [bool(it.files[str(key)].used_by) for key in keys] == [False, False, True]
     assert it.users_known
+
+
+@pytest.mark.parametrize("whose", ["roots", "mallorys"])
+def test_a_link_that_settings_name_is_a_user_of_what_it_leads_to(scene: Scene, whose: str) -> None:
+    """As kubelets name their newest certificate; a link in a user's folder counts for nothing."""
+    held = scene.etc / "kubelet-client-2026.pem"
+    held.write_text(CERT)
+    link = (scene.etc if whose == "roots" else scene.mallory) / "newest.pem"
+    link.symlink_to(held)
+    path = scene.etc / "k.kubeconfig"
+    path.write_text(kubeconfig(f"client-certificate: {link}"))
+    scene.systemctl(starts=f"{{ path=/k ; argv[]=/k --kubeconfig={path} ; ignore_errors=no ; }}")
+    used = scene.audit().files[str(held)].used_by
+    assert used == ((str(link),) if whose == "roots" else ())
+
+
+def test_a_kubelets_own_link_to_its_newest_certificate_is_a_user_of_it(scene: Scene) -> None:
+    held = [scene.etc / f"kubelet-server-2026-11-{day}-10-00-00.pem" for day in (28, 29)]
+    for path in held:
+        path.write_text(CERT)
+    link = scene.etc / "kubelet-server-current.pem"
+    link.symlink_to(held[1])
+    files = scene.audit().files
+    assert [files[str(path)].used_by for path in held] == [(), (str(link),)]
+
+
+@pytest.mark.parametrize("slow", ["sleep 9", "exit 137"])
+def test_a_key_that_nobody_could_read_in_time_is_no_quiet_matter(scene: Scene, slow: str) -> None:
+    """Who keeps the host busy would have it judged by its name."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    path = scene.etc / "some.pem"
+    path.write_bytes(private_pem(key))
+    scene.tools.add("ssh-keygen", slow)
+    assert scene.audit().limited == ()  # openssl could read it
+    scene.tools.add("openssl", slow)
+    it = scene.audit()
+    assert it.files[str(path)].keys == ("",)
+    assert any(str(path) in what for what in it.limited)
 
 
 def test_who_uses_a_file_fails_closed(scene: Scene) -> None:

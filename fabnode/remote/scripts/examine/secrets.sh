@@ -12,6 +12,8 @@ within_limits() { # within_limits BYTES: of the file at hand; root's folders are
 	[ $spent -le "$most_others_bytes" ] && [ $spent_all -le "$most_all_others_bytes" ] && [ "$(date +%s)" -lt "$deadline" ]
 }
 
+emit_late() { emit limit "$shown: whose a key in it is, for the time to derive its public half was up"; }
+
 emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was given
 	path=$1 shown=$2 folder=${1%/*}
 	case $shown/ in
@@ -50,10 +52,11 @@ emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was
 			emit limit "$shown: keys in it; the time for folders that others may write was up"
 			break
 		}
-		emit key "$(printf '%s\n' "$text" | awk -v want=$number '
+		public=$(printf '%s\n' "$text" | awk -v want=$number '
 			/^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----/ { count++; on = count == want }
 			on { print }
-			/^-----END/ { on = 0 }' | print_public_key)" "$shown"
+			/^-----END/ { on = 0 }' | print_public_key) || emit_late
+		emit key "$public" "$shown"
 	done
 	case $kind in
 	csv) emit token csv "$shown" ;;
@@ -65,7 +68,8 @@ emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was
 			[ -z "$data" ] || emit certificate_data "$data" "$shown"
 		done
 		for data in $(printf '%s\n' "$text" | grep -oE "client-key-data\"?: *[\"']?[A-Za-z0-9+/=]+" | head -n "$most_keys" | sed "s/.*[: \"']//"); do
-			emit key "$(printf %s "$data" | base64 -d 2>/dev/null | print_public_key)" "$shown"
+			public=$(printf %s "$data" | base64 -d 2>/dev/null | print_public_key) || emit_late
+			emit key "$public" "$shown"
 		done
 		printf '%s\n' "$text" | grep -oE '(^|[ {,"])token"?: *"?[^ ",}]+' | head -n "$most_keys" | sed 's/.*[: "]//' |
 			while read -r token; do

@@ -1,4 +1,4 @@
-# Users of root's files: units, cron, CNI, static pods, command lines of root's processes.
+# Users of root's files: units, cron, CNI, static pods, command lines of root's processes, links.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
 if [ -n "$root_files" ]; then
@@ -28,5 +28,13 @@ if [ -n "$root_files" ]; then
 	running=$(printf '%s\n' "$running" | grep . | sort -u)
 	[ "$(printf '%s\n' "$running" | wc -l)" -le "$most_running" ] || known=0
 	printf '%s\n' "$running" | grep . | head -n "$most_running" | while read -r path; do emit used "a running program" "$path"; done
+	# What settings name may be a link, and a kubelet goes by links to the newest of its certificates.
+	links=$(printf %s "$root_files" | sed -n 's,^\(.*/kubelet-[a-z]*-\)[0-9][-0-9]*\.pem$,\1current.pem,p' | sort -u | head -n "$most_anchors")
+	for path in $seen $links; do
+		real=$(timeout 5 readlink -f -- "$path") && [ "$real" != "$path" ] || continue
+		case $nl$root_files in *"$nl$real$nl"*) ;; *) continue ;; esac
+		judge_folder "$path"
+		[ $controlled = 0 ] || emit used "$path" "$real"
+	done
 	[ $known = 1 ] || emit users_unknown
 fi
