@@ -80,9 +80,25 @@ def security_key() -> bytes:
 
 
 def certificate(
-    public: CertificatePublicKeyTypes, name: str, *, organization: str = "", authority: bool = False
+    public: CertificatePublicKeyTypes,
+    name: str,
+    *,
+    organization: str = "",
+    authority: bool = False,
+    signer: tuple[bytes, bytes] | None = None,
 ) -> bytes:
-    """Return a certificate for anybody's public key, signed by nobody that counts, PEM."""
+    """
+    Return a certificate for anybody's public key, PEM.
+
+    :param signer: certificate and key, PEM, of the CA that signs it; None: nobody that counts does.
+    """
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nobody")])
+    signing = key()
+    if signer:
+        issuer = x509.load_pem_x509_certificate(signer[0]).subject
+        loaded = serialization.load_pem_private_key(signer[1], password=None)
+        assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+        signing = loaded
     attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
     if organization:
         attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
@@ -90,14 +106,14 @@ def certificate(
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name(attributes))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nobody")]))
+        .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=30))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     )
-    return builder.sign(key(), hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return builder.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def write(path: str, content: bytes, mode: str = "644") -> str:

@@ -40,6 +40,7 @@ QUARANTINE = "/var/lib/fabnode/quarantine"
 SSHD_KEY = "/etc/ssh/ssh_host_ed25519_key"
 MASTERS = "system:masters"
 SAFE = "--anonymous-auth=false --authorization-mode=Webhook --read-only-port=0"
+FORGED = f"\ncritical  {HOST}: /etc/shadow [ca-key]"
 MOVED = (f"{SSL}/ca-key.pem", "/root/.kube/config")
 # An audit of one host takes seconds; what blocks or floods it must not make that minutes.
 IN_TIME = 150.0
@@ -52,7 +53,8 @@ class Scenario:
 
     :param plant: shell that the user runs on the host. :param admin: shell that root ran before.
     :param pod: shell that runs in a pod on the host; `plant` stays empty then.
-    :param secret: what must never leave the host. :param kept: files that must stay as they are.
+    :param secret: what must never leave the host, or be printed. :param kept: files that must stay
+        as they are. :param moved: root's files that have to be moved all the same.
     :param blamed: (check, subject) that must not be found. :param unnamed: a path that no repair
         may name. :param marker: what exists if root ran the user's program.
     """
@@ -62,6 +64,7 @@ class Scenario:
     pod: str = ""
     secret: str = ""
     kept: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
     blamed: tuple[str, str] = ("", "")
     unnamed: str = ""
     marker: str = ""
@@ -133,8 +136,16 @@ def scenarios(lab: Lab) -> dict[str, Scenario]:
     canary = "CANARY-{}-4f1d".format
     linked = pem(other).decode().splitlines()[2]
 
+    # Any user can read the CA's key on a host that is as kubeasz makes them.
+    signer = (authority, (lab.layout.pki / "ca-key.pem").read_bytes())
+    readable = f"grep -q 'PRIVATE KEY' {SSL}/ca-key.pem"
+    second, first, admins, named_in_lines = key(), key(), key(), key()
+
     def masters(public: Any) -> bytes:
         return certificate(public, "admin", organization=MASTERS)
+
+    def signed(public: Any, name: str = "admin") -> bytes:
+        return certificate(public, name, organization=MASTERS, signer=signer)
 
     return {
         # --- processes with false names --------------------------------------------------------
@@ -271,6 +282,39 @@ def scenarios(lab: Lab) -> dict[str, Scenario]:
                 f"{HOME}/ca2.pem", certificate(other.public_key(), "kubernetes", authority=True)
             ),
             kept=("/opt/kube/other.pem",),
+        ),
+        # --- certificates that are made with the CA's key ---------------------------------------
+        "the CA's certificate for a key of root's": Scenario(
+            admin=write("/opt/kube/served.pem", pem(second), "600"),
+            plant=f"{readable}; " + write(f"{HOME}/signed/a.pem", signed(second.public_key())),
+            kept=("/opt/kube/served.pem",),
+        ),
+        "the CA's certificates for the kubelet's key, among others": Scenario(
+            plant=f"{readable}; "
+            + write(
+                f"{HOME}/signed/all.pem",
+                authority
+                + certificate(kubelet.public_key(), "ca", authority=True, signer=signer)
+                + signed(kubelet.public_key()),
+            ),
+            kept=(f"{SSL}/kubelet-key.pem",),
+        ),
+        "the CA's certificate for one of two keys in a file": Scenario(
+            admin=write(
+                "/root/bundle.pem", pem(first) + pem(admins) + signed(admins.public_key()), "600"
+            ),
+            plant=f"{readable}; " + write(f"{HOME}/signed/one.pem", signed(first.public_key())),
+            moved=("/root/bundle.pem",),
+        ),
+        "a copy of root's certificate": Scenario(plant=f"cp {SSL}/kubelet.pem {HOME}/copy.pem"),
+        "a certificate whose name is lines of a report": Scenario(
+            admin=write("/opt/kube/named.pem", pem(named_in_lines), "600"),
+            plant=write(
+                f"{HOME}/lines.pem",
+                certificate(named_in_lines.public_key(), f"x{FORGED}", organization=MASTERS),
+            ),
+            secret=FORGED,
+            kept=("/opt/kube/named.pem",),
         ),
         "the cluster's CA with another": Scenario(
             plant=write(
@@ -490,7 +534,13 @@ def test_each_attempt_gained_nothing(story: Story) -> None:
 def test_nothing_that_was_wrong_before_is_silenced(story: Story) -> None:
     """Whatever a user plants, root's faults are found as they were, and mended."""
     attacks.wrong([f"silenced: {found}" for found in sorted(story.before - keys(story.audit))])
-    attacks.wrong([f"not moved: {path}" for path in MOVED if not aside(story.lab, path)])
+    moved = (*MOVED, *others_moved(story))
+    attacks.wrong([f"not moved: {path}" for path in moved if not aside(story.lab, path)])
+
+
+def others_moved(story: Story) -> list[str]:
+    """Return what scenarios name of root's that has to be moved."""
+    return [path for attempt in story.attempts.values() for path in attempt.moved]
 
 
 def aside(lab: Lab, path: str) -> bool:
@@ -508,7 +558,8 @@ def test_who_takes_the_read_only_port_fails_no_repair(story: Story) -> None:
 def test_nothing_but_the_host_s_own_keys_lies_in_the_quarantine(story: Story) -> None:
     moved = story.lab.on(HOST, f"find {QUARANTINE} -type f ! -name NOTE").split()
     strange = [path for path in moved if not path.startswith(f"{QUARANTINE}/etc/kubernetes/")]
-    attacks.wrong([path for path in strange if path != QUARANTINE + "/root/.kube/config"])
+    known = {f"{QUARANTINE}{path}" for path in (*MOVED, *others_moved(story))}
+    attacks.wrong([path for path in strange if path not in known])
 
 
 def test_every_command_ends_in_time(story: Story) -> None:
