@@ -92,6 +92,9 @@ class BenchLab:
             "FABNODE_CONFIG": f"{self.folder}/cluster.yml",
             "XDG_STATE_HOME": str(self.state),
         }
+        # Users' Python keeps what it has compiled; where this one is told not to, each command
+        # would compile all it imports, and that would be most of what is measured.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with tempfile.TemporaryFile("w+") as output:
             began = time.monotonic()
             process = subprocess.Popen(

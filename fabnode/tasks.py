@@ -489,6 +489,39 @@ def maintain(
     )
 
 
+@_task(
+    dry_run="Show what would change on each node, what that does to its pods, and which would go.",
+    no_network="Skip the pods that try the network before others come.",
+    batch="Nodes taken at once (default: maintenance.batch).",
+)
+def upgrade(
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    batch: int = whole("--batch"),
+    no_network: bool = False,
+    force: str = "",
+    past_budget: str = "",
+    delete_emptydir_data: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Bring nodes in use to what is configured.
+
+    One after another, or in batches: drained where a kubelet's minor or the runtime changes,
+    changed, proved well, taking pods again. A node that is not well with what is new goes back to
+    what it ran, and the run ends there. The same command goes on where one was cut off.
+
+    Example: inv upgrade --limit node-1 --dry-run
+    """
+    options = Options(
+        config, limit, json, batch=batch, joins=True, recorded=not dry_run, in_use=True
+    )
+    allowed = commands.upkeep.Allowed(force, past_budget, delete_emptydir_data)
+    commands.upgrade.upgrade(options, allowed, network=not no_network, dry_run=dry_run)
+
+
 @_task()
 def cordon(_: Context, config: str = "", limit: str = "", json: bool = False) -> None:
     """
@@ -619,7 +652,7 @@ def bundle(_: Context, config: str = "", out: str = "") -> None:
     "deployer",
     out="Where its kubeconfig is written, 0600 (default: deployer.kubeconfig).",
     hours="How long its credentials live.",
-    with_drain="With the rights of `inv drain` and `inv maintain` too: to read and evict all pods.",
+    with_drain="With the rights of drain, maintain and upgrade too: to read and evict all pods.",
     show="Print the objects as YAML; change nothing.",
 )
 def rbac_deployer(

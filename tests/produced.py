@@ -152,6 +152,11 @@ PRODUCED: dict[str, dict[str, str]] = {
         "MaintenanceCommandError": "test_a_command_that_fails_leaves_the_node_cordoned",
         "NotWellError": "test_a_node_that_is_not_well_takes_no_pods",
     },
+    "deploy/test_upgrading.py": {
+        "WentBackError": "test_a_node_that_fails_goes_back_and_ends_the_run",
+        "StuckError": "test_a_host_that_is_dead_stays_cordoned_and_is_named",
+        "UpgradeRefusedError": "test_a_way_that_is_not_supported_is_refused",
+    },
     "deploy/test_resetting.py": {
         "ResetRefusedError": "test_pods_of_others_refuse_it_before_anything_is_done",
         "NotResetError": "test_what_is_still_there_at_the_end_is_a_failure",

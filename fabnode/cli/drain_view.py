@@ -29,7 +29,7 @@ def lines(found: Mapping[str, Outcome[Preview]]) -> list[tuple[str, ...]]:
 def document(found: Mapping[str, Outcome[Preview]]) -> list[dict[str, Any]]:
     """Return what programs get: per node its cordon and its pods, or why nothing is known."""
     return [
-        {"node": node, **_preview(outcome.value)}
+        {"node": node, **preview_document(outcome.value)}
         if outcome.value
         else {"node": node, "error": str(outcome.error or outcome.skipped)}
         for node, outcome in found.items()
@@ -49,7 +49,7 @@ def prospect_document(found: Mapping[str, Outcome[Prospect]]) -> list[dict[str, 
             "action": outcome.value.action,
             "due": outcome.value.due,
             "goes_on": outcome.value.goes_on,
-            "drain": _preview(outcome.value.drain) if outcome.value.drain else None,
+            "drain": preview_document(outcome.value.drain) if outcome.value.drain else None,
         }
         if outcome.value
         else {"node": node, "error": str(outcome.error or outcome.skipped)}
@@ -70,7 +70,8 @@ def _prospect(outcome: Outcome[Prospect]) -> str:
     return f"drain, {seen.action}{due}, verify, uncordon{cordon}"
 
 
-def _preview(seen: Preview) -> dict[str, Any]:
+def preview_document(seen: Preview) -> dict[str, Any]:
+    """Return what programs get of a node's drain: whose its cordon is, and its pods."""
     pods = [
         {**asdict(each), "budgets": list(each.budgets), "data": list(each.data)}
         for each in seen.departures

@@ -33,6 +33,7 @@ class ChangeGuard:
     :param network: to install its objects takes rights of its own.
     :param account: the ServiceAccount's user name as which we ask; empty: somebody else.
     :param rights: what this run needs; None: what a deployment does, with its account's policy.
+    :param more_rights: what it needs besides.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ChangeGuard:
         network: PodNetwork,
         account: str,
         rights: Sequence[Right] | None = None,
+        more_rights: Sequence[Right] = (),
     ) -> None:
         self._config = config
         self._api = api
@@ -55,6 +57,7 @@ class ChangeGuard:
         self._network = network
         self._is_deployer = account == DEPLOYER.username
         self._rights = rights
+        self._more_rights = more_rights
         self._lock = threading.Lock()
         self._refused: list[str] | None = None
         self._policy: tuple[Finding, ...] | None = None
@@ -110,10 +113,10 @@ class ChangeGuard:
         needed = self._rights
         if needed is None:
             needed = rbac_rules.needed(self._config, network=self._network.objects())
-        return rbac_rules.missing(self._api, needed)
+        return rbac_rules.missing(self._api, (*needed, *self._more_rights))
 
     def _no_right(self, missing: list[str]) -> MissingRightsError:
-        if self._rights is not None:
+        if self._rights is not None or self._more_rights:
             command = program.task("rbac.deployer --with-drain")
             advice = f"use the kubeconfig of `{command}`, or grant the missing rights"
             return MissingRightsError(f"no right to {'; '.join(missing)}", advice)

@@ -45,7 +45,7 @@ class ClusterSession:
     What a run has of the API. Safe to share between the nodes' threads, as is each part.
 
     :param shared_token: see `Admission`. :param key_lookup, serving_only: see `RequestJudge`.
-    :param rights: see `ChangeGuard`; with rights of its own a run lets no node be certified.
+    :param rights, more_rights: see `ChangeGuard`; with `rights` a run lets no node be certified.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class ClusterSession:
         key_lookup: KeyLookup | None = None,
         serving_only: bool = False,
         rights: Sequence[Right] | None = None,
+        more_rights: Sequence[Right] = (),
     ) -> None:
         """Open nothing yet."""
         self.config = config
@@ -84,6 +85,7 @@ class ClusterSession:
             network=self.network,
             account=credentials.service_account,
             rights=rights,
+            more_rights=more_rights,
         )
         self.nodes = Nodes(config, self.api, snapshot)
         self.authorities = TrustedAuthorities(config, self.api)

@@ -21,9 +21,11 @@ from ..util.whoami import whoami
 from ..util.words import counted
 from .cordons import Cordons
 from .node_drainer import DrainBlockedError, NodeDrainer, Preview
+from .node_proof import NodeProof
 from .run import RunContext
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator, Sequence
 
     from ..kube.rbac_rules import Right
@@ -77,6 +79,21 @@ class NodesInUse:
             if held:
                 log.warn(f"{counted(len(held), 'pod')} would not go")
         return found
+
+    def proof(
+        self, deployer: NodeDeployer, *, probing: threading.Lock, network: bool, advice: str
+    ) -> NodeProof:
+        """Return what proves a node well while it is cordoned; see `NodeProof`."""
+        return NodeProof(
+            deployer,
+            self.context.session,
+            self.context.run.journal,
+            self.cordons,
+            self.evictions,
+            probing=probing,
+            network=network,
+            advice=advice,
+        )
 
     @contextmanager
     def cordons_reported(self) -> Iterator[None]:
@@ -184,15 +201,23 @@ def nodes_in_use(
     rights: Sequence[Right] = rbac_rules.DRAIN,
     *,
     dry_run: bool = False,
+    deploys: bool = False,
 ) -> Iterator[NodesInUse]:
     """
     Yield what a run over nodes that have pods works with.
 
     :param rights: what it needs of the API, but for what the permits take.
+    :param deploys: it deploys to them as well, so that it needs all that a deployment does.
     """
     if permits.past_budget:
         rights = (*rights, rbac_rules.PAST_BUDGETS)
-    with RunContext(run, dry_run=dry_run, installs=False, rights=rights) as context:
+    with RunContext(
+        run,
+        dry_run=dry_run,
+        installs=deploys,
+        rights=None if deploys else rights,
+        more_rights=rights if deploys else (),
+    ) as context:
         session = context.session
         evictions = Evictions(session.api, session.snapshot.version)
         yield NodesInUse(

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from ..cni.daemonset import is_ready
 from ..kube import node_status, rbac_rules
 from ..remote import boot_state
 from ..ssh.errors import (
@@ -24,23 +23,19 @@ from ..ssh.errors import (
     RevokedHostKeyError,
     UnknownHostKeyError,
 )
-from ..steps import ready, verify
-from ..steps.verify import Check
 from ..upkeep import departures, operations
-from ..upkeep.objects import full_name
 from ..util.errors import FabnodeError
 from ..util.sanitize import last_lines
-from ..util.wait import Wait, WaitTimeoutError, unless
-from ..util.words import counted
+from ..util.wait import Wait, unless
 from .draining import CORDON, DRAIN, UNCORDON, new_operation, nodes_in_use
 from .node_drainer import still_cordoned
-from .verification import verify_cluster, verify_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from ..journal.journal import Step
+    from ..kube.client import Object
     from ..remote.boot_state import BootState
     from ..upkeep.departures import Permits
     from ..upkeep.operations import Operation
@@ -63,10 +58,6 @@ class RebootError(FabnodeError):
 
 class MaintenanceCommandError(FabnodeError):
     """The command of a maintenance failed on the host."""
-
-
-class NotWellError(FabnodeError):
-    """A node that was maintained is not well, and takes no pods until it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,73 +283,22 @@ class _Node:
             )
 
     def _prove(self, state: BootState) -> None:
-        """See the node Ready since this boot, its units and own pods well, a new pod's network."""
-        with self._step(ready.STEP.name, "waiting for Ready") as log:
-            # sshd is up before the kubelet: that one may be down yet, which the checks find later.
-            try:
-                self._session.nodes.wait_ready(self._name, state.booted, lambda: None, log.waiting)
-            except WaitTimeoutError as error:
-                raise self._not_well([error.message]) from error
-            self._until(
-                "the Node object to tell of this boot",
-                lambda: self._reported_boot(state.boot),
-                log,
-            )
-        with self._step(verify.STEP.name, "checking") as log:
-            self._until("all checks to be good", self._faults, log)
-            if self._wanted.network:
-                with self._probing:
-                    live = self._session.nodes.current()
-                    tried = verify_cluster(
-                        self._session, [self._name], live, network=True, progress=log.progress
-                    )
-                if bad := [_sentence(check) for check in tried if check.failed]:
-                    raise self._not_well(bad)
-            log.note("all good")
+        """See the node well in this boot."""
 
-    def _until(self, awaited: str, faults: Callable[[], list[str]], log: Step) -> None:
-        """Wait until there are no faults, as long as a node may take to be Ready."""
-        limit = self._run.config.timeouts.ready
-        wait = Wait(awaited, limit, _POLL, on_state=log.waiting, sleep=self._sleep)
-        while found := faults():
-            if wait.over:
-                raise self._not_well(found)
-            wait.report("; ".join(found))
-            wait.pause()
+        def reported(live: Object) -> list[str]:
+            info = (live.get("status") or {}).get("nodeInfo") or {}
+            seen = info.get("bootID")
+            if seen == state.boot:
+                return []
+            return [f"its kubelet reports the boot {seen}, the host is in {state.boot}"]
 
-    def _reported_boot(self, boot: str) -> list[str]:
-        info = (self._cordons.live(self._name).get("status") or {}).get("nodeInfo") or {}
-        seen = info.get("bootID")
-        return (
-            [] if seen == boot else [f"its kubelet reports the boot {seen}, the host is in {boot}"]
+        proof = self._using.proof(
+            self._deployer,
+            probing=self._probing,
+            network=self._wanted.network,
+            advice=self._advice,
         )
-
-    def _faults(self) -> list[str]:
-        """Return what is not well with the node, but that it is cordoned."""
-        facts = self._deployer.probe()
-        live = self._cordons.live(self._name)
-        checks = verify_node(self._deployer.host, facts, self._session, live)
-        checks += verify.override_checks(self._name, self._deployer.overrides())
-        bad = [check for check in checks if check.failed and check.name != verify.SCHEDULABLE]
-        return [*map(_sentence, bad), *self._own_pods_faults()]
-
-    def _own_pods_faults(self) -> list[str]:
-        """Return which of the pods that belong to the node are not Ready."""
-        pods = self._using.evictions.pods(self._name)
-        around = departures.Surroundings()
-        return [
-            f"{full_name(pod)} is not Ready"
-            for pod in pods
-            if departures.departure(pod, around, self._wanted.permits).fate == "stays"
-            and not is_ready(pod)
-        ]
-
-    def _not_well(self, found: list[str]) -> NotWellError:
-        error = NotWellError(
-            f"it is not well: {counted(len(found), 'fault')}, {found[0]}", self._advice
-        )
-        error.detail = "\n".join(found)
-        return error
+        proof.prove(state.booted, reported, "the Node object to tell of this boot")
 
     def _record(self, operation: Operation, phase: str) -> Operation:
         operation = replace(operation, phase=phase)
@@ -375,7 +315,3 @@ def _task(wanted: Maintenance) -> str:
     if not command:
         return MAINTAIN
     return f"{MAINTAIN} --command {shlex.quote(command) if command.isprintable() else '…'}"
-
-
-def _sentence(check: Check) -> str:
-    return f"{check.name}: {check.detail}"

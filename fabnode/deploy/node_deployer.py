@@ -146,9 +146,13 @@ class NodeDeployer:
         """Return the site's own drop-ins and imports that are there, by the last probe."""
         return self._planner.sites_own()
 
-    def plan(self, renewal: Renewal = KEEP) -> NodePlan:
-        """Return what would be done, and what preflight found. Changes nothing."""
-        return self._planner.plan(renewal)
+    def plan(self, renewal: Renewal = KEEP, *, upgrades: bool = False) -> NodePlan:
+        """
+        Return what would be done, and what preflight found. Changes nothing.
+
+        :param upgrades: pods that run forbid nothing, for they will have left.
+        """
+        return self._planner.plan(renewal, upgrades=upgrades)
 
     def run_hooks(self, order: str, step: Step) -> None:
         """Run the commands that are due before or after a step. Raises HookError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from ..node.facts import UNKNOWN, Facts
 from ..node.plan import Plan, make_plan
 from ..node.resources import Unit
 from ..pki.renewal import KEEP
+from ..releases.version_change import VersionChange, Versions, version_change
 from ..remote.probe import probe
 from ..steps import (
     boot_overrides,
@@ -25,6 +26,7 @@ from ..steps import (
 from ..steps.finding import Finding
 from ..steps.inputs import Inputs, Issued
 from ..util import program
+from ..util.words import counted
 from . import hooks
 from .desired_state import desired_state
 from .errors import PreflightError
@@ -58,6 +60,7 @@ class NodePlan:
     :param labels: labels, annotations and taints that its Node object would get, or lose.
     :param hooks: commands that would run on this machine.
     :param kept: of a renewal: which certificates are left as they are, and why.
+    :param change: of the releases that run.
     """
 
     plan: Plan
@@ -66,6 +69,7 @@ class NodePlan:
     findings: tuple[Finding, ...] = ()
     hooks: tuple[HookSettings, ...] = ()
     kept: tuple[str, ...] = ()
+    change: VersionChange = field(default_factory=VersionChange)
 
     @property
     def empty(self) -> bool:
@@ -130,14 +134,19 @@ class NodePlanner:
         """Return facts that still hold: those of the last probe, unless it was changed since."""
         return self.probe() if self.touched else self.facts
 
-    def plan(self, renewal: Renewal = KEEP) -> NodePlan:
-        """Return what would be done, and what preflight found. Changes nothing."""
+    def plan(self, renewal: Renewal = KEEP, *, upgrades: bool = False) -> NodePlan:
+        """
+        Return what would be done, and what preflight found. Changes nothing.
+
+        :param upgrades: pods that run forbid nothing, for they will have left.
+        """
         self.probe()
-        findings = self.findings(renewal)
         planned = self.hooked(self.compare(renewal), renewal)
+        change = self.version_change(planned)
+        findings = (*(() if upgrades else self._undrained(change)), *self.findings(renewal))
         if not planned.empty:  # a deployment asks this before its first change
             findings += self._session.guard.policy_findings()
-        return replace(planned, findings=findings, kept=self._kept(renewal))
+        return replace(planned, findings=findings, kept=self._kept(renewal), change=change)
 
     def judged(self, renewal: Renewal) -> NodePlan:
         """
@@ -154,6 +163,8 @@ class NodePlanner:
             if errors := [f for f in findings if f.level == "error"]:
                 raise PreflightError(errors)
             shown = self.hooked(self.compare(renewal), renewal)
+            if refused := self._undrained(self.version_change(shown)):
+                raise PreflightError(refused)
             kept = {"kept": list(found)} if (found := self._kept(renewal)) else {}
             log.note("nothing to change" if shown.empty else _summary(shown.plan), **kept)
         return shown
@@ -248,6 +259,39 @@ class NodePlanner:
         found = preflight.findings(self.inputs(renewal), around)
         found = tuple(sorted((*found, *self.overrides()), key=lambda each: each.level != "error"))
         return found if renewal == KEEP else (*found, *self._strayed(renewal))
+
+    def version_change(self, planned: NodePlan) -> VersionChange:
+        """Return which releases a plan changes on a node that is in use, and what that does."""
+        names = {change.name for change in planned.plan.changes}
+        programs = self.config.paths.programs
+        old = self._session.nodes.reported_versions(self.node.name)
+        new = Versions(
+            self.config.cluster.version, self.node.runtime.name, self.node.runtime.version
+        )
+        if not names & {f"{programs}/kubelet", kubelet.UNIT}:
+            new = replace(new, kubelet=old.kubelet)
+        if not names & {f"{programs}/containerd", layout.CONTAINERD, layout.CRI_DOCKERD}:
+            new = replace(new, runtime=old.runtime, runtime_release=old.runtime_release)
+        return version_change(old, new, other_runtime=f"{programs}/containerd" in names)
+
+    def _undrained(self, change: VersionChange) -> tuple[Finding, ...]:
+        """Refuse what may be done to a drained node alone, where pods run."""
+        if not change.drains:
+            return ()
+        pods = self._session.nodes.pods_that_leave(self.node.name)
+        if pods is not None and not pods:
+            return ()
+        there = "pods may run there (this account can't list them)"
+        if pods is not None:
+            there = f"{counted(len(pods), 'pod')} run there"
+        effects = f" ({', '.join(change.effects)})" if change.effects else ""
+        return (
+            Finding(
+                "error",
+                f"{', '.join(change.texts)}{effects}, and {there}: it has to be drained before",
+                program.task(f"upgrade --limit {self.node.name}"),
+            ),
+        )
 
     def overrides(self) -> tuple[Finding, ...]:
         """Return what on the host overrides what fabnode sets, by the last probe."""

@@ -10,6 +10,8 @@ from ..kube import node_metadata, node_status
 from ..kube.client import ApiError
 from ..kube.watch import Watch
 from ..steps import verify
+from ..upkeep import departures
+from ..upkeep.objects import full_name
 from ..util import program
 from ..util.wait import Wait, Waiting, WaitTimeoutError, unobserved
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..config.configuration import Config, Node
     from ..kube.client import Api, Object
+    from ..releases.version_change import Versions
     from .cluster_snapshot import ClusterSnapshot
 
 R = TypeVar("R")
@@ -167,6 +170,30 @@ class Nodes:
     def was_registered(self, name: str) -> bool:
         """Return whether a node had a Node object when the run began."""
         return name in self._snapshot().nodes
+
+    def reported_versions(self, name: str) -> Versions:
+        """Return the releases that a node reported when the run began."""
+        return node_status.versions(self._snapshot().nodes.get(name) or {})
+
+    def pods_that_leave(self, name: str) -> tuple[str, ...] | None:
+        """
+        Return the pods on a node, as `namespace/name`, that a drain would have leave.
+
+        None where this account may not list them.
+        """
+        try:
+            found = self._api.get("/api/v1/pods", fieldSelector=f"spec.nodeName={name}")["items"]
+        except ApiError as error:
+            if not error.is_forbidden:
+                raise
+            return None
+        around, permits = departures.Surroundings(), departures.Permits()
+        return tuple(
+            full_name(pod)
+            for pod in found
+            if (pod.get("status") or {}).get("phase") not in departures.FINISHED
+            and departures.departure(pod, around, permits).fate != "stays"
+        )
 
     def remove(self, name: str) -> None:
         """Remove a Node object, if there is one: cordoned first, so that no pod comes to it."""

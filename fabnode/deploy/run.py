@@ -99,6 +99,7 @@ class RunContext:
 
     :param installs: artifacts are compared or installed, so that they must be on this machine.
     :param rights: what it needs of the API; None: what a deployment does.
+    :param more_rights: what it needs besides.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class RunContext:
         dry_run: bool = False,
         installs: bool = True,
         rights: Sequence[Right] | None = None,
+        more_rights: Sequence[Right] = (),
     ) -> None:
         self.run = run
         self._artifacts = store.load(run.config) if installs else store.expected(run.config)
@@ -117,6 +119,7 @@ class RunContext:
             dry_run=dry_run,
             shared_token=run.shared_token,
             rights=rights,
+            more_rights=more_rights,
         )
         self._packer = Packer(cache_dir() / "packed")
         self._stack = ExitStack()

@@ -6,6 +6,9 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ..releases.version import Release
+from ..releases.version_change import Versions
+
 if TYPE_CHECKING:
     from .client import Api, Object
 
@@ -15,6 +18,8 @@ NO_CNI = "joined; NotReady until a CNI is installed"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 # kubernetes pkg/kubelet/runtime.go; before 1.22 without the first word
 _NO_NETWORK = re.compile(r"(container )?runtime network not ready: NetworkReady=false ")
+_KUBELET = re.compile(r"v?(\d+\.\d+\.\d+)", re.ASCII)
+_RUNTIME = re.compile(r"([a-z]{1,20})://v?(\d+\.\d+\.\d+)", re.ASCII)
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 
 
@@ -61,6 +66,18 @@ def machine_id(node: Object) -> str:
     return str(((node.get("status") or {}).get("nodeInfo") or {}).get("machineID", ""))
 
 
+def versions(live: Object) -> Versions:
+    """Return what a Node object reports that it runs."""
+    info = (live.get("status") or {}).get("nodeInfo") or {}
+    kubelet = _KUBELET.match(str(info.get("kubeletVersion", "")))
+    runtime = _RUNTIME.match(str(info.get("containerRuntimeVersion", "")))
+    return Versions(
+        _release(kubelet[1]) if kubelet else None,
+        runtime[1] if runtime else "",
+        _release(runtime[2]) if runtime else None,
+    )
+
+
 def internal_ips(node: Object) -> tuple[str, ...]:
     """Return the addresses that the node's kubelet reported as its own."""
     reported = (node.get("status") or {}).get("addresses") or ()
@@ -80,3 +97,10 @@ def heartbeat_age(api: Api, live: Object, now: float) -> float:
     reported = conditions(live).get("Ready", {}).get("lastHeartbeatTime")
     beats = [datetime.fromisoformat(beat).timestamp() for beat in (renewed, reported) if beat]
     return now - max(beats, default=float("-inf"))
+
+
+def _release(text: str) -> Release | None:
+    try:
+        return Release.parse(text)
+    except ValueError:
+        return None

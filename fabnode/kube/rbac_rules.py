@@ -139,7 +139,7 @@ DRAIN = (
     Right(lease_lock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (lease_lock.NAME,)),
     Right(lease_lock.NAMESPACE, _LEASE, "leases", ("create",)),
 )
-"""What `inv drain` and `inv maintain` need."""
+"""What `inv drain` needs, and `inv maintain` and `inv upgrade` besides their others."""
 
 PAST_BUDGETS = Right("", "", "pods", ("delete",))
 """With `--past-budget`: no eviction, so no budget is asked."""

@@ -65,6 +65,7 @@ Action = Literal[
     "stop",
     "unmount",
     "restore",
+    "keep",
 ]
 
 # States of a unit that is started at boot, or is not the kind that can be enabled.

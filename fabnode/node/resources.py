@@ -287,15 +287,21 @@ TraceKind = Literal[
     "setting",
     "enabled",
     "records",
+    "halted",
+    "pods",
+    "kept",
+    "set kept",
+    "forgotten",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """
-    Something of a node on its host that a reset takes away, or puts back.
+    Something of a node on its host that a reset or an upgrade takes away, keeps or puts back.
 
-    :param name: what is shown. :param words: arguments of what does it (`scripts/apply/reset.sh`).
+    :param name: what is shown. :param words: arguments of what does it (`scripts/apply/reset.sh`,
+        `kept.sh`).
     :param content: the input of what does it, for rules of packet filters.
     :param timeout: seconds that it may take.
     """

@@ -189,6 +189,39 @@ class Calico:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KubeletCrossing:
+    """What a kubelet does to pods that run, where its release is on the other side of a minor."""
+
+    minor: int
+    effect: Literal["containers restart", "static pods are made again", "staged CSI volumes move"]
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerdWay:
+    """A supported upgrade from one release series of containerd to another, not the next one."""
+
+    old: str
+    new: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossings:
+    """
+    What changes of release do to pods that run.
+
+    :param unready_at_start: kubelets whose start has all their pods leave the endpoints for a time.
+    :param state_files: below the kubelet's root, what it starts from.
+    """
+
+    kubelet: tuple[KubeletCrossing, ...]
+    unready_at_start: Known
+    state_files: Mapping[str, Known]
+    containerd: tuple[ContainerdWay, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
     """All release data."""
 
@@ -197,6 +230,7 @@ class Matrix:
     kube_proxy: KubeProxy
     runtimes: Mapping[Literal["containerd", "docker", "dockershim", "cri-dockerd"], Known]
     containerd: Mapping[str, Containerd]
+    crossings: Crossings
     api: Mapping[str, Known]
     signers: Mapping[str, Known]
     skew: tuple[Skew, ...]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ..node.resources import TraceKind
 
 
-# What takes each away, or puts it back: functions of scripts/apply.
+# What ends each, takes it away, keeps it or puts it back: functions of scripts/apply.
 _TRACES: Mapping[TraceKind, str] = {
     "service": "stop_service",
     "sandboxes": "remove_sandboxes",
@@ -61,6 +61,11 @@ _TRACES: Mapping[TraceKind, str] = {
     "setting": "write_sysctl",
     "enabled": "enable_again",
     "records": "remove_state",
+    "halted": "halt_service",
+    "pods": "end_pods",
+    "kept": "keep_set",
+    "set kept": "restore_kept",
+    "forgotten": "forget_kept",
 }
 
 

@@ -34,6 +34,7 @@ PROGRAMS = {
         "apply/hooks",
         "apply/images",
         "apply/reset",
+        "apply/kept",
     ),
     # Observes a node before a plan is made. Each part prints what its name says.
     "probe": (

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Fate = Literal["goes", "waits", "ending", "stays", "blocked"]
 
 _MIRROR = "kubernetes.io/config.mirror"
-_FINISHED = frozenset({"Succeeded", "Failed"})
+FINISHED = frozenset({"Succeeded", "Failed"})
 _DAEMONSET, _OWN_GROUPS = "DaemonSet", frozenset({"apps", "extensions"})
 
 
@@ -99,7 +99,7 @@ def departure(pod: Object, around: Surroundings, permits: Permits) -> Departure:
         return replace(base, fate="stays", why="a static pod: a file on the host makes it")
     if "deletionTimestamp" in metadata:
         return replace(base, fate="ending", why=_ending(metadata))
-    if (pod.get("status") or {}).get("phase") in _FINISHED:
+    if (pod.get("status") or {}).get("phase") in FINISHED:
         return replace(base, why="it has finished")
     if _of_daemonset(pod) and not _orphaned(pod, chain):
         return replace(base, fate="stays", why="its DaemonSet runs one on every node")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MANAGER = "fabnode"  # of fields that we write: the apiserver takes it from the User-Agent
 _LARGEST = 4096
 
-What = Literal["cordon", "drain", "maintain"]
+What = Literal["cordon", "drain", "maintain", "upgrade"]
 WHATS: frozenset[str] = frozenset(get_args(What))
 
 
@@ -129,8 +129,8 @@ def begun(live: Object, wanted: Operation) -> Operation:
     """
     Return the operation as it begins on a node as it is, or goes on there.
 
-    A drain takes over a cordon of `inv cordon`, and ends with it; a maintenance leaves both as it
-    found them, and so does everything with a cordon that is somebody else's.
+    A drain takes over a cordon of `inv cordon`, and ends with it; a maintenance or an upgrade
+    leaves both as it found them, and so does everything with a cordon that is somebody else's.
 
     :param wanted: what it would be on a node that nobody has touched.
     """
@@ -141,7 +141,7 @@ def begun(live: Object, wanted: Operation) -> Operation:
         return replace(found, phase=wanted.phase, cordons=found.cordons and own)
     if not own:
         return replace(wanted, cordons=False)
-    if wanted.what == "maintain":
+    if wanted.what in {"maintain", "upgrade"}:
         return replace(wanted, cordons=False, before=found)
     return found if found and wanted.what == "cordon" else wanted
 

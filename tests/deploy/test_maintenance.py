@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy import draining, maintenance
+from fabnode.deploy import draining, maintenance, node_proof
 from fabnode.deploy import run as run_module
 from fabnode.deploy.maintenance import (
     Maintenance,
     MaintenanceCommandError,
-    NotWellError,
     RebootError,
 )
 from fabnode.deploy.node_drainer import DrainBlockedError, StillThereError
+from fabnode.deploy.node_proof import NotWellError
 from fabnode.ssh.errors import ChangedHostKeyError, ConnectionLostError, UnreachableError
 from fabnode.ssh.exec import Result
 from fabnode.steps.verify import Check
@@ -99,11 +99,12 @@ class Maintained(Scene):
         self.network: list[Check] = []
         monkeypatch.setattr(run_module, "Host", lambda node, _: self.hosts[node.name])
         monkeypatch.setattr(maintenance, "_POLL", 0.01)
+        monkeypatch.setattr(node_proof, "_POLL", 0.01)
         monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
         monkeypatch.setattr(
-            maintenance, "verify_node", lambda *_: self.bad.pop(0) if self.bad else []
+            node_proof, "verify_node", lambda *_: self.bad.pop(0) if self.bad else []
         )
-        monkeypatch.setattr(maintenance, "verify_cluster", lambda *_, **__: self.network)
+        monkeypatch.setattr(node_proof, "verify_cluster", lambda *_, **__: self.network)
         nodes = "fabnode.deploy.node_registry.Nodes.wait_ready"
         monkeypatch.setattr(nodes, lambda *_: {})
         original = self.api.find

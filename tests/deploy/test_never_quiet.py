@@ -36,6 +36,7 @@ from fabnode.node.plan import make_plan
 from fabnode.pki.certificates import new_request, sign_client
 from fabnode.pki.csr_policy import HostKey
 from fabnode.pki.renewal import CLIENT, Renewal
+from fabnode.releases.version_change import Versions
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
 from fabnode.steps import preflight, proxy_cert
@@ -213,6 +214,7 @@ class Everything:
                 wait_ready=asked("wait ready", lambda *_: live),
                 awaits_network=lambda _: False,
                 was_registered=lambda _: True,
+                reported_versions=lambda _: Versions(None),
                 label=asked("label", lambda *_: self.labelled),
                 label_changes=lambda _: (self.labelled,) if self.labelled else (),
                 machine_ids=asked("machine ids", lambda *_: {}),

@@ -28,6 +28,8 @@ from fabnode.node import layout
 from fabnode.node.resources import ClientCertificate
 from fabnode.pki.certificates import CertificateFile, new_request, sign_client
 from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
+from fabnode.releases.version import Release
+from fabnode.releases.version_change import Versions
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.remote.unit_monitor import UnitMonitor
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
@@ -115,6 +117,8 @@ class Scene:
         self.holder = Holder.HOST
         self.certified = False
         self.gone = False
+        self.runs = Versions(None)
+        self.pods: tuple[str, ...] | None = ()
         self.left: tuple[bytes, ...] = ()
         self.policy: tuple[Finding, ...] = ()
         return SimpleNamespace(
@@ -136,6 +140,8 @@ class Scene:
                 label_changes=lambda _: (),
                 machine_ids=lambda *_: {},
                 by_address=lambda *_: (),
+                reported_versions=lambda _: self.runs,
+                pods_that_leave=lambda _: self.pods,
             ),
             admission=SimpleNamespace(
                 new_token=recorded("token", lambda _: "aaaaaa.0123456789abcdef"),
@@ -638,6 +644,47 @@ def test_the_kubelets_own_kubeconfig_follows_the_apiservers_address(
     servers = {layout.KUBELET_KUBECONFIG: "https://vip.example:6443"}
     moved.machine.facts = replace(moved.machine.facts, servers=servers)
     assert moved.plan_of().empty
+
+
+@pytest.mark.parametrize(
+    ("runs", "pods", "refusal"),
+    [
+        ("1.30.14 containerd 2.3.4", ("shop/a", "shop/b"), "and 2 pods run there: it has to be"),
+        ("1.37.2 containerd 1.7.33", ("shop/a",), "containerd 1.7.33 → containerd 2.3.4"),
+        ("1.30.14 containerd 2.3.4", None, "pods may run there (this account can't list them)"),
+        ("1.30.14 containerd 2.3.4", (), ""),  # a drained one
+        ("1.37.1 containerd 2.3.4", ("shop/a",), ""),  # a patch of the kubelet
+    ],
+)
+def test_a_node_with_pods_is_upgraded_by_no_deployment(
+    scene: Callable[..., Scene], runs: str, pods: tuple[str, ...] | None, refusal: str
+) -> None:
+    it = scene(cluster={"version": "1.37.2"}, runtime={"version": "2.3.4"})
+    it.deploy()
+    kubelet, runtime, release = runs.split()
+    it.runs = Versions(Release.parse(kubelet), runtime, Release.parse(release))
+    it.pods = pods
+    programs = it.config.paths.programs
+    it.machine.lose(f"{programs}/kubelet")
+    it.machine.lose(f"{programs}/containerd")
+    if not refusal:
+        assert it.deploy()
+        return
+    found = it.another().plan().findings
+    assert [f.level for f in found] == ["error"]
+    assert refusal in found[0].text
+    assert "upgrade --limit n1" in found[0].fix
+    with pytest.raises(PreflightError, match="has to be drained before"):
+        it.deploy()
+    assert not it.changes
+
+
+def test_a_step_that_leaves_kubelet_and_runtime_alone_is_no_upgrade(
+    scene: Callable[..., Scene],
+) -> None:
+    it = scene(cluster={"version": "1.37.2"}, steps=(proxy_cert.STEP, proxy.STEP))
+    it.runs, it.pods = Versions(Release.parse("1.30.14"), "containerd"), ("shop/a",)
+    assert it.deploy()
 
 
 def test_a_step_alone_touches_nothing_else(scene: Callable[..., Scene]) -> None:

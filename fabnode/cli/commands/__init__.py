@@ -21,6 +21,7 @@ _MODULES = (
     "requests",
     "reset",
     "rotate_certs",
+    "upgrade",
     "upkeep",
     "versions",
 )
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from . import requests as requests
     from . import reset as reset
     from . import rotate_certs as rotate_certs
+    from . import upgrade as upgrade
     from . import upkeep as upkeep
     from . import versions as versions
 else:  # type checkers would take any name at all for one of these

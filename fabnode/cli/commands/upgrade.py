@@ -1,0 +1,104 @@
+"""`inv upgrade`: options, what would be done, exit codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke.exceptions import Exit
+
+from ...deploy import upgrading
+from ...deploy.upgrading import Upgrade
+from ...upkeep.departures import blocked
+from ...util.fan_out import Outcome
+from .. import app, exits
+from ..drain_view import HEADS, lines, preview_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...deploy.upgrading import Prospect
+    from ..options import Options
+    from .upkeep import Allowed
+
+
+def upgrade(options: Options, allowed: Allowed, *, network: bool, dry_run: bool) -> None:
+    """Upgrade nodes, or print what would be done; exit 1 where one can't be upgraded as it is."""
+    with app.run_of(options) as run:
+        wanted = Upgrade(allowed.permits(run.config), network=network)
+        if dry_run:
+            found = upgrading.plan(run, wanted)
+            run.journal.detach_sinks()
+            if options.json:
+                app.print_json({"nodes": _document(found)})
+            else:
+                _print(found)
+            if any(_forbidden(outcome) for outcome in found.values()):
+                raise Exit(code=exits.FAILED)
+            return
+        with app.shown_if_interrupted(run, as_json=options.json):
+            seen = upgrading.upgrade(run, wanted)
+            app.end(run, (), as_json=options.json, more={"seen": _document(seen)})
+
+
+def _print(found: Mapping[str, Outcome[Prospect]]) -> None:
+    for name, outcome in found.items():
+        for line in _lines(outcome):
+            app.print_text(f"{name}: {line}")
+    drains = {
+        name: Outcome(outcome.value.drain)
+        for name, outcome in found.items()
+        if outcome.value and outcome.value.drain
+    }
+    if rows := lines(drains):
+        app.print_table(HEADS, rows)
+
+
+def _lines(outcome: Outcome[Prospect]) -> list[str]:
+    """Return what would be done with a node, what that does, and what forbids it."""
+    seen = outcome.value
+    if seen is None:
+        return [f"can't be looked at: {outcome.error or outcome.skipped}"]
+    if seen.empty:
+        return ["nothing to change"]
+    found = [f"goes on: {seen.goes_on}"] if seen.goes_on else []
+    acts = ("drain", "change", "verify", "uncordon") if seen.drain else ("change", "verify")
+    found.append(f"{', '.join(seen.texts)} ({', '.join(acts)})")
+    found += [f"what that does: {effect}" for effect in seen.effects]
+    if seen.drain and seen.drain.cordon:
+        found.append(f"it is cordoned: {seen.drain.cordon}")
+    change = seen.planned.change
+    if change.refusal:
+        found.append(f"refused: {change.refusal}; {change.advice}")
+    for finding in seen.planned.findings:
+        found.append(f"{finding.level}: {finding.text}; {finding.fix}")
+    return found
+
+
+def _document(found: Mapping[str, Outcome[Prospect]]) -> list[dict[str, Any]]:
+    """Return what programs get: per node what would be done, or why that is not known."""
+    return [
+        {
+            "node": node,
+            "releases": list(outcome.value.planned.change.texts),
+            "effects": list(outcome.value.effects),
+            "refusal": outcome.value.planned.change.refusal,
+            "goes_on": outcome.value.goes_on,
+            "plan": outcome.value.planned.plan.to_json(),
+            "findings": [app.plain(finding) for finding in outcome.value.planned.findings],
+            "drain": preview_document(outcome.value.drain) if outcome.value.drain else None,
+        }
+        if outcome.value
+        else {"node": node, "error": str(outcome.error or outcome.skipped)}
+        for node, outcome in found.items()
+    ]
+
+
+def _forbidden(outcome: Outcome[Prospect]) -> bool:
+    """Return whether a node can't be upgraded as it is."""
+    seen = outcome.value
+    return (
+        seen is None
+        or bool(seen.planned.change.refusal)
+        or any(finding.level == "error" for finding in seen.planned.findings)
+        or bool(seen.drain and blocked(seen.drain.departures))
+    )

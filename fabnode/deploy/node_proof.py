@@ -1,0 +1,138 @@
+"""Proof that a node is well after work on it: Ready, units, its own pods, a new pod's network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..cni.daemonset import is_ready
+from ..steps import ready, verify
+from ..steps.verify import Check
+from ..upkeep import departures
+from ..upkeep.objects import full_name
+from ..util.errors import FabnodeError
+from ..util.wait import Wait, WaitTimeoutError, unless
+from ..util.words import counted
+from .verification import verify_cluster, verify_node
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from ..journal.journal import Journal, Step
+    from ..kube.client import Object
+    from ..kube.evictions import Evictions
+    from .cluster_session import ClusterSession
+    from .cordons import Cordons
+    from .node_deployer import NodeDeployer
+
+_POLL: Final = 3.0  # seconds between checks of a node that comes up
+
+
+class NotWellError(FabnodeError):
+    """A node is not well after work on it, and takes no pods until it is."""
+
+
+class NodeProof:
+    """
+    Proof of one node, while it is cordoned.
+
+    :param probing: held while pods of this node try the network: they share a namespace.
+    :param network: whether pods try the network at all.
+    :param advice: of what is raised.
+    """
+
+    def __init__(
+        self,
+        deployer: NodeDeployer,
+        session: ClusterSession,
+        journal: Journal,
+        cordons: Cordons,
+        evictions: Evictions,
+        *,
+        probing: threading.Lock,
+        network: bool,
+        advice: str,
+    ) -> None:
+        self._deployer = deployer
+        self._session = session
+        self._journal = journal
+        self._cordons = cordons
+        self._evictions = evictions
+        self._probing = probing
+        self._network = network
+        self._advice = advice
+        self._name = deployer.node.name
+
+    def prove(self, since: float, reported: Callable[[Object], list[str]], awaited: str) -> None:
+        """
+        Wait until the node is Ready and all checks are good; then let new pods try its network.
+
+        :param since: unix time by its own clock; what it reported before does not count.
+        :param reported: returns what its Node object does not yet report as it should.
+        :param awaited: what that is, for a wait that ends in vain.
+        :raises NotWellError: it is not well in time.
+        """
+        limit = self._session.config.timeouts.ready
+        with self._journal.step(self._name, ready.STEP.name, "waiting for Ready") as log:
+            # sshd is up before the kubelet: that one may be down yet, which the checks find later.
+            try:
+                self._session.nodes.wait_ready(self._name, since, lambda: None, log.waiting)
+            except WaitTimeoutError as error:
+                raise self._not_well([error.message]) from error
+            live = self._cordons.live
+            self._until(awaited, lambda: reported(live(self._name)), limit, log)
+        with self._journal.step(self._name, verify.STEP.name, "checking") as log:
+            self._until("all checks to be good", self._faults, limit, log)
+            if self._network:
+                self._try_network(log)
+            log.note("all good")
+
+    def _try_network(self, log: Step) -> None:
+        with self._probing:
+            live = self._session.nodes.current()
+            tried = verify_cluster(
+                self._session, [self._name], live, network=True, progress=log.progress
+            )
+        if bad := [_sentence(check) for check in tried if check.failed]:
+            raise self._not_well(bad)
+
+    def _until(
+        self, awaited: str, faults: Callable[[], list[str]], limit: float, log: Step
+    ) -> None:
+        """Wait until there are no faults."""
+        sleep = unless(self._session.stopped)
+        wait = Wait(awaited, limit, _POLL, on_state=log.waiting, sleep=sleep)
+        while found := faults():
+            if wait.over:
+                raise self._not_well(found)
+            wait.report("; ".join(found))
+            wait.pause()
+
+    def _faults(self) -> list[str]:
+        """Return what is not well with the node, but that it is cordoned."""
+        facts = self._deployer.probe()
+        live = self._cordons.live(self._name)
+        checks = verify_node(self._deployer.host, facts, self._session, live)
+        checks += verify.override_checks(self._name, self._deployer.overrides())
+        bad = [check for check in checks if check.failed and check.name != verify.SCHEDULABLE]
+        return [*map(_sentence, bad), *self._own_pods_faults()]
+
+    def _own_pods_faults(self) -> list[str]:
+        """Return which of the pods that belong to the node are not Ready."""
+        around, permits = departures.Surroundings(), departures.Permits()
+        return [
+            f"{full_name(pod)} is not Ready"
+            for pod in self._evictions.pods(self._name)
+            if departures.departure(pod, around, permits).fate == "stays" and not is_ready(pod)
+        ]
+
+    def _not_well(self, found: list[str]) -> NotWellError:
+        error = NotWellError(
+            f"it is not well: {counted(len(found), 'fault')}, {found[0]}", self._advice
+        )
+        error.detail = "\n".join(found)
+        return error
+
+
+def _sentence(check: Check) -> str:
+    return f"{check.name}: {check.detail}"

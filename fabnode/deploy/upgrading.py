@@ -1,0 +1,349 @@
+"""
+Upgrade of nodes in use: drained where the change asks for it, changed, proved, taking pods again.
+
+What a node ran is kept on it as one set before anything is changed. A node that does not come up
+with what is new, or is not well with it, goes back to that set; it fails, and the nodes after it
+are left as they are. How far a node is stands on its Node object before each phase begins, so that
+the same command goes on where another one was cut off.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from ..kube import node_status, rbac_rules
+from ..node.plan import Change, Plan
+from ..node.resources import Binary, File, Trace
+from ..releases.matrix import matrix
+from ..steps import kubelet
+from ..upkeep import departures, operations
+from ..util import program
+from ..util.errors import FabnodeError
+from . import host_changes
+from .draining import CORDON, DRAIN, UNCORDON, new_operation, nodes_in_use
+from .errors import PreflightError
+from .node_drainer import still_cordoned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from ..journal.journal import Step
+    from ..kube.client import Object
+    from ..upkeep.departures import Permits
+    from ..upkeep.operations import Operation
+    from ..util.fan_out import Outcome
+    from .draining import NodesInUse
+    from .node_deployer import NodeDeployer
+    from .node_drainer import Preview
+    from .node_planner import NodePlan
+    from .run import Run
+
+UPGRADE: Final = "upgrade"
+BACK: Final = "go-back"
+DRAINING, CHANGING, PROVING = "draining", "changing", "proving"
+_UNIT_SECONDS, _PODS_SECONDS, _BACK_SECONDS = 150, 600, 300
+
+
+class UpgradeRefusedError(FabnodeError):
+    """An upgrade that its makers support no way for; nothing was changed."""
+
+
+class WentBackError(FabnodeError):
+    """A node could not be upgraded, and runs what it ran before."""
+
+    def __init__(self, node: str, cause: FabnodeError, *, takes_pods: bool) -> None:
+        pods = "and takes pods again" if takes_pods else "and stays cordoned, as it was before"
+        again = program.task(f"upgrade --limit {node}")
+        advice = f"{cause.advice}; {again} tries again" if cause.advice else f"{again} tries again"
+        super().__init__(f"{cause.message}; it runs what it ran before, {pods}", advice)
+        self.detail = cause.detail
+
+
+class StuckError(FabnodeError):
+    """A node could not be upgraded, and does not run well with what it ran before either."""
+
+    def __init__(self, node: str, cause: Exception, then: Exception) -> None:
+        super().__init__(
+            f"{cause}; it went back to what it ran before, and that is not well either: {then}",
+            still_cordoned(node, UPGRADE),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """
+    What is to be done with each node: what its configuration says.
+
+    :param network: pods try the network before the node takes others.
+    """
+
+    permits: Permits = field(default_factory=departures.Permits)
+    network: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """
+    What an upgrade would do with a node.
+
+    :param planned: all that would change on it; empty: nothing.
+    :param effects: what that does to the pods that stay, in clauses.
+    :param goes_on: what goes on there. :param drain: None: its pods stay where they are.
+    """
+
+    planned: NodePlan
+    effects: tuple[str, ...] = ()
+    goes_on: str = ""
+    drain: Preview | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.planned.empty and not self.goes_on
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Return what changes, in clauses: releases, and how much else."""
+        changes = self.planned.plan.changes
+        others = "" if self.planned.change.texts else "no release; "
+        units = ", ".join(c.name.removesuffix(".service") for c in self.planned.plan.restarts)
+        restarts = f", restarting {units}" if units else ""
+        return (*self.planned.change.texts, f"{others}{len(changes)} changes in all{restarts}")
+
+
+def plan(run: Run, wanted: Upgrade) -> dict[str, Outcome[Prospect]]:
+    """Return what `upgrade` would do, by the same code. Changes nothing."""
+    with _nodes(run, wanted, dry_run=True) as (using, node):
+        return using.context.each(lambda deployer: node(deployer).prospect(), batched=False)
+
+
+def upgrade(run: Run, wanted: Upgrade) -> dict[str, Outcome[Prospect]]:
+    """
+    Upgrade nodes, batch by batch; return the prospect of each.
+
+    Nodes that can't be upgraded as they are stay so, and stop no others; one that fails on its way
+    does.
+    """
+    with _nodes(run, wanted) as (using, node), using.cordons_reported():
+        each = using.context.each
+        prospects = each(lambda deployer: node(deployer).prospect(insisting=True), batched=False)
+        todo = [name for name, found in prospects.items() if found.value and not found.value.empty]
+        planned = {name: found.value.planned for name, found in prospects.items() if found.value}
+        each(lambda deployer: node(deployer).upgrade(planned[deployer.node.name]), todo)
+        return prospects
+
+
+@contextmanager
+def _nodes(
+    run: Run, wanted: Upgrade, *, dry_run: bool = False
+) -> Iterator[tuple[NodesInUse, Callable[[NodeDeployer], _Node]]]:
+    rights = rbac_rules.maintaining(run.config)
+    with nodes_in_use(run, wanted.permits, rights, dry_run=dry_run, deploys=True) as using:
+        probing = threading.Lock()
+        yield using, lambda deployer: _Node(deployer, using, wanted, probing)
+
+
+class _Node:
+    """
+    One node of an upgrade.
+
+    :param probing: held while pods of this node try the network: they share a namespace.
+    """
+
+    def __init__(
+        self, deployer: NodeDeployer, using: NodesInUse, wanted: Upgrade, probing: threading.Lock
+    ) -> None:
+        self._deployer = deployer
+        self._using = using
+        self._cordons = using.cordons
+        self._run = using.context.run
+        self._name = deployer.node.name
+        self._proof = using.proof(
+            deployer,
+            probing=probing,
+            network=wanted.network,
+            advice=still_cordoned(self._name, UPGRADE),
+        )
+
+    def prospect(self, *, insisting: bool = False) -> Prospect:
+        """
+        Return what would be done; changes nothing.
+
+        :param insisting: what forbids it is a failure.
+        :raises UpgradeRefusedError: there is no supported way to the releases that are configured.
+        """
+        found = self._begun()
+        with self._step(UPGRADE, "comparing") as log:
+            planned = self._deployer.plan(upgrades=True)
+            change = planned.change
+            for finding in planned.findings:
+                if finding.level == "warning":
+                    log.warn(finding.text, finding.fix)
+            errors = [f for f in planned.findings if f.level == "error"]
+            if insisting and errors:
+                raise PreflightError(errors)
+            if insisting and change.refusal:
+                raise UpgradeRefusedError(change.refusal, change.advice)
+            texts = ", ".join(change.texts) or "no release changes"
+            log.note("nothing to change" if planned.empty else texts)
+        goes_on = found.text if found else ""
+        if planned.empty or (found and found.phase != DRAINING) or not change.drains:
+            return Prospect(planned, self._effects(planned), goes_on)
+        drain = self._using.preview(self._name, insisting=insisting)
+        return Prospect(planned, self._effects(planned), goes_on, drain)
+
+    def upgrade(self, planned: NodePlan) -> None:
+        """
+        Drain, change, prove, uncordon; each phase is recorded before it begins.
+
+        :param planned: what the prospect found.
+        :raises WentBackError: it could not be upgraded, and runs what it ran before.
+        :raises StuckError: likewise, and that is not well either; it stays cordoned.
+        """
+        resumed = self._begun() is not None
+        operation = self._emptied(drains=planned.change.drains)
+        operation = self._record(operation, CHANGING)
+        try:
+            self._carry_out(UPGRADE, self._kept(operation, planned))
+            if planned.change.runtime:
+                self._carry_out(UPGRADE, *self._ended())
+            self._deployer.deploy(before_change=lambda: None)
+            operation = self._record(operation, PROVING)
+            self._prove()
+        except Exception as error:
+            raise self._went_back(
+                operation, error, ends_pods=resumed or planned.change.runtime
+            ) from error
+        with self._step(UNCORDON) as log:
+            self._forget()
+            self._cordons.end(self._name, operation)
+            if operation.cordons:
+                log.changed("takes pods again")
+            else:
+                log.note("it was cordoned before, and stays so")
+
+    def _begun(self) -> Operation | None:
+        """Return the upgrade that goes on with this node, where one was cut off."""
+        live = self._cordons.live(self._name)
+        found = operations.read(live)
+        going_on = found is not None and found.what == UPGRADE and operations.is_cordoned(live)
+        return found if going_on else None
+
+    def _effects(self, planned: NodePlan) -> tuple[str, ...]:
+        change = planned.change
+        restarts = {each.name for each in planned.plan.restarts}
+        minor = self._run.config.cluster.version.minor
+        unready = kubelet.UNIT in restarts and not change.drains
+        if unready and minor in matrix().crossings.unready_at_start:
+            text = "its pods leave their Services' endpoints until they are probed again"
+            return (*change.effects, text)
+        return change.effects
+
+    def _emptied(self, *, drains: bool) -> Operation:
+        """Cordon the node, and have its pods leave where the change asks for that."""
+        if drains:
+            self._using.preview(self._name, insisting=True)
+        with self._step(CORDON) as log:
+            wanted = new_operation(UPGRADE, DRAINING)
+            operation, new = self._cordons.begin(self._name, wanted)
+            if new:
+                log.changed("cordoned")
+            elif operation.since != wanted.since:
+                log.note(f"goes on: {operation.what} {operation.origin}")
+            if not operation.cordons:
+                log.note("it was cordoned before, and will stay so")
+        if drains:
+            with self._step(DRAIN, "evicting its pods") as log:
+                self._using.drainer.drain(self._name, log, still_cordoned(self._name, UPGRADE))
+        return operation
+
+    def _kept(self, operation: Operation, planned: NodePlan) -> Change:
+        """Return the change that keeps what runs: what is replaced, and the kubelet's own state."""
+        changes = planned.plan.changes
+        files = [
+            change.name
+            for change in changes
+            if isinstance(change.resource, Binary)
+            or (isinstance(change.resource, File) and not change.resource.secret)
+        ]
+        root = self._deployer.node.kubelet.root
+        state = [f"={root}/{name}" for name in matrix().crossings.state_files]
+        units = [change.name for change in planned.plan.restarts]
+        if kubelet.UNIT not in units:
+            units.append(kubelet.UNIT)  # it may be stopped for the runtime's sake
+        words = (f"{operation.since} {operation.by}", *units, *files, *state)
+        return _trace("kept", f"{len(files)} files", words, "keep", "what it runs now")
+
+    def _ended(self) -> tuple[Change, ...]:
+        """Return the changes that stop the kubelet, and end what pods of the node's own run."""
+        programs = self._run.config.paths.programs
+        words = (f"{programs}/ctr", f"{programs}/crictl")
+        why = "ended, their addresses given back: their runtime changes"
+        return (
+            _trace("halted", kubelet.UNIT, (kubelet.UNIT,), "stop", "its runtime changes"),
+            _trace("pods", "pods of the node's own", words, "remove", why),
+        )
+
+    def _prove(self) -> None:
+        wanted = self._run.config.cluster.version
+
+        def reported(live: Object) -> list[str]:
+            seen = node_status.versions(live).kubelet
+            return [] if seen == wanted else [f"its kubelet reports {seen}"]
+
+        self._proof.prove(0.0, reported, f"the Node object to report {wanted}")
+
+    def _went_back(
+        self, operation: Operation, cause: Exception, *, ends_pods: bool
+    ) -> WentBackError | StuckError:
+        """
+        Restore what the node ran, and let it take pods as before; return how that went.
+
+        :param ends_pods: pods that the other runtime started don't survive.
+        """
+        error = cause if isinstance(cause, FabnodeError) else FabnodeError(str(cause))
+        self._run.journal.warn(f"{self._name}: {error.message}; it goes back to what it ran")
+        began = time.time() + self._deployer.facts.clock_offset
+        try:
+            self._deployer.host.close()  # whatever became of the connection
+            restored = _trace("set kept", "what it ran", (), "restore", "as one set")
+            self._carry_out(BACK, *(self._ended() if ends_pods else ()), restored)
+            with self._step(BACK, "waiting for Ready") as log:
+                nodes = self._using.context.session.nodes
+                nodes.wait_ready(self._name, began, lambda: None, log.waiting)
+                self._cordons.end(self._name, operation)
+                log.note("it runs what it ran before")
+            self._forget()
+        except Exception as then:
+            return StuckError(self._name, error, then)
+        return WentBackError(self._name, error, takes_pods=operation.cordons)
+
+    def _forget(self) -> None:
+        self._carry_out(UPGRADE, _trace("forgotten", "what it ran", (), "remove", "it is proved"))
+
+    def _carry_out(self, step: str, *changes: Change) -> None:
+        host_changes.carry_out(
+            self._run.config,
+            self._run.journal,
+            self._deployer.host,
+            Plan(self._name, changes),
+            step,
+        )
+
+    def _record(self, operation: Operation, phase: str) -> Operation:
+        operation = replace(operation, phase=phase)
+        self._cordons.record(self._name, operation)
+        return operation
+
+    def _step(self, step: str, text: str = "") -> AbstractContextManager[Step]:
+        return self._run.journal.step(self._name, step, text)
+
+
+def _trace(kind: str, name: str, words: tuple[str, ...], action: str, why: str) -> Change:
+    seconds = {"sandboxes": _PODS_SECONDS, "set kept": _BACK_SECONDS}.get(kind, _UNIT_SECONDS)
+    return Change(Trace(kind, name, words, timeout=seconds), action, why)  # type: ignore[arg-type]

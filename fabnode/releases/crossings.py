@@ -1,0 +1,49 @@
+"""Changes of release on a node in use: what they do to its pods, and which ways are supported."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from .matrix import matrix
+
+if TYPE_CHECKING:
+    from .version import Release
+
+
+def kubelet_effects(old: Release, new: Release) -> tuple[str, ...]:
+    """Return what a kubelet's change of release does to the pods of its node, in clauses."""
+    low, high = sorted((old.minor, new.minor))
+    found = [each.effect for each in matrix().crossings.kubelet if low < each.minor <= high]
+    return tuple(dict.fromkeys(found))
+
+
+def unready_at_start(new: Release) -> bool:
+    """Return whether pods leave their Services' endpoints while this kubelet starts."""
+    return new.minor in matrix().crossings.unready_at_start
+
+
+def containerd_way(old: str, new: str) -> tuple[str, ...] | None:
+    """
+    Return the release series to pass on the shortest supported way, the last one included.
+
+    Its makers support upgrades to the next series, and some that `config/versions.yml` lists;
+    none back.
+
+    :param old, new: series such as `1.7`. Empty: they are the same.
+    :returns: None where there is no such way, or a series is not known.
+    """
+    known = list(matrix().containerd)
+    if old not in known or new not in known:
+        return None
+    ways = {series: [after] for series, after in itertools.pairwise(known)}
+    for each in matrix().crossings.containerd:
+        ways.setdefault(each.old, []).append(each.new)
+    found: dict[str, tuple[str, ...]] = {old: ()}
+    reached = [old]
+    for series in reached:
+        for after in ways.get(series, ()):
+            if after not in found:
+                found[after] = (*found[series], after)
+                reached.append(after)
+    return found.get(new)

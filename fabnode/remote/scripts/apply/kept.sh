@@ -1,0 +1,84 @@
+# The set that a node runs with, kept before an upgrade and restored as a whole where that fails.
+#
+# It is a folder of links (or copies) and a list: a line for each file, `NUMBER PATH`, or `- PATH` where
+# there was none; and `unit NAME` for each unit that starts again with what is restored.
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share variables; state: see apply/actions
+
+halt_service() { # halt_service UNIT: for now; at boot it starts as before
+	timeout 120 systemctl stop -- "$1" || return
+	read_unit "$1"
+	case $ActiveState in inactive | failed) ;; *)
+		echo "$1 is still $ActiveState"
+		return 1
+		;;
+	esac
+	systemctl reset-failed -- "$1" 2>/dev/null || :
+}
+
+# Where containerd does not run, none of them was started since it stopped.
+end_pods() { # end_pods CTR CRICTL: as a reset ends them
+	! systemctl -q is-active containerd.service || remove_sandboxes "$@"
+}
+
+keep_set() { # keep_set TAG UNIT… PATH… =PATH…: unless the set of this tag is there; =: a copy
+	kept=$state/kept
+	[ "$(cat "$kept/tag" 2>/dev/null)" != "$1" ] || return 0
+	tag=$1 count=0
+	shift
+	rm -rf "$kept" "$kept.new" && (umask 077 && mkdir "$kept.new") || return
+	for name; do
+		path=${name#=} count=$((count + 1))
+		if [ "$path" = "${path#/}" ]; then
+			echo "unit $name"
+		elif [ ! -e "$path" ]; then
+			echo "- $path"
+		elif [ -h "$path" ] || [ ! -f "$path" ]; then
+			echo "$path is no plain file" >&2
+			return 1
+		else
+			echo "$count $path"
+			{ [ "$name" = "$path" ] && ln -T -- "$path" "$kept.new/$count" 2>/dev/null; } ||
+				cp -p -- "$path" "$kept.new/$count" || return
+		fi
+	done >"$kept.new/list" || return
+	printf '%s\n' "$tag" >"$kept.new/tag" && sync -- "$kept.new/list" && mv -T "$kept.new" "$kept"
+}
+
+restore_kept_file() { # restore_kept_file NUMBER|- PATH
+	[ ! -h "$2" ] || {
+		echo "$2 is a symlink"
+		return 1
+	}
+	if [ "$1" = - ]; then
+		rm -f -- "$2"
+		return
+	fi
+	prepare_sibling "$2" || return
+	ln -T -- "$state/kept/$1" "$sibling" 2>/dev/null || cp -p -- "$state/kept/$1" "$sibling" || return
+	# Two names of one file: a rename of one to the other would leave both.
+	if [ "$sibling" -ef "$2" ]; then rm -f "$sibling"; else mv -fT "$sibling" "$2" || return; fi
+	sibling=
+}
+
+restore_kept() { # the whole set, then its units, in the order in which they were named
+	[ -f "$state/kept/list" ] || {
+		echo "nothing is kept in $state/kept"
+		return 1
+	}
+	units=
+	while read -r kept_as path; do
+		case $kept_as in
+		unit) units="$units $path" ;;
+		*) restore_kept_file "$kept_as" "$path" || return ;;
+		esac
+	done <"$state/kept/list"
+	systemctl daemon-reload || return
+	fallbacks=
+	IFS=' '
+	# shellcheck disable=SC2086 # a list
+	set -- $units
+	for unit; do restart_unit "$unit" || return; done
+	settle_units
+}
+
+forget_kept() { rm -rf "$state/kept" "$state/kept.new"; }

@@ -1,0 +1,318 @@
+"""Upgrades of nodes in use: what is kept, what is drained, what goes back, and what goes on."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fabnode.artifacts import store
+from fabnode.deploy import host_changes, node_proof, upgrading
+from fabnode.deploy import run as run_module
+from fabnode.deploy.errors import PreflightError
+from fabnode.deploy.node_drainer import DrainBlockedError
+from fabnode.deploy.node_planner import NodePlan
+from fabnode.deploy.node_proof import NotWellError
+from fabnode.deploy.upgrading import StuckError, Upgrade, UpgradeRefusedError, WentBackError
+from fabnode.node.plan import Change, Plan
+from fabnode.node.resources import Binary, File, Trace, Unit
+from fabnode.releases.version import Release
+from fabnode.releases.version_change import Versions, version_change
+from fabnode.ssh.errors import ApplyError, UnreachableError
+from fabnode.steps.finding import Finding
+from fabnode.steps.verify import Check
+from fabnode.util.wait import WaitTimeoutError
+from tests.upkeep.pods import pod
+
+from .nodes_in_use import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fabnode.config.configuration import Config, Node
+    from fabnode.journal.journal import Journal
+    from fabnode.util.fan_out import Outcome
+
+OLD, NEW = Release.parse("1.36.3"), Release.parse("1.37.2")
+BAD = Check("n1", "kube-proxy health", ok=False, detail="nobody answers")
+
+
+class Upgraded(Scene):
+    """
+    Nodes that run older releases; what is checked of them afterwards is given.
+
+    :ivar runs: releases by node. :ivar findings: of preflight, by node.
+    :ivar on_deploy: called with each node that is deployed to; it may fail.
+    :ivar on_back: likewise, where one goes back.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        super().__init__(monkeypatch, timeouts={"drain": 3, "ready": 1})
+        self.tmp_path = tmp_path
+        self.wanted = Versions(NEW, "containerd", Release.parse("2.3.4"))
+        before = Versions(OLD, "containerd", Release.parse("2.3.4"))
+        self.runs = dict.fromkeys(("n1", "n2", "n3"), before)
+        self.findings: dict[str, tuple[Finding, ...]] = {}
+        self.bad: list[list[Check]] = []
+        self.did: list[str] = []
+        self.on_deploy: Callable[[str], None] = lambda _: None
+        self.on_back: Callable[[str], None] = lambda _: None
+        self.ready: Callable[[str], None] = lambda _: None
+        monkeypatch.setattr(node_proof, "_POLL", 0.01)
+        monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
+        monkeypatch.setattr(store, "load", lambda _: SimpleNamespace(by_arch={}))
+        checks = lambda *_: self.bad.pop(0) if self.bad else []  # noqa: E731
+        monkeypatch.setattr(node_proof, "verify_node", checks)
+        monkeypatch.setattr(node_proof, "verify_cluster", lambda *_, **__: [])
+        wait_ready = "fabnode.deploy.node_registry.Nodes.wait_ready"
+        monkeypatch.setattr(wait_ready, lambda _, name, *__: self.ready(name))
+        monkeypatch.setattr(host_changes, "carry_out", self._carry_out)
+        original, get = self.api.find, self.api.get
+
+        def empty(path: str, **query: str) -> Any:
+            of_runs = ("/secrets", "/certificatesigningrequests", "bindings", "roles")
+            return {"items": []} if path.endswith(of_runs) else get(path, **query)
+
+        monkeypatch.setattr(self.api, "get", empty)
+
+        def find(path: str) -> Any:
+            found = original(path)
+            if found and path.startswith("/api/v1/nodes/"):
+                kubelet = self.runs[path.rpartition("/")[2]].kubelet
+                found["status"] = {"nodeInfo": {"kubeletVersion": f"v{kubelet}"}}
+            return found
+
+        monkeypatch.setattr(self.api, "find", find)
+
+    def upgrade(self, *names: str, **wanted: Any) -> dict[str, Outcome[Any]]:
+        self.did.clear()
+        run = self.run(*names)
+        upgrading.upgrade(run, Upgrade(**wanted))
+        return run.outcomes
+
+    def record(self, name: str = "n1") -> dict[str, Any] | None:
+        text = self.api.nodes[name]["metadata"].get("annotations", {}).get("fabnode.io/operation")
+        return dict(json.loads(text)) if text else None
+
+    def _deployer(self, host: Any, *_: object, **__: object) -> SimpleNamespace:
+        name = host.node.name
+
+        def plan(*, upgrades: bool) -> NodePlan:
+            assert upgrades
+            old = self.runs[name]
+            if old == self.wanted:
+                return NodePlan(Plan(name), {}, findings=self.findings.get(name, ()))
+            source = self.tmp_path / "kubelet"
+            changes = (
+                Change(Binary("/usr/local/bin/kubelet", source, "0" * 64), "update", "differs"),
+                Change(File("/etc/kubernetes/kubelet.yaml", b""), "update", "differs"),
+                Change(File("/etc/kubernetes/s.pem", b"", secret=True), "update", "differs"),
+                Change(Unit("kubelet.service", reads=()), "restart", "differs"),
+            )
+            change = version_change(old, self.wanted)
+            found = self.findings.get(name, ())
+            return NodePlan(Plan(name, changes), {}, findings=found, change=change)
+
+        def deploy(*, before_change: Callable[[], None]) -> None:
+            before_change()
+            self.did.append(f"deploy {name}")
+            self.on_deploy(name)
+            self.runs[name] = self.wanted
+
+        return SimpleNamespace(
+            host=host,
+            node=host.node,
+            facts=SimpleNamespace(clock_offset=0.0),
+            plan=plan,
+            deploy=deploy,
+            probe=lambda: None,
+            overrides=lambda: (),
+        )
+
+    def _carry_out(
+        self, config: Config, journal: Journal, host: Node, plan: Plan, step: str
+    ) -> None:
+        for change in plan.changes:
+            assert isinstance(change.resource, Trace)
+            kind = change.resource.kind
+            self.did.append(f"{kind} {host.name}")
+            if kind == "kept":
+                self.words = change.resource.words
+            if kind == "set kept":
+                self.on_back(host.name)
+                self.runs[host.name] = Versions(OLD, "containerd", Release.parse("2.3.4"))
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Upgraded:
+    return Upgraded(monkeypatch, tmp_path)
+
+
+def test_a_node_is_drained_changed_proved_and_takes_pods_again(scene: Upgraded) -> None:
+    scene.api.pods = [pod("a")]
+    outcome = scene.upgrade()["n1"]
+    assert outcome.ok, outcome.error
+    assert scene.did == ["kept n1", "deploy n1", "forgotten n1"]
+    assert scene.api.reported == [
+        "patch n1: draining, unschedulable True",
+        "evict a (policy/v1)",
+        "patch n1: changing, unschedulable as it is",
+        "patch n1: proving, unschedulable as it is",
+        "patch n1: nothing, unschedulable None",
+    ]
+    assert scene.record() is None
+
+
+def test_what_is_kept_is_all_that_is_replaced_and_no_secret(scene: Upgraded) -> None:
+    scene.upgrade()
+    tag, *words = scene.words
+    assert tag
+    assert words[:3] == [
+        "kubelet.service",
+        "/usr/local/bin/kubelet",
+        "/etc/kubernetes/kubelet.yaml",
+    ]
+    assert "=/var/lib/kubelet/cpu_manager_state" in words
+    assert not [word for word in words if "s.pem" in word]
+
+
+def test_a_patch_of_the_kubelet_drains_nothing(scene: Upgraded) -> None:
+    scene.runs["n1"] = Versions(Release.parse("1.37.1"), "containerd", Release.parse("2.3.4"))
+    scene.api.pods = [pod("a")]
+    assert scene.upgrade()["n1"].ok
+    assert not [what for what in scene.api.reported if what.startswith("evict")]
+    assert "deploy n1" in scene.did
+
+
+def test_a_change_of_runtime_ends_the_nodes_own_pods(scene: Upgraded) -> None:
+    scene.runs["n1"] = Versions(NEW, "containerd", Release.parse("1.7.33"))
+    assert scene.upgrade()["n1"].ok
+    assert scene.did == ["kept n1", "halted n1", "pods n1", "deploy n1", "forgotten n1"]
+
+
+def test_a_plan_changes_nothing(scene: Upgraded) -> None:
+    scene.api.pods = [pod("a")]
+    found = upgrading.plan(scene.run(), Upgrade())["n1"].value
+    assert found
+    assert found.texts == (
+        "kubelet 1.36.3 → 1.37.2",
+        "4 changes in all, restarting kubelet",
+    )
+    assert found.drain
+    assert (scene.api.reported, scene.did) == ([], [])
+
+
+def test_what_is_right_is_left_alone(scene: Upgraded) -> None:
+    scene.runs["n1"] = scene.wanted
+    assert scene.upgrade("n1", "n2")["n1"].ok
+    assert not [what for what in (*scene.did, *scene.api.reported) if "n1" in what]
+    assert "deploy n2" in scene.did
+
+
+@pytest.mark.parametrize("step", ["deploy", "checks", "Ready"])
+def test_a_node_that_fails_goes_back_and_ends_the_run(scene: Upgraded, step: str) -> None:
+    def fail(name: str) -> None:
+        if name == "n2" and step == "deploy":
+            raise ApplyError(name, "kubelet does not stay up", "", action="start", detail="flag")
+
+    def not_ready(name: str) -> None:
+        # Once, with what is new.
+        if name == "n2" and step == "Ready" and scene.runs[name] == scene.wanted:
+            raise WaitTimeoutError("Ready", 1, "container runtime is down")
+
+    scene.on_deploy, scene.ready = fail, not_ready
+    if step == "checks":
+        scene.bad = [[], *[[BAD]] * 1000]
+    outcomes = scene.upgrade("n1", "n2", "n3")
+    assert outcomes["n1"].ok
+    assert isinstance(outcomes["n2"].error, WentBackError)
+    assert "it runs what it ran before, and takes pods again" in outcomes["n2"].error.message
+    assert outcomes["n3"].skipped
+    assert [n for n in ("n1", "n2", "n3") if scene.api.cordoned(n)] == []
+    assert scene.runs["n2"].kubelet == OLD
+    assert "set kept n2" in scene.did
+    assert not [what for what in scene.did if "n3" in what]
+    assert scene.record("n2") is None
+
+
+def test_a_host_that_is_dead_stays_cordoned_and_is_named(scene: Upgraded) -> None:
+    def fail(name: str) -> None:
+        raise UnreachableError(name, "no route to host")
+
+    scene.on_deploy = scene.on_back = fail
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, StuckError)
+    assert "that is not well either" in error.message
+    assert "inv upgrade --limit n1 goes on from here" in error.advice
+    assert scene.api.cordoned()
+    assert scene.record() is not None
+
+
+def test_an_administrators_cordon_stays(scene: Upgraded) -> None:
+    scene.api.nodes["n1"]["spec"]["unschedulable"] = True
+    assert scene.upgrade()["n1"].ok
+    assert scene.api.cordoned()
+    assert scene.record() is None
+
+
+def test_a_pod_that_would_not_go_leaves_its_node_as_it_is(scene: Upgraded) -> None:
+    scene.api.pods = [pod("lonely", controller=None)]
+    outcomes = scene.upgrade("n1", "n2")
+    assert isinstance(outcomes["n1"].error, DrainBlockedError)
+    assert outcomes["n2"].ok
+    assert not [what for what in (*scene.did, *scene.api.reported) if "n1" in what]
+
+
+def test_a_way_that_is_not_supported_is_refused(scene: Upgraded) -> None:
+    scene.wanted = Versions(NEW, "containerd", Release.parse("2.4.2"))
+    scene.runs["n1"] = Versions(NEW, "containerd", Release.parse("1.7.33"))
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, UpgradeRefusedError)
+    assert "2.3.x, then 2.4.x" in error.advice
+    assert (scene.did, scene.api.reported) == ([], [])
+
+
+def test_what_preflight_finds_forbids_it(scene: Upgraded) -> None:
+    scene.findings["n1"] = (Finding("error", "it has no conntrack", "install it"),)
+    assert isinstance(scene.upgrade()["n1"].error, PreflightError)
+    assert (scene.did, scene.api.reported) == ([], [])
+
+
+@pytest.mark.parametrize("phase", ["draining", "changing", "proving", "nothing"])
+def test_a_cut_off_upgrade_goes_on(scene: Upgraded, phase: str) -> None:
+    scene.api.pods = [pod("a")]
+
+    def cut(what: str) -> None:
+        if what.startswith(f"patch n1: {phase}"):
+            raise KeyboardInterrupt
+
+    scene.api.on_change = cut
+    assert not scene.upgrade()["n1"].ok
+    scene.api.on_change = lambda _: None
+    assert scene.upgrade()["n1"].ok
+    assert scene.runs["n1"] == scene.wanted
+    assert not scene.api.cordoned()
+    assert scene.record() is None
+
+
+def test_a_resumed_upgrade_keeps_the_first_set(scene: Upgraded) -> None:
+    def killed(_: str) -> None:
+        raise KeyboardInterrupt
+
+    scene.on_deploy = killed
+    scene.upgrade()
+    first = scene.words[0]
+    scene.on_deploy = lambda _: None
+    assert scene.upgrade()["n1"].ok
+    assert scene.words[0] == first, "by its tag the host knows that it has that set"
+
+
+def test_a_node_that_is_not_well_names_what(scene: Upgraded) -> None:
+    scene.bad = [[BAD]] * 1000
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, WentBackError)
+    assert "kube-proxy health: nobody answers" in error.message
+    assert isinstance(error.__cause__, NotWellError)

@@ -1,0 +1,115 @@
+"""What a change of releases is and does, by the releases that a node reports and is to have."""
+
+from __future__ import annotations
+
+import pytest
+
+from fabnode.kube.node_status import versions as reported
+from fabnode.releases.version import Release
+from fabnode.releases.version_change import Versions, version_change
+
+
+def versions(kubelet: str, runtime: str = "containerd 2.3.4") -> Versions:
+    name, _, release = runtime.partition(" ")
+    return Versions(Release.parse(kubelet), name, Release.parse(release) if release else None)
+
+
+def node(kubelet: object, runtime: object) -> dict[str, object]:
+    info = {"kubeletVersion": kubelet, "containerRuntimeVersion": runtime}
+    return {"metadata": {"name": "n1"}, "status": {"nodeInfo": info}}
+
+
+@pytest.mark.parametrize(
+    ("kubelet", "runtime", "expected"),
+    [
+        ("v1.37.2", "containerd://2.3.4", versions("1.37.2")),
+        ("v1.37.2+k3s1", "containerd://v2.3.4-k3s1", versions("1.37.2")),
+        ("v1.23.17", "docker://20.10.24", versions("1.23.17", "docker 20.10.24")),
+        ("", "", Versions(None)),
+        (7, ["x"], Versions(None)),
+        ("v99999.1.1", "containerd://1.99999.1", Versions(None, "containerd")),
+    ],
+)
+def test_what_a_node_reports(kubelet: object, runtime: object, expected: Versions) -> None:
+    assert reported(node(kubelet, runtime)) == expected
+
+
+def test_a_node_that_has_reported_nothing() -> None:
+    assert reported({"metadata": {"name": "n1"}}) == Versions(None)
+    assert reported({"metadata": {"name": "n1"}, "status": None}) == Versions(None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "texts", "drains"),
+    [
+        (versions("1.37.2"), versions("1.37.2"), (), False),
+        (versions("1.37.1"), versions("1.37.2"), ("kubelet 1.37.1 → 1.37.2",), False),
+        (versions("1.36.3"), versions("1.37.2"), ("kubelet 1.36.3 → 1.37.2",), True),
+        (
+            versions("1.37.2", "containerd 2.3.3"),
+            versions("1.37.2"),
+            ("containerd 2.3.3 → containerd 2.3.4",),
+            True,
+        ),
+        (
+            versions("1.23.17", "docker 20.10.24"),
+            versions("1.24.17"),
+            ("kubelet 1.23.17 → 1.24.17", "docker 20.10.24 → containerd 2.3.4"),
+            True,
+        ),
+        # What is not known is no change: nothing of it would be shown.
+        (Versions(None), versions("1.37.2"), (), False),
+        (versions("1.37.2"), versions("1.37.2", "containerd"), (), False),
+    ],
+)
+def test_what_changes(old: Versions, new: Versions, texts: tuple[str, ...], drains: bool) -> None:
+    found = version_change(old, new)
+    assert (found.texts, found.drains) == (texts, drains)
+    assert not found.refusal
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "effect"),
+    [
+        ("1.30.14", "1.31.2", "containers restart"),
+        ("1.31.2", "1.30.14", "containers restart"),
+        ("1.20.15", "1.21.14", "static pods are made again"),
+        ("1.23.17", "1.24.17", "staged CSI volumes move"),
+    ],
+)
+def test_what_a_crossing_does(old: str, new: str, effect: str) -> None:
+    assert effect in version_change(versions(old), versions(new)).effects
+
+
+def test_a_runtime_whose_release_is_not_configured() -> None:
+    new = versions("1.37.2", "containerd")
+    found = version_change(versions("1.37.2"), new, other_runtime=True)
+    assert found.runtime
+    assert found.texts == ("containerd 2.3.4 → containerd of this configuration",)
+
+
+def test_a_crossing_that_does_nothing_to_pods() -> None:
+    assert version_change(versions("1.36.3"), versions("1.37.2")).effects == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "refusal", "advice"),
+    [
+        ("1.7.33", "2.3.4", "", ""),
+        ("1.7.33", "2.0.10", "", ""),
+        ("2.3.4", "2.4.2", "", ""),
+        ("1.7.33", "2.4.2", "1.7 can't be upgraded to 2.4 directly", "2.3.x, then 2.4.x"),
+        ("1.7.33", "2.2.5", "1.7 can't be upgraded to 2.2 directly", "2.0.x, then 2.1.x, then"),
+        ("2.4.2", "1.7.33", "is older than the 2.4.2 that runs", "configure what runs"),
+        ("2.4.2", "2.4.1", "is older than", "configure what runs"),
+        # A series that is not known here: nothing is known against it.
+        ("1.2.0", "2.4.2", "", ""),
+    ],
+)
+def test_ways_of_containerd(old: str, new: str, refusal: str, advice: str) -> None:
+    found = version_change(
+        versions("1.36.3", f"containerd {old}"), versions("1.36.3", f"containerd {new}")
+    )
+    assert refusal in found.refusal
+    assert bool(found.refusal) == bool(refusal)
+    assert advice in found.advice

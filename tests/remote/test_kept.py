@@ -1,0 +1,149 @@
+"""What a node ran is kept before an upgrade, and restored as one set: on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fabnode.node.plan import Change, Plan
+from fabnode.node.resources import File, Trace
+from fabnode.remote.apply import apply
+from fabnode.ssh.errors import ApplyError
+
+from .local import SHELLS
+from .test_apply import RUNNING, Node
+
+if TYPE_CHECKING:
+    from fabnode.node.resources import TraceKind
+
+KUBELET, PROXY = "kubelet.service", "kube-proxy.service"
+
+
+@pytest.fixture(params=SHELLS)
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Node:
+    return Node(tmp_path, request.param)
+
+
+def carry_out(node: Node, kind: TraceKind, *words: str) -> None:
+    change = Change(Trace(kind, kind, words), "keep", "")
+    node.tools.forget()
+    node.events.clear()
+    apply(node, Plan("n1", (change,)), node.packer, node.events.append)
+
+
+def put(node: Node, name: str, content: str) -> str:
+    path = node.root_dir / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return str(path)
+
+
+def read(path: str) -> str:
+    return Path(path).read_text()
+
+
+def test_a_set_goes_back_as_a_whole(node: Node) -> None:
+    program, config = put(node, "bin/kubelet", "old"), put(node, "kubelet.yaml", "old settings")
+    state, fresh = put(node, "kubelet/cpu_manager_state", "v1"), str(node.root_dir / "new.yaml")
+    carry_out(node, "kept", "tag", KUBELET, PROXY, program, config, fresh, f"={state}")
+    for path in (program, config, fresh):
+        node.apply(File(path, b"new"))
+    Path(state).write_text("v2")  # in its place, as some kubelets write it
+    carry_out(node, "set kept")
+    assert [read(path) for path in (program, config, state)] == ["old", "old settings", "v1"]
+    assert not (node.root_dir / "new.yaml").exists()
+    calls = [call for call in node.tools.calls_of("systemctl") if " show " not in call]
+    assert calls == [
+        "systemctl daemon-reload",
+        f"systemctl reset-failed -- {KUBELET}",
+        f"systemctl restart -- {KUBELET}",
+        f"systemctl reset-failed -- {PROXY}",
+        f"systemctl restart -- {PROXY}",
+    ]
+
+
+def test_going_back_twice_is_going_back_once(node: Node) -> None:
+    program = put(node, "bin/kubelet", "old")
+    carry_out(node, "kept", "tag", KUBELET, program)
+    node.apply(File(program, b"new"))
+    carry_out(node, "set kept")
+    carry_out(node, "set kept")
+    assert read(program) == "old"
+    assert sorted(p.name for p in (node.root_dir / "bin").iterdir()) == ["kubelet"]
+
+
+def test_the_first_set_of_an_upgrade_is_the_one_that_is_kept(node: Node) -> None:
+    program = put(node, "bin/kubelet", "old")
+    carry_out(node, "kept", "first", KUBELET, program)
+    node.apply(File(program, b"new"))
+    carry_out(node, "kept", "first", KUBELET, program)  # it was cut off, and goes on
+    carry_out(node, "set kept")
+    assert read(program) == "old"
+
+
+def test_another_upgrade_keeps_another_set(node: Node) -> None:
+    program = put(node, "bin/kubelet", "old")
+    carry_out(node, "kept", "first", KUBELET, program)
+    node.apply(File(program, b"new"))
+    carry_out(node, "kept", "second", KUBELET, program)
+    node.apply(File(program, b"newer"))
+    carry_out(node, "set kept")
+    assert read(program) == "new"
+
+
+def test_without_a_set_nothing_is_restored(node: Node) -> None:
+    program = put(node, "bin/kubelet", "old")
+    carry_out(node, "kept", "tag", KUBELET, program)
+    carry_out(node, "forgotten")
+    with pytest.raises(ApplyError, match="nothing is kept"):
+        carry_out(node, "set kept")
+    assert not [call for call in node.tools.calls if "restart" in call]
+
+
+def test_a_link_is_no_file_of_the_set(node: Node) -> None:
+    target = put(node, "elsewhere", "others'")
+    link = node.root_dir / "kubelet.yaml"
+    link.symlink_to(target)
+    with pytest.raises(ApplyError, match="is no plain file"):
+        carry_out(node, "kept", "tag", KUBELET, str(link))
+
+
+def test_a_link_in_its_place_is_not_written_through(node: Node) -> None:
+    config = put(node, "kubelet.yaml", "old")
+    carry_out(node, "kept", "tag", KUBELET, config)
+    target = put(node, "elsewhere", "others'")
+    (node.root_dir / "kubelet.yaml").unlink()
+    (node.root_dir / "kubelet.yaml").symlink_to(target)
+    with pytest.raises(ApplyError, match="is a symlink"):
+        carry_out(node, "set kept")
+    assert read(target) == "others'"
+
+
+def test_a_unit_that_does_not_come_up_with_it_either_is_a_failure(node: Node) -> None:
+    program = put(node, "bin/kubelet", "old")
+    carry_out(node, "kept", "tag", KUBELET, program)
+    node.tools.add("systemctl", "case $1 in restart) echo 'Job failed.'; exit 1 ;; esac")
+    with pytest.raises(ApplyError, match="Job failed"):
+        carry_out(node, "set kept")
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed"])
+def test_a_unit_is_halted_and_starts_at_boot_as_before(node: Node, state: str) -> None:
+    node.tools.add("systemctl", f"case $1 in show) echo ActiveState={state} ;; esac")
+    carry_out(node, "halted", KUBELET)
+    assert f"systemctl stop -- {KUBELET}" in node.tools.calls
+    assert not [call for call in node.tools.calls if "disable" in call]
+
+
+def test_one_that_does_not_stop_is_a_failure(node: Node) -> None:
+    node.tools.add("systemctl", f"case $1 in show) {RUNNING} ;; esac")
+    with pytest.raises(ApplyError, match=r"kubelet\.service is still active"):
+        carry_out(node, "halted", KUBELET)
+
+
+def test_where_containerd_is_down_no_pods_are_ended(node: Node) -> None:
+    node.tools.add("systemctl", "case $* in *is-active*) exit 3 ;; esac")
+    carry_out(node, "pods", str(node.tools.folder / "ctr"), "-")
+    assert not node.tools.calls_of("ctr")
