@@ -69,6 +69,7 @@ ORDER = (
     "test_attack_inside",
     "test_draining",
     "test_maintaining",
+    "test_upgrading",
     "test_killed",
     "test_changed_ca",
     "test_calico_forms",
