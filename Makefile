@@ -33,7 +33,7 @@ test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab in
 	.venv/bin/inv lab.fetch
 	$(PYTEST) --cov -m 'not releases and not hosts and not sites and not life and not chaos and not vm'
 
-test-releases: bootstrap-test .venv/dev  ## nodes of more releases of Kubernetes, on a lab
+test-releases: bootstrap-test .venv/dev  ## more releases of Kubernetes, the chapter's shape with docker, on a lab
 	.venv/bin/inv lab.fetch --older-nodes
 	.venv/bin/pytest -m releases
 

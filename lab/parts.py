@@ -33,10 +33,10 @@ def provide_all(progress: Progress, *, older_nodes: bool = False) -> None:
     """
     Have all parts of the labs that `make test` needs.
 
-    :param older_nodes: of `make test-releases` too, whose releases are a node's alone.
+    :param older_nodes: of `make test-releases` too, which has more releases.
     """
     for release in versions.every_kubernetes():
-        if versions.control_plane(release) != release and not older_nodes:
+        if release != versions.KUBERNETES and not older_nodes:
             continue
         docker = versions.has_dockershim(release)
         runtime = versions.DOCKER if docker else "containerd"

@@ -17,6 +17,8 @@ from .complaints import complaints
 if TYPE_CHECKING:
     from .harness import Done, Lab
 
+pytestmark = pytest.mark.releases
+
 HOSTS = ("n1", "n2")
 PAIRS = (
     "/var/lib/kubelet/pki/kubelet-client-current.pem",
