@@ -748,6 +748,7 @@ ns = Collection(
     cordon,
     drain,
     maintain,
+    upgrade,
     uncordon,
     status,
 )

@@ -26,6 +26,7 @@ from .control_plane_cas import TrustedAuthorities
 from .node_registry import Nodes
 from .proxy_certificates import ProxyCertificates
 from .request_judge import RequestJudge
+from .restart_turns import RestartTurns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,6 +89,7 @@ class ClusterSession:
             more_rights=more_rights,
         )
         self.nodes = Nodes(config, self.api, snapshot)
+        self.restarts = RestartTurns(config, self.api, journal, self.stopped)
         self.authorities = TrustedAuthorities(config, self.api)
         self.judge = RequestJudge(
             config,

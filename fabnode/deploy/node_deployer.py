@@ -196,19 +196,21 @@ class NodeDeployer:
             todo = self._planner.hooked(
                 self._planner.compare(renewal, self._issue(shown.plan, renewal)), renewal
             )
-            began = time.time() + found.clock_offset
-            restarted = self._apply(todo, joining=joining)
-            if joining:
-                self._proof.prove_key()
-                if not kubelet.rotates(inputs):
-                    restarted |= self._begin_rotation()
-            after_change(joining)
-            self._settle(
-                joined_now=joining,
-                since=began if restarted else 0.0,
-                new_serving=any(c.name == self._serving for c in todo.plan.changes)
-                or bool(kubelet.requests_serving(inputs)),
-            )
+            disturbs = not joining and found.unit(kubelet.UNIT).running and _restarts(todo.plan)
+            with self._session.restarts.turn(self.node.name, restarts=disturbs):
+                began = time.time() + found.clock_offset
+                restarted = self._apply(todo, joining=joining)
+                if joining:
+                    self._proof.prove_key()
+                    if not kubelet.rotates(inputs):
+                        restarted |= self._begin_rotation()
+                after_change(joining)
+                self._settle(
+                    joined_now=joining,
+                    since=began if restarted else 0.0,
+                    new_serving=any(c.name == self._serving for c in todo.plan.changes)
+                    or bool(kubelet.requests_serving(inputs)),
+                )
         finally:
             if self._planner.joins:  # alone, bootstrap-kubeconfig leaves a token to be used
                 self._session.admission.tidy(self.node, unproved=self._proof.unproved)
@@ -283,7 +285,7 @@ class NodeDeployer:
                     self._proof.account_for_certificate(error)
                 raise
             steps.sent = done.sent
-        return any(change.name == kubelet.UNIT for change in todo.plan.restarts)
+        return _restarts(todo.plan)
 
     def _store_record(self, lines: Sequence[str]) -> None:
         """Store how the host was before its first change; it has that record itself as well."""
@@ -370,6 +372,11 @@ class NodeDeployer:
                 raise RenewalError(kind, f"came from {read(held).issuer}", self.node.name)
             new.append(kind)
         return new
+
+
+def _restarts(plan: Plan) -> bool:
+    """Return whether a plan starts the kubelet again."""
+    return any(change.name == kubelet.UNIT for change in plan.restarts)
 
 
 def _pull(config: Config) -> Pull | None:

@@ -220,6 +220,7 @@ class Everything:
                 machine_ids=asked("machine ids", lambda *_: {}),
                 by_address=lambda *_: (),
             ),
+            restarts=SimpleNamespace(turn=lambda *_, **__: nullcontext()),
             admission=SimpleNamespace(
                 bindings=asked("bindings", tuple),
                 new_token=asked("token", lambda _: "aaaaaa.0123456789abcdef"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -49,7 +50,7 @@ from tests.support import (
 from .machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from fabnode.config.configuration import Node
@@ -117,6 +118,7 @@ class Scene:
         self.holder = Holder.HOST
         self.certified = False
         self.gone = False
+        self.turns: list[bool] = []
         self.runs = Versions(None)
         self.pods: tuple[str, ...] | None = ()
         self.left: tuple[bytes, ...] = ()
@@ -143,6 +145,7 @@ class Scene:
                 reported_versions=lambda _: self.runs,
                 pods_that_leave=lambda _: self.pods,
             ),
+            restarts=SimpleNamespace(turn=self._turn),
             admission=SimpleNamespace(
                 new_token=recorded("token", lambda _: "aaaaaa.0123456789abcdef"),
                 wait_serving=recorded("wait serving"),
@@ -159,6 +162,12 @@ class Scene:
                 issue=recorded("proxy certificate", proxy_pem),
             ),
         )
+
+    @contextmanager
+    def _turn(self, node: str, *, restarts: bool) -> Iterator[None]:
+        assert node == "n1"
+        self.turns.append(restarts)
+        yield
 
     def deploy(self) -> bool:
         """Deploy as a run of its own would; forget what was told before."""
@@ -677,6 +686,19 @@ def test_a_node_with_pods_is_upgraded_by_no_deployment(
     with pytest.raises(PreflightError, match="has to be drained before"):
         it.deploy()
     assert not it.changes
+
+
+def test_a_kubelet_that_runs_is_restarted_in_its_turn_and_one_that_joins_needs_none(
+    scene: Callable[..., Scene],
+) -> None:
+    it = scene()
+    it.deploy()
+    assert it.turns == [False]
+    it.machine.lose(layout.KUBELET_CONFIG)
+    it.deploy()
+    it.machine.lose(layout.PROXY_CONFIG)
+    it.deploy()
+    assert it.turns == [False, True, False]
 
 
 def test_a_step_that_leaves_kubelet_and_runtime_alone_is_no_upgrade(

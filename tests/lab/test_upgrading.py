@@ -53,6 +53,7 @@ class Cluster:
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab = lab
         lab.lab("fresh")
+        lab.become_deployer()  # the account went with the rest of the cluster
         old = builds.provide(versions.kubernetes_node(OLD), Progress())
         for path in (*(lab.layout.artifacts / "bin").iterdir(), *old.iterdir()):
             (folder / path.name).unlink(missing_ok=True)
