@@ -60,7 +60,8 @@ class WentBackError(FabnodeError):
         pods = "and takes pods again" if takes_pods else "and stays cordoned, as it was before"
         again = program.task(f"upgrade --limit {node}")
         advice = f"{cause.advice}; {again} tries again" if cause.advice else f"{again} tries again"
-        super().__init__(f"{cause.message}; it runs what it ran before, {pods}", advice)
+        # First what became of the node: causes are long, and get cut.
+        super().__init__(f"it runs what it ran before, {pods}: {cause.message}", advice)
         self.detail = cause.detail
 
 
@@ -69,7 +70,8 @@ class StuckError(FabnodeError):
 
     def __init__(self, node: str, cause: Exception, then: Exception) -> None:
         super().__init__(
-            f"{cause}; it went back to what it ran before, and that is not well either: {then}",
+            f"it went back to what it ran before, and that is not well either: {then}; at first:"
+            f" {cause}",
             still_cordoned(node, UPGRADE),
         )
 
