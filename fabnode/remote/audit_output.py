@@ -209,7 +209,7 @@ class _Found:
                 count("tokens", LIMITS.tokens, "\t".join(path))
                 self._at(path).tokens.append(kind)
             case ["used", user, *path]:
-                count("uses", LIMITS.users + LIMITS.running + 2 * LIMITS.anchors)
+                count("uses", LIMITS.uses)
                 # The longest path that matches may be another than one of ours.
                 if (where := "\t".join(path)) in self.files:
                     self.files[where].used_by.append(user)

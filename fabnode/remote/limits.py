@@ -61,6 +61,11 @@ class ExamineLimits:
     unseen: int = 100
     limits: int = 5000
 
+    @property
+    def uses(self) -> int:
+        """Users of files in all: files and command lines that name them, links that lead there."""
+        return self.users + self.running + 2 * self.anchors
+
 
 EXAMINE_LIMITS = ExamineLimits()
 

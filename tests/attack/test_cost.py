@@ -219,7 +219,7 @@ OVER = {
     "keys": ([FILE.format("/root/k")], "key\t\t/root/k", 2 * EXAMINE_LIMITS.keys),
     "pem": ([FILE.format("/root/k")], "pem\tx", EXAMINE_LIMITS.blocks * EXAMINE_LIMITS.block_lines),
     "data": ([FILE.format("/root/k")], "certificate_data\teA==\t/root/k", EXAMINE_LIMITS.keys),
-    "used": ([], "used\tx\t/root/k", EXAMINE_LIMITS.users + EXAMINE_LIMITS.running),
+    "used": ([], "used\tx\t/root/k", EXAMINE_LIMITS.uses),
     "quarantined": (
         [],
         "quarantined\t/var/lib/fabnode/quarantine/q{n}",
