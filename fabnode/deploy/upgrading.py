@@ -56,6 +56,8 @@ class UpgradeRefusedError(FabnodeError):
 class WentBackError(FabnodeError):
     """A node could not be upgraded, and runs what it ran before."""
 
+    concludes = True
+
     def __init__(self, node: str, cause: FabnodeError, *, takes_pods: bool) -> None:
         pods = "and takes pods again" if takes_pods else "and stays cordoned, as it was before"
         again = program.task(f"upgrade --limit {node}")
@@ -67,6 +69,8 @@ class WentBackError(FabnodeError):
 
 class StuckError(FabnodeError):
     """A node could not be upgraded, and does not run well with what it ran before either."""
+
+    concludes = True
 
     def __init__(self, node: str, cause: Exception, then: Exception) -> None:
         super().__init__(

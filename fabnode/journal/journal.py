@@ -319,8 +319,12 @@ def _failure(error: BaseException, folder: Path | None) -> dict[str, Any]:
     if not isinstance(error, FabnodeError):
         where = f" ({folder / FILE} has its trace)" if folder else ""
         return {"advice": f"{_RETRY}{where}", "trace": traceback.format_exception(error)}
-    found = {"advice": error.advice or _RETRY, "detail": error.detail}
-    return {name: text for name, text in found.items() if text}
+    found = {
+        "advice": error.advice or _RETRY,
+        "detail": error.detail,
+        "concludes": error.concludes,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _make_folder(state: Path) -> Path:

@@ -50,7 +50,8 @@ def rows(
     Return a row for each of `nodes` and for each other node in the events, in that order.
 
     The cluster's own steps get a row only when they changed something, failed or were interrupted.
-    A node's cause is its first failure, not what followed from it.
+    A node's cause is its first failure, not what followed from it; unless one says what became of
+    it after that.
 
     :param outcomes: results of the work on nodes. A failure there is one here, whatever the
         events are.
@@ -83,7 +84,8 @@ def row_of(node: str, events: Iterable[Event]) -> NodeResult:
     """Return one node's row from its own events; those that open and close the run don't count."""
     events = [e for e in events if e.step != RUN or e.node is not None]
     seconds = events[-1].at - events[0].at if events else 0.0
-    for event in events:
+    concluded = [e for e in events if e.state == "failed" and e.data.get("concludes")]
+    for event in (*concluded, *events):
         if event.data.get("interrupted"):
             return NodeResult(node, "unfinished", event.step, event.text, "", seconds)
         if event.state in ("failed", "skipped"):

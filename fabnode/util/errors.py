@@ -10,11 +10,13 @@ class FabnodeError(Exception):
     :ivar message: one sentence: the cause.
     :ivar advice: the next step, a command where there is one; may be empty.
     :ivar detail: output of a host or server on the failure, several lines; may be empty.
+    :ivar concludes: it names an earlier failure and what became of that; it is the one to show.
     :ivar exit_code: exit code of a command that ends with this: 1 failure, 2 bad input.
     """
 
     advice = ""
     detail = ""
+    concludes = False
     exit_code = 1
 
     def __init__(self, message: str, advice: str = "", *, exit_code: int | None = None) -> None:

@@ -16,6 +16,7 @@ from fabnode.deploy.node_drainer import DrainBlockedError
 from fabnode.deploy.node_planner import NodePlan
 from fabnode.deploy.node_proof import NotWellError
 from fabnode.deploy.upgrading import StuckError, Upgrade, UpgradeRefusedError, WentBackError
+from fabnode.journal.summary import rows
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Binary, File, Trace, Unit
 from fabnode.releases.version import Release
@@ -216,7 +217,9 @@ def test_what_is_right_is_left_alone(scene: Upgraded) -> None:
 def test_a_node_that_fails_goes_back_and_ends_the_run(scene: Upgraded, step: str) -> None:
     def fail(name: str) -> None:
         if name == "n2" and step == "deploy":
-            raise ApplyError(name, "kubelet does not stay up", "", action="start", detail="flag")
+            error = ApplyError(name, "kubelet does not stay up", "", action="start", detail="flag")
+            scene.journal.fail(name, "kubelet", error)  # as the step that applies does
+            raise error
 
     def not_ready(name: str) -> None:
         # Once, with what is new.
@@ -230,6 +233,8 @@ def test_a_node_that_fails_goes_back_and_ends_the_run(scene: Upgraded, step: str
     assert outcomes["n1"].ok
     assert isinstance(outcomes["n2"].error, WentBackError)
     assert "it runs what it ran before, and takes pods again" in outcomes["n2"].error.message
+    shown = {row.node: row.cause for row in rows(scene.journal.events, outcomes, outcomes)}
+    assert shown["n2"] == outcomes["n2"].error.message, "whatever had failed first"
     assert outcomes["n3"].skipped
     assert [n for n in ("n1", "n2", "n3") if scene.api.cordoned(n)] == []
     assert scene.runs["n2"].kubelet == OLD
