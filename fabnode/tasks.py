@@ -566,6 +566,39 @@ def status(_: Context, config: str = "", limit: str = "", json: bool = False) ->
 
 
 @_task(
+    dry_run="Show what would go from cluster and hosts, and which pods; change nothing.",
+    yes="Do it without asking.",
+    batch="Nodes taken at once (default: maintenance.batch).",
+)
+def remove_node(
+    _: Context,
+    limit: str = "",
+    config: str = "",
+    batch: int = whole("--batch"),
+    force: str = "",
+    past_budget: str = "",
+    delete_emptydir_data: bool = False,
+    dry_run: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Take nodes out of the cluster; reset their hosts.
+
+    Each is drained, its kubelet stopped and its pods ended through the runtime; then its Node
+    object and signing requests go, and its host is as `inv reset` leaves it, without its keys.
+    Shows the plan and asks; without a terminal it wants --yes, else it exits 3.
+
+    Example: inv remove-node --limit node-7 --dry-run
+    """
+    options = Options(
+        config, limit, json, batch=batch, recorded=not dry_run, installs=False, in_use=True
+    )
+    allowed = commands.upkeep.Allowed(force, past_budget, delete_emptydir_data)
+    commands.removal.remove_node(options, allowed, dry_run=dry_run, yes=yes)
+
+
+@_task(
     dry_run="Show what would be removed, put back and left; change nothing.",
     yes="Do it without asking.",
     pods="Pods that may be ended, besides DaemonSets': NAMESPACE/NAME or globs, comma-separated.",
@@ -749,6 +782,7 @@ ns = Collection(
     drain,
     maintain,
     upgrade,
+    remove_node,
     uncordon,
     status,
 )

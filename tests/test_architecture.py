@@ -78,7 +78,7 @@ READS_ENVIRONMENT = {
 # The runs of `deploy`; its other modules are their parts and know of none.
 RUNS = {
     *("approval", "draining", "hardening", "maintenance", "pipeline"),
-    *("resetting", "rotation", "run", "upgrading"),
+    *("removing", "resetting", "rotation", "run", "upgrading"),
 }
 
 STEPS_SHARE = {

@@ -82,6 +82,11 @@ class Cordons:
         with self._lock:
             self.left.pop(name, None)
 
+    def forget(self, name: str) -> None:
+        """Forget a cordon that has gone with its Node object."""
+        with self._lock:
+            self.left.pop(name, None)
+
     def lift(self, name: str) -> str:
         """
         Lift a cordon of ours; return what was ended, in a line; empty: there was nothing.

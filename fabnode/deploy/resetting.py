@@ -23,7 +23,7 @@ from .reset_scope import beside, observed, resources_of, scope_of
 from .run import on_hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ..node.surroundings import Survey
     from ..ssh.host import Host
@@ -95,17 +95,29 @@ def plan(run: Run, pods: Collection[str] = ()) -> dict[str, Outcome[Resettable]]
 
     :param pods: patterns of `namespace/name` of pods that may be ended.
     """
-    return on_hosts(run, partial(_plan, run, pods))
+    return on_hosts(run, partial(survey_host, run, pods))
 
 
 def carry_out(
     run: Run, planned: Mapping[str, Outcome[Resettable]], pods: Collection[str] = ()
 ) -> dict[str, Outcome[WasReset]]:
     """Reset the hosts that were planned, each as it was shown; what is refused fails."""
-    return on_hosts(run, lambda host: _reset(run, host, planned[host.name], pods))
+
+    def one(host: Host) -> WasReset:
+        found = planned[host.name]
+        if found.value is None:
+            raise found.error or RuntimeError(found.skipped)
+        return reset_host(run, host, found.value, pods)
+
+    return on_hosts(run, one)
 
 
-def _plan(run: Run, pods: Collection[str], host: Host) -> Resettable:
+def survey_host(run: Run, pods: Collection[str], host: Host) -> Resettable:
+    """
+    Survey one host, and return what a reset of it would do. Changes nothing.
+
+    :param pods: patterns of `namespace/name` of pods that may be ended.
+    """
     with run.journal.step(host.name, RESET, "surveying") as log:
         resources = resources_of(run.config, host.node, node_steps(run.steps))
         scope = beside(scope_of(run.config, host.node, resources))
@@ -128,10 +140,20 @@ def _survey(host: Host, scope: Scope) -> Survey:
     return survey(host, observed(scope), state=scope.state, programs=programs)
 
 
-def _reset(run: Run, host: Host, planned: Outcome[Resettable], pods: Collection[str]) -> WasReset:
-    if planned.value is None:
-        raise planned.error or RuntimeError(planned.skipped)
-    found = planned.value
+def reset_host(
+    run: Run,
+    host: Host,
+    found: Resettable,
+    pods: Collection[str],
+    stopped: Callable[[], None] = lambda: None,
+) -> WasReset:
+    """
+    Reset one host as it was surveyed.
+
+    :param stopped: called once nothing of the node runs any more, before its files go.
+    :raises ResetRefusedError: it must not be reset as it is; nothing, or nothing more, was changed.
+    :raises NotResetError: all was done, and something is still there.
+    """
     if found.reset.refusals:
         raise ResetRefusedError(found.reset.refusals)
     done: list[Change] = []
@@ -149,6 +171,7 @@ def _reset(run: Run, host: Host, planned: Outcome[Resettable], pods: Collection[
             raise ResetRefusedError(todo.refusals)
         if todo.first:
             raise NotResetError(f"still there: {_named(todo.first)}")
+    stopped()
     done += _carry_out(run, host, todo.rest)
     with run.journal.step(host.name, RESET, "surveying the host again") as log:
         seen, after = surveyed()

@@ -212,6 +212,12 @@ def is_own(request: SigningRequest) -> bool:
     return request.signer == APISERVER_CLIENT and named and not stranger
 
 
+def requested_by(api: Api, user: str, dialect: Dialect = V1) -> tuple[str, ...]:
+    """Return the names of the requests of one user."""
+    items = api.get(dialect.path)["items"]
+    return tuple(item["metadata"]["name"] for item in items if item["spec"].get("username") == user)
+
+
 def withdraw(api: Api, name: str, dialect: Dialect = V1) -> None:
     """Remove a request, if it still exists."""
     api.delete(f"{dialect.path}/{name}")

@@ -141,6 +141,13 @@ DRAIN = (
 )
 """What `inv drain` needs, and `inv maintain` and `inv upgrade` besides their others."""
 
+REMOVE = (
+    *DRAIN,
+    Right("", "", "nodes", ("delete",)),
+    Right("", _CSR, _REQUESTS, ("list", "delete")),
+)
+"""What `inv remove-node` needs."""
+
 PAST_BUDGETS = Right("", "", "pods", ("delete",))
 """With `--past-budget`: no eviction, so no budget is asked."""
 

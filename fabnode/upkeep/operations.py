@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MANAGER = "fabnode"  # of fields that we write: the apiserver takes it from the User-Agent
 _LARGEST = 4096
 
-What = Literal["cordon", "drain", "maintain", "upgrade"]
+What = Literal["cordon", "drain", "maintain", "upgrade", "remove"]
 WHATS: frozenset[str] = frozenset(get_args(What))
 
 

@@ -70,6 +70,7 @@ ORDER = (
     "test_draining",
     "test_maintaining",
     "test_upgrading",
+    "test_removing",
     "test_killed",
     "test_changed_ca",
     "test_calico_forms",

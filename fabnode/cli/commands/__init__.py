@@ -18,6 +18,7 @@ _MODULES = (
     "deployment",
     "hosts",
     "inspection",
+    "removal",
     "requests",
     "reset",
     "rotate_certs",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from . import deployment as deployment
     from . import hosts as hosts
     from . import inspection as inspection
+    from . import removal as removal
     from . import requests as requests
     from . import reset as reset
     from . import rotate_certs as rotate_certs

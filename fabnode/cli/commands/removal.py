@@ -1,0 +1,130 @@
+"""`inv remove-node`: what would go from cluster and host, question, what has gone, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from invoke.exceptions import Exit
+
+from ...deploy import removing
+from ...upkeep.departures import blocked
+from ...util import program
+from ...util.fan_out import Outcome
+from .. import app, exits, reset_view
+from ..drain_view import HEADS, lines, preview_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...deploy.removing import Removal
+    from ..options import Options
+    from .upkeep import Allowed
+
+
+def remove_node(options: Options, allowed: Allowed, *, dry_run: bool, yes: bool) -> None:
+    """
+    Print what a removal would do; do it once that is confirmed.
+
+    Exit 1 where a node fails or can't be removed as it is, 3 where something would be removed and
+    nobody confirmed it.
+    """
+    if not options.limit:
+        raise Exit("--limit is missing: which nodes are to be removed", exits.BAD_INPUT)
+    with app.run_of(options) as run:
+        permits = allowed.permits(run.config)
+        found = removing.plan(run, permits)
+        ready = not any(_forbidden(outcome) for outcome in found.values())
+        todo = any(o.value and not o.value.empty for o in found.values())
+        if ready and todo and not dry_run and (yes or _confirmed(options, found)):
+            if not options.json and yes:
+                _print(found)
+            with app.shown_if_interrupted(run, as_json=options.json):
+                done = removing.remove(run, found, permits)
+            if options.json:
+                run.journal.detach_sinks()
+                app.print_json(reset_view.result_document(done))
+                if not all(outcome.ok for outcome in done.values()):
+                    raise Exit(code=exits.FAILED)
+                return
+            app.print_text("\n".join(["", *reset_view.result_lines(done)]))
+            app.end(run, (), as_json=False)
+            return
+        run.journal.detach_sinks()
+        if options.json:
+            app.print_json(_document(found))
+        else:
+            _print(found)
+        if not ready:
+            raise Exit(code=exits.FAILED)
+        if todo and not dry_run:
+            if not options.json:
+                command = program.task(f"remove-node --limit {options.limit} --yes")
+                app.print_text(f"nothing was changed: `{command}` does this")
+            raise Exit(code=exits.WOULD_CHANGE)
+
+
+def _confirmed(options: Options, found: Mapping[str, Outcome[Removal]]) -> bool:
+    if options.json or not sys.stdin.isatty():
+        return False
+    _print(found)
+    return app.confirmed(f"remove {', '.join(found)}?")
+
+
+def _print(found: Mapping[str, Outcome[Removal]]) -> None:
+    for name, outcome in found.items():
+        if outcome.value:
+            for line in _of_cluster(outcome.value):
+                app.print_text(f"{name}: {line}")
+    app.print_text("\n".join(reset_view.plan_lines(_hosts(found))))
+    drains = {
+        name: Outcome(outcome.value.drain)
+        for name, outcome in found.items()
+        if outcome.value and outcome.value.drain
+    }
+    if rows := lines(drains):
+        app.print_table(HEADS, rows)
+
+
+def _of_cluster(seen: Removal) -> list[str]:
+    """Return what the cluster has of a node, and loses."""
+    found = [f"goes on: {seen.goes_on}"] if seen.goes_on else []
+    things = ["its Node object"] if seen.registered else []
+    if seen.requests:
+        things.append(f"{len(seen.requests)} signing requests")
+    had = " and ".join(things)
+    return [
+        *found,
+        f"drained, stopped; then {had} go, and what is on its host"
+        if had
+        else "the cluster has nothing of it",
+    ]
+
+
+def _hosts(found: Mapping[str, Outcome[Removal]]) -> dict[str, Outcome[Any]]:
+    return {
+        name: Outcome(outcome.value.host) if outcome.value else outcome
+        for name, outcome in found.items()
+    }
+
+
+def _document(found: Mapping[str, Outcome[Removal]]) -> dict[str, Any]:
+    """Return what programs get: of each node its host's part, its Node object and its pods."""
+    nodes = reset_view.plan_document(_hosts(found))["nodes"]
+    for each in nodes:
+        if seen := found[each["node"]].value:
+            each["registered"] = seen.registered
+            each["requests"] = list(seen.requests)
+            each["goes_on"] = seen.goes_on
+            each["drain"] = preview_document(seen.drain) if seen.drain else None
+    return {"nodes": nodes}
+
+
+def _forbidden(outcome: Outcome[Removal]) -> bool:
+    """Return whether a node can't be removed as it is."""
+    seen = outcome.value
+    return (
+        seen is None
+        or bool(seen.host.reset.refusals)
+        or bool(seen.drain and blocked(seen.drain.departures))
+    )

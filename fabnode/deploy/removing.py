@@ -1,0 +1,172 @@
+"""
+Removal of nodes whose hosts answer: drained, stopped, taken out of the cluster, reset.
+
+The order is what keeps a removed node from coming back: its kubelet is stopped and disabled, and
+its pods are ended through the runtime, before its Node object goes; its files, keys among them, go
+last. A removal that was cut off goes on by the same command, also where the Node object has gone.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ..kube import csr, rbac_rules
+from ..upkeep import operations
+from ..util.fan_out import Outcome
+from .cordons import NotANodeError
+from .draining import CORDON, DRAIN, new_operation, nodes_in_use
+from .node_drainer import still_cordoned
+from .resetting import ResetRefusedError, Resettable, WasReset, reset_host, survey_host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ..kube.client import Object
+    from ..upkeep.departures import Permits
+    from .draining import NodesInUse
+    from .node_deployer import NodeDeployer
+    from .node_drainer import Preview
+    from .run import Run
+
+REMOVE: Final = "remove"
+TASK: Final = "remove-node"
+DRAINING, RESETTING = "draining", "resetting"
+_ANY = ("*",)  # pods of a drained node: what is left of them is theirs no more
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """
+    What a removal would do with a node.
+
+    :param registered: it has a Node object. :param requests: its signing requests, by name.
+    :param drain: None: it has no Node object, and so no pods that the cluster knows of.
+    :param goes_on: what goes on there.
+    """
+
+    host: Resettable
+    registered: bool
+    requests: tuple[str, ...] = ()
+    drain: Preview | None = None
+    goes_on: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of the node is left, neither on its host nor in the cluster."""
+        return not (self.host.reset.changes or self.registered or self.requests)
+
+
+def plan(run: Run, permits: Permits) -> dict[str, Outcome[Removal]]:
+    """Return what `remove` would do. Changes nothing."""
+    with _nodes(run, permits, dry_run=True) as (using, node):
+        return using.context.each(lambda deployer: node(deployer).plan(), batched=False)
+
+
+def remove(
+    run: Run, planned: Mapping[str, Outcome[Removal]], permits: Permits
+) -> dict[str, Outcome[WasReset]]:
+    """
+    Remove the nodes that were planned, batch by batch.
+
+    One on which a pod would not go, or whose host must not be reset, fails before it is changed.
+    """
+    with _nodes(run, permits) as (using, node), using.cordons_reported():
+
+        def one(deployer: NodeDeployer) -> WasReset:
+            found = planned[deployer.node.name]
+            if found.value is None:
+                raise found.error or RuntimeError(found.skipped)
+            return node(deployer).remove(found.value)
+
+        return using.context.each(one)
+
+
+@contextmanager
+def _nodes(
+    run: Run, permits: Permits, *, dry_run: bool = False
+) -> Iterator[tuple[NodesInUse, Callable[[NodeDeployer], _Node]]]:
+    with nodes_in_use(run, permits, rbac_rules.REMOVE, dry_run=dry_run) as using:
+        yield using, lambda deployer: _Node(deployer, using)
+
+
+class _Node:
+    """One node of a removal."""
+
+    def __init__(self, deployer: NodeDeployer, using: NodesInUse) -> None:
+        self._host = deployer.host
+        self._using = using
+        self._run = using.context.run
+        self._session = using.context.session
+        self._name = deployer.node.name
+
+    def plan(self) -> Removal:
+        """Return what would be done."""
+        live = self._live()
+        host = survey_host(self._run, _ANY if live else (), self._host)
+        if live is None:
+            return Removal(host, registered=False, requests=self._requests())
+        found = operations.read(live)
+        going_on = found.text if found and found.what == REMOVE else ""
+        drain = self._using.preview(self._name)
+        return Removal(host, True, self._requests(), drain, going_on)
+
+    def remove(self, planned: Removal) -> WasReset:
+        """
+        Drain, stop, take out of the cluster, reset; each is done if it is not yet.
+
+        :raises DrainBlockedError: some pod would not go; nothing was changed.
+        :raises ResetRefusedError: its host must not be reset as it is; nothing was changed.
+        """
+        if planned.host.reset.refusals:
+            raise ResetRefusedError(planned.host.reset.refusals)
+        if self._live() is not None:
+            self._emptied()
+        elif planned.requests:
+            self._session.guard.obtain()
+        pods = _ANY if planned.registered else ()
+        return reset_host(self._run, self._host, planned.host, pods, self._taken_out)
+
+    def _live(self) -> Object | None:
+        try:
+            return self._using.cordons.live(self._name)
+        except NotANodeError:
+            return None
+
+    def _emptied(self) -> None:
+        self._using.preview(self._name, insisting=True)
+        cordons, journal = self._using.cordons, self._run.journal
+        with journal.step(self._name, CORDON) as log:
+            wanted = new_operation(REMOVE, DRAINING)
+            operation, new = cordons.begin(self._name, wanted)
+            if new:
+                log.changed("cordoned")
+            elif operation.since != wanted.since:
+                log.note(f"goes on: {operation.what} {operation.origin}")
+        with journal.step(self._name, DRAIN, "evicting its pods") as log:
+            self._using.drainer.drain(self._name, log, still_cordoned(self._name, TASK))
+        cordons.record(self._name, replace(operation, phase=RESETTING))
+
+    def _taken_out(self) -> None:
+        """Remove what the cluster has of the node, now that nothing of it runs."""
+        with self._run.journal.step(self._name, REMOVE) as log:
+            gone = []
+            if self._live() is not None:
+                self._session.nodes.remove(self._name)
+                self._using.cordons.forget(self._name)
+                gone.append("Node object")
+            dialect = self._session.judge.dialect
+            requests = self._requests()
+            for name in requests:
+                csr.withdraw(self._session.api, name, dialect)
+            if requests:
+                gone.append(f"{len(requests)} signing requests")
+            if gone:
+                log.changed(f"removed: {', '.join(gone)}")
+            else:
+                log.note("the cluster has nothing of it any more")
+
+    def _requests(self) -> tuple[str, ...]:
+        user = f"system:node:{self._name}"
+        return csr.requested_by(self._session.api, user, self._session.judge.dialect)

@@ -1,0 +1,168 @@
+"""Removal of nodes: the order, what is refused before anything is changed, what goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fabnode.deploy import baselines, host_changes, removing, resetting
+from fabnode.deploy import run as run_module
+from fabnode.deploy.node_drainer import DrainBlockedError
+from fabnode.deploy.removing import Removal
+from fabnode.deploy.resetting import ResetRefusedError
+from fabnode.remote.apply import Applied
+from fabnode.upkeep.departures import Permits
+from tests.upkeep.pods import pod
+
+from .nodes_in_use import Scene
+from .test_resetting import BARE, NODE, STOPPED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fabnode.node.plan import Plan
+    from fabnode.node.surroundings import Survey
+    from fabnode.util.fan_out import Outcome
+
+
+class Removed(Scene):
+    """
+    Nodes whose hosts are surveyed as `seen` says, one survey after the other.
+
+    :ivar did: what was done to the cluster and to the host, in order.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        super().__init__(monkeypatch)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+        self.seen: list[Survey] = [NODE, STOPPED, BARE]
+        self.requests = [
+            {"metadata": {"name": "csr-1"}, "spec": {"username": "system:node:n1"}},
+            {"metadata": {"name": "csr-2"}, "spec": {"username": "system:node:n2"}},
+        ]
+        self.did: list[str] = self.api.reported
+        monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
+        monkeypatch.setattr(resetting, "survey", self._survey)
+        monkeypatch.setattr(host_changes, "apply", self._apply)
+        monkeypatch.setattr(baselines, "find", lambda *_: None)
+        get = self.api.get
+
+        def listed(path: str, **query: str) -> Any:
+            if path.endswith("/certificatesigningrequests"):
+                return {"items": list(self.requests)}
+            return get(path, **query)
+
+        monkeypatch.setattr(self.api, "get", listed)
+        monkeypatch.setattr(self.api, "delete", self._delete)
+        patch = self.api.patch
+
+        def patched(path: str, body: Any) -> Any:
+            if "metadata" not in body:  # cordoned right before it goes
+                return {}
+            return patch(path, body)
+
+        monkeypatch.setattr(self.api, "patch", patched)
+
+    def plan(self) -> Removal:
+        found = removing.plan(self.run(), Permits())["n1"]
+        assert found.value, found.error
+        return found.value
+
+    def remove(self) -> Outcome[Any]:
+        run = self.run()
+        found = removing.plan(run, Permits())
+        return removing.remove(self.run(), found, Permits())["n1"]
+
+    def _deployer(self, host: Any, *_: object, **__: object) -> Any:
+        host.interrupt = host.close = lambda: None
+        return type("Deployer", (), {"host": host, "node": host.node})()
+
+    def _survey(self, *_: object, **__: object) -> Survey:
+        return self.seen.pop(0) if len(self.seen) > 1 else self.seen[0]
+
+    def _apply(self, _host: Any, plan: Plan, *_: object, **__: object) -> Applied:
+        self.did.append(f"host: {', '.join(change.action for change in plan.changes)}")
+        return Applied(plan, (), sent=7)
+
+    def _delete(self, path: str, **_: str) -> None:
+        kind, name = path.split("/")[-2:]
+        self.did.append(f"delete {kind} {name}")
+        if kind == "nodes":
+            del self.api.nodes[name]
+        else:
+            self.requests = [r for r in self.requests if r["metadata"]["name"] != name]
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Removed:
+    return Removed(monkeypatch, tmp_path)
+
+
+def test_a_node_is_drained_and_stopped_before_its_object_goes_and_its_files_go_last(
+    scene: Removed,
+) -> None:
+    scene.api.pods = [pod("a")]
+    outcome = scene.remove()
+    assert outcome.ok, outcome.error
+    first, *_ = [what for what in scene.did if what.startswith("host")]
+    assert scene.did == [
+        "patch n1: draining, unschedulable True",
+        "evict a (policy/v1)",
+        "patch n1: resetting, unschedulable as it is",
+        first,
+        "delete nodes n1",
+        "delete certificatesigningrequests csr-1",
+        scene.did[-1],
+    ]
+    assert "stop" in first
+    assert scene.did[-1].startswith("host: ")
+
+
+def test_a_plan_changes_nothing(scene: Removed) -> None:
+    scene.api.pods = [pod("a")]
+    found = scene.plan()
+    assert (found.registered, found.requests) == (True, ("csr-1",))
+    assert found.drain
+    assert [d.pod for d in found.drain.departures] == ["shop/a"]
+    assert scene.did == []
+
+
+def test_a_pod_that_would_not_go_leaves_all_as_it_is(scene: Removed) -> None:
+    scene.api.pods = [pod("lonely", controller=None)]
+    assert isinstance(scene.remove().error, DrainBlockedError)
+    assert scene.did == []
+
+
+def test_a_host_that_must_not_be_reset_leaves_all_as_it_is(scene: Removed) -> None:
+    scene.seen = [replace(NODE, namespaces={"moby": (2, 3)})]
+    assert isinstance(scene.remove().error, ResetRefusedError)
+    assert scene.did == []
+
+
+@pytest.mark.parametrize("cut", ["delete nodes", "delete certificate"])
+def test_a_cut_off_removal_goes_on(
+    scene: Removed, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    delete = scene._delete
+
+    def killed(path: str, **more: str) -> None:
+        if f"delete {path.split('/')[-2]}".startswith(cut):
+            raise KeyboardInterrupt
+        delete(path, **more)
+
+    monkeypatch.setattr(scene.api, "delete", killed)
+    assert not scene.remove().ok
+    monkeypatch.setattr(scene.api, "delete", delete)
+    scene.seen = [STOPPED, BARE]
+    outcome = scene.remove()
+    assert outcome.ok, outcome.error
+    assert "n1" not in scene.api.nodes
+    assert [each["metadata"]["name"] for each in scene.requests] == ["csr-2"]
+
+
+def test_a_second_removal_finds_nothing(scene: Removed) -> None:
+    assert scene.remove().ok
+    scene.seen = [BARE]
+    assert scene.plan().empty
