@@ -265,12 +265,15 @@ class NodePlanner:
         names = {change.name for change in planned.plan.changes}
         programs = self.config.paths.programs
         old = self._session.nodes.reported_versions(self.node.name)
-        new = Versions(
-            self.config.cluster.version, self.node.runtime.name, self.node.runtime.version
-        )
+        runtime = self.node.runtime
+        # Docker is the host's own, of whatever release.
+        release = runtime.version if runtime.name == "containerd" else None
+        new = Versions(self.config.cluster.version, runtime.name, release)
         if not names & {f"{programs}/kubelet", kubelet.UNIT}:
             new = replace(new, kubelet=old.kubelet)
-        if not names & {f"{programs}/containerd", layout.CONTAINERD, layout.CRI_DOCKERD}:
+        # The kubelet is what goes from one runtime to another.
+        same = {f"{programs}/containerd", layout.CONTAINERD}
+        if not names & (same if old.runtime == runtime.name else {kubelet.UNIT}):
             new = replace(new, runtime=old.runtime, runtime_release=old.runtime_release)
         return version_change(old, new, other_runtime=f"{programs}/containerd" in names)
 

@@ -660,6 +660,7 @@ def test_the_kubelets_own_kubeconfig_follows_the_apiservers_address(
     [
         ("1.30.14 containerd 2.3.4", ("shop/a", "shop/b"), "and 2 pods run there: it has to be"),
         ("1.37.2 containerd 1.7.33", ("shop/a",), "containerd 1.7.33 → containerd 2.3.4"),
+        ("1.37.2 docker 20.10.24", ("shop/a",), "docker 20.10.24 → containerd 2.3.4"),
         ("1.30.14 containerd 2.3.4", None, "pods may run there (this account can't list them)"),
         ("1.30.14 containerd 2.3.4", (), ""),  # a drained one
         ("1.37.1 containerd 2.3.4", ("shop/a",), ""),  # a patch of the kubelet
