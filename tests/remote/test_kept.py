@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fabnode.node.plan import Change, Plan
-from fabnode.node.resources import File, Trace
+from fabnode.node.resources import File, Trace, Unit
 from fabnode.remote.apply import apply
 from fabnode.ssh.errors import ApplyError
 
@@ -62,6 +62,18 @@ def test_a_set_goes_back_as_a_whole(node: Node) -> None:
         f"systemctl reset-failed -- {PROXY}",
         f"systemctl restart -- {PROXY}",
     ]
+
+
+def test_what_is_restored_has_the_record_of_its_start(node: Node) -> None:
+    program = put(node, "bin/kubelet", "old")
+    node.apply(Unit(KUBELET, (program,)))
+    stamp = node.state / "stamps" / KUBELET
+    before = stamp.read_text()
+    carry_out(node, "kept", "tag", KUBELET, program)
+    node.apply(File(program, b"new"), Unit(KUBELET, (program,)))
+    assert stamp.read_text() != before
+    carry_out(node, "set kept")
+    assert stamp.read_text() == before
 
 
 def test_going_back_twice_is_going_back_once(node: Node) -> None:

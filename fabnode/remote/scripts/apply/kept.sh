@@ -30,7 +30,10 @@ keep_set() { # keep_set TAG UNIT… PATH… =PATH…: unless the set of this tag
 		path=${name#=} count=$((count + 1))
 		if [ "$path" = "${path#/}" ]; then
 			echo "unit $name"
-		elif [ ! -e "$path" ]; then
+			# With the record of its start: else the next run would start it again.
+			path=$state/stamps/$name
+		fi
+		if [ ! -e "$path" ]; then
 			echo "- $path"
 		elif [ -h "$path" ] || [ ! -f "$path" ]; then
 			echo "$path is no plain file" >&2
