@@ -213,7 +213,8 @@ class Credentials:
                     place
                     # What is merely claimed counts only where nothing that is believed does.
                     for place in sorted(
-                        self._by_key.get(der, ()), key=lambda p: (not p.believed, not p.roots)
+                        self._by_key.get(der, ()),
+                        key=lambda p: (not p.believed, not p.roots, _weakness(p.certificate)),
                     )
                     if place.certificate.authority
                     or _MASTERS & set(place.certificate.organizations)
@@ -465,6 +466,13 @@ def _severity(finding: Finding) -> int:
 
 def _weight(finding: Finding) -> tuple[int, int]:
     return _severity(finding), _CHECKS.index(finding.check)
+
+
+def _weakness(found: Certificate) -> int:
+    """Return how little a certificate lets its holder do, least first: the worst accuses."""
+    if found.authority:
+        return 0
+    return 1 if _MASTERS & set(found.organizations) else 2
 
 
 def _listed(path: str) -> str:

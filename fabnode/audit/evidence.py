@@ -161,6 +161,7 @@ class Evidence:
     :param uptime: seconds. :param swaps: devices and files that it swaps to.
     :param control_plane: what of a control plane runs on it, or is to.
     :param managed: units that fabnode started.
+    :param unguarded: unit → files that it runs as root though others may write them.
     :param anchors: path → what decides whom a program obeys; what isn't there is missing.
     :param rules: iptables table → the rules of its built-in chains, as `iptables -S` prints them,
         in order; a table that could not be read is missing.
@@ -182,6 +183,7 @@ class Evidence:
     programs: Mapping[str, Program] = field(default_factory=dict)
     units: Mapping[str, UnitSeen] = field(default_factory=dict)
     texts: Mapping[str, Text] = field(default_factory=dict)
+    unguarded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     files: Mapping[str, SecretFile] = field(default_factory=dict)
     anchors: Mapping[str, Anchor] = field(default_factory=dict)
     rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -202,8 +204,10 @@ class Asked:
     :param read_only: status of `http://…:10255/pods`.
     :param strangers: ports on which another program than the kubelet listens: an answer from there
         counts for nothing.
+    :param silent: ports on which the kubelet listens, and no answer was to be had.
     """
 
     pods: int | None = None
     read_only: int | None = None
     strangers: tuple[int, ...] = ()
+    silent: tuple[int, ...] = ()

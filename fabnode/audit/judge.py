@@ -38,7 +38,7 @@ def judge(
 def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
     """Return what was not examined: silence would be taken for soundness."""
     unknown = list(evidence.unseen)
-    if asked.pods is None and KUBELET_PORT not in asked.strangers:
+    if asked.pods is None and KUBELET_PORT not in (*asked.strangers, *asked.silent):
         unknown.append(
             "who the kubelet answers: sshd forbids forwarding, or who listens there is not known;"
             " its settings alone are judged"
@@ -50,7 +50,12 @@ def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
     for what in unknown:
         yield Finding("unseen", "info", "host", f"not examined: {what}", "", "examine it there")
     # What others can bring about must not make an audit quiet.
-    for what in evidence.limited:
+    silent = (
+        f"whom the kubelet answers on :{port}: it listens there, and no answer was to be had; its"
+        " settings alone are judged"
+        for port in asked.silent
+    )
+    for what in (*evidence.limited, *silent):
         yield Finding("unseen", "medium", "host", f"not examined: {what}", "", "examine it there")
     if not evidence.users_known:
         what = "who names keys and kubeconfigs: so none is moved"

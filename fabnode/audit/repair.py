@@ -19,7 +19,7 @@ from .finding import (
     RestrictMode,
     Setting,
 )
-from .settings import Settings, flags
+from .settings import Settings, flags, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,6 +104,7 @@ class _Bench:
             case DeduplicateRules(table=table, rules=rules):
                 self._rules[table] = rules
             case RestartUnit(unit=unit):
+                self._may_start(unit)
                 self._restarts.setdefault(unit, check)
             case Line(path=path, old=old, new=new):
                 self._edit(path, replace_line(self._text(path), old, new), check)
@@ -116,6 +117,7 @@ class _Bench:
                 "no file that is root's alone holds the cluster's CA and nothing else: none can be"
                 " its clientCAFile"
             )
+        self._may_start(unit_of(wanted.program))
         settings = Settings(self._evidence, wanted.program)
         source = settings.get(wanted.flag, wanted.keys, default=None).source
         if source == "unknown":
@@ -128,6 +130,13 @@ class _Bench:
             new = set_value(self._text(path), wanted.keys, wanted.value)
         self._edit(path, new, check)
         self._restarts.setdefault(f"{wanted.program}.service", f"{path} changes")
+
+    def _may_start(self, unit: str) -> None:
+        """Refuse to start a unit that would run what others may have written."""
+        if paths := self._evidence.unguarded.get(unit):
+            raise CannotEditError(
+                f"{unit} would start again, and runs {paths[0]}, which others than root may write"
+            )
 
     def _unit_file(self, wanted: Setting, settings: Settings) -> str:
         """Return the unit file that the program's command line comes from."""

@@ -76,6 +76,7 @@ def findings(evidence: Evidence, asked: Asked, anchors: Anchors) -> Iterator[Fin
     yield from _proxy(evidence, anchors)
     yield from _docker(evidence, anchors)
     yield from _units(evidence)
+    yield from _unguarded(evidence)
     yield from _unit_files(evidence)
 
 
@@ -407,6 +408,25 @@ def _units(evidence: Evidence) -> Iterator[Finding]:
                 f"systemd restarted it {unit.restarts} times; it is {unit.active} ({unit.sub})",
                 f"journalctl -u {name} -n 50",
                 by_hand="its journal has the reason",
+            )
+
+
+def _unguarded(evidence: Evidence) -> Iterator[Finding]:
+    """Report programs that root runs, and that others may change."""
+    for unit, paths in evidence.unguarded.items():
+        for path in paths:
+            yield Finding(
+                "others-may-write",
+                "critical",
+                path,
+                f"{unit} runs it as root, and {OTHERS_WRITE}: at its next start it does what they"
+                " wish",
+                "owner, mode, and those of the folders and links on its way",
+                f"put the program there anew, then chown root:root and chmod go-w {quote(path)}"
+                " and its folders",
+                by_hand=f"what others wrote, only a person can judge; until then {unit} is not"
+                " restarted from here",
+                provenance=Provenance.OTHERS_MAY_WRITE,
             )
 
 

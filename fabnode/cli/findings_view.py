@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..util.fan_out import Outcome
 
 _COUNTED: tuple[Severity, ...] = ("critical", "high", "medium", "low")
+_BLANKS = re.compile(r"\s{2,}|[^\S ]")
 HEADS = ("NODE", *(severity.upper() for severity in _COUNTED), "HARDEN FIXES")
 
 
@@ -49,14 +51,23 @@ def paragraphs(found: Mapping[str, Outcome[Audit]], *, width: int | None) -> Ite
 
 
 def _line(text: str) -> str:
-    """Return a text as one line: what a host's users wrote must not begin one of its own."""
-    return clean(text).replace("\n", " ")
+    """
+    Return a text as one line: what a host's users wrote must not begin one of its own.
+
+    Nor must it by blanks that reach to a terminal's edge: rows of them are spelled out.
+    """
+    return _BLANKS.sub(lambda row: "".join(map(_spelled, row[0])), clean(text).replace("\n", " "))
+
+
+def _spelled(blank: str) -> str:
+    return f"\\x{ord(blank):02x}" if ord(blank) < 256 else f"\\u{ord(blank):04x}"
 
 
 def _wrapped(head: str, texts: list[str], width: int | None) -> str:
     indent = " " * 10
     if width is None:
         return "\n".join([head, *(indent + line for line in texts)])
+    head = textwrap.fill(head, width, subsequent_indent=indent, break_on_hyphens=False)
     wrapped = [
         textwrap.fill(
             line,
@@ -81,10 +92,10 @@ def left_lines(findings: Iterable[Finding]) -> Iterator[str]:
     """Yield what a plan leaves to people, how that was seen, and why it does."""
     for finding in findings:
         if not finding.repairs and finding.severity != "info":
-            yield _line(f"  by hand: {finding.subject}: {finding.text}")
+            yield f"  by hand: {_line(finding.subject)}: {_line(finding.text)}"
             if finding.seen:
-                yield _line(f"           seen: {finding.seen}")
-            yield _line(f"           {_fix(finding)}")
+                yield f"           seen: {_line(finding.seen)}"
+            yield f"           {_line(_fix(finding))}"
 
 
 def document(found: Mapping[str, Outcome[Audit]], *, plans: bool = False) -> dict[str, Any]:

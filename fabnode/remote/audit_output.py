@@ -38,6 +38,7 @@ _OTHER_PUBLIC = re.compile(r"[a-z0-9.@-]{1,60} [A-Za-z0-9+/]{1,2000}={0,2}", re.
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CERTIFICATE-----")
 _TOKENS = {"bootstrap", "jwt", "static", "password", "csv"}
 _PROGRAMS = {"kubelet", "kube-proxy", "dockerd"}
+_STARTED = {"kubelet", "kube-proxy", "docker"}
 _CONTROL = {
     "kube-apiserver",
     "kube-controller-manager",
@@ -126,6 +127,7 @@ class _Found:
     units: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     programs: dict[str, str] = field(default_factory=dict)
     args: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    unguarded: dict[str, list[str]] = field(default_factory=dict)
     cwds: dict[str, str] = field(default_factory=dict)
     texts: dict[str, Text] = field(default_factory=dict)
     files: dict[str, _File] = field(default_factory=dict)
@@ -162,6 +164,9 @@ class _Found:
                 self.units[name][key] = value
             case ["program", name, "host" | "down" as place] if name in _PROGRAMS:
                 self.programs[name] = place
+            case ["unguarded", unit, *path] if unit.removesuffix(".service") in _STARTED:
+                count("executables", LIMITS.executables, unit)
+                self.unguarded.setdefault(unit, []).append(_path("\t".join(path)))
             case ["cwd", name, *path] if name in self.programs:
                 self.cwds[name] = _path("\t".join(path))
             case ["arg", name, *argument] if name in self.programs:
@@ -287,6 +292,7 @@ class _Found:
                 )
                 for name, place in self.programs.items()
             },
+            unguarded={unit: tuple(paths) for unit, paths in self.unguarded.items()},
             units={name: _unit(settings) for name, settings in self.units.items()},
             texts=self.texts,
             files={path: _secret_file(path, file) for path, file in self.files.items()},

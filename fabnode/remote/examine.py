@@ -90,7 +90,18 @@ def ask(host: Host, listeners: frozenset[Listener] | None) -> Asked:
     pods, pods_strange = _status(host, KUBELET_PORT, listeners, secure=True)
     read_only, read_only_strange = _status(host, KUBELET_READ_ONLY_PORT, listeners, secure=False)
     strange = {KUBELET_PORT: pods_strange, KUBELET_READ_ONLY_PORT: read_only_strange}
-    return Asked(pods, read_only, tuple(port for port, another in strange.items() if another))
+    answers = {KUBELET_PORT: pods, KUBELET_READ_ONLY_PORT: read_only}
+    open_ports = {each.port for each in listeners or ()}
+    return Asked(
+        pods,
+        read_only,
+        strangers=tuple(port for port, another in strange.items() if another),
+        silent=tuple(
+            port
+            for port, answer in answers.items()
+            if answer is None and port in open_ports and not strange[port]
+        ),
+    )
 
 
 def _status(
@@ -98,6 +109,9 @@ def _status(
 ) -> tuple[int | None, bool]:
     """
     Return what the kubelet answers on its own address or, where it serves all, on loopback.
+
+    That nobody answers is believed only where nobody listens: whoever keeps the host's ports or its
+    processors busy makes connections fail.
 
     The second value: another program listens on that port, or answered there.
     """
@@ -113,7 +127,8 @@ def _status(
             return answer, strange
         else:
             strange = True
-    return (None if strange else status), strange
+    listened = listeners is None or any(each.port == port for each in listeners)
+    return (None if strange or listened else status), strange
 
 
 def is_kubelets(listeners: Iterable[Listener], port: int, address: str) -> bool:

@@ -29,7 +29,8 @@ class ExamineLimits:
     :param keys, tokens: of one file. :param blocks: certificates in one file; `block_lines` each.
     :param units: that are asked about, with `settings` of each.
     :param users, running: names of files in other files; on command lines.
-    :param rules: of one table. :param *_length: letters, of one line or argument.
+    :param executables: files that one unit runs. :param rules: of one table.
+    :param *_length: letters, of one line or argument.
     :param text_size: bytes of one text.
     """
 
@@ -58,6 +59,7 @@ class ExamineLimits:
     rule_length: int = 1000
     quarantined: int = 100
     listeners: int = 100
+    executables: int = 20
     unseen: int = 100
     limits: int = 5000
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fabnode.audit.evidence import Evidence, Program, UnitSeen
-from fabnode.audit.finding import Finding, Setting
+from fabnode.audit.finding import Finding, RestartUnit, Setting
 from fabnode.audit.repair import Repairs, repairs
 from fabnode.deploy.hardening import plan_of
 from fabnode.node.resources import EditedFile, Quarantined, Reload, Restart, RulesOnce
@@ -27,6 +27,7 @@ from .support import (
     with_texts,
 )
 
+KUBELET = "kubelet.service"
 ANONYMOUS = Setting(
     "kubelet", "anonymous-auth", ("authentication", "anonymous", "enabled"), value=False
 )
@@ -52,6 +53,20 @@ def edited(todo: Repairs) -> dict[str, str]:
         for w in todo.wanted
         if isinstance(w.resource, EditedFile)
     }
+
+
+def test_a_unit_that_runs_what_others_may_write_is_not_started() -> None:
+    """Neither by a restart alone nor by a setting, which ends with one."""
+    it = kubelet(f"/usr/bin/kubelet --config={KUBELET_YAML}")
+    unguarded = replace(it, unguarded={"kubelet.service": ("/opt/kube/bin/kubelet",)})
+    restart = Finding("read-only-port", "medium", "kubelet", "", "", "", (RestartUnit(KUBELET),))
+    for wanted in (finding(ANONYMOUS), restart):
+        assert repairs(it, [wanted]).wanted
+        todo = repairs(unguarded, [wanted])
+        assert todo.wanted == ()
+        assert "/opt/kube/bin/kubelet, which others than root may write" in todo.findings[0].by_hand
+    (found,) = [f for f in judged(unguarded) if f.subject == "/opt/kube/bin/kubelet"]
+    assert (found.check, found.severity, found.repairs) == ("others-may-write", "critical", ())
 
 
 WITH_CONFIG = f"/usr/bin/kubelet --config={KUBELET_YAML}"

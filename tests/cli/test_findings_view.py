@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from fabnode.audit.finding import Finding, RestrictMode
 from fabnode.cli.findings_view import (
     HEADS,
@@ -99,3 +101,22 @@ def test_what_a_plan_leaves_is_listed_with_how_it_was_seen_and_why() -> None:
     for text in ("kubelet: it swaps", "seen: swap on /dev/x", "swapoff", "(pods may end)"):
         assert text in reported
     assert "\x1b" not in reported
+
+
+@pytest.mark.parametrize("blank", [" ", "\u3000", "\xa0"])
+def test_blanks_in_a_name_reach_to_no_edge_of_a_terminal(blank: str) -> None:
+    subject = f"/home/m/{blank * 52}critical  n2: /etc/shadow [ca-key]"
+    finding = replace(LEFT, subject=subject)
+    (shown,) = paragraphs({"n2": Outcome(Audit((finding,), PLAN))}, width=80)
+    head, *rest = shown.splitlines()
+    assert all(line.startswith(" " * 10) for line in rest)
+    assert blank * 2 not in head.partition("/home")[2]
+    by_hand, *_ = left_lines([finding])
+    assert blank * 2 not in by_hand.partition("/home")[2]
+
+
+def test_a_long_name_begins_no_line_of_its_own() -> None:
+    finding = replace(LEFT, subject=f"/home/m/{'x' * 63}critical n2: /etc/shadow [ca-key]")
+    (shown,) = paragraphs({"n2": Outcome(Audit((finding,), PLAN))}, width=80)
+    assert all(line.startswith(" " * 10) for line in shown.splitlines()[1:])
+    assert max(map(len, shown.splitlines())) <= 80

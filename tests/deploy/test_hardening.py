@@ -237,6 +237,11 @@ def test_only_a_kubelet_that_let_the_apiserver_in_before_can_be_cut_off(
 LEFT: dict[str, tuple[Evidence, Evidence, str]] = {
     "what was repaired is still found": (OPEN, OPEN, "still present: kubelet: "),
     "something else comes up": (OPEN, READABLE, ""),
+    "what was repaired can't be seen any more": (
+        OPEN,
+        replace(SOUND, limited=("whom the kubelet answers",)),
+        "it can't be told whether all is fixed: not examined: whom the kubelet answers",
+    ),
     "what no repair was for is still found": (
         replace(OPEN, units=BY_HAND.units),
         BY_HAND,

@@ -646,5 +646,73 @@ def test_who_answers_in_the_kubelet_s_place_is_not_believed(story: Story) -> Non
     assert ("foreign-listener", "port 10250") not in keys(up)
 
 
+# Takes every port from which a connection could begin, on the two addresses where the kubelet is
+# asked from; prints a line once it has them.
+_ALL_PORTS = """
+use Socket;
+my ($from, $to, @at) = @ARGV;
+my @held;
+for my $at (@at) {
+    for my $port ($from .. $to) {
+        socket(my $s, PF_INET, SOCK_STREAM, 0) or last;
+        push @held, $s if bind($s, sockaddr_in($port, inet_aton($at)));
+    }
+}
+print scalar(@held), "\\n";
+close STDOUT;
+sleep 600;
+"""
+
+
+def test_who_keeps_sshd_from_asking_the_kubelet_makes_no_host_sound(story: Story) -> None:
+    """Without a port to connect from, nobody is asked: that is no answer, and is reported."""
+    lab, limit = story.lab, ("--limit", HOST)
+    nowhere = {"binaries": "no/such/folder", "cni_plugins": "no/such/folder", "images": []}
+    config = lab.config(artifacts=nowhere)
+    lab.on(HOST, f"cat >{HOME}/ports.pl <<'EOF'\n{_ALL_PORTS}EOF")
+    low, high = map(int, lab.on(HOST, "cat /proc/sys/net/ipv4/ip_local_port_range").split())
+    middle = (low + high) // 2
+    # Fewer, so that two processes can hold them all.
+    lab.on(HOST, f"echo {low} {low + 2000} >/proc/sys/net/ipv4/ip_local_port_range")
+    assert middle > low + 2000
+    address = lab.layout.host(HOST).address
+    as_user(
+        lab,
+        f"cd {HOME}; ulimit -n 8000; setsid perl ports.pl {low} {low + 2000} 127.0.0.1 {address}"
+        " 0.0.0.0 </dev/null >ports.out 2>&1 &",
+    )
+    eventually(lambda: lab.on(HOST, f"cat {HOME}/ports.out").strip())
+    try:
+        audit = lab.inv("audit", "--json", *limit, config=config, code=3)
+    finally:
+        lab.on(HOST, "pkill -9 -f '[p]orts.pl'", code=None)
+        lab.on(HOST, f"echo {low} {high} >/proc/sys/net/ipv4/ip_local_port_range")
+    told = [f for f in findings(audit) if f["check"] == "unseen" and f["severity"] == "medium"]
+    attacks.wrong([] if any(":10250" in f["text"] for f in told) else ["whom it answers: silence"])
+    attacks.tried(1)
+
+
+def test_harden_starts_no_program_that_a_user_may_write(story: Story) -> None:
+    lab, limit = story.lab, ("--limit", HOST)
+    nowhere = {"binaries": "no/such/folder", "cni_plugins": "no/such/folder", "images": []}
+    config = lab.config(artifacts=nowhere)
+    shown = lab.on(HOST, "systemctl show -p ExecStart kubelet | sed 's/.*path=\\([^ ]*\\) .*/\\1/'")
+    program = shown.strip()
+    yaml = "/var/lib/kubelet/config.yaml"
+    lab.on(HOST, f"cp -a {yaml} {yaml}.before; sed -i 's/mode: Webhook/mode: AlwaysAllow/' {yaml}")
+    lab.on(HOST, f"chown {UID} {program}")
+    try:
+        audit = lab.inv("audit", "--json", *limit, config=config, code=3)
+        plan = lab.inv("harden", "--dry-run", *limit, config=config)
+    finally:
+        lab.on(HOST, f"chown 0 {program}; mv {yaml}.before {yaml}")
+    found = {(f["check"], f["subject"]): f for f in findings(audit)}
+    wrong = [] if found[("others-may-write", program)]["severity"] == "critical" else ["silence"]
+    wrong += ["it would be started"] if "restart    kubelet.service" in plan.out else []
+    assert not found[("always-allow", "kubelet")]["harden"]
+    attacks.wrong(wrong)
+    attacks.tried(1)
+
+
 def test_the_node_works_after_all_that(story: Story, tmp_path: Path) -> None:
     assert story.pods.ask(HOST, HOST) == HOST

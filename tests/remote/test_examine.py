@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,6 +110,40 @@ def private(
 def der(key: PrivateKeyTypes) -> bytes:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return key.public_key().public_bytes(serialization.Encoding.DER, form)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o755, {}), (0o777, "it")])
+def test_programs_of_units_that_others_may_write_are_named(
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path, mode: int, expected: object
+) -> None:
+    program = root / "kubelet"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(mode)
+    starts = tmp_path / "starts"
+    starts.mkdir()
+    shown = f"ExecStart={{ path={program} ; argv[]={program} --v=2 ; ignore_errors=no ; }}\n"
+    (starts / "kubelet.service").write_text(shown)
+    named = {"kubelet.service": (str(program),)} if expected else {}
+    assert examine_host().unguarded == named
+
+
+def test_systemctl_that_does_not_answer_is_no_host_without_a_kubelet(
+    examine_host: Callable[[], Evidence], tmp_path: Path
+) -> None:
+    (tmp_path / "pids").write_text("MainPID=0\n" * 6)
+    assert any("which programs run" in each for each in examine_host().limited)
+    (tmp_path / "pids").write_text("MainPID=0\n" * 7)
+    assert not any("which programs run" in each for each in examine_host().limited)
+
+
+def test_where_processes_can_t_be_counted_nobody_s_use_is_known(
+    examine_host: Callable[[], Evidence], root: Path, tools: Tools
+) -> None:
+    (root / "k.pem").write_text(private(ec.generate_private_key(ec.SECP256R1())))
+    assert examine_host().users_known
+    awk = shutil.which("awk")
+    tools.add("awk", f'case $* in *NSpid*) exit 2 ;; esac; exec {awk} "$@"')
+    assert not examine_host().users_known
 
 
 @pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])

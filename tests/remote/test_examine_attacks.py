@@ -63,6 +63,8 @@ class Scene:
         self.systemctl()
 
     def systemctl(self, *, pids: str = "", starts: str = "", paths: str = "") -> None:
+        """Have systemd report these; of units whose processes are not given, that none runs."""
+        pids = "\n".join([*pids.split(), *["MainPID=0"] * (7 - len(pids.split()))])
         self.tools.add(
             "systemctl",
             f"case $* in *'-p MainPID --'*) echo '{pids}' ;; *ExecStart*) echo '{starts}' ;;"

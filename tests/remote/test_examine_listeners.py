@@ -88,13 +88,13 @@ def ask(answers: dict[tuple[str, int], int | None], *there: tuple[int, str, bool
 
 def test_the_kubelets_own_answers_count() -> None:
     both = ((10250, "::", KUBELET), (10255, "127.0.0.1", KUBELET))
-    assert ask({(IP, 10250): 401}, *both) == (401, 0, ())
+    assert ask({(IP, 10250): 401}, both[0]) == (401, 0, ())
     assert ask({(IP, 10250): 200, ("127.0.0.1", 10255): 200}, *both) == (200, 200, ())
 
 
 def test_a_strangers_answers_count_for_nothing() -> None:
     port = (10255, "0.0.0.0", STRANGER)
-    assert ask({(IP, 10255): 200}, (10250, "::", KUBELET), port) == (0, None, (10255,))
+    assert ask({(IP, 10255): 200}, (10250, "::", KUBELET), port) == (None, None, (10255,))
     # Neither does that of one who comes between the examination and the question.
     assert ask({(IP, 10255): 200}) == (0, None, (10255,))
 
@@ -109,7 +109,22 @@ def test_a_stranger_on_loopback_hides_no_answer_of_the_kubelet_s() -> None:
 def test_where_nobody_knows_who_listens_no_answer_counts() -> None:
     host: Any = Asking({(IP, 10250): 200})
     it = examine.ask(host, None)
-    assert (it.pods, it.read_only, it.strangers) == (None, 0, ())
+    assert (it.pods, it.read_only, it.strangers, it.silent) == (None, None, (), ())
+
+
+@pytest.mark.parametrize("address", ["::", IP, "127.0.0.1"])
+def test_a_kubelet_that_listens_and_can_t_be_asked_is_not_taken_for_sound(address: str) -> None:
+    """Who has all of a host's ports keeps sshd from connecting to any other."""
+    host: Any = Asking()
+    there = listeners((10250, address, KUBELET), (10255, address, KUBELET))
+    it = examine.ask(host, there)
+    assert (it.pods, it.read_only, it.silent) == (None, None, (10250, 10255))
+
+
+def test_where_nobody_listens_nobody_answers() -> None:
+    host: Any = Asking()
+    it = examine.ask(host, listeners())
+    assert (it.pods, it.read_only, it.silent) == (0, 0, ())
 
 
 def test_forbidden_forwarding_is_no_stranger() -> None:
@@ -158,6 +173,8 @@ LISTEN = """
 import os, socket, sys
 os.setgid(int(sys.argv[1]))
 os.setuid(int(sys.argv[1]))
+for _ in range(int(sys.argv[2])):
+    os.dup(0)
 listening = socket.create_server(("127.0.0.1", 0))
 print(listening.getsockname()[1], flush=True)
 sys.stdin.read()
@@ -184,10 +201,14 @@ class Host:
             " && printf 'MainPID=0\\n%.0s' 2 3 4 5 6 7 ;; esac",
         )
 
-    def listen(self, uid: int = 0) -> tuple[int, int]:
-        """Start a program that listens; return its process and its port."""
+    def listen(self, uid: int = 0, *, descriptors: int = 0) -> tuple[int, int]:
+        """
+        Start a program that listens; return its process and its port.
+
+        :param descriptors: what else it has open, as a server has its clients' connections.
+        """
         process = subprocess.Popen(
-            [sys.executable, "-c", LISTEN, str(uid)],
+            [sys.executable, "-c", LISTEN, str(uid), str(descriptors)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -224,6 +245,13 @@ def at(port: int, *, kubelets: bool) -> frozenset[Listener]:
 @only_root
 def test_a_socket_of_the_units_process_is_the_kubelets(host: Host) -> None:
     pid, port = host.listen()
+    host.kubelet(pid)
+    assert host.examined(port) == at(port, kubelets=True)
+
+
+@only_root
+def test_it_is_however_much_else_that_has_open(host: Host) -> None:
+    pid, port = host.listen(descriptors=1000)
     host.kubelet(pid)
     assert host.examined(port) == at(port, kubelets=True)
 

@@ -2,7 +2,7 @@
 #
 # Set before it, besides what examine/units needs: asked (addresses and ports as /proc/net/tcp writes
 # them, one a line), kubelet_pid (examine/programs).
-# shellcheck shell=sh disable=SC2154 # set before it
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set before it
 
 # The ports are above 1023: any user may listen there where the kubelet does not. A pod in the host's
 # network may do so as root. So a socket is the kubelet's only if its owner is root and a process of
@@ -17,15 +17,20 @@ processes=
 	)
 }
 
-holds_socket() { # holds_socket INODE: whether a process of the kubelet's unit does
+# Each connection to the kubelet is a descriptor of it: anybody may open thousands. All are looked at,
+# a few hundred at once; where there is no time for that, nothing is known.
+holds_socket() { # holds_socket INODE: whether a process of the kubelet's unit does; 2: not known
 	for process in $processes; do
-		[ "$(date +%s)" -lt "$socket_deadline" ] || return 1
 		set +f
-		descriptors=$(printf '%s\n' "/proc/$process/fd/"[0-9]* | head -n 2000)
+		descriptors=$(printf '%s\n' "/proc/$process/fd/"[0-9]*)
 		set -f
-		for descriptor in $descriptors; do
-			# A link to a file begins with `/`, whatever the file is called.
-			[ "$(readlink "$descriptor" 2>/dev/null)" != "socket:[$1]" ] || return 0
+		batch= count=0
+		for descriptor in $descriptors ''; do
+			batch=$batch$descriptor$nl count=$((count + 1))
+			[ -z "$descriptor" ] || [ $count -ge 400 ] || continue
+			[ "$(date +%s)" -lt "$socket_deadline" ] || return 2
+			! timeout 10 stat -L -c '%F %i' -- $batch 2>/dev/null | grep -qx "socket $1" || return 0
+			batch= count=0
 		done
 	done
 	return 1
@@ -43,12 +48,24 @@ print_listeners() { # print_listeners FILE
 }
 
 listeners=$(print_listeners /proc/net/tcp && { [ ! -e /proc/net/tcp6 ] || print_listeners /proc/net/tcp6; }) && {
-	emit listening
 	socket_deadline=$(($(date +%s) + 15))
+	judged=
 	for listener in $listeners; do
+		whose=other
 		case $listener in
-		*' other') emit listener "${listener% *}" other ;;
-		*) holds_socket "${listener#* }" && emit listener "${listener% *}" kubelet || emit listener "${listener% *}" other ;;
+		*' other') ;;
+		*)
+			holds_socket "${listener#* }"
+			case $? in 0) whose=kubelet ;; 2) whose=unknown ;; esac
+			;;
 		esac
+		judged=$judged${listener% *}$tab$whose$nl
 	done
+	case $judged in
+	*"${tab}unknown$nl"*) emit limit "who listens on the kubelet's ports: it holds too many connections to tell in time" ;;
+	*)
+		emit listening
+		for listener in $judged; do emit listener "${listener%"$tab"*}" "${listener#*"$tab"}"; done
+		;;
+	esac
 } || emit limit "who listens on the kubelet's ports: /proc/net/tcp could not be read in time"

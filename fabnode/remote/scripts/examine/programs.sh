@@ -37,8 +37,19 @@ kube-scheduler.service'
 # Settings that name what decides whom a program obeys.
 anchor_flags='client-ca-file|kubeconfig|bootstrap-kubeconfig|tls-cert-file|tls-private-key-file|pod-manifest-path|tlscacert|tlscert|tlskey'
 anchor_keys='clientCAFile|kubeconfig|tlsCertFile|tlsPrivateKeyFile|staticPodPath|tlscacert|tlscert|tlskey'
+
+# What a unit runs as root at its start, though others may write it: harden must not start that.
+emit_unguarded() { # emit_unguarded UNIT
+	for file in $(systemctl show -p ExecCondition,ExecStartPre,ExecStart,ExecStartPost -- "$1" 2>/dev/null |
+		sed -n 's/^Exec[A-Za-z]*={ path=\(\/[^;]*\) ; argv.*/\1/p' | sort -u | head -n "$most_executables"); do
+		real=$(timeout 5 readlink -f -- "$file") && [ -e "$real" ] || continue
+		judge_folder "${file%/*}"
+		[ $controlled = 1 ] && is_roots_file "$real" || emit unguarded "$1" "$file"
+	done
+}
 pids=$(systemctl show -p MainPID -- $services | sed -n 's/^MainPID=//p')
 set -- $pids
+[ $# -eq 7 ] || emit limit "which programs run: systemctl did not answer for all of their units"
 for service in $services; do
 	pid=${1:-0}
 	[ $# -eq 0 ] || shift
@@ -67,6 +78,7 @@ for service in $services; do
 		*) emit unseen "the command line of $name as it runs: it has namespaces of its own or has ended, so its unit file's is judged" ;;
 		esac
 	fi 2>/dev/null
+	emit_unguarded "$service"
 	[ -n "$command_line" ] || continue
 	emit program "$name" $place
 	printf '%s\n' "$command_line" | emit_arguments "$name"

@@ -21,7 +21,10 @@ emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was
 	esac
 	[ "$folder" = "$judged" ] || judge_folder "$folder"
 	judged=$folder trusted=$controlled
-	entry=$(stat -c '%a %u' -- "$path") || return
+	entry=$(stat -c '%a %u' -- "$path") || {
+		emit limit "$shown: it went while it was examined"
+		return
+	}
 	text=$(read_file "$path" "$folder")
 	printf '%s\n' "$text" | holds_credentials "${path##*/}" || {
 		emit limit "$shown: it is not what it was a moment ago, or this host has no safe way to open it"
