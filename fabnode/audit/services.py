@@ -27,10 +27,14 @@ WEBHOOK = ("authentication-token-webhook", ("authentication", "webhook", "enable
 AUTHORIZATION = ("authorization-mode", ("authorization", "mode"))
 CLIENT_CA = ("client-ca-file", ("authentication", "x509", "clientCAFile"))
 # Other files and folders that the kubelet goes by → what one gains who may write there.
-GONE_BY = {
+GONE_BY: dict[tuple[str] | tuple[str, tuple[str, ...]], str] = {
     ("tls-cert-file", ("tlsCertFile",)): "with it one answers as this kubelet",
     ("tls-private-key-file", ("tlsPrivateKeyFile",)): "with it one answers as this kubelet",
     ("pod-manifest-path", ("staticPodPath",)): "who puts a pod there is root on this host",
+    ("config-dir",): "its files are settings of the kubelet's",
+    ("volume-plugin-dir", ("volumePluginDir",)): "the kubelet runs what is there as root",
+    ("image-credential-provider-bin-dir",): "the kubelet runs what is there as root",
+    ("image-credential-provider-config",): "it says what the kubelet runs as root",
 }
 PROXY_KUBECONFIG = ("kubeconfig", ("clientConnection", "kubeconfig"))
 READ_ONLY = ("read-only-port", ("readOnlyPort",))

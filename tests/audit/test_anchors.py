@@ -167,6 +167,7 @@ def test_what_a_kubeconfig_shows_or_runs_is_roots_alone(key: str) -> None:
         ("--tls-cert-file=/x", "tlsCertFile: /x"),
         ("--tls-private-key-file=/x", "tlsPrivateKeyFile: /x"),
         ("--pod-manifest-path=/x", "staticPodPath: /x"),
+        ("--volume-plugin-dir=/x", "volumePluginDir: /x"),
     ],
 )
 def test_other_files_that_a_kubelet_goes_by_are_roots_alone(flag: str, yaml: str) -> None:
@@ -176,6 +177,16 @@ def test_other_files_that_a_kubelet_goes_by_are_roots_alone(flag: str, yaml: str
         assert named(replace(it, anchors={**it.anchors, "/x": anchor()})) == {}
         found = named(replace(it, anchors={**it.anchors, "/x": WRITABLE}))
         assert set(found) == {("others-may-write", "/x")}
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["--config-dir", "--image-credential-provider-bin-dir", "--image-credential-provider-config"],
+)
+def test_nor_may_others_write_what_flags_alone_name(flag: str) -> None:
+    it, wrong = having({}, f"{flag}=/x"), ("others-may-write", "/x")
+    assert wrong not in named(replace(it, anchors={**it.anchors, "/x": anchor()}))
+    assert wrong in named(replace(it, anchors={**it.anchors, "/x": WRITABLE}))
 
 
 @pytest.mark.parametrize("key", ["tlsCertFile", "tlsPrivateKeyFile", "staticPodPath"])

@@ -35,8 +35,8 @@ kube-apiserver.service
 kube-controller-manager.service
 kube-scheduler.service'
 # Settings that name what decides whom a program obeys.
-anchor_flags='client-ca-file|kubeconfig|bootstrap-kubeconfig|tls-cert-file|tls-private-key-file|pod-manifest-path|tlscacert|tlscert|tlskey'
-anchor_keys='clientCAFile|kubeconfig|tlsCertFile|tlsPrivateKeyFile|staticPodPath|tlscacert|tlscert|tlskey'
+anchor_flags='client-ca-file|kubeconfig|bootstrap-kubeconfig|tls-cert-file|tls-private-key-file|pod-manifest-path|config-dir|volume-plugin-dir|image-credential-provider-config|image-credential-provider-bin-dir|tlscacert|tlscert|tlskey'
+anchor_keys='clientCAFile|kubeconfig|tlsCertFile|tlsPrivateKeyFile|staticPodPath|volumePluginDir|tlscacert|tlscert|tlskey'
 
 # What a unit runs as root at its start, though others may write it: harden must not start that.
 emit_unguarded() { # emit_unguarded UNIT
