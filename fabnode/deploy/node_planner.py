@@ -275,7 +275,7 @@ class NodePlanner:
         same = {f"{programs}/containerd", layout.CONTAINERD}
         if not names & (same if old.runtime == runtime.name else {kubelet.UNIT}):
             new = replace(new, runtime=old.runtime, runtime_release=old.runtime_release)
-        return version_change(old, new, other_runtime=f"{programs}/containerd" in names)
+        return version_change(old, new)
 
     def _undrained(self, change: VersionChange) -> tuple[Finding, ...]:
         """Refuse what may be done to a drained node alone, where pods run."""

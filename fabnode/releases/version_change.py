@@ -53,12 +53,8 @@ class VersionChange:
         return self.minor or self.runtime
 
 
-def version_change(old: Versions, new: Versions, *, other_runtime: bool = False) -> VersionChange:
-    """
-    Return what a node's change of releases is, and does; what is not known is no change.
-
-    :param other_runtime: the runtime is another than the one that runs, of whatever release.
-    """
+def version_change(old: Versions, new: Versions) -> VersionChange:
+    """Return what a node's change of releases is, and does; what is not known is no change."""
     texts: list[str] = []
     effects: list[str] = []
     refusal = advice = ""
@@ -70,7 +66,6 @@ def version_change(old: Versions, new: Versions, *, other_runtime: bool = False)
     runtime = bool(old.runtime) and (
         old.runtime != new.runtime
         or (new.runtime_release is not None and old.runtime_release != new.runtime_release)
-        or (other_runtime and new.runtime_release is None)
     )
     if runtime:
         texts.append(f"{_named(old)} → {_named(new)}")
@@ -103,4 +98,5 @@ def _unsupported(old: Versions, new: Versions) -> tuple[str, str]:
 
 
 def _named(versions: Versions) -> str:
-    return f"{versions.runtime} {versions.runtime_release or 'of this configuration'}"
+    release = versions.runtime_release
+    return f"{versions.runtime} {release}" if release else versions.runtime

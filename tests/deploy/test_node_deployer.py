@@ -702,6 +702,16 @@ def test_a_kubelet_that_runs_is_restarted_in_its_turn_and_one_that_joins_needs_n
     assert it.turns == [False, True, False]
 
 
+def test_a_lost_containerd_is_put_back_whoever_runs_there(scene: Callable[..., Scene]) -> None:
+    """Its release is not configured: nothing says that it would be another."""
+    it = scene(cluster={"version": "1.37.2"})
+    it.deploy()
+    it.runs = Versions(Release.parse("1.37.2"), "containerd", Release.parse("2.4.2"))
+    it.pods = ("shop/a",)
+    it.machine.lose(f"{it.config.paths.programs}/containerd")
+    assert it.deploy()
+
+
 def test_a_step_that_leaves_kubelet_and_runtime_alone_is_no_upgrade(
     scene: Callable[..., Scene],
 ) -> None:

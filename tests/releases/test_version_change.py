@@ -81,13 +81,6 @@ def test_what_a_crossing_does(old: str, new: str, effect: str) -> None:
     assert effect in version_change(versions(old), versions(new)).effects
 
 
-def test_a_runtime_whose_release_is_not_configured() -> None:
-    new = versions("1.37.2", "containerd")
-    found = version_change(versions("1.37.2"), new, other_runtime=True)
-    assert found.runtime
-    assert found.texts == ("containerd 2.3.4 → containerd of this configuration",)
-
-
 def test_a_crossing_that_does_nothing_to_pods() -> None:
     assert version_change(versions("1.36.3"), versions("1.37.2")).effects == ()
 
