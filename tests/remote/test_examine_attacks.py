@@ -325,10 +325,13 @@ def test_the_search_in_a_home_lends_its_owner_nothing(scene: Scene) -> None:
         path = scene.mallory / f"{number}.pem"
         path.write_text(CERT)
         os.chown(path, MALLORY, MALLORY)
-    with searches_seen_by_mallory() as seen:
-        scene.audit()
-    assert seen
-    assert {fd for search in seen for fd in search} == set()
+    for _ in range(10):  # on a busy machine she may come too late to see one
+        with searches_seen_by_mallory() as seen:
+            scene.audit()
+        assert {fd for search in seen for fd in search} == set()
+        if seen:
+            return
+    pytest.fail("no search was seen, so that nothing is shown")
 
 
 @contextmanager
