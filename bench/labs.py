@@ -93,7 +93,7 @@ class BenchLab:
             "XDG_STATE_HOME": str(self.state),
         }
         # Users' Python keeps what it has compiled; where this one is told not to, each command
-        # would compile all it imports, and that would be most of what is measured.
+        # would compile all it imports, and that would be measured as well.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with tempfile.TemporaryFile("w+") as output:
             began = time.monotonic()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..util.fan_out import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..deploy.maintenance import Prospect
     from ..deploy.node_drainer import Preview
     from ..upkeep.departures import Departure
-    from ..util.fan_out import Outcome
 
 HEADS = ("NODE", "POD", "", "WHY")
 
@@ -24,6 +25,15 @@ def lines(found: Mapping[str, Outcome[Preview]]) -> list[tuple[str, ...]]:
         if outcome.value
         for each in outcome.value.departures
     ]
+
+
+def drains_of(found: Mapping[str, Outcome[Any]]) -> dict[str, Outcome[Preview]]:
+    """Return the drains of what would be done with nodes, where it drains them."""
+    return {
+        name: Outcome(outcome.value.drain)
+        for name, outcome in found.items()
+        if outcome.value and outcome.value.drain
+    }
 
 
 def document(found: Mapping[str, Outcome[Preview]]) -> list[dict[str, Any]]:

@@ -79,8 +79,7 @@ class Cordons:
     def end(self, name: str, operation: Operation) -> None:
         """End an operation: a node that it cordoned takes pods again, any other is as before."""
         self._write(name, self.live(name), lambda live: operations.end_patch(live, operation))
-        with self._lock:
-            self.left.pop(name, None)
+        self.forget(name)
 
     def forget(self, name: str) -> None:
         """Forget a cordon that has gone with its Node object."""

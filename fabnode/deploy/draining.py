@@ -80,6 +80,35 @@ class NodesInUse:
                 log.warn(f"{counted(len(held), 'pod')} would not go")
         return found
 
+    def begun(self, name: str, what: What) -> Operation | None:
+        """Return the operation of this kind that goes on with a node, where one was cut off."""
+        live = self.cordons.live(name)
+        found = operations.read(live)
+        going_on = found is not None and found.what == what and operations.is_cordoned(live)
+        return found if going_on else None
+
+    def cordon(self, name: str, what: What, phase: str) -> Operation:
+        """Cordon a node for an operation that ends with its cordon, or go on with that."""
+        with self.context.run.journal.step(name, CORDON) as log:
+            wanted = new_operation(what, phase)
+            operation, new = self.cordons.begin(name, wanted)
+            if new:
+                log.changed("cordoned")
+            elif operation.since != wanted.since:
+                log.note(f"goes on: {operation.what} {operation.origin}")
+            if not operation.cordons and what != "remove":
+                log.note("it was cordoned before, and will stay so")
+        return operation
+
+    def uncordon(self, name: str, operation: Operation) -> None:
+        """End an operation: a node that it cordoned takes pods again."""
+        with self.context.run.journal.step(name, UNCORDON) as log:
+            self.cordons.end(name, operation)
+            if operation.cordons:
+                log.changed("takes pods again")
+            else:
+                log.note("it was cordoned before, and stays so")
+
     def proof(
         self, deployer: NodeDeployer, *, probing: threading.Lock, network: bool, advice: str
     ) -> NodeProof:

@@ -23,11 +23,11 @@ from ..ssh.errors import (
     RevokedHostKeyError,
     UnknownHostKeyError,
 )
-from ..upkeep import departures, operations
+from ..upkeep import departures
 from ..util.errors import FabnodeError
 from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
-from .draining import CORDON, DRAIN, UNCORDON, new_operation, nodes_in_use
+from .draining import DRAIN, nodes_in_use
 from .node_drainer import still_cordoned
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class _Node:
 
     def prospect(self, *, insisting: bool = False) -> Prospect:
         """Return what would be done; `insisting`: a pod that would not go is a failure."""
-        found = self._begun()
+        found = self._using.begun(self._name, MAINTAIN)
         goes_on = found.text if found else ""
         command = self._wanted.command
         action = f"{COMMAND}: {command}" if command else REBOOT
@@ -168,7 +168,7 @@ class _Node:
 
     def maintain(self) -> None:
         """Drain, act, prove, uncordon; each phase is recorded before it begins."""
-        found = self._begun()
+        found = self._using.begun(self._name, MAINTAIN)
         if found and found.phase in {REBOOTING, PROVING}:
             operation, state = found, self._await_answer()
         else:
@@ -181,31 +181,11 @@ class _Node:
         self._prove_kernel(operation, state)
         operation = self._record(operation, PROVING)
         self._prove(state)
-        with self._step(UNCORDON) as log:
-            self._cordons.end(self._name, operation)
-            if operation.cordons:
-                log.changed("takes pods again")
-            else:
-                log.note("it was cordoned before, and stays so")
-
-    def _begun(self) -> Operation | None:
-        """Return the maintenance that goes on with this node, where one was cut off."""
-        live = self._cordons.live(self._name)
-        found = operations.read(live)
-        going_on = found is not None and found.what == MAINTAIN and operations.is_cordoned(live)
-        return found if going_on else None
+        self._using.uncordon(self._name, operation)
 
     def _emptied(self) -> Operation:
         self._using.preview(self._name, insisting=True)
-        with self._step(CORDON) as log:
-            wanted = new_operation(MAINTAIN, DRAINING)
-            operation, new = self._cordons.begin(self._name, wanted)
-            if new:
-                log.changed("cordoned")
-            elif operation.since != wanted.since:
-                log.note(f"goes on: {operation.what} {operation.origin}")
-            if not operation.cordons:
-                log.note("it was cordoned before, and will stay so")
+        operation = self._using.cordon(self._name, MAINTAIN, DRAINING)
         with self._step(DRAIN, "evicting its pods") as log:
             self._using.drainer.drain(self._name, log, self._advice)
         return operation

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..cni.registry import network
 from ..kube import node_metadata, node_status
 from ..kube.client import ApiError
+from ..kube.evictions import pods_on
 from ..kube.watch import Watch
 from ..steps import verify
 from ..upkeep import departures
@@ -182,7 +183,7 @@ class Nodes:
         None where this account may not list them.
         """
         try:
-            found = self._api.get("/api/v1/pods", fieldSelector=f"spec.nodeName={name}")["items"]
+            found = pods_on(self._api, name)
         except ApiError as error:
             if not error.is_forbidden:
                 raise

@@ -16,7 +16,7 @@ from ..kube import csr, rbac_rules
 from ..upkeep import operations
 from ..util.fan_out import Outcome
 from .cordons import NotANodeError
-from .draining import CORDON, DRAIN, new_operation, nodes_in_use
+from .draining import DRAIN, nodes_in_use
 from .node_drainer import still_cordoned
 from .resetting import ResetRefusedError, Resettable, WasReset, reset_host, survey_host
 
@@ -136,17 +136,10 @@ class _Node:
 
     def _emptied(self) -> None:
         self._using.preview(self._name, insisting=True)
-        cordons, journal = self._using.cordons, self._run.journal
-        with journal.step(self._name, CORDON) as log:
-            wanted = new_operation(REMOVE, DRAINING)
-            operation, new = cordons.begin(self._name, wanted)
-            if new:
-                log.changed("cordoned")
-            elif operation.since != wanted.since:
-                log.note(f"goes on: {operation.what} {operation.origin}")
-        with journal.step(self._name, DRAIN, "evicting its pods") as log:
+        operation = self._using.cordon(self._name, REMOVE, DRAINING)
+        with self._run.journal.step(self._name, DRAIN, "evicting its pods") as log:
             self._using.drainer.drain(self._name, log, still_cordoned(self._name, TASK))
-        cordons.record(self._name, replace(operation, phase=RESETTING))
+        self._using.cordons.record(self._name, replace(operation, phase=RESETTING))
 
     def _taken_out(self) -> None:
         """Remove what the cluster has of the node, now that nothing of it runs."""

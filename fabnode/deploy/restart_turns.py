@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..cni.daemonset import is_ready
 from ..kube.client import ApiError
+from ..kube.evictions import pods_on
 from ..releases import crossings
 from ..util.wait import Wait, unless
 
@@ -91,7 +92,7 @@ class RestartTurns:
     def _pods(self, node: str) -> dict[str, bool]:
         """Return whether each pod of a node is ready, by uid; none where we may not list them."""
         try:
-            found = self._api.get("/api/v1/pods", fieldSelector=f"spec.nodeName={node}")["items"]
+            found = pods_on(self._api, node)
         except ApiError as error:
             if not error.is_forbidden:
                 raise

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Final
 from ..kube import node_status, rbac_rules
 from ..node.plan import Change, Plan
 from ..node.resources import Binary, File, Trace
+from ..releases import crossings
 from ..releases.matrix import matrix
 from ..steps import kubelet
-from ..upkeep import departures, operations
+from ..upkeep import departures
 from ..util import program
 from ..util.errors import FabnodeError
 from . import host_changes
-from .draining import CORDON, DRAIN, UNCORDON, new_operation, nodes_in_use
+from .draining import DRAIN, nodes_in_use
 from .errors import PreflightError
 from .node_drainer import still_cordoned
 
@@ -183,7 +184,7 @@ class _Node:
         :param insisting: what forbids it is a failure.
         :raises UpgradeRefusedError: there is no supported way to the releases that are configured.
         """
-        found = self._begun()
+        found = self._using.begun(self._name, UPGRADE)
         with self._step(UPGRADE, "comparing") as log:
             planned = self._deployer.plan(upgrades=True)
             change = planned.change
@@ -211,7 +212,7 @@ class _Node:
         :raises WentBackError: it could not be upgraded, and runs what it ran before.
         :raises StuckError: likewise, and that is not well either; it stays cordoned.
         """
-        resumed = self._begun() is not None
+        resumed = self._using.begun(self._name, UPGRADE) is not None
         operation = self._emptied(drains=planned.change.drains)
         operation = self._record(operation, CHANGING)
         try:
@@ -225,27 +226,14 @@ class _Node:
             raise self._went_back(
                 operation, error, ends_pods=resumed or planned.change.runtime
             ) from error
-        with self._step(UNCORDON) as log:
-            self._forget()
-            self._cordons.end(self._name, operation)
-            if operation.cordons:
-                log.changed("takes pods again")
-            else:
-                log.note("it was cordoned before, and stays so")
-
-    def _begun(self) -> Operation | None:
-        """Return the upgrade that goes on with this node, where one was cut off."""
-        live = self._cordons.live(self._name)
-        found = operations.read(live)
-        going_on = found is not None and found.what == UPGRADE and operations.is_cordoned(live)
-        return found if going_on else None
+        self._forget()
+        self._using.uncordon(self._name, operation)
 
     def _effects(self, planned: NodePlan) -> tuple[str, ...]:
         change = planned.change
         restarts = {each.name for each in planned.plan.restarts}
-        minor = self._run.config.cluster.version.minor
         unready = kubelet.UNIT in restarts and not change.drains
-        if unready and minor in matrix().crossings.unready_at_start:
+        if unready and crossings.unready_at_start(self._run.config.cluster.version):
             text = "its pods leave their Services' endpoints until they are probed again"
             return (*change.effects, text)
         return change.effects
@@ -254,15 +242,7 @@ class _Node:
         """Cordon the node, and have its pods leave where the change asks for that."""
         if drains:
             self._using.preview(self._name, insisting=True)
-        with self._step(CORDON) as log:
-            wanted = new_operation(UPGRADE, DRAINING)
-            operation, new = self._cordons.begin(self._name, wanted)
-            if new:
-                log.changed("cordoned")
-            elif operation.since != wanted.since:
-                log.note(f"goes on: {operation.what} {operation.origin}")
-            if not operation.cordons:
-                log.note("it was cordoned before, and will stay so")
+        operation = self._using.cordon(self._name, UPGRADE, DRAINING)
         if drains:
             with self._step(DRAIN, "evicting its pods") as log:
                 self._using.drainer.drain(self._name, log, still_cordoned(self._name, UPGRADE))

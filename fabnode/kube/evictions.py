@@ -29,6 +29,11 @@ _PARALLEL = 8
 _SHOWN = 3  # pods of a budget that are not Ready
 
 
+def pods_on(api: Api, node: str) -> list[Object]:
+    """Return all pods on a node."""
+    return _items(api.get(_PODS, fieldSelector=f"spec.nodeName={node}"))
+
+
 class Evictions:
     """
     Evictions at an apiserver of this release, and what there is to know before them. Thread-safe.
@@ -50,7 +55,7 @@ class Evictions:
 
     def pods(self, node: str) -> list[Object]:
         """Return all pods on a node."""
-        return _items(self._api.get(_PODS, fieldSelector=f"spec.nodeName={node}"))
+        return pods_on(self._api, node)
 
     def surroundings(self, pods: Collection[Object]) -> Surroundings:
         """Return what these pods are to be judged by."""

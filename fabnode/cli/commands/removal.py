@@ -12,7 +12,7 @@ from ...upkeep.departures import blocked
 from ...util import program
 from ...util.fan_out import Outcome
 from .. import app, exits, reset_view
-from ..drain_view import HEADS, lines, preview_document
+from ..drain_view import HEADS, drains_of, lines, preview_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,12 +77,7 @@ def _print(found: Mapping[str, Outcome[Removal]]) -> None:
             for line in _of_cluster(outcome.value):
                 app.print_text(f"{name}: {line}")
     app.print_text("\n".join(reset_view.plan_lines(_hosts(found))))
-    drains = {
-        name: Outcome(outcome.value.drain)
-        for name, outcome in found.items()
-        if outcome.value and outcome.value.drain
-    }
-    if rows := lines(drains):
+    if rows := lines(drains_of(found)):
         app.print_table(HEADS, rows)
 
 

@@ -11,7 +11,7 @@ from ...deploy.upgrading import Upgrade
 from ...upkeep.departures import blocked
 from ...util.fan_out import Outcome
 from .. import app, exits
-from ..drain_view import HEADS, lines, preview_document
+from ..drain_view import HEADS, drains_of, lines, preview_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,12 +44,7 @@ def _print(found: Mapping[str, Outcome[Prospect]]) -> None:
     for name, outcome in found.items():
         for line in _lines(outcome):
             app.print_text(f"{name}: {line}")
-    drains = {
-        name: Outcome(outcome.value.drain)
-        for name, outcome in found.items()
-        if outcome.value and outcome.value.drain
-    }
-    if rows := lines(drains):
+    if rows := lines(drains_of(found)):
         app.print_table(HEADS, rows)
 
 

@@ -12,7 +12,7 @@ from ...deploy.maintenance import Maintenance
 from ...upkeep.departures import Permits, blocked
 from ...util.fan_out import Outcome
 from .. import app, exits
-from ..drain_view import HEADS, document, lines, prospect_document, prospect_lines
+from ..drain_view import HEADS, document, drains_of, lines, prospect_document, prospect_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,12 +138,7 @@ def _print_pods(found: Mapping[str, Outcome[Preview]]) -> None:
 def _print_prospects(found: Mapping[str, Outcome[Prospect]]) -> None:
     for line in prospect_lines(found):
         app.print_text(line)
-    drains = {
-        name: Outcome(outcome.value.drain)
-        for name, outcome in found.items()
-        if outcome.value and outcome.value.drain
-    }
-    _print_pods(drains)
+    _print_pods(drains_of(found))
 
 
 def _end(found: Mapping[str, tuple[object, Preview | None]]) -> None:
