@@ -95,6 +95,7 @@ class SecretFile:
     :param kubeconfig: it is one.
     :param used_by: unit files, cron tables and processes that name it, and links to it that
         settings name or kubelets make.
+    :param late: a public half could have been derived, and was not in time.
     """
 
     path: str
@@ -108,6 +109,7 @@ class SecretFile:
     kubeconfig: bool = False
     used_by: tuple[str, ...] = ()
     blocks: int = 0
+    late: bool = False
 
     @property
     def provenance(self) -> Provenance:

@@ -23,6 +23,7 @@ from ..audit.evidence import (
 )
 from ..node.conventions import STATE
 from ..util.digests import is_sha256
+from ..util.sanitize import clean
 from .limits import EXAMINE_LIMITS as LIMITS
 from .limits import MalformedError, Tally, fits
 from .search_roots import ROOTS
@@ -58,6 +59,7 @@ _NAMED = {
 _MAX_LINE = 2**14  # but of those that hold a text, or a kubeconfig's certificates
 _MAX_TEXT_LINE = _MAX_LINE + LIMITS.text_size * 4 // 3
 _LONG = ("text\t", "anchor\t", "certificate_data\t")
+_COMPLAINT, _MOST_COMPLAINTS = 200, 10  # letters, lines
 _LONGEST_PATH = 4096  # bytes: one that is no UTF-8 takes four letters
 # Where nothing is searched for keys; `scripts/examine/search.sh` has the same list.
 _EXCLUDED = re.compile(r"/(\.ssh|\.cache|node_modules|\.git|kubelet/pods|kubelet/plugins)/")
@@ -92,6 +94,25 @@ def parse(
     return found.evidence()
 
 
+def complaints(errors: bytes, *, nonce: str) -> tuple[str, ...]:
+    """
+    Return what the script could not do, from its standard error, which is empty otherwise.
+
+    A program that can't be started, or is ended, looks like one that found nothing.
+
+    :param nonce: what its first line must hold: before that login shells and sudo talk.
+    """
+    _, begun, said = errors.decode("utf-8", "replace").partition(f"begin\t{nonce}\n")
+    if not begun:
+        return ("whether all of it was done: the host's standard error is missing",)
+    lines = dict.fromkeys(clean(line)[:_COMPLAINT].strip() for line in said.splitlines())
+    lines.pop("", None)
+    shown = [f"something that could not be done: {line}" for line in lines]
+    if (more := len(shown) - _MOST_COMPLAINTS) > 0:
+        shown[_MOST_COMPLAINTS:] = [f"{more} more that could not be done"]
+    return tuple(shown)
+
+
 @dataclass(slots=True)
 class _File:
     mode: int
@@ -105,6 +126,7 @@ class _File:
     tokens: list[str] = field(default_factory=list)
     used_by: list[str] = field(default_factory=list)
     blocks: int = 0
+    late: bool = False
 
 
 @dataclass(slots=True)
@@ -213,6 +235,8 @@ class _Found:
             case ["token", kind, *path] if kind in _TOKENS:
                 count("tokens", LIMITS.tokens, "\t".join(path))
                 self._at(path).tokens.append(kind)
+            case ["late", *path]:
+                self._at(path).late = True
             case ["used", user, *path]:
                 count("uses", LIMITS.uses)
                 # The longest path that matches may be another than one of ours.
@@ -326,6 +350,7 @@ def _secret_file(path: str, file: _File) -> SecretFile:
         kubeconfig=file.kubeconfig,
         used_by=tuple(dict.fromkeys(file.used_by)),
         blocks=file.blocks,
+        late=file.late,
     )
 
 

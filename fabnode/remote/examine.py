@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 import shlex
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..audit.evidence import Asked
@@ -14,7 +15,7 @@ from ..node.conventions import KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, S
 from ..node.host_tools import FAULT_QUOTED, ODD_TOOLS
 from ..ssh.errors import HostMisbehavedError
 from ..util.sanitize import last_lines
-from .audit_output import parse
+from .audit_output import complaints, parse
 from .limits import MalformedError, assignments
 from .script_assembly import assemble
 from .search_roots import ROOTS
@@ -62,14 +63,17 @@ def examine(host: Host, *, state: str, cni_conf: str) -> Evidence:
     program = script(nonce, state=state, roots=roots, users=users, asked=listening)
     result = host.root("exec sh -s", stdin=[program], limit=_LIMIT)
     if result.code:
-        output = last_lines(result.stderr, 3) or f"status {result.code}"
+        said = result.stderr.rpartition(f"begin\t{nonce}\n".encode())[2]
+        output = last_lines(said, 3) or f"status {result.code}"
         raise HostMisbehavedError(host.name, f"examining it failed: {output}", FAULT_QUOTED)
     try:
-        return parse(result.stdout, nonce=nonce, roots=roots, state=state, asked=listening)
+        found = parse(result.stdout, nonce=nonce, roots=roots, state=state, asked=listening)
     except MalformedError as error:
         raise HostMisbehavedError(
             host.name, f"its answer is malformed: {error}", ODD_TOOLS
         ) from error
+    undone = complaints(result.stderr, nonce=nonce)
+    return replace(found, limited=(*found.limited, *undone))
 
 
 def _with(known: tuple[str, ...], *folders: str) -> tuple[str, ...]:

@@ -73,6 +73,7 @@ PROGRAMS = {
         "shared/base",
         "shared/observation",
         "shared/records",
+        "shared/started",
         "examine/units",
         "examine/provenance",
         "examine/programs",

@@ -76,7 +76,7 @@ def output(shell: list[str], tools: Tools, root: Path, tmp_path: Path) -> Callab
             users=[str(tmp_path / "units")],
         )
         result = tools.run([*shell, "-s"], code, timeout=120)
-        assert (result.returncode, result.stderr) == (0, b"")
+        assert (result.returncode, result.stderr) == (0, b"begin\tnonce\n")
         return result.stdout
 
     return run

@@ -222,7 +222,7 @@ class Host:
         state = str(self._tmp_path / "state")
         code = examine.script("n", state=state, roots=[], users=[], asked=asked)
         done = self._tools.run([*self._shell, "-s"], code, timeout=100)
-        assert (done.returncode, done.stderr) == (0, b"")
+        assert (done.returncode, done.stderr) == (0, b"begin\tn\n")
         return parse(done.stdout, nonce="n", roots=[], state=state, asked=asked).listeners
 
     def end(self) -> None:

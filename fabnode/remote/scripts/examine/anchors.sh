@@ -27,7 +27,7 @@ emit_anchor() { # emit_anchor PATH: who could have written it; its certificates 
 	if printf '%s\n' "$text" | is_kubeconfig; then
 		kind=kubeconfig
 		pem=$(for data in $(printf '%s\n' "$text" | print_values certificate-authority-data); do
-			printf %s "$data" | base64 -d 2>/dev/null
+			printf %s "$data" | quiet base64 -d
 			echo
 		done)
 	fi

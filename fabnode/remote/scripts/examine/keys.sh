@@ -1,8 +1,8 @@
 # Public halves of keys.
 # shellcheck shell=sh disable=SC2154 # set before it, see examine/units, or by other parts
 
-check_ended() { # check_ended STATUS: sets $late where the command was ended, by its time-out or for want of memory
-	case $1 in 124 | 137 | 143) late=1 ;; esac
+check_ended() { # check_ended STATUS: sets $late where the command did not come to its own end, or to none
+	case $1 in 0 | 1 | 255) ;; *) late=1 ;; esac
 }
 
 # ssh-keygen is there wherever sshd is and takes keys from a pipe; what it can't read openssl may.
@@ -14,12 +14,12 @@ print_public_key() { # of the private key on standard input; 1 where the time fo
 	case $key in *'BEGIN ENCRYPTED'*) return ;; esac
 	if has ssh-keygen; then
 		# Its comment comes after that, with whatever line ends are in it.
-		half=$(printf '%s\n' "$key" | timeout 5 ssh-keygen -y -P '' -f /dev/stdin 2>/dev/null)
+		half=$(printf '%s\n' "$key" | judged timeout 5 ssh-keygen -y -P '' -f /dev/stdin)
 		check_ended $?
 		half=$(printf '%s\n' "$half" | sed -n 1p | cut -d ' ' -f 1,2)
 	fi
 	if [ -z "$half" ] && has openssl; then
-		half=$(printf '%s\n' "$key" | timeout 5 openssl pkey -pubout -passin pass: 2>/dev/null)
+		half=$(printf '%s\n' "$key" | judged timeout 5 openssl pkey -pubout -passin pass:)
 		check_ended $?
 		half=$(printf '%s\n' "$half" | grep -v -e ----- | tr -d '\n')
 		[ -z "$half" ] || half="spki $half"

@@ -2,7 +2,7 @@
 #
 # Set before it, besides what examine/units needs: asked (addresses and ports as /proc/net/tcp writes
 # them, one a line), kubelet_pid (examine/programs).
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set before it
+# shellcheck shell=sh disable=SC2016,SC2086,SC2154 # dollars in single quotes are awk's; lists are split at line ends on purpose; set before it
 
 # The ports are above 1023: any user may listen there where the kubelet does not. A pod in the host's
 # network may do so as root. So a socket is the kubelet's only if its owner is root and a process of
@@ -12,7 +12,7 @@ processes=
 	cgroup=$(systemctl show -p ControlGroup -- kubelet.service | sed -n 's,^ControlGroup=\(/.*\),\1,p' | head -n 1)
 	processes=$kubelet_pid
 	[ -z "$cgroup" ] || processes=$processes$nl$(
-		cat "/sys/fs/cgroup$cgroup/cgroup.procs" "/sys/fs/cgroup/systemd$cgroup/cgroup.procs" 2>/dev/null |
+		quiet cat "/sys/fs/cgroup$cgroup/cgroup.procs" "/sys/fs/cgroup/systemd$cgroup/cgroup.procs" |
 			grep -vx "$kubelet_pid" | head -n 20
 	)
 }
@@ -29,7 +29,7 @@ holds_socket() { # holds_socket INODE: whether a process of the kubelet's unit d
 			batch=$batch$descriptor$nl count=$((count + 1))
 			[ -z "$descriptor" ] || [ $count -ge 400 ] || continue
 			[ "$(date +%s)" -lt "$socket_deadline" ] || return 2
-			! timeout 10 stat -L -c '%F %i' -- $batch 2>/dev/null | grep -qx "socket $1" || return 0
+			! quiet timeout 10 stat -L -c '%F %i' -- $batch | grep -qx "socket $1" || return 0
 			batch= count=0
 		done
 	done
@@ -38,7 +38,7 @@ holds_socket() { # holds_socket INODE: whether a process of the kubelet's unit d
 
 # However many sockets somebody opens, each place is listed once for him; of root's there are few.
 print_listeners() { # print_listeners FILE
-	{ timeout 10 cat "$1" || echo unread; } | asked=$asked awk '
+	{ timeout 10 cat "$1" || echo unread; } | env "asked=$asked" awk '
 		$1 == "unread" { failed = 1 }
 		END { exit failed }
 		BEGIN { count = split(ENVIRON["asked"], each, "\n"); for (at = 1; at <= count; at++) want[each[at]] }

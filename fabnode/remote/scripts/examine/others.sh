@@ -20,27 +20,31 @@ for entry in $others_folders; do
 		emit limit "$place: others may write it, and this host's dd has no iflag=nofollow"
 		continue
 	}
-	uid=$(stat -c %u -- "$place") gid=$(stat -c %g -- "$place") || continue
+	entry=$(quiet stat -c '%u %g' -- "$place") || {
+		emit limit "$place: it went while it was examined"
+		continue
+	}
+	uid=${entry% *} gid=${entry#* }
 	[ "$uid" != 0 ] || uid=65534
 	[ "$gid" != 0 ] || gid=65534
 	listed=
 	if [ $can_setpriv = 1 ]; then
 		find_prefix="timeout${nl}-k${nl}2${nl}10${nl}$(print_owners_rights "$uid" "$gid")"
-		listed=$(find_within "$place" -type f -size -128 -exec grep $grep_skip -slE "$credential_pattern" {} +)
-		report_timeout $? "$place"
-		listed=$listed$nl$(find_within "$place" -type f -size -16 \
-			\( -name '*token*.csv' -o -name 'basic*auth*.csv' \) -exec grep $grep_skip -slE "$token_list_pattern" {} +)
-		report_timeout $? "$place: lists of tokens"
+		search "$place" find_within "$place" -type f -size -128 -exec grep $grep_skip -lE "$credential_pattern" {} +
+		listed=$found
+		search "$place: lists of tokens" find_within "$place" -type f -size -16 \
+			\( -name '*token*.csv' -o -name 'basic*auth*.csv' \) -exec grep $grep_skip -lE "$token_list_pattern" {} +
+		listed=$listed$nl$found
 		# What its owner can't read may be root's.
 		find_prefix="timeout${nl}-k${nl}2${nl}10"
-		rest=$(find_within "$place" -type f -size -128 ! -user "$uid" -print)
+		search "$place" find_within "$place" -type f -size -128 ! -user "$uid" -print
 	else
 		find_prefix="timeout${nl}-k${nl}2${nl}10"
-		rest=$(find_within "$place" -type f -size -128 -print)
+		search "$place" find_within "$place" -type f -size -128 -print
 	fi
-	report_timeout $? "$place"
 	count=0
-	for file in $rest; do
+	for file in $found; do
+		[ "$file" != /dev/null ] || continue
 		case $nl$listed$nl in *"$nl$file$nl"*) continue ;; esac
 		count=$((count + 1))
 		[ $count -le 200 ] || {
@@ -52,6 +56,8 @@ for entry in $others_folders; do
 		listed=$listed$nl.${file#"$place"}
 	done
 	found=
-	for file in $listed; do found=$found$place${file#.}$nl; done
+	for file in $listed; do
+		[ "$file" = /dev/null ] || found=$found$place${file#.}$nl
+	done
 	emit_files "$most_others_files" "$place"
 done

@@ -1,13 +1,13 @@
 # Packet filter: the built-in chains, and whether kube-proxy's are there.
-# shellcheck shell=sh disable=SC2154 # set before it, see examine/units, or by other parts
+# shellcheck shell=sh disable=SC2016,SC2154 # dollars in single quotes are awk's; set before it, see examine/units, or by other parts
 
 has_proxy_chains() { # kube-proxy may use the other of the two iptables than the host does. 2: not known
 	chains=1
 	for command in iptables iptables-nft iptables-legacy; do
 		has $command || continue
 		# The legacy one creates a table when it is asked for it.
-		[ $command != iptables-legacy ] || grep -qx nat /proc/net/ip_tables_names 2>/dev/null || continue
-		rules=$(timeout 20 $command -w 5 -t nat -S 2>/dev/null)
+		[ $command != iptables-legacy ] || quiet grep -qx nat /proc/net/ip_tables_names || continue
+		rules=$(judged timeout 20 $command -w 5 -t nat -S)
 		case $?:$command in
 		0:*) ;;
 		4:iptables-nft) continue ;; # it takes no lock: this kernel has no nf_tables
@@ -27,11 +27,11 @@ has_proxy_chains() { # kube-proxy may use the other of the two iptables than the
 
 if has iptables; then
 	for table in filter nat; do
-		rules=$(timeout 20 iptables -w 5 -t $table -S 2>/dev/null)
+		rules=$(judged timeout 20 iptables -w 5 -t $table -S)
 		status=$?
 		if [ $status = 0 ]; then
 			emit rules $table
-			printf '%s\n' "$rules" | table=$table awk -v most="$most_rules" -v longest="$most_rule_length" '
+			printf '%s\n' "$rules" | env "table=$table" awk -v most="$most_rules" -v longest="$most_rule_length" '
 				/^-A (INPUT|FORWARD|OUTPUT|PREROUTING|POSTROUTING) / && length($0) <= longest && ++count <= most {
 					print "rule\t" ENVIRON["table"] "\t" $0 }
 				END {

@@ -1,5 +1,5 @@
 # Programs that run: command lines of units, and whether there is a control plane.
-# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2016,SC2034,SC2086,SC2154 # dollars in single quotes are awk's; parts share variables; lists are split at line ends on purpose
 
 # Ends of the names of options and settings whose values are taken for secrets; lower case.
 secret_names='token|pass|passwd|password|passphrase|secret|(api|access|secret|encryption)[-_]?key|psk|jwt|credentials?|creds'
@@ -18,7 +18,7 @@ emit_arguments() { # emit_arguments NAME: those on standard input, one a line, w
 # Paths on standard input, one a line, as programs open them: relative ones in a folder. Without `.`
 # and `//`, as the deployer writes them too; what is relative to a folder that is not known is dropped.
 resolve_paths() { # resolve_paths FOLDER
-	folder=$1 awk '
+	env "folder=$1" awk '
 		!length { next }
 		!/^\// { if (ENVIRON["folder"] == "") next; $0 = ENVIRON["folder"] "/" $0 }
 		{ while (gsub(/\/\.?\//, "/")); sub(/\/\.?$/, ""); print length ? $0 : "/" }'
@@ -40,9 +40,9 @@ anchor_keys='clientCAFile|kubeconfig|tlsCertFile|tlsPrivateKeyFile|staticPodPath
 
 # What a unit runs as root at its start, though others may write it: harden must not start that.
 emit_unguarded() { # emit_unguarded UNIT
-	for file in $(systemctl show -p ExecCondition,ExecStartPre,ExecStart,ExecStartPost -- "$1" 2>/dev/null |
+	for file in $(systemctl show -p ExecCondition,ExecStartPre,ExecStart,ExecStartPost -- "$1" |
 		sed -n 's/^Exec[A-Za-z]*={ path=\(\/[^;]*\) ; argv.*/\1/p' | sort -u | head -n "$most_executables"); do
-		real=$(timeout 5 readlink -f -- "$file") && [ -e "$real" ] || continue
+		real=$(quiet timeout 5 readlink -f -- "$file") && [ -e "$real" ] || continue
 		judge_folder "${file%/*}"
 		[ $controlled = 1 ] && is_roots_file "$real" || emit unguarded "$1" "$file"
 	done
@@ -65,10 +65,10 @@ for service in $services; do
 	place=down
 	[ "$pid" = 0 ] || place=host
 	if is_roots_process "$pid"; then
-		command_line=$(tr '\0' '\n' <"/proc/$pid/cmdline")
-		cwd=$(readlink -- "/proc/$pid/cwd")
+		command_line=$(quiet cat "/proc/$pid/cmdline" | tr '\0' '\n')
+		cwd=$(quiet readlink -- "/proc/$pid/cwd")
 	else
-		start=$(systemctl show -p ExecStart,WorkingDirectory -- "$service" 2>/dev/null)
+		start=$(systemctl show -p ExecStart,WorkingDirectory -- "$service")
 		cwd=$(printf '%s\n' "$start" | sed -n 's/^WorkingDirectory=!\{0,1\}//p')
 		: "${cwd:=/}"
 		command_line=$(printf '%s\n' "$start" | sed -n 's/.*argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | head -n 1 | tr ' ' '\n')
@@ -77,7 +77,7 @@ for service in $services; do
 		*:control) emit limit "the command line of $name as it runs: others than root control the process or its file, so its unit file's is judged" ;;
 		*) emit unseen "the command line of $name as it runs: it has namespaces of its own or has ended, so its unit file's is judged" ;;
 		esac
-	fi 2>/dev/null
+	fi
 	emit_unguarded "$service"
 	[ -n "$command_line" ] || continue
 	emit program "$name" $place
@@ -90,7 +90,7 @@ for service in $services; do
 	esac
 	flag=config
 	[ "$name" != dockerd ] || flag='config-file'
-	config=$(printf '%s\n' "$command_line" | flag=$flag awk '
+	config=$(printf '%s\n' "$command_line" | env "flag=$flag" awk '
 		BEGIN { flag = "^--?" ENVIRON["flag"] }
 		after { print; after = 0; next } $0 ~ flag "$" { after = 1 } sub(flag "=", "")' |
 		tail -n 1 | resolve_paths "$cwd")
@@ -116,14 +116,14 @@ done
 set +f
 for folder in /proc/[0-9]*; do
 	name=
-	read -r name <"$folder/comm" || continue
+	{ read -r name <"$folder/comm"; } 2>/dev/null || continue
 	case $name in kube-apiserver | kube-controller | kube-scheduler | etcd) ;; *) continue ;; esac
 	is_roots_process "${folder#/proc/}" || continue
 	name=${exe##*/}
 	case $name in
 	kube-apiserver | kube-controller-manager | kube-scheduler | etcd) emit control "$name" ;;
 	esac
-done 2>/dev/null
+done
 set -f
 for name in kube-apiserver kube-controller-manager kube-scheduler etcd; do
 	! is_roots_file "/etc/kubernetes/manifests/$name.yaml" || emit control "$name"

@@ -21,13 +21,13 @@ judge_folder() { # judge_folder FOLDER
 			step_rest=${step_rest%/*}
 		done
 		step_paths=/${step_paths:+$nl$step_paths}
-		steps=$(timeout 5 stat -c '%f %u %n' -- $step_paths 2>/dev/null) || controlled=0
+		steps=$(quiet timeout 5 stat -c '%f %u %n' -- $step_paths) || controlled=0
 		for step in $steps; do
 			step_bits=$((0x${step%% *})) step=${step#* }
 			step_owner=${step%% *} step_name=${step#* }
 			[ "$step_owner" = 0 ] || controlled=0
 			if [ $((step_bits & 0170000)) -eq $((0120000)) ]; then
-				step_target=$(readlink -- "$step_name")
+				step_target=$(quiet readlink -- "$step_name")
 				case $step_target in /*) ;; *) step_target=${step_name%/*}/$step_target ;; esac
 				todo=$todo${todo:+$nl}$step_target
 				continue
@@ -44,7 +44,7 @@ judge_folder() { # judge_folder FOLDER
 # Whether root alone decides what is in a file, and which file lies at its path.
 is_roots_file() { # is_roots_file FILE: not a symlink
 	[ -f "$1" ] && [ ! -L "$1" ] || return 1
-	file_stat=$(stat -c '%u %a' -- "$1") || return 1
+	file_stat=$(quiet stat -c '%u %a' -- "$1") || return 1
 	[ "${file_stat%% *}" = 0 ] && [ $((0${file_stat#* } & 022)) -eq 0 ] || return 1
 	judge_folder "${1%/*}"
 	[ $controlled = 1 ]
@@ -56,17 +56,17 @@ is_roots_process() { # is_roots_process PID: sets $exe, its file; if it is not, 
 	case $1 in '' | 0 | *[!0-9]*) return 1 ;; esac
 	[ -e "/proc/$1/status" ] || return 1
 	mismatch=control
-	grep -q "^Uid:${tab}0${tab}0${tab}0${tab}0\$" "/proc/$1/status" || return 1
+	quiet grep -q "^Uid:${tab}0${tab}0${tab}0${tab}0\$" "/proc/$1/status" || return 1
 	mismatch=namespaces
 	for space in mnt pid user; do
-		[ "$(readlink "/proc/$1/ns/$space")" = "$(readlink /proc/self/ns/$space)" ] || return 1
+		[ "$(quiet readlink "/proc/$1/ns/$space")" = "$(readlink /proc/self/ns/$space)" ] || return 1
 	done
-	[ "$(stat -L -c %d:%i "/proc/$1/root/")" = "$root_directory" ] || return 1
+	[ "$(quiet stat -L -c %d:%i "/proc/$1/root/")" = "$root_directory" ] || return 1
 	mismatch=control
-	exe=$(readlink "/proc/$1/exe") || return 1
+	exe=$(quiet readlink "/proc/$1/exe") || return 1
 	case $exe in /*) ;; *) return 1 ;; esac
 	case $exe in *"$nl"*) return 1 ;; esac
-	[ "$(stat -L -c %d:%i "/proc/$1/exe")" = "$(stat -c %d:%i -- "$exe")" ] && is_roots_file "$exe"
+	[ "$(quiet stat -L -c %d:%i "/proc/$1/exe")" = "$(quiet stat -c %d:%i -- "$exe")" ] && is_roots_file "$exe"
 }
 
 root_directory=$(stat -L -c %d:%i /)

@@ -6,7 +6,7 @@
 judged= others_folders=
 for root in $roots; do
 	[ -d "$root" ] || [ -L "$root" ] || continue
-	real=$(readlink -f -- "$root")
+	real=$(quiet readlink -f -- "$root")
 	[ -n "$real" ] && [ -d "$real" ] || continue
 	if [ "$real" != "$root" ]; then
 		judge_folder "$root"
@@ -16,11 +16,16 @@ for root in $roots; do
 		}
 	fi
 	find_prefix="timeout${nl}-k${nl}2${nl}20"
-	! has_unprintable_names "$real/" || emit limit "$root: files below names with a line end, a tab or a backslash"
-	open=$(find_below "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -print -prune)
-	report_timeout $? "$root: its folders"
+	search '' find_unprintable_name "$real/"
+	case $found in
+	/dev/null) ;;
+	'') emit limit "$root: whether names in it have a line end, a tab or a backslash" ;;
+	*) emit limit "$root: files below names with a line end, a tab or a backslash" ;;
+	esac
+	search "$root: its folders" find_below "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -print -prune
 	count=0
-	for folder in $open; do
+	for folder in $found; do
+		[ "$folder" != /dev/null ] || continue
 		count=$((count + 1))
 		[ $count -le 100 ] || {
 			emit limit "$root: folders of others beyond the first 100"
@@ -28,15 +33,13 @@ for root in $roots; do
 		}
 		others_folders=$others_folders$root$tab$real$tab${folder%/}$nl
 	done
-	found=$(find_below "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -prune -o \
-		-type f -size -128 -exec grep $grep_skip -slE "$credential_pattern" {} +)
-	report_timeout $? "$root"
+	search "$root" find_below "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -prune -o \
+		-type f -size -128 -exec grep $grep_skip -lE "$credential_pattern" {} +
 	pem_files=$found
 	# Static tokens of an apiserver: `token,user,uid,"groups"`.
-	found=$(find_below "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -prune -o \
+	search "$root: lists of tokens" find_below "$real/" -type d \( ! -user 0 -o -perm -020 -o -perm -002 \) -prune -o \
 		-type f -size -16 \( -name '*token*.csv' -o -name 'basic*auth*.csv' \) \
-		-exec grep $grep_skip -slE "$token_list_pattern" {} +)
-	report_timeout $? "$root: lists of tokens"
+		-exec grep $grep_skip -lE "$token_list_pattern" {} +
 	found=$pem_files$nl$found
 	emit_files "$most_root_files" "$root"
 done

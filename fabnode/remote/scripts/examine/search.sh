@@ -5,8 +5,8 @@
 # is opened within a folder that was entered first, never through a symlink at its name, and never
 # waiting; a command that can't do that is not used there.
 can_nofollow=0
-! timeout 5 dd if=/dev/null iflag=nofollow,nonblock,fullblock count=0 2>/dev/null || can_nofollow=1
-! grep -D skip -q x /dev/null 2>/dev/null
+! quiet timeout 5 dd if=/dev/null iflag=nofollow,nonblock,fullblock count=0 || can_nofollow=1
+quiet grep -D skip -q x /dev/null
 [ $? -ne 1 ] && grep_skip= || grep_skip='-D
 skip'
 # How a search gets the rights of a folder's owner. It stays root's by its real user: whom all its
@@ -16,16 +16,16 @@ print_owners_rights() { # print_owners_rights UID GID: a command's beginning, on
 }
 can_setpriv=0
 nobodys_rights=$(print_owners_rights 65534 65534)
-! timeout 5 $nobodys_rights true </dev/null 2>/dev/null || can_setpriv=1
+! has setpriv || ! can timeout 5 $nobodys_rights true || can_setpriv=1
 
 read_file() ( # read_file PATH FOLDER: the file's first 64 KiB; FOLDER is where its folder really is
 	cd -P -- "$2/" 2>/dev/null && [ "$(pwd -P)" = "$2" ] || exit 1
 	name=./${1##*/}
 	[ -f "$name" ] && [ ! -L "$name" ] || exit 1
 	if [ $can_nofollow = 1 ]; then
-		timeout 5 dd "if=$name" iflag=nofollow,nonblock,fullblock bs=65536 count=1 2>/dev/null
+		quiet timeout 5 dd "if=$name" iflag=nofollow,nonblock,fullblock bs=65536 count=1
 	elif [ "$trusted" = 1 ]; then
-		timeout 5 head -c 65536 -- "$name"
+		quiet timeout 5 head -c 65536 -- "$name"
 	else
 		exit 1
 	fi | tr -d '\0'
@@ -34,27 +34,51 @@ read_file() ( # read_file PATH FOLDER: the file's first 64 KiB; FOLDER is where 
 credential_pattern='^-----BEGIN ([A-Z]+ )*(PRIVATE KEY|CERTIFICATE)-----|client-key-data|client-certificate-data|"?kind"?: *"?Config"?'
 token_list_pattern='^[^,#]+,[^,]+,'
 
-# Without what is never searched and names that records can't hold. $find_prefix limits its time and rights.
+# Without what is never searched and names that records can't hold. $find_prefix limits its time and
+# rights. Its last line is /dev/null, which is searched after the folder: so it came to its end.
 find_below() { # find_below FOLDER/ ARGUMENT…
 	top=$1
 	shift
-	$find_prefix find "$top" -xdev -maxdepth 6 \
+	(exec $find_prefix find "$top" /dev/null -xdev -maxdepth 6 -path /dev/null -print -o \
 		\( -path '*/kubelet/pods' -o -path '*/kubelet/plugins' -o -name .ssh -o -name .cache \
 		-o -name node_modules -o -name .git -o -path "$state" \
-		-o -path "*$nl*" -o -path "*$tab*" -o -path '*\\*' \) -prune -o "$@" </dev/null 2>/dev/null
+		-o -path "*$nl*" -o -path "*$tab*" -o -path '*\\*' \) -prune -o "$@" </dev/null)
 }
 
-# Names that records can't hold, or that the parser would take for another's.
-has_unprintable_names() { # has_unprintable_names FOLDER/
-	[ -n "$($find_prefix find "$1" -xdev -maxdepth 6 \( -name .git -o -name .cache -o -name node_modules \
-		-o -path '*/kubelet/pods' -o -path '*/kubelet/plugins' \) -prune -o \
-		\( -name "*$nl*" -o -name "*$tab*" -o -name '*\\*' \) -print 2>/dev/null | head -c 1)" ]
+# Names that records can't hold, or that the parser would take for another's: the first of them.
+find_unprintable_name() { # find_unprintable_name FOLDER/
+	(exec $find_prefix find "$1" /dev/null -xdev -maxdepth 6 -path /dev/null -print -o \
+		\( -name .git -o -name .cache -o -name node_modules -o -path '*/kubelet/pods' -o -path '*/kubelet/plugins' \) -prune -o \
+		\( -name "*$nl*" -o -name "*$tab*" -o -name '*\\*' \) -print -quit </dev/null)
 }
 
-report_timeout() { # report_timeout STATUS WHAT: if STATUS is that of a search which was ended
-	case $1 in
-	124 | 137) emit limit "$2: the time for it was up" ;;
-	129 | 13? | 14?) emit limit "$2: its search was ended by a signal" ;; # whose owner may send one
+# What a search finds goes to $found. Without WHAT only that says how it went. Whatever it could not do is reported: what it says on standard
+# error, but for files that went meanwhile or that its rights don't open; its end by a signal, which a
+# folder's owner may send, too; and an end before it came to /dev/null.
+search() { # search WHAT FUNCTION ARGUMENT…
+	searched=$1
+	shift
+	found=$(
+		{
+			{
+				"$@" 2>&1 >&7 7>&-
+				printf 'ended %s\n' $?
+			} | (
+				exec awk '
+					/^ended [0-9]+$/ { done = 1; status = $2; next }
+					/^(find|grep): .?\.?\/.*: (Permission denied|No such file or directory|Not a directory|Too many levels of symbolic links)$/ { next }
+					++count <= 5 { print substr($0, 1, 200) }
+					END { exit done ? status : 125 }'
+			) >&2 7>&-
+		} 7>&1
+	)
+	status=$?
+	[ -n "$searched" ] || return 0
+	case $status:$nl$found$nl in
+	124:* | 137:*) emit limit "$searched: the time for it was up" ;;
+	129:* | 13?:* | 14?:*) emit limit "$searched: its search was ended by a signal" ;;
+	[01]:*"$nl/dev/null$nl"*) ;;
+	*) emit limit "$searched: its search did not come to its end" ;;
 	esac
 }
 

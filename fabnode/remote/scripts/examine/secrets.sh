@@ -12,7 +12,10 @@ within_limits() { # within_limits BYTES: of the file at hand; root's folders are
 	[ $spent -le "$most_others_bytes" ] && [ $spent_all -le "$most_all_others_bytes" ] && [ "$(date +%s)" -lt "$deadline" ]
 }
 
-emit_late() { emit limit "$shown: whose a key in it is, for the time to derive its public half was up"; }
+emit_late() {
+	emit limit "$shown: whose a key in it is, for the time to derive its public half was up"
+	emit late "$shown"
+}
 
 emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was given
 	path=$1 shown=$2 folder=${1%/*}
@@ -21,7 +24,7 @@ emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was
 	esac
 	[ "$folder" = "$judged" ] || judge_folder "$folder"
 	judged=$folder trusted=$controlled
-	entry=$(stat -c '%a %u' -- "$path") || {
+	entry=$(quiet stat -c '%a %u' -- "$path") || {
 		emit limit "$shown: it went while it was examined"
 		return
 	}
@@ -67,11 +70,11 @@ emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was
 		# By words, not lines: it may be JSON.
 		for data in $(printf '%s\n' "$text" | grep -oE "client-certificate-data\"?: *[\"']?[A-Za-z0-9+/=]+" | head -n "$most_keys" | sed "s/.*[: \"']//"); do
 			# Encoded anew, for it may be no base64 that others read.
-			data=$(printf %s "$data" | base64 -d 2>/dev/null | base64 -w 0)
+			data=$(printf %s "$data" | quiet base64 -d | base64 -w 0)
 			[ -z "$data" ] || emit certificate_data "$data" "$shown"
 		done
 		for data in $(printf '%s\n' "$text" | grep -oE "client-key-data\"?: *[\"']?[A-Za-z0-9+/=]+" | head -n "$most_keys" | sed "s/.*[: \"']//"); do
-			public=$(printf %s "$data" | base64 -d 2>/dev/null | print_public_key) || emit_late
+			public=$(printf %s "$data" | quiet base64 -d | print_public_key) || emit_late
 			emit key "$public" "$shown"
 		done
 		printf '%s\n' "$text" | grep -oE '(^|[ {,"])token"?: *"?[^ ",}]+' | head -n "$most_keys" | sed 's/.*[: "]//' |
@@ -91,7 +94,8 @@ emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was
 }
 
 emit_files() { # emit_files MOST WHAT: of the list $found
-	found=$(printf '%s\n' "$found" | grep . | sort -u)
+	# Without a search's last line.
+	found=$(printf '%s\n' "$found" | grep . | grep -vx /dev/null | sort -u)
 	[ -n "$found" ] || return
 	[ "$(printf '%s\n' "$found" | wc -l)" -le "$1" ] || {
 		emit limit "$2: files beyond the first $1 that hold keys or certificates"

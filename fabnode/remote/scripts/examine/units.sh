@@ -11,15 +11,15 @@
 # Set before it: nonce, state (fabnode's directory there), units (one a line), roots (folders that are
 # searched for keys and kubeconfigs, one a line), users (where systemd, cron and the like may name
 # these files), and most_…, how much of each kind is printed (limits.py; the parser enforces the same).
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2016,SC2086,SC2154 # dollars in single quotes are awk's; lists are split at line ends on purpose; set by other parts
 
 up=0
 read -r up </proc/uptime && emit uptime "${up%% *}"
-awk -v most="$most_swaps" 'NR > 1 && NR <= most + 1 { print "swap\t" $1 }' /proc/swaps 2>/dev/null
+[ ! -e /proc/swaps ] || awk -v most="$most_swaps" 'NR > 1 && NR <= most + 1 { print "swap\t" $1 }' /proc/swaps
 
 systemctl show -p Id,ActiveState,SubState,NRestarts,ActiveEnterTimestampMonotonic \
 	-p MainPID,FragmentPath,DropInPaths -- $units |
-	names=$units awk -v most="$most_unit_length" '
+	env "names=$units" awk -v most="$most_unit_length" '
 		BEGIN { split(ENVIRON["names"], name, "\n"); unit = 1 }
 		/^$/ { unit++; next }
 		length($0) <= most { print "unit\t" name[unit] "\t" $0 }'
