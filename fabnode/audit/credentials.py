@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_pem_x509_certificates
 
+from ..node import advice
 from ..pki.certificates import (
     BadCertificateError,
     Certificate,
@@ -273,6 +274,8 @@ class Credentials:
 
     def _not_movable(self, file: SecretFile) -> str:
         """Say why a file can't be put aside by machine, or nothing."""
+        if file.late:  # whoever keeps the host busy brings that about, of any key
+            return "whose key it is could not be told in time"
         users = self._users(file.path)
         if users:
             return f"it is in use: {', '.join(users[:3])}"
@@ -354,7 +357,7 @@ class Credentials:
             file.path,
             f"a secret that {who} can read" if everybody else f"a secret open to {who}",
             f"mode {file.mode:04o}",
-            f"chmod 600 {quote(file.path)}",
+            advice.closed(file.path, file.uid, controlled=file.controlled),
             () if reason else (RestrictMode(file.path),),
             reason,
             file.provenance,

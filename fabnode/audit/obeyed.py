@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shlex import quote
 from typing import TYPE_CHECKING
 
+from ..node import advice
 from .anchors import OTHERS_WRITE, Standing
 from .evidence import Provenance
 from .finding import Finding
@@ -106,7 +106,7 @@ def writable(
             path,
             f"{settings.program} goes by it, and {OTHERS_WRITE}: {what}",
             "owner, mode, and those of the folders and links on its way",
-            f"review it, then chown root:root and chmod go-w {quote(path)} and its folders",
+            advice.replaced(path),
             by_hand=not_settable(evidence, settings)
             or "what others wrote, only a person can judge",
             provenance=Provenance.OTHERS_MAY_WRITE,

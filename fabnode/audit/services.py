@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from ..node import advice
 from ..node.conventions import KUBELET_READ_ONLY_PORT
 from . import obeyed
 from .anchors import OTHERS_WRITE
@@ -239,8 +239,7 @@ def _unreadable(settings: Settings) -> Finding:
             f"{settings.program}'s configuration was not judged: others than root may write it, and"
             " with it decide who may do what on this node",
             "owner, mode, and those of the folders above",
-            f"review it, then chown root:root and chmod go-w {quote(settings.path)}"
-            " and its folders",
+            advice.replaced(settings.path),
             by_hand="what others wrote, only a person can judge",
             provenance=Provenance.OTHERS_MAY_WRITE,
         )
@@ -309,8 +308,7 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
             settings.path,
             f"docker goes by it, and {OTHERS_WRITE}: its next start does as root what they wish",
             "owner, mode, and those of the folders and links on its way",
-            f"look through it, then chown root:root and chmod go-w {quote(settings.path)}"
-            " and its folders",
+            advice.replaced(settings.path),
             by_hand=not_settable(evidence, settings)
             or "what others wrote, only a person can judge",
             provenance=Provenance.OTHERS_MAY_WRITE,
@@ -426,8 +424,7 @@ def _unguarded(evidence: Evidence) -> Iterator[Finding]:
                 f"{unit} runs it as root, and {OTHERS_WRITE}: at its next start it does what they"
                 " wish",
                 "owner, mode, and those of the folders and links on its way",
-                f"put the program there anew, then chown root:root and chmod go-w {quote(path)}"
-                " and its folders",
+                advice.replaced(path),
                 by_hand=f"what others wrote, only a person can judge; until then {unit} is not"
                 " restarted from here",
                 provenance=Provenance.OTHERS_MAY_WRITE,

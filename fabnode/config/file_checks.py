@@ -138,7 +138,10 @@ def others_may_change(path: Path) -> str | None:
     As for ssh's own files, the folders above count: who may write there may put another file in
     its place. In a sticky folder nobody can.
     """
-    for each in (path, *path.resolve().parents):
+    # From the outermost: a command is named only where nobody else may put a link in its way.
+    real = path.resolve()
+    above = dict.fromkeys((*reversed(path.absolute().parents), *reversed(real.parents)))
+    for each in (*above, real):
         found = each.stat()
         mode = found.st_mode
         if found.st_uid not in {0, os.geteuid()}:
@@ -147,6 +150,13 @@ def others_may_change(path: Path) -> str | None:
         if mode & _OTHERS_WRITE and not sticky:
             return f"can be changed by others: run `chmod go-w {each}`"
     return None
+
+
+def closed(path: Path) -> str:
+    """Return how a file is closed to others, by who may put something else in its place."""
+    if others_may_change(path.absolute().parent):
+        return "move it into a folder that nobody else can change, and close it there"
+    return f"run `chmod 600 {path}`"
 
 
 def artifacts(settings: ArtifactSettings, calico: CalicoSettings) -> Violations:
@@ -177,7 +187,7 @@ def _check_private_file(key: KeyPath, path: Path) -> Violations:
     if fault := _fault(path):
         yield key, f"{path} {fault}", ""
     elif path.stat().st_mode & _OTHERS:
-        yield key, f"{path}: others can read it", f"run `chmod 600 {path}`"
+        yield key, f"{path}: others can read it", closed(path)
 
 
 def _check_file(key: KeyPath, path: Path) -> Violations:

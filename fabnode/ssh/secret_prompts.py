@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..config.file_checks import closed
 from ..util.errors import InputError
 
 if TYPE_CHECKING:
@@ -150,9 +151,7 @@ def _fetch(reference: SecretRef, what: str) -> str:
     try:
         with path.open() as source:
             if os.fstat(source.fileno()).st_mode & 0o077:
-                raise PasswordUnavailableError(
-                    f"{what}: others can read {path}; run `chmod 600 {path}`"
-                )
+                raise PasswordUnavailableError(f"{what}: others can read {path}; {closed(path)}")
             return source.read().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not text"

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from shlex import quote
 
 from ..cni.registry import network
-from ..node import config_files, layout
-from ..node.facts import OTHERS_WRITE
+from ..node import advice, config_files, layout
 from ..pki.certificates import problem, read
 from ..releases import compatibility
 from ..releases.matrix import matrix
@@ -162,17 +160,12 @@ def _folders(inputs: Inputs) -> Iterator[Finding]:
     for path, found in sorted(inputs.facts.paths.items()):
         if found.kind != "directory":
             continue
-        fixes = []
-        if found.uid:
-            fixes.append(f"chown root:root {quote(path)}")
-        if found.mode & OTHERS_WRITE:
-            fixes.append(f"chmod go-w {quote(path)}")
-        if fixes:
+        if not found.roots_alone:
             yield Finding(
                 "error",
                 f"others than root may change what is in {path}: it belongs to"
                 f" {found.uid}:{found.gid} and has mode {found.mode:04o}",
-                f"check its content, then run on the host: {'; '.join(fixes)}",
+                f"check its content, then {advice.taken_back(path, inputs.facts.paths)}",
             )
 
 

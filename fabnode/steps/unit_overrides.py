@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from posixpath import basename, dirname
 from shlex import quote
 
-from ..node import layout, unit_files
+from ..node import advice, layout, unit_files
 from ..node.facts import Facts
 from ..node.resources import File, Resource, Unit
 from .finding import Finding
@@ -103,7 +103,7 @@ def _changeable(path: str, facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "error",
             f"others than root may change {path}, by which root's programs go",
-            f"check its content, then: chown root:root {quote(path)}; chmod go-w {quote(path)}",
+            f"check its content, then {advice.taken_back(path, facts.paths)}",
         )
 
 

@@ -386,6 +386,34 @@ def test_a_limit_is_never_quiet() -> None:
     assert (found.check, found.severity) == ("unseen", "medium")
 
 
+@pytest.mark.parametrize("name", ["admin.key", "ca.key", "cakey.pem"])
+def test_a_key_that_came_too_late_is_not_moved_by_its_name(name: str) -> None:
+    """Whoever keeps the processors busy would have any service's key taken away."""
+    file = secret(f"/root/vpn/{name}", keys=("",))
+    assert only(judged(with_files(file))).repairs
+    found = only(judged(with_files(replace(file, late=True))))
+    assert found.repairs == ()
+    assert found.by_hand == "whose key it is could not be told in time"
+
+
+@pytest.mark.parametrize(
+    ("uid", "controlled", "fix"),
+    [
+        (0, True, "chmod 600 /home/m/k.pem"),
+        (1000, True, "chmod 600 /home/m/k.pem"),
+        (1000, False, "setpriv --reuid=1000 --regid=1000 --clear-groups chmod 600 /home/m/k.pem"),
+        (0, False, "move it into a folder that is root's alone: "),
+    ],
+)
+def test_the_advice_to_close_a_file_leads_to_no_other(uid: int, controlled: bool, fix: str) -> None:
+    """Who may put a link in its place waits for root to follow the advice."""
+    _, key = issued("x")
+    file = secret("/home/m/k.pem", mode=0o644, keys=(key,), uid=uid, controlled=controlled)
+    (found,) = (f for f in judged(with_files(file)) if f.check == "open-secret")
+    assert found.fix.startswith(fix)
+    assert found.fix == fix or "chmod 600" not in found.fix
+
+
 def test_a_fix_is_no_shell_of_whoever_named_the_file() -> None:
     """People copy it into root's shell."""
     evil = "/home/m/$(id)'; id #.pem"

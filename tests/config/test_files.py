@@ -247,6 +247,17 @@ def test_a_key_that_others_can_read_is_refused(
     assert f"chmod 600 {tmp_path / name}" in messages
 
 
+def test_a_secret_in_a_folder_of_others_is_no_path_for_a_chmod(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    key = folder / "id"
+    key.touch(0o644)
+    key.chmod(0o644)
+    assert file_checks.closed(key) == f"run `chmod 600 {key}`"
+    folder.chmod(0o777)
+    assert file_checks.closed(key).startswith("move it into a folder that nobody else can change")
+
+
 @pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@x.com"])
 def test_a_public_key_is_not_taken_for_its_private_one(tmp_path: Path, kind: str) -> None:
     (tmp_path / "id.pub").write_text(f"{kind} AAAA someone@somewhere\n")

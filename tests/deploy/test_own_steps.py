@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fabnode.config.file_checks import others_may_change
 from fabnode.deploy.own_steps import OwnStepError, steps_of
 from fabnode.node.plan import ConflictError
 from fabnode.steps.order import STEPS
@@ -128,6 +130,31 @@ def test_a_folder_where_others_may_write_counts_as_well(tmp_path: Path) -> None:
         steps_of(cluster)
     folder.chmod(0o1777)  # there nobody can replace the files of others
     steps_of(cluster)
+
+
+def test_the_folder_of_a_link_counts_as_the_folder_of_what_it_leads_to(tmp_path: Path) -> None:
+    """Who may exchange the link chooses what is run."""
+    folder, shared = tmp_path / "real", tmp_path / "shared"
+    folder.mkdir()
+    shared.mkdir()
+    (folder / "own0.py").touch(0o644)
+    link = shared / "own0.py"
+    link.symlink_to(folder / "own0.py")
+    assert others_may_change(link) is None
+    shared.chmod(0o777)
+    assert others_may_change(link) == f"can be changed by others: run `chmod go-w {shared}`"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_no_command_is_named_for_a_path_below_a_folder_of_another_users(tmp_path: Path) -> None:
+    """That user may put a link there before somebody follows the advice."""
+    theirs = tmp_path / "theirs"
+    (theirs / "steps").mkdir(parents=True)
+    own = theirs / "steps" / "own0.py"
+    own.write_text("")
+    own.chmod(0o666)
+    os.chown(theirs, 65534, 65534)
+    assert others_may_change(own) == f"can be changed by others: {theirs} belongs to another user"
 
 
 def test_a_missing_file_names_its_key(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -455,6 +456,21 @@ def test_a_folder_that_others_may_change_is_refused(
         assert (
             f"what is in {path}: it belongs to {uid}:{gid} and has mode {mode:04o}" in finding.text
         )
+
+
+def test_a_folder_in_one_of_others_is_no_path_for_a_command_of_roots() -> None:
+    """Its owner may put a link there before somebody follows the advice."""
+    folders = {
+        "/": PathFact("directory", 0o755),
+        "/data": PathFact("directory", 0o755, 1000, 1000),
+        "/data/kubelet": PathFact("directory", 0o777),
+        "/data/kubelet/pki": PathFact("directory", 0o775),
+    }
+    outer, inner, innermost = found({"paths": folders}, {})
+    assert outer.fix.endswith("run on the host: chown root:root /data")
+    for finding in (inner, innermost):
+        assert finding.fix.startswith("check its content, then mend /data first, then look again")
+        assert not re.search(r"(chown|chmod) \S+ /", finding.fix)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from posixpath import dirname
+
 import pytest
 
 from fabnode.node import unit_files
@@ -134,6 +137,19 @@ def test_a_drop_in_that_others_may_write_is_refused_wanted_or_not(uid: int, mode
     assert finding.level == "error"
     assert "others than root may change" in finding.text
     assert changeable(0, 0o640) == ()
+
+
+def test_a_drop_in_in_a_folder_of_others_is_no_path_for_a_command_of_roots() -> None:
+    folder = PathFact("directory", 0o775, 0, 50)
+    facts = Facts(
+        config_files={LOCAL: ("[Service]", "MemoryMax=2G")},
+        paths={LOCAL: PathFact("file", 0o666), dirname(LOCAL): folder},
+    )
+    (finding,) = findings(facts, RESOURCES, (LOCAL,))
+    assert finding.fix.startswith(f"check its content, then mend {dirname(LOCAL)} first")
+    safe = replace(facts, paths={LOCAL: PathFact("file", 0o666)})
+    (finding,) = findings(safe, RESOURCES, (LOCAL,))
+    assert finding.fix == f"check its content, then run on the host: chmod go-w {LOCAL}"
 
 
 def test_files_of_the_same_name_count_once_and_names_give_the_order() -> None:

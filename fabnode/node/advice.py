@@ -1,0 +1,82 @@
+"""
+Commands that advice names for root, decided by who controls the path.
+
+Where others than root may put something else in a path's place, that may be a link by the time
+somebody follows the advice: `chmod` and `chown` of root's would then change another file.
+"""
+
+from __future__ import annotations
+
+from posixpath import dirname
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from .facts import OTHERS_WRITE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .facts import PathFact
+
+_STICKY = 0o1000
+
+
+def exchanged_in(path: str, paths: Mapping[str, PathFact]) -> str:
+    """
+    Return the outermost folder in which others may put something else on the way to a path.
+
+    Empty where there is none: what was not looked at belongs to the system. In a sticky folder
+    others exchange their own, not what is root's.
+    """
+    found = ""
+    while path != "/":
+        entry, path = paths.get(path), dirname(path)
+        folder = paths.get(path)
+        if folder is None:
+            continue
+        kept = folder.mode & _STICKY and (entry is None or not entry.uid)
+        if folder.uid or (folder.mode & OTHERS_WRITE and not kept):
+            found = path
+    return found
+
+
+def taken_back(path: str, paths: Mapping[str, PathFact]) -> str:
+    """Return how a path becomes root's alone: commands, or what to mend before."""
+    if folder := exchanged_in(path, paths):
+        return (
+            f"mend {folder} first, then look again: until then others may put a link in the place"
+            f" of {path}, and a chown or chmod would change another file"
+        )
+    found = paths[path]
+    commands = []
+    if found.uid:
+        commands.append(f"chown root:root {quote(path)}")
+    if found.mode & OTHERS_WRITE:
+        commands.append(f"chmod go-w {quote(path)}")
+    return f"run on the host: {'; '.join(commands)}"
+
+
+def closed(path: str, uid: int, *, controlled: bool) -> str:
+    """
+    Return how a file is closed to others.
+
+    :param uid: its owner. :param controlled: nobody but root can put something in its place.
+    """
+    if controlled:
+        return f"chmod 600 {quote(path)}"
+    if uid:
+        # As its owner one changes no file but the owner's, whatever lies there by then.
+        return f"setpriv --reuid={uid} --regid={uid} --clear-groups chmod 600 {quote(path)}"
+    return (
+        "move it into a folder that is root's alone: here others may put a link in its place, and"
+        " a chmod of root's would change another file"
+    )
+
+
+def replaced(path: str) -> str:
+    """Return how a file that root's programs go by, and others may write, becomes root's."""
+    return (
+        "write it anew from a copy that you have looked through, in a folder that is root's alone"
+        f" up to /, and have the setting name that. No chown or chmod of {path}: who may write it"
+        " keeps it open, and may put a link to another file in its place"
+    )
