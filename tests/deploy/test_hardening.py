@@ -242,6 +242,16 @@ LEFT: dict[str, tuple[Evidence, Evidence, str]] = {
         replace(SOUND, limited=("whom the kubelet answers",)),
         "it can't be told whether all is fixed: not examined: whom the kubelet answers",
     ),
+    "a limit that was there before hides no other": (
+        replace(OPEN, limited=("/home/m: files beyond the first 20",)),
+        replace(SOUND, limited=("/home/m: files beyond the first 20", "whom the kubelet answers")),
+        "it can't be told whether all is fixed: not examined: whom the kubelet answers",
+    ),
+    "a limit that was there before is none of this": (
+        replace(OPEN, limited=("/home/m: files beyond the first 20",)),
+        replace(SOUND, limited=("/home/m: files beyond the first 20",)),
+        "",
+    ),
     "what no repair was for is still found": (
         replace(OPEN, units=BY_HAND.units),
         BY_HAND,
