@@ -65,9 +65,15 @@ class HostTrust:
 
     @classmethod
     def of(cls, known: KnownHosts, name: str, host: str) -> HostTrust:
-        """Return what the files say. As with OpenSSH, a CA of a host is that of all its ports."""
+        """
+        Return what the files say.
+
+        As with OpenSSH, a CA of a host is that of all its ports; and so is what was revoked for it.
+        """
         authorities = known.authorities(name) or known.authorities(host)
-        return cls(name, host, tuple(known.keys(name)), authorities, known.revoked(name))
+        revoked = tuple(dict.fromkeys((*known.revoked(name), *known.revoked(host))))
+        keys = tuple(key for key in known.keys(name) if key not in revoked)
+        return cls(name, host, keys, authorities, revoked)
 
     def check(self, key: paramiko.PKey) -> None:
         """

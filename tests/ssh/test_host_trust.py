@@ -128,6 +128,18 @@ def test_revoked_keys_and_cas_are_refused(pki: Path, lines: tuple[str, ...]) -> 
         trust(pki, "@cert-authority n1 ca.pub", *lines).check(key)
 
 
+@pytest.mark.parametrize("whose", ["n1", "n?", "*", "[n1]:2222"])
+@pytest.mark.parametrize("what", ["ca.pub", "host.pub"])
+def test_what_is_revoked_for_a_host_is_revoked_on_all_its_ports(
+    pki: Path, whose: str, what: str
+) -> None:
+    key = shown(sign(pki, "-h", "-n", "n1"))
+    lines = ("@cert-authority n1 ca.pub", "[n1]:2222 host.pub")
+    trust(pki, *lines, name="[n1]:2222").check(key)
+    with pytest.raises(RevokedKeyError):
+        trust(pki, *lines, f"@revoked {whose} {what}", name="[n1]:2222").check(key)
+
+
 def write_known_hosts(node_file: Path, pki: Path, line: str) -> None:
     *head, file = line.split()
     node_file.write_text(" ".join([*head, *(pki / file).read_text().split()[:2]]) + "\n")
@@ -166,7 +178,7 @@ def test_a_revoked_key_is_reported_and_never_recorded(serve: Serve, node_of: Nod
     node.ssh.known_hosts[0].write_text(revoked)
     with pytest.raises(RevokedHostKeyError, match="is marked @revoked"), Access() as access:
         Host(node, access).open()
-    for fingerprints in ((), (f"SHA256:{_print(key('host'))}",)):
+    for fingerprints in ({}, {node.name: (f"SHA256:{_print(key('host'))}",)}):
         with pytest.raises(RevokedHostKeyError):
             enrol(Access(), node, lambda _: True, fingerprints)
     assert node.ssh.known_hosts[0].read_text() == revoked
