@@ -17,7 +17,7 @@ from .known_hosts import fingerprint
 from .transport import Transport, transport_factory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..config.configuration import Node
@@ -63,37 +63,48 @@ def enrol(
     access: Access,
     node: Node,
     confirm: Callable[[Offer], bool],
-    fingerprints: Collection[str] = (),
+    fingerprints: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[Offer, ...]:
     """
     Record the host keys of a node and its gateways in its first known_hosts file.
 
     Nothing ties the keys that one server shows on several connections together: somebody in
     between may let one connection pass and answer another himself. So only what is compared is
-    recorded: the one key that `confirm` is shown, or those that match a fingerprint. A server that
+    recorded: the one key that `confirm` is shown, or those that match a fingerprint of this very
+    server's: another's key, whoever holds it, is none of its keys. A server that
     is known by any key gets no further one. Those behind a gateway that was declined are not
     looked at.
 
     :param confirm: asked for every server that is unknown, unless fingerprints are given.
-    :param fingerprints: `SHA256:…`; only a key that matches one is recorded.
+    :param fingerprints: name → `SHA256:…`, of the node or of a server as known_hosts files keep it;
+        only a key that matches one of its server's is recorded, and only such a one is well known.
     :raises ChangedHostKeyError: a server shows another key than the recorded one, or none that
         matches.
     :raises HostError: it can't be reached.
     """
     offers: list[Offer] = []
-    for connection in _hops(access.connection(node)):
+    hops = _hops(access.connection(node))
+    for connection in hops:
         name = key_name(connection)
+        given = _given(fingerprints or {}, name, node.name if connection is hops[-1] else "")
         trust = access.trust(node, connection)
         if trust.authorities and (key := _certified(access, connection, node, trust)):
-            offers.append(Offer(name, (key,), "known"))
+            offers.append(_as_given(Offer(name, (key,), "known"), given, node))
             continue
         if trust.keys:
-            offers.append(_recognised(access, connection, node, name, trust.keys))
+            offer = _recognised(access, connection, node, name, trust.keys)
+            offers.append(_as_given(offer, given, node))
             continue
+        if fingerprints and not given:
+            raise HostMisbehavedError(
+                node.name,
+                f"{name} is unknown, and none of the fingerprints given is for it",
+                f"give its own as well: --fingerprint '{name}=SHA256:…'",
+            )
         shown = _shown(access, connection, node, name)
         if fingerprints:
             keys = tuple(shown)
-            chosen = tuple(key for key in keys if fingerprint(key) in fingerprints)
+            chosen = tuple(key for key in keys if fingerprint(key) in given)
             if keys and not chosen:
                 raise _changed(node, name, keys, "none of the given fingerprints")
         else:
@@ -113,6 +124,18 @@ def enrol(
             raise _changed(node, name, chosen, str(error)) from error
         offers.append(Offer(name, chosen, "recorded", file))
     return tuple(offers)
+
+
+def _given(fingerprints: Mapping[str, Collection[str]], *names: str) -> frozenset[str]:
+    return frozenset(each for name in names for each in fingerprints.get(name, ()))
+
+
+def _as_given(offer: Offer, given: Collection[str], node: Node) -> Offer:
+    """Return what is known of a server; ChangedHostKeyError where other fingerprints were given."""
+    if given and not any(fingerprint(key) in given for key in offer.keys):
+        why = "it is known by that key, which is none of the given fingerprints"
+        raise _changed(node, offer.name, offer.keys, why)
+    return offer
 
 
 def _recognised(

@@ -12,7 +12,7 @@ import pytest
 from paramiko.hostkeys import HostKeys
 
 from fabnode.ssh.connections import Access
-from fabnode.ssh.errors import ChangedHostKeyError
+from fabnode.ssh.errors import ChangedHostKeyError, HostError, HostMisbehavedError
 from fabnode.ssh.host_key_enrolment import enrol
 from fabnode.ssh.known_hosts import KnownHosts, fingerprint, host_id
 
@@ -187,7 +187,7 @@ def test_who_answers_for_one_type_of_key_is_not_recorded(
 
     with Access() as access, suppress(ChangedHostKeyError):
         if given:
-            enrol(access, node, lambda _: pytest.fail("asked"), [right])
+            enrol(access, node, lambda _: pytest.fail("asked"), {node.name: [right]})
         else:
             enrol(access, node, compared)
     recorded = Path(node.ssh.known_hosts[0]).read_text()
@@ -197,16 +197,16 @@ def test_who_answers_for_one_type_of_key_is_not_recorded(
     assert bool(recorded) is (first[0] == "ed25519-host")
 
 
+@pytest.mark.parametrize("given", [False, True], ids=["asked", "--fingerprint"])
 @pytest.mark.parametrize("known", ["host", "rsa-host", "ed25519-host"])
 def test_a_host_known_by_one_type_is_asked_for_that_and_gets_no_other(
-    serve: Serve, node_of: NodeOf, known: str
+    serve: Serve, node_of: NodeOf, known: str, given: bool
 ) -> None:
     node = node_of(serve(host_keys=("ed25519-host", "host", "rsa-host")), known=(known,))
     before = Path(node.ssh.known_hosts[0]).read_text()
     with Access() as access:
-        (offer,) = enrol(
-            access, node, lambda _: pytest.fail("asked"), [fingerprint(key("ed25519-host"))]
-        )
+        expected = {node.name: [fingerprint(key(known))]} if given else {}
+        (offer,) = enrol(access, node, lambda _: pytest.fail("asked"), expected)
     assert (offer.state, offer.keys) == ("known", (key(known),))
     assert Path(node.ssh.known_hosts[0]).read_text() == before
 
@@ -217,7 +217,7 @@ def test_a_host_known_by_a_type_it_no_longer_shows_has_changed(
 ) -> None:
     node = node_of(serve(host_keys=("host", "rsa-host")), known=("ed25519-host",))
     before = Path(node.ssh.known_hosts[0]).read_text()
-    given = [fingerprint(key(name)) for name in fingerprints]
+    given = {node.name: [fingerprint(key(name)) for name in fingerprints]}
     with (
         Access() as access,
         pytest.raises(ChangedHostKeyError, match="known_hosts has a different one"),
@@ -238,7 +238,8 @@ def test_given_fingerprints_stand_for_a_confirmation_of_their_key_only(
 ) -> None:
     server = serve(host_keys=("host", "rsa-host"))
     node = node_of(server, known=())
-    (offer,) = enrol(Access(), node, lambda _: pytest.fail("asked"), [fingerprint(key("rsa-host"))])
+    given = {node.name: [fingerprint(key("rsa-host"))]}
+    (offer,) = enrol(Access(), node, lambda _: pytest.fail("asked"), given)
     assert offer.keys == (key("rsa-host"),)
     assert KnownHosts.read(node.ssh.known_hosts).keys(offer.name) == [key("rsa-host")]
 
@@ -246,7 +247,49 @@ def test_given_fingerprints_stand_for_a_confirmation_of_their_key_only(
 def test_fingerprints_that_do_not_match_record_nothing(serve: Serve, node_of: NodeOf) -> None:
     node = node_of(serve(), known=())
     with pytest.raises(ChangedHostKeyError, match="none of the given fingerprints"):
-        enrol(Access(), node, lambda _: True, [fingerprint(key("other"))])
+        enrol(Access(), node, lambda _: True, {node.name: [fingerprint(key("other"))]})
+    assert Path(node.ssh.known_hosts[0]).read_text() == ""
+
+
+def test_a_known_key_other_than_the_given_one_is_not_called_known(
+    serve: Serve, node_of: NodeOf
+) -> None:
+    """Who asks whether it is this key must not be told yes because of another."""
+    node = node_of(serve(host_keys=("ed25519-host", "host")), known=("host",))
+    given = {node.name: [fingerprint(key("ed25519-host"))]}
+    with (
+        Access() as access,
+        pytest.raises(ChangedHostKeyError, match="known by that key, which is none of the given"),
+    ):
+        enrol(access, node, lambda _: pytest.fail("asked"), given)
+
+
+def test_nobody_answers_for_a_host_by_the_key_of_another(serve: Serve, node_of: NodeOf) -> None:
+    """Root of one host has its key, and its fingerprint is given in the same call."""
+    node = node_of(serve(host_keys=("host",)), known=())
+    for given in (
+        {"another": [fingerprint(key("host"))]},
+        {"another": [fingerprint(key("host"))], node.name: [fingerprint(key("other"))]},
+    ):
+        with Access() as access, pytest.raises(HostError):
+            enrol(access, node, lambda _: pytest.fail("asked"), given)
+    assert Path(node.ssh.known_hosts[0]).read_text() == ""
+
+
+def test_a_gateway_answers_for_no_node_behind_it(serve: Serve, node_of: NodeOf) -> None:
+    """A captured jump host shows its own key for each address that it is asked for."""
+    gateway, behind = serve(host_keys=("gateway",)), serve(host_keys=("gateway",))
+    node = node_of(behind, known=(), gateway=f"root@127.0.0.1:{gateway.port}")
+    own = {host_id("127.0.0.1", gateway.port): [fingerprint(key("gateway"))]}
+    with Access() as access, pytest.raises(HostMisbehavedError, match="none of the fingerprints"):
+        enrol(access, node, lambda _: pytest.fail("asked"), own)
+    (recorded,) = Path(node.ssh.known_hosts[0]).read_text().splitlines()
+    assert recorded.startswith(host_id("127.0.0.1", gateway.port))
+    # For the node alone is none for the gateway.
+    Path(node.ssh.known_hosts[0]).write_text("")
+    given = {node.name: [fingerprint(key("gateway"))]}
+    with Access() as access, pytest.raises(HostMisbehavedError, match="none of the fingerprints"):
+        enrol(access, node, lambda _: pytest.fail("asked"), given)
     assert Path(node.ssh.known_hosts[0]).read_text() == ""
 
 

@@ -15,12 +15,13 @@ from ...ssh.host_key_enrolment import enrol
 from .. import app, exits
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from ...ssh.host_key_enrolment import Offer
     from ..options import Options
 
-_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")  # as ssh-keygen -l prints it
+# As ssh-keygen -l prints it; before it whose it is.
+_FINGERPRINT = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<digest>SHA256:[A-Za-z0-9+/]{43})")
 
 
 def trust(options: Options, fingerprints: Collection[str]) -> None:
@@ -29,20 +30,15 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
     nodes = config.select(options.limit or None)
     if not fingerprints and not sys.stdin.isatty():
         raise Exit(
-            "no terminal to ask on: give the expected --fingerprint SHA256:…, once per host",
+            "no terminal to ask on: give the expected --fingerprint NODE=SHA256:…, once per host",
             exits.BAD_INPUT,
         )
-    if odd := [each for each in fingerprints if not _FINGERPRINT.fullmatch(each)]:
-        raise Exit(
-            f"--fingerprint: {odd[0]!r} is not one; expected SHA256: and 43 characters,"
-            " as ssh-keygen -l prints it",
-            exits.BAD_INPUT,
-        )
+    expected = _by_name(fingerprints, [node.name for node in nodes])
     failed = False
     with Access() as access:
         for node in nodes:
             try:
-                offers = enrol(access, node, partial(_confirm, node.name), fingerprints)
+                offers = enrol(access, node, partial(_confirm, node.name), expected)
             except HostError as error:
                 app.print_text(f"{node.name}: {error}")
                 failed = True
@@ -54,6 +50,31 @@ def trust(options: Options, fingerprints: Collection[str]) -> None:
                 failed |= offer.state == "declined"
     if failed:
         raise Exit(code=exits.FAILED)
+
+
+def _by_name(fingerprints: Collection[str], nodes: Sequence[str]) -> dict[str, list[str]]:
+    """
+    Return fingerprints by whose they are: a node's, or a server's on the way.
+
+    One without a name can only be that of the one node that is selected: whoever holds the key of
+    one host must not answer for another by it.
+    """
+    found: dict[str, list[str]] = {}
+    for each in fingerprints:
+        match = _FINGERPRINT.fullmatch(each)
+        if not match:
+            raise Exit(
+                f"--fingerprint: {each!r} is not one; expected SHA256: and 43 characters,"
+                " as ssh-keygen -l prints it, or NAME=SHA256:…",
+                exits.BAD_INPUT,
+            )
+        if not match["name"] and len(nodes) != 1:
+            raise Exit(
+                f"--fingerprint: whose is {each}? give NODE=SHA256:…, or one node by --limit",
+                exits.BAD_INPUT,
+            )
+        found.setdefault(match["name"] or nodes[0], []).append(match["digest"])
+    return found
 
 
 def _confirm(node: str, offer: Offer) -> bool:
