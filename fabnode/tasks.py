@@ -55,7 +55,7 @@ def deploy_nodes(
     max_parallel: int = whole("--max-parallel"),
     batch: int = whole("--batch"),
     bundle: str = "",
-    bundle_sha256: str = "",
+    bundle_sha256: str | None = None,
     deep: bool = False,
     dry_run: bool = False,
     json: bool = False,
@@ -90,7 +90,7 @@ def plan(
     limit: str = "",
     max_parallel: int = whole("--max-parallel"),
     bundle: str = "",
-    bundle_sha256: str = "",
+    bundle_sha256: str | None = None,
     deep: bool = False,
     json: bool = False,
     exit_code: bool = False,
@@ -736,7 +736,8 @@ def rbac_approver(
 @_task(
     "trust",
     iterable=["fingerprint"],
-    fingerprint="Expected SHA256:… fingerprint; may be given more than once. Without: asks.",
+    fingerprint="Expected fingerprint: NODE=SHA256:…, once per host; with one node selected"
+    " SHA256:… alone. Without: asks.",
 )
 def hosts_trust(_: Context, fingerprint: list[str], config: str = "", limit: str = "") -> None:
     """

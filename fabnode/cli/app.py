@@ -79,7 +79,7 @@ def run_of(options: Options) -> Iterator[Run]:
 
     if options.max_parallel < 0 or options.batch < 0:
         raise Exit("--max-parallel and --batch must be 1 or more", exits.BAD_INPUT)
-    if options.bundle_sha256 and not options.bundle:
+    if options.bundle_sha256 is not None and not options.bundle:
         raise Exit("--bundle-sha256 goes with --bundle FILE", exits.BAD_INPUT)
     if options.bundle:
         path, digest = _path(options.config), options.bundle_sha256

@@ -33,7 +33,7 @@ class Options:
     :param in_use: it is about nodes in use: as many at once as `maintenance` says.
     :param api_only: hosts are asked nothing, so that no secret of theirs is needed.
     :param bundle: file that stands in for all that the configuration names of artifacts.
-    :param bundle_sha256: what its digest has to be; empty: whatever it is.
+    :param bundle_sha256: what its digest has to be; None: whatever it is.
     :param only: names of the node steps to carry out, with what they require; None: all of them.
     :param joins: hosts may join, so that a token they share is needed.
     :param recorded: it changes or proves something, so that its journal is kept for the report.
@@ -50,7 +50,7 @@ class Options:
     joins: bool = False
     recorded: bool = False
     installs: bool = True
-    bundle_sha256: str = ""
+    bundle_sha256: str | None = None
     bundle: str = ""
     kubeconfig: str = ""
     endless: bool = False

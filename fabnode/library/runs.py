@@ -45,21 +45,22 @@ def load_config(
     *,
     artifacts: bool = True,
     bundle: str | Path | None = None,
-    bundle_sha256: str = "",
+    bundle_sha256: str | None = None,
 ) -> Config:
     """
     Load a configuration file and check it.
 
     :param artifacts: the files that a deployment installs must be there.
     :param bundle: file of `inv bundle` that stands in for all artifacts named by the configuration.
-    :param bundle_sha256: digest that the bundle must have, hex; empty: any.
+    :param bundle_sha256: digest that the bundle must have, hex; None: any.
     :raises ConfigError: with all problems found, each with file, line and key.
     :raises InputError: the bundle can't be used.
     """
-    if bundle_sha256 and not bundle:
+    if bundle_sha256 is not None and not bundle:
         raise InputError("bundle_sha256 needs a bundle")
-    promised = bundle_sha256.lower()
-    if promised and not is_sha256(promised):
+    promised = (bundle_sha256 or "").lower()
+    # One that was given and is empty is a variable that was not set, and proves nothing.
+    if bundle_sha256 is not None and not is_sha256(promised):
         odd = f"sha256 of the bundle: {bundle_sha256[:80]!r} is not one"
         raise InputError(f"{odd}; expected 64 hexadecimal digits")
     config = loader.load(Path(path), artifacts=artifacts and not bundle)

@@ -256,6 +256,7 @@ def test_bad_input_is_raised(
         ({"bundle": "/nowhere.zst"}, "/nowhere.zst: No such file"),
         ({"bundle_sha256": "a" * 64}, "bundle_sha256 needs a bundle"),
         ({"bundle": "x", "bundle_sha256": "ab"}, "'ab' is not one; expected 64"),
+        ({"bundle": "x", "bundle_sha256": ""}, "'' is not one; expected 64"),
         ({}, "artifacts"),
     ],
 )
