@@ -30,6 +30,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return install(tmp_path_factory.mktemp("installed"))
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no clone")
+@pytest.mark.parametrize(
+    "name",
+    ["deployer.kubeconfig", "approver.kubeconfig", "config/deployer.kubeconfig", "ca-key.pem"],
+)
+def test_what_commands_write_beside_the_project_is_no_part_of_it(name: str) -> None:
+    """Whoever has such a file has the cluster, or may approve its certificates."""
+    done = subprocess.run(["git", "-C", str(ROOT), "check-ignore", "-q", name], check=False)
+    assert done.returncode == 0
+
+
 def tasks(listing: str) -> dict[str, str]:
     """Return the tasks of a `--list --list-format json`, each with its help."""
 

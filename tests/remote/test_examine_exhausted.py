@@ -7,9 +7,10 @@ import re
 import resource
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -30,21 +31,18 @@ PIDS = "\n".join(["MainPID=0"] * 7)
 class Host:
     """A folder of root's with a certificate, and an audit of it."""
 
-    def __init__(self, tmp_path: Path, shell: list[str]) -> None:
-        self.root, self._shell = tmp_path / "etc", shell
+    def __init__(self, folder: Path, shell: list[str]) -> None:
+        self.root, self._shell = folder / "etc", shell
         self.root.mkdir()
         (self.root / "a.pem").write_text(CERT)
-        for folder in (tmp_path, *tmp_path.parents):
-            if folder.stat().st_mode & 0o111 != 0o111 and str(folder) != "/":
-                folder.chmod(folder.stat().st_mode | 0o111)
-        self.tools = Tools(tmp_path / "tools")
+        self.tools = Tools(folder / "tools")
         self.tools.add("iptables", "exit 1")
         self.tools.add("systemctl", f"case $* in *'-p MainPID --'*) echo '{PIDS}' ;; esac")
         for name in ("calls.log", "iptables", "systemctl"):
-            path = tmp_path / "tools" / name
+            path = folder / "tools" / name
             path.touch()
             path.chmod(0o777)
-        self._state = str(tmp_path / "state")
+        self._state = str(folder / "state")
 
     def audit(self, before: Callable[[], None] | None = None) -> Evidence | None:
         """Return what an audit saw, None where it says that it saw not all."""
@@ -69,9 +67,12 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path, request: pytest.FixtureRequest) -> Host:
+def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """Of pytest's own folder a user has no use: each run that begins closes it again."""
     shell: list[str] = getattr(request, "param", ["sh"])
-    return Host(tmp_path, shell)
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Host(Path(folder), shell)
 
 
 def test_a_host_with_all_of_them_has_nothing_to_say(host: Host) -> None:
