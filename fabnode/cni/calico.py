@@ -28,6 +28,10 @@ _CONTROLLERS_PATH = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{CONTROLL
 _PODS_PATH = f"/api/v1/namespaces/{NAMESPACE}/pods"
 _EVENTS_PATH = f"/api/v1/namespaces/{NAMESPACE}/events"
 _POOLS_PATH = "/apis/crd.projectcalico.org/v1/ippools"
+# What calico-node reads, where it is there, in place of its variables of the Service (envFrom).
+ENDPOINT = "kubernetes-services-endpoint"
+_ENDPOINT_PATH = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{ENDPOINT}"
+_HOST_VARIABLE = "KUBERNETES_SERVICE_HOST"
 _OURS = f"k8s-app in ({DAEMONSET},{CONTROLLERS})"
 _MODULES = {
     "vxlan": MappingProxyType({"vxlan": "Calico's VXLAN"}),
@@ -88,6 +92,7 @@ class Calico:
     optional_rights: ClassVar[tuple[Right, ...]] = (
         Right("", "crd.projectcalico.org", "ippools", ("list",)),
         Right(NAMESPACE, "", "pods", ("delete",)),
+        Right(NAMESPACE, "", "configmaps", ("get",), (ENDPOINT,)),
     )
 
     @staticmethod
@@ -240,6 +245,11 @@ class Calico:
                 calico_health.pool_remedy(pools, pod_cidr, modes),
             )
         return None
+
+    def knows_apiserver(self, api: Reader) -> bool:
+        """Return whether the ConfigMap that calico-node reads is there."""
+        found = api.find(_ENDPOINT_PATH) or {}
+        return bool((found.get("data") or {}).get(_HOST_VARIABLE))
 
     def diagnosis(self, api: Reader, nodes: Collection[str]) -> Diagnosis:
         """Return why Calico is not ready on these nodes."""

@@ -79,6 +79,10 @@ class NoNetwork:
     def drift(self, _api: Reader) -> None:
         """Return None: there is nothing to compare."""
 
+    def knows_apiserver(self, _api: Reader) -> bool:
+        """Return True: it has no pods that would ask."""
+        return True
+
     def diagnosis(self, _api: Reader, _nodes: Collection[str]) -> Diagnosis:
         """Return an empty one: it is never waited for."""
         return Diagnosis("", "")

@@ -56,6 +56,7 @@ class Right:
     group: str
     resource: str
     verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()  # none: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +245,13 @@ class Cni(Protocol):
     def drift(self, api: Reader) -> Diagnosis | None:
         """
         Return how what it goes by differs from the configuration, where applying changes nothing.
+
+        :raises ApiError: 403 where the account lacks `optional_rights`.
+        """
+
+    def knows_apiserver(self, api: Reader) -> bool:
+        """
+        Return whether its pods on nodes are told where the apiserver is, beside its Service.
 
         :raises ApiError: 403 where the account lacks `optional_rights`.
         """

@@ -149,6 +149,15 @@ class PodNetwork:
                 known=False,
             )
 
+    def knows_apiserver(self) -> bool:
+        """Return whether its pods know the apiserver without Services; False: not that we know."""
+        try:
+            return self._cni.knows_apiserver(self._api)
+        except ApiError as error:
+            if not error.is_forbidden:
+                raise
+            return False
+
     def diagnosis(self, names: Collection[str], missing: str) -> Diagnosis:
         """
         Return why it is not ready on these nodes.

@@ -245,7 +245,8 @@ class NodePlanner:
         if not seen.trusted and seen.reachable is not None:
             self._session.await_api()  # it may be away from everybody just now
             seen = self._api_seen_from_host()
-        nodes = self._session.nodes
+        nodes, inputs = self._session.nodes, self.inputs(renewal)
+        asks = inputs.without_proxy and not inputs.joined
         around = preflight.Surroundings(
             server_version=snapshot.version,
             clock_offset=snapshot.clock_offset,
@@ -255,8 +256,9 @@ class NodePlanner:
             other_approvers=snapshot.other_approvers
             if bootstrap_kubeconfig.STEP in self.steps
             else (),
+            network_knows_api=bool(asks) and self._session.network.knows_apiserver(),
         )
-        found = preflight.findings(self.inputs(renewal), around)
+        found = preflight.findings(inputs, around)
         found = tuple(sorted((*found, *self.overrides()), key=lambda each: each.level != "error"))
         return found if renewal == KEEP else (*found, *self._strayed(renewal))
 

@@ -179,14 +179,14 @@ def needed(config: Config, *, network: Sequence[Object]) -> tuple[Right, ...]:
     if network:
         seen = registry.network(config).rights
         rights += applying(network)
-        rights += (Right(r.namespace, r.group, r.resource, r.verbs) for r in seen)
+        rights += (Right(r.namespace, r.group, r.resource, r.verbs, r.names) for r in seen)
     return tuple(rights)
 
 
 def maintaining(config: Config) -> tuple[Right, ...]:
     """Return all rights that `inv maintain` needs: to drain, and to prove a node as verify does."""
     of_network = registry.network(config).rights
-    network = (Right(r.namespace, r.group, r.resource, r.verbs) for r in of_network)
+    network = (Right(r.namespace, r.group, r.resource, r.verbs, r.names) for r in of_network)
     return (*DRAIN, *_VERIFY, *network)
 
 
@@ -198,7 +198,7 @@ def seen(config: Config) -> tuple[Right, ...]:
         DNS_SERVICES,
         PROBE_EVENTS,
         *PROBE_POLICIES,
-        *(Right(r.namespace, r.group, r.resource, r.verbs) for r in of_network),
+        *(Right(r.namespace, r.group, r.resource, r.verbs, r.names) for r in of_network),
     )
 
 

@@ -47,6 +47,7 @@ class UnitFact:
     :param enabled: UnitFileState (`enabled`, `disabled`, `masked`, … or empty).
     :param started: ActiveEnterTimestamp in seconds since boot (monotonic); 0 where it never ran.
     :param restarts: NRestarts.
+    :param drop_ins: those that systemd has read for it, in whichever folder (DropInPaths).
     :param reload: its file changed since systemd read it (NeedDaemonReload).
     :param stamp: path → sha256 at the last start that fabnode saw succeed; empty where none.
     """
@@ -58,6 +59,7 @@ class UnitFact:
     started: float = 0.0
     restarts: int = 0
     reload: bool = False
+    drop_ins: tuple[str, ...] = ()
     stamp: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
+from posixpath import dirname
 
 from .config_files import ConfigFiles, in_order
 
@@ -38,12 +39,20 @@ def unit_file(unit: str, files: ConfigFiles) -> str:
     return next((path for folder in FOLDERS if (path := f"{folder}/{unit}") in files), "")
 
 
-def drop_ins(unit: str, files: ConfigFiles) -> tuple[str, ...]:
-    """Return the drop-ins that count for a unit, in the order in which systemd reads them."""
+def drop_ins(unit: str, files: ConfigFiles, known: Iterable[str] = ()) -> tuple[str, ...]:
+    """
+    Return the drop-ins that count for a unit, in the order in which systemd reads them.
+
+    :param known: those that systemd has read for it; of other names of the unit's, they come last.
+    """
     *own, of_type = drop_in_folders(unit)
     order = [f"{folder}/{name}" for folder in FOLDERS for name in own]
     order += [f"{folder}/{of_type}" for folder in FOLDERS]
-    return in_order(order, files)
+    by_name = in_order(order, files)
+    # Without /lib apart from /usr, systemd may name either.
+    real = (path if path in files else f"/usr{path}" for path in known)
+    by_alias = (path for path in real if files.get(path) and dirname(path) not in order)
+    return (*by_name, *dict.fromkeys(by_alias))
 
 
 def words(text: str) -> list[str]:

@@ -321,6 +321,7 @@ def _unit(shown: dict[str, str], stamp: dict[str, str]) -> UnitFact:
         started=_whole(shown.get("ActiveEnterTimestampMonotonic") or "0") / 1e6,
         restarts=_whole(shown.get("NRestarts") or "0"),
         reload=shown.get("NeedDaemonReload") == "yes",
+        drop_ins=tuple(shown.get("DropInPaths", "").split()),
         stamp=stamp,
     )
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ..node import layout, unit_files
-from ..node.config_files import ConfigFiles
 from ..node.facts import Facts
 from ..node.resources import Resource, content_of
 from .finding import Finding
@@ -45,7 +44,7 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
         return
     written = json.loads(ours)
     seen: set[tuple[str, str]] = set()
-    for flag, value, path in _flags(facts.config_files):
+    for flag, value, path in _flags(facts):
         if flag == "--config-file" and value != layout.DOCKER_CONFIG:
             yield Finding(
                 "error",
@@ -63,13 +62,14 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
             )
 
 
-def _flags(files: ConfigFiles) -> Iterator[tuple[str, str, str]]:
+def _flags(facts: Facts) -> Iterator[tuple[str, str, str]]:
     """Yield the flags of dockerd's command line, with values, and the files they come from."""
+    files, read = facts.config_files, facts.unit(layout.DOCKER).drop_ins
     line, source = "", ""
     variables: dict[str, tuple[str, str]] = {}
     named: list[str] = []
     unit = unit_files.unit_file(layout.DOCKER, files)
-    for path in (*([unit] if unit else []), *unit_files.drop_ins(layout.DOCKER, files)):
+    for path in (*([unit] if unit else []), *unit_files.drop_ins(layout.DOCKER, files, read)):
         for name, value in unit_files.settings(files[path]):
             match name:
                 case "ExecStart":

@@ -37,6 +37,8 @@ class Surroundings:
     :param other_approvers: what has first certificates approved by others than fabnode; None where
         that could not be asked.
     :param at_its_address: names of the nodes that the API has registered at this node's address.
+    :param network_knows_api: the pod network's own pods are told where the apiserver is, beside its
+        Service; asked only for nodes that are to join without kube-proxy.
     """
 
     server_version: Release
@@ -45,6 +47,7 @@ class Surroundings:
     machine_ids: Mapping[str, str]
     other_approvers: tuple[str, ...] | None = ()
     at_its_address: tuple[str, ...] = ()
+    network_knows_api: bool = False
 
 
 OTHER_APPROVER_FIX = (
@@ -77,7 +80,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_docker(inputs),
         *_kernel(inputs),
         *_sysctls(inputs),
-        *_proxy_mode(inputs),
+        *_proxy_mode(inputs, around),
         *takeover.findings(inputs),
         *_other_approvers(inputs, around),
         *environment.findings(inputs),
@@ -354,10 +357,10 @@ def _sysctls(inputs: Inputs) -> Iterator[Finding]:
             )
 
 
-def _proxy_mode(inputs: Inputs) -> Iterator[Finding]:
+def _proxy_mode(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
     mode, facts = inputs.node.kube_proxy.mode, inputs.facts
     if inputs.without_proxy:
-        yield from _no_proxy(inputs)
+        yield from _no_proxy(inputs, around)
         return
     needs = f"needed for kube-proxy's {mode} mode"
     other = "or choose another kube_proxy.mode"
@@ -380,10 +383,10 @@ def _proxy_mode(inputs: Inputs) -> Iterator[Finding]:
             yield Finding("error", text, f"upgrade it, {other}")
 
 
-def _no_proxy(inputs: Inputs) -> Iterator[Finding]:
+def _no_proxy(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
     """Find that a pod network would wait for what serves Services, and that for the network."""
     pods = network(inputs.config)
-    if pods.runs_on_nodes and not inputs.joined:
+    if pods.runs_on_nodes and not inputs.joined and not around.network_knows_api:
         yield Finding(
             "warning",
             f"{inputs.without_proxy}, and pods of {pods.name} ask for the apiserver by its Service,"

@@ -50,7 +50,7 @@ def findings(
         text = ours.get(f"{layout.UNITS}/{unit}", b"").decode()
         yield from _unit_file(unit, facts, managed=bool(text))
         known = list(unit_files.settings(text.splitlines()))
-        for path in unit_files.drop_ins(unit, facts.config_files):
+        for path in _drop_ins(unit, facts):
             if path in ours:
                 continue
             if known and not is_wanted(path, wanted):
@@ -75,8 +75,12 @@ def is_wanted(path: str, patterns: Iterable[str]) -> bool:
 def wanted_here(facts: Facts, units: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
     """Return the drop-ins of these units that are there and that the site wants."""
     patterns = tuple(patterns)
-    found = (path for unit in units for path in unit_files.drop_ins(unit, facts.config_files))
+    found = (path for unit in units for path in _drop_ins(unit, facts))
     return tuple(dict.fromkeys(path for path in found if is_wanted(path, patterns)))
+
+
+def _drop_ins(unit: str, facts: Facts) -> tuple[str, ...]:
+    return unit_files.drop_ins(unit, facts.config_files, facts.unit(unit).drop_ins)
 
 
 def _unit_file(unit: str, facts: Facts, *, managed: bool) -> Iterator[Finding]:

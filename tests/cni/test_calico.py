@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from fabnode.cni import calico_health, calico_manifest
+from fabnode.cni.registry import network
 from fabnode.config.overrides import merge_deep
 from fabnode.releases.version import Release
 from tests.support import make_config
@@ -411,6 +412,29 @@ def test_a_pool_that_is_not_what_the_configuration_says(
     pools: list[dict[str, Any]], drift: str
 ) -> None:
     assert calico_health.pool_drift(pools, "172.20.0.0/16", MODES) == drift
+
+
+@pytest.mark.parametrize(
+    ("found", "knows"),
+    [
+        (None, False),
+        ({"data": None}, False),
+        ({"data": {"KUBERNETES_SERVICE_PORT": "6443"}}, False),
+        ({"data": {"KUBERNETES_SERVICE_HOST": "192.0.2.1"}}, True),
+    ],
+)
+def test_where_the_apiserver_is_calico_node_may_read_in_a_configmap(
+    found: dict[str, Any] | None, knows: bool
+) -> None:
+    class Api:
+        def find(self, path: str) -> dict[str, Any] | None:
+            assert path == (
+                "/api/v1/namespaces/kube-system/configmaps/kubernetes-services-endpoint"
+            )
+            return found
+
+    api: Any = Api()
+    assert network(make_config()).knows_apiserver(api) is knows
 
 
 @pytest.mark.parametrize(

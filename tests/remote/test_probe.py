@@ -362,6 +362,28 @@ def test_units_and_their_stamps(
     assert (facts.unit("b.service").active, facts.unit("b.service").reload) == ("failed", True)
 
 
+def test_drop_ins_of_other_names_of_a_unit_are_read(
+    probe_host: Callable[..., Facts], tools: Tools, tmp_path: Path
+) -> None:
+    """What systemd reads lies where it says: in a folder of an alias' name, among others."""
+    folder = tmp_path / "alias.service.d"
+    folder.mkdir()
+    (first := folder / "a.conf").write_text("# not this\n[Service]\nExecStart=\n")
+    (second := folder / "b.conf").write_text("[Service]\nUser=nobody\n")
+    tools.add(
+        "systemctl",
+        f"printf 'Id=a.service\\nDropInPaths={first} {second} /gone.conf\\n'\n"
+        f"printf '\\nId=b.service\\nDropInPaths={second}\\n'",
+    )
+    (tmp_path / "state" / "stamps").mkdir(parents=True)
+    facts = probe_host(units=("a.service", "b.service"))
+    assert facts.unit("a.service").drop_ins == (str(first), str(second), "/gone.conf")
+    assert facts.config_files[str(first)] == ("[Service]", "ExecStart=")
+    assert facts.config_files[str(second)] == ("[Service]", "User=nobody")
+    assert facts.path(str(folder)).kind == "directory"
+    assert facts.path(str(first)).kind == "file"
+
+
 def test_systemd_is_asked_only_about_units_it_may_know(
     probe_host: Callable[..., Facts], tools: Tools
 ) -> None:

@@ -184,6 +184,7 @@ def test_a_setting_that_the_kernel_has_not_is_named_unless_a_module_may_bring_it
             "warning",
             "kube_proxy is none, and pods of Calico ask for the apiserver by its Service",
         ),
+        ({}, {"network_knows_api": True}, {"kube_proxy": "none"}, None, ""),
         (
             {"machine_id": "b" * 32},
             {"at_its_address": ("n2",)},

@@ -9,7 +9,7 @@ import pytest
 
 from fabnode.node import unit_files
 from fabnode.node.config_files import ConfigFiles
-from fabnode.node.facts import Facts, PathFact
+from fabnode.node.facts import Facts, PathFact, UnitFact
 from fabnode.node.resources import File
 from fabnode.steps import kubelet, proxy, runtime
 from fabnode.steps.finding import Finding
@@ -163,4 +163,25 @@ def test_files_of_the_same_name_count_once_and_names_give_the_order() -> None:
     assert unit_files.drop_ins("kube-proxy.service", files) == (
         "/etc/systemd/system/service.d/a.conf",
         "/etc/systemd/system.control/kube-proxy.service.d/b.conf",
+    )
+
+
+ALIAS = "node-agent.service.d/10-kubeadm.conf"
+
+
+@pytest.mark.parametrize(
+    ("read", "file"),
+    [
+        ((f"/etc/systemd/system/{ALIAS}",), f"/etc/systemd/system/{ALIAS}"),
+        ((f"/lib/systemd/system/{ALIAS}",), f"/usr/lib/systemd/system/{ALIAS}"),
+        ((), f"/etc/systemd/system/{ALIAS}"),  # nobody's name for it
+    ],
+)
+def test_drop_ins_in_the_folder_of_an_alias(read: tuple[str, ...], file: str) -> None:
+    units = {"kubelet.service": UnitFact(drop_ins=read)}
+    facts = Facts(known=True, config_files={file: REPLACED}, units=units)
+    texts = [each.text for each in findings(facts, RESOURCES, ())]
+    assert texts == ([f"{file} overrides ExecStart of kubelet.service"] if read else [])
+    assert wanted_here(facts, ["kubelet.service"], ["*/10-kubeadm.conf"]) == (
+        (file,) if read else ()
     )

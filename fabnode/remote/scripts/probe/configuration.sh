@@ -55,6 +55,15 @@ if [ -d "$containerd_imports" ]; then
 fi
 set -f
 for file in $config_files; do find_configs "$file"; done
+IFS=' '
+for file in $drop_ins_read; do
+	case $file in /lib/*) [ ! -h /lib ] || file=/usr$file ;; esac
+	case $nl$opaque$nl in *"$nl$file$nl"*) continue ;; esac
+	find_configs "$file"
+	folders=$folders$nl${file%/*}
+	opaque=$opaque$nl$file
+done
+IFS=$nl
 if read_first_line /proc/cmdline; then
 	case $line in *blacklist=*) find_configs /proc/cmdline ;; esac
 fi

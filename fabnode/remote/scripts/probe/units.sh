@@ -1,4 +1,4 @@
-# Units, and what they had read when fabnode last started them.
+# Units in systemd's own words, and which drop-ins it reads for them, wherever these are.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
 
 # A bare host has none of them, which is cheaper to see here than to ask systemd.
@@ -13,16 +13,18 @@ for unit in $units; do
 	if [ -d "$state/stamps" ] || has_unit_file "$unit"; then units_exist=1; fi
 done
 
+drop_ins_read= # by systemd, whatever other names a unit has: an alias' folder counts as well
 if [ -n "$units_exist" ]; then
-	emit_lines "$(systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts \
-		-p ActiveEnterTimestampMonotonic,NeedDaemonReload -- $units | {
-		set -- $units
-		while read -r line; do # an empty one between units
-			if [ -n "$line" ]; then printf 'unit\t%s\t%s\n' "${1-}" "$line"; else shift; fi
-		done
-	})"
-	for unit in $units; do
-		[ -n "$own_state" ] && [ -f "$state/stamps/$unit" ] || continue
-		while read -r line; do emit stamp "$unit" "${line%% *}" "${line#* }"; done <"$state/stamps/$unit"
-	done
+	shown=$(systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts \
+		-p ActiveEnterTimestampMonotonic,NeedDaemonReload,DropInPaths -- $units)
+	set -- $units
+	while read -r line; do # an empty one between units
+		case $line in
+		'') [ $# = 0 ] || shift ;;
+		DropInPaths=*) drop_ins_read="$drop_ins_read ${line#*=}" ;;
+		esac
+		[ -z "$line" ] || emit unit "${1-}" "$line"
+	done <<-END
+		$shown
+	END
 fi
