@@ -144,4 +144,4 @@ def waiting_key(host: Host) -> HostKey:
     if pair is None:
         return HostKey()
     public = openssh_public_bytes(pair.public_key)
-    return HostKey(public, "" if public else f"{path} can't be read there")
+    return HostKey(public, "" if public else pair.fault or f"{path} can't be read there")

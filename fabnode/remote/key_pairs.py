@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from ..ssh.host import Host
 
 # For each path: its mode, its certificate blocks, and the public half of its key. ssh-keygen is
-# there wherever sshd is, reads PEM keys, and prints nothing of the private half.
-_SCRIPT = """for path in {paths}; do
+# there wherever OpenSSH's sshd is, reads PEM keys, and prints nothing of the private half.
+_SCRIPT = """command -v ssh-keygen >/dev/null || echo lacks ssh-keygen
+for path in {paths}; do
 [ -f "$path" ] || continue
 echo "path $(stat -L -c %a -- "$path") $path"
 sed -n '/^-----BEGIN CERTIFICATE-----$/,/^-----END CERTIFICATE-----$/s/^/pem /p' "$path"
@@ -30,11 +31,13 @@ class Pair:
     What a PEM file on a node holds.
 
     :param certificates: PEM. :param public_key: in OpenSSH's form; empty where it couldn't be read.
+    :param fault: why its key can't be read, where that is the host's; empty: not known.
     """
 
     mode: int
     certificates: str
     public_key: str
+    fault: str = ""
 
 
 def read_pairs(host: Host, paths: Iterable[str]) -> dict[str, Pair]:
@@ -54,7 +57,7 @@ def parse(output: str, wanted: Iterable[str]) -> dict[str, Pair]:
     modes: dict[str, int] = {}
     lines: dict[str, list[str]] = {}
     keys: dict[str, str] = {}
-    path = ""
+    path = fault = ""
     for line in output.splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "path":
@@ -62,6 +65,10 @@ def parse(output: str, wanted: Iterable[str]) -> dict[str, Pair]:
             if path not in allowed:
                 raise ValueError(f"nobody asked for {path!r}")
             modes[path], lines[path] = int(mode, 8), []
+        elif line == "lacks ssh-keygen":
+            fault = (
+                "it has no ssh-keygen, which reads it (package openssh-client or openssh-keygen)"
+            )
         elif kind == "pem":
             lines[path].append(rest)
         elif kind == "key" and path:
@@ -69,6 +76,6 @@ def parse(output: str, wanted: Iterable[str]) -> dict[str, Pair]:
         else:
             raise ValueError(f"unknown line {line!r}")
     return {
-        found: Pair(mode, "\n".join(lines[found]), keys.get(found, ""))
+        found: Pair(mode, "\n".join(lines[found]), keys.get(found, ""), fault)
         for found, mode in modes.items()
     }

@@ -33,6 +33,7 @@ TOOLS = (
     "runc",
     "curl",
     "wget",
+    "ssh-keygen",
 )
 
 

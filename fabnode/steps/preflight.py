@@ -69,6 +69,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
     found = [
         *_architecture(inputs),
         *_fetching(inputs),
+        *_comparing(inputs),
         *_clock(inputs, around),
         *_api(around),
         *_folders(inputs),
@@ -122,6 +123,18 @@ def _fetching(inputs: Inputs) -> Iterator[Finding]:
             "error",
             "it has neither curl nor wget, which pulling artifacts needs",
             "install curl on it, or set artifacts.distribution: push",
+        )
+
+
+def _comparing(inputs: Inputs) -> Iterator[Finding]:
+    """Find that a key can't be compared which a shared token leaves as the only proof."""
+    shared = inputs.config.bootstrap.mode == "token-file" and not inputs.joined
+    if shared and "ssh-keygen" not in inputs.facts.tools:
+        yield Finding(
+            "error",
+            "it has no ssh-keygen, by which its key is compared before its certificate is approved",
+            "install openssh-client (openssh-keygen in some distributions) on it, or set"
+            " bootstrap.mode: token",
         )
 
 

@@ -39,6 +39,7 @@ OLD = {"cluster": {"version": "1.18.20"}, "calico": {"version": "3.16.10"}}
 SAME = {"server_version": Release(1, 18, 20)}
 DOCKER = {"cluster": {"version": "1.30.4"}, "runtime": {"name": "docker"}}
 BESIDE = {"server_version": Release(1, 30, 4)}
+SHARED = {"bootstrap": {"mode": "token-file", "token": {"env": "TOKEN"}}}
 PROXY, RUNNING = "kube-proxy.service", UnitFact("loaded", "active", "running")
 CLIENT = layout.kubelet_client_certificate("/var/lib/kubelet")
 AROUND = Surroundings(Release(1, 37, 2), 0.0, "", {"n2": "b" * 32})
@@ -185,6 +186,8 @@ def test_a_setting_that_the_kernel_has_not_is_named_unless_a_module_may_bring_it
             "kube_proxy is none, and pods of Calico ask for the apiserver by its Service",
         ),
         ({}, {"network_knows_api": True}, {"kube_proxy": "none"}, None, ""),
+        ({}, {}, SHARED, "error", "it has no ssh-keygen, by which its key is compared"),
+        ({"tools": GOOD.tools | {"ssh-keygen"}}, {}, SHARED, None, ""),
         (
             {"machine_id": "b" * 32},
             {"at_its_address": ("n2",)},
