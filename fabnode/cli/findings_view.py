@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..journal.redact import clean
 from ..util import program
+from ..util.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -48,6 +49,26 @@ def paragraphs(found: Mapping[str, Outcome[Audit]], *, width: int | None) -> Ite
             head = f"{finding.severity:9} {node}: {_line(finding.subject)} [{finding.check}]"
             texts = [finding.text, finding.seen and f"seen: {finding.seen}", _fix(finding)]
             yield _wrapped(head, [_line(line) for line in texts if line], width)
+
+
+def good_lines(found: Mapping[str, Outcome[Audit]]) -> Iterator[str]:
+    """Yield on which nodes nothing is wrong, and how much of each was not examined."""
+    good: list[str] = []
+    partly: list[tuple[str, int]] = []
+    for node, outcome in found.items():
+        if outcome.value is None or any(f.severity != "info" for f in outcome.value.findings):
+            continue
+        if outcome.value.findings:
+            partly.append((node, len(outcome.value.findings)))
+        else:
+            good.append(node)
+    if good:
+        yield f"nothing is wrong on {', '.join(good)}"
+    for node, unseen in partly:
+        yield (
+            f"nothing is wrong in what was examined on {node}; {counted(unseen, 'thing')} not"
+            " examined: see info above"
+        )
 
 
 def _line(text: str) -> str:

@@ -10,6 +10,7 @@ from fabnode.audit.finding import Finding, RestrictMode
 from fabnode.cli.findings_view import (
     HEADS,
     document,
+    good_lines,
     left_lines,
     paragraphs,
     plan_lines,
@@ -80,6 +81,19 @@ def test_the_table_counts() -> None:
     assert table["HARDEN FIXES"] == "1"
     assert all(len(line) == len(HEADS) for line in summary_rows(FOUND))
     assert summary_rows(FOUND)[2][1] == "failed"
+
+
+def test_silence_is_not_taken_for_soundness() -> None:
+    unseen = replace(LEFT, check="unseen", severity="info")
+    found = {
+        **FOUND,
+        "n5": Outcome(Audit((unseen, unseen), Plan("n5"))),
+        "n6": Outcome(Audit((unseen, LEFT), Plan("n6"))),
+    }
+    assert list(good_lines(found)) == [
+        "nothing is wrong on n2",
+        "nothing is wrong in what was examined on n5; 2 things not examined: see info above",
+    ]
 
 
 def test_the_document() -> None:

@@ -85,9 +85,8 @@ def _print_findings(found: Mapping[str, Outcome[Audit]]) -> None:
     for paragraph in findings_view.paragraphs(found, width=table.width_of(sys.stdout)):
         app.print_text(paragraph)
     app.print_table(findings_view.HEADS, findings_view.summary_rows(found))
-    good = [node for node, o in found.items() if o.value and not o.value.findings]
-    if good:
-        app.print_text(f"nothing is wrong on {', '.join(good)}")
+    for line in findings_view.good_lines(found):
+        app.print_text(line)
 
 
 def _print_plans(found: Mapping[str, Outcome[Audit]]) -> None:
