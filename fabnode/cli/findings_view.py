@@ -58,8 +58,8 @@ def good_lines(found: Mapping[str, Outcome[Audit]]) -> Iterator[str]:
     for node, outcome in found.items():
         if outcome.value is None or any(f.severity != "info" for f in outcome.value.findings):
             continue
-        if outcome.value.findings:
-            partly.append((node, len(outcome.value.findings)))
+        if unseen := sum(f.check == "unseen" for f in outcome.value.findings):
+            partly.append((node, unseen))
         else:
             good.append(node)
     if good:

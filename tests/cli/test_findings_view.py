@@ -89,9 +89,10 @@ def test_silence_is_not_taken_for_soundness() -> None:
         **FOUND,
         "n5": Outcome(Audit((unseen, unseen), Plan("n5"))),
         "n6": Outcome(Audit((unseen, LEFT), Plan("n6"))),
+        "n7": Outcome(Audit((replace(LEFT, severity="info"),), Plan("n7"))),
     }
     assert list(good_lines(found)) == [
-        "nothing is wrong on n2",
+        "nothing is wrong on n2, n7",
         "nothing is wrong in what was examined on n5; 2 things not examined: see info above",
     ]
 
