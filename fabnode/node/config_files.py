@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from posixpath import basename, dirname
+
+from ..config.reserved_fields import SYSCTL_ALIASES
 
 ConfigFiles = Mapping[str, tuple[str, ...]]
 """Path → lines of a file of settings, without comments; none: it is empty, or /dev/null."""
@@ -52,21 +55,42 @@ def in_order(folders: Iterable[str], files: ConfigFiles, suffix: str = ".conf") 
     return tuple(path for _, path in sorted(first.items()) if files[path])
 
 
-def sysctls(files: ConfigFiles) -> dict[str, tuple[str, str]]:
+def sysctls(files: ConfigFiles) -> dict[str, tuple[str, str, str]]:
     """
-    Return the settings of the kernel as they will be: their names → the last file, and its value.
+    Return the settings of the kernel as they will be.
+
+    Their names → the last file, its value, and by which name or pattern it sets that.
 
     :const:`SYSCTL_FILE` comes last: sysctl(8) reads it so, and systemd where a link in one of the
-    folders leads there. A pattern does not count, for a key's own line wins over that.
+    folders leads there. A pattern does not count, for a key's own line wins over that; one that
+    sets a key by its other name does.
     """
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, tuple[str, str, str]] = {}
     order = in_order(SYSCTL_FOLDERS, files)
     for path in (*order, *([SYSCTL_FILE] if SYSCTL_FILE in files else [])):
         for line in files[path]:
             key, equals, value = line.partition("=")
             if equals:
-                found[sysctl_name(key.strip().removeprefix("-"))] = (path, value.strip())
+                name = sysctl_name(key.strip().removeprefix("-"))
+                found[_aliased(name) or name] = (path, value.strip(), name)
     return found
+
+
+def _aliased(name: str) -> str:
+    """Return which setting of ours the kernel changes by a name or pattern; empty: none."""
+    words = name.split(".")
+    for alias, meant in SYSCTL_ALIASES.items():
+        parts = alias.split(".")
+        if len(parts) == len(words) and all(map(fnmatchcase, parts, words)):
+            return meant
+    return ""
+
+
+def sysctl_words(keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the last words of the names that lines about these settings have."""
+    wanted = tuple(map(sysctl_name, keys))
+    aliases = (alias for alias, meant in SYSCTL_ALIASES.items() if meant in wanted)
+    return tuple(dict.fromkeys(name.rpartition(".")[2] for name in (*wanted, *aliases)))
 
 
 def sysctl_name(key: str) -> str:

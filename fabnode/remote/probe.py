@@ -90,6 +90,7 @@ def script(watch: Watchlist, nonce: str) -> bytes:
         "network_manager_folders": config_files.NETWORK_MANAGER_FOLDERS,
         "networkd_folders": config_files.NETWORKD_FOLDERS,
         "sysctls": watch.sysctls,
+        "sysctl_words": config_files.sysctl_words(watch.sysctls),
         "modules": watch.modules,
         "free": watch.free,
         "tools": TOOLS,

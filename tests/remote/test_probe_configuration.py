@@ -111,8 +111,14 @@ def test_masks_and_strange_names_are_reported_as_they_are(
 def test_of_settings_of_the_kernel_those_asked_for_are_read(
     probe_host: Callable[..., Facts], root: Path
 ) -> None:
-    text = "# x\nnet.ipv4.ip_forward = 0\nnet/ipv4/ip_forward=1\nvm.swappiness=1\n-kernel.x = 2\n"
-    lines = ("net.ipv4.ip_forward = 0", "net/ipv4/ip_forward=1", "-kernel.x = 2")
+    text = (
+        "# x\nnet.ipv4.ip_forward = 0\nnet/ipv4/ip_forward=1\nvm.swappiness=1\n-kernel.x = 2\n"
+        "net.ipv4.conf.all.forwarding=0\n"
+    )
+    lines = (
+        *("net.ipv4.ip_forward = 0", "net/ipv4/ip_forward=1", "-kernel.x = 2"),
+        "net.ipv4.conf.all.forwarding=0",
+    )
     files = {
         write(root / "etc/sysctl.d/a.conf", text): lines,
         write(root / "usr/lib/sysctl.d/b.conf", "vm.swappiness = 1\n"): (),

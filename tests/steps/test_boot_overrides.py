@@ -56,6 +56,21 @@ CASES: list[tuple[ConfigFiles, str | None, str]] = [
     ),
     ({LINK: ("net/ipv4/ip_forward=0",)}, "error", "net.ipv4.ip_forward to 0"),
     ({LINK: ("-net.ipv4.ip_forward = 0",)}, "error", "net.ipv4.ip_forward to 0"),
+    # Other names of the same value, and patterns of them.
+    *(
+        (
+            {LINK: (f"{name} = 0",)},
+            "error",
+            f"{LINK} sets net.ipv4.ip_forward to 0 (as {name.replace('/', '.')}) where 1 is wanted",
+        )
+        for name in (
+            "net.ipv4.conf.all.forwarding",
+            "net/ipv4/conf/all/forwarding",
+            "net.ipv4.conf.*.forwarding",
+        )
+    ),
+    ({LINK: ("net.ipv4.conf.default.forwarding=0", "net.ipv4.*.forwarding=0")}, None, ""),
+    ({"/etc/sysctl.d/60-x.conf": ("net.ipv4.conf.all.forwarding = 0",)}, None, ""),
     ({LINK: ("vm.max_map_count=65530",)}, "error", "to 65530 where 262144 is wanted"),
     ({CIS: ("install overlay /bin/false",)}, "error", f"{CIS} keeps the module overlay from"),
     ({CIS: ("blacklist br-netfilter",)}, "error", "(blacklist br_netfilter)".replace("_", "-")),

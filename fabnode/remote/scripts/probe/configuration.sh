@@ -70,7 +70,7 @@ fi
 
 # Of many lines about the kernel, those about the settings and modules that are asked for.
 keys=' ' names=' '
-for key in $sysctls; do keys="$keys${key##*[./]} "; done
+for key in $sysctl_words; do keys="$keys$key "; done
 for module in $modules; do names="$names$module "; done
 [ -z "$configs" ] || emit_lines "$(awk -v keys="$keys" -v names="$names" '
 	BEGIN { gsub(/-/, "_", names) }
