@@ -292,6 +292,15 @@ def _firewall(inputs: Inputs) -> Iterator[Finding]:
             f"{', '.join(map(str, gate.missing))}",
             "admit them in that firewall's own configuration (ufw, firewalld, nftables)",
         )
+    pods, cidr = network(inputs.config).interfaces, inputs.config.cluster.pod_cidr
+    for place in firewall.unforwarded(inputs.facts.firewall, pods):
+        yield Finding(
+            "warning",
+            f"its firewall ({place}) drops what the host forwards, and seems not to admit packets"
+            " to pods",
+            f"admit what is forwarded from and to {cidr} in that firewall's own configuration"
+            f" (firewalld: `firewall-cmd --permanent --zone=trusted --add-source={cidr}`)",
+        )
 
 
 def _proxies(inputs: Inputs) -> Iterator[Finding]:

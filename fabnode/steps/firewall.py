@@ -1,5 +1,5 @@
 """
-Firewalls that drop what they do not admit: which of a node's ports no rule seems to admit.
+Firewalls that drop what they do not admit: a node's ports, and packets that it forwards to pods.
 
 The rules are read, not evaluated: a rule that may admit a packet, such as one for a source address,
 counts as one that does. So a port is named only where nothing in the rules is about it.
@@ -25,7 +25,11 @@ _CHAIN = re.compile(r"chain (\S+) \{")
 _JUMP = re.compile(r"(?:jump|goto|-j|-g) ([\w.\-]+)")
 _ACCEPT = re.compile(r"\baccept\b|-j ACCEPT\b")
 _DROP_ALL = re.compile(r"(drop|reject( with .*)?|-A \S+ -j (DROP|REJECT)( --reject-with \S+)?)")
-_HOOK = re.compile(r"type \S+ hook input priority [^;]+;(?: policy (\w+);)?")
+_HOOK = re.compile(r"type \S+ hook (input|forward) priority [^;]+;(?: policy (\w+);)?")
+_OUTPUT = re.compile(r"\boif(?:name)? (!= )?(\{[^}]*\}|\S+)")
+# The table of iptables, in which pod networks put their own rules before all others.
+_OF_IPTABLES = "nft table ip filter"
+_POD = Port("", -1, "packets to pods")
 _DESTINATION = re.compile(r"dports? (\{[^}]*\}|\S+)")
 _PROTOCOL = re.compile(r"\b(tcp|udp|th)\b")
 # Rules about something else than new connections from other machines.
@@ -41,7 +45,7 @@ _IPIP = re.compile(r"\bipencap\b|\bipip\b|(?:protocol|-p|l4proto) 4\b")
 class _Chain:
     rules: list[str] = field(default_factory=list)
     drops: bool = False  # what reaches its end
-    base: bool = False
+    hook: str = ""  # input or forward, of those that the kernel calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,41 @@ def closed(rules: Rules, ports: Sequence[Port]) -> tuple[Gate, ...]:
         Gate(place, tuple(port for port in ports if not _admitted(port, chains, chain)))
         for place, chains in _tables(rules).items()
         for chain in chains.values()
-        if chain.base and chain.drops
+        if chain.hook == "input" and chain.drops
     )
     return tuple(gate for gate in found if gate.missing)
 
 
+def unforwarded(rules: Rules, interfaces: Sequence[str]) -> tuple[str, ...]:
+    """
+    Return the filters that seem to forward nothing to pods: what one drops, no other brings back.
+
+    :param interfaces: beginnings of the names of pods' interfaces.
+    """
+    return tuple(
+        dict.fromkeys(
+            place
+            for place, chains in _tables(rules).items()
+            for chain in chains.values()
+            if chain.hook == "forward" and chain.drops and place != _OF_IPTABLES
+            if not any(
+                _leads_to(rule, interfaces) and _admits(rule, _POD)
+                for rule in _reached(chains, chain)
+            )
+        )
+    )
+
+
+def _leads_to(rule: str, interfaces: Sequence[str]) -> bool:
+    """Say whether a rule is about packets to these interfaces, among others or alone."""
+    for other, spec in _OUTPUT.findall(rule):
+        if not other and "@" not in spec and not any(name in spec for name in interfaces):
+            return False
+    return True
+
+
 def _tables(rules: Rules) -> dict[str, dict[str, _Chain]]:
+    """Return the chains of each table that IPv4 packets pass: nodes and pods have no others."""
     tables: dict[str, dict[str, _Chain]] = {}
     table = chain = ""
     for program, text in rules:
@@ -80,12 +113,13 @@ def _tables(rules: Rules) -> dict[str, dict[str, _Chain]]:
             chain = ""
         elif chain:
             _read_nft(line, tables[table][chain])
-    return tables
+    others = ("nft table ip6 ", "nft table arp ", "nft table bridge ", "nft table netdev ")
+    return {place: chains for place, chains in tables.items() if not place.startswith(others)}
 
 
 def _read_nft(line: str, chain: _Chain) -> None:
     if found := _HOOK.match(line):
-        chain.base, chain.drops = True, found[1] == "drop"
+        chain.hook, chain.drops = found[1], found[2] == "drop"
     else:
         _add(line, chain)
 
@@ -96,7 +130,8 @@ def _read_iptables(line: str, chains: dict[str, _Chain]) -> None:
         return
     chain = chains.setdefault(words[1], _Chain())
     if words[0] == "-P":
-        chain.base, chain.drops = words[1] == "INPUT", words[2:] == ["DROP"]
+        chain.hook = "input" if words[1] == "INPUT" else ""
+        chain.drops = words[2:] == ["DROP"]
     elif words[0] == "-A":
         _add(line, chain)
 

@@ -619,22 +619,23 @@ def test_proxies_of_services_come_without_their_credentials(
     assert probe_host().proxies == {"HTTPS_PROXY": "http://192.0.2.1:3128", "no_proxy": "a,b"}
 
 
+@pytest.mark.parametrize("hook", ["input", "forward"])
 def test_rules_of_a_firewall_that_admits_all_are_not_reported(
-    probe_host: Callable[..., Facts], tools: Tools
+    probe_host: Callable[..., Facts], tools: Tools, hook: str
 ) -> None:
     tools.add(
         "nft",
         "case $2 in chains) cat <<'E'\n"
-        "table inet fw {\n\tchain in {\n\t\ttype filter hook input priority 0; policy POLICY;\n"
-        "\t}\n}\nE\n;; *) echo 'table inet fw {'; echo 'type filter hook input; policy POLICY;';;"
-        " esac",
+        f"table inet fw {{\n\tchain in {{\n\t\ttype filter hook {hook} priority 0; policy POLICY;\n"
+        "\t}\n}\nE\n;; *) echo 'table inet fw {';"
+        f" echo 'type filter hook {hook}; policy POLICY;';; esac",
     )
     assert probe_host().firewall == ()
     stand_in = tools.folder / "nft"
     stand_in.write_text(stand_in.read_text().replace("POLICY", "drop"))
     assert probe_host().firewall == (
         ("nft", "table inet fw {"),
-        ("nft", "type filter hook input; policy drop;"),
+        ("nft", f"type filter hook {hook}; policy drop;"),
     )
     assert "nft list table inet fw" in tools.calls
 

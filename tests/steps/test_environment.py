@@ -264,6 +264,19 @@ def proxies(**variables: str) -> dict[str, Any]:
             "warning",
             "seems not to admit 10250/tcp (kubelet, from the control plane)",
         ),
+        (
+            {
+                "firewall": (
+                    ("nft", "table inet fw {"),
+                    ("nft", "chain f {"),
+                    ("nft", "type filter hook forward priority filter; policy drop;"),
+                )
+            },
+            {},
+            "warning",
+            "its firewall (nft table inet fw) drops what the host forwards, and seems not to admit"
+            " packets to pods",
+        ),
         (proxies(http_proxy=""), {}, None, ""),
         (
             cni("05-cilium.conflist", "10-calico.conflist"),

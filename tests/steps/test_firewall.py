@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from fabnode.cni.protocol import Port
-from fabnode.steps.firewall import closed
+from fabnode.steps.firewall import closed, unforwarded
 
 KUBELET, VXLAN = Port("tcp", 10250, "kubelet"), Port("udp", 4789, "VXLAN")
 BGP, IPIP = Port("tcp", 179, "BGP"), Port("ipip", 0, "IPIP")
@@ -122,6 +122,8 @@ def test_rules_of_nft(rules: tuple[str, ...], expected: set[Port]) -> None:
         nft(LO, "tcp dport 23 drop", policy="accept"),
         nft(LO, "ct state invalid drop", "limit rate over 9/second drop", policy="accept"),
         nft().replace("hook input", "hook forward"),
+        nft().replace("table inet", "table ip6"),
+        nft().replace("table inet", "table bridge"),
         "",
         "nonsense {\n}\n}\n",
     ],
@@ -170,3 +172,58 @@ def test_the_place_and_the_ports_are_named() -> None:
     (gate,) = closed([("nft", line) for line in nft(LO).splitlines()], (KUBELET, IPIP))
     assert gate.place == "nft table inet fw"
     assert [str(port) for port in gate.missing] == ["10250/tcp (kubelet)", "IPIP (IPIP)"]
+
+
+FORWARD = "type filter hook forward priority filter; policy drop;"
+POLICIES = """\
+        chain filter_FORWARD {
+            type filter hook forward priority filter + 10; policy accept;
+            ct state { established, related } accept
+            ct status dnat accept
+            iifname "lo" accept
+            jump filter_FORWARD_ZONES
+            reject with icmpx admin-prohibited
+        }
+        chain filter_FORWARD_ZONES {
+            iifname "eth0" goto filter_FWD_public
+            goto filter_FWD_public
+        }
+        chain filter_FWD_public {
+            oifname "eth0" accept
+            EXTRA
+        }
+"""
+
+
+def forward(*rules: str, table: str = "inet fw") -> str:
+    lines = "\n".join((FORWARD, *rules))
+    return f"table {table} {{\nchain f {{\n{lines}\n}}\n}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (forward(STATE), "nft table inet fw"),
+        (forward(STATE, LO, 'oifname "eth0" accept', "tcp dport 80 accept"), "nft table inet fw"),
+        (forward(table="ip x"), "nft table ip x"),
+        (FIREWALLD.replace("EXTRA", "tcp dport 10250 accept"), "nft table inet firewalld"),
+        (f"table inet firewalld {{\n{POLICIES}}}\n", "nft table inet firewalld"),
+        # What is admitted, or may be.
+        (forward("ip daddr 172.20.0.0/16 accept"), ""),
+        (forward('oifname "cali*" accept'), ""),
+        (forward('oifname { "eth0", "cali*" } accept'), ""),
+        (forward("oifname @inside accept"), ""),
+        (forward('oifname != "eth1" accept'), ""),
+        (forward("accept"), ""),
+        (forward().replace("policy drop", "policy accept"), ""),
+        (f"table inet f {{\n{POLICIES.replace('EXTRA', 'ip saddr 172.20.0.0/16 accept')}}}\n", ""),
+        # Pod networks' own rules come first there.
+        (forward(table="ip filter"), ""),
+        (forward(table="ip6 x"), ""),  # nodes and pods have IPv4 alone
+        (nft(), ""),
+    ],
+)
+def test_what_is_forwarded_to_pods(text: str, place: str) -> None:
+    rules = [("nft", line) for line in text.splitlines()]
+    assert unforwarded(rules, ("cali", "vxlan.calico")) == ((place,) if place else ())
+    assert unforwarded([("iptables", line) for line in UFW.splitlines()], ("cali",)) == ()

@@ -11,7 +11,7 @@ if has nft; then
 		case $line in
 		"table "*) table=${line#table } table=${table% \{} ;;
 		*chain\ *) chain=${line#*chain } chain=${chain% \{} ;;
-		*"hook input"*)
+		*"hook input"* | *"hook forward"*)
 			case $seen in *"$nl$table$nl"*) continue ;; esac
 			family=${table%% *} name=${table#* }
 			case $(list_rules nft list chain "$family" "$name" "$chain") in
