@@ -32,11 +32,11 @@ def _sysctls(inputs: Inputs, resources: tuple[Resource, ...]) -> Iterator[Findin
         name = config_files.sysctl_name(wanted.key)
         path, value, by = last.get(name, ("", wanted.value, name))
         if path not in ours and value.split() != wanted.value.split():
-            shown = "" if by == name else f" (as {by})"
+            shown = wanted.key if by == name else f"{wanted.key} (as {by})"
             yield Finding(
                 "warning" if inputs.joined else "error",
-                f"{path} sets {wanted.key} to {value or 'nothing'}{shown} where {wanted.value} is"
-                " wanted: it has the last word at the next boot, or with `sysctl --system`",
+                f"{path} sets {shown} to {value or 'nothing'} where {wanted.value} is wanted:"
+                " it has the last word at the next boot, or with `sysctl --system`",
                 f"take that line out of {path} (files are read in the order of their names, and"
                 f" {layout.SYSCTL_CONF} is fabnode's)",
             )

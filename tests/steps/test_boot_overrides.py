@@ -61,7 +61,7 @@ CASES: list[tuple[ConfigFiles, str | None, str]] = [
         (
             {LINK: (f"{name} = 0",)},
             "error",
-            f"{LINK} sets net.ipv4.ip_forward to 0 (as {name.replace('/', '.')}) where 1 is wanted",
+            f"{LINK} sets net.ipv4.ip_forward (as {name.replace('/', '.')}) to 0 where 1 is wanted",
         )
         for name in (
             "net.ipv4.conf.all.forwarding",
