@@ -11,7 +11,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 # Where shell scripts are: by extension or by first line.
 SCRIPTS = .ci bench fabnode findings lab tests
 
-.PHONY: demo demo-down check test test-releases test-hosts test-sites test-life test-chaos vm-test coverage
+.PHONY: demo demo-down check test test-releases test-hosts test-sites test-life test-chaos vm-test conformance coverage
 .PHONY: test-pythons attacks bench bench-commits bench-scale bench-start findings
 .PHONY: bootstrap-demo bootstrap-test bootstrap-vm-test
 
@@ -54,6 +54,9 @@ test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments and
 
 vm-test: bootstrap-vm-test .venv/dev  ## virtual machines: cgroup v2, ipvs, IPIP, AppArmor, reboots, power cuts
 	.venv/bin/pytest -m vm
+
+conformance: bootstrap-test .venv/dev  ## Kubernetes' own tests on nodes of a lab: ONLY=netpol FORM=iptables-vxlan
+	.venv/bin/python -m lab.conformance --only "$(ONLY)" --form "$(FORM)"
 
 check: .venv/dev  ## style and types only
 	.venv/bin/ruff check .

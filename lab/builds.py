@@ -28,7 +28,9 @@ def key(product: Product) -> str:
     """Return the product's cache key: its version, and a digest of all that shapes it."""
     if not product.recipe.is_dir():
         raise LabError(f"there is no recipe for {product}: see lab/recipes")
-    inputs = cache.digest(product.recipe, repr(product), GO_BIN)
+    # What few products have counts where they have it: the others are not built again for it.
+    further = [part for part in (product.module, product.suite) if part]
+    inputs = cache.digest(product.recipe, repr(product), GO_BIN, *further)
     return f"{product.name}-{product.version}-{architecture()}-{inputs}"
 
 
@@ -63,15 +65,12 @@ def build(product: Product, folder: Path, report: Callable[[str], None]) -> None
     report("fetching modules")
     total = len(_run([go, "list", "-deps", "tool"], product, environment).splitlines())
     report(f"compiling, {total} packages at most")
-    command = [go, "build", "-v", "-trimpath", "-buildvcs=false", "-o", f"{folder}/"]
-    command += ["-ldflags", f"-s -w {product.ldflags}".strip()]
-    command += ["-tags", product.tags] if product.tags else []
+    options = ["-trimpath", "-buildvcs=false"]
+    options += ["-ldflags", f"-s -w {product.ldflags}".strip()]
+    options += ["-tags", product.tags] if product.tags else []
+    command = [go, "build", "-v", *options, "-o", f"{folder}/", "tool"]
     with subprocess.Popen(
-        [*command, "tool"],
-        cwd=product.recipe,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
+        command, cwd=product.recipe, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         lines = []
@@ -80,6 +79,10 @@ def build(product: Product, folder: Path, report: Callable[[str], None]) -> None
             report(f"{len(lines)} of at most {total} packages")
     if process.returncode:
         raise LabError(f"building {product} failed: {''.join(lines[-15:]).strip()}")
+    if product.suite:
+        report(f"compiling {product.suite}")  # -v would mean something else here
+        command = [go, "test", "-c", *options, "-o", str(folder / product.suite), "."]
+        _run(command, product, environment)
     for built, called in product.renamed:
         (folder / built).rename(folder / called)
     _copy_extras(product, folder, go, environment)
@@ -89,10 +92,11 @@ def _copy_extras(product: Product, folder: Path, go: str, environment: dict[str,
     if not product.extras:
         return
     modules = _run([go, "list", "-m", "-f", "{{.Path}} {{.Dir}}", "all"], product, environment)
+    named = f"/{product.module or product.name}"
     source = next(
         Path(line.split()[1])
         for line in modules.splitlines()
-        if line.split()[0].endswith(f"/{product.name}")
+        if f"/{line.split()[0]}".endswith(named)
     )
     for inside, beside in product.extras:
         if (source / inside).is_dir():

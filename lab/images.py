@@ -47,7 +47,8 @@ class Image:
 
     ``files`` are (path inside, source); ``links`` are (path inside, target);
     ``texts`` are (path inside, content). A source that appears twice is stored
-    once, as a hard link.
+    once, as a hard link. ``others`` are further references to the same image,
+    ``setuid`` paths of files that run as their owner, root.
     """
 
     reference: str
@@ -56,6 +57,8 @@ class Image:
     texts: tuple[tuple[str, str], ...] = ()
     folders: tuple[str, ...] = ()
     config: dict[str, object] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+    setuid: tuple[str, ...] = ()
 
 
 def provide(calico: Path, plugins: Path, progress: Progress) -> list[Path]:
@@ -124,16 +127,7 @@ def calico_node(base: Path, calico: Path) -> Image:
     Everything goes to ``usr/…``: a path ``bin/…`` or ``sbin/…`` would replace the
     links of a merged-/usr root by real folders, and so hide all programs.
     """
-    files: dict[str, Path] = {}
-    links: dict[str, str] = {}
-    for path in sorted(base.rglob("*")):
-        inside = str(path.relative_to(base))
-        if f"{inside}/".startswith(LEFT_OUT):
-            continue
-        if path.is_symlink():
-            links[inside] = str(path.readlink())
-        elif path.is_file():
-            files[inside] = path
+    files, links = programs(base)
     for family in ("iptables", "ip6tables"):  # what update-alternatives would have made
         for suffix in ("", "-save", "-restore"):
             links[f"usr/sbin/{family}{suffix}"] = "xtables-nft-multi"
@@ -160,6 +154,21 @@ def calico_node(base: Path, calico: Path) -> Image:
         folders=("dev", "proc", "run", "sys", "tmp", "var/log", "var/lib/calico"),
         config={"Cmd": ["start_runit"], "Env": [NODE_PATH, SERVICES]},
     )
+
+
+def programs(base: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the files and the links of Debian's programs, without what none of them reads."""
+    files: dict[str, Path] = {}
+    links: dict[str, str] = {}
+    for path in sorted(base.rglob("*")):
+        inside = str(path.relative_to(base))
+        if f"{inside}/".startswith(LEFT_OUT):
+            continue
+        if path.is_symlink():
+            links[inside] = str(path.readlink())
+        elif path.is_file():
+            files[inside] = path
+    return files, links
 
 
 def without_ipip(template: Path) -> str:
@@ -198,7 +207,13 @@ def write_archive(image: Image, place: Path) -> None:
     )
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"
     manifest = _json(
-        [{"Config": config_name, "RepoTags": [image.reference], "Layers": [f"{layer}/layer.tar"]}]
+        [
+            {
+                "Config": config_name,
+                "RepoTags": [image.reference, *image.others],
+                "Layers": [f"{layer}/layer.tar"],
+            }
+        ]
     )
     with tarfile.open(place, "w", format=tarfile.PAX_FORMAT) as tar:
         _add_bytes(tar, "manifest.json", manifest)
@@ -227,8 +242,8 @@ def write_layer(image: Image, place: Path) -> None:
                 tar.addfile(_entry(inside, tarfile.LNKTYPE, 0o755, linkname=first_of[source]))
             else:
                 first_of[source] = inside
-                executable = source.stat().st_mode & 0o111
-                _add_file(tar, inside, source, 0o755 if executable else 0o644)
+                mode = 0o755 if source.stat().st_mode & 0o111 else 0o644
+                _add_file(tar, inside, source, 0o4755 if inside in image.setuid else mode)
 
 
 def _add_parents(tar: tarfile.TarFile, inside: str, written: set[str]) -> None:

@@ -118,14 +118,20 @@ def host_base(runtime: str, suite: str, more: Iterable[str], progress: Progress)
 
 def calico_base(progress: Progress) -> Path:
     """Return a folder with the programs calico/node calls, unpacked and nothing more."""
-    inputs = cache.digest(DEBIAN, *CALICO_PACKAGES, Path(__file__))
+    return programs("calico", DEBIAN, CALICO_PACKAGES, progress)
+
+
+def programs(purpose: str, suite: str, packages: Iterable[str], progress: Progress) -> Path:
+    """Return a folder with Debian's programs for images, unpacked and nothing more."""
+    packages = tuple(packages)
+    inputs = cache.digest(suite, *packages, Path(__file__))
 
     def make(folder: Path) -> None:
-        with progress.work("Debian programs for calico/node") as report:
+        with progress.work(f"Debian programs for {purpose}'s images") as report:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _bootstrap(DEBIAN, "extract", CALICO_PACKAGES, folder, report)
+            _bootstrap(suite, "extract", packages, folder, report)
 
-    return cache.make_once("rootfs", f"calico-{inputs}", make)
+    return cache.make_once("rootfs", f"{purpose}-{inputs}", make)
 
 
 def mmdebstrap(

@@ -9,7 +9,7 @@ runs of it, beside the control plane of `KUBERNETES`.
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .defaults import DEBIAN as DEBIAN
@@ -26,6 +26,7 @@ ETCD = "3.6.16"
 CONTAINERD = "2.4.2"
 CNI_PLUGINS = "1.9.1"
 CALICO = "3.28.5"
+COREDNS = "1.14.6"  # which the manifest of `KUBERNETES` names
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
 BUSYBOX_IMAGE = "docker.io/library/busybox:1.35.0"  # bookworm's busybox-static
@@ -48,7 +49,12 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Commands that come from one Go module or one release."""
+    """
+    Commands that come from one Go module or one release.
+
+    ``suite`` is what the tests are called that the recipe's own ``_test.go`` files are compiled to.
+    ``extras`` come from the module whose path ends with ``module``, or else with ``name``.
+    """
 
     name: str
     version: str
@@ -58,6 +64,8 @@ class Product:
     tags: str = ""
     renamed: tuple[tuple[str, str], ...] = ()  # (as Go names it, as it is called)
     extras: tuple[tuple[str, str], ...] = ()  # (path in the module, path beside the binaries)
+    module: str = field(default="", repr=False)
+    suite: str = field(default="", repr=False)
 
     @property
     def recipe(self) -> Path:
@@ -89,19 +97,46 @@ def kubernetes_node(version: str) -> Product:
 
 
 def _kubernetes(name: str, version: str, binaries: tuple[str, ...]) -> Product:
-    major, minor, _ = version.split(".")
-    stamp = "k8s.io/component-base/version.git"
     base = f"https://dl.k8s.io/v{version}/bin/linux/{architecture()}"
     return Product(
         name,
         version,
         binaries,
         downloads=tuple(Download(f"{base}/{name}", f"{base}/{name}.sha256") for name in binaries),
-        ldflags=(
-            f"-X {stamp}Version=v{version} -X {stamp}Major={major} -X {stamp}Minor={minor} "
-            f"-X k8s.io/client-go/pkg/version.gitVersion=v{version}"
-        ),
+        ldflags=_stamp(version),
     )
+
+
+def _stamp(version: str) -> str:
+    major, minor, _ = version.split(".")
+    stamp = "k8s.io/component-base/version.git"
+    return (
+        f"-X {stamp}Version=v{version} -X {stamp}Major={major} -X {stamp}Minor={minor} "
+        f"-X k8s.io/client-go/pkg/version.gitVersion=v{version}"
+    )
+
+
+def kubernetes_e2e() -> Product:
+    """Return Kubernetes' own end-to-end tests, what runs them, and what their images hold."""
+    agnhost = "test/images/agnhost/porter"
+    return Product(
+        "kubernetes-e2e",
+        KUBERNETES,
+        ("agnhost", "e2e.test", "ginkgo", "nonewprivs", "pause", "regression-issue-74839"),
+        ldflags=_stamp(KUBERNETES),
+        extras=(
+            (f"{agnhost}/localhost.crt", "localhost.crt"),
+            (f"{agnhost}/localhost.key", "localhost.key"),
+            ("cluster/addons/dns/coredns/coredns.yaml.sed", "coredns.yaml.sed"),
+        ),
+        module="k8s.io/kubernetes",
+        suite="e2e.test",
+    )
+
+
+def coredns() -> Product:
+    """Return CoreDNS, with the plugins that Kubernetes' manifest and tests name."""
+    return Product("coredns", COREDNS, ("coredns",))
 
 
 def etcd() -> Product:

@@ -6,10 +6,12 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fabnode.artifacts import image_archives
 from lab import images
 from lab.images import Image
 from lab.versions import CALICO
@@ -55,6 +57,18 @@ def test_the_archive_names_the_image_and_its_layer_by_digest(image: Image, tmp_p
     assert entry["RepoTags"] == ["docker.io/library/thing:1"]
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
     assert config["config"] == {"Cmd": ["sh"]}
+
+
+def test_an_archive_may_have_several_names(image: Image, tmp_path: Path) -> None:
+    images.write_archive(replace(image, others=("x/thing:2",)), tmp_path / "it.tar")
+    names, _ = image_archives.images(tmp_path / "it.tar")
+    assert names == ["docker.io/library/thing:1", "x/thing:2"]
+
+
+def test_a_program_may_run_as_its_owner(image: Image, tmp_path: Path) -> None:
+    images.write_archive(replace(image, setuid=("opt/a",)), tmp_path / "it.tar")
+    layer = layer_of(tmp_path / "it.tar")
+    assert (layer.getmember("opt/a").mode, layer.getmember("etc/text").mode) == (0o4755, 0o644)
 
 
 def test_a_file_with_two_names_is_stored_once(image: Image, tmp_path: Path) -> None:
