@@ -159,17 +159,21 @@ class Api:
                 return None
             raise
 
-    def text(self, path: str, *, node: str = "", **query: str) -> str:
+    def text(
+        self, path: str, *, node: str = "", seconds: float | None = None, **query: str
+    ) -> str:
         """
         GET plain text (a pod's log), of which the beginning will do.
 
         It is a kubelet's answer, passed on: one that is endless, or never comes to an end, is cut.
 
         :param node: whose kubelet that is.
+        :param seconds: how long its answer, and then the whole of it, may take.
         :raises KubeletError: that kubelet failed; where it is the apiserver, errors are as ever.
         """
-        answer = self._passed_on(path, query, node)
-        wait, text = Wait("a kubelet's answer", _TEXT_SECONDS), b""
+        seconds = seconds or _TEXT_SECONDS
+        answer = self._passed_on(path, query, node, seconds)
+        wait, text = Wait("a kubelet's answer", seconds), b""
         try:
             # What has come is taken at once: to wait for more would be to wait for ever.
             while len(text) < _TEXT_LIMIT and not wait.over:
@@ -182,12 +186,14 @@ class Api:
             answer.close()
         return text[:_TEXT_LIMIT].decode(errors="replace")
 
-    def _passed_on(self, path: str, query: dict[str, str], node: str) -> urllib3.BaseHTTPResponse:
+    def _passed_on(
+        self, path: str, query: dict[str, str], node: str, seconds: float
+    ) -> urllib3.BaseHTTPResponse:
         """GET a kubelet's answer; after a failure, once more if the apiserver itself works."""
         for is_last in (False, True):
             try:
                 return self._send(
-                    "GET", path, query, stream=True, read_timeout=_TEXT_SECONDS, passed_on=True
+                    "GET", path, query, stream=True, read_timeout=seconds, passed_on=True
                 )
             except _ForwardedError as failed:
                 self.get("/version")  # raises where the apiserver itself is away, or refuses us

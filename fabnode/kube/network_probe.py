@@ -27,6 +27,7 @@ _NAMESPACE = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
 _PODS = f"{_NAMESPACE}/pods"
 _POLL = 0.1
 _PARALLEL = 8
+_REACHES = 3.0  # seconds that a pod gets to answer the apiserver
 _OTHERS = 10.0  # seconds that nodes which are not judged get to start a pod
 # The pod's own image; that of sandboxes comes with other words.
 _PULL_FAILED = re.compile(r"\b(ErrImagePull|ImagePullBackOff|ErrImageNeverPull)\b")
@@ -96,6 +97,7 @@ def _run(
     _create(api, verify.probe_objects(image, every))
     service = api.get(f"{_NAMESPACE}/services/echo")["spec"]["clusterIP"]
     pods = Watch(api, _PODS).start()
+    asking = ThreadPoolExecutor(1)
     checks: list[verify.Check] = list(verify.service_range(service, service_cidr))
     try:
         progress("waiting for pods that try the network: one on every node starts")
@@ -114,6 +116,8 @@ def _run(
             checks += [replace(check, warning=True) for check in found if not check.ok]
         tried = tuple(addresses)
         checks += [_address_check(node, addresses[node], pod_cidr) for node in nodes]
+        # Meanwhile: an apiserver without a route takes its time.
+        reached = asking.submit(_reached, api, [*enumerate(nodes)])
         _create(api, verify.client_pods(image, tried, addresses, service))
         names = {f"client-{i}": node for i, node in enumerate(tried)}
         progress("waiting for pods that try the network: each requests all others")
@@ -123,6 +127,7 @@ def _run(
             )
     finally:
         pods.stop()
+        asking.shutdown(wait=False)
     tries: list[verify.Check] = []
     with ThreadPoolExecutor(_PARALLEL) as pool:
         logs = pool.map(lambda pod: _log(api, pod, names[pod]), names)
@@ -133,6 +138,7 @@ def _run(
             tries += verify.probe_results(node, log, tried)
         else:
             tries += verify.probe_results(node, log, nodes, service=False)
+    checks += reached.result()
     # Asked while the namespace is there, for some sites put policies into each new one.
     failed = any(not check.ok for check in tries)
     return checks + network_policies.named(tries, network_policies.found(api) if failed else ())
@@ -151,6 +157,30 @@ def _address_check(node: str, address: str, pod_cidr: str) -> verify.Check:
     detail = address if good else f"{address} is outside of pod_cidr {pod_cidr}"
     advice = "compare the address pools of the pod network with cluster.pod_cidr"
     return verify.Check(node, "pod address", good, detail, "" if good else advice)
+
+
+def _reached(api: Api, servers: Sequence[tuple[int, str]]) -> list[verify.Check]:
+    """
+    Return the check of whether the apiserver reaches the server pods; none where we may not ask.
+
+    :param servers: number and node of each; it answers with the node's name.
+    """
+
+    def ask(server: tuple[int, str]) -> str | None:
+        number, node = server
+        path = f"{_PODS}/server-{number}:{verify.PROBE_PORT}/proxy/"
+        try:
+            answer = api.text(path, node=node, seconds=_REACHES)
+        except KubeletError as error:
+            return str(error).partition(": ")[2]
+        except ApiError as error:
+            return None if error.is_forbidden else f"HTTP {error.status} from somebody else"
+        return "" if answer.strip() == node else "somebody else answered"
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        answers = zip(servers, pool.map(ask, servers), strict=True)
+    known = {node: answer for (_, node), answer in answers if answer is not None}
+    return [verify.apiserver_check(known)] if known else []
 
 
 def _log(api: Api, pod: str, node: str) -> str | verify.Check:

@@ -117,6 +117,9 @@ DNS_SERVICES = Right("kube-system", "", "services", ("list",))
 PROBE_EVENTS = Right(PROBE_NAMESPACE, "", "events", ("list",))
 """To say why a pod of the network probe does not start. Checks say less without."""
 
+PROBE_PROXY = Right(PROBE_NAMESPACE, "", "pods/proxy", ("get",))
+"""To see whether the apiserver reaches pods, by those of the probe. Checks do without."""
+
 PROBE_POLICIES = (
     Right(PROBE_NAMESPACE, "networking.k8s.io", "networkpolicies", ("list",)),
     *(Right("", group, resource, ("list",)) for group, resource in CLUSTER_WIDE),
@@ -197,6 +200,7 @@ def seen(config: Config) -> tuple[Right, ...]:
         API_SERVICES,
         DNS_SERVICES,
         PROBE_EVENTS,
+        PROBE_PROXY,
         *PROBE_POLICIES,
         *(Right(r.namespace, r.group, r.resource, r.verbs, r.names) for r in of_network),
     )

@@ -460,6 +460,32 @@ def log_check(node: str, error: str, advice: str, *, unreachable: bool) -> Check
     return Check(node, "network probe", False, detail, advice)
 
 
+APISERVER = "apiserver to pods"
+# README and docs/network.md say what it must reach, and why.
+_ROUTES = (
+    "give the control plane's machines routes to the nodes' pods, or make them tainted nodes of the"
+    " cluster (docs/network.md)"
+)
+
+
+def apiserver_check(found: Mapping[str, str]) -> Check:
+    """
+    Judge whether the apiserver reaches pods, as for webhooks and aggregated APIs.
+
+    A warning: nodes and their pods work without, and are not to blame.
+
+    :param found: node → why its pod did not answer the apiserver; empty: it did.
+    """
+    lost = {node: why for node, why in found.items() if why}
+    if not lost:
+        return Check(None, APISERVER, True, f"those on {', '.join(found)} answer it")
+    detail = (
+        f"it does not reach those on {', '.join(lost)} ({next(iter(lost.values()))}): admission"
+        " webhooks, aggregated APIs such as metrics-server, and `pods/proxy` fail there"
+    )
+    return Check(None, APISERVER, False, detail, _ROUTES, warning=True)
+
+
 LARGE = "large packets"
 _SERVED = "/www"
 # Each server answers with its node's name, with one packet as large as the pod's MTU lets it be

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from .. import cache
 from ..errors import LabError
 from ..layout import POD_CIDR, Layout
 from ..shell import run, succeeds
@@ -35,18 +36,25 @@ def to_pods(layout: Layout, kubectl: list[str], hosts: Mapping[str, str]) -> Ite
     """
     Have routes to the pods of all nodes, from the lab's own address.
 
-    :raises LabError: another lab's pods have these addresses and routes.
+    Labs give their pods the same addresses: a second one waits until the first has no routes more.
+
+    :raises LabError: this machine has other routes to these addresses.
     """
+    with cache.locked(cache.root() / "pod-routes.lock"):
+        _add(layout, kubectl, hosts)
+        try:
+            yield
+        finally:
+            succeeds("ip", "route", "flush", "dev", layout.bridge, "proto", PROTOCOL)
+
+
+def _add(layout: Layout, kubectl: list[str], hosts: Mapping[str, str]) -> None:
     others = json.loads(run("ip", "-4", "-json", "route", "show", "root", POD_CIDR))
     if any(route.get("dev") != layout.bridge for route in others):
         raise LabError(f"this machine has routes to {POD_CIDR} by {others[0].get('dev')} already")
     blocks = json.loads(
         run(*kubectl, "get", "blockaffinities.crd.projectcalico.org", "-o", "json")
     )["items"]
-    try:
-        for network, address in wanted(blocks, hosts).items():
-            way = ["via", address, "dev", layout.bridge, "src", str(layout.gateway)]
-            run("ip", "route", "replace", network, *way, "proto", PROTOCOL)
-        yield
-    finally:
-        succeeds("ip", "route", "flush", "dev", layout.bridge, "proto", PROTOCOL)
+    for network, address in wanted(blocks, hosts).items():
+        way = ["via", address, "dev", layout.bridge, "src", str(layout.gateway)]
+        run("ip", "route", "replace", network, *way, "proto", PROTOCOL)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fabnode.kube import api_services, network_probe
-from fabnode.kube.client import ApiError
+from fabnode.kube.client import ApiError, KubeletError
 from fabnode.kube.network_probe import ProbeRefusedError
 from fabnode.steps import verify
 
@@ -69,6 +69,51 @@ def test_pods_that_the_cluster_refuses_are_a_failure_of_their_own() -> None:
     with pytest.raises(ProbeRefusedError, match=r"does not admit .*exceeded quota") as caught:
         network_probe._create(api, [{"kind": "Pod"}])
     assert "fabnode-verify" in caught.value.advice
+
+
+def reached(*answers: str | ApiError) -> list[verify.Check]:
+    """Return the check, where the apiserver passes these on for the pods of n0, n1, …"""
+
+    def text(path: str, *, node: str, seconds: float) -> str:
+        number = int(node.removeprefix("n"))
+        assert path.endswith(f"/pods/server-{number}:8080/proxy/")
+        assert seconds <= 5, "nobody waits longer for what never comes"
+        if isinstance(answer := answers[number], ApiError):
+            raise answer
+        return answer
+
+    api: Any = SimpleNamespace(text=text)
+    return network_probe._reached(api, [(i, f"n{i}") for i, _ in enumerate(answers)])
+
+
+def test_an_apiserver_that_reaches_every_pod_is_well() -> None:
+    (check,) = reached("n0\n", "n1\n")
+    assert check.ok
+    assert check.detail == "those on n0, n1 answer it"
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (KubeletError(503, "n1", "dial tcp 172.20.1.2:8080: no route to host"), "no route to host"),
+        (ApiError(404, "", "<html>not here</html>"), "HTTP 404 from somebody else"),
+        ("<html>welcome</html>", "somebody else answered"),
+    ],
+)
+def test_an_apiserver_that_does_not_reach_a_pod_is_a_warning_with_two_remedies(
+    answer: str | ApiError, cause: str
+) -> None:
+    (check,) = reached("n0\n", answer)
+    assert (check.node, check.ok, check.warning, check.failed) == (None, False, True, False)
+    assert "does not reach those on n1 (" in check.detail
+    assert cause in check.detail
+    assert "<html>" not in check.detail
+    assert "routes" in check.advice
+    assert "tainted nodes" in check.advice
+
+
+def test_who_may_not_ask_the_apiserver_to_reach_pods_says_nothing_of_it() -> None:
+    assert reached(ApiError(403, "Forbidden", "no right to get pods/proxy")) == []
 
 
 @pytest.mark.parametrize(

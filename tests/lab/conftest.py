@@ -55,6 +55,8 @@ ORDER = (
     "test_drift",
     "test_cluster_moved",
     "test_site_settings",
+    "test_cis",
+    "test_apiserver_to_pods",
     "test_parts",
     "test_preflight",
     "test_trust",

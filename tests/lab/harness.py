@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import yaml
 
 from fabnode.config.overrides import merge_deep
+from fabnode.steps import verify
 from lab import hosts, processes
 from lab.layout import Layout
 
@@ -48,8 +49,16 @@ class Done:
 
     @property
     def document(self) -> Any:
-        """What it printed for programs (`--json`)."""
-        return json.loads(self.out)
+        """
+        What it printed for programs (`--json`).
+
+        Without the warning that the apiserver does not reach pods, which is true of every lab: its
+        control plane is no node. `test_apiserver_to_pods` looks at it.
+        """
+        found = json.loads(self.out)
+        if isinstance(found, dict) and isinstance(checks := found.get("checks"), list):
+            found["checks"] = [check for check in checks if check["name"] != verify.APISERVER]
+        return found
 
     @property
     def rows(self) -> dict[str, dict[str, Any]]:
