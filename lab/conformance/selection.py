@@ -47,11 +47,11 @@ PARTS = (
     Part(
         "more",
         (
-            r"\[sig-network\] (Conntrack|HostPort|KubeProxy|NoSNAT|Networking|Service endpoints)",
-            r"\[sig-network\] Services should .*(NodePort|[Tt]rafficPolicy|hairpin|endpoints)",
+            r"\[sig-network\] (Conntrack|Connectivity Pod Lifecycle|HostPort|KubeProxy)\b",
+            r"\[sig-network\] (LocalhostNodePorts|NoSNAT|Networking|Services|Traffic Dist)",
         ),
-        60,
-        (r"\[Conformance\]",),
+        90,
+        (r"\[Conformance\]", r"\[Feature:", r"\[Slow\]", r"LoadBalancer", r"Internet connection"),
     ),
 )
 

@@ -157,6 +157,8 @@ def selected(part: str, name: str) -> bool:
         ("netpol", "[sig-network] Netpol [Feature:SCTPConnectivity] should deny", False),
         ("more", "[sig-network] Services should be rejected when no endpoints exist", True),
         ("more", "[sig-network] Services should serve endpoints [Conformance]", False),
+        ("more", "[sig-network] Networking should provide Internet connection [Feature:X]", False),
+        ("more", "[sig-network] Services should serve … on Type LoadBalancer", False),
     ],
 )
 def test_which_tests_a_part_runs(part: str, name: str, runs: bool) -> None:
