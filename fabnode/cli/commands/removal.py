@@ -1,17 +1,15 @@
-"""`inv remove-node`: what would go from cluster and host, question, what has gone, exit codes."""
+"""`inv remove-node`: what would go from cluster and host, and what has gone."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
 from ...deploy import removing
 from ...upkeep.departures import blocked
-from ...util import program
 from ...util.fan_out import Outcome
-from .. import app, exits, reset_view
+from .. import app, exits, plans, reset_view
 from ..drain_view import HEADS, drains_of, lines, preview_document
 
 if TYPE_CHECKING:
@@ -34,41 +32,19 @@ def remove_node(options: Options, allowed: Allowed, *, dry_run: bool, yes: bool)
     with app.run_of(options) as run:
         permits = allowed.permits(run.config)
         found = removing.plan(run, permits)
-        ready = not any(_forbidden(outcome) for outcome in found.values())
-        todo = any(o.value and not o.value.empty for o in found.values())
-        if ready and todo and not dry_run and (yes or _confirmed(options, found)):
-            if not options.json and yes:
-                _print(found)
-            with app.shown_if_interrupted(run, as_json=options.json):
-                done = removing.remove(run, found, permits)
-            if options.json:
-                run.journal.detach_sinks()
-                app.print_json(reset_view.result_document(done))
-                if not all(outcome.ok for outcome in done.values()):
-                    raise Exit(code=exits.FAILED)
-                return
-            app.print_text("\n".join(["", *reset_view.result_lines(done)]))
-            app.end(run, (), as_json=False)
-            return
-        run.journal.detach_sinks()
-        if options.json:
-            app.print_json(_document(found))
-        else:
-            _print(found)
-        if not ready:
-            raise Exit(code=exits.FAILED)
-        if todo and not dry_run:
-            if not options.json:
-                command = program.task(f"remove-node --limit {options.limit} --yes")
-                app.print_text(f"nothing was changed: `{command}` does this")
-            raise Exit(code=exits.WOULD_CHANGE)
-
-
-def _confirmed(options: Options, found: Mapping[str, Outcome[Removal]]) -> bool:
-    if options.json or not sys.stdin.isatty():
-        return False
-    _print(found)
-    return app.confirmed(f"remove {', '.join(found)}?")
+        plan = plans.Plan(
+            show=lambda: _print(found),
+            document=lambda: _document(found),
+            forbidden=any(_forbidden(outcome) for outcome in found.values()),
+        )
+        removal = plans.Removal(
+            verb="remove",
+            task="remove-node",
+            nodes=tuple(found),
+            todo=any(o.value and not o.value.empty for o in found.values()),
+            carry_out=lambda: removing.remove(run, found, permits),
+        )
+        plans.confirm_and_remove(run, options, plan, removal, dry_run=dry_run, yes=yes)
 
 
 def _print(found: Mapping[str, Outcome[Removal]]) -> None:

@@ -1,15 +1,13 @@
-"""`inv reset` as the user meets it: plan, question, three lists, exit codes."""
+"""`inv reset`: what a reset would do, and what it did."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
 from ...deploy import resetting
-from ...util import program
-from .. import app, exits, reset_view
+from .. import app, exits, plans, reset_view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,41 +30,19 @@ def reset(options: Options, pods: str, *, dry_run: bool, yes: bool) -> None:
     patterns = tuple(each.strip() for each in pods.split(",") if each.strip())
     with app.run_of(options) as run:
         found = resetting.plan(run, patterns)
-        ready = all(o.value and not o.value.reset.refusals for o in found.values())
-        todo = any(o.value and o.value.reset.changes for o in found.values())
-        if ready and todo and not dry_run and (yes or _confirmed(options, found)):
-            if not options.json and yes:
-                _print_plan(found)
-            with app.shown_if_interrupted(run, as_json=options.json):
-                done = resetting.carry_out(run, found, patterns)
-            if options.json:
-                run.journal.detach_sinks()
-                app.print_json(reset_view.result_document(done))
-                if not all(outcome.ok for outcome in done.values()):
-                    raise Exit(code=exits.FAILED)
-                return
-            app.print_text("\n".join(["", *reset_view.result_lines(done)]))
-            app.end(run, (), as_json=False)
-            return
-        run.journal.detach_sinks()
-        if options.json:
-            app.print_json(reset_view.plan_document(found))
-        else:
-            _print_plan(found)
-        if not ready:
-            raise Exit(code=exits.FAILED)
-        if todo and not dry_run:
-            if not options.json:
-                command = program.task(f"reset --limit {options.limit} --yes")
-                app.print_text(f"nothing was changed: `{command}` does this")
-            raise Exit(code=exits.WOULD_CHANGE)
-
-
-def _confirmed(options: Options, found: Mapping[str, Outcome[Resettable]]) -> bool:
-    if options.json or not sys.stdin.isatty():
-        return False
-    _print_plan(found)
-    return app.confirmed(f"reset {', '.join(found)}?")
+        plan = plans.Plan(
+            show=lambda: _print_plan(found),
+            document=lambda: reset_view.plan_document(found),
+            forbidden=any(not o.value or o.value.reset.refusals for o in found.values()),
+        )
+        removal = plans.Removal(
+            verb="reset",
+            task="reset",
+            nodes=tuple(found),
+            todo=any(o.value and o.value.reset.changes for o in found.values()),
+            carry_out=lambda: resetting.carry_out(run, found, patterns),
+        )
+        plans.confirm_and_remove(run, options, plan, removal, dry_run=dry_run, yes=yes)
 
 
 def _print_plan(found: Mapping[str, Outcome[Resettable]]) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from invoke.exceptions import Exit
-
 from ...deploy import upgrading
 from ...deploy.upgrading import Upgrade
 from ...upkeep.departures import blocked
 from ...util.fan_out import Outcome
-from .. import app, exits
+from .. import app, plans
 from ..drain_view import HEADS, drains_of, lines, preview_document
 
 if TYPE_CHECKING:
@@ -27,13 +25,12 @@ def upgrade(options: Options, allowed: Allowed, *, network: bool, dry_run: bool)
         wanted = Upgrade(allowed.permits(run.config), network=network)
         if dry_run:
             found = upgrading.plan(run, wanted)
-            run.journal.detach_sinks()
-            if options.json:
-                app.print_json({"nodes": _document(found)})
-            else:
-                _print(found)
-            if any(_forbidden(outcome) for outcome in found.values()):
-                raise Exit(code=exits.FAILED)
+            plan = plans.Plan(
+                show=lambda: _print(found),
+                document=lambda: {"nodes": _document(found)},
+                forbidden=any(_forbidden(outcome) for outcome in found.values()),
+            )
+            plans.show(run, plan, as_json=options.json)
             return
         with app.shown_if_interrupted(run, as_json=options.json):
             seen = upgrading.upgrade(run, wanted)

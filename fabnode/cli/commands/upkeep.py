@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
 
@@ -11,7 +11,7 @@ from ...deploy import draining, maintenance
 from ...deploy.maintenance import Maintenance
 from ...upkeep.departures import Permits, blocked
 from ...util.fan_out import Outcome
-from .. import app, exits
+from .. import app, exits, plans
 from ..drain_view import HEADS, document, drains_of, lines, prospect_document, prospect_lines
 
 if TYPE_CHECKING:
@@ -47,13 +47,12 @@ def drain(options: Options, allowed: Allowed, *, dry_run: bool) -> None:
         permits = allowed.permits(run.config)
         if dry_run:
             found = draining.preview(run, permits)
-            run.journal.detach_sinks()
-            if options.json:
-                app.print_json({"nodes": document(found)})
-            else:
-                _print_unseen(found)
-                _print_pods(found)
-            _end({name: (o.value, o.value) for name, o in found.items()})
+            plan = plans.Plan(
+                show=lambda: _print_preview(found),
+                document=lambda: {"nodes": document(found)},
+                forbidden=any(_forbidden(outcome, outcome.value) for outcome in found.values()),
+            )
+            plans.show(run, plan, as_json=options.json)
             return
         with app.shown_if_interrupted(run, as_json=options.json):
             seen = draining.drain(run, permits)
@@ -81,12 +80,15 @@ def maintain(
         )
         if dry_run:
             found = maintenance.plan(run, wanted)
-            run.journal.detach_sinks()
-            if options.json:
-                app.print_json({"nodes": prospect_document(found)})
-            else:
-                _print_prospects(found)
-            _end({n: (o.value, o.value.drain if o.value else None) for n, o in found.items()})
+            plan = plans.Plan(
+                show=lambda: _print_prospects(found),
+                document=lambda: {"nodes": prospect_document(found)},
+                forbidden=any(
+                    _forbidden(outcome, outcome.value.drain if outcome.value else None)
+                    for outcome in found.values()
+                ),
+            )
+            plans.show(run, plan, as_json=options.json)
             return
         with app.shown_if_interrupted(run, as_json=options.json):
             seen = maintenance.maintain(run, wanted)
@@ -122,12 +124,13 @@ def status(options: Options) -> None:
         app.print_table(("NODE", "CORDONED", "IN FLIGHT"), rows)
 
 
-def _print_unseen(found: Mapping[str, Outcome[Preview]]) -> None:
+def _print_preview(found: Mapping[str, Outcome[Preview]]) -> None:
     for node, outcome in found.items():
         if outcome.value is None:
             app.print_text(f"{node}: can't be looked at: {outcome.error or outcome.skipped}")
         elif outcome.value.cordon:
             app.print_text(f"{node} is cordoned: {outcome.value.cordon}")
+    _print_pods(found)
 
 
 def _print_pods(found: Mapping[str, Outcome[Preview]]) -> None:
@@ -141,11 +144,9 @@ def _print_prospects(found: Mapping[str, Outcome[Prospect]]) -> None:
     _print_pods(drains_of(found))
 
 
-def _end(found: Mapping[str, tuple[object, Preview | None]]) -> None:
-    """Exit 1 where a node could not be looked at, or a pod of it would not go."""
-    for seen, drained in found.values():
-        if seen is None or (drained and blocked(drained.departures)):
-            raise Exit(code=exits.FAILED)
+def _forbidden(outcome: Outcome[Any], drained: Preview | None) -> bool:
+    """Return whether a node could not be looked at, or a pod of it would not go."""
+    return outcome.value is None or bool(drained and blocked(drained.departures))
 
 
 def _need_limit(options: Options) -> None:

@@ -1,0 +1,93 @@
+"""Commands that plan first: the plan shown, or confirmed and carried out; their exit codes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from invoke.exceptions import Exit
+
+from ..util import program
+from . import app, exits, reset_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..deploy.resetting import WasReset
+    from ..deploy.run import Run
+    from ..util.fan_out import Outcome
+    from .options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a command would do with nodes, and how that is shown."""
+
+    show: Callable[[], None]  # to people
+    document: Callable[[], Mapping[str, Any]]  # for programs
+    forbidden: bool  # some node can't be changed as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What takes nodes' parts away, once it is confirmed."""
+
+    verb: str  # in the question
+    task: str  # the command, without its options
+    nodes: tuple[str, ...]
+    todo: bool  # there is something to take away
+    carry_out: Callable[[], Mapping[str, Outcome[WasReset]]]
+
+
+def show(run: Run, plan: Plan, *, as_json: bool) -> None:
+    """Print a plan that nobody is asked about; exit 1 where a node can't be changed as it is."""
+    run.journal.detach_sinks()
+    if as_json:
+        app.print_json(plan.document())
+    else:
+        plan.show()
+    if plan.forbidden:
+        raise Exit(code=exits.FAILED)
+
+
+def confirm_and_remove(
+    run: Run, options: Options, plan: Plan, removal: Removal, *, dry_run: bool, yes: bool
+) -> None:
+    """
+    Print a plan; carry it out once that is confirmed, and print what has gone.
+
+    Exit 1 where a node fails or is refused, 3 where something would go and nobody confirmed it.
+    """
+    wanted = removal.todo and not dry_run
+    if wanted and not plan.forbidden and (yes or _confirmed(options, plan, removal)):
+        if yes and not options.json:
+            plan.show()
+        with app.shown_if_interrupted(run, as_json=options.json):
+            done = removal.carry_out()
+        _end(run, done, as_json=options.json)
+        return
+    show(run, plan, as_json=options.json)
+    if wanted:
+        if not options.json:
+            command = program.task(f"{removal.task} --limit {options.limit} --yes")
+            app.print_text(f"nothing was changed: `{command}` does this")
+        raise Exit(code=exits.WOULD_CHANGE)
+
+
+def _confirmed(options: Options, plan: Plan, removal: Removal) -> bool:
+    if options.json or not sys.stdin.isatty():
+        return False
+    plan.show()
+    return app.confirmed(f"{removal.verb} {', '.join(removal.nodes)}?")
+
+
+def _end(run: Run, done: Mapping[str, Outcome[WasReset]], *, as_json: bool) -> None:
+    if not as_json:
+        app.print_text("\n".join(["", *reset_view.result_lines(done)]))
+        app.end(run, (), as_json=False)
+        return
+    run.journal.detach_sinks()
+    app.print_json(reset_view.result_document(done))
+    if not all(outcome.ok for outcome in done.values()):
+        raise Exit(code=exits.FAILED)
