@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from ..releases import compatibility
 from ..util.words import counted
-from . import calico_health, calico_manifest
+from . import calico_health, calico_manifest, daemonset
 from .calico_manifest import CONTROLLERS, DAEMONSET, ETCD_FILES, NAMESPACE, ManifestError
-from .protocol import Diagnosis, Leftovers, Manifest, Object, Port, Right, Rollout
+from .protocol import Diagnosis, Leftovers, Manifest, Object, Port, Right, Rollout, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -183,6 +184,29 @@ class Calico:
             return None
         pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
         return calico_health.rollout(live, of_nodes[0], pods)
+
+    def turn(self, rollout: Rollout, minors: Collection[int]) -> Turn:
+        """Return whether the nodes' Kubernetes or Calico is changed first, by what was tested."""
+        if not rollout.before or not rollout.after:
+            return Turn()
+        return Turn(*compatibility.calico_turn(rollout.before, rollout.after, minors))
+
+    def by_hand(self, objects: Collection[Object]) -> tuple[Object, ...]:
+        """Return the objects, calico-node's DaemonSet with the strategy OnDelete."""
+        return tuple(
+            {**item, "spec": {**item["spec"], "updateStrategy": {"type": "OnDelete"}}}
+            if item["kind"] == "DaemonSet" and item["metadata"]["name"] == DAEMONSET
+            else item
+            for item in objects
+        )
+
+    def older_pods(self, api: Reader, nodes: Collection[str]) -> Mapping[str, str]:
+        """Return by node the path of a calico-node that is not of the DaemonSet's template."""
+        if not self.runs_on_nodes or not (live := api.find(_DAEMONSET_PATH)):
+            return {}
+        pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
+        found = daemonset.older(live, pods)
+        return {n: f"{_PODS_PATH}/{name}" for n, name in found.items() if n in nodes}
 
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of Calico is not ready on these nodes."""

@@ -115,6 +115,8 @@ def rollout(live: Object, wanted: Object, pods: Collection[Object]) -> Rollout:
         frozenset(node_name(pod) for pod in pods if is_ready(pod) and not is_ending(pod)),
         new_images=not set(images([wanted])) <= set(images([live])),
         older=older,
+        before=before,
+        after=after,
     )
 
 

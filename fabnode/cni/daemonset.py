@@ -67,6 +67,16 @@ def replaced_later(
     return sorted(ready & set(unready_nodes(daemonset, pods, nodes)))
 
 
+def older(daemonset: Object, pods: Collection[Object]) -> dict[str, str]:
+    """Return by node the name of its pod where that is not of the newest template."""
+    newest = {str(metadata(pod)["name"]) for pod in _newest(daemonset, pods)}
+    return {
+        node_name(pod): name
+        for pod in pods
+        if (name := str(metadata(pod)["name"])) not in newest and not is_ending(pod)
+    }
+
+
 def stuck(pods: Collection[Object]) -> bool:
     """Return whether there are pods, and each waits for what only somebody else can change."""
     return bool(pods) and all(state(pod).removeprefix("Init:") in _FAILING for pod in pods)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from .protocol import Diagnosis, Leftovers
+from .protocol import Diagnosis, Leftovers, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from ..config.configuration import Config
-    from .protocol import Object, Port, Reader, Right
+    from .protocol import Object, Port, Reader, Right, Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,18 @@ class NoNetwork:
 
     def rollout(self, _api: Reader, _changed: Collection[Object]) -> None:
         """Return None: it has no pods."""
+
+    def turn(self, _rollout: Rollout, _minors: Collection[int]) -> Turn:
+        """Return any: it is not rolled."""
+        return Turn()
+
+    def by_hand(self, objects: Collection[Object]) -> tuple[Object, ...]:
+        """Return the objects, of which there are none."""
+        return tuple(objects)
+
+    def older_pods(self, _api: Reader, _nodes: Collection[str]) -> Mapping[str, str]:
+        """Return nothing: it has no pods."""
+        return {}
 
     def not_ready(self, _api: Reader, _nodes: Collection[str]) -> str | None:
         """Return None: nothing is missing."""

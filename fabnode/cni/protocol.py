@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from ..config.configuration import Config
+    from ..releases.version import Release
 
 Object = dict[str, Any]
 
@@ -81,12 +82,29 @@ class Rollout:
     :param text: one line: which release follows which, and what is replaced.
     :param nodes: those on which such a pod is ready. :param new_images: they run other images then.
     :param older: the release is older than the one that runs.
+    :param before, after: the releases; None: not known.
     """
 
     text: str
     nodes: frozenset[str]
     new_images: bool
     older: bool = False
+    before: Release | None = None
+    after: Release | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """
+    When a network is changed in an upgrade of its nodes.
+
+    :param last: after the nodes; else before them.
+    :param warning: why its makers tested neither; empty: they did. :param advice: what they did.
+    """
+
+    last: bool = False
+    warning: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +243,19 @@ class Cni(Protocol):
 
         :param changed: workloads that are there and whose pods would be other ones.
         """
+
+    def turn(self, rollout: Rollout, minors: Collection[int]) -> Turn:
+        """
+        Return when it is to be rolled in an upgrade.
+
+        :param minors: of all Kubernetes releases that run in the cluster meanwhile.
+        """
+
+    def by_hand(self, objects: Collection[Object]) -> tuple[Object, ...]:
+        """Return the objects, its pods on nodes replaced only where somebody deletes them."""
+
+    def older_pods(self, api: Reader, nodes: Collection[str]) -> Mapping[str, str]:
+        """Return by node the path of its pod there, where that is of a template of before."""
 
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of it does not run on these nodes yet; None: all of it does."""

@@ -303,6 +303,7 @@ Minutes = Annotated[StrictInt, Field(ge=1, le=60)]
 # RFC 791 wants 576 of every host; of what hosts have, IP over InfiniBand takes most, 65520.
 Mtu = Annotated[StrictInt, Field(ge=576, le=65_520)]
 Seconds = Annotated[StrictInt, Field(ge=1, le=86_400)]
+Pause = Annotated[StrictInt, Field(ge=0, le=86_400)]  # seconds too; 0: none
 Port = Annotated[StrictInt, Field(ge=1, le=validators.MAX_PORT)]
 
 _NAME = "of letters, digits, - _ and ."

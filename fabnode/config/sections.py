@@ -495,6 +495,9 @@ class MaintenanceSettings(Section):
     retry: fields.Seconds = Field(
         5, description="seconds until an eviction that a budget refuses is tried again"
     )
+    soak: fields.Pause = Field(
+        0, description="seconds that a node has to stay well before the next are taken"
+    )
     delete_emptydir_data: fields.Flag = Field(
         False, description="whether pods go although what is in their emptyDirs is lost"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..artifacts import cni_manifest
@@ -14,9 +15,9 @@ from ..util.errors import ClusterError
 from ..util.wait import Wait, Waiting, unobserved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
-    from ..cni.protocol import Rollout
+    from ..cni.protocol import Rollout, Turn
     from ..config.configuration import Config
     from ..journal.journal import Journal
     from ..kube.client import Api, Object
@@ -67,6 +68,35 @@ class PodNetwork:
             and any(field.startswith("spec.template") for field in change.fields)
         ]
         return self._cni.rollout(self._api, templates) if templates else None
+
+    def turn(self, rollout: Rollout, minors: Collection[int]) -> Turn:
+        """Return when it is to be rolled in an upgrade; see `Cni.turn`."""
+        return self._cni.turn(rollout, minors)
+
+    def by_hand(self, changes: Collection[ObjectChange]) -> tuple[ObjectChange, ...]:
+        """Return changes after which its pods run on until somebody deletes them."""
+        objects = self._cni.by_hand([change.object for change in changes])
+        pairs = zip(changes, objects, strict=True)
+        return tuple(replace(change, object=item) for change, item in pairs)
+
+    def older_pods(self, names: Collection[str]) -> Mapping[str, str]:
+        """Return by node the path of its pod there, where that is of a template of before."""
+        return self._cni.older_pods(self._api, names)
+
+    def replace_pod(self, path: str) -> None:
+        """
+        Have one of its pods start again as its template is now.
+
+        :raises ClusterError: we may not.
+        """
+        name = path.rpartition("/")[2]
+        try:
+            self._api.delete(path)
+        except ApiError as error:
+            if not error.is_forbidden:
+                raise
+            again = f"`{program.task('rbac.deployer')}` as administrator gives that right"
+            raise ClusterError(f"{name} can't be replaced: {error}", again) from error
 
     def wait_ready(
         self, names: Collection[str], on_state: Callable[[Waiting], None] = unobserved

@@ -29,6 +29,7 @@ from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
 from .draining import DRAIN, nodes_in_use
 from .node_drainer import still_cordoned
+from .waved import in_waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from .draining import NodesInUse
     from .node_deployer import NodeDeployer
     from .node_drainer import Preview
+    from .node_proof import NodeProof
     from .run import Run
 
 MAINTAIN: Final = "maintain"
@@ -109,7 +111,7 @@ def maintain(run: Run, wanted: Maintenance) -> dict[str, Outcome[Prospect]]:
         each = using.context.each
         prospects = each(lambda deployer: node(deployer).prospect(insisting=True), batched=False)
         todo = [name for name, found in prospects.items() if found.value and found.value.action]
-        each(lambda deployer: node(deployer).maintain(), todo)
+        in_waves(using, todo, lambda deployer: node(deployer).maintain(), prospects, task=MAINTAIN)
         return prospects
 
 
@@ -180,8 +182,9 @@ class _Node:
             operation, state = self._rebooted(operation, state)
         self._prove_kernel(operation, state)
         operation = self._record(operation, PROVING)
-        self._prove(state)
+        proof = self._prove(state)
         self._using.uncordon(self._name, operation)
+        proof.soak(self._run.config.maintenance.soak)
 
     def _emptied(self) -> Operation:
         self._using.preview(self._name, insisting=True)
@@ -262,8 +265,8 @@ class _Node:
                 f"see what its boot loader takes (--kernel names the right one); {self._advice}",
             )
 
-    def _prove(self, state: BootState) -> None:
-        """See the node well in this boot."""
+    def _prove(self, state: BootState) -> NodeProof:
+        """See the node well in this boot; return what proves that."""
 
         def reported(live: Object) -> list[str]:
             info = (live.get("status") or {}).get("nodeInfo") or {}
@@ -279,6 +282,7 @@ class _Node:
             advice=self._advice,
         )
         proof.prove(state.booted, reported, "the Node object to tell of this boot")
+        return proof
 
     def _record(self, operation: Operation, phase: str) -> Operation:
         operation = replace(operation, phase=phase)

@@ -7,7 +7,7 @@ One probe is one round trip, and so is one change. Nothing here waits for anothe
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ..kube import node_status
 from ..node import layout
 from ..node.facts import Facts
 from ..node.plan import Plan
-from ..node.resources import File
+from ..node.resources import File, Image
 from ..pki.certificates import (
     NO_CERTIFICATE,
     CertificateFile,
@@ -164,6 +164,7 @@ class NodeDeployer:
         *,
         before_change: Callable[[], None],
         after_change: Callable[[bool], None] = lambda _: None,
+        seen_within: float = 0.0,
     ) -> Deployed:
         """
         Make the node what it should be and see it Ready.
@@ -171,10 +172,11 @@ class NodeDeployer:
         :param renewal: what is to be renewed although it is good; then nothing else is changed.
         :param before_change: waits for what must be there before a kubelet may join.
         :param after_change: gets whether the node joins, once the host has all that it is to get.
+        :param seen_within: seconds; what was found of a node so long ago is not looked at again.
 
         Raises PreflightError, HostError, ApiError, TimeoutError: whatever stops this node.
         """
-        shown = self._planner.judged(renewal)
+        shown = self._planner.judged(renewal, seen_within=seen_within)
         if self._planner.joins:
             self._proof.prove_left()
         self._hooks.due = shown.hooks
@@ -215,6 +217,18 @@ class NodeDeployer:
             if self._planner.joins:  # alone, bootstrap-kubeconfig leaves a token to be used
                 self._session.admission.tidy(self.node, unproved=self._proof.unproved)
         return Deployed(found, changed=True)
+
+    def bring_images(self, planned: NodePlan) -> bool:
+        """
+        Have the host get the images of a plan, before anything else of it; return whether any did.
+
+        Nothing that runs is touched by that.
+        """
+        images = tuple(c for c in planned.plan.changes if isinstance(c.resource, Image))
+        if images:
+            self._session.guard.obtain()
+            self._apply(replace(planned, plan=Plan(self.node.name, images)))
+        return bool(images)
 
     def renew(self, renewal: Renewal, *, before_change: Callable[[], None]) -> bool:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -106,6 +107,7 @@ class NodePlanner:
         self._deep = deep
         self.facts: Facts = UNKNOWN
         self.touched = True
+        self._seen = 0.0
         self._everything: tuple[Resource, ...] = ()
         self._commands = {
             hook: hooks.command(hook, self.config, self.node)
@@ -128,6 +130,7 @@ class NodePlanner:
             watchlist(self._everything, config=self.config, node=self.node, deep=self._deep),
         )
         self.touched = False
+        self._seen = time.monotonic()
         return self.facts
 
     def current_facts(self) -> Facts:
@@ -148,14 +151,16 @@ class NodePlanner:
             findings += self._session.guard.policy_findings()
         return replace(planned, findings=findings, kept=self._kept(renewal), change=change)
 
-    def judged(self, renewal: Renewal) -> NodePlan:
+    def judged(self, renewal: Renewal, *, seen_within: float = 0.0) -> NodePlan:
         """
         Probe, and return what is to be done.
 
+        :param seen_within: a probe of so many seconds ago will do, where nothing was changed since.
         :raises PreflightError: something forbids it.
         """
         with self._journal.step(self.node.name, preflight.STEP.name) as log:
-            self.probe()
+            if self.touched or time.monotonic() - self._seen > seen_within:
+                self.probe()
             findings = self.findings(renewal)
             for finding in findings:
                 if finding.level == "warning":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..cni.daemonset import is_ready
+from ..kube import node_status
 from ..steps import ready, verify
 from ..steps.verify import Check
 from ..upkeep import departures
@@ -16,7 +17,7 @@ from .verification import verify_cluster, verify_node
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..journal.journal import Journal, Step
     from ..kube.client import Object
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .cordons import Cordons
     from .node_deployer import NodeDeployer
 
+SOAK: Final = "soak"
 _POLL: Final = 3.0  # seconds between checks of a node that comes up
 
 
@@ -87,6 +89,57 @@ class NodeProof:
                 self._try_network(log)
             log.note("all good")
 
+    def soak(self, seconds: float) -> None:
+        """
+        See the node stay well for so long, now that it takes pods.
+
+        :raises NotWellError: it is not Ready meanwhile, or a pod of its own starts again.
+        """
+        if not seconds:
+            return
+        with self._journal.step(self._name, SOAK, f"well for {seconds:g} s?") as log:
+            sleep = unless(self._session.stopped)
+            wait = Wait("the node to stay well", seconds, _POLL, on_state=log.waiting, sleep=sleep)
+            before = self._starts()
+            while True:
+                if found := self._lapses(before):
+                    raise self._not_well(found)
+                if wait.over:
+                    break
+                wait.report("well so far")
+                wait.pause()
+            log.note(f"well for {seconds:g} s")
+
+    def _lapses(self, before: Mapping[str, int]) -> list[str]:
+        """Return what is not well, or was not, with a node that takes pods."""
+        live = self._cordons.live(self._name)
+        reason = node_status.not_ready(live)
+        found = [f"it is not Ready any more: {reason}"] if reason else []
+        now = self._starts()
+        return found + [
+            f"{name} has started again"
+            for name, count in now.items()
+            if count > before.get(name, count)
+        ]
+
+    def _starts(self) -> dict[str, int]:
+        """Return how often the containers of each of the node's own pods were started again."""
+        return {
+            full_name(pod): sum(
+                int(each.get("restartCount") or 0)
+                for each in (pod.get("status") or {}).get("containerStatuses") or ()
+            )
+            for pod in self._own_pods()
+        }
+
+    def _own_pods(self) -> list[Object]:
+        around, permits = departures.Surroundings(), departures.Permits()
+        return [
+            pod
+            for pod in self._evictions.pods(self._name)
+            if departures.departure(pod, around, permits).fate == "stays"
+        ]
+
     def _try_network(self, log: Step) -> None:
         with self._probing:
             live = self._session.nodes.current()
@@ -119,12 +172,7 @@ class NodeProof:
 
     def _own_pods_faults(self) -> list[str]:
         """Return which of the pods that belong to the node are not Ready."""
-        around, permits = departures.Surroundings(), departures.Permits()
-        return [
-            f"{full_name(pod)} is not Ready"
-            for pod in self._evictions.pods(self._name)
-            if departures.departure(pod, around, permits).fate == "stays" and not is_ready(pod)
-        ]
+        return [f"{full_name(pod)} is not Ready" for pod in self._own_pods() if not is_ready(pod)]
 
     def _not_well(self, found: list[str]) -> NotWellError:
         error = NotWellError(

@@ -20,24 +20,27 @@ from ..node.plan import Change, Plan
 from ..node.resources import Binary, File, Trace
 from ..releases import crossings
 from ..releases.matrix import matrix
-from ..steps import kubelet
+from ..steps import kubelet, pod_network
 from ..upkeep import departures
 from ..util import program
 from ..util.errors import FabnodeError
+from ..util.fan_out import Outcome
 from . import host_changes
 from .draining import DRAIN, nodes_in_use
 from .errors import PreflightError
+from .network_upgrade import NetworkProspect, NetworkUpgrade
 from .node_drainer import still_cordoned
+from .pipeline import attempted
+from .waved import in_waves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from ..journal.journal import Step
     from ..kube.client import Object
     from ..upkeep.departures import Permits
     from ..upkeep.operations import Operation
-    from ..util.fan_out import Outcome
     from .draining import NodesInUse
     from .node_deployer import NodeDeployer
     from .node_drainer import Preview
@@ -48,6 +51,7 @@ UPGRADE: Final = "upgrade"
 BACK: Final = "go-back"
 DRAINING, CHANGING, PROVING = "draining", "changing", "proving"
 _UNIT_SECONDS, _PODS_SECONDS, _BACK_SECONDS = 150, 600, 300
+_FRESH = 120.0  # seconds that what was found of a node holds, while this run changes the cluster
 
 
 class UpgradeRefusedError(FabnodeError):
@@ -123,26 +127,71 @@ class Prospect:
         return (*self.planned.change.texts, f"{others}{len(changes)} changes in all{restarts}")
 
 
-def plan(run: Run, wanted: Upgrade) -> dict[str, Outcome[Prospect]]:
+@dataclass(frozen=True, slots=True)
+class UpgradePlan:
+    """What an upgrade would do: with each node, and with the pod network."""
+
+    nodes: Mapping[str, Outcome[Prospect]]
+    network: NetworkProspect
+
+
+def plan(run: Run, wanted: Upgrade) -> UpgradePlan:
     """Return what `upgrade` would do, by the same code. Changes nothing."""
     with _nodes(run, wanted, dry_run=True) as (using, node):
-        return using.context.each(lambda deployer: node(deployer).prospect(), batched=False)
+        network = using.context.session.background(NetworkUpgrade(using.context).prospect)
+        nodes = using.context.each(lambda deployer: node(deployer).prospect(), batched=False)
+        return UpgradePlan(nodes, network.result())
 
 
-def upgrade(run: Run, wanted: Upgrade) -> dict[str, Outcome[Prospect]]:
+def upgrade(run: Run, wanted: Upgrade) -> UpgradePlan:
     """
-    Upgrade nodes, batch by batch; return the prospect of each.
+    Upgrade nodes wave by wave, and the pod network before or after them; return what was planned.
 
     Nodes that can't be upgraded as they are stay so, and stop no others; one that fails on its way
-    does.
+    does, and so do two that fail for one reason.
     """
     with _nodes(run, wanted) as (using, node), using.cordons_reported():
         each = using.context.each
+        network = NetworkUpgrade(using.context)
+        looking = using.context.session.background(network.prospect)
         prospects = each(lambda deployer: node(deployer).prospect(insisting=True), batched=False)
-        todo = [name for name, found in prospects.items() if found.value and not found.value.empty]
-        planned = {name: found.value.planned for name, found in prospects.items() if found.value}
-        each(lambda deployer: node(deployer).upgrade(planned[deployer.node.name]), todo)
-        return prospects
+        found = UpgradePlan(prospects, looking.result())
+        todo = [name for name, seen in prospects.items() if seen.value and not seen.value.empty]
+        planned = {name: seen.value.planned for name, seen in prospects.items() if seen.value}
+
+        def roll() -> bool:
+            return not found.network.text or _rolled(using, network, found.network, planned)
+
+        def one(deployer: NodeDeployer) -> None:
+            node(deployer).upgrade(planned[deployer.node.name])
+
+        if not found.network.turn.last and not roll():
+            for name in todo:
+                run.record_outcome(name, Outcome(skipped="the pod network was not upgraded"))
+            return found
+        in_waves(using, todo, one, prospects, task=UPGRADE, canary=True)
+        if found.network.turn.last and all(outcome.ok for outcome in run.outcomes.values()):
+            roll()
+        return found
+
+
+def _rolled(
+    using: NodesInUse,
+    network: NetworkUpgrade,
+    wanted: NetworkProspect,
+    planned: Mapping[str, NodePlan],
+) -> bool:
+    """Upgrade the pod network; return whether it was."""
+
+    def bring(deployer: NodeDeployer) -> None:
+        deployer.bring_images(planned[deployer.node.name])
+
+    def work() -> bool:
+        brought = using.context.each(bring, planned.keys(), batched=False)
+        network.upgrade(wanted, [name for name, outcome in brought.items() if outcome.ok])
+        return True
+
+    return attempted(using.context.run, pod_network.STEP, work) or False
 
 
 @contextmanager
@@ -219,7 +268,11 @@ class _Node:
             self._carry_out(UPGRADE, self._kept(operation, planned))
             if planned.change.runtime:
                 self._carry_out(UPGRADE, *self._ended())
-            self._deployer.deploy(before_change=lambda: None)
+            self._deployer.deploy(
+                before_change=lambda: None,
+                # Ended pods, or what another run did, are no more as they were found.
+                seen_within=0.0 if resumed or planned.change.runtime else _FRESH,
+            )
             operation = self._record(operation, PROVING)
             self._prove()
         except Exception as error:
@@ -228,6 +281,7 @@ class _Node:
             ) from error
         self._forget()
         self._using.uncordon(self._name, operation)
+        self._proof.soak(self._run.config.maintenance.soak)
 
     def _effects(self, planned: NodePlan) -> tuple[str, ...]:
         change = planned.change

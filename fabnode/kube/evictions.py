@@ -57,6 +57,10 @@ class Evictions:
         """Return all pods on a node."""
         return pods_on(self._api, node)
 
+    def all_pods(self) -> list[Object]:
+        """Return all pods of the cluster."""
+        return _items(self._api.get(_PODS))
+
     def surroundings(self, pods: Collection[Object]) -> Surroundings:
         """Return what these pods are to be judged by."""
         claimed = any(local_data.claims_of(pod) for pod in pods)

@@ -112,6 +112,37 @@ def calico_tested(line: str) -> Span:
     return known.span if known else Span(0, 0)
 
 
+def calico_turn(old: Release, new: Release, minors: Collection[int]) -> tuple[bool, str, str]:
+    """
+    Return whether Calico is changed after the nodes' Kubernetes, a warning, and what to do instead.
+
+    Each of its releases is to run only beside Kubernetes that its project tested it with: the newer
+    goes first where it was tested with all that run meanwhile, last where only the older was. Where
+    neither was, a release between them may be.
+
+    :param minors: of Kubernetes, all that run before, during and after the upgrade.
+    """
+
+    def covers(series: str) -> bool:
+        return all(minor in calico_tested(series) for minor in minors)
+
+    if old.series == new.series or covers(new.series):
+        return False, "", ""
+    if covers(old.series):
+        return True, "", ""
+    low, high = sorted((_order(old.series), _order(new.series)))
+    between = [s for s in matrix().calico.tested if low < _order(s) < high and covers(s)]
+    those = ", ".join(f"1.{minor}" for minor in sorted(set(minors)))
+    warning = (
+        f"neither Calico {old.series} nor {new.series} was tested with all Kubernetes that runs"
+        f" meanwhile ({those})"
+    )
+    if not between:
+        return False, warning, "upgrade in smaller steps; calico.allow_untested lets it pass"
+    via = max(between, key=_order)
+    return False, warning, f"Calico {via}.x was: upgrade to it first, then Kubernetes, then Calico"
+
+
 def calico_for(minor: int) -> str | None:
     """Return the newest release series of Calico tested with this Kubernetes, or None."""
     lines = [line for line, known in matrix().calico.tested.items() if minor in known]

@@ -573,3 +573,13 @@ def test_a_rollout_names_both_releases(before: str, after: str, step: str, older
     assert found.nodes == {"n1", "n2"}
     assert found.new_images == (before != after)
     assert found.older is older
+
+
+def test_in_an_upgrade_its_pods_are_replaced_by_hand() -> None:
+    wanted = manifest("v3.28.5")
+    found = network(make_config()).by_hand(wanted)
+    kinds = {item["kind"]: item for item in found}
+    assert kinds["DaemonSet"]["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    assert [a for a, b in zip(wanted, found, strict=True) if a != b] == [
+        item for item in wanted if item["kind"] == "DaemonSet"
+    ]

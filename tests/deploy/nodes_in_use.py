@@ -68,7 +68,8 @@ class Api:
             if path == "/api/v1/nodes":
                 return _listed(self.nodes.values())
             if path == "/api/v1/pods":
-                return _listed(self._seen(query["fieldSelector"].removeprefix("spec.nodeName=")))
+                selector = query.get("fieldSelector", "")
+                return _listed(self._seen(selector.removeprefix("spec.nodeName=")))
             if path.endswith("/poddisruptionbudgets"):
                 return _listed(self.budgets)
             if path == "/api/v1/persistentvolumes":
@@ -150,7 +151,7 @@ class Api:
             pod["left"] -= 1
             if pod["left"] < 0:
                 self.pods.remove(pod)
-        return [p for p in self.pods if p["spec"]["nodeName"] == node]
+        return [p for p in self.pods if node in ("", p["spec"]["nodeName"])]
 
 
 class Lock:

@@ -16,6 +16,7 @@ from fabnode.deploy.node_drainer import DrainBlockedError
 from fabnode.deploy.node_planner import NodePlan
 from fabnode.deploy.node_proof import NotWellError
 from fabnode.deploy.upgrading import StuckError, Upgrade, UpgradeRefusedError, WentBackError
+from fabnode.deploy.waved import NotBorneError
 from fabnode.journal.summary import rows
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Binary, File, Trace, Unit
@@ -50,8 +51,8 @@ class Upgraded(Scene):
     :ivar on_back: likewise, where one goes back.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        super().__init__(monkeypatch, timeouts={"drain": 3, "ready": 1})
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **settings: Any) -> None:
+        super().__init__(monkeypatch, timeouts={"drain": 3, "ready": 1}, **settings)
         self.tmp_path = tmp_path
         self.wanted = Versions(NEW, "containerd", Release.parse("2.3.4"))
         before = Versions(OLD, "containerd", Release.parse("2.3.4"))
@@ -59,6 +60,7 @@ class Upgraded(Scene):
         self.findings: dict[str, tuple[Finding, ...]] = {}
         self.bad: list[list[Check]] = []
         self.did: list[str] = []
+        self.seen_within: list[float] = []
         self.on_deploy: Callable[[str], None] = lambda _: None
         self.on_back: Callable[[str], None] = lambda _: None
         self.ready: Callable[[str], None] = lambda _: None
@@ -83,7 +85,7 @@ class Upgraded(Scene):
             found = original(path)
             if found and path.startswith("/api/v1/nodes/"):
                 kubelet = self.runs[path.rpartition("/")[2]].kubelet
-                found["status"] = {"nodeInfo": {"kubeletVersion": f"v{kubelet}"}}
+                found["status"]["nodeInfo"] = {"kubeletVersion": f"v{kubelet}"}
             return found
 
         monkeypatch.setattr(self.api, "find", find)
@@ -117,7 +119,8 @@ class Upgraded(Scene):
             found = self.findings.get(name, ())
             return NodePlan(Plan(name, changes), {}, findings=found, change=change)
 
-        def deploy(*, before_change: Callable[[], None]) -> None:
+        def deploy(*, before_change: Callable[[], None], seen_within: float) -> None:
+            self.seen_within.append(seen_within)
             before_change()
             self.did.append(f"deploy {name}")
             self.on_deploy(name)
@@ -196,7 +199,7 @@ def test_a_change_of_runtime_ends_the_nodes_own_pods(scene: Upgraded) -> None:
 
 def test_a_plan_changes_nothing(scene: Upgraded) -> None:
     scene.api.pods = [pod("a")]
-    found = upgrading.plan(scene.run(), Upgrade())["n1"].value
+    found = upgrading.plan(scene.run(), Upgrade()).nodes["n1"].value
     assert found
     assert found.texts == (
         "kubelet 1.36.3 → 1.37.2",
@@ -321,3 +324,87 @@ def test_a_node_that_is_not_well_names_what(scene: Upgraded) -> None:
     assert isinstance(error, WentBackError)
     assert "kube-proxy health: nobody answers" in error.message
     assert isinstance(error.__cause__, NotWellError)
+
+
+def test_a_node_that_is_down_already_counts(scene: Upgraded) -> None:
+    scene.api.nodes["n3"]["status"]["conditions"][0]["status"] = "Unknown"
+    outcomes = scene.upgrade("n1", "n2")
+    for name in ("n1", "n2"):
+        error = outcomes[name].error
+        assert isinstance(error, NotBorneError)
+        assert "n3 is not well, and no more than 1 node may be away" in error.message
+        assert "inv upgrade --batch 2" in error.advice
+    assert (scene.did, scene.api.reported) == ([], [])
+
+
+def test_a_node_that_is_down_is_taken_before_others(scene: Upgraded) -> None:
+    ready = scene.api.nodes["n2"]["status"]["conditions"][0]
+    ready["status"] = "False"
+
+    def mended(name: str) -> None:
+        if name == "n2":
+            ready["status"] = "True"
+
+    scene.on_deploy = mended
+    assert all(outcome.ok for outcome in scene.upgrade("n1", "n2").values())
+    assert [what for what in scene.did if what.startswith("deploy")] == ["deploy n2", "deploy n1"]
+
+
+def test_the_first_is_taken_alone_whatever_the_batch(scene: Upgraded) -> None:
+    away: list[set[str]] = []
+    scene.on_deploy = lambda _: away.append(
+        {name for name in ("n1", "n2", "n3") if scene.api.cordoned(name)}
+    )
+    run = scene.run("n1", "n2", "n3", batch=3)
+    upgrading.upgrade(run, Upgrade())
+    assert away[0] == {"n1"}
+    assert all(outcome.ok for outcome in run.outcomes.values())
+
+
+def test_two_that_fail_for_one_reason_end_the_run(scene: Upgraded) -> None:
+    finding = Finding("error", "it has no conntrack", "install it")
+    scene.findings |= {"n1": (finding,), "n2": (finding,)}
+    outcomes = scene.upgrade("n1", "n2", "n3")
+    assert outcomes["n3"].skipped.startswith("n1 and n2 failed for one reason")
+    assert (scene.did, scene.api.reported) == ([], [])
+
+
+def test_what_was_found_of_a_node_is_not_looked_at_again(scene: Upgraded) -> None:
+    scene.upgrade()
+    assert scene.seen_within[0] > 0
+
+
+def test_after_its_pods_were_ended_a_node_is_looked_at_again(scene: Upgraded) -> None:
+    scene.runs["n1"] = Versions(NEW, "containerd", Release.parse("1.7.33"))
+    scene.upgrade()
+    assert scene.seen_within == [0.0]
+
+
+def test_a_node_that_does_not_stay_well_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scene = Upgraded(monkeypatch, tmp_path, maintenance={"retry": 1, "soak": 1})
+    own = pod("calico-node-1", controller=("apps/v1", "DaemonSet"))
+    own["status"]["containerStatuses"] = [{"restartCount": 4}]
+    scene.api.owners["/apis/apps/v1/namespaces/shop/daemonsets/web"] = {"metadata": {"uid": "o"}}
+    scene.api.pods = [own]
+    looks = scene.api.get
+
+    def get(path: str, **query: str) -> Any:
+        # Once it takes pods again, its own start again.
+        if path == "/api/v1/pods" and "patch n1: nothing, unschedulable None" in scene.api.reported:
+            own["status"]["containerStatuses"][0]["restartCount"] += 1
+        return looks(path, **query)
+
+    monkeypatch.setattr(scene.api, "get", get)
+    outcomes = scene.upgrade("n1", "n2")
+    error = outcomes["n1"].error
+    assert isinstance(error, NotWellError)
+    assert "shop/calico-node-1 has started again" in error.message
+    assert outcomes["n2"].skipped
+
+
+def test_a_node_that_stays_well_is_through(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    scene = Upgraded(monkeypatch, tmp_path, maintenance={"retry": 1, "soak": 1})
+    assert scene.upgrade()["n1"].ok
+    assert "well for 1 s" in scene.texts("done")

@@ -76,4 +76,5 @@ def node(name: str = "n1", **changes: Any) -> Object:
     if manager := changes.get("manager"):
         fields: Object = {"f:spec": {"f:unschedulable": {}}}
         metadata["managedFields"] = [{"manager": manager, "fieldsV1": fields}]
-    return {"metadata": metadata, "spec": spec, "status": {}}
+    status: Object = {"conditions": [{"type": "Ready", "status": "True"}]}
+    return {"metadata": metadata, "spec": spec, "status": status}

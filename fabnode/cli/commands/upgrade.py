@@ -14,7 +14,8 @@ from ..drain_view import HEADS, drains_of, lines, preview_document
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...deploy.upgrading import Prospect
+    from ...deploy.network_upgrade import NetworkProspect
+    from ...deploy.upgrading import Prospect, UpgradePlan
     from ..options import Options
     from .upkeep import Allowed
 
@@ -27,22 +28,55 @@ def upgrade(options: Options, allowed: Allowed, *, network: bool, dry_run: bool)
             found = upgrading.plan(run, wanted)
             plan = plans.Plan(
                 show=lambda: _print(found),
-                document=lambda: {"nodes": _document(found)},
-                forbidden=any(_forbidden(outcome) for outcome in found.values()),
+                document=lambda: {"nodes": _document(found.nodes), "network": _network(found)},
+                forbidden=any(_forbidden(outcome) for outcome in found.nodes.values()),
             )
             plans.show(run, plan, as_json=options.json)
             return
         with app.shown_if_interrupted(run, as_json=options.json):
             seen = upgrading.upgrade(run, wanted)
-            app.end(run, (), as_json=options.json, more={"seen": _document(seen)})
+            app.end(
+                run,
+                (),
+                as_json=options.json,
+                more={"seen": _document(seen.nodes), "network": _network(seen)},
+            )
 
 
-def _print(found: Mapping[str, Outcome[Prospect]]) -> None:
-    for name, outcome in found.items():
+def _print(found: UpgradePlan) -> None:
+    network = _network_line(found.network)
+    if network and not found.network.turn.last:
+        app.print_text(network)
+    for name, outcome in found.nodes.items():
         for line in _lines(outcome):
             app.print_text(f"{name}: {line}")
-    if rows := lines(drains_of(found)):
+    if network and found.network.turn.last:
+        app.print_text(network)
+    if rows := lines(drains_of(found.nodes)):
         app.print_table(HEADS, rows)
+
+
+def _network_line(network: NetworkProspect) -> str:
+    if not network.text:
+        return ""
+    when = "after all nodes" if network.turn.last else "before any node is taken"
+    of = f" on {', '.join(network.pods)}" if network.pods else ""
+    return f"cluster: {network.text}{of} ({when})"
+
+
+def _network(found: UpgradePlan) -> dict[str, Any] | None:
+    """Return what programs get of the pod network; None: nothing changes."""
+    network = found.network
+    if not network.text:
+        return None
+    return {
+        "text": network.text,
+        "objects": [change.title for change in network.changes],
+        "pods_on": list(network.pods),
+        "last": network.turn.last,
+        "warning": network.turn.warning,
+        "advice": network.turn.advice,
+    }
 
 
 def _lines(outcome: Outcome[Prospect]) -> list[str]:

@@ -1,0 +1,110 @@
+"""Work on nodes in use, wave by wave: as many at once as the cluster can bear to be without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..kube import node_status
+from ..upkeep import operations, waves
+from ..util import program
+from ..util.errors import FabnodeError
+from ..util.fan_out import EARLIER_BATCH, Outcome
+from ..util.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import Any
+
+    from ..kube.client import Object
+    from .draining import NodesInUse
+    from .node_deployer import NodeDeployer
+
+_AWAY = frozenset({"maintain", "upgrade", "remove"})
+
+
+class NotBorneError(FabnodeError):
+    """A node is not taken, for too many others are not well as it is."""
+
+    def __init__(self, task: str, down: Collection[str], size: int) -> None:
+        names = ", ".join(sorted(down))
+        are = "is" if len(down) == 1 else "are"
+        look = program.task(f"verify --limit {','.join(sorted(down))}")
+        more = program.task(f"{task} --batch {len(down) + 1}")
+        super().__init__(
+            f"not taken: {names} {are} not well, and no more than {counted(size, 'node')} may be"
+            " away at once (maintenance.batch)",
+            f"see to {names} ({look}); or bear it: {more}",
+        )
+
+
+def in_waves(
+    using: NodesInUse,
+    names: Collection[str],
+    work: Callable[[NodeDeployer], Any],
+    seen: Mapping[str, Outcome[Any]],
+    *,
+    task: str,
+    canary: bool = False,
+) -> None:
+    """
+    Do something with nodes, wave by wave, until one fails.
+
+    :param seen: what became of all nodes of the run so far: where two failed for one reason, no
+        node is taken at all.
+    :param task: by which the same can be asked for with another `--batch`.
+    :param canary: the first is taken alone.
+    """
+    run = using.context.run
+    size = run.batch or run.config.maintenance.batch
+    left = [node.name for node in run.nodes if node.name in names]
+    failed = {name: each.error for name, each in seen.items() if each.error}
+    stop = _common_cause(using, failed)
+    while left and not stop:
+        down = _down(using)
+        shares = _shares(using) if size > 1 else {}
+        wave = waves.next_wave(left, 1 if canary else size, down=down, shares=shares)
+        if not wave:
+            for name in left:
+                run.record_outcome(name, Outcome(error=NotBorneError(task, down, size)))
+            return
+        done = using.context.each(work, wave, batched=False)
+        left = [name for name in left if name not in wave]
+        failed |= {name: each.error for name, each in done.items() if each.error}
+        if not all(each.ok for each in done.values()):
+            stop = _common_cause(using, failed) or EARLIER_BATCH
+        canary = False
+    for name in left:
+        run.record_outcome(name, Outcome(skipped=stop))
+
+
+def _down(using: NodesInUse) -> frozenset[str]:
+    """Return the nodes of the cluster that are not well, or that somebody has taken."""
+    nodes = using.context.session.nodes
+    return frozenset(
+        name
+        for name, live in nodes.current().items()
+        if (node_status.not_ready(live) and not nodes.awaits_network(live)) or _is_away(live)
+    )
+
+
+def _is_away(live: Object) -> bool:
+    found = operations.read(live)
+    return found is not None and found.what in _AWAY and operations.is_own_cordon(live)
+
+
+def _shares(using: NodesInUse) -> dict[str, frozenset[str]]:
+    return waves.shared(using.evictions.all_pods(), using.evictions.budgets())
+
+
+def _common_cause(using: NodesInUse, failed: Mapping[str, BaseException]) -> str:
+    addresses = {node.name: (node.ip,) for node in using.context.run.nodes}
+    return waves.common_cause(
+        {
+            name: (
+                error.message if isinstance(error, FabnodeError) else str(error),
+                addresses[name],
+            )
+            for name, error in failed.items()
+            if str(error)
+        }
+    )
