@@ -567,6 +567,8 @@ def status(_: Context, config: str = "", limit: str = "", json: bool = False) ->
 
 @_task(
     dry_run="Show what would go from cluster and hosts, and which pods; change nothing.",
+    offline="Of hosts that do not answer: what the cluster has of them, as far as that goes.",
+    host_is_off="With --offline: these hosts are off, so that their pods may be declared dead.",
     yes="Do it without asking.",
     batch="Nodes taken at once (default: maintenance.batch).",
 )
@@ -578,6 +580,8 @@ def remove_node(
     force: str = "",
     past_budget: str = "",
     delete_emptydir_data: bool = False,
+    offline: bool = False,
+    host_is_off: bool = False,
     dry_run: bool = False,
     yes: bool = False,
     json: bool = False,
@@ -587,7 +591,8 @@ def remove_node(
 
     Each is drained, its kubelet stopped and its pods ended through the runtime; then its Node
     object and signing requests go, and its host is as `inv reset` leaves it, without its keys.
-    Shows the plan and asks; without a terminal it wants --yes, else it exits 3.
+    Shows the plan and asks; without a terminal it wants --yes, else it exits 3. One whose host does
+    not answer is locked out; it is removed where no pod of it may run, or by --host-is-off.
 
     Example: inv remove-node --limit node-7 --dry-run
     """
@@ -595,7 +600,9 @@ def remove_node(
         config, limit, json, batch=batch, recorded=not dry_run, installs=False, in_use=True
     )
     allowed = commands.upkeep.Allowed(force, past_budget, delete_emptydir_data)
-    commands.removal.remove_node(options, allowed, dry_run=dry_run, yes=yes)
+    commands.removal.remove_node(
+        options, allowed, offline=offline, host_is_off=host_is_off, dry_run=dry_run, yes=yes
+    )
 
 
 @_task(

@@ -12,9 +12,8 @@ from ..util import program
 from . import app, exits, reset_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from ..deploy.resetting import WasReset
     from ..deploy.run import Run
     from ..util.fan_out import Outcome
     from .options import Options
@@ -37,7 +36,9 @@ class Removal:
     task: str  # the command, without its options
     nodes: tuple[str, ...]
     todo: bool  # there is something to take away
-    carry_out: Callable[[], Mapping[str, Outcome[WasReset]]]
+    carry_out: Callable[[], Mapping[str, Outcome[Any]]]
+    lines: Callable[[Mapping[str, Outcome[Any]]], Iterable[str]] = reset_view.result_lines
+    document: Callable[[Mapping[str, Outcome[Any]]], Mapping[str, Any]] = reset_view.result_document
 
 
 def show(run: Run, plan: Plan, *, as_json: bool) -> None:
@@ -65,7 +66,7 @@ def confirm_and_remove(
             plan.show()
         with app.shown_if_interrupted(run, as_json=options.json):
             done = removal.carry_out()
-        _end(run, done, as_json=options.json)
+        _end(run, removal, done, as_json=options.json)
         return
     show(run, plan, as_json=options.json)
     if wanted:
@@ -82,12 +83,12 @@ def _confirmed(options: Options, plan: Plan, removal: Removal) -> bool:
     return app.confirmed(f"{removal.verb} {', '.join(removal.nodes)}?")
 
 
-def _end(run: Run, done: Mapping[str, Outcome[WasReset]], *, as_json: bool) -> None:
+def _end(run: Run, removal: Removal, done: Mapping[str, Outcome[Any]], *, as_json: bool) -> None:
     if not as_json:
-        app.print_text("\n".join(["", *reset_view.result_lines(done)]))
+        app.print_text("\n".join(["", *removal.lines(done)]))
         app.end(run, (), as_json=False)
         return
     run.journal.detach_sinks()
-    app.print_json(reset_view.result_document(done))
+    app.print_json(removal.document(done))
     if not all(outcome.ok for outcome in done.values()):
         raise Exit(code=exits.FAILED)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ..releases import compatibility
 from ..util.words import counted
-from . import calico_health, calico_manifest, daemonset
+from . import calico_health, calico_ipam, calico_manifest, daemonset
 from .calico_manifest import CONTROLLERS, DAEMONSET, ETCD_FILES, NAMESPACE, ManifestError
 from .protocol import Diagnosis, Leftovers, Manifest, Object, Port, Right, Rollout, Turn
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..config.configuration import Config
-    from .protocol import Reader
+    from .protocol import Reader, Writer
 
 
 T = TypeVar("T")
@@ -94,6 +94,11 @@ class Calico:
         Right("", "crd.projectcalico.org", "ippools", ("list",)),
         Right(NAMESPACE, "", "pods", ("delete",)),
         Right(NAMESPACE, "", "configmaps", ("get",), (ENDPOINT,)),
+    )
+
+    removal_rights: ClassVar[tuple[Right, ...]] = tuple(
+        Right("", "crd.projectcalico.org", kind, ("list", "delete", "patch"))
+        for kind in calico_ipam.RESOURCES
     )
 
     @staticmethod
@@ -207,6 +212,30 @@ class Calico:
         pods = api.get(_PODS_PATH, labelSelector=f"k8s-app={DAEMONSET}")["items"]
         found = daemonset.older(live, pods)
         return {n: f"{_PODS_PATH}/{name}" for n, name in found.items() if n in nodes}
+
+    def held(self, api: Reader, node: str) -> str:
+        """Return how many blocks of addresses it holds for a node."""
+        if self.config.calico.datastore != "kubernetes":
+            return ""  # etcd has them, which is no business of the API's
+        found = calico_ipam.held(api, node)
+        blocks = len(found.blocks) + len(found.lent)
+        return "" if found.empty else f"{counted(blocks, 'address block')} of Calico's"
+
+    def release(self, api: Writer, node: str) -> str:
+        """Release the node's blocks, as Calico's own controllers would some time later."""
+        if not (text := self.held(api, node)):
+            return ""
+        found = calico_ipam.held(api, node)
+        for path in found.handles:
+            api.delete(path)
+        for path, version in found.blocks:
+            api.delete(path, version=version)
+        for path, version in found.lent:
+            metadata = {"resourceVersion": version}
+            api.patch(path, {"metadata": metadata, "spec": {"affinity": None}})
+        for path in found.affinities:  # the last: by these a release that was cut off goes on
+            api.delete(path)
+        return text
 
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of Calico is not ready on these nodes."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..config.configuration import Config
-    from .protocol import Object, Port, Reader, Right, Rollout
+    from .protocol import Object, Port, Reader, Right, Rollout, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class NoNetwork:
     conf_name: ClassVar[str] = ""
     rights: ClassVar[tuple[Right, ...]] = ()
     optional_rights: ClassVar[tuple[Right, ...]] = ()
+    removal_rights: ClassVar[tuple[Right, ...]] = ()
 
     def with_manifest(self, _path: Path) -> Config:
         """Return the configuration as it is."""
@@ -71,6 +72,14 @@ class NoNetwork:
     def older_pods(self, _api: Reader, _nodes: Collection[str]) -> Mapping[str, str]:
         """Return nothing: it has no pods."""
         return {}
+
+    def held(self, _api: Reader, _node: str) -> str:
+        """Return nothing: what it holds is not known here."""
+        return ""
+
+    def release(self, _api: Writer, _node: str) -> str:
+        """Return nothing: what it holds is not known here."""
+        return ""
 
     def not_ready(self, _api: Reader, _nodes: Collection[str]) -> str | None:
         """Return None: nothing is missing."""

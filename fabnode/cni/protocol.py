@@ -146,6 +146,16 @@ class Reader(Protocol):
         """Return an object; None where there is none."""
 
 
+class Writer(Reader, Protocol):
+    """An API client, as far as a network writes by one."""
+
+    def patch(self, path: str, body: Object) -> Object:
+        """Change an object by a merge patch."""
+
+    def delete(self, path: str, *, version: str = "") -> None:
+        """Delete an object, if it still exists; with `version` only as it was seen."""
+
+
 class Cni(Protocol):
     """
     One pod network, as one configuration wants it.
@@ -217,6 +227,10 @@ class Cni(Protocol):
     def optional_rights(self) -> tuple[Right, ...]:
         """Rights without which what it goes by is not compared, and its pods are not renewed."""
 
+    @property
+    def removal_rights(self) -> tuple[Right, ...]:
+        """Rights to release what it holds for a removed node; its own controllers do it else."""
+
     def with_manifest(self, path: Path) -> Config:
         """Return the configuration with this manifest, unchecked, in place of its own."""
 
@@ -256,6 +270,12 @@ class Cni(Protocol):
 
     def older_pods(self, api: Reader, nodes: Collection[str]) -> Mapping[str, str]:
         """Return by node the path of its pod there, where that is of a template of before."""
+
+    def held(self, api: Reader, node: str) -> str:
+        """Return what it holds for a node beside the cluster's objects, in words; or nothing."""
+
+    def release(self, api: Writer, node: str) -> str:
+        """Release what it holds for a node that is gone, with all of its pods; return what."""
 
     def not_ready(self, api: Reader, nodes: Collection[str]) -> str | None:
         """Return what of it does not run on these nodes yet; None: all of it does."""

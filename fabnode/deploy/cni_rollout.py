@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _POLL = 0.25
 _STUCK_CHECK = 5.0  # seconds between two checks whether anything moves
+_RELEASES = 5  # tries, where its controllers release the same
 _SETTLING, _SETTLING_POLL = 20.0, 1.0
 # Seconds of failing starts alone: kubelets have tried four times by then (after 10, 20, 40 s more).
 _PATIENCE = 120.0
@@ -82,6 +83,34 @@ class PodNetwork:
     def older_pods(self, names: Collection[str]) -> Mapping[str, str]:
         """Return by node the path of its pod there, where that is of a template of before."""
         return self._cni.older_pods(self._api, names)
+
+    def held(self, node: str) -> str:
+        """Return what it holds for a node beside the cluster's objects; see `Cni.held`."""
+        try:
+            return self._cni.held(self._api, node)
+        except ApiError as error:
+            if not error.is_forbidden:
+                raise
+            return ""
+
+    def release(self, node: str) -> str:
+        """
+        Release what it holds for a node that is gone, with all of its pods; return what.
+
+        What this account may not release, or somebody releases meanwhile, its own controllers do.
+        """
+        for _ in range(_RELEASES):
+            try:
+                return self._cni.release(self._api, node)
+            except ApiError as error:
+                if error.is_forbidden:
+                    self._journal.warn(
+                        f"{node}: {self.name}'s addresses are left to its own controllers: {error}"
+                    )
+                    return ""
+                if not error.is_conflict:
+                    raise
+        return ""
 
     def replace_pod(self, path: str) -> None:
         """

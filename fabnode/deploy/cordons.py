@@ -81,6 +81,14 @@ class Cordons:
         self._write(name, self.live(name), lambda live: operations.end_patch(live, operation))
         self.forget(name)
 
+    def taint(self, name: str, key: str, *effects: str, value: str = "") -> None:
+        """Have a node bear taints of this key, one of each effect, and no others of it."""
+
+        def patch(live: Object) -> Object | None:
+            return operations.taint_patch(live, key, effects, value)
+
+        self._write(name, self.live(name), patch)
+
     def forget(self, name: str) -> None:
         """Forget a cordon that has gone with its Node object."""
         with self._lock:

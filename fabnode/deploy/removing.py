@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ..kube import csr, rbac_rules
+from ..kube import rbac_rules
 from ..upkeep import operations
 from ..util.fan_out import Outcome
+from .cluster_traces import ClusterTraces
 from .cordons import NotANodeError
 from .draining import DRAIN, nodes_in_use
 from .node_drainer import still_cordoned
@@ -43,7 +44,7 @@ class Removal:
 
     :param registered: it has a Node object. :param requests: its signing requests, by name.
     :param drain: None: it has no Node object, and so no pods that the cluster knows of.
-    :param goes_on: what goes on there.
+    :param goes_on: what goes on there. :param addresses: what the pod network holds for it.
     """
 
     host: Resettable
@@ -51,11 +52,13 @@ class Removal:
     requests: tuple[str, ...] = ()
     drain: Preview | None = None
     goes_on: str = ""
+    addresses: str = ""
 
     @property
     def empty(self) -> bool:
         """Whether nothing of the node is left, neither on its host nor in the cluster."""
-        return not (self.host.reset.changes or self.registered or self.requests)
+        of_cluster = self.registered or self.requests or self.addresses
+        return not (self.host.reset.changes or of_cluster)
 
 
 def plan(run: Run, permits: Permits) -> dict[str, Outcome[Removal]]:
@@ -100,17 +103,19 @@ class _Node:
         self._run = using.context.run
         self._session = using.context.session
         self._name = deployer.node.name
+        self._traces = ClusterTraces(self._session, self._name)
 
     def plan(self) -> Removal:
         """Return what would be done."""
         live = self._live()
         host = survey_host(self._run, _ANY if live else (), self._host)
         if live is None:
-            return Removal(host, registered=False, requests=self._requests())
+            return Removal(host, False, self._traces.requests(), addresses=self._traces.addresses())
         found = operations.read(live)
         going_on = found.text if found and found.what == REMOVE else ""
         drain = self._using.preview(self._name)
-        return Removal(host, True, self._requests(), drain, going_on)
+        requests, addresses = self._traces.requests(), self._traces.addresses()
+        return Removal(host, True, requests, drain, going_on, addresses)
 
     def remove(self, planned: Removal) -> WasReset:
         """
@@ -123,7 +128,7 @@ class _Node:
             raise ResetRefusedError(planned.host.reset.refusals)
         if self._live() is not None:
             self._emptied()
-        elif planned.requests:
+        elif planned.requests or planned.addresses:
             self._session.guard.obtain()
         pods = _ANY if planned.registered else ()
         return reset_host(self._run, self._host, planned.host, pods, self._taken_out)
@@ -144,22 +149,9 @@ class _Node:
     def _taken_out(self) -> None:
         """Remove what the cluster has of the node, now that nothing of it runs."""
         with self._run.journal.step(self._name, REMOVE) as log:
-            gone = []
-            if self._live() is not None:
-                self._session.nodes.remove(self._name)
-                self._using.cordons.forget(self._name)
-                gone.append("Node object")
-            dialect = self._session.judge.dialect
-            requests = self._requests()
-            for name in requests:
-                csr.withdraw(self._session.api, name, dialect)
-            if requests:
-                gone.append(f"{len(requests)} signing requests")
+            gone = self._traces.remove()
+            self._using.cordons.forget(self._name)
             if gone:
                 log.changed(f"removed: {', '.join(gone)}")
             else:
                 log.note("the cluster has nothing of it any more")
-
-    def _requests(self) -> tuple[str, ...]:
-        user = f"system:node:{self._name}"
-        return csr.requested_by(self._session.api, user, self._session.judge.dialect)

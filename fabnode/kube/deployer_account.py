@@ -53,6 +53,7 @@ def objects(
     rights = rbac_rules.needed(config, network=network) + rbac_rules.seen(config)
     if drains:
         rights += (*rbac_rules.DRAIN, rbac_rules.PAST_BUDGETS, rbac_rules.EVENTS)
+        rights += rbac_rules.removing(config)
     policy: tuple[Object, ...] = ()
     if guarded(server):
         rights += rbac_rules.OWN_POLICY

@@ -84,6 +84,11 @@ def internal_ips(node: Object) -> tuple[str, ...]:
     return tuple(str(a.get("address")) for a in reported if a.get("type") == "InternalIP")
 
 
+def lease_path(name: str) -> str:
+    """Return the path of a node's Lease."""
+    return f"{_LEASES}/{name}"
+
+
 def heartbeat_age(api: Api, live: Object, now: float) -> float:
     """
     Return the seconds since the last heartbeat of this Node's kubelet.

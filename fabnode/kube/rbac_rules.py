@@ -151,6 +151,9 @@ REMOVE = (
 )
 """What `inv remove-node` needs."""
 
+NODE_LEASES = Right("kube-node-lease", _LEASE, "leases", ("delete",))
+"""To delete a removed node's Lease at once; Kubernetes collects it some minutes later."""
+
 PAST_BUDGETS = Right("", "", "pods", ("delete",))
 """With `--past-budget`: no eviction, so no budget is asked."""
 
@@ -248,6 +251,13 @@ def powers(
         *found,
         "change labels and taints of any node, and remove it",
     )
+
+
+def removing(config: Config) -> tuple[Right, ...]:
+    """Return rights to take at once what goes with a removed node some time later by itself."""
+    of_network = registry.network(config).removal_rights
+    network = (Right(r.namespace, r.group, r.resource, r.verbs) for r in of_network)
+    return (NODE_LEASES, *network)
 
 
 def signs_proxies(config: Config) -> bool:

@@ -16,6 +16,8 @@ from ..config.validators import NODE_OPERATION as KEY
 from .objects import line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .objects import Object
 
 MANAGER = "fabnode"  # of fields that we write: the apiserver takes it from the User-Agent
@@ -173,6 +175,23 @@ def uncordon_patch(live: Object) -> Object | None:
     if not is_cordoned(live) and _annotation(live) is not None:
         return _patch(live, None, {})
     return None
+
+
+def taint_patch(live: Object, key: str, effects: Iterable[str], value: str = "") -> Object | None:
+    """Return the merge patch that gives a Node these taints of a key; None: it has them."""
+    taints = (live.get("spec") or {}).get("taints") or []
+    own = {"key": key, **({"value": value} if value else {})}
+    wanted = [{**own, "effect": effect} for effect in effects]
+    found = [taint for taint in taints if taint.get("key") == key]
+    if [_known(taint) for taint in found] == [_known(taint) for taint in wanted]:
+        return None
+    others = [taint for taint in taints if taint.get("key") != key]
+    version = live["metadata"]["resourceVersion"]
+    return {"metadata": {"resourceVersion": version}, "spec": {"taints": [*others, *wanted]}}
+
+
+def _known(taint: Object) -> tuple[object, ...]:
+    return tuple(taint.get(part) for part in ("key", "value", "effect"))
 
 
 def _annotation(live: Object) -> object:

@@ -24,6 +24,7 @@ NAMES_CALICO = {
     "cli/commands/versions.py",
     "cni/calico.py",
     "cni/calico_health.py",
+    "cni/calico_ipam.py",
     "cni/calico_manifest.py",
     "cni/registry.py",
     "config/configuration.py",

@@ -72,6 +72,7 @@ ORDER = (
     "test_draining",
     "test_maintaining",
     "test_upgrading",
+    "test_upgrading_network",
     "test_removing",
     "test_killed",
     "test_changed_ca",

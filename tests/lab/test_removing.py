@@ -19,6 +19,21 @@ def names(shop: Shop) -> set[str]:
     return {node["metadata"]["name"] for node in shop.lab.objects("nodes")}
 
 
+def leases(shop: Shop) -> set[str]:
+    found = shop.lab.objects("leases", "-n", "kube-node-lease")
+    return {lease["metadata"]["name"] for lease in found}
+
+
+def held(shop: Shop, node: str = "n3") -> set[str]:
+    """Return the names of what Calico holds of addresses for a node."""
+    affinities = shop.lab.objects("blockaffinities.crd.projectcalico.org")
+    blocks = shop.lab.objects("ipamblocks.crd.projectcalico.org")
+    return {
+        *(a["metadata"]["name"] for a in affinities if a["spec"]["node"] == node),
+        *(b["metadata"]["name"] for b in blocks if b["spec"].get("affinity") == f"host:{node}"),
+    }
+
+
 def test_a_node_is_drained_stopped_removed_and_joins_again_as_a_new_one(shop: Shop) -> None:
     shop.make(deployment("web", 3), budget("web", maxUnavailable=1), pod("lonely", "n3"))
     shop.rolled_out("web")
@@ -39,13 +54,56 @@ def test_a_node_is_drained_stopped_removed_and_joins_again_as_a_new_one(shop: Sh
     assert names(shop) == {"n1", "n2"}
     users = {item["spec"]["username"] for item in shop.lab.objects("csr")}
     assert "system:node:n3" not in users
+    assert held(shop) == set()
     shop.rolled_out("web")
     # The kubelet's folder is a mount of the lab's, which stays, empty.
     left = "ls -d /etc/kubernetes /var/lib/fabnode /etc/cni/net.d /var/lib/kubelet/* 2>/dev/null"
     assert shop.lab.on("n3", left, code=None) == ""
     assert shop.lab.on("n3", "systemctl is-active kubelet", code=None).strip() == "inactive"
     again = shop.inv("remove-node", "--limit", "n3", "--yes")
+    assert "n3" not in leases(shop)
     assert "the cluster has nothing of it" in again.text
+    shop.lab.deploy("--limit", "n3")
+    eventually(lambda: shop.lab.ready() == {"n1", "n2", "n3"})
+    shop.lab.inv("verify")
+
+
+def test_a_node_whose_host_is_dead_is_locked_out_and_removed_by_the_operators_word(
+    shop: Shop,
+) -> None:
+    words = ("remove-node", "--offline", "--limit", "n3")
+    shop.make(pod("data", "n3"))
+    shop.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/data")
+    assert held(shop)
+    alive = shop.inv(*words, "--host-is-off", "--yes", code=1)
+    assert "it is not offline" in alive.text
+    assert shop.cordoned() == set()
+    shop.lab.lab("off", "n3", "--plug")
+    try:
+        eventually(lambda: shop.lab.ready() == {"n1", "n2"}, 120)
+        shown = shop.inv(*words, code=3).out
+        assert "n3: not removed: 1 pod may run there, and would be declared dead: shop/data" in (
+            shown
+        )
+        locked = shop.inv(*words, "--yes", code=1)
+        assert "locked out (tainted, cordoned" in locked.text
+        assert names(shop) == {"n1", "n2", "n3"}
+        taints = {(t["key"], t["effect"]) for t in shop.node("n3")["spec"]["taints"]}
+        assert ("fabnode.io/removed", "NoExecute") in taints
+        done = shop.inv(*words, "--host-is-off", "--yes")
+        assert "n3: removed" in done.out
+        assert "its kubelet's certificate is good until" in done.out
+        assert names(shop) == {"n1", "n2"}
+        assert "n3" not in leases(shop)
+        assert held(shop) == set()
+        assert shop.pods("n3") == []
+    finally:
+        shop.lab.lab("on", "n3")
+    # Its keys are good still: it comes back, as was said, and is named.
+    eventually(lambda: names(shop) == {"n1", "n2", "n3"}, 180)
+    gone = shop.inv("remove-node", "--limit", "n3", "--yes", "--json")
+    assert gone.document["nodes"][0]["changed_meanwhile"] == []
+    assert names(shop) == {"n1", "n2"}
     shop.lab.deploy("--limit", "n3")
     eventually(lambda: shop.lab.ready() == {"n1", "n2", "n3"})
     shop.lab.inv("verify")

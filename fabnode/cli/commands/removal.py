@@ -11,6 +11,7 @@ from ...upkeep.departures import blocked
 from ...util.fan_out import Outcome
 from .. import app, exits, plans, reset_view
 from ..drain_view import HEADS, drains_of, lines, preview_document
+from .offline_removal import remove_offline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     from .upkeep import Allowed
 
 
-def remove_node(options: Options, allowed: Allowed, *, dry_run: bool, yes: bool) -> None:
+def remove_node(
+    options: Options,
+    allowed: Allowed,
+    *,
+    offline: bool,
+    host_is_off: bool,
+    dry_run: bool,
+    yes: bool,
+) -> None:
     """
     Print what a removal would do; do it once that is confirmed.
 
@@ -29,7 +38,12 @@ def remove_node(options: Options, allowed: Allowed, *, dry_run: bool, yes: bool)
     """
     if not options.limit:
         raise Exit("--limit is missing: which nodes are to be removed", exits.BAD_INPUT)
+    if host_is_off and not offline:
+        raise Exit("--host-is-off goes with --offline", exits.BAD_INPUT)
     with app.run_of(options) as run:
+        if offline:
+            remove_offline(run, options, host_is_off=host_is_off, dry_run=dry_run, yes=yes)
+            return
         permits = allowed.permits(run.config)
         found = removing.plan(run, permits)
         plan = plans.Plan(
@@ -63,6 +77,8 @@ def _of_cluster(seen: Removal) -> list[str]:
     things = ["its Node object"] if seen.registered else []
     if seen.requests:
         things.append(f"{len(seen.requests)} signing requests")
+    if seen.addresses:
+        things.append(seen.addresses)
     had = " and ".join(things)
     return [
         *found,
@@ -86,6 +102,7 @@ def _document(found: Mapping[str, Outcome[Removal]]) -> dict[str, Any]:
         if seen := found[each["node"]].value:
             each["registered"] = seen.registered
             each["requests"] = list(seen.requests)
+            each["addresses"] = seen.addresses
             each["goes_on"] = seen.goes_on
             each["drain"] = preview_document(seen.drain) if seen.drain else None
     return {"nodes": nodes}

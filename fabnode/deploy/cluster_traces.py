@@ -1,0 +1,98 @@
+"""What a cluster has of a node: its Node object, and what would outlive that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..kube import bootstrap_tokens, csr, node_status
+from ..kube.client import ApiError
+from ..util.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..pki.csr_policy import SigningRequest, Token
+    from .cluster_session import ClusterSession
+
+
+class ClusterTraces:
+    """What is there of one node, and its removal, each part if it is there."""
+
+    def __init__(self, session: ClusterSession, name: str) -> None:
+        self._session = session
+        self._api = session.api
+        self._dialect = session.judge.dialect
+        self._name = name
+
+    def requests(self) -> tuple[str, ...]:
+        """Return the names of the node's signing requests."""
+        return csr.requested_by(self._api, f"system:node:{self._name}", self._dialect)
+
+    def issued(self) -> Iterator[SigningRequest]:
+        """Yield those of its requests that were signed, for what is known of its certificates."""
+        for item in self._api.get(self._dialect.path)["items"]:
+            if item["spec"].get("username") == f"system:node:{self._name}":
+                request = csr.parse(item)
+                if request.certificate:
+                    yield request
+
+    def tokens(self) -> tuple[Token, ...]:
+        """Return the bootstrap tokens that were made for the node; none where we may not look."""
+        try:
+            found = bootstrap_tokens.existing(self._api)
+        except ApiError as error:
+            if not error.is_forbidden:
+                raise
+            return ()
+        return tuple(token for token in found if token.node == self._name)
+
+    def addresses(self) -> str:
+        """Return what the pod network holds for it, in words; empty: nothing, or not known."""
+        return self._session.network.held(self._name)
+
+    def lock_out(self) -> tuple[str, ...]:
+        """Remove what would let its host in again; return what that was."""
+        gone = []
+        if requests := self.requests():
+            for name in requests:
+                csr.withdraw(self._api, name, self._dialect)
+            gone.append(counted(len(requests), "signing request"))
+        if tokens := self.tokens():
+            for token in tokens:
+                bootstrap_tokens.delete(self._api, token)
+            gone.append(counted(len(tokens), "bootstrap token"))
+        return tuple(gone)
+
+    def remove(self) -> tuple[str, ...]:
+        """Remove all of it, its pods having ended; return what was there."""
+        gone = []
+        if self._api.find(f"{node_status.NODES}/{self._name}"):
+            self._session.nodes.remove(self._name)
+            gone.append("Node object")
+        if self._lease_gone():
+            gone.append("Lease")
+        gone += self.lock_out()
+        if released := self._session.network.release(self._name):
+            gone.append(released)
+        return tuple(gone)
+
+    def _lease_gone(self) -> bool:
+        """Delete its Lease; where we may not, Kubernetes collects it once its Node is gone."""
+        path = node_status.lease_path(self._name)
+
+        def delete() -> bool:
+            if self._api.find(path) is None:
+                return False
+            self._api.delete(path)
+            return True
+
+        return _allowed(delete)
+
+
+def _allowed(work: Callable[[], bool]) -> bool:
+    try:
+        return work()
+    except ApiError as error:
+        if not error.is_forbidden:
+            raise
+        return False

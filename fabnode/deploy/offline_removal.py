@@ -1,0 +1,287 @@
+"""
+Removal of nodes whose hosts do not answer: what can be made useless is, level by level.
+
+What runs on such a host nobody can end, nor can anybody take its keys. So the cluster's side of it
+is closed, and the run says how far that goes. Its pods are not declared dead, as the removal of its
+Node object does, unless the operator says that the host is off: a StatefulSet's pod would be
+started a second time beside one that still writes.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from ..kube import node_status, rbac_rules
+from ..pki.certificates import read
+from ..releases.matrix import matrix
+from ..ssh.errors import CommandTimeoutError, ConnectionLostError, UnreachableError
+from ..upkeep import departures
+from ..upkeep.objects import full_name
+from ..util import program
+from ..util.errors import FabnodeError
+from ..util.wait import Wait, unless
+from ..util.words import counted
+from .cluster_traces import ClusterTraces
+from .cordons import NotANodeError
+from .draining import nodes_in_use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..kube.client import Object
+    from ..util.fan_out import Outcome
+    from .draining import NodesInUse
+    from .node_deployer import NodeDeployer
+    from .run import Run
+
+REMOVE: Final = "remove"
+LOCKING: Final = "locking-out"
+OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
+REMOVED: Final = "fabnode.io/removed"
+_FRESH = 120.0  # seconds since the last sign of a kubelet that counts as alive
+_GONE, _POLL = 120.0, 2.0  # seconds for pods of a host that is off, and between two looks
+_SILENT = (UnreachableError, ConnectionLostError, CommandTimeoutError)
+
+Level = Literal["nothing", "locked out", "removed"]
+
+
+class NotOfflineError(FabnodeError):
+    """A node that is to be removed as offline shows signs of life; nothing was changed."""
+
+
+class NotProvenOffError(FabnodeError):
+    """A node was locked out, and stays in the cluster: its pods may still run."""
+
+    concludes = True
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineRemoval:
+    """
+    What a removal would do with a node whose host does not answer.
+
+    :param registered: it has a Node object. :param last_sign: seconds ago; infinity: never.
+    :param pods: those that run there as far as the cluster knows, but its own.
+    :param alive: why it is not offline; empty: it is.
+    :param requests, tokens: how many there are. :param addresses: of the pod network, in words.
+    """
+
+    registered: bool
+    last_sign: float
+    pods: tuple[str, ...]
+    alive: str
+    requests: int
+    tokens: int
+    addresses: str
+
+    @property
+    def empty(self) -> bool:
+        """Whether the cluster has nothing of it."""
+        return not (self.registered or self.requests or self.tokens or self.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedOut:
+    """
+    What a removal came to.
+
+    :param level: how far it went. :param gone: what was removed.
+    :param left: what the host can still do with the keys that it has, a line each, with until when.
+    """
+
+    level: Level
+    gone: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def plan(run: Run, *, host_is_off: bool) -> dict[str, Outcome[OfflineRemoval]]:
+    """Return what `remove` would do. Changes nothing."""
+    with _nodes(run, host_is_off=host_is_off, dry_run=True) as (using, node):
+        return using.context.each(lambda deployer: node(deployer).plan(), batched=False)
+
+
+def remove(run: Run, *, host_is_off: bool) -> dict[str, Outcome[LockedOut]]:
+    """
+    Remove nodes one batch after another, as far as that goes; return how far it went.
+
+    :param host_is_off: the operator's word for all of them; without, no pod is declared dead.
+    """
+    with _nodes(run, host_is_off=host_is_off) as (using, node):
+        return using.context.each(lambda deployer: node(deployer).remove())
+
+
+@contextmanager
+def _nodes(
+    run: Run, *, host_is_off: bool, dry_run: bool = False
+) -> Iterator[tuple[NodesInUse, Callable[[NodeDeployer], _Node]]]:
+    with nodes_in_use(run, departures.Permits(), rbac_rules.REMOVE, dry_run=dry_run) as using:
+        yield using, lambda deployer: _Node(deployer, using, host_is_off=host_is_off)
+
+
+class _Node:
+    """One node of a removal."""
+
+    def __init__(self, deployer: NodeDeployer, using: NodesInUse, *, host_is_off: bool) -> None:
+        self._host = deployer.host
+        self._using = using
+        self._run = using.context.run
+        self._session = using.context.session
+        self._name = deployer.node.name
+        self._off = host_is_off
+        self._traces = ClusterTraces(self._session, self._name)
+
+    def plan(self) -> OfflineRemoval:
+        """Return what would be done."""
+        live = self._live()
+        with self._run.journal.step(self._name, REMOVE, "looking for signs of life") as log:
+            last = self._last_sign(live) if live else float("inf")
+            alive = self._alive(live, last)
+            pods = self._pods() if live else ()
+            log.note(alive or "no sign of life")
+        return OfflineRemoval(
+            live is not None,
+            last,
+            pods,
+            alive,
+            len(self._traces.requests()),
+            len(self._traces.tokens()),
+            self._traces.addresses(),
+        )
+
+    def remove(self) -> LockedOut:
+        """
+        Lock the node out; remove it where none of its pods may run.
+
+        :raises NotOfflineError: it lives; nothing was changed.
+        :raises NotProvenOffError: it is locked out, and its pods may run.
+        """
+        found = self.plan()
+        if found.alive:
+            raise NotOfflineError(
+                f"it is not offline: {found.alive}",
+                f"{program.task(f'remove-node --limit {self._name}')} removes it with its host;"
+                " switch the host off first where it is not to be trusted",
+            )
+        self._session.guard.obtain()
+        left = self._what_is_left()
+        gone = list(self._locked_out(found))
+        if found.pods and not self._off:
+            raise self._not_proven(found, left)
+        if found.pods:
+            self._declare_dead()
+        with self._run.journal.step(self._name, REMOVE) as log:
+            gone += self._traces.remove()
+            self._using.cordons.forget(self._name)
+            if gone:
+                log.changed(f"removed: {', '.join(gone)}")
+            else:
+                log.note("the cluster has nothing of it any more")
+        for text in left:
+            self._run.journal.warn(f"{self._name}: {text}")
+        return LockedOut("removed", tuple(gone), left)
+
+    def _live(self) -> Object | None:
+        try:
+            return self._using.cordons.live(self._name)
+        except NotANodeError:
+            return None
+
+    def _last_sign(self, live: Object) -> float:
+        now = time.time() + (self._session.api.clock_offset or 0)
+        return node_status.heartbeat_age(self._session.api, live, now)
+
+    def _alive(self, live: Object | None, last: float) -> str:
+        """Return what shows that the host lives; empty: nothing does."""
+        if live and last < _FRESH and node_status.not_ready(live) is None:
+            return f"it is Ready, and its kubelet reported {last:.0f} s ago"
+        try:
+            self._host.root("true")
+        except _SILENT:
+            return ""
+        except FabnodeError as error:
+            # Whatever answers there has its address, and may be it.
+            return f"something answers at its address: {error.message}"
+        return "its host answers"
+
+    def _pods(self) -> tuple[str, ...]:
+        """Return the pods that run there, as far as is known, but those that belong to the node."""
+        around, permits = departures.Surroundings(), departures.Permits()
+        return tuple(
+            full_name(pod)
+            for pod in self._using.evictions.pods(self._name)
+            if (pod.get("status") or {}).get("phase") not in departures.FINISHED
+            and departures.departure(pod, around, permits).fate != "stays"
+        )
+
+    def _locked_out(self, found: OfflineRemoval) -> tuple[str, ...]:
+        """Close what would let the host in, and let no pod come to it or stay."""
+        if found.registered:
+            self._using.cordon(self._name, "remove", LOCKING)
+        with self._run.journal.step(self._name, REMOVE, "locking it out") as log:
+            if found.registered:
+                # A node may lift its own cordon, but takes no taint off.
+                self._using.cordons.taint(self._name, REMOVED, "NoSchedule", "NoExecute")
+            gone = self._traces.lock_out()
+            things = f"; removed: {', '.join(gone)}" if gone else ""
+            log.changed(f"locked out{things}")
+        return gone
+
+    def _declare_dead(self) -> None:
+        """Have the pods of a host that is off removed, and their volumes detached."""
+        known = matrix().api["out-of-service taint"]
+        if self._session.snapshot.version.minor not in known:
+            return  # they go with the Node object
+        with self._run.journal.step(self._name, REMOVE, "its pods are declared dead") as log:
+            self._using.cordons.taint(self._name, OUT_OF_SERVICE, "NoExecute", value="nodeshutdown")
+            sleep = unless(self._session.stopped)
+            wait = Wait("its pods to go", _GONE, _POLL, on_state=log.waiting, sleep=sleep)
+            while left := self._pods():
+                if wait.over:
+                    log.warn(f"{counted(len(left), 'pod')} did not go, and go with the Node object")
+                    return
+                wait.report(f"{counted(len(left), 'pod')} left: {', '.join(left[:3])}")
+                wait.pause()
+            log.changed("its pods are declared dead, their volumes free")
+
+    def _not_proven(self, found: OfflineRemoval, left: tuple[str, ...]) -> NotProvenOffError:
+        shown = ", ".join(found.pods[:3]) + (", …" if len(found.pods) > 3 else "")
+        again = program.task(f"remove-node --offline --host-is-off --limit {self._name}")
+        error = NotProvenOffError(
+            f"locked out (tainted, cordoned, no request or token of it left), and still a node:"
+            f" {counted(len(found.pods), 'pod')} may run there ({shown}), and its removal would"
+            " declare them dead",
+            f"switch the host off, then {again}",
+        )
+        error.detail = "\n".join((*found.pods, *left))
+        return error
+
+    def _what_is_left(self) -> tuple[str, ...]:
+        """Return what its host can still do, with until when; a line for each credential."""
+        version = self._session.snapshot.version
+        reads = (
+            "reads Services, its own Node and pods bound to it, which are none"
+            if version.minor in matrix().api["nodes see their own alone"]
+            else "reads all pods and nodes"
+        )
+        kubelet = (
+            f"its kubelet's certificate is good {self._until()}, and renews itself while it is: it"
+            f" makes a Node object again where that kubelet starts, and {reads}; only another CA"
+            f" ends it: {program.task('rotate-certs --ca')}"
+        )
+        found = [kubelet]
+        node = next(node for node in self._run.config.nodes if node.name == self._name)
+        if node.kube_proxy.enabled:
+            found.append(
+                "its kube-proxy's certificate reads all Services and endpoints until it ends; it"
+                " goes by the name of all kube-proxies, so that it can't be taken back alone"
+            )
+        return tuple(found)
+
+    def _until(self) -> str:
+        ends = [read(r.certificate.decode()).not_after for r in self._traces.issued()]
+        if not ends:
+            return "until a date that the cluster does not know (a year at most by default)"
+        return f"until {max(ends):%Y-%m-%d} at least"

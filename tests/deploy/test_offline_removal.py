@@ -1,0 +1,234 @@
+"""Removal of nodes whose hosts do not answer: what is refused, how far it goes, what is left."""
+
+from __future__ import annotations
+
+import base64
+import time
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fabnode.deploy import offline_removal
+from fabnode.deploy import run as run_module
+from fabnode.deploy.offline_removal import NotOfflineError, NotProvenOffError
+from fabnode.kube.client import ApiError
+from fabnode.ssh.errors import AuthenticationError, UnreachableError
+from tests.support import certificate
+from tests.upkeep.pods import pod
+
+from .nodes_in_use import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fabnode.util.fan_out import Outcome
+
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1"
+
+
+class Offline(Scene):
+    """
+    Three nodes, of which n1's host does not answer.
+
+    :ivar did: what was done to the cluster, in order. :ivar answers: what SSH comes to.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        self.api.nodes["n1"]["status"]["conditions"][0] |= {
+            "status": "Unknown",
+            "lastHeartbeatTime": "2026-11-29T12:00:00Z",
+        }
+        self.answers: Exception | None = UnreachableError("n1", "no route to host")
+        self.did = self.api.reported
+        self.leases = {LEASE}
+        pem = base64.b64encode(certificate("system:node:n1").encode()).decode()
+        self.requests = [
+            {
+                "metadata": {
+                    "name": f"csr-{node}",
+                    "uid": "u",
+                    "resourceVersion": "1",
+                    "creationTimestamp": "2026-11-29T12:00:00Z",
+                },
+                "spec": {
+                    "username": f"system:node:{node}",
+                    "request": base64.b64encode(b"none").decode(),
+                    "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
+                },
+                "status": {"certificate": pem},
+            }
+            for node in ("n1", "n2")
+        ]
+        monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
+        monkeypatch.setattr(offline_removal, "_POLL", 0.01)
+        self._get, self._find = self.api.get, self.api.find
+        for name in ("get", "find", "patch", "delete"):
+            monkeypatch.setattr(self.api, name, getattr(self, f"_api_{name}"))
+
+    def remove(self, *, host_is_off: bool = False) -> Outcome[Any]:
+        return offline_removal.remove(self.run(), host_is_off=host_is_off)["n1"]
+
+    def _deployer(self, host: Any, *_: object, **__: object) -> Any:
+        def root(_: str) -> None:
+            if self.answers:
+                raise self.answers
+
+        host.root = root
+        host.interrupt = host.close = lambda: None
+        return SimpleNamespace(host=host, node=host.node)
+
+    def _api_get(self, path: str, **query: str) -> Any:
+        if path.endswith("/certificatesigningrequests"):
+            return {"items": list(self.requests)}
+        if path.endswith("/secrets"):
+            metadata = {
+                "name": "bootstrap-token-abcdef",
+                "annotations": {"fabnode.io/node": "n1"},
+                "creationTimestamp": "2026-11-29T12:00:00Z",
+            }
+            data = {"token-id": base64.b64encode(b"abcdef").decode()}
+            kind = "bootstrap.kubernetes.io/token"
+            return {"items": [{"metadata": metadata, "data": data, "type": kind}]}
+        return self._get(path, **query)
+
+    def _api_find(self, path: str) -> Any:
+        if "/leases/" in path:
+            return {"spec": {}} if path in self.leases else None
+        return self._find(path)
+
+    def _api_patch(self, path: str, body: Any) -> Any:
+        live = self.api.nodes[path.rpartition("/")[2]]
+        if taints := body.get("spec", {}).get("taints"):
+            live["spec"]["taints"] = taints
+            self.did.append("taints: " + ", ".join(f"{t['key']}:{t['effect']}" for t in taints))
+            if any(taint["key"].endswith("out-of-service") for taint in taints):
+                self.api.pods.clear()
+        else:
+            live["spec"]["unschedulable"] = True
+        return live
+
+    def _api_delete(self, path: str, **_: str) -> None:
+        kind, name = path.split("/")[-2:]
+        self.did.append(f"delete {kind} {name}")
+        self.leases.discard(path)
+        self.requests = [r for r in self.requests if r["metadata"]["name"] != name]
+        if kind == "nodes":
+            del self.api.nodes[name]
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Offline:
+    return Offline(monkeypatch)
+
+
+LOCKED = [
+    "taints: fabnode.io/removed:NoSchedule, fabnode.io/removed:NoExecute",
+    "delete certificatesigningrequests csr-n1",
+    "delete secrets bootstrap-token-abcdef",
+]
+
+
+def test_one_without_pods_is_removed_with_all_that_the_cluster_has_of_it(scene: Offline) -> None:
+    outcome = scene.remove()
+    assert outcome.ok, outcome.error
+    assert outcome.value
+    assert outcome.value.level == "removed"
+    # The fake's token is there whenever one looks.
+    assert scene.did == [*LOCKED, "delete nodes n1", "delete leases n1", LOCKED[-1]]
+
+
+def test_pods_of_a_host_that_is_not_proven_off_are_not_declared_dead(scene: Offline) -> None:
+    scene.api.pods = [pod("db-0", controller=("apps/v1", "StatefulSet"))]
+    error = scene.remove().error
+    assert isinstance(error, NotProvenOffError)
+    assert "shop/db-0" in error.message
+    assert "remove-node --offline --host-is-off --limit n1" in error.advice
+    assert scene.did == LOCKED
+    assert "n1" in scene.api.nodes
+
+
+def test_by_the_operators_word_they_are_declared_dead_before_the_node_goes(scene: Offline) -> None:
+    scene.api.pods = [pod("db-0", controller=("apps/v1", "StatefulSet"))]
+    outcome = scene.remove(host_is_off=True)
+    assert outcome.ok, outcome.error
+    dead = [i for i, what in enumerate(scene.did) if "out-of-service:NoExecute" in what]
+    assert dead
+    assert dead[0] < scene.did.index("delete nodes n1")
+
+
+def test_an_apiserver_that_does_not_know_that_taint_is_spared_it(scene: Offline) -> None:
+    scene.api.version = "v1.25.16"
+    scene.api.pods = [pod("db-0", controller=("apps/v1", "StatefulSet"))]
+    assert scene.remove(host_is_off=True).ok
+    assert not [what for what in scene.did if "out-of-service" in what]
+    assert "delete nodes n1" in scene.did
+
+
+def _left(scene: Offline) -> str:
+    outcome = scene.remove()
+    assert outcome.value
+    return "\n".join(outcome.value.left)
+
+
+def _answers(scene: Offline) -> None:
+    scene.answers = None
+
+
+def _refuses_us(scene: Offline) -> None:
+    scene.answers = AuthenticationError("n1", "no key fits")
+
+
+def _reports(scene: Offline) -> None:
+    now = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now}
+    scene.api.nodes["n1"]["status"]["conditions"] = [ready]
+
+
+@pytest.mark.parametrize("sign", [_answers, _refuses_us, _reports])
+def test_one_that_shows_signs_of_life_is_left_as_it_is(
+    scene: Offline, sign: Callable[[Offline], None]
+) -> None:
+    sign(scene)
+    assert isinstance(scene.remove(host_is_off=True).error, NotOfflineError)
+    assert scene.did == []
+
+
+def test_what_its_keys_are_still_good_for_is_said_with_its_end(scene: Offline) -> None:
+    left = _left(scene)
+    assert "its kubelet's certificate is good until 20" in left
+    assert "inv rotate-certs --ca" in left
+    assert "reads Services, its own Node and pods bound to it, which are none" in left
+
+
+def test_below_1_32_it_reads_everything(scene: Offline) -> None:
+    scene.api.version = "v1.31.9"
+    scene.requests = []
+    left = _left(scene)
+    assert "reads all pods and nodes" in left
+    assert "until a date that the cluster does not know" in left
+
+
+def test_a_plan_changes_nothing(scene: Offline) -> None:
+    scene.api.pods = [pod("a")]
+    found = offline_removal.plan(scene.run(), host_is_off=False)["n1"].value
+    assert found
+    assert (found.registered, found.requests, found.tokens) == (True, 1, 1)
+    assert found.pods == ("shop/a",)
+    assert not found.empty
+    assert scene.did == []
+
+
+def test_an_account_that_may_not_touch_leases_leaves_them_to_kubernetes(
+    scene: Offline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete(path: str, **_: str) -> None:
+        if path == LEASE:
+            raise ApiError(403, "Forbidden", "no")
+        scene._api_delete(path)
+
+    monkeypatch.setattr(scene.api, "delete", delete)
+    assert scene.remove().ok
+    assert "n1" not in scene.api.nodes
