@@ -169,7 +169,120 @@ def reset(
     commands.reset.reset(options, pods, dry_run=dry_run, yes=yes)
 
 
-ns = Collection(preflight_task, own_step, status, logs, facts, diff, restart, reset)
+def _in_use(c: Context, config: str, *, dry_run: bool = False, **more: bool) -> Options:
+    """Return the options of work on one node that has pods."""
+    return Options(config, _node(c), recorded=not dry_run, in_use=True, **more)
+
+
+def _allowed(force: str, past_budget: str, delete_emptydir_data: bool) -> commands.upkeep.Allowed:
+    return commands.upkeep.Allowed(force, past_budget, delete_emptydir_data)
+
+
+_PODS = {key: HELP[key.replace("_", "-")] for key in ("force", "past_budget")} | {
+    "delete_emptydir_data": HELP["delete-emptydir-data"]
+}
+
+
+@_task()
+def cordon(c: Context, config: str = "") -> None:
+    """Let no new pods come to the node, with a record of whose cordon that is."""
+    commands.upkeep.cordon(_in_use(c, config, installs=False, api_only=True))
+
+
+@_task()
+def uncordon(c: Context, config: str = "") -> None:
+    """Lift the node's cordon where it is fabnode's own."""
+    commands.upkeep.uncordon(_in_use(c, config, installs=False, api_only=True))
+
+
+@_task(dry_run="Show what would become of each pod; change nothing.", **_PODS)
+def drain(
+    c: Context,
+    config: str = "",
+    force: str = "",
+    past_budget: str = "",
+    delete_emptydir_data: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """
+    Have the node's pods leave; say which won't, why.
+
+    Example: fab -H n1 drain --dry-run
+    """
+    options = _in_use(c, config, dry_run=dry_run, installs=False, api_only=True)
+    allowed = _allowed(force, past_budget, delete_emptydir_data)
+    commands.upkeep.drain(options, allowed, dry_run=dry_run)
+
+
+@_task(
+    dry_run="Show what would be done, and what would become of each pod; change nothing.",
+    command="Run this on the host as root, in place of a reboot; a shell reads it.",
+    if_due="Only where the host says that a reboot is due.",
+    **_PODS,
+)
+def maintain(
+    c: Context,
+    config: str = "",
+    command: str = "",
+    if_due: bool = False,
+    force: str = "",
+    past_budget: str = "",
+    delete_emptydir_data: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """
+    Drain the node, reboot it, prove it well.
+
+    Example: fab -H n1 maintain --if-due
+    """
+    commands.upkeep.maintain(
+        _in_use(c, config, dry_run=dry_run, installs=False),
+        _allowed(force, past_budget, delete_emptydir_data),
+        command=command,
+        if_due=if_due,
+        kernel="",
+        network=True,
+        dry_run=dry_run,
+    )
+
+
+@_task(dry_run="Show what would change, and what that does to the pods; change nothing.", **_PODS)
+def upgrade(
+    c: Context,
+    config: str = "",
+    force: str = "",
+    past_budget: str = "",
+    delete_emptydir_data: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """
+    Bring the node to what is configured, or back to what it ran.
+
+    Example: fab -H n1 upgrade --dry-run
+    """
+    commands.upgrade.upgrade(
+        _in_use(c, config, dry_run=dry_run, joins=True),
+        _allowed(force, past_budget, delete_emptydir_data),
+        network=True,
+        dry_run=dry_run,
+    )
+
+
+ns = Collection(
+    preflight_task,
+    own_step,
+    status,
+    logs,
+    facts,
+    diff,
+    restart,
+    reset,
+    cordon,
+    uncordon,
+    drain,
+    maintain,
+    upgrade,
+)
 for _step, _help in _STEPS.items():
     ns.add_task(_step_task(_step, _help))
 ns.configure({"run": {"in_stream": False}})

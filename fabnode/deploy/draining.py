@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from ..kube import lease_lock, rbac_rules
+from ..kube import lease_lock, node_status, rbac_rules
 from ..kube.evictions import Evictions
 from ..upkeep import departures, operations
+from ..upkeep.objects import line
 from ..upkeep.operations import Operation
 from ..util import program
 from ..util.whoami import whoami
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Sequence
 
+    from ..kube.client import Object
     from ..kube.rbac_rules import Right
     from ..upkeep.departures import Permits
     from ..upkeep.operations import What
@@ -139,10 +141,16 @@ class NodesInUse:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is in flight: per node, and the run that holds the cluster's Lease, if any."""
+    """
+    What is in flight: per node, and the run that holds the cluster's Lease, if any.
+
+    :param unknown: Node objects of which the configuration knows nothing, a line each: one that was
+        removed and is back, or another's.
+    """
 
     run: str
     nodes: tuple[InFlight, ...]
+    unknown: tuple[str, ...] = ()
 
 
 def preview(run: Run, permits: Permits) -> dict[str, Outcome[Preview]]:
@@ -214,7 +222,17 @@ def status(run: Run) -> Status:
         found.append(
             InFlight(node.name, operations.whose(item), operation.text if operation else "")
         )
-    return Status(holder, tuple(found))
+    known = {node.name for node in run.config.nodes}
+    unknown = tuple(_unknown(live[name]) for name in sorted(live.keys() - known))
+    return Status(holder, tuple(found), unknown)
+
+
+def _unknown(live: Object) -> str:
+    metadata = live["metadata"]
+    since = line(metadata.get("creationTimestamp"))
+    ready = "Ready" if node_status.not_ready(live) is None else "not Ready"
+    where = ", ".join(map(line, node_status.internal_ips(live))) or "no address"
+    return f"{line(metadata['name'])}: a node since {since}, at {where}, {ready}"
 
 
 def new_operation(what: What, phase: str) -> Operation:

@@ -10,18 +10,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ..config.validators import NODE_OPERATION as KEY
 from .objects import line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .objects import Object
 
 MANAGER = "fabnode"  # of fields that we write: the apiserver takes it from the User-Agent
 _LARGEST = 4096
+NO_LABELS: Mapping[str, str | None] = MappingProxyType({})
+
+# Of a Node that load balancers of a cloud leave out (kubernetes, its cloud provider's controller).
+EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+_EMPTIES = frozenset({"drain", "maintain", "upgrade", "remove"})
 
 What = Literal["cordon", "drain", "maintain", "upgrade", "remove"]
 WHATS: frozenset[str] = frozenset(get_args(What))
@@ -37,6 +43,8 @@ class Operation:
     :param cordons: the cordon is this operation's; False: the node was cordoned before.
     :param boot: boot id before a reboot. :param kernel: the release that is to run after it.
     :param before: operation that ours began within, such as a drain by hand.
+    :param excluded: it took the node out of load balancers that choose nodes: kube-proxy goes on
+        telling them that it is well while a node is drained.
     """
 
     what: What
@@ -47,6 +55,7 @@ class Operation:
     boot: str = ""
     kernel: str = ""
     before: Operation | None = None
+    excluded: bool = False
 
     @property
     def text(self) -> str:
@@ -60,8 +69,7 @@ class Operation:
 
     def to_json(self) -> str:
         """Return it as the annotation holds it."""
-        found = {key: value for key, value in asdict(self).items() if value not in ("", None)}
-        return json.dumps(found, sort_keys=True, separators=(",", ":"))
+        return json.dumps(_told(asdict(self)), sort_keys=True, separators=(",", ":"))
 
 
 def read(live: Object) -> Operation | None:
@@ -86,6 +94,7 @@ def _parsed(found: object, depth: int = 0) -> Operation:
         what=found["what"],
         cordons=found["cordons"] is True,
         before=_parsed(before, depth + 1) if before else None,
+        excluded=found.get("excluded") is True,
         **texts,
     )
 
@@ -137,12 +146,15 @@ def begun(live: Object, wanted: Operation) -> Operation:
     :param wanted: what it would be on a node that nobody has touched.
     """
     found, own = read(live), is_own_cordon(live)
+    known = EXCLUDED in ((live.get("metadata") or {}).get("labels") or {})
+    wanted = replace(wanted, excluded=wanted.what in _EMPTIES and not known)
     if not is_cordoned(live):
         return wanted
     if found and found.what == wanted.what:
         return replace(found, phase=wanted.phase, cordons=found.cordons and own)
     if not own:
-        return replace(wanted, cordons=False)
+        # A drain ends with the cordon, and that one is not for us to lift.
+        return replace(wanted, cordons=False, excluded=wanted.excluded and wanted.what != "drain")
     if wanted.what in {"maintain", "upgrade"}:
         return replace(wanted, cordons=False, before=found)
     return found if found and wanted.what == "cordon" else wanted
@@ -150,10 +162,11 @@ def begun(live: Object, wanted: Operation) -> Operation:
 
 def begin_patch(live: Object, operation: Operation) -> Object | None:
     """Return the merge patch that cordons a node and tells why, in one write; None: it is so."""
-    recorded = _annotation(live)
-    if is_cordoned(live) and recorded == operation.to_json():
+    excludes = operation.excluded and EXCLUDED not in (live["metadata"].get("labels") or {})
+    if is_cordoned(live) and _annotation(live) == operation.to_json() and not excludes:
         return None
-    return _patch(live, operation.to_json(), {} if is_cordoned(live) else {"unschedulable": True})
+    spec = {} if is_cordoned(live) else {"unschedulable": True}
+    return _patch(live, operation.to_json(), spec, {EXCLUDED: "true"} if excludes else {})
 
 
 def end_patch(live: Object, operation: Operation) -> Object | None:
@@ -162,18 +175,22 @@ def end_patch(live: Object, operation: Operation) -> Object | None:
 
     :param operation: as it began; what it did not cordon, it does not uncordon.
     """
+    labels = {EXCLUDED: None} if operation.excluded else {}
     if operation.cordons and is_own_cordon(live):
-        return _patch(live, None, {"unschedulable": None})
+        return _patch(live, None, {"unschedulable": None}, labels)
     earlier = operation.before.to_json() if operation.before else None
-    return None if _annotation(live) == earlier else _patch(live, earlier, {})
+    return None if _annotation(live) == earlier else _patch(live, earlier, {}, labels)
 
 
 def uncordon_patch(live: Object) -> Object | None:
     """Return the merge patch that lifts a cordon of ours, and ends what is recorded; None: none."""
+    found = read(live)
+    excluded = found and (found.excluded or (found.before and found.before.excluded))
+    labels = {EXCLUDED: None} if excluded else {}
     if is_own_cordon(live):
-        return _patch(live, None, {"unschedulable": None})
+        return _patch(live, None, {"unschedulable": None}, labels)
     if not is_cordoned(live) and _annotation(live) is not None:
-        return _patch(live, None, {})
+        return _patch(live, None, {}, labels)
     return None
 
 
@@ -190,6 +207,15 @@ def taint_patch(live: Object, key: str, effects: Iterable[str], value: str = "")
     return {"metadata": {"resourceVersion": version}, "spec": {"taints": [*others, *wanted]}}
 
 
+def _told(found: dict[str, object]) -> dict[str, object]:
+    """Return an operation's fields without those that say nothing."""
+    inner = found["before"]
+    told = {**found, "before": _told(inner) if isinstance(inner, dict) else None}
+    silent = {key for key, value in told.items() if value in ("", None)}
+    silent |= set() if found["excluded"] else {"excluded"}
+    return {key: value for key, value in told.items() if key not in silent}
+
+
 def _known(taint: Object) -> tuple[object, ...]:
     return tuple(taint.get(part) for part in ("key", "value", "effect"))
 
@@ -198,9 +224,12 @@ def _annotation(live: Object) -> object:
     return (live["metadata"].get("annotations") or {}).get(KEY)
 
 
-def _patch(live: Object, record: str | None, spec: Object) -> Object:
+def _patch(
+    live: Object, record: str | None, spec: Object, labels: Mapping[str, str | None] = NO_LABELS
+) -> Object:
     metadata = {
         "annotations": {KEY: record},
+        **({"labels": dict(labels)} if labels else {}),
         "resourceVersion": live["metadata"]["resourceVersion"],
     }
     return {"metadata": metadata, **({"spec": spec} if spec else {})}

@@ -341,3 +341,13 @@ def test_the_status_tells_whose_and_since_when(scene: Scene) -> None:
     assert one.cordon.startswith("ours: drain (drained) by ")
     assert (two.cordon, two.operation) == ("somebody else's, written by kubectl-cordon", "")
     assert three.operation == "no Node object"
+
+
+def test_the_status_names_nodes_that_the_configuration_does_not_know(scene: Scene) -> None:
+    """One that was removed and is back is a node again, until it is removed with its host."""
+    back = node("n7")
+    back["metadata"]["creationTimestamp"] = "2026-11-29T12:00:00Z"
+    back["status"]["addresses"] = [{"type": "InternalIP", "address": "192.0.2.7"}]
+    scene.api.nodes["n7"] = back
+    found = draining.status(scene.run("n1"))
+    assert found.unknown == ("n7: a node since 2026-11-29T12:00:00Z, at 192.0.2.7, Ready",)

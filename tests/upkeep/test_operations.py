@@ -35,7 +35,10 @@ def patched(live: dict[str, Any], patch: dict[str, Any] | None, manager: str = "
     if "spec" not in patch:
         fields = live["metadata"].get("managedFields")
         manager = fields[0]["manager"] if fields else ""
-    return node(cordoned=cordoned, record=record, manager=manager)
+    after = node(cordoned=cordoned, record=record, manager=manager)
+    labels = {**(live["metadata"].get("labels") or {}), **(patch["metadata"].get("labels") or {})}
+    after["metadata"]["labels"] = {key: value for key, value in labels.items() if value is not None}
+    return after
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,7 @@ def test_how_an_operation_begins(case: str) -> None:
         assert begun(live, wanted).before == EARLIER
         assert begun(live, wanted).cordons is False
         return
-    assert begun(live, wanted) == found
+    assert replace(begun(live, wanted), excluded=False) == found
 
 
 @pytest.mark.parametrize("case", BEGINNINGS)
@@ -144,6 +147,7 @@ def test_no_end_lifts_what_was_not_ours_and_every_end_lifts_what_was(case: str, 
         assert bool(after["spec"].get("unschedulable")) is not operation.cordons
         assert read(after) == (None if operation.cordons else operation.before)
         assert end_patch(after, operation) is None
+        assert not after["metadata"].get("labels")
     else:
         own = is_own_cordon(during)
         after = patched(during, operations.uncordon_patch(during))
@@ -177,3 +181,70 @@ def test_a_record_that_is_left_over_is_taken_away() -> None:
     assert patch["metadata"]["annotations"] == {NODE_OPERATION: None}
     assert operations.uncordon_patch(node()) is None
     assert operations.uncordon_patch(ADMINS) is None
+
+
+def of(what: operations.What, **more: Any) -> Operation:
+    return replace(DRAIN, what=what, **more)
+
+
+def labelled(live: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
+    return {**live, "metadata": {**live["metadata"], "labels": labels}}
+
+
+@pytest.mark.parametrize("what", ["drain", "maintain", "upgrade", "remove"])
+def test_a_node_that_is_emptied_leaves_load_balancers_until_it_ends(what: operations.What) -> None:
+    """kube-proxy's health tells them nothing: that changes where a node is deleted alone."""
+    drain = begun(node(), of(what))
+    patch = begin_patch(node(), drain)
+    assert patch
+    assert patch["metadata"]["labels"] == {operations.EXCLUDED: "true"}
+    there = node(cordoned=True, record=drain.to_json(), manager="fabnode")
+    end = end_patch(there, drain)
+    assert end
+    assert end["metadata"]["labels"] == {operations.EXCLUDED: None}
+    lifted = operations.uncordon_patch(there)
+    assert lifted
+    assert lifted["metadata"]["labels"] == {operations.EXCLUDED: None}
+
+
+def test_a_node_that_is_out_of_them_already_stays_so() -> None:
+    out = labelled(node(), {operations.EXCLUDED: ""})
+    drain = begun(out, of("upgrade"))
+    assert not drain.excluded
+    assert "labels" not in (begin_patch(out, drain) or {})["metadata"]
+    there = node(cordoned=True, record=drain.to_json(), manager="fabnode")
+    assert "labels" not in (end_patch(there, drain) or {})["metadata"]
+
+
+def test_a_cordon_alone_leaves_its_pods_in_them() -> None:
+    assert not begun(node(), of("cordon")).excluded
+
+
+def test_a_drain_under_somebody_elses_cordon_does_not_take_it_out_for_good() -> None:
+    foreign = node(cordoned=True, manager="kubectl")
+    assert not begun(foreign, of("drain")).excluded
+    assert begun(foreign, of("upgrade")).excluded
+
+
+def test_what_is_told_of_it_is_read_again() -> None:
+    inner = of("drain", excluded=True)
+    whole = of("upgrade", before=inner)
+    assert read(node(record=whole.to_json())) == whole
+    assert '"excluded"' not in of("upgrade").to_json()
+
+
+def test_taints_of_a_key_are_all_that_a_node_bears_of_it() -> None:
+    live = node()
+    live["spec"]["taints"] = [
+        {"key": "k", "effect": "NoSchedule"},
+        {"key": "gpu", "effect": "NoSchedule"},
+    ]
+    patch = operations.taint_patch(live, "k", ["NoSchedule", "NoExecute"])
+    assert patch
+    assert [(t["key"], t["effect"]) for t in patch["spec"]["taints"]] == [
+        ("gpu", "NoSchedule"),
+        ("k", "NoSchedule"),
+        ("k", "NoExecute"),
+    ]
+    live["spec"] = patch["spec"]
+    assert operations.taint_patch(live, "k", ["NoSchedule", "NoExecute"]) is None

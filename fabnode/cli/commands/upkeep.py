@@ -122,6 +122,10 @@ def status(options: Options) -> None:
         app.print_text(found.run or "no run is changing this cluster")
         rows = [(each.node, each.cordon or "no", each.operation or "–") for each in found.nodes]
         app.print_table(("NODE", "CORDONED", "IN FLIGHT"), rows)
+        if found.unknown:
+            app.print_text("not in the configuration (removed and back again, or somebody else's):")
+        for text in found.unknown:
+            app.print_text(f"  {text}")
 
 
 def _print_preview(found: Mapping[str, Outcome[Preview]]) -> None:
