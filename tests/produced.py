@@ -156,6 +156,16 @@ PRODUCED: dict[str, dict[str, str]] = {
         "WentBackError": "test_a_node_that_fails_goes_back_and_ends_the_run",
         "StuckError": "test_a_host_that_is_dead_stays_cordoned_and_is_named",
         "UpgradeRefusedError": "test_a_way_that_is_not_supported_is_refused",
+        "NotBorneError": "test_a_node_that_is_down_already_counts",
+    },
+    "deploy/test_network_upgrade.py": {
+        "NetworkWentBackError": (
+            "test_one_that_is_not_well_goes_back_and_the_others_are_untouched[never ready]"
+        ),
+    },
+    "deploy/test_offline_removal.py": {
+        "NotOfflineError": "test_one_that_shows_signs_of_life_is_left_as_it_is[_answers]",
+        "NotProvenOffError": ("test_pods_of_a_host_that_is_not_proven_off_are_not_declared_dead"),
     },
     "deploy/test_resetting.py": {
         "ResetRefusedError": "test_pods_of_others_refuse_it_before_anything_is_done",

@@ -77,8 +77,8 @@ READS_ENVIRONMENT = {
 
 # The runs of `deploy`; its other modules are their parts and know of none.
 RUNS = {
-    *("approval", "draining", "hardening", "maintenance", "pipeline"),
-    *("removing", "resetting", "rotation", "run", "upgrading"),
+    *("approval", "draining", "hardening", "maintenance", "offline_removal", "pipeline"),
+    *("removing", "resetting", "rotation", "run", "upgrading", "waved"),
 }
 
 STEPS_SHARE = {

@@ -15,15 +15,19 @@ if TYPE_CHECKING:
     from ..ssh.host import Host
 
 
-def carry_out(config: Config, journal: Journal, host: Host, plan: Plan, step: str) -> None:
+def carry_out(
+    config: Config, journal: Journal, host: Host, plan: Plan, step: str, text: str = ""
+) -> None:
     """
     Carry out a plan; its changes are events of this one step.
+
+    :param text: what it comes to, for people; empty: how many changes there were.
 
     :raises ApplyError: a change failed; those before it are made.
     :raises HostError: the connection or the host failed.
     """
     step_of = {change.resource: step for change in plan.changes}
-    with StepLog(journal, host.name, step_of, plan.changes) as steps:
+    with StepLog(journal, host.name, step_of, plan.changes, text) as steps:
         packer = Packer(config.source.parent)  # nothing of these plans is packed
         done = apply(host, plan, packer, steps.event, zstd=False, state=config.paths.state)
         steps.sent = done.sent

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ..cni.protocol import Rollout
+    from ..journal.journal import Journal
     from ..kube.client import Object
-    from .run import RunContext
+    from .cluster_session import ClusterSession
 
 _OF_THE_API = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid")
 
@@ -53,20 +54,27 @@ class NetworkProspect:
 
 
 class NetworkUpgrade:
-    """The pod network of an upgrade; a run of some nodes leaves it alone, and says so."""
+    """
+    The pod network of an upgrade; a run of some nodes leaves it alone, and says so.
 
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._run = context.run
-        self._session = context.session
-        self._nodes = [node.name for node in self._run.config.nodes]
-        self._change = NetworkChange(
-            context.session,
-            self._run.journal,
-            self._nodes,
-            context.held_images,
-            wanted=self._run.whole and bool(context.session.network.name),
-        )
+    :param names: the nodes of the run. :param held_images, wanted: see `NetworkChange`.
+    """
+
+    def __init__(
+        self,
+        session: ClusterSession,
+        journal: Journal,
+        names: Collection[str],
+        held_images: Collection[str],
+        *,
+        wanted: bool,
+    ) -> None:
+        self._session = session
+        self._journal = journal
+        self._names = names
+        self._nodes = [node.name for node in session.config.nodes]
+        wanted = wanted and bool(session.network.name)
+        self._change = NetworkChange(session, journal, self._nodes, held_images, wanted=wanted)
         self._before: tuple[ObjectChange, ...] = ()
 
     def prospect(self) -> NetworkProspect:
@@ -85,12 +93,12 @@ class NetworkUpgrade:
         if changes:
             parts.append(f"{counted(len(changes), 'object')} to apply")
         text = "; ".join(filter(None, parts))
-        if len(self._run.nodes) < len(self._nodes):
-            self._run.journal.warn(f"{text}: left alone, for this run is not about all nodes")
+        if len(self._names) < len(self._nodes):
+            self._journal.warn(f"{text}: left alone, for this run is not about all nodes")
             return NetworkProspect()
         turn = network.turn(rollout, self._minors()) if rollout else Turn()
         if turn.warning:
-            self._run.journal.warn(f"{turn.warning}; {turn.advice}")
+            self._journal.warn(f"{turn.warning}; {turn.advice}")
         return NetworkProspect(text, changes, rollout, pods, turn)
 
     def upgrade(self, wanted: NetworkProspect, with_images: Collection[str]) -> None:
@@ -101,7 +109,7 @@ class NetworkUpgrade:
         :raises ClusterError: a node has not; nothing was changed.
         :raises NetworkWentBackError: a new pod is not well; they are as before.
         """
-        with self._run.journal.step(None, pod_network.STEP.name, wanted.text) as log:
+        with self._journal.step(None, pod_network.STEP.name, wanted.text) as log:
             new = wanted.rollout and wanted.rollout.new_images
             if new and (without := sorted(set(wanted.pods) - set(with_images))):
                 raise ClusterError(
@@ -131,7 +139,7 @@ class NetworkUpgrade:
     def _replace(self, name: str, *, proved: bool) -> None:
         """Have the pod on a node start again as configured, and see it Ready."""
         network = self._session.network
-        with self._run.journal.step(name, pod_network.STEP.name, "replacing its pod") as log:
+        with self._journal.step(name, pod_network.STEP.name, "replacing its pod") as log:
             path = network.older_pods([name]).get(name)
             if path:
                 network.replace_pod(path)
@@ -154,11 +162,11 @@ class NetworkUpgrade:
     def _went_back(self, error: FabnodeError, replaced: Sequence[str]) -> FabnodeError:
         """Put the template of before back on the nodes that were taken; return how that went."""
         network = self._session.network
-        self._run.journal.warn(f"{network.name}: {error.message}; it goes back to what ran")
+        self._journal.warn(f"{network.name}: {error.message}; it goes back to what ran")
         try:
             self._apply(self._before, by_hand=True)
             for name in replaced:
-                with self._run.journal.step(name, pod_network.STEP.name, "going back") as log:
+                with self._journal.step(name, pod_network.STEP.name, "going back") as log:
                     if path := network.older_pods([name]).get(name):
                         network.replace_pod(path)
                     network.wait_ready([name], log.waiting)
@@ -193,7 +201,7 @@ class NetworkUpgrade:
         """Return the minors of Kubernetes that run before, during and after the upgrade."""
         live = self._session.nodes.current().values()
         kubelets = [node_status.versions(node).kubelet for node in live]
-        of_all = (self._run.config.cluster.version, self._session.snapshot.version, *kubelets)
+        of_all = (self._session.config.cluster.version, self._session.snapshot.version, *kubelets)
         return {release.minor for release in of_all if release}
 
 

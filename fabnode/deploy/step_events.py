@@ -25,6 +25,7 @@ class StepLog:
     one that was to begin. `sent` bytes, once known, go into the event that ends the last one.
 
     :param changes: those to be made, in order.
+    :param text: what they come to, for people; empty: how many there were, and what restarted.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class StepLog:
         node: str,
         step_of: Mapping[Resource, str],
         changes: Sequence[Change],
+        text: str = "",
     ) -> None:
         self._journal = journal
         self._node = node
         self._step_of = step_of
         self._changes = changes
+        self._text = text
         self._first = step_of[changes[0].resource] if changes else RUN
         self._step = ""
         self._began = 0.0
@@ -92,7 +95,7 @@ class StepLog:
             if c.action in {"start", "restart"}
         ]
         others = len(changes) - len(units)
-        text = ", ".join(
+        text = self._text or ", ".join(
             [*([f"{others} change{'s' if others > 1 else ''}"] if others else []), *units]
         )
         data: dict[str, object] = {"changes": changes}

@@ -138,7 +138,7 @@ class UpgradePlan:
 def plan(run: Run, wanted: Upgrade) -> UpgradePlan:
     """Return what `upgrade` would do, by the same code. Changes nothing."""
     with _nodes(run, wanted, dry_run=True) as (using, node):
-        network = using.context.session.background(NetworkUpgrade(using.context).prospect)
+        network = using.context.session.background(_network(using).prospect)
         nodes = using.context.each(lambda deployer: node(deployer).prospect(), batched=False)
         return UpgradePlan(nodes, network.result())
 
@@ -152,7 +152,7 @@ def upgrade(run: Run, wanted: Upgrade) -> UpgradePlan:
     """
     with _nodes(run, wanted) as (using, node), using.cordons_reported():
         each = using.context.each
-        network = NetworkUpgrade(using.context)
+        network = _network(using)
         looking = using.context.session.background(network.prospect)
         prospects = each(lambda deployer: node(deployer).prospect(insisting=True), batched=False)
         found = UpgradePlan(prospects, looking.result())
@@ -173,6 +173,14 @@ def upgrade(run: Run, wanted: Upgrade) -> UpgradePlan:
         if found.network.turn.last and all(outcome.ok for outcome in run.outcomes.values()):
             roll()
         return found
+
+
+def _network(using: NodesInUse) -> NetworkUpgrade:
+    context, run = using.context, using.context.run
+    names = [node.name for node in run.nodes]
+    return NetworkUpgrade(
+        context.session, run.journal, names, context.held_images, wanted=run.whole
+    )
 
 
 def _rolled(
@@ -265,9 +273,10 @@ class _Node:
         operation = self._emptied(drains=planned.change.drains)
         operation = self._record(operation, CHANGING)
         try:
-            self._carry_out(UPGRADE, self._kept(operation, planned))
+            kept = self._kept(operation, planned)
+            self._carry_out(UPGRADE, kept, text=f"what it runs is kept ({kept.name})")
             if planned.change.runtime:
-                self._carry_out(UPGRADE, *self._ended())
+                self._carry_out(UPGRADE, *self._ended(), text="its own pods are ended")
             self._deployer.deploy(
                 before_change=lambda: None,
                 # Ended pods, or what another run did, are no more as they were found.
@@ -352,7 +361,8 @@ class _Node:
         try:
             self._deployer.host.close()  # whatever became of the connection
             restored = _trace("set kept", "what it ran", (), "restore", "as one set")
-            self._carry_out(BACK, *(self._ended() if ends_pods else ()), restored)
+            ended = self._ended() if ends_pods else ()
+            self._carry_out(BACK, *ended, restored, text="what it ran is restored")
             with self._step(BACK, "waiting for Ready") as log:
                 nodes = self._using.context.session.nodes
                 nodes.wait_ready(self._name, began, lambda: None, log.waiting)
@@ -364,15 +374,17 @@ class _Node:
         return WentBackError(self._name, error, takes_pods=operation.cordons)
 
     def _forget(self) -> None:
-        self._carry_out(UPGRADE, _trace("forgotten", "what it ran", (), "remove", "it is proved"))
+        forgotten = _trace("forgotten", "what it ran", (), "remove", "it is proved")
+        self._carry_out(UPGRADE, forgotten, text="what was kept is removed")
 
-    def _carry_out(self, step: str, *changes: Change) -> None:
+    def _carry_out(self, step: str, *changes: Change, text: str) -> None:
         host_changes.carry_out(
             self._run.config,
             self._run.journal,
             self._deployer.host,
             Plan(self._name, changes),
             step,
+            text,
         )
 
     def _record(self, operation: Operation, phase: str) -> Operation:

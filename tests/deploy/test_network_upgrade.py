@@ -119,8 +119,7 @@ class Cluster:
 
     def upgrade(self, *names: str) -> NetworkUpgrade:
         self.did.clear()
-        nodes = tuple(n for n in self.config.nodes if not names or n.name in names)
-        run = SimpleNamespace(config=self.config, nodes=nodes, journal=self.journal, whole=True)
+        of_run = names or tuple(node.name for node in self.config.nodes)
         network = SimpleNamespace(
             name=self.name,
             objects=self.objects,
@@ -131,7 +130,8 @@ class Cluster:
             turn=self.turned,
         )
         live = {"status": {"nodeInfo": {"kubeletVersion": "v1.36.3"}}}
-        session = SimpleNamespace(
+        session: Any = SimpleNamespace(
+            config=self.config,
             network=network,
             api=SimpleNamespace(get=lambda _: json.loads(json.dumps(self.live))),
             manifests=SimpleNamespace(plan=lambda _: self.again(), apply=self.apply),
@@ -139,8 +139,7 @@ class Cluster:
             nodes=SimpleNamespace(current=lambda: {"n1": live}),
             snapshot=SimpleNamespace(version=Release.parse("1.37.2")),
         )
-        context: Any = SimpleNamespace(run=run, session=session, held_images=frozenset())
-        return NetworkUpgrade(context)
+        return NetworkUpgrade(session, self.journal, of_run, frozenset(), wanted=True)
 
     def again(self) -> tuple[ObjectChange, ...]:
         return tuple(ObjectChange(item, PATH, "update") for item in self.objects())

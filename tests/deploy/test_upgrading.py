@@ -137,8 +137,9 @@ class Upgraded(Scene):
         )
 
     def _carry_out(
-        self, config: Config, journal: Journal, host: Node, plan: Plan, step: str
+        self, config: Config, journal: Journal, host: Node, plan: Plan, step: str, text: str
     ) -> None:
+        assert text
         for change in plan.changes:
             assert isinstance(change.resource, Trace)
             kind = change.resource.kind

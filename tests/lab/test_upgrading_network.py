@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.life
 
+ANOTHER = {"ip_autodetection": "cidr=10.0.0.0/8"}  # finds the same addresses
+
 
 def of_nodes(lab: Lab) -> dict[str, dict[str, Any]]:
     """Return calico-node's pods by node."""
@@ -47,10 +49,10 @@ def detection(lab: Lab) -> set[str]:
     }
 
 
-def changed(shop: Shop, name: str, method: str, **timeouts: int) -> Path:
-    """Return the shop's configuration with another way to find addresses."""
+def changed(shop: Shop, name: str, changes: dict[str, str], **timeouts: int) -> Path:
+    """Return the shop's configuration with something else of Calico."""
     whole = yaml.safe_load(shop.config.read_text())
-    whole["calico"]["ip_autodetection"] = method
+    whole["calico"] |= changes
     whole["timeouts"] = {**(whole.get("timeouts") or {}), **timeouts}
     path = shop.lab.scratch / f"{name}.yml"
     path.write_text(yaml.safe_dump(whole, sort_keys=False))
@@ -66,7 +68,7 @@ def as_it_was(shop: Shop) -> Iterator[Shop]:
 
 def test_a_plan_says_on_which_nodes_its_pods_are_replaced(shop: Shop) -> None:
     before = uids(shop.lab)
-    config = changed(shop, "planned", "cidr=10.0.0.0/8")
+    config = changed(shop, "planned", ANOTHER)
     shown = shop.inv("upgrade", "--dry-run", config=config).out
     assert (
         "cluster: calico-node is rolled, one node at a time; 1 object to apply on n1, n2, n3"
@@ -80,7 +82,7 @@ def test_a_plan_says_on_which_nodes_its_pods_are_replaced(shop: Shop) -> None:
 def test_one_that_is_not_well_goes_back_and_the_others_are_untouched(as_it_was: Shop) -> None:
     shop, before = as_it_was, uids(as_it_was.lab)
     was = detection(shop.lab)
-    broken = changed(shop, "broken", "interface=nosuch", calico=60)
+    broken = changed(shop, "broken", {"registry": "registry.invalid"}, calico=60)
     done = shop.inv("upgrade", code=1, config=broken)
     assert "Calico runs as before on n1" in done.text
     after = uids(shop.lab)
@@ -93,7 +95,7 @@ def test_one_that_is_not_well_goes_back_and_the_others_are_untouched(as_it_was: 
 def test_its_pods_are_replaced_one_after_another_and_no_request_is_lost(as_it_was: Shop) -> None:
     shop, before = as_it_was, uids(as_it_was.lab)
     visitors = Visitors(shop)
-    config = changed(shop, "changed", "cidr=10.0.0.0/8")
+    config = changed(shop, "changed", ANOTHER)
     done = shop.inv("upgrade", "--json", config=config)
     assert done.results == dict.fromkeys(NODES, "changed")
     after = uids(shop.lab)
