@@ -18,7 +18,7 @@ from ..kube import node_status, rbac_rules
 from ..pki.certificates import read
 from ..releases.matrix import matrix
 from ..ssh.errors import CommandTimeoutError, ConnectionLostError, UnreachableError
-from ..upkeep import departures
+from ..upkeep import departures, operations
 from ..upkeep.objects import full_name
 from ..util import program
 from ..util.errors import FabnodeError
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 REMOVE: Final = "remove"
 LOCKING: Final = "locking-out"
 OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
-REMOVED: Final = "fabnode.io/removed"
 _FRESH = 120.0  # seconds since the last sign of a kubelet that counts as alive
 _GONE, _POLL = 120.0, 2.0  # seconds for pods of a host that is off, and between two looks
 _SILENT = (UnreachableError, ConnectionLostError, CommandTimeoutError)
@@ -223,7 +222,7 @@ class _Node:
         with self._run.journal.step(self._name, REMOVE, "locking it out") as log:
             if found.registered:
                 # A node may lift its own cordon, but takes no taint off.
-                self._using.cordons.taint(self._name, REMOVED, "NoSchedule", "NoExecute")
+                self._using.cordons.taint(self._name, operations.REMOVED, "NoSchedule", "NoExecute")
             gone = self._traces.lock_out()
             things = f"; removed: {', '.join(gone)}" if gone else ""
             log.changed(f"locked out{things}")

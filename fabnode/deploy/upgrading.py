@@ -31,7 +31,7 @@ from .errors import PreflightError
 from .network_upgrade import NetworkProspect, NetworkUpgrade
 from .node_drainer import still_cordoned
 from .pipeline import attempted
-from .waved import in_waves
+from .waved import in_waves, one_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -160,7 +160,10 @@ def upgrade(run: Run, wanted: Upgrade) -> UpgradePlan:
         planned = {name: seen.value.planned for name, seen in prospects.items() if seen.value}
 
         def roll() -> bool:
-            return not found.network.text or _rolled(using, network, found.network, planned)
+            # Where a reason is none of the nodes' own, nothing of the cluster is changed.
+            if not found.network.text or one_reason(using, prospects):
+                return True
+            return _rolled(using, network, found.network, planned)
 
         def one(deployer: NodeDeployer) -> None:
             node(deployer).upgrade(planned[deployer.node.name])

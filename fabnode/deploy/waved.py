@@ -58,7 +58,7 @@ def in_waves(
     size = run.batch or run.config.maintenance.batch
     left = [node.name for node in run.nodes if node.name in names]
     failed = {name: each.error for name, each in seen.items() if each.error}
-    stop = _common_cause(using, failed)
+    stop = one_reason(using, seen)
     while left and not stop:
         down = _down(using)
         shares = _shares(using) if size > 1 else {}
@@ -75,6 +75,11 @@ def in_waves(
         canary = False
     for name in left:
         run.record_outcome(name, Outcome(skipped=stop))
+
+
+def one_reason(using: NodesInUse, seen: Mapping[str, Outcome[Any]]) -> str:
+    """Return that two nodes failed for one reason, in a line; empty: no two did."""
+    return _common_cause(using, {name: each.error for name, each in seen.items() if each.error})
 
 
 def _down(using: NodesInUse) -> frozenset[str]:

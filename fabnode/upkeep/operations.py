@@ -27,6 +27,7 @@ NO_LABELS: Mapping[str, str | None] = MappingProxyType({})
 
 # Of a Node that load balancers of a cloud leave out (kubernetes, its cloud provider's controller).
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+REMOVED = "fabnode.io/removed"  # taint of a node that is locked out
 _EMPTIES = frozenset({"drain", "maintain", "upgrade", "remove"})
 
 What = Literal["cordon", "drain", "maintain", "upgrade", "remove"]
@@ -188,7 +189,12 @@ def uncordon_patch(live: Object) -> Object | None:
     excluded = found and (found.excluded or (found.before and found.before.excluded))
     labels = {EXCLUDED: None} if excluded else {}
     if is_own_cordon(live):
-        return _patch(live, None, {"unschedulable": None}, labels)
+        taints = (live.get("spec") or {}).get("taints") or []
+        kept = [taint for taint in taints if taint.get("key") != REMOVED]
+        spec: Object = {"unschedulable": None}
+        if len(kept) < len(taints):
+            spec["taints"] = kept
+        return _patch(live, None, spec, labels)
     if not is_cordoned(live) and _annotation(live) is not None:
         return _patch(live, None, {}, labels)
     return None

@@ -583,3 +583,25 @@ def test_in_an_upgrade_its_pods_are_replaced_by_hand() -> None:
     assert [a for a, b in zip(wanted, found, strict=True) if a != b] == [
         item for item in wanted if item["kind"] == "DaemonSet"
     ]
+
+
+class Pods:
+    """An API that has a DaemonSet and its pods."""
+
+    def __init__(self, *pods: dict[str, Any]) -> None:
+        self.pods = list(pods)
+
+    def find(self, _path: str) -> dict[str, Any]:
+        return DAEMONSET
+
+    def get(self, _path: str, **_: str) -> dict[str, Any]:
+        return {"items": self.pods}
+
+
+def test_pods_of_a_template_of_before_are_named_by_node() -> None:
+    old, new, leaving = pod("n1", "True", "1"), pod("n2", "True"), pod("n3", "True", "1")
+    leaving["metadata"] |= LEAVING["metadata"]
+    for each, name in ((old, "old"), (new, "new"), (leaving, "leaving")):
+        each["metadata"]["name"] = name
+    found = network(make_config()).older_pods(Pods(old, new, leaving), ["n1", "n2", "n3"])
+    assert found == {"n1": "/api/v1/namespaces/kube-system/pods/old"}

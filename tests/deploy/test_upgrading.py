@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.artifacts import store
+from fabnode.cni.protocol import Turn
 from fabnode.deploy import host_changes, node_proof, upgrading
 from fabnode.deploy import run as run_module
 from fabnode.deploy.errors import PreflightError
+from fabnode.deploy.network_upgrade import NetworkProspect
 from fabnode.deploy.node_drainer import DrainBlockedError
 from fabnode.deploy.node_planner import NodePlan
 from fabnode.deploy.node_proof import NotWellError
@@ -25,6 +27,7 @@ from fabnode.releases.version_change import Versions, version_change
 from fabnode.ssh.errors import ApplyError, UnreachableError
 from fabnode.steps.finding import Finding
 from fabnode.steps.verify import Check
+from fabnode.util.errors import ClusterError
 from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import pod
 
@@ -61,6 +64,7 @@ class Upgraded(Scene):
         self.bad: list[list[Check]] = []
         self.did: list[str] = []
         self.seen_within: list[float] = []
+        self.network_fails = False
         self.on_deploy: Callable[[str], None] = lambda _: None
         self.on_back: Callable[[str], None] = lambda _: None
         self.ready: Callable[[str], None] = lambda _: None
@@ -132,6 +136,7 @@ class Upgraded(Scene):
             facts=SimpleNamespace(clock_offset=0.0),
             plan=plan,
             deploy=deploy,
+            bring_images=lambda _: self.did.append(f"images {name}"),
             probe=lambda: None,
             overrides=lambda: (),
         )
@@ -409,3 +414,50 @@ def test_a_node_that_stays_well_is_through(monkeypatch: pytest.MonkeyPatch, tmp_
     scene = Upgraded(monkeypatch, tmp_path, maintenance={"retry": 1, "soak": 1})
     assert scene.upgrade()["n1"].ok
     assert "well for 1 s" in scene.texts("done")
+
+
+def rolls(monkeypatch: pytest.MonkeyPatch, scene: Upgraded, *, last: bool = False) -> None:
+    """Have the pod network change too; that is done on the scene's list."""
+    found = NetworkProspect("net is rolled", pods=("n1",), turn=Turn(last))
+
+    def upgrade(_: object, wanted: NetworkProspect, with_images: list[str]) -> None:
+        assert wanted is found
+        scene.did.append(f"roll, images on {', '.join(with_images)}")
+        if scene.network_fails:
+            raise ClusterError("it is not well", "look")
+
+    monkeypatch.setattr(upgrading.NetworkUpgrade, "prospect", lambda _: found)
+    monkeypatch.setattr(upgrading.NetworkUpgrade, "upgrade", upgrade)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_the_pod_network_is_rolled_before_or_after_all_nodes(
+    scene: Upgraded, monkeypatch: pytest.MonkeyPatch, last: bool
+) -> None:
+    rolls(monkeypatch, scene, last=last)
+    assert all(outcome.ok for outcome in scene.upgrade("n1", "n2").values())
+    order = [what for what in scene.did if what.startswith(("roll", "deploy"))]
+    roll = "roll, images on n1, n2"
+    nodes = ["deploy n1", "deploy n2"]
+    assert order == ([*nodes, roll] if last else [roll, *nodes])
+    assert scene.did.index("images n1") < scene.did.index(roll)
+
+
+def test_where_the_network_fails_no_node_is_taken(
+    scene: Upgraded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rolls(monkeypatch, scene)
+    scene.network_fails = True
+    assert scene.upgrade("n1")["n1"].skipped == "the pod network was not upgraded"
+    assert not [what for what in scene.did if what.startswith("deploy")]
+    assert scene.api.reported == []
+
+
+def test_where_two_nodes_fail_for_one_reason_the_network_is_left_alone(
+    scene: Upgraded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rolls(monkeypatch, scene)
+    finding = Finding("error", "it has no conntrack", "install it")
+    scene.findings |= {"n1": (finding,), "n2": (finding,)}
+    scene.upgrade("n1", "n2", "n3")
+    assert scene.did == []

@@ -248,3 +248,14 @@ def test_taints_of_a_key_are_all_that_a_node_bears_of_it() -> None:
     ]
     live["spec"] = patch["spec"]
     assert operations.taint_patch(live, "k", ["NoSchedule", "NoExecute"]) is None
+
+
+def test_an_uncordon_lets_in_again_what_was_locked_out() -> None:
+    live = recorded(of("remove"))
+    live["spec"]["taints"] = [
+        {"key": operations.REMOVED, "effect": "NoExecute"},
+        {"key": "gpu", "effect": "NoSchedule"},
+    ]
+    patch = operations.uncordon_patch(live)
+    assert patch
+    assert patch["spec"]["taints"] == [{"key": "gpu", "effect": "NoSchedule"}]
