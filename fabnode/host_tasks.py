@@ -7,6 +7,7 @@ Each task is a step or an inspection of one node; the work is done by `cli.comma
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -169,9 +170,14 @@ def reset(
     commands.reset.reset(options, pods, dry_run=dry_run, yes=yes)
 
 
-def _in_use(c: Context, config: str, *, dry_run: bool = False, **more: bool) -> Options:
-    """Return the options of work on one node that has pods."""
-    return Options(config, _node(c), recorded=not dry_run, in_use=True, **more)
+def _in_use(c: Context, config: str, *, dry_run: bool = False) -> Options:
+    """Return the options of work on one node that has pods; its host gets no artifacts."""
+    return Options(config, _node(c), recorded=not dry_run, installs=False, in_use=True)
+
+
+def _of_api(c: Context, config: str, *, dry_run: bool = False) -> Options:
+    """Return them for work that concerns the API alone."""
+    return replace(_in_use(c, config, dry_run=dry_run), api_only=True)
 
 
 def _allowed(force: str, past_budget: str, delete_emptydir_data: bool) -> commands.upkeep.Allowed:
@@ -186,13 +192,13 @@ _PODS = {key: HELP[key.replace("_", "-")] for key in ("force", "past_budget")} |
 @_task()
 def cordon(c: Context, config: str = "") -> None:
     """Let no new pods come to the node, with a record of whose cordon that is."""
-    commands.upkeep.cordon(_in_use(c, config, installs=False, api_only=True))
+    commands.upkeep.cordon(_of_api(c, config))
 
 
 @_task()
 def uncordon(c: Context, config: str = "") -> None:
     """Lift the node's cordon where it is fabnode's own."""
-    commands.upkeep.uncordon(_in_use(c, config, installs=False, api_only=True))
+    commands.upkeep.uncordon(_of_api(c, config))
 
 
 @_task(dry_run="Show what would become of each pod; change nothing.", **_PODS)
@@ -209,7 +215,7 @@ def drain(
 
     Example: fab -H n1 drain --dry-run
     """
-    options = _in_use(c, config, dry_run=dry_run, installs=False, api_only=True)
+    options = _of_api(c, config, dry_run=dry_run)
     allowed = _allowed(force, past_budget, delete_emptydir_data)
     commands.upkeep.drain(options, allowed, dry_run=dry_run)
 
@@ -236,7 +242,7 @@ def maintain(
     Example: fab -H n1 maintain --if-due
     """
     commands.upkeep.maintain(
-        _in_use(c, config, dry_run=dry_run, installs=False),
+        _in_use(c, config, dry_run=dry_run),
         _allowed(force, past_budget, delete_emptydir_data),
         command=command,
         if_due=if_due,
@@ -261,7 +267,7 @@ def upgrade(
     Example: fab -H n1 upgrade --dry-run
     """
     commands.upgrade.upgrade(
-        _in_use(c, config, dry_run=dry_run, joins=True),
+        replace(_in_use(c, config, dry_run=dry_run), installs=True, joins=True),
         _allowed(force, past_budget, delete_emptydir_data),
         network=True,
         dry_run=dry_run,

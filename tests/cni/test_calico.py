@@ -591,10 +591,10 @@ class Pods:
     def __init__(self, *pods: dict[str, Any]) -> None:
         self.pods = list(pods)
 
-    def find(self, _path: str) -> dict[str, Any]:
+    def find(self, path: str) -> dict[str, Any]:
         return DAEMONSET
 
-    def get(self, _path: str, **_: str) -> dict[str, Any]:
+    def get(self, path: str, **query: str) -> dict[str, Any]:
         return {"items": self.pods}
 
 

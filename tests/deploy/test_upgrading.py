@@ -13,7 +13,7 @@ from fabnode.cni.protocol import Turn
 from fabnode.deploy import host_changes, node_proof, upgrading
 from fabnode.deploy import run as run_module
 from fabnode.deploy.errors import PreflightError
-from fabnode.deploy.network_upgrade import NetworkProspect
+from fabnode.deploy.network_upgrade import NetworkProspect, NetworkUpgrade
 from fabnode.deploy.node_drainer import DrainBlockedError
 from fabnode.deploy.node_planner import NodePlan
 from fabnode.deploy.node_proof import NotWellError
@@ -426,8 +426,8 @@ def rolls(monkeypatch: pytest.MonkeyPatch, scene: Upgraded, *, last: bool = Fals
         if scene.network_fails:
             raise ClusterError("it is not well", "look")
 
-    monkeypatch.setattr(upgrading.NetworkUpgrade, "prospect", lambda _: found)
-    monkeypatch.setattr(upgrading.NetworkUpgrade, "upgrade", upgrade)
+    monkeypatch.setattr(NetworkUpgrade, "prospect", lambda _: found)
+    monkeypatch.setattr(NetworkUpgrade, "upgrade", upgrade)
 
 
 @pytest.mark.parametrize("last", [False, True])

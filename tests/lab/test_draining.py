@@ -241,3 +241,16 @@ def test_a_smaller_account_may_not_drain(shop: Shop) -> None:
         assert shop.cordoned() == set()
     finally:
         shop.allow()
+
+
+def test_one_node_is_drained_by_fab_and_taken_back(shop: Shop) -> None:
+    lab = shop.lab
+    shown = lab.fab("-H", "n2", "drain", "--dry-run", config=shop.config)
+    assert "kube-system/calico-node-" in shown.out
+    lab.fab("-H", "n2", "drain", config=shop.config)
+    assert shop.cordoned() == {"n2"}
+    excluded = "node.kubernetes.io/exclude-from-external-load-balancers"
+    assert shop.node("n2")["metadata"]["labels"][excluded] == "true"
+    lab.fab("-H", "n2", "uncordon", config=shop.config)
+    assert shop.cordoned() == set()
+    assert excluded not in shop.node("n2")["metadata"]["labels"]
