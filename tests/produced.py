@@ -149,6 +149,7 @@ PRODUCED: dict[str, dict[str, str]] = {
     },
     "deploy/test_maintenance.py": {
         "RebootError": "test_nodes_follow_each_other_and_a_failure_ends_it",
+        "KernelTooOldError": "test_a_kernel_that_is_too_old_is_not_booted",
         "MaintenanceCommandError": "test_a_command_that_fails_leaves_the_node_cordoned",
         "NotWellError": "test_a_node_that_is_not_well_takes_no_pods",
     },

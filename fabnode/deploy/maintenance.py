@@ -23,6 +23,7 @@ from ..ssh.errors import (
     RevokedHostKeyError,
     UnknownHostKeyError,
 )
+from ..steps import kernel
 from ..upkeep import departures
 from ..util.errors import FabnodeError
 from ..util.sanitize import last_lines
@@ -56,6 +57,12 @@ _OTHER_HOST = (ChangedHostKeyError, RevokedHostKeyError, UnknownHostKeyError)
 
 class RebootError(FabnodeError):
     """A host did not come back from its reboot, or not as it should."""
+
+
+class KernelTooOldError(FabnodeError):
+    """The kernel that a reboot would start lacks what the node runs by; nothing was changed."""
+
+    advice = "install a newer one, name another (--kernel), or configure another kube_proxy.mode"
 
 
 class MaintenanceCommandError(FabnodeError):
@@ -163,6 +170,9 @@ class _Node:
             if self._wanted.if_due and not state.due and not found:
                 log.note("no reboot is due")
                 return Prospect("", "", "", None)
+            coming = self._wanted.kernel or state.installed
+            if not command and (why := kernel.too_old(coming, self._deployer.node)):
+                raise KernelTooOldError(f"the kernel {coming}, which is to boot, is too old: {why}")
             if not command:
                 log.note(f"a reboot is due: {state.due}" if state.due else "no reboot is due")
         drain = self._using.preview(self._name, insisting=insisting)
@@ -210,8 +220,8 @@ class _Node:
         return boot_state.read(self._deployer.host)
 
     def _rebooted(self, operation: Operation, state: BootState) -> tuple[Operation, BootState]:
-        kernel = self._wanted.kernel or state.installed
-        operation = replace(operation, boot=state.boot, kernel=kernel)
+        coming = self._wanted.kernel or state.installed
+        operation = replace(operation, boot=state.boot, kernel=coming)
         operation = self._record(operation, REBOOTING)
         with self._step(REBOOT, f"rebooting, kernel {state.running}") as log:
             if refusal := boot_state.reboot(self._deployer.host):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ PROXY_TOOLS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 # kubernetes pkg/proxy/nftables/supported.go
 NFTABLES_KERNEL = (5, 13)
 NFTABLES_NFT = (1, 0, 1)
+_VERSION = re.compile(r"\d+(\.\d+)+")
 
 
 # What settings a module brings, by the beginnings of their names; of all others that is not known.
@@ -49,6 +51,26 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
 def brings(module: str, setting: str) -> bool:
     """Return whether a module could bring a setting of the kernel (with dots) when it is loaded."""
     return module not in _SETTINGS or setting.startswith(_SETTINGS[module])
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with: `5.10.0-13-amd64` → (5, 10, 0)."""
+    found = _VERSION.match(version)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def too_old(release: str, node: Node) -> str:
+    """
+    Return why a kernel is too old for what a node runs; empty: it is not, or is not known.
+
+    :param release: as `uname -r` says it, of the kernel that runs or of one that is to.
+    """
+    mode = node.kube_proxy.mode
+    if not node.kube_proxy.enabled or mode != "nftables":
+        return ""
+    least = ".".join(map(str, NFTABLES_KERNEL))
+    old = () < numbers(release) < NFTABLES_KERNEL
+    return f"{least} is needed for kube-proxy's {mode} mode" if old else ""
 
 
 def sysctls(node: Node) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,11 +16,10 @@ from . import boot_overrides, environment, takeover
 from .environment import MIB
 from .finding import Finding
 from .inputs import Inputs
-from .kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, brings, modules
+from .kernel import NFTABLES_KERNEL, NFTABLES_NFT, PROXY_TOOLS, brings, modules, numbers
 from .step import Scope, Step
 
 MAX_CLOCK_OFFSET = 30.0  # seconds; certificates are valid from the second they are signed
-_VERSION = re.compile(r"\d+(\.\d+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +388,7 @@ def _proxy_mode(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
         ("kernel", facts.kernel, NFTABLES_KERNEL),
         ("nft", facts.nft, NFTABLES_NFT),
     ):
-        if () < _numbers(found) < least:
+        if () < numbers(found) < least:
             newer = ".".join(map(str, least))
             text = f"its {what} is {found}, and {newer} is {needs}"
             yield Finding("error", text, f"upgrade it, {other}")
@@ -407,12 +405,6 @@ def _no_proxy(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
             f"have what takes kube-proxy's place run first, or give {pods.name} the apiserver's own"
             " address (docs/settings.md)",
         )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with: `5.10.0-13-amd64` → (5, 10, 0)."""
-    found = _VERSION.match(version)
-    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 STEP = Step("preflight", "Check what would prevent joining.", Scope.CHECK)

@@ -12,6 +12,7 @@ import pytest
 from fabnode.deploy import draining, maintenance, node_proof
 from fabnode.deploy import run as run_module
 from fabnode.deploy.maintenance import (
+    KernelTooOldError,
     Maintenance,
     MaintenanceCommandError,
     RebootError,
@@ -92,8 +93,9 @@ class Host:
 class Maintained(Scene):
     """Nodes whose hosts boot; what is checked of them afterwards is given."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__(monkeypatch, timeouts={"drain": 3, "reboot": 1, "ready": 1})
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+        timeouts = {"drain": 3, "reboot": 1, "ready": 1}
+        super().__init__(monkeypatch, timeouts=timeouts, **settings)
         self.hosts = {each.name: Host(each) for each in self.config.nodes}
         self.bad: list[list[Check]] = []
         self.network: list[Check] = []
@@ -230,6 +232,18 @@ def test_another_kernel_than_the_wanted_is_no_success(scene: Maintained, named: 
     assert isinstance(error, RebootError)
     assert f"the host runs the kernel {OLD}, and {NEW} was to run" in error.message
     assert scene.api.cordoned()
+
+
+def test_a_kernel_that_is_too_old_is_not_booted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs would do; what was installed since would not."""
+    scene = Maintained(monkeypatch, kube_proxy={"mode": "nftables"})
+    scene.hosts["n1"].installed = "5.10.0-13-amd64"
+    error = scene.maintain()["n1"].error
+    assert isinstance(error, KernelTooOldError)
+    assert "5.13 is needed for kube-proxy's nftables mode" in error.message
+    assert (scene.hosts["n1"].said, scene.api.reported) == ([], [])
+    assert scene.maintain(kernel=NEW)["n1"].error is not None  # it is the old one that boots
+    assert scene.hosts["n1"].said
 
 
 def test_another_host_in_its_place_is_not_waited_for(scene: Maintained) -> None:
