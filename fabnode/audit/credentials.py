@@ -275,7 +275,7 @@ class Credentials:
     def _not_movable(self, file: SecretFile) -> str:
         """Say why a file can't be put aside by machine, or nothing."""
         if file.late:  # whoever keeps the host busy brings that about, of any key
-            return "whose key it is could not be told in time"
+            return "whose key it is was not known in time"
         users = self._users(file.path)
         if users:
             return f"it is in use: {', '.join(users[:3])}"

@@ -159,9 +159,7 @@ class Api:
                 return None
             raise
 
-    def text(
-        self, path: str, *, node: str = "", seconds: float | None = None, **query: str
-    ) -> str:
+    def text(self, path: str, *, node: str = "", seconds: float | None = None, **query: str) -> str:
         """
         GET plain text (a pod's log), of which the beginning will do.
 

@@ -393,7 +393,7 @@ def test_a_key_that_came_too_late_is_not_moved_by_its_name(name: str) -> None:
     assert only(judged(with_files(file))).repairs
     found = only(judged(with_files(replace(file, late=True))))
     assert found.repairs == ()
-    assert found.by_hand == "whose key it is could not be told in time"
+    assert found.by_hand == "whose key it is was not known in time"
 
 
 @pytest.mark.parametrize(
