@@ -32,6 +32,8 @@ _BPF = "/sys/fs/bpf"
 _TUNNEL = "tunl0"  # the module's own, which makes it again
 _AT_BOOT = {"enabled", "enabled-runtime", "linked", "linked-runtime"}
 _VALUE = re.compile(r"[0-9 \t-]{1,60}", re.ASCII)
+# What has to be seen whole: what is not there, a reset leaves, or deletes as if nobody used it.
+_NEEDED_WHOLE = ("all", "filter", "nft", "mount", "sandbox", "interface", "unit", "path", "filled")
 _PODS_SECONDS, _UNIT_SECONDS = 900, 130
 
 
@@ -196,11 +198,10 @@ class _Planner:
                     f"nft's table {name} holds chains of a node, which only iptables can read",
                     "install the package iptables there",
                 )
-        if cut := sorted(
-            name for name in now.cut if name.startswith(("filter", "mount", "sandbox"))
-        ):
+        if cut := sorted(name for name in now.cut if name.startswith(_NEEDED_WHOLE)):
             yield Refusal(
-                f"it has more of {', '.join(cut)} than is read", "this host has to be reset by hand"
+                f"it has more of {', '.join(cut)} than is read, or did not show all of it in time",
+                "run it again; if it says the same, this host has to be reset by hand",
             )
 
     def _own_unit(self, name: str) -> bool:

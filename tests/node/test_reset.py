@@ -437,9 +437,10 @@ def test_a_foreign_chain_that_leads_to_ours_refuses_it() -> None:
     assert "-A MINE -j KUBE-FIREWALL" in refusal.text
 
 
-def test_more_rules_than_are_read_refuse_it() -> None:
-    (refusal,) = plan(survey({"cut": frozenset({"filter iptables-nft"})})).refusals
-    assert "more of filter iptables-nft" in refusal.text
+@pytest.mark.parametrize("what", ["filter iptables-nft", "sandbox", "mount", "all"])
+def test_more_than_is_read_or_was_shown_refuses_it(what: str) -> None:
+    (refusal,) = plan(survey({"cut": frozenset({what})})).refusals
+    assert f"more of {what} than is read" in refusal.text
 
 
 # --- what is said beside -----------------------------------------------------------------------

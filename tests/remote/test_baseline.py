@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 from typing import TYPE_CHECKING
 
@@ -179,7 +180,8 @@ def surveyed(shell: list[str], tools: Tools, tmp_path: Path, *paths: str) -> Sur
     observed = Observed((FORWARD,), ("kubelet.service",), paths)
     program = script(observed, "nonce", state=str(tmp_path / "state"), programs=str(tools.folder))
     result = tools.run([*shell, "-s"], program)
-    assert (result.returncode, result.stderr) == (0, b"")
+    said = result.stderr.replace(b"Killed\n", b"")  # what a shell says of a stand-in
+    assert (result.returncode, said) == (0, b"")
     return parse(result.stdout, nonce="nonce")
 
 
@@ -210,6 +212,46 @@ def test_a_survey_sees_what_a_record_holds_and_what_was_kept(
     assert found.shims == 0
     assert found.now.unit("kubelet.service").active == "active"
     assert "/etc" in found.now.filled
+
+
+ENDED = {
+    "a program that was killed": ("ip", "kill -9 $$", "interface"),
+    "a program that could not be started": ("ip", "exit 126", "interface"),
+    "a shell that could start nothing more": ("stat", "kill -9 $PPID", "all"),
+}
+
+
+@pytest.mark.parametrize(("program", "fault", "cut"), ENDED.values(), ids=ENDED)
+def test_what_was_not_seen_to_its_end_is_cut(
+    tmp_path: Path, program: str, fault: str, cut: str
+) -> None:
+    """A reset would take what is missing for what is not there."""
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    tools.add("systemctl", f"cat {tmp_path}/units")
+    assert not surveyed(["sh"], tools, tmp_path, "/etc").now.cut
+    tools.add(program, fault)
+    assert cut in surveyed(["sh"], tools, tmp_path, "/etc").now.cut
+
+
+def test_others_containers_that_cannot_be_listed_are_no_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    tools.add("systemctl", f"cat {tmp_path}/units")
+    monkeypatch.setattr(surveying.layout, "CONTAINERD_SOCKET", str(tmp_path / "s"))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        tools.add("ctr", 'case $* in *"namespaces ls"*) echo moby ;; *containers*) echo c ;; esac')
+        found = surveyed(["sh"], tools, tmp_path)
+        assert (found.namespaces, found.now.cut) == ({"moby": (1, 0)}, set())
+        for fault in ("exit 1", "kill -9 $$"):
+            tools.add("ctr", f'case $* in *"namespaces ls"*) echo moby ;; *) {fault} ;; esac')
+            found = surveyed(["sh"], tools, tmp_path)
+            assert found.sandboxes is not None
+            assert "sandbox" in found.now.cut
+            assert "moby" not in found.namespaces
 
 
 def test_a_record_that_somebody_else_may_have_written_is_not_believed(

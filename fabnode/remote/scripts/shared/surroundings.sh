@@ -9,7 +9,14 @@
 # shellcheck shell=sh disable=SC2154 # set before it
 
 begin_records() { # begin_records TAG: what is printed from here on
+	tag=$1
 	printf '\001%s\n' "$1"
+}
+
+# What could not be started, or was ended, has not shown all: its records are told as cut.
+shown_by() { # shown_by PROGRAM ARGUMENT…
+	"$@"
+	case $? in 12[4-9] | 13? | 140 | 14[2-9]) printf '\001cut\n%s\n' "$tag" ;; esac
 }
 
 print_surroundings() ( # in a subshell, for its settings
@@ -21,14 +28,14 @@ print_surroundings() ( # in a subshell, for its settings
 	[ ! -f /etc/machine-id ] || cat /etc/machine-id
 	if has ip; then
 		begin_records interface
-		ip -o -d link show
+		shown_by ip -o -d link show
 		begin_records address
-		ip -o addr show
+		shown_by ip -o addr show
 		for family in -4 -6; do
 			begin_records "route$tab${family#-}"
-			ip "$family" route show table all
+			shown_by ip "$family" route show table all
 			begin_records "rule$tab${family#-}"
-			ip "$family" rule show
+			shown_by ip "$family" rule show
 		done
 	else
 		begin_records lacks
@@ -39,15 +46,15 @@ print_surroundings() ( # in a subshell, for its settings
 	done
 	if has nft; then
 		begin_records nft
-		timeout 10 nft -s list ruleset
+		shown_by timeout 10 nft -s list ruleset
 	fi
 	# Containers see no modules, and can load none.
 	if has ipset && { [ -d /sys/module/ip_set ] || [ ! -d /sys/module ]; }; then
 		begin_records ipset
-		timeout 10 ipset list -n
+		shown_by timeout 10 ipset list -n
 	fi
 	begin_records mount
-	cat "$mountinfo"
+	shown_by cat "$mountinfo"
 	begin_records module
 	[ ! -r /proc/modules ] || cat /proc/modules
 	begin_records swap
@@ -57,16 +64,17 @@ print_surroundings() ( # in a subshell, for its settings
 	[ -z "$observed_settings" ] || grep -Hs '' $observed_settings
 	begin_records unit
 	# shellcheck disable=SC2086
-	timeout 10 systemctl show -p Id,LoadState,ActiveState,UnitFileState,FragmentPath -- $observed_units
+	shown_by timeout 10 systemctl show -p Id,LoadState,ActiveState,UnitFileState,FragmentPath -- $observed_units
 	begin_records asked
 	printf '%s\n' "$observed_paths"
 	begin_records path
 	# shellcheck disable=SC2086
-	[ -z "$observed_paths" ] || stat -c '%f|%u|%g|%s|%n' -- $observed_paths
+	[ -z "$observed_paths" ] || shown_by stat -c '%f|%u|%g|%s|%n' -- $observed_paths
 	begin_records filled
 	for path in $observed_paths; do
 		[ ! -d "$path" ] || [ -h "$path" ] || ! holds_anything "$path" || printf '%s\n' "$path"
 	done
+	begin_records whole
 ) 2>/dev/null
 
 holds_anything() { # holds_anything FOLDER: beside what a new file system has
@@ -87,7 +95,7 @@ print_rules() { # print_rules iptables|ip6tables: of each of its two back ends t
 	esac
 	if has "$1-nft-save"; then
 		begin_records "filter$tab$1-nft"
-		timeout 10 "$1-nft-save"
+		shown_by timeout 10 "$1-nft-save"
 	fi
 	if [ -r "$names" ] && read -r _ <"$names" && ! has "$1-legacy-save" && ! has "$1-save"; then
 		begin_records lacks
@@ -95,17 +103,19 @@ print_rules() { # print_rules iptables|ip6tables: of each of its two back ends t
 	elif has "$1-legacy-save"; then
 		[ -r "$names" ] && read -r _ <"$names" || return 0
 		begin_records "filter$tab$1-legacy"
-		timeout 10 "$1-legacy-save"
+		shown_by timeout 10 "$1-legacy-save"
 	elif has "$1-save" && ! has "$1-nft-save"; then
 		begin_records "filter$tab$1"
-		timeout 10 "$1-save"
+		shown_by timeout 10 "$1-save"
 	fi
 }
 
-# Counters and what systems add to lists by themselves say nothing about who was here.
+# Counters and what systems add to lists by themselves say nothing about who was here. It fails where
+# the records end before their end: a shell that can't start a program ends, and what is left of the
+# list is there no more.
 observe_surroundings() {
 	print_surroundings | awk -v most="$most_lines" -v longest="$most_letters" '
-		substr($0, 1, 1) == "\001" { tag = substr($0, 2); count = 0; next }
+		substr($0, 1, 1) == "\001" { tag = substr($0, 2); count = 0; whole = tag == "whole"; next }
 		tag ~ /^route/ && /^(local|broadcast|multicast|anycast) / { next }
 		tag ~ /^filter/ && /^#/ { next }
 		tag ~ /^filter/ { sub(/ \[[0-9]+:[0-9]+\]$/, "") }
@@ -120,5 +130,9 @@ observe_surroundings() {
 			if (!cut[tag]++) print "cut\t" tag
 			next
 		}
-		{ print tag "\t" $0 }'
+		{ print tag "\t" $0 }
+		END {
+			if (!whole) print "cut\tall"
+			exit !whole
+		}'
 }

@@ -4,11 +4,17 @@
 if [ -S "$socket" ] && has "$ctr" && namespaces=$(timeout 10 "$ctr" namespaces ls -q 2>/dev/null); then
 	emit runtime
 	for namespace in $namespaces; do
-		emit namespace "$namespace" "$(timeout 20 "$ctr" -n "$namespace" containers ls -q | wc -l)" \
-			"$(timeout 20 "$ctr" -n "$namespace" images ls -q | wc -l)"
+		# Where that can't be told, others' containers may be there.
+		containers=$(timeout 20 "$ctr" -n "$namespace" containers ls -q) &&
+			images=$(timeout 20 "$ctr" -n "$namespace" images ls -q) || {
+			emit cut sandbox
+			continue
+		}
+		emit namespace "$namespace" "$(printf '%s\n' "$containers" | grep -c .)" "$(printf '%s\n' "$images" | grep -c .)"
 	done
 	count=0
-	for id in $(timeout 20 "$ctr" -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"==sandbox'); do
+	ids=$(timeout 20 "$ctr" -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"==sandbox') || emit cut sandbox
+	for id in $ids; do
 		count=$((count + 1))
 		[ $count -le "$most_sandboxes" ] || {
 			emit cut sandbox

@@ -5,7 +5,7 @@
 # shared/surroundings needs; and as lists: marks (files that only a deployment writes).
 # shellcheck shell=sh disable=SC2154 # see above
 
-observe_surroundings
+observe_surroundings || emit cut all
 own_state=
 # shellcheck disable=SC3067 # dash, bash and busybox know -O
 [ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ] && own_state=1 # nobody else's record is believed
