@@ -56,6 +56,12 @@ def taken_back(path: str, paths: Mapping[str, PathFact]) -> str:
     return f"run on the host: {'; '.join(commands)}"
 
 
+def removed(path: str, paths: Mapping[str, PathFact]) -> str:
+    """Return how a file is removed: `rm`, once nobody else leads its folder elsewhere."""
+    folder = exchanged_in(path, paths)
+    return f"{f'mend {folder}, which others may exchange, and ' if folder else ''}rm {quote(path)}"
+
+
 def closed(path: str, uid: int, *, controlled: bool) -> str:
     """
     Return how a file is closed to others.

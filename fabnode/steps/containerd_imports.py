@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from shlex import quote
 
 from ..config.sections import USUAL_PATHS
-from ..node import config_files, containerd_config, layout
+from ..node import advice, config_files, containerd_config, layout
 from ..node.containerd_config import RUNTIME, Key
 from ..node.facts import Facts
 from ..node.resources import Resource, content_of
@@ -49,7 +48,7 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 f"containerd does not start with {path}, which is {error}",
-                f"correct it, or rm {quote(path)}",
+                f"correct it, or {advice.removed(path, facts.paths)}",
             )
             continue
         wanted = {**_DEFAULTS, **needed}

@@ -63,7 +63,7 @@ def findings(
             yield Finding(
                 "error" if any(stops for _, stops in what) else "warning",
                 f"{path} overrides {', '.join(dict.fromkeys(effect for effect, _ in what))}",
-                _removal(path),
+                _removal(path, facts),
             )
 
 
@@ -91,13 +91,14 @@ def _unit_file(unit: str, facts: Facts, *, managed: bool) -> Iterator[Finding]:
         yield Finding(
             "error",
             f"{unit} is masked by {path}",
-            f"find out who did that; then rm {quote(path)} and systemctl daemon-reload",
+            f"find out who did that; then {advice.removed(path, facts.paths)} and systemctl"
+            " daemon-reload",
         )
     elif managed and unit_files.FOLDERS.index(dirname(path)) < _OURS:
         yield Finding(
             "error",
             f"{path} replaces the {unit} that fabnode writes",
-            f"rm {quote(path)}, then systemctl daemon-reload",
+            f"{advice.removed(path, facts.paths)}, then systemctl daemon-reload",
         )
 
 
@@ -144,7 +145,7 @@ def _environment(known: Sequence[tuple[str, str]], value: str) -> Iterator[tuple
             yield variable, True
 
 
-def _removal(path: str) -> str:
+def _removal(path: str, facts: Facts) -> str:
     if path.startswith(("/usr/lib/", "/lib/")):
         mask = f"{layout.UNITS}/{basename(dirname(path))}/{basename(path)}"
         way = (
@@ -152,5 +153,5 @@ def _removal(path: str) -> str:
             f" mkdir -p {quote(dirname(mask))} && ln -s /dev/null {quote(mask)}"
         )
     else:
-        way = f"rm {quote(path)}"
+        way = advice.removed(path, facts.paths)
     return f"{way}; then systemctl daemon-reload; where it is meant so, list it in host.drop_ins"

@@ -60,6 +60,21 @@ def test_trust_records_a_key_that_matches(cluster: Lab) -> None:
     cluster.inv("plan", "--limit", "n2", code=1, config=config)
 
 
+def test_no_host_is_known_by_the_key_of_another(cluster: Lab) -> None:
+    """Root of n2 has n2's key: whose it is says the name before the fingerprint."""
+    file, config = known(cluster, "others")
+    keys = {node: fingerprint(cluster, node) for node in NODES}
+    both = [word for node in NODES for word in ("--fingerprint", keys[node])]
+    cluster.inv("hosts.trust", *both, code=2, config=config)  # whose?
+    swapped = f"n1={keys['n2']}"
+    cluster.inv("hosts.trust", "--limit", "n1", "--fingerprint", swapped, code=1, config=config)
+    assert file.read_text() == ""
+    named = [word for node in NODES for word in ("--fingerprint", f"{node}={keys[node]}")]
+    cluster.inv("hosts.trust", *named, config=config)
+    assert len(file.read_text().splitlines()) == len(NODES)
+    cluster.inv("hosts.trust", "--limit", "n1", "--fingerprint", swapped, code=1, config=config)
+
+
 def test_changed_key_is_refused_for_that_host_alone(cluster: Lab) -> None:
     """n2 answers with a key that is recorded for n3: someone may be intercepting the connection."""
     lines = dict(

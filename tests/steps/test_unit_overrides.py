@@ -7,7 +7,7 @@ from posixpath import dirname
 
 import pytest
 
-from fabnode.node import unit_files
+from fabnode.node import advice, unit_files
 from fabnode.node.config_files import ConfigFiles
 from fabnode.node.facts import Facts, PathFact, UnitFact
 from fabnode.node.resources import File
@@ -147,7 +147,9 @@ def test_a_drop_in_in_a_folder_of_others_is_no_path_for_a_command_of_roots() -> 
     )
     (finding,) = findings(facts, RESOURCES, (LOCAL,))
     assert finding.fix.startswith(f"check its content, then mend {dirname(LOCAL)} first")
+    assert advice.removed(LOCAL, facts.paths).startswith(f"mend {dirname(LOCAL)}, which others")
     safe = replace(facts, paths={LOCAL: PathFact("file", 0o666)})
+    assert advice.removed(LOCAL, safe.paths) == f"rm {LOCAL}"
     (finding,) = findings(safe, RESOURCES, (LOCAL,))
     assert finding.fix == f"check its content, then run on the host: chmod go-w {LOCAL}"
 
