@@ -110,6 +110,27 @@ def test_a_helper_of_a_search_that_is_killed_is_reported(host: Host) -> None:
     assert any("grep" in each for each in host.said)
 
 
+@pytest.mark.parametrize(
+    ("said", "honest"),
+    [
+        ("find: '/etc/x': No such file or directory", True),  # it went meanwhile
+        ("find: '/etc/x': Permission denied", False),  # root is not refused where it can see all
+        ("find: cannot fork: Resource temporarily unavailable", False),
+        ("find: 'grep' terminated by signal 9", False),
+        ("find: 'grep': Permission denied", False),
+        ("find: '/etc/x': Too many open files in system", False),
+        ("grep: memory exhausted", False),
+    ],
+)
+def test_what_a_search_says_is_reported_but_for_files_that_went(
+    host: Host, said: str, honest: bool
+) -> None:
+    find = shutil.which("find")
+    host.tools.add("find", f'echo "{said}" >&2; exec {find} "$@"')
+    assert bool(host.audit()) is honest
+    assert honest or any(said in each for each in host.said)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 @pytest.mark.parametrize("host", SHELLS[:1], indirect=True)
 @pytest.mark.parametrize("kind", ["processes", "descriptors"])

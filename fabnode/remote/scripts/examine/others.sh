@@ -29,14 +29,14 @@ for entry in $others_folders; do
 	[ "$gid" != 0 ] || gid=65534
 	listed=
 	if [ $can_setpriv = 1 ]; then
-		find_prefix="timeout${nl}-k${nl}2${nl}10${nl}$(print_owners_rights "$uid" "$gid")"
+		find_prefix="timeout${nl}-k${nl}2${nl}10${nl}$(print_owners_rights "$uid" "$gid")" denied='|Permission denied'
 		search "$place" find_within "$place" -type f -size -128 -exec grep $grep_skip -lE "$credential_pattern" {} +
 		listed=$found
 		search "$place: lists of tokens" find_within "$place" -type f -size -16 \
 			\( -name '*token*.csv' -o -name 'basic*auth*.csv' \) -exec grep $grep_skip -lE "$token_list_pattern" {} +
 		listed=$listed$nl$found
 		# What its owner can't read may be root's.
-		find_prefix="timeout${nl}-k${nl}2${nl}10"
+		find_prefix="timeout${nl}-k${nl}2${nl}10" denied=
 		search "$place" find_within "$place" -type f -size -128 ! -user "$uid" -print
 	else
 		find_prefix="timeout${nl}-k${nl}2${nl}10"
