@@ -36,7 +36,7 @@ def plan_text(plan: PlanResult) -> str:
         if node.error:
             lines.append(f"{node.node}: can't be planned: {node.error}")
         elif node.empty and not set(node.findings) - shared.keys() and not node.hooks:
-            same += 1
+            same += node.ok  # of one that is refused, the finding and the end say so
         else:
             own = [finding for finding in node.findings if finding not in shared]
             lines += [f"{node.node}:", *_node_lines(node, own)]
@@ -52,7 +52,7 @@ def plan_text(plan: PlanResult) -> str:
             lines.append(f"  {change.action:8} {change.object}{fields}")
     if same:
         lines.append(f"{same} nodes would not change" if same > 1 else "1 node would not change")
-    if plan.empty:
+    if plan.empty and plan.ok:
         lines.append("nothing to change")
     # The findings stand first, and a plan of bare hosts is hundreds of lines long.
     if refused := [n.node for n in plan.nodes if any(f.level == "error" for f in n.findings)]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..releases import compatibility
-from ..util import program
+from ..util import kernel_settings, program
 from ..util.problems import KeyPath, nearest
 from . import reserved_fields
 from .registry_servers import has_password, server
@@ -277,8 +277,8 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
     yield from _startup_taints(node)
     for key in node.host.sysctls.keys() & reserved_fields.SYSCTLS.keys():
         yield ("host", "sysctls", key), "is set by fabnode", "remove it"
-    for key in node.host.sysctls.keys() & reserved_fields.SYSCTL_ALIASES.keys():
-        same = reserved_fields.SYSCTL_ALIASES[key]
+    for key in node.host.sysctls.keys() & kernel_settings.ALIASES.keys():
+        same = kernel_settings.ALIASES[key]
         yield ("host", "sysctls", key), f"is {same}, which is set by fabnode", "remove it"
     for path, message, hint in reserved_fields.kubelet(node.kubelet.config, minor):
         yield ("kubelet", "config", *path), message, hint

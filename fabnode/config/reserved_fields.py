@@ -69,11 +69,6 @@ SYSCTLS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-SYSCTL_ALIASES: Mapping[str, str] = MappingProxyType(
-    {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
-)
-"""Other names of settings that fabnode sets: the kernel keeps one value for both."""
-
 
 def kubelet(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str, str]]:
     """Yield what can't be set with Kubernetes 1.`minor`, each as (path, message, hint)."""

@@ -147,6 +147,9 @@ class NodePlanner:
         planned = self.hooked(self.compare(renewal), renewal)
         change = self.version_change(planned)
         findings = (*(() if upgrades else self._undrained(change)), *self.findings(renewal))
+        if renewal != KEEP and any(finding.level == "error" for finding in findings):
+            # What lacks before it can be renewed is a deployment's plan, not that of a renewal.
+            planned = NodePlan(Plan(self.node.name), {})
         if not planned.empty:  # a deployment asks this before its first change
             findings += self._session.guard.policy_findings()
         return replace(planned, findings=findings, kept=self._kept(renewal), change=change)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from posixpath import basename, dirname
 
-from ..config.reserved_fields import SYSCTL_ALIASES
+from ..util.kernel_settings import ALIASES
 
 ConfigFiles = Mapping[str, tuple[str, ...]]
 """Path → lines of a file of settings, without comments; none: it is empty, or /dev/null."""
@@ -79,7 +79,7 @@ def sysctls(files: ConfigFiles) -> dict[str, tuple[str, str, str]]:
 def _aliased(name: str) -> str:
     """Return which setting of ours the kernel changes by a name or pattern; empty: none."""
     words = name.split(".")
-    for alias, meant in SYSCTL_ALIASES.items():
+    for alias, meant in ALIASES.items():
         parts = alias.split(".")
         if len(parts) == len(words) and all(map(fnmatchcase, parts, words)):
             return meant
@@ -89,7 +89,7 @@ def _aliased(name: str) -> str:
 def sysctl_words(keys: Iterable[str]) -> tuple[str, ...]:
     """Return the last words of the names that lines about these settings have."""
     wanted = tuple(map(sysctl_name, keys))
-    aliases = (alias for alias, meant in SYSCTL_ALIASES.items() if meant in wanted)
+    aliases = (alias for alias, meant in ALIASES.items() if meant in wanted)
     return tuple(dict.fromkeys(name.rpartition(".")[2] for name in (*wanted, *aliases)))
 
 

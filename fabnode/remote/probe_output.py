@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _KINDS = {0x8000: "file", 0x4000: "directory", 0xA000: "symlink"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 _NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,9})?", re.ASCII)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CERTIFICATE-----")
 _NFT = re.compile(r"^nftables v([\d.]+).*$")
@@ -110,7 +111,9 @@ class _Found:
     def take(self, fields: list[str]) -> bool:
         """Store what a line reports; False: no such line exists. The last field may hold tabs."""
         match fields:
-            case ["hostname" | "machine_id" | "boot_id" | "kernel" as tag, value]:
+            case ["machine_id", value]:  # of an image it may be `uninitialized`: machine-id(5)
+                self.plain["machine_id"] = value if _MACHINE_ID.fullmatch(value) else ""
+            case ["hostname" | "boot_id" | "kernel" as tag, value]:
                 self.plain[tag] = value
             case ["clock" | "uptime" as tag, value]:
                 self.plain[tag] = _number(value)

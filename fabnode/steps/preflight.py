@@ -202,6 +202,12 @@ def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
         )
     elif twin and inputs.facts.machine_id:
         yield _twin(inputs, around, twin)
+    if not inputs.facts.machine_id:
+        yield Finding(
+            "warning",
+            "its /etc/machine-id holds none, so that it can't be told from other hosts",
+            "run `systemd-machine-id-setup` on it, and reboot it",
+        )
     if inputs.facts.addresses and inputs.node.ip not in inputs.facts.addresses:
         yield Finding(
             "warning",

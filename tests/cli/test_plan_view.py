@@ -63,6 +63,22 @@ def test_nodes_that_an_error_keeps_from_being_changed_are_named_again_at_the_end
     assert last == "n1: nothing is changed there before the errors above are mended"
 
 
+def test_nodes_that_are_refused_are_not_said_to_be_as_they_should() -> None:
+    full = Finding("error", "its disk is full", "make room")
+    nodes = (PlannedNode("n1", findings=(full,)), PlannedNode("n2", findings=(full,)))
+    end = "n1, n2: nothing is changed there before the errors above are mended"
+    assert plan_text(PlanResult(nodes)).splitlines() == [
+        "n1, n2:",
+        "  error:    its disk is full; make room",
+        end,
+    ]
+    good = PlannedNode("n3")
+    assert plan_text(PlanResult((*nodes, good))).splitlines()[-2:] == [
+        "1 node would not change",
+        end,
+    ]
+
+
 def test_a_rollout_stands_before_the_objects_that_bring_it_about() -> None:
     text = "Calico 3.28.5 → 3.32.1: calico-node is rolled, one node at a time"
     objects = (PlannedObject("update", "DaemonSet kube-system/calico-node", ("spec.template",)),)

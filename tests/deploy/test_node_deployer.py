@@ -281,6 +281,17 @@ def test_a_renewal_of_nothing_changes_nothing(scene: Callable[..., Scene]) -> No
     assert node.renew(Renewal()) is False
 
 
+def test_a_renewal_that_is_refused_has_no_plan(scene: Callable[..., Scene]) -> None:
+    node = scene()
+    planned = node.another().plan(Renewal(KINDS))
+    assert planned.empty
+    assert [f.level for f in planned.findings] == ["error"]
+    assert "in more than certificates" in planned.findings[0].text
+    with pytest.raises(PreflightError, match="in more than certificates"):
+        node.renew(Renewal(KINDS))
+    assert not node.plan_of().empty
+
+
 def test_a_renewal_that_renews_nothing_has_its_reasons(scene: Callable[..., Scene]) -> None:
     node = scene()
     node.deploy()

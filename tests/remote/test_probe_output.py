@@ -39,7 +39,7 @@ def test_the_machine() -> None:
     seen = facts(
         "os\tdebian\t12",
         "hostname\tn1",
-        "machine_id\tm",
+        f"machine_id\t{'0a' * 16}",
         "boot_id\tb",
         "uptime\t12.5",
         "arch\tx86_64",
@@ -66,7 +66,7 @@ def test_the_machine() -> None:
         "n1",
         "amd64",
     )
-    assert (seen.machine_id, seen.boot_id, seen.uptime) == ("m", "b", 12.5)
+    assert (seen.machine_id, seen.boot_id, seen.uptime) == ("0a" * 16, "b", 12.5)
     assert (seen.cgroup, seen.memory, seen.swap) == (2, 1024000, 1024)
     assert seen.addresses == ("10.0.0.1", "fe80::1")
     assert seen.tools == {"zstd"}
@@ -81,6 +81,12 @@ def test_the_machine() -> None:
     assert seen.sysctls == {"net.ipv4.ip_local_port_range": "32768 60999"}
     assert seen.missing_sysctls == {"net.nosuch.key"}
     assert seen.listeners == (Listener(22, "sshd"), Listener(8080, ""))
+
+
+@pytest.mark.parametrize("held", ["uninitialized", "", "0A" * 16, "0a" * 15])
+def test_what_is_no_machine_id_is_none(held: str) -> None:
+    """Two images that were never booted are not one machine."""
+    assert facts(f"machine_id\t{held}").machine_id == ""
 
 
 def test_paths() -> None:

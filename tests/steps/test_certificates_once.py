@@ -22,7 +22,7 @@ from tests.support import certificate, make_config
 
 from .support import NOW, artifacts, make_inputs
 
-AROUND = preflight.Surroundings(Release(1, 37, 2), 0.0, "", {"n1": "m", "n2": "m"})
+AROUND = preflight.Surroundings(Release(1, 37, 2), 0.0, "", {"n1": "0a" * 16, "n2": "0a" * 16})
 
 
 def probed(held: dict[str, str]) -> bytes:
@@ -30,7 +30,7 @@ def probed(held: dict[str, str]) -> bytes:
     lines = [
         "clock\t1000.5",
         "kernel\t6.1.0",
-        "machine_id\tm",
+        f"machine_id\t{'0a' * 16}",
         f"path\t8180\t0\t0\t9\t{layout.PROXY_PEM}",
     ]
     lines += [f"path\t8180\t0\t0\t9\t{layout.KUBELET_KUBECONFIG}"]

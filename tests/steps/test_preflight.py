@@ -126,7 +126,13 @@ def test_a_setting_that_the_kernel_has_not_is_named_unless_a_module_may_bring_it
             "warning",
             "may not check whether something else approves",
         ),
-        ({"machine_id": ""}, {"machine_ids": {"n2": ""}}, {}, None, ""),
+        (
+            {"machine_id": ""},
+            {"machine_ids": {"n2": ""}},
+            {},
+            "warning",
+            "its /etc/machine-id holds",
+        ),
         (
             {"addresses": ("192.0.2.99",)},
             {},
