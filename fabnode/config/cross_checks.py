@@ -280,6 +280,11 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
     for key in node.host.sysctls.keys() & kernel_settings.ALIASES.keys():
         same = kernel_settings.ALIASES[key]
         yield ("host", "sysctls", key), f"is {same}, which is set by fabnode", "remove it"
+    if reserved_fields.protects_kernel(node.kubelet.config):
+        for key, value in reserved_fields.PROTECTED_SYSCTLS.items():
+            if node.host.sysctls.get(key, value) != value:
+                message = f"must be {value}: kubelet.config.protectKernelDefaults"
+                yield ("host", "sysctls", key), message, "remove it"
     for path, message, hint in reserved_fields.kubelet(node.kubelet.config, minor):
         yield ("kubelet", "config", *path), message, hint
     for path, message, hint in reserved_fields.kubelet_flags(node.kubelet.extra_args, minor):

@@ -70,6 +70,25 @@ SYSCTLS: Mapping[str, str] = MappingProxyType(
 )
 
 
+# kubernetes pkg/kubelet/cm/container_manager_linux.go, setupKernelTunables
+PROTECTED_SYSCTLS: Mapping[str, str] = MappingProxyType(
+    {
+        "vm.overcommit_memory": "1",
+        "vm.panic_on_oom": "0",
+        "kernel.panic": "10",
+        "kernel.panic_on_oops": "1",
+        "kernel.keys.root_maxkeys": "1000000",
+        "kernel.keys.root_maxbytes": "25000000",
+    }
+)
+"""What a kubelet sets itself, and with `protectKernelDefaults` ends without."""
+
+
+def protects_kernel(config: Mapping[str, object]) -> bool:
+    """Return whether a kubelet's configuration has it leave the kernel's settings alone."""
+    return config.get("protectKernelDefaults") is True
+
+
 def kubelet(config: Mapping[str, object], minor: int) -> Iterator[tuple[KeyPath, str, str]]:
     """Yield what can't be set with Kubernetes 1.`minor`, each as (path, message, hint)."""
     return _refused(config, minor, KUBELET, matrix().kubelet)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..cni.registry import network
-from ..config.reserved_fields import SYSCTLS
+from ..config.reserved_fields import PROTECTED_SYSCTLS, SYSCTLS, protects_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,8 @@ def too_old(release: str, node: Node) -> str:
 
 def sysctls(node: Node) -> dict[str, str]:
     """Return the settings of the kernel that this node is to have: fabnode's and the site's."""
-    return {**SYSCTLS, **node.host.sysctls}
+    kubelets = PROTECTED_SYSCTLS if protects_kernel(node.kubelet.config) else {}
+    return {**SYSCTLS, **kubelets, **node.host.sysctls}
 
 
 def modules(config: Config, node: Node) -> dict[str, str]:

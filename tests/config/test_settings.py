@@ -536,6 +536,13 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        {
+            "host": {"sysctls": {"kernel.panic": 5, "vm.panic_on_oom": 0}},
+            "kubelet": {"config": {"protectKernelDefaults": True}},
+        },
+        ["host.sysctls.kernel.panic: must be 10: kubelet.config.protectKernelDefaults; remove it"],
+    ),
+    (
         {"kubelet": {"config": {"enableSystemLogQuery": True}}, "cluster": {"version": "1.26.9"}},
         ["kubelet.config.enableSystemLogQuery: Kubernetes 1.26 does not know this field; remove it"],
     ),

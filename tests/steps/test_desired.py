@@ -31,6 +31,7 @@ from fabnode.node.resources import (
     Module,
     RemovedUnit,
     Retired,
+    Sysctl,
     Unit,
     UnpinnedImage,
 )
@@ -709,3 +710,25 @@ def test_a_sites_modules_are_loaded_now_and_at_boot() -> None:
     assert Module("nvme_tcp", "host.modules") in wanted
     conf = next(w for w in wanted if isinstance(w, File) and w.path == layout.MODULES_CONF)
     assert b"nvme_tcp" in (conf.content or b"").split()
+
+
+def test_a_kubelet_that_sets_nothing_of_the_kernels_finds_it_set() -> None:
+    """It ends where one value is another; kubespray's nodes have it so by default."""
+    plain = make_inputs(make_config())
+    config = make_config(
+        kubelet={"config": {"protectKernelDefaults": True}},
+        host={"sysctls": {"kernel.panic": 10, "vm.swappiness": 1}},
+    )
+    wanted, before = (
+        {each.key: each.value for each in prepare.desired(inputs) if isinstance(each, Sysctl)}
+        for inputs in (make_inputs(config), plain)
+    )
+    assert {key: value for key, value in wanted.items() if key not in before} == {
+        "vm.overcommit_memory": "1",
+        "vm.panic_on_oom": "0",
+        "kernel.panic": "10",
+        "kernel.panic_on_oops": "1",
+        "kernel.keys.root_maxkeys": "1000000",
+        "kernel.keys.root_maxbytes": "25000000",
+        "vm.swappiness": "1",
+    }
