@@ -9,6 +9,7 @@ started a second time beside one that still writes.
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ LOCKING: Final = "locking-out"
 OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
 _FRESH = 120.0  # seconds since the last sign of a kubelet that counts as alive
 _GONE, _POLL = 120.0, 2.0  # seconds for pods of a host that is off, and between two looks
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SILENT = (UnreachableError, ConnectionLostError, CommandTimeoutError)
 
 Level = Literal["nothing", "locked out", "removed"]
@@ -165,8 +167,9 @@ class _Node:
                 " switch the host off first where it is not to be trusted",
             )
         self._session.guard.obtain()
-        left = self._what_is_left()
-        gone = list(self._locked_out(found))
+        end = self._end()
+        left = self._what_is_left(end)
+        gone = list(self._locked_out(found, end))
         if found.pods and not self._off:
             raise self._not_proven(found, left)
         if found.pods:
@@ -215,14 +218,16 @@ class _Node:
             and departures.departure(pod, around, permits).fate != "stays"
         )
 
-    def _locked_out(self, found: OfflineRemoval) -> tuple[str, ...]:
+    def _locked_out(self, found: OfflineRemoval, end: str) -> tuple[str, ...]:
         """Close what would let the host in, and let no pod come to it or stay."""
         if found.registered:
             self._using.cordon(self._name, "remove", LOCKING)
         with self._run.journal.step(self._name, REMOVE, "locking it out") as log:
             if found.registered:
-                # A node may lift its own cordon, but takes no taint off.
-                self._using.cordons.taint(self._name, operations.REMOVED, "NoSchedule", "NoExecute")
+                # A node may lift its own cordon, but takes no taint off. The end of its certificate
+                # stands there for the next run: its request, from which that is known, goes.
+                effects = ("NoSchedule", "NoExecute")
+                self._using.cordons.taint(self._name, operations.REMOVED, *effects, value=end)
             gone = self._traces.lock_out()
             things = f"; removed: {', '.join(gone)}" if gone else ""
             log.changed(f"locked out{things}")
@@ -257,7 +262,7 @@ class _Node:
         error.detail = "\n".join((*found.pods, *left))
         return error
 
-    def _what_is_left(self) -> tuple[str, ...]:
+    def _what_is_left(self, end: str) -> tuple[str, ...]:
         """Return what its host can still do, with until when; a line for each credential."""
         version = self._session.snapshot.version
         reads = (
@@ -265,8 +270,13 @@ class _Node:
             if version.minor in matrix().api["nodes see their own alone"]
             else "reads all pods and nodes"
         )
+        until = (
+            f"until {end} at least"
+            if end
+            else "until a date that the cluster does not know (a year at most by default)"
+        )
         kubelet = (
-            f"its kubelet's certificate is good {self._until()}, and renews itself while it is: it"
+            f"its kubelet's certificate is good {until}, and renews itself while it is: it"
             f" makes a Node object again where that kubelet starts, and {reads}; only another CA"
             f" ends it: {program.task('rotate-certs --ca')}"
         )
@@ -279,8 +289,11 @@ class _Node:
             )
         return tuple(found)
 
-    def _until(self) -> str:
-        ends = [read(r.certificate.decode()).not_after for r in self._traces.issued()]
-        if not ends:
-            return "until a date that the cluster does not know (a year at most by default)"
-        return f"until {max(ends):%Y-%m-%d} at least"
+    def _end(self) -> str:
+        """Return the day on which its newest known certificate ends; empty: nobody knows."""
+        ends = [read(each.certificate.decode()).not_after for each in self._traces.issued()]
+        if ends:
+            return f"{max(ends):%Y-%m-%d}"
+        taints = ((self._live() or {}).get("spec") or {}).get("taints") or ()
+        noted = [str(t.get("value", "")) for t in taints if t.get("key") == operations.REMOVED]
+        return next((value for value in noted if _DAY.fullmatch(value)), "")

@@ -211,6 +211,16 @@ def test_below_1_32_it_reads_everything(scene: Offline) -> None:
     assert "until a date that the cluster does not know" in left
 
 
+def test_the_end_of_its_certificate_is_known_to_the_next_run(scene: Offline) -> None:
+    """It stands with the taint: the request that tells it goes with the rest."""
+    scene.api.pods = [pod("a")]
+    assert isinstance(scene.remove().error, NotProvenOffError)
+    scene.requests = []
+    outcome = scene.remove(host_is_off=True)
+    assert outcome.value
+    assert "its kubelet's certificate is good until 20" in outcome.value.left[0]
+
+
 def test_a_plan_changes_nothing(scene: Offline) -> None:
     scene.api.pods = [pod("a")]
     found = offline_removal.plan(scene.run(), host_is_off=False)["n1"].value
