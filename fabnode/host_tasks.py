@@ -15,8 +15,8 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task
 
 from .cli import commands, exits
+from .cli.argtypes import whole
 from .cli.options import HELP, Options
-from .util.argtypes import whole
 
 # Steps of scope node in their order, each with its help. To list them, what they want of a node is
 # not loaded, nor all that this takes; tests/steps/test_order.py holds these to `steps/order.py`.

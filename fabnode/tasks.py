@@ -14,8 +14,8 @@ from invoke.tasks import Task
 
 from . import cli
 from .cli import commands, exits
+from .cli.argtypes import whole
 from .cli.options import HELP, Options
-from .util.argtypes import whole
 
 
 def _task(

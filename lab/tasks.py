@@ -14,7 +14,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 import lab
-from fabnode.util.argtypes import whole
+from fabnode.cli.argtypes import whole
 
 from . import defaults
 from .defaults import DEFAULT_NAME

@@ -69,9 +69,6 @@ def required(config: Config) -> tuple[str, ...]:
         needed.append("kube-proxy")
     if "containerd" in runtimes:
         needed += _CONTAINERD
-    if (
-        "docker" in runtimes
-        and compatibility.shim(config.cluster.version.minor) == compatibility.CRI_DOCKERD
-    ):
+    if "docker" in runtimes and compatibility.needs_cri_dockerd(config.cluster.version.minor):
         needed.append("cri-dockerd")  # docker itself is the host's
     return tuple(needed)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..steps.inputs import Artifact, Artifacts, ImageArchive
+from ..node.artifacts import Artifact, Artifacts, ImageArchive
 from ..util.atomic_write import atomic_write
 from ..util.folders import cache_dir
 from . import elf, image_archives, programs

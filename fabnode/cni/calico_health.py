@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..util.sanitize import clean
-from .calico_manifest import CONTROLLERS, DAEMONSET, NAMESPACE, images, release
-from .daemonset import (
-    broken_pods,
+from ..util.pods import (
     is_ending,
     is_ready,
     metadata,
     newest_message,
     node_name,
     problem,
-    replaced_later,
     state,
-    stuck,
-    unready_nodes,
 )
+from ..util.sanitize import clean
+from .calico_manifest import CONTROLLERS, DAEMONSET, NAMESPACE, images, release
+from .daemonset import broken_pods, replaced_later, stuck, unready_nodes
 from .protocol import Diagnosis, Object, Rollout
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from pydantic import (
 
 from ..releases.version import Release
 from ..util.digests import is_sha256
+from ..util.own_annotations import NODE_OPERATION, NODE_RECORD, NODE_SEAL
 from ..util.problems import InvalidValueError, either, nearest
 from . import validators
 
@@ -245,7 +246,7 @@ def _autodetection(value: str) -> str:
 
 
 def _not_reserved(value: str) -> str:
-    if value in (validators.NODE_RECORD, validators.NODE_SEAL, validators.NODE_OPERATION):
+    if value in (NODE_RECORD, NODE_SEAL, NODE_OPERATION):
         raise InvalidValueError("must be another key: fabnode stores its own record under this one")
     return value
 

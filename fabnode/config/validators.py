@@ -8,11 +8,6 @@ import re
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 """Effects of taints (k8s.io/api core/v1 TaintEffect)."""
 
-NODE_RECORD = "fabnode.io/record"
-NODE_SEAL = "node-restriction.kubernetes.io/fabnode-record"
-NODE_OPERATION = "fabnode.io/operation"
-"""Annotation and label of a Node that are fabnode's own (see `kube/node_metadata.py`)."""
-
 MAX_PORT = 65535
 _OPEN_FILES = re.compile(r"([1-9][0-9]{0,9}|infinity)(:([1-9][0-9]{0,9}|infinity))?", re.ASCII)
 _MAX_NAME = 253

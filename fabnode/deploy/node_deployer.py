@@ -23,6 +23,7 @@ from ..pki.certificates import (
     read,
 )
 from ..pki.renewal import KEEP
+from ..releases import compatibility
 from ..remote.apply import apply
 from ..remote.apply_script import Pull
 from ..remote.unit_monitor import UnitMonitor
@@ -360,7 +361,10 @@ class NodeDeployer:
 
     def _units(self) -> dict[str, str]:
         """Return the units that the run's steps see to, each with its step's name."""
-        of_runtime = layout.runtime_units(self.node.runtime.name, self.config.cluster.version.minor)
+        of_runtime = layout.runtime_units(
+            self.node.runtime.name,
+            cri_dockerd=compatibility.needs_cri_dockerd(self.config.cluster.version.minor),
+        )
         steps = {
             kubelet.UNIT: kubelet.STEP,
             **({proxy.UNIT: proxy.STEP} if self.node.kube_proxy.enabled else {}),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..cni.daemonset import is_ready
 from ..kube import node_status
 from ..steps import ready, verify
 from ..steps.verify import Check
 from ..upkeep import departures
 from ..upkeep.objects import full_name
 from ..util.errors import FabnodeError
+from ..util.pods import is_ready
 from ..util.wait import Wait, WaitTimeoutError, unless
 from ..util.words import counted
 from .verification import verify_cluster, verify_node

@@ -18,6 +18,7 @@ from ..kube.network_probe import network_probe_left
 from ..kube.server_side_apply import ObjectChange
 from ..steps import kubelet, pod_network, rbac, verify
 from ..steps.verify import Check
+from ..upkeep import operations
 from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome
 from ..util.words import counted
@@ -123,7 +124,9 @@ def _uncordoned(context: RunContext, checks: list[Check]) -> list[Check]:
         return checks
     live = context.session.nodes.current()
     again = {
-        node.name: verify.schedulable_check(node, live[node.name])
+        node.name: verify.schedulable_check(
+            node, live[node.name], operations.own_cordon(live[node.name])
+        )
         for node in context.run.nodes
         if node.name in closed & live.keys()
     }

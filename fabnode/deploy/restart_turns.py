@@ -12,10 +12,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from ..cni.daemonset import is_ready
 from ..kube.client import ApiError
 from ..kube.evictions import pods_on
 from ..releases import crossings
+from ..util.pods import is_ready
 from ..util.wait import Wait, unless
 
 if TYPE_CHECKING:

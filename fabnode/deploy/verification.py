@@ -13,6 +13,7 @@ from ..kube.client import ApiError
 from ..kube.network_probe import try_network
 from ..steps import verify
 from ..steps.verify import DNS, KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE, Check
+from ..upkeep import operations
 from ..util import program
 from ..util.errors import ClusterError, FabnodeError
 from ..util.wait import Wait
@@ -75,7 +76,7 @@ def verify_node(
         Check(node.name, "pressure", not pressures, ", ".join(pressures) or "none", describe)
     )
     if not session.nodes.awaits_network(live):
-        checks.append(verify.schedulable_check(node, live))
+        checks.append(verify.schedulable_check(node, live, operations.own_cordon(live)))
     release = str(config.cluster.version)
     checks.append(verify.version_check(node.name, live, release, node.runtime.name))
     return checks

@@ -9,10 +9,10 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from ..cni.daemonset import problem
 from ..steps import verify
 from ..util import program
 from ..util.errors import ClusterError
+from ..util.pods import problem
 from ..util.wait import Wait, WaitTimeoutError
 from . import network_policies
 from .client import ApiError, KubeletError

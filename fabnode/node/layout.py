@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..pki.renewal import CLIENT, PROXY, SERVING
-from ..releases import compatibility
 from .conventions import (
     CONTAINERD_SERVICE,
     CRI_DOCKERD_SERVICE,
@@ -48,15 +47,11 @@ MODULES_CONF = "/etc/modules-load.d/fabnode.conf"
 SYSCTL_CONF = "/etc/sysctl.d/99-fabnode.conf"
 
 
-def runtime_units(runtime: str, minor: int) -> tuple[str, ...]:
-    """Return the runtime's services with this Kubernetes; the kubelet speaks to the last."""
+def runtime_units(runtime: str, *, cri_dockerd: bool) -> tuple[str, ...]:
+    """Return the runtime's services, docker's with its adapter; a kubelet speaks to the last."""
     if runtime != "docker":
         return (CONTAINERD,)
-    return (
-        (DOCKER, CRI_DOCKERD)
-        if compatibility.shim(minor) == compatibility.CRI_DOCKERD
-        else (DOCKER,)
-    )
+    return (DOCKER, CRI_DOCKERD) if cri_dockerd else (DOCKER,)
 
 
 # TCP ports that ours listen on.

@@ -178,6 +178,11 @@ def shim(minor: int) -> str:
     return DOCKERSHIM if minor in matrix().runtimes[DOCKERSHIM] else CRI_DOCKERD
 
 
+def needs_cri_dockerd(minor: int) -> bool:
+    """Return whether this kubelet speaks to docker by cri-dockerd alone."""
+    return shim(minor) == CRI_DOCKERD
+
+
 def skew(minor: int) -> int:
     """Return how many minors a kubelet of this minor may be behind the apiserver."""
     return next(rule.behind for rule in matrix().skew if minor in rule)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from ..cni.registry import network
 from ..config.configuration import Config, Node
 from ..node import layout, other_credentials
+from ..node.artifacts import Artifacts, ImageArchive
 from ..node.conventions import KUBELET_SERVICE
 from ..node.facts import Facts
 from ..node.resources import Image
@@ -20,41 +20,6 @@ from ..releases.version import Release
 from ..util.pem import certificates
 
 _REGISTERED = 15.0  # seconds after which a kubelet that reaches the API has registered
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """A file of the deployer's that nodes get; sha256 in hex."""
-
-    path: Path
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImageArchive:
-    """
-    An archive of container images and the references it holds.
-
-    :param architectures: that its images are for; empty: unknown.
-    """
-
-    names: tuple[str, ...]
-    artifact: Artifact
-    architectures: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Artifacts:
-    """
-    Everything the deployer holds for one kind of node: by file name, and images in order.
-
-    :param arch: the architecture that the programs are for; empty: unknown.
-    """
-
-    binaries: Mapping[str, Artifact]
-    cni_plugins: Mapping[str, Artifact]
-    images: tuple[ImageArchive, ...]
-    arch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

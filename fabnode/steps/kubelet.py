@@ -42,7 +42,10 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         kubelet=kubelet,
         bin=inputs.config.paths.programs,
         flags=with_extra_flags(options.flags, kubelet.extra_args),
-        after=layout.runtime_units(inputs.node.runtime.name, inputs.version.minor)[-1],
+        after=layout.runtime_units(
+            inputs.node.runtime.name,
+            cri_dockerd=compatibility.needs_cri_dockerd(inputs.version.minor),
+        )[-1],
     )
     access = tuple(_kubeconfig(inputs))
     config: Resource = Absent(layout.KUBELET_CONFIG)

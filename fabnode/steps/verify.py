@@ -22,7 +22,7 @@ from ..node.facts import Facts
 from ..pki import renewal
 from ..pki.certificates import BadCertificateError, problem, read
 from ..pki.csr_policy import Candidate, missing_names, serving_names
-from ..upkeep import operations
+from ..releases import compatibility
 from ..util import program
 from .finding import Finding
 from .step import Scope, Step
@@ -65,7 +65,9 @@ class Check:
 def units(node: Node, minor: int) -> tuple[str, ...]:
     """Return the services that make a node, with this Kubernetes."""
     proxy = (PROXY_SERVICE,) if node.kube_proxy.enabled else ()
-    return (*layout.runtime_units(node.runtime.name, minor), KUBELET_SERVICE, *proxy)
+    adapter = compatibility.needs_cri_dockerd(minor)
+    runtime = layout.runtime_units(node.runtime.name, cri_dockerd=adapter)
+    return (*runtime, KUBELET_SERVICE, *proxy)
 
 
 def unit_checks(node: str, facts: Facts, units: Sequence[str]) -> Iterator[Check]:
@@ -249,7 +251,7 @@ SCHEDULABLE = "schedulable"
 DNS = "DNS address"
 
 
-def schedulable_check(node: Node, live: Object) -> Check:
+def schedulable_check(node: Node, live: Object, own: str = "") -> Check:
     """
     An ordinary pod could run there: no cordon, and no taints but those of the configuration.
 
@@ -257,6 +259,8 @@ def schedulable_check(node: Node, live: Object) -> Check:
 
     A node waits for its cloud controller manager where one is configured, or for whoever takes its
     startup taints off: that is a warning.
+
+    :param own: whose the cordon is, where it is fabnode's.
     """
     spec = live.get("spec") or {}
     ours = {(taint.key, taint.value, taint.effect) for taint in node.taints}
@@ -272,7 +276,6 @@ def schedulable_check(node: Node, live: Object) -> Check:
     leaves = "deletionTimestamp" in metadata
     keepers = ", ".join(metadata.get("finalizers") or ())
     seen = [f"its Node object was deleted, and stays until {keepers} is through"] if leaves else []
-    own = operations.whose(live) if operations.is_own_cordon(live) else ""
     seen += [f"cordoned ({own})" if own else "cordoned"] if spec.get("unschedulable") else []
     seen += [f"tainted {taint['key']}:{taint['effect']}" for taint in strange]
     if leaves:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
-from ..config.validators import NODE_OPERATION as KEY
+from ..util.own_annotations import NODE_OPERATION as KEY
 from .objects import line
 
 if TYPE_CHECKING:
@@ -135,6 +135,11 @@ def whose(live: Object) -> str:
         return f"ours: {found.text}"
     who = cordoned_by(live)
     return "somebody else's" + (f", written by {who}" if who else "")
+
+
+def own_cordon(live: Object) -> str:
+    """Return whose a Node's cordon is where it is fabnode's; empty: it is not, or there is none."""
+    return whose(live) if is_own_cordon(live) else ""
 
 
 def begun(live: Object, wanted: Operation) -> Operation:

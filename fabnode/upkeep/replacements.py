@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..cni.daemonset import is_ending, is_ready, problem
+from ..util.pods import is_ending, is_ready, problem
 from .objects import full_name, line
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fabnode.cni import calico_health
-from fabnode.cni.daemonset import broken_pods, problem, state
+from fabnode.cni.daemonset import broken_pods
+from fabnode.util.pods import problem, state
 
 DAEMONSET = {"metadata": {"annotations": {"deprecated.daemonset.template.generation": "2"}}}
 BGP = "Readiness probe failed: BIRD is not ready: BGP not established with 10.99.0.11"

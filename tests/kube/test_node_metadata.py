@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabnode.config.validators import NODE_RECORD, NODE_SEAL
 from fabnode.kube.node_metadata import changes, patch
+from fabnode.util.own_annotations import NODE_RECORD, NODE_SEAL
 from tests.support import make_config
 
 BATCH = {"key": "dedicated", "value": "batch", "effect": "NoSchedule"}

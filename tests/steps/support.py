@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fabnode.artifacts.programs import required
+from fabnode.node.artifacts import Artifact, Artifacts, ImageArchive
 from fabnode.node.facts import Facts
-from fabnode.steps.inputs import Artifact, Artifacts, ImageArchive, Inputs, Issued
+from fabnode.steps.inputs import Inputs, Issued
 from tests.support import make_config
 
 if TYPE_CHECKING:

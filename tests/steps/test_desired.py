@@ -19,6 +19,7 @@ from fabnode.config.configuration import Config
 from fabnode.config.loader import load
 from fabnode.deploy.probe_scope import watchlist
 from fabnode.node import layout
+from fabnode.node.artifacts import Artifact, ImageArchive
 from fabnode.node.facts import UNKNOWN, Facts, PathFact, UnitFact
 from fabnode.node.plan import compare
 from fabnode.node.resources import (
@@ -50,7 +51,7 @@ from fabnode.steps import (
     runtime,
     verify,
 )
-from fabnode.steps.inputs import Artifact, ImageArchive, Inputs, Issued
+from fabnode.steps.inputs import Inputs, Issued
 from fabnode.steps.order import NODE_STEPS
 from fabnode.steps.step import Step
 from tests.support import (

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from fabnode.config.validators import NODE_OPERATION
 from fabnode.node.facts import Facts, UnitFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.steps import verify
+from fabnode.upkeep import operations
 from fabnode.upkeep.operations import Operation
+from fabnode.util.own_annotations import NODE_OPERATION
 from tests.support import authority, make_config, pem, serving_certificate
 
 READY = {"type": "Ready", "status": "True"}
@@ -107,7 +108,8 @@ def test_a_cordon_of_our_own_is_told_with_the_command_that_lifts_it() -> None:
     begun = Operation("drain", "drained", "me@here", "2026-11-29T12:00:00Z", cordons=True)
     live = node(cordoned=True)
     live["metadata"]["annotations"] = {NODE_OPERATION: begun.to_json()}
-    check = verify.schedulable_check(make_config().nodes[0], live)
+    own = operations.own_cordon(live)
+    check = verify.schedulable_check(make_config().nodes[0], live, own)
     since = "2026-11-29 12:00:00 UTC"
     assert check.detail == f"cordoned (ours: drain (drained) by me@here since {since})"
     assert check.advice == "inv uncordon --limit n1"

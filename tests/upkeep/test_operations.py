@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fabnode.config.validators import NODE_OPERATION
 from fabnode.upkeep import operations
 from fabnode.upkeep.operations import Operation, begin_patch, begun, end_patch, is_own_cordon, read
+from fabnode.util.own_annotations import NODE_OPERATION
 
 from .pods import node
 

@@ -1,0 +1,6 @@
+"""Annotations and label of a Node that are fabnode's own: no setting may name them."""
+
+NODE_RECORD = "fabnode.io/record"
+NODE_SEAL = "node-restriction.kubernetes.io/fabnode-record"
+NODE_OPERATION = "fabnode.io/operation"
+"""See `kube/node_metadata.py` for record and seal, `upkeep/operations.py` for the operation."""
