@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fabnode.node import layout
 from fabnode.node.facts import Facts
 from fabnode.node.plan import Plan, make_plan
 from fabnode.node.resources import Directory, File
@@ -240,12 +241,12 @@ def test_others_containers_that_cannot_be_listed_are_no_none(
     tools = Tools(tmp_path / "tools")
     stand_ins(tools, tmp_path)
     tools.add("systemctl", f"cat {tmp_path}/units")
-    monkeypatch.setattr(surveying.layout, "CONTAINERD_SOCKET", str(tmp_path / "s"))
+    monkeypatch.setattr(layout, "CONTAINERD_SOCKET", str(tmp_path / "s"))
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
         tools.add("ctr", 'case $* in *"namespaces ls"*) echo moby ;; *containers*) echo c ;; esac')
         found = surveyed(["sh"], tools, tmp_path)
-        assert (found.namespaces, found.now.cut) == ({"moby": (1, 0)}, set())
+        assert (found.namespaces, found.now.cut) == ({"moby": (1, 0)}, frozenset())
         for fault in ("exit 1", "kill -9 $$"):
             tools.add("ctr", f'case $* in *"namespaces ls"*) echo moby ;; *) {fault} ;; esac')
             found = surveyed(["sh"], tools, tmp_path)
