@@ -111,6 +111,24 @@ def status(c: Context, config: str = "", json: bool = False) -> None:
     )
 
 
+@_task(
+    json=HELP["json"],
+    fix="Do what is safe, then look again.",
+    dry_run="With --fix: show what would be done; change nothing.",
+)
+def doctor(
+    c: Context, config: str = "", fix: bool = False, dry_run: bool = False, json: bool = False
+) -> None:
+    """
+    Say why the node is of no use, and what mends it.
+
+    Example: fab -H n1 doctor --fix
+    """
+    fixes = fix and not dry_run
+    options = Options(config, _node(c), json, joins=fixes, recorded=fixes, installs=fixes)
+    commands.doctor.doctor(options, fix=fix, dry_run=dry_run)
+
+
 @_task(unit=_UNIT, lines="How many lines.")
 def logs(
     c: Context, unit: str = "kubelet", lines: int = whole("--lines", 50), config: str = ""
@@ -278,6 +296,7 @@ ns = Collection(
     preflight_task,
     own_step,
     status,
+    doctor,
     logs,
     facts,
     diff,

@@ -566,6 +566,34 @@ def status(_: Context, config: str = "", limit: str = "", json: bool = False) ->
 
 
 @_task(
+    fix="Do what is safe (restart, enable, deploy, approve what is proved), then look again.",
+    dry_run="With --fix: show what would be done; change nothing.",
+)
+def doctor(
+    _: Context,
+    config: str = "",
+    limit: str = "",
+    max_parallel: int = whole("--max-parallel"),
+    fix: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Say why nodes are of no use, and what mends them.
+
+    One look at each host, and at the API: causes with their evidence, what explains the others
+    first, one fix each. Exit 3 where something is wrong; with --fix 1 where something still is.
+
+    Example: inv doctor --limit node-7 --fix
+    """
+    fixes = fix and not dry_run
+    options = Options(
+        config, limit, json, max_parallel, joins=fixes, recorded=fixes, installs=fixes
+    )
+    commands.doctor.doctor(options, fix=fix, dry_run=dry_run)
+
+
+@_task(
     dry_run="Show what would go from cluster and hosts, and which pods; change nothing.",
     offline="Of hosts that do not answer: what the cluster has of them, as far as that goes.",
     host_is_off="With --offline: these hosts are off, so that their pods may be declared dead.",
@@ -784,6 +812,7 @@ ns = Collection(
     harden,
     reset,
     verify,
+    doctor,
     plan,
     report,
     cordon,

@@ -23,8 +23,9 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"releases", "util"},
     "node": {"pki", "util"},
     "audit": {"node", "pki", "util"},
+    "doctor": {"node", "pki", "util"},
     "ssh": {"config", "util"},
-    "remote": {"audit", "node", "pki", "ssh", "util"},
+    "remote": {"audit", "doctor", "node", "pki", "ssh", "util"},
     "cni": {"config", "pki", "releases", "util"},
     "upkeep": {"util"},
     "steps": {"cni", "config", "node", "pki", "releases", "util"},
@@ -35,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
         "audit",
         "cni",
         "config",
+        "doctor",
         "journal",
         "kube",
         "node",
@@ -52,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
         "audit",
         "config",
         "deploy",
+        "doctor",
         "journal",
         "library",
         "node",
@@ -77,8 +80,8 @@ READS_ENVIRONMENT = {
 
 # The runs of `deploy`; its other modules are their parts and know of none.
 RUNS = {
-    *("approval", "draining", "hardening", "maintenance", "offline_removal", "pipeline"),
-    *("removing", "resetting", "rotation", "run", "upgrading", "waved"),
+    *("approval", "diagnosing", "draining", "hardening", "maintenance", "offline_removal"),
+    *("pipeline", "removing", "resetting", "rotation", "run", "upgrading", "waved"),
 }
 
 STEPS_SHARE = {

@@ -268,6 +268,10 @@ class Calico:
             for name in calico_health.older_pods(pods, node)
         )
 
+    def own_pod(self, pods: Collection[Object]) -> Object | None:
+        """Return calico-node's."""
+        return calico_health.own_pod(pods)
+
     def elsewhere(self, api: Reader, nodes: Collection[str]) -> str:
         """Return what of Calico is not ready on other nodes, and so is not waited for."""
         if not self.runs_on_nodes:

@@ -86,6 +86,12 @@ def _outside(pods: Collection[Object], nodes: Collection[str]) -> list[str]:
     return [] if "" in places or places & set(nodes) else sorted(places)
 
 
+def own_pod(pods: Collection[Object]) -> Object | None:
+    """Return calico-node's pod, of those of one node."""
+    ours = (pod for pod in _labelled(pods, DAEMONSET) if not is_ending(pod))
+    return next((pod for pod in ours if metadata(pod).get("namespace") == NAMESPACE), None)
+
+
 def older_pods(pods: Collection[Object], node: Object) -> list[str]:
     """Return the names of pods on a node that were made before its Node object."""
     registered = metadata(node)
@@ -118,7 +124,7 @@ def rollout(live: Object, wanted: Object, pods: Collection[Object]) -> Rollout:
 
 
 def _labelled(pods: Collection[Object], app: str) -> list[Object]:
-    return [pod for pod in pods if metadata(pod).get("labels", {}).get("k8s-app") == app]
+    return [pod for pod in pods if (metadata(pod).get("labels") or {}).get("k8s-app") == app]
 
 
 def pool_drift(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str]) -> str:

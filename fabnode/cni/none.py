@@ -93,6 +93,10 @@ class NoNetwork:
         """Return nothing: it has no pods."""
         return ()
 
+    def own_pod(self, _pods: Collection[Object]) -> Object | None:
+        """Return None: it has no pods."""
+        return None
+
     def elsewhere(self, _api: Reader, _nodes: Collection[str]) -> str:
         """Return nothing: it is never waited for."""
         return ""

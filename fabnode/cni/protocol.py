@@ -290,6 +290,9 @@ class Cni(Protocol):
         :param nodes: Node objects.
         """
 
+    def own_pod(self, pods: Collection[Object]) -> Object | None:
+        """Return the pod by which it gives a node its network, of all pods there; None: none."""
+
     def elsewhere(self, api: Reader, nodes: Collection[str]) -> str:
         """Return what of it is not ready on other nodes, and so is not waited for; or nothing."""
 

@@ -191,6 +191,26 @@ class PodNetwork:
                 ) from error
         return names
 
+    def own_pod(self, pods: Collection[Object]) -> Object | None:
+        """Return the pod by which it gives a node its network, of all pods there; None: none."""
+        return self._cni.own_pod(pods)
+
+    def renew(self, pod: Object) -> None:
+        """Have one of its pods start again."""
+        metadata = pod["metadata"]
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+        self._api.delete(path, uid=metadata["uid"])
+
+    @property
+    def conf_name(self) -> str:
+        """Name of its file among those of which runtimes take the first; empty: not known."""
+        return self._cni.conf_name if self._cni.runs_on_nodes else ""
+
+    @property
+    def own_plugins(self) -> tuple[str, ...]:
+        """CNI programs that it brings to nodes itself."""
+        return self._cni.leftovers.own_plugins if self._cni.runs_on_nodes else ()
+
     def elsewhere(self, names: Collection[str]) -> str:
         """Return what of it is not ready on other nodes than these; empty: nothing."""
         return self._cni.elsewhere(self._api, names)

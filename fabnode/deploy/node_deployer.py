@@ -52,11 +52,14 @@ if TYPE_CHECKING:
 
     from ..artifacts.store import ArtifactStore
     from ..config.configuration import Config
+    from ..doctor.evidence import Symptoms
     from ..journal.journal import Journal
     from ..pki.renewal import Renewal
     from ..remote.apply_protocol import ApplyEvent
+    from ..remote.look import Place
     from ..remote.payload_cache import Packer
     from ..ssh.host import Host
+    from ..ssh.port_checks import TlsResult
     from ..steps.finding import Finding
     from ..steps.step import Step
     from .cluster_session import ClusterSession
@@ -138,6 +141,22 @@ class NodeDeployer:
         active = " && ".join(f"systemctl -q is-active {quote(name)}" for name in late)
         self.host.root(_AWAIT_ACTIVE.format(active=active))
         return self.probe()
+
+    def look(self, place: Place) -> Symptoms:
+        """Learn everything about a node that may be ill, in one round trip."""
+        return self._planner.look(place)
+
+    def lost_programs(self) -> tuple[str, ...]:
+        """Return programs that the last probe did not find, or that can't be executed."""
+        return self._planner.lost_programs()
+
+    def drift(self) -> tuple[str, ...]:
+        """Return which files and settings differ from what is wanted, by the last probe."""
+        return self._planner.drift()
+
+    def api_seen_from_host(self) -> TlsResult:
+        """Return how the host gets to the apiserver, and whether what answers is that."""
+        return self._planner.api_seen_from_host()
 
     def overrides(self) -> tuple[Finding, ...]:
         """Return what on the host overrides what fabnode sets, by the last probe."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from ..node import layout
 from ..node.facts import UNKNOWN, Facts
 from ..node.plan import Plan, make_plan
-from ..node.resources import Unit
+from ..node.resources import Binary, Directory, File, Module, Sysctl, Unit
 from ..pki.renewal import KEEP
 from ..releases.version_change import VersionChange, Versions, version_change
+from ..remote.look import look
 from ..remote.probe import probe
 from ..steps import (
     boot_overrides,
@@ -27,6 +28,7 @@ from ..steps import (
 from ..steps.finding import Finding
 from ..steps.inputs import Inputs, Issued
 from ..util import program
+from ..util.errors import FabnodeError
 from ..util.words import counted
 from . import hooks
 from .desired_state import desired_state
@@ -40,9 +42,12 @@ if TYPE_CHECKING:
     from ..artifacts.store import ArtifactStore
     from ..config.configuration import Config
     from ..config.sections import HookSettings
+    from ..doctor.evidence import Symptoms
     from ..journal.journal import Journal
+    from ..node.facts import Watchlist
     from ..node.resources import Resource
     from ..pki.renewal import Renewal
+    from ..remote.look import Place
     from ..remote.survey import Observed
     from ..ssh.host import Host
     from ..ssh.port_checks import TlsResult
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     from .cluster_session import ClusterSession
 
 _NOTHING = Issued()
+_EXECUTABLE = 0o100  # by root, whom a mode without any x keeps from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +127,22 @@ class NodePlanner:
 
     def probe(self) -> Facts:
         """Learn everything about the node in one round trip."""
+        self.facts = probe(self._host, self._scope())
+        self.touched, self._seen = False, time.monotonic()
+        return self.facts
+
+    def look(self, place: Place) -> Symptoms:
+        """Learn everything about a node that may be ill, in one round trip; see `look`."""
+        self.facts, symptoms = look(self._host, self._scope(), place)
+        self.touched, self._seen = False, time.monotonic()
+        return symptoms
+
+    def _scope(self) -> Watchlist:
         self._everything = (
             *desired_state(self._all_steps, self.inputs(facts=UNKNOWN)),
             *self._commands.values(),
         )
-        self.facts = probe(
-            self._host,
-            watchlist(self._everything, config=self.config, node=self.node, deep=self._deep),
-        )
-        self.touched = False
-        self._seen = time.monotonic()
-        return self.facts
+        return watchlist(self._everything, config=self.config, node=self.node, deep=self._deep)
 
     def current_facts(self) -> Facts:
         """Return facts that still hold: those of the last probe, unless it was changed since."""
@@ -249,10 +260,10 @@ class NodePlanner:
     def findings(self, renewal: Renewal) -> tuple[Finding, ...]:
         """Return what preflight finds in the last probe."""
         snapshot = self._session.snapshot
-        seen = self._api_seen_from_host()
+        seen = self.api_seen_from_host()
         if not seen.trusted and seen.reachable is not None:
             self._session.await_api()  # it may be away from everybody just now
-            seen = self._api_seen_from_host()
+            seen = self.api_seen_from_host()
         nodes, inputs = self._session.nodes, self.inputs(renewal)
         asks = inputs.without_proxy and not inputs.joined
         around = preflight.Surroundings(
@@ -326,7 +337,32 @@ class NodePlanner:
         containerd = layout.CONTAINERD in units
         return (*drop_ins, *(containerd_imports.imported(self.facts) if containerd else ()))
 
-    def _api_seen_from_host(self) -> TlsResult:
+    def lost_programs(self) -> tuple[str, ...]:
+        """Return programs that the last probe did not find, or that can't be executed."""
+        binaries = [each.path for each in self._everything if isinstance(each, Binary)]
+        found = ((path, self.facts.path(path)) for path in dict.fromkeys(binaries))
+        return tuple(p for p, seen in found if seen.kind != "file" or not seen.mode & _EXECUTABLE)
+
+    def drift(self) -> tuple[str, ...]:
+        """
+        Return which files and settings differ from what is wanted, by the last probe.
+
+        What needs the artifacts, or the API, is not compared: they may be away.
+        """
+        inputs = replace(self.inputs(facts=UNKNOWN), facts=self.facts, registered=True)
+        try:
+            plan = make_plan(self.node.name, desired_state(self._all_steps, inputs), self.facts)
+        except FabnodeError as error:
+            return (error.message,)
+        return tuple(
+            f"{change.name} ({change.why})"
+            for change in plan.changes
+            if isinstance(change.resource, File | Directory | Sysctl | Module)
+            and change.name != layout.BOOTSTRAP_KUBECONFIG
+        )
+
+    def api_seen_from_host(self) -> TlsResult:
+        """Return how the host gets to the apiserver, and whether what answers is that."""
         cluster = self.config.cluster
         address, port = cluster.apiserver_host, cluster.apiserver_port
         return self._host.tls_to(address, port, self.config.ca_pem, address)

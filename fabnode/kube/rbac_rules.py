@@ -154,6 +154,15 @@ REMOVE = (
 NODE_LEASES = Right("kube-node-lease", _LEASE, "leases", ("delete",))
 """To delete a removed node's Lease at once; Kubernetes collects it some minutes later."""
 
+DIAGNOSE = (
+    Right("", "", "nodes", ("get", "list", "watch", "patch")),
+    Right("kube-node-lease", _LEASE, "leases", ("get",)),
+    Right("", _CSR, _REQUESTS, ("list",)),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (lease_lock.NAME,)),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("create",)),
+)
+"""What `inv doctor --fix` needs for itself; without `--fix` it says less where it has less."""
+
 PAST_BUDGETS = Right("", "", "pods", ("delete",))
 """With `--past-budget`: no eviction, so no budget is asked."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..node.host_tools import FAULT_QUOTED
 from ..node.resources import Binary, Command, Directory, File, Module, Sysctl
+from ..node.unit_words import last_words
 from ..ssh.errors import ApplyError, HostMisbehavedError
 from ..util.sanitize import last_lines
 from . import unit_monitor
@@ -177,5 +178,5 @@ def _reason(detail: str) -> tuple[str, str]:
     """Return the cause of a failure in a line, and the unit whose journal it is from."""
     first, _, rest = detail.partition("\n")
     if found := _JOURNAL.search(rest):
-        return first + unit_monitor.last_words(rest[found.end() :], found[1]), found[1]
+        return first + last_words(rest[found.end() :], found[1]), found[1]
     return first or "it failed", ""

@@ -84,6 +84,12 @@ TEXT_SIZE = 262144
 STATIC_PODS = 20  # files named of the folder of static pods
 CERTIFICATE_FILES = 64  # that a probe shows certificates of; it asks for fewer than ten
 
+# Of `scripts/doctor`: lines of a unit's journal and letters of one, names in a folder, listeners.
+JOURNAL_LINES = 250
+JOURNAL_LETTERS = 900
+NAMES = 100
+LISTENERS = 40
+
 
 def assignments(limits: ExamineLimits = EXAMINE_LIMITS) -> str:
     """Return the limits as a line of shell: `most_files=400 …`."""

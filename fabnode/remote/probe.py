@@ -43,28 +43,46 @@ def probe(host: Host, watch: Watchlist) -> Facts:
 
     :raises HostError: the node can't be reached, or does not answer as a node does.
     """
+    return probe_and(host, watch, "", 0)[0]
+
+
+def probe_and(host: Host, watch: Watchlist, more: str, limit: int) -> tuple[Facts, bytes]:
+    """
+    Probe the node, and run another program after that in the same round trip.
+
+    :param more: its text; it prints to the end of the stream. :param limit: bytes that it may
+        print.
+    :returns: the facts, and what that program printed.
+    :raises HostError: as `probe` does; what the other one prints is the caller's to judge.
+    """
     nonce = secrets.token_hex(8)
+    mark = f"\1{nonce}\n"
     heard: list[float] = []
 
     def note(_: bytes) -> None:
         if not heard:
             heard.append(time.time())
 
+    program = script(watch, nonce)
+    if more:
+        # Each in a shell of its own: both have the same names.
+        between = f")\nprintf '\\001%s\\n' {nonce}\n(\n".encode()
+        program = b"(\n" + program + between + more.encode() + b"\n)\n"
     sent = time.time()
-    result = host.root(
-        "exec sh -s", stdin=[script(watch, nonce)], on_line=note, limit=_limit(watch)
-    )
+    result = host.root("exec sh -s", stdin=[program], on_line=note, limit=_limit(watch) + limit)
     if result.code:
-        output = last_lines(result.stderr, 3) or f"status {result.code}"
-        raise HostMisbehavedError(host.name, f"probing it failed: {output}", FAULT_QUOTED)
+        said = last_lines(result.stderr, 3) or f"status {result.code}"
+        raise HostMisbehavedError(host.name, f"probing it failed: {said}", FAULT_QUOTED)
+    output, _, rest = result.stdout.partition(mark.encode())
     try:
-        return parse(result.stdout, nonce=nonce, sent=sent, received=heard[0] if heard else sent)
+        facts = parse(output, nonce=nonce, sent=sent, received=heard[0] if heard else sent)
     except LacksToolsError as error:
         raise HostError(host.name, str(error), f"install there: {packages(error.tools)}") from error
     except MalformedError as error:
         raise HostMisbehavedError(
             host.name, f"its answer is malformed: {error}", ODD_TOOLS
         ) from error
+    return facts, rest
 
 
 def script(watch: Watchlist, nonce: str) -> bytes:

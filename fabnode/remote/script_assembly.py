@@ -59,6 +59,14 @@ PROGRAMS = {
         "probe/images",
         "probe/end",
     ),
+    # Observes a node that may be ill, right after the probe.
+    "doctor": (
+        "shared/base",
+        "shared/observation",
+        "shared/records",
+        "doctor/services",
+        "doctor/host",
+    ),
     # Observes a host for a reset: what a node and its pods added, and what was there before.
     "survey": (
         "shared/base",

@@ -242,11 +242,14 @@ def serving_addresses(node: Node, live: Object | None) -> tuple[str, ...]:
 _ASKED_BY = {"Hostname", "InternalIP"}
 _OF_CLOUD = "node.cloudprovider.kubernetes.io/"
 _UNINITIALIZED = f"{_OF_CLOUD}uninitialized"
-_CORDON = "node.kubernetes.io/unschedulable"
+_KUBERNETES = "node.kubernetes.io/"
+_CORDON = f"{_KUBERNETES}unschedulable"
 # Taints that Kubernetes takes away by itself, a moment after their reason has gone.
 _PASSING = {f"node.kubernetes.io/{name}" for name in ("not-ready", "unreachable")} | {
     "node.kubernetes.io/network-unavailable"
 }
+# Those that tell of a condition of the Node.
+_TOLD = _PASSING | {f"{_KUBERNETES}{name}-pressure" for name in ("disk", "memory", "pid")}
 SCHEDULABLE = "schedulable"
 DNS = "DNS address"
 
@@ -263,14 +266,7 @@ def schedulable_check(node: Node, live: Object, own: str = "") -> Check:
     :param own: whose the cordon is, where it is fabnode's.
     """
     spec = live.get("spec") or {}
-    ours = {(taint.key, taint.value, taint.effect) for taint in node.taints}
-    strange = [
-        taint
-        for taint in spec.get("taints") or ()
-        if taint["effect"] in {"NoSchedule", "NoExecute"}
-        and (taint["key"], taint.get("value", ""), taint["effect"]) not in ours
-        and taint["key"] != _CORDON
-    ]
+    strange = _strange(node, live)
     unawaited = [taint for taint in strange if not _awaited(node, taint)]
     metadata = live["metadata"]
     leaves = "deletionTimestamp" in metadata
@@ -291,6 +287,27 @@ def schedulable_check(node: Node, live: Object, own: str = "") -> Check:
     return Check(node.name, SCHEDULABLE, not seen, detail, advice, warning=bool(seen) and warning)
 
 
+def strange_taints(node: Node, live: Object) -> tuple[tuple[str, str], ...]:
+    """
+    Return taints that keep pods away and are not configured, each with what to do about it.
+
+    Those that Kubernetes sets for a reason that its conditions tell are no others'.
+    """
+    found = (taint for taint in _strange(node, live) if taint["key"] not in _TOLD)
+    return tuple((f"{taint['key']}:{taint['effect']}", _untaint(node, taint)) for taint in found)
+
+
+def _strange(node: Node, live: Object) -> list[Object]:
+    ours = {(taint.key, taint.value, taint.effect) for taint in node.taints}
+    return [
+        taint
+        for taint in (live.get("spec") or {}).get("taints") or ()
+        if taint["effect"] in {"NoSchedule", "NoExecute"}
+        and (taint["key"], taint.get("value", ""), taint["effect"]) not in ours
+        and taint["key"] != _CORDON
+    ]
+
+
 def _starts_with(node: Node, taint: Object) -> bool:
     return (taint["key"], taint["effect"]) in {(t.key, t.effect) for t in node.startup_taints}
 
@@ -307,7 +324,7 @@ def _untaint(node: Node, taint: Object) -> str:
         return f"check that the program that takes this startup taint off runs on {name}"
     if key.startswith(_OF_CLOUD):
         return "check that the cloud provider's controller manager runs: it removes this taint"
-    if key.startswith("node.kubernetes.io/"):
+    if key.startswith(_KUBERNETES):
         return f"kubectl describe node {name} shows the reason"
     return f"kubectl taint nodes {name} {key}:{effect}-, or add it to the node's `taints`"
 

@@ -121,8 +121,17 @@ def is_own_cordon(live: Object) -> bool:
 
 def cordoned_by(live: Object) -> str:
     """Return the program that wrote the cordon last; empty: nobody knows."""
+    return _writer(live, "f:unschedulable")
+
+
+def tainted_by(live: Object) -> str:
+    """Return the program that wrote a Node's taints last; empty: nobody knows."""
+    return _writer(live, "f:taints")
+
+
+def _writer(live: Object, field: str) -> str:
     for entry in (live.get("metadata") or {}).get("managedFields") or ():
-        if "f:unschedulable" in ((entry.get("fieldsV1") or {}).get("f:spec") or {}):
+        if field in ((entry.get("fieldsV1") or {}).get("f:spec") or {}):
             return line(entry.get("manager"))
     return ""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fabnode.node.facts import Watchlist
-from fabnode.remote import examine, probe, survey
+from fabnode.remote import examine, look, probe, survey
 from fabnode.remote.apply import start
 from fabnode.remote.limits import EXAMINE_LIMITS
 from fabnode.remote.script_assembly import PROGRAMS, assemble
@@ -27,6 +27,7 @@ FUNCTION = re.compile(r"^([a-z_]+)\(\)", re.MULTILINE)
 # Set by the command that unpacks the program.
 UNPACKED = "state= work= tar=\n"
 OBSERVED = Observed((), (), ())
+PLACE = look.Place((), (), (), confs="", plugins="", socket="", client=())
 # Set by the actions.
 RECORDED = f"{OBSERVED.assignments()}most_bytes=\n"
 # Some limits are the parsers' alone.
@@ -37,6 +38,7 @@ SENT = {
     "boot": assemble("boot"),
     "apply": f"{UNPACKED}{RECORDED}".encode() + assemble("apply"),
     "probe": probe.script(Watchlist(), "nonce"),
+    "doctor": look.script(PLACE, "nonce"),
     "survey": survey.script(OBSERVED, "nonce", state="/var/lib/fabnode", programs="/usr/bin"),
     "examine": examine.script("nonce"),
 }

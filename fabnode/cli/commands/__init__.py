@@ -16,6 +16,7 @@ _MODULES = (
     "certs",
     "configuration",
     "deployment",
+    "doctor",
     "hosts",
     "inspection",
     "removal",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from . import certs as certs
     from . import configuration as configuration
     from . import deployment as deployment
+    from . import doctor as doctor
     from . import hosts as hosts
     from . import inspection as inspection
     from . import removal as removal

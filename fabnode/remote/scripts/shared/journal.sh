@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 
 # A panic of Go's is followed by a stack, which may have more lines than are shown. It counts where
-# the process that ended last wrote it. fabnode/remote/unit_monitor.py quotes it by the same rule.
+# the process that ended last wrote it. fabnode/node/unit_words.py quotes it by the same rule.
 read_journal() { # read_journal UNIT
 	journalctl --no-pager -q -o cat -n 2000 -u "$1" | cut -c 1-400 | unit=$1 awk '
 		{ line[NR] = $0 }

@@ -1,0 +1,58 @@
+"""`inv doctor`: what is wrong with nodes, why, and what puts it right."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+from ...deploy import diagnosing
+from .. import app, doctor_view, exits, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ...deploy.diagnosing import Diagnosis
+    from ...util.fan_out import Outcome
+    from ..options import Options
+
+
+def doctor(options: Options, *, fix: bool, dry_run: bool) -> None:
+    """
+    Print what is wrong with nodes; with `fix`, do what is safe and look again.
+
+    Exit 3 where something is wrong; after fixes 1 where something still is.
+    """
+    with app.run_of(options) as run:
+        found = diagnosing.diagnose(run)
+        if fix and not dry_run and any(o.value and o.value.causes for o in found.values()):
+            if not options.json:
+                _print(found)
+            with app.shown_if_interrupted(run, as_json=options.json):
+                left = diagnosing.cure(run, found)
+                more = {
+                    "found": doctor_view.document(found, diagnosing.shared(found)),
+                    "left": doctor_view.document(left, diagnosing.shared(left)),
+                }
+                app.end(run, (), as_json=options.json, more=more)
+            return
+        run.journal.detach_sinks()
+        if options.json:
+            app.print_json(doctor_view.document(found, diagnosing.shared(found)))
+        else:
+            _print(found, would=fix)
+        if not all(outcome.ok for outcome in found.values()):
+            raise Exit(code=exits.FAILED)
+        if any(o.value and o.value.causes for o in found.values()):
+            raise Exit(code=exits.WOULD_CHANGE)
+
+
+def _print(found: Mapping[str, Outcome[Diagnosis]], *, would: bool = False) -> None:
+    shared = diagnosing.shared(found)
+    for paragraph in doctor_view.paragraphs(found, shared, width=table.width_of(sys.stdout)):
+        app.print_text(paragraph)
+    if not would:
+        return
+    for name, lines in doctor_view.fixes(found, shared).items():
+        app.print_text(f"{name}: --fix would: {'; '.join(lines) or 'change nothing'}")

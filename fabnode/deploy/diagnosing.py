@@ -1,0 +1,228 @@
+"""
+Runs of `inv doctor`: why nodes are of no use, what is safe to fix, and the same evidence again.
+
+A look is one round trip to a host and a few requests to the API. Causes are judged in `doctor/`; a
+fix is what a person would type, carried out on the host or by the run that has it (a deployment,
+an approval). What several nodes share is no node's own fault, and is left alone on all of them.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ..doctor.cause import (
+    Approve,
+    Cause,
+    Common,
+    Deploy,
+    RenewPod,
+    Uncordon,
+    UnitAct,
+    common,
+    explained,
+    roots,
+)
+from ..kube import rbac_rules
+from ..kube.evictions import pods_on
+from ..util.errors import FabnodeError
+from ..util.sanitize import last_lines
+from ..util.wait import Wait, unless
+from ..util.words import counted
+from . import approval, pipeline
+from .cordons import Cordons
+from .diagnosis import Diagnoses
+from .run import RunContext
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ..doctor.cause import Act
+    from ..util.fan_out import Outcome
+    from .node_deployer import NodeDeployer
+    from .run import Run
+
+DOCTOR: Final = "doctor"
+_PATIENCE: Final = 10  # seconds for an apiserver that is away: that is an answer here
+_ROUNDS: Final = 3  # a fix may show what was hidden behind its cause
+_POLL: Final = 3.0
+
+
+class NotCuredError(FabnodeError):
+    """What could be fixed was, and the node is still not well."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(f"it is still not well: {cause.text}", cause.fix.text)
+        self.detail = cause.seen
+
+
+class FixError(FabnodeError):
+    """A fix could not be carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is wrong with a node, what explains the rest first; nothing: it is well."""
+
+    causes: tuple[Cause, ...]
+
+    @property
+    def explained(self) -> dict[str, str]:
+        """Return key → key of what explains it."""
+        return explained(self.causes)
+
+    @property
+    def acts(self) -> tuple[Act, ...]:
+        """What is safe to do, of what no other cause explains, in order."""
+        acts = (act for cause in roots(self.causes) for act in cause.fix.acts)
+        return tuple(dict.fromkeys(acts))
+
+
+def diagnose(run: Run) -> dict[str, Outcome[Diagnosis]]:
+    """Return what is wrong with each node. Changes nothing."""
+    with _context(run) as context:
+        return _look(run, context)
+
+
+def shared(found: Mapping[str, Outcome[Diagnosis]]) -> tuple[Common, ...]:
+    """Return what several nodes share, and is hardly their own fault."""
+    return common({name: o.value.causes for name, o in found.items() if o.value})
+
+
+def left_to_people(found: Mapping[str, Outcome[Diagnosis]]) -> frozenset[str]:
+    """Return the nodes that are left alone, for what is wrong with them others share."""
+    return frozenset(name for each in shared(found) for name in each.nodes)
+
+
+def cure(run: Run, found: Mapping[str, Outcome[Diagnosis]]) -> dict[str, Outcome[Diagnosis]]:
+    """
+    Do what is safe on each node, look again, and return what is wrong then.
+
+    A node that is still not well fails, with what is wrong with it.
+    """
+    left = dict(found)
+    done: dict[str, set[Act]] = {}
+    for _ in range(_ROUNDS):
+        alone = left_to_people(left)
+        todo = {
+            name: new
+            for name, outcome in left.items()
+            if outcome.value
+            and name not in alone
+            and (new := [a for a in outcome.value.acts if a not in done.get(name, set())])
+        }
+        if not todo:
+            break
+        for name, acts in todo.items():
+            done.setdefault(name, set()).update(acts)
+        _carry_out(run, todo)
+        left |= _look_again(run, {name: left[name] for name in todo})
+    _conclude(run, left)
+    return left
+
+
+def _carry_out(run: Run, todo: Mapping[str, list[Act]]) -> None:
+    """Do on hosts and at the API what these say; then deploy, and approve."""
+    small = {
+        n: [a for a in acts if not isinstance(a, Deploy | Approve)] for n, acts in todo.items()
+    }
+    with _context(run) as context:
+        cordons = Cordons(context.session.api, context.session.guard)
+
+        def act(deployer: NodeDeployer) -> None:
+            for each in small[deployer.node.name]:
+                _do(run, context, cordons, deployer, each)
+
+        context.each(act, [name for name, acts in small.items() if acts], batched=False)
+    deploys = [name for name, acts in todo.items() if any(isinstance(a, Deploy) for a in acts)]
+    if deploys:
+        pipeline.deploy(_of(run, deploys))
+    approves = [name for name, acts in todo.items() if any(isinstance(a, Approve) for a in acts)]
+    if approves:
+        approval.approve(_of(run, approves), watch=False, dry_run=False, serving_only=True)
+
+
+def _do(run: Run, context: RunContext, cordons: Cordons, deployer: NodeDeployer, act: Act) -> None:
+    name = deployer.node.name
+    with run.journal.step(name, DOCTOR, "fixing") as log:
+        match act:
+            case UnitAct():
+                result = deployer.host.root(act.command)
+                if result.code:
+                    said = last_lines(result.stderr, 3) or f"status {result.code}"
+                    raise FixError(f"`{act.command}` failed: {said}", f"do it on {name} by hand")
+                log.changed(act.command)
+            case RenewPod(name=pod, uid=uid):
+                there = pods_on(context.session.api, name)
+                found = [p for p in there if p["metadata"]["uid"] == uid]
+                if found:
+                    context.session.guard.obtain()
+                    context.session.network.renew(found[0])
+                    log.changed(f"{pod} starts again")
+            case Uncordon():
+                if ended := cordons.lift(name):
+                    log.changed(f"ended: {ended}")
+            case _:
+                raise AssertionError(f"{act} is done elsewhere")
+
+
+def _look_again(
+    run: Run, before: Mapping[str, Outcome[Diagnosis]]
+) -> dict[str, Outcome[Diagnosis]]:
+    """Look at nodes until what was wrong is gone, or there was time enough for that."""
+    wrong = {name: {c.key for c in o.value.causes} for name, o in before.items() if o.value}
+    with _context(run) as context:
+        limit = float(run.config.timeouts.ready)
+        wait = Wait("nodes to be well", limit, _POLL, sleep=unless(context.session.stopped))
+        while True:
+            found = _look(run, context, list(before))
+            still = [
+                name
+                for name, outcome in found.items()
+                if outcome.value and {c.key for c in outcome.value.causes} & wrong[name]
+            ]
+            if not still or wait.over:
+                return found
+            wait.pause()
+
+
+def _look(
+    run: Run, context: RunContext, names: list[str] | None = None
+) -> dict[str, Outcome[Diagnosis]]:
+    diagnoses = Diagnoses(context.session)
+
+    def one(deployer: NodeDeployer) -> Diagnosis:
+        with run.journal.step(deployer.node.name, DOCTOR, "looking") as log:
+            found = Diagnosis(diagnoses.causes(deployer))
+            if not found.causes:
+                log.note("it is well")
+            else:
+                more = len(found.causes) - 1
+                also = f" (and {counted(more, 'thing')} more)" if more else ""
+                log.note(f"{found.causes[0].text}{also}")
+        return found
+
+    return context.each(one, names, batched=False)
+
+
+def _conclude(run: Run, found: Mapping[str, Outcome[Diagnosis]]) -> None:
+    """Have nodes fail that are still not well."""
+    for name, outcome in found.items():
+        if outcome.value and outcome.value.causes:
+            error = NotCuredError(outcome.value.causes[0])
+            run.journal.settle(name, error, step=DOCTOR)
+            run.record_outcome(name, replace(outcome, value=None, error=error))
+
+
+@contextmanager
+def _context(run: Run) -> Iterator[RunContext]:
+    timeouts = run.config.timeouts
+    quick = timeouts.model_copy(update={"api": min(timeouts.api, _PATIENCE)})
+    brief = replace(run, config=replace(run.config, timeouts=quick))
+    with RunContext(brief, installs=False, rights=rbac_rules.DIAGNOSE) as context:
+        yield context
+
+
+def _of(run: Run, names: list[str]) -> Run:
+    return replace(run, nodes=tuple(node for node in run.nodes if node.name in names))

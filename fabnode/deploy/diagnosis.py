@@ -1,0 +1,298 @@
+"""Diagnosis of a node: evidence of its host and from the API, judged to causes. Changes nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from ..doctor.cause import Cause, roots
+from ..doctor.evidence import Access, Condition, Evidence, HostSeen, NodeSeen, Request, Wanted
+from ..doctor.judge import causes
+from ..kube import csr, node_status
+from ..kube.client import ApiError, KubeletError
+from ..kube.evictions import pods_on
+from ..node import layout
+from ..pki.csr_policy import CLIENT, SERVING, node_asked_for
+from ..releases import compatibility
+from ..remote.look import Place
+from ..ssh.errors import (
+    AuthenticationError,
+    ChangedHostKeyError,
+    CommandTimeoutError,
+    ConnectionLostError,
+    HostCertificateError,
+    HostError,
+    RevokedHostKeyError,
+    SudoRefusedError,
+    UnknownHostKeyError,
+    UnreachableError,
+)
+from ..steps import verify
+from ..upkeep import operations
+from ..upkeep.departures import FINISHED
+from ..upkeep.objects import full_name
+from ..util.errors import ClusterError, FabnodeError
+from ..util.sanitize import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..config.configuration import Node
+    from ..kube.client import Object
+    from ..pki.csr_policy import SigningRequest
+    from .cluster_session import ClusterSession
+    from .node_deployer import NodeDeployer
+
+T = TypeVar("T")
+
+_HTTP_OK: Final = 200
+_ACCESS: Final[tuple[tuple[type[HostError], Access], ...]] = (
+    (UnreachableError, "unreachable"),
+    (ConnectionLostError, "unreachable"),
+    (UnknownHostKeyError, "host-key"),
+    (ChangedHostKeyError, "host-key"),
+    (RevokedHostKeyError, "host-key"),
+    (HostCertificateError, "host-key"),
+    (AuthenticationError, "login"),
+    (SudoRefusedError, "sudo"),
+    (CommandTimeoutError, "hangs"),
+)
+
+
+class Diagnoses:
+    """
+    Diagnoses of a run's nodes at one time; shared by their threads.
+
+    What concerns all of them is asked of the API once.
+    """
+
+    def __init__(self, session: ClusterSession) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self._nodes: Mapping[str, Object] | None = None
+        self._requests: tuple[SigningRequest, ...] = ()
+        self._fault: ClusterError | None = None
+
+    def causes(self, deployer: NodeDeployer) -> tuple[Cause, ...]:
+        """Return what is wrong with a node, what explains the rest first."""
+        return causes(self.evidence(deployer))
+
+    def evidence(self, deployer: NodeDeployer) -> Evidence:
+        """Return all that is known of a node: from one look at its host, and from the API."""
+        return Evidence(
+            wanted=self._wanted(deployer.node),
+            host=self._host(deployer),
+            node=self._at_api(deployer.node),
+            now=time.time(),
+        )
+
+    def _wanted(self, node: Node) -> Wanted:
+        config, network = self._session.config, self._session.network
+        return Wanted(
+            name=node.name,
+            ip=node.ip,
+            apiserver=config.cluster.apiserver,
+            ca_pem=config.ca_pem,
+            runtime=layout.runtime_units(node.runtime.name, config.cluster.version.minor)[-1],
+            proxy=node.kube_proxy.enabled,
+            programs=config.paths.programs,
+            kubelet_root=node.kubelet.root,
+            runtime_root=node.runtime.root,
+            cni_conf=config.paths.cni_conf,
+            cni_bin=config.paths.cni_bin,
+            conf_name=network.conf_name,
+            own_plugins=network.own_plugins,
+            sandbox_image=node.runtime.sandbox_image,
+        )
+
+    def _host(self, deployer: NodeDeployer) -> HostSeen:
+        try:
+            symptoms = deployer.look(self._place(deployer.node))
+            seen = deployer.api_seen_from_host()
+            health = _health(deployer)
+        except HostError as error:
+            access = next((a for kind, a in _ACCESS if isinstance(error, kind)), None)
+            return HostSeen(access or "misbehaves", error.message, error.advice)
+        reached = None if seen.reachable is None else seen.reachable and seen.trusted is not None
+        return HostSeen(
+            facts=deployer.facts,
+            symptoms=symptoms,
+            api_reached=reached,
+            api_fault="" if seen.trusted or seen.reachable is None else seen.reason,
+            health=health,
+            overrides=tuple((each.text, each.fix) for each in deployer.overrides()),
+            lost=deployer.lost_programs(),
+            drift=deployer.drift(),
+        )
+
+    def _place(self, node: Node) -> Place:
+        config = self._session.config
+        docker = node.runtime.name == "docker"
+        ctr = f"{config.paths.programs}/ctr"
+        client = ("docker", "version") if docker else (ctr, "version")
+        apiserver = config.cluster.apiserver_host
+        return Place(
+            services=verify.units(node, config.cluster.version.minor),
+            ports=tuple(layout.PORTS),
+            folders=(node.kubelet.root, node.runtime.root, config.paths.state, "/etc", "/run"),
+            confs=config.paths.cni_conf,
+            plugins=config.paths.cni_bin,
+            socket="/run/docker.sock" if docker else layout.CONTAINERD_SOCKET,
+            client=client,
+            asked_name="" if _is_address(apiserver) else apiserver,
+        )
+
+    def _at_api(self, node: Node) -> NodeSeen:
+        self._ask()
+        if self._fault:
+            return NodeSeen(known=False, fault=self._fault.message, advice=self._fault.advice)
+        assert self._nodes is not None
+        live = self._nodes.get(node.name)
+        requests = self._of(node.name)
+        if live is None:
+            return NodeSeen(registered=False, beat=float("inf"), requests=requests)
+        try:
+            return self._registered(node, live, requests)
+        except ClusterError as error:
+            return NodeSeen(known=False, fault=error.message, advice=error.advice)
+
+    def _ask(self) -> None:
+        """Ask for what concerns all nodes, once."""
+        with self._lock:
+            if self._nodes is not None or self._fault:
+                return
+            api, config = self._session.api, self._session.config
+            try:
+                self._nodes = self._session.nodes.current()
+                dialect = csr.dialect(config.cluster.version)
+                found = _permitted(lambda: api.get(dialect.path)["items"]) or ()
+            except ClusterError as error:
+                self._fault = error
+                return
+            self._requests = tuple(csr.parse(item) for item in found)
+
+    def _of(self, name: str) -> tuple[Request, ...]:
+        """Return a node's signing requests."""
+        now = time.time() + (self._session.api.clock_offset or 0)
+        user = f"system:node:{name}"
+        return tuple(
+            Request(
+                name=each.name,
+                kind="client" if each.signer == CLIENT else "serving",
+                state=each.state,
+                issued=bool(each.certificate),
+                age=max(0.0, now - each.created.timestamp()),
+            )
+            for each in self._requests
+            if (each.signer == SERVING and each.username == user)
+            or (each.signer == CLIENT and node_asked_for(each) == name)
+        )
+
+    def _registered(self, node: Node, live: Object, requests: tuple[Request, ...]) -> NodeSeen:
+        session, name = self._session, node.name
+        api, network = session.api, session.network
+        now = time.time() + (api.clock_offset or 0)
+        conditions = {
+            kind: Condition(
+                str(each.get("status")),
+                clean(str(each.get("reason") or "")),
+                clean(str(each.get("message") or "")),
+            )
+            for kind, each in node_status.conditions(live).items()
+        }
+        ready = conditions.get("Ready")
+        pods = _permitted(lambda: pods_on(api, name)) or []
+        own = network.own_pod(pods)
+        missing = _permitted(lambda: network.missing([name])) if network.name else None
+        found = network.diagnosis([name], missing) if missing else None
+        metadata, status = live["metadata"], live.get("status") or {}
+        leaving = ", ".join(metadata.get("finalizers") or ()) or "the API"
+        return NodeSeen(
+            leaving=leaving if "deletionTimestamp" in metadata else "",
+            conditions=conditions,
+            beat=max(0.0, node_status.heartbeat_age(api, live, now)),
+            cordon=operations.whose(live),
+            own_cordon=operations.is_own_cordon(live),
+            taints=verify.strange_taints(node, live),
+            tainted_by=operations.tainted_by(live),
+            machine_id=node_status.machine_id(live),
+            addresses=node_status.internal_ips(live),
+            kubelet=clean(str((status.get("nodeInfo") or {}).get("kubeletVersion", ""))),
+            pods=sum((pod.get("status") or {}).get("phase") not in FINISHED for pod in pods),
+            most_pods=_whole((status.get("allocatable") or {}).get("pods")),
+            requests=requests,
+            network=found.cause if found else "",
+            network_advice=found.advice if found else "",
+            network_pod=(full_name(own), own["metadata"]["uid"]) if own else ("", ""),
+            reaches_kubelet=self._reaches(name) if ready and ready.status == "True" else None,
+            skew=self._skew(live),
+        )
+
+    def _reaches(self, name: str) -> bool | None:
+        """Say whether the apiserver gets to a kubelet; None: we may not ask it to."""
+        path = f"{node_status.NODES}/{name}/proxy/healthz"
+        try:
+            self._session.api.text(path, node=name)
+        except KubeletError:
+            return False
+        except ApiError:
+            return None
+        return True
+
+    def _skew(self, live: Object) -> str:
+        kubelet = node_status.versions(live).kubelet
+        server = self._session.snapshot.version
+        if kubelet is None:
+            return ""
+        if (kubelet.major, kubelet.minor) > (server.major, server.minor):
+            return (
+                f"its kubelet {kubelet} is newer than the apiserver {server}, which it may not be"
+            )
+        span = compatibility.skew(kubelet.minor)
+        if server.minor - kubelet.minor > span:
+            return f"its kubelet {kubelet} is more than {span} minors behind the apiserver {server}"
+        return ""
+
+
+def first_cause(session: ClusterSession, deployer: NodeDeployer) -> Cause | None:
+    """Return the first cause of what is wrong with a node; None: none is known."""
+    try:
+        return next(iter(roots(Diagnoses(session).causes(deployer))), None)
+    except FabnodeError:
+        return None  # what asks for it has a failure of its own to tell
+
+
+def _health(deployer: NodeDeployer) -> str:
+    """Return what the kubelet's health endpoint says; empty: it is well, or has none."""
+    at = verify.endpoints(deployer.node).get(verify.KUBELET_HEALTH)
+    if at is None:
+        return ""
+    answer = deployer.host.http_get(at.port, "/healthz", address=at.address)
+    if answer.status == _HTTP_OK:
+        return ""
+    return clean(answer.body[:200]) or "no answer"
+
+
+def _permitted(read: Callable[[], T]) -> T | None:
+    """Return what is read, or None where this account may not read it."""
+    try:
+        return read()
+    except ApiError as error:
+        if not error.is_forbidden:
+            raise
+        return None
+
+
+def _whole(given: object) -> int:
+    text = str(given)
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,225 @@
+"""What is known of a node that may be ill: from one look at its host, and from the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..node.facts import UNKNOWN, Facts
+
+Runtime = Literal["answers", "refuses", "hangs", "unknown"]
+Access = Literal[
+    "",
+    "unreachable",
+    "host-key",
+    "login",
+    "sudo",
+    "hangs",
+    "misbehaves",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a unit's journal. `at`: unix time by the host's clock."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSeen:
+    """
+    A service beside what Facts say of it.
+
+    :param result: systemd's word for how it ended (`exit-code`, `oom-kill`, …).
+    :param status: exit status of its last process; 203 where it could not be executed.
+    :param process: state of its main process as /proc has it (`S`, `T` stopped, `D` …).
+    :param journal: its last lines, oldest first.
+    """
+
+    result: str = ""
+    status: int = 0
+    process: str = ""
+    journal: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A TCP port of a node's software, and the program that has it."""
+
+    port: int
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class Symptoms:
+    """
+    What a look at an ill host shows beside Facts.
+
+    :param now: unix time by its clock. :param units: by name.
+    :param listening: on the ports that kubelet and kube-proxy want.
+    :param confs, plugins: names of files that configure the pods' network, and of CNI programs.
+    :param memory: bytes available. :param tasks, most_tasks: threads there are and may be.
+    :param missing, unwritable: folders that are not there, or can't be written.
+    :param socket: whether the runtime's socket is there. :param runtime: what its client gets.
+    :param resolves: whether the apiserver's name resolves there; None: it has none.
+    """
+
+    now: float = 0.0
+    units: Mapping[str, UnitSeen] = field(default_factory=dict)
+    listening: tuple[Listening, ...] = ()
+    confs: tuple[str, ...] = ()
+    plugins: frozenset[str] = frozenset()
+    memory: int = 0
+    tasks: int = 0
+    most_tasks: int = 0
+    missing: tuple[str, ...] = ()
+    unwritable: tuple[str, ...] = ()
+    socket: bool = True
+    runtime: Runtime = "unknown"
+    resolves: bool | None = None
+
+    def unit(self, name: str) -> UnitSeen:
+        """Return what was seen of a unit."""
+        return self.units.get(name, _NOTHING)
+
+
+_NOTHING = UnitSeen()
+
+
+@dataclass(frozen=True, slots=True)
+class HostSeen:
+    """
+    A host as it was seen.
+
+    :param access: why it could not be looked at; empty: it could. :param fault: that in a clause,
+        `advice` what to do about it.
+    :param api_reached: whether the apiserver is reached from there; None: not known.
+    :param api_fault: why not, or why its certificate is not good there; empty: all well.
+    :param health: what the kubelet's health endpoint says; empty: it is well, or not asked.
+    :param overrides: what overrides fabnode's settings there, each with its fix.
+    :param lost: programs of the node that are not there or can't be executed.
+    :param drift: files and settings that are not as configured, in clauses.
+    """
+
+    access: Access = ""
+    fault: str = ""
+    advice: str = ""
+    facts: Facts = UNKNOWN
+    symptoms: Symptoms = field(default_factory=Symptoms)
+    api_reached: bool | None = None
+    api_fault: str = ""
+    health: str = ""
+    overrides: tuple[tuple[str, str], ...] = ()
+    lost: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A signing request of a node's. `age`: seconds."""
+
+    name: str
+    kind: Literal["client", "serving"]
+    state: Literal["Pending", "Approved", "Denied", "Failed"]
+    issued: bool
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition of a Node: `status` is True, False or Unknown."""
+
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """
+    A node as the API has it.
+
+    :param known: False: the API could not be asked, for `fault`.
+    :param registered: whether there is a Node object.
+    :param leaving: what keeps a deleted Node object; empty: it is not deleted.
+    :param beat: seconds since its kubelet reported last.
+    :param cordon: whose its cordon is; empty: none. :param own_cordon: it is fabnode's.
+    :param taints: that are not configured and keep pods away; each with what to do about it.
+    :param tainted_by: the program that wrote its taints last.
+    :param machine_id, addresses, kubelet, pods, most_pods: as it reports them.
+    :param network: why its pod network does not run; empty: it does. :param network_advice: next.
+    :param network_pod: `namespace/name` of that network's pod there, its uid, whether it runs.
+    :param reaches_kubelet: whether the apiserver gets through to its kubelet; None: not asked.
+    :param skew: why its kubelet's release does not go with the apiserver's; empty: it does.
+    """
+
+    known: bool = True
+    fault: str = ""
+    advice: str = ""
+    registered: bool = True
+    leaving: str = ""
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    beat: float = 0.0
+    cordon: str = ""
+    own_cordon: bool = False
+    taints: tuple[tuple[str, str], ...] = ()
+    tainted_by: str = ""
+    machine_id: str = ""
+    addresses: tuple[str, ...] = ()
+    kubelet: str = ""
+    pods: int = 0
+    most_pods: int = 0
+    requests: tuple[Request, ...] = ()
+    network: str = ""
+    network_advice: str = ""
+    network_pod: tuple[str, str] = ("", "")
+    reaches_kubelet: bool | None = None
+    skew: str = ""
+
+    @property
+    def ready(self) -> str:
+        """Status of its condition Ready; empty where it has none."""
+        found = self.conditions.get("Ready")
+        return found.status if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    What the configuration says of a node, as far as causes go by it.
+
+    :param name, ip: the node's. :param apiserver: its URL.
+    :param runtime: the service that the kubelet speaks to. :param proxy: whether it has kube-proxy.
+    :param programs: folder of programs. :param kubelet_root, runtime_root: folders of their data.
+    :param cni_conf: folder that configures the pods' network. :param conf_name: its file there;
+        empty: not known. :param own_plugins: programs without which pods get no network.
+    :param sandbox_image: of pods.
+    """
+
+    name: str
+    ip: str
+    apiserver: str
+    ca_pem: bytes = field(repr=False)
+    runtime: str = "containerd.service"
+    proxy: bool = True
+    programs: str = "/usr/local/bin"
+    kubelet_root: str = "/var/lib/kubelet"
+    runtime_root: str = "/var/lib/containerd"
+    cni_conf: str = "/etc/cni/net.d"
+    cni_bin: str = "/opt/cni/bin"
+    conf_name: str = ""
+    own_plugins: tuple[str, ...] = ()
+    sandbox_image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of one node. `now` is the deployer's time, unix seconds."""
+
+    wanted: Wanted
+    host: HostSeen
+    node: NodeSeen
+    now: float

@@ -1,0 +1,133 @@
+"""What is wrong with services as such, whichever they are; and with the runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..util import program
+from .cause import Cause, Deploy, Fix, UnitAct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .evidence import Evidence
+    from .words import Service
+
+_NOT_EXECUTED = 203  # systemd.exec(5)
+
+
+def service(evidence: Evidence, unit: Service, kind: str) -> Iterator[Cause]:
+    """Yield why a service does not run. `kind` begins the keys: kubelet, runtime, proxy."""
+    wanted = evidence.wanted
+    deploy = program.task(f"deploy-nodes --limit {wanted.name}")
+    restart = program.host_task(wanted.name, f"restart --unit {unit.name.removesuffix('.service')}")
+    lost = [path for path in evidence.host.lost if path == _program(evidence, unit)]
+    if unit.masked:
+        yield Cause(
+            f"{kind}-masked",
+            f"{unit.name} is masked, so that systemd refuses to start it",
+            unit.state,
+            Fix(
+                f"`systemctl unmask {unit.name}` on {wanted.name}, then {deploy}",
+                (UnitAct("unmask", unit.name), Deploy()),
+            ),
+        )
+    elif lost or (unit.seen.status == _NOT_EXECUTED and unit.down):
+        path = lost[0] if lost else _program(evidence, unit)
+        yield Cause(
+            f"{kind}-program" if kind != "proxy" else "program-lost",
+            f"{path} is not there, or can't be executed",
+            unit.state,
+            Fix(deploy, (Deploy(),)),
+        )
+    elif unit.fact.load == "not-found":
+        yield Cause(
+            f"{kind}-program" if kind != "proxy" else "program-lost",
+            f"there is no {unit.name}",
+            unit.state,
+            Fix(deploy, (Deploy(),)),
+        )
+    elif unit.fact.running and unit.seen.process in {"T", "t"} and kind != "proxy":
+        yield Cause(
+            f"{kind}-frozen",
+            f"{unit.name} runs and is stopped: somebody sent it SIGSTOP, or traces it",
+            f"its process is in state {unit.seen.process}",
+            Fix(restart, (UnitAct("resume", unit.name),)),
+        )
+    if unit.crashes:
+        yield Cause(
+            f"{kind}-crashes",
+            f"{unit.state}{unit.ending}",
+            "its journal",
+            Fix(f"{program.host_task(wanted.name, _logs(unit))} shows more; then {deploy}"),
+        )
+    elif unit.down:
+        disabled = unit.fact.enabled == "disabled"
+        if disabled and kind != "proxy":
+            yield Cause(
+                f"{kind}-disabled",
+                f"{unit.name} is disabled, so that no boot starts it",
+                unit.state,
+                Fix(
+                    f"`systemctl enable --now {unit.name}` on {wanted.name}",
+                    (UnitAct("enable", unit.name),),
+                ),
+            )
+        yield Cause(
+            f"{kind}-down",
+            f"{unit.state}",
+            f"it ended by itself: {unit.seen.result}" if _failed(unit) else "somebody stopped it",
+            Fix(restart, (UnitAct("enable" if disabled else "restart", unit.name),)),
+        )
+
+
+def _failed(unit: Service) -> bool:
+    return unit.seen.result not in {"", "success"}
+
+
+def _logs(unit: Service) -> str:
+    return f"logs --unit {unit.name.removesuffix('.service')}"
+
+
+def _program(evidence: Evidence, unit: Service) -> str:
+    return f"{evidence.wanted.programs}/{unit.name.removesuffix('.service')}"
+
+
+# What containerd says of a configuration that it can't use (cmd/containerd/server/config).
+_SETTING = (
+    r"failed to load TOML.*|containerd: (failed to load|toml|invalid|expected|unsupported).*"
+    r"|toml: .*|invalid plugin config.*|invalid (disabled plugin|version).*"
+    r"|expected containerd config version.*|unable to configure the Docker daemon.*"
+)
+
+
+def runtime(evidence: Evidence, unit: Service) -> Iterator[Cause]:
+    """Yield what is wrong with the runtime."""
+    wanted, seen = evidence.wanted, evidence.host.symptoms
+    yield from service(evidence, unit, "runtime")
+    restart = program.host_task(wanted.name, f"restart --unit {unit.name.removesuffix('.service')}")
+    deploy = program.task(f"deploy-nodes --limit {wanted.name}")
+    if unit.down or unit.crashes:
+        if said := unit.quote(_SETTING):
+            yield Cause(
+                "runtime-setting",
+                f"{unit.name} can't use its configuration",
+                said,
+                Fix(deploy, (Deploy(),)),
+            )
+        return
+    if not seen.socket:
+        yield Cause(
+            "runtime-socket",
+            f"{unit.name} runs, and its socket is gone",
+            "looked for by its path",
+            Fix(restart, (UnitAct("restart", unit.name),)),
+        )
+    elif seen.runtime in {"hangs", "refuses"} and unit.settled:
+        how = "does not answer in 5 s" if seen.runtime == "hangs" else "answers nothing of use"
+        yield Cause(
+            "runtime-silent",
+            f"{unit.name} runs and {how}",
+            "asked for its version",
+            Fix(restart, (UnitAct("restart", unit.name),)),
+        )

@@ -1,0 +1,82 @@
+"""What the journals of an ill node say that counts now, and what an ended service said last."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..node.unit_words import last_words
+from ..util.sanitize import clean, cut
+
+if TYPE_CHECKING:
+    from .evidence import HostSeen, Line
+
+_LOOPING = 2  # automatic restarts
+_YOUNG = 45.0  # seconds within which a service that loops may just be up
+_RECENT = 150.0  # seconds for which a line of a service that runs counts
+_OF_LAST = 90.0  # seconds before its last line, of one that does not
+_LONGEST = 300
+
+
+class Service:
+    """One service of a host: how it is, and what it says."""
+
+    def __init__(self, host: HostSeen, name: str) -> None:
+        self.name = name
+        self.fact = host.facts.unit(name)
+        self.seen = host.symptoms.unit(name)
+        self._now = host.symptoms.now
+        self._up = host.facts.uptime - self.fact.started
+
+    @property
+    def crashes(self) -> bool:
+        """Whether systemd starts it again and again."""
+        if self.fact.active in {"failed", "activating"} or self.fact.sub == "auto-restart":
+            return bool(self.fact.restarts) or self.fact.active == "failed"
+        return self.fact.restarts >= _LOOPING and self.fact.running and 0 <= self._up < _YOUNG
+
+    @property
+    def down(self) -> bool:
+        """Whether it does not run."""
+        return not self.fact.running
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has run long enough to be judged by what it does."""
+        return self.fact.running and self._up > _YOUNG / 3
+
+    @property
+    def state(self) -> str:
+        """Its state as systemd has it, in a clause."""
+        restarts = f", started again {self.fact.restarts} times" if self.fact.restarts else ""
+        return f"{self.name} is {self.fact.active} ({self.fact.sub}){restarts}"
+
+    @property
+    def masked(self) -> bool:
+        """Whether systemd refuses to start it."""
+        return self.fact.load == "masked" or self.fact.enabled.startswith("masked")
+
+    def says(self, pattern: str) -> re.Match[str] | None:
+        """Return where its journal last said something, as far as that still counts."""
+        wanted = re.compile(pattern)
+        found = (wanted.search(line.text) for line in reversed(self._counting()))
+        return next(filter(None, found), None)
+
+    def quote(self, pattern: str) -> str:
+        """Return the last line that says something, from there on; empty: none does."""
+        found = self.says(pattern)
+        return cut(clean(found.string[found.start() :]), _LONGEST) if found else ""
+
+    @property
+    def ending(self) -> str:
+        """What it said last, in a clause that begins with a semicolon; may be empty."""
+        return last_words("\n".join(line.text for line in self.seen.journal[-40:]), self.name)
+
+    def _counting(self) -> list[Line]:
+        journal = self.seen.journal
+        if not journal:
+            return []
+        if self.down or self.crashes:
+            return [line for line in journal if line.at >= journal[-1].at - _OF_LAST]
+        began = self._now - self._up - 1
+        return [line for line in journal if line.at >= max(began, self._now - _RECENT)]

@@ -1,0 +1,603 @@
+"""Each cause is found by its evidence and named first; a sound node has none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fabnode.doctor.cause import Approve, Deploy, RenewPod, Uncordon, UnitAct
+from fabnode.doctor.evidence import Condition, Line, Listening, Request, UnitSeen
+from fabnode.doctor.judge import causes
+from fabnode.node import layout
+from fabnode.node.facts import PathFact, Space
+from fabnode.pki.certificates import CertificateFile
+from tests.support import authority, certificate
+
+from .support import (
+    CA,
+    CLIENT,
+    FACTS,
+    KUBELET,
+    LOOPS,
+    NOW,
+    PAUSE,
+    PROXY,
+    RUNS,
+    RUNTIME,
+    STOPPED,
+    UP,
+    ill,
+    journal,
+    says,
+)
+
+if TYPE_CHECKING:
+    from fabnode.doctor.evidence import Evidence
+
+E_ = 'E1129 12:00:00.000000     99 run.go:72] "command failed" err="'
+UNKNOWN = {"Ready": Condition("Unknown", "NodeStatusUnknown", "Kubelet stopped posting status.")}
+SILENT = {"conditions": UNKNOWN, "beat": 200.0}
+LOST = {"certificates": {}}
+NO_NETWORK = (
+    "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady"
+    " message:Network plugin returns error: cni plugin not initialized"
+)
+
+
+def crashing(text: str, node: dict[str, object] | None = None) -> Evidence:
+    return ill(
+        units={KUBELET: LOOPS},
+        services={KUBELET: journal(f"{E_}{text}")},
+        node={**SILENT, **(node or {})},
+    )
+
+
+def runtime_crashing(text: str) -> Evidence:
+    return ill(
+        units={RUNTIME: LOOPS, KUBELET: LOOPS},
+        services={
+            RUNTIME: journal(text),
+            KUBELET: journal(f"{E_}failed to run Kubelet: validate service connection: dial unix"),
+        },
+        symptoms={"runtime": "refuses", "socket": False},
+        node=SILENT,
+    )
+
+
+def client(common_name: str = "system:node:n1", **how: object) -> dict[str, object]:
+    held = CertificateFile.of(certificate(common_name, **how))  # type: ignore[arg-type]
+    return {"certificates": {CLIENT: held}}
+
+
+def request(state: str, *, issued: bool = False, kind: str = "client") -> dict[str, object]:
+    return {"requests": (Request("csr-x", kind, state, issued, 30.0),)}  # type: ignore[arg-type]
+
+
+FIRST: dict[str, tuple[str, Evidence]] = {
+    "nobody answers, the kubelet is silent": (
+        "host-down",
+        ill(host={"access": "unreachable", "fault": "timed out"}, node=SILENT),
+    ),
+    "nobody answers, the kubelet reports": (
+        "ssh-away",
+        ill(host={"access": "unreachable", "fault": "connection refused"}),
+    ),
+    "another host key": ("host-key", ill(host={"access": "host-key", "fault": "it changed"})),
+    "no login": ("login-refused", ill(host={"access": "login", "fault": "no key"})),
+    "no sudo": ("sudo-refused", ill(host={"access": "sudo", "fault": "not in sudoers"})),
+    "a look that does not end": ("host-hangs", ill(host={"access": "hangs"}, node=SILENT)),
+    "odd tools": ("host-misbehaves", ill(host={"access": "misbehaves", "fault": "cut off"})),
+    "the API is away": ("api-away", ill(node={"known": False, "fault": "refused"})),
+    "a clock behind": (
+        "clock-wrong",
+        ill(
+            facts={"clock_offset": -9000.0},
+            services={KUBELET: says("x509: certificate has expired or is not yet valid: now")},
+            node=SILENT,
+        ),
+    ),
+    "the apiserver's certificate is not valid there": (
+        "clock-wrong",
+        ill(services={KUBELET: says("x509: certificate has expired or is not yet valid: now")}),
+    ),
+    "a disk of no room": (
+        "disk-full",
+        ill(
+            facts={"space": {"/var/lib/containerd": Space(4096, 10**6)}},
+            units={RUNTIME: LOOPS, KUBELET: LOOPS},
+            services={RUNTIME: journal("containerd: mkdir x: no space left on device")},
+            node=SILENT,
+        ),
+    ),
+    "a disk of no room for its word": (
+        "disk-full",
+        ill(services={KUBELET: says("write /var/lib/kubelet/x: no space left on device")}),
+    ),
+    "no inodes": (
+        "inodes-used-up",
+        ill(facts={"space": {"/var/lib/kubelet": Space(2**30, 3)}}, node=SILENT),
+    ),
+    "a file system that is btrfs": (
+        "cordoned",
+        ill(
+            facts={"space": {"/var/lib/kubelet": Space(2**30, None, "btrfs")}},
+            node={"cordon": "somebody else's"},
+        ),
+    ),
+    "read-only": (
+        "read-only",
+        ill(
+            symptoms={"unwritable": ("/var/lib/kubelet",)},
+            units={KUBELET: LOOPS},
+            services={KUBELET: journal("mkdir /var/lib/kubelet: read-only file system")},
+        ),
+    ),
+    "its folder is gone": (
+        "folder-lost",
+        ill(symptoms={"missing": ("/var/lib/kubelet",)}, facts=LOST, units={KUBELET: LOOPS}),
+    ),
+    "no more processes": ("tasks-used-up", ill(symptoms={"tasks": 32760}, node=SILENT)),
+    "no resolv.conf": (
+        "no-resolv-conf",
+        ill(
+            facts={"resolv_conf": None, "resolv_link": "/run/x"},
+            services={KUBELET: says("Failed to create sandbox for pod: open /etc/resolv.conf")},
+        ),
+    ),
+    "runtime masked": (
+        "runtime-masked",
+        ill(units={RUNTIME: replace(STOPPED, load="masked", enabled="masked"), KUBELET: LOOPS}),
+    ),
+    "runtime without its program": (
+        "runtime-program",
+        ill(
+            units={RUNTIME: LOOPS},
+            services={RUNTIME: UnitSeen("exit-code", 203)},
+            host={"lost": ("/usr/local/bin/containerd",)},
+        ),
+    ),
+    "runtime's settings": (
+        "runtime-setting",
+        runtime_crashing("containerd: failed to load TOML: /etc/containerd/config.toml: bad"),
+    ),
+    "runtime panics": ("runtime-crashes", runtime_crashing("panic: runtime error: index")),
+    "runtime stopped": (
+        "runtime-down",
+        ill(
+            units={RUNTIME: STOPPED},
+            symptoms={"runtime": "refuses"},
+            node={"conditions": {"Ready": Condition("False", "", "container runtime is down")}},
+        ),
+    ),
+    "runtime disabled": (
+        "runtime-disabled",
+        ill(units={RUNTIME: replace(STOPPED, enabled="disabled")}),
+    ),
+    "runtime frozen": (
+        "runtime-frozen",
+        ill(
+            services={RUNTIME: UnitSeen("success", 0, "T")},
+            symptoms={"runtime": "hangs"},
+            host={"health": "no answer"},
+        ),
+    ),
+    "runtime without its socket": (
+        "runtime-socket",
+        ill(symptoms={"socket": False, "runtime": "refuses"}),
+    ),
+    "runtime hangs": ("runtime-silent", ill(symptoms={"runtime": "hangs"})),
+    "kubelet masked": (
+        "kubelet-masked",
+        ill(units={KUBELET: replace(STOPPED, load="masked", enabled="masked")}, node=SILENT),
+    ),
+    "kubelet without its program": (
+        "kubelet-program",
+        ill(
+            units={KUBELET: LOOPS},
+            services={KUBELET: UnitSeen("exit-code", 203)},
+            host={"lost": ("/usr/local/bin/kubelet",)},
+            node=SILENT,
+        ),
+    ),
+    "no kubelet at all": (
+        "kubelet-program",
+        ill(
+            units={KUBELET: replace(STOPPED, load="not-found", enabled="")},
+            facts={**LOST, "paths": {}},
+            node={"registered": False, "beat": float("inf")},
+        ),
+    ),
+    "another drop-in": (
+        "overridden",
+        ill(
+            units={KUBELET: LOOPS},
+            services={KUBELET: journal(f'{E_}failed to load kubelet config file, path: /x"')},
+            host={"overrides": (("10-kubeadm.conf sets ExecStart", "rm it"),)},
+            node=SILENT,
+        ),
+    ),
+    "a flag": ("kubelet-flag", crashing("failed to parse kubelet flag: unknown flag: --nonsense")),
+    "a field of another type": (
+        "kubelet-field",
+        crashing(
+            "failed to load kubelet config file, path: /etc/kubernetes/kubelet.yaml, error: json:"
+            " cannot unmarshal string into Go struct field KubeletConfiguration.maxPods of type"
+        ),
+    ),
+    "swap": ("swap-on", crashing("failed to run Kubelet: running with swap on is not supported")),
+    "cgroup v1": (
+        "cgroup-v1",
+        crashing("kubelet is configured to not run on a host using cgroup v1. cgroup v1 support"),
+    ),
+    "drivers": (
+        "cgroup-driver",
+        crashing('misconfiguration: kubelet cgroup driver: \\"systemd\\" is different from'),
+    ),
+    "a state file": (
+        "state-file",
+        crashing(
+            "could not restore state from checkpoint: checkpoint is corrupted, please drain this"
+            ' node and delete the CPU manager checkpoint file \\"/var/lib/kubelet/cpu_manager_state'
+        ),
+    ),
+    "a port in its own words": (
+        "port-taken",
+        crashing("listen tcp 192.0.2.11:10250: bind: address already in use"),
+    ),
+    "a port": (
+        "port-taken",
+        ill(units={KUBELET: LOOPS}, symptoms={"listening": (Listening(10250, "nc"),)}),
+    ),
+    "a name": (
+        "name-unresolved",
+        ill(
+            host={"api_reached": False, "api_fault": "name or service not known"},
+            symptoms={"resolves": False},
+            node=SILENT,
+        ),
+    ),
+    "a proxy": (
+        "proxy-set",
+        ill(
+            services={KUBELET: says("proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout")},
+            node=SILENT,
+        ),
+    ),
+    "another server": (
+        "server-differs",
+        ill(
+            facts={"servers": {layout.KUBELET_KUBECONFIG: "https://192.0.2.99:6443"}},
+            services={KUBELET: says("dial tcp 192.0.2.99:6443: connect: no route to host")},
+            node=SILENT,
+        ),
+    ),
+    "another CA": (
+        "ca-differs",
+        ill(
+            facts={"paths": {**FACTS.paths, layout.CA: PathFact("file", content=b"other")}},
+            services={
+                KUBELET: says(
+                    "tls: failed to verify certificate: x509: certificate signed"
+                    " by unknown authority"
+                )
+            },
+            node=SILENT,
+        ),
+    ),
+    "a firewall on the way": (
+        "api-unreached",
+        ill(
+            host={"api_reached": False, "api_fault": "no answer"},
+            services={KUBELET: says("dial tcp 192.0.2.1:6443: i/o timeout")},
+            node=SILENT,
+        ),
+    ),
+    "another apiserver": (
+        "api-unproved",
+        ill(host={"api_reached": True, "api_fault": "self-signed certificate"}, node=SILENT),
+    ),
+    "a dead token": (
+        "token-refused",
+        ill(
+            facts={
+                **LOST,
+                "paths": {**FACTS.paths, layout.BOOTSTRAP_KUBECONFIG: PathFact("file", 0o600)},
+            },
+            services={KUBELET: says("cannot create certificate signing request: Unauthorized")},
+            node={"registered": False, "beat": float("inf")},
+        ),
+    ),
+    "a request that waits": ("request-waits", ill(facts=LOST, node=request("Pending"))),
+    "a request that was denied": ("request-denied", ill(facts=LOST, node=request("Denied"))),
+    "no signer": ("request-unsigned", ill(facts=LOST, node=request("Approved"))),
+    "an expired certificate": (
+        "client-unusable",
+        ill(
+            facts=client(days=0),
+            units={KUBELET: LOOPS},
+            services={
+                KUBELET: journal(
+                    f"{E_}part of the existing bootstrap client certificate in"
+                    " /etc/kubernetes/kubelet.kubeconfig is expired: 2026"
+                )
+            },
+            node=SILENT,
+        ),
+    ),
+    "a certificate of another CA": (
+        "client-unusable",
+        ill(facts=client(by=authority("another-ca")), services={KUBELET: says("Unauthorized")}),
+    ),
+    "a certificate that is not accepted": (
+        "client-unusable",
+        ill(services={KUBELET: says('Unable to register node with API server err="Unauthorized"')}),
+    ),
+    "a certificate of another node": (
+        "client-of-another",
+        ill(
+            facts=client("system:node:n7"),
+            services={KUBELET: says('nodes "n1" is forbidden: node "n7" is not allowed to modify')},
+            node={"registered": False, "beat": float("inf")},
+        ),
+    ),
+    "no certificate": (
+        "client-lost",
+        ill(
+            facts=LOST,
+            units={KUBELET: LOOPS},
+            services={
+                KUBELET: journal(
+                    f"{E_}unable to load bootstrap kubeconfig: stat /etc/x: no"
+                    " such file or directory"
+                )
+            },
+            node=SILENT,
+        ),
+    ),
+    "a webhook": (
+        "webhook-refuses",
+        ill(
+            services={KUBELET: says('Internal error occurred: failed calling webhook "a.b": dial')},
+            node=SILENT,
+        ),
+    ),
+    "a refusal": (
+        "api-refuses",
+        ill(services={KUBELET: says('leases "n1" is forbidden: User "system:node:n1" cannot get')}),
+    ),
+    "kubelet crashes": ("kubelet-crashes", crashing("something nobody has seen before")),
+    "kubelet disabled": (
+        "kubelet-disabled",
+        ill(units={KUBELET: replace(STOPPED, enabled="disabled")}, node=SILENT),
+    ),
+    "kubelet stopped": ("kubelet-down", ill(units={KUBELET: STOPPED}, node=SILENT)),
+    "kubelet frozen": (
+        "kubelet-frozen",
+        ill(
+            services={KUBELET: UnitSeen("success", 0, "T")},
+            host={"health": "no answer"},
+            node={"reaches_kubelet": False, **SILENT},
+        ),
+    ),
+    "kubelet unwell": ("kubelet-silent", ill(host={"health": "500 nodeagent"})),
+    "no Node": ("deleted", ill(node={"registered": False, "beat": float("inf")})),
+    "a Node that leaves": ("leaving", ill(node={"leaving": "example.com/keeper"})),
+    "another machine": ("other-machine", ill(node={"machine_id": "bb"})),
+    "another address": ("address-gone", ill(wanted={"ip": "192.0.2.99"})),
+    "too old": ("skew", ill(node={"skew": "its kubelet 1.33.0 is more than 3 minors behind"})),
+    "another network first": (
+        "other-network",
+        ill(symptoms={"confs": ("00-other.conf", "10-calico.conflist")}),
+    ),
+    "no runc": (
+        "program-lost",
+        ill(
+            host={"lost": ("/usr/local/bin/runc",)},
+            services={KUBELET: says('Failed to create sandbox for pod: exec: "runc": not found')},
+        ),
+    ),
+    "no sandbox image": (
+        "sandbox-image",
+        ill(
+            facts={"images": frozenset()},
+            services={
+                KUBELET: says("Failed to create sandbox for pod"),
+                RUNTIME: says(f'failed to get sandbox image "{PAUSE}": failed to pull'),
+            },
+        ),
+    ),
+    "no forwarding": (
+        "forwarding-off",
+        ill(
+            facts={"sysctls": {"net.ipv4.ip_forward": "0"}},
+            node={"network": "calico-node on n1: not ready"},
+        ),
+    ),
+    "kube-proxy crashes": (
+        "proxy-crashes",
+        ill(units={PROXY: LOOPS}, services={PROXY: journal("F1129 1:00 1 server.go] x509")}),
+    ),
+    "kube-proxy stopped": ("proxy-down", ill(units={PROXY: STOPPED})),
+    "no CNI configuration": (
+        "network-config",
+        ill(
+            symptoms={"confs": ()},
+            node={"conditions": {"Ready": Condition("False", "KubeletNotReady", NO_NETWORK)}},
+        ),
+    ),
+    "no CNI program": ("plugin-lost", ill(symptoms={"plugins": frozenset({"loopback"})})),
+    "calico-node": (
+        "network-pod",
+        ill(
+            node={
+                "network": "calico-node on n1: ImagePullBackOff",
+                "conditions": {"Ready": Condition("False", "KubeletNotReady", NO_NETWORK)},
+            }
+        ),
+    ),
+    "pods that do not start": (
+        "pods-fail",
+        ill(services={KUBELET: says('"Failed to create sandbox for pod" err="x"')}),
+    ),
+    "little disk": (
+        "disk-pressure",
+        ill(
+            node={
+                "conditions": {
+                    "Ready": Condition("True"),
+                    "DiskPressure": Condition("True", "KubeletHasDiskPressure", "pressure"),
+                }
+            }
+        ),
+    ),
+    "little memory": (
+        "memory-pressure",
+        ill(node={"conditions": {"MemoryPressure": Condition("True", "", "little")}}),
+    ),
+    "too many tasks": (
+        "task-pressure",
+        ill(node={"conditions": {"PIDPressure": Condition("True", "", "many")}}),
+    ),
+    "silence that nothing explains": ("not-reporting", ill(node=SILENT)),
+    "the kubelet's own word": (
+        "not-ready",
+        ill(node={"conditions": {"Ready": Condition("False", "", "PLEG is not healthy")}}),
+    ),
+    "a cordon": ("cordoned", ill(node={"cordon": "somebody else's, written by kubectl"})),
+    "no cloud": (
+        "uninitialized",
+        ill(node={"taints": (("node.cloudprovider.kubernetes.io/uninitialized:NoSchedule", "x"),)}),
+    ),
+    "a taint": ("tainted", ill(node={"taints": (("gpu:NoSchedule", "kubectl taint"),)})),
+    "full of pods": ("pods-full", ill(node={"pods": 110})),
+    "a serving certificate": (
+        "serving-waits",
+        ill(node={**request("Pending", kind="serving"), "reaches_kubelet": False}),
+    ),
+    "no way to the kubelet": ("kubelet-unreached", ill(node={"reaches_kubelet": False})),
+    "nothing but drift": (
+        "drift",
+        ill(
+            host={"drift": ("/etc/kubernetes/kubelet.yaml (content)",)},
+            node={"conditions": {}},
+        ),
+    ),
+}
+
+
+def test_a_sound_node_has_no_cause() -> None:
+    assert causes(ill()) == ()
+
+
+def test_drift_of_a_node_that_is_well_is_no_illness() -> None:
+    assert causes(ill(host={"drift": ("/etc/kubernetes/kubelet.yaml (content)",)})) == ()
+
+
+@pytest.mark.parametrize("case", FIRST)
+def test_the_cause_is_named_first(case: str) -> None:
+    key, evidence = FIRST[case]
+    found = causes(evidence)
+    assert found[0].key == key, [cause.key for cause in found]
+    assert all(cause.text and cause.fix.text for cause in found)
+
+
+def test_each_cause_stands_in_the_table_of_cases() -> None:
+    from fabnode.doctor.cause import EXPLAINS
+
+    only_beside_others = {"unregistered", "no-network", "proxy-masked"}
+    assert {key for key, _ in FIRST.values()} | only_beside_others == set(EXPLAINS)
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (
+            "cannot unmarshal string into Go struct field KubeletConfiguration.maxPods of type",
+            "maxPods",
+        ),
+        ('strict decoding error: unknown field \\"podPidLimit\\"', "podPidLimit"),
+        ("invalid configuration: evictionPressureTransitionPeriod must be", "evictionPressure"),
+        ("unrecognized feature gate: Nonsense", "Nonsense"),
+        ("yaml: line 4: mapping values are not allowed", ""),
+    ],
+)
+def test_the_field_that_a_kubelet_can_not_use_is_named(text: str, field: str) -> None:
+    found = causes(crashing(f"failed to load kubelet config file, path: /x, error: {text}"))[0]
+    assert found.key == "kubelet-field"
+    assert field in found.text
+    assert ("its field" in found.text) == bool(field)
+
+
+@pytest.mark.parametrize(
+    ("case", "acts"),
+    [
+        ("kubelet stopped", (UnitAct("restart", KUBELET),)),
+        ("kubelet disabled", (UnitAct("enable", KUBELET),)),
+        ("kubelet masked", (UnitAct("unmask", KUBELET), Deploy())),
+        ("kubelet frozen", (UnitAct("resume", KUBELET),)),
+        ("runtime without its socket", (UnitAct("restart", RUNTIME),)),
+        ("a field of another type", (Deploy(),)),
+        ("an expired certificate", (Deploy(),)),
+        ("no CNI configuration", (RenewPod("kube-system/calico-node-x", "uid"),)),
+        ("a serving certificate", (Approve(),)),
+        ("a cordon", ()),
+        ("a disk of no room", ()),
+        ("a state file", ()),
+        ("swap", ()),
+        ("a webhook", ()),
+        ("a firewall on the way", ()),
+    ],
+)
+def test_what_is_safe_is_an_act_and_what_is_not_is_none(
+    case: str, acts: tuple[object, ...]
+) -> None:
+    assert causes(FIRST[case][1])[0].fix.acts == acts
+
+
+def test_a_cordon_of_our_own_is_lifted() -> None:
+    evidence = ill(node={"cordon": "ours: drain (drained) by me", "own_cordon": True})
+    assert causes(evidence)[0].fix.acts == (Uncordon(),)
+
+
+def test_what_a_kubelet_said_before_it_was_started_again_does_not_count() -> None:
+    said = says('Unable to register node err="Unauthorized"', ago=100.0)
+    young = replace(RUNS, started=UP - 20.0)
+    assert causes(ill(services={KUBELET: said}, units={KUBELET: young})) == ()
+    assert causes(ill(services={KUBELET: said}))[0].key == "client-unusable"
+
+
+def test_what_a_kubelet_said_long_ago_does_not_count() -> None:
+    said = says('Unable to register node err="Unauthorized"', ago=600.0)
+    assert causes(ill(services={KUBELET: said})) == ()
+
+
+def test_what_ended_one_that_died_long_ago_still_counts() -> None:
+    died = replace(STOPPED, active="failed", sub="failed")
+    said = journal(f"{E_}running with swap on is not supported", ago=90_000.0)
+    found = causes(ill(units={KUBELET: died}, services={KUBELET: said}, node=SILENT))
+    assert found[0].key == "swap-on"
+
+
+def test_a_service_that_is_just_up_between_two_ends_is_one_that_crashes() -> None:
+    up = replace(RUNS, started=UP - 1.0, restarts=9)
+    lines = tuple(Line(NOW - 3, f"{E_}unknown flag: --nonsense") for _ in range(2))
+    found = causes(ill(units={KUBELET: up}, services={KUBELET: UnitSeen("success", 0, "S", lines)}))
+    assert [cause.key for cause in found][:2] == ["kubelet-flag", "kubelet-crashes"]
+
+
+def test_who_has_the_kubelets_port_is_named() -> None:
+    evidence = ill(
+        units={KUBELET: LOOPS},
+        symptoms={"listening": (Listening(10250, "netcat"),)},
+        services={KUBELET: journal("listen tcp 192.0.2.11:10250: bind: address already in use")},
+    )
+    assert "taken by netcat" in causes(evidence)[0].text
+
+
+def test_a_ca_is_compared_with_the_configurations() -> None:
+    same = {"paths": {**FACTS.paths, layout.CA: PathFact("file", content=CA)}}
+    assert causes(ill(facts=same)) == ()
+    gone = {"paths": {**FACTS.paths, layout.CA: PathFact("absent")}}
+    assert causes(ill(facts=gone))[0].key == "ca-differs"

@@ -1,0 +1,203 @@
+"""Symptoms of a host: read from the program's output, and the program run on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fabnode.node.facts import Watchlist
+from fabnode.remote import look as look_module
+from fabnode.remote import probe as probe_module
+from fabnode.remote.limits import JOURNAL_LETTERS, JOURNAL_LINES, NAMES, MalformedError
+from fabnode.remote.look import Place, look, script
+from fabnode.remote.symptoms_output import parse
+from fabnode.ssh.errors import HostMisbehavedError
+from fabnode.ssh.exec import Result
+
+from .local import SHELLS, Tools
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLACE = Place(
+    services=("kubelet.service",),
+    ports=(10250,),
+    folders=("/etc", "/nowhere"),
+    confs="/etc/cni/net.d",
+    plugins="/opt/cni/bin",
+    socket="/run/containerd/containerd.sock",
+    client=("ctr", "version"),
+)
+SAID = """\
+now\t1795953112.5
+service\tkubelet.service\tResult=exit-code
+service\tkubelet.service\tExecMainStatus=203
+service\tkubelet.service\tProcess=S
+journal\tkubelet.service\t1795953100.123456 n1 kubelet[99]: E1129 run.go] "it failed"
+journal\tkubelet.service\t-- Boot 54c74cf9 --
+journal\tkubelet.service\t1795953101.000001 n1 systemd[1]: kubelet.service: Main process exited
+listens\t10250\tnc
+conf\t10-calico.conflist
+conf\t.kept
+conf\t00-other.conf
+plugin\tcalico
+unwritable\t/etc
+missing\t/nowhere
+memory\t1024
+tasks\t200\t32768
+no_socket
+runtime\thangs
+resolves\tno
+"""
+
+
+def read(text: str, nonce: str = "ab") -> Any:
+    return parse(f"{text}end\tab\n".encode(), nonce=nonce, place=PLACE)
+
+
+def test_all_that_is_said_is_read() -> None:
+    found = read(SAID)
+    unit = found.unit("kubelet.service")
+    assert (unit.result, unit.status, unit.process) == ("exit-code", 203, "S")
+    assert [line.text for line in unit.journal] == [
+        'E1129 run.go] "it failed"',
+        "kubelet.service: Main process exited",
+    ]
+    assert unit.journal[0].at == 1795953100.123456
+    assert [(each.port, each.program) for each in found.listening] == [(10250, "nc")]
+    assert found.confs == ("00-other.conf", "10-calico.conflist")
+    assert found.plugins == {"calico"}
+    assert (found.unwritable, found.missing) == (("/etc",), ("/nowhere",))
+    assert (found.now, found.memory, found.tasks, found.most_tasks) == (
+        1795953112.5,
+        2**20,
+        200,
+        32768,
+    )
+    assert (found.socket, found.runtime, found.resolves) == (False, "hangs", False)
+
+
+LINE = "journal\tkubelet.service\t1795953100.1 n1 kubelet[9]: x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "now\tnever\n",
+        "now\t1e400\n",
+        "service\tother.service\tResult=x\n",
+        "service\tkubelet.service\tResult=\x1b[31m\n",
+        "service\tkubelet.service\tResult=" + "x" * 41 + "\n",
+        "service\tkubelet.service\tProcess=Z!\n",
+        "service\tkubelet.service\tExecMainStatus=-1\n",
+        "journal\tother.service\t1795953100.1 n1 kubelet[9]: x\n",
+        f"{LINE}{'y' * JOURNAL_LETTERS}\n",
+        f"{LINE}\n" * (JOURNAL_LINES + 1),
+        "listens\t22\tsshd\n",
+        "listens\t10250\t" + "x" * 300 + "\n",
+        "listens\t10250\tnc\n" * 50,
+        "conf\tx\n" * (NAMES + 1),
+        "plugin\t" + "x" * 256 + "\n",
+        "missing\t/home\n",
+        "tasks\t200\n",
+        "runtime\tsings\n",
+        "resolves\tmaybe\n",
+        "anything\telse\n",
+    ],
+)
+def test_what_the_program_does_not_print_is_refused(text: str) -> None:
+    with pytest.raises(MalformedError):
+        read(text)
+
+
+@pytest.mark.parametrize("text", ["", SAID])
+def test_an_answer_that_is_cut_is_refused(text: str) -> None:
+    with pytest.raises(MalformedError, match="cut off"):
+        read(text, nonce="other")
+
+
+def test_a_host_steers_no_terminal() -> None:
+    found = read(LINE + "\x1b[2J\u202e\n")
+    assert found.unit("kubelet.service").journal[0].text.isprintable()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_program_tells_of_this_machine(shell: list[str], tmp_path: Path) -> None:
+    tools = Tools(tmp_path / "tools")
+    said = f"Result=success\\nExecMainStatus=0\\nMainPID={os.getpid()}\\n"
+    tools.add("systemctl", f'printf "{said}"')
+    tools.add("journalctl", "printf '1795953100.123456 n1 kubelet[9]: one\\ttwo\\n'")
+    row = 'LISTEN 0 128 *:10250 *:* users:(("evil)\\tnc",pid=1,fd=3))'
+    tools.add("ss", f"printf '{row}\\nLISTEN 0 1 *:22 *:*\\n'")
+    tools.add("ctr", "sleep 20")
+    tools.add("getent", "exit 2")
+    confs = tmp_path / "net.d"
+    confs.mkdir()
+    (confs / "10-calico.conflist").touch()
+    (confs / "00-$(touch pwned).conf").touch()
+    place = Place(
+        services=("kubelet.service",),
+        ports=(10250,),
+        folders=(str(tmp_path), str(tmp_path / "gone")),
+        confs=str(confs),
+        plugins=str(tmp_path / "bin"),
+        socket=str(tmp_path / "sock"),
+        client=("ctr", "version"),
+        asked_name="api.example",
+    )
+    done = subprocess.run(
+        [*shell, "-s"],
+        input=script(place, "ab"),
+        capture_output=True,
+        check=True,
+        env=tools.env,
+        cwd=tmp_path,
+    )
+    found = parse(done.stdout, nonce="ab", place=place)
+    assert found.confs == ("00-$(touch pwned).conf", "10-calico.conflist")
+    assert not (tmp_path / "pwned").exists()
+    assert found.missing == (str(tmp_path / "gone"),)
+    assert found.unit("kubelet.service").journal[0].text == "one\ttwo"
+    assert found.unit("kubelet.service").process in set("RSD")
+    assert [each.port for each in found.listening] == [10250]
+    assert (found.socket, found.runtime, found.resolves) == (False, "hangs", False)
+    assert found.memory > 0
+
+
+def test_facts_and_symptoms_come_in_one_round_trip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each program runs in a shell of its own: what one defines or ends is not the other's."""
+    says = "printf 'clock\\t1.5\\nkernel\\t6.1\\nend\\t%s\\n' $mine; exit\n"
+    monkeypatch.setattr(
+        probe_module, "script", lambda _watch, nonce: f"mine={nonce}\n{says}".encode()
+    )
+    monkeypatch.setattr(
+        look_module, "script", lambda _place, nonce: f"printf 'end\\t{nonce}\\n' $mine".encode()
+    )
+    calls: list[bytes] = []
+
+    class Here:
+        name = "n1"
+
+        def root(self, command: str, *, stdin: list[bytes], **_: object) -> Result:
+            calls.extend(stdin)
+            done = subprocess.run(["sh", "-c", command], input=b"".join(stdin), capture_output=True)
+            return Result(done.returncode, done.stdout, done.stderr)
+
+    host: Any = Here()
+    facts, symptoms = look(host, Watchlist(), PLACE)
+    assert len(calls) == 1
+    assert facts.known
+    assert symptoms.runtime == "unknown"
+
+
+def test_a_second_half_that_is_missing_is_a_malformed_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    facts = object()
+    monkeypatch.setattr(look_module, "probe_and", lambda *_: (facts, b""))
+    host: Any = type("Host", (), {"name": "n1"})()
+    with pytest.raises(HostMisbehavedError, match="malformed"):
+        look(host, Watchlist(), PLACE)
