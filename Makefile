@@ -44,7 +44,7 @@ test-sites: bootstrap-test .venv/dev  ## changed CAs, moved clusters, takeovers,
 	.venv/bin/inv lab.fetch
 	$(PYTEST) -m sites
 
-test-life: bootstrap-test .venv/dev  ## nodes in use: drained, maintained, reset, on a lab
+test-life: bootstrap-test .venv/dev  ## nodes in use: drained, maintained, mended, reset, on a lab
 	.venv/bin/inv lab.fetch
 	.venv/bin/pytest -m life
 

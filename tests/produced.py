@@ -139,6 +139,10 @@ PRODUCED: dict[str, dict[str, str]] = {
             "test_only_a_kubelet_that_let_the_apiserver_in_before_can_be_cut_off[True-False-True]"
         ),
     },
+    "deploy/test_diagnosing.py": {
+        "NotCuredError": "test_a_node_that_is_still_not_well_fails_with_its_cause",
+        "FixError": "test_a_command_that_fails_is_that_nodes_failure",
+    },
     "deploy/test_draining.py": {
         "DrainBlockedError": "test_a_pod_that_would_not_go_leaves_its_node_as_it_is",
         "StillThereError": (

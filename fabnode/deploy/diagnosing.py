@@ -151,7 +151,9 @@ def _do(run: Run, context: RunContext, cordons: Cordons, deployer: NodeDeployer,
                 result = deployer.host.root(act.command)
                 if result.code:
                     said = last_lines(result.stderr, 3) or f"status {result.code}"
-                    raise FixError(f"`{act.command}` failed: {said}", f"do it on {name} by hand")
+                    raise FixError(
+                        f"`{act.command}` failed there: {said}", f"do it on {name} by hand"
+                    )
                 log.changed(act.command)
             case RenewPod(name=pod, uid=uid):
                 there = pods_on(context.session.api, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -35,6 +36,7 @@ from ..upkeep.departures import FINISHED
 from ..upkeep.objects import full_name
 from ..util.errors import ClusterError, FabnodeError
 from ..util.sanitize import clean
+from ..util.wait import WaitTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from ..config.configuration import Node
     from ..kube.client import Object
     from ..pki.csr_policy import SigningRequest
+    from ..steps.verify import Check
     from .cluster_session import ClusterSession
     from .node_deployer import NodeDeployer
 
@@ -256,12 +259,44 @@ class Diagnoses:
         return ""
 
 
+# What only says again, in other words, that a node is not well.
+_SYMPTOMS: Final = frozenset(
+    {"api-away", "drift", "not-ready", "not-reporting", "no-network", "unregistered"}
+)
+
+
 def first_cause(session: ClusterSession, deployer: NodeDeployer) -> Cause | None:
-    """Return the first cause of what is wrong with a node; None: none is known."""
+    """
+    Return what is wrong with a node that was waited for in vain; None: nothing that is known.
+
+    Whatever keeps it from being looked at, the caller has a failure of its own to tell.
+    """
     try:
-        return next(iter(roots(Diagnoses(session).causes(deployer))), None)
+        found = roots(Diagnoses(session).causes(deployer))
     except FabnodeError:
-        return None  # what asks for it has a failure of its own to tell
+        return None
+    return next((cause for cause in found if cause.key not in _SYMPTOMS), None)
+
+
+def explained(
+    error: WaitTimeoutError, session: ClusterSession, deployer: NodeDeployer
+) -> WaitTimeoutError:
+    """Return a time-out that says why, where that is known, with what mends it."""
+    if (cause := first_cause(session, deployer)) is None:
+        return error
+    _, _, state = error.message.partition(": ")
+    detail = f"{state}; the cause: {cause.text}" if state else f"the cause: {cause.text}"
+    found = WaitTimeoutError(error.awaited, error.seconds, detail, cause.fix.text)
+    found.detail = cause.seen
+    return found
+
+
+def explained_check(check: Check, session: ClusterSession, deployer: NodeDeployer) -> Check:
+    """Return a check that failed with why it did, where that is known, and what mends it."""
+    if (cause := first_cause(session, deployer)) is None:
+        return check
+    detail = f"{check.detail}; the cause: {cause.text}"
+    return replace(check, detail=detail, advice=cause.fix.text)
 
 
 def _health(deployer: NodeDeployer) -> str:

@@ -40,7 +40,9 @@ from ..steps import (
     verify,
 )
 from ..steps.inputs import Issued
+from ..util.wait import WaitTimeoutError
 from . import baselines
+from .diagnosis import explained
 from .errors import RenewalError
 from .hook_runner import HookRunner
 from .join_proof import JoinProof, await_file
@@ -360,6 +362,8 @@ class NodeDeployer:
             except ApplyError as error:
                 log.blamed = units.get(error.unit, "")
                 raise
+            except WaitTimeoutError as error:
+                raise explained(error, self._session, self) from error
             if nodes.awaits_network(live):
                 log.warn(node_status.NO_CNI, "install this cluster's own network add-on")
             missing = self._serving not in self.facts.certificates

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ..artifacts import programs
 from ..node import layout
 from ..node.facts import UNKNOWN, Facts
 from ..node.plan import Plan, make_plan
@@ -339,7 +340,12 @@ class NodePlanner:
 
     def lost_programs(self) -> tuple[str, ...]:
         """Return programs that the last probe did not find, or that can't be executed."""
-        binaries = [each.path for each in self._everything if isinstance(each, Binary)]
+        optional = self._optional()
+        binaries = [
+            each.path
+            for each in self._everything
+            if isinstance(each, Binary) and each.path not in optional
+        ]
         found = ((path, self.facts.path(path)) for path in dict.fromkeys(binaries))
         return tuple(p for p, seen in found if seen.kind != "file" or not seen.mode & _EXECUTABLE)
 
@@ -358,8 +364,12 @@ class NodePlanner:
             f"{change.name} ({change.why})"
             for change in plan.changes
             if isinstance(change.resource, File | Directory | Sysctl | Module)
-            and change.name != layout.BOOTSTRAP_KUBECONFIG
+            and change.name not in {layout.BOOTSTRAP_KUBECONFIG, layout.CRICTL_CONFIG}
         )
+
+    def _optional(self) -> frozenset[str]:
+        """Return the programs that a node has only where the deployer has them."""
+        return frozenset(f"{self.config.paths.programs}/{name}" for name in programs.OPTIONAL)
 
     def api_seen_from_host(self) -> TlsResult:
         """Return how the host gets to the apiserver, and whether what answers is that."""

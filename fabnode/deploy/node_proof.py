@@ -13,6 +13,7 @@ from ..util.errors import FabnodeError
 from ..util.pods import is_ready
 from ..util.wait import Wait, WaitTimeoutError, unless
 from ..util.words import counted
+from .diagnosis import explained
 from .verification import verify_cluster, verify_node
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class NodeProof:
             try:
                 self._session.nodes.wait_ready(self._name, since, lambda: None, log.waiting)
             except WaitTimeoutError as error:
-                raise self._not_well([error.message]) from error
+                why = explained(error, self._session, self._deployer)
+                raise self._not_well([why.message]) from error
             live = self._cordons.live
             self._until(awaited, lambda: reported(live(self._name)), limit, log)
         with self._journal.step(self._name, verify.STEP.name, "checking") as log:

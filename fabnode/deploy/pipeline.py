@@ -23,6 +23,7 @@ from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome
 from ..util.words import counted
 from .certificate_inventory import certificates_seen
+from .diagnosis import explained_check
 from .network_change import ImageGate, NetworkChange
 from .node_deployer import Deployed, NodeDeployer
 from .node_planner import NodePlan
@@ -228,8 +229,13 @@ def verify_with(
 
         def one(node: NodeDeployer) -> list[Check]:
             facts = node.facts_of_started_units()
-            checks = verify_node(node.host, facts, session, live.get(node.node.name))
-            checks += verify.override_checks(node.node.name, node.overrides(), node.sites_own())
+            name = node.node.name
+            found = verify_node(node.host, facts, session, live.get(name))
+            checks = [
+                explained_check(check, session, node) if _is_not_ready(check) else check
+                for check in found
+            ]
+            checks += verify.override_checks(name, node.overrides(), node.sites_own())
             return checks
 
         found = context.each(one, names)
@@ -259,6 +265,10 @@ def verify_with(
             **{MARGIN: run.config.verify.certificate_days},
         )
     return checks
+
+
+def _is_not_ready(check: Check) -> bool:
+    return check.name == verify.READY and not check.ok
 
 
 def _why_not(outcome: Outcome[list[Check]]) -> str:

@@ -99,7 +99,9 @@ class Cause:
     fix: Fix
 
 
-_UNHEARD: Final = ("kubelet-silent", "not-reporting", "unregistered", "not-ready")
+_UNHEARD: Final = (
+    *("kubelet-silent", "not-reporting", "unregistered", "not-ready", "kubelet-unreached"),
+)
 _KUBELET: Final = ("kubelet-crashes", "kubelet-down", *_UNHEARD)
 _PODS: Final = ("network-pod", "no-network", "pods-fail", "not-ready")
 _NO_RUNTIME: Final = ("runtime-silent", *_KUBELET, "proxy-down", *_PODS)
@@ -145,7 +147,7 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cgroup-v1": _KUBELET,
         "cgroup-driver": (*_KUBELET, "pods-fail"),
         "state-file": _KUBELET,
-        "port-taken": (*_KUBELET, "kubelet-unreached"),
+        "port-taken": _KUBELET,
         # What keeps a kubelet from the API.
         "name-unresolved": ("api-unreached", *_CREDENTIALS),
         "proxy-set": ("api-unreached", *_CREDENTIALS),
@@ -166,7 +168,7 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "kubelet-crashes": _UNHEARD,
         "kubelet-disabled": ("kubelet-down", *_UNHEARD),
         "kubelet-down": _UNHEARD,
-        "kubelet-frozen": (*_UNHEARD, "kubelet-unreached"),
+        "kubelet-frozen": _UNHEARD,
         "kubelet-silent": ("not-reporting", "not-ready"),
         # Its Node object.
         "deleted": ("unregistered", "proxy-crashes", "proxy-down", "network-pod", "not-ready"),
@@ -264,11 +266,15 @@ def roots(causes: Sequence[Cause]) -> tuple[Cause, ...]:
 
 
 def common(found: Mapping[str, Sequence[Cause]]) -> tuple[Common, ...]:
-    """Return what several nodes share, and is hardly their own fault."""
+    """
+    Return what several nodes share, and is hardly their own fault.
+
+    Of each node its first cause counts: what is wrong besides may come of that in ways unknown.
+    """
     nodes: dict[str, list[str]] = {}
     causes: dict[str, Cause] = {}
     for name in sorted(found):
-        for cause in roots(found[name]):
+        for cause in found[name][:1]:
             if cause.key in SHARED:
                 nodes.setdefault(cause.key, []).append(name)
                 causes.setdefault(cause.key, cause)

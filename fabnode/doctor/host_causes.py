@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MOST_SKEW: Final = 60.0  # seconds; certificates and tokens go by the clock
 STALE: Final = 60.0  # seconds without a heartbeat; kubelets report every 10
+_HEARD: Final = 25.0  # seconds within which one that reports was heard
 _LEAST = 8 * 2**20  # bytes with which a service still writes its state
 _LEAST_INODES = 50
 _LEAST_TASKS = 50
@@ -24,7 +25,7 @@ def access(evidence: Evidence) -> Iterator[Cause]:
     """Yield why a host can't be looked at."""
     host, node = evidence.host, evidence.node
     fix = Fix(host.advice or f"look at the console of {evidence.wanted.name}")
-    reports = node.known and node.registered and node.beat <= STALE
+    reports = node.known and node.registered and node.beat <= _HEARD
     match host.access:
         case "":
             return

@@ -30,7 +30,7 @@ _NAMED: Final = (
     r"|unknown field \\*\"(?P<unknown>[^\"\\]+)"
     r"|invalid configuration: (?P<invalid>[\w.]+)"
     r"|unrecognized feature gate: (?P<gate>\w+)"
-    r"|cannot unmarshal .* field (?P<path>[\w.]+)"
+    r"|cannot unmarshal .* field (KubeletConfiguration\.)?(?P<path>[\w.]+)"
 )
 _SWAP: Final = r"running with swap on is not supported.*"
 _CGROUP_V1: Final = r"configured to not run on a host using cgroup v1.*"
@@ -70,7 +70,7 @@ _WEBHOOK: Final = (
     r"failed calling webhook \\*\"(?P<failed>[^\"\\]+).*"
     r"|admission webhook \\*\"(?P<denies>[^\"\\]+)\\*\" denied.*"
 )
-_FORBIDDEN: Final = r"\S+ \\*\"\S+ is forbidden: .*"
+_FORBIDDEN: Final = r"(nodes|leases)[a-z0-9.]* (\\*\"[^\"]*\" )?is forbidden: .*"
 
 
 def kubelet(evidence: Evidence, unit: Service) -> Iterator[Cause]:
@@ -93,8 +93,10 @@ def _refuses_to_run(evidence: Evidence, unit: Service) -> Iterator[Cause]:
         return
     for text, fix in evidence.host.overrides:
         yield Cause("overridden", text, "read from the unit's drop-ins", Fix(fix))
-    if said := unit.quote(_FLAG):
-        yield Cause("kubelet-flag", "it does not know one of its flags", said, _deploy(evidence))
+    if found := unit.says(_FLAG):
+        flag = f": {found['flag']}" if found["flag"] else ""
+        text = f"it does not know one of its flags{flag}"
+        yield Cause("kubelet-flag", text, unit.quote(_FLAG), _deploy(evidence))
     if said := unit.quote(_FIELD):
         field = _field(unit)
         text = f"it can't use {layout.KUBELET_CONFIG}" + (f": its field {field}" if field else "")

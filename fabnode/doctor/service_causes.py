@@ -55,11 +55,14 @@ def service(evidence: Evidence, unit: Service, kind: str) -> Iterator[Cause]:
             Fix(restart, (UnitAct("resume", unit.name),)),
         )
     if unit.crashes:
+        # What differs from the configuration may be why; a deployment puts it right in any case.
+        differs = bool(evidence.host.drift)
+        logs = program.host_task(wanted.name, _logs(unit))
         yield Cause(
             f"{kind}-crashes",
             f"{unit.state}{unit.ending}",
             "its journal",
-            Fix(f"{program.host_task(wanted.name, _logs(unit))} shows more; then {deploy}"),
+            Fix(deploy, (Deploy(),)) if differs else Fix(f"{logs} shows more"),
         )
     elif unit.down:
         disabled = unit.fact.enabled == "disabled"

@@ -250,6 +250,7 @@ _PASSING = {f"node.kubernetes.io/{name}" for name in ("not-ready", "unreachable"
 }
 # Those that tell of a condition of the Node.
 _TOLD = _PASSING | {f"{_KUBERNETES}{name}-pressure" for name in ("disk", "memory", "pid")}
+READY = "Ready"
 SCHEDULABLE = "schedulable"
 DNS = "DNS address"
 

@@ -72,6 +72,7 @@ def test_what_several_nodes_share_is_not_theirs() -> None:
         {"n1": ("kubelet-down",), "n2": ("kubelet-down",)},
         {"n1": ("api-unreached",), "n2": ()},
         {"n1": ("disk-full", "network-pod"), "n2": ("disk-full", "network-pod")},
+        {"n1": ("kubelet-frozen", "kubelet-unreached"), "n2": ("kubelet-unreached",)},
     ],
 )
 def test_what_each_can_have_alone_is_not_shared(found: dict[str, tuple[str, ...]]) -> None:

@@ -69,6 +69,7 @@ ORDER = (
     "test_reset",
     "test_audit",
     "test_attack_inside",
+    "test_doctor",
     "test_draining",
     "test_maintaining",
     "test_upgrading",

@@ -1,0 +1,22 @@
+"""docs/doctor.md names every cause, in their order, and which of them the lab produces."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fabnode.doctor.cause import EXPLAINS
+from tests.lab.test_doctor import TROUBLES
+
+PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
+ROW = re.compile(r"^\| `(?P<key>[a-z0-9-]+)` \| .+ \| .+ \| (?P<lab>yes)? ?\|$", re.MULTILINE)
+
+
+def test_the_page_has_every_cause_in_its_order() -> None:
+    assert [row["key"] for row in ROW.finditer(PAGE.read_text())] == list(EXPLAINS)
+
+
+def test_the_page_says_which_the_lab_produces() -> None:
+    shown = {row["key"] for row in ROW.finditer(PAGE.read_text()) if row["lab"]}
+    assert shown == {trouble.key for trouble in TROUBLES.values()}
+    assert len(shown) >= 25
