@@ -172,19 +172,25 @@ def _do(run: Run, context: RunContext, cordons: Cordons, deployer: NodeDeployer,
 def _look_again(
     run: Run, before: Mapping[str, Outcome[Diagnosis]]
 ) -> dict[str, Outcome[Diagnosis]]:
-    """Look at nodes until what was wrong is gone, or there was time enough for that."""
-    wrong = {name: {c.key for c in o.value.causes} for name, o in before.items() if o.value}
+    """
+    Look at nodes until they are well, or there is more to do, or there was time enough for that.
+
+    What nobody was going to mend is not waited for.
+    """
+    seen = {name: outcome.value for name, outcome in before.items() if outcome.value}
+    for_people = {n: {c.key for c in roots(d.causes) if not c.fix.acts} for n, d in seen.items()}
+
+    def awaited(name: str, found: Diagnosis) -> bool:
+        more = set(found.acts) - set(seen[name].acts)
+        left = {cause.key for cause in roots(found.causes)} - for_people[name]
+        return bool(left) and not more
+
     with _context(run) as context:
         limit = float(run.config.timeouts.ready)
         wait = Wait("nodes to be well", limit, _POLL, sleep=unless(context.session.stopped))
         while True:
             found = _look(run, context, list(before))
-            still = [
-                name
-                for name, outcome in found.items()
-                if outcome.value and {c.key for c in outcome.value.causes} & wrong[name]
-            ]
-            if not still or wait.over:
+            if wait.over or not any(o.value and awaited(n, o.value) for n, o in found.items()):
                 return found
             wait.pause()
 

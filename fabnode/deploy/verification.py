@@ -12,7 +12,7 @@ from ..kube import api_services, node_status, proxy_rights
 from ..kube.client import ApiError
 from ..kube.network_probe import try_network
 from ..steps import verify
-from ..steps.verify import DNS, KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE, Check
+from ..steps.verify import DNS, KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE, READY, Check
 from ..upkeep import operations
 from ..util import program
 from ..util.errors import ClusterError, FabnodeError
@@ -58,7 +58,7 @@ def verify_node(
     deploy = program.task(f"deploy-nodes --limit {node.name}")
     if live is None:
         missing = "there is no Node object with this name"
-        return [*checks, Check(node.name, verify.READY, False, missing, deploy)]
+        return [*checks, Check(node.name, READY, False, missing, deploy)]
     age = node_status.heartbeat_age(
         session.api, live, time.time() + (session.api.clock_offset or 0)
     )
@@ -69,7 +69,7 @@ def verify_node(
     if session.nodes.awaits_network(live):
         reason, detail = None, node_status.NO_CNI
     logs = program.host_task(node.name, "logs --unit kubelet")
-    checks.append(Check(node.name, verify.READY, reason is None and fresh, detail, logs))
+    checks.append(Check(node.name, READY, reason is None and fresh, detail, logs))
     pressures = node_status.pressures(live)
     describe = f"kubectl describe node {node.name}"
     checks.append(

@@ -41,4 +41,4 @@ def _found(evidence: Evidence) -> Iterator[Cause]:
         yield from node_causes.network(evidence, kubelet, runtime, proxy)
     yield from node_causes.node(evidence, kubelet)
     if evidence.node.known:
-        yield from kubelet_causes.serving(evidence)
+        yield from kubelet_causes.serving(evidence, kubelet)

@@ -58,9 +58,11 @@ _UNTRUSTED: Final = (
 _UNTIMELY: Final = r"x509: certificate has expired or is not yet valid.*"
 _EXPIRED: Final = r"part of the existing bootstrap client certificate in .* is expired.*"
 _NO_BOOTSTRAP: Final = r"unable to load bootstrap kubeconfig: stat (?P<path>[^:]+): no such file.*"
+# Not what network plugins are told, which come with a token of their own.
 _UNAUTHORIZED: Final = (
-    r"Unauthorized\b.*|the server has asked for the client to provide credentials.*"
-    r"|You must be logged in to the server.*"
+    r"^(?!.*(plugin type=|ClusterInformation|sandbox)).*?(?P<said>Unauthorized\b.*"
+    r"|the server has asked for the client to provide credentials.*"
+    r"|You must be logged in to the server.*)"
 )
 _OF_ANOTHER: Final = (
     r"node \\*\"(?P<it>[^\"\\]+)\\*\" is not allowed to modify node.*"
@@ -373,7 +375,7 @@ def _way(evidence: Evidence, unit: Service) -> Iterator[Cause]:
         )
 
 
-def serving(evidence: Evidence) -> Iterator[Cause]:
+def serving(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     """Yield why the apiserver does not get to the kubelet."""
     name = evidence.wanted.name
     wanted = [each for each in evidence.node.requests if each.kind == "serving"]
@@ -385,7 +387,8 @@ def serving(evidence: Evidence) -> Iterator[Cause]:
             f"pending for {last.age:.0f} s; `kubectl logs` and `exec` fail there",
             Fix(program.task(f"approve-csr --serving-only --limit {name}"), (Approve(),)),
         )
-    if evidence.node.reaches_kubelet is False:
+    # One that has just been started does not listen yet.
+    if evidence.node.reaches_kubelet is False and (evidence.host.access or unit.settled):
         yield Cause(
             "kubelet-unreached",
             f"the apiserver does not get to its kubelet on port {KUBELET_PORT}",

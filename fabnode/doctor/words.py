@@ -65,7 +65,10 @@ class Service:
     def quote(self, pattern: str) -> str:
         """Return the last line that says something, from there on; empty: none does."""
         found = self.says(pattern)
-        return cut(clean(found.string[found.start() :]), _LONGEST) if found else ""
+        if found is None:
+            return ""
+        start = found.start("said") if "said" in found.re.groupindex else found.start()
+        return cut(clean(found.string[start:]), _LONGEST)
 
     @property
     def ending(self) -> str:

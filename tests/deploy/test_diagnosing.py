@@ -123,6 +123,13 @@ def test_what_a_fix_brings_to_light_is_fixed_as_well(monkeypatch: pytest.MonkeyP
     assert errors(run) == {}
 
 
+def test_what_comes_of_a_fix_for_a_moment_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    ill = (cause("network-config", RESTART),)
+    ward = Ward(monkeypatch, n1=[ill, (cause("pods-fail"),), ()])
+    _, run = ward.cured()
+    assert errors(run) == {}
+
+
 def test_deployments_and_approvals_are_of_those_nodes_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

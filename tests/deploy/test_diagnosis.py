@@ -12,7 +12,7 @@ import pytest
 
 from fabnode.cni.protocol import Diagnosis
 from fabnode.deploy import diagnosis
-from fabnode.deploy.diagnosis import Diagnoses, explained, first_cause
+from fabnode.deploy.diagnosis import Diagnoses, explained, explained_check, first_cause
 from fabnode.kube.client import ApiAwayError, ApiError, KubeletError
 from fabnode.pki.certificates import new_request
 from fabnode.releases.version import Release
@@ -26,6 +26,7 @@ from fabnode.ssh.errors import (
     UnreachableError,
 )
 from fabnode.ssh.port_checks import HttpAnswer, TlsResult
+from fabnode.steps.verify import Check
 from fabnode.util.wait import WaitTimeoutError
 from tests.doctor.support import FACTS, KUBELET, STOPPED, SYMPTOMS
 from tests.support import make_config
@@ -239,6 +240,19 @@ def test_a_time_out_tells_why_and_what_mends_it() -> None:
     assert found.message.startswith("waited 180 s for Ready: its kubelet has not registered; ")
     assert "the cause: there is no containerd.service" in found.message
     assert found.advice == "inv deploy-nodes --limit n1"
+
+
+def test_a_check_that_failed_tells_why_and_what_mends_it() -> None:
+    ill = deployer(facts=replace(FACTS, units={**FACTS.units, KUBELET: STOPPED}))
+    bare = Check("n1", "Ready", False, "last heartbeat 90 s ago", "fab -H n1 logs")
+    found = explained_check(bare, session(Api()), ill)
+    assert found.detail == "last heartbeat 90 s ago; the cause: kubelet.service is inactive (dead)"
+    assert found.advice == "fab -H n1 restart --unit kubelet"
+
+
+def test_a_look_that_fails_hides_no_failure() -> None:
+    bare = WaitTimeoutError("Ready", 180, "PLEG is not healthy", "fab -H n1 logs")
+    assert explained(bare, session(Api()), SimpleNamespace(node=NODE)) is bare  # type: ignore[arg-type]
 
 
 def test_a_time_out_that_nothing_explains_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from fabnode.deploy.maintenance import (
 )
 from fabnode.deploy.node_drainer import DrainBlockedError, StillThereError
 from fabnode.deploy.node_proof import NotWellError
+from fabnode.doctor.cause import Cause, Fix
 from fabnode.ssh.errors import ChangedHostKeyError, ConnectionLostError, UnreachableError
 from fabnode.ssh.exec import Result
 from fabnode.steps.verify import Check
@@ -275,10 +276,13 @@ def test_a_node_that_is_not_ready_in_time_takes_no_pods(
     def never(*_: object) -> None:
         raise WaitTimeoutError("Ready", 180, "container runtime is down")
 
+    cause = Cause("disk-full", "the file system of /var is full", "0 KiB", Fix("look there"))
     monkeypatch.setattr("fabnode.deploy.node_registry.Nodes.wait_ready", never)
+    monkeypatch.setattr("fabnode.deploy.diagnosis.Diagnoses.causes", lambda *_: (cause,))
     error = scene.maintain()["n1"].error
     assert isinstance(error, NotWellError)
     assert "waited 180 s for Ready: container runtime is down" in error.message
+    assert "the cause: the file system of /var is full" in error.message
     assert "inv maintain --limit n1 goes on" in error.advice
     assert scene.api.cordoned()
 

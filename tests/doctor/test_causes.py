@@ -570,6 +570,13 @@ def test_what_a_kubelet_said_before_it_was_started_again_does_not_count() -> Non
     assert causes(ill(services={KUBELET: said}))[0].key == "client-unusable"
 
 
+def test_what_a_network_plugin_is_told_is_not_the_kubelets() -> None:
+    said = (
+        'Failed to create sandbox: plugin type="calico": connection is unauthorized: Unauthorized'
+    )
+    assert causes(ill(services={KUBELET: says(said)}))[0].key == "pods-fail"
+
+
 def test_what_a_kubelet_said_long_ago_does_not_count() -> None:
     said = says('Unable to register node err="Unauthorized"', ago=600.0)
     assert causes(ill(services={KUBELET: said})) == ()

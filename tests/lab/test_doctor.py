@@ -266,6 +266,8 @@ def on(lab: Lab, node: str) -> None:
 
 
 SWAPS = r"printf 'Filename\tType\tSize\tUsed\tPriority\n/swap file 1024 0 -2\n' > /run/swaps"
+# The lab lets its kubelets run with the swap of the machine.
+FAILS = f"sed -i 's/^failSwapOn: {{}}/failSwapOn: {{}}/' {KUBELET_YAML}"
 SMALL = "systemctl stop containerd; mount -t tmpfs -o size={} none /var/lib/containerd"
 ROOMY = "umount /var/lib/containerd; systemctl restart containerd kubelet"
 TO_API, TO_API_AGAIN = blocked("OUTPUT", 6443, "REJECT")
@@ -297,8 +299,9 @@ TROUBLES = {
     ),
     "swap": Trouble(
         "swap-on",
-        f"{SWAPS}; mount --bind /run/swaps /proc/swaps; {RESTARTED}",
-        undo=f"umount /proc/swaps; {RESTARTED}",
+        f"{SWAPS}; mount --bind /run/swaps /proc/swaps; {FAILS.format('false', 'true')};"
+        f" {RESTARTED}",
+        undo=f"umount /proc/swaps; {FAILS.format('true', 'false')}; {RESTARTED}",
     ),
     "a state file": Trouble(
         "state-file",
@@ -317,9 +320,7 @@ TROUBLES = {
     # Its credentials and requests.
     "no certificate": Trouble("client-lost", f"rm {CLIENT}; {RESTARTED}"),
     "an expired certificate": Trouble("client-unusable", given(days=-2), says="expired"),
-    "another CA's certificate": Trouble(
-        "client-unusable", given(ca="etcd-ca"), says="another CA"
-    ),
+    "another CA's certificate": Trouble("client-unusable", given(ca="etcd-ca"), says="another CA"),
     "another node's certificate": Trouble("client-of-another", given("system:node:n9"), says="n9"),
     "a dead token": Trouble("token-refused", dead_token),
     "a request that waits": Trouble("request-waits", asks, says="csr"),
