@@ -26,14 +26,15 @@ class Service:
         self.fact = host.facts.unit(name)
         self.seen = host.symptoms.unit(name)
         self._now = host.symptoms.now
-        self._up = host.facts.uptime - self.fact.started
+        # On a busy host it may have been started after the uptime was read, which comes first.
+        self._up = max(0.0, host.facts.uptime - self.fact.started)
 
     @property
     def crashes(self) -> bool:
         """Whether systemd starts it again and again."""
         if self.fact.active in {"failed", "activating"} or self.fact.sub == "auto-restart":
             return bool(self.fact.restarts) or self.fact.active == "failed"
-        return self.fact.restarts >= _LOOPING and self.fact.running and 0 <= self._up < _YOUNG
+        return self.fact.restarts >= _LOOPING and self.fact.running and self._up < _YOUNG
 
     @property
     def down(self) -> bool:

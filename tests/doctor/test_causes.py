@@ -589,8 +589,9 @@ def test_what_ended_one_that_died_long_ago_still_counts() -> None:
     assert found[0].key == "swap-on"
 
 
-def test_a_service_that_is_just_up_between_two_ends_is_one_that_crashes() -> None:
-    up = replace(RUNS, started=UP - 1.0, restarts=9)
+@pytest.mark.parametrize("ago", [1.0, -3.0], ids=["before the look", "during the look"])
+def test_a_service_that_is_just_up_between_two_ends_is_one_that_crashes(ago: float) -> None:
+    up = replace(RUNS, started=UP - ago, restarts=9)
     lines = tuple(Line(NOW - 3, f"{E_}unknown flag: --nonsense") for _ in range(2))
     found = causes(ill(units={KUBELET: up}, services={KUBELET: UnitSeen("success", 0, "S", lines)}))
     assert [cause.key for cause in found][:2] == ["kubelet-flag", "kubelet-crashes"]
