@@ -126,11 +126,14 @@ def runtime(evidence: Evidence, unit: Service) -> Iterator[Cause]:
             "looked for by its path",
             Fix(restart, (UnitAct("restart", unit.name),)),
         )
-    elif seen.runtime in {"hangs", "refuses"} and unit.settled:
+    # Asked twice: a host that is merely busy answers one of the two.
+    elif (
+        seen.runtime in {"hangs", "refuses"} and evidence.host.facts.images is None and unit.settled
+    ):
         how = "does not answer in 5 s" if seen.runtime == "hangs" else "answers nothing of use"
         yield Cause(
             "runtime-silent",
             f"{unit.name} runs and {how}",
-            "asked for its version",
+            "asked for its version and for its images",
             Fix(restart, (UnitAct("restart", unit.name),)),
         )

@@ -187,7 +187,10 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         "runtime-socket",
         ill(symptoms={"socket": False, "runtime": "refuses"}),
     ),
-    "runtime hangs": ("runtime-silent", ill(symptoms={"runtime": "hangs"})),
+    "runtime hangs": (
+        "runtime-silent",
+        ill(symptoms={"runtime": "hangs"}, facts={"images": None}),
+    ),
     "kubelet masked": (
         "kubelet-masked",
         ill(units={KUBELET: replace(STOPPED, load="masked", enabled="masked")}, node=SILENT),
@@ -489,6 +492,10 @@ FIRST: dict[str, tuple[str, Evidence]] = {
 
 def test_a_sound_node_has_no_cause() -> None:
     assert causes(ill()) == ()
+
+
+def test_a_runtime_that_answers_one_of_two_questions_is_merely_slow() -> None:
+    assert causes(ill(symptoms={"runtime": "refuses"})) == ()
 
 
 def test_drift_of_a_node_that_is_well_is_no_illness() -> None:
