@@ -117,7 +117,11 @@ FIRST: dict[str, tuple[str, Evidence]] = {
     ),
     "no inodes": (
         "inodes-used-up",
-        ill(facts={"space": {"/var/lib/kubelet": Space(2**30, 3)}}, node=SILENT),
+        ill(
+            facts={"space": {"/var/lib/kubelet": Space(2**30, 3)}},
+            services={KUBELET: says("write /var/lib/kubelet/x: no space left on device")},
+            node=SILENT,
+        ),
     ),
     "a file system that is btrfs": (
         "cordoned",
