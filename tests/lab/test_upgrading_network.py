@@ -89,7 +89,7 @@ def test_one_that_is_not_well_goes_back_and_the_others_are_untouched(as_it_was: 
     assert {node for node in NODES if after[node] != before[node]} == {"n1"}
     assert detection(shop.lab) == was
     assert strategy(shop.lab) == "RollingUpdate"
-    assert shop.lab.plan()["objects"] == []
+    assert shop.lab.plan()["cluster"] == []
 
 
 def test_its_pods_are_replaced_one_after_another_and_no_request_is_lost(as_it_was: Shop) -> None:
