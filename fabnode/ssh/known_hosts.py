@@ -11,6 +11,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    SSHCertificate,
+    load_ssh_public_identity,
+)
 from paramiko import SSHException
 from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
@@ -62,19 +69,29 @@ class KnownHosts:
         return [key for key in self._marked("", name) if key not in revoked]
 
     def revoked(self, name: str) -> tuple[PKey, ...]:
-        """Return the keys that are revoked for `name`: hosts' and CAs'."""
-        return self._marked("@revoked", name)
+        """
+        Return the keys that are revoked for `name`: hosts' and CAs'.
+
+        As with OpenSSH, whoever revokes a certificate revokes its key.
+        """
+        return self._marked("@revoked", name, or_of_certificate=True)
 
     def authorities(self, name: str) -> tuple[PKey, ...]:
         """Return the CAs whose certificates are trusted for `name`."""
         return self._marked("@cert-authority", name)
 
-    def _marked(self, wanted: str, name: str) -> tuple[PKey, ...]:
+    def _marked(
+        self, wanted: str, name: str, *, or_of_certificate: bool = False
+    ) -> tuple[PKey, ...]:
         found: list[PKey] = []
         for line in self.lines:
             words = line.split()  # people align them with blanks and tabs
             marker = words.pop(0) if line.startswith("@") else ""
-            if marker == wanted and words and _names(words[0], name) and (key := _key(words)):
+            if marker != wanted or not words or not _names(words[0], name):
+                continue
+            if or_of_certificate:
+                words = _certified(words)
+            if key := _key(words):
                 found.append(key)
         return tuple(found)
 
@@ -110,6 +127,18 @@ def _key(words: Sequence[str]) -> PKey | None:
     except (InvalidHostKey, SSHException, ValueError):
         return None
     return None if entry is None else entry.key
+
+
+def _certified(words: Sequence[str]) -> list[str]:
+    """Return a line of known_hosts with the key that its certificate is for; any other as it is."""
+    try:
+        identity = load_ssh_public_identity(" ".join(words[1:3]).encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return list(words)
+    if not isinstance(identity, SSHCertificate):
+        return list(words)
+    text = identity.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    return [words[0], *text.decode().split()]
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -128,6 +128,17 @@ def test_revoked_keys_and_cas_are_refused(pki: Path, lines: tuple[str, ...]) -> 
         trust(pki, "@cert-authority n1 ca.pub", *lines).check(key)
 
 
+def test_whoever_revokes_a_certificate_revokes_its_key(pki: Path) -> None:
+    """What a stolen host's ssh_host_ed25519_key-cert.pub holds, pasted behind @revoked."""
+    key = shown(sign(pki, "-h", "-n", "n1"))
+    with pytest.raises(RevokedKeyError):
+        trust(pki, "@cert-authority n1 ca.pub", "@revoked * host-cert.pub").check(key)
+    with pytest.raises(RevokedKeyError):
+        trust(pki, "n1 host.pub", "@revoked n1 host-cert.pub").check(key)
+    # Behind no marker it is nobody's key.
+    assert trust(pki, "n1 host-cert.pub").keys == ()
+
+
 @pytest.mark.parametrize("whose", ["n1", "n?", "*", "[n1]:2222"])
 @pytest.mark.parametrize("what", ["ca.pub", "host.pub"])
 def test_what_is_revoked_for_a_host_is_revoked_on_all_its_ports(
