@@ -205,7 +205,8 @@ def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
     if not inputs.facts.machine_id:
         yield Finding(
             "warning",
-            "its /etc/machine-id holds none, so that it can't be told from other hosts",
+            "its /etc/machine-id holds none: journalctl shows nothing there, and it can't be told"
+            " from other hosts",
             "run `systemd-machine-id-setup` on it, and reboot it",
         )
     if inputs.facts.addresses and inputs.node.ip not in inputs.facts.addresses:
