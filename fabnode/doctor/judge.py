@@ -30,7 +30,7 @@ def causes(evidence: Evidence) -> tuple[Cause, ...]:
 
 def _found(evidence: Evidence) -> Iterator[Cause]:
     host = evidence.host
-    kubelet = Service(host, KUBELET_SERVICE)
+    kubelet = Service(host, KUBELET_SERVICE, evidence.node.beat)
     runtime = Service(host, evidence.wanted.runtime)
     proxy = Service(host, PROXY_SERVICE)
     yield from host_causes.access(evidence)

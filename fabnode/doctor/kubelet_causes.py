@@ -197,7 +197,7 @@ def _credentials(evidence: Evidence, unit: Service) -> Iterator[Cause]:
             f"{layout.CA} holds another CA than the configuration"
             if other_ca
             else f"{layout.CA} is not there",
-            unit.quote(_UNTRUSTED) or "compared with cluster.ca",
+            unit.unheard.quote(_UNTRUSTED) or "compared with cluster.ca",
             _deploy(evidence),
         )
     held = facts.certificate(layout.kubelet_client_certificate(wanted.kubelet_root))
@@ -208,7 +208,7 @@ def _credentials(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     now = datetime.fromtimestamp(evidence.now, UTC)
     if fault := problem(held, wanted.ca_pem, now):
         when = fault.kind in {ProblemKind.EXPIRED, ProblemKind.NOT_YET_VALID}
-        said = unit.quote(_EXPIRED) or unit.quote(_UNAUTHORIZED)
+        said = unit.quote(_EXPIRED) or unit.unheard.quote(_UNAUTHORIZED)
         yield Cause(
             "client-unusable",
             f"its client certificate is no good: {fault}",
@@ -224,10 +224,10 @@ def _credentials(evidence: Evidence, unit: Service) -> Iterator[Cause]:
         yield Cause(
             "client-of-another",
             f"its client certificate is {name}'s, not system:node:{wanted.name}'s",
-            unit.quote(_OF_ANOTHER) or "read from its certificate",
+            unit.unheard.quote(_OF_ANOTHER) or "read from its certificate",
             _deploy(evidence),
         )
-    elif said := unit.quote(_UNAUTHORIZED):
+    elif said := unit.unheard.quote(_UNAUTHORIZED):
         yield Cause(
             "client-unusable",
             "the apiserver does not accept its client certificate, which is of the configured CA",
@@ -247,7 +247,7 @@ def _not_joined(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     if last:
         yield from _requested(name, last)
     bootstrap = evidence.host.facts.path(layout.BOOTSTRAP_KUBECONFIG).kind == "file"
-    said = unit.quote(_UNAUTHORIZED)
+    said = unit.unheard.quote(_UNAUTHORIZED)
     if bootstrap and said and not (last and last.state == "Pending"):
         yield Cause(
             "token-refused",
@@ -305,7 +305,7 @@ def _way(evidence: Evidence, unit: Service) -> Iterator[Cause]:
             f"configured is {wanted.apiserver}",
             _deploy(evidence),
         )
-    if said := unit.quote(_PROXY):
+    if said := unit.unheard.quote(_PROXY):
         yield Cause(
             "proxy-set",
             "it goes to the apiserver through a proxy",
@@ -315,16 +315,16 @@ def _way(evidence: Evidence, unit: Service) -> Iterator[Cause]:
                 " take it out, then `systemctl daemon-reload && systemctl restart kubelet`"
             ),
         )
-    named = unit.says(_NAME)
+    named = unit.unheard.says(_NAME)
     if host.symptoms.resolves is False or named:
         what = named["name"] if named else wanted.apiserver
         yield Cause(
             "name-unresolved",
             f"it can't resolve the apiserver's name, {what}",
-            unit.quote(_NAME) or "asked the host's own resolver",
+            unit.unheard.quote(_NAME) or "asked the host's own resolver",
             Fix(f"`getent hosts {what}` on {wanted.name}; mend /etc/resolv.conf or /etc/hosts"),
         )
-    dial = unit.quote(_DIAL) if unit.settled else ""
+    dial = unit.unheard.quote(_DIAL) if unit.settled else ""
     if host.api_reached is False or (host.api_fault and host.api_reached is None and dial):
         yield Cause(
             "api-unreached",
@@ -345,25 +345,29 @@ def _way(evidence: Evidence, unit: Service) -> Iterator[Cause]:
                 f" {program.task('rotate-certs --ca')}"
             ),
         )
-    elif unit.says(_UNTIMELY):
+    elif unit.unheard.says(_UNTIMELY):
         yield Cause(
             "clock-wrong",
             "to this host the apiserver's certificate is not valid now: its clock is wrong",
-            unit.quote(_UNTIMELY),
+            unit.unheard.quote(_UNTIMELY),
             Fix("compare `date -u` there with another host's, and have its clock kept"),
         )
-    if found := unit.says(_WEBHOOK):
+    if found := unit.unheard.says(_WEBHOOK):
         webhook = found["failed"] or found["denies"]
         yield Cause(
             "webhook-refuses",
             f"the admission webhook {webhook} keeps it from writing its Node or Lease",
-            unit.quote(_WEBHOOK),
+            unit.unheard.quote(_WEBHOOK),
             Fix(
                 f"see to what serves {webhook}, or exclude nodes and leases from it:"
                 " `kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations`"
             ),
         )
-    elif said := unit.quote(_OF_ANOTHER) or (unit.settled and unit.quote(_FORBIDDEN)) or "":
+    elif (
+        said := unit.unheard.quote(_OF_ANOTHER)
+        or (unit.settled and unit.unheard.quote(_FORBIDDEN))
+        or ""
+    ):
         yield Cause(
             "api-refuses",
             "the apiserver refuses what it writes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from typing import TYPE_CHECKING
 
 from ..node.unit_words import last_words
@@ -14,20 +15,34 @@ if TYPE_CHECKING:
 _LOOPING = 2  # automatic restarts
 _YOUNG = 45.0  # seconds within which a service that loops may just be up
 _RECENT = 150.0  # seconds for which a line of a service that runs counts
+_MARGIN = 3.0  # seconds by which a line may be older than the report that it came before
 _OF_LAST = 90.0  # seconds before its last line, of one that does not
 _LONGEST = 300
 
 
 class Service:
-    """One service of a host: how it is, and what it says."""
+    """
+    One service of a host: how it is, and what it says.
 
-    def __init__(self, host: HostSeen, name: str) -> None:
+    :param heard: seconds since the API heard of it last.
+    """
+
+    def __init__(self, host: HostSeen, name: str, heard: float = float("inf")) -> None:
+        self._heard = heard
+        self._recent = _RECENT
         self.name = name
         self.fact = host.facts.unit(name)
         self.seen = host.symptoms.unit(name)
         self._now = host.symptoms.now
         # On a busy host it may have been started after the uptime was read, which comes first.
         self._up = max(0.0, host.facts.uptime - self.fact.started)
+
+    @property
+    def unheard(self) -> Service:
+        """It, with what it said since the API heard of it: what kept it away before is over."""
+        view = copy(self)
+        view._recent = min(_RECENT, self._heard + _MARGIN)
+        return view
 
     @property
     def crashes(self) -> bool:
@@ -83,4 +98,4 @@ class Service:
         if self.down or self.crashes:
             return [line for line in journal if line.at >= journal[-1].at - _OF_LAST]
         began = self._now - self._up - 1
-        return [line for line in journal if line.at >= max(began, self._now - _RECENT)]
+        return [line for line in journal if line.at >= max(began, self._now - self._recent)]

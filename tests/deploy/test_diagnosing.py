@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy import diagnosing
+from fabnode.deploy import approval, diagnosing, pipeline
 from fabnode.deploy import run as run_module
 from fabnode.deploy.diagnosing import FixError, NotCuredError, cure, diagnose, shared
+from fabnode.deploy.diagnosis import Diagnoses
 from fabnode.doctor.cause import Act, Approve, Cause, Deploy, Fix, RenewPod, Uncordon, UnitAct
 from fabnode.ssh.exec import Result
 
@@ -51,9 +52,9 @@ class Ward(Scene):
             assert how == {"watch": False, "dry_run": False, "serving_only": True}
             self.done.append(f"approve {','.join(n.name for n in run.nodes)}")
 
-        monkeypatch.setattr(diagnosing.Diagnoses, "causes", look)
-        monkeypatch.setattr(diagnosing.pipeline, "deploy", deploy)
-        monkeypatch.setattr(diagnosing.approval, "approve", approve)
+        monkeypatch.setattr(Diagnoses, "causes", look)
+        monkeypatch.setattr(pipeline, "deploy", deploy)
+        monkeypatch.setattr(approval, "approve", approve)
         monkeypatch.setattr(diagnosing, "_POLL", 0.01)
         monkeypatch.setattr(run_module, "Host", lambda node, _: self._host(node))
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 E_ = 'E1129 12:00:00.000000     99 run.go:72] "command failed" err="'
 UNKNOWN = {"Ready": Condition("Unknown", "NodeStatusUnknown", "Kubelet stopped posting status.")}
 SILENT = {"conditions": UNKNOWN, "beat": 200.0}
-LOST = {"certificates": {}}
+LOST: dict[str, object] = {"certificates": {}}
 NO_NETWORK = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady"
     " message:Network plugin returns error: cni plugin not initialized"
@@ -577,8 +577,15 @@ def test_a_cordon_of_our_own_is_lifted() -> None:
 def test_what_a_kubelet_said_before_it_was_started_again_does_not_count() -> None:
     said = says('Unable to register node err="Unauthorized"', ago=100.0)
     young = replace(RUNS, started=UP - 20.0)
-    assert causes(ill(services={KUBELET: said}, units={KUBELET: young})) == ()
-    assert causes(ill(services={KUBELET: said}))[0].key == "client-unusable"
+    again = causes(ill(services={KUBELET: said}, units={KUBELET: young}, node=SILENT))
+    assert [cause.key for cause in again] == ["not-reporting", "not-ready"]
+    assert causes(ill(services={KUBELET: said}, node=SILENT))[0].key == "client-unusable"
+
+
+def test_what_kept_a_kubelet_from_the_api_is_over_once_it_has_reported() -> None:
+    said = says('failed calling webhook "a.b": dial tcp', ago=40.0)
+    assert causes(ill(services={KUBELET: said}, node={"beat": 20.0})) == ()
+    assert causes(ill(services={KUBELET: said}, node={"beat": 50.0}))[0].key == "webhook-refuses"
 
 
 def test_what_a_network_plugin_is_told_is_not_the_kubelets() -> None:

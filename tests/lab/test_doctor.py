@@ -539,9 +539,8 @@ def test_what_several_nodes_share_is_not_mended_on_each(ward: Lab) -> None:
     try:
 
         def shared() -> bool:
-            return looked(ward, "*")["shared"] == [
-                {"key": "api-unreached", "nodes": list(NODES[:2])}
-            ]
+            (one,) = looked(ward, "*")["shared"]
+            return (one["key"], one["nodes"]) == ("api-unreached", list(NODES[:2]))
 
         eventually(shared)
         done = ward.inv("doctor", "--fix", code=1)
