@@ -9,6 +9,7 @@ more, as behind `| head`.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,10 @@ _PR_SET_DUMPABLE = 4  # linux/prctl.h
 FAILED, BAD_INPUT, WOULD_CHANGE, INTERRUPTED = 1, 2, 3, 130
 NOBODY_READS = 141  # as shells report a program that SIGPIPE ended
 
+# Objects made, less those gone, after which Python looks for cycles of dead ones. By its own 700 it
+# does so a hundred times while what a deployment needs is imported, and finds next to nothing.
+_BETWEEN_COLLECTIONS = 50_000
+
 
 @contextmanager
 def errors_as_exits() -> Iterator[None]:
@@ -36,6 +41,7 @@ def errors_as_exits() -> Iterator[None]:
     Around every task of `inv` and `fab`, as a decorator.
     """
     _forbid_dumps()
+    gc.set_threshold(_BETWEEN_COLLECTIONS)
     try:
         with standard_streams():
             yield
