@@ -98,7 +98,10 @@ class Diagnoses:
             ip=node.ip,
             apiserver=config.cluster.apiserver,
             ca_pem=config.ca_pem,
-            runtime=layout.runtime_units(node.runtime.name, config.cluster.version.minor)[-1],
+            runtime=layout.runtime_units(
+                node.runtime.name,
+                cri_dockerd=compatibility.needs_cri_dockerd(config.cluster.version.minor),
+            )[-1],
             proxy=node.kube_proxy.enabled,
             programs=config.paths.programs,
             kubelet_root=node.kubelet.root,
