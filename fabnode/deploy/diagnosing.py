@@ -1,9 +1,10 @@
 """
 Runs of `inv doctor`: why nodes are of no use, what is safe to fix, and the same evidence again.
 
-A look is one round trip to a host and a few requests to the API. Causes are judged in `doctor/`; a
-fix is what a person would type, carried out on the host or by the run that has it (a deployment,
-an approval). What several nodes share is no node's own fault, and is left alone on all of them.
+A diagnosis is one round trip to a host and a few requests to the API. Causes are judged in
+`doctor/`; a fix is what a person would type, carried out on the host or by the run that has it (a
+deployment, an approval). What several nodes share is no node's own fault, and is left alone on
+all of them.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def left_to_people(found: Mapping[str, Outcome[Diagnosis]]) -> frozenset[str]:
 
 def cure(run: Run, found: Mapping[str, Outcome[Diagnosis]]) -> dict[str, Outcome[Diagnosis]]:
     """
-    Do what is safe on each node, look again, and return what is wrong then.
+    Do what is safe on each node, probe again, and return what is wrong then.
 
     A node that is still not well fails, with what is wrong with it.
     """

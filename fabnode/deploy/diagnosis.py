@@ -17,7 +17,7 @@ from ..kube.evictions import pods_on
 from ..node import layout
 from ..pki.csr_policy import CLIENT, SERVING, node_asked_for
 from ..releases import compatibility
-from ..remote.look import Place
+from ..remote.symptoms import Place
 from ..ssh.errors import (
     AuthenticationError,
     ChangedHostKeyError,
@@ -83,7 +83,7 @@ class Diagnoses:
         return causes(self.evidence(deployer))
 
     def evidence(self, deployer: NodeDeployer) -> Evidence:
-        """Return all that is known of a node: from one look at its host, and from the API."""
+        """Return all that is known of a node: from one probe of its host, and from the API."""
         return Evidence(
             wanted=self._wanted(deployer.node),
             host=self._host(deployer),
@@ -115,7 +115,7 @@ class Diagnoses:
 
     def _host(self, deployer: NodeDeployer) -> HostSeen:
         try:
-            symptoms = deployer.look(self._place(deployer.node))
+            symptoms = deployer.symptoms(self._place(deployer.node))
             seen = deployer.api_seen_from_host()
             health = _health(deployer)
         except HostError as error:

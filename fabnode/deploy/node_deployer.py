@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     from ..journal.journal import Journal
     from ..pki.renewal import Renewal
     from ..remote.apply_protocol import ApplyEvent
-    from ..remote.look import Place
     from ..remote.payload_cache import Packer
+    from ..remote.symptoms import Place
     from ..ssh.host import Host
     from ..ssh.port_checks import TlsResult
     from ..steps.finding import Finding
@@ -144,9 +144,9 @@ class NodeDeployer:
         self.host.root(_AWAIT_ACTIVE.format(active=active))
         return self.probe()
 
-    def look(self, place: Place) -> Symptoms:
+    def symptoms(self, place: Place) -> Symptoms:
         """Learn everything about a node that may be ill, in one round trip."""
-        return self._planner.look(place)
+        return self._planner.symptoms(place)
 
     def lost_programs(self) -> tuple[str, ...]:
         """Return programs that the last probe did not find, or that can't be executed."""
@@ -194,7 +194,7 @@ class NodeDeployer:
         :param renewal: what is to be renewed although it is good; then nothing else is changed.
         :param before_change: waits for what must be there before a kubelet may join.
         :param after_change: gets whether the node joins, once the host has all that it is to get.
-        :param seen_within: seconds; what was found of a node so long ago is not looked at again.
+        :param seen_within: seconds; what was found of a node so long ago is not probed again.
 
         Raises PreflightError, HostError, ApiError, TimeoutError: whatever stops this node.
         """

@@ -14,8 +14,8 @@ from ..node.plan import Plan, make_plan
 from ..node.resources import Binary, Directory, File, Module, Sysctl, Unit
 from ..pki.renewal import KEEP
 from ..releases.version_change import VersionChange, Versions, version_change
-from ..remote.look import look
 from ..remote.probe import probe
+from ..remote.symptoms import probe_symptoms
 from ..steps import (
     boot_overrides,
     bootstrap_kubeconfig,
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from ..node.facts import Watchlist
     from ..node.resources import Resource
     from ..pki.renewal import Renewal
-    from ..remote.look import Place
     from ..remote.survey import Observed
+    from ..remote.symptoms import Place
     from ..ssh.host import Host
     from ..ssh.port_checks import TlsResult
     from ..steps.step import Step
@@ -132,9 +132,9 @@ class NodePlanner:
         self.touched, self._seen = False, time.monotonic()
         return self.facts
 
-    def look(self, place: Place) -> Symptoms:
-        """Learn everything about a node that may be ill, in one round trip; see `look`."""
-        self.facts, symptoms = look(self._host, self._scope(), place)
+    def symptoms(self, place: Place) -> Symptoms:
+        """Learn everything about a node that may be ill, in one round trip."""
+        self.facts, symptoms = probe_symptoms(self._host, self._scope(), place)
         self.touched, self._seen = False, time.monotonic()
         return symptoms
 

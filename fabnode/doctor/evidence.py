@@ -1,4 +1,4 @@
-"""What is known of a node that may be ill: from one look at its host, and from the API."""
+"""What is known of a node that may be ill: from one probe of its host, and from the API."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Listening:
 @dataclass(frozen=True, slots=True)
 class Symptoms:
     """
-    What a look at an ill host shows beside Facts.
+    What a probe of an ill host reports beside Facts.
 
     :param now: unix time by its clock. :param units: by name.
     :param listening: on the ports that kubelet and kube-proxy want.

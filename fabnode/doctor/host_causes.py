@@ -111,13 +111,13 @@ def _folders(evidence: Evidence) -> Iterator[Cause]:
 
 def _room(evidence: Evidence, services: tuple[Service, ...]) -> Iterator[Cause]:
     """Yield file systems that are full, by their numbers or by what services say."""
-    name, told = evidence.wanted.name, False
+    name, named = evidence.wanted.name, False
     for path, space in evidence.host.facts.space.items():
         if space.free < _LEAST:
-            told = True
+            named = True
             yield _full(name, path, f"{space.free // 1024} KiB are free there")
         if space.inodes is not None and space.inodes < _LEAST_INODES:
-            told = True
+            named = True
             yield Cause(
                 "inodes-used-up",
                 f"the file system of {path} has no room for more files",
@@ -127,7 +127,7 @@ def _room(evidence: Evidence, services: tuple[Service, ...]) -> Iterator[Cause]:
                     " remove what is not needed there"
                 ),
             )
-    for service in () if told else services:  # to them it is the same, whichever is used up
+    for service in () if named else services:  # to them it is the same, whichever is used up
         if found := service.quote(r"no space left on device"):
             yield _full(name, "its data", f"{service.name}: {found}")
 

@@ -58,7 +58,7 @@ _UNTRUSTED: Final = (
 _UNTIMELY: Final = r"x509: certificate has expired or is not yet valid.*"
 _EXPIRED: Final = r"part of the existing bootstrap client certificate in .* is expired.*"
 _NO_BOOTSTRAP: Final = r"unable to load bootstrap kubeconfig: stat (?P<path>[^:]+): no such file.*"
-# Not what network plugins are told, which come with a token of their own.
+# Not what network plugins report, which come with a token of their own.
 _UNAUTHORIZED: Final = (
     r"^(?!.*(plugin type=|ClusterInformation|sandbox)).*?(?P<said>Unauthorized\b.*"
     r"|the server has asked for the client to provide credentials.*"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def doctor(options: Options, *, fix: bool, dry_run: bool) -> None:
     """
-    Print what is wrong with nodes; with `fix`, do what is safe and look again.
+    Print what is wrong with nodes; with `fix`, do what is safe and probe again.
 
     Exit 3 where something is wrong; after fixes 1 where something still is.
     """

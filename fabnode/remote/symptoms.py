@@ -1,4 +1,4 @@
-"""A look at a node that may be ill: facts and symptoms, in one round trip."""
+"""Facts and symptoms of a node that may be ill, in one round trip."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Place:
     asked_name: str = ""
 
 
-def look(host: Host, watch: Watchlist, place: Place) -> tuple[Facts, Symptoms]:
+def probe_symptoms(host: Host, watch: Watchlist, place: Place) -> tuple[Facts, Symptoms]:
     """
     Look at a node, in one round trip. Changes nothing on it but the probe's record of digests.
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.node.facts import Watchlist
-from fabnode.remote import look as look_module
 from fabnode.remote import probe as probe_module
+from fabnode.remote import symptoms as symptoms_module
 from fabnode.remote.limits import JOURNAL_LETTERS, JOURNAL_LINES, NAMES, MalformedError
-from fabnode.remote.look import Place, look, script
+from fabnode.remote.symptoms import Place, probe_symptoms, script
 from fabnode.remote.symptoms_output import parse
 from fabnode.ssh.errors import HostMisbehavedError
 from fabnode.ssh.exec import Result
@@ -174,7 +174,7 @@ def test_facts_and_symptoms_come_in_one_round_trip(monkeypatch: pytest.MonkeyPat
         probe_module, "script", lambda _watch, nonce: f"mine={nonce}\n{says}".encode()
     )
     monkeypatch.setattr(
-        look_module, "script", lambda _place, nonce: f"printf 'end\\t{nonce}\\n' $mine".encode()
+        symptoms_module, "script", lambda _place, nonce: f"printf 'end\\t{nonce}\\n' $mine".encode()
     )
     calls: list[bytes] = []
 
@@ -187,7 +187,7 @@ def test_facts_and_symptoms_come_in_one_round_trip(monkeypatch: pytest.MonkeyPat
             return Result(done.returncode, done.stdout, done.stderr)
 
     host: Any = Here()
-    facts, symptoms = look(host, Watchlist(), PLACE)
+    facts, symptoms = probe_symptoms(host, Watchlist(), PLACE)
     assert len(calls) == 1
     assert facts.known
     assert symptoms.runtime == "unknown"
@@ -197,7 +197,7 @@ def test_a_second_half_that_is_missing_is_a_malformed_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     facts = object()
-    monkeypatch.setattr(look_module, "probe_and", lambda *_: (facts, b""))
+    monkeypatch.setattr(symptoms_module, "probe_and", lambda *_: (facts, b""))
     host: Any = type("Host", (), {"name": "n1"})()
     with pytest.raises(HostMisbehavedError, match="malformed"):
-        look(host, Watchlist(), PLACE)
+        probe_symptoms(host, Watchlist(), PLACE)
