@@ -83,7 +83,7 @@ class Diagnosis:
 def diagnose(run: Run) -> dict[str, Outcome[Diagnosis]]:
     """Return what is wrong with each node. Changes nothing."""
     with _context(run) as context:
-        return _look(run, context)
+        return _diagnosed(run, context)
 
 
 def shared(found: Mapping[str, Outcome[Diagnosis]]) -> tuple[Common, ...]:
@@ -118,7 +118,7 @@ def cure(run: Run, found: Mapping[str, Outcome[Diagnosis]]) -> dict[str, Outcome
         for name, acts in todo.items():
             done.setdefault(name, set()).update(acts)
         _carry_out(run, todo)
-        left |= _look_again(run, {name: left[name] for name in todo})
+        left |= _diagnose_again(run, {name: left[name] for name in todo})
     _conclude(run, left)
     return left
 
@@ -170,7 +170,7 @@ def _do(run: Run, context: RunContext, cordons: Cordons, deployer: NodeDeployer,
                 raise AssertionError(f"{act} is done elsewhere")
 
 
-def _look_again(
+def _diagnose_again(
     run: Run, before: Mapping[str, Outcome[Diagnosis]]
 ) -> dict[str, Outcome[Diagnosis]]:
     """
@@ -190,20 +190,20 @@ def _look_again(
         limit = float(run.config.timeouts.ready)
         wait = Wait("nodes to be well", limit, _POLL, sleep=unless(context.session.stopped))
         while True:
-            found = _look(run, context, list(before))
+            found = _diagnosed(run, context, list(before))
             if wait.over or not any(o.value and awaited(n, o.value) for n, o in found.items()):
                 return found
             wait.pause()
 
 
-def _look(
+def _diagnosed(
     run: Run, context: RunContext, names: list[str] | None = None
 ) -> dict[str, Outcome[Diagnosis]]:
     diagnoses = Diagnoses(context.session)
 
     def one(deployer: NodeDeployer) -> Diagnosis:
-        with run.journal.step(deployer.node.name, DOCTOR, "looking") as log:
-            found = Diagnosis(diagnoses.causes(deployer))
+        with run.journal.step(deployer.node.name, DOCTOR, "probing") as log:
+            found = Diagnosis(diagnoses.causes(deployer.planner))
             if not found.causes:
                 log.note("it is well")
             else:

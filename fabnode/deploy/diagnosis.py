@@ -9,7 +9,16 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..doctor.cause import Cause, roots
-from ..doctor.evidence import Access, Condition, Evidence, HostSeen, NodeSeen, Request, Wanted
+from ..doctor.evidence import (
+    Access,
+    Condition,
+    Evidence,
+    HostSeen,
+    NodeSeen,
+    Place,
+    Request,
+    Wanted,
+)
 from ..doctor.judge import causes
 from ..kube import csr, node_status
 from ..kube.client import ApiError, KubeletError
@@ -17,7 +26,6 @@ from ..kube.evictions import pods_on
 from ..node import layout
 from ..pki.csr_policy import CLIENT, SERVING, node_asked_for
 from ..releases import compatibility
-from ..remote.symptoms import Place
 from ..ssh.errors import (
     AuthenticationError,
     ChangedHostKeyError,
@@ -46,7 +54,7 @@ if TYPE_CHECKING:
     from ..pki.csr_policy import SigningRequest
     from ..steps.verify import Check
     from .cluster_session import ClusterSession
-    from .node_deployer import NodeDeployer
+    from .node_planner import NodePlanner
 
 T = TypeVar("T")
 
@@ -78,16 +86,16 @@ class Diagnoses:
         self._requests: tuple[SigningRequest, ...] = ()
         self._fault: ClusterError | None = None
 
-    def causes(self, deployer: NodeDeployer) -> tuple[Cause, ...]:
+    def causes(self, planner: NodePlanner) -> tuple[Cause, ...]:
         """Return what is wrong with a node, what explains the rest first."""
-        return causes(self.evidence(deployer))
+        return causes(self.evidence(planner))
 
-    def evidence(self, deployer: NodeDeployer) -> Evidence:
+    def evidence(self, planner: NodePlanner) -> Evidence:
         """Return all that is known of a node: from one probe of its host, and from the API."""
         return Evidence(
-            wanted=self._wanted(deployer.node),
-            host=self._host(deployer),
-            node=self._at_api(deployer.node),
+            wanted=self._wanted(planner.node),
+            host=self._host(planner),
+            node=self._at_api(planner.node),
             now=time.time(),
         )
 
@@ -113,24 +121,24 @@ class Diagnoses:
             sandbox_image=node.runtime.sandbox_image,
         )
 
-    def _host(self, deployer: NodeDeployer) -> HostSeen:
+    def _host(self, planner: NodePlanner) -> HostSeen:
         try:
-            symptoms = deployer.symptoms(self._place(deployer.node))
-            seen = deployer.api_seen_from_host()
-            health = _health(deployer)
+            symptoms = planner.symptoms(self._place(planner.node))
+            seen = planner.api_seen_from_host()
+            health = _health(planner)
         except HostError as error:
             access = next((a for kind, a in _ACCESS if isinstance(error, kind)), None)
             return HostSeen(access or "misbehaves", error.message, error.advice)
         reached = None if seen.reachable is None else seen.reachable and seen.trusted is not None
         return HostSeen(
-            facts=deployer.facts,
+            facts=planner.facts,
             symptoms=symptoms,
             api_reached=reached,
             api_fault="" if seen.trusted or seen.reachable is None else seen.reason,
             health=health,
-            overrides=tuple((each.text, each.fix) for each in deployer.overrides()),
-            lost=deployer.lost_programs(),
-            drift=deployer.drift(),
+            overrides=tuple((each.text, each.fix) for each in planner.overrides()),
+            lost=planner.lost_programs(),
+            drift=planner.drift(),
         )
 
     def _place(self, node: Node) -> Place:
@@ -268,24 +276,25 @@ _SYMPTOMS: Final = frozenset(
 )
 
 
-def first_cause(session: ClusterSession, deployer: NodeDeployer) -> Cause | None:
+def first_cause(session: ClusterSession, planner: NodePlanner) -> Cause | None:
     """
     Return what is wrong with a node that was waited for in vain; None: nothing that is known.
 
-    Whatever keeps it from being looked at, the caller has a failure of its own to tell.
+    Whatever prevents that is a warning: the caller has a failure of its own to report.
     """
     try:
-        found = roots(Diagnoses(session).causes(deployer))
-    except Exception:  # nothing that happens here may hide that failure
+        found = roots(Diagnoses(session).causes(planner))
+    except Exception as error:  # whatever happens here must not hide that failure
+        planner.journal.warn(f"{planner.node.name}: the cause was not found out: {error!r}")
         return None
     return next((cause for cause in found if cause.key not in _SYMPTOMS), None)
 
 
 def explained(
-    error: WaitTimeoutError, session: ClusterSession, deployer: NodeDeployer
+    error: WaitTimeoutError, session: ClusterSession, planner: NodePlanner
 ) -> WaitTimeoutError:
     """Return a time-out that says why, where that is known, with what mends it."""
-    if (cause := first_cause(session, deployer)) is None:
+    if (cause := first_cause(session, planner)) is None:
         return error
     _, _, state = error.message.partition(": ")
     detail = f"{state}; the cause: {cause.text}" if state else f"the cause: {cause.text}"
@@ -294,20 +303,20 @@ def explained(
     return found
 
 
-def explained_check(check: Check, session: ClusterSession, deployer: NodeDeployer) -> Check:
+def explained_check(check: Check, session: ClusterSession, planner: NodePlanner) -> Check:
     """Return a check that failed with why it did, where that is known, and what mends it."""
-    if (cause := first_cause(session, deployer)) is None:
+    if (cause := first_cause(session, planner)) is None:
         return check
     detail = f"{check.detail}; the cause: {cause.text}"
     return replace(check, detail=detail, advice=cause.fix.text)
 
 
-def _health(deployer: NodeDeployer) -> str:
+def _health(planner: NodePlanner) -> str:
     """Return what the kubelet's health endpoint says; empty: it is well, or has none."""
-    at = verify.endpoints(deployer.node).get(verify.KUBELET_HEALTH)
+    at = verify.endpoints(planner.node).get(verify.KUBELET_HEALTH)
     if at is None:
         return ""
-    answer = deployer.host.http_get(at.port, "/healthz", address=at.address)
+    answer = planner.host.http_get(at.port, "/healthz", address=at.address)
     if answer.status == _HTTP_OK:
         return ""
     return clean(answer.body[:200]) or "no answer"

@@ -54,14 +54,11 @@ if TYPE_CHECKING:
 
     from ..artifacts.store import ArtifactStore
     from ..config.configuration import Config
-    from ..doctor.evidence import Symptoms
     from ..journal.journal import Journal
     from ..pki.renewal import Renewal
     from ..remote.apply_protocol import ApplyEvent
     from ..remote.payload_cache import Packer
-    from ..remote.symptoms import Place
     from ..ssh.host import Host
-    from ..ssh.port_checks import TlsResult
     from ..steps.finding import Finding
     from ..steps.step import Step
     from .cluster_session import ClusterSession
@@ -120,6 +117,15 @@ class NodeDeployer:
         return self._session.config
 
     @property
+    def planner(self) -> NodePlanner:
+        """What probes the node, judges it and plans for it."""
+        return self._planner
+
+    def overrides(self) -> tuple[Finding, ...]:
+        """Return what on the host overrides what fabnode sets, by the last probe."""
+        return self._planner.overrides()
+
+    @property
     def facts(self) -> Facts:
         """What the last probe found."""
         return self._planner.facts
@@ -143,26 +149,6 @@ class NodeDeployer:
         active = " && ".join(f"systemctl -q is-active {quote(name)}" for name in late)
         self.host.root(_AWAIT_ACTIVE.format(active=active))
         return self.probe()
-
-    def symptoms(self, place: Place) -> Symptoms:
-        """Learn everything about a node that may be ill, in one round trip."""
-        return self._planner.symptoms(place)
-
-    def lost_programs(self) -> tuple[str, ...]:
-        """Return programs that the last probe did not find, or that can't be executed."""
-        return self._planner.lost_programs()
-
-    def drift(self) -> tuple[str, ...]:
-        """Return which files and settings differ from what is wanted, by the last probe."""
-        return self._planner.drift()
-
-    def api_seen_from_host(self) -> TlsResult:
-        """Return how the host gets to the apiserver, and whether what answers is that."""
-        return self._planner.api_seen_from_host()
-
-    def overrides(self) -> tuple[Finding, ...]:
-        """Return what on the host overrides what fabnode sets, by the last probe."""
-        return self._planner.overrides()
 
     def sites_own(self) -> tuple[str, ...]:
         """Return the site's own drop-ins and imports that are there, by the last probe."""
@@ -363,7 +349,7 @@ class NodeDeployer:
                 log.blamed = units.get(error.unit, "")
                 raise
             except WaitTimeoutError as error:
-                raise explained(error, self._session, self) from error
+                raise explained(error, self._session, self._planner) from error
             if nodes.awaits_network(live):
                 log.warn(node_status.NO_CNI, "install this cluster's own network add-on")
             missing = self._serving not in self.facts.certificates

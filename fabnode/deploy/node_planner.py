@@ -43,13 +43,12 @@ if TYPE_CHECKING:
     from ..artifacts.store import ArtifactStore
     from ..config.configuration import Config
     from ..config.sections import HookSettings
-    from ..doctor.evidence import Symptoms
+    from ..doctor.evidence import Place, Symptoms
     from ..journal.journal import Journal
     from ..node.facts import Watchlist
     from ..node.resources import Resource
     from ..pki.renewal import Renewal
     from ..remote.survey import Observed
-    from ..remote.symptoms import Place
     from ..ssh.host import Host
     from ..ssh.port_checks import TlsResult
     from ..steps.step import Step
@@ -105,9 +104,9 @@ class NodePlanner:
         deep: bool,
     ) -> None:
         self.node = host.node
-        self._host = host
+        self.host = host
         self._session = session
-        self._journal = journal
+        self.journal = journal
         self._artifacts = artifacts
         self.steps = steps
         self._all_steps = all_steps
@@ -128,13 +127,13 @@ class NodePlanner:
 
     def probe(self) -> Facts:
         """Learn everything about the node in one round trip."""
-        self.facts = probe(self._host, self._scope())
+        self.facts = probe(self.host, self._scope())
         self.touched, self._seen = False, time.monotonic()
         return self.facts
 
     def symptoms(self, place: Place) -> Symptoms:
         """Learn everything about a node that may be ill, in one round trip."""
-        self.facts, symptoms = probe_symptoms(self._host, self._scope(), place)
+        self.facts, symptoms = probe_symptoms(self.host, self._scope(), place)
         self.touched, self._seen = False, time.monotonic()
         return symptoms
 
@@ -173,7 +172,7 @@ class NodePlanner:
         :param seen_within: a probe of so many seconds ago will do, where nothing was changed since.
         :raises PreflightError: something forbids it.
         """
-        with self._journal.step(self.node.name, preflight.STEP.name) as log:
+        with self.journal.step(self.node.name, preflight.STEP.name) as log:
             if self.touched or time.monotonic() - self._seen > seen_within:
                 self.probe()
             findings = self.findings(renewal)
@@ -375,7 +374,7 @@ class NodePlanner:
         """Return how the host gets to the apiserver, and whether what answers is that."""
         cluster = self.config.cluster
         address, port = cluster.apiserver_host, cluster.apiserver_port
-        return self._host.tls_to(address, port, self.config.ca_pem, address)
+        return self.host.tls_to(address, port, self.config.ca_pem, address)
 
     def _strayed(self, renewal: Renewal) -> tuple[Finding, ...]:
         """Say what else than certificates would change: a renewal is no deployment."""

@@ -81,7 +81,7 @@ class NodeProof:
             try:
                 self._session.nodes.wait_ready(self._name, since, lambda: None, log.waiting)
             except WaitTimeoutError as error:
-                why = explained(error, self._session, self._deployer)
+                why = explained(error, self._session, self._deployer.planner)
                 raise self._not_well([why.message]) from error
             live = self._cordons.live
             self._until(awaited, lambda: reported(live(self._name)), limit, log)

@@ -232,7 +232,7 @@ def verify_with(
             name = node.node.name
             found = verify_node(node.host, facts, session, live.get(name))
             checks = [
-                explained_check(check, session, node) if _is_not_ready(check) else check
+                explained_check(check, session, node.planner) if _is_not_ready(check) else check
                 for check in found
             ]
             checks += verify.override_checks(name, node.overrides(), node.sites_own())

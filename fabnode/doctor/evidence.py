@@ -54,6 +54,27 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where symptoms are looked for.
+
+    :param services: systemd units. :param ports: TCP. :param folders: that must be there and
+        writable. :param confs, plugins: folders of the pods' network. :param socket: the runtime's.
+    :param client: words of a command that has the runtime answer. :param asked_name: a host's name
+        to resolve there; empty: none.
+    """
+
+    services: tuple[str, ...]
+    ports: tuple[int, ...]
+    folders: tuple[str, ...]
+    confs: str
+    plugins: str
+    socket: str
+    client: tuple[str, ...]
+    asked_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Symptoms:
     """
     What a probe of an ill host reports beside Facts.

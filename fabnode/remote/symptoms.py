@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..node.host_tools import ODD_TOOLS
@@ -17,32 +16,11 @@ from .symptoms_output import parse
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..doctor.evidence import Symptoms
+    from ..doctor.evidence import Place, Symptoms
     from ..node.facts import Facts, Watchlist
     from ..ssh.host import Host
 
 _LIMIT = 4 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """
-    Where symptoms are looked for.
-
-    :param services: systemd units. :param ports: TCP. :param folders: that must be there and
-        writable. :param confs, plugins: folders of the pods' network. :param socket: the runtime's.
-    :param client: words of a command that has the runtime answer. :param asked_name: a host's name
-        to resolve there; empty: none.
-    """
-
-    services: tuple[str, ...]
-    ports: tuple[int, ...]
-    folders: tuple[str, ...]
-    confs: str
-    plugins: str
-    socket: str
-    client: tuple[str, ...]
-    asked_name: str = ""
 
 
 def probe_symptoms(host: Host, watch: Watchlist, place: Place) -> tuple[Facts, Symptoms]:

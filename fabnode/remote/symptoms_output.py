@@ -12,7 +12,7 @@ from ..util.sanitize import clean
 from .limits import JOURNAL_LETTERS, JOURNAL_LINES, LISTENERS, NAMES, MalformedError, Tally, fits
 
 if TYPE_CHECKING:
-    from .symptoms import Place
+    from ..doctor.evidence import Place
 
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 # `1764460000.123456 host program[12]: text`, as of `journalctl -o short-unix`

@@ -41,8 +41,8 @@ class Ward(Scene):
         self.done: list[str] = []
         self.refuses = ""
 
-        def look(_: object, deployer: Any) -> tuple[Cause, ...]:
-            found = looks.get(deployer.node.name, [()])
+        def probed(_: object, planner: Any) -> tuple[Cause, ...]:
+            found = looks.get(planner.node.name, [()])
             return found.pop(0) if len(found) > 1 else found[0]
 
         def deploy(run: Run) -> None:
@@ -52,7 +52,7 @@ class Ward(Scene):
             assert how == {"watch": False, "dry_run": False, "serving_only": True}
             self.done.append(f"approve {','.join(n.name for n in run.nodes)}")
 
-        monkeypatch.setattr(Diagnoses, "causes", look)
+        monkeypatch.setattr(Diagnoses, "causes", probed)
         monkeypatch.setattr(pipeline, "deploy", deploy)
         monkeypatch.setattr(approval, "approve", approve)
         monkeypatch.setattr(diagnosing, "_POLL", 0.01)

@@ -132,7 +132,7 @@ def session(api: Api, live: dict[str, Any] | None = LIVE, server: str = "1.37.2"
     )
 
 
-def deployer(look: Any = SYMPTOMS, facts: Any = FACTS) -> Any:
+def planner(look: Any = SYMPTOMS, facts: Any = FACTS) -> Any:
     def looked(_: object) -> Any:
         if isinstance(look, Exception):
             raise look
@@ -143,7 +143,7 @@ def deployer(look: Any = SYMPTOMS, facts: Any = FACTS) -> Any:
         node=NODE,
         host=host,
         facts=facts,
-        look=looked,
+        symptoms=looked,
         api_seen_from_host=lambda: TlsResult(True, True),
         overrides=lambda: (),
         lost_programs=lambda: (),
@@ -152,7 +152,7 @@ def deployer(look: Any = SYMPTOMS, facts: Any = FACTS) -> Any:
 
 
 def seen(api: Api | None = None, **how: Any) -> Evidence:
-    return Diagnoses(session(api or Api(), **how)).evidence(deployer())
+    return Diagnoses(session(api or Api(), **how)).evidence(planner())
 
 
 def test_a_node_is_seen_from_both_sides() -> None:
@@ -227,14 +227,14 @@ def test_releases_that_do_not_go_together(server: str, said: str) -> None:
     ],
 )
 def test_why_a_host_can_not_be_looked_at(error: Any, access: str) -> None:
-    found = Diagnoses(session(Api())).evidence(deployer(look=error))
+    found = Diagnoses(session(Api())).evidence(planner(look=error))
     assert found.host.access == access
     assert found.host.fault == error.message
     assert found.node.registered
 
 
 def test_a_time_out_tells_why_and_what_mends_it() -> None:
-    ill = deployer(facts=replace(FACTS, units={KUBELET: STOPPED}))
+    ill = planner(facts=replace(FACTS, units={KUBELET: STOPPED}))
     bare = WaitTimeoutError("Ready", 180, "its kubelet has not registered", "fab -H n1 logs")
     found = explained(bare, session(Api()), ill)
     assert found.message.startswith("waited 180 s for Ready: its kubelet has not registered; ")
@@ -243,20 +243,24 @@ def test_a_time_out_tells_why_and_what_mends_it() -> None:
 
 
 def test_a_check_that_failed_tells_why_and_what_mends_it() -> None:
-    ill = deployer(facts=replace(FACTS, units={**FACTS.units, KUBELET: STOPPED}))
+    ill = planner(facts=replace(FACTS, units={**FACTS.units, KUBELET: STOPPED}))
     bare = Check("n1", "Ready", False, "last heartbeat 90 s ago", "fab -H n1 logs")
     found = explained_check(bare, session(Api()), ill)
     assert found.detail == "last heartbeat 90 s ago; the cause: kubelet.service is inactive (dead)"
     assert found.advice == "fab -H n1 restart --unit kubelet"
 
 
-def test_a_look_that_fails_hides_no_failure() -> None:
+def test_a_diagnosis_that_fails_hides_no_failure() -> None:
     bare = WaitTimeoutError("Ready", 180, "PLEG is not healthy", "fab -H n1 logs")
-    assert explained(bare, session(Api()), SimpleNamespace(node=NODE)) is bare  # type: ignore[arg-type]
+    warned: list[str] = []
+    fails = SimpleNamespace(node=NODE, journal=SimpleNamespace(warn=warned.append))
+    assert explained(bare, session(Api()), fails) is bare  # type: ignore[arg-type]
+    assert len(warned) == 1
+    assert warned[0].startswith("n1: the cause was not found out: AttributeError")
 
 
 def test_a_time_out_that_nothing_explains_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = WaitTimeoutError("Ready", 180, "PLEG is not healthy", "fab -H n1 logs")
     monkeypatch.setattr(diagnosis, "causes", lambda _: ())
-    assert explained(bare, session(Api()), deployer()) is bare
-    assert first_cause(session(Api()), deployer()) is None
+    assert explained(bare, session(Api()), planner()) is bare
+    assert first_cause(session(Api()), planner()) is None

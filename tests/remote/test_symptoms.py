@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fabnode.doctor.evidence import Place
 from fabnode.node.facts import Watchlist
 from fabnode.remote import probe as probe_module
 from fabnode.remote import symptoms as symptoms_module
 from fabnode.remote.limits import JOURNAL_LETTERS, JOURNAL_LINES, NAMES, MalformedError
-from fabnode.remote.symptoms import Place, probe_symptoms, script
+from fabnode.remote.symptoms import probe_symptoms, script
 from fabnode.remote.symptoms_output import parse
 from fabnode.ssh.errors import HostMisbehavedError
 from fabnode.ssh.exec import Result
