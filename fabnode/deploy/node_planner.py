@@ -23,6 +23,7 @@ from ..steps import (
     docker_flags,
     kubelet,
     preflight,
+    program_owners,
     unit_overrides,
     verify,
 )
@@ -324,6 +325,7 @@ class NodePlanner:
             *unit_overrides.findings(self.facts, self._everything, wanted),
             *boot_overrides.findings(self.inputs(), self._everything),
             *docker_flags.findings(self.facts, self._everything),
+            *program_owners.findings(self.facts, self._everything),
         )
         if not containerd_imports.imported(self.facts):
             return found

@@ -163,7 +163,10 @@ class Facts:
     :param clients: path → the file of the client certificate that a kubeconfig there names.
     :param pod_cgroups: drivers (`systemd`, `cgroupfs`) by which the kubelet's pods have cgroups.
     :param static_pods: names of files in the folder of static pods.
-    :param images: references in the runtime's store; None: the runtime doesn't answer.
+    :param images: references in the runtime's store; None: the runtime doesn't answer, or its
+        client is one of `untrusted`.
+    :param untrusted: programs that the probe did not run, since others than root may change them or
+        what leads there.
     :param pinned: of these, those that the kubelet may not collect (containerd's only).
     :param image_archives: image reference → digest of the archive fabnode loaded it from.
     :param tools: of the helper programs asked about (zstd, …) those present.
@@ -216,6 +219,7 @@ class Facts:
     pod_cgroups: frozenset[str] = frozenset()
     static_pods: tuple[str, ...] = ()
     images: frozenset[str] | None = None
+    untrusted: frozenset[str] = frozenset()
     pinned: frozenset[str] = frozenset()
     image_archives: Mapping[str, str] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()

@@ -160,7 +160,15 @@ class _Planner:
                 "drain the node; or name them, and what they keep there is lost:"
                 f" --pods {','.join(sorted(left))}",
             )
-        if survey.sandboxes is None and survey.shims:
+        if survey.untrusted:
+            named = ", ".join(survey.untrusted)
+            yield Refusal(
+                f"others than root may change {named}, so that containerd was not asked what it"
+                " holds",
+                "take the file away or write it anew, and mend the folders and links on the way to"
+                " it that are others' (`namei -l` shows whose each is)",
+            )
+        elif survey.sandboxes is None and survey.shims:
             yield Refusal(
                 f"containerd does not answer, and {survey.shims} containers run",
                 f"systemctl restart {CONTAINERD_SERVICE} there, so that they can be ended",

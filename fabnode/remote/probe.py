@@ -120,6 +120,7 @@ def script(watch: Watchlist, nonce: str) -> bytes:
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store}"]
     head.append(f"state={shlex.quote(watch.state)} ctr={shlex.quote(watch.ctr)}")
+    head.append(f"containerd_socket={shlex.quote(layout.CONTAINERD_SOCKET)}")
     head.append(f"cni_conf={shlex.quote(watch.cni_conf)}")
     head.append(f"containerd_imports={shlex.quote(config_files.CONTAINERD_IMPORTS)}")
     head.append(f"network_manager={shlex.quote(config_files.NETWORK_MANAGER)}")

@@ -106,6 +106,7 @@ class _Found:
     missing: set[str] = field(default_factory=set)
     tools: set[str] = field(default_factory=set)
     images: set[str] | None = None
+    untrusted: set[str] = field(default_factory=set)
     pinned: set[str] = field(default_factory=set)
 
     def take(self, fields: list[str]) -> bool:
@@ -220,6 +221,8 @@ class _Found:
                 self.images = set()
             case ["image", reference] if self.images is not None:
                 self.images.add(reference)
+            case ["untrusted", *path] if len(self.untrusted) < 10:
+                self.untrusted.add("\t".join(path))
             case ["pinned", reference]:
                 self.pinned.add(reference)
             case ["archive", digest, reference]:
@@ -296,6 +299,7 @@ class _Found:
             pod_cgroups=frozenset(self.pod_cgroups),
             static_pods=tuple(self.static_pods),
             images=None if self.images is None else frozenset(self.images),
+            untrusted=frozenset(self.untrusted),
             pinned=frozenset(self.pinned),
             mtus=self.mtus,
             conntrack=self.conntrack,

@@ -71,7 +71,8 @@ def survey(host: Host, observed: Observed, *, state: str, programs: str) -> Surv
     """
     Observe the host. Changes nothing on it.
 
-    :param state: fabnode's directory there. :param programs: that of containerd and its shim.
+    :param state: fabnode's directory there.
+    :param programs: that of containerd, its shim and its clients.
     :raises HostError: it can't be reached, or does not answer as a host does.
     """
     nonce = secrets.token_hex(8)
@@ -95,6 +96,7 @@ def script(observed: Observed, nonce: str, *, state: str, programs: str) -> byte
         "state": state,
         "socket": layout.CONTAINERD_SOCKET,
         "ctr": f"{programs}/ctr",
+        "crictl": f"{programs}/crictl",
         "shim": f"{programs}/containerd-shim-runc-v2",
         "unit_folder": layout.UNITS,
         "mark": _MARK,

@@ -157,6 +157,7 @@ class _Found:
     answers: bool = False
     shims: int = 0
     cgroups: list[str] = field(default_factory=list)
+    untrusted: list[str] = field(default_factory=list)
     quarantine: bool = False
     count: int = 0
 
@@ -188,6 +189,8 @@ class _Found:
                 self.sandboxes.append(Sandbox(name, namespace, pod, daemon == "1", netns))
             case ["shims", count]:
                 self.shims = _whole(count)
+            case ["untrusted", *path] if len(self.untrusted) < 10:
+                self.untrusted.append("\t".join(path))
             case ["cgroup", path] if len(self.cgroups) < 60:
                 self.cgroups.append(path)
             case _:
@@ -206,6 +209,7 @@ class _Found:
             namespaces=self.namespaces,
             shims=self.shims,
             cgroups=tuple(self.cgroups),
+            untrusted=tuple(self.untrusted),
             quarantine=self.quarantine,
         )
 

@@ -158,6 +158,14 @@ def test_where_containerd_does_not_answer_and_containers_run_it_is_refused() -> 
     assert plan(survey(sandboxes=None, shims=0)).refusals == ()
 
 
+def test_a_program_of_others_that_it_would_run_refuses_it() -> None:
+    (refusal,) = plan(survey(sandboxes=None, shims=3, untrusted=(SCOPE.ctr,))).refusals
+    assert refusal.text == (
+        "others than root may change /usr/local/bin/ctr, so that containerd was not asked what it"
+        " holds"
+    )
+
+
 @pytest.mark.parametrize(("held", "refused"), [((0, 0), False), ((1, 0), True), ((0, 1), True)])
 def test_containers_and_images_of_others_in_the_same_containerd_refuse_it(
     held: tuple[int, int], refused: bool

@@ -23,6 +23,8 @@ BUSYBOX = pytest.param(
 )
 """A shell that brings its own commands, stand-ins or not."""
 
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root's programs are run by path")
+
 
 class Tools:
     """
@@ -64,3 +66,31 @@ class Tools:
         return subprocess.run(
             command, input=stdin, capture_output=True, env=self.env, timeout=timeout, check=False
         )
+
+
+WAYS = ("file", "mode", "folder", "link", "way", "sticky")
+"""Ways in which a program that lies at a path may be others'."""
+
+
+def give_away(program: Path, way: str) -> None:
+    """Have others control a program, in one of these ways; `roots`: by a link, yet root's alone."""
+    folder = program.parent
+    match way:
+        case "file":
+            os.chown(program, 65534, 65534)
+        case "mode":
+            program.chmod(0o775)
+        case "folder":
+            folder.chmod(0o2775)
+        case "sticky":
+            os.chown(program, 65534, 65534)
+            folder.chmod(0o1777)
+        case "link" | "roots" | "way":
+            elsewhere = folder.parent / f"{program.name} is there" / "bin"
+            elsewhere.mkdir(parents=True)
+            program.rename(elsewhere / program.name)
+            program.symlink_to(f"../{elsewhere.parent.name}/bin/{program.name}")
+            if way == "link":
+                os.chown(elsewhere / program.name, 65534, 65534)
+            elif way == "way":
+                elsewhere.parent.chmod(0o777)

@@ -48,7 +48,7 @@ from fabnode.remote.probe_output import parse
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostError, HostMisbehavedError
 from fabnode.ssh.exec import Result
 
-from .local import SHELLS, Tools
+from .local import SHELLS, Tools, give_away, only_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -435,6 +435,7 @@ def test_a_unit_is_started_stamped_and_reported(node: Node) -> None:
 PROXY = "kube-proxy.service"
 
 
+@only_root
 @pytest.mark.parametrize("cleanup", ["exit 0", "echo 'no ipset'; exit 1"])
 def test_a_unit_is_removed_with_its_file_and_its_program_cleans_up(
     node: Node, cleanup: str
@@ -462,6 +463,41 @@ def test_a_unit_is_removed_with_its_file_and_its_program_cleans_up(
     assert not program.exists()
     assert ran.read_text() == "--cleanup\n"
     assert not (node.state / "stamps" / PROXY).exists()
+
+
+@only_root
+@pytest.mark.parametrize("way", ["file", "mode", "folder"])
+def test_a_program_that_goes_and_is_others_does_not_clean_up(node: Node, way: str) -> None:
+    program, ran = Path(node.path("bin/kube-proxy")), Path(node.path("ran"))
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    program.chmod(0o755)
+    give_away(program, way)
+    facts = Facts(known=True, paths={str(program): PathFact("file")})
+    with pytest.raises(ApplyError, match=f"others than root may change {program}"):
+        node.apply(Retired(str(program), ("--cleanup",), "none"), facts=facts)
+    assert not ran.exists()
+
+
+@only_root
+@pytest.mark.parametrize("way", ["file", "folder", "link", "roots", ""])
+def test_images_are_imported_by_a_client_that_is_roots_alone(
+    node: Node, tmp_path: Path, way: str
+) -> None:
+    ctr = node.tools.folder / "ctr"
+    (node.tools.folder / "calls.log").touch()
+    give_away(ctr, way)
+    wanted = replace(image(tmp_path, "x:1"), ctr=str(ctr))
+    stored = Facts(pinned=frozenset({"q.io/old:1"}))
+    unpinned = UnpinnedImage("q.io/old:1", str(ctr))
+    if way in {"roots", ""}:
+        (tmp_path / "images").write_text("docker.io/library/x:1\n")
+        node.apply(wanted, unpinned, facts=stored)
+        return
+    for resource in (wanted, unpinned):
+        with pytest.raises(ApplyError, match=f"others than root may change {ctr}"):
+            node.apply(resource, facts=stored)
+    assert node.tools.calls_of("ctr") == []
 
 
 def test_a_unit_that_does_not_stop_is_a_failure_and_keeps_its_file(node: Node) -> None:

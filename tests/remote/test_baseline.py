@@ -20,7 +20,7 @@ from fabnode.remote.survey import Observed, script
 from fabnode.remote.survey_output import parse, parse_record
 from fabnode.ssh.errors import ApplyError, HostMisbehavedError
 
-from .local import BUSYBOX, SHELLS, Tools
+from .local import BUSYBOX, SHELLS, WAYS, Tools, give_away, only_root
 from .test_apply import Node
 
 if TYPE_CHECKING:
@@ -235,6 +235,7 @@ def test_what_was_not_seen_to_its_end_is_cut(
     assert cut in surveyed(["sh"], tools, tmp_path, "/etc").now.cut
 
 
+@only_root
 def test_others_containers_that_cannot_be_listed_are_no_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +254,31 @@ def test_others_containers_that_cannot_be_listed_are_no_none(
             assert found.sandboxes is not None
             assert "sandbox" in found.now.cut
             assert "moby" not in found.namespaces
+
+
+@only_root
+@pytest.mark.parametrize("name", ["ctr", "crictl"])
+@pytest.mark.parametrize("way", [*WAYS, "roots"])
+def test_programs_that_others_may_have_written_are_not_run_for_a_survey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, way: str
+) -> None:
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    tools.add("systemctl", f"cat {tmp_path}/units")
+    monkeypatch.setattr(layout, "CONTAINERD_SOCKET", str(tmp_path / "s"))
+    for each in ("ctr", "crictl"):
+        tools.add(each)
+    (tools.folder / "calls.log").touch()
+    give_away(tools.folder / name, way)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        found = surveyed(["sh"], tools, tmp_path)
+    if way == "roots":
+        assert (found.untrusted, found.sandboxes) == ((), ())
+    else:
+        assert str(tools.folder / name) in found.untrusted
+        assert found.sandboxes is None
+        assert tools.calls_of("ctr") == []
 
 
 def test_a_record_that_somebody_else_may_have_written_is_not_believed(

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fabnode.node import layout
 from fabnode.node.facts import HostNetwork, Listener, Mount, Watchlist
 from fabnode.node.host_tools import NEEDED
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import LacksToolsError, parse
 
-from .local import BUSYBOX, SHELLS, Tools
+from .local import BUSYBOX, SHELLS, WAYS, Tools, give_away, only_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -661,3 +662,29 @@ def test_folders_that_can_not_be_written_in(
 
 def test_controllers_of_this_kernel(probe_host: Callable[..., Facts]) -> None:
     assert {"cpu", "memory"} <= probe_host().controllers
+
+
+@only_root
+@pytest.mark.parametrize("way", [*WAYS, "roots", ""])
+def test_a_client_that_others_may_have_written_is_named_and_not_run(
+    probe_host: Callable[..., Facts],
+    tools: Tools,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    monkeypatch.setattr(layout, "CONTAINERD_SOCKET", str(tmp_path / "s"))
+    ctr = tools.folder / "ctr"
+    tools.add("ctr", "echo docker.io/library/x:1")
+    (tools.folder / "calls.log").touch()
+    give_away(ctr, way)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        facts = probe_host(ctr=str(ctr))
+    if way in {"roots", ""}:
+        assert facts.untrusted == frozenset()
+        assert facts.images == {"docker.io/library/x:1"}
+    else:
+        assert facts.untrusted == {str(ctr)}
+        assert facts.images is None
+        assert tools.calls_of("ctr") == []

@@ -17,7 +17,7 @@ from fabnode.remote.payload_cache import GZIP
 from fabnode.remote.script_assembly import assemble
 from fabnode.ssh.errors import ApplyError
 
-from .local import SHELLS
+from .local import SHELLS, give_away, only_root
 from .test_apply import RUNNING, Node
 
 if TYPE_CHECKING:
@@ -243,6 +243,7 @@ esac
 """
 
 
+@only_root
 @pytest.mark.parametrize("works", [True, False])
 def test_pods_end_by_cri_and_what_that_leaves_by_containerd(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool
@@ -272,6 +273,19 @@ def test_pods_end_by_cri_and_what_that_leaves_by_containerd(
     assert all("-n k8s.io" in call for call in node.tools.calls_of("ctr"))
 
 
+@only_root
+@pytest.mark.parametrize("name", ["ctr", "crictl"])
+def test_no_program_of_others_ends_pods(node: Node, name: str) -> None:
+    for each in ("ctr", "crictl"):
+        node.tools.add(each)
+    give_away(node.tools.folder / name, "file")
+    folder = node.tools.folder
+    with pytest.raises(ApplyError, match=f"others than root may change {folder}/{name}"):
+        carry_out(node, "sandboxes", "x", f"{folder}/ctr", f"{folder}/crictl")
+    assert node.tools.calls_of("ctr") == node.tools.calls_of("crictl") == []
+
+
+@only_root
 def test_a_container_that_does_not_end_is_named(
     node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from fabnode.remote.symptoms_output import parse
 from fabnode.ssh.errors import HostMisbehavedError
 from fabnode.ssh.exec import Result
 
-from .local import SHELLS, Tools
+from .local import SHELLS, Tools, give_away, only_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,3 +203,16 @@ def test_a_second_half_that_is_missing_is_a_malformed_answer(
     host: Any = type("Host", (), {"name": "n1"})()
     with pytest.raises(HostMisbehavedError, match="malformed"):
         probe_symptoms(host, Watchlist(), PLACE)
+
+
+@only_root
+@pytest.mark.parametrize(("way", "answer"), [("file", "unknown"), ("roots", "answers")])
+def test_a_client_of_others_is_not_asked(tmp_path: Path, way: str, answer: str) -> None:
+    tools = Tools(tmp_path / "tools")
+    for name in ("systemctl", "journalctl", "ss", "ctr"):
+        tools.add(name)
+    give_away(tools.folder / "ctr", way)
+    place = replace(PLACE, client=(str(tools.folder / "ctr"), "version"))
+    done = tools.run(["sh", "-s"], script(place, "ab"))
+    assert parse(done.stdout, nonce="ab", place=place).runtime == answer
+    assert bool(tools.calls_of("ctr")) == (way == "roots")

@@ -23,6 +23,7 @@ from fabnode.steps import (
     environment,
     network_managers,
     preflight,
+    program_owners,
     takeover,
     unit_overrides,
 )
@@ -34,6 +35,7 @@ from . import (
     test_docker_flags,
     test_environment,
     test_preflight,
+    test_program_owners,
     test_unit_overrides,
 )
 from .support import make_inputs
@@ -50,6 +52,7 @@ MODULES = (
     containerd_imports,
     docker_flags,
     network_managers,
+    program_owners,
     takeover,
 )
 
@@ -144,6 +147,8 @@ def produced() -> set[str]:
         texts.update(finding.text for finding in test_boot_overrides.found(files))
     for files, *_ in test_unit_overrides.CASES:
         texts.update(finding.text for finding in test_unit_overrides.found(files))
+    for seen, *_ in test_program_owners.CASES:
+        texts.update(text for _, text, _ in test_program_owners.found(seen))
     texts.update(finding.text for finding in test_unit_overrides.changeable(1000, 0o644))
     pull = {"distribution": "pull", "url": "https://files.example.org"}
     twins = {"machine_ids": {"n1": "a" * 32, "n2": "a" * 32}}

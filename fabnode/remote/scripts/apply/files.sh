@@ -79,6 +79,9 @@ remove_file() { # remove_file PATH
 
 retire_program() { # retire_program PATH ARGUMENT…: takes away what it left in the kernel, and goes
 	# It fails for any part of the kernel that is not there; the rest goes with the next boot.
-	[ ! -x "$1" ] || timeout 60 "$@" || :
+	[ ! -x "$1" ] || {
+		require_roots_program "$1" || return
+		timeout 60 "$@" || :
+	}
 	remove_file "$1"
 }

@@ -4,6 +4,12 @@
 ctr=ctr                      # which the actions set to its path
 pin=io.cri-containerd.pinned # the label by which kubelets leave an image alone
 
+judged_ctr= # the one that is root's alone
+
+judge_ctr() { # once
+	[ "$judged_ctr" = "$ctr" ] || { require_roots_program "$ctr" && judged_ctr=$ctr; }
+}
+
 import_image() { # import_image STORE MEMBER SHA256 REFERENCE…
 	wait_member "$2" || return
 	store=$1 member=$2
@@ -15,7 +21,7 @@ import_image() { # import_image STORE MEMBER SHA256 REFERENCE…
 		echo "the sha256 of the archive of $* is ${found%% *}, which is not what was promised"
 		return 1
 	}
-	prepare_import "$store"
+	prepare_import "$store" || return
 	unpack_member "$member" | load_archive "$store" && rm -f "$member" && record_images "$store" "$@"
 }
 
@@ -23,7 +29,7 @@ download_image() { # download_image STORE URL SIZE SHA256 REFERENCE…: the same
 	download "$2" "$3" "$4" archive || return
 	store=$1
 	shift 3
-	prepare_import "$store"
+	prepare_import "$store" || return
 	load_archive "$store" <archive && rm -f archive && record_images "$store" "$@"
 }
 
@@ -31,6 +37,7 @@ import_options= # of `ctr images import`, once they are known
 
 prepare_import() { # prepare_import STORE
 	[ "$1" = containerd ] && [ -z "$import_options" ] || return 0
+	judge_ctr || return
 	# Measured: half of the work was unpacking what no pod on this node may ever use (the runtime
 	# does it when a container needs it), and much of the rest containerd's transfer service, which
 	# `ctr` of containerd 2 and late 1.7 can do without.
@@ -75,11 +82,12 @@ is_stored() { # is_stored STORE REFERENCE
 
 # `ctr images import --label` came with containerd 2.
 pin_images() { # pin_images REFERENCE…: of containerd's
+	judge_ctr || return
 	for reference in "$@"; do
 		"$ctr" -n k8s.io images label "$reference" "$pin=pinned" >/dev/null || return
 	done
 }
 
 unpin_image() { # unpin_image REFERENCE
-	"$ctr" -n k8s.io images label "$1" "$pin=" >/dev/null
+	judge_ctr && "$ctr" -n k8s.io images label "$1" "$pin=" >/dev/null
 }

@@ -32,6 +32,8 @@ list_cri() { # list_cri tasks|containers FILTER…: ids of the kubelet's, in con
 remove_sandboxes() { # remove_sandboxes CTR CRICTL|- NETNS…: all of the kubelet's, and their containers
 	ctr=$1 crictl=$2
 	shift 2
+	require_roots_program "$ctr" || return
+	[ "$crictl" = - ] || [ ! -e "$crictl" ] || require_roots_program "$crictl" || return
 	sandboxes=$(list_cri containers 'labels."io.cri-containerd.kind"==sandbox') || return
 	if [ "$crictl" != - ] && [ -x "$crictl" ]; then
 		for sandbox in $sandboxes; do

@@ -29,8 +29,10 @@ emit memory "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)"
 
 [ -S "$socket" ] || emit no_socket
 # The words of the client are separate arguments.
-timeout 5 $client >/dev/null 2>&1
-case $? in 0) emit runtime answers ;; 124 | 137) emit runtime hangs ;; *) emit runtime refuses ;; esac
+if is_roots_program "${client%%"$nl"*}"; then
+	timeout 5 $client >/dev/null 2>&1
+	case $? in 0) emit runtime answers ;; 124 | 137) emit runtime hangs ;; *) emit runtime refuses ;; esac
+fi
 
 if [ -n "$asked_name" ] && has getent; then
 	if timeout 5 getent hosts "$asked_name" >/dev/null; then emit resolves yes; else emit resolves no; fi

@@ -1,11 +1,18 @@
 # Images in the runtime's store, and the archives that fabnode imported.
 # shellcheck shell=sh disable=SC2046,SC2154 # output is split at line ends on purpose; set by other parts
 
+# What others may have written is not run: what images there are is unknown then, and why is said.
+trusted=1
+if [ "$store" != docker ] && [ -S "$containerd_socket" ] && has "$ctr" && ! is_roots_program "$ctr"; then
+	trusted=
+	emit untrusted "$ctr"
+fi
+
 list_images() { # the references in the runtime's store; fails if the runtime does not answer
 	if [ "$store" = docker ]; then
 		has docker && timeout 5 docker image ls --format '{{.Repository}}:{{.Tag}}'
 	else
-		[ -S /run/containerd/containerd.sock ] && has "$ctr" && timeout 5 "$ctr" -n k8s.io images ls -q
+		[ -S "$containerd_socket" ] && [ -n "$trusted" ] && has "$ctr" && timeout 5 "$ctr" -n k8s.io images ls -q
 	fi
 }
 if images=$(list_images); then

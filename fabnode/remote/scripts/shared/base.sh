@@ -3,5 +3,7 @@
 
 set -uf # nothing is globbed: entries are taken as they are
 tab=$(printf '\t')
+nl='
+'
 
 has() { command -v "$1" >/dev/null 2>&1; }

@@ -5,7 +5,7 @@
 # the deployer reports each line there as a limit. The shell says itself what it could not start, in
 # subshells as well, as long as nobody takes its standard error away. Therefore nothing but builtins is
 # called with `2>/dev/null`: what may fail for an honest reason (a file that went) is called by `quiet`.
-# shellcheck shell=sh disable=SC2154 # nl: shared/observation
+# shellcheck shell=sh disable=SC2154 # nl: shared/base
 
 printf 'begin\t%s\n' "$nonce" >&2
 

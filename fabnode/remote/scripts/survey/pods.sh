@@ -1,7 +1,15 @@
 # Pods on the host, as containerd has them; and whether others use that containerd as well.
 # shellcheck shell=sh disable=SC2154 # set before it, see survey/records
 
-if [ -S "$socket" ] && has "$ctr" && namespaces=$(timeout 10 "$ctr" namespaces ls -q 2>/dev/null); then
+# What a reset would run, and others may have written, is named and not run.
+trusted=1
+[ ! -S "$socket" ] || for program in "$ctr" "$crictl"; do
+	[ ! -e "$program" ] || is_roots_program "$program" || {
+		trusted=
+		emit untrusted "$program"
+	}
+done
+if [ -S "$socket" ] && [ -n "$trusted" ] && has "$ctr" && namespaces=$(timeout 10 "$ctr" namespaces ls -q 2>/dev/null); then
 	emit runtime
 	for namespace in $namespaces; do
 		# Where that can't be told, others' containers may be there.

@@ -1,7 +1,7 @@
 # What is fabnode's own on the host: its record from before the first change, files it kept, units.
 #
 # The program observes a host for `inv reset`, and changes nothing. It runs as root under any POSIX shell.
-# Set before it: nonce, state, socket, ctr, shim (their paths), most_sandboxes, mountinfo, what
+# Set before it: nonce, state, socket, ctr, crictl, shim (their paths), most_sandboxes, mountinfo, what
 # shared/surroundings needs; and as lists: marks (files that only a deployment writes).
 # shellcheck shell=sh disable=SC2154 # see above
 

@@ -1,0 +1,39 @@
+"""Findings about programs that root runs on a host and that others than root may have written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..node import advice
+from ..node.facts import Facts
+from ..node.resources import Binary, Resource, Retired
+from .finding import Finding
+
+
+def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
+    """
+    Yield which programs are not root's alone: those of these resources, and those not run for it.
+
+    Such a program is never mended in its place: who may write it may keep it open, and what is in
+    it by then nobody knows.
+    """
+    ours = {each.path for each in resources if isinstance(each, Binary | Retired)}
+    for path in sorted(ours | facts.untrusted):
+        found = facts.path(path)
+        if found.kind == "file" and not found.roots_alone:
+            yield Finding(
+                "error",
+                f"others than root may change {path}, a program that root runs: it belongs to"
+                f" {found.uid}:{found.gid} and has mode {found.mode:04o}",
+                f"{advice.removed(path, facts.paths)} on the host, and run this again: what is"
+                " needed is installed anew. No chown or chmod: who may write it keeps it open, and"
+                " may have written it",
+            )
+        elif path in facts.untrusted:
+            yield Finding(
+                "error",
+                f"{path}, a program that root runs, is not root's alone: the file, or a folder or"
+                " link on the way to it, is others'; it was not run",
+                f"`namei -l {path}` on the host shows whose each is: mend the folders, and take the"
+                " file or the link away",
+            )
