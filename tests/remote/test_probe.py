@@ -683,7 +683,7 @@ def test_a_client_that_others_may_have_written_is_named_and_not_run(
         facts = probe_host(ctr=str(ctr))
     if way in {"roots", ""}:
         assert facts.untrusted == frozenset()
-        assert facts.images == {"docker.io/library/x:1"}
+        assert facts.images == frozenset({"docker.io/library/x:1"})
     else:
         assert facts.untrusted == {str(ctr)}
         assert facts.images is None
