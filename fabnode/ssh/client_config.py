@@ -88,6 +88,7 @@ _DEFAULT_KEYS = ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss", "d
 _SECONDS = 30  # that `ssh -G` may take: a Match may run programs of the user's
 _DEPTH = 16
 _WORD = re.compile(r"^\s*([A-Za-z]+)(?:\s*=\s*|\s+)(.*?)\s*$")
+_PLAIN = re.compile(r"[\w./*?~-]+(?:[ \t]+[\w./*?~-]+)*", re.ASCII)  # paths without quotes
 _TOKEN = re.compile(r"%(.)|\$\{([^}]*)\}")
 
 
@@ -388,13 +389,34 @@ def _words(file: Path, base: Path, depth: int = 0) -> Iterator[str]:
             continue
         word = match[1].lower()
         yield word
-        if word == "include" and depth < _DEPTH:
-            for pattern in match[2].replace('"', " ").split():
-                whole = str(base / Path(pattern).expanduser())
-                if "%" in whole or "$" in whole:
-                    yield "?"
-                for path in glob.glob(whole):  # noqa: PTH207 - whole paths, some absolute
-                    yield from _words(Path(path), base, depth + 1)
+        if word == "include":
+            paths = _included(match[2], base) if depth < _DEPTH else None
+            if paths is None:
+                yield "?"
+            for path in paths or ():
+                yield from _words(path, base, depth + 1)
+
+
+def _included(value: str, base: Path) -> list[Path] | None:
+    """
+    Return the files that an Include names; None where ssh may read others there.
+
+    It quotes, escapes and expands by rules of its own: here only what needs none of them is read.
+    A file that isn't there may be one that was misread; an empty folder of settings is usual.
+    """
+    if not _PLAIN.fullmatch(value):
+        return None
+    found: list[Path] = []
+    for pattern in value.split():
+        # ssh's ~, to which relative paths belong as well, is the account's, whatever HOME says.
+        if not pattern.startswith("/") and str(Path("~").expanduser()) != _account().pw_dir:
+            return None
+        whole = base / Path(pattern).expanduser()
+        paths = glob.glob(str(whole))  # noqa: PTH207 - whole paths, some absolute
+        if not paths and not ("*" in whole.name and whole.parent.is_dir()):
+            return None
+        found += map(Path, paths)
+    return found
 
 
 def _expanded(text: str, tokens: Mapping[str, str]) -> str:

@@ -95,6 +95,32 @@ def test_options_are_those_of_ssh(home: Path, text: str, expected: dict[str, Any
         ), name
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["'{0}/x'", '"{0}/x"', '"{0}/a b"', "'{0}/a b'", "{0}/a\\ b", "{0}/[x]", "{0}/x # mine"],
+)
+def test_an_include_counts_however_it_is_written(home: Path, value: str) -> None:
+    """What it sets is refused or counts as ssh has it; it is never passed over in silence."""
+    folder = home / ".ssh" / "more"
+    folder.mkdir()
+    for name in ("x", "a b"):
+        (folder / name).write_text("RevokedHostKeys /etc/k\n")
+    with pytest.raises(ClientConfigError, match="revokedhostkeys /etc/k is refused"):
+        options(home, f"Include {value.format(folder)}\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "asked"),
+    [("{0}/absent", True), ("{0}/absent/*", True), ("{0}/*.conf", False), ("~other/x", True)],
+)
+def test_ssh_judges_an_include_that_may_have_been_misread(
+    home: Path, value: str, asked: bool
+) -> None:
+    """An empty folder of settings, as systems have it, costs no process."""
+    (home / ".ssh" / "config").write_text(f"Include {value.format(home)}\n")
+    assert ("?" in ClientConfig()._words) is asked
+
+
 def test_every_option_that_ssh_knows_is_one_of_three_kinds() -> None:
     """A new release of OpenSSH adds some: each is honoured, refused or idle on purpose."""
     shown = subprocess.run(
