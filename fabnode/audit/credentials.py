@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_pem_x509_certificates
 
 from ..node import advice
+from ..node.facts import OTHERS_WRITE
 from ..pki.certificates import (
     BadCertificateError,
     Certificate,
@@ -347,8 +348,11 @@ class Credentials:
         everybody = bool(file.mode & _READ_BY_ALL) and file.reachable
         who = "every user of the host" if everybody else "others, were its directory open to them"
         reason = ""
+        writable = bool(file.mode & OTHERS_WRITE)
         if not file.controlled or file.uid:
             reason = _NOT_ROOTS
+        elif writable:
+            reason = "others than root could write it, and go on writing what they have open"
         elif self._evidence.control_plane:
             reason = "on a control plane it may be read by a user of its own"
         yield Finding(
@@ -357,7 +361,7 @@ class Credentials:
             file.path,
             f"a secret that {who} can read" if everybody else f"a secret open to {who}",
             f"mode {file.mode:04o}",
-            advice.closed(file.path, file.uid, controlled=file.controlled),
+            advice.closed(file.path, file.uid, controlled=file.controlled, written=writable),
             () if reason else (RestrictMode(file.path),),
             reason,
             file.provenance,

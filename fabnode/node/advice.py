@@ -41,13 +41,20 @@ def exchanged_in(path: str, paths: Mapping[str, PathFact]) -> str:
 
 
 def taken_back(path: str, paths: Mapping[str, PathFact]) -> str:
-    """Return how a path becomes root's alone: commands, or what to mend before."""
+    """
+    Return how a path becomes root's alone: commands, or what to mend before.
+
+    A folder's owner and mode say who may write there from now on; who has a file open goes on
+    writing it, whatever they are.
+    """
     if folder := exchanged_in(path, paths):
         return (
             f"mend {folder} first, then look again: until then others may put a link in the place"
             f" of {path}, and a chown or chmod would change another file"
         )
     found = paths[path]
+    if found.kind == "file":
+        return f"run on the host: {_anew(path, found.mode & 0o755)}"
     commands = []
     if found.uid:
         commands.append(f"chown root:root {quote(path)}")
@@ -56,18 +63,30 @@ def taken_back(path: str, paths: Mapping[str, PathFact]) -> str:
     return f"run on the host: {'; '.join(commands)}"
 
 
+def _anew(path: str, mode: int) -> str:
+    """Return how a file in a folder of root's alone becomes another inode, with what was read."""
+    old, new = quote(path), quote(f"{path}.new")
+    return (
+        f"install -m {mode:o} {old} {new}, look {new} through, then mv {new} {old} (a chown or"
+        " chmod leaves it to who has it open)"
+    )
+
+
 def removed(path: str, paths: Mapping[str, PathFact]) -> str:
     """Return how a file is removed: `rm`, once nobody else leads its folder elsewhere."""
     folder = exchanged_in(path, paths)
     return f"{f'mend {folder}, which others may exchange, and ' if folder else ''}rm {quote(path)}"
 
 
-def closed(path: str, uid: int, *, controlled: bool) -> str:
+def closed(path: str, uid: int, *, controlled: bool, written: bool = False) -> str:
     """
     Return how a file is closed to others.
 
     :param uid: its owner. :param controlled: nobody but root can put something in its place.
+    :param written: others could write it, not only read it.
     """
+    if controlled and not uid and written:
+        return f"replace the secret in it; to keep the file: {_anew(path, 0o600)}"
     if controlled:
         return f"chmod 600 {quote(path)}"
     if uid:

@@ -88,7 +88,8 @@ class Change:
     """
     One thing to do on a node.
 
-    :param action: `mode` touches mode and owner only; `restart` and `start` enable as well.
+    :param action: `mode` touches mode and owner only, of what root alone could write;
+        `restart` and `start` enable as well.
     :param why: one clause. Of a secret's content: that it differs, and no digest by which
         a guess could be tried.
     :param diff: unified diff of a text file that is no secret, cleaned and cut; None for all else.
@@ -241,6 +242,8 @@ def _conflict(resource: Resource, facts: Facts) -> str:
             return f"{path} is a {_described(facts.path(path))}, but a file is expected there"
         case ExistingSecret(path=path) if facts.known and facts.path(path).kind != "file":
             return f"{path} should be kept but is {_described(facts.path(path))}"
+        case ExistingSecret(path=path) if facts.known and not facts.path(path).roots_alone:
+            return f"{path} should be kept, but others than root could write it"
     return ""
 
 
@@ -325,7 +328,11 @@ def _new(resource: File | Binary, found: PathFact, content: str, diff: str | Non
 def _mode(
     resource: File | Binary | Directory | ExistingSecret, found: PathFact
 ) -> Iterator[Change]:
-    if differences := _mode_differences(resource, found):
+    differences = _mode_differences(resource, found)
+    if differences and isinstance(resource, File | Binary) and not found.roots_alone:
+        # Who has it open goes on writing it under any mode: only another inode is root's alone.
+        yield Change(resource, "update", f"others than root could write it{differences}")
+    elif differences:
         yield Change(resource, "mode", differences.removeprefix(", "))
 
 

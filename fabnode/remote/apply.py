@@ -38,6 +38,8 @@ flock -E 75 -w 60 9 || {{ [ $? != 75 ] || echo busy; exit 1; }}
 [ ! -h $state ] || {{ echo "$state is a symlink, but a directory is needed there" >&2; exit 1; }}
 mkdir -p $state || exit
 [ -O $state ] || {{ echo "$state belongs to somebody else than root" >&2; exit 1; }}
+case $(stat -c %A $state) in ?????w*|????????w*)
+echo "others than root may write in $state" >&2; exit 1 ;; esac
 chmod 700 $state && cd $state && rm -rf apply.* || exit
 for name in *; do ! odd "$name" || rm -f "$name"; done
 work=$state/apply.$$; mkdir $work && cd $work || exit

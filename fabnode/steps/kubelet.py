@@ -198,10 +198,13 @@ def _kubeconfig(inputs: Inputs) -> Iterator[File]:
     Return the kubelet's own kubeconfig where it names another apiserver than the configuration.
 
     The kubelet writes it when it joins, and nobody after that. The certificate in it stays good.
+    One that others could write is written anew, as every file of fabnode's.
     """
     server = inputs.config.cluster.apiserver
     found = inputs.facts.servers.get(layout.KUBELET_KUBECONFIG, "")
-    if not inputs.facts.known or not inputs.joined or found.rstrip("/") == server.rstrip("/"):
+    right = found.rstrip("/") == server.rstrip("/")
+    kept = right and inputs.facts.path(layout.KUBELET_KUBECONFIG).roots_alone
+    if not inputs.facts.known or not inputs.joined or kept:
         return
     pair = layout.kubelet_client_certificate(inputs.node.kubelet.root)
     content = kubeconfig(
@@ -212,6 +215,8 @@ def _kubeconfig(inputs: Inputs) -> Iterator[File]:
         credentials={"client-certificate": pair, "client-key": pair},
     )
     why = f"server {found or 'not readable'} → {server}"
+    if right:
+        why = "others than root could write it"
     # Once it is right it is no longer wanted, and so it is no part of the unit's stamp.
     yield File(layout.KUBELET_KUBECONFIG, content, 0o600, ephemeral=True, why=why)
 

@@ -33,6 +33,8 @@ def due(inputs: Inputs) -> str | None:
     held = inputs.facts.certificate(layout.PROXY_PEM)
     if found.kind != "file" or not held.pem:
         return "it has none"
+    if not found.roots_alone:
+        return "others than root could write it"
     if fault := problem(held, inputs.config.ca_pem, inputs.now):
         return fault.text
     certificate = read(held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from .errors import InputError
 
@@ -29,7 +30,7 @@ def cache_dir() -> Path:
 
     What lies in it is believed (digests) or installed, so it has to be the user's own.
 
-    :raises ForeignFolderError: it is somebody else's.
+    :raises ForeignFolderError: it is somebody else's, or others could write in it until now.
     """
     folder = cache_path()
     with suppress(OSError):  # where it can't be made, whoever writes there fails with the reason
@@ -41,6 +42,12 @@ def cache_dir() -> Path:
                 f"{folder} belongs to uid {found.st_uid}, who could change what is installed from"
                 " it",
                 "run as that user, or set XDG_CACHE_HOME to a folder of your own",
+            )
+        if found.st_mode & 0o022:
+            raise ForeignFolderError(
+                f"others may write in {folder} (mode {found.st_mode & 0o7777:04o}), and what is"
+                " installed from it may be theirs",
+                f"remove it: rm -r {quote(str(folder))}",
             )
         if found.st_mode & 0o077:
             folder.chmod(0o700)

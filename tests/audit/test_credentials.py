@@ -180,13 +180,32 @@ def test_a_key_that_a_configuration_names_is_in_use() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "reachable", "severity"),
-    [(0o644, True, "high"), (0o666, True, "high"), (0o644, False, "low"), (0o640, True, "low")],
+    [(0o644, True, "high"), (0o604, True, "high"), (0o644, False, "low"), (0o640, True, "low")],
 )
 def test_open_secrets(mode: int, reachable: bool, severity: str) -> None:
     _, key = issued("x")
     found = only(judged(with_files(secret(STRAY, keys=(key,), mode=mode, reachable=reachable))))
     assert (found.check, found.severity) == ("open-secret", severity)
     assert found.repairs == (RestrictMode(STRAY),)
+
+
+@pytest.mark.parametrize(
+    ("mode", "reachable", "severity"),
+    [(0o666, True, "high"), (0o602, True, "high"), (0o666, False, "low"), (0o660, True, "low")],
+)
+def test_what_others_could_write_is_not_made_roots_by_a_mode(
+    mode: int, reachable: bool, severity: str
+) -> None:
+    """Who has it open goes on writing it, and what it says would be believed from then on."""
+    _, key = issued("x")
+    evidence = with_files(secret(STRAY, keys=(key,), mode=mode, reachable=reachable))
+    found = only(judged(evidence))
+    assert (found.check, found.severity, found.repairs) == ("open-secret", severity, ())
+    assert found.by_hand.startswith("others than root could write it")
+    assert found.fix.startswith(
+        f"replace the secret in it; to keep the file: install -m 600 {STRAY}"
+    )
+    assert repairs(evidence, judged(evidence)).wanted == ()
 
 
 def test_open_files_without_a_secret_are_fine() -> None:

@@ -76,8 +76,9 @@ CASES = {
     "file of another owner": Case(
         "n2",
         "chown daemon /etc/kubernetes/kube-proxy.yaml",
-        ("mode", "/etc/kubernetes/kube-proxy.yaml"),
+        ("update", "/etc/kubernetes/kube-proxy.yaml"),
         "[ $(stat -c %U /etc/kubernetes/kube-proxy.yaml) = root ]",
+        "kube-proxy",
     ),
     "missing image": Case(
         "n2",

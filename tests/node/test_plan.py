@@ -52,7 +52,26 @@ PATHS = [
     ("missing", A, None, [("create", "/etc/a", "mode 0644")]),
     ("other content", A, found(b"old\n"), [("update", "/etc/a", "content")]),
     ("other mode", A, found(b"new\n", 0o600), [("mode", "/etc/a", "mode 0600 → 0644")]),
-    ("other owner", A, found(b"new\n", uid=7), [("mode", "/etc/a", "owner 7:0 → 0:0")]),
+    ("other group", A, found(b"new\n", gid=7), [("mode", "/etc/a", "owner 0:7 → 0:0")]),
+    # Under any mode who has it open goes on writing: what is installed is another inode.
+    (
+        "other owner",
+        A,
+        found(b"new\n", uid=7),
+        [("update", "/etc/a", "others than root could write it, owner 7:0 → 0:0")],
+    ),
+    (
+        "open for its group to write",
+        A,
+        found(b"new\n", 0o664),
+        [("update", "/etc/a", "others than root could write it, mode 0664 → 0644")],
+    ),
+    (
+        "a binary that anybody can write",
+        BIN,
+        PathFact("file", 0o757, sha256=sha(b"x2")),
+        [("update", "/usr/bin/x", "others than root could write it, mode 0757 → 0755")],
+    ),
     (
         "other content and mode",
         A,
@@ -133,6 +152,13 @@ def test_a_directory_in_the_way_is_not_removed(resource: File | Binary | Absent)
     facts = Facts(known=True, paths={resource.path: PathFact("directory", 0o755)})
     with pytest.raises(ConflictError, match=f"{resource.path} is a directory"):
         compare((resource,), facts)
+
+
+@pytest.mark.parametrize("how", [{"mode": 0o620}, {"mode": 0o602}, {"mode": 0o600, "uid": 7}])
+def test_a_secret_that_others_could_write_is_not_kept(how: dict[str, int]) -> None:
+    facts = Facts(known=True, paths={"/etc/a": found(b"key", **how)})
+    with pytest.raises(ConflictError, match="/etc/a should be kept, but others than root could"):
+        compare((ExistingSecret("/etc/a"),), facts)
 
 
 def test_a_file_in_a_directorys_way_is_not_removed() -> None:

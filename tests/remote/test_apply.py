@@ -252,6 +252,41 @@ def test_mode_alone_moves_no_content(node: Node) -> None:
     assert path.read_text() == "kept"
 
 
+def test_who_has_a_file_open_goes_on_writing_nothing_that_is_read(node: Node) -> None:
+    """A mode would end nothing: its content is right, and yet it is installed as another inode."""
+    path = Path(node.path("kubelet.yaml"))
+    path.write_text("right")
+    path.chmod(0o666)
+    facts = Facts(known=True, paths={str(path): PathFact("file", 0o666, sha256=sha(b"right"))})
+    with path.open("r+") as kept:
+        node.apply(File(str(path), b"right"), facts=facts)
+        kept.write("wrong")
+    assert path.read_text() == "right"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_what_others_could_write_by_now_gets_no_other_mode(node: Node, mode: int) -> None:
+    path = Path(node.path("a"))
+    path.write_text("kept")
+    path.chmod(mode)
+    facts = Facts(known=True, paths={str(path): PathFact("file", 0o644, sha256=sha(b"kept"))})
+    with pytest.raises(ApplyError, match="others than root could write it, and no mode takes"):
+        node.apply(ExistingSecret(str(path), 0o600), facts=facts)
+    assert path.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_what_somebody_else_owns_by_now_does_not_become_roots(node: Node) -> None:
+    path = Path(node.path("a"))
+    path.write_text("kept")
+    os.chown(path, 65534, 65534)
+    facts = Facts(known=True, paths={str(path): PathFact("file", 0o644, sha256=sha(b"kept"))})
+    with pytest.raises(ApplyError, match="others than root could write it"):
+        node.apply(ExistingSecret(str(path), 0o600), facts=facts)
+    assert path.stat().st_uid == 65534
+
+
 def test_removal(node: Node) -> None:
     path = Path(node.path("a"))
     path.write_text("x")
@@ -368,6 +403,17 @@ def test_a_state_of_somebody_else_is_refused(node: Node) -> None:
     with pytest.raises(ApplyError, match="belongs to somebody else than root"):
         node.apply(File(node.path("a"), b"new"))
     assert not Path(node.path("a")).exists()
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702])
+def test_a_state_that_others_could_fill_is_refused(node: Node, mode: int) -> None:
+    """Closed now, it would make what they left in it fabnode's record."""
+    node.state.mkdir()
+    node.state.chmod(mode)
+    with pytest.raises(ApplyError, match="others than root may write in"):
+        node.apply(File(node.path("a"), b"new"))
+    assert not Path(node.path("a")).exists()
+    assert node.state.stat().st_mode & 0o777 == mode
 
 
 def test_what_is_written_is_listed_once_for_a_reset(node: Node) -> None:

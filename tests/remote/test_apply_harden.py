@@ -187,6 +187,19 @@ def test_without_a_certificate_the_old_credentials_come_back(
     assert "systemctl restart --no-block -- kubelet.service" in node.tools.calls
 
 
+@pytest.mark.parametrize("path", ["kubelet.kubeconfig", "kubelet.conf"])
+def test_credentials_that_others_could_write_come_back_as_they_were(
+    node: Node, taking_over: Callable[..., Plan], path: str
+) -> None:
+    """What was in the quarantine for a moment is root's alone no more than before."""
+    plan = taking_over(path, comes=False, active=False)
+    Path(node.path(path)).chmod(0o666)
+    with pytest.raises(ApplyError):
+        apply_plan(node, plan)
+    for name in {path, "kubelet.kubeconfig"}:
+        assert Path(node.path(name)).stat().st_mode & 0o777 == 0o666
+
+
 def test_a_run_that_is_cut_off_leaves_a_kubelet_with_credentials(
     node: Node, taking_over: Callable[..., Plan]
 ) -> None:

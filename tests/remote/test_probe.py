@@ -173,7 +173,7 @@ def test_folders_are_followed_to_where_they_are(
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
-def test_a_record_of_somebody_else_is_not_believed(
+def test_a_record_that_others_could_write_is_not_believed(
     probe_host: Callable[..., Facts], later: None, tmp_path: Path
 ) -> None:
     file, state = tmp_path / "file", tmp_path / "state"
@@ -189,11 +189,13 @@ def test_a_record_of_somebody_else_is_not_believed(
     assert seen.path(str(file)).sha256 == "ab" * 32
     assert seen.unit("a.service").stamp
     assert seen.image_archives
-    os.chown(state, 65534, 65534)
-    seen = probe_host(opaque=(str(file),), units=("a.service",))
-    assert seen.path(str(file)).sha256 == sha(file)
-    assert not seen.unit("a.service").stamp
-    assert not seen.image_archives
+    for owner, mode in ((65534, 0o755), (0, 0o775), (0, 0o702)):
+        os.chown(state, owner, owner)
+        state.chmod(mode)
+        seen = probe_host(opaque=(str(file),), units=("a.service",))
+        assert seen.path(str(file)).sha256 == sha(file)
+        assert not seen.unit("a.service").stamp
+        assert not seen.image_archives
 
 
 def test_what_stands_in_os_release_is_not_run(

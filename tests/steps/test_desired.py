@@ -278,10 +278,32 @@ def test_towards_a_new_ca_its_own_certificates_stay(tmp_path: Path) -> None:
     assert proxy_cert.due(through) is None
 
 
-def proxy_facts(common_name: str, organization: str, days: int) -> Facts:
+@pytest.mark.parametrize(
+    ("mode", "uid", "written"), [(0o600, 0, False), (0o620, 0, True), (0o600, 7, True)]
+)
+def test_a_kubeconfig_that_others_could_write_is_written_anew(
+    mode: int, uid: int, written: bool
+) -> None:
+    """The kubelet, which made it, would leave it as it is."""
+    facts = joined_facts()
+    paths = {layout.KUBELET_KUBECONFIG: PathFact("file", mode, uid)}
+    inputs = live(replace(facts, paths=paths))
+    assert inputs.joined
+    found = [
+        r
+        for r in kubelet.desired(inputs)
+        if isinstance(r, File) and r.path == layout.KUBELET_KUBECONFIG
+    ]
+    assert bool(found) is written
+    for file in found:
+        assert DOCUMENT["cluster"]["apiserver"] in (file.content or b"").decode()
+        assert file.why == "others than root could write it"
+
+
+def proxy_facts(common_name: str, organization: str, days: int, mode: int = 0o600) -> Facts:
     return Facts(
         known=True,
-        paths={layout.PROXY_PEM: PathFact("file", 0o600, sha256="0" * 64)},
+        paths={layout.PROXY_PEM: PathFact("file", mode, sha256="0" * 64)},
         certificates={
             layout.PROXY_PEM: CertificateFile.of(certificate(common_name, organization, days))
         },
@@ -296,6 +318,7 @@ def proxy_facts(common_name: str, organization: str, days: int) -> Facts:
         (proxy_facts("system:kube-proxy", "other", 365), "its subject is"),
         (proxy_facts("somebody", "k8s", 365), "its subject is"),
         (proxy_facts("system:kube-proxy", "k8s", 31), None),
+        (proxy_facts("system:kube-proxy", "k8s", 31, mode=0o620), "others than root could write"),
     ],
 )
 def test_kube_proxys_certificate_is_renewed_when_due(facts: Facts, reason: str | None) -> None:

@@ -151,7 +151,10 @@ def test_a_drop_in_in_a_folder_of_others_is_no_path_for_a_command_of_roots() -> 
     safe = replace(facts, paths={LOCAL: PathFact("file", 0o666)})
     assert advice.removed(LOCAL, safe.paths) == f"rm {LOCAL}"
     (finding,) = findings(safe, RESOURCES, (LOCAL,))
-    assert finding.fix == f"check its content, then run on the host: chmod go-w {LOCAL}"
+    assert f"check its content, then run on the host: install -m 644 {LOCAL} {LOCAL}.new," in (
+        finding.fix
+    )
+    assert f"then mv {LOCAL}.new {LOCAL}" in finding.fix
 
 
 def test_files_of_the_same_name_count_once_and_names_give_the_order() -> None:

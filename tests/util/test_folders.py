@@ -31,7 +31,7 @@ def test_folders_follow_xdg(
         assert folder() == tmp_path / default / "fabnode"
 
 
-@pytest.mark.parametrize("mode", [None, 0o700, 0o755, 0o777])
+@pytest.mark.parametrize("mode", [None, 0o700, 0o755])
 def test_nobody_else_has_access_to_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int | None
 ) -> None:
@@ -40,6 +40,19 @@ def test_nobody_else_has_access_to_the_cache(
         (tmp_path / "fabnode").mkdir()
         (tmp_path / "fabnode").chmod(mode)
     assert cache_dir().stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_cache_that_others_could_fill_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """Closing it now would make what they left in it the user's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "fabnode").mkdir()
+    (tmp_path / "fabnode").chmod(mode)
+    with pytest.raises(ForeignFolderError, match="others may write in"):
+        cache_dir()
+    assert (tmp_path / "fabnode").stat().st_mode & 0o777 == mode
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")

@@ -2,6 +2,7 @@
 # shellcheck shell=sh disable=SC2154 # state: see apply/actions
 
 quarantine_file() { # quarantine_file PATH BY: to the same path below the quarantine, into $place; BY is a command
+	# Into $was as well: the owner and mode that it had.
 	[ -f "$1" ] && [ ! -L "$1" ] || {
 		echo "$1 is no regular file any more"
 		return 1
@@ -26,7 +27,7 @@ quarantine_file() { # quarantine_file PATH BY: to the same path below the quaran
 		echo "what was moved from $1 to $place is no regular file"
 		return 1
 	}
-	own_by_root "$place" 600 || return
+	was=$(stat -c '%u:%g %a' -- "$place") && own_by_root "$place" 600 || return
 	echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $1 was put here by $2; once nothing misses it: shred -u $place" \
 		>>"$state/quarantine/NOTE"
 }

@@ -5,7 +5,7 @@ superseded= returned=
 
 supersede_file() { # supersede_file PATH BY PROOF UNIT KUBECONFIG|-; BY is a command
 	quarantine_file "$1" "$2" || return
-	superseded="$superseded $1 $place $3 $4 $5"
+	superseded="$superseded $1 $place $3 $4 $5 $was"
 }
 
 await_proof() { # await_proof PROOF UNIT: what was approved a moment ago is signed and written by then
@@ -24,10 +24,12 @@ restore_superseded() { # at the end: a kubelet without a certificate loses its p
 	[ $# -eq 0 ] || case "$started_units " in *" $4 "*) await_proof "$3" "$4" ;; esac
 	while [ $# -gt 0 ]; do
 		if [ ! -s "$3" ]; then
+			# As it was: what others could write must not pass for root's because it was away.
+			chown -- "$6" "$2" && chmod -- "$7" "$2"
 			[ "$5" = - ] || [ "$5" = "$1" ] || cp -p -- "$2" "$5"
 			mv -fT -- "$2" "$1" && returned=1
 			systemctl restart --no-block -- "$4" >/dev/null 2>&1
 		fi
-		shift 5
+		shift 7
 	done
 }

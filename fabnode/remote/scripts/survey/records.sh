@@ -6,9 +6,11 @@
 # shellcheck shell=sh disable=SC2154 # see above
 
 observe_surroundings || emit cut all
-own_state=
+own_state= # nobody else's record is believed, nor what others could have put there
 # shellcheck disable=SC3067 # dash, bash and busybox know -O
-[ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ] && own_state=1 # nobody else's record is believed
+if [ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ]; then
+	case $(stat -c %A -- "$state") in ?????w* | ????????w*) ;; *) own_state=1 ;; esac
+fi
 if [ -n "$own_state" ]; then
 	for name in baseline stamps digests images written; do
 		[ ! -e "$state/$name" ] || emit own "$state/$name"
