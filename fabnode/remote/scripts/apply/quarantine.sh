@@ -1,5 +1,5 @@
 # Quarantine of files: moved where root alone can read them, never deleted.
-# shellcheck shell=sh disable=SC2154 # state: see apply/actions
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share variables; state: see apply/actions
 
 quarantine_file() { # quarantine_file PATH BY: to the same path below the quarantine, into $place; BY is a command
 	# Into $was as well: the owner and mode that it had.
