@@ -173,7 +173,7 @@ class _Bench:
         if text is None or text.content is None:
             raise CannotEditError(f"{path} was not read, for it may hold secrets")
         if not text.sha256:
-            raise CannotEditError(f"{path} sets the environment in lines that stayed on the host")
+            raise CannotEditError(f"lines of {path} that may hold secrets stayed on the host")
         try:
             text.content.decode("utf-8")
         except UnicodeDecodeError as error:

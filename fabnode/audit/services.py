@@ -245,7 +245,8 @@ def _unreadable(settings: Settings) -> Finding:
         )
     return Finding(
         "unseen",
-        "info",
+        # What a kubelet's says decides who may exec into every pod.
+        "medium" if settings.program == KUBELET else "info",
         settings.path,
         f"{settings.program}'s configuration was not judged: it may hold secrets, has drop-ins"
         " (--config-dir), or is no YAML",

@@ -365,3 +365,12 @@ def test_a_host_without_a_kubelet_is_reported() -> None:
     assert [f.check for f in judged(sound(programs={}), Asked(pods=0, read_only=0))] == [
         "unseen"
     ] * 2
+
+
+@pytest.mark.parametrize(("path", "severity"), [(KUBELET_YAML, "medium"), (PROXY_YAML, "info")])
+def test_a_kubelets_configuration_that_stays_on_the_host_makes_no_quiet_audit(
+    path: str, severity: str
+) -> None:
+    """It decides who may exec into every pod."""
+    found = judged(with_texts({path: replace(text(""), content=None, sha256="")}))
+    assert [(f.check, f.severity, f.subject) for f in found] == [("unseen", severity, path)]

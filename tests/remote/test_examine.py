@@ -256,7 +256,7 @@ def test_units_and_texts(examine_host: Callable[[], Evidence], root: Path, tmp_p
     unit, hidden = root / "kubelet.service", root / "drop in.conf"
     unit.write_text("[Service]\nExecStart=/usr/bin/kubelet\n")
     hidden = root / "secret.conf"
-    hidden.write_text("[Service]\nEnvironment=HTTP_PROXY=http://user:pass@proxy\n")
+    hidden.write_text("[Service]\nExecStartPre=/x http://user:pass@proxy\n")
     (tmp_path / "systemctl").write_text(
         f"Id=kubelet.service\nActiveState=active\nFragmentPath={unit}\nDropInPaths={hidden}\n"
     )
@@ -267,6 +267,8 @@ def test_units_and_texts(examine_host: Callable[[], Evidence], root: Path, tmp_p
     assert it.units["kubelet.service"].files == (str(unit), str(hidden))
     assert it.texts[str(unit)].content == unit.read_bytes()
     assert it.texts[str(hidden)].content is None
+    (said,) = (what for what in it.limited if str(hidden) in what)
+    assert "it may hold a secret, so it stays on the host" in said
 
 
 class Programs:

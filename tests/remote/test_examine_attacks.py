@@ -425,6 +425,16 @@ def test_what_sets_the_environment_stays(scene: Scene, line: str) -> None:
     assert text.sha256 == ""
 
 
+@pytest.mark.parametrize("comment", ["# db password=hunter2", "  ; token: hunter2"])
+def test_a_comment_about_a_secret_hides_nothing_of_what_a_unit_does(
+    scene: Scene, comment: str
+) -> None:
+    text = scene.unit(f"{comment}\nExecStartPost=-/usr/sbin/iptables -F FORWARD")
+    assert b"hunter2" not in (text.content or b"")
+    assert b"iptables -F FORWARD" in (text.content or b"")
+    assert text.sha256 == ""
+
+
 def test_only_roots_files_and_programs_say_what_is_in_use(scene: Scene) -> None:
     keys = [scene.etc / f"{n}.pem" for n in range(3)]
     for key in keys:
@@ -623,6 +633,14 @@ def test_a_configuration_with_a_secret_stays(scene: Scene, yaml: str) -> None:
     assert scene.audit().texts[str(scene.etc / "kubelet.yaml")].content is None
     obeying(scene, yaml="tokenAttributes: []\nmaxPods: 9\n")
     assert scene.audit().texts[str(scene.etc / "kubelet.yaml")].content
+
+
+def test_a_comment_about_a_secret_hides_no_setting(scene: Scene) -> None:
+    yaml = "# token: hunter2\nauthorization:\n  mode: AlwaysAllow\n"
+    obeying(scene, yaml=yaml)
+    text = scene.audit().texts[str(scene.etc / "kubelet.yaml")]
+    assert text.content == b"authorization:\n  mode: AlwaysAllow\n"
+    assert text.sha256 == ""  # so that it is not edited by what is missing in it
 
 
 def kubeconfig(*more: str, ca: str = "") -> str:

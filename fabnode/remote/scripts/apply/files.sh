@@ -59,14 +59,14 @@ own_by_root() { # own_by_root PATH MODE: owner and mode; never those of a symlin
 	chmod "$2" "$1" && chown -h 0:0 "$1"
 }
 
-is_roots_file() { # is_roots_file FILE: root alone may write it, by its owner and mode
+is_roots_to_write() { # is_roots_to_write FILE: root alone may write it, by its owner and mode
 	# shellcheck disable=SC3067 # dash, bash and busybox know -O
 	[ -O "$1" ] && case $(stat -c %A -- "$1") in ?????w* | ????????w* | '') return 1 ;; esac
 }
 
 set_mode() { # set_mode PATH MODE: of a folder, or of a file that root alone could write
 	# Who has it open goes on writing it under any mode.
-	[ ! -f "$1" ] || [ -h "$1" ] || is_roots_file "$1" || {
+	[ ! -f "$1" ] || [ -h "$1" ] || is_roots_to_write "$1" || {
 		echo "$1: others than root could write it, and no mode takes that back"
 		return 1
 	}

@@ -9,6 +9,19 @@ print_values() { # print_values KEY|KEY…: of YAML or JSON on standard input, w
 		head -n "$most_anchors" | sed "s/^[^:]*:[[:space:]]*[\"']\{0,1\}//"
 }
 
+print_judged() { # print_judged PATH: what counts of the file on standard input: no comments, no environment
+	case $nl$configs in *"$tab$1$nl"*)
+		sed '/^[[:space:]]*#/d'
+		return
+		;;
+	esac
+	awk '
+		/^[ \t]*[#;]/ { next } # systemd leaves comments out of a line that goes on as well
+		!inside && /^[ \t]*(Environment|SetCredential[A-Za-z]*)[ \t]*=/ { inside = 1 }
+		inside { inside = /\\$/; next }
+		{ print }'
+}
+
 texts=$(
 	systemctl show -p FragmentPath,DropInPaths --value -- $units | tr ' ' '\n'
 	printf %s "$configs" | cut -f 2
@@ -49,15 +62,16 @@ for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 	esac
 	if [ "$(stat -c %s -- "$real")" -gt "$most_text_size" ]; then
 		emit limit "$path: it is larger than 64 KiB"
-	elif grep -qiE "$secret_pattern" -- "$real"; then
-		:
-	elif grep -qE '^[[:space:]]*(Environment|SetCredential[A-Za-z]*)[[:space:]]*=' -- "$real"; then
+	elif print_judged "$path" <"$real" | grep -qiE "$secret_pattern"; then
+		# Of configurations the deployer says so, with what they are for.
+		case $nl$configs in *"$tab$path$nl"*) ;; *)
+			emit limit "$path: it may hold a secret, so it stays on the host, and what it does at a start was not judged"
+			;;
+		esac
+	elif grep -qiE "$secret_pattern" -- "$real" ||
+		grep -qE '^[[:space:]]*(Environment|SetCredential[A-Za-z]*)[[:space:]]*=' -- "$real"; then
 		# Lines that may hold a secret are left out, so what is sent is not the whole file.
-		content=$(awk '
-			inside && /^[ \t]*[#;]/ { next } # systemd leaves comments out of a line that goes on
-			!inside && /^[ \t]*(Environment|SetCredential[A-Za-z]*)[ \t]*=/ { inside = 1 }
-			inside { inside = /\\$/; next }
-			{ print }' "$real" | base64 -w 0)
+		content=$(print_judged "$path" <"$real" | base64 -w 0)
 	else
 		digest=$(sha256sum <"$real" | cut -d ' ' -f 1)
 		content=$(base64 -w 0 <"$real")
