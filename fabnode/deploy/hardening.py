@@ -92,7 +92,7 @@ def _audit(run: Run, host: Host) -> Audit:
 
 def _look(run: Run, host: Host) -> Audit:
     paths = run.config.paths
-    evidence = examine(host, state=paths.state, cni_conf=paths.cni_conf)
+    evidence = examine(host, state=paths.state, cni_conf=paths.cni_conf, cni_bin=paths.cni_bin)
     findings = judge(
         evidence,
         ask(host, evidence.listeners),

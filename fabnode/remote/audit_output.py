@@ -39,7 +39,7 @@ _OTHER_PUBLIC = re.compile(r"[a-z0-9.@-]{1,60} [A-Za-z0-9+/]{1,2000}={0,2}", re.
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CERTIFICATE-----")
 _TOKENS = {"bootstrap", "jwt", "static", "password", "csv"}
 _PROGRAMS = {"kubelet", "kube-proxy", "dockerd"}
-_STARTED = {"kubelet", "kube-proxy", "docker"}
+_STARTED = {"kubelet", "kube-proxy", "docker", "containerd", "cri-docker"}
 _CONTROL = {
     "kube-apiserver",
     "kube-controller-manager",

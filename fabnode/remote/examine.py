@@ -42,16 +42,20 @@ USERS = (
     "/etc/sysconfig",
 )
 
+# Where containerd finds the programs that it runs: its unit's PATH.
+_RUNTIME = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+
 _LIMIT = 4 * 2**20
 _ASK = 5.0
 _ALL = ("0.0.0.0", "::")  # noqa: S104 - what others bind
 
 
-def examine(host: Host, *, state: str, cni_conf: str) -> Evidence:
+def examine(host: Host, *, state: str, cni_conf: str, cni_bin: str) -> Evidence:
     """
     Examine the host, in one round trip. Changes nothing on it.
 
     :param state: fabnode's directory. :param cni_conf: that of the pods' network, searched as well.
+    :param cni_bin: that of its plugins, which are run as root.
 
     :raises HostError: it can't be reached, or does not answer as a host does.
     """
@@ -60,7 +64,7 @@ def examine(host: Host, *, state: str, cni_conf: str) -> Evidence:
     roots = _with(ROOTS, cni_conf, f"{host.node.kubelet.root}/pki")
     users = _with(USERS, cni_conf)
     listening = asked_sockets(host.node.ip)
-    program = script(nonce, state=state, roots=roots, users=users, asked=listening)
+    program = script(nonce, state=state, roots=roots, users=users, asked=listening, cni_bin=cni_bin)
     result = host.root("exec sh -s", stdin=[program], limit=_LIMIT)
     if result.code:
         said = result.stderr.rpartition(f"begin\t{nonce}\n".encode())[2]
@@ -172,14 +176,23 @@ def script(
     roots: Iterable[str] = ROOTS,
     users: Iterable[str] = USERS,
     asked: Iterable[str] = (),
+    cni_bin: str = "/opt/cni/bin",
+    runtime: Iterable[str] = _RUNTIME,
 ) -> bytes:
-    """Return the script that examines; `asked` are the keys of `asked_sockets`."""
+    """
+    Return the script that examines.
+
+    :param asked: the keys of `asked_sockets`. :param cni_bin: see `examine`.
+    :param runtime: folders of containerd's shims, runc and ctr.
+    """
     head = [
         f"nonce={nonce} state={shlex.quote(state)}",
         f"units={shlex.quote(chr(10).join(UNITS))}",
         f"roots={shlex.quote(chr(10).join(roots))}",
         f"users={shlex.quote(chr(10).join(users))}",
         f"asked={shlex.quote(chr(10).join(asked))}",
+        f"cni_bin={shlex.quote(cni_bin)}",
+        f"runtime_folders={shlex.quote(chr(10).join(runtime))}",
         assignments(),
         "",
     ]

@@ -74,6 +74,8 @@ def output(shell: list[str], tools: Tools, root: Path, tmp_path: Path) -> Callab
             state=str(tmp_path / "state"),
             roots=[str(root)],
             users=[str(tmp_path / "units")],
+            cni_bin=str(root / "cni"),
+            runtime=[str(root / "sbin"), str(root / "bin")],
         )
         result = tools.run([*shell, "-s"], code, timeout=120)
         assert (result.returncode, result.stderr) == (0, b"begin\tnonce\n")
@@ -125,6 +127,53 @@ def test_programs_of_units_that_others_may_write_are_named(
     (starts / "kubelet.service").write_text(shown)
     named = {"kubelet.service": (str(program),)} if expected else {}
     assert examine_host().unguarded == named
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o775, 0o757])
+def test_what_a_runtime_runs_is_root_as_well(
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path, mode: int
+) -> None:
+    """A shim, runc and the network's plugins are run at each pod's start, by no unit of theirs."""
+    names = ("bin/containerd", "sbin/runc", "bin/containerd-shim-runc-v2", "bin/ctr", "cni/calico")
+    for name in (*names, "cni/loopback"):
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#!/bin/sh\n")
+        path.chmod(mode if name in names else 0o755)
+    starts = tmp_path / "starts"
+    starts.mkdir()
+    shown = f"ExecStart={{ path={root}/bin/containerd ; argv[]=x ; ignore_errors=no ; }}\n"
+    (starts / "containerd.service").write_text(shown)
+    named = examine_host().unguarded.get("containerd.service", ())
+    assert set(named) == (set() if mode == 0o755 else {f"{root}/{name}" for name in names})
+
+
+def test_plugins_in_a_folder_of_others_are_whatever_they_wish(
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path
+) -> None:
+    (root / "cni").mkdir()
+    (root / "cni").chmod(0o777)
+    starts = tmp_path / "starts"
+    starts.mkdir()
+    shown = "ExecStart={ path=/bin/sh ; argv[]=x ; ignore_errors=no ; }\n"
+    (starts / "containerd.service").write_text(shown)
+    assert examine_host().unguarded == {"containerd.service": (f"{root}/cni",)}
+
+
+def test_a_runtimes_programs_beyond_the_most_are_told_of(
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path
+) -> None:
+    (root / "cni").mkdir()
+    for number in range(21):
+        (root / "cni" / f"p{number}").touch()
+        (root / "cni" / f"p{number}").chmod(0o777)
+    starts = tmp_path / "starts"
+    starts.mkdir()
+    shown = "ExecStart={ path=/bin/sh ; argv[]=x ; ignore_errors=no ; }\n"
+    (starts / "containerd.service").write_text(shown)
+    it = examine_host()
+    assert len(it.unguarded["containerd.service"]) == 20
+    assert "containerd.service: programs of others beyond the first 20" in it.limited
 
 
 def test_systemctl_that_does_not_answer_is_no_host_without_a_kubelet(

@@ -39,13 +39,44 @@ anchor_flags='client-ca-file|kubeconfig|bootstrap-kubeconfig|tls-cert-file|tls-p
 anchor_keys='clientCAFile|kubeconfig|tlsCertFile|tlsPrivateKeyFile|staticPodPath|volumePluginDir|tlscacert|tlscert|tlskey'
 
 # What a unit runs as root at its start, though others may write it: harden must not start that.
-emit_unguarded() { # emit_unguarded UNIT
-	for file in $(systemctl show -p ExecCondition,ExecStartPre,ExecStart,ExecStartPost -- "$1" |
-		sed -n 's/^Exec[A-Za-z]*={ path=\(\/[^;]*\) ; argv.*/\1/p' | sort -u | head -n "$most_executables"); do
+emit_unguarded() { # emit_unguarded UNIT FILE…: its programs, and files that those run; none where there is no such unit
+	unit=$1 named=0
+	shift
+	commands=$(systemctl show -p ExecCondition,ExecStartPre,ExecStart,ExecStartPost -- "$unit" |
+		sed -n 's/^Exec[A-Za-z]*={ path=\(\/[^;]*\) ; argv.*/\1/p' | sort -u | head -n "$most_executables")
+	[ -n "$commands" ] || return 0
+	for file in $commands "$@"; do
 		real=$(quiet timeout 5 readlink -f -- "$file") && [ -e "$real" ] || continue
 		judge_folder "${file%/*}"
-		[ $controlled = 1 ] && is_roots_file "$real" || emit unguarded "$1" "$file"
+		[ $controlled = 1 ] && is_roots_file "$real" && continue
+		named=$((named + 1))
+		[ $named -le "$most_executables" ] || {
+			emit limit "$unit: programs of others beyond the first $most_executables"
+			break
+		}
+		emit unguarded "$unit" "$file"
 	done
+}
+
+# What containerd runs as root at each pod's start, beside it or by its PATH: shims, runc, the network's plugins.
+emit_unguarded_runtime() {
+	plugins=
+	if [ -d "$cni_bin" ]; then
+		judge_folder "$cni_bin"
+		if [ $controlled = 1 ]; then
+			plugins=$(quiet timeout 5 find -L "$cni_bin/" -maxdepth 1 -type f \( ! -user 0 -o -perm -020 -o -perm -002 \)) ||
+				emit limit "$cni_bin: whose its files are"
+		else
+			plugins=$cni_bin # whatever is in it
+		fi
+	fi
+	# shellcheck disable=SC2046 # none has a blank
+	emit_unguarded containerd.service $(
+		for folder in $runtime_folders; do
+			printf '%s\n' "$folder/containerd-shim-runc-v2" "$folder/runc" "$folder/ctr"
+		done
+	) $plugins
+	emit_unguarded cri-docker.service
 }
 pids=$(systemctl show -p MainPID -- $services | sed -n 's/^MainPID=//p')
 set -- $pids
@@ -111,6 +142,7 @@ for service in $services; do
 	# Where none is named.
 	[ "$name" != dockerd ] || for file in ca cert key; do anchors=$anchors/root/.docker/$file.pem$nl; done
 done
+emit_unguarded_runtime
 
 # A control plane without units: processes that are root's in every way, by the file that they run.
 set +f
