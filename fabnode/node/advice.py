@@ -90,8 +90,9 @@ def closed(path: str, uid: int, *, controlled: bool, written: bool = False) -> s
     if controlled:
         return f"chmod 600 {quote(path)}"
     if uid:
-        # As its owner one changes no file but the owner's, whatever lies there by then.
-        return f"setpriv --reuid={uid} --regid={uid} --clear-groups chmod 600 {quote(path)}"
+        # No command for root: as root it may change another file, and as that user (setpriv, su)
+        # it is a process of theirs with root's terminal.
+        return f"have its owner, uid {uid}, run chmod 600 {quote(path)}"
     return (
         "move it into a folder that is root's alone: here others may put a link in its place, and"
         " a chmod of root's would change another file"

@@ -420,7 +420,7 @@ def test_a_key_that_came_too_late_is_not_moved_by_its_name(name: str) -> None:
     [
         (0, True, "chmod 600 /home/m/k.pem"),
         (1000, True, "chmod 600 /home/m/k.pem"),
-        (1000, False, "setpriv --reuid=1000 --regid=1000 --clear-groups chmod 600 /home/m/k.pem"),
+        (1000, False, "have its owner, uid 1000, run chmod 600 /home/m/k.pem"),
         (0, False, "move it into a folder that is root's alone: "),
     ],
 )
