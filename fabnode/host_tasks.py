@@ -209,7 +209,7 @@ _PODS = {key: HELP[key.replace("_", "-")] for key in ("force", "past_budget")} |
 
 @_task()
 def cordon(c: Context, config: str = "") -> None:
-    """Let no new pods come to the node, with a record of whose cordon that is."""
+    """Keep new pods off the node, by a cordon of fabnode's."""
     commands.upkeep.cordon(_of_api(c, config))
 
 
@@ -280,7 +280,7 @@ def upgrade(
     dry_run: bool = False,
 ) -> None:
     """
-    Bring the node to what is configured, or back to what it ran.
+    Bring the node to what is configured, or back.
 
     Example: fab -H n1 upgrade --dry-run
     """
