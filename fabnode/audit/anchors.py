@@ -54,7 +54,7 @@ class Anchors:
     def __init__(self, evidence: Evidence, ca_pem: bytes) -> None:
         self._evidence = evidence
         self._seen: Mapping[str, Anchor] = evidence.anchors
-        self._cluster = {_der(pem) for pem in split(ca_pem)}
+        self._cluster = {der(pem) for pem in split(ca_pem)}
 
     def ca_file(self) -> str:
         """
@@ -65,7 +65,7 @@ class Anchors:
         for path, file in self._evidence.files.items():
             if file.provenance is not Provenance.ROOT_ONLY or file.secret or file.kubeconfig:
                 continue
-            ders = [_der(pem) for pem in file.certificates]
+            ders = [der(pem) for pem in file.certificates]
             if set(ders) == self._cluster and len(ders) == file.blocks:
                 return path
         return ""
@@ -122,7 +122,7 @@ class Anchors:
             return Verdict(
                 Standing.UNSEEN, "it holds PEM blocks besides certificates, or more than are read"
             )
-        others = [pem for pem in anchor.certificates if _der(pem) not in self._cluster]
+        others = [pem for pem in anchor.certificates if der(pem) not in self._cluster]
         names = ", ".join(dict.fromkeys(_subject(pem) for pem in others))
         if len(others) == len(anchor.certificates):
             return Verdict(Standing.FOREIGN, f"none of its CAs is the cluster's: {names}")
@@ -142,8 +142,8 @@ def _subject(pem: str) -> str:
         return "what is no certificate"
 
 
-def _der(pem: str | bytes) -> bytes:
-    """Return what a PEM block holds, or nothing where that is no base64."""
+def der(pem: str | bytes) -> bytes:
+    """Return what the PEM block of a certificate holds, or nothing where that is no base64."""
     text = pem.encode() if isinstance(pem, str) else pem
     lines = text.strip().splitlines()[1:-1]
     try:

@@ -207,9 +207,13 @@ class Asked:
     :param strangers: ports on which another program than the kubelet listens: an answer from there
         counts for nothing.
     :param silent: ports on which the kubelet listens, and no answer was to be had.
+    :param redirected: ports on which it listens, and somebody showed another certificate.
+    :param unproven: ports on which it listens, and whose answer came could not be told.
     """
 
     pods: int | None = None
     read_only: int | None = None
     strangers: tuple[int, ...] = ()
     silent: tuple[int, ...] = ()
+    redirected: tuple[int, ...] = ()
+    unproven: tuple[int, ...] = ()

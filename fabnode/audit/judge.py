@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..node.conventions import KUBELET_PORT
-from . import packets, services
+from . import answerer, packets, services
 from .anchors import Anchors
 from .credentials import Credentials
 from .finding import SEVERITIES, Finding
@@ -38,7 +38,8 @@ def judge(
 def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
     """Return what was not examined: silence would be taken for soundness."""
     unknown = list(evidence.unseen)
-    if asked.pods is None and KUBELET_PORT not in (*asked.strangers, *asked.silent):
+    reported = (*asked.strangers, *asked.silent, *asked.redirected, *asked.unproven)
+    if asked.pods is None and KUBELET_PORT not in reported:
         unknown.append(
             "who the kubelet answers: sshd forbids forwarding, or who listens there is not known;"
             " its settings alone are judged"
@@ -55,7 +56,7 @@ def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
         " settings alone are judged"
         for port in asked.silent
     )
-    for what in (*evidence.limited, *silent):
+    for what in (*evidence.limited, *silent, *answerer.unproven(asked)):
         yield Finding("unseen", "medium", "host", f"not examined: {what}", "", "examine it there")
     if not evidence.users_known:
         what = "who names keys and kubeconfigs: so none is moved"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..node import advice
 from ..node.conventions import KUBELET_READ_ONLY_PORT
-from . import obeyed
+from . import answerer, obeyed
 from .anchors import OTHERS_WRITE
 from .evidence import Provenance
 from .finding import Finding, Line, Repair, RestartUnit, Setting
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .anchors import Anchors
     from .evidence import Asked, Evidence
 
-KUBELET, PROXY, DOCKER = "kubelet", "kube-proxy", "dockerd"
+KUBELET, PROXY, DOCKER = answerer.KUBELET, "kube-proxy", "dockerd"
 DOCKER_SOCKET = "docker.socket"
 
 ANONYMOUS = ("anonymous-auth", ("authentication", "anonymous", "enabled"))
@@ -28,7 +28,7 @@ AUTHORIZATION = ("authorization-mode", ("authorization", "mode"))
 CLIENT_CA = ("client-ca-file", ("authentication", "x509", "clientCAFile"))
 # Other files and folders that the kubelet goes by → what one gains who may write there.
 GONE_BY: dict[tuple[str] | tuple[str, tuple[str, ...]], str] = {
-    ("tls-cert-file", ("tlsCertFile",)): "with it one answers as this kubelet",
+    answerer.TLS_CERTIFICATE: "with it one answers as this kubelet",
     ("tls-private-key-file", ("tlsPrivateKeyFile",)): "with it one answers as this kubelet",
     ("pod-manifest-path", ("staticPodPath",)): "who puts a pod there is root on this host",
     ("config-dir",): "its files are settings of the kubelet's",
@@ -122,7 +122,7 @@ def _kubelet(evidence: Evidence, asked: Asked, anchors: Anchors) -> Iterator[Fin
     for setting, gain in GONE_BY.items():
         yield from obeyed.writable(evidence, settings, anchors, [settings.file(*setting)], gain)
     yield from _read_only(evidence, settings, asked, read_only)
-    yield from _strangers(asked)
+    yield from answerer.findings(asked)
     yield from _swap(evidence, settings)
     if not settings.readable:
         yield _unreadable(settings)
@@ -185,21 +185,6 @@ def _read_only(
         () if reason else repair,
         reason,
     )
-
-
-def _strangers(asked: Asked) -> Iterator[Finding]:
-    """Report who may take a port of the kubelet's: an answer from there is none of its answers."""
-    for port in asked.strangers:
-        yield Finding(
-            "foreign-listener",
-            "medium",
-            f"port {port}",
-            f"another program than the kubelet listens on :{port}: who asks the kubelet there asks"
-            " that program, and of the kubelet its settings alone were judged",
-            "the socket is not root's, or no process of kubelet.service holds it",
-            f"ss -ltnp 'sport = :{port}' shows it; end it, or have its owner use another port",
-            by_hand="whose program it is and what for, only a person can tell",
-        )
 
 
 def _swap(evidence: Evidence, settings: Settings) -> Iterator[Finding]:

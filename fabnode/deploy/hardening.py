@@ -17,7 +17,7 @@ from ..audit.judge import judge
 from ..audit.repair import Repairs, Wanted, repairs
 from ..node.plan import Change, Plan, text_diff
 from ..node.resources import EditedFile, ExistingSecret, Quarantined, Reload, RulesOnce
-from ..remote.examine import ask, examine
+from ..remote.examine import examine_and_ask
 from ..remote.unit_monitor import UnitMonitor
 from ..steps import ready
 from ..util import program
@@ -92,10 +92,12 @@ def _audit(run: Run, host: Host) -> Audit:
 
 def _look(run: Run, host: Host) -> Audit:
     paths = run.config.paths
-    evidence = examine(host, state=paths.state, cni_conf=paths.cni_conf, cni_bin=paths.cni_bin)
+    evidence, asked = examine_and_ask(
+        host, state=paths.state, cni_conf=paths.cni_conf, cni_bin=paths.cni_bin
+    )
     findings = judge(
         evidence,
-        ask(host, evidence.listeners),
+        asked,
         node=host.node.name,
         ca_pem=run.config.ca_pem,
         now=datetime.now(UTC),

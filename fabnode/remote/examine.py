@@ -6,9 +6,10 @@ import ipaddress
 import secrets
 import shlex
 import struct
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
+from ..audit.answerer import Serving, serving
 from ..audit.evidence import Asked
 from ..audit.services import DOCKER_SOCKET
 from ..node.conventions import KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, STATE
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from ..audit.evidence import Evidence, Listener
     from ..ssh.host import Host
+    from ..ssh.port_checks import AnonymousAnswer
+
+_Doubt = Literal["stranger", "redirected", "unproven"]
 
 # Ours, and what other installers call theirs.
 UNITS = (*SERVICES, "cri-dockerd.service", "calico-node.service", DOCKER_SOCKET)
@@ -47,6 +51,7 @@ _RUNTIME = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 
 _LIMIT = 4 * 2**20
 _ASK = 5.0
+_OK = 200
 _ALL = ("0.0.0.0", "::")  # noqa: S104 - what others bind
 
 
@@ -86,57 +91,110 @@ def _with(known: tuple[str, ...], *folders: str) -> tuple[str, ...]:
     return (*known, *further)
 
 
-def ask(host: Host, listeners: frozenset[Listener] | None) -> Asked:
+def examine_and_ask(
+    host: Host, *, state: str, cni_conf: str, cni_bin: str
+) -> tuple[Evidence, Asked]:
+    """
+    Examine the host, and ask its kubelet; see `examine` and `ask`.
+
+    A kubelet may get its next certificate in between: before another than its own is taken for a
+    stranger's, both are looked at once more.
+
+    :raises HostError: it can't be reached, or does not answer as a host does.
+    """
+    evidence = examine(host, state=state, cni_conf=cni_conf, cni_bin=cni_bin)
+    asked = ask(host, evidence.listeners, serving(evidence))
+    if asked.redirected:
+        evidence = examine(host, state=state, cni_conf=cni_conf, cni_bin=cni_bin)
+        asked = ask(host, evidence.listeners, serving(evidence))
+    return evidence, asked
+
+
+def ask(host: Host, listeners: frozenset[Listener] | None, own: Serving) -> Asked:
     """
     Ask the host's kubelet for its pods, as somebody without credentials would.
 
-    Its ports are open to every user of the host where it does not listen itself, so what another
-    program answers there is none of its answers.
+    Its ports are open to every user of the host where it does not listen itself, and pods and
+    Services may have what is sent there sent to them: what another program answers is none of its
+    answers.
 
     :param listeners: who listens on its ports, see `Evidence`.
+    :param own: the certificates by which it is known.
     """
-    pods, pods_strange = _status(host, KUBELET_PORT, listeners, secure=True)
-    read_only, read_only_strange = _status(host, KUBELET_READ_ONLY_PORT, listeners, secure=False)
-    strange = {KUBELET_PORT: pods_strange, KUBELET_READ_ONLY_PORT: read_only_strange}
-    answers = {KUBELET_PORT: pods, KUBELET_READ_ONLY_PORT: read_only}
+    pods = _status(host, KUBELET_PORT, listeners, own)
+    read_only = _status(host, KUBELET_READ_ONLY_PORT, listeners, None)
+    each = {KUBELET_PORT: pods, KUBELET_READ_ONLY_PORT: read_only}
     open_ports = {each.port for each in listeners or ()}
+
+    def ports(why: _Doubt) -> tuple[int, ...]:
+        return tuple(port for port, answer in each.items() if why in answer.doubts)
+
     return Asked(
-        pods,
-        read_only,
-        strangers=tuple(port for port, another in strange.items() if another),
+        pods.status,
+        read_only.status,
+        strangers=ports("stranger"),
         silent=tuple(
             port
-            for port, answer in answers.items()
-            if answer is None and port in open_ports and not strange[port]
+            for port, answer in each.items()
+            if answer.status is None and port in open_ports and not answer.doubts
         ),
+        redirected=ports("redirected"),
+        unproven=ports("unproven"),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """
+    What the kubelet answers on one port. None: it is not known.
+
+    :param doubts: why an answer that came there was not taken for its own.
+    """
+
+    status: int | None
+    doubts: frozenset[_Doubt] = frozenset()
+
+
 def _status(
-    host: Host, port: int, listeners: frozenset[Listener] | None, *, secure: bool
-) -> tuple[int | None, bool]:
+    host: Host, port: int, listeners: frozenset[Listener] | None, own: Serving | None
+) -> _Answer:
     """
     Return what the kubelet answers on its own address or, where it serves all, on loopback.
 
     That nobody answers is believed only where nobody listens: whoever keeps the host's ports or its
     processors busy makes connections fail.
 
-    The second value: another program listens on that port, or answered there.
+    :param own: the certificates that it may show; None where it shows none.
     """
-    strange = any(each.port == port and not each.kubelets for each in listeners or ())
+    doubts: set[_Doubt] = set()
+    if any(each.port == port and not each.kubelets for each in listeners or ()):
+        doubts.add("stranger")
     status: int | None = None
     for address in _addresses(host.node.ip):
-        answer = host.anonymous_get(address, port, "/pods", secure=secure, timeout=_ASK)
-        if not answer:
-            status = answer
+        answer = host.anonymous_get(address, port, "/pods", secure=own is not None, timeout=_ASK)
+        if answer is None or not answer.status:
+            status = answer.status if answer else None
         elif listeners is None:
-            return None, strange
-        elif is_kubelets(listeners, port, address):
-            return answer, strange
+            return _Answer(None, frozenset(doubts))
+        elif not is_kubelets(listeners, port, address):
+            doubts.add("stranger")
+        elif doubt := _doubt(answer, own):
+            doubts.add(doubt)
         else:
-            strange = True
+            return _Answer(answer.status, frozenset(doubts))
     listened = listeners is None or any(each.port == port for each in listeners)
-    return (None if strange or listened else status), strange
+    return _Answer(None if doubts or listened else status, frozenset(doubts))
+
+
+def _doubt(answer: AnonymousAnswer, own: Serving | None) -> _Doubt | None:
+    """Return why the answer may be another's, though the kubelet holds the socket; or None."""
+    if own is None:
+        # Nothing proves who answers without TLS. But who listens there shows everybody its pods,
+        # and answers nothing else: that it does is true, whoever said so.
+        return None if answer.status == _OK else "unproven"
+    if answer.certificate in own.known:
+        return None
+    return "redirected" if own.complete else "unproven"
 
 
 def is_kubelets(listeners: Iterable[Listener], port: int, address: str) -> bool:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from .errors import ConnectionLostError, HostError
 from .exec import Command, Result, Session
-from .port_checks import HttpAnswer, TlsResult, anonymous_over, http_over, tls_over
+from .port_checks import (
+    AnonymousAnswer,
+    HttpAnswer,
+    TlsResult,
+    anonymous_over,
+    http_over,
+    tls_over,
+)
 from .secret_prompts import SUDO
 
 if TYPE_CHECKING:
@@ -101,11 +108,11 @@ class Host:
 
     def anonymous_get(
         self, address: str, port: int, path: str, *, secure: bool, timeout: float = 5
-    ) -> int | None:
+    ) -> AnonymousAnswer | None:
         """
-        GET `http(s)://address:port/path` from the node, without credentials; return the status.
+        GET `http(s)://address:port/path` from the node, without credentials.
 
-        The certificate that answers is not verified. 0: nobody answers; None: sshd forbids to ask.
+        The certificate that answers is not verified, but returned. None: sshd forbids to ask.
 
         :raises HostError: the node is gone.
         """

@@ -37,6 +37,18 @@ class HttpAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class AnonymousAnswer:
+    """
+    Answer to a GET without credentials. `status` 0: nobody answers.
+
+    :param certificate: DER, that the other end proved to have the key of; empty without TLS.
+    """
+
+    status: int
+    certificate: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class TlsResult:
     """
     Result of a TLS handshake from the node.
@@ -89,22 +101,23 @@ def anonymous_over(
     *,
     secure: bool,
     timeout: float,
-) -> int | None:
-    """GET from the node without credentials; return the status; see `Host.anonymous_get`."""
+) -> AnonymousAnswer | None:
+    """GET from the node without credentials; see `Host.anonymous_get`."""
     channel = _channel(transport, target, timeout)
     if isinstance(channel, _Refusal):
-        return None if channel.kind == "forbidden" else 0
+        return None if channel.kind == "forbidden" else AnonymousAnswer(0)
     request = _request(target[0], path)
+    certificate = b""
     with ending(channel):
         try:
             if secure:
-                answer = _secured(channel, request, timeout)
+                answer, certificate = _secured(channel, request, timeout)
             else:
                 channel.sendall(request)
                 answer = _read(channel, timeout, end=b"\r\n\r\n", limit=2**12)
         except (OSError, EOFError):  # TLS's among them
-            return 0
-    return _parsed(answer).status
+            return AnonymousAnswer(0)
+    return AnonymousAnswer(_parsed(answer).status, certificate)
 
 
 def tls_over(
@@ -156,8 +169,12 @@ def _handshake(
     _pump(channel, incoming, outgoing, tls.do_handshake, Wait("an answer", timeout))
 
 
-def _secured(channel: paramiko.Channel, request: bytes, timeout: float) -> bytes:
-    """Send a request over TLS, whoever answers: it holds no secret. Return the answer's begin."""
+def _secured(channel: paramiko.Channel, request: bytes, timeout: float) -> tuple[bytes, bytes]:
+    """
+    Send a request over TLS, whoever answers: it holds no secret.
+
+    Return the answer's begin and the certificate: unverified, but who shows it has its key.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -165,8 +182,9 @@ def _secured(channel: paramiko.Channel, request: bytes, timeout: float) -> bytes
     tls = context.wrap_bio(incoming, outgoing)
     wait = Wait("an answer", timeout)
     _pump(channel, incoming, outgoing, tls.do_handshake, wait)
+    certificate = tls.getpeercert(binary_form=True) or b""
     tls.write(request)
-    return _pump(channel, incoming, outgoing, lambda: tls.read(2**12), wait)
+    return _pump(channel, incoming, outgoing, lambda: tls.read(2**12), wait), certificate
 
 
 def _pump(

@@ -123,8 +123,10 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(run_module, "Access", MagicMock())
     monkeypatch.setattr(run_module, "Host", lambda node, _: Host(node=node, name=node.name))
     monkeypatch.setattr(hardening, "ClusterSession", made.session)
-    monkeypatch.setattr(hardening, "examine", made.examine)
-    monkeypatch.setattr(hardening, "ask", lambda *_: Asked(pods=401, read_only=0))
+    asked = Asked(pods=401, read_only=0)
+    monkeypatch.setattr(
+        hardening, "examine_and_ask", lambda *a, **k: (made.examine(*a, **k), asked)
+    )
     monkeypatch.setattr(host_changes, "apply", made.apply)
     return made
 

@@ -646,6 +646,65 @@ def test_who_answers_in_the_kubelet_s_place_is_not_believed(story: Story) -> Non
     assert ("foreign-listener", "port 10250") not in keys(up)
 
 
+_STRANGER = "somebody-elses"
+_ANSWERS_TLS = (
+    f"cd /tmp; openssl req -x509 -newkey rsa:2048 -nodes -subj /CN={_STRANGER} -keyout tls.pem"
+    " -out tls.crt; exec openssl s_server -accept 8443 -www -key tls.pem -cert tls.crt"
+)
+
+
+def test_a_service_on_the_nodes_address_does_not_answer_for_the_kubelet(story: Story) -> None:
+    """Its owner needs no privilege. The pod has the host's files only to have openssl at hand."""
+    lab, limit, name = story.lab, ("--limit", HOST), "in-the-kubelets-place"
+    nowhere = {"binaries": "no/such/folder", "cni_plugins": "no/such/folder", "images": []}
+    config = lab.config(artifacts=nowhere)
+    address = lab.layout.host(HOST).address
+    container = {
+        "name": "main",
+        "image": "docker.io/library/busybox:1.35.0",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["chroot", "/host", "sh", "-c", _ANSWERS_TLS],
+        "stdin": True,  # at whose end it would end
+        "volumeMounts": [{"name": "host", "mountPath": "/host"}],
+    }
+    items = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {"app": name}},
+            "spec": {
+                "nodeName": HOST,
+                "terminationGracePeriodSeconds": 0,
+                "containers": [container],
+                "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {
+                "selector": {"app": name},
+                "externalIPs": [address],
+                "ports": [{"port": 10250, "targetPort": 8443}],
+            },
+        },
+    ]
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    shown = f"openssl s_client -connect {address}:10250 </dev/null 2>/dev/null | grep {_STRANGER}"
+    story.pods.kubectl("apply", "-f", "-", stdin=listed)
+    try:
+        eventually(lambda: lab.on(HOST, shown, code=None))
+        audit = lab.inv("audit", "--json", *limit, config=config, code=3)
+    finally:
+        story.pods.kubectl("delete", "service", name)
+        story.pods.kubectl("delete", "pod", name, "--force")
+    eventually(lambda: not lab.on(HOST, shown, code=None))
+    attacks.tried(1)
+    assert ("foreign-listener", "port 10250") in keys(audit)
+    attacks.wrong(["believed"] if ("anonymous-kubelet", "kubelet") in keys(audit) else [])
+
+
 # Takes every port from which a connection could begin, on the two addresses where the kubelet is
 # asked from; prints a line once it has them.
 _ALL_PORTS = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from fabnode.audit.answerer import Serving, serving
 from fabnode.audit.credentials import public_der
 from fabnode.audit.evidence import Evidence, Provenance
 from fabnode.audit.settings import Settings
@@ -388,6 +390,31 @@ def test_relative_paths_are_those_that_the_program_opens(
     for name in ("conf/ca.pem", "kubelet.pem", "kubeconfig", "cert.pem", "key.pem"):
         assert it.anchors[f"{cwd}/{name}"].certificates == (CERT.strip(),), name
     assert f"{cwd}/ca.pem" not in it.anchors
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_kubelets_own_certificate_is_told_and_its_key_is_not(
+    output: Callable[[], bytes],
+    parsed: Callable[[bytes], Evidence],
+    programs: Programs,
+    root: Path,
+    given: bool,
+) -> None:
+    key = private(ec.generate_private_key(ec.SECP256R1()))
+    folder = root / "kube/pki"
+    folder.mkdir()
+    (folder / "kubelet-server-1.pem").write_text(CERT + key)
+    current = folder / "kubelet-server-current.pem"
+    current.symlink_to(folder / "kubelet-server-1.pem")
+    programs.start("kubelet", "kubelet" + " --cert-dir=pki" * given, runs=False)
+    printed = output()
+    assert key.splitlines()[1].encode() not in printed
+    it = parsed(printed)
+    if not given:
+        assert str(current) not in it.anchors
+        return
+    assert it.anchors[str(current)].certificates == (CERT.strip(),)
+    assert serving(it) == Serving(frozenset({ssl.PEM_cert_to_DER_cert(CERT)}), complete=True)
 
 
 def test_a_relative_path_is_believed_no_more_than_another(

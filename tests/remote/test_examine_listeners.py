@@ -15,16 +15,20 @@ from typing import Any
 
 import pytest
 
+from fabnode.audit.answerer import Serving
 from fabnode.audit.evidence import Evidence, Listener
 from fabnode.remote import examine
 from fabnode.remote.audit_output import parse
 from fabnode.remote.limits import EXAMINE_LIMITS, MalformedError
+from fabnode.ssh.port_checks import AnonymousAnswer
 
 from .local import BUSYBOX, SHELLS, Tools
 
 IP = "10.0.0.7"
 MALLORY = 65534
 KUBELET, STRANGER = True, False
+OWN, ANOTHER = b"the kubelet's", b"a pod's"
+PROVEN = Serving(frozenset({OWN}), complete=True)
 
 
 def listeners(*each: tuple[int, str, bool]) -> frozenset[Listener]:
@@ -72,17 +76,20 @@ class Asking:
     """A host where each address and port answers something."""
 
     answers: dict[tuple[str, int], int | None] = field(default_factory=dict)
+    certificates: dict[str, bytes] = field(default_factory=dict)
     node: Any = field(default_factory=lambda: SimpleNamespace(ip=IP))
 
     def anonymous_get(
         self, address: str, port: int, path: str, *, secure: bool, timeout: float
-    ) -> int | None:
-        return self.answers.get((address, port), 0)
+    ) -> AnonymousAnswer | None:
+        status = self.answers.get((address, port), 0)
+        shown = self.certificates.get(address, OWN) if secure else b""
+        return None if status is None else AnonymousAnswer(status, shown)
 
 
 def ask(answers: dict[tuple[str, int], int | None], *there: tuple[int, str, bool]) -> Any:
     host: Any = Asking(answers)
-    it = examine.ask(host, listeners(*there))
+    it = examine.ask(host, listeners(*there), PROVEN)
     return it.pods, it.read_only, it.strangers
 
 
@@ -108,7 +115,7 @@ def test_a_stranger_on_loopback_hides_no_answer_of_the_kubelet_s() -> None:
 
 def test_where_nobody_knows_who_listens_no_answer_counts() -> None:
     host: Any = Asking({(IP, 10250): 200})
-    it = examine.ask(host, None)
+    it = examine.ask(host, None, PROVEN)
     assert (it.pods, it.read_only, it.strangers, it.silent) == (None, None, (), ())
 
 
@@ -117,13 +124,13 @@ def test_a_kubelet_that_listens_and_can_t_be_asked_is_not_taken_for_sound(addres
     """Who has all of a host's ports keeps sshd from connecting to any other."""
     host: Any = Asking()
     there = listeners((10250, address, KUBELET), (10255, address, KUBELET))
-    it = examine.ask(host, there)
+    it = examine.ask(host, there, PROVEN)
     assert (it.pods, it.read_only, it.silent) == (None, None, (10250, 10255))
 
 
 def test_where_nobody_listens_nobody_answers() -> None:
     host: Any = Asking()
-    it = examine.ask(host, listeners())
+    it = examine.ask(host, listeners(), PROVEN)
     assert (it.pods, it.read_only, it.silent) == (0, 0, ())
 
 
@@ -132,6 +139,51 @@ def test_forbidden_forwarding_is_no_stranger() -> None:
         *(None, None),
         (),
     )
+
+
+BOTH = listeners((10250, "::", KUBELET), (10255, "::", KUBELET))
+
+
+@pytest.mark.parametrize("status", [200, 401, 404])
+def test_a_pod_that_gets_what_is_sent_to_the_kubelet_answers_for_itself(status: int) -> None:
+    """By a hostPort or a Service's externalIPs: the kubelet holds the socket all the same."""
+    everywhere = {IP: ANOTHER, "127.0.0.1": ANOTHER}
+    host: Any = Asking({(IP, 10250): status, ("127.0.0.1", 10250): status}, everywhere)
+    it = examine.ask(host, BOTH, PROVEN)
+    assert (it.pods, it.redirected, it.unproven) == (None, (10250,), ())
+    # Where its settings name a certificate that is not known, it may be that one.
+    it = examine.ask(host, BOTH, Serving(frozenset({OWN}), complete=False))
+    assert (it.pods, it.redirected, it.unproven) == (None, (), (10250,))
+    it = examine.ask(host, BOTH, Serving())
+    assert (it.pods, it.redirected, it.unproven) == (None, (), (10250,))
+
+
+def test_a_pod_on_the_nodes_address_hides_no_answer_of_the_kubelets() -> None:
+    host: Any = Asking({(IP, 10250): 401, ("127.0.0.1", 10250): 200}, {IP: ANOTHER})
+    it = examine.ask(host, BOTH, PROVEN)
+    assert (it.pods, it.redirected) == (200, (10250,))
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_nobody_but_the_kubelet_closes_a_port_that_it_listens_on(status: int) -> None:
+    """Without TLS nothing proves who answers; a kubelet would have shown its pods."""
+    host: Any = Asking({(IP, 10255): status, (IP, 10250): 401})
+    it = examine.ask(host, BOTH, PROVEN)
+    assert (it.read_only, it.unproven, it.silent) == (None, (10255,), ())
+    assert it.pods == 401
+
+
+def test_a_certificate_that_is_exchanged_meanwhile_makes_no_stranger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = [(OWN,), (ANOTHER,)]
+    monkeypatch.setattr(examine, "examine", lambda *_, **__: Evidence(listeners=BOTH))
+    monkeypatch.setattr(
+        examine, "serving", lambda _: Serving(frozenset(looks.pop(0)), complete=True)
+    )
+    host: Any = Asking({(IP, 10250): 401}, {IP: ANOTHER})
+    _, it = examine.examine_and_ask(host, state="/s", cni_conf="/c", cni_bin="/b")
+    assert (it.pods, it.redirected, looks) == (401, (), [])
 
 
 # --- what the parser takes -----------------------------------------------------------------------

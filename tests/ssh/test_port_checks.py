@@ -198,7 +198,8 @@ def secure_web(tmp_path: Path) -> Iterator[int]:
 
 
 def anonymous(host: Host, port: int, path: str, *, secure: bool) -> int | None:
-    return host.anonymous_get(SELF, port, path, secure=secure, timeout=1)
+    answer = host.anonymous_get(SELF, port, path, secure=secure, timeout=1)
+    return answer.status if answer else None
 
 
 def test_a_port_is_asked_without_credentials(reach: Reach, web: int, secure_web: int) -> None:
@@ -206,6 +207,19 @@ def test_a_port_is_asked_without_credentials(reach: Reach, web: int, secure_web:
     assert anonymous(host, secure_web, "/healthz", secure=True) == 200
     assert anonymous(host, secure_web, "/pods", secure=True) == 404
     assert anonymous(host, web, "/healthz", secure=False) == 200
+
+
+def test_what_proves_who_answered_is_returned(
+    reach: Reach, web: int, secure_web: int, tmp_path: Path
+) -> None:
+    host, _ = reach()
+    shown = x509.load_pem_x509_certificate((tmp_path / "server.pem").read_bytes())
+    answer = host.anonymous_get(SELF, secure_web, "/pods", secure=True, timeout=1)
+    assert answer
+    assert answer.certificate == shown.public_bytes(serialization.Encoding.DER)
+    answer = host.anonymous_get(SELF, web, "/pods", secure=False, timeout=1)
+    assert answer
+    assert answer.certificate == b""
 
 
 def test_who_does_not_answer_or_not_in_that_way_answers_nothing(

@@ -24,6 +24,12 @@ resolve_paths() { # resolve_paths FOLDER
 		{ while (gsub(/\/\.?\//, "/")); sub(/\/\.?$/, ""); print length ? $0 : "/" }'
 }
 
+last_value() { # last_value FLAG: of the arguments on standard input, one a line
+	env "flag=$1" awk '
+		BEGIN { flag = "^--?" ENVIRON["flag"] }
+		after { print; after = 0; next } $0 ~ flag "$" { after = 1 } sub(flag "=", "")' | tail -n 1
+}
+
 # The programs of units, by the process that systemd started for each. What a process calls itself
 # anybody chooses: it decides nothing. Nothing that is found is run.
 configs= anchors= # of a configuration, before its path: what its relative paths are relative to
@@ -121,10 +127,7 @@ for service in $services; do
 	esac
 	flag=config
 	[ "$name" != dockerd ] || flag='config-file'
-	config=$(printf '%s\n' "$command_line" | env "flag=$flag" awk '
-		BEGIN { flag = "^--?" ENVIRON["flag"] }
-		after { print; after = 0; next } $0 ~ flag "$" { after = 1 } sub(flag "=", "")' |
-		tail -n 1 | resolve_paths "$cwd")
+	config=$(printf '%s\n' "$command_line" | last_value "$flag" | resolve_paths "$cwd")
 	[ -n "$config" ] || [ "$name" != dockerd ] || config=/etc/docker/daemon.json
 	folder=$cwd
 	# As kubernetes `pkg/kubelet/kubeletconfig/configfiles` has it.
@@ -139,6 +142,13 @@ for service in $services; do
 			gsub(/_/, "-", flag)
 			if (flag ~ wanted) { if (at) print substr($0, at + 1); else after = 1 }
 		}' | resolve_paths "$cwd")$nl
+	# By what it shows in a handshake the kubelet is known; its key stays here, see examine/anchors.
+	[ "$name" != kubelet ] || {
+		folder=$(printf '%s\n' "$command_line" | last_value cert-dir | resolve_paths "$cwd")
+		for file in kubelet-server-current.pem kubelet.crt; do
+			anchors=$anchors${folder:-/var/lib/kubelet/pki}/$file$nl
+		done
+	}
 	# Where none is named.
 	[ "$name" != dockerd ] || for file in ca cert key; do anchors=$anchors/root/.docker/$file.pem$nl; done
 done

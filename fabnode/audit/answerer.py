@@ -1,0 +1,112 @@
+"""
+Who answers on the kubelet's ports: the kubelet, or somebody in its place.
+
+That the kubelet holds a socket does not say so: a pod's `hostPort` and a Service's `externalIPs`
+lead what is sent to the node's address elsewhere, before any socket is looked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..node.conventions import KUBELET_PORT
+from .anchors import der
+from .evidence import Provenance
+from .finding import Finding
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .evidence import Asked, Evidence
+
+KUBELET = "kubelet"
+TLS_CERTIFICATE = ("tls-cert-file", ("tlsCertFile",))
+# Kubernetes `cmd/kubelet/app/options`: whatever its --root-dir.
+_FOLDER = "/var/lib/kubelet/pki"
+# One that the cluster issued; one that the kubelet signed for itself.
+_OWN = ("kubelet-server-current.pem", "kubelet.crt")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """
+    The certificates that a host's kubelet may show.
+
+    :param known: DER, of files that are root's alone. :param complete: it can show no other.
+    """
+
+    known: frozenset[bytes] = frozenset()
+    complete: bool = False
+
+
+def serving(evidence: Evidence) -> Serving:
+    """
+    Return the certificates that the kubelet may show: who shows one in a handshake has its key.
+
+    All of its places count, since which of them a kubelet goes by depends on what it got so far.
+    """
+    settings = Settings(evidence, KUBELET)
+    given = "cert-dir" in settings.flags
+    folder = settings.file("cert-dir") if given else _FOLDER
+    named = settings.file(*TLS_CERTIFICATE)
+    complete = settings.known and settings.readable
+    known = set()
+    for path in (named, *(f"{folder}/{name}" for name in _OWN)):
+        anchor = evidence.anchors.get(path)
+        if anchor is None:
+            complete = complete and not (path and path == named)
+            continue
+        # The first is the one shown; the others are those that issued it.
+        shown = der(anchor.certificates[0]) if anchor.certificates else b""
+        if anchor.provenance is Provenance.ROOT_ONLY and shown:
+            known.add(shown)
+        else:
+            complete = False
+    return Serving(frozenset(known), complete and bool(known))
+
+
+def findings(asked: Asked) -> Iterator[Finding]:
+    """Report who takes a port of the kubelet's: an answer from there is none of its answers."""
+    for port in asked.strangers:
+        yield Finding(
+            "foreign-listener",
+            "medium",
+            f"port {port}",
+            f"another program than the kubelet listens on :{port}: who asks the kubelet there asks"
+            " that program, and of the kubelet its settings alone were judged",
+            "the socket is not root's, or no process of kubelet.service holds it",
+            f"ss -ltnp 'sport = :{port}' shows it; end it, or have its owner use another port",
+            by_hand="whose program it is and what for, only a person can tell",
+        )
+    for port in asked.redirected:
+        if port in asked.strangers:
+            continue
+        yield Finding(
+            "foreign-listener",
+            "medium",
+            f"port {port}",
+            f"what is sent to the kubelet on :{port} another program answers: a pod's hostPort or a"
+            " Service's externalIPs lead there, or the kubelet was not restarted since its"
+            " certificate was exchanged; that answer was not believed",
+            "the certificate shown is none of the kubelet's own on this host",
+            f"`iptables-save -t nat | grep {port}` shows where it leads (`nft list ruleset`, where"
+            " kube-proxy writes nftables); delete that pod or Service, or restart the kubelet",
+            by_hand="whose pod or Service it is and what for, only a person can tell",
+        )
+
+
+def unproven(asked: Asked) -> Iterator[str]:
+    """Return what was asked and could not be proven to be the kubelet's answer."""
+    for port in asked.unproven:
+        why = (
+            "its own certificate is not known (it is shown by no file that is root's alone, or by"
+            " one that settings name which stayed on the host)"
+            if port == KUBELET_PORT
+            else "it listens there, and what answered did not answer as it does"
+        )
+        yield (
+            f"whom the kubelet answers on :{port}: {why}, so a pod or Service may have answered in"
+            " its place; its settings alone are judged"
+        )
