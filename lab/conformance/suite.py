@@ -56,11 +56,10 @@ def run(e2e: Path, layout: Layout, form: Form, part: Part, say: Callable[[str], 
             command(e2e, layout, part, place), stdout=output, stderr=subprocess.STDOUT, cwd=place
         )
         try:
-            while process.poll() is None:
+            while not _ended(process):
                 if time.monotonic() - began > part.minutes * 60 + SLACK:
                     raise LabError(f"ginkgo does not end: see {place / OUTPUT}")
                 say(f"{_count_ended(place / OUTPUT)} ended")
-                time.sleep(2)
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -75,6 +74,15 @@ def run(e2e: Path, layout: Layout, form: Form, part: Part, say: Callable[[str], 
     if found is None or not found.tests:
         raise LabError(f"ginkgo ran no test: see {place / OUTPUT}")
     return found
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Return whether a process ends within the two seconds between two lines of progress."""
+    try:
+        process.wait(timeout=2)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def folder(form: str, part: str) -> Path:

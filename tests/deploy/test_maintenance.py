@@ -131,7 +131,9 @@ class Maintained(Scene):
         return dict(json.loads(text)) if text else None
 
     def _deployer(self, host: Host, *_: object, **__: object) -> SimpleNamespace:
-        return SimpleNamespace(host=host, node=host.node, probe=lambda: None, overrides=lambda: ())
+        return SimpleNamespace(
+            host=host, node=host.node, planner=None, probe=lambda: None, overrides=lambda: ()
+        )
 
 
 @pytest.fixture

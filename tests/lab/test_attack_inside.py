@@ -658,7 +658,7 @@ def test_a_service_on_the_nodes_address_does_not_answer_for_the_kubelet(story: S
     lab, limit, name = story.lab, ("--limit", HOST), "in-the-kubelets-place"
     nowhere = {"binaries": "no/such/folder", "cni_plugins": "no/such/folder", "images": []}
     config = lab.config(artifacts=nowhere)
-    address = lab.layout.host(HOST).address
+    address = str(lab.layout.host(HOST).address)
     container = {
         "name": "main",
         "image": "docker.io/library/busybox:1.35.0",

@@ -25,7 +25,10 @@ def test_a_process_is_found_by_its_record_and_ended(tmp_path: Path) -> None:
     record = started(tmp_path, "sleep", "60")
     pid = processes.find(record)
     assert pid is not None
-    assert b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    deadline = time.monotonic() + 10
+    while not (shown := Path(f"/proc/{pid}/cmdline").read_bytes()) and time.monotonic() < deadline:
+        time.sleep(0.01)  # none until the program has been started
+    assert b"sleep" in shown
     processes.stop(record)
     assert processes.find(record) is None
     assert not record.exists()
