@@ -663,7 +663,7 @@ def test_a_service_on_the_nodes_address_does_not_answer_for_the_kubelet(story: S
         "name": "main",
         "image": "docker.io/library/busybox:1.35.0",
         "imagePullPolicy": "IfNotPresent",
-        "command": ["chroot", "/host", "sh", "-c", _ANSWERS_TLS],
+        "command": ["busybox", "chroot", "/host", "sh", "-c", _ANSWERS_TLS],
         "stdin": True,  # at whose end it would end
         "volumeMounts": [{"name": "host", "mountPath": "/host"}],
     }
