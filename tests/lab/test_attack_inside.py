@@ -653,6 +653,7 @@ _ANSWERS_TLS = (
 )
 
 
+@pytest.mark.sites
 def test_a_service_on_the_nodes_address_does_not_answer_for_the_kubelet(story: Story) -> None:
     """Its owner needs no privilege. The pod has the host's files only to have openssl at hand."""
     lab, limit, name = story.lab, ("--limit", HOST), "in-the-kubelets-place"
