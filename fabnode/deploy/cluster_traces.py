@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..kube import bootstrap_tokens, csr, node_status
-from ..kube.client import ApiError
+from ..kube.client import permitted
 from ..util.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ..pki.csr_policy import SigningRequest, Token
     from .cluster_session import ClusterSession
@@ -38,12 +38,7 @@ class ClusterTraces:
 
     def tokens(self) -> tuple[Token, ...]:
         """Return the bootstrap tokens that were made for the node; none where we may not look."""
-        try:
-            found = bootstrap_tokens.existing(self._api)
-        except ApiError as error:
-            if not error.is_forbidden:
-                raise
-            return ()
+        found = permitted(lambda: bootstrap_tokens.existing(self._api)) or ()
         return tuple(token for token in found if token.node == self._name)
 
     def addresses(self) -> str:
@@ -86,13 +81,4 @@ class ClusterTraces:
             self._api.delete(path)
             return True
 
-        return _allowed(delete)
-
-
-def _allowed(work: Callable[[], bool]) -> bool:
-    try:
-        return work()
-    except ApiError as error:
-        if not error.is_forbidden:
-            raise
-        return False
+        return bool(permitted(delete))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..artifacts import cni_manifest
 from ..cni.protocol import Diagnosis
 from ..cni.registry import network
-from ..kube.client import ApiError
+from ..kube.client import ApiError, permitted
 from ..util import program
 from ..util.errors import ClusterError
 from ..util.wait import Wait, Waiting, unobserved
@@ -86,12 +86,7 @@ class PodNetwork:
 
     def held(self, node: str) -> str:
         """Return what it holds for a node beside the cluster's objects; see `Cni.held`."""
-        try:
-            return self._cni.held(self._api, node)
-        except ApiError as error:
-            if not error.is_forbidden:
-                raise
-            return ""
+        return permitted(lambda: self._cni.held(self._api, node)) or ""
 
     def release(self, node: str) -> str:
         """
@@ -230,12 +225,7 @@ class PodNetwork:
 
     def knows_apiserver(self) -> bool:
         """Return whether its pods know the apiserver without Services; False: not that we know."""
-        try:
-            return self._cni.knows_apiserver(self._api)
-        except ApiError as error:
-            if not error.is_forbidden:
-                raise
-            return False
+        return bool(permitted(lambda: self._cni.knows_apiserver(self._api)))
 
     def diagnosis(self, names: Collection[str], missing: str) -> Diagnosis:
         """

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from ..doctor.cause import Cause, roots
 from ..doctor.evidence import (
@@ -21,7 +21,7 @@ from ..doctor.evidence import (
 )
 from ..doctor.judge import causes
 from ..kube import csr, node_status
-from ..kube.client import ApiError, KubeletError
+from ..kube.client import ApiError, KubeletError, permitted
 from ..kube.evictions import pods_on
 from ..node import layout
 from ..pki.csr_policy import CLIENT, SERVING, node_asked_for
@@ -47,7 +47,7 @@ from ..util.sanitize import clean
 from ..util.wait import WaitTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ..config.configuration import Node
     from ..kube.client import Object
@@ -55,8 +55,6 @@ if TYPE_CHECKING:
     from ..steps.verify import Check
     from .cluster_session import ClusterSession
     from .node_planner import NodePlanner
-
-T = TypeVar("T")
 
 _HTTP_OK: Final = 200
 _ACCESS: Final[tuple[tuple[type[HostError], Access], ...]] = (
@@ -181,7 +179,7 @@ class Diagnoses:
             try:
                 self._nodes = self._session.nodes.current()
                 dialect = csr.dialect(config.cluster.version)
-                found = _permitted(lambda: api.get(dialect.path)["items"]) or ()
+                found = permitted(lambda: api.get(dialect.path)["items"]) or ()
             except ClusterError as error:
                 self._fault = error
                 return
@@ -217,9 +215,9 @@ class Diagnoses:
             for kind, each in node_status.conditions(live).items()
         }
         ready = conditions.get("Ready")
-        pods = _permitted(lambda: pods_on(api, name)) or []
+        pods = permitted(lambda: pods_on(api, name)) or []
         own = network.own_pod(pods)
-        missing = _permitted(lambda: network.missing([name])) if network.name else None
+        missing = permitted(lambda: network.missing([name])) if network.name else None
         found = network.diagnosis([name], missing) if missing else None
         metadata, status = live["metadata"], live.get("status") or {}
         leaving = ", ".join(metadata.get("finalizers") or ()) or "the API"
@@ -320,16 +318,6 @@ def _health(planner: NodePlanner) -> str:
     if answer.status == _HTTP_OK:
         return ""
     return clean(answer.body[:200]) or "no answer"
-
-
-def _permitted(read: Callable[[], T]) -> T | None:
-    """Return what is read, or None where this account may not read it."""
-    try:
-        return read()
-    except ApiError as error:
-        if not error.is_forbidden:
-            raise
-        return None
 
 
 def _whole(given: object) -> int:

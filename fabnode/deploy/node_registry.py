@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..cni.registry import network
 from ..kube import node_metadata, node_status
-from ..kube.client import ApiError
+from ..kube.client import ApiError, permitted
 from ..kube.evictions import pods_on
 from ..kube.watch import Watch
 from ..steps import verify
@@ -182,11 +182,8 @@ class Nodes:
 
         None where this account may not list them.
         """
-        try:
-            found = pods_on(self._api, name)
-        except ApiError as error:
-            if not error.is_forbidden:
-                raise
+        found = permitted(lambda: pods_on(self._api, name))
+        if found is None:
             return None
         around, permits = departures.Surroundings(), departures.Permits()
         return tuple(

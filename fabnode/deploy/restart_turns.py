@@ -12,7 +12,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from ..kube.client import ApiError
+from ..kube.client import permitted
 from ..kube.evictions import pods_on
 from ..releases import crossings
 from ..util.pods import is_ready
@@ -91,10 +91,5 @@ class RestartTurns:
 
     def _pods(self, node: str) -> dict[str, bool]:
         """Return whether each pod of a node is ready, by uid; none where we may not list them."""
-        try:
-            found = pods_on(self._api, node)
-        except ApiError as error:
-            if not error.is_forbidden:
-                raise
-            return {}
+        found = permitted(lambda: pods_on(self._api, node)) or ()
         return {str(pod["metadata"]["uid"]): is_ready(pod) for pod in found}

@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlencode, urlsplit
 
 import urllib3
@@ -50,6 +50,9 @@ _GATEWAY_TIMEOUT = 504
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
+T = TypeVar("T")
+
+
 class ApiError(ClusterError):
     """The API rejected a request."""
 
@@ -67,6 +70,20 @@ class ApiError(ClusterError):
     def is_conflict(self) -> bool:
         """Whether the object is another than the request was about, or is there already."""
         return self.status == _CONFLICT
+
+
+def permitted(ask: Callable[[], T]) -> T | None:
+    """
+    Return what the API answers; None where our account has no right to ask that.
+
+    :raises ApiError: it rejects the request for another reason.
+    """
+    try:
+        return ask()
+    except ApiError as error:
+        if not error.is_forbidden:
+            raise
+        return None
 
 
 class KubeletError(ApiError):

@@ -14,7 +14,7 @@ from ..upkeep import budgets, local_data, replacements
 from ..upkeep.budgets import Budget
 from ..upkeep.departures import Surroundings
 from ..upkeep.evictions import Answer, answer
-from .client import ApiError
+from .client import ApiError, permitted
 from .pod_owners import PodOwners
 
 if TYPE_CHECKING:
@@ -125,13 +125,9 @@ class Evictions:
     def _events(self, pod: Object) -> list[Object]:
         metadata = pod["metadata"]
         path = f"/api/v1/namespaces/{metadata['namespace']}/events"
-        try:
-            found = self._api.get(path, fieldSelector=f"involvedObject.uid={metadata['uid']}")
-        except ApiError as error:
-            if not error.is_forbidden:
-                raise
-            return []  # the reason is shorter then
-        return _items(found)
+        about = f"involvedObject.uid={metadata['uid']}"
+        found = permitted(lambda: self._api.get(path, fieldSelector=about))
+        return [] if found is None else _items(found)  # the reason is shorter then
 
 
 _BETA = "policy/v1beta1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .client import ApiError
+from .client import permitted
 
 if TYPE_CHECKING:
     from .client import Api
@@ -29,10 +29,5 @@ def lacking(api: Api) -> str:
             "resourceAttributes": attributes,
         },
     }
-    try:
-        allowed = api.create(_REVIEWS, review)["status"]["allowed"]
-    except ApiError as error:
-        if not error.is_forbidden:
-            raise
-        return ""
-    return "" if allowed else f"{_USER} may not list services"
+    answer = permitted(lambda: api.create(_REVIEWS, review))
+    return "" if answer is None or answer["status"]["allowed"] else f"{_USER} may not list services"
