@@ -380,7 +380,9 @@ def _unit(
     ]
     # Unit files and their drop-ins, and that it is enabled now: systemd notices when it reloads.
     new_unit_file = found.reload or any("/systemd/system/" in path for path in changed)
-    reload = new_unit_file or found.enabled not in _ENABLED
+    enabled = found.enabled in _ENABLED
+    disabled = "" if enabled else f"it is {clean(found.enabled) or 'not enabled'}"
+    reload = new_unit_file or not enabled
     if not found.running:
         state = f"{found.active} ({found.sub})" if found.load != "not-found" else "missing"
         yield Change(unit, "start", f"it is {clean(state)}", reload=reload, stamp=stamp)
@@ -394,9 +396,11 @@ def _unit(
             ),
         )
     ):
+        # A restart enables as well: the plan names that, although it is no reason to restart.
+        why += f"; {disabled}" if disabled else ""
         yield Change(unit, "restart", why, reload=reload, stamp=stamp)
-    elif found.enabled not in _ENABLED:
-        yield Change(unit, "enable", f"it is {clean(found.enabled) or 'not enabled'}")
+    elif disabled:
+        yield Change(unit, "enable", disabled)
 
 
 def _restart_reason(

@@ -61,10 +61,17 @@ CASES = {
         "[ ! -L /etc/sysctl.d/99-fabnode.conf ] && [ -f /root/99-fabnode.conf ]",
     ),
     "disabled unit": Case(
+        "n3",
+        "systemctl disable -q kubelet",
+        ("enable", "kubelet.service"),
+        "systemctl is-enabled -q kubelet",
+    ),
+    "disabled unit that has to be restarted": Case(
         "n2",
         "systemctl disable -q kube-proxy",
-        ("enable", "kube-proxy.service"),
+        ("restart", "kube-proxy.service"),
         "systemctl is-enabled -q kube-proxy",
+        "kube-proxy",
     ),
     "stopped unit": Case(
         "n2",

@@ -311,6 +311,11 @@ def test_a_unit_with_all_in_place_is_left_alone() -> None:
         (UnitFact(), {}, ("start", "it is missing")),
         (with_(UP, enabled="disabled"), {}, ("enable", "it is disabled")),
         (
+            with_(UP, enabled="disabled"),
+            {"/etc/a": found(b"old")},
+            ("restart", "/etc/a changes; it is disabled"),
+        ),
+        (
             with_(UP, reload=True),
             {},
             ("restart", "its unit file changed since systemd read it"),
