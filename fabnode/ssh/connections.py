@@ -7,6 +7,8 @@ import shlex
 import socket
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paramiko
@@ -23,7 +25,6 @@ from .transport import transport_factory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from ..config.configuration import Node
 
@@ -44,6 +45,9 @@ class _Check(paramiko.MissingHostKeyPolicy):
 
 
 Place = tuple[str, int]
+# Of each hop to a host, the first one first: its user, what ssh's configuration says of it, and
+# the node's known_hosts files and private keys that count for it.
+_Route = tuple[tuple[str, HostOptions, tuple[Path, ...], tuple[Path, ...]], ...]
 Stream = socket.socket | paramiko.Channel | paramiko.ProxyCommand
 
 
@@ -66,7 +70,8 @@ class Access:
     """
     Opens connections for the nodes of one run; safe to share between threads.
 
-    Gateways are connected to once and shared by all nodes behind them.
+    A gateway is connected to once and shared by all nodes behind it that would log in to it with
+    the same keys and believe the same host keys of it.
 
     :param passwords: of `ask_secrets`.
     """
@@ -76,13 +81,13 @@ class Access:
         self._client_config = ClientConfig()
         self._lock = threading.Lock()
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
-        self._gateways: dict[str, _Gateway] = {}
+        self._gateways: dict[_Route, _Gateway] = {}
         # paramiko also logs what it raises, with tracebacks; fabnode reports errors itself.
         logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
     def known_hosts(self, node: Node, hop: HopConnection) -> KnownHosts:
         """Return the known_hosts files for a hop to a node, read once per run. Raises HostError."""
-        files = tuple(node.ssh.known_hosts) or hop.options.known_hosts
+        files = _known_hosts_files(node, hop)
         with self._lock, _files_of(node):
             if files not in self._known:
                 self._known[files] = KnownHosts.read(files)
@@ -102,7 +107,7 @@ class Access:
         :raises ValueError: another key is known.
         :raises HostError: the file can't be written.
         """
-        files = tuple(node.ssh.known_hosts) or hop.options.known_hosts
+        files = _known_hosts_files(node, hop)
         if not files:
             raise HostError(
                 node.name, "UserKnownHostsFile names no file to record it in", "set ssh.known_hosts"
@@ -241,13 +246,25 @@ class Access:
     def _open_gateway(self, gateway: HopConnection, node: Node) -> HopConnection:
         """Return the one open connection to this gateway."""
         with self._lock:
-            shared = self._gateways.setdefault(_chain(gateway), _Gateway(gateway))
+            shared = self._gateways.setdefault(_route(gateway, node), _Gateway(gateway))
         return shared.opened(lambda: self.open(shared.connection, node, "the gateway "))
 
 
 def key_name(hop: HopConnection) -> str:
     """Return the name under which known_hosts files have a hop's server."""
     return hop.options.key_name or host_id(hop.host, hop.port)
+
+
+def _known_hosts_files(node: Node, hop: HopConnection) -> tuple[Path, ...]:
+    return tuple(node.ssh.known_hosts) or hop.options.known_hosts
+
+
+def _route(hop: HopConnection, node: Node) -> _Route:
+    """Return all that decides whether a hop's connection may serve another node as well."""
+    before = _route(hop.gateway, node) if isinstance(hop.gateway, HopConnection) else ()
+    options = replace(hop.options, alias="")  # two names of one server do not differ by that
+    files, keys = _known_hosts_files(node, hop), tuple(node.ssh.keys)
+    return (*before, (hop.user, options, files, keys))
 
 
 def _socket(hop: HopConnection) -> socket.socket | paramiko.ProxyCommand | None:
@@ -298,14 +315,6 @@ class _Gateway:
                     self._error = error
                     raise
             return self.connection
-
-
-def _chain(connection: HopConnection) -> str:
-    own = f"{connection.user}@{connection.host}:{connection.port}"
-    before = connection.gateway
-    return (
-        f"{_chain(before)} {own}" if isinstance(before, HopConnection) else f"{before or ''} {own}"
-    )
 
 
 @contextmanager

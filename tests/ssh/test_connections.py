@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,6 +160,25 @@ def test_many_nodes_share_one_connection_to_their_gateway(serve: Serve, node_of:
     assert answers == [b"hi\n"] * 8
     assert len(gateway.transports) == 1
     assert len(server.transports) == 8
+
+
+def test_a_gateway_is_checked_for_each_node_that_trusts_other_keys(
+    serve: Serve, node_of: NodeOf
+) -> None:
+    """A node's own known_hosts decide whom its secrets pass, whichever node came first."""
+    gateway, server = serve(host_keys=("gateway",)), serve()
+    first = node_of(server, gateway=f"root@127.0.0.1:{gateway.port}")
+    trust_also(first, gateway)
+    own = Path(first.ssh.known_hosts[0]).with_name("own")
+    own.write_text(
+        f"[127.0.0.1]:{server.port} {key('host').get_name()} {key('host').get_base64()}\n"
+    )
+    second = replace(first, name="n2", ssh=first.ssh.model_copy(update={"known_hosts": [own]}))
+    with Access() as access, Host(first, access) as host, Host(second, access) as other:
+        host.open()
+        with pytest.raises(UnknownHostKeyError, match=r"the gateway .* is unknown"):
+            other.open()
+    assert len(server.transports) == 1
 
 
 def test_a_silent_gateway_costs_all_who_wait_for_it_one_time_limit(
