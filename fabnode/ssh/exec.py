@@ -41,6 +41,10 @@ _NOT_ACCEPTED = (
     "check the password: it is the user's own, or root's where sudoers has targetpw or rootpw"
 )
 _SUDO_ADVICE = "check the user's sudo rights with `sudo -l` there"
+_BY_SUDO = (
+    "run the same command again; where it ends so each time, see whether `sudo -l` there shows a"
+    " command_timeout (or TIMEOUT=) for the user, which ends commands without a word"
+)
 _SUDO_CAUSES = {
     "must have a tty": "take `requiretty` from the user's Defaults in sudoers",
     "sudo: not found": "install sudo there, or log in as root (ssh.user)",
@@ -327,6 +331,10 @@ class Session:
             raise self._not_admitted()
         if took >= self._command.timeout and code in {124, 137}:
             raise self._too_long()
+        if code < 0 and channel.eof_received:  # a connection that is lost has no such end
+            advice = _BY_SUDO if self._command.sudo else ""
+            text = "a signal ended the command on the host, and the connection stayed"
+            raise ConnectionLostError(self._node, text, advice)
         if code < 0:
             raise ConnectionLostError(self._node, "the command was cut off")
         # Whatever sudo output while it asked is no part of what the command output.

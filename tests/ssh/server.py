@@ -286,7 +286,8 @@ class _Session(paramiko.ServerInterface):
             thread.join()
         with suppress(OSError, EOFError):
             channel.shutdown_write()
-            channel.send_exit_status(code if code >= 0 else 128 - code)
+            if code >= 0:  # OpenSSH names a signal instead, in a message that paramiko passes over
+                channel.send_exit_status(code)
             channel.close()
 
 

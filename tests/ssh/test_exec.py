@@ -281,6 +281,18 @@ def test_a_host_that_dies_while_it_works(reach: Reach, tmp_path: Path) -> None:
         host.root(f"touch {started}; sleep 60")
 
 
+@pytest.mark.parametrize(
+    ("user", "advice"), [("root", "it resumes"), ("ops", "shows a command_timeout")]
+)
+def test_a_signal_that_ended_the_command_is_no_lost_connection(
+    reach: Reach, user: str, advice: str
+) -> None:
+    """That is all one sees of sudo's command_timeout: it prints nothing."""
+    host, _ = reach(user=user)
+    with pytest.raises(ConnectionLostError, match=f"a signal ended the command.*{advice}"):
+        host.root("kill -TERM $$")
+
+
 def test_an_interrupt_ends_what_runs_on_a_host_and_what_would(reach: Reach, tmp_path: Path) -> None:
     host, _ = reach()
     started = tmp_path / "started"
