@@ -692,7 +692,10 @@ def test_a_service_on_the_nodes_address_does_not_answer_for_the_kubelet(story: S
         },
     ]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    shown = f"openssl s_client -connect {address}:10250 </dev/null 2>/dev/null | grep {_STRANGER}"
+    shown = (
+        f"timeout 5 openssl s_client -connect {address}:10250 </dev/null 2>/dev/null"
+        f" | grep {_STRANGER}"
+    )  # the kubelet would let it wait
     story.pods.kubectl("apply", "-f", "-", stdin=listed)
     try:
         eventually(lambda: lab.on(HOST, shown, code=None))
