@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..kube import node_status
@@ -75,6 +76,17 @@ class Cordons:
     def record(self, name: str, operation: Operation) -> None:
         """Record how far an operation is, before its next phase begins."""
         self._put(name, self.live(name), operation)
+
+    def open(self, name: str, operation: Operation) -> Operation:
+        """Have a node that an operation cordoned take pods, and keep the operation's record."""
+        opened = replace(operation, excluded=False)
+
+        def patch(live: Object) -> Object | None:
+            return operations.open_patch(live, operation, opened)
+
+        self._write(name, self.live(name), patch)
+        self.forget(name)
+        return opened
 
     def end(self, name: str, operation: Operation) -> None:
         """End an operation: a node that it cordoned takes pods again, any other is as before."""

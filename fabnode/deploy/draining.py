@@ -86,8 +86,9 @@ class NodesInUse:
         """Return the operation of this kind that goes on with a node, where one was cut off."""
         live = self.cordons.live(name)
         found = operations.read(live)
-        going_on = found is not None and found.what == what and operations.is_cordoned(live)
-        return found if going_on else None
+        if found is None or found.what != what:
+            return None
+        return found if operations.is_cordoned(live) or found.phase == operations.SOAKING else None
 
     def cordon(self, name: str, what: What, phase: str) -> Operation:
         """Cordon a node for an operation that ends with its cordon, or go on with that."""
@@ -101,6 +102,16 @@ class NodesInUse:
             if not operation.cordons and what != "remove":
                 log.note("it was cordoned before, and will stay so")
         return operation
+
+    def open(self, name: str, operation: Operation, phase: str) -> Operation:
+        """Have a node take pods again in an operation that goes on with it, and return that."""
+        with self.context.run.journal.step(name, UNCORDON) as log:
+            opened = self.cordons.open(name, replace(operation, phase=phase))
+            if opened.cordons:
+                log.changed("takes pods again, on trial")
+            else:
+                log.note("it was cordoned before, and stays so")
+        return opened
 
     def uncordon(self, name: str, operation: Operation) -> None:
         """End an operation: a node that it cordoned takes pods again."""

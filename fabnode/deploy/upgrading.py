@@ -22,11 +22,12 @@ from ..releases import crossings
 from ..releases.matrix import matrix
 from ..steps import kubelet, pod_network
 from ..upkeep import departures
+from ..upkeep.operations import SOAKING
 from ..util import program
 from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
 from . import host_changes
-from .draining import DRAIN, nodes_in_use
+from .draining import CORDON, DRAIN, nodes_in_use
 from .errors import PreflightError
 from .network_upgrade import NetworkProspect, NetworkUpgrade
 from .node_drainer import still_cordoned
@@ -77,12 +78,13 @@ class StuckError(FabnodeError):
 
     concludes = True
 
-    def __init__(self, node: str, cause: Exception, then: Exception) -> None:
-        super().__init__(
-            f"it went back to what it ran before, and that is not well either: {then}; at first:"
-            f" {cause}",
-            still_cordoned(node, UPGRADE),
+    def __init__(self, node: str, cause: Exception, then: Exception, *, emptied: bool) -> None:
+        went = (
+            "it went back to what it ran before, and that is not well either"
+            if emptied
+            else "it could not be emptied to go back, and runs what is new"
         )
+        super().__init__(f"{went}: {then}; at first: {cause}", still_cordoned(node, UPGRADE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,13 @@ class _Node:
         :raises WentBackError: it could not be upgraded, and runs what it ran before.
         :raises StuckError: likewise, and that is not well either; it stays cordoned.
         """
-        resumed = self._using.begun(self._name, UPGRADE) is not None
+        begun = self._using.begun(self._name, UPGRADE)
+        resumed = begun is not None
+        drains = resumed or planned.change.drains
+        ends_pods = resumed or planned.change.runtime
+        if begun and begun.phase == SOAKING and planned.empty:
+            self._soaked(begun, drains=drains, ends_pods=ends_pods)
+            return
         operation = self._emptied(drains=planned.change.drains)
         operation = self._record(operation, CHANGING)
         try:
@@ -288,12 +296,22 @@ class _Node:
             operation = self._record(operation, PROVING)
             self._prove()
         except Exception as error:
-            raise self._went_back(
-                operation, error, ends_pods=resumed or planned.change.runtime
-            ) from error
+            raise self._went_back(operation, error, ends_pods=ends_pods) from error
+        if not self._run.config.maintenance.soak:
+            self._forget()
+            self._using.uncordon(self._name, operation)
+            return
+        operation = self._using.open(self._name, operation, SOAKING)
+        self._soaked(operation, drains=drains, ends_pods=ends_pods)
+
+    def _soaked(self, operation: Operation, *, drains: bool, ends_pods: bool) -> None:
+        """See the node stay well with pods; until then it can go back to what it ran."""
+        try:
+            self._proof.soak(self._run.config.maintenance.soak)
+        except Exception as error:
+            raise self._went_back(operation, error, ends_pods=ends_pods, drains=drains) from error
         self._forget()
-        self._using.uncordon(self._name, operation)
-        self._proof.soak(self._run.config.maintenance.soak)
+        self._cordons.end(self._name, operation)
 
     def _effects(self, planned: NodePlan) -> tuple[str, ...]:
         change = planned.change
@@ -312,6 +330,16 @@ class _Node:
         if drains:
             with self._step(DRAIN, "evicting its pods") as log:
                 self._using.drainer.drain(self._name, log, still_cordoned(self._name, UPGRADE))
+        return operation
+
+    def _emptied_again(self, operation: Operation) -> Operation:
+        """Take the pods of a node on trial away: first no more come, whoever can't leave."""
+        with self._step(CORDON) as log:
+            again = replace(operation, phase=DRAINING)  # the same one: what is kept is its own
+            operation, _ = self._cordons.begin(self._name, again)
+            log.changed("cordoned")
+        with self._step(DRAIN, "evicting its pods") as log:
+            self._using.drainer.drain(self._name, log, still_cordoned(self._name, UPGRADE))
         return operation
 
     def _kept(self, operation: Operation, planned: NodePlan) -> Change:
@@ -351,17 +379,22 @@ class _Node:
         self._proof.prove(0.0, reported, f"the Node object to report {wanted}")
 
     def _went_back(
-        self, operation: Operation, cause: Exception, *, ends_pods: bool
+        self, operation: Operation, cause: Exception, *, ends_pods: bool, drains: bool = False
     ) -> WentBackError | StuckError:
         """
         Restore what the node ran, and let it take pods as before; return how that went.
 
         :param ends_pods: pods that the other runtime started don't survive.
+        :param drains: it takes pods already, which have to leave first.
         """
         error = cause if isinstance(cause, FabnodeError) else FabnodeError(str(cause))
         self._run.journal.warn(f"{self._name}: {error.message}; it goes back to what it ran")
-        began = time.time() + self._deployer.facts.clock_offset
+        emptied = False
         try:
+            if drains:
+                operation = self._emptied_again(operation)
+            emptied = True
+            began = time.time() + self._deployer.facts.clock_offset
             self._deployer.host.close()  # whatever became of the connection
             restored = _trace("set kept", "what it ran", (), "restore", "as one set")
             ended = self._ended() if ends_pods else ()
@@ -373,7 +406,7 @@ class _Node:
                 log.note("it runs what it ran before")
             self._forget()
         except Exception as then:
-            return StuckError(self._name, error, then)
+            return StuckError(self._name, error, then, emptied=emptied)
         return WentBackError(self._name, error, takes_pods=operation.cordons)
 
     def _forget(self) -> None:

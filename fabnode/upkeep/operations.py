@@ -30,6 +30,8 @@ EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 REMOVED = "fabnode.io/removed"  # taint of a node that is locked out
 _EMPTIES = frozenset({"drain", "maintain", "upgrade", "remove"})
 
+SOAKING = "soaking"  # phase in which a node takes pods, and the operation goes on
+
 What = Literal["cordon", "drain", "maintain", "upgrade", "remove"]
 WHATS: frozenset[str] = frozenset(get_args(What))
 
@@ -182,6 +184,19 @@ def begin_patch(live: Object, operation: Operation) -> Object | None:
         return None
     spec = {} if is_cordoned(live) else {"unschedulable": True}
     return _patch(live, operation.to_json(), spec, {EXCLUDED: "true"} if excludes else {})
+
+
+def open_patch(live: Object, operation: Operation, opened: Operation) -> Object | None:
+    """
+    Return the merge patch by which a node takes pods while the operation goes on; None: it does.
+
+    :param opened: the operation as it is recorded from then on.
+    """
+    labels = {EXCLUDED: None} if operation.excluded else {}
+    lifts = operation.cordons and is_own_cordon(live)
+    if not lifts and _annotation(live) == opened.to_json():
+        return None
+    return _patch(live, opened.to_json(), {"unschedulable": None} if lifts else {}, labels)
 
 
 def end_patch(live: Object, operation: Operation) -> Object | None:

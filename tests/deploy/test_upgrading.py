@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from fabnode.util.fan_out import Outcome
 
 OLD, NEW = Release.parse("1.36.3"), Release.parse("1.37.2")
+# After a cut one does not know whether the pods were started by another runtime.
+SET_BACK = ["halted n1", "pods n1", "set kept n1", "forgotten n1"]
 BAD = Check("n1", "kube-proxy health", ok=False, detail="nobody answers")
 
 
@@ -65,6 +67,7 @@ class Upgraded(Scene):
         self.did: list[str] = []
         self.seen_within: list[float] = []
         self.network_fails = False
+        self.restarts = 0
         self.on_deploy: Callable[[str], None] = lambda _: None
         self.on_back: Callable[[str], None] = lambda _: None
         self.ready: Callable[[str], None] = lambda _: None
@@ -386,34 +389,80 @@ def test_after_its_pods_were_ended_a_node_is_looked_at_again(scene: Upgraded) ->
     assert scene.seen_within == [0.0]
 
 
-def test_a_node_that_does_not_stay_well_ends_the_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def soaking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Upgraded:
+    """Return nodes that have to stay well for a second; `restarts` makes one's own pod restart."""
     scene = Upgraded(monkeypatch, tmp_path, maintenance={"retry": 1, "soak": 1})
     own = pod("calico-node-1", controller=("apps/v1", "DaemonSet"))
     own["status"]["containerStatuses"] = [{"restartCount": 4}]
     scene.api.owners["/apis/apps/v1/namespaces/shop/daemonsets/web"] = {"metadata": {"uid": "o"}}
     scene.api.pods = [own]
-    looks = scene.api.get
+    found = scene.api.get
 
     def get(path: str, **query: str) -> Any:
-        # Once it takes pods again, its own start again.
-        if path == "/api/v1/pods" and "patch n1: nothing, unschedulable None" in scene.api.reported:
-            own["status"]["containerStatuses"][0]["restartCount"] += 1
-        return looks(path, **query)
+        trial = "patch n1: soaking, unschedulable None" in scene.api.reported
+        if path == "/api/v1/pods" and trial and scene.runs["n1"] == scene.wanted:
+            own["status"]["containerStatuses"][0]["restartCount"] += scene.restarts
+        return found(path, **query)
 
     monkeypatch.setattr(scene.api, "get", get)
-    outcomes = scene.upgrade("n1", "n2")
+    return scene
+
+
+def test_a_node_that_does_not_stay_well_is_emptied_and_goes_back(soaking: Upgraded) -> None:
+    soaking.restarts = 1
+    soaking.api.pods.append(pod("a"))
+    outcomes = soaking.upgrade("n1", "n2")
     error = outcomes["n1"].error
-    assert isinstance(error, NotWellError)
+    assert isinstance(error, WentBackError)
     assert "shop/calico-node-1 has started again" in error.message
     assert outcomes["n2"].skipped
+    assert soaking.did == ["kept n1", "deploy n1", "set kept n1", "forgotten n1"]
+    trial = soaking.api.reported.index("patch n1: soaking, unschedulable None")
+    assert soaking.api.reported[trial + 1 :] == [
+        "patch n1: draining, unschedulable True",
+        "patch n1: nothing, unschedulable None",
+    ]
+    assert soaking.record() is None
 
 
-def test_a_node_that_stays_well_is_through(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    scene = Upgraded(monkeypatch, tmp_path, maintenance={"retry": 1, "soak": 1})
-    assert scene.upgrade()["n1"].ok
-    assert "well for 1 s" in scene.texts("done")
+def test_a_node_on_trial_that_cannot_be_emptied_stays_as_it_is(soaking: Upgraded) -> None:
+    def arrives(what: str) -> None:
+        if what == "patch n1: soaking, unschedulable None":
+            soaking.api.pods.append(pod("lonely", controller=None))
+
+    soaking.restarts, soaking.api.on_change = 1, arrives
+    error = soaking.upgrade("n1")["n1"].error
+    assert isinstance(error, StuckError)
+    assert "could not be emptied to go back, and runs what is new" in error.message
+    assert soaking.api.cordoned()
+    assert "set kept n1" not in soaking.did
+
+
+def test_a_node_that_stays_well_is_through(soaking: Upgraded) -> None:
+    assert soaking.upgrade()["n1"].ok
+    assert "well for 1 s" in soaking.texts("done")
+    assert soaking.did == ["kept n1", "deploy n1", "forgotten n1"]
+    assert not soaking.api.cordoned()
+    assert soaking.record() is None
+
+
+@pytest.mark.parametrize("lasts", [True, False])
+def test_a_trial_that_was_cut_off_goes_on(soaking: Upgraded, *, lasts: bool) -> None:
+    def cut(_: object, __: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(node_proof.NodeProof, "soak", cut)
+        assert not soaking.upgrade()["n1"].ok
+    record = soaking.record()
+    assert record
+    assert record["phase"] == "soaking"
+    assert not soaking.api.cordoned()
+    soaking.restarts = 0 if lasts else 1
+    assert soaking.upgrade()["n1"].ok is lasts
+    assert soaking.did == (["forgotten n1"] if lasts else SET_BACK)
+    assert soaking.record() is None
 
 
 def rolls(monkeypatch: pytest.MonkeyPatch, scene: Upgraded, *, last: bool = False) -> None:
