@@ -19,7 +19,6 @@ from ..doctor.cause import (
     Common,
     Deploy,
     RenewPod,
-    Uncordon,
     UnitAct,
     common,
     explained,
@@ -32,7 +31,6 @@ from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
 from ..util.words import counted
 from . import approval, pipeline
-from .cordons import Cordons
 from .diagnosis import Diagnoses
 from .run import RunContext
 
@@ -129,11 +127,10 @@ def _carry_out(run: Run, todo: Mapping[str, list[Act]]) -> None:
         n: [a for a in acts if not isinstance(a, Deploy | Approve)] for n, acts in todo.items()
     }
     with _context(run) as context:
-        cordons = Cordons(context.session.api, context.session.guard)
 
         def act(deployer: NodeDeployer) -> None:
             for each in small[deployer.node.name]:
-                _do(run, context, cordons, deployer, each)
+                _do(run, context, deployer, each)
 
         context.each(act, [name for name, acts in small.items() if acts], batched=False)
     deploys = [name for name, acts in todo.items() if any(isinstance(a, Deploy) for a in acts)]
@@ -144,7 +141,7 @@ def _carry_out(run: Run, todo: Mapping[str, list[Act]]) -> None:
         approval.approve(_of(run, approves), watch=False, dry_run=False, serving_only=True)
 
 
-def _do(run: Run, context: RunContext, cordons: Cordons, deployer: NodeDeployer, act: Act) -> None:
+def _do(run: Run, context: RunContext, deployer: NodeDeployer, act: Act) -> None:
     name = deployer.node.name
     with run.journal.step(name, DOCTOR, "fixing") as log:
         match act:
@@ -163,9 +160,6 @@ def _do(run: Run, context: RunContext, cordons: Cordons, deployer: NodeDeployer,
                     context.session.guard.obtain()
                     context.session.network.renew(found[0])
                     log.changed(f"{pod} starts again")
-            case Uncordon():
-                if ended := cordons.lift(name):
-                    log.changed(f"ended: {ended}")
             case _:
                 raise AssertionError(f"{act} is done elsewhere")
 

@@ -127,6 +127,7 @@ class Diagnoses:
         except HostError as error:
             access = next((a for kind, a in _ACCESS if isinstance(error, kind)), None)
             return HostSeen(access or "misbehaves", error.message, error.advice)
+        of_others, files = planner.of_others()
         reached = None if seen.reachable is None else seen.reachable and seen.trusted is not None
         return HostSeen(
             facts=planner.facts,
@@ -135,6 +136,8 @@ class Diagnoses:
             api_fault="" if seen.trusted or seen.reachable is None else seen.reason,
             health=health,
             overrides=tuple((each.text, each.fix) for each in planner.overrides()),
+            of_others=tuple((each.text, each.fix) for each in of_others),
+            files_of_others=files,
             lost=planner.lost_programs(),
             drift=planner.drift(),
         )
@@ -220,13 +223,15 @@ class Diagnoses:
         missing = permitted(lambda: network.missing([name])) if network.name else None
         found = network.diagnosis([name], missing) if missing else None
         metadata, status = live["metadata"], live.get("status") or {}
+        operation = operations.read(live)
         leaving = ", ".join(metadata.get("finalizers") or ()) or "the API"
         return NodeSeen(
             leaving=leaving if "deletionTimestamp" in metadata else "",
             conditions=conditions,
             beat=max(0.0, node_status.heartbeat_age(api, live, now)),
             cordon=operations.whose(live),
-            own_cordon=operations.is_own_cordon(live),
+            operation=operation.what if operation and operations.is_own_cordon(live) else "",
+            locked_out=operations.is_locked_out(live),
             taints=verify.strange_taints(node, live),
             tainted_by=operations.tainted_by(live),
             machine_id=node_status.machine_id(live),

@@ -332,6 +332,19 @@ class NodePlanner:
         here = desired_state(self._all_steps, self.inputs())
         return (*found, *containerd_imports.findings(self.facts, here))
 
+    def of_others(self) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+        """
+        Return what services would start with and others than root may change, by the last probe.
+
+        :returns: programs and drop-ins, which a person has to judge; and files that a deployment
+            writes anew.
+        """
+        found = (
+            *program_owners.findings(self.facts, self._everything),
+            *unit_overrides.changeable(self.facts, self._everything),
+        )
+        return found, program_owners.files(self.facts, self._everything)
+
     def sites_own(self) -> tuple[str, ...]:
         """Return the site's own drop-ins and imports that are there, by the last probe."""
         units = [each.name for each in self._everything if isinstance(each, Unit)]

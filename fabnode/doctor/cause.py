@@ -42,13 +42,6 @@ class Deploy:
 
 
 @dataclass(frozen=True, slots=True)
-class Uncordon:
-    """Lift a cordon of fabnode's own."""
-
-    shown: ClassVar[str] = "lift its cordon"
-
-
-@dataclass(frozen=True, slots=True)
 class RenewPod:
     """Have the pod network's own pod on the node start again. `name`: namespace/name."""
 
@@ -68,7 +61,7 @@ class Approve:
     shown: ClassVar[str] = "approve its signing requests that are proved"
 
 
-Act = UnitAct | Deploy | Uncordon | RenewPod | Approve
+Act = UnitAct | Deploy | RenewPod | Approve
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +120,9 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tasks-used-up": _HOST,
         "folder-lost": ("client-lost", *_HOST),
         "no-resolv-conf": _PODS,
+        # Whoever may write what a service starts with is root once it starts: that comes first,
+        # and explains nothing.
+        "others-write": (),
         # The runtime.
         "runtime-masked": _RUNTIME,
         "runtime-program": _RUNTIME,
@@ -196,6 +192,7 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "task-pressure": (),
         "not-reporting": ("not-ready",),
         "not-ready": (),
+        "locked-out": ("cordoned", "tainted"),
         "cordoned": (),
         "uninitialized": (),
         "tainted": (),

@@ -121,6 +121,8 @@ class HostSeen:
     :param api_fault: why not, or why its certificate is not good there; empty: all well.
     :param health: what the kubelet's health endpoint says; empty: it is well, or not asked.
     :param overrides: what overrides fabnode's settings there, each with its fix.
+    :param of_others: programs and drop-ins of services that others than root may change, each with
+        its fix. :param files_of_others: likewise files that a deployment writes anew.
     :param lost: programs of the node that are not there or can't be executed.
     :param drift: files and settings that are not as configured, in clauses.
     """
@@ -134,6 +136,8 @@ class HostSeen:
     api_fault: str = ""
     health: str = ""
     overrides: tuple[tuple[str, str], ...] = ()
+    of_others: tuple[tuple[str, str], ...] = ()
+    files_of_others: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     drift: tuple[str, ...] = ()
 
@@ -167,7 +171,8 @@ class NodeSeen:
     :param registered: whether there is a Node object.
     :param leaving: what keeps a deleted Node object; empty: it is not deleted.
     :param beat: seconds since its kubelet reported last.
-    :param cordon: whose its cordon is; empty: none. :param own_cordon: it is fabnode's.
+    :param cordon: whose its cordon is; empty: none. :param operation: of fabnode's own, what it was
+        made for: cordon, drain, maintain, upgrade. :param locked_out: a removal of it has begun.
     :param taints: that are not configured and keep pods away; each with what to do about it.
     :param tainted_by: the program that wrote its taints last.
     :param machine_id, addresses, kubelet, pods, most_pods: as it reports them.
@@ -185,7 +190,8 @@ class NodeSeen:
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     beat: float = 0.0
     cordon: str = ""
-    own_cordon: bool = False
+    operation: str = ""
+    locked_out: bool = False
     taints: tuple[tuple[str, str], ...] = ()
     tainted_by: str = ""
     machine_id: str = ""

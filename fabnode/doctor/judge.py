@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..node.conventions import KUBELET_SERVICE, PROXY_SERVICE
 from ..util import program
 from . import host_causes, kubelet_causes, node_causes, service_causes
-from .cause import Cause, Deploy, Fix, ranked
+from .cause import Cause, Deploy, Fix, UnitAct, ranked
 from .words import Service
 
 if TYPE_CHECKING:
@@ -25,7 +26,33 @@ def causes(evidence: Evidence) -> tuple[Cause, ...]:
         shown = ", ".join(drift[:4]) + (f" and {len(drift) - 4} more" if len(drift) > 4 else "")
         text = f"it is not as configured: {shown}"
         found = (*found, Cause("drift", text, "compared as by `plan`", Fix(deploy, (Deploy(),))))
+    if found and (evidence.host.of_others or evidence.host.files_of_others):
+        found = (_of_others(evidence), *map(_starting_nothing, found))
+    if evidence.node.locked_out:
+        found = tuple(map(_without_acts, found))
     return ranked(found)
+
+
+def _without_acts(cause: Cause) -> Cause:
+    """Return a cause of a node that somebody is removing: nothing of it comes back by itself."""
+    return replace(cause, fix=replace(cause.fix, acts=()))
+
+
+def _of_others(evidence: Evidence) -> Cause:
+    """Return that others may change what services start with: root starts none of it."""
+    host, name = evidence.host, evidence.wanted.name
+    if host.of_others:
+        text, fix = host.of_others[0]
+        return Cause("others-write", text, "its owner and mode", Fix(fix))
+    paths = ", ".join(host.files_of_others[:4])
+    deploy = Fix(program.task(f"deploy-nodes --limit {name}"), (Deploy(),))
+    return Cause("others-write", f"others than root may change {paths}", "owner and mode", deploy)
+
+
+def _starting_nothing(cause: Cause) -> Cause:
+    """Return a cause without acts by which a service would start as it is."""
+    acts = tuple(act for act in cause.fix.acts if not isinstance(act, UnitAct | Deploy))
+    return replace(cause, fix=replace(cause.fix, acts=acts))
 
 
 def _found(evidence: Evidence) -> Iterator[Cause]:

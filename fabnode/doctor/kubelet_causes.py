@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from re import escape, fullmatch
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from ..node import layout
 from ..node.conventions import KUBELET_HEALTH_PORT, KUBELET_PORT
@@ -69,8 +71,8 @@ _OF_ANOTHER: Final = (
     r"|is not allowed to modify node.*|can only access node lease with the same name.*"
 )
 _WEBHOOK: Final = (
-    r"failed calling webhook \\*\"(?P<failed>[^\"\\]+).*"
-    r"|admission webhook \\*\"(?P<denies>[^\"\\]+)\\*\" denied.*"
+    r"failed calling webhook \\*\"(?P<failed>[\w.-]+).*"
+    r"|admission webhook \\*\"(?P<denies>[\w.-]+)\\*\" denied.*"
 )
 _FORBIDDEN: Final = r"(nodes|leases)[a-z0-9.]* (\\*\"[^\"]*\" )?is forbidden: .*"
 
@@ -129,7 +131,7 @@ def _refuses_to_run(evidence: Evidence, unit: Service) -> Iterator[Cause]:
             _deploy(evidence),
         )
     if found := unit.says(_STATE):
-        path = found["path"] or f"{evidence.wanted.kubelet_root}/cpu_manager_state"
+        path = _state_file(evidence.wanted.kubelet_root, found["path"] or "")
         drain = program.task(f"drain --limit {name}")
         yield Cause(
             "state-file",
@@ -141,6 +143,12 @@ def _refuses_to_run(evidence: Evidence, unit: Service) -> Iterator[Cause]:
         yield _taken(evidence, int(found["port"]), unit.quote(_TAKEN))
     elif other := _other_listener(evidence):
         yield _taken(evidence, other, "ss -ltnp")
+
+
+def _state_file(root: str, named: str) -> str:
+    """Return the file that is meant: its name comes from a journal, and goes into a command."""
+    known = fullmatch(rf"{escape(root)}/[a-z]+(_[a-z]+)*_state", named)
+    return named if known else f"{root}/cpu_manager_state"
 
 
 def _field(unit: Service) -> str:
@@ -315,13 +323,14 @@ def _way(evidence: Evidence, unit: Service) -> Iterator[Cause]:
                 " take it out, then `systemctl daemon-reload && systemctl restart kubelet`"
             ),
         )
+    what = urlsplit(wanted.apiserver).hostname or wanted.apiserver
     named = unit.unheard.says(_NAME)
-    if host.symptoms.resolves is False or named:
-        what = named["name"] if named else wanted.apiserver
+    says = named is not None and named["name"].lower() == what
+    if host.symptoms.resolves is False or says:
         yield Cause(
             "name-unresolved",
             f"it can't resolve the apiserver's name, {what}",
-            unit.unheard.quote(_NAME) or "asked the host's own resolver",
+            unit.unheard.quote(_NAME) if says else "asked the host's own resolver",
             Fix(f"`getent hosts {what}` on {wanted.name}; mend /etc/resolv.conf or /etc/hosts"),
         )
     dial = unit.unheard.quote(_DIAL) if unit.settled else ""

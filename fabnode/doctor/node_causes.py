@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ..util import program
 from ..util.sanitize import clean, cut
 from . import service_causes
-from .cause import Cause, Deploy, Fix, RenewPod, Uncordon
+from .cause import Cause, Deploy, Fix, RenewPod
 from .host_causes import STALE
 
 if TYPE_CHECKING:
@@ -123,13 +123,16 @@ def _readiness(evidence: Evidence) -> Iterator[Cause]:
 def _use(evidence: Evidence) -> Iterator[Cause]:
     """Yield why a Ready node gets no pods."""
     seen, name = evidence.node, evidence.wanted.name
-    if seen.cordon:
+    if seen.locked_out:
         fix = (
-            Fix(program.task(f"uncordon --limit {name}"), (Uncordon(),))
-            if seen.own_cordon
-            else Fix(f"kubectl uncordon {name}, once whoever cordoned it agrees")
+            f"{program.task(f'remove-node --limit {name}')} goes on with that;"
+            f" {program.task(f'uncordon --limit {name}')} has it back, if nobody else got its keys"
         )
-        yield Cause("cordoned", f"it is cordoned, and takes no pods: {seen.cordon}", "", fix)
+        text = "it is locked out: a removal of it has begun"
+        yield Cause("locked-out", text, seen.cordon or "its taint", Fix(fix))
+    if seen.cordon:
+        fix = _uncordons(name, seen.operation)
+        yield Cause("cordoned", f"it is cordoned, and takes no pods: {seen.cordon}", "", Fix(fix))
     by = f"written by {seen.tainted_by}" if seen.tainted_by else "its Node object"
     for taint, advice in seen.taints:
         cloud = taint.startswith(_UNINITIALIZED)
@@ -146,6 +149,14 @@ def _use(evidence: Evidence) -> Iterator[Cause]:
             "its pods, and maxPods of its kubelet",
             Fix("move pods to other nodes, or raise kubelet.max_pods and deploy"),
         )
+
+
+def _uncordons(name: str, operation: str) -> str:
+    """Return how a cordon ends: never by itself, for somebody wanted it."""
+    back = program.task(f"uncordon --limit {name}")
+    if operation in {"maintain", "upgrade"}:
+        return f"{program.task(f'{operation} --limit {name}')} goes on; {back} takes it back"
+    return back if operation else f"kubectl uncordon {name}, once whoever cordoned it agrees"
 
 
 def network(
@@ -202,7 +213,8 @@ def network(
         look = program.task(f"verify --limit {wanted.name} --no-network")
         advice = evidence.node.network_advice or look
         yield Cause("network-pod", evidence.node.network, "the API", Fix(advice))
-    said = runtime.quote(_SANDBOX_IMAGE) or kubelet.quote(_SANDBOX_IMAGE)
+    quotes = (each.quote(_SANDBOX_IMAGE, of_pods=True) for each in (runtime, kubelet))
+    said = next(filter(None, quotes), "")
     held = host.facts.images
     absent = held is not None and wanted.sandbox_image not in held
     if said or (absent and wanted.sandbox_image in host.facts.image_archives):
@@ -212,7 +224,7 @@ def network(
             said or "the runtime's list of images",
             deploy,
         )
-    elif said := kubelet.quote(_SANDBOX):
+    elif said := kubelet.quote(_SANDBOX, of_pods=True):
         yield Cause(
             "pods-fail",
             "new pods do not start there",

@@ -19,6 +19,20 @@ _MARGIN = 3.0  # seconds by which a line may be older than the report that it ca
 _OF_LAST = 90.0  # seconds before its last line, of one that does not
 _LONGEST = 300
 
+# What kubelet and runtime write about pods holds texts of their owners: the runtime's error names
+# the command that a container was to run, in the words of whoever made the pod. Such a line is
+# known by its fields, or by the file that wrote it; what stands in quotes may be anybody's.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|$)')
+_OF_PODS = re.compile(
+    r"\b(pods?|podUIDs?|pod(Sandbox)?IDs?|sandboxIDs?|container\w*|image\w*|event|plugin\w*"
+    r"|volume\w*|probeType)="
+    r"|\b(remote_(runtime|image)|kuberuntime_\w+|pod_workers|kubelet_(pods|volumes)|event|log"
+    r"|prober\w*|handlers?|nestedpendingoperations|operation_\w+|\w*volume\w*|csi_\w+)\.go:"
+    r"|\bpod\b"
+)
+# containerd's (internal/cri), by the call of the kubelet's that failed.
+_OF_CALLS = re.compile(r'\bmsg="?(\w*(Sandbox|Container|Image|Exec|Attach|PortForward|Log)\w*)\b')
+
 
 class Service:
     """
@@ -72,15 +86,22 @@ class Service:
         """Whether systemd refuses to start it."""
         return self.fact.load == "masked" or self.fact.enabled.startswith("masked")
 
-    def says(self, pattern: str) -> re.Match[str] | None:
-        """Return where its journal last said something, as far as that still counts."""
+    def says(self, pattern: str, *, of_pods: bool = False) -> re.Match[str] | None:
+        """
+        Return where its journal last said something, as far as that still counts.
+
+        What is returned is for people to read: it belongs into no command.
+
+        :param of_pods: lines about pods count as well, which their owners may have words in.
+        """
         wanted = re.compile(pattern)
-        found = (wanted.search(line.text) for line in reversed(self._counting()))
+        lines = (line.text for line in reversed(self._counting()))
+        found = (wanted.search(text) for text in lines if of_pods or not is_of_pods(text))
         return next(filter(None, found), None)
 
-    def quote(self, pattern: str) -> str:
+    def quote(self, pattern: str, *, of_pods: bool = False) -> str:
         """Return the last line that says something, from there on; empty: none does."""
-        found = self.says(pattern)
+        found = self.says(pattern, of_pods=of_pods)
         if found is None:
             return ""
         start = found.start("said") if "said" in found.re.groupindex else found.start()
@@ -99,3 +120,8 @@ class Service:
             return [line for line in journal if line.at >= journal[-1].at - _OF_LAST]
         began = self._now - self._up - 1
         return [line for line in journal if line.at >= max(began, self._now - self._recent)]
+
+
+def is_of_pods(line: str) -> bool:
+    """Say whether a line of a kubelet's or a runtime's is about pods, in their owners' words."""
+    return bool(_OF_CALLS.search(line) or _OF_PODS.search(_QUOTED.sub("", line)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ..node import advice
 from ..node.facts import Facts
-from ..node.resources import Binary, Resource, Retired
+from ..node.resources import Binary, File, Resource, Retired
 from .finding import Finding
 
 
@@ -37,3 +37,10 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
                 f"`namei -l {path}` on the host shows whose each is: mend the folders, and take the"
                 " file or the link away",
             )
+
+
+def files(facts: Facts, resources: Iterable[Resource]) -> tuple[str, ...]:
+    """Return files of these resources that others may change; a deployment writes them anew."""
+    paths = sorted({each.path for each in resources if isinstance(each, File)})
+    found = ((path, facts.path(path)) for path in paths)
+    return tuple(path for path, seen in found if seen.kind == "file" and not seen.roots_alone)

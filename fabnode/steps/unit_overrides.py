@@ -56,8 +56,7 @@ def findings(
             if known and not is_wanted(path, wanted):
                 found = _effects(known, facts.config_files[path])
                 effects[path] += [(f"{effect} of {unit}", stops) for effect, stops in found]
-    for path in facts.config_files.keys() - ours.keys():
-        yield from _changeable(path, facts)
+    yield from changeable(facts, resources)
     for path, what in effects.items():
         if what:
             yield Finding(
@@ -65,6 +64,13 @@ def findings(
                 f"{path} overrides {', '.join(dict.fromkeys(effect for effect, _ in what))}",
                 _removal(path, facts),
             )
+
+
+def changeable(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
+    """Yield which files of others that count for units of these resources are not root's alone."""
+    ours = {each.path for each in resources if isinstance(each, File)}
+    for path in facts.config_files.keys() - ours:
+        yield from _changeable(path, facts)
 
 
 def is_wanted(path: str, patterns: Iterable[str]) -> bool:

@@ -121,6 +121,15 @@ def is_own_cordon(live: Object) -> bool:
     return recorded and cordoned_by(live) in {"", MANAGER}
 
 
+def is_locked_out(live: Object) -> bool:
+    """Return whether a removal has begun to keep a Node away from the cluster."""
+    found = read(live)
+    taints = (live.get("spec") or {}).get("taints") or ()
+    return (found is not None and found.what == "remove") or any(
+        taint.get("key") == REMOVED for taint in taints
+    )
+
+
 def cordoned_by(live: Object) -> str:
     """Return the program that wrote the cordon last; empty: nobody knows."""
     return _writer(live, "f:unschedulable")

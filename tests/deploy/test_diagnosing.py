@@ -11,7 +11,7 @@ from fabnode.deploy import approval, diagnosing, pipeline
 from fabnode.deploy import run as run_module
 from fabnode.deploy.diagnosing import FixError, NotCuredError, cure, diagnose, shared
 from fabnode.deploy.diagnosis import Diagnoses
-from fabnode.doctor.cause import Act, Approve, Cause, Deploy, Fix, RenewPod, Uncordon, UnitAct
+from fabnode.doctor.cause import Act, Approve, Cause, Deploy, Fix, RenewPod, UnitAct
 from fabnode.ssh.exec import Result
 
 from .nodes_in_use import Scene
@@ -144,7 +144,7 @@ def test_deployments_and_approvals_are_of_those_nodes_alone(
 
 
 def test_what_nodes_share_is_mended_on_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    ill = [(cause("api-unreached"), cause("cordoned", Uncordon()))]
+    ill = [(cause("api-unreached"), cause("cordoned"))]
     ward = Ward(monkeypatch, n1=list(ill), n2=list(ill), n3=[(cause("kubelet-down", RESTART),), ()])
     run = ward.run("n1", "n2", "n3")
     found = diagnose(run)
@@ -162,17 +162,6 @@ def test_a_command_that_fails_is_that_nodes_failure(monkeypatch: pytest.MonkeyPa
     _, run = ward.cured()
     assert isinstance(run.outcomes["n1"].error, FixError)
     assert f"`{COMMAND}` failed there: Unit is masked." in str(run.outcomes["n1"].error)
-
-
-def test_a_cordon_of_our_own_is_lifted(monkeypatch: pytest.MonkeyPatch) -> None:
-    ward = Ward(monkeypatch, n1=[(cause("cordoned", Uncordon()),), ()])
-    from fabnode.deploy import draining
-
-    draining.cordon(ward.run())
-    assert ward.api.cordoned()
-    _, run = ward.cured()
-    assert not ward.api.cordoned()
-    assert errors(run) == {}
 
 
 def test_the_networks_pod_starts_again_if_it_is_still_that_one(

@@ -146,6 +146,7 @@ def planner(look: Any = SYMPTOMS, facts: Any = FACTS) -> Any:
         symptoms=looked,
         api_seen_from_host=lambda: TlsResult(True, True),
         overrides=lambda: (),
+        of_others=lambda: ((), ()),
         lost_programs=lambda: (),
         drift=lambda: (),
     )

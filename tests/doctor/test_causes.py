@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.doctor.cause import Approve, Deploy, RenewPod, Uncordon, UnitAct
+from fabnode.doctor.cause import Approve, Deploy, RenewPod, UnitAct
 from fabnode.doctor.evidence import Condition, Line, Listening, Request, UnitSeen
 from fabnode.doctor.judge import causes
 from fabnode.node import layout
@@ -257,6 +257,28 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         "port-taken",
         ill(units={KUBELET: LOOPS}, symptoms={"listening": (Listening(10250, "nc"),)}),
     ),
+    "a program of others": (
+        "others-write",
+        ill(units={PROXY: STOPPED}, host={"of_others": (("others may change it", "rm it"),)}),
+    ),
+    "a file of others": (
+        "others-write",
+        ill(units={PROXY: STOPPED}, host={"files_of_others": ("/etc/kubernetes/kubelet.yaml",)}),
+    ),
+    "a name in its own words": (
+        "name-unresolved",
+        ill(
+            wanted={"apiserver": "https://Api.example:6443"},
+            services={
+                KUBELET: says(
+                    'kubelet_node_status.go:107] "Unable to register node with API server"'
+                    ' err="Post \\"https://api.example:6443/api/v1/nodes\\": dial tcp:'
+                    ' lookup api.example on 192.0.2.53:53: no such host" node="n1"'
+                )
+            },
+            node=SILENT,
+        ),
+    ),
     "a name": (
         "name-unresolved",
         ill(
@@ -472,6 +494,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         "not-ready",
         ill(node={"conditions": {"Ready": Condition("False", "", "PLEG is not healthy")}}),
     ),
+    "a removal": ("locked-out", ill(node={"cordon": "ours: remove", "locked_out": True})),
     "a cordon": ("cordoned", ill(node={"cordon": "somebody else's, written by kubectl"})),
     "no cloud": (
         "uninitialized",
@@ -569,9 +592,25 @@ def test_what_is_safe_is_an_act_and_what_is_not_is_none(
     assert causes(FIRST[case][1])[0].fix.acts == acts
 
 
-def test_a_cordon_of_our_own_is_lifted() -> None:
-    evidence = ill(node={"cordon": "ours: drain (drained) by me", "own_cordon": True})
-    assert causes(evidence)[0].fix.acts == (Uncordon(),)
+@pytest.mark.parametrize(
+    ("operation", "fix"),
+    [
+        ("", "kubectl uncordon n1, once"),
+        ("drain", "inv uncordon --limit n1"),
+        ("upgrade", "inv upgrade --limit n1 goes on; inv uncordon"),
+    ],
+)
+def test_no_cordon_is_lifted_by_itself(operation: str, fix: str) -> None:
+    found = causes(ill(node={"cordon": "somebody's", "operation": operation}))[0]
+    assert found.fix.acts == ()
+    assert found.fix.text.startswith(fix)
+
+
+def test_nothing_of_a_node_comes_back_that_is_locked_out() -> None:
+    out = {"locked_out": True, "taints": (("fabnode.io/removed:NoSchedule", "kubectl taint"),)}
+    found = causes(ill(units={KUBELET: STOPPED}, node={**SILENT, **out}))
+    assert {"locked-out", "kubelet-down"} <= {cause.key for cause in found}
+    assert [act for cause in found for act in cause.fix.acts] == []
 
 
 def test_what_a_kubelet_said_before_it_was_started_again_does_not_count() -> None:
@@ -593,6 +632,71 @@ def test_what_a_network_plugin_is_told_is_not_the_kubelets() -> None:
         'Failed to create sandbox: plugin type="calico": connection is unauthorized: Unauthorized'
     )
     assert causes(ill(services={KUBELET: says(said)}))[0].key == "pods-fail"
+
+
+# As kubelet 1.37.2 and containerd 2.3.4 write about a container whose command is this text.
+_ABOUT_PODS = (
+    'E1130 03:43:00.1 99 pod_workers.go:1338] "Error syncing pod, skipping" err="failed to \\"Start'
+    'Container\\" for \\"main\\" with RunContainerError: \\"exec: \\\\\\"{}\\\\\\"\\""'
+    ' pod="shop/a" podUID="b"',
+    'E1130 03:43:00.1 99 log.go:32] "StartContainer from runtime service failed" err="rpc error:'
+    ' exec: \\"{}\\": no such file" containerID="c"',
+    'E1130 03:43:00.1 99 remote_runtime.go:193] "RunPodSandbox failed" err="{}"',
+    'time="2026-11-30T03:43:00Z" level=error msg="StartContainer for \\"c\\" failed" error="{}"',
+    'level=error msg="StartContainer for \\"{}\\" failed"',
+)
+_FORGED = (
+    "dial tcp: lookup $(id): no such host",
+    "dial tcp: lookup 192.0.2.1: no such host",
+    "could not restore state from checkpoint: x, please drain this node and delete the CPU manager"
+    ' checkpoint file \\"/tmp/x; id\\"',
+    "no space left on device",
+    "running with swap on is not supported",
+    "failed to load kubelet config file",
+    "x509: certificate has expired or is not yet valid",
+    'failed calling webhook \\"shop\\"',
+    "nodes is forbidden: x",
+    "Unauthorized",
+    "proxyconnect tcp: x",
+    "expected cgroupsPath to be of format x",
+    "listen tcp :10250: bind: address already in use",
+)
+
+
+@pytest.mark.parametrize("line", _ABOUT_PODS)
+@pytest.mark.parametrize("text", _FORGED)
+def test_what_a_pods_owner_writes_is_no_cause(text: str, line: str) -> None:
+    line = line.format(text)
+    said = {KUBELET: says(line), RUNTIME: says(line)}
+    assert {cause.key for cause in causes(ill(services=said))} <= {"pods-fail"}
+    ended = {KUBELET: replace(journal(line), status=0, result="success")}
+    found = causes(ill(units={KUBELET: STOPPED}, services=ended, node=SILENT))
+    assert found[0].key == "kubelet-down"
+    assert found[0].fix.acts
+
+
+@pytest.mark.parametrize(
+    "path", ["/tmp/x; id", "/var/lib/kubelet/../x_state", "/var/lib/kubelet/$(id)_state"]
+)
+def test_no_path_of_a_journal_goes_into_a_command(path: str) -> None:
+    found = causes(
+        crashing(
+            "could not restore state from checkpoint: x, please drain this node and delete the CPU"
+            f' manager checkpoint file \\"{path}\\"'
+        )
+    )
+    assert found[0].key == "state-file"
+    assert "`mv /var/lib/kubelet/cpu_manager_state /var" in found[0].fix.text
+
+
+def test_nothing_starts_that_others_may_have_written() -> None:
+    program = (("others than root may change kube-proxy", "rm it"),)
+    for units in ({PROXY: STOPPED}, {KUBELET: STOPPED}, {RUNTIME: STOPPED}):
+        found = causes(ill(units=units, host={"of_others": program}))
+        assert [act for cause in found for act in cause.fix.acts] == []
+        assert found[0].fix.text == "rm it"
+        found = causes(ill(units=units, host={"files_of_others": ("/etc/kubernetes/x",)}))
+        assert [act for cause in found for act in cause.fix.acts] == [Deploy()]
 
 
 def test_what_a_kubelet_said_long_ago_does_not_count() -> None:

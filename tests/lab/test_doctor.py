@@ -449,7 +449,12 @@ TROUBLES = {
         " systemctl restart --no-block kube-proxy",
     ),
     # Ready, and of no use.
-    "our cordon": Trouble("cordoned", fabnode("cordon", "--limit", "{node}"), says="ours: cordon"),
+    "our cordon": Trouble(
+        "cordoned",
+        fabnode("cordon", "--limit", "{node}"),
+        undo=fabnode("uncordon", "--limit", "{node}"),
+        says="ours: cordon",
+    ),
     "another's cordon": Trouble(
         "cordoned",
         kubectl("cordon", "{node}"),

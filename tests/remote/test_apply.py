@@ -713,6 +713,16 @@ def test_a_daemon_that_does_not_come_up_gets_its_file_back_and_runs(node: Node) 
     assert not (node.state / "stamps" / daemon.name).exists()  # so that the next plan restarts it
 
 
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_a_file_that_others_may_change_does_not_come_back(node: Node, mode: int) -> None:
+    """Whoever has it open goes on writing it, whatever its mode is by then."""
+    daemon = Daemon(node)
+    daemon.config.chmod(mode)
+    with pytest.raises(ApplyError, match=r"^start docker.service: Job failed"):
+        daemon.deploy("bad")
+    assert daemon.files == {"daemon.json": "bad"}
+
+
 def test_a_daemon_without_a_file_before_has_none_again(node: Node) -> None:
     daemon = Daemon(node, before=None)
     with pytest.raises(ApplyError, match=r"^docker.service has its previous files again, and"):

@@ -64,6 +64,14 @@ def test_a_set_goes_back_as_a_whole(node: Node) -> None:
     ]
 
 
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_what_others_may_change_is_not_kept(node: Node, mode: int) -> None:
+    program = put(node, "bin/kubelet", "old")
+    Path(program).chmod(mode)
+    with pytest.raises(ApplyError, match=r"others than root may change .*/bin/kubelet"):
+        carry_out(node, "kept", "tag", KUBELET, program)
+
+
 def test_what_is_restored_has_the_record_of_its_start(node: Node) -> None:
     program = put(node, "bin/kubelet", "old")
     node.apply(Unit(KUBELET, (program,)))

@@ -7,7 +7,7 @@ import pytest
 from fabnode.node.facts import Facts, PathFact
 from fabnode.node.resources import Retired
 from fabnode.steps import kubelet, runtime
-from fabnode.steps.program_owners import findings
+from fabnode.steps.program_owners import files, findings
 from tests.support import make_config
 
 from .support import make_inputs
@@ -52,3 +52,18 @@ def test_what_root_installed_is_none() -> None:
     installed = {path: PathFact("file", 0o755) for path in (CTR, KUBELET, RETIRED)}
     assert found(Facts(paths=installed)) == []
     assert found(Facts()) == []
+
+
+def test_files_that_others_may_change_are_told_from_roots() -> None:
+    unit, config = "/etc/systemd/system/kubelet.service", "/etc/kubernetes/kubelet.yaml"
+    facts = Facts(
+        paths={
+            unit: PathFact("file", 0o664),
+            config: PathFact("file", 0o644, 1001),
+            "/etc/kubernetes/pki/ca.pem": PathFact("file", 0o644),
+            CTR: PathFact("file", 0o757),  # no file of a deployment's text
+        }
+    )
+    resources = kubelet.desired(make_inputs(make_config(), facts))
+    assert files(facts, resources) == (config, unit)
+    assert files(Facts(), resources) == ()

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, TextIO
 from invoke.exceptions import Exit
 
 from ...deploy import pipeline
+from ...deploy.errors import PreflightError
 from ...deploy.run import on_nodes
 from ...library.results import VerifyResult, plan_result
+from ...steps.finding import Finding
 from ...steps.verify import STEP, units
+from ...util import program
 from .. import app, exits
 from ..folding import named
 from ..plan_view import plan_text
@@ -107,9 +110,19 @@ def facts(options: Options) -> None:
 
 
 def restart(options: Options, unit: str) -> None:
-    """Restart a unit on a node and wait until it runs."""
+    """
+    Restart a unit on a node and wait until it runs.
+
+    :raises PreflightError: others than root may change what it would start with.
+    """
 
     def work(deployer: NodeDeployer) -> str:
+        deployer.probe()
+        findings, files = deployer.planner.of_others()
+        again = program.task(f"deploy-nodes --limit {deployer.node.name}")
+        changeable = [Finding("error", f"others than root may change {f}", again) for f in files]
+        if findings or changeable:
+            raise PreflightError([*findings, *changeable])
         result = deployer.host.root(command)
         if result.code:
             journal = deployer.host.root(f"journalctl --no-pager -n 20 -u {shlex.quote(name)}")

@@ -14,6 +14,7 @@ from fabnode.cli import app, exits
 from fabnode.cli.commands import hosts, inspection
 from fabnode.cli.options import Options
 from fabnode.deploy import pipeline
+from fabnode.deploy.errors import PreflightError
 from fabnode.library.results import PlannedNode, PlanResult
 from fabnode.node.facts import Facts
 from fabnode.ssh.errors import ConnectionLostError
@@ -28,23 +29,58 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class OneNode(Tools):
+    """Programs of a node. :ivar of_others: what others than root may change there."""
+
+    of_others: Any = ((), ())
+
+
 @pytest.fixture
-def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OneNode:
     """One node, which is this machine with a journalctl of the test's."""
-    tools = Tools(tmp_path / "tools")
+    tools = OneNode(tmp_path / "tools")
 
     def root(command: str) -> Result:
         done = tools.run(["sh", "-c", command], b"")
         return Result(done.returncode, done.stdout, done.stderr)
 
     def on_nodes(_: object, work: Callable[[Any], Result]) -> dict[str, Outcome[Result]]:
-        return {"n1": Outcome(work(SimpleNamespace(host=SimpleNamespace(root=root))))}
+        planner = SimpleNamespace(of_others=lambda: tools.of_others)
+        node = SimpleNamespace(name="n1")
+        host = SimpleNamespace(root=root)
+        deployer = SimpleNamespace(host=host, node=node, planner=planner, probe=lambda: None)
+        return {"n1": Outcome(work(deployer))}
 
     config = make_config()
     run = SimpleNamespace(config=config, nodes=config.nodes[:1])
     monkeypatch.setattr(app, "run_of", lambda _: nullcontext(run))
     monkeypatch.setattr(inspection, "on_nodes", on_nodes)
     return tools
+
+
+def test_a_unit_is_restarted(tools: Tools, capfd: pytest.CaptureFixture[str]) -> None:
+    tools.add("systemctl", "")
+    inspection.restart(Options(), "kubelet")
+    assert "n1: kubelet.service restarted" in capfd.readouterr().out
+    assert tools.calls == [
+        "systemctl restart kubelet.service",
+        "systemctl is-active kubelet.service",
+    ]
+
+
+@pytest.mark.parametrize(
+    "of_others",
+    [
+        ((Finding("error", "others than root may change /usr/local/bin/kubelet", "rm it"),), ()),
+        ((), ("/etc/systemd/system/kubelet.service",)),
+    ],
+)
+def test_nothing_is_restarted_that_others_may_have_written(tools: OneNode, of_others: Any) -> None:
+    tools.add("systemctl", "")
+    tools.of_others = of_others
+    with pytest.raises(PreflightError, match="others than root may change /"):
+        inspection.restart(Options(), "kubelet")
+    assert tools.calls == []
 
 
 def logs(unit: str = "kubelet") -> None:

@@ -38,6 +38,9 @@ keep_set() { # keep_set TAG UNIT… PATH… =PATH…: unless the set of this tag
 		elif [ -h "$path" ] || [ ! -f "$path" ]; then
 			echo "$path is no plain file" >&2
 			return 1
+		elif ! is_roots_file "$path"; then
+			echo "others than root may change $path: check its content, write it anew, and run this again" >&2
+			return 1
 		else
 			echo "$count $path"
 			{ [ "$name" = "$path" ] && ln -T -- "$path" "$kept.new/$count" 2>/dev/null; } ||

@@ -22,10 +22,14 @@ fall_back_on() { # fall_back_on UNIT PATH…: what is written there from now on 
 	done
 }
 
+is_roots_file() { # is_roots_file PATH: a file that others may change is not believed again
+	[ -h "$1" ] || [ ! -f "$1" ] || [ -n "$(find "$1" -prune -user "$(id -u)" ! -perm -020 ! -perm -002)" ]
+}
+
 keep_previous() { # keep_previous PATH: right before it is replaced; a link that leads nowhere stands for no file
 	case "$fallbacks " in *" $1 "*) ;; *) return 0 ;; esac
 	previous=$(previous_path "$1")
-	if is_kept "$previous"; then
+	if is_kept "$previous" || ! is_roots_file "$1"; then
 		return 0
 	elif [ -e "$1" ]; then
 		ln -T "$1" "$previous"
