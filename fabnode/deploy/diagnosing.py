@@ -62,9 +62,14 @@ class FixError(FabnodeError):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is wrong with a node, what explains the rest first; nothing: it is well."""
+    """
+    What is wrong with a node, what explains the rest first; nothing: it is well.
+
+    :param settled: no service of it has just been started, so that it is too early to judge it.
+    """
 
     causes: tuple[Cause, ...]
+    settled: bool = True
 
     @property
     def explained(self) -> dict[str, str]:
@@ -178,7 +183,7 @@ def _diagnose_again(
     def awaited(name: str, found: Diagnosis) -> bool:
         more = set(found.acts) - set(seen[name].acts)
         left = {cause.key for cause in roots(found.causes)} - for_people[name]
-        return bool(left) and not more
+        return (bool(left) or not found.settled) and not more
 
     with _context(run) as context:
         limit = float(run.config.timeouts.ready)
@@ -197,7 +202,7 @@ def _diagnosed(
 
     def one(deployer: NodeDeployer) -> Diagnosis:
         with run.journal.step(deployer.node.name, DOCTOR, "probing") as log:
-            found = Diagnosis(diagnoses.causes(deployer.planner))
+            found = Diagnosis(*diagnoses.judged(deployer.planner))
             if not found.causes:
                 log.note("it is well")
             else:

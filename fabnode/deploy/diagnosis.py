@@ -8,6 +8,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
+from ..doctor import judge
 from ..doctor.cause import Cause, roots
 from ..doctor.evidence import (
     Access,
@@ -19,7 +20,6 @@ from ..doctor.evidence import (
     Request,
     Wanted,
 )
-from ..doctor.judge import causes
 from ..kube import csr, node_status
 from ..kube.client import ApiError, KubeletError, permitted
 from ..kube.evictions import pods_on
@@ -86,7 +86,12 @@ class Diagnoses:
 
     def causes(self, planner: NodePlanner) -> tuple[Cause, ...]:
         """Return what is wrong with a node, what explains the rest first."""
-        return causes(self.evidence(planner))
+        return self.judged(planner)[0]
+
+    def judged(self, planner: NodePlanner) -> tuple[tuple[Cause, ...], bool]:
+        """Return that, and whether the node's services run long enough to be judged."""
+        evidence = self.evidence(planner)
+        return judge.causes(evidence), judge.settled(evidence)
 
     def evidence(self, planner: NodePlanner) -> Evidence:
         """Return all that is known of a node: from one probe of its host, and from the API."""

@@ -33,6 +33,14 @@ def causes(evidence: Evidence) -> tuple[Cause, ...]:
     return ranked(found)
 
 
+def settled(evidence: Evidence) -> bool:
+    """Say whether the services that run have run long enough to be judged."""
+    host = evidence.host
+    names = (KUBELET_SERVICE, evidence.wanted.runtime, PROXY_SERVICE)
+    services = (Service(host, name) for name in names)
+    return bool(host.access) or all(each.settled for each in services if each.fact.running)
+
+
 def _without_acts(cause: Cause) -> Cause:
     """Return a cause of a node that somebody is removing: nothing of it comes back by itself."""
     return replace(cause, fix=replace(cause.fix, acts=()))

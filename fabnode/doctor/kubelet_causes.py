@@ -76,6 +76,8 @@ _WEBHOOK: Final = (
 )
 _FORBIDDEN: Final = r"(nodes|leases)[a-z0-9.]* (\\*\"[^\"]*\" )?is forbidden: .*"
 
+_HEARD: Final = 25.0  # seconds within which one that reports was heard
+
 
 def kubelet(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     """Yield what is wrong with a kubelet, its settings and its credentials."""
@@ -186,11 +188,13 @@ def _silent(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     health = evidence.host.health
     if health and unit.settled and not unit.crashes:
         restart = program.host_task(evidence.wanted.name, "restart --unit kubelet")
+        # A pod may answer in its place (hostPort); the API hears of the kubelet alone.
+        reports = evidence.node.ready == "True" and evidence.node.beat <= _HEARD
         yield Cause(
             "kubelet-silent",
             f"{unit.name} runs, and is not well",
-            f"its health endpoint: {health}",
-            Fix(restart, (UnitAct("restart", unit.name),)),
+            f"its health endpoint: {health}" + (", while it reports as ever" if reports else ""),
+            Fix(restart, () if reports else (UnitAct("restart", unit.name),)),
         )
 
 

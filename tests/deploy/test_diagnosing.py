@@ -41,9 +41,10 @@ class Ward(Scene):
         self.done: list[str] = []
         self.refuses = ""
 
-        def probed(_: object, planner: Any) -> tuple[Cause, ...]:
+        def judged(_: object, planner: Any) -> tuple[tuple[Cause, ...], bool]:
             found = looks.get(planner.node.name, [()])
-            return found.pop(0) if len(found) > 1 else found[0]
+            now = found.pop(0) if len(found) > 1 else found[0]
+            return tuple(each for each in now if each is not TOO_EARLY), TOO_EARLY not in now
 
         def deploy(run: Run) -> None:
             self.done.append(f"deploy {','.join(n.name for n in run.nodes)}")
@@ -52,7 +53,7 @@ class Ward(Scene):
             assert how == {"watch": False, "dry_run": False, "serving_only": True}
             self.done.append(f"approve {','.join(n.name for n in run.nodes)}")
 
-        monkeypatch.setattr(Diagnoses, "causes", probed)
+        monkeypatch.setattr(Diagnoses, "judged", judged)
         monkeypatch.setattr(pipeline, "deploy", deploy)
         monkeypatch.setattr(approval, "approve", approve)
         monkeypatch.setattr(diagnosing, "_POLL", 0.01)
@@ -69,6 +70,9 @@ class Ward(Scene):
     def cured(self, *names: str) -> tuple[dict[str, Outcome[Any]], Run]:
         run = self.run(*names)
         return cure(run, diagnose(run)), run
+
+
+TOO_EARLY = cause("kubelet-silent")  # stands for a service that has just been started
 
 
 def errors(run: Run) -> dict[str, str]:
@@ -92,6 +96,15 @@ def test_what_is_safe_is_done_and_looked_at_again(monkeypatch: pytest.MonkeyPatc
     assert errors(run) == {}
     assert COMMAND in ward.texts("changed")
     assert all(outcome.ok for outcome in run.outcomes.values())
+
+
+def test_a_service_that_has_just_been_started_is_not_well_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ill = (cause("kubelet-down", RESTART),)
+    ward = Ward(monkeypatch, n1=[ill, (TOO_EARLY,), (TOO_EARLY,), (cause("kubelet-unreached"),)])
+    _, run = ward.cured()
+    assert errors(run) == {"n1": "it is still not well: kubelet-unreached is wrong"}
 
 
 def test_a_node_that_is_still_not_well_fails_with_its_cause(

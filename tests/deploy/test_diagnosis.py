@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.cni.protocol import Diagnosis
-from fabnode.deploy import diagnosis
 from fabnode.deploy.diagnosis import Diagnoses, explained, explained_check, first_cause
 from fabnode.kube.client import ApiAwayError, ApiError, KubeletError
 from fabnode.pki.certificates import new_request
@@ -262,6 +261,6 @@ def test_a_diagnosis_that_fails_hides_no_failure() -> None:
 
 def test_a_time_out_that_nothing_explains_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = WaitTimeoutError("Ready", 180, "PLEG is not healthy", "fab -H n1 logs")
-    monkeypatch.setattr(diagnosis, "causes", lambda _: ())
+    monkeypatch.setattr("fabnode.doctor.judge.causes", lambda _: ())
     assert explained(bare, session(Api()), planner()) is bare
     assert first_cause(session(Api()), planner()) is None

@@ -689,6 +689,13 @@ def test_no_path_of_a_journal_goes_into_a_command(path: str) -> None:
     assert "`mv /var/lib/kubelet/cpu_manager_state /var" in found[0].fix.text
 
 
+def test_a_kubelet_that_reports_is_not_restarted_for_what_answers_in_its_place() -> None:
+    found = causes(ill(host={"health": "404 page not found"}))[0]
+    assert (found.key, found.fix.acts) == ("kubelet-silent", ())
+    assert "while it reports as ever" in found.seen
+    assert causes(ill(host={"health": "no answer"}, node={"beat": 40.0}))[0].fix.acts
+
+
 def test_nothing_starts_that_others_may_have_written() -> None:
     program = (("others than root may change kube-proxy", "rm it"),)
     for units in ({PROXY: STOPPED}, {KUBELET: STOPPED}, {RUNTIME: STOPPED}):
