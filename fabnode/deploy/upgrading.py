@@ -74,16 +74,15 @@ class WentBackError(FabnodeError):
 
 
 class StuckError(FabnodeError):
-    """A node could not be upgraded, and does not run well with what it ran before either."""
+    """
+    A node could not be upgraded, and does not run well with what it ran before either.
+
+    :param went: how far it went back, in a clause.
+    """
 
     concludes = True
 
-    def __init__(self, node: str, cause: Exception, then: Exception, *, emptied: bool) -> None:
-        went = (
-            "it went back to what it ran before, and that is not well either"
-            if emptied
-            else "it could not be emptied to go back, and runs what is new"
-        )
+    def __init__(self, node: str, went: str, cause: Exception, then: Exception) -> None:
         super().__init__(f"{went}: {then}; at first: {cause}", still_cordoned(node, UPGRADE))
 
 
@@ -389,16 +388,17 @@ class _Node:
         """
         error = cause if isinstance(cause, FabnodeError) else FabnodeError(str(cause))
         self._run.journal.warn(f"{self._name}: {error.message}; it goes back to what it ran")
-        emptied = False
+        went = "it could not be emptied to go back, and runs what is new"
         try:
             if drains:
                 operation = self._emptied_again(operation)
-            emptied = True
+            went = "what it ran before could not be restored"
             began = time.time() + self._deployer.facts.clock_offset
             self._deployer.host.close()  # whatever became of the connection
             restored = _trace("set kept", "what it ran", (), "restore", "as one set")
             ended = self._ended() if ends_pods else ()
             self._carry_out(BACK, *ended, restored, text="what it ran is restored")
+            went = "it went back to what it ran before, and that is not well either"
             with self._step(BACK, "waiting for Ready") as log:
                 nodes = self._using.context.session.nodes
                 nodes.wait_ready(self._name, began, lambda: None, log.waiting)
@@ -406,7 +406,7 @@ class _Node:
                 log.note("it runs what it ran before")
             self._forget()
         except Exception as then:
-            return StuckError(self._name, error, then, emptied=emptied)
+            return StuckError(self._name, went, error, then)
         return WentBackError(self._name, error, takes_pods=operation.cordons)
 
     def _forget(self) -> None:

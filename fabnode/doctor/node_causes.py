@@ -217,12 +217,13 @@ def network(
     said = next(filter(None, quotes), "")
     held = host.facts.images
     absent = held is not None and wanted.sandbox_image not in held
-    if said or (absent and wanted.sandbox_image in host.facts.image_archives):
+    ours = absent and wanted.sandbox_image in host.facts.image_archives
+    if ours or (said and (absent or held is None)):
         yield Cause(
             "sandbox-image",
             f"the image of pods' sandboxes, {wanted.sandbox_image}, is not there",
             said or "the runtime's list of images",
-            deploy,
+            deploy if absent else Fix(deploy.text),
         )
     elif said := kubelet.quote(_SANDBOX, of_pods=True):
         yield Cause(

@@ -262,10 +262,24 @@ def test_a_host_that_is_dead_stays_cordoned_and_is_named(scene: Upgraded) -> Non
     scene.on_deploy = scene.on_back = fail
     error = scene.upgrade()["n1"].error
     assert isinstance(error, StuckError)
-    assert "that is not well either" in error.message
+    assert "what it ran before could not be restored: no route to host" in error.message
     assert "inv upgrade --limit n1 goes on from here" in error.advice
     assert scene.api.cordoned()
     assert scene.record() is not None
+
+
+def test_a_node_that_is_not_well_with_what_it_ran_either_is_named(scene: Upgraded) -> None:
+    scene.bad = [[BAD]] * 1000
+
+    def not_ready(name: str) -> None:
+        if scene.runs[name] != scene.wanted:
+            raise WaitTimeoutError("Ready", 1, "container runtime is down")
+
+    scene.ready = not_ready
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, StuckError)
+    assert "it went back to what it ran before, and that is not well either" in error.message
+    assert scene.api.cordoned()
 
 
 def test_an_administrators_cordon_stays(scene: Upgraded) -> None:

@@ -689,6 +689,13 @@ def test_no_path_of_a_journal_goes_into_a_command(path: str) -> None:
     assert "`mv /var/lib/kubelet/cpu_manager_state /var" in found[0].fix.text
 
 
+def test_a_runtime_that_has_the_sandboxes_image_is_not_believed_to_lack_it() -> None:
+    said = {RUNTIME: says(f'msg="RunPodSandbox" error="failed to pull sandbox image {PAUSE}"')}
+    assert causes(ill(services=said)) == ()
+    unknown = causes(ill(services=said, facts={"images": None}))
+    assert [act for cause in unknown for act in cause.fix.acts] == []
+
+
 def test_a_kubelet_that_reports_is_not_restarted_for_what_answers_in_its_place() -> None:
     found = causes(ill(host={"health": "404 page not found"}))[0]
     assert (found.key, found.fix.acts) == ("kubelet-silent", ())

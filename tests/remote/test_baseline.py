@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import stat
+import subprocess
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +29,7 @@ from .local import BUSYBOX, SHELLS, WAYS, Tools, give_away, only_root
 from .test_apply import Node
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from fabnode.node.surroundings import Surroundings, Survey
     from fabnode.remote.apply import Applied
@@ -38,6 +43,7 @@ RULES = """\
 -A INPUT -m comment --comment "a b" -j KUBE-FIREWALL
 COMMIT
 """
+OWN_MOUNTS = ("unshare", *(() if os.geteuid() == 0 else ("-Ur",)), "-m")
 UNITS = """\
 Id=kubelet.service
 LoadState=loaded
@@ -177,6 +183,13 @@ def shell(request: pytest.FixtureRequest) -> list[str]:
     return command
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def surveyed(shell: list[str], tools: Tools, tmp_path: Path, *paths: str) -> Survey:
     observed = Observed((FORWARD,), ("kubelet.service",), paths)
     program = script(observed, "nonce", state=str(tmp_path / "state"), programs=str(tools.folder))
@@ -184,6 +197,24 @@ def surveyed(shell: list[str], tools: Tools, tmp_path: Path, *paths: str) -> Sur
     said = result.stderr.replace(b"Killed\n", b"")  # what a shell says of a stand-in
     assert (result.returncode, said) == (0, b"")
     return parse(result.stdout, nonce="nonce")
+
+
+@pytest.mark.parametrize(("before", "count"), [((), 1), (OWN_MOUNTS, 0)])
+def test_containers_are_held_by_programs_of_the_hosts(
+    shell: list[str], tmp_path: Path, before: tuple[str, ...], count: int
+) -> None:
+    """Who has mounts of their own may run anything by a shim's path, and hold up no reset."""
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    shim = tools.folder / "containerd-shim-runc-v2"
+    shutil.copy("/bin/sleep", shim)
+    holding = subprocess.Popen([*before, str(shim), "60"])
+    try:
+        wait_for(lambda: Path(f"/proc/{holding.pid}/exe").readlink() == shim)
+        assert surveyed(shell, tools, tmp_path).shims == count
+    finally:
+        holding.kill()
+        holding.wait()
 
 
 def test_a_survey_sees_what_a_record_holds_and_what_was_kept(

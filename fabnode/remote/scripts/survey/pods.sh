@@ -38,9 +38,22 @@ if [ -S "$socket" ] && [ -n "$trusted" ] && has "$ctr" && namespaces=$(timeout 1
 			END { print "sandbox\t" id "\t" daemon "\t" netns "\t" namespace "\t" name }'
 	done
 fi
-# Where containerd does not answer, its pods may run all the same.
+# Where containerd does not answer, its pods may run all the same. In a mount namespace of their own a
+# user, or a pod, runs whatever they like by that path; in the host's, root's own is another matter.
+shims=0
+own_mounts=$(readlink -- /proc/self/ns/mnt)
 set +f
-emit shims "$(readlink -- /proc/[0-9]*/exe 2>/dev/null | grep -c -xF -e "$shim" -e "$shim (deleted)")"
+# shellcheck disable=SC2012 # no names, but what the links lead to, by one program
+for pid in $(ls -ld /proc/[0-9]*/exe 2>/dev/null | awk -v shim="$shim" '
+	match($0, "/proc/[0-9]+/exe -> ") {
+		target = substr($0, RSTART + RLENGTH)
+		if (target == shim || target == shim " (deleted)") { split(substr($0, RSTART), parts, "/"); print parts[3] }
+	}'); do
+	[ "$(readlink -- "/proc/$pid/ns/mnt")" = "$own_mounts" ] || continue
+	user=$(awk '/^Uid:/ { print $3; exit }' "/proc/$pid/status")
+	[ "$user" != "$(id -u)" ] || shims=$((shims + 1))
+done 2>/dev/null
+emit shims "$shims"
 for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	for name in kubepods kubepods.slice; do
 		[ ! -d "$root/$name" ] || emit cgroup "$root/$name"
