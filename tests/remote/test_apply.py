@@ -416,6 +416,30 @@ def test_a_state_that_others_could_fill_is_refused(node: Node, mode: int) -> Non
     assert node.state.stat().st_mode & 0o777 == mode
 
 
+@only_root
+@pytest.mark.parametrize("planted", ["before/etc", "baseline", "stamps"])
+def test_what_others_left_in_a_state_that_is_closed_by_now_is_refused(
+    node: Node, planted: str
+) -> None:
+    """Its mode was taken back; what somebody put there meanwhile would be restored by a reset."""
+    path = node.state / planted
+    path.mkdir(parents=True)
+    os.chown(path, 65534, 65534)
+    with pytest.raises(ApplyError, match=rf"somebody else than root put .*/{planted} there"):
+        node.apply(File(node.path("a"), b"new"))
+    assert not Path(node.path("a")).exists()
+
+
+@only_root
+def test_what_was_kept_of_a_host_may_belong_to_anybody(node: Node) -> None:
+    kept = node.state / "before/etc/crictl.yaml"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("an admin's")
+    os.chown(kept, 1000, 1000)
+    node.apply(File(node.path("a"), b"new"))
+    assert kept.exists()
+
+
 def test_what_is_written_is_listed_once_for_a_reset(node: Node) -> None:
     one, two = node.path("one"), node.path("two")
     for content in (b"old", b"new"):

@@ -199,6 +199,27 @@ def surveyed(shell: list[str], tools: Tools, tmp_path: Path, *paths: str) -> Sur
     return parse(result.stdout, nonce="nonce")
 
 
+@only_root
+@pytest.mark.parametrize("planted", ["before/etc", "baseline"])
+def test_a_survey_believes_no_record_beside_which_others_left_something(
+    shell: list[str], tmp_path: Path, planted: str
+) -> None:
+    tools = Tools(tmp_path / "tools")
+    stand_ins(tools, tmp_path)
+    path, file = tmp_path / "state" / planted, tmp_path / "unit"
+    path.parent.mkdir(parents=True)
+    if planted == "baseline":
+        path.write_text("machine\tabc\n")
+    else:
+        path.mkdir()
+        kept = tmp_path / f"state/before{file}"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text("theirs")
+    os.chown(path, 65534, 65534)
+    found = surveyed(shell, tools, tmp_path, str(file))
+    assert (found.before, found.kept) == (None, frozenset())
+
+
 @pytest.mark.parametrize(("before", "count"), [((), 1), (OWN_MOUNTS, 0)])
 def test_containers_are_held_by_programs_of_the_hosts(
     shell: list[str], tmp_path: Path, before: tuple[str, ...], count: int

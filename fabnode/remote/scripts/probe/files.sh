@@ -7,10 +7,7 @@
 secret_pattern='PRIVATE KEY-----|client-key-data|(^|[[:space:]"'\''{,])(auth|token|identitytoken|password)["'\'']?[[:space:]]*[:=][[:space:]]*["'\'']?[^[:space:]"'\'']'
 
 own_state= # nobody else's record is believed, nor what others could have put there
-# shellcheck disable=SC3067 # dash, bash and busybox know -O
-if [ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ]; then
-	case $(stat -c %A -- "$state") in ?????w* | ????????w*) ;; *) own_state=1 ;; esac
-fi
+! is_own_state "$state" || own_state=1
 record=$nl
 [ "$deep" = 1 ] || [ -z "$own_state" ] || [ ! -f "$state/digests" ] || record="$nl$(cat "$state/digests")$nl"
 known= unknown= texts= sizes= links=

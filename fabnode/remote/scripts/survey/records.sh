@@ -7,10 +7,7 @@
 
 observe_surroundings || emit cut all
 own_state= # nobody else's record is believed, nor what others could have put there
-# shellcheck disable=SC3067 # dash, bash and busybox know -O
-if [ -d "$state" ] && [ ! -h "$state" ] && [ -O "$state" ]; then
-	case $(stat -c %A -- "$state") in ?????w* | ????????w*) ;; *) own_state=1 ;; esac
-fi
+! is_own_state "$state" || own_state=1
 if [ -n "$own_state" ]; then
 	for name in baseline stamps digests images written; do
 		[ ! -e "$state/$name" ] || emit own "$state/$name"

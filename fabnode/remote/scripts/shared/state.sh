@@ -1,0 +1,16 @@
+# fabnode's own folder on a host: believed only where nobody else could have put anything there.
+#
+# A folder that was open to others once still holds what they left, whatever its mode is by now. Files
+# below its first level are judged by their folders: what was kept of a host may be anybody's.
+# shellcheck shell=sh
+
+others_in_state() { # others_in_state FOLDER: prints what somebody else put there
+	find "$1" ! -user "$(id -u)" \( -type d -o ! -path "$1/*/*" \) | head -n 1
+}
+
+# shellcheck disable=SC3067 # dash, bash and busybox know -O
+is_own_state() { # is_own_state FOLDER
+	[ -d "$1" ] && [ ! -h "$1" ] && [ -O "$1" ] || return
+	case $(stat -c %A -- "$1") in ?????w* | ????????w*) return 1 ;; esac
+	[ -z "$(others_in_state "$1")" ]
+}
