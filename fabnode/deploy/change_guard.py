@@ -6,10 +6,11 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..kube import deployer_account, rbac_rules
+from ..kube import rbac_rules
 from ..kube.client import ApiError
 from ..kube.service_accounts import DEPLOYER
 from ..util import program
+from . import deployer_account, run_rights
 from .errors import AccountPolicyError, MissingRightsError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class ChangeGuard:
     def _missing_rights(self) -> list[str]:
         needed = self._rights
         if needed is None:
-            needed = rbac_rules.needed(self._config, network=self._network.objects())
+            needed = run_rights.needed(self._config, network=self._network.objects())
         return rbac_rules.missing(self._api, (*needed, *self._more_rights))
 
     def _no_right(self, missing: list[str]) -> MissingRightsError:

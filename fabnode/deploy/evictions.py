@@ -9,19 +9,19 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ..kube.client import ApiError, permitted
 from ..releases.matrix import matrix
 from ..upkeep import budgets, local_data, replacements
 from ..upkeep.budgets import Budget
 from ..upkeep.departures import Surroundings
 from ..upkeep.evictions import Answer, answer
-from .client import ApiError, permitted
 from .pod_owners import PodOwners
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from ..kube.client import Api, Object
     from ..releases.version import Release
-    from .client import Api, Object
 
 _PODS = "/api/v1/pods"
 _VOLUMES = "/api/v1/persistentvolumes"

@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from ..artifacts.store import ArtifactStore
     from ..config.configuration import Config
     from ..config.sections import HookSettings
-    from ..doctor.evidence import Place, Symptoms
     from ..journal.journal import Journal
     from ..node.facts import Watchlist
     from ..node.resources import Resource
+    from ..node.symptoms import Place, Symptoms
     from ..pki.renewal import Renewal
     from ..remote.survey import Observed
     from ..ssh.host import Host

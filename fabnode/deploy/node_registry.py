@@ -6,15 +6,16 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from ..cni.registry import network
-from ..kube import node_metadata, node_status
+from ..kube import node_status
 from ..kube.client import ApiError, permitted
-from ..kube.evictions import pods_on
 from ..kube.watch import Watch
 from ..steps import verify
 from ..upkeep import departures
 from ..upkeep.objects import full_name
 from ..util import program
 from ..util.wait import Wait, Waiting, WaitTimeoutError, unobserved
+from . import node_metadata
+from .evictions import pods_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

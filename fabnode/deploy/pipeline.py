@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..journal.expiry import CERTIFICATES, MARGIN
 from ..journal.journal import cause
-from ..kube.network_probe import network_probe_left
 from ..kube.server_side_apply import ObjectChange
 from ..steps import kubelet, pod_network, rbac, verify
 from ..steps.verify import Check
@@ -25,6 +24,7 @@ from ..util.words import counted
 from .certificate_inventory import certificates_seen
 from .diagnosis import explained_check
 from .network_change import ImageGate, NetworkChange
+from .network_probe import network_probe_left
 from .node_deployer import Deployed, NodeDeployer
 from .node_planner import NodePlan
 from .run import Run, RunContext

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from ..artifacts.bundle_overlay import bundled
 from ..config import loader
+from ..config.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
 from ..deploy import pipeline
 from ..deploy.own_steps import steps_of
 from ..deploy.run import Run
 from ..journal.journal import Journal
-from ..ssh.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
 from ..steps.order import node_steps, with_required
 from ..util.about import VERSION
 from ..util.digests import is_sha256
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ..config.configuration import Config, Node
+    from ..config.secret_prompts import SecretRequest
     from ..journal.events import Event
     from ..journal.journal import Sink
-    from ..ssh.secret_prompts import SecretRequest
     from ..steps.step import Step
     from .results import DeployResult, PlanResult
 
