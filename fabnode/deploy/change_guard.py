@@ -1,4 +1,9 @@
-"""Preconditions of the first change: all rights, and the lease on the cluster."""
+"""
+Preconditions of the first change: all rights, and the lease on the cluster.
+
+Every run has a guard, and those that change nothing ask it nothing: what rights are is imported by
+the functions that compare them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,9 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..kube import rbac_rules
 from ..kube.client import ApiError
 from ..kube.service_accounts import DEPLOYER
 from ..util import program
-from . import deployer_account, run_rights
 from .errors import AccountPolicyError, MissingRightsError
 
 if TYPE_CHECKING:
@@ -111,6 +114,9 @@ class ChangeGuard:
         self._lease_lock.release()
 
     def _missing_rights(self) -> list[str]:
+        from ..kube import rbac_rules
+        from . import run_rights
+
         needed = self._rights
         if needed is None:
             needed = run_rights.needed(self._config, network=self._network.objects())
@@ -139,6 +145,8 @@ class ChangeGuard:
         return missing
 
     def _policy_findings(self) -> tuple[Finding, ...]:
+        from . import deployer_account
+
         if self._policy is None:
             of_deployment = self._is_deployer and self._rights is None
             limited = of_deployment and deployer_account.guarded(self._snapshot().version)

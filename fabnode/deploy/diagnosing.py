@@ -24,13 +24,13 @@ from ..doctor.cause import (
     explained,
     roots,
 )
+from ..kube.pods import pods_on
 from ..util.errors import FabnodeError
 from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
 from ..util.words import counted
 from . import approval, pipeline, run_rights
 from .diagnosis import Diagnoses
-from .evictions import pods_on
 from .run import RunContext
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from ..doctor.cause import Cause, roots
 from ..doctor.evidence import Access, Condition, Evidence, HostSeen, NodeSeen, Request, Wanted
 from ..kube import csr, node_status
 from ..kube.client import ApiError, KubeletError, permitted
+from ..kube.pods import pods_on
 from ..node import layout
 from ..node.symptoms import Place
 from ..pki.csr_policy import CLIENT, SERVING, node_asked_for
@@ -35,7 +36,6 @@ from ..upkeep.objects import full_name
 from ..util.errors import ClusterError, HostError
 from ..util.sanitize import clean
 from ..util.wait import WaitTimeoutError
-from .evictions import pods_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

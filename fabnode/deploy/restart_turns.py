@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from ..kube.client import permitted
+from ..kube.pods import pods_on
 from ..releases import crossings
 from ..util.pods import is_ready
 from ..util.wait import Wait, unless
-from .evictions import pods_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

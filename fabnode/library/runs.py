@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..artifacts.bundle_overlay import bundled
 from ..config import loader
 from ..config.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
 from ..deploy import pipeline
@@ -65,6 +64,8 @@ def load_config(
         raise InputError(f"{odd}; expected 64 hexadecimal digits")
     config = loader.load(Path(path), artifacts=artifacts and not bundle)
     if bundle:
+        from ..artifacts.bundle_overlay import bundled
+
         return bundled(config, Path(bundle), cache_dir() / "bundles", promised)
     return config
 
