@@ -130,7 +130,7 @@ PRODUCED: dict[str, dict[str, str]] = {
     "deploy/test_verification.py": {
         "ClusterError": "test_a_pod_that_may_not_be_renewed_is_named_with_the_command",
     },
-    "kube/test_network_probe.py": {
+    "deploy/test_network_probe.py": {
         "ProbeRefusedError": "test_pods_that_the_cluster_refuses_are_a_failure_of_their_own",
     },
     "deploy/test_hardening.py": {

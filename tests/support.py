@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from fabnode.config.loader import load
-from fabnode.config.overrides import merge_deep
 from fabnode.pki.certificates import new_request, sign_client
+from fabnode.util.merging import merge_deep
 
 if TYPE_CHECKING:
     from fabnode.config.configuration import Config

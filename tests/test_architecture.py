@@ -25,11 +25,11 @@ ALLOWED: dict[str, set[str]] = {
     "audit": {"node", "pki", "util"},
     "doctor": {"node", "pki", "util"},
     "ssh": {"config", "util"},
-    "remote": {"audit", "doctor", "node", "pki", "ssh", "util"},
+    "remote": {"node", "pki", "ssh", "util"},
     "cni": {"config", "pki", "releases", "util"},
     "upkeep": {"util"},
     "steps": {"cni", "config", "node", "pki", "releases", "util"},
-    "kube": {"cni", "config", "pki", "releases", "steps", "upkeep", "util"},
+    "kube": {"pki", "releases", "util"},
     "artifacts": {"cni", "config", "node", "releases", "util"},
     "deploy": {
         "artifacts",
@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
         "upkeep",
         "util",
     },
-    "library": {"artifacts", "config", "deploy", "journal", "node", "ssh", "steps", "util"},
+    "library": {"artifacts", "config", "deploy", "journal", "node", "steps", "util"},
     "cli": {
         "artifacts",
         "audit",
@@ -57,7 +57,6 @@ ALLOWED: dict[str, set[str]] = {
         "doctor",
         "journal",
         "library",
-        "node",
         "pki",
         "releases",
         "ssh",
@@ -74,7 +73,7 @@ SURFACES = {"__main__.py", "host_tasks.py", "tasks.py"}
 READS_ENVIRONMENT = {
     "deploy/hooks.py",  # passed on to the site's own commands
     "kube/credential_plugin.py",  # passed on to credential plugins
-    "ssh/secret_prompts.py",  # those that the configuration names
+    "config/secret_prompts.py",  # those that the configuration names
     "util/folders.py",  # XDG_CACHE_HOME, XDG_STATE_HOME
 }
 

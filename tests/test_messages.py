@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import fabnode.deploy.network_probe
 import fabnode.deploy.verification
-import fabnode.kube.network_probe
 import fabnode.steps.verify
 from fabnode.node.facts import Facts, PathFact
 from fabnode.node.plan import ConflictError, make_plan
@@ -176,7 +176,7 @@ def test_each_failure_and_check_says_what_to_do() -> None:
 
 def test_each_check_has_its_row_and_no_other() -> None:
     made = set(MADE)
-    for module in (fabnode.deploy.verification, fabnode.kube.network_probe, fabnode.steps.verify):
+    for module in (fabnode.deploy.network_probe, fabnode.deploy.verification, fabnode.steps.verify):
         for call in ast.walk(ast.parse(Path(module.__file__ or "").read_text())):
             match call:
                 case ast.Call(

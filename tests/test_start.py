@@ -108,3 +108,24 @@ def test_the_package_loads_what_is_asked_of_it() -> None:
         "fabnode.library",
         "fabnode.util",
     }
+
+
+def test_a_deployment_loads_what_changes_nodes_with_the_first_change() -> None:
+    """Most runs find nothing to change: they need no causes of illness, and nothing to apply."""
+    rooms = "fabnode.cli.commands.deployment, fabnode.library.runs"
+    code = f'import sys, {rooms}; print("\\nloaded", *sys.modules)'
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found = set(done.stdout.split())
+    assert {"fabnode.deploy.node_deployer", "fabnode.remote.probe"} <= found
+    unneeded = {
+        "fabnode.artifacts.bundle",
+        "fabnode.deploy.diagnosis",
+        "fabnode.deploy.evictions",
+        "fabnode.deploy.run_rights",
+        "fabnode.node.reset",
+        "fabnode.remote.apply",
+        "fabnode.remote.symptoms",
+        "tomllib",
+    }
+    assert not found & unneeded

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import TYPE_CHECKING
 
+from ..node.examination import Provenance
 from ..pki.certificates import BadCertificateError, read, split
-from .evidence import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .evidence import Anchor, Evidence
+    from ..node.examination import Anchor, Evidence
 
 OTHERS_WRITE = "others than root may write it, or put another file in its place"
 _AGAINST_OTHERS = ("client-certificate", "client-key", "tokenFile", "command")

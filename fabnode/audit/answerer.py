@@ -7,19 +7,18 @@ lead what is sent to the node's address elsewhere, before any socket is looked f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..node.conventions import KUBELET_PORT
+from ..node.examination import Provenance, Serving
 from .anchors import der
-from .evidence import Provenance
 from .finding import Finding
 from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .evidence import Asked, Evidence
+    from ..node.examination import Asked, Evidence
 
 KUBELET = "kubelet"
 TLS_CERTIFICATE = ("tls-cert-file", ("tlsCertFile",))
@@ -27,18 +26,6 @@ TLS_CERTIFICATE = ("tls-cert-file", ("tlsCertFile",))
 _FOLDER = "/var/lib/kubelet/pki"
 # One that the cluster issued; one that the kubelet signed for itself.
 _OWN = ("kubelet-server-current.pem", "kubelet.crt")
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """
-    The certificates that a host's kubelet may show.
-
-    :param known: DER, of files that are root's alone. :param complete: it can show no other.
-    """
-
-    known: frozenset[bytes] = frozenset()
-    complete: bool = False
 
 
 def serving(evidence: Evidence) -> Serving:

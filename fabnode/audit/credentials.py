@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_pem_x509_certificates
 
 from ..node import advice
+from ..node.examination import Provenance
 from ..node.facts import OTHERS_WRITE
 from ..pki.certificates import (
     BadCertificateError,
@@ -26,14 +27,13 @@ from ..pki.certificates import (
     read,
 )
 from ..util import program
-from .evidence import Provenance
 from .finding import SEVERITIES, Finding, Quarantine, RestrictMode
 from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .evidence import Evidence, SecretFile
+    from ..node.examination import Evidence, SecretFile
     from .finding import Check, Severity
 
 # Who is asked nothing: these groups may do everything.

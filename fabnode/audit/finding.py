@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from .evidence import Provenance
+    from ..node.examination import Provenance
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 Check = Literal[

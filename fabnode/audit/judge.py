@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from .evidence import Asked, Evidence
+    from ..node.examination import Asked, Evidence
 
 
 def judge(

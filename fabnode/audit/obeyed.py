@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..node import advice
+from ..node.examination import Provenance
 from .anchors import OTHERS_WRITE, Standing
-from .evidence import Provenance
 from .finding import Finding
 from .settings import not_settable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..node.examination import Evidence
     from .anchors import Anchors, Verdict
-    from .evidence import Evidence
     from .finding import Check
     from .settings import Settings
 

@@ -11,7 +11,7 @@ from .finding import DeduplicateRules, Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .evidence import Evidence
+    from ..node.examination import Evidence
 
 # A later copy of such a rule can never match: its tests see nothing but the packet and its
 # connection, and the first copy ends the packet's way through the chain.

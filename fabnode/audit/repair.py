@@ -24,8 +24,8 @@ from .settings import Settings, flags, unit_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..node.examination import Evidence, Text
     from ..node.resources import Resource
-    from .evidence import Evidence, Text
 
 _OTHERS = 0o077
 

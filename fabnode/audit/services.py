@@ -6,21 +6,20 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..node import advice
-from ..node.conventions import KUBELET_READ_ONLY_PORT
+from ..node.conventions import DOCKER_SOCKET, KUBELET_READ_ONLY_PORT
+from ..node.examination import Provenance
 from . import answerer, obeyed
 from .anchors import OTHERS_WRITE
-from .evidence import Provenance
 from .finding import Finding, Line, Repair, RestartUnit, Setting
 from .settings import Effective, Settings, not_settable, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..node.examination import Asked, Evidence
     from .anchors import Anchors
-    from .evidence import Asked, Evidence
 
 KUBELET, PROXY, DOCKER = answerer.KUBELET, "kube-proxy", "dockerd"
-DOCKER_SOCKET = "docker.socket"
 
 ANONYMOUS = ("anonymous-auth", ("authentication", "anonymous", "enabled"))
 WEBHOOK = ("authentication-token-webhook", ("authentication", "webhook", "enabled"))

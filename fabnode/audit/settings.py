@@ -17,7 +17,7 @@ from ..util.yaml_io import parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .evidence import Evidence
+    from ..node.examination import Evidence
 
 # Flags that take no word after them: `--name` alone means true.
 _SWITCHES = {

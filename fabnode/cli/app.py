@@ -25,9 +25,9 @@ from . import exits, table
 
 if TYPE_CHECKING:
     from ..config.configuration import Config
+    from ..config.secret_prompts import SecretRequest
     from ..deploy.run import Run
     from ..library.results import DeployResult
-    from ..ssh.secret_prompts import SecretRequest
     from ..steps.verify import Check
     from .options import Options
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..audit.finding import Finding, Severity
     from ..deploy.hardening import Audit
-    from ..node.plan import Plan
     from ..util.fan_out import Outcome
 
 _COUNTED: tuple[Severity, ...] = ("critical", "high", "medium", "low")
@@ -147,9 +146,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return shown
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """Yield a plan's changes and their diffs."""
-    for change in plan.changes:
+def plan_lines(seen: Audit) -> Iterator[str]:
+    """Yield what would be repaired, and the diffs of it."""
+    for change in seen.plan.changes:
         yield f"    {change.action:10} {_line(change.name)}: {_line(change.why)}"
         if change.diff:
             yield from (f"      {line}" for line in change.diff.splitlines()[2:])

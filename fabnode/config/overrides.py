@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_origin
 
+from ..util.merging import merge_deep
 from .sections import Section, Switchable
 
 if TYPE_CHECKING:
@@ -41,10 +42,3 @@ def _merge_layer(
         else:
             result[key] = value
     return result
-
-
-def merge_deep(base: object, layer: object) -> object:
-    """Merge two values of free form: mappings key by key, all else replaced."""
-    if not isinstance(base, dict) or not isinstance(layer, dict):
-        return layer
-    return base | {key: merge_deep(base.get(key), value) for key, value in layer.items()}

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..artifacts import cni_manifest
-from ..kube import deployer_account, rbac_rules, service_accounts
+from ..kube import service_accounts
 from ..kube.client import Api
 from ..kube.kubeconfig import load
 from ..kube.server_side_apply import Manifests
 from ..kube.server_version import server_release
 from ..pki.kubeconfig import kubeconfig
 from ..releases.matrix import matrix
+from . import deployer_account, run_rights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ def deployer(config: Config, server: Release, *, drains: bool = False) -> Desire
     :param drains: it may drain nodes as well.
     """
     network = cni_manifest.objects(config, for_names=True)
-    powers = rbac_rules.powers(
+    powers = run_rights.powers(
         config,
         network=bool(network),
         guarded=deployer_account.guarded(server),
@@ -61,7 +62,7 @@ def approver(_config: Config, _server: Release) -> DesiredAccount:
     """Return the account of `inv approve-csr --serving-only`."""
     return DesiredAccount(
         service_accounts.APPROVER,
-        service_accounts.objects(service_accounts.APPROVER, rbac_rules.SERVING_ONLY),
+        service_accounts.objects(service_accounts.APPROVER, run_rights.SERVING_ONLY),
         (
             "with the credentials of one node as well, get a serving certificate for any name, the"
             " apiserver's too: the signer compares no names",

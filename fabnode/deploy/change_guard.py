@@ -1,4 +1,9 @@
-"""Preconditions of the first change: all rights, and the lease on the cluster."""
+"""
+Preconditions of the first change: all rights, and the lease on the cluster.
+
+Every run has a guard, and those that change nothing ask it nothing: what rights are is imported by
+the functions that compare them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,6 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..kube import deployer_account, rbac_rules
 from ..kube.client import ApiError
 from ..kube.service_accounts import DEPLOYER
 from ..util import program
@@ -110,9 +114,12 @@ class ChangeGuard:
         self._lease_lock.release()
 
     def _missing_rights(self) -> list[str]:
+        from ..kube import rbac_rules
+        from . import run_rights
+
         needed = self._rights
         if needed is None:
-            needed = rbac_rules.needed(self._config, network=self._network.objects())
+            needed = run_rights.needed(self._config, network=self._network.objects())
         return rbac_rules.missing(self._api, (*needed, *self._more_rights))
 
     def _no_right(self, missing: list[str]) -> MissingRightsError:
@@ -138,6 +145,8 @@ class ChangeGuard:
         return missing
 
     def _policy_findings(self) -> tuple[Finding, ...]:
+        from . import deployer_account
+
         if self._policy is None:
             of_deployment = self._is_deployer and self._rights is None
             limited = of_deployment and deployer_account.guarded(self._snapshot().version)

@@ -24,13 +24,12 @@ from ..doctor.cause import (
     explained,
     roots,
 )
-from ..kube import rbac_rules
-from ..kube.evictions import pods_on
+from ..kube.pods import pods_on
 from ..util.errors import FabnodeError
 from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
 from ..util.words import counted
-from . import approval, pipeline
+from . import approval, pipeline, run_rights
 from .diagnosis import Diagnoses
 from .run import RunContext
 
@@ -228,7 +227,7 @@ def _context(run: Run) -> Iterator[RunContext]:
     timeouts = run.config.timeouts
     quick = timeouts.model_copy(update={"api": min(timeouts.api, _PATIENCE)})
     brief = replace(run, config=replace(run.config, timeouts=quick))
-    with RunContext(brief, installs=False, rights=rbac_rules.DIAGNOSE) as context:
+    with RunContext(brief, installs=False, rights=run_rights.DIAGNOSE) as context:
         yield context
 
 

@@ -10,20 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from ..doctor import judge
 from ..doctor.cause import Cause, roots
-from ..doctor.evidence import (
-    Access,
-    Condition,
-    Evidence,
-    HostSeen,
-    NodeSeen,
-    Place,
-    Request,
-    Wanted,
-)
+from ..doctor.evidence import Access, Condition, Evidence, HostSeen, NodeSeen, Request, Wanted
 from ..kube import csr, node_status
 from ..kube.client import ApiError, KubeletError, permitted
-from ..kube.evictions import pods_on
+from ..kube.pods import pods_on
 from ..node import layout
+from ..node.symptoms import Place
 from ..pki.csr_policy import CLIENT, SERVING, node_asked_for
 from ..releases import compatibility
 from ..ssh.errors import (
@@ -32,7 +24,6 @@ from ..ssh.errors import (
     CommandTimeoutError,
     ConnectionLostError,
     HostCertificateError,
-    HostError,
     RevokedHostKeyError,
     SudoRefusedError,
     UnknownHostKeyError,
@@ -42,7 +33,7 @@ from ..steps import verify
 from ..upkeep import operations
 from ..upkeep.departures import FINISHED
 from ..upkeep.objects import full_name
-from ..util.errors import ClusterError
+from ..util.errors import ClusterError, HostError
 from ..util.sanitize import clean
 from ..util.wait import WaitTimeoutError
 

@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from ..kube import lease_lock, node_status, rbac_rules
-from ..kube.evictions import Evictions
+from ..kube import lease_lock, node_status
 from ..upkeep import departures, operations
 from ..upkeep.objects import line
 from ..upkeep.operations import Operation
 from ..util import program
 from ..util.whoami import whoami
 from ..util.words import counted
+from . import run_rights
 from .cordons import Cordons
+from .evictions import Evictions
 from .node_drainer import DrainBlockedError, NodeDrainer, Preview
 from .node_proof import NodeProof
 from .run import RunContext
@@ -221,7 +222,7 @@ def uncordon(run: Run) -> None:
 
 def status(run: Run) -> Status:
     """Return what is in flight on the nodes of this run. Changes nothing."""
-    with RunContext(run, dry_run=True, installs=False, rights=rbac_rules.DRAIN) as context:
+    with RunContext(run, dry_run=True, installs=False, rights=run_rights.DRAIN) as context:
         live = context.session.nodes.current()
         holder = lease_lock.holder(context.session.api)
     found = []
@@ -256,7 +257,7 @@ def new_operation(what: What, phase: str) -> Operation:
 def nodes_in_use(
     run: Run,
     permits: Permits,
-    rights: Sequence[Right] = rbac_rules.DRAIN,
+    rights: Sequence[Right] = run_rights.DRAIN,
     *,
     dry_run: bool = False,
     deploys: bool = False,
@@ -268,7 +269,7 @@ def nodes_in_use(
     :param deploys: it deploys to them as well, so that it needs all that a deployment does.
     """
     if permits.past_budget:
-        rights = (*rights, rbac_rules.PAST_BUDGETS)
+        rights = (*rights, run_rights.PAST_BUDGETS)
     with RunContext(
         run,
         dry_run=dry_run,

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..audit.answerer import serving
 from ..audit.judge import judge
 from ..audit.repair import Repairs, Wanted, repairs
 from ..node.plan import Change, Plan, text_diff
 from ..node.resources import EditedFile, ExistingSecret, Quarantined, Reload, RulesOnce
-from ..remote.examine import examine_and_ask
+from ..remote.examine import ask, examine
 from ..remote.unit_monitor import UnitMonitor
 from ..steps import ready
 from ..util import program
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..audit.finding import Finding
+    from ..node.examination import Asked, Evidence
     from ..node.plan import Action
     from ..ssh.host import Host
     from ..util.fan_out import Outcome
@@ -91,10 +93,11 @@ def _audit(run: Run, host: Host) -> Audit:
 
 
 def _look(run: Run, host: Host) -> Audit:
-    paths = run.config.paths
-    evidence, asked = examine_and_ask(
-        host, state=paths.state, cni_conf=paths.cni_conf, cni_bin=paths.cni_bin
-    )
+    evidence, asked = _examine_and_ask(run, host)
+    if asked.redirected:
+        # A kubelet may have got its next certificate in between: before another than its own is
+        # taken for a stranger's, both are looked at once more.
+        evidence, asked = _examine_and_ask(run, host)
     findings = judge(
         evidence,
         asked,
@@ -104,6 +107,12 @@ def _look(run: Run, host: Host) -> Audit:
     )
     todo = repairs(evidence, findings)
     return Audit(todo.findings, plan_of(host.name, todo))
+
+
+def _examine_and_ask(run: Run, host: Host) -> tuple[Evidence, Asked]:
+    paths = run.config.paths
+    evidence = examine(host, state=paths.state, cni_conf=paths.cni_conf, cni_bin=paths.cni_bin)
+    return evidence, ask(host, evidence.listeners, serving(evidence))
 
 
 def plan_of(node: str, todo: Repairs) -> Plan:

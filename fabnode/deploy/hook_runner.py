@@ -7,7 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from ..node.host_tools import FAULT_QUOTED
-from ..ssh.errors import HostError
+from ..util.errors import HostError
 from . import hooks
 
 if TYPE_CHECKING:

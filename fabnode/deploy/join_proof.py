@@ -15,10 +15,10 @@ from ..pki.certificates import (
 )
 from ..pki.csr_policy import HostKey
 from ..remote.key_pairs import read_pairs
-from ..ssh.errors import HostError
 from ..steps import (
     approve_csr,
 )
+from ..util.errors import HostError
 from .certified_keys import Holder
 from .errors import ImpostorError, NotCertifiedError, UnprovedError
 

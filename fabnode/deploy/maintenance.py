@@ -15,19 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from ..kube import node_status, rbac_rules
+from ..kube import node_status
 from ..remote import boot_state
-from ..ssh.errors import (
-    ChangedHostKeyError,
-    HostError,
-    RevokedHostKeyError,
-    UnknownHostKeyError,
-)
+from ..ssh.errors import ChangedHostKeyError, RevokedHostKeyError, UnknownHostKeyError
 from ..steps import kernel
 from ..upkeep import departures
-from ..util.errors import FabnodeError
+from ..util.errors import FabnodeError, HostError
 from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
+from . import run_rights
 from .draining import DRAIN, nodes_in_use
 from .node_drainer import still_cordoned
 from .waved import in_waves
@@ -126,7 +122,7 @@ def maintain(run: Run, wanted: Maintenance) -> dict[str, Outcome[Prospect]]:
 def _nodes(
     run: Run, wanted: Maintenance, *, dry_run: bool = False
 ) -> Iterator[tuple[NodesInUse, Callable[[NodeDeployer], _Node]]]:
-    rights = rbac_rules.maintaining(run.config)
+    rights = run_rights.maintaining(run.config)
     with nodes_in_use(run, wanted.permits, rights, dry_run=dry_run) as using:
         probing = threading.Lock()
         yield using, lambda deployer: _Node(deployer, using, wanted, probing)

@@ -24,8 +24,6 @@ from ..pki.certificates import (
 )
 from ..pki.renewal import KEEP
 from ..releases import compatibility
-from ..remote.apply import apply
-from ..remote.apply_script import Pull
 from ..remote.unit_monitor import UnitMonitor
 from ..ssh.errors import ApplyError
 from ..steps import (
@@ -41,8 +39,6 @@ from ..steps import (
 )
 from ..steps.inputs import Issued
 from ..util.wait import WaitTimeoutError
-from . import baselines
-from .diagnosis import explained
 from .errors import RenewalError
 from .hook_runner import HookRunner
 from .join_proof import JoinProof, await_file
@@ -57,6 +53,7 @@ if TYPE_CHECKING:
     from ..journal.journal import Journal
     from ..pki.renewal import Renewal
     from ..remote.apply_protocol import ApplyEvent
+    from ..remote.apply_script import Pull
     from ..remote.payload_cache import Packer
     from ..ssh.host import Host
     from ..steps.finding import Finding
@@ -276,6 +273,8 @@ class NodeDeployer:
 
     def _apply(self, todo: NodePlan, *, joining: bool = False) -> bool:
         """Carry out a plan; return whether that restarted the kubelet."""
+        from ..remote.apply import apply  # with all that an unchanged node does not need
+
         self._planner.touched = True
         name, changes = self.node.name, todo.plan.changes
         with StepLog(self._journal, name, todo.step_of, changes) as steps:
@@ -311,6 +310,8 @@ class NodeDeployer:
 
     def _store_record(self, lines: Sequence[str]) -> None:
         """Store how the host was before its first change; it has that record itself as well."""
+        from . import baselines
+
         try:
             baselines.store(self.node.name, lines)
         except OSError as error:
@@ -349,6 +350,8 @@ class NodeDeployer:
                 log.blamed = units.get(error.unit, "")
                 raise
             except WaitTimeoutError as error:
+                from .diagnosis import explained  # all causes, which a node that is well needs not
+
                 raise explained(error, self._session, self._planner) from error
             if nodes.awaits_network(live):
                 log.warn(node_status.NO_CNI, "install this cluster's own network add-on")
@@ -411,4 +414,6 @@ def _pull(config: Config) -> Pull | None:
     settings = config.artifacts
     if settings.distribution != "pull" or settings.url is None:
         return None
+    from ..remote.apply_script import Pull
+
     return Pull(settings.url, settings.url_ca.read_bytes() if settings.url_ca else None)

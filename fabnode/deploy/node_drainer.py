@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ..config.configuration import Config
     from ..journal.journal import Step
     from ..kube.client import Object
-    from ..kube.evictions import Evictions
     from ..upkeep.budgets import Budget
     from ..upkeep.departures import Departure, Permits
+    from .evictions import Evictions
 
 _POLL = 1.0  # seconds between two lists of pods
 _NAMED = 3  # pods in a sentence; all of them stand in the detail

@@ -15,7 +15,6 @@ from ..node.resources import Binary, Directory, File, Module, Sysctl, Unit
 from ..pki.renewal import KEEP
 from ..releases.version_change import VersionChange, Versions, version_change
 from ..remote.probe import probe
-from ..remote.symptoms import probe_symptoms
 from ..steps import (
     boot_overrides,
     bootstrap_kubeconfig,
@@ -36,7 +35,6 @@ from . import hooks
 from .desired_state import desired_state
 from .errors import PreflightError
 from .probe_scope import watchlist
-from .reset_scope import observed, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,10 +42,10 @@ if TYPE_CHECKING:
     from ..artifacts.store import ArtifactStore
     from ..config.configuration import Config
     from ..config.sections import HookSettings
-    from ..doctor.evidence import Place, Symptoms
     from ..journal.journal import Journal
     from ..node.facts import Watchlist
     from ..node.resources import Resource
+    from ..node.symptoms import Place, Symptoms
     from ..pki.renewal import Renewal
     from ..remote.survey import Observed
     from ..ssh.host import Host
@@ -134,6 +132,8 @@ class NodePlanner:
 
     def symptoms(self, place: Place) -> Symptoms:
         """Learn everything about a node that may be ill, in one round trip."""
+        from ..remote.symptoms import probe_symptoms
+
         self.facts, symptoms = probe_symptoms(self.host, self._scope(), place)
         self.touched, self._seen = False, time.monotonic()
         return symptoms
@@ -251,6 +251,8 @@ class NodePlanner:
     @property
     def record(self) -> Observed:
         """What is recorded of the host before its first change, by the last probe's scope."""
+        from .reset_scope import observed, scope_of  # of no use where nothing changes
+
         return observed(scope_of(self.config, self.node, self._everything))
 
     @property

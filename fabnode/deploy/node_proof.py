@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from ..journal.journal import Journal, Step
     from ..kube.client import Object
-    from ..kube.evictions import Evictions
     from .cluster_session import ClusterSession
     from .cordons import Cordons
+    from .evictions import Evictions
     from .node_deployer import NodeDeployer
 
 SOAK: Final = "soak"

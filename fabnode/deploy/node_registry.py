@@ -6,15 +6,15 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from ..cni.registry import network
-from ..kube import node_metadata, node_status
+from ..kube import node_status
 from ..kube.client import ApiError, permitted
-from ..kube.evictions import pods_on
+from ..kube.pods import pods_on
 from ..kube.watch import Watch
 from ..steps import verify
-from ..upkeep import departures
 from ..upkeep.objects import full_name
 from ..util import program
 from ..util.wait import Wait, Waiting, WaitTimeoutError, unobserved
+from . import node_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -182,6 +182,8 @@ class Nodes:
 
         None where this account may not list them.
         """
+        from ..upkeep import departures  # few runs change what takes a drain
+
         found = permitted(lambda: pods_on(self._api, name))
         if found is None:
             return None

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from ..kube import node_status, rbac_rules
+from ..kube import node_status
 from ..pki.certificates import read
 from ..releases.matrix import matrix
 from ..ssh.errors import CommandTimeoutError, ConnectionLostError, UnreachableError
@@ -25,6 +25,7 @@ from ..util import program
 from ..util.errors import FabnodeError
 from ..util.wait import Wait, unless
 from ..util.words import counted
+from . import run_rights
 from .cluster_traces import ClusterTraces
 from .cordons import NotANodeError
 from .draining import nodes_in_use
@@ -118,7 +119,7 @@ def remove(run: Run, *, host_is_off: bool) -> dict[str, Outcome[LockedOut]]:
 def _nodes(
     run: Run, *, host_is_off: bool, dry_run: bool = False
 ) -> Iterator[tuple[NodesInUse, Callable[[NodeDeployer], _Node]]]:
-    with nodes_in_use(run, departures.Permits(), rbac_rules.REMOVE, dry_run=dry_run) as using:
+    with nodes_in_use(run, departures.Permits(), run_rights.REMOVE, dry_run=dry_run) as using:
         yield using, lambda deployer: _Node(deployer, using, host_is_off=host_is_off)
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..journal.expiry import CERTIFICATES, MARGIN
 from ..journal.journal import cause
-from ..kube.network_probe import network_probe_left
 from ..kube.server_side_apply import ObjectChange
 from ..steps import kubelet, pod_network, rbac, verify
 from ..steps.verify import Check
@@ -23,8 +22,8 @@ from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome
 from ..util.words import counted
 from .certificate_inventory import certificates_seen
-from .diagnosis import explained_check
 from .network_change import ImageGate, NetworkChange
+from .network_probe import network_probe_left
 from .node_deployer import Deployed, NodeDeployer
 from .node_planner import NodePlan
 from .run import Run, RunContext
@@ -231,10 +230,7 @@ def verify_with(
             facts = node.facts_of_started_units()
             name = node.node.name
             found = verify_node(node.host, facts, session, live.get(name))
-            checks = [
-                explained_check(check, session, node.planner) if _is_not_ready(check) else check
-                for check in found
-            ]
+            checks = [_explained(check, session, node) for check in found]
             checks += verify.override_checks(name, node.overrides(), node.sites_own())
             return checks
 
@@ -267,8 +263,13 @@ def verify_with(
     return checks
 
 
-def _is_not_ready(check: Check) -> bool:
-    return check.name == verify.READY and not check.ok
+def _explained(check: Check, session: ClusterSession, node: NodeDeployer) -> Check:
+    """Return the check of Ready with the cause where it is not good, any other as it is."""
+    if check.name != verify.READY or check.ok:
+        return check
+    from .diagnosis import explained_check  # all causes, which a node that is well needs not
+
+    return explained_check(check, session, node.planner)
 
 
 def _why_not(outcome: Outcome[list[Check]]) -> str:

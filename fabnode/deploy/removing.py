@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ..kube import rbac_rules
 from ..upkeep import operations
 from ..util.fan_out import Outcome
+from . import run_rights
 from .cluster_traces import ClusterTraces
 from .cordons import NotANodeError
 from .draining import DRAIN, nodes_in_use
@@ -90,7 +90,7 @@ def remove(
 def _nodes(
     run: Run, permits: Permits, *, dry_run: bool = False
 ) -> Iterator[tuple[NodesInUse, Callable[[NodeDeployer], _Node]]]:
-    with nodes_in_use(run, permits, rbac_rules.REMOVE, dry_run=dry_run) as using:
+    with nodes_in_use(run, permits, run_rights.REMOVE, dry_run=dry_run) as using:
         yield using, lambda deployer: _Node(deployer, using)
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from ..kube.client import permitted
-from ..kube.evictions import pods_on
+from ..kube.pods import pods_on
 from ..releases import crossings
 from ..util.pods import is_ready
 from ..util.wait import Wait, unless

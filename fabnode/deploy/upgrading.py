@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from ..kube import node_status, rbac_rules
+from ..kube import node_status
 from ..node.plan import Change, Plan
 from ..node.resources import Binary, File, Trace
 from ..releases import crossings
@@ -26,7 +26,7 @@ from ..upkeep.operations import SOAKING
 from ..util import program
 from ..util.errors import FabnodeError
 from ..util.fan_out import Outcome
-from . import host_changes
+from . import host_changes, run_rights
 from .draining import CORDON, DRAIN, nodes_in_use
 from .errors import PreflightError
 from .network_upgrade import NetworkProspect, NetworkUpgrade
@@ -210,7 +210,7 @@ def _rolled(
 def _nodes(
     run: Run, wanted: Upgrade, *, dry_run: bool = False
 ) -> Iterator[tuple[NodesInUse, Callable[[NodeDeployer], _Node]]]:
-    rights = rbac_rules.maintaining(run.config)
+    rights = run_rights.maintaining(run.config)
     with nodes_in_use(run, wanted.permits, rights, dry_run=dry_run, deploys=True) as using:
         probing = threading.Lock()
         yield using, lambda deployer: _Node(deployer, using, wanted, probing)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..kube import api_services, node_status, proxy_rights
 from ..kube.client import ApiError
-from ..kube.network_probe import try_network
 from ..steps import verify
 from ..steps.verify import DNS, KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE, READY, Check
 from ..upkeep import operations
 from ..util import program
 from ..util.errors import ClusterError, FabnodeError
 from ..util.wait import Wait
+from .network_probe import try_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -10,7 +10,8 @@ from ..node.unit_words import last_words
 from ..util.sanitize import clean, cut
 
 if TYPE_CHECKING:
-    from .evidence import HostSeen, Line
+    from ..node.symptoms import Line
+    from .evidence import HostSeen
 
 _LOOPING = 2  # automatic restarts
 _YOUNG = 45.0  # seconds within which a service that loops may just be up

@@ -39,7 +39,7 @@ APPLY_PATCH = "application/apply-patch+yaml"
 _TEXT_LIMIT, _TEXT_SECONDS = 2**16, 10.0
 _STARTING = 20.0  # seconds after it was away
 _RETRY_PAUSE = 0.5  # seconds between tries at an apiserver that is away
-_GUARD = "ValidatingAdmissionPolicy 'fabnode-"  # see admission_policy.py
+_GUARD = "ValidatingAdmissionPolicy 'fabnode-"  # see deploy/admission_policy.py
 _OTHER_CONFIGURATION = (
     "its account was made for another configuration: as administrator, run"
     f" `{program.task('rbac.deployer')}` with this one"

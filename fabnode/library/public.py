@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..config.configuration import Config as Config
     from ..config.configuration import Node as Node
+    from ..config.secret_prompts import SecretRequest as SecretRequest
     from ..journal.events import Event as Event
     from ..journal.summary import NodeResult as NodeResult
     from ..node.resources import Absent as Absent
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
     from ..node.resources import Module as Module
     from ..node.resources import Sysctl as Sysctl
     from ..node.resources import Unit as Unit
-    from ..ssh.errors import HostError as HostError
-    from ..ssh.secret_prompts import SecretRequest as SecretRequest
     from ..steps.finding import Finding as Finding
     from ..steps.inputs import Inputs as Inputs
     from ..steps.step import Step as Step
     from ..steps.verify import Check as Check
     from ..util.errors import ClusterError as ClusterError
     from ..util.errors import FabnodeError as FabnodeError
+    from ..util.errors import HostError as HostError
     from ..util.errors import InputError as InputError
     from ..util.problems import ConfigError as ConfigError
     from ..util.problems import Problem as Problem
@@ -59,7 +59,7 @@ HOMES = {
     "FabnodeError": "util.errors",
     "File": "node.resources",
     "Finding": "steps.finding",
-    "HostError": "ssh.errors",
+    "HostError": "util.errors",
     "InputError": "util.errors",
     "Inputs": "steps.inputs",
     "Module": "node.resources",
@@ -70,7 +70,7 @@ HOMES = {
     "PlannedNode": "library.results",
     "PlannedObject": "library.results",
     "Problem": "util.problems",
-    "SecretRequest": "ssh.secret_prompts",
+    "SecretRequest": "config.secret_prompts",
     "Step": "steps.step",
     "Sysctl": "node.resources",
     "Unit": "node.resources",

@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..artifacts.bundle_overlay import bundled
 from ..config import loader
+from ..config.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
 from ..deploy import pipeline
 from ..deploy.own_steps import steps_of
 from ..deploy.run import Run
 from ..journal.journal import Journal
-from ..ssh.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
 from ..steps.order import node_steps, with_required
 from ..util.about import VERSION
 from ..util.digests import is_sha256
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ..config.configuration import Config, Node
+    from ..config.secret_prompts import SecretRequest
     from ..journal.events import Event
     from ..journal.journal import Sink
-    from ..ssh.secret_prompts import SecretRequest
     from ..steps.step import Step
     from .results import DeployResult, PlanResult
 
@@ -65,6 +64,8 @@ def load_config(
         raise InputError(f"{odd}; expected 64 hexadecimal digits")
     config = loader.load(Path(path), artifacts=artifacts and not bundle)
     if bundle:
+        from ..artifacts.bundle_overlay import bundled
+
         return bundled(config, Path(bundle), cache_dir() / "bundles", promised)
     return config
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,6 +23,8 @@ _SPLIT_SINCE = 3  # version of the configuration
 
 def parse(text: str) -> Document:
     """Return a configuration. Raises InvalidValueError."""
+    import tomllib  # for the hosts on which containerd imports files
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

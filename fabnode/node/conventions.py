@@ -11,6 +11,7 @@ KUBELET_SERVICE: Final = "kubelet.service"
 PROXY_SERVICE: Final = "kube-proxy.service"
 CONTAINERD_SERVICE: Final = "containerd.service"
 DOCKER_SERVICE: Final = "docker.service"
+DOCKER_SOCKET: Final = "docker.socket"  # comes with docker, and starts it
 CRI_DOCKERD_SERVICE: Final = "cri-docker.service"  # as its own project calls it
 
 SERVICES: Final = (

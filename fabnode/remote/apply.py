@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..node.conventions import STATE
 from ..node.resources import Binary, ClientCertificate, Command, Image, Trace
-from ..ssh.errors import HostError
+from ..util.errors import HostError
 from .apply_protocol import ApplyEvent, Exchange
 from .apply_script import Actions, Member, actions
 from .payload_cache import GZIP, ZSTD, ArtifactChangedError

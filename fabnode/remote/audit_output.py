@@ -11,7 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..audit.evidence import (
+from ..node.conventions import STATE
+from ..node.examination import (
     Anchor,
     Evidence,
     Listener,
@@ -21,7 +22,6 @@ from ..audit.evidence import (
     Text,
     UnitSeen,
 )
-from ..node.conventions import STATE
 from ..util.digests import is_sha256
 from ..util.sanitize import clean
 from .limits import EXAMINE_LIMITS as LIMITS

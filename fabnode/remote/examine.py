@@ -9,10 +9,8 @@ import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from ..audit.answerer import Serving, serving
-from ..audit.evidence import Asked
-from ..audit.services import DOCKER_SOCKET
-from ..node.conventions import KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, STATE
+from ..node.conventions import DOCKER_SOCKET, KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, STATE
+from ..node.examination import Asked, Serving
 from ..node.host_tools import FAULT_QUOTED, ODD_TOOLS
 from ..ssh.errors import HostMisbehavedError
 from ..util.sanitize import last_lines
@@ -24,7 +22,7 @@ from .search_roots import ROOTS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..audit.evidence import Evidence, Listener
+    from ..node.examination import Evidence, Listener
     from ..ssh.host import Host
     from ..ssh.port_checks import AnonymousAnswer
 
@@ -89,25 +87,6 @@ def _with(known: tuple[str, ...], *folders: str) -> tuple[str, ...]:
     """Return the known folders, and those of the others that lie in none of them."""
     further = (each for each in folders if not f"{each}/".startswith(tuple(f"{k}/" for k in known)))
     return (*known, *further)
-
-
-def examine_and_ask(
-    host: Host, *, state: str, cni_conf: str, cni_bin: str
-) -> tuple[Evidence, Asked]:
-    """
-    Examine the host, and ask its kubelet; see `examine` and `ask`.
-
-    A kubelet may get its next certificate in between: before another than its own is taken for a
-    stranger's, both are looked at once more.
-
-    :raises HostError: it can't be reached, or does not answer as a host does.
-    """
-    evidence = examine(host, state=state, cni_conf=cni_conf, cni_bin=cni_bin)
-    asked = ask(host, evidence.listeners, serving(evidence))
-    if asked.redirected:
-        evidence = examine(host, state=state, cni_conf=cni_conf, cni_bin=cni_bin)
-        asked = ask(host, evidence.listeners, serving(evidence))
-    return evidence, asked
 
 
 def ask(host: Host, listeners: frozenset[Listener] | None, own: Serving) -> Asked:

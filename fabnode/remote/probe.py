@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..node import config_files, layout, unit_files
 from ..node.host_tools import FAULT_QUOTED, NEEDED, NEEDED_TO_PROBE, ODD_TOOLS, packages
-from ..ssh.errors import HostError, HostMisbehavedError
+from ..ssh.errors import HostMisbehavedError
+from ..util.errors import HostError
 from ..util.sanitize import last_lines
 from .limits import STATIC_PODS, TEXT_SIZE, MalformedError
 from .probe_output import LacksToolsError, parse

@@ -16,8 +16,8 @@ from .symptoms_output import parse
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..doctor.evidence import Place, Symptoms
     from ..node.facts import Facts, Watchlist
+    from ..node.symptoms import Place, Symptoms
     from ..ssh.host import Host
 
 _LIMIT = 4 * 2**20

@@ -7,12 +7,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..doctor.evidence import Line, Listening, Runtime, Symptoms, UnitSeen
+from ..node.symptoms import Line, Listening, Runtime, Symptoms, UnitSeen
 from ..util.sanitize import clean
 from .limits import JOURNAL_LETTERS, JOURNAL_LINES, LISTENERS, NAMES, MalformedError, Tally, fits
 
 if TYPE_CHECKING:
-    from ..doctor.evidence import Place
+    from ..node.symptoms import Place
 
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 # `1764460000.123456 host program[12]: text`, as of `journalctl -o short-unix`

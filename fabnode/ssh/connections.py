@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import paramiko
 from fabric import Config, Connection
 
+from ..config.secret_prompts import LOGIN
+from ..util.errors import HostError
 from .authentication import Login
 from .client_config import ClientConfig, ClientConfigError, HostOptions, local_user, split_jump
 from .error_mapping import mapping_errors
-from .errors import HostError
 from .host_trust import HostTrust
 from .known_hosts import KnownHosts, host_id
-from .secret_prompts import LOGIN
 from .transport import transport_factory
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ import paramiko
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from ..util import program
+from ..util.errors import HostError
 from .authentication import LoginRefusedError
 from .errors import (
     AuthenticationError,
     ChangedHostKeyError,
     HostCertificateError,
-    HostError,
     RevokedHostKeyError,
     UnknownHostKeyError,
     UnreachableError,

@@ -7,27 +7,7 @@ Errors of SSH connections and commands on nodes, each with cause and advice.
 from __future__ import annotations
 
 from ..util import program
-from ..util.errors import FabnodeError
-from ..util.sanitize import clean, cut
-
-_LONGEST = 600  # characters of a cause
-
-
-class HostError(FabnodeError):
-    """
-    A node could not be worked on.
-
-    :param node: the node's name in the configuration.
-    :param message: one clause; cleaned of control characters, and cut to a length, here.
-    """
-
-    def __init__(self, node: str, message: str, advice: str = "") -> None:
-        super().__init__(cut(clean(message), _LONGEST), advice)
-        self.node = node
-
-    def __str__(self) -> str:
-        """Return the message, and the advice where there is one."""
-        return f"{self.message}; {self.advice}" if self.advice else self.message
+from ..util.errors import HostError
 
 
 class UnreachableError(HostError):

@@ -19,14 +19,9 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
+from ..util.errors import HostError
 from ..util.sanitize import clean
-from .errors import (
-    CommandTimeoutError,
-    ConnectionLostError,
-    HostError,
-    HostMisbehavedError,
-    SudoRefusedError,
-)
+from .errors import CommandTimeoutError, ConnectionLostError, HostMisbehavedError, SudoRefusedError
 from .questions import asks_password, is_question
 
 if TYPE_CHECKING:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import ConnectionLostError, HostError
+from ..config.secret_prompts import SUDO
+from ..util.errors import HostError
+from .errors import ConnectionLostError
 from .exec import Command, Result, Session
 from .port_checks import (
     AnonymousAnswer,
@@ -14,7 +16,6 @@ from .port_checks import (
     http_over,
     tls_over,
 )
-from .secret_prompts import SUDO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

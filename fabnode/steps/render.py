@@ -9,9 +9,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..config.overrides import merge_deep
 from ..util import unit_file
 from ..util.data import ROOT
+from ..util.merging import merge_deep
 from ..util.yaml_io import dump
 
 TEMPLATES = ROOT / "templates"

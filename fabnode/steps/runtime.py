@@ -11,12 +11,12 @@ import json
 import re
 from typing import Any
 
-from ..config.overrides import merge_deep
 from ..config.sections import USUAL_PATHS
 from ..node import config_files, layout
 from ..node.resources import Binary, Directory, File, Resource, Unit
 from ..releases import compatibility
 from ..releases.matrix import Containerd
+from ..util.merging import merge_deep
 from . import registries
 from .inputs import Inputs
 from .render import render

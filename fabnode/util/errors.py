@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from .sanitize import clean, cut
+
+_LONGEST = 600  # characters of a cause
+
 
 class FabnodeError(Exception):
     """
@@ -34,3 +38,20 @@ class InputError(FabnodeError):
 
 class ClusterError(FabnodeError):
     """The cluster's API is away, refuses, or is in a state in which a run must not go on."""
+
+
+class HostError(FabnodeError):
+    """
+    A node could not be worked on.
+
+    :param node: the node's name in the configuration.
+    :param message: one clause; cleaned of control characters, and cut to a length, here.
+    """
+
+    def __init__(self, node: str, message: str, advice: str = "") -> None:
+        super().__init__(cut(clean(message), _LONGEST), advice)
+        self.node = node
+
+    def __str__(self) -> str:
+        """Return the message, and the advice where there is one."""
+        return f"{self.message}; {self.advice}" if self.advice else self.message

@@ -3,4 +3,4 @@
 NODE_RECORD = "fabnode.io/record"
 NODE_SEAL = "node-restriction.kubernetes.io/fabnode-record"
 NODE_OPERATION = "fabnode.io/operation"
-"""See `kube/node_metadata.py` for record and seal, `upkeep/operations.py` for the operation."""
+"""See `deploy/node_metadata.py` for record and seal, `upkeep/operations.py` for the operation."""

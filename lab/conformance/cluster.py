@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import yaml
 
-from fabnode.config.overrides import merge_deep
+from fabnode.util.merging import merge_deep
 
 from ..errors import LabError
 from ..layout import DNS_ADDRESS, Layout

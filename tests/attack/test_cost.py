@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from fabnode.audit.evidence import Asked, Evidence, Program, Text
 from fabnode.audit.judge import judge
 from fabnode.audit.repair import repairs
 from fabnode.audit.settings import Settings
 from fabnode.journal import grouping
 from fabnode.journal.events import Event
 from fabnode.journal.redact import Redactor
+from fabnode.node.examination import Asked, Evidence, Program, Text
 from fabnode.node.plan import text_diff
 from fabnode.remote.audit_output import parse
 from fabnode.remote.limits import EXAMINE_LIMITS, MalformedError

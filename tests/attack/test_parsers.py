@@ -21,12 +21,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from fabnode.audit.credentials import public_der
-from fabnode.audit.evidence import Asked, Evidence, SecretFile
 from fabnode.audit.judge import judge as judge_host
 from fabnode.journal.redact import Redactor
 from fabnode.kube import client, csr
 from fabnode.kube import watch as kube_watch
 from fabnode.kube.node_status import not_ready
+from fabnode.node.examination import Asked, Evidence, SecretFile
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Directory
 from fabnode.pki.certificates import (
@@ -45,9 +45,10 @@ from fabnode.remote.limits import MalformedError
 from fabnode.remote.probe_output import parse as parse_facts
 from fabnode.remote.unit_monitor import UnitMonitor
 from fabnode.ssh import port_checks
-from fabnode.ssh.errors import HostError, HostMisbehavedError
+from fabnode.ssh.errors import HostMisbehavedError
 from fabnode.ssh.exec import Result
 from fabnode.steps.verify import probe_results
+from fabnode.util.errors import HostError
 from fabnode.util.wait import Wait
 from tests import attacks, forgery
 from tests.support import authority, pem

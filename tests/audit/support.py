@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fabnode.audit.evidence import (
+from fabnode.audit.finding import Finding
+from fabnode.audit.judge import judge
+from fabnode.node.examination import (
     Anchor,
     Asked,
     Evidence,
@@ -22,8 +24,6 @@ from fabnode.audit.evidence import (
     Text,
     UnitSeen,
 )
-from fabnode.audit.finding import Finding
-from fabnode.audit.judge import judge
 
 from ..support import authority, pem
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.audit.anchors import Anchors
-from fabnode.audit.evidence import Anchor, Program, Provenance
 from fabnode.audit.finding import Setting
+from fabnode.node.examination import Anchor, Program, Provenance
 
 from ..support import authority, pem
 from .support import (
@@ -28,8 +28,8 @@ from .support import (
 )
 
 if TYPE_CHECKING:
-    from fabnode.audit.evidence import Evidence
     from fabnode.audit.finding import Finding
+    from fabnode.node.examination import Evidence
 
 CLUSTER = pem(authority()[0]).decode()
 OTHER = issued("mallory's own", ca=True, own=True)[0]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.audit.answerer import Serving, serving
-from fabnode.audit.evidence import Asked, Evidence, Program, Provenance
+from fabnode.audit.answerer import serving
+from fabnode.node.examination import Asked, Evidence, Program, Provenance, Serving
 
 from .support import (
     KUBELET_YAML,
@@ -24,7 +24,7 @@ from .support import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fabnode.audit.evidence import Anchor
+    from fabnode.node.examination import Anchor
 
 PKI = "/var/lib/kubelet/pki"
 CURRENT, SELF_SIGNED = f"{PKI}/kubelet-server-current.pem", f"{PKI}/kubelet.crt"

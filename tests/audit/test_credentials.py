@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from fabnode.audit.credentials import public_der
-from fabnode.audit.evidence import Evidence, Program, Provenance, SecretFile
 from fabnode.audit.finding import Quarantine, RestrictMode
 from fabnode.audit.repair import repairs
+from fabnode.node.examination import Evidence, Program, Provenance, SecretFile
 
 from ..support import authority, pem
 from .support import (

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from fabnode.audit.evidence import Evidence, Program, UnitSeen
 from fabnode.audit.finding import Finding, RestartUnit, Setting
 from fabnode.audit.repair import Repairs, repairs
 from fabnode.deploy.hardening import plan_of
+from fabnode.node.examination import Evidence, Program, UnitSeen
 from fabnode.node.resources import EditedFile, Quarantined, Reload, Restart, RulesOnce
 
 from ..support import authority

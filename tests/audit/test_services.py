@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fabnode.audit.evidence import Asked, Evidence, Program, UnitSeen
 from fabnode.audit.finding import Finding, Line, RestartUnit
+from fabnode.node.examination import Asked, Evidence, Program, UnitSeen
 
 from .support import (
     KUBELET_UNIT,

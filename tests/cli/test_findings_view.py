@@ -68,7 +68,7 @@ def test_what_others_wrote_begins_no_line_of_its_own() -> None:
     finding = replace(LEFT, subject=forged, text=forged, seen=forged, fix=forged, by_hand=forged)
     plan = Plan("n1", (Change(ExistingSecret("/k", 0o600), "mode", forged),))
     shown = [*paragraphs({"n1": Outcome(Audit((finding,), plan))}, width=None)]
-    shown += [*left_lines((finding,)), *plan_lines(plan)]
+    shown += [*left_lines((finding,)), *plan_lines(Audit((), plan))]
     lines = "\n".join(shown).splitlines()
     assert len(lines) == 4 + 3 + 1
     assert not any(line.startswith("critical") for line in lines)
@@ -107,7 +107,7 @@ def test_the_document() -> None:
 
 
 def test_the_plan() -> None:
-    assert list(plan_lines(PLAN)) == ["    mode       /k: mode 0644 → 0600"]
+    assert list(plan_lines(Audit((), PLAN))) == ["    mode       /k: mode 0644 → 0600"]
 
 
 def test_what_a_plan_leaves_is_listed_with_how_it_was_seen_and_why() -> None:

@@ -11,8 +11,8 @@ import yaml
 
 from fabnode.cni import calico_health, calico_manifest
 from fabnode.cni.registry import network
-from fabnode.config.overrides import merge_deep
 from fabnode.releases.version import Release
+from fabnode.util.merging import merge_deep
 from tests.support import make_config
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ NAMES_CALICO = {
     "config/pydantic_errors.py",
     "config/schema.py",
     "config/sections.py",
-    "kube/network_policies.py",  # whose policies may keep pods apart
+    "deploy/network_policies.py",  # whose policies may keep pods apart
     "releases/compatibility.py",
     "releases/matrix.py",
     "releases/version.py",

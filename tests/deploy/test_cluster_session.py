@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fabnode.deploy import admission_policy, deployer_account
 from fabnode.deploy import cluster_session as cluster_side
 from fabnode.deploy.cluster_session import ClusterSession
 from fabnode.deploy.errors import AccountPolicyError, MissingRightsError, OtherApproverError
 from fabnode.journal.journal import Journal
-from fabnode.kube import admission_policy, deployer_account, service_accounts
+from fabnode.kube import service_accounts
 from fabnode.kube.client import ApiAwayError, ApiError
 from tests.kube.test_csr_approver import request
 from tests.support import authority, make_config, pem

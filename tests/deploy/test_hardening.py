@@ -9,15 +9,16 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from fabnode.audit.evidence import Asked, Evidence, UnitSeen
 from fabnode.deploy import hardening, host_changes
 from fabnode.deploy import run as run_module
 from fabnode.deploy.hardening import ApiserverCutOffError, Audit, NotFixedError
 from fabnode.deploy.run import Run
 from fabnode.journal.journal import Journal
+from fabnode.node.examination import Asked, Evidence, Serving, UnitSeen
 from fabnode.node.plan import Plan
 from fabnode.remote.apply import Applied
-from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostError
+from fabnode.ssh.errors import ApplyError, ConnectionLostError
+from fabnode.util.errors import HostError
 from fabnode.util.fan_out import Outcome
 from tests.audit.support import CA, KUBELET_YAML, SOUND_KUBELET, secret, sound, text
 from tests.support import make_config
@@ -43,6 +44,8 @@ READABLE = replace(  # a token that everybody reads: repaired by its mode alone
     files={**SOUND.files, KEY: secret(KEY, mode=0o644, kubeconfig=True, tokens=("bootstrap",))},
 )
 LOOPING = {"docker.service": UnitSeen("active", "running", 30, 990.0)}
+ANSWER = Asked(pods=401, read_only=0)
+REDIRECTED = Asked(pods=None, read_only=0, redirected=(10250,))
 BY_HAND = replace(SOUND, units={**SOUND.units, **LOOPING})  # for a person to see to
 
 
@@ -53,11 +56,13 @@ class Scene:
 
     :param seen: what each look at a host finds, in order; the last one again and again. An error
         in its place is raised.
+    :param asked: what kubelets answer somebody without credentials; once all are used, ANSWER.
     :param applying: what carrying out a plan raises on a host.
     :param answers: whether the apiserver reaches a kubelet, each time that this is asked.
     """
 
     seen: dict[str, list[Evidence | HostError]] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
     applying: dict[str, HostError] = field(default_factory=dict)
     answers: list[bool] = field(default_factory=lambda: [True, True])
     ready: Exception | None = None
@@ -123,10 +128,8 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(run_module, "Access", MagicMock())
     monkeypatch.setattr(run_module, "Host", lambda node, _: Host(node=node, name=node.name))
     monkeypatch.setattr(hardening, "ClusterSession", made.session)
-    asked = Asked(pods=401, read_only=0)
-    monkeypatch.setattr(
-        hardening, "examine_and_ask", lambda *a, **k: (made.examine(*a, **k), asked)
-    )
+    monkeypatch.setattr(hardening, "examine", made.examine)
+    monkeypatch.setattr(hardening, "ask", lambda *_: made.asked.pop() if made.asked else ANSWER)
     monkeypatch.setattr(host_changes, "apply", made.apply)
     return made
 
@@ -148,6 +151,28 @@ def test_an_audit_asks_no_api_and_changes_nothing(scene: Scene) -> None:
     assert [finding.check for finding in found["n2"].value.findings] == ["anonymous-kubelet"]
     changes = [(change.action, change.name) for change in found["n2"].value.plan.changes]
     assert changes == [("update", KUBELET_YAML), ("restart", "kubelet.service")]
+
+
+def test_another_program_that_answers_is_asked_twice_before_it_is_a_stranger(scene: Scene) -> None:
+    scene.seen["n1"] = [SOUND, SOUND]
+    scene.asked = [REDIRECTED, REDIRECTED]
+    audit = hardening.audit(scene.run())["n1"].value
+    assert scene.log == ["audit n1", "audit n1", "audit n2"]
+    assert audit
+    assert [finding.check for finding in audit.findings] == ["foreign-listener"]
+
+
+def test_a_certificate_that_is_exchanged_meanwhile_makes_no_stranger(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (Serving(frozenset({name}), complete=True) for name in (b"old", b"new"))
+    looks = [old, new, new]
+    monkeypatch.setattr(hardening, "serving", lambda _: looks.pop(0))
+    monkeypatch.setattr(hardening, "ask", lambda *asked: REDIRECTED if old in asked else ANSWER)
+    audit = hardening.audit(scene.run())["n1"].value
+    assert scene.log == ["audit n1", "audit n1", "audit n2"]
+    assert audit
+    assert not audit.findings
 
 
 def test_a_host_that_can_not_be_examined_fails_alone(scene: Scene) -> None:

@@ -20,7 +20,6 @@ from fabnode.artifacts.store import ArtifactStore
 from fabnode.cli import app
 from fabnode.cli.report import render
 from fabnode.deploy import approval, pipeline, rotation
-from fabnode.deploy import node_deployer as node_module
 from fabnode.deploy import node_planner as planner_module
 from fabnode.deploy import run as run_module
 from fabnode.deploy.certified_keys import Holder
@@ -37,6 +36,7 @@ from fabnode.pki.certificates import new_request, sign_client
 from fabnode.pki.csr_policy import HostKey
 from fabnode.pki.renewal import CLIENT, Renewal
 from fabnode.releases.version_change import Versions
+from fabnode.remote import apply as apply_module
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
 from fabnode.steps import preflight, proxy_cert
@@ -147,7 +147,7 @@ class Everything:
             (pipeline, "network_probe_left"): lambda _: False,
             (artifact_files, "load"): lambda c: ArtifactStore({"amd64": artifacts(c)}),
             (planner_module, "probe"): lambda host, watch: host.probe(host, watch),
-            (node_module, "apply"): lambda host, *args, **kw: host.change(host, *args, **kw),
+            (apply_module, "apply"): lambda host, *args, **kw: host.change(host, *args, **kw),
             (planner_module, "make_plan"): self._pure(make_plan),
             (preflight, "findings"): lambda *_: (),
         }

@@ -12,7 +12,6 @@ from unittest.mock import MagicMock
 import pytest
 
 from fabnode.artifacts.store import ArtifactStore
-from fabnode.deploy import node_deployer as node_module
 from fabnode.deploy import node_planner as planner_module
 from fabnode.deploy.certified_keys import Holder
 from fabnode.deploy.errors import (
@@ -31,6 +30,7 @@ from fabnode.pki.certificates import CertificateFile, new_request, sign_client
 from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
 from fabnode.releases.version import Release
 from fabnode.releases.version_change import Versions
+from fabnode.remote import apply as apply_module
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.remote.unit_monitor import UnitMonitor
 from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
@@ -79,7 +79,7 @@ class Scene:
         self.steps = steps
         monkeypatch.setattr(planner_module, "probe", self.machine.probe)
         self.change: Callable[..., Applied] = self.machine.change
-        monkeypatch.setattr(node_module, "apply", lambda *args, **kw: self.change(*args, **kw))
+        monkeypatch.setattr(apply_module, "apply", lambda *args, **kw: self.change(*args, **kw))
         monkeypatch.setattr(preflight, "findings", lambda *_: ())
         self.deployer = self.another()
 

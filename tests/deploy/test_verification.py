@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.cni.protocol import Diagnosis
-from fabnode.deploy import cni_rollout, verification
+from fabnode.deploy import cni_rollout, network_probe, verification
 from fabnode.deploy.verification import verify_cluster, verify_node
 from fabnode.journal.journal import Journal
-from fabnode.kube import network_probe
 from fabnode.kube.client import ApiError
 from fabnode.node.facts import Facts, UnitFact
 from fabnode.ssh.port_checks import HttpAnswer

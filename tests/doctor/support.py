@@ -7,18 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fabnode.doctor.evidence import (
-    Condition,
-    Evidence,
-    HostSeen,
-    Line,
-    NodeSeen,
-    Symptoms,
-    UnitSeen,
-    Wanted,
-)
+from fabnode.doctor.evidence import Condition, Evidence, HostSeen, NodeSeen, Wanted
 from fabnode.node import layout
 from fabnode.node.facts import Facts, PathFact, Space, UnitFact
+from fabnode.node.symptoms import Line, Symptoms, UnitSeen
 from fabnode.pki.certificates import CertificateFile
 from tests.support import authority, certificate, pem
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fabnode.doctor.cause import Approve, Deploy, RenewPod, UnitAct
-from fabnode.doctor.evidence import Condition, Line, Listening, Request, UnitSeen
+from fabnode.doctor.evidence import Condition, Request
 from fabnode.doctor.judge import causes
 from fabnode.node import layout
 from fabnode.node.facts import PathFact, Space
+from fabnode.node.symptoms import Line, Listening, UnitSeen
 from fabnode.pki.certificates import CertificateFile
 from tests.support import authority, certificate
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fabnode.deploy import run_rights
 from fabnode.kube import rbac_rules
 from fabnode.kube.rbac_rules import Right
 from tests.support import make_config
@@ -128,14 +129,14 @@ def test_a_right_exists_only_with_the_setting_that_needs_it(
     gone: set[str],
 ) -> None:
     (tmp_path / "ca-key.pem").touch(0o600)
-    needed = everything(rbac_rules.needed(make_config(tmp_path, **changes), network=calico))
+    needed = everything(run_rights.needed(make_config(tmp_path, **changes), network=calico))
     assert there <= needed
     assert not gone & needed
     assert not any("escalate" in one for one in needed)
 
 
 def test_the_approver_can_approve_serving_certificates_alone() -> None:
-    assert everything(rbac_rules.SERVING_ONLY) == {
+    assert everything(run_rights.SERVING_ONLY) == {
         *(f"{v} certificatesigningrequests.certificates.k8s.io" for v in ("get", "list", "watch")),
         "update certificatesigningrequests/approval.certificates.k8s.io",
         "approve signers.certificates.k8s.io (kubernetes.io/kubelet-serving)",
@@ -163,7 +164,7 @@ def test_powers_that_equal_an_administrators_are_named(
     tmp_path: Path, changes: dict[str, Any], facts: dict[str, bool], admin: int
 ) -> None:
     (tmp_path / "ca-key.pem").touch(0o600)
-    reported = rbac_rules.powers(make_config(tmp_path, **changes), **facts)
+    reported = run_rights.powers(make_config(tmp_path, **changes), **facts)
     assert sum("which is equivalent to administrator" in power for power in reported) == admin
     assert any("impersonate any node" in power for power in reported)
     assert any("all nodes' traffic" in power for power in reported) == (not facts["guarded"])

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from fabnode.config.overrides import merge_deep
 from fabnode.kube.client import APPLY_PATCH, MERGE_PATCH, Api
 from fabnode.kube.server_side_apply import Manifests, Way, way
 from fabnode.releases.version import Release
+from fabnode.util.merging import merge_deep
 
 SECRET = {
     "apiVersion": "v1",

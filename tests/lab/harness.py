@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from fabnode.config.overrides import merge_deep
 from fabnode.steps import verify
+from fabnode.util.merging import merge_deep
 from lab import hosts, processes
 from lab.layout import Layout
 

@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from fabnode.artifacts import cni_manifest
 from fabnode.config import loader
+from fabnode.deploy import run_rights
 from fabnode.kube import bootstrap_tokens, csr, rbac_rules
 from fabnode.kube.client import Api, ApiError
 from fabnode.kube.kubeconfig import load
@@ -295,7 +296,7 @@ def test_a_policy_that_limits_too_little_is_a_warning(
     (reported,) = findings(cluster.plan("--limit", "n1", config=change), "n1")
     assert reported.startswith("warning there is no ValidatingAdmissionPolicy fabnode-deployer")
     assert findings(cluster.plan("--limit", "n1"), "n1") == [], "nothing would change"
-    take_away(cluster, roles[""], rbac_rules.OWN_POLICY[0], "get")
+    take_away(cluster, roles[""], run_rights.OWN_POLICY[0], "get")
     account = api(cluster)
     path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/fabnode-deployer"
     eventually(lambda: is_forbidden(account, path), 10)
@@ -309,12 +310,12 @@ def test_the_approvers_account_approves_serving_certificates_alone(cluster: Lab)
     words = ["rbac.approver", "--out", str(credentials)]
     cluster.inv(*words, config=cluster.layout.configuration)
     api = Api(load(credentials), patience=30)
-    eventually(lambda: rbac_rules.missing(api, rbac_rules.SERVING_ONLY) == [] or None)
-    beyond = [right for right in needed(cluster) if right not in rbac_rules.SERVING_ONLY]
+    eventually(lambda: rbac_rules.missing(api, run_rights.SERVING_ONLY) == [] or None)
+    beyond = [right for right in needed(cluster) if right not in run_rights.SERVING_ONLY]
     allowed = {right.describe(verb) for right in beyond for verb in right.verbs} - set(
         rbac_rules.missing(api, beyond)
     )
-    known = {right.describe(verb) for right in rbac_rules.SERVING_ONLY for verb in right.verbs}
+    known = {right.describe(verb) for right in run_rights.SERVING_ONLY for verb in right.verbs}
     assert allowed <= known
 
 
@@ -408,7 +409,7 @@ def missing(lab: Lab) -> list[str]:
 def needed(lab: Lab) -> tuple[rbac_rules.Right, ...]:
     """Return what the lab's configuration takes, as `inv rbac.deployer` grants it."""
     config = loader.load(lab.layout.configuration)
-    return rbac_rules.needed(config, network=cni_manifest.objects(config, for_names=True))
+    return run_rights.needed(config, network=cni_manifest.objects(config, for_names=True))
 
 
 def api(lab: Lab) -> Api:
@@ -427,7 +428,7 @@ def take_away(lab: Lab, role: dict[str, Any], right: rbac_rules.Right, verb: str
 def test_each_right_that_is_missing_is_named(cluster: Lab, roles: dict[str, Any]) -> None:
     """One by one, by the code that a run asks."""
     account, admin = api(cluster), Api(load(cluster.layout.kubeconfig), patience=30)
-    whole = (*rbac_rules.BASE, rbac_rules.TOKENS, *rbac_rules.PROXY_REQUESTS)
+    whole = (*run_rights.BASE, run_rights.TOKENS, *run_rights.PROXY_REQUESTS)
     for right in whole:
         for verb in right.verbs:
             role = roles[right.namespace]
@@ -493,7 +494,7 @@ def test_run_without_rights_names_each_and_changes_nothing(
     for namespace, resource, verb in taken:
         (right, *_) = (
             r
-            for r in (*rbac_rules.BASE, rbac_rules.TOKENS, *rbac_rules.PROXY_REQUESTS)
+            for r in (*run_rights.BASE, run_rights.TOKENS, *run_rights.PROXY_REQUESTS)
             if (r.namespace, r.resource) == (namespace, resource) and verb in r.verbs
         )
         take_away(cluster, roles[namespace], right, verb)

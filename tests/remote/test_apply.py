@@ -45,8 +45,9 @@ from fabnode.remote.apply_script import actions
 from fabnode.remote.payload_cache import GZIP, ZSTD, Packer
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import parse
-from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostError, HostMisbehavedError
+from fabnode.ssh.errors import ApplyError, ConnectionLostError, HostMisbehavedError
 from fabnode.ssh.exec import Result
+from fabnode.util.errors import HostError
 
 from .local import SHELLS, Tools, give_away, only_root
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fabnode.audit.evidence import Asked, Evidence, Provenance
 from fabnode.audit.judge import judge
 from fabnode.audit.repair import repairs
 from fabnode.cli.findings_view import plan_lines
-from fabnode.deploy.hardening import plan_of
+from fabnode.deploy.hardening import Audit, plan_of
+from fabnode.node.examination import Asked, Evidence, Provenance
 from fabnode.remote.audit_output import parse
 from fabnode.remote.limits import MalformedError
 
@@ -338,7 +338,7 @@ def test_whatever_a_host_says_it_is_judged_or_malformed(lines: list[str], pods: 
         return
     found = judge(evidence, Asked(pods, pods), node="n1", ca_pem=pem(authority()[0]), now=NOW)
     plan = plan_of("n1", repairs(evidence, found))
-    for line in plan_lines(plan):
+    for line in plan_lines(Audit((), plan)):
         assert all(char.isprintable() or char == "\t" for char in line), line
 
 

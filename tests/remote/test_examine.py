@@ -14,10 +14,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from fabnode.audit.answerer import Serving, serving
+from fabnode.audit.answerer import serving
 from fabnode.audit.credentials import public_der
-from fabnode.audit.evidence import Evidence, Provenance
 from fabnode.audit.settings import Settings
+from fabnode.node.examination import Evidence, Provenance, Serving
 from fabnode.remote.audit_output import parse
 from fabnode.remote.examine import script
 

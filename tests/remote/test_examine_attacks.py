@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fabnode.audit.evidence import Anchor, Evidence, Provenance, Text
+from fabnode.node.examination import Anchor, Evidence, Provenance, Text
 from fabnode.remote.audit_output import complaints, parse
 from fabnode.remote.examine import script
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from fabnode.audit.evidence import Evidence
+from fabnode.node.examination import Evidence
 from fabnode.remote.audit_output import complaints, parse
 from fabnode.remote.examine import script
 from fabnode.remote.limits import MalformedError

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.audit.answerer import Serving
-from fabnode.audit.evidence import Evidence, Listener
+from fabnode.node.examination import Evidence, Listener, Serving
 from fabnode.remote import examine
 from fabnode.remote.audit_output import parse
 from fabnode.remote.limits import EXAMINE_LIMITS, MalformedError
@@ -171,19 +170,6 @@ def test_nobody_but_the_kubelet_closes_a_port_that_it_listens_on(status: int) ->
     it = examine.ask(host, BOTH, PROVEN)
     assert (it.read_only, it.unproven, it.silent) == (None, (10255,), ())
     assert it.pods == 401
-
-
-def test_a_certificate_that_is_exchanged_meanwhile_makes_no_stranger(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    looks = [(OWN,), (ANOTHER,)]
-    monkeypatch.setattr(examine, "examine", lambda *_, **__: Evidence(listeners=BOTH))
-    monkeypatch.setattr(
-        examine, "serving", lambda _: Serving(frozenset(looks.pop(0)), complete=True)
-    )
-    host: Any = Asking({(IP, 10250): 401}, {IP: ANOTHER})
-    _, it = examine.examine_and_ask(host, state="/s", cni_conf="/c", cni_bin="/b")
-    assert (it.pods, it.redirected, looks) == (401, (), [])
 
 
 # --- what the parser takes -----------------------------------------------------------------------

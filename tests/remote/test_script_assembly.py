@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fabnode.doctor.evidence import Place
 from fabnode.node.facts import Watchlist
+from fabnode.node.symptoms import Place
 from fabnode.remote import examine, probe, survey, symptoms
 from fabnode.remote.apply import start
 from fabnode.remote.limits import EXAMINE_LIMITS

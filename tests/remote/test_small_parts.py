@@ -18,9 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabnode.config.configuration import SecretRef
-from fabnode.remote import payload_cache as packed
-from fabnode.remote.payload_cache import GZIP, ZSTD, Packer
-from fabnode.ssh.secret_prompts import (
+from fabnode.config.secret_prompts import (
     LOGIN,
     SUDO,
     PasswordUnavailableError,
@@ -28,6 +26,8 @@ from fabnode.ssh.secret_prompts import (
     ask_bootstrap_token,
     ask_secrets,
 )
+from fabnode.remote import payload_cache as packed
+from fabnode.remote.payload_cache import GZIP, ZSTD, Packer
 from fabnode.util.sanitize import clean, last_lines
 
 from ..support import make_config

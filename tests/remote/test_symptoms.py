@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.doctor.evidence import Place
 from fabnode.node.facts import Watchlist
+from fabnode.node.symptoms import Place
 from fabnode.remote import probe as probe_module
 from fabnode.remote import symptoms as symptoms_module
 from fabnode.remote.limits import JOURNAL_LETTERS, JOURNAL_LINES, NAMES, MalformedError

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from fabnode.config.configuration import Node
+from fabnode.config.secret_prompts import LOGIN, SUDO
 from fabnode.ssh.connections import Access
 from fabnode.ssh.host import Host
-from fabnode.ssh.secret_prompts import LOGIN, SUDO
 
 from ..support import make_config
 from .server import Behaviour, Server, key

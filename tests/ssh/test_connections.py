@@ -24,19 +24,19 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from fabnode.config.secret_prompts import LOGIN
 from fabnode.ssh.connections import Access
 from fabnode.ssh.errors import (
     AuthenticationError,
     ChangedHostKeyError,
     ConnectionLostError,
-    HostError,
     UnknownHostKeyError,
     UnreachableError,
 )
 from fabnode.ssh.host import Host
 from fabnode.ssh.host_key_enrolment import enrol
-from fabnode.ssh.secret_prompts import LOGIN
 from fabnode.ssh.transport import ServerRefusedError, Transport
+from fabnode.util.errors import HostError
 
 from .server import key
 

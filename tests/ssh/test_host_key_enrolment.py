@@ -12,9 +12,10 @@ import pytest
 from paramiko.hostkeys import HostKeys
 
 from fabnode.ssh.connections import Access
-from fabnode.ssh.errors import ChangedHostKeyError, HostError, HostMisbehavedError
+from fabnode.ssh.errors import ChangedHostKeyError, HostMisbehavedError
 from fabnode.ssh.host_key_enrolment import enrol
 from fabnode.ssh.known_hosts import KnownHosts, fingerprint, host_id
+from fabnode.util.errors import HostError
 
 from .server import key
 

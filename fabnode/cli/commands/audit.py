@@ -97,5 +97,5 @@ def _print_plans(found: Mapping[str, Outcome[Audit]]) -> None:
         app.print_text(f"{node}:")
         if outcome.value.plan.empty:
             app.print_text("  nothing that harden can do")
-        app.print_text("\n".join(findings_view.plan_lines(outcome.value.plan)))
+        app.print_text("\n".join(findings_view.plan_lines(outcome.value)))
         app.print_text("\n".join(findings_view.left_lines(outcome.value.findings)))

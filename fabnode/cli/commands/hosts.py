@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from invoke.exceptions import Exit
 
 from ...ssh.connections import Access
-from ...ssh.errors import HostError
 from ...ssh.host_key_enrolment import enrol
+from ...util.errors import HostError
 from .. import app, exits
 
 if TYPE_CHECKING:

@@ -15,17 +15,17 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..kube.bootstrap_tokens import GROUP, LABEL
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER
 from ..pki.csr_prefixes import request_prefixes, second_block_marks
 from ..pki.legacy_signers import APISERVER_CLIENT
 from ..steps import verify
-from .bootstrap_tokens import GROUP, LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from .client import Object
-    from .service_accounts import Account
+    from ..kube.client import Object
+    from ..kube.service_accounts import Account
 
 _VERSION = "admissionregistration.k8s.io/v1"
 _CREATE, _UPDATE, _DELETE = "CREATE", "UPDATE", "DELETE"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fabnode.kube import admission_policy, service_accounts
+from fabnode.deploy import admission_policy
+from fabnode.kube import service_accounts
 
 
 def policy(*, services: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabnode.kube.node_metadata import changes, patch
+from fabnode.deploy.node_metadata import changes, patch
 from fabnode.util.own_annotations import NODE_RECORD, NODE_SEAL
 from tests.support import make_config
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..kube.client import ApiError
 from ..steps.verify import PROBE_NAMESPACE, Check
-from .client import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .client import Api
+    from ..kube.client import Api
 
 _MOST = 5
 # API group → resources; those of a namespace count in the probe's alone.

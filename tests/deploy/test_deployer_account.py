@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.kube import admission_policy, deployer_account, rbac_rules
+from fabnode.deploy import admission_policy, deployer_account, run_rights
 from fabnode.kube.client import ApiError
 from fabnode.kube.service_accounts import DEPLOYER
 from fabnode.releases.version import Release
@@ -196,4 +196,4 @@ def test_the_account_may_read_its_own_policy_where_there_is_one(server: str, gua
     policies = [item for item in made if item["kind"].startswith("ValidatingAdmissionPolicy")]
     assert len(policies) == 2 * guarded
     # No run insists on that right, so accounts of older releases go on.
-    assert not set(rbac_rules.OWN_POLICY) & set(rbac_rules.needed(config, network=()))
+    assert not set(run_rights.OWN_POLICY) & set(run_rights.needed(config, network=()))

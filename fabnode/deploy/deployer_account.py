@@ -9,28 +9,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..kube.client import ApiError
+from ..kube.server_side_apply import differences
+from ..kube.service_accounts import DEPLOYER
+from ..kube.service_accounts import objects as account_objects
 from ..releases.matrix import matrix
 from ..steps import proxy_cert, verify
 from ..steps.finding import Finding
 from ..util import program
-from . import admission_policy, rbac_rules
+from . import admission_policy, run_rights
 from .admission_policy import Allowed
-from .client import ApiError
-from .server_side_apply import differences
-from .service_accounts import DEPLOYER
-from .service_accounts import objects as account_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..config.configuration import Config
+    from ..kube.client import Api, Object
     from ..releases.version import Release
-    from .client import Api, Object
 
 _NAME = f"ValidatingAdmissionPolicy {DEPLOYER.name}"
 _PATHS = tuple(
     f"/apis/admissionregistration.k8s.io/v1/{right.resource}/{DEPLOYER.name}"
-    for right in rbac_rules.OWN_POLICY
+    for right in run_rights.OWN_POLICY
 )
 _FIX = f"as administrator, run `{program.task('rbac.deployer')}` with this configuration"
 _NOT_FOUND = 404
@@ -50,13 +50,13 @@ def objects(
     :param network: the objects of the pod network, each of which takes rights by its name.
     :param drains: it may drain nodes as well.
     """
-    rights = rbac_rules.needed(config, network=network) + rbac_rules.seen(config)
+    rights = run_rights.needed(config, network=network) + run_rights.seen(config)
     if drains:
-        rights += (*rbac_rules.DRAIN, rbac_rules.PAST_BUDGETS, rbac_rules.EVENTS)
-        rights += rbac_rules.removing(config)
+        rights += (*run_rights.DRAIN, run_rights.PAST_BUDGETS, run_rights.EVENTS)
+        rights += run_rights.removing(config)
     policy: tuple[Object, ...] = ()
     if guarded(server):
-        rights += rbac_rules.OWN_POLICY
+        rights += run_rights.OWN_POLICY
         policy = admission_policy.objects(DEPLOYER, allowed(config, network))
     return (verify.namespace(standing=True), *account_objects(DEPLOYER, rights), *policy)
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..kube import rbac_rules
+from ..kube.client import ApiError
 from ..upkeep.objects import controller
 from ..upkeep.owners import Owner, tool_of
-from . import rbac_rules
-from .client import ApiError
+from . import run_rights
 
 if TYPE_CHECKING:
+    from ..kube.client import Api, Object
     from ..upkeep.owners import Chain
-    from .client import Api, Object
 
 _LONGEST = 4
 _NOT_FOUND = 404
-_READ = {(r.group, r.resource) for r in rbac_rules.DRAIN if r.verbs == ("get",)}
+_READ = {(r.group, r.resource) for r in run_rights.DRAIN if r.verbs == ("get",)}
 
 
 class PodOwners:

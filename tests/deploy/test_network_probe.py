@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from fabnode.kube import api_services, network_probe
+from fabnode.deploy import network_probe
+from fabnode.deploy.network_probe import ProbeRefusedError
+from fabnode.kube import api_services
 from fabnode.kube.client import ApiError, KubeletError
-from fabnode.kube.network_probe import ProbeRefusedError
 from fabnode.steps import verify
 
 FAILURE = "NamespaceDeletionDiscoveryFailure"

@@ -9,19 +9,19 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
+from ..kube.client import ApiError, KubeletError
+from ..kube.watch import Watch
 from ..steps import verify
 from ..util import program
 from ..util.errors import ClusterError
 from ..util.pods import problem
 from ..util.wait import Wait, WaitTimeoutError
 from . import network_policies
-from .client import ApiError, KubeletError
-from .watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .client import Api, Object
+    from ..kube.client import Api, Object
 
 _NAMESPACE = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
 _PODS = f"{_NAMESPACE}/pods"

@@ -6,14 +6,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..config.file_checks import closed
 from ..util.errors import InputError
+from .file_checks import closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..config.configuration import Node, SecretRef
-    from ..config.sections import RegistrySettings
+    from .configuration import Node, SecretRef
+    from .sections import RegistrySettings
 
 LOGIN = "password"
 SUDO = "sudo_password"

@@ -9,29 +9,24 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ..kube.client import ApiError, permitted
+from ..kube.pods import PODS, pods_on
 from ..releases.matrix import matrix
 from ..upkeep import budgets, local_data, replacements
 from ..upkeep.budgets import Budget
 from ..upkeep.departures import Surroundings
 from ..upkeep.evictions import Answer, answer
-from .client import ApiError, permitted
 from .pod_owners import PodOwners
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from ..kube.client import Api, Object
     from ..releases.version import Release
-    from .client import Api, Object
 
-_PODS = "/api/v1/pods"
 _VOLUMES = "/api/v1/persistentvolumes"
 _PARALLEL = 8
 _SHOWN = 3  # pods of a budget that are not Ready
-
-
-def pods_on(api: Api, node: str) -> list[Object]:
-    """Return all pods on a node."""
-    return _items(api.get(_PODS, fieldSelector=f"spec.nodeName={node}"))
 
 
 class Evictions:
@@ -59,7 +54,7 @@ class Evictions:
 
     def all_pods(self) -> list[Object]:
         """Return all pods of the cluster."""
-        return _items(self._api.get(_PODS))
+        return _items(self._api.get(PODS))
 
     def surroundings(self, pods: Collection[Object]) -> Surroundings:
         """Return what these pods are to be judged by."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ..node.facts import OTHERS_WRITE
+from .facts import OTHERS_WRITE
 
 
 class Provenance(Enum):
@@ -195,6 +195,18 @@ class Evidence:
     users_known: bool = True
     unseen: tuple[str, ...] = ()
     limited: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """
+    The certificates that a host's kubelet may show.
+
+    :param known: DER, of files that are root's alone. :param complete: it can show no other.
+    """
+
+    known: frozenset[bytes] = frozenset()
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.kube import network_policies
+from fabnode.deploy import network_policies
 from fabnode.kube.client import ApiError
 from fabnode.steps.verify import PROBE_NAMESPACE, Check
 

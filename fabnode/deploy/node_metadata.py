@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..config.configuration import Node
-    from .client import Object
+    from ..kube.client import Object
 
 _SEAL_DIGITS = 40  # a label's value holds 63 characters
 _SHOWN = 63
