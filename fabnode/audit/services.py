@@ -230,8 +230,8 @@ def _unreadable(settings: Settings) -> Finding:
         )
     return Finding(
         "unseen",
-        # What a kubelet's says decides who may exec into every pod.
-        "medium" if settings.program == KUBELET else "info",
+        # It decides who may exec into every pod, which apiserver is obeyed, who is root by docker.
+        "medium",
         settings.path,
         f"{settings.program}'s configuration was not judged: it may hold secrets, has drop-ins"
         " (--config-dir), or is no YAML",

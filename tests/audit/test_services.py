@@ -367,10 +367,10 @@ def test_a_host_without_a_kubelet_is_reported() -> None:
     ] * 2
 
 
-@pytest.mark.parametrize(("path", "severity"), [(KUBELET_YAML, "medium"), (PROXY_YAML, "info")])
-def test_a_kubelets_configuration_that_stays_on_the_host_makes_no_quiet_audit(
-    path: str, severity: str
-) -> None:
-    """It decides who may exec into every pod."""
-    found = judged(with_texts({path: replace(text(""), content=None, sha256="")}))
-    assert [(f.check, f.severity, f.subject) for f in found] == [("unseen", severity, path)]
+@pytest.mark.parametrize("path", [KUBELET_YAML, PROXY_YAML, DAEMON_JSON])
+def test_a_configuration_that_stays_on_the_host_makes_no_quiet_audit(path: str) -> None:
+    """It decides who may exec into every pod, whom kube-proxy obeys, who is root by docker."""
+    it = docker() if path == DAEMON_JSON else sound()
+    texts = {**it.texts, path: replace(text(""), content=None, sha256="")}
+    found = judged(replace(it, texts=texts))
+    assert [(f.check, f.severity, f.subject) for f in found] == [("unseen", "medium", path)]
