@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from fabnode.audit.evidence import Asked, Evidence, Program, UnitSeen
+from fabnode.audit.evidence import Asked, Evidence, Program, Provenance, UnitSeen
 from fabnode.audit.finding import Finding, Line, RestartUnit
 
 from .support import (
     KUBELET_UNIT,
     KUBELET_YAML,
     PROXY_YAML,
+    anchor,
     judged,
     only,
     sound,
@@ -264,6 +265,36 @@ def test_a_daemon_json_that_fabnode_writes_is_changed_by_a_deployment() -> None:
     it = docker(json=f'{{"hosts": ["{OPEN}"]}}')
     found = only(judged(replace(it, managed=frozenset({"docker.service"}))))
     assert "inv deploy-nodes" in found.by_hand
+
+
+def test_what_dockers_unit_says_no_deployment_changes() -> None:
+    it = docker("-H", OPEN, "--insecure-registry=10.0.0.9:5000", json="{}")
+    found = checks(replace(it, managed=frozenset({"docker.service"})))
+    for check in ("docker-tcp", "insecure-registry"):
+        assert found[check].by_hand == "a restart of docker may restart pods"
+
+
+@pytest.mark.parametrize(
+    ("path", "flag", "deployed"),
+    [
+        ("/etc/kubernetes/kubelet.kubeconfig", "kubeconfig", True),
+        ("/var/lib/kubelet/pki/kubelet-client-current.pem", "tls-private-key-file", True),
+        ("/opt/plugins", "volume-plugin-dir", False),
+        ("/etc/own.key", "tls-private-key-file", False),
+    ],
+)
+def test_of_what_others_may_write_a_deployment_corrects_what_is_its_own(
+    path: str, flag: str, deployed: bool
+) -> None:
+    it = kubelet(f"--{flag}={path}", yaml="a: 1")
+    it = replace(
+        it,
+        managed=frozenset({"kubelet.service"}),
+        anchors={path: anchor(provenance=Provenance.OTHERS_MAY_WRITE)},
+    )
+    found = only(judged(it))
+    assert found.subject == path
+    assert ("inv deploy-nodes" in found.by_hand) is deployed
 
 
 @pytest.mark.parametrize(

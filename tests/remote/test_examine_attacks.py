@@ -406,6 +406,15 @@ def test_a_roots_link_to_a_users_file_is_not_read(scene: Scene) -> None:
     assert scene.audit().texts[str(link)].content is None
 
 
+def test_a_roots_link_to_a_file_with_a_secret_is_not_called_others(scene: Scene) -> None:
+    (scene.etc / "own.yaml").write_text("password: hunter2\n")
+    link = scene.etc / "config.yaml"
+    link.symlink_to(scene.etc / "own.yaml")
+    scene.systemctl(paths=str(link))
+    text = scene.audit().texts[str(link)]
+    assert (text.content, text.controlled) == (None, True)
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -645,7 +654,9 @@ def test_a_comment_about_a_secret_hides_no_setting(scene: Scene, comment: str) -
     assert text.sha256 == ""  # so that it is not edited by what is missing in it
 
 
-@pytest.mark.parametrize("value", ["'x # token: hunter2'", '"x\\" # token: hunter2"', "x#token=hunter2"])
+@pytest.mark.parametrize(
+    "value", ["'x # token: hunter2'", '"x\\" # token: hunter2"', "x#token=hunter2"]
+)
 def test_what_is_no_comment_is_no_comment(scene: Scene, value: str) -> None:
     obeying(scene, yaml=f"clusterDomain: {value}\nreadOnlyPort: 0\n")
     assert scene.audit().texts[str(scene.etc / "kubelet.yaml")].content is None
@@ -720,7 +731,9 @@ def test_comments_behind_values_say_nothing(scene: Scene) -> None:
     path.write_text(
         kubeconfig("proxy-url: ''  # server: http://x", "x: y\t# insecure-skip-tls-verify: true")
     )
-    config = f"readOnlyPort: 0 # not clientCAFile: {path}x\nstaticPodPath: {scene.etc} # the usual\n"
+    config = (
+        f"readOnlyPort: 0 # not clientCAFile: {path}x\nstaticPodPath: {scene.etc} # the usual\n"
+    )
     (scene.etc / "k.kubeconfigx").touch()
     seen = obeying(scene, f"--kubeconfig={path}", config)
     assert set(seen) == {str(path), str(scene.etc)}

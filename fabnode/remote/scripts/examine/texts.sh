@@ -98,6 +98,6 @@ for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 		digest=$(sha256sum <"$real" | cut -d ' ' -f 1)
 		content=$(base64 -w 0 <"$real")
 	fi
-	[ "$real" = "$path" ] || owned=0
+	[ "$real" = "$path" ] || [ "$content" = - ] || owned=0 # what stays here is edited by nobody anyway
 	emit text "$mode" $owned "$digest" "$content" "$path"
 done
