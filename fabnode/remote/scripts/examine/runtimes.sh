@@ -39,7 +39,7 @@ print_strings() { # print_strings SIGN: strings of TOML (SIGN is =) or JSON (:) 
 # Programs that runtimes find by their PATH.
 runtime_programs='containerd* runc crun youki runsc kata-* nvidia-* crio* conmon* pinns criu docker* ctr crictl nerdctl'
 
-judge_path() { # judge_path UNIT FOLDER…: where a runtime finds what it runs
+judge_path() { # judge_path UNIT FOLDER…: where a runtime finds what it runs; containerd in its opt/bin first (containerd `services/opt`)
 	judged_unit=$1 programs=
 	shift
 	IFS=' '
