@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import load_pem_x509_certificates
 
 from ..node import advice
+from ..node.conventions import KUBELET_SERVICE
 from ..node.examination import Provenance
 from ..node.facts import OTHERS_WRITE
 from ..pki.certificates import (
@@ -47,6 +48,9 @@ _CONTROL_PLANE = {
 }
 _CA_NAMES = {"ca-key.pem", "ca.key", "ca-key.key", "cakey.pem", "ca_key.pem"}
 _ADMIN_NAMES = {"admin-key.pem", "admin.key", "admin.conf", "super-admin.conf"}
+
+# As a kubelet names those it is given; it goes by a link to the newest.
+_PAIR = re.compile(r"kubelet-(client|server)-[0-9-]+\.pem", re.ASCII)
 
 _LEAF_YEARS, _LONG_LEAF_YEARS, _CA_YEARS = 2, 10, 30
 _NODE = "system:node:"
@@ -361,11 +365,23 @@ class Credentials:
             file.path,
             f"a secret that {who} can read" if everybody else f"a secret open to {who}",
             f"mode {file.mode:04o}",
-            advice.closed(file.path, file.uid, controlled=file.controlled, written=writable),
+            self._closing(file, written=writable),
             () if reason else (RestrictMode(file.path),),
             reason,
             file.provenance,
         )
+
+    def _closing(self, file: SecretFile, *, written: bool) -> str:
+        """Return how a file is closed; a kubelet's pair that others had is made anew by it."""
+        folder, _, name = file.path.rpartition("/")
+        pair = _PAIR.fullmatch(name)
+        if pair and (written or file.uid) and KUBELET_SERVICE in self._evidence.managed:
+            current = quote(f"{folder}/kubelet-{pair[1]}-current.pem")
+            return (
+                f"`{program.task('deploy-nodes')}` has the kubelet make another pair where it goes"
+                f" by this one; remove this file once `readlink {current}` names another"
+            )
+        return advice.closed(file.path, file.uid, controlled=file.controlled, written=written)
 
     # --- tokens ------------------------------------------------------------------------------
 
@@ -527,8 +543,11 @@ def _shorter(found: Certificate, node: str) -> str:
     if found.authority:
         return "plan a new CA"
     if found.common_name in {f"system:node:{node}", "system:kube-proxy"}:
-        join = program.task("deploy-nodes")
-        return f"let the node join again, with certificates of a year: `{join}`"
+        renew, join = program.task("rotate-certs"), program.task("deploy-nodes")
+        return (
+            f"`{renew}` has others issued, for as long as kube-controller-manager's"
+            f" --cluster-signing-duration says; a node that fabnode did not deploy: `{join}` before"
+        )
     return "issue its owner one that ends sooner; this one holds until the CA is another"
 
 

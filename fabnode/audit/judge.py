@@ -11,7 +11,7 @@ from .credentials import Credentials
 from .finding import SEVERITIES, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from ..node.examination import Asked, Evidence
@@ -32,7 +32,18 @@ def judge(
         *packets.findings(evidence),
         *_unseen(evidence, asked),
     ]
-    return tuple(sorted(found, key=lambda f: SEVERITIES.index(f.severity)))
+    return tuple(_once(sorted(found, key=lambda f: SEVERITIES.index(f.severity))))
+
+
+def _once(found: Iterable[Finding]) -> Iterator[Finding]:
+    """Return what others may write once, by its worst: several programs may go by one file."""
+    named = set()
+    for finding in found:
+        if finding.check == "others-may-write":
+            if finding.subject in named:
+                continue
+            named.add(finding.subject)
+        yield finding
 
 
 def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:

@@ -107,7 +107,7 @@ def writable(
             f"{settings.program} goes by it, and {OTHERS_WRITE}: {what}",
             "owner, mode, and those of the folders and links on its way",
             advice.replaced(path),
-            by_hand=not_settable(evidence, settings)
+            by_hand=not_settable(evidence, settings, path)
             or "what others wrote, only a person can judge",
             provenance=Provenance.OTHERS_MAY_WRITE,
         )

@@ -132,11 +132,13 @@ class _Bench:
         self._restarts.setdefault(f"{wanted.program}.service", f"{path} changes")
 
     def _may_start(self, unit: str) -> None:
-        """Refuse to start a unit that would run what others may have written."""
-        if paths := self._evidence.unguarded.get(unit):
-            raise CannotEditError(
-                f"{unit} would start again, and runs {paths[0]}, which others than root may write"
-            )
+        """Refuse to start a unit that would run, or go by, what others may have written."""
+        for does, known in (("runs", self._evidence.unguarded), ("goes by", self._evidence.swayed)):
+            if paths := known.get(unit):
+                raise CannotEditError(
+                    f"{unit} would start again, and {does} {paths[0]}, which others than root may"
+                    " write"
+                )
 
     def _unit_file(self, wanted: Setting, settings: Settings) -> str:
         """Return the unit file that the program's command line comes from."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..node.examination import Asked, Evidence
     from .anchors import Anchors
+    from .finding import Severity
 
 KUBELET, PROXY, DOCKER = answerer.KUBELET, "kube-proxy", "dockerd"
 
@@ -229,8 +230,8 @@ def _unreadable(settings: Settings) -> Finding:
         )
     return Finding(
         "unseen",
-        # What a kubelet's says decides who may exec into every pod.
-        "medium" if settings.program == KUBELET else "info",
+        # It decides who may exec into every pod, which apiserver is obeyed, who is root by docker.
+        "medium",
         settings.path,
         f"{settings.program}'s configuration was not judged: it may hold secrets, has drop-ins"
         " (--config-dir), or is no YAML",
@@ -285,7 +286,9 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
     settings = Settings(evidence, DOCKER)
     if not settings.known:
         return
-    by_hand = not_settable(evidence, settings) or "a restart of docker may restart pods"
+    # Of docker a deployment writes its daemon.json alone, not the flags and socket of its unit.
+    restarts = "a restart of docker may restart pods"
+    by_hand = not_settable(evidence, settings) or restarts
     if settings.hidden_by_others:
         yield Finding(
             "others-may-write",
@@ -294,7 +297,7 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
             f"docker goes by it, and {OTHERS_WRITE}: its next start does as root what they wish",
             "owner, mode, and those of the folders and links on its way",
             advice.replaced(settings.path),
-            by_hand=not_settable(evidence, settings)
+            by_hand=not_settable(evidence, settings, settings.path)
             or "what others wrote, only a person can judge",
             provenance=Provenance.OTHERS_MAY_WRITE,
         )
@@ -309,10 +312,12 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
             "images come from these registries without proof of who sends them",
             ", ".join(insecure[:_MOST_SHOWN]),
             "give the registry a certificate, and its CA to docker: /etc/docker/certs.d",
-            by_hand=by_hand,
+            by_hand=restarts if values(settings.args, "insecure-registry") else by_hand,
         )
     hosts = _docker_list(settings, "hosts", "host", "H")
+    of_unit = values(settings.args, "host", "H")
     if any(host.startswith("fd://") for host in hosts):
+        of_unit += _socket_addresses(evidence)
         hosts += _socket_addresses(evidence)
     open_on = [host for host in hosts if _beyond_host(host)]
     if not open_on:
@@ -331,7 +336,7 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
         "docker accepts commands from anyone over the network: that is root on this host",
         f"{' '.join(open_on[:_MOST_SHOWN])}; {verify.shown}",
         "remove that address from its unit, socket or daemon.json; it needs a restart of docker",
-        by_hand=by_hand,
+        by_hand=restarts if any(map(_beyond_host, of_unit)) else by_hand,
     )
 
 
@@ -399,21 +404,31 @@ def _units(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _unguarded(evidence: Evidence) -> Iterator[Finding]:
-    """Report programs that root runs, and that others may change."""
+    """Report programs that root runs, and what decides which, where others may change them."""
     for unit, paths in evidence.unguarded.items():
+        text = (
+            f"{unit} runs it as root, and {OTHERS_WRITE}: at its next start it does what they wish"
+        )
         for path in paths:
-            yield Finding(
-                "others-may-write",
-                "critical",
-                path,
-                f"{unit} runs it as root, and {OTHERS_WRITE}: at its next start it does what they"
-                " wish",
-                "owner, mode, and those of the folders and links on its way",
-                advice.replaced(path),
-                by_hand=f"what others wrote, only a person can judge; until then {unit} is not"
-                " restarted from here",
-                provenance=Provenance.OTHERS_MAY_WRITE,
-            )
+            yield _others(unit, path, "critical", text)
+    for unit, paths in evidence.swayed.items():
+        text = f"what {unit} runs as root, it decides, and {OTHERS_WRITE}"
+        for path in paths:
+            yield _others(unit, path, "high", text)
+
+
+def _others(unit: str, path: str, severity: Severity, text: str) -> Finding:
+    return Finding(
+        "others-may-write",
+        severity,
+        path,
+        text,
+        "owner, mode, and those of the folders and links on its way",
+        advice.regained(path),
+        by_hand=f"what others wrote, only a person can judge; until then {unit} is not"
+        " restarted from here",
+        provenance=Provenance.OTHERS_MAY_WRITE,
+    )
 
 
 def _unit_files(evidence: Evidence) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from ..node import layout
 from ..node.conventions import DOCKER_SERVICE
-from ..node.layout import DOCKER_CONFIG
 from ..util import program
 from ..util.yaml_io import parse
 
@@ -35,7 +35,19 @@ _SWITCHES = {
 }
 _TRUE = {"1", "t", "true"}
 # Program → the flag that names its configuration file, and where that is if it is not given.
-_FILES = {"dockerd": ("config-file", DOCKER_CONFIG)}
+_FILES = {"dockerd": ("config-file", layout.DOCKER_CONFIG)}
+# What a deployment writes, and has kubelets make.
+_DEPLOYED = {
+    "kubelet": {
+        layout.CA,
+        layout.KUBELET_CONFIG,
+        layout.KUBELET_KUBECONFIG,
+        layout.BOOTSTRAP_KUBECONFIG,
+    },
+    "kube-proxy": {layout.CA, layout.PROXY_CONFIG, layout.PROXY_KUBECONFIG, layout.PROXY_PEM},
+    "dockerd": {layout.DOCKER_CONFIG},
+}
+_KUBELETS = {"kubelet-client-current.pem", "kubelet-server-current.pem"}
 _MOST = 2**63  # what Go reads as a number
 
 
@@ -151,11 +163,25 @@ def unit_of(program: str) -> str:
     return DOCKER_SERVICE if program == "dockerd" else f"{program}.service"
 
 
-def not_settable(evidence: Evidence, settings: Settings) -> str:
-    """Return why harden can't change the program's settings; empty where it can."""
-    if unit_of(settings.program) in evidence.managed:
-        return f"fabnode manages it: `{program.task('deploy-nodes')}` corrects it"
-    return ""
+def not_settable(evidence: Evidence, settings: Settings, path: str = "") -> str:
+    """
+    Return why harden can't change the program's settings; empty where it can.
+
+    :param path: of the file that is wrong, where it is not a setting. Others' files that settings
+        name no deployment writes.
+    """
+    if unit_of(settings.program) not in evidence.managed:
+        return ""
+    if path and not _written(settings.program, path):
+        return ""
+    unless = "" if path else ", unless your configuration sets it so"
+    return f"fabnode manages it: `{program.task('deploy-nodes')}` corrects it{unless}"
+
+
+def _written(name: str, path: str) -> bool:
+    """Return whether a deployment writes that file of a program's anew, or has it written."""
+    made = posixpath.basename(path) in _KUBELETS and name == "kubelet"
+    return made or path in _DEPLOYED[name]
 
 
 def _resolved(path: str, folder: str) -> str:

@@ -99,6 +99,15 @@ def closed(path: str, uid: int, *, controlled: bool, written: bool = False) -> s
     )
 
 
+def regained(path: str) -> str:
+    """Return how a program, configuration or folder that others may write becomes root's alone."""
+    return (
+        f"`namei -l {quote(path)}` shows whose each is on its way: from / on, make folders root's"
+        " alone (chown, chmod go-w) and look through what is in them; a file write anew from a copy"
+        " that you have looked through, for who may write it keeps it open"
+    )
+
+
 def replaced(path: str) -> str:
     """Return how a file that root's programs go by, and others may write, becomes root's."""
     return (

@@ -163,7 +163,9 @@ class Evidence:
     :param uptime: seconds. :param swaps: devices and files that it swaps to.
     :param control_plane: what of a control plane runs on it, or is to.
     :param managed: units that fabnode started.
-    :param unguarded: unit → files that it runs as root though others may write them.
+    :param unguarded: unit → files that it runs as root though others may write them. :param swayed:
+        unit → files and folders that decide what it runs, though others may write them; `systemd`
+        for what it starts at a boot.
     :param anchors: path → what decides whom a program obeys; what isn't there is missing.
     :param rules: iptables table → the rules of its built-in chains, as `iptables -S` prints them,
         in order; a table that could not be read is missing.
@@ -186,6 +188,7 @@ class Evidence:
     units: Mapping[str, UnitSeen] = field(default_factory=dict)
     texts: Mapping[str, Text] = field(default_factory=dict)
     unguarded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    swayed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     files: Mapping[str, SecretFile] = field(default_factory=dict)
     anchors: Mapping[str, Anchor] = field(default_factory=dict)
     rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -158,6 +158,7 @@ class Facts:
     :param config_files: files by which others may override what fabnode sets: path → lines without
         comments; of settings of the kernel those that are asked for.
     :param certificates: path → certificates found there, nothing else of the file.
+    :param loose: paths of these that lead to a file which others than root own or may write.
     :param servers: path → the `server:` of a kubeconfig found there.
     :param authorities: path → the CA that a kubeconfig there trusts: a file's path, or PEM.
     :param clients: path → the file of the client certificate that a kubeconfig there names.
@@ -213,6 +214,7 @@ class Facts:
     paths: Mapping[str, PathFact] = field(default_factory=dict)
     units: Mapping[str, UnitFact] = field(default_factory=dict)
     certificates: Mapping[str, CertificateFile] = field(default_factory=dict)
+    loose: frozenset[str] = frozenset()
     servers: Mapping[str, str] = field(default_factory=dict)
     authorities: Mapping[str, str] = field(default_factory=dict)
     clients: Mapping[str, str] = field(default_factory=dict)

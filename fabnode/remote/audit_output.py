@@ -39,7 +39,16 @@ _OTHER_PUBLIC = re.compile(r"[a-z0-9.@-]{1,60} [A-Za-z0-9+/]{1,2000}={0,2}", re.
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\s]+\n-----END CERTIFICATE-----")
 _TOKENS = {"bootstrap", "jwt", "static", "password", "csv"}
 _PROGRAMS = {"kubelet", "kube-proxy", "dockerd"}
-_STARTED = {"kubelet", "kube-proxy", "docker", "containerd", "cri-docker"}
+_STARTED = {
+    "kubelet",
+    "kube-proxy",
+    "docker",
+    "containerd",
+    "cri-docker",
+    "cri-dockerd",
+    "crio",
+    "systemd",
+}
 _CONTROL = {
     "kube-apiserver",
     "kube-controller-manager",
@@ -150,6 +159,7 @@ class _Found:
     programs: dict[str, str] = field(default_factory=dict)
     args: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     unguarded: dict[str, list[str]] = field(default_factory=dict)
+    swayed: dict[str, list[str]] = field(default_factory=dict)
     cwds: dict[str, str] = field(default_factory=dict)
     texts: dict[str, Text] = field(default_factory=dict)
     files: dict[str, _File] = field(default_factory=dict)
@@ -189,6 +199,9 @@ class _Found:
             case ["unguarded", unit, *path] if unit.removesuffix(".service") in _STARTED:
                 count("executables", LIMITS.executables, unit)
                 self.unguarded.setdefault(unit, []).append(_path("\t".join(path)))
+            case ["swayed", unit, *path] if unit.removesuffix(".service") in _STARTED:
+                count("files that units go by", LIMITS.executables, unit)
+                self.swayed.setdefault(unit, []).append(_path("\t".join(path)))
             case ["cwd", name, *path] if name in self.programs:
                 self.cwds[name] = _path("\t".join(path))
             case ["arg", name, *argument] if name in self.programs:
@@ -317,6 +330,7 @@ class _Found:
                 for name, place in self.programs.items()
             },
             unguarded={unit: tuple(paths) for unit, paths in self.unguarded.items()},
+            swayed={unit: tuple(paths) for unit, paths in self.swayed.items()},
             units={name: _unit(settings) for name, settings in self.units.items()},
             texts=self.texts,
             files={path: _secret_file(path, file) for path, file in self.files.items()},

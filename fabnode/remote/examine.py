@@ -44,8 +44,17 @@ USERS = (
     "/etc/sysconfig",
 )
 
-# Where containerd finds the programs that it runs: its unit's PATH.
+# Where runtimes find the programs that they run, unless their units have a PATH: systemd's.
 _RUNTIME = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+
+# Units of all programs, and what makes further ones at a boot.
+_SYSTEMD = (
+    *(
+        f"{at}/systemd/{what}"
+        for what in ("system", "system-generators")
+        for at in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
+    ),
+)
 
 _LIMIT = 4 * 2**20
 _ASK = 5.0
@@ -67,7 +76,15 @@ def examine(host: Host, *, state: str, cni_conf: str, cni_bin: str) -> Evidence:
     roots = _with(ROOTS, cni_conf, f"{host.node.kubelet.root}/pki")
     users = _with(USERS, cni_conf)
     listening = asked_sockets(host.node.ip)
-    program = script(nonce, state=state, roots=roots, users=users, asked=listening, cni_bin=cni_bin)
+    program = script(
+        nonce,
+        state=state,
+        roots=roots,
+        users=users,
+        asked=listening,
+        cni_bin=cni_bin,
+        cni_conf=cni_conf,
+    )
     result = host.root("exec sh -s", stdin=[program], limit=_LIMIT)
     if result.code:
         said = result.stderr.rpartition(f"begin\t{nonce}\n".encode())[2]
@@ -214,13 +231,16 @@ def script(
     users: Iterable[str] = USERS,
     asked: Iterable[str] = (),
     cni_bin: str = "/opt/cni/bin",
+    cni_conf: str = "/etc/cni/net.d",
     runtime: Iterable[str] = _RUNTIME,
+    systemd: Iterable[str] = _SYSTEMD,
 ) -> bytes:
     """
     Return the script that examines.
 
-    :param asked: the keys of `asked_sockets`. :param cni_bin: see `examine`.
+    :param asked: the keys of `asked_sockets`. :param cni_bin, cni_conf: see `examine`.
     :param runtime: folders of containerd's shims, runc and ctr.
+    :param systemd: folders of units and generators.
     """
     head = [
         f"nonce={nonce} state={shlex.quote(state)}",
@@ -229,7 +249,9 @@ def script(
         f"users={shlex.quote(chr(10).join(users))}",
         f"asked={shlex.quote(chr(10).join(asked))}",
         f"cni_bin={shlex.quote(cni_bin)}",
+        f"cni_conf={shlex.quote(cni_conf)}",
         f"runtime_folders={shlex.quote(chr(10).join(runtime))}",
+        f"systemd_folders={shlex.quote(chr(10).join(systemd))}",
         assignments(),
         "",
     ]

@@ -107,6 +107,7 @@ class _Found:
     tools: set[str] = field(default_factory=set)
     images: set[str] | None = None
     untrusted: set[str] = field(default_factory=set)
+    loose: set[str] = field(default_factory=set)
     pinned: set[str] = field(default_factory=set)
 
     def take(self, fields: list[str]) -> bool:
@@ -223,6 +224,8 @@ class _Found:
                 self.images.add(reference)
             case ["untrusted", *path] if len(self.untrusted) < 10:
                 self.untrusted.add("\t".join(path))
+            case ["loose", *path] if len(self.loose) < CERTIFICATE_FILES:
+                self.loose.add("\t".join(path))
             case ["pinned", reference]:
                 self.pinned.add(reference)
             case ["archive", digest, reference]:
@@ -300,6 +303,7 @@ class _Found:
             static_pods=tuple(self.static_pods),
             images=None if self.images is None else frozenset(self.images),
             untrusted=frozenset(self.untrusted),
+            loose=frozenset(self.loose),
             pinned=frozenset(self.pinned),
             mtus=self.mtus,
             conntrack=self.conntrack,

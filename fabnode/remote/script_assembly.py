@@ -91,7 +91,8 @@ PROGRAMS = {
         "survey/pods",
         "survey/end",
     ),
-    # Observes a host for the audit. Four parts hold functions: provenance, keys, search, secrets.
+    # Observes a host for the audit. Five parts hold functions: provenance, others_files, keys,
+    # search, secrets.
     "examine": (
         "shared/base",
         "shared/observation",
@@ -100,7 +101,9 @@ PROGRAMS = {
         "shared/provenance",
         "examine/units",
         "examine/provenance",
+        "examine/others_files",
         "examine/programs",
+        "examine/runtimes",
         "examine/listeners",
         "examine/texts",
         "examine/anchors",

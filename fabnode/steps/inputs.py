@@ -74,7 +74,8 @@ class Inputs:
     def unjoined(self) -> str | None:
         """Why the node has to ask for a client certificate; None where it has joined."""
         facts = self.facts
-        held = facts.certificate(layout.kubelet_client_certificate(self.node.kubelet.root))
+        path = layout.kubelet_client_certificate(self.node.kubelet.root)
+        held = facts.certificate(path)
         nothing = "it has no client certificate of this cluster"
         if self.taken_over:
             return f"node taken over: its kubelet goes by {self.taken_over}"
@@ -84,6 +85,8 @@ class Inputs:
             return nothing
         if fault := problem(held, self.config.ca_pem, self.now):
             return f"its client certificate is unusable: {fault}"
+        if path in facts.loose:
+            return "others than root could write its client certificate and key"
         trusted = facts.authorities.get(layout.KUBELET_KUBECONFIG, "")
         if trusted != layout.CA and certificates(trusted.encode()) != certificates(
             self.config.ca_pem

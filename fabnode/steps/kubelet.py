@@ -250,7 +250,8 @@ def _replaced(inputs: Inputs) -> tuple[str, ...]:
     held = inputs.facts.certificate(serving)
     # One that doesn't hold is no reason to restart a kubelet, but goes along when it asks anyway.
     useless = not inputs.joined and problem(held, inputs.config.ca_pem, inputs.now)
-    if held.pem and (useless or inputs.renewal.reason(SERVING, held)):
+    loose = serving in inputs.facts.loose  # others than root could write it, and its key
+    if held.pem and (useless or loose or inputs.renewal.reason(SERVING, held)):
         paths.append(serving)
     return tuple(paths)
 

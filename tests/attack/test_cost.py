@@ -229,6 +229,8 @@ OVER = {
     "units": ([], "unit\tu{n}.service\tActiveState=active", EXAMINE_LIMITS.units),
     "settings": ([], "unit\tu.service\tk{n}=v", EXAMINE_LIMITS.settings),
     "managed": ([], "managed\tu{n}", EXAMINE_LIMITS.units),
+    "unguarded": ([], "unguarded\tsystemd\t/{n}", EXAMINE_LIMITS.executables),
+    "swayed": ([], "swayed\tsystemd\t/{n}", EXAMINE_LIMITS.executables),
 }
 
 

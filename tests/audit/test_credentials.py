@@ -379,6 +379,32 @@ def test_no_path_reads_as_that_of_another_file() -> None:
     assert only(judged(with_files(file))).subject == shlex.quote(path)
 
 
+@pytest.mark.parametrize("managed", [True, False])
+@pytest.mark.parametrize("kind", ["client", "server"])
+def test_a_kubelets_pair_that_others_could_write_is_made_anew_by_it(
+    kind: str, managed: bool
+) -> None:
+    """Of a node of fabnode's a deployment sees to that; of others' nobody here does."""
+    folder = "/var/lib/kubelet/pki"
+    path = f"{folder}/kubelet-{kind}-2026-01-01-00-00-00.pem"
+    certificate, key = issued("system:node:n1", "system:nodes")
+    it = with_files(secret(path, mode=0o660, certificates=(certificate,), keys=(key,)))
+    units = frozenset({"kubelet.service"} if managed else ())
+    found = only(judged(replace(it, managed=units)))
+    assert (found.check, found.repairs) == ("open-secret", ())
+    assert ("`inv deploy-nodes` has the kubelet make another" in found.fix) is managed
+    assert (f"readlink {folder}/kubelet-{kind}-current.pem" in found.fix) is managed
+
+
+@pytest.mark.parametrize("name", ["system:node:n1", "system:kube-proxy"])
+def test_what_lives_too_long_a_renewal_replaces(name: str) -> None:
+    """A deployment keeps a certificate that is good."""
+    certificate, _ = issued(name, "system:nodes", years=20)
+    found = only(judged(with_files(secret("/etc/kubernetes/x.pem", certificates=(certificate,)))))
+    assert found.check == "long-certificate"
+    assert found.fix.startswith("`inv rotate-certs`")
+
+
 @pytest.mark.parametrize("change", [{"mode": 0o660}, {"uid": 1000}, {"controlled": False}])
 def test_only_what_is_roots_alone_is_moved(change: dict[str, Any]) -> None:
     found = judged(with_files(secret(STRAY, keys=(ca_key(),), **change)))

@@ -69,6 +69,22 @@ def test_a_unit_that_runs_what_others_may_write_is_not_started() -> None:
     assert (found.check, found.severity, found.repairs) == ("others-may-write", "critical", ())
 
 
+def test_a_unit_that_goes_by_what_others_may_write_is_not_started() -> None:
+    """Its environment names the libraries that it loads; of what it runs as well is told once."""
+    swayed = {"kubelet.service": ("/etc/default/kubelet", "/opt/x")}
+    unguarded = {"kubelet.service": ("/opt/x",)}
+    it = replace(kubelet(WITH_CONFIG), swayed=swayed)
+    todo = repairs(it, [finding(ANONYMOUS)])
+    assert todo.wanted == ()
+    assert "goes by /etc/default/kubelet, which others than root" in todo.findings[0].by_hand
+    found = [f for f in judged(replace(it, unguarded=unguarded)) if f.check == "others-may-write"]
+    assert [(f.subject, f.severity) for f in found] == [
+        ("/opt/x", "critical"),
+        ("/etc/default/kubelet", "high"),
+    ]
+    assert all(f.fix.startswith(f"`namei -l {f.subject}`") for f in found)
+
+
 WITH_CONFIG = f"/usr/bin/kubelet --config={KUBELET_YAML}"
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from fabnode.audit.finding import Finding, Line, RestartUnit
-from fabnode.node.examination import Asked, Evidence, Program, UnitSeen
+from fabnode.node.examination import Asked, Evidence, Program, Provenance, UnitSeen
 
 from .support import (
     KUBELET_UNIT,
     KUBELET_YAML,
     PROXY_YAML,
+    anchor,
     judged,
     only,
     sound,
@@ -266,6 +267,36 @@ def test_a_daemon_json_that_fabnode_writes_is_changed_by_a_deployment() -> None:
     assert "inv deploy-nodes" in found.by_hand
 
 
+def test_what_dockers_unit_says_no_deployment_changes() -> None:
+    it = docker("-H", OPEN, "--insecure-registry=10.0.0.9:5000", json="{}")
+    found = checks(replace(it, managed=frozenset({"docker.service"})))
+    for check in ("docker-tcp", "insecure-registry"):
+        assert found[check].by_hand == "a restart of docker may restart pods"
+
+
+@pytest.mark.parametrize(
+    ("path", "flag", "deployed"),
+    [
+        ("/etc/kubernetes/kubelet.kubeconfig", "kubeconfig", True),
+        ("/var/lib/kubelet/pki/kubelet-client-current.pem", "tls-private-key-file", True),
+        ("/opt/plugins", "volume-plugin-dir", False),
+        ("/etc/own.key", "tls-private-key-file", False),
+    ],
+)
+def test_of_what_others_may_write_a_deployment_corrects_what_is_its_own(
+    path: str, flag: str, deployed: bool
+) -> None:
+    it = kubelet(f"--{flag}={path}", yaml="a: 1")
+    it = replace(
+        it,
+        managed=frozenset({"kubelet.service"}),
+        anchors={path: anchor(provenance=Provenance.OTHERS_MAY_WRITE)},
+    )
+    found = only(judged(it))
+    assert found.subject == path
+    assert ("inv deploy-nodes" in found.by_hand) is deployed
+
+
 @pytest.mark.parametrize(
     ("cwd", "config", "read"),
     [
@@ -367,10 +398,10 @@ def test_a_host_without_a_kubelet_is_reported() -> None:
     ] * 2
 
 
-@pytest.mark.parametrize(("path", "severity"), [(KUBELET_YAML, "medium"), (PROXY_YAML, "info")])
-def test_a_kubelets_configuration_that_stays_on_the_host_makes_no_quiet_audit(
-    path: str, severity: str
-) -> None:
-    """It decides who may exec into every pod."""
-    found = judged(with_texts({path: replace(text(""), content=None, sha256="")}))
-    assert [(f.check, f.severity, f.subject) for f in found] == [("unseen", severity, path)]
+@pytest.mark.parametrize("path", [KUBELET_YAML, PROXY_YAML, DAEMON_JSON])
+def test_a_configuration_that_stays_on_the_host_makes_no_quiet_audit(path: str) -> None:
+    """It decides who may exec into every pod, whom kube-proxy obeys, who is root by docker."""
+    it = docker() if path == DAEMON_JSON else sound()
+    texts = {**it.texts, path: replace(text(""), content=None, sha256="")}
+    found = judged(replace(it, texts=texts))
+    assert [(f.check, f.severity, f.subject) for f in found] == [("unseen", "medium", path)]

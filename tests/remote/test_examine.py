@@ -77,7 +77,9 @@ def output(shell: list[str], tools: Tools, root: Path, tmp_path: Path) -> Callab
             roots=[str(root)],
             users=[str(tmp_path / "units")],
             cni_bin=str(root / "cni"),
+            cni_conf=str(root / "net.d"),
             runtime=[str(root / "sbin"), str(root / "bin")],
+            systemd=[str(root / "systemd")],
         )
         result = tools.run([*shell, "-s"], code, timeout=120)
         assert (result.returncode, result.stderr) == (0, b"begin\tnonce\n")
@@ -176,6 +178,162 @@ def test_a_runtimes_programs_beyond_the_most_are_told_of(
     it = examine_host()
     assert len(it.unguarded["containerd.service"]) == 20
     assert "containerd.service: programs of others beyond the first 20" in it.limited
+
+
+CONTAINERD = """
+version = 2 # ROOT/unnamed/comment
+imports = [
+  "conf.d/*.toml", # 'ROOT/unnamed/second'
+]
+root = 'ROOT/data'
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dirs = [ "ROOT/cni.d",
+    'ROOT/cni.e' ]
+  conf_dir = "ROOT//net"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.x]
+  runtime_type = "io.containerd.kata.v2"
+  runtime_path = "ROOT/shims/kata"
+  options = { BinaryName = "ROOT/crun", "Root" = "ROOT/runc.root" }
+  base_runtime_spec = "ROOT/spec.json"
+[plugins."io.containerd.nri.v1.nri"]
+  plugin_path = "ROOT/nri"
+[stream_processors."x"]
+  path = "decoder"
+"""
+IMPORTED = "[plugins.x.runtimes.y.options]\n  options.BinaryName = 'ROOT/not-there-yet/y'\n"
+RUNS = {"cni.d/a", "cni.e/b", "shims/kata", "crun", "nri/plugin", "bin/decoder", "bin/crictl"}
+RUNS |= {"bin/containerd-shim-kata-v2"}
+GOES_BY = {"data", "net/x.conflist", "runc.root", "spec.json"}
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_what_a_runtimes_configuration_names_is_judged(
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path, others: bool
+) -> None:
+    """Also in what it imports, and where others may put what is not there yet."""
+    for name in (*RUNS, *GOES_BY, "unnamed/comment", "unnamed/second"):
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        path.mkdir() if name in {"data", "runc.root"} else path.touch()
+        path.chmod(0o777 if others or "unnamed" in name else 0o755)
+    (root / "conf.d").mkdir()
+    (root / "not-there-yet").mkdir()
+    (root / "not-there-yet").chmod(0o777 if others else 0o755)
+    (root / "config.toml").write_text(CONTAINERD.replace("ROOT", str(root)))
+    (root / "conf.d/x.toml").write_text(IMPORTED.replace("ROOT", str(root)))
+    start(tmp_path, "containerd.service", f"/bin/sh --config {root}/config.toml")
+    it = examine_host()
+    runs = {f"{root}/{name}" for name in (*RUNS, "not-there-yet/y") if others}
+    assert set(it.unguarded.get("containerd.service", ())) == runs
+    goes_by = {f"{root}/{name}" for name in GOES_BY if others}
+    assert set(it.swayed.get("containerd.service", ())) == goes_by
+    assert not it.limited
+
+
+def start(tmp_path: Path, unit: str, command: str, *more: str) -> None:
+    """Have systemd say that it starts a unit so. :param more: further lines of what it says."""
+    (tmp_path / "starts").mkdir(exist_ok=True)
+    (tmp_path / "pids").write_text("MainPID=0\n" * 7)
+    program = command.split()[0]
+    shown = f"ExecStart={{ path={program} ; argv[]={command} ; ignore_errors=no ; }}"
+    (tmp_path / "starts" / unit).write_text("\n".join([shown, *more, ""]))
+
+
+def test_configurations_of_runtimes_that_others_may_write_are_not_read(
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path
+) -> None:
+    (root / "conf.d").mkdir()
+    for name in ("config.toml", "daemon.json"):
+        (root / name).write_text(f"root = '{root}/data'\nimports = ['{root}/conf.d/*']")
+        (root / name).chmod(0o666)
+    (root / "conf.d").chmod(0o777)
+    start(tmp_path, "containerd.service", f"/bin/sh -c {root}/config.toml")
+    start(tmp_path, "docker.service", f"/bin/sh --config-file={root}/daemon.json")
+    (root / "data").mkdir(mode=0o777)
+    it = examine_host()
+    assert it.swayed == {"containerd.service": (f"{root}/config.toml",)}
+    (root / "config.toml").chmod(0o644)
+    assert set(examine_host().swayed["containerd.service"]) == {f"{root}/conf.d"}
+
+
+def test_runtimes_of_docker_and_plugins_of_its_adapter_are_judged(
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path
+) -> None:
+    names = ("nvidia", "init", "kata", "plugins/a", "adapter")
+    for name in names:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+        (root / name).chmod(0o757)
+    (root / "daemon.json").write_text(
+        f'{{"init-path": "{root}/init", "runtimes": {{"n": {{"path":\n "{root}/nvidia"}}}}}}'
+    )
+    words = f"dockerd --config-file={root}/daemon.json --add-runtime k={root}/kata"
+    start(tmp_path, "docker.service", f"/bin/sh {words}")
+    adapter = f"{root}/adapter --cni-bin-dir={root}/plugins,{root}/none"
+    start(tmp_path, "cri-dockerd.service", adapter)
+    it = examine_host()
+    docker = {f"{root}/{name}" for name in ("init", "nvidia", "kata")}
+    assert set(it.unguarded["docker.service"]) == docker
+    assert set(it.unguarded["cri-dockerd.service"]) == {f"{root}/plugins/a", f"{root}/adapter"}
+
+
+@pytest.mark.parametrize("way", ["file", "folder", "not there", "link"])
+def test_what_sets_a_units_environment_and_what_its_shell_runs_are_judged(
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path, way: str
+) -> None:
+    """By its environment a program is given libraries and flags."""
+    folder = root / "default"
+    folder.mkdir()
+    script, variables, glob = folder / "run.sh", folder / "kubelet", folder / "a.env"
+    for path in (script, glob, *([] if way == "not there" else [variables])):
+        path.touch()
+    if way == "link":
+        (root / "loose").mkdir()
+        (root / "loose").chmod(0o777)
+        for path in (script, variables):
+            path.rename(root / "own")
+            (root / "loose" / path.name).symlink_to("../own")
+            path.symlink_to(root / "loose" / path.name)
+    elif way == "file":
+        script.chmod(0o777)
+        variables.chmod(0o662)
+        glob.chmod(0o662)
+    else:
+        folder.chmod(0o775)
+    more = [
+        f"ExecStopPost={{ path=/bin/sh ; argv[]=/bin/sh -c {script}; true ; ignore_errors=no ; }}",
+        f"EnvironmentFiles={variables} (ignore_errors=yes)",
+        f"EnvironmentFiles={folder}/*.env (ignore_errors=no)",
+    ]
+    start(tmp_path, "kube-proxy.service", "/bin/sh /x", *more)
+    it = examine_host()
+    assert it.unguarded == {"kube-proxy.service": (str(script),)}
+    named = {"file": {variables, glob}, "link": {variables}}.get(way, {folder})
+    assert set(it.swayed["kube-proxy.service"]) == set(map(str, named))
+
+
+def test_units_that_others_may_write_are_told_of(
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path
+) -> None:
+    units = root / "systemd"
+    (units / "x.service.d").mkdir(parents=True)
+    for name in ("a.service", "b.service", "x.service.d/10.conf"):
+        (units / name).touch()
+    (units / "masked.service").symlink_to("/dev/null")
+    (units / "gone.service").symlink_to(root / "gone.service")
+    (units / "alias.service").symlink_to("b.service")
+    assert examine_host().swayed == {}
+    (units / "a.service").chmod(0o666)
+    (units / "x.service.d").chmod(0o777)
+    (root / "own").mkdir()
+    (root / "own/c.service").touch()
+    (root / "loose").mkdir()
+    (root / "loose").chmod(0o777)
+    (root / "loose/c.service").symlink_to("../own/c.service")
+    (units / "c.service").symlink_to("../loose/c.service")
+    named = {f"{units}/a.service", f"{units}/x.service.d", f"{root}/loose"}
+    it = examine_host().swayed["systemd"]
+    assert set(it) == {*named, f"{root}/loose/c.service"}
 
 
 def test_systemctl_that_does_not_answer_is_no_host_without_a_kubelet(

@@ -406,6 +406,15 @@ def test_a_roots_link_to_a_users_file_is_not_read(scene: Scene) -> None:
     assert scene.audit().texts[str(link)].content is None
 
 
+def test_a_roots_link_to_a_file_with_a_secret_is_not_called_others(scene: Scene) -> None:
+    (scene.etc / "own.yaml").write_text("password: hunter2\n")
+    link = scene.etc / "config.yaml"
+    link.symlink_to(scene.etc / "own.yaml")
+    scene.systemctl(paths=str(link))
+    text = scene.audit().texts[str(link)]
+    assert (text.content, text.controlled) == (None, True)
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -635,12 +644,22 @@ def test_a_configuration_with_a_secret_stays(scene: Scene, yaml: str) -> None:
     assert scene.audit().texts[str(scene.etc / "kubelet.yaml")].content
 
 
-def test_a_comment_about_a_secret_hides_no_setting(scene: Scene) -> None:
-    yaml = "# token: hunter2\nauthorization:\n  mode: AlwaysAllow\n"
+@pytest.mark.parametrize("comment", ["", "readOnlyPort: 0 ", "registryPullQPS: 'a # \"b' \t"])
+def test_a_comment_about_a_secret_hides_no_setting(scene: Scene, comment: str) -> None:
+    yaml = f"{comment}# token: hunter2\nauthorization:\n  mode: AlwaysAllow\n"
     obeying(scene, yaml=yaml)
     text = scene.audit().texts[str(scene.etc / "kubelet.yaml")]
-    assert text.content == b"authorization:\n  mode: AlwaysAllow\n"
+    before = f"{comment.rstrip()}\n" * bool(comment)
+    assert text.content == f"{before}authorization:\n  mode: AlwaysAllow\n".encode()
     assert text.sha256 == ""  # so that it is not edited by what is missing in it
+
+
+@pytest.mark.parametrize(
+    "value", ["'x # token: hunter2'", '"x\\" # token: hunter2"', "x#token=hunter2"]
+)
+def test_what_is_no_comment_is_no_comment(scene: Scene, value: str) -> None:
+    obeying(scene, yaml=f"clusterDomain: {value}\nreadOnlyPort: 0\n")
+    assert scene.audit().texts[str(scene.etc / "kubelet.yaml")].content is None
 
 
 def kubeconfig(*more: str, ca: str = "") -> str:
@@ -705,6 +724,22 @@ def test_of_a_kubeconfig_its_cas_and_what_it_names_are_reported(scene: Scene) ->
     assert (seen[str(path)].certificates, seen[str(path)].blocks) == ((CERT.strip(),), 1)
     assert {"server", "insecure-skip-tls-verify"} <= set(seen[str(path)].names)
     assert f"{scene.etc}/pki/own.key" not in seen
+
+
+def test_comments_behind_values_say_nothing(scene: Scene) -> None:
+    path = scene.etc / "k.kubeconfig"
+    path.write_text(
+        kubeconfig("proxy-url: ''  # server: http://x", "x: y\t# insecure-skip-tls-verify: true")
+    )
+    config = (
+        f"readOnlyPort: 0 # not clientCAFile: {path}x\nstaticPodPath: {scene.etc} # the usual\n"
+    )
+    (scene.etc / "k.kubeconfigx").touch()
+    seen = obeying(scene, f"--kubeconfig={path}", config)
+    assert set(seen) == {str(path), str(scene.etc)}
+    assert set(seen[str(path)].names) == {"client-key"}
+    path.write_text(kubeconfig("insecure-skip-tls-verify: true # for now"))
+    assert "insecure-skip-tls-verify" in obeying(scene, f"--kubeconfig={path}")[str(path)].names
 
 
 def test_of_what_settings_name_only_certificates_leave_the_host(scene: Scene) -> None:

@@ -296,6 +296,21 @@ def test_no_key_leaves_the_node(output: Callable[..., bytes], tmp_path: Path) ->
     assert facts.servers == {str(config): "https://192.0.2.1:6443"}
 
 
+def test_pairs_that_others_could_write_are_told_of(
+    output: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """A kubelet goes by a link: what it leads to counts."""
+    paths = []
+    for name, mode in {"own": 0o644, "group's": 0o620, "all's": 0o602}.items():
+        pair, link = tmp_path / f"{name} 1.pem", tmp_path / f"{name} current.pem"
+        pair.write_text(CERT + KEY)
+        pair.chmod(mode)
+        link.symlink_to(pair)
+        paths.append(str(link))
+    facts = parse(output(certificates=tuple(paths)), nonce="nonce", sent=0, received=0)
+    assert facts.loose == set(paths[1:])
+
+
 def test_the_ca_that_a_kubeconfig_trusts_is_reported(
     output: Callable[..., bytes], tmp_path: Path
 ) -> None:

@@ -278,6 +278,17 @@ def test_towards_a_new_ca_its_own_certificates_stay(tmp_path: Path) -> None:
     assert proxy_cert.due(through) is None
 
 
+@pytest.mark.parametrize("kind", [CLIENT, SERVING])
+def test_a_pair_that_others_could_write_is_replaced(kind: str) -> None:
+    """Whoever could write it may have read it, and keeps it open: its mode mends nothing."""
+    path = layout.certificates("/var/lib/kubelet", proxy=False)[kind]
+    inputs = live(held_facts())
+    assert remade(inputs) == []
+    found = replace(inputs, facts=replace(inputs.facts, loose=frozenset({path})))
+    assert path in remade(found)
+    assert found.joined == (kind == SERVING)
+
+
 @pytest.mark.parametrize(
     ("mode", "uid", "written"), [(0o600, 0, False), (0o620, 0, True), (0o600, 7, True)]
 )

@@ -19,6 +19,8 @@ emit_anchor() { # emit_anchor PATH: who could have written it; its certificates 
 	judge_folder "$1"
 	[ $controlled = 1 ] && [ -f "$1" ] || {
 		emit anchor $controlled 0 - "$1"
+		# Folders of plugins, manifests and settings, all of them the kubelet's.
+		[ $controlled = 0 ] || [ ! -d "$1" ] || judge_tree swayed kubelet.service "$1" 3
 		return 0
 	}
 	text=$(timeout 5 head -c "$most_text_size" -- "$1" | tr -d '\0')

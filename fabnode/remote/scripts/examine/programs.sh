@@ -32,7 +32,7 @@ last_value() { # last_value FLAG: of the arguments on standard input, one a line
 
 # The programs of units, by the process that systemd started for each. What a process calls itself
 # anybody chooses: it decides nothing. Nothing that is found is run.
-configs= anchors= # of a configuration, before its path: what its relative paths are relative to
+configs= anchors= docker_command= docker_config= kubelet_command= # of a configuration, before its path: what its relative paths are relative to
 services='kubelet.service
 kube-proxy.service
 docker.service
@@ -44,46 +44,6 @@ kube-scheduler.service'
 anchor_flags='client-ca-file|kubeconfig|bootstrap-kubeconfig|tls-cert-file|tls-private-key-file|pod-manifest-path|config-dir|volume-plugin-dir|image-credential-provider-config|image-credential-provider-bin-dir|tlscacert|tlscert|tlskey'
 anchor_keys='clientCAFile|kubeconfig|tlsCertFile|tlsPrivateKeyFile|staticPodPath|volumePluginDir|tlscacert|tlscert|tlskey'
 
-# What a unit runs as root at its start, though others may write it: harden must not start that.
-emit_unguarded() { # emit_unguarded UNIT FILE…: its programs, and files that those run; none where there is no such unit
-	unit=$1 named=0
-	shift
-	commands=$(systemctl show -p ExecCondition,ExecStartPre,ExecStart,ExecStartPost -- "$unit" |
-		sed -n 's/^Exec[A-Za-z]*={ path=\(\/[^;]*\) ; argv.*/\1/p' | sort -u | head -n "$most_executables")
-	[ -n "$commands" ] || return 0
-	for file in $commands "$@"; do
-		real=$(quiet timeout 5 readlink -f -- "$file") && [ -e "$real" ] || continue
-		judge_folder "${file%/*}"
-		[ $controlled = 1 ] && is_roots_file "$real" && continue
-		named=$((named + 1))
-		[ $named -le "$most_executables" ] || {
-			emit limit "$unit: programs of others beyond the first $most_executables"
-			break
-		}
-		emit unguarded "$unit" "$file"
-	done
-}
-
-# What containerd runs as root at each pod's start, beside it or by its PATH: shims, runc, the network's plugins.
-emit_unguarded_runtime() {
-	plugins=
-	if [ -d "$cni_bin" ]; then
-		judge_folder "$cni_bin"
-		if [ $controlled = 1 ]; then
-			plugins=$(quiet timeout 5 find -L "$cni_bin/" -maxdepth 1 -type f \( ! -user 0 -o -perm -020 -o -perm -002 \)) ||
-				emit limit "$cni_bin: whose its files are"
-		else
-			plugins=$cni_bin # whatever is in it
-		fi
-	fi
-	# shellcheck disable=SC2046 # none has a blank
-	emit_unguarded containerd.service $(
-		for folder in $runtime_folders; do
-			printf '%s\n' "$folder/containerd-shim-runc-v2" "$folder/runc" "$folder/ctr"
-		done
-	) $plugins
-	emit_unguarded cri-docker.service
-}
 pids=$(systemctl show -p MainPID -- $services | sed -n 's/^MainPID=//p')
 set -- $pids
 [ $# -eq 7 ] || emit limit "which programs run: systemctl did not answer for all of their units"
@@ -115,8 +75,9 @@ for service in $services; do
 		*) emit unseen "the command line of $name as it runs: it has namespaces of its own or has ended, so its unit file's is judged" ;;
 		esac
 	fi
-	emit_unguarded "$service"
+	judge_unit "$service"
 	[ -n "$command_line" ] || continue
+	case $name in kubelet) kubelet_command=$command_line ;; dockerd) docker_command=$command_line ;; esac
 	emit program "$name" $place
 	printf '%s\n' "$command_line" | emit_arguments "$name"
 	case $cwd in /*) cwd=$(printf '%s\n' "$cwd" | resolve_paths /) ;; esac
@@ -128,7 +89,7 @@ for service in $services; do
 	flag=config
 	[ "$name" != dockerd ] || flag='config-file'
 	config=$(printf '%s\n' "$command_line" | last_value "$flag" | resolve_paths "$cwd")
-	[ -n "$config" ] || [ "$name" != dockerd ] || config=/etc/docker/daemon.json
+	[ "$name" != dockerd ] || docker_config=${config:=/etc/docker/daemon.json}
 	folder=$cwd
 	# As kubernetes `pkg/kubelet/kubeletconfig/configfiles` has it.
 	[ "$name" != kubelet ] || folder=${config%/*}/
@@ -142,8 +103,14 @@ for service in $services; do
 			gsub(/_/, "-", flag)
 			if (flag ~ wanted) { if (at) print substr($0, at + 1); else after = 1 }
 		}' | resolve_paths "$cwd")$nl
-	# By what it shows in a handshake the kubelet is known; its key stays here, see examine/anchors.
 	[ "$name" != kubelet ] || {
+		# Who writes there registers plugins and devices, and has their programs run (FlexVolume's, by default there).
+		root=$(printf '%s\n' "$command_line" | last_value root-dir | resolve_paths "$cwd")
+		for folder in "${root:=/var/lib/kubelet}" "$root/pki" "$root/plugins_registry" "$root/device-plugins"; do
+			judge_named swayed "$service" "$folder"
+		done
+		judge_tree unguarded "$service" /usr/libexec/kubernetes/kubelet-plugins/volume/exec 2
+		# By what it shows in a handshake the kubelet is known; its key stays here, see examine/anchors.
 		folder=$(printf '%s\n' "$command_line" | last_value cert-dir | resolve_paths "$cwd")
 		for file in kubelet-server-current.pem kubelet.crt; do
 			anchors=$anchors${folder:-/var/lib/kubelet/pki}/$file$nl
@@ -152,7 +119,6 @@ for service in $services; do
 	# Where none is named.
 	[ "$name" != dockerd ] || for file in ca cert key; do anchors=$anchors/root/.docker/$file.pem$nl; done
 done
-emit_unguarded_runtime
 
 # A control plane without units: processes that are root's in every way, by the file that they run.
 set +f

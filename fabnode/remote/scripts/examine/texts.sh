@@ -4,14 +4,36 @@
 # What may be a secret: names as in command lines, with a value, or alone where the value is on the next line.
 secret_pattern='PRIVATE KEY|('$secret_names'|secret[a-z0-9_-]*)[0-9_]*"?([=:] *[^ ]|:[[:space:]]*$)|key-data|authorization"?[=:] *"?(basic|bearer|token|digest)|bearer|staticPodURLHeader|(^|[[:space:]"'\'']|=)--?[a-z0-9_-]*('$secret_names'|pat|auth)["'\'']?[[:space:]]+[^-[:space:]]|-pat=|-?-auth=[^ ]*:|(pwd|pw)=|(^|[[:space:]])-u[[:space:]]*[^- :][^ :]*:[^ ]|://[^/@ ]*:[^/@ ]*@'
 
-print_values() { # print_values KEY|KEY…: of YAML or JSON on standard input, without lines that are comments
-	sed '/^[[:space:]]*#/d' | grep -oE "(^|[^A-Za-z0-9_-])($1)[\"']?:[[:space:]]*[\"']?[^\"' ,}]+" |
+# A mark within quotes, or without a blank before it, begins no comment. A quote that is never closed
+# (`it's`) keeps its line's comment: more stays on the host then, and nothing of a value is lost.
+print_uncommented() { # of YAML or JSON on standard input
+	awk '
+		/^[ \t]*#/ { next }
+		!/#/ { print; next }
+		{
+			quote = ""; end = length($0)
+			for (at = 1; at <= length($0); at++) {
+				letter = substr($0, at, 1)
+				if (quote != "") {
+					if (quote == "\"" && letter == "\\") at++
+					else if (letter == quote) quote = ""
+				} else if (letter == "\"" || letter == "\047") quote = letter
+				else if (letter == "#" && substr($0, at - 1, 1) ~ /[ \t]/) { end = at - 1; break }
+			}
+			text = substr($0, 1, end)
+			if (end < length($0)) sub(/[ \t]+$/, "", text)
+			print text
+		}'
+}
+
+print_values() { # print_values KEY|KEY…: of YAML or JSON on standard input, without comments
+	print_uncommented | grep -oE "(^|[^A-Za-z0-9_-])($1)[\"']?:[[:space:]]*[\"']?[^\"' ,}]+" |
 		head -n "$most_anchors" | sed "s/^[^:]*:[[:space:]]*[\"']\{0,1\}//"
 }
 
 print_judged() { # print_judged PATH: what counts of the file on standard input: no comments, no environment
 	case $nl$configs in *"$tab$1$nl"*)
-		sed '/^[[:space:]]*#/d'
+		print_uncommented
 		return
 		;;
 	esac
@@ -76,6 +98,6 @@ for path in $(printf '%s\n' "$texts" | grep '^/' | sort -u); do
 		digest=$(sha256sum <"$real" | cut -d ' ' -f 1)
 		content=$(base64 -w 0 <"$real")
 	fi
-	[ "$real" = "$path" ] || owned=0
+	[ "$real" = "$path" ] || [ "$content" = - ] || owned=0 # what stays here is edited by nobody anyway
 	emit text "$mode" $owned "$digest" "$content" "$path"
 done

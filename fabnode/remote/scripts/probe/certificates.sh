@@ -6,6 +6,11 @@ for path in $certificates $servers; do
 	case $nl$readable in *"$nl$path$nl"*) continue ;; esac
 	[ -f "$path" ] && [ -r "$path" ] && readable="$readable$path$nl"
 done
+# Who may write one may have put his own there, or keeps it open: its owner and mode, by any link.
+[ -z "$readable" ] || for line in $(stat -L -c '%u %a %n' -- $readable 2>/dev/null); do
+	owner=${line%% *} line=${line#* }
+	[ "$owner" = 0 ] && [ $((0${line%% *} & 022)) -eq 0 ] || emit loose "${line#* }"
+done
 [ -z "$readable" ] || emit_lines "$(awk '
 	FNR == 1 || /-----BEGIN/ { inside = 0 }
 	/^-----BEGIN CERTIFICATE-----$/ { inside = 1 }
