@@ -204,7 +204,7 @@ def test_a_form_changes_the_labs_configuration_and_adds_images() -> None:
     whole = cluster.configuration(lab, form, [Path("/x/b.tar")])
     assert whole["artifacts"] == {"bin": "b", "images": ["a.tar", "/x/b.tar"]}
     assert whole["kube_proxy"] == {"config": {"conntrack": {}}, "mode": "nftables"}
-    assert cluster.pool(whole)["spec"]["vxlanMode"] == "CrossSubnet"
+    assert whole["calico"] == {"backend": "vxlan", "encapsulation": "CrossSubnet"}
     assert lab["artifacts"]["images"] == ["a.tar"]
 
 
