@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ..releases import compatibility
 from ..util.words import counted
-from . import calico_health, calico_ipam, calico_manifest, daemonset
+from . import calico_health, calico_ipam, calico_manifest, calico_pools, daemonset
 from .calico_manifest import CONTROLLERS, DAEMONSET, ETCD_FILES, NAMESPACE, ManifestError
 from .protocol import Diagnosis, Leftovers, Manifest, Object, Port, Right, Rollout, Turn
 
@@ -91,7 +91,7 @@ class Calico:
         Right(NAMESPACE, "", "events", ("list",)),
     )
     optional_rights: ClassVar[tuple[Right, ...]] = (
-        Right("", "crd.projectcalico.org", "ippools", ("list",)),
+        Right("", "crd.projectcalico.org", "ippools", ("list", "patch")),
         Right(NAMESPACE, "", "pods", ("delete",)),
         Right(NAMESPACE, "", "configmaps", ("get",), (ENDPOINT,)),
     )
@@ -279,29 +279,40 @@ class Calico:
         pods = api.get(_PODS_PATH, labelSelector=_OURS)["items"]
         return calico_health.elsewhere(pods, api.find(_CONTROLLERS_PATH), nodes) or ""
 
-    def drift(self, api: Reader) -> Diagnosis | None:
+    def followed(self, api: Reader) -> tuple[Object, ...]:
+        """Return pools whose encapsulation differs and that Calico changes while pods run."""
+        if not (modes := self._modes):
+            return ()
+        return calico_pools.followed(_pools(api), str(self.config.cluster.pod_cidr), modes)
+
+    def drift(self, api: Reader, applied: Collection[Object] = ()) -> Diagnosis | None:
         """
         Return how Calico's pool differs from the configuration.
 
         calico-node reads what its DaemonSet says of the pool only when there is none yet.
         """
+        if not (modes := self._modes):
+            return None
+        pools = calico_pools.changed(_pools(api), applied)
+        pod_cidr = str(self.config.cluster.pod_cidr)
+        if text := calico_pools.drift(pools, pod_cidr, modes):
+            return Diagnosis(
+                f"{text}; Calico reads its DaemonSet's settings only when it makes its first pool",
+                calico_pools.remedy(pools, pod_cidr, modes),
+            )
+        return None
+
+    @property
+    def _modes(self) -> Mapping[str, str]:
+        """What the pool is to have; empty where the API does not have it."""
         settings = self.config.calico
         if settings.datastore != "kubernetes" or not self.runs_on_nodes:
-            return None
+            return {}
         vxlan = settings.backend == "vxlan"
-        modes = {
+        return {
             "vxlanMode": settings.encapsulation if vxlan else "Never",
             "ipipMode": "Never" if vxlan else settings.encapsulation,
         }
-        found = api.find(_POOLS_PATH) or {}
-        pod_cidr = str(self.config.cluster.pod_cidr)
-        pools = found.get("items") or ()
-        if text := calico_health.pool_drift(pools, pod_cidr, modes):
-            return Diagnosis(
-                f"{text}; Calico reads its DaemonSet's settings only when it makes its first pool",
-                calico_health.pool_remedy(pools, pod_cidr, modes),
-            )
-        return None
 
     def knows_apiserver(self, api: Reader) -> bool:
         """Return whether the ConfigMap that calico-node reads is there."""
@@ -319,3 +330,7 @@ class Calico:
     def running(self, nodes: Collection[str]) -> str:
         """Return its parts."""
         return f"{DAEMONSET} on {counted(len(nodes), 'node')}, {CONTROLLERS}"
+
+
+def _pools(api: Reader) -> list[Object]:
+    return list((api.find(_POOLS_PATH) or {}).get("items") or ())

@@ -1,9 +1,8 @@
-"""Whether Calico runs on nodes and has the configured pool; and if not, why."""
+"""Whether Calico runs on nodes; and if not, why."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..util.pods import (
     is_ending,
@@ -14,16 +13,12 @@ from ..util.pods import (
     problem,
     state,
 )
-from ..util.sanitize import clean
 from .calico_manifest import CONTROLLERS, DAEMONSET, NAMESPACE, images, release
 from .daemonset import broken_pods, replaced_later, stuck, unready_nodes
 from .protocol import Diagnosis, Object, Rollout
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-
-_ALL = "all()"
-_POOLS = "ippools.crd.projectcalico.org"
+    from collections.abc import Collection
 
 
 def not_ready(
@@ -125,66 +120,6 @@ def rollout(live: Object, wanted: Object, pods: Collection[Object]) -> Rollout:
 
 def _labelled(pods: Collection[Object], app: str) -> list[Object]:
     return [pod for pod in pods if (metadata(pod).get("labels") or {}).get("k8s-app") == app]
-
-
-def pool_drift(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str]) -> str:
-    """
-    Return how Calico's pools differ from the configuration, or nothing.
-
-    Pools of other networks beside the configured one are a site's own.
-
-    :param modes: `vxlanMode` and `ipipMode` as configured.
-    """
-    specs = {str(pool["metadata"]["name"]): pool.get("spec") or {} for pool in pools}
-    mine = {name: spec for name, spec in specs.items() if spec.get("cidr") == pod_cidr}
-    if not mine:
-        found = ", ".join(f"{name} of {spec.get('cidr')}" for name, spec in specs.items())
-        return f"no pool of {pod_cidr} (cluster.pod_cidr), but {found}" if found else ""
-    differing = [
-        f"{name}: {key} is {spec.get(key) or 'Never'}, configured is {mode}"
-        for name, spec in mine.items()
-        for key, mode in modes.items()
-        if (spec.get(key) or "Never") != mode
-    ]
-    differing += [f"{name} is disabled" for name, spec in mine.items() if spec.get("disabled")]
-    others = any(
-        not spec.get("disabled") for spec in specs.values() if spec.get("cidr") != pod_cidr
-    )
-    if not others:
-        differing += [text for name, spec in mine.items() for text in _left_out(name, spec)]
-    return "; ".join(differing)
-
-
-def _left_out(name: str, spec: Object) -> Iterator[str]:
-    """Yield which pods a pool has no addresses for; no other pool has any."""
-    if (selector := spec.get("nodeSelector") or _ALL) != _ALL:
-        yield f"{name} is for nodes with {clean(str(selector))} alone (nodeSelector)"
-    if "Workload" not in (spec.get("allowedUses") or ("Workload",)):
-        yield f"{name} is not for pods (allowedUses)"
-
-
-def pool_remedy(pools: Collection[Object], pod_cidr: str, modes: Mapping[str, str]) -> str:
-    """
-    Return what to do about pools that differ: the command, or why pods would be cut off.
-
-    Calico changes encapsulation on a pool that is in use. A pool's addresses it never changes.
-    """
-    mine = [pool for pool in pools if (pool.get("spec") or {}).get("cidr") == pod_cidr]
-    if not mine:
-        return (
-            "correct cluster.pod_cidr: pods keep the addresses that they have, and a pool's can't"
-            " be changed; to move, make a second pool, restart all pods, then delete the first"
-        )
-    spec = mine[0]["spec"]
-    wanted: dict[str, Any] = dict(modes)
-    if spec.get("disabled"):
-        wanted["disabled"] = False
-    if any(_left_out("", spec)):
-        wanted |= {"nodeSelector": _ALL, "allowedUses": ["Workload", "Tunnel"]}
-    patch = json.dumps({"spec": wanted}, separators=(",", ":"))
-    name = mine[0]["metadata"]["name"]
-    command = f"kubectl patch {_POOLS} {name} --type=merge -p '{patch}'"
-    return f"correct the configuration, or {command}, which Calico follows while pods run"
 
 
 def diagnose(

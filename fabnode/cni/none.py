@@ -101,7 +101,11 @@ class NoNetwork:
         """Return nothing: it is never waited for."""
         return ""
 
-    def drift(self, _api: Reader) -> None:
+    def followed(self, _api: Reader) -> tuple[Object, ...]:
+        """Return nothing: there is nothing to compare."""
+        return ()
+
+    def drift(self, _api: Reader, _applied: Collection[Object] = ()) -> None:
         """Return None: there is nothing to compare."""
 
     def knows_apiserver(self, _api: Reader) -> bool:

@@ -296,10 +296,18 @@ class Cni(Protocol):
     def elsewhere(self, api: Reader, nodes: Collection[str]) -> str:
         """Return what of it is not ready on other nodes, and so is not waited for; or nothing."""
 
-    def drift(self, api: Reader) -> Diagnosis | None:
+    def followed(self, api: Reader) -> tuple[Object, ...]:
+        """
+        Return what to apply of what it made itself, where that differs and it is followed live.
+
+        :raises ApiError: 403 where the account lacks `optional_rights`.
+        """
+
+    def drift(self, api: Reader, applied: Collection[Object] = ()) -> Diagnosis | None:
         """
         Return how what it goes by differs from the configuration, where applying changes nothing.
 
+        :param applied: some of `followed`: as it will be with these.
         :raises ApiError: 403 where the account lacks `optional_rights`.
         """
 

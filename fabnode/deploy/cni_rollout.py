@@ -210,10 +210,14 @@ class PodNetwork:
         """Return what of it is not ready on other nodes than these; empty: nothing."""
         return self._cni.elsewhere(self._api, names)
 
-    def drift(self) -> Diagnosis | None:
+    def followed(self) -> tuple[Object, ...]:
+        """Return what to apply of what it made itself; nothing where we may not look."""
+        return permitted(lambda: self._cni.followed(self._api)) or ()
+
+    def drift(self, applied: Collection[Object] = ()) -> Diagnosis | None:
         """Return how what it goes by differs from the configuration, or that we may not look."""
         try:
-            return self._cni.drift(self._api)
+            return self._cni.drift(self._api, applied)
         except ApiError as error:
             if not error.is_forbidden:
                 raise

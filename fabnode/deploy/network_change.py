@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ..artifacts.image_supply import other_versions
+from ..kube.client import permitted
 from ..steps import pod_network
 from ..util.errors import ClusterError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..cni.protocol import Rollout
     from ..journal.journal import Journal
+    from ..kube.client import Object
     from ..kube.server_side_apply import ObjectChange
     from .cluster_session import ClusterSession
 
@@ -105,6 +107,7 @@ class NetworkChange:
         self._wanted = wanted
         self._held = held_images
         self._changes: tuple[ObjectChange, ...] | None = None
+        self._followed: tuple[ObjectChange, ...] = ()
         self._rollout: Rollout | None = None
 
     def prepare(self) -> None:
@@ -136,9 +139,28 @@ class NetworkChange:
             with self._session.guard.explaining():
                 self._changes = self._session.manifests.plan(self._session.network.objects())
                 self._rollout = self._session.network.rollout(self._changes)
+            self._followed = self._of_its_own()
+            self._changes += self._followed
             if self._rollout and self._rollout.older:
                 self._journal.warn(f"{self._rollout.text}: a step back")
         return self._changes or ()
+
+    def _of_its_own(self) -> tuple[ObjectChange, ...]:
+        """
+        Return changes of what the network made itself, which concern all nodes at once.
+
+        Where we may not change it, it is as it was before this was possible: drift, with the
+        command.
+        """
+        if self._left_out:
+            return ()
+        objects = self._session.network.followed()
+        return (permitted(lambda: self._session.manifests.plan(objects)) or ()) if objects else ()
+
+    @property
+    def followed(self) -> list[Object]:
+        """What is applied of what the network made itself."""
+        return [change.object for change in self._followed]
 
     @property
     def rollout(self) -> Rollout | None:

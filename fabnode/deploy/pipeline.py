@@ -174,10 +174,10 @@ def plan(run: Run) -> ClusterPlan:
         session = context.session
         change = _network_change(context)
         objects = session.background(partial(_plan_objects, run, session, change))
-        drift = session.background(session.network.drift) if run.whole else None
         nodes = context.each(NodeDeployer.plan)
-        found = drift.result() if drift else None
-        return ClusterPlan(nodes, objects.result(), found, change.rollout)
+        found = objects.result()
+        drift = session.network.drift(change.followed) if run.whole else None
+        return ClusterPlan(nodes, found, drift, change.rollout)
 
 
 def verify_nodes(run: Run, *, network: bool, title: str = verify.STEP.name) -> list[Check]:

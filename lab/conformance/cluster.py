@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -18,12 +17,11 @@ from fabnode.util.merging import merge_deep
 from ..errors import LabError
 from ..layout import DNS_ADDRESS, Layout
 from ..progress import Progress
-from ..shell import run, succeeds
+from ..shell import run
 from .selection import Form
 
 PROJECT = Path(__file__).parents[2]
 INV = Path(sys.executable).with_name("inv")
-POOL = "ippools.crd.projectcalico.org/default-ipv4-ippool"
 
 
 def configuration(lab: Mapping[str, Any], form: Form, archives: Sequence[Path]) -> dict[str, Any]:
@@ -31,11 +29,6 @@ def configuration(lab: Mapping[str, Any], form: Form, archives: Sequence[Path]) 
     images = [*lab["artifacts"]["images"], *(str(path) for path in archives)]
     changes = {**form.changes, "artifacts": {"images": images}}
     return cast("dict[str, Any]", merge_deep(dict(lab), changes))
-
-
-def pool(whole: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Calico's pool is to have for a configuration with VXLAN."""
-    return {"spec": {"ipipMode": "Never", "vxlanMode": whole["calico"]["encapsulation"]}}
 
 
 def dns_manifest(template: str) -> str:
@@ -63,8 +56,6 @@ def prepare(
     whole = configuration(lab, form, archives)
     place.write_text(yaml.safe_dump(whole, sort_keys=False))
     kubectl = kubectl_words(layout)
-    if succeeds(*kubectl, "get", POOL):  # what it was made with stays: fabnode changes no pool
-        run(*kubectl, "patch", POOL, "--type=merge", "-p", json.dumps(pool(whole)))
     with progress.work(f"nodes: {form.name}"):
         inv("deploy-nodes", config=place)
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as manifest:

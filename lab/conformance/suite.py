@@ -50,7 +50,7 @@ def run(e2e: Path, layout: Layout, form: Form, part: Part, say: Callable[[str], 
     place = folder(form.name, part.name)
     cache.remove(place)
     place.mkdir(parents=True)
-    began = time.monotonic()
+    began, commit = time.monotonic(), _commit()  # that nodes were deployed with: it may move on
     with (place / OUTPUT).open("w") as output:
         process = subprocess.Popen(
             command(e2e, layout, part, place), stdout=output, stderr=subprocess.STDOUT, cwd=place
@@ -65,7 +65,7 @@ def run(e2e: Path, layout: Layout, form: Form, part: Part, say: Callable[[str], 
                 process.terminate()
                 process.wait()
     about = {
-        "commit": _commit(),
+        "commit": commit,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "seconds": time.monotonic() - began,
     }
@@ -107,9 +107,9 @@ def kept(forms: Iterable[Form] = selection.FORMS) -> list[Run]:
 
 
 def _count_ended(output: Path) -> int:
-    """Return how many tests have ended, by the bullet that ginkgo prints before each."""
+    """Return how many tests have ended: ginkgo prints a bullet for each, an S for a skipped one."""
     with output.open(errors="replace") as lines:
-        return sum(line.startswith("•") for line in lines)
+        return sum(line.count("•") for line in lines)
 
 
 def _commit() -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from fabnode.cni import calico_health, calico_manifest
+from fabnode.cni import calico_health, calico_manifest, calico_pools
 from fabnode.cni.registry import network
 from fabnode.releases.version import Release
 from fabnode.util.merging import merge_deep
@@ -411,7 +411,7 @@ MODES = {"vxlanMode": "CrossSubnet", "ipipMode": "Never"}
 def test_a_pool_that_is_not_what_the_configuration_says(
     pools: list[dict[str, Any]], drift: str
 ) -> None:
-    assert calico_health.pool_drift(pools, "172.20.0.0/16", MODES) == drift
+    assert calico_pools.drift(pools, "172.20.0.0/16", MODES) == drift
 
 
 @pytest.mark.parametrize(
@@ -453,7 +453,56 @@ def test_where_the_apiserver_is_calico_node_may_read_in_a_configmap(
 def test_what_differs_in_a_pool_is_changed_live_or_not_at_all(
     found: dict[str, Any], remedy: str
 ) -> None:
-    assert remedy in calico_health.pool_remedy([found], "172.20.0.0/16", MODES)
+    assert remedy in calico_pools.remedy([found], "172.20.0.0/16", MODES)
+
+
+BGP = {"vxlanMode": "Never", "ipipMode": "CrossSubnet"}
+
+
+@pytest.mark.parametrize(
+    ("found", "modes", "follows"),
+    [
+        (pool(vxlanMode="Always"), MODES, True),
+        (pool(vxlanMode="Always", ipipMode="Never"), MODES, True),
+        (pool(vxlanMode="CrossSubnet"), MODES, False),  # nothing differs
+        (pool(), MODES, False),  # without VXLAN it has no routes of its own: a change of backend
+        (pool(ipipMode="Always"), MODES, False),
+        (pool(vxlanMode="Always"), BGP, False),
+        (pool(ipipMode="Always"), BGP, True),
+        (pool(), BGP, True),
+        (pool(vxlanMode="Always", cidr="10.0.0.0/16"), MODES, False),  # a site's own
+        (pool(vxlanMode="CrossSubnet", disabled=True), MODES, False),
+        (pool(vxlanMode="CrossSubnet", nodeSelector="has(a)"), MODES, False),
+    ],
+)
+def test_encapsulation_is_changed_where_pods_keep_their_network(
+    found: dict[str, Any], modes: dict[str, str], follows: bool
+) -> None:
+    objects = calico_pools.followed([found], "172.20.0.0/16", modes)
+    assert len(objects) == follows
+    for each in objects:
+        assert each["metadata"] == {"name": "default-ipv4-ippool"}
+        assert each["spec"] == {"cidr": "172.20.0.0/16", **modes}, "and nothing else of it"
+        after = calico_pools.changed([found], objects)
+        assert calico_pools.drift(after, "172.20.0.0/16", modes) == ""
+
+
+def test_what_else_differs_in_a_changed_pool_stays_drift() -> None:
+    found = pool(vxlanMode="Always", disabled=True)
+    objects = calico_pools.followed([found], "172.20.0.0/16", MODES)
+    after = calico_pools.changed([found], objects)
+    left = calico_pools.drift(after, "172.20.0.0/16", MODES)
+    assert left == "default-ipv4-ippool is disabled"
+
+
+@pytest.mark.parametrize("form", [{"datastore": "etcd"}, {"components": "controllers"}])
+def test_a_pool_that_the_api_does_not_have_is_not_asked_for(form: dict[str, str]) -> None:
+    config = make_config()
+    changed = config.calico.model_copy(update=form)
+    cni = network(replace(config, calico=changed))
+    api: Any = None
+    assert cni.followed(api) == ()
+    assert cni.drift(api) is None
 
 
 @pytest.mark.parametrize(

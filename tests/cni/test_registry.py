@@ -26,6 +26,7 @@ NAMES_CALICO = {
     "cni/calico_health.py",
     "cni/calico_ipam.py",
     "cni/calico_manifest.py",
+    "cni/calico_pools.py",
     "cni/registry.py",
     "config/configuration.py",
     "config/cross_checks.py",

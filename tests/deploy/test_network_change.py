@@ -14,6 +14,7 @@ from fabnode.cni.protocol import Rollout
 from fabnode.deploy.errors import MissingRightsError
 from fabnode.deploy.network_change import ImageGate, NetworkChange
 from fabnode.journal.journal import Journal
+from fabnode.kube.client import ApiError
 from fabnode.kube.server_side_apply import ObjectChange
 from fabnode.util.errors import ClusterError
 from tests.support import make_config
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 TEXT = "Calico 3.28.5 → 3.32.1: calico-node is rolled, one node at a time"
 CHANGE = ObjectChange({}, "/x", "update", ("spec.template",))
+POOL = ObjectChange({"kind": "IPPool"}, "/pool", "update", ("spec.vxlanMode",))
 NODES = [{"name": f"n{number}", "address": f"192.0.2.{number}"} for number in (1, 2, 3)]
 CONFIG = make_config(nodes=NODES)
 
@@ -41,8 +43,13 @@ class Cluster:
         self.journal = Journal(None, [])
         self.explaining: Any = nullcontext
         self.names, self.wanted = names, True
+        self.refuses = False
 
-        def plan(_: object) -> tuple[ObjectChange, ...]:
+        def plan(objects: tuple[dict[str, str], ...]) -> tuple[ObjectChange, ...]:
+            if objects and objects == self.of_its_own:
+                if self.refuses:
+                    raise ApiError(403, "Forbidden", "no right to change it")
+                return (POOL,)
             self.planned += 1
             return (CHANGE,) * changes
 
@@ -53,6 +60,7 @@ class Cluster:
                 objects=lambda: ({"kind": "DaemonSet"},),
                 images=lambda: ["quay.io/calico/node:v3.32.1"],
                 rollout=lambda _: found,
+                followed=lambda: self.of_its_own,
             ),
             manifests=SimpleNamespace(plan=plan, apply=lambda _: self.done.append("applied")),
             guard=SimpleNamespace(
@@ -61,6 +69,7 @@ class Cluster:
             ),
         )
         self.held: tuple[str, ...] = ()
+        self.of_its_own: tuple[dict[str, str], ...] = ()
 
     def change(self) -> NetworkChange:
         return NetworkChange(self.session, self.journal, self.names, self.held, wanted=self.wanted)
@@ -233,3 +242,21 @@ def test_such_archives_are_a_warning_of_plan_and_run() -> None:
     cluster.held = ("docker.io/calico/node:v3.28.5",)
     cluster.change().prepare()
     assert any("artifacts.images hold docker.io/calico/node:v3.28.5" in t for t in cluster.shown)
+
+
+@pytest.mark.parametrize(
+    ("names", "refuses", "planned"),
+    [
+        (("n1", "n2", "n3"), False, (CHANGE, POOL)),
+        (("n1", "n2", "n3"), True, (CHANGE,)),  # it is drift then, with a command
+        (("n1",), False, (CHANGE,)),  # it would change routes on n2 and n3
+    ],
+)
+def test_what_the_network_made_itself_is_changed_in_a_run_of_all_nodes(
+    names: tuple[str, ...], refuses: bool, planned: tuple[ObjectChange, ...]
+) -> None:
+    cluster = Cluster(None, *names)
+    cluster.of_its_own, cluster.refuses = ({"kind": "IPPool"},), refuses
+    change = cluster.change()
+    assert change.plan() == planned
+    assert change.followed == [each.object for each in planned if each is POOL]

@@ -205,7 +205,8 @@ class Everything:
                 objects=asked("calico objects", tuple),
                 images=list,
                 rollout=lambda _: None,
-                drift=asked("pool"),
+                followed=tuple,
+                drift=lambda *_: asked("pool")(),
             ),
             manifests=SimpleNamespace(plan=asked("roles", lambda _: ()), apply=asked("apply")),
             nodes=SimpleNamespace(

@@ -141,26 +141,46 @@ def test_a_node_that_gets_no_pods_is_not_called_good(cluster: Lab) -> None:
         cluster.kubectl("taint", "node", "n3", f"{taint}-")
 
 
-def test_a_pool_that_calico_does_not_change_is_drift(cluster: Lab) -> None:
-    pool = ("ippools.crd.projectcalico.org", "default-ipv4-ippool")
-    was = cluster.kubectl("get", *pool, "-o", "jsonpath={.spec.vxlanMode}")
+POOL = ("ippools.crd.projectcalico.org", "default-ipv4-ippool")
+
+
+def test_a_pools_encapsulation_is_an_object_of_the_plan(cluster: Lab) -> None:
+    was = cluster.kubectl("get", *POOL, "-o", "jsonpath={.spec.vxlanMode}")
     other = "CrossSubnet" if was == "Always" else "Always"
-    _set_mode(cluster, pool, other)
+    _patch(cluster, vxlanMode=other)
     try:
         found = cluster.plan("--exit-code", code=3)
-        assert f"vxlanMode is {other}, configured is {was}" in found["drift"]["text"]
+        (change,) = found["cluster"]
+        assert change["title"] == "IPPool default-ipv4-ippool"
+        assert change["fields"] == ["spec.vxlanMode"]
+        assert found["drift"] is None
+        limited = cluster.plan("--limit", "n1")
+        assert not limited["cluster"], "routes of other nodes would change"
+        assert f"vxlanMode is {other}, configured is {was}" in limited["drift"]["text"]
+        cluster.deploy()
+        assert cluster.kubectl("get", *POOL, "-o", "jsonpath={.spec.vxlanMode}") == was
+    finally:
+        _patch(cluster, vxlanMode=was)
+    assert cluster.plan("--exit-code")["empty"]
+
+
+def test_a_pool_that_is_disabled_is_drift(cluster: Lab) -> None:
+    _patch(cluster, disabled=True)
+    try:
+        found = cluster.plan("--exit-code", code=3)
+        assert not found["cluster"]
+        assert "default-ipv4-ippool is disabled" in found["drift"]["text"]
         assert (
-            f"vxlanMode is {other}"
+            "default-ipv4-ippool is disabled"
             in bad(verified(cluster, "--no-network", code=1))[None, "Calico pool"]
         )
-        cluster.deploy(code=1)
     finally:
-        _set_mode(cluster, pool, was)
+        _patch(cluster, disabled=False)
     assert cluster.plan("--exit-code")["drift"] is None
 
 
-def _set_mode(lab: Lab, pool: tuple[str, str], mode: str) -> None:
-    lab.kubectl("patch", *pool, "--type=merge", "-p", json.dumps({"spec": {"vxlanMode": mode}}))
+def _patch(lab: Lab, **spec: object) -> None:
+    lab.kubectl("patch", *POOL, "--type=merge", "-p", json.dumps({"spec": spec}))
 
 
 @contextmanager
