@@ -16,6 +16,7 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from ..node import advice
 from ..node.facts import OTHERS_WRITE
+from ..pki import proxy_names
 from ..pki.certificates import (
     BadCertificateError,
     Certificate,
@@ -526,7 +527,7 @@ def _left(finding: Finding, place: _Place) -> Finding:
 def _shorter(found: Certificate, node: str) -> str:
     if found.authority:
         return "plan a new CA"
-    if found.common_name in {f"system:node:{node}", "system:kube-proxy"}:
+    if found.common_name == f"system:node:{node}" or proxy_names.is_of(found.common_name, node):
         join = program.task("deploy-nodes")
         return f"let the node join again, with certificates of a year: `{join}`"
     return "issue its owner one that ends sooner; this one holds until the CA is another"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..cni import registry
+from ..steps import rbac
 from ..steps.verify import PROBE_NAMESPACE
 from . import lease_lock
 from .network_policies import CLUSTER_WIDE
@@ -101,6 +102,12 @@ PROXY_REQUESTS = (
     Right("", _CSR, "signers", ("approve",), (_CLIENT,)),
 )
 """With kube-proxies' certificates from the CSR API."""
+
+PROXY_NAMES = (
+    Right("", _RBAC, "clusterrolebindings", ("get", "create", "patch"), (rbac.PROXIES,)),
+    Right("", _RBAC, "clusterroles", ("bind",), (rbac.PROXY_ROLE,)),
+)
+"""To give each kube-proxy a name of its own. Runs do without: they use the one that all share."""
 
 OWN_POLICY = tuple(
     Right("", "admissionregistration.k8s.io", resource, ("get",), ("fabnode-deployer",))
