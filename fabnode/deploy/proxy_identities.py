@@ -17,7 +17,6 @@ from ..pki import proxy_names
 from ..steps import rbac
 from ..upkeep import operations
 from ..util import program
-from ..util.errors import ClusterError
 from ..util.wait import Wait
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..config.configuration import Node
     from ..journal.journal import Journal
-    from ..kube.client import Api
+    from ..kube.client import Api, Object
     from ..kube.server_side_apply import ObjectChange, Way
     from .change_guard import ChangeGuard
     from .cluster_snapshot import ClusterSnapshot
@@ -72,13 +71,9 @@ class ProxyIdentities:
         A node that was locked out has none, and gets none before that is taken back.
         """
         with self._lock:
-            try:
-                bound = permitted(self._known)
-            except proxy_binding.OtherBindingError as error:
-                self._refuse(error.message)
-                bound = None
-        if bound is None:  # we may not look
-            return False
+            bound = permitted(self._known)
+            if bound is None or self._refusal:  # we may not look, or it is nothing of ours
+                return False
         return proxy_names.own(node.name) not in bound and not self._locked_out(node)
 
     def restore(self, node: Node) -> bool:
@@ -95,11 +90,15 @@ class ProxyIdentities:
         try:
             live = proxy_binding.read(self._api)
             change = proxy_binding.change(live, names)
-            if change is None or (requests and not self._guard.admits_own_names()):
+            if (
+                change is None
+                or self._is_foreign(live)
+                or (requests and not self._guard.admits_own_names())
+            ):
                 return None
             if self._way != "compare":  # which has no dry run
                 proxy_binding.bind(self._api, names, way=self._way, dry_run=True)
-        except (ApiError, proxy_binding.OtherBindingError) as error:
+        except ApiError as error:
             self._refused(error)
             return None
         return change
@@ -112,8 +111,15 @@ class ProxyIdentities:
     def _known(self) -> frozenset[str]:
         """Return the names that are bound, by one look in a run; the lock is held."""
         if self._bound is None:
-            self._bound = proxy_binding.users(proxy_binding.read(self._api))
+            live = proxy_binding.read(self._api)
+            self._is_foreign(live)
+            self._bound = proxy_binding.users(live)
         return self._bound
+
+    def _is_foreign(self, live: Object | None) -> bool:
+        if why := proxy_binding.foreign(live):
+            self._refuse(why)
+        return bool(why)
 
     def _bind(self, name: str, *, requests: bool) -> bool:
         """
@@ -129,12 +135,14 @@ class ProxyIdentities:
             try:
                 if name in self._known():
                     return True
+                if self._refusal:
+                    return False
                 with self._queue:
                     names, self._waiting = self._waiting, set()
                 made = proxy_binding.bind(self._api, names, way=self._way)
                 self._bound = proxy_binding.users(made)
                 self._await_rights(name)
-            except (ApiError, proxy_binding.OtherBindingError) as error:
+            except ApiError as error:
                 self._refused(error)
             return not self._refusal
 
@@ -153,13 +161,10 @@ class ProxyIdentities:
                 return
             wait.pause()
 
-    def _refused(self, error: ClusterError) -> None:
-        if isinstance(error, ApiError) and not error.is_forbidden:
+    def _refused(self, error: ApiError) -> None:
+        if not error.is_forbidden:
             raise error
-        if isinstance(error, ApiError):
-            self._refuse(f"this account may not bind {rbac.PROXY_ROLE}: {error.message}")
-        else:
-            self._refuse(error.message)
+        self._refuse(f"this account may not bind {rbac.PROXY_ROLE}: {error.message}")
 
     def _refuse(self, why: str) -> None:
         """Have this run's certificates issued in the name that all share, and say so once."""

@@ -26,18 +26,16 @@ TITLE = f"ClusterRoleBinding {rbac.PROXIES}"
 _TRIES = 20  # each of them another's change
 
 
-class OtherBindingError(ClusterError):
-    """The binding of kube-proxies binds another role than theirs."""
-
-    advice = f"find out who made the {TITLE}, and delete it: a deployment makes it anew"
+def foreign(binding: Object | None) -> str:
+    """Return that a binding of this name is nothing of ours, and so left alone; empty: it is."""
+    role = binding["roleRef"]["name"] if binding else rbac.PROXY_ROLE
+    return "" if role == rbac.PROXY_ROLE else f"the {TITLE} binds {role}, not {rbac.PROXY_ROLE}"
 
 
 def users(binding: Object | None) -> frozenset[str]:
-    """Return the names that are bound; none where there is no such binding."""
-    if binding is None:
+    """Return the names that are bound; none where there is no such binding of ours."""
+    if binding is None or foreign(binding):
         return frozenset()
-    if (role := binding["roleRef"]["name"]) != rbac.PROXY_ROLE:
-        raise OtherBindingError(f"the {TITLE} binds {role}, not {rbac.PROXY_ROLE}")
     subjects = binding.get("subjects") or ()
     return frozenset(str(each["name"]) for each in subjects if each.get("kind") == "User")
 
@@ -63,7 +61,7 @@ def bind(api: Api, wanted: Iterable[str], *, way: Way, dry_run: bool = False) ->
     Bind these names as well as those that are bound; return the binding.
 
     :param dry_run: ask the apiserver alone whether it would do this.
-    :raises OtherBindingError: there is one to another role. :raises ApiError: we may not do it.
+    :raises ApiError: we may not do it, or there is one to another role, which nobody can change.
     """
     names = sorted(set(wanted))
 
@@ -117,7 +115,11 @@ def _edited(
                 if dry_run or (subjects := edit(live)) is None:
                     return live
             version = live["metadata"]["resourceVersion"]
-            body = {"metadata": {"resourceVersion": version}, "subjects": subjects}
+            body = {
+                "metadata": {"resourceVersion": version},
+                "roleRef": rbac.of_proxies(())["roleRef"],
+                "subjects": subjects,
+            }
             return api.patch(PATH, body, **query)
         except ApiError as error:
             if not error.is_conflict:

@@ -79,6 +79,8 @@ class Bindings:
         assert self.live, "404"
         if body["metadata"]["resourceVersion"] != self.live["metadata"]["resourceVersion"]:
             raise ApiError(409, "Conflict", "the object has been modified")
+        if body["roleRef"] != self.live["roleRef"]:
+            raise ApiError(422, "Invalid", "cannot change roleRef")
         if not dry:
             self.put(*(each["name"].removeprefix(OWN) for each in body["subjects"]))
         return {**deepcopy(self.live), "subjects": body["subjects"]}
