@@ -90,11 +90,7 @@ class ProxyIdentities:
         try:
             live = proxy_binding.read(self._api)
             change = proxy_binding.change(live, names)
-            if (
-                change is None
-                or self._is_foreign(live)
-                or (requests and not self._guard.admits_own_names())
-            ):
+            if change is None or self._is_foreign(live) or not self._admitted(requests=requests):
                 return None
             if self._way != "compare":  # which has no dry run
                 proxy_binding.bind(self._api, names, way=self._way, dry_run=True)

@@ -217,10 +217,11 @@ def test_an_older_policy_is_a_warning_that_names_the_remedy() -> None:
 def test_no_run_insists_on_the_rights_to_own_names() -> None:
     config = make_config(calico={"enabled": False})
     assert not set(rbac_rules.PROXY_NAMES) & set(rbac_rules.needed(config, network=()))
-    for settings, given in (({}, True), ({"kube_proxy": "none"}, False)):
-        config = make_config(calico={"enabled": False}, **settings)
+    without = make_config(calico={"enabled": False}, kube_proxy="none")
+    for config, given in ((config, True), (without, False)):
         made = deployer_account.objects(config, (), Release.parse("1.37.2"))
-        names = {n for o in made for r in o.get("rules", ()) for n in r.get("resourceNames", ())}
+        rules = [rule for item in made for rule in item.get("rules", ())]
+        names = {name for rule in rules for name in rule.get("resourceNames", ())}
         assert ({"fabnode:kube-proxies", "system:node-proxier"} <= names) is given
 
 
