@@ -218,8 +218,8 @@ def test_no_run_insists_on_the_rights_to_own_names() -> None:
     config = make_config(calico={"enabled": False})
     assert not set(rbac_rules.PROXY_NAMES) & set(rbac_rules.needed(config, network=()))
     without = make_config(calico={"enabled": False}, kube_proxy="none")
-    for config, given in ((config, True), (without, False)):
-        made = deployer_account.objects(config, (), Release.parse("1.37.2"))
+    for each, given in ((config, True), (without, False)):
+        made = deployer_account.objects(each, (), Release.parse("1.37.2"))
         rules = [rule for item in made for rule in item.get("rules", ())]
         names = {name for rule in rules for name in rule.get("resourceNames", ())}
         assert ({"fabnode:kube-proxies", "system:node-proxier"} <= names) is given
