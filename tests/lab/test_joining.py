@@ -58,7 +58,7 @@ def test_each_kube_proxy_goes_by_a_name_of_its_own(cluster: Lab) -> None:
 def test_a_name_that_lost_its_rights_has_them_again_after_a_deployment(cluster: Lab) -> None:
     cluster.kubectl("delete", "clusterrolebinding", "fabnode:kube-proxies")
     starts = cluster.starts()
-    (shown,) = cluster.plan()["objects"]
+    (shown,) = cluster.plan()["cluster"]
     assert shown["action"] == "create"
     assert shown["object"] == "ClusterRoleBinding fabnode:kube-proxies"
     cluster.deploy()
