@@ -18,6 +18,7 @@ from ..node import advice
 from ..node.conventions import KUBELET_SERVICE
 from ..node.examination import Provenance
 from ..node.facts import OTHERS_WRITE
+from ..pki import proxy_names
 from ..pki.certificates import (
     BadCertificateError,
     Certificate,
@@ -542,7 +543,7 @@ def _left(finding: Finding, place: _Place) -> Finding:
 def _shorter(found: Certificate, node: str) -> str:
     if found.authority:
         return "plan a new CA"
-    if found.common_name in {f"system:node:{node}", "system:kube-proxy"}:
+    if found.common_name == f"system:node:{node}" or proxy_names.is_of(found.common_name, node):
         renew, join = program.task("rotate-certs"), program.task("deploy-nodes")
         return (
             f"`{renew}` has others issued, for as long as kube-controller-manager's"

@@ -344,7 +344,7 @@ class KubeletSettings(Section):
 
 
 class Subject(Section):
-    """The subject of kube-proxy's certificate; its common name is always system:kube-proxy."""
+    """The subject of kube-proxy's certificate; its common name is always system:kube-proxy:NODE."""
 
     organization: fields.Organization = Field("k8s", description="O")
     organizational_unit: fields.SubjectName | None = Field("System", description="OU")

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..kube.bootstrap_tokens import GROUP, LABEL
+from ..pki import proxy_names
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER
-from ..pki.csr_prefixes import request_prefixes, second_block_marks
+from ..pki.csr_prefixes import beginning_with, request_prefixes, second_block_marks
 from ..pki.legacy_signers import APISERVER_CLIENT
 from ..steps import verify
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..kube.service_accounts import Account
 
 _VERSION = "admissionregistration.k8s.io/v1"
+_REQUEST = "object.spec.request"
 _CREATE, _UPDATE, _DELETE = "CREATE", "UPDATE", "DELETE"
 
 
@@ -37,7 +39,8 @@ class Allowed:
     What a policy lets an account make, as far as that depends on the configuration.
 
     :param shares_token: hosts join with the token of the cluster's token file.
-    :param proxies: CN and subject of the certificates that it may ask for itself.
+    :param proxies: CN and subject of the certificates that it may ask for itself; with each such
+        subject, the names of nodes' own as well.
     :param secrets: names of the Secrets in kube-system that it may write beside tokens.
     :param services: `namespace/name` of the Services that it may write beside the network probe's.
     """
@@ -123,6 +126,13 @@ def refused(allowed: Allowed, policy: Object) -> list[str]:
     return [what for what, needed in _needs(allowed) if not all(part in text for part in needed)]
 
 
+def admits_own_names(allowed: Allowed, policy: Object) -> bool:
+    """Return whether this policy lets certificates in the names of nodes' own be asked for."""
+    rules = policy.get("spec", {}).get("validations") or ()
+    text = "\n".join(str(rule.get("expression", "")) for rule in rules)
+    return all(_named(subject) in text for _, subject in allowed.proxies)
+
+
 def _needs(allowed: Allowed) -> Iterator[tuple[str, list[str]]]:
     """Yield what is let through, each with the parts of expressions that let it through."""
     tokens = "the token file's token" if allowed.shares_token else "bootstrap tokens"
@@ -192,11 +202,23 @@ def _own_request(proxies: Sequence[tuple[str, Mapping[str, str]]]) -> str:
     starts = sorted({start for one in proxies for start in request_prefixes(*one)})
     if not starts:
         return "false"
-    request = "object.spec.request"
+    request = _REQUEST
     begins = f"{_cel(starts)}.exists(s, {request}.startsWith(s))"
+    names = dict.fromkeys(_named(subject) for _, subject in proxies)
+    begins = f"({' || '.join((begins, *names))})"
     rest = f"{request}.substring({min(map(len, starts))})"
     alone = f"!{_cel(list(second_block_marks()))}.exists(b, {rest}.contains(b))"
     return f"(object.spec.signerName == {_cel(APISERVER_CLIENT)} && {begins} && {alone})"
+
+
+def _named(subject: Mapping[str, str]) -> str:
+    """Return what a request of this subject fulfils whose CN is the name of some node's own."""
+    found = beginning_with(proxy_names.OWN, subject, proxy_names.LONGEST)
+    rest = f"{_REQUEST}.substring({len(found.heads[0])})"
+    return (
+        f"({_cel(list(found.heads))}.exists(s, {_REQUEST}.startsWith(s))"
+        f" && {_cel(list(found.rests))}.exists(s, {rest}.startsWith(s)))"
+    )
 
 
 def _joining(allowed: Allowed) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..kube.lease_lock import LeaseLock
     from ..kube.rbac_rules import Right
     from ..steps.finding import Finding
+    from .admission_policy import Allowed
     from .cluster_snapshot import ClusterSnapshot
     from .cni_rollout import PodNetwork
 
@@ -65,6 +66,7 @@ class ChangeGuard:
         self._lock = threading.Lock()
         self._refused: list[str] | None = None
         self._policy: tuple[Finding, ...] | None = None
+        self._own_names: bool | None = None
 
     def obtain(self) -> None:
         """
@@ -109,6 +111,17 @@ class ChangeGuard:
         with self._lock:
             return self._policy_findings()
 
+    def admits_own_names(self) -> bool:
+        """Return whether the policy on our account lets us ask for certificates in nodes' names."""
+        from . import deployer_account
+
+        with self._lock:
+            if self._own_names is None:
+                self._own_names = not self._limited or deployer_account.admits_own_names(
+                    self._api, self._allowed()
+                )
+            return self._own_names
+
     def give_back(self) -> None:
         """Release the lease, so that others can change the cluster."""
         self._lease_lock.release()
@@ -148,13 +161,22 @@ class ChangeGuard:
         from . import deployer_account
 
         if self._policy is None:
-            of_deployment = self._is_deployer and self._rights is None
-            limited = of_deployment and deployer_account.guarded(self._snapshot().version)
             self._policy = (
-                deployer_account.policy_findings(
-                    self._api, deployer_account.allowed(self._config, self._network.objects())
-                )
-                if limited
+                deployer_account.policy_findings(self._api, self._allowed())
+                if self._limited
                 else ()
             )
         return self._policy
+
+    @property
+    def _limited(self) -> bool:
+        """Whether there may be a policy on the account as which we ask."""
+        from . import deployer_account
+
+        of_deployment = self._is_deployer and self._rights is None
+        return of_deployment and deployer_account.guarded(self._snapshot().version)
+
+    def _allowed(self) -> Allowed:
+        from . import deployer_account
+
+        return deployer_account.allowed(self._config, self._network.objects())

@@ -25,6 +25,7 @@ from .cni_rollout import PodNetwork
 from .control_plane_cas import TrustedAuthorities
 from .node_registry import Nodes
 from .proxy_certificates import ProxyCertificates
+from .proxy_identities import ProxyIdentities
 from .request_judge import RequestJudge
 from .restart_turns import RestartTurns
 
@@ -75,7 +76,8 @@ class ClusterSession:
         def snapshot() -> ClusterSnapshot:
             return self.snapshot
 
-        self.manifests = Manifests(self.api, way=way(config.cluster.version))
+        applies = way(config.cluster.version)
+        self.manifests = Manifests(self.api, way=applies)
         self.network = PodNetwork(config, self.api, journal)
         self.guard = ChangeGuard(
             self.api,
@@ -100,7 +102,12 @@ class ClusterSession:
             serving_only=serving_only,
         )
         self.certified = CertifiedKeys(self.api, self.judge, self.guard, snapshot)
-        self.proxy_certificates = ProxyCertificates(config, self.api, self.judge, self.guard)
+        self.proxy_identities = ProxyIdentities(
+            self.api, journal, self.guard, snapshot, way=applies
+        )
+        self.proxy_certificates = ProxyCertificates(
+            config, self.api, self.judge, self.guard, self.proxy_identities
+        )
         self.admission = Admission(
             config,
             self.api,

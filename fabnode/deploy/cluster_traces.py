@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..kube import bootstrap_tokens, csr, node_status
+from ..kube import bootstrap_tokens, csr, node_status, proxy_binding
 from ..kube.client import permitted
+from ..pki import proxy_names
 from ..util.words import counted
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class ClusterTraces:
         """Return what the pod network holds for it, in words; empty: nothing, or not known."""
         return self._session.network.held(self._name)
 
+    def binds_proxy(self) -> bool:
+        """Return whether its kube-proxy has rights in its own name; no where we may not look."""
+        users = permitted(lambda: proxy_binding.users(proxy_binding.read(self._api)))
+        return users is not None and proxy_names.own(self._name) in users
+
     def lock_out(self) -> tuple[str, ...]:
         """Remove what would let its host in again; return what that was."""
         gone = []
@@ -56,7 +62,16 @@ class ClusterTraces:
             for token in tokens:
                 bootstrap_tokens.delete(self._api, token)
             gone.append(counted(len(tokens), "bootstrap token"))
+        if self._unbound():
+            gone.append("its kube-proxy's rights")
         return tuple(gone)
+
+    def _unbound(self) -> bool:
+        """Take its kube-proxy's rights back; return whether that was done, not where we may not."""
+        if not self.binds_proxy():
+            return False
+        name = proxy_names.own(self._name)
+        return bool(permitted(lambda: proxy_binding.unbind(self._api, name)))
 
     def remove(self) -> tuple[str, ...]:
         """Remove all of it, its pods having ended; return what was there."""

@@ -13,6 +13,7 @@ from ..kube.client import ApiError
 from ..kube.server_side_apply import differences
 from ..kube.service_accounts import DEPLOYER
 from ..kube.service_accounts import objects as account_objects
+from ..pki import proxy_names
 from ..releases.matrix import matrix
 from ..steps import proxy_cert, verify
 from ..steps.finding import Finding
@@ -51,6 +52,8 @@ def objects(
     :param drains: it may drain nodes as well.
     """
     rights = run_rights.needed(config, network=network) + run_rights.seen(config)
+    if any(node.kube_proxy.enabled for node in config.nodes):
+        rights += run_rights.PROXY_NAMES
     if drains:
         rights += (*run_rights.DRAIN, run_rights.PAST_BUDGETS, run_rights.EVENTS)
         rights += run_rights.removing(config)
@@ -67,7 +70,7 @@ def allowed(config: Config, network: Sequence[Object]) -> Allowed:
     subjects = {str(subject): subject for subject in map(proxy_cert.subject, signed)}
     return Allowed(
         shares_token=config.bootstrap.mode == "token-file",
-        proxies=tuple((proxy_cert.COMMON_NAME, subject) for subject in subjects.values()),
+        proxies=tuple((proxy_names.SHARED, subject) for subject in subjects.values()),
         secrets=tuple(o["metadata"]["name"] for o in network if o["kind"] == "Secret"),
         services=tuple(
             f"{o['metadata']['namespace']}/{o['metadata']['name']}"
@@ -84,7 +87,7 @@ def policy_findings(api: Api, wanted: Allowed) -> tuple[Finding, ...]:
     An apiserver that serves no policies has nothing to compare.
     """
     try:
-        policy, binding = (_find(api, path) for path in _PATHS)
+        policy, binding = _live(api)
     except ApiError as error:
         if error.status == _NOT_FOUND:
             return ()
@@ -93,6 +96,23 @@ def policy_findings(api: Api, wanted: Allowed) -> tuple[Finding, ...]:
         text = f"its account may not read the {_NAME}, so whether that fits can't be checked"
         return (Finding("warning", text, _FIX),)
     return tuple(compare(wanted, policy, binding))
+
+
+def admits_own_names(api: Api, wanted: Allowed) -> bool:
+    """
+    Return whether the policy on our own account lets it ask for certificates in nodes' own names.
+
+    An older fabnode's does not. One that we may not read, as its account may not, is such a one.
+    """
+    try:
+        policy, binding = _live(api)
+    except ApiError as error:
+        if error.status != _NOT_FOUND and not error.is_forbidden:
+            raise
+        return error.status == _NOT_FOUND
+    if policy is None or not _enforced(binding):
+        return True
+    return admission_policy.admits_own_names(wanted, policy)
 
 
 def compare(wanted: Allowed, policy: Object | None, binding: Object | None) -> Iterator[Finding]:
@@ -108,8 +128,7 @@ def compare(wanted: Allowed, policy: Object | None, binding: Object | None) -> I
         text = f"there is no {_NAME}: its account can do all that docs/trust.md says it closes"
         yield Finding("warning", text, _FIX)
         return
-    enforced = binding is not None and "Deny" in binding["spec"].get("validationActions", ())
-    refused = admission_policy.refused(wanted, policy) if enforced else ()
+    refused = admission_policy.refused(wanted, policy) if _enforced(binding) else ()
     if refused:
         text = f"the {_NAME} refuses what this configuration needs: {'; '.join(refused)}"
         yield Finding("error", text, _FIX)
@@ -126,6 +145,16 @@ def compare(wanted: Allowed, policy: Object | None, binding: Object | None) -> I
                 f" release of fabnode: {', '.join(fields)}"
             )
             yield Finding("warning", text, _FIX)
+
+
+def _enforced(binding: Object | None) -> bool:
+    return binding is not None and "Deny" in binding["spec"].get("validationActions", ())
+
+
+def _live(api: Api) -> tuple[Object | None, Object | None]:
+    """Return the policy and its binding; 404 where the API knows no policies is raised."""
+    policy, binding = (_find(api, path) for path in _PATHS)
+    return policy, binding
 
 
 def _find(api: Api, path: str) -> Object | None:

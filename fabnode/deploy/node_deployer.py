@@ -187,13 +187,14 @@ class NodeDeployer:
         self._hooks.due = shown.hooks
         self._hooks.run("after", preflight.STEP)
         found = self.facts
+        bound = self._bind_proxy_again(shown)
         if shown.plan.empty:
             if shown.labels:
                 self._session.guard.obtain()
                 self._hooks.make_due(shown.hooks)
             labelled = self._settle()
             self._session.admission.tidy(self.node)
-            return Deployed(found, changed=labelled)
+            return Deployed(found, changed=labelled or bound)
         with self._journal.step(self.node.name, rbac.STEP.name, "waiting for rights"):
             self._session.guard.obtain()
             before_change()
@@ -270,6 +271,18 @@ class NodeDeployer:
                 case _:
                     pass
         return Issued(bootstrap, proxy_pem)
+
+    def _bind_proxy_again(self, shown: NodePlan) -> bool:
+        """Bind the name of its kube-proxy's certificate again, where it has lost its rights."""
+        identities = self._session.proxy_identities
+        kept = shown.own_name and all(c.name != layout.PROXY_PEM for c in shown.plan.changes)
+        if not kept or not identities.lost(self.node):
+            return False
+        with self._journal.step(self.node.name, rbac.STEP.name, "binding its kube-proxy") as log:
+            self._session.guard.obtain()
+            if bound := identities.restore(self.node):
+                log.changed("its kube-proxy's name has its rights again")
+        return bound
 
     def _apply(self, todo: NodePlan, *, joining: bool = False) -> bool:
         """Carry out a plan; return whether that restarted the kubelet."""

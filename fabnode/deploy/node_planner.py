@@ -23,6 +23,7 @@ from ..steps import (
     kubelet,
     preflight,
     program_owners,
+    proxy_cert,
     unit_overrides,
     verify,
 )
@@ -67,6 +68,7 @@ class NodePlan:
     :param hooks: commands that would run on this machine.
     :param kept: of a renewal: which certificates are left as they are, and why.
     :param change: of the releases that run.
+    :param own_name: its kube-proxy goes by a name of its own then, or goes on to.
     """
 
     plan: Plan
@@ -76,6 +78,7 @@ class NodePlan:
     hooks: tuple[HookSettings, ...] = ()
     kept: tuple[str, ...] = ()
     change: VersionChange = field(default_factory=VersionChange)
+    own_name: bool = False
 
     @property
     def empty(self) -> bool:
@@ -203,10 +206,15 @@ class NodePlanner:
 
     def compare(self, renewal: Renewal = KEEP, issued: Issued = _NOTHING) -> NodePlan:
         """Compare what the steps want with the last probe."""
-        step_of = desired_state(self.steps, self.inputs(renewal, issued))
+        inputs = self.inputs(renewal, issued)
+        step_of = desired_state(self.steps, inputs)
         plan = make_plan(self.node.name, step_of, self.facts)
-        nodes = self._session.nodes
-        return NodePlan(plan, step_of, nodes.label_changes(self.node) if self.joins else ())
+        labels = self._session.nodes.label_changes(self.node) if self.joins else ()
+        own_name = proxy_cert.STEP in self.steps and (
+            proxy_cert.in_own_name(inputs)
+            or any(change.name == layout.PROXY_PEM for change in plan.changes)
+        )
+        return NodePlan(plan, step_of, labels, own_name=own_name)
 
     def hooked(self, planned: NodePlan, renewal: Renewal) -> NodePlan:
         """Return the plan with the site's own commands; a renewal is of certificates alone."""

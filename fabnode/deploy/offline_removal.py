@@ -69,6 +69,7 @@ class OfflineRemoval:
     :param pods: those that run there as far as the cluster knows, but its own.
     :param alive: why it is not offline; empty: it is.
     :param requests, tokens: how many there are. :param addresses: of the pod network, in words.
+    :param proxy: its kube-proxy has rights in a name of its own.
     """
 
     registered: bool
@@ -78,11 +79,13 @@ class OfflineRemoval:
     requests: int
     tokens: int
     addresses: str
+    proxy: bool = False
 
     @property
     def empty(self) -> bool:
         """Whether the cluster has nothing of it."""
-        return not (self.registered or self.requests or self.tokens or self.addresses)
+        known = self.requests or self.tokens or self.addresses or self.proxy
+        return not (self.registered or known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,7 @@ class _Node:
             len(self._traces.requests()),
             len(self._traces.tokens()),
             self._traces.addresses(),
+            self._traces.binds_proxy(),
         )
 
     def remove(self) -> LockedOut:
@@ -169,8 +173,8 @@ class _Node:
             )
         self._session.guard.obtain()
         end = self._end()
-        left = self._what_is_left(end)
         gone = list(self._locked_out(found, end))
+        left = self._what_is_left(end, found)
         if found.pods and not self._off:
             raise self._not_proven(found, left)
         if found.pods:
@@ -263,8 +267,12 @@ class _Node:
         error.detail = "\n".join((*found.pods, *left))
         return error
 
-    def _what_is_left(self, end: str) -> tuple[str, ...]:
-        """Return what its host can still do, with until when; a line for each credential."""
+    def _what_is_left(self, end: str, found: OfflineRemoval) -> tuple[str, ...]:
+        """
+        Return what its host can still do, with until when; a line for each credential.
+
+        :param found: what was there before it was locked out.
+        """
         version = self._session.snapshot.version
         reads = (
             "reads Services, its own Node and pods bound to it, which are none"
@@ -281,14 +289,28 @@ class _Node:
             f" makes a Node object again where that kubelet starts, and {reads}; only another CA"
             f" ends it: {program.task('rotate-certs --ca')}"
         )
-        found = [kubelet]
+        left = [kubelet]
         node = next(node for node in self._run.config.nodes if node.name == self._name)
         if node.kube_proxy.enabled:
-            found.append(
-                "its kube-proxy's certificate reads all Services and endpoints until it ends; it"
-                " goes by the name of all kube-proxies, so that it can't be taken back alone"
+            left.append(self._of_proxy(found))
+        return tuple(left)
+
+    def _of_proxy(self, found: OfflineRemoval) -> str:
+        if not found.proxy:
+            return (
+                "its kube-proxy's certificate, where it is in the one name of all kube-proxies (as"
+                " an older fabnode issued it), reads all Services and endpoints until it ends, and"
+                " can't be taken back alone"
             )
-        return tuple(found)
+        if self._traces.binds_proxy():
+            return (
+                "its kube-proxy's certificate reads all Services and endpoints until it ends: this"
+                " account may not take its rights back"
+            )
+        return (
+            "its kube-proxy's certificate has no rights any more: what it watches ends within"
+            " minutes, and then it is refused"
+        )
 
     def _end(self) -> str:
         """Return the day on which its newest known certificate ends; empty: nobody knows."""

@@ -177,7 +177,8 @@ def plan(run: Run) -> ClusterPlan:
         nodes = context.each(NodeDeployer.plan)
         found = objects.result()
         drift = session.network.drift(change.followed) if run.whole else None
-        return ClusterPlan(nodes, found, drift, change.rollout)
+        named = plan_proxy_names(session, nodes)
+        return ClusterPlan(nodes, found + named, drift, change.rollout)
 
 
 def verify_nodes(run: Run, *, network: bool, title: str = verify.STEP.name) -> list[Check]:
@@ -283,6 +284,23 @@ def _next(outcome: Outcome[list[Check]]) -> str:
 def plan_rbac(run: Run, session: ClusterSession) -> tuple[ObjectChange, ...]:
     """Return which bindings would change; none where this run is not about joining."""
     return session.manifests.plan(session.admission.bindings()) if kubelet.STEP in run.only else ()
+
+
+def plan_proxy_names(
+    session: ClusterSession, nodes: Mapping[str, Outcome[NodePlan]]
+) -> tuple[ObjectChange, ...]:
+    """Return what is bound to the names of nodes' kube-proxies before these go by them."""
+    named = [
+        name
+        for name, found in nodes.items()
+        if found.value
+        and found.value.own_name
+        and all(finding.level != "error" for finding in found.value.findings)
+    ]
+    if not named:
+        return ()
+    change = session.proxy_identities.planned(map(session.config.node, named))
+    return (change,) if change else ()
 
 
 def apply_rbac(run: Run, session: ClusterSession) -> None:

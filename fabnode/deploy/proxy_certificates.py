@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..config.configuration import Config, Node
     from ..kube.client import Api
     from .change_guard import ChangeGuard
+    from .proxy_identities import ProxyIdentities
     from .request_judge import RequestJudge
 
 _SIGNING_TIMEOUT = 30.0
@@ -25,16 +26,28 @@ _SIGNING_TIMEOUT = 30.0
 class ProxyCertificates:
     """Has certificates for kube-proxies issued, in the way that the configuration names."""
 
-    def __init__(self, config: Config, api: Api, judge: RequestJudge, guard: ChangeGuard) -> None:
+    def __init__(
+        self,
+        config: Config,
+        api: Api,
+        judge: RequestJudge,
+        guard: ChangeGuard,
+        identities: ProxyIdentities,
+    ) -> None:
         self._config = config
         self._api = api
         self._judge = judge
         self._guard = guard
+        self._identities = identities
 
     def issue(self, node: Node) -> bytes:
-        """Return a new certificate for a node's kube-proxy, with its key (PEM)."""
+        """
+        Return a new certificate for a node's kube-proxy, with its key (PEM).
+
+        It is in the node's own name, which has its rights by then, or in the one that all share.
+        """
         settings = node.kube_proxy
-        asked = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(node))
+        asked = new_request(self._identities.name_for(node), proxy_cert.subject(node))
         if settings.signing == "local" and settings.ca_key:
             key = settings.ca_key.read_bytes()
             certificate = sign_client(asked.request_pem, self._config.ca_pem, key)

@@ -45,6 +45,7 @@ class Removal:
     :param registered: it has a Node object. :param requests: its signing requests, by name.
     :param drain: None: it has no Node object, and so no pods that the cluster knows of.
     :param goes_on: what goes on there. :param addresses: what the pod network holds for it.
+    :param proxy: its kube-proxy has rights in a name of its own.
     """
 
     host: Resettable
@@ -53,11 +54,12 @@ class Removal:
     drain: Preview | None = None
     goes_on: str = ""
     addresses: str = ""
+    proxy: bool = False
 
     @property
     def empty(self) -> bool:
         """Whether nothing of the node is left, neither on its host nor in the cluster."""
-        of_cluster = self.registered or self.requests or self.addresses
+        of_cluster = self.registered or self.requests or self.addresses or self.proxy
         return not (self.host.reset.changes or of_cluster)
 
 
@@ -109,13 +111,15 @@ class _Node:
         """Return what would be done."""
         live = self._live()
         host = survey_host(self._run, _ANY if live else (), self._host)
+        proxy = self._traces.binds_proxy()
         if live is None:
-            return Removal(host, False, self._traces.requests(), addresses=self._traces.addresses())
+            requests, addresses = self._traces.requests(), self._traces.addresses()
+            return Removal(host, False, requests, addresses=addresses, proxy=proxy)
         found = operations.read(live)
         going_on = found.text if found and found.what == REMOVE else ""
         drain = self._using.preview(self._name)
         requests, addresses = self._traces.requests(), self._traces.addresses()
-        return Removal(host, True, requests, drain, going_on, addresses)
+        return Removal(host, True, requests, drain, going_on, addresses, proxy)
 
     def remove(self, planned: Removal) -> WasReset:
         """
@@ -128,7 +132,7 @@ class _Node:
             raise ResetRefusedError(planned.host.reset.refusals)
         if self._live() is not None:
             self._emptied()
-        elif planned.requests or planned.addresses:
+        elif planned.requests or planned.addresses or planned.proxy:
             self._session.guard.obtain()
         pods = _ANY if planned.registered else ()
         return reset_host(self._run, self._host, planned.host, pods, self._taken_out)

@@ -28,6 +28,7 @@ from .pipeline import (
     ClusterPlan,
     apply_rbac,
     attempted,
+    plan_proxy_names,
     plan_rbac,
     verify_with,
     wait_for_network,
@@ -179,9 +180,8 @@ def _planned(
     names: Collection[str] | None = None,
 ) -> ClusterPlan:
     rights = plan_rbac(run, context.session)
-    return ClusterPlan(
-        context.each(lambda deployer: deployer.plan(renewal_of(deployer)), names), rights
-    )
+    nodes = context.each(lambda deployer: deployer.plan(renewal_of(deployer)), names)
+    return ClusterPlan(nodes, rights + plan_proxy_names(context.session, nodes))
 
 
 def _of_stage(run: Run, stage: Stage) -> Renewal:

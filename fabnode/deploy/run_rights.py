@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..cni import registry
 from ..kube import lease_lock
 from ..kube.rbac_rules import Right, applying
+from ..steps import rbac
 from ..steps.verify import PROBE_NAMESPACE
 from .network_policies import CLUSTER_WIDE
 
@@ -71,6 +72,12 @@ PROXY_REQUESTS = (
     Right("", _CSR, "signers", ("approve",), (_CLIENT,)),
 )
 """With kube-proxies' certificates from the CSR API."""
+
+PROXY_NAMES = (
+    Right("", _RBAC, "clusterrolebindings", ("get", "create", "patch"), (rbac.PROXIES,)),
+    Right("", _RBAC, "clusterroles", ("bind",), (rbac.PROXY_ROLE,)),
+)
+"""To give each kube-proxy a name of its own. Runs do without: they use the one that all share."""
 
 OWN_POLICY = tuple(
     Right("", "admissionregistration.k8s.io", resource, ("get",), ("fabnode-deployer",))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..kube import api_services, node_status, proxy_rights
 from ..kube.client import ApiError
+from ..node import layout
+from ..pki import proxy_names
 from ..steps import verify
 from ..steps.verify import DNS, KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE, READY, Check
 from ..upkeep import operations
@@ -44,7 +46,8 @@ def verify_node(
     units = verify.units(node, config.cluster.version.minor)
     checks = list(verify.unit_checks(node.name, facts, units))
     health = list(_health(host))
-    checks += health if all(check.ok for check in health) else _with_rights(health, session)
+    well = all(check.ok for check in health)
+    checks += health if well else _with_rights(host, facts, health, session)
     checks += verify.certificate_checks(
         node.name,
         facts,
@@ -200,17 +203,24 @@ def _others(
     return [], [Check(None, "other nodes", False, detail, "kubectl get nodes", warning=True)]
 
 
-def _with_rights(health: Sequence[Check], session: ClusterSession) -> list[Check]:
+def _with_rights(
+    host: Host, facts: Facts, health: Sequence[Check], session: ClusterSession
+) -> list[Check]:
     """Return these checks; those of a kube-proxy that lacks its rights say so."""
     failed = {PROXY_HEALTH, PROXY_MODE}
     if all(check.ok or check.name not in failed for check in health):
         return list(health)
-    if not (lacks := proxy_rights.lacking(session.api)):
+    held = facts.certificate(layout.PROXY_PEM).certificate
+    name = host.node.name
+    own = held is not None and held.common_name == proxy_names.own(name)
+    user = proxy_names.own(name) if own else proxy_names.SHARED
+    if not (lacks := proxy_rights.lacking(session.api, user)):
         return list(health)
+    advice = proxy_rights.advice(user, name)
     return [
         check
         if check.ok or check.name not in failed
-        else replace(check, detail=f"{check.detail}: {lacks}", advice=proxy_rights.ADVICE)
+        else replace(check, detail=f"{check.detail}: {lacks}", advice=advice)
         for check in health
     ]
 

@@ -1,33 +1,45 @@
-"""Rights of kube-proxies: without those of Kubernetes' own binding they know no Services."""
+"""Rights of kube-proxies: without those of a node-proxier they know no Services."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..pki import proxy_names
+from ..steps import rbac
+from ..util import program
 from .client import permitted
 
 if TYPE_CHECKING:
     from .client import Api
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-_USER = "system:kube-proxy"
-ADVICE = (
-    "restore the ClusterRoleBinding system:node-proxier (ClusterRole system:node-proxier, User"
-    f" {_USER}): an apiserver makes it when it starts"
+_SHARED = (
+    f"restore the ClusterRoleBinding {rbac.PROXY_ROLE} (ClusterRole {rbac.PROXY_ROLE}, User"
+    f" {proxy_names.SHARED}): an apiserver makes it when it starts"
 )
 
 
-def lacking(api: Api) -> str:
-    """Return that kube-proxies may not list Services; empty where they may, or we may not ask."""
+def advice(user: str, node: str) -> str:
+    """Return how a node's kube-proxy that goes by this name gets its rights back."""
+    if user == proxy_names.SHARED:
+        return _SHARED
+    return (
+        f"`{program.task(f'deploy-nodes --limit {node}')}` binds it again, by the"
+        f" ClusterRoleBinding {rbac.PROXIES}"
+    )
+
+
+def lacking(api: Api, user: str) -> str:
+    """Return that a user may not list Services; empty where it may, or we may not ask."""
     attributes = {"verb": "list", "group": "", "resource": "services"}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
-            "user": _USER,
+            "user": user,
             "groups": ["system:authenticated"],
             "resourceAttributes": attributes,
         },
     }
     answer = permitted(lambda: api.create(_REVIEWS, review))
-    return "" if answer is None or answer["status"]["allowed"] else f"{_USER} may not list services"
+    return "" if answer is None or answer["status"]["allowed"] else f"{user} may not list services"

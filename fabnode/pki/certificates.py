@@ -329,8 +329,7 @@ def new_request(common_name: str, subject: Mapping[str, str]) -> KeyedRequest:
         empty ones are left out.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    parts = [x509.NameAttribute(oid, subject[n]) for n, oid in _SUBJECT.items() if subject.get(n)]
-    name = x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    name = distinguished_name(common_name, subject)
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return KeyedRequest(
         key.private_bytes(
@@ -340,6 +339,12 @@ def new_request(common_name: str, subject: Mapping[str, str]) -> KeyedRequest:
         ),
         request.public_bytes(serialization.Encoding.PEM),
     )
+
+
+def distinguished_name(common_name: str, subject: Mapping[str, str]) -> x509.Name:
+    """Return the subject of `new_request`: the common name comes last."""
+    parts = [x509.NameAttribute(oid, subject[n]) for n, oid in _SUBJECT.items() if subject.get(n)]
+    return x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def sign_client(request_pem: bytes, ca_pem: bytes, ca_key_pem: bytes, *, days: int = 365) -> bytes:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from ..config.configuration import Node
 from ..node import layout
 from ..node.resources import Absent, Directory, ExistingSecret, File, Resource
+from ..pki import proxy_names
 from ..pki.certificates import Certificate, problem, read
 from ..pki.renewal import PROXY
 from .inputs import Inputs
 from .step import Step
-
-COMMON_NAME = "system:kube-proxy"
 
 
 def desired(inputs: Inputs) -> tuple[Resource, ...]:
@@ -51,10 +50,24 @@ def subject(node: Node) -> dict[str, str]:
     return node.kube_proxy.subject.model_dump(exclude_none=True)
 
 
+def in_own_name(inputs: Inputs) -> bool:
+    """
+    Return whether the certificate that the node keeps is in a name of its own.
+
+    It has the rights alone that fabnode binds to it.
+    """
+    held = inputs.facts.certificate(layout.PROXY_PEM).certificate
+    if held is None or inputs.without_proxy or due(inputs) is not None:
+        return False
+    return held.common_name == proxy_names.own(inputs.node.name)
+
+
 def _as_configured(certificate: Certificate, inputs: Inputs) -> bool:
+    # One in the name of all was issued by an older fabnode, and serves until it is due.
     organization = subject(inputs.node).get("organization")
     wanted = (organization,) if organization else ()
-    return certificate.common_name == COMMON_NAME and certificate.organizations == wanted
+    named = proxy_names.is_of(certificate.common_name, inputs.node.name)
+    return named and certificate.organizations == wanted
 
 
 STEP = Step("proxy-cert", "Issue kube-proxy's certificate.", desired=desired)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .step import Scope, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PROXIES = "fabnode:kube-proxies"
+PROXY_ROLE = "system:node-proxier"
 
 _MANAGED = {"app.kubernetes.io/managed-by": "fabnode"}
 
@@ -32,7 +38,26 @@ def objects(kind: str, name: str) -> tuple[dict[str, Any], ...]:
     )
 
 
+def of_proxies(users: Iterable[str]) -> dict[str, Any]:
+    """
+    Return the binding that gives kube-proxies their rights under names of their own.
+
+    One for all of them: an account needs rights to this one name, whichever nodes come later, and
+    one look tells a run of each node. The role is that of Kubernetes' own binding, whose only
+    subject is the name that all kube-proxies share.
+    """
+    return _bound(PROXIES, PROXY_ROLE, [_subject("User", user) for user in users])
+
+
 def _binding(name: str, role: str, kind: str, subject: str) -> dict[str, Any]:
+    return _bound(name, role, [_subject(kind, subject)])
+
+
+def _subject(kind: str, name: str) -> dict[str, Any]:
+    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+
+
+def _bound(name: str, role: str, subjects: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
@@ -42,7 +67,7 @@ def _binding(name: str, role: str, kind: str, subject: str) -> dict[str, Any]:
             "kind": "ClusterRole",
             "name": role,
         },
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}],
+        "subjects": subjects,
     }
 
 

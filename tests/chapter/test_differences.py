@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from fabnode.node import layout
 from fabnode.node.facts import Facts
 from fabnode.node.resources import File
+from fabnode.pki import proxy_names
 from fabnode.pki.certificates import new_request
 from fabnode.steps import bootstrap_kubeconfig, kubelet, proxy, proxy_cert
 from tests.steps.support import make_inputs
@@ -144,7 +145,7 @@ def asked(text: str) -> Items:
 
 def requested(inputs: Inputs) -> Items:
     """Return what fabnode's own request for a kube-proxy asks for."""
-    made = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(inputs.node))
+    made = new_request(proxy_names.own(inputs.node.name), proxy_cert.subject(inputs.node))
     request = x509.load_pem_x509_csr(made.request_pem)
     key: Any = request.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
@@ -243,7 +244,7 @@ def test_every_difference_has_a_reason(document: str) -> None:
         ("kube-proxy.service", {"--bind-address", "--hostname-override", "--kubeconfig", "--v"}),
         ("bootstrap.kubeconfig", {"user token", "cluster server", "user name", "context name"}),
         ("kube-proxy.kubeconfig", {"cluster server", "user name", "current-context"}),
-        ("kube-proxy-csr.json", {"CN", "hosts", "C", "ST", "L", "O", "OU"}),
+        ("kube-proxy-csr.json", {"hosts", "C", "ST", "L", "O", "OU"}),
     ],
 )
 def test_what_the_chapter_is_about_is_the_same(document: str, items: set[str]) -> None:

@@ -14,7 +14,9 @@ from fabnode.deploy import node_drainer
 from fabnode.deploy import run as run_module
 from fabnode.deploy.run import Run
 from fabnode.journal.journal import Journal
+from fabnode.kube import proxy_binding
 from fabnode.kube.client import ApiError
+from tests.kube.bindings import Bindings
 from tests.support import make_config
 from tests.upkeep import pods as made
 
@@ -206,3 +208,19 @@ def _host(node: Node) -> SimpleNamespace:
 
 def _listed(items: Any) -> Object:
     return {"items": deepcopy(list(items)), "metadata": {"resourceVersion": "1"}}
+
+
+def with_binding(scene: Any, monkeypatch: pytest.MonkeyPatch, *names: str) -> Bindings:
+    """Have the scene's apiserver answer about the binding of kube-proxies as well."""
+    bindings = Bindings(*names)
+    find, patch = scene.api.find, scene.api.patch
+
+    def found(path: str) -> Any:
+        return bindings.find(path) if path == proxy_binding.PATH else find(path)
+
+    def patched(path: str, body: Any, **query: str) -> Any:
+        return bindings.patch(path, body) if path == proxy_binding.PATH else patch(path, body)
+
+    monkeypatch.setattr(scene.api, "find", found)
+    monkeypatch.setattr(scene.api, "patch", patched)
+    return bindings

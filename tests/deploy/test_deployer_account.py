@@ -178,6 +178,53 @@ def test_what_the_api_answers_about_the_policy(api: Api, texts: list[str]) -> No
     assert len(api.asked) <= 2
 
 
+def older(made: tuple[dict[str, Any], dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a policy as a fabnode made it that knew no names of nodes' own."""
+    policy, binding = deepcopy(made)
+    rule = policy["spec"]["validations"][1]
+    start = rule["expression"].index(" || ([", rule["expression"].index("exists"))
+    end = rule["expression"].index("startsWith(s)))", start) + len("startsWith(s)))")
+    rule["expression"] = rule["expression"][:start] + rule["expression"][end:]
+    return policy, binding
+
+
+MADE = admission_policy.objects(DEPLOYER, allowed())
+
+
+@pytest.mark.parametrize(
+    ("api", "admits"),
+    [
+        (Api(*MADE), True),
+        (Api(*older(MADE)), False),
+        (Api(), True),
+        (Api(older(MADE)[0]), True),  # bound to nothing
+        (Api(fault=ApiError(403, "Forbidden", "no")), False),
+        (Api(fault=ApiError(404, "", "404 page not found")), True),
+    ],
+)
+def test_whether_certificates_in_nodes_own_names_can_be_asked_for(api: Api, admits: bool) -> None:
+    assert deployer_account.admits_own_names(api, allowed()) is admits  # type: ignore[arg-type]
+
+
+def test_an_older_policy_is_a_warning_that_names_the_remedy() -> None:
+    """Nothing is refused for it: certificates in the one name of all are let through."""
+    (found,) = deployer_account.compare(allowed(), *older(MADE))
+    assert found.level == "warning"
+    assert "spec.validations[1].expression" in found.text
+    assert found.fix == FIX
+
+
+def test_no_run_insists_on_the_rights_to_own_names() -> None:
+    config = make_config(calico={"enabled": False})
+    assert not set(run_rights.PROXY_NAMES) & set(run_rights.needed(config, network=()))
+    without = make_config(calico={"enabled": False}, kube_proxy="none")
+    for each, given in ((config, True), (without, False)):
+        made = deployer_account.objects(each, (), Release.parse("1.37.2"))
+        rules = [rule for item in made for rule in item.get("rules", ())]
+        names = {name for rule in rules for name in rule.get("resourceNames", ())}
+        assert ({"fabnode:kube-proxies", "system:node-proxier"} <= names) is given
+
+
 def test_other_errors_of_the_api_are_not_taken_for_an_answer() -> None:
     api = Api(fault=ApiError(500, "InternalError", "etcd"))
     with pytest.raises(ApiError, match="etcd"):

@@ -32,6 +32,7 @@ from fabnode.kube.client import ApiAwayError, ApiError
 from fabnode.library.results import PlannedChange, PlanResult, plan_result
 from fabnode.node import layout
 from fabnode.node.plan import make_plan
+from fabnode.pki import proxy_names
 from fabnode.pki.certificates import new_request, sign_client
 from fabnode.pki.csr_policy import HostKey
 from fabnode.pki.renewal import CLIENT, Renewal
@@ -180,7 +181,7 @@ class Everything:
             return call
 
         def proxy_pem(node: Any) -> bytes:
-            request = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(node))
+            request = new_request(proxy_names.own(node.name), proxy_cert.subject(node))
             ca, key = authority()
             return sign_client(request.request_pem, pem(ca), private_pem(key))
 
@@ -234,6 +235,9 @@ class Everything:
                 left_certified=asked("left certified", lambda _: ()),
                 was_certified=asked("was certified", lambda _: False),
                 holder=asked("holder", lambda *_: Holder.HOST),
+            ),
+            proxy_identities=SimpleNamespace(
+                lost=lambda _: False, restore=lambda _: False, planned=lambda _: None
             ),
             proxy_certificates=SimpleNamespace(
                 issue=asked("proxy certificate", proxy_pem),

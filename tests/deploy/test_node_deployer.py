@@ -26,6 +26,7 @@ from fabnode.journal.journal import Journal
 from fabnode.journal.summary import rows
 from fabnode.node import layout
 from fabnode.node.resources import ClientCertificate
+from fabnode.pki import proxy_names
 from fabnode.pki.certificates import CertificateFile, new_request, sign_client
 from fabnode.pki.renewal import CLIENT, KEEP, KINDS, PROXY, SERVING, Renewal
 from fabnode.releases.version import Release
@@ -111,13 +112,14 @@ class Scene:
         live = {"metadata": {"name": "n1"}}
 
         def proxy_pem(node: Node) -> bytes:
-            request = new_request(proxy_cert.COMMON_NAME, proxy_cert.subject(node))
+            request = new_request(proxy_names.own(node.name), proxy_cert.subject(node))
             ca, key = authority()
             return sign_client(request.request_pem, pem(ca), private_pem(key))
 
         self.holder = Holder.HOST
         self.certified = False
         self.gone = False
+        self.lost, self.binds = False, True
         self.turns: list[bool] = []
         self.runs = Versions(None)
         self.pods: tuple[str, ...] | None = ()
@@ -157,6 +159,10 @@ class Scene:
                 left_certified=recorded("left certified", lambda _: self.left),
                 was_certified=recorded("was certified", lambda _: self.certified),
                 holder=recorded("holder", lambda *_: self.holder),
+            ),
+            proxy_identities=SimpleNamespace(
+                lost=lambda _: self.lost,
+                restore=recorded("bind again", lambda _: self.binds),
             ),
             proxy_certificates=SimpleNamespace(
                 issue=recorded("proxy certificate", proxy_pem),
@@ -239,6 +245,28 @@ def test_a_node_that_is_right_is_left_alone(scene: Callable[..., Scene]) -> None
     assert not joined.changes
     assert "api: guard" not in joined.reported
     assert joined.reported[-1] == "api: tidy"
+
+
+@pytest.mark.parametrize("binds", [True, False])
+def test_a_name_that_lost_its_rights_is_bound_again_and_nothing_restarts(
+    scene: Callable[..., Scene], binds: bool
+) -> None:
+    joined = scene()
+    joined.deploy()
+    joined.lost, joined.binds = True, binds
+    assert joined.another().plan().own_name
+    assert joined.deploy() is binds
+    assert not joined.changes
+    heard = [text for text in joined.reported if text in {"api: guard", "api: bind again"}]
+    assert heard == ["api: guard", "api: bind again"]
+
+
+def test_one_that_is_certified_anew_is_bound_with_that(scene: Callable[..., Scene]) -> None:
+    joined = scene()
+    joined.lost = True
+    assert joined.another().plan().own_name
+    joined.deploy()
+    assert "api: bind again" not in joined.reported
 
 
 def test_a_plan_with_changes_says_what_the_policy_on_the_account_would_refuse(

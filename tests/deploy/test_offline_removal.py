@@ -18,7 +18,7 @@ from fabnode.ssh.errors import AuthenticationError, UnreachableError
 from tests.support import certificate
 from tests.upkeep.pods import pod
 
-from .nodes_in_use import Scene
+from .nodes_in_use import Scene, with_binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,3 +242,38 @@ def test_an_account_that_may_not_touch_leases_leaves_them_to_kubernetes(
     monkeypatch.setattr(scene.api, "delete", delete)
     assert scene.remove().ok
     assert "n1" not in scene.api.nodes
+
+
+def test_the_rights_of_its_kube_proxy_are_taken_back_when_it_is_locked_out(
+    scene: Offline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bindings = with_binding(scene, monkeypatch, "n1", "n2")
+    scene.api.pods = [pod("a")]
+    planned = offline_removal.plan(scene.run(), host_is_off=False)["n1"].value
+    assert planned
+    assert planned.proxy
+    assert bindings.bound == ["n1", "n2"]
+    error = scene.remove().error
+    assert isinstance(error, NotProvenOffError)
+    assert "its kube-proxy's certificate has no rights any more" in str(error.detail)
+    assert bindings.bound == ["n2"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "refused", "text"),
+    [
+        ([], set(), "where it is in the one name of all kube-proxies"),
+        (["n1"], {"get"}, "where it is in the one name of all kube-proxies"),
+        (["n1"], {"patch"}, "this account may not take its rights back"),
+        (["n1"], set(), "has no rights any more"),
+    ],
+)
+def test_what_is_left_to_its_kube_proxy_is_said(
+    scene: Offline,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: list[str],
+    refused: set[str],
+    text: str,
+) -> None:
+    with_binding(scene, monkeypatch, *bound).refused = refused
+    assert text in _left(scene)

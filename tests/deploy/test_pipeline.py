@@ -12,15 +12,19 @@ import pytest
 
 from fabnode.cni.protocol import Diagnosis
 from fabnode.deploy import cni_rollout, node_registry, pipeline
+from fabnode.deploy.node_planner import NodePlan
 from fabnode.deploy.run import Run
 from fabnode.journal.events import Event
 from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
+from fabnode.kube.server_side_apply import ObjectChange
 from fabnode.node import layout
-from fabnode.node.plan import ConflictError
+from fabnode.node.plan import ConflictError, Plan
+from fabnode.steps.finding import Finding
 from fabnode.steps.order import STEPS, with_required
 from fabnode.steps.verify import Check
 from fabnode.util.errors import InputError
+from fabnode.util.fan_out import Outcome
 from fabnode.util.wait import WaitTimeoutError
 from tests.step_order import assert_order
 from tests.support import make_config
@@ -369,3 +373,33 @@ def test_a_node_that_lacks_only_its_network_is_looked_up_where_the_cause_stands(
         nodes.wait_ready("n1", 0, lambda: None)
     assert message in str(raised.value)
     assert raised.value.advice.endswith(advised)
+
+
+def test_a_plan_shows_what_is_bound_to_the_names_of_kube_proxies(
+    scene: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    original = scene._api
+
+    def planned(nodes: Any) -> ObjectChange:
+        asked.append([node.name for node in nodes])
+        metadata = {"name": "fabnode:kube-proxies"}
+        return ObjectChange({"kind": "ClusterRoleBinding", "metadata": metadata}, "", "create")
+
+    def api() -> SimpleNamespace:
+        made = original()
+        made.proxy_identities.planned = planned
+        return made
+
+    monkeypatch.setattr(scene, "_api", api)
+    shown = pipeline.plan(scene.run())
+    assert asked == [["n1", "n2"]]
+    assert [change.title for change in shown.objects] == ["ClusterRoleBinding fabnode:kube-proxies"]
+
+
+def test_a_node_that_would_not_be_changed_is_bound_nothing() -> None:
+    forbidden = Outcome(
+        NodePlan(Plan("n1"), {}, findings=(Finding("error", "it is hot", "wait"),), own_name=True)
+    )
+    session: Any = SimpleNamespace(proxy_identities=None)
+    assert pipeline.plan_proxy_names(session, {"n1": forbidden}) == ()

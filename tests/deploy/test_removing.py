@@ -16,7 +16,7 @@ from fabnode.remote.apply import Applied
 from fabnode.upkeep.departures import Permits
 from tests.upkeep.pods import pod
 
-from .nodes_in_use import Scene
+from .nodes_in_use import Scene, with_binding
 from .test_resetting import BARE, NODE, STOPPED
 
 if TYPE_CHECKING:
@@ -167,4 +167,28 @@ def test_a_cut_off_removal_goes_on(
 def test_a_second_removal_finds_nothing(scene: Removed) -> None:
     assert scene.remove().ok
     scene.seen = [BARE]
+    assert scene.plan().empty
+
+
+def test_the_rights_of_its_kube_proxy_go_with_it(
+    scene: Removed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bindings = with_binding(scene, monkeypatch, "n1", "n2")
+    assert scene.plan().proxy
+    assert bindings.bound == ["n1", "n2"]
+    scene.seen = [NODE, STOPPED, BARE]
+    outcome = scene.remove()
+    assert outcome.ok, outcome.error
+    assert bindings.bound == ["n2"]
+
+
+def test_rights_that_a_cut_off_removal_left_go_with_the_next(
+    scene: Removed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bindings = with_binding(scene, monkeypatch, "n1")
+    del scene.api.nodes["n1"]
+    scene.requests, scene.seen = [], [BARE]
+    assert not scene.plan().empty
+    assert scene.remove().ok
+    assert bindings.bound == []
     assert scene.plan().empty

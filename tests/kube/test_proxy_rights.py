@@ -1,4 +1,4 @@
-"""Why a kube-proxy knows no Services: somebody removed Kubernetes' own binding."""
+"""Why a kube-proxy knows no Services: somebody removed the binding by which it has its rights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import pytest
 from fabnode.kube import proxy_rights
 from fabnode.kube.client import ApiError
 
+SHARED, OWN = "system:kube-proxy", "system:kube-proxy:n1"
 
-def api(answer: bool | ApiError) -> Any:
+
+def api(answer: bool | ApiError, user: str = SHARED) -> Any:
     def create(_path: str, review: dict[str, Any]) -> dict[str, Any]:
-        assert review["spec"]["user"] == "system:kube-proxy"
+        assert review["spec"]["user"] == user
         if isinstance(answer, ApiError):
             raise answer
         return {"status": {"allowed": answer}}
@@ -30,9 +32,17 @@ def api(answer: bool | ApiError) -> Any:
     ],
 )
 def test_the_rights_that_a_kube_proxy_lacks(answer: bool | ApiError, text: str) -> None:
-    assert proxy_rights.lacking(api(answer)) == text
+    assert proxy_rights.lacking(api(answer), SHARED) == text
+
+
+def test_a_name_of_a_nodes_own_is_asked_about_and_bound_by_a_deployment() -> None:
+    lacks = proxy_rights.lacking(api(False, OWN), OWN)
+    assert lacks == "system:kube-proxy:n1 may not list services"
+    assert "`inv deploy-nodes --limit n1`" in proxy_rights.advice(OWN, "n1")
+    assert "ClusterRoleBinding fabnode:kube-proxies" in proxy_rights.advice(OWN, "n1")
+    assert "ClusterRoleBinding system:node-proxier" in proxy_rights.advice(SHARED, "n1")
 
 
 def test_another_failure_is_no_answer() -> None:
     with pytest.raises(ApiError):
-        proxy_rights.lacking(api(ApiError(500, "", "away")))
+        proxy_rights.lacking(api(ApiError(500, "", "away")), SHARED)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from fabnode.pki import certificates
 from fabnode.steps import verify
 from fabnode.util.merging import merge_deep
 from lab import hosts, processes
@@ -294,6 +295,22 @@ class Lab:
         if code is not None:
             assert done.returncode == code, f"{host}: {script}: {done.stdout} {done.stderr}"
         return done.stdout
+
+    def proxy_name(self, host: str) -> str:
+        """Return the common name of a host's kube-proxy."""
+        pem = self.on(host, "sed '/PRIVATE KEY/,$d' /etc/kubernetes/pki/kube-proxy.pem")
+        return certificates.read(pem).common_name
+
+    def proxies_bound(self) -> set[str]:
+        """Return the nodes whose kube-proxies have rights under names of their own."""
+        words = ("clusterrolebinding", "fabnode:kube-proxies", "-o", "json")
+        subjects = json.loads(self.kubectl("get", *words)).get("subjects") or ()
+        return {each["name"].removeprefix("system:kube-proxy:") for each in subjects}
+
+    def may_list_services(self, user: str) -> bool:
+        """Return what the apiserver says of a user's right to that."""
+        words = ("auth", "can-i", "list", "services", "-A", "--as", user)
+        return self.kubectl(*words, code=None).strip() == "yes"
 
     def disturb(self, host: str, script: str) -> None:
         """Change a host by hand."""

@@ -47,6 +47,29 @@ def test_the_plan_showed_beforehand_what_was_to_come(joining: Joining) -> None:
         assert {"/usr/local/bin/kubelet", "/etc/kubernetes/kubelet.yaml"} <= created
 
 
+def test_each_kube_proxy_goes_by_a_name_of_its_own(cluster: Lab) -> None:
+    assert cluster.proxies_bound() == set(NODES)
+    for node in NODES:
+        assert cluster.proxy_name(node) == f"system:kube-proxy:{node}"
+        assert cluster.may_list_services(f"system:kube-proxy:{node}")
+    assert not cluster.may_list_services("system:kube-proxy:n9")
+
+
+def test_a_name_that_lost_its_rights_has_them_again_after_a_deployment(cluster: Lab) -> None:
+    cluster.kubectl("delete", "clusterrolebinding", "fabnode:kube-proxies")
+    starts = cluster.starts()
+    (shown,) = cluster.plan()["cluster"]
+    assert shown["action"] == "create"
+    assert shown["object"] == "ClusterRoleBinding fabnode:kube-proxies"
+    cluster.deploy()
+    assert cluster.proxies_bound() == set(NODES)
+    assert cluster.restarted(starts) == set()
+    writes = len(cluster.writes())
+    cluster.inv("plan", "--exit-code")
+    cluster.deploy()
+    assert [write for write in cluster.writes(writes) if "kube-proxies" in write] == []
+
+
 @pytest.mark.parametrize("unit", ["kubelet", "kube-proxy"])
 def test_the_newest_complains_about_nothing_that_is_rendered(cluster: Lab, unit: str) -> None:
     assert complaints(cluster, "n1", unit) == []

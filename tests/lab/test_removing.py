@@ -55,6 +55,7 @@ def test_a_node_is_drained_stopped_removed_and_joins_again_as_a_new_one(shop: Sh
     users = {item["spec"]["username"] for item in shop.lab.objects("csr")}
     assert "system:node:n3" not in users
     assert held(shop) == set()
+    assert shop.lab.proxies_bound() == {"n1", "n2"}
     shop.rolled_out("web")
     # The kubelet's folder is a mount of the lab's, which stays, empty.
     left = "ls -d /etc/kubernetes /var/lib/fabnode /etc/cni/net.d /var/lib/kubelet/* 2>/dev/null"
@@ -90,6 +91,9 @@ def test_a_node_whose_host_is_dead_is_locked_out_and_removed_by_the_operators_wo
         assert names(shop) == {"n1", "n2", "n3"}
         taints = {(t["key"], t["effect"]) for t in shop.node("n3")["spec"]["taints"]}
         assert ("fabnode.io/removed", "NoExecute") in taints
+        assert shop.lab.proxies_bound() == {"n1", "n2"}
+        assert not shop.lab.may_list_services("system:kube-proxy:n3")
+        assert "its kube-proxy's certificate has no rights any more" in locked.text
         done = shop.inv(*words, "--host-is-off", "--yes")
         assert "n3: removed" in done.out
         assert "its kubelet's certificate is good until 2" in done.out

@@ -22,9 +22,10 @@ from fabnode.deploy import run_rights
 from fabnode.kube import bootstrap_tokens, csr, rbac_rules
 from fabnode.kube.client import Api, ApiError
 from fabnode.kube.kubeconfig import load
+from fabnode.pki import proxy_names
 from fabnode.pki.certificates import new_request
 from fabnode.pki.legacy_signers import APISERVER_CLIENT
-from fabnode.steps import verify
+from fabnode.steps import rbac, verify
 
 from .harness import NODES, eventually
 from .requester import Request, requester, serving, verdicts
@@ -166,6 +167,31 @@ class TestStolenKubeconfig:
         finally:
             admin.delete(f"{path}/{other['metadata']['name']}")
 
+    def test_certificates_for_kube_proxies_of_nodes_alone(self, holder: Holder) -> None:
+        """By the beginning of the CN, whatever node's name follows."""
+        subject = {"organization": "k8s", "organizational_unit": "System"}
+        path = csr.REQUESTS
+        for name in ("system:kube-controller-manager", "system:kube-pro:n1", "system:node:n1"):
+            pem = new_request(name, subject).request_pem
+            assert "kube-proxy's certificate" in holder.refused(path, a_request(pem))
+        masters = new_request(proxy_names.own("n1"), {"organization": "system:masters"}).request_pem
+        assert holder.refused(path, a_request(masters))
+        for node in ("n", "n1", "node-4711.example.org", "n" * 46, "n" * 63):
+            made = new_request(proxy_names.own(node), subject).request_pem
+            found = holder.api().create(path, a_request(made))
+            holder.api().delete(f"{path}/{found['metadata']['name']}")
+
+    def test_no_role_but_that_of_kube_proxies_by_their_binding(self, holder: Holder) -> None:
+        path = f"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{rbac.PROXIES}"
+        with pytest.raises(ApiError) as caught:
+            holder.api().delete(path)
+        assert caught.value.status == 403
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"}
+        change = {"roleRef": {**role, "name": "cluster-admin"}}
+        with pytest.raises(ApiError) as caught:
+            holder.api().patch(path, change)
+        assert caught.value.status in {403, 422}
+
     def test_no_token_of_a_service_account(self, holder: Holder) -> None:
         """The second way: a token of a ServiceAccount that controls others, by a Secret for it."""
         account = {"kubernetes.io/service-account.name": "default"}
@@ -303,6 +329,34 @@ def test_a_policy_that_limits_too_little_is_a_warning(
     done = cluster.deploy("--limit", "n1", config=change)
     assert done.results["n1"] == "changed"
     assert "may not read the ValidatingAdmissionPolicy" in " ".join(done.err.split())
+
+
+def test_an_account_of_an_older_fabnode_goes_on_with_the_name_of_all(
+    cluster: Lab, account_again: None, roles: dict[str, Any]
+) -> None:
+    """It may not bind a node's own name: certificates are issued as before, which is said."""
+    renew = ("rotate-certs", "--only", "proxy", "--issued-before", "now", "--limit", "n2")
+    take_away(cluster, roles[""], run_rights.PROXY_NAMES[0], "patch")
+    account = api(cluster)
+    eventually(lambda: rbac_rules.missing(account, run_rights.PROXY_NAMES[:1]), 10)
+    cluster.kubectl("delete", "clusterrolebinding", "fabnode:kube-proxies")
+    done = cluster.inv(*renew)
+    assert cluster.proxy_name("n2") == "system:kube-proxy"
+    assert "kube-proxies get certificates in the one name system:kube-proxy" in done.text
+    assert "inv rbac.deployer" in done.text
+    cluster.inv("verify", "--limit", "n2")
+    # Once the account may, what is good stays as it is until it is due.
+    again = str(cluster.scratch / "now-it-may")
+    cluster.inv("rbac.deployer", "--out", again, config=cluster.layout.configuration)
+    eventually(lambda: rbac_rules.missing(account, run_rights.PROXY_NAMES) == [], 10)
+    starts = cluster.starts()
+    cluster.deploy()
+    assert cluster.restarted(starts) == set()
+    assert cluster.proxies_bound() == {"n1", "n3"}
+    assert cluster.proxy_name("n2") == "system:kube-proxy"
+    cluster.inv(*renew)
+    assert cluster.proxy_name("n2") == "system:kube-proxy:n2"
+    assert cluster.proxies_bound() == set(NODES)
 
 
 def test_the_approvers_account_approves_serving_certificates_alone(cluster: Lab) -> None:

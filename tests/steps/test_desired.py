@@ -328,6 +328,9 @@ def proxy_facts(common_name: str, organization: str, days: int, mode: int = 0o60
         (proxy_facts("system:kube-proxy", "k8s", 29), "it ends in 29 days"),
         (proxy_facts("system:kube-proxy", "other", 365), "its subject is"),
         (proxy_facts("somebody", "k8s", 365), "its subject is"),
+        (proxy_facts("system:kube-proxy:n1", "k8s", 31), None),
+        (proxy_facts("system:kube-proxy:n1", "k8s", 29), "it ends in 29 days"),
+        (proxy_facts("system:kube-proxy:n2", "k8s", 365), "its subject is"),
         (proxy_facts("system:kube-proxy", "k8s", 31), None),
         (proxy_facts("system:kube-proxy", "k8s", 31, mode=0o620), "others than root could write"),
     ],
@@ -344,6 +347,20 @@ def test_kube_proxys_certificate_is_renewed_when_due(facts: Facts, reason: str |
         (file,) = [r for r in proxy_cert.desired(inputs) if isinstance(r, File)]
         assert file.secret
         assert file.mode == 0o600
+
+
+@pytest.mark.parametrize(
+    ("facts", "own"),
+    [
+        (proxy_facts("system:kube-proxy:n1", "k8s", 365), True),
+        (proxy_facts("system:kube-proxy:n1", "k8s", 29), False),  # another is issued
+        (proxy_facts("system:kube-proxy:n2", "k8s", 365), False),
+        (proxy_facts("system:kube-proxy", "k8s", 365), False),
+        (Facts(known=True), False),
+    ],
+)
+def test_which_certificate_needs_rights_of_its_own_name(facts: Facts, own: bool) -> None:
+    assert proxy_cert.in_own_name(live(facts)) is own
 
 
 def test_steps_can_be_asked_about_a_host_nobody_has_seen() -> None:

@@ -89,6 +89,7 @@ def _lines(outcome: Outcome[OfflineRemoval], *, host_is_off: bool) -> list[str]:
         "tainted and cordoned" if seen.registered else "",
         f"{counted(seen.requests, 'signing request')} removed" if seen.requests else "",
         f"{counted(seen.tokens, 'bootstrap token')} removed" if seen.tokens else "",
+        "its kube-proxy's rights taken back" if seen.proxy else "",
     ]
     lines.append(f"locked out: {', '.join(filter(None, parts)) or 'nothing would let it in'}")
     pods = counted(len(seen.pods), "pod")

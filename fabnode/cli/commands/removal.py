@@ -77,6 +77,8 @@ def _of_cluster(seen: Removal) -> list[str]:
     things = ["its Node object"] if seen.registered else []
     if seen.requests:
         things.append(f"{len(seen.requests)} signing requests")
+    if seen.proxy:
+        things.append("its kube-proxy's rights")
     if seen.addresses:
         things.append(seen.addresses)
     had = " and ".join(things)
@@ -103,6 +105,7 @@ def _document(found: Mapping[str, Outcome[Removal]]) -> dict[str, Any]:
             each["registered"] = seen.registered
             each["requests"] = list(seen.requests)
             each["addresses"] = seen.addresses
+            each["proxy"] = seen.proxy
             each["goes_on"] = seen.goes_on
             each["drain"] = preview_document(seen.drain) if seen.drain else None
     return {"nodes": nodes}
