@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..kube import bootstrap_tokens, csr, node_status, proxy_binding
+from ..kube import bootstrap_tokens, csr, node_status
 from ..kube.client import permitted
 from ..pki import proxy_names
 from ..util.words import counted
+from . import proxy_binding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

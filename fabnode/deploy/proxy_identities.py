@@ -11,13 +11,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ..kube import proxy_binding, proxy_rights
 from ..kube.client import ApiError, permitted
 from ..pki import proxy_names
 from ..steps import rbac
 from ..upkeep import operations
 from ..util import program
 from ..util.wait import Wait
+from . import proxy_binding, proxy_rights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

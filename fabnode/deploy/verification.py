@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from math import isinf
 from typing import TYPE_CHECKING, TypeVar
 
-from ..kube import api_services, node_status, proxy_rights
+from ..kube import api_services, node_status
 from ..kube.client import ApiError
 from ..node import layout
 from ..pki import proxy_names
@@ -18,6 +18,7 @@ from ..upkeep import operations
 from ..util import program
 from ..util.errors import ClusterError, FabnodeError
 from ..util.wait import Wait
+from . import proxy_rights
 from .network_probe import try_network
 
 if TYPE_CHECKING:

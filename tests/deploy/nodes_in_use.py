@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock
 
 from fabnode.deploy import cluster_session as session_module
-from fabnode.deploy import node_drainer
+from fabnode.deploy import node_drainer, proxy_binding
 from fabnode.deploy import run as run_module
 from fabnode.deploy.run import Run
 from fabnode.journal.journal import Journal
-from fabnode.kube import proxy_binding
 from fabnode.kube.client import ApiError
-from tests.kube.bindings import Bindings
+from tests.deploy.bindings import Bindings
 from tests.support import make_config
 from tests.upkeep import pods as made
 

@@ -12,7 +12,7 @@ from fabnode.deploy import proxy_identities as module
 from fabnode.deploy.proxy_identities import ProxyIdentities
 from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
-from tests.kube.bindings import OWN, Bindings
+from tests.deploy.bindings import OWN, Bindings
 from tests.support import make_config
 
 SHARED = "system:kube-proxy"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.kube import proxy_rights
+from fabnode.deploy import proxy_rights
 from fabnode.kube.client import ApiError
 
 SHARED, OWN = "system:kube-proxy", "system:kube-proxy:n1"

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..kube.client import APPLY_PATCH, ApiError
+from ..kube.server_side_apply import MANAGER, ObjectChange, Way
 from ..steps import rbac
 from ..util.errors import ClusterError
-from .client import APPLY_PATCH, ApiError
-from .server_side_apply import MANAGER, ObjectChange, Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .client import Api, Object
+    from ..kube.client import Api, Object
 
 _ALL = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 PATH = f"{_ALL}/{rbac.PROXIES}"

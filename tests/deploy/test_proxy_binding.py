@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from fabnode.kube import proxy_binding
+from fabnode.deploy import proxy_binding
 from fabnode.kube.client import Api, ApiError
 from fabnode.util.errors import ClusterError
 

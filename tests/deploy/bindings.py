@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from fabnode.kube import proxy_binding
+from fabnode.deploy import proxy_binding
 from fabnode.kube.client import APPLY_PATCH, MERGE_PATCH, ApiError
 from fabnode.steps import rbac
 

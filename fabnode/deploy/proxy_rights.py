@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..kube.client import permitted
 from ..pki import proxy_names
 from ..steps import rbac
 from ..util import program
-from .client import permitted
 
 if TYPE_CHECKING:
-    from .client import Api
+    from ..kube.client import Api
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _SHARED = (
