@@ -282,9 +282,14 @@ class _Node:
             return
         operation = self._emptied(drains=planned.change.drains)
         operation = self._record(operation, CHANGING)
+        kept = self._kept(operation, planned)
         try:
-            kept = self._kept(operation, planned)
             self._carry_out(UPGRADE, kept, text=f"what it runs is kept ({kept.name})")
+        except FabnodeError:
+            if not resumed:  # nothing was changed
+                self._using.uncordon(self._name, operation)
+            raise
+        try:
             if planned.change.runtime:
                 self._carry_out(UPGRADE, *self._ended(), text="its own pods are ended")
             self._deployer.deploy(
@@ -355,7 +360,7 @@ class _Node:
         units = [change.name for change in planned.plan.restarts]
         if kubelet.UNIT not in units:
             units.append(kubelet.UNIT)  # it may be stopped for the runtime's sake
-        words = (f"{operation.since} {operation.by}", *units, *files, *state)
+        words = (_tag(operation), *units, *files, *state)
         return _trace("kept", f"{len(files)} files", words, "keep", "what it runs now")
 
     def _ended(self) -> tuple[Change, ...]:
@@ -395,7 +400,9 @@ class _Node:
             went = "what it ran before could not be restored"
             began = time.time() + self._deployer.facts.clock_offset
             self._deployer.host.close()  # whatever became of the connection
-            restored = _trace("set kept", "what it ran", (), "restore", "as one set")
+            restored = _trace(
+                "set kept", "what it ran", (_tag(operation),), "restore", "as one set"
+            )
             ended = self._ended() if ends_pods else ()
             self._carry_out(BACK, *ended, restored, text="what it ran is restored")
             went = "it went back to what it ran before, and that is not well either"
@@ -430,6 +437,11 @@ class _Node:
 
     def _step(self, step: str, text: str = "") -> AbstractContextManager[Step]:
         return self._run.journal.step(self._name, step, text)
+
+
+def _tag(operation: Operation) -> str:
+    """Return by what a host knows the set that an operation kept there."""
+    return f"{operation.since} {operation.by}"
 
 
 def _trace(kind: str, name: str, words: tuple[str, ...], action: str, why: str) -> Change:

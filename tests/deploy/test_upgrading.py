@@ -70,6 +70,7 @@ class Upgraded(Scene):
         self.restarts = 0
         self.on_deploy: Callable[[str], None] = lambda _: None
         self.on_back: Callable[[str], None] = lambda _: None
+        self.on_keep: Callable[[str], None] = lambda _: None
         self.ready: Callable[[str], None] = lambda _: None
         monkeypatch.setattr(node_proof, "_POLL", 0.01)
         monkeypatch.setattr(run_module, "NodeDeployer", self._deployer)
@@ -153,8 +154,10 @@ class Upgraded(Scene):
             kind = change.resource.kind
             self.did.append(f"{kind} {host.name}")
             if kind == "kept":
+                self.on_keep(host.name)
                 self.words = change.resource.words
             if kind == "set kept":
+                assert change.resource.words == self.words[:1]
                 self.on_back(host.name)
                 self.runs[host.name] = Versions(OLD, "containerd", Release.parse("2.3.4"))
 
@@ -266,6 +269,18 @@ def test_a_host_that_is_dead_stays_cordoned_and_is_named(scene: Upgraded) -> Non
     assert "inv upgrade --limit n1 goes on from here" in error.advice
     assert scene.api.cordoned()
     assert scene.record() is not None
+
+
+def test_a_node_of_which_nothing_could_be_kept_is_as_it_was(scene: Upgraded) -> None:
+    def busy(name: str) -> None:
+        raise ApplyError(name, "another run of fabnode is changing it", "", action="", detail="")
+
+    scene.on_keep = busy
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, ApplyError)
+    assert scene.did == ["kept n1"]
+    assert not scene.api.cordoned()
+    assert scene.record() is None
 
 
 def test_a_node_that_is_not_well_with_what_it_ran_either_is_named(scene: Upgraded) -> None:

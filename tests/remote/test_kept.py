@@ -51,7 +51,7 @@ def test_a_set_goes_back_as_a_whole(node: Node) -> None:
     for path in (program, config, fresh):
         node.apply(File(path, b"new"))
     Path(state).write_text("v2")  # in its place, as some kubelets write it
-    carry_out(node, "set kept")
+    carry_out(node, "set kept", "tag")
     assert [read(path) for path in (program, config, state)] == ["old", "old settings", "v1"]
     assert not (node.root_dir / "new.yaml").exists()
     calls = [call for call in node.tools.calls_of("systemctl") if " show " not in call]
@@ -80,7 +80,7 @@ def test_what_is_restored_has_the_record_of_its_start(node: Node) -> None:
     carry_out(node, "kept", "tag", KUBELET, program)
     node.apply(File(program, b"new"), Unit(KUBELET, (program,)))
     assert stamp.read_text() != before
-    carry_out(node, "set kept")
+    carry_out(node, "set kept", "tag")
     assert stamp.read_text() == before
 
 
@@ -88,8 +88,8 @@ def test_going_back_twice_is_going_back_once(node: Node) -> None:
     program = put(node, "bin/kubelet", "old")
     carry_out(node, "kept", "tag", KUBELET, program)
     node.apply(File(program, b"new"))
-    carry_out(node, "set kept")
-    carry_out(node, "set kept")
+    carry_out(node, "set kept", "tag")
+    carry_out(node, "set kept", "tag")
     assert read(program) == "old"
     assert sorted(p.name for p in (node.root_dir / "bin").iterdir()) == ["kubelet"]
 
@@ -99,7 +99,7 @@ def test_the_first_set_of_an_upgrade_is_the_one_that_is_kept(node: Node) -> None
     carry_out(node, "kept", "first", KUBELET, program)
     node.apply(File(program, b"new"))
     carry_out(node, "kept", "first", KUBELET, program)  # it was cut off, and goes on
-    carry_out(node, "set kept")
+    carry_out(node, "set kept", "first")
     assert read(program) == "old"
 
 
@@ -109,7 +109,7 @@ def test_another_upgrade_keeps_another_set(node: Node) -> None:
     node.apply(File(program, b"new"))
     carry_out(node, "kept", "second", KUBELET, program)
     node.apply(File(program, b"newer"))
-    carry_out(node, "set kept")
+    carry_out(node, "set kept", "second")
     assert read(program) == "new"
 
 
@@ -117,8 +117,11 @@ def test_without_a_set_nothing_is_restored(node: Node) -> None:
     program = put(node, "bin/kubelet", "old")
     carry_out(node, "kept", "tag", KUBELET, program)
     carry_out(node, "forgotten")
-    with pytest.raises(ApplyError, match="nothing is kept"):
-        carry_out(node, "set kept")
+    with pytest.raises(ApplyError, match="nothing of this upgrade is kept"):
+        carry_out(node, "set kept", "tag")
+    carry_out(node, "kept", "another", KUBELET, program)
+    with pytest.raises(ApplyError, match="nothing of this upgrade is kept"):
+        carry_out(node, "set kept", "tag")
     assert not [call for call in node.tools.calls if "restart" in call]
 
 
@@ -137,7 +140,7 @@ def test_a_link_in_its_place_is_not_written_through(node: Node) -> None:
     (node.root_dir / "kubelet.yaml").unlink()
     (node.root_dir / "kubelet.yaml").symlink_to(target)
     with pytest.raises(ApplyError, match="is a symlink"):
-        carry_out(node, "set kept")
+        carry_out(node, "set kept", "tag")
     assert read(target) == "others'"
 
 
@@ -146,7 +149,7 @@ def test_a_unit_that_does_not_come_up_with_it_either_is_a_failure(node: Node) ->
     carry_out(node, "kept", "tag", KUBELET, program)
     node.tools.add("systemctl", "case $1 in restart) echo 'Job failed.'; exit 1 ;; esac")
     with pytest.raises(ApplyError, match="Job failed"):
-        carry_out(node, "set kept")
+        carry_out(node, "set kept", "tag")
 
 
 @pytest.mark.parametrize("state", ["inactive", "failed"])

@@ -66,9 +66,9 @@ restore_kept_file() { # restore_kept_file NUMBER|- PATH
 	sibling=
 }
 
-restore_kept() { # the whole set, then its units, in the order in which they were named
-	[ -f "$state/kept/list" ] || {
-		echo "nothing is kept in $state/kept"
+restore_kept() { # restore_kept TAG: the whole set, then its units, in the order in which they were named
+	[ "$(cat "$state/kept/tag" 2>/dev/null)" = "$1" ] && [ -f "$state/kept/list" ] || {
+		echo "nothing of this upgrade is kept in $state/kept"
 		return 1
 	}
 	units=
