@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ..kube.bootstrap_tokens import GROUP, LABEL
 from ..pki import proxy_names
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER
-from ..pki.csr_prefixes import beginning_with, request_prefixes, second_block_marks
+from ..pki.csr_prefixes import FIRST_BLOCK, beginning_with, request_prefixes, second_block_marks
 from ..pki.legacy_signers import APISERVER_CLIENT
 from ..steps import verify
 
@@ -206,7 +206,8 @@ def _own_request(proxies: Sequence[tuple[str, Mapping[str, str]]]) -> str:
     begins = f"{_cel(starts)}.exists(s, {request}.startsWith(s))"
     names = dict.fromkeys(_named(subject) for _, subject in proxies)
     begins = f"({' || '.join((begins, *names))})"
-    rest = f"{request}.substring({min(map(len, starts))})"
+    # Not behind what is known of it: of a name of a node's own that is less than of the shared one.
+    rest = f"{request}.substring({FIRST_BLOCK})"
     alone = f"!{_cel(list(second_block_marks()))}.exists(b, {rest}.contains(b))"
     return f"(object.spec.signerName == {_cel(APISERVER_CLIENT)} && {begins} && {alone})"
 

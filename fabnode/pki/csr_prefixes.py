@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HEAD = b"-----BEGIN CERTIFICATE REQUEST-----\n"
+FIRST_BLOCK = len(_HEAD) // 3 * 4
+"""Letters of `spec.request` that begin its first block; from there on none may begin another."""
+
 _LINE = 64
 _POINT = bytes.fromhex("03420004")  # BIT STRING of an uncompressed point on P-256
 _ALGORITHM = 12  # bytes of ecdsa-with-SHA256 as DER

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import Any
+
+import pytest
 
 from fabnode.deploy import admission_policy
 from fabnode.kube import service_accounts
+from fabnode.pki import proxy_names
+from fabnode.pki.certificates import new_request
+from fabnode.pki.csr_prefixes import second_block_marks
 
 
 def policy(*, services: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -51,4 +58,24 @@ def test_a_service_is_the_network_probes_or_refused() -> None:
 def test_a_service_of_calicos_manifest_goes_by_its_whole_name() -> None:
     assert rule(services=("kube-system/calico-typha",)).endswith(
         "|| request.namespace + '/' + object.metadata.name in [\"kube-system/calico-typha\"])"
+    )
+
+
+@pytest.mark.parametrize("letters", [60, 96, 99, 100, 120, 132, 133, 164, 165, 200])
+def test_a_second_request_behind_the_beginning_of_a_good_one_is_seen(letters: int) -> None:
+    """Kubernetes takes the first block that it can read: the good one need only begin."""
+    allowed = admission_policy.Allowed(shares_token=False, proxies=((proxy_names.SHARED, {}),))
+    made, _ = admission_policy.objects(service_accounts.DEPLOYER, allowed)
+    (creates,) = (
+        item["expression"]
+        for item in made["spec"]["validations"]
+        if "'CREATE'" in item["expression"]
+    )
+    (start,) = re.findall(r"exists\(b, object\.spec\.request\.substring\((\d+)\)", creates)
+    good = new_request(f"{proxy_names.OWN}{'a' * 40}", {}).request_pem
+    other = new_request("system:kube-controller-manager", {}).request_pem
+    text = base64.b64encode(good[: letters * 3 // 4] + b"\n" + other).decode()
+    assert any(mark in text[int(start) :] for mark in second_block_marks())
+    assert not any(
+        mark in base64.b64encode(good).decode()[int(start) :] for mark in second_block_marks()
     )
