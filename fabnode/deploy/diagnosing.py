@@ -45,6 +45,7 @@ DOCTOR: Final = "doctor"
 _PATIENCE: Final = 10  # seconds for an apiserver that is away: that is an answer here
 _ROUNDS: Final = 3  # a fix may show what was hidden behind its cause
 _POLL: Final = 3.0
+_SETTLES: Final = 20.0  # seconds, a little more than services take to be judged
 
 
 class NotCuredError(FabnodeError):
@@ -71,6 +72,11 @@ class Diagnosis:
     settled: bool = True
 
     @property
+    def too_early(self) -> bool:
+        """Whether nothing is wrong as far as it can be told yet."""
+        return not self.causes and not self.settled
+
+    @property
     def explained(self) -> dict[str, str]:
         """Return key → key of what explains it."""
         return explained(self.causes)
@@ -83,9 +89,21 @@ class Diagnosis:
 
 
 def diagnose(run: Run) -> dict[str, Outcome[Diagnosis]]:
-    """Return what is wrong with each node. Changes nothing."""
+    """
+    Return what is wrong with each node. Changes nothing.
+
+    A node whose services have just been started is probed again once they can be judged.
+    """
     with _context(run) as context:
-        return _diagnosed(run, context)
+        found = _diagnosed(run, context)
+        sleep = unless(context.session.stopped)
+        wait = Wait("services to have run for a while", _SETTLES, _POLL, sleep=sleep)
+        while early := [n for n, o in found.items() if o.value and o.value.too_early]:
+            if wait.over:
+                break
+            wait.pause()
+            found |= _diagnosed(run, context, early)
+        return found
 
 
 def shared(found: Mapping[str, Outcome[Diagnosis]]) -> tuple[Common, ...]:

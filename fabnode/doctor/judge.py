@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..node.conventions import KUBELET_SERVICE, PROXY_SERVICE
 from ..util import program
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .evidence import Evidence
+
+
+_TAKES_BACK: Final = frozenset({"enable", "unmask"})  # what somebody did on purpose
 
 
 def causes(evidence: Evidence) -> tuple[Cause, ...]:
@@ -30,7 +33,19 @@ def causes(evidence: Evidence) -> tuple[Cause, ...]:
         found = (_of_others(evidence), *map(_starting_nothing, found))
     if evidence.node.locked_out:
         found = tuple(map(_without_acts, found))
+    elif not evidence.node.known:
+        found = tuple(map(_enabling_nothing, found))
     return ranked(found)
+
+
+def _enabling_nothing(cause: Cause) -> Cause:
+    """Return a cause of a node of which the API does not say whether somebody is removing it."""
+    wanted = tuple(
+        act
+        for act in cause.fix.acts
+        if not (isinstance(act, Deploy) or (isinstance(act, UnitAct) and act.act in _TAKES_BACK))
+    )
+    return replace(cause, fix=replace(cause.fix, acts=wanted))
 
 
 def settled(evidence: Evidence) -> bool:

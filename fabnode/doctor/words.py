@@ -18,6 +18,7 @@ _YOUNG = 45.0  # seconds within which a service that loops may just be up
 _RECENT = 150.0  # seconds for which a line of a service that runs counts
 _MARGIN = 3.0  # seconds by which a line may be older than the report that it came before
 _OF_LAST = 90.0  # seconds before its last line, of one that does not
+_OF_TEXT = 1.0  # seconds in which all lines of a text are in the journal
 _LONGEST = 300
 
 # What kubelet and runtime write about pods holds texts of their owners: the runtime's error names
@@ -114,13 +115,30 @@ class Service:
         return last_words("\n".join(line.text for line in self.seen.journal[-40:]), self.name)
 
     def _counting(self) -> list[Line]:
-        journal = self.seen.journal
+        journal = _own_lines(self.seen.journal)
         if not journal:
             return []
         if self.down or self.crashes:
             return [line for line in journal if line.at >= journal[-1].at - _OF_LAST]
         began = self._now - self._up - 1
         return [line for line in journal if line.at >= max(began, self._now - self._recent)]
+
+
+def _own_lines(journal: tuple[Line, ...]) -> list[Line]:
+    """
+    Return lines but those of texts that a line before them begins.
+
+    klog writes texts of several lines (what a pod's probe or hook printed) as `output=<`, the lines
+    indented, and `>`. journald takes the indent away, so that a pod writes lines like the
+    kubelet's own, its `>` too: what comes within a second of such a beginning counts for nobody.
+    """
+    found, ends = [], float("-inf")
+    for line in journal:
+        if line.text.endswith("=<"):
+            ends = line.at + _OF_TEXT
+        elif line.at > ends:
+            found.append(line)
+    return found
 
 
 def is_of_pods(line: str) -> bool:

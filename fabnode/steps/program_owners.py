@@ -9,6 +9,8 @@ from ..node.facts import Facts
 from ..node.resources import Binary, File, Resource, Retired
 from .finding import Finding
 
+_SETTINGS = (".conf", ".service", ".socket", ".toml", ".swap")
+
 
 def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
     """
@@ -29,6 +31,14 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
                 " needed is installed anew. No chown or chmod: who may write it keeps it open, and"
                 " may have written it",
             )
+        elif path in facts.untrusted and path.endswith(_SETTINGS):
+            yield Finding(
+                "error",
+                f"{path}, by which root's programs go, is not root's alone: the file, or a folder"
+                " or link on the way to it, is others'",
+                f"`namei -l {path}` on the host shows whose each is: check what is there, mend the"
+                " folders, and write it anew without the link",
+            )
         elif path in facts.untrusted:
             yield Finding(
                 "error",
@@ -40,7 +50,16 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
 
 
 def files(facts: Facts, resources: Iterable[Resource]) -> tuple[str, ...]:
-    """Return files of these resources that others may change; a deployment writes them anew."""
-    paths = sorted({each.path for each in resources if isinstance(each, File)})
-    found = ((path, facts.path(path)) for path in paths)
-    return tuple(path for path, seen in found if seen.kind == "file" and not seen.roots_alone)
+    """
+    Return files of these resources that others may change; a deployment writes them anew.
+
+    So it does with links in the place of files and programs, which may lead anywhere.
+    """
+    found: set[str] = set()
+    for each in resources:
+        if isinstance(each, File | Binary):
+            seen = facts.path(each.path)
+            open_file = isinstance(each, File) and seen.kind == "file" and not seen.roots_alone
+            if open_file or seen.kind == "symlink":
+                found.add(each.path)
+    return tuple(sorted(found))

@@ -88,6 +88,14 @@ def test_a_look_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (ward.done, ward.api.reported) == ([], [])
 
 
+def test_what_has_just_been_started_is_looked_at_until_it_can_be_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ward = Ward(monkeypatch, n1=[(TOO_EARLY,), (TOO_EARLY,), (cause("kubelet-silent"),)])
+    found = diagnose(ward.run("n1", "n2"))
+    assert [c.key for c in found["n1"].value.causes] == ["kubelet-silent"]  # type: ignore[union-attr]
+
+
 def test_what_is_safe_is_done_and_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     ill = (cause("kubelet-down", RESTART), cause("not-reporting"))
     ward = Ward(monkeypatch, n1=[ill, ill, ()])

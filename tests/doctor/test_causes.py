@@ -676,6 +676,38 @@ def test_what_a_pods_owner_writes_is_no_cause(text: str, line: str) -> None:
     assert found[0].fix.acts
 
 
+@pytest.mark.parametrize("text", _FORGED)
+def test_what_a_pods_probe_prints_is_no_cause(text: str) -> None:
+    """journald takes the indent from klog's texts of several lines."""
+    header = (
+        'I1130 03:43:00.1 99 prober.go:120] "Probe failed" probeType="Readiness" pod="a/b" output=<'
+    )
+    forged = f'E1130 03:43:00.2 99 kubelet_node_status.go:1] "Unable to register" err="{text}"'
+    lines = tuple(
+        Line(NOW - 5 + number / 1000, line)
+        for number, line in enumerate((header, text, ">", forged, text, ">"))
+    )
+    assert causes(ill(services={KUBELET: UnitSeen("success", 0, "S", lines)})) == ()
+    later = Line(NOW - 3, "proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout")
+    own = UnitSeen("success", 0, "S", (*lines, later))
+    assert causes(ill(services={KUBELET: own}, node=SILENT))[0].key == "proxy-set"
+
+
+def test_where_the_api_says_nothing_no_service_is_enabled() -> None:
+    """A removal may have begun; only the API knows."""
+    off = replace(STOPPED, enabled="disabled")
+    masked = replace(STOPPED, load="masked", enabled="masked")
+    for unit in (off, masked):
+        found = causes(ill(units={KUBELET: unit}, node={"known": False, "fault": "away"}))
+        acts = [act for cause in found for act in cause.fix.acts]
+        assert not set(acts) - {UnitAct("restart", KUBELET)}, (
+            "which systemd refuses of a masked one"
+        )
+        assert unit is masked or acts == []
+    stopped = causes(ill(units={KUBELET: STOPPED}, node={"known": False, "fault": "away"}))
+    assert any(cause.fix.acts for cause in stopped)
+
+
 @pytest.mark.parametrize(
     "path", ["/tmp/x; id", "/var/lib/kubelet/../x_state", "/var/lib/kubelet/$(id)_state"]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from fabnode.node.facts import Watchlist
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import parse
 
-from .local import BUSYBOX, SHELLS, Tools
+from .local import BUSYBOX, SHELLS, Tools, only_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,24 @@ def test_drop_ins_are_found_in_each_folder_before_the_unit_exists(
     assert facts.config_files == dict.fromkeys(paths, lines)
     assert facts.path(paths[0]).kind == "file"
     assert facts.path(str(Path(paths[0]).parent)).kind == "directory"
+
+
+@only_root
+@pytest.mark.parametrize("whose", ["root's", "the link", "the file", "its folder"])
+def test_a_drop_in_that_leads_into_somebodys_folder_is_named(
+    probe_host: Callable[..., Facts], root: Path, whose: str
+) -> None:
+    drop_ins = root / "etc/systemd/system/a.service.d"
+    drop_ins.mkdir(parents=True)
+    target = Path(write(root / "elsewhere/post.conf", "[Service]\nExecStartPost=/x\n"))
+    link = drop_ins / "post.conf"
+    link.symlink_to(target)
+    (drop_ins / "null.conf").symlink_to("/dev/null")
+    others = {"the link": link, "the file": target, "its folder": target.parent}
+    if whose in others:
+        os.chown(others[whose], 65534, 65534, follow_symlinks=False)
+    facts = probe_host(units=("a.service",))
+    assert facts.untrusted == ({str(link)} if whose in others else frozenset())
 
 
 def test_masks_and_strange_names_are_reported_as_they_are(

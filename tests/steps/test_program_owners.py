@@ -28,6 +28,11 @@ CASES = [
         f"{OTHERS} {CTR}",
         f"mend /usr/local/bin, which others may exchange, and rm {CTR}",
     ),
+    (
+        Facts(untrusted=frozenset({"/etc/systemd/system/kubelet.service.d/a.conf"})),
+        "/etc/systemd/system/kubelet.service.d/a.conf, by which root's programs go, is not root's",
+        "namei -l /etc/systemd/system/kubelet.service.d/a.conf",
+    ),
     (Facts(untrusted=frozenset({CTR})), f"{CTR}, a program that root runs", f"namei -l {CTR}"),
 ]
 
@@ -62,8 +67,9 @@ def test_files_that_others_may_change_are_told_from_roots() -> None:
             config: PathFact("file", 0o644, 1001),
             "/etc/kubernetes/pki/ca.pem": PathFact("file", 0o644),
             CTR: PathFact("file", 0o757),  # no file of a deployment's text
+            KUBELET: PathFact("symlink", 0o777),
         }
     )
     resources = kubelet.desired(make_inputs(make_config(), facts))
-    assert files(facts, resources) == (config, unit)
+    assert files(facts, resources) == (config, unit, KUBELET)
     assert files(Facts(), resources) == ()

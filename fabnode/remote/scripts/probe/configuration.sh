@@ -12,18 +12,25 @@ find_configs() { # find_configs FILE…: those that are there; what is no file (
 	done
 }
 
+# By these root starts programs: where a link leads that others made, or may make anew, they decide. One
+# to nothing (/dev/null) masks.
+find_started_by() { # find_started_by FILE
+	find_configs "$1"
+	[ ! -h "$1" ] || [ ! -s "$1" ] || is_roots_program "$1" || emit untrusted "$1"
+}
+
 # Folders and drop-ins are listed among the paths as well, for whoever may change them is root.
 set +f
 for folder in $unit_folders; do
 	case $folder in /lib/*) [ ! -h /lib ] || continue ;; esac # the same as /usr/lib
 	[ -d "$folder" ] || continue
-	for unit in $units; do find_configs "$folder/$unit"; done
+	for unit in $units; do find_started_by "$folder/$unit"; done
 	for file in "$folder"/*.swap; do find_configs "$file"; done
 	for name in $drop_ins; do
 		[ -d "$folder/$name" ] || continue
 		folders=$folders$nl$folder/$name
 		for file in "$folder/$name"/*.conf; do
-			find_configs "$file"
+			find_started_by "$file"
 			opaque=$opaque$nl$file
 		done
 	done
@@ -49,7 +56,7 @@ done
 if [ -d "$containerd_imports" ]; then
 	folders=$folders$nl$containerd_imports
 	for file in "$containerd_imports"/*.toml; do
-		find_configs "$file"
+		find_started_by "$file"
 		opaque=$opaque$nl$file
 	done
 fi
@@ -59,7 +66,7 @@ IFS=' '
 for file in $drop_ins_read; do
 	case $file in /lib/*) [ ! -h /lib ] || file=/usr$file ;; esac
 	case $nl$opaque$nl in *"$nl$file$nl"*) continue ;; esac
-	find_configs "$file"
+	find_started_by "$file"
 	folders=$folders$nl${file%/*}
 	opaque=$opaque$nl$file
 done

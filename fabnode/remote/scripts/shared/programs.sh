@@ -11,6 +11,7 @@ is_roots_program() ( # is_roots_program PROGRAM: its file, and every folder and 
 	*) exit 0 ;; # by the PATH
 	esac
 	IFS=$nl
+	set -f
 	[ -f "$1" ] || exit 1
 	judge_folder "$1"
 	[ "$controlled" = 1 ]
