@@ -346,12 +346,13 @@ class NodePlanner:
         """
         Return what services would start with and others than root may change, by the last probe.
 
-        :returns: programs and drop-ins, which a person has to judge; and files that a deployment
-            writes anew.
+        :returns: programs, drop-ins and folders, which a person has to judge; and files that a
+            deployment writes anew.
         """
         found = (
             *program_owners.findings(self.facts, self._everything),
             *unit_overrides.changeable(self.facts, self._everything),
+            *program_owners.folders(self.facts),
         )
         return found, program_owners.files(self.facts, self._everything)
 

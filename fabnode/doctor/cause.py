@@ -123,6 +123,8 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # Whoever may write what a service starts with is root once it starts: that comes first,
         # and explains nothing.
         "others-write": (),
+        # Whatever else is wrong with it, somebody wants it away.
+        "locked-out": ("cordoned", "tainted"),
         # The runtime.
         "runtime-masked": _RUNTIME,
         "runtime-program": _RUNTIME,
@@ -192,7 +194,6 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "task-pressure": (),
         "not-reporting": ("not-ready",),
         "not-ready": (),
-        "locked-out": ("cordoned", "tainted"),
         "cordoned": (),
         "uninitialized": (),
         "tainted": (),

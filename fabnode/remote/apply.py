@@ -40,8 +40,10 @@ mkdir -p $state || exit
 [ -O $state ] || {{ echo "$state belongs to somebody else than root" >&2; exit 1; }}
 case $(stat -c %A $state) in ?????w*|????????w*)
 echo "others than root may write in $state" >&2; exit 1 ;; esac
-alien=$(find $state ! -user $(id -u) \\( -type d -o ! -path "$state/*/*" \\) | head -n 1)
-[ -z "$alien" ] || {{ echo "somebody else than root put $alien there: remove it" >&2; exit 1; }}
+alien=$(find $state \\( -type d -o -type l -o ! -path "$state/*/*" \\) \\
+\\( ! -user $(id -u) -o ! -type l \\( -perm -020 -o -perm -002 \\) \\) | head -n 1)
+[ -z "$alien" ] || {{
+echo "others than root put $alien there, or may change it: remove it" >&2; exit 1; }}
 chmod 700 $state && cd $state && rm -rf apply.* || exit
 for name in *; do ! odd "$name" || rm -f "$name"; done
 work=$state/apply.$$; mkdir $work && cd $work || exit

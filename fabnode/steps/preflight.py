@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..cni.registry import network
-from ..node import advice, config_files, layout
+from ..node import config_files, layout
 from ..pki.certificates import problem, read
 from ..releases import compatibility
 from ..releases.matrix import matrix
 from ..releases.version import Release
 from ..util import program
-from . import boot_overrides, environment, takeover
+from . import boot_overrides, environment, program_owners, takeover
 from .environment import MIB
 from .finding import Finding
 from .inputs import Inputs
@@ -70,7 +70,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_comparing(inputs),
         *_clock(inputs, around),
         *_api(around),
-        *_folders(inputs),
+        *program_owners.folders(inputs.facts),
         *_names(inputs, around),
         *_versions(inputs, around),
         *_cgroups(inputs),
@@ -163,24 +163,6 @@ def _api(around: Surroundings) -> Iterator[Finding]:
             f"it can't use the apiserver: {around.api_from_node}",
             "check cluster.apiserver, cluster.ca and the network between node and control plane",
         )
-
-
-def _folders(inputs: Inputs) -> Iterator[Finding]:
-    """
-    Find the folders in which others than root could replace what root runs or reads.
-
-    Every directory that was probed is one that holds something of ours, or leads there.
-    """
-    for path, found in sorted(inputs.facts.paths.items()):
-        if found.kind != "directory":
-            continue
-        if not found.roots_alone:
-            yield Finding(
-                "error",
-                f"others than root may change what is in {path}: it belongs to"
-                f" {found.uid}:{found.gid} and has mode {found.mode:04o}",
-                f"check its content, then {advice.taken_back(path, inputs.facts.paths)}",
-            )
 
 
 def _names(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:

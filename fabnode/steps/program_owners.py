@@ -49,6 +49,22 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
             )
 
 
+def folders(facts: Facts) -> Iterator[Finding]:
+    """
+    Yield the folders in which others than root could replace what root runs or reads.
+
+    Every directory that was probed is one that holds something of ours, or leads there.
+    """
+    for path, found in sorted(facts.paths.items()):
+        if found.kind == "directory" and not found.roots_alone:
+            yield Finding(
+                "error",
+                f"others than root may change what is in {path}: it belongs to"
+                f" {found.uid}:{found.gid} and has mode {found.mode:04o}",
+                f"check its content, then {advice.taken_back(path, facts.paths)}",
+            )
+
+
 def files(facts: Facts, resources: Iterable[Resource]) -> tuple[str, ...]:
     """
     Return files of these resources that others may change; a deployment writes them anew.

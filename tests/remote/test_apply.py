@@ -419,14 +419,21 @@ def test_a_state_that_others_could_fill_is_refused(node: Node, mode: int) -> Non
 
 @only_root
 @pytest.mark.parametrize("planted", ["before/etc", "baseline", "stamps"])
+@pytest.mark.parametrize("how", ["theirs", "open", "a link"])
 def test_what_others_left_in_a_state_that_is_closed_by_now_is_refused(
-    node: Node, planted: str
+    node: Node, planted: str, how: str
 ) -> None:
     """Its mode was taken back; what somebody put there meanwhile would be restored by a reset."""
     path = node.state / planted
-    path.mkdir(parents=True)
-    os.chown(path, 65534, 65534)
-    with pytest.raises(ApplyError, match=rf"somebody else than root put .*/{planted} there"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if how == "a link":
+        path.symlink_to(node.root_dir)
+    else:
+        path.mkdir()
+        path.chmod(0o777 if how == "open" else 0o755)
+    if how != "open":
+        os.chown(path, 65534, 65534, follow_symlinks=False)
+    with pytest.raises(ApplyError, match=rf"others than root put .*/{planted} there"):
         node.apply(File(node.path("a"), b"new"))
     assert not Path(node.path("a")).exists()
 

@@ -1,11 +1,13 @@
 # fabnode's own folder on a host: believed only where nobody else could have put anything there.
 #
-# A folder that was open to others once still holds what they left, whatever its mode is by now. Files
-# below its first level are judged by their folders: what was kept of a host may be anybody's.
+# A folder that was open to others once still holds what they left, whatever its mode is by now: folders
+# and first files of theirs, or that are open still, and links. Files below its first level are judged by
+# their folders: what was kept of a host may be anybody's.
 # shellcheck shell=sh
 
 others_in_state() { # others_in_state FOLDER: prints what somebody else put there
-	find "$1" ! -user "$(id -u)" \( -type d -o ! -path "$1/*/*" \) | head -n 1
+	find "$1" \( -type d -o -type l -o ! -path "$1/*/*" \) \
+		\( ! -user "$(id -u)" -o ! -type l \( -perm -020 -o -perm -002 \) \) | head -n 1
 }
 
 # shellcheck disable=SC3067 # dash, bash and busybox know -O
