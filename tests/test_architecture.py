@@ -91,6 +91,7 @@ STEPS_SHARE = {
     "inputs",
     "kernel",
     "network_managers",
+    "program_owners",
     "registries",
     "render",
     "step",
