@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from fabnode.pki.certificates import new_request, sign_client
 from fabnode.util.merging import merge_deep
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fabnode.config.configuration import Config
 
 DOCUMENT: dict[str, Any] = {
@@ -155,3 +158,11 @@ def make_config(directory: Path | None = None, **overrides: Any) -> Config:
         return load(write_cluster(directory, **overrides))
     with tempfile.TemporaryDirectory(prefix="fabnode-test-") as temporary:
         return load(write_cluster(Path(temporary), **overrides))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return once this holds; ten seconds at most."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

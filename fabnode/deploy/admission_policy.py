@@ -121,16 +121,19 @@ def objects(account: Account, allowed: Allowed) -> tuple[Object, Object]:
 
 def refused(allowed: Allowed, policy: Object) -> list[str]:
     """Return what a configuration needs and this policy doesn't name, so that it refuses that."""
-    rules = policy.get("spec", {}).get("validations") or ()
-    text = "\n".join(str(rule.get("expression", "")) for rule in rules)
+    text = _expressions(policy)
     return [what for what, needed in _needs(allowed) if not all(part in text for part in needed)]
 
 
 def admits_own_names(allowed: Allowed, policy: Object) -> bool:
     """Return whether this policy lets certificates in the names of nodes' own be asked for."""
-    rules = policy.get("spec", {}).get("validations") or ()
-    text = "\n".join(str(rule.get("expression", "")) for rule in rules)
+    text = _expressions(policy)
     return all(_named(subject) in text for _, subject in allowed.proxies)
+
+
+def _expressions(policy: Object) -> str:
+    rules = policy.get("spec", {}).get("validations") or ()
+    return "\n".join(str(rule.get("expression", "")) for rule in rules)
 
 
 def _needs(allowed: Allowed) -> Iterator[tuple[str, list[str]]]:
@@ -202,12 +205,11 @@ def _own_request(proxies: Sequence[tuple[str, Mapping[str, str]]]) -> str:
     starts = sorted({start for one in proxies for start in request_prefixes(*one)})
     if not starts:
         return "false"
-    request = _REQUEST
-    begins = f"{_cel(starts)}.exists(s, {request}.startsWith(s))"
+    shared = f"{_cel(starts)}.exists(s, {_REQUEST}.startsWith(s))"
     names = dict.fromkeys(_named(subject) for _, subject in proxies)
-    begins = f"({' || '.join((begins, *names))})"
+    begins = f"({' || '.join((shared, *names))})"
     # Not behind what is known of it: of a name of a node's own that is less than of the shared one.
-    rest = f"{request}.substring({FIRST_BLOCK})"
+    rest = f"{_REQUEST}.substring({FIRST_BLOCK})"
     alone = f"!{_cel(list(second_block_marks()))}.exists(b, {rest}.contains(b))"
     return f"(object.spec.signerName == {_cel(APISERVER_CLIENT)} && {begins} && {alone})"
 

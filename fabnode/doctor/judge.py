@@ -12,8 +12,9 @@ from .cause import Cause, Deploy, Fix, UnitAct, ranked
 from .words import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from .cause import Act
     from .evidence import Evidence
 
 
@@ -30,22 +31,30 @@ def causes(evidence: Evidence) -> tuple[Cause, ...]:
         text = f"it is not as configured: {shown}"
         found = (*found, Cause("drift", text, "compared as by `plan`", Fix(deploy, (Deploy(),))))
     if found and (evidence.host.of_others or evidence.host.files_of_others):
-        found = (_of_others(evidence), *map(_starting_nothing, found))
+        found = (_of_others(evidence), *_only(_starts_nothing, found))
     if evidence.node.locked_out:
-        found = tuple(map(_without_acts, found))
+        found = _only(lambda _: False, found)  # nothing of it comes back by itself
     elif not evidence.node.known:
-        found = tuple(map(_enabling_nothing, found))
+        found = _only(_takes_nothing_back, found)
     return ranked(found)
 
 
-def _enabling_nothing(cause: Cause) -> Cause:
-    """Return a cause of a node of which the API does not say whether somebody is removing it."""
-    wanted = tuple(
-        act
-        for act in cause.fix.acts
-        if not (isinstance(act, Deploy) or (isinstance(act, UnitAct) and act.act in _TAKES_BACK))
+def _only(allowed: Callable[[Act], bool], causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """Return causes of whose fixes only these acts are done without a person."""
+    return tuple(
+        replace(each, fix=replace(each.fix, acts=tuple(filter(allowed, each.fix.acts))))
+        for each in causes
     )
-    return replace(cause, fix=replace(cause.fix, acts=wanted))
+
+
+def _starts_nothing(act: Act) -> bool:
+    """Say whether no service would start as it is by this."""
+    return not isinstance(act, UnitAct | Deploy)
+
+
+def _takes_nothing_back(act: Act) -> bool:
+    """Say whether this leaves alone what somebody may have done to a node that is being removed."""
+    return not (isinstance(act, Deploy) or (isinstance(act, UnitAct) and act.act in _TAKES_BACK))
 
 
 def settled(evidence: Evidence) -> bool:
@@ -54,11 +63,6 @@ def settled(evidence: Evidence) -> bool:
     names = (KUBELET_SERVICE, evidence.wanted.runtime, PROXY_SERVICE)
     services = (Service(host, name) for name in names)
     return bool(host.access) or all(each.settled for each in services if each.fact.running)
-
-
-def _without_acts(cause: Cause) -> Cause:
-    """Return a cause of a node that somebody is removing: nothing of it comes back by itself."""
-    return replace(cause, fix=replace(cause.fix, acts=()))
 
 
 def _of_others(evidence: Evidence) -> Cause:
@@ -70,12 +74,6 @@ def _of_others(evidence: Evidence) -> Cause:
     paths = ", ".join(host.files_of_others[:4])
     deploy = Fix(program.task(f"deploy-nodes --limit {name}"), (Deploy(),))
     return Cause("others-write", f"others than root may change {paths}", "owner and mode", deploy)
-
-
-def _starting_nothing(cause: Cause) -> Cause:
-    """Return a cause without acts by which a service would start as it is."""
-    acts = tuple(act for act in cause.fix.acts if not isinstance(act, UnitAct | Deploy))
-    return replace(cause, fix=replace(cause.fix, acts=acts))
 
 
 def _found(evidence: Evidence) -> Iterator[Cause]:

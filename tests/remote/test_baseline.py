@@ -7,7 +7,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +23,12 @@ from fabnode.remote.limits import RECORD_LINES, MalformedError
 from fabnode.remote.survey import Observed, script
 from fabnode.remote.survey_output import parse, parse_record
 from fabnode.ssh.errors import ApplyError, HostMisbehavedError
+from tests.support import wait_for
 
 from .local import BUSYBOX, SHELLS, WAYS, Tools, give_away, only_root
 from .test_apply import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fabnode.node.surroundings import Surroundings, Survey
     from fabnode.remote.apply import Applied
 
@@ -181,13 +179,6 @@ def test_where_no_record_is_asked_for_none_is_made(node: Node) -> None:
 def shell(request: pytest.FixtureRequest) -> list[str]:
     command: list[str] = request.param
     return command
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def surveyed(shell: list[str], tools: Tools, tmp_path: Path, *paths: str) -> Survey:

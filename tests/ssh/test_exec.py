@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,24 +20,16 @@ from fabnode.ssh.errors import (
     SudoRefusedError,
 )
 from fabnode.ssh.exec import _PATH
+from tests.support import wait_for
 
 from .server import SUDO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .conftest import Reach
 
 PAYLOAD = os.urandom(3_000_000)
 SHELLS = ("dash", "bash", "tcsh", "csh", "fish", "zsh")
 DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_output_error_and_status_come_back_apart(reach: Reach) -> None:
