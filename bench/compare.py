@@ -91,7 +91,7 @@ def main(rounds: int) -> None:
     """Let both take turns, print each time and at the end the medians and ratios."""
     say_what_else_runs()
     with lab("bench", NODES) as bench:
-        print("round  who      Ready    Calico   command ended   (seconds, clock starts anew)")
+        print("round  who      Ready    Calico   command ended   (seconds, clock starts again)")
         fabnode(bench)  # uncounted: packs the archives if they are not yet
         taken: dict[str, list[Times]] = {"fabnode": [], "bare": []}
         unchanged: list[float] = []

@@ -93,7 +93,7 @@ def make(layout: Layout) -> None:
 
 
 def trust(layout: Layout, *authorities: bytes) -> None:
-    """Have the control plane, once it is started anew, trust these CAs."""
+    """Have the control plane, once it is restarted, trust these CAs."""
     (layout.pki / TRUSTED).write_bytes(b"".join(authorities))
 
 
@@ -104,7 +104,7 @@ def new_authority(layout: Layout) -> bytes:
 
 
 def promote(layout: Layout) -> None:
-    """Have the new CA, once the control plane is started anew, sign what is asked for."""
+    """Have the new CA, once the control plane is restarted, sign what is asked for."""
     for name in ("ca-key.pem", "ca.pem"):
         (layout.pki / f"new-{name}").replace(layout.pki / name)
 

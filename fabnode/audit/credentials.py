@@ -373,7 +373,7 @@ class Credentials:
         )
 
     def _closing(self, file: SecretFile, *, written: bool) -> str:
-        """Return how a file is closed; a kubelet's pair that others had is made anew by it."""
+        """Return how a file is closed; a kubelet's pair that others had is made again by it."""
         folder, _, name = file.path.rpartition("/")
         pair = _PAIR.fullmatch(name)
         if pair and (written or file.uid) and KUBELET_SERVICE in self._evidence.managed:

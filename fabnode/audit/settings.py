@@ -179,7 +179,7 @@ def not_settable(evidence: Evidence, settings: Settings, path: str = "") -> str:
 
 
 def _written(name: str, path: str) -> bool:
-    """Return whether a deployment writes that file of a program's anew, or has it written."""
+    """Return whether a deployment rewrites that file of a program's, or has it written."""
     made = posixpath.basename(path) in _KUBELETS and name == "kubelet"
     return made or path in _DEPLOYED[name]
 

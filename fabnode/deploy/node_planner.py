@@ -347,7 +347,7 @@ class NodePlanner:
         Return what services would start with and others than root may change, by the last probe.
 
         :returns: programs, drop-ins and folders, which a person has to judge; and files that a
-            deployment writes anew.
+            deployment rewrites.
         """
         found = (
             *program_owners.findings(self.facts, self._everything),

@@ -32,7 +32,7 @@ class HostSeen:
     :param health: what the kubelet's health endpoint says; empty: it is well, or not asked.
     :param overrides: what overrides fabnode's settings there, each with its fix.
     :param of_others: programs and drop-ins of services that others than root may change, each with
-        its fix. :param files_of_others: likewise files that a deployment writes anew.
+        its fix. :param files_of_others: likewise files that a deployment rewrites.
     :param lost: programs of the node that are not there or can't be executed.
     :param drift: files and settings that are not as configured, in clauses.
     """

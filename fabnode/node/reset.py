@@ -165,7 +165,7 @@ class _Planner:
             yield Refusal(
                 f"others than root may change {named}, so that containerd was not asked what it"
                 " holds",
-                "take the file away or write it anew, and mend the folders and links on the way to"
+                "take the file away or rewrite it, and mend the folders and links on the way to"
                 " it that are others' (`namei -l` shows whose each is)",
             )
         elif survey.sandboxes is None and survey.shims:

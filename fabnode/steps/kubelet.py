@@ -198,7 +198,7 @@ def _kubeconfig(inputs: Inputs) -> Iterator[File]:
     Return the kubelet's own kubeconfig where it names another apiserver than the configuration.
 
     The kubelet writes it when it joins, and nobody after that. The certificate in it stays good.
-    One that others could write is written anew, as every file of fabnode's.
+    One that others could write is rewritten, as every file of fabnode's.
     """
     server = inputs.config.cluster.apiserver
     found = inputs.facts.servers.get(layout.KUBELET_KUBECONFIG, "")

@@ -28,7 +28,7 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
                 f"others than root may change {path}, a program that root runs: it belongs to"
                 f" {found.uid}:{found.gid} and has mode {found.mode:04o}",
                 f"{advice.removed(path, facts.paths)} on the host, and run this again: what is"
-                " needed is installed anew. No chown or chmod: who may write it keeps it open, and"
+                " needed is reinstalled. No chown or chmod: who may write it keeps it open, and"
                 " may have written it",
             )
         elif path in facts.untrusted and path.endswith(_SETTINGS):
@@ -37,7 +37,7 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
                 f"{path}, by which root's programs go, is not root's alone: the file, or a folder"
                 " or link on the way to it, is others'",
                 f"`namei -l {path}` on the host shows whose each is: check what is there, mend the"
-                " folders, and write it anew without the link",
+                " folders, and rewrite it without the link",
             )
         elif path in facts.untrusted:
             yield Finding(
@@ -67,7 +67,7 @@ def folders(facts: Facts) -> Iterator[Finding]:
 
 def files(facts: Facts, resources: Iterable[Resource]) -> tuple[str, ...]:
     """
-    Return files of these resources that others may change; a deployment writes them anew.
+    Return files of these resources that others may change; a deployment rewrites them.
 
     So it does with links in the place of files and programs, which may lead anywhere.
     """

@@ -78,7 +78,7 @@ def test_log_comes_whole(serving: Callable[[Iterator[bytes]], Api]) -> None:
 
 
 def test_apiserver_that_has_just_started_knows_nobodys_rights_yet() -> None:
-    """It hangs up, then forbids, then answers: as seen of one that was started anew."""
+    """It hangs up, then forbids, then answers: as seen of one that was restarted."""
     listener = socket.create_server(("127.0.0.1", 0))
     answers = [b"", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n{}"]
     answers.append(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"kind": "x"}')

@@ -231,7 +231,7 @@ def test_a_host_that_shows_no_key_gets_no_certificate() -> None:
 
 @pytest.mark.parametrize("make", [request, shared])
 def test_a_host_is_asked_for_its_key_before_a_first_certificate_is_granted(make: Any) -> None:
-    """Whatever token it was asked for with; every request anew, for keys come and go."""
+    """Whatever token it was asked for with; every request again, for keys come and go."""
     own, other = make("csr-own"), make("csr-other")
     asked: list[str] = []
 

@@ -247,7 +247,7 @@ class Lab:
         return self.inv(f"lab.{task}", *words, "--name", self.layout.name)
 
     def restart_apiserver(self) -> None:
-        """Kill the apiserver, and start it anew."""
+        """Kill the apiserver, and start it again."""
         pid = processes.find(self.layout.record("kube-apiserver"))
         assert pid
         processes.send(pid, signal.SIGKILL)

@@ -272,7 +272,7 @@ def moved_on(lab: Lab, node: str, link: str, before: str) -> bool:
 def test_serving_certificate_that_rotates_is_approved_while_watching(
     cluster: Lab, rogue: Requester
 ) -> None:
-    """A real one, on a real host; also when the apiserver was started anew meanwhile."""
+    """A real one, on a real host; also when the apiserver was restarted meanwhile."""
     current = "/var/lib/kubelet/pki/kubelet-server-current.pem"
     with watching(cluster) as run:
         for node in ("n2", "n3"):

@@ -36,7 +36,7 @@ def config(lab: Lab, *authorities: bytes) -> Path:
 
 
 def restart(lab: Lab, *components: str) -> None:
-    """Start components of the control plane anew, with what lies in the pki folder now."""
+    """Restart components of the control plane, with what lies in the pki folder now."""
     for name in components:
         processes.stop(lab.layout.record(name))
     lab.lab("up", "--nodes", str(len(NODES)))

@@ -142,7 +142,7 @@ def given(common_name: str = "system:node:{node}", ca: str = "ca", days: int = 3
 
 
 def bootstraps(lab: Lab, node: str, token: str) -> None:
-    """Have a kubelet join anew, with a token of somebody's."""
+    """Have a kubelet join again, with a token of somebody's."""
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -21,7 +21,7 @@ class Case:
     Something that somebody did on a host.
 
     :param plan: the (action, name) that undoes it.
-    :param restart: the unit that has to start anew for it, without `.service`.
+    :param restart: the unit that has to restart for it, without `.service`.
     :param sound: a script that succeeds once all is well.
     """
 

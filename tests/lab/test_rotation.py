@@ -1,4 +1,4 @@
-"""Certificates are made anew on demand, and no pod notices."""
+"""Certificates are made again on demand, and no pod notices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which certificates are made anew: what was asked for, and nothing twice."""
+"""Which certificates are made again: what was asked for, and nothing twice."""
 
 from __future__ import annotations
 

@@ -931,7 +931,7 @@ def test_what_a_kubelet_did_before_it_was_waited_for_counts_as_well(
 
 
 def renewed(node: Node) -> tuple[File, Absent, Unit, ClientCertificate]:
-    """A pair that the kubelet is to make anew, as it keeps it: a link to a dated file."""
+    """A pair that the kubelet is to make again, as it keeps it: a link to a dated file."""
     old = Path(node.path("old.pem"))
     old.write_text("old")
     Path(node.path("pem")).symlink_to(old)

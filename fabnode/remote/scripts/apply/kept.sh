@@ -39,7 +39,7 @@ keep_set() { # keep_set TAG UNIT… PATH… =PATH…: unless the set of this tag
 			echo "$path is no plain file" >&2
 			return 1
 		elif ! is_roots_file "$path"; then
-			echo "others than root may change $path: check its content, write it anew, and run this again" >&2
+			echo "others than root may change $path: check its content, rewrite it, and run this again" >&2
 			return 1
 		else
 			echo "$count $path"

@@ -69,7 +69,7 @@ emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was
 	kubeconfig)
 		# By words, not lines: it may be JSON.
 		for data in $(printf '%s\n' "$text" | grep -oE "client-certificate-data\"?: *[\"']?[A-Za-z0-9+/=]+" | head -n "$most_keys" | sed "s/.*[: \"']//"); do
-			# Encoded anew, for it may be no base64 that others read.
+			# Encoded again, for it may be no base64 that others read.
 			data=$(printf %s "$data" | quiet base64 -d | base64 -w 0)
 			[ -z "$data" ] || emit certificate_data "$data" "$shown"
 		done

@@ -12,7 +12,7 @@ find_configs() { # find_configs FILE…: those that are there; what is no file (
 	done
 }
 
-# By these root starts programs: where a link leads that others made, or may make anew, they decide. One
+# By these root starts programs: where a link leads that others made, or may make again, they decide. One
 # to nothing (/dev/null) masks.
 find_started_by() { # find_started_by FILE
 	find_configs "$1"
