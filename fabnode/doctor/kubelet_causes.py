@@ -45,7 +45,10 @@ _STATE: Final = (
     r"(, please drain this node and delete .*? file \\*\"(?P<path>[^\"\\]+)|$)"
 )
 _TAKEN: Final = r"listen (tcp|udp)4?6? \S*:(?P<port>\d+): bind: address already in use"
-_PROXY: Final = r"proxyconnect tcp.*"
+# What calls of the API end with (net/url.Error); the kubelet's server complains of others'
+# certificates without it.
+_CALL: Final = r"\b(Get|Post|Put|Patch|Delete) \\*\"https://[^\"\\]+\\*\": (.*: )??(?P<said>"
+_PROXY: Final = _CALL + r"proxyconnect tcp.*)"
 _NAME: Final = (
     r"dial tcp: lookup (?P<name>[^\s:]+).*(no such host|server misbehaving|i/o timeout).*"
 )
@@ -57,7 +60,7 @@ _DIAL: Final = (
 _UNTRUSTED: Final = (
     r"(tls: failed to verify certificate: )?x509: certificate signed by unknown authority.*"
 )
-_UNTIMELY: Final = r"x509: certificate has expired or is not yet valid.*"
+_UNTIMELY: Final = _CALL + r"x509: certificate has expired or is not yet valid.*)"
 _EXPIRED: Final = r"part of the existing bootstrap client certificate in .* is expired.*"
 _NO_BOOTSTRAP: Final = r"unable to load bootstrap kubeconfig: stat (?P<path>[^:]+): no such file.*"
 # Not what network plugins report, which come with a token of their own.

@@ -10,7 +10,7 @@ from ..node.unit_words import last_words
 from ..util.sanitize import clean, cut
 
 if TYPE_CHECKING:
-    from ..node.symptoms import Line
+    from ..node.symptoms import Line, UnitSeen
     from .evidence import HostSeen
 
 _LOOPING = 2  # automatic restarts
@@ -34,6 +34,10 @@ _OF_PODS = re.compile(
 )
 # containerd's (internal/cri), by the call of the kubelet's that failed.
 _OF_CALLS = re.compile(r'\bmsg="?(\w*(Sandbox|Container|Image|Exec|Attach|PortForward|Log)\w*)\b')
+# The kubelet's own server, by what it says of clients (pkg/kubelet/server): whoever reaches its
+# port chooses the certificate that it complains about.
+_OF_CLIENTS = re.compile(r'\] "(Unable to authenticate|Authorization error|HTTP")|\bhttp: ')
+_HEADER = re.compile(r'[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+:\d+\] |time="\d{4}-')
 
 
 class Service:
@@ -115,7 +119,7 @@ class Service:
         return last_words("\n".join(line.text for line in self.seen.journal[-40:]), self.name)
 
     def _counting(self) -> list[Line]:
-        journal = _own_lines(self.seen.journal)
+        journal = _own_lines(self.seen)
         if not journal:
             return []
         if self.down or self.crashes:
@@ -124,23 +128,34 @@ class Service:
         return [line for line in journal if line.at >= max(began, self._now - self._recent)]
 
 
-def _own_lines(journal: tuple[Line, ...]) -> list[Line]:
+def _own_lines(seen: UnitSeen) -> list[Line]:
     """
     Return lines but those of texts that a line before them begins.
 
     klog writes texts of several lines (what a pod's probe or hook printed) as `output=<`, the lines
     indented, and `>`. journald takes the indent away, so that a pod writes lines like the
-    kubelet's own, its `>` too: what comes within a second of such a beginning counts for nobody.
+    kubelet's own, its `>` too: what comes within a second of such a beginning is ignored, and so
+    is what follows within a second of a line of such a text. A line that was cut may have ended in
+    such a beginning (journald splits what is longer than 48 KiB), and so may the line before
+    the oldest that was read.
     """
-    found, ends = [], float("-inf")
-    for line in journal:
-        if line.text.endswith("=<"):
-            ends = line.at + _OF_TEXT
-        elif line.at > ends:
+    first = seen.journal[0].at if seen.older and seen.journal else float("-inf")
+    found, ends = [], first + _OF_TEXT
+    for line in seen.journal:
+        of_text, begins = line.at <= ends, line.text.endswith("=<")
+        if not of_text and not begins:
             found.append(line)
+        if begins or line.cut or (of_text and not _HEADER.match(line.text)):
+            ends = line.at + _OF_TEXT
     return found
 
 
 def is_of_pods(line: str) -> bool:
-    """Say whether a line of a kubelet's or a runtime's is about pods, in their owners' words."""
-    return bool(_OF_CALLS.search(line) or _OF_PODS.search(_QUOTED.sub("", line)))
+    """
+    Return whether a line of a kubelet's or a runtime's may hold the words of somebody else.
+
+    That is so of lines about pods, and about requests that the kubelet answered or refused.
+    """
+    return bool(
+        _OF_CALLS.search(line) or _OF_CLIENTS.search(line) or _OF_PODS.search(_QUOTED.sub("", line))
+    )

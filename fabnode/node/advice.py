@@ -103,7 +103,7 @@ def regained(path: str) -> str:
     """Return how a program, configuration or folder that others may write becomes root's alone."""
     return (
         f"`namei -l {quote(path)}` shows whose each is on its way: from / on, make folders root's"
-        " alone (chown, chmod go-w) and look through what is in them; a file: rewrite it from a copy"
+        " alone (chown, chmod go-w) and look through what is in them; rewrite a file from a copy"
         " that you have looked through, for who may write it keeps it open"
     )
 

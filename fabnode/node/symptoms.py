@@ -11,10 +11,16 @@ Runtime = Literal["answers", "refuses", "hangs", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a unit's journal. `at`: unix time by the host's clock."""
+    """
+    A line of a unit's journal.
+
+    :param at: unix time by the host's clock.
+    :param cut: it was longer than what is read of a line.
+    """
 
     at: float
     text: str
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +32,14 @@ class UnitSeen:
     :param status: exit status of its last process; 203 where it could not be executed.
     :param process: state of its main process as /proc has it (`S`, `T` stopped, `D` …).
     :param journal: its last lines, oldest first.
+    :param older: its journal has older lines than these, or may have.
     """
 
     result: str = ""
     status: int = 0
     process: str = ""
     journal: tuple[Line, ...] = ()
+    older: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,10 @@ class Tally:
         if self._counts[what, of] > most:
             raise MalformedError(f"more than {most} {what}" + (f" for {of[:60]!r}" if of else ""))
 
+    def count(self, what: str, of: str = "") -> int:
+        """Return how many of a kind there were so far."""
+        return self._counts[what, of]
+
 
 def fits(text: str, longest: int, what: str) -> str:
     """Return a text that is no longer than that. Raises MalformedError."""

@@ -71,9 +71,10 @@ class _Found:
             case ["service", unit, setting] if unit in self.place.services:
                 key, _, value = setting.partition("=")
                 self.services[unit][key] = fits(value, 40, "a setting")
-            case ["journal", unit, *rest] if unit in self.place.services:
+            case ["journal" | "cut" as kind, unit, *rest] if unit in self.place.services:
                 count("lines", JOURNAL_LINES, unit)
-                self._line(unit, fits("\t".join(rest), JOURNAL_LETTERS, "a line"))
+                text = fits("\t".join(rest), JOURNAL_LETTERS, "a line")
+                self._line(unit, text, cut=kind == "cut")
             case ["listens", port, *name] if port.isascii() and port.isdigit():
                 count("listeners", LISTENERS)
                 if int(port) not in self.place.ports:
@@ -103,12 +104,13 @@ class _Found:
                 return False
         return True
 
-    def _line(self, unit: str, text: str) -> None:
+    def _line(self, unit: str, text: str, *, cut: bool) -> None:
         """Store a line of a journal; of those that systemd wrote its name stays away."""
         if not (found := _JOURNAL.fullmatch(text)):
             return  # `-- Boot …`, or the rest of a line that has several
         of = _PROGRAM.fullmatch(found[2])
-        self.journals[unit].append(Line(float(found[1]), of["text"] if of else found[2]))
+        line = of["text"] if of else found[2]
+        self.journals[unit].append(Line(float(found[1]), line, cut))
 
     def symptoms(self) -> Symptoms:
         """Return what was found."""
@@ -117,7 +119,11 @@ class _Found:
         return Symptoms(
             now=self.now,
             units={
-                unit: _unit(self.services[unit], tuple(self.journals[unit]))
+                unit: _unit(
+                    self.services[unit],
+                    tuple(self.journals[unit]),
+                    older=self.tally.count("lines", unit) >= JOURNAL_LINES,
+                )
                 for unit in self.place.services
             },
             listening=tuple(self.listening),
@@ -134,12 +140,12 @@ class _Found:
         )
 
 
-def _unit(shown: dict[str, str], journal: tuple[Line, ...]) -> UnitSeen:
+def _unit(shown: dict[str, str], journal: tuple[Line, ...], *, older: bool) -> UnitSeen:
     result, process = shown.get("Result", ""), shown.get("Process", "")
     if not _RESULT.fullmatch(result) or (process and process not in _STATES):
         raise MalformedError("an unexpected state of a service")
     status = shown.get("ExecMainStatus", "") or "0"
-    return UnitSeen(result, int(_number(status)), process, journal)
+    return UnitSeen(result, int(_number(status)), process, journal, older)
 
 
 def _number(text: str) -> float:

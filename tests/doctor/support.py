@@ -19,6 +19,10 @@ UP = 5000.0  # seconds that the host runs
 CLIENT = layout.kubelet_client_certificate("/var/lib/kubelet")
 CA = pem(authority()[0])
 SERVER = "https://192.0.2.1:6443"
+CALL = (
+    'E1130 03:43:00.1 99 reflector.go:205] "Failed to watch" err="failed to list *v1.Node: Get'
+    f' \\"{SERVER}/api/v1/nodes\\": '
+)
 PAUSE = "registry.k8s.io/pause:3.10.1"
 RUNS = UnitFact("loaded", "active", "running", "enabled", started=100.0)
 LOOPS = replace(RUNS, active="activating", sub="auto-restart", restarts=7)

@@ -18,6 +18,7 @@ from tests.support import authority, certificate
 
 from .support import (
     CA,
+    CALL,
     CLIENT,
     FACTS,
     KUBELET,
@@ -95,13 +96,19 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         "clock-wrong",
         ill(
             facts={"clock_offset": -9000.0},
-            services={KUBELET: says("x509: certificate has expired or is not yet valid: now")},
+            services={
+                KUBELET: says(f"{CALL}x509: certificate has expired or is not yet valid: now")
+            },
             node=SILENT,
         ),
     ),
     "the apiserver's certificate is not valid there": (
         "clock-wrong",
-        ill(services={KUBELET: says("x509: certificate has expired or is not yet valid: now")}),
+        ill(
+            services={
+                KUBELET: says(f"{CALL}x509: certificate has expired or is not yet valid: now")
+            }
+        ),
     ),
     "a disk of no room": (
         "disk-full",
@@ -291,7 +298,9 @@ FIRST: dict[str, tuple[str, Evidence]] = {
     "a proxy": (
         "proxy-set",
         ill(
-            services={KUBELET: says("proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout")},
+            services={
+                KUBELET: says(f"{CALL}proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout")
+            },
             node=SILENT,
         ),
     ),
@@ -654,11 +663,11 @@ _FORGED = (
     "no space left on device",
     "running with swap on is not supported",
     "failed to load kubelet config file",
-    "x509: certificate has expired or is not yet valid",
+    'Get \\"https://192.0.2.1:6443/\\": x509: certificate has expired or is not yet valid',
     'failed calling webhook \\"shop\\"',
     "nodes is forbidden: x",
     "Unauthorized",
-    "proxyconnect tcp: x",
+    'Get \\"https://192.0.2.1:6443/\\": proxyconnect tcp: x',
     "expected cgroupsPath to be of format x",
     "listen tcp :10250: bind: address already in use",
 )
@@ -688,9 +697,59 @@ def test_what_a_pods_probe_prints_is_no_cause(text: str) -> None:
         for number, line in enumerate((header, text, ">", forged, text, ">"))
     )
     assert causes(ill(services={KUBELET: UnitSeen("success", 0, "S", lines)})) == ()
-    later = Line(NOW - 3, "proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout")
+    later = Line(NOW - 3, f"{CALL}proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout")
     own = UnitSeen("success", 0, "S", (*lines, later))
     assert causes(ill(services={KUBELET: own}, node=SILENT))[0].key == "proxy-set"
+
+
+@pytest.mark.parametrize("text", _FORGED)
+@pytest.mark.parametrize(
+    ("lines", "older"),
+    [
+        pytest.param(['x" command=["'], False, id="what follows a line that was cut"),
+        pytest.param([], True, id="what follows a line that was not read"),
+    ],
+)
+def test_a_text_whose_beginning_is_not_seen_is_no_cause(
+    lines: list[str], older: bool, text: str
+) -> None:
+    seen = [Line(NOW - 5, line, cut=True) for line in lines]
+    seen += [Line(NOW - 5 + number / 2, text) for number in range(5)]
+    service = UnitSeen("success", 0, "S", tuple(seen), older)
+    assert causes(ill(services={KUBELET: service})) == ()
+    own = Line(NOW - 1, f"{CALL}proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout")
+    service = replace(service, journal=(*seen, own))
+    assert causes(ill(services={KUBELET: service}, node=SILENT))[0].key == "proxy-set"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'E1130 03:43:00.1 99 server.go:343] "Unable to authenticate the request due to an error"'
+        ' err="verifying certificate SN=1, SKID=, AKID= failed: {}"',
+        "E1130 03:43:00.1 99 log.go:245] http: TLS handshake error from 192.0.2.9:40000: {}",
+        "http: TLS handshake error from 192.0.2.9:40000: {}",
+    ],
+)
+@pytest.mark.parametrize("text", _FORGED)
+def test_what_a_client_of_the_kubelets_has_it_log_is_no_cause(text: str, line: str) -> None:
+    said = {KUBELET: says(line.format(text))}
+    assert causes(ill(services=said)) == ()
+    assert causes(ill(services=said, node=SILENT))[0].key == "not-reporting"
+
+
+def test_a_line_that_is_too_long_counts_as_far_as_it_was_read() -> None:
+    line = Line(NOW - 5, f"{E_}failed to load kubelet config file, path: /etc/x", cut=True)
+    seen = UnitSeen("exit-code", 1, "", (line,))
+    assert causes(ill(units={KUBELET: LOOPS}, services={KUBELET: seen}))[0].key == "kubelet-field"
+
+
+def test_certificates_that_a_kubelet_complains_of_outside_of_calls_are_no_cause() -> None:
+    said = says("x509: certificate has expired or is not yet valid: current time is after then")
+    assert [each.key for each in causes(ill(services={KUBELET: said}, node=SILENT))] == [
+        "not-reporting",
+        "not-ready",
+    ]
 
 
 def test_where_the_api_says_nothing_no_service_is_enabled() -> None:

@@ -121,6 +121,13 @@ def test_an_answer_that_is_cut_is_refused(text: str) -> None:
         read(text, nonce="other")
 
 
+def test_what_was_not_read_to_its_end_or_from_its_beginning_is_marked() -> None:
+    found = read(f"{LINE}\ncut{LINE[len('journal') :]}\n" * 2).unit("kubelet.service")
+    assert [line.cut for line in found.journal] == [False, True, False, True]
+    assert not found.older
+    assert read(f"{LINE}\n" * JOURNAL_LINES).unit("kubelet.service").older
+
+
 def test_a_host_steers_no_terminal() -> None:
     found = read(LINE + "\x1b[2J\u202e\n")
     assert found.unit("kubelet.service").journal[0].text.isprintable()
@@ -131,7 +138,9 @@ def test_the_program_tells_of_this_machine(shell: list[str], tmp_path: Path) -> 
     tools = Tools(tmp_path / "tools")
     said = f"Result=success\\nExecMainStatus=0\\nMainPID={os.getpid()}\\n"
     tools.add("systemctl", f'printf "{said}"')
-    tools.add("journalctl", "printf '1795953100.123456 n1 kubelet[9]: one\\ttwo\\n'")
+    said = "1795953100.123456 n1 kubelet[9]: "
+    long = f"{said}{'ä' * JOURNAL_LETTERS}"
+    tools.add("journalctl", f"printf '{said}one\\ttwo\\n{long}\\n'")
     row = 'LISTEN 0 128 *:10250 *:* users:(("evil)\\tnc",pid=1,fd=3))'
     tools.add("ss", f"printf '{row}\\nLISTEN 0 1 *:22 *:*\\n'")
     tools.add("ctr", "sleep 20")
@@ -162,7 +171,8 @@ def test_the_program_tells_of_this_machine(shell: list[str], tmp_path: Path) -> 
     assert found.confs == ("00-$(touch pwned).conf", "10-calico.conflist")
     assert not (tmp_path / "pwned").exists()
     assert found.missing == (str(tmp_path / "gone"),)
-    assert found.unit("kubelet.service").journal[0].text == "one\ttwo"
+    one, other = found.unit("kubelet.service").journal
+    assert (one.text, one.cut, other.cut) == ("one\ttwo", False, True)
     assert found.unit("kubelet.service").process in set("RSD")
     assert [each.port for each in found.listening] == [10250]
     assert (found.socket, found.runtime, found.resolves) == (False, "hangs", False)

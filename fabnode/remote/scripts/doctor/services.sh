@@ -22,5 +22,9 @@ for unit in $services; do
 		emit service "$unit" "Process=${line%% *}"
 	}
 	! has journalctl || timeout 20 journalctl --no-pager -q -o short-unix -n "$most_journal" -u "$unit" 2>/dev/null |
-		cut -c "1-$most_letters" | unit=$unit awk '{ print "journal\t" ENVIRON["unit"] "\t" $0 }'
+		LC_ALL=C cut -c "1-$((most_letters + 1))" | unit=$unit most=$most_letters LC_ALL=C awk '{
+			most = ENVIRON["most"]
+			kind = length($0) > most ? "cut" : "journal"
+			print kind "\t" ENVIRON["unit"] "\t" substr($0, 1, most)
+		}'
 done
