@@ -4,8 +4,9 @@ ValidatingAdmissionPolicy that limits the deployer's account where RBAC can't.
 RBAC limits creation to a kind and no further: an account that may create Secrets in kube-system
 may create a token for any ServiceAccount there; one that may approve for kube-apiserver-client may
 get a certificate in any name; one that may create Services may create one with `externalIPs`, which
-captures the traffic to these addresses on every node. The policy restricts all three to what
-fabnode creates.
+captures the traffic to these addresses on every node; one that may create pods reads any unclaimed
+PersistentVolume, by a volume whose claim the controller manager makes; one that may write a binding
+may bind everybody. The policy restricts all of them to what fabnode creates.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..pki import proxy_names
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER
 from ..pki.csr_prefixes import FIRST_BLOCK, beginning_with, request_prefixes, second_block_marks
 from ..pki.legacy_signers import APISERVER_CLIENT
-from ..steps import verify
+from ..steps import rbac, verify
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -64,6 +65,8 @@ def objects(account: Account, allowed: Allowed) -> tuple[Object, Object]:
                 _rule("certificates.k8s.io", "certificatesigningrequests", _CREATE),
                 _rule("certificates.k8s.io", "certificatesigningrequests/approval", _UPDATE),
                 _rule("", "services", _CREATE, _UPDATE),
+                _rule("", "pods", _CREATE),
+                _rule("rbac.authorization.k8s.io", "clusterrolebindings", _CREATE, _UPDATE),
             ],
             "matchPolicy": "Equivalent",
             "namespaceSelector": {},
@@ -99,6 +102,14 @@ def objects(account: Account, allowed: Allowed) -> tuple[Object, Object]:
             {
                 "expression": f"request.resource.resource != 'services' || {service}",
                 "message": "only the network probe's Service, and the pod network's",
+            },
+            {
+                "expression": f"request.resource.resource != 'pods' || {_pod()}",
+                "message": "only pods as the network probe's: on a node, without storage",
+            },
+            {
+                "expression": f"request.resource.resource != 'clusterrolebindings' || {_binding()}",
+                "message": "fabnode's own bindings are for joining hosts, nodes and kube-proxies",
             },
         ],
     }
@@ -199,6 +210,52 @@ def _service(names: Collection[str]) -> str:
     if not names:
         return f"({own})"
     return f"({own} || request.namespace + '/' + object.metadata.name in {_cel(sorted(names))})"
+
+
+# Volumes that `restricted` admits, and that reach what is outside of the pod.
+_STORAGE = ("persistentVolumeClaim", "ephemeral", "csi")
+
+
+def _pod() -> str:
+    """
+    Return what a pod fulfils beside what Pod Security asks.
+
+    Webhooks may add containers, labels, and volumes of other kinds to any pod. One with a node
+    preempts no other, unless its class is one of the system's (kubernetes pkg/kubelet/preemption).
+    """
+    spec = "object.spec"
+    stored = " || ".join(f"has(v.{kind})" for kind in _STORAGE)
+    return "({})".format(
+        " && ".join(
+            (
+                f"request.namespace == {_cel(verify.PROBE_NAMESPACE)}",
+                f"has({spec}.nodeName) && {spec}.nodeName != ''",
+                f"!(has({spec}.volumes) && {spec}.volumes.exists(v, {stored}))",
+                f"!(has({spec}.priorityClassName)"
+                f" && {spec}.priorityClassName.startsWith('system-'))",
+                f"!has({spec}.resourceClaims)",
+                "!has(object.metadata.finalizers)",
+            )
+        )
+    )
+
+
+def _binding() -> str:
+    """Return what a binding fulfils: fabnode's own gets no subjects but those fabnode binds."""
+    proxies = f"s.kind == 'User' && s.name.startsWith({_cel(proxy_names.OWN)})"
+    cases = [(rbac.PROXIES, proxies)]
+    for made in zip(rbac.objects("Group", GROUP), rbac.objects("User", SHARED_USER), strict=True):
+        subjects = {(s["kind"], s["name"]) for each in made for s in each["subjects"]}
+        who = (f"s.kind == {_cel(kind)} && s.name == {_cel(name)}" for kind, name in subjects)
+        cases.append((made[0]["metadata"]["name"], " || ".join(sorted(who))))
+    before = "oldObject != null && has(oldObject.subjects) && s in oldObject.subjects"
+    return "({})".format(
+        " && ".join(
+            f"(object.metadata.name != {_cel(name)} || !has(object.subjects)"
+            f" || object.subjects.all(s, {who} || ({before})))"
+            for name, who in cases
+        )
+    )
 
 
 def _own_request(proxies: Sequence[tuple[str, Mapping[str, str]]]) -> str:

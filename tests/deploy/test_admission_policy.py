@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from typing import Any
 
 import pytest
 
 from fabnode.deploy import admission_policy
-from fabnode.kube import service_accounts
+from fabnode.kube import bootstrap_tokens, service_accounts
 from fabnode.pki import proxy_names
 from fabnode.pki.certificates import new_request
+from fabnode.pki.csr_policy import SHARED_USER
 from fabnode.pki.csr_prefixes import second_block_marks
+from fabnode.steps import rbac
 
 
 def policy(*, services: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -53,6 +56,46 @@ def test_a_service_is_the_network_probes_or_refused() -> None:
         assert f"&& !has(object.spec.{field})" in asked
     assert 'object.spec.selector["app"] == "echo"' in asked
     assert "||" not in asked
+
+
+def expression(kind: str) -> str:
+    (found,) = (
+        str(item["expression"])
+        for item in policy()["validations"]
+        if f"'{kind}'" in item["expression"]
+    )
+    return found
+
+
+def test_what_pods_and_bindings_are_is_checked_of_what_is_created_and_changed() -> None:
+    rules = {rule["resources"][0]: rule for rule in policy()["matchConstraints"]["resourceRules"]}
+    assert rules["pods"]["operations"] == ["CREATE"], "nothing of what a pod may do changes later"
+    bindings = rules["clusterrolebindings"]
+    assert bindings["apiGroups"] == ["rbac.authorization.k8s.io"]
+    assert bindings["operations"] == ["CREATE", "UPDATE"]
+
+
+def test_each_volume_that_reaches_storage_is_named() -> None:
+    (named,) = re.findall(r"volumes\.exists\(v, ([^)]*\)[^&]*)\)", expression("pods"))
+    assert re.findall(r"has\(v\.(\w+)\)", named) == ["persistentVolumeClaim", "ephemeral", "csi"]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        *rbac.objects("Group", bootstrap_tokens.GROUP),
+        *rbac.objects("User", SHARED_USER),
+        rbac.of_proxies([proxy_names.OWN]),
+    ],
+    ids=lambda made: f"{made['metadata']['name']}, {made['subjects'][0]['kind']}",
+)
+def test_all_subjects_that_fabnode_binds_are_named(made: dict[str, Any]) -> None:
+    (subject,) = made["subjects"]
+    name = re.escape(json.dumps(made["metadata"]["name"]))
+    (named,) = re.findall(rf"name != {name} \|\| (.*?)oldObject", expression("clusterrolebindings"))
+    quote = "'" if made["metadata"]["name"] == rbac.PROXIES else '"'
+    assert f"s.kind == {quote}{subject['kind']}{quote}" in named
+    assert json.dumps(subject["name"]) in named
 
 
 def test_a_service_of_calicos_manifest_goes_by_its_whole_name() -> None:

@@ -234,6 +234,51 @@ class TestStolenKubeconfig:
         holder.api().create(pods, server)  # its own are let through
         holder.api().delete(pods)
 
+    def test_no_pod_that_reaches_storage_or_displaces_others(self, holder: Holder) -> None:
+        """Pod Security's `restricted` admits them; the controller manager makes their claims."""
+        pods = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}/pods"
+        server, _ = verify.probe_objects("docker.io/library/busybox:1.35.0", ["n1"])
+        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Ki"}}}
+        volumes: tuple[dict[str, Any], ...] = (
+            {"ephemeral": {"volumeClaimTemplate": {"spec": {**claim, "volumeName": "others"}}}},
+            {"persistentVolumeClaim": {"claimName": "others"}},
+            {"csi": {"driver": "example.com"}},
+        )
+        changes: tuple[dict[str, Any], ...] = (
+            *({"volumes": [{"name": "www", **volume}]} for volume in volumes),
+            {"priorityClassName": "system-node-critical"},
+            {"resourceClaims": [{"name": "gpu", "resourceClaimName": "others"}]},
+            {"nodeName": ""},
+        )
+        for change in changes:
+            pod = {**server, "spec": {**server["spec"], **change}}
+            assert "only pods as the network probe's" in holder.refused(pods, pod), change
+        kept = {**server["metadata"], "finalizers": ["example.com/kept"]}
+        refused = holder.refused(pods, {**server, "metadata": kept})
+        assert "only pods as the network probe's" in refused
+
+    def test_nobody_else_by_its_bindings(self, holder: Holder) -> None:
+        """They stay when the account is taken away."""
+        path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+        group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group"}
+        for name in (rbac.PROXIES, "fabnode:node-bootstrapper", "fabnode:node-client-renewal"):
+            before = holder.api().get(f"{path}/{name}")
+            for others in ("system:authenticated", "system:unauthenticated"):
+                subjects = [*before["subjects"], {**group, "name": others}]
+                with pytest.raises(ApiError, match="fabnode's own bindings are for") as caught:
+                    holder.api().patch(f"{path}/{name}", {"subjects": subjects})
+                assert caught.value.status in {403, 422}
+        admin = Api(load(holder.lab.layout.kubeconfig), patience=30)
+        binding = admin.get(f"{path}/{rbac.PROXIES}")
+        add = {"kind": "User", "apiGroup": group["apiGroup"], "name": proxy_names.own("n9")}
+        # What is there by others stays, and keeps nobody from binding nodes.
+        subjects = [*binding["subjects"], {**group, "name": "example:others"}]
+        admin.patch(f"{path}/{rbac.PROXIES}", {"subjects": subjects})
+        try:
+            holder.api().patch(f"{path}/{rbac.PROXIES}", {"subjects": [*subjects, add]})
+        finally:
+            admin.patch(f"{path}/{rbac.PROXIES}", {"subjects": binding["subjects"]})
+
     def test_no_service_but_the_probes(self, holder: Holder) -> None:
         """The fourth way: a Service that takes traffic from every node, or opens ports on it."""
         services = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}/services"
