@@ -91,7 +91,7 @@ class Calico:
         Right(NAMESPACE, "", "events", ("list",)),
     )
     optional_rights: ClassVar[tuple[Right, ...]] = (
-        Right("", "crd.projectcalico.org", "ippools", ("list", "patch")),
+        Right("", "crd.projectcalico.org", "ippools", ("get", "list", "patch")),
         Right(NAMESPACE, "", "pods", ("delete",)),
         Right(NAMESPACE, "", "configmaps", ("get",), (ENDPOINT,)),
     )

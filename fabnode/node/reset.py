@@ -304,7 +304,7 @@ class _Planner:
 
     def _files(self) -> Iterator[Change]:
         for path in self.scope.files:
-            if path in self.survey.kept:
+            if self._was_there(path):
                 yield _change(Trace("previous", path, (path,)), "restore", "it was there before")
             elif self.before and path in self.before.paths:
                 continue  # put back already
@@ -312,6 +312,19 @@ class _Planner:
                 continue
             elif path in self.now.paths and self.now.paths[path].kind in {"file", "symlink"}:
                 yield _change(Trace("file", path, (path,)), "remove", "fabnode's")
+
+    def _was_there(self, path: str) -> bool:
+        """
+        Return whether the file that was kept of a path is the one of before the first change.
+
+        Whoever could once write in fabnode's folder may have put another one there. The record,
+        which is written in the same moment, says whose it was.
+        """
+        kept = self.survey.kept.get(path)
+        was = self.before.paths.get(path) if self.before else None
+        if kept is None or was is None:
+            return False
+        return (kept.kind, kept.uid, kept.gid) == (was.kind, was.uid, was.gid)
 
     def _may_be_ours(self, path: str) -> bool:
         """

@@ -144,7 +144,7 @@ class Survey:
     :param before: as it was before the first change; None: nobody recorded that.
     :param own: files and folders there that only a deployment by fabnode writes.
     :param managed: files that a deployment has written.
-    :param kept: paths of files that a deployment replaced and that wait to be put back.
+    :param kept: files that a deployment replaced and that wait to be put back, by their paths.
     :param sandboxes: None: containerd does not answer.
     :param namespaces: of containerd's, each with its number of containers and of images.
     :param shims: how many processes hold containers of this containerd's.
@@ -157,7 +157,7 @@ class Survey:
     before: Surroundings | None = None
     own: tuple[str, ...] = ()
     managed: frozenset[str] = frozenset()
-    kept: frozenset[str] = frozenset()
+    kept: Mapping[str, PathFact] = field(default_factory=dict)
     sandboxes: tuple[Sandbox, ...] | None = None
     namespaces: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     shims: int = 0

@@ -40,7 +40,8 @@ mkdir -p $state || exit
 [ -O $state ] || {{ echo "$state belongs to somebody else than root" >&2; exit 1; }}
 case $(stat -c %A $state) in ?????w*|????????w*)
 echo "others than root may write in $state" >&2; exit 1 ;; esac
-alien=$(find $state \\( -type d -o -type l -o ! -path "$state/*/*" \\) \\
+alien=$(find $state \\( -type d -o -type l \\
+-o ! -path "$state/before/*" ! -path "$state/quarantine/*" \\) \\
 \\( ! -user $(id -u) -o ! -type l \\( -perm -020 -o -perm -002 \\) \\) | head -n 1)
 [ -z "$alien" ] || {{
 echo "others than root put $alien there, or may change it: remove it" >&2; exit 1; }}

@@ -108,10 +108,7 @@ class _Seen:
                 path, _, value = "\t".join(line).partition(":")
                 self.settings[path] = value
             case ["path", *line] if match := _PATH.fullmatch("\t".join(line)):
-                bits = int(match[1], 16)
-                kind = _KINDS.get(bits & 0xF000, "other")
-                owner = (int(match[2]), int(match[3]), int(match[4]))
-                self.paths[match[5]] = PathFact(kind, bits & 0o7777, *owner)
+                self.paths[match[5]] = _path_fact(match)
             case ["cut", *what]:
                 self.cut.add(" ".join(what))
             case _:
@@ -150,7 +147,7 @@ class _Found:
     now: _Seen = field(default_factory=_Seen)
     before: list[str] | None = None
     own: list[str] = field(default_factory=list)
-    kept: set[str] = field(default_factory=set)
+    kept: dict[str, PathFact] = field(default_factory=dict)
     managed: set[str] = field(default_factory=set)
     sandboxes: list[Sandbox] = field(default_factory=list)
     namespaces: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -173,8 +170,8 @@ class _Found:
                 self.before.append("\t".join(line))
             case ["own", *path] if len(self.own) < 100:
                 self.own.append("\t".join(path))
-            case ["kept", *path]:
-                self.kept.add("\t".join(path))
+            case ["kept", *line] if match := _PATH.fullmatch("\t".join(line)):
+                self.kept[match[5]] = _path_fact(match)
             case ["managed", *path]:
                 self.managed.add("\t".join(path))
             case ["quarantine"]:
@@ -203,7 +200,7 @@ class _Found:
             now=self.now.surroundings(),
             before=None if self.before is None else parse_record(self.before),
             own=tuple(self.own),
-            kept=frozenset(self.kept),
+            kept=self.kept,
             managed=frozenset(self.managed),
             sandboxes=tuple(self.sandboxes) if self.answers else None,
             namespaces=self.namespaces,
@@ -231,6 +228,13 @@ def _units(lines: list[str]) -> dict[str, UnitState]:
             )
             one = {}
     return units
+
+
+def _path_fact(match: re.Match[str]) -> PathFact:
+    """Return what `stat` shows of a path."""
+    bits = int(match[1], 16)
+    kind = _KINDS.get(bits & 0xF000, "other")
+    return PathFact(kind, bits & 0o7777, int(match[2]), int(match[3]), int(match[4]))
 
 
 def _unescaped(path: str) -> str:

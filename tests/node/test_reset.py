@@ -296,13 +296,30 @@ def test_a_tree_that_is_a_link_refuses_it() -> None:
 def test_files_that_were_there_before_are_put_back_and_others_go() -> None:
     paths = {"/usr/local/bin/kubelet": FILE, "/etc/crictl.yaml": FILE}
     before = replace(BEFORE, paths={"/etc/crictl.yaml": FILE})
-    found = survey({"paths": paths}, before=before, kept=frozenset({"/etc/crictl.yaml"}))
+    found = survey({"paths": paths}, before=before, kept={"/etc/crictl.yaml": FILE})
     assert done(found, "file", "previous") == [
         "remove /usr/local/bin/kubelet",
         "restore /etc/crictl.yaml",
     ]
     restored = survey({"paths": {"/etc/crictl.yaml": FILE}}, before=before)
     assert done(restored, "file", "previous") == [], "it is not removed once it is back"
+
+
+@pytest.mark.parametrize(
+    ("was", "kept"),
+    [
+        pytest.param(None, FILE, id="there was none"),
+        pytest.param(FILE, replace(FILE, uid=1000), id="it was root's"),
+        pytest.param(FILE, LINK, id="it was no link"),
+    ],
+)
+def test_a_file_that_was_put_among_the_kept_ones_is_not_put_back(
+    was: PathFact | None, kept: PathFact
+) -> None:
+    path = "/etc/systemd/system/kubelet.service"
+    before = replace(BEFORE, paths={path: was} if was else {}, asked=frozenset({path}))
+    found = survey({"paths": {}}, before=before, kept={path: kept})
+    assert done(found, "previous") == []
 
 
 @pytest.mark.parametrize("before", [replace(BEFORE, asked=frozenset()), None])

@@ -418,7 +418,7 @@ def test_a_state_that_others_could_fill_is_refused(node: Node, mode: int) -> Non
 
 
 @only_root
-@pytest.mark.parametrize("planted", ["before/etc", "baseline", "stamps"])
+@pytest.mark.parametrize("planted", ["before/etc", "baseline", "stamps", "stamps/a", "kept/list"])
 @pytest.mark.parametrize("how", ["theirs", "open", "a link"])
 def test_what_others_left_in_a_state_that_is_closed_by_now_is_refused(
     node: Node, planted: str, how: str

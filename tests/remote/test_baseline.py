@@ -208,7 +208,7 @@ def test_a_survey_believes_no_record_beside_which_others_left_something(
         kept.write_text("theirs")
     os.chown(path, 65534, 65534)
     found = surveyed(shell, tools, tmp_path, str(file))
-    assert (found.before, found.kept) == (None, frozenset())
+    assert (found.before, found.kept) == (None, {})
 
 
 @pytest.mark.parametrize(("before", "count"), [((), 1), (OWN_MOUNTS, 0)])
@@ -247,7 +247,7 @@ def test_a_survey_sees_what_a_record_holds_and_what_was_kept(
     found = surveyed(shell, tools, tmp_path, str(file), "/etc")
     assert found.before
     assert (found.before.machine, found.before.swaps) == ("abc", ("/dev/sdb2",))
-    assert found.kept == {str(file)}
+    assert {path: fact.kind for path, fact in found.kept.items()} == {str(file): "file"}
     own = [str(tmp_path / "state" / name) for name in ("baseline", "digests", "written")]
     assert found.own == tuple(own)
     assert found.managed == {str(file)}

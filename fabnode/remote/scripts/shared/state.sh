@@ -1,12 +1,12 @@
 # fabnode's own folder on a host: believed only where nobody else could have put anything there.
 #
 # A folder that was open to others once still holds what they left, whatever its mode is by now: folders
-# and first files of theirs, or that are open still, and links. Files below its first level are judged by
-# their folders: what was kept of a host may be anybody's.
+# and files of theirs, or that are open still, and links. What was kept of a host may be anybody's: it is
+# judged by its folders here, and by the record of the host as it was.
 # shellcheck shell=sh
 
 others_in_state() { # others_in_state FOLDER: prints what somebody else put there
-	find "$1" \( -type d -o -type l -o ! -path "$1/*/*" \) \
+	find "$1" \( -type d -o -type l -o ! -path "$1/before/*" ! -path "$1/quarantine/*" \) \
 		\( ! -user "$(id -u)" -o ! -type l \( -perm -020 -o -perm -002 \) \) | head -n 1
 }
 

@@ -18,7 +18,9 @@ if [ -n "$own_state" ]; then
 		NR == FNR { observed[$0]; next }
 		$0 in observed { print "managed\t" $0 }' - "$state/written"
 	for path in $observed_paths; do
-		if [ -e "$state/before$path" ] || [ -h "$state/before$path" ]; then emit "kept" "$path"; fi
+		if [ -e "$state/before$path" ] || [ -h "$state/before$path" ]; then
+			emit kept "$(stat -c '%f|%u|%g|%s' -- "$state/before$path")|$path"
+		fi
 	done
 fi
 for path in $marks; do
