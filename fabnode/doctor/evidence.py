@@ -87,7 +87,7 @@ class NodeSeen:
     :param tainted_by: the program that wrote its taints last.
     :param machine_id, addresses, kubelet, pods, most_pods: as it reports them.
     :param network: why its pod network does not run; empty: it does. :param network_advice: next.
-    :param network_pod: `namespace/name` of that network's pod there, its uid, whether it runs.
+    :param network_pod: `namespace/name` and uid of that network's pod there.
     :param reaches_kubelet: whether the apiserver gets through to its kubelet; None: not asked.
     :param skew: why its kubelet's release does not go with the apiserver's; empty: it does.
     """

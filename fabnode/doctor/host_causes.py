@@ -33,9 +33,12 @@ def access(evidence: Evidence) -> Iterator[Cause]:
             text = "its SSH server does not answer, while its kubelet reports as ever"
             yield Cause("ssh-away", text, host.fault, fix)
         case "unreachable":
-            beat = f"; its kubelet reported {node.beat:.0f} s ago last" if node.known else ""
+            beat = f"; its kubelet last reported {node.beat:.0f} s ago" if node.known else ""
             beat = beat if node.registered and node.beat != float("inf") else ""
-            text = "the host is down, or cut off: neither its SSH server nor its kubelet is heard"
+            silent = "neither its SSH server nor its kubelet answers"
+            if not node.known:
+                silent = "its SSH server does not answer; whether its kubelet reports is unknown"
+            text = f"the host is down, or cut off: {silent}"
             yield Cause("host-down", text, f"{host.fault}{beat}", fix)
         case "host-key":
             yield Cause("host-key", "its SSH host key is not the known one", host.fault, fix)

@@ -271,7 +271,7 @@ def _socket(hop: HopConnection) -> socket.socket | paramiko.ProxyCommand | None:
     """Return a stream to a server that is not reached by plain TCP; None: it is."""
     options = hop.options
     if options.proxy_command:
-        # As ssh has it: the user's shell reads the line, and gives way to the program.
+        # As with ssh, a shell reads the line and execs the program; here it is always /bin/sh.
         return paramiko.ProxyCommand(shlex.join(["/bin/sh", "-c", f"exec {options.proxy_command}"]))
     if not options.bind_address and options.family == "any":
         return None

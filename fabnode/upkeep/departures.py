@@ -84,7 +84,11 @@ class Departure:
 def departures(
     pods: Collection[Object], around: Surroundings, permits: Permits
 ) -> tuple[Departure, ...]:
-    """Return what a drain does with each of a node's pods, those that hurt least first."""
+    """
+    Return what a drain does with each of a node's pods.
+
+    Blocked and waiting pods come first; within one fate, pods without a budget.
+    """
     judged = [departure(pod, around, permits) for pod in pods]
     return tuple(sorted(_shared(judged, around.budgets), key=_order))
 

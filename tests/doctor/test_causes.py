@@ -780,3 +780,18 @@ def test_a_ca_is_compared_with_the_configurations() -> None:
     assert causes(ill(facts=same)) == ()
     gone = {"paths": {**FACTS.paths, layout.CA: PathFact("absent")}}
     assert causes(ill(facts=gone))[0].key == "ca-differs"
+
+
+@pytest.mark.parametrize(
+    ("node", "text"),
+    [
+        (SILENT, "neither its SSH server nor its kubelet answers"),
+        ({"known": False, "fault": "refused"}, "whether its kubelet reports is unknown"),
+    ],
+)
+def test_what_is_said_of_a_kubelet_is_what_the_api_could_say(
+    node: dict[str, object], text: str
+) -> None:
+    found = causes(ill(host={"access": "unreachable", "fault": "timed out"}, node=node))
+    (down,) = (cause for cause in found if cause.key == "host-down")
+    assert text in down.text
