@@ -10,7 +10,7 @@ from ..util.sanitize import clean
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..deploy.diagnosing import Diagnosis
+    from ..deploy.doctor_runs import Diagnosis
     from ..doctor.cause import Cause, Common
     from ..util.fan_out import Outcome
 

@@ -26,7 +26,7 @@ from ..util.wait import Wait, unless
 from . import run_rights
 from .draining import DRAIN, nodes_in_use
 from .node_drainer import still_cordoned
-from .waved import in_waves
+from .wave_runner import in_waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from ..kube import node_status
 from ..node.plan import Change, Plan
 from ..node.resources import Binary, File, Trace
-from ..releases import crossings
+from ..releases import upgrade_effects
 from ..releases.matrix import matrix
 from ..steps import kubelet, pod_network
 from ..upkeep import departures
@@ -32,7 +32,7 @@ from .errors import PreflightError
 from .network_upgrade import NetworkProspect, NetworkUpgrade
 from .node_drainer import still_cordoned
 from .pipeline import attempted
-from .waved import in_waves, one_reason
+from .wave_runner import in_waves, one_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -321,7 +321,7 @@ class _Node:
         change = planned.change
         restarts = {each.name for each in planned.plan.restarts}
         unready = kubelet.UNIT in restarts and not change.drains
-        if unready and crossings.unready_at_start(self._run.config.cluster.version):
+        if unready and upgrade_effects.unready_at_start(self._run.config.cluster.version):
             text = "its pods leave their Services' endpoints until they are probed again"
             return (*change.effects, text)
         return change.effects

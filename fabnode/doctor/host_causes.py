@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .evidence import Evidence
-    from .words import Service
+    from .service_log import Service
 
 MOST_SKEW: Final = 60.0  # seconds; certificates and tokens go by the clock
 STALE: Final = 60.0  # seconds without a heartbeat; kubelets report every 10

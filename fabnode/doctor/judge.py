@@ -9,7 +9,7 @@ from ..node.conventions import KUBELET_SERVICE, PROXY_SERVICE
 from ..util import program
 from . import host_causes, kubelet_causes, node_causes, service_causes
 from .cause import Cause, Deploy, Fix, UnitAct, ranked
-from .words import Service
+from .service_log import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .evidence import Evidence, Request
-    from .words import Service
+    from .service_log import Service
 
 # What kubelets end with, of the releases 1.37.2 and 1.29.15 (cmd/kubelet/app, pkg/kubelet).
 _FLAG: Final = (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .cause import Act
     from .evidence import Evidence
-    from .words import Service
+    from .service_log import Service
 
 _PRESSURES: Final = {
     "DiskPressure": ("disk-pressure", "little room on its disk"),

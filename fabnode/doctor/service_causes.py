@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .evidence import Evidence
-    from .words import Service
+    from .service_log import Service
 
 _NOT_EXECUTED = 203  # systemd.exec(5)
 

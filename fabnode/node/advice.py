@@ -103,15 +103,15 @@ def regained(path: str) -> str:
     """Return how a program, configuration or folder that others may write becomes root's alone."""
     return (
         f"`namei -l {quote(path)}` shows whose each is on its way: from / on, make folders root's"
-        " alone (chown, chmod go-w) and look through what is in them; a file: rewrite it from a copy"
-        " that you have looked through, for who may write it keeps it open"
+        " alone (chown, chmod go-w) and check what is in them; a file: rewrite it from a checked copy:"
+        " whoever could write it may still have it open"
     )
 
 
 def replaced(path: str) -> str:
     """Return how a file that root's programs go by, and others may write, becomes root's."""
     return (
-        "rewrite it from a copy that you have looked through, in a folder that is root's alone"
+        "rewrite it from a checked copy, in a folder that is root's alone"
         f" up to /, and have the setting name that. No chown or chmod of {path}: who may write it"
         " keeps it open, and may put a link to another file in its place"
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .budgets import Budget
-    from .evictions import Answer
+    from .eviction_answers import Answer
     from .objects import Object
 
 Fate = Literal["goes", "waits", "ending", "stays", "blocked"]

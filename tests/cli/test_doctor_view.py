@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fabnode.cli.doctor_view import document, fixes, paragraphs
-from fabnode.deploy.diagnosing import Diagnosis
+from fabnode.deploy.doctor_runs import Diagnosis
 from fabnode.doctor.cause import Cause, Deploy, Fix, UnitAct, common
 from fabnode.util.fan_out import Outcome
 

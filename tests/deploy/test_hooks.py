@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.deploy.hooks import HookError, marker
-from fabnode.deploy.own_steps import steps_of
+from fabnode.deploy.site_steps import steps_of
 from fabnode.node import layout
 from fabnode.util.problems import ConfigError
 from tests.support import make_config
 
 from .test_never_quiet import Everything, Points
-from .test_own_steps import example, site
+from .test_site_steps import example, site
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from fabnode.deploy.node_drainer import DrainBlockedError
 from fabnode.deploy.node_planner import NodePlan
 from fabnode.deploy.node_proof import NotWellError
 from fabnode.deploy.upgrading import StuckError, Upgrade, UpgradeRefusedError, WentBackError
-from fabnode.deploy.waved import NotBorneError
+from fabnode.deploy.wave_runner import NotBorneError
 from fabnode.journal.summary import rows
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Binary, File, Trace, Unit

@@ -16,7 +16,7 @@ from fabnode.upkeep.departures import (
     departures,
     left,
 )
-from fabnode.upkeep.evictions import Answer
+from fabnode.upkeep.eviction_answers import Answer
 from fabnode.upkeep.owners import Owner
 
 from .pods import budget, pod

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.upkeep.replacements import why_unready
+from fabnode.upkeep.readiness import why_unready
 
 from .pods import pod
 

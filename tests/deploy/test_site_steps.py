@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.config.file_checks import others_may_change
-from fabnode.deploy.own_steps import OwnStepError, steps_of
+from fabnode.deploy.site_steps import OwnStepError, steps_of
 from fabnode.node.plan import ConflictError
 from fabnode.steps.order import STEPS
 from fabnode.util.problems import ConfigError

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy import approval, diagnosing, pipeline
+from fabnode.deploy import approval, doctor_runs, pipeline
 from fabnode.deploy import run as run_module
-from fabnode.deploy.diagnosing import FixError, NotCuredError, cure, diagnose, shared
 from fabnode.deploy.diagnosis import Diagnoses
+from fabnode.deploy.doctor_runs import FixError, NotCuredError, cure, diagnose, shared
 from fabnode.doctor.cause import Act, Approve, Cause, Deploy, Fix, RenewPod, UnitAct
 from fabnode.ssh.exec import Result
 
@@ -56,7 +56,7 @@ class Ward(Scene):
         monkeypatch.setattr(Diagnoses, "judged", judged)
         monkeypatch.setattr(pipeline, "deploy", deploy)
         monkeypatch.setattr(approval, "approve", approve)
-        monkeypatch.setattr(diagnosing, "_POLL", 0.01)
+        monkeypatch.setattr(doctor_runs, "_POLL", 0.01)
         monkeypatch.setattr(run_module, "Host", lambda node, _: self._host(node))
 
     def _host(self, node: Node) -> SimpleNamespace:
