@@ -161,7 +161,7 @@ PRODUCED: dict[str, dict[str, str]] = {
         "WentBackError": "test_a_node_that_fails_goes_back_and_ends_the_run",
         "StuckError": "test_a_host_that_is_dead_stays_cordoned_and_is_named",
         "UpgradeRefusedError": "test_a_way_that_is_not_supported_is_refused",
-        "NotBorneError": "test_a_node_that_is_down_already_counts",
+        "TooManyDownError": "test_a_node_that_is_down_already_counts",
     },
     "deploy/test_network_upgrade.py": {
         "NetworkWentBackError": (

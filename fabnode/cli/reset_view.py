@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..deploy.resetting import Resettable, WasReset
+    from ..deploy.resetting import ResetResult, Resettable
     from ..util.fan_out import Outcome
 
 _NAMED = 8  # lines of others' that are shown of each kind that is a list of names
@@ -34,7 +34,7 @@ def plan_lines(found: Mapping[str, Outcome[Resettable]]) -> Iterator[str]:
             yield f"    next: {refusal.fix}"
 
 
-def result_lines(done: Mapping[str, Outcome[WasReset]]) -> Iterator[str]:
+def result_lines(done: Mapping[str, Outcome[ResetResult]]) -> Iterator[str]:
     """Yield what became of each host: gone, put back, and others' untouched."""
     for node, outcome in done.items():
         if outcome.value is None:
@@ -87,12 +87,12 @@ def _planned(node: str, outcome: Outcome[Resettable]) -> dict[str, Any]:
     }
 
 
-def result_document(done: Mapping[str, Outcome[WasReset]]) -> dict[str, Any]:
+def result_document(done: Mapping[str, Outcome[ResetResult]]) -> dict[str, Any]:
     """Return what became of each host, for programs."""
     return {"nodes": [_result(node, outcome) for node, outcome in done.items()]}
 
 
-def _result(node: str, outcome: Outcome[WasReset]) -> dict[str, Any]:
+def _result(node: str, outcome: Outcome[ResetResult]) -> dict[str, Any]:
     if outcome.value is None:
         return {"node": node, "error": str(outcome.error or outcome.skipped)}
     value = outcome.value

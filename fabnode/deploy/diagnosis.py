@@ -15,7 +15,7 @@ from ..kube import csr, node_status
 from ..kube.client import ApiError, KubeletError, permitted
 from ..kube.pods import pods_on
 from ..node import layout
-from ..node.symptoms import Place
+from ..node.symptoms import ProbeTargets
 from ..pki.csr_policy import CLIENT, SERVING, node_asked_for
 from ..releases import compatibility
 from ..ssh.errors import (
@@ -138,13 +138,13 @@ class Diagnoses:
             drift=planner.drift(),
         )
 
-    def _place(self, node: Node) -> Place:
+    def _place(self, node: Node) -> ProbeTargets:
         config = self._session.config
         docker = node.runtime.name == "docker"
         ctr = f"{config.paths.programs}/ctr"
         client = ("docker", "version") if docker else (ctr, "version")
         apiserver = config.cluster.apiserver_host
-        return Place(
+        return ProbeTargets(
             services=verify.units(node, config.cluster.version.minor),
             ports=tuple(layout.PORTS),
             folders=(node.kubelet.root, node.runtime.root, config.paths.state, "/etc", "/run"),

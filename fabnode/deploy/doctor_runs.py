@@ -18,7 +18,7 @@ from ..doctor.cause import (
     Cause,
     Common,
     Deploy,
-    RenewPod,
+    RestartPod,
     UnitAct,
     common,
     explained,
@@ -175,7 +175,7 @@ def _do(run: Run, context: RunContext, deployer: NodeDeployer, act: Act) -> None
                         f"`{act.command}` failed there: {said}", f"do it on {name} by hand"
                     )
                 log.changed(act.command)
-            case RenewPod(name=pod, uid=uid):
+            case RestartPod(name=pod, uid=uid):
                 there = pods_on(context.session.api, name)
                 found = [p for p in there if p["metadata"]["uid"] == uid]
                 if found:

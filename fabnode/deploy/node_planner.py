@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ..journal.journal import Journal
     from ..node.facts import Watchlist
     from ..node.resources import Resource
-    from ..node.symptoms import Place, Symptoms
+    from ..node.symptoms import ProbeTargets, Symptoms
     from ..pki.renewal import Renewal
     from ..remote.survey import Observed
     from ..ssh.host import Host
@@ -133,7 +133,7 @@ class NodePlanner:
         self.touched, self._seen = False, time.monotonic()
         return self.facts
 
-    def symptoms(self, place: Place) -> Symptoms:
+    def symptoms(self, place: ProbeTargets) -> Symptoms:
         """Learn everything about a node that may be ill, in one round trip."""
         from ..remote.symptoms import probe_symptoms
 

@@ -71,7 +71,7 @@ class Resettable:
 
 
 @dataclass(frozen=True, slots=True)
-class WasReset:
+class ResetResult:
     """
     What a reset came to.
 
@@ -100,10 +100,10 @@ def plan(run: Run, pods: Collection[str] = ()) -> dict[str, Outcome[Resettable]]
 
 def carry_out(
     run: Run, planned: Mapping[str, Outcome[Resettable]], pods: Collection[str] = ()
-) -> dict[str, Outcome[WasReset]]:
+) -> dict[str, Outcome[ResetResult]]:
     """Reset the hosts that were planned, each as it was shown; what is refused fails."""
 
-    def one(host: Host) -> WasReset:
+    def one(host: Host) -> ResetResult:
         found = planned[host.name]
         if found.value is None:
             raise found.error or RuntimeError(found.skipped)
@@ -146,7 +146,7 @@ def reset_host(
     found: Resettable,
     pods: Collection[str],
     stopped: Callable[[], None] = lambda: None,
-) -> WasReset:
+) -> ResetResult:
     """
     Reset one host as it was surveyed.
 
@@ -182,7 +182,7 @@ def reset_host(
     filled = {change.name for change in after.rest if change.kind == "folder"}
     others = foreign(seen, found.scope)
     things = [change for change in done if change.kind not in _NO_THINGS]
-    return WasReset(
+    return ResetResult(
         gone=tuple(_thing(c) for c in things if c.kind not in _PUT_BACK and c.name not in filled),
         restored=tuple(_thing(c) for c in things if c.kind in _PUT_BACK),
         others=others,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _AWAY = frozenset({"maintain", "upgrade", "remove"})
 
 
-class NotBorneError(FabnodeError):
+class TooManyDownError(FabnodeError):
     """A node is not taken, for too many others are not well as it is."""
 
     def __init__(self, task: str, down: Collection[str], size: int) -> None:
@@ -65,7 +65,7 @@ def in_waves(
         wave = waves.next_wave(left, 1 if canary else size, down=down, shares=shares)
         if not wave:
             for name in left:
-                run.record_outcome(name, Outcome(error=NotBorneError(task, down, size)))
+                run.record_outcome(name, Outcome(error=TooManyDownError(task, down, size)))
             return
         done = using.context.each(work, wave, batched=False)
         left = [name for name in left if name not in wave]

@@ -42,7 +42,7 @@ class Deploy:
 
 
 @dataclass(frozen=True, slots=True)
-class RenewPod:
+class RestartPod:
     """Have the pod network's own pod on the node start again. `name`: namespace/name."""
 
     name: str
@@ -61,7 +61,7 @@ class Approve:
     shown: ClassVar[str] = "approve its signing requests that are proved"
 
 
-Act = UnitAct | Deploy | RenewPod | Approve
+Act = UnitAct | Deploy | RestartPod | Approve
 
 
 @dataclass(frozen=True, slots=True)

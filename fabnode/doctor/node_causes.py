@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ..util import program
 from ..util.sanitize import clean, cut
 from . import service_causes
-from .cause import Cause, Deploy, Fix, RenewPod
+from .cause import Cause, Deploy, Fix, RestartPod
 from .host_causes import STALE
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def network(
 def _renewed(evidence: Evidence) -> Fix:
     """Return how the network's own pod, which brings its files, starts again."""
     name, uid = evidence.node.network_pod
-    acts: tuple[Act, ...] = (RenewPod(name, uid),) if name else ()
+    acts: tuple[Act, ...] = (RestartPod(name, uid),) if name else ()
     namespace, _, pod = name.partition("/")
     command = (
         f"kubectl -n {namespace} delete pod {pod}" if name else "start the network's pod there"

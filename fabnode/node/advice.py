@@ -103,8 +103,8 @@ def regained(path: str) -> str:
     """Return how a program, configuration or folder that others may write becomes root's alone."""
     return (
         f"`namei -l {quote(path)}` shows whose each is on its way: from / on, make folders root's"
-        " alone (chown, chmod go-w) and check what is in them; a file: rewrite it from a checked copy:"
-        " whoever could write it may still have it open"
+        " alone (chown, chmod go-w) and check what is in them; a file: rewrite it from a checked"
+        " copy: whoever could write it may still have it open"
     )
 
 

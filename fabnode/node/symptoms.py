@@ -43,7 +43,7 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProbeTargets:
     """
     Where symptoms are looked for.
 

@@ -23,7 +23,7 @@ def unready_at_start(new: Release) -> bool:
     return new.minor in matrix().crossings.unready_at_start
 
 
-def containerd_way(old: str, new: str) -> tuple[str, ...] | None:
+def containerd_path(old: str, new: str) -> tuple[str, ...] | None:
     """
     Return the release series to pass on the shortest supported way, the last one included.
 

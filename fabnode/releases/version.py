@@ -44,7 +44,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class MinorRange:
     """Minors of Kubernetes 1.x, from `since` up to but excluding `until`; None: no end."""
 
     since: int = 0

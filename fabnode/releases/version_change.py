@@ -87,7 +87,7 @@ def _unsupported(old: Versions, new: Versions) -> tuple[str, str]:
         )
     if before.series == after.series:
         return "", ""
-    way = upgrade_effects.containerd_way(before.series, after.series)
+    way = upgrade_effects.containerd_path(before.series, after.series)
     if way is None or len(way) == 1:
         return "", ""
     stops = ", then ".join(f"{series}.x" for series in way)

@@ -285,7 +285,7 @@ class Session:
             )
 
     def _answer_prompt(self, channel: paramiko.Channel) -> None:
-        prompts = self._err.count(self._prompt.encode()) or self._in_own_words()
+        prompts = self._err.count(self._prompt.encode()) or self._foreign_prompts()
         if not prompts:
             return
         if self._command.password is None:
@@ -301,7 +301,7 @@ class Session:
             self._answered = len(self._err)
             channel.sendall(self._command.password.encode() + b"\n")
 
-    def _in_own_words(self) -> int:
+    def _foreign_prompts(self) -> int:
         """Return how often sudo, or PAM, asked for the password without the prompt it was given."""
         last = bytes(self._err[self._answered :]).rpartition(b"\n")[2]
         now = time.monotonic()

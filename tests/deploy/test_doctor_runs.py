@@ -11,7 +11,7 @@ from fabnode.deploy import approval, doctor_runs, pipeline
 from fabnode.deploy import run as run_module
 from fabnode.deploy.diagnosis import Diagnoses
 from fabnode.deploy.doctor_runs import FixError, NotCuredError, cure, diagnose, shared
-from fabnode.doctor.cause import Act, Approve, Cause, Deploy, Fix, RenewPod, UnitAct
+from fabnode.doctor.cause import Act, Approve, Cause, Deploy, Fix, RestartPod, UnitAct
 from fabnode.ssh.exec import Result
 
 from .nodes_in_use import Scene
@@ -196,8 +196,8 @@ def test_the_networks_pod_starts_again_if_it_is_still_that_one(
         for name in ("calico-node-a", "calico-node-b")
     ]
     renews = (
-        RenewPod("kube-system/calico-node-a", "calico-node-a"),
-        RenewPod("kube-system/calico-node-gone", "gone"),
+        RestartPod("kube-system/calico-node-a", "calico-node-a"),
+        RestartPod("kube-system/calico-node-gone", "gone"),
     )
     ward = Ward(monkeypatch, n1=[(cause("network-config", *renews),), ()])
     ward.api.pods = pods

@@ -13,7 +13,7 @@ from fabnode.cli import reset_view
 from fabnode.deploy import baselines, host_changes, resetting
 from fabnode.deploy import run as run_module
 from fabnode.deploy.reset_scope import beside, observed, resources_of, scope_of
-from fabnode.deploy.resetting import NotResetError, ResetRefusedError, WasReset
+from fabnode.deploy.resetting import NotResetError, ResetRefusedError, ResetResult
 from fabnode.deploy.run import Run
 from fabnode.journal.journal import Journal
 from fabnode.node.facts import PathFact
@@ -86,7 +86,7 @@ class Scene:
         self.done.append([f"{change.action} {change.kind}" for change in plan.changes])
         return Applied(plan, (), sent=7)
 
-    def reset(self) -> Outcome[WasReset]:
+    def reset(self) -> Outcome[ResetResult]:
         run = self.run()
         found = resetting.plan(run, self.pods)
         (outcome,) = resetting.carry_out(run, found, self.pods).values()

@@ -18,7 +18,7 @@ from fabnode.deploy.node_drainer import DrainBlockedError
 from fabnode.deploy.node_planner import NodePlan
 from fabnode.deploy.node_proof import NotWellError
 from fabnode.deploy.upgrading import StuckError, Upgrade, UpgradeRefusedError, WentBackError
-from fabnode.deploy.wave_runner import NotBorneError
+from fabnode.deploy.wave_runner import TooManyDownError
 from fabnode.journal.summary import rows
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Binary, File, Trace, Unit
@@ -369,7 +369,7 @@ def test_a_node_that_is_down_already_counts(scene: Upgraded) -> None:
     outcomes = scene.upgrade("n1", "n2")
     for name in ("n1", "n2"):
         error = outcomes[name].error
-        assert isinstance(error, NotBorneError)
+        assert isinstance(error, TooManyDownError)
         assert "n3 is not well, and no more than 1 node may be away" in error.message
         assert "inv upgrade --batch 2" in error.advice
     assert (scene.did, scene.api.reported) == ([], [])

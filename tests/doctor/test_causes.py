@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.doctor.cause import Approve, Deploy, RenewPod, UnitAct
+from fabnode.doctor.cause import Approve, Deploy, RestartPod, UnitAct
 from fabnode.doctor.evidence import Condition, Request
 from fabnode.doctor.judge import causes
 from fabnode.node import layout
@@ -577,7 +577,7 @@ def test_the_field_that_a_kubelet_can_not_use_is_named(text: str, field: str) ->
         ("runtime without its socket", (UnitAct("restart", RUNTIME),)),
         ("a field of another type", (Deploy(),)),
         ("an expired certificate", (Deploy(),)),
-        ("no CNI configuration", (RenewPod("kube-system/calico-node-x", "uid"),)),
+        ("no CNI configuration", (RestartPod("kube-system/calico-node-x", "uid"),)),
         ("a serving certificate", (Approve(),)),
         ("a cordon", ()),
         ("a disk of no room", ()),
