@@ -113,14 +113,14 @@ def status(c: Context, config: str = "", json: bool = False) -> None:
 
 @_task(
     json=HELP["json"],
-    fix="Do what is safe, then look again.",
+    fix="Apply the safe fixes; diagnose again.",
     dry_run="With --fix: show what would be done; change nothing.",
 )
 def doctor(
     c: Context, config: str = "", fix: bool = False, dry_run: bool = False, json: bool = False
 ) -> None:
     """
-    Say why the node is of no use, and what mends it.
+    Say why the node doesn't work, and what fixes it.
 
     Example: fab -H n1 doctor --fix
     """
@@ -255,7 +255,7 @@ def maintain(
     dry_run: bool = False,
 ) -> None:
     """
-    Drain the node, reboot it, prove it well.
+    Drain the node, reboot it, prove it healthy.
 
     Example: fab -H n1 maintain --if-due
     """

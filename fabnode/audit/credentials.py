@@ -69,7 +69,7 @@ class _Place:
     :param believed: it may accuse a key: the cluster's CA signed it, or the file is root's alone.
         Whose key is whose anybody may claim in a file of his own. :param uid: of the file's owner.
     :param roots: the file is root's alone. Only such a certificate has a key moved: who can read
-        the CA's key, which harden is to mend, makes certificates of it over any key's public half.
+        the CA's key, which harden is to fix, makes certificates of it over any key's public half.
     """
 
     path: str
@@ -259,8 +259,7 @@ class Credentials:
             "critical",
             f"a {what} with unlimited rights (O={groups}) is on a worker",
             seen,
-            "take it away; it can't be revoked before it ends"
-            f" ({found.not_after:%Y-%m-%d}) but by a new CA",
+            f"remove it; until it ends ({found.not_after:%Y-%m-%d}) only a new CA revokes it",
         )
 
     def _stray(
@@ -339,7 +338,7 @@ class Credentials:
             "medium",
             self._kubeconfig,
             f"this host is the cluster's node {self._joined_as}, not {self._node}",
-            f"its kubelet goes by a certificate of {_NODE}{self._joined_as}, of the cluster's CA",
+            f"its kubelet uses a certificate of {_NODE}{self._joined_as}, of the cluster's CA",
             f"call it {self._joined_as} in the configuration; where it is to have another name,"
             " remove it from the cluster first",
             by_hand="a node's name is chosen in the configuration",

@@ -49,7 +49,7 @@ def errors_as_exits() -> Iterator[None]:
         advice = f"\nnext: {error.advice}" if error.advice else ""
         raise Exit(clean(f"{error.message}{advice}", lines=True), error.exit_code) from error
     except KeyboardInterrupt as error:
-        raise Exit("interrupted; the same command goes on from here", INTERRUPTED) from error
+        raise Exit("interrupted; the same command continues from here", INTERRUPTED) from error
 
 
 def _forbid_dumps() -> None:

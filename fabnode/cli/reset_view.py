@@ -28,14 +28,14 @@ def plan_lines(found: Mapping[str, Outcome[Resettable]]) -> Iterator[str]:
             yield f"  {change.action} {change.kind} {change.name}: {change.why}"
         yield from _beside(value.others, value.reset.stays, value.reset.unknown)
         if value.copied:
-            yield "  its own record is gone: this machine's copy is gone by"
+            yield "  its own record is gone: this machine's copy is used"
         for refusal in value.reset.refusals:
             yield f"  refused: {refusal.text}"
             yield f"    next: {refusal.fix}"
 
 
 def result_lines(done: Mapping[str, Outcome[ResetResult]]) -> Iterator[str]:
-    """Yield what became of each host: gone, put back, and others' untouched."""
+    """Yield what became of each host: gone, put back, and what was left untouched."""
     for node, outcome in done.items():
         if outcome.value is None:
             continue  # the end table says why

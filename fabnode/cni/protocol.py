@@ -313,7 +313,7 @@ class Cni(Protocol):
 
     def knows_apiserver(self, api: Reader) -> bool:
         """
-        Return whether its pods on nodes are told where the apiserver is, beside its Service.
+        Return whether its pods on nodes have the apiserver's address, beside its Service.
 
         :raises ApiError: 403 where the account lacks `optional_rights`.
         """

@@ -1,5 +1,5 @@
 """
-Pods of a node at the API: listed, judged by what surrounds them, evicted.
+Eviction API: lists pods, reads their budgets, owners and volumes, evicts.
 
 Which version an eviction has, and whether it can be tried without effect, is data of the releases.
 """

@@ -261,18 +261,18 @@ class _Node:
         api = self._session.api
         now = time.time() + (api.clock_offset or 0)
         age = node_status.heartbeat_age(api, self._cordons.live(self._name), now)
-        return f"; its kubelet reported {age:.0f} s ago last" if age != float("inf") else ""
+        return f"; its kubelet last reported {age:.0f} s ago" if age != float("inf") else ""
 
     def _prove_kernel(self, operation: Operation, state: BootState) -> None:
         wanted = operation.kernel
         if not self._wanted.command and wanted and state.running != wanted:
             raise RebootError(
-                f"the host runs the kernel {state.running}, and {wanted} was to run",
+                f"the host runs the kernel {state.running} instead of {wanted}",
                 f"see what its boot loader takes (--kernel names the right one); {self._advice}",
             )
 
     def _prove(self, state: BootState) -> NodeProof:
-        """See the node well in this boot; return what proves that."""
+        """See that the node is healthy in this boot; return what proves that."""
 
         def reported(live: Object) -> list[str]:
             info = (live.get("status") or {}).get("nodeInfo") or {}
@@ -300,7 +300,7 @@ class _Node:
 
 
 def _task(wanted: Maintenance) -> str:
-    """Return the task that goes on where one was cut off, with what makes it the same."""
+    """Return the task that continues an interrupted one, with the same options."""
     command = wanted.command
     if not command:
         return MAINTAIN

@@ -1,4 +1,4 @@
-"""Policies that may forbid what the network probe's pods try: named beside what did not answer."""
+"""Network policies that may block the network probe's pods, named beside failed checks."""
 
 from __future__ import annotations
 

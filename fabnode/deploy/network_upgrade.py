@@ -107,7 +107,7 @@ class NetworkUpgrade:
 
         :param with_images: nodes that have the images of the new pods.
         :raises ClusterError: a node has not; nothing was changed.
-        :raises NetworkWentBackError: a new pod is not well; they are as before.
+        :raises NetworkWentBackError: a new pod is unhealthy; they are as before.
         """
         with self._journal.step(None, pod_network.STEP.name, wanted.text) as log:
             new = wanted.rollout and wanted.rollout.new_images
@@ -174,7 +174,7 @@ class NetworkUpgrade:
             self._apply(self._before)
         except FabnodeError as then:
             return ClusterError(
-                f"{network.name} went back to what ran, and that is not well either:"
+                f"{network.name} went back to what ran, but that is unhealthy too:"
                 f" {then.message}; at first: {error.message}",
                 then.advice,
             )

@@ -59,7 +59,7 @@ class Preview:
     """
     What a drain of a node would do.
 
-    :param cordon: whose the node's cordon is: ours as recorded, somebody else's; empty: none.
+    :param cordon: owner of the node's cordon: fabnode as recorded, somebody else; empty: none.
     """
 
     cordon: str

@@ -142,7 +142,7 @@ class Nodes:
         """
         Say whether the apiserver gets through to a node's kubelet, as for `kubectl logs`.
 
-        False as well where we may not ask it to. Raises ApiAwayError where nobody can be asked.
+        False as well without the right to ask. Raises ApiAwayError where nobody can be asked.
         """
         try:
             self._api.text(f"{node_status.NODES}/{name}/proxy/healthz", node=name)

@@ -102,7 +102,7 @@ def deploy(run: Run) -> list[Check]:
         if not all(came) or not run.whole or not good:
             return []
         changed = any(o.value and o.value.changed for o in outcomes.values())
-        # A probe that was cut off proves nothing: it is made up for.
+        # An interrupted probe proves nothing: it is repeated.
         network_too = partial(network_probe_left, session.api)
 
         def proved() -> list[Check]:
@@ -118,7 +118,7 @@ def deploy(run: Run) -> list[Check]:
 
 
 def _uncordoned(context: RunContext, checks: list[Check]) -> list[Check]:
-    """Look again at nodes that were cordoned, or tainted: the site's commands may end that."""
+    """Probe nodes again that were cordoned, or tainted: the site's commands may end that."""
     closed = {c.node for c in checks if c.name == verify.SCHEDULABLE and not c.ok}
     if not closed or not context.run.config.extensions.hooks:
         return checks

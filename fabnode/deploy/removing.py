@@ -3,7 +3,7 @@ Removal of nodes whose hosts answer: drained, stopped, taken out of the cluster,
 
 The order is what keeps a removed node from coming back: its kubelet is stopped and disabled, and
 its pods are ended through the runtime, before its Node object goes; its files, keys among them, go
-last. A removal that was cut off goes on by the same command, also where the Node object has gone.
+last. An interrupted removal goes on by the same command, also where the Node object has gone.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 class RequestJudge:
     """
-    Judges whatever signing request appears, and approves what is proved.
+    Judges each signing request that appears, and approves what is proved.
 
     The watch begins when somebody first needs it.
 
@@ -111,7 +111,7 @@ class RequestJudge:
 
     def deny(self, names: Sequence[str]) -> bool:
         """
-        Deny pending requests that nobody claims, by name; return whether all of them were denied.
+        Deny pending requests of no configured node, by name; return whether all were denied.
 
         Raises ApiError where there is none of that name.
         """

@@ -60,7 +60,8 @@ class Resettable:
     """
     A host as it was surveyed, and what a reset of it would do.
 
-    :param others: what is others' there, by kind. :param copied: the record is the deployer's copy.
+    :param others: what there is not fabnode's, by kind. :param copied: the record is the deployer's
+        copy.
     """
 
     survey: Survey
@@ -76,8 +77,8 @@ class ResetResult:
     What a reset came to.
 
     :param gone: what was removed; `restored`: what was put back. Each as `kind name`.
-    :param others: what is others', by kind. :param changed: of these, the lines that came or went
-        meanwhile, each with `+` or `-`.
+    :param others: what is not fabnode's, by kind. :param changed: of these, the lines that came or
+        went meanwhile, each with `+` or `-`.
     :param stays: what is left of a node's, with the reason. :param unknown: see `Reset`.
     """
 
@@ -189,7 +190,7 @@ def reset_host(
         changed=_differences(found.others, others),
         stays=(
             *found.reset.stays,
-            *(f"{name}: others' files are in it" for name in sorted(filled)),
+            *(f"{name}: other files are in it" for name in sorted(filled)),
         ),
         unknown=found.reset.unknown,
     )
@@ -213,7 +214,7 @@ def _named(changes: Sequence[Change]) -> str:
 def _differences(
     before: Mapping[str, tuple[str, ...]], after: Mapping[str, tuple[str, ...]]
 ) -> tuple[str, ...]:
-    """Return the lines of others' that came or went."""
+    """Return the lines of what is not fabnode's that came or went."""
     found: list[str] = []
     for kind in dict.fromkeys((*before, *after)):
         old, new = Counter(before.get(kind, ())), Counter(after.get(kind, ()))

@@ -90,6 +90,6 @@ class RestartTurns:
         return before - self._pods(node).keys()
 
     def _pods(self, node: str) -> dict[str, bool]:
-        """Return whether each pod of a node is ready, by uid; none where we may not list them."""
+        """Return whether each pod of a node is ready, by uid; none without the right to list."""
         found = permitted(lambda: pods_on(self._api, node)) or ()
         return {str(pod["metadata"]["uid"]): is_ready(pod) for pod in found}

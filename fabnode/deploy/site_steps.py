@@ -195,6 +195,6 @@ def _misplaced(
             if shutil.which(program) is None:
                 yield ("run",), (f"there is no program {program!r} on this machine", "")
         elif not path.is_file() or not os.access(path, os.X_OK):
-            yield ("run",), (f"{path} is no program that can be run", f"run `chmod +x {path}`")
+            yield ("run",), (f"{path} is not an executable file", f"run `chmod +x {path}`")
         elif fault := others_may_change(path):
             yield ("run",), (f"{path} {fault}", "")

@@ -1,4 +1,4 @@
-"""What its Node object, the pods' network and its pods say against a node."""
+"""Causes in the Node object, the pods' network and the pods of a node."""
 
 from __future__ import annotations
 
@@ -107,8 +107,9 @@ def _readiness(evidence: Evidence) -> Iterator[Cause]:
                 ),
             )
     if seen.beat > STALE:
-        age = "never" if seen.beat == float("inf") else f"{seen.beat:.0f} s ago"
-        yield Cause("not-reporting", f"its kubelet reported {age} last", "its Lease", Fix(logs))
+        never = seen.beat == float("inf")
+        text = "never reported" if never else f"last reported {seen.beat:.0f} s ago"
+        yield Cause("not-reporting", f"its kubelet {text}", "its Lease", Fix(logs))
     ready = seen.conditions.get("Ready")
     if ready is None or ready.status == "True":
         return

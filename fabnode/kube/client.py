@@ -127,8 +127,8 @@ class Api:
     """
     Client of one apiserver. Thread-safe.
 
-    Every call waits for an apiserver that is away, at most `patience` seconds in all, and raises
-    ApiAwayError then; a wrong certificate or wrong credentials raise ApiWrongError at once, any
+    Every call waits for an apiserver that does not answer, at most `patience` seconds in all, then
+    raises ApiAwayError; a wrong certificate or wrong credentials raise ApiWrongError at once, any
     other refusal ApiError.
     """
 

@@ -122,7 +122,7 @@ class Approver:
 
     def approved_for(self, node: str) -> tuple[SigningRequest, ...]:
         """
-        Return the client requests approved for a node since it was last handed a token.
+        Return the client requests approved for a node since it last got a token.
 
         By whomever; of more than one, somebody else than the host may hold a certificate.
         """

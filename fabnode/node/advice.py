@@ -42,14 +42,14 @@ def exchanged_in(path: str, paths: Mapping[str, PathFact]) -> str:
 
 def taken_back(path: str, paths: Mapping[str, PathFact]) -> str:
     """
-    Return how a path becomes root's alone: commands, or what to mend before.
+    Return how a path becomes root's alone: commands, or what to fix before.
 
     A folder's owner and mode say who may write there from now on; who has a file open goes on
     writing it, whatever they are.
     """
     if folder := exchanged_in(path, paths):
         return (
-            f"mend {folder} first, then look again: until then others may put a link in the place"
+            f"fix {folder} first, then check again: until then others may put a link in the place"
             f" of {path}, and a chown or chmod would change another file"
         )
     found = paths[path]
@@ -67,7 +67,7 @@ def _anew(path: str, mode: int) -> str:
     """Return how a file in a folder of root's alone becomes another inode, with what was read."""
     old, new = quote(path), quote(f"{path}.new")
     return (
-        f"install -m {mode:o} {old} {new}, look {new} through, then mv {new} {old} (a chown or"
+        f"install -m {mode:o} {old} {new}, check {new}, then mv {new} {old} (a chown or"
         " chmod leaves it to who has it open)"
     )
 
@@ -75,7 +75,7 @@ def _anew(path: str, mode: int) -> str:
 def removed(path: str, paths: Mapping[str, PathFact]) -> str:
     """Return how a file is removed: `rm`, once nobody else leads its folder elsewhere."""
     folder = exchanged_in(path, paths)
-    return f"{f'mend {folder}, which others may exchange, and ' if folder else ''}rm {quote(path)}"
+    return f"{f'fix {folder}, which others may exchange, and ' if folder else ''}rm {quote(path)}"
 
 
 def closed(path: str, uid: int, *, controlled: bool, written: bool = False) -> str:

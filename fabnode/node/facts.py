@@ -135,7 +135,7 @@ class Facts:
     :param readonly: of the folders asked about, those that can't be written in.
     :param mounts: of the folders asked about, what each is mounted by.
     :param booted: whether systemd is the init. :param kmsg: whether /dev/kmsg is there.
-    :param modules_disabled: whether the kernel loads no modules any more.
+    :param modules_disabled: whether the kernel no longer loads modules.
     :param controllers: cgroup controllers of the kernel; empty where unknown.
     :param networks: IPv4 networks of interfaces and routes, without the default route.
     :param mtus: of interfaces, without those of pods, by name.

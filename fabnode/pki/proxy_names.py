@@ -3,7 +3,7 @@ User names of kube-proxies: the one that Kubernetes binds for all, and one for e
 
 Kubernetes' own ClusterRoleBinding gives system:kube-proxy its rights (kubernetes
 `plugin/pkg/auth/authorizer/rbac/bootstrappolicy`), so that these can't be taken from one node. A
-name for each node has the rights that fabnode binds to it, and those can be taken back.
+name for each node has the rights that fabnode binds to it, and those can be revoked.
 """
 
 from __future__ import annotations

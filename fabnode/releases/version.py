@@ -1,5 +1,5 @@
 """
-Releases, and spans of minor releases.
+Types for a release and a range of minor releases.
 
 Differences between releases are data in `config/versions.yml`, whose shape is `matrix.py`; both use
 these two types.

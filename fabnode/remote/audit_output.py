@@ -392,7 +392,7 @@ def _text(mode: str, controlled: str, digest: str, content: str) -> Text:
         return Text(_mode(mode), digest, None, _flag(controlled))
     data = _unbase64(content)
     if len(data) > LIMITS.text_size or hashlib.sha256(data).hexdigest() != digest:
-        raise MalformedError("a text that its digest does not fit")
+        raise MalformedError("a text that does not match its digest")
     return Text(_mode(mode), digest, data, _flag(controlled))
 
 
@@ -418,7 +418,7 @@ def _path(path: str) -> str:
         or path.startswith("//")
         or any(char in path for char in "\t\n\0")
     ):
-        raise MalformedError(f"no path: {path[:60]!r}")
+        raise MalformedError(f"not a path:  {path[:60]!r}")
     return path
 
 
@@ -430,17 +430,17 @@ def _flag(text: str) -> bool:
 
 def _mode(text: str) -> int:
     if not _MODE.fullmatch(text):
-        raise MalformedError(f"no mode: {text[:20]!r}")
+        raise MalformedError(f"not a mode:  {text[:20]!r}")
     return int(text, 8)
 
 
 def _number(text: str) -> float:
     if not _NUMBER.fullmatch(text):
-        raise MalformedError(f"no number: {text[:20]!r}")
+        raise MalformedError(f"not a number:  {text[:20]!r}")
     return float(text)
 
 
 def _whole(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 12:
-        raise MalformedError(f"no whole number: {text[:20]!r}")
+        raise MalformedError(f"not a whole number:  {text[:20]!r}")
     return int(text)

@@ -25,9 +25,9 @@ _LIMIT = 4 * 2**20
 
 def probe_symptoms(host: Host, watch: Watchlist, place: ProbeTargets) -> tuple[Facts, Symptoms]:
     """
-    Look at a node, in one round trip. Changes nothing on it but the probe's record of digests.
+    Probe a node, in one round trip. Changes nothing on it but the probe's record of digests.
 
-    :raises HostError: it can't be reached, or does not answer as a host does.
+    :raises HostError: it can't be reached, or its output is not as expected.
     """
     nonce = secrets.token_hex(8)
     facts, output = probe_and(host, watch, script(place, nonce).decode(), _LIMIT)

@@ -42,7 +42,7 @@ class UnitMonitor:
         """
         Check the units, in one round trip.
 
-        :raises ApplyError: one is down, or was started again too often: with its own last words.
+        :raises ApplyError: one is down, or was started again too often: with its last message.
         """
         command = _SHOW.format(units=shlex.join(self._units))
         shown = clean(self._host.root(command).stdout, lines=True).strip().split("\n\n")

@@ -1,5 +1,5 @@
 """
-What the user's ssh configuration says of a host: asked of `ssh -G`, which alone knows its grammar.
+The user's ssh configuration for a host, from `ssh -G`, which alone knows its grammar.
 
 Where there is no ssh program, paramiko's reader stands in for files without Include and Match, of
 which it knows too little. docs/access.md says which options have an effect here.
@@ -171,7 +171,7 @@ class ClientConfig:
     def _looked_up(self, asked: _Question) -> HostOptions:
         host = asked.host
         if host.startswith("-"):
-            raise ClientConfigError(f"{host!r} is no host name")
+            raise ClientConfigError(f"{host!r} is not a host name")
         if self._words <= IDLE | {"host", "include"} - {"pkcs11provider"}:
             found: dict[str, list[str]] = {}
         elif self._ssh:
@@ -265,7 +265,7 @@ class ClientConfig:
         try:
             number = asked.port or int(one("port", "22"))
         except ValueError:
-            raise ClientConfigError(f"port {one('port')} is no number") from None
+            raise ClientConfigError(f"port {one('port')} is not a number") from None
         tokens = self._tokens(alias, host, number, chosen, one("hostkeyalias"))
 
         def expand(text: str) -> str:
@@ -355,7 +355,7 @@ def split_jump(jump: str) -> tuple[str | None, str, int | None]:
     elif place.count(":") == 1:
         host, _, port = place.partition(":")
     if not host or (port and not port.isdigit()):
-        raise ClientConfigError(f"{jump!r} is no jump host")
+        raise ClientConfigError(f"{jump!r} is not a jump host")
     return user or None, host, int(port) if port else None
 
 

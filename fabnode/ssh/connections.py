@@ -140,7 +140,7 @@ class Access:
     def _before(
         self, node: Node, options: HostOptions, beyond: frozenset[Place]
     ) -> HopConnection | None:
-        """Return the last jump host before a host. :param beyond: hosts on the far side of it."""
+        """Return the last jump host before a host. :param beyond: hosts reached through it."""
         return self._chain(node, options.jumps, beyond) if options.jumps else None
 
     def _chain(

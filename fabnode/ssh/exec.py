@@ -38,7 +38,7 @@ _NOT_ACCEPTED = (
 _SUDO_ADVICE = "check the user's sudo rights with `sudo -l` there"
 _BY_SUDO = (
     "run the same command again; where it ends so each time, see whether `sudo -l` there shows a"
-    " command_timeout (or TIMEOUT=) for the user, which ends commands without a word"
+    " command_timeout (or TIMEOUT=) for the user, which ends commands without a message"
 )
 _SUDO_CAUSES = {
     "must have a tty": "take `requiretty` from the user's Defaults in sudoers",
@@ -62,7 +62,7 @@ _SHELL_CAUSES = {
 }
 _REFUSED = re.compile(r"(is not allowed to execute ')(\S+) .*(' as )", re.DOTALL)
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'!\\")  # between single quotes, to any shell
-_TURN = 0.1  # seconds: the longest that output waits while the far side takes no input
+_TURN = 0.1  # seconds: the longest that output waits while the remote side takes no input
 # Root's programs come from the system's folders, whatever the PATH of a login or of sudo names.
 # Those of /usr/local, fabnode's own among them, count where root alone may put something there and
 # each of them is root's alone: an archive that root unpacks brings owners of its own. A link counts
@@ -246,7 +246,7 @@ class Session:
                         chunk = chunk[count:] if count < len(chunk) else next(pending, None)
                     continue
                 except TimeoutError:
-                    continue  # the far side takes nothing now: read what it writes meanwhile
+                    continue  # the remote side takes nothing now: read what it writes meanwhile
                 except OSError:
                     open_input = False  # it has ended; its output and status are the reason
             poll.poll(1000 * min(1.0, max(0.01, deadline - now)))
@@ -365,7 +365,7 @@ def for_any_shell(script: str) -> str:
     Return a command that runs a POSIX script under any login shell.
 
     csh, tcsh, fish and the like quote differently from sh: between single quotes csh still takes
-    exclamation marks, line ends and backslashes for its own. So they see none of these; `printf %b`
+    exclamation marks, newlines and backslashes for its own. So they see none of these; `printf %b`
     of a real sh puts them back.
     """
     encoded = "".join(chr(byte) if byte in _PLAIN else f"\\0{byte:03o}" for byte in script.encode())

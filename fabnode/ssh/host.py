@@ -127,7 +127,7 @@ class Host:
         """
         Open a TLS connection from the node to `address` and check the certificate against the CA.
 
-        :raises HostError: the node is gone. What is wrong at the far end stands in the result.
+        :raises HostError: the node is gone. What is wrong at the remote end stands in the result.
         """
         return tls_over(self._transport(), (address, port), ca_pem, server_name, timeout)
 

@@ -264,7 +264,7 @@ def schedulable_check(node: Node, live: Object, own: str = "") -> Check:
     A node waits for its cloud controller manager where one is configured, or for whoever takes its
     startup taints off: that is a warning.
 
-    :param own: whose the cordon is, where it is fabnode's.
+    :param own: who owns the cordon, where it is fabnode's.
     """
     spec = live.get("spec") or {}
     strange = _strange(node, live)

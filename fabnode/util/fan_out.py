@@ -175,7 +175,7 @@ def _outcome(work: Callable[[T], R], item: T) -> Outcome[R]:
         value = work(item)
     except (
         BaseException
-    ) as error:  # a thread that ended without a word would be waited for for ever
+    ) as error:  # a thread that ended without a message would be waited for for ever
         return Outcome(error=error, seconds=time.monotonic() - began)
     return Outcome(value=value, seconds=time.monotonic() - began)
 

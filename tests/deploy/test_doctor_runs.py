@@ -1,4 +1,4 @@
-"""What the doctor does about causes, what it leaves alone, and when a node counts as mended."""
+"""What the doctor does about causes, what it leaves alone, and when a node counts as fixed."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_service_that_has_just_been_started_is_not_well_yet(
     ill = (cause("kubelet-down", RESTART),)
     ward = Ward(monkeypatch, n1=[ill, (TOO_EARLY,), (TOO_EARLY,), (cause("kubelet-unreached"),)])
     _, run = ward.cured()
-    assert errors(run) == {"n1": "it is still not well: kubelet-unreached is wrong"}
+    assert errors(run) == {"n1": "it is still unhealthy: kubelet-unreached is wrong"}
 
 
 def test_a_node_that_is_still_not_well_fails_with_its_cause(
@@ -122,7 +122,7 @@ def test_a_node_that_is_still_not_well_fails_with_its_cause(
     _, run = ward.cured()
     assert ward.done == [f"n1: {COMMAND}"], "the same is not done again and again"
     assert isinstance(run.outcomes["n1"].error, NotCuredError)
-    assert errors(run) == {"n1": "it is still not well: kubelet-down is wrong"}
+    assert errors(run) == {"n1": "it is still unhealthy: kubelet-down is wrong"}
     assert isinstance(run.outcomes["n1"].error, NotCuredError)
     assert run.outcomes["n1"].error.advice == "mend kubelet-down"
     assert not run.outcomes["n1"].ok

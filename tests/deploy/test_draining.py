@@ -203,7 +203,7 @@ def test_a_busy_apiserver_is_no_budget(scene: Scene) -> None:
     scene.api.pods = [pod("a")]
     scene.api.answers["a"] = [(429, {"message": "too many requests"}), (503, {}), TAKEN]
     assert drained(scene)["n1"].ok
-    said = "waiting for its pods to go: 1 pod left: shop/a (the API puts it off: HTTP 503)"
+    said = "waiting for its pods to go: 1 pod left: shop/a (the API defers it: HTTP 503)"
     assert said in scene.texts("progress")
 
 

@@ -1,4 +1,4 @@
-"""`inv doctor`: what is wrong with nodes, why, and what puts it right."""
+"""`inv doctor`: what is wrong with nodes, why, and what fixes it."""
 
 from __future__ import annotations
 
