@@ -173,7 +173,7 @@ class _Bench:
         if text is not None and not text.controlled:
             raise CannotEditError(f"{path} is a symlink, or others than root can change it")
         if text is None or text.content is None:
-            raise CannotEditError(f"{path} was not read, for it may hold secrets")
+            raise CannotEditError(f"{path} was not read: it may hold secrets")
         if not text.sha256:
             raise CannotEditError(f"lines of {path} that may hold secrets stayed on the host")
         try:

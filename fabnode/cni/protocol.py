@@ -272,7 +272,7 @@ class Cni(Protocol):
         """Return by node the path of its pod there, where that is of a template of before."""
 
     def held(self, api: Reader, node: str) -> str:
-        """Return what it holds for a node beside the cluster's objects, in words; or nothing."""
+        """Return what it holds for a node beside the cluster's objects, as text; or nothing."""
 
     def release(self, api: Writer, node: str) -> str:
         """Release what it holds for a node that is gone, with all of its pods; return what."""

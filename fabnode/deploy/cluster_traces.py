@@ -88,7 +88,7 @@ class ClusterTraces:
         return tuple(gone)
 
     def _lease_gone(self) -> bool:
-        """Delete its Lease; where we may not, Kubernetes collects it once its Node is gone."""
+        """Delete its Lease; without the right to, Kubernetes collects it once its Node is gone."""
         path = node_status.lease_path(self._name)
 
         def delete() -> bool:

@@ -88,7 +88,7 @@ class Prospect:
     """
     What a maintenance would do with a node.
 
-    :param action: what is done once it is drained; empty: nothing, for nothing is due.
+    :param action: what is done once it is drained; empty: nothing is due.
     :param due: why a reboot is due, as the host says. :param goes_on: what goes on there.
     """
 

@@ -139,7 +139,7 @@ def _run(
         else:
             tries += verify.probe_results(node, log, nodes, service=False)
     checks += reached.result()
-    # Asked while the namespace is there, for some sites put policies into each new one.
+    # Asked while the namespace is there: some sites put policies into each new one.
     failed = any(not check.ok for check in tries)
     return checks + network_policies.named(tries, network_policies.found(api) if failed else ())
 

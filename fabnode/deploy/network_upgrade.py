@@ -94,7 +94,7 @@ class NetworkUpgrade:
             parts.append(f"{counted(len(changes), 'object')} to apply")
         text = "; ".join(filter(None, parts))
         if len(self._names) < len(self._nodes):
-            self._journal.warn(f"{text}: left alone, for this run is not about all nodes")
+            self._journal.warn(f"{text}: left alone, because this run is not about all nodes")
             return NetworkProspect()
         turn = network.turn(rollout, self._minors()) if rollout else Turn()
         if turn.warning:

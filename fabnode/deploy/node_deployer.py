@@ -155,7 +155,7 @@ class NodeDeployer:
         """
         Return what would be done, and what preflight found. Changes nothing.
 
-        :param upgrades: pods that run forbid nothing, for they will have left.
+        :param upgrades: pods that run forbid nothing: they will have left.
         """
         return self._planner.plan(renewal, upgrades=upgrades)
 

@@ -1,7 +1,7 @@
 """
 Drain of one node: what would go and why not, then evictions until none is left.
 
-Pods are listed again and again, for one that tolerates the cordon may come later. A refusal that
+Pods are listed again and again: one that tolerates the cordon may come later. A refusal that
 passes is tried again until the deadline, and is reported; one that does not ends the drain once all
 others have gone.
 """

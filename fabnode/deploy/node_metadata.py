@@ -2,7 +2,7 @@
 Labels, annotations and taints of a Node: set as configured, removed when no longer configured.
 
 Only what fabnode itself set goes, and only where it still is as it was set. What that is, a record
-on the Node holds: an annotation, for that needs no further rights and ends with the Node.
+on the Node holds: an annotation, which needs no further rights and ends with the Node.
 
 A kubelet may write its own annotations. A record that it forged could have us take away the taint
 or the reserved label that keeps pods off a captured host, which it may not do itself; so a record

@@ -156,7 +156,7 @@ class NodePlanner:
         """
         Return what would be done, and what preflight found. Changes nothing.
 
-        :param upgrades: pods that run forbid nothing, for they will have left.
+        :param upgrades: pods that run forbid nothing: they will have left.
         """
         self.probe()
         planned = self.hooked(self.compare(renewal), renewal)
@@ -259,7 +259,7 @@ class NodePlanner:
     @property
     def record(self) -> Observed:
         """What is recorded of the host before its first change, by the last probe's scope."""
-        from .reset_scope import observed, scope_of  # of no use where nothing changes
+        from .reset_scope import observed, scope_of  # not needed where nothing changes
 
         return observed(scope_of(self.config, self.node, self._everything))
 

@@ -103,7 +103,7 @@ class Nodes:
 
         Where fabnode installs no network, all but that will do (`awaits_network`).
 
-        Raises WaitTimeoutError with the kubelet's own words; others as in `wait_registered`.
+        Raises WaitTimeoutError with the kubelet's message; others as in `wait_registered`.
         """
         last = ["its kubelet has not registered"]
         offline = [False]
@@ -180,7 +180,7 @@ class Nodes:
         """
         Return the pods on a node, as `namespace/name`, that a drain would have leave.
 
-        None where this account may not list them.
+        None: this account has no right to list them.
         """
         from ..upkeep import departures  # few runs change what takes a drain
 

@@ -68,7 +68,7 @@ class OfflineRemoval:
     :param registered: it has a Node object. :param last_sign: seconds ago; infinity: never.
     :param pods: those that run there as far as the cluster knows, but its own.
     :param alive: why it is not offline; empty: it is.
-    :param requests, tokens: how many there are. :param addresses: of the pod network, in words.
+    :param requests, tokens: how many there are. :param addresses: of the pod network, as text.
     :param proxy: its kube-proxy has rights in a name of its own.
     """
 

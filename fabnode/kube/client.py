@@ -184,7 +184,7 @@ class Api:
 
         :param node: whose kubelet that is.
         :param seconds: how long its answer, and then the whole of it, may take.
-        :raises KubeletError: that kubelet failed; where it is the apiserver, errors are as ever.
+        :raises KubeletError: that kubelet failed; where it is the apiserver, errors as elsewhere.
         """
         seconds = seconds or _TEXT_SECONDS
         answer = self._passed_on(path, query, node, seconds)

@@ -79,7 +79,7 @@ class Approver:
         self._on_foreign = on_foreign
         self._serving_only = serving_only
         self._lock = threading.Lock()
-        self._deciding = threading.Lock()  # one at a time, for a token is good for one certificate
+        self._deciding = threading.Lock()  # one at a time: a token is good for one certificate
         self._candidates: dict[str, Candidate] = {}
         self._tokens: dict[str, Token] = {}
         self._approved: dict[str, SigningRequest] = {}

@@ -109,7 +109,7 @@ def regained(path: str) -> str:
 
 
 def replaced(path: str) -> str:
-    """Return how a file that root's programs go by, and others may write, becomes root's."""
+    """Return how a file that root's programs use, and others may write, becomes root's."""
     return (
         "rewrite it from a checked copy, in a folder that is root's alone"
         f" up to /, and have the setting name that. No chown or chmod of {path}: who may write it"

@@ -143,7 +143,7 @@ class Facts:
         written: path → `missing` or `readonly`.
     :param resolv_conf: text of /etc/resolv.conf; None: it is not there. `resolv_link`: where a
         dangling one leads.
-    :param systemd_resolved: whether pods need systemd-resolved's own file in its stead, for it is
+    :param systemd_resolved: whether pods need systemd-resolved's own file instead: it is
         missing or names a resolver on the loopback alone.
     :param proxies: variables such as HTTPS_PROXY that systemd gives to all services, without user
         and password.

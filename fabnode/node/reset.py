@@ -2,7 +2,7 @@
 Reset of a host: what a node left there, what goes back to how it was, what is not fabnode's. Pure.
 
 What goes is named exactly: files and folders by what the steps want, the kernel's things by their
-names and kinds; what was there before the first change is never among it. There are two phases, for
+names and kinds; what was there before the first change is never among it. There are two phases:
 what runs changes what is there: units and pods end first, and the host is surveyed again.
 """
 

@@ -69,7 +69,7 @@ def version_change(old: Versions, new: Versions) -> VersionChange:
     )
     if runtime:
         texts.append(f"{_named(old)} → {_named(new)}")
-        effects.append("its pods are all made again, for its runtime is another")
+        effects.append("its pods are all made again: its runtime changes")
         refusal, advice = _unsupported(old, new)
     return VersionChange(tuple(texts), tuple(effects), refusal, advice, minor, runtime)
 

@@ -30,7 +30,7 @@ class UnitMonitor:
     What systemd had to restart before the first check is forgiven: units that need each other may
     take a few tries.
 
-    :param unit: one that has to be up. :param others: units without which it is of no use.
+    :param unit: one that has to be up. :param others: units without which it does not work.
     """
 
     def __init__(self, host: Host, unit: str, others: Sequence[str] = ()) -> None:

@@ -154,7 +154,7 @@ class Session:
         self._prompt = f"fabnode-{nonce}-prompt:"
         self._out = bytearray()
         self._err = bytearray()
-        self._lines = 0  # how much of _out was handed to on_line
+        self._lines = 0  # how much of _out was passed to on_line
         self._is_ready = False
         self._password_sent = False
         self._shell = f"fabnode-{nonce}-shell\n".encode()

@@ -82,7 +82,7 @@ def fan_out(
     An item whose work raises fails alone. With `batch`, so many are taken at a time; once a batch
     has a failure, later ones are skipped, as one expects of a rolling change.
 
-    :param stop: looked at before each item is handed out; work may look at it too. Set when the
+    :param stop: checked before each item is begun; work may check it too. Set when the
         user interrupts: running work then has `grace` seconds to end before KeyboardInterrupt is
         passed on, or until the next interrupt. Nothing that is still running after that keeps the
         process alive.
