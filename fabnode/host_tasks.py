@@ -164,7 +164,7 @@ def diff(c: Context, config: str = "", json: bool = False) -> None:
 @_task(unit=_UNIT)
 def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
     """
-    Restart a unit and see it come up.
+    Restart a unit and wait until it runs.
 
     Example: fab -H n1 restart --unit kube-proxy
     """
@@ -180,7 +180,7 @@ def reset(
     c: Context, config: str = "", pods: str = "", dry_run: bool = False, yes: bool = False
 ) -> None:
     """
-    Take the host back to how it was before.
+    Restore the host to how it was before.
 
     Example: fab -H n1 reset --dry-run
     """

@@ -649,7 +649,7 @@ def reset(
     json: bool = False,
 ) -> None:
     """
-    Take hosts back to how they were before.
+    Restore hosts to how they were before.
 
     Units, pods, mounts, files, interfaces and rules of a node go, each by its exact name; kernel
     settings and replaced files are put back; all else stays as it is. Drain the node first.

@@ -32,7 +32,7 @@ def serving(evidence: Evidence) -> Serving:
     """
     Return the certificates that the kubelet may show: who shows one in a handshake has its key.
 
-    All of its places count, since which of them a kubelet goes by depends on what it got so far.
+    All of its places count, since which of them a kubelet uses depends on what it got so far.
     """
     settings = Settings(evidence, KUBELET)
     given = "cert-dir" in settings.flags

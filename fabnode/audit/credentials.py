@@ -50,7 +50,7 @@ _CONTROL_PLANE = {
 _CA_NAMES = {"ca-key.pem", "ca.key", "ca-key.key", "cakey.pem", "ca_key.pem"}
 _ADMIN_NAMES = {"admin-key.pem", "admin.key", "admin.conf", "super-admin.conf"}
 
-# As a kubelet names those it is given; it goes by a link to the newest.
+# As a kubelet names those it is given; it uses a link to the newest.
 _PAIR = re.compile(r"kubelet-(client|server)-[0-9-]+\.pem", re.ASCII)
 
 _LEAF_YEARS, _LONG_LEAF_YEARS, _CA_YEARS = 2, 10, 30
@@ -310,7 +310,7 @@ class Credentials:
         """
         The name by which the kubelet that runs is a node of this cluster; empty where unknown.
 
-        By the certificate that it goes by, of the cluster's CA, in files of root's alone.
+        By the certificate that it uses, of the cluster's CA, in files of root's alone.
         """
         running = self._evidence.programs.get("kubelet")
         anchor = self._evidence.anchors.get(self._kubeconfig)
@@ -507,7 +507,7 @@ def _claimed(finding: Finding, place: _Place) -> Finding:
     """
     Return an accusation that rests on what others than root may have written: a claim, no more.
 
-    Nothing is advised about the key: whoever followed a false claim would take a live one away.
+    Nothing is advised about the key: whoever followed a false claim would remove a live one.
     """
     return replace(
         finding,

@@ -36,7 +36,7 @@ def judge(
 
 
 def _once(found: Iterable[Finding]) -> Iterator[Finding]:
-    """Return what others may write once, by its worst: several programs may go by one file."""
+    """Return what others may write once, by its worst: several programs may use one file."""
     named = set()
     for finding in found:
         if finding.check == "others-may-write":
@@ -47,7 +47,7 @@ def _once(found: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
-    """Return what was not examined: silence would be taken for soundness."""
+    """Return what was not examined: silence would look like health."""
     unknown = list(evidence.unseen)
     reported = (*asked.strangers, *asked.silent, *asked.redirected, *asked.unproven)
     if asked.pods is None and KUBELET_PORT not in reported:

@@ -132,7 +132,7 @@ class _Bench:
         self._restarts.setdefault(f"{wanted.program}.service", f"{path} changes")
 
     def _may_start(self, unit: str) -> None:
-        """Refuse to start a unit that would run, or go by, what others may have written."""
+        """Refuse to start a unit that would run, or use, what others may have written."""
         for does, known in (("runs", self._evidence.unguarded), ("goes by", self._evidence.swayed)):
             if paths := known.get(unit):
                 raise CannotEditError(

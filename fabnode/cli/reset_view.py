@@ -57,7 +57,7 @@ def _list(title: str, things: tuple[str, ...]) -> Iterator[str]:
 def _beside(
     others: Mapping[str, tuple[str, ...]], stays: tuple[str, ...], unknown: tuple[str, ...]
 ) -> Iterator[str]:
-    yield f"  others', untouched:{'' if others else ' nothing'}"
+    yield f"  not fabnode's, untouched:{'' if others else ' nothing'}"
     for kind, lines in others.items():
         shown = f"{len(lines)} lines"
         if kind in _LISTS:

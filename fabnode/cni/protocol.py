@@ -225,7 +225,7 @@ class Cni(Protocol):
 
     @property
     def optional_rights(self) -> tuple[Right, ...]:
-        """Rights without which what it goes by is not compared, and its pods are not renewed."""
+        """Rights without which what it uses is not compared, and its pods are not renewed."""
 
     @property
     def removal_rights(self) -> tuple[Right, ...]:
@@ -305,7 +305,7 @@ class Cni(Protocol):
 
     def drift(self, api: Reader, applied: Collection[Object] = ()) -> Diagnosis | None:
         """
-        Return how what it goes by differs from the configuration, where applying changes nothing.
+        Return how what it uses differs from the configuration, where applying changes nothing.
 
         :param applied: some of `followed`: as it will be with these.
         :raises ApiError: 403 where the account lacks `optional_rights`.

@@ -465,7 +465,7 @@ class BootstrapSettings(Section):
 
 
 class VerifySettings(Section):
-    """What `inv verify` and `inv certs` go by."""
+    """What `inv verify` and `inv certs` use."""
 
     image: fields.ImageName = Field(
         "docker.io/library/busybox:1.37.0", description="image of the pods that try the network"

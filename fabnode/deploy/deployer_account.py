@@ -1,7 +1,7 @@
 """
 The deployer's account: what `inv rbac.deployer` makes, and how a cluster's policy differs from it.
 
-Both go by one configuration, so that a run can say beforehand that the account was made for
+Both use one configuration, so that a run can say beforehand that the account was made for
 another one.
 """
 

@@ -56,7 +56,7 @@ class RebootError(FabnodeError):
 
 
 class KernelTooOldError(FabnodeError):
-    """The kernel that a reboot would start lacks what the node runs by; nothing was changed."""
+    """The kernel that a reboot would start lacks what the node needs; nothing was changed."""
 
     advice = "install a newer one, name another (--kernel), or configure another kube_proxy.mode"
 

@@ -137,7 +137,7 @@ class NetworkUpgrade:
             self._apply(self._session.manifests.plan(self._session.network.objects()))
 
     def _replace(self, name: str, *, proved: bool) -> None:
-        """Have the pod on a node start again as configured, and see it Ready."""
+        """Have the pod on a node start again as configured, and wait until it is Ready."""
         network = self._session.network
         with self._journal.step(name, pod_network.STEP.name, "replacing its pod") as log:
             path = network.older_pods([name]).get(name)
@@ -160,7 +160,7 @@ class NetworkUpgrade:
                 log.changed(f"runs the new {network.name}")
 
     def _went_back(self, error: FabnodeError, replaced: Sequence[str]) -> FabnodeError:
-        """Put the template of before back on the nodes that were taken; return how that went."""
+        """Put the template of before back on the nodes that were changed; return how that went."""
         network = self._session.network
         self._journal.warn(f"{network.name}: {error.message}; it goes back to what ran")
         try:

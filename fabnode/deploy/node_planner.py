@@ -68,7 +68,7 @@ class NodePlan:
     :param hooks: commands that would run on this machine.
     :param kept: of a renewal: which certificates are left as they are, and why.
     :param change: of the releases that run.
-    :param own_name: its kube-proxy goes by a name of its own then, or goes on to.
+    :param own_name: its kube-proxy has a name of its own then, or keeps one.
     """
 
     plan: Plan
@@ -273,7 +273,7 @@ class NodePlanner:
         snapshot = self._session.snapshot
         seen = self.api_seen_from_host()
         if not seen.trusted and seen.reachable is not None:
-            self._session.await_api()  # it may be away from everybody just now
+            self._session.await_api()  # it may be unavailable to everybody just now
             seen = self.api_seen_from_host()
         nodes, inputs = self._session.nodes, self.inputs(renewal)
         asks = inputs.without_proxy and not inputs.joined
@@ -378,7 +378,7 @@ class NodePlanner:
         """
         Return which files and settings differ from what is wanted, by the last probe.
 
-        What needs the artifacts, or the API, is not compared: they may be away.
+        What needs the artifacts, or the API, is not compared: they may be unavailable.
         """
         inputs = replace(self.inputs(facts=UNKNOWN), facts=self.facts, registered=True)
         try:

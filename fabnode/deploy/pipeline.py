@@ -56,7 +56,7 @@ class ClusterPlan:
 
 def deploy(run: Run) -> list[Check]:
     """
-    Make every node a working one, and prove it; return what was checked at the end.
+    Deploy to every node, and prove that it works; return what was checked at the end.
 
     What fails, fails for its node alone and stands in the journal.
     """
@@ -289,7 +289,7 @@ def plan_rbac(run: Run, session: ClusterSession) -> tuple[ObjectChange, ...]:
 def plan_proxy_names(
     session: ClusterSession, nodes: Mapping[str, Outcome[NodePlan]]
 ) -> tuple[ObjectChange, ...]:
-    """Return what is bound to the names of nodes' kube-proxies before these go by them."""
+    """Return what is bound to the names of nodes' kube-proxies before these use them."""
     named = [
         name
         for name, found in nodes.items()

@@ -105,7 +105,7 @@ class RequestJudge:
             self.key_lookup.settle()
 
     def judge_forever(self) -> None:
-        """Judge requests as they come, until interrupted or the API stays away."""
+        """Judge requests as they come, until interrupted or the API stays unavailable."""
         self.begin()
         self.requests.until(lambda _: None, Wait("the end of the watch", threading.TIMEOUT_MAX))
 

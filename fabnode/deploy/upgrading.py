@@ -337,7 +337,7 @@ class _Node:
         return operation
 
     def _emptied_again(self, operation: Operation) -> Operation:
-        """Take the pods of a node on trial away: first no more come, whoever can't leave."""
+        """Evict the pods of a node on trial: first no more come, whoever can't leave."""
         with self._step(CORDON) as log:
             again = replace(operation, phase=DRAINING)  # the same one: what is kept is its own
             operation, _ = self._cordons.begin(self._name, again)

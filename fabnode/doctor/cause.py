@@ -36,7 +36,7 @@ class UnitAct:
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """Have a deployment make the node what it is to be."""
+    """Deploy to the node."""
 
     shown: ClassVar[str] = "deploy to it"
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .evidence import Evidence
     from .service_log import Service
 
-MOST_SKEW: Final = 60.0  # seconds; certificates and tokens go by the clock
+MOST_SKEW: Final = 60.0  # seconds; certificates and tokens depend on the clock
 STALE: Final = 60.0  # seconds without a heartbeat; kubelets report every 10
 _HEARD: Final = 25.0  # seconds within which one that works has reported
 _LEAST = 8 * 2**20  # bytes with which a service still writes its state

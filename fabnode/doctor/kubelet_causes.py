@@ -188,7 +188,7 @@ def _silent(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     health = evidence.host.health
     if health and unit.settled and not unit.crashes:
         restart = program.host_task(evidence.wanted.name, "restart --unit kubelet")
-        # A pod may answer in its place (hostPort); the API hears of the kubelet alone.
+        # A pod may answer in its place (hostPort); the API learns of the kubelet alone.
         reports = evidence.node.ready == "True" and evidence.node.beat <= _HEARD
         yield Cause(
             "kubelet-silent",

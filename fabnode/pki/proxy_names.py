@@ -33,5 +33,5 @@ def own(node: str) -> str:
 
 
 def is_of(common_name: str, node: str) -> bool:
-    """Return whether a node's kube-proxy may go by this name."""
+    """Return whether a node's kube-proxy may use this name."""
     return common_name in {SHARED, own(node)}

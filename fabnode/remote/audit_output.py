@@ -85,7 +85,7 @@ def parse(
     """
     Return the evidence in the script's output.
 
-    :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
+    :param nonce: what the last line must hold, which shows that the answer is complete.
     :param roots: folders that were searched: no file can lie elsewhere.
     :param state: fabnode's directory on the host, which is not searched.
     :param asked: sockets that listeners may be on, as /proc/net/tcp has them → address and port.

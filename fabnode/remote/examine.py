@@ -144,7 +144,7 @@ class _Answer:
     """
     What the kubelet answers on one port. None: it is not known.
 
-    :param doubts: why an answer that came there was not taken for its own.
+    :param doubts: why an answer that came there does not count as its own.
     """
 
     status: int | None

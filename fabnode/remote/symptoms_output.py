@@ -28,7 +28,7 @@ def parse(output: bytes, *, nonce: str, place: ProbeTargets) -> Symptoms:
     """
     Return the symptoms in the program's output.
 
-    :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
+    :param nonce: what the last line must hold, which shows that the answer is complete.
     :param place: what was asked for; nothing else is accepted.
     :raises MalformedError: for anything the program would not print.
     """

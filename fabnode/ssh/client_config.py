@@ -207,7 +207,7 @@ class ClientConfig:
             text = f"{includes}User {default}\n"
             command += ["-F", "/dev/stdin"]
         elif self.file.exists() and self._home != Path(_account().pw_dir):
-            command += ["-F", str(self.file)]  # ssh itself goes by the account, not by HOME
+            command += ["-F", str(self.file)]  # ssh itself uses the account, not by HOME
         command += ["-l", asked.user] if asked.user else []
         command += ["-p", str(asked.port)] if asked.port else []
         command += ["-o", "ProxyJump=none"] if asked.behind else []
@@ -331,7 +331,7 @@ class ClientConfig:
         if text == "~" or text.startswith("~/"):
             return self._home / text[2:]
         path, account = Path(text), Path(_account().pw_dir)
-        # ssh has put in the account's home, where everything else here goes by HOME.
+        # ssh has put in the account's home, where everything else here uses HOME.
         if account != self._home and path.is_relative_to(account):
             return self._home / path.relative_to(account)
         return path.expanduser()

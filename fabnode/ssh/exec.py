@@ -109,7 +109,7 @@ class Command:
     :param script: for `sh -c`; short, free of secrets: it shows in process lists and sudo's log.
     :param sudo: does the login user need sudo to be root?
     :param timeout: seconds until it is ended, on the node as well.
-    :param limit: bytes of output after which the node is taken for broken.
+    :param limit: bytes of output after which the node counts as broken.
     """
 
     script: str
@@ -147,7 +147,7 @@ class Session:
         self._command = command
         self._patience = patience
         nonce = secrets.token_hex(8)
-        # Spelled in two halves in the command, so that a shell that echoes it is not taken for
+        # Spelled in two halves in the command, so that a shell that echoes it is not mistaken for
         # the real thing.
         self._ready = f"fabnode-{nonce}-root\n".encode()
         self._print_ready = f"printf '%s-root\\n' fabnode-{nonce}"
@@ -217,7 +217,7 @@ class Session:
 
     def _exchange(self, channel: paramiko.Channel, start: float) -> Result:
         command = self._command
-        # The node ends the command itself; we wait a little longer so as to hear of it.
+        # The node ends the command itself; we wait a little longer so as to see that.
         deadline = start + command.timeout + 2 * _GRACE
         admitted_by = start + self._patience
         channel.settimeout(_TURN)

@@ -77,7 +77,7 @@ class Host:
         :param script: short and free of secrets; what is long or secret goes in by `stdin`.
         :param timeout: seconds, ssh.command_timeout by default. The command is ended on the node.
         :param on_line: called with each line of output as it comes, without its end.
-        :param limit: bytes of output after which the host is taken for broken.
+        :param limit: bytes of output after which the host counts as broken.
         :raises HostError: see `errors`; a command that merely fails raises nothing.
         """
         command = Command(

@@ -72,7 +72,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
 
 def _removed(binary: str, why: str) -> tuple[Resource, ...]:
     """
-    Return what takes a kube-proxy away, whoever made it a unit of this name.
+    Return what removes a kube-proxy, whoever made it a unit of this name.
 
     Its program comes last: with it goes what it wrote into the kernel (`--cleanup`, in all
     releases). Rules left there would go on sending Services' packets to pods of that moment.

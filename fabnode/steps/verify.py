@@ -244,7 +244,7 @@ _OF_CLOUD = "node.cloudprovider.kubernetes.io/"
 _UNINITIALIZED = f"{_OF_CLOUD}uninitialized"
 _KUBERNETES = "node.kubernetes.io/"
 _CORDON = f"{_KUBERNETES}unschedulable"
-# Taints that Kubernetes takes away by itself, a moment after their reason has gone.
+# Taints that Kubernetes removes by itself, a moment after their reason has gone.
 _PASSING = {f"node.kubernetes.io/{name}" for name in ("not-ready", "unreachable")} | {
     "node.kubernetes.io/network-unavailable"
 }

@@ -126,7 +126,7 @@ def _together(
     came: Callable[[int, Outcome[R]], None],
     on_interrupt: Callable[[], None],
 ) -> list[Outcome[R]]:
-    """Work on all items side by side, within the bounds; `came` hears of each end."""
+    """Work on all items side by side, within the bounds; `came` learns of each end."""
     finished: queue.SimpleQueue[tuple[int, Outcome[R]]] = queue.SimpleQueue()
     outcomes: dict[int, Outcome[R]] = {}
     waiting = list(range(len(items)))

@@ -262,7 +262,7 @@ def test_a_plan_and_a_result_as_they_are_shown(scene: Scene) -> None:
     shown = list(reset_view.result_lines(done))
     assert "  gone:" in shown
     assert f"    setting {FORWARD}: 1 → 0" in shown
-    assert "  others', untouched:" in shown
+    assert "  not fabnode's, untouched:" in shown
     document = reset_view.result_document(done)["nodes"][0]
     assert document["put_back"] == [f"setting {FORWARD}: 1 → 0"]
     assert document["changed_meanwhile"] == []
