@@ -157,7 +157,7 @@ def test_a_budget_that_never_lets_go_is_named_at_the_deadline(scene: Scene) -> N
     error = drained(scene)["n1"].error
     assert isinstance(error, WaitTimeoutError)
     assert "1 pod left: shop/a (the budget shop/web needs 2 of 3 healthy" in error.message
-    assert "shop/b has no place: 0/3 nodes are available" in error.message
+    assert "shop/b can't be scheduled: 0/3 nodes are available" in error.message
     assert "inv drain --limit n1 goes on from here" in error.advice
     assert error.detail.startswith("shop/a: waits")
     assert scene.api.cordoned()

@@ -238,7 +238,7 @@ def test_output_is_bounded_and_secrets_are_not_in_it(
         ({**THERE, "after": "kubelet", "run": ["A=b"]}, "must begin with the name of a program"),
         ({**THERE, "after": "kubelet", "run": []}, "at least one entry is needed"),
         ({**HERE, "after": "verify", "run": ["no-such-program"]}, "there is no program 'no-such"),
-        ({**HERE, "after": "verify", "run": ["./nowhere"]}, "nowhere is no program that can be"),
+        ({**HERE, "after": "verify", "run": ["./nowhere"]}, "nowhere is not an executable"),
         ({**HERE, "after": "verify", "run": ["./open"]}, "can be changed by others"),
         ({"after": "verify", "run": ["x"]}, "where: is missing"),
     ],

@@ -470,7 +470,7 @@ def test_a_node_on_trial_that_cannot_be_emptied_stays_as_it_is(soaking: Upgraded
 
 def test_a_node_that_stays_well_is_through(soaking: Upgraded) -> None:
     assert soaking.upgrade()["n1"].ok
-    assert "well for 1 s" in soaking.texts("done")
+    assert "healthy for 1 s" in soaking.texts("done")
     assert soaking.did == ["kept n1", "deploy n1", "forgotten n1"]
     assert not soaking.api.cordoned()
     assert soaking.record() is None
