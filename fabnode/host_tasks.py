@@ -113,14 +113,14 @@ def status(c: Context, config: str = "", json: bool = False) -> None:
 
 @_task(
     json=HELP["json"],
-    fix="Do what is safe, then look again.",
+    fix="Apply the safe fixes; diagnose again.",
     dry_run="With --fix: show what would be done; change nothing.",
 )
 def doctor(
     c: Context, config: str = "", fix: bool = False, dry_run: bool = False, json: bool = False
 ) -> None:
     """
-    Say why the node is of no use, and what mends it.
+    Say why the node doesn't work, and what fixes it.
 
     Example: fab -H n1 doctor --fix
     """
@@ -164,7 +164,7 @@ def diff(c: Context, config: str = "", json: bool = False) -> None:
 @_task(unit=_UNIT)
 def restart(c: Context, unit: str = "kubelet", config: str = "") -> None:
     """
-    Restart a unit and see it come up.
+    Restart a unit and wait until it runs.
 
     Example: fab -H n1 restart --unit kube-proxy
     """
@@ -180,7 +180,7 @@ def reset(
     c: Context, config: str = "", pods: str = "", dry_run: bool = False, yes: bool = False
 ) -> None:
     """
-    Take the host back to how it was before.
+    Restore the host to how it was before.
 
     Example: fab -H n1 reset --dry-run
     """
@@ -255,7 +255,7 @@ def maintain(
     dry_run: bool = False,
 ) -> None:
     """
-    Drain the node, reboot it, prove it well.
+    Drain the node, reboot it, prove it healthy.
 
     Example: fab -H n1 maintain --if-due
     """

@@ -318,7 +318,7 @@ def certs(
     only="Kinds, with commas between: client, serving, proxy (default: all three).",
     due="Only what has fewer days left than verify.certificate_days.",
     issued_before="Only what was issued before this time: 2026-11-25T14:00, or `now` for all "
-    "(default: an hour ago, so that a run that was cut off goes on when run again).",
+    "(default: an hour ago, so that an interrupted run continues when run again).",
     ca="Take the nodes to the CA in cluster.ca, stage by stage; see docs/certificates.md.",
 )
 def rotate_certs(
@@ -405,7 +405,7 @@ def harden(
 
 @_task(
     dry_run="Show what would become of each pod, and what frees those that would not go.",
-    batch="Nodes taken at once (default: maintenance.batch).",
+    batch="Nodes worked on at once (default: maintenance.batch).",
 )
 def drain(
     _: Context,
@@ -421,9 +421,9 @@ def drain(
     """
     Have nodes' pods leave; say which won't, why.
 
-    Each pod is looked at before the cordon: one that would not go leaves its node as it is. The
+    Each pod is checked before the cordon: one that would not go leaves its node as it is. The
     others are evicted within their budgets until none is left. The node stays cordoned; the same
-    command goes on with a drain that was cut off.
+    command goes on with an interrupted drain.
 
     Example: inv drain --limit node-7 --dry-run
     """
@@ -444,11 +444,11 @@ def drain(
 @_task(
     dry_run="Show what would be done with each node, and what would become of each pod.",
     command="Run this on each host as root, in place of a reboot; a shell reads it. Run again where"
-    " the run was cut off.",
+    " the run was interrupted.",
     if_due="Only where the host says that a reboot is due.",
     kernel="Kernel release that has to run after the reboot (default: the host's default kernel).",
     no_network="Skip the pods that try the network before others come.",
-    batch="Nodes taken at once (default: maintenance.batch).",
+    batch="Nodes worked on at once (default: maintenance.batch).",
 )
 def maintain(
     _: Context,
@@ -470,7 +470,7 @@ def maintain(
 
     One after another, or in batches: the next begin when these take pods again. The new boot, its
     kernel, the node and its network are proved before the cordon is lifted; a node that fails stays
-    cordoned, and the run ends there. The same command goes on where one was cut off.
+    cordoned, and the run ends there. The same command goes on where it was interrupted.
 
     Example: inv maintain --limit ssd --if-due
     """
@@ -492,7 +492,7 @@ def maintain(
 @_task(
     dry_run="Show what would change on each node, what that does to its pods, and which would go.",
     no_network="Skip the pods that try the network before others come.",
-    batch="Nodes taken at once (default: maintenance.batch).",
+    batch="Nodes worked on at once (default: maintenance.batch).",
 )
 def upgrade(
     _: Context,
@@ -510,8 +510,8 @@ def upgrade(
     Bring nodes in use to what is configured.
 
     One after another, or in batches: drained where a kubelet's minor or the runtime changes,
-    changed, proved well, taking pods again. A node that is not well with what is new goes back to
-    what it ran, and the run ends there. The same command goes on where one was cut off.
+    changed, proved healthy, taking pods again. A node that is unhealthy with what is new returns to
+    what it ran, and the run ends there. The same command goes on where it was interrupted.
 
     Example: inv upgrade --limit node-1 --dry-run
     """
@@ -557,8 +557,8 @@ def status(_: Context, config: str = "", limit: str = "", json: bool = False) ->
     """
     Show what is in flight, by whom, since when.
 
-    Whose the nodes' cordons are, drains that were cut off, and the run that changes the cluster
-    now, if any. Whether a node is well, `verify` shows, and `fab -H HOST status` for one host.
+    Owners of the nodes' cordons, interrupted drains, and the run that changes the cluster
+    now, if any. `verify` shows whether nodes are healthy, `fab -H HOST status` for one host.
 
     Example: inv status
     """
@@ -566,7 +566,7 @@ def status(_: Context, config: str = "", limit: str = "", json: bool = False) ->
 
 
 @_task(
-    fix="Do what is safe (restart, enable, deploy, approve what is proved), then look again.",
+    fix="Apply the safe fixes (restart, enable, deploy, approve what is proved); diagnose again.",
     dry_run="With --fix: show what would be done; change nothing.",
 )
 def doctor(
@@ -579,9 +579,9 @@ def doctor(
     json: bool = False,
 ) -> None:
     """
-    Say why nodes are of no use, and what mends them.
+    Say why nodes don't work, and what fixes them.
 
-    One look at each host, and at the API: causes with their evidence, what explains the others
+    One probe of each host, and of the API: causes with their evidence, what explains the others
     first, one fix each. Exit 3 where something is wrong; with --fix 1 where something still is.
 
     Example: inv doctor --limit node-7 --fix
@@ -598,7 +598,7 @@ def doctor(
     offline="Of hosts that do not answer: what the cluster has of them, as far as that goes.",
     host_is_off="With --offline: these hosts are off, so that their pods may be declared dead.",
     yes="Do it without asking.",
-    batch="Nodes taken at once (default: maintenance.batch).",
+    batch="Nodes worked on at once (default: maintenance.batch).",
 )
 def remove_node(
     _: Context,
@@ -649,10 +649,10 @@ def reset(
     json: bool = False,
 ) -> None:
     """
-    Take hosts back to how they were before.
+    Restore hosts to how they were before.
 
     Units, pods, mounts, files, interfaces and rules of a node go, each by its exact name; kernel
-    settings and replaced files are put back; what is others' stays as it is. Drain the node first.
+    settings and replaced files are put back; all else stays as it is. Drain the node first.
     Shows the plan and asks; without a terminal it wants --yes, else it exits 3.
 
     Example: inv reset --limit n1 --dry-run
@@ -671,7 +671,7 @@ def binaries_fetch(_: Context, config: str = "", arch: str = "", dry_run: bool =
     Fetch what nodes are made of, verified.
 
     kubelet, kube-proxy, kubectl, containerd, runc, CNI plugins and crictl, from the projects' own
-    places or from artifacts.mirrors. What was cut off goes on where it stopped. Neither the
+    places or from artifacts.mirrors. An interrupted download goes on where it stopped. Neither the
     cluster's CA nor a kubeconfig has to be there yet.
 
     Example: inv binaries.fetch --arch amd64,arm64

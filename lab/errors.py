@@ -1,4 +1,4 @@
-"""The errors the lab raises for what a user can understand and mend."""
+"""The errors the lab raises for what a user can understand and fix."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ PRODUCED: dict[str, dict[str, str]] = {
             "test_only_a_kubelet_that_let_the_apiserver_in_before_can_be_cut_off[True-False-True]"
         ),
     },
-    "deploy/test_diagnosing.py": {
+    "deploy/test_doctor_runs.py": {
         "NotCuredError": "test_a_node_that_is_still_not_well_fails_with_its_cause",
         "FixError": "test_a_command_that_fails_is_that_nodes_failure",
     },
@@ -161,7 +161,7 @@ PRODUCED: dict[str, dict[str, str]] = {
         "WentBackError": "test_a_node_that_fails_goes_back_and_ends_the_run",
         "StuckError": "test_a_host_that_is_dead_stays_cordoned_and_is_named",
         "UpgradeRefusedError": "test_a_way_that_is_not_supported_is_refused",
-        "NotBorneError": "test_a_node_that_is_down_already_counts",
+        "TooManyDownError": "test_a_node_that_is_down_already_counts",
     },
     "deploy/test_network_upgrade.py": {
         "NetworkWentBackError": (
@@ -179,7 +179,7 @@ PRODUCED: dict[str, dict[str, str]] = {
     "deploy/test_hooks.py": {
         "HookError": "test_a_failed_hook_is_that_nodes_failure_and_stays_due",
     },
-    "deploy/test_own_steps.py": {
+    "deploy/test_site_steps.py": {
         "OwnStepError": "test_what_a_step_can_t_say_names_step_and_file",
     },
     "deploy/test_pipeline.py": {

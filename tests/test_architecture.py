@@ -79,8 +79,8 @@ READS_ENVIRONMENT = {
 
 # The runs of `deploy`; its other modules are their parts and know of none.
 RUNS = {
-    *("approval", "diagnosing", "draining", "hardening", "maintenance", "offline_removal"),
-    *("pipeline", "removing", "resetting", "rotation", "run", "upgrading", "waved"),
+    *("approval", "doctor_runs", "draining", "hardening", "maintenance", "offline_removal"),
+    *("pipeline", "removing", "resetting", "rotation", "run", "upgrading", "wave_runner"),
 }
 
 STEPS_SHARE = {

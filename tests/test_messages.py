@@ -38,7 +38,7 @@ INSIDE = {
     "LoginRefusedError",
     "MalformedError",
     "MissingHostKeyError",
-    "NoStepError",
+    "InvalidStepError",
     "NoUnitTextError",
     "NotACertificateError",
     "NotAnArchiveError",

@@ -83,7 +83,7 @@ class Anchors:
         return self._vouching(anchor)
 
     def kubeconfig(self, path: str) -> Verdict:
-        """Return which apiservers a kubeconfig obeys; one that isn't there obeys nobody."""
+        """Return which apiservers a kubeconfig trusts; a missing one trusts none."""
         anchor = self._seen.get(path)
         if anchor is None:
             return _GOOD

@@ -1,8 +1,8 @@
 """
-Who answers on the kubelet's ports: the kubelet, or somebody in its place.
+Who answers on the kubelet's ports: the kubelet, or another program in its place.
 
-That the kubelet holds a socket does not say so: a pod's `hostPort` and a Service's `externalIPs`
-lead what is sent to the node's address elsewhere, before any socket is looked for.
+The kubelet's socket alone does not prove it: a pod's `hostPort` and a Service's `externalIPs`
+redirect what is sent to the node's address before any socket is looked up.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def serving(evidence: Evidence) -> Serving:
     """
     Return the certificates that the kubelet may show: who shows one in a handshake has its key.
 
-    All of its places count, since which of them a kubelet goes by depends on what it got so far.
+    All of its places count, since which of them a kubelet uses depends on what it got so far.
     """
     settings = Settings(evidence, KUBELET)
     given = "cert-dir" in settings.flags
@@ -61,11 +61,11 @@ def findings(asked: Asked) -> Iterator[Finding]:
             "foreign-listener",
             "medium",
             f"port {port}",
-            f"another program than the kubelet listens on :{port}: who asks the kubelet there asks"
-            " that program, and of the kubelet its settings alone were judged",
+            f"another program than the kubelet listens on :{port}: requests to the kubelet there"
+            " reach that program, and of the kubelet only the settings were judged",
             "the socket is not root's, or no process of kubelet.service holds it",
             f"ss -ltnp 'sport = :{port}' shows it; end it, or have its owner use another port",
-            by_hand="whose program it is and what for, only a person can tell",
+            by_hand="only a person can tell whose program it is and what for",
         )
     for port in asked.redirected:
         if port in asked.strangers:
@@ -74,13 +74,13 @@ def findings(asked: Asked) -> Iterator[Finding]:
             "foreign-listener",
             "medium",
             f"port {port}",
-            f"what is sent to the kubelet on :{port} another program answers: a pod's hostPort or a"
+            f"another program answers requests to the kubelet on :{port}: a pod's hostPort or a"
             " Service's externalIPs lead there, or the kubelet was not restarted since its"
-            " certificate was exchanged; that answer was not believed",
+            " certificate was exchanged; that answer was not used",
             "the certificate shown is none of the kubelet's own on this host",
             f"`iptables-save -t nat | grep {port}` shows where it leads (`nft list ruleset`, where"
             " kube-proxy writes nftables); delete that pod or Service, or restart the kubelet",
-            by_hand="whose pod or Service it is and what for, only a person can tell",
+            by_hand="only a person can tell whose pod or Service it is and what for",
         )
 
 
@@ -95,5 +95,5 @@ def unproven(asked: Asked) -> Iterator[str]:
         )
         yield (
             f"whom the kubelet answers on :{port}: {why}, so a pod or Service may have answered in"
-            " its place; its settings alone are judged"
+            " its place; only its settings are judged"
         )

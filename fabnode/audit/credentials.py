@@ -50,7 +50,7 @@ _CONTROL_PLANE = {
 _CA_NAMES = {"ca-key.pem", "ca.key", "ca-key.key", "cakey.pem", "ca_key.pem"}
 _ADMIN_NAMES = {"admin-key.pem", "admin.key", "admin.conf", "super-admin.conf"}
 
-# As a kubelet names those it is given; it goes by a link to the newest.
+# As a kubelet names those it is given; it uses a link to the newest.
 _PAIR = re.compile(r"kubelet-(client|server)-[0-9-]+\.pem", re.ASCII)
 
 _LEAF_YEARS, _LONG_LEAF_YEARS, _CA_YEARS = 2, 10, 30
@@ -69,7 +69,7 @@ class _Place:
     :param believed: it may accuse a key: the cluster's CA signed it, or the file is root's alone.
         Whose key is whose anybody may claim in a file of his own. :param uid: of the file's owner.
     :param roots: the file is root's alone. Only such a certificate has a key moved: who can read
-        the CA's key, which harden is to mend, makes certificates of it over any key's public half.
+        the CA's key, which harden is to fix, makes certificates of it over any key's public half.
     """
 
     path: str
@@ -259,8 +259,7 @@ class Credentials:
             "critical",
             f"a {what} with unlimited rights (O={groups}) is on a worker",
             seen,
-            "take it away; it can't be revoked before it ends"
-            f" ({found.not_after:%Y-%m-%d}) but by a new CA",
+            f"remove it; until it ends ({found.not_after:%Y-%m-%d}) only a new CA revokes it",
         )
 
     def _stray(
@@ -311,7 +310,7 @@ class Credentials:
         """
         The name by which the kubelet that runs is a node of this cluster; empty where unknown.
 
-        By the certificate that it goes by, of the cluster's CA, in files of root's alone.
+        By the certificate that it uses, of the cluster's CA, in files of root's alone.
         """
         running = self._evidence.programs.get("kubelet")
         anchor = self._evidence.anchors.get(self._kubeconfig)
@@ -339,7 +338,7 @@ class Credentials:
             "medium",
             self._kubeconfig,
             f"this host is the cluster's node {self._joined_as}, not {self._node}",
-            f"its kubelet goes by a certificate of {_NODE}{self._joined_as}, of the cluster's CA",
+            f"its kubelet uses a certificate of {_NODE}{self._joined_as}, of the cluster's CA",
             f"call it {self._joined_as} in the configuration; where it is to have another name,"
             " remove it from the cluster first",
             by_hand="a node's name is chosen in the configuration",
@@ -508,7 +507,7 @@ def _claimed(finding: Finding, place: _Place) -> Finding:
     """
     Return an accusation that rests on what others than root may have written: a claim, no more.
 
-    Nothing is advised about the key: whoever followed a false claim would take a live one away.
+    Nothing is advised about the key: whoever followed a false claim would remove a live one.
     """
     return replace(
         finding,

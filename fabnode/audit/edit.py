@@ -28,7 +28,7 @@ def set_value(text: str, keys: tuple[str, ...], value: bool | int | str) -> str:
     """Return a YAML text with the value at `keys` set. Raises CannotEditError."""
     try:
         before = parse(text, most=_MOST)
-        # In Python, for its marks count letters.
+        # In Python, whose marks count letters.
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except RefusedError as error:
         raise CannotEditError(str(error)) from error

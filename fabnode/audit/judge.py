@@ -1,4 +1,4 @@
-"""All findings of one host, by severity."""
+"""Collects all findings of one host, sorted by severity."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def judge(
 
 
 def _once(found: Iterable[Finding]) -> Iterator[Finding]:
-    """Return what others may write once, by its worst: several programs may go by one file."""
+    """Return what others may write once, by its worst: several programs may use one file."""
     named = set()
     for finding in found:
         if finding.check == "others-may-write":
@@ -47,13 +47,13 @@ def _once(found: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
-    """Return what was not examined: silence would be taken for soundness."""
+    """Return what was not examined: silence would look like health."""
     unknown = list(evidence.unseen)
     reported = (*asked.strangers, *asked.silent, *asked.redirected, *asked.unproven)
     if asked.pods is None and KUBELET_PORT not in reported:
         unknown.append(
             "who the kubelet answers: sshd forbids forwarding, or who listens there is not known;"
-            " its settings alone are judged"
+            " only its settings are judged"
         )
     if "kubelet" not in evidence.programs:
         unknown.append("the kubelet: no unit runs one")
@@ -63,12 +63,12 @@ def _unseen(evidence: Evidence, asked: Asked) -> Iterator[Finding]:
         yield Finding("unseen", "info", "host", f"not examined: {what}", "", "examine it there")
     # What others can bring about must not make an audit quiet.
     silent = (
-        f"whom the kubelet answers on :{port}: it listens there, and no answer was to be had; its"
-        " settings alone are judged"
+        f"whom the kubelet answers on :{port}: it listens there, but gave no answer; only its"
+        " settings are judged"
         for port in asked.silent
     )
     for what in (*evidence.limited, *silent, *answerer.unproven(asked)):
         yield Finding("unseen", "medium", "host", f"not examined: {what}", "", "examine it there")
     if not evidence.users_known:
-        what = "who names keys and kubeconfigs: so none is moved"
+        what = "which settings name keys and kubeconfigs: so none is moved"
         yield Finding("unseen", "medium", "host", f"not examined: {what}", "", "examine it there")

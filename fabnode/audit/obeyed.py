@@ -23,7 +23,7 @@ def refusal(ca: str, verdict: Verdict | None) -> str:
     """Return why nothing that rests on the clientCAFile is made stricter, or nothing."""
     if verdict is None or verdict.standing in {Standing.GOOD, Standing.EXTRA}:
         return ""
-    return f"whom the kubelet lets in, {ca} decides, and that is not sound: {verdict.reason}"
+    return f"{ca} decides whom the kubelet lets in, but is not sound: {verdict.reason}"
 
 
 def client_ca(
@@ -89,7 +89,7 @@ def _anchored(
             provenance=Provenance.ROOT_ONLY,
         )
     elif verdict.standing is Standing.UNSEEN:
-        text = f"not judged, though {settings.program} goes by it: {verdict.reason}"
+        text = f"not judged, though {settings.program} uses it: {verdict.reason}"
         yield Finding("unseen", "medium", path, text, seen, "examine it there", by_hand=by_hand)
     else:
         yield Finding(check, "high", path, f"{text}: {verdict.reason}", seen, fix, by_hand=by_hand)
@@ -98,16 +98,16 @@ def _anchored(
 def writable(
     evidence: Evidence, settings: Settings, anchors: Anchors, paths: list[str], what: str
 ) -> Iterator[Finding]:
-    """Judge files by who may write them. :param what: what one gains who does."""
+    """Judge files by who may write them. :param what: what a writer gains."""
     for path in anchors.writable(paths):
         yield Finding(
             "others-may-write",
             "high",
             path,
-            f"{settings.program} goes by it, and {OTHERS_WRITE}: {what}",
+            f"{settings.program} uses it, and {OTHERS_WRITE}: {what}",
             "owner, mode, and those of the folders and links on its way",
             advice.replaced(path),
             by_hand=not_settable(evidence, settings, path)
-            or "what others wrote, only a person can judge",
+            or "only a person can judge what others wrote",
             provenance=Provenance.OTHERS_MAY_WRITE,
         )

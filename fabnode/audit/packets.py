@@ -41,7 +41,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
                 "duplicate-rules",
                 "low",
                 f"iptables {table}",
-                f"{extra} rules are there a second time or more, and were never reached",
+                f"{extra} rules are duplicates, and were never reached",
                 known[0],
                 "delete the later ones, by number, from the end; never flush",
                 (DeduplicateRules(table, tuple(known)),),
@@ -53,6 +53,6 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
                 f"iptables {table}, others",
                 f"{len(strange)} rules are there more than once",
                 strange[0],
-                "delete what is too much",
+                "delete the surplus",
                 by_hand="a later copy of such a rule may have an effect",
             )

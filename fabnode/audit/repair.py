@@ -132,7 +132,7 @@ class _Bench:
         self._restarts.setdefault(f"{wanted.program}.service", f"{path} changes")
 
     def _may_start(self, unit: str) -> None:
-        """Refuse to start a unit that would run, or go by, what others may have written."""
+        """Refuse to start a unit that would run, or use, what others may have written."""
         for does, known in (("runs", self._evidence.unguarded), ("goes by", self._evidence.swayed)):
             if paths := known.get(unit):
                 raise CannotEditError(
@@ -173,7 +173,7 @@ class _Bench:
         if text is not None and not text.controlled:
             raise CannotEditError(f"{path} is a symlink, or others than root can change it")
         if text is None or text.content is None:
-            raise CannotEditError(f"{path} was not read, for it may hold secrets")
+            raise CannotEditError(f"{path} was not read: it may hold secrets")
         if not text.sha256:
             raise CannotEditError(f"lines of {path} that may hold secrets stayed on the host")
         try:

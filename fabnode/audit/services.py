@@ -26,7 +26,7 @@ ANONYMOUS = ("anonymous-auth", ("authentication", "anonymous", "enabled"))
 WEBHOOK = ("authentication-token-webhook", ("authentication", "webhook", "enabled"))
 AUTHORIZATION = ("authorization-mode", ("authorization", "mode"))
 CLIENT_CA = ("client-ca-file", ("authentication", "x509", "clientCAFile"))
-# Other files and folders that the kubelet goes by → what one gains who may write there.
+# Other files and folders that the kubelet uses → what a writer gains.
 GONE_BY: dict[tuple[str] | tuple[str, tuple[str, ...]], str] = {
     answerer.TLS_CERTIFICATE: "with it one answers as this kubelet",
     ("tls-private-key-file", ("tlsPrivateKeyFile",)): "with it one answers as this kubelet",
@@ -225,7 +225,7 @@ def _unreadable(settings: Settings) -> Finding:
             " with it decide who may do what on this node",
             "owner, mode, and those of the folders above",
             advice.replaced(settings.path),
-            by_hand="what others wrote, only a person can judge",
+            by_hand="only a person can judge what others wrote",
             provenance=Provenance.OTHERS_MAY_WRITE,
         )
     return Finding(
@@ -294,11 +294,11 @@ def _docker(evidence: Evidence, anchors: Anchors) -> Iterator[Finding]:
             "others-may-write",
             "high",
             settings.path,
-            f"docker goes by it, and {OTHERS_WRITE}: its next start does as root what they wish",
+            f"docker uses it, and {OTHERS_WRITE}: its next start does as root what they wish",
             "owner, mode, and those of the folders and links on its way",
             advice.replaced(settings.path),
             by_hand=not_settable(evidence, settings, settings.path)
-            or "what others wrote, only a person can judge",
+            or "only a person can judge what others wrote",
             provenance=Provenance.OTHERS_MAY_WRITE,
         )
     elif not settings.readable:
@@ -412,7 +412,7 @@ def _unguarded(evidence: Evidence) -> Iterator[Finding]:
         for path in paths:
             yield _others(unit, path, "critical", text)
     for unit, paths in evidence.swayed.items():
-        text = f"what {unit} runs as root, it decides, and {OTHERS_WRITE}"
+        text = f"it decides what {unit} runs as root, and {OTHERS_WRITE}"
         for path in paths:
             yield _others(unit, path, "high", text)
 
@@ -425,7 +425,7 @@ def _others(unit: str, path: str, severity: Severity, text: str) -> Finding:
         text,
         "owner, mode, and those of the folders and links on its way",
         advice.regained(path),
-        by_hand=f"what others wrote, only a person can judge; until then {unit} is not"
+        by_hand=f"only a person can judge what others wrote; until then {unit} is not"
         " restarted from here",
         provenance=Provenance.OTHERS_MAY_WRITE,
     )

@@ -15,7 +15,7 @@ class Whole(int):
     option: ClassVar[str]
 
     def __new__(cls, value: object) -> Self:
-        """Read a word of the command line; exit 2 where it is no number."""
+        """Read a word of the command line; exit 2 where it is not a number."""
         try:
             return super().__new__(cls, str(value))
         except ValueError:

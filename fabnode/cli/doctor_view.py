@@ -10,7 +10,7 @@ from ..util.sanitize import clean
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..deploy.diagnosing import Diagnosis
+    from ..deploy.doctor_runs import Diagnosis
     from ..doctor.cause import Cause, Common
     from ..util.fan_out import Outcome
 
@@ -30,7 +30,7 @@ def paragraphs(
     for name, outcome in found.items():
         if outcome.value is None:
             yield _wrapped(
-                f"{name}: can't be looked at: {outcome.error or outcome.skipped}", [], width
+                f"{name}: can't be checked: {outcome.error or outcome.skipped}", [], width
             )
         elif not outcome.value.causes:
             well.append(name)
@@ -43,7 +43,7 @@ def paragraphs(
 def fixes(
     found: Mapping[str, Outcome[Diagnosis]], shared: Sequence[Common]
 ) -> dict[str, list[str]]:
-    """Return what `--fix` would do with each node that is not well, in order."""
+    """Return what `--fix` would do with each unhealthy node, in order."""
     alone = {name for each in shared for name in each.nodes}
     todo: dict[str, list[str]] = {}
     for name, outcome in found.items():
@@ -93,7 +93,7 @@ def _line(text: str) -> str:
 
 
 def document(found: Mapping[str, Outcome[Diagnosis]], shared: Sequence[Common]) -> dict[str, Any]:
-    """Return what programs get: per node its causes, and what several nodes share."""
+    """Return the JSON: per node its causes, and what several nodes share."""
     alone = {name for each in shared for name in each.nodes}
     return {
         "nodes": [

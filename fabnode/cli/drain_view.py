@@ -1,4 +1,4 @@
-"""A drain as people and programs read it: a row for each pod, with what frees it."""
+"""Text and JSON of drain and maintenance previews."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def drains_of(found: Mapping[str, Outcome[Any]]) -> dict[str, Outcome[Preview]]:
 
 
 def document(found: Mapping[str, Outcome[Preview]]) -> list[dict[str, Any]]:
-    """Return what programs get: per node its cordon and its pods, or why nothing is known."""
+    """Return the JSON: per node its cordon and its pods, or why nothing is known."""
     return [
         {"node": node, **preview_document(outcome.value)}
         if outcome.value
@@ -52,7 +52,7 @@ def prospect_lines(found: Mapping[str, Outcome[Prospect]]) -> list[str]:
 
 
 def prospect_document(found: Mapping[str, Outcome[Prospect]]) -> list[dict[str, Any]]:
-    """Return what programs get of a maintenance: per node what would be done, and its pods."""
+    """Return the JSON of a maintenance: per node what would be done, and its pods."""
     return [
         {
             "node": node,
@@ -70,9 +70,9 @@ def prospect_document(found: Mapping[str, Outcome[Prospect]]) -> list[dict[str, 
 def _prospect(outcome: Outcome[Prospect]) -> str:
     seen = outcome.value
     if seen is None:
-        return f"can't be looked at: {outcome.error or outcome.skipped}"
+        return f"can't be checked: {outcome.error or outcome.skipped}"
     if not seen.action:
-        return "nothing, for no reboot is due"
+        return "nothing: no reboot is due"
     if seen.goes_on and seen.drain is None:
         return f"goes on: {seen.goes_on}"
     due = f" ({seen.due})" if seen.due else ""
@@ -81,7 +81,7 @@ def _prospect(outcome: Outcome[Prospect]) -> str:
 
 
 def preview_document(seen: Preview) -> dict[str, Any]:
-    """Return what programs get of a node's drain: whose its cordon is, and its pods."""
+    """Return the JSON of a node's drain: the owner of its cordon, and its pods."""
     pods = [
         {**asdict(each), "budgets": list(each.budgets), "data": list(each.data)}
         for each in seen.departures

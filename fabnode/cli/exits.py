@@ -1,7 +1,7 @@
 """
 How tasks of `inv` and `fab` end: errors to sentences and exit codes.
 
-Exit codes: 0 all well; 1 something failed on the way; 2 bad input, nothing was changed; 3 something
+Exit codes: 0 success; 1 something failed on the way; 2 bad input, nothing was changed; 3 something
 would change, or is due, where that was asked; 130 interrupted; 141 nobody reads the output any
 more, as behind `| head`.
 """
@@ -49,7 +49,7 @@ def errors_as_exits() -> Iterator[None]:
         advice = f"\nnext: {error.advice}" if error.advice else ""
         raise Exit(clean(f"{error.message}{advice}", lines=True), error.exit_code) from error
     except KeyboardInterrupt as error:
-        raise Exit("interrupted; the same command goes on from here", INTERRUPTED) from error
+        raise Exit("interrupted; the same command continues from here", INTERRUPTED) from error
 
 
 def _forbid_dumps() -> None:

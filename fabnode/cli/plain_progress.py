@@ -48,7 +48,7 @@ class _Activity:
         text = self.text.partition("\n")[0]
         minutes = f"{int((now - self.since) // 60)} min"
         if not self.limit:
-            return f"still at it, {minutes}{text and f': {text}'}"
+            return f"still working,  {minutes}{text and f': {text}'}"
         return f"still waiting, {minutes} of {self.limit / 60:.3g}: {text.removeprefix(_WAITING)}"
 
 

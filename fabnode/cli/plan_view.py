@@ -1,4 +1,4 @@
-"""A plan as people read it. Contents of secrets never get here: plans hold digests."""
+"""A plan as text. Contents of secrets never get here: plans hold digests."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def plan_text(plan: PlanResult) -> str:
     # The findings stand first, and a plan of bare hosts is hundreds of lines long.
     if refused := [n.node for n in plan.nodes if any(f.level == "error" for f in n.findings)]:
         head, rest = named(refused)
-        lines += [f"{head}: nothing is changed there before the errors above are mended"]
+        lines += [f"{head}: nothing is changed there until the errors above are fixed"]
         lines += [f"  {rest}"] if rest else []
     return "\n".join(lines)
 

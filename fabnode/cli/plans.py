@@ -30,12 +30,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What takes nodes' parts away, once it is confirmed."""
+    """What removes parts of nodes, once it is confirmed."""
 
     verb: str  # in the question
     task: str  # the command, without its options
     nodes: tuple[str, ...]
-    todo: bool  # there is something to take away
+    todo: bool  # there is something to remove
     carry_out: Callable[[], Mapping[str, Outcome[Any]]]
     lines: Callable[[Mapping[str, Outcome[Any]]], Iterable[str]] = reset_view.result_lines
     document: Callable[[Mapping[str, Outcome[Any]]], Mapping[str, Any]] = reset_view.result_document

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..deploy.resetting import Resettable, WasReset
+    from ..deploy.resetting import ResetResult, Resettable
     from ..util.fan_out import Outcome
 
 _NAMED = 8  # lines of others' that are shown of each kind that is a list of names
@@ -28,14 +28,14 @@ def plan_lines(found: Mapping[str, Outcome[Resettable]]) -> Iterator[str]:
             yield f"  {change.action} {change.kind} {change.name}: {change.why}"
         yield from _beside(value.others, value.reset.stays, value.reset.unknown)
         if value.copied:
-            yield "  its own record is gone: this machine's copy is gone by"
+            yield "  its own record is gone: this machine's copy is used"
         for refusal in value.reset.refusals:
             yield f"  refused: {refusal.text}"
             yield f"    next: {refusal.fix}"
 
 
-def result_lines(done: Mapping[str, Outcome[WasReset]]) -> Iterator[str]:
-    """Yield what became of each host: gone, put back, and others' untouched."""
+def result_lines(done: Mapping[str, Outcome[ResetResult]]) -> Iterator[str]:
+    """Yield what became of each host: gone, put back, and what was left untouched."""
     for node, outcome in done.items():
         if outcome.value is None:
             continue  # the end table says why
@@ -57,7 +57,7 @@ def _list(title: str, things: tuple[str, ...]) -> Iterator[str]:
 def _beside(
     others: Mapping[str, tuple[str, ...]], stays: tuple[str, ...], unknown: tuple[str, ...]
 ) -> Iterator[str]:
-    yield f"  others', untouched:{'' if others else ' nothing'}"
+    yield f"  not fabnode's, untouched:{'' if others else ' nothing'}"
     for kind, lines in others.items():
         shown = f"{len(lines)} lines"
         if kind in _LISTS:
@@ -87,12 +87,12 @@ def _planned(node: str, outcome: Outcome[Resettable]) -> dict[str, Any]:
     }
 
 
-def result_document(done: Mapping[str, Outcome[WasReset]]) -> dict[str, Any]:
+def result_document(done: Mapping[str, Outcome[ResetResult]]) -> dict[str, Any]:
     """Return what became of each host, for programs."""
     return {"nodes": [_result(node, outcome) for node, outcome in done.items()]}
 
 
-def _result(node: str, outcome: Outcome[WasReset]) -> dict[str, Any]:
+def _result(node: str, outcome: Outcome[ResetResult]) -> dict[str, Any]:
     if outcome.value is None:
         return {"node": node, "error": str(outcome.error or outcome.skipped)}
     value = outcome.value

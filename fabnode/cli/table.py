@@ -47,7 +47,7 @@ def table(
     colour: bool = False,
 ) -> str:
     """
-    Format a table no wider than `width`, without a final line end.
+    Format a table no wider than `width`, without a final newline.
 
     Columns get the width of their content; where that is too much, the widest are wrapped. Without
     `width` a row is one line, however long: lines within a cell are joined by semicolons. A

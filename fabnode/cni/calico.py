@@ -233,7 +233,7 @@ class Calico:
         for path, version in found.lent:
             metadata = {"resourceVersion": version}
             api.patch(path, {"metadata": metadata, "spec": {"affinity": None}})
-        for path in found.affinities:  # the last: by these a release that was cut off goes on
+        for path in found.affinities:  # the last: by these an interrupted release goes on
             api.delete(path)
         return text
 

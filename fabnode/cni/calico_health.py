@@ -55,14 +55,14 @@ def nothing_moves(
 
 
 def _waiting(nodes: Collection[str]) -> list[str]:
-    """Return the line on nodes whose working pod is replaced after others, if there are any."""
+    """Return the line about nodes whose working pod is replaced later, if there are any."""
     return [f"{DAEMONSET} is still to be replaced on {', '.join(nodes)}"] if nodes else []
 
 
 def elsewhere(
     pods: Collection[Object], controllers: Object | None, nodes: Collection[str]
 ) -> str | None:
-    """Return that the controllers are not ready where their pod is on none of these nodes."""
+    """Return why the controllers are not ready where their pod is on none of these nodes."""
     if _controllers_ready(controllers) or not (outside := _outside(pods, nodes)):
         return None
     return f"{CONTROLLERS} is not ready: its pod is on {', '.join(outside)}, no node of this run"

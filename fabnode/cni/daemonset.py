@@ -94,7 +94,7 @@ def _all_updated(daemonset: Object | None) -> bool:
     """
     Return whether the controller counts every pod as one of the newest template.
 
-    It goes by a template's content: pods of a template that was changed and changed back, before
+    It compares a template's content: pods of a template that was changed and changed back, before
     they were replaced, are of an old generation and yet up to date.
     """
     status = (daemonset or {}).get("status") or {}

@@ -225,7 +225,7 @@ class Cni(Protocol):
 
     @property
     def optional_rights(self) -> tuple[Right, ...]:
-        """Rights without which what it goes by is not compared, and its pods are not renewed."""
+        """Rights without which what it uses is not compared, and its pods are not renewed."""
 
     @property
     def removal_rights(self) -> tuple[Right, ...]:
@@ -272,7 +272,7 @@ class Cni(Protocol):
         """Return by node the path of its pod there, where that is of a template of before."""
 
     def held(self, api: Reader, node: str) -> str:
-        """Return what it holds for a node beside the cluster's objects, in words; or nothing."""
+        """Return what it holds for a node beside the cluster's objects, as text; or nothing."""
 
     def release(self, api: Writer, node: str) -> str:
         """Release what it holds for a node that is gone, with all of its pods; return what."""
@@ -305,7 +305,7 @@ class Cni(Protocol):
 
     def drift(self, api: Reader, applied: Collection[Object] = ()) -> Diagnosis | None:
         """
-        Return how what it goes by differs from the configuration, where applying changes nothing.
+        Return how what it uses differs from the configuration, where applying changes nothing.
 
         :param applied: some of `followed`: as it will be with these.
         :raises ApiError: 403 where the account lacks `optional_rights`.
@@ -313,7 +313,7 @@ class Cni(Protocol):
 
     def knows_apiserver(self, api: Reader) -> bool:
         """
-        Return whether its pods on nodes are told where the apiserver is, beside its Service.
+        Return whether its pods on nodes have the apiserver's address, beside its Service.
 
         :raises ApiError: 403 where the account lacks `optional_rights`.
         """

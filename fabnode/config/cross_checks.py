@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..releases import compatibility
-from ..util import kernel_settings, program
+from ..util import program, sysctl_aliases
 from ..util.problems import KeyPath, nearest
 from . import reserved_fields
 from .registry_servers import has_password, server
@@ -194,7 +194,7 @@ def bootstrap(settings: BootstrapSettings) -> Violations:
 
 
 def extensions(settings: ExtensionSettings) -> Violations:
-    """Check each hook by itself; whether its step exists, `deploy/own_steps.py` checks."""
+    """Check each hook by itself; whether its step exists, `deploy/site_steps.py` checks."""
     for index, hook in enumerate(settings.hooks):
         path: KeyPath = ("extensions", "hooks", index)
         if (hook.before is None) == (hook.after is None):
@@ -277,8 +277,8 @@ def node_settings(cluster: ClusterSettings, node: Node) -> Violations:
     yield from _startup_taints(node)
     for key in node.host.sysctls.keys() & reserved_fields.SYSCTLS.keys():
         yield ("host", "sysctls", key), "is set by fabnode", "remove it"
-    for key in node.host.sysctls.keys() & kernel_settings.ALIASES.keys():
-        same = kernel_settings.ALIASES[key]
+    for key in node.host.sysctls.keys() & sysctl_aliases.ALIASES.keys():
+        same = sysctl_aliases.ALIASES[key]
         yield ("host", "sysctls", key), f"is {same}, which is set by fabnode", "remove it"
     if reserved_fields.protects_kernel(node.kubelet.config):
         for key, value in reserved_fields.PROTECTED_SYSCTLS.items():

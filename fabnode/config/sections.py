@@ -465,7 +465,7 @@ class BootstrapSettings(Section):
 
 
 class VerifySettings(Section):
-    """What `inv verify` and `inv certs` go by."""
+    """What `inv verify` and `inv certs` use."""
 
     image: fields.ImageName = Field(
         "docker.io/library/busybox:1.37.0", description="image of the pods that try the network"
@@ -478,7 +478,7 @@ class VerifySettings(Section):
 class TimeoutSettings(Section):
     """Seconds: deadlines for things that are watched."""
 
-    api: fields.Seconds = Field(60, description="for an apiserver that is away")
+    api: fields.Seconds = Field(60, description="for an apiserver that does not answer")
     join: fields.Seconds = Field(120, description="from the kubelet's start to its certificate")
     ready: fields.Seconds = Field(180, description="from the certificate to Ready")
     calico: fields.Seconds = Field(300, description="for Calico to be rolled out")
@@ -490,13 +490,13 @@ class MaintenanceSettings(Section):
     """How nodes in use are drained and maintained."""
 
     batch: fields.Count = Field(
-        1, description="nodes taken at once; the next follow when these are through"
+        1, description="nodes worked on at once; the next follow when these are done"
     )
     retry: fields.Seconds = Field(
         5, description="seconds until an eviction that a budget refuses is tried again"
     )
     soak: fields.Pause = Field(
-        0, description="seconds that a node has to stay well before the next are taken"
+        0, description="seconds that a node has to stay healthy before the next nodes"
     )
     delete_emptydir_data: fields.Flag = Field(
         False, description="whether pods go although what is in their emptyDirs is lost"

@@ -84,7 +84,7 @@ def set_up(
 
     :param desired: `deployer` or `approver`. :param on_change: gets each object as it was applied.
     :returns: the account, and when its credentials end.
-    :raises ClusterError: the apiserver refuses, or is away.
+    :raises ClusterError: the apiserver refuses, or does not answer.
     """
     admin = load(config.cluster.kubeconfig)
     api = Api(admin, patience=config.timeouts.api, on_wait=print)

@@ -76,7 +76,7 @@ class Admission:
         return rbac.objects("Group", bootstrap_tokens.GROUP)
 
     def other_approvers(self) -> tuple[str, ...] | None:
-        """Return who else approves requests made with our tokens; None where we may not ask."""
+        """Return who else approves requests made with our tokens; None: no right to ask."""
         return other_approvers.find(self._api, shares_token=self._shares_token)
 
     def refuse_other_approvers(self) -> None:
@@ -165,7 +165,7 @@ class Admission:
 
     def tidy(self, node: Node, *, unproved: bool = False) -> None:
         """
-        Take back the node's tokens and remove own requests, of this run and of killed ones.
+        Revoke the node's tokens and remove own requests, of this run and of killed ones.
 
         :param unproved: nobody saw that its host has what was certified. If anything was, the
             token stays until it ends, by which the next run knows; nothing is approved for it.
@@ -192,7 +192,7 @@ class Admission:
 
     def _end_joining(self, node: Node, left: Sequence[Token]) -> None:
         """
-        Remove what this node asked for with tokens that are taken back, unless it was signed.
+        Remove what this node asked for with revoked tokens, unless it was signed.
 
         What somebody else asked for with them is left to be seen, and so is whatever was asked for
         so often that it was no kubelet: nobody is held up by as many as he likes to make.
@@ -206,7 +206,7 @@ class Admission:
                     self._judge.log.ended(request, node.name)
 
     def expel(self, node: Node) -> None:
-        """Shut out a node that is not who it was taken for: no pods, no Node object, no token."""
+        """Expel an impostor: no pods, no Node object, no token."""
         self._nodes.remove(node.name)
         self.tidy(node)
 

@@ -30,7 +30,7 @@ class KeyLookupError(FabnodeError):
 
 
 def deny(run: Run, names: Sequence[str]) -> bool:
-    """Deny signing requests that nobody claims; return whether all of these were denied."""
+    """Deny signing requests of no configured node; return whether all of these were denied."""
     with _judging(run, run.config.nodes) as session:
         return session.judge.deny(names)
 

@@ -1,7 +1,7 @@
 """
-Records of hosts from before their first change, on the deployer.
+Deployer's copies of the records that hosts keep of their state before the first change.
 
-The host keeps its own, which counts; this copy is for one that lost it.
+The host's own record takes precedence; the copy is for a host that lost it.
 """
 
 from __future__ import annotations

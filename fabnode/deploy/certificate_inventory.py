@@ -1,4 +1,4 @@
-"""Rows of `inv certs`: certificates of the cluster's CAs, of its apiserver and of nodes."""
+"""Rows of `inv certs`: certificates of the cluster's CAs, its apiserver and its nodes."""
 
 from __future__ import annotations
 

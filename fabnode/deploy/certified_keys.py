@@ -1,4 +1,4 @@
-"""Keys certified for nodes, by requests approved in this run or left by an interrupted one."""
+"""Certificates issued for nodes, in this run or an interrupted one: who holds their keys."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def holder(issued: Sequence[SigningRequest], certificate: bytes) -> Holder:
 
 class CertifiedKeys:
     """
-    What was certified with the tokens of this run, and of runs that were cut off.
+    What was certified with the tokens of this run, and of interrupted runs.
 
     :param guard: what another run may have left is taken over only after it has been obtained.
     :param snapshot: returns the cluster as it was found; it may wait for that.
@@ -103,8 +103,8 @@ class CertifiedKeys:
         """
         Return the requests (PEM) that were signed for a node with tokens that are still there.
 
-        A run takes a token back once it has seen who holds what was certified with it, so these are
-        of runs that were cut off before; they are taken over only once the guard is obtained.
+        A run revokes a token once it has seen who holds what was certified with it, so these are
+        of runs interrupted before; they are taken over only once the guard is obtained.
         """
         left = {token.username for token in self._snapshot().tokens if token.node == node.name}
         if not left:

@@ -36,7 +36,7 @@ class ChangeGuard:
 
     :param snapshot: returns the cluster as it was found; it may wait for that.
     :param network: to install its objects takes rights of its own.
-    :param account: the ServiceAccount's user name as which we ask; empty: somebody else.
+    :param account: the ServiceAccount's user name that we use; empty: somebody else.
     :param rights: what this run needs; None: what a deployment does, with its account's policy.
     :param more_rights: what it needs besides.
     """
@@ -170,7 +170,7 @@ class ChangeGuard:
 
     @property
     def _limited(self) -> bool:
-        """Whether there may be a policy on the account as which we ask."""
+        """Whether there may be a policy on the account that we use."""
         from . import deployer_account
 
         of_deployment = self._is_deployer and self._rights is None

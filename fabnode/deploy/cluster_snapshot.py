@@ -1,4 +1,4 @@
-"""Snapshot of the cluster's state before a run changes anything."""
+"""What a run read from the API before its first change: version, clock, nodes, tokens, requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ClusterSnapshot:
     :param clock_offset: apiserver's clock minus ours, seconds.
     :param nodes: Node objects by name.
     :param tokens, requests: what earlier runs left behind, requests by name and node.
-    :param other_approvers: who else approves first certificates; None where we may not ask.
+    :param other_approvers: who else approves first certificates; None: no right to ask.
     """
 
     version: Release

@@ -1,4 +1,4 @@
-"""What a cluster has of a node: its Node object, and what would outlive that."""
+"""Objects a cluster holds for a node (Node, Lease, requests, tokens …), and their removal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ClusterTraces:
-    """What is there of one node, and its removal, each part if it is there."""
+    """The objects of one node, and the removal of each that exists."""
 
     def __init__(self, session: ClusterSession, name: str) -> None:
         self._session = session
@@ -39,21 +39,21 @@ class ClusterTraces:
                     yield request
 
     def tokens(self) -> tuple[Token, ...]:
-        """Return the bootstrap tokens that were made for the node; none where we may not look."""
+        """Return the bootstrap tokens made for the node; none without the right to list them."""
         found = permitted(lambda: bootstrap_tokens.existing(self._api)) or ()
         return tuple(token for token in found if token.node == self._name)
 
     def addresses(self) -> str:
-        """Return what the pod network holds for it, in words; empty: nothing, or not known."""
+        """Return what the pod network holds for it, as text; empty: nothing, or not known."""
         return self._session.network.held(self._name)
 
     def binds_proxy(self) -> bool:
-        """Return whether its kube-proxy has rights in its own name; no where we may not look."""
+        """Return whether its kube-proxy has rights in its own name; no if that can't be read."""
         users = permitted(lambda: proxy_binding.users(proxy_binding.read(self._api)))
         return users is not None and proxy_names.own(self._name) in users
 
     def lock_out(self) -> tuple[str, ...]:
-        """Remove what would let its host in again; return what that was."""
+        """Remove what would let its host join again; return what that was."""
         gone = []
         if requests := self.requests():
             for name in requests:
@@ -68,7 +68,7 @@ class ClusterTraces:
         return tuple(gone)
 
     def _unbound(self) -> bool:
-        """Take its kube-proxy's rights back; return whether that was done, not where we may not."""
+        """Revoke its kube-proxy's rights; return whether that was done, False without the right."""
         if not self.binds_proxy():
             return False
         name = proxy_names.own(self._name)
@@ -88,7 +88,7 @@ class ClusterTraces:
         return tuple(gone)
 
     def _lease_gone(self) -> bool:
-        """Delete its Lease; where we may not, Kubernetes collects it once its Node is gone."""
+        """Delete its Lease; without the right to, Kubernetes collects it once its Node is gone."""
         path = node_status.lease_path(self._name)
 
         def delete() -> bool:

@@ -111,7 +111,7 @@ class PodNetwork:
         """
         Have one of its pods start again as its template is now.
 
-        :raises ClusterError: we may not.
+        :raises ClusterError: no right to.
         """
         name = path.rpartition("/")[2]
         try:
@@ -168,7 +168,7 @@ class PodNetwork:
         Have its pods start again on nodes that registered again; return the names of these pods.
 
         :param before: obtains leave to change the cluster.
-        :raises ClusterError: we may not, and without it the node's pods reach nobody.
+        :raises ClusterError: no right to, and without it the node's pods reach nobody.
         """
         paths = self._cni.outdated(self._api, nodes)
         names = tuple(path.rpartition("/")[2] for path in paths)
@@ -181,7 +181,7 @@ class PodNetwork:
                 if not error.is_forbidden:
                     raise
                 raise ClusterError(
-                    f"{name} is older than its node's Node object, and has to start again: {error}",
+                    f"{name} is older than its node's Node object and has to restart: {error}",
                     f"kubectl -n kube-system delete pod {name}",
                 ) from error
         return names
@@ -211,11 +211,11 @@ class PodNetwork:
         return self._cni.elsewhere(self._api, names)
 
     def followed(self) -> tuple[Object, ...]:
-        """Return what to apply of what it made itself; nothing where we may not look."""
+        """Return what to apply of what it made itself; nothing without the right to look."""
         return permitted(lambda: self._cni.followed(self._api)) or ()
 
     def drift(self, applied: Collection[Object] = ()) -> Diagnosis | None:
-        """Return how what it goes by differs from the configuration, or that we may not look."""
+        """Return how what it uses differs from the configuration, or that this can't be read."""
         try:
             return self._cni.drift(self._api, applied)
         except ApiError as error:
@@ -228,7 +228,7 @@ class PodNetwork:
             )
 
     def knows_apiserver(self) -> bool:
-        """Return whether its pods know the apiserver without Services; False: not that we know."""
+        """Return whether its pods know the apiserver without Services; False: no, or unknown."""
         return bool(permitted(lambda: self._cni.knows_apiserver(self._api)))
 
     def diagnosis(self, names: Collection[str], missing: str) -> Diagnosis:

@@ -17,7 +17,7 @@ _ROOT_CA = "/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt"
 
 
 class TrustedAuthorities:
-    """The CAs that the control plane trusts, and hands to others to trust."""
+    """The CAs that the control plane trusts, and those that it gives to pods."""
 
     def __init__(self, config: Config, api: Api) -> None:
         self._config = config
@@ -32,7 +32,7 @@ class TrustedAuthorities:
         return self._bundle(_ROOT_CA, "ca.crt")
 
     def server_fault(self, authority: bytes) -> str | None:
-        """Say why the apiserver's own certificate is of no use to who trusts this CA alone."""
+        """Return why a client of this CA alone can't verify the apiserver's certificate."""
         host, port = self._config.cluster.apiserver_host, self._config.cluster.apiserver_port
         try:
             fault = problem(presented(host, port), authority, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Cordons of a run: set with a record of whose they are, lifted only where they are ours."""
+"""Cordons of a run: set with a record of their owner, lifted only where they are ours."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NotANodeError(FabnodeError):
 
 
 class ForeignCordonError(FabnodeError):
-    """A node was cordoned by somebody else; that is not for us to lift."""
+    """A node was cordoned by somebody else; fabnode does not lift that."""
 
     def __init__(self, name: str, who: str) -> None:
         by = f" (the field was written by {who})" if who else ""

@@ -85,13 +85,13 @@ class VerdictLog:
 
     def ended(self, request: SigningRequest, node: str) -> None:
         """Record that a node's request was removed with the token it was made with."""
-        text = f"removed {request.name}: asked for with a token that a run which was cut off left"
+        text = f"removed {request.name}: asked for with a token left by an interrupted run"
         data = {"request": request.name, "requester": request.username, "kind": "client"}
         self._journal.emit(node, approve_csr.STEP.name, "changed", text, data=data)
 
     def withdrawn(self, name: str, node: str) -> None:
         """Record that a killed run's request for a node's kube-proxy was removed."""
-        text = f"removed {name}: fabnode's own, left by a run that was cut off"
+        text = f"removed {name}: fabnode's own, left by an interrupted run"
         data = {"request": name, "kind": "client"}
         self._journal.emit(node, approve_csr.STEP.name, "changed", text, data=data)
 

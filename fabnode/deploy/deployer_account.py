@@ -1,7 +1,7 @@
 """
 The deployer's account: what `inv rbac.deployer` makes, and how a cluster's policy differs from it.
 
-Both go by one configuration, so that a run can say beforehand that the account was made for
+Both use one configuration, so that a run can say beforehand that the account was made for
 another one.
 """
 
@@ -93,7 +93,7 @@ def policy_findings(api: Api, wanted: Allowed) -> tuple[Finding, ...]:
             return ()
         if not error.is_forbidden:
             raise
-        text = f"its account may not read the {_NAME}, so whether that fits can't be checked"
+        text = f"its account has no right to read the {_NAME}, so that can't be checked"
         return (Finding("warning", text, _FIX),)
     return tuple(compare(wanted, policy, binding))
 
@@ -102,7 +102,7 @@ def admits_own_names(api: Api, wanted: Allowed) -> bool:
     """
     Return whether the policy on our own account lets it ask for certificates in nodes' own names.
 
-    An older fabnode's does not. One that we may not read, as its account may not, is such a one.
+    An older fabnode's does not. One that the account has no right to read counts as such a one.
     """
     try:
         policy, binding = _live(api)
@@ -119,7 +119,7 @@ def compare(wanted: Allowed, policy: Object | None, binding: Object | None) -> I
     """
     Yield how a cluster's policy on the account differs from the one that is wanted.
 
-    One that refuses what the configuration needs is an error, for a run would end halfway. Any
+    One that refuses what the configuration needs is an error: a run would end halfway. Any
     other difference leaves the account with more, or less, than docs/trust.md says: a warning.
 
     :param policy, binding: None: it is not there.

@@ -15,7 +15,7 @@ from ..kube import csr, node_status
 from ..kube.client import ApiError, KubeletError, permitted
 from ..kube.pods import pods_on
 from ..node import layout
-from ..node.symptoms import Place
+from ..node.symptoms import ProbeTargets
 from ..pki.csr_policy import CLIENT, SERVING, node_asked_for
 from ..releases import compatibility
 from ..ssh.errors import (
@@ -138,13 +138,13 @@ class Diagnoses:
             drift=planner.drift(),
         )
 
-    def _place(self, node: Node) -> Place:
+    def _place(self, node: Node) -> ProbeTargets:
         config = self._session.config
         docker = node.runtime.name == "docker"
         ctr = f"{config.paths.programs}/ctr"
         client = ("docker", "version") if docker else (ctr, "version")
         apiserver = config.cluster.apiserver_host
-        return Place(
+        return ProbeTargets(
             services=verify.units(node, config.cluster.version.minor),
             ports=tuple(layout.PORTS),
             folders=(node.kubelet.root, node.runtime.root, config.paths.state, "/etc", "/run"),
@@ -244,7 +244,7 @@ class Diagnoses:
         )
 
     def _reaches(self, name: str) -> bool | None:
-        """Say whether the apiserver gets to a kubelet; None: we may not ask it to."""
+        """Say whether the apiserver gets to a kubelet; None: no right to ask it."""
         path = f"{node_status.NODES}/{name}/proxy/healthz"
         try:
             self._session.api.text(path, node=name)
@@ -269,7 +269,7 @@ class Diagnoses:
         return ""
 
 
-# What only says again, in other words, that a node is not well.
+# What only repeats that a node is unhealthy.
 _SYMPTOMS: Final = frozenset(
     {"api-away", "drift", "not-ready", "not-reporting", "no-network", "unregistered"}
 )
@@ -277,7 +277,7 @@ _SYMPTOMS: Final = frozenset(
 
 def first_cause(session: ClusterSession, planner: NodePlanner) -> Cause | None:
     """
-    Return what is wrong with a node that was waited for in vain; None: nothing that is known.
+    Return what is wrong with a node whose wait timed out; None: nothing that is known.
 
     Whatever prevents that is a warning: the caller has a failure of its own to report.
     """
@@ -292,7 +292,7 @@ def first_cause(session: ClusterSession, planner: NodePlanner) -> Cause | None:
 def explained(
     error: WaitTimeoutError, session: ClusterSession, planner: NodePlanner
 ) -> WaitTimeoutError:
-    """Return a time-out that says why, where that is known, with what mends it."""
+    """Return a time-out that says why, where that is known, with what fixes it."""
     if (cause := first_cause(session, planner)) is None:
         return error
     _, _, state = error.message.partition(": ")
@@ -303,7 +303,7 @@ def explained(
 
 
 def explained_check(check: Check, session: ClusterSession, planner: NodePlanner) -> Check:
-    """Return a check that failed with why it did, where that is known, and what mends it."""
+    """Return a check that failed with why it did, where that is known, and what fixes it."""
     if (cause := first_cause(session, planner)) is None:
         return check
     detail = f"{check.detail}; the cause: {cause.text}"
@@ -311,7 +311,7 @@ def explained_check(check: Check, session: ClusterSession, planner: NodePlanner)
 
 
 def _health(planner: NodePlanner) -> str:
-    """Return what the kubelet's health endpoint says; empty: it is well, or has none."""
+    """Return what the kubelet's health endpoint answers; empty: it is healthy, or has none."""
     at = verify.endpoints(planner.node).get(verify.KUBELET_HEALTH)
     if at is None:
         return ""

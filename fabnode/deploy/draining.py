@@ -48,7 +48,7 @@ class InFlight:
     """
     What is going on with a node.
 
-    :param cordon: whose its cordon is; empty: none. :param operation: what is recorded there.
+    :param cordon: owner of its cordon; empty: none. :param operation: what is recorded there.
     """
 
     node: str
@@ -84,7 +84,7 @@ class NodesInUse:
         return found
 
     def begun(self, name: str, what: What) -> Operation | None:
-        """Return the operation of this kind that goes on with a node, where one was cut off."""
+        """Return the interrupted operation of this kind that goes on with a node."""
         live = self.cordons.live(name)
         found = operations.read(live)
         if found is None or found.what != what:
@@ -126,7 +126,7 @@ class NodesInUse:
     def proof(
         self, deployer: NodeDeployer, *, probing: threading.Lock, network: bool, advice: str
     ) -> NodeProof:
-        """Return what proves a node well while it is cordoned; see `NodeProof`."""
+        """Return what proves a node healthy while it is cordoned; see `NodeProof`."""
         return NodeProof(
             deployer,
             self.context.session,
@@ -216,7 +216,7 @@ def uncordon(run: Run) -> None:
                 if ended := using.cordons.lift(deployer.node.name):
                     log.changed(f"ended: {ended}")
 
-        # One that is not ours to lift says nothing about the others.
+        # A cordon that is not fabnode's says nothing about the others.
         using.context.each(lift, batched=False)
 
 

@@ -21,7 +21,7 @@ class MissingRightsError(ClusterError):
 
 
 class OtherApproverError(ClusterError):
-    """Somebody else approves first certificates, whoever asks; nothing was changed."""
+    """Something else approves first certificates for any requester; nothing was changed."""
 
     def __init__(self, found: Sequence[str]) -> None:
         super().__init__(other_approver(found), OTHER_APPROVER_FIX)

@@ -1,5 +1,5 @@
 """
-Pods of a node at the API: listed, judged by what surrounds them, evicted.
+Eviction API: lists pods, reads their budgets, owners and volumes, evicts.
 
 Which version an eviction has, and whether it can be tried without effect, is data of the releases.
 """
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from ..kube.client import ApiError, permitted
 from ..kube.pods import PODS, pods_on
 from ..releases.matrix import matrix
-from ..upkeep import budgets, local_data, replacements
+from ..upkeep import budgets, local_data, readiness
 from ..upkeep.budgets import Budget
 from ..upkeep.departures import Surroundings
-from ..upkeep.evictions import Answer, answer
+from ..upkeep.eviction_answers import Answer, answer
 from .pod_owners import PodOwners
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ class Evictions:
         path = f"/api/v1/namespaces/{budget.namespace}/pods"
         found: list[str] = []
         for pod in _items(self._api.get(path, labelSelector=selector)):
-            if replacements.why_unready(pod) and len(found) < _SHOWN:
-                found.append(replacements.why_unready(pod, self._events(pod)))
+            if readiness.why_unready(pod) and len(found) < _SHOWN:
+                found.append(readiness.why_unready(pod, self._events(pod)))
         return tuple(found)
 
     def _events(self, pod: Object) -> list[Object]:

@@ -1,4 +1,4 @@
-"""The site's own commands on the deployer's side of one node, and what keeps them due."""
+"""Runs the site's commands for one node on the deployer, and records which are still due."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ Hooks: the site's own commands before and after steps; which are due on a node, 
 
 A host's hooks are part of its plan and its stream. The deployer's run on this machine, between the
 steps that it has in hand. Each hook that goes with a change has a marker on the node, from before
-the first change until the hook has succeeded: a run that is cut off, or a hook that fails, leaves
+the first change until the hook has succeeded: an interrupted run, or a hook that fails, leaves
 it due for the next run.
 """
 

@@ -1,4 +1,4 @@
-"""Changes of a host that need no artifacts: repairs, and what a reset takes away."""
+"""Changes of a host that need no artifacts: repairs, and what a reset removes."""
 
 from __future__ import annotations
 

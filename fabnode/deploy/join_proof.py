@@ -1,4 +1,4 @@
-"""The proof that a certificate issued for a node is in that node's hands, and nobody else's."""
+"""Proof that the certificate issued for a node is held by its host, and by nobody else."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class JoinProof:
             raise UnprovedError(cause(error), cause(fault)) from error
 
     def prove_left(self) -> None:
-        """Compare keys where a run was cut off between a certificate and its proof."""
+        """Compare keys where a run was interrupted between a certificate and its proof."""
         if not (left := self._session.certified.left_certified(self._host.node)):
             return
         name = self._host.node.name
@@ -91,7 +91,7 @@ class JoinProof:
             if not any(belongs(self._certificate(), request) for request in left):
                 self._expel()
                 raise ImpostorError(
-                    "a certificate was issued for it in an interrupted run, and it holds none for"
+                    "a certificate was issued for it in an interrupted run, but it holds none for"
                     " that key"
                 )
             log.note("the key certified in an interrupted run is the one on the host")

@@ -26,7 +26,7 @@ from ..util.wait import Wait, unless
 from . import run_rights
 from .draining import DRAIN, nodes_in_use
 from .node_drainer import still_cordoned
-from .waved import in_waves
+from .wave_runner import in_waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +56,7 @@ class RebootError(FabnodeError):
 
 
 class KernelTooOldError(FabnodeError):
-    """The kernel that a reboot would start lacks what the node runs by; nothing was changed."""
+    """The kernel that a reboot would start lacks what the node needs; nothing was changed."""
 
     advice = "install a newer one, name another (--kernel), or configure another kube_proxy.mode"
 
@@ -88,7 +88,7 @@ class Prospect:
     """
     What a maintenance would do with a node.
 
-    :param action: what is done once it is drained; empty: nothing, for nothing is due.
+    :param action: what is done once it is drained; empty: nothing is due.
     :param due: why a reboot is due, as the host says. :param goes_on: what goes on there.
     """
 
@@ -261,18 +261,18 @@ class _Node:
         api = self._session.api
         now = time.time() + (api.clock_offset or 0)
         age = node_status.heartbeat_age(api, self._cordons.live(self._name), now)
-        return f"; its kubelet reported {age:.0f} s ago last" if age != float("inf") else ""
+        return f"; its kubelet last reported {age:.0f} s ago" if age != float("inf") else ""
 
     def _prove_kernel(self, operation: Operation, state: BootState) -> None:
         wanted = operation.kernel
         if not self._wanted.command and wanted and state.running != wanted:
             raise RebootError(
-                f"the host runs the kernel {state.running}, and {wanted} was to run",
+                f"the host runs the kernel {state.running} instead of {wanted}",
                 f"see what its boot loader takes (--kernel names the right one); {self._advice}",
             )
 
     def _prove(self, state: BootState) -> NodeProof:
-        """See the node well in this boot; return what proves that."""
+        """See that the node is healthy in this boot; return what proves that."""
 
         def reported(live: Object) -> list[str]:
             info = (live.get("status") or {}).get("nodeInfo") or {}
@@ -300,7 +300,7 @@ class _Node:
 
 
 def _task(wanted: Maintenance) -> str:
-    """Return the task that goes on where one was cut off, with what makes it the same."""
+    """Return the task that continues an interrupted one, with the same options."""
     command = wanted.command
     if not command:
         return MAINTAIN

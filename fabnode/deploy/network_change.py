@@ -1,4 +1,4 @@
-"""Change of the pod network's objects: planned, held until nodes have its images, applied."""
+"""Change of the pod network's objects, and the gate that holds it until nodes have the images."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ImageGate:
             self._end(name)
 
     def end(self, name: str) -> None:
-        """Record that a node's work has ended, well or not."""
+        """Record that a node's work has ended, successfully or not."""
         with self._state:
             self._end(name)
 
@@ -142,15 +142,14 @@ class NetworkChange:
             self._followed = self._of_its_own()
             self._changes += self._followed
             if self._rollout and self._rollout.older:
-                self._journal.warn(f"{self._rollout.text}: a step back")
+                self._journal.warn(f"{self._rollout.text}: a downgrade")
         return self._changes or ()
 
     def _of_its_own(self) -> tuple[ObjectChange, ...]:
         """
         Return changes of what the network made itself, which concern all nodes at once.
 
-        Where we may not change it, it is as it was before this was possible: drift, with the
-        command.
+        Without the right to change it, it is drift, with the command.
         """
         if self._left_out:
             return ()

@@ -1,4 +1,4 @@
-"""Policies that may forbid what the network probe's pods try: named beside what did not answer."""
+"""Network policies that may block the network probe's pods, named beside failed checks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def found(api: Api) -> tuple[str, ...]:
     """
     Return the policies of the cluster that may concern the probe's pods, as `kind name`.
 
-    Kinds that the cluster has not, or that the account may not list, are left out.
+    Kinds that the cluster has not, or that the account has no right to list, are left out.
     """
     group, resource = _NAMESPACED
     names = [*_names(api, group, f"namespaces/{PROBE_NAMESPACE}/{resource}")]

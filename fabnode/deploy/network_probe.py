@@ -139,7 +139,7 @@ def _run(
         else:
             tries += verify.probe_results(node, log, nodes, service=False)
     checks += reached.result()
-    # Asked while the namespace is there, for some sites put policies into each new one.
+    # Asked while the namespace is there: some sites put policies into each new one.
     failed = any(not check.ok for check in tries)
     return checks + network_policies.named(tries, network_policies.found(api) if failed else ())
 
@@ -161,7 +161,7 @@ def _address_check(node: str, address: str, pod_cidr: str) -> verify.Check:
 
 def _reached(api: Api, servers: Sequence[tuple[int, str]]) -> list[verify.Check]:
     """
-    Return the check of whether the apiserver reaches the server pods; none where we may not ask.
+    Return the check of whether the apiserver reaches the server pods; none without that right.
 
     :param servers: number and node of each; it answers with the node's name.
     """
@@ -269,7 +269,7 @@ _KEPT = "kubectl get apiservices shows which API is down; fix it, or delete its 
 
 
 def _kept_by(namespace: Object) -> str:
-    """Return why the controller of namespaces can't remove this one, in its own words."""
+    """Return why the controller of namespaces can't remove this one, with its message."""
     conditions = (namespace.get("status") or {}).get("conditions") or ()
     found = [
         str(c.get("message"))

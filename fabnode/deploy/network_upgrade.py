@@ -94,7 +94,7 @@ class NetworkUpgrade:
             parts.append(f"{counted(len(changes), 'object')} to apply")
         text = "; ".join(filter(None, parts))
         if len(self._names) < len(self._nodes):
-            self._journal.warn(f"{text}: left alone, for this run is not about all nodes")
+            self._journal.warn(f"{text}: left alone, because this run is not about all nodes")
             return NetworkProspect()
         turn = network.turn(rollout, self._minors()) if rollout else Turn()
         if turn.warning:
@@ -107,7 +107,7 @@ class NetworkUpgrade:
 
         :param with_images: nodes that have the images of the new pods.
         :raises ClusterError: a node has not; nothing was changed.
-        :raises NetworkWentBackError: a new pod is not well; they are as before.
+        :raises NetworkWentBackError: a new pod is unhealthy; they are as before.
         """
         with self._journal.step(None, pod_network.STEP.name, wanted.text) as log:
             new = wanted.rollout and wanted.rollout.new_images
@@ -137,7 +137,7 @@ class NetworkUpgrade:
             self._apply(self._session.manifests.plan(self._session.network.objects()))
 
     def _replace(self, name: str, *, proved: bool) -> None:
-        """Have the pod on a node start again as configured, and see it Ready."""
+        """Have the pod on a node start again as configured, and wait until it is Ready."""
         network = self._session.network
         with self._journal.step(name, pod_network.STEP.name, "replacing its pod") as log:
             path = network.older_pods([name]).get(name)
@@ -160,7 +160,7 @@ class NetworkUpgrade:
                 log.changed(f"runs the new {network.name}")
 
     def _went_back(self, error: FabnodeError, replaced: Sequence[str]) -> FabnodeError:
-        """Put the template of before back on the nodes that were taken; return how that went."""
+        """Put the template of before back on the nodes that were changed; return how that went."""
         network = self._session.network
         self._journal.warn(f"{network.name}: {error.message}; it goes back to what ran")
         try:
@@ -174,7 +174,7 @@ class NetworkUpgrade:
             self._apply(self._before)
         except FabnodeError as then:
             return ClusterError(
-                f"{network.name} went back to what ran, and that is not well either:"
+                f"{network.name} went back to what ran, but that is unhealthy too:"
                 f" {then.message}; at first: {error.message}",
                 then.advice,
             )

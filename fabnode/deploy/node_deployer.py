@@ -1,5 +1,5 @@
 """
-All that a run does with one node: judge, change, see it Ready.
+All that a run does with one node: judge it, change it, wait until it is Ready.
 
 One probe is one round trip, and so is one change. Nothing here waits for another node.
 """
@@ -155,7 +155,7 @@ class NodeDeployer:
         """
         Return what would be done, and what preflight found. Changes nothing.
 
-        :param upgrades: pods that run forbid nothing, for they will have left.
+        :param upgrades: pods that run forbid nothing: they will have left.
         """
         return self._planner.plan(renewal, upgrades=upgrades)
 
@@ -172,7 +172,7 @@ class NodeDeployer:
         seen_within: float = 0.0,
     ) -> Deployed:
         """
-        Make the node what it should be and see it Ready.
+        Make the node what it should be and wait until it is Ready.
 
         :param renewal: what is to be renewed although it is good; then nothing else is changed.
         :param before_change: waits for what must be there before a kubelet may join.

@@ -1,7 +1,7 @@
 """
 Drain of one node: what would go and why not, then evictions until none is left.
 
-Pods are listed again and again, for one that tolerates the cordon may come later. A refusal that
+Pods are listed again and again: one that tolerates the cordon may come later. A refusal that
 passes is tried again until the deadline, and is reported; one that does not ends the drain once all
 others have gone.
 """
@@ -59,7 +59,7 @@ class Preview:
     """
     What a drain of a node would do.
 
-    :param cordon: whose the node's cordon is: ours as recorded, somebody else's; empty: none.
+    :param cordon: owner of the node's cordon: fabnode as recorded, somebody else; empty: none.
     """
 
     cordon: str

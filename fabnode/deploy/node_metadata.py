@@ -2,9 +2,9 @@
 Labels, annotations and taints of a Node: set as configured, removed when no longer configured.
 
 Only what fabnode itself set goes, and only where it still is as it was set. What that is, a record
-on the Node holds: an annotation, for that needs no further rights and ends with the Node.
+on the Node holds: an annotation, which needs no further rights and ends with the Node.
 
-A kubelet may write its own annotations. A record that it forged could have us take away the taint
+A kubelet may write its own annotations. A record that it forged could have us remove the taint
 or the reserved label that keeps pods off a captured host, which it may not do itself; so a record
 counts only with its seal, a label that the API lets no kubelet set (admission NodeRestriction, on
 `node-restriction.kubernetes.io/`).
@@ -89,7 +89,7 @@ def _at_registration(node: Node) -> Mapping[str, str]:
 def _changes(
     live: Object, node: Node
 ) -> tuple[dict[str, str | None], dict[str, str | None], dict[str, str | None]]:
-    """Return by key, of labels, annotations and taints, the value to be set; None: take away."""
+    """Return by key, of labels, annotations and taints, the value to be set; None: remove."""
     wanted, found, ours = _configured(node), _found(live), _recorded(live)
     # One that was configured to stay, and now is a startup taint, is no longer ours to take off.
     others = _at_registration(node)

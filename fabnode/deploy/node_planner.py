@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ..journal.journal import Journal
     from ..node.facts import Watchlist
     from ..node.resources import Resource
-    from ..node.symptoms import Place, Symptoms
+    from ..node.symptoms import ProbeTargets, Symptoms
     from ..pki.renewal import Renewal
     from ..remote.survey import Observed
     from ..ssh.host import Host
@@ -68,7 +68,7 @@ class NodePlan:
     :param hooks: commands that would run on this machine.
     :param kept: of a renewal: which certificates are left as they are, and why.
     :param change: of the releases that run.
-    :param own_name: its kube-proxy goes by a name of its own then, or goes on to.
+    :param own_name: its kube-proxy has a name of its own then, or keeps one.
     """
 
     plan: Plan
@@ -133,7 +133,7 @@ class NodePlanner:
         self.touched, self._seen = False, time.monotonic()
         return self.facts
 
-    def symptoms(self, place: Place) -> Symptoms:
+    def symptoms(self, place: ProbeTargets) -> Symptoms:
         """Learn everything about a node that may be ill, in one round trip."""
         from ..remote.symptoms import probe_symptoms
 
@@ -156,7 +156,7 @@ class NodePlanner:
         """
         Return what would be done, and what preflight found. Changes nothing.
 
-        :param upgrades: pods that run forbid nothing, for they will have left.
+        :param upgrades: pods that run forbid nothing: they will have left.
         """
         self.probe()
         planned = self.hooked(self.compare(renewal), renewal)
@@ -259,7 +259,7 @@ class NodePlanner:
     @property
     def record(self) -> Observed:
         """What is recorded of the host before its first change, by the last probe's scope."""
-        from .reset_scope import observed, scope_of  # of no use where nothing changes
+        from .reset_scope import observed, scope_of  # not needed where nothing changes
 
         return observed(scope_of(self.config, self.node, self._everything))
 
@@ -273,7 +273,7 @@ class NodePlanner:
         snapshot = self._session.snapshot
         seen = self.api_seen_from_host()
         if not seen.trusted and seen.reachable is not None:
-            self._session.await_api()  # it may be away from everybody just now
+            self._session.await_api()  # it may be unavailable to everybody just now
             seen = self.api_seen_from_host()
         nodes, inputs = self._session.nodes, self.inputs(renewal)
         asks = inputs.without_proxy and not inputs.joined
@@ -378,7 +378,7 @@ class NodePlanner:
         """
         Return which files and settings differ from what is wanted, by the last probe.
 
-        What needs the artifacts, or the API, is not compared: they may be away.
+        What needs the artifacts, or the API, is not compared: they may be unavailable.
         """
         inputs = replace(self.inputs(facts=UNKNOWN), facts=self.facts, registered=True)
         try:

@@ -1,4 +1,4 @@
-"""Proof that a node is well after work on it: Ready, units, its own pods, a new pod's network."""
+"""Proof that a node is healthy after work on it: Ready, units, own pods, a new pod's network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _POLL: Final = 3.0  # seconds between checks of a node that comes up
 
 
 class NotWellError(FabnodeError):
-    """A node is not well after work on it, and takes no pods until it is."""
+    """A node is unhealthy after work on it, and takes no pods until it is healthy."""
 
 
 class NodeProof:
@@ -72,8 +72,8 @@ class NodeProof:
 
         :param since: unix time by its own clock; what it reported before does not count.
         :param reported: returns what its Node object does not yet report as it should.
-        :param awaited: what that is, for a wait that ends in vain.
-        :raises NotWellError: it is not well in time.
+        :param awaited: what that is, for a wait that times out.
+        :raises NotWellError: it is not healthy in time.
         """
         limit = self._session.config.timeouts.ready
         with self._journal.step(self._name, ready.STEP.name, "waiting for Ready") as log:
@@ -93,27 +93,28 @@ class NodeProof:
 
     def soak(self, seconds: float) -> None:
         """
-        See the node stay well for so long, now that it takes pods.
+        See the node stay healthy for so long, now that it takes pods.
 
         :raises NotWellError: it is not Ready meanwhile, or a pod of its own starts again.
         """
         if not seconds:
             return
-        with self._journal.step(self._name, SOAK, f"well for {seconds:g} s?") as log:
+        with self._journal.step(self._name, SOAK, f"healthy for {seconds:g} s?") as log:
             sleep = unless(self._session.stopped)
-            wait = Wait("the node to stay well", seconds, _POLL, on_state=log.waiting, sleep=sleep)
+            what = "the node to stay healthy"
+            wait = Wait(what, seconds, _POLL, on_state=log.waiting, sleep=sleep)
             before = self._starts()
             while True:
                 if found := self._lapses(before):
                     raise self._not_well(found)
                 if wait.over:
                     break
-                wait.report("well so far")
+                wait.report("healthy so far")
                 wait.pause()
-            log.note(f"well for {seconds:g} s")
+            log.note(f"healthy for {seconds:g} s")
 
     def _lapses(self, before: Mapping[str, int]) -> list[str]:
-        """Return what is not well, or was not, with a node that takes pods."""
+        """Return what is unhealthy, or was, with a node that takes pods."""
         live = self._cordons.live(self._name)
         reason = node_status.not_ready(live)
         found = [f"it is not Ready any more: {reason}"] if reason else []
@@ -164,7 +165,7 @@ class NodeProof:
             wait.pause()
 
     def _faults(self) -> list[str]:
-        """Return what is not well with the node, but that it is cordoned."""
+        """Return what is wrong with the node, other than its cordon."""
         facts = self._deployer.probe()
         live = self._cordons.live(self._name)
         checks = verify_node(self._deployer.host, facts, self._session, live)
@@ -178,7 +179,7 @@ class NodeProof:
 
     def _not_well(self, found: list[str]) -> NotWellError:
         error = NotWellError(
-            f"it is not well: {counted(len(found), 'fault')}, {found[0]}", self._advice
+            f"it is unhealthy: {counted(len(found), 'fault')}, {found[0]}", self._advice
         )
         error.detail = "\n".join(found)
         return error

@@ -103,7 +103,7 @@ class Nodes:
 
         Where fabnode installs no network, all but that will do (`awaits_network`).
 
-        Raises WaitTimeoutError with the kubelet's own words; others as in `wait_registered`.
+        Raises WaitTimeoutError with the kubelet's message; others as in `wait_registered`.
         """
         last = ["its kubelet has not registered"]
         offline = [False]
@@ -142,7 +142,7 @@ class Nodes:
         """
         Say whether the apiserver gets through to a node's kubelet, as for `kubectl logs`.
 
-        False as well where we may not ask it to. Raises ApiAwayError where nobody can be asked.
+        False as well without the right to ask. Raises ApiAwayError where nobody can be asked.
         """
         try:
             self._api.text(f"{node_status.NODES}/{name}/proxy/healthz", node=name)
@@ -180,7 +180,7 @@ class Nodes:
         """
         Return the pods on a node, as `namespace/name`, that a drain would have leave.
 
-        None where this account may not list them.
+        None: this account has no right to list them.
         """
         from ..upkeep import departures  # few runs change what takes a drain
 

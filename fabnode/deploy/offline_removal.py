@@ -1,8 +1,8 @@
 """
-Removal of nodes whose hosts do not answer: what can be made useless is, level by level.
+Removal of nodes whose hosts do not answer: all access that the cluster can revoke, step by step.
 
-What runs on such a host nobody can end, nor can anybody take its keys. So the cluster's side of it
-is closed, and the run says how far that goes. Its pods are not declared dead, as the removal of its
+What runs on such a host can't be ended, nor its keys removed. So the cluster's side of it is
+closed, and the run says how far that goes. Its pods are not declared dead, as the removal of its
 Node object does, unless the operator says that the host is off: a StatefulSet's pod would be
 started a second time beside one that still writes.
 """
@@ -68,7 +68,7 @@ class OfflineRemoval:
     :param registered: it has a Node object. :param last_sign: seconds ago; infinity: never.
     :param pods: those that run there as far as the cluster knows, but its own.
     :param alive: why it is not offline; empty: it is.
-    :param requests, tokens: how many there are. :param addresses: of the pod network, in words.
+    :param requests, tokens: how many there are. :param addresses: of the pod network, as text.
     :param proxy: its kube-proxy has rights in a name of its own.
     """
 
@@ -300,12 +300,12 @@ class _Node:
             return (
                 "its kube-proxy's certificate, where it is in the one name of all kube-proxies (as"
                 " an older fabnode issued it), reads all Services and endpoints until it ends, and"
-                " can't be taken back alone"
+                " can't be revoked alone"
             )
         if self._traces.binds_proxy():
             return (
                 "its kube-proxy's certificate reads all Services and endpoints until it ends: this"
-                " account may not take its rights back"
+                " account has no right to revoke its rights"
             )
         return (
             "its kube-proxy's certificate has no rights any more: what it watches ends within"
@@ -313,7 +313,7 @@ class _Node:
         )
 
     def _end(self) -> str:
-        """Return the day on which its newest known certificate ends; empty: nobody knows."""
+        """Return the day on which its newest known certificate ends; empty: unknown."""
         ends = [read(each.certificate.decode()).not_after for each in self._traces.issued()]
         if ends:
             return f"{max(ends):%Y-%m-%d}"

@@ -56,7 +56,7 @@ class ClusterPlan:
 
 def deploy(run: Run) -> list[Check]:
     """
-    Make every node a working one, and prove it; return what was checked at the end.
+    Deploy to every node, and prove that it works; return what was checked at the end.
 
     What fails, fails for its node alone and stands in the journal.
     """
@@ -102,7 +102,7 @@ def deploy(run: Run) -> list[Check]:
         if not all(came) or not run.whole or not good:
             return []
         changed = any(o.value and o.value.changed for o in outcomes.values())
-        # A probe that was cut off proves nothing: it is made up for.
+        # An interrupted probe proves nothing: it is repeated.
         network_too = partial(network_probe_left, session.api)
 
         def proved() -> list[Check]:
@@ -118,7 +118,7 @@ def deploy(run: Run) -> list[Check]:
 
 
 def _uncordoned(context: RunContext, checks: list[Check]) -> list[Check]:
-    """Look again at nodes that were cordoned, or tainted: the site's commands may end that."""
+    """Probe nodes again that were cordoned, or tainted: the site's commands may end that."""
     closed = {c.node for c in checks if c.name == verify.SCHEDULABLE and not c.ok}
     if not closed or not context.run.config.extensions.hooks:
         return checks
@@ -289,7 +289,7 @@ def plan_rbac(run: Run, session: ClusterSession) -> tuple[ObjectChange, ...]:
 def plan_proxy_names(
     session: ClusterSession, nodes: Mapping[str, Outcome[NodePlan]]
 ) -> tuple[ObjectChange, ...]:
-    """Return what is bound to the names of nodes' kube-proxies before these go by them."""
+    """Return what is bound to the names of nodes' kube-proxies before these use them."""
     named = [
         name
         for name, found in nodes.items()

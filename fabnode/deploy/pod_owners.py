@@ -36,7 +36,7 @@ class PodOwners:
         return tuple(found)
 
     def _owner(self, namespace: str, reference: Object) -> tuple[Owner, Object]:
-        """Return an owner with its object, which is empty where there is none to be had."""
+        """Return an owner with its object, which is empty where it can't be read."""
         keys = ("apiVersion", "kind", "name", "uid")
         version, kind, name, uid = (str(reference.get(key, "")) for key in keys)
         key = (namespace, version, kind, name, uid)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def watchlist(
     resources: Iterable[Resource], *, config: Config, node: Node, deep: bool
 ) -> Watchlist:
-    """Return what to probe, given all that the steps would want of a node nobody has seen."""
+    """Return what to probe, given all that the steps would want of an unprobed node."""
     writable: list[str] = []
     text: list[str] = []
     opaque: list[str] = [layout.KUBELET_KUBECONFIG]

@@ -20,7 +20,7 @@ _SHARED = (
 
 
 def advice(user: str, node: str) -> str:
-    """Return how a node's kube-proxy that goes by this name gets its rights back."""
+    """Return how a node's kube-proxy with this name gets its rights back."""
     if user == proxy_names.SHARED:
         return _SHARED
     return (
@@ -30,7 +30,7 @@ def advice(user: str, node: str) -> str:
 
 
 def lacking(api: Api, user: str) -> str:
-    """Return that a user may not list Services; empty where it may, or we may not ask."""
+    """Return why a user can't list Services; empty: it can, or there is no right to ask."""
     attributes = {"verb": "list", "group": "", "resource": "services"}
     review = {
         "apiVersion": "authorization.k8s.io/v1",

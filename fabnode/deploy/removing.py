@@ -3,7 +3,7 @@ Removal of nodes whose hosts answer: drained, stopped, taken out of the cluster,
 
 The order is what keeps a removed node from coming back: its kubelet is stopped and disabled, and
 its pods are ended through the runtime, before its Node object goes; its files, keys among them, go
-last. A removal that was cut off goes on by the same command, also where the Node object has gone.
+last. An interrupted removal goes on by the same command, also where the Node object has gone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .cluster_traces import ClusterTraces
 from .cordons import NotANodeError
 from .draining import DRAIN, nodes_in_use
 from .node_drainer import still_cordoned
-from .resetting import ResetRefusedError, Resettable, WasReset, reset_host, survey_host
+from .resetting import ResetRefusedError, ResetResult, Resettable, reset_host, survey_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -71,7 +71,7 @@ def plan(run: Run, permits: Permits) -> dict[str, Outcome[Removal]]:
 
 def remove(
     run: Run, planned: Mapping[str, Outcome[Removal]], permits: Permits
-) -> dict[str, Outcome[WasReset]]:
+) -> dict[str, Outcome[ResetResult]]:
     """
     Remove the nodes that were planned, batch by batch.
 
@@ -79,7 +79,7 @@ def remove(
     """
     with _nodes(run, permits) as (using, node), using.cordons_reported():
 
-        def one(deployer: NodeDeployer) -> WasReset:
+        def one(deployer: NodeDeployer) -> ResetResult:
             found = planned[deployer.node.name]
             if found.value is None:
                 raise found.error or RuntimeError(found.skipped)
@@ -121,7 +121,7 @@ class _Node:
         requests, addresses = self._traces.requests(), self._traces.addresses()
         return Removal(host, True, requests, drain, going_on, addresses, proxy)
 
-    def remove(self, planned: Removal) -> WasReset:
+    def remove(self, planned: Removal) -> ResetResult:
         """
         Drain, stop, take out of the cluster, reset; each is done if it is not yet.
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 class RequestJudge:
     """
-    Judges whatever signing request appears, and approves what is proved.
+    Judges each signing request that appears, and approves what is proved.
 
     The watch begins when somebody first needs it.
 
@@ -105,13 +105,13 @@ class RequestJudge:
             self.key_lookup.settle()
 
     def judge_forever(self) -> None:
-        """Judge requests as they come, until interrupted or the API stays away."""
+        """Judge requests as they come, until interrupted or the API stays unavailable."""
         self.begin()
         self.requests.until(lambda _: None, Wait("the end of the watch", threading.TIMEOUT_MAX))
 
     def deny(self, names: Sequence[str]) -> bool:
         """
-        Deny pending requests that nobody claims, by name; return whether all of them were denied.
+        Deny pending requests of no configured node, by name; return whether all were denied.
 
         Raises ApiError where there is none of that name.
         """

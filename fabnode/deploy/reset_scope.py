@@ -53,7 +53,7 @@ _BESIDE = ("previous", "old")  # see scripts/apply: files that wait beside other
 
 
 def resources_of(config: Config, node: Node, steps: Sequence[Step]) -> tuple[Resource, ...]:
-    """Return all that the steps would want of a node nobody has seen."""
+    """Return all that the steps would want of an unprobed node."""
     inputs = Inputs(
         config=config,
         node=node,
@@ -125,7 +125,7 @@ def observed(scope: Scope) -> Observed:
 
 
 def beside(scope: Scope) -> Scope:
-    """Return the scope with what a run that was cut off may have left beside its files."""
+    """Return the scope with what an interrupted run may have left beside its files."""
     further = [
         str(PurePosixPath(path).parent / f".{PurePosixPath(path).name}.fabnode{suffix}")
         for path in scope.files

@@ -60,7 +60,8 @@ class Resettable:
     """
     A host as it was surveyed, and what a reset of it would do.
 
-    :param others: what is others' there, by kind. :param copied: the record is the deployer's copy.
+    :param others: what there is not fabnode's, by kind. :param copied: the record is the deployer's
+        copy.
     """
 
     survey: Survey
@@ -71,13 +72,13 @@ class Resettable:
 
 
 @dataclass(frozen=True, slots=True)
-class WasReset:
+class ResetResult:
     """
     What a reset came to.
 
     :param gone: what was removed; `restored`: what was put back. Each as `kind name`.
-    :param others: what is others', by kind. :param changed: of these, the lines that came or went
-        meanwhile, each with `+` or `-`.
+    :param others: what is not fabnode's, by kind. :param changed: of these, the lines that came or
+        went meanwhile, each with `+` or `-`.
     :param stays: what is left of a node's, with the reason. :param unknown: see `Reset`.
     """
 
@@ -100,10 +101,10 @@ def plan(run: Run, pods: Collection[str] = ()) -> dict[str, Outcome[Resettable]]
 
 def carry_out(
     run: Run, planned: Mapping[str, Outcome[Resettable]], pods: Collection[str] = ()
-) -> dict[str, Outcome[WasReset]]:
+) -> dict[str, Outcome[ResetResult]]:
     """Reset the hosts that were planned, each as it was shown; what is refused fails."""
 
-    def one(host: Host) -> WasReset:
+    def one(host: Host) -> ResetResult:
         found = planned[host.name]
         if found.value is None:
             raise found.error or RuntimeError(found.skipped)
@@ -146,7 +147,7 @@ def reset_host(
     found: Resettable,
     pods: Collection[str],
     stopped: Callable[[], None] = lambda: None,
-) -> WasReset:
+) -> ResetResult:
     """
     Reset one host as it was surveyed.
 
@@ -182,14 +183,14 @@ def reset_host(
     filled = {change.name for change in after.rest if change.kind == "folder"}
     others = foreign(seen, found.scope)
     things = [change for change in done if change.kind not in _NO_THINGS]
-    return WasReset(
+    return ResetResult(
         gone=tuple(_thing(c) for c in things if c.kind not in _PUT_BACK and c.name not in filled),
         restored=tuple(_thing(c) for c in things if c.kind in _PUT_BACK),
         others=others,
         changed=_differences(found.others, others),
         stays=(
             *found.reset.stays,
-            *(f"{name}: others' files are in it" for name in sorted(filled)),
+            *(f"{name}: other files are in it" for name in sorted(filled)),
         ),
         unknown=found.reset.unknown,
     )
@@ -213,7 +214,7 @@ def _named(changes: Sequence[Change]) -> str:
 def _differences(
     before: Mapping[str, tuple[str, ...]], after: Mapping[str, tuple[str, ...]]
 ) -> tuple[str, ...]:
-    """Return the lines of others' that came or went."""
+    """Return the lines of what is not fabnode's that came or went."""
     found: list[str] = []
     for kind in dict.fromkeys((*before, *after)):
         old, new = Counter(before.get(kind, ())), Counter(after.get(kind, ()))

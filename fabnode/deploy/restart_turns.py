@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..kube.client import permitted
 from ..kube.pods import pods_on
-from ..releases import crossings
+from ..releases import upgrade_effects
 from ..util.pods import is_ready
 from ..util.wait import Wait, unless
 
@@ -43,7 +43,7 @@ class RestartTurns:
         self._journal = journal
         self._stopped = stopped
         self._free = threading.Semaphore(config.maintenance.batch)
-        self._hurts = crossings.unready_at_start(config.cluster.version)
+        self._hurts = upgrade_effects.unready_at_start(config.cluster.version)
 
     @contextmanager
     def turn(self, node: str, *, restarts: bool) -> Iterator[None]:
@@ -90,6 +90,6 @@ class RestartTurns:
         return before - self._pods(node).keys()
 
     def _pods(self, node: str) -> dict[str, bool]:
-        """Return whether each pod of a node is ready, by uid; none where we may not list them."""
+        """Return whether each pod of a node is ready, by uid; none without the right to list."""
         found = permitted(lambda: pods_on(self._api, node)) or ()
         return {str(pod["metadata"]["uid"]): is_ready(pod) for pod in found}

@@ -54,7 +54,7 @@ def steps(kinds: Sequence[str]) -> tuple[Step, ...]:
 
 
 class NotReadyError(FabnodeError):
-    """Something that must be well before a change goes on, and is not."""
+    """Something that must be healthy before a change goes on, but is not."""
 
     advice = program.task("verify")
 

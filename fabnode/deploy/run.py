@@ -163,7 +163,7 @@ class RunContext:
         return self._nodes[name].facts
 
     def _interrupt(self) -> None:
-        """Have the nodes' work end where it is: each takes back its own token then."""
+        """Have the nodes' work end where it is: each revokes its own token then."""
         self.session.interrupt()
         for deployer in list(self._nodes.values()):
             deployer.host.interrupt()

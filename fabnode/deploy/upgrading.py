@@ -2,9 +2,9 @@
 Upgrade of nodes in use: drained where the change asks for it, changed, proved, taking pods again.
 
 What a node ran is kept on it as one set before anything is changed. A node that does not come up
-with what is new, or is not well with it, goes back to that set; it fails, and the nodes after it
+with what is new, or is unhealthy with it, goes back to that set; it fails, and the nodes after it
 are left as they are. How far a node is stands on its Node object before each phase begins, so that
-the same command goes on where another one was cut off.
+the same command goes on where another one was interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from ..kube import node_status
 from ..node.plan import Change, Plan
 from ..node.resources import Binary, File, Trace
-from ..releases import crossings
+from ..releases import upgrade_effects
 from ..releases.matrix import matrix
 from ..steps import kubelet, pod_network
 from ..upkeep import departures
@@ -32,7 +32,7 @@ from .errors import PreflightError
 from .network_upgrade import NetworkProspect, NetworkUpgrade
 from .node_drainer import still_cordoned
 from .pipeline import attempted
-from .waved import in_waves, one_reason
+from .wave_runner import in_waves, one_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -75,7 +75,7 @@ class WentBackError(FabnodeError):
 
 class StuckError(FabnodeError):
     """
-    A node could not be upgraded, and does not run well with what it ran before either.
+    A node could not be upgraded, and is unhealthy with what it ran before as well.
 
     :param went: how far it went back, in a clause.
     """
@@ -149,7 +149,7 @@ def upgrade(run: Run, wanted: Upgrade) -> UpgradePlan:
     Upgrade nodes wave by wave, and the pod network before or after them; return what was planned.
 
     Nodes that can't be upgraded as they are stay so, and stop no others; one that fails on its way
-    does, and so do two that fail for one reason.
+    does, and so do two that fail with the same cause.
     """
     with _nodes(run, wanted) as (using, node), using.cordons_reported():
         each = using.context.each
@@ -271,7 +271,7 @@ class _Node:
 
         :param planned: what the prospect found.
         :raises WentBackError: it could not be upgraded, and runs what it ran before.
-        :raises StuckError: likewise, and that is not well either; it stays cordoned.
+        :raises StuckError: likewise, but that is unhealthy too; it stays cordoned.
         """
         begun = self._using.begun(self._name, UPGRADE)
         resumed = begun is not None
@@ -309,7 +309,7 @@ class _Node:
         self._soaked(operation, drains=drains, ends_pods=ends_pods)
 
     def _soaked(self, operation: Operation, *, drains: bool, ends_pods: bool) -> None:
-        """See the node stay well with pods; until then it can go back to what it ran."""
+        """See the node stay healthy with pods; until then it can go back to what it ran."""
         try:
             self._proof.soak(self._run.config.maintenance.soak)
         except Exception as error:
@@ -321,7 +321,7 @@ class _Node:
         change = planned.change
         restarts = {each.name for each in planned.plan.restarts}
         unready = kubelet.UNIT in restarts and not change.drains
-        if unready and crossings.unready_at_start(self._run.config.cluster.version):
+        if unready and upgrade_effects.unready_at_start(self._run.config.cluster.version):
             text = "its pods leave their Services' endpoints until they are probed again"
             return (*change.effects, text)
         return change.effects
@@ -337,7 +337,7 @@ class _Node:
         return operation
 
     def _emptied_again(self, operation: Operation) -> Operation:
-        """Take the pods of a node on trial away: first no more come, whoever can't leave."""
+        """Evict the pods of a node on trial: first no more come, whoever can't leave."""
         with self._step(CORDON) as log:
             again = replace(operation, phase=DRAINING)  # the same one: what is kept is its own
             operation, _ = self._cordons.begin(self._name, again)
@@ -405,7 +405,7 @@ class _Node:
             )
             ended = self._ended() if ends_pods else ()
             self._carry_out(BACK, *ended, restored, text="what it ran is restored")
-            went = "it went back to what it ran before, and that is not well either"
+            went = "it went back to what it ran before, but that is unhealthy too"
             with self._step(BACK, "waiting for Ready") as log:
                 nodes = self._using.context.session.nodes
                 nodes.wait_ready(self._name, began, lambda: None, log.waiting)

@@ -177,7 +177,7 @@ def _dns(session: ClusterSession) -> list[Check]:
 
 
 def _permitted(title: str, read: Callable[[], T]) -> T | Check:
-    """Return what is read, or a warning under this title that this account may not read it."""
+    """Return what is read, or a warning under this title: this account has no right to read it."""
     try:
         return read()
     except ApiError as error:

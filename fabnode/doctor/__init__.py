@@ -1,1 +1,1 @@
-"""Why a node is not of use: evidence, causes in the order of what explains what, one fix each."""
+"""Why a node does not work: evidence, causes in the order of what explains what, one fix each."""

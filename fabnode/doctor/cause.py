@@ -36,13 +36,13 @@ class UnitAct:
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """Have a deployment make the node what it is to be."""
+    """Deploy to the node."""
 
     shown: ClassVar[str] = "deploy to it"
 
 
 @dataclass(frozen=True, slots=True)
-class RenewPod:
+class RestartPod:
     """Have the pod network's own pod on the node start again. `name`: namespace/name."""
 
     name: str
@@ -61,13 +61,13 @@ class Approve:
     shown: ClassVar[str] = "approve its signing requests that are proved"
 
 
-Act = UnitAct | Deploy | RenewPod | Approve
+Act = UnitAct | Deploy | RestartPod | Approve
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
     """
-    What puts a cause right.
+    What fixes a cause.
 
     :param text: a command, or what a person does. :param acts: what `--fix` does; nothing where a
         person has to judge.
@@ -83,7 +83,7 @@ class Cause:
     One thing that is wrong with a node.
 
     :param key: which, of `EXPLAINS`. :param text: what is wrong, in a clause.
-    :param seen: how that was seen: words of the host, or of the API.
+    :param seen: how that was seen: text of the host, or of the API.
     """
 
     key: str
@@ -123,7 +123,7 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # Whoever may write what a service starts with is root once it starts: that comes first,
         # and explains nothing.
         "others-write": (),
-        # Whatever else is wrong with it, somebody wants it away.
+        # Whatever else is wrong with it, somebody wants it removed.
         "locked-out": ("cordoned", "tainted"),
         # The runtime.
         "runtime-masked": _RUNTIME,

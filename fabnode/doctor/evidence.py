@@ -25,11 +25,11 @@ class HostSeen:
     """
     A host as it was seen.
 
-    :param access: why it could not be looked at; empty: it could. :param fault: that in a clause,
+    :param access: why it could not be probed; empty: it could. :param fault: that in a clause,
         `advice` what to do about it.
     :param api_reached: whether the apiserver is reached from there; None: not known.
-    :param api_fault: why not, or why its certificate is not good there; empty: all well.
-    :param health: what the kubelet's health endpoint says; empty: it is well, or not asked.
+    :param api_fault: why not, or why its certificate is invalid there; empty: no fault.
+    :param health: what the kubelet's health endpoint answers; empty: it is healthy, or not asked.
     :param overrides: what overrides fabnode's settings there, each with its fix.
     :param of_others: programs and drop-ins of services that others than root may change, each with
         its fix. :param files_of_others: likewise files that a deployment rewrites.
@@ -77,19 +77,19 @@ class NodeSeen:
     """
     A node as the API has it.
 
-    :param known: False: the API could not be asked, for `fault`.
+    :param known: False: the API could not be asked, because of `fault`.
     :param registered: whether there is a Node object.
     :param leaving: what keeps a deleted Node object; empty: it is not deleted.
-    :param beat: seconds since its kubelet reported last.
-    :param cordon: whose its cordon is; empty: none. :param operation: of fabnode's own, what it was
+    :param beat: seconds since its kubelet last reported.
+    :param cordon: owner of its cordon; empty: none. :param operation: of fabnode's own, what it was
         made for: cordon, drain, maintain, upgrade. :param locked_out: a removal of it has begun.
     :param taints: that are not configured and keep pods away; each with what to do about it.
     :param tainted_by: the program that wrote its taints last.
     :param machine_id, addresses, kubelet, pods, most_pods: as it reports them.
     :param network: why its pod network does not run; empty: it does. :param network_advice: next.
-    :param network_pod: `namespace/name` of that network's pod there, its uid, whether it runs.
+    :param network_pod: `namespace/name` and uid of that network's pod there.
     :param reaches_kubelet: whether the apiserver gets through to its kubelet; None: not asked.
-    :param skew: why its kubelet's release does not go with the apiserver's; empty: it does.
+    :param skew: why its kubelet's release does not fit the apiserver's; empty: it does.
     """
 
     known: bool = True
@@ -126,7 +126,7 @@ class NodeSeen:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """
-    What the configuration says of a node, as far as causes go by it.
+    What the configuration says of a node, as far as causes use it.
 
     :param name, ip: the node's. :param apiserver: its URL.
     :param runtime: the service that the kubelet speaks to. :param proxy: whether it has kube-proxy.

@@ -1,4 +1,4 @@
-"""What is wrong with the way to a host, or with the host itself."""
+"""Causes in the connection to a host, or in the host itself."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .evidence import Evidence
-    from .words import Service
+    from .service_log import Service
 
-MOST_SKEW: Final = 60.0  # seconds; certificates and tokens go by the clock
+MOST_SKEW: Final = 60.0  # seconds; certificates and tokens depend on the clock
 STALE: Final = 60.0  # seconds without a heartbeat; kubelets report every 10
-_HEARD: Final = 25.0  # seconds within which one that reports was heard
+_HEARD: Final = 25.0  # seconds within which one that works has reported
 _LEAST = 8 * 2**20  # bytes with which a service still writes its state
 _LEAST_INODES = 50
 _LEAST_TASKS = 50
 
 
 def access(evidence: Evidence) -> Iterator[Cause]:
-    """Yield why a host can't be looked at."""
+    """Yield why a host can't be probed."""
     host, node = evidence.host, evidence.node
     fix = Fix(host.advice or f"look at the console of {evidence.wanted.name}")
     reports = node.known and node.registered and node.beat <= _HEARD
@@ -30,24 +30,27 @@ def access(evidence: Evidence) -> Iterator[Cause]:
         case "":
             return
         case "unreachable" if reports:
-            text = "its SSH server does not answer, while its kubelet reports as ever"
+            text = "its SSH server does not answer, while its kubelet still reports"
             yield Cause("ssh-away", text, host.fault, fix)
         case "unreachable":
-            beat = f"; its kubelet reported {node.beat:.0f} s ago last" if node.known else ""
+            beat = f"; its kubelet last reported {node.beat:.0f} s ago" if node.known else ""
             beat = beat if node.registered and node.beat != float("inf") else ""
-            text = "the host is down, or cut off: neither its SSH server nor its kubelet is heard"
+            silent = "neither its SSH server nor its kubelet answers"
+            if not node.known:
+                silent = "its SSH server does not answer; whether its kubelet reports is unknown"
+            text = f"the host is down, or cut off: {silent}"
             yield Cause("host-down", text, f"{host.fault}{beat}", fix)
         case "host-key":
             yield Cause("host-key", "its SSH host key is not the known one", host.fault, fix)
         case "login":
-            yield Cause("login-refused", "it refuses our login", host.fault, fix)
+            yield Cause("login-refused", "it refuses the login", host.fault, fix)
         case "sudo":
-            yield Cause("sudo-refused", "sudo does not make us root there", host.fault, fix)
+            yield Cause("sudo-refused", "sudo does not grant root there", host.fault, fix)
         case "hangs":
-            text = "the host hangs: it takes the login, and a look at it does not end"
+            text = "the host hangs: login works, but the probe does not finish"
             yield Cause("host-hangs", text, host.fault, fix)
         case "misbehaves":
-            yield Cause("host-misbehaves", "it does not answer as hosts do", host.fault, fix)
+            yield Cause("host-misbehaves", "its output is not as expected", host.fault, fix)
 
 
 def host(evidence: Evidence, services: tuple[Service, ...]) -> Iterator[Cause]:
@@ -69,7 +72,7 @@ def host(evidence: Evidence, services: tuple[Service, ...]) -> Iterator[Cause]:
     if seen.most_tasks and seen.most_tasks - seen.tasks < _LEAST_TASKS:
         yield Cause(
             "tasks-used-up",
-            f"it has no room for more processes: {seen.tasks} of {seen.most_tasks} are there",
+            f"it can't start more processes: {seen.tasks} of {seen.most_tasks} exist",
             "/proc/loadavg and kernel.pid_max",
             Fix("`ps -eLo user,comm | sort | uniq -c | sort -n | tail` shows whose they are"),
         )

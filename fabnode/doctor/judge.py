@@ -9,7 +9,7 @@ from ..node.conventions import KUBELET_SERVICE, PROXY_SERVICE
 from ..util import program
 from . import host_causes, kubelet_causes, node_causes, service_causes
 from .cause import Cause, Deploy, Fix, UnitAct, ranked
-from .words import Service
+from .service_log import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ _TAKES_BACK: Final = frozenset({"enable", "unmask"})  # what somebody did on pur
 
 
 def causes(evidence: Evidence) -> tuple[Cause, ...]:
-    """Return what is wrong with a node, what explains the others first; nothing: it is well."""
+    """Return what is wrong with a node, what explains the others first; empty: it is healthy."""
     found = tuple(_found(evidence))
     drift = evidence.host.drift
     if drift and (found or evidence.node.ready != "True"):
@@ -66,7 +66,7 @@ def settled(evidence: Evidence) -> bool:
 
 
 def _of_others(evidence: Evidence) -> Cause:
-    """Return that others may change what services start with: root starts none of it."""
+    """Return the cause that others may change what services start with; fixes start none of it."""
     host, name = evidence.host, evidence.wanted.name
     if host.of_others:
         text, fix = host.of_others[0]

@@ -1,4 +1,4 @@
-"""Why a kubelet does not run, or does not get to the API: by its own words and by its files."""
+"""Why a kubelet does not run, or does not reach the API: by its log and by its files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .evidence import Evidence, Request
-    from .words import Service
+    from .service_log import Service
 
 # What kubelets end with, of the releases 1.37.2 and 1.29.15 (cmd/kubelet/app, pkg/kubelet).
 _FLAG: Final = (
@@ -191,12 +191,12 @@ def _silent(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     health = evidence.host.health
     if health and unit.settled and not unit.crashes:
         restart = program.host_task(evidence.wanted.name, "restart --unit kubelet")
-        # A pod may answer in its place (hostPort); the API hears of the kubelet alone.
+        # A pod may answer in its place (hostPort); the API learns of the kubelet alone.
         reports = evidence.node.ready == "True" and evidence.node.beat <= _HEARD
         yield Cause(
             "kubelet-silent",
-            f"{unit.name} runs, and is not well",
-            f"its health endpoint: {health}" + (", while it reports as ever" if reports else ""),
+            f"{unit.name} runs, but is unhealthy",
+            f"its health endpoint: {health}" + (", while it still reports" if reports else ""),
             Fix(restart, () if reports else (UnitAct("restart", unit.name),)),
         )
 
@@ -226,7 +226,7 @@ def _credentials(evidence: Evidence, unit: Service) -> Iterator[Cause]:
         said = unit.quote(_EXPIRED) or unit.unheard.quote(_UNAUTHORIZED)
         yield Cause(
             "client-unusable",
-            f"its client certificate is no good: {fault}",
+            f"its client certificate is unusable:  {fault}",
             said or ("its certificate's dates" if when else "compared with cluster.ca"),
             _deploy(evidence),
         )
@@ -266,7 +266,7 @@ def _not_joined(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     if bootstrap and said and not (last and last.state == "Pending"):
         yield Cause(
             "token-refused",
-            f"the token in {layout.BOOTSTRAP_KUBECONFIG} is not accepted: expired, or taken back",
+            f"the token in {layout.BOOTSTRAP_KUBECONFIG} is not accepted: expired, or revoked",
             said,
             _deploy(evidence),
         )
@@ -293,7 +293,7 @@ def _requested(name: str, last: Request) -> Iterator[Cause]:
     elif last.state == "Approved" and not last.issued:
         yield Cause(
             "request-unsigned",
-            f"its signing request {last.name} is approved, and nobody signs it",
+            f"its signing request {last.name} is approved, but nobody signs it",
             f"approved, {last.age:.0f} s old, without a certificate",
             Fix(
                 "see that kube-controller-manager runs, with --cluster-signing-cert-file and"
@@ -338,7 +338,7 @@ def _way(evidence: Evidence, unit: Service) -> Iterator[Cause]:
             "name-unresolved",
             f"it can't resolve the apiserver's name, {what}",
             unit.unheard.quote(_NAME) if says else "asked the host's own resolver",
-            Fix(f"`getent hosts {what}` on {wanted.name}; mend /etc/resolv.conf or /etc/hosts"),
+            Fix(f"`getent hosts {what}` on {wanted.name}; fix /etc/resolv.conf or /etc/hosts"),
         )
     dial = unit.unheard.quote(_DIAL) if unit.settled else ""
     if host.api_reached is False or (host.api_fault and host.api_reached is None and dial):

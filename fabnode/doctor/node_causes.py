@@ -1,4 +1,4 @@
-"""What its Node object, the pods' network and its pods say against a node."""
+"""Causes in the Node object, the pods' network and the pods of a node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ..util import program
 from ..util.sanitize import clean, cut
 from . import service_causes
-from .cause import Cause, Deploy, Fix, RenewPod
+from .cause import Cause, Deploy, Fix, RestartPod
 from .host_causes import STALE
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .cause import Act
     from .evidence import Evidence
-    from .words import Service
+    from .service_log import Service
 
 _PRESSURES: Final = {
     "DiskPressure": ("disk-pressure", "little room on its disk"),
@@ -107,8 +107,9 @@ def _readiness(evidence: Evidence) -> Iterator[Cause]:
                 ),
             )
     if seen.beat > STALE:
-        age = "never" if seen.beat == float("inf") else f"{seen.beat:.0f} s ago"
-        yield Cause("not-reporting", f"its kubelet reported {age} last", "its Lease", Fix(logs))
+        never = seen.beat == float("inf")
+        text = "never reported" if never else f"last reported {seen.beat:.0f} s ago"
+        yield Cause("not-reporting", f"its kubelet {text}", "its Lease", Fix(logs))
     ready = seen.conditions.get("Ready")
     if ready is None or ready.status == "True":
         return
@@ -237,7 +238,7 @@ def network(
 def _renewed(evidence: Evidence) -> Fix:
     """Return how the network's own pod, which brings its files, starts again."""
     name, uid = evidence.node.network_pod
-    acts: tuple[Act, ...] = (RenewPod(name, uid),) if name else ()
+    acts: tuple[Act, ...] = (RestartPod(name, uid),) if name else ()
     namespace, _, pod = name.partition("/")
     command = (
         f"kubectl -n {namespace} delete pod {pod}" if name else "start the network's pod there"

@@ -1,4 +1,4 @@
-"""What is wrong with services as such, whichever they are; and with the runtime."""
+"""Causes common to all services, and those of the runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .evidence import Evidence
-    from .words import Service
+    from .service_log import Service
 
 _NOT_EXECUTED = 203  # systemd.exec(5)
 
@@ -50,7 +50,7 @@ def service(evidence: Evidence, unit: Service, kind: str) -> Iterator[Cause]:
     elif unit.fact.running and unit.seen.process in {"T", "t"} and kind != "proxy":
         yield Cause(
             f"{kind}-frozen",
-            f"{unit.name} runs and is stopped: somebody sent it SIGSTOP, or traces it",
+            f"{unit.name} runs but is stopped: somebody sent it SIGSTOP, or traces it",
             f"its process is in state {unit.seen.process}",
             Fix(restart, (UnitAct("resume", unit.name),)),
         )
@@ -69,7 +69,7 @@ def service(evidence: Evidence, unit: Service, kind: str) -> Iterator[Cause]:
         if disabled and kind != "proxy":
             yield Cause(
                 f"{kind}-disabled",
-                f"{unit.name} is disabled, so that no boot starts it",
+                f"{unit.name} is disabled, so it does not start at boot",
                 unit.state,
                 Fix(
                     f"`systemctl enable --now {unit.name}` on {wanted.name}",
@@ -122,7 +122,7 @@ def runtime(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     if not seen.socket:
         yield Cause(
             "runtime-socket",
-            f"{unit.name} runs, and its socket is gone",
+            f"{unit.name} runs, but its socket is gone",
             "looked for by its path",
             Fix(restart, (UnitAct("restart", unit.name),)),
         )
@@ -130,7 +130,7 @@ def runtime(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     elif (
         seen.runtime in {"hangs", "refuses"} and evidence.host.facts.images is None and unit.settled
     ):
-        how = "does not answer in 5 s" if seen.runtime == "hangs" else "answers nothing of use"
+        how = "does not answer in 5 s" if seen.runtime == "hangs" else "gives no usable answer"
         yield Cause(
             "runtime-silent",
             f"{unit.name} runs and {how}",

@@ -43,7 +43,7 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Return the event as one line of JSON, without the line end."""
+        """Return the event as one line of JSON, without the newline."""
         fields: dict[str, Any] = {
             "at": round(self.at, 4),
             "node": self.node,

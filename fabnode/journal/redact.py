@@ -30,7 +30,7 @@ _SHORTEST = 4  # shorter values would blot out ordinary text
 
 
 def clean(text: str) -> str:
-    """Return the text without escape sequences and control characters; line ends stay."""
+    """Return the text without escape sequences and control characters; newlines stay."""
     if text.isprintable():
         return text
     text = _ESCAPES.sub("", text.replace("\r\n", "\n")).replace("\t", "    ")

@@ -19,7 +19,7 @@ def find_down(api: Api) -> dict[str, str]:
     """
     Return the reason by name of each APIService that is not available.
 
-    :raises ApiError: 403 where the account may not list them.
+    :raises ApiError: 403 without the right to list them.
     """
     return down(api.get(_PATH)["items"])
 

@@ -2,7 +2,7 @@
 Bootstrap tokens: one per node, valid for minutes.
 
 A token is a Secret in kube-system (kubernetes `staging/src/k8s.io/cluster-bootstrap/token/api`).
-Its requester shows up as `system:bootstrap:<id>`: since a token is made for one node and handed to
+Its requester shows up as `system:bootstrap:<id>`: since a token is made for one node and given to
 that node alone, a signing request can be tied to the host that asked.
 """
 

@@ -37,8 +37,8 @@ MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 _TEXT_LIMIT, _TEXT_SECONDS = 2**16, 10.0
-_STARTING = 20.0  # seconds after it was away
-_RETRY_PAUSE = 0.5  # seconds between tries at an apiserver that is away
+_STARTING = 20.0  # seconds after an outage
+_RETRY_PAUSE = 0.5  # seconds between tries at an apiserver that does not answer
 _GUARD = "ValidatingAdmissionPolicy 'fabnode-"  # see deploy/admission_policy.py
 _OTHER_CONFIGURATION = (
     "its account was made for another configuration: as administrator, run"
@@ -127,8 +127,8 @@ class Api:
     """
     Client of one apiserver. Thread-safe.
 
-    Every call waits for an apiserver that is away, at most `patience` seconds in all, and raises
-    ApiAwayError then; a wrong certificate or wrong credentials raise ApiWrongError at once, any
+    Every call waits for an apiserver that does not answer, at most `patience` seconds in all, then
+    raises ApiAwayError; a wrong certificate or wrong credentials raise ApiWrongError at once, any
     other refusal ApiError.
     """
 
@@ -184,7 +184,7 @@ class Api:
 
         :param node: whose kubelet that is.
         :param seconds: how long its answer, and then the whole of it, may take.
-        :raises KubeletError: that kubelet failed; where it is the apiserver, errors are as ever.
+        :raises KubeletError: that kubelet failed; where it is the apiserver, errors as elsewhere.
         """
         seconds = seconds or _TEXT_SECONDS
         answer = self._passed_on(path, query, node, seconds)
@@ -211,7 +211,9 @@ class Api:
                     "GET", path, query, stream=True, read_timeout=seconds, passed_on=True
                 )
             except _ForwardedError as failed:
-                self.get("/version")  # raises where the apiserver itself is away, or refuses us
+                self.get(
+                    "/version"
+                )  # raises where the apiserver itself does not answer, or refuses us
                 if is_last or failed.hung:
                     raise KubeletError(failed.status, node, str(failed)) from failed
         raise AssertionError("the last try returned or raised")
@@ -312,14 +314,14 @@ class Api:
         any_status: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         """
-        Send, and send again while the apiserver is away and patience lasts.
+        Send, and send again while the apiserver does not answer and patience lasts.
 
         :param any_status: a refusal is an answer as well, but for that of our credentials.
         :param passed_on: a kubelet answers, so that a 5xx or 401 may be its own (_ForwardedError).
         """
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         payload = None if body is None else json.dumps(body).encode()
-        # Threads of a run find an apiserver away together; they should not come back together.
+        # Threads of a run see an outage together; they should not come back together.
         wait = Wait(self._peer, self._patience, _RETRY_PAUSE, jitter=0.2)
         refused: Identity | None = None
         while True:

@@ -79,7 +79,7 @@ class Approver:
         self._on_foreign = on_foreign
         self._serving_only = serving_only
         self._lock = threading.Lock()
-        self._deciding = threading.Lock()  # one at a time, for a token is good for one certificate
+        self._deciding = threading.Lock()  # one at a time: a token is good for one certificate
         self._candidates: dict[str, Candidate] = {}
         self._tokens: dict[str, Token] = {}
         self._approved: dict[str, SigningRequest] = {}
@@ -122,7 +122,7 @@ class Approver:
 
     def approved_for(self, node: str) -> tuple[SigningRequest, ...]:
         """
-        Return the client requests approved for a node since it was last handed a token.
+        Return the client requests approved for a node since it last got a token.
 
         By whomever; of more than one, somebody else than the host may hold a certificate.
         """

@@ -42,7 +42,7 @@ def not_ready(node: Object, since: float = 0.0) -> str | None:
 
 def lacks_only_network(node: Object) -> bool:
     """
-    Return whether a missing CNI configuration is all that keeps a node from being Ready.
+    Return whether only a missing CNI configuration keeps a node from being Ready.
 
     The kubelet joins what is wrong in one message, and there is no reason of its own for this one.
     """

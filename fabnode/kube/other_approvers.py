@@ -27,9 +27,9 @@ _EVERYBODY = "system:authenticated"
 
 def find(api: Api, *, shares_token: bool) -> tuple[str, ...] | None:
     """
-    Return what has requests made with our tokens approved by others, as sentences name it.
+    Return what else approves requests made with our tokens, as named in messages.
 
-    None where we may not ask that.
+    None: no right to ask.
 
     :param shares_token: hosts join with the token of the cluster's token file.
     """

@@ -24,8 +24,8 @@ class Watch:
     """
     The objects of one collection, kept current by a background thread from `start` to `stop`.
 
-    `until` waits for a condition over them. When the API refuses or stays away, the waiters get
-    that error raised.
+    `until` waits for a condition over them. When the API refuses or stays unavailable, the
+    waiters get that error raised.
     """
 
     def __init__(self, api: Api, path: str) -> None:

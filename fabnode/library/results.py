@@ -227,7 +227,7 @@ class VerifyResult:
 
 
 def plan_result(planned: ClusterPlan) -> PlanResult:
-    """Return a plan of the pipeline as programs see it."""
+    """Return a plan of the pipeline as JSON."""
     return PlanResult(
         tuple(_planned_node(name, outcome) for name, outcome in planned.nodes.items()),
         tuple(PlannedObject(each.action, each.title, each.fields) for each in planned.objects),

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from ..config import loader
 from ..config.secret_prompts import ask_bootstrap_token, ask_registries, ask_secrets
 from ..deploy import pipeline
-from ..deploy.own_steps import steps_of
 from ..deploy.run import Run
+from ..deploy.site_steps import steps_of
 from ..journal.journal import Journal
 from ..steps.order import node_steps, with_required
 from ..util.about import VERSION

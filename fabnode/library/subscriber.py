@@ -1,4 +1,4 @@
-"""A program's function that gets the events of a run."""
+"""Passes events of a run to the caller's function."""
 
 from __future__ import annotations
 

@@ -42,14 +42,14 @@ def exchanged_in(path: str, paths: Mapping[str, PathFact]) -> str:
 
 def taken_back(path: str, paths: Mapping[str, PathFact]) -> str:
     """
-    Return how a path becomes root's alone: commands, or what to mend before.
+    Return how a path becomes root's alone: commands, or what to fix before.
 
     A folder's owner and mode say who may write there from now on; who has a file open goes on
     writing it, whatever they are.
     """
     if folder := exchanged_in(path, paths):
         return (
-            f"mend {folder} first, then look again: until then others may put a link in the place"
+            f"fix {folder} first, then check again: until then others may put a link in the place"
             f" of {path}, and a chown or chmod would change another file"
         )
     found = paths[path]
@@ -67,7 +67,7 @@ def _anew(path: str, mode: int) -> str:
     """Return how a file in a folder of root's alone becomes another inode, with what was read."""
     old, new = quote(path), quote(f"{path}.new")
     return (
-        f"install -m {mode:o} {old} {new}, look {new} through, then mv {new} {old} (a chown or"
+        f"install -m {mode:o} {old} {new}, check {new}, then mv {new} {old} (a chown or"
         " chmod leaves it to who has it open)"
     )
 
@@ -75,7 +75,7 @@ def _anew(path: str, mode: int) -> str:
 def removed(path: str, paths: Mapping[str, PathFact]) -> str:
     """Return how a file is removed: `rm`, once nobody else leads its folder elsewhere."""
     folder = exchanged_in(path, paths)
-    return f"{f'mend {folder}, which others may exchange, and ' if folder else ''}rm {quote(path)}"
+    return f"{f'fix {folder}, which others may exchange, and ' if folder else ''}rm {quote(path)}"
 
 
 def closed(path: str, uid: int, *, controlled: bool, written: bool = False) -> str:
@@ -103,15 +103,15 @@ def regained(path: str) -> str:
     """Return how a program, configuration or folder that others may write becomes root's alone."""
     return (
         f"`namei -l {quote(path)}` shows whose each is on its way: from / on, make folders root's"
-        " alone (chown, chmod go-w) and look through what is in them; rewrite a file from a copy"
-        " that you have looked through, for who may write it keeps it open"
+        " alone (chown, chmod go-w) and check what is in them; rewrite a file from a checked copy:"
+        " whoever could write it may still have it open"
     )
 
 
 def replaced(path: str) -> str:
-    """Return how a file that root's programs go by, and others may write, becomes root's."""
+    """Return how a file that root's programs use, and others may write, becomes root's."""
     return (
-        "rewrite it from a copy that you have looked through, in a folder that is root's alone"
+        "rewrite it from a checked copy, in a folder that is root's alone"
         f" up to /, and have the setting name that. No chown or chmod of {path}: who may write it"
         " keeps it open, and may put a link to another file in its place"
     )

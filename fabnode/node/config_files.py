@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from posixpath import basename, dirname
 
-from ..util.kernel_settings import ALIASES
+from ..util.sysctl_aliases import ALIASES
 
 ConfigFiles = Mapping[str, tuple[str, ...]]
 """Path → lines of a file of settings, without comments; none: it is empty, or /dev/null."""

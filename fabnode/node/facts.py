@@ -135,7 +135,7 @@ class Facts:
     :param readonly: of the folders asked about, those that can't be written in.
     :param mounts: of the folders asked about, what each is mounted by.
     :param booted: whether systemd is the init. :param kmsg: whether /dev/kmsg is there.
-    :param modules_disabled: whether the kernel loads no modules any more.
+    :param modules_disabled: whether the kernel no longer loads modules.
     :param controllers: cgroup controllers of the kernel; empty where unknown.
     :param networks: IPv4 networks of interfaces and routes, without the default route.
     :param mtus: of interfaces, without those of pods, by name.
@@ -143,7 +143,7 @@ class Facts:
         written: path → `missing` or `readonly`.
     :param resolv_conf: text of /etc/resolv.conf; None: it is not there. `resolv_link`: where a
         dangling one leads.
-    :param systemd_resolved: whether pods need systemd-resolved's own file in its stead, for it is
+    :param systemd_resolved: whether pods need systemd-resolved's own file instead: it is
         missing or names a resolver on the loopback alone.
     :param proxies: variables such as HTTPS_PROXY that systemd gives to all services, without user
         and password.

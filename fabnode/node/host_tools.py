@@ -50,7 +50,7 @@ def packages(tools: Iterable[str]) -> str:
 
 ODD_TOOLS = (
     "compare its sh, awk, sed and stat (`type -a`, `--version`) with another host's: one of them"
-    " answers in another way"
+    " differs"
 )
 """Advice where what a host's programs print can't be read."""
 FAULT_QUOTED = (

@@ -1,5 +1,5 @@
 """
-Credentials of other tools on a node: by which its kubelet goes, and where they go at a takeover.
+Credentials of other tools on a node: which its kubelet uses, and where a takeover moves them.
 
 A kubelet whose kubeconfig holds a good certificate never bootstraps. kubeasz writes it to the path
 that fabnode's kubelets use too; kubeadm and kubespray write another.
@@ -24,7 +24,7 @@ PAIR = ("/etc/kubernetes/ssl/kubelet.pem", "/etc/kubernetes/ssl/kubelet-key.pem"
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """
-    A kubeconfig by which another tool's kubelet goes.
+    A kubeconfig that another tool's kubelet uses.
 
     :param certificate: the client certificate in it, or in the file that it names; may be empty.
     :param believed: root alone could have written the kubeconfig.

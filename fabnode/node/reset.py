@@ -1,8 +1,8 @@
 """
-Reset of a host: what a node left there, what goes back to how it was, what is others'. Pure.
+Reset of a host: what a node left there, what goes back to how it was, what is not fabnode's. Pure.
 
 What goes is named exactly: files and folders by what the steps want, the kernel's things by their
-names and kinds; what was there before the first change is never among it. There are two phases, for
+names and kinds; what was there before the first change is never among it. There are two phases:
 what runs changes what is there: units and pods end first, and the host is surveyed again.
 """
 
@@ -42,7 +42,7 @@ class Scope:
     """
     What a deployment of this configuration has on a host, or starts.
 
-    :param made: files that nobody but a node's components, or a run that was cut off, makes.
+    :param made: files that nobody but a node's components, or an interrupted run, makes.
     :param files: that the steps write, and `made`.
     :param folders: that they make, and those made for them.
     :param trees: folders that hold nothing but what a node's components wrote; `usual`: those of
@@ -165,8 +165,8 @@ class _Planner:
             yield Refusal(
                 f"others than root may change {named}, so that containerd was not asked what it"
                 " holds",
-                "take the file away or rewrite it, and mend the folders and links on the way to"
-                " it that are others' (`namei -l` shows whose each is)",
+                "remove or rewrite the file, and fix the folders and links on the way to it that"
+                " are not root's (`namei -l` shows whose each is)",
             )
         elif survey.sandboxes is None and survey.shims:
             yield Refusal(
@@ -176,8 +176,8 @@ class _Planner:
         for name, (containers, images) in survey.namespaces.items():
             if name != "k8s.io" and (containers or images):
                 yield Refusal(
-                    f"its containerd holds {containers} containers and {images} images of"
-                    f" others, in the namespace {name}",
+                    f"its containerd holds {containers} containers and {images} images that are"
+                    f" not fabnode's, in the namespace {name}",
                     f"see `{self.scope.ctr} -n {name} containers ls`, and move or remove them",
                 )
         for path in self.scope.trees:
@@ -190,8 +190,8 @@ class _Planner:
             for part in parts:
                 if part.conflicts:
                     yield Refusal(
-                        f"{program}, table {part.table}: another's chain leads to one that is to"
-                        f" go: {part.conflicts[0]}",
+                        f"{program}, table {part.table}: a chain that is not fabnode's leads to"
+                        f" one to be removed: {part.conflicts[0]}",
                         "delete that rule, and run it again",
                     )
         if lacks := sorted(now.lacks):
@@ -372,7 +372,7 @@ class _Planner:
         if self.before is None and path not in self.scope.usual:
             return "nobody recorded whether it held something before"
         if self.before is None and path == self.scope.runtime_root and not self.asked:
-            return "containerd could not be asked whether others have something in it"
+            return "containerd could not be asked whether it holds anything else"
         if others := self._others_mounts(path):
             return f"{others[0]} was mounted there before"
         return ""
@@ -492,7 +492,7 @@ def _route_words(line: str) -> tuple[str, ...]:
 
 def foreign(survey: Survey, scope: Scope) -> dict[str, tuple[str, ...]]:
     """
-    Return what of the host is others', by kind, as it can be compared before and after a reset.
+    Return what of the host is not fabnode's, by kind, to be compared before and after a reset.
 
     nft shows tables of iptables, too, which are compared as that shows them.
     """

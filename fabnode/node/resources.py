@@ -298,7 +298,7 @@ TraceKind = Literal[
 @dataclass(frozen=True, slots=True)
 class Trace:
     """
-    Something of a node on its host that a reset or an upgrade takes away, keeps or puts back.
+    Something of a node on its host that a reset or an upgrade removes, keeps or puts back.
 
     :param name: what is shown. :param words: arguments of what does it (`scripts/apply/reset.sh`,
         `kept.sh`).

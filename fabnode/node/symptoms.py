@@ -51,7 +51,7 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProbeTargets:
     """
     Where symptoms are looked for.
 

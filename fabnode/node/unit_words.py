@@ -1,4 +1,4 @@
-"""What a service said last, of all that its journal holds of it."""
+"""The last message of a service, from its journal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OF_SYSTEMD = r"(Start|Stopp|Reload|Finish)(ing|ed) .*\.|Failed to start .*|{uni
 
 def last_words(journal: str, unit: str) -> str:
     """
-    Return a clause with the unit's own last words, not systemd's about it.
+    Return a clause with the unit's own last message, not systemd's about it.
 
     Where it panicked these are what it panicked about, not the last line of the stack. A panic of
     an earlier process says nothing about the last one.

@@ -132,7 +132,7 @@ def _shown(name: x509.Name) -> str:
     """
     Return a name as reports have it: RFC 4514, on one line of a bounded length.
 
-    Whoever made the certificate chose the name: a line end in it would begin a line of the report.
+    Whoever made the certificate chose the name: a newline in it would begin a line of the report.
     """
     text = name.rfc4514_string()
     if not text.isprintable():
@@ -268,10 +268,10 @@ def public_key(key_pem: bytes) -> bytes:
 
 def openssh_public_bytes(text: str) -> bytes:
     """
-    Return a public key in OpenSSH's form as SubjectPublicKeyInfo, DER; empty for rubbish.
+    Return a public key in OpenSSH's form as SubjectPublicKeyInfo, DER; empty where it is invalid.
 
-    The text is a host's. What the library raises for one is not settled: NotImplementedError for a
-    compressed point, for one.
+    The text is a host's. What the library raises for one is not documented: NotImplementedError
+    for a compressed point, for example.
     """
     try:
         key = serialization.load_ssh_public_key(text.encode())
@@ -283,7 +283,7 @@ def openssh_public_bytes(text: str) -> bytes:
 
 
 def public_key_bytes(der: bytes) -> bytes:
-    """Return a host's SubjectPublicKeyInfo, DER, as we would write it; empty for rubbish."""
+    """Return a host's SubjectPublicKeyInfo, DER, as we would write it; empty: it is invalid."""
     try:
         return serialization.load_der_public_key(der).public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

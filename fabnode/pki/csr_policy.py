@@ -6,17 +6,17 @@ Policy for certificate signing requests: whether fabnode may approve one, with t
 1. The signer is one that fabnode answers for.
 2. The request is still pending.
 3. The requester is known. For a first client certificate it is the bootstrap token that was made
-   for one configured node and handed to that node alone; where all nodes share the token of the
+   for one configured node and given to that node alone; where all nodes share the token of the
    cluster's token file, it is that token's user, and the node is the one that the request names,
-   if it was handed the token in this run. For a serving certificate it is the node itself, by the
+   if it got the token in this run. For a serving certificate it is the node itself, by the
    client certificate it got that way.
-4. It is not older than that token, or than its handing over,
+4. It is not older than that token, or than its issue to the node,
 5. and no other request of that token (shared: in that node's name, since then) was approved before.
 6. Its usages are the set that Kubernetes asks of that signer, with or without `key encipherment`
    (kubernetes `pkg/apis/certificates/helpers.go`; optional since 1.25).
 7. It is one PEM block of at most 16 KiB and nothing around it, of a readable PKCS#10 request that
-   asks for extensions once at most: what Go, which signs it, reads differently than we do is no
-   request to approve.
+   asks for extensions once at most: a request that Go, which signs it, reads differently than we
+   do must not be approved.
 8. Its own signature holds.
 9. Its subject is `O=system:nodes, CN=system:node:<name>` of that very node and nothing else.
 10. It asks for no extension (client), or for alternative names alone: exactly the node's name and

@@ -3,7 +3,7 @@ User names of kube-proxies: the one that Kubernetes binds for all, and one for e
 
 Kubernetes' own ClusterRoleBinding gives system:kube-proxy its rights (kubernetes
 `plugin/pkg/auth/authorizer/rbac/bootstrappolicy`), so that these can't be taken from one node. A
-name for each node has the rights that fabnode binds to it, and those can be taken back.
+name for each node has the rights that fabnode binds to it, and those can be revoked.
 """
 
 from __future__ import annotations
@@ -33,5 +33,5 @@ def own(node: str) -> str:
 
 
 def is_of(common_name: str, node: str) -> bool:
-    """Return whether a node's kube-proxy may go by this name."""
+    """Return whether a node's kube-proxy may use this name."""
     return common_name in {SHARED, own(node)}

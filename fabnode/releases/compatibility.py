@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..util.problems import either
 from .matrix import matrix
-from .version import Span
+from .version import MinorRange
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -106,10 +106,10 @@ def calico_impossible(line: str, minor: int, datastore: str = "kubernetes") -> s
     return None
 
 
-def calico_tested(line: str) -> Span:
+def calico_tested(line: str) -> MinorRange:
     """Return the minors of Kubernetes that Calico's project tested this release series with."""
     known = matrix().calico.tested.get(line)
-    return known.span if known else Span(0, 0)
+    return known.span if known else MinorRange(0, 0)
 
 
 def calico_turn(old: Release, new: Release, minors: Collection[int]) -> tuple[bool, str, str]:
@@ -212,7 +212,7 @@ def _closest(lines: Collection[str], wanted: str) -> str:
     return max(older, key=_order) if older else min(lines, key=_order)
 
 
-def _nearest(span: Span, minor: int) -> str:
+def _nearest(span: MinorRange, minor: int) -> str:
     """Return the end of a span that is nearest to a minor outside it, as `1.23 or older`."""
     if minor < span.since:
         return f"1.{span.since} or newer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .version import Span
+from .version import MinorRange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ def component_options(
 
 
 def _has_flag(setting: Setting, minor: int) -> bool:
-    return minor in Span(setting.flag_since, setting.flag_until)
+    return minor in MinorRange(setting.flag_since, setting.flag_until)
 
 
 def _put(fields: dict[str, Value], path: str, value: Value) -> None:

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from ..util.data import ROOT
 from .document import made
-from .version import Release, Span
+from .version import MinorRange, Release
 
 FILE = ROOT / "config" / "versions.yml"
 BUILT = Path(__file__).with_name("versions.json")
@@ -46,9 +46,9 @@ class Known:
     source: str
 
     @property
-    def span(self) -> Span:
+    def span(self) -> MinorRange:
         """Minors that have it."""
-        return Span(self.since, self.until)
+        return MinorRange(self.since, self.until)
 
     def __contains__(self, minor: int) -> bool:
         return minor in self.span
@@ -75,7 +75,7 @@ class Flag(Known):
 
     def passed(self, minor: int) -> bool:
         """Return whether this release gets it."""
-        return minor in self and minor in Span(0, self.needed_until)
+        return minor in self and minor in MinorRange(0, self.needed_until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ class Containerd:
     config: Literal[2, 3, 4]
     hosts_dir: bool = True
     bin_dirs: bool = False
-    fits: Span
+    fits: MinorRange
     source: str
 
 
@@ -225,7 +225,7 @@ class Crossings:
 class Matrix:
     """All release data."""
 
-    kubernetes: Span
+    kubernetes: MinorRange
     kubelet: Kubelet
     kube_proxy: KubeProxy
     runtimes: Mapping[Literal["containerd", "docker", "dockershim", "cri-dockerd"], Known]

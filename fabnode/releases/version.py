@@ -1,5 +1,5 @@
 """
-Releases, and spans of minor releases.
+Types for a release and a range of minor releases.
 
 Differences between releases are data in `config/versions.yml`, whose shape is `matrix.py`; both use
 these two types.
@@ -44,7 +44,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class MinorRange:
     """Minors of Kubernetes 1.x, from `since` up to but excluding `until`; None: no end."""
 
     since: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import crossings
+from . import upgrade_effects
 
 if TYPE_CHECKING:
     from .version import Release
@@ -62,14 +62,14 @@ def version_change(old: Versions, new: Versions) -> VersionChange:
     if old.kubelet and new.kubelet and old.kubelet != new.kubelet:
         texts.append(f"kubelet {old.kubelet} → {new.kubelet}")
         minor = (old.kubelet.major, old.kubelet.minor) != (new.kubelet.major, new.kubelet.minor)
-        effects += crossings.kubelet_effects(old.kubelet, new.kubelet)
+        effects += upgrade_effects.kubelet_effects(old.kubelet, new.kubelet)
     runtime = bool(old.runtime) and (
         old.runtime != new.runtime
         or (new.runtime_release is not None and old.runtime_release != new.runtime_release)
     )
     if runtime:
         texts.append(f"{_named(old)} → {_named(new)}")
-        effects.append("its pods are all made again, for its runtime is another")
+        effects.append("its pods are all made again: its runtime changes")
         refusal, advice = _unsupported(old, new)
     return VersionChange(tuple(texts), tuple(effects), refusal, advice, minor, runtime)
 
@@ -87,7 +87,7 @@ def _unsupported(old: Versions, new: Versions) -> tuple[str, str]:
         )
     if before.series == after.series:
         return "", ""
-    way = crossings.containerd_way(before.series, after.series)
+    way = upgrade_effects.containerd_path(before.series, after.series)
     if way is None or len(way) == 1:
         return "", ""
     stops = ", then ".join(f"{series}.x" for series in way)

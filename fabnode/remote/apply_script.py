@@ -130,7 +130,7 @@ def actions(plan: Plan, suffix: str, pull: Pull | None = None, record: str = "")
         if (paths := _replaceable(change, plan))
     ]
     if started:
-        # From the first file on, a run that is cut off must be made good by a restart.
+        # From the first file on, an interrupted run must be made good by a restart.
         lines.append(_call("remove_stamps", *started))
     lines += [
         _call("delete_at_exit", change.resource.bootstrap)

@@ -85,7 +85,7 @@ def parse(
     """
     Return the evidence in the script's output.
 
-    :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
+    :param nonce: what the last line must hold, which shows that the answer is complete.
     :param roots: folders that were searched: no file can lie elsewhere.
     :param state: fabnode's directory on the host, which is not searched.
     :param asked: sockets that listeners may be on, as /proc/net/tcp has them → address and port.
@@ -392,7 +392,7 @@ def _text(mode: str, controlled: str, digest: str, content: str) -> Text:
         return Text(_mode(mode), digest, None, _flag(controlled))
     data = _unbase64(content)
     if len(data) > LIMITS.text_size or hashlib.sha256(data).hexdigest() != digest:
-        raise MalformedError("a text that its digest does not fit")
+        raise MalformedError("a text that does not match its digest")
     return Text(_mode(mode), digest, data, _flag(controlled))
 
 
@@ -418,7 +418,7 @@ def _path(path: str) -> str:
         or path.startswith("//")
         or any(char in path for char in "\t\n\0")
     ):
-        raise MalformedError(f"no path: {path[:60]!r}")
+        raise MalformedError(f"not a path:  {path[:60]!r}")
     return path
 
 
@@ -430,17 +430,17 @@ def _flag(text: str) -> bool:
 
 def _mode(text: str) -> int:
     if not _MODE.fullmatch(text):
-        raise MalformedError(f"no mode: {text[:20]!r}")
+        raise MalformedError(f"not a mode:  {text[:20]!r}")
     return int(text, 8)
 
 
 def _number(text: str) -> float:
     if not _NUMBER.fullmatch(text):
-        raise MalformedError(f"no number: {text[:20]!r}")
+        raise MalformedError(f"not a number:  {text[:20]!r}")
     return float(text)
 
 
 def _whole(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 12:
-        raise MalformedError(f"no whole number: {text[:20]!r}")
+        raise MalformedError(f"not a whole number:  {text[:20]!r}")
     return int(text)

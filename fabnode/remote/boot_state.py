@@ -56,7 +56,7 @@ def read(host: Host) -> BootState:
     """
     Ask a host for its boot, in one round trip. Changes nothing.
 
-    :raises HostError: it can't be reached, or does not answer as a host does.
+    :raises HostError: it can't be reached, or its output is not as expected.
     """
     program = assemble("boot")
     result = host.root("exec sh -s", stdin=[program], timeout=_ASKED_SECONDS, limit=2**16)

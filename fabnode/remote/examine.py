@@ -69,7 +69,7 @@ def examine(host: Host, *, state: str, cni_conf: str, cni_bin: str) -> Evidence:
     :param state: fabnode's directory. :param cni_conf: that of the pods' network, searched as well.
     :param cni_bin: that of its plugins, which are run as root.
 
-    :raises HostError: it can't be reached, or does not answer as a host does.
+    :raises HostError: it can't be reached, or its output is not as expected.
     """
     nonce = secrets.token_hex(8)
     # Of the kubelet's own folder the rest is volumes of pods.
@@ -144,7 +144,7 @@ class _Answer:
     """
     What the kubelet answers on one port. None: it is not known.
 
-    :param doubts: why an answer that came there was not taken for its own.
+    :param doubts: why an answer that came there does not count as its own.
     """
 
     status: int | None

@@ -2,8 +2,8 @@
 Limits of a host's answers: counts and lengths, shared by the scripts and their parsers.
 
 The scripts get them as variables and keep to them, so that an honest host, however large, is cut
-short in words (`unseen`). The parsers hold every host to the same numbers, so that one which does
-not keep to them is refused before its answer costs more than reading it.
+short and says so (`unseen`). The parsers hold every host to the same numbers, so that one which
+does not keep to them is refused before its answer costs more than reading it.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def probe(host: Host, watch: Watchlist) -> Facts:
     """
     Probe the node. Changes nothing on it but its own record of digests.
 
-    :raises HostError: the node can't be reached, or does not answer as a node does.
+    :raises HostError: the node can't be reached, or its output is not as expected.
     """
     return probe_and(host, watch, "", 0)[0]
 

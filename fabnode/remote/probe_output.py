@@ -52,7 +52,7 @@ def parse(output: bytes, *, nonce: str, sent: float, received: float) -> Facts:
     """
     Return the facts in the probe's output.
 
-    :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
+    :param nonce: what the last line must hold, which shows that the answer is complete.
     :param sent, received: deployer's clock when the probe was sent, and when it first answered.
     :raises MalformedError: for anything the probe would not print.
     """

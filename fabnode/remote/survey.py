@@ -73,7 +73,7 @@ def survey(host: Host, observed: Observed, *, state: str, programs: str) -> Surv
 
     :param state: fabnode's directory there.
     :param programs: that of containerd, its shim and its clients.
-    :raises HostError: it can't be reached, or does not answer as a host does.
+    :raises HostError: it can't be reached, or its output is not as expected.
     """
     nonce = secrets.token_hex(8)
     program = script(observed, nonce, state=state, programs=programs)

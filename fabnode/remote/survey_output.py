@@ -36,7 +36,7 @@ def parse(output: bytes, *, nonce: str) -> Survey:
     """
     Return what a survey saw.
 
-    :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
+    :param nonce: what the last line must hold, which shows that the answer is complete.
     :raises MalformedError: for anything that the survey would not print.
     """
     lines = output.decode("utf-8", "replace").split("\n")

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..node.facts import Facts, Watchlist
-    from ..node.symptoms import Place, Symptoms
+    from ..node.symptoms import ProbeTargets, Symptoms
     from ..ssh.host import Host
 
 _LIMIT = 4 * 2**20
 
 
-def probe_symptoms(host: Host, watch: Watchlist, place: Place) -> tuple[Facts, Symptoms]:
+def probe_symptoms(host: Host, watch: Watchlist, place: ProbeTargets) -> tuple[Facts, Symptoms]:
     """
-    Look at a node, in one round trip. Changes nothing on it but the probe's record of digests.
+    Probe a node, in one round trip. Changes nothing on it but the probe's record of digests.
 
-    :raises HostError: it can't be reached, or does not answer as a host does.
+    :raises HostError: it can't be reached, or its output is not as expected.
     """
     nonce = secrets.token_hex(8)
     facts, output = probe_and(host, watch, script(place, nonce).decode(), _LIMIT)
@@ -39,7 +39,7 @@ def probe_symptoms(host: Host, watch: Watchlist, place: Place) -> tuple[Facts, S
         ) from error
 
 
-def script(place: Place, nonce: str) -> bytes:
+def script(place: ProbeTargets, nonce: str) -> bytes:
     """Return the program that looks for symptoms."""
     lists = {
         "services": place.services,

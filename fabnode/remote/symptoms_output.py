@@ -12,7 +12,7 @@ from ..util.sanitize import clean
 from .limits import JOURNAL_LETTERS, JOURNAL_LINES, LISTENERS, NAMES, MalformedError, Tally, fits
 
 if TYPE_CHECKING:
-    from ..node.symptoms import Place
+    from ..node.symptoms import ProbeTargets
 
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 # `1764460000.123456 host program[12]: text`, as of `journalctl -o short-unix`
@@ -24,11 +24,11 @@ _STATES = frozenset("RSDZTtXxKWPI")
 _ANSWERS: dict[str, Runtime] = {"answers": "answers", "refuses": "refuses", "hangs": "hangs"}
 
 
-def parse(output: bytes, *, nonce: str, place: Place) -> Symptoms:
+def parse(output: bytes, *, nonce: str, place: ProbeTargets) -> Symptoms:
     """
     Return the symptoms in the program's output.
 
-    :param nonce: what the last line must hold, so that a cut answer is not taken for a whole one.
+    :param nonce: what the last line must hold, which shows that the answer is complete.
     :param place: what was asked for; nothing else is accepted.
     :raises MalformedError: for anything the program would not print.
     """
@@ -46,7 +46,7 @@ def parse(output: bytes, *, nonce: str, place: Place) -> Symptoms:
 class _Found:
     """Symptoms while their lines come in."""
 
-    place: Place
+    place: ProbeTargets
     now: float = 0.0
     services: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     journals: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))

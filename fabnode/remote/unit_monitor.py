@@ -30,7 +30,7 @@ class UnitMonitor:
     What systemd had to restart before the first check is forgiven: units that need each other may
     take a few tries.
 
-    :param unit: one that has to be up. :param others: units without which it is of no use.
+    :param unit: one that has to be up. :param others: units without which it does not work.
     """
 
     def __init__(self, host: Host, unit: str, others: Sequence[str] = ()) -> None:
@@ -42,7 +42,7 @@ class UnitMonitor:
         """
         Check the units, in one round trip.
 
-        :raises ApplyError: one is down, or was started again too often: with its own last words.
+        :raises ApplyError: one is down, or was started again too often: with its last message.
         """
         command = _SHOW.format(units=shlex.join(self._units))
         shown = clean(self._host.root(command).stdout, lines=True).strip().split("\n\n")

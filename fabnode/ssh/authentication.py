@@ -111,7 +111,7 @@ class Login:
         if self.password is not None:
             return self._by_password(transport, allowed)
         if not tried:
-            raise self._refused("is given no key: there is none")
+            raise self._refused("gets no key: there is none")
         raise self._refused("rejects the user with these keys", _STRICT)
 
     def _go_on(self, transport: Transport, further: Sequence[str]) -> list[str]:
@@ -171,7 +171,7 @@ class Login:
     def _asked(self, text: str, *, is_password: bool, answered: bool) -> LoginRefusedError:
         if is_password and answered:
             return self._refused("does not accept the password")
-        message = f"asks for a second factor (keyboard-interactive): {text or 'without a word'}"
+        message = f"asks for a second factor (keyboard-interactive): {text or 'without a message'}"
         advice = "let fabnode in with a key alone (AuthenticationMethods in sshd_config)"
         return SecondFactorError(
             message, "set ssh.password" if is_password and self.password is None else advice

@@ -1,5 +1,5 @@
 """
-What the user's ssh configuration says of a host: asked of `ssh -G`, which alone knows its grammar.
+The user's ssh configuration for a host, from `ssh -G`, which alone knows its grammar.
 
 Where there is no ssh program, paramiko's reader stands in for files without Include and Match, of
 which it knows too little. docs/access.md says which options have an effect here.
@@ -171,7 +171,7 @@ class ClientConfig:
     def _looked_up(self, asked: _Question) -> HostOptions:
         host = asked.host
         if host.startswith("-"):
-            raise ClientConfigError(f"{host!r} is no host name")
+            raise ClientConfigError(f"{host!r} is not a host name")
         if self._words <= IDLE | {"host", "include"} - {"pkcs11provider"}:
             found: dict[str, list[str]] = {}
         elif self._ssh:
@@ -207,7 +207,7 @@ class ClientConfig:
             text = f"{includes}User {default}\n"
             command += ["-F", "/dev/stdin"]
         elif self.file.exists() and self._home != Path(_account().pw_dir):
-            command += ["-F", str(self.file)]  # ssh itself goes by the account, not by HOME
+            command += ["-F", str(self.file)]  # ssh itself uses the account, not by HOME
         command += ["-l", asked.user] if asked.user else []
         command += ["-p", str(asked.port)] if asked.port else []
         command += ["-o", "ProxyJump=none"] if asked.behind else []
@@ -265,7 +265,7 @@ class ClientConfig:
         try:
             number = asked.port or int(one("port", "22"))
         except ValueError:
-            raise ClientConfigError(f"port {one('port')} is no number") from None
+            raise ClientConfigError(f"port {one('port')} is not a number") from None
         tokens = self._tokens(alias, host, number, chosen, one("hostkeyalias"))
 
         def expand(text: str) -> str:
@@ -331,7 +331,7 @@ class ClientConfig:
         if text == "~" or text.startswith("~/"):
             return self._home / text[2:]
         path, account = Path(text), Path(_account().pw_dir)
-        # ssh has put in the account's home, where everything else here goes by HOME.
+        # ssh has put in the account's home, where everything else here uses HOME.
         if account != self._home and path.is_relative_to(account):
             return self._home / path.relative_to(account)
         return path.expanduser()
@@ -355,7 +355,7 @@ def split_jump(jump: str) -> tuple[str | None, str, int | None]:
     elif place.count(":") == 1:
         host, _, port = place.partition(":")
     if not host or (port and not port.isdigit()):
-        raise ClientConfigError(f"{jump!r} is no jump host")
+        raise ClientConfigError(f"{jump!r} is not a jump host")
     return user or None, host, int(port) if port else None
 
 

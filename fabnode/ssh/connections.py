@@ -140,7 +140,7 @@ class Access:
     def _before(
         self, node: Node, options: HostOptions, beyond: frozenset[Place]
     ) -> HopConnection | None:
-        """Return the last jump host before a host. :param beyond: hosts on the far side of it."""
+        """Return the last jump host before a host. :param beyond: hosts reached through it."""
         return self._chain(node, options.jumps, beyond) if options.jumps else None
 
     def _chain(
@@ -271,7 +271,7 @@ def _socket(hop: HopConnection) -> socket.socket | paramiko.ProxyCommand | None:
     """Return a stream to a server that is not reached by plain TCP; None: it is."""
     options = hop.options
     if options.proxy_command:
-        # As ssh has it: the user's shell reads the line, and gives way to the program.
+        # As with ssh, a shell reads the line and execs the program; here it is always /bin/sh.
         return paramiko.ProxyCommand(shlex.join(["/bin/sh", "-c", f"exec {options.proxy_command}"]))
     if not options.bind_address and options.family == "any":
         return None

@@ -57,7 +57,7 @@ def host_error(node: str, where: str, error: Exception) -> HostError:
             )
         case BadHostCertificateError():
             return HostCertificateError(
-                node, f"the host certificate of {where} is not good: {error.message}"
+                node, f"the host certificate of {where} is invalid: {error.message}"
             )
         case paramiko.BadHostKeyException():
             return ChangedHostKeyError(

@@ -38,7 +38,7 @@ _NOT_ACCEPTED = (
 _SUDO_ADVICE = "check the user's sudo rights with `sudo -l` there"
 _BY_SUDO = (
     "run the same command again; where it ends so each time, see whether `sudo -l` there shows a"
-    " command_timeout (or TIMEOUT=) for the user, which ends commands without a word"
+    " command_timeout (or TIMEOUT=) for the user, which ends commands without a message"
 )
 _SUDO_CAUSES = {
     "must have a tty": "take `requiretty` from the user's Defaults in sudoers",
@@ -62,7 +62,7 @@ _SHELL_CAUSES = {
 }
 _REFUSED = re.compile(r"(is not allowed to execute ')(\S+) .*(' as )", re.DOTALL)
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'!\\")  # between single quotes, to any shell
-_TURN = 0.1  # seconds: the longest that output waits while the far side takes no input
+_TURN = 0.1  # seconds: the longest that output waits while the remote side takes no input
 # Root's programs come from the system's folders, whatever the PATH of a login or of sudo names.
 # Those of /usr/local, fabnode's own among them, count where root alone may put something there and
 # each of them is root's alone: an archive that root unpacks brings owners of its own. A link counts
@@ -109,7 +109,7 @@ class Command:
     :param script: for `sh -c`; short, free of secrets: it shows in process lists and sudo's log.
     :param sudo: does the login user need sudo to be root?
     :param timeout: seconds until it is ended, on the node as well.
-    :param limit: bytes of output after which the node is taken for broken.
+    :param limit: bytes of output after which the node counts as broken.
     """
 
     script: str
@@ -147,14 +147,14 @@ class Session:
         self._command = command
         self._patience = patience
         nonce = secrets.token_hex(8)
-        # Spelled in two halves in the command, so that a shell that echoes it is not taken for
+        # Spelled in two halves in the command, so that a shell that echoes it is not mistaken for
         # the real thing.
         self._ready = f"fabnode-{nonce}-root\n".encode()
         self._print_ready = f"printf '%s-root\\n' fabnode-{nonce}"
         self._prompt = f"fabnode-{nonce}-prompt:"
         self._out = bytearray()
         self._err = bytearray()
-        self._lines = 0  # how much of _out was handed to on_line
+        self._lines = 0  # how much of _out was passed to on_line
         self._is_ready = False
         self._password_sent = False
         self._shell = f"fabnode-{nonce}-shell\n".encode()
@@ -217,7 +217,7 @@ class Session:
 
     def _exchange(self, channel: paramiko.Channel, start: float) -> Result:
         command = self._command
-        # The node ends the command itself; we wait a little longer so as to hear of it.
+        # The node ends the command itself; we wait a little longer so as to see that.
         deadline = start + command.timeout + 2 * _GRACE
         admitted_by = start + self._patience
         channel.settimeout(_TURN)
@@ -246,7 +246,7 @@ class Session:
                         chunk = chunk[count:] if count < len(chunk) else next(pending, None)
                     continue
                 except TimeoutError:
-                    continue  # the far side takes nothing now: read what it writes meanwhile
+                    continue  # the remote side takes nothing now: read what it writes meanwhile
                 except OSError:
                     open_input = False  # it has ended; its output and status are the reason
             poll.poll(1000 * min(1.0, max(0.01, deadline - now)))
@@ -285,7 +285,7 @@ class Session:
             )
 
     def _answer_prompt(self, channel: paramiko.Channel) -> None:
-        prompts = self._err.count(self._prompt.encode()) or self._in_own_words()
+        prompts = self._err.count(self._prompt.encode()) or self._foreign_prompts()
         if not prompts:
             return
         if self._command.password is None:
@@ -301,7 +301,7 @@ class Session:
             self._answered = len(self._err)
             channel.sendall(self._command.password.encode() + b"\n")
 
-    def _in_own_words(self) -> int:
+    def _foreign_prompts(self) -> int:
         """Return how often sudo, or PAM, asked for the password without the prompt it was given."""
         last = bytes(self._err[self._answered :]).rpartition(b"\n")[2]
         now = time.monotonic()
@@ -365,7 +365,7 @@ def for_any_shell(script: str) -> str:
     Return a command that runs a POSIX script under any login shell.
 
     csh, tcsh, fish and the like quote differently from sh: between single quotes csh still takes
-    exclamation marks, line ends and backslashes for its own. So they see none of these; `printf %b`
+    exclamation marks, newlines and backslashes for its own. So they see none of these; `printf %b`
     of a real sh puts them back.
     """
     encoded = "".join(chr(byte) if byte in _PLAIN else f"\\0{byte:03o}" for byte in script.encode())

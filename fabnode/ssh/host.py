@@ -77,7 +77,7 @@ class Host:
         :param script: short and free of secrets; what is long or secret goes in by `stdin`.
         :param timeout: seconds, ssh.command_timeout by default. The command is ended on the node.
         :param on_line: called with each line of output as it comes, without its end.
-        :param limit: bytes of output after which the host is taken for broken.
+        :param limit: bytes of output after which the host counts as broken.
         :raises HostError: see `errors`; a command that merely fails raises nothing.
         """
         command = Command(
@@ -127,7 +127,7 @@ class Host:
         """
         Open a TLS connection from the node to `address` and check the certificate against the CA.
 
-        :raises HostError: the node is gone. What is wrong at the far end stands in the result.
+        :raises HostError: the node is gone. What is wrong at the remote end stands in the result.
         """
         return tls_over(self._transport(), (address, port), ca_pem, server_name, timeout)
 

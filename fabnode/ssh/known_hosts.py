@@ -121,7 +121,7 @@ class KnownHosts:
 
 
 def _key(words: Sequence[str]) -> PKey | None:
-    """Return the key of names, type, base64 and comment; None: it is damaged, or of no use here."""
+    """Return the key of names, type, base64 and comment; None: it is damaged or not usable here."""
     try:
         entry = HostKeyEntry.from_line(" ".join(words))
     except (InvalidHostKey, SSHException, ValueError):

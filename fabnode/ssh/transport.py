@@ -1,4 +1,4 @@
-"""Transports: which algorithms are asked for, and what a server says before it hangs up."""
+"""Transports: which algorithms are offered, and the reason that a server gives when it closes."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _refusal(line: str) -> tuple[str, str]:
         if text in line:
             return reason
     if line:
-        return f"what answers is no SSH server: {line}", "check address and port"
+        return f"what answers is not an SSH server: {line}", "check address and port"
     return _CLOSED
 
 

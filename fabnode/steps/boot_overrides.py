@@ -1,4 +1,4 @@
-"""Findings about what the next boot would do otherwise: settings of the kernel, and its modules."""
+"""Findings about what the next boot would change: kernel settings, modules, swap."""
 
 from __future__ import annotations
 

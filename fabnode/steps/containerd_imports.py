@@ -1,4 +1,4 @@
-"""Findings about files that containerd imports and that override what a node needs of it."""
+"""Findings about files that containerd imports and that override settings a node needs."""
 
 from __future__ import annotations
 

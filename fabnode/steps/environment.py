@@ -199,7 +199,7 @@ def _networks(inputs: Inputs) -> Iterator[Finding]:
     cluster = inputs.config.cluster
     pods = network(inputs.config)
     ranges = {"service_cidr": IPv4Network(cluster.service_cidr)}
-    # Interfaces of a node whose pod network is somebody else's have names that nobody knows here.
+    # Interfaces of a pod network that is not fabnode's have names that are unknown here.
     if pods.runs_on_nodes or not inputs.joined:
         ranges["pod_cidr"] = IPv4Network(cluster.pod_cidr)
     fix = "give the cluster addresses that no network of a host uses, or take that network away"

@@ -78,7 +78,7 @@ class Inputs:
         held = facts.certificate(path)
         nothing = "it has no client certificate of this cluster"
         if self.taken_over:
-            return f"node taken over: its kubelet goes by {self.taken_over}"
+            return f"node taken over: its kubelet uses {self.taken_over}"
         if facts.path(layout.KUBELET_KUBECONFIG).kind != "file" or not held.certificate:
             return nothing
         if held.certificate.common_name != f"system:node:{self.node.name}":

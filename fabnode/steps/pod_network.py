@@ -2,5 +2,5 @@
 
 from .step import Scope, Step
 
-# Named for the one network there is: journals, reports and sites' own steps go by it.
+# Named for the one network there is: journals, reports and sites' own steps use it.
 STEP = Step("calico", "Apply Calico and wait for it.", Scope.CLUSTER)

@@ -35,7 +35,7 @@ class Surroundings:
     :param other_approvers: what has first certificates approved by others than fabnode; None where
         that could not be asked.
     :param at_its_address: names of the nodes that the API has registered at this node's address.
-    :param network_knows_api: the pod network's own pods are told where the apiserver is, beside its
+    :param network_knows_api: the pod network's own pods have the apiserver's address, beside its
         Service; asked only for nodes that are to join without kube-proxy.
     """
 
@@ -57,8 +57,8 @@ OTHER_APPROVER_FIX = (
 def other_approver(found: Sequence[str]) -> str:
     """Return what others approve, in a sentence."""
     return (
-        f"by {', '.join(found)} kube-controller-manager approves whatever is asked for with a "
-        "token of fabnode's, in any node's name"
+        f"by {', '.join(found)} kube-controller-manager approves any request made with a "
+        "fabnode token, in any node's name"
     )
 
 
@@ -101,11 +101,11 @@ def _architecture(inputs: Inputs) -> Iterator[Finding]:
 
 def _other_approvers(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
     if inputs.joined:
-        return  # it is handed no token
+        return  # it gets no token
     if around.other_approvers is None:
         yield Finding(
             "warning",
-            "fabnode may not check whether something else approves first certificates",
+            "fabnode lacks the right to check whether something else approves first certificates",
             f"update the account with `{program.task('rbac.deployer')}`",
         )
     elif around.other_approvers:
@@ -327,7 +327,7 @@ def _kernel(inputs: Inputs) -> Iterator[Finding]:
     if inputs.facts.modules_disabled and absent:
         yield Finding(
             "error",
-            f"its kernel loads no modules any more (kernel.modules_disabled), {', '.join(absent)}"
+            f"its kernel no longer loads modules (kernel.modules_disabled), {', '.join(absent)}"
             " among them",
             "name them in a file of /etc/modules-load.d and reboot",
         )

@@ -16,8 +16,8 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
     """
     Yield which programs are not root's alone: those of these resources, and those not run for it.
 
-    Such a program is never mended in its place: who may write it may keep it open, and what is in
-    it by then nobody knows.
+    Such a program is never fixed in its place: whoever may write it may keep it open, and what is
+    in it by then is unknown.
     """
     ours = {each.path for each in resources if isinstance(each, Binary | Retired)}
     for path in sorted(ours | facts.untrusted):
@@ -34,17 +34,17 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
         elif path in facts.untrusted and path.endswith(_SETTINGS):
             yield Finding(
                 "error",
-                f"{path}, by which root's programs go, is not root's alone: the file, or a folder"
-                " or link on the way to it, is others'",
-                f"`namei -l {path}` on the host shows whose each is: check what is there, mend the"
+                f"{path}, which root's programs use, is not root's alone: the file, or a folder"
+                " or link on the way to it, belongs to others",
+                f"`namei -l {path}` on the host shows whose each is: check what is there, fix the"
                 " folders, and rewrite it without the link",
             )
         elif path in facts.untrusted:
             yield Finding(
                 "error",
                 f"{path}, a program that root runs, is not root's alone: the file, or a folder or"
-                " link on the way to it, is others'; it was not run",
-                f"`namei -l {path}` on the host shows whose each is: mend the folders, and take the"
+                " link on the way to it, belongs to others; it was not run",
+                f"`namei -l {path}` on the host shows whose each is: fix the folders, and take the"
                 " file or the link away",
             )
 

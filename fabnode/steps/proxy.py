@@ -17,7 +17,7 @@ from ..node.resources import (
 from ..pki.kubeconfig import kubeconfig
 from ..releases.component_options import ComponentOptions, component_options
 from ..releases.matrix import matrix
-from ..releases.version import Span
+from ..releases.version import MinorRange
 from .inputs import Inputs
 from .render import render, with_extra, with_extra_flags
 from .step import Step
@@ -72,7 +72,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
 
 def _removed(binary: str, why: str) -> tuple[Resource, ...]:
     """
-    Return what takes a kube-proxy away, whoever made it a unit of this name.
+    Return what removes a kube-proxy, whoever made it a unit of this name.
 
     Its program comes last: with it goes what it wrote into the kernel (`--cleanup`, in all
     releases). Rules left there would go on sending Services' packets to pods of that moment.
@@ -103,7 +103,7 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "iptables.masqueradeAll": False,
         "healthzBindAddress": f"0.0.0.0:{PROXY_HEALTH_PORT}",
         "metricsBindAddress": f"127.0.0.1:{PROXY_METRICS_PORT}",
-        "featureGates": {mode.gate: True} if minor in Span(0, mode.gate_until) else None,
+        "featureGates": {mode.gate: True} if minor in MinorRange(0, mode.gate_until) else None,
     }
     flags = {"--config": layout.PROXY_CONFIG, "--v": 2}
     return component_options(matrix().kube_proxy, minor, flags=flags, settings=settings)

@@ -54,7 +54,7 @@ class Step:
     def __post_init__(self) -> None:
         """Refuse what is no step."""
         if len(self.name) > _LONGEST_NAME or not _NAME.fullmatch(self.name):
-            raise ValueError(f"{self.name!r} is no name of a step: lower-case words with hyphens")
+            raise ValueError(f"{self.name!r} is not a step name: lower-case words with hyphens")
         if (self.desired is not None) != (self.scope is Scope.NODE):
             raise ValueError(f"step {self.name}: `desired` belongs to steps of scope node, alone")
 

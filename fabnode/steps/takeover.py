@@ -1,4 +1,4 @@
-"""Takeover of a node that another tool made: what it finds there, and what must not be taken."""
+"""Takeover of a node that another tool made: findings, and nodes that must not be taken over."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _taken_over(inputs: Inputs) -> Iterator[Finding]:
     if inputs.taken_over:
         yield Finding(
             "warning",
-            f"it is taken over: its kubelet goes by {inputs.taken_over}",
+            f"it is taken over: its kubelet uses {inputs.taken_over}",
             f"these go to {inputs.config.paths.state}/quarantine on the host, and it asks for a"
             " certificate of its own; its Node object and its pods stay",
         )

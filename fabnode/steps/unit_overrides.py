@@ -113,7 +113,7 @@ def _changeable(path: str, facts: Facts) -> Iterator[Finding]:
     if found.kind == "file" and not found.roots_alone:
         yield Finding(
             "error",
-            f"others than root may change {path}, by which root's programs go",
+            f"others than root may change {path}, which root's programs use",
             f"check its content, then {advice.taken_back(path, facts.paths)}",
         )
 

@@ -244,7 +244,7 @@ _OF_CLOUD = "node.cloudprovider.kubernetes.io/"
 _UNINITIALIZED = f"{_OF_CLOUD}uninitialized"
 _KUBERNETES = "node.kubernetes.io/"
 _CORDON = f"{_KUBERNETES}unschedulable"
-# Taints that Kubernetes takes away by itself, a moment after their reason has gone.
+# Taints that Kubernetes removes by itself, a moment after their reason has gone.
 _PASSING = {f"node.kubernetes.io/{name}" for name in ("not-ready", "unreachable")} | {
     "node.kubernetes.io/network-unavailable"
 }
@@ -264,7 +264,7 @@ def schedulable_check(node: Node, live: Object, own: str = "") -> Check:
     A node waits for its cloud controller manager where one is configured, or for whoever takes its
     startup taints off: that is a warning.
 
-    :param own: whose the cordon is, where it is fabnode's.
+    :param own: who owns the cordon, where it is fabnode's.
     """
     spec = live.get("spec") or {}
     strange = _strange(node, live)

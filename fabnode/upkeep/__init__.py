@@ -1,1 +1,1 @@
-"""Decisions about nodes that are in use: who may leave, whose a cordon is, what is due. Pure."""
+"""Decisions about nodes that are in use: which pods may leave, who owns a cordon. Pure."""

@@ -30,7 +30,7 @@ class Budget:
     :param allowed, healthy, desired, expected: of its status.
     :param observed: the status is about the budget as it is now.
     :param lets_unready_go: pods that are not ready may always be evicted.
-    :param fault: why its controller can't work it out; empty: it can.
+    :param fault: why its controller can't process it; empty: it can.
     """
 
     namespace: str

@@ -1,9 +1,9 @@
 """
-Which pods leave a node that is drained, which stay, and what holds the others: the drain explained.
+Which pods a drain evicts, which stay, and what blocks the others.
 
-The order of the questions is that of kubectl (k8s.io/kubectl `pkg/drain/filters.go`), which asks
-about emptyDir and not about other data of this host; that is named here, and stops nothing, for it
-is still there when the node is back.
+The order of the checks is that of kubectl (k8s.io/kubectl `pkg/drain/filters.go`), which checks
+emptyDir but no other data of the host; such data is named here, but stops nothing: it is still
+there when the node is back.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .budgets import Budget
-    from .evictions import Answer
+    from .eviction_answers import Answer
     from .objects import Object
 
 Fate = Literal["goes", "waits", "ending", "stays", "blocked"]
@@ -84,7 +84,11 @@ class Departure:
 def departures(
     pods: Collection[Object], around: Surroundings, permits: Permits
 ) -> tuple[Departure, ...]:
-    """Return what a drain does with each of a node's pods, those that hurt least first."""
+    """
+    Return what a drain does with each of a node's pods.
+
+    Blocked and waiting pods come first; within one fate, pods without a budget.
+    """
     judged = [departure(pod, around, permits) for pod in pods]
     return tuple(sorted(_shared(judged, around.budgets), key=_order))
 
@@ -134,19 +138,19 @@ def after_dry_run(found: Departure, answer: Answer) -> Departure:
 
 
 def refused(found: Departure, text: str) -> Departure:
-    """Return a departure that the API refused, in its own words."""
+    """Return a departure that the API refused, with its message."""
     frees = "what refuses it: a webhook, a policy, or rights of this account"
     return replace(found, fate="blocked", why=f"the API refuses: {text}", frees=frees)
 
 
 def held(found: Departure, text: str) -> Departure:
-    """Return a departure that the API puts off, in its own words."""
-    return replace(found, fate="waits", why=f"the API puts it off: {text}")
+    """Return a departure that the API defers, with its message."""
+    return replace(found, fate="waits", why=f"the API defers it: {text}")
 
 
 def stopping(found: Departure) -> Departure:
-    """Return a departure that has been accepted: the pod has its grace to stop in."""
-    return replace(found, fate="ending", why="evicted, and not yet stopped", frees="")
+    """Return a departure that has been accepted: the pod is in its termination grace period."""
+    return replace(found, fate="ending", why="evicted, but not yet stopped", frees="")
 
 
 def because(found: Departure, reasons: str) -> Departure:
@@ -155,7 +159,7 @@ def because(found: Departure, reasons: str) -> Departure:
 
 
 def left(found: Iterable[Departure]) -> tuple[Departure, ...]:
-    """Return those that have to be gone before the node is empty."""
+    """Return those that must leave before the node is empty."""
     return tuple(each for each in found if each.fate != "stays")
 
 
@@ -170,7 +174,7 @@ def _of_daemonset(pod: Object) -> bool:
 
 
 def _orphaned(pod: Object, chain: Chain) -> bool:
-    """Return whether a DaemonSet's pod has lost it; of kinds of others' making nobody can say."""
+    """Return whether a DaemonSet's pod has lost its owner; unknown for custom kinds."""
     reference = controller(pod) or {}
     group = str(reference.get("apiVersion", "")).rpartition("/")[0]
     return group in _OWN_GROUPS and bool(chain) and chain[0].exists is False
@@ -203,10 +207,10 @@ def _by_budgets(pod: Object, covering: Sequence[Budget]) -> tuple[Fate, str, str
         return "blocked", why, f"leave it to one budget; {past}"
     (budget,) = covering
     if not budget.observed:
-        why = f"the budget {budget.title} was changed and is not worked out yet"
-        return "waits", why, "a moment: kube-controller-manager works it out"
+        why = f"the budget {budget.title} was changed and is not processed yet"
+        return "waits", why, "a moment: kube-controller-manager processes it"
     if budget.fault:
-        return "blocked", f"the budget {budget.title} has no numbers: {budget.fault}", past
+        return "blocked", f"the budget {budget.title} has no status: {budget.fault}", past
     if not _ready(pod) and budget.passes_unready():
         return "goes", "", ""
     if budget.allowed > 0:
@@ -221,7 +225,7 @@ def _by_budgets(pod: Object, covering: Sequence[Budget]) -> tuple[Fate, str, str
 
 
 def _shared(found: Sequence[Departure], budgets: Sequence[Budget]) -> Iterable[Departure]:
-    """Have those wait of which a budget allows only some at once: each alone got a yes."""
+    """Have pods wait where a budget allows only some of them at once."""
     allowed = {budget.title: budget for budget in budgets}
     taken: Counter[str] = Counter()
     share = Counter(name for each in found if each.fate == "goes" for name in each.budgets)

@@ -1,4 +1,4 @@
-"""What objects of the API say of themselves, read alike wherever it is needed."""
+"""Helpers for API objects: full name, controller reference, safe one-line text."""
 
 from __future__ import annotations
 

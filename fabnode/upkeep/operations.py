@@ -1,9 +1,9 @@
 """
-Operations on a node as its Node object tells them: one annotation, written with the cordon.
+The operation in progress on a node, recorded in one Node annotation together with the cordon.
 
 It does not lock (that is the run's Lease, which has a holder and an end); it tells any deployer
-what was begun, by whom, since when, and whose the cordon is. A node may write its own annotations
-and may also uncordon itself: who believes this record gives a node nothing that it did not have.
+what was begun, by whom, since when, and who owns the cordon. A node may write its own annotations
+and may also uncordon itself: trusting this record gives a node nothing that it did not have.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Operation:
     :param boot: boot id before a reboot. :param kernel: the release that is to run after it.
     :param before: operation that ours began within, such as a drain by hand.
     :param excluded: it took the node out of load balancers that choose nodes: kube-proxy goes on
-        telling them that it is well while a node is drained.
+        telling them that it is healthy while a node is drained.
     """
 
     what: What
@@ -131,12 +131,12 @@ def is_locked_out(live: Object) -> bool:
 
 
 def cordoned_by(live: Object) -> str:
-    """Return the program that wrote the cordon last; empty: nobody knows."""
+    """Return the program that wrote the cordon last; empty: unknown."""
     return _writer(live, "f:unschedulable")
 
 
 def tainted_by(live: Object) -> str:
-    """Return the program that wrote a Node's taints last; empty: nobody knows."""
+    """Return the program that wrote a Node's taints last; empty: unknown."""
     return _writer(live, "f:taints")
 
 
@@ -148,7 +148,7 @@ def _writer(live: Object, field: str) -> str:
 
 
 def whose(live: Object) -> str:
-    """Return whose a Node's cordon is, in a line; empty: it has none."""
+    """Return the owner of a Node's cordon, in a line; empty: it has none."""
     if not is_cordoned(live):
         return ""
     if (found := read(live)) and is_own_cordon(live):
@@ -158,7 +158,7 @@ def whose(live: Object) -> str:
 
 
 def own_cordon(live: Object) -> str:
-    """Return whose a Node's cordon is where it is fabnode's; empty: it is not, or there is none."""
+    """Return the owner of a Node's cordon where that is fabnode; empty: another, or no cordon."""
     return whose(live) if is_own_cordon(live) else ""
 
 
@@ -179,7 +179,7 @@ def begun(live: Object, wanted: Operation) -> Operation:
     if found and found.what == wanted.what:
         return replace(found, phase=wanted.phase, cordons=found.cordons and own)
     if not own:
-        # A drain ends with the cordon, and that one is not for us to lift.
+        # A drain ends by lifting the cordon, but this one is not fabnode's.
         return replace(wanted, cordons=False, excluded=wanted.excluded and wanted.what != "drain")
     if wanted.what in {"maintain", "upgrade"}:
         return replace(wanted, cordons=False, before=found)
@@ -187,7 +187,7 @@ def begun(live: Object, wanted: Operation) -> Operation:
 
 
 def begin_patch(live: Object, operation: Operation) -> Object | None:
-    """Return the merge patch that cordons a node and tells why, in one write; None: it is so."""
+    """Return the patch that cordons a node and records why, in one write; None: it is cordoned."""
     excludes = operation.excluded and EXCLUDED not in (live["metadata"].get("labels") or {})
     if is_cordoned(live) and _annotation(live) == operation.to_json() and not excludes:
         return None
@@ -197,7 +197,7 @@ def begin_patch(live: Object, operation: Operation) -> Object | None:
 
 def open_patch(live: Object, operation: Operation, opened: Operation) -> Object | None:
     """
-    Return the merge patch by which a node takes pods while the operation goes on; None: it does.
+    Return the patch that lets a node take pods while the operation goes on; None: it takes them.
 
     :param opened: the operation as it is recorded from then on.
     """
@@ -210,7 +210,7 @@ def open_patch(live: Object, operation: Operation, opened: Operation) -> Object 
 
 def end_patch(live: Object, operation: Operation) -> Object | None:
     """
-    Return the merge patch that ends an operation: a Node as it was before; None: it is so.
+    Return the patch that ends an operation: a Node as it was before; None: it has ended.
 
     :param operation: as it began; what it did not cordon, it does not uncordon.
     """
@@ -222,7 +222,7 @@ def end_patch(live: Object, operation: Operation) -> Object | None:
 
 
 def uncordon_patch(live: Object) -> Object | None:
-    """Return the merge patch that lifts a cordon of ours, and ends what is recorded; None: none."""
+    """Return the patch that lifts fabnode's cordon, and its record; None: there is neither."""
     found = read(live)
     excluded = found and (found.excluded or (found.before and found.before.excluded))
     labels = {EXCLUDED: None} if excluded else {}
@@ -252,7 +252,7 @@ def taint_patch(live: Object, key: str, effects: Iterable[str], value: str = "")
 
 
 def _told(found: dict[str, object]) -> dict[str, object]:
-    """Return an operation's fields without those that say nothing."""
+    """Return an operation's fields without empty ones."""
     inner = found["before"]
     told = {**found, "before": _told(inner) if isinstance(inner, dict) else None}
     silent = {key for key, value in told.items() if value in ("", None)}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _RELEASE = "meta.helm.sh/release-name"
 _TOOLS = (
-    # where it is written, the key, what it is called; the more telling ones first
+    # where it is written, the key, its title; the more specific ones first
     ("annotations", _RELEASE, "Helm release"),
     ("labels", "helm.toolkit.fluxcd.io/name", "Flux HelmRelease"),
     ("labels", "kustomize.toolkit.fluxcd.io/name", "Flux Kustomization"),
@@ -27,8 +27,8 @@ class Owner:
     """
     A controller in the chain above a pod.
 
-    :param exists: None: it could not be asked for, as with kinds of others' making.
-    :param tool: by what it was brought, such as `Helm release shop`; empty: nothing says.
+    :param exists: None: it could not be asked for, as with custom kinds.
+    :param tool: the tool that installed it, such as `Helm release shop`; empty: nothing says.
     """
 
     kind: str
@@ -48,7 +48,7 @@ Chain = tuple[Owner, ...]
 
 
 def tool_of(item: Object) -> str:
-    """Return by which tool an object says that it was brought, in a few words; empty: by none."""
+    """Return the tool that installed an object, by its own labels or annotations; may be empty."""
     metadata = item.get("metadata") or {}
     for place, key, title in _TOOLS:
         if value := (metadata.get(place) or {}).get(key):

@@ -1,9 +1,9 @@
 """
-Waves of nodes in use: which may be away at once, and when nodes fail for a reason of no node's own.
+Waves of nodes: which may be unavailable together, and whether two failures have the same cause.
 
-A node that is down already is away like one that is taken, so it counts. Two nodes whose pods
-share a disruption budget, or a StatefulSet, are not taken together: what one of them needs to be
-well, the other would take.
+A node that is down already counts like one that is worked on. Two nodes whose pods share a
+disruption budget, or a StatefulSet, are never in one wave: what one of them needs to be healthy,
+the other would take.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def next_wave(
     shares: Mapping[str, frozenset[str]],
 ) -> tuple[str, ...]:
     """
-    Return the nodes to be taken next, in their order; none: no more can be borne.
+    Return the nodes to be worked on next, in their order; none: no more are allowed.
 
-    Those that are down already come first: taking them costs nothing that is there, and once they
-    are well, others can follow.
+    Those that are down already come first: working on them costs nothing, and once they are
+    healthy, others can follow.
 
-    :param waiting: nodes that are left. :param size: how many may be away at once.
-    :param down: nodes of the cluster that are not well, those that wait among them.
+    :param waiting: nodes that are left. :param size: how many may be unavailable at once.
+    :param down: nodes of the cluster that are unhealthy, those that wait among them.
     :param shares: by node, the names of what its pods share with those of others.
     """
     if ill := [name for name in waiting if name in down]:
@@ -78,7 +78,7 @@ def shared(pods: Iterable[Object], budgets: Sequence[Budget]) -> dict[str, froze
 
 def common_cause(failures: Mapping[str, tuple[str, Iterable[str]]]) -> str:
     """
-    Return that two nodes failed for one reason, in a line; empty: no two did.
+    Return the cause with which two nodes failed alike, in a line; empty: no two did.
 
     :param failures: by node why it failed, and what in that names the node itself.
     """
@@ -87,6 +87,6 @@ def common_cause(failures: Mapping[str, tuple[str, Iterable[str]]]) -> str:
         names = "|".join(re.escape(name) for name in sorted({node, *own}, key=len, reverse=True))
         text = re.sub(rf"(?<![\w.-])(?:{names})(?![\w-])", "…", cause)
         if other := seen.get(text):
-            return f"{other} and {node} failed for one reason, which is none of their own: {cause}"
+            return f"{other} and {node} failed with the same cause, so it is neither's own: {cause}"
         seen[text] = node
     return ""

@@ -37,7 +37,7 @@ class InputError(FabnodeError):
 
 
 class ClusterError(FabnodeError):
-    """The cluster's API is away, refuses, or is in a state in which a run must not go on."""
+    """The cluster's API is unavailable, refuses, or is in a state in which a run must not go on."""
 
 
 class HostError(FabnodeError):

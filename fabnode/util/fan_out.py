@@ -82,7 +82,7 @@ def fan_out(
     An item whose work raises fails alone. With `batch`, so many are taken at a time; once a batch
     has a failure, later ones are skipped, as one expects of a rolling change.
 
-    :param stop: looked at before each item is handed out; work may look at it too. Set when the
+    :param stop: checked before each item is begun; work may check it too. Set when the
         user interrupts: running work then has `grace` seconds to end before KeyboardInterrupt is
         passed on, or until the next interrupt. Nothing that is still running after that keeps the
         process alive.
@@ -126,7 +126,7 @@ def _together(
     came: Callable[[int, Outcome[R]], None],
     on_interrupt: Callable[[], None],
 ) -> list[Outcome[R]]:
-    """Work on all items side by side, within the bounds; `came` hears of each end."""
+    """Work on all items side by side, within the bounds; `came` learns of each end."""
     finished: queue.SimpleQueue[tuple[int, Outcome[R]]] = queue.SimpleQueue()
     outcomes: dict[int, Outcome[R]] = {}
     waiting = list(range(len(items)))
@@ -175,7 +175,7 @@ def _outcome(work: Callable[[T], R], item: T) -> Outcome[R]:
         value = work(item)
     except (
         BaseException
-    ) as error:  # a thread that ended without a word would be waited for for ever
+    ) as error:  # a thread that ended without a message would be waited for for ever
         return Outcome(error=error, seconds=time.monotonic() - began)
     return Outcome(value=value, seconds=time.monotonic() - began)
 

@@ -1,4 +1,4 @@
-"""Annotations and label of a Node that are fabnode's own: no setting may name them."""
+"""Keys of Node annotations and a label that fabnode writes; the configuration may not set them."""
 
 NODE_RECORD = "fabnode.io/record"
 NODE_SEAL = "node-restriction.kubernetes.io/fabnode-record"

@@ -1,4 +1,4 @@
-"""What a pod says of itself: whether it is ready, its state, and why it is not ready."""
+"""Status of a pod: whether it is ready, its state, and why it is not ready."""
 
 from __future__ import annotations
 

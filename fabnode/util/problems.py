@@ -1,4 +1,4 @@
-"""Problems of the configuration as messages: file, line, key, what is wrong, what to do."""
+"""Problems of the configuration as messages (file, line, key, what to do), and text for them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ def clean(text: bytes | str, *, lines: bool = False) -> str:
     """
     Return `text` without control characters, so that no host can steer the operator's terminal.
 
-    :param lines: keep line ends and tabs; otherwise all white space becomes single blanks.
+    :param lines: keep newlines and tabs; otherwise all white space becomes single blanks.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
@@ -17,7 +17,7 @@ def clean(text: bytes | str, *, lines: bool = False) -> str:
         return text if lines else " ".join(text.split())
     kept = "\n\t" if lines else ""
     # Cc: control; Cf: invisible, among them those that turn the direction of writing; Cs: half a
-    # character, which no encoding carries; Zl, Zp: line ends by other names.
+    # character, which no encoding carries; Zl, Zp: newlines by other names.
     text = "".join(
         char
         if char in kept or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}

@@ -1,4 +1,4 @@
-"""Who runs this: what others read on what a run leaves in the cluster."""
+"""Who runs this: the name that a run leaves on objects in the cluster."""
 
 from __future__ import annotations
 

@@ -300,7 +300,7 @@ def test_a_certificate_that_anybody_made_accuses_nobodys_key() -> None:
     assert "trustworthy" in found.by_hand
     # People follow advice: none of it is about the key.
     assert found.text.startswith(f"a certificate in {MALLORYS} (owner uid 1000) claims")
-    assert "take it away" not in f"{found.text} {found.fix}"
+    assert "remove it" not in f"{found.text} {found.fix}"
     assert "key" not in found.fix
     assert MALLORYS in found.fix
     # The same in a file of root's own is believed.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fabnode.cli.doctor_view import document, fixes, paragraphs
-from fabnode.deploy.diagnosing import Diagnosis
+from fabnode.deploy.doctor_runs import Diagnosis
 from fabnode.doctor.cause import Cause, Deploy, Fix, UnitAct, common
 from fabnode.util.fan_out import Outcome
 
 DISABLED = Cause(
     "kubelet-disabled",
-    "kubelet.service is disabled, so that no boot starts it",
+    "kubelet.service is disabled, so it does not start at boot",
     "kubelet.service is inactive (dead)",
     Fix("systemctl enable --now kubelet.service", (UnitAct("enable", "kubelet.service"), Deploy())),
 )
@@ -26,11 +26,11 @@ FOUND = {
 
 def test_causes_are_paragraphs_and_what_is_explained_is_one_line() -> None:
     assert list(paragraphs(FOUND, (), width=None)) == [
-        "n1: kubelet.service is disabled, so that no boot starts it [kubelet-disabled]\n"
+        "n1: kubelet.service is disabled, so it does not start at boot [kubelet-disabled]\n"
         "    seen: kubelet.service is inactive (dead)\n"
         "    fix (--fix does it): systemctl enable --now kubelet.service",
         "n1: kubelet.service is inactive (dead) [kubelet-down], explained by kubelet-disabled",
-        "n3: can't be looked at: no look",
+        "n3: can't be checked: no look",
         "nothing is wrong with n2",
     ]
 

@@ -1,4 +1,4 @@
-"""A plan as people read it."""
+"""A plan as text."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def test_nodes_that_an_error_keeps_from_being_changed_are_named_again_at_the_end
         PlannedNode("n2", changes=(CHANGE,), findings=(CGROUP,)),
     )
     last = plan_text(PlanResult(nodes)).splitlines()[-1]
-    assert last == "n1: nothing is changed there before the errors above are mended"
+    assert last == "n1: nothing is changed there until the errors above are fixed"
 
 
 def test_nodes_that_are_refused_are_not_said_to_be_as_they_should() -> None:
     full = Finding("error", "its disk is full", "make room")
     nodes = (PlannedNode("n1", findings=(full,)), PlannedNode("n2", findings=(full,)))
-    end = "n1, n2: nothing is changed there before the errors above are mended"
+    end = "n1, n2: nothing is changed there until the errors above are fixed"
     assert plan_text(PlanResult(nodes)).splitlines() == [
         "n1, n2:",
         "  error:    its disk is full; make room",

@@ -12,7 +12,7 @@ from invoke.exceptions import Exit
 
 from fabnode.cli import app, exits, plans
 from fabnode.cli.options import Options
-from fabnode.deploy.resetting import WasReset
+from fabnode.deploy.resetting import ResetResult
 from fabnode.util.errors import FabnodeError
 from fabnode.util.fan_out import Outcome
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fabnode.deploy.run import Run
 
 SHOWN = "what would go"
-GONE = WasReset(gone=("file /etc/x",), restored=(), changed=(), others={}, stays=(), unknown=())
+GONE = ResetResult(gone=("file /etc/x",), restored=(), changed=(), others={}, stays=(), unknown=())
 
 
 def outcome(
@@ -37,7 +37,7 @@ def outcome(
     """Return the exit code and whether anything was carried out; the table's end is left out."""
     done: list[str] = []
 
-    def carry_out() -> dict[str, Outcome[WasReset]]:
+    def carry_out() -> dict[str, Outcome[ResetResult]]:
         done.append("n1")
         error = FabnodeError("gone away", "look there")
         return {"n1": Outcome(error=error) if failing else Outcome(GONE)}

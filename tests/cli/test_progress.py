@@ -140,8 +140,8 @@ def test_other_work_is_reported_too_until_it_ends() -> None:
         Event(2, None, "rbac", "start"),
     ]
     first, second = reported(*events, at=65)
-    assert first.split(maxsplit=2) == ["n1", "runtime", "still at it, 1 min: load image x"]
-    assert second.split(maxsplit=2) == ["cluster", "rbac", "still at it, 1 min"]
+    assert first.split(maxsplit=2) == ["n1", "runtime", "still working,  1 min: load image x"]
+    assert second.split(maxsplit=2) == ["cluster", "rbac", "still working,  1 min"]
     ended = Event(60, "n1", "runtime", "changed", "1 change")
     assert reported(*events, ended, Event(60, None, "rbac", "done"), at=200) == []
 
@@ -162,7 +162,7 @@ def test_reports_come_by_themselves() -> None:
     stream = io.StringIO()
     sink = PlainLines(stream, every=0.01, tick=0.01)
     sink.event(Event(time.time(), "n1", "calico", "start", "waiting for it"))
-    Wait("a report", 10).until(lambda: "still at it" in stream.getvalue())
+    Wait("a report", 10).until(lambda: "still working" in stream.getvalue())
     sink.close()
 
 

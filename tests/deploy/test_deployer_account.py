@@ -166,7 +166,7 @@ class Api:
         (Api(*admission_policy.objects(DEPLOYER, allowed())), []),
         (Api(), ["there is no ValidatingAdmissionPolicy"]),
         (Api(admission_policy.objects(DEPLOYER, allowed())[0]), ["has no binding"]),
-        (Api(fault=ApiError(403, "Forbidden", "no")), ["may not read the ValidatingAdmission"]),
+        (Api(fault=ApiError(403, "Forbidden", "no")), ["has no right to read the ValidatingAdm"]),
         # As apiservers answer about a path that they don't serve: no Status object.
         (Api(fault=ApiError(404, "", "404 page not found")), []),
     ],

@@ -157,7 +157,7 @@ def test_a_budget_that_never_lets_go_is_named_at_the_deadline(scene: Scene) -> N
     error = drained(scene)["n1"].error
     assert isinstance(error, WaitTimeoutError)
     assert "1 pod left: shop/a (the budget shop/web needs 2 of 3 healthy" in error.message
-    assert "shop/b has no place: 0/3 nodes are available" in error.message
+    assert "shop/b can't be scheduled: 0/3 nodes are available" in error.message
     assert "inv drain --limit n1 goes on from here" in error.advice
     assert error.detail.startswith("shop/a: waits")
     assert scene.api.cordoned()
@@ -203,7 +203,7 @@ def test_a_busy_apiserver_is_no_budget(scene: Scene) -> None:
     scene.api.pods = [pod("a")]
     scene.api.answers["a"] = [(429, {"message": "too many requests"}), (503, {}), TAKEN]
     assert drained(scene)["n1"].ok
-    said = "waiting for its pods to go: 1 pod left: shop/a (the API puts it off: HTTP 503)"
+    said = "waiting for its pods to go: 1 pod left: shop/a (the API defers it: HTTP 503)"
     assert said in scene.texts("progress")
 
 

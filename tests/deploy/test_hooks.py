@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.deploy.hooks import HookError, marker
-from fabnode.deploy.own_steps import steps_of
+from fabnode.deploy.site_steps import steps_of
 from fabnode.node import layout
 from fabnode.util.problems import ConfigError
 from tests.support import make_config
 
 from .test_never_quiet import Everything, Points
-from .test_own_steps import example, site
+from .test_site_steps import example, site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -238,7 +238,7 @@ def test_output_is_bounded_and_secrets_are_not_in_it(
         ({**THERE, "after": "kubelet", "run": ["A=b"]}, "must begin with the name of a program"),
         ({**THERE, "after": "kubelet", "run": []}, "at least one entry is needed"),
         ({**HERE, "after": "verify", "run": ["no-such-program"]}, "there is no program 'no-such"),
-        ({**HERE, "after": "verify", "run": ["./nowhere"]}, "nowhere is no program that can be"),
+        ({**HERE, "after": "verify", "run": ["./nowhere"]}, "nowhere is not an executable"),
         ({**HERE, "after": "verify", "run": ["./open"]}, "can be changed by others"),
         ({"after": "verify", "run": ["x"]}, "where: is missing"),
     ],

@@ -233,7 +233,7 @@ def test_another_kernel_than_the_wanted_is_no_success(scene: Maintained, named: 
         host.on_said = takes_the_old_one
     error = scene.maintain(kernel=named)["n1"].error
     assert isinstance(error, RebootError)
-    assert f"the host runs the kernel {OLD}, and {NEW} was to run" in error.message
+    assert f"the host runs the kernel {OLD} instead of {NEW}" in error.message
     assert scene.api.cordoned()
 
 

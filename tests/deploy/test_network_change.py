@@ -195,7 +195,7 @@ def test_a_step_back_is_a_warning() -> None:
     for older in (True, False):
         cluster = Cluster(rollout("n1", older=older), "n1", "n2", "n3")
         cluster.change().plan()
-        assert (f"{TEXT}: a step back" in cluster.shown) is older
+        assert (f"{TEXT}: a downgrade" in cluster.shown) is older
 
 
 def test_what_is_forbidden_names_the_rights_that_are_missing() -> None:

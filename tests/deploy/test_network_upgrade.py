@@ -212,7 +212,7 @@ def test_one_that_was_cut_off_goes_on(cluster: Cluster) -> None:
 def test_a_run_of_some_nodes_leaves_it_alone_and_says_so(cluster: Cluster) -> None:
     assert cluster.upgrade("n1").prospect().text == ""
     (warning,) = [e.text for e in cluster.journal.events if e.state == "warning"]
-    assert "left alone, for this run is not about all nodes" in warning
+    assert "left alone, because this run is not about all nodes" in warning
 
 
 def test_objects_without_pods_are_applied_alone(cluster: Cluster) -> None:

@@ -23,8 +23,8 @@ from fabnode.deploy import approval, pipeline, rotation
 from fabnode.deploy import node_planner as planner_module
 from fabnode.deploy import run as run_module
 from fabnode.deploy.certified_keys import Holder
-from fabnode.deploy.own_steps import steps_of
 from fabnode.deploy.run import Run, on_hosts, on_nodes
+from fabnode.deploy.site_steps import steps_of
 from fabnode.journal.journal import Journal
 from fabnode.journal.summary import rows
 from fabnode.journal.timeline import timeline

@@ -264,7 +264,7 @@ def test_the_rights_of_its_kube_proxy_are_taken_back_when_it_is_locked_out(
     [
         ([], set(), "where it is in the one name of all kube-proxies"),
         (["n1"], {"get"}, "where it is in the one name of all kube-proxies"),
-        (["n1"], {"patch"}, "this account may not take its rights back"),
+        (["n1"], {"patch"}, "this account has no right to revoke its rights"),
         (["n1"], set(), "has no rights any more"),
     ],
 )

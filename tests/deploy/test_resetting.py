@@ -13,7 +13,7 @@ from fabnode.cli import reset_view
 from fabnode.deploy import baselines, host_changes, resetting
 from fabnode.deploy import run as run_module
 from fabnode.deploy.reset_scope import beside, observed, resources_of, scope_of
-from fabnode.deploy.resetting import NotResetError, ResetRefusedError, WasReset
+from fabnode.deploy.resetting import NotResetError, ResetRefusedError, ResetResult
 from fabnode.deploy.run import Run
 from fabnode.journal.journal import Journal
 from fabnode.node.facts import PathFact
@@ -86,7 +86,7 @@ class Scene:
         self.done.append([f"{change.action} {change.kind}" for change in plan.changes])
         return Applied(plan, (), sent=7)
 
-    def reset(self) -> Outcome[WasReset]:
+    def reset(self) -> Outcome[ResetResult]:
         run = self.run()
         found = resetting.plan(run, self.pods)
         (outcome,) = resetting.carry_out(run, found, self.pods).values()
@@ -262,7 +262,7 @@ def test_a_plan_and_a_result_as_they_are_shown(scene: Scene) -> None:
     shown = list(reset_view.result_lines(done))
     assert "  gone:" in shown
     assert f"    setting {FORWARD}: 1 → 0" in shown
-    assert "  others', untouched:" in shown
+    assert "  not fabnode's, untouched:" in shown
     document = reset_view.result_document(done)["nodes"][0]
     assert document["put_back"] == [f"setting {FORWARD}: 1 → 0"]
     assert document["changed_meanwhile"] == []

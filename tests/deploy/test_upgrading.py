@@ -18,7 +18,7 @@ from fabnode.deploy.node_drainer import DrainBlockedError
 from fabnode.deploy.node_planner import NodePlan
 from fabnode.deploy.node_proof import NotWellError
 from fabnode.deploy.upgrading import StuckError, Upgrade, UpgradeRefusedError, WentBackError
-from fabnode.deploy.waved import NotBorneError
+from fabnode.deploy.wave_runner import TooManyDownError
 from fabnode.journal.summary import rows
 from fabnode.node.plan import Change, Plan
 from fabnode.node.resources import Binary, File, Trace, Unit
@@ -293,7 +293,7 @@ def test_a_node_that_is_not_well_with_what_it_ran_either_is_named(scene: Upgrade
     scene.ready = not_ready
     error = scene.upgrade()["n1"].error
     assert isinstance(error, StuckError)
-    assert "it went back to what it ran before, and that is not well either" in error.message
+    assert "it went back to what it ran before, but that is unhealthy too" in error.message
     assert scene.api.cordoned()
 
 
@@ -369,8 +369,8 @@ def test_a_node_that_is_down_already_counts(scene: Upgraded) -> None:
     outcomes = scene.upgrade("n1", "n2")
     for name in ("n1", "n2"):
         error = outcomes[name].error
-        assert isinstance(error, NotBorneError)
-        assert "n3 is not well, and no more than 1 node may be away" in error.message
+        assert isinstance(error, TooManyDownError)
+        assert "n3 is unhealthy, and at most 1 node may be unavailable" in error.message
         assert "inv upgrade --batch 2" in error.advice
     assert (scene.did, scene.api.reported) == ([], [])
 
@@ -403,7 +403,7 @@ def test_two_that_fail_for_one_reason_end_the_run(scene: Upgraded) -> None:
     finding = Finding("error", "it has no conntrack", "install it")
     scene.findings |= {"n1": (finding,), "n2": (finding,)}
     outcomes = scene.upgrade("n1", "n2", "n3")
-    assert outcomes["n3"].skipped.startswith("n1 and n2 failed for one reason")
+    assert outcomes["n3"].skipped.startswith("n1 and n2 failed with the same cause")
     assert (scene.did, scene.api.reported) == ([], [])
 
 
@@ -470,7 +470,7 @@ def test_a_node_on_trial_that_cannot_be_emptied_stays_as_it_is(soaking: Upgraded
 
 def test_a_node_that_stays_well_is_through(soaking: Upgraded) -> None:
     assert soaking.upgrade()["n1"].ok
-    assert "well for 1 s" in soaking.texts("done")
+    assert "healthy for 1 s" in soaking.texts("done")
     assert soaking.did == ["kept n1", "deploy n1", "forgotten n1"]
     assert not soaking.api.cordoned()
     assert soaking.record() is None

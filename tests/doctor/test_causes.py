@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.doctor.cause import Approve, Deploy, RenewPod, UnitAct
+from fabnode.doctor.cause import Approve, Deploy, RestartPod, UnitAct
 from fabnode.doctor.evidence import Condition, Request
 from fabnode.doctor.judge import causes
 from fabnode.node import layout
@@ -586,7 +586,7 @@ def test_the_field_that_a_kubelet_can_not_use_is_named(text: str, field: str) ->
         ("runtime without its socket", (UnitAct("restart", RUNTIME),)),
         ("a field of another type", (Deploy(),)),
         ("an expired certificate", (Deploy(),)),
-        ("no CNI configuration", (RenewPod("kube-system/calico-node-x", "uid"),)),
+        ("no CNI configuration", (RestartPod("kube-system/calico-node-x", "uid"),)),
         ("a serving certificate", (Approve(),)),
         ("a cordon", ()),
         ("a disk of no room", ()),
@@ -791,7 +791,7 @@ def test_a_runtime_that_has_the_sandboxes_image_is_not_believed_to_lack_it() -> 
 def test_a_kubelet_that_reports_is_not_restarted_for_what_answers_in_its_place() -> None:
     found = causes(ill(host={"health": "404 page not found"}))[0]
     assert (found.key, found.fix.acts) == ("kubelet-silent", ())
-    assert "while it reports as ever" in found.seen
+    assert "while it still reports" in found.seen
     assert causes(ill(host={"health": "no answer"}, node={"beat": 40.0}))[0].fix.acts
 
 
@@ -839,3 +839,18 @@ def test_a_ca_is_compared_with_the_configurations() -> None:
     assert causes(ill(facts=same)) == ()
     gone = {"paths": {**FACTS.paths, layout.CA: PathFact("absent")}}
     assert causes(ill(facts=gone))[0].key == "ca-differs"
+
+
+@pytest.mark.parametrize(
+    ("node", "text"),
+    [
+        (SILENT, "neither its SSH server nor its kubelet answers"),
+        ({"known": False, "fault": "refused"}, "whether its kubelet reports is unknown"),
+    ],
+)
+def test_what_is_said_of_a_kubelet_is_what_the_api_could_say(
+    node: dict[str, object], text: str
+) -> None:
+    found = causes(ill(host={"access": "unreachable", "fault": "timed out"}, node=node))
+    (down,) = (cause for cause in found if cause.key == "host-down")
+    assert text in down.text

@@ -152,7 +152,7 @@ def scenarios(lab: Lab) -> dict[str, Scenario]:
         "a kubelet": running("kubelet"),
         "a kubelet with safe settings": running("kubelet", SAFE),
         "thirty kubelets": running("kubelet", "--hostname-override=x", 30),
-        "a kubelet with a line end in its name": running("kubelet\nx"),
+        "a kubelet with a newline in its name": running("kubelet\nx"),
         "a kube-proxy that masquerades nothing": running("kube-proxy", "--masquerade-all=false"),
         "an etcd": running("etcd"),
         "an apiserver": running("kube-apiserver"),

@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from fabnode.util.own_annotations import NODE_RECORD, NODE_SEAL
-from tests.deploy.test_own_steps import example
+from tests.deploy.test_site_steps import example
 
 from .harness import NODES
 

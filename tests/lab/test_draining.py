@@ -178,7 +178,7 @@ def test_a_budget_that_holds_is_named_with_what_its_replacement_lacks(shop: Shop
     done = shop.drain("--limit", "n2", "--json", code=1, config=hurried)
     cause = done.rows["n2"]["cause"]
     assert "the budget shop/pair needs 1 of 2 healthy" in cause
-    assert "has no place: 0/3 nodes are available" in cause
+    assert "can't be scheduled: 0/3 nodes are available" in cause
     assert "inv drain --limit n2 goes on from here" in done.rows["n2"]["advice"]
     assert shop.cordoned() == {"n1", "n2"}
     shop.inv("uncordon", "--limit", "n1")

@@ -102,7 +102,7 @@ def test_ctrl_c_ends_in_one_line_and_leaves_nothing_half_written(cluster: Lab) -
     assert run.begun("n3", "runtime")
     run.kill(signal.SIGINT)
     done = run.wait(60).expect(130)
-    assert done.err.strip() == "interrupted; the same command goes on from here"
+    assert done.err.strip() == "interrupted; the same command continues from here"
     eventually(lambda: tidy(cluster, "n3"))
     whole = cluster.on("n1", "sha256sum /usr/local/bin/*").splitlines()
     there = cluster.on("n3", "sha256sum /usr/local/bin/* 2>/dev/null; true").splitlines()

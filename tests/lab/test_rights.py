@@ -373,7 +373,7 @@ def test_a_policy_that_limits_too_little_is_a_warning(
     eventually(lambda: is_forbidden(account, path), 10)
     done = cluster.deploy("--limit", "n1", config=change)
     assert done.results["n1"] == "changed"
-    assert "may not read the ValidatingAdmissionPolicy" in " ".join(done.err.split())
+    assert "has no right to read the ValidatingAdmissionPolicy" in " ".join(done.err.split())
 
 
 def test_an_account_of_an_older_fabnode_goes_on_with_the_name_of_all(

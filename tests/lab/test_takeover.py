@@ -138,7 +138,7 @@ def test_a_node_of_another_tool_is_taken_over_without_a_lost_request(lab: Lab, m
     moved = [change["name"] for change in plan["changes"] if change["action"] == "quarantine"]
     assert moved == list(MOVED[made])
     (joining,) = [change for change in plan["changes"] if change["action"] == "join"]
-    assert joining["why"].startswith(f"node taken over: its kubelet goes by {moved[0]}, certif")
+    assert joining["why"].startswith(f"node taken over: its kubelet uses {moved[0]}, certif")
     (finding,) = [found for found in plan["findings"] if "taken over" in found["text"]]
     assert finding["level"] == "warning"
     assert not [found for found in plan["findings"] if "restart once" in found["text"]]

@@ -76,7 +76,7 @@ def test_a_plan_says_on_which_nodes_its_pods_are_replaced(shop: Shop) -> None:
     )
     assert uids(shop.lab) == before
     done = shop.inv("upgrade", "--limit", "n1", "--dry-run", config=config)
-    assert "left alone, for this run is not about all nodes" in done.text
+    assert "left alone, because this run is not about all nodes" in done.text
 
 
 def test_one_that_is_not_well_goes_back_and_the_others_are_untouched(as_it_was: Shop) -> None:

@@ -1,4 +1,4 @@
-"""What a reset takes away, puts back, refuses and leaves, from what was seen."""
+"""What a reset removes, puts back, refuses and leaves, from what was seen."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from fabnode.releases import compatibility
 from fabnode.releases.component_options import component_options
 from fabnode.releases.document import made
 from fabnode.releases.matrix import BUILT, FILE, Component, Known, Matrix, matrix
-from fabnode.releases.version import Release, Span
+from fabnode.releases.version import MinorRange, Release
 from fabnode.util.problems import ConfigError
 from fabnode.util.yaml_io import parse
 
@@ -44,21 +44,21 @@ def test_releases_compare_as_numbers() -> None:
 
 
 def test_a_span_ends_before_its_end() -> None:
-    assert [minor for minor in range(40) if minor in Span(30, 33)] == [30, 31, 32]
-    assert 99 in Span(30)
+    assert [minor for minor in range(40) if minor in MinorRange(30, 33)] == [30, 31, 32]
+    assert 99 in MinorRange(30)
 
 
 @pytest.mark.parametrize(
     ("span", "text"),
     [
-        (Span(), "always"),
-        (Span(10), "from 1.10"),
-        (Span(0, 24), "up to 1.23"),
-        (Span(10, 24), "1.10–1.23"),
-        (Span(11, 12), "1.11"),
+        (MinorRange(), "always"),
+        (MinorRange(10), "from 1.10"),
+        (MinorRange(0, 24), "up to 1.23"),
+        (MinorRange(10, 24), "1.10–1.23"),
+        (MinorRange(11, 12), "1.11"),
     ],
 )
-def test_a_span_is_formatted(span: Span, text: str) -> None:
+def test_a_span_is_formatted(span: MinorRange, text: str) -> None:
     assert str(span) == text
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fabnode.node.facts import Watchlist
-from fabnode.node.symptoms import Place
+from fabnode.node.symptoms import ProbeTargets
 from fabnode.remote import examine, probe, survey, symptoms
 from fabnode.remote.apply import start
 from fabnode.remote.limits import EXAMINE_LIMITS
@@ -28,7 +28,7 @@ FUNCTION = re.compile(r"^([a-z_]+)\(\)", re.MULTILINE)
 # Set by the command that unpacks the program.
 UNPACKED = "state= work= tar=\n"
 OBSERVED = Observed((), (), ())
-PLACE = Place((), (), (), confs="", plugins="", socket="", client=())
+PLACE = ProbeTargets((), (), (), confs="", plugins="", socket="", client=())
 # Set by the actions.
 RECORDED = f"{OBSERVED.assignments()}most_bytes=\n"
 # Some limits are the parsers' alone.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.node.facts import Watchlist
-from fabnode.node.symptoms import Place
+from fabnode.node.symptoms import ProbeTargets
 from fabnode.remote import probe as probe_module
 from fabnode.remote import symptoms as symptoms_module
 from fabnode.remote.limits import JOURNAL_LETTERS, JOURNAL_LINES, NAMES, MalformedError
@@ -24,7 +24,7 @@ from .local import SHELLS, Tools, give_away, only_root
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLACE = Place(
+PLACE = ProbeTargets(
     services=("kubelet.service",),
     ports=(10250,),
     folders=("/etc", "/nowhere"),
@@ -149,7 +149,7 @@ def test_the_program_tells_of_this_machine(shell: list[str], tmp_path: Path) -> 
     confs.mkdir()
     (confs / "10-calico.conflist").touch()
     (confs / "00-$(touch pwned).conf").touch()
-    place = Place(
+    place = ProbeTargets(
         services=("kubelet.service",),
         ports=(10250,),
         folders=(str(tmp_path), str(tmp_path / "gone")),

@@ -157,7 +157,7 @@ def test_behind_a_jump_host_that_is_known_no_other_counts(home: Path) -> None:
 
 @pytest.mark.parametrize("host", ["-oProxyCommand=touch /tmp/x", "-F/tmp/x"])
 def test_a_name_that_looks_like_an_option_is_no_name(home: Path, host: str) -> None:
-    with pytest.raises(ClientConfigError, match="is no host name"):
+    with pytest.raises(ClientConfigError, match="is not a host name"):
         options(home, "Port 22", host)
 
 
@@ -178,7 +178,7 @@ def test_jump_hosts_in_all_their_forms(jump: str, parts: tuple[object, ...]) -> 
 
 @pytest.mark.parametrize("jump", ["", "a@", "j:x"])
 def test_what_is_no_jump_host(jump: str) -> None:
-    with pytest.raises(ClientConfigError, match="is no jump host"):
+    with pytest.raises(ClientConfigError, match="is not a jump host"):
         split_jump(jump)
 
 

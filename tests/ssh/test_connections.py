@@ -549,7 +549,7 @@ def test_a_server_that_asks_for_the_password_interactively(serve: Serve, node_of
     [
         (b"Exceeded MaxStartups\r\n", "no more logins at once .MaxStartups.*raise the limit"),
         (b"Not allowed at this time\r\n", "PerSourcePenalties.*PerSourcePenaltyExemptList"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no SSH server: HTTP/1.1 400 Bad Request"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is not an SSH server: HTTP/1.1 400 Bad Request"),
         (b"", "hung up before its greeting; .*hosts.deny"),
     ],
 )

@@ -86,7 +86,7 @@ def test_the_readme_gives_the_order() -> None:
 
 @pytest.mark.parametrize("name", ["", "Kubelet", "a_b", "-a", "a--b", "a" * 41, "a b", "é"])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name of a step"):
+    with pytest.raises(ValueError, match="is not a step name"):
         Step(name, "Help.", desired=lambda _: ())
 
 

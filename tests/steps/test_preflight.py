@@ -124,7 +124,7 @@ def test_a_setting_that_the_kernel_has_not_is_named_unless_a_module_may_bring_it
             {"other_approvers": None},
             {},
             "warning",
-            "may not check whether something else approves",
+            "lacks the right to check whether something else approves",
         ),
         (
             {"machine_id": ""},
@@ -208,7 +208,7 @@ def test_a_setting_that_the_kernel_has_not_is_named_unless_a_module_may_bring_it
             {},
             {},
             "error",
-            "its kernel loads no modules any more (kernel.modules_disabled), vxlan among them",
+            "its kernel no longer loads modules (kernel.modules_disabled), vxlan among them",
         ),
         ({"modules_disabled": True, "modules": LOADED}, {}, {}, None, ""),
         ({}, {}, NFTABLES, None, ""),
@@ -295,7 +295,7 @@ def test_a_setting_that_the_kernel_has_not_is_named_unless_a_module_may_bring_it
             {},
             {},
             "warning",
-            "it is taken over: its kubelet goes by /etc/kubernetes/kubelet.kubeconfig, without a",
+            "it is taken over: its kubelet uses /etc/kubernetes/kubelet.kubeconfig, without a",
         ),
     ],
 )
@@ -351,7 +351,7 @@ def test_a_node_of_another_cluster_is_refused_however_old_its_certificate(
 
 
 KUBECONFIG, KUBEADM = layout.KUBELET_KUBECONFIG, layout.KUBEADM_KUBECONFIG
-TAKEN_OVER = "it is taken over: its kubelet goes by "
+TAKEN_OVER = "it is taken over: its kubelet uses "
 ELSEWHERE = "/etc/kubernetes/ssl/node.pem"
 PROXY_OF_ITS_OWN = {KUBECONFIG: "https://127.0.0.1:6443"}
 
@@ -479,7 +479,7 @@ def test_a_folder_in_one_of_others_is_no_path_for_a_command_of_roots() -> None:
     outer, inner, innermost = found({"paths": folders}, {})
     assert outer.fix.endswith("run on the host: chown root:root /data")
     for finding in (inner, innermost):
-        assert finding.fix.startswith("check its content, then mend /data first, then look again")
+        assert finding.fix.startswith("check its content, then fix /data first, then check again")
         assert not re.search(r"(chown|chmod) \S+ /", finding.fix)
 
 

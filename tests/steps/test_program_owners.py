@@ -26,11 +26,11 @@ CASES = [
             }
         ),
         f"{OTHERS} {CTR}",
-        f"mend /usr/local/bin, which others may exchange, and rm {CTR}",
+        f"fix /usr/local/bin, which others may exchange, and rm {CTR}",
     ),
     (
         Facts(untrusted=frozenset({"/etc/systemd/system/kubelet.service.d/a.conf"})),
-        "/etc/systemd/system/kubelet.service.d/a.conf, by which root's programs go, is not root's",
+        "/etc/systemd/system/kubelet.service.d/a.conf, which root's programs use, is not root's",
         "namei -l /etc/systemd/system/kubelet.service.d/a.conf",
     ),
     (Facts(untrusted=frozenset({CTR})), f"{CTR}, a program that root runs", f"namei -l {CTR}"),

@@ -89,7 +89,7 @@ def test_all_of_them_goes_to_the_quarantine_before_the_kubelet_starts() -> None:
     assert "certificate CN=system:node:n1" in quarantined[0].why
     assert names.index(CLIENT) < names.index(OURS) < names.index("kubelet.service")
     (joining,) = [c for c in changes if c.action == "join"]
-    assert joining.why.startswith(f"node taken over: its kubelet goes by {OURS}, certificate CN=")
+    assert joining.why.startswith(f"node taken over: its kubelet uses {OURS}, certificate CN=")
 
 
 def test_what_is_left_over_beside_a_node_that_has_joined_only_goes() -> None:

@@ -146,8 +146,8 @@ def test_a_drop_in_in_a_folder_of_others_is_no_path_for_a_command_of_roots() -> 
         paths={LOCAL: PathFact("file", 0o666), dirname(LOCAL): folder},
     )
     (finding,) = findings(facts, RESOURCES, (LOCAL,))
-    assert finding.fix.startswith(f"check its content, then mend {dirname(LOCAL)} first")
-    assert advice.removed(LOCAL, facts.paths).startswith(f"mend {dirname(LOCAL)}, which others")
+    assert finding.fix.startswith(f"check its content, then fix {dirname(LOCAL)} first")
+    assert advice.removed(LOCAL, facts.paths).startswith(f"fix {dirname(LOCAL)}, which others")
     safe = replace(facts, paths={LOCAL: PathFact("file", 0o666)})
     assert advice.removed(LOCAL, safe.paths) == f"rm {LOCAL}"
     (finding,) = findings(safe, RESOURCES, (LOCAL,))

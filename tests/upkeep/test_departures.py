@@ -16,7 +16,7 @@ from fabnode.upkeep.departures import (
     departures,
     left,
 )
-from fabnode.upkeep.evictions import Answer
+from fabnode.upkeep.eviction_answers import Answer
 from fabnode.upkeep.owners import Owner
 
 from .pods import budget, pod
@@ -69,7 +69,7 @@ ONE_BUDGET: dict[str, tuple[Any, ...]] = {
         {"status": {"observedGeneration": 0}},
         {},
         "waits",
-        "shop/web was changed and is not worked out yet",
+        "shop/web was changed and is not processed yet",
     ),
     "can't be worked out": (
         {
@@ -86,7 +86,7 @@ ONE_BUDGET: dict[str, tuple[Any, ...]] = {
         },
         {},
         "blocked",
-        "has no numbers: found no controllers for pod web-1",
+        "has no status: found no controllers for pod web-1",
     ),
     "is not asked about a pod that has not started": (
         {"status": {"disruptionsAllowed": 0}},

@@ -58,7 +58,7 @@ def test_one_cause_of_two_nodes_is_none_of_their_own() -> None:
             "n3": ("n3 (10.0.0.3): no conntrack", ["10.0.0.3"]),
         }
     )
-    assert found.startswith("n1 and n3 failed for one reason")
+    assert found.startswith("n1 and n3 failed with the same cause")
 
 
 def test_causes_that_differ_are_each_nodes_own() -> None:

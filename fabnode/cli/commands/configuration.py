@@ -41,9 +41,9 @@ def check(config: str, *, as_json: bool = False) -> None:
     loaded = app.configuration(config)
     if loaded.extensions.steps or loaded.extensions.hooks:
         # All steps, and so most of fabnode, to place a few: not where there are none.
-        from ...deploy import own_steps
+        from ...deploy import site_steps
 
-        own_steps.check_desired(loaded, own_steps.steps_of(loaded))
+        site_steps.check_desired(loaded, site_steps.steps_of(loaded))
     missing = [*_missing(loaded), *_unset(loaded)]
     images = _supply(loaded)
     if as_json:

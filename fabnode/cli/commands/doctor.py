@@ -1,4 +1,4 @@
-"""`inv doctor`: what is wrong with nodes, why, and what puts it right."""
+"""`inv doctor`: what is wrong with nodes, why, and what fixes it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from ...deploy import diagnosing
+from ...deploy import doctor_runs
 from .. import app, doctor_view, exits, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...deploy.diagnosing import Diagnosis
+    from ...deploy.doctor_runs import Diagnosis
     from ...util.fan_out import Outcome
     from ..options import Options
 
@@ -25,21 +25,21 @@ def doctor(options: Options, *, fix: bool, dry_run: bool) -> None:
     Exit 3 where something is wrong; after fixes 1 where something still is.
     """
     with app.run_of(options) as run:
-        found = diagnosing.diagnose(run)
+        found = doctor_runs.diagnose(run)
         if fix and not dry_run and any(o.value and o.value.causes for o in found.values()):
             if not options.json:
                 _print(found)
             with app.shown_if_interrupted(run, as_json=options.json):
-                left = diagnosing.cure(run, found)
+                left = doctor_runs.cure(run, found)
                 more = {
-                    "found": doctor_view.document(found, diagnosing.shared(found)),
-                    "left": doctor_view.document(left, diagnosing.shared(left)),
+                    "found": doctor_view.document(found, doctor_runs.shared(found)),
+                    "left": doctor_view.document(left, doctor_runs.shared(left)),
                 }
                 app.end(run, (), as_json=options.json, more=more)
             return
         run.journal.detach_sinks()
         if options.json:
-            app.print_json(doctor_view.document(found, diagnosing.shared(found)))
+            app.print_json(doctor_view.document(found, doctor_runs.shared(found)))
         else:
             _print(found, would=fix)
         if not all(outcome.ok for outcome in found.values()):
@@ -49,7 +49,7 @@ def doctor(options: Options, *, fix: bool, dry_run: bool) -> None:
 
 
 def _print(found: Mapping[str, Outcome[Diagnosis]], *, would: bool = False) -> None:
-    shared = diagnosing.shared(found)
+    shared = doctor_runs.shared(found)
     for paragraph in doctor_view.paragraphs(found, shared, width=table.width_of(sys.stdout)):
         app.print_text(paragraph)
     if not would:

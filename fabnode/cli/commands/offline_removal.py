@@ -57,7 +57,7 @@ def result_lines(done: Mapping[str, Outcome[LockedOut]]) -> list[str]:
 
 
 def result_document(done: Mapping[str, Outcome[LockedOut]]) -> dict[str, Any]:
-    """Return the same for programs."""
+    """Return the same as JSON."""
     return {
         "nodes": [
             {"node": node, **app.plain(outcome.value)}
@@ -77,19 +77,19 @@ def _print(found: Mapping[str, Outcome[OfflineRemoval]], *, host_is_off: bool) -
 def _lines(outcome: Outcome[OfflineRemoval], *, host_is_off: bool) -> list[str]:
     seen = outcome.value
     if seen is None:
-        return [f"can't be looked at: {outcome.error or outcome.skipped}"]
+        return [f"can't be checked: {outcome.error or outcome.skipped}"]
     if seen.alive:
         return [f"refused: it is not offline: {seen.alive}"]
     if seen.empty:
         return ["the cluster has nothing of it"]
     never = seen.last_sign == float("inf")
-    sign = "never reported" if never else f"reported {seen.last_sign:.0f} s ago last"
+    sign = "never reported" if never else f"last reported {seen.last_sign:.0f} s ago"
     lines = [f"its kubelet {sign}"] if seen.registered else []
     parts = [
         "tainted and cordoned" if seen.registered else "",
         f"{counted(seen.requests, 'signing request')} removed" if seen.requests else "",
         f"{counted(seen.tokens, 'bootstrap token')} removed" if seen.tokens else "",
-        "its kube-proxy's rights taken back" if seen.proxy else "",
+        "its kube-proxy's rights revoked" if seen.proxy else "",
     ]
     lines.append(f"locked out: {', '.join(filter(None, parts)) or 'nothing would let it in'}")
     pods = counted(len(seen.pods), "pod")

@@ -98,7 +98,7 @@ def _hosts(found: Mapping[str, Outcome[Removal]]) -> dict[str, Outcome[Any]]:
 
 
 def _document(found: Mapping[str, Outcome[Removal]]) -> dict[str, Any]:
-    """Return what programs get: of each node its host's part, its Node object and its pods."""
+    """Return the JSON: of each node its host's part, its Node object and its pods."""
     nodes = reset_view.plan_document(_hosts(found))["nodes"]
     for each in nodes:
         if seen := found[each["node"]].value:

@@ -59,13 +59,13 @@ def _print(found: UpgradePlan) -> None:
 def _network_line(network: NetworkProspect) -> str:
     if not network.text:
         return ""
-    when = "after all nodes" if network.turn.last else "before any node is taken"
+    when = "after all nodes" if network.turn.last else "before any node is worked on"
     of = f" on {', '.join(network.pods)}" if network.pods else ""
     return f"cluster: {network.text}{of} ({when})"
 
 
 def _network(found: UpgradePlan) -> dict[str, Any] | None:
-    """Return what programs get of the pod network; None: nothing changes."""
+    """Return the JSON of the pod network; None: nothing changes."""
     network = found.network
     if not network.text:
         return None
@@ -83,7 +83,7 @@ def _lines(outcome: Outcome[Prospect]) -> list[str]:
     """Return what would be done with a node, what that does, and what forbids it."""
     seen = outcome.value
     if seen is None:
-        return [f"can't be looked at: {outcome.error or outcome.skipped}"]
+        return [f"can't be checked: {outcome.error or outcome.skipped}"]
     if seen.empty:
         return ["nothing to change"]
     found = [f"goes on: {seen.goes_on}"] if seen.goes_on else []
@@ -101,7 +101,7 @@ def _lines(outcome: Outcome[Prospect]) -> list[str]:
 
 
 def _document(found: Mapping[str, Outcome[Prospect]]) -> list[dict[str, Any]]:
-    """Return what programs get: per node what would be done, or why that is not known."""
+    """Return the JSON: per node what would be done, or why that is not known."""
     return [
         {
             "node": node,

@@ -131,7 +131,7 @@ def status(options: Options) -> None:
 def _print_preview(found: Mapping[str, Outcome[Preview]]) -> None:
     for node, outcome in found.items():
         if outcome.value is None:
-            app.print_text(f"{node}: can't be looked at: {outcome.error or outcome.skipped}")
+            app.print_text(f"{node}: can't be checked: {outcome.error or outcome.skipped}")
         elif outcome.value.cordon:
             app.print_text(f"{node} is cordoned: {outcome.value.cordon}")
     _print_pods(found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...releases import compatibility
 from ...releases.matrix import matrix
-from ...releases.version import Release, Span
+from ...releases.version import MinorRange, Release
 from ...util.problems import ConfigError, Problem, nearest
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _component(topic: str, component: Component, minor: int) -> Iterator[Datum]:
 def _way(component: Component, setting: Setting, minor: int) -> str:
     if minor in component.config_file and minor in setting:
         return "field"
-    if setting.flag and minor in Span(setting.flag_since, setting.flag_until):
+    if setting.flag and minor in MinorRange(setting.flag_since, setting.flag_until):
         return setting.flag
     return ""
 
@@ -232,7 +232,7 @@ def _modes(minor: int) -> Iterator[Datum]:
     for name, mode in matrix().kube_proxy.modes.items():
         if minor in mode:
             value = "deprecated" if mode.warned(minor) else "possible"
-            if mode.gate and minor in Span(0, mode.gate_until):
+            if mode.gate and minor in MinorRange(0, mode.gate_until):
                 value += f", by the gate {mode.gate}"
             yield Datum("proxy mode", name, value, mode.source)
 

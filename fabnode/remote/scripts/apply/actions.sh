@@ -31,7 +31,7 @@ run_action() { # run_action N FUNCTION ARGUMENT…: one change of the plan
 
 fail_action() {
 	emit fail "$number"
-	# First, for it explains the rest, and the rest may have found no place in the log.
+	# First: it explains the rest, and the rest may have found no place in the log.
 	[ "$(stat -f -c %a .)" -gt 0 ] || emit log "$number" "no space left in $state"
 	tail -n 25 log | while IFS= read -r text || [ -n "$text" ]; do emit log "$number" "$text"; done
 	exit 1

@@ -1,5 +1,5 @@
 # What keeps services of a node from working: ports of others, folders, processes, the runtime.
-# shellcheck shell=sh disable=SC2046,SC2086,SC2154 # lists are split at line ends on purpose; set before it
+# shellcheck shell=sh disable=SC2046,SC2086,SC2154 # lists are split at newlines on purpose; set before it
 
 if has ss; then
 	ss -Hltnp 2>/dev/null | cut -c 1-400 | ports=$doctor_ports awk -v most="$most_listeners" '

@@ -3,7 +3,7 @@
 # It follows the probe in the same stream, and changes nothing. Set before it: nonce, services,
 # doctor_ports (hexadecimal), folders, confs, plugins, socket, client (with its words), asked_name,
 # and the limits most_journal, most_letters, most_names, most_listeners.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set before it
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set before it
 
 clock=$(date +%s.%N)
 emit now "${clock%.%N}" # busybox knows no nanoseconds

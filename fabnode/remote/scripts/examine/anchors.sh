@@ -1,5 +1,5 @@
 # Anchors: what decides whom programs obey, such as CAs and the apiserver's address.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 print_certificates() { # print_certificates PREFIX: those on standard input and nothing else of it, with a prefix to each line
 	awk -v prefix="$1" -v most="$most_blocks" -v lines_most="$most_block_lines" -v longest="$most_block_length" '

@@ -13,7 +13,7 @@ print_public_key() { # of the private key on standard input; 1 where the time fo
 	# Whoever encrypted one has chosen how long it takes to open it: nobody has its password.
 	case $key in *'BEGIN ENCRYPTED'*) return ;; esac
 	if has ssh-keygen; then
-		# Its comment comes after that, with whatever line ends are in it.
+		# Its comment comes after that, with whatever newlines are in it.
 		half=$(printf '%s\n' "$key" | judged timeout 5 ssh-keygen -y -P '' -f /dev/stdin)
 		check_ended $?
 		half=$(printf '%s\n' "$half" | sed -n 1p | cut -d ' ' -f 1,2)

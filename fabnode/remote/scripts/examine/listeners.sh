@@ -2,7 +2,7 @@
 #
 # Set before it, besides what examine/units needs: asked (addresses and ports as /proc/net/tcp writes
 # them, one a line), kubelet_pid (examine/programs).
-# shellcheck shell=sh disable=SC2016,SC2086,SC2154 # dollars in single quotes are awk's; lists are split at line ends on purpose; set before it
+# shellcheck shell=sh disable=SC2016,SC2086,SC2154 # dollars in single quotes are awk's; lists are split at newlines on purpose; set before it
 
 # The ports are above 1023: any user may listen there where the kubelet does not. A pod in the host's
 # network may do so as root. So a socket is the kubelet's only if its owner is root and a process of

@@ -1,5 +1,5 @@
 # Folders that others may write, within root's: searched with the rights of their owners.
-# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at newlines on purpose
 
 find_within() { # find_within FOLDER ARGUMENT…: entered first, for others may exchange it
 	within=$1

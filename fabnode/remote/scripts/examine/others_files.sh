@@ -2,7 +2,7 @@
 #
 # Two records, each with the unit that it is of: `unguarded`, a program that it runs, and `swayed`, what
 # decides what it runs. Their paths are judged; nothing is run, and nothing read that others may write.
-# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at newlines on purpose
 
 reported=$nl
 emit_others() { # emit_others RECORD UNIT PATH: once each, and as many of a unit as the parser takes

@@ -1,5 +1,5 @@
 # Programs that run: command lines of units, and whether there is a control plane.
-# shellcheck shell=sh disable=SC2016,SC2034,SC2086,SC2154 # dollars in single quotes are awk's; parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2016,SC2034,SC2086,SC2154 # dollars in single quotes are awk's; parts share variables; lists are split at newlines on purpose
 
 # Ends of the names of options and settings whose values are taken for secrets; lower case.
 secret_names='token|pass|passwd|password|passphrase|secret|(api|access|secret|encryption)[-_]?key|psk|jwt|credentials?|creds'

@@ -1,5 +1,5 @@
 # Provenance: what root alone controls, and what others could have written. Only the first is believed.
-# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at newlines on purpose
 
 # Whether root alone decides what is in a file, and which file lies at its path.
 is_roots_file() { # is_roots_file FILE: not a symlink

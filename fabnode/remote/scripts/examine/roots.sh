@@ -1,5 +1,5 @@
 # Folders of root that are searched for keys.
-# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at newlines on purpose
 
 # Root's first, each with limits of its own; then folders in them that others may write, homes among
 # them (examine/others.sh): however many files somebody writes, they hide none of another folder.

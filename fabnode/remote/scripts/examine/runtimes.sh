@@ -1,5 +1,5 @@
 # Runtimes: what containerd, docker, their adapters and CRI-O run as root at each pod's start, and by what.
-# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at newlines on purpose
 
 # Values of their configurations that are programs, folders of programs, and what says which are run.
 programs_named='BinaryName|CriuPath|conmon|init-path|monitor_path|path|pinns_path|runtime|runtime_engine|runtime_path|runtimeType|runtime_type|shim|userland-proxy-path'

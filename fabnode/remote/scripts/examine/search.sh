@@ -1,5 +1,5 @@
 # Search below folders, and opening of files where others may write.
-# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at newlines on purpose
 
 # Where others may write, they may exchange anything between a check and an opening. So there a file
 # is opened within a folder that was entered first, never through a symlink at its name, and never

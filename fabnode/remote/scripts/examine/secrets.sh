@@ -1,5 +1,5 @@
 # Files with keys, certificates, kubeconfigs or tokens: what is printed of each.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 root_files= # files that are root's alone
 
@@ -69,7 +69,7 @@ emit_file() { # emit_file PATH SHOWN: SHOWN is the path below the root as it was
 	kubeconfig)
 		# By words, not lines: it may be JSON.
 		for data in $(printf '%s\n' "$text" | grep -oE "client-certificate-data\"?: *[\"']?[A-Za-z0-9+/=]+" | head -n "$most_keys" | sed "s/.*[: \"']//"); do
-			# Encoded again, for it may be no base64 that others read.
+			# Encoded again: it may not be base64 that others read.
 			data=$(printf %s "$data" | quiet base64 -d | base64 -w 0)
 			[ -z "$data" ] || emit certificate_data "$data" "$shown"
 		done

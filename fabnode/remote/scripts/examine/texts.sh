@@ -1,5 +1,5 @@
 # Texts: unit files with their drop-ins, and configurations that command lines name.
-# shellcheck shell=sh disable=SC2016,SC2086,SC2154 # dollars in single quotes are awk's; lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2016,SC2086,SC2154 # dollars in single quotes are awk's; lists are split at newlines on purpose; set by other parts
 
 # What may be a secret: names as in command lines, with a value, or alone where the value is on the next line.
 secret_pattern='PRIVATE KEY|('$secret_names'|secret[a-z0-9_-]*)[0-9_]*"?([=:] *[^ ]|:[[:space:]]*$)|key-data|authorization"?[=:] *"?(basic|bearer|token|digest)|bearer|staticPodURLHeader|(^|[[:space:]"'\'']|=)--?[a-z0-9_-]*('$secret_names'|pat|auth)["'\'']?[[:space:]]+[^-[:space:]]|-pat=|-?-auth=[^ ]*:|(pwd|pw)=|(^|[[:space:]])-u[[:space:]]*[^- :][^ :]*:[^ ]|://[^/@ ]*:[^/@ ]*@'

@@ -1,5 +1,5 @@
 # Users of root's files: units, cron, CNI, static pods, command lines of root's processes, links.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 if [ -n "$root_files" ]; then
 	existing= known=1

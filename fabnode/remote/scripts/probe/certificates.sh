@@ -1,5 +1,5 @@
-# Certificates, servers and their CAs: nothing else of these files leaves the node, for some hold keys.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# Certificates, servers and their CAs: nothing else of these files leaves the node; some hold keys.
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 readable=
 for path in $certificates $servers; do

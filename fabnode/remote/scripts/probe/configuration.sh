@@ -1,7 +1,7 @@
 # Files of settings by which others may override what fabnode sets, as lines without comments: unit
 # files and drop-ins, settings of the kernel, modules that are not to be loaded, containerd's imports,
 # variables of docker's, swap, what else manages networks; of CNI's only which there are.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 configs=
 find_configs() { # find_configs FILE…: those that are there; what is no file (/dev/null) counts as empty
@@ -19,7 +19,7 @@ find_started_by() { # find_started_by FILE
 	[ ! -h "$1" ] || [ ! -s "$1" ] || is_roots_program "$1" || emit untrusted "$1"
 }
 
-# Folders and drop-ins are listed among the paths as well, for whoever may change them is root.
+# Folders and drop-ins are listed among the paths as well: whoever may change them is root.
 set +f
 for folder in $unit_folders; do
 	case $folder in /lib/*) [ ! -h /lib ] || continue ;; esac # the same as /usr/lib

@@ -2,7 +2,7 @@
 #
 # Hashing costs more than all else, so the record keeps `sha256|size|inode|mtime|ctime|path` of
 # files as they were; only those that have changed since are hashed again.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 secret_pattern='PRIVATE KEY-----|client-key-data|(^|[[:space:]"'\''{,])(auth|token|identitytoken|password)["'\'']?[[:space:]]*[:=][[:space:]]*["'\'']?[^[:space:]"'\'']'
 

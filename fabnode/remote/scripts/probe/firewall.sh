@@ -1,5 +1,5 @@
 # Rules of packet filters that drop what no rule admits; nothing is printed of others.
-# shellcheck shell=sh disable=SC2046,SC2154 # output is split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2046,SC2154 # output is split at newlines on purpose; set by other parts
 
 list_rules() { # list_rules COMMAND…: what it prints, at most
 	timeout 5 "$@" 2>/dev/null | head -c 65536

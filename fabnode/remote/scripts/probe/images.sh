@@ -1,5 +1,5 @@
 # Images in the runtime's store, and the archives that fabnode imported.
-# shellcheck shell=sh disable=SC2046,SC2154 # output is split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2046,SC2154 # output is split at newlines on purpose; set by other parts
 
 # What others may have written is not run: what images there are is unknown then, and why is said.
 trusted=1

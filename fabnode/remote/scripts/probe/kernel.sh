@@ -1,5 +1,5 @@
 # Kernel features, which count when they are loaded, built in or seen working; kernel settings.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 is_built_in() { # is_built_in MODULE
 	case $1 in

@@ -1,5 +1,5 @@
 # Listeners on the ports that a node needs.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 # They are listed only if one of the ports is used (0A is LISTEN in proc_net_tcp.rst). Finding the
 # programs' names takes a walk over all processes: only where fabnode has not started anything yet,

@@ -1,5 +1,5 @@
 # What is mounted where: options and propagation, as systemd's services see them.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 # A line of proc_pid_mountinfo(5) has the place in field 5, options in 6, then optional fields up to
 # `-`. Of several at one place the last counts.

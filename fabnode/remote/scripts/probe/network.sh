@@ -1,5 +1,5 @@
 # Networks of the host: addresses, routes, how names are resolved, proxies of services.
-# shellcheck shell=sh disable=SC2046,SC2154 # output is split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2046,SC2154 # output is split at newlines on purpose; set by other parts
 
 if has ip; then
 	for line in $(ip -o addr show); do emit address "$line"; done

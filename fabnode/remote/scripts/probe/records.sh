@@ -4,7 +4,7 @@
 # awk and systemctl; what else it uses may be missing. What the shell can read by itself is read so:
 # of a hundred hosts on one machine, each process more costs a tenth of a second.
 #
-# Its records are `tag<TAB>field…`, the last field free to hold anything but a line end; the last
+# Its records are `tag<TAB>field…`, the last field free to hold anything but a newline; the last
 # record is `end<TAB>$nonce`. It changes nothing on the node but its own record of digests.
 #
 # Set before it, as quoted text: nonce, most_text_size and most_static_pods (limits.py), static_pod_folder, deep (1: trust no recorded

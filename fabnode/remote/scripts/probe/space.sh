@@ -1,5 +1,5 @@
 # Folders that can't be written in, and file systems: room, inodes, kind.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 find_nearest() { # find_nearest PATH: the folder that is there, of those that lead to it, into $near
 	near=$1

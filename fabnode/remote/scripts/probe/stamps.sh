@@ -1,5 +1,5 @@
 # What units had read when fabnode last started them.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 [ -z "$own_state" ] || for unit in $units; do
 	[ -f "$state/stamps/$unit" ] || continue

@@ -1,5 +1,5 @@
 # Units in systemd's own words, and which drop-ins it reads for them, wherever these are.
-# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at line ends on purpose; set by other parts
+# shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
 # A bare host has none of them, which is cheaper to see here than to ask systemd.
 has_unit_file() { # has_unit_file UNIT: somewhere in systemd's load path (systemd.unit(5))

@@ -1,7 +1,7 @@
 # Provenance of a path: whether nobody but root can have put there what lies there.
 #
 # Before it: what defines `quiet` (shared/started or shared/quiet). With lists that end at lines.
-# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at line ends on purpose
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # parts share variables; lists are split at newlines on purpose
 
 # Walks a path, and the targets of the links on it, from the top: one `stat` for each. Sets
 # $controlled: nobody but root can put something else in the place of anything on the way, or into

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fabnode.config.file_checks import others_may_change
-from fabnode.deploy.own_steps import OwnStepError, steps_of
+from fabnode.deploy.site_steps import OwnStepError, steps_of
 from fabnode.node.plan import ConflictError
 from fabnode.steps.order import STEPS
 from fabnode.util.problems import ConfigError
@@ -92,7 +92,7 @@ def test_without_extensions_the_steps_are_fabnodes_own(tmp_path: Path) -> None:
         ("raise SystemExit(0)", "it exits"),
         ("\0", "null bytes"),
         (sysctl("kubelet"), "there is a step kubelet already; choose another name"),
-        (sysctl("A"), "ValueError: 'A' is no name of a step"),
+        (sysctl("A"), "ValueError: 'A' is not a step name"),
         (sysctl("a", more='after="kubelett"'), "is called 'kubelett'; did you mean kubelet?"),
         (sysctl("a", more='after="verify"'), "no node step before it is called 'verify'"),
         (sysctl("a", more='requires=("x",)'), "no node step before it is called 'x'; there are"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.upkeep.replacements import why_unready
+from fabnode.upkeep.readiness import why_unready
 
 from .pods import pod
 
@@ -27,7 +27,7 @@ PROBED = {"type": "Warning", "message": "Readiness probe failed: HTTP 503"}
     [
         (pod(), [], ""),
         (pod(deletionTimestamp="2026-11-29T12:00:00Z"), [], "shop/web-1 is ending"),
-        (PENDING, [], f"shop/web-2 has no place: {NO_PLACE}"),
+        (PENDING, [], f"shop/web-2 can't be scheduled: {NO_PLACE}"),
         (PULLING, [], "shop/web-3 is not Ready: main: ImagePullBackOff: no such tag"),
         (pod(ready=False), [PROBED], "shop/web-1 is not Ready: Readiness probe failed: HTTP 503"),
     ],

@@ -59,7 +59,7 @@ def steps_of(config: Config) -> tuple[Step, ...]:
     for index, path in enumerate(config.extensions.steps):
         try:
             _insert(steps, _load(path))
-        except NoStepError as fault:
+        except InvalidStepError as fault:
             violations.append((("extensions", "steps", index), f"{path}: {fault}", fault.advice))
     if not violations:
         for index, hook in enumerate(config.extensions.hooks):
@@ -101,14 +101,14 @@ def _problems(source: Path, violations: list[Violation]) -> list[Problem]:
     return [document.problem(*violation) for violation in violations]
 
 
-class NoStepError(FabnodeError):
+class InvalidStepError(FabnodeError):
     """What is wrong with a file, as the end of a sentence."""
 
 
 def _load(path: Path) -> Step:
     """Run a file, and return its STEP, which names the file in whatever it raises."""
     if fault := others_may_change(path):
-        raise NoStepError(fault)
+        raise InvalidStepError(fault)
     # Compiled here, so that no __pycache__ appears beside it.
     module = ModuleType(f"fabnode_site_{path.stem}")
     module.__file__ = str(path)
@@ -116,14 +116,14 @@ def _load(path: Path) -> Step:
     try:
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - the operator's own
     except Exception as error:
-        raise NoStepError(_cause(error)) from error
+        raise InvalidStepError(_cause(error)) from error
     except SystemExit as error:
-        raise NoStepError("it exits") from error
+        raise InvalidStepError("it exits") from error
     step = getattr(module, "STEP", None)
     if not isinstance(step, Step):
-        raise NoStepError("it defines no STEP", "STEP = Step(…), as docs/extending.md shows")
+        raise InvalidStepError("it defines no STEP", "STEP = Step(…), as docs/extending.md shows")
     if step.scope is not Scope.NODE or step.desired is None:
-        raise NoStepError(f"{step.name} is of scope {step.scope}; a site's own act on nodes")
+        raise InvalidStepError(f"{step.name} is of scope {step.scope}; a site's own act on nodes")
     return replace(step, desired=_checked(path, step.name, step.desired))
 
 
@@ -131,11 +131,11 @@ def _insert(steps: list[Step], step: Step) -> None:
     """Insert a step of the site's own after the one that it names, by default after all others."""
     known = [each.name for each in node_steps(steps)]
     if step.name in [each.name for each in steps]:
-        raise NoStepError(f"there is a step {step.name} already", "choose another name")
+        raise InvalidStepError(f"there is a step {step.name} already", "choose another name")
     for name in (*([step.after] if step.after else []), *step.requires):
         if name not in known:
             hint = nearest(name, known) or f"there are {', '.join(known)}"
-            raise NoStepError(f"no node step before it is called {name!r}", hint)
+            raise InvalidStepError(f"no node step before it is called {name!r}", hint)
     before = step.after or known[-1]
     at = [each.name for each in steps].index(before)
     # Several that follow the same one stay in the order of the list.
@@ -195,6 +195,6 @@ def _misplaced(
             if shutil.which(program) is None:
                 yield ("run",), (f"there is no program {program!r} on this machine", "")
         elif not path.is_file() or not os.access(path, os.X_OK):
-            yield ("run",), (f"{path} is no program that can be run", f"run `chmod +x {path}`")
+            yield ("run",), (f"{path} is not an executable file", f"run `chmod +x {path}`")
         elif fault := others_may_change(path):
             yield ("run",), (f"{path} {fault}", "")

@@ -1,9 +1,9 @@
 """
-Kinds of answers to evictions: only some refusals pass by themselves.
+Kinds of answers to evictions: which refusals pass by themselves.
 
-A 429 is a budget's only with its cause, otherwise a busy apiserver's or a webhook's; two budgets
-over one pod are a 500 that stays; a 403 may be a namespace that ends. Below each there may be a
-release that says it in words alone (kubernetes `pkg/registry/core/pod/storage/eviction.go`).
+A 429 comes from a budget only with its cause, otherwise from a busy apiserver or a webhook; two
+budgets over one pod give a permanent 500; a 403 may be a terminating namespace. Some releases say
+each of these in the message alone (kubernetes `pkg/registry/core/pod/storage/eviction.go`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Answer:
 
     :param kind: accepted; gone: that pod is no more; held: by a budget, for now; busy: to be tried
         again; refused: trying again does not help by itself.
-    :param text: the API's own words on what was not accepted.
-    :param after: seconds that the API wants to be left alone; 0: it does not say.
+    :param text: the API's message on what was not accepted.
+    :param after: seconds until the API wants to be asked again; 0: it does not say.
     """
 
     kind: Kind

@@ -1,5 +1,5 @@
 """
-Runs of `inv doctor`: why nodes are of no use, what is safe to fix, and the same evidence again.
+Runs of `inv doctor`: why nodes don't work, what is safe to fix, and the same evidence again.
 
 A diagnosis is one round trip to a host and a few requests to the API. Causes are judged in
 `doctor/`; a fix is what a person would type, carried out on the host or by the run that has it (a
@@ -18,7 +18,7 @@ from ..doctor.cause import (
     Cause,
     Common,
     Deploy,
-    RenewPod,
+    RestartPod,
     UnitAct,
     common,
     explained,
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
     from .run import Run
 
 DOCTOR: Final = "doctor"
-_PATIENCE: Final = 10  # seconds for an apiserver that is away: that is an answer here
+_PATIENCE: Final = 10  # seconds for an apiserver that does not answer: that is an answer here
 _ROUNDS: Final = 3  # a fix may show what was hidden behind its cause
 _POLL: Final = 3.0
 _SETTLES: Final = 20.0  # seconds, a little more than services take to be judged
 
 
 class NotCuredError(FabnodeError):
-    """What could be fixed was, and the node is still not well."""
+    """What could be fixed was, but the node is still unhealthy."""
 
     def __init__(self, cause: Cause) -> None:
-        super().__init__(f"it is still not well: {cause.text}", cause.fix.text)
+        super().__init__(f"it is still unhealthy: {cause.text}", cause.fix.text)
         self.detail = cause.seen
 
 
@@ -63,7 +63,7 @@ class FixError(FabnodeError):
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """
-    What is wrong with a node, what explains the rest first; nothing: it is well.
+    What is wrong with a node, what explains the rest first; empty: it is healthy.
 
     :param settled: no service of it has just been started, so that it is too early to judge it.
     """
@@ -112,7 +112,7 @@ def shared(found: Mapping[str, Outcome[Diagnosis]]) -> tuple[Common, ...]:
 
 
 def left_to_people(found: Mapping[str, Outcome[Diagnosis]]) -> frozenset[str]:
-    """Return the nodes that are left alone, for what is wrong with them others share."""
+    """Return the nodes that are left alone because others have the same cause."""
     return frozenset(name for each in shared(found) for name in each.nodes)
 
 
@@ -120,7 +120,7 @@ def cure(run: Run, found: Mapping[str, Outcome[Diagnosis]]) -> dict[str, Outcome
     """
     Do what is safe on each node, probe again, and return what is wrong then.
 
-    A node that is still not well fails, with what is wrong with it.
+    A node that is still unhealthy fails, with what is wrong with it.
     """
     left = dict(found)
     done: dict[str, set[Act]] = {}
@@ -175,7 +175,7 @@ def _do(run: Run, context: RunContext, deployer: NodeDeployer, act: Act) -> None
                         f"`{act.command}` failed there: {said}", f"do it on {name} by hand"
                     )
                 log.changed(act.command)
-            case RenewPod(name=pod, uid=uid):
+            case RestartPod(name=pod, uid=uid):
                 there = pods_on(context.session.api, name)
                 found = [p for p in there if p["metadata"]["uid"] == uid]
                 if found:
@@ -190,9 +190,9 @@ def _diagnose_again(
     run: Run, before: Mapping[str, Outcome[Diagnosis]]
 ) -> dict[str, Outcome[Diagnosis]]:
     """
-    Look at nodes until they are well, or there is more to do, or there was time enough for that.
+    Probe nodes until they are healthy, or there is more to do, or the time is over.
 
-    What nobody was going to mend is not waited for.
+    What nobody was going to fix is not waited for.
     """
     seen = {name: outcome.value for name, outcome in before.items() if outcome.value}
     for_people = {n: {c.key for c in roots(d.causes) if not c.fix.acts} for n, d in seen.items()}
@@ -221,7 +221,7 @@ def _diagnosed(
         with run.journal.step(deployer.node.name, DOCTOR, "probing") as log:
             found = Diagnosis(*diagnoses.judged(deployer.planner))
             if not found.causes:
-                log.note("it is well")
+                log.note("it is healthy")
             else:
                 more = len(found.causes) - 1
                 also = f" (and {counted(more, 'thing')} more)" if more else ""
@@ -232,7 +232,7 @@ def _diagnosed(
 
 
 def _conclude(run: Run, found: Mapping[str, Outcome[Diagnosis]]) -> None:
-    """Have nodes fail that are still not well."""
+    """Have nodes fail that are still unhealthy."""
     for name, outcome in found.items():
         if outcome.value and outcome.value.causes:
             error = NotCuredError(outcome.value.causes[0])

@@ -1,4 +1,4 @@
-"""What the journals of an ill node say that counts now, and what an ended service said last."""
+"""State of one service, and the journal lines that still count."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _OF_LAST = 90.0  # seconds before its last line, of one that does not
 _OF_TEXT = 1.0  # seconds in which all lines of a text are in the journal
 _LONGEST = 300
 
-# What kubelet and runtime write about pods holds texts of their owners: the runtime's error names
-# the command that a container was to run, in the words of whoever made the pod. Such a line is
-# known by its fields, or by the file that wrote it; what stands in quotes may be anybody's.
+# Lines of kubelet and runtime about pods contain text of the pods' owners: the runtime's error
+# quotes the command of a container. Such a line is recognized by its fields, or by the file that
+# wrote it; what stands in quotes may be anybody's.
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|$)')
 _OF_PODS = re.compile(
     r"\b(pods?|podUIDs?|pod(Sandbox)?IDs?|sandboxIDs?|container\w*|image\w*|event|plugin\w*"
@@ -42,9 +42,9 @@ _HEADER = re.compile(r'[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.-]+:\d+\] |time=
 
 class Service:
     """
-    One service of a host: how it is, and what it says.
+    One service of a host: its state, and what it logs.
 
-    :param heard: seconds since the API heard of it last.
+    :param heard: seconds since it last reported to the API.
     """
 
     def __init__(self, host: HostSeen, name: str, heard: float = float("inf")) -> None:
@@ -59,7 +59,7 @@ class Service:
 
     @property
     def unheard(self) -> Service:
-        """It, with what it said since the API heard of it: what kept it away before is over."""
+        """It, with what it logged since it last reported: what prevented that before is over."""
         view = copy(self)
         view._recent = min(_RECENT, self._heard + _MARGIN)
         return view
@@ -94,11 +94,11 @@ class Service:
 
     def says(self, pattern: str, *, of_pods: bool = False) -> re.Match[str] | None:
         """
-        Return where its journal last said something, as far as that still counts.
+        Return the last match in those lines of its journal that still count.
 
-        What is returned is for people to read: it belongs into no command.
+        It is for people to read, and must not go into a command.
 
-        :param of_pods: lines about pods count as well, which their owners may have words in.
+        :param of_pods: lines about pods count as well, which may contain text of their owners.
         """
         wanted = re.compile(pattern)
         lines = (line.text for line in reversed(self._counting()))
@@ -106,7 +106,7 @@ class Service:
         return next(filter(None, found), None)
 
     def quote(self, pattern: str, *, of_pods: bool = False) -> str:
-        """Return the last line that says something, from there on; empty: none does."""
+        """Return the last line that matches, from there on; empty: none does."""
         found = self.says(pattern, of_pods=of_pods)
         if found is None:
             return ""
@@ -115,7 +115,7 @@ class Service:
 
     @property
     def ending(self) -> str:
-        """What it said last, in a clause that begins with a semicolon; may be empty."""
+        """What it logged last, in a clause that begins with a semicolon; may be empty."""
         return last_words("\n".join(line.text for line in self.seen.journal[-40:]), self.name)
 
     def _counting(self) -> list[Line]:

@@ -1,4 +1,4 @@
-"""Work on nodes in use, wave by wave: as many at once as the cluster can bear to be without."""
+"""Works on nodes in use wave by wave, within maintenance.batch."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _AWAY = frozenset({"maintain", "upgrade", "remove"})
 
 
-class NotBorneError(FabnodeError):
-    """A node is not taken, for too many others are not well as it is."""
+class TooManyDownError(FabnodeError):
+    """A node is skipped: too many others are unhealthy already."""
 
     def __init__(self, task: str, down: Collection[str], size: int) -> None:
         names = ", ".join(sorted(down))
@@ -31,9 +31,9 @@ class NotBorneError(FabnodeError):
         look = program.task(f"verify --limit {','.join(sorted(down))}")
         more = program.task(f"{task} --batch {len(down) + 1}")
         super().__init__(
-            f"not taken: {names} {are} not well, and no more than {counted(size, 'node')} may be"
-            " away at once (maintenance.batch)",
-            f"see to {names} ({look}); or bear it: {more}",
+            f"skipped: {names} {are} unhealthy, and at most {counted(size, 'node')} may be"
+            " unavailable at once (maintenance.batch)",
+            f"see to {names} ({look}); or allow more: {more}",
         )
 
 
@@ -49,10 +49,10 @@ def in_waves(
     """
     Do something with nodes, wave by wave, until one fails.
 
-    :param seen: what became of all nodes of the run so far: where two failed for one reason, no
-        node is taken at all.
-    :param task: by which the same can be asked for with another `--batch`.
-    :param canary: the first is taken alone.
+    :param seen: what became of all nodes of the run so far: where two failed with the same cause,
+        no node is worked on.
+    :param task: the command line that does the same with another `--batch`.
+    :param canary: the first node is a wave of its own.
     """
     run = using.context.run
     size = run.batch or run.config.maintenance.batch
@@ -65,7 +65,7 @@ def in_waves(
         wave = waves.next_wave(left, 1 if canary else size, down=down, shares=shares)
         if not wave:
             for name in left:
-                run.record_outcome(name, Outcome(error=NotBorneError(task, down, size)))
+                run.record_outcome(name, Outcome(error=TooManyDownError(task, down, size)))
             return
         done = using.context.each(work, wave, batched=False)
         left = [name for name in left if name not in wave]
@@ -78,12 +78,12 @@ def in_waves(
 
 
 def one_reason(using: NodesInUse, seen: Mapping[str, Outcome[Any]]) -> str:
-    """Return that two nodes failed for one reason, in a line; empty: no two did."""
+    """Return the cause with which two nodes failed alike, in a line; empty: no two did."""
     return _common_cause(using, {name: each.error for name, each in seen.items() if each.error})
 
 
 def _down(using: NodesInUse) -> frozenset[str]:
-    """Return the nodes of the cluster that are not well, or that somebody has taken."""
+    """Return the nodes of the cluster that are unhealthy, or that somebody is working on."""
     nodes = using.context.session.nodes
     return frozenset(
         name

@@ -1,4 +1,4 @@
-"""Settings of the kernel that have two names."""
+"""Sysctls that the kernel offers under two names."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""Changes of release on a node in use: what they do to its pods, and which ways are supported."""
+"""What version changes do to running pods; supported upgrade paths of containerd."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def unready_at_start(new: Release) -> bool:
     return new.minor in matrix().crossings.unready_at_start
 
 
-def containerd_way(old: str, new: str) -> tuple[str, ...] | None:
+def containerd_path(old: str, new: str) -> tuple[str, ...] | None:
     """
-    Return the release series to pass on the shortest supported way, the last one included.
+    Return the release series on the shortest supported path, the last one included.
 
-    Its makers support upgrades to the next series, and some that `config/versions.yml` lists;
-    none back.
+    Its makers support upgrades to the next series, and some that `config/versions.yml` lists; no
+    downgrades.
 
     :param old, new: series such as `1.7`. Empty: they are the same.
-    :returns: None where there is no such way, or a series is not known.
+    :returns: None where there is no such path, or a series is not known.
     """
     known = list(matrix().containerd)
     if old not in known or new not in known:

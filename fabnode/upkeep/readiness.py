@@ -1,4 +1,4 @@
-"""Why a pod is not Ready: no place for it, an image, a probe, a container that ends."""
+"""Why a pod is not Ready, in one line."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def why_unready(pod: Object, events: Collection[Object] = ()) -> str:
     for condition in (pod.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             detail = line(condition.get("message") or condition.get("reason") or _UNPLACED)
-            return f"{full_name(pod)} has no place: {detail}"
+            return f"{full_name(pod)} can't be scheduled: {detail}"
     return f"{full_name(pod)} is not Ready: {problem(pod, events)}"

@@ -1,4 +1,4 @@
-"""What the doctor does about causes, what it leaves alone, and when a node counts as mended."""
+"""What the doctor does about causes, what it leaves alone, and when a node counts as fixed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy import approval, diagnosing, pipeline
+from fabnode.deploy import approval, doctor_runs, pipeline
 from fabnode.deploy import run as run_module
-from fabnode.deploy.diagnosing import FixError, NotCuredError, cure, diagnose, shared
 from fabnode.deploy.diagnosis import Diagnoses
-from fabnode.doctor.cause import Act, Approve, Cause, Deploy, Fix, RenewPod, UnitAct
+from fabnode.deploy.doctor_runs import FixError, NotCuredError, cure, diagnose, shared
+from fabnode.doctor.cause import Act, Approve, Cause, Deploy, Fix, RestartPod, UnitAct
 from fabnode.ssh.exec import Result
 
 from .nodes_in_use import Scene
@@ -56,7 +56,7 @@ class Ward(Scene):
         monkeypatch.setattr(Diagnoses, "judged", judged)
         monkeypatch.setattr(pipeline, "deploy", deploy)
         monkeypatch.setattr(approval, "approve", approve)
-        monkeypatch.setattr(diagnosing, "_POLL", 0.01)
+        monkeypatch.setattr(doctor_runs, "_POLL", 0.01)
         monkeypatch.setattr(run_module, "Host", lambda node, _: self._host(node))
 
     def _host(self, node: Node) -> SimpleNamespace:
@@ -112,7 +112,7 @@ def test_a_service_that_has_just_been_started_is_not_well_yet(
     ill = (cause("kubelet-down", RESTART),)
     ward = Ward(monkeypatch, n1=[ill, (TOO_EARLY,), (TOO_EARLY,), (cause("kubelet-unreached"),)])
     _, run = ward.cured()
-    assert errors(run) == {"n1": "it is still not well: kubelet-unreached is wrong"}
+    assert errors(run) == {"n1": "it is still unhealthy: kubelet-unreached is wrong"}
 
 
 def test_a_node_that_is_still_not_well_fails_with_its_cause(
@@ -122,7 +122,7 @@ def test_a_node_that_is_still_not_well_fails_with_its_cause(
     _, run = ward.cured()
     assert ward.done == [f"n1: {COMMAND}"], "the same is not done again and again"
     assert isinstance(run.outcomes["n1"].error, NotCuredError)
-    assert errors(run) == {"n1": "it is still not well: kubelet-down is wrong"}
+    assert errors(run) == {"n1": "it is still unhealthy: kubelet-down is wrong"}
     assert isinstance(run.outcomes["n1"].error, NotCuredError)
     assert run.outcomes["n1"].error.advice == "mend kubelet-down"
     assert not run.outcomes["n1"].ok
@@ -196,8 +196,8 @@ def test_the_networks_pod_starts_again_if_it_is_still_that_one(
         for name in ("calico-node-a", "calico-node-b")
     ]
     renews = (
-        RenewPod("kube-system/calico-node-a", "calico-node-a"),
-        RenewPod("kube-system/calico-node-gone", "gone"),
+        RestartPod("kube-system/calico-node-a", "calico-node-a"),
+        RestartPod("kube-system/calico-node-gone", "gone"),
     )
     ward = Ward(monkeypatch, n1=[(cause("network-config", *renews),), ()])
     ward.api.pods = pods

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.upkeep.evictions import answer
+from fabnode.upkeep.eviction_answers import answer
 
 CANNOT = "Cannot evict pod as it would violate the pod's disruption budget."
 TWO = (
