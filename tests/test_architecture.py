@@ -79,8 +79,9 @@ READS_ENVIRONMENT = {
 
 # The runs of `deploy`; its other modules are their parts and know of none.
 RUNS = {
-    *("approval", "diagnosing", "draining", "hardening", "maintenance", "offline_removal"),
-    *("pipeline", "removing", "resetting", "rotation", "run", "upgrading", "waved"),
+    *("approval", "diagnosing", "draining", "forgetting", "hardening", "maintenance"),
+    *("offline_removal", "pipeline", "removing", "resetting", "rotation", "run"),
+    *("upgrading", "waved"),
 }
 
 STEPS_SHARE = {
