@@ -769,6 +769,26 @@ def rbac_approver(
 
 
 @_task(
+    "forget",
+    positional=["names"],
+    names="Names of nodes, or of their kube-proxies, with commas between.",
+)
+def rbac_forget(_: Context, names: str, config: str = "") -> None:
+    """
+    Take the rights of kube-proxies that are gone.
+
+    `inv status` lists them. Those of a node that the configuration or the cluster knows are left;
+    exit 1 then.
+
+    Example: inv rbac.forget n7,n8
+    """
+    wanted = [name for name in names.split(",") if name]
+    if not wanted:
+        raise Exit("--names is missing: names of nodes, with commas between", exits.BAD_INPUT)
+    commands.accounts.forget(Options(config, recorded=True, installs=False), wanted)
+
+
+@_task(
     "trust",
     iterable=["fingerprint"],
     fingerprint="Expected fingerprint: NODE=SHA256:…, once per host; with one node selected"
@@ -826,7 +846,7 @@ ns = Collection(
 ns.add_collection(Collection("binaries", binaries_fetch, binaries_publish))
 ns.add_collection(Collection("config", config_check, config_example, config_schema))
 ns.add_collection(Collection("hosts", hosts_trust))
-ns.add_collection(Collection("rbac", rbac_approver, rbac_deployer))
+ns.add_collection(Collection("rbac", rbac_approver, rbac_deployer, rbac_forget))
 ns.add_collection(Collection("csr", csr_deny))
 ns.add_collection(Collection("versions", versions_all, versions_of))
 ns.configure({"run": {"in_stream": False}})

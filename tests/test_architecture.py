@@ -79,8 +79,9 @@ READS_ENVIRONMENT = {
 
 # The runs of `deploy`; its other modules are their parts and know of none.
 RUNS = {
-    *("approval", "doctor_runs", "draining", "hardening", "maintenance", "offline_removal"),
-    *("pipeline", "removing", "resetting", "rotation", "run", "upgrading", "wave_runner"),
+    *("approval", "doctor_runs", "draining", "forgetting", "hardening", "maintenance"),
+    *("offline_removal", "pipeline", "removing", "resetting", "rotation", "run"),
+    *("upgrading", "wave_runner"),
 }
 
 STEPS_SHARE = {

@@ -90,6 +90,7 @@ def started(*words: str, config: Path | None = None) -> subprocess.CompletedProc
         (["invoke", "certs", "--margin", "-1"], "--margin must be"),
         (["invoke", "rbac.deployer", "--hours", "0"], "--hours must be"),
         (["invoke", "rbac.approver", "--hours", "0"], "--hours must be"),
+        (["invoke", "rbac.forget", "--names", ","], "--names is missing: names of nodes"),
         (["invoke", "approve-csr", "--kubeconfig", "x"], "needs --serving-only"),
         (["invoke", "binaries.publish"], "--out DIR is missing"),
         (["invoke", "binaries.fetch", "--arch", "s390x"], "--arch must be amd64 or arm64"),

@@ -35,6 +35,7 @@ Check = Literal[
     "rules-at-start",
     "duplicate-rules",
     "quarantined",
+    "removed-node",
     "unseen",
 ]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")

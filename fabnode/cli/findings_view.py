@@ -45,9 +45,19 @@ def paragraphs(found: Mapping[str, Outcome[Audit]], *, width: int | None) -> Ite
             yield _wrapped(f"failed    {node}", [clean(str(error))], width)
             continue
         for finding in outcome.value.findings:
-            head = f"{finding.severity:9} {node}: {_line(finding.subject)} [{finding.check}]"
-            texts = [finding.text, finding.seen and f"seen: {finding.seen}", _fix(finding)]
-            yield _wrapped(head, [_line(line) for line in texts if line], width)
+            yield _paragraph(node, finding, width)
+
+
+def cluster_paragraphs(found: Iterable[Finding], *, width: int | None) -> Iterator[str]:
+    """Yield a paragraph for each finding about the cluster's nodes, as the API has them."""
+    for finding in found:
+        yield _paragraph("cluster", finding, width)
+
+
+def _paragraph(where: str, finding: Finding, width: int | None) -> str:
+    head = f"{finding.severity:9} {where}: {_line(finding.subject)} [{finding.check}]"
+    texts = [finding.text, finding.seen and f"seen: {finding.seen}", _fix(finding)]
+    return _wrapped(head, [_line(line) for line in texts if line], width)
 
 
 def good_lines(found: Mapping[str, Outcome[Audit]]) -> Iterator[str]:
@@ -133,6 +143,11 @@ def document(found: Mapping[str, Outcome[Audit]], *, plans: bool = False) -> dic
             entry["plan"] = outcome.value.plan.to_json()["changes"]
         nodes.append(entry)
     return {"nodes": nodes}
+
+
+def cluster_document(found: Iterable[Finding]) -> dict[str, Any]:
+    """Return the findings about the cluster's nodes as JSON-like data."""
+    return {"cluster": [_finding(finding) for finding in found]}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

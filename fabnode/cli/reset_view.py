@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..util import program
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -46,6 +48,21 @@ def result_lines(done: Mapping[str, Outcome[ResetResult]]) -> Iterator[str]:
         yield from _beside(value.others, value.stays, value.unknown)
         for line in value.changed:
             yield f"  changed meanwhile, by somebody else: {line}"
+
+
+def cluster_lines(left: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """Yield what a reset leaves in the cluster, node by node."""
+    for node, things in left.items():
+        yield f"{node}: the cluster keeps {' and '.join(things)}: `{_removal(node)}` takes them"
+
+
+def cluster_document(left: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Return what a reset leaves in the cluster, for programs."""
+    return {"in_cluster": {node: list(things) for node, things in left.items()}}
+
+
+def _removal(node: str) -> str:
+    return program.task(f"remove-node --limit {node}")
 
 
 def _list(title: str, things: tuple[str, ...]) -> Iterator[str]:

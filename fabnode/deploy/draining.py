@@ -13,22 +13,25 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ..kube import lease_lock, node_status
+from ..kube.client import permitted
+from ..pki import proxy_names
 from ..upkeep import departures, operations
 from ..upkeep.objects import line
 from ..upkeep.operations import Operation
 from ..util import program
 from ..util.whoami import whoami
 from ..util.words import counted
-from . import run_rights
+from . import proxy_binding, run_rights
 from .cordons import Cordons
 from .evictions import Evictions
 from .node_drainer import DrainBlockedError, NodeDrainer, Preview
 from .node_proof import NodeProof
+from .registrations import ownerless
 from .run import RunContext
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from ..kube.client import Object
     from ..kube.rbac_rules import Right
@@ -158,11 +161,14 @@ class Status:
 
     :param unknown: Node objects of which the configuration knows nothing, a line each: one that was
         removed and is back, or another's.
+    :param proxies: names of kube-proxies that have rights, of nodes that neither the configuration
+        nor the cluster knows any more.
     """
 
     run: str
     nodes: tuple[InFlight, ...]
     unknown: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
 
 
 def preview(run: Run, permits: Permits) -> dict[str, Outcome[Preview]]:
@@ -223,8 +229,10 @@ def uncordon(run: Run) -> None:
 def status(run: Run) -> Status:
     """Return what is in flight on the nodes of this run. Changes nothing."""
     with RunContext(run, dry_run=True, installs=False, rights=run_rights.DRAIN) as context:
+        api = context.session.api
         live = context.session.nodes.current()
-        holder = lease_lock.holder(context.session.api)
+        holder = lease_lock.holder(api)
+        bound = permitted(lambda: proxy_binding.users(proxy_binding.read(api))) or frozenset()
     found = []
     for node in run.nodes:
         if (item := live.get(node.name)) is None:
@@ -235,16 +243,17 @@ def status(run: Run) -> Status:
             InFlight(node.name, operations.whose(item), operation.text if operation else "")
         )
     known = {node.name for node in run.config.nodes}
-    unknown = tuple(_unknown(live[name]) for name in sorted(live.keys() - known))
-    return Status(holder, tuple(found), unknown)
+    unknown = tuple(_unknown(live[name], bound) for name in sorted(live.keys() - known))
+    return Status(holder, tuple(found), unknown, ownerless(bound, known | live.keys()))
 
 
-def _unknown(live: Object) -> str:
+def _unknown(live: Object, bound: Collection[str]) -> str:
     metadata = live["metadata"]
     since = line(metadata.get("creationTimestamp"))
     ready = "Ready" if node_status.not_ready(live) is None else "not Ready"
     where = ", ".join(map(line, node_status.internal_ips(live))) or "no address"
-    return f"{line(metadata['name'])}: a node since {since}, at {where}, {ready}"
+    rights = ", its kube-proxy has rights" if proxy_names.own(metadata["name"]) in bound else ""
+    return f"{line(metadata['name'])}: a node since {since}, at {where}, {ready}{rights}"
 
 
 def new_operation(what: What, phase: str) -> Operation:

@@ -13,9 +13,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..audit import returned
 from ..audit.answerer import serving
+from ..audit.finding import Finding
 from ..audit.judge import judge
 from ..audit.repair import Repairs, Wanted, repairs
+from ..kube.client import Api
+from ..kube.kubeconfig import load
 from ..node.plan import Change, Plan, text_diff
 from ..node.resources import EditedFile, ExistingSecret, Quarantined, Reload, RulesOnce
 from ..remote.examine import ask, examine
@@ -25,12 +29,12 @@ from ..util import program
 from ..util.errors import FabnodeError
 from . import host_changes
 from .cluster_session import ClusterSession
+from .registrations import registrations
 from .run import on_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..audit.finding import Finding
     from ..node.examination import Asked, Evidence
     from ..node.plan import Action
     from ..ssh.host import Host
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 
 AUDIT, HARDEN = "audit", "harden"
 _KUBELET = "kubelet.service"
+_PATIENCE = 3.0  # seconds for an apiserver that is away: an audit is about hosts
 
 
 class NotFixedError(FabnodeError):
@@ -67,6 +72,30 @@ class Audit:
 def audit(run: Run) -> dict[str, Outcome[Audit]]:
     """Examine every host of the run; needs nothing of the cluster but its CA. Changes nothing."""
     return on_hosts(run, partial(_audit, run))
+
+
+def back_again(run: Run) -> tuple[Finding, ...]:
+    """
+    Return which nodes were removed from the cluster, or locked out, and are nodes all the same.
+
+    Asks the API alone, and changes nothing. Where it can't be asked, that is what was found. A run
+    of some nodes is told of these alone.
+    """
+    config, names = run.config, {node.name for node in run.nodes}
+    known = {node.name for node in config.nodes}
+    with run.journal.step(None, AUDIT, "asking the API") as log:
+        try:
+            api = Api(load(config.cluster.kubeconfig), patience=_PATIENCE)
+            nodes = registrations(api, known)
+        except FabnodeError as error:
+            log.note("the API can't be asked")
+            text = f"not examined: which removed nodes are back: {error.message}"
+            fix = "set cluster.kubeconfig to that of an account which may list nodes"
+            return (Finding("unseen", "info", "cluster", text, "", fix),)
+        wanted = [n for n in nodes if n.name in names or (names == known and not n.known)]
+        found = tuple(returned.findings(wanted))
+        log.note(f"{len(found)} findings" if found else "no findings")
+    return found
 
 
 def harden(run: Run, found: Mapping[str, Outcome[Audit]]) -> dict[str, Outcome[Audit]]:

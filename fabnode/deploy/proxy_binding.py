@@ -4,10 +4,16 @@ The ClusterRoleBinding by which kube-proxies have their rights under names of th
 Its subjects are one list, for server-side apply too, which two deployers may change at once. Each
 change therefore names the resourceVersion that it was made from: the apiserver refuses one that
 others have overtaken, and it is made again from what is there then.
+
+It also bears which names a removal took out, with the days: that outlives the Node objects, so that
+a node which comes back by its old certificate is known for what it is.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..kube.client import APPLY_PATCH, ApiError
@@ -16,14 +22,21 @@ from ..steps import rbac
 from ..util.errors import ClusterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..kube.client import Api, Object
+
+    Edit = Callable[[Object | None], tuple[list[Object], Mapping[str, str]] | None]
 
 _ALL = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 PATH = f"{_ALL}/{rbac.PROXIES}"
 TITLE = f"ClusterRoleBinding {rbac.PROXIES}"
+RECORD = "fabnode.io/removed"
+"""Annotation of the binding: names that a removal took out of it, as JSON, with the days."""
+
+_REMEMBERED = 200  # of those names, the newest
 _TRIES = 20  # each of them another's change
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def foreign(binding: Object | None) -> str:
@@ -38,6 +51,22 @@ def users(binding: Object | None) -> frozenset[str]:
         return frozenset()
     subjects = binding.get("subjects") or ()
     return frozenset(str(each["name"]) for each in subjects if each.get("kind") == "User")
+
+
+def removed(binding: Object | None) -> dict[str, str]:
+    """Return the names that a removal took out and nobody has bound again, each with its day."""
+    if binding is None or foreign(binding):
+        return {}
+    annotations = (binding.get("metadata") or {}).get("annotations") or {}
+    try:
+        found = json.loads(annotations.get(RECORD) or "{}")
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    there = users(binding)
+    days = {name: day for name, day in found.items() if _DAY.fullmatch(str(day))}
+    return {name: day for name, day in days.items() if name not in there}
 
 
 def read(api: Api) -> Object | None:
@@ -65,10 +94,13 @@ def bind(api: Api, wanted: Iterable[str], *, way: Way, dry_run: bool = False) ->
     """
     names = sorted(set(wanted))
 
-    def edited(live: Object | None) -> list[Object] | None:
+    def edited(live: Object | None) -> tuple[list[Object], Mapping[str, str]] | None:
         new = [name for name in names if name not in users(live)]
         before = (live or {}).get("subjects") or []
-        return [*before, *rbac.of_proxies(new)["subjects"]] if new else None
+        record = {name: day for name, day in removed(live).items() if name not in names}
+        if not new and record == removed(live):
+            return None
+        return [*before, *rbac.of_proxies(new)["subjects"]], record
 
     found = _edited(api, edited, way=way, dry_run=dry_run)
     assert found, "what is not there is made"
@@ -76,15 +108,18 @@ def bind(api: Api, wanted: Iterable[str], *, way: Way, dry_run: bool = False) ->
 
 
 def unbind(api: Api, name: str) -> bool:
-    """Take a name out of the binding; return whether it was there."""
+    """Take a name out of the binding, and record that; return whether it was there."""
     was_there = False
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
 
-    def edited(live: Object | None) -> list[Object] | None:
+    def edited(live: Object | None) -> tuple[list[Object], Mapping[str, str]] | None:
         nonlocal was_there
         if live is None or name not in users(live):
             return None
         was_there = True
-        return [s for s in live["subjects"] if (s.get("kind"), s["name"]) != ("User", name)]
+        left = [s for s in live["subjects"] if (s.get("kind"), s["name"]) != ("User", name)]
+        days = sorted({**removed(live), name: today}.items(), key=lambda item: item[1])
+        return left, dict(days[-_REMEMBERED:])
 
     _edited(api, edited)
     return was_there
@@ -92,39 +127,43 @@ def unbind(api: Api, name: str) -> bool:
 
 def _edited(
     api: Api,
-    edit: Callable[[Object | None], list[Object] | None],
+    edit: Edit,
     *,
     way: Way | None = None,
     dry_run: bool = False,
 ) -> Object | None:
     """
-    Change the subjects as `edit` says, which returns None where they are right.
+    Change subjects and record as `edit` says, which returns None where they are right.
 
     :param way: how one that is missing is made; None: it is not.
     """
     query = {"dryRun": "All"} if dry_run else {}
     for _ in range(_TRIES):
         live = read(api)
-        if (subjects := edit(live)) is None:
+        if (wanted := edit(live)) is None:
             return live
         try:
             if live is None:
                 if way is None:
                     return None
                 live = _made(api, way, query)
-                if dry_run or (subjects := edit(live)) is None:
+                if dry_run or (wanted := edit(live)) is None:
                     return live
-            version = live["metadata"]["resourceVersion"]
-            body = {
-                "metadata": {"resourceVersion": version},
-                "roleRef": rbac.of_proxies(())["roleRef"],
-                "subjects": subjects,
-            }
-            return api.patch(PATH, body, **query)
+            return api.patch(PATH, _body(live, *wanted), **query)
         except ApiError as error:
             if not error.is_conflict:
                 raise
     raise ClusterError(f"the {TITLE} is changed by somebody else all the time")
+
+
+def _body(live: Object, subjects: list[Object], record: Mapping[str, str]) -> Object:
+    """Return the merge patch that leaves a binding with these."""
+    metadata: Object = {"resourceVersion": live["metadata"]["resourceVersion"]}
+    if record != removed(live):
+        text = json.dumps(record, sort_keys=True, separators=(",", ":")) if record else None
+        metadata["annotations"] = {RECORD: text}
+    role = rbac.of_proxies(())["roleRef"]
+    return {"metadata": metadata, "roleRef": role, "subjects": subjects}
 
 
 def _made(api: Api, way: Way, query: dict[str, str]) -> Object:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..kube.client import Api
+from ..kube.kubeconfig import load
 from ..node.plan import Change, Plan
 from ..node.reset import Refusal, Reset, Scope, foreign, reset
 from ..remote.survey import survey
@@ -19,6 +21,7 @@ from ..steps.order import node_steps
 from ..util import program
 from ..util.errors import FabnodeError
 from . import baselines, host_changes
+from .registrations import left
 from .reset_scope import beside, observed, resources_of, scope_of
 from .run import on_hosts
 
@@ -35,6 +38,7 @@ _DOCKER = Refusal(
     "its pods run by docker, which is the host's own",
     "remove them, and what fabnode installed, by hand: `docker ps`, docs/reset.md",
 )
+_PATIENCE = 3.0  # seconds for an apiserver that is away
 _PUT_BACK = ("previous", "mode", "setting", "enabled")
 _NO_THINGS = ("reload", "records")  # changes that are about nothing of the host's
 
@@ -113,6 +117,19 @@ def carry_out(
     return on_hosts(run, one)
 
 
+def in_cluster(run: Run) -> dict[str, tuple[str, ...]]:
+    """
+    Return what the cluster has of the run's nodes, by name: a reset leaves all of it.
+
+    Empty where the API can't be asked, which a reset does not need.
+    """
+    try:
+        api = Api(load(run.config.cluster.kubeconfig), patience=_PATIENCE)
+        return left(api, [node.name for node in run.nodes])
+    except FabnodeError:
+        return {}
+
+
 def survey_host(run: Run, pods: Collection[str], host: Host) -> Resettable:
     """
     Survey one host, and return what a reset of it would do. Changes nothing.
@@ -176,9 +193,9 @@ def reset_host(
     done += _carry_out(run, host, todo.rest)
     with run.journal.step(host.name, RESET, "surveying the host again") as log:
         seen, after = surveyed()
-        left = [change for change in after.changes if change.kind != "folder"]
-        if left:
-            raise NotResetError(f"still there: {_named(left)}")
+        there = [change for change in after.changes if change.kind != "folder"]
+        if there:
+            raise NotResetError(f"still there: {_named(there)}")
         log.note("nothing of a node is left" if done else "nothing was there")
     filled = {change.name for change in after.rest if change.kind == "folder"}
     others = foreign(seen, found.scope)

@@ -79,6 +79,15 @@ PROXY_NAMES = (
 )
 """To give each kube-proxy a name of its own. Runs do without: they use the one that all share."""
 
+FORGET = (
+    Right("", "", "nodes", ("get", "list", "watch")),
+    Right("", _RBAC, "clusterrolebindings", ("get", "patch"), (rbac.PROXIES,)),
+    Right("", _RBAC, "clusterroles", ("bind",), (rbac.PROXY_ROLE,)),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("get", "update", "delete"), (lease_lock.NAME,)),
+    Right(lease_lock.NAMESPACE, _LEASE, "leases", ("create",)),
+)
+"""What `inv rbac.forget` needs, which takes such names back."""
+
 OWN_POLICY = tuple(
     Right("", "admissionregistration.k8s.io", resource, ("get",), ("fabnode-deployer",))
     for resource in ("validatingadmissionpolicies", "validatingadmissionpolicybindings")

@@ -31,7 +31,7 @@ from .draining import CORDON, DRAIN, nodes_in_use
 from .errors import PreflightError
 from .network_upgrade import NetworkProspect, NetworkUpgrade
 from .node_drainer import still_cordoned
-from .pipeline import attempted
+from .pipeline import attempted, plan_proxy_names
 from .wave_runner import in_waves, one_reason
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from ..journal.journal import Step
     from ..kube.client import Object
+    from ..kube.server_side_apply import ObjectChange
     from ..upkeep.departures import Permits
     from ..upkeep.operations import Operation
     from .draining import NodesInUse
@@ -130,10 +131,15 @@ class Prospect:
 
 @dataclass(frozen=True, slots=True)
 class UpgradePlan:
-    """What an upgrade would do: with each node, and with the pod network."""
+    """
+    What an upgrade would do: with each node, and with the pod network.
+
+    :param objects: others of the API that would change, as a plan has found it.
+    """
 
     nodes: Mapping[str, Outcome[Prospect]]
     network: NetworkProspect
+    objects: tuple[ObjectChange, ...] = ()
 
 
 def plan(run: Run, wanted: Upgrade) -> UpgradePlan:
@@ -141,7 +147,13 @@ def plan(run: Run, wanted: Upgrade) -> UpgradePlan:
     with _nodes(run, wanted, dry_run=True) as (using, node):
         network = using.context.session.background(_network(using).prospect)
         nodes = using.context.each(lambda deployer: node(deployer).prospect(), batched=False)
-        return UpgradePlan(nodes, network.result())
+        taken = {
+            name: Outcome(value=found.value.planned)
+            for name, found in nodes.items()
+            if found.value and not found.value.empty and not found.value.planned.change.refusal
+        }
+        objects = plan_proxy_names(using.context.session, taken)
+        return UpgradePlan(nodes, network.result(), objects)
 
 
 def upgrade(run: Run, wanted: Upgrade) -> UpgradePlan:

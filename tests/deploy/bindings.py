@@ -37,10 +37,15 @@ class Bindings:
         self.refused: set[str] = set()
         self.allowed = [True]
 
-    def put(self, *names: str) -> None:
+    def put(self, *names: str, annotations: Object | None = None) -> None:
         self.version += 1
         made = rbac.of_proxies(f"{OWN}{name}" for name in names)
-        made["metadata"] = {**made["metadata"], "resourceVersion": str(self.version)}
+        kept = (self.live or {}).get("metadata", {}).get("annotations", {}) | (annotations or {})
+        made["metadata"] = {
+            **made["metadata"],
+            "annotations": {key: text for key, text in kept.items() if text is not None},
+            "resourceVersion": str(self.version),
+        }
         self.live = made
 
     @property
@@ -82,7 +87,8 @@ class Bindings:
         if body["roleRef"] != self.live["roleRef"]:
             raise ApiError(422, "Invalid", "cannot change roleRef")
         if not dry:
-            self.put(*(each["name"].removeprefix(OWN) for each in body["subjects"]))
+            names = (each["name"].removeprefix(OWN) for each in body["subjects"])
+            self.put(*names, annotations=body["metadata"].get("annotations"))
         return {**deepcopy(self.live), "subjects": body["subjects"]}
 
     def _ask(self, what: str) -> None:

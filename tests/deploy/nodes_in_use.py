@@ -218,7 +218,9 @@ def with_binding(scene: Any, monkeypatch: pytest.MonkeyPatch, *names: str) -> Bi
         return bindings.find(path) if path == proxy_binding.PATH else find(path)
 
     def patched(path: str, body: Any, **query: str) -> Any:
-        return bindings.patch(path, body) if path == proxy_binding.PATH else patch(path, body)
+        return (
+            bindings.patch(path, body, **query) if path == proxy_binding.PATH else patch(path, body)
+        )
 
     monkeypatch.setattr(scene.api, "find", found)
     monkeypatch.setattr(scene.api, "patch", patched)

@@ -16,7 +16,7 @@ from fabnode.upkeep.departures import Permits
 from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import budget_object, node, pod
 
-from .nodes_in_use import HELD, TAKEN, Scene
+from .nodes_in_use import HELD, TAKEN, Scene, with_binding
 
 if TYPE_CHECKING:
     from fabnode.util.fan_out import Outcome
@@ -351,3 +351,24 @@ def test_the_status_names_nodes_that_the_configuration_does_not_know(scene: Scen
     scene.api.nodes["n7"] = back
     found = draining.status(scene.run("n1"))
     assert found.unknown == ("n7: a node since 2026-11-29T12:00:00Z, at 192.0.2.7, Ready",)
+
+
+def test_the_status_names_rights_of_nodes_that_are_gone(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that nobody removed, and the configuration knows no more, leaves its kube-proxy's."""
+    scene.api.nodes["n7"] = node("n7")
+    del scene.api.nodes["n3"]
+    with_binding(scene, monkeypatch, "n1", "n3", "n7", "n8")
+    found = draining.status(scene.run("n1"))
+    assert found.proxies == ("system:kube-proxy:n8",), "n3 is configured, n7 is a node"
+    (unknown,) = found.unknown
+    assert unknown.startswith("n7: ")
+    assert unknown.endswith(", its kube-proxy has rights")
+
+
+def test_an_account_that_may_not_read_the_binding_is_told_of_none(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_binding(scene, monkeypatch, "n8").refused.add("get")
+    assert draining.status(scene.run("n1")).proxies == ()

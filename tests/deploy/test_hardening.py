@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import MagicMock
 
 import pytest
 
-from fabnode.deploy import hardening, host_changes
+from fabnode.deploy import hardening, host_changes, proxy_binding
 from fabnode.deploy import run as run_module
 from fabnode.deploy.hardening import ApiserverCutOffError, Audit, NotFixedError
 from fabnode.deploy.run import Run
 from fabnode.journal.journal import Journal
+from fabnode.kube.client import ApiError
 from fabnode.node.examination import Asked, Evidence, Serving, UnitSeen
 from fabnode.node.plan import Plan
 from fabnode.remote.apply import Applied
@@ -23,8 +24,12 @@ from fabnode.util.fan_out import Outcome
 from tests.audit.support import CA, KUBELET_YAML, SOUND_KUBELET, secret, sound, text
 from tests.support import make_config
 
+from .bindings import OWN, Bindings
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fabnode.kube.client import Api
 
 SOUND = replace(sound(), files={CA: sound().files[CA]})  # without what is one node's own
 OPEN = replace(  # its kubelet lets anybody in: repaired by a restart
@@ -205,6 +210,115 @@ def test_why_something_is_not_repaired_stands_with_its_finding(scene: Scene) -> 
     (finding,) = audit.findings
     assert finding.repairs == ()
     assert "symlink" in finding.by_hand
+
+
+# --- nodes that were removed and are back ---------------------------------------------------------
+
+
+class Cluster:
+    """An apiserver that has Node objects, and the binding of kube-proxies."""
+
+    def __init__(self, *nodes: dict[str, Any], names: Bindings | None = None) -> None:
+        self._nodes = list(nodes)
+        self._names = names or Bindings(live=False)
+        self.refuses = False
+
+    def get(self, path: str) -> dict[str, Any]:
+        assert path == "/api/v1/nodes"
+        if self.refuses:
+            raise ApiError(403, "Forbidden", "nodes is forbidden")
+        return {"items": self._nodes}
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        return self._names.find(path)
+
+
+def registered(name: str, *, labels: tuple[str, ...] = (), **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": name,
+            "creationTimestamp": "2026-11-30T08:00:00Z",
+            "labels": dict.fromkeys(labels, ""),
+        },
+        "spec": spec,
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def back_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, cluster: Cluster, *names: str
+) -> list[tuple[str, str]]:
+    """Return severity and subject of what an audit finds by the API."""
+    monkeypatch.setattr(hardening, "load", lambda _: None)
+    monkeypatch.setattr(hardening, "Api", lambda *_, **__: cluster)
+    run = scene.run()
+    wanted = names or tuple(node.name for node in run.config.nodes)
+    run = replace(run, nodes=tuple(node for node in run.config.nodes if node.name in wanted))
+    return [(found.severity, found.subject) for found in hardening.back_again(run)]
+
+
+TAINT = {"key": "fabnode.io/removed", "effect": "NoExecute"}
+
+
+def test_a_removed_node_that_is_a_node_again_is_named(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what its removal recorded: its new Node object says nothing of that."""
+    names = Bindings("n1", "n2", "gone")
+    for name in ("n2", "gone"):
+        proxy_binding.unbind(cast("Api", names), f"{OWN}{name}")
+    cluster = Cluster(registered("n1"), registered("n2"), registered("gone"), names=names)
+    assert back_again(scene, monkeypatch, cluster) == [("high", "gone"), ("high", "n2")]
+    proxy_binding.bind(cast("Api", names), [f"{OWN}n2"], way="apply")
+    assert back_again(scene, monkeypatch, cluster) == [("high", "gone")]
+
+
+def test_a_node_that_is_locked_out_and_ready_is_named(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(registered("n1", taints=[TAINT]))
+    assert back_again(scene, monkeypatch, cluster) == [("high", "n1")]
+    silent = registered("n1", taints=[TAINT])
+    silent["status"]["conditions"][0]["status"] = "Unknown"
+    assert back_again(scene, monkeypatch, Cluster(silent)) == []
+
+
+def test_a_run_of_some_nodes_is_told_of_these_alone(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(
+        registered("n1", taints=[TAINT]), registered("n2", taints=[TAINT]), registered("n9")
+    )
+    assert back_again(scene, monkeypatch, cluster, "n2") == [("high", "n2")]
+
+
+def test_others_nodes_are_told_and_control_planes_are_none(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = "node-role.kubernetes.io/control-plane"
+    cluster = Cluster(registered("m1", labels=(label,)), registered("n9"))
+    assert back_again(scene, monkeypatch, cluster) == [("info", "n9")]
+
+
+def test_an_account_that_may_not_read_the_binding_sees_less(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = Bindings("n1")
+    proxy_binding.unbind(cast("Api", names), f"{OWN}n1")
+    names.refused.add("get")
+    cluster = Cluster(registered("n1"), registered("n2", taints=[TAINT]), names=names)
+    assert back_again(scene, monkeypatch, cluster) == [("high", "n2")]
+
+
+def test_an_api_that_can_not_be_asked_is_said(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (found,) = hardening.back_again(scene.run())
+    assert (found.check, found.severity) == ("unseen", "info")
+    assert "which removed nodes are back: " in found.text
+    cluster = Cluster()
+    cluster.refuses = True
+    assert back_again(scene, monkeypatch, cluster) == [("info", "cluster")]
 
 
 # --- harden --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy import offline_removal
+from fabnode.deploy import offline_removal, proxy_binding
 from fabnode.deploy import run as run_module
 from fabnode.deploy.offline_removal import NotOfflineError, NotProvenOffError
 from fabnode.kube.client import ApiError
@@ -257,6 +257,7 @@ def test_the_rights_of_its_kube_proxy_are_taken_back_when_it_is_locked_out(
     assert isinstance(error, NotProvenOffError)
     assert "its kube-proxy's certificate has no rights any more" in str(error.detail)
     assert bindings.bound == ["n2"]
+    assert list(proxy_binding.removed(bindings.live)) == ["system:kube-proxy:n1"]
 
 
 @pytest.mark.parametrize(

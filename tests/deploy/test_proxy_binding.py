@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -127,3 +129,58 @@ def test_what_a_plan_shows(
     assert (change.fields if change else ()) == fields
     if change:
         assert change.title == "ClusterRoleBinding fabnode:kube-proxies"
+
+
+def test_what_was_taken_out_is_recorded_until_it_is_bound_again() -> None:
+    api = Bindings("n1", "n2", "n3")
+    unbind(api, "n1")
+    unbind(api, "n2")
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert proxy_binding.removed(api.live) == {f"{OWN}n1": today, f"{OWN}n2": today}
+    bind(api, "n1")
+    assert proxy_binding.removed(api.live) == {f"{OWN}n2": today}
+    assert api.bound == ["n3", "n1"]
+    bind(api, "n2")
+    assert api.live
+    assert api.live["metadata"]["annotations"] == {}
+
+
+def test_one_that_is_bound_is_none_that_was_removed() -> None:
+    """Somebody may have put the subject back by hand."""
+    api = Bindings("n1")
+    unbind(api, "n1")
+    api.put("n1")
+    bind(api, "n1")
+    assert proxy_binding.removed(api.live) == {}
+
+
+def test_what_others_write_beside_the_record_is_kept() -> None:
+    api = Bindings("n1")
+    api.put("n1", annotations={"site": "theirs"})
+    unbind(api, "n1")
+    bind(api, "n1")
+    assert api.live
+    assert api.live["metadata"]["annotations"] == {"site": "theirs"}
+
+
+def test_the_record_is_bounded_and_its_newest_are_kept() -> None:
+    api = Bindings("new")
+    old = {f"{OWN}n{number:03}": f"2020-01-{1 + number // 10:02}" for number in range(300)}
+    api.put("new", annotations={proxy_binding.RECORD: json.dumps(old)})
+    unbind(api, "new")
+    kept = proxy_binding.removed(api.live)
+    assert len(kept) == 200
+    assert f"{OWN}new" in kept
+    assert f"{OWN}n299" in kept
+    assert f"{OWN}n000" not in kept
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "[" * 100_000, '{"n1": 3}', '{"n1": "soon"}', '{"n1": null}', "null"]
+)
+def test_a_record_that_is_none_says_nothing(text: str) -> None:
+    api = Bindings("n1", "n2")
+    api.put("n1", "n2", annotations={proxy_binding.RECORD: text})
+    assert proxy_binding.removed(api.live) == {}
+    assert unbind(api, "n1")
+    assert list(proxy_binding.removed(api.live)) == [f"{OWN}n1"]

@@ -22,6 +22,8 @@ from fabnode.remote.apply import Applied
 from fabnode.steps.order import NODE_STEPS
 from tests.support import make_config
 
+from .bindings import Bindings
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -266,3 +268,54 @@ def test_a_plan_and_a_result_as_they_are_shown(scene: Scene) -> None:
     document = reset_view.result_document(done)["nodes"][0]
     assert document["put_back"] == [f"setting {FORWARD}: 1 → 0"]
     assert document["changed_meanwhile"] == []
+
+
+class Cluster:
+    """An apiserver that has Node objects, and the binding of kube-proxies."""
+
+    def __init__(self, *nodes: str, names: Bindings) -> None:
+        self._nodes = nodes
+        self._names = names
+
+    def get(self, path: str) -> dict[str, Any]:
+        assert path == "/api/v1/nodes"
+        return {"items": [{"metadata": {"name": name}} for name in self._nodes]}
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        return self._names.find(path)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "bound", "left"),
+    [
+        (("n1", "n2"), ("n1", "n2"), ("its Node object", "its kube-proxy's rights")),
+        ((), ("n1",), ("its kube-proxy's rights",)),
+        (("n1",), ("n2",), ("its Node object",)),
+    ],
+)
+def test_what_the_cluster_keeps_of_a_node_is_said(
+    scene: Scene,
+    monkeypatch: pytest.MonkeyPatch,
+    nodes: tuple[str, ...],
+    bound: tuple[str, ...],
+    left: tuple[str, ...],
+) -> None:
+    cluster = Cluster(*nodes, names=Bindings(*bound))
+    monkeypatch.setattr(resetting, "load", lambda _: None)
+    monkeypatch.setattr(resetting, "Api", lambda *_, **__: cluster)
+    found = resetting.in_cluster(scene.run())
+    assert found == {"n1": left}
+    (shown,) = reset_view.cluster_lines(found)
+    assert shown == (
+        f"n1: the cluster keeps {' and '.join(left)}: `inv remove-node --limit n1` takes them"
+    )
+
+
+def test_a_cluster_that_has_nothing_of_it_or_can_not_be_asked_is_none_of_a_resets_business(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert resetting.in_cluster(scene.run()) == {}, "it has no kubeconfig"
+    cluster = Cluster("n2", names=Bindings("n2"))
+    monkeypatch.setattr(resetting, "load", lambda _: None)
+    monkeypatch.setattr(resetting, "Api", lambda *_, **__: cluster)
+    assert resetting.in_cluster(scene.run()) == {}

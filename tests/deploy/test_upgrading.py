@@ -31,7 +31,7 @@ from fabnode.util.errors import ClusterError
 from fabnode.util.wait import WaitTimeoutError
 from tests.upkeep.pods import pod
 
-from .nodes_in_use import Scene
+from .nodes_in_use import Scene, with_binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,7 @@ class Upgraded(Scene):
         before = Versions(OLD, "containerd", Release.parse("2.3.4"))
         self.runs = dict.fromkeys(("n1", "n2", "n3"), before)
         self.findings: dict[str, tuple[Finding, ...]] = {}
+        self.own_names: set[str] = set()
         self.bad: list[list[Check]] = []
         self.did: list[str] = []
         self.seen_within: list[float] = []
@@ -125,7 +126,9 @@ class Upgraded(Scene):
             )
             change = version_change(old, self.wanted)
             found = self.findings.get(name, ())
-            return NodePlan(Plan(name, changes), {}, findings=found, change=change)
+            own = name in self.own_names
+            plan = Plan(name, changes)
+            return NodePlan(plan, {}, findings=found, change=change, own_name=own)
 
         def deploy(*, before_change: Callable[[], None], seen_within: float) -> None:
             self.seen_within.append(seen_within)
@@ -219,6 +222,29 @@ def test_a_plan_changes_nothing(scene: Upgraded) -> None:
     )
     assert found.drain
     assert (scene.api.reported, scene.did) == ([], [])
+
+
+def test_a_plan_shows_what_it_would_bind(scene: Upgraded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kube-proxy that gets a certificate in its node's own name is given that name's rights."""
+    scene.own_names = {"n1", "n2", "n3"}
+    scene.runs["n3"] = scene.wanted  # nothing is done there
+    bindings = with_binding(scene, monkeypatch, "n2")
+    found = upgrading.plan(scene.run("n1", "n2", "n3"), Upgrade())
+    (change,) = found.objects
+    assert change.title == "ClusterRoleBinding fabnode:kube-proxies"
+    assert change.fields == ("subjects + system:kube-proxy:n1",)
+    assert bindings.bound == ["n2"]
+
+
+def test_a_plan_binds_nothing_for_a_node_that_is_refused(
+    scene: Upgraded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.own_names = {"n1", "n2"}
+    scene.findings["n1"] = (Finding("error", "it has no conntrack", "install it"),)
+    scene.runs["n2"] = Versions(NEW, "containerd", Release.parse("1.7.33"))
+    scene.wanted = Versions(NEW, "containerd", Release.parse("2.4.2"))
+    with_binding(scene, monkeypatch)
+    assert upgrading.plan(scene.run("n1", "n2"), Upgrade()).objects == ()
 
 
 def test_what_is_right_is_left_alone(scene: Upgraded) -> None:

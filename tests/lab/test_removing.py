@@ -105,9 +105,15 @@ def test_a_node_whose_host_is_dead_is_locked_out_and_removed_by_the_operators_wo
         shop.lab.lab("on", "n3")
     # Its keys are good still: it comes back, as was said, and is named.
     eventually(lambda: names(shop) == {"n1", "n2", "n3"}, 180)
+    (back,) = shop.inv("audit", "--json", code=3).document["cluster"]
+    assert (back["check"], back["severity"], back["subject"]) == ("removed-node", "high", "n3")
+    assert "inv remove-node --limit n3" in back["fix"]
     gone = shop.inv("remove-node", "--limit", "n3", "--yes", "--json")
     assert gone.document["nodes"][0]["changed_meanwhile"] == []
     assert names(shop) == {"n1", "n2"}
     shop.lab.deploy("--limit", "n3")
     eventually(lambda: shop.lab.ready() == {"n1", "n2", "n3"})
     shop.lab.inv("verify")
+    # A node of its own again: what its removal recorded is forgotten.
+    seen = shop.lab.begin("audit", "--json", config=shop.config).wait(shop.lab.patience)
+    assert seen.document["cluster"] == []

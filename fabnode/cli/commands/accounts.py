@@ -1,4 +1,4 @@
-"""`inv rbac.deployer`, `inv rbac.approver`: limited service accounts and their kubeconfigs."""
+"""`inv rbac.deployer`, `inv rbac.approver`, `inv rbac.forget`: accounts, and rights taken back."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import IO, TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from ...deploy import account_setup
+from ...deploy import account_setup, forgetting
 from ...util.atomic_write import atomic_write
 from ...util.yaml_io import dump_all
 from .. import app, exits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from ...config.configuration import Config
     from ...deploy.account_setup import DesiredAccount
     from ...releases.version import Release
+    from ..options import Options
 
 _MAX_HOURS = 24 * 365
 
@@ -70,6 +71,17 @@ def _make(
     app.print_text("anyone who has this file can:")
     for power in made.powers:
         app.print_text(f"  - {power}")
+
+
+def forget(options: Options, names: Sequence[str]) -> None:
+    """Take back rights of kube-proxies by name; exit 1 where one may be in use, and is left."""
+    with app.run_of(options) as run:
+        found = forgetting.forget(run, names)
+        run.journal.detach_sinks()
+        for each in found:
+            app.print_text(f"{each.name}: {each.text}")
+        if not all(each.done for each in found):
+            raise Exit(code=exits.FAILED)
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from ...util import program
 from .. import app, exits, findings_view, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from ...audit.finding import Finding
     from ...deploy.hardening import Audit
     from ...util.fan_out import Outcome
     from ..options import Options
@@ -23,12 +24,13 @@ def audit(options: Options) -> None:
     """Print what is wrong with hosts; exit 1 where one can't be examined, 3 if anything is."""
     with app.run_of(options) as run:
         found = hardening.audit(run)
+        back = hardening.back_again(run)
         run.journal.detach_sinks()
         if options.json:
-            app.print_json(findings_view.document(found))
+            app.print_json(findings_view.document(found) | findings_view.cluster_document(back))
         else:
-            _print_findings(found)
-        _end(found, anything=_wrong(found))
+            _print_findings(found, back)
+        _end(found, anything=_wrong(found) or any(f.severity != "info" for f in back))
 
 
 def harden(options: Options, *, dry_run: bool, yes: bool) -> None:
@@ -81,8 +83,11 @@ def _wrong(found: Mapping[str, Outcome[Audit]]) -> bool:
     return any(f.severity != "info" for o in found.values() if o.value for f in o.value.findings)
 
 
-def _print_findings(found: Mapping[str, Outcome[Audit]]) -> None:
-    for paragraph in findings_view.paragraphs(found, width=table.width_of(sys.stdout)):
+def _print_findings(found: Mapping[str, Outcome[Audit]], cluster: Iterable[Finding] = ()) -> None:
+    width = table.width_of(sys.stdout)
+    for paragraph in findings_view.paragraphs(found, width=width):
+        app.print_text(paragraph)
+    for paragraph in findings_view.cluster_paragraphs(cluster, width=width):
         app.print_text(paragraph)
     app.print_table(findings_view.HEADS, findings_view.summary_rows(found))
     for line in findings_view.good_lines(found):

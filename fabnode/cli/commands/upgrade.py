@@ -28,7 +28,7 @@ def upgrade(options: Options, allowed: Allowed, *, network: bool, dry_run: bool)
             found = upgrading.plan(run, wanted)
             plan = plans.Plan(
                 show=lambda: _print(found),
-                document=lambda: {"nodes": _document(found.nodes), "network": _network(found)},
+                document=lambda: _plan_document(found),
                 forbidden=any(_forbidden(outcome) for outcome in found.nodes.values()),
             )
             plans.show(run, plan, as_json=options.json)
@@ -45,6 +45,9 @@ def upgrade(options: Options, allowed: Allowed, *, network: bool, dry_run: bool)
 
 def _print(found: UpgradePlan) -> None:
     network = _network_line(found.network)
+    for change in found.objects:
+        fields = f" ({', '.join(change.fields)})" if change.fields else ""
+        app.print_text(f"cluster: {change.action} {change.title}{fields}")
     if network and not found.network.turn.last:
         app.print_text(network)
     for name, outcome in found.nodes.items():
@@ -54,6 +57,18 @@ def _print(found: UpgradePlan) -> None:
         app.print_text(network)
     if rows := lines(drains_of(found.nodes)):
         app.print_table(HEADS, rows)
+
+
+def _plan_document(found: UpgradePlan) -> dict[str, Any]:
+    """Return what programs get of a plan."""
+    return {
+        "nodes": _document(found.nodes),
+        "network": _network(found),
+        "cluster": [
+            {"object": change.title, "action": change.action, "fields": list(change.fields)}
+            for change in found.objects
+        ],
+    }
 
 
 def _network_line(network: NetworkProspect) -> str:
@@ -89,6 +104,9 @@ def _lines(outcome: Outcome[Prospect]) -> list[str]:
     found = [f"goes on: {seen.goes_on}"] if seen.goes_on else []
     acts = ("drain", "change", "verify", "uncordon") if seen.drain else ("change", "verify")
     found.append(f"{', '.join(seen.texts)} ({', '.join(acts)})")
+    if seen.planned.labels:
+        found.append(f"its Node object: {', '.join(seen.planned.labels)}")
+    found += [f"on this machine: {hook.title}" for hook in seen.planned.hooks]
     found += [f"what that does: {effect}" for effect in seen.effects]
     if seen.drain and seen.drain.cordon:
         found.append(f"it is cordoned: {seen.drain.cordon}")
@@ -110,6 +128,8 @@ def _document(found: Mapping[str, Outcome[Prospect]]) -> list[dict[str, Any]]:
             "refusal": outcome.value.planned.change.refusal,
             "goes_on": outcome.value.goes_on,
             "plan": outcome.value.planned.plan.to_json(),
+            "labels": list(outcome.value.planned.labels),
+            "hooks": [hook.title for hook in outcome.value.planned.hooks],
             "findings": [app.plain(finding) for finding in outcome.value.planned.findings],
             "drain": preview_document(outcome.value.drain) if outcome.value.drain else None,
         }

@@ -10,6 +10,7 @@ from invoke.exceptions import Exit
 from ...deploy import draining, maintenance
 from ...deploy.maintenance import Maintenance
 from ...upkeep.departures import Permits, blocked
+from ...util import program
 from ...util.fan_out import Outcome
 from .. import app, exits, plans
 from ..drain_view import HEADS, document, drains_of, lines, prospect_document, prospect_lines
@@ -126,6 +127,12 @@ def status(options: Options) -> None:
             app.print_text("not in the configuration (removed and back again, or somebody else's):")
         for text in found.unknown:
             app.print_text(f"  {text}")
+        if found.proxies:
+            forget = program.task(f"rbac.forget {','.join(found.proxies)}")
+            app.print_text("kube-proxies that have rights, of nodes that are gone:")
+            for text in found.proxies:
+                app.print_text(f"  {text}")
+            app.print_text(f"  next: `{forget}`")
 
 
 def _print_preview(found: Mapping[str, Outcome[Preview]]) -> None:

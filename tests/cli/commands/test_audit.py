@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from json import loads
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -54,9 +55,39 @@ def test_what_was_not_seen_is_no_success(
     run = SimpleNamespace(journal=SimpleNamespace(detach_sinks=lambda: None))
     monkeypatch.setattr(app, "run_of", lambda _: nullcontext(run))
     monkeypatch.setattr(hardening, "audit", lambda _: found)
+    monkeypatch.setattr(hardening, "back_again", lambda _: ())
     code = 0
     try:
         audit.audit(Options(json=json))
     except Exit as ended:
         code = ended.code
     assert code == expected
+
+
+@pytest.mark.parametrize("json", [False, True], ids=["table", "json"])
+@pytest.mark.parametrize(("severity", "expected"), [("info", 0), ("high", exits.WOULD_CHANGE)])
+def test_a_node_that_is_back_is_shown_and_counts(
+    severity: Severity,
+    expected: int,
+    json: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = SimpleNamespace(journal=SimpleNamespace(detach_sinks=lambda: None))
+    back = Finding("removed-node", severity, "n3", "it is back", "by the API", "remove it")
+    monkeypatch.setattr(app, "run_of", lambda _: nullcontext(run))
+    monkeypatch.setattr(hardening, "audit", lambda _: {"n1": outcome()})
+    monkeypatch.setattr(hardening, "back_again", lambda _: (back,))
+    code = 0
+    try:
+        audit.audit(Options(json=json))
+    except Exit as ended:
+        code = ended.code
+    assert code == expected
+    shown = capsys.readouterr().out
+    if json:
+        (found,) = loads(shown)["cluster"]
+        assert (found["subject"], found["fix"]) == ("n3", "remove it")
+    else:
+        assert f"{severity:9} cluster: n3 [removed-node]" in shown
+        assert "fix by hand: remove it" in shown
