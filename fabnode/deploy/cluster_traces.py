@@ -25,6 +25,12 @@ class ClusterTraces:
         self._api = session.api
         self._dialect = session.judge.dialect
         self._name = name
+        self._unseen: dict[str, None] = {}
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What this account had no right to look for, a line each: it may exist."""
+        return tuple(self._unseen)
 
     def requests(self) -> tuple[str, ...]:
         """Return the names of the node's signing requests."""
@@ -39,17 +45,29 @@ class ClusterTraces:
                     yield request
 
     def tokens(self) -> tuple[Token, ...]:
-        """Return the bootstrap tokens made for the node; none without the right to list them."""
-        found = permitted(lambda: bootstrap_tokens.existing(self._api)) or ()
-        return tuple(token for token in found if token.node == self._name)
+        """Return the bootstrap tokens made for the node; see `unseen`."""
+        if self._session.config.bootstrap.mode != "token":
+            return ()
+        found = permitted(lambda: bootstrap_tokens.existing(self._api))
+        if found is None:
+            self._unseen[
+                "bootstrap tokens made for it may exist, with which it joins again (an hour at"
+                " most): this account has no right to list Secrets in kube-system"
+            ] = None
+        return tuple(token for token in found or () if token.node == self._name)
 
     def addresses(self) -> str:
         """Return what the pod network holds for it, as text; empty: nothing, or not known."""
         return self._session.network.held(self._name)
 
     def binds_proxy(self) -> bool:
-        """Return whether its kube-proxy has rights in its own name; no if that can't be read."""
+        """Return whether its kube-proxy has rights in its own name; see `unseen`."""
         users = permitted(lambda: proxy_binding.users(proxy_binding.read(self._api)))
+        if users is None:
+            self._unseen[
+                "its kube-proxy may have rights in a name of its own, until they are revoked: this"
+                f" account has no right to read the {proxy_binding.TITLE}"
+            ] = None
         return users is not None and proxy_names.own(self._name) in users
 
     def lock_out(self) -> tuple[str, ...]:

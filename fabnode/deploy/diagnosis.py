@@ -167,7 +167,12 @@ class Diagnoses:
         try:
             return self._registered(node, live, requests)
         except ClusterError as error:
-            return NodeSeen(known=False, fault=error.message, advice=error.advice)
+            return NodeSeen(
+                known=False,
+                fault=error.message,
+                advice=error.advice,
+                locked_out=operations.is_locked_out(live),
+            )
 
     def _ask(self) -> None:
         """Ask for what concerns all nodes, once."""
@@ -228,7 +233,11 @@ class Diagnoses:
             cordon=operations.whose(live),
             operation=operation.what if operation and operations.is_own_cordon(live) else "",
             locked_out=operations.is_locked_out(live),
-            taints=verify.strange_taints(node, live),
+            taints=tuple(
+                taint
+                for taint in verify.strange_taints(node, live)
+                if not taint[0].startswith(f"{operations.REMOVED}:")
+            ),
             tainted_by=operations.tainted_by(live),
             machine_id=node_status.machine_id(live),
             addresses=node_status.internal_ips(live),

@@ -259,13 +259,20 @@ class _Node:
         shown = ", ".join(found.pods[:3]) + (", …" if len(found.pods) > 3 else "")
         again = program.task(f"remove-node --offline --host-is-off --limit {self._name}")
         error = NotProvenOffError(
-            f"locked out (tainted, cordoned, no request or token of it left), and still a node:"
+            f"locked out ({self._closed()}), and still a node:"
             f" {counted(len(found.pods), 'pod')} may run there ({shown}), and its removal would"
             " declare them dead",
             f"switch the host off, then {again}",
         )
         error.detail = "\n".join((*found.pods, *left))
         return error
+
+    def _closed(self) -> str:
+        """Return what keeps it out, as far as this account could see to it."""
+        kept = "no request or token of it left"
+        if self._traces.unseen:
+            kept = "no request of it left, and more as far as this account's rights go"
+        return f"tainted, cordoned, {kept}"
 
     def _what_is_left(self, end: str, found: OfflineRemoval) -> tuple[str, ...]:
         """
@@ -293,7 +300,7 @@ class _Node:
         node = next(node for node in self._run.config.nodes if node.name == self._name)
         if node.kube_proxy.enabled:
             left.append(self._of_proxy(found))
-        return tuple(left)
+        return (*left, *self._traces.unseen)
 
     def _of_proxy(self, found: OfflineRemoval) -> str:
         if not found.proxy:

@@ -17,7 +17,6 @@ from ..journal.journal import cause
 from ..kube.server_side_apply import ObjectChange
 from ..steps import kubelet, pod_network, rbac, verify
 from ..steps.verify import Check
-from ..upkeep import operations
 from ..util.errors import FabnodeError, InputError
 from ..util.fan_out import Outcome
 from ..util.words import counted
@@ -27,7 +26,7 @@ from .network_probe import network_probe_left
 from .node_deployer import Deployed, NodeDeployer
 from .node_planner import NodePlan
 from .run import Run, RunContext
-from .verification import verify_cluster, verify_node
+from .verification import schedulable, verify_cluster, verify_node
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -124,9 +123,7 @@ def _uncordoned(context: RunContext, checks: list[Check]) -> list[Check]:
         return checks
     live = context.session.nodes.current()
     again = {
-        node.name: verify.schedulable_check(
-            node, live[node.name], operations.own_cordon(live[node.name])
-        )
+        node.name: schedulable(node, live[node.name])
         for node in context.run.nodes
         if node.name in closed & live.keys()
     }

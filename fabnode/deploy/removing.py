@@ -159,3 +159,5 @@ class _Node:
                 log.changed(f"removed: {', '.join(gone)}")
             else:
                 log.note("the cluster has nothing of it any more")
+        for text in self._traces.unseen:
+            self._run.journal.warn(f"{self._name}: {text}")

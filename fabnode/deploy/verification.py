@@ -24,6 +24,7 @@ from .network_probe import try_network
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from ..config.configuration import Node
     from ..kube.client import Object
     from ..node.facts import Facts
     from ..ssh.host import Host
@@ -80,10 +81,17 @@ def verify_node(
         Check(node.name, "pressure", not pressures, ", ".join(pressures) or "none", describe)
     )
     if not session.nodes.awaits_network(live):
-        checks.append(verify.schedulable_check(node, live, operations.own_cordon(live)))
+        checks.append(schedulable(node, live))
     release = str(config.cluster.version)
     checks.append(verify.version_check(node.name, live, release, node.runtime.name))
     return checks
+
+
+def schedulable(node: Node, live: Object) -> Check:
+    """Return the check whether an ordinary pod could run on a node."""
+    return verify.schedulable_check(
+        node, live, operations.own_cordon(live), locked_out=operations.is_locked_out(live)
+    )
 
 
 def verify_cluster(

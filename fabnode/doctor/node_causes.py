@@ -125,12 +125,9 @@ def _use(evidence: Evidence) -> Iterator[Cause]:
     """Yield why a Ready node gets no pods."""
     seen, name = evidence.node, evidence.wanted.name
     if seen.locked_out:
-        fix = (
-            f"{program.task(f'remove-node --limit {name}')} goes on with that;"
-            f" {program.task(f'uncordon --limit {name}')} has it back, if nobody else got its keys"
-        )
         text = "it is locked out: a removal of it has begun"
-        yield Cause("locked-out", text, seen.cordon or "its taint", Fix(fix))
+        fix = Fix(program.of_locked_out(name))
+        yield Cause("locked-out", text, seen.cordon or "its taint", fix)
     if seen.cordon:
         fix = _uncordons(name, seen.operation)
         yield Cause("cordoned", f"it is cordoned, and takes no pods: {seen.cordon}", "", Fix(fix))

@@ -255,7 +255,9 @@ SCHEDULABLE = "schedulable"
 DNS = "DNS address"
 
 
-def schedulable_check(node: Node, live: Object, own: str = "") -> Check:
+def schedulable_check(
+    node: Node, live: Object, own: str = "", *, locked_out: bool = False
+) -> Check:
     """
     An ordinary pod could run there: no cordon, and no taints but those of the configuration.
 
@@ -265,6 +267,7 @@ def schedulable_check(node: Node, live: Object, own: str = "") -> Check:
     startup taints off: that is a warning.
 
     :param own: who owns the cordon, where it is fabnode's.
+    :param locked_out: a removal of it has begun.
     """
     spec = live.get("spec") or {}
     strange = _strange(node, live)
@@ -275,7 +278,10 @@ def schedulable_check(node: Node, live: Object, own: str = "") -> Check:
     seen = [f"its Node object was deleted, and stays until {keepers} is through"] if leaves else []
     seen += [f"cordoned ({own})" if own else "cordoned"] if spec.get("unschedulable") else []
     seen += [f"tainted {taint['key']}:{taint['effect']}" for taint in strange]
-    if leaves:
+    seen += ["locked out: a removal of it has begun"] if locked_out else []
+    if locked_out:
+        advice = program.of_locked_out(node.name)
+    elif leaves:
         advice = f"find out who deleted it; once it is gone, {program.task('deploy-nodes')}"
     elif own:
         advice = program.task(f"uncordon --limit {node.name}")

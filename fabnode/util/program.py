@@ -29,3 +29,11 @@ def host_task(node: str, arguments: str) -> str:
     if not IN_WHEEL:
         return command
     return f"{command} (fabfile.py needs the line: from fabnode.host_tasks import ns)"
+
+
+def of_locked_out(node: str) -> str:
+    """Return what to do about a node whose removal has begun; its keys may be in other hands."""
+    return (
+        f"{task(f'remove-node --limit {node}')} goes on with that;"
+        f" {task(f'uncordon --limit {node}')} has it back, if nobody else got its keys"
+    )

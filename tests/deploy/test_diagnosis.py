@@ -187,6 +187,18 @@ def test_without_the_api_the_host_is_seen_all_the_same() -> None:
     assert found.host.facts.known
 
 
+def test_a_node_that_is_locked_out_stays_so_where_the_api_answers_in_part() -> None:
+    class InPart(Api):
+        def get(self, path: str, **query: str) -> dict[str, Any]:
+            if path.endswith("/pods"):
+                raise ApiError(500, "InternalError", "etcd")
+            return super().get(path, **query)
+
+    taint = {"key": "fabnode.io/removed", "effect": "NoExecute"}
+    node = seen(InPart(), live={**LIVE, "spec": {"taints": [taint]}}).node
+    assert (node.known, node.locked_out) == (False, True)
+
+
 def test_what_an_account_may_not_read_is_left_out() -> None:
     node = seen(Api(forbidden=True)).node
     assert node.known

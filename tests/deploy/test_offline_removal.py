@@ -150,6 +150,28 @@ def test_pods_of_a_host_that_is_not_proven_off_are_not_declared_dead(scene: Offl
     assert "n1" in scene.api.nodes
 
 
+def test_what_an_account_had_no_right_to_look_for_is_not_said_to_be_gone(
+    scene: Offline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(path: str, **query: str) -> Any:
+        if path.endswith("/secrets"):
+            raise ApiError(403, "Forbidden", "no")
+        return scene._api_get(path, **query)
+
+    with_binding(scene, monkeypatch, "n1").refused = {"get"}
+    monkeypatch.setattr(scene.api, "get", get)
+    scene.api.pods = [pod("a")]
+    error = scene.remove().error
+    assert isinstance(error, NotProvenOffError)
+    assert "no request of it left, and more as far as this account's rights go" in error.message
+    assert "no right to list Secrets in kube-system" in str(error.detail)
+    assert "no right to read the ClusterRoleBinding fabnode:kube-proxies" in str(error.detail)
+    scene.api.pods = []
+    outcome = scene.remove()
+    assert outcome.value
+    assert any("bootstrap tokens made for it may exist" in text for text in outcome.value.left)
+
+
 def test_by_the_operators_word_they_are_declared_dead_before_the_node_goes(scene: Offline) -> None:
     scene.api.pods = [pod("db-0", controller=("apps/v1", "StatefulSet"))]
     outcome = scene.remove(host_is_off=True)

@@ -672,7 +672,7 @@ def test_lease_of_a_run_that_died_elsewhere_is_taken_over(nodes: Lab) -> None:
     hold(nodes)
     done = nodes.deploy("--limit", "n1", config=other_change(nodes, "third"))
     assert done.results["n1"] == "changed"
-    assert 15 < done.seconds < 60
+    assert 15 < done.seconds < 120
     assert (
         nodes.kubectl(
             "-n",

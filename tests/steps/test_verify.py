@@ -115,6 +115,17 @@ def test_a_cordon_of_our_own_is_told_with_the_command_that_lifts_it() -> None:
     assert check.advice == "inv uncordon --limit n1"
 
 
+@pytest.mark.parametrize("live", [node("fabnode.io/removed:NoSchedule"), node(cordoned=True)])
+def test_a_node_that_is_locked_out_is_not_simply_had_back(live: dict[str, Any]) -> None:
+    check = verify.schedulable_check(make_config().nodes[0], live, "ours", locked_out=True)
+    assert not check.ok
+    assert check.detail.endswith("locked out: a removal of it has begun")
+    assert check.advice == (
+        "inv remove-node --limit n1 goes on with that; inv uncordon --limit n1 has it back, if"
+        " nobody else got its keys"
+    )
+
+
 @pytest.mark.parametrize(
     ("live", "warning"),
     [
