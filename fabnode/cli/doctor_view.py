@@ -36,8 +36,14 @@ def paragraphs(
             well.append(name)
         else:
             yield from _of_node(name, outcome.value, width, fixed=name not in alone)
-    if well:
-        yield f"nothing is wrong with {', '.join(well)}"
+    unseen = {name: ", ".join(o.value.unseen) for name, o in found.items() if o.value}
+    if sound := [name for name in well if not unseen[name]]:
+        yield f"nothing is wrong with {', '.join(sound)}"
+    for what in dict.fromkeys(filter(None, unseen.values())):
+        nodes = ", ".join(name for name, text in unseen.items() if text == what)
+        yield _wrapped(
+            f"{nodes}: not all could be read: this account has no right to list {what}", [], width
+        )
 
 
 def fixes(
@@ -109,6 +115,7 @@ def _entry(name: str, outcome: Outcome[Diagnosis], *, fixed: bool) -> dict[str, 
     known = outcome.value.explained
     return {
         "node": name,
+        "unseen": list(outcome.value.unseen),
         "causes": [
             {
                 "key": cause.key,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..kube import bootstrap_tokens, csr, other_approvers
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER, IssuedToken, node_asked_for
 from ..steps import approve_csr, rbac
+from ..steps.preflight import UNKNOWN_APPROVERS, UNKNOWN_APPROVERS_FIX
 from ..util import program
 from ..util.wait import Wait, Waiting, unobserved
 from .errors import OtherApproverError
@@ -80,9 +81,15 @@ class Admission:
         return other_approvers.find(self._api, shares_token=self._shares_token)
 
     def refuse_other_approvers(self) -> None:
-        """Raise OtherApproverError where somebody else approves first certificates."""
+        """
+        Raise OtherApproverError where something else approves first certificates.
+
+        Warn where that can't be known.
+        """
         if found := self.other_approvers():
             raise OtherApproverError(found)
+        if found is None:
+            self._journal.warn(f"{UNKNOWN_APPROVERS}; {UNKNOWN_APPROVERS_FIX}")
 
     def allow(self, nodes: Sequence[Node]) -> None:
         """

@@ -61,6 +61,9 @@ _ACCESS: Final[tuple[tuple[type[HostError], Access], ...]] = (
 )
 
 
+PODS: Final = "pods"
+
+
 class Diagnoses:
     """
     Diagnoses of a run's nodes at one time; shared by their threads.
@@ -73,16 +76,21 @@ class Diagnoses:
         self._lock = threading.Lock()
         self._nodes: Mapping[str, Object] | None = None
         self._requests: tuple[SigningRequest, ...] = ()
+        self._unseen: tuple[str, ...] = ()
         self._fault: ClusterError | None = None
 
     def causes(self, planner: NodePlanner) -> tuple[Cause, ...]:
         """Return what is wrong with a node, what explains the rest first."""
         return self.judged(planner)[0]
 
-    def judged(self, planner: NodePlanner) -> tuple[tuple[Cause, ...], bool]:
-        """Return that, and whether the node's services run long enough to be judged."""
+    def judged(self, planner: NodePlanner) -> tuple[tuple[Cause, ...], bool, tuple[str, ...]]:
+        """
+        Return the causes, and whether the node's services run long enough to be judged.
+
+        And what our account had no right to read of it.
+        """
         evidence = self.evidence(planner)
-        return judge.causes(evidence), judge.settled(evidence)
+        return judge.causes(evidence), judge.settled(evidence), evidence.node.unseen
 
     def evidence(self, planner: NodePlanner) -> Evidence:
         """Return all that is known of a node: from one probe of its host, and from the API."""
@@ -163,7 +171,9 @@ class Diagnoses:
         live = self._nodes.get(node.name)
         requests = self._of(node.name)
         if live is None:
-            return NodeSeen(registered=False, beat=float("inf"), requests=requests)
+            return NodeSeen(
+                registered=False, beat=float("inf"), requests=requests, unseen=self._unseen
+            )
         try:
             return self._registered(node, live, requests)
         except ClusterError as error:
@@ -183,11 +193,12 @@ class Diagnoses:
             try:
                 self._nodes = self._session.nodes.current()
                 dialect = csr.dialect(config.cluster.version)
-                found = permitted(lambda: api.get(dialect.path)["items"]) or ()
+                found = permitted(lambda: api.get(dialect.path)["items"])
             except ClusterError as error:
                 self._fault = error
                 return
-            self._requests = tuple(csr.parse(item) for item in found)
+            self._requests = tuple(csr.parse(item) for item in found or ())
+            self._unseen = ("signing requests",) if found is None else ()
 
     def _of(self, name: str) -> tuple[Request, ...]:
         """Return a node's signing requests."""
@@ -219,10 +230,13 @@ class Diagnoses:
             for kind, each in node_status.conditions(live).items()
         }
         ready = conditions.get("Ready")
-        pods = permitted(lambda: pods_on(api, name)) or []
+        listed = permitted(lambda: pods_on(api, name))
+        pods = listed or []
         own = network.own_pod(pods)
         missing = permitted(lambda: network.missing([name])) if network.name else None
         found = network.diagnosis([name], missing) if missing else None
+        unseen = [] if listed is not None else [PODS]
+        unseen += [f"{network.name}'s DaemonSet"] if network.name and missing is None else []
         metadata, status = live["metadata"], live.get("status") or {}
         operation = operations.read(live)
         leaving = ", ".join(metadata.get("finalizers") or ()) or "the API"
@@ -250,6 +264,7 @@ class Diagnoses:
             network_pod=(full_name(own), own["metadata"]["uid"]) if own else ("", ""),
             reaches_kubelet=self._reaches(name) if ready and ready.status == "True" else None,
             skew=self._skew(live),
+            unseen=(*self._unseen, *unseen),
         )
 
     def _reaches(self, name: str) -> bool | None:

@@ -30,7 +30,7 @@ from ..util.sanitize import last_lines
 from ..util.wait import Wait, unless
 from ..util.words import counted
 from . import approval, pipeline, run_rights
-from .diagnosis import Diagnoses
+from .diagnosis import PODS, Diagnoses
 from .run import RunContext
 
 if TYPE_CHECKING:
@@ -66,15 +66,26 @@ class Diagnosis:
     What is wrong with a node, what explains the rest first; empty: it is healthy.
 
     :param settled: no service of it has just been started, so that it is too early to judge it.
+    :param unseen: what the account had no right to read of it.
     """
 
     causes: tuple[Cause, ...]
     settled: bool = True
+    unseen: tuple[str, ...] = ()
 
     @property
     def too_early(self) -> bool:
         """Whether nothing is wrong as far as it can be told yet."""
         return not self.causes and not self.settled
+
+    @property
+    def incomplete(self) -> bool:
+        """
+        Whether causes that take a node out of use could not be looked for.
+
+        Without a list of pods only their number is not compared with what a node takes.
+        """
+        return bool(set(self.unseen) - {PODS})
 
     @property
     def explained(self) -> dict[str, str]:
@@ -204,7 +215,7 @@ def _diagnose_again(
 
     with _context(run) as context:
         limit = float(run.config.timeouts.ready)
-        wait = Wait("nodes to be well", limit, _POLL, sleep=unless(context.session.stopped))
+        wait = Wait("nodes to be healthy", limit, _POLL, sleep=unless(context.session.stopped))
         while True:
             found = _diagnosed(run, context, list(before))
             if wait.over or not any(o.value and awaited(n, o.value) for n, o in found.items()):
@@ -221,7 +232,7 @@ def _diagnosed(
         with run.journal.step(deployer.node.name, DOCTOR, "probing") as log:
             found = Diagnosis(*diagnoses.judged(deployer.planner))
             if not found.causes:
-                log.note("it is healthy")
+                log.note("nothing found in what may be read" if found.unseen else "it is healthy")
             else:
                 more = len(found.causes) - 1
                 also = f" (and {counted(more, 'thing')} more)" if more else ""

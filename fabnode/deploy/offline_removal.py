@@ -259,7 +259,7 @@ class _Node:
         shown = ", ".join(found.pods[:3]) + (", …" if len(found.pods) > 3 else "")
         again = program.task(f"remove-node --offline --host-is-off --limit {self._name}")
         error = NotProvenOffError(
-            f"locked out ({self._closed()}), and still a node:"
+            f"locked out (tainted, cordoned, {self._closed()}), and still a node:"
             f" {counted(len(found.pods), 'pod')} may run there ({shown}), and its removal would"
             " declare them dead",
             f"switch the host off, then {again}",
@@ -268,11 +268,10 @@ class _Node:
         return error
 
     def _closed(self) -> str:
-        """Return what keeps it out, as far as this account could see to it."""
-        kept = "no request or token of it left"
+        """Return what is left of it that would let it in, as far as this account could look."""
         if self._traces.unseen:
-            kept = "no request of it left, and more as far as this account's rights go"
-        return f"tainted, cordoned, {kept}"
+            return "no request of it left, and more as far as this account's rights go"
+        return "no request or token of it left"
 
     def _what_is_left(self, end: str, found: OfflineRemoval) -> tuple[str, ...]:
         """

@@ -90,6 +90,7 @@ class NodeSeen:
     :param network_pod: `namespace/name` and uid of that network's pod there.
     :param reaches_kubelet: whether the apiserver gets through to its kubelet; None: not asked.
     :param skew: why its kubelet's release does not fit the apiserver's; empty: it does.
+    :param unseen: what our account had no right to read, so that its causes are not named.
     """
 
     known: bool = True
@@ -115,6 +116,7 @@ class NodeSeen:
     network_pod: tuple[str, str] = ("", "")
     reaches_kubelet: bool | None = None
     skew: str = ""
+    unseen: tuple[str, ...] = ()
 
     @property
     def ready(self) -> str:

@@ -29,7 +29,7 @@ def find(api: Api, *, shares_token: bool) -> tuple[str, ...] | None:
     """
     Return what else approves requests made with our tokens, as named in messages.
 
-    None: no right to ask.
+    None: no right to ask, or the apiserver could not tell.
 
     :param shares_token: hosts join with the token of the cluster's token file.
     """
@@ -52,7 +52,8 @@ def find(api: Api, *, shares_token: bool) -> tuple[str, ...] | None:
     try:
         answer = api.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
         if not answer["status"]["allowed"]:
-            return ()
+            # An authorizer that could not be asked may be the one that lets somebody.
+            return None if answer["status"].get("evaluationError") else ()
         bindings = api.get(f"{_RBAC}/clusterrolebindings")["items"]
         roles = api.get(f"{_RBAC}/clusterroles")["items"]
     except ApiError as error:

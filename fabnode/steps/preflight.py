@@ -48,6 +48,10 @@ class Surroundings:
     network_knows_api: bool = False
 
 
+UNKNOWN_APPROVERS = (
+    "fabnode lacks the right to check whether something else approves first certificates"
+)
+UNKNOWN_APPROVERS_FIX = f"update the account with `{program.task('rbac.deployer')}`"
 OTHER_APPROVER_FIX = (
     "delete it, or bind it to the group of those tokens alone that it is meant for, as kubeadm "
     "does: `kubectl edit clusterrolebinding NAME`"
@@ -105,8 +109,8 @@ def _other_approvers(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
     if around.other_approvers is None:
         yield Finding(
             "warning",
-            "fabnode lacks the right to check whether something else approves first certificates",
-            f"update the account with `{program.task('rbac.deployer')}`",
+            UNKNOWN_APPROVERS,
+            UNKNOWN_APPROVERS_FIX,
         )
     elif around.other_approvers:
         yield Finding("error", other_approver(around.other_approvers), OTHER_APPROVER_FIX)

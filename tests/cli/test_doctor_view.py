@@ -47,6 +47,25 @@ def test_what_nodes_share_comes_first_and_is_fixed_on_none() -> None:
     assert [c["safe"] for c in document(found, shared)["nodes"][0]["causes"]] == [False, False]
 
 
+def test_what_was_not_read_is_named_and_no_node_called_sound_for_it() -> None:
+    found = {
+        "n1": Outcome(Diagnosis((), unseen=("pods",))),
+        "n2": Outcome(Diagnosis((), unseen=("pods",))),
+        "n3": Outcome(Diagnosis(())),
+        "n4": Outcome(Diagnosis((), unseen=("signing requests", "pods"))),
+    }
+    assert list(paragraphs(found, (), width=None)) == [
+        "nothing is wrong with n3",
+        "n1, n2: not all could be read: this account has no right to list pods",
+        "n4: not all could be read: this account has no right to list signing requests, pods",
+    ]
+    assert [each["unseen"] for each in document(found, ())["nodes"]][2:] == [
+        [],
+        ["signing requests", "pods"],
+    ]
+    assert [o.value.incomplete for o in found.values() if o.value] == [False, False, False, True]
+
+
 def test_a_host_begins_no_line_of_its_own() -> None:
     (shown, *_) = paragraphs({"n1": Outcome(Diagnosis((CUT_OFF,)))}, (), width=None)
     assert "    seen: line [2J n9: well" in shown
@@ -73,5 +92,5 @@ def test_programs_get_the_same() -> None:
         "explained_by": "",
     }
     assert first["causes"][1]["explained_by"] == "kubelet-disabled"
-    assert well == {"node": "n2", "causes": []}
+    assert well == {"node": "n2", "unseen": [], "causes": []}
     assert unseen == {"node": "n3", "error": "no look"}

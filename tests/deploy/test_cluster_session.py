@@ -471,3 +471,8 @@ def test_where_others_approve_first_certificates_nothing_is_judged(
     monkeypatch.setattr(admission, "other_approvers", lambda: ("auto-approve",))
     with pytest.raises(OtherApproverError, match="by auto-approve kube-controller-manager"):
         admission.refuse_other_approvers()
+    assert not [event for event in scene.journal.events if event.state == "warning"]
+    monkeypatch.setattr(admission, "other_approvers", lambda: None)
+    admission.refuse_other_approvers()
+    (warning,) = (event.text for event in scene.journal.events if event.state == "warning")
+    assert "lacks the right to check whether something else approves" in warning

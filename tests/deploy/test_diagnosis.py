@@ -202,6 +202,8 @@ def test_a_node_that_is_locked_out_stays_so_where_the_api_answers_in_part() -> N
 def test_what_an_account_may_not_read_is_left_out() -> None:
     node = seen(Api(forbidden=True)).node
     assert node.known
+    assert node.unseen == ("signing requests", "pods")
+    assert seen().node.unseen == ()
     assert (node.requests, node.pods, node.network_pod) == ((), 0, ("", ""))
 
 

@@ -41,10 +41,10 @@ class Ward(Scene):
         self.done: list[str] = []
         self.refuses = ""
 
-        def judged(_: object, planner: Any) -> tuple[tuple[Cause, ...], bool]:
+        def judged(_: object, planner: Any) -> tuple[tuple[Cause, ...], bool, tuple[str, ...]]:
             found = looks.get(planner.node.name, [()])
             now = found.pop(0) if len(found) > 1 else found[0]
-            return tuple(each for each in now if each is not TOO_EARLY), TOO_EARLY not in now
+            return tuple(each for each in now if each is not TOO_EARLY), TOO_EARLY not in now, ()
 
         def deploy(run: Run) -> None:
             self.done.append(f"deploy {','.join(n.name for n in run.nodes)}")

@@ -84,6 +84,15 @@ def test_bindings_are_named(api: Api, shares: bool, found: tuple[str, ...] | Non
     assert other_approvers.find(api, shares_token=shares) == found  # type: ignore[arg-type]
 
 
+def test_an_authorizer_that_could_not_be_asked_is_not_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    api = Api(allowed=False)
+    status = {"status": {"allowed": False, "evaluationError": "webhook: no answer"}}
+    monkeypatch.setattr(api, "create", lambda *_: status)
+    assert other_approvers.find(api, shares_token=False) is None  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("shares", "user", "group"),
     [

@@ -22,7 +22,7 @@ def doctor(options: Options, *, fix: bool, dry_run: bool) -> None:
     """
     Print what is wrong with nodes; with `fix`, do what is safe and probe again.
 
-    Exit 3 where something is wrong; after fixes 1 where something still is.
+    Exit 3 where something is wrong, or could not be read; after fixes 1 where something still is.
     """
     with app.run_of(options) as run:
         found = doctor_runs.diagnose(run)
@@ -44,7 +44,7 @@ def doctor(options: Options, *, fix: bool, dry_run: bool) -> None:
             _print(found, would=fix)
         if not all(outcome.ok for outcome in found.values()):
             raise Exit(code=exits.FAILED)
-        if any(o.value and o.value.causes for o in found.values()):
+        if any(o.value and (o.value.causes or o.value.incomplete) for o in found.values()):
             raise Exit(code=exits.WOULD_CHANGE)
 
 
