@@ -173,9 +173,7 @@ def test_a_certificate_for_another_name_is_named(serve: Serve, node_of: NodeOf, 
     server = serve(certified=(str(sign(pki, "-h", "-n", "elsewhere")),))
     node = node_of(server)
     write_known_hosts(node.ssh.known_hosts[0], pki, "@cert-authority * ca.pub")
-    message = (
-        r"certificate of \[127\.0\.0\.1\]:\d+ is invalid: it is for elsewhere; have it signed"
-    )
+    message = r"certificate of \[127\.0\.0\.1\]:\d+ is invalid: it is for elsewhere; have it signed"
     with pytest.raises(HostCertificateError, match=message), Access() as access:
         Host(node, access).open()
     with pytest.raises(HostCertificateError, match="elsewhere"):
