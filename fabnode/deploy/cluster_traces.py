@@ -8,7 +8,7 @@ from ..kube import bootstrap_tokens, csr, node_status
 from ..kube.client import permitted
 from ..pki import proxy_names
 from ..util.words import counted
-from . import proxy_binding
+from . import deployer_account, proxy_binding, removed_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,7 @@ class ClusterTraces:
     def lock_out(self) -> tuple[str, ...]:
         """Remove what would let its host in again; return what that was."""
         gone = []
+        unbound = self._unbound()  # first: from then on no other request comes
         if requests := self.requests():
             for name in requests:
                 csr.withdraw(self._api, name, self._dialect)
@@ -63,16 +64,26 @@ class ClusterTraces:
             for token in tokens:
                 bootstrap_tokens.delete(self._api, token)
             gone.append(counted(len(tokens), "bootstrap token"))
-        if self._unbound():
+        if unbound:
             gone.append("its kube-proxy's rights")
         return tuple(gone)
 
     def _unbound(self) -> bool:
         """Take its kube-proxy's rights back; return whether that was done, not where we may not."""
-        if not self.binds_proxy():
+        binding = permitted(lambda: proxy_binding.read(self._api))
+        bound = proxy_names.own(self._name) in proxy_binding.users(binding)
+        if not bound and self._name not in proxy_binding.removed(binding):
             return False
-        name = proxy_names.own(self._name)
-        return bool(permitted(lambda: proxy_binding.unbind(self._api, name)))
+        if deployer_account.guarded(self._session.snapshot.version):
+            removed_policy.bring(self._api)
+        return bound and bool(permitted(lambda: proxy_binding.unbind(self._api, self._name)))
+
+    def is_refused(self) -> bool:
+        """Return whether the apiserver refuses its kubelet a certificate and a Node object."""
+        if not deployer_account.guarded(self._session.snapshot.version):
+            return False
+        removed = permitted(lambda: proxy_binding.removed(proxy_binding.read(self._api))) or {}
+        return self._name in removed and removed_policy.in_force(self._api)
 
     def remove(self) -> tuple[str, ...]:
         """Remove all of it, its pods having ended; return what was there."""
