@@ -36,6 +36,7 @@ from ..upkeep.objects import full_name
 from ..util.errors import ClusterError, HostError
 from ..util.sanitize import clean
 from ..util.wait import WaitTimeoutError
+from . import proxy_binding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,11 +164,20 @@ class Diagnoses:
         live = self._nodes.get(node.name)
         requests = self._of(node.name)
         if live is None:
-            return NodeSeen(registered=False, beat=float("inf"), requests=requests)
+            removed = self._removed().get(node.name, "")
+            beat = float("inf")
+            return NodeSeen(registered=False, beat=beat, requests=requests, removed=removed)
         try:
             return self._registered(node, live, requests)
         except ClusterError as error:
             return NodeSeen(known=False, fault=error.message, advice=error.advice)
+
+    def _removed(self) -> dict[str, str]:
+        """Return which nodes were removed, with the days; none where nobody can say."""
+        try:
+            return proxy_binding.removed(proxy_binding.read(self._session.api))
+        except ClusterError:
+            return {}
 
     def _ask(self) -> None:
         """Ask for what concerns all nodes, once."""
