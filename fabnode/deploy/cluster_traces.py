@@ -8,11 +8,12 @@ from ..kube import bootstrap_tokens, csr, node_status
 from ..kube.client import permitted
 from ..pki import proxy_names
 from ..util.words import counted
-from . import proxy_binding
+from . import deployer_account, proxy_binding, removed_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..kube.client import Object
     from ..pki.csr_policy import SigningRequest, Token
     from .cluster_session import ClusterSession
 
@@ -62,17 +63,12 @@ class ClusterTraces:
 
     def binds_proxy(self) -> bool:
         """Return whether its kube-proxy has rights in its own name; see `unseen`."""
-        users = permitted(lambda: proxy_binding.users(proxy_binding.read(self._api)))
-        if users is None:
-            self._unseen[
-                "its kube-proxy may have rights in a name of its own, until they are revoked: this"
-                f" account has no right to read the {proxy_binding.TITLE}"
-            ] = None
-        return users is not None and proxy_names.own(self._name) in users
+        return proxy_names.own(self._name) in proxy_binding.users(self._binding())
 
     def lock_out(self) -> tuple[str, ...]:
         """Remove what would let its host join again; return what that was."""
         gone = []
+        unbound = self._unbound()  # first: from then on no other request comes
         if requests := self.requests():
             for name in requests:
                 csr.withdraw(self._api, name, self._dialect)
@@ -81,16 +77,35 @@ class ClusterTraces:
             for token in tokens:
                 bootstrap_tokens.delete(self._api, token)
             gone.append(counted(len(tokens), "bootstrap token"))
-        if self._unbound():
+        if unbound:
             gone.append("its kube-proxy's rights")
         return tuple(gone)
 
     def _unbound(self) -> bool:
         """Revoke its kube-proxy's rights; return whether that was done, False without the right."""
-        if not self.binds_proxy():
+        binding = self._binding()
+        bound = proxy_names.own(self._name) in proxy_binding.users(binding)
+        if not bound and self._name not in proxy_binding.removed(binding):
             return False
-        name = proxy_names.own(self._name)
-        return bool(permitted(lambda: proxy_binding.unbind(self._api, name)))
+        if deployer_account.guarded(self._session.snapshot.version):
+            removed_policy.bring(self._api)
+        return bound and bool(permitted(lambda: proxy_binding.unbind(self._api, self._name)))
+
+    def is_refused(self) -> bool:
+        """Return whether the apiserver refuses its kubelet a certificate and a Node object."""
+        if not deployer_account.guarded(self._session.snapshot.version):
+            return False
+        removed = proxy_binding.removed(self._binding())
+        return self._name in removed and removed_policy.in_force(self._api)
+
+    def _binding(self) -> Object | None:
+        found = permitted(lambda: (proxy_binding.read(self._api),))
+        if found is None:
+            self._unseen[
+                "its kube-proxy may have rights in a name of its own, until they are revoked: this"
+                f" account has no right to read the {proxy_binding.TITLE}"
+            ] = None
+        return found[0] if found else None
 
     def remove(self) -> tuple[str, ...]:
         """Remove all of it, its pods having ended; return what was there."""

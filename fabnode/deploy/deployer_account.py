@@ -18,7 +18,7 @@ from ..releases.matrix import matrix
 from ..steps import proxy_cert, verify
 from ..steps.finding import Finding
 from ..util import program
-from . import admission_policy, run_rights
+from . import admission_policy, removed_policy, run_rights
 from .admission_policy import Allowed
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def objects(
     policy: tuple[Object, ...] = ()
     if guarded(server):
         rights += run_rights.OWN_POLICY
-        policy = admission_policy.objects(DEPLOYER, allowed(config, network))
+        own = admission_policy.objects(DEPLOYER, allowed(config, network))
+        policy = (*own, *removed_policy.objects())
     return (verify.namespace(standing=True), *account_objects(DEPLOYER, rights), *policy)
 
 

@@ -36,6 +36,7 @@ from ..upkeep.objects import full_name
 from ..util.errors import ClusterError, HostError
 from ..util.sanitize import clean
 from ..util.wait import WaitTimeoutError
+from . import proxy_binding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -172,7 +173,11 @@ class Diagnoses:
         requests = self._of(node.name)
         if live is None:
             return NodeSeen(
-                registered=False, beat=float("inf"), requests=requests, unseen=self._unseen
+                registered=False,
+                beat=float("inf"),
+                requests=requests,
+                removed=self._removed().get(node.name, ""),
+                unseen=self._unseen,
             )
         try:
             return self._registered(node, live, requests)
@@ -183,6 +188,13 @@ class Diagnoses:
                 advice=error.advice,
                 locked_out=operations.is_locked_out(live),
             )
+
+    def _removed(self) -> dict[str, str]:
+        """Return which nodes were removed, with the days; none where nobody can say."""
+        try:
+            return proxy_binding.removed(proxy_binding.read(self._session.api))
+        except ClusterError:
+            return {}
 
     def _ask(self) -> None:
         """Ask for what concerns all nodes, once."""

@@ -66,5 +66,5 @@ def _forget(run: Run, session: ClusterSession, name: str) -> Forgotten:
             f" `{program.task(f'remove-node --limit {there[own]}')}`"
         )
         return Forgotten(name, False, text)
-    proxy_binding.unbind(session.api, own)
+    proxy_binding.unbind(session.api, own.removeprefix(proxy_names.OWN))
     return Forgotten(name, True, f"{own} has no rights any more")

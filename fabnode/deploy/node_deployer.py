@@ -262,6 +262,7 @@ class NodeDeployer:
                     with self._journal.step(
                         name, bootstrap_kubeconfig.STEP.name, "creating a bootstrap token"
                     ):
+                        self._session.proxy_identities.readmit(self.node)
                         token = admission.new_token(self.node)
                     bootstrap = bootstrap_kubeconfig.content(inputs, token)
                 case File(path=layout.PROXY_PEM):

@@ -25,7 +25,7 @@ from ..util import program
 from ..util.errors import FabnodeError
 from ..util.wait import Wait, unless
 from ..util.words import counted
-from . import run_rights
+from . import removed_policy, run_rights
 from .cluster_traces import ClusterTraces
 from .cordons import NotANodeError
 from .draining import nodes_in_use
@@ -136,6 +136,7 @@ class _Node:
         self._session = using.context.session
         self._name = deployer.node.name
         self._off = host_is_off
+        self._refused = False
         self._traces = ClusterTraces(self._session, self._name)
 
     def plan(self) -> OfflineRemoval:
@@ -280,6 +281,7 @@ class _Node:
         :param found: what was there before it was locked out.
         """
         version = self._session.snapshot.version
+        self._refused = self._traces.is_refused()
         reads = (
             "reads Services, its own Node and pods bound to it, which are none"
             if version.minor in matrix().api["nodes see their own alone"]
@@ -291,15 +293,26 @@ class _Node:
             else "until a date that the cluster does not know (a year at most by default)"
         )
         kubelet = (
-            f"its kubelet's certificate is good {until}, and renews itself while it is: it"
-            f" makes a Node object again where that kubelet starts, and {reads}; only another CA"
-            f" ends it: {program.task('rotate-certs --ca')}"
+            f"its kubelet's certificate is good {until}, {self._goes_on(reads)}; only another CA"
+            f" ends it{' before' if self._refused else ''}: {program.task('rotate-certs --ca')}"
         )
         left = [kubelet]
         node = next(node for node in self._run.config.nodes if node.name == self._name)
         if node.kube_proxy.enabled:
             left.append(self._of_proxy(found))
         return (*left, *self._traces.unseen)
+
+    def _goes_on(self, reads: str) -> str:
+        """Return what its kubelet's certificate is good for, in a clause."""
+        if self._refused:
+            return (
+                "and is not renewed: the apiserver refuses it another one, and a Node object"
+                f" (ValidatingAdmissionPolicy {removed_policy.NAME}); until it ends, it {reads}"
+            )
+        return (
+            "and renews itself while it is: it makes a Node object again where that kubelet"
+            f" starts, and {reads}"
+        )
 
     def _of_proxy(self, found: OfflineRemoval) -> str:
         if not found.proxy:

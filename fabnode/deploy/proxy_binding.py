@@ -5,8 +5,9 @@ Its subjects are one list, for server-side apply too, which two deployers may ch
 change therefore names the resourceVersion that it was made from: the apiserver refuses one that
 others have overtaken, and it is made again from what is there then.
 
-It also bears which names a removal took out, with the days: that outlives the Node objects, so that
-a node which comes back by its old certificate is known for what it is.
+It also bears the nodes whose names a removal took out, with the days: that outlives the Node
+objects, so that a node which comes back by its old certificate is known for what it is, and refused
+where `removed_policy.py` is in force.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ..kube.client import APPLY_PATCH, ApiError
 from ..kube.server_side_apply import MANAGER, ObjectChange, Way
+from ..pki import proxy_names
 from ..steps import rbac
 from ..util.errors import ClusterError
 
@@ -32,9 +34,13 @@ _ALL = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 PATH = f"{_ALL}/{rbac.PROXIES}"
 TITLE = f"ClusterRoleBinding {rbac.PROXIES}"
 RECORD = "fabnode.io/removed"
-"""Annotation of the binding: names that a removal took out of it, as JSON, with the days."""
+"""
+Annotation of the binding: nodes whose names a removal took out of it, with the days.
 
-_REMEMBERED = 200  # of those names, the newest
+JSON without blanks, for the apiserver's policy looks for a node's name in this very text.
+"""
+
+_REMEMBERED = 200  # of those nodes, the newest
 _TRIES = 20  # each of them another's change
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -54,7 +60,7 @@ def users(binding: Object | None) -> frozenset[str]:
 
 
 def removed(binding: Object | None) -> dict[str, str]:
-    """Return the names that a removal took out and nobody has bound again, each with its day."""
+    """Return the nodes whose names a removal took out and nobody has bound again, with the days."""
     if binding is None or foreign(binding):
         return {}
     annotations = (binding.get("metadata") or {}).get("annotations") or {}
@@ -65,8 +71,8 @@ def removed(binding: Object | None) -> dict[str, str]:
     if not isinstance(found, dict):
         return {}
     there = users(binding)
-    days = {name: day for name, day in found.items() if _DAY.fullmatch(str(day))}
-    return {name: day for name, day in days.items() if name not in there}
+    days = {node: day for node, day in found.items() if _DAY.fullmatch(str(day))}
+    return {node: day for node, day in days.items() if proxy_names.own(node) not in there}
 
 
 def read(api: Api) -> Object | None:
@@ -97,7 +103,7 @@ def bind(api: Api, wanted: Iterable[str], *, way: Way, dry_run: bool = False) ->
     def edited(live: Object | None) -> tuple[list[Object], Mapping[str, str]] | None:
         new = [name for name in names if name not in users(live)]
         before = (live or {}).get("subjects") or []
-        record = {name: day for name, day in removed(live).items() if name not in names}
+        record = {n: day for n, day in removed(live).items() if proxy_names.own(n) not in names}
         if not new and record == removed(live):
             return None
         return [*before, *rbac.of_proxies(new)["subjects"]], record
@@ -107,9 +113,9 @@ def bind(api: Api, wanted: Iterable[str], *, way: Way, dry_run: bool = False) ->
     return found
 
 
-def unbind(api: Api, name: str) -> bool:
-    """Take a name out of the binding, and record that; return whether it was there."""
-    was_there = False
+def unbind(api: Api, node: str) -> bool:
+    """Take a node's name out of the binding, and record that; return whether it was there."""
+    was_there, name = False, proxy_names.own(node)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
 
     def edited(live: Object | None) -> tuple[list[Object], Mapping[str, str]] | None:
@@ -118,11 +124,23 @@ def unbind(api: Api, name: str) -> bool:
             return None
         was_there = True
         left = [s for s in live["subjects"] if (s.get("kind"), s["name"]) != ("User", name)]
-        days = sorted({**removed(live), name: today}.items(), key=lambda item: item[1])
+        days = sorted({**removed(live), node: today}.items(), key=lambda item: item[1])
         return left, dict(days[-_REMEMBERED:])
 
     _edited(api, edited)
     return was_there
+
+
+def readmit(api: Api, node: str) -> None:
+    """Take a node out of the record of those that were removed; its rights are another matter."""
+
+    def edited(live: Object | None) -> tuple[list[Object], Mapping[str, str]] | None:
+        record = removed(live)
+        if live is None or record.pop(node, None) is None:
+            return None
+        return live.get("subjects") or [], record
+
+    _edited(api, edited)
 
 
 def _edited(

@@ -17,7 +17,7 @@ from ..steps import rbac
 from ..upkeep import operations
 from ..util import program
 from ..util.wait import Wait
-from . import proxy_binding, proxy_rights
+from . import proxy_binding, proxy_rights, removed_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,6 +57,7 @@ class ProxyIdentities:
         self._waiting: set[str] = set()
         self._lock = threading.Lock()
         self._bound: frozenset[str] | None = None
+        self._removed: frozenset[str] = frozenset()
         self._refusal = ""
 
     def name_for(self, node: Node) -> str:
@@ -79,6 +80,30 @@ class ProxyIdentities:
     def restore(self, node: Node) -> bool:
         """Bind a node's own name again; return whether that is done."""
         return self._bind(proxy_names.own(node.name), requests=False)
+
+    def readmit(self, node: Node) -> None:
+        """
+        Have a node let in again that a removal has recorded, before it joins.
+
+        The apiserver refuses such a node its Node object where `removed_policy.py` is in force.
+        """
+        with self._lock:
+            if permitted(self._known) is None or node.name not in self._removed:
+                return
+            if self._locked_out(node):
+                return
+            try:
+                proxy_binding.readmit(self._api, node.name)
+            except ApiError as error:
+                if not error.is_forbidden:
+                    raise
+                again = program.task("rbac.deployer")
+                self._journal.warn(
+                    f"{node.name} was removed before, and this account may not write the"
+                    f" {proxy_binding.TITLE}, which says so: it can't join where the"
+                    f" ValidatingAdmissionPolicy {removed_policy.NAME} is in force; `{again}` as"
+                    " administrator makes an account that may"
+                )
 
     def planned(self, nodes: Iterable[Node]) -> ObjectChange | None:
         """Return what the binding would get for these nodes. Changes nothing."""
@@ -110,6 +135,7 @@ class ProxyIdentities:
             live = proxy_binding.read(self._api)
             self._is_foreign(live)
             self._bound = proxy_binding.users(live)
+            self._removed = frozenset(proxy_binding.removed(live))
         return self._bound
 
     def _is_foreign(self, live: Object | None) -> bool:

@@ -73,7 +73,7 @@ def _registration(live: Object, known: Collection[str], days: dict[str, str]) ->
         known=name in known,
         controls=any(label in (metadata.get("labels") or {}) for label in _CONTROLS),
         locked=_locked(live),
-        removed=days.get(proxy_names.own(name), ""),
+        removed=days.get(name, ""),
     )
 
 

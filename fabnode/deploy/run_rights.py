@@ -14,6 +14,7 @@ from ..kube import lease_lock
 from ..kube.rbac_rules import Right, applying
 from ..steps import rbac
 from ..steps.verify import PROBE_NAMESPACE
+from . import removed_policy
 from .network_policies import CLUSTER_WIDE
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _CLIENT = "kubernetes.io/kube-apiserver-client"
 _SERVING = "kubernetes.io/kubelet-serving"
 _SIGNERS = ("kubernetes.io/kube-apiserver-client-kubelet", _SERVING)
 
+_POLICIES = ("fabnode-deployer", removed_policy.NAME)
 _AUTHORITIES = ("extension-apiserver-authentication", "kube-root-ca.crt")
 
 _VERIFY = (
@@ -89,10 +91,13 @@ FORGET = (
 """What `inv rbac.forget` needs, which takes such names back."""
 
 OWN_POLICY = tuple(
-    Right("", "admissionregistration.k8s.io", resource, ("get",), ("fabnode-deployer",))
+    Right("", "admissionregistration.k8s.io", resource, ("get",), _POLICIES)
     for resource in ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
 )
-"""To compare the policy on the account with the configuration. Runs do without where need be."""
+"""
+To compare the policy on the account with the configuration, and to say of removed nodes what they
+are refused. Runs do without where need be.
+"""
 
 API_SERVICES = Right("", "apiregistration.k8s.io", "apiservices", ("list",))
 """To name an aggregated API that is down. Checks do without where need be."""

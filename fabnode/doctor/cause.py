@@ -124,7 +124,7 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # and explains nothing.
         "others-write": (),
         # Whatever else is wrong with it, somebody wants it removed.
-        "locked-out": ("cordoned", "tainted"),
+        "locked-out": ("cordoned", "tainted", "deleted", "unregistered", "api-refuses"),
         # The runtime.
         "runtime-masked": _RUNTIME,
         "runtime-program": _RUNTIME,

@@ -83,6 +83,7 @@ class NodeSeen:
     :param beat: seconds since its kubelet last reported.
     :param cordon: owner of its cordon; empty: none. :param operation: of fabnode's own, what it was
         made for: cordon, drain, maintain, upgrade. :param locked_out: a removal of it has begun.
+    :param removed: day on which it was removed, where it is not registered; empty: it was not.
     :param taints: that are not configured and keep pods away; each with what to do about it.
     :param tainted_by: the program that wrote its taints last.
     :param machine_id, addresses, kubelet, pods, most_pods: as it reports them.
@@ -103,6 +104,7 @@ class NodeSeen:
     cordon: str = ""
     operation: str = ""
     locked_out: bool = False
+    removed: str = ""
     taints: tuple[tuple[str, str], ...] = ()
     tainted_by: str = ""
     machine_id: str = ""

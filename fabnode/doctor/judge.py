@@ -32,7 +32,7 @@ def causes(evidence: Evidence) -> tuple[Cause, ...]:
         found = (*found, Cause("drift", text, "compared as by `plan`", Fix(deploy, (Deploy(),))))
     if found and (evidence.host.of_others or evidence.host.files_of_others):
         found = (_of_others(evidence), *_only(_starts_nothing, found))
-    if evidence.node.locked_out:
+    if evidence.node.locked_out or evidence.node.removed:
         found = _only(lambda _: False, found)  # nothing of it comes back by itself
     elif not evidence.node.known:
         found = _only(_takes_nothing_back, found)

@@ -45,6 +45,14 @@ def node(evidence: Evidence, kubelet: Service) -> Iterator[Cause]:
         )
         return
     if not seen.registered:
+        if seen.removed:
+            remove = program.task(f"remove-node --limit {wanted.name}")
+            yield Cause(
+                "locked-out",
+                f"it was removed on {seen.removed}, and is not to be a node",
+                "what that removal recorded; the API has no Node of this name",
+                Fix(f"{remove} ends it, with its host; {deploy.text} has it back"),
+            )
         if kubelet.settled and not kubelet.crashes and not evidence.host.access:
             yield Cause(
                 "deleted",

@@ -37,6 +37,7 @@ class Api:
     """
     An apiserver in memory.
 
+    :ivar made: admission policies and their bindings, by path.
     :ivar reported: what was changed, in order. :ivar tries: what was evicted as a dry run.
     :ivar answers: by pod, what its evictions get in order, the last one again and again.
     :ivar lasts: how many lists of pods one that was evicted is still in.
@@ -55,6 +56,7 @@ class Api:
         self.volumes: list[Object] = []
         self.owners = {"/apis/apps/v1/namespaces/shop/replicasets/web": {"metadata": {"uid": "o"}}}
         self.answers: dict[str, list[tuple[int, Object]]] = {}
+        self.made: dict[str, Object] = {}
         self.lasts = 1
         self.reported: list[str] = []
         self.tries: list[str] = []
@@ -86,9 +88,14 @@ class Api:
     def find(self, path: str) -> Object | None:
         with self._lock:
             found = self.nodes.get(path.rpartition("/")[2])
-            return deepcopy(found) if path.startswith("/api/v1/nodes/") else None
+            return deepcopy(found) if path.startswith("/api/v1/nodes/") else self.made.get(path)
 
     def create(self, path: str, body: Object) -> Object:
+        if "/admissionregistration" in path:
+            if path in self.refused:
+                raise ApiError(403, "Forbidden", "no")
+            self.made[f"{path}/{body['metadata']['name']}"] = body
+            return body
         asked = body["spec"]["resourceAttributes"]
         return {"status": {"allowed": f"{asked['verb']} {asked['resource']}" not in self.refused}}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fabnode.deploy import admission_policy, deployer_account, run_rights
+from fabnode.deploy import admission_policy, deployer_account, removed_policy, run_rights
 from fabnode.kube.client import ApiError
 from fabnode.kube.service_accounts import DEPLOYER
 from fabnode.releases.version import Release
@@ -231,6 +231,9 @@ def test_other_errors_of_the_api_are_not_taken_for_an_answer() -> None:
         deployer_account.policy_findings(api, allowed())  # type: ignore[arg-type]
 
 
+READABLE = [DEPLOYER.name, removed_policy.NAME]
+
+
 @pytest.mark.parametrize(("server", "guarded"), [("1.29.3", False), ("1.30.0", True)])
 def test_the_account_may_read_its_own_policy_where_there_is_one(server: str, guarded: bool) -> None:
     config = make_config(calico={"enabled": False})
@@ -238,9 +241,9 @@ def test_the_account_may_read_its_own_policy_where_there_is_one(server: str, gua
     assert made[0]["kind"] == "Namespace"
     rules = [rule for item in made for rule in item.get("rules", ())]
     readable = [r for r in rules if r["apiGroups"] == ["admissionregistration.k8s.io"]]
-    assert [r["resourceNames"] for r in readable] == [[DEPLOYER.name]] * 2 * guarded
+    assert [r["resourceNames"] for r in readable] == [READABLE] * 2 * guarded
     assert all(r["verbs"] == ["get"] for r in readable)
     policies = [item for item in made if item["kind"].startswith("ValidatingAdmissionPolicy")]
-    assert len(policies) == 2 * guarded
+    assert len(policies) == 4 * guarded
     # No run insists on that right, so accounts of older releases go on.
     assert not set(run_rights.OWN_POLICY) & set(run_rights.needed(config, network=()))

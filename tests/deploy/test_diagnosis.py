@@ -6,11 +6,12 @@ import base64
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from fabnode.cni.protocol import Diagnosis
+from fabnode.deploy import proxy_binding
 from fabnode.deploy.diagnosis import Diagnoses, explained, explained_check, first_cause
 from fabnode.kube.client import ApiAwayError, ApiError, KubeletError
 from fabnode.pki.certificates import new_request
@@ -29,6 +30,8 @@ from fabnode.steps.verify import Check
 from fabnode.util.wait import WaitTimeoutError
 from tests.doctor.support import FACTS, KUBELET, STOPPED, SYMPTOMS
 from tests.support import make_config
+
+from .bindings import Bindings
 
 if TYPE_CHECKING:
     from fabnode.doctor.evidence import Evidence
@@ -85,6 +88,7 @@ class Api:
 
     def __init__(self, *, forbidden: bool = False, away: bool = False, kubelet: Any = "ok") -> None:
         self.forbidden, self.away, self.kubelet = forbidden, away, kubelet
+        self.names = Bindings("n1")
 
     def get(self, path: str, **_: str) -> dict[str, Any]:
         if self.forbidden:
@@ -99,7 +103,11 @@ class Api:
             ]
         }
 
-    def find(self, _: str) -> dict[str, Any]:
+    def find(self, path: str) -> dict[str, Any] | None:
+        if path == proxy_binding.PATH:
+            if self.forbidden:
+                raise ApiError(403, "Forbidden", "no right")
+            return self.names.find(path)
         return {"spec": {"renewTime": at(20)}}
 
     def text(self, _: str, **__: str) -> str:
@@ -179,6 +187,17 @@ def test_a_node_that_is_not_there() -> None:
     assert not node.registered
     assert node.beat == float("inf")
     assert [r.name for r in node.requests] == ["csr-a", "csr-b"]
+
+
+def test_that_a_node_which_is_not_there_was_removed_is_known() -> None:
+    api = Api()
+    assert seen(api, live=None).node.removed == ""
+    proxy_binding.unbind(cast("Any", api.names), "n1")
+    assert seen(api, live=None).node.removed == f"{datetime.now(UTC):%Y-%m-%d}"
+    assert seen(api).node.removed == "", "a node that is there says itself what it is"
+    forbidden = Api(forbidden=True)
+    forbidden.names = api.names
+    assert seen(forbidden, live=None).node.removed == "", "nobody can say"
 
 
 def test_without_the_api_the_host_is_seen_all_the_same() -> None:

@@ -266,7 +266,7 @@ def test_a_removed_node_that_is_a_node_again_is_named(
     """By what its removal recorded: its new Node object says nothing of that."""
     names = Bindings("n1", "n2", "gone")
     for name in ("n2", "gone"):
-        proxy_binding.unbind(cast("Api", names), f"{OWN}{name}")
+        proxy_binding.unbind(cast("Api", names), name)
     cluster = Cluster(registered("n1"), registered("n2"), registered("gone"), names=names)
     assert back_again(scene, monkeypatch, cluster) == [("high", "gone"), ("high", "n2")]
     proxy_binding.bind(cast("Api", names), [f"{OWN}n2"], way="apply")
@@ -304,7 +304,7 @@ def test_an_account_that_may_not_read_the_binding_sees_less(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Bindings("n1")
-    proxy_binding.unbind(cast("Api", names), f"{OWN}n1")
+    proxy_binding.unbind(cast("Api", names), "n1")
     names.refused.add("get")
     cluster = Cluster(registered("n1"), registered("n2", taints=[TAINT]), names=names)
     assert back_again(scene, monkeypatch, cluster) == [("high", "n2")]

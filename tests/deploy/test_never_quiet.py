@@ -237,7 +237,10 @@ class Everything:
                 holder=asked("holder", lambda *_: Holder.HOST),
             ),
             proxy_identities=SimpleNamespace(
-                lost=lambda _: False, restore=lambda _: False, planned=lambda _: None
+                lost=lambda _: False,
+                restore=lambda _: False,
+                readmit=asked("let in", lambda _: None),
+                planned=lambda _: None,
             ),
             proxy_certificates=SimpleNamespace(
                 issue=asked("proxy certificate", proxy_pem),

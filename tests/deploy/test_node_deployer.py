@@ -162,6 +162,7 @@ class Scene:
             ),
             proxy_identities=SimpleNamespace(
                 lost=lambda _: self.lost,
+                readmit=recorded("let in"),
                 restore=recorded("bind again", lambda _: self.binds),
             ),
             proxy_certificates=SimpleNamespace(
@@ -224,6 +225,7 @@ def test_a_bare_host_joins(scene: Callable[..., Scene]) -> None:
         "api: left certified",
         "api: guard",
         "rights",
+        "api: let in",
         "api: token",
         "api: proxy certificate",
         "host: read certificate",

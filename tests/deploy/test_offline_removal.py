@@ -279,7 +279,7 @@ def test_the_rights_of_its_kube_proxy_are_taken_back_when_it_is_locked_out(
     assert isinstance(error, NotProvenOffError)
     assert "its kube-proxy's certificate has no rights any more" in str(error.detail)
     assert bindings.bound == ["n2"]
-    assert list(proxy_binding.removed(bindings.live)) == ["system:kube-proxy:n1"]
+    assert list(proxy_binding.removed(bindings.live)) == ["n1"]
 
 
 @pytest.mark.parametrize(
@@ -300,3 +300,54 @@ def test_what_is_left_to_its_kube_proxy_is_said(
 ) -> None:
     with_binding(scene, monkeypatch, *bound).refused = refused
     assert text in _left(scene)
+
+
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+
+
+def test_its_renewals_are_refused_from_then_on(
+    scene: Offline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_binding(scene, monkeypatch, "n1", "n2")
+    order: list[str] = []
+    for verb in ("create", "delete"):
+        real = getattr(scene.api, verb)
+
+        def asked(path: str, *what: Any, real: Any = real, **how: Any) -> Any:
+            order.append(path)
+            return real(path, *what, **how)
+
+        monkeypatch.setattr(scene.api, verb, asked)
+    left = _left(scene)
+    assert "and is not renewed: the apiserver refuses it another one, and a Node object" in left
+    assert "only another CA ends it before: inv rotate-certs --ca" in left
+    made = [i for i, path in enumerate(order) if "validatingadmission" in path]
+    withdrawn = order.index("/apis/certificates.k8s.io/v1/certificatesigningrequests/csr-n1")
+    assert len(made) == 2
+    assert max(made) < withdrawn, "or another request would come"
+
+
+def _older(scene: Offline) -> None:
+    scene.api.version = "v1.29.15"
+
+
+def _without_right(scene: Offline) -> None:
+    scene.api.refused = {POLICIES, f"{POLICIES[:-3]}ybindings"}
+
+
+@pytest.mark.parametrize("cluster", [_older, _without_right])
+def test_where_there_is_no_such_policy_that_is_said(
+    scene: Offline, monkeypatch: pytest.MonkeyPatch, cluster: Callable[[Offline], None]
+) -> None:
+    with_binding(scene, monkeypatch, "n1")
+    cluster(scene)
+    assert "and renews itself while it is" in _left(scene)
+    assert scene.api.made == {}
+
+
+def test_a_node_whose_removal_is_not_recorded_is_not_refused(
+    scene: Offline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kube-proxy goes by the one name of all."""
+    with_binding(scene, monkeypatch, "n2")
+    assert "and renews itself while it is" in _left(scene)

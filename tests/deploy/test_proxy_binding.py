@@ -10,6 +10,7 @@ import pytest
 
 from fabnode.deploy import proxy_binding
 from fabnode.kube.client import Api, ApiError
+from fabnode.pki import proxy_names
 from fabnode.util.errors import ClusterError
 
 from .bindings import OWN, Bindings
@@ -26,7 +27,7 @@ def bind(api: Bindings, *names: str, way: Way = "apply", dry_run: bool = False) 
 
 
 def unbind(api: Bindings, name: str) -> bool:
-    return proxy_binding.unbind(cast("Api", api), f"{OWN}{name}")
+    return proxy_binding.unbind(cast("Api", api), name)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -136,9 +137,9 @@ def test_what_was_taken_out_is_recorded_until_it_is_bound_again() -> None:
     unbind(api, "n1")
     unbind(api, "n2")
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    assert proxy_binding.removed(api.live) == {f"{OWN}n1": today, f"{OWN}n2": today}
+    assert proxy_binding.removed(api.live) == {"n1": today, "n2": today}
     bind(api, "n1")
-    assert proxy_binding.removed(api.live) == {f"{OWN}n2": today}
+    assert proxy_binding.removed(api.live) == {"n2": today}
     assert api.bound == ["n3", "n1"]
     bind(api, "n2")
     assert api.live
@@ -165,14 +166,14 @@ def test_what_others_write_beside_the_record_is_kept() -> None:
 
 def test_the_record_is_bounded_and_its_newest_are_kept() -> None:
     api = Bindings("new")
-    old = {f"{OWN}n{number:03}": f"2020-01-{1 + number // 10:02}" for number in range(300)}
+    old = {f"n{number:03}": f"2020-01-{1 + number // 10:02}" for number in range(300)}
     api.put("new", annotations={proxy_binding.RECORD: json.dumps(old)})
     unbind(api, "new")
     kept = proxy_binding.removed(api.live)
     assert len(kept) == 200
-    assert f"{OWN}new" in kept
-    assert f"{OWN}n299" in kept
-    assert f"{OWN}n000" not in kept
+    assert "new" in kept
+    assert "n299" in kept
+    assert "n000" not in kept
 
 
 @pytest.mark.parametrize(
@@ -183,4 +184,29 @@ def test_a_record_that_is_none_says_nothing(text: str) -> None:
     api.put("n1", "n2", annotations={proxy_binding.RECORD: text})
     assert proxy_binding.removed(api.live) == {}
     assert unbind(api, "n1")
-    assert list(proxy_binding.removed(api.live)) == [f"{OWN}n1"]
+    assert list(proxy_binding.removed(api.live)) == ["n1"]
+
+
+def test_a_long_name_is_recorded_as_it_is() -> None:
+    """What stands in the binding is cut, with a digest: nobody could tell the node by that."""
+    node = "a" * 60
+    cut = proxy_names.own(node).removeprefix(OWN)
+    api = Bindings(cut)
+    unbind(api, node)
+    assert api.bound == []
+    assert list(proxy_binding.removed(api.live)) == [node]
+    bind(api, cut)
+    assert proxy_binding.removed(api.live) == {}
+
+
+def test_one_that_joins_without_such_a_name_is_let_in_alone() -> None:
+    api = Bindings("n1", "n2", "n3")
+    unbind(api, "n1")
+    unbind(api, "n2")
+    proxy_binding.readmit(cast("Api", api), "n1")
+    assert list(proxy_binding.removed(api.live)) == ["n2"]
+    assert api.bound == ["n3"]
+    api.did.clear()
+    proxy_binding.readmit(cast("Api", api), "n1")
+    proxy_binding.readmit(cast("Api", Bindings(live=False)), "n1")
+    assert api.did == ["get"], "nothing is written where nothing is to be done"

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from fabnode.deploy import proxy_binding
 from fabnode.deploy import proxy_identities as module
 from fabnode.deploy.proxy_identities import ProxyIdentities
 from fabnode.journal.journal import Journal
@@ -186,3 +187,36 @@ def test_a_plan_without_nodes_asks_nothing() -> None:
     scene.lock_out("n1")
     assert scene.identities.planned(scene.nodes[:1]) is None
     assert scene.api.did == []
+
+
+def test_one_that_was_removed_is_let_in_before_it_joins() -> None:
+    scene = Scene(Bindings("n1", "n2", "n3"))
+    for name in ("n1", "n2"):
+        proxy_binding.unbind(cast("Any", scene.api), name)
+    scene.api.did.clear()
+    for node in scene.nodes:
+        if node.name != "n2":
+            scene.identities.readmit(node)
+    assert list(proxy_binding.removed(scene.api.live)) == ["n2"]
+    assert scene.api.did == ["get", "get", "patch"], "n3 was never removed"
+    assert scene.api.bound == ["n3"], "its rights are another matter"
+
+
+def test_one_that_is_locked_out_is_not_let_in() -> None:
+    scene = Scene(Bindings("n1"))
+    proxy_binding.unbind(cast("Any", scene.api), "n1")
+    scene.lock_out("n1")
+    scene.identities.readmit(scene.nodes[0])
+    assert list(proxy_binding.removed(scene.api.live)) == ["n1"]
+
+
+def test_an_account_that_may_not_let_it_in_says_what_that_means() -> None:
+    scene = Scene(Bindings("n1"))
+    proxy_binding.unbind(cast("Any", scene.api), "n1")
+    scene.api.refused = {"patch"}
+    scene.identities.readmit(scene.nodes[0])
+    (text,) = scene.warnings
+    assert text.startswith("n1 was removed before, and this account may not write the Cluster")
+    assert "it can't join where the ValidatingAdmissionPolicy fabnode-removed-nodes is" in text
+    scene.api.refused = {"get"}
+    Scene(scene.api).identities.readmit(scene.nodes[0])  # nobody knows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fabnode.doctor.cause import Approve, Deploy, RestartPod, UnitAct
+from fabnode.doctor.cause import Approve, Deploy, RestartPod, UnitAct, roots
 from fabnode.doctor.evidence import Condition, Request
 from fabnode.doctor.judge import causes
 from fabnode.node import layout
@@ -505,6 +505,10 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         ill(node={"conditions": {"Ready": Condition("False", "", "PLEG is not healthy")}}),
     ),
     "a removal": ("locked-out", ill(node={"cordon": "ours: remove", "locked_out": True})),
+    "a node that was removed": (
+        "locked-out",
+        ill(node={"registered": False, "beat": float("inf"), "removed": "2026-11-29"}),
+    ),
     "a cordon": ("cordoned", ill(node={"cordon": "somebody else's, written by kubectl"})),
     "no cloud": (
         "uninitialized",
@@ -621,6 +625,17 @@ def test_nothing_of_a_node_comes_back_that_is_locked_out() -> None:
     found = causes(ill(units={KUBELET: STOPPED}, node={**SILENT, **out}))
     assert {"locked-out", "kubelet-down"} <= {cause.key for cause in found}
     assert [act for cause in found for act in cause.fix.acts] == []
+
+
+def test_a_node_that_was_removed_is_not_registered_again_by_itself() -> None:
+    """Its host may be anybody's by now; that its Node object is gone is what was wanted."""
+    gone = {"registered": False, "beat": float("inf")}
+    plain = causes(ill(node=gone))
+    assert [act for cause in plain for act in cause.fix.acts]
+    found = causes(ill(node={**gone, "removed": "2026-11-29"}))
+    assert found[0].text == "it was removed on 2026-11-29, and is not to be a node"
+    assert [act for cause in found for act in cause.fix.acts] == []
+    assert [cause.key for cause in roots(found)] == ["locked-out"]
 
 
 def test_what_a_kubelet_said_before_it_was_started_again_does_not_count() -> None:

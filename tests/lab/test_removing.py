@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
+from fabnode.pki.certificates import new_request
+from fabnode.pki.csr_policy import CLIENT
 
 from .harness import eventually
 from .shop import budget, deployment, pod
@@ -22,6 +28,35 @@ def names(shop: Shop) -> set[str]:
 def leases(shop: Shop) -> set[str]:
     found = shop.lab.objects("leases", "-n", "kube-node-lease")
     return {lease["metadata"]["name"] for lease in found}
+
+
+JOURNAL = "journalctl -u kubelet -b --no-pager | grep -a 'fabnode removed' || true"
+
+
+def created(shop: Shop, node: str) -> str:
+    """Return why a node's kubelet may not ask for a certificate; empty: it may."""
+    words = ("create", "--dry-run=server", "-f", "-", "--as-group=system:nodes")
+    name = f"system:node:{node}"
+    item = {
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": "tried"},
+        "spec": {
+            "signerName": CLIENT,
+            "usages": ["digital signature", "client auth"],
+            "request": base64.b64encode(
+                new_request(name, {"organization": "system:nodes"}).request_pem
+            ).decode(),
+        },
+    }
+    done = subprocess.run(
+        [*shop.lab.kubectl_command(), *words, f"--as={name}"],
+        input=json.dumps(item),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stderr if done.returncode else ""
 
 
 def held(shop: Shop, node: str = "n3") -> set[str]:
@@ -94,6 +129,9 @@ def test_a_node_whose_host_is_dead_is_locked_out_and_removed_by_the_operators_wo
         assert shop.lab.proxies_bound() == {"n1", "n2"}
         assert not shop.lab.may_list_services("system:kube-proxy:n3")
         assert "its kube-proxy's certificate has no rights any more" in locked.text
+        assert "and is not renewed: the apiserver refuses it another one" in locked.text
+        assert "fabnode removed this node" in created(shop, "n3")
+        assert created(shop, "n2") == ""
         done = shop.inv(*words, "--host-is-off", "--yes")
         assert "n3: removed" in done.out
         assert "its kubelet's certificate is good until 2" in done.out
@@ -103,7 +141,10 @@ def test_a_node_whose_host_is_dead_is_locked_out_and_removed_by_the_operators_wo
         assert shop.pods("n3") == []
     finally:
         shop.lab.lab("on", "n3")
-    # Its keys are good still: it comes back, as was said, and is named.
+    # Its keys are good still: where no policy refuses it, it comes back, as was said.
+    eventually(lambda: "fabnode removed this node" in shop.lab.on("n3", JOURNAL), 180)
+    assert names(shop) == {"n1", "n2"}
+    shop.lab.kubectl("delete", "validatingadmissionpolicybinding", "fabnode-removed-nodes")
     eventually(lambda: names(shop) == {"n1", "n2", "n3"}, 180)
     (back,) = shop.inv("audit", "--json", code=3).document["cluster"]
     assert (back["check"], back["severity"], back["subject"]) == ("removed-node", "high", "n3")

@@ -357,7 +357,11 @@ def test_a_policy_that_limits_too_little_is_a_warning(
     change = cluster.config({"n1": {"labels": {"policy": "seen"}}})
     # As the apiserver has it, with its own defaults, it is what the configuration takes.
     assert findings(cluster.plan("--limit", "n1", config=change), "n1") == []
-    (binding,) = cluster.objects("validatingadmissionpolicybindings")
+    (binding,) = (
+        item
+        for item in cluster.objects("validatingadmissionpolicybindings")
+        if item["metadata"]["name"] == "fabnode-deployer"
+    )
     cluster.kubectl("delete", "validatingadmissionpolicybinding", binding["metadata"]["name"])
     (reported,) = findings(cluster.plan("--limit", "n1", config=change), "n1")
     assert reported.startswith(

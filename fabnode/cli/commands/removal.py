@@ -9,6 +9,7 @@ from invoke.exceptions import Exit
 from ...deploy import removing
 from ...upkeep.departures import blocked
 from ...util.fan_out import Outcome
+from ...util.words import counted
 from .. import app, exits, plans, reset_view
 from ..drain_view import HEADS, drains_of, lines, preview_document
 from .offline_removal import remove_offline
@@ -76,15 +77,15 @@ def _of_cluster(seen: Removal) -> list[str]:
     found = [f"goes on: {seen.goes_on}"] if seen.goes_on else []
     things = ["its Node object"] if seen.registered else []
     if seen.requests:
-        things.append(f"{len(seen.requests)} signing requests")
+        things.append(counted(len(seen.requests), "signing request"))
     if seen.proxy:
         things.append("its kube-proxy's rights")
     if seen.addresses:
         things.append(seen.addresses)
-    had = " and ".join(things)
+    had = " and ".join(filter(None, (", ".join(things[:-1]), *things[-1:])))
     return [
         *found,
-        f"drained, stopped; then {had} go, and what is on its host"
+        f"drained, stopped; then {had}, and what is on its host, go"
         if had
         else "the cluster has nothing of it",
     ]

@@ -127,6 +127,9 @@ def status(options: Options) -> None:
             app.print_text("not in the configuration (removed and back again, or somebody else's):")
         for text in found.unknown:
             app.print_text(f"  {text}")
+        if found.unknown:
+            remove = program.task("remove-node --limit NODE")
+            app.print_text(f"  next, for one that is nobody's: configure it again, then `{remove}`")
         if found.proxies:
             forget = program.task(f"rbac.forget {','.join(found.proxies)}")
             app.print_text("kube-proxies that have rights, of nodes that are gone:")

@@ -1,4 +1,4 @@
-"""`inv status` and `inv upgrade --dry-run` as they are read."""
+"""`inv status`, `inv remove-node` and `inv upgrade --dry-run` as they are read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from fabnode.cli import app
+from fabnode.cli.commands import removal, upkeep
 from fabnode.cli.commands import upgrade as upgrade_command
-from fabnode.cli.commands import upkeep
 from fabnode.cli.options import Options
 from fabnode.deploy import draining, upgrading
 from fabnode.deploy.draining import InFlight, Status
 from fabnode.deploy.network_upgrade import NetworkProspect
 from fabnode.deploy.node_planner import NodePlan
 from fabnode.deploy.proxy_binding import change
+from fabnode.deploy.removing import Removal
 from fabnode.deploy.upgrading import Prospect, UpgradePlan
 from fabnode.node.plan import Plan
 from fabnode.util.fan_out import Outcome
@@ -41,6 +42,40 @@ def test_rights_of_nodes_that_are_gone_stand_with_what_takes_them(
     assert "  next: `inv rbac.forget system:kube-proxy:n7,system:kube-proxy:n8`" in shown
     upkeep.status(Options(json=True))
     assert loads(capsys.readouterr().out)["proxies"] == list(names)
+
+
+def test_a_node_that_nobody_configured_stands_with_what_ends_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unknown = ("n7: a node since 2026-11-30T08:00:00Z, at 192.0.2.7, Ready",)
+    monkeypatch.setattr(draining, "status", lambda _: Status("", (), unknown))
+    upkeep.status(Options())
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-2:] == [
+        f"  {unknown[0]}",
+        "  next, for one that is nobody's: configure it again, then `inv remove-node --limit NODE`",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ({"registered": True}, "then its Node object, and what is on its host, go"),
+        (
+            {"registered": True, "requests": ("csr-1",)},
+            "its Node object and 1 signing request, and",
+        ),
+        (
+            {"registered": True, "requests": ("a", "b"), "proxy": True},
+            "its Node object, 2 signing requests and its kube-proxy's rights, and",
+        ),
+        ({"registered": False}, "the cluster has nothing of it"),
+    ],
+)
+def test_what_a_removal_takes_from_the_cluster(what: dict[str, Any], sentence: str) -> None:
+    host: Any = None
+    (line,) = removal._of_cluster(Removal(host, **what))
+    assert sentence in line
 
 
 def test_a_status_without_any_says_nothing_of_them(
