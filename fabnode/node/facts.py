@@ -121,6 +121,20 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """
+    A path by which root's programs go.
+
+    :param by: what names it: a unit file, a drop-in.
+    :param runs: a program that is run as root; otherwise what decides what is run.
+    """
+
+    path: str
+    by: str
+    runs: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """
     A node, as one probe saw it.
@@ -168,6 +182,8 @@ class Facts:
         client is one of `untrusted`.
     :param untrusted: programs that the probe did not run, since others than root may change them or
         what leads there.
+    :param of_others: what units and settings name though others than root may change it, or what
+        leads there.
     :param pinned: of these, those that the kubelet may not collect (containerd's only).
     :param image_archives: image reference → digest of the archive fabnode loaded it from.
     :param tools: of the helper programs asked about (zstd, …) those present.
@@ -222,6 +238,7 @@ class Facts:
     static_pods: tuple[str, ...] = ()
     images: frozenset[str] | None = None
     untrusted: frozenset[str] = frozenset()
+    of_others: tuple[Named, ...] = ()
     pinned: frozenset[str] = frozenset()
     image_archives: Mapping[str, str] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
