@@ -125,7 +125,7 @@ class Named:
     """
     A path by which root's programs go.
 
-    :param by: what names it: a unit file, a drop-in.
+    :param by: what names it: a unit file, a drop-in, a setting.
     :param runs: a program that is run as root; otherwise what decides what is run.
     """
 
@@ -276,6 +276,7 @@ class Watchlist:
     :param free: directories whose file system is wanted (of the nearest that exists).
     :param writable: directories that fabnode writes in. :param mounts: those whose mount is wanted.
     :param state: the one with its records.
+    :param obeyed: paths of settings, each judged with all that is in it by who may change it.
     :param cni_conf: directory whose files configure the pods' network.
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """
@@ -296,4 +297,5 @@ class Watchlist:
     ctr: str = "ctr"
     state: str = STATE
     cni_conf: str = ""
+    obeyed: tuple[Named, ...] = ()
     deep: bool = False

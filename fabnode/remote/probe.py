@@ -117,6 +117,10 @@ def script(watch: Watchlist, nonce: str) -> bytes:
         "needed_here": NEEDED_TO_PROBE,
         "writable": watch.writable,
         "mounts": watch.mounts,
+        "obeyed": [
+            f"{'unguarded' if each.runs else 'swayed'}\t{each.by}\t{each.path}"
+            for each in watch.obeyed
+        ],
         "ports": [f"{port:04X}" for port in watch.ports],
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store}"]

@@ -142,6 +142,41 @@ def test_what_units_name_is_judged_by_who_may_change_it(
 
 
 @only_root
+@pytest.mark.parametrize("way", [*WAYS, "roots", ""])
+@pytest.mark.parametrize("deep", ["", "vendor~driver/"])
+def test_what_lies_where_the_kubelets_settings_lead_is_judged(
+    probe_host: Callable[..., Facts], tmp_path: Path, way: str, deep: str
+) -> None:
+    folder = tmp_path / "folder"
+    file = Path(write(folder / f"{deep}file", ""))
+    give_away(file, way)
+    inner = file.parent if way in {"folder", "sticky"} else file
+    if way == "way":  # a folder on the way to where the link leads
+        inner = Path(f"{file.parent.parent}/file is there/bin")
+    for runs in (True, False):
+        found = probe_host(obeyed=(Named(str(folder), "setting", runs),)).of_others
+        if way in {"roots", ""}:
+            assert found == ()
+        else:
+            assert {(each.by, each.runs) for each in found} == {("setting", runs)}
+            assert str(inner) in {each.path for each in found}
+
+
+@only_root
+def test_a_setting_that_names_a_file_or_what_is_not_there_is_judged(
+    probe_host: Callable[..., Facts], tmp_path: Path
+) -> None:
+    file = Path(write(tmp_path / "etc/providers.yaml", ""))
+    (tmp_path / "home").mkdir()
+    os.chown(tmp_path / "home", 65534, 65534)
+    paths = (str(file), str(tmp_path / "none"), str(tmp_path / "home/pods"))
+    obeyed = tuple(Named(path, "setting", runs=False) for path in paths)
+    assert probe_host(obeyed=obeyed).of_others == obeyed[2:]
+    file.chmod(0o664)
+    assert probe_host(obeyed=obeyed).of_others == (obeyed[0], obeyed[2])
+
+
+@only_root
 def test_a_unit_that_names_too_much_is_told_in_as_many_words_as_are_read(
     probe_host: Callable[..., Facts], root: Path, tmp_path: Path
 ) -> None:

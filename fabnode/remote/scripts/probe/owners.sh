@@ -55,3 +55,9 @@ for line in $named; do
 	*) undecided swayed "$by" "$path" ;;
 	esac
 done
+
+# FlexVolume's programs lie two levels below their folder; of manifests and settings no more is read.
+for line in $obeyed; do
+	what=${line%%"$tab"*} line=${line#*"$tab"}
+	judge_tree "$what" "${line%%"$tab"*}" "${line#*"$tab"}" 3
+done
