@@ -336,6 +336,7 @@ class NodePlanner:
             *boot_overrides.findings(self.inputs(), self._everything),
             *docker_flags.findings(self.facts, self._everything),
             *program_owners.findings(self.facts, self._everything),
+            *program_owners.named(self.facts, self._everything, rewritten=True),
         )
         if not containerd_imports.imported(self.facts):
             return found
@@ -351,6 +352,7 @@ class NodePlanner:
         """
         found = (
             *program_owners.findings(self.facts, self._everything),
+            *program_owners.named(self.facts, self._everything, rewritten=False),
             *unit_overrides.changeable(self.facts, self._everything),
             *program_owners.folders(self.facts),
         )

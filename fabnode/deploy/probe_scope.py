@@ -23,7 +23,7 @@ from ..node.resources import (
     Sysctl,
     Unit,
 )
-from ..steps import environment, verify
+from ..steps import environment, kubelet_paths, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,5 +89,6 @@ def watchlist(
         ctr=f"{config.paths.programs}/ctr",
         state=config.paths.state,
         cni_conf=config.paths.cni_conf,
+        obeyed=kubelet_paths.configured(node),
         deep=deep,
     )

@@ -121,6 +121,20 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """
+    A path by which root's programs go.
+
+    :param by: what names it: a unit file, a drop-in, a setting.
+    :param runs: a program that is run as root; otherwise what decides what is run.
+    """
+
+    path: str
+    by: str
+    runs: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """
     A node, as one probe saw it.
@@ -168,6 +182,8 @@ class Facts:
         client is one of `untrusted`.
     :param untrusted: programs that the probe did not run, since others than root may change them or
         what leads there.
+    :param of_others: what units and settings name though others than root may change it, or what
+        leads there.
     :param pinned: of these, those that the kubelet may not collect (containerd's only).
     :param image_archives: image reference → digest of the archive fabnode loaded it from.
     :param tools: of the helper programs asked about (zstd, …) those present.
@@ -222,6 +238,7 @@ class Facts:
     static_pods: tuple[str, ...] = ()
     images: frozenset[str] | None = None
     untrusted: frozenset[str] = frozenset()
+    of_others: tuple[Named, ...] = ()
     pinned: frozenset[str] = frozenset()
     image_archives: Mapping[str, str] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
@@ -259,6 +276,7 @@ class Watchlist:
     :param free: directories whose file system is wanted (of the nearest that exists).
     :param writable: directories that fabnode writes in. :param mounts: those whose mount is wanted.
     :param state: the one with its records.
+    :param obeyed: paths of settings, each judged with all that is in it by who may change it.
     :param cni_conf: directory whose files configure the pods' network.
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """
@@ -279,4 +297,5 @@ class Watchlist:
     ctr: str = "ctr"
     state: str = STATE
     cni_conf: str = ""
+    obeyed: tuple[Named, ...] = ()
     deep: bool = False

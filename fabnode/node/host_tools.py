@@ -26,6 +26,7 @@ NEEDED_TO_PROBE: Mapping[str, str] = MappingProxyType(
 NEEDED: Mapping[str, str] = MappingProxyType(
     {
         **NEEDED_TO_PROBE,
+        "find": "findutils",
         "flock": "util-linux",
         "gzip": "gzip",
         "journalctl": "systemd",

@@ -40,11 +40,13 @@ mkdir -p $state || exit
 [ -O $state ] || {{ echo "$state belongs to somebody else than root" >&2; exit 1; }}
 case $(stat -c %A $state) in ?????w*|????????w*)
 echo "others than root may write in $state" >&2; exit 1 ;; esac
-alien=$(find $state \\( -type d -o -type l \\
+alien=$({{ find $state \\( -type d -o -type l \\
 -o ! -path "$state/before/*" ! -path "$state/quarantine/*" \\) \\
-\\( ! -user $(id -u) -o ! -type l \\( -perm -020 -o -perm -002 \\) \\) | head -n 1)
-[ -z "$alien" ] || {{
-echo "others than root put $alien there, or may change it: remove it" >&2; exit 1; }}
+\\( ! -user $(id -u) -o ! -type l \\( -perm -020 -o -perm -002 \\) \\) \\
+&& echo none; }} 2>/dev/null | head -n 1)
+case $alien in none) ;;
+'') echo "$state was not searched for what others put there: install findutils" >&2; exit 1 ;;
+*) echo "others than root put $alien there, or may change it: remove it" >&2; exit 1 ;; esac
 chmod 700 $state && cd $state && rm -rf apply.* || exit
 for name in *; do ! odd "$name" || rm -f "$name"; done
 work=$state/apply.$$; mkdir $work && cd $work || exit

@@ -82,6 +82,7 @@ SANDBOXES = 1000
 # Of `scripts/probe`.
 TEXT_SIZE = 262144
 STATIC_PODS = 20  # files named of the folder of static pods
+OTHERS = 40  # programs and files of others that root runs or goes by
 CERTIFICATE_FILES = 64  # that a probe shows certificates of; it asks for fewer than ten
 
 # Of `scripts/doctor`: lines of a unit's journal and letters of one, names in a folder, listeners.

@@ -12,7 +12,7 @@ from ..node.host_tools import FAULT_QUOTED, NEEDED, NEEDED_TO_PROBE, ODD_TOOLS, 
 from ..ssh.errors import HostMisbehavedError
 from ..util.errors import HostError
 from ..util.sanitize import last_lines
-from .limits import STATIC_PODS, TEXT_SIZE, MalformedError
+from .limits import EXAMINE_LIMITS, OTHERS, STATIC_PODS, TEXT_SIZE, MalformedError
 from .probe_output import LacksToolsError, parse
 from .script_assembly import assemble
 
@@ -117,6 +117,10 @@ def script(watch: Watchlist, nonce: str) -> bytes:
         "needed_here": NEEDED_TO_PROBE,
         "writable": watch.writable,
         "mounts": watch.mounts,
+        "obeyed": [
+            f"{'unguarded' if each.runs else 'swayed'}\t{each.by}\t{each.path}"
+            for each in watch.obeyed
+        ],
         "ports": [f"{port:04X}" for port in watch.ports],
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store}"]
@@ -127,6 +131,9 @@ def script(watch: Watchlist, nonce: str) -> bytes:
     head.append(f"network_manager={shlex.quote(config_files.NETWORK_MANAGER)}")
     head.append(f"networkd={shlex.quote(config_files.NETWORKD)}")
     head.append(f"most_text_size={TEXT_SIZE} most_static_pods={STATIC_PODS}")
+    limits = EXAMINE_LIMITS
+    head.append(f"most_arg_length={limits.arg_length} most_executables={limits.executables}")
+    head.append(f"most_others={OTHERS}")
     head.append("booted=/run/systemd/system mountinfo=/proc/1/mountinfo")
     head.append(f"static_pod_folder={shlex.quote(layout.STATIC_PODS)}")
     head += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]

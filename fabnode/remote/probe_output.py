@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING, Any
 
-from ..node.facts import Facts, HostNetwork, Listener, Mount, PathFact, Space, UnitFact
+from ..node.facts import Facts, HostNetwork, Listener, Mount, Named, PathFact, Space, UnitFact
 from ..node.host_tools import NEEDED_TO_PROBE
 from ..node.resolvers import name_servers, on_loopback
 from ..pki.certificates import CertificateFile
 from ..util.digests import is_sha256
 from ..util.sanitize import clean
-from .limits import CERTIFICATE_FILES, STATIC_PODS, TEXT_SIZE, MalformedError
+from .limits import CERTIFICATE_FILES, OTHERS, STATIC_PODS, TEXT_SIZE, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -108,6 +108,7 @@ class _Found:
     images: set[str] | None = None
     untrusted: set[str] = field(default_factory=set)
     loose: set[str] = field(default_factory=set)
+    of_others: list[Named] = field(default_factory=list)
     pinned: set[str] = field(default_factory=set)
 
     def take(self, fields: list[str]) -> bool:
@@ -226,6 +227,8 @@ class _Found:
                 self.untrusted.add("\t".join(path))
             case ["loose", *path] if len(self.loose) < CERTIFICATE_FILES:
                 self.loose.add("\t".join(path))
+            case ["unguarded" | "swayed" as tag, path, *by] if len(self.of_others) < OTHERS:
+                self.of_others.append(Named(path, "\t".join(by), runs=tag == "unguarded"))
             case ["pinned", reference]:
                 self.pinned.add(reference)
             case ["archive", digest, reference]:
@@ -304,6 +307,7 @@ class _Found:
             images=None if self.images is None else frozenset(self.images),
             untrusted=frozenset(self.untrusted),
             loose=frozenset(self.loose),
+            of_others=tuple(self.of_others),
             pinned=frozenset(self.pinned),
             mtus=self.mtus,
             conntrack=self.conntrack,

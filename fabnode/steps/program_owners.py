@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..node import advice
+from ..node import advice, unit_files
 from ..node.facts import Facts
-from ..node.resources import Binary, File, Resource, Retired
+from ..node.resources import Binary, File, RemovedUnit, Resource, Retired, Unit
 from .finding import Finding
 
 _SETTINGS = (".conf", ".service", ".socket", ".toml", ".swap")
@@ -47,6 +47,38 @@ def findings(facts: Facts, resources: Iterable[Resource]) -> Iterator[Finding]:
                 f"`namei -l {path}` on the host shows whose each is: fix the folders, and take the"
                 " file or the link away",
             )
+
+
+def named(facts: Facts, resources: Iterable[Resource], *, rewritten: bool) -> Iterator[Finding]:
+    """
+    Yield what units and settings name that is not root's alone, beside these resources themselves.
+
+    :param rewritten: a deployment follows, so that what these resources' own files name by now does
+        not count.
+    """
+    resources = tuple(resources)
+    ours = {each.path for each in resources if isinstance(each, Binary | Retired)}
+    files_of_ours = {each.path for each in resources if isinstance(each, File)}
+    units = (each.name for each in resources if isinstance(each, Unit | RemovedUnit))
+    in_effect = {path for unit in units for path in _unit_files(unit, facts)}
+    for each in facts.of_others:
+        if each.path in ours | facts.untrusted or (rewritten and each.by in files_of_ours):
+            continue
+        if each.by.startswith("/") and each.by not in in_effect:
+            continue  # masked, or another file has its place
+        what = "a program that root runs" if each.runs else "by which root's programs go"
+        yield Finding(
+            "error",
+            f"{each.by} names {each.path}, {what}: others than root may change it, or what leads"
+            " there",
+            f"{advice.regained(each.path)}; or have {each.by} name another",
+        )
+
+
+def _unit_files(unit: str, facts: Facts) -> tuple[str, ...]:
+    """Return the files that count for a unit."""
+    drop_ins = unit_files.drop_ins(unit, facts.config_files, facts.unit(unit).drop_ins)
+    return (unit_files.unit_file(unit, facts.config_files), *drop_ins)
 
 
 def folders(facts: Facts) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock
@@ -19,6 +20,7 @@ from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
 from fabnode.kube.server_side_apply import ObjectChange
 from fabnode.node import layout
+from fabnode.node.facts import Named
 from fabnode.node.plan import ConflictError, Plan
 from fabnode.steps.finding import Finding
 from fabnode.steps.order import STEPS, with_required
@@ -233,6 +235,19 @@ def test_a_node_that_failed_is_not_checked_and_the_others_are(
     assert scene.checked == [(["n2"], True)]
     assert {check.node for check in checks} == {"n2"}
     assert not run.outcomes["n1"].ok
+    assert run.outcomes["n2"].ok
+
+
+def test_nothing_is_changed_where_a_drop_in_names_a_program_of_others(scene: Watched) -> None:
+    drop_in, host = f"{layout.PROXY_UNIT}.d/root.conf", scene.hosts["n1"]
+    host.facts = replace(
+        host.facts,
+        config_files={drop_in: ("[Service]", "ExecStartPost=/home/m/rec")},
+        of_others=(Named("/home/m/rec", drop_in, runs=True),),
+    )
+    run, _ = scene.deploy()
+    assert f"{drop_in} names /home/m/rec, a program that root runs" in str(run.outcomes["n1"].error)
+    assert not [told for told in host.reported if told.startswith("host: change")]
     assert run.outcomes["n2"].ok
 
 

@@ -438,6 +438,20 @@ def test_what_others_left_in_a_state_that_is_closed_by_now_is_refused(
     assert not Path(node.path("a")).exists()
 
 
+@pytest.mark.parametrize("why", ["exit 127", "echo; exit 1", "kill -9 $$"])
+def test_a_state_that_could_not_be_searched_is_not_believed(
+    node: Node, request: pytest.FixtureRequest, why: str
+) -> None:
+    """A host without find shows nothing of others', as an honest one."""
+    if "busybox" in request.node.name:
+        pytest.skip("it has a find of its own")
+    node.tools.add("find", why)
+    node.state.mkdir()
+    with pytest.raises(ApplyError, match=r"was not searched .* install findutils"):
+        node.apply(File(node.path("a"), b"new"))
+    assert not Path(node.path("a")).exists()
+
+
 @only_root
 def test_what_was_kept_of_a_host_may_belong_to_anybody(node: Node) -> None:
     kept = node.state / "before/etc/crictl.yaml"

@@ -198,6 +198,29 @@ def test_a_record_that_others_could_write_is_not_believed(
         assert not seen.image_archives
 
 
+def test_a_record_is_not_believed_where_nothing_could_be_searched(
+    probe_host: Callable[..., Facts],
+    later: None,
+    shell: list[str],
+    tools: Tools,
+    tmp_path: Path,
+) -> None:
+    """A host without find shows nothing of others', as an honest one."""
+    if shell[0] == "busybox":
+        pytest.skip("it has a find of its own")
+    file, state = tmp_path / "file", tmp_path / "state"
+    file.write_text("x")
+    state.mkdir()
+    probe_host(opaque=(str(file),))
+    record = state / "digests"
+    record.write_text(record.read_text().replace(sha(file), "ab" * 32))
+    for why in ("exit 127", "kill -9 $$"):
+        tools.add("find", why)
+        assert probe_host(opaque=(str(file),)).path(str(file)).sha256 == sha(file)
+    tools.remove("find")
+    assert probe_host(opaque=(str(file),)).path(str(file)).sha256 == "ab" * 32
+
+
 def test_what_stands_in_os_release_is_not_run(
     shell: list[str], tools: Tools, tmp_path: Path
 ) -> None:
@@ -542,7 +565,7 @@ def test_tools_that_are_needed_later_are_reported(
 ) -> None:
     if shell[0] == "busybox":
         pytest.skip("it has all of them")
-    here = programs_without(tmp_path / "bin", {"flock", "tar", "systemctl"})
+    here = programs_without(tmp_path / "bin", {"find", "flock", "tar", "systemctl"})
     code = script(Watchlist(modules=("no_such_module_at_all",), state=str(tmp_path / "state")), "n")
     command = [shutil.which(shell[0]) or "", *shell[1:], "-s"]
     tools.remove("modprobe")
@@ -555,7 +578,7 @@ def test_tools_that_are_needed_later_are_reported(
         check=True,
     )
     facts = parse(done.stdout, nonce="n", sent=0, received=0)
-    assert facts.lacking == {"flock", "tar", "modprobe"}
+    assert facts.lacking == {"find", "flock", "tar", "modprobe"}
     assert facts.missing_modules == frozenset()
     assert not facts.tools
 

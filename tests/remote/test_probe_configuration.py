@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fabnode.node import config_files, unit_files
-from fabnode.node.facts import Watchlist
+from fabnode.node.facts import Named, Watchlist
+from fabnode.remote.limits import OTHERS
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import parse
 
-from .local import BUSYBOX, SHELLS, Tools, only_root
+from .local import BUSYBOX, SHELLS, WAYS, Tools, give_away, only_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +106,88 @@ def test_a_drop_in_that_leads_into_somebodys_folder_is_named(
         os.chown(others[whose], 65534, 65534, follow_symlinks=False)
     facts = probe_host(units=("a.service",))
     assert facts.untrusted == ({str(link)} if whose in others else frozenset())
+
+
+UNIT = """[Service]
+# ExecStartPre=HOME/unread/a
+EnvironmentFile=-HOME/env/*.env
+EnvironmentFile=HOME/env/none
+ExecStartPre=-@"HOME/pre/run1" HOME/none --x=HOME/unread/b
+ExecStartPre=+!/bin/sh -c 'test ! -e HOME/none || \\
+  exec HOME/exec/run2 >/dev/null'
+ExecStart=/usr/bin/sleep $X 9
+ ExecStop = HOME/stop/run3; /usr/bin/true
+"""
+RUNS = ("pre/run1", "exec/run2", "stop/run3")
+
+
+@only_root
+@pytest.mark.parametrize(
+    ("where", "way"),
+    [("a.service", "file"), *(("a.service.d/x.conf", way) for way in (*WAYS, "roots", ""))],
+)
+def test_what_units_name_is_judged_by_who_may_change_it(
+    probe_host: Callable[..., Facts], root: Path, tmp_path: Path, where: str, way: str
+) -> None:
+    by = write(root / "etc/systemd/system" / where, UNIT.replace("HOME", str(tmp_path)))
+    for name in (*RUNS, "env/x.env", "unread/a", "unread/b"):
+        give_away(Path(write(tmp_path / name, "")), way)
+    runs = [Named(f"{tmp_path}/{name}", by, runs=True) for name in RUNS]
+    # Where others may put further files, it is the folder.
+    env = "env" if way in {"folder", "sticky"} else "env/x.env"
+    goes_by = [Named(f"{tmp_path}/{env}", by, runs=False)]
+    expected = () if way in {"roots", ""} else (*runs, *goes_by)
+    found = probe_host(units=("a.service",)).of_others
+    assert sorted(found, key=str) == sorted(expected, key=str)
+
+
+@only_root
+@pytest.mark.parametrize("way", [*WAYS, "roots", ""])
+@pytest.mark.parametrize("deep", ["", "vendor~driver/"])
+def test_what_lies_where_the_kubelets_settings_lead_is_judged(
+    probe_host: Callable[..., Facts], tmp_path: Path, way: str, deep: str
+) -> None:
+    folder = tmp_path / "folder"
+    file = Path(write(folder / f"{deep}file", ""))
+    give_away(file, way)
+    inner = file.parent if way in {"folder", "sticky"} else file
+    if way == "way":  # a folder on the way to where the link leads
+        inner = Path(f"{file.parent.parent}/file is there/bin")
+    for runs in (True, False):
+        found = probe_host(obeyed=(Named(str(folder), "setting", runs),)).of_others
+        if way in {"roots", ""}:
+            assert found == ()
+        else:
+            assert {(each.by, each.runs) for each in found} == {("setting", runs)}
+            assert str(inner) in {each.path for each in found}
+
+
+@only_root
+def test_a_setting_that_names_a_file_or_what_is_not_there_is_judged(
+    probe_host: Callable[..., Facts], tmp_path: Path
+) -> None:
+    file = Path(write(tmp_path / "etc/providers.yaml", ""))
+    (tmp_path / "home").mkdir()
+    os.chown(tmp_path / "home", 65534, 65534)
+    paths = (str(file), str(tmp_path / "none"), str(tmp_path / "home/pods"))
+    obeyed = tuple(Named(path, "setting", runs=False) for path in paths)
+    assert probe_host(obeyed=obeyed).of_others == obeyed[2:]
+    file.chmod(0o664)
+    assert probe_host(obeyed=obeyed).of_others == (obeyed[0], obeyed[2])
+
+
+@only_root
+def test_a_unit_that_names_too_much_is_told_in_as_many_words_as_are_read(
+    probe_host: Callable[..., Facts], root: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    lines = [f"ExecStartPre=/usr/bin/{n}\n" for n in range(200)]
+    by = write(root / "etc/systemd/system/a.service", "".join([*lines, f"ExecStop={folder}/x\n"]))
+    assert probe_host(units=("a.service",)).of_others == (Named(by, by, runs=False),)
+    write(Path(by), "".join(f"ExecStartPre={folder}/{n}\n" for n in range(OTHERS + 2)))
+    assert len(probe_host(units=("a.service",)).of_others) == OTHERS
 
 
 def test_masks_and_strange_names_are_reported_as_they_are(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fabnode.node.facts import Facts, PathFact
+from fabnode.node.facts import Facts, Named, PathFact
 from fabnode.node.resources import Retired
 from fabnode.steps import kubelet, runtime
-from fabnode.steps.program_owners import files, findings
+from fabnode.steps.program_owners import files, findings, named
 from tests.support import make_config
 
 from .support import make_inputs
@@ -57,6 +57,42 @@ def test_what_root_installed_is_none() -> None:
     installed = {path: PathFact("file", 0o755) for path in (CTR, KUBELET, RETIRED)}
     assert found(Facts(paths=installed)) == []
     assert found(Facts()) == []
+
+
+UNIT = "/etc/systemd/system/kubelet.service"
+DROP_IN = f"{UNIT}.d/root.conf"
+OF_A_PACKAGE = "/usr/lib/systemd/system/kubelet.service.d/root.conf"
+REC, ENV = "/home/m/rec", "/home/m/env"
+
+
+def told(facts: Facts, *, rewritten: bool) -> list[str]:
+    resources = kubelet.desired(make_inputs(make_config(), facts))
+    return [each.text for each in named(facts, resources, rewritten=rewritten)]
+
+
+@pytest.mark.parametrize("rewritten", [True, False])
+def test_what_a_drop_in_names_and_others_may_change_is_an_error(rewritten: bool) -> None:
+    of_others = (Named(REC, DROP_IN, runs=True), Named(ENV, DROP_IN, runs=False))
+    facts = Facts(config_files={UNIT: (), DROP_IN: ("[Service]",)}, of_others=of_others)
+    program, environment = told(facts, rewritten=rewritten)
+    assert program.startswith(f"{DROP_IN} names {REC}, a program that root runs: others than root")
+    assert environment.startswith(f"{DROP_IN} names {ENV}, by which root's programs go: others")
+
+
+def test_what_a_masked_drop_in_names_is_none() -> None:
+    masked = {UNIT: (), DROP_IN: (), OF_A_PACKAGE: ("[Service]",)}
+    facts = Facts(config_files=masked, of_others=(Named(REC, OF_A_PACKAGE, runs=True),))
+    assert told(facts, rewritten=False) == []
+    del masked[DROP_IN]
+    assert len(told(facts, rewritten=False)) == 1
+
+
+def test_what_a_unit_names_that_is_rewritten_counts_until_then() -> None:
+    of_others = (Named(REC, UNIT, runs=True), Named(KUBELET, UNIT, runs=True))
+    facts = Facts(config_files={UNIT: ("[Service]",)}, of_others=of_others)
+    assert told(facts, rewritten=True) == []
+    (text,) = told(facts, rewritten=False)  # KUBELET is judged by itself
+    assert REC in text
 
 
 def test_files_that_others_may_change_are_told_from_roots() -> None:

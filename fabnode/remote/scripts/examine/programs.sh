@@ -15,15 +15,6 @@ emit_arguments() { # emit_arguments NAME: those on standard input, one a line, w
 		length($0) <= longest { print "arg\t" name "\t" $0 }'
 }
 
-# Paths on standard input, one a line, as programs open them: relative ones in a folder. Without `.`
-# and `//`, as the deployer writes them too; what is relative to a folder that is not known is dropped.
-resolve_paths() { # resolve_paths FOLDER
-	env "folder=$1" awk '
-		!length { next }
-		!/^\// { if (ENVIRON["folder"] == "") next; $0 = ENVIRON["folder"] "/" $0 }
-		{ while (gsub(/\/\.?\//, "/")); sub(/\/\.?$/, ""); print length ? $0 : "/" }'
-}
-
 last_value() { # last_value FLAG: of the arguments on standard input, one a line
 	env "flag=$1" awk '
 		BEGIN { flag = "^--?" ENVIRON["flag"] }

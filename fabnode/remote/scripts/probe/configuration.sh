@@ -3,7 +3,7 @@
 # variables of docker's, swap, what else manages networks; of CNI's only which there are.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set by other parts
 
-configs=
+configs= started=
 find_configs() { # find_configs FILE…: those that are there; what is no file (/dev/null) counts as empty
 	for file; do
 		[ -e "$file" ] || continue
@@ -16,6 +16,7 @@ find_configs() { # find_configs FILE…: those that are there; what is no file (
 # to nothing (/dev/null) masks.
 find_started_by() { # find_started_by FILE
 	find_configs "$1"
+	[ ! -f "$1" ] || started=$started$1$nl
 	[ ! -h "$1" ] || [ ! -s "$1" ] || is_roots_program "$1" || emit untrusted "$1"
 }
 

@@ -5,14 +5,17 @@
 # judged by its folders here, and by the record of the host as it was.
 # shellcheck shell=sh
 
-others_in_state() { # others_in_state FOLDER: prints what somebody else put there
-	find "$1" \( -type d -o -type l -o ! -path "$1/before/*" ! -path "$1/quarantine/*" \) \
-		\( ! -user "$(id -u)" -o ! -type l \( -perm -020 -o -perm -002 \) \) | head -n 1
+# `none` is printed by a search that came to its end: a host without find has been asked nothing.
+others_in_state() { # others_in_state FOLDER: prints what somebody else put there, or `none`
+	{
+		find "$1" \( -type d -o -type l -o ! -path "$1/before/*" ! -path "$1/quarantine/*" \) \
+			\( ! -user "$(id -u)" -o ! -type l \( -perm -020 -o -perm -002 \) \) && echo none
+	} 2>/dev/null | head -n 1
 }
 
 # shellcheck disable=SC3067 # dash, bash and busybox know -O
 is_own_state() { # is_own_state FOLDER
 	[ -d "$1" ] && [ ! -h "$1" ] && [ -O "$1" ] || return
 	case $(stat -c %A -- "$1") in ?????w* | ????????w*) return 1 ;; esac
-	[ -z "$(others_in_state "$1")" ]
+	[ "$(others_in_state "$1")" = none ]
 }
