@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from ..node import layout
-from ..node.facts import Watchlist
+from ..node.facts import Named, Watchlist
 from ..node.resources import (
     Absent,
     Binary,
@@ -89,6 +89,18 @@ def watchlist(
         ctr=f"{config.paths.programs}/ctr",
         state=config.paths.state,
         cni_conf=config.paths.cni_conf,
-        obeyed=kubelet_paths.configured(node),
+        obeyed=(*kubelet_paths.configured(node), *_runtime_paths(config, node)),
         deep=deep,
     )
+
+
+def _runtime_paths(config: Config, node: Node) -> tuple[Named, ...]:
+    """
+    Return the folders by whose files the runtime chooses networks and registries.
+
+    A network's file names programs that it runs as root; a registry's, where images come from.
+    """
+    found = [Named(config.paths.cni_conf, "paths.cni_conf", runs=False)]
+    if node.runtime.name == "containerd":
+        found.append(Named(layout.CONTAINERD_CERTS, "containerd's config_path", runs=False))
+    return tuple(found)

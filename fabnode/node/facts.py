@@ -123,7 +123,7 @@ class Mount:
 @dataclass(frozen=True, slots=True)
 class Named:
     """
-    A path by which root's programs go.
+    A path that root's programs use.
 
     :param by: what names it: a unit file, a drop-in, a setting.
     :param runs: a program that is run as root; otherwise what decides what is run.

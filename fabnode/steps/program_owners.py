@@ -66,7 +66,7 @@ def named(facts: Facts, resources: Iterable[Resource], *, rewritten: bool) -> It
             continue
         if each.by.startswith("/") and each.by not in in_effect:
             continue  # masked, or another file has its place
-        what = "a program that root runs" if each.runs else "by which root's programs go"
+        what = "a program that root runs" if each.runs else "which root's programs use"
         yield Finding(
             "error",
             f"{each.by} names {each.path}, {what}: others than root may change it, or what leads"

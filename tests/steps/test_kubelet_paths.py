@@ -54,4 +54,4 @@ def test_what_others_may_change_there_is_an_error() -> None:
     manifest = Named("/p/m.yaml", "kubelet.config.staticPodPath", runs=False)
     (found,) = named(Facts(of_others=(manifest,)), (), rewritten=True)
     assert found.level == "error"
-    assert found.text.startswith("kubelet.config.staticPodPath names /p/m.yaml, by which root's")
+    assert found.text.startswith("kubelet.config.staticPodPath names /p/m.yaml, which root's")

@@ -76,7 +76,7 @@ def test_what_a_drop_in_names_and_others_may_change_is_an_error(rewritten: bool)
     facts = Facts(config_files={UNIT: (), DROP_IN: ("[Service]",)}, of_others=of_others)
     program, environment = told(facts, rewritten=rewritten)
     assert program.startswith(f"{DROP_IN} names {REC}, a program that root runs: others than root")
-    assert environment.startswith(f"{DROP_IN} names {ENV}, by which root's programs go: others")
+    assert environment.startswith(f"{DROP_IN} names {ENV}, which root's programs use: others")
 
 
 def test_what_a_masked_drop_in_names_is_none() -> None:
