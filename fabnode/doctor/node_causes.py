@@ -134,8 +134,8 @@ def _use(evidence: Evidence) -> Iterator[Cause]:
     seen, name = evidence.node, evidence.wanted.name
     if seen.locked_out:
         text = "it is locked out: a removal of it has begun"
-        fix = Fix(program.of_locked_out(name))
-        yield Cause("locked-out", text, seen.cordon or "its taint", fix)
+        seen_by = seen.cordon or "its taint"
+        yield Cause("locked-out", text, seen_by, Fix(program.of_locked_out(name)))
     if seen.cordon:
         fix = _uncordons(name, seen.operation)
         yield Cause("cordoned", f"it is cordoned, and takes no pods: {seen.cordon}", "", Fix(fix))
