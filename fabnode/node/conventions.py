@@ -28,3 +28,10 @@ KUBELET_READ_ONLY_PORT: Final = 10255  # fabnode opens none
 KUBELET_HEALTH_PORT: Final = 10248
 PROXY_HEALTH_PORT: Final = 10256
 PROXY_METRICS_PORT: Final = 10249
+
+LOCAL_PROGRAMS: Final = ("/usr/local/sbin", "/usr/local/bin")
+SYSTEM_PROGRAMS: Final = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Folders of programs: those that come first in the PATH of systemd's units, and the system's."""
+
+UNITS_PATH: Final = "PATH"
+"""What names the programs of `LOCAL_PROGRAMS`, in a probe's words."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from ..pki.certificates import NO_CERTIFICATE, CertificateFile
-from .conventions import STATE
+from .conventions import LOCAL_PROGRAMS, STATE
 
 OTHERS_WRITE = 0o022  # mode bits by which group or others may write
 
@@ -277,6 +277,7 @@ class Watchlist:
     :param writable: directories that fabnode writes in. :param mounts: those whose mount is wanted.
     :param state: the one with its records.
     :param obeyed: paths of settings, each judged with all that is in it by who may change it.
+    :param local_programs: folders that come before the system's in the PATH of units.
     :param cni_conf: directory whose files configure the pods' network.
     :param deep: hash every file again instead of trusting size, times and inode of the last time.
     """
@@ -298,4 +299,5 @@ class Watchlist:
     state: str = STATE
     cni_conf: str = ""
     obeyed: tuple[Named, ...] = ()
+    local_programs: tuple[str, ...] = LOCAL_PROGRAMS
     deep: bool = False

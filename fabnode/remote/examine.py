@@ -9,7 +9,15 @@ import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from ..node.conventions import DOCKER_SOCKET, KUBELET_PORT, KUBELET_READ_ONLY_PORT, SERVICES, STATE
+from ..node.conventions import (
+    DOCKER_SOCKET,
+    KUBELET_PORT,
+    KUBELET_READ_ONLY_PORT,
+    LOCAL_PROGRAMS,
+    SERVICES,
+    STATE,
+    SYSTEM_PROGRAMS,
+)
 from ..node.examination import Asked, Serving
 from ..node.host_tools import FAULT_QUOTED, ODD_TOOLS
 from ..ssh.errors import HostMisbehavedError
@@ -45,7 +53,7 @@ USERS = (
 )
 
 # Where runtimes find the programs that they run, unless their units have a PATH: systemd's.
-_RUNTIME = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+_RUNTIME = (*LOCAL_PROGRAMS, *SYSTEM_PROGRAMS[:2])
 
 # Units of all programs, and what makes further ones at a boot.
 _SYSTEMD = (
@@ -234,13 +242,15 @@ def script(
     cni_conf: str = "/etc/cni/net.d",
     runtime: Iterable[str] = _RUNTIME,
     systemd: Iterable[str] = _SYSTEMD,
+    local: Iterable[str] = LOCAL_PROGRAMS,
 ) -> bytes:
     """
     Return the script that examines.
 
     :param asked: the keys of `asked_sockets`. :param cni_bin, cni_conf: see `examine`.
     :param runtime: folders of containerd's shims, runc and ctr.
-    :param systemd: folders of units and generators.
+    :param systemd: folders of units and generators. :param local: folders of programs that come
+        before the system's.
     """
     head = [
         f"nonce={nonce} state={shlex.quote(state)}",
@@ -251,6 +261,8 @@ def script(
         f"cni_bin={shlex.quote(cni_bin)}",
         f"cni_conf={shlex.quote(cni_conf)}",
         f"runtime_folders={shlex.quote(chr(10).join(runtime))}",
+        f"local_folders={shlex.quote(chr(10).join(local))}",
+        f"system_folders={shlex.quote(chr(10).join(SYSTEM_PROGRAMS))}",
         f"systemd_folders={shlex.quote(chr(10).join(systemd))}",
         assignments(),
         "",

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..node import config_files, layout, unit_files
+from ..node.conventions import SYSTEM_PROGRAMS
 from ..node.host_tools import FAULT_QUOTED, NEEDED, NEEDED_TO_PROBE, ODD_TOOLS, packages
 from ..ssh.errors import HostMisbehavedError
 from ..util.errors import HostError
@@ -121,6 +122,8 @@ def script(watch: Watchlist, nonce: str) -> bytes:
             f"{'unguarded' if each.runs else 'swayed'}\t{each.by}\t{each.path}"
             for each in watch.obeyed
         ],
+        "local_folders": watch.local_programs,
+        "system_folders": SYSTEM_PROGRAMS,
         "ports": [f"{port:04X}" for port in watch.ports],
     }
     head = [f"nonce={nonce} deep={int(watch.deep)} store={watch.store}"]

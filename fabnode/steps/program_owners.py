@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..node import advice, unit_files
+from ..node.conventions import UNITS_PATH
 from ..node.facts import Facts
 from ..node.resources import Binary, File, RemovedUnit, Resource, Retired, Unit
 from .finding import Finding
@@ -66,6 +67,16 @@ def named(facts: Facts, resources: Iterable[Resource], *, rewritten: bool) -> It
             continue
         if each.by.startswith("/") and each.by not in in_effect:
             continue  # masked, or another file has its place
+        if each.by == UNITS_PATH:
+            found = facts.path(each.path)
+            if found.kind != "directory" or found.roots_alone:  # see `folders`
+                yield Finding(
+                    "error",
+                    f"units find {each.path} in their PATH before the system's programs, and others"
+                    " than root may change it, or what leads there",
+                    f"{advice.regained(each.path)}; a program that nothing needs there, take away",
+                )
+            continue
         what = "a program that root runs" if each.runs else "which root's programs use"
         yield Finding(
             "error",

@@ -80,6 +80,7 @@ def output(shell: list[str], tools: Tools, root: Path, tmp_path: Path) -> Callab
             cni_conf=str(root / "net.d"),
             runtime=[str(root / "sbin"), str(root / "bin")],
             systemd=[str(root / "systemd")],
+            local=[str(root / "local/sbin"), str(root / "local/bin")],
         )
         result = tools.run([*shell, "-s"], code, timeout=120)
         assert (result.returncode, result.stderr) == (0, b"begin\tnonce\n")
@@ -228,6 +229,22 @@ def test_what_a_runtimes_configuration_names_is_judged(
     goes_by = {f"{root}/{name}" for name in GOES_BY if others}
     assert set(it.swayed.get("containerd.service", ())) == goes_by
     assert not it.limited
+
+
+@pytest.mark.parametrize("path", ["", "PATH=/usr/sbin:/usr/bin"])
+@pytest.mark.parametrize("unit", ["kubelet", "kube-proxy", "containerd"])
+def test_programs_that_are_found_before_the_systems_are_judged(
+    examine_host: Callable[[], Evidence], root: Path, tmp_path: Path, unit: str, path: str
+) -> None:
+    """Whoever may change them is root as soon as a unit, or a plugin of its, calls them."""
+    (root / "local/sbin").mkdir(parents=True)
+    for name in ("mount", "conntrack", "crun", "unheard-of"):
+        (root / "local/sbin" / name).touch()
+        (root / "local/sbin" / name).chmod(0o775)
+    start(tmp_path, f"{unit}.service", "/bin/sh /x", *([f"Environment={path}"] if path else []))
+    found = examine_host().unguarded.get(f"{unit}.service", ())
+    called = {f"{root}/local/sbin/{name}" for name in ("mount", "conntrack", "crun")}
+    assert set(found) == (set() if path else called)
 
 
 def start(tmp_path: Path, unit: str, command: str, *more: str) -> None:

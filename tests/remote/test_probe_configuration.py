@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fabnode.node import config_files, unit_files
+from fabnode.node.conventions import LOCAL_PROGRAMS
 from fabnode.node.facts import Named, Watchlist
 from fabnode.remote.limits import OTHERS
 from fabnode.remote.probe import script
@@ -51,7 +52,12 @@ def probe_host(shell: list[str], root: Path, tmp_path: Path) -> Callable[..., Fa
 
     def run(**watch: Any) -> Facts:
         code = script(
-            Watchlist(state=str(tmp_path / "state"), cni_conf=str(root / "etc/cni/net.d"), **watch),
+            Watchlist(
+                state=str(tmp_path / "state"),
+                cni_conf=str(root / "etc/cni/net.d"),
+                local_programs=tuple(f"{root}{each}" for each in LOCAL_PROGRAMS),
+                **watch,
+            ),
             "n",
         )
         done = tools.run([*shell, "-s"], code)
@@ -174,6 +180,23 @@ def test_a_setting_that_names_a_file_or_what_is_not_there_is_judged(
     assert probe_host(obeyed=obeyed).of_others == obeyed[2:]
     file.chmod(0o664)
     assert probe_host(obeyed=obeyed).of_others == (obeyed[0], obeyed[2])
+
+
+@only_root
+@pytest.mark.parametrize("way", [*WAYS, "roots", ""])
+def test_programs_that_are_found_before_the_systems_are_judged(
+    probe_host: Callable[..., Facts], root: Path, way: str
+) -> None:
+    folder = root / "usr/local/sbin"
+    names = ("mount", "conntrack", "unheard-of")
+    for name in names:
+        give_away(Path(write(folder / name, "")), way)
+    expected = {f"{folder}/{name}" for name in names[:2]}
+    if way in {"folder", "sticky"}:
+        expected = {str(folder)}
+    found = probe_host().of_others
+    assert {each.path for each in found} == (set() if way in {"roots", ""} else expected)
+    assert {(each.by, each.runs) for each in found} <= {("PATH", True)}
 
 
 @only_root

@@ -95,6 +95,16 @@ def test_what_a_unit_names_that_is_rewritten_counts_until_then() -> None:
     assert REC in text
 
 
+def test_programs_before_the_systems_are_told_of_once() -> None:
+    local, program = "/usr/local/sbin", "/usr/local/sbin/iptables"
+    of_others = tuple(Named(each, "PATH", runs=True) for each in (local, program))
+    folder, one = told(Facts(of_others=of_others), rewritten=True)
+    assert folder.startswith(f"units find {local} in their PATH before the system's programs")
+    assert one.startswith(f"units find {program} in their PATH before the system's programs")
+    known = {local: PathFact("directory", 0o2775, 0, 50)}  # an error of its own
+    assert told(Facts(of_others=of_others, paths=known), rewritten=True) == [one]
+
+
 def test_files_that_others_may_change_are_told_from_roots() -> None:
     unit, config = "/etc/systemd/system/kubelet.service", "/etc/kubernetes/kubelet.yaml"
     facts = Facts(

@@ -68,6 +68,7 @@ for service in $services; do
 	fi
 	judge_unit "$service"
 	[ -n "$command_line" ] || continue
+	[ -n "$unit_path" ] || judge_local "$service"
 	case $name in kubelet) kubelet_command=$command_line ;; dockerd) docker_command=$command_line ;; esac
 	emit program "$name" $place
 	printf '%s\n' "$command_line" | emit_arguments "$name"

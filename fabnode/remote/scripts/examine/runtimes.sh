@@ -133,6 +133,7 @@ print_flags() { # print_flags FLAG…: of the arguments on standard input, each 
 for service in containerd.service crio.service cri-docker.service cri-dockerd.service; do
 	judge_unit "$service"
 	[ -n "$unit_command" ] || continue
+	[ -n "$unit_path" ] || judge_local "$service"
 	[ -n "$unit_path" ] || unit_path=$runtime_folders
 	judge_plugins "$service"
 	case $service in

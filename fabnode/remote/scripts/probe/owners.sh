@@ -61,3 +61,5 @@ for line in $obeyed; do
 	what=${line%%"$tab"*} line=${line#*"$tab"}
 	judge_tree "$what" "${line%%"$tab"*}" "${line#*"$tab"}" 3
 done
+
+judge_local PATH

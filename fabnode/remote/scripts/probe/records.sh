@@ -11,7 +11,7 @@
 # digest), state (fabnode's directory on the node), store (whose images: containerd, docker), ctr (its path),
 # containerd_socket, containerd_imports, cni_conf, booted (there where systemd is the init), mountinfo (the init's); and # lists with one entry a line: text, opaque, folders, certificates, servers, units, unit_folders,
 # drop_ins (names of folders), config_folders, config_files,
-# network_manager_files, network_manager_folders, networkd_folders, sysctls, sysctl_words (last words of keys in files), modules, free, writable, mounts, tools, needed, needed_here, obeyed (RECORD<TAB>BY<TAB>PATH, see probe/owners), ports (hexadecimal).
+# network_manager_files, network_manager_folders, networkd_folders, sysctls, sysctl_words (last words of keys in files), modules, free, writable, mounts, tools, needed, needed_here, obeyed (RECORD<TAB>BY<TAB>PATH, see probe/owners), local_folders, system_folders, ports (hexadecimal).
 # shellcheck shell=sh disable=SC2034,SC2154 # parts share variables
 
 records=

@@ -3,6 +3,9 @@
 # Before it, or after: emit_others RECORD UNIT PATH, which tells of one that is not root's alone, and
 # undecided RECORD UNIT PATH WHY; most_executables, of a unit, and most_arg_length. RECORD: `unguarded`,
 # a program that root runs, or `swayed`, what decides what it runs. Nothing is run, or read.
+#
+# As lists with an entry a line: local_folders, which come first in the PATH of systemd's units, and
+# system_folders.
 # shellcheck shell=sh disable=SC2016,SC2034,SC2086,SC2154 # dollars in single quotes are awk's; parts share variables; lists are split at line ends on purpose
 
 # Paths on standard input, one a line, as programs open them: relative ones in a folder. Without `.`
@@ -72,4 +75,31 @@ judge_pattern() { # judge_pattern RECORD UNIT PATTERN: the folder of the files, 
 		judge_named "$1" "$2" "$file"
 	done
 	set -f
+}
+
+# What is found in the place of the system's programs, and what kubelets, kube-proxies, runtimes and
+# plugins of networks call and a system may lack.
+is_called() { # is_called NAME
+	case $1 in
+	blkid | conntrack | containerd-shim* | crun | ebtables* | ethtool | fsck* | ip | ip6tables* | ipset | iptables* | ipvsadm) return ;;
+	kata-* | mkfs* | modprobe | mount* | nft | nsenter | nvidia-* | runc | runsc | socat | tc | umount* | xtables* | youki) return ;;
+	esac
+	for system_folder in $system_folders; do
+		[ ! -e "$system_folder/$1" ] || return 0
+	done
+	return 1
+}
+
+judge_local() { # judge_local BY: programs that are root's before the system's are (systemd.exec(5))
+	for local_folder in $local_folders; do
+		[ -d "$local_folder" ] || continue
+		judge_named unguarded "$1" "$local_folder"
+		[ $controlled = 1 ] || continue
+		entries=$(quiet timeout 10 find "$local_folder/" -maxdepth 1 ! -name "*[$nl$tab]*" \
+			\( -type l -o -type f \( ! -user 0 -o -perm -020 -o -perm -002 \) \) -print) ||
+			undecided unguarded "$1" "$local_folder" "whose its programs are"
+		for entry in $entries; do
+			! is_called "${entry##*/}" || judge_named unguarded "$1" "$entry"
+		done
+	done
 }
