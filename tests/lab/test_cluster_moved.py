@@ -151,7 +151,7 @@ def test_a_pools_encapsulation_is_an_object_of_the_plan(cluster: Lab) -> None:
     try:
         found = cluster.plan("--exit-code", code=3)
         (change,) = found["cluster"]
-        assert change["title"] == "IPPool default-ipv4-ippool"
+        assert change["object"] == "IPPool default-ipv4-ippool"
         assert change["fields"] == ["spec.vxlanMode"]
         assert found["drift"] is None
         limited = cluster.plan("--limit", "n1")
