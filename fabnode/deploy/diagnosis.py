@@ -245,10 +245,11 @@ class Diagnoses:
         listed = permitted(lambda: pods_on(api, name))
         pods = listed or []
         own = network.own_pod(pods)
-        missing = permitted(lambda: network.missing([name])) if network.name else None
+        looked = permitted(lambda: (network.missing([name]),)) if network.name else (None,)
+        missing = looked[0] if looked else None
         found = network.diagnosis([name], missing) if missing else None
         unseen = [] if listed is not None else [PODS]
-        unseen += [f"{network.name}'s DaemonSet"] if network.name and missing is None else []
+        unseen += [f"{network.name}'s DaemonSet"] if looked is None else []
         metadata, status = live["metadata"], live.get("status") or {}
         operation = operations.read(live)
         leaving = ", ".join(metadata.get("finalizers") or ()) or "the API"

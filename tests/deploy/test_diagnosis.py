@@ -34,6 +34,8 @@ from tests.support import make_config
 from .bindings import Bindings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fabnode.doctor.evidence import Evidence
 
 CONFIG = make_config()
@@ -218,12 +220,31 @@ def test_a_node_that_is_locked_out_stays_so_where_the_api_answers_in_part() -> N
     assert (node.known, node.locked_out) == (False, True)
 
 
+def forbidden(_: object) -> None:
+    raise ApiError(403, "Forbidden", "no right")
+
+
 def test_what_an_account_may_not_read_is_left_out() -> None:
     node = seen(Api(forbidden=True)).node
     assert node.known
     assert node.unseen == ("signing requests", "pods")
-    assert seen().node.unseen == ()
     assert (node.requests, node.pods, node.network_pod) == ((), 0, ("", ""))
+
+
+@pytest.mark.parametrize(
+    ("missing", "unseen"),
+    [
+        (lambda _: None, ()),
+        (lambda _: "calico-node is not ready on n1", ()),
+        (forbidden, ("Calico's DaemonSet",)),
+    ],
+)
+def test_a_network_that_is_whole_is_not_one_that_nobody_could_see(
+    missing: Callable[[object], str | None], unseen: tuple[str, ...]
+) -> None:
+    found = session(Api())
+    found.network.missing = missing
+    assert Diagnoses(found).evidence(planner()).node.unseen == unseen
 
 
 @pytest.mark.parametrize(
