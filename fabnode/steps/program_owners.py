@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..node import advice, unit_files
+from ..node import advice, host_tools, unit_files
 from ..node.conventions import UNITS_PATH
 from ..node.facts import Facts
 from ..node.resources import Binary, File, RemovedUnit, Resource, Retired, Unit
@@ -57,6 +57,13 @@ def named(facts: Facts, resources: Iterable[Resource], *, rewritten: bool) -> It
     :param rewritten: a deployment follows, so that what these resources' own files name by now does
         not count.
     """
+    if facts.of_others and "find" in facts.lacking:
+        yield Finding(
+            "error",
+            "without find it is not known who may change what root's programs use",
+            f"install the packages {host_tools.packages(['find'])}",
+        )
+        return
     resources = tuple(resources)
     ours = {each.path for each in resources if isinstance(each, Binary | Retired)}
     files_of_ours = {each.path for each in resources if isinstance(each, File)}

@@ -50,6 +50,13 @@ def test_what_settings_name(
     assert rest == ([] if of_plugins else [DEFAULT])
 
 
+def test_without_find_nobody_is_accused() -> None:
+    manifest = Named("/p/m.yaml", "kubelet.config.staticPodPath", runs=False)
+    seen = Facts(of_others=(manifest, DEFAULT), lacking=frozenset({"find"}))
+    (found,) = named(seen, (), rewritten=True)
+    assert (found.level, found.fix) == ("error", "install the packages findutils")
+
+
 def test_what_others_may_change_there_is_an_error() -> None:
     manifest = Named("/p/m.yaml", "kubelet.config.staticPodPath", runs=False)
     (found,) = named(Facts(of_others=(manifest,)), (), rewritten=True)
