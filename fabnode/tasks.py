@@ -466,7 +466,7 @@ def maintain(
     json: bool = False,
 ) -> None:
     """
-    Drain nodes, reboot them, prove them well.
+    Drain nodes, reboot them, prove them healthy.
 
     One after another, or in batches: the next begin when these take pods again. The new boot, its
     kernel, the node and its network are proved before the cordon is lifted; a node that fails stays
@@ -775,7 +775,7 @@ def rbac_approver(
 )
 def rbac_forget(_: Context, names: str, config: str = "") -> None:
     """
-    Take the rights of kube-proxies that are gone.
+    Revoke rights of kube-proxies that are gone.
 
     `inv status` lists them. Those of a node that the configuration or the cluster knows are left;
     exit 1 then.
