@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from ..node import advice, host_tools, unit_files
 from ..node.conventions import UNITS_PATH
 from ..node.facts import Facts
+from ..node.layout import UNITS
 from ..node.resources import Binary, File, RemovedUnit, Resource, Retired, Unit
 from .finding import Finding
 
@@ -119,13 +120,16 @@ def files(facts: Facts, resources: Iterable[Resource]) -> tuple[str, ...]:
     """
     Return files of these resources that others may change; a deployment rewrites them.
 
-    So it does with links in the place of files and programs, which may lead anywhere.
+    So it does with links in the place of files and programs, which may lead anywhere; but for the
+    link to /dev/null by which a unit is masked: nothing starts by that.
     """
     found: set[str] = set()
+    masks = {f"{UNITS}/{name}" for name, unit in facts.units.items() if unit.load == "masked"}
     for each in resources:
         if isinstance(each, File | Binary):
             seen = facts.path(each.path)
             open_file = isinstance(each, File) and seen.kind == "file" and not seen.roots_alone
-            if open_file or seen.kind == "symlink":
+            link = seen.kind == "symlink" and each.path not in masks
+            if open_file or link:
                 found.add(each.path)
     return tuple(sorted(found))

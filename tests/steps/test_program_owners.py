@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fabnode.node.facts import Facts, Named, PathFact
+from fabnode.node.facts import Facts, Named, PathFact, UnitFact
 from fabnode.node.resources import Retired
 from fabnode.steps import kubelet, runtime
 from fabnode.steps.program_owners import files, findings, named
@@ -119,3 +119,14 @@ def test_files_that_others_may_change_are_told_from_roots() -> None:
     resources = kubelet.desired(make_inputs(make_config(), facts))
     assert files(facts, resources) == (config, unit, KUBELET)
     assert files(Facts(), resources) == ()
+
+
+@pytest.mark.parametrize(("load", "counts"), [("masked", False), ("loaded", True)])
+def test_the_link_by_which_a_unit_is_masked_leads_nowhere(load: str, counts: bool) -> None:
+    unit = "/etc/systemd/system/kubelet.service"
+    facts = Facts(
+        paths={unit: PathFact("symlink")},
+        units={"kubelet.service": UnitFact(load, "inactive", "dead", load)},
+    )
+    resources = kubelet.desired(make_inputs(make_config(), facts))
+    assert files(facts, resources) == ((unit,) if counts else ())
