@@ -272,6 +272,42 @@ def config_check(_: Context, config: str = "", json: bool = False) -> None:
     commands.configuration.check(config, as_json=json)
 
 
+@_task(
+    "init",
+    kubeconfig="Of the cluster (default: $KUBECONFIG, else ~/.kube/config).",
+    context="The context that must be the current one of it.",
+    hosts="Hosts, with commas between: NAME ADDRESS, or only one of them.",
+    hosts_file="A file of hosts, one a line; - for standard input.",
+    out="The file to write (default: $FABNODE_CONFIG, else config/cluster.yml).",
+    dry_run="Print the file; write nothing.",
+)
+def config_init(
+    _: Context,
+    kubeconfig: str = "",
+    context: str = "",
+    hosts: str = "",
+    hosts_file: str = "",
+    out: str = "",
+    dry_run: bool = False,
+) -> None:
+    """
+    Write a first configuration, of a kubeconfig and a list of hosts.
+
+    The cluster is asked for its version, networks, DNS and nodes; what it does not tell is a
+    comment that says why. No file is ever replaced.
+
+    Example: inv config.init --hosts "node-1 192.168.1.42,node-2 192.168.1.43"
+    """
+    commands.first_configuration.init(
+        kubeconfig=kubeconfig,
+        context=context,
+        hosts=hosts,
+        hosts_file=hosts_file,
+        out=out,
+        dry_run=dry_run,
+    )
+
+
 @_task("example")
 def config_example(_: Context) -> None:
     """
@@ -844,7 +880,7 @@ ns = Collection(
     status,
 )
 ns.add_collection(Collection("binaries", binaries_fetch, binaries_publish))
-ns.add_collection(Collection("config", config_check, config_example, config_schema))
+ns.add_collection(Collection("config", config_check, config_example, config_init, config_schema))
 ns.add_collection(Collection("hosts", hosts_trust))
 ns.add_collection(Collection("rbac", rbac_approver, rbac_deployer, rbac_forget))
 ns.add_collection(Collection("csr", csr_deny))

@@ -93,6 +93,10 @@ def started(*words: str, config: Path | None = None) -> subprocess.CompletedProc
         (["invoke", "rbac.forget", "--names", ","], "--names is missing: names of nodes"),
         (["invoke", "approve-csr", "--kubeconfig", "x"], "needs --serving-only"),
         (["invoke", "binaries.publish"], "--out DIR is missing"),
+        (["invoke", "config.init", "--out", "README.md"], "README.md exists already, and is left"),
+        (["invoke", "config.init", "--hosts", "a b c", "--out", "x"], "more than a name and an"),
+        (["invoke", "config.init", "--kubeconfig", "/x", "--out", "x"], "/x: No such file"),
+        (["invoke", "config.init", "--hosts-file", "/x", "--out", "x"], "--hosts-file /x: No such"),
         (["invoke", "binaries.fetch", "--arch", "s390x"], "--arch must be amd64 or arm64"),
         (["invoke", "plan", "--bundle", "/nowhere.zst"], "/nowhere.zst: No such file"),
         (

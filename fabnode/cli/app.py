@@ -46,7 +46,7 @@ def configuration(
     from ..config.loader import load
 
     other = Path(kubeconfig) if kubeconfig else None
-    return load(_path(config), artifacts=artifacts, kubeconfig=other, access=access)
+    return load(configuration_path(config), artifacts=artifacts, kubeconfig=other, access=access)
 
 
 def cluster_of_runs(config: str = "") -> dict[str, str]:
@@ -57,13 +57,14 @@ def cluster_of_runs(config: str = "") -> dict[str, str]:
 
     :raises ConfigError: there is one, and it can't be used.
     """
-    if not config and not _path(config).exists():
+    if not config and not configuration_path(config).exists():
         return {}
     cluster = configuration(config).cluster
     return {"cluster": cluster.name, "apiserver": cluster.apiserver}
 
 
-def _path(config: str) -> Path:
+def configuration_path(config: str = "") -> Path:
+    """Return the file that is meant: an option's, the environment's or the usual one."""
     return Path(config or os.environ.get("FABNODE_CONFIG") or DEFAULT_CONFIG)
 
 
@@ -82,7 +83,7 @@ def run_of(options: Options) -> Iterator[Run]:
     if options.bundle_sha256 is not None and not options.bundle:
         raise Exit("--bundle-sha256 goes with --bundle FILE", exits.BAD_INPUT)
     if options.bundle:
-        path, digest = _path(options.config), options.bundle_sha256
+        path, digest = configuration_path(options.config), options.bundle_sha256
         config = load_config(path, bundle=options.bundle, bundle_sha256=digest)
     else:
         config = configuration(

@@ -47,25 +47,35 @@ def read_ca(path: Path) -> bytes:
         raise NotACertificateError(f"{path} {fault}")
     with path.open("rb") as file:
         content = file.read(_MAX_PEM + 1)
+    check_ca(content, str(path))
+    return content
+
+
+def check_ca(content: bytes, where: str) -> None:
+    """
+    Check that this is one or more certificates of CAs, and nothing secret.
+
+    :param where: what it is called in the reason.
+    :raises NotACertificateError: where it is anything else.
+    """
     if len(content) > _MAX_PEM:
-        raise NotACertificateError(f"{path} is too large for certificates")
+        raise NotACertificateError(f"{where} is too large for certificates")
     if b"PRIVATE KEY-----" in content:
         raise NotACertificateError(
-            f"{path} holds a private key, but this file is sent to every node"
+            f"{where} holds a private key, but this file is sent to every node"
         )
     # As kubelets read it: what they would not see, or refuse, is refused here.
     text = pem.certificates(content)
     if not text or text.count("BEGIN") < content.count(b"-----BEGIN CERTIFICATE-----"):
         why = pem.unread(content)
-        raise NotACertificateError(f"{path} is not a PEM certificate" + (why and f": {why}"))
+        raise NotACertificateError(f"{where} is not a PEM certificate" + (why and f": {why}"))
     try:
         certificates = x509.load_pem_x509_certificates(text.encode())
     except ValueError:
-        raise NotACertificateError(f"{path} is not a PEM certificate") from None
+        raise NotACertificateError(f"{where} is not a PEM certificate") from None
     for certificate in certificates:
         if not _may_sign(certificate):
-            raise NotACertificateError(f"{path} holds a certificate that is not a CA's")
-    return content
+            raise NotACertificateError(f"{where} holds a certificate that is not a CA's")
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:

@@ -101,6 +101,7 @@ class Credentials:
     :param ca_pem: None: the system's CAs. :param tls_server_name: that the certificate must name.
     :param proxy: URL of the HTTP proxy to go through.
     :param impersonation: headers, for an identity other than the login's own.
+    :param context: name of the context they are of; `ca_file`: where the file has the CA's path.
     """
 
     server: str
@@ -109,6 +110,8 @@ class Credentials:
     login: Login = field(default_factory=lambda: Login(Identity()))
     proxy: str | None = field(default=None, repr=False)  # it may hold a password
     impersonation: tuple[tuple[str, str], ...] = ()
+    context: str = ""
+    ca_file: Path | None = None
 
     @property
     def service_account(self) -> str:
@@ -181,6 +184,7 @@ class _File:
         cluster, where = self._entry("cluster", cluster_name), f"cluster {cluster_name}"
         user = self._entry("user", user_name)
         ca = self._ca(cluster, where)
+        named = self._text(cluster, "certificate-authority", where)
         login = self._login(user, f"user {user_name}", cluster, ca)
         return Credentials(
             server=self._server(cluster, where),
@@ -189,6 +193,8 @@ class _File:
             login=login,
             proxy=self._proxy(cluster, where),
             impersonation=self._impersonation(user, f"user {user_name}"),
+            context=current,
+            ca_file=self._base / named if named else None,
         )
 
     def _server(self, cluster: _Section, where: str) -> str:

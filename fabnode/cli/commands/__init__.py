@@ -17,6 +17,7 @@ _MODULES = (
     "configuration",
     "deployment",
     "doctor",
+    "first_configuration",
     "hosts",
     "inspection",
     "removal",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from . import configuration as configuration
     from . import deployment as deployment
     from . import doctor as doctor
+    from . import first_configuration as first_configuration
     from . import hosts as hosts
     from . import inspection as inspection
     from . import removal as removal

@@ -1,0 +1,164 @@
+"""`inv config.init`: a first configuration, of a kubeconfig and a list of hosts."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...config import host_list, starter
+from ...deploy import discovery
+from ...util import program
+from ...util.atomic_write import draft_of
+from ...util.errors import InputError
+from ...util.words import counted
+from .. import app
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...config.host_list import Host
+
+_MOST_BYTES = 2**20
+_LOOKUPS = 16  # names looked up at once
+_FLATTEN = "`kubectl config view --flatten --minify > FILE` makes one of them: --kubeconfig FILE"
+
+
+def init(
+    *, kubeconfig: str, context: str, hosts: str, hosts_file: str, out: str, dry_run: bool
+) -> None:
+    """
+    Write a configuration of what the cluster says, and print what was found.
+
+    :param out: the file to write, which must not exist; empty: where all commands look for it.
+    :param dry_run: only print the file.
+    """
+    target = app.configuration_path(out)
+    if not dry_run and os.path.lexists(target):
+        raise InputError(
+            f"{target} exists already, and is left as it is", "name another file with --out"
+        )
+    named = _with_addresses([*_of_option(hosts), *_of_file(hosts_file)])
+    host_list.refuse_twins(named)
+    found = discovery.discover(_kubeconfig(kubeconfig), context, target.parent)
+    text = starter.write(
+        found.findings,
+        named,
+        command=program.task("config.init"),
+        example=program.task("config.example"),
+    )
+    if dry_run:
+        app.print_text(text, end="")
+        return
+    written = _written(target, text, found.ca_pem)
+    for line in _summary(found.findings, named):
+        app.print_text(line)
+    app.print_text("\n".join(f"wrote {path}" for path in written))
+    option = f" --config {shlex.quote(str(target))}" if out else ""
+    check, plan = (program.task(f"{name}{option}") for name in ("config.check", "plan"))
+    app.print_text(f"next: `{check}`, then `{plan}`")
+
+
+def _kubeconfig(option: str) -> Path:
+    """Return the kubeconfig that kubectl would take. Raises InputError: it would take several."""
+    if option:
+        return Path(option).expanduser()
+    paths = [path for path in os.environ.get("KUBECONFIG", "").split(os.pathsep) if path]
+    if len(paths) > 1:
+        raise InputError("KUBECONFIG names several files, and fabnode reads one", _FLATTEN)
+    return Path(paths[0] if paths else "~/.kube/config").expanduser()
+
+
+def _of_option(hosts: str) -> list[Host]:
+    return host_list.parse(host_list.split(hosts), "--hosts")
+
+
+def _of_file(name: str) -> list[Host]:
+    """Return the hosts of a file, `-` for standard input. Raises InputError."""
+    if not name:
+        return []
+    source = "standard input" if name == "-" else name
+    try:
+        if name == "-":
+            content = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        else:
+            with Path(name).expanduser().open("rb") as file:
+                content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise InputError(f"--hosts-file {source} is larger than 1 MiB: no list of hosts")
+        return host_list.parse(host_list.numbered(content.decode()), source)
+    except OSError as error:
+        raise InputError(f"--hosts-file {source}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"--hosts-file {source}: it is no text in UTF-8") from error
+
+
+def _with_addresses(hosts: Sequence[Host]) -> list[Host]:
+    """Return the hosts with the addresses that this machine knows of names."""
+    if not any(host.needs_ip for host in hosts):
+        return list(hosts)
+    with ThreadPoolExecutor(_LOOKUPS) as pool:
+        return list(pool.map(_looked_up, hosts))
+
+
+def _looked_up(host: Host) -> Host:
+    if not host.needs_ip:
+        return host
+    try:
+        entries = socket.getaddrinfo(host.address, None, socket.AF_INET, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return replace(host, why=f"this machine knows no IPv4 address of {host.address}.")
+    found = sorted({str(address[0]) for *_, address in entries})
+    if len(found) > 1:
+        return replace(host, why=f"{host.address} has {len(found)} addresses.")
+    if found[0].startswith("127."):
+        return replace(host, why=f"{host.address} is this machine itself, by {found[0]}.")
+    return replace(host, ip=found[0])
+
+
+def _written(target: Path, text: str, ca_pem: str) -> list[Path]:
+    """Write the configuration, and a CA beside it, without replacing anything."""
+    ca = target.parent / discovery.CA_FILE
+    files = {target: text.encode()}
+    try:
+        target.parent.mkdir(exist_ok=True)
+        if ca_pem and not (os.path.lexists(ca) and ca.read_bytes() == ca_pem.encode()):
+            files = {ca: ca_pem.encode(), **files}
+        for path, content in files.items():
+            with draft_of(path, mode=None) as draft:
+                draft.write(content)
+                draft.flush()
+                os.link(draft.name, path)  # which never replaces, as a rename would
+    except FileExistsError as error:
+        name = error.filename2 or error.filename or target
+        raise InputError(
+            f"{name} exists already, with another content, and is left as it is",
+            "move it away, or name a file in another folder with --out",
+        ) from error
+    except OSError as error:
+        raise InputError(f"--out {target}: {error.strerror}") from error
+    return list(files)
+
+
+def _summary(findings: starter.Findings, hosts: Sequence[Host]) -> list[str]:
+    lines = []
+    for key, fact in starter.judged(findings.cluster).items():
+        if isinstance(fact, starter.Missing):
+            lines.append(f"{key:14} not known: {fact.why}")
+        else:
+            doubt = "   to be checked: see the file" if fact.doubtful else ""
+            lines.append(f"{key:14} {fact.value}{doubt}")
+    known = () if isinstance(findings.nodes, starter.Missing) else findings.nodes
+    lines.append(f"{'nodes':14} {counted(len(hosts), 'host')} named, {len(known)} there already")
+    there = {node.name for node in known}
+    lines += [
+        f"warning: the cluster has a node named {host.name} already (docs/takeover.md)"
+        for host in hosts
+        if host.name in there
+    ]
+    return lines

@@ -1,0 +1,109 @@
+"""Lists of hosts as people have them: one a line, a name and an address or only one of these."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..util.problems import ConfigError, InvalidValueError, Problem, shown
+from . import fields
+from .validators import is_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NAME: TypeAdapter[str] = TypeAdapter(fields.NodeName)
+_ADDRESS: TypeAdapter[str] = TypeAdapter(fields.HostAddress)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """
+    A host that is to become a node.
+
+    :param ip: its IPv4 address where `address` is a name; None: not known, for the reason `why`.
+    """
+
+    name: str
+    address: str
+    ip: str | None = None
+    why: str = ""
+
+    @property
+    def needs_ip(self) -> bool:
+        """Whether its address alone does not say where its kubelet serves."""
+        return not is_address(self.address)
+
+
+def split(option: str) -> list[tuple[int | None, str]]:
+    """Return the hosts of `a,b,c` as `parse` takes them; they have no lines."""
+    return [(None, each) for each in option.split(",")]
+
+
+def numbered(text: str) -> list[tuple[int | None, str]]:
+    """Return the lines of a file as `parse` takes them."""
+    return list(enumerate(text.removeprefix("\ufeff").split("\n"), 1))
+
+
+def parse(lines: Iterable[tuple[int | None, str]], source: str) -> list[Host]:
+    """
+    Return the hosts in their order. Blank lines, and what follows a `#`, are passed over.
+
+    An address alone is the node's name as well; a name alone is where SSH reaches it.
+
+    :param source: the file or option, for problems.
+    :raises ConfigError: with all lines that are no host.
+    """
+    found: list[Host] = []
+    problems: list[Problem] = []
+    for number, line in lines:
+        words = re.sub(r"(^|\s)#.*", "", line).split()
+        if not words:
+            continue
+        try:
+            if len(words) > 2:
+                raise InvalidValueError(
+                    f"{shown(line.strip())} is more than a name and an address",
+                    "one host a line: NAME ADDRESS, or only one of them",
+                )
+            name, address = words[0], words[-1]
+            if len(words) == 2 and is_address(name) and not is_address(address):
+                name, address = address, name  # as in /etc/hosts
+            found.append(Host(_valid(_NAME, name), _valid(_ADDRESS, address)))
+        except InvalidValueError as error:
+            problems.append(Problem(source, number, "", error.message, error.advice))
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def refuse_twins(hosts: Iterable[Host]) -> None:
+    """
+    Refuse hosts that share a name or an address.
+
+    :raises ConfigError: it names them.
+    """
+    problems = []
+    seen: dict[str, Host] = {}
+    for host in hosts:
+        for word in dict.fromkeys((host.name, host.address, host.ip or host.address)):
+            other = seen.setdefault(word.lower().rstrip("."), host)
+            if other is not host:
+                message = f"two hosts have {word}: {other.name} and {host.name}"
+                problems.append(Problem("", None, "", message))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _valid(adapter: TypeAdapter[str], word: str) -> str:
+    """Return a valid word. Raises InvalidValueError."""
+    try:
+        return adapter.validate_python(word)
+    except ValidationError as error:
+        why = error.errors()[0].get("ctx", {}).get("error")
+        message = why.message if isinstance(why, InvalidValueError) else "is no name or address"
+        advice = why.advice if isinstance(why, InvalidValueError) else ""
+        raise InvalidValueError(f"{shown(word)}: {message}", advice) from None

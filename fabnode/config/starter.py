@@ -1,0 +1,355 @@
+"""
+A first configuration, made of what was found out about a cluster: facts to text.
+
+What is not known is a comment that says why, and its key commented out: `inv config.check` then
+names that key. Whatever the facts are, the text has no other problem. They come from a cluster, so
+none of them may end a comment, or a value, early.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..releases import compatibility
+from ..releases.matrix import matrix
+from ..releases.version import Release
+from ..util.problems import InvalidValueError, plain
+from ..util.sanitize import clean
+from . import cross_checks, fields
+from .sections import ClusterSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from .host_list import Host
+
+REQUIRED = ("version", "apiserver", "ca", "service_cidr", "pod_cidr", "dns_address")
+"""Keys of `cluster` that a cluster is asked for, in the order they are written in."""
+
+_TYPES: dict[str, TypeAdapter[Any]] = {
+    "version": TypeAdapter(fields.ReleaseField),
+    "apiserver": TypeAdapter(fields.ApiserverUrl),
+    "ca": TypeAdapter(fields.Text),
+    "service_cidr": TypeAdapter(fields.Network),
+    "pod_cidr": TypeAdapter(fields.Network),
+    "dns_address": TypeAdapter(fields.Address),
+    "dns_domain": TypeAdapter(fields.Domain),
+}
+_WIDTH = 100
+_LONGEST = 400  # characters of a comment
+_MOST_NODES = 50
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9._/:-]*[A-Za-z0-9]|\d+(\.\d+){2,3}(/\d+)?", re.ASCII)
+_WORDS = {"null", "true", "false", "yes", "no", "on", "off"}  # plain, these are no text
+# Of these fabnode's own tests run a release; of others only the line is known.
+_PROVED_CALICO = (Release(3, 28, 5), Release(3, 32, 1))
+_MANIFEST = "artifacts/calico.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A setting that was found out, and where. `doubtful`: somebody has to look at it."""
+
+    value: str
+    source: str
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A setting that was not found out, and why."""
+
+    why: str
+
+
+Fact = Known | Missing
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingNode:
+    """A node that the cluster has already; taints as `key=value:Effect`."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """
+    The pod network that a cluster has.
+
+    :param other: what it is, where it is not fabnode's to look after; empty: none was seen.
+    :param calico: the release of the Calico that fabnode has installed there; empty: none.
+    :param unseen: why nobody could look; empty: somebody has.
+    """
+
+    other: str = ""
+    calico: str = ""
+    unseen: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """
+    What was found out about a cluster.
+
+    :param cluster: by key of `cluster`; those of REQUIRED that are not in it are missing.
+    :param kubeconfig: its path, as the file will name it. :param context: of the kubeconfig.
+    :param nodes: those there already, or why nobody knows.
+    :param own_kube_proxy: whether the cluster runs kube-proxy by a DaemonSet of its own.
+    """
+
+    kubeconfig: str
+    context: str
+    cluster: Mapping[str, Fact]
+    network: Network
+    nodes: tuple[ExistingNode, ...] | Missing = ()
+    own_kube_proxy: bool = False
+
+
+def judged(facts: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Return what a configuration takes of the facts: one that it would refuse is missing."""
+    found = {key: facts.get(key, Missing("nobody has looked")) for key in REQUIRED}
+    if domain := facts.get("dns_domain"):
+        found["dns_domain"] = domain
+    found = {key: _valid(key, fact) for key, fact in found.items()}
+    while violation := _contradiction(found):
+        key, why = violation
+        found[key] = Missing(why)
+    return found
+
+
+def write(findings: Findings, hosts: Iterable[Host], *, command: str, example: str) -> str:
+    """
+    Return the configuration's text.
+
+    :param command: that writes it. :param example: the one that prints all keys.
+    """
+    facts = judged(findings.cluster)
+    parts = (
+        _head(findings, command, example),
+        _cluster(findings, facts),
+        _runtime(facts["version"]),
+        _calico(findings.network, facts["version"]),
+        _kube_proxy() if findings.own_kube_proxy else (),
+        _hosts(hosts),
+        _existing(findings.nodes),
+    )
+    return "\n".join("".join(f"{line}\n" for line in part) for part in map(list, parts) if part)
+
+
+def _valid(key: str, fact: Fact) -> Fact:
+    if isinstance(fact, Missing):
+        return fact
+    try:
+        value = _TYPES[key].validate_python(fact.value)
+    except ValidationError as error:
+        cause = error.errors()[0].get("ctx", {}).get("error")
+        why = cause.message if isinstance(cause, InvalidValueError) else "can't be used"
+        return Missing(f"{fact.source} has {fact.value!r}, but it {why}")
+    if key == "version" and (misfit := compatibility.kubernetes(value)):
+        return Missing(f"{misfit.why}; {misfit.nearest}")
+    return fact
+
+
+def _contradiction(facts: Mapping[str, Fact]) -> tuple[str, str] | None:
+    """Return a key whose value contradicts another's, and how; None where all agree."""
+    known = {key: fact.value for key, fact in facts.items() if isinstance(fact, Known)}
+    # Checks want a whole section: what is not known is what agrees with anything.
+    fill = {"version": "1.36.0", "apiserver": "https://api.invalid", "ca": "x", "kubeconfig": "x"}
+    networks = {"service_cidr", "pod_cidr", "dns_address"}
+    if not networks <= known.keys():
+        return None
+    settings = ClusterSettings.model_validate({**fill, **known})
+    for path, message, _ in cross_checks.networks(settings):
+        # What was guessed gives way: it is the one that is wrong, if not the only one that may be.
+        those = [str(path[-1]), *(key for key in ("service_cidr", "pod_cidr") if key in message)]
+        found = {key: fact for key in those if isinstance(fact := facts[key], Known)}
+        wrong = next((key for key in found if found[key].doubtful), those[0])
+        if wrong in found:
+            return wrong, f"{found[wrong].value} was found, but {message}"
+    return None
+
+
+def _head(findings: Findings, command: str, example: str) -> Iterator[str]:
+    yield from _comment(
+        f"A configuration of fabnode, begun by `{command}` from the kubeconfig's context"
+        f" {findings.context}. Keys that are not here have defaults, which `{example}` explains."
+        " Paths are relative to this file."
+    )
+
+
+def _cluster(findings: Findings, facts: Mapping[str, Fact]) -> Iterator[str]:
+    yield "cluster:"
+    for key, fact in facts.items():
+        yield from _setting(key, fact)
+        if key == "ca":
+            yield f"  kubeconfig: {_scalar(findings.kubeconfig)}"
+
+
+def _setting(key: str, fact: Fact) -> Iterator[str]:
+    if isinstance(fact, Missing):
+        if key != "dns_domain":  # which has a default
+            yield from _comment(f"{key} is not known: {fact.why}", "  ")
+            yield f"  # {key}:"
+        return
+    doubt = "To be checked: " if fact.doubtful else ""
+    yield from _comment(f"{doubt}{fact.source}", "  ")
+    yield f"  {key}: {_scalar(fact.value)}"
+
+
+def _runtime(version: Fact) -> Iterator[str]:
+    if isinstance(version, Missing):
+        return
+    minor = Release.parse(version.value).minor
+    if misfit := compatibility.runtime(minor, "containerd"):
+        yield from _comment(f"{misfit.why}; docker is to be on the hosts.")
+        yield "runtime: {name: docker}"
+        return
+    newest = matrix().containerd[compatibility.best_containerd(minor)].newest
+    yield from _comment(f"Of the newest line of containerd that fits Kubernetes 1.{minor}.")
+    yield f"runtime: {{name: containerd, version: {newest}}}"
+
+
+def _calico(network: Network, version: Fact) -> Iterator[str]:
+    minor = Release.parse(version.value).minor if isinstance(version, Known) else None
+    if network.other:
+        yield from _comment(
+            f"The cluster has a pod network that is not fabnode's to look after: {network.other}."
+        )
+        yield "calico: none"
+        return
+    if network.unseen:
+        yield from _comment(
+            "To be checked: whether the cluster has a pod network already, which then wants"
+            f" `calico: none`: {network.unseen}"
+        )
+    if installed := _release(network.calico):
+        yield from _installed_calico(installed, minor)
+    elif minor is None:
+        yield from _comment("calico.version is not known: it depends on cluster.version.")
+        yield "# calico: {version: }"
+    else:
+        yield from _fitting_calico(minor)
+
+
+def _installed_calico(release: Release, minor: int | None) -> Iterator[str]:
+    yield from _comment("The release that fabnode has installed here.")
+    misfit = minor is not None and compatibility.calico(release, minor)
+    if misfit:
+        yield from _comment(f"To be checked: calico.version: {misfit.why}; {misfit.nearest}.")
+    allow = ", allow_untested: true" if misfit else ""
+    yield f"calico: {{version: {release}, manifest: {_MANIFEST}{allow}}}"
+
+
+def _fitting_calico(minor: int) -> Iterator[str]:
+    line = compatibility.calico_for(minor)
+    proved = [r for r in _PROVED_CALICO if not compatibility.calico(r, minor)]
+    if proved:
+        release = str(proved[-1])
+        yield from _comment(f"A release of a line that its makers tested with 1.{minor}.")
+    elif line:
+        release = f"{line}.0"
+        yield from _comment(
+            f"To be checked: its makers tested Calico {line} with Kubernetes 1.{minor}; name the"
+            " newest release of that line."
+        )
+    else:
+        yield from _comment(
+            f"calico.version is not known: its makers tested none with Kubernetes 1.{minor};"
+            " calico.allow_untested takes another."
+        )
+        yield "# calico: {version: }"
+        return
+    yield f"calico: {{version: {release}, manifest: {_MANIFEST}}}"
+
+
+def _release(text: str) -> Release | None:
+    try:
+        return Release.parse(text)
+    except ValueError:
+        return None
+
+
+def _kube_proxy() -> Iterator[str]:
+    yield from _comment(
+        "To be checked: the cluster runs kube-proxy by the DaemonSet kube-system/kube-proxy, and"
+        " fabnode by a unit; two on one node would undo each other's rules. Have the DaemonSet"
+        " leave these nodes out (a nodeSelector), or leave kube-proxy to it by this line:"
+    )
+    yield "# kube_proxy: none"
+
+
+def _hosts(hosts: Iterable[Host]) -> Iterator[str]:
+    yield "# ssh: {user: ops, sudo_password: {prompt: true}}   # left out: root"
+    yield ""
+    rows = list(hosts)
+    if not rows:
+        yield from _comment("nodes are not known: no hosts were named (--hosts, --hosts-file).")
+        yield "# nodes:"
+        return
+    yield "nodes:"
+    for host in rows:
+        name, address = _scalar(host.name), _scalar(host.address)
+        if not host.needs_ip:
+            yield f"  - {{name: {name}, address: {address}}}"
+        elif host.ip:
+            yield f"  - {{name: {name}, address: {address}, ip: {_scalar(host.ip)}}}"
+        else:
+            yield f"  - name: {name}"
+            yield f"    address: {address}"
+            yield from _comment(f"ip is not known: {host.why}", "    ")
+            yield "    # ip:"
+
+
+def _existing(nodes: tuple[ExistingNode, ...] | Missing) -> Iterator[str]:
+    if isinstance(nodes, Missing):
+        yield from _comment(f"Which nodes the cluster has already is not known: {nodes.why}")
+    elif nodes:
+        yield from _comment("Nodes that the cluster has already; none of them is taken over here:")
+    for node in () if isinstance(nodes, Missing) else nodes[:_MOST_NODES]:
+        labels = ", ".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
+        text = node.name
+        text += f": labels {labels}" if labels else ""
+        text += f"; taints {', '.join(node.taints)}" if node.taints else ""
+        yield from _comment(f"- {text}", hanging="  ")
+    if not isinstance(nodes, Missing) and len(nodes) > _MOST_NODES:
+        yield from _comment(f"- and {len(nodes) - _MOST_NODES} more")
+
+
+def _comment(text: str, indent: str = "", *, hanging: str = "") -> list[str]:
+    """Return a text as lines of comments: nothing in it can end one of them early."""
+    safe = plain(clean(text), _LONGEST)
+    width = _WIDTH - len(indent) - 2
+    lines = textwrap.wrap(
+        safe, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
+    )
+    return [f"{indent}# {line}" for line in lines]
+
+
+def _scalar(text: str) -> str:
+    """Return a text as YAML, quoted where it would be anything else without."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if " " <= char <= "~":
+        return char
+    number = ord(char)
+    return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+
+
+def local(path: Path, folder: Path) -> str:
+    """Return a path as a file in `folder` names it: relative where it lies there or below."""
+    whole, base = path.absolute(), folder.absolute()
+    return str(whole.relative_to(base) if whole.is_relative_to(base) else whole)

@@ -1,0 +1,349 @@
+"""What a cluster says of itself becomes a first configuration, whatever an account may read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabnode.config.loader import load as load_configuration
+from fabnode.config.starter import ExistingNode, Findings, Known, Missing, write
+from fabnode.deploy import discovery
+from fabnode.deploy.discovery import CA_FILE, discover, explore
+from fabnode.kube.client import ApiError
+from fabnode.kube.kubeconfig import Credentials
+from fabnode.util.errors import InputError
+from tests.kube.test_kubeconfig import CA, CERTIFICATE, OTHER_KEY, encoded, kubeconfig
+
+Answers = dict[str, Any]
+
+VERSION = "/version"
+RANGES = "/apis/networking.k8s.io/v1/servicecidrs"
+OLD_RANGES = "/apis/networking.k8s.io/v1beta1/servicecidrs"
+POOLS = "/apis/crd.projectcalico.org/v1/ippools"
+KUBERNETES = "/api/v1/namespaces/default/services/kubernetes"
+DNS = "/api/v1/namespaces/kube-system/services/kube-dns"
+KUBEADM = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
+NODES = "/api/v1/nodes"
+SETS = "/apis/apps/v1/daemonsets"
+ENDPOINTS = "/api/v1/namespaces/default/endpoints/kubernetes"
+
+
+def items(*found: Any) -> Answers:
+    return {"items": list(found)}
+
+
+def service(address: str) -> Answers:
+    return {"spec": {"clusterIP": address}}
+
+
+def pool(cidr: str, **spec: Any) -> Answers:
+    return {"metadata": {"name": "pool"}, "spec": {"cidr": cidr, **spec}}
+
+
+def node(name: str = "cp-1", **spec: Any) -> Answers:
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def daemon_set(namespace: str, name: str, image: str = "", manager: str = "kubectl") -> Answers:
+    containers = [{"name": "install-cni", "image": "x:v9"}, {"name": name, "image": image}]
+    about = {"namespace": namespace, "name": name, "managedFields": [{"manager": manager}]}
+    return {"metadata": about, "spec": {"template": {"spec": {"containers": containers}}}}
+
+
+WHOLE: Answers = {
+    VERSION: {"gitVersion": "v1.36.3+vendor1"},
+    RANGES: items({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.68.0.0/16"]}}),
+    POOLS: items(pool("172.20.0.0/16"), pool("fd00::/48"), pool("10.9.0.0/16", disabled=True)),
+    DNS: service("10.68.0.2"),
+    KUBERNETES: service("10.68.0.1"),
+    NODES: items(
+        {
+            "metadata": {"name": "cp-1", "labels": {"disk": "ssd"}},
+            "spec": {"taints": [{"key": "a", "value": "b", "effect": "NoSchedule"}, {"key": "c"}]},
+        }
+    ),
+    SETS: items(),
+}
+
+
+class Api:
+    """An API with these objects; what is not there is answered by 404, an int by that status."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    def get(self, path: str) -> Any:
+        self.asked.append(path)
+        found = self.answers.get(path, 404)
+        if isinstance(found, int):
+            raise ApiError(found, "", f"status {found}")
+        return found
+
+
+def explored(changes: Answers, server: str = "https://192.0.2.1:6443", **more: Any) -> Findings:
+    credentials = Credentials(server, context="admin", **more)
+    api: Any = Api({**WHOLE, **changes})
+    return explore(api, credentials, kubeconfig="admin.kubeconfig", ca=Known("ca.pem", "x"))
+
+
+def test_a_whole_cluster_tells_all() -> None:
+    found = explored({})
+    assert {key: fact.value for key, fact in found.cluster.items() if isinstance(fact, Known)} == {
+        "version": "1.36.3",
+        "apiserver": "https://192.0.2.1:6443",
+        "ca": "ca.pem",
+        "service_cidr": "10.68.0.0/16",
+        "pod_cidr": "172.20.0.0/16",
+        "dns_address": "10.68.0.2",
+    }
+    assert found.nodes == (ExistingNode("cp-1", {"disk": "ssd"}, ("a=b:NoSchedule", "c:")),)
+    assert (found.network.other, found.network.calico, found.network.unseen) == ("", "", "")
+    assert not found.own_kube_proxy
+
+
+@pytest.mark.parametrize("path", [*WHOLE, KUBEADM])
+def test_each_refusal_is_an_open_setting_and_no_failure(path: str) -> None:
+    found = explored({path: 403})
+    key = {
+        VERSION: "version",
+        POOLS: "pod_cidr",
+        DNS: "dns_address",
+    }.get(path)
+    for name, fact in found.cluster.items():
+        assert isinstance(fact, Missing) == (name == key), name
+        assert not isinstance(fact, Missing) or "may not read" in fact.why
+    assert isinstance(found.nodes, Missing) == (path == NODES)
+    assert bool(found.network.unseen) == (path == SETS)
+
+
+def test_an_account_without_rights_gets_a_file_that_says_so() -> None:
+    found = explored(dict.fromkeys([*WHOLE, KUBEADM, OLD_RANGES], 403))
+    lacking = {key for key, fact in found.cluster.items() if isinstance(fact, Missing)}
+    assert lacking == {"version", "service_cidr", "pod_cidr", "dns_address"}
+    text = write(found, [], command="inv config.init", example="inv config.example")
+    assert text.count("(403)") == 8  # the four, one of them for two reasons; network, nodes twice
+
+
+def test_another_status_is_a_failure() -> None:
+    with pytest.raises(ApiError, match="500"):
+        explored({POOLS: 500})
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted", "doubtful"),
+    [
+        ({RANGES: 404, OLD_RANGES: WHOLE[RANGES]}, "10.68.0.0/16", False),
+        (
+            {
+                RANGES: items(
+                    {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["fd00::/108"]}}
+                )
+            },
+            "10.68.0.0/16",
+            True,
+        ),
+        ({RANGES: 404}, "10.68.0.0/16", True),
+        ({RANGES: 404, KUBERNETES: service("10.96.0.1")}, "10.96.0.0/12", True),
+        ({RANGES: 404, KUBERNETES: service("10.1.2.1")}, "10.1.2.0/23", True),
+        ({RANGES: 404, KUBERNETES: service("10.1.2.9")}, None, False),
+        ({RANGES: 404, KUBERNETES: service("None")}, None, False),
+        ({RANGES: 404, KUBERNETES: 404}, None, False),
+        (
+            {
+                RANGES: 404,
+                KUBEADM: {
+                    "data": {
+                        "ClusterConfiguration": "networking: {serviceSubnet: 'fd::/9,10.8.0.0/14'}"
+                    }
+                },
+            },
+            "10.8.0.0/14",
+            False,
+        ),
+        ({RANGES: 404, KUBEADM: {"data": {"ClusterConfiguration": "a: [b"}}}, "10.68.0.0/16", True),
+    ],
+)
+def test_the_range_of_services(changes: Answers, wanted: str | None, doubtful: bool) -> None:
+    fact = explored(changes).cluster["service_cidr"]
+    assert isinstance(fact, Missing) == (wanted is None)
+    if isinstance(fact, Known):
+        assert (fact.value, fact.doubtful) == (wanted, doubtful)
+        assert "--service-cluster-ip-range" in fact.source or not doubtful
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted", "doubtful"),
+    [
+        ({POOLS: 404, "/apis/projectcalico.org/v3/ippools": WHOLE[POOLS]}, "172.20.0.0/16", False),
+        ({POOLS: items(pool("10.1.0.0/16", allowedUses=["Tunnel"]))}, None, False),
+        ({POOLS: items(pool("10.1.0.0/16"), pool("10.2.0.0/16"))}, None, False),
+        ({POOLS: 404}, None, False),
+        ({POOLS: 404, NODES: items(node(podCIDR="10.5.7.0/24"))}, "10.5.0.0/16", True),
+        (
+            {POOLS: 404, NODES: items(node(podCIDR="10.5.7.0/24"), node(podCIDR="10.6.0.0/24"))},
+            "10.4.0.0/14",
+            True,
+        ),
+        (
+            {POOLS: 404, NODES: items(node(podCIDR="10.5.7.0/24"), node(podCIDR="192.0.2.0/24"))},
+            None,
+            False,
+        ),
+        ({POOLS: 404, NODES: items(node(podCIDR="fd00::/64"))}, None, False),
+        (
+            {
+                POOLS: 404,
+                KUBEADM: {
+                    "data": {"ClusterConfiguration": "networking: {podSubnet: 10.244.0.0/16}"}
+                },
+            },
+            "10.244.0.0/16",
+            False,
+        ),
+    ],
+)
+def test_the_network_of_pods(changes: Answers, wanted: str | None, doubtful: bool) -> None:
+    fact = explored(changes).cluster["pod_cidr"]
+    assert isinstance(fact, Missing) == (wanted is None)
+    if isinstance(fact, Known):
+        assert (fact.value, fact.doubtful) == (wanted, doubtful)
+
+
+def test_kubeadm_tells_the_domain() -> None:
+    text = "networking: {dnsDomain: k8s.example.org}"
+    found = explored({KUBEADM: {"data": {"ClusterConfiguration": text}}})
+    assert isinstance(fact := found.cluster["dns_domain"], Known)
+    assert fact.value == "k8s.example.org"
+    assert "  dns_domain: k8s.example.org\n" in write(found, [], command="x", example="y")
+
+
+@pytest.mark.parametrize(
+    ("found", "other", "calico"),
+    [
+        (daemon_set("kube-system", "cilium"), "the DaemonSet kube-system/cilium", ""),
+        (daemon_set("kube-flannel", "kube-flannel-ds"), "the DaemonSet kube-flannel/kube-fl", ""),
+        (
+            daemon_set("calico-system", "calico-node", "quay.io/calico/node:v3.31.2", "fabnode"),
+            "Calico 3.31.2 by the DaemonSet calico-system/calico-node",
+            "",
+        ),
+        (
+            daemon_set("kube-system", "calico-node", "quay.io:5000/calico/node:v3.31.2@sha256:0"),
+            "Calico 3.31.2 by the DaemonSet kube-system/calico-node",
+            "",
+        ),
+        (daemon_set("kube-system", "calico-node", "calico/node:v3.31.2", "fabnode"), "", "3.31.2"),
+        (daemon_set("monitoring", "node-exporter", "x:v1"), "", ""),
+    ],
+)
+def test_the_pod_network_that_is_there(found: Answers, other: str, calico: str) -> None:
+    network = explored({SETS: items(found)}).network
+    assert network.other.startswith(other)
+    assert bool(network.other) == bool(other)
+    assert network.calico == calico
+
+
+def test_a_kube_proxy_by_a_daemon_set_is_seen() -> None:
+    assert explored({SETS: items(daemon_set("kube-system", "kube-proxy"))}).own_kube_proxy
+    assert not explored({SETS: items(daemon_set("other", "kube-proxy"))}).own_kube_proxy
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_an_apiserver_that_nodes_would_look_for_on_themselves_is_open(host: str) -> None:
+    subsets = [{"addresses": [{"ip": "192.0.2.1"}], "ports": [{"port": 6443}]}]
+    found = explored({ENDPOINTS: {"subsets": subsets}}, server=f"https://{host}:6443")
+    fact = found.cluster["apiserver"]
+    assert isinstance(fact, Missing)
+    assert fact.why.endswith("The Service kubernetes leads to https://192.0.2.1:6443.")
+
+
+@pytest.mark.parametrize("more", [{"tls_server_name": "api"}, {"proxy": "http://p:3128"}])
+def test_what_only_this_machine_has_on_the_way_is_to_be_checked(more: dict[str, str]) -> None:
+    fact = explored({}, **more).cluster["apiserver"]
+    assert isinstance(fact, Known)
+    assert fact.doubtful
+
+
+@pytest.mark.parametrize("bad", [{}, {"gitVersion": "latest"}])
+def test_an_apiserver_without_a_release_leaves_the_version_open(bad: Answers) -> None:
+    assert isinstance(explored({VERSION: bad}).cluster["version"], Missing)
+
+
+@pytest.mark.parametrize("odd", [{}, {"items": None}, {"items": [1, {}]}, {"items": {}}])
+def test_odd_lists_are_empty_lists(odd: Answers) -> None:
+    found = explored(dict.fromkeys((RANGES, POOLS, NODES, SETS), odd))
+    assert isinstance(found.cluster["pod_cidr"], Missing)
+
+
+Of = Callable[..., Path]
+
+
+@pytest.fixture
+def of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Of:
+    """Return a maker of kubeconfigs, whose cluster is WHOLE."""
+    monkeypatch.setattr(discovery, "Api", lambda *_, **__: Api(WHOLE))
+    return lambda **cluster: kubeconfig(tmp_path, {"token": "t0p-secret"}, **cluster)
+
+
+def test_a_ca_within_the_kubeconfig_becomes_a_file_without_anything_else(
+    of: Of, tmp_path: Path
+) -> None:
+    found = discover(
+        of(**{"certificate-authority-data": encoded(b"subject=x\n" + CA)}), "", tmp_path
+    )
+    assert found.ca_pem.encode() == CA
+    assert found.findings.cluster["ca"] == Known(CA_FILE, "Out of the kubeconfig.")
+    assert (found.findings.kubeconfig, found.findings.context) == ("admin.kubeconfig", "c")
+
+
+def test_a_ca_of_its_own_is_named_by_its_path(of: Of, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(CA)
+    path = of(**{"certificate-authority": "ca.pem"})
+    (tmp_path / "site").mkdir()
+    found = discover(path, "c", tmp_path / "site")
+    assert found.ca_pem == ""
+    assert found.findings.cluster["ca"] == Known(str(tmp_path / "ca.pem"), "Of the kubeconfig.")
+    assert found.findings.kubeconfig == str(tmp_path / "admin.kubeconfig")
+
+
+def test_a_key_beside_a_ca_goes_nowhere(of: Of, tmp_path: Path) -> None:
+    both = CA + OTHER_KEY.encode()
+    assert (
+        "KEY"
+        not in discover(of(**{"certificate-authority-data": encoded(both)}), "", tmp_path).ca_pem
+    )
+    (tmp_path / "ca.pem").write_bytes(both)
+    fact = discover(of(**{"certificate-authority": "ca.pem"}), "", tmp_path).findings.cluster["ca"]
+    assert isinstance(fact, Missing)
+    assert "holds a private key" in fact.why
+
+
+def test_what_is_no_ca_is_open_and_never_written(of: Of, tmp_path: Path) -> None:
+    for cluster in ({}, {"certificate-authority-data": encoded(CERTIFICATE)}):
+        found = discover(of(**cluster), "", tmp_path)
+        assert found.ca_pem == ""
+        assert isinstance(found.findings.cluster["ca"], Missing)
+
+
+def test_another_context_than_the_current_one_is_refused(of: Of, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--context other: the current context of .* is c") as no:
+        discover(of(), "other", tmp_path)
+    assert "--flatten --minify --context other" in no.value.advice
+
+
+def test_what_was_found_loads(of: Of, tmp_path: Path) -> None:
+    path = of(**{"certificate-authority-data": encoded(CA)})
+    path.chmod(0o600)
+    found = discover(path, "", tmp_path)
+    (tmp_path / CA_FILE).write_text(found.ca_pem)
+    host = {"name": "n1", "address": "192.0.2.11"}
+    text = write(found.findings, [], command="x", example="y")
+    text = text.replace("# nodes:", f"nodes: {json.dumps([host])}")
+    (tmp_path / "cluster.yml").write_text(text)
+    assert str(load_configuration(tmp_path / "cluster.yml").cluster.version) == "1.36.3"
+    assert "t0p-secret" not in text + found.ca_pem
