@@ -282,6 +282,18 @@ def config_example(_: Context) -> None:
     commands.configuration.print_example()
 
 
+@_task("show", node="The node, by its name.")
+def config_show(_: Context, node: str = "", config: str = "", json: bool = False) -> None:
+    """
+    Show what holds for a node, and from which line.
+
+    After defaults, groups and its own entry; no secrets. Neither hosts nor the API are asked.
+
+    Example: inv config.show --node node-1
+    """
+    commands.configuration.show_node(config, node, as_json=json)
+
+
 @_task("schema")
 def config_schema(_: Context) -> None:
     """
@@ -844,7 +856,7 @@ ns = Collection(
     status,
 )
 ns.add_collection(Collection("binaries", binaries_fetch, binaries_publish))
-ns.add_collection(Collection("config", config_check, config_example, config_schema))
+ns.add_collection(Collection("config", config_check, config_example, config_schema, config_show))
 ns.add_collection(Collection("hosts", hosts_trust))
 ns.add_collection(Collection("rbac", rbac_approver, rbac_deployer, rbac_forget))
 ns.add_collection(Collection("csr", csr_deny))

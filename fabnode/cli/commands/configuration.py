@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from invoke.exceptions import Exit
+
 from ...artifacts import programs
-from ...config import loader
+from ...config import loader, origins, yaml_document
 from ...config.schema import schema
+from ...journal.redact import Redactor
 from ...util import data, program
 from ...util.words import counted
-from .. import app
+from .. import app, exits
 
 if TYPE_CHECKING:
     from ...artifacts.image_supply import Supply
@@ -77,6 +82,37 @@ def check(config: str, *, as_json: bool = False) -> None:
         app.print_text(
             f"next: `{fetch}` gets binaries and CNI plugins; all else has to be put there"
         )
+
+
+def show_node(config: str, name: str, *, as_json: bool = False) -> None:
+    """
+    Print all that holds for a node, each value with where it comes from; no secrets.
+
+    Nothing that the configuration names has to be there, neither the CA nor keys.
+    """
+    if not name:
+        raise Exit("--node is missing: whose settings", exits.BAD_INPUT)
+    loaded = app.configuration(config, access=False)
+    node = loaded.node(name)
+    found = origins.settings_of(loaded, yaml_document.read(loaded.source), node)
+    redactor = Redactor()  # of what resembles a token or a key, wherever it stands
+    if as_json:
+        settings = [
+            {"key": each.key, "value": redactor.data(each.value), "from": asdict(each.origin)}
+            for each in found
+        ]
+        document = {"file": str(loaded.source), "node": node.name, "settings": settings}
+        app.print_json(document)
+        return
+    lines = [(each.key, redactor.text(_shown(each.value)), str(each.origin)) for each in found]
+    app.print_table(("SETTING", "VALUE", "FROM"), lines)
+
+
+def _shown(value: object) -> str:
+    """Return a value as in YAML, where `-` stands for one that is left out."""
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
 def _supply(config: Config) -> Supply | None:
