@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.exceptions import Exit
 
 from ...artifacts import programs
-from ...config import loader, origins, yaml_document
+from ...config import explain, loader, origins, yaml_document
 from ...config.schema import schema
 from ...journal.redact import Redactor
 from ...util import data, program
@@ -27,6 +27,35 @@ _OF_SSH = ("password", "sudo_password")
 def print_example() -> None:
     """Print the example of a configuration, as it is beside the code or in the wheel."""
     app.print_text((data.ROOT / "config/example.yml").read_text("utf-8"), end="")
+
+
+def print_explanation(key: str, *, as_json: bool = False) -> None:
+    """
+    Print what a key of the configuration means; of a dot the keys of the top level.
+
+    :raises ConfigError: there is no such key.
+    """
+    example = (data.ROOT / "config/example.yml").read_text("utf-8")
+    found = explain.explain(key, example)
+    if as_json:
+        app.print_json(asdict(found))
+        return
+    # What is required has no default, and no section has one by itself.
+    default = "" if found.keys or found.required else f"default: {_shown(found.default)}"
+    rows = [
+        f"{found.key}: {found.meaning}" if found.key else found.meaning,
+        f"type: {found.kind}",
+        "required" if found.required else default,
+        f"allowed: {found.allowed}" if found.allowed else "",
+        f"set: {found.scope}" if found.scope else "",
+    ]
+    app.print_text("\n  ".join(filter(None, rows)))
+    if found.keys:
+        app.print_text("")
+        app.print_table(("KEY", "MEANING"), list(found.keys.items()))
+    if found.example:
+        example = program.task("config.example")
+        app.print_text(f"\nexample, of what `{example}` prints:\n{found.example}")
 
 
 def print_schema() -> None:
