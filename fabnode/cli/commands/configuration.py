@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.exceptions import Exit
 
 from ...artifacts import programs
-from ...config import explain, loader, origins, yaml_document
+from ...config import explain, loader, origins
 from ...config.schema import schema
 from ...journal.redact import Redactor
 from ...util import data, program
@@ -123,7 +123,7 @@ def show_node(config: str, name: str, *, as_json: bool = False) -> None:
         raise Exit("--node is missing: whose settings", exits.BAD_INPUT)
     loaded = app.configuration(config, access=False)
     node = loaded.node(name)
-    found = origins.settings_of(loaded, yaml_document.read(loaded.source), node)
+    found = origins.settings_of(loaded, loader.read_spread(loaded.source), node)
     redactor = Redactor()  # of what resembles a token or a key, wherever it stands
     if as_json:
         settings = [
