@@ -43,6 +43,7 @@ INSIDE = {
     "NotACertificateError",
     "NotAnArchiveError",
     "NothingInCommonError",
+    "RangeError",
     "RefusedError",
     "RevokedKeyError",
     "SecondFactorError",

@@ -118,6 +118,9 @@ def started(*words: str, config: Path | None = None) -> subprocess.CompletedProc
         (["invoke", "binaries.publish", "--out", "/etc/passwd"], "/etc/passwd: File exists"),
         (["invoke", "versions.of", "1.20", "--containerd", "2.1.0"], "use containerd 1.7.x"),
         (["invoke", "lab.up", "--nodes", "x"], "--nodes: 'x' is not a whole number"),
+        (["invoke", "config.show"], "--node is missing: whose settings"),
+        (["invoke", "config.show", "--node", "n11"], "no node is called 'n11'; did you mean n1?"),
+        (["invoke", "explain", "max_pod"], "did you mean kubelet.max_pods?"),
         (["invoke", "drain"], "--limit is missing: which nodes"),
         (["invoke", "maintain"], "--limit is missing: which nodes"),
         (
@@ -226,6 +229,43 @@ def test_a_check_for_programs(surface: Surface, tmp_path: Path) -> None:
     assert len(document["nodes"]) == 3
     assert set(document["nodes"][0]) == {"name", "address", "user", "port", "groups"}
     assert document["missing"]
+
+
+def test_what_holds_for_a_node_is_shown_with_its_lines(surface: Surface, tmp_path: Path) -> None:
+    """Without the CA and without access: it is a question about one file."""
+    token = f"abcdef.{'0123456789abcdef'}"
+    config = write_cluster(tmp_path, kubelet={"max_pods": 60, "extra_args": {"x": token}})
+    (tmp_path / "ca.pem").unlink()
+    (tmp_path / "admin.kubeconfig").unlink()
+    line = 1 + next(
+        i for i, text in enumerate(config.read_text().splitlines()) if "max_pods" in text
+    )
+    done = surface.run("invoke", "config.show", "--node", "n2", config=config)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(rf"^kubelet.max_pods +60 +{config}:{line}$", done.stdout, re.M)
+    assert re.search(r"^ssh.port +22 +default$", done.stdout, re.M)
+    assert token not in done.stdout
+    shown = surface.run("invoke", "config.show", "--node", "n2", "--json", config=config)
+    document = json.loads(shown.stdout)
+    assert token not in shown.stdout
+    assert document["node"] == "n2"
+    (found,) = [each for each in document["settings"] if each["key"] == "kubelet.max_pods"]
+    origin = {"layer": "cluster", "group": "", "file": str(config), "line": line, "note": ""}
+    assert found == {"key": "kubelet.max_pods", "value": 60, "from": origin}
+
+
+@pytest.mark.parametrize("task", ["explain", "config.explain"])
+def test_a_key_is_explained_without_a_configuration(
+    task: str, surface: Surface, tmp_path: Path
+) -> None:
+    done = surface.run("invoke", task, "kubelet.max_pods", config=tmp_path / "none.yml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("kubelet.max_pods: pods a node takes at most\n")
+    assert "  default: 110\n  allowed: 1 to 1000000\n" in done.stdout
+    assert done.stdout.endswith("prints:\nkubelet:\n  max_pods: 110\n")
+    document = json.loads(surface.run("invoke", task, "kubelet.max_pods", "--json").stdout)
+    assert (document["key"], document["default"]) == ("kubelet.max_pods", 110)
+    assert "\nkubelet " in surface.run("invoke", task, ".").stdout
 
 
 def test_a_release_begins_with_what_goes_with_it(surface: Surface) -> None:

@@ -30,6 +30,10 @@ from . import validators
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
 _MAX_TEXT = 1024
 _MAX_NODE_NAME = 63
 _BY_HOST = ("os", "arch")
@@ -85,6 +89,19 @@ def _text(value: str) -> str:
     return value
 
 
+class _Matching(AfterValidator):
+    """A validator whose JSON Schema says what it expects, for which JSON Schema has no word."""
+
+    def __init__(self, func: Callable[[str], str], expected: str) -> None:
+        super().__init__(func)
+        object.__setattr__(self, "expected", expected)
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core), "$comment": self.expected}  # type: ignore[attr-defined]
+
+
 def _matching(test: Callable[[str], bool], expected: str) -> AfterValidator:
     """Return a validator that accepts what `test` accepts; `expected` completes "must be …"."""
 
@@ -93,7 +110,7 @@ def _matching(test: Callable[[str], bool], expected: str) -> AfterValidator:
             raise InvalidValueError(f"must be {expected}")
         return value
 
-    return AfterValidator(check)
+    return _Matching(check, expected)
 
 
 def _node_name(value: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ..util.image_reference import ImageReference
 from ..util.problems import ConfigError, KeyPath, Problem
-from . import cross_checks, file_checks
+from . import cross_checks, file_checks, host_ranges
 from .configuration import Config, Group, Node, Taint
 from .overrides import merge_section
 from .pydantic_errors import explain
@@ -48,8 +48,17 @@ def load(
         and keys. Without it `ca_pem` is empty.
     :raises ConfigError: with all problems that can be found in one pass.
     """
-    loading = _Loader(read(path), path, kubeconfig, access=access)
+    loading = _Loader(read_spread(path), path, kubeconfig, access=access)
     return loading.cluster(artifacts=artifacts)
+
+
+def read_spread(path: Path) -> Document:
+    """
+    Read a configuration file with one entry for each node, as `load` does.
+
+    :raises ConfigError: where it can't be read or parsed.
+    """
+    return host_ranges.spread(read(path))
 
 
 def missing_artifacts(config: Config) -> list[Problem]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from invoke.exceptions import Exit
+
 from ...artifacts import programs
-from ...config import loader
+from ...config import explain, loader, origins
 from ...config.schema import schema
+from ...journal.redact import Redactor
 from ...util import data, program
 from ...util.words import counted
-from .. import app
+from .. import app, exits
 
 if TYPE_CHECKING:
     from ...artifacts.image_supply import Supply
@@ -22,6 +27,35 @@ _OF_SSH = ("password", "sudo_password")
 def print_example() -> None:
     """Print the example of a configuration, as it is beside the code or in the wheel."""
     app.print_text((data.ROOT / "config/example.yml").read_text("utf-8"), end="")
+
+
+def print_explanation(key: str, *, as_json: bool = False) -> None:
+    """
+    Print what a key of the configuration means; of a dot the keys of the top level.
+
+    :raises ConfigError: there is no such key.
+    """
+    example = (data.ROOT / "config/example.yml").read_text("utf-8")
+    found = explain.explain(key, example)
+    if as_json:
+        app.print_json(asdict(found))
+        return
+    # What is required has no default, and no section has one by itself.
+    default = "" if found.keys or found.required else f"default: {_shown(found.default)}"
+    rows = [
+        f"{found.key}: {found.meaning}" if found.key else found.meaning,
+        f"type: {found.kind}",
+        "required" if found.required else default,
+        f"allowed: {found.allowed}" if found.allowed else "",
+        f"set: {found.scope}" if found.scope else "",
+    ]
+    app.print_text("\n  ".join(filter(None, rows)))
+    if found.keys:
+        app.print_text("")
+        app.print_table(("KEY", "MEANING"), list(found.keys.items()))
+    if found.example:
+        example = program.task("config.example")
+        app.print_text(f"\nexample, of what `{example}` prints:\n{found.example}")
 
 
 def print_schema() -> None:
@@ -77,6 +111,37 @@ def check(config: str, *, as_json: bool = False) -> None:
         app.print_text(
             f"next: `{fetch}` gets binaries and CNI plugins; all else has to be put there"
         )
+
+
+def show_node(config: str, name: str, *, as_json: bool = False) -> None:
+    """
+    Print all that holds for a node, each value with where it comes from; no secrets.
+
+    Nothing that the configuration names has to be there, neither the CA nor keys.
+    """
+    if not name:
+        raise Exit("--node is missing: whose settings", exits.BAD_INPUT)
+    loaded = app.configuration(config, access=False)
+    node = loaded.node(name)
+    found = origins.settings_of(loaded, loader.read_spread(loaded.source), node)
+    redactor = Redactor()  # of what resembles a token or a key, wherever it stands
+    if as_json:
+        settings = [
+            {"key": each.key, "value": redactor.data(each.value), "from": asdict(each.origin)}
+            for each in found
+        ]
+        document = {"file": str(loaded.source), "node": node.name, "settings": settings}
+        app.print_json(document)
+        return
+    lines = [(each.key, redactor.text(_shown(each.value)), str(each.origin)) for each in found]
+    app.print_table(("SETTING", "VALUE", "FROM"), lines)
+
+
+def _shown(value: object) -> str:
+    """Return a value as in YAML, where `-` stands for one that is left out."""
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
 def _supply(config: Config) -> Supply | None:

@@ -1,0 +1,177 @@
+"""
+Node entries that stand for many: `node-[01-40]` with addresses that run in step.
+
+Readers of such ranges differ where one runs backwards or has zeros at one end alone: both are
+refused here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from ..util.problems import ConfigError, InvalidValueError
+
+if TYPE_CHECKING:
+    from ..util.problems import KeyPath, Problem
+    from .yaml_document import Document
+
+T = TypeVar("T")
+
+MAX_NODES = 5000
+"""Nodes of one entry: what Kubernetes is tested with."""
+
+_RANGE = re.compile(r"\[([^\[\]]*)\]")
+_ENDS = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
+_IN_STEP = ("address", "ip")
+
+
+def spread(document: Document) -> Document:
+    """
+    Return the document with each entry of a range of nodes as entries of one node each.
+
+    :raises ConfigError: a range is none, or addresses do not run in step with names.
+    """
+    nodes = document.value.get("nodes")
+    if not isinstance(nodes, list) or not any(map(_has_range, nodes)):
+        return document
+    entries: list[object] = []
+    sources: list[int] = []
+    problems: list[Problem] = []
+    for index, entry in enumerate(nodes):
+        try:
+            made = _entries(entry) if isinstance(entry, dict) else [entry]
+        except RangeError as error:
+            path: KeyPath = ("nodes", index, error.key)
+            problems.append(document.problem(path, error.message, error.advice))
+            continue
+        entries += made
+        sources += [index] * len(made)
+    if problems:
+        # Which nodes there are is not known: all that follows would be about others.
+        raise ConfigError([*document.problems, *problems])
+    return replace(
+        document,
+        value={**document.value, "nodes": entries},
+        lines=_moved(document.lines, sources),
+        texts=_moved(document.texts, sources),
+    )
+
+
+class RangeError(InvalidValueError):
+    """A range that is none; the text completes a sentence about its key."""
+
+    def __init__(self, key: str, message: str, advice: str) -> None:
+        super().__init__(message, advice)
+        self.key = key
+
+
+def _has_range(entry: object) -> bool:
+    return isinstance(entry, dict) and any(
+        isinstance(text := entry.get(key), str) and "[" in text for key in ("name", *_IN_STEP)
+    )
+
+
+def _entries(entry: dict[str, object]) -> list[object]:
+    """Return an entry as one for each node that it stands for."""
+    if not _has_range(entry):
+        return [entry]
+    name = entry.get("name")
+    sizes = _sizes("name", name)
+    given = [key for key in _IN_STEP if isinstance(entry.get(key), str)]
+    for key in given:
+        _check_step(key, _sizes(key, entry[key]), sizes)
+    names = _texts(name)
+    columns = {key: _texts(entry[key]) for key in given}
+    return [
+        {**entry, "name": each, **{key: texts[n] for key, texts in columns.items()}}
+        for n, each in enumerate(names)
+    ]
+
+
+def _check_step(key: str, sizes: list[int], of_names: list[int]) -> None:
+    count = _product(of_names)
+    if not of_names:
+        hint = "write the name as node-[01-40], with as many numbers"
+        raise RangeError("name", f"has no range, but {key} has one", hint)
+    if not sizes:
+        hint = "give it a range of as many, as in 192.168.1.[41-80]"
+        raise RangeError(key, f"is one for {count} nodes", hint)
+    # Several ranges run in step one by one: [1-2]-[1-3] and [1-3].[1-2] would pair at random.
+    if sizes not in ([count], of_names):
+        hint = "both need the same number of each"
+        message = f"stands for {_counts(sizes)}, but the name for {_counts(of_names)}"
+        raise RangeError(key, message, hint)
+
+
+def _counts(sizes: list[int]) -> str:
+    return " times ".join(map(str, sizes))
+
+
+def _sizes(key: str, text: object) -> list[int]:
+    if not isinstance(text, str):
+        return []
+    left = _RANGE.sub("", text)
+    if "[" in left or "]" in left:
+        raise RangeError(key, f"has a bracket without its other half: '{text}'", _advice())
+    sizes = [_size(key, inside) for inside in _RANGE.findall(text)]
+    if _product(sizes) > MAX_NODES:
+        raise RangeError(key, f"stands for more than {MAX_NODES} nodes", _advice())
+    return sizes
+
+
+def _size(key: str, inside: str) -> int:
+    ends = _ENDS.fullmatch(inside)
+    if ends is None:
+        raise RangeError(key, f"has a range that is none: [{inside}]", _advice())
+    first, last = ends.groups()
+    if (_padded(first) or _padded(last)) and len(first) != len(last):
+        hint = "write both ends with as many digits, or both without zeros"
+        raise RangeError(key, f"has zeros at one end alone: [{inside}]", hint)
+    if int(first) > int(last):
+        raise RangeError(key, f"ends before it begins: [{inside}]", f"write [{last}-{first}]")
+    return int(last) - int(first) + 1
+
+
+def _padded(digits: str) -> bool:
+    return digits.startswith("0") and len(digits) > 1
+
+
+def _product(sizes: list[int]) -> int:
+    count = 1
+    for size in sizes:
+        count *= size
+    return count
+
+
+def _texts(text: object) -> list[str]:
+    """Return a text with each number of its ranges in turn, the last range running fastest."""
+    parts: list[list[str]] = []
+    for position, part in enumerate(_RANGE.split(str(text))):
+        if position % 2:
+            first, last = part.split("-")
+            numbers = range(int(first), int(last) + 1)
+            parts.append([str(number).zfill(len(first)) for number in numbers])
+        else:
+            parts.append([part])
+    return ["".join(each) for each in itertools.product(*parts)]
+
+
+def _advice() -> str:
+    return "write a range as [01-40], in quotes where the entry is written in one line"
+
+
+def _moved(by_path: dict[KeyPath, T], sources: list[int]) -> dict[KeyPath, T]:
+    """Return what is known of each path, for entries that came of those at `sources`."""
+    result: dict[KeyPath, T] = {}
+    of_entry: dict[object, list[tuple[KeyPath, T]]] = {}
+    for path, value in by_path.items():
+        if path[:1] == ("nodes",) and len(path) > 1:
+            of_entry.setdefault(path[1], []).append((path[2:], value))
+        else:
+            result[path] = value
+    for index, source in enumerate(sources):
+        result |= {("nodes", index, *rest): value for rest, value in of_entry.get(source, ())}
+    return result
