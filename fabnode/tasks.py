@@ -291,7 +291,7 @@ def config_init(
     dry_run: bool = False,
 ) -> None:
     """
-    Write a first configuration, of a kubeconfig and a list of hosts.
+    Write a first configuration for a cluster.
 
     The cluster is asked for its version, networks, DNS and nodes; what it does not tell is a
     comment that says why. No file is ever replaced.

@@ -29,7 +29,8 @@ holds_socket() { # holds_socket INODE: whether a process of the kubelet's unit d
 			batch=$batch$descriptor$nl count=$((count + 1))
 			[ -z "$descriptor" ] || [ $count -ge 400 ] || continue
 			[ "$(date +%s)" -lt "$socket_deadline" ] || return 2
-			! quiet timeout 10 stat -L -c '%F %i' -- $batch | grep -qx "socket $1" || return 0
+			# To its end: a program whose reader has gone may abort, as those of rust-coreutils do.
+			! quiet timeout 10 stat -L -c '%F %i' -- $batch | grep -x "socket $1" >/dev/null || return 0
 			batch= count=0
 		done
 	done
