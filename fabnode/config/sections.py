@@ -1,7 +1,7 @@
 """
 The sections of `config/cluster.yml`: their keys, defaults, and what one value may be.
 
-What values mean together stands in `rules.py`.
+What values mean together stands in `cross_checks.py`.
 """
 
 from __future__ import annotations
