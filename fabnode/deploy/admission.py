@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..kube import bootstrap_tokens, csr, other_approvers
 from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER, IssuedToken, node_asked_for
 from ..steps import approve_csr, rbac
-from ..steps.preflight import UNKNOWN_APPROVERS, UNKNOWN_APPROVERS_FIX
+from ..steps.preflight import UNKNOWN_APPROVERS_FIX, unknown_approvers
 from ..util import program
 from ..util.wait import Wait, Waiting, unobserved
 from .errors import OtherApproverError
@@ -89,7 +89,7 @@ class Admission:
         if found := self.other_approvers():
             raise OtherApproverError(found)
         if found is None:
-            self._journal.warn(f"{UNKNOWN_APPROVERS}; {UNKNOWN_APPROVERS_FIX}")
+            self._journal.warn(f"{unknown_approvers()}; {UNKNOWN_APPROVERS_FIX}")
 
     def allow(self, nodes: Sequence[Node]) -> None:
         """

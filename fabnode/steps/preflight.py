@@ -48,14 +48,16 @@ class Surroundings:
     network_knows_api: bool = False
 
 
-UNKNOWN_APPROVERS = (
-    "fabnode lacks the right to check whether something else approves first certificates"
-)
 UNKNOWN_APPROVERS_FIX = f"update the account with `{program.task('rbac.deployer')}`"
 OTHER_APPROVER_FIX = (
     "delete it, or bind it to the group of those tokens alone that it is meant for, as kubeadm "
     "does: `kubectl edit clusterrolebinding NAME`"
 )
+
+
+def unknown_approvers() -> str:
+    """Return that nobody can say who else approves."""
+    return "fabnode lacks the right to check whether something else approves first certificates"
 
 
 def other_approver(found: Sequence[str]) -> str:
@@ -109,7 +111,7 @@ def _other_approvers(inputs: Inputs, around: Surroundings) -> Iterator[Finding]:
     if around.other_approvers is None:
         yield Finding(
             "warning",
-            UNKNOWN_APPROVERS,
+            unknown_approvers(),
             UNKNOWN_APPROVERS_FIX,
         )
     elif around.other_approvers:

@@ -85,13 +85,21 @@ def named(facts: Facts, resources: Iterable[Resource], *, rewritten: bool) -> It
                     f"{advice.regained(each.path)}; a program that nothing needs there, take away",
                 )
             continue
-        what = "a program that root runs" if each.runs else "which root's programs use"
-        yield Finding(
-            "error",
-            f"{each.by} names {each.path}, {what}: others than root may change it, or what leads"
-            " there",
-            f"{advice.regained(each.path)}; or have {each.by} name another",
-        )
+        fix = f"{advice.regained(each.path)}; or have {each.by} name another"
+        if each.runs:
+            yield Finding(
+                "error",
+                f"{each.by} names {each.path}, a program that root runs: others than root may"
+                " change it, or what leads there",
+                fix,
+            )
+        else:
+            yield Finding(
+                "error",
+                f"{each.by} names {each.path}, which root's programs use: others than root may"
+                " change it, or what leads there",
+                fix,
+            )
 
 
 def _unit_files(unit: str, facts: Facts) -> tuple[str, ...]:

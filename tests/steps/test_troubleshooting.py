@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.node.facts import PathFact
+from fabnode.node.facts import Named, PathFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.releases.version import Release
 from fabnode.steps import (
@@ -157,6 +157,8 @@ def produced() -> set[str]:
     judge({"arch": "arm64"}, {})
     judge({"paths": {"/etc": PathFact("directory", 0o757)}}, {})
     judge(held, twins)
+    unsearched = Named("/p", "kubelet.config.staticPodPath", runs=False)
+    judge({"of_others": (unsearched,), "lacking": frozenset({"find"})}, {})
     for other in (NAMESAKE, OTHER_NODE):
         judge({"certificates": {CLIENT: CertificateFile.of(other)}}, {})
     return texts
