@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.node.facts import Named, PathFact
+from fabnode.node.facts import Facts, Named, PathFact
 from fabnode.pki.certificates import CertificateFile
 from fabnode.releases.version import Release
 from fabnode.steps import (
@@ -149,6 +149,10 @@ def produced() -> set[str]:
         texts.update(finding.text for finding in test_unit_overrides.found(files))
     for seen, *_ in test_program_owners.CASES:
         texts.update(text for _, text, _ in test_program_owners.found(seen))
+    named = tuple(Named("/p", by, runs) for by in ("a setting", "PATH") for runs in (True, False))
+    for lacking in (frozenset[str](), frozenset({"find"})):
+        facts = Facts(of_others=named, lacking=lacking)
+        texts.update(test_program_owners.told(facts, rewritten=True))
     texts.update(finding.text for finding in test_unit_overrides.changeable(1000, 0o644))
     pull = {"distribution": "pull", "url": "https://files.example.org"}
     twins = {"machine_ids": {"n1": "a" * 32, "n2": "a" * 32}}
@@ -157,8 +161,6 @@ def produced() -> set[str]:
     judge({"arch": "arm64"}, {})
     judge({"paths": {"/etc": PathFact("directory", 0o757)}}, {})
     judge(held, twins)
-    unsearched = Named("/p", "kubelet.config.staticPodPath", runs=False)
-    judge({"of_others": (unsearched,), "lacking": frozenset({"find"})}, {})
     for other in (NAMESAKE, OTHER_NODE):
         judge({"certificates": {CLIENT: CertificateFile.of(other)}}, {})
     return texts
