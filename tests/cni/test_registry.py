@@ -36,6 +36,8 @@ NAMES_CALICO = {
     "config/pydantic_errors.py",
     "config/schema.py",
     "config/sections.py",
+    "config/starter.py",  # which configures the network that it found
+    "deploy/discovery.py",  # which looks for networks of any maker
     "deploy/network_policies.py",  # whose policies may keep pods apart
     "releases/compatibility.py",
     "releases/matrix.py",
