@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..kube.bootstrap_tokens import GROUP, LABEL
 from ..pki import proxy_names
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..kube.client import Object
     from ..kube.service_accounts import Account
 
-_VERSION = "admissionregistration.k8s.io/v1"
+VERSION = "admissionregistration.k8s.io/v1"
 _REQUEST = "object.spec.request"
 _CREATE, _UPDATE, _DELETE = "CREATE", "UPDATE", "DELETE"
 
@@ -55,18 +55,17 @@ class Allowed:
 def objects(account: Account, allowed: Allowed) -> tuple[Object, Object]:
     """Return the policy on an account, and its binding, with the defaults of apiservers."""
     name, requester = account.name, _cel(account.username)
-    metadata = {"name": name, "labels": {LABEL: "fabnode"}}
     secret, service = _secret(allowed.secrets), _service(allowed.services)
     spec = {
         "failurePolicy": "Fail",
         "matchConstraints": {
             "resourceRules": [
-                _rule("", "secrets", _CREATE, _UPDATE, _DELETE),
-                _rule("certificates.k8s.io", "certificatesigningrequests", _CREATE),
-                _rule("certificates.k8s.io", "certificatesigningrequests/approval", _UPDATE),
-                _rule("", "services", _CREATE, _UPDATE),
-                _rule("", "pods", _CREATE),
-                _rule("rbac.authorization.k8s.io", "clusterrolebindings", _CREATE, _UPDATE),
+                rule("", "secrets", _CREATE, _UPDATE, _DELETE),
+                rule("certificates.k8s.io", "certificatesigningrequests", _CREATE),
+                rule("certificates.k8s.io", "certificatesigningrequests/approval", _UPDATE),
+                rule("", "services", _CREATE, _UPDATE),
+                rule("", "pods", _CREATE),
+                rule("rbac.authorization.k8s.io", "clusterrolebindings", _CREATE, _UPDATE),
             ],
             "matchPolicy": "Equivalent",
             "namespaceSelector": {},
@@ -113,21 +112,22 @@ def objects(account: Account, allowed: Allowed) -> tuple[Object, Object]:
             },
         ],
     }
-    binding = {"policyName": name, "validationActions": ["Deny"]}
-    return (
-        {
-            "apiVersion": _VERSION,
-            "kind": "ValidatingAdmissionPolicy",
-            "metadata": metadata,
-            "spec": spec,
-        },
-        {
-            "apiVersion": _VERSION,
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": metadata,
-            "spec": binding,
-        },
-    )
+    return with_binding(name, spec)
+
+
+def with_binding(name: str, spec: Object, **binding: Any) -> tuple[Object, Object]:
+    """
+    Return a policy of this name and specification, and the binding by which it refuses.
+
+    :param binding: fields of the binding besides.
+    """
+    metadata = {"name": name, "labels": {LABEL: "fabnode"}}
+    bound = {"policyName": name, **binding, "validationActions": ["Deny"]}
+
+    def made(kind: str, body: Object) -> Object:
+        return {"apiVersion": VERSION, "kind": kind, "metadata": metadata, "spec": body}
+
+    return made("ValidatingAdmissionPolicy", spec), made("ValidatingAdmissionPolicyBinding", bound)
 
 
 def refused(allowed: Allowed, policy: Object) -> list[str]:
@@ -299,7 +299,8 @@ def _approval(account: Account, allowed: Allowed) -> str:
     )
 
 
-def _rule(group: str, resource: str, *operations: str) -> Object:
+def rule(group: str, resource: str, *operations: str) -> Object:
+    """Return which operations on a resource a policy is asked about."""
     return {
         "apiGroups": [group],
         "apiVersions": ["*"],

@@ -15,16 +15,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..kube.bootstrap_tokens import LABEL
 from ..kube.client import ApiError
 from ..steps import rbac
+from .admission_policy import VERSION, rule, with_binding
 from .proxy_binding import RECORD
 
 if TYPE_CHECKING:
     from ..kube.client import Api, Object
 
 NAME: Final = "fabnode-removed-nodes"
-_VERSION = "admissionregistration.k8s.io/v1"
 _USER = "system:node:"
 _REFUSALS = frozenset({403, 404})  # no right, or an apiserver without such policies
 
@@ -43,7 +42,6 @@ _MESSAGE = (
 
 def objects() -> tuple[Object, Object]:
     """Return the policy and its binding, with the defaults of apiservers."""
-    metadata = {"name": NAME, "labels": {LABEL: "fabnode"}}
     policy = {
         "failurePolicy": "Fail",
         "paramKind": {
@@ -52,9 +50,9 @@ def objects() -> tuple[Object, Object]:
         },
         "matchConstraints": {
             "resourceRules": [
-                _created("", "nodes"),
-                _created("certificates.k8s.io", "certificatesigningrequests"),
-                _created("", "serviceaccounts/token"),
+                rule("", "nodes", "CREATE"),
+                rule("certificates.k8s.io", "certificatesigningrequests", "CREATE"),
+                rule("", "serviceaccounts/token", "CREATE"),
             ],
             "matchPolicy": "Equivalent",
             "namespaceSelector": {},
@@ -73,26 +71,9 @@ def objects() -> tuple[Object, Object]:
             }
         ],
     }
-    binding = {
-        "policyName": NAME,
-        # Without any removal there may be no such binding.
-        "paramRef": {"name": rbac.PROXIES, "parameterNotFoundAction": "Allow"},
-        "validationActions": ["Deny"],
-    }
-    return (
-        {
-            "apiVersion": _VERSION,
-            "kind": "ValidatingAdmissionPolicy",
-            "metadata": metadata,
-            "spec": policy,
-        },
-        {
-            "apiVersion": _VERSION,
-            "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": metadata,
-            "spec": binding,
-        },
-    )
+    # Without any removal there may be no such binding.
+    parameter = {"name": rbac.PROXIES, "parameterNotFoundAction": "Allow"}
+    return with_binding(NAME, policy, paramRef=parameter)
 
 
 def bring(api: Api) -> None:
@@ -111,7 +92,7 @@ def bring(api: Api) -> None:
 
 
 def in_force(api: Api) -> bool:
-    """Return whether both are there, and deny; not where we may not look."""
+    """Return whether both are there, and deny; False without the right to read them."""
     try:
         policy, binding = (api.find(f"{collection}/{NAME}") for collection, _ in _placed())
     except ApiError as error:
@@ -125,18 +106,8 @@ def in_force(api: Api) -> bool:
 
 def _placed() -> tuple[tuple[str, Object], ...]:
     policy, binding = objects()
-    base = f"/apis/{_VERSION}"
+    base = f"/apis/{VERSION}"
     return (
         (f"{base}/validatingadmissionpolicies", policy),
         (f"{base}/validatingadmissionpolicybindings", binding),
     )
-
-
-def _created(group: str, resource: str) -> Object:
-    return {
-        "apiGroups": [group],
-        "apiVersions": ["*"],
-        "operations": ["CREATE"],
-        "resources": [resource],
-        "scope": "*",
-    }

@@ -102,7 +102,7 @@ class Service:
         """
         wanted = re.compile(pattern)
         lines = (line.text for line in reversed(self._counting()))
-        found = (wanted.search(text) for text in lines if of_pods or not is_of_pods(text))
+        found = (wanted.search(text) for text in lines if of_pods or not quotes_others(text))
         return next(filter(None, found), None)
 
     def quote(self, pattern: str, *, of_pods: bool = False) -> str:
@@ -150,7 +150,7 @@ def _own_lines(seen: UnitSeen) -> list[Line]:
     return found
 
 
-def is_of_pods(line: str) -> bool:
+def quotes_others(line: str) -> bool:
     """
     Return whether a line of a kubelet's or a runtime's may hold the words of somebody else.
 
