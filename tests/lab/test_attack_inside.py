@@ -166,11 +166,6 @@ def scenarios(lab: Lab) -> dict[str, Scenario]:
         "an apiserver in a pod": in_pod("kube-apiserver"),
         "fifty kube-proxies in a pod": in_pod("kube-proxy", "--masquerade-all=false", 50),
         "a dockerd in a pod": in_pod("dockerd", "-H tcp://0.0.0.0:2375", blamed=("docker-tcp", "")),
-        "a program of the user's among the system's": Scenario(
-            admin=write("/usr/local/bin/ssh-keygen", telltale("/root/ran-local"), "755")
-            + f"; chown {UID}:{UID} /usr/local/bin/ssh-keygen",
-            marker="/root/ran-local",
-        ),
         # --- paths that root is to read ------------------------------------------------------
         "a root's file as configuration": Scenario(
             admin=f"umask 077; echo {canary('config')} >/root/plain",
@@ -773,6 +768,32 @@ def test_harden_starts_no_program_that_a_user_may_write(story: Story) -> None:
     wrong = [] if found[("others-may-write", program)]["severity"] == "critical" else ["silence"]
     wrong += ["it would be started"] if "restart    kubelet.service" in plan.out else []
     assert not found[("always-allow", "kubelet")]["harden"]
+    attacks.wrong(wrong)
+    attacks.tried(1)
+
+
+def test_a_user_s_program_among_the_system_s_is_not_run_and_no_unit_started_to_find_it(
+    story: Story,
+) -> None:
+    """Units look for programs in /usr/local first: started again, the kubelet would find it."""
+    lab, limit = story.lab, ("--limit", HOST)
+    nowhere = {"binaries": "no/such/folder", "cni_plugins": "no/such/folder", "images": []}
+    config = lab.config(artifacts=nowhere)
+    yaml, program, ran = "/var/lib/kubelet/config.yaml", "/usr/local/bin/ssh-keygen", "/root/ran"
+    lab.on(HOST, f"cp -a {yaml} {yaml}.before; sed -i 's/mode: Webhook/mode: AlwaysAllow/' {yaml}")
+    lab.on(HOST, f"{write(program, telltale(ran), '755')}; chown {UID}:{UID} {program}")
+    try:
+        audit = lab.inv("audit", "--json", *limit, config=config, code=3)
+        plan = lab.inv("harden", "--dry-run", *limit, config=config)
+    finally:
+        lab.on(HOST, f"rm {program}; mv {yaml}.before {yaml}")
+    found = {(f["check"], f["subject"]): f for f in findings(audit)}
+    wrong = ["root ran it"] if lab.on(HOST, f"ls {ran}", code=None) else []
+    wrong += [] if ("others-may-write", program) in found else ["silence"]
+    wrong += ["it would be started"] if "restart    kubelet.service" in plan.out else []
+    always = found[("always-allow", "kubelet")]
+    assert not always["harden"]
+    assert program in always["by_hand"]
     attacks.wrong(wrong)
     attacks.tried(1)
 
