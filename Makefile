@@ -31,7 +31,7 @@ demo-down:  ## takes the demo away: processes, mounts, bridge, folder
 
 test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab included
 	.venv/bin/inv lab.fetch
-	$(PYTEST) --cov -m 'not releases and not hosts and not sites and not life and not chaos and not vm'
+	$(PYTEST) -m 'not releases and not hosts and not sites and not life and not chaos and not vm'
 
 test-releases: bootstrap-test .venv/dev  ## more releases of Kubernetes, the chapter's shape with docker, on a lab
 	.venv/bin/inv lab.fetch --older-nodes
