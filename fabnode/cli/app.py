@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -25,6 +26,7 @@ from . import exits, table
 
 if TYPE_CHECKING:
     from ..config.configuration import Config
+    from ..config.list_content import Outputs
     from ..config.secret_prompts import SecretRequest
     from ..deploy.run import Run
     from ..library.results import DeployResult
@@ -46,7 +48,21 @@ def configuration(
     from ..config.loader import load
 
     other = Path(kubeconfig) if kubeconfig else None
-    return load(configuration_path(config), artifacts=artifacts, kubeconfig=other, access=access)
+    return load(
+        configuration_path(config),
+        artifacts=artifacts,
+        kubeconfig=other,
+        access=access,
+        outputs=outputs(),
+    )
+
+
+@cache
+def outputs() -> Outputs:
+    """Return what commands of the configuration printed: each runs once in this process."""
+    from ..config.list_content import Outputs
+
+    return Outputs()
 
 
 def cluster_of_runs(config: str = "") -> dict[str, str]:

@@ -73,7 +73,7 @@ def explain(key: str, example: str) -> Explanation:
 
 def known_keys() -> list[str]:
     """Return all keys, but not those that groups and nodes override: these have their section's."""
-    return list(_below(schema(), (), schema()))
+    return list(dict.fromkeys(_below(schema(), (), schema())))
 
 
 class _Walk:
@@ -88,8 +88,8 @@ class _Walk:
         required = False
         rest = list(tokens)
         while rest:
-            shape = _shape(here, self._made)
             name, bracketed = rest[0]
+            shape = _shape(here, self._made)
             if "properties" in shape:
                 if name not in shape["properties"]:
                     raise ConfigError([_unknown(key)])
@@ -98,7 +98,8 @@ class _Walk:
                 path.append(name)
                 rest.pop(0)
             elif "items" in shape:
-                here, required = shape["items"], False
+                here = self._item(shape["items"], [word for word, _ in rest])
+                required = False
                 path.append("[]")
                 if bracketed or name.isdigit():
                     rest.pop(0)
@@ -111,6 +112,13 @@ class _Walk:
             else:
                 raise ConfigError([_unknown(key)])
         return here, path, required
+
+    def _item(self, items: Schema, rest: list[str]) -> Schema:
+        """Return which of the things that an item may be has one of these keys; else the first."""
+        for one in items.get("anyOf", ()):
+            if any(word in _shape(one, self._made).get("properties", {}) for word in rest[:2]):
+                return dict(one)
+        return items
 
 
 def _unknown(key: str) -> Problem:
@@ -220,7 +228,8 @@ def _below(here: Schema, path: tuple[str, ...], made: Schema) -> Iterator[str]:
     inner = shape.get("items") or shape.get("additionalProperties")
     if isinstance(inner, dict):
         part = "[]" if "items" in shape else "NAME"
-        yield from _below(inner, (*path, part), made)
+        for one in inner.get("anyOf", (inner,)):
+            yield from _below(one, (*path, part), made)
 
 
 def _example(path: list[str], text: str) -> str:

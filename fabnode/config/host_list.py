@@ -13,10 +13,11 @@ from . import fields
 from .validators import is_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
 _NAME: TypeAdapter[str] = TypeAdapter(fields.NodeName)
 _ADDRESS: TypeAdapter[str] = TypeAdapter(fields.HostAddress)
+_IP: TypeAdapter[str] = TypeAdapter(fields.Address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Host:
     """
     A host that is to become a node.
 
-    :param ip: its IPv4 address where `address` is a name; None: not known, for the reason `why`.
+    :param ip: its IPv4 address where `address` is a name, or another than that; None: the same, or
+        not known, for the reason `why`.
     """
 
     name: str
@@ -59,25 +61,51 @@ def parse(lines: Iterable[tuple[int | None, str]], source: str) -> list[Host]:
     """
     found: list[Host] = []
     problems: list[Problem] = []
-    for number, line in lines:
-        words = re.sub(r"(^|\s)#.*", "", line).split()
-        if not words:
+    for number, line in words(lines):
+        if not line:
             continue
         try:
-            if len(words) > 2:
-                raise InvalidValueError(
-                    f"{shown(line.strip())} is more than a name and an address",
-                    "one host a line: NAME ADDRESS, or only one of them",
-                )
-            name, address = words[0], words[-1]
-            if len(words) == 2 and is_address(name) and not is_address(address):
-                name, address = address, name  # as in /etc/hosts
-            found.append(Host(_valid(_NAME, name), _valid(_ADDRESS, address)))
+            found.append(checked(*pair(line)))
         except InvalidValueError as error:
             problems.append(Problem(source, number, "", error.message, error.advice))
     if problems:
         raise ConfigError(problems)
     return found
+
+
+def words(lines: Iterable[tuple[int | None, str]]) -> Iterator[tuple[int | None, list[str]]]:
+    """Yield the words of each line, without what follows a `#`."""
+    for number, line in lines:
+        yield number, re.sub(r"(^|\s)#.*", "", line).split()
+
+
+def pair(line: Sequence[str]) -> tuple[str, str]:
+    """
+    Return the name and the address that a line's words are; neither is checked.
+
+    :raises InvalidValueError: there are more words.
+    """
+    if len(line) > 2:
+        raise InvalidValueError(
+            f"{shown(' '.join(line))} is more than a name and an address",
+            "one host a line: NAME ADDRESS, or only one of them",
+        )
+    name, address = line[0], line[-1]
+    if len(line) == 2 and is_address(name) and not is_address(address):
+        return address, name  # as in /etc/hosts
+    return name, address
+
+
+def checked(name: object, address: object, ip: object = None) -> Host:
+    """
+    Return the host of a name and its addresses.
+
+    :raises InvalidValueError: one of them is none, or missing.
+    """
+    if name is None or address is None:
+        raise InvalidValueError(f"has no {'name' if name is None else 'address'}")
+    own_ip = None if ip is None else _valid(_IP, ip)
+    return Host(_valid(_NAME, name), _valid(_ADDRESS, address), own_ip)
 
 
 def refuse_twins(hosts: Iterable[Host]) -> None:
@@ -98,7 +126,7 @@ def refuse_twins(hosts: Iterable[Host]) -> None:
         raise ConfigError(problems)
 
 
-def _valid(adapter: TypeAdapter[str], word: str) -> str:
+def _valid(adapter: TypeAdapter[str], word: object) -> str:
     """Return a valid word. Raises InvalidValueError."""
     try:
         return adapter.validate_python(word)

@@ -10,15 +10,14 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..util.problems import ConfigError, InvalidValueError
+from .node_parts import NodePart, parts_of, with_parts
 
 if TYPE_CHECKING:
     from ..util.problems import KeyPath, Problem
     from .yaml_document import Document
-
-T = TypeVar("T")
 
 MAX_NODES = 5000
 """Nodes of one entry: what Kubernetes is tested with."""
@@ -37,27 +36,21 @@ def spread(document: Document) -> Document:
     nodes = document.value.get("nodes")
     if not isinstance(nodes, list) or not any(map(_has_range, nodes)):
         return document
-    entries: list[object] = []
-    sources: list[int] = []
+    parts: list[NodePart] = []
     problems: list[Problem] = []
-    for index, entry in enumerate(nodes):
+    for index, part in enumerate(parts_of(document)):
+        entry = part.value
         try:
             made = _entries(entry) if isinstance(entry, dict) else [entry]
         except RangeError as error:
             path: KeyPath = ("nodes", index, error.key)
             problems.append(document.problem(path, error.message, error.advice))
             continue
-        entries += made
-        sources += [index] * len(made)
+        parts += [replace(part, value=each) for each in made]
     if problems:
         # Which nodes there are is not known: all that follows would be about others.
         raise ConfigError([*document.problems, *problems])
-    return replace(
-        document,
-        value={**document.value, "nodes": entries},
-        lines=_moved(document.lines, sources),
-        texts=_moved(document.texts, sources),
-    )
+    return with_parts(document, parts)
 
 
 class RangeError(InvalidValueError):
@@ -161,17 +154,3 @@ def _texts(text: object) -> list[str]:
 
 def _advice() -> str:
     return "write a range as [01-40], in quotes where the entry is written in one line"
-
-
-def _moved(by_path: dict[KeyPath, T], sources: list[int]) -> dict[KeyPath, T]:
-    """Return what is known of each path, for entries that came of those at `sources`."""
-    result: dict[KeyPath, T] = {}
-    of_entry: dict[object, list[tuple[KeyPath, T]]] = {}
-    for path, value in by_path.items():
-        if path[:1] == ("nodes",) and len(path) > 1:
-            of_entry.setdefault(path[1], []).append((path[2:], value))
-        else:
-            result[path] = value
-    for index, source in enumerate(sources):
-        result |= {("nodes", index, *rest): value for rest, value in of_entry.get(source, ())}
-    return result

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from ..util.image_reference import ImageReference
 from ..util.problems import ConfigError, KeyPath, Problem
-from . import cross_checks, file_checks, host_ranges
+from . import cross_checks, file_checks, host_ranges, node_lists
 from .configuration import Config, Group, Node, Taint
+from .list_content import Outputs
 from .overrides import merge_section
 from .pydantic_errors import explain
 from .schema import FileShape, GroupEntry, NodeEntry
@@ -36,7 +37,12 @@ S = TypeVar("S", bound=Section)
 
 
 def load(
-    path: Path, *, artifacts: bool = False, kubeconfig: Path | None = None, access: bool = True
+    path: Path,
+    *,
+    artifacts: bool = False,
+    kubeconfig: Path | None = None,
+    access: bool = True,
+    outputs: Outputs | None = None,
 ) -> Config:
     """
     Load and validate a configuration file.
@@ -44,21 +50,22 @@ def load(
     :param artifacts: whether the files that only a deployment needs must exist as well.
     :param kubeconfig: replaces cluster.kubeconfig; it is then the only one of this machine's
         secrets that must be readable.
+    :param outputs: of commands that list nodes; None: they run anew.
     :param access: whether what gives access to cluster and hosts must be there: the CA, credentials
         and keys. Without it `ca_pem` is empty.
     :raises ConfigError: with all problems that can be found in one pass.
     """
-    loading = _Loader(read_spread(path), path, kubeconfig, access=access)
+    loading = _Loader(read_spread(path, outputs), path, kubeconfig, access=access)
     return loading.cluster(artifacts=artifacts)
 
 
-def read_spread(path: Path) -> Document:
+def read_spread(path: Path, outputs: Outputs | None = None) -> Document:
     """
     Read a configuration file with one entry for each node, as `load` does.
 
-    :raises ConfigError: where it can't be read or parsed.
+    :raises ConfigError: where it, or a list of nodes that it names, can't be had or parsed.
     """
-    return host_ranges.spread(read(path))
+    return host_ranges.spread(node_lists.expand(read(path), outputs or Outputs()))
 
 
 def missing_artifacts(config: Config) -> list[Problem]:

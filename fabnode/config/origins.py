@@ -137,7 +137,7 @@ class _Origins:
             layer = "node"
         elif path[0] == "groups":
             layer, group = "group", str(path[1])
-        return Origin(layer, group, self._document.name, self._document.line(path), note)
+        return Origin(layer, group, self._document.file(path), self._document.line(path), note)
 
 
 def _leaves(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, object]]:

@@ -11,6 +11,7 @@ from ..util.problems import InvalidValueError, KeyPath, either, nearest, plain, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
 _SECRET = ("password", "sudo_password", "token")
@@ -114,12 +115,17 @@ def _keys(model: type[BaseModel], path: KeyPath) -> list[str]:
         if by_name or isinstance(part, int) or here is None:
             by_name = False  # a list's item or a mapping's entry: of the kind found before
             continue
-        info = here.model_fields.get(part)
+        info = _by_key(here).get(part)
         if info is None:
             return []
         here = _model_in(info.annotation, *info.metadata)
         by_name = get_origin(info.annotation) is dict
-    return list(here.model_fields) if here else []
+    return list(_by_key(here)) if here else []
+
+
+def _by_key(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return fields by the keys that files have for them, some of which are no names in Python."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def _model_in(*kinds: object) -> type[BaseModel] | None:

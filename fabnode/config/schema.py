@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler, create_model
 
 from . import fields
+from .list_settings import ListSource
 from .sections import (
     ArtifactSettings,
     BootstrapSettings,
@@ -109,6 +110,9 @@ class GroupEntry(_Overriding):
     max_parallel: fields.Count | None = Field(None, description="members worked on at once")
 
 
+Groups = Annotated[tuple[fields.GroupName, ...], fields.EmptyList]
+
+
 class NodeEntry(_Overriding):
     """A node, and the settings that differ for it."""
 
@@ -120,13 +124,22 @@ class NodeEntry(_Overriding):
         None,
         description="IPv4 address of its kubelet; default: address, if that is an IPv4 address",
     )
-    groups: Annotated[tuple[fields.GroupName, ...], fields.EmptyList] = Field(
-        (), description="groups it belongs to, in order"
+    groups: Groups = Field((), description="groups it belongs to, in order")
+
+
+class NodeList(_Overriding):
+    """Nodes that a list elsewhere names, and what holds for each of them unless it says other."""
+
+    source: ListSource = Field(
+        alias="from",
+        description="list of hosts in place of a node: a file, or {command: [PROGRAM, …]};"
+        " what stands beside it holds for each of them",
     )
+    groups: Groups = Field((), description="groups of those for which the list names none")
 
 
 class FileShape(Section):
-    """Configuration of fabnode."""
+    """Configuration of fabnode, with an entry for each node."""
 
     cluster: ClusterSettings
     ssh: SshSettings = section(SshSettings)
@@ -152,7 +165,15 @@ class FileShape(Section):
     )
 
 
+class _Written(FileShape):
+    """Configuration of fabnode."""
+
+    nodes: Annotated[tuple[NodeEntry | NodeList, ...], fields.EmptyList] = Field(  # type: ignore[assignment]  # before lists are read
+        min_length=1, description="the nodes"
+    )
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the configuration file, for editors."""
-    made = FileShape.model_json_schema()
+    made = _Written.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "fabnode"}

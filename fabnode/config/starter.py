@@ -297,10 +297,10 @@ def _hosts(hosts: Iterable[Host]) -> Iterator[str]:
     yield "nodes:"
     for host in rows:
         name, address = _scalar(host.name), _scalar(host.address)
-        if not host.needs_ip:
-            yield f"  - {{name: {name}, address: {address}}}"
-        elif host.ip:
+        if host.ip:
             yield f"  - {{name: {name}, address: {address}, ip: {_scalar(host.ip)}}}"
+        elif not host.needs_ip:
+            yield f"  - {{name: {name}, address: {address}}}"
         else:
             yield f"  - name: {name}"
             yield f"    address: {address}"

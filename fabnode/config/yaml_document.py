@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import yaml
 
 from ..util import program
-from ..util.problems import ConfigError, KeyPath, Problem, plain, shown
+from ..util.problems import ConfigError, InvalidValueError, KeyPath, Problem, plain, shown
 from .yaml_reader import MAX_DEPTH, NodeReader, line, too_deep
 
 if TYPE_CHECKING:
@@ -22,6 +22,19 @@ _Loader = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLo
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where a value stands that is not in the document's own file.
+
+    :param file: the other file, as problems name it.
+    :param key: what the value is called there, where that is not its key here; may be empty.
+    """
+
+    file: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """
     A YAML mapping of plain values (text, numbers, booleans, null, lists, mappings with text keys).
@@ -30,6 +43,7 @@ class Document:
     :param lines: key path → line, counted from 1.
     :param texts: key path → how a number, a boolean or null was written.
     :param problems: faults that reading could continue after, to find more.
+    :param places: those of the paths that are of other files, with lines there or missing there.
     """
 
     name: str
@@ -37,12 +51,21 @@ class Document:
     lines: dict[KeyPath, int] = field(repr=False)
     texts: dict[KeyPath, str] = field(repr=False)
     problems: tuple[Problem, ...] = ()
+    places: dict[KeyPath, Place] = field(default_factory=dict, repr=False)
 
     def line(self, path: KeyPath) -> int:
         """Return the line of this key, or of the nearest thing around it that is in the file."""
+        return self.lines.get(self._nearest(path), 1)
+
+    def file(self, path: KeyPath) -> str:
+        """Return the file that `line` counts in."""
+        place = self.places.get(self._nearest(path))
+        return place.file if place else self.name
+
+    def _nearest(self, path: KeyPath) -> KeyPath:
         while path and path not in self.lines:
             path = path[:-1]
-        return self.lines.get(path, 1)
+        return path
 
     def get(self, path: KeyPath) -> object:
         """Return the value at this path, or None."""
@@ -69,7 +92,11 @@ class Document:
 
     def problem(self, path: KeyPath, message: str, hint: str = "") -> Problem:
         """Return a problem of the value at this path, with its line."""
-        return Problem(self.name, self.line(path), self.key(path), message, hint)
+        key = self.key(path)
+        place = self.places.get(path) or self.places.get(self._nearest(path))
+        if place and place.key:
+            key += f" ({plain(place.key)})"
+        return Problem(self.file(path), self.line(path), key, message, hint)
 
 
 def read(path: Path) -> Document:
@@ -79,7 +106,11 @@ def read(path: Path) -> Document:
     :raises ConfigError: where it can't be read or parsed.
     """
     name = str(path)
-    return parse(_content(path, name), name)
+    try:
+        content = content_of(path, "a configuration")
+    except UnreadableError as error:
+        raise ConfigError([Problem(name, None, "", error.message, _advice())]) from None
+    return parse(content, name)
 
 
 def parse(content: bytes, name: str) -> Document:
@@ -88,6 +119,27 @@ def parse(content: bytes, name: str) -> Document:
 
     :param name: the file's name in problems.
     :raises ConfigError: where it is not such YAML.
+    """
+    found = compose(content, name)
+    if found is None:
+        raise ConfigError([Problem(name, None, "", "is empty", _advice())])
+    value, reader = found
+    if not isinstance(value, dict):
+        expected = f"must be a mapping at its top level, got {shown(value)}"
+        raise ConfigError([Problem(name, 1, "", expected, _advice())])
+    document = Document(name, value, reader.lines, reader.texts)
+    problems = (
+        Problem(name, line, document.key(path), message, hint)
+        for path, line, message, hint in reader.problems
+    )
+    return replace(document, problems=tuple(problems))
+
+
+def compose(content: bytes, name: str) -> tuple[object, NodeReader] | None:
+    """
+    Return the value that any YAML is, and what read it; None: there is nothing in it.
+
+    :raises ConfigError: where it is not YAML.
     """
     try:
         _refuse_deep(content, name)
@@ -101,36 +153,36 @@ def parse(content: bytes, name: str) -> Document:
         detail = plain(" ".join(str(error).split()), 200)
         raise ConfigError([Problem(name, None, "", f"is not valid YAML: {detail}")]) from None
     if root is None:
-        raise ConfigError([Problem(name, None, "", "is empty", _advice())])
+        return None
     reader = NodeReader(name)
-    value = reader.value(root, ())
-    if not isinstance(value, dict):
-        expected = f"must be a mapping at its top level, got {shown(value)}"
-        raise ConfigError([Problem(name, 1, "", expected, _advice())])
-    document = Document(name, value, reader.lines, reader.texts)
-    problems = (
-        Problem(name, line, document.key(path), message, hint)
-        for path, line, message, hint in reader.problems
-    )
-    return replace(document, problems=tuple(problems))
+    return reader.value(root, ()), reader
 
 
-def _content(path: Path, name: str) -> bytes:
+class UnreadableError(InvalidValueError):
+    """A file that can't be read; the text completes a sentence about it."""
+
+
+def content_of(path: Path, what: str) -> bytes:
+    """
+    Return a regular file's content.
+
+    :param what: what it should be, with its article.
+    :raises UnreadableError: there is none, or a larger one than anybody writes.
+    """
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise ConfigError([Problem(name, None, "", "is not a regular file", _advice())])
+            raise UnreadableError("is not a regular file")
         if found.st_size > MAX_BYTES:
-            message = f"is larger than {MAX_BYTES // 2**20} MiB: not a configuration"
-            raise ConfigError([Problem(name, None, "", message)])
+            raise UnreadableError(f"is larger than {MAX_BYTES // 2**20} MiB: not {what}")
         return path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError([Problem(name, None, "", "no such file", _advice())]) from None
+        raise UnreadableError("no such file") from None
+    except UnreadableError:
+        raise
     except (OSError, ValueError) as error:
         detail = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ConfigError(
-            [Problem(name, None, "", f"can't be read: {detail}", _advice())]
-        ) from None
+        raise UnreadableError(f"can't be read: {detail}") from None
 
 
 def _refuse_deep(content: bytes, name: str) -> None:

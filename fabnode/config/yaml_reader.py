@@ -85,7 +85,7 @@ class NodeReader:
             return None
         if not isinstance(value, str):
             self.texts[path] = node.value
-        elif not _encodable(value):
+        elif not encodable(value):
             self._add_problem(node, path, "holds characters that are not Unicode text")
             return None
         return value
@@ -161,7 +161,8 @@ class NodeReader:
             raise ConfigError([Problem(self.name, None, "", message)])
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Return whether a text is Unicode: JSON and YAML can write halves of characters."""
     try:
         text.encode()
     except UnicodeEncodeError:

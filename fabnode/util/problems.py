@@ -44,9 +44,12 @@ class ConfigError(InputError):
     """The user's input is wrong. Its text is one line per problem; tasks end with exit code 2."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        """Keep each problem once, in the order of the lines."""
+        """Keep each problem once, in the order of files and their lines."""
         unique = dict.fromkeys(problems)
-        self.problems: list[Problem] = sorted(unique, key=lambda problem: problem.line or 0)
+        files = {file: n for n, file in enumerate(dict.fromkeys(p.file for p in unique))}
+        self.problems: list[Problem] = sorted(
+            unique, key=lambda problem: (files[problem.file], problem.line or 0)
+        )
         super().__init__("\n".join(map(str, self.problems)))
 
 

@@ -41,7 +41,9 @@ def test_the_schema_has_the_shape_of_the_file() -> None:
     made = schema()
     assert set(made["required"]) == {"cluster", "nodes"}
     assert made["additionalProperties"] is False
-    assert made["properties"]["nodes"]["items"] == {"$ref": "#/$defs/NodeEntry"}
+    kinds = [one["$ref"] for one in made["properties"]["nodes"]["items"]["anyOf"]]
+    assert kinds == ["#/$defs/NodeEntry", "#/$defs/NodeList"]
+    assert made["$defs"]["NodeList"]["required"] == ["from"]
     node = properties(made, "NodeEntry")
     assert node["kubelet"]["$ref"] == "#/$defs/KubeletSettingsOverrides"
     assert made["$defs"]["ClusterSettings"]["properties"]["version"]["type"] == "string"

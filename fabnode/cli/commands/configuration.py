@@ -123,7 +123,7 @@ def show_node(config: str, name: str, *, as_json: bool = False) -> None:
         raise Exit("--node is missing: whose settings", exits.BAD_INPUT)
     loaded = app.configuration(config, access=False)
     node = loaded.node(name)
-    found = origins.settings_of(loaded, loader.read_spread(loaded.source), node)
+    found = origins.settings_of(loaded, loader.read_spread(loaded.source, app.outputs()), node)
     redactor = Redactor()  # of what resembles a token or a key, wherever it stands
     if as_json:
         settings = [

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...config import host_list, starter
+from ...config import host_list, listed_hosts, starter
+from ...config.list_settings import FORMATS
 from ...deploy import discovery
 from ...util import program
 from ...util.atomic_write import draft_of
@@ -91,6 +92,9 @@ def _of_file(name: str) -> list[Host]:
                 content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise InputError(f"--hosts-file {source} is larger than 1 MiB: no list of hosts")
+        kind = FORMATS.get(Path(name).suffix.lower(), "text")
+        if kind != "text":
+            return listed_hosts.parse(content, source, kind)
         return host_list.parse(host_list.numbered(content.decode()), source)
     except OSError as error:
         raise InputError(f"--hosts-file {source}: {error.strerror}") from error
@@ -107,7 +111,7 @@ def _with_addresses(hosts: Sequence[Host]) -> list[Host]:
 
 
 def _looked_up(host: Host) -> Host:
-    if not host.needs_ip:
+    if host.ip or not host.needs_ip:
         return host
     try:
         entries = socket.getaddrinfo(host.address, None, socket.AF_INET, socket.SOCK_STREAM)
