@@ -27,16 +27,25 @@ class _Program(Program):
             raise ParseError(f"{error} {hint}", error.context) from error
 
 
+def _program() -> _Program:
+    from .tasks import ns
+
+    # Its name, however Python was told to run it, is what shells are to complete words for.
+    names = ["fabnode"]
+    return _Program(
+        name="fabnode", binary="fabnode", binary_names=names, version=VERSION, namespace=ns
+    )
+
+
 def main() -> None:
     """Run the tasks that the command line names."""
     program.started_as("fabnode")
     from .cli.exits import standard_streams
-    from .tasks import ns
 
     try:
         # Around Invoke's own output as well: its list of tasks, its help.
         with standard_streams():
-            _Program(name="fabnode", binary="fabnode", version=VERSION, namespace=ns).run()
+            _program().run()
     except Exit as end:
         if end.message:
             sys.stderr.write(f"{end.message}\n")

@@ -277,7 +277,7 @@ def config_check(_: Context, config: str = "", json: bool = False) -> None:
     kubeconfig="Of the cluster (default: $KUBECONFIG, else ~/.kube/config).",
     context="The context that must be the current one of it.",
     hosts="Hosts, with commas between: NAME ADDRESS, or only one of them.",
-    hosts_file="A file of hosts, one a line; - for standard input.",
+    hosts_file="A file of hosts, one a line, or .csv, .json, .yml; - for standard input, by line.",
     out="The file to write (default: $FABNODE_CONFIG, else config/cluster.yml).",
     dry_run="Print the file; write nothing.",
 )

@@ -33,12 +33,14 @@ INSIDE = {
     "BadHostCertificateError",
     "CannotEditError",
     "ClientConfigError",
+    "CommandError",
     "InvalidValueError",
     "LacksToolsError",
     "LoginRefusedError",
     "MalformedError",
     "MissingHostKeyError",
     "InvalidStepError",
+    "NoHostsError",
     "NoUnitTextError",
     "NotACertificateError",
     "NotAnArchiveError",
@@ -48,6 +50,7 @@ INSIDE = {
     "RevokedKeyError",
     "SecondFactorError",
     "ServerRefusedError",
+    "UnreadableError",
 }
 # Names of checks that are put together where they are made.
 MADE = {

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fabnode.cli.commands import configuration
 from fabnode.config.list_content import CommandError, Outputs
 from fabnode.config.loader import load, read_spread
 from fabnode.util.problems import ConfigError
 from tests.support import write_cluster
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def script(folder: Path, text: str, name: str = "hosts") -> str:
@@ -62,6 +64,20 @@ def test_a_command_runs_once_for_all_entries_that_name_it(tmp_path: Path) -> Non
     assert (tmp_path / "ran").read_text() == "\n\n"
 
 
+def test_a_call_of_the_command_line_runs_it_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`config.show` reads the file for values and for lines, `fab -H n1,n2` for each host."""
+    command = [script(tmp_path, "echo >> ran; echo n1 192.0.2.1")]
+    source = {"command": command, "format": "text"}
+    path = str(write_cluster(tmp_path, nodes=[{"from": source}]))
+    configuration.show_node(path, "n1")
+    shown = capsys.readouterr().out
+    configuration.check(path)
+    assert re.search(r"^address +192\.0\.2\.1 +output of \./hosts \(.+\.yml:\d+\):1$", shown, re.M)
+    assert (tmp_path / "ran").read_text() == "\n"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -93,8 +109,6 @@ def test_a_command_that_does_not_end_is_ended_with_what_it_started(tmp_path: Pat
 
 def alive(pid: str) -> bool:
     """Return whether a process is there; one that nobody waits for counts as ended."""
-    from pathlib import Path
-
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -109,9 +123,6 @@ def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None
         assert Outputs().of(command, tmp_path, 60) == b"n1\n"
         assert time.monotonic() - begun < 25
     finally:
-        import os
-        import signal
-
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 

@@ -158,6 +158,43 @@ def test_hosts_come_from_options_and_files(
     assert [node.name for node in nodes] == ["n1", "cp-1", "192.0.2.13"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("l.csv", "name;address;ip\ncp-1;192.0.2.12;\nn2;192.0.2.13;198.51.100.2/24\n"),
+        ("l.json", '{"cp-1": "192.0.2.12", "n2": {"address": "192.0.2.13", "ip": "198.51.100.2"}}'),
+        ("l.YAML", "- cp-1 192.0.2.12\n- {name: n2, address: 192.0.2.13, ip: 198.51.100.2}\n"),
+    ],
+)
+def test_tables_and_documents_are_lists_of_hosts_as_well(
+    name: str, content: str, init: Init, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(content)
+    nodes = load(init(hosts="", hosts_file=name)).nodes
+    assert [(node.name, node.address, node.ip) for node in nodes] == [
+        ("cp-1", "192.0.2.12", "192.0.2.12"),
+        ("n2", "192.0.2.13", "198.51.100.2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("host,address\n", r"l\.csv:1: has more than names and addresses: host; keep name, addre"),
+        ("name,address\nn1,x y\n", r"l\.csv:2: 'x y': must be an IPv4 address or a host name"),
+        ("name,address\nn1,\n", r"l\.csv:2: has no address"),
+        ("name,address\nn1,192.0.2.1,3\n", r"l\.csv:2: has 3 cells, but the header 2"),
+    ],
+)
+def test_a_table_that_is_no_list_of_hosts_is_refused_in_its_line(
+    content: str, sentence: str, init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "discover", None)
+    (tmp_path / "l.csv").write_text(content)
+    with pytest.raises(ConfigError, match=sentence):
+        init(hosts_file="l.csv")
+
+
 def test_a_host_that_is_a_node_already_is_a_warning(
     init: Init, capsys: pytest.CaptureFixture[str]
 ) -> None:
