@@ -85,7 +85,7 @@ class _Walk:
     def to(self, tokens: list[tuple[str, bool]], key: str) -> tuple[Schema, list[str], bool]:
         here: Schema = self._made
         path: list[str] = []
-        required = False
+        required = one_of_several = False
         rest = list(tokens)
         while rest:
             name, bracketed = rest[0]
@@ -94,12 +94,14 @@ class _Walk:
                 if name not in shape["properties"]:
                     raise ConfigError([_unknown(key)])
                 here = shape["properties"][name]
-                required = name in shape.get("required", ())
+                required = name in shape.get("required", ()) and not one_of_several
+                one_of_several = False
                 path.append(name)
                 rest.pop(0)
             elif "items" in shape:
                 here = self._item(shape["items"], [word for word, _ in rest])
                 required = False
+                one_of_several = here is not shape["items"]
                 path.append("[]")
                 if bracketed or name.isdigit():
                     rest.pop(0)
@@ -114,8 +116,8 @@ class _Walk:
         return here, path, required
 
     def _item(self, items: Schema, rest: list[str]) -> Schema:
-        """Return which of the things that an item may be has one of these keys; else the first."""
-        for one in items.get("anyOf", ()):
+        """Return which of the things that an item may be has one of these keys, if not the first."""
+        for one in items.get("anyOf", ())[1:]:
             if any(word in _shape(one, self._made).get("properties", {}) for word in rest[:2]):
                 return dict(one)
         return items
@@ -158,8 +160,10 @@ def _kind(here: Schema, made: Schema) -> str:
         return "any value"
     shape = _shape(here, made)
     if "properties" in shape:
-        alone = any(one.get("const") == "none" for one in _alternatives(here, made))
-        return "mapping, or the word none" if alone else "mapping"
+        others = _alternatives(here, made)
+        if any(one.get("const") == "none" for one in others):
+            return "mapping, or the word none"
+        return "mapping, or text" if {"type": "string"} in others else "mapping"
     if "items" in shape:
         return f"list, each item: {_kind(shape['items'], made)}"
     if isinstance(inner := shape.get("additionalProperties"), dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _MOST_OF_ERRORS = 2**14  # bytes of standard error that are kept
 _LAST_LINES = 3  # of it that are shown
+_COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
+_FRAME = " \t│╷╵"  # which Terraform draws around its messages
 _DRAINED = 5  # seconds for the rest of a pipe, once the command has ended
 
 
@@ -76,7 +79,7 @@ def _output(command: tuple[str, ...], folder: Path, timeout: float) -> bytes:
         code = process.wait(timeout)
         output.join(_DRAINED)
     except subprocess.TimeoutExpired:
-        message = f"did not end within {timeout:.0f} s{errors.last_lines()}"
+        message = f"did not end within {timeout:.0f} s{errors.reason()}"
         raise CommandError(message, "allow it more by `timeout`") from None
     finally:
         _end(process)
@@ -85,7 +88,7 @@ def _output(command: tuple[str, ...], folder: Path, timeout: float) -> bytes:
     if code:
         errors.join(_DRAINED)
         why = f"signal {-code}" if code < 0 else f"status {code}"
-        raise CommandError(f"ended with {why}{errors.last_lines()}")
+        raise CommandError(f"ended with {why}{errors.reason()}")
     return output.content()
 
 
@@ -125,8 +128,14 @@ class _Reader(threading.Thread):
         """Return what was read."""
         return bytes(self._content)
 
-    def last_lines(self) -> str:
-        """Return the end of what was read as part of a sentence, without control characters."""
-        lines = [clean(line) for line in self.content().split(b"\n")]
-        last = [line for line in lines if line][-_LAST_LINES:]
-        return f": {cut(' / '.join(last))}" if last else ""
+    def reason(self) -> str:
+        """
+        Return what was read as the end of a sentence, without colours and control characters.
+
+        That is from the first line with the word error on; where there is none, the last lines.
+        """
+        text = _COLOUR.sub(b"", self.content())
+        lines = [line for each in text.split(b"\n") if (line := clean(each).strip(_FRAME))]
+        first = (n for n, line in enumerate(lines) if "error" in line.lower())
+        shown = lines[next(first, -_LAST_LINES) :]
+        return f": {cut(' / '.join(shown))}" if shown else ""

@@ -53,6 +53,7 @@ class NodeKeys:
     def __init__(self, schema: Schema) -> None:
         self._made = schema
         self._top = schema["$defs"]["NodeEntry"]
+        self._known: dict[str, tuple[KeyPath, Schema] | None] = {}
 
     def names(self) -> list[str]:
         """Return the keys at the top of an entry."""
@@ -60,6 +61,11 @@ class NodeKeys:
 
     def find(self, key: str) -> tuple[KeyPath, Schema] | None:
         """Return the path that a dotted key means, and what may stand there; None: no such key."""
+        if key not in self._known:
+            self._known[key] = self._find(key)
+        return self._known[key]
+
+    def _find(self, key: str) -> tuple[KeyPath, Schema] | None:
         path: list[str] = []
         here, rest = self._top, key
         if not key:

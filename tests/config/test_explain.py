@@ -58,6 +58,13 @@ def test_types_defaults_and_allowed_values(
     assert (found.kind, found.default, found.allowed) == (kind, default, allowed)
 
 
+def test_an_item_that_may_be_one_of_two_things_is_explained_by_the_key() -> None:
+    found = explain("nodes[n1].from", EXAMPLE)
+    assert (found.key, found.kind, found.required) == ("nodes[].from", "mapping, or text", False)
+    assert explain("nodes.from.path", EXAMPLE).key == "nodes[].from.path"
+    assert explain("nodes[].name", EXAMPLE).required
+
+
 def test_what_is_required_says_so() -> None:
     assert explain("cluster.version", EXAMPLE).required
     assert explain("nodes[].address", EXAMPLE).required

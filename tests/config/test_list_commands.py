@@ -84,11 +84,13 @@ def test_a_call_of_the_command_line_runs_it_once(
         ("exit 3", "./hosts ended with status 3"),
         ("echo no >&2; exit 1", "./hosts ended with status 1: no"),
         ("printf 'a\\033[2J\\n\\nb\\r\\n' >&2; exit 1", "./hosts ended with status 1: a [2J / b"),
+        ("printf 'w\\n\\033[31m│\\033[0m Error: x\\n│\\n│ a\\n│ b\\n│ c\\n╵\\n' >&2; exit 1",
+         "./hosts ended with status 1: Error: x / a / b / c"),
         ("seq 1000000 >&2; exit 1", "./hosts ended with status 1: 999998 / 999999 / 1000000"),
         ("kill -9 $$", "./hosts ended with signal 9"),
         ("yes", "./hosts prints more than 4 MiB: no list of hosts"),
     ],
-)
+)  # fmt: skip
 def test_a_command_that_fails_is_a_sentence_with_its_last_words(
     tmp_path: Path, text: str, said: str
 ) -> None:
