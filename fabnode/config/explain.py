@@ -116,7 +116,7 @@ class _Walk:
         return here, path, required
 
     def _item(self, items: Schema, rest: list[str]) -> Schema:
-        """Return which of the things that an item may be has one of these keys, if not the first."""
+        """Return what an item is that has one of these keys, where it may be several things."""
         for one in items.get("anyOf", ())[1:]:
             if any(word in _shape(one, self._made).get("properties", {}) for word in rest[:2]):
                 return dict(one)
