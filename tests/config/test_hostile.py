@@ -22,6 +22,7 @@ _KEYS = sorted(
         for definition in [schema(), *schema()["$defs"].values()]
         for key in definition.get("properties", {})
     }
+    - {"command"}  # of a list of nodes: it would be run
 )
 
 _SCALARS = (
