@@ -85,7 +85,9 @@ STATIC_PODS = 20  # files named of the folder of static pods
 OTHERS = 40  # programs and files of others that root runs or goes by
 CERTIFICATE_FILES = 64  # that a probe shows certificates of; it asks for fewer than ten
 
-# Of `scripts/doctor`: lines of a unit's journal and letters of one, names in a folder, listeners.
+# Of `scripts/doctor`: lines of a unit's journal that it goes through, those that it sends and
+# letters of one, names in a folder, listeners.
+JOURNAL_READ = 2000
 JOURNAL_LINES = 250
 JOURNAL_LETTERS = 900
 NAMES = 100
@@ -113,10 +115,6 @@ class Tally:
         self._counts[what, of] += 1
         if self._counts[what, of] > most:
             raise MalformedError(f"more than {most} {what}" + (f" for {of[:60]!r}" if of else ""))
-
-    def count(self, what: str, of: str = "") -> int:
-        """Return how many of a kind there were so far."""
-        return self._counts[what, of]
 
 
 def fits(text: str, longest: int, what: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..node.host_tools import ODD_TOOLS
 from ..ssh.errors import HostMisbehavedError
-from .limits import JOURNAL_LETTERS, JOURNAL_LINES, LISTENERS, NAMES, MalformedError
+from .limits import JOURNAL_LETTERS, JOURNAL_LINES, JOURNAL_READ, LISTENERS, NAMES, MalformedError
 from .probe import probe_and
 from .script_assembly import assemble
 from .symptoms_output import parse
@@ -50,7 +50,8 @@ def script(place: ProbeTargets, nonce: str) -> bytes:
         "socket": (place.socket,),
         "asked_name": (place.asked_name,),
     }
-    lines = [f"nonce={nonce} most_journal={JOURNAL_LINES} most_letters={JOURNAL_LETTERS}"]
+    lines = [f"nonce={nonce} most_read={JOURNAL_READ}"]
+    lines.append(f"most_journal={JOURNAL_LINES} most_letters={JOURNAL_LETTERS}")
     lines.append(f"most_names={NAMES} most_listeners={LISTENERS}")
     lines += [f"{name}={_quoted(entries)}" for name, entries in lists.items()]
     lines.append(f"client={shlex.quote(chr(10).join(place.client))}")

@@ -50,6 +50,7 @@ class _Found:
     now: float = 0.0
     services: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     journals: dict[str, list[Line]] = field(default_factory=lambda: defaultdict(list))
+    older: set[str] = field(default_factory=set)
     listening: list[Listening] = field(default_factory=list)
     confs: list[str] = field(default_factory=list)
     plugins: list[str] = field(default_factory=list)
@@ -75,6 +76,8 @@ class _Found:
                 count("lines", JOURNAL_LINES, unit)
                 text = fits("\t".join(rest), JOURNAL_LETTERS, "a line")
                 self._line(unit, text, cut=kind == "cut")
+            case ["older", unit] if unit in self.place.services:
+                self.older.add(unit)
             case ["listens", port, *name] if port.isascii() and port.isdigit():
                 count("listeners", LISTENERS)
                 if int(port) not in self.place.ports:
@@ -122,7 +125,7 @@ class _Found:
                 unit: _unit(
                     self.services[unit],
                     tuple(self.journals[unit]),
-                    older=self.tally.count("lines", unit) >= JOURNAL_LINES,
+                    older=unit in self.older,
                 )
                 for unit in self.place.services
             },

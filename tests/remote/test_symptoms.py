@@ -125,12 +125,65 @@ def test_what_was_not_read_to_its_end_or_from_its_beginning_is_marked() -> None:
     found = read(f"{LINE}\ncut{LINE[len('journal') :]}\n" * 2).unit("kubelet.service")
     assert [line.cut for line in found.journal] == [False, True, False, True]
     assert not found.older
-    assert read(f"{LINE}\n" * JOURNAL_LINES).unit("kubelet.service").older
+    assert read(f"older\tkubelet.service\n{LINE}\n").unit("kubelet.service").older
 
 
 def test_a_host_steers_no_terminal() -> None:
     found = read(LINE + "\x1b[2J\u202e\n")
     assert found.unit("kubelet.service").journal[0].text.isprintable()
+
+
+def run(shell: list[str], tools: Tools, tmp_path: Path) -> Any:
+    """Return what the program finds with these tools of the kubelet's service."""
+    place = replace(PLACE, folders=(), confs=str(tmp_path), plugins=str(tmp_path), client=())
+    done = subprocess.run(
+        [*shell, "-s"],
+        input=script(place, "ab"),
+        capture_output=True,
+        check=True,
+        env=tools.env,
+        cwd=tmp_path,
+    )
+    return parse(done.stdout, nonce="ab", place=place).unit("kubelet.service")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_flags_that_a_kubelet_lists_at_each_start_do_not_hide_what_it_ends_with(
+    shell: list[str], tmp_path: Path
+) -> None:
+    head, klog = "1795953100.{:06} n1 kubelet[9]: ", "1129 10:00:00.000000    9 "
+    flag = f'{head}I{klog}flags.go:64] FLAG: --{{}}="x"'
+    lines = [head.format(1) + f'E{klog}run.go:72] "command failed" err="swap"']
+    lines += [flag.format(number, f"flag-{number}") for number in range(2, 400)]
+    lines.append(flag.format(400, "odd") + " =<")
+    lines += [head.format(401) + "I" + klog + "server.go:1] FLAG: --of-another=1"]
+    (tmp_path / "journal").write_text("\n".join(lines) + "\n")
+    tools = Tools(tmp_path / "tools")
+    tools.add("systemctl", "")
+    tools.add("journalctl", f"cat {tmp_path / 'journal'}")
+    found = run(shell, tools, tmp_path)
+    assert [line.text.partition("] ")[2][:12] for line in found.journal] == [
+        '"command fai',
+        "FLAG: --odd=",
+        "FLAG: --of-a",
+    ]
+    assert not found.older
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_of_a_long_journal_the_last_lines_are_sent(shell: list[str], tmp_path: Path) -> None:
+    head = "1795953100.000000 n1 kubelet[9]: "
+    lines = [f"{head}line {number}" for number in range(JOURNAL_LINES + 3)]
+    (tmp_path / "journal").write_text("\n".join(lines) + "\n")
+    tools = Tools(tmp_path / "tools")
+    tools.add("systemctl", "")
+    tools.add("journalctl", f"cat {tmp_path / 'journal'}")
+    found = run(shell, tools, tmp_path)
+    assert [found.journal[0].text, found.journal[-1].text] == [
+        "line 3",
+        f"line {JOURNAL_LINES + 2}",
+    ]
+    assert found.older
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -2,7 +2,7 @@
 #
 # It follows the probe in the same stream, and changes nothing. Set before it: nonce, services,
 # doctor_ports (hexadecimal), folders, confs, plugins, socket, client (with its words), asked_name,
-# and the limits most_journal, most_letters, most_names, most_listeners.
+# and the limits most_read, most_journal, most_letters, most_names, most_listeners.
 # shellcheck shell=sh disable=SC2086,SC2154 # lists are split at newlines on purpose; set before it
 
 clock=$(date +%s.%N)
@@ -21,10 +21,21 @@ for unit in $services; do
 		line=${line##*) } # what is before it, a program chose
 		emit service "$unit" "Process=${line%% *}"
 	}
-	! has journalctl || timeout 20 journalctl --no-pager -q -o short-unix -n "$most_journal" -u "$unit" 2>/dev/null |
-		LC_ALL=C cut -c "1-$((most_letters + 1))" | unit=$unit most=$most_letters LC_ALL=C awk '{
-			most = ENVIRON["most"]
-			kind = length($0) > most ? "cut" : "journal"
-			print kind "\t" ENVIRON["unit"] "\t" substr($0, 1, most)
-		}'
+	# A kubelet that ends again and again lists its two hundred flags each time: what it ends with
+	# would not be among the last lines. A line that begins a text (`=<`) is kept, whatever it is of.
+	! has journalctl || timeout 20 journalctl --no-pager -q -o short-unix -n "$most_read" -u "$unit" 2>/dev/null |
+		LC_ALL=C cut -c "1-$((most_letters + 1))" |
+		unit=$unit letters=$most_letters lines=$most_journal read=$most_read LC_ALL=C awk '
+			BEGIN { unit = ENVIRON["unit"]; letters = ENVIRON["letters"] + 0; lines = ENVIRON["lines"] + 0 }
+			length($0) <= letters && !/=<$/ && /: I[0-9]+ [0-9:.]+ +[0-9]+ flags\.go:[0-9]+\] FLAG: --/ { next }
+			{ line[kept++ % lines] = $0 }
+			END {
+				from = kept > lines ? kept - lines : 0
+				if (from || NR >= ENVIRON["read"] + 0) print "older\t" unit
+				for (number = from; number < kept; number++) {
+					text = line[number % lines]
+					kind = length(text) > letters ? "cut" : "journal"
+					print kind "\t" unit "\t" substr(text, 1, letters)
+				}
+			}'
 done
