@@ -226,9 +226,9 @@ def _credentials(evidence: Evidence, unit: Service) -> Iterator[Cause]:
         said = unit.quote(_EXPIRED) or unit.unheard.quote(_UNAUTHORIZED)
         yield Cause(
             "client-unusable",
-            f"its client certificate is unusable:  {fault}",
+            f"its client certificate is unusable: {fault}",
             said or ("its certificate's dates" if when else "compared with cluster.ca"),
-            _deploy(evidence),
+            _join_again(evidence) if fault.kind is ProblemKind.FOREIGN_CA else _deploy(evidence),
         )
         return
     try:
@@ -240,7 +240,7 @@ def _credentials(evidence: Evidence, unit: Service) -> Iterator[Cause]:
             "client-of-another",
             f"its client certificate is {name}'s, not system:node:{wanted.name}'s",
             unit.unheard.quote(_OF_ANOTHER) or "read from its certificate",
-            _deploy(evidence),
+            _join_again(evidence),
         )
     elif said := unit.unheard.quote(_UNAUTHORIZED):
         yield Cause(
@@ -252,6 +252,21 @@ def _credentials(evidence: Evidence, unit: Service) -> Iterator[Cause]:
                 f" {program.task('rotate-certs --ca')} takes nodes to another CA"
             ),
         )
+
+
+def _join_again(evidence: Evidence) -> Fix:
+    """
+    Return what replaces a certificate of another node or cluster.
+
+    A deployment refuses such a host, which may be in use there (fabnode/steps/takeover.py).
+    """
+    name = evidence.wanted.name
+    path = layout.kubelet_client_certificate(evidence.wanted.kubelet_root)
+    return Fix(
+        f"where the host is to be {name} of this cluster and nothing else:"
+        f" `systemctl stop kubelet && rm {path}` on it, then"
+        f" {program.task(f'deploy-nodes --limit {name}')}"
+    )
 
 
 def _not_joined(evidence: Evidence, unit: Service) -> Iterator[Cause]:

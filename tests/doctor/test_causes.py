@@ -590,6 +590,8 @@ def test_the_field_that_a_kubelet_can_not_use_is_named(text: str, field: str) ->
         ("runtime without its socket", (UnitAct("restart", RUNTIME),)),
         ("a field of another type", (Deploy(),)),
         ("an expired certificate", (Deploy(),)),
+        ("a certificate of another CA", ()),
+        ("a certificate of another node", ()),
         ("no CNI configuration", (RestartPod("kube-system/calico-node-x", "uid"),)),
         ("a serving certificate", (Approve(),)),
         ("a cordon", ()),

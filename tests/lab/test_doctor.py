@@ -89,6 +89,11 @@ def fabnode(*words: str) -> Deed:
 DEPLOYED = fabnode("deploy-nodes", "--json", "--limit", "{node}")
 
 
+def joins_again(lab: Lab, node: str) -> None:
+    lab.on(node, f"systemctl stop kubelet && rm {CLIENT}")
+    DEPLOYED(lab, node)
+
+
 def setting(key: str, value: str) -> str:
     """Return a script that changes a field of the kubelet's configuration."""
     change = f"sed -i '/^{key}:/d' {KUBELET_YAML} && echo '{key}: {value}' >> {KUBELET_YAML}"
@@ -321,8 +326,12 @@ TROUBLES = {
     # Its credentials and requests.
     "no certificate": Trouble("client-lost", f"rm {CLIENT}; {RESTARTED}"),
     "an expired certificate": Trouble("client-unusable", given(days=-2), says="expired"),
-    "another CA's certificate": Trouble("client-unusable", given(ca="etcd-ca"), says="another CA"),
-    "another node's certificate": Trouble("client-of-another", given("system:node:n9"), says="n9"),
+    "another CA's certificate": Trouble(
+        "client-unusable", given(ca="etcd-ca"), undo=joins_again, says="another CA"
+    ),
+    "another node's certificate": Trouble(
+        "client-of-another", given("system:node:n9"), undo=joins_again, says="n9"
+    ),
     "a dead token": Trouble("token-refused", dead_token),
     "a request that waits": Trouble("request-waits", asks, says="csr"),
     "a request that was denied": Trouble("request-denied", denied),
