@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,14 +26,18 @@ class Host:
     """
     A host that is to become a node.
 
-    :param ip: its IPv4 address where `address` is a name, or another than that; None: the same, or
-        not known, for the reason `why`.
+    :param ip: its IPv4 address where `address` is not it; None: not known, for the reason `why`.
+    :param settings: further keys of its entry, such as labels.
+    :param doubts: what somebody has to look at. :param left_out: why its entry is a comment.
     """
 
     name: str
     address: str
     ip: str | None = None
     why: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+    left_out: str = ""
 
     @property
     def needs_ip(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from . import cross_checks, fields
 from .sections import ClusterSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from .host_list import Host
 
@@ -55,7 +56,7 @@ _MANIFEST = "artifacts/calico.yaml"
 class Known:
     """A setting that was found out, and where. `doubtful`: somebody has to look at it."""
 
-    value: str
+    value: Any
     source: str
     doubtful: bool = False
 
@@ -100,17 +101,20 @@ class Findings:
     What was found out about a cluster.
 
     :param cluster: by key of `cluster`; those of REQUIRED that are not in it are missing.
-    :param kubeconfig: its path, as the file will name it. :param context: of the kubeconfig.
+    :param kubeconfig: its path, as the file will name it, or why there is none.
+    :param origin: what the file is made from, to complete a sentence.
     :param nodes: those there already, or why nobody knows.
     :param own_kube_proxy: whether the cluster runs kube-proxy by a DaemonSet of its own.
+    :param settings: of other sections, by dotted key such as `kubelet.max_pods`; valid ones.
     """
 
-    kubeconfig: str
-    context: str
+    kubeconfig: str | Missing
+    origin: str
     cluster: Mapping[str, Fact]
     network: Network
     nodes: tuple[ExistingNode, ...] | Missing = ()
     own_kube_proxy: bool = False
+    settings: Mapping[str, Fact] = field(default_factory=dict)
 
 
 def judged(facts: Mapping[str, Fact]) -> dict[str, Fact]:
@@ -132,16 +136,28 @@ def write(findings: Findings, hosts: Iterable[Host], *, command: str, example: s
     :param command: that writes it. :param example: the one that prints all keys.
     """
     facts = judged(findings.cluster)
+    sections = _sections(findings.settings)
     parts = (
         _head(findings, command, example),
         _cluster(findings, facts),
-        _runtime(facts["version"]),
+        _runtime(facts["version"], sections.pop("runtime", {})),
         _calico(findings.network, facts["version"]),
-        _kube_proxy() if findings.own_kube_proxy else (),
-        _hosts(hosts),
+        _kube_proxy(sections.pop("kube_proxy", {}), own=findings.own_kube_proxy),
+        _ssh(sections.pop("ssh", {})),
+        *(_section(name, settings) for name, settings in sections.items()),
+        _nodes(hosts),
         _existing(findings.nodes),
     )
     return "\n".join("".join(f"{line}\n" for line in part) for part in map(list, parts) if part)
+
+
+def _sections(settings: Mapping[str, Fact]) -> dict[str, dict[str, Fact]]:
+    """Return settings of dotted keys by their sections."""
+    found: dict[str, dict[str, Fact]] = {}
+    for key, fact in settings.items():
+        name, _, rest = key.partition(".")
+        found.setdefault(name, {})[rest] = fact
+    return found
 
 
 def _valid(key: str, fact: Fact) -> Fact:
@@ -179,8 +195,7 @@ def _contradiction(facts: Mapping[str, Fact]) -> tuple[str, str] | None:
 
 def _head(findings: Findings, command: str, example: str) -> Iterator[str]:
     yield from _comment(
-        f"A configuration of fabnode, begun by `{command}` from the kubeconfig's context"
-        f" {findings.context}. Keys that are not here have defaults, which `{example}` explains."
+        f"A configuration of fabnode, begun by `{command}` from {findings.origin}. Keys that are not here have defaults, which `{example}` explains."
         " Paths are relative to this file."
     )
 
@@ -190,21 +205,37 @@ def _cluster(findings: Findings, facts: Mapping[str, Fact]) -> Iterator[str]:
     for key, fact in facts.items():
         yield from _setting(key, fact)
         if key == "ca":
-            yield f"  kubeconfig: {_scalar(findings.kubeconfig)}"
+            if isinstance(findings.kubeconfig, Missing):
+                yield from _setting("kubeconfig", findings.kubeconfig)
+            else:
+                yield f"  kubeconfig: {_scalar(findings.kubeconfig)}"
 
 
-def _setting(key: str, fact: Fact) -> Iterator[str]:
+def _section(name: str, settings: Mapping[str, Fact]) -> Iterator[str]:
+    if not any(isinstance(fact, Known) for fact in settings.values()):
+        for key, fact in settings.items():  # a section without a key would be null
+            yield from _setting(f"{name}.{key}", fact, "")
+        return
+    yield f"{name}:"
+    for key, fact in settings.items():
+        yield from _setting(key, fact)
+
+
+def _setting(key: str, fact: Fact, indent: str = "  ") -> Iterator[str]:
     if isinstance(fact, Missing):
         if key != "dns_domain":  # which has a default
-            yield from _comment(f"{key} is not known: {fact.why}", "  ")
-            yield f"  # {key}:"
+            yield from _comment(f"{key} is not known: {fact.why}", indent)
+            yield f"{indent}# {key}:"
         return
     doubt = "To be checked: " if fact.doubtful else ""
-    yield from _comment(f"{doubt}{fact.source}", "  ")
-    yield f"  {key}: {_scalar(fact.value)}"
+    yield from _comment(f"{doubt}{fact.source}", indent)
+    yield f"{indent}{key}: {_inline(fact.value)}"
 
 
-def _runtime(version: Fact) -> Iterator[str]:
+def _runtime(version: Fact, settings: Mapping[str, Fact]) -> Iterator[str]:
+    if settings:
+        yield from _section("runtime", settings)
+        return
     if isinstance(version, Missing):
         return
     minor = Release.parse(version.value).minor
@@ -277,35 +308,63 @@ def _release(text: str) -> Release | None:
         return None
 
 
-def _kube_proxy() -> Iterator[str]:
-    yield from _comment(
-        "To be checked: the cluster runs kube-proxy by the DaemonSet kube-system/kube-proxy, and"
-        " fabnode by a unit; two on one node would undo each other's rules. Have the DaemonSet"
-        " leave these nodes out (a nodeSelector), or leave kube-proxy to it by this line:"
-    )
-    yield "# kube_proxy: none"
-
-
-def _hosts(hosts: Iterable[Host]) -> Iterator[str]:
-    yield "# ssh: {user: ops, sudo_password: {prompt: true}}   # left out: root"
-    yield ""
-    rows = list(hosts)
-    if not rows:
-        yield from _comment("nodes are not known: no hosts were named (--hosts, --hosts-file).")
-        yield "# nodes:"
+def _kube_proxy(settings: Mapping[str, Fact], *, own: bool) -> Iterator[str]:
+    switch = settings.get("enabled")
+    if isinstance(switch, Known) and switch.value is False:
+        yield from _comment(switch.source)
+        yield "kube_proxy: none"
         return
-    yield "nodes:"
+    if settings:
+        yield from _section("kube_proxy", settings)
+    if own:
+        yield from _comment(
+            "To be checked: the cluster runs kube-proxy by the DaemonSet kube-system/kube-proxy,"
+            " and fabnode by a unit; two on one node would undo each other's rules. Have the"
+            " DaemonSet leave these nodes out (a nodeSelector), or leave kube-proxy to it by this"
+            f" line{', in place of those above' if settings else ''}:"
+        )
+        yield "# kube_proxy: none"
+
+
+def _ssh(settings: Mapping[str, Fact]) -> Iterator[str]:
+    if settings:
+        yield from _section("ssh", settings)
+    else:
+        yield "# ssh: {user: ops, sudo_password: {prompt: true}}   # left out: root"
+
+
+def _nodes(hosts: Iterable[Host]) -> Iterator[str]:
+    rows = list(hosts)
+    if all(host.left_out for host in rows):
+        why = "none is left" if rows else "no hosts were named (--hosts, --hosts-file)."
+        yield from _comment(f"nodes are not known: {why}")
+        yield "# nodes:"
+    else:
+        yield "nodes:"
     for host in rows:
-        name, address = _scalar(host.name), _scalar(host.address)
-        if host.ip:
-            yield f"  - {{name: {name}, address: {address}, ip: {_scalar(host.ip)}}}"
-        elif not host.needs_ip:
-            yield f"  - {{name: {name}, address: {address}}}"
-        else:
-            yield f"  - name: {name}"
-            yield f"    address: {address}"
-            yield from _comment(f"ip is not known: {host.why}", "    ")
-            yield "    # ip:"
+        for doubt in host.doubts:
+            yield from _comment(f"To be checked: {doubt}", "  ")
+        if host.left_out:
+            yield from _comment(f"Left out: {host.left_out}", "  ")
+        yield from (f"  # {line[2:]}" if host.left_out else line for line in _node(host))
+
+
+def _node(host: Host) -> Iterator[str]:
+    keys: dict[str, Any] = {"name": host.name, "address": host.address}
+    if host.ip and host.ip != host.address:
+        keys["ip"] = host.ip
+    keys |= {key: value for key, value in host.settings.items() if value}
+    if not host.needs_ip or host.ip:
+        line = f"  - {_inline(keys)}"
+        if len(line) <= _WIDTH:
+            yield line
+            return
+    lines = [f"{key}: {_inline(value)}" for key, value in keys.items()]
+    yield f"  - {lines[0]}"
+    yield from (f"    {line}" for line in lines[1:])
+    if host.needs_ip and not host.ip:
+        yield from _comment(f"ip is not known: {host.why}", "    ")
+        yield "    # ip:"
 
 
 def _existing(nodes: tuple[ExistingNode, ...] | Missing) -> Iterator[str]:
@@ -333,9 +392,30 @@ def _comment(text: str, indent: str = "", *, hanging: str = "") -> list[str]:
     return [f"{indent}# {line}" for line in lines]
 
 
-def _scalar(text: str) -> str:
+def _inline(value: Any) -> str:
+    """Return a value in one line of YAML."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            digits, e, exponent = str(value).partition("e")  # a number to YAML only with a dot
+            return f"{digits}.0e{exponent}" if e and "." not in digits else str(value)
+        case Mapping():
+            inside = (f"{_scalar(str(key), key=True)}: {_inline(v)}" for key, v in value.items())
+            return f"{{{', '.join(inside)}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(_inline, value))}]"
+    return _scalar(str(value))
+
+
+def _scalar(text: str, *, key: bool = False) -> str:
     """Return a text as YAML, quoted where it would be anything else without."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+    plainly = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
+    if plainly and not (key and ":" in text):
         return text
     return '"' + "".join(map(_escaped, text)) + '"'
 

@@ -144,7 +144,7 @@ def explore(api: Api, credentials: Credentials, *, kubeconfig: str, ca: Fact) ->
         found["dns_domain"] = Known(domain, "Of kubeadm's configuration.")
     return Findings(
         kubeconfig=kubeconfig,
-        context=credentials.context,
+        origin=f"the kubeconfig's context {credentials.context}",
         cluster=found,
         network=_network(sets),
         nodes=Missing(f"{nodes}.") if isinstance(nodes, _Denied) else tuple(map(_existing, nodes)),

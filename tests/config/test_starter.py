@@ -44,7 +44,7 @@ def findings(cluster: dict[str, Fact] | None = None, **others: object) -> Findin
     given: dict[str, object] = {"network": Network(), **others}
     return Findings(
         kubeconfig="admin.kubeconfig",
-        context="admin@kubernetes",
+        origin="the kubeconfig's context admin@kubernetes",
         cluster=FOUND if cluster is None else cluster,
         **given,  # type: ignore[arg-type]
     )
@@ -205,7 +205,7 @@ def test_nothing_from_a_cluster_breaks_out_of_a_comment(words: list[str], tmp_pa
     name, key, value, taint, why, source, context, network, version = words
     found = Findings(
         kubeconfig="admin.kubeconfig",
-        context=context,
+        origin=context,
         cluster={**FOUND, "pod_cidr": Missing(why), "version": Known("1.36.3", source)},
         network=Network(other=network, calico=version, unseen=why),
         nodes=(ExistingNode(name, {key: value}, (taint,)),),
@@ -233,7 +233,7 @@ def test_a_value_is_written_as_it_is_or_not_at_all(key: str, value: str, tmp_pat
 @given(path=st.text(CHARACTERS.filter(lambda char: not "\ud800" <= char <= "\udfff"), min_size=1))
 def test_paths_are_written_so_that_they_are_read_as_they_are(path: str) -> None:
     text = text_of(
-        Findings(kubeconfig=path, context="c", cluster=FOUND, network=Network()),
+        Findings(kubeconfig=path, origin="c", cluster=FOUND, network=Network()),
     )
     assert yaml.safe_load(text)["cluster"]["kubeconfig"] == path
 

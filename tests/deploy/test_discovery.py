@@ -298,7 +298,8 @@ def test_a_ca_within_the_kubeconfig_becomes_a_file_without_anything_else(
     )
     assert found.ca_pem.encode() == CA
     assert found.findings.cluster["ca"] == Known(CA_FILE, "Out of the kubeconfig.")
-    assert (found.findings.kubeconfig, found.findings.context) == ("admin.kubeconfig", "c")
+    assert found.findings.kubeconfig == "admin.kubeconfig"
+    assert found.findings.origin == "the kubeconfig's context c"
 
 
 def test_a_ca_of_its_own_is_named_by_its_path(of: Of, tmp_path: Path) -> None:
