@@ -308,6 +308,52 @@ def config_init(
     )
 
 
+@_task(
+    "import",
+    positional=["source"],
+    source="A file or folder of another tool's; - for standard input.",
+    tool="kubeasz, kubespray, ansible, k0sctl or kubeadm (default: what the content shows).",
+    group="The workers' groups in an inventory that is not kubespray's, with commas between.",
+    kubeconfig="Of the cluster: its CA and path are taken.",
+    hosts="Further hosts, with commas between: NAME ADDRESS, or only one of them.",
+    hosts_file="A file of further hosts, one a line; - for standard input.",
+    out="The file to write (default: $FABNODE_CONFIG, else config/cluster.yml).",
+    dry_run="Print the file and the report; write nothing.",
+)
+def config_import(
+    _: Context,
+    source: str,
+    tool: str = "",
+    group: str = "",
+    kubeconfig: str = "",
+    hosts: str = "",
+    hosts_file: str = "",
+    out: str = "",
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """
+    Write a first configuration of what another tool was given.
+
+    Reads kubeasz's clusters/NAME, kubespray's and other inventories of Ansible, k0sctl.yaml and
+    kubeadm's configuration; reports what was taken, what has no counterpart, and what needs a
+    decision. Evaluates no expressions, reads no secrets, replaces no file.
+
+    Example: inv config.import inventory/mycluster --kubeconfig admin.conf
+    """
+    commands.configuration_import.run(
+        source,
+        tool=tool,
+        groups=group,
+        kubeconfig=kubeconfig,
+        hosts=hosts,
+        hosts_file=hosts_file,
+        out=out,
+        dry_run=dry_run,
+        as_json=json,
+    )
+
+
 @_task("example")
 def config_example(_: Context) -> None:
     """
@@ -911,6 +957,7 @@ ns.add_collection(
         config_check,
         config_example,
         config_explain,
+        config_import,
         config_init,
         config_schema,
         config_show,

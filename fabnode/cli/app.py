@@ -257,6 +257,11 @@ def _unshown(value: Any) -> Any:
     return plain(value)
 
 
+def as_json(value: Any) -> str:
+    """Return a value as JSON in one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def print_json(document: Mapping[str, Any]) -> None:
     """Print a document for programs."""
     print(json.dumps(document, indent=2))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -28,10 +29,7 @@ from .sections import (
     Section,
     SshSettings,
 )
-from .yaml_document import Document, read
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from .yaml_document import Document, parse, read
 
 S = TypeVar("S", bound=Section)
 
@@ -66,6 +64,17 @@ def read_spread(path: Path, outputs: Outputs | None = None) -> Document:
     :raises ConfigError: where it, or a list of nodes that it names, can't be had or parsed.
     """
     return host_ranges.spread(node_lists.expand(read(path), outputs or Outputs()))
+
+
+def problems_of(text: str) -> list[Problem]:
+    """Return what is wrong with a configuration, none of whose files has to be there."""
+    path = Path("configuration")
+    try:
+        document = host_ranges.spread(parse(text.encode(), str(path)))
+        _Loader(document, path, None, access=False).cluster(artifacts=False)
+    except ConfigError as error:
+        return error.problems
+    return []
 
 
 def missing_artifacts(config: Config) -> list[Problem]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 REQUIRED = ("version", "apiserver", "ca", "service_cidr", "pod_cidr", "dns_address")
 """Keys of `cluster` that a cluster is asked for, in the order they are written in."""
+OPTIONAL = ("name", "dns_domain")
+"""Those that have a default, and are written where they are known."""
 
 _TYPES: dict[str, TypeAdapter[Any]] = {
     "version": TypeAdapter(fields.ReleaseField),
@@ -41,6 +43,7 @@ _TYPES: dict[str, TypeAdapter[Any]] = {
     "pod_cidr": TypeAdapter(fields.Network),
     "dns_address": TypeAdapter(fields.Address),
     "dns_domain": TypeAdapter(fields.Domain),
+    "name": TypeAdapter(fields.ClusterName),
 }
 _WIDTH = 100
 _LONGEST = 400  # characters of a comment
@@ -120,8 +123,7 @@ class Findings:
 def judged(facts: Mapping[str, Fact]) -> dict[str, Fact]:
     """Return what a configuration takes of the facts: one that it would refuse is missing."""
     found = {key: facts.get(key, Missing("nobody has looked")) for key in REQUIRED}
-    if domain := facts.get("dns_domain"):
-        found["dns_domain"] = domain
+    found |= {key: facts[key] for key in OPTIONAL if key in facts}
     found = {key: _valid(key, fact) for key, fact in found.items()}
     while violation := _contradiction(found):
         key, why = violation
@@ -195,7 +197,8 @@ def _contradiction(facts: Mapping[str, Fact]) -> tuple[str, str] | None:
 
 def _head(findings: Findings, command: str, example: str) -> Iterator[str]:
     yield from _comment(
-        f"A configuration of fabnode, begun by `{command}` from {findings.origin}. Keys that are not here have defaults, which `{example}` explains."
+        f"A configuration of fabnode, begun by `{command}` from {findings.origin}. Keys that are"
+        f" not here have defaults, which `{example}` explains."
         " Paths are relative to this file."
     )
 
@@ -223,9 +226,8 @@ def _section(name: str, settings: Mapping[str, Fact]) -> Iterator[str]:
 
 def _setting(key: str, fact: Fact, indent: str = "  ") -> Iterator[str]:
     if isinstance(fact, Missing):
-        if key != "dns_domain":  # which has a default
-            yield from _comment(f"{key} is not known: {fact.why}", indent)
-            yield f"{indent}# {key}:"
+        yield from _comment(f"{key} is not known: {fact.why}", indent)
+        yield f"{indent}# {key}:"
         return
     doubt = "To be checked: " if fact.doubtful else ""
     yield from _comment(f"{doubt}{fact.source}", indent)

@@ -103,6 +103,19 @@ def discover(kubeconfig: Path, context: str, folder: Path) -> Discovered:
     )
 
 
+def access(kubeconfig: Path, folder: Path) -> tuple[Fact, str, str, str]:
+    """
+    Return what a kubeconfig alone says, without asking its cluster.
+
+    :param folder: where the configuration will lie.
+    :returns: `cluster.ca`, the apiserver, the content of CA_FILE, `cluster.kubeconfig`.
+    :raises KubeconfigError: it can't be used.
+    """
+    credentials = load(kubeconfig)
+    ca, ca_pem = _ca(credentials, folder)
+    return ca, credentials.server, ca_pem, local(kubeconfig, folder)
+
+
 def _ca(credentials: Credentials, folder: Path) -> tuple[Fact, str]:
     """Return `cluster.ca`, and what is to be written to CA_FILE."""
     if credentials.ca_pem is None:

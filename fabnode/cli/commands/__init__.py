@@ -15,6 +15,7 @@ _MODULES = (
     "bundle",
     "certs",
     "configuration",
+    "configuration_import",
     "deployment",
     "doctor",
     "first_configuration",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from . import bundle as bundle
     from . import certs as certs
     from . import configuration as configuration
+    from . import configuration_import as configuration_import
     from . import deployment as deployment
     from . import doctor as doctor
     from . import first_configuration as first_configuration

@@ -40,12 +40,9 @@ def init(
     :param dry_run: only print the file.
     """
     target = app.configuration_path(out)
-    if not dry_run and os.path.lexists(target):
-        raise InputError(
-            f"{target} exists already, and is left as it is", "name another file with --out"
-        )
-    named = _with_addresses([*_of_option(hosts), *_of_file(hosts_file)])
-    host_list.refuse_twins(named)
+    if not dry_run:
+        refuse_existing(target)
+    named = named_hosts(hosts, hosts_file)
     found = discovery.discover(_kubeconfig(kubeconfig), context, target.parent)
     text = starter.write(
         found.findings,
@@ -56,13 +53,37 @@ def init(
     if dry_run:
         app.print_text(text, end="")
         return
-    written = _written(target, text, found.ca_pem)
+    written = write_new(target, text, found.ca_pem)
     for line in _summary(found.findings, named):
         app.print_text(line)
     app.print_text("\n".join(f"wrote {path}" for path in written))
+    app.print_text(next_commands(target, out))
+
+
+def refuse_existing(target: Path) -> None:
+    """Raise InputError where there is something at a path already."""
+    if os.path.lexists(target):
+        raise InputError(
+            f"{target} exists already, and is left as it is", "name another file with --out"
+        )
+
+
+def named_hosts(hosts: str, hosts_file: str) -> list[Host]:
+    """
+    Return the hosts of both options, with addresses.
+
+    :raises InputError: a line is no host, or two have one name or address.
+    """
+    named = with_addresses([*_of_option(hosts), *_of_file(hosts_file)])
+    host_list.refuse_twins(named)
+    return named
+
+
+def next_commands(target: Path, out: str) -> str:
+    """Return what to do once a configuration is written."""
     option = f" --config {shlex.quote(str(target))}" if out else ""
     check, plan = (program.task(f"{name}{option}") for name in ("config.check", "plan"))
-    app.print_text(f"next: `{check}`, then `{plan}`")
+    return f"next: `{check}`, then `{plan}`"
 
 
 def _kubeconfig(option: str) -> Path:
@@ -102,16 +123,16 @@ def _of_file(name: str) -> list[Host]:
         raise InputError(f"--hosts-file {source}: it is no text in UTF-8") from error
 
 
-def _with_addresses(hosts: Sequence[Host]) -> list[Host]:
+def with_addresses(hosts: Sequence[Host]) -> list[Host]:
     """Return the hosts with the addresses that this machine knows of names."""
-    if not any(host.needs_ip for host in hosts):
+    if not any(host.needs_ip and not host.ip for host in hosts):
         return list(hosts)
     with ThreadPoolExecutor(_LOOKUPS) as pool:
         return list(pool.map(_looked_up, hosts))
 
 
 def _looked_up(host: Host) -> Host:
-    if host.ip or not host.needs_ip:
+    if not host.needs_ip or host.ip or host.left_out:
         return host
     try:
         entries = socket.getaddrinfo(host.address, None, socket.AF_INET, socket.SOCK_STREAM)
@@ -125,7 +146,7 @@ def _looked_up(host: Host) -> Host:
     return replace(host, ip=found[0])
 
 
-def _written(target: Path, text: str, ca_pem: str) -> list[Path]:
+def write_new(target: Path, text: str, ca_pem: str) -> list[Path]:
     """Write the configuration, and a CA beside it, without replacing anything."""
     ca = target.parent / discovery.CA_FILE
     files = {target: text.encode()}

@@ -1,0 +1,339 @@
+"""
+Facts of any source as a first configuration and a report of three lists.
+
+What the configuration would refuse is not written: it is left open, with the reason.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..config import fields, starter
+from ..config.host_list import Host
+from ..config.schema import OVERRIDDEN, FileShape, NodeEntry, overrides
+from ..config.starter import Findings, Known, Missing
+from ..config.validators import is_address
+from ..util.merging import merge_deep
+from ..util.problems import InvalidValueError
+from . import settle
+from .facts import Facts, Machine, Open, Taken, Without
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_NAME: TypeAdapter[str] = TypeAdapter(fields.NodeName)
+_ADDRESS: TypeAdapter[str] = TypeAdapter(fields.HostAddress)
+_OF_CLUSTER = "cluster."
+_MAPPINGS = ("kubelet.config", "kube_proxy.config", "kubelet.extra_args", "images.registries")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was taken, what has no counterpart, and what needs a decision."""
+
+    taken: tuple[Taken, ...]
+    without: tuple[Without, ...]
+    decisions: tuple[Open, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The CA and the kubeconfig, which no source holds: given ones, or where they lie."""
+
+    ca: starter.Fact
+    kubeconfig: str | Missing
+    apiserver: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is written, and what is reported."""
+
+    findings: Findings
+    hosts: tuple[Host, ...]
+    report: Report
+
+
+def of(facts: Facts, access: Access, hosts: Sequence[Host] = ()) -> Outcome:
+    """
+    Return what comes of facts.
+
+    :param hosts: named beside them, for sources without hosts.
+    """
+    machines = [machine for machine in facts.machines if machine.worker]
+    common, own = _shared([machine for machine in machines if not machine.control] or machines)
+    taken = [*facts.taken, *common]
+    left = [*facts.open, *(each for machine in machines for each in machine.open)]
+    left = list(dict.fromkeys(left))
+    cluster, settings = _facts(taken, left)
+    if access.apiserver and isinstance(cluster.get("apiserver", Missing("")), Missing):
+        cluster["apiserver"] = Known(access.apiserver, "Of the kubeconfig.")
+    cluster["ca"] = access.ca
+    cluster = starter.judged(cluster)
+    rows = [*(_host(machine, own.get(machine.name, [])) for machine in machines), *hosts]
+    findings = Findings(
+        kubeconfig=access.kubeconfig,
+        origin=f"{facts.tool}'s {facts.sources[0] if facts.sources else 'files'}",
+        cluster=cluster,
+        network=facts.network,
+        own_kube_proxy=facts.own_kube_proxy,
+        settings={key: fact for key, fact in settings.items() if key != "calico.enabled"},
+    )
+    findings, rows = settle.settled(findings, _without_twins(rows, cluster))
+    written = _in_force(taken, findings)
+    for machine in machines:
+        written += [each for each in own.get(machine.name, []) if each not in written]
+    control = [
+        Without(f"host {machine.name}", machine.place, "the control plane's, and no worker")
+        for machine in facts.machines
+        if not machine.worker
+    ]
+    without = (*control, *facts.without)
+    report = Report(tuple(written), without, _decisions(findings, left, rows))
+    return Outcome(findings, tuple(rows), report)
+
+
+def _shared(machines: Sequence[Machine]) -> tuple[list[Taken], dict[str, list[Taken]]]:
+    """Return what all hosts share, and what each has of its own."""
+    own = {machine.name: _combined(machine.taken) for machine in machines}
+    keys = dict.fromkeys(each.key for found in own.values() for each in found)
+    common: list[Taken] = []
+    for key in keys:
+        if key.partition(".")[0] not in OVERRIDDEN:
+            continue  # labels and taints are each node's
+        each = {name: next((t for t in found if t.key == key), None) for name, found in own.items()}
+        if None in each.values():
+            continue
+        counts = Counter(_comparable(t.value) for t in each.values() if t)
+        most = counts.most_common(1)[0][0]
+        chosen = next(t for t in each.values() if t and _comparable(t.value) == most)
+        common.append(chosen)
+        for name in own:
+            own[name] = [t for t in own[name] if t.key != key or _comparable(t.value) != most]
+    return common, own
+
+
+def _combined(found: Iterable[Taken]) -> list[Taken]:
+    """Return settings with those within one mapping, such as `kubelet.config`, as one."""
+    made: dict[str, Taken] = {}
+    for each in found:
+        key, value = _as_mapping(each)
+        if before := made.get(key):
+            joined = merge_deep(before.value, value)
+            names = f"{before.name}, {each.name}" if isinstance(value, dict) else each.name
+            made[key] = replace(before, value=joined, name=names)
+        else:
+            made[key] = replace(each, key=key, value=value)
+    return list(made.values())
+
+
+def _as_mapping(found: Taken) -> tuple[str, Any]:
+    for key in _MAPPINGS:
+        if found.key.startswith(f"{key}."):
+            value = found.value
+            for part in reversed(found.key.removeprefix(f"{key}.").split(".")):
+                value = {part: value}
+            return key, value
+    return found.key, found.value
+
+
+def _comparable(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _facts(
+    taken: Sequence[Taken], left: Sequence[Open]
+) -> tuple[dict[str, starter.Fact], dict[str, starter.Fact]]:
+    """Return the cluster's settings and those of other sections; what is not valid is missing."""
+    cluster: dict[str, starter.Fact] = {}
+    settings: dict[str, starter.Fact] = {}
+    for each in _combined(taken):
+        source = f"{each.place}: {each.name}" if each.place else each.name
+        if each.key.startswith(_OF_CLUSTER):
+            text = f"{source}; {each.doubt}" if each.doubt else source
+            cluster[each.key.removeprefix(_OF_CLUSTER)] = Known(each.value, text, bool(each.doubt))
+        elif why := _refusal(each.key, each.value):
+            settings[each.key] = Missing(f"{source}: it {why}")
+        elif not _is_default(each.key, each.value):
+            settings[each.key] = Known(each.value, source, bool(each.doubt))
+    for open_ in left:
+        why = f"{open_.place}: {open_.why}" if open_.place else open_.why
+        if open_.key.startswith(_OF_CLUSTER):
+            cluster.setdefault(open_.key.removeprefix(_OF_CLUSTER), Missing(f"{why}."))
+        elif "." in open_.key:
+            key = next((k for k in _MAPPINGS if open_.key.startswith(f"{k}.")), open_.key)
+            settings.setdefault(key, Missing(f"{why}."))
+    return cluster, settings
+
+
+@cache
+def _adapter(section: str) -> TypeAdapter[Any]:
+    kind: Any = FileShape.model_fields[section].annotation
+    return TypeAdapter(overrides(kind))
+
+
+def _refusal(key: str, value: Any) -> str:
+    """Return why a section's model refuses a value; empty where it takes it."""
+    section, _, name = key.partition(".")
+    try:
+        _adapter(section).validate_python({name: value})
+    except ValidationError as error:
+        return _why(error)
+    return ""
+
+
+def _why(error: ValidationError) -> str:
+    first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    return cause.message if isinstance(cause, InvalidValueError) else "can't be used as it is"
+
+
+def _is_default(key: str, value: Any) -> bool:
+    """Say whether a setting is what holds without it."""
+    section, _, name = key.partition(".")
+    kind = FileShape.model_fields[section].annotation
+    info = kind.model_fields.get(name) if isinstance(kind, type) and section != "cluster" else None
+    return info is not None and info.default == value and value is not None
+
+
+def _host(machine: Machine, own: Sequence[Taken]) -> Host:
+    """Return an entry of `nodes`."""
+    doubts, left_out = list(machine.doubts), ""
+    name = machine.name
+    if why := _invalid(_NAME, name):
+        lower = name.lower().replace("_", "-")
+        if _invalid(_NAME, lower):
+            left_out = f"{name} ({machine.place}) is no name of a node: it {why}."
+        else:
+            doubts.append(f"{name} ({machine.place}) is no name of a node; {lower} may be it.")
+            name = lower
+    if why := _invalid(_ADDRESS, machine.address):
+        left_out = left_out or f"its address ({machine.place}) {why}."
+    if machine.control:
+        left_out = (
+            f"{machine.name} ({machine.place}) is of the control plane as well. fabnode's steps"
+            " replace what its kubelet runs, the static pods of a control plane included; take the"
+            " # away only where you know that this host is a worker alone."
+        )
+    settings = _nested(each for each in own if not _refused_of_node(each, doubts))
+    return Host(
+        name,
+        machine.address,
+        machine.ip if machine.ip != machine.address else None,
+        why=f"{machine.address} is a name.",
+        settings=settings,
+        doubts=tuple(doubts),
+        left_out=left_out,
+    )
+
+
+def _refused_of_node(found: Taken, doubts: list[str]) -> bool:
+    section, _, name = found.key.partition(".")
+    if name:
+        why = _refusal(found.key, found.value)
+    else:
+        try:
+            value = {"name": "x", "address": "192.0.2.1", section: found.value}
+            NodeEntry.model_validate(value)
+            why = ""
+        except ValidationError as error:
+            why = _why(error)
+    if why:
+        doubts.append(f"{found.key} ({found.place}: {found.name}) is left out: it {why}.")
+    return bool(why)
+
+
+def _invalid(adapter: TypeAdapter[str], text: str) -> str:
+    try:
+        adapter.validate_python(text)
+    except ValidationError as error:
+        return _why(error)
+    return ""
+
+
+def _nested(own: Iterable[Taken]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for each in own:
+        section, _, name = each.key.partition(".")
+        if name:
+            found.setdefault(section, {})[name] = each.value
+        else:
+            found[section] = each.value
+    return found
+
+
+def _without_twins(rows: Sequence[Host], cluster: Mapping[str, starter.Fact]) -> list[Host]:
+    """Leave hosts out that share a name or address with one before, or lie in other networks."""
+    seen: dict[str, Host] = {}
+    made = []
+    for host in rows:
+        words = {host.name, host.address, host.ip or host.address}
+        other = next((seen[word.lower()] for word in words if word.lower() in seen), None)
+        if other and not host.left_out:
+            why = f"{host.name} shares a name or an address with {other.name}."
+            host = replace(host, left_out=why)
+        elif not host.left_out:
+            seen |= {word.lower(): host for word in words}
+        if not host.left_out and (network := _network_of(host, cluster)):
+            why = f"its address lies in {network}, which is for pods or Services."
+            host = replace(host, left_out=why)
+        made.append(host)
+    return made
+
+
+def _network_of(host: Host, cluster: Mapping[str, starter.Fact]) -> str:
+    for key in ("service_cidr", "pod_cidr"):
+        fact = cluster.get(key)
+        if not isinstance(fact, Known):
+            continue
+        for text in (host.address, host.ip or ""):
+            network = ipaddress.IPv4Network(fact.value)
+            if is_address(text) and ipaddress.IPv4Address(text) in network:
+                return str(network)
+    return ""
+
+
+def _in_force(taken: Sequence[Taken], findings: Findings) -> list[Taken]:
+    """Return what was taken of these, without what the configuration would refuse."""
+    refused = {key for key, fact in _all(findings).items() if isinstance(fact, Missing)}
+    return [each for each in taken if _as_mapping(each)[0] not in refused]
+
+
+def _all(findings: Findings) -> dict[str, starter.Fact]:
+    found = {f"{_OF_CLUSTER}{key}": fact for key, fact in findings.cluster.items()}
+    if isinstance(findings.kubeconfig, Missing):
+        found["cluster.kubeconfig"] = findings.kubeconfig
+    return {**found, **findings.settings}
+
+
+def _decisions(findings: Findings, left: Sequence[Open], hosts: Sequence[Host]) -> tuple[Open, ...]:
+    found: list[Open] = []
+    facts = _all(findings)
+    for key, fact in facts.items():
+        if isinstance(fact, Missing):
+            found.append(Open(key, fact.why.rstrip(".")))
+        elif fact.doubtful:
+            found.append(Open(key, f"to be checked: {fact.value}: {fact.source.rstrip('.')}"))
+    found += [each for each in left if each.key not in facts and "." not in each.key]
+    if findings.network.unseen:
+        why = f"whether there is a pod network: {findings.network.unseen.rstrip('.')}"
+        found.append(Open("calico", why))
+    if findings.own_kube_proxy:
+        why = "the cluster runs kube-proxy by a DaemonSet; the file names both ways"
+        found.append(Open("kube_proxy", why))
+    for host in hosts:
+        found += [Open(f"nodes[{host.name}]", doubt.rstrip(".")) for doubt in host.doubts]
+        if host.left_out:
+            found.append(Open(f"nodes[{host.name}]", f"left out: {host.left_out.rstrip('.')}"))
+        elif host.needs_ip and not host.ip:
+            found.append(Open(f"nodes[{host.name}].ip", host.why.rstrip(".")))
+    if all(host.left_out for host in hosts):
+        found.append(Open("nodes", "no worker is left" if hosts else "no hosts were named"))
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,78 @@
+"""Any other inventory of Ansible's: its hosts, and how they are reached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..config.starter import Network
+from ..util.problems import ConfigError, Problem
+from . import connection
+from .facts import Facts
+from .kubespray import RULES
+from .survey import Survey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .inventory import Inventory
+
+TOOL = "Ansible"
+WORKERS = (
+    *("kube_node", "kube-node", "kube_nodes", "workers", "worker", "kube_workers", "k8s_workers"),
+    *("kubernetes_workers", "worker_nodes", "workernodes", "k8s_nodes", "k8s_node", "node"),
+    *("nodes", "k3s_node", "agent", "agents", "k8s_worker", "kube_worker"),
+)
+CONTROL = (
+    *("kube_control_plane", "kube-master", "kube_master", "masters", "master", "control_plane"),
+    *("controlplane", "controllers", "controller", "server", "servers", "k8s_master"),
+    *("k8s_masters", "kubernetes_masters", "control_planes", "kube_masters", "managers"),
+)
+_OPEN = ("version", "apiserver", "service_cidr", "pod_cidr", "dns_address")
+_NOT_SAID = "an inventory without kubespray's or kubeasz's variables does not say"
+REASONS = (*connection.REASONS, (r".*", "a variable of the site's own playbooks"))
+
+
+def facts(inventory: Inventory, groups: Sequence[str]) -> Facts:
+    """
+    Return what an inventory says of hosts.
+
+    :param groups: those of the workers; empty: by what they are usually called.
+    :raises ConfigError: there is no such group.
+    """
+    names = list(groups) or [name for name in WORKERS if name in inventory.groups]
+    _check(names, inventory)
+    control = inventory.members(*CONTROL)
+    workers = inventory.members(*names)
+    survey = Survey(inventory, list(workers), names)
+    survey.apply({name: RULES[name] for name in ("node_labels", "node_taints")})
+    for key in _OPEN:
+        survey.ledger.leave_open(f"cluster.{key}", _NOT_SAID)
+    machines = connection.machines(survey, workers, control)
+    survey.finish(REASONS)
+    return Facts(
+        tool=TOOL,
+        sources=tuple(inventory.files),
+        taken=tuple(survey.ledger.taken),
+        open=tuple(survey.ledger.open),
+        without=tuple(survey.ledger.without),
+        machines=tuple(machines),
+        network=Network(unseen="an inventory does not say."),
+        ca="a host of the control plane",
+        kubeconfig="a host of the control plane",
+    )
+
+
+def _check(names: Sequence[str], inventory: Inventory) -> None:
+    known = sorted(name for name in inventory.groups if name not in {"all", "ungrouped"})
+    listed = ", ".join(known[:20]) or "none"
+    file = inventory.files[0] if inventory.files else ""
+    problems = [
+        Problem(file, None, "", f"has no group {name}", f"its groups: {listed}")
+        for name in names
+        if name not in inventory.groups
+    ]
+    if not names:
+        hint = f"name the group of the workers with --group; its groups: {listed}"
+        problems.append(Problem(file, None, "", "has no group that is called like workers", hint))
+    if problems:
+        raise ConfigError(problems)
