@@ -333,7 +333,7 @@ def config_import(
     json: bool = False,
 ) -> None:
     """
-    Write a first configuration of what another tool was given.
+    Write a first configuration of another tool's.
 
     Reads kubeasz's clusters/NAME, kubespray's and other inventories of Ansible, k0sctl.yaml and
     kubeadm's configuration; reports what was taken, what has no counterpart, and what needs a

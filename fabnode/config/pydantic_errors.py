@@ -56,7 +56,7 @@ _ELSEWHERE: Mapping[tuple[object, ...], str] = {
     (
         "all",
         "all",
-    ): "this is an inventory of Ansible's; the task config.example prints a configuration",
+    ): "this is an inventory of Ansible's; the task config.import makes a configuration of it",
     **{(name, name): _NO_CALICO for name in ("flannel", "cilium", "cni", "network")},
 }
 

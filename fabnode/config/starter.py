@@ -109,6 +109,7 @@ class Findings:
     :param nodes: those there already, or why nobody knows.
     :param own_kube_proxy: whether the cluster runs kube-proxy by a DaemonSet of its own.
     :param settings: of other sections, by dotted key such as `kubelet.max_pods`; valid ones.
+    :param remarks: what has to be checked that is about no key.
     """
 
     kubeconfig: str | Missing
@@ -118,6 +119,7 @@ class Findings:
     nodes: tuple[ExistingNode, ...] | Missing = ()
     own_kube_proxy: bool = False
     settings: Mapping[str, Fact] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def judged(facts: Mapping[str, Fact]) -> dict[str, Fact]:
@@ -147,6 +149,7 @@ def write(findings: Findings, hosts: Iterable[Host], *, command: str, example: s
         _kube_proxy(sections.pop("kube_proxy", {}), own=findings.own_kube_proxy),
         _ssh(sections.pop("ssh", {})),
         *(_section(name, settings) for name, settings in sections.items()),
+        _remarks(findings.remarks),
         _nodes(hosts),
         _existing(findings.nodes),
     )
@@ -333,6 +336,11 @@ def _ssh(settings: Mapping[str, Fact]) -> Iterator[str]:
         yield from _section("ssh", settings)
     else:
         yield "# ssh: {user: ops, sudo_password: {prompt: true}}   # left out: root"
+
+
+def _remarks(remarks: Iterable[str]) -> Iterator[str]:
+    for remark in remarks:
+        yield from _comment(f"To be checked: {remark}")
 
 
 def _nodes(hosts: Iterable[Host]) -> Iterator[str]:

@@ -23,18 +23,22 @@ def read(root: Value, inventory: Inventory) -> None:
     :raises ConfigError: groups or hosts are no mappings, or a name stands for no host.
     """
     for name, value in root.keys.items():
+        _check(name, value)
+    for name, value in root.keys.items():
         _group(name, value, inventory, 0)
+
+
+def _check(name: str, found: Value) -> None:
+    if not found.empty and not isinstance(found.data, dict):
+        hint = "a group is a mapping with hosts, children and vars"
+        raise ConfigError([_problem(found.place, name, "is no group", hint)])
 
 
 def _group(name: str, found: Value, inventory: Inventory, depth: int) -> None:
     if depth > _MOST_DEEP:
         raise ConfigError([_problem(found.place, name, "is a group too deep within groups")])
+    _check(name, found)
     group = inventory.group(name)
-    if found.empty:
-        return
-    if not isinstance(found.data, dict):
-        hint = "a group is a mapping with hosts, children and vars"
-        raise ConfigError([_problem(found.place, name, "is no group", hint)])
     for part, value in found.keys.items():
         if part not in _PARTS:
             # Ansible warns, and passes over it.

@@ -88,6 +88,11 @@ def flag(value: Value) -> bool:
     return truth_of(value, default=False)
 
 
+def if_true(value: Value) -> bool | None:
+    """Return true, or None for what holds anyway."""
+    return flag(value) or None
+
+
 def path(value: Value) -> str:
     """Return an absolute path without a slash at its end."""
     found = text(value)

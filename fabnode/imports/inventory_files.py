@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..util.problems import ConfigError, Problem
 from . import ansible_ini, ansible_yaml, yaml_values
 from .inventory import Inventory, Layer
-from .values import Kind, Value
+from .values import Kind, Place, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,18 +65,32 @@ def decoded(content: bytes, name: str) -> str:
         raise ConfigError([Problem(name, line, "", "is no text in UTF-8")]) from None
 
 
-def read(path: Path, files: Files) -> Inventory:
+def read(
+    path: Path, files: Files, complete: Callable[[Inventory], None] = lambda _: None
+) -> Inventory:
     """
     Return the inventory of a file, with group_vars and host_vars beside it, or of a folder.
 
+    Of a folder, files that are no inventories are passed over, and named: people keep others there.
+
+    :param complete: adds the groups that a tool itself makes, before variables are read.
     :raises ConfigError: with all files that can't be read.
     """
     inventory = Inventory()
     problems: list[Problem] = []
     folder = path if path.is_dir() else path.parent
     sources = list(_sources(path, inventory)) if path.is_dir() else [path]
-    for source in sources:
+    for source in sources if not path.is_dir() else ():
         _gather(problems, lambda source=source: _source(source, files, inventory))  # type: ignore[misc]
+    for source in sources if path.is_dir() else ():
+        try:
+            _source(source, files, inventory)
+        except ConfigError as error:
+            first = error.problems[0]
+            why = f"it is no inventory: {first.message}"
+            place = Place(first.file, first.line) if first.line else first.file
+            inventory.unread.append((source.name, place, why))
+    complete(inventory)
     for kind in ("group_vars", "host_vars"):
         _gather(problems, lambda kind=kind: _variables(folder / kind, files, inventory))  # type: ignore[misc]
     if problems:
@@ -128,9 +142,9 @@ def _source(path: Path, files: Files, inventory: Inventory) -> None:
 
 def add(text: str, name: str, inventory: Inventory) -> None:
     """Add the inventory of a text, in INI or YAML form. Raises ConfigError."""
-    inventory.files.append(name)
     if ansible_ini.looks_like_ini(text) and not name.endswith((".yml", ".yaml", ".json")):
         ansible_ini.read(text, name, inventory)
+        inventory.files.append(name)
         return
     for root in yaml_values.read(text, name)[:1]:
         if root.at("plugin"):
@@ -138,6 +152,7 @@ def add(text: str, name: str, inventory: Inventory) -> None:
             inventory.unread.append((Path(name).name, root.place, why))
         elif isinstance(root.data, dict):
             ansible_yaml.read(root, inventory)
+            inventory.files.append(name)
         else:
             hint = "an inventory names groups: `all: {hosts: {…}}`, or [group] in INI form"
             raise ConfigError([Problem(name, root.place.line, "", "is no inventory", hint)])

@@ -39,7 +39,9 @@ CONFIG_RULES: Mapping[str, Rule] = {
     "spec.network.serviceCIDR": Rule("cluster.service_cidr", forms.network),
     "spec.network.clusterDomain": Rule("cluster.dns_domain", forms.domain),
     "spec.network.kubeProxy.mode": Rule("kube_proxy.mode", forms.text),
-    "spec.network.kubeProxy.ipvs.strictARP": Rule("kube_proxy.config.ipvs.strictARP", forms.flag),
+    "spec.network.kubeProxy.ipvs.strictARP": Rule(
+        "kube_proxy.config.ipvs.strictARP", forms.if_true
+    ),
 }
 _SSH: Mapping[str, Rule] = {
     "user": Rule("ssh.user", forms.text),
@@ -53,6 +55,11 @@ _FLAGS = {
     "--kubelet-extra-args": ("kubelet.extra_args", forms.flags),
 }
 
+_NAMES = Open(
+    "nodes",
+    "k0s calls a node without hostname as its system is called: names have to be as"
+    " `kubectl get nodes` has them",
+)
 _K0S = "k0s' own: fabnode makes workers of kubelet, containerd and kube-proxy, not of k0s"
 _NETWORK = "the pod network stays k0s': `calico: none`"
 REASONS: Reasons = (
@@ -190,11 +197,8 @@ def _machine(host: Value, role: str, key: str, ledger: Ledger) -> Machine:
             " SSH, or stands for something of the environment's."
         )
     name = _plain(named) or inner or reached or f"host-{host.place.line}"
-    if worker and not _plain(named):
-        doubts.append(
-            "k0s calls a node without hostname as its system is called: as `kubectl get nodes`"
-            " has it."
-        )
+    if worker and not _plain(named) and _NAMES not in ledger.open:
+        ledger.open.append(_NAMES)
     taken: list[Taken] = []
     left: list[Open] = []
     found = [
@@ -254,6 +258,10 @@ def _flags(flags: Value | None, ledger: Ledger) -> Iterator[Taken | Open]:
                 ledger.use(flag)
                 content = words[0].removeprefix(prefix)
                 value = replace(flag, data=content, written=content)
+                if content == "--cloud-provider=external":
+                    external = "kubelet.cloud_provider"
+                    yield Taken(external, "external", flag.place, f"installFlags {name}")
+                    continue
                 yield tree.one(value, Rule(key, form), f"installFlags {name}")
             elif flag.kind is not Kind.PLAIN and text_of(flag).startswith(prefix):
                 ledger.use(flag)

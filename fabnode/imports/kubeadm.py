@@ -29,7 +29,7 @@ _MAIN = {"ClusterConfiguration", "MasterConfiguration"}
 _KINDS = {
     *_MAIN,
     *("InitConfiguration", "JoinConfiguration", "NodeConfiguration"),
-    *("KubeletConfiguration", "KubeProxyConfiguration"),
+    *("KubeletConfiguration", "KubeProxyConfiguration", "ClusterStatus"),
 }
 _TEXTS = ("ClusterConfiguration", "MasterConfiguration", "ClusterStatus", "kubelet", "config.conf")
 _SERVICES = "10.96.0.0/12"  # cmd/kubeadm/app/apis/kubeadm/v1beta4/defaults.go
@@ -128,8 +128,11 @@ def _parts(documents: Sequence[Value], file: str) -> Iterator[tuple[str, Value]]
                 if name in _TEXTS and isinstance(text.data, str):
                     # A block begins in the line after its key.
                     line = text.place.line + (1 if "\n" in text.data else 0)
-                    inner = yaml_values.read(text.data, file, first_line=line)
-                    yield from _parts(inner, file)
+                    for inner in yaml_values.read(text.data, file, first_line=line):
+                        if name in _MAIN and not inner.at("kind"):
+                            yield name, inner  # kubeadm's own dry run leaves it out
+                        else:
+                            yield from _parts([inner], file)
         elif kind in _KINDS:
             yield kind, document
 
@@ -249,6 +252,15 @@ def _apiserver(parts: Sequence[tuple[str, Value]], ledger: Ledger) -> None:
                 port = text_of(part.at(*path, "bindPort")) or _PORT
                 url = f"https://{text_of(value)}:{port}"
                 ledger.take(key, url, value, "advertiseAddress", doubt)
+                return
+    for _, part in parts:
+        endpoints = part.at("apiEndpoints")
+        for each in endpoints.keys.values() if endpoints else ():
+            address = each.at("advertiseAddress")
+            if address and text_of(address):
+                port = text_of(each.at("bindPort")) or _PORT
+                url = f"https://{text_of(address)}:{port}"
+                ledger.take(key, url, address, "advertiseAddress", doubt)
                 return
     ledger.leave_open(key, "controlPlaneEndpoint is not there; name what the nodes reach")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..config.starter import Network
 from ..config.validators import is_address
 from . import connection, forms
-from .facts import Facts, Machine, Taken
+from .facts import Facts, Machine, Open, Taken
 from .inventory import Inventory, Layer
 from .survey import Reasons, Rule, Survey, UnfitError
 from .values import Kind, Value, text_of, truth_of
@@ -27,6 +27,13 @@ _DNS_NUMBER = 2  # roles/cluster-addon/vars/main.yml
 _NODE_LOCAL_DNS = "169.254.20.10"
 _MARKERS = {"SERVICE_CIDR", "CLUSTER_CIDR", "CLUSTER_NETWORK", "CONTAINER_RUNTIME", "SECURE_PORT"}
 _WITH_PREFIX = "k8s-"
+
+
+_NAMES = Open(
+    "nodes",
+    "kubeasz calls nodes without k8s_nodename by their address, current releases by a name such as"
+    f" {_WITH_PREFIX}192-168-1-4: names have to be as `kubectl get nodes` has them",
+)
 
 
 def _runtime(value: Value) -> str:
@@ -87,11 +94,12 @@ REASONS: Reasons = (
     (
         r"(ETCD|etcd|MASTER|CA_|CERT_|CHANGE_CA|CONTEXT_NAME|CLUSTER_NAME|ENABLE_CLUSTER_AUDIT"
         r"|NODE_PORT_RANGE|NODE_CIDR_LEN|SECURE_PORT|BASIC_AUTH|LB_|EX_|KUBE_APISERVER|NODE_ID"
-        r"|NODE_IP|BOOTSTRAP_TOKEN|SERVICE_NODE|TMP_|DEPLOY_MODE).*",
+        r"|NODE_IP|NODE_NAME|IS_MASTER|NGINX_PROXY|CLUSTER_KUBERNETES|BOOTSTRAP_TOKEN|SERVICE_NODE|TMP_|DEPLOY_MODE).*",
         _CONTROL,
     ),
     (
-        r"ENABLE_MIRROR_REGISTRY|INSECURE_REG|REG_MIRRORS|DOCKER_.*|CONTAINERD_.*|LOG_.*|STORAGE.*",
+        r"ENABLE_MIRROR_REGISTRY|INSECURE_REG|REG_MIRRORS|DOCKER_.*|CONTAINERD_.*|LOG_.*|STORAGE.*"
+        r"|POD_INFRA.*",
         "the runtime's configuration is fabnode's: runtime, images.registries (docs/settings.md)",
     ),
     (
@@ -189,8 +197,10 @@ def _dns(survey: Survey) -> None:
 def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
     key, ledger = "cluster.apiserver", survey.ledger
     said = survey.common("KUBE_APISERVER")
-    if said and said.odd is Kind.PLAIN and text_of(said).startswith("https://"):
-        ledger.take(key, text_of(said), said, "KUBE_APISERVER")
+    url = text_of(said) if said and said.odd is Kind.PLAIN else ""
+    # Old releases have a balancer on each node, and then 127.0.0.1 here.
+    if said and url.startswith("https://") and "//127." not in url:
+        ledger.take(key, url, said, "KUBE_APISERVER")
         return
     for host, place in survey.inventory.members("ex_lb", "ex-lb", "lb").items():
         variables = survey.inventory.variables(host)
@@ -247,8 +257,6 @@ def _named(survey: Survey, machine: Machine) -> Machine:
     if rule and isinstance(rule.data, str) and _WITH_PREFIX in rule.data:
         name = _WITH_PREFIX + machine.name.replace(".", "-")
         return replace(machine, name=name)
-    doubt = (
-        "kubeasz calls a node without k8s_nodename by its address, current releases by"
-        f" {_WITH_PREFIX}{machine.name.replace('.', '-')}: as `kubectl get nodes` has it."
-    )
-    return replace(machine, doubts=(*machine.doubts, doubt))
+    if _NAMES not in survey.ledger.open:
+        survey.ledger.open.append(_NAMES)
+    return machine

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..config.starter import Network
 from . import connection, forms
 from .facts import Facts, Taken
 from .inventory import Inventory, Layer
 from .survey import Reasons, Rule, Survey, UnfitError
-from .values import Kind, Value, text_of, truth_of
-
-if TYPE_CHECKING:
-    from .values import Place
+from .values import Kind, Place, Value, text_of, truth_of
 
 TOOL = "kubespray"
 WORKERS = ("kube_node", "kube-node")
@@ -27,6 +24,7 @@ _DNS_NUMBER = 3
 _PORT = 6443
 _RUNTIMES = {"containerd": "containerd", "docker": "docker"}
 _RESERVED = ("cpu", "memory", "ephemeral_storage", "pid")
+_MADE = Place("kubespray", 0)  # of a group that no file names
 _ARGUMENTS = ("kubelet_config_extra_args", "kubelet_node_config_extra_args")
 _CUSTOM = ("kubelet_custom_flags", "kubelet_node_custom_flags")
 
@@ -86,7 +84,6 @@ RULES: Mapping[str, Rule] = {
     "bin_dir": Rule("paths.programs", forms.path),
     "container_manager": Rule("runtime.name", _runtime),
     "containerd_storage_dir": Rule("runtime.root", forms.path),
-    "docker_daemon_graph": Rule("runtime.root", forms.path),
     "kubelet_max_pods": Rule("kubelet.max_pods", forms.number),
     "kubelet_fail_swap_on": Rule("kubelet.fail_swap_on", forms.flag),
     "cloud_provider": Rule("kubelet.cloud_provider", _external),
@@ -118,7 +115,7 @@ RULES: Mapping[str, Rule] = {
         for resource in _RESERVED
     },
     "kube_proxy_mode": Rule("kube_proxy.mode", _proxy_mode),
-    "kube_proxy_strict_arp": Rule("kube_proxy.config.ipvs.strictARP", forms.flag),
+    "kube_proxy_strict_arp": Rule("kube_proxy.config.ipvs.strictARP", forms.if_true),
     "additional_sysctl": Rule("host.sysctls", _sysctls),
     "node_labels": Rule("labels", forms.labels),
     "node_taints": Rule("taints", forms.taints),
@@ -135,13 +132,16 @@ _PROXY = (
 _SIX = "fabnode's nodes have IPv4 alone"
 
 REASONS: Reasons = (
-    (r"kube_(service_addresses|pods_subnet|network_node_prefix)_ipv6|.*ipv6.*", _SIX),
+    (
+        r"kube_(service_addresses|pods_subnet|network_node_prefix)_ipv6|.*ipv6.*|enable_dual.*|ipv4_stack",
+        _SIX,
+    ),
     (r"(https?_proxy|no_proxy|additional_no_proxy|skip_http_proxy.*|.*_proxy_cert.*)", _PROXY),
     (r"no_proxy_exclude_workers", _PROXY),
     (
         r"(calico|canal|cilium|flannel|kube_ovn|kube_router|weave|macvlan|multus|typha|global_as)"
         r".*|kube_network_plugin_multus|kube_network_node_prefix|peer_with_router|nat_outgoing.*"
-        r"|custom_cni.*|cni_.*|peers",
+        r"|custom_cni.*|cni_.*|peers|enable_nat.*|enable_network_policy",
         _NETWORK,
     ),
     (
@@ -211,7 +211,7 @@ def facts(inventory: Inventory) -> Facts:
     groups = [name for name in (*WORKERS, *ABOVE) if name in inventory.groups]
     survey = Survey(inventory, list(workers), groups)
     _bastion(inventory, survey)
-    survey.apply(RULES)
+    survey.apply(_rules(survey))
     _defaults(survey)
     _domain(survey)
     _dns(survey)
@@ -233,6 +233,23 @@ def facts(inventory: Inventory) -> Facts:
         ca="/etc/kubernetes/ssl/ca.crt of a control-plane host",
         kubeconfig="/etc/kubernetes/admin.conf of a control-plane host",
     )
+
+
+def complete(inventory: Inventory) -> None:
+    """Add k8s_cluster as kubespray does, for inventories that name only the groups within it."""
+    above = [name for name in ABOVE if name in inventory.groups]
+    if above or not set(WORKERS) & inventory.groups.keys():
+        return
+    for name in (*WORKERS, *CONTROL, "calico_rr"):
+        if name in inventory.groups:
+            inventory.group("k8s_cluster").children[name] = _MADE
+
+
+def _rules(survey: Survey) -> Mapping[str, Rule]:
+    if text_of(survey.common("container_manager")) != "docker":
+        return RULES
+    rules = {name: rule for name, rule in RULES.items() if name != "containerd_storage_dir"}
+    return {**rules, "docker_daemon_graph": Rule("runtime.root", forms.path)}
 
 
 def _known(survey: Survey, key: str) -> str:
@@ -257,13 +274,9 @@ def _defaults(survey: Survey) -> None:
 def _domain(survey: Survey) -> None:
     for name in ("dns_domain", "cluster_name"):
         value = survey.common(name)
-        if value and not value.empty and not _known(survey, "cluster.dns_domain"):
-            if value.odd is Kind.PLAIN:
-                survey.ledger.take("cluster.dns_domain", forms.domain(value), value, name)
-            else:
-                why = f"{name} is an expression, and is not evaluated"
-                survey.ledger.leave_open("cluster.dns_domain", why, value, name)
-                return
+        if value and not value.empty:
+            survey.apply({name: Rule("cluster.dns_domain", forms.domain)})
+            return
 
 
 def _dns(survey: Survey) -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -76,7 +77,14 @@ def of(facts: Facts, access: Access, hosts: Sequence[Host] = ()) -> Outcome:
     if access.apiserver and isinstance(cluster.get("apiserver", Missing("")), Missing):
         cluster["apiserver"] = Known(access.apiserver, "Of the kubeconfig.")
     cluster["ca"] = access.ca
-    cluster = starter.judged(cluster)
+    cluster = starter.judged(_off_loopback(cluster))
+    doubts = {each.key.removeprefix(_OF_CLUSTER): each.doubt for each in taken if each.doubt}
+    cluster = {
+        key: replace(fact, source=f"{fact.source}; {doubts[key]}")
+        if isinstance(fact, Known) and fact.doubtful and key in doubts
+        else fact
+        for key, fact in cluster.items()
+    }
     rows = [*(_host(machine, own.get(machine.name, [])) for machine in machines), *hosts]
     findings = Findings(
         kubeconfig=access.kubeconfig,
@@ -85,11 +93,15 @@ def of(facts: Facts, access: Access, hosts: Sequence[Host] = ()) -> Outcome:
         network=facts.network,
         own_kube_proxy=facts.own_kube_proxy,
         settings={key: fact for key, fact in settings.items() if key != "calico.enabled"},
+        remarks=tuple(_remark(each) for each in left if each.key in {"", "nodes"}),
     )
     findings, rows = settle.settled(findings, _without_twins(rows, cluster))
     written = _in_force(taken, findings)
-    for machine in machines:
+    for machine, row in zip(machines, rows, strict=False):
+        if row.left_out:
+            continue
         written += [each for each in own.get(machine.name, []) if each not in written]
+        written.append(Taken(f"nodes[{row.name}]", row.address, machine.place, machine.name))
     control = [
         Without(f"host {machine.name}", machine.place, "the control plane's, and no worker")
         for machine in facts.machines
@@ -98,6 +110,20 @@ def of(facts: Facts, access: Access, hosts: Sequence[Host] = ()) -> Outcome:
     without = (*control, *facts.without)
     report = Report(tuple(written), without, _decisions(findings, left, rows))
     return Outcome(findings, tuple(rows), report)
+
+
+def _remark(found: Open) -> str:
+    return f"{found.place}: {found.why}." if found.place else f"{found.why}."
+
+
+def _off_loopback(cluster: dict[str, starter.Fact]) -> dict[str, starter.Fact]:
+    """Take no apiserver that on a node is that node itself."""
+    fact = cluster.get("apiserver")
+    host = urlsplit(str(fact.value)).hostname or "" if isinstance(fact, Known) else ""
+    if isinstance(fact, Known) and (host == "localhost" or host.startswith("127.")):
+        why = f"{fact.source} has {fact.value}, which on a node is that node itself."
+        return {**cluster, "apiserver": Missing(why)}
+    return cluster
 
 
 def _shared(machines: Sequence[Machine]) -> tuple[list[Taken], dict[str, list[Taken]]]:
@@ -157,12 +183,15 @@ def _facts(
     for each in _combined(taken):
         source = f"{each.place}: {each.name}" if each.place else each.name
         if each.key.startswith(_OF_CLUSTER):
-            text = f"{source}; {each.doubt}" if each.doubt else source
-            cluster[each.key.removeprefix(_OF_CLUSTER)] = Known(each.value, text, bool(each.doubt))
+            cluster[each.key.removeprefix(_OF_CLUSTER)] = Known(
+                each.value, source, bool(each.doubt)
+            )
         elif why := _refusal(each.key, each.value):
             settings[each.key] = Missing(f"{source}: it {why}")
         elif not _is_default(each.key, each.value):
-            settings[each.key] = Known(each.value, source, bool(each.doubt))
+            doubt = each.doubt or _relative(each)
+            text = f"{source}; {doubt}" if doubt else source
+            settings[each.key] = Known(each.value, text, bool(doubt))
     for open_ in left:
         why = f"{open_.place}: {open_.why}" if open_.place else open_.why
         if open_.key.startswith(_OF_CLUSTER):
@@ -171,6 +200,13 @@ def _facts(
             key = next((k for k in _MAPPINGS if open_.key.startswith(f"{k}.")), open_.key)
             settings.setdefault(key, Missing(f"{why}."))
     return cluster, settings
+
+
+def _relative(found: Taken) -> str:
+    """Return what to check of a path that another file named."""
+    if found.key != "ssh.keys" or all(path.startswith(("/", "~")) for path in found.value):
+        return ""
+    return "paths here are relative to this file."
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ..config.starter import Network
@@ -17,15 +18,12 @@ if TYPE_CHECKING:
     from .inventory import Inventory
 
 TOOL = "Ansible"
-WORKERS = (
-    *("kube_node", "kube-node", "kube_nodes", "workers", "worker", "kube_workers", "k8s_workers"),
-    *("kubernetes_workers", "worker_nodes", "workernodes", "k8s_nodes", "k8s_node", "node"),
-    *("nodes", "k3s_node", "agent", "agents", "k8s_worker", "kube_worker"),
-)
-CONTROL = (
-    *("kube_control_plane", "kube-master", "kube_master", "masters", "master", "control_plane"),
-    *("controlplane", "controllers", "controller", "server", "servers", "k8s_master"),
-    *("k8s_masters", "kubernetes_masters", "control_planes", "kube_masters", "managers"),
+# What groups of workers and control planes are usually called.
+_WORKERS = re.compile(r"(.*[_-])?(workers?|agents?|minions?)([_-]?nodes?)?(_group)?", re.IGNORECASE)
+_NODES = re.compile(r"(kube|k8s|k3s|kubernetes|cluster)?[_-]?nodes?", re.IGNORECASE)
+_CONTROL = re.compile(
+    r"(.*[_-])?(masters?|control[_-]?planes?|controllers?|servers?|managers?|cp)([_-]?nodes?)?",
+    re.IGNORECASE,
 )
 _OPEN = ("version", "apiserver", "service_cidr", "pod_cidr", "dns_address")
 _NOT_SAID = "an inventory without kubespray's or kubeasz's variables does not say"
@@ -39,9 +37,9 @@ def facts(inventory: Inventory, groups: Sequence[str]) -> Facts:
     :param groups: those of the workers; empty: by what they are usually called.
     :raises ConfigError: there is no such group.
     """
-    names = list(groups) or [name for name in WORKERS if name in inventory.groups]
+    names = list(groups) or _called(_WORKERS, inventory) or _called(_NODES, inventory)
     _check(names, inventory)
-    control = inventory.members(*CONTROL)
+    control = inventory.members(*_called(_CONTROL, inventory))
     workers = inventory.members(*names)
     survey = Survey(inventory, list(workers), names)
     survey.apply({name: RULES[name] for name in ("node_labels", "node_taints")})
@@ -60,6 +58,10 @@ def facts(inventory: Inventory, groups: Sequence[str]) -> Facts:
         ca="a host of the control plane",
         kubeconfig="a host of the control plane",
     )
+
+
+def _called(pattern: re.Pattern[str], inventory: Inventory) -> list[str]:
+    return [name for name in inventory.groups if pattern.fullmatch(name)]
 
 
 def _check(names: Sequence[str], inventory: Inventory) -> None:

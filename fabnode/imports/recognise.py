@@ -63,7 +63,7 @@ def _folder(path: Path, tool: str, groups: Sequence[str], files: inventory_files
     if tool in {"k0sctl", "kubeadm"}:
         message = f"is a folder, and {tool}'s configuration is a file"
         raise ConfigError([Problem(str(path), None, "", message, "name the file")])
-    return _of_inventory(inventory_files.read(path, files), tool, groups)
+    return _of_inventory(inventory_files.read(path, files, kubespray.complete), tool, groups)
 
 
 def _of_text(
@@ -80,8 +80,9 @@ def _of_text(
         _refuse_others(documents, name)
     if path is None:
         inventory = inventory_files.of_text(text, name)
+        kubespray.complete(inventory)
     else:
-        inventory = inventory_files.read(path, files)
+        inventory = inventory_files.read(path, files, kubespray.complete)
         _add_config(path, tool, inventory, files)
     return _of_inventory(inventory, tool, groups)
 

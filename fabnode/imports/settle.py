@@ -66,10 +66,9 @@ def _without(
     findings: Findings, hosts: list[Host], problem: Problem
 ) -> tuple[Findings, list[Host]] | None:
     """Return both without the setting that a problem is about; None where it is none of them."""
-    why = f"it {problem.message}"
     for key, fact in findings.settings.items():
         if isinstance(fact, Known) and _about(problem.key, key):
-            missing = Missing(f"{fact.source}: {why}.")
+            missing = Missing(f"{fact.source}: {problem.key}: {problem.message}.")
             return replace(findings, settings={**findings.settings, key: missing}), hosts
     for key, fact in findings.cluster.items():
         if isinstance(fact, Known) and _about(problem.key, f"cluster.{key}"):

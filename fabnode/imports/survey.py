@@ -33,6 +33,8 @@ _ODD = {
 UNKNOWN = "fabnode has no such setting"
 """Why a setting has no counterpart that no table names."""
 
+DEFAULT = "it says what holds without it"
+
 
 class UnfitError(ValueError):
     """A value that has no form in our configuration; the text completes "it …"."""
@@ -43,7 +45,7 @@ class Rule:
     """
     Our key for a variable.
 
-    :param made: our value of it; raises UnfitError.
+    :param made: our value of it, None where it says what holds anyway; raises UnfitError.
     """
 
     key: str
@@ -135,7 +137,9 @@ class Survey:
             self.ledger.drop(name, value, "it is empty")
             return
         made = self._made(rule, value, name)
-        if isinstance(made, Open):
+        if made is None:
+            self.ledger.drop(name, value, DEFAULT)
+        elif isinstance(made, Open):
             self.ledger.leave_open(made.key, made.why, value, name)
         else:
             self.ledger.take(rule.key, made, value, name)
@@ -147,8 +151,11 @@ class Survey:
         if value.empty:
             self.ledger.drop(name, raw, "it is empty")
             return
-        self.ledger.use(raw)
         made = self._made(rule, value, name)
+        if made is None:
+            self.ledger.drop(name, raw, DEFAULT)
+            return
+        self.ledger.use(raw)
         if not isinstance(made, Open):
             self.note(host, Taken(rule.key, made, value.place, name))
         else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .facts import Ledger, Open, Taken
-from .survey import UNKNOWN, Reasons, Rule, UnfitError, reason
+from .survey import DEFAULT, UNKNOWN, Reasons, Rule, UnfitError, reason
 from .values import Kind, Value
 
 if TYPE_CHECKING:
@@ -25,9 +25,13 @@ def made(root: Value, rules: Mapping[str, Rule], ledger: Ledger) -> Iterator[Tak
         value = root.at(*path.split("."))
         if value is None or value.empty:
             continue
-        ledger.use(value)
         name = path.rpartition(".")[2]
-        yield one(value, rule, name)
+        found = one(value, rule, name)
+        if isinstance(found, Taken) and found.value is None:
+            ledger.drop(name, value, DEFAULT)
+            continue
+        ledger.use(value)
+        yield found
 
 
 def one(value: Value, rule: Rule, name: str) -> Taken | Open:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_DEPTH = 40
-MAX_VALUES = 200_000
+MAX_VALUES = 30_000
 _LONGEST_NUMBER = 40
 _Loader = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 _CORE = "tag:yaml.org,2002:"
@@ -108,7 +108,8 @@ class _Reader:
 
     def _key(self, node: yaml.Node) -> str:
         if not isinstance(node, yaml.ScalarNode):
-            raise ConfigError([self._problem(node, "has a key that is no text")])
+            hint = "an expression such as {{ name }} is a value in quotes alone; fill templates in"
+            raise ConfigError([self._problem(node, "has a key that is no text", hint)])
         return _clean(str(node.value))
 
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> Value:
@@ -139,8 +140,8 @@ class _Reader:
     def _place(self, node: yaml.Node) -> Place:
         return Place(self.file, self.before + (node.start_mark.line if node.start_mark else 0) + 1)
 
-    def _problem(self, node: yaml.Node, message: str) -> Problem:
-        return Problem(self.file, self._place(node).line, "", message)
+    def _problem(self, node: yaml.Node, message: str, hint: str = "") -> Problem:
+        return Problem(self.file, self._place(node).line, "", message, hint)
 
 
 def text_value(text: str, place: Place, *, evaluated: bool = True) -> Value:
