@@ -58,6 +58,7 @@ REASONS = (
         "a user other than root uses sudo; ssh.sudo_password where it asks",
     ),
     (r"ansible_.*", "it is Ansible's own"),
+    (r"access_ip", "how other hosts reach it; nodes[].ip is the kubelet's own address"),
 )
 """Why variables of Ansible's own have no counterpart."""
 
@@ -178,7 +179,7 @@ def _machine(survey: Survey, host: str, place: Place, control: bool) -> Machine:
         else:
             doubts.append(f"{name} ({value.place}) is not evaluated, or no address.")
     ip = None
-    if found := survey.first(host, "ip", "access_ip"):
+    if found := survey.first(host, "ip"):
         name, value = found
         if value.odd is Kind.PLAIN and is_address(text_of(value)):
             ip = text_of(value)

@@ -35,6 +35,7 @@ _TEXTS = ("ClusterConfiguration", "MasterConfiguration", "ClusterStatus", "kubel
 _SERVICES = "10.96.0.0/12"  # cmd/kubeadm/app/apis/kubeadm/v1beta4/defaults.go
 _DNS_NUMBER = 10  # constants.GetDNSIP
 _PORT = "6443"
+_OWN = {"apiVersion", "kind", "clusterDNS"}  # of a kubelet's configuration: not for kubelet.config
 
 RULES: Mapping[str, Rule] = {
     "clusterName": Rule("cluster.name", forms.text),
@@ -167,9 +168,6 @@ def _fields(
         left = _without(value, inside)
         if left:
             yield tree.one(value, Rule(f"{section}.config.{name}", lambda _, x=left: x), name)  # type: ignore[misc]
-
-
-_OWN = {"apiVersion", "kind", "clusterDNS"}
 
 
 def _zero(value: Value) -> bool:
