@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 MAX_BYTES = 2 * 2**20
 MAX_FILES = 1000
 _MAX_DEPTH = 8
-# ansible.constants REJECT_EXTS and INVENTORY_IGNORE_EXTS
-_PASSED_OVER = (
-    *(".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg"),
-    *(".retry", ".log", ".j2", ".tf", ".tfvars", ".tfstate", ".pem", ".pub", ".crt", ".key"),
-)
+# What is looked at in a folder. Ansible takes any file for a list of hosts, keys and passwords that
+# kubespray lays beside them as well.
+_INVENTORIES = ("", ".ini", ".yml", ".yaml", ".json", ".cfg", ".hosts", ".inventory")
+_OTHER_FOLDERS = {"group_vars", "host_vars", "credentials", "artifacts"}
 _OF_VARIABLES = ("", ".yml", ".yaml", ".json")  # in the order in which Ansible looks for them
 _VAULT = b"$ANSIBLE_VAULT"
 
@@ -117,11 +116,13 @@ def _gather(problems: list[Problem], task: Callable[[], None]) -> None:
 def _sources(folder: Path, inventory: Inventory, depth: int = 0) -> Iterator[Path]:
     for path in _entries(folder):
         if path.is_dir():
-            if path.name not in {"group_vars", "host_vars"} and depth < _MAX_DEPTH:
+            if path.name not in _OTHER_FOLDERS and depth < _MAX_DEPTH:
                 yield from _sources(path, inventory, depth + 1)
-        elif path.name.endswith(_PASSED_OVER) or path.name.startswith("."):
             continue
-        elif os.access(path, os.X_OK) and path.suffix not in {".yml", ".yaml", ".json", ".ini"}:
+        runs = os.access(path, os.X_OK)
+        if path.name.startswith(".") or not (runs or path.suffix in _INVENTORIES):
+            continue
+        if runs and path.suffix not in {".yml", ".yaml", ".json", ".ini"}:
             why = "it is executable, and so an inventory script to Ansible; fabnode runs none"
             inventory.unread.append((path.name, str(path), why))
         else:
@@ -178,7 +179,7 @@ def _variables(folder: Path, files: Files, inventory: Inventory) -> None:
     for path in _entries(folder):
         if path.name not in {f"{name}{suffix}" for name in known for suffix in _OF_VARIABLES}:
             why = f"the inventory has no {'group' if groups else 'host'} of this name"
-            if not path.name.endswith(_PASSED_OVER) and not path.name.startswith("."):
+            if path.suffix in _INVENTORIES and not path.name.startswith("."):
                 inventory.unread.append((path.name, str(path), why))
     if problems:
         raise ConfigError(problems)
@@ -189,7 +190,7 @@ def _files(path: Path, depth: int = 0) -> Iterator[Path]:
         yield path
         return
     for each in _entries(path) if depth < _MAX_DEPTH else ():
-        if each.name.startswith(".") or each.name.endswith(_PASSED_OVER):
+        if each.name.startswith(".") or each.name.endswith("~"):
             continue
         if each.is_dir() or each.suffix in _OF_VARIABLES:
             yield from _files(each, depth + 1)

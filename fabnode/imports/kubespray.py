@@ -190,7 +190,10 @@ REASONS: Reasons = (
         r"|kube_reserved|system_reserved|kubelet_config_dir|default_kubelet.*|bin_dir|.*_dir",
         "fabnode lays out its nodes itself: paths, and kubelet.config for the rest",
     ),
-    (r"(kubelet|kube_proxy|kube_feature|kube_service_node).*", "kubelet.config has its fields"),
+    (
+        r"(kubelet|kube_proxy|kube_feature|kube_service_node).*",
+        "kubelet.config and kube_proxy.config have fields",
+    ),
     (r"cluster_name|kube_service_subnets|kube_pods_subnets", "no name of ours depends on it"),
     *connection.REASONS,
 )

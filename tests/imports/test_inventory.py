@@ -146,6 +146,8 @@ def test_a_folder_has_what_is_no_inventory_as_well(tmp_path: Path) -> None:
             "aws.yml": "plugin: aws_ec2\nregions: [x]\n",
             "inventory.py": "#!/usr/bin/python3\n",
             "README.md": "n9\n",
+            "credentials/kubeadm_certificate_key.creds": "0123456789abcdef\n",
+            "credentials/password": "hunter2\n",
         },
     )
     (tmp_path / "inventory.py").chmod(0o755)

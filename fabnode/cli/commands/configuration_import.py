@@ -128,7 +128,9 @@ def _shown(value: Any) -> str:
 def _by_reason(without: Sequence[Without]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for each in without:
-        reasons.setdefault(each.why, []).append(f"{each.name} ({each.place})")
+        place = str(each.place).rpartition("/")[2]  # whole in --json
+        named = each.name if each.name == place else f"{each.name} ({place})"
+        reasons.setdefault(each.why, []).append(named)
     lines = []
     for why, names in reasons.items():
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
