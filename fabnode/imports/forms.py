@@ -104,7 +104,11 @@ def path(value: Value) -> str:
 def labels(value: Value) -> dict[str, str]:
     """Return a mapping of labels, or a list or text of key=value, as a mapping of texts."""
     if isinstance(value.data, dict):
-        return {key: _scalar(each) for key, each in value.data.items()}
+        # Ansible prints truth as Python does: `true` in a file is the label's value True.
+        return {
+            key: str(each.data) if isinstance(each.data, bool) else _scalar(each)
+            for key, each in value.data.items()
+        }
     found = {}
     for each in _listed(value):
         key, equals, content = each.partition("=")

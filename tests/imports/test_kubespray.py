@@ -231,6 +231,13 @@ def test_names_and_addresses_that_do_not_fit(tmp_path: Path) -> None:
     assert unmarked(text_of(found)) <= {"nodes[v6].address"}
 
 
+def test_labels_are_what_kubespray_sets(tmp_path: Path) -> None:
+    """It formats them as Python does."""
+    text = "kube_node:\n  hosts:\n    w: {node_labels: {a: true, b: 1.30, c: ''}}\nk8s_cluster:\n"
+    path = written(tmp_path, {"hosts.yml": text}) / "hosts.yml"
+    assert taken(imported(path))["labels"] == {"a": "True", "b": "1.3", "c": ""}
+
+
 def test_mirrors_become_registries(inventory: Path) -> None:
     (inventory / "group_vars/all/all.yml").write_text(
         "containerd_registries_mirrors:\n- prefix: docker.io\n  mirrors:\n"
