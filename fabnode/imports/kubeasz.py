@@ -250,9 +250,9 @@ def _named(survey: Survey, machine: Machine) -> Machine:
     """Return a host by the name that its node has: `k8s_nodename`, or one that kubeasz makes."""
     if not machine.worker:
         return machine
-    given = survey.first(machine.name, "k8s_nodename")
-    if given and given[1].odd is Kind.PLAIN:
-        return replace(machine, name=text_of(given[1]).replace("_", "-").lower())
+    given = survey.value(machine.name, "k8s_nodename")
+    if given and given.odd is Kind.PLAIN and text_of(given):
+        return replace(machine, name=text_of(given).replace("_", "-").lower())
     rule = survey.common("K8S_NODENAME")
     if rule and isinstance(rule.data, str) and _WITH_PREFIX in rule.data:
         name = _WITH_PREFIX + machine.name.replace(".", "-")

@@ -93,7 +93,7 @@ def of(facts: Facts, access: Access, hosts: Sequence[Host] = ()) -> Outcome:
         network=facts.network,
         own_kube_proxy=facts.own_kube_proxy,
         settings={key: fact for key, fact in settings.items() if key != "calico.enabled"},
-        remarks=tuple(_remark(each) for each in left if each.key in {"", "nodes"}),
+        remarks=tuple(_remark(each) for each in left if not _stands(each, cluster, settings)),
     )
     findings, rows = settle.settled(findings, _without_twins(rows, cluster))
     written = _in_force(taken, findings)
@@ -110,6 +110,14 @@ def of(facts: Facts, access: Access, hosts: Sequence[Host] = ()) -> Outcome:
     without = (*control, *facts.without)
     report = Report(tuple(written), without, _decisions(findings, left, rows))
     return Outcome(findings, tuple(rows), report)
+
+
+def _stands(
+    found: Open, cluster: Mapping[str, starter.Fact], settings: Mapping[str, starter.Fact]
+) -> bool:
+    """Say whether something open stands at its key; of one mapping only the first does."""
+    facts = [*cluster.values(), *settings.values()]
+    return any(isinstance(fact, Missing) and found.why in fact.why for fact in facts)
 
 
 def _remark(found: Open) -> str:
@@ -357,7 +365,7 @@ def _decisions(findings: Findings, left: Sequence[Open], hosts: Sequence[Host]) 
             found.append(Open(key, fact.why.rstrip(".")))
         elif fact.doubtful:
             found.append(Open(key, f"to be checked: {fact.value}: {fact.source.rstrip('.')}"))
-    found += [each for each in left if each.key not in facts and "." not in each.key]
+    found += [each for each in left if not any(each.why in other.why for other in found)]
     if findings.network.unseen:
         why = f"whether there is a pod network: {findings.network.unseen.rstrip('.')}"
         found.append(Open("calico", why))

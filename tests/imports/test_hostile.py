@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -69,7 +70,8 @@ def read(path: Path) -> Facts | ConfigError:
         return error
 
 
-def survives(files: dict[str, bytes], source: str) -> None:
+def survives(files: dict[str, bytes], source: str, names: Iterable[str] = ()) -> None:
+    """Hold what comes of files to what is promised; `names` are listed, whatever they say."""
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         for name, content in files.items():
@@ -89,6 +91,8 @@ def survives(files: dict[str, bytes], source: str) -> None:
         keys = {key for key in unmarked(text) if not key.startswith("nodes")}
         assert keys == set(), loader.problems_of(text)
         assert SECRET not in text + repr(found.report)
+        listed = repr((found.report, found.findings, found.hosts))
+        assert [name for name in names if name not in listed] == []
 
 
 @LIMITS
@@ -108,7 +112,7 @@ def test_any_variables_of_kubespray(everywhere: dict[str, object], own: dict[str
         "k8s_cluster": {"children": {"kube_node": {}}, "vars": everywhere},
     }
     dumped = yaml.safe_dump(inventory, allow_unicode=True).encode("utf-8", "replace")
-    survives({"hosts.yml": dumped}, "hosts.yml")
+    survives({"hosts.yml": dumped}, "hosts.yml", {*everywhere, *own})
 
 
 @LIMITS
@@ -119,7 +123,7 @@ def test_any_config_of_kubeasz(everywhere: dict[str, object]) -> None:
         f"CLUSTER_CIDR=172.20.0.0/16\nansible_become_password={SECRET}\n"
     )
     config = yaml.safe_dump(everywhere, allow_unicode=True).encode("utf-8", "replace")
-    survives({"hosts": hosts.encode(), "config.yml": config}, "")
+    survives({"hosts": hosts.encode(), "config.yml": config}, "", everywhere)
 
 
 @LIMITS
