@@ -57,6 +57,10 @@ REASONS = (
         r"ansible_become.*|ansible_sudo.*",
         "a user other than root uses sudo; ssh.sudo_password where it asks",
     ),
+    (
+        r"ansible_ssh_(common|extra)_args",
+        "of ssh's options a jump host has a place here; host keys are always checked",
+    ),
     (r"ansible_.*", "it is Ansible's own"),
     (r"access_ip", "how other hosts reach it; nodes[].ip is the kubelet's own address"),
 )
@@ -87,8 +91,12 @@ def _connection(survey: Survey, host: str) -> Iterator[Taken | Open]:
         if found := survey.first(host, *secrets):
             name, value = found
             yield Taken(secret, {"prompt": True}, value.place, f"{name}, whose value is not read")
-    if found := survey.first(host, *_ARGUMENTS):
-        yield from _arguments(*found)
+    for name in _ARGUMENTS:
+        given = survey.value(host, name)
+        noted = list(_arguments(name, given)) if given and not given.empty else []
+        if noted:
+            survey.ledger.use(given)
+            yield from noted
     for option, wanted, why in (
         ("ansible_become_method", {"sudo"}, "fabnode becomes root by sudo alone"),
         ("ansible_connection", _BY_SSH, "fabnode reaches hosts by SSH alone, this machine too"),
