@@ -147,20 +147,27 @@ def etcd() -> Product:
     return Product("etcd", ETCD, ("etcd",), (release,), renamed=(("server", "etcd"),))
 
 
-def containerd() -> Product:
+def containerd(version: str = CONTAINERD) -> Product:
     """Return containerd, its shim for runc, and ctr."""
-    base = f"https://github.com/containerd/containerd/releases/download/v{CONTAINERD}"
-    archive = f"{base}/containerd-static-{CONTAINERD}-linux-{architecture()}.tar.gz"
+    base = f"https://github.com/containerd/containerd/releases/download/v{version}"
+    archive = f"{base}/containerd-static-{version}-linux-{architecture()}.tar.gz"
     binaries = ("containerd", "containerd-shim-runc-v2", "ctr")
     members = tuple(f"bin/{name}" for name in binaries)
+    module = "github.com/containerd/containerd" + ("/v2" if _numbers(version) >= [2] else "")
     return Product(
         "containerd",
-        CONTAINERD,
+        version,
         binaries,
         (Download(archive, f"{archive}.sha256sum", members),),
-        ldflags=f"-X github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}",
+        ldflags=f"-X {module}/version.Version=v{version}",
         tags="no_btrfs,no_devmapper",
     )
+
+
+def older_containerds() -> list[str]:
+    """Return the releases from which nodes of a lab can be upgraded, oldest first."""
+    found = (release for release in _recipes("containerd-") if release != CONTAINERD)
+    return sorted(found, key=_numbers)
 
 
 def cni_plugins() -> Product:
