@@ -38,7 +38,7 @@ from .errors import PreflightError
 from .probe_scope import watchlist
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ..artifacts.store import ArtifactStore
     from ..config.configuration import Config
@@ -307,10 +307,18 @@ class NodePlanner:
         same = {f"{programs}/containerd", layout.CONTAINERD}
         if not names & (same if old.runtime == runtime.name else {kubelet.UNIT}):
             new = replace(new, runtime=old.runtime, runtime_release=old.runtime_release)
-        return version_change(old, new)
+        return version_change(old, new, replaced=self._replaces_containerd(names))
+
+    def _replaces_containerd(self, names: Collection[str]) -> bool:
+        """Return whether the containerd that runs, as fabnode installed it, is to be another."""
+        path = f"{self.config.paths.programs}/containerd"
+        started = self.facts.unit(layout.CONTAINERD).stamp.get(path)
+        return path in names and started is not None and self.facts.path(path).sha256 == started
 
     def _undrained(self, change: VersionChange) -> tuple[Finding, ...]:
-        """Refuse what may be done to a drained node alone, where pods run."""
+        """Refuse what may be done to a drained node alone, where pods run; or to none."""
+        if change.refusal and self.facts.unit(layout.CONTAINERD).running:
+            return (Finding("error", change.refusal, change.advice),)
         if not change.drains:
             return ()
         pods = self._session.nodes.pods_that_leave(self.node.name)

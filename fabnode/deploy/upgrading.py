@@ -310,7 +310,7 @@ class _Node:
                 seen_within=0.0 if resumed or planned.change.runtime else _FRESH,
             )
             operation = self._record(operation, PROVING)
-            self._prove()
+            self._prove(planned)
         except Exception as error:
             raise self._went_back(operation, error, ends_pods=ends_pods) from error
         if not self._run.config.maintenance.soak:
@@ -385,14 +385,20 @@ class _Node:
             _trace("pods", "pods of the node's own", words, "remove", why),
         )
 
-    def _prove(self) -> None:
+    def _prove(self, planned: NodePlan) -> None:
         wanted = self._run.config.cluster.version
+        runtime = self._deployer.node.runtime
+        release = runtime.version if planned.change.runtime else None
 
         def reported(live: Object) -> list[str]:
-            seen = node_status.versions(live).kubelet
-            return [] if seen == wanted else [f"its kubelet reports {seen}"]
+            seen = node_status.versions(live)
+            found = [] if seen.kubelet == wanted else [f"its kubelet reports {seen.kubelet}"]
+            if release and (seen.runtime, seen.runtime_release) != (runtime.name, release):
+                found.append(f"its runtime reports {seen.runtime} {seen.runtime_release}")
+            return found
 
-        self._proof.prove(0.0, reported, f"the Node object to report {wanted}")
+        awaited = f"{wanted} and {runtime.name} {release}" if release else str(wanted)
+        self._proof.prove(0.0, reported, f"the Node object to report {awaited}")
 
     def _went_back(
         self, operation: Operation, cause: Exception, *, ends_pods: bool, drains: bool = False
@@ -457,5 +463,5 @@ def _tag(operation: Operation) -> str:
 
 
 def _trace(kind: str, name: str, words: tuple[str, ...], action: str, why: str) -> Change:
-    seconds = {"sandboxes": _PODS_SECONDS, "set kept": _BACK_SECONDS}.get(kind, _UNIT_SECONDS)
+    seconds = {"pods": _PODS_SECONDS, "set kept": _BACK_SECONDS}.get(kind, _UNIT_SECONDS)
     return Change(Trace(kind, name, words, timeout=seconds), action, why)  # type: ignore[arg-type]

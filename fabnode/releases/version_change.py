@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..util import program
 from . import upgrade_effects
+from .matrix import matrix
 
 if TYPE_CHECKING:
     from .version import Release
@@ -53,8 +55,13 @@ class VersionChange:
         return self.minor or self.runtime
 
 
-def version_change(old: Versions, new: Versions) -> VersionChange:
-    """Return what a node's change of releases is, and does; what is not known is no change."""
+def version_change(old: Versions, new: Versions, *, replaced: bool = False) -> VersionChange:
+    """
+    Return what a node's change of releases is, and does; what is not known is no change.
+
+    :param replaced: the runtime's program, which is in order, gives way to another, of whatever
+        release.
+    """
     texts: list[str] = []
     effects: list[str] = []
     refusal = advice = ""
@@ -66,9 +73,10 @@ def version_change(old: Versions, new: Versions) -> VersionChange:
     runtime = bool(old.runtime) and (
         old.runtime != new.runtime
         or (new.runtime_release is not None and old.runtime_release != new.runtime_release)
+        or replaced
     )
     if runtime:
-        texts.append(f"{_named(old)} → {_named(new)}")
+        texts.append(f"{_named(old)} → {_successor(old, new)}")
         effects.append("its pods are all made again: its runtime changes")
         refusal, advice = _unsupported(old, new)
     return VersionChange(tuple(texts), tuple(effects), refusal, advice, minor, runtime)
@@ -90,11 +98,24 @@ def _unsupported(old: Versions, new: Versions) -> tuple[str, str]:
     way = upgrade_effects.containerd_path(before.series, after.series)
     if way is None or len(way) == 1:
         return "", ""
-    stops = ", then ".join(f"{series}.x" for series in way)
+    first, *others = way
+    known = matrix().containerd
+    later = [*(str(known[series].newest) for series in others[:-1]), str(after)]
     return (
         f"containerd {before.series} can't be upgraded to {after.series} directly",
-        f"configure {way[0]}.x first and run the upgrade for each: {stops}",
+        f"configure runtime.version: {known[first].newest}, with its programs among the artifacts,"
+        f" and run {program.task('upgrade')}; then the same with {', then '.join(later)}",
     )
+
+
+def _successor(old: Versions, new: Versions) -> str:
+    if old.runtime != new.runtime:
+        return _named(new)
+    if new.runtime_release is None:
+        return f"the {new.runtime} of the artifacts (runtime.version says no release)"
+    if old.runtime_release == new.runtime_release:
+        return f"another {_named(new)}"
+    return _named(new)
 
 
 def _named(versions: Versions) -> str:

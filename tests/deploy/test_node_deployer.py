@@ -753,6 +753,61 @@ def test_a_lost_containerd_is_put_back_whoever_runs_there(scene: Callable[..., S
     assert it.deploy()
 
 
+def runs_another_containerd(it: Scene, *, altered: bool = False) -> None:
+    """Have a containerd that is none of the artifacts', and runs; altered: since it started."""
+    path, facts = f"{it.config.paths.programs}/containerd", it.machine.facts
+    unit = facts.unit(layout.CONTAINERD)
+    started = replace(unit, stamp={**unit.stamp, path: ("0" if altered else "f") * 64})
+    it.machine.facts = replace(
+        facts,
+        paths={**facts.paths, path: replace(facts.path(path), sha256="f" * 64)},
+        units={**facts.units, layout.CONTAINERD: started},
+    )
+
+
+@pytest.mark.parametrize(
+    ("runtime", "text"),
+    [
+        ({}, "containerd 2.4.2 → the containerd of the artifacts"),
+        ({"version": "2.4.2"}, "containerd 2.4.2 → another containerd 2.4.2"),
+    ],
+)
+def test_another_containerd_than_the_one_that_runs_is_an_upgrade(
+    scene: Callable[..., Scene], runtime: dict[str, str], text: str
+) -> None:
+    """Whatever `runtime.version` says, or leaves out: it may be of any release."""
+    it = scene(cluster={"version": "1.37.2"}, runtime=runtime)
+    it.deploy()
+    it.runs = Versions(Release.parse("1.37.2"), "containerd", Release.parse("2.4.2"))
+    it.pods = ("shop/a",)
+    runs_another_containerd(it)
+    with pytest.raises(PreflightError, match="has to be drained before") as raised:
+        it.deploy()
+    assert text in str(raised.value)
+    runs_another_containerd(it, altered=True)  # what runs is not that file: it is put right
+    assert it.deploy()
+    runs_another_containerd(it)
+    it.pods = ()
+    assert it.deploy()
+
+
+def test_a_way_of_containerd_that_is_not_supported_is_none_for_an_empty_node_either(
+    scene: Callable[..., Scene],
+) -> None:
+    it = scene(cluster={"version": "1.37.2"}, runtime={"version": "2.4.2"})
+    it.deploy()
+    it.runs = Versions(Release.parse("1.37.2"), "containerd", Release.parse("1.7.33"))
+    it.pods = ()
+    runs_another_containerd(it)
+    with pytest.raises(PreflightError, match=r"1\.7 can't be upgraded to 2\.4 directly"):
+        it.deploy()
+    # On a bare host, whatever its former Node object tells, there is nothing to upgrade.
+    units = {**it.machine.facts.units}
+    del units[layout.CONTAINERD]
+    it.machine.facts = replace(it.machine.facts, units=units)
+    assert it.deploy()
+
+
 def test_a_step_that_leaves_kubelet_and_runtime_alone_is_no_upgrade(
     scene: Callable[..., Scene],
 ) -> None:

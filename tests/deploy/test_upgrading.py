@@ -51,7 +51,8 @@ class Upgraded(Scene):
     """
     Nodes that run older releases; what is checked of them afterwards is given.
 
-    :ivar runs: releases by node. :ivar findings: of preflight, by node.
+    :ivar runs: releases by node. :ivar after: what they run once they were deployed to; None: what
+        is wanted. :ivar timeouts: seconds that what was done on hosts may take, by kind. :ivar findings: of preflight, by node.
     :ivar on_deploy: called with each node that is deployed to; it may fail.
     :ivar on_back: likewise, where one goes back.
     """
@@ -62,6 +63,8 @@ class Upgraded(Scene):
         self.wanted = Versions(NEW, "containerd", Release.parse("2.3.4"))
         before = Versions(OLD, "containerd", Release.parse("2.3.4"))
         self.runs = dict.fromkeys(("n1", "n2", "n3"), before)
+        self.after: Versions | None = None
+        self.timeouts: dict[str, int] = {}
         self.findings: dict[str, tuple[Finding, ...]] = {}
         self.own_names: set[str] = set()
         self.bad: list[list[Check]] = []
@@ -93,8 +96,11 @@ class Upgraded(Scene):
         def find(path: str) -> Any:
             found = original(path)
             if found and path.startswith("/api/v1/nodes/"):
-                kubelet = self.runs[path.rpartition("/")[2]].kubelet
-                found["status"]["nodeInfo"] = {"kubeletVersion": f"v{kubelet}"}
+                runs = self.runs[path.rpartition("/")[2]]
+                found["status"]["nodeInfo"] = {
+                    "kubeletVersion": f"v{runs.kubelet}",
+                    "containerRuntimeVersion": f"{runs.runtime}://{runs.runtime_release}",
+                }
             return found
 
         monkeypatch.setattr(self.api, "find", find)
@@ -135,7 +141,7 @@ class Upgraded(Scene):
             before_change()
             self.did.append(f"deploy {name}")
             self.on_deploy(name)
-            self.runs[name] = self.wanted
+            self.runs[name] = self.after or self.wanted
 
         return SimpleNamespace(
             host=host,
@@ -156,6 +162,7 @@ class Upgraded(Scene):
             assert isinstance(change.resource, Trace)
             kind = change.resource.kind
             self.did.append(f"{kind} {host.name}")
+            self.timeouts[kind] = change.resource.timeout
             if kind == "kept":
                 self.on_keep(host.name)
                 self.words = change.resource.words
@@ -210,6 +217,24 @@ def test_a_change_of_runtime_ends_the_nodes_own_pods(scene: Upgraded) -> None:
     scene.runs["n1"] = Versions(NEW, "containerd", Release.parse("1.7.33"))
     assert scene.upgrade()["n1"].ok
     assert scene.did == ["kept n1", "halted n1", "pods n1", "deploy n1", "forgotten n1"]
+
+
+def test_pods_that_end_get_their_time(scene: Upgraded) -> None:
+    scene.runs["n1"] = Versions(NEW, "containerd", Release.parse("1.7.33"))
+    scene.upgrade()
+    assert scene.timeouts == {"kept": 150, "halted": 150, "pods": 600, "forgotten": 150}
+
+
+def test_a_runtime_that_is_not_what_its_configuration_says_goes_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Among the artifacts there was another release."""
+    scene = Upgraded(monkeypatch, tmp_path, runtime={"version": "2.4.2"})
+    scene.wanted = Versions(NEW, "containerd", Release.parse("2.4.2"))
+    scene.after = Versions(NEW, "containerd", Release.parse("2.3.5"))
+    error = scene.upgrade()["n1"].error
+    assert isinstance(error, WentBackError)
+    assert "its runtime reports containerd 2.3.5" in f"{error.message} {error.detail}"
 
 
 def test_a_plan_changes_nothing(scene: Upgraded) -> None:
@@ -343,7 +368,7 @@ def test_a_way_that_is_not_supported_is_refused(scene: Upgraded) -> None:
     scene.runs["n1"] = Versions(NEW, "containerd", Release.parse("1.7.33"))
     error = scene.upgrade()["n1"].error
     assert isinstance(error, UpgradeRefusedError)
-    assert "2.3.x, then 2.4.x" in error.advice
+    assert "configure runtime.version: 2.3.4" in error.advice
     assert (scene.did, scene.api.reported) == ([], [])
 
 

@@ -91,8 +91,20 @@ def test_a_crossing_that_does_nothing_to_pods() -> None:
         ("1.7.33", "2.3.4", "", ""),
         ("1.7.33", "2.0.10", "", ""),
         ("2.3.4", "2.4.2", "", ""),
-        ("1.7.33", "2.4.2", "1.7 can't be upgraded to 2.4 directly", "2.3.x, then 2.4.x"),
-        ("1.7.33", "2.2.5", "1.7 can't be upgraded to 2.2 directly", "2.0.x, then 2.1.x, then"),
+        (
+            "1.7.33",
+            "2.4.2",
+            "1.7 can't be upgraded to 2.4 directly",
+            "configure runtime.version: 2.3.4, with its programs among the artifacts, and run"
+            " inv upgrade; then the same with 2.4.2",
+        ),
+        (
+            "1.7.33",
+            "2.2.4",
+            "1.7 can't be upgraded to 2.2 directly",
+            "runtime.version: 2.0.10, with its programs among the artifacts, and run inv upgrade;"
+            " then the same with 2.1.9, then 2.2.4",
+        ),
         ("2.4.2", "1.7.33", "is older than the 2.4.2 that runs", "configure what runs"),
         ("2.4.2", "2.4.1", "is older than", "configure what runs"),
         # A series that is not known here: nothing is known against it.
@@ -106,3 +118,22 @@ def test_ways_of_containerd(old: str, new: str, refusal: str, advice: str) -> No
     assert refusal in found.refusal
     assert bool(found.refusal) == bool(refusal)
     assert advice in found.advice
+
+
+@pytest.mark.parametrize(
+    ("new", "text"),
+    [
+        (
+            "containerd",
+            "containerd 2.3.4 → the containerd of the artifacts (runtime.version says no release)",
+        ),
+        ("containerd 2.3.4", "containerd 2.3.4 → another containerd 2.3.4"),
+        ("containerd 2.4.2", "containerd 2.3.4 → containerd 2.4.2"),
+    ],
+)
+def test_another_program_is_a_change_whatever_its_release(new: str, text: str) -> None:
+    old = versions("1.37.2")
+    found = version_change(old, versions("1.37.2", new), replaced=True)
+    assert (found.texts, found.runtime) == ((text,), True)
+    # Of a node that has reported nothing, nothing is known to run.
+    assert not version_change(Versions(None), versions("1.37.2", new), replaced=True).drains
