@@ -379,7 +379,7 @@ class _Node:
         """Return the changes that stop the kubelet, and end what pods of the node's own run."""
         programs = self._run.config.paths.programs
         words = (f"{programs}/ctr", f"{programs}/crictl")
-        why = "ended, their addresses given back: their runtime changes"
+        why = "ended: their runtime changes"
         return (
             _trace("halted", kubelet.UNIT, (kubelet.UNIT,), "stop", "its runtime changes"),
             _trace("pods", "pods of the node's own", words, "remove", why),

@@ -12,7 +12,7 @@ from fabnode.node.resources import File, Trace, Unit
 from fabnode.remote.apply import apply
 from fabnode.ssh.errors import ApplyError
 
-from .local import SHELLS
+from .local import SHELLS, only_root
 from .test_apply import RUNNING, Node
 
 if TYPE_CHECKING:
@@ -170,3 +170,37 @@ def test_where_containerd_is_down_no_pods_are_ended(node: Node) -> None:
     node.tools.add("systemctl", "case $* in *is-active*) exit 3 ;; esac")
     carry_out(node, "pods", str(node.tools.folder / "ctr"), "-")
     assert not node.tools.calls_of("ctr")
+
+
+INFO = r"""
+case "$*" in
+*"containers ls"*sandbox*) cat $PODS ;;
+*"containers info s1"*) cat <<'.'
+                {
+                    "type": "network",
+                    "path": "/var/run/netns/cni-0a-1"
+                },
+            "io.kubernetes.pod.name": "\"path\": \"/run/netns/cni-0a-3\"",
+.
+;;
+*"containers info s2"*) echo '"path": "/run/netns/cni-0a-2"'; echo '"path": "/proc/1/ns/net"' ;;
+*"containers ls"*|*"tasks ls"*) : ;;
+esac
+"""
+
+
+@only_root
+def test_networks_of_pods_that_are_ended_go_with_them(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but containerd is there to end them."""
+    pods = tmp_path / "pods"
+    pods.write_text("s1\ns2\n")
+    monkeypatch.setenv("PODS", str(pods))
+    node.tools.add("ctr", INFO)
+    node.tools.add("umount")
+    carry_out(node, "pods", str(node.tools.folder / "ctr"), str(node.tools.folder / "crictl"))
+    assert node.tools.calls_of("umount") == [
+        "umount -- /var/run/netns/cni-0a-1",
+        "umount -- /run/netns/cni-0a-2",
+    ]
