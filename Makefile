@@ -45,7 +45,7 @@ test-sites: bootstrap-test .venv/dev  ## changed CAs, moved clusters, takeovers,
 	$(PYTEST) -m sites
 
 test-life: bootstrap-test .venv/dev  ## nodes in use: drained, maintained, mended, reset, on a lab
-	.venv/bin/inv lab.fetch
+	.venv/bin/inv lab.fetch --older-runtimes
 	.venv/bin/pytest -m life
 
 test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments and by Ctrl-C, on a lab

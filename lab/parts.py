@@ -29,12 +29,17 @@ class Parts:
     base: Path
 
 
-def provide_all(progress: Progress, *, older_nodes: bool = False) -> None:
+def provide_all(
+    progress: Progress, *, older_nodes: bool = False, older_runtimes: bool = False
+) -> None:
     """
     Have all parts of the labs that `make test` needs.
 
     :param older_nodes: of `make test-releases` too, which has more releases.
+    :param older_runtimes: of `make test-life` too, which upgrades containerd.
     """
+    for release in versions.older_containerds() if older_runtimes else ():
+        builds.provide(versions.containerd(release), progress)
     for release in versions.every_kubernetes():
         if release != versions.KUBERNETES and not older_nodes:
             continue

@@ -197,6 +197,7 @@ def kubeasz_node(_: Context, host: str, shape: str = "3.7", name: str = DEFAULT_
         "kubernetes": "only what a lab with nodes of this release is made of",
         "runtime": "of that lab (containerd)",
         "older-nodes": "of `make test-releases` too",
+        "older-runtimes": "of `make test-life` too: each containerd that there is a way from",
     }
 )
 def fetch(
@@ -204,6 +205,7 @@ def fetch(
     kubernetes: str = "",
     runtime: str = defaults.RUNTIMES[0],
     older_nodes: bool = False,
+    older_runtimes: bool = False,
 ) -> None:
     """
     Download, or else build, what labs are made of.
@@ -222,7 +224,9 @@ def fetch(
             lab.cluster.check(DEFAULT_NAME, wanted)
             lab.parts.provide(wanted, Progress())
         else:
-            lab.parts.provide_all(Progress(), older_nodes=older_nodes)
+            lab.parts.provide_all(
+                Progress(), older_nodes=older_nodes, older_runtimes=older_runtimes
+            )
 
 
 def _lab(name: str) -> tuple[Layout, State]:

@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from fabnode.pki.certificates import new_request
 from fabnode.pki.csr_policy import CLIENT
@@ -158,3 +159,42 @@ def test_a_node_whose_host_is_dead_is_locked_out_and_removed_by_the_operators_wo
     # A node of its own again: what its removal recorded is forgotten.
     seen = shop.lab.begin("audit", "--json", config=shop.config).wait(shop.lab.patience)
     assert seen.document["cluster"] == []
+
+
+def test_rights_of_a_kube_proxy_whose_node_nobody_knows_are_taken_back(shop: Shop) -> None:
+    """n3 was taken out of the configuration, and its Node object deleted, past fabnode."""
+    proxy, words = "system:kube-proxy:n3", ("rbac.forget", "n3")
+    without = shop.lab.scratch / "without-n3.yml"
+    whole = yaml.safe_load(shop.config.read_text())
+    whole["nodes"] = [node for node in whole["nodes"] if node["name"] != "n3"]
+    without.write_text(yaml.safe_dump(whole, sort_keys=False))
+    writes = len(shop.lab.writes())
+    configured = shop.inv(*words, code=1)
+    assert "n3: left: the configuration has that node" in configured.out
+    there = shop.inv(*words, code=1, config=without)
+    assert "n3: left: there is a Node object n3" in there.out
+    assert [w for w in shop.lab.writes(writes) if "clusterrolebindings" in w] == []
+    assert shop.lab.may_list_services(proxy)
+    shop.lab.kubectl("delete", "node", "n3")  # its kubelet, which runs, makes none again
+    try:
+        seen = shop.inv("status", config=without).out
+        assert f"kube-proxies that have rights, of nodes that are gone:\n  {proxy}\n" in seen
+        assert f"inv rbac.forget {proxy}" in seen
+        starts = shop.lab.starts("n1", "n2")
+        done = shop.inv("rbac.forget", proxy, config=without)
+        assert f"{proxy} has no rights any more" in done.out
+        assert shop.lab.proxies_bound() == {"n1", "n2"}
+        assert not shop.lab.may_list_services(proxy)
+        assert shop.lab.may_list_services("system:kube-proxy:n2")
+        refused = "journalctl -u kube-proxy -b --no-pager | grep -a -m 1 -o 'is forbidden' || true"
+        shop.lab.on("n3", "systemctl restart kube-proxy")
+        eventually(lambda: shop.lab.on("n3", refused), 120)
+        assert "n3: it has no rights" in shop.inv(*words, config=without).out
+        assert proxy not in shop.inv("status", config=without).out
+        assert shop.lab.restarted(starts) == set()
+    finally:
+        shop.lab.deploy()
+    eventually(lambda: shop.lab.ready() == {"n1", "n2", "n3"})
+    assert shop.lab.proxies_bound() == {"n1", "n2", "n3"}
+    assert shop.lab.may_list_services(proxy)
+    shop.lab.inv("verify")

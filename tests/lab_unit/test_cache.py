@@ -78,13 +78,22 @@ def test_a_build_s_key_follows_version_and_recipe() -> None:
         for product in (
             etcd,
             versions.containerd(),
+            *(versions.containerd(release) for release in versions.older_containerds()),
             versions.cni_plugins(),
             versions.calico(),
             versions.kubernetes(),
             *(versions.node(release) for release in versions.every_kubernetes()),
         )
     }
-    assert len(keys) == 5 + len(versions.every_kubernetes()) - 1
+    older = len(versions.older_containerds())
+    assert len(keys) == 5 + older + len(versions.every_kubernetes()) - 1
+
+
+def test_a_containerd_calls_itself_what_its_recipe_requires() -> None:
+    for release in (*versions.older_containerds(), versions.CONTAINERD):
+        product = versions.containerd(release)
+        module, _, stamp = product.ldflags.removeprefix("-X ").partition("/version.Version=")
+        assert f"{module} {stamp}" in (product.recipe / "go.mod").read_text()
 
 
 def test_every_product_has_its_recipe_and_the_default_kubernetes_is_known() -> None:
