@@ -61,7 +61,7 @@ def own_pods(lab: Lab, node: str) -> dict[str, str]:
     return {
         item["metadata"]["uid"]: item["status"]["containerStatuses"][0].get("containerID", "")
         for item in lab.objects("pods", "-A", f"--field-selector=spec.nodeName={node}")
-        if item["metadata"]["ownerReferences"][0]["kind"] == "DaemonSet"
+        if [owner["kind"] for owner in item["metadata"].get("ownerReferences", ())] == ["DaemonSet"]
     }
 
 
@@ -176,7 +176,7 @@ def crossed(cluster: Cluster, visitors: Visitors, release: str) -> None:
         after = own_pods(lab, node)
         assert after.keys() == before[node].keys(), "the same pods"
         assert not set(after.values()) & set(before[node].values()), "in other containers"
-        eventually(partial(all_is_new, cluster, node))
+        eventually(partial(all_is_new, cluster, node), 180)
         assert lab.on(node, "ls /var/lib/fabnode/kept", code=None) == ""
     cluster.shop.rolled_out("front")
     lab.inv("verify", config=cluster.config(release))
@@ -236,7 +236,7 @@ def test_a_node_goes_back_to_containerd_1_7(cluster: Cluster, visitors: Visitors
     cluster.as_before(before)
     served, lost = visitors.since_then()
     assert lost == 0, f"{lost} requests of {served + lost} were lost"
-    eventually(partial(all_is_new, cluster, "n2"))
+    eventually(partial(all_is_new, cluster, "n2"), 180)
     plan = cluster.lab.plan("--limit", "n2", config=cluster.config(OLD))
     assert plan["nodes"][0]["changes"] == []
 
