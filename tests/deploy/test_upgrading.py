@@ -52,7 +52,8 @@ class Upgraded(Scene):
     Nodes that run older releases; what is checked of them afterwards is given.
 
     :ivar runs: releases by node. :ivar after: what they run once they were deployed to; None: what
-        is wanted. :ivar timeouts: seconds that what was done on hosts may take, by kind. :ivar findings: of preflight, by node.
+        is wanted. :ivar findings: of preflight, by node.
+    :ivar timeouts: seconds that what was done on hosts may take, by kind.
     :ivar on_deploy: called with each node that is deployed to; it may fail.
     :ivar on_back: likewise, where one goes back.
     """

@@ -191,10 +191,8 @@ def test_a_way_that_is_not_supported_is_refused_with_what_comes_first(cluster: C
     first = f"configure runtime.version: {matrix().containerd['2.3'].newest}"
     shown = cluster.lab.inv("upgrade", "--dry-run", code=1, config=config).out
     for node in NODES:
-        assert f"{node}: containerd {OLD} → {NEW}, " in shown
-        assert (
-            f"{node}: refused: containerd 1.7 can't be upgraded to 2.4 directly; {first}" in shown
-        )
+        assert f"{node}: containerd {OLD} → containerd {NEW}, " in shown
+        assert f"{node}: refused: {refused}; {first}" in shown
     done = cluster.lab.inv("upgrade", "--json", "--limit", "n2,n3", code=1, config=config)
     assert done.results == {"n2": "failed", "n3": "failed"}
     deployed = cluster.lab.deploy("--limit", "n3", code=1, config=config)

@@ -50,7 +50,7 @@ class Visitors:
         shop.make(service, front, budget("front", minAvailable=1))
         shop.rolled_out("front")
         found = json.loads(shop.kubectl("get", "service", "front", "-o", "json"))
-        # What goes to a pod that is gone has no answer however long one waits; a busy machine's has.
+        # From a pod that is gone no answer comes however long one waits; on a busy machine it does.
         ask = f"timeout 20 wget -q -O /dev/null http://{found['spec']['clusterIP']}/"
         loop = f"while :; do if {ask}; then echo served; else echo lost; fi; sleep 0.2; done"
         eventually(lambda: all(shop.pods(node, "front") for node in ("n2", "n3")))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import signal
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +26,6 @@ from .test_apply import RUNNING, Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from fabnode.node.resources import TraceKind
     from fabnode.remote.apply import Applied
@@ -271,6 +274,37 @@ def test_pods_end_by_cri_and_what_that_leaves_by_containerd(
         assert len(asked) == 1, "where it fails for one it is not tried for each"
         assert [call.split()[-1] for call in killed] == ["s1", "s2"]
     assert all("-n k8s.io" in call for call in node.tools.calls_of("ctr"))
+
+
+@only_root
+def test_shims_that_stay_behind_are_ended_and_dockers_are_not(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with containerd 2.3: of seven, one did not end with its containers."""
+    (tmp_path / "pods").touch()
+    monkeypatch.setenv("PODS", str(tmp_path / "pods"))
+    node.tools.add("ctr", CTR)
+    shim = node.tools.folder / "containerd-shim-runc-v2"
+    other = node.tools.folder / "another"
+    for program in (shim, other):
+        shutil.copy(sys.executable, program)
+    words = ("-c", "import time; time.sleep(60)", "-namespace")
+    environment = {"PYTHONHOME": sys.base_prefix}
+    started = [
+        subprocess.Popen([program, *words, namespace, "-id"], env=environment)
+        for program, namespace in ((shim, "k8s.io"), (shim, "moby"), (other, "k8s.io"))
+    ]
+    try:
+        for each, program in zip(started, (shim, shim, other), strict=True):
+            assert Path(f"/proc/{each.pid}/exe").readlink() == program
+        shim.unlink()  # as an upgrade replaces it
+        carry_out(node, "sandboxes", "x", str(node.tools.folder / "ctr"), "-")
+        assert started[0].wait(20) == -signal.SIGTERM
+        assert [each.poll() for each in started[1:]] == [None, None]
+    finally:
+        for each in started:
+            each.kill()
+            each.wait()
 
 
 @only_root

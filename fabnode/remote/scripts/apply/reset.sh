@@ -57,7 +57,21 @@ remove_sandboxes() { # remove_sandboxes CTR CRICTL|- NETNS…: all of the kubele
 		timeout 20 umount -- "$netns" 2>/dev/null
 		rm -f -- "$netns" || return # which fails while it is mounted
 	done
+	end_shims "${ctr%/*}/containerd-shim-runc-v2"
 }
+
+# Containers have ended by now, but not always what started them: a shim may stay, with nothing below
+# it, of which a containerd that starts later knows nothing. Docker's are of another namespace.
+end_shims() ( # end_shims PROGRAM: those of the kubelet's pods
+	set +f
+	own_mounts=$(readlink -- /proc/self/ns/mnt)
+	for process in /proc/[0-9]*; do
+		case $(readlink -- "$process/exe") in "$1" | "$1 (deleted)") ;; *) continue ;; esac
+		[ "$(readlink -- "$process/ns/mnt")" = "$own_mounts" ] || continue
+		! tr '\0' ' ' <"$process/cmdline" | grep -q -F -e ' -namespace k8s.io ' || kill "${process##*/}"
+	done 2>/dev/null
+	:
+)
 
 remove_cgroup() ( # remove_cgroup FOLDER: with those below it; a cgroup with processes stays, and is an error
 	set +f
