@@ -91,7 +91,7 @@ DEPLOYED = fabnode("deploy-nodes", "--json", "--limit", "{node}")
 
 def joins_again(lab: Lab, node: str) -> None:
     lab.on(node, f"systemctl stop kubelet && rm {CLIENT}")
-    DEPLOYED(lab, node)
+    do(lab, node, DEPLOYED)
 
 
 def setting(key: str, value: str) -> str:
