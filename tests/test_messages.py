@@ -50,6 +50,7 @@ INSIDE = {
     "RevokedKeyError",
     "SecondFactorError",
     "ServerRefusedError",
+    "UnfitError",
     "UnreadableError",
 }
 # Names of checks that are put together where they are made.

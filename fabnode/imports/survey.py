@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..config.schema import OVERRIDDEN
+from ..util.problems import InvalidValueError
 from .facts import Ledger, Open, Taken, Without
 from .inventory_files import hidden, secret_named
 from .references import followed
@@ -36,7 +37,7 @@ UNKNOWN = "fabnode has no such setting"
 DEFAULT = "it says what holds without it"
 
 
-class UnfitError(ValueError):
+class UnfitError(InvalidValueError):
     """A value that has no form in our configuration; the text completes "it …"."""
 
 
