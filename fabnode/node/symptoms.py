@@ -15,7 +15,7 @@ class Line:
     A line of a unit's journal.
 
     :param at: unix time by the host's clock.
-    :param cut: it was longer than what is read of a line.
+    :param cut: it was longer than what is read of a line, and the rest may begin a text of others.
     """
 
     at: float

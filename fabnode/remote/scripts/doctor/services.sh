@@ -24,18 +24,20 @@ for unit in $services; do
 	# A kubelet that ends again and again lists its two hundred flags each time: what it ends with
 	# would not be among the last lines. A line that begins a text (`=<`) is kept, whatever it is of.
 	! has journalctl || timeout 20 journalctl --no-pager -q -o short-unix -n "$most_read" -u "$unit" 2>/dev/null |
-		LC_ALL=C cut -c "1-$((most_letters + 1))" |
+		LC_ALL=C cut -c 1-50000 |
 		unit=$unit letters=$most_letters lines=$most_journal read=$most_read LC_ALL=C awk '
 			BEGIN { unit = ENVIRON["unit"]; letters = ENVIRON["letters"] + 0; lines = ENVIRON["lines"] + 0 }
 			length($0) <= letters && !/=<$/ && /: I[0-9]+ [0-9:.]+ +[0-9]+ flags\.go:[0-9]+\] FLAG: --/ { next }
-			{ line[kept++ % lines] = $0 }
+			{
+				# Longer ones journald splits, at 48 KiB: the rest is a line of its own.
+				begins[kept % lines] = length($0) > letters && (/=<$/ || length($0) >= 49152)
+				line[kept++ % lines] = substr($0, 1, letters)
+			}
 			END {
 				from = kept > lines ? kept - lines : 0
 				if (from || NR >= ENVIRON["read"] + 0) print "older\t" unit
 				for (number = from; number < kept; number++) {
-					text = line[number % lines]
-					kind = length(text) > letters ? "cut" : "journal"
-					print kind "\t" unit "\t" substr(text, 1, letters)
+					print (begins[number % lines] ? "cut" : "journal") "\t" unit "\t" line[number % lines]
 				}
 			}'
 done
