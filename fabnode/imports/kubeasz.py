@@ -151,13 +151,9 @@ def facts(inventory: Inventory) -> Facts:
     network = _network(survey)
     named = [_named(survey, each) for each in connection.machines(survey, workers, control)]
     survey.finish(REASONS)
-    return Facts(
-        tool=TOOL,
-        sources=tuple(inventory.files),
-        taken=tuple(survey.ledger.taken),
-        open=tuple(survey.ledger.open),
-        without=tuple(survey.ledger.without),
-        machines=tuple(named),
+    return survey.facts(
+        TOOL,
+        named,
         network=network,
         ca="clusters/NAME/ssl/ca.pem of the machine that runs kubeasz",
         kubeconfig="clusters/NAME/kubectl.kubeconfig of the machine that runs kubeasz",

@@ -224,13 +224,9 @@ def facts(inventory: Inventory) -> Facts:
     _second_family(survey)
     machines = connection.machines(survey, workers, control)
     survey.finish(REASONS)
-    return Facts(
-        tool=TOOL,
-        sources=tuple(inventory.files),
-        taken=tuple(survey.ledger.taken),
-        open=tuple(survey.ledger.open),
-        without=tuple(survey.ledger.without),
-        machines=tuple(machines),
+    return survey.facts(
+        TOOL,
+        machines,
         network=network,
         own_kube_proxy=own_proxy,
         ca="/etc/kubernetes/ssl/ca.crt of a control-plane host",

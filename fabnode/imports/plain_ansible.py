@@ -47,13 +47,9 @@ def facts(inventory: Inventory, groups: Sequence[str]) -> Facts:
         survey.ledger.leave_open(f"cluster.{key}", _NOT_SAID)
     machines = connection.machines(survey, workers, control)
     survey.finish(REASONS)
-    return Facts(
-        tool=TOOL,
-        sources=tuple(inventory.files),
-        taken=tuple(survey.ledger.taken),
-        open=tuple(survey.ledger.open),
-        without=tuple(survey.ledger.without),
-        machines=tuple(machines),
+    return survey.facts(
+        TOOL,
+        machines,
         network=Network(unseen="an inventory does not say."),
         ca="a host of the control plane",
         kubeconfig="a host of the control plane",

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..config.schema import OVERRIDDEN
 from ..util.problems import InvalidValueError
-from .facts import Ledger, Open, Taken, Without
+from .facts import Facts, Ledger, Open, Taken, Without
 from .inventory_files import hidden, secret_named
 from .references import followed
 from .values import Kind, Value
 
 if TYPE_CHECKING:
+    from ..config.starter import Network
+    from .facts import Machine
     from .inventory import Inventory
 
 OF_NODES = frozenset({*OVERRIDDEN, "labels", "annotations", "taints"})
@@ -195,6 +197,30 @@ class Survey:
                 why = "it is in force on no worker: another value takes precedence, or other hosts"
             self.ledger.drop(name, value, why)
         self.ledger.without += [Without(*unread) for unread in self.inventory.unread]
+
+    def facts(
+        self,
+        tool: str,
+        machines: Iterable[Machine],
+        *,
+        network: Network,
+        ca: str,
+        kubeconfig: str,
+        own_kube_proxy: bool = False,
+    ) -> Facts:
+        """Return what was found so far, with what else the inventory says; as `Facts` names it."""
+        return Facts(
+            tool=tool,
+            sources=tuple(self.inventory.files),
+            taken=tuple(self.ledger.taken),
+            open=tuple(self.ledger.open),
+            without=tuple(self.ledger.without),
+            machines=tuple(machines),
+            network=network,
+            own_kube_proxy=own_kube_proxy,
+            ca=ca,
+            kubeconfig=kubeconfig,
+        )
 
 
 def reason(name: str, reasons: Reasons) -> str:
