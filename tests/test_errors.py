@@ -24,7 +24,7 @@ from .support import write_cluster
 LOCAL = {
     "fabnode.artifacts.bundle._RefusedError",
     "fabnode.artifacts.download._TransientError",
-    "fabnode.imports.ansible_ini._LineError",
+    "fabnode.config.imports.ansible_ini._LineError",
     "fabnode.kube.client._ForwardedError",
     "fabnode.releases.document._WrongError",
 }

@@ -39,10 +39,10 @@ NAMES_CALICO = {
     "config/starter.py",  # which configures the network that it found
     "deploy/discovery.py",  # which looks for networks of any maker
     "deploy/network_policies.py",  # whose policies may keep pods apart
-    "imports/k0sctl.py",
-    "imports/kubeasz.py",
-    "imports/kubespray.py",
-    "imports/outcome.py",
+    "config/imports/k0sctl.py",
+    "config/imports/kubeasz.py",
+    "config/imports/kubespray.py",
+    "config/imports/outcome.py",
     "releases/compatibility.py",
     "releases/matrix.py",
     "releases/version.py",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fabnode.config import loader, starter
-from fabnode.imports import outcome, recognise
-from fabnode.imports.outcome import Access, Outcome
+from fabnode.config.imports import outcome, recognise
+from fabnode.config.imports.outcome import Access, Outcome
 
 ACCESS = Access(starter.Known("ca.pem", "x"), "admin.conf")
 NOWHERE = Access(starter.Missing("it is elsewhere."), starter.Missing("it is elsewhere."))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fabnode.imports import outcome, recognise
-from fabnode.imports.values import Place
+from fabnode.config.imports import outcome, recognise
+from fabnode.config.imports.values import Place
 from fabnode.util.problems import ConfigError
 
 from .support import ACCESS, decisions, imported, taken, text_of, unmarked, without, written

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fabnode.config import loader
-from fabnode.imports import kubeasz, kubespray, outcome, recognise
-from fabnode.imports.facts import Facts
+from fabnode.config.imports import kubeasz, kubespray, outcome, recognise
+from fabnode.config.imports.facts import Facts
 from fabnode.util.problems import ConfigError
 
 from .support import ACCESS, text_of, unmarked

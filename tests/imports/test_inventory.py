@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from fabnode.imports import ansible_ini, inventory_files, kubespray, yaml_values
-from fabnode.imports.inventory import Inventory
-from fabnode.imports.references import followed
-from fabnode.imports.values import Kind, Place, Value
+from fabnode.config.imports import ansible_ini, inventory_files, kubespray, yaml_values
+from fabnode.config.imports.inventory import Inventory
+from fabnode.config.imports.references import followed
+from fabnode.config.imports.values import Kind, Place, Value
 from fabnode.util.problems import ConfigError
 
 from .support import written

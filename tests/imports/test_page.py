@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fabnode.config import explain
-from fabnode.imports import k0sctl, kubeadm, kubeasz, kubespray
+from fabnode.config.imports import k0sctl, kubeadm, kubeasz, kubespray
 from fabnode.node import layout
 from fabnode.tasks import ns
 
@@ -26,7 +26,7 @@ ROWS = [
 SOURCES = {
     name: "".join(
         path.read_text()
-        for path in (ROOT / "fabnode/imports").glob("*.py")
+        for path in (ROOT / "fabnode/config/imports").glob("*.py")
         if path.stem in {name, "connection", "survey"}
     )
     for name in ("kubeasz", "kubespray", "k0sctl", "kubeadm")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from invoke.exceptions import Exit
 
 from ...config import starter
+from ...config.imports import outcome, recognise
+from ...config.imports.inventory_files import MAX_BYTES
 from ...deploy import discovery
-from ...imports import outcome, recognise
-from ...imports.inventory_files import MAX_BYTES
 from ...util import program
 from ...util.errors import InputError
 from ...util.problems import either, nearest
@@ -22,8 +22,8 @@ from . import first_configuration
 
 if TYPE_CHECKING:
     from ...config.host_list import Host
-    from ...imports.facts import Facts, Open, Taken, Without
-    from ...imports.outcome import Access, Report
+    from ...config.imports.facts import Facts, Open, Taken, Without
+    from ...config.imports.outcome import Access, Report
 
 _MOST_NAMED = 8  # settings without counterpart that are named for one reason
 

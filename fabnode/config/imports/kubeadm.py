@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..config import reserved_fields
-from ..config.starter import Network
-from ..util.problems import ConfigError, Problem
+from ...util.problems import ConfigError, Problem
+from .. import reserved_fields
+from ..starter import Network
 from . import forms, tree, yaml_values
 from .facts import Facts, Ledger, Taken
 from .survey import Reasons, Rule, UnfitError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..config.starter import Network
-from ..util.problems import ConfigError, Problem
+from ...util.problems import ConfigError, Problem
+from ..starter import Network
 from . import connection
 from .facts import Facts
 from .kubespray import RULES

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
-from ..util.problems import ConfigError, Problem, plain
+from ...util.problems import ConfigError, Problem, plain
 from .values import Kind, Place, Value
 
 if TYPE_CHECKING:

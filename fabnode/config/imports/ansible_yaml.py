@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..util.problems import ConfigError, Problem, plain
+from ...util.problems import ConfigError, Problem, plain
 from .host_patterns import spread
 from .inventory import Inventory, Layer
 from .values import Place, Value

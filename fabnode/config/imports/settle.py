@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..config import loader, starter
-from ..config.host_list import Host
-from ..config.starter import Findings, Known, Missing
+from .. import loader, starter
+from ..host_list import Host
+from ..starter import Findings, Known, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..util.problems import Problem
+    from ...util.problems import Problem
 
 _MOST_ROUNDS = 25
 # What stands for settings that are not known, so that all others can be checked.

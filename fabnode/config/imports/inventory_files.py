@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..util.problems import ConfigError, Problem
+from ...util.problems import ConfigError, Problem
 from . import ansible_ini, ansible_yaml, yaml_values
 from .inventory import Inventory, Layer
 from .values import Kind, Place, Value

@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from ..config.validators import is_address, is_host
+from ..validators import is_address, is_host
 from . import forms
 from .facts import Machine, Open, Taken
 from .survey import Rule, Survey

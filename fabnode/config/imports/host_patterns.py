@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from ..config.validators import is_port
+from ..validators import is_port
 from .inventory import MAX_HOSTS
 
 _RANGE = re.compile(r"\[([^\[\]]*)\]")

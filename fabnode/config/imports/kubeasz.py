@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..config.starter import Network
-from ..config.validators import is_address
+from ..starter import Network
+from ..validators import is_address
 from . import connection, forms
 from .facts import Facts, Machine, Open, Taken
 from .inventory import Inventory, Layer

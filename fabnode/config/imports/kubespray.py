@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..config.starter import Network
+from ..starter import Network
 from . import connection, forms
 from .facts import Facts, Taken
 from .inventory import Inventory, Layer

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..config.schema import OVERRIDDEN
-from ..util.problems import InvalidValueError
+from ...util.problems import InvalidValueError
+from ..schema import OVERRIDDEN
 from .facts import Facts, Ledger, Open, Taken, Without
 from .inventory_files import hidden, secret_named
 from .references import followed
 from .values import Kind, Value
 
 if TYPE_CHECKING:
-    from ..config.starter import Network
+    from ..starter import Network
     from .facts import Machine
     from .inventory import Inventory
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from ..util.problems import ConfigError, Problem
+from ...util.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

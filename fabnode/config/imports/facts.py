@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..config.starter import Network
+from ..starter import Network
 
 if TYPE_CHECKING:
     from .values import Place, Value

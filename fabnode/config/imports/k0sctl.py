@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..config.starter import Network
-from ..config.validators import is_address
-from ..util.problems import ConfigError, Problem
+from ...util.problems import ConfigError, Problem
+from ..starter import Network
+from ..validators import is_address
 from . import forms, tree
 from .facts import Facts, Ledger, Machine, Open, Taken
 from .survey import Reasons, Rule, UnfitError

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from ..config import fields, starter
-from ..config.host_list import Host
-from ..config.schema import OVERRIDDEN, FileShape, NodeEntry, overrides
-from ..config.starter import Findings, Known, Missing
-from ..config.validators import is_address
-from ..util.merging import merge_deep
-from ..util.problems import InvalidValueError
+from ...util.merging import merge_deep
+from ...util.problems import InvalidValueError
+from .. import fields, starter
+from ..host_list import Host
+from ..schema import OVERRIDDEN, FileShape, NodeEntry, overrides
+from ..starter import Findings, Known, Missing
+from ..validators import is_address
 from . import settle
 from .facts import Facts, Machine, Open, Taken, Without
 

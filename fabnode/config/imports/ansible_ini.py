@@ -13,7 +13,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from ..util.problems import ConfigError, Problem, plain, shown
+from ...util.problems import ConfigError, Problem, plain, shown
 from .host_patterns import spread
 from .inventory import Inventory, Layer
 from .values import Kind, Place, Value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..util.problems import ConfigError, Problem, either
+from ...util.problems import ConfigError, Problem, either
 from . import (
     ansible_ini,
     ansible_yaml,
