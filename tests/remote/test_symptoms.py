@@ -170,6 +170,56 @@ def test_flags_that_a_kubelet_lists_at_each_start_do_not_hide_what_it_ends_with(
     assert not found.older
 
 
+HEAD = "{}.{:06} n1 kubelet[9]: "
+KLOG = "1129 10:00:00.000000    9 "
+SETTINGS = f'I{KLOG}server.go:500] "Effective Kubelet configuration" config=<'
+POD_OUTPUT = f'I{KLOG}prober.go:1] "Probe failed" output=<'
+
+
+def of_journal(shell: list[str], tmp_path: Path, texts: list[tuple[int, str]]) -> Any:
+    """Return what the program finds where the kubelet logged these texts at these seconds."""
+    lines = [
+        text if text.startswith("1795") else HEAD.format(1795953100 + second, number) + text
+        for number, (second, text) in enumerate(texts)
+    ]
+    (tmp_path / "journal").write_text("\n".join(lines) + "\n")
+    tools = Tools(tmp_path / "tools")
+    tools.add("systemctl", "")
+    tools.add("journalctl", f"cat {tmp_path / 'journal'}")
+    return run(shell, tools, tmp_path)
+
+
+STARTED = (0, "1795953100.000000 n1 systemd[1]: Started kubelet.service.")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_configuration_that_a_kubelet_logs_does_not_hide_what_it_ends_with(
+    shell: list[str], tmp_path: Path
+) -> None:
+    start = [(0, SETTINGS), *[(0, f"key{number}: 1") for number in range(400)], (0, ">")]
+    ending = (0, f'E{KLOG}run.go:72] "command failed" err="swap"')
+    found = of_journal(shell, tmp_path, [STARTED, *start, ending, STARTED, *start, ending])
+    assert [line.text for line in found.journal] == ["Started kubelet.service.", ending[1]] * 2
+    assert not found.older
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param([STARTED, (5, POD_OUTPUT)], id="in a text of a pod's"),
+        pytest.param([STARTED, (5, POD_OUTPUT), (5, ">")], id="behind a pod's own end of it"),
+        pytest.param([STARTED, (5, "x" * 49152)], id="behind a line that was split"),
+        pytest.param([(5, "of a text that may have begun before")], id="at the beginning"),
+    ],
+)
+def test_a_pod_hides_no_lines_behind_such_a_beginning(
+    shell: list[str], before: list[tuple[int, str]], tmp_path: Path
+) -> None:
+    found = of_journal(shell, tmp_path, [*before, (5, SETTINGS), (9, "an error of the kubelet")])
+    assert [line.text for line in found.journal][-2:] == [SETTINGS, "an error of the kubelet"]
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_of_a_long_journal_the_last_lines_are_sent(shell: list[str], tmp_path: Path) -> None:
     head = "1795953100.000000 n1 kubelet[9]: "
