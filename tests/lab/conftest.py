@@ -4,7 +4,7 @@ The lab that these tests share: three hosts, made nodes once, put right again af
 `FABNODE_TEST_LAB=NAME` runs the tests on a lab of that name and keeps it, with its nodes where no
 test needs bare hosts: that saves time while a test is written. Otherwise a lab `test` comes and
 goes, or one for each of pytest-xdist's workers. What needs other hosts or another release has a
-small lab of its own, `NAMEd`, `NAMEo` or `NAMEh`.
+small lab of its own, `NAMEd`, `NAMEo`, `NAMEh` or `NAMEx`.
 """
 
 from __future__ import annotations
@@ -120,6 +120,13 @@ def older_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One host for a node of 1.36.3, beside the control plane of the newest release."""
     face = ("--kubernetes", "1.36.3")
     with _standing("o", tmp_path_factory.mktemp("older"), "--nodes", "1", *face) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def another_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A control plane beside the other's, with one host, which stays bare."""
+    with _standing("x", tmp_path_factory.mktemp("another"), "--nodes", "1") as it:
         yield it
 
 

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from fabnode.cni.calico import Calico
 from fabnode.node.surroundings import SETTINGS
@@ -227,6 +228,34 @@ def test_a_host_that_was_reset_joins_again(lab: Lab, before: list[str]) -> None:
     lab.deploy()
     assert NODE in lab.ready()
     assert all(check["ok"] for check in lab.inv("verify", "--json").document["checks"])
+
+
+def test_it_joins_another_cluster_under_another_name_without_a_trace_of_the_first(
+    lab: Lab, before: list[str], another_lab: Lab
+) -> None:
+    reset(lab, "--pods", "*/*", "--yes")
+    lab.kubectl("delete", "node", NODE, "--ignore-not-found")
+    whole = yaml.safe_load(another_lab.configuration.read_text())
+    whole["ssh"] = yaml.safe_load(lab.configuration.read_text())["ssh"]
+    whole["nodes"] = [{"name": "m3", "address": str(lab.layout.host(NODE).address)}]
+    config = another_lab.scratch / "another.yml"
+    config.write_text(yaml.safe_dump(whole, sort_keys=False))
+    done = another_lab.inv("deploy-nodes", "--json", config=config)
+    assert done.results == {"m3": "changed"}
+    assert another_lab.ready() == {"m3"}
+    found = another_lab.inv("verify", "--json", config=config).document["checks"]
+    assert [check for check in found if not check["ok"]] == []
+    first = f"-e {lab.layout.apiserver} -e {lab.layout.name}-ca -e system:node:{NODE}"
+    places = "/etc /var/lib/kubelet /var/lib/fabnode /var/lib/cni /var/lib/calico /opt"
+    traces = f"grep -rlsI --exclude-dir=pods {first} {places}"
+    assert lab.on(NODE, traces, code=None) == ""
+    ours = (lab.layout.pki / "ca.pem").read_text().splitlines()[5]
+    assert lab.on(NODE, f"grep -rlsF -- '{ours}' {places}", code=None) == ""
+    assert another_lab.plan(config=config)["nodes"][0]["changes"] == []
+    gone = another_lab.inv("reset", "--pods", "*/*", "--yes", "--json", config=config)
+    assert gone.document["nodes"][0]["changed_meanwhile"] == []
+    assert_same(before, snapshot(lab))
+    lab.deploy()
 
 
 def test_a_reset_that_was_cut_off_goes_on(lab: Lab, before: list[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +19,6 @@ from .visitors import Visitors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from .harness import Lab
 
@@ -41,6 +42,28 @@ def of_all(version: str) -> dict[str, str]:
 def programs(lab: Lab, node: str) -> str:
     """Return the digests of what an upgrade replaces on a node."""
     return lab.on(node, "sha256sum /usr/local/bin/kube* /etc/kubernetes/*.y*ml")
+
+
+# Machine code of amd64: an instruction that there is none of; and pause(), for ever.
+CRASHES = b"\x0f\x0b"
+IDLES = b"\xb8\x22\x00\x00\x00\x0f\x05\xeb\xf7"
+
+
+def spoiled(program: bytes, code: bytes) -> bytes:
+    """
+    Return a program that has another beginning: it is of the same release, and does something else.
+
+    :param program: an ELF file of 64 bits; its tables are those of the format's specification.
+    """
+    entry, table = struct.unpack_from("<QQ", program, 24)
+    size, count = struct.unpack_from("<HH", program, 54)
+    for number in range(count):
+        at = table + number * size
+        kind, _, offset, address, _, length = struct.unpack_from("<IIQQQQ", program, at)
+        if kind == 1 and address <= entry < address + length:
+            start = entry - address + offset
+            return program[:start] + code + program[start + len(code) :]
+    raise AssertionError("no part of the program has its beginning")
 
 
 class Cluster:
@@ -69,6 +92,23 @@ class Cluster:
         path = self.lab.scratch / "changed.yml"
         path.write_text(yaml.safe_dump({**whole, **changes}, sort_keys=False))
         return path
+
+    def with_spoiled(self, key: str, part: str, code: bytes, folder: Path) -> Path:
+        """
+        Return that configuration with a program that does something else than its own does.
+
+        :param key: of `artifacts`: whose folder has the program.
+        """
+        whole = yaml.safe_load(self.newer.read_text())
+        for path in Path(whole["artifacts"][key]).iterdir():
+            (folder / path.name).symlink_to(path)
+        content = spoiled((folder / part).read_bytes(), code)
+        (folder / part).unlink()
+        (folder / part).write_bytes(content)
+        (folder / part).chmod(0o755)
+        return self.changed(
+            artifacts={**whole["artifacts"], key: str(folder)}, timeouts={"ready": 45}
+        )
 
     def upgrade(self, *words: str, code: int = 0, config: Path | None = None) -> Any:
         return self.lab.inv("upgrade", "--json", *words, code=code, config=config or self.newer)
@@ -110,26 +150,86 @@ def test_a_dry_run_shows_what_would_change_and_changes_nothing(cluster: Cluster)
     assert {node: programs(cluster.lab, node) for node in NODES} == before
 
 
+class Canary:
+    """Three nodes before an upgrade that goes wrong on n2, and what has to hold after it."""
+
+    def __init__(self, cluster: Cluster, visitors: Visitors) -> None:
+        self.cluster, self.visitors = cluster, visitors
+        self.before = {node: programs(cluster.lab, node) for node in NODES}
+        self.starts = cluster.lab.starts("n3")
+
+    def fails(self, config: Path, cause: str) -> None:
+        """Upgrade, and see n2 back at what it ran, n3 untouched, and no request lost."""
+        cluster = self.cluster
+        done = cluster.upgrade("--limit", "n2,n3", code=1, config=config)
+        assert done.results == {"n2": "failed", "n3": "skipped"}
+        assert cause in done.rows["n2"]["cause"], done.rows["n2"]
+        assert "it runs what it ran before, and takes pods again" in done.rows["n2"]["cause"]
+        assert kubelets(cluster.lab) == of_all(OLD)
+        assert {node: programs(cluster.lab, node) for node in NODES} == self.before
+        assert cluster.lab.restarted(self.starts) == set()
+        assert cluster.shop.cordoned() == set()
+        assert RECORD not in cluster.shop.node("n2")["metadata"].get("annotations", {})
+        assert cluster.lab.on("n2", "ls /var/lib/fabnode/kept", code=None) == ""
+        served, lost = self.visitors.since_then()
+        assert lost == 0, f"{lost} requests of {served + lost} were lost"
+        # What it runs is in order: a run with its own configuration changes nothing but stamps.
+        planned = cluster.lab.plan("--limit", "n2", config=cluster.older)
+        assert planned["nodes"][0]["changes"] == []
+
+
 def test_a_canary_that_fails_goes_back_and_the_others_are_untouched(
     cluster: Cluster, visitors: Visitors
 ) -> None:
     """The newer kubelet refuses its configuration, and does not start."""
-    before = {node: programs(cluster.lab, node) for node in NODES}
-    starts = cluster.lab.starts("n3")
     broken = cluster.changed(kubelet={"config": {"featureGates": {"NoGateOfThisName": True}}})
-    done = cluster.upgrade("--limit", "n2,n3", code=1, config=broken)
-    assert done.results == {"n2": "failed", "n3": "skipped"}
-    assert "it runs what it ran before, and takes pods again" in done.rows["n2"]["cause"]
-    assert kubelets(cluster.lab) == of_all(OLD)
-    assert {node: programs(cluster.lab, node) for node in NODES} == before
-    assert cluster.lab.restarted(starts) == set()
+    Canary(cluster, visitors).fails(broken, "kubelet")
+
+
+@pytest.mark.parametrize(
+    ("key", "part", "code", "cause"),
+    [
+        pytest.param("binaries", "kubelet", CRASHES, "kubelet", id="a kubelet that crashes"),
+        pytest.param("binaries", "kubelet", IDLES, "Ready", id="a kubelet that never reports"),
+        pytest.param("binaries", "kube-proxy", IDLES, "kube-proxy", id="no network of Services"),
+        pytest.param("cni_plugins", "loopback", CRASHES, "", id="no network of pods"),
+    ],
+)
+def test_a_canary_whose_program_does_not_work_goes_back(
+    cluster: Cluster,
+    visitors: Visitors,
+    tmp_path: Path,
+    key: str,
+    part: str,
+    code: bytes,
+    cause: str,
+) -> None:
+    broken = cluster.with_spoiled(key, part, code, tmp_path)
+    Canary(cluster, visitors).fails(broken, cause)
+
+
+def test_a_canary_whose_host_dies_stays_cordoned_and_the_others_are_untouched(
+    cluster: Cluster, visitors: Visitors
+) -> None:
+    """It is switched off while it is changed; the same command goes on when it is back."""
+    canary = Canary(cluster, visitors)
+    run = cluster.lab.begin("upgrade", "--limit", "n2,n3", "--json", config=cluster.newer)
+    assert run.begun("n2", "kubelet", ""), run.printed()
+    cluster.lab.lab("off", "n2", "--plug")
+    try:
+        done = run.wait(cluster.lab.patience)
+        assert done.code == 1
+        assert done.results == {"n2": "failed", "n3": "skipped"}
+        assert cluster.shop.cordoned() == {"n2"}
+        assert programs(cluster.lab, "n3") == canary.before["n3"]
+        assert cluster.lab.restarted(canary.starts) == set()
+        assert "n2" in cluster.lab.inv("status", config=cluster.newer).out
+        assert visitors.since_then()[1] == 0
+    finally:
+        cluster.lab.lab("on", "n2")
+    assert cluster.upgrade("--limit", "n2").results == {"n2": "changed"}
+    assert kubelets(cluster.lab) == {**of_all(OLD), "n2": NEW}
     assert cluster.shop.cordoned() == set()
-    assert RECORD not in cluster.shop.node("n2")["metadata"].get("annotations", {})
-    assert cluster.lab.on("n2", "ls /var/lib/fabnode/kept", code=None) == ""
-    served, lost = visitors.since_then()
-    assert lost == 0, f"{lost} requests of {served + lost} were lost"
-    # What it runs is in order: a run with its own configuration changes nothing but stamps.
-    assert cluster.lab.plan("--limit", "n2", config=cluster.older)["nodes"][0]["changes"] == []
 
 
 def test_an_upgrade_that_is_killed_goes_on(cluster: Cluster) -> None:
@@ -162,7 +262,7 @@ def test_nodes_are_upgraded_one_after_another_and_no_request_is_lost(cluster: Cl
     cluster.shop.clear()
     visitors = Visitors(cluster.shop)
     done = cluster.upgrade()
-    assert done.results == {"n1": "unchanged", "n2": "changed", "n3": "changed"}
+    assert done.results == {"n1": "unchanged", "n2": "unchanged", "n3": "changed"}
     assert kubelets(cluster.lab) == of_all(NEW)
     served, lost = visitors.since_then()
     assert served > 50
