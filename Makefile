@@ -11,7 +11,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 # Where shell scripts are: by extension or by first line.
 SCRIPTS = .ci bench fabnode findings lab tests
 
-.PHONY: demo demo-down check test test-releases test-hosts test-sites test-life test-chaos vm-test conformance coverage
+.PHONY: demo demo-down check test test-releases test-hosts test-sites test-life test-trouble test-chaos vm-test conformance coverage
 .PHONY: test-pythons attacks bench bench-commits bench-scale bench-start bench-upgrade findings
 .PHONY: bootstrap-demo bootstrap-test bootstrap-vm-test
 
@@ -31,7 +31,7 @@ demo-down:  ## takes the demo away: processes, mounts, bridge, folder
 
 test: bootstrap-test .venv/dev check  ## all checks and tests, those on a lab included
 	.venv/bin/inv lab.fetch
-	$(PYTEST) -m 'not releases and not hosts and not sites and not life and not chaos and not vm'
+	$(PYTEST) -m 'not releases and not hosts and not sites and not life and not trouble and not chaos and not vm'
 
 test-releases: bootstrap-test .venv/dev  ## more releases of Kubernetes, the chapter's shape with docker, on a lab
 	.venv/bin/inv lab.fetch --older-nodes
@@ -47,6 +47,10 @@ test-sites: bootstrap-test .venv/dev  ## changed CAs, moved clusters, takeovers,
 test-life: bootstrap-test .venv/dev  ## nodes in use: drained, maintained, mended, reset, on a lab
 	.venv/bin/inv lab.fetch --older-runtimes
 	.venv/bin/pytest -m life
+
+test-trouble: bootstrap-test .venv/dev  ## hosts, connections and the API that fail, hang or lie meanwhile, on a lab
+	.venv/bin/inv lab.fetch
+	$(PYTEST) -m trouble
 
 test-chaos: bootstrap-test .venv/dev  ## deployments ended at random moments and by Ctrl-C, on a lab
 	.venv/bin/inv lab.fetch

@@ -19,7 +19,7 @@ from .test_changes import KUBELET_YAML
 if TYPE_CHECKING:
     from .harness import Lab
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.trouble]
 
 AWAY = 20.0  # seconds
 

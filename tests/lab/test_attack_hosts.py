@@ -20,7 +20,7 @@ from .requester import Request
 if TYPE_CHECKING:
     from .harness import Done, Lab
 
-pytestmark = pytest.mark.attack
+pytestmark = [pytest.mark.attack, pytest.mark.trouble]
 
 ROGUE = "n3"
 BOOTSTRAP = "/etc/kubernetes/bootstrap.kubeconfig"

@@ -15,7 +15,7 @@ from .harness import NODES, eventually
 if TYPE_CHECKING:
     from .harness import Lab
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.trouble]
 
 
 def test_unit_that_does_not_start_shows_its_journal_at_once(cluster: Lab) -> None:

@@ -19,7 +19,7 @@ from .harness import NODES, eventually
 if TYPE_CHECKING:
     from .harness import Done, Lab
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.trouble]
 
 STATE, LOCK = "/var/lib/fabnode", "/run/fabnode.lock"
 ASIDE = "/root/aside"
