@@ -172,7 +172,7 @@ def test_flags_that_a_kubelet_lists_at_each_start_do_not_hide_what_it_ends_with(
 
 HEAD = "{}.{:06} n1 kubelet[9]: "
 KLOG = "1129 10:00:00.000000    9 "
-SETTINGS = f'I{KLOG}server.go:500] "Effective Kubelet configuration" config=<'
+SETTINGS = f'I{KLOG}server.go:500] "Effective KubeletConfiguration" config=<'
 POD_OUTPUT = f'I{KLOG}prober.go:1] "Probe failed" output=<'
 
 

@@ -31,7 +31,7 @@ for unit in $services; do
 			BEGIN {
 				unit = ENVIRON["unit"]; letters = ENVIRON["letters"] + 0; lines = ENVIRON["lines"] + 0
 				header = ": [IWEF][0-9]+ [0-9:.]+ +[0-9]+ [^ ]+:[0-9]+[]] "
-				settings = header "\"Effective Kubelet [a-z]+\" [a-z]+=<$"
+				settings = header "\"Effective KubeletConfiguration\" config=<$"
 			}
 			# A text may have begun before the first line that is read, but for a start of the unit.
 			NR == 1 && $3 != "systemd[1]:" { others_until = $1 + 1 }
