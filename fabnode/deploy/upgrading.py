@@ -21,7 +21,7 @@ from ..node.resources import Binary, File, Trace
 from ..releases import upgrade_effects
 from ..releases.matrix import matrix
 from ..steps import kubelet, pod_network
-from ..upkeep import departures
+from ..upkeep import departures, readiness
 from ..upkeep.operations import SOAKING
 from ..util import program
 from ..util.errors import FabnodeError
@@ -334,8 +334,8 @@ class _Node:
         restarts = {each.name for each in planned.plan.restarts}
         unready = kubelet.UNIT in restarts and not change.drains
         if unready and upgrade_effects.unready_at_start(self._run.config.cluster.version):
-            text = "its pods leave their Services' endpoints until they are probed again"
-            return (*change.effects, text)
+            text = readiness.probed_again(self._using.evictions.pods(self._name))
+            return (*change.effects, text) if text else change.effects
         return change.effects
 
     def _emptied(self, *, drains: bool) -> Operation:

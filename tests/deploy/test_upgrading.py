@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -212,6 +213,21 @@ def test_a_patch_of_the_kubelet_drains_nothing(scene: Upgraded) -> None:
     assert scene.upgrade()["n1"].ok
     assert not [what for what in scene.api.reported if what.startswith("evict")]
     assert "deploy n1" in scene.did
+
+
+def test_a_plan_says_how_many_pods_leave_endpoints_while_an_older_kubelet_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scene = Upgraded(monkeypatch, tmp_path, cluster={"version": "1.34.2"})
+    scene.wanted = Versions(Release.parse("1.34.2"), "containerd", Release.parse("2.3.4"))
+    scene.runs["n1"] = replace(scene.wanted, kubelet=Release.parse("1.34.1"))
+    probed = pod("b")
+    probed["spec"]["containers"] = [{"readinessProbe": {"periodSeconds": 5}}]
+    scene.api.pods = [pod("a"), probed]
+    found = upgrading.plan(scene.run(), Upgrade()).nodes["n1"].value
+    assert found
+    text = "1 pod would leave its Services' endpoints until probed again, 5 s at most"
+    assert found.effects == (text,)
 
 
 def test_a_change_of_runtime_ends_the_nodes_own_pods(scene: Upgraded) -> None:

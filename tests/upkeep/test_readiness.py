@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.upkeep.readiness import why_unready
+from fabnode.upkeep.readiness import probed_again, why_unready
 
 from .pods import pod
 
@@ -34,3 +34,31 @@ PROBED = {"type": "Warning", "message": "Readiness probe failed: HTTP 503"}
 )
 def test_why(of: dict[str, Any], events: list[dict[str, Any]], why: str) -> None:
     assert why_unready(of, events) == why
+
+
+def probed(name: str, *, ready: bool = True, **probe: int) -> dict[str, Any]:
+    found = pod(name, ready=ready)
+    found["spec"]["containers"] = [{"name": "main", "readinessProbe": probe}]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        ([], ""),
+        ([pod("web-1")], ""),
+        ([probed("web-1", ready=False, periodSeconds=60)], ""),
+        (
+            [probed("web-1")],
+            "1 pod would leave its Services' endpoints until probed again, 10 s at most",
+        ),
+        (
+            [probed("web-1"), probed("web-2", periodSeconds=20, successThreshold=3), pod("web-3")],
+            "2 pods would leave their Services' endpoints until probed again, 60 s at most",
+        ),
+    ],
+)
+def test_those_with_a_readiness_probe_leave_endpoints_while_their_kubelet_starts(
+    of: list[dict[str, Any]], expected: str
+) -> None:
+    assert probed_again(of) == expected
