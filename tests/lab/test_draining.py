@@ -254,3 +254,23 @@ def test_one_node_is_drained_by_fab_and_taken_back(shop: Shop) -> None:
     lab.fab("-H", "n2", "uncordon", config=shop.config)
     assert shop.cordoned() == set()
     assert excluded not in shop.node("n2")["metadata"]["labels"]
+
+
+def test_one_node_is_maintained_upgraded_and_explained_by_fab(shop: Shop) -> None:
+    def fab(*words: str, code: int = 0) -> str:
+        return shop.lab.fab("-H", "n2", *words, code=code, config=shop.config).text
+
+    shop.make(deployment("web", 2, nodeSelector={"kubernetes.io/hostname": "n2"}))
+    shop.rolled_out("web")
+    writes = len(shop.lab.writes())
+    shown = fab("maintain", "--command=true", "--dry-run")
+    assert "n2: drain, " in shown
+    assert "shop/web-" in shown
+    assert "n2: nothing to change" in fab("upgrade", "--dry-run")
+    assert [write for write in shop.lab.writes(writes) if "/nodes/" in write] == []
+    assert "takes pods again" in fab("maintain", "--command=true")
+    assert shop.cordoned() == set()
+    shop.rolled_out("web")
+    shop.lab.kubectl("cordon", "n2")
+    assert "it is cordoned, and takes no pods" in fab("doctor", code=3)
+    shop.lab.kubectl("uncordon", "n2")
