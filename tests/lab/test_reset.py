@@ -150,7 +150,7 @@ def run_pods(lab: Lab) -> None:
 def deploy(lab: Lab) -> None:
     """Deploy; the pods that proved the network have gone when it returns."""
     lab.deploy()
-    eventually(lambda: "fabnode-verify" not in lab.kubectl("get", "namespaces"), 180)
+    eventually(lambda: not lab.objects("pods", "-n", "fabnode-verify"), 180)
 
 
 @pytest.fixture(scope="module")
