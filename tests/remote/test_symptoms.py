@@ -173,6 +173,7 @@ def test_flags_that_a_kubelet_lists_at_each_start_do_not_hide_what_it_ends_with(
 HEAD = "{}.{:06} n1 kubelet[9]: "
 KLOG = "1129 10:00:00.000000    9 "
 SETTINGS = f'I{KLOG}server.go:500] "Effective KubeletConfiguration" config=<'
+SWAPS = f'I{KLOG}swap_util.go:1] "Swap is on" /proc/swaps contents=<'
 POD_OUTPUT = f'I{KLOG}prober.go:1] "Probe failed" output=<'
 
 
@@ -196,7 +197,8 @@ STARTED = (0, "1795953100.000000 n1 systemd[1]: Started kubelet.service.")
 def test_the_configuration_that_a_kubelet_logs_does_not_hide_what_it_ends_with(
     shell: list[str], tmp_path: Path
 ) -> None:
-    start = [(0, SETTINGS), *[(0, f"key{number}: 1") for number in range(400)], (0, ">")]
+    start = [(0, SETTINGS), *[(0, f"\tkey{number}: 1") for number in range(400)], (0, " >")]
+    start += [(0, SWAPS), (0, "\tFilename Type"), (0, " >")]
     ending = (0, f'E{KLOG}run.go:72] "command failed" err="swap"')
     found = of_journal(shell, tmp_path, [STARTED, *start, ending, STARTED, *start, ending])
     assert [line.text for line in found.journal] == ["Started kubelet.service.", ending[1]] * 2

@@ -23,23 +23,25 @@ for unit in $services; do
 	}
 	# A kubelet that ends again and again lists its two hundred flags each time, and since 1.37 its
 	# configuration as a text of hundreds of lines: what it ends with would not be among the last
-	# lines. Both are left out, but for what may stand in a text of others (`=<`, see
-	# doctor/service_log.py): there a pod could write such a beginning to hide what follows it.
+	# lines. Both are left out, and so is the text in which it lists swap. Where a text of others
+	# may go on (`=<`, see doctor/service_log.py) none is: a pod could write such a beginning there
+	# to hide what follows.
 	! has journalctl || timeout 20 journalctl --no-pager -q -o short-unix -n "$most_read" -u "$unit" 2>/dev/null |
 		LC_ALL=C cut -c 1-50000 |
 		unit=$unit letters=$most_letters lines=$most_journal read=$most_read LC_ALL=C awk '
 			BEGIN {
 				unit = ENVIRON["unit"]; letters = ENVIRON["letters"] + 0; lines = ENVIRON["lines"] + 0
 				header = ": [IWEF][0-9]+ [0-9:.]+ +[0-9]+ [^ ]+:[0-9]+[]] "
-				settings = header "\"Effective KubeletConfiguration\" config=<$"
+				own = header "\"(Effective KubeletConfiguration|Swap is on)\" [^\"]*=<$"
 			}
 			# A text may have begun before the first line that is read, but for a start of the unit.
 			NR == 1 && $3 != "systemd[1]:" { others_until = $1 + 1 }
-			in_settings {
-				in_settings = $0 !~ header && $3 != "systemd[1]:" && !/[]]: >$/
-				if (in_settings || /[]]: >$/) next
+			in_own {
+				ended = /[]]: *>$/
+				in_own = $0 !~ header && $3 != "systemd[1]:" && !ended
+				if (in_own || ended) next
 			}
-			$1 > others_until && $0 ~ settings { in_settings = 1; next }
+			$1 > others_until && $0 ~ own { in_own = 1; next }
 			/=<$/ || length($0) >= 49152 || ($1 <= others_until && $0 !~ header) { others_until = $1 + 1 }
 			length($0) <= letters && !/=<$/ && /: I[0-9]+ [0-9:.]+ +[0-9]+ flags\.go:[0-9]+\] FLAG: --/ { next }
 			{
