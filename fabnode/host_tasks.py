@@ -23,6 +23,7 @@ from .cli.options import HELP, Options
 _STEPS = {
     "prepare": "Load kernel modules, set sysctls.",
     "runtime": "Set up containerd or docker; load images.",
+    "balancer": "Balance the node's way to several apiservers.",
     "bootstrap-kubeconfig": "Issue a bootstrap token for the node.",
     "kubelet": "Install the kubelet and have it join.",
     "proxy-cert": "Issue kube-proxy's certificate.",
@@ -30,7 +31,7 @@ _STEPS = {
     "images": "Load the image archives that joining didn't need.",
 }
 
-_UNIT = "kubelet, kube-proxy or the runtime's."
+_UNIT = "kubelet, kube-proxy, the runtime's or apiserver-balancer."
 _DRY_RUN = "Show what would change; change nothing."
 
 

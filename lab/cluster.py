@@ -14,7 +14,7 @@ from typing import TypeVar
 from . import cache, cgroups, controlplane, hosts, network, support, sysctls, versions
 from . import state as states
 from .errors import LabError, LabInputError
-from .layout import MAX_NODES, Host, Layout, check_name, folder_for, free_subnet
+from .layout import MAX_CONTROL_PLANES, MAX_NODES, Host, Layout, check_name, folder_for, free_subnet
 from .outputs import complete, write_outputs
 from .parts import Parts, provide
 from .progress import Progress
@@ -60,7 +60,8 @@ def start(
 
     def control_plane_up() -> None:
         with progress.work("control plane") as report:
-            controlplane.up(layout, parts.etcd, parts.control_plane, release, report)
+            programs = (parts.etcd, parts.control_plane)
+            controlplane.up(layout, *programs, release, report, state.control_planes)
 
     with ThreadPoolExecutor(1) as pool:
         control = pool.submit(control_plane_up)
@@ -138,7 +139,7 @@ def stands(layout: Layout, state: State) -> bool:
         and network.ready(layout)
         and _present(layout) == names
         and all(hosts.running(layout, name) for name in names)
-        and all(controlplane.running(layout).values())
+        and all(controlplane.running(layout, state.control_planes).values())
         and controlplane.ready(layout)
     )
 
@@ -148,6 +149,10 @@ def check(name: str, wanted: State) -> None:
     check_name(name)
     if not 1 <= wanted.nodes <= MAX_NODES:
         raise LabInputError(f"a lab has 1 to {MAX_NODES} nodes, not {wanted.nodes}")
+    if not 1 <= wanted.control_planes <= MAX_CONTROL_PLANES:
+        raise LabInputError(
+            f"a lab has 1 to {MAX_CONTROL_PLANES} control planes, not {wanted.control_planes}"
+        )
     known = versions.known_kubernetes()
     if wanted.kubernetes not in known:
         raise LabInputError(
@@ -189,8 +194,9 @@ def _made_of(state: State) -> str:
     """Return what of a lab never changes while it stands."""
     packages = f" with {', '.join(state.packages)}" if state.packages else ""
     virtual = "virtual " if state.vm else ""
+    several = f" with {state.control_planes} API servers" if state.control_planes > 1 else ""
     return (
-        f"Kubernetes {state.kubernetes} and {state.runtime} on {virtual}hosts of Debian"
+        f"Kubernetes {state.kubernetes}{several} and {state.runtime} on {virtual}hosts of Debian"
         f" {state.suite}{packages}"
     )
 
@@ -213,7 +219,7 @@ def _take_place(parent: Path, name: str, wanted: State) -> tuple[Layout, State]:
         network.refuse_taken(layout)
         states.save(layout, state)
         network.claim(layout)
-        network.up(layout)
+        network.up(layout, state.control_planes)
     return layout, state
 
 

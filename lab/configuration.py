@@ -38,11 +38,12 @@ def cluster(layout: Layout, nodes: list[Host], state: State, images: list[Path])
     }
     if state.jump:
         ssh["gateway"] = f"{layout.jump().user}@{layout.jump().address}:22"
+    several = layout.apiservers(state.control_planes)
     whole: dict[str, Any] = {
         "cluster": {
             "name": layout.name,
             "version": state.kubernetes,
-            "apiserver": layout.apiserver,
+            "apiserver": several if len(several) > 1 else layout.apiserver,
             "ca": str(layout.pki / "ca.pem"),
             "kubeconfig": str(layout.kubeconfig),
             "service_cidr": SERVICE_CIDR,
@@ -111,7 +112,7 @@ def _node(layout: Layout, state: State, node: Host) -> dict[str, Any]:
     return entry
 
 
-def kubeconfig(layout: Layout, user: str) -> str:
+def kubeconfig(layout: Layout, user: str, server: str = "") -> str:
     """Return a kubeconfig with the certificate ``user`` of the lab's pki folder inside."""
 
     def data(file: str) -> str:
@@ -124,7 +125,7 @@ def kubeconfig(layout: Layout, user: str) -> str:
             {
                 "name": layout.name,
                 "cluster": {
-                    "server": layout.apiserver,
+                    "server": server or layout.apiserver,
                     "certificate-authority-data": data(TRUSTED),
                 },
             }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import ssl
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import urllib3
@@ -13,13 +14,24 @@ from fabnode.util.wait import Wait
 
 from . import cache, cgroups, configuration, pki, processes, versions
 from .errors import LabError
-from .layout import POD_CIDR, SERVICE_CIDR, Layout
+from .layout import MAX_CONTROL_PLANES, POD_CIDR, SERVICE_CIDR, Layout
 from .pki import TRUSTED
 
 READY_SECONDS = 300.0  # a component that ended is noticed at once; a busy machine may be slow
-COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_OTHERS = ("kube-controller-manager", "kube-scheduler")
 READY = "/readyz"
 MADE_BY_CONTROLLERS = "/api/v1/namespaces/default/serviceaccounts/default"  # among their first
+
+
+def apiserver_names(count: int) -> tuple[str, ...]:
+    """Return what so many API servers are called."""
+    return ("kube-apiserver", *(f"kube-apiserver-{n}" for n in range(2, count + 1)))
+
+
+def components(count: int = 1) -> tuple[str, ...]:
+    """Return what the parts of a control plane are called, in the order of starting."""
+    return ("etcd", *apiserver_names(count), *_OTHERS)
+
 
 # What the administrator and fabnode's own account write, so that tests can tell that a run wrote
 # nothing. Asking what one may do is no writing; everybody else's requests are not logged.
@@ -37,17 +49,24 @@ rules:
 """
 
 
-def commands(layout: Layout, etcd: Path, kubernetes: Path, release: str) -> dict[str, list[str]]:
+def commands(
+    layout: Layout, etcd: Path, kubernetes: Path, release: str, count: int = 1
+) -> dict[str, list[str]]:
     """
     Return each component's command, in the order of starting.
 
-    Everything listens on the bridge's address only, so that labs don't meet.
+    Everything listens on the bridge's addresses only, so that labs don't meet.
     """
     # Old ones also answered without TLS, on every address, unless told not to.
     no_plain_port = ["--port=0"] if versions.has_dockershim(release) else []
     return {
         "etcd": _etcd(layout, etcd),
-        "kube-apiserver": _apiserver(layout, kubernetes),
+        **{
+            name: _apiserver(layout, kubernetes, name, address)
+            for name, address in zip(
+                apiserver_names(count), layout.control_planes(count), strict=True
+            )
+        },
         "kube-controller-manager": _controller_manager(layout, kubernetes) + no_plain_port,
         "kube-scheduler": _scheduler(layout, kubernetes) + no_plain_port,
     }
@@ -78,12 +97,13 @@ def _etcd(layout: Layout, binaries: Path) -> list[str]:
     ]
 
 
-def _apiserver(layout: Layout, binaries: Path) -> list[str]:
+def _apiserver(layout: Layout, binaries: Path, name: str, address: IPv4Address) -> list[str]:
     folder = layout.pki
+    audit = name.replace("kube-apiserver", "audit")
     return [
         str(binaries / "kube-apiserver"),
-        f"--bind-address={layout.gateway}",
-        f"--advertise-address={layout.gateway}",
+        f"--bind-address={address}",
+        f"--advertise-address={address}",
         "--secure-port=6443",
         f"--etcd-servers={layout.etcd}",
         f"--etcd-cafile={folder / 'etcd-ca.pem'}",
@@ -106,7 +126,7 @@ def _apiserver(layout: Layout, binaries: Path) -> list[str]:
         f"--service-account-key-file={folder / 'service-account.pub'}",
         f"--service-account-signing-key-file={folder / 'service-account-key.pem'}",
         f"--audit-policy-file={layout.folder / 'audit-policy.yaml'}",
-        f"--audit-log-path={layout.logs / 'audit.jsonl'}",
+        f"--audit-log-path={layout.logs / f'{audit}.jsonl'}",
     ]
 
 
@@ -139,34 +159,43 @@ def _scheduler(layout: Layout, binaries: Path) -> list[str]:
 
 
 def up(
-    layout: Layout, etcd: Path, kubernetes: Path, release: str, report: Callable[[str], None]
+    layout: Layout,
+    etcd: Path,
+    kubernetes: Path,
+    release: str,
+    report: Callable[[str], None],
+    count: int = 1,
 ) -> None:
     """
     Start what does not run and return when the API server answers and its controllers work.
 
     ``kubernetes`` holds the components of this ``release``. The controllers take seconds to begin:
-    until then nothing is signed, and they give up when the API server has trouble.
+    until then nothing is signed, and they give up when the API server has trouble. Of several API
+    servers they use the last, so that the others can be killed.
     """
+    names, servers = components(count), layout.apiservers(count)
     for user in ("controller-manager", "scheduler"):
-        text = configuration.kubeconfig(layout, user)
+        text = configuration.kubeconfig(layout, user, servers[-1])
         pki.write_secret(layout.pki / f"{user}.kubeconfig", text.encode())
     (layout.folder / "audit-policy.yaml").write_text(AUDIT_POLICY)
-    wanted = commands(layout, etcd, kubernetes, release)
+    wanted = commands(layout, etcd, kubernetes, release, count)
     # The API server waits for etcd by itself; the other two would give up on
     # an absent API server, so they come once it is ready.
-    for name in COMPONENTS[:2]:
+    before, after = names[: -len(_OTHERS)], names[-len(_OTHERS) :]
+    for name in before:
         _start(layout, name, wanted[name])
     report(f"waiting for {READY}")
-    _wait_for(layout, READY, COMPONENTS[:2])
-    for name in COMPONENTS[2:]:
+    for server in servers:
+        _wait_for(layout, f"{server}{READY}", before)
+    for name in after:
         _start(layout, name, wanted[name])
     report("waiting for the controllers")
-    _wait_for(layout, MADE_BY_CONTROLLERS, COMPONENTS)
+    _wait_for(layout, f"{layout.apiserver}{MADE_BY_CONTROLLERS}", names)
 
 
 def down(layout: Layout) -> None:
-    """Stop all four, those that use another first."""
-    for name in reversed(COMPONENTS):
+    """Stop all of it, those that use another first."""
+    for name in reversed(components(MAX_CONTROL_PLANES)):
         processes.stop(layout.record(name))
     for pid in cgroups.members(layout.cgroup("control")):
         processes.send(pid, signal.SIGKILL)
@@ -179,15 +208,15 @@ def forget(layout: Layout) -> None:
     cache.remove(layout.folder / "etcd")
 
 
-def running(layout: Layout) -> dict[str, bool]:
+def running(layout: Layout, count: int = 1) -> dict[str, bool]:
     """Return which components run."""
-    return {name: processes.find(layout.record(name)) is not None for name in COMPONENTS}
+    return {name: processes.find(layout.record(name)) is not None for name in components(count)}
 
 
 def ready(layout: Layout) -> bool:
     """Return whether the API server says that it is ready."""
     with _client(layout) as http:
-        return _answers(http, layout, READY)
+        return _answers(http, f"{layout.apiserver}{READY}")
 
 
 def _client(layout: Layout) -> urllib3.PoolManager:
@@ -200,9 +229,9 @@ def _client(layout: Layout) -> urllib3.PoolManager:
     return urllib3.PoolManager(ssl_context=context, timeout=10, retries=False)
 
 
-def _answers(http: urllib3.PoolManager, layout: Layout, path: str) -> bool:
+def _answers(http: urllib3.PoolManager, url: str) -> bool:
     try:
-        return http.request("GET", f"{layout.apiserver}{path}").status == 200
+        return http.request("GET", url).status == 200
     except urllib3.exceptions.HTTPError:
         return False
 
@@ -214,11 +243,11 @@ def _start(layout: Layout, name: str, command: list[str]) -> None:
         processes.start(command, layout.record(name), layout.logs / f"{name}.log", group)
 
 
-def _wait_for(layout: Layout, path: str, started: Sequence[str]) -> None:
-    """Wait until this is there at the API server; LabError once one that was started has ended."""
-    wait = Wait(f"{layout.apiserver}{path}", READY_SECONDS)
+def _wait_for(layout: Layout, url: str, started: Sequence[str]) -> None:
+    """Wait until this is there at an API server; LabError once one that was started has ended."""
+    wait = Wait(url, READY_SECONDS)
     with _client(layout) as http:  # one connection: TLS costs more than the question
-        while not _answers(http, layout, path):
+        while not _answers(http, url):
             for name in started:
                 log = layout.logs / f"{name}.log"
                 if processes.ended(layout.record(name)):

@@ -15,6 +15,7 @@ POD_CIDR = "172.20.0.0/16"
 DNS_ADDRESS = "10.68.0.2"
 JUMP = "jump"
 MAX_NODES = 200
+MAX_CONTROL_PLANES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,14 @@ class Layout:
     def apiserver(self) -> str:
         """Return the API server's URL."""
         return f"https://{self.gateway}:6443"
+
+    def control_planes(self, count: int) -> list[IPv4Address]:
+        """Return the addresses of so many API servers; the jump host has the second."""
+        return [self.gateway, *(self.subnet[2 + number] for number in range(1, count))]
+
+    def apiservers(self, count: int) -> list[str]:
+        """Return the URLs of so many API servers."""
+        return [f"https://{address}:6443" for address in self.control_planes(count)]
 
     @property
     def etcd(self) -> str:

@@ -52,10 +52,11 @@ def claim(layout: Layout) -> None:
     run("ip", "link", "set", layout.bridge, "alias", str(layout.folder))
 
 
-def up(layout: Layout) -> None:
-    """Give the bridge its address, and let its traffic through a closed firewall."""
-    address = f"{layout.gateway}/{layout.subnet.prefixlen}"
-    run("ip", "address", "replace", address, "dev", layout.bridge)
+def up(layout: Layout, control_planes: int = 1) -> None:
+    """Give the bridge its addresses, and let its traffic through a closed firewall."""
+    first, *others = layout.control_planes(control_planes)
+    for address in (f"{first}/{layout.subnet.prefixlen}", *(f"{each}/32" for each in others)):
+        run("ip", "address", "replace", address, "dev", layout.bridge)
     run("ip", "link", "set", layout.bridge, "up")
     for rule in _rules(layout):
         if _drops(rule[0]) and not succeeds("iptables", "-w", "-C", *rule):

@@ -10,6 +10,8 @@ from . import builds, images, rootfs, versions
 from .progress import Progress
 from .state import State
 
+BALANCER = "haproxy"  # what hosts reach several API servers by
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -52,7 +54,9 @@ def provide(wanted: State, progress: Progress) -> Parts:
     """Return all parts of a lab: from the cache, or downloaded, or built."""
     runtime, kubernetes = wanted.runtime, wanted.kubernetes
     with ThreadPoolExecutor(1) as pool:  # the hosts' Debian comes in while Go compiles
-        more = (*wanted.packages, *(rootfs.VIRTUAL_PACKAGES if wanted.vm else ()))
+        balancer = (BALANCER,) if wanted.control_planes > 1 else ()
+        virtual = rootfs.VIRTUAL_PACKAGES if wanted.vm else ()
+        more = (*dict.fromkeys((*wanted.packages, *balancer)), *virtual)
         base = pool.submit(rootfs.host_base, runtime, wanted.suite, more, progress)
         cni = builds.provide(versions.cni_plugins(), progress)
         calico = builds.provide(versions.calico(), progress)

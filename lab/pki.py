@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fabnode.util.atomic_write import atomic_write
 
-from .layout import SERVICE_CIDR, Layout
+from .layout import MAX_CONTROL_PLANES, SERVICE_CIDR, Layout
 
 VALID_DAYS = 3650
 TRUSTED = "trusted-ca.pem"  # whom the control plane trusts: the CA, and while it changes, two
@@ -42,11 +42,13 @@ def leaves(layout: Layout) -> tuple[Leaf, ...]:
     first_service = str(ipaddress.ip_network(SERVICE_CIDR)[1])
     service = [f"kubernetes.default.svc.{domain}" for domain in ("cluster.local",)]
     names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", *service, "localhost"]
+    addresses = [str(each) for each in layout.control_planes(MAX_CONTROL_PLANES)]
     return (
         Leaf(
             "apiserver",
             "kube-apiserver",
-            names=(*names, str(layout.gateway), first_service, "127.0.0.1"),
+            # Each by its own address, and all by one name.
+            names=(*names, *addresses, first_service, "127.0.0.1"),
         ),
         Leaf("apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters"),
         Leaf("controller-manager", "system:kube-controller-manager"),

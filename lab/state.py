@@ -20,8 +20,8 @@ class State:
 
     ``kubernetes`` is the release of the nodes, ``suite`` the hosts' Debian, ``packages`` what is
     installed on them beside what a lab needs; with ``vm`` they are virtual machines, but the jump
-    host. ``sysctls`` are the machine's settings as they were before the first host booted, to be
-    put back at the end.
+    host. ``control_planes`` API servers share one etcd. ``sysctls`` are the machine's settings as
+    they were before the first host booted, to be put back at the end.
     """
 
     nodes: int
@@ -32,6 +32,7 @@ class State:
     suite: str = DEBIAN
     packages: tuple[str, ...] = ()
     vm: bool = False
+    control_planes: int = 1
     sysctls: dict[str, str] = field(default_factory=dict)
 
     def node_name(self, host: Host) -> str:

@@ -37,6 +37,7 @@ PROJECT = Path(__file__).parent.parent
         "jump": "add a jump host; the configuration then goes through it",
         "suite": f"the hosts' Debian: {' or '.join(defaults.SUITES)} ({defaults.DEBIAN})",
         "packages": "comma-separated: what of Debian's the hosts have beside what a lab needs",
+        "control_planes": "how many API servers, of one etcd; hosts then have HAProxy (1)",
         "vm": "hosts are virtual machines: a kernel, cgroups (version 2) and a disk of their own",
     }
 )
@@ -50,6 +51,7 @@ def up(
     suite: str = defaults.DEBIAN,
     packages: str = "",
     vm: bool = False,
+    control_planes: int = whole("--control-planes", 1),
 ) -> None:
     """
     Bring up a control plane and bare hosts here.
@@ -58,10 +60,13 @@ def up(
     Examples: inv lab.up --kubernetes 1.20.2 --runtime docker --nodes 2 --name old
     inv lab.up --suite trixie --packages sudo-rs,tcsh
     inv lab.up --vm --nodes 2
+    inv lab.up --control-planes 3
     """
     with _sentences():
         more = tuple(sorted({package for package in packages.split(",") if package}))
-        wanted = lab.state.State(nodes, kubernetes, jump, "", runtime, suite, more, vm)
+        wanted = lab.state.State(
+            nodes, kubernetes, jump, "", runtime, suite, more, vm, control_planes
+        )
         layout = lab.cluster.up(PROJECT, name, wanted, Progress())
         shown = _shown(layout.folder)
         print(f"configuration  {shown}/cluster.yml   (export FABNODE_CONFIG={shown}/cluster.yml)")
@@ -90,14 +95,20 @@ def status(_: Context, name: str = DEFAULT_NAME) -> None:
     with _sentences():
         layout, state = _lab(name)
         print(f"lab {name}: Kubernetes {state.kubernetes}, {layout.apiserver}, {layout.folder}")
-        rows = [(each, "", on) for each, on in lab.controlplane.running(layout).items()]
+        rows = [
+            (each, "", on)
+            for each, on in lab.controlplane.running(layout, state.control_planes).items()
+        ]
         for host in state.hosts(layout):
             login = f"{host.user}@{host.address}"
             rows.append((host.name, login, lab.hosts.running(layout, host.name)))
         for what, login, on in rows:
             print(f"  {what:<24} {'running' if on else 'off':<8} {login}".rstrip())
         if not all(on for *_, on in rows):
-            raise Exit(f"parts are off: `inv lab.up --nodes {state.nodes}{_option(name)}`", code=1)
+            several = state.control_planes
+            more = f" --control-planes {several}" if several > 1 else ""
+            again = f"inv lab.up --nodes {state.nodes}{more}{_option(name)}"
+            raise Exit(f"parts are off: `{again}`", code=1)
 
 
 @task(

@@ -76,7 +76,7 @@ def cluster_of_runs(config: str = "") -> dict[str, str]:
     if not config and not configuration_path(config).exists():
         return {}
     cluster = configuration(config).cluster
-    return {"cluster": cluster.name, "apiserver": cluster.apiserver}
+    return {"cluster": cluster.name, "apiserver": cluster.api_text}
 
 
 def configuration_path(config: str = "") -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..releases import compatibility
 from ..util import program, sysctl_aliases
 from ..util.problems import KeyPath, nearest
-from . import reserved_fields
+from . import apiservers, reserved_fields
 from .registry_servers import has_password, server
 from .validators import is_address
 
@@ -63,7 +63,10 @@ def networks(cluster: ClusterSettings) -> Violations:
         yield ("cluster", "dns_address"), message, hint
     elif dns in (services.network_address, services.broadcast_address):
         yield ("cluster", "dns_address"), f"{dns} is not a usable address of {services}", ""
-    yield from _inside(cluster, cluster.apiserver_host, ("cluster", "apiserver"))
+    yield from apiservers.violations(cluster.apiservers, cluster.version)
+    for index, (host, _) in enumerate(cluster.endpoints):
+        path: KeyPath = ("cluster", "apiserver")
+        yield from _inside(cluster, host, (*path, index) if cluster.balanced else path)
 
 
 def addresses(cluster: ClusterSettings, nodes: Mapping[int, NodeEntry]) -> Violations:

@@ -168,6 +168,8 @@ def _kind(here: Schema, made: Schema) -> str:
         return f"list, each item: {_kind(shape['items'], made)}"
     if isinstance(inner := shape.get("additionalProperties"), dict):
         return f"mapping from names, each value: {_kind(inner, made)}"
+    if any("items" in one for one in _alternatives(here, made)):
+        return f"{_kind(shape, made)}, or a list of it"
     kinds = shape.get("type", "string")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     return either([_WORDS.get(kind, "true or false") for kind in kinds])

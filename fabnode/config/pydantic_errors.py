@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
+ALTERNATIVE = "alternative: "
+"""Begin of a tag of a union, which pydantic puts into the path of an error."""
+
 _SECRET = ("password", "sudo_password", "token")
 
 _EXPECTED = {
@@ -70,7 +73,7 @@ def explain(
     :param texts: how numbers, booleans and null were written.
     :returns: None for an error that only follows from others.
     """
-    path: KeyPath = error["loc"]
+    path: KeyPath = tuple(p for p in error["loc"] if not str(p).startswith(ALTERNATIVE))
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "missing":
         return path, "is missing", ""

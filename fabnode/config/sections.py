@@ -10,13 +10,13 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from ..releases.version import Release
 from ..util.problems import InvalidValueError, plain
 from . import fields
+from .apiservers import BALANCER, SERVER_NAME, Apiservers, endpoint
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -100,7 +100,10 @@ class ClusterSettings(Section):
 
     name: fields.ClusterName = Field("kubernetes", description="name of the cluster in kubeconfigs")
     version: fields.ReleaseField = Field(description="Kubernetes release of kubelet and kube-proxy")
-    apiserver: fields.ApiserverUrl = Field(description="https URL of the API as the nodes reach it")
+    apiserver: Apiservers = Field(
+        description="https URL of the API as the nodes reach it; or a list of all apiservers' URLs,"
+        " which each node then reaches by a balancer of its own"
+    )
     ca: fields.LocalPath = Field(description="PEM certificate of the CA of apiserver and nodes")
     kubeconfig: fields.LocalPath = Field(description="what fabnode itself speaks to the API with")
     service_cidr: fields.Network = Field(description="addresses of Services")
@@ -112,14 +115,34 @@ class ClusterSettings(Section):
     dns_domain: fields.Domain = Field("cluster.local", description="the cluster's DNS domain")
 
     @property
-    def apiserver_host(self) -> str:
-        """Return the host of the API's URL: a name or an IPv4 address."""
-        return urlsplit(self.apiserver).hostname or ""
+    def apiservers(self) -> tuple[str, ...]:
+        """URLs of the API; of several, each node has a balancer."""
+        return (self.apiserver,) if isinstance(self.apiserver, str) else self.apiserver
 
     @property
-    def apiserver_port(self) -> int:
-        """Return the port of the API's URL."""
-        return urlsplit(self.apiserver).port or 443
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """Host, a name or an IPv4 address, and port of each URL."""
+        return tuple(endpoint(url) for url in self.apiservers)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether nodes reach the API by a balancer of their own."""
+        return len(self.apiservers) > 1
+
+    @property
+    def server(self) -> str:
+        """URL of the API in the kubeconfigs of nodes."""
+        return BALANCER if self.balanced else self.apiservers[0]
+
+    @property
+    def server_name(self) -> str:
+        """Name that nodes verify apiservers by; empty: the URL's host."""
+        return SERVER_NAME if self.balanced else ""
+
+    @property
+    def api_text(self) -> str:
+        """The URL, or all of them, for people and journals."""
+        return ", ".join(self.apiservers)
 
 
 class SshSettings(Section):

@@ -14,6 +14,7 @@ from ..kube.server_version import server_release
 from ..pki.kubeconfig import kubeconfig
 from ..releases.matrix import matrix
 from . import deployer_account, run_rights
+from .api_access import each_alone, everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,9 +87,10 @@ def set_up(
     :returns: the account, and when its credentials end.
     :raises ClusterError: the apiserver refuses, or does not answer.
     """
-    admin = load(config.cluster.kubeconfig)
+    admin = everywhere(load(config.cluster.kubeconfig), config.cluster)
     api = Api(admin, patience=config.timeouts.api, on_wait=print)
-    made = desired(config, server_release(api))
+    each = each_alone(admin) if config.cluster.balanced else ()
+    made = desired(config, server_release(api, each, print))
     manifests = Manifests(api)
     # The roles are in a namespace that has to exist first.
     for group in (made.objects[:1], made.objects[1:]):
@@ -100,6 +102,7 @@ def set_up(
     content = kubeconfig(
         cluster=config.cluster.name,
         server=admin.server,
+        server_name=admin.tls_server_name or "",
         ca=admin.ca_pem or config.ca_pem,
         user=made.account.name,
         credentials={"token": token},

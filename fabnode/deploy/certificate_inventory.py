@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
 
 def cluster_certificates(config: Config, now: datetime) -> list[CertificateRow]:
-    """Return a row for each CA, and for whatever certificate the apiserver shows."""
+    """Return a row for each CA, and for whatever certificate each apiserver shows."""
     rows = authorities(str(config.cluster.ca), config.ca_pem, now)
-    host, port = config.cluster.apiserver_host, config.cluster.apiserver_port
-    try:
-        pem = presented(host, port)
-    except OSError as error:
-        fault = f"{host}:{port} can't be reached: {error}"
-        return [*rows, CertificateRow("cluster", "apiserver", "", "", "", None, (fault,))]
-    where = f"{host}:{port}"
-    return [*rows, row("cluster", "apiserver", where, pem, ca_pem=config.ca_pem, now=now)]
+    for host, port in config.cluster.endpoints:
+        where = f"{host}:{port}"
+        try:
+            pem = presented(host, port)
+        except OSError as error:
+            fault = f"{where} can't be reached: {error}"
+            rows.append(CertificateRow("cluster", "apiserver", "", "", "", None, (fault,)))
+        else:
+            rows.append(row("cluster", "apiserver", where, pem, ca_pem=config.ca_pem, now=now))
+    return rows
 
 
 def certificates_seen(config: Config, facts: Mapping[str, Facts]) -> list[dict[str, Any]]:

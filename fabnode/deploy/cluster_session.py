@@ -18,6 +18,7 @@ from ..kube.lease_lock import LeaseLock
 from ..kube.server_side_apply import Manifests, way
 from ..kube.server_version import server_release
 from .admission import Admission
+from .api_access import each_alone, everywhere
 from .certified_keys import CertifiedKeys
 from .change_guard import ChangeGuard
 from .cluster_snapshot import ClusterSnapshot
@@ -69,8 +70,10 @@ class ClusterSession:
         self._shares_token = config.bootstrap.mode == "token-file"
         self._pool = ThreadPoolExecutor(3, thread_name_prefix="cluster")
         self._snapshot: Future[ClusterSnapshot] = Future()
-        credentials = load(config.cluster.kubeconfig)
+        credentials = everywhere(load(config.cluster.kubeconfig), config.cluster)
         self.api = Api(credentials, patience=config.timeouts.api, on_wait=journal.warn)
+        self._each = each_alone(credentials) if config.cluster.balanced else ()
+        self._warn = journal.warn
         lease_lock = LeaseLock(Api(credentials, patience=_LOCK_PATIENCE), journal.warn)
 
         def snapshot() -> ClusterSnapshot:
@@ -153,7 +156,7 @@ class ClusterSession:
         self.api.get("/version")
 
     def _look(self) -> ClusterSnapshot:
-        version = server_release(self.api)
+        version = server_release(self.api, self._each, self._warn)
         nodes = self.nodes.current()
         self.nodes.begin_watch()
         if not self._joins:

@@ -33,12 +33,16 @@ class TrustedAuthorities:
 
     def server_fault(self, authority: bytes) -> str | None:
         """Return why a client of this CA alone can't verify the apiserver's certificate."""
-        host, port = self._config.cluster.apiserver_host, self._config.cluster.apiserver_port
-        try:
-            fault = problem(presented(host, port), authority, datetime.now(UTC))
-        except OSError as error:
-            return f"{host}:{port} can't be reached: {error}"
-        return fault.text if fault else None
+        cluster = self._config.cluster
+        for host, port in cluster.endpoints:
+            where = f"{host}:{port}: " if cluster.balanced else ""
+            try:
+                fault = problem(presented(host, port), authority, datetime.now(UTC))
+            except OSError as error:
+                return f"{host}:{port} can't be reached: {error}"
+            if fault:
+                return f"{where}{fault.text}"
+        return None
 
     def _bundle(self, path: str, key: str) -> bytes | None:
         found = self._api.find(path)

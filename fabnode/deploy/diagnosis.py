@@ -107,7 +107,9 @@ class Diagnoses:
         return Wanted(
             name=node.name,
             ip=node.ip,
-            apiserver=config.cluster.apiserver,
+            apiserver=config.cluster.api_text,
+            server=config.cluster.server,
+            balanced=config.cluster.balanced,
             ca_pem=config.ca_pem,
             runtime=layout.runtime_units(
                 node.runtime.name,
@@ -152,10 +154,11 @@ class Diagnoses:
         docker = node.runtime.name == "docker"
         ctr = f"{config.paths.programs}/ctr"
         client = ("docker", "version") if docker else (ctr, "version")
-        apiserver = config.cluster.apiserver_host
+        cluster = config.cluster
+        apiserver = cluster.endpoints[0][0]  # of several, none has a name
         return ProbeTargets(
-            services=verify.units(node, config.cluster.version.minor),
-            ports=tuple(layout.PORTS),
+            services=verify.units(node, config.cluster),
+            ports=layout.ports(balanced=config.cluster.balanced),
             folders=(node.kubelet.root, node.runtime.root, config.paths.state, "/etc", "/run"),
             confs=config.paths.cni_conf,
             plugins=config.paths.cni_bin,

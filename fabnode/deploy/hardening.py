@@ -28,6 +28,7 @@ from ..steps import ready
 from ..util import program
 from ..util.errors import FabnodeError
 from . import host_changes
+from .api_access import everywhere
 from .cluster_session import ClusterSession
 from .registrations import registrations
 from .run import on_hosts
@@ -85,7 +86,8 @@ def back_again(run: Run) -> tuple[Finding, ...]:
     known = {node.name for node in config.nodes}
     with run.journal.step(None, AUDIT, "asking the API") as log:
         try:
-            api = Api(load(config.cluster.kubeconfig), patience=_PATIENCE)
+            credentials = everywhere(load(config.cluster.kubeconfig), config.cluster)
+            api = Api(credentials, patience=_PATIENCE)
             nodes = registrations(api, known)
         except FabnodeError as error:
             log.note("the API can't be asked")

@@ -27,6 +27,7 @@ from ..releases import compatibility
 from ..remote.unit_monitor import UnitMonitor
 from ..ssh.errors import ApplyError
 from ..steps import (
+    balancer,
     bootstrap_kubeconfig,
     kubelet,
     preflight,
@@ -138,7 +139,7 @@ class NodeDeployer:
     def facts_of_started_units(self) -> Facts:
         """Return current facts, once units that systemd is just starting again have come up."""
         facts = self.current_facts()
-        names = verify.units(self.node, self.config.cluster.version.minor)
+        names = verify.units(self.node, self.config.cluster)
         late = [name for name in names if facts.unit(name).active == "activating"]
         if not late:
             return facts
@@ -210,8 +211,8 @@ class NodeDeployer:
                 restarted = self._apply(todo, joining=joining)
                 if joining:
                     self._proof.prove_key()
-                    if not kubelet.rotates(inputs):
-                        restarted |= self._begin_rotation()
+                    if kubelet.completed_later(inputs):
+                        restarted |= self._complete_join()
                 after_change(joining)
                 self._settle(
                     joined_now=joining,
@@ -331,9 +332,9 @@ class NodeDeployer:
         except OSError as error:
             self._journal.warn(f"{self.node.name}: no copy of its record is kept here: {error}")
 
-    def _begin_rotation(self) -> bool:
+    def _complete_join(self) -> bool:
         """
-        Give a node that joined without rotation what a joined one has, now that its key is proved.
+        Give a node what a joined one has beyond one that joins, now that its key is proved.
 
         Say whether that restarted the kubelet.
         """
@@ -395,6 +396,7 @@ class NodeDeployer:
             kubelet.UNIT: kubelet.STEP,
             **({proxy.UNIT: proxy.STEP} if self.node.kube_proxy.enabled else {}),
             **dict.fromkeys(of_runtime, runtime.STEP),
+            **({balancer.UNIT: balancer.STEP} if self.config.cluster.balanced else {}),
         }
         return {u: step.name for u, step in steps.items() if step in self._planner.steps}
 

@@ -33,6 +33,7 @@ from ..util import program
 from ..util.errors import FabnodeError
 from ..util.words import counted
 from . import hooks
+from .api_seen import api_seen
 from .desired_state import desired_state
 from .errors import PreflightError
 from .probe_scope import watchlist
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
     from ..pki.renewal import Renewal
     from ..remote.survey import Observed
     from ..ssh.host import Host
-    from ..ssh.port_checks import TlsResult
     from ..steps.step import Step
+    from .api_seen import ApiSeen
     from .cluster_session import ClusterSession
 
 _NOTHING = Issued()
@@ -281,6 +282,7 @@ class NodePlanner:
             server_version=snapshot.version,
             clock_offset=snapshot.clock_offset,
             api_from_node=None if seen.reachable is None else seen.reason,
+            api_partly=seen.others,
             machine_ids=nodes.machine_ids(self.node.name, self.facts.machine_id),
             at_its_address=nodes.by_address(self.node.ip),
             other_approvers=snapshot.other_approvers
@@ -406,11 +408,15 @@ class NodePlanner:
         """Return the programs that a node has only where the deployer has them."""
         return frozenset(f"{self.config.paths.programs}/{name}" for name in programs.OPTIONAL)
 
-    def api_seen_from_host(self) -> TlsResult:
-        """Return how the host gets to the apiserver, and whether what answers is that."""
-        cluster = self.config.cluster
-        address, port = cluster.apiserver_host, cluster.apiserver_port
-        return self.host.tls_to(address, port, self.config.ca_pem, address)
+    def api_seen_from_host(self) -> ApiSeen:
+        """Return how the host gets to the apiservers, and whether what answers are those."""
+        cluster, ca = self.config.cluster, self.config.ca_pem
+        return api_seen(
+            {
+                url: self.host.tls_to(host, port, ca, cluster.server_name or host)
+                for url, (host, port) in zip(cluster.apiservers, cluster.endpoints, strict=True)
+            }
+        )
 
     def _strayed(self, renewal: Renewal) -> tuple[Finding, ...]:
         """Say what else than certificates would change: a renewal is no deployment."""

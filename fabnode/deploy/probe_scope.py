@@ -84,7 +84,7 @@ def watchlist(
         free=tuple(environment.room(config, node)),
         writable=tuple(dict.fromkeys(writable)),
         mounts=environment.mounts(config, node),
-        ports=tuple(layout.PORTS),
+        ports=layout.ports(balanced=config.cluster.balanced),
         store=store,
         ctr=f"{config.paths.programs}/ctr",
         state=config.paths.state,

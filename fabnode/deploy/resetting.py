@@ -21,6 +21,7 @@ from ..steps.order import node_steps
 from ..util import program
 from ..util.errors import FabnodeError
 from . import baselines, host_changes
+from .api_access import everywhere
 from .registrations import left
 from .reset_scope import beside, observed, resources_of, scope_of
 from .run import on_hosts
@@ -124,7 +125,8 @@ def in_cluster(run: Run) -> dict[str, tuple[str, ...]]:
     Empty where the API can't be asked, which a reset does not need.
     """
     try:
-        api = Api(load(run.config.cluster.kubeconfig), patience=_PATIENCE)
+        cluster = run.config.cluster
+        api = Api(everywhere(load(cluster.kubeconfig), cluster), patience=_PATIENCE)
         return left(api, [node.name for node in run.nodes])
     except FabnodeError:
         return {}

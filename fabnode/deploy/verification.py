@@ -45,7 +45,7 @@ def verify_node(
 ) -> list[Check]:
     """Return the checks of one node. `facts` are fresh; `live` is its Node object."""
     node, config = host.node, session.config
-    units = verify.units(node, config.cluster.version.minor)
+    units = verify.units(node, config.cluster)
     checks = list(verify.unit_checks(node.name, facts, units))
     health = list(_health(host))
     well = all(check.ok for check in health)

@@ -99,6 +99,10 @@ _KUBELET: Final = ("kubelet-crashes", "kubelet-down", *_UNHEARD)
 _PODS: Final = ("network-pod", "no-network", "pods-fail", "not-ready")
 _NO_RUNTIME: Final = ("runtime-silent", *_KUBELET, "proxy-down", *_PODS)
 _RUNTIME: Final = ("runtime-crashes", "runtime-disabled", "runtime-down", *_NO_RUNTIME)
+_BALANCER: Final = (
+    *("balancer-crashes", "balancer-disabled", "balancer-down", *_KUBELET),
+    *("proxy-crashes", "network-pod", "drift"),
+)
 _HOST: Final = (*_RUNTIME, "proxy-crashes", "disk-pressure", "drift")
 _CREDENTIALS: Final = ("api-refuses", *_KUBELET, "network-pod")
 
@@ -135,6 +139,13 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "runtime-down": _NO_RUNTIME,
         "runtime-socket": _NO_RUNTIME,
         "runtime-silent": _NO_RUNTIME[1:],
+        # Its way to several apiservers.
+        "balancer-masked": _BALANCER,
+        "balancer-program": _BALANCER,
+        "balancer-frozen": _BALANCER[3:],
+        "balancer-crashes": _BALANCER[1:],
+        "balancer-disabled": _BALANCER[2:],
+        "balancer-down": _BALANCER[3:],
         # What keeps a kubelet from running.
         "kubelet-masked": ("kubelet-disabled", *_KUBELET, "drift"),
         "kubelet-program": ("client-lost", "kubelet-disabled", *_KUBELET, "drift"),

@@ -132,7 +132,8 @@ class Wanted:
     """
     What the configuration says of a node, as far as causes use it.
 
-    :param name, ip: the node's. :param apiserver: its URL.
+    :param name, ip: the node's. :param apiserver: its URL, or those of several. :param server: the
+        one in kubeconfigs of nodes, their balancer's where there are several (`balanced`).
     :param runtime: the service that the kubelet speaks to. :param proxy: whether it has kube-proxy.
     :param programs: folder of programs. :param kubelet_root, runtime_root: folders of their data.
     :param cni_conf: folder that configures the pods' network. :param conf_name: its file there;
@@ -152,6 +153,8 @@ class Wanted:
     cni_conf: str = "/etc/cni/net.d"
     cni_bin: str = "/opt/cni/bin"
     conf_name: str = ""
+    server: str = ""
+    balanced: bool = False
     own_plugins: tuple[str, ...] = ()
     sandbox_image: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ..node.conventions import KUBELET_SERVICE, PROXY_SERVICE
+from ..node.conventions import BALANCER_SERVICE, KUBELET_SERVICE, PROXY_SERVICE
 from ..util import program
 from . import host_causes, kubelet_causes, node_causes, service_causes
 from .cause import Cause, Deploy, Fix, UnitAct, ranked
@@ -85,6 +85,8 @@ def _found(evidence: Evidence) -> Iterator[Cause]:
     if not host.access:
         yield from host_causes.host(evidence, (runtime, kubelet))
         yield from service_causes.runtime(evidence, runtime)
+        if evidence.wanted.balanced:
+            yield from service_causes.balancer(evidence, Service(host, BALANCER_SERVICE))
         yield from kubelet_causes.kubelet(evidence, kubelet)
         yield from node_causes.network(evidence, kubelet, runtime, proxy)
     yield from node_causes.node(evidence, kubelet)

@@ -328,11 +328,11 @@ def _way(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     """Yield what is wrong with its way to the API."""
     host, wanted = evidence.host, evidence.wanted
     server = host.facts.servers.get(layout.KUBELET_KUBECONFIG, "")
-    if server and server.rstrip("/") != wanted.apiserver.rstrip("/"):
+    if server and server.rstrip("/") != (wanted.server or wanted.apiserver).rstrip("/"):
         yield Cause(
             "server-differs",
             f"its kubeconfig names another apiserver, {server}",
-            f"configured is {wanted.apiserver}",
+            f"configured is {wanted.server or wanted.apiserver}",
             _deploy(evidence),
         )
     if said := unit.unheard.quote(_PROXY):
@@ -363,7 +363,7 @@ def _way(evidence: Evidence, unit: Service) -> Iterator[Cause]:
             "; ".join(filter(None, (host.api_fault, dial))),
             Fix(
                 f"on {wanted.name}: a firewall, a route, or the apiserver's balancer;"
-                f" `curl -k {wanted.apiserver}/version` there has to answer"
+                f" `curl -k {wanted.apiserver.partition(',')[0]}/version` there has to answer"
             ),
         )
     elif host.api_fault and host.api_reached:

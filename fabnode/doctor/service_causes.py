@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..node import layout
+from ..node.conventions import BALANCER_SERVICE
 from ..util import program
 from .cause import Cause, Deploy, Fix, UnitAct
 
@@ -17,7 +20,7 @@ _NOT_EXECUTED = 203  # systemd.exec(5)
 
 
 def service(evidence: Evidence, unit: Service, kind: str) -> Iterator[Cause]:
-    """Yield why a service does not run. `kind` begins the keys: kubelet, runtime, proxy."""
+    """Yield why a service does not run. `kind` begins the keys: kubelet, proxy, balancer, …."""
     wanted = evidence.wanted
     deploy = program.task(f"deploy-nodes --limit {wanted.name}")
     restart = program.host_task(wanted.name, f"restart --unit {unit.name.removesuffix('.service')}")
@@ -92,7 +95,20 @@ def _logs(unit: Service) -> str:
     return f"logs --unit {unit.name.removesuffix('.service')}"
 
 
+def balancer(evidence: Evidence, unit: Service) -> Iterator[Cause]:
+    """Yield what is wrong with the node's balancer to several apiservers."""
+    for cause in service(evidence, unit, "balancer"):
+        if cause.key == "balancer-program" and unit.fact.load != "not-found":
+            # The package is the host's own: no deployment brings it back.
+            fix = f"install the package {layout.BALANCER_PROGRAM} on {evidence.wanted.name}"
+            yield replace(cause, fix=Fix(fix))
+        else:
+            yield cause
+
+
 def _program(evidence: Evidence, unit: Service) -> str:
+    if unit.name == BALANCER_SERVICE:
+        return layout.BALANCER_PATH
     return f"{evidence.wanted.programs}/{unit.name.removesuffix('.service')}"
 
 

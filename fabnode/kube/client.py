@@ -125,11 +125,12 @@ class ApiWrongError(ClusterError):
 
 class Api:
     """
-    Client of one apiserver. Thread-safe.
+    Client of an API. Thread-safe.
 
-    Every call waits for an apiserver that does not answer, at most `patience` seconds in all, then
-    raises ApiAwayError; a wrong certificate or wrong credentials raise ApiWrongError at once, any
-    other refusal ApiError.
+    Where credentials name several apiservers, a call goes to the one that answered last, and from
+    one that does not answer to the next at once. Every call waits for an apiserver that does not
+    answer, at most `patience` seconds in all, then raises ApiAwayError; a wrong certificate or
+    wrong credentials raise ApiWrongError at once, any other refusal ApiError.
     """
 
     def __init__(
@@ -139,19 +140,23 @@ class Api:
         patience: float,
         on_wait: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self.server = credentials.server
+        self._servers = (credentials.server, *credentials.others)
+        self._server = credentials.server  # that is asked first
         self._patience = patience
         self._on_wait = on_wait
         self._credentials = credentials
-        self._peer = credentials.server
-        if credentials.proxy:
-            self._peer += f" through the proxy {urlsplit(credentials.proxy).hostname}"
+        self._left: set[str] = set()  # those that did not answer when they were asked last
         self._connections: _Connections | None = None
         self._lock = threading.Lock()
         self._requests = 0
         self._clock_offset: float | None = None
-        self._away = float("-inf")  # when it last was, by time.monotonic
+        self._away: dict[str, float] = {}  # when each last was, by time.monotonic
         self._announced = False  # that it is waited for, since it last answered
+
+    @property
+    def server(self) -> str:
+        """URL of the apiserver that is asked first just now."""
+        return self._server
 
     @property
     def requests(self) -> int:
@@ -265,6 +270,7 @@ class Api:
         began = time.monotonic()
         query |= {"watch": "true", "timeoutSeconds": str(seconds), "allowWatchBookmarks": "true"}
         answer = self._send("GET", path, query, stream=True, read_timeout=seconds + 5.0)
+        server = self._server
         try:
             for line in _lines(answer):
                 yield self._parsed(line, answer)
@@ -273,7 +279,7 @@ class Api:
         finally:
             answer.close()
             if time.monotonic() - began < seconds - 1:
-                self._away = time.monotonic()
+                self._away[server] = time.monotonic()
 
     def _json(
         self,
@@ -295,7 +301,8 @@ class Api:
         if not isinstance(found, dict):
             kind = clean(answer.headers.get("Content-Type", "no type"))[:80]
             raise ApiWrongError(
-                f"{self._peer} answers, but not as an apiserver (status {answer.status}, {kind})",
+                f"{self._named(self._server)} answers, but not as an apiserver"
+                f" (status {answer.status}, {kind})",
                 "check `server` in the kubeconfig: a login page or another program answers there",
             )
         return found
@@ -319,12 +326,15 @@ class Api:
         :param any_status: a refusal is an answer as well, but for that of our credentials.
         :param passed_on: a kubelet answers, so that a 5xx or 401 may be its own (_ForwardedError).
         """
-        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
+        asked = f"{path}" + (f"?{urlencode(query)}" if query else "")
         payload = None if body is None else json.dumps(body).encode()
         # Threads of a run see an outage together; they should not come back together.
-        wait = Wait(self._peer, self._patience, _RETRY_PAUSE, jitter=0.2)
+        wait = Wait("the API", self._patience, _RETRY_PAUSE, jitter=0.2)
         refused: Identity | None = None
+        failed: dict[str, str] = {}  # server → why, since the last pause
         while True:
+            server = self._server
+            peer = self._named(server)
             with self._lock:
                 self._requests += 1
             connections = self._connected(refused)
@@ -334,25 +344,29 @@ class Api:
             try:
                 answer = connections.pool.request(
                     method,
-                    url,
+                    f"{server}{asked}",
                     body=payload,
                     headers=headers,
                     timeout=urllib3.Timeout(connect=5.0, read=read_timeout),
                     preload_content=not stream,
                 )
             except urllib3.exceptions.SSLError as error:
-                raise ApiWrongError(self._wrong_certificate(error)) from error
+                wrong = self._wrong_certificate(peer, error)
+                if self._next(server, failed, wrong):
+                    continue
+                raise ApiWrongError(wrong) from error
             except urllib3.exceptions.HTTPError as error:
                 if passed_on and isinstance(error, urllib3.exceptions.ReadTimeoutError):
                     text = f"no answer within {read_timeout:g} s"
                     late = ApiError(_GATEWAY_TIMEOUT, "", text)
                     raise _ForwardedError(late, _GATEWAY_TIMEOUT, hung=True) from error
-                self._away = time.monotonic()
+                self._away[server] = time.monotonic()
                 cause = _cause(error)
             else:
                 self._note_clock(answer)
                 if answer.status < 400:
                     self._announced = False
+                    self._left.discard(server)
                     return answer
                 if answer.status == 401 and refused is None:
                     refused = connections.identity
@@ -361,20 +375,55 @@ class Api:
                         continue
                 if any_status and answer.status != 401:
                     return answer
-                failure = _failure(self._peer, answer)
+                failure = _failure(peer, answer)
                 if passed_on and (answer.status >= 500 or answer.status == 401):
                     raise _ForwardedError(failure, answer.status)
                 busy = answer.status in _BUSY and _worth_another_try(answer)
                 # An apiserver that has just started does not know any rights yet.
-                starting = time.monotonic() - self._away < _STARTING
+                away = self._away.get(server, float("-inf"))
+                starting = time.monotonic() - away < _STARTING
                 if not busy and not (starting and answer.status in {401, 403}):
                     raise failure
                 cause = str(failure)
+            if self._next(server, failed, cause):
+                continue
             if wait.over:
-                message = f"{self._peer} did not answer within {self._patience:.0f} s: {cause}"
-                raise ApiAwayError(message)
-            self._announce(f"waiting for {self._peer} ({cause})")
+                raise ApiAwayError(
+                    f"{self._all()} did not answer within {self._patience:.0f} s: {cause}"
+                )
+            self._announce(f"waiting for {self._all()} ({cause})")
+            failed.clear()
             wait.pause()
+
+    def _next(self, server: str, failed: dict[str, str], cause: str) -> bool:
+        """
+        Go to another apiserver than one that failed; say whether there is one to be asked now.
+
+        :param failed: what has failed of late, to which this is added.
+        """
+        failed[server] = cause
+        with self._lock:
+            if self._server == server:  # no other thread has gone on already
+                turn = (self._servers.index(server) + 1) % len(self._servers)
+                self._server = self._servers[turn]
+            going = next((s for s in self._servers if s not in failed), None)
+            if going is None:
+                return False
+            if self._server in failed:
+                self._server = going
+            first = server not in self._left
+            self._left.add(server)
+        if first:
+            self._on_wait(f"{self._named(server)} does not answer ({cause}): going on with {going}")
+        return True
+
+    def _named(self, server: str) -> str:
+        if not self._credentials.proxy:
+            return server
+        return f"{server} through the proxy {urlsplit(self._credentials.proxy).hostname}"
+
+    def _all(self) -> str:
+        return self._named(", ".join(self._servers))
 
     def _announce(self, text: str) -> None:
         """Announce a wait, once an outage: many threads of a run wait for the same apiserver."""
@@ -402,9 +451,9 @@ class Api:
                 self._connections = now
             return now
 
-    def _wrong_certificate(self, error: Exception) -> str:
+    def _wrong_certificate(self, peer: str, error: Exception) -> str:
         return (
-            f"the certificate of {self._peer} can't be verified: {_cause(error)}; "
+            f"the certificate of {peer} can't be verified: {_cause(error)}; "
             "check `server` and `certificate-authority` in the kubeconfig"
         )
 

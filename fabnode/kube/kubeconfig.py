@@ -102,6 +102,7 @@ class Credentials:
     :param proxy: URL of the HTTP proxy to go through.
     :param impersonation: headers, for an identity other than the login's own.
     :param context: name of the context they are of; `ca_file`: where the file has the CA's path.
+    :param others: URLs of the same API, for while `server` does not answer.
     """
 
     server: str
@@ -112,6 +113,7 @@ class Credentials:
     impersonation: tuple[tuple[str, str], ...] = ()
     context: str = ""
     ca_file: Path | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def service_account(self) -> str:

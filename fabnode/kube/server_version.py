@@ -1,16 +1,49 @@
-"""The apiserver's release."""
+"""The release of an API's apiservers, by the oldest of them."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ..releases.version import Release
+from ..util.errors import ClusterError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from .client import Api
 
 
-def server_release(api: Api) -> Release:
-    """Return the release of the apiserver, without what a distribution adds to it."""
+def server_release(
+    api: Api, each: Sequence[Api] = (), warn: Callable[[str], None] = lambda _text: None
+) -> Release:
+    """
+    Return the oldest release of the apiservers, without what a distribution adds to it.
+
+    What is newer than the oldest may not be asked for, nor a kubelet be newer. One that does not
+    answer now can't be judged: that is reported, and the others count.
+
+    :param each: a client of each apiserver alone, where there are several.
+    :raises ClusterError: none answers.
+    """
+    first = _release(api)
+    if not each:
+        return first
+
+    def ask(one: Api) -> Release | ClusterError:
+        try:
+            return _release(one)
+        except ClusterError as error:
+            return error
+
+    with ThreadPoolExecutor(len(each)) as pool:
+        answers = list(pool.map(ask, each))
+    for one, answer in zip(each, answers, strict=True):
+        if isinstance(answer, ClusterError):
+            warn(f"the release of {one.server} is not known, the others count: {answer.message}")
+    return min([first, *(found for found in answers if isinstance(found, Release))])
+
+
+def _release(api: Api) -> Release:
     version = str(api.get("/version")["gitVersion"])
     return Release.parse(version.partition("-")[0].partition("+")[0])

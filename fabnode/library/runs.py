@@ -248,7 +248,7 @@ def _recorded(
     """Record what was asked for, and the exit code where nobody recorded it before."""
     about = {
         "cluster": config.cluster.name,
-        "apiserver": config.cluster.apiserver,
+        "apiserver": config.cluster.api_text,
         "kubernetes": str(config.cluster.version),
     }
     journal.begin(command, [node.name for node in nodes], **about, fabnode=VERSION)

@@ -13,6 +13,7 @@ CONTAINERD_SERVICE: Final = "containerd.service"
 DOCKER_SERVICE: Final = "docker.service"
 DOCKER_SOCKET: Final = "docker.socket"  # comes with docker, and starts it
 CRI_DOCKERD_SERVICE: Final = "cri-docker.service"  # as its own project calls it
+BALANCER_SERVICE: Final = "apiserver-balancer.service"
 
 SERVICES: Final = (
     KUBELET_SERVICE,
@@ -20,6 +21,7 @@ SERVICES: Final = (
     CONTAINERD_SERVICE,
     DOCKER_SERVICE,
     CRI_DOCKERD_SERVICE,
+    BALANCER_SERVICE,
 )
 """All that fabnode may run on a node."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ..pki.renewal import CLIENT, PROXY, SERVING
+from ..util.loopback import BALANCER_PORT
 from .conventions import (
+    BALANCER_SERVICE,
     CONTAINERD_SERVICE,
     CRI_DOCKERD_SERVICE,
     DOCKER_SERVICE,
@@ -16,6 +18,7 @@ from .conventions import (
 )
 
 UNITS = "/etc/systemd/system"
+NETWORK_ONLINE = "network-online.target"
 
 CA = "/etc/kubernetes/pki/ca.pem"
 BOOTSTRAP_KUBECONFIG = "/etc/kubernetes/bootstrap.kubeconfig"
@@ -43,6 +46,11 @@ CONTAINERD_CERTS = "/etc/containerd/certs.d"
 DOCKER_CERTS = "/etc/docker/certs.d"
 CRICTL_CONFIG = "/etc/crictl.yaml"
 
+BALANCER_CONFIG = "/etc/kubernetes/apiserver-balancer.cfg"
+BALANCER_UNIT = f"{UNITS}/{BALANCER_SERVICE}"
+BALANCER_PROGRAM = "haproxy"
+BALANCER_PATH = f"/usr/sbin/{BALANCER_PROGRAM}"  # where all distributions have it
+
 MODULES_CONF = "/etc/modules-load.d/fabnode.conf"
 SYSCTL_CONF = "/etc/sysctl.d/99-fabnode.conf"
 
@@ -61,6 +69,15 @@ PORTS = {
     PROXY_HEALTH_PORT: "kube-proxy",
     PROXY_METRICS_PORT: "kube-proxy",
 }
+
+
+def ports(*, balanced: bool) -> tuple[int, ...]:
+    """
+    Return the TCP ports that ours listen on.
+
+    :param balanced: it has a balancer to several apiservers.
+    """
+    return (*PORTS, *((BALANCER_PORT,) if balanced else ()))
 
 
 def kubelet_client_certificate(kubelet_root: str) -> str:

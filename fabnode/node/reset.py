@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 
 from . import packet_filter
-from .conventions import CONTAINERD_SERVICE, KUBELET_SERVICE, PROXY_SERVICE
+from .conventions import BALANCER_SERVICE, CONTAINERD_SERVICE, KUBELET_SERVICE, PROXY_SERVICE
 from .facts import PathFact
 from .layout import UNITS
 from .packet_filter import FilterPart
@@ -30,6 +30,7 @@ _OF_PROXY_TABLES = ("ip kube-proxy", "ip6 kube-proxy")
 _NETNS = re.compile(r"(?:/var)?/run/netns/cni-[0-9a-f-]{8,60}", re.ASCII)
 _BPF = "/sys/fs/bpf"
 _TUNNEL = "tunl0"  # the module's own, which makes it again
+_ENABLED_BEFORE = (CONTAINERD_SERVICE, KUBELET_SERVICE, PROXY_SERVICE)
 _AT_BOOT = {"enabled", "enabled-runtime", "linked", "linked-runtime"}
 _VALUE = re.compile(r"[0-9 \t-]{1,60}", re.ASCII)
 # What has to be seen whole: what is not there, a reset leaves, or deletes as if nobody used it.
@@ -220,6 +221,7 @@ class _Planner:
     def first(self) -> Iterator[Change]:
         yield from self._stopped(KUBELET_SERVICE)
         yield from self._stopped(PROXY_SERVICE)
+        yield from self._stopped(BALANCER_SERVICE)
         if self.survey.sandboxes or (self.survey.sandboxes is not None and self.survey.shims):
             found = self.survey.sandboxes or ()
             netns = dict.fromkeys(s.netns for s in found if _NETNS.fullmatch(s.netns))
@@ -396,7 +398,7 @@ class _Planner:
         gone = [path for path in self.survey.own if path.startswith(f"{UNITS}/")]
         if gone:
             yield Change(Reload(), "reload", "unit files are gone")
-        for name in (CONTAINERD_SERVICE, KUBELET_SERVICE, PROXY_SERVICE):
+        for name in _ENABLED_BEFORE:
             was = self.before.unit(name) if self.before else None
             if was is None or (was.load, was.enabled) != ("loaded", "enabled"):
                 continue
@@ -425,7 +427,7 @@ class _Planner:
         if self.survey.quarantine:
             yield f"{self.scope.state}/quarantine: credentials that were moved there, see its NOTE"
         if self.before:
-            for name in (CONTAINERD_SERVICE, KUBELET_SERVICE, PROXY_SERVICE):
+            for name in _ENABLED_BEFORE:
                 if self.before.unit(name).active == "active":
                     yield f"{name} ran before, and is not started: systemctl start {name}"
 

@@ -9,26 +9,34 @@ from ..util.yaml_io import dump
 
 
 def kubeconfig(
-    *, cluster: str, server: str, ca: bytes | str, user: str, credentials: dict[str, str]
+    *,
+    cluster: str,
+    server: str,
+    ca: bytes | str,
+    user: str,
+    credentials: dict[str, str],
+    server_name: str = "",
 ) -> bytes:
     """
     Return a kubeconfig with one cluster, one user and one context.
 
     :param ca: PEM, which is embedded, or the path of a file on the machine.
     :param credentials: the `user` entry: `token`, or `client-certificate` and `client-key`.
+    :param server_name: that the server's certificate must hold; empty: the host of its URL.
     """
     authority = (
         {"certificate-authority": ca}
         if isinstance(ca, str)
         else {"certificate-authority-data": base64.b64encode(ca).decode()}
     )
+    named = {"tls-server-name": server_name} if server_name else {}
     document: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
             {
                 "name": cluster,
-                "cluster": {**authority, "server": server},
+                "cluster": {**authority, "server": server, **named},
             }
         ],
         "users": [{"name": user, "user": credentials}],

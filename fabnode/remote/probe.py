@@ -32,6 +32,7 @@ TOOLS = (
     "ip",
     "ss",
     "socat",
+    layout.BALANCER_PROGRAM,
     "runc",
     "curl",
     "wget",

@@ -29,7 +29,8 @@ def content(inputs: Inputs, token: str) -> bytes:
     """
     return kubeconfig(
         cluster=inputs.config.cluster.name,
-        server=inputs.config.cluster.apiserver,
+        server=inputs.config.cluster.server,
+        server_name=inputs.config.cluster.server_name,
         ca=layout.CA,
         user="kubelet-bootstrap",
         credentials={"token": token},

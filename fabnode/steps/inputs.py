@@ -10,7 +10,7 @@ from ..cni.registry import network
 from ..config.configuration import Config, Node
 from ..node import layout, other_credentials
 from ..node.artifacts import Artifacts, ImageArchive
-from ..node.conventions import KUBELET_SERVICE
+from ..node.conventions import BALANCER_SERVICE, KUBELET_SERVICE
 from ..node.facts import Facts
 from ..node.resources import Image
 from ..pki.certificates import problem
@@ -115,6 +115,11 @@ class Inputs:
         """
         lost = self.kubelet_settled and self.joined and not self.registered
         return "its Node object is missing" if lost else ""
+
+    @property
+    def balancer_units(self) -> tuple[str, ...]:
+        """The unit by which this node reaches several apiservers; none where there is one."""
+        return (BALANCER_SERVICE,) if self.config.cluster.balanced else ()
 
     @property
     def without_proxy(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator
 
 from ..config.configuration import Taint
@@ -42,10 +43,14 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         kubelet=kubelet,
         bin=inputs.config.paths.programs,
         flags=with_extra_flags(options.flags, kubelet.extra_args),
-        after=layout.runtime_units(
-            inputs.node.runtime.name,
-            cri_dockerd=compatibility.needs_cri_dockerd(inputs.version.minor),
-        )[-1],
+        after=(
+            layout.runtime_units(
+                inputs.node.runtime.name,
+                cri_dockerd=compatibility.needs_cri_dockerd(inputs.version.minor),
+            )[-1],
+            *inputs.balancer_units,
+            layout.NETWORK_ONLINE,
+        ),
     )
     access = tuple(_kubeconfig(inputs))
     config: Resource = Absent(layout.KUBELET_CONFIG)
@@ -95,6 +100,22 @@ def rotates(inputs: Inputs) -> bool:
     shared token rotation begins once it has joined.
     """
     return inputs.joined or inputs.config.bootstrap.mode == "token"
+
+
+def names_server(inputs: Inputs) -> bool:
+    """
+    Say whether the kubelet's kubeconfig has to be written once more after it has joined.
+
+    The kubelet writes it without the `tls-server-name` of the bootstrap kubeconfig (kubernetes
+    pkg/kubelet/certificate/bootstrap `writeKubeconfigFromBootstrapping`, to 1.37), goes by that
+    name until it ends, and would verify its balancer's address once it starts again.
+    """
+    return bool(inputs.config.cluster.server_name)
+
+
+def completed_later(inputs: Inputs) -> bool:
+    """Say whether a node that joins gets the rest in a second change, once it has."""
+    return not rotates(inputs) or names_server(inputs)
 
 
 # CIS Kubernetes Benchmark, 4.2: what clusters can do with, and no default of Kubernetes' (yet).
@@ -198,25 +219,30 @@ def _kubeconfig(inputs: Inputs) -> Iterator[File]:
     Return the kubelet's own kubeconfig where it names another apiserver than the configuration.
 
     The kubelet writes it when it joins, and nobody after that. The certificate in it stays good.
-    One that others could write is rewritten, as every file of fabnode's.
+    One that others could write is rewritten, as every file of fabnode's; so is one without the
+    name to verify apiservers by, which the kubelet leaves out (`names_server`).
     """
-    server = inputs.config.cluster.apiserver
+    cluster, there = inputs.config.cluster, inputs.facts.path(layout.KUBELET_KUBECONFIG)
     found = inputs.facts.servers.get(layout.KUBELET_KUBECONFIG, "")
-    right = found.rstrip("/") == server.rstrip("/")
-    kept = right and inputs.facts.path(layout.KUBELET_KUBECONFIG).roots_alone
-    if not inputs.facts.known or not inputs.joined or kept:
-        return
     pair = layout.kubelet_client_certificate(inputs.node.kubelet.root)
     content = kubeconfig(
-        cluster=inputs.config.cluster.name,
-        server=server,
+        cluster=cluster.name,
+        server=cluster.server,
+        server_name=cluster.server_name,
         ca=layout.CA,
         user="kubelet",
         credentials={"client-certificate": pair, "client-key": pair},
     )
-    why = f"server {found or 'not readable'} → {server}"
+    right = found.rstrip("/") == cluster.server.rstrip("/")
+    named = not names_server(inputs) or there.sha256 == hashlib.sha256(content).hexdigest()
+    kept = right and named and there.roots_alone
+    if not inputs.facts.known or not inputs.joined or kept:
+        return
+    why = f"server {found or 'not readable'} → {cluster.server}"
     if right:
         why = "others than root could write it"
+        if not named:
+            why = f"apiservers are verified by the name {cluster.server_name}"
     # Once it is right it is no longer wanted, and so it is no part of the unit's stamp.
     yield File(layout.KUBELET_KUBECONFIG, content, 0o600, ephemeral=True, why=why)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from . import (
     approve_csr,
+    balancer,
     bootstrap_kubeconfig,
     images,
     kubelet,
@@ -28,6 +29,7 @@ STEPS: tuple[Step, ...] = (
     rbac.STEP,
     prepare.STEP,
     runtime.STEP,
+    balancer.STEP,
     bootstrap_kubeconfig.STEP,
     kubelet.STEP,
     approve_csr.STEP,

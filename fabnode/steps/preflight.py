@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from ..cni.registry import network
 from ..node import config_files, layout
+from ..node.conventions import BALANCER_SERVICE
 from ..pki.certificates import problem, read
 from ..releases import compatibility
 from ..releases.matrix import matrix
 from ..releases.version import Release
 from ..util import program
+from ..util.loopback import BALANCER_PORT
 from . import boot_overrides, environment, program_owners, takeover
 from .environment import MIB
 from .finding import Finding
@@ -37,6 +39,7 @@ class Surroundings:
     :param at_its_address: names of the nodes that the API has registered at this node's address.
     :param network_knows_api: the pod network's own pods have the apiserver's address, beside its
         Service; asked only for nodes that are to join without kube-proxy.
+    :param api_partly: why the node can't use each of these apiservers, while it can use another.
     """
 
     server_version: Release
@@ -46,6 +49,7 @@ class Surroundings:
     other_approvers: tuple[str, ...] | None = ()
     at_its_address: tuple[str, ...] = ()
     network_knows_api: bool = False
+    api_partly: tuple[str, ...] = ()
 
 
 UNKNOWN_APPROVERS_FIX = f"update the account with `{program.task('rbac.deployer')}`"
@@ -82,6 +86,7 @@ def findings(inputs: Inputs, around: Surroundings) -> tuple[Finding, ...]:
         *_cgroups(inputs),
         *_swap(inputs),
         *_ports(inputs),
+        *_balancer(inputs),
         *_docker(inputs),
         *_kernel(inputs),
         *_sysctls(inputs),
@@ -168,6 +173,13 @@ def _api(around: Surroundings) -> Iterator[Finding]:
             "error",
             f"it can't use the apiserver: {around.api_from_node}",
             "check cluster.apiserver, cluster.ca and the network between node and control plane",
+        )
+    for why in around.api_partly:
+        yield Finding(
+            "warning",
+            f"it can't use one of the apiservers, {why}",
+            "start it, or correct or take out its entry in cluster.apiserver: the others serve"
+            " meanwhile",
         )
 
 
@@ -308,6 +320,28 @@ def _ports(inputs: Inputs) -> Iterator[Finding]:
             yield Finding(
                 "error",
                 f"port {listener.port} of the {owner} is taken by {other}",
+                f"find it with `ss -ltnp`, and stop {other} or move it to another port",
+            )
+
+
+def _balancer(inputs: Inputs) -> Iterator[Finding]:
+    """Find what keeps a node from having its own way to several apiservers."""
+    if not inputs.config.cluster.balanced:
+        return
+    if layout.BALANCER_PROGRAM not in inputs.facts.tools:
+        yield Finding(
+            "error",
+            f"it has no {layout.BALANCER_PROGRAM}, by which it is to reach several apiservers",
+            f"install the package {layout.BALANCER_PROGRAM} on it (its own service may stay off),"
+            " or have cluster.apiserver name one URL, a load balancer's",
+        )
+    runs = inputs.facts.unit(BALANCER_SERVICE).running
+    for listener in inputs.facts.listeners:
+        if listener.port == BALANCER_PORT and not runs:
+            other = listener.process or "another process"
+            yield Finding(
+                "error",
+                f"port {listener.port} of its balancer to the apiservers is taken by {other}",
                 f"find it with `ss -ltnp`, and stop {other} or move it to another port",
             )
 

@@ -34,7 +34,8 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     artifact = inputs.artifacts.binaries["kube-proxy"]
     access = kubeconfig(
         cluster=config.cluster.name,
-        server=config.cluster.apiserver,
+        server=config.cluster.server,
+        server_name=config.cluster.server_name,
         ca=config.ca_pem,
         user="kube-proxy",
         credentials={"client-certificate": layout.PROXY_PEM, "client-key": layout.PROXY_PEM},
@@ -49,6 +50,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         bin=config.paths.programs,
         flags=with_extra_flags(options.flags, inputs.node.kube_proxy.extra_args),
         mode=inputs.node.kube_proxy.mode,
+        after=" ".join((*inputs.balancer_units, layout.NETWORK_ONLINE)),
     )
     return (
         Directory("/var/lib/kube-proxy"),

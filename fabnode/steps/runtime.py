@@ -115,8 +115,10 @@ def _no_proxy(inputs: Inputs) -> str:
     """Return what needs no proxy: by the host's own setting, and in the cluster."""
     cluster, proxies = inputs.config.cluster, inputs.facts.proxies
     theirs = ",".join(proxies.get(name, "") for name in ("NO_PROXY", "no_proxy")).split(",")
+    # Several are reached by way of loopback; a list that changes is no reason to restart anything.
+    api = () if cluster.balanced else (cluster.endpoints[0][0],)
     ours = (
-        *("localhost", "127.0.0.0/8", cluster.apiserver_host, inputs.node.ip),
+        *("localhost", "127.0.0.0/8", *api, inputs.node.ip),
         *(cluster.service_cidr, cluster.pod_cidr, ".svc", f".{cluster.dns_domain}"),
     )
     return ",".join(dict.fromkeys((*filter(_HOSTS, theirs), *ours)))

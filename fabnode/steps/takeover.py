@@ -48,7 +48,7 @@ def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
                 f"where this host is that node, call it {node} in the configuration;"
                 " else remove it from the cluster first",
             )
-    elif server and server != inputs.config.cluster.apiserver and not _trusts_ours(inputs):
+    elif server and server not in _known_servers(inputs) and not _trusts_ours(inputs):
         yield Finding("error", f"its kubelet was set up for {server}", fix)
     for each in others:
         fault = problem(each.certificate, inputs.config.ca_pem, inputs.now)
@@ -59,6 +59,11 @@ def _other_cluster(inputs: Inputs) -> Iterator[Finding]:
                 "its kubelet was set up by kubeadm, and not for this cluster",
                 "run `kubeadm reset` on it",
             )
+
+
+def _known_servers(inputs: Inputs) -> tuple[str, ...]:
+    """Return URLs by which this cluster's API was reached, or is to be."""
+    return (inputs.config.cluster.server, *inputs.config.cluster.apiservers)
 
 
 def _trusts_ours(inputs: Inputs) -> bool:

@@ -9,8 +9,10 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from ..config.configuration import Node
+from ..config.sections import ClusterSettings
 from ..node import layout
 from ..node.conventions import (
+    BALANCER_SERVICE,
     KUBELET_HEALTH_PORT,
     KUBELET_PORT,
     KUBELET_SERVICE,
@@ -62,12 +64,13 @@ class Check:
         return not self.ok and not self.warning
 
 
-def units(node: Node, minor: int) -> tuple[str, ...]:
-    """Return the services that make a node, with this Kubernetes."""
+def units(node: Node, cluster: ClusterSettings) -> tuple[str, ...]:
+    """Return the services that make a node, in this cluster."""
     proxy = (PROXY_SERVICE,) if node.kube_proxy.enabled else ()
-    adapter = compatibility.needs_cri_dockerd(minor)
+    adapter = compatibility.needs_cri_dockerd(cluster.version.minor)
+    balancer = (BALANCER_SERVICE,) if cluster.balanced else ()
     runtime = layout.runtime_units(node.runtime.name, cri_dockerd=adapter)
-    return (*runtime, KUBELET_SERVICE, *proxy)
+    return (*runtime, *balancer, KUBELET_SERVICE, *proxy)
 
 
 def unit_checks(node: str, facts: Facts, units: Sequence[str]) -> Iterator[Check]:

@@ -232,6 +232,12 @@ ONE_VALUE: list[tuple[dict[str, Any], str]] = [
     ({"cluster": {"apiserver": "https://"}}, f"cluster.apiserver: {HTTPS}, got 'https://'"),
     ({"cluster": {"apiserver": "https://[::1"}}, f"cluster.apiserver: {HTTPS}, got 'https://[::1'"),
     ({"cluster": {"apiserver": "10.0.0.1:6443"}}, f"cluster.apiserver: {HTTPS}, got '10.0.0.1:6443'"),
+    ({"cluster": {"apiserver": []}}, "cluster.apiserver: is empty; at least one entry is needed"),
+    ({"cluster": {"apiserver": 5}}, 'cluster.apiserver: must be text, got 5; put it in quotes: "5"'),
+    ({"cluster": {"apiserver": {"a": "b"}}}, "cluster.apiserver: must be text, got a mapping"),
+    ({"cluster": {"apiserver": ["https://10.0.0.1", "http://10.0.0.2"]}}, f"cluster.apiserver[1]: {HTTPS}, got 'http://10.0.0.2'"),
+    ({"cluster": {"apiserver": ["https://10.0.0.1", "https://[fd00::1]"]}}, f"cluster.apiserver[1]: {HTTPS}, got 'https://[fd00::1]'"),
+    ({"cluster": {"apiserver": [f"https://10.0.1.{n}" for n in range(1, 18)]}}, "cluster.apiserver: must be at most 16 URLs, got a list; name the apiservers alone"),
     ({"cluster": {"pod_cidr": "172.20.0.0"}}, f"cluster.pod_cidr: {NETWORK}, got '172.20.0.0'"),
     ({"cluster": {"pod_cidr": "172.20.0.0/33"}}, f"cluster.pod_cidr: {NETWORK}, got '172.20.0.0/33'"),
     ({"cluster": {"pod_cidr": "fd00::/48"}}, f"cluster.pod_cidr: {NETWORK}, got 'fd00::/48'"),
@@ -387,6 +393,30 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"cluster": {"dns_address": "10.68.255.255"}},
         ["cluster.dns_address: 10.68.255.255 is not a usable address of 10.68.0.0/16"],
+    ),
+    (
+        {"cluster": {"apiserver": ["https://192.0.2.1:6443", "https://192.0.2.2:6443", "https://192.0.2.1:6443"]}},
+        ["cluster.apiserver[2]: https://192.0.2.1:6443 is in the list already; name each apiserver once"],
+    ),
+    (
+        {"cluster": {"apiserver": ["https://192.0.2.1", "https://192.0.2.2:6443"]}},
+        ["cluster.apiserver[1]: https://192.0.2.2:6443 has port 6443, and https://192.0.2.1 has 443; the apiservers of one cluster listen on one port"],
+    ),
+    (
+        {"cluster": {"apiserver": ["https://192.0.2.1:6443", "https://api.example.org:6443"]}},
+        ["cluster.apiserver[1]: api.example.org is no IPv4 address; in a list, write addresses: what nodes reach the API by must not wait for DNS; one URL alone may have a name"],
+    ),
+    (
+        {"cluster": {"apiserver": ["https://192.0.2.1:6443", "https://127.0.0.1:6443"]}},
+        ["cluster.apiserver[1]: 127.0.0.1 is each node itself; write the addresses by which nodes reach the apiservers"],
+    ),
+    (
+        {"cluster": {"apiserver": ["https://192.0.2.1:6443", "https://10.68.0.1:6443"]}},
+        ["cluster.apiserver[1]: 10.68.0.1 is inside service_cidr 10.68.0.0/16; the two must not overlap"],
+    ),
+    (
+        {"cluster": {"apiserver": ["https://192.0.2.1", "https://192.0.2.2"], "version": "1.17.0"}, "calico": {"enabled": False}},
+        ["cluster.apiserver: several apiservers need Kubernetes 1.18 or newer on nodes; kubelets of 1.17 can't be told by which name to verify an apiserver; name a load balancer's URL"],
     ),
     (
         {"cluster": {"apiserver": "https://10.68.0.1:443"}},
@@ -756,6 +786,8 @@ def test_sections_without_a_value_are_empty() -> None:
         {"calico": {"ip_autodetection": "can-reach=192.0.2.1"}},
         {"cluster": {"version": "v1.30.14"}},
         {"cluster": {"apiserver": "https://api.example.org/"}},
+        {"cluster": {"apiserver": ["https://api.example.org"]}},
+        {"cluster": {"apiserver": ["https://192.0.2.1:6443", "https://192.0.2.2:6443"]}},
         {"cluster": {"name": "prod_1.eu"}},
         {"kube_proxy": {"signing": "local", "ca_key": "ca-key.pem"}},
         {"kube_proxy": {"mode": "nftables", "config": {"nftables": {"syncPeriod": "10s"}}}},

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import yaml
+
 from fabnode.node import layout
 from fabnode.node.facts import Facts, PathFact, UnitFact
 from fabnode.node.resources import (
@@ -177,8 +179,15 @@ class Machine:
         if path == self._client:
             self._put(layout.KUBELET_KUBECONFIG, b"kubeconfig", 0o600)
             trusted = {layout.KUBELET_KUBECONFIG: layout.CA}
-            servers = {layout.KUBELET_KUBECONFIG: DOCUMENT["cluster"]["apiserver"]}
+            servers = {layout.KUBELET_KUBECONFIG: self._bootstrapped_from()}
             self.facts = replace(self.facts, authorities=trusted, servers=servers)
+
+    def _bootstrapped_from(self) -> str:
+        """Return the server that a kubelet takes over into its own kubeconfig."""
+        found = yaml.safe_load(self.facts.path(layout.BOOTSTRAP_KUBECONFIG).content or b"")
+        if not found:
+            return str(DOCUMENT["cluster"]["apiserver"])
+        return str(found["clusters"][0]["cluster"]["server"])
 
     def _put(self, path: str, content: bytes, mode: int) -> None:
         digest = hashlib.sha256(content).hexdigest()

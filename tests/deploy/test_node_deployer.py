@@ -696,6 +696,30 @@ def test_the_kubelets_own_kubeconfig_follows_the_apiservers_address(
     assert moved.plan_of().empty
 
 
+def test_a_node_that_joins_by_its_balancer_is_completed_once_it_has_joined(
+    scene: Callable[..., Scene],
+) -> None:
+    """A kubelet takes over its server, and not the name to verify it by."""
+    urls = [f"https://192.0.2.{n}:6443" for n in (1, 2, 3)]
+    node = scene(cluster={"apiserver": urls})
+    assert node.deploy()
+    first, second = (text for text in node.reported if text.startswith("host: change"))
+    assert "start apiserver-balancer.service" in first
+    assert first.index("apiserver-balancer.service") < first.index("kubelet.service")
+    wanted = [f"update {layout.KUBELET_KUBECONFIG}", "restart kubelet.service"]
+    assert second.removeprefix("host: change ").split(", ")[-2:] == wanted
+    written = node.machine.facts.path(layout.KUBELET_KUBECONFIG).content or b""
+    assert b"tls-server-name: kubernetes.default.svc" in written
+    assert b"https://127.0.0.1:6444" in written
+    assert node.plan_of().empty
+    more = scene(cluster={"apiserver": urls[:2]})
+    more.machine.facts = node.machine.facts
+    assert [c.name for c in more.plan_of().changes] == [
+        layout.BALANCER_CONFIG,
+        "apiserver-balancer.service",
+    ]
+
+
 @pytest.mark.parametrize(
     ("runs", "pods", "refusal"),
     [

@@ -97,7 +97,8 @@ def of_a_node(live: dict[str, Any] | None = ILL) -> list[Check]:
         node=NODE, http_get=lambda *_, **__: HttpAnswer(500, b"the last sync was long ago")
     )
     units = {
-        name: UnitFact("loaded", "failed", "failed", "enabled") for name in verify.units(NODE, 37)
+        name: UnitFact("loaded", "failed", "failed", "enabled")
+        for name in verify.units(NODE, CONFIG.cluster)
     }
     return verify_node(host, Facts(known=True, units=units), session(), live)
 

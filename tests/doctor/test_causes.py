@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fabnode.config.apiservers import BALANCER
 from fabnode.doctor.cause import Approve, Deploy, RestartPod, UnitAct, roots
 from fabnode.doctor.evidence import Condition, Request
 from fabnode.doctor.judge import causes
 from fabnode.node import layout
-from fabnode.node.facts import PathFact, Space
+from fabnode.node.conventions import BALANCER_SERVICE
+from fabnode.node.facts import PathFact, Space, UnitFact
 from fabnode.node.symptoms import Line, Listening, UnitSeen
 from fabnode.pki.certificates import CertificateFile
 from tests.support import authority, certificate
@@ -75,6 +77,17 @@ def client(common_name: str = "system:node:n1", **how: object) -> dict[str, obje
 
 def request(state: str, *, issued: bool = False, kind: str = "client") -> dict[str, object]:
     return {"requests": (Request("csr-x", kind, state, issued, 30.0),)}  # type: ignore[arg-type]
+
+
+def balancer(fact: UnitFact, seen: UnitSeen | None = None) -> Evidence:
+    """Return a node with several apiservers whose balancer is in this state."""
+    return ill(
+        wanted={"balanced": True, "server": BALANCER},
+        facts={"servers": {layout.KUBELET_KUBECONFIG: BALANCER}},
+        units={BALANCER_SERVICE: fact},
+        services={BALANCER_SERVICE: seen or UnitSeen("success", 0, "S")},
+        node=SILENT,
+    )
 
 
 FIRST: dict[str, tuple[str, Evidence]] = {
@@ -233,6 +246,15 @@ FIRST: dict[str, tuple[str, Evidence]] = {
             node=SILENT,
         ),
     ),
+    "a masked balancer": ("balancer-masked", balancer(replace(STOPPED, load="masked"))),
+    "a balancer without its program": (
+        "balancer-program",
+        balancer(LOOPS, journal("exec failed", status=203)),
+    ),
+    "a frozen balancer": ("balancer-frozen", balancer(RUNS, replace(says(), process="T"))),
+    "a balancer that crashes": ("balancer-crashes", balancer(LOOPS, journal("no"))),
+    "a disabled balancer": ("balancer-disabled", balancer(replace(STOPPED, enabled="disabled"))),
+    "a stopped balancer": ("balancer-down", balancer(STOPPED)),
     "a flag": ("kubelet-flag", crashing("failed to parse kubelet flag: unknown flag: --nonsense")),
     "a field of another type": (
         "kubelet-field",

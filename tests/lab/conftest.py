@@ -36,6 +36,7 @@ ORDER = (
     "test_docker",
     "test_older_nodes",
     "test_other_hosts",
+    "test_several_apiservers",
     "test_joining",
     "test_secrecy",
     "test_unchanged",
@@ -135,6 +136,15 @@ def trixie_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Three hosts of Debian 13 that have other tools installed beside the usual ones."""
     face = ("--suite", "trixie", "--packages", "rust-coreutils,sudo-rs,tcsh")
     with _standing("h", tmp_path_factory.mktemp("trixie"), "--nodes", str(len(NODES)), *face) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def several_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Three hosts, and three apiservers of one etcd without a load balancer."""
+    face = ("--control-planes", "3")
+    scratch = tmp_path_factory.mktemp("several")
+    with _standing("s", scratch, "--nodes", str(len(NODES)), *face) as it:
         yield it
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab import pki, processes
-from lab.controlplane import COMPONENTS
+from lab.controlplane import components
 
 from .harness import NODES, eventually
 from .test_rotation import PAIRS, alive
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sites
 
 CHANGED = dict.fromkeys(NODES, "changed")
-CONTROL = [name for name in COMPONENTS if name != "etcd"]
+CONTROL = [name for name in components() if name != "etcd"]
 
 
 def config(lab: Lab, *authorities: bytes) -> Path:

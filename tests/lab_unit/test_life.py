@@ -52,7 +52,7 @@ def layout(parent: Path, name: str) -> Layout:
 
 
 def pids(layout: Layout) -> dict[str, int | None]:
-    names = (*controlplane.COMPONENTS, "n1")
+    names = (*controlplane.components(), "n1")
     return {name: processes.find(layout.record(name)) for name in names}
 
 

@@ -446,7 +446,11 @@ def test_from_1_24_on_cri_dockerd_stands_between() -> None:
     wanted = runtime.desired(inputs)
     units = [unit.name for unit in wanted if isinstance(unit, Unit)]
     assert units == ["docker.service", "cri-docker.service"]
-    assert verify.units(inputs.node, 24) == (*units, "kubelet.service", "kube-proxy.service")
+    assert verify.units(inputs.node, inputs.config.cluster) == (
+        *units,
+        "kubelet.service",
+        "kube-proxy.service",
+    )
     (unit,) = (r for r in wanted if isinstance(r, File) and r.path == layout.CRI_DOCKERD_UNIT)
     assert f"unix://{layout.CRI_DOCKERD_SOCKET}".encode() in (unit.content or b"")
 

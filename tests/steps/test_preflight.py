@@ -45,6 +45,9 @@ CLIENT = layout.kubelet_client_certificate("/var/lib/kubelet")
 AROUND = Surroundings(Release(1, 37, 2), 0.0, "", {"n2": "b" * 32})
 
 
+SEVERAL = {"cluster": {"apiserver": [f"https://192.0.2.{n}:6443" for n in (1, 2, 3)]}}
+
+
 def found(facts: dict[str, Any], around: dict[str, Any], **overrides: Any) -> tuple[Finding, ...]:
     inputs = make_inputs(make_config(**overrides), replace(GOOD, **facts))
     return findings(inputs, replace(AROUND, **around))
@@ -111,6 +114,34 @@ def test_a_setting_that_the_kernel_has_not_is_named_unless_a_module_may_bring_it
         ({"clock_offset": 95.0}, {"clock_offset": None}, {}, None, ""),
         ({}, {"api_from_node": "connection refused"}, {}, "error", "can't use the apiserver: conn"),
         ({}, {"api_from_node": None}, {}, "warning", "could not be checked"),
+        (
+            {},
+            {"api_partly": ("https://192.0.2.2:6443: connection refused",)},
+            {},
+            "warning",
+            "it can't use one of the apiservers, https://192.0.2.2:6443: connection refused",
+        ),
+        ({}, {}, SEVERAL, "error", "it has no haproxy, by which it is to reach several"),
+        ({"tools": GOOD.tools | {"haproxy"}}, {}, SEVERAL, None, ""),
+        (
+            {"tools": GOOD.tools | {"haproxy"}, "listeners": (Listener(6444, "nginx"),)},
+            {},
+            SEVERAL,
+            "error",
+            "port 6444 of its balancer to the apiservers is taken by nginx",
+        ),
+        (
+            {
+                "tools": GOOD.tools | {"haproxy"},
+                "listeners": (Listener(6444, "haproxy"),),
+                "units": {"apiserver-balancer.service": RUNNING},
+            },
+            {},
+            SEVERAL,
+            None,
+            "",
+        ),
+        ({"listeners": (Listener(6444, "nginx"),)}, {}, {}, None, ""),
         ({"machine_id": "b" * 32}, {}, {}, "error", "the same machine-id as n2"),
         (
             {},

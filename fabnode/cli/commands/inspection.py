@@ -148,8 +148,8 @@ def _print_lines(output: bytes, to: TextIO | None = None) -> None:
 
 def _unit(name: str, run: Run) -> str:
     """Return the full name of one of fabnode's units; exit 2 for any other."""
-    minor = run.config.cluster.version.minor
-    known = [unit for node in run.nodes for unit in units(node, minor)]
+    cluster = run.config.cluster
+    known = [unit for node in run.nodes for unit in units(node, cluster)]
     full = f"{name.removesuffix('.service')}.service"
     if full not in known:
         short = (unit.removesuffix(".service") for unit in dict.fromkeys(known))

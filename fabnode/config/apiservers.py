@@ -1,0 +1,106 @@
+"""
+Several apiservers in place of one: where nodes reach them, and what such a list may be.
+
+Nodes talk to a balancer of their own on loopback, which no certificate of an apiserver names: they
+verify the name that all have for pods' sake (kubernetes cmd/kubeadm `GetAPIServerAltNames`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
+
+from ..releases.version import Release
+from ..util.loopback import BALANCER_ADDRESS, BALANCER_PORT
+from ..util.problems import InvalidValueError
+from .fields import ApiserverUrl
+from .pydantic_errors import ALTERNATIVE
+from .validators import is_address
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..util.problems import KeyPath
+
+BALANCER = f"https://{BALANCER_ADDRESS}:{BALANCER_PORT}"
+SERVER_NAME = "kubernetes.default.svc"
+
+_SERVER_NAMES_SINCE = 18  # `tls-server-name` of kubeconfigs: RN-1.18, client-go #88769
+_DEFAULT_PORT = 443
+_MOST = 16  # a control plane has three or five
+
+
+def endpoint(url: str) -> tuple[str, int]:
+    """Return host and port of an apiserver's URL."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _DEFAULT_PORT
+
+
+def _single(urls: tuple[str, ...]) -> str | tuple[str, ...]:
+    if len(urls) > _MOST:
+        raise InvalidValueError(f"must be at most {_MOST} URLs", "name the apiservers alone")
+    return urls[0] if len(urls) == 1 else urls
+
+
+_ONE, _SEVERAL = f"{ALTERNATIVE}one", f"{ALTERNATIVE}several"
+
+
+def _form(value: Any) -> str:
+    return _SEVERAL if isinstance(value, list | tuple) else _ONE
+
+
+Apiservers = Annotated[
+    Annotated[ApiserverUrl, Tag(_ONE)]
+    | Annotated[
+        tuple[ApiserverUrl, ...], Field(min_length=1), AfterValidator(_single), Tag(_SEVERAL)
+    ],
+    Discriminator(_form),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": _MOST},
+            ]
+        }
+    ),
+]
+"""One URL, or a list of them; a list of one is that one."""
+
+
+def violations(urls: Sequence[str], version: Release) -> list[tuple[KeyPath, str, str]]:
+    """Return what is wrong with a list of several: path of the key, what, and what to do."""
+    if len(urls) < 2:
+        return []
+    key: KeyPath = ("cluster", "apiserver")
+    found: list[tuple[KeyPath, str, str]] = []
+    port = endpoint(urls[0])[1]
+    seen: dict[tuple[str, int], int] = {}
+    for index, url in enumerate(urls):
+        path, (host, its) = (*key, index), endpoint(url)
+        if (host, its) in seen:
+            message = f"{url} is in the list already"
+            found.append((path, message, "name each apiserver once"))
+        elif its != port:
+            message = f"{url} has port {its}, and {urls[0]} has {port}"
+            found.append((path, message, "the apiservers of one cluster listen on one port"))
+        if not is_address(host):
+            message = f"{host} is no IPv4 address"
+            hint = (
+                "in a list, write addresses: what nodes reach the API by must not wait for DNS;"
+                " one URL alone may have a name"
+            )
+            found.append((path, message, hint))
+        elif host.startswith("127."):
+            message = f"{host} is each node itself"
+            found.append((path, message, "write the addresses by which nodes reach the apiservers"))
+        seen.setdefault((host, its), index)
+    if version.minor < _SERVER_NAMES_SINCE:
+        message = f"several apiservers need Kubernetes 1.{_SERVER_NAMES_SINCE} or newer on nodes"
+        hint = (
+            f"kubelets of {version.series} can't be told by which name to verify an apiserver;"
+            " name a load balancer's URL"
+        )
+        found.append((key, message, hint))
+    return found
