@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 
+from ..releases.matrix import matrix
 from ..releases.version import Release
 from ..util.loopback import BALANCER_ADDRESS, BALANCER_PORT
 from ..util.problems import InvalidValueError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 BALANCER = f"https://{BALANCER_ADDRESS}:{BALANCER_PORT}"
 SERVER_NAME = "kubernetes.default.svc"
 
-_SERVER_NAMES_SINCE = 18  # `tls-server-name` of kubeconfigs: RN-1.18, client-go #88769
 _DEFAULT_PORT = 443
 _MOST = 16  # a control plane has three or five
 
@@ -96,8 +96,9 @@ def violations(urls: Sequence[str], version: Release) -> list[tuple[KeyPath, str
             message = f"{host} is each node itself"
             found.append((path, message, "write the addresses by which nodes reach the apiservers"))
         seen.setdefault((host, its), index)
-    if version.minor < _SERVER_NAMES_SINCE:
-        message = f"several apiservers need Kubernetes 1.{_SERVER_NAMES_SINCE} or newer on nodes"
+    able = matrix().kubelet.server_names
+    if version.minor not in able:
+        message = f"several apiservers need Kubernetes 1.{able.since} or newer on nodes"
         hint = (
             f"kubelets of {version.series} can't be told by which name to verify an apiserver;"
             " name a load balancer's URL"

@@ -13,10 +13,11 @@ from ..kube.client import ApiError
 from ..node import layout
 from ..pki import proxy_names
 from ..steps import verify
-from ..steps.verify import DNS, KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE, READY, Check
+from ..steps.verify import BALANCER, DNS, KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE, READY, Check
 from ..upkeep import operations
 from ..util import program
 from ..util.errors import ClusterError, FabnodeError
+from ..util.loopback import BALANCER_ADDRESS, BALANCER_PORT
 from ..util.wait import Wait
 from . import proxy_rights
 from .network_probe import try_network
@@ -49,6 +50,8 @@ def verify_node(
     checks = list(verify.unit_checks(node.name, facts, units))
     health = list(_health(host))
     well = all(check.ok for check in health)
+    if config.cluster.balanced:
+        checks.append(_balanced(host, session))
     checks += health if well else _with_rights(host, facts, health, session)
     checks += verify.certificate_checks(
         node.name,
@@ -253,6 +256,16 @@ def _answer(host: Host, at: verify.Endpoint, path: str) -> HttpAnswer:
             break
         wait.pause()
     return answer
+
+
+def _balanced(host: Host, session: ClusterSession) -> Check:
+    """Go the way of kubelet and kube-proxy: by the node's balancer to one of the apiservers."""
+    name, config = host.node.name, session.config
+    way = (BALANCER_ADDRESS, BALANCER_PORT)
+    seen = host.tls_to(*way, config.ca_pem, config.cluster.server_name)
+    logs = program.host_task(name, "logs --unit apiserver-balancer")
+    good = seen.trusted or seen.reachable is None
+    return Check(name, BALANCER, bool(good), seen.reason or "ok", logs)
 
 
 def _health(host: Host) -> Iterator[Check]:

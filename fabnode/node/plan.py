@@ -198,6 +198,7 @@ def compare(resources: tuple[Resource, ...], facts: Facts) -> tuple[Change, ...]
 
     A certificate that comes by itself is waited for at the end: what else there is to do is done
     meanwhile. One whose key has to be reported before it can come is waited for in its place.
+    What others use until they have changed is removed after that.
 
     :raises ConflictError: a directory is where a file belongs, or the like.
     """
@@ -208,11 +209,14 @@ def compare(resources: tuple[Resource, ...], facts: Facts) -> tuple[Change, ...]
     changes: list[Change] = []
     for resource in wanted:
         changes += _changes(resource, facts, wanted, changes)
-    return tuple(sorted(changes, key=lambda change: _comes_by_itself(change.resource)))
+    return tuple(sorted(changes, key=lambda change: _turn(change.resource)))
 
 
-def _comes_by_itself(resource: Resource) -> bool:
-    return isinstance(resource, ClientCertificate) and not resource.key
+def _turn(resource: Resource) -> int:
+    """Return when something is done: 0 in its place, 1 after that, 2 at the end."""
+    if isinstance(resource, ClientCertificate) and not resource.key:
+        return 2
+    return int(isinstance(resource, RemovedUnit) and resource.last)
 
 
 def short(digest: str | None) -> str:

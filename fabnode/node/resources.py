@@ -163,11 +163,13 @@ class RemovedUnit:
     A systemd service that neither runs nor is started at boot, and has no file of fabnode's.
 
     :param path: of that file; one that lies elsewhere, in a package's folder, stays.
+    :param last: once all else is done: others use it until then.
     """
 
     name: str
     path: str
     why: str
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

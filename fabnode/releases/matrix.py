@@ -129,6 +129,7 @@ class Kubelet(Component):
     gates: Mapping[str, Gate]
     by_hand: Mapping[str, ByHand]
     cri: Mapping[Cri, Known]
+    server_names: Known
     cgroup_v1: Known
     cgroup_v2: Known
 

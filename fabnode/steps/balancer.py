@@ -26,7 +26,7 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     if not cluster.balanced:
         why = "cluster.apiserver names one"
         return (
-            RemovedUnit(UNIT, layout.BALANCER_UNIT, why),
+            RemovedUnit(UNIT, layout.BALANCER_UNIT, why, last=True),
             Absent(layout.BALANCER_CONFIG, why=why),
         )
     config = render(

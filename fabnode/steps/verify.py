@@ -206,6 +206,7 @@ _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
 PROXY = "kube-proxy"
 KUBELET_HEALTH, PROXY_HEALTH, PROXY_MODE = "kubelet health", "kube-proxy health", "kube-proxy mode"
+BALANCER = "way to the apiservers"
 SERVING_TITLE = "kubelet serving certificate"
 _TITLES = {
     renewal.CLIENT: "kubelet client certificate",

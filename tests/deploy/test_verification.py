@@ -13,7 +13,7 @@ from fabnode.deploy.verification import verify_cluster, verify_node
 from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
 from fabnode.node.facts import Facts, UnitFact
-from fabnode.ssh.port_checks import HttpAnswer
+from fabnode.ssh.port_checks import HttpAnswer, TlsResult
 from fabnode.steps import verify
 from fabnode.steps.finding import Finding
 from fabnode.util.errors import ClusterError
@@ -127,9 +127,30 @@ def of_pods() -> list[Check]:
     ]
 
 
+UNREACHED = TlsResult(reachable=False, trusted=None, reason="connection refused")
+
+
+def by_balancer(seen: TlsResult = UNREACHED, asked: list[object] | None = None) -> list[Check]:
+    """Return the checks of a node with several apiservers, which is answered this."""
+    urls = ["https://192.0.2.1:6443", "https://192.0.2.2:6443"]
+    config = make_config(cluster={"apiserver": urls})
+
+    def tls_to(address: str, port: int, ca_pem: bytes, name: str) -> TlsResult:
+        assert ca_pem == config.ca_pem
+        if asked is not None:
+            asked.append((address, port, name))
+        return seen
+
+    host: Any = SimpleNamespace(
+        node=config.nodes[0], tls_to=tls_to, http_get=lambda *_, **__: HttpAnswer(200, b"ok")
+    )
+    context: Any = SimpleNamespace(**{**vars(session()), "config": config})
+    return verify_node(host, Facts(known=True), context, None)
+
+
 def test_each_check_fails_at_least_once_and_says_what_to_do() -> None:
     """But the list of what is the site's own, which can't; a run alone makes `reachable`."""
-    seen = (*of_a_node(), *still_running(), *of_the_cluster(), *of_pods())
+    seen = (*of_a_node(), *still_running(), *by_balancer(), *of_the_cluster(), *of_pods())
     failed = [check for check in seen if not check.ok]
     assert all(check.detail and check.advice for check in failed)
     names = {"a unit" if ".service" in check.name else check.name for check in failed}
@@ -237,3 +258,23 @@ def test_a_daemon_that_has_just_started_is_asked_again_until_it_is_well(
     host: Any = SimpleNamespace(node=NODE, http_get=lambda *_, **__: next(answers))
     at = verify.endpoints(NODE)[verify.KUBELET_HEALTH]
     assert verification._answer(host, at, "/healthz").status == 200
+
+
+@pytest.mark.parametrize(
+    ("seen", "good", "detail"),
+    [
+        (TlsResult(reachable=True, trusted=True), True, "ok"),
+        (UNREACHED, False, "connection refused"),
+        (TlsResult(reachable=True, trusted=False, reason="not its name"), False, "not its name"),
+        (TlsResult(None, None, "not checked"), True, "not checked"),
+    ],
+)
+def test_the_way_of_a_node_with_several_apiservers_is_gone(
+    seen: TlsResult, good: bool, detail: str
+) -> None:
+    """By its own balancer, and with the name that kubelet and kube-proxy verify."""
+    asked: list[object] = []
+    checks = {check.name: check for check in by_balancer(seen, asked)}
+    assert (checks[verify.BALANCER].ok, checks[verify.BALANCER].detail) == (good, detail)
+    assert asked == [("127.0.0.1", 6444, "kubernetes.default.svc")]
+    assert "apiserver-balancer.service" in checks

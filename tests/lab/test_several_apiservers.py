@@ -121,8 +121,10 @@ def test_nodes_join_while_one_apiserver_is_dead(joined: Lab) -> None:
         text = joined.on(node, f"cat {on_host.KUBELET_KUBECONFIG}")
         assert "https://127.0.0.1:6444" in text
         assert "tls-server-name: kubernetes.default.svc" in text
-        assert joined.on(node, f"ps -o user= -C {on_host.BALANCER_PROGRAM}").split()[0] != "root"
+        pid = f"$(systemctl show -p MainPID --value {BALANCER_SERVICE})"
+        assert joined.on(node, f"ps -o user= -p {pid}").strip() != "root"
     joined.inv("verify")
+    joined.inv("audit")
     assert joined.plan("--exit-code")["empty"]
 
 

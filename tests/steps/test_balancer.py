@@ -179,9 +179,19 @@ def test_what_is_left_of_a_balancer_is_removed_by_name() -> None:
     )
     plan = make_plan("n1", balancer.desired(make_inputs()), facts)
     assert [(c.action, c.name) for c in plan.changes] == [
-        ("remove", BALANCER_SERVICE),
         ("remove", layout.BALANCER_CONFIG),
+        ("remove", BALANCER_SERVICE),
     ]
+
+
+def test_a_balancer_goes_once_nobody_needs_it_any_more() -> None:
+    inputs = joined(make_config())
+    running = {BALANCER_SERVICE: UnitFact("loaded", "active", "running", "enabled")}
+    inputs = replace(inputs, facts=replace(inputs.facts, units=running))
+    wanted = [r for step in NODE_STEPS for r in step.resources(inputs)]
+    changes = [c.name for c in make_plan("n1", wanted, inputs.facts).changes]
+    assert changes.index(BALANCER_SERVICE) > changes.index("kubelet.service")
+    assert changes.index(BALANCER_SERVICE) > changes.index("kube-proxy.service")
 
 
 def test_a_balancer_that_should_run_is_checked() -> None:

@@ -214,8 +214,8 @@ def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
     port = text_of(survey.common("SECURE_PORT")) or _PORT
     doubt = "the first of the control plane, which nodes would depend on"
     if len(control) > 1:
-        doubt += "; kubeasz's nodes go by a balancer of their own on 127.0.0.1, and fabnode makes"
-        doubt += " none: put an address here that all apiservers answer at"
+        doubt += "; kubeasz's nodes go by a balancer of their own on 127.0.0.1, and so do"
+        doubt += " fabnode's where cluster.apiserver lists all (docs/several-apiservers.md)"
     ledger.taken.append(Taken(key, f"https://{first}:{port}", place, first, f"{doubt}."))
 
 

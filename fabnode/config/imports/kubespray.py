@@ -329,8 +329,8 @@ def _apiserver(survey: Survey, control: dict[str, Place]) -> None:
     host = connection.address_of(survey.inventory.variables(first), first)
     doubt = "the first of the control plane, which nodes would depend on"
     if len(control) > 1:
-        doubt += "; kubespray's nodes go by a balancer of their own on localhost, and fabnode makes"
-        doubt += " none: put an address here that all apiservers answer at"
+        doubt += "; kubespray's nodes go by a balancer of their own on localhost, and so do"
+        doubt += " fabnode's where cluster.apiserver lists all (docs/several-apiservers.md)"
     ledger.taken.append(Taken(key, f"https://{host}:{port}", place, first, f"{doubt}."))
 
 
