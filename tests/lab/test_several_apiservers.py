@@ -28,6 +28,7 @@ pytestmark = pytest.mark.sites
 FIRST, SECOND = "kube-apiserver", "kube-apiserver-2"  # the third is the controllers'
 COUNT = 3
 UP = ("up", "--nodes", str(len(NODES)), "--control-planes", str(COUNT))
+NOTICED = 30.0  # seconds until a balancer leaves an apiserver that hangs; by its settings 16
 LONGER_THAN_GRACE = 50.0  # seconds; a node whose kubelet does not report for 40 s is not Ready
 
 
@@ -175,6 +176,30 @@ def test_pods_requests_and_logs_go_on_while_one_is_dead(joined: Lab) -> None:
     assert joined.restarted(starts) == set()
     assert requests.sent > 20
     assert requests.failed == 0, f"{requests.failed} of {requests.sent}"
+
+
+def said_to_be_down(lab: Lab, node: str) -> bool:
+    """Return whether a node's balancer has left the first apiserver of late."""
+    said = lab.on(node, f"journalctl -u {BALANCER_SERVICE} --since -45s", code=None)
+    return f"apiservers/{lab.layout.gateway} is DOWN" in said
+
+
+def test_an_apiserver_that_hangs_is_left(joined: Lab) -> None:
+    """It still accepts connections: only who asks it notices."""
+    before, starts = ready(joined), joined.starts()
+    pid = processes.find(joined.layout.record(FIRST))
+    assert pid
+    processes.send(pid, signal.SIGSTOP)
+    try:
+        stopped = time.monotonic()
+        eventually(lambda: all(said_to_be_down(joined, node) for node in NODES) or None, 60)
+        assert time.monotonic() - stopped < NOTICED
+        while time.monotonic() - stopped < LONGER_THAN_GRACE:
+            assert ready(joined) == before
+            time.sleep(2)
+    finally:
+        processes.send(pid, signal.SIGCONT)
+    assert joined.restarted(starts) == set()
 
 
 def test_another_list_is_one_plan_and_starts_nothing_but_balancers(joined: Lab) -> None:

@@ -97,3 +97,14 @@ def test_nodes_of_an_older_minor_join_the_newest_control_plane() -> None:
     assert versions.node("1.36.3").binaries == ("kube-proxy", "kubelet")
     assert versions.control_plane("1.20.2") == "1.20.2"
     assert versions.node("1.20.2") == versions.kubernetes("1.20.2")
+
+
+def test_several_api_servers_are_listed(tmp_path: Path) -> None:
+    layout, _ = written(tmp_path, jump=False)
+    several = State(2, "1.37.2", jump=False, subnet="", control_planes=3)
+    layout.configuration.write_text(configuration.cluster(layout, layout.nodes(2), several, []))
+    assert load(layout.configuration).cluster.apiservers == (
+        "https://10.99.9.1:6443",
+        "https://10.99.9.3:6443",
+        "https://10.99.9.4:6443",
+    )

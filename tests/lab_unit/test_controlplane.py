@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab import configuration, controlplane, pki, versions
 from lab.errors import LabError
-from lab.layout import Layout
+from lab.layout import MAX_CONTROL_PLANES, Layout
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +140,25 @@ def test_a_lab_that_lacks_a_certificate_is_named_in_a_sentence(tmp_path: Path) -
     older = Layout("t", tmp_path, IPv4Network("10.99.9.0/24"))
     with pytest.raises(LabError, match=r"made by other code; take it down first \(`inv lab.down`"):
         controlplane.ready(older)
+
+
+def test_several_api_servers_have_addresses_names_and_logs_of_their_own(layout: Layout) -> None:
+    wanted = controlplane.commands(layout, Path("/e"), Path("/k"), versions.KUBERNETES, 3)
+    assert list(wanted) == list(controlplane.components(3))
+    of_their_own = ("--bind-address=", "--advertise-address=", "--audit-log-path=")
+    servers = [wanted[name] for name in controlplane.apiserver_names(3)]
+    for flag in of_their_own:
+        assert len({w for words in servers for w in words if w.startswith(flag)}) == 3
+    etcd = {w for words in servers for w in words if w.startswith("--etcd-servers=")}
+    assert len(etcd) == 1
+    names = certificate(layout, "apiserver").extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert set(layout.control_planes(3)) <= set(names.value.get_values_for_type(x509.IPAddress))
+
+
+def test_no_host_has_an_api_servers_address(layout: Layout) -> None:
+    servers = layout.control_planes(MAX_CONTROL_PLANES)
+    assert len(set(servers)) == MAX_CONTROL_PLANES
+    hosts = {host.address for host in (*layout.nodes(200), layout.jump())}
+    assert not hosts & set(servers)
