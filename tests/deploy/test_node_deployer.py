@@ -712,12 +712,35 @@ def test_a_node_that_joins_by_its_balancer_is_completed_once_it_has_joined(
     assert b"tls-server-name: kubernetes.default.svc" in written
     assert b"https://127.0.0.1:6444" in written
     assert node.plan_of().empty
-    more = scene(cluster={"apiserver": urls[:2]})
-    more.machine.facts = node.machine.facts
-    assert [c.name for c in more.plan_of().changes] == [
+    fewer = scene(cluster={"apiserver": urls[:2]})
+    fewer.machine.facts = node.machine.facts
+    assert [c.name for c in fewer.plan_of().changes] == [
         layout.BALANCER_CONFIG,
         "apiserver-balancer.service",
     ]
+
+
+def test_a_join_by_a_balancer_that_was_cut_off_is_completed_without_another_token(
+    scene: Callable[..., Scene],
+) -> None:
+    node = scene(cluster={"apiserver": [f"https://192.0.2.{n}:6443" for n in (1, 2)]})
+    change, calls = node.machine.change, []
+
+    def first_alone(*args: Any, **named: Any) -> Any:
+        calls.append(args)
+        if len(calls) > 1:
+            raise ConnectionError("killed")
+        return change(*args, **named)
+
+    node.change = first_alone
+    with pytest.raises(ConnectionError):
+        node.deploy()
+    node.change = change
+    assert node.deploy()
+    assert "api: token" not in node.reported
+    written = node.machine.facts.path(layout.KUBELET_KUBECONFIG).content or b""
+    assert b"tls-server-name" in written
+    assert node.plan_of().empty
 
 
 @pytest.mark.parametrize(

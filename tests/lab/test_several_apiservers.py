@@ -221,8 +221,9 @@ def test_a_balancer_that_was_stopped_is_the_cause(joined: Lab) -> None:
     joined.disturb("n2", f"systemctl stop {BALANCER_SERVICE}")
     try:
         eventually(lambda: ready(joined)["n2"][0] != "True" or None, 120)
-        found = joined.inv("doctor", "--json", "--limit", "n2", code=1)
-        assert '"balancer-down"' in found.out
+        found = joined.inv("doctor", "--json", "--limit", "n2", code=3)
+        (node,) = found.document["nodes"]
+        assert node["causes"][0]["key"] == "balancer-down"
         joined.inv("doctor", "--fix", "--limit", "n2")
     finally:
         joined.on("n2", f"systemctl start {BALANCER_SERVICE}")
@@ -249,6 +250,7 @@ def test_one_apiserver_again_and_no_balancer(joined: Lab) -> None:
 
 
 def test_a_removed_node_has_no_balancer_left(joined: Lab) -> None:
+    joined.kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
     joined.inv("remove-node", "--limit", "n3", "--yes", config=joined.layout.configuration)
     left = joined.on("n3", f"ls {on_host.BALANCER_CONFIG} {on_host.BALANCER_UNIT}", code=None)
     assert left == ""
