@@ -142,6 +142,16 @@ def test_a_kubelet_that_starts_again_verifies_by_name(joined: Lab) -> None:
     eventually(beat, 60)
 
 
+def test_a_renewal_leaves_the_name_in_the_kubelets_kubeconfig(joined: Lab) -> None:
+    """A renewal is a join: the kubelet writes that file again."""
+    before = ready(joined)
+    joined.inv("rotate-certs", "--issued-before", "now", "--limit", "n2")
+    text = joined.on("n2", f"cat {on_host.KUBELET_KUBECONFIG}")
+    assert "tls-server-name: kubernetes.default.svc" in text
+    assert joined.plan("--exit-code")["empty"]
+    assert ready(joined) == before
+
+
 def test_another_apiserver_dies_during_a_deployment(joined: Lab) -> None:
     changed = joined.config(kubelet={"max_pods": 77})
     running = joined.begin("deploy-nodes", "--json", config=changed)
