@@ -34,12 +34,17 @@ print("\\nloaded", *sys.modules)
 """
 
 
-def loaded(*words: str, code: str = RUN) -> set[str]:
-    """Return the modules that a command has loaded when it ends well; of ours, the rooms."""
+def modules(*words: str, code: str = RUN) -> list[str]:
+    """Return the modules that a command has loaded when it ends well."""
     command = [sys.executable, "-c", code, *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    names = done.stdout.rpartition("\nloaded ")[2].split()
+    return done.stdout.rpartition("\nloaded ")[2].split()
+
+
+def loaded(*words: str, code: str = RUN) -> set[str]:
+    """Return the packages that a command has loaded when it ends well; of ours, the rooms."""
+    names = modules(*words, code=code)
     rooms = {".".join(name.split(".")[:2]) for name in names if name.startswith("fabnode.")}
     return rooms | {name.partition(".")[0] for name in names}
 
@@ -51,6 +56,16 @@ def test_a_command_seldom_looks_for_dead_cycles(tmp_path: Path) -> None:
     words = ("invoke", "config.check", "--config", str(write_cluster(tmp_path)))
     done = next(name for name in loaded(*words, code=code) if name.startswith("collections="))
     assert int(done.removeprefix("collections=")) < 80
+
+
+def test_nor_does_it_at_its_end() -> None:
+    """Python would once more, through all objects: a fifth of a command's processor time."""
+    count = """
+import atexit, gc
+atexit.register(lambda: print("\\nloaded", f"frozen={gc.get_freeze_count()}"))
+"""
+    frozen = next(name for name in loaded("invoke", "--list", code=count + RUN) if "=" in name)
+    assert int(frozen.removeprefix("frozen=")) > 10_000
 
 
 @pytest.mark.parametrize(
@@ -79,6 +94,21 @@ def test_a_check_of_the_configuration_loads_nothing_that_reaches_a_host(tmp_path
     found = loaded("invoke", "config.check", "--config", str(write_cluster(tmp_path)))
     assert found & THIRD_PARTIES == {"cryptography", "pydantic"}
     assert not found & {f"fabnode.{room}" for room in ("deploy", "kube", "ssh", "steps")}
+
+
+def test_a_check_loads_no_reader_of_what_the_configuration_does_not_have(tmp_path: Path) -> None:
+    """Lists of hosts have formats, and `config.explain` has keys to explain."""
+    found = modules("invoke", "config.check", "--config", str(write_cluster(tmp_path)))
+    unneeded = {
+        "fabnode.cni",
+        "fabnode.config.explain",
+        "fabnode.config.list_records",
+        "fabnode.config.listing",
+        "fabnode.config.node_lists",
+        "fabnode.config.origins",
+        "fabnode.config.starter",
+    }
+    assert not unneeded & set(found)
 
 
 def test_nor_does_one_that_compares_images_with_the_pod_networks(tmp_path: Path) -> None:

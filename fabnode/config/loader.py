@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from ..util.image_reference import ImageReference
 from ..util.problems import ConfigError, KeyPath, Problem
-from . import cross_checks, file_checks, host_ranges, node_lists
+from . import cross_checks, file_checks, host_ranges
 from .configuration import Config, Group, Node, Taint
 from .list_content import Outputs
+from .node_parts import is_list
 from .overrides import merge_section
 from .pydantic_errors import explain
 from .schema import FileShape, GroupEntry, NodeEntry
@@ -63,7 +64,14 @@ def read_spread(path: Path, outputs: Outputs | None = None) -> Document:
 
     :raises ConfigError: where it, or a list of nodes that it names, can't be had or parsed.
     """
-    return host_ranges.spread(node_lists.expand(read(path), outputs or Outputs()))
+    document = read(path)
+    nodes = document.value.get("nodes")
+    if isinstance(nodes, list) and any(map(is_list, nodes)):
+        # What reads lists in all their formats is loaded: not where there are none.
+        from . import node_lists
+
+        document = node_lists.expand(document, outputs or Outputs())
+    return host_ranges.spread(document)
 
 
 def problems_of(text: str) -> list[Problem]:

@@ -20,7 +20,7 @@ from .list_content import CommandError
 from .list_entries import Entry, NodeKeys, entry
 from .list_records import NoHostsError, chosen, field_of, keys_of, records, some
 from .list_settings import FORMATS
-from .node_parts import NodePart, parts_of, with_parts
+from .node_parts import NodePart, is_list, parts_of, with_parts
 from .overrides import merge_section
 from .pydantic_errors import explain
 from .schema import OVERRIDDEN, NodeList, schema
@@ -49,24 +49,21 @@ def expand(document: Document, outputs: Outputs) -> Document:
     :raises ConfigError: a list can't be had or read, or names no hosts.
     """
     parts = parts_of(document)
-    if not any(map(_is_list, parts)):
-        return document
     known = NodeKeys(schema())
     made: list[NodePart] = []
     problems: list[Problem] = []
     for index, part in enumerate(parts):
         try:
-            made += _List(document, index, part, known).nodes(outputs) if _is_list(part) else [part]
+            if is_list(part.value):
+                made += _List(document, index, part, known).nodes(outputs)
+            else:
+                made.append(part)
         except ConfigError as error:
             problems += error.problems
     if problems:
         # Which nodes there are is not known: all that follows would be about others.
         raise ConfigError([*document.problems, *problems])
     return with_parts(document, made)
-
-
-def _is_list(part: NodePart) -> bool:
-    return isinstance(part.value, dict) and "from" in part.value
 
 
 @dataclass(frozen=True, slots=True)

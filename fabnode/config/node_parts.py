@@ -24,6 +24,11 @@ class NodePart:
     places: Mapping[KeyPath, Place] = field(default_factory=dict)
 
 
+def is_list(entry: object) -> bool:
+    """Return whether an entry of `nodes` names a list of hosts elsewhere."""
+    return isinstance(entry, dict) and "from" in entry
+
+
 def parts_of(document: Document) -> list[NodePart]:
     """Return the entries of `nodes`; none where that is no list."""
     nodes = document.value.get("nodes")

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.exceptions import Exit
 
 from ...artifacts import programs
-from ...config import explain, loader, origins
-from ...config.schema import schema
-from ...journal.redact import Redactor
+from ...config import loader
 from ...util import data, program
 from ...util.words import counted
 from .. import app, exits
@@ -35,6 +33,8 @@ def print_explanation(key: str, *, as_json: bool = False) -> None:
 
     :raises ConfigError: there is no such key.
     """
+    from ...config import explain
+
     example = (data.ROOT / "config/example.yml").read_text("utf-8")
     found = explain.explain(key, example)
     if as_json:
@@ -60,6 +60,8 @@ def print_explanation(key: str, *, as_json: bool = False) -> None:
 
 def print_schema() -> None:
     """Print the configuration's JSON schema."""
+    from ...config.schema import schema
+
     app.print_json(schema())
 
 
@@ -119,6 +121,9 @@ def show_node(config: str, name: str, *, as_json: bool = False) -> None:
 
     Nothing that the configuration names has to be there, neither the CA nor keys.
     """
+    from ...config import origins
+    from ...journal.redact import Redactor
+
     if not name:
         raise Exit("--node is missing: whose settings", exits.BAD_INPUT)
     loaded = app.configuration(config, access=False)
