@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from ..cni.registry import network
@@ -43,7 +45,8 @@ class Nodes:
         self._snapshot = snapshot
         self._watch = Watch(api, node_status.NODES)
         self._lock = threading.Lock()
-        self._machine_ids: dict[str, str] = {}
+        self._machine_ids: dict[str, str] = {}  # seen in this run, by node
+        self._seen: dict[str, dict[str, None]] = {}  # nodes, by what they were seen with
 
     def begin_watch(self) -> None:
         """Follow the Node objects from now on, so that one can be waited for."""
@@ -204,21 +207,43 @@ class Nodes:
 
     def machine_ids(self, name: str, machine_id: str) -> dict[str, str]:
         """
-        Return the machine-ids of nodes, known from the API or seen in this run.
+        Return the other nodes with this machine-id, known from the API or seen in this run.
 
-        This one's is among them where the API has it registered. If that is `machine_id`, only what
-        the API has of others counts: of two hosts with one id, the newcomer is the clone.
+        This one's own is among them where the API has it registered. If that is `machine_id`, only
+        what the API has of others counts: of two hosts with one id, the newcomer is the clone.
         """
-        registered = self._snapshot().nodes.items()
-        known = {other: node_status.machine_id(item) for other, item in registered}
+        live = self._snapshot().nodes.get(name)
+        own = {} if live is None else {name: node_status.machine_id(live)}
+        if not machine_id:
+            return own
+        named = list(self._registered.machine_ids.get(machine_id, ()))
         with self._lock:
-            if machine_id:
-                self._machine_ids[name] = machine_id
-            seen = {} if known.get(name) == machine_id else dict(self._machine_ids)
-        own = {name: known[name]} if name in known else {}
-        return {n: found for n, found in {**known, **seen}.items() if n != name} | own
+            self._machine_ids[name] = machine_id
+            seen = self._seen.setdefault(machine_id, {})
+            seen[name] = None
+            if own.get(name) != machine_id:
+                now = self._machine_ids
+                named = [n for n in (*named, *seen) if now.get(n, machine_id) == machine_id]
+        return {other: machine_id for other in named if other != name} | own
 
     def by_address(self, address: str) -> tuple[str, ...]:
         """Return the names of the nodes that the API has registered at an address."""
-        registered = self._snapshot().nodes.items()
-        return tuple(name for name, node in registered if address in node_status.internal_ips(node))
+        return tuple(self._registered.addresses.get(address, ()))
+
+    @cached_property
+    def _registered(self) -> _Registered:
+        """Of a thousand nodes, each asks for those like it: looked through once, not by each."""
+        found = _Registered()
+        for name, node in self._snapshot().nodes.items():
+            found.machine_ids.setdefault(node_status.machine_id(node), []).append(name)
+            for address in dict.fromkeys(node_status.internal_ips(node)):
+                found.addresses.setdefault(address, []).append(name)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """Names of nodes as they were registered when the run began, by what nodes should not share."""
+
+    machine_ids: dict[str, list[str]] = field(default_factory=dict)
+    addresses: dict[str, list[str]] = field(default_factory=dict)

@@ -397,8 +397,11 @@ def test_what_nobody_proves_is_reported_one_by_one_up_to_a_limit(scene: Scene) -
 def test_of_two_hosts_with_one_machine_id_both_are_named(scene: Scene) -> None:
     scene.session.open(scene.config.nodes)
     nodes = scene.session.nodes
-    assert nodes.machine_ids("n2", "aa") == {"n1": ""}
-    assert nodes.machine_ids("n3", "aa") == {"n1": "", "n2": "aa"}
+    assert nodes.machine_ids("n2", "aa") == {}
+    assert nodes.machine_ids("n3", "aa") == {"n2": "aa"}
+    assert nodes.machine_ids("n2", "bb") == {}
+    assert nodes.machine_ids("n3", "aa") == {}, "it was seen with another since"
+    assert nodes.machine_ids("n3", "") == {}
 
 
 def test_a_node_that_is_registered_under_its_machine_id_is_reported(scene: Scene) -> None:
