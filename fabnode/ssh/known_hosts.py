@@ -6,7 +6,8 @@ import base64
 import hashlib
 import hmac
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +25,13 @@ from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 from ..util.atomic_write import atomic_write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from paramiko import PKey
+
+
+# Of a line's first field: a marker, a hash, a pattern.
+_SPECIAL = re.compile(r"[@|*?!]")
 
 
 def host_id(host: str, port: int) -> str:
@@ -52,6 +57,22 @@ class KnownHosts:
 
     files: tuple[Path, ...]
     lines: tuple[str, ...]
+    _named: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+    _others: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find lines by the plain names in them: each of a thousand hosts asks for its own."""
+        named: dict[str, list[int]] = {}
+        others = []
+        for number, line in enumerate(self.lines):
+            names = line.split(None, 1)[0].lower()
+            if _SPECIAL.search(names):
+                others.append(number)
+                continue
+            for name in dict.fromkeys(names.split(",")):
+                named.setdefault(name, []).append(number)
+        object.__setattr__(self, "_named", {name: tuple(each) for name, each in named.items()})
+        object.__setattr__(self, "_others", tuple(others))
 
     @classmethod
     def read(cls, files: Sequence[Path]) -> KnownHosts:
@@ -84,7 +105,8 @@ class KnownHosts:
         self, wanted: str, name: str, *, or_of_certificate: bool = False
     ) -> tuple[PKey, ...]:
         found: list[PKey] = []
-        for line in self.lines:
+        for number in sorted((*self._named.get(name.lower(), ()), *self._others)):
+            line = self.lines[number]
             words = line.split()  # people align them with blanks and tabs
             marker = words.pop(0) if line.startswith("@") else ""
             if marker != wanted or not words or not _names(words[0], name):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from paramiko.hostkeys import HostKeys
 
+from fabnode.ssh import known_hosts
 from fabnode.ssh.connections import Access
 from fabnode.ssh.errors import ChangedHostKeyError, HostMisbehavedError
 from fabnode.ssh.host_key_enrolment import enrol
@@ -311,3 +312,29 @@ def test_the_gateway_comes_first(serve: Serve, node_of: NodeOf) -> None:
         (host_id("127.0.0.1", gateway.port), "recorded"),
         (host_id("127.0.0.1", server.port), "recorded"),
     ]
+
+
+def test_of_many_plain_lines_only_those_of_the_name_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of a thousand hosts asks for its own, and a file has a line for each."""
+    file = tmp_path / "known_hosts"
+    public = f"{key('a').get_name()} {key('a').get_base64()}"
+    other = f"{key('b').get_name()} {key('b').get_base64()}"
+    names = [f"N{number},192.0.2.{number}" for number in range(100)]
+    lines = [f"{name} {public}" for name in names]
+    file.write_text("\n".join([f"n? {other}", *lines, f"@revoked n9 {other}"]))
+    looked: list[str] = []
+    plain = known_hosts._names
+
+    def counted(patterns: str, name: str) -> bool:
+        looked.append(patterns)
+        return plain(patterns, name)
+
+    monkeypatch.setattr(known_hosts, "_names", counted)
+    known = KnownHosts.read([file])
+    assert known.keys("n7") == [key("b"), key("a")], "in the order of the lines"
+    assert known.keys("192.0.2.9") == [key("a")]
+    assert known.keys("n9") == [key("a")]
+    assert known.keys("n100") == []
+    assert len(looked) < 20
