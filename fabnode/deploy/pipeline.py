@@ -171,7 +171,7 @@ def plan(run: Run) -> ClusterPlan:
         session = context.session
         change = _network_change(context)
         objects = session.background(partial(_plan_objects, run, session, change))
-        nodes = context.each(NodeDeployer.plan)
+        nodes = context.each(NodeDeployer.plan, last=True)
         found = objects.result()
         drift = session.network.drift(change.followed) if run.whole else None
         named = plan_proxy_names(session, nodes)
@@ -232,7 +232,7 @@ def verify_with(
             checks += verify.override_checks(name, node.overrides(), node.sites_own())
             return checks
 
-        found = context.each(one, names)
+        found = context.each(one, names, last=True)
         checks = [check for outcome in found.values() for check in outcome.value or ()]
         checks += [
             Check(name, "reachable", False, _why_not(outcome), _next(outcome))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from ..steps.step import Step
 
 R = TypeVar("R")
+
+# Each open connection is a file, a thread and 0.2 MB. A further login takes some round trips.
+_KEPT_OPEN = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ class RunContext:
         self._packer = Packer(cache_dir() / "packed")
         self._stack = ExitStack()
         self._nodes: dict[str, NodeDeployer] = {}
+        self._open: set[str] = set()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> RunContext:
         self._stack.callback(self.session.close)
@@ -142,15 +148,18 @@ class RunContext:
         names: Collection[str] | None = None,
         *,
         batched: bool = True,
+        last: bool = False,
     ) -> dict[str, Outcome[R]]:
         """
         Do this for every node (or those named), as many at once as the run allows.
 
         :param batched: in the run's batches; what changes nothing needs none.
+        :param last: nothing else is expected to be done with them.
         """
         run = self.run if batched else replace(self.run, batch=None)
         wanted = [node for node in run.nodes if names is None or node.name in names]
-        return _fan_out(run, wanted, partial(self._one, work), self._interrupt)
+        kept = 0 if last else _KEPT_OPEN
+        return _fan_out(run, wanted, partial(self._one, work, kept), self._interrupt)
 
     @property
     def held_images(self) -> frozenset[str]:
@@ -168,8 +177,12 @@ class RunContext:
         for deployer in list(self._nodes.values()):
             deployer.host.interrupt()
 
-    def _one(self, work: Callable[[NodeDeployer], R], node: Node) -> R:
-        """Work with the node's deployer, made once per run and used by one thread at a time."""
+    def _one(self, work: Callable[[NodeDeployer], R], kept: int, node: Node) -> R:
+        """
+        Work with the node's deployer, made once per run and used by one thread at a time.
+
+        :param kept: so many nodes' connections stay open after that, for what comes next.
+        """
         if node.name not in self._nodes:
             self._nodes[node.name] = NodeDeployer(
                 Host(node, self._access),
@@ -181,7 +194,20 @@ class RunContext:
                 all_steps=node_steps(self.run.steps),
                 deep=self.run.deep,
             )
-        return work(self._nodes[node.name])
+        deployer = self._nodes[node.name]
+        try:
+            return work(deployer)
+        finally:
+            self._let_go(deployer, kept)
+
+    def _let_go(self, deployer: NodeDeployer, kept: int) -> None:
+        """Close a connection, unless it is one of those that are kept; its next use opens it."""
+        with self._lock:
+            self._open.add(deployer.node.name)
+            if len(self._open) <= kept:
+                return
+            self._open.remove(deployer.node.name)
+        deployer.host.close()
 
 
 def _fan_out(

@@ -13,8 +13,9 @@ import pytest
 
 from fabnode.cni.protocol import Diagnosis
 from fabnode.deploy import cni_rollout, node_registry, pipeline
+from fabnode.deploy import run as run_module
 from fabnode.deploy.node_planner import NodePlan
-from fabnode.deploy.run import Run
+from fabnode.deploy.run import Run, RunContext
 from fabnode.journal.events import Event
 from fabnode.journal.journal import Journal
 from fabnode.kube.client import ApiError
@@ -418,3 +419,34 @@ def test_a_node_that_would_not_be_changed_is_bound_nothing() -> None:
     )
     session: Any = SimpleNamespace(proxy_identities=None)
     assert pipeline.plan_proxy_names(session, {"n1": forbidden}) == ()
+
+
+@pytest.mark.parametrize(("kept", "open_after"), [(0, 0), (1, 1), (5, 2)])
+def test_connections_beyond_those_kept_are_closed_as_work_ends(
+    scene: Watched, monkeypatch: pytest.MonkeyPatch, kept: int, open_after: int
+) -> None:
+    """A thousand hosts are not a thousand connections; what comes next opens them again."""
+    closed: list[str] = []
+    for host in scene.hosts.values():
+        monkeypatch.setattr(host, "close", lambda name=host.name: closed.append(name))
+    monkeypatch.setattr(run_module, "_KEPT_OPEN", kept)
+    with RunContext(scene.run()) as context:
+        context.each(lambda deployer: deployer.probe())
+        assert len(scene.hosts) - len(closed) == open_after
+        context.each(lambda deployer: deployer.probe(), last=True)
+        assert set(closed) == set(scene.hosts)
+
+
+def test_a_plan_leaves_no_connection_open(scene: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    for host in scene.hosts.values():
+        monkeypatch.setattr(host, "close", lambda name=host.name: closed.append(name))
+    seen: list[set[str]] = []
+
+    def named(*_: object) -> tuple[()]:
+        seen.append(set(closed))
+        return ()
+
+    monkeypatch.setattr(pipeline, "plan_proxy_names", named)
+    pipeline.plan(scene.run())
+    assert seen == [set(scene.hosts)]
