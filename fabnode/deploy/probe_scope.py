@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -45,9 +46,10 @@ def watchlist(
     modules: list[str] = []
     store = "containerd"
     for resource in resources:
-        folders += [str(each) for each in PurePosixPath(getattr(resource, "path", "/")).parents]
+        above = _folders(getattr(resource, "path", "/"))
+        folders += above
         if isinstance(resource, File | Binary | Directory):
-            writable.append(str(PurePosixPath(resource.path).parent))
+            writable.append(above[0])
         match resource:
             case File(secret=False):
                 text.append(resource.path)
@@ -92,6 +94,12 @@ def watchlist(
         obeyed=(*kubelet_paths.configured(node), *_runtime_paths(config, node)),
         deep=deep,
     )
+
+
+@lru_cache(4096)  # most paths are the same on all nodes
+def _folders(path: str) -> tuple[str, ...]:
+    """Return the folders that a path leads through, the nearest first."""
+    return tuple(map(str, PurePosixPath(path).parents))
 
 
 def _runtime_paths(config: Config, node: Node) -> tuple[Named, ...]:

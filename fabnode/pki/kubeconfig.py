@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import lru_cache
 from typing import Any
 
 from ..util.yaml_io import dump
@@ -24,6 +25,13 @@ def kubeconfig(
     :param credentials: the `user` entry: `token`, or `client-certificate` and `client-key`.
     :param server_name: that the server's certificate must hold; empty: the host of its URL.
     """
+    parts = (cluster, server, ca, user, tuple(credentials.items()))
+    return _text(*parts) if "token" in credentials else _shared(*parts)
+
+
+def _text(
+    cluster: str, server: str, ca: bytes | str, user: str, credentials: tuple[tuple[str, str], ...]
+) -> bytes:
     authority = (
         {"certificate-authority": ca}
         if isinstance(ca, str)
@@ -39,8 +47,12 @@ def kubeconfig(
                 "cluster": {**authority, "server": server, **named},
             }
         ],
-        "users": [{"name": user, "user": credentials}],
+        "users": [{"name": user, "user": dict(credentials)}],
         "contexts": [{"name": "default", "context": {"cluster": cluster, "user": user}}],
         "current-context": "default",
     }
     return dump(document).encode()
+
+
+# What names files alone is the same on all nodes. A token is a secret, which is not kept.
+_shared = lru_cache(256)(_text)

@@ -79,6 +79,8 @@ class Access:
     def __init__(self, passwords: Mapping[tuple[str, str], str] | None = None) -> None:
         self.passwords = passwords or {}
         self._client_config = ClientConfig()
+        # Fabric reads no configuration of its own: ClientConfig has.
+        self._fabric = Config(ssh_config=paramiko.SSHConfig(), lazy=True)
         self._lock = threading.Lock()
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
         self._gateways: dict[_Route, _Gateway] = {}
@@ -171,8 +173,7 @@ class Access:
             options.host,
             user=user,
             port=options.port,
-            # Fabric reads no configuration of its own: ClientConfig has.
-            config=Config(ssh_config=paramiko.SSHConfig(), lazy=True),
+            config=self._fabric,
             gateway=gateway or False,
             connect_timeout=node.ssh.connect_timeout,
             connect_kwargs={"auth_strategy": login},

@@ -6,6 +6,7 @@ import re
 import shlex
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import paramiko
@@ -133,7 +134,7 @@ def tls_over(
         if channel.kind == "forbidden":
             return TlsResult(None, None, "not checked: sshd there forbids forwarding")
         return TlsResult(reachable=False, trusted=None, reason=clean(channel.detail).lower())
-    context = client_context(ca_pem=ca_pem)
+    context = _verifying(ca_pem)
     with ending(channel):
         try:
             _handshake(channel, context, server_name, timeout)
@@ -159,6 +160,12 @@ def _channel(
         return _Refusal("forbidden" if forbidden else "nobody listens", error.text)
     except paramiko.SSHException as error:
         return _Refusal("connection broke", str(error))
+
+
+@lru_cache(16)
+def _verifying(ca_pem: bytes) -> ssl.SSLContext:
+    """Return a context that hosts share: each of a run is asked about the same apiserver."""
+    return client_context(ca_pem=ca_pem)
 
 
 def _handshake(

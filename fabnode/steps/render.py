@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from threading import Lock
 from typing import Any
 
@@ -31,7 +32,13 @@ def with_extra(document: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
     That is how a user's own fields get into a component's configuration without fabnode knowing
     them; the component itself checks them.
     """
-    return b"# Managed by fabnode.\n" + dump(merge_deep(document, extra)).encode()
+    return _dumped(json.dumps(merge_deep(document, extra)))
+
+
+@lru_cache(256)
+def _dumped(document: str) -> bytes:
+    """Return JSON as YAML: most nodes have the same, and writing it takes longer than all else."""
+    return b"# Managed by fabnode.\n" + dump(json.loads(document)).encode()
 
 
 def with_extra_flags(flags: Iterable[str], extra: Mapping[str, str]) -> tuple[str, ...]:
@@ -51,6 +58,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,  # templates do not change while a command runs
         autoescape=False,  # noqa: S701 - configuration files, not HTML
     )
     environment.filters |= {"word": unit_file.word, "specifiers": unit_file.specifiers}
