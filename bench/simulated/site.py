@@ -82,7 +82,12 @@ def write_cluster(folder: Path, hosts: int, *, ssh_port: int, api_port: int) -> 
             "pod_cidr": "172.20.0.0/14",
             "dns_address": "10.68.0.2",
         },
-        "ssh": {"port": ssh_port, "keys": ["id"], "known_hosts": ["known_hosts"]},
+        "ssh": {
+            "port": ssh_port,
+            "keys": ["id"],
+            "known_hosts": ["known_hosts"],
+            "connect_timeout": 60,
+        },
         "artifacts": {"binaries": "bin", "cni_plugins": "cni", "images": ["images"]},
         "calico": calico if (folder / "calico.yaml").exists() else {"enabled": False},
         "nodes": [

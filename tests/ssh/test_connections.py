@@ -43,7 +43,7 @@ from .server import key
 if TYPE_CHECKING:
     from fabnode.config.configuration import Node
 
-    from .conftest import NodeOf, Serve
+    from .conftest import NodeOf, Reach, Serve
     from .server import Server
 
 
@@ -605,3 +605,12 @@ def test_a_gateway_that_forbids_forwarding(serve: Serve, node_of: NodeOf) -> Non
     trust_also(node, gateway)
     with pytest.raises(UnreachableError, match=r"the gateway forbids .*; .*PermitOpen"):
         open_host(node)
+
+
+def test_an_idle_connection_wakes_seldom(reach: Reach) -> None:
+    """A thread of each looks for its end; of hundreds that are idle these looks are work."""
+    host, _ = reach()
+    assert host.root("true").code == 0
+    transport = host._transport()
+    assert isinstance(transport.sock, socket.socket)
+    assert transport.sock.gettimeout() == 1.0
