@@ -79,8 +79,6 @@ class Access:
     def __init__(self, passwords: Mapping[tuple[str, str], str] | None = None) -> None:
         self.passwords = passwords or {}
         self._client_config = ClientConfig()
-        # Fabric reads no configuration of its own: ClientConfig has.
-        self._fabric = Config(ssh_config=paramiko.SSHConfig(), lazy=True)
         self._lock = threading.Lock()
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
         self._gateways: dict[_Route, _Gateway] = {}
@@ -173,7 +171,9 @@ class Access:
             options.host,
             user=user,
             port=options.port,
-            config=self._fabric,
+            # Fabric reads no configuration of its own: ClientConfig has. It is completed while it
+            # is read, so that threads can't share one.
+            config=Config(ssh_config=paramiko.SSHConfig(), lazy=True),
             gateway=gateway or False,
             connect_timeout=node.ssh.connect_timeout,
             connect_kwargs={"auth_strategy": login},
