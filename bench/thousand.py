@@ -186,12 +186,12 @@ def show_growth(
             )
 
 
-def main(numbers: Sequence[int], before: str, rounds: int) -> None:
+def main(numbers: Sequence[int], states: Sequence[str], before: str, rounds: int) -> None:
     """Measure and print."""
     say_what_else_runs()
     with checkout(before) if before else nullcontext(PROJECT) as old:
         projects = {"before": old, "after": PROJECT} if before else {"after": PROJECT}
-        for state in COMMANDS:
+        for state in states:
             by_hosts = {}
             who = projects if state == "bare" else {"after": PROJECT}
             for hosts in numbers:
@@ -206,10 +206,12 @@ if __name__ == "__main__":
     parser.add_argument(
         "--before", default="", metavar="COMMIT", help="measured in turns with this"
     )
+    parser.add_argument("--state", choices=COMMANDS, help="of the hosts; default: each in turn")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
     try:
-        main(given.hosts, given.before, given.rounds)
+        states = [given.state] if given.state else list(COMMANDS)
+        main(given.hosts, states, given.before, given.rounds)
     except FailedError as failure:
         sys.exit(str(failure))
     except KeyboardInterrupt:
