@@ -191,8 +191,16 @@ class ArtifactSettings(Section):
         description="image archives (docker-archive or OCI tar) loaded before anything is pulled:"
         " files, folders of them, or patterns such as images/*.tar",
     )
-    distribution: Literal["push", "pull"] = Field(
-        "push", description="sent over SSH, or fetched by the hosts from `url`"
+    distribution: Literal["push", "relay", "pull"] = Field(
+        "push",
+        description="push: sent over SSH to each host; relay: sent once, and passed on from host to"
+        " host; pull: fetched by the hosts from `url`",
+    )
+    relay_port: fields.Port = Field(
+        10280, description="TCP port on which nodes pass on parts to each other; with relay"
+    )
+    uplink_streams: fields.Count = Field(
+        2, description="parts sent from here at once, at most; with relay"
     )
     url: fields.BaseUrl | None = Field(
         None, description="what serves the folder that `inv binaries.publish` makes; with pull"

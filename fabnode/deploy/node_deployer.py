@@ -15,7 +15,7 @@ from ..kube import node_status
 from ..node import layout
 from ..node.facts import Facts
 from ..node.plan import Plan
-from ..node.resources import File, Image
+from ..node.resources import Binary, File, Image
 from ..pki.certificates import (
     NO_CERTIFICATE,
     CertificateFile,
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from ..steps.finding import Finding
     from ..steps.step import Step
     from .cluster_session import ClusterSession
+    from .relay import Relay
 
 # Checks report those that don't come up in 15 s.
 _AWAIT_ACTIVE = "n=0; until {{ {active}; }} || [ $n -ge 150 ]; do sleep 0.1; n=$((n + 1)); done"
@@ -82,6 +83,7 @@ class NodeDeployer:
     One node of a run, used by one thread.
 
     :param steps: the node steps to carry out, in order; `all_steps` is what is probed.
+    :param relay: by which hosts pass on parts to each other; None: all are sent.
 
     Where a `renewal` is asked for, nothing but certificates (and CAs) is changed.
     """
@@ -97,12 +99,14 @@ class NodeDeployer:
         steps: Sequence[Step],
         all_steps: Sequence[Step],
         deep: bool = False,
+        relay: Relay | None = None,
     ) -> None:
         self.node = host.node
         self.host = host
         self._session = session
         self._journal = journal
         self._packer = packer
+        self._relay = relay
         self._planner = NodePlanner(
             host, session, journal, artifacts, steps=steps, all_steps=all_steps, deep=deep
         )
@@ -306,11 +310,13 @@ class NodeDeployer:
 
             zstd = "zstd" in self.facts.tools
             pull = _pull(self.config)
+            relay = self._relay if _has_parts(todo.plan) else None
             try:
                 done = apply(
                     *(self.host, todo.plan, self._packer, heard),
                     zstd=zstd,
                     pull=pull,
+                    course=relay.course(self.host, self.facts) if relay else None,
                     state=self.config.paths.state,
                     record=self._planner.record,
                 )
@@ -321,6 +327,7 @@ class NodeDeployer:
                     self._proof.account_for_certificate(error)
                 raise
             steps.sent = done.sent
+            steps.passed = relay.moved(name).passed if relay else 0
         return _restarts(todo.plan)
 
     def _store_record(self, lines: Sequence[str]) -> None:
@@ -423,6 +430,14 @@ class NodeDeployer:
 def _restarts(plan: Plan) -> bool:
     """Return whether a plan starts the kubelet again."""
     return any(change.name == kubelet.UNIT for change in plan.restarts)
+
+
+def _has_parts(plan: Plan) -> bool:
+    """Return whether a plan brings programs or images."""
+    return any(
+        isinstance(c.resource, Binary | Image) and c.action not in ("mode", "pin")
+        for c in plan.changes
+    )
 
 
 def _pull(config: Config) -> Pull | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..kube.rbac_rules import Right
     from ..node.facts import Facts
     from ..steps.step import Step
+    from .relay import Relay
 
 R = TypeVar("R")
 
@@ -130,6 +131,12 @@ class RunContext:
         self._nodes: dict[str, NodeDeployer] = {}
         self._open: set[str] = set()
         self._lock = threading.Lock()
+        relays = run.config.artifacts.distribution == "relay" and installs and not dry_run
+        self._relay: Relay | None = None
+        if relays:
+            from .relay import Relay  # which other runs do not need
+
+            self._relay = Relay(run.config, run.journal, run.nodes)
 
     def __enter__(self) -> RunContext:
         self._stack.callback(self.session.close)
@@ -159,7 +166,11 @@ class RunContext:
         run = self.run if batched else replace(self.run, batch=None)
         wanted = [node for node in run.nodes if names is None or node.name in names]
         kept = 0 if last else _KEPT_OPEN
-        return _fan_out(run, wanted, partial(self._one, work, kept), self._interrupt)
+        relay = self._relay if len(wanted) > 1 else None
+        if relay is None:
+            return _fan_out(run, wanted, partial(self._one, work, kept), self._interrupt)
+        with relay.among([node.name for node in wanted]):
+            return _fan_out(run, wanted, partial(self._one, work, kept), self._interrupt)
 
     @property
     def held_images(self) -> frozenset[str]:
@@ -193,11 +204,14 @@ class RunContext:
                 steps=self.run.only,
                 all_steps=node_steps(self.run.steps),
                 deep=self.run.deep,
+                relay=self._relay,
             )
         deployer = self._nodes[node.name]
         try:
             return work(deployer)
         finally:
+            if self._relay:
+                self._relay.leave(node.name)
             self._let_go(deployer, kept)
 
     def _let_go(self, deployer: NodeDeployer, kept: int) -> None:

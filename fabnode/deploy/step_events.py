@@ -22,7 +22,8 @@ class StepLog:
     Opens a step with its first action and closes it when another step's begins, or at the end.
 
     Use as a context manager around the applying: what is raised inside fails the open step, or the
-    one that was to begin. `sent` bytes, once known, go into the event that ends the last one.
+    one that was to begin. Bytes that were `sent`, and those that neighbours `passed` on, go into
+    the event that ends the last one, once they are known.
 
     :param changes: those to be made, in order.
     :param text: what they come to, for people; empty: how many there were, and what restarted.
@@ -45,7 +46,7 @@ class StepLog:
         self._step = ""
         self._began = 0.0
         self._done: list[Change] = []
-        self.sent = 0
+        self.sent = self.passed = 0
 
     def __enter__(self) -> StepLog:
         """Nothing is open yet."""
@@ -101,5 +102,7 @@ class StepLog:
         data: dict[str, object] = {"changes": changes}
         if self.sent:
             data["bytes"] = self.sent
+        if self.passed:
+            data["passed"] = self.passed
         self._journal.emit(self._node, self._step, "changed", text, seconds=seconds, data=data)
         self._step = ""

@@ -29,7 +29,8 @@ class Event:
     :param at: seconds since 1970.
     :param node: None for what concerns the cluster or the run as a whole.
     :param seconds: duration of what ended with this event.
-    :param data: `changes` (list of str), `bytes` sent, `advice` (the next command), `detail` (the
+    :param data: `changes` (list of str), `bytes` sent, `passed` (bytes of parts that
+        neighbours passed on), `advice` (the next command), `detail` (the
         node's output on a failure, several lines), `waited` and `limit` (seconds) of a wait in
         progress, `interrupted` (true) where the user ended it, and other data of a step.
     """

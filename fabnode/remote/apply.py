@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tarfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..node.conventions import STATE
 from ..node.resources import Binary, ClientCertificate, Command, Image, Trace
 from ..util.errors import HostError
 from .apply_protocol import ApplyEvent, Exchange
-from .apply_script import Actions, Member, actions
+from .apply_script import actions
+from .payload import relayed, stream
 from .payload_cache import GZIP, ZSTD, ArtifactChangedError
-from .script_assembly import assemble
 from .survey import record_call
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from ..node.plan import Plan
     from ..ssh.exec import Result
     from .apply_script import Pull
+    from .payload import Course
     from .payload_cache import Packer
     from .survey import Observed
 
@@ -100,6 +99,7 @@ def apply(
     *,
     zstd: bool = True,
     pull: Pull | None = None,
+    course: Course | None = None,
     state: str = STATE,
     record: Observed | None = None,
 ) -> Applied:
@@ -108,6 +108,7 @@ def apply(
 
     :param zstd: does the node have zstd (`"zstd" in facts.tools`)? gzip is used otherwise.
     :param pull: where the node gets artifacts itself; None: they are sent.
+    :param course: by which hosts pass on what they have; None: all is sent.
     :param state: fabnode's directory on the node.
     :param record: what is recorded of the host before its first change, where nobody did it yet.
     :param on_event: called as things happen, in this thread.
@@ -118,10 +119,11 @@ def apply(
         return Applied(plan, (), 0)
     suffix = ZSTD if zstd else GZIP
     todo = actions(plan, suffix, pull, record_call(record) if record else "")
-    exchange = Exchange(host.name, plan, on_event)
+    exchange = Exchange(host.name, plan, on_event, course)
+    blocks = relayed(todo, packer, suffix, course) if course else stream(todo, packer, suffix)
     result = host.root(
         start(state),
-        stdin=_readable(host.name, stream(todo, packer, suffix)),
+        stdin=_readable(host.name, blocks),
         timeout=_limit(host, plan),
         on_line=exchange.line,
     )
@@ -135,28 +137,6 @@ def start(state: str = STATE, lock: str = LOCK) -> str:
     return _START.format(state=state, lock=lock)
 
 
-def stream(todo: Actions, packer: Packer, suffix: str) -> Iterator[bytes]:
-    """Yield a tar of the scripts and the members; each is followed by an empty `NAME.ok`."""
-    library = Member("apply.sh", assemble("apply"))
-    script = Member("actions", todo.script.encode())
-    for member in (library, script, *todo.members):
-        source = member.source
-        if isinstance(source, Path):
-            source = packer.packed(source, member.sha256, suffix)
-            size = source.stat().st_size
-        else:
-            size = len(source)
-        yield _header(member.name, size)
-        if isinstance(source, Path):
-            with source.open("rb") as content:
-                while chunk := content.read(2**20):
-                    yield chunk
-        else:
-            yield source
-        yield b"\0" * (-size % tarfile.BLOCKSIZE) + _header(f"{member.name}.ok", 0)
-    yield b"\0" * (2 * tarfile.BLOCKSIZE)
-
-
 def _readable(node: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield what is to be sent. What this machine can't read is no fault of the connection."""
     try:
@@ -168,13 +148,6 @@ def _readable(node: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
             "check the files that `artifacts` names and the room in the cache folder, and run it"
             " again",
         ) from error
-
-
-def _header(name: str, size: int) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size = size
-    info.mode = 0o600
-    return info.tobuf(tarfile.GNU_FORMAT)
 
 
 def _limit(host: _Target, plan: Plan) -> float:

@@ -13,7 +13,7 @@ from ..node.host_tools import FAULT_QUOTED
 from ..node.resources import Binary, Command, Directory, File, Module, Sysctl
 from ..node.unit_words import last_words
 from ..ssh.errors import ApplyError, HostMisbehavedError
-from ..util.sanitize import last_lines
+from ..util.sanitize import clean, last_lines
 from . import unit_monitor
 from .limits import RECORD_LINES
 
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from ..node.plan import Change, Plan
     from ..ssh.exec import Result
+    from .payload import Course
 
 _MOST_KEYS = 20  # a kubelet that restarts may create another one
 _LOG_LINES = 25  # of a unit's journal, shown with a failure
 _LONGEST = 2**14
+_LONGEST_WHY = 200
 _RETURNED = "its kubelet runs with its old credentials again"
 _PREVIOUS = {
     True: "{unit} has its previous files again, and runs",
@@ -58,12 +60,20 @@ class Exchange:
     Follows the lines that `scripts/apply` prints.
 
     :param on_event: called at each action's start and end.
+    :param course: told of parts that come from neighbours; None: none do.
     """
 
-    def __init__(self, node: str, plan: Plan, on_event: Callable[[ApplyEvent], None]) -> None:
+    def __init__(
+        self,
+        node: str,
+        plan: Plan,
+        on_event: Callable[[ApplyEvent], None],
+        course: Course | None = None,
+    ) -> None:
         self._node = node
         self._plan = plan
         self._on_event = on_event
+        self._course = course
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._failed: str | None = None
         self._busy = False
@@ -104,6 +114,8 @@ class Exchange:
             case ["key", number, key] if number == self._begun and self._keys < _MOST_KEYS:
                 self._keys += 1
                 self._on_event(ApplyEvent("key", self._change(number), key=key))
+            case ["part", *words] if self._course:
+                self._part(self._course, words)
             case ["log", _, *text]:
                 self._log.append("\t".join(text)[:_LONGEST])
             case ["returned"]:
@@ -120,6 +132,18 @@ class Exchange:
                 raise HostMisbehavedError(
                     self._node, f"it answered {other[0][:60]!r} instead of running the script"
                 )
+
+    def _part(self, course: Course, words: list[str]) -> None:
+        """Pass on what the host says of a part; whether it was to get that one, others judge."""
+        match words:
+            case ["-", "ready"]:
+                course.begun()
+            case [sha256, ("held" | "shared") as state]:
+                course.held(sha256, shared=state == "shared")
+            case [sha256, ("unreachable" | "broken" | "wrong") as why, *text]:
+                course.missed(sha256, why, clean("\t".join(text))[:_LONGEST_WHY])
+            case _:
+                raise HostMisbehavedError(self._node, f"it speaks of a part {words[:2]!r:.80}")
 
     def failure(self, result: Result) -> ApplyError | None:
         """Return why the plan was not carried out; None when it was."""

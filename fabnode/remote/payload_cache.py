@@ -45,6 +45,7 @@ class Packer:
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._verified: set[Path] = set()
+        self._digests: dict[Path, str] = {}
 
     def packed(self, source: Path, sha256: str, suffix: str) -> Path:
         """
@@ -69,6 +70,20 @@ class Packer:
                 _pack(source, target, sha256)
             self._verified.add(target)
         return target
+
+    def digest(self, packed: Path) -> str:
+        """
+        Return the sha256 of a packed form itself, which is computed once.
+
+        :raises OSError: it can't be read.
+        """
+        with self._lock:
+            lock = self._locks[packed.name]
+        with lock:
+            if packed not in self._digests:
+                with packed.open("rb") as file:
+                    self._digests[packed] = hashlib.file_digest(file, "sha256").hexdigest()
+            return self._digests[packed]
 
     def _forget_old(self) -> None:
         limit = time.time() - _KEPT

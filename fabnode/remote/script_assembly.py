@@ -29,6 +29,7 @@ PROGRAMS = {
         "apply/digests",
         "apply/files",
         "apply/download",
+        "apply/neighbours",
         "apply/quarantine",
         "apply/superseded",
         "apply/kernel",
@@ -39,6 +40,14 @@ PROGRAMS = {
         "apply/reset",
         "apply/kept",
     ),
+    # Serves parts to other hosts of a run, and what answers one connection of theirs.
+    "serve": (
+        "shared/base",
+        "shared/records",
+        "shared/state",
+        "relay/serve",
+    ),
+    "answer": ("relay/answer",),
     # Observes a node before a plan is made. Each part prints what its name says.
     "probe": (
         "shared/base",

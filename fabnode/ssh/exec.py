@@ -63,6 +63,7 @@ _SHELL_CAUSES = {
 _REFUSED = re.compile(r"(is not allowed to execute ')(\S+) .*(' as )", re.DOTALL)
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'!\\")  # between single quotes, to any shell
 _TURN = 0.1  # seconds: the longest that output waits while the remote side takes no input
+_IDLE = 0.05  # seconds after which an input that had nothing to give is asked again
 # Root's programs come from the system's folders, whatever the PATH of a login or of sudo names.
 # Those of /usr/local, fabnode's own among them, count where root alone may put something there and
 # each of them is root's alone: an archive that root unpacks brings owners of its own. A link counts
@@ -107,6 +108,7 @@ class Command:
     A command to run as root.
 
     :param script: for `sh -c`; short, free of secrets: it shows in process lists and sudo's log.
+    :param stdin: an empty block says that there is nothing to send at the moment.
     :param sudo: does the login user need sudo to be root?
     :param timeout: seconds until it is ended, on the node as well.
     :param limit: bytes of output after which the node counts as broken.
@@ -233,6 +235,7 @@ class Session:
                 raise self._too_long()
             if not self._is_ready and now > admitted_by:
                 raise self._not_admitted()
+            turn = 1.0
             if command.sudo and not self._is_ready:
                 self._answer_prompt(channel)
             elif open_input:
@@ -240,16 +243,20 @@ class Session:
                     if chunk is None:
                         channel.shutdown_write()
                         open_input = False
-                    else:
+                        continue
+                    if chunk:
                         count = channel.send(chunk)  # type: ignore[arg-type]  # any buffer will do
                         sent += count
                         chunk = chunk[count:] if count < len(chunk) else next(pending, None)
-                    continue
+                        continue
+                    if (chunk := next(pending, None)) is None or chunk:
+                        continue
+                    turn = _IDLE
                 except TimeoutError:
                     continue  # the remote side takes nothing now: read what it writes meanwhile
                 except OSError:
                     open_input = False  # it has ended; its output and status are the reason
-            poll.poll(1000 * min(1.0, max(0.01, deadline - now)))
+            poll.poll(1000 * min(turn, max(0.01, deadline - now)))
         return self._result(channel, time.monotonic() - start, sent)
 
     def _receive(self, channel: paramiko.Channel) -> bool:
@@ -375,5 +382,5 @@ def for_any_shell(script: str) -> str:
 def _chunks(stdin: Iterable[bytes]) -> Iterator[memoryview]:
     for data in stdin:
         view = memoryview(data)
-        for start in range(0, len(view), _CHUNK):
+        for start in range(0, len(view), _CHUNK) or (0,):
             yield view[start : start + _CHUNK]

@@ -39,9 +39,10 @@ from fabnode.node.resources import (
     UnpinnedImage,
 )
 from fabnode.pki.certificates import openssh_public_bytes
-from fabnode.remote.apply import _readable, apply, start, stream
+from fabnode.remote.apply import _readable, apply, start
 from fabnode.remote.apply_protocol import ApplyEvent
 from fabnode.remote.apply_script import actions
+from fabnode.remote.payload import stream
 from fabnode.remote.payload_cache import GZIP, ZSTD, Packer
 from fabnode.remote.probe import script
 from fabnode.remote.probe_output import parse

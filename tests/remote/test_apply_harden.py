@@ -19,8 +19,9 @@ from fabnode.node.resources import (
     RulesOnce,
     Superseded,
 )
-from fabnode.remote.apply import apply, stream
+from fabnode.remote.apply import apply
 from fabnode.remote.apply_script import actions
+from fabnode.remote.payload import stream
 from fabnode.remote.payload_cache import GZIP
 from fabnode.ssh.errors import ApplyError
 

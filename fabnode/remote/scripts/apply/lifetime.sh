@@ -1,13 +1,13 @@
 # Lifetime of a run: its heartbeat, and its clean-up however it ends.
 # shellcheck shell=sh disable=SC2154 # work and tar are set before, see apply/actions
 
-temporary= heartbeat= sibling=
+temporary= heartbeat= sibling= follower=
 
 # What must not outlive this run: the payload, the file that is being written (apply/files.sh), and
 # the one that `delete_at_exit` names.
 clean_up() {
 	# shellcheck disable=SC2086 # it may be empty
-	kill $heartbeat "$tar" 2>/dev/null
+	kill $heartbeat $follower "$tar" 2>/dev/null
 	cd / && rm -rf "$work"
 	remove_own_folder
 	[ -z "$temporary" ] || rm -f "$temporary"

@@ -1,0 +1,280 @@
+"""
+The relay of a run: hosts that pass on parts to each other, and what came of it.
+
+Nodes' threads ask `Distribution` what to do; hosts that serve have a thread each, which holds the
+channel that keeps their server alive.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..remote.relay_choice import Distribution, Done, Serve, Wait
+from ..remote.relay_server import Offer, folder, serve
+from ..util.errors import FabnodeError
+from ..util.words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from ..config.configuration import Config, Node
+    from ..journal.journal import Journal
+    from ..node.facts import Facts
+    from ..remote.relay_choice import Miss, Part, Step
+    from ..ssh.host import Host
+
+FETCHERS = frozenset({"curl", "wget"})
+_UP = 20.0  # seconds until a server listens
+_END = 10.0  # seconds that servers have for their end
+
+
+@dataclass(slots=True)
+class Moved:
+    """Bytes of parts that came to a host."""
+
+    sent: int = 0  # by the deployer
+    passed: int = 0  # by neighbours
+
+
+class Relay:
+    """
+    One run's; the courses of its hosts share it. Thread-safe.
+
+    :param nodes: of the run.
+    """
+
+    def __init__(self, config: Config, journal: Journal, nodes: Iterable[Node]) -> None:
+        self._journal = journal
+        self._nodes = {node.name: node for node in nodes}
+        self._state = config.paths.state
+        self._port = config.artifacts.relay_port
+        self._streams = config.artifacts.uplink_streams
+        self._lock = threading.Lock()
+        self._begin(())
+
+    @contextmanager
+    def among(self, names: Iterable[str]) -> Iterator[None]:
+        """Relay among these nodes, which may all need parts; at the end nobody serves any more."""
+        with self._lock:
+            self._begin(names)
+        try:
+            yield
+        finally:
+            self._end()
+
+    def _begin(self, names: Iterable[str]) -> None:
+        self._name = secrets.token_hex(4)
+        self.token = secrets.token_hex(16)
+        self.choice = Distribution(list(names), self._streams)
+        self.wanted = not self.choice.over
+        self._threads: list[threading.Thread] = []
+        self._moved: dict[str, Moved] = {}
+        self._notes: Counter[str] = Counter()
+
+    def course(self, host: Host, facts: Facts) -> HostCourse | None:
+        """Return the part of one host, which is used by one thread; None: nobody shares in it."""
+        if not self.wanted:
+            return None
+        return HostCourse(self, host, fetches=bool(FETCHERS & facts.tools))
+
+    def leave(self, name: str) -> None:
+        """Let a node go, whatever became of it; the last one ends all servers."""
+        with self._lock:
+            self.choice.leave(name)
+            if self.choice.over:
+                self.wanted = False
+
+    def _end(self) -> None:
+        """End all servers, wait for that, and say what came of the relay."""
+        with self._lock:
+            self.wanted = False
+            threads = list(self._threads)
+        deadline = time.monotonic() + _END
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            moved, notes = self._moved, self._notes
+            self._moved, self._notes = {}, Counter()
+        for text, times in notes.items():
+            self._journal.warn(text if times == 1 else f"{text} ({times} times)")
+        if moved:
+            sent = sum(each.sent for each in moved.values())
+            passed = sum(each.passed for each in moved.values())
+            self._journal.info(
+                f"parts for {counted(len(moved), 'host')}: {_size(sent)} sent from here,"
+                f" {_size(passed)} passed on from host to host"
+            )
+
+    @property
+    def folder(self) -> str:
+        """Where hosts of this run serve from."""
+        return folder(self._state, self._name)
+
+    def endpoint(self, name: str) -> str:
+        """Return where a node serves."""
+        return f"{self._nodes[name].ip}:{self._port}"
+
+    def moved(self, name: str) -> Moved:
+        """Return what came to a node so far."""
+        with self._lock:
+            return self._moved.get(name, Moved())
+
+    def ask(self, question: Callable[[Distribution], Step]) -> Step:
+        """Ask for the next step of a host."""
+        with self._lock:
+            return question(self.choice)
+
+    def tell(self, news: Callable[[Distribution], object]) -> None:
+        """Note something about a host."""
+        with self._lock:
+            news(self.choice)
+
+    def note(self, text: str) -> None:
+        """Keep a sentence for the end of the run, where it is said once."""
+        with self._lock:
+            self._notes[text] += 1
+
+    def arrived(self, name: str, part: Part, *, shared: bool) -> None:
+        """Note that a host has a part."""
+        with self._lock:
+            source = self.choice.held(name, part.sha256, shared=shared)
+            if source is None:
+                return
+            moved = self._moved.setdefault(name, Moved())
+            if source:
+                moved.passed += part.size
+            else:
+                moved.sent += part.size
+
+    def missed(self, name: str, part: Part, why: Miss, text: str) -> None:
+        """Note that a part did not come to a host."""
+        with self._lock:
+            source = self.choice.missed(name, part.sha256, why)
+        if source is None:
+            return
+        if not source:
+            self.note(f"{name}: a part that was sent did not arrive as it was: {text}")
+        elif why == "wrong":
+            self.note(
+                f"{name} got other bytes from {source} than promised ({text}): refused; {source}"
+                " passes on nothing more in this run"
+            )
+        elif why == "unreachable":
+            port = f"TCP {self._port}"
+            self.note(f"{name} does not reach {source} at {port}: it gets its parts elsewhere")
+        else:
+            self.note(f"{name} did not get a whole part from {source}: {text or 'it ended early'}")
+
+    def start_server(self, host: Host) -> None:
+        """Have a host serve, in a thread of its own."""
+        node = self._nodes[host.name]
+        peers = [each.ip for each in self._nodes.values() if each.name != host.name]
+        offer = Offer(self._name, self.token, node.ip, self._port, peers, self._state)
+        began = time.monotonic()
+        up = threading.Event()
+        choice = self.choice
+
+        def on_up(_: str) -> None:
+            up.set()
+            self.tell(lambda choice: choice.serving(host.name))
+
+        def wanted() -> bool:
+            return self.wanted and (up.is_set() or time.monotonic() - began < _UP)
+
+        def attend() -> None:
+            try:
+                why = serve(host, offer, on_up, wanted)
+                if not up.is_set():
+                    why = why or f"its server did not listen within {_UP:.0f} s"
+            except (FabnodeError, KeyboardInterrupt) as error:
+                why = str(error)
+            except Exception as error:  # it must not end without a word
+                why = f"{type(error).__name__}: {error}"
+            with self._lock:
+                choice.bar(host.name)
+                ended = not self.wanted
+            if not ended:
+                self.note(f"{host.name} passes nothing on: {why}")
+
+        thread = threading.Thread(target=attend, daemon=True)
+        with self._lock:
+            self._threads.append(thread)
+        thread.start()
+
+
+class HostCourse:
+    """One host's part in a relay: what `remote.payload` asks and tells."""
+
+    def __init__(self, relay: Relay, host: Host, *, fetches: bool) -> None:
+        self._relay = relay
+        self._host = host
+        self._fetches = fetches
+        self._begun = False
+        self._parts: dict[str, Part] = {}
+
+    @property
+    def token(self) -> str:
+        """What neighbours want to hear."""
+        return self._relay.token
+
+    @property
+    def folder(self) -> str:
+        """Where this host serves from."""
+        return self._relay.folder
+
+    def enter(self, parts: Sequence[Part]) -> None:
+        """Take part, with what the host needs."""
+        self._parts = {part.sha256: part for part in parts}
+        if parts and not self._fetches:
+            self._relay.note(
+                f"{self._host.name} has neither curl nor wget: it gets its parts from here"
+            )
+        name, fetches = self._host.name, self._fetches
+        now = time.monotonic()
+        self._relay.tell(lambda choice: choice.enter(name, parts, now, fetches=fetches))
+
+    def begun(self) -> None:
+        """Note that the host follows orders."""
+        self._begun = True
+
+    def next(self) -> Step:
+        """Return what is to be done now."""
+        if self._parts and not self._begun:
+            return Wait()
+        name, now = self._host.name, time.monotonic()
+        step = self._relay.ask(lambda choice: choice.next(name, now))
+        if isinstance(step, Serve):
+            self._relay.start_server(self._host)
+            return Wait()
+        if isinstance(step, Done):
+            self._relay.leave(name)
+        return step
+
+    def progressed(self, *, ended: bool = False) -> None:
+        """Note that bytes of a part went to the host."""
+        name, now = self._host.name, time.monotonic()
+        self._relay.tell(lambda choice: choice.progressed(name, now, ended=ended))
+
+    def held(self, sha256: str, *, shared: bool) -> None:
+        """Note that the host has a part."""
+        if part := self._parts.get(sha256):
+            self._relay.arrived(self._host.name, part, shared=shared)
+
+    def missed(self, sha256: str, why: Miss, text: str) -> None:
+        """Note that a part did not come to the host."""
+        if part := self._parts.get(sha256):
+            self._relay.missed(self._host.name, part, why, text)
+
+    def endpoint(self, host: str) -> str:
+        """Return address and port of a neighbour."""
+        return self._relay.endpoint(host)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.0f} MB"

@@ -1,0 +1,157 @@
+"""What an apply sends: a tar of scripts and members, each followed by an empty `NAME.ok`."""
+
+from __future__ import annotations
+
+import tarfile
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from .apply_script import Member
+from .relay_choice import Done, Fetch, Part, Send
+from .script_assembly import assemble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .apply_script import Actions
+    from .payload_cache import Packer
+    from .relay_choice import Miss, Step
+
+_BLOCK = 2**20
+_SHARED_BLOCK = 2**18  # so that a slow uplink is seen to make progress
+# Before the actions: follows orders beside them, without the lock.
+_FOLLOW = "follow_orders 9>&- & follower=$!\n"
+
+
+class Course(Protocol):
+    """One host's part in a run's distribution; used by the thread that applies its plan."""
+
+    @property
+    def token(self) -> str:
+        """What neighbours want to hear before they pass anything on."""
+
+    @property
+    def folder(self) -> str:
+        """Where this host serves parts from, if it does."""
+
+    def enter(self, parts: Sequence[Part]) -> None:
+        """Take part, with what the host needs, in its order."""
+
+    def begun(self) -> None:
+        """Note that the host follows orders from now on."""
+
+    def next(self) -> Step:
+        """Return what is to be done now."""
+
+    def progressed(self, *, ended: bool = False) -> None:
+        """Note that bytes of a part went to the host, or its last."""
+
+    def held(self, sha256: str, *, shared: bool) -> None:
+        """Note what the host says: it has a part."""
+
+    def missed(self, sha256: str, why: Miss, text: str) -> None:
+        """Note what the host says: a part did not come."""
+
+    def endpoint(self, host: str) -> str:
+        """Return address and port of a neighbour."""
+
+
+def stream(todo: Actions, packer: Packer, suffix: str) -> Iterator[bytes]:
+    """Yield a tar of the scripts and the members, in the order in which they are needed."""
+    yield from _plain(Member("apply.sh", assemble("apply")))
+    yield from _plain(Member("actions", todo.script.encode()))
+    for member in todo.members:
+        source = member.source
+        if isinstance(source, Path):
+            packed = packer.packed(source, member.sha256, suffix)
+            yield from _file(member.name, packed, _BLOCK)
+        else:
+            yield from _plain(member)
+    yield _END
+
+
+def relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Iterator[bytes]:
+    """
+    Yield the same where hosts pass on parts: all else at once, then parts, and orders for them.
+
+    Yields an empty block where there is nothing to be sent at the moment. Ends once the host has
+    all its parts, or where one does not come by any way.
+    """
+    total = 0
+    for block in _relayed(todo, packer, suffix, course):
+        if not block and (missing := -total % tarfile.RECORDSIZE):
+            # tar takes whole records alone: what was sent last would wait for what comes next.
+            filler = _header("filler", missing - tarfile.BLOCKSIZE) + b"\0" * missing
+            total += missing
+            yield filler[:missing]
+        total += len(block)
+        yield block
+
+
+def _relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Iterator[bytes]:
+    yield from _plain(Member("apply.sh", assemble("apply")))
+    yield from _plain(Member("token", course.token.encode() + b"\n"))
+    yield from _plain(Member("actions", (_FOLLOW + todo.script).encode()))
+    names: dict[Part, list[str]] = {}
+    files: dict[Part, Path] = {}
+    for member in todo.members:
+        source = member.source
+        if not isinstance(source, Path):
+            yield from _plain(member)
+            continue
+        packed = packer.packed(source, member.sha256, suffix)
+        part = Part(packer.digest(packed), packed.stat().st_size)
+        files[part] = packed
+        names.setdefault(part, []).append(member.name)
+    course.enter(tuple(names))
+    numbers = count(1)
+
+    def order(word: str, part: Part, *more: str, shared: bool) -> Iterator[bytes]:
+        folder = f"{course.folder}/parts" if shared else "-"
+        words = (word, part.sha256, str(part.size), folder, *more, *names[part])
+        yield from _plain(Member(f"o{next(numbers)}", f"{' '.join(words)}\n".encode()))
+
+    while not isinstance(step := course.next(), Done):
+        match step:
+            case Send(part, shared):
+                for block in _file(part.sha256, files[part], _SHARED_BLOCK):
+                    yield block
+                    course.progressed()
+                course.progressed(ended=True)
+                yield from order("take", part, shared=shared)
+            case Fetch(part, neighbour, shared):
+                yield from order("fetch", part, course.endpoint(neighbour), shared=shared)
+            case _:
+                yield b""
+    yield _END
+
+
+_END = b"\0" * (2 * tarfile.BLOCKSIZE)
+
+
+def _plain(member: Member) -> Iterator[bytes]:
+    source = member.source
+    assert isinstance(source, bytes)
+    yield _header(member.name, len(source))
+    yield source + _end_of(member.name, len(source))
+
+
+def _file(name: str, path: Path, block: int) -> Iterator[bytes]:
+    size = path.stat().st_size
+    yield _header(name, size)
+    with path.open("rb") as content:
+        while chunk := content.read(block):
+            yield chunk
+    yield _end_of(name, size)
+
+
+def _end_of(name: str, size: int) -> bytes:
+    return b"\0" * (-size % tarfile.BLOCKSIZE) + _header(f"{name}.ok", 0)
+
+
+def _header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    info.mode = 0o600
+    return info.tobuf(tarfile.GNU_FORMAT)

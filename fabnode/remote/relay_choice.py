@@ -1,0 +1,289 @@
+"""
+Who gets which part from whom: decisions of the relay between hosts. Pure; the clock is passed in.
+
+Each host asks again and again what to do next. Nothing here trusts what hosts say: a host that
+claims to hold a part is asked for it, and who was given something else says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+HOSTS_EACH = 4  # that one serving host has to serve
+FETCHES = 4  # parts that a host fetches at once
+TRANSFERS = 10  # that a serving host has at once
+STALLED = 30.0  # seconds without progress after which nobody waits for a host any more
+_SLOWEST = 2**20  # bytes a second that a neighbour's link has, beside those
+_STRIKES = 2  # of what may pass, such as a connection that broke
+_ENOUGH = 2  # hosts that can't reach one, or that one can't reach, before it is given up
+_SENT_AGAIN = 3  # times at most that the deployer sends a part to a host
+
+Miss = Literal["unreachable", "broken", "wrong"]
+"""Why a part did not come: nobody answers; an answer that ended early; other bytes than those."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    A packed artifact, as it travels.
+
+    :param sha256: of its packed form; `size` in bytes.
+    """
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The deployer sends the part to this host."""
+
+    part: Part
+    shared: bool  # it is to be passed on
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The host fetches the part from a neighbour."""
+
+    part: Part
+    source: str
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """The host begins to serve what it will hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing can be done at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The host has all its parts, or will get no more (`lacking`)."""
+
+    lacking: tuple[Part, ...] = ()
+
+
+Step: TypeAlias = Send | Fetch | Serve | Wait | Done
+
+
+@dataclass(slots=True)
+class _Host:
+    wanted: dict[str, Part]
+    fetches: bool
+    seen: float
+    serves: Literal["", "starting", "yes", "no"] = ""
+    held: set[str] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
+    coming: dict[str, str] = field(default_factory=dict)  # sha256 → source; empty: the deployer
+    since: dict[str, float] = field(default_factory=dict)
+    sending: str = ""  # what is just being sent to it
+    sent: Counter[str] = field(default_factory=Counter)
+    unreached: set[str] = field(default_factory=set)  # neighbours that did not answer it
+    strikes: Counter[str] = field(default_factory=Counter)  # of neighbours
+
+    @property
+    def lacks(self) -> Iterator[Part]:
+        return (p for s, p in self.wanted.items() if s not in self.held)
+
+
+class Distribution:
+    """
+    State of a run's distribution.
+
+    :param hosts: names of those that may come; they need not.
+    :param streams: parts that the deployer sends at once, at most.
+    """
+
+    def __init__(self, hosts: Collection[str], streams: int) -> None:
+        self._expected = set(hosts)
+        self._streams = streams
+        self._hosts: dict[str, _Host] = {}
+        self._barred: set[str] = set()
+
+    def enter(self, host: str, parts: Sequence[Part], now: float, *, fetches: bool) -> None:
+        """
+        Take up a host that needs these parts, in this order.
+
+        :param fetches: it can fetch from others; otherwise the deployer sends all.
+        """
+        before = self._hosts.get(host)
+        entered = _Host({part.sha256: part for part in parts}, fetches, now)
+        if before:  # another plan of the same host
+            entered.serves, entered.shared = before.serves, before.shared
+            entered.unreached, entered.strikes = before.unreached, before.strikes
+        self._hosts[host] = entered
+
+    def leave(self, host: str) -> None:
+        """Let a host go that has what it needs, needs nothing or failed; what it serves stays."""
+        self._expected.discard(host)
+        if found := self._hosts.get(host):
+            found.wanted, found.coming, found.sending = {}, {}, ""
+
+    def next(self, host: str, now: float) -> Step:
+        """Return what this host, which is there and at work, is to do now."""
+        own = self._hosts[host]
+        own.seen = now
+        lacking = [part for part in own.lacks if part.sha256 not in own.coming]
+        if not lacking:
+            return Wait() if own.coming else Done()
+        if hopeless := tuple(p for p in lacking if own.sent[p.sha256] >= _SENT_AGAIN):
+            return Done(hopeless)
+        if own.serves == "starting":
+            return Wait()  # what came before would not be passed on
+        if self._has_to_serve(host, now):
+            own.serves = "starting"
+            return Serve()
+        fetches = sum(1 for source in own.coming.values() if source)
+        to_send: Part | None = None
+        for part in lacking:
+            source = self._source(host, part) if own.fetches else None
+            if source and fetches < FETCHES:
+                own.coming[part.sha256], own.since[part.sha256] = source, now
+                return Fetch(part, source, own.serves == "yes")
+            if not source and not to_send and not self._comes(host, part, now):
+                to_send = part
+        if to_send and self._may_send(host, to_send, now):
+            own.coming[to_send.sha256], own.since[to_send.sha256] = "", now
+            own.sending = to_send.sha256
+            own.sent[to_send.sha256] += 1
+            return Send(to_send, own.serves == "yes")
+        return Wait()
+
+    def progressed(self, host: str, now: float, *, ended: bool = False) -> None:
+        """Note that bytes went to a host; `ended`: the part that is being sent is through."""
+        own = self._hosts[host]
+        own.seen = own.since[own.sending] = now
+        if ended:
+            own.sending = ""
+
+    def held(self, host: str, sha256: str, *, shared: bool) -> str | None:
+        """
+        Note that a host has a part, and whether it passes it on; return where it came from.
+
+        None: it was not to get that part now, so that it counts for nothing.
+        """
+        own = self._hosts.get(host)
+        if own is None or sha256 not in own.coming:
+            return None
+        source = own.coming.pop(sha256)
+        own.held.add(sha256)
+        if shared and own.serves == "yes":
+            own.shared.add(sha256)
+        return source
+
+    def missed(self, host: str, sha256: str, why: Miss) -> str | None:
+        """Note that a part did not come; return from whom, as `held` does."""
+        own = self._hosts.get(host)
+        if own is None or sha256 not in own.coming:
+            return None
+        source = own.coming.pop(sha256)
+        if not source:
+            return source
+        if why == "wrong":
+            self.bar(source)
+        elif why == "unreachable":
+            own.unreached.add(source)
+            if len(own.unreached) >= _ENOUGH:
+                own.fetches = False
+            if sum(source in each.unreached for each in self._hosts.values()) >= _ENOUGH:
+                self.bar(source)
+        else:
+            own.strikes[source] += 1
+        return source
+
+    def serving(self, host: str) -> None:
+        """Note that a host serves from now on."""
+        if own := self._hosts.get(host):
+            own.serves = "yes"
+
+    def bar(self, host: str) -> None:
+        """Ask nothing of a host any more: it does not serve, or lies."""
+        self._barred.add(host)
+        if own := self._hosts.get(host):
+            own.serves = "no"
+
+    @property
+    def over(self) -> bool:
+        """Whether no host lacks anything, nor may come to."""
+        return not self._expected
+
+    def _has_to_serve(self, host: str, now: float) -> bool:
+        own = self._hosts[host]
+        if own.serves or host in self._barred or not self._expected - {host}:
+            return False
+        at_work = [each for each in self._hosts.values() if each.wanted]
+        return len(self._servers(now)) * HOSTS_EACH < len(at_work)
+
+    def _servers(self, now: float) -> list[str]:
+        """Return who serves or is about to, and is not known to hang."""
+        return [
+            name
+            for name, each in self._hosts.items()
+            if each.serves in ("starting", "yes") and not self._hangs(each, now)
+        ]
+
+    @staticmethod
+    def _hangs(host: _Host, now: float) -> bool:
+        return bool(host.wanted) and now - host.seen > STALLED
+
+    def _source(self, host: str, part: Part) -> str | None:
+        """Return the neighbour with the least to do that has a part and may be asked by a host."""
+        load = Counter(s for each in self._hosts.values() for s in each.coming.values() if s)
+        able = [
+            name
+            for name in self._reachable(host)
+            if part.sha256 in self._hosts[name].shared and load[name] < TRANSFERS
+        ]
+        return min(able, key=lambda name: load[name], default=None)
+
+    def _reachable(self, host: str) -> list[str]:
+        own = self._hosts[host]
+        return [
+            name
+            for name, each in self._hosts.items()
+            if name != host
+            and each.serves in ("starting", "yes")
+            and name not in own.unreached
+            and own.strikes[name] < _STRIKES
+        ]
+
+    def _comes(self, host: str, part: Part, now: float) -> bool:
+        """Return whether a host does well to wait for a part: some neighbour has it, or gets it."""
+        own = self._hosts[host]
+        if not own.fetches:
+            return False
+        for name in self._reachable(host):
+            each = self._hosts[name]
+            if part.sha256 in each.shared:
+                return True  # it has too much to do just now
+            patience = STALLED + part.size / _SLOWEST
+            late = now - each.since.get(part.sha256, now) > patience
+            if part.sha256 in each.coming and not late and not self._hangs(each, now):
+                return True
+        return False
+
+    def _may_send(self, host: str, part: Part, now: float) -> bool:
+        """Return whether the deployer is to send a part to a host now, and not to a better one."""
+        under_way = sum(1 for each in self._hosts.values() if each.sending)
+        if under_way >= self._streams:
+            return False
+        own = self._hosts[host]
+        if own.serves == "yes" or not own.fetches:
+            return True
+        # It reaches one that passes on what it gets, and that one wants this as well.
+        return not any(
+            part.sha256 in self._hosts[name].wanted
+            and part.sha256 not in self._hosts[name].held
+            and not self._hangs(self._hosts[name], now)
+            for name in self._reachable(host)
+        )

@@ -1,0 +1,130 @@
+"""A host that serves parts to its neighbours, for as long as the deployer keeps a channel open."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import PurePosixPath
+from shlex import quote
+from typing import TYPE_CHECKING, Protocol
+
+from ..util.sanitize import clean, last_lines
+from .script_assembly import assemble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from ..ssh.exec import Result
+
+SECONDS = 3600  # after which a server ends whatever happens: its unit's RuntimeMaxSec
+_LONGEST = 300
+
+
+class _Target(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def root(
+        self,
+        script: str,
+        *,
+        stdin: Iterable[bytes],
+        timeout: float,
+        on_line: Callable[[bytes], None],
+        limit: int,
+    ) -> Result: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """
+    What a host serves, and to whom.
+
+    :param name: of the run, on hosts; a word. :param token: what receivers have to name.
+    :param peers: IPv4 addresses of receivers; all others are refused.
+    :param state: fabnode's folder on the host.
+    """
+
+    name: str
+    token: str
+    address: str
+    port: int
+    peers: Sequence[str]
+    state: str
+
+    @property
+    def folder(self) -> str:
+        """Its folder on the host; parts lie in `parts` below."""
+        return folder(self.state, self.name)
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return f"{self.address}:{self.port}"
+
+
+def folder(state: str, name: str) -> str:
+    """Return the folder from where a host serves in a run of this name."""
+    return str(PurePosixPath(state) / f"relay.{name}")
+
+
+def serve(
+    host: _Target, offer: Offer, on_up: Callable[[str], None], wanted: Callable[[], bool]
+) -> str:
+    """
+    Have a host serve until it is `wanted` no more; return why it ended before, or never began.
+
+    :param on_up: called once it listens, with what keeps strangers out: `kernel`, where systemd
+        sets the kernel's filter beside the server's own check of each peer, or `script`.
+    :raises HostError: the connection or the host failed.
+    """
+    refused: list[str] = []
+
+    def heard(line: bytes) -> None:
+        match line.decode("utf-8", "replace").split("\t"):
+            case ["serving", ("kernel" | "script") as keeper]:
+                on_up(keeper)
+            case ["refused", *why]:
+                refused.append(clean(" ".join(why))[:_LONGEST])
+            case _:
+                refused.append("it answered something else than a server")
+
+    def input_() -> Iterator[bytes]:
+        yield program(offer)
+        while wanted():
+            yield b""
+
+    result = host.root(
+        "exec sh -s", stdin=input_(), timeout=SECONDS + 60, on_line=heard, limit=2**16
+    )
+    if refused:
+        return refused[0]
+    if not wanted():
+        return ""
+    said = last_lines(result.stderr, 1) or f"status {result.code}"
+    return f"its server ended: {said}"
+
+
+def program(offer: Offer) -> bytes:
+    """Return the program that serves: values, then the text of `scripts/relay`."""
+    values: Mapping[str, object] = {
+        "state": offer.state,
+        "folder": offer.folder,
+        "unit": f"fabnode-relay-{offer.name}.service",
+        "address": offer.address,
+        "port": offer.port,
+        "seconds": SECONDS,
+        "peers": " ".join(offer.peers),
+        "peers_seen": " ".join(map(seen, offer.peers)),
+        "listening": f"{seen(offer.address)}:{offer.port:04X}",
+        "promised": hashlib.sha256(offer.token.encode()).hexdigest(),
+        "answer": assemble("answer").decode(),
+    }
+    lines = "".join(f"{name}={quote(str(value))}\n" for name, value in values.items())
+    return lines.encode() + assemble("serve") + b"serve_parts\n"
+
+
+def seen(address: str) -> str:
+    """Return an address as /proc/net/tcp shows it on little-endian machines: `0B63630A`."""
+    return IPv4Address(address).packed[::-1].hex().upper()
