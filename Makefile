@@ -12,7 +12,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 SCRIPTS = .ci bench fabnode findings lab tests
 
 .PHONY: demo demo-down check test test-releases test-hosts test-sites test-life test-trouble test-chaos vm-test conformance coverage
-.PHONY: test-pythons attacks bench bench-commits bench-scale bench-start bench-upgrade bench-thousand findings
+.PHONY: test-pythons attacks bench bench-commits bench-scale bench-start bench-thousand bench-uplink bench-upgrade findings
 .PHONY: bootstrap-demo bootstrap-test bootstrap-vm-test
 
 demo: bootstrap-demo .venv/runtime  ## a real cluster on this machine, its three hosts made nodes
@@ -97,6 +97,9 @@ bench-scale: bootstrap-demo .venv/runtime  ## `inv plan` over a hundred bare hos
 
 bench-thousand: .venv/dev  ## a hundred to a thousand simulated hosts, here or beside commit BEFORE=…
 	.venv/bin/python -m bench.thousand $(if $(BEFORE),--before $(BEFORE)) $(HOSTS)
+
+bench-uplink: bootstrap-demo .venv/runtime  ## six hosts behind 100 Mbit/s: parts relayed, and sent to each
+	.venv/bin/python -m bench.uplink
 
 bench-upgrade: bootstrap-demo .venv/runtime  ## upgrades beside deployments, and their plans
 	.venv/bin/python -m bench.upgrade

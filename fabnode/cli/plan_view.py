@@ -50,6 +50,8 @@ def plan_text(plan: PlanResult) -> str:
         for change in plan.cluster:
             fields = f" ({', '.join(change.fields)})" if change.fields else ""
             lines.append(f"  {change.action:8} {change.object}{fields}")
+    if plan.parts:
+        lines.append(f"parts for {plan.parts}")
     if same:
         lines.append(f"{same} nodes would not change" if same > 1 else "1 node would not change")
     if plan.empty and plan.ok:

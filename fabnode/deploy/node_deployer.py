@@ -15,7 +15,7 @@ from ..kube import node_status
 from ..node import layout
 from ..node.facts import Facts
 from ..node.plan import Plan
-from ..node.resources import Binary, File, Image
+from ..node.resources import File, Image
 from ..pki.certificates import (
     NO_CERTIFICATE,
     CertificateFile,
@@ -44,6 +44,7 @@ from .errors import RenewalError
 from .hook_runner import HookRunner
 from .join_proof import JoinProof, await_file
 from .node_planner import NodePlan, NodePlanner
+from .part_travel import parts
 from .step_events import StepLog
 
 if TYPE_CHECKING:
@@ -310,7 +311,7 @@ class NodeDeployer:
 
             zstd = "zstd" in self.facts.tools
             pull = _pull(self.config)
-            relay = self._relay if _has_parts(todo.plan) else None
+            relay = self._relay if parts(todo.plan) else None
             try:
                 done = apply(
                     *(self.host, todo.plan, self._packer, heard),
@@ -430,14 +431,6 @@ class NodeDeployer:
 def _restarts(plan: Plan) -> bool:
     """Return whether a plan starts the kubelet again."""
     return any(change.name == kubelet.UNIT for change in plan.restarts)
-
-
-def _has_parts(plan: Plan) -> bool:
-    """Return whether a plan brings programs or images."""
-    return any(
-        isinstance(c.resource, Binary | Image) and c.action not in ("mode", "pin")
-        for c in plan.changes
-    )
 
 
 def _pull(config: Config) -> Pull | None:

@@ -25,6 +25,7 @@ from .network_change import ImageGate, NetworkChange
 from .network_probe import network_probe_left
 from .node_deployer import Deployed, NodeDeployer
 from .node_planner import NodePlan
+from .part_travel import travel
 from .run import Run, RunContext
 from .verification import schedulable, verify_cluster, verify_node
 
@@ -45,12 +46,14 @@ class ClusterPlan:
 
     :param drift: how the pod network differs from the configuration where a run can't change it.
     :param rollout: how its running pods would be replaced; None: they would not.
+    :param travel: how programs and images would come to hosts; empty: none would.
     """
 
     nodes: Mapping[str, Outcome[NodePlan]]
     objects: tuple[ObjectChange, ...]
     drift: Diagnosis | None = None
     rollout: Rollout | None = None
+    travel: str = ""
 
 
 def deploy(run: Run) -> list[Check]:
@@ -175,7 +178,15 @@ def plan(run: Run) -> ClusterPlan:
         found = objects.result()
         drift = session.network.drift(change.followed) if run.whole else None
         named = plan_proxy_names(session, nodes)
-        return ClusterPlan(nodes, found + named, drift, change.rollout)
+        return ClusterPlan(
+            nodes, found + named, drift, change.rollout, _travel(run, context, nodes)
+        )
+
+
+def _travel(run: Run, context: RunContext, nodes: Mapping[str, Outcome[NodePlan]]) -> str:
+    plans = {name: found.value.plan for name, found in nodes.items() if found.value}
+    tools = {name: context.facts(name).tools for name in plans}
+    return travel(run.config.artifacts, plans, tools)
 
 
 def verify_nodes(run: Run, *, network: bool, title: str = verify.STEP.name) -> list[Check]:

@@ -19,6 +19,7 @@ from ..remote.relay_choice import Distribution, Done, Serve, Wait
 from ..remote.relay_server import Offer, folder, serve
 from ..util.errors import FabnodeError
 from ..util.words import counted
+from .part_travel import FETCHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ..remote.relay_choice import Miss, Part, Step
     from ..ssh.host import Host
 
-FETCHERS = frozenset({"curl", "wget"})
 _UP = 20.0  # seconds until a server listens
 _END = 10.0  # seconds that servers have for their end
 

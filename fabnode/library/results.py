@@ -135,6 +135,7 @@ class PlanResult:
     :param errors: exceptions by node, for those with an `error`.
     :param drift: how the pod network differs from the configuration where a run can't change it.
     :param rollout: how running pods of the pod network would be replaced; empty: they would not.
+    :param parts: how programs and images would come to hosts; empty: none would.
     """
 
     nodes: tuple[PlannedNode, ...]
@@ -142,6 +143,7 @@ class PlanResult:
     errors: Mapping[str, BaseException] = field(default_factory=dict, repr=False, compare=False)
     drift: Drift | None = None
     rollout: str = ""
+    parts: str = ""
 
     @property
     def ok(self) -> bool:
@@ -162,6 +164,7 @@ class PlanResult:
             "cluster": [{**asdict(each), "fields": list(each.fields)} for each in self.cluster],
             "drift": asdict(self.drift) if self.drift else None,
             "rollout": self.rollout,
+            "parts": self.parts,
         }
 
 
@@ -234,6 +237,7 @@ def plan_result(planned: ClusterPlan) -> PlanResult:
         _errors(planned.nodes),
         Drift(d.cause, d.advice, d.known) if (d := planned.drift) else None,
         planned.rollout.text if planned.rollout else "",
+        planned.travel,
     )
 
 

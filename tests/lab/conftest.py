@@ -59,6 +59,7 @@ ORDER = (
     "test_cis",
     "test_apiserver_to_pods",
     "test_parts",
+    "test_relay",
     "test_preflight",
     "test_trust",
     "test_api_trouble",

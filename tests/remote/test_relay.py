@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -20,8 +21,8 @@ from fabnode.node.plan import make_plan
 from fabnode.node.resources import Binary, File
 from fabnode.remote.apply import apply, start
 from fabnode.remote.payload_cache import Packer
-from fabnode.remote.relay_choice import Distribution, Done, Serve, Wait
-from fabnode.remote.relay_server import Offer, folder, serve
+from fabnode.remote.relay_choice import Distribution, Done, Part, Send, Serve, Wait
+from fabnode.remote.relay_server import Offer, folder, seen, serve
 from fabnode.ssh.exec import Result
 
 from .local import SHELLS
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fabnode.remote.apply import Applied
-    from fabnode.remote.relay_choice import Miss, Part, Step
+    from fabnode.remote.relay_choice import Miss, Step
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("systemd-socket-activate") or os.geteuid() != 0,
@@ -270,3 +271,285 @@ def test_each_part_is_sent_once_and_passed_on(group: Group, sources: list[Path])
     assert passed.count("n1") + passed.count("n2") + passed.count("n3") == 2 * len(sources)
     whole = sum(len(s.read_bytes()) for s in sources)
     assert sum(node.received for node in group.nodes.values()) < 1.7 * whole  # scripts, too
+
+
+# --- neighbours that fail or lie ------------------------------------------------------------------
+
+
+class Liar:
+    """A neighbour that answers each connection with what a test says, in place of n1's server."""
+
+    def __init__(self, address: str, answer: Callable[[socket.socket], None]) -> None:
+        self._listener = socket.create_server((address, PORT))
+        self._answer = answer
+        self.asked = 0
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.asked += 1
+            with connection, suppress(OSError):
+                connection.recv(4096)
+                self._answer(connection)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def whole(content: bytes) -> bytes:
+    return b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+
+
+def endless(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b"x" * 2**16)
+
+
+LIES: dict[str, tuple[Callable[[socket.socket], None], str]] = {
+    "other bytes": (lambda c: c.sendall(whole(b"x" * 300_019)), "wrong"),
+    "endless": (endless, "wrong"),
+    "cut": (lambda c: c.sendall(whole(b"x" * 300_019)[:9000]), "broken"),
+    "nothing": (lambda c: None, "broken"),
+    "no such part": (
+        lambda c: c.sendall(b"HTTP/1.0 404 No\r\nContent-Length: 0\r\n\r\n"),
+        "broken",
+    ),
+    "elsewhere": (
+        lambda c: c.sendall(
+            b"HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:9/x\r\nContent-Length: 0\r\n\r\n"
+        ),
+        "broken",
+    ),
+    "noise": (lambda c: c.sendall(os.urandom(5000)), "broken"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_a_neighbour_lies_is_refused_and_sent_by_the_deployer(
+    group: Group, sources: list[Path], lie: str
+) -> None:
+    answer, state = LIES[lie]
+    liar = Liar(group.nodes["n1"].address, answer)
+    claim_all(group, "n1", sources)
+    try:
+        group.apply("n2", *binaries(group.nodes["n2"], sources))
+    finally:
+        liar.close()
+    way = group.ways["n2"]
+    assert liar.asked
+    assert {why for why, _ in way.misses} == {state}, way.misses
+    assert way.sources == [""] * len(sources), "all was sent after that"
+    assert group.nodes["n2"].leftovers() == []
+    for source in sources:
+        assert Path(group.nodes["n2"].path(f"bin/{source.name}")).read_bytes() == (
+            source.read_bytes()
+        )
+
+
+def claim_all(group: Group, name: str, sources: Sequence[Path]) -> None:
+    """Have a host claim that it serves everything, though nobody gave it anything."""
+    parts = []
+    for source in sources:
+        packed = group.packer.packed(source, sha(source.read_bytes()), ".zst")
+        parts.append(Part(group.packer.digest(packed), packed.stat().st_size))
+    group.choice.enter(name, parts, time.monotonic(), fetches=True)
+    assert group.choice.next(name, time.monotonic()) == Serve()
+    group.choice.serving(name)
+    for part in parts:
+        assert group.choice.next(name, time.monotonic()) == Send(part, True)
+        group.choice.progressed(name, time.monotonic(), ended=True)
+        group.choice.held(name, part.sha256, shared=True)
+    group.choice.leave(name)
+
+
+def test_a_neighbour_that_is_not_there_costs_no_more_than_a_try(
+    group: Group, sources: list[Path]
+) -> None:
+    claim_all(group, "n1", sources)
+    group.apply("n2", *binaries(group.nodes["n2"], sources))
+    way = group.ways["n2"]
+    assert {why for why, _ in way.misses} == {"unreachable"}, way.misses
+    assert way.sources == [""] * len(sources)
+
+
+def test_wget_does_where_there_is_no_curl(
+    group: Group, sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = tmp_path / "only"
+    only.mkdir()
+    for programs in ("/usr/bin", "/usr/sbin"):
+        for program in Path(programs).iterdir():
+            if program.name != "curl" and not (only / program.name).exists():
+                (only / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(only))
+    group.together(lambda node: binaries(node, sources))
+    passed = [source for way in group.ways.values() for source in way.sources]
+    assert passed.count("") == len(sources)
+    assert not any(way.misses for way in group.ways.values())
+
+
+def test_hosts_that_cannot_fetch_are_sent_all(group: Group, sources: list[Path]) -> None:
+    for way in group.ways.values():
+        way.fetches = False
+    group.together(lambda node: binaries(node, sources))
+    assert {s for way in group.ways.values() for s in way.sources} == {""}
+
+
+def test_a_host_without_systemd_run_serves_nobody_and_gets_all(
+    group: Group, sources: list[Path]
+) -> None:
+    for node in group.nodes.values():
+        node.tools.add("systemd-run", "echo 'Unknown assignment: DynamicUser=yes' >&2; exit 1")
+    group.together(lambda node: binaries(node, sources))
+    assert set(group.ends.values()) == {"systemd-run: Unknown assignment: DynamicUser=yes"}
+    assert {s for way in group.ways.values() for s in way.sources} == {""}
+    for node in group.nodes.values():
+        assert not list(node.state.glob("relay.*"))
+
+
+def test_a_port_that_is_taken_is_a_sentence(group: Group, sources: list[Path]) -> None:
+    taken = [socket.create_server((node.address, PORT)) for node in group.nodes.values()]
+    try:
+        group.together(lambda node: binaries(node, sources))
+    finally:
+        for listener in taken:
+            listener.close()
+    assert group.ends["n1"] == f"something else listens on 127.0.0.2:{PORT}"
+    assert {s for way in group.ways.values() for s in way.sources} == {""}
+
+
+# --- the server alone -----------------------------------------------------------------------------
+
+
+class Serving:
+    """A host that serves one part."""
+
+    def __init__(self, node: Neighbour, **changes: object) -> None:
+        self.node = node
+        node.state.mkdir(mode=0o700)
+        self.content = os.urandom(50_000)
+        self.part = sha(self.content)
+        self.wanted = True
+        self.up = threading.Event()
+        self.end: list[str] = []
+        offer = node.offer(**changes)
+
+        def attend() -> None:
+            self.end.append(serve(node, offer, lambda _: self.up.set(), lambda: self.wanted))
+
+        self.thread = threading.Thread(target=attend)
+        self.thread.start()
+        assert self.up.wait(20), self.end
+        (Path(offer.folder) / "parts" / self.part).write_bytes(self.content)
+
+    def ask(self, path: str, source: str = "127.0.0.1") -> bytes:
+        return self.say(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), source)
+
+    def say(self, request: bytes, source: str = "127.0.0.1") -> bytes:
+        address = (self.node.address, PORT)
+        with socket.create_connection(address, 15, source_address=(source, 0)) as asking:
+            asking.sendall(request)
+            answer = b""
+            with suppress(ConnectionResetError):
+                while block := asking.recv(2**16):
+                    answer += block
+        return answer
+
+    def stop(self) -> None:
+        self.wanted = False
+        self.thread.join(10)
+        self.node.stop_unit()
+
+
+@pytest.fixture
+def server(group: Group) -> Iterator[Serving]:
+    made = Serving(group.nodes["n1"])
+    yield made
+    made.stop()
+
+
+def test_a_peer_with_the_token_gets_the_part(server: Serving) -> None:
+    head, _, body = server.ask(f"/secret/{server.part}").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert body == server.content
+
+
+@pytest.mark.parametrize("token", ["", "Secret", "secret2", "secre", "*", "$(id)", "a b"])
+def test_without_the_token_nobody_gets_anything(server: Serving, token: str) -> None:
+    assert server.content[:20] not in server.ask(f"/{token}/{server.part}")
+
+
+def test_a_stranger_is_not_even_read(server: Serving) -> None:
+    assert server.ask(f"/secret/{server.part}", source="127.0.0.9") == b""
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["", "..", "../answer", "../../../../etc/passwd", "0" * 64, "a" * 63, "a" * 65, "*", "x" * 64],
+)
+def test_nothing_but_parts_is_given(server: Serving, part: str) -> None:
+    answer = server.ask(f"/secret/{part}")
+    assert not answer.startswith(b"HTTP/1.0 200")
+
+
+@pytest.mark.parametrize(
+    "request_", [b"\r\n", b"\0" * 300 + b"\n", b"x" * 100_000, b"PUT /secret/x HTTP/1.1\r\n\r\n"]
+)
+def test_odd_requests_end_the_connection_alone(server: Serving, request_: bytes) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):
+        assert b"200 OK" not in server.say(request_)
+    assert server.content in server.ask(f"/secret/{server.part}")
+
+
+def test_a_server_ends_with_its_life_line(server: Serving) -> None:
+    server.stop()
+    assert server.end == [""]
+    assert not list(server.node.state.glob("relay.*"))
+    with pytest.raises(ConnectionRefusedError):
+        server.ask("/")
+    assert f"systemctl stop -- fabnode-relay-{RUN}.service" in server.node.tools.calls
+
+
+def test_a_server_is_asked_of_systemd_with_no_more_rights_than_it_needs(server: Serving) -> None:
+    (call,) = server.node.tools.calls_of("systemd-run")
+    for wanted in (
+        "DynamicUser=yes",
+        "CapabilityBoundingSet= ",
+        "ProtectSystem=strict",
+        f"TemporaryFileSystem={server.node.state}:ro",
+        f"BindReadOnlyPaths={server.node.state}/relay.{RUN} ",
+        "IPAddressDeny=any",
+        "IPAddressAllow=127.0.0.1",
+        "RuntimeMaxSec=3600",
+    ):
+        assert f"-p {wanted}" in call
+    assert "secret" not in call
+
+
+def test_what_a_killed_run_left_goes_before_the_next_serves(group: Group) -> None:
+    node = group.nodes["n1"]
+    left = node.state / "relay.older"
+    (left / "parts").mkdir(parents=True)
+    (left / "parts/x").write_bytes(b"x")
+    node.state.chmod(0o700)
+    assert serve(node, node.offer(port=1), lambda _: None, lambda: False) == ""
+    assert not left.exists()
+
+
+def test_a_folder_that_others_may_change_is_not_served_from(group: Group) -> None:
+    node = group.nodes["n1"]
+    node.state.mkdir(mode=0o777)
+    node.state.chmod(0o777)
+    why = serve(node, node.offer(), lambda _: None, lambda: True)
+    assert why == f"{node.state} is not root's alone"
+
+
+def test_addresses_are_compared_as_the_kernel_shows_them() -> None:
+    assert seen("10.99.0.11") == "0B00630A"

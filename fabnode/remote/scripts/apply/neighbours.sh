@@ -49,8 +49,8 @@ fetch_part() { # fetch_part fetch SHA256 SIZE SHARED ADDRESS:PORT MEMBER…
 	if [ "$size" -lt "$3" ]; then
 		# curl: 7 no connection, 28 no time left; wget: 4.
 		case $size:$status in 0:7 | 0:28 | 0:4) state=unreachable ;; *) state=broken ;; esac
+		rm -f "$came" # first: the next order for this part comes as soon as this is told
 		emit part "$2" $state "$(tail -n 1 "$2.why" | cut -c 1-200)"
-		rm -f "$came"
 		return
 	fi
 	word=$1 part=$2 expected=$3 shared=$4
