@@ -84,7 +84,7 @@ class NodeDeployer:
     One node of a run, used by one thread.
 
     :param steps: the node steps to carry out, in order; `all_steps` is what is probed.
-    :param relay: by which hosts pass on parts to each other; None: all are sent.
+    :ivar relay: by which hosts pass on parts to each other; None: all are sent.
 
     Where a `renewal` is asked for, nothing but certificates (and CAs) is changed.
     """
@@ -100,14 +100,13 @@ class NodeDeployer:
         steps: Sequence[Step],
         all_steps: Sequence[Step],
         deep: bool = False,
-        relay: Relay | None = None,
     ) -> None:
         self.node = host.node
         self.host = host
         self._session = session
         self._journal = journal
         self._packer = packer
-        self._relay = relay
+        self.relay: Relay | None = None
         self._planner = NodePlanner(
             host, session, journal, artifacts, steps=steps, all_steps=all_steps, deep=deep
         )
@@ -311,13 +310,14 @@ class NodeDeployer:
 
             zstd = "zstd" in self.facts.tools
             pull = _pull(self.config)
-            relay = self._relay if parts(todo.plan) else None
+            relay = self.relay if parts(todo.plan) else None
+            course = relay.course(self.host, self.facts) if relay else None
             try:
                 done = apply(
                     *(self.host, todo.plan, self._packer, heard),
                     zstd=zstd,
                     pull=pull,
-                    course=relay.course(self.host, self.facts) if relay else None,
+                    course=course,
                     state=self.config.paths.state,
                     record=self._planner.record,
                 )
@@ -328,7 +328,7 @@ class NodeDeployer:
                     self._proof.account_for_certificate(error)
                 raise
             steps.sent = done.sent
-            steps.passed = relay.moved(name).passed if relay else 0
+            steps.passed = course.passed if course else 0
         return _restarts(todo.plan)
 
     def _store_record(self, lines: Sequence[str]) -> None:

@@ -11,9 +11,8 @@ import secrets
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ..remote.relay_choice import Distribution, Done, Serve, Wait
 from ..remote.relay_server import Offer, folder, serve
@@ -22,7 +21,7 @@ from ..util.words import counted
 from .part_travel import FETCHERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..config.configuration import Config, Node
     from ..journal.journal import Journal
@@ -44,9 +43,9 @@ class Moved:
 
 class Relay:
     """
-    One run's; the courses of its hosts share it. Thread-safe.
+    A piece of work on several nodes, which may all need parts; their courses share it. Thread-safe.
 
-    :param nodes: of the run.
+    Use as a context manager: at the end nobody serves any more, and what came of it is said.
     """
 
     def __init__(self, config: Config, journal: Journal, nodes: Iterable[Node]) -> None:
@@ -54,60 +53,47 @@ class Relay:
         self._nodes = {node.name: node for node in nodes}
         self._state = config.paths.state
         self._port = config.artifacts.relay_port
-        self._streams = config.artifacts.uplink_streams
-        self._lock = threading.Lock()
-        self._begin(())
-
-    @contextmanager
-    def among(self, names: Iterable[str]) -> Iterator[None]:
-        """Relay among these nodes, which may all need parts; at the end nobody serves any more."""
-        with self._lock:
-            self._begin(names)
-        try:
-            yield
-        finally:
-            self._end()
-
-    def _begin(self, names: Iterable[str]) -> None:
         self._name = secrets.token_hex(4)
         self.token = secrets.token_hex(16)
-        self.choice = Distribution(list(names), self._streams)
-        self.wanted = not self.choice.over
+        journal.secret(self.token)
+        self._choice = Distribution(list(self._nodes), config.artifacts.uplink_streams)
+        self._lock = threading.Lock()
+        self._over = False
         self._threads: list[threading.Thread] = []
         self._moved: dict[str, Moved] = {}
         self._notes: Counter[str] = Counter()
 
+    def __enter__(self) -> Self:
+        """Nobody serves yet."""
+        return self
+
     def course(self, host: Host, facts: Facts) -> HostCourse | None:
         """Return the part of one host, which is used by one thread; None: nobody shares in it."""
-        if not self.wanted:
+        if self._over:
             return None
         return HostCourse(self, host, fetches=bool(FETCHERS & facts.tools))
 
     def leave(self, name: str) -> None:
         """Let a node go, whatever became of it; the last one ends all servers."""
         with self._lock:
-            self.choice.leave(name)
-            if self.choice.over:
-                self.wanted = False
+            self._choice.leave(name)
+            self._over |= self._choice.over
 
-    def _end(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """End all servers, wait for that, and say what came of the relay."""
         with self._lock:
-            self.wanted = False
+            self._over = True
             threads = list(self._threads)
         deadline = time.monotonic() + _END
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        with self._lock:
-            moved, notes = self._moved, self._notes
-            self._moved, self._notes = {}, Counter()
-        for text, times in notes.items():
+        for text, times in self._notes.items():
             self._journal.warn(text if times == 1 else f"{text} ({times} times)")
-        if moved:
-            sent = sum(each.sent for each in moved.values())
-            passed = sum(each.passed for each in moved.values())
+        if self._moved:
+            sent = sum(each.sent for each in self._moved.values())
+            passed = sum(each.passed for each in self._moved.values())
             self._journal.info(
-                f"parts for {counted(len(moved), 'host')}: {_size(sent)} sent from here,"
+                f"parts for {counted(len(self._moved), 'host')}: {_size(sent)} sent from here,"
                 f" {_size(passed)} passed on from host to host"
             )
 
@@ -120,42 +106,38 @@ class Relay:
         """Return where a node serves."""
         return f"{self._nodes[name].ip}:{self._port}"
 
-    def moved(self, name: str) -> Moved:
-        """Return what came to a node so far."""
-        with self._lock:
-            return self._moved.get(name, Moved())
-
     def ask(self, question: Callable[[Distribution], Step]) -> Step:
         """Ask for the next step of a host."""
         with self._lock:
-            return question(self.choice)
+            return question(self._choice)
 
     def tell(self, news: Callable[[Distribution], object]) -> None:
         """Note something about a host."""
         with self._lock:
-            news(self.choice)
+            news(self._choice)
 
     def note(self, text: str) -> None:
         """Keep a sentence for the end of the run, where it is said once."""
         with self._lock:
             self._notes[text] += 1
 
-    def arrived(self, name: str, part: Part, *, shared: bool) -> None:
-        """Note that a host has a part."""
+    def arrived(self, name: str, part: Part, *, shared: bool) -> bool:
+        """Note that a host has a part; return whether it came from a neighbour."""
         with self._lock:
-            source = self.choice.held(name, part.sha256, shared=shared)
+            source = self._choice.held(name, part.sha256, shared=shared)
             if source is None:
-                return
+                return False
             moved = self._moved.setdefault(name, Moved())
             if source:
                 moved.passed += part.size
             else:
                 moved.sent += part.size
+            return bool(source)
 
     def missed(self, name: str, part: Part, why: Miss, text: str) -> None:
         """Note that a part did not come to a host."""
         with self._lock:
-            source = self.choice.missed(name, part.sha256, why)
+            source = self._choice.missed(name, part.sha256, why)
         if source is None:
             return
         if not source:
@@ -178,14 +160,13 @@ class Relay:
         offer = Offer(self._name, self.token, node.ip, self._port, peers, self._state)
         began = time.monotonic()
         up = threading.Event()
-        choice = self.choice
 
         def on_up(_: str) -> None:
             up.set()
             self.tell(lambda choice: choice.serving(host.name))
 
         def wanted() -> bool:
-            return self.wanted and (up.is_set() or time.monotonic() - began < _UP)
+            return not self._over and (up.is_set() or time.monotonic() - began < _UP)
 
         def attend() -> None:
             try:
@@ -197,8 +178,8 @@ class Relay:
             except Exception as error:  # it must not end without a word
                 why = f"{type(error).__name__}: {error}"
             with self._lock:
-                choice.bar(host.name)
-                ended = not self.wanted
+                self._choice.bar(host.name)
+                ended = self._over
             if not ended:
                 self.note(f"{host.name} passes nothing on: {why}")
 
@@ -216,6 +197,7 @@ class HostCourse:
         self._host = host
         self._fetches = fetches
         self._begun = False
+        self.passed = 0  # bytes that came from neighbours
         self._parts: dict[str, Part] = {}
 
     @property
@@ -263,8 +245,9 @@ class HostCourse:
 
     def held(self, sha256: str, *, shared: bool) -> None:
         """Note that the host has a part."""
-        if part := self._parts.get(sha256):
-            self._relay.arrived(self._host.name, part, shared=shared)
+        part = self._parts.get(sha256)
+        if part and self._relay.arrived(self._host.name, part, shared=shared):
+            self.passed += part.size
 
     def missed(self, sha256: str, why: Miss, text: str) -> None:
         """Note that a part did not come to the host."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -131,12 +131,7 @@ class RunContext:
         self._nodes: dict[str, NodeDeployer] = {}
         self._open: set[str] = set()
         self._lock = threading.Lock()
-        relays = run.config.artifacts.distribution == "relay" and installs and not dry_run
-        self._relay: Relay | None = None
-        if relays:
-            from .relay import Relay  # which other runs do not need
-
-            self._relay = Relay(run.config, run.journal, run.nodes)
+        self._relays = run.config.artifacts.distribution == "relay" and installs and not dry_run
 
     def __enter__(self) -> RunContext:
         self._stack.callback(self.session.close)
@@ -166,11 +161,18 @@ class RunContext:
         run = self.run if batched else replace(self.run, batch=None)
         wanted = [node for node in run.nodes if names is None or node.name in names]
         kept = 0 if last else _KEPT_OPEN
-        relay = self._relay if len(wanted) > 1 else None
-        if relay is None:
-            return _fan_out(run, wanted, partial(self._one, work, kept), self._interrupt)
-        with relay.among([node.name for node in wanted]):
-            return _fan_out(run, wanted, partial(self._one, work, kept), self._interrupt)
+        with self._relay(wanted) as relay:
+            if relay:
+                kept = len(run.nodes)  # a host serves as long as its connection lasts
+            return _fan_out(run, wanted, partial(self._one, work, relay, kept), self._interrupt)
+
+    def _relay(self, nodes: Sequence[Node]) -> AbstractContextManager[Relay | None]:
+        """Return by what these nodes pass on parts to each other; None: they are sent to each."""
+        if not self._relays or len(nodes) < 2:
+            return nullcontext()
+        from .relay import Relay  # which other runs do not need
+
+        return Relay(self.run.config, self.run.journal, nodes)
 
     @property
     def held_images(self) -> frozenset[str]:
@@ -188,10 +190,13 @@ class RunContext:
         for deployer in list(self._nodes.values()):
             deployer.host.interrupt()
 
-    def _one(self, work: Callable[[NodeDeployer], R], kept: int, node: Node) -> R:
+    def _one(
+        self, work: Callable[[NodeDeployer], R], relay: Relay | None, kept: int, node: Node
+    ) -> R:
         """
         Work with the node's deployer, made once per run and used by one thread at a time.
 
+        :param relay: by which nodes pass on parts to each other meanwhile; None: they don't.
         :param kept: so many nodes' connections stay open after that, for what comes next.
         """
         if node.name not in self._nodes:
@@ -204,14 +209,14 @@ class RunContext:
                 steps=self.run.only,
                 all_steps=node_steps(self.run.steps),
                 deep=self.run.deep,
-                relay=self._relay,
             )
         deployer = self._nodes[node.name]
+        deployer.relay = relay
         try:
             return work(deployer)
         finally:
-            if self._relay:
-                self._relay.leave(node.name)
+            if relay:
+                relay.leave(node.name)
             self._let_go(deployer, kept)
 
     def _let_go(self, deployer: NodeDeployer, kept: int) -> None:

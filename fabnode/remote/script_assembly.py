@@ -42,7 +42,6 @@ PROGRAMS = {
     ),
     # Serves parts to other hosts of a run, and what answers one connection of theirs.
     "serve": (
-        "shared/base",
         "shared/records",
         "shared/state",
         "relay/serve",

@@ -14,7 +14,7 @@ import pytest
 
 from fabnode.node.facts import Watchlist
 from fabnode.node.symptoms import ProbeTargets
-from fabnode.remote import examine, probe, survey, symptoms
+from fabnode.remote import examine, probe, relay_server, survey, symptoms
 from fabnode.remote.apply import start
 from fabnode.remote.limits import EXAMINE_LIMITS
 from fabnode.remote.script_assembly import PROGRAMS, assemble
@@ -29,6 +29,7 @@ FUNCTION = re.compile(r"^([a-z_]+)\(\)", re.MULTILINE)
 UNPACKED = "state= work= tar=\n"
 OBSERVED = Observed((), (), ())
 PLACE = ProbeTargets((), (), (), confs="", plugins="", socket="", client=())
+OFFER = relay_server.Offer("x", "token", "10.0.0.1", 10280, ("10.0.0.2",), "/var/lib/fabnode")
 # Set by the actions.
 RECORDED = f"{OBSERVED.assignments()}most_bytes=\n"
 # Some limits are the parsers' alone.
@@ -42,6 +43,8 @@ SENT = {
     "doctor": symptoms.script(PLACE, "nonce"),
     "survey": survey.script(OBSERVED, "nonce", state="/var/lib/fabnode", programs="/usr/bin"),
     "examine": examine.script("nonce"),
+    "serve": relay_server.program(OFFER),
+    "answer": assemble("answer"),
 }
 
 

@@ -10,8 +10,13 @@
 # Records: `serving WHO`, of what keeps strangers out: kernel or script; `refused WHY`.
 # shellcheck shell=sh disable=SC2154 # set before it
 
+set -uf
 umask 077
+# shellcheck disable=SC2034 # of shared/records
+tab=$(printf '\t')
 serving=
+
+has() { command -v "$1" >/dev/null 2>&1; }
 
 stop_serving() {
 	[ -z "$serving" ] || systemctl stop -- "$unit" >/dev/null 2>&1
