@@ -58,13 +58,21 @@ fetch_part() { # fetch_part fetch SHA256 SIZE SHARED ADDRESS:PORT MEMBER…
 	admit_part "$came" "$word" "$part" "$expected" "$shared" "$@"
 }
 
+as_nobody() { # as_nobody PROGRAM ARGUMENT…: what parses a neighbour's words has no rights, where setpriv is there
+	if has setpriv; then
+		setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs --inh-caps=-all -- "$@"
+	else
+		"$@"
+	fi
+}
+
 ask_neighbour() { # ask_neighbour URL SECONDS: what it answers; nobody else is asked, whatever it says
 	# The token is no argument, which other users could read.
 	if has curl; then
-		printf 'url = "%s"\n' "$1" | curl -q -K - -fsS --proto =http --noproxy '*' --connect-timeout $most_wait \
+		printf 'url = "%s"\n' "$1" | as_nobody curl -q -K - -fsS --proto =http --noproxy '*' --connect-timeout $most_wait \
 			--speed-limit 16384 --speed-time $most_stall --max-time "$2"
 	else
-		printf '%s\n' "$1" | timeout "$2" wget -q -O - -i - -t 1 -T $most_stall --connect-timeout=$most_wait --no-proxy --max-redirect=0
+		printf '%s\n' "$1" | as_nobody timeout "$2" wget -q -O - -i - -t 1 -T $most_stall --connect-timeout=$most_wait --no-proxy --max-redirect=0
 	fi
 }
 
