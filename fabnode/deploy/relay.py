@@ -144,8 +144,8 @@ class Relay:
             self.note(f"{name}: a part that was sent did not arrive as it was: {text}")
         elif why == "wrong":
             self.note(
-                f"{name} got other bytes from {source} than promised ({text}): refused; {source}"
-                " passes on nothing more in this run"
+                f"{name} got other bytes from {source} than promised: refused; {source} passes on"
+                " nothing more in this run"
             )
         elif why == "unreachable":
             port = f"TCP {self._port}"

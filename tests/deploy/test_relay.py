@@ -147,7 +147,11 @@ def test_nothing_happens_before_a_host_follows_orders(relay: Relay) -> None:
 @pytest.mark.parametrize(
     ("why", "text", "said_of_it"),
     [
-        ("wrong", "its sha256 is b", "n2 got other bytes from n1 than promised (its sha256 is b)"),
+        (
+            "wrong",
+            "its sha256 is b",
+            "n2 got other bytes from n1 than promised: refused; n1 passes",
+        ),
         ("unreachable", "curl: (28) …", "n2 does not reach n1 at TCP 10280"),
         ("broken", "curl: (18) …", "n2 did not get a whole part from n1: curl: (18) …"),
     ],

@@ -24,6 +24,7 @@ from fabnode.remote.payload_cache import Packer
 from fabnode.remote.relay_choice import Distribution, Done, Part, Send, Serve, Wait
 from fabnode.remote.relay_server import Offer, folder, seen, serve
 from fabnode.ssh.exec import Result
+from tests import attacks
 
 from .local import SHELLS
 from .test_apply import Node, sha
@@ -34,10 +35,13 @@ if TYPE_CHECKING:
     from fabnode.remote.apply import Applied
     from fabnode.remote.relay_choice import Miss, Step
 
-pytestmark = pytest.mark.skipif(
-    not shutil.which("systemd-socket-activate") or os.geteuid() != 0,
-    reason="no systemd-socket-activate, or not root",
-)
+pytestmark = [
+    pytest.mark.attack,
+    pytest.mark.skipif(
+        not shutil.which("systemd-socket-activate") or os.geteuid() != 0,
+        reason="no systemd-socket-activate, or not root",
+    ),
+]
 
 PORT = 10280
 RUN = "5eed"
@@ -344,6 +348,7 @@ def test_what_a_neighbour_lies_is_refused_and_sent_by_the_deployer(
         liar.close()
     way = group.ways["n2"]
     assert liar.asked
+    attacks.tried(liar.asked)
     assert {why for why, _ in way.misses} == {state}, way.misses
     assert way.sources == [""] * len(sources), "all was sent after that"
     assert group.nodes["n2"].leftovers() == []
@@ -483,10 +488,12 @@ def test_a_peer_with_the_token_gets_the_part(server: Serving) -> None:
 
 @pytest.mark.parametrize("token", ["", "Secret", "secret2", "secre", "*", "$(id)", "a b"])
 def test_without_the_token_nobody_gets_anything(server: Serving, token: str) -> None:
+    attacks.tried()
     assert server.content[:20] not in server.ask(f"/{token}/{server.part}")
 
 
 def test_a_stranger_is_not_even_read(server: Serving) -> None:
+    attacks.tried()
     assert server.ask(f"/secret/{server.part}", source="127.0.0.9") == b""
 
 
@@ -495,6 +502,7 @@ def test_a_stranger_is_not_even_read(server: Serving) -> None:
     ["", "..", "../answer", "../../../../etc/passwd", "0" * 64, "a" * 63, "a" * 65, "*", "x" * 64],
 )
 def test_nothing_but_parts_is_given(server: Serving, part: str) -> None:
+    attacks.tried()
     answer = server.ask(f"/secret/{part}")
     assert not answer.startswith(b"HTTP/1.0 200")
 
@@ -503,6 +511,7 @@ def test_nothing_but_parts_is_given(server: Serving, part: str) -> None:
     "request_", [b"\r\n", b"\0" * 300 + b"\n", b"x" * 100_000, b"PUT /secret/x HTTP/1.1\r\n\r\n"]
 )
 def test_odd_requests_end_the_connection_alone(server: Serving, request_: bytes) -> None:
+    attacks.tried()
     with suppress(BrokenPipeError, ConnectionResetError):
         assert b"200 OK" not in server.say(request_)
     assert server.content in server.ask(f"/secret/{server.part}")

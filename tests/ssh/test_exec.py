@@ -25,6 +25,8 @@ from tests.support import wait_for
 from .server import SUDO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .conftest import Reach
 
 PAYLOAD = os.urandom(3_000_000)
@@ -49,6 +51,20 @@ def test_lines_are_passed_on_as_they_come(reach: Reach, tmp_path: Path) -> None:
 
     host.root(f"echo one; until [ -e {go} ]; do sleep 0.01; done; echo two", on_line=on_line)
     assert heard == [b"one", b"two"]
+
+
+def test_input_may_follow_from_what_is_heard(reach: Reach) -> None:
+    host, _ = reach()
+    heard: list[bytes] = []
+
+    def answers() -> Iterator[bytes]:
+        yield b"first\n"
+        while b"first" not in heard:
+            yield b""  # nothing at the moment; what the command prints is heard meanwhile
+        yield b"second\n"
+
+    host.root("while read -r line; do echo $line; done", stdin=answers(), on_line=heard.append)
+    assert heard == [b"first", b"second"]
 
 
 def test_what_a_login_shell_prints_is_no_output(reach: Reach) -> None:
