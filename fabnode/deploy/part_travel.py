@@ -38,7 +38,7 @@ def travel(
     hosts = [name for name, found in wanted.items() if found]
     if not hosts:
         return ""
-    sizes = {r.sha256: r.source.stat().st_size for found in wanted.values() for r in found}
+    sizes = {r.sha256: _bytes(r) for found in wanted.values() for r in found}
     total = sum(sizes[r.sha256] for found in wanted.values() for r in found)
     amount = f"{counted(len(hosts), 'host')}: {_size(total)} of programs and images"
     if settings.distribution == "pull":
@@ -53,6 +53,14 @@ def travel(
     if unable:
         text += f"; without curl and wget, and so sent all from here: {', '.join(unable)}"
     return text
+
+
+def _bytes(resource: Binary | Image) -> int:
+    """Return a part's size; 0 where its file is gone, which carrying the plan out will name."""
+    try:
+        return resource.source.stat().st_size
+    except OSError:
+        return 0
 
 
 def _size(count: int) -> str:

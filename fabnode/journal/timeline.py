@@ -65,7 +65,7 @@ class Lane:
     One node's spans in the run.
 
     :param end: when its last step ended.
-    :param sent: bytes sent to it.
+    :param sent: bytes sent to it. :param passed: bytes that neighbours passed on to it.
     """
 
     row: NodeResult
@@ -73,6 +73,7 @@ class Lane:
     notes: tuple[str, ...]
     sent: int
     end: float
+    passed: int = 0
 
     @property
     def levels(self) -> int:
@@ -130,6 +131,11 @@ class Timeline:
         """Bytes sent to all nodes."""
         return sum(lane.sent for lane in self.lanes)
 
+    @property
+    def passed(self) -> int:
+        """Bytes that nodes passed on to each other."""
+        return sum(lane.passed for lane in self.lanes)
+
 
 def timeline(events: Sequence[Event]) -> Timeline:
     """Return the timeline of these events, of which there must be at least one."""
@@ -165,14 +171,19 @@ def _lane(node: str | None, events: list[Event], began: float, end: float) -> La
     """Return one node's lane."""
     spans = _assign_levels(_spans([e for e in events if e.step != RUN], began, end))
     notes = tuple(e.text for e in events if e.state in ("warning", "info") and e.text)
-    sent = [e.data.get("bytes") for e in events]
     return Lane(
         row=row_of(node or CLUSTER, events),
         spans=spans,
         notes=notes,
-        sent=sum(n for n in sent if isinstance(n, int) and n > 0),
+        sent=_bytes(events, "bytes"),
         end=max((span.end for span in spans), default=0.0),
+        passed=_bytes(events, "passed"),
     )
+
+
+def _bytes(events: Iterable[Event], key: str) -> int:
+    found = [e.data.get(key) for e in events]
+    return sum(n for n in found if isinstance(n, int) and n > 0)
 
 
 def _spans(events: Iterable[Event], began: float, end: float) -> list[Span]:
