@@ -555,6 +555,15 @@ def test_what_a_killed_run_left_goes_before_the_next_serves(group: Group) -> Non
     assert not left.exists()
 
 
+def test_what_a_host_left_that_went_down_goes_with_the_next_change(group: Group) -> None:
+    node = group.nodes["n1"]
+    (node.state / "relay.older/parts").mkdir(parents=True)
+    (node.state / "relay.older/parts/x").write_bytes(b"x")
+    node.state.chmod(0o700)
+    node.apply(File(node.path("config"), b"sent"))
+    assert not list(node.state.glob("relay.*"))
+
+
 def test_a_folder_that_others_may_change_is_not_served_from(group: Group) -> None:
     node = group.nodes["n1"]
     node.state.mkdir(mode=0o777)

@@ -1,5 +1,5 @@
 # Lifetime of a run: its heartbeat, and its clean-up however it ends.
-# shellcheck shell=sh disable=SC2154 # work and tar are set before, see apply/actions
+# shellcheck shell=sh disable=SC2154 # state, work and tar are set before, see apply/actions
 
 temporary= heartbeat= sibling= follower=
 
@@ -39,3 +39,14 @@ trap clean_up EXIT
 trap 'exit 143' HUP INT PIPE TERM # PIPE: nobody reads what is printed next
 send_heartbeats 9>&- &
 heartbeat=$!
+
+remove_old_parts() { # which a host served that went down in the middle; what is served now stays
+	set +f
+	for left in "$state"/relay.*; do
+		set -f
+		[ -d "$left" ] || continue
+		systemctl is-active --quiet "fabnode-relay-${left##*.}.service" || rm -rf "$left"
+	done
+	set -f
+}
+remove_old_parts
