@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -384,11 +385,18 @@ def test_a_neighbour_that_is_not_there_costs_no_more_than_a_try(
     assert way.sources == [""] * len(sources)
 
 
+@pytest.fixture
+def everybodys() -> Iterator[Path]:
+    """Return a folder that nobody may enter as well, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 def test_wget_does_where_there_is_no_curl(
-    group: Group, sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    group: Group, sources: list[Path], everybodys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only = tmp_path / "only"
-    only.mkdir()
+    only = everybodys
     for programs in ("/usr/bin", "/usr/sbin"):
         for program in Path(programs).iterdir():
             if program.name != "curl" and not (only / program.name).exists():
