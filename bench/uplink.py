@@ -1,10 +1,10 @@
 """
-Measure the relay behind a slow uplink: `make bench-uplink`, or `python -m bench.uplink [ROUNDS [RATE]]`
-(`none`: unshaped).
+Measure the relay behind a slow uplink: `make bench-uplink`, or `python -m bench.uplink [ROUNDS]`.
 
-Six bare hosts become nodes by `artifacts.distribution: push` and by `relay`, in turn. What this
-machine sends to them is shaped to 100 Mbit/s with tc on the lab's bridge; hosts reach each other
-over the bridge's ports, unshaped. The bytes are those that the bridge counted.
+With a second word the uplink has another rate, as tc writes it; `none`: it is not shaped. Six
+bare hosts become nodes by `artifacts.distribution: push` and by `relay`, in turn. What this machine
+sends to them is shaped to 100 Mbit/s with tc on the lab's bridge; hosts reach each other over the
+bridge's ports, unshaped. The bytes are those that the bridge counted.
 """
 
 from __future__ import annotations
