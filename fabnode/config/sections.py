@@ -200,7 +200,7 @@ class ArtifactSettings(Section):
         10280, description="TCP port on which nodes pass on parts to each other; with relay"
     )
     uplink_streams: fields.Count = Field(
-        2, description="parts sent from here at once, at most; with relay"
+        4, description="parts sent from here at once, at most; with relay"
     )
     url: fields.BaseUrl | None = Field(
         None, description="what serves the folder that `inv binaries.publish` makes; with pull"

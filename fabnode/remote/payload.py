@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 2**20
 _SHARED_BLOCK = 2**18  # so that a slow uplink is seen to make progress
+_PIECE = 2**22  # of a part: orders for others go between two
 # Before the actions: follows orders beside them, without the lock.
 _FOLLOW = "follow_orders 9>&- & follower=$!\n"
 
@@ -112,19 +113,45 @@ def _relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Iter
         words = (word, part.sha256, str(part.size), folder, *more, *names[part])
         yield from _plain(Member(f"o{next(numbers)}", f"{' '.join(words)}\n".encode()))
 
+    sending: tuple[Send, Iterator[Iterator[bytes]]] | None = None
     while not isinstance(step := course.next(), Done):
         match step:
-            case Send(part, shared):
-                for block in _file(part.sha256, files[part], _SHARED_BLOCK):
-                    yield block
-                    course.progressed()
-                course.progressed(ended=True)
-                yield from order("take", part, shared=shared)
+            case Send(part):
+                sending = step, _pieces(part.sha256, files[part])
             case Fetch(part, neighbour, shared):
                 yield from order("fetch", part, course.endpoint(neighbour), shared=shared)
-            case _:
+            case _ if sending is None:
                 yield b""
+        if sending is None:
+            continue
+        sent, pieces = sending
+        piece = next(pieces, None)
+        for block in piece or ():
+            yield block
+            course.progressed()
+        if piece is None:
+            course.progressed(ended=True)
+            total = max(1, -(-sent.part.size // _PIECE))
+            yield from order("take", sent.part, str(total), shared=sent.shared)
+            sending = None
     yield _END
+
+
+def _pieces(name: str, path: Path) -> Iterator[Iterator[bytes]]:
+    """Yield members `NAME.1`, `NAME.2`, … with the content of a file, one piece each."""
+    with path.open("rb") as content:
+        for number in count(1):
+            piece = content.read(_PIECE)
+            if not piece and number > 1:
+                return
+            yield _in_blocks(f"{name}.{number}", piece)
+
+
+def _in_blocks(name: str, content: bytes) -> Iterator[bytes]:
+    yield _header(name, len(content))
+    for start in range(0, len(content), _SHARED_BLOCK):
+        yield content[start : start + _SHARED_BLOCK]
+    yield _end_of(name, len(content))
 
 
 _END = b"\0" * (2 * tarfile.BLOCKSIZE)

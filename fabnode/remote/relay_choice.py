@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-HOSTS_EACH = 4  # that one serving host has to serve
+HOSTS_EACH = 4  # that one serving host has to serve; as many serve at least as are sent to at once
 FETCHES = 4  # parts that a host fetches at once
 TRANSFERS = 10  # that a serving host has at once
 STALLED = 30.0  # seconds without progress after which nobody waits for a host any more
@@ -138,26 +138,32 @@ class Distribution:
             return Wait() if own.coming else Done()
         if hopeless := tuple(p for p in lacking if own.sent[p.sha256] >= _SENT_AGAIN):
             return Done(hopeless)
+        if own.sending:
+            return self._fetch(host, lacking, now) or Wait()
         if own.serves == "starting":
             return Wait()  # what came before would not be passed on
         if self._has_to_serve(host, now):
             own.serves = "starting"
             return Serve()
-        fetches = sum(1 for source in own.coming.values() if source)
-        to_send: Part | None = None
+        if fetch := self._fetch(host, lacking, now):
+            return fetch
+        part = next((p for p in lacking if not self._comes(host, p, now)), None)
+        if part and self._may_send(host, part, now):
+            own.coming[part.sha256], own.since[part.sha256] = "", now
+            own.sending = part.sha256
+            own.sent[part.sha256] += 1
+            return Send(part, own.serves == "yes")
+        return Wait()
+
+    def _fetch(self, host: str, lacking: Sequence[Part], now: float) -> Fetch | None:
+        own = self._hosts[host]
+        if not own.fetches or sum(1 for source in own.coming.values() if source) >= FETCHES:
+            return None
         for part in lacking:
-            source = self._source(host, part) if own.fetches else None
-            if source and fetches < FETCHES:
+            if source := self._source(host, part):
                 own.coming[part.sha256], own.since[part.sha256] = source, now
                 return Fetch(part, source, own.serves == "yes")
-            if not source and not to_send and not self._comes(host, part, now):
-                to_send = part
-        if to_send and self._may_send(host, to_send, now):
-            own.coming[to_send.sha256], own.since[to_send.sha256] = "", now
-            own.sending = to_send.sha256
-            own.sent[to_send.sha256] += 1
-            return Send(to_send, own.serves == "yes")
-        return Wait()
+        return None
 
     def progressed(self, host: str, now: float, *, ended: bool = False) -> None:
         """Note that bytes went to a host; `ended`: the part that is being sent is through."""
@@ -221,8 +227,9 @@ class Distribution:
         own = self._hosts[host]
         if own.serves or host in self._barred or not self._expected - {host}:
             return False
-        at_work = [each for each in self._hosts.values() if each.wanted]
-        return len(self._servers(now)) * HOSTS_EACH < len(at_work)
+        at_work = sum(1 for each in self._hosts.values() if each.wanted)
+        wanted = max(min(self._streams, at_work), -(-at_work // HOSTS_EACH))
+        return len(self._servers(now)) < wanted
 
     def _servers(self, now: float) -> list[str]:
         """Return who serves or is about to, and is not known to hang."""
@@ -274,7 +281,8 @@ class Distribution:
 
     def _may_send(self, host: str, part: Part, now: float) -> bool:
         """Return whether the deployer is to send a part to a host now, and not to a better one."""
-        under_way = sum(1 for each in self._hosts.values() if each.sending)
+        at_work = self._hosts.values()
+        under_way = sum(1 for each in at_work if each.sending and not self._hangs(each, now))
         if under_way >= self._streams:
             return False
         own = self._hosts[host]

@@ -73,7 +73,7 @@ def journal() -> Journal:
 
 @pytest.fixture
 def relay(servers: Servers, journal: Journal, tmp_path: Path) -> Iterator[Relay]:
-    config = make_config(tmp_path, artifacts={"distribution": "relay"})
+    config = make_config(tmp_path, artifacts={"distribution": "relay", "uplink_streams": 1})
     with Relay(config, journal, config.nodes[:2]) as it:
         yield it
 
@@ -190,6 +190,7 @@ def test_a_host_without_curl_and_wget_gets_its_stream_and_is_named(
 ) -> None:
     first, second = course(relay, "n1"), course(relay, "n2", "zstd")
     assert step(first) == Send(A, True)
+    first.progressed(ended=True)
     assert step(second) == Send(A, False)
     relay.__exit__()
     assert said(journal)[0] == "n2 has neither curl nor wget: it gets its parts from here"

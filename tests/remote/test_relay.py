@@ -20,6 +20,7 @@ import pytest
 from fabnode.node.facts import Facts
 from fabnode.node.plan import make_plan
 from fabnode.node.resources import Binary, File
+from fabnode.remote import payload
 from fabnode.remote.apply import apply, start
 from fabnode.remote.payload_cache import Packer
 from fabnode.remote.relay_choice import Distribution, Done, Part, Send, Serve, Wait
@@ -276,6 +277,13 @@ def test_each_part_is_sent_once_and_passed_on(group: Group, sources: list[Path])
     assert passed.count("n1") + passed.count("n2") + passed.count("n3") == 2 * len(sources)
     whole = sum(len(s.read_bytes()) for s in sources)
     assert sum(node.received for node in group.nodes.values()) < 1.7 * whole  # scripts, too
+
+
+def test_a_large_part_comes_in_pieces(
+    group: Group, sources: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payload, "_PIECE", 70_000)
+    test_each_part_is_sent_once_and_passed_on(group, sources)
 
 
 # --- neighbours that fail or lie ------------------------------------------------------------------

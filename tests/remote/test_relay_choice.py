@@ -27,8 +27,8 @@ from fabnode.remote.relay_choice import (
 A, B, C = (Part(letter * 64, size) for letter, size in (("a", 10), ("b", 2000), ("c", 300)))
 
 
-def entered(*hosts: str, parts: tuple[Part, ...] = (A, B), streams: int = 2) -> Distribution:
-    """Hosts that all can fetch; the first serves."""
+def entered(*hosts: str, parts: tuple[Part, ...] = (A, B), streams: int = 1) -> Distribution:
+    """Hosts that all can fetch; the first serves, and no other but for a reason."""
     found = Distribution(hosts, streams)
     for host in hosts:
         found.enter(host, parts, 0.0, fetches=True)
@@ -66,7 +66,7 @@ def test_the_second_host_waits_for_the_first_and_fetches_from_it() -> None:
 
 
 def test_nothing_is_asked_of_a_host_before_it_serves() -> None:
-    choice = Distribution(["n1", "n2"], 2)
+    choice = Distribution(["n1", "n2"], 1)
     for host in ("n1", "n2"):
         choice.enter(host, [A], 0.0, fetches=True)
     assert choice.next("n1", 0.0) == Serve()
@@ -88,6 +88,19 @@ def test_there_is_a_server_for_each_four_hosts() -> None:
     assert servers == 3
 
 
+def test_as_many_serve_as_are_sent_to_at_once_and_each_gets_another_part() -> None:
+    choice = entered("n1", "n2", "n3", parts=(A, B, C), streams=2)
+    assert choice.next("n1", 0.0) == Send(A, True)
+    assert choice.next("n2", 0.0) == Serve()
+    choice.serving("n2")
+    assert choice.next("n2", 0.0) == Send(B, True)
+    assert choice.next("n3", 0.0) == Wait()
+    choice.progressed("n1", 0.0, ended=True)
+    choice.held("n1", A.sha256, shared=True)
+    assert choice.next("n2", 0.0) == Fetch(A, "n1", True), "while it is sent another part"
+    assert choice.next("n2", 0.0) == Wait()
+
+
 def test_a_host_that_cannot_fetch_is_sent_all() -> None:
     choice = Distribution(["n1", "n2"], 2)
     choice.enter("n1", [A], 0.0, fetches=True)
@@ -95,6 +108,7 @@ def test_a_host_that_cannot_fetch_is_sent_all() -> None:
     assert choice.next("n1", 0.0) == Serve()
     choice.serving("n1")
     assert choice.next("n1", 0.0) == Send(A, True)
+    choice.bar("n2")
     assert choice.next("n2", 0.0) == Send(A, False)
 
 
@@ -123,7 +137,9 @@ def test_one_that_sent_other_bytes_is_asked_for_nothing_more() -> None:
 
 
 def test_a_host_behind_a_firewall_gets_a_stream_of_its_own() -> None:
-    choice = entered("n1", "n2", "n3")
+    choice = entered("n1", "n2", "n3", streams=2)
+    for host in ("n2", "n3"):
+        choice.bar(host)  # as servers
     give(choice, "n1", A)
     assert choice.next("n2", 0.0) == Fetch(A, "n1", False)
     choice.missed("n2", A.sha256, "unreachable")
@@ -266,8 +282,7 @@ class World:
             if not waiting:
                 return
             for host in waiting:
-                if host not in self.sending:  # its thread is sending
-                    self.step(host, now)
+                self.step(host, now)
             if self.under_way and self.random.random() < 0.7:
                 self.finish_one(now)
         pytest.fail("it does not come to an end")

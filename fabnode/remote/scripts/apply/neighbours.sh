@@ -1,8 +1,8 @@
 # Parts that neighbours pass on: fetched beside the actions, and checked before anything uses them.
 #
 # The deployer's orders come as members o1, o2, … of the payload: `fetch SHA256 SIZE SHARED ADDRESS:PORT
-# MEMBER…` and `take SHA256 SIZE SHARED MEMBER…`, of a part that came as a member of the name SHA256. A
-# part becomes these members once its size and digest are right. SHARED is the folder from where this
+# MEMBER…` and `take SHA256 SIZE SHARED PIECES MEMBER…`, of a part that came as members SHA256.1 to
+# SHA256.PIECES. A part becomes these members once its size and digest are right. SHARED is the folder from where this
 # host serves it, or `-`.
 #
 # Records: `part - ready`, `part SHA256 held|shared`, `part SHA256 unreachable|broken|wrong TEXT`.
@@ -33,8 +33,17 @@ follow_orders() { # until the payload has ended
 	done
 }
 
-take_part() { # take_part take SHA256 SIZE SHARED MEMBER…
-	wait_member "$2" && admit_part "$2" "$@"
+take_part() { # take_part take SHA256 SIZE SHARED PIECES MEMBER…
+	wait_member "$2.$5" || return
+	piece=1
+	mv -f "$2.1" "$2"
+	while [ $piece -lt "$5" ]; do
+		piece=$((piece + 1))
+		cat "$2.$piece" && rm -f "$2.$piece"
+	done >>"$2"
+	word=$1 part=$2 expected=$3 shared=$4
+	shift 5
+	admit_part "$part" "$word" "$part" "$expected" "$shared" "$@"
 }
 
 fetch_part() { # fetch_part fetch SHA256 SIZE SHARED ADDRESS:PORT MEMBER…
@@ -81,7 +90,7 @@ admit_part() { # admit_part FILE WORD SHA256 SIZE SHARED MEMBER…: if it is wha
 	shift 5
 	found=$(sum_sha256 <"$came")
 	if [ "$(stat -c %s "$came")" -ne "$expected" ] || [ "${found%% *}" != "$part" ]; then
-		rm -f "$came" "$part.ok"
+		rm -f "$came"
 		emit part "$part" wrong "its sha256 is ${found%% *}"
 		return
 	fi
