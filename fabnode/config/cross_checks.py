@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 Violation = tuple[KeyPath, str, str]
 Violations = Iterator[Violation]
 
+_OF_NODES = frozenset({10248, 10249, 10250, 10255, 10256})
+"""Ports of kubelets and kube-proxies, which would not start while something else has them."""
+
 _CALICO_BLOCK = 26
 """Calico allocates addresses in blocks of /26; a smaller pool holds none."""
 
@@ -119,7 +122,10 @@ def releases(cluster: ClusterSettings) -> Violations:
 
 
 def artifacts(settings: ArtifactSettings) -> Violations:
-    """Check that hosts that pull artifacts have a URL to pull from."""
+    """Check that hosts have a URL to pull from, or a port of their own for the relay."""
+    if settings.distribution == "relay" and settings.relay_port in _OF_NODES:
+        message = f"a node's own programs listen on {settings.relay_port}"
+        yield ("artifacts", "relay_port"), message, "choose another port, such as 10280"
     if settings.distribution == "pull" and settings.url is None:
         hint = (
             f"set it to the URL of what `{program.task('binaries.publish')}` made, or use"

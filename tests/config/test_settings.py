@@ -340,6 +340,10 @@ def test_a_wrong_value_is_named_and_explained(
 
 
 TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        {"artifacts": {"distribution": "relay", "relay_port": 10250}},
+        ["artifacts.relay_port: a node's own programs listen on 10250; choose another port, such as 10280"],
+    ),
     # further flags
     (
         {"kubelet": {"extra_args": {"config-dir": "/x", "node-ip": "192.0.2.1", "v": 4}}},
