@@ -79,7 +79,7 @@ def deployed(config: Config, node: Node, artifacts: ArtifactStore) -> Facts:
         if plan.empty:
             break
         machine.change(None, plan, None, lambda _: None)
-    apiserver = dict.fromkeys(machine.facts.servers, config.cluster.apiserver)
+    apiserver = dict.fromkeys(machine.facts.servers, config.cluster.server)
     return replace(machine.facts, servers=apiserver)
 
 

@@ -25,12 +25,17 @@ def kubeconfig(
     :param credentials: the `user` entry: `token`, or `client-certificate` and `client-key`.
     :param server_name: that the server's certificate must hold; empty: the host of its URL.
     """
-    parts = (cluster, server, ca, user, tuple(credentials.items()))
+    parts = (cluster, server, ca, user, tuple(credentials.items()), server_name)
     return _text(*parts) if "token" in credentials else _shared(*parts)
 
 
 def _text(
-    cluster: str, server: str, ca: bytes | str, user: str, credentials: tuple[tuple[str, str], ...]
+    cluster: str,
+    server: str,
+    ca: bytes | str,
+    user: str,
+    credentials: tuple[tuple[str, str], ...],
+    server_name: str,
 ) -> bytes:
     authority = (
         {"certificate-authority": ca}
