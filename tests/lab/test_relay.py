@@ -81,7 +81,7 @@ def serving(lab: Lab) -> list[str]:
 
 def test_parts_are_sent_once_and_served_by_what_can_do_nothing_else(bare: Lab, relay: Path) -> None:
     run = bare.begin("deploy-nodes", "--json", config=relay)
-    (server,) = eventually(lambda: serving(bare))
+    server, *_ = eventually(lambda: serving(bare))
     rights = bare.on(server, RIGHTS)
     seen = bare.on(server, REACH, code=None)
     done = run.wait(bare.patience).expect(0)
@@ -89,7 +89,7 @@ def test_parts_are_sent_once_and_served_by_what_can_do_nothing_else(bare: Lab, r
     print(moved(done), warnings(done))
     sent = sum(each for each, _ in moved(done).values())
     passed = sum(each for _, each in moved(done).values())
-    assert 1.8 < passed / (sent / 1.1) < 2.2, moved(done)
+    assert 1.8 < passed / sent < 2.1, moved(done)
     assert any("passed on from host to host" in text for text in warnings(done))
     lines = dict(line.split(":", 1) for line in rights.splitlines())
     assert set(lines["CapEff"].strip()) == set(lines["CapBnd"].strip()) == {"0"}
@@ -129,7 +129,7 @@ def test_a_lying_neighbour_is_named_and_what_it_gives_is_refused(bare: Lab, rela
 
 def test_a_server_that_dies_in_the_middle_costs_its_own_node_alone(bare: Lab, relay: Path) -> None:
     run = bare.begin("deploy-nodes", "--json", config=relay)
-    (server,) = eventually(lambda: serving(bare))
+    server, *_ = eventually(lambda: serving(bare))
     bare.lab("off", server, "--plug")
     done = run.wait(bare.patience).expect(1)
     bare.lab("on", server)
