@@ -102,11 +102,9 @@ def test_one_that_ends_in_between_is_left(servers: Callable[..., Servers]) -> No
 
 def test_where_none_answers_all_are_named(servers: Callable[..., Servers]) -> None:
     found = servers(None, None)
-    said: list[str] = []
     with pytest.raises(ApiAwayError) as caught:
-        Api(found.credentials, patience=0.1, on_wait=said.append).get("/version")
+        Api(found.credentials, patience=0.1).get("/version")
     assert all(url in str(caught.value) for url in found.urls)
-    assert "waiting for" in said[-1]
 
 
 def test_a_refusal_is_an_answer(servers: Callable[..., Servers]) -> None:
