@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 Violation = tuple[KeyPath, str, str]
 Violations = Iterator[Violation]
 
-_OF_NODES = frozenset({10248, 10249, 10250, 10255, 10256})
-"""Ports of kubelets and kube-proxies, which would not start while something else has them."""
+_OF_KUBERNETES = range(10240, 10260)
+"""In it are the ports of kubelets, kube-proxies and the control plane, as they are by default."""
 
 _CALICO_BLOCK = 26
 """Calico allocates addresses in blocks of /26; a smaller pool holds none."""
@@ -123,8 +123,8 @@ def releases(cluster: ClusterSettings) -> Violations:
 
 def artifacts(settings: ArtifactSettings) -> Violations:
     """Check that hosts have a URL to pull from, or a port of their own for the relay."""
-    if settings.distribution == "relay" and settings.relay_port in _OF_NODES:
-        message = f"a node's own programs listen on {settings.relay_port}"
+    if settings.distribution == "relay" and settings.relay_port in _OF_KUBERNETES:
+        message = f"{settings.relay_port} is among the ports of Kubernetes' own programs"
         yield ("artifacts", "relay_port"), message, "choose another port, such as 10280"
     if settings.distribution == "pull" and settings.url is None:
         hint = (

@@ -342,7 +342,7 @@ def test_a_wrong_value_is_named_and_explained(
 TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"artifacts": {"distribution": "relay", "relay_port": 10250}},
-        ["artifacts.relay_port: a node's own programs listen on 10250; choose another port, such as 10280"],
+        ["artifacts.relay_port: 10250 is among the ports of Kubernetes' own programs; choose another port, such as 10280"],
     ),
     # further flags
     (
