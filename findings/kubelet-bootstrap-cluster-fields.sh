@@ -76,10 +76,9 @@ go mod init finding >/dev/null 2>&1
 go mod edit -require=k8s.io/kubernetes@v1.37.2
 # Its own parts have no release in its go.mod: these are the ones published with it.
 of=$(go mod download -json k8s.io/kubernetes@v1.37.2 | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
-for part in $(awk '$2 == "v0.0.0" { print $1 }' "$of"); do
+awk '$2 == "v0.0.0" { print $1 }' "$of" | while read -r part; do
     go mod edit -replace="$part=$part@v0.37.2"
 done
-
 go run . "$work" | tee "$work/seen"
 [ "$(grep -cx 'server: https://127.0.0.1:6444' "$work/seen")" = 2 ]
 [ "$(grep -cx 'tls-server-name: kubernetes.default.svc  proxy-url: http://proxy.example:3128' "$work/seen")" = 1 ]
