@@ -13,6 +13,7 @@ from fabnode.node.facts import UNKNOWN, Facts, Mount, Space
 from fabnode.node.plan import make_plan
 from fabnode.pki import proxy_names
 from fabnode.pki.certificates import new_request, sign_client
+from fabnode.pki.kubeconfig import kubeconfig
 from fabnode.remote.probe import TOOLS
 from fabnode.steps import proxy_cert
 from fabnode.steps.inputs import Inputs, Issued
@@ -71,7 +72,11 @@ def deployed(config: Config, node: Node, artifacts: ArtifactStore) -> Facts:
     """
     machine = Machine(node, [])
     machine.facts = replace(bare(config, node, artifacts), images=frozenset())
-    issued = Issued(bootstrap_kubeconfig=b"a token", proxy_pem=_proxy_pem(node))
+    server = config.cluster.server
+    joining = kubeconfig(
+        cluster="c", server=server, ca="/ca.pem", user="u", credentials={"token": "a token"}
+    )
+    issued = Issued(bootstrap_kubeconfig=joining, proxy_pem=_proxy_pem(node))
     for _ in range(_ROUNDS):
         facts = machine.facts
         inputs = Inputs(config, node, facts, artifacts.of(facts), issued, datetime.now(UTC))
@@ -79,8 +84,7 @@ def deployed(config: Config, node: Node, artifacts: ArtifactStore) -> Facts:
         if plan.empty:
             break
         machine.change(None, plan, None, lambda _: None)
-    apiserver = dict.fromkeys(machine.facts.servers, config.cluster.server)
-    return replace(machine.facts, servers=apiserver)
+    return replace(machine.facts, servers=dict.fromkeys(machine.facts.servers, server))
 
 
 def scope(config: Config, node: Node, artifacts: ArtifactStore) -> Watchlist:

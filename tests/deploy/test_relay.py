@@ -199,13 +199,14 @@ def test_a_host_without_curl_and_wget_gets_its_stream_and_is_named(
 def test_servers_end_with_the_last_node_whatever_became_of_it(
     relay: Relay, servers: Servers
 ) -> None:
+    before = set(threading.enumerate())
     first = course(relay, "n1")
     assert step(first) == Send(A, True)
     relay.leave("n1")
     assert servers.ended == []
     relay.leave("n2")
     wait_for(lambda: servers.ended == ["n1"])
-    assert threading.active_count() < 20
+    wait_for(lambda: set(threading.enumerate()) <= before)
 
 
 # --- what plans say -------------------------------------------------------------------------------
