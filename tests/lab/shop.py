@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SPACE = "shop"
 IMAGE = "docker.io/library/busybox:1.35.0"
 RECORD = "fabnode.io/operation"
+EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 
 
 def container(**more: Any) -> dict[str, Any]:
@@ -157,6 +158,7 @@ class Shop:
         for name in NODES:
             self.lab.kubectl("uncordon", name)
             self.lab.kubectl("annotate", "node", name, f"{RECORD}-")
+            self.lab.kubectl("label", "node", name, f"{EXCLUDED}-")
 
         def empty() -> bool:
             self.kubectl("delete", "pods", *now)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .harness import NODES, eventually
-from .shop import RECORD, SPACE, budget, deployment, pod
+from .shop import EXCLUDED, RECORD, SPACE, budget, deployment, pod
 
 if TYPE_CHECKING:
     from .shop import Shop
@@ -249,11 +249,10 @@ def test_one_node_is_drained_by_fab_and_taken_back(shop: Shop) -> None:
     assert "kube-system/calico-node-" in shown.out
     lab.fab("-H", "n2", "drain", config=shop.config)
     assert shop.cordoned() == {"n2"}
-    excluded = "node.kubernetes.io/exclude-from-external-load-balancers"
-    assert shop.node("n2")["metadata"]["labels"][excluded] == "true"
+    assert shop.node("n2")["metadata"]["labels"][EXCLUDED] == "true"
     lab.fab("-H", "n2", "uncordon", config=shop.config)
     assert shop.cordoned() == set()
-    assert excluded not in shop.node("n2")["metadata"]["labels"]
+    assert EXCLUDED not in shop.node("n2")["metadata"]["labels"]
 
 
 def test_one_node_is_maintained_upgraded_and_explained_by_fab(shop: Shop) -> None:
