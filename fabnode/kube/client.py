@@ -332,6 +332,7 @@ class Api:
         wait = Wait("the API", self._patience, _RETRY_PAUSE, jitter=0.2)
         refused: Identity | None = None
         failed: dict[str, str] = {}  # server → why, since the last pause
+        wrong: set[str] = set()  # servers whose certificates are
         while True:
             server = self._server
             peer = self._named(server)
@@ -351,10 +352,10 @@ class Api:
                     preload_content=not stream,
                 )
             except urllib3.exceptions.SSLError as error:
-                wrong = self._wrong_certificate(peer, error)
-                if self._next(server, failed, wrong):
-                    continue
-                raise ApiWrongError(wrong) from error
+                cause = self._wrong_certificate(peer, error)
+                wrong.add(server)  # another one may just start, and is waited for
+                if len(wrong) == len(self._servers):
+                    raise ApiWrongError(cause) from error
             except urllib3.exceptions.HTTPError as error:
                 if passed_on and isinstance(error, urllib3.exceptions.ReadTimeoutError):
                     text = f"no answer within {read_timeout:g} s"

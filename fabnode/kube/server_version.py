@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from ..releases.version import Release
 from ..util.errors import ClusterError
+from ..util.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .client import Api
+
+_LONGEST = 80
 
 
 def server_release(
@@ -24,7 +27,7 @@ def server_release(
     answer now can't be judged: that is reported, and the others count.
 
     :param each: a client of each apiserver alone, where there are several.
-    :raises ClusterError: none answers.
+    :raises ClusterError: none answers, or what answers names no release.
     """
     first = _release(api)
     if not each:
@@ -45,5 +48,9 @@ def server_release(
 
 
 def _release(api: Api) -> Release:
-    version = str(api.get("/version")["gitVersion"])
-    return Release.parse(version.partition("-")[0].partition("+")[0])
+    version = str(api.get("/version").get("gitVersion"))
+    try:
+        return Release.parse(version.partition("-")[0].partition("+")[0])
+    except ValueError as error:
+        named = clean(version)[:_LONGEST]
+        raise ClusterError(f"{api.server} names no release of Kubernetes: {named!r}") from error

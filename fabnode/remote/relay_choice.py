@@ -273,11 +273,15 @@ class Distribution:
             each = self._hosts[name]
             if part.sha256 in each.shared:
                 return True  # it has too much to do just now
-            patience = STALLED + part.size / _SLOWEST
-            late = now - each.since.get(part.sha256, now) > patience
-            if part.sha256 in each.coming and not late and not self._hangs(each, now):
+            hopeless = self._late(each, part, now) or self._hangs(each, now)
+            if part.sha256 in each.coming and not hopeless:
                 return True
         return False
+
+    @staticmethod
+    def _late(host: _Host, part: Part, now: float) -> bool:
+        """Return whether a part has been on its way to a host for longer than any link takes."""
+        return now - host.since.get(part.sha256, now) > STALLED + part.size / _SLOWEST
 
     def _may_send(self, host: str, part: Part, now: float) -> bool:
         """Return whether the deployer is to send a part to a host now, and not to a better one."""
@@ -293,5 +297,6 @@ class Distribution:
             part.sha256 in self._hosts[name].wanted
             and part.sha256 not in self._hosts[name].held
             and not self._hangs(self._hosts[name], now)
+            and not self._late(self._hosts[name], part, now)
             for name in self._reachable(host)
         )

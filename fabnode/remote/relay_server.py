@@ -92,7 +92,7 @@ def serve(
 
     def input_() -> Iterator[bytes]:
         yield program(offer)
-        while wanted():
+        while wanted() and not refused:
             yield b""
 
     result = host.root(

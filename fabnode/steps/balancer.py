@@ -24,6 +24,8 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
     """Return the balancer's configuration and unit; with one apiserver, that it goes."""
     cluster = inputs.config.cluster
     if not cluster.balanced:
+        if _is_foreign(inputs):
+            return ()
         why = "cluster.apiserver names one"
         return (
             RemovedUnit(UNIT, layout.BALANCER_UNIT, why, last=True),
@@ -51,6 +53,13 @@ def desired(inputs: Inputs) -> tuple[Resource, ...]:
         File(layout.BALANCER_UNIT, unit),
         Unit(UNIT, reads=(layout.CA, layout.BALANCER_CONFIG, layout.BALANCER_UNIT)),
     )
+
+
+def _is_foreign(inputs: Inputs) -> bool:
+    """Return whether the host has a unit of that name that fabnode did not start."""
+    facts, unit = inputs.facts, inputs.facts.unit(UNIT)
+    configured = facts.path(layout.BALANCER_CONFIG).kind != "absent"
+    return unit.load != "not-found" and not unit.stamp and not configured
 
 
 def _in_turn(endpoints: tuple[tuple[str, int], ...], name: str) -> tuple[tuple[str, int], ...]:

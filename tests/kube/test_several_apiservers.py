@@ -17,6 +17,7 @@ from fabnode.kube.kubeconfig import Credentials
 from fabnode.kube.login import Identity, Login
 from fabnode.kube.server_version import server_release
 from fabnode.releases.version import Release
+from fabnode.util.errors import ClusterError
 from tests.support import make_config
 
 if TYPE_CHECKING:
@@ -138,6 +139,20 @@ def test_the_oldest_release_counts_and_one_that_is_away_is_named(
     assert release == Release(1, 36, 4)
     (warning,) = said
     assert f"the release of {found.urls[1]} is not known" in warning
+
+
+def test_one_that_names_no_release_is_named_and_does_not_count(
+    servers: Callable[..., Servers],
+) -> None:
+    found = servers("1.37.2", "nonsense")
+    said: list[str] = []
+    api = Api(found.credentials, patience=1)
+    release = server_release(api, each_alone(found.credentials), said.append)
+    assert release == Release(1, 37, 2)
+    (warning,) = said
+    assert f"{found.urls[1]} names no release of Kubernetes" in warning
+    with pytest.raises(ClusterError, match="names no release"):
+        server_release(each_alone(found.credentials)[1])
 
 
 def test_one_apiserver_is_asked_once(servers: Callable[..., Servers]) -> None:

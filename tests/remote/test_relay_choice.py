@@ -65,6 +65,18 @@ def test_the_second_host_waits_for_the_first_and_fetches_from_it() -> None:
     assert choice.next("n2", 0.0) == choice.next("n1", 0.0) == Done()
 
 
+def test_a_server_that_never_confirms_a_part_keeps_it_from_nobody() -> None:
+    choice = entered("n1", "n2")
+    later = 0.0
+    while (step := choice.next("n2", later)) == Wait():
+        if isinstance(choice.next("n1", later), Send):  # which it takes, and says nothing
+            choice.progressed("n1", later, ended=True)
+        later += 5.0
+        assert later < STALLED + 60
+    assert isinstance(step, Send)
+    assert choice.next("n2", later) != Done()
+
+
 def test_nothing_is_asked_of_a_host_before_it_serves() -> None:
     choice = Distribution(["n1", "n2"], 1)
     for host in ("n1", "n2"):

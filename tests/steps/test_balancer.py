@@ -186,12 +186,19 @@ def test_what_is_left_of_a_balancer_is_removed_by_name() -> None:
 
 def test_a_balancer_goes_once_nobody_needs_it_any_more() -> None:
     inputs = joined(make_config())
-    running = {BALANCER_SERVICE: UnitFact("loaded", "active", "running", "enabled")}
+    ours = UnitFact("loaded", "active", "running", "enabled", stamp={layout.BALANCER_UNIT: "0"})
+    running = {BALANCER_SERVICE: ours}
     inputs = replace(inputs, facts=replace(inputs.facts, units=running))
     wanted = [r for step in NODE_STEPS for r in step.resources(inputs)]
     changes = [c.name for c in make_plan("n1", wanted, inputs.facts).changes]
     assert changes.index(BALANCER_SERVICE) > changes.index("kubelet.service")
     assert changes.index(BALANCER_SERVICE) > changes.index("kube-proxy.service")
+
+
+def test_a_unit_of_that_name_that_is_somebody_elses_stays() -> None:
+    theirs = UnitFact("loaded", "active", "running", "enabled")
+    inputs = make_inputs(facts=Facts(known=True, units={BALANCER_SERVICE: theirs}))
+    assert balancer.desired(inputs) == ()
 
 
 def test_a_balancer_that_should_run_is_checked() -> None:

@@ -50,7 +50,7 @@ fetch_part() { # fetch_part fetch SHA256 SIZE SHARED ADDRESS:PORT MEMBER…
 	from=$5 came=$2.part
 	# Neither holds the connection open when this run ends before them.
 	{
-		ask_neighbour "http://$from/$(cat token)/$2" $(($3 / 65536 + 60))
+		ask_neighbour "http://$from/$(cat token)/$2" $(($3 / 262144 + 30))
 		echo $? >"$2.status"
 	} 2>"$2.why" | head -c $(($3 + 1)) >"$came" 2>/dev/null # no neighbour can fill the disk
 	read -r status <"$2.status" || status=1

@@ -27,7 +27,7 @@ case " $* " in
 *) exit 1 ;;
 esac
 
-request=$(timeout 10 head -n 1 | head -c 200)
+request=$(timeout 3 head -n 1 | head -c 200)
 # shellcheck disable=SC2086 # words of a request
 set -- $request
 [ $# -ge 2 ] && [ "$1" = GET ] || exit 1

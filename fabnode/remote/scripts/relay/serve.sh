@@ -14,11 +14,12 @@ set -uf
 umask 077
 # shellcheck disable=SC2034 # of shared/records
 tab=$(printf '\t')
-serving=
+serving= watcher=
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
 stop_serving() {
+	[ -z "$watcher" ] || kill "$watcher" 2>/dev/null
 	[ -z "$serving" ] || systemctl stop -- "$unit" >/dev/null 2>&1
 	[ -z "$serving" ] || systemctl reset-failed -- "$unit" >/dev/null 2>&1
 	cd / && rm -rf "$folder"
@@ -33,15 +34,24 @@ is_listening() {
 	awk -v here="$listening" '$2 == here && $4 == "0A" { found = 1 } END { exit !found }' /proc/net/tcp
 }
 
-remove_leftovers() { # of runs that were killed with all their processes
-	systemctl stop 'fabnode-relay-*.service' 2>/dev/null
+remove_leftovers() { # of runs that were killed with all their processes; a run that lives holds its lock
 	set +f
-	for left in "$state"/relay.*; do rm -rf "$left"; done
+	for left in "$state"/relay.*; do
+		[ ! -e "$left/alive" ] || flock -n "$left/alive" true || refuse "another run of fabnode has it serve"
+		systemctl stop -- "fabnode-relay-${left##*/relay.}.service" 2>/dev/null
+		rm -rf "$left"
+	done
 	set -f
 }
 
+watch_unit() { # says when it ends before the run does
+	# What is left of its last pause holds no output open, for whose end the deployer waits.
+	while systemctl is-active --quiet -- "$unit"; do sleep 2 >/dev/null 2>&1 8>&-; done
+	[ ! -d "$folder" ] || emit refused "its server ended"
+}
+
 serve_parts() {
-	for program in systemd-run systemd-socket-activate; do
+	for program in systemd-run systemd-socket-activate flock; do
 		has $program || refuse "it has no $program"
 	done
 	is_own_state "$state" || refuse "$state is not root's alone"
@@ -50,6 +60,7 @@ serve_parts() {
 	trap stop_serving EXIT
 	trap 'exit 143' HUP INT PIPE TERM
 	mkdir "$folder" && cd "$folder" && mkdir parts && printf %s "$answer" >"$folder/answer" || refuse "$folder can't be written"
+	exec 8>"$folder/alive" && flock -n 8 || refuse "$folder can't be locked"
 	chmod 0755 "$folder" "$folder/parts" && chmod 0444 "$folder/answer"
 	serving=yes
 	# Properties that systemd 239 knows, of RHEL 8. Its own user has no right to anything; beside that
@@ -62,17 +73,20 @@ serve_parts() {
 		-p ProtectControlGroups=yes -p RestrictNamespaces=yes -p RestrictRealtime=yes -p LockPersonality=yes \
 		-p MemoryDenyWriteExecute=yes -p RestrictAddressFamilies=AF_INET -p SystemCallArchitectures=native \
 		-p TemporaryFileSystem="$state:ro" -p BindReadOnlyPaths="$folder" \
-		-p IPAddressDeny=any -p IPAddressAllow="$peers" -p TasksMax=128 -p LimitCORE=0 \
+		-p IPAddressDeny=any -p IPAddressAllow="$peers" -p TasksMax=1024 -p LimitCORE=0 \
 		-- "$(command -v systemd-socket-activate)" --accept --inetd --listen="$address:$port" \
 		/bin/sh "$folder/answer" "$folder/parts" "$promised" $peers_seen >why 2>&1 </dev/null ||
 		refuse "systemd-run: $(tail -n 1 why | cut -c 1-200)"
 	turns=0
-	until is_listening; do
+	# Somebody else may listen there by now: the unit has to be up a moment later as well.
+	until is_listening && sleep 0.2 && systemctl is-active --quiet -- "$unit"; do
 		turns=$((turns + 1))
 		systemctl is-active --quiet -- "$unit" && [ $turns -le 100 ] ||
 			refuse "its unit does not come up: $(journalctl --no-pager -q -o cat -n 1 -u "$unit" | cut -c 1-200)"
 		sleep 0.05
 	done
 	if [ -e /sys/fs/cgroup/cgroup.controllers ]; then emit serving kernel; else emit serving script; fi
+	watch_unit &
+	watcher=$!
 	cat >/dev/null
 }
