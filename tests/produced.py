@@ -51,6 +51,9 @@ PRODUCED: dict[str, dict[str, str]] = {
     "kube/test_kubeconfig.py": {
         "KubeconfigError": "test_what_is_no_kubeconfig_is_refused",
     },
+    "kube/test_several_apiservers.py": {
+        "NoReleaseError": "test_one_that_names_no_release_is_named_and_does_not_count",
+    },
     "kube/test_login.py": {
         "PluginError": "test_a_plugin_that_fails_later_is_a_failure_not_bad_input",
         "ApiWrongError": "test_a_plugin_whose_token_is_refused_again_is_not_asked_for_ever",

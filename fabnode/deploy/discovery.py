@@ -19,7 +19,7 @@ from ..config.starter import ExistingNode, Fact, Findings, Known, Missing, Netwo
 from ..kube.client import Api, ApiError
 from ..kube.kubeconfig import load
 from ..kube.server_side_apply import MANAGER
-from ..kube.server_version import server_release
+from ..kube.server_version import NoReleaseError, server_release
 from ..util import pem
 from ..util.errors import InputError
 from ..util.yaml_io import parse
@@ -223,7 +223,7 @@ def _network_of(text: str) -> ipaddress.IPv4Network | None:
 def _version(api: Api) -> Fact:
     try:
         return Known(str(server_release(api)), "What the apiserver runs.")
-    except (KeyError, ValueError):
+    except NoReleaseError:
         return Missing("the apiserver's /version names no release such as 1.36.3.")
     except ApiError as error:
         if error.status != _FORBIDDEN:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..releases.version import Release
 from ..util.errors import ClusterError
 from ..util.sanitize import clean
+from .client import ApiWrongError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from .client import Api
 
 _LONGEST = 80
+
+
+class NoReleaseError(ApiWrongError):
+    """What an apiserver says of its release is none such as 1.36.3."""
 
 
 def server_release(
@@ -53,4 +58,7 @@ def _release(api: Api) -> Release:
         return Release.parse(version.partition("-")[0].partition("+")[0])
     except ValueError as error:
         named = clean(version)[:_LONGEST]
-        raise ClusterError(f"{api.server} names no release of Kubernetes: {named!r}") from error
+        raise NoReleaseError(
+            f"{api.server} names no release of Kubernetes: {named!r}",
+            f"check what answers at {api.server}/version",
+        ) from error

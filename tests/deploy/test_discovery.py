@@ -73,6 +73,8 @@ WHOLE: Answers = {
 class Api:
     """An API with these objects; what is not there is answered by 404, an int by that status."""
 
+    server = "https://api.example:6443"
+
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
         self.asked: list[str] = []
