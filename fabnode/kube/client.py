@@ -111,6 +111,9 @@ class _ForwardedError(Exception):
         self.hung = hung
 
 
+_BROKEN_OFF = {"TLSV1_ALERT_DECODE_ERROR", "TLSV1_ALERT_INTERNAL_ERROR"}
+
+
 class ApiAwayError(ClusterError):
     """The API did not answer within the deadline."""
 
@@ -352,8 +355,10 @@ class Api:
                     preload_content=not stream,
                 )
             except urllib3.exceptions.SSLError as error:
-                cause = self._wrong_certificate(peer, error)
-                wrong.add(server)  # another one may just start, and is waited for
+                cause = _cause(error)
+                if not _may_pass(error):
+                    cause = self._wrong_certificate(peer, error)
+                    wrong.add(server)  # another one may just start, and is waited for
                 if len(wrong) == len(self._servers):
                     raise ApiWrongError(cause) from error
             except urllib3.exceptions.HTTPError as error:
@@ -519,6 +524,11 @@ def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
 def _worth_another_try(answer: urllib3.BaseHTTPResponse) -> bool:
     """Return whether a 5xx comes from an apiserver that starts or is overloaded, not a webhook."""
     return answer.status != 500 or b"InternalError" not in answer.data
+
+
+def _may_pass(error: urllib3.exceptions.SSLError) -> bool:
+    """Return whether a server broke off a handshake, for no fault of certificates (RFC 8446, 6)."""
+    return getattr(error.args[0] if error.args else None, "reason", "") in _BROKEN_OFF
 
 
 def _failure(server: str, answer: urllib3.BaseHTTPResponse) -> ApiError | ApiWrongError:

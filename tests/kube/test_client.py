@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
+import urllib3
 
 from fabnode import __version__
 from fabnode.kube import client
@@ -275,3 +276,19 @@ def test_requests_say_which_fabnode_they_are_from() -> None:
 )
 def test_the_cause_of_a_tls_failure_is_a_sentence(text: str, cause: str) -> None:
     assert client._cause(ssl.SSLError(1, text)) == cause
+
+
+@pytest.mark.parametrize(
+    ("reason", "passes"),
+    [
+        ("TLSV1_ALERT_DECODE_ERROR", True),
+        ("TLSV1_ALERT_INTERNAL_ERROR", True),
+        ("CERTIFICATE_VERIFY_FAILED", False),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", False),
+    ],
+)
+def test_a_handshake_that_the_server_broke_off_is_tried_again(reason: str, passes: bool) -> None:
+    """One of a thousand ended so on the lab, with nothing wrong on either end."""
+    inner = ssl.SSLError(1, f"[SSL: {reason}]")
+    inner.reason = reason
+    assert client._may_pass(urllib3.exceptions.SSLError(inner)) is passes
