@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..node.resources import Binary, Image
-from ..util.words import counted
+from ..util.words import counted, megabytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,13 +40,14 @@ def travel(
         return ""
     sizes = {r.sha256: _bytes(r) for found in wanted.values() for r in found}
     total = sum(sizes[r.sha256] for found in wanted.values() for r in found)
-    amount = f"{counted(len(hosts), 'host')}: {_size(total)} of programs and images"
+    amount = f"{counted(len(hosts), 'host')}: {megabytes(total)} of programs and images"
     if settings.distribution == "pull":
         return f"{amount}, which the hosts fetch from {settings.url}"
     if settings.distribution == "push" or len(hosts) == 1:
         return f"{amount}, packed and sent to each from here"
+    once = megabytes(sum(sizes.values()))
     text = (
-        f"{amount}; packed, each of {counted(len(sizes), 'part')} ({_size(sum(sizes.values()))})"
+        f"{amount}; packed, each of {counted(len(sizes), 'part')} ({once})"
         f" is sent from here once and passed on from host to host, TCP {settings.relay_port}"
     )
     unable = [name for name in hosts if not tools.get(name, frozenset()) & FETCHERS]
@@ -61,7 +62,3 @@ def _bytes(resource: Binary | Image) -> int:
         return resource.source.stat().st_size
     except OSError:
         return 0
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.0f} MB"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from ..remote.relay_choice import Distribution, Done, Serve, Wait
 from ..remote.relay_server import Offer, folder, serve
 from ..util.errors import FabnodeError
-from ..util.words import counted
+from ..util.words import counted, megabytes
 from .part_travel import FETCHERS
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ class Relay:
             sent = sum(each.sent for each in self._moved.values())
             passed = sum(each.passed for each in self._moved.values())
             self._journal.info(
-                f"parts for {counted(len(self._moved), 'host')}: {_size(sent)} sent from here,"
-                f" {_size(passed)} passed on from host to host"
+                f"parts for {counted(len(self._moved), 'host')}: {megabytes(sent)} sent from here,"
+                f" {megabytes(passed)} passed on from host to host"
             )
 
     @property
@@ -257,7 +257,3 @@ class HostCourse:
     def endpoint(self, host: str) -> str:
         """Return address and port of a neighbour."""
         return self._relay.endpoint(host)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.0f} MB"

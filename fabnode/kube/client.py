@@ -329,7 +329,7 @@ class Api:
         :param any_status: a refusal is an answer as well, but for that of our credentials.
         :param passed_on: a kubelet answers, so that a 5xx or 401 may be its own (_ForwardedError).
         """
-        asked = f"{path}" + (f"?{urlencode(query)}" if query else "")
+        asked = path + (f"?{urlencode(query)}" if query else "")
         payload = None if body is None else json.dumps(body).encode()
         # Threads of a run see an outage together; they should not come back together.
         wait = Wait("the API", self._patience, _RETRY_PAUSE, jitter=0.2)
