@@ -23,7 +23,7 @@ from pydantic import (
 
 from ..releases.version import Release
 from ..util.digests import is_sha256
-from ..util.own_annotations import NODE_OPERATION, NODE_RECORD, NODE_SEAL
+from ..util.own_names import NODE_OPERATION, NODE_RECORD, NODE_SEAL
 from ..util.problems import InvalidValueError, either, nearest
 from . import validators
 

@@ -22,6 +22,7 @@ from ..pki.csr_policy import CLIENT, SERVING, SHARED_USER
 from ..pki.csr_prefixes import FIRST_BLOCK, beginning_with, request_prefixes, second_block_marks
 from ..pki.legacy_signers import APISERVER_CLIENT
 from ..steps import rbac, verify
+from ..util.own_names import PROBE_NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -228,7 +229,7 @@ def _pod() -> str:
     return "({})".format(
         " && ".join(
             (
-                f"request.namespace == {_cel(verify.PROBE_NAMESPACE)}",
+                f"request.namespace == {_cel(PROBE_NAMESPACE)}",
                 f"has({spec}.nodeName) && {spec}.nodeName != ''",
                 f"!(has({spec}.volumes) && {spec}.volumes.exists(v, {stored}))",
                 f"!(has({spec}.priorityClassName)"

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..kube.client import ApiError
-from ..steps.verify import PROBE_NAMESPACE, Check
+from ..steps.verify import Check
+from ..util.own_names import PROBE_NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,6 +14,7 @@ from ..kube.watch import Watch
 from ..steps import verify
 from ..util import program
 from ..util.errors import ClusterError
+from ..util.own_names import PROBE_NAMESPACE
 from ..util.pods import problem
 from ..util.wait import Wait, WaitTimeoutError
 from . import network_policies
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..kube.client import Api, Object
 
-_NAMESPACE = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
+_NAMESPACE = f"/api/v1/namespaces/{PROBE_NAMESPACE}"
 _PODS = f"{_NAMESPACE}/pods"
 _POLL = 0.1
 _PARALLEL = 8
@@ -37,7 +38,7 @@ _STUCK = 15.0  # seconds after which a namespace that its controller can't remov
 class ProbeRefusedError(ClusterError):
     """The cluster does not admit the pods of the probe."""
 
-    advice = f"exempt the namespace {verify.PROBE_NAMESPACE} from that policy, webhook or quota"
+    advice = f"exempt the namespace {PROBE_NAMESPACE} from that policy, webhook or quota"
 
     def __init__(self, error: ApiError) -> None:
         super().__init__(f"the cluster does not admit the pods of the probe: {error}")
@@ -288,15 +289,20 @@ _FAILURES = {
 
 
 def _clear(api: Api) -> None:
-    """Remove everything of the probe; the namespace too, unless it is a standing one."""
+    """
+    Remove everything of the probe; the namespace too, unless it is a standing one.
+
+    A namespace's controller deletes its pods some time later: a drain that comes next is to see
+    that they end.
+    """
     found = api.find(_NAMESPACE)
     if found is None:
         return
-    if verify.STANDING not in (found["metadata"].get("labels") or {}):
-        api.delete(_NAMESPACE)
-        return
-    api.delete(f"{_NAMESPACE}/services/echo")
     api.delete(_PODS)
+    if verify.STANDING in (found["metadata"].get("labels") or {}):
+        api.delete(f"{_NAMESPACE}/services/echo")
+    else:
+        api.delete(_NAMESPACE)
 
 
 def _leaving(namespace: Object) -> bool:

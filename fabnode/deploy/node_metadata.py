@@ -17,7 +17,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..util.own_annotations import NODE_RECORD, NODE_SEAL
+from ..util.own_names import NODE_RECORD, NODE_SEAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from ..cni import registry
 from ..kube import lease_lock
 from ..kube.rbac_rules import Right, applying
 from ..steps import rbac
-from ..steps.verify import PROBE_NAMESPACE
+from ..util.own_names import PROBE_NAMESPACE
 from . import removed_policy
 from .network_policies import CLUSTER_WIDE
 

@@ -18,6 +18,7 @@ from ..upkeep import operations
 from ..util import program
 from ..util.errors import ClusterError, FabnodeError
 from ..util.loopback import BALANCER_ADDRESS, BALANCER_PORT
+from ..util.own_names import PROBE_NAMESPACE
 from ..util.wait import Wait
 from . import proxy_rights
 from .network_probe import try_network
@@ -132,7 +133,7 @@ def verify_cluster(
         except (TimeoutError, ClusterError) as error:
             # Whatever ends the probe, what was checked besides counts.
             known = error.advice if isinstance(error, FabnodeError) else ""
-            advice = known or f"kubectl describe namespace {verify.PROBE_NAMESPACE}"
+            advice = known or f"kubectl describe namespace {PROBE_NAMESPACE}"
             checks.append(Check(None, "network probe", False, str(error), advice))
     return checks
 

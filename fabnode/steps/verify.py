@@ -26,13 +26,13 @@ from ..pki.certificates import BadCertificateError, problem, read
 from ..pki.csr_policy import Candidate, missing_names, serving_names
 from ..releases import compatibility
 from ..util import program
+from ..util.own_names import PROBE_NAMESPACE
 from .finding import Finding
 from .step import Scope, Step
 
 MAX_HEARTBEAT = 60.0  # seconds; kubelets renew their Lease every 10
 _LOOPING = 5  # automatic restarts of a unit that has not been up for two minutes
 _YOUNG = 120.0
-PROBE_NAMESPACE = "fabnode-verify"
 PROBE_PORT = 8080
 STANDING = "fabnode.io/standing"  # labels a probe namespace that is kept between runs
 _SERVICE = "echo"

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from ..util.own_names import PROBE_NAMESPACE
 from . import local_data
 from .objects import controller, full_name, line
 from .owners import Chain, chain_text
@@ -105,6 +106,8 @@ def departure(pod: Object, around: Surroundings, permits: Permits) -> Departure:
         return replace(base, fate="ending", why=_ending(metadata))
     if (pod.get("status") or {}).get("phase") in FINISHED:
         return replace(base, why="it has finished")
+    if metadata.get("namespace") == PROBE_NAMESPACE:
+        return replace(base, why="an `inv verify` that runs, or that was killed, made it")
     if _of_daemonset(pod) and not _orphaned(pod, chain):
         return replace(base, fate="stays", why="its DaemonSet runs one on every node")
     covering = [budget for budget in around.budgets if budget.covers(pod)]

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
-from ..util.own_annotations import NODE_OPERATION as KEY
+from ..util.own_names import NODE_OPERATION as KEY
 from .objects import line
 
 if TYPE_CHECKING:

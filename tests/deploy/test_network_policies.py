@@ -8,7 +8,8 @@ import pytest
 
 from fabnode.deploy import network_policies
 from fabnode.kube.client import ApiError
-from fabnode.steps.verify import PROBE_NAMESPACE, Check
+from fabnode.steps.verify import Check
+from fabnode.util.own_names import PROBE_NAMESPACE
 
 CALICO, KUBERNETES = "/apis/crd.projectcalico.org", "/apis/networking.k8s.io"
 POLICIES = {

@@ -166,3 +166,14 @@ def test_an_image_that_hosts_cannot_pull_is_the_configurations_matter(
     pod = {"status": {"phase": "Pending", "containerStatuses": [{"name": "main", "state": state}]}}
     (check,) = network_probe._started({"server-0": pod}, [], ("n1",), ("n1",))
     assert advised in check.advice
+
+
+@pytest.mark.parametrize(("labels", "last"), [({}, ""), ({verify.STANDING: ""}, "/services/echo")])
+def test_pods_are_deleted_before_what_holds_them(labels: dict[str, str], last: str) -> None:
+    """The controller of namespaces takes its time, in which a drain would find pods to evict."""
+    gone: list[str] = []
+    found = {"metadata": {"labels": labels}}
+    api: Any = SimpleNamespace(find=lambda _: found, delete=gone.append)
+    network_probe._clear(api)
+    mine = "/api/v1/namespaces/fabnode-verify"
+    assert gone == [f"{mine}/pods", f"{mine}{last}"]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fabnode.deploy.node_metadata import changes, patch
-from fabnode.util.own_annotations import NODE_RECORD, NODE_SEAL
+from fabnode.util.own_names import NODE_RECORD, NODE_SEAL
 from tests.support import make_config
 
 BATCH = {"key": "dedicated", "value": "batch", "effect": "NoSchedule"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from fabnode.util.own_annotations import NODE_RECORD
+from fabnode.util.own_names import NODE_RECORD
 from tests import attacks
 
 from .harness import NODES, eventually

@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from fabnode.util.own_annotations import NODE_RECORD, NODE_SEAL
+from fabnode.util.own_names import NODE_RECORD, NODE_SEAL
 from tests.deploy.test_site_steps import example
 
 from .harness import NODES

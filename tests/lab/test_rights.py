@@ -26,6 +26,7 @@ from fabnode.pki import proxy_names
 from fabnode.pki.certificates import new_request
 from fabnode.pki.legacy_signers import APISERVER_CLIENT
 from fabnode.steps import rbac, verify
+from fabnode.util.own_names import PROBE_NAMESPACE
 
 from .harness import NODES, eventually
 from .requester import Request, requester, serving, verdicts
@@ -216,7 +217,7 @@ class TestStolenKubeconfig:
 
     def test_no_privileged_pod(self, holder: Holder) -> None:
         """The third way: a pod that is root on a node, the control plane's too."""
-        pods = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}/pods"
+        pods = f"/api/v1/namespaces/{PROBE_NAMESPACE}/pods"
         server, _ = verify.probe_objects("docker.io/library/busybox:1.35.0", ["n1"])
         changes: tuple[dict[str, Any], ...] = (
             {"hostNetwork": True},
@@ -228,7 +229,7 @@ class TestStolenKubeconfig:
         for change in changes:
             pod = {**server, "spec": {**server["spec"], **change}}
             assert "PodSecurity" in holder.refused(pods, pod)
-        namespace = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}"
+        namespace = f"/api/v1/namespaces/{PROBE_NAMESPACE}"
         with pytest.raises(ApiError):
             holder.api().patch(namespace, {"metadata": {"labels": {}}})
         holder.api().create(pods, server)  # its own are let through
@@ -236,7 +237,7 @@ class TestStolenKubeconfig:
 
     def test_no_pod_that_reaches_storage_or_displaces_others(self, holder: Holder) -> None:
         """Pod Security's `restricted` admits them; the controller manager makes their claims."""
-        pods = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}/pods"
+        pods = f"/api/v1/namespaces/{PROBE_NAMESPACE}/pods"
         server, _ = verify.probe_objects("docker.io/library/busybox:1.35.0", ["n1"])
         claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Ki"}}}
         volumes: tuple[dict[str, Any], ...] = (
@@ -281,7 +282,7 @@ class TestStolenKubeconfig:
 
     def test_no_service_but_the_probes(self, holder: Holder) -> None:
         """The fourth way: a Service that takes traffic from every node, or opens ports on it."""
-        services = f"/api/v1/namespaces/{verify.PROBE_NAMESPACE}/services"
+        services = f"/api/v1/namespaces/{PROBE_NAMESPACE}/services"
         (service,) = verify.probe_objects("", [])
         changes: tuple[dict[str, Any], ...] = (
             {"externalIPs": ["192.0.2.1"]},

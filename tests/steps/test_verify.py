@@ -11,7 +11,7 @@ from fabnode.pki.certificates import CertificateFile
 from fabnode.steps import verify
 from fabnode.upkeep import operations
 from fabnode.upkeep.operations import Operation
-from fabnode.util.own_annotations import NODE_OPERATION
+from fabnode.util.own_names import NODE_OPERATION
 from tests.support import authority, make_config, pem, serving_certificate
 
 READY = {"type": "Ready", "status": "True"}

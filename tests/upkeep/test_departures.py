@@ -184,6 +184,12 @@ OTHERS: dict[str, tuple[Any, ...]] = {
         "it has finished",
     ),
     "a failed one goes": ({"controller": None, "phase": "Failed"}, {}, "goes", "it has finished"),
+    "a pod of a killed verification goes": (
+        {"namespace": "fabnode-verify", "controller": None, "volumes": EMPTYDIR},
+        {},
+        "goes",
+        "an `inv verify` that runs, or that was killed, made it",
+    ),
     "an emptyDir blocks": (
         {"volumes": EMPTYDIR},
         {},

@@ -10,7 +10,7 @@ import pytest
 
 from fabnode.upkeep import operations
 from fabnode.upkeep.operations import Operation, begin_patch, begun, end_patch, is_own_cordon, read
-from fabnode.util.own_annotations import NODE_OPERATION
+from fabnode.util.own_names import NODE_OPERATION
 
 from .pods import node
 
