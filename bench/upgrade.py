@@ -38,7 +38,7 @@ def main(rounds: int) -> None:
             bench.measure(bench.fabnode("deploy-nodes", "--config", str(older)))
             upgraded = bench.measure(bench.fabnode("upgrade"))
             _say(number, "join", joined.seconds, "upgrade", upgraded.seconds, UPGRADE_TARGET)
-    with lab("upgrades", HOSTS) as bench:
+    with lab("hundred", HOSTS) as bench:
         _register(bench)
         wait_until_quiet()
         print(f"{HOSTS} nodes, which run {OLD} as far as the API knows")
