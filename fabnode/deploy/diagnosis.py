@@ -263,6 +263,7 @@ class Diagnoses:
             cordon=operations.whose(live),
             operation=operation.what if operation and operations.is_own_cordon(live) else "",
             locked_out=operations.is_locked_out(live),
+            excluded=operations.is_left_excluded(live),
             taints=tuple(
                 taint
                 for taint in verify.strange_taints(node, live)

@@ -206,6 +206,7 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "not-reporting": ("not-ready",),
         "not-ready": (),
         "cordoned": (),
+        "excluded": (),
         "uninitialized": (),
         "tainted": (),
         "pods-full": (),

@@ -83,6 +83,7 @@ class NodeSeen:
     :param beat: seconds since its kubelet last reported.
     :param cordon: owner of its cordon; empty: none. :param operation: of fabnode's own, what it was
         made for: cordon, drain, maintain, upgrade. :param locked_out: a removal of it has begun.
+    :param excluded: load balancers leave it out since a cordon that is lifted.
     :param removed: day on which it was removed, where it is not registered; empty: it was not.
     :param taints: that are not configured and keep pods away; each with what to do about it.
     :param tainted_by: the program that wrote its taints last.
@@ -104,6 +105,7 @@ class NodeSeen:
     cordon: str = ""
     operation: str = ""
     locked_out: bool = False
+    excluded: bool = False
     removed: str = ""
     taints: tuple[tuple[str, str], ...] = ()
     tainted_by: str = ""

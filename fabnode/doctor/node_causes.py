@@ -139,6 +139,14 @@ def _use(evidence: Evidence) -> Iterator[Cause]:
     if seen.cordon:
         fix = _uncordons(name, seen.operation)
         yield Cause("cordoned", f"it is cordoned, and takes no pods: {seen.cordon}", "", Fix(fix))
+    if seen.excluded:
+        yield Cause(
+            "excluded",
+            "load balancers of a cloud leave it out: others lifted the cordon that came with that",
+            "its label node.kubernetes.io/exclude-from-external-load-balancers, and the record of"
+            " what was begun",
+            Fix(program.task(f"uncordon --limit {name}")),
+        )
     by = f"written by {seen.tainted_by}" if seen.tainted_by else "its Node object"
     for taint, advice in seen.taints:
         cloud = taint.startswith(_UNINITIALIZED)

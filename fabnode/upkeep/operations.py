@@ -72,7 +72,7 @@ class Operation:
 
     def to_json(self) -> str:
         """Return it as the annotation holds it."""
-        return json.dumps(_told(asdict(self)), sort_keys=True, separators=(",", ":"))
+        return json.dumps(_without_empty(asdict(self)), sort_keys=True, separators=(",", ":"))
 
 
 def read(live: Object) -> Operation | None:
@@ -119,6 +119,24 @@ def is_own_cordon(live: Object) -> bool:
         return False
     recorded = found.cordons or (found.before is not None and found.before.cordons)
     return recorded and cordoned_by(live) in {"", MANAGER}
+
+
+def is_left_excluded(live: Object) -> bool:
+    """
+    Return whether external load balancers leave a node out that takes pods again.
+
+    So it is where others have lifted fabnode's cordon, with which that label came.
+    """
+    labels = (live.get("metadata") or {}).get("labels") or {}
+    return _excludes(live) and EXCLUDED in labels and not is_cordoned(live)
+
+
+def _excludes(live: Object) -> bool:
+    """Return whether by its record fabnode has load balancers leave a node out."""
+    found = read(live)
+    return found is not None and (
+        found.excluded or (found.before is not None and found.before.excluded)
+    )
 
 
 def is_locked_out(live: Object) -> bool:
@@ -223,9 +241,7 @@ def end_patch(live: Object, operation: Operation) -> Object | None:
 
 def uncordon_patch(live: Object) -> Object | None:
     """Return the patch that lifts fabnode's cordon, and its record; None: there is neither."""
-    found = read(live)
-    excluded = found and (found.excluded or (found.before and found.before.excluded))
-    labels = {EXCLUDED: None} if excluded else {}
+    labels = {EXCLUDED: None} if _excludes(live) else {}
     if is_own_cordon(live):
         taints = (live.get("spec") or {}).get("taints") or []
         kept = [taint for taint in taints if taint.get("key") != REMOVED]
@@ -251,13 +267,13 @@ def taint_patch(live: Object, key: str, effects: Iterable[str], value: str = "")
     return {"metadata": {"resourceVersion": version}, "spec": {"taints": [*others, *wanted]}}
 
 
-def _told(found: dict[str, object]) -> dict[str, object]:
+def _without_empty(found: dict[str, object]) -> dict[str, object]:
     """Return an operation's fields without empty ones."""
     inner = found["before"]
-    told = {**found, "before": _told(inner) if isinstance(inner, dict) else None}
-    silent = {key for key, value in told.items() if value in ("", None)}
-    silent |= set() if found["excluded"] else {"excluded"}
-    return {key: value for key, value in told.items() if key not in silent}
+    fields = {**found, "before": _without_empty(inner) if isinstance(inner, dict) else None}
+    empty = {key for key, value in fields.items() if value in ("", None)}
+    empty |= set() if found["excluded"] else {"excluded"}
+    return {key: value for key, value in fields.items() if key not in empty}
 
 
 def _known(taint: Object) -> tuple[object, ...]:

@@ -532,6 +532,7 @@ FIRST: dict[str, tuple[str, Evidence]] = {
         ill(node={"registered": False, "beat": float("inf"), "removed": "2026-11-29"}),
     ),
     "a cordon": ("cordoned", ill(node={"cordon": "somebody else's, written by kubectl"})),
+    "a cordon that others lifted": ("excluded", ill(node={"excluded": True})),
     "no cloud": (
         "uninitialized",
         ill(node={"taints": (("node.cloudprovider.kubernetes.io/uninitialized:NoSchedule", "x"),)}),

@@ -94,6 +94,12 @@ def joins_again(lab: Lab, node: str) -> None:
     do(lab, node, DEPLOYED)
 
 
+def drained_until_others_end_it(lab: Lab, node: str) -> None:
+    words = ("drain", "--limit", node, "--delete-emptydir-data")
+    lab.inv(*words, config=lab.layout.configuration)
+    lab.kubectl("uncordon", node)
+
+
 def setting(key: str, value: str) -> str:
     """Return a script that changes a field of the kubelet's configuration."""
     change = f"sed -i '/^{key}:/d' {KUBELET_YAML} && echo '{key}: {value}' >> {KUBELET_YAML}"
@@ -470,6 +476,12 @@ TROUBLES = {
         kubectl("cordon", "{node}"),
         undo=kubectl("uncordon", "{node}"),
         says="written by kubectl",
+    ),
+    "our drain, that another ended": Trouble(
+        "excluded",
+        drained_until_others_end_it,
+        undo=fabnode("uncordon", "--limit", "{node}"),
+        says="exclude-from-external-load-balancers",
     ),
     "a taint": Trouble(
         "tainted",

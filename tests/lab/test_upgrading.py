@@ -68,20 +68,20 @@ def spoiled(program: bytes, code: bytes) -> bytes:
 
 class Cluster:
     """
-    Three nodes of 1.36.3 beside a control plane of the newest release, with a user's pods.
+    Three older nodes beside a control plane of the newest release, with a user's pods.
 
     :ivar older: their configuration; `newer`: that of the newest release, in the same account.
     """
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(self, lab: Lab, folder: Path, old: str = OLD) -> None:
         self.lab = lab
         lab.lab("fresh")
         lab.become_deployer()  # the account went with the rest of the cluster
-        old = builds.provide(versions.kubernetes_node(OLD), Progress())
-        for path in (*(lab.layout.artifacts / "bin").iterdir(), *old.iterdir()):
+        programs = builds.provide(versions.kubernetes_node(old), Progress())
+        for path in (*(lab.layout.artifacts / "bin").iterdir(), *programs.iterdir()):
             (folder / path.name).unlink(missing_ok=True)
             (folder / path.name).symlink_to(path)
-        self.older = lab.config(cluster={"version": OLD}, artifacts={"binaries": str(folder)})
+        self.older = lab.config(cluster={"version": old}, artifacts={"binaries": str(folder)})
         lab.deploy(config=self.older)
         self.shop = Shop(lab)
         self.newer = self.shop.config

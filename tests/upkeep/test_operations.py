@@ -216,6 +216,22 @@ def test_a_node_that_is_out_of_them_already_stays_so() -> None:
     assert "labels" not in (end_patch(there, drain) or {})["metadata"]
 
 
+def test_one_whose_cordon_others_lifted_is_found_and_an_uncordon_lets_it_in_again() -> None:
+    """kubectl knows nothing of the label, and no load balancer says why a node gets no requests."""
+    drain = begun(node(), of("drain"))
+    out = {operations.EXCLUDED: "true"}
+    for record in (drain, of("upgrade", before=drain)):
+        left = labelled(node(record=record.to_json()), out)
+        assert operations.is_left_excluded(left)
+        lifted = operations.uncordon_patch(left)
+        assert lifted
+        assert lifted["metadata"]["labels"] == {operations.EXCLUDED: None}
+    during = labelled(node(cordoned=True, record=drain.to_json(), manager="fabnode"), out)
+    its_own = labelled(node(), out)
+    without = node(record=drain.to_json())
+    assert not any(map(operations.is_left_excluded, (during, its_own, without)))
+
+
 def test_a_cordon_alone_leaves_its_pods_in_them() -> None:
     assert not begun(node(), of("cordon")).excluded
 

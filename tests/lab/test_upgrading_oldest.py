@@ -1,0 +1,76 @@
+"""
+Nodes as old as the control plane allows: their kubelets' restarts cost budgets, and are borne.
+
+Kubelets up to 1.34 call their pods not ready when they start, until each is probed again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from .harness import NODES
+from .test_upgrading import NEW, Cluster, kubelets, of_all
+from .visitors import Visitors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .harness import Lab
+
+pytestmark = pytest.mark.life
+
+OLDEST = "1.34.4"
+
+
+@pytest.fixture(scope="module")
+def cluster(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    made = Cluster(lab, tmp_path_factory.mktemp("bin"), OLDEST)
+    yield made
+    made.shop.close()
+
+
+@pytest.fixture(scope="module")
+def visitors(cluster: Cluster) -> Visitors:
+    return Visitors(cluster.shop)
+
+
+def test_nodes_three_minors_behind_their_control_plane_work(cluster: Cluster) -> None:
+    lab = cluster.lab
+    assert kubelets(lab) == of_all(OLDEST)
+    assert lab.deploy(config=cluster.older).results == dict.fromkeys(NODES, "unchanged")
+    checks = lab.inv("verify", "--json", config=cluster.older).document["checks"]
+    assert [check for check in checks if not check["ok"]] == []
+
+
+def test_a_change_restarts_kubelets_in_turns_and_no_request_is_lost(
+    cluster: Cluster, visitors: Visitors
+) -> None:
+    lab = cluster.lab
+    whole = yaml.safe_load(cluster.older.read_text())
+    whole["kubelet"] = {**whole.get("kubelet", {}), "max_pods": 77}
+    cluster.older.write_text(yaml.safe_dump(whole, sort_keys=False))
+    starts = lab.starts(*NODES)
+    done = lab.deploy(config=cluster.older)
+    assert done.results == dict.fromkeys(NODES, "changed")
+    assert lab.restarted(starts) == {f"{node} kubelet" for node in NODES}
+    assert "waiting for its turn to restart the kubelet" in done.text
+    served, lost = visitors.since_then()
+    assert served > 5
+    assert lost == 0, f"{lost} requests of {served + lost} were lost"
+
+
+def test_an_upgrade_over_three_minors_says_what_it_costs_and_loses_no_request(
+    cluster: Cluster, visitors: Visitors
+) -> None:
+    shown = cluster.lab.inv("upgrade", "--dry-run", config=cluster.newer).out
+    assert f"n2: kubelet {OLDEST} → {NEW}, " in shown
+    done = cluster.upgrade("--limit", "n2,n3")
+    assert done.results == {"n2": "changed", "n3": "changed"}
+    assert kubelets(cluster.lab) == {**of_all(NEW), "n1": OLDEST}
+    assert cluster.shop.cordoned() == set()
+    served, lost = visitors.since_then()
+    assert served > 50
+    assert lost == 0, f"{lost} requests of {served + lost} were lost"
