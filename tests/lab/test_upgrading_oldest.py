@@ -55,7 +55,7 @@ def test_a_change_restarts_kubelets_in_turns_and_no_request_is_lost(
     starts = lab.starts(*NODES)
     done = lab.deploy(config=cluster.older)
     assert done.results == dict.fromkeys(NODES, "changed")
-    assert lab.restarted(starts) == {f"{node} kubelet" for node in NODES}
+    assert lab.restarted(starts) == {f"{node} kubelet.service" for node in NODES}
     assert "waiting for its turn to restart the kubelet" in done.text
     served, lost = visitors.since_then()
     assert served > 5
