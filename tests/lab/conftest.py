@@ -75,6 +75,7 @@ ORDER = (
     "test_draining",
     "test_maintaining",
     "test_upgrading",
+    "test_upgrading_oldest",
     "test_upgrading_network",
     "test_upgrading_runtime",
     "test_removing",

@@ -76,6 +76,47 @@ def pod(name: str, node: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def local_volume(claim: str, node: str, path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a volume that is a folder of a node's, called `shop-CLAIM`, and the claim to it."""
+    where = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"{SPACE}-{claim}", "labels": {"of": SPACE}},
+        "spec": {
+            **common,
+            "capacity": {"storage": "1Mi"},
+            "claimRef": {"namespace": SPACE, "name": claim},
+            "local": {"path": path},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [where]}]}},
+        },
+    }
+    wanted = {"volumeName": f"{SPACE}-{claim}", "resources": {"requests": {"storage": "1Mi"}}}
+    return volume, {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": claim},
+        "spec": {**common, **wanted},
+    }
+
+
+def stateful_set(name: str, claim: str) -> dict[str, Any]:
+    """Return a StatefulSet of one pod that adds a line to `starts` in its volume as it starts."""
+    made = deployment(name, 1)
+    script = "echo start >> /data/starts; trap 'exit 0' TERM; while :; do sleep 0.2; done"
+    main = container(
+        command=["sh", "-c", script], volumeMounts=[{"name": "data", "mountPath": "/data"}]
+    )
+    made["kind"] = "StatefulSet"
+    made["spec"]["template"]["spec"] = {
+        "terminationGracePeriodSeconds": 1,
+        "containers": [main],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+    }
+    return made
+
+
 class Shop:
     """A namespace of a user's, and the account that may drain."""
 
@@ -150,7 +191,7 @@ class Shop:
         return {each["pod"].partition("/")[2]: each for each in own}
 
     def clear(self) -> None:
-        self.kubectl("delete", "deployments,replicasets,pdb", "--all", "--wait=false")
+        self.kubectl("delete", "deployments,statefulsets,replicasets,pdb", "--all", "--wait=false")
         now = ("--all", "--force", "--grace-period=0", "--wait=false")
         self.kubectl("delete", "pods", *now)
         self.kubectl("delete", "pvc", "--all", "--wait=false")

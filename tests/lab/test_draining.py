@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .harness import NODES, eventually
-from .shop import EXCLUDED, RECORD, SPACE, budget, deployment, pod
+from .shop import EXCLUDED, RECORD, budget, deployment, local_volume, pod
 
 if TYPE_CHECKING:
     from .shop import Shop
@@ -40,44 +40,6 @@ def test_a_node_is_emptied_within_its_budget_and_takes_pods_again(shop: Shop) ->
 
 
 def test_all_that_holds_a_drain_up_is_said_before_the_cordon(shop: Shop) -> None:
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": "shop-data", "labels": {"of": SPACE}},
-        "spec": {
-            "capacity": {"storage": "1Mi"},
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": "",
-            "claimRef": {"namespace": SPACE, "name": "data"},
-            "local": {"path": "/var/tmp"},
-            "nodeAffinity": {
-                "required": {
-                    "nodeSelectorTerms": [
-                        {
-                            "matchExpressions": [
-                                {
-                                    "key": "kubernetes.io/hostname",
-                                    "operator": "In",
-                                    "values": ["n2"],
-                                }
-                            ]
-                        }
-                    ]
-                }
-            },
-        },
-    }
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "data"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": "",
-            "volumeName": "shop-data",
-            "resources": {"requests": {"storage": "1Mi"}},
-        },
-    }
     here = {"nodeSelector": {"kubernetes.io/hostname": "n2"}}
     cache = [{"name": "cache", "emptyDir": {}}]
     data = [
@@ -85,8 +47,7 @@ def test_all_that_holds_a_drain_up_is_said_before_the_cordon(shop: Shop) -> None
         {"name": "logs", "hostPath": {"path": "/var/log"}},
     ]
     shop.make(
-        volume,
-        claim,
+        *local_volume("data", "n2", "/var/tmp"),
         deployment("single", 1, **here),
         budget("single", minAvailable=1),
         deployment("twice", 1, **here),
