@@ -13,6 +13,7 @@ from ..doctor.cause import Cause, roots
 from ..doctor.evidence import Access, Condition, Evidence, HostSeen, NodeSeen, Request, Wanted
 from ..kube import csr, node_status
 from ..kube.client import ApiError, KubeletError, permitted
+from ..kube.heartbeats import heartbeat_age
 from ..kube.pods import pods_on
 from ..node import layout
 from ..node.symptoms import ProbeTargets
@@ -259,7 +260,7 @@ class Diagnoses:
         return NodeSeen(
             leaving=leaving if "deletionTimestamp" in metadata else "",
             conditions=conditions,
-            beat=max(0.0, node_status.heartbeat_age(api, live, now)),
+            beat=max(0.0, heartbeat_age(api, live, now)),
             cordon=operations.whose(live),
             operation=operation.what if operation and operations.is_own_cordon(live) else "",
             locked_out=operations.is_locked_out(live),

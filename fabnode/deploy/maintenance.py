@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from ..kube import node_status
+from ..kube.heartbeats import heartbeat_age
 from ..remote import boot_state
 from ..ssh.errors import ChangedHostKeyError, RevokedHostKeyError, UnknownHostKeyError
 from ..steps import kernel
@@ -260,7 +260,7 @@ class _Node:
         """Return when its kubelet last reported, in a clause."""
         api = self._session.api
         now = time.time() + (api.clock_offset or 0)
-        age = node_status.heartbeat_age(api, self._cordons.live(self._name), now)
+        age = heartbeat_age(api, self._cordons.live(self._name), now)
         return f"; its kubelet last reported {age:.0f} s ago" if age != float("inf") else ""
 
     def _prove_kernel(self, operation: Operation, state: BootState) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from ..kube import node_status
+from ..kube.heartbeats import heartbeat_age
 from ..pki.certificates import read
 from ..releases.matrix import matrix
 from ..ssh.errors import CommandTimeoutError, ConnectionLostError, UnreachableError
@@ -199,7 +200,7 @@ class _Node:
 
     def _last_sign(self, live: Object) -> float:
         now = time.time() + (self._session.api.clock_offset or 0)
-        return node_status.heartbeat_age(self._session.api, live, now)
+        return heartbeat_age(self._session.api, live, now)
 
     def _alive(self, live: Object | None, last: float) -> str:
         """Return what shows that the host lives; empty: nothing does."""

@@ -27,7 +27,7 @@ from .node_deployer import Deployed, NodeDeployer
 from .node_planner import NodePlan
 from .part_travel import travel
 from .run import Run, RunContext
-from .verification import schedulable, verify_cluster, verify_node
+from .verification import heartbeat_ages, schedulable, verify_cluster, verify_node
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -234,11 +234,12 @@ def verify_with(
     session = context.session
     with run.journal.step(None, title, "checking") as log:
         live = session.nodes.settled(names)
+        ages = heartbeat_ages(session, names, live)
 
         def one(node: NodeDeployer) -> list[Check]:
             facts = node.facts_of_started_units()
             name = node.node.name
-            found = verify_node(node.host, facts, session, live.get(name))
+            found = verify_node(node.host, facts, session, live.get(name), ages.get(name))
             checks = [_explained(check, session, node) for check in found]
             checks += verify.override_checks(name, node.overrides(), node.sites_own())
             return checks

@@ -102,6 +102,9 @@ are refused. Runs do without where need be.
 API_SERVICES = Right("", "apiregistration.k8s.io", "apiservices", ("list",))
 """To name an aggregated API that is down. Checks do without where need be."""
 
+NODE_HEARTBEATS = Right("kube-node-lease", _LEASE, "leases", ("list",))
+"""To read the heartbeats of many nodes at once. Checks ask for each without."""
+
 DNS_SERVICES = Right("kube-system", "", "services", ("list",))
 """To compare the address of the cluster's DNS. Checks do without where need be."""
 
@@ -198,6 +201,7 @@ def seen(config: Config) -> tuple[Right, ...]:
     of_network = registry.network(config).optional_rights
     return (
         API_SERVICES,
+        NODE_HEARTBEATS,
         DNS_SERVICES,
         PROBE_EVENTS,
         PROBE_PROXY,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from math import isinf
 from typing import TYPE_CHECKING, TypeVar
 
-from ..kube import api_services, node_status
+from ..kube import api_services, heartbeats, node_status
 from ..kube.client import ApiError
 from ..node import layout
 from ..pki import proxy_names
@@ -42,10 +42,26 @@ _PROBE_TIMEOUT = 60.0
 T = TypeVar("T")
 
 
+def heartbeat_ages(
+    session: ClusterSession, names: Sequence[str], live: Mapping[str, Object]
+) -> dict[str, float]:
+    """Return the seconds since heartbeats of nodes, where many are looked at; others are asked."""
+    return heartbeats.heartbeat_ages(session.api, names, live, _api_time(session))
+
+
 def verify_node(
-    host: Host, facts: Facts, session: ClusterSession, live: Object | None
+    host: Host,
+    facts: Facts,
+    session: ClusterSession,
+    live: Object | None,
+    age: float | None = None,
 ) -> list[Check]:
-    """Return the checks of one node. `facts` are fresh; `live` is its Node object."""
+    """
+    Return the checks of one node.
+
+    :param facts: fresh ones. :param live: its Node object.
+    :param age: seconds since its kubelet's last heartbeat; None: that is asked for.
+    """
     node, config = host.node, session.config
     units = verify.units(node, config.cluster)
     checks = list(verify.unit_checks(node.name, facts, units))
@@ -68,9 +84,8 @@ def verify_node(
     if live is None:
         missing = "there is no Node object with this name"
         return [*checks, Check(node.name, READY, False, missing, deploy)]
-    age = node_status.heartbeat_age(
-        session.api, live, time.time() + (session.api.clock_offset or 0)
-    )
+    if age is None:
+        age = heartbeats.heartbeat_age(session.api, live, _api_time(session))
     reason = node_status.not_ready(live)
     fresh = age <= verify.MAX_HEARTBEAT
     beat = "no heartbeat yet" if isinf(age) else f"last heartbeat {max(age, 0):.0f} s ago"
@@ -89,6 +104,10 @@ def verify_node(
     release = str(config.cluster.version)
     checks.append(verify.version_check(node.name, live, release, node.runtime.name))
     return checks
+
+
+def _api_time(session: ClusterSession) -> float:
+    return time.time() + (session.api.clock_offset or 0)
 
 
 def schedulable(node: Node, live: Object) -> Check:

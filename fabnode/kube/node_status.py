@@ -1,4 +1,4 @@
-"""Status of Node objects: Ready, pressure conditions, machine-id, heartbeat."""
+"""Status of Node objects: Ready, pressure conditions, machine-id."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..releases.version import Release
 from ..releases.version_change import Versions
 
 if TYPE_CHECKING:
-    from .client import Api, Object
+    from .client import Object
 
 NODES = "/api/v1/nodes"
 NOT_SINCE = "it has not reported since its kubelet was restarted"
 NO_CNI = "joined; NotReady until a CNI is installed"
-_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 # kubernetes pkg/kubelet/runtime.go; before 1.22 without the first word
 _NO_NETWORK = re.compile(r"(container )?runtime network not ready: NetworkReady=false ")
 _KUBELET = re.compile(r"v?(\d+\.\d+\.\d+)", re.ASCII)
@@ -86,22 +86,7 @@ def internal_ips(node: Object) -> tuple[str, ...]:
 
 def lease_path(name: str) -> str:
     """Return the path of a node's Lease."""
-    return f"{_LEASES}/{name}"
-
-
-def heartbeat_age(api: Api, live: Object, now: float) -> float:
-    """
-    Return the seconds since the last heartbeat of this Node's kubelet.
-
-    It reports by renewing its Lease every 10 s, and by its status, at first and when that changes:
-    a node that has just joined may not have a Lease yet. `now` is the apiserver's time. A node
-    that never reported gives infinity.
-    """
-    lease = api.find(f"{_LEASES}/{live['metadata']['name']}")
-    renewed = ((lease or {}).get("spec") or {}).get("renewTime")
-    reported = conditions(live).get("Ready", {}).get("lastHeartbeatTime")
-    beats = [datetime.fromisoformat(beat).timestamp() for beat in (renewed, reported) if beat]
-    return now - max(beats, default=float("-inf"))
+    return f"{LEASES}/{name}"
 
 
 def _release(text: str) -> Release | None:

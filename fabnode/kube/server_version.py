@@ -35,7 +35,8 @@ def server_release(
     :raises ClusterError: none answers, or what answers names no release.
     """
     first = _release(api)
-    if not each:
+    others = [one for one in each if one.server != api.server]
+    if not others:
         return first
 
     def ask(one: Api) -> Release | ClusterError:
@@ -44,9 +45,9 @@ def server_release(
         except ClusterError as error:
             return error
 
-    with ThreadPoolExecutor(len(each)) as pool:
-        answers = list(pool.map(ask, each))
-    for one, answer in zip(each, answers, strict=True):
+    with ThreadPoolExecutor(len(others)) as pool:
+        answers = list(pool.map(ask, others))
+    for one, answer in zip(others, answers, strict=True):
         if isinstance(answer, ClusterError):
             warn(f"the release of {one.server} is not known, the others count: {answer.message}")
     return min([first, *(found for found in answers if isinstance(found, Release))])

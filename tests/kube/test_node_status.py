@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabnode.kube.node_status import heartbeat_age, lacks_only_network, not_ready, pressures
+from fabnode.kube.node_status import lacks_only_network, not_ready, pressures
 from fabnode.kube.server_side_apply import differences
 
 
@@ -85,25 +85,3 @@ def test_pressure_is_anything_but_false() -> None:
 )
 def test_differences_are_shown_by_path(old: Any, new: Any, paths: list[str]) -> None:
     assert differences(old, new) == paths
-
-
-@pytest.mark.parametrize(
-    ("renewed", "reported", "age"),
-    [
-        ("2026-11-23T11:59:50.000000Z", "2026-11-23T11:00:00Z", 10),
-        (None, "2026-11-23T11:59:58Z", 2),  # it has just joined
-        ("2026-11-23T11:00:00.000000Z", "2026-11-23T11:59:58Z", 2),  # the Lease of an earlier life
-        (None, None, float("inf")),
-    ],
-)
-def test_the_latest_sign_of_life_counts(
-    renewed: str | None, reported: str | None, age: float
-) -> None:
-    class Api:
-        def find(self, path: str) -> dict[str, Any] | None:
-            assert path.endswith("/leases/n1")
-            return {"spec": {"renewTime": renewed}} if renewed else None
-
-    live = node(ready("True", beat=reported)) if reported else node()
-    api: Any = Api()
-    assert heartbeat_age(api, live, NOON) == age

@@ -141,6 +141,13 @@ def test_the_oldest_release_counts_and_one_that_is_away_is_named(
     assert f"the release of {found.urls[1]} is not known" in warning
 
 
+def test_who_has_answered_is_not_asked_again(servers: Callable[..., Servers]) -> None:
+    found = servers("1.37.2", "1.36.4", "1.37.0")
+    api = Api(found.credentials, patience=1)
+    assert server_release(api, each_alone(found.credentials)) == Release(1, 36, 4)
+    assert [len(asked) for asked in found.asked] == [1, 1, 1]
+
+
 def test_one_that_names_no_release_is_named_and_does_not_count(
     servers: Callable[..., Servers],
 ) -> None:
