@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..remote.relay_choice import Distribution, Done, Serve, Wait
 from ..remote.relay_server import Offer, folder, serve
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ..node.facts import Facts
     from ..remote.relay_choice import Miss, Part, Step
     from ..ssh.host import Host
+
+R = TypeVar("R")
 
 _UP = 20.0  # seconds until a server listens
 _END = 10.0  # seconds that servers have for their end
@@ -106,8 +108,8 @@ class Relay:
         """Return where a node serves."""
         return f"{self._nodes[name].ip}:{self._port}"
 
-    def ask(self, question: Callable[[Distribution], Step]) -> Step:
-        """Ask for the next step of a host."""
+    def ask(self, question: Callable[[Distribution], R]) -> R:
+        """Ask something about a host, such as its next step."""
         with self._lock:
             return question(self._choice)
 
@@ -161,6 +163,9 @@ class Relay:
         began = time.monotonic()
         up = threading.Event()
 
+        def on_made() -> None:
+            self.tell(lambda choice: choice.made(host.name))
+
         def on_up(_: str) -> None:
             up.set()
             self.tell(lambda choice: choice.serving(host.name))
@@ -170,7 +175,7 @@ class Relay:
 
         def attend() -> None:
             try:
-                why = serve(host, offer, on_up, wanted)
+                why = serve(host, offer, on_made, on_up, wanted)
                 if not up.is_set():
                     why = why or f"its server did not listen within {_UP:.0f} s"
             except (FabnodeError, KeyboardInterrupt) as error:
@@ -206,6 +211,11 @@ class HostCourse:
         return self._relay.token
 
     @property
+    def passes_on(self) -> bool | None:
+        """Whether this host passes on what comes to it; None: that is not known yet."""
+        return self._relay.ask(lambda choice: choice.passes_on(self._host.name))
+
+    @property
     def folder(self) -> str:
         """Where this host serves from."""
         return self._relay.folder
@@ -239,7 +249,7 @@ class HostCourse:
         return step
 
     def progressed(self, *, ended: bool = False) -> None:
-        """Note that bytes of a part went to the host."""
+        """Note that bytes of parts went to the host."""
         name, now = self._host.name, time.monotonic()
         self._relay.tell(lambda choice: choice.progressed(name, now, ended=ended))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -132,6 +132,7 @@ class RunContext:
         self._open: set[str] = set()
         self._lock = threading.Lock()
         self._relays = run.config.artifacts.distribution == "relay" and installs and not dry_run
+        self._relay: Relay | None = None  # that spans several pieces of work
 
     def __enter__(self) -> RunContext:
         self._stack.callback(self.session.close)
@@ -161,12 +162,26 @@ class RunContext:
         run = self.run if batched else replace(self.run, batch=None)
         wanted = [node for node in run.nodes if names is None or node.name in names]
         kept = 0 if last else _KEPT_OPEN
-        with self._relay(wanted) as relay:
+        with nullcontext(self._relay) if self._relay else self._new_relay(wanted) as relay:
             if relay:
                 kept = len(run.nodes)  # a host serves as long as its connection lasts
             return _fan_out(run, wanted, partial(self._one, work, relay, kept), self._interrupt)
 
-    def _relay(self, nodes: Sequence[Node]) -> AbstractContextManager[Relay | None]:
+    @contextmanager
+    def relayed(self, names: Collection[str]) -> Iterator[None]:
+        """
+        Have nodes pass on parts to those that are worked on after them, until this is left.
+
+        :param names: of those nodes; each is worked on once.
+        """
+        with self._new_relay([node for node in self.run.nodes if node.name in names]) as relay:
+            self._relay = relay
+            try:
+                yield
+            finally:
+                self._relay = None
+
+    def _new_relay(self, nodes: Sequence[Node]) -> AbstractContextManager[Relay | None]:
         """Return by what these nodes pass on parts to each other; None: they are sent to each."""
         if not self._relays or len(nodes) < 2:
             return nullcontext()

@@ -185,7 +185,8 @@ def upgrade(run: Run, wanted: Upgrade) -> UpgradePlan:
             for name in todo:
                 run.record_outcome(name, Outcome(skipped="the pod network was not upgraded"))
             return found
-        in_waves(using, todo, one, prospects, task=UPGRADE, canary=True)
+        with using.context.relayed(todo):
+            in_waves(using, todo, one, prospects, task=UPGRADE, canary=True)
         if found.network.turn.last and all(outcome.ok for outcome in run.outcomes.values()):
             roll()
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 2**20
 _SHARED_BLOCK = 2**18  # so that a slow uplink is seen to make progress
-_PIECE = 2**22  # of a part: orders for others go between two
+_PIECE = 2**20  # of a part: orders for others go between two
 # Before the actions: follows orders beside them, without the lock.
 _FOLLOW = "follow_orders 9>&- & follower=$!\n"
 
@@ -36,6 +36,10 @@ class Course(Protocol):
     def folder(self) -> str:
         """Where this host serves parts from, if it does."""
 
+    @property
+    def passes_on(self) -> bool | None:
+        """Whether the host serves what comes to it now; None: that is not known yet."""
+
     def enter(self, parts: Sequence[Part]) -> None:
         """Take part, with what the host needs, in its order."""
 
@@ -46,7 +50,7 @@ class Course(Protocol):
         """Return what is to be done now."""
 
     def progressed(self, *, ended: bool = False) -> None:
-        """Note that bytes of a part went to the host, or its last."""
+        """Note that bytes of parts went to the host, or their last."""
 
     def held(self, sha256: str, *, shared: bool) -> None:
         """Note what the host says: it has a part."""
@@ -108,33 +112,38 @@ def _relayed(todo: Actions, packer: Packer, suffix: str, course: Course) -> Iter
     course.enter(tuple(names))
     numbers = count(1)
 
-    def order(word: str, part: Part, *more: str, shared: bool) -> Iterator[bytes]:
+    def order(word: str, parts: Sequence[Part], *more: str, shared: bool) -> Iterator[bytes]:
         folder = f"{course.folder}/parts" if shared else "-"
-        words = (word, part.sha256, str(part.size), folder, *more, *names[part])
-        yield from _plain(Member(f"o{next(numbers)}", f"{' '.join(words)}\n".encode()))
+        lots = (f"{p.sha256}:{p.size}:{_count(p)}:{','.join(names[p])}" for p in parts)
+        text = " ".join((word, folder, *more, *lots))
+        yield from _plain(Member(f"o{next(numbers)}", f"{text}\n".encode()))
 
-    sending: tuple[Send, Iterator[Iterator[bytes]]] | None = None
+    sent: Send | None = None
+    pieces: Iterator[Iterator[bytes]] = iter(())
     while not isinstance(step := course.next(), Done):
-        match step:
-            case Send(part):
-                sending = step, _pieces(part.sha256, files[part])
-            case Fetch(part, neighbour, shared):
-                yield from order("fetch", part, course.endpoint(neighbour), shared=shared)
-            case _ if sending is None:
-                yield b""
-        if sending is None:
+        if isinstance(step, Fetch):
+            # All orders that there are: none of them waits for a piece to be sent.
+            yield from order("fetch", step.parts, course.endpoint(step.source), shared=step.shared)
             continue
-        sent, pieces = sending
-        piece = next(pieces, None)
-        for block in piece or ():
-            yield block
-            course.progressed()
-        if piece is None:
+        if isinstance(step, Send):
+            sent = step
+            pieces = chain.from_iterable(_pieces(p.sha256, files[p]) for p in step.parts)
+        if sent and (piece := next(pieces, None)):
+            for block in piece:
+                yield block
+                course.progressed()
+        elif sent and (shared := course.passes_on) is not None:
             course.progressed(ended=True)
-            total = max(1, -(-sent.part.size // _PIECE))
-            yield from order("take", sent.part, str(total), shared=sent.shared)
-            sending = None
+            yield from order("take", sent.parts, shared=shared)
+            sent = None
+        else:
+            yield b""
     yield _END
+
+
+def _count(part: Part) -> int:
+    """Return the number of pieces in which a part is sent."""
+    return max(1, -(-part.size // _PIECE))
 
 
 def _pieces(name: str, path: Path) -> Iterator[Iterator[bytes]]:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 HOSTS_EACH = 4  # that one serving host has to serve; as many serve at least as are sent to at once
-FETCHES = 4  # parts that a host fetches at once
-TRANSFERS = 10  # that a serving host has at once
+FETCHES = 4  # connections by which a host fetches at once
+TRANSFERS = 10  # connections that a serving host has at once
+TOGETHER = 2**23  # bytes at most of small parts that travel by one connection
+_MOST_TOGETHER = 16  # parts
 STALLED = 30.0  # seconds without progress after which nobody waits for a host any more
 _SLOWEST = 2**20  # bytes a second that a neighbour's link has, beside those
 _STRIKES = 2  # of what may pass, such as a connection that broke
@@ -41,17 +43,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """The deployer sends the part to this host."""
+    """The deployer sends these parts to this host, one after another."""
 
-    part: Part
-    shared: bool  # it is to be passed on
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """The host fetches the part from a neighbour."""
+    """The host fetches these parts from a neighbour, by one connection."""
 
-    part: Part
+    parts: tuple[Part, ...]
     source: str
     shared: bool
 
@@ -77,16 +78,22 @@ Step: TypeAlias = Send | Fetch | Serve | Wait | Done
 
 
 @dataclass(slots=True)
+class _Way:
+    source: str  # a neighbour; empty: the deployer
+    first: str  # sha256 of the first part of those that come together
+    since: float
+
+
+@dataclass(slots=True)
 class _Host:
     wanted: dict[str, Part]
     fetches: bool
     seen: float
-    serves: Literal["", "starting", "yes", "no"] = ""
+    serves: Literal["", "starting", "made", "yes", "no"] = ""
     held: set[str] = field(default_factory=set)
     shared: set[str] = field(default_factory=set)
-    coming: dict[str, str] = field(default_factory=dict)  # sha256 → source; empty: the deployer
-    since: dict[str, float] = field(default_factory=dict)
-    sending: str = ""  # what is just being sent to it
+    coming: dict[str, _Way] = field(default_factory=dict)  # by sha256
+    sending: tuple[str, ...] = ()  # what is just being sent to it
     sent: Counter[str] = field(default_factory=Counter)
     unreached: set[str] = field(default_factory=set)  # neighbours that did not answer it
     strikes: Counter[str] = field(default_factory=Counter)  # of neighbours
@@ -94,6 +101,16 @@ class _Host:
     @property
     def lacks(self) -> Iterator[Part]:
         return (p for s, p in self.wanted.items() if s not in self.held)
+
+    @property
+    def passes_on(self) -> bool | None:
+        """Whether what comes now will be passed on; None: that is not known yet."""
+        return None if self.serves == "starting" else self.serves in ("made", "yes")
+
+    @property
+    def connections(self) -> set[tuple[str, str]]:
+        """Neighbours that it fetches from just now, once for each connection."""
+        return {(way.source, way.first) for way in self.coming.values() if way.source}
 
 
 class Distribution:
@@ -127,7 +144,7 @@ class Distribution:
         """Let a host go that has what it needs, needs nothing or failed; what it serves stays."""
         self._expected.discard(host)
         if found := self._hosts.get(host):
-            found.wanted, found.coming, found.sending = {}, {}, ""
+            found.wanted, found.coming, found.sending = {}, {}, ()
 
     def next(self, host: str, now: float) -> Step:
         """Return what this host, which is there and at work, is to do now."""
@@ -140,37 +157,47 @@ class Distribution:
             return Done(hopeless)
         if own.sending:
             return self._fetch(host, lacking, now) or Wait()
-        if own.serves == "starting":
-            return Wait()  # what came before would not be passed on
         if self._has_to_serve(host, now):
             own.serves = "starting"
             return Serve()
         if fetch := self._fetch(host, lacking, now):
             return fetch
-        part = next((p for p in lacking if not self._comes(host, p, now)), None)
-        if part and self._may_send(host, part, now):
-            own.coming[part.sha256], own.since[part.sha256] = "", now
-            own.sending = part.sha256
-            own.sent[part.sha256] += 1
-            return Send(part, own.serves == "yes")
+        unseen = [part for part in lacking if not self._comes(host, part, now)]
+        if unseen and self._may_send(host, unseen[0], now):
+            parts = _together(p for p in unseen if p is unseen[0] or self._may_send(host, p, now))
+            self._begin(own, parts, "", now)
+            own.sending = tuple(part.sha256 for part in parts)
+            own.sent.update(own.sending)
+            return Send(parts)
         return Wait()
 
     def _fetch(self, host: str, lacking: Sequence[Part], now: float) -> Fetch | None:
         own = self._hosts[host]
-        if not own.fetches or sum(1 for source in own.coming.values() if source) >= FETCHES:
+        shared = own.passes_on
+        if shared is None or not own.fetches or len(own.connections) >= FETCHES:
             return None
-        for part in lacking:
+        for number, part in enumerate(lacking):
             if source := self._source(host, part):
-                own.coming[part.sha256], own.since[part.sha256] = source, now
-                return Fetch(part, source, own.serves == "yes")
+                there = self._hosts[source].shared
+                parts = _together(p for p in lacking[number:] if p.sha256 in there)
+                self._begin(own, parts, source, now)
+                return Fetch(parts, source, shared)
         return None
 
+    @staticmethod
+    def _begin(own: _Host, parts: Sequence[Part], source: str, now: float) -> None:
+        for part in parts:
+            own.coming[part.sha256] = _Way(source, parts[0].sha256, now)
+
     def progressed(self, host: str, now: float, *, ended: bool = False) -> None:
-        """Note that bytes went to a host; `ended`: the part that is being sent is through."""
+        """Note that bytes went to a host; `ended`: what is being sent is through."""
         own = self._hosts[host]
-        own.seen = own.since[own.sending] = now
+        own.seen = now
+        for sha256 in own.sending:
+            if way := own.coming.get(sha256):
+                way.since = now
         if ended:
-            own.sending = ""
+            own.sending = ()
 
     def held(self, host: str, sha256: str, *, shared: bool) -> str | None:
         """
@@ -181,9 +208,9 @@ class Distribution:
         own = self._hosts.get(host)
         if own is None or sha256 not in own.coming:
             return None
-        source = own.coming.pop(sha256)
+        source = own.coming.pop(sha256).source
         own.held.add(sha256)
-        if shared and own.serves == "yes":
+        if shared and own.passes_on:
             own.shared.add(sha256)
         return source
 
@@ -192,7 +219,8 @@ class Distribution:
         own = self._hosts.get(host)
         if own is None or sha256 not in own.coming:
             return None
-        source = own.coming.pop(sha256)
+        way = own.coming.pop(sha256)
+        source = way.source
         if not source:
             return source
         if why == "wrong":
@@ -203,9 +231,18 @@ class Distribution:
                 own.fetches = False
             if sum(source in each.unreached for each in self._hosts.values()) >= _ENOUGH:
                 self.bar(source)
-        else:
+        elif (source, way.first) not in own.connections:  # once for each
             own.strikes[source] += 1
         return source
+
+    def passes_on(self, host: str) -> bool | None:
+        """Return whether a host passes on what comes to it now; None: that is not known yet."""
+        return self._hosts[host].passes_on
+
+    def made(self, host: str) -> None:
+        """Note that a host keeps from now on what it will serve."""
+        if (own := self._hosts.get(host)) and own.serves == "starting":
+            own.serves = "made"
 
     def serving(self, host: str) -> None:
         """Note that a host serves from now on."""
@@ -236,7 +273,7 @@ class Distribution:
         return [
             name
             for name, each in self._hosts.items()
-            if each.serves in ("starting", "yes") and not self._hangs(each, now)
+            if each.passes_on is not False and not self._hangs(each, now)
         ]
 
     @staticmethod
@@ -245,11 +282,13 @@ class Distribution:
 
     def _source(self, host: str, part: Part) -> str | None:
         """Return the neighbour with the least to do that has a part and may be asked by a host."""
-        load = Counter(s for each in self._hosts.values() for s in each.coming.values() if s)
+        load = Counter(s for each in self._hosts.values() for s, _ in each.connections)
         able = [
             name
             for name in self._reachable(host)
-            if part.sha256 in self._hosts[name].shared and load[name] < TRANSFERS
+            if part.sha256 in self._hosts[name].shared
+            and self._hosts[name].serves == "yes"
+            and load[name] < TRANSFERS
         ]
         return min(able, key=lambda name: load[name], default=None)
 
@@ -259,7 +298,7 @@ class Distribution:
             name
             for name, each in self._hosts.items()
             if name != host
-            and each.serves in ("starting", "yes")
+            and each.passes_on is not False
             and name not in own.unreached
             and own.strikes[name] < _STRIKES
         ]
@@ -281,7 +320,9 @@ class Distribution:
     @staticmethod
     def _late(host: _Host, part: Part, now: float) -> bool:
         """Return whether a part has been on its way to a host for longer than any link takes."""
-        return now - host.since.get(part.sha256, now) > STALLED + part.size / _SLOWEST
+        way = host.coming.get(part.sha256)
+        # Those that come with it may come first.
+        return way is not None and now - way.since > STALLED + (TOGETHER + part.size) / _SLOWEST
 
     def _may_send(self, host: str, part: Part, now: float) -> bool:
         """Return whether the deployer is to send a part to a host now, and not to a better one."""
@@ -290,7 +331,7 @@ class Distribution:
         if under_way >= self._streams:
             return False
         own = self._hosts[host]
-        if own.serves == "yes" or not own.fetches:
+        if own.passes_on is not False or not own.fetches:
             return True
         # It reaches one that passes on what it gets, and that one wants this as well.
         return not any(
@@ -300,3 +341,17 @@ class Distribution:
             and not self._late(self._hosts[name], part, now)
             for name in self._reachable(host)
         )
+
+
+def _together(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Return the first of these, and small ones after a small one: each way costs, too."""
+    found: list[Part] = []
+    total = 0
+    for part in parts:
+        if total + part.size > TOGETHER and found:
+            continue
+        found.append(part)
+        total += part.size
+        if total > TOGETHER or len(found) == _MOST_TOGETHER:
+            break
+    return tuple(found)

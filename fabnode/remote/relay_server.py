@@ -70,11 +70,16 @@ def folder(state: str, name: str) -> str:
 
 
 def serve(
-    host: _Target, offer: Offer, on_up: Callable[[str], None], wanted: Callable[[], bool]
+    host: _Target,
+    offer: Offer,
+    on_made: Callable[[], None],
+    on_up: Callable[[str], None],
+    wanted: Callable[[], bool],
 ) -> str:
     """
     Have a host serve until it is `wanted` no more; return why it ended before, or never began.
 
+    :param on_made: called once the host can keep parts to be served.
     :param on_up: called once it listens, with what keeps strangers out: `kernel`, where systemd
         sets the kernel's filter beside the server's own check of each peer, or `script`.
     :raises HostError: the connection or the host failed.
@@ -83,6 +88,8 @@ def serve(
 
     def heard(line: bytes) -> None:
         match line.decode("utf-8", "replace").split("\t"):
+            case ["made"]:
+                on_made()
             case ["serving", ("kernel" | "script") as keeper]:
                 on_up(keeper)
             case ["refused", *why]:

@@ -39,13 +39,19 @@ class Servers:
         self.end: str | BaseException = ""
 
     def serve(
-        self, host: Host, offer: Offer, on_up: Callable[[str], None], wanted: Callable[[], bool]
+        self,
+        host: Host,
+        offer: Offer,
+        on_made: Callable[[], None],
+        on_up: Callable[[str], None],
+        wanted: Callable[[], bool],
     ) -> str:
         self.offers.append(offer)
         if isinstance(self.end, BaseException):
             raise self.end
         if self.end:
             return self.end
+        on_made()
         on_up("script")
         wait_for(lambda: not wanted())
         self.ended.append(host.name)
@@ -106,10 +112,10 @@ def said(journal: Journal) -> list[str]:
 def passed_on(relay: Relay) -> tuple[HostCourse, HostCourse]:
     """Have the deployer send n1 a part, and n2 fetch it."""
     first, second = course(relay, "n1"), course(relay, "n2")
-    assert step(first) == Send(A, True)
+    assert step(first) == Send((A,))
     first.progressed(ended=True)
     first.held(A.sha256, shared=True)
-    assert step(second) == Fetch(A, "n1", False)
+    assert step(second) == Fetch((A,), "n1", False)
     return first, second
 
 
@@ -180,7 +186,7 @@ def test_a_host_that_cannot_serve_gets_its_stream_and_is_named(
 ) -> None:
     servers.end = end
     first = course(relay, "n1")
-    assert step(first) == Send(A, False)
+    assert step(first) == Send((A,))
     relay.__exit__()
     assert said(journal)[0].startswith(text)
 
@@ -189,9 +195,9 @@ def test_a_host_without_curl_and_wget_gets_its_stream_and_is_named(
     relay: Relay, journal: Journal
 ) -> None:
     first, second = course(relay, "n1"), course(relay, "n2", "zstd")
-    assert step(first) == Send(A, True)
+    assert step(first) == Send((A,))
     first.progressed(ended=True)
-    assert step(second) == Send(A, False)
+    assert step(second) == Send((A,))
     relay.__exit__()
     assert said(journal)[0] == "n2 has neither curl nor wget: it gets its parts from here"
 
@@ -201,7 +207,7 @@ def test_servers_end_with_the_last_node_whatever_became_of_it(
 ) -> None:
     before = set(threading.enumerate())
     first = course(relay, "n1")
-    assert step(first) == Send(A, True)
+    assert step(first) == Send((A,))
     relay.leave("n1")
     assert servers.ended == []
     relay.leave("n2")

@@ -11,7 +11,7 @@ import pytest
 
 from fabnode.artifacts import store
 from fabnode.cni.protocol import Turn
-from fabnode.deploy import host_changes, node_proof, upgrading
+from fabnode.deploy import host_changes, node_proof, relay, upgrading
 from fabnode.deploy import run as run_module
 from fabnode.deploy.errors import PreflightError
 from fabnode.deploy.network_upgrade import NetworkProspect, NetworkUpgrade
@@ -35,7 +35,7 @@ from tests.upkeep.pods import pod
 from .nodes_in_use import Scene, with_binding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from fabnode.config.configuration import Config, Node
@@ -192,6 +192,37 @@ def test_a_node_is_drained_changed_proved_and_takes_pods_again(scene: Upgraded) 
         "patch n1: nothing, unschedulable None",
     ]
     assert scene.record() is None
+
+
+def test_nodes_that_are_upgraded_one_by_one_pass_parts_on_to_those_after_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    did: list[str] = []
+
+    class Relay:
+        def __init__(self, _config: object, _journal: object, nodes: Sequence[Node]) -> None:
+            self.names = [node.name for node in nodes]
+
+        def __enter__(self) -> Relay:
+            did.append(f"begin {self.names}")
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            did.append("end")
+
+        def leave(self, name: str) -> None:
+            did.append(f"leave {name}")
+
+    monkeypatch.setattr(relay, "Relay", Relay)
+    scene = Upgraded(monkeypatch, tmp_path, artifacts={"distribution": "relay"})
+    scene.runs["n3"] = scene.wanted
+    scene.on_deploy = lambda name: did.append(f"deploy {name}")
+    assert all(outcome.ok for outcome in scene.upgrade("n1", "n2", "n3").values())
+    assert did[did.index("begin ['n1', 'n2']") :] == [
+        "begin ['n1', 'n2']",
+        *("deploy n1", "leave n1", "deploy n2", "leave n2"),
+        "end",
+    ]
 
 
 def test_what_is_kept_is_all_that_is_replaced_and_no_secret(scene: Upgraded) -> None:

@@ -26,8 +26,10 @@ from fabnode.remote.apply import apply, start
 from fabnode.remote.payload_cache import Packer
 from fabnode.remote.relay_choice import Distribution, Done, Part, Send, Serve, Wait
 from fabnode.remote.relay_server import Offer, folder, seen, serve
+from fabnode.remote.script_assembly import assemble
 from fabnode.ssh.exec import Result
 from tests import attacks
+from tests.support import wait_for
 
 from .local import SHELLS
 from .test_apply import Node, sha
@@ -169,6 +171,11 @@ class Way:
             self._group.choice.leave(self._node.name)
         return step
 
+    @property
+    def passes_on(self) -> bool | None:
+        with self._group.lock:
+            return self._group.choice.passes_on(self._node.name)
+
     def progressed(self, *, ended: bool = False) -> None:
         self._group.choice.progressed(self._node.name, time.monotonic(), ended=ended)
 
@@ -207,7 +214,11 @@ class Group:
                 with self.lock:
                     self.choice.serving(node.name)
 
-            self.ends[node.name] = serve(node, node.offer(), up, lambda: self.wanted)
+            def made() -> None:
+                with self.lock:
+                    self.choice.made(node.name)
+
+            self.ends[node.name] = serve(node, node.offer(), made, up, lambda: self.wanted)
             with self.lock:
                 self.choice.bar(node.name)
 
@@ -325,6 +336,10 @@ class Liar:
         self._listener.close()
 
 
+def nothing() -> None:
+    """Stand for news that a test does not wait for."""
+
+
 def whole(content: bytes) -> bytes:
     return b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
 
@@ -336,7 +351,7 @@ def endless(connection: socket.socket) -> None:
 
 
 LIES: dict[str, tuple[Callable[[socket.socket], None], str]] = {
-    "other bytes": (lambda c: c.sendall(whole(b"x" * 300_019)), "wrong"),
+    "other bytes": (lambda c: c.sendall(whole(b"x" * 5 * 300_019)), "wrong"),
     "endless": (endless, "wrong"),
     "cut": (lambda c: c.sendall(whole(b"x" * 300_019)[:9000]), "broken"),
     "nothing": (lambda c: None, "broken"),
@@ -386,9 +401,9 @@ def claim_all(group: Group, name: str, sources: Sequence[Path]) -> None:
     group.choice.enter(name, parts, time.monotonic(), fetches=True)
     assert group.choice.next(name, time.monotonic()) == Serve()
     group.choice.serving(name)
+    assert group.choice.next(name, time.monotonic()) == Send(tuple(parts))
+    group.choice.progressed(name, time.monotonic(), ended=True)
     for part in parts:
-        assert group.choice.next(name, time.monotonic()) == Send(part, True)
-        group.choice.progressed(name, time.monotonic(), ended=True)
         group.choice.held(name, part.sha256, shared=True)
     group.choice.leave(name)
 
@@ -400,6 +415,56 @@ def test_a_neighbour_that_is_not_there_costs_no_more_than_a_try(
     group.apply("n2", *binaries(group.nodes["n2"], sources))
     way = group.ways["n2"]
     assert {why for why, _ in way.misses} == {"unreachable"}, way.misses
+    assert way.sources == [""] * len(sources)
+
+
+def test_of_parts_that_come_together_each_is_judged_alone(
+    group: Group, sources: list[Path]
+) -> None:
+    packed = [group.packer.packed(s, sha(s.read_bytes()), ".zst").read_bytes() for s in sources]
+    answer = b"".join((*packed[:2], bytes(len(packed[2])), *packed[3:]))
+    liar = Liar(group.nodes["n1"].address, lambda c: c.sendall(whole(answer)))
+    claim_all(group, "n1", sources)
+    try:
+        group.apply("n2", *binaries(group.nodes["n2"], sources))
+    finally:
+        liar.close()
+    attacks.tried()
+    way = group.ways["n2"]
+    assert liar.asked == 1, "for all of them at once"
+    assert [why for why, _ in way.misses] == ["wrong"]
+    assert sorted(way.sources) == ["", *["n1"] * 4]
+    for source in sources:
+        assert Path(group.nodes["n2"].path(f"bin/{source.name}")).read_bytes() == (
+            source.read_bytes()
+        )
+
+
+def test_a_neighbour_that_drips_has_its_time(
+    group: Group, sources: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fast enough to be no stall, and slow enough to hold up a host for ever."""
+    shortened = assemble("apply").replace(b"most_time=30", b"most_time=1")
+    assert b"most_time=1" in shortened
+    monkeypatch.setattr(payload, "assemble", lambda _: shortened)
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+        for _ in range(600):
+            connection.sendall(b"x" * 2000)
+            time.sleep(0.1)
+
+    liar = Liar(group.nodes["n1"].address, drip)
+    claim_all(group, "n1", sources)
+    began = time.monotonic()
+    try:
+        group.apply("n2", *binaries(group.nodes["n2"], sources))
+    finally:
+        liar.close()
+    attacks.tried()
+    assert time.monotonic() - began < 45
+    way = group.ways["n2"]
+    assert way.misses[0][0] == "broken", way.misses
     assert way.sources == [""] * len(sources)
 
 
@@ -474,7 +539,9 @@ class Serving:
         offer = node.offer(**changes)
 
         def attend() -> None:
-            self.end.append(serve(node, offer, lambda _: self.up.set(), lambda: self.wanted))
+            self.end.append(
+                serve(node, offer, nothing, lambda _: self.up.set(), lambda: self.wanted)
+            )
 
         self.thread = threading.Thread(target=attend)
         self.thread.start()
@@ -513,6 +580,16 @@ def test_a_peer_with_the_token_gets_the_part(server: Serving) -> None:
     assert body == server.content
 
 
+def test_several_parts_come_one_after_another(server: Serving) -> None:
+    folder = Path(server.node.offer().folder) / "parts"
+    other = sha(b"other")
+    (folder / other).write_bytes(b"other")
+    head, _, body = server.ask(f"/secret/{other}/{server.part}").partition(b"\r\n\r\n")
+    assert b"Content-Length: 50005\r\n" in head + b"\r\n"
+    assert body == b"other" + server.content
+    assert server.ask(f"/secret/{other}/{'0' * 64}").startswith(b"HTTP/1.0 404 ")
+
+
 @pytest.mark.parametrize("token", ["", "Secret", "secret2", "secre", "*", "$(id)", "a b"])
 def test_without_the_token_nobody_gets_anything(server: Serving, token: str) -> None:
     attacks.tried()
@@ -526,7 +603,18 @@ def test_a_stranger_is_not_even_read(server: Serving) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["", "..", "../answer", "../../../../etc/passwd", "0" * 64, "a" * 63, "a" * 65, "*", "x" * 64],
+    [
+        "",
+        "/",
+        "..",
+        "../answer",
+        "../../../../etc/passwd",
+        "0" * 64,
+        "a" * 63,
+        "a" * 65,
+        "*",
+        "x" * 64,
+    ],
 )
 def test_nothing_but_parts_is_given(server: Serving, part: str) -> None:
     attacks.tried()
@@ -556,6 +644,22 @@ def test_a_server_ends_with_its_life_line(server: Serving) -> None:
     assert f"systemctl stop -- fabnode-relay-{RUN}.service" in server.node.tools.calls
 
 
+def test_a_server_of_another_run_that_lives_stays(server: Serving) -> None:
+    """Its folder is locked as long as it lives."""
+    node = server.node
+    why = serve(node, node.offer(name="other", port=1), nothing, lambda _: None, lambda: True)
+    assert why == "another run of fabnode has it serve"
+    assert server.content in server.ask(f"/secret/{server.part}")
+    assert [path.name for path in node.state.glob("relay.*")] == [f"relay.{RUN}"]
+
+
+def test_the_end_of_a_server_is_noticed(server: Serving) -> None:
+    server.node.stop_unit()
+    wait_for(lambda: bool(server.end))
+    assert server.end == ["its server ended"]
+    assert not list(server.node.state.glob("relay.*"))
+
+
 def test_a_server_is_asked_of_systemd_with_no_more_rights_than_it_needs(server: Serving) -> None:
     (call,) = server.node.tools.calls_of("systemd-run")
     for wanted in (
@@ -578,7 +682,7 @@ def test_what_a_killed_run_left_goes_before_the_next_serves(group: Group) -> Non
     (left / "parts").mkdir(parents=True)
     (left / "parts/x").write_bytes(b"x")
     node.state.chmod(0o700)
-    assert serve(node, node.offer(port=1), lambda _: None, lambda: False) == ""
+    assert serve(node, node.offer(port=1), nothing, lambda _: None, lambda: False) == ""
     assert not left.exists()
 
 
@@ -595,7 +699,7 @@ def test_a_folder_that_others_may_change_is_not_served_from(group: Group) -> Non
     node = group.nodes["n1"]
     node.state.mkdir(mode=0o777)
     node.state.chmod(0o777)
-    why = serve(node, node.offer(), lambda _: None, lambda: True)
+    why = serve(node, node.offer(), nothing, lambda _: None, lambda: True)
     assert why == f"{node.state} is not root's alone"
 
 

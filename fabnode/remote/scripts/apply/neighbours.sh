@@ -1,20 +1,22 @@
 # Parts that neighbours pass on: fetched beside the actions, and checked before anything uses them.
 #
-# The deployer's orders come as members o1, o2, … of the payload: `fetch SHA256 SIZE SHARED ADDRESS:PORT
-# MEMBER…` and `take SHA256 SIZE SHARED PIECES MEMBER…`, of a part that came as members SHA256.1 to
-# SHA256.PIECES. A part becomes these members once its size and digest are right. SHARED is the folder from where this
-# host serves it, or `-`.
+# The deployer's orders come as members o1, o2, … of the payload: `fetch FOLDER ADDRESS:PORT LOT…`, of parts
+# that come by one connection, and `take FOLDER LOT…`, of parts that came as members SHA256.1 to SHA256.PIECES.
+# FOLDER is the one from where this host serves them, or `-`. A LOT is SHA256:SIZE:PIECES:MEMBER,MEMBER…: a
+# part becomes these members once its size and digest are right.
 #
 # Records: `part - ready`, `part SHA256 held|shared`, `part SHA256 unreachable|broken|wrong TEXT`.
 # shellcheck shell=sh disable=SC2154 # tar is set before, see apply/actions
 
 most_wait=3   # seconds until a neighbour has to answer
 most_stall=10 # seconds without at least 16 KiB in each
+most_time=30  # seconds for whatever it is, and one for each 256 KiB
 
 follow_orders() { # until the payload has ended
 	order=0 followers=
 	# shellcheck disable=SC2086 # a list
 	trap 'kill $followers 2>/dev/null; exit' TERM
+	read -r token <token
 	emit part - ready
 	while :; do
 		order=$((order + 1))
@@ -26,45 +28,67 @@ follow_orders() { # until the payload has ended
 		# shellcheck disable=SC2086 # words of the deployer's
 		set -- $order_text
 		case $1 in
-		fetch) fetch_part "$@" & ;;
-		take) take_part "$@" & ;;
+		fetch) fetch_parts "$@" & ;;
+		take) take_parts "$@" & ;;
 		esac
 		followers="$followers $!"
 	done
 }
 
-take_part() { # take_part take SHA256 SIZE SHARED PIECES MEMBER…
-	wait_member "$2.$5" || return
-	piece=1
-	mv -f "$2.1" "$2"
-	while [ $piece -lt "$5" ]; do
-		piece=$((piece + 1))
-		cat "$2.$piece" && rm -f "$2.$piece"
-	done >>"$2"
-	word=$1 part=$2 expected=$3 shared=$4
-	shift 5
-	admit_part "$part" "$word" "$part" "$expected" "$shared" "$@"
+read_lot() { # read_lot LOT: into $part, $expected, $pieces and $members
+	part=${1%%:*} rest=${1#*:}
+	expected=${rest%%:*} rest=${rest#*:}
+	pieces=${rest%%:*} members=${rest#*:}
 }
 
-fetch_part() { # fetch_part fetch SHA256 SIZE SHARED ADDRESS:PORT MEMBER…
-	from=$5 came=$2.part
+take_parts() { # take_parts take FOLDER LOT…
+	shared=$2
+	shift 2
+	for lot; do
+		read_lot "$lot"
+		wait_member "$part.$pieces" || return
+		piece=1 more=
+		while [ $piece -lt "$pieces" ]; do
+			piece=$((piece + 1))
+			more="$more $part.$piece"
+		done
+		mv -f "$part.1" "$part"
+		# shellcheck disable=SC2086 # a list
+		[ -z "$more" ] || { cat $more >>"$part" && rm -f $more; }
+		admit_part "$part"
+	done
+}
+
+fetch_parts() { # fetch_parts fetch FOLDER ADDRESS:PORT LOT…
+	shared=$2 from=$3 came=o$order.came path='' total=0
+	shift 3
+	for lot; do
+		read_lot "$lot"
+		path=$path/$part total=$((total + expected))
+	done
 	# Neither holds the connection open when this run ends before them.
 	{
-		ask_neighbour "http://$from/$(cat token)/$2" $(($3 / 262144 + 30))
-		echo $? >"$2.status"
-	} 2>"$2.why" | head -c $(($3 + 1)) >"$came" 2>/dev/null # no neighbour can fill the disk
-	read -r status <"$2.status" || status=1
-	size=$(stat -c %s "$came")
-	if [ "$size" -lt "$3" ]; then
-		# curl: 7 no connection, 28 no time left; wget: 4.
-		case $size:$status in 0:7 | 0:28 | 0:4) state=unreachable ;; *) state=broken ;; esac
-		rm -f "$came" # first: the next order for this part comes as soon as this is told
-		emit part "$2" $state "$(tail -n 1 "$2.why" | cut -c 1-200)"
-		return
-	fi
-	word=$1 part=$2 expected=$3 shared=$4
-	shift 5
-	admit_part "$came" "$word" "$part" "$expected" "$shared" "$@"
+		ask_neighbour "http://$from/$token$path" $((most_time + total / 262144))
+		echo $? >"$came.status"
+	} 2>"$came.why" | head -c $((total + 1)) >"$came" 2>/dev/null # no neighbour can fill the disk
+	read -r status <"$came.status" || status=1
+	size=$(stat -c %s "$came") begin=0
+	# curl: 7 no connection, 28 no time left; wget: 4.
+	case $size:$status in 0:7 | 0:28 | 0:4) state=unreachable ;; *) state=broken ;; esac
+	for lot; do
+		read_lot "$lot"
+		begin=$((begin + expected)) one=$came
+		if [ $begin -gt "$size" ]; then
+			emit part "$part" $state "$(tail -n 1 "$came.why" | cut -c 1-200)"
+			continue
+		fi
+		if [ $# -gt 1 ]; then
+			one=$came.one
+			tail -c +$((begin - expected + 1)) "$came" | head -c "$expected" >"$one"
+		fi
+		admit_part "$one"
+	done
+	rm -f "$came"
 }
 
 as_nobody() { # as_nobody PROGRAM ARGUMENT…: what parses a neighbour's words has no rights, where setpriv is there
@@ -85,21 +109,22 @@ ask_neighbour() { # ask_neighbour URL SECONDS: what it answers; nobody else is a
 	fi
 }
 
-admit_part() { # admit_part FILE WORD SHA256 SIZE SHARED MEMBER…: if it is what was promised
-	came=$1 part=$3 expected=$4 shared=$5
-	shift 5
-	found=$(sum_sha256 <"$came")
-	if [ "$(stat -c %s "$came")" -ne "$expected" ] || [ "${found%% *}" != "$part" ]; then
-		rm -f "$came"
+admit_part() { # admit_part FILE: as $part, if it is what was promised
+	found=$(sum_sha256 <"$1")
+	if [ "$(stat -c %s "$1")" -ne "$expected" ] || [ "${found%% *}" != "$part" ]; then
+		rm -f "$1"
 		emit part "$part" wrong "its sha256 is ${found%% *}"
 		return
 	fi
-	state=held
+	as=held
 	if [ "$shared" != - ] && [ -d "$shared" ]; then
-		chmod 0444 "$came" && ln -T "$came" "$shared/$part" 2>/dev/null && state=shared
+		chmod 0444 "$1" && ln -T "$1" "$shared/$part" 2>/dev/null && as=shared
 	fi
-	for member; do ln -T "$came" "$member" || return; done
-	rm -f "$came"
-	for member; do : >"$member.ok"; done
-	emit part "$part" $state
+	members=$members,
+	while [ -n "$members" ]; do
+		ln -T "$1" "${members%%,*}" && : >"${members%%,*}.ok" || return
+		members=${members#*,}
+	done
+	rm -f "$1"
+	emit part "$part" $as
 }

@@ -1,4 +1,4 @@
-# Answers one connection: a part's bytes to a node of this run that knows the run's token.
+# Answers one connection: bytes of parts, one after another, to a node of this run that knows the run's token.
 #
 # systemd-socket-activate starts it with the connection as standard input and output. It runs as a user of
 # its own that can read nothing but parts, and what its peer says is compared, never executed or opened as
@@ -27,21 +27,30 @@ case " $* " in
 *) exit 1 ;;
 esac
 
-request=$(timeout 3 head -n 1 | head -c 200)
+request=$(timeout 3 head -n 1 | head -c 2000)
 # shellcheck disable=SC2086 # words of a request
 set -- $request
 [ $# -ge 2 ] && [ "$1" = GET ] || exit 1
 path=${2#/}
-token=${path%%/*} part=${path#*/}
+token=${path%%/*}
 found=$(printf %s "$token" | sha256sum)
 [ "${found%% *}" = "$promised" ] || {
 	reply '403 Forbidden' 0
 	exit 1
 }
-case $part in *[!0-9a-f]* | '') exit 1 ;; esac
-size=$([ ${#part} -eq 64 ] && stat -c %s "$parts/$part" 2>/dev/null) || {
+IFS=/
+# shellcheck disable=SC2086 # names of parts
+set -- ${path#*/}
+unset IFS
+[ $# -gt 0 ] || exit 1
+for part; do
+	case $part in *[!0-9a-f]* | '') exit 1 ;; esac
+	[ ${#part} -eq 64 ] || exit 1
+done
+sizes=$(cd "$parts" && stat -c %s "$@" 2>/dev/null) || {
 	reply '404 Not Found' 0
 	exit 1
 }
-reply '200 OK' "$size"
-exec timeout 3600 cat "$parts/$part"
+total=0
+for size in $sizes; do total=$((total + size)); done
+cd "$parts" && reply '200 OK' "$total" && exec timeout 3600 cat "$@"

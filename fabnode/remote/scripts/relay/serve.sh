@@ -7,7 +7,8 @@
 # last), peers (addresses), peers_seen (the same as /proc/net/tcp shows them), listening (so is ours),
 # promised (the token's sha256), answer (the program that answers).
 #
-# Records: `serving WHO`, of what keeps strangers out: kernel or script; `refused WHY`.
+# Records: `made`, once parts can be kept there; `serving WHO`, of what keeps strangers out: kernel or
+# script; `refused WHY`.
 # shellcheck shell=sh disable=SC2154 # set before it
 
 set -uf
@@ -62,6 +63,7 @@ serve_parts() {
 	mkdir "$folder" && cd "$folder" && mkdir parts && printf %s "$answer" >"$folder/answer" || refuse "$folder can't be written"
 	exec 8>"$folder/alive" && flock -n 8 || refuse "$folder can't be locked"
 	chmod 0755 "$folder" "$folder/parts" && chmod 0444 "$folder/answer"
+	emit made
 	serving=yes
 	# Properties that systemd 239 knows, of RHEL 8. Its own user has no right to anything; beside that
 	# the rest of fabnode's folder is out of its sight, and the file system read-only.

@@ -5,10 +5,11 @@
 # judged by its folders here, and by the record of the host as it was.
 # shellcheck shell=sh
 
-# `none` is printed by a search that came to its end: a host without find has been asked nothing.
+# `none` is printed by a search that came to its end: a host without find has been asked nothing. Where an
+# apply is at work, files come and go, which would end it early: what is in there is nobody's to believe.
 others_in_state() { # others_in_state FOLDER: prints what somebody else put there, or `none`
 	{
-		find "$1" \( -type d -o -type l -o ! -path "$1/before/*" ! -path "$1/quarantine/*" \) \
+		find "$1" \( ! -path "$1/apply.*" -o -prune \) \( -type d -o -type l -o ! -path "$1/before/*" ! -path "$1/quarantine/*" \) \
 			\( ! -user "$(id -u)" -o ! -type l \( -perm -020 -o -perm -002 \) \) && echo none
 	} 2>/dev/null | head -n 1
 }
