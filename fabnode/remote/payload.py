@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 _BLOCK = 2**20
 _SHARED_BLOCK = 2**18  # so that a slow uplink is seen to make progress
 _PIECE = 2**20  # of a part: orders for others go between two
-# Before the actions: follows orders beside them, without the lock.
-_FOLLOW = "follow_orders 9>&- & follower=$!\n"
+_FOLLOW = "begin_following\n"  # before the actions
 
 
 class Course(Protocol):

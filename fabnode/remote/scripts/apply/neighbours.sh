@@ -6,23 +6,34 @@
 # part becomes these members once its size and digest are right.
 #
 # Records: `part - ready`, `part SHA256 held|shared`, `part SHA256 unreachable|broken|wrong TEXT`.
-# shellcheck shell=sh disable=SC2154 # tar is set before, see apply/actions
+# shellcheck shell=sh disable=SC2034,SC2154 # parts share variables; tar is set before, see apply/actions
 
 most_wait=3   # seconds until a neighbour has to answer
 most_stall=10 # seconds without at least 16 KiB in each
 most_time=30  # seconds for whatever it is, and one for each 256 KiB
 
+begin_following() { # beside the actions, and without their lock
+	# Held open, so that no news are lost.
+	mkfifo wake && exec 7<>wake || exit
+	wakes=yes
+	follow_orders 9>&- &
+	follower=$!
+}
+
 follow_orders() { # until the payload has ended
 	order=0 followers=
 	# shellcheck disable=SC2086 # a list
 	trap 'kill $followers 2>/dev/null; exit' TERM
-	read -r token <token
+	read -r word <token
 	emit part - ready
 	while :; do
 		order=$((order + 1))
 		until [ -e "o$order.ok" ]; do
-			kill -0 "$tar" 2>/dev/null || [ -e "o$order.ok" ] || return 0
-			sleep 0.05
+			kill -0 "$tar" 2>/dev/null || [ -e "o$order.ok" ] || {
+				echo >&7
+				return 0
+			}
+			sleep 0.1
 		done
 		read -r order_text <"o$order"
 		# shellcheck disable=SC2086 # words of the deployer's
@@ -68,7 +79,7 @@ fetch_parts() { # fetch_parts fetch FOLDER ADDRESS:PORT LOT…
 	done
 	# Neither holds the connection open when this run ends before them.
 	{
-		ask_neighbour "http://$from/$token$path" $((most_time + total / 262144))
+		ask_neighbour "http://$from/$word$path" $((most_time + total / 262144))
 		echo $? >"$came.status"
 	} 2>"$came.why" | head -c $((total + 1)) >"$came" 2>/dev/null # no neighbour can fill the disk
 	read -r status <"$came.status" || status=1
@@ -126,5 +137,6 @@ admit_part() { # admit_part FILE: as $part, if it is what was promised
 		members=${members#*,}
 	done
 	rm -f "$1"
+	echo >&7
 	emit part "$part" $as
 }

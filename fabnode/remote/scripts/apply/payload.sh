@@ -7,8 +7,17 @@ wait_member() { # wait_member MEMBER: until it has arrived whole
 			echo "the payload ended too early"
 			return 1
 		}
-		sleep 0.05
+		await_more "$1"
 	done
+}
+
+wakes= # yes: parts are announced, see apply/neighbours
+
+await_more() { # await_more MEMBER: a while, or until there is news of parts
+	case $wakes$1 in
+	yes*.zst | yes*.gz) read -r _ <&7 ;;
+	*) sleep 0.05 ;;
+	esac
 }
 
 unpack_member() { # unpack_member MEMBER: to standard output; both formats hold a checksum
