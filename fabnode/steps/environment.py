@@ -12,6 +12,7 @@ from ..node import host_tools, layout
 from ..node.conventions import KUBELET_PORT, PROXY_SERVICE
 from ..node.facts import HostNetwork
 from ..node.resolvers import name_servers, on_loopback
+from ..releases.matrix import matrix
 from . import firewall, network_managers
 from .finding import Finding
 from .inputs import Inputs
@@ -247,17 +248,27 @@ def _conntrack(inputs: Inputs) -> Iterator[Finding]:
     Find what kube-proxy would fail at when it starts, and again and again.
 
     It reads both files, and writes to them where their numbers are below what it wants (kubernetes
-    pkg/proxy/conntrack/sysctls.go): one that runs has them high enough.
+    pkg/proxy/conntrack/sysctls.go): one that runs has them high enough. Where one is missing, the
+    step proxy has it leave the limits alone, unless the configuration sets them.
     """
     facts, proxy = inputs.facts, inputs.node.kube_proxy
-    wanted = proxy.config.get("conntrack")
-    if not proxy.enabled or (isinstance(wanted, Mapping) and wanted.get("maxPerCore") == 0):
+    given = proxy.config.get("conntrack")
+    most = given.get("maxPerCore") if isinstance(given, Mapping) else None
+    if not proxy.enabled or most == 0:
         return
     fix = "set kube_proxy: {config: {conntrack: {maxPerCore: 0}}}, and the limits on its machine"
-    for path, state in facts.conntrack.items():
-        if state == "missing" and "nf_conntrack" in facts.modules:
+    if path := inputs.conntrack_of_machine:
+        if most is None and inputs.version.minor in matrix().kube_proxy.config_file:
+            text = (
+                f"it has no {path}, as in a container: kube-proxy leaves the limits of connection"
+                " tracking as they are (conntrack.maxPerCore: 0)"
+            )
+            yield Finding("warning", text, "set nf_conntrack_max on its machine")
+        else:
             yield Finding("error", f"it has no {path}, without which kube-proxy ends", fix)
-        elif state == "readonly" and not facts.unit(PROXY_SERVICE).running:
+        return
+    for path, state in facts.conntrack.items():
+        if state == "readonly" and not facts.unit(PROXY_SERVICE).running:
             text = f"kube-proxy can't write to {path}, and ends where the number there is too small"
             yield Finding("warning", text, fix)
 

@@ -157,6 +157,17 @@ class Inputs:
         )
 
     @property
+    def conntrack_of_machine(self) -> str:
+        """
+        A file by which connection tracking is set, where the host has none though it tracks; or "".
+
+        So it is in containers: its limits are the machine's. A kube-proxy that is to set them reads
+        that file, and ends (kubernetes pkg/proxy/conntrack/sysctls.go: SetMax).
+        """
+        missing = (path for path, state in self.facts.conntrack.items() if state == "missing")
+        return next(missing, "") if "nf_conntrack" in self.facts.modules else ""
+
+    @property
     def cgroup_driver(self) -> str:
         """
         Who manages cgroups; runtime and kubelet must agree.

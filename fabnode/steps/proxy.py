@@ -105,6 +105,8 @@ def _options(inputs: Inputs) -> ComponentOptions:
         "iptables.masqueradeAll": False,
         "healthzBindAddress": f"0.0.0.0:{PROXY_HEALTH_PORT}",
         "metricsBindAddress": f"127.0.0.1:{PROXY_METRICS_PORT}",
+        # 0: leave the limits as they are. In a container they are its machine's.
+        "conntrack.maxPerCore": 0 if inputs.conntrack_of_machine else None,
         "featureGates": {mode.gate: True} if minor in MinorRange(0, mode.gate_until) else None,
     }
     flags = {"--config": layout.PROXY_CONFIG, "--v": 2}

@@ -574,6 +574,30 @@ def test_a_node_without_kube_proxy_has_nothing_of_it_left() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("state", "loaded", "config", "wanted"),
+    [
+        ("missing", True, {}, {"maxPerCore": 0}),
+        ("missing", True, {"conntrack": {"min": 1}}, {"maxPerCore": 0, "min": 1}),
+        ("missing", True, {"conntrack": {"maxPerCore": 9}}, {"maxPerCore": 9}),
+        ("missing", False, {}, None),  # its module is not loaded yet
+        ("readonly", True, {}, None),  # the numbers there may be high enough
+    ],
+)
+def test_in_a_container_kube_proxy_leaves_the_limits_of_tracking_alone(
+    state: str, loaded: bool, config: dict[str, Any], wanted: dict[str, int] | None
+) -> None:
+    modules = frozenset({"nf_conntrack"} if loaded else set())
+    facts = Facts(known=True, conntrack={"/sys/x": state}, modules=modules)
+    inputs = make_inputs(make_config(kube_proxy={"config": config}), facts)
+    (file,) = [
+        r
+        for r in proxy.desired(inputs)
+        if isinstance(r, File) and r.path == layout.PROXY_CONFIG
+    ]
+    assert yaml.safe_load(file.content or b"").get("conntrack") == wanted
+
+
 def test_what_a_node_loses_with_its_kube_proxy_is_planned() -> None:
     inputs = make_inputs(make_config(kube_proxy="none"))
     here = PathFact("file", 0o600)

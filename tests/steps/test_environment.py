@@ -235,9 +235,15 @@ def proxies(**variables: str) -> dict[str, Any]:
         ({"mtus": {"eth1": 1500}}, {"calico": {"mtu": 9000}}, None, ""),
         (
             CONTAINER | {"modules": GOOD.modules | {"nf_conntrack"}},
-            {},
+            {"kube_proxy": {"config": {"conntrack": {"maxPerCore": 32768}}}},
             "error",
             f"it has no {HASHSIZE}, without which kube-proxy ends",
+        ),
+        (
+            CONTAINER | {"modules": GOOD.modules | {"nf_conntrack"}},
+            {"kube_proxy": {"config": {"conntrack": {"min": 0}}}},
+            "warning",
+            "as in a container: kube-proxy leaves the limits of connection tracking as they are",
         ),
         (CONTAINER, {}, None, ""),  # the module is not loaded yet
         (CONTAINER | {"modules": frozenset({"nf_conntrack"})}, NO_LIMITS, None, ""),
