@@ -57,11 +57,18 @@ _MANIFEST = "artifacts/calico.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A setting that was found out, and where. `doubtful`: somebody has to look at it."""
+    """
+    A setting that was found out, and where. `doubtful`: somebody has to look at it.
+
+    :param instead: another value that may be meant, written as a comment; None: there is none.
+    :param why_instead: when that is.
+    """
 
     value: Any
     source: str
     doubtful: bool = False
+    instead: Any = None
+    why_instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +242,9 @@ def _setting(key: str, fact: Fact, indent: str = "  ") -> Iterator[str]:
     doubt = "To be checked: " if fact.doubtful else ""
     yield from _comment(f"{doubt}{fact.source}", indent)
     yield f"{indent}{key}: {_inline(fact.value)}"
+    if fact.instead is not None:
+        yield from _comment(fact.why_instead, indent)
+        yield f"{indent}# {key}: {_inline(fact.instead)}"
 
 
 def _runtime(version: Fact, settings: Mapping[str, Fact]) -> Iterator[str]:

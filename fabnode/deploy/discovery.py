@@ -23,9 +23,10 @@ from ..kube.server_version import NoReleaseError, server_release
 from ..util import pem
 from ..util.errors import InputError
 from ..util.yaml_io import parse
+from . import chosen_networks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from ..kube.client import Object
@@ -41,7 +42,20 @@ _SERVICE_RANGES = tuple(
 )
 _POOLS = ("/apis/crd.projectcalico.org/v1/ippools", "/apis/projectcalico.org/v3/ippools")
 _KUBERNETES = "/api/v1/namespaces/default/services/kubernetes"
-_DNS = "/api/v1/namespaces/kube-system/services/kube-dns"
+# kubespray calls it coredns, RKE2 after its chart.
+_DNS = ("kube-dns", "coredns", "rke2-coredns-rke2-coredns")
+_SERVICES = "/api/v1/services"
+# kubeadm, and what goes by it, runs the control plane as static Pods with this label.
+_CONTROL_PLANE = (
+    "/api/v1/namespaces/kube-system/pods"
+    "?labelSelector=component%20in%20(kube-apiserver,kube-controller-manager)"
+)
+_SLICES = tuple(
+    f"/apis/discovery.k8s.io/{version}/namespaces/default/endpointslices/kubernetes"
+    for version in ("v1", "v1beta1")
+)
+_ENDPOINTS = "/api/v1/namespaces/default/endpoints/kubernetes"
+_SEVERAL = "docs/several-apiservers.md"
 _KUBEADM = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 # The beginnings of names of DaemonSets that are a cluster's pod network.
 _NETWORKS = (
@@ -77,12 +91,12 @@ class Discovered:
     ca_pem: str = ""
 
 
-def discover(kubeconfig: Path, context: str, folder: Path) -> Discovered:
+def discover(kubeconfig: Path, context: str, folder: Path, hosts: Sequence[str] = ()) -> Discovered:
     """
     Ask the cluster of a kubeconfig.
 
     :param context: the one that is meant; empty: the current one.
-    :param folder: where the configuration will lie.
+    :param folder: where the configuration will lie. :param hosts: addresses of those named.
     :raises InputError: another context is current, which is the one that runs use.
     :raises KubeconfigError: it can't be used.
     :raises ApiError: the API rejects a request for another reason than a lack of rights.
@@ -98,9 +112,8 @@ def discover(kubeconfig: Path, context: str, folder: Path) -> Discovered:
         )
     ca, ca_pem = _ca(credentials, folder)
     api = Api(credentials, patience=_PATIENCE)
-    return Discovered(
-        explore(api, credentials, kubeconfig=local(kubeconfig, folder), ca=ca), ca_pem
-    )
+    found = explore(api, credentials, kubeconfig=local(kubeconfig, folder), ca=ca, hosts=hosts)
+    return Discovered(found, ca_pem)
 
 
 def access(kubeconfig: Path, folder: Path) -> tuple[Fact, str, str, str]:
@@ -132,34 +145,52 @@ def _ca(credentials: Credentials, folder: Path) -> tuple[Fact, str]:
     return Known(CA_FILE, "Out of the kubeconfig."), pem.certificates(credentials.ca_pem)
 
 
-def explore(api: Api, credentials: Credentials, *, kubeconfig: str, ca: Fact) -> Findings:
+def explore(
+    api: Api, credentials: Credentials, *, kubeconfig: str, ca: Fact, hosts: Sequence[str] = ()
+) -> Findings:
     """
     Return what the cluster says.
 
     :param kubeconfig: its path, as the configuration will name it. :param ca: of `cluster.ca`.
+    :param hosts: addresses of hosts, which a network that has to be chosen leaves out.
     :raises ApiError: the API rejects a request for another reason than a lack of rights.
     :raises ApiAwayError: it does not answer.
     """
     networking = _kubeadm(api)
+    told = {} if isinstance(networking, _Denied) else networking
+    flags = _flags(api)
     nodes = _listed(api, "Nodes", "/api/v1/nodes")
-    service_cidr = _service_cidr(api, networking.get("serviceSubnet"))
+    service_cidr = _service_cidr(api, told.get("serviceSubnet"), flags)
     sets = _listed(api, "DaemonSets", "/apis/apps/v1/daemonsets")
+    network = _network(sets)
+    places = _endpoints(api)
+    pod_cidr = _pod_cidr(api, told.get("podSubnet"), flags, nodes)
+    if pod_cidr is None:
+        unread = [each for each in (networking, flags) if isinstance(each, _Denied)]
+        if network.other or network.unseen or unread:
+            why = network.unseen or (unread and f"{unread[0]}.") or f"{network.other} has its own."
+            pod_cidr = Missing(f"no IPPool of Calico, and no Node, tells it; {why}")
+        else:
+            known = [credentials.server, *places]
+            addresses = [urlsplit(url).hostname or "" for url in known]
+            addresses += [*hosts, *_addresses([] if isinstance(nodes, _Denied) else nodes)]
+            pod_cidr = chosen_networks.pod_network(service_cidr, addresses)
     found: dict[str, Fact] = {
         "version": _version(api),
-        "apiserver": _apiserver(api, credentials),
+        "apiserver": _apiserver(credentials, places),
         "ca": ca,
         "service_cidr": service_cidr,
-        "pod_cidr": _pod_cidr(api, networking.get("podSubnet"), nodes),
-        "dns_address": _dns_address(api),
+        "pod_cidr": pod_cidr,
+        "dns_address": _dns_address(api, service_cidr),
     }
-    domain = networking.get("dnsDomain")
+    domain = told.get("dnsDomain")
     if isinstance(domain, str) and domain:
         found["dns_domain"] = Known(domain, "Of kubeadm's configuration.")
     return Findings(
         kubeconfig=kubeconfig,
         origin=f"the kubeconfig's context {credentials.context}",
         cluster=found,
-        network=_network(sets),
+        network=network,
         nodes=Missing(f"{nodes}.") if isinstance(nodes, _Denied) else tuple(map(_existing, nodes)),
         own_kube_proxy=not isinstance(sets, _Denied)
         and any(_place(each) == ("kube-system", "kube-proxy") for each in sets),
@@ -231,12 +262,12 @@ def _version(api: Api) -> Fact:
         return Missing(f"{_Denied('/version')}.")
 
 
-def _apiserver(api: Api, credentials: Credentials) -> Fact:
+def _apiserver(credentials: Credentials, places: Sequence[str]) -> Fact:
     server = credentials.server
     host = urlsplit(server).hostname or ""
     if host == "localhost" or host.startswith("127.") or host == "::1":
-        places = _endpoints(api)
-        also = f" The Service kubernetes leads to {', '.join(places)}." if places else ""
+        shown = ", ".join(places[:_MOST_NAMED])
+        also = f" The Service kubernetes leads to {shown}." if places else ""
         return Missing(f"the kubeconfig has {server}, which on a node is that node itself.{also}")
     if name := credentials.tls_server_name:
         return Known(
@@ -249,24 +280,78 @@ def _apiserver(api: Api, credentials: Credentials) -> Fact:
         return Known(
             server, "of the kubeconfig, which has a proxy on the way; nodes have none.", True
         )
-    return Known(server, "Of the kubeconfig; nodes have to reach it too.")
+    source = "Of the kubeconfig; nodes have to reach it too."
+    if len(places) > 1 and server.rstrip("/") in places:
+        why = (
+            f"The cluster has {len(places)} apiservers (the Service kubernetes). Where no load"
+            " balancer stands before them, this line in place of the one above has each node go to"
+            f" whichever is well; hosts need the package haproxy ({_SEVERAL}):"
+        )
+        return Known(server, source, instead=list(places), why_instead=why)
+    return Known(server, source)
 
 
 def _endpoints(api: Api) -> list[str]:
-    found = _asked(api, "Endpoints", "/api/v1/namespaces/default/endpoints/kubernetes")
-    subsets = None if isinstance(found, _Denied) else _at(found, "subsets")
+    """Return the URLs of the apiservers that the Service `kubernetes` leads to."""
+    found = _asked(api, "EndpointSlices", *_SLICES)
+    if isinstance(found, dict):
+        ready = [
+            each
+            for each in _list(found.get("endpoints"))
+            if _at(each, "conditions", "ready") is not False
+        ]
+        subsets = [([a for e in ready for a in _texts(_at(e, "addresses"))], found.get("ports"))]
+    else:
+        found = _asked(api, "Endpoints", _ENDPOINTS)
+        subsets = [
+            ([str(_at(each, "ip")) for each in _list(_at(s, "addresses"))], _at(s, "ports"))
+            for s in _list(None if isinstance(found, _Denied) else _at(found, "subsets"))
+        ]
+    urls = [
+        f"https://{address}:{number}"
+        for addresses, ports in subsets
+        for address in _ipv4(addresses)
+        for port in _list(ports)
+        if isinstance(number := _at(port, "port"), int)
+    ]
+    return sorted(dict.fromkeys(urls))
+
+
+def _flags(api: Api) -> dict[str, tuple[str, str]] | _Denied:
+    """Return the flags of a control plane that runs as Pods: value and Pod, by name."""
+    pods = _listed(api, "Pods of the control plane", _CONTROL_PLANE)
+    if isinstance(pods, _Denied):
+        return pods
+    return {
+        name.removeprefix("--"): (value, "/".join(_place(pod)))
+        for pod in pods
+        for each in _list(_at(pod, "spec", "containers"))
+        for word in (*_texts(_at(each, "command")), *_texts(_at(each, "args")))
+        for name, _, value in (word.partition("="),)
+        if name.startswith("--")
+    }
+
+
+def _of_flag(flags: dict[str, tuple[str, str]] | _Denied, name: str) -> Known | None:
+    value, pod = ("", "") if isinstance(flags, _Denied) else flags.get(name, ("", ""))
+    found = _ipv4(value.split(","))
+    return Known(found[0], f"Of --{name} of the Pod {pod}.") if found else None
+
+
+def _addresses(nodes: list[Object]) -> list[str]:
     return [
-        f"https://{_at(address, 'ip')}:{_at(port, 'port')}"
-        for subset in _list(subsets)
-        for address in _list(_at(subset, "addresses"))
-        for port in _list(_at(subset, "ports"))
-    ][:_MOST_NAMED]
+        str(_at(each, "address"))
+        for node in nodes
+        for each in _list(_at(node, "status", "addresses"))
+    ]
 
 
-def _kubeadm(api: Api) -> dict[str, Any]:
+def _kubeadm(api: Api) -> dict[str, Any] | _Denied:
     """Return what kubeadm was told of networks; empty where it did not make the cluster."""
     found = _asked(api, "kubeadm's configuration", _KUBEADM)
-    text = None if isinstance(found, _Denied) else _at(found, "data", "ClusterConfiguration")
+    if isinstance(found, _Denied):
+        return found
+    text = _at(found, "data", "ClusterConfiguration")
     try:
         networking = _at(parse(text), "networking") if isinstance(text, str) else None
     except yaml.YAMLError:
@@ -279,14 +364,14 @@ def _of_kubeadm(value: Any) -> Known | None:
     return Known(found[0], "Of kubeadm's configuration.") if found else None
 
 
-def _service_cidr(api: Api, of_kubeadm: Any) -> Fact:
+def _service_cidr(api: Api, of_kubeadm: Any, flags: dict[str, tuple[str, str]] | _Denied) -> Fact:
     ranges = _listed(api, "ServiceCIDRs", *_SERVICE_RANGES)
     if not isinstance(ranges, _Denied):
         first = [each for each in ranges if _place(each)[1] == "kubernetes"]
         cidrs = [_texts(_at(each, "spec", "cidrs")) for each in first]
         if found := _ipv4(cidr for each in cidrs for cidr in each):
             return Known(found[0], "Of the ServiceCIDR kubernetes.")
-    if known := _of_kubeadm(of_kubeadm):
+    if known := _of_kubeadm(of_kubeadm) or _of_flag(flags, "service-cluster-ip-range"):
         return known
     return _guessed_range(api, f"{ranges}; " if isinstance(ranges, _Denied) else "")
 
@@ -318,7 +403,13 @@ def _begins(start: ipaddress.IPv4Address, length: int) -> bool:
     return int(start) % (1 << (32 - length)) == 0
 
 
-def _pod_cidr(api: Api, of_kubeadm: Any, nodes: list[Object] | _Denied) -> Fact:
+def _pod_cidr(
+    api: Api,
+    of_kubeadm: Any,
+    flags: dict[str, tuple[str, str]] | _Denied,
+    nodes: list[Object] | _Denied,
+) -> Fact | None:
+    """Return the pods' network; None where all could be read, and nothing has one yet."""
     pools = _listed(api, "Calico's IPPools", *_POOLS)
     if not isinstance(pools, _Denied):
         cidrs = _ipv4(str(_at(pool, "spec", "cidr")) for pool in pools if _for_pods(pool))
@@ -327,8 +418,11 @@ def _pod_cidr(api: Api, of_kubeadm: Any, nodes: list[Object] | _Denied) -> Fact:
         if cidrs:
             named = ", ".join(cidrs[:_MOST_NAMED])
             return Missing(f"Calico has several IPPools ({named}); name the one of new nodes.")
-    if known := _of_kubeadm(of_kubeadm):
+    if known := _of_kubeadm(of_kubeadm) or _of_flag(flags, "cluster-cidr"):
         return known
+    given = [] if isinstance(nodes, _Denied) else [_at(node, "spec", "podCIDR") for node in nodes]
+    if not isinstance(pools, _Denied) and not isinstance(nodes, _Denied) and not any(given):
+        return None
     before = f"{pools}; " if isinstance(pools, _Denied) else "there are no IPPools of Calico; "
     if isinstance(nodes, _Denied):
         return Missing(f"{before}{nodes}.")
@@ -361,20 +455,25 @@ def _of_nodes(nodes: list[Object], before: str) -> Fact:
     return Known(str(whole), source, doubtful=True)
 
 
-def _dns_address(api: Api) -> Fact:
-    service = _asked(api, "the Service kube-dns", _DNS)
-    if isinstance(service, _Denied):
-        return Missing(f"{service}.")
-    if service is None:
-        return Missing(
-            "there is no Service kube-system/kube-dns yet; choose an address in service_cidr, and"
-            " give it to that Service when DNS is installed."
-        )
-    addresses = [_at(service, "spec", "clusterIP"), *_texts(_at(service, "spec", "clusterIPs"))]
-    found = _ipv4(filter(None, map(str, addresses)))
-    if not found:
-        return Missing("the Service kube-system/kube-dns has no IPv4 address.")
-    return Known(found[0], "Of the Service kube-system/kube-dns.")
+def _dns_address(api: Api, service_cidr: Fact) -> Fact:
+    for name in _DNS:
+        what = f"the Service kube-system/{name}"
+        service = _asked(api, what, f"/api/v1/namespaces/kube-system/services/{name}")
+        if isinstance(service, _Denied):
+            return Missing(f"{service}.")
+        if service is None:
+            continue
+        addresses = [_at(service, "spec", "clusterIP"), *_texts(_at(service, "spec", "clusterIPs"))]
+        found = _ipv4(filter(None, map(str, addresses)))
+        if not found:
+            return Missing(f"{what} has no IPv4 address.")
+        return Known(found[0], f"Of {what}.")
+    services = _listed(api, "Services", _SERVICES)
+    taken = {
+        str(_at(each, "spec", "clusterIP")): "the Service " + "/".join(_place(each))
+        for each in ([] if isinstance(services, _Denied) else services)
+    }
+    return chosen_networks.dns_address(service_cidr, taken)
 
 
 def _network(sets: list[Object] | _Denied) -> Network:
