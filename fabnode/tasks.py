@@ -278,6 +278,8 @@ def config_check(_: Context, config: str = "", json: bool = False) -> None:
     context="The context that must be the current one of it.",
     hosts="Hosts, with commas between: NAME ADDRESS, or only one of them.",
     hosts_file="A file of hosts, one a line, or .csv, .json, .yml; - for standard input, by line.",
+    user="By whom SSH logs in to them (default: root).",
+    artifacts="Folder with bin, cni, images, calico.yaml (default: artifacts beside the file).",
     out="The file to write (default: $FABNODE_CONFIG, else config/cluster.yml).",
     dry_run="Print the file; write nothing.",
 )
@@ -287,14 +289,17 @@ def config_init(
     context: str = "",
     hosts: str = "",
     hosts_file: str = "",
+    user: str = "",
+    artifacts: str = "",
     out: str = "",
     dry_run: bool = False,
 ) -> None:
     """
     Write a first configuration for a cluster.
 
-    The cluster is asked for its version, networks, DNS and nodes; what it does not tell is a
-    comment that says why. No file is ever replaced.
+    The cluster is asked for its version, networks, DNS and nodes, and a folder of artifacts for
+    the releases that lie there; what they do not tell is a comment that says why. No file is ever
+    replaced.
 
     Example: inv config.init --hosts "node-1 192.168.1.42,node-2 192.168.1.43"
     """
@@ -303,6 +308,8 @@ def config_init(
         context=context,
         hosts=hosts,
         hosts_file=hosts_file,
+        user=user,
+        artifacts=artifacts,
         out=out,
         dry_run=dry_run,
     )
@@ -317,6 +324,7 @@ def config_init(
     kubeconfig="Of the cluster: its CA and path are taken.",
     hosts="Further hosts, with commas between: NAME ADDRESS, or only one of them.",
     hosts_file="A file of further hosts, one a line; - for standard input.",
+    artifacts="Folder with bin, cni, images, calico.yaml (default: artifacts beside the file).",
     out="The file to write (default: $FABNODE_CONFIG, else config/cluster.yml).",
     dry_run="Print the file and the report; write nothing.",
 )
@@ -328,6 +336,7 @@ def config_import(
     kubeconfig: str = "",
     hosts: str = "",
     hosts_file: str = "",
+    artifacts: str = "",
     out: str = "",
     dry_run: bool = False,
     json: bool = False,
@@ -348,6 +357,7 @@ def config_import(
         kubeconfig=kubeconfig,
         hosts=hosts,
         hosts_file=hosts_file,
+        artifacts=artifacts,
         out=out,
         dry_run=dry_run,
         as_json=json,

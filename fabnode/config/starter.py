@@ -90,6 +90,14 @@ class ExistingNode:
     taints: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A manifest of Calico's that is there. `release`: its own; empty where it does not tell."""
+
+    manifest: str
+    release: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """
@@ -98,11 +106,13 @@ class Network:
     :param other: what it is, where it is not fabnode's to look after; empty: none was seen.
     :param calico: the release of the Calico that fabnode has installed there; empty: none.
     :param unseen: why nobody could look; empty: somebody has.
+    :param offered: the manifest to install it from; None: the usual one, which may not be there.
     """
 
     other: str = ""
     calico: str = ""
     unseen: str = ""
+    offered: Offered | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,25 +286,36 @@ def _calico(network: Network, version: Fact) -> Iterator[str]:
             "To be checked: whether the cluster has a pod network already, which then wants"
             f" `calico: none`: {network.unseen}"
         )
+    offered = network.offered or Offered(_MANIFEST)
+    there = _release(offered.release)
     if installed := _release(network.calico):
-        yield from _installed_calico(installed, minor)
+        yield from _comment("The release that fabnode has installed here.")
+        if there and there != installed:
+            text = f"To be checked: {offered.manifest} is of {there}; name the one of {installed}."
+            yield from _comment(text)
+        yield from _named_calico(installed, minor, offered.manifest)
     elif minor is None:
         yield from _comment("calico.version is not known: it depends on cluster.version.")
         yield "# calico: {version: }"
+    elif there and not compatibility.calico(there, minor, allow_untested=True):
+        yield from _comment("The release of that manifest.")
+        yield from _named_calico(there, minor, offered.manifest)
     else:
-        yield from _fitting_calico(minor)
+        if there and (misfit := compatibility.calico(there, minor, allow_untested=True)):
+            text = f"To be checked: {offered.manifest}: {misfit.why}; put the one below there."
+            yield from _comment(text)
+        yield from _fitting_calico(minor, offered.manifest)
 
 
-def _installed_calico(release: Release, minor: int | None) -> Iterator[str]:
-    yield from _comment("The release that fabnode has installed here.")
+def _named_calico(release: Release, minor: int | None, manifest: str) -> Iterator[str]:
     misfit = minor is not None and compatibility.calico(release, minor)
     if misfit:
         yield from _comment(f"To be checked: calico.version: {misfit.why}; {misfit.nearest}.")
-    allow = ", allow_untested: true" if misfit else ""
-    yield f"calico: {{version: {release}, manifest: {_MANIFEST}{allow}}}"
+    values: dict[str, Any] = {"version": str(release), "manifest": manifest}
+    yield f"calico: {_inline(values | ({'allow_untested': True} if misfit else {}))}"
 
 
-def _fitting_calico(minor: int) -> Iterator[str]:
+def _fitting_calico(minor: int, manifest: str) -> Iterator[str]:
     line = compatibility.calico_for(minor)
     proved = [r for r in _PROVED_CALICO if not compatibility.calico(r, minor)]
     if proved:
@@ -313,7 +334,7 @@ def _fitting_calico(minor: int) -> Iterator[str]:
         )
         yield "# calico: {version: }"
         return
-    yield f"calico: {{version: {release}, manifest: {_MANIFEST}}}"
+    yield f"calico: {_inline({'version': release, 'manifest': manifest})}"
 
 
 def _release(text: str) -> Release | None:

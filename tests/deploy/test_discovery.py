@@ -11,7 +11,7 @@ import pytest
 
 from fabnode.config.loader import load as load_configuration
 from fabnode.config.starter import ExistingNode, Findings, Known, Missing, write
-from fabnode.deploy import discovery
+from fabnode.deploy import chosen_networks, discovery
 from fabnode.deploy.discovery import CA_FILE, discover, explore
 from fabnode.kube.client import ApiError
 from fabnode.kube.kubeconfig import Credentials
@@ -30,6 +30,13 @@ KUBEADM = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 NODES = "/api/v1/nodes"
 SETS = "/apis/apps/v1/daemonsets"
 ENDPOINTS = "/api/v1/namespaces/default/endpoints/kubernetes"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
+SERVICES = "/api/v1/services"
+COREDNS = "/api/v1/namespaces/kube-system/services/coredns"
+CONTROL_PLANE = (
+    "/api/v1/namespaces/kube-system/pods"
+    "?labelSelector=component%20in%20(kube-apiserver,kube-controller-manager)"
+)
 
 
 def items(*found: Any) -> Answers:
@@ -48,6 +55,16 @@ def node(name: str = "cp-1", **spec: Any) -> Answers:
     return {"metadata": {"name": name}, "spec": spec}
 
 
+def service_range(cidr: str) -> Answers:
+    return items({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [cidr]}})
+
+
+def flags(*given: str) -> Answers:
+    """Return a Pod of the control plane with these flags."""
+    about = {"namespace": "kube-system", "name": "kube-controller-manager-cp-1"}
+    return {"metadata": about, "spec": {"containers": [{"command": ["it", "-v", *given]}]}}
+
+
 def daemon_set(namespace: str, name: str, image: str = "", manager: str = "kubectl") -> Answers:
     containers = [{"name": "install-cni", "image": "x:v9"}, {"name": name, "image": image}]
     about = {"namespace": namespace, "name": name, "managedFields": [{"manager": manager}]}
@@ -56,7 +73,7 @@ def daemon_set(namespace: str, name: str, image: str = "", manager: str = "kubec
 
 WHOLE: Answers = {
     VERSION: {"gitVersion": "v1.36.3+vendor1"},
-    RANGES: items({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.68.0.0/16"]}}),
+    RANGES: service_range("10.68.0.0/16"),
     POOLS: items(pool("172.20.0.0/16"), pool("fd00::/48"), pool("10.9.0.0/16", disabled=True)),
     DNS: service("10.68.0.2"),
     KUBERNETES: service("10.68.0.1"),
@@ -87,10 +104,16 @@ class Api:
         return found
 
 
-def explored(changes: Answers, server: str = "https://192.0.2.1:6443", **more: Any) -> Findings:
+def explored(
+    changes: Answers,
+    server: str = "https://192.0.2.1:6443",
+    hosts: tuple[str, ...] = (),
+    **more: Any,
+) -> Findings:
     credentials = Credentials(server, context="admin", **more)
     api: Any = Api({**WHOLE, **changes})
-    return explore(api, credentials, kubeconfig="admin.kubeconfig", ca=Known("ca.pem", "x"))
+    ca = Known("ca.pem", "x")
+    return explore(api, credentials, kubeconfig="admin.kubeconfig", ca=ca, hosts=hosts)
 
 
 def test_a_whole_cluster_tells_all() -> None:
@@ -151,6 +174,11 @@ def test_another_status_is_a_failure() -> None:
         ),
         ({RANGES: 404}, "10.68.0.0/16", True),
         ({RANGES: 404, KUBERNETES: service("10.96.0.1")}, "10.96.0.0/12", True),
+        (
+            {RANGES: 404, CONTROL_PLANE: items(flags("--service-cluster-ip-range=10.9.0.0/20"))},
+            "10.9.0.0/20",
+            False,
+        ),
         ({RANGES: 404, KUBERNETES: service("10.1.2.1")}, "10.1.2.0/23", True),
         ({RANGES: 404, KUBERNETES: service("10.1.2.9")}, None, False),
         ({RANGES: 404, KUBERNETES: service("None")}, None, False),
@@ -182,9 +210,16 @@ def test_the_range_of_services(changes: Answers, wanted: str | None, doubtful: b
     ("changes", "wanted", "doubtful"),
     [
         ({POOLS: 404, "/apis/projectcalico.org/v3/ippools": WHOLE[POOLS]}, "172.20.0.0/16", False),
-        ({POOLS: items(pool("10.1.0.0/16", allowedUses=["Tunnel"]))}, None, False),
+        ({POOLS: items(pool("10.1.0.0/16", allowedUses=["Tunnel"]))}, "10.244.0.0/16", True),
         ({POOLS: items(pool("10.1.0.0/16"), pool("10.2.0.0/16"))}, None, False),
-        ({POOLS: 404}, None, False),
+        ({POOLS: 404}, "10.244.0.0/16", True),
+        ({POOLS: 404, KUBEADM: 403}, None, False),
+        ({POOLS: 404, CONTROL_PLANE: 403}, None, False),
+        ({POOLS: 404, SETS: 403}, None, False),
+        ({POOLS: 404, SETS: items(daemon_set("kube-system", "cilium"))}, None, False),
+        ({POOLS: 404, CONTROL_PLANE: items(flags("--cluster-cidr=10.7.0.0/17"))}, "10.7.0.0/17", 0),
+        ({POOLS: 404, CONTROL_PLANE: items(flags("--cluster-cidr=fd00::/48"))}, "10.244.0.0/16", 1),
+        ({POOLS: 404, RANGES: service_range("10.244.0.0/14")}, "10.200.0.0/16", True),
         ({POOLS: 404, NODES: items(node(podCIDR="10.5.7.0/24"))}, "10.5.0.0/16", True),
         (
             {POOLS: 404, NODES: items(node(podCIDR="10.5.7.0/24"), node(podCIDR="10.6.0.0/24"))},
@@ -214,6 +249,101 @@ def test_the_network_of_pods(changes: Answers, wanted: str | None, doubtful: boo
     assert isinstance(fact, Missing) == (wanted is None)
     if isinstance(fact, Known):
         assert (fact.value, fact.doubtful) == (wanted, doubtful)
+
+
+def test_a_chosen_network_of_pods_meets_nothing_that_is_known() -> None:
+    """Neither hosts that are named, nor nodes, nor any apiserver."""
+    address = {"addresses": [{"type": "InternalIP", "address": "172.20.0.9"}]}
+    changes = {
+        POOLS: 404,
+        NODES: items({**node(), "status": address}),
+        SLICES: slices("172.24.0.1", "172.24.0.2"),
+    }
+    hosts = ("10.244.3.4", "n2.example.org")
+    fact = explored(changes, "https://10.200.0.1:6443", hosts).cluster["pod_cidr"]
+    assert isinstance(fact, Known)
+    assert (fact.value, fact.doubtful) == ("10.128.0.0/16", True)
+    text = write(explored(changes, hosts=hosts), [], command="x", example="y")
+    assert "# To be checked: chosen, for nothing in the cluster has a network for pods yet" in text
+
+
+def test_with_every_usual_network_in_use_none_is_chosen() -> None:
+    hosts = tuple(f"{start}.0.1" for start in chosen_starts())
+    fact = explored({POOLS: 404}, hosts=hosts).cluster["pod_cidr"]
+    assert isinstance(fact, Missing)
+
+
+def chosen_starts() -> list[str]:
+    return [each.rpartition(".0.0/")[0] for each in chosen_networks._OF_PODS]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted", "said"),
+    [
+        ({}, "10.68.0.2", "Of the Service kube-system/kube-dns."),
+        ({DNS: 404, COREDNS: service("10.68.0.3")}, "10.68.0.3", "kube-system/coredns."),
+        ({DNS: 404}, "10.68.0.10", "where kubeadm has it. Give it to that Service when DNS is"),
+        ({DNS: 404, RANGES: service_range("10.68.0.0/28")}, "10.68.0.10", "tenth address"),
+        ({DNS: 404, RANGES: service_range("10.68.0.0/29")}, None, "choose an address in service"),
+        ({DNS: 404, RANGES: 404, KUBERNETES: 404}, None, "choose an address in service_cidr"),
+        (
+            {
+                DNS: 404,
+                SERVICES: items(
+                    {
+                        "metadata": {"namespace": "web", "name": "shop"},
+                        "spec": {"clusterIP": "10.68.0.10"},
+                    }
+                ),
+            },
+            None,
+            "the tenth address of service_cidr, 10.68.0.10, is that of the Service web/shop",
+        ),
+        ({DNS: 404, COREDNS: 403}, None, "may not read the Service kube-system/coredns"),
+    ],
+)
+def test_the_address_of_dns(changes: Answers, wanted: str | None, said: str) -> None:
+    fact = explored(changes).cluster["dns_address"]
+    assert said in (fact.source if isinstance(fact, Known) else fact.why)
+    assert (fact.value if isinstance(fact, Known) else None) == wanted
+
+
+def slices(*addresses: str, port: int = 6443) -> Answers:
+    """Return the apiservers' EndpointSlice."""
+    endpoints = [{"addresses": [each], "conditions": {"ready": True}} for each in addresses]
+    return {"endpoints": endpoints, "ports": [{"name": "https", "port": port}]}
+
+
+def test_several_apiservers_are_suggested_where_the_kubeconfig_names_one() -> None:
+    found = explored({SLICES: slices("192.0.2.2", "192.0.2.1", "192.0.2.3")})
+    assert isinstance(fact := found.cluster["apiserver"], Known)
+    assert (fact.value, fact.doubtful) == ("https://192.0.2.1:6443", False)
+    text = write(found, [], command="x", example="y")
+    lines = text.splitlines()
+    at = lines.index("  apiserver: https://192.0.2.1:6443")
+    several = ", ".join(f'"https://192.0.2.{n}:6443"' for n in (1, 2, 3)).replace('"', "")
+    assert f"  # apiserver: [{several}]" in lines[at:]
+    assert "docs/several-apiservers.md" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "server"),
+    [
+        ({SLICES: slices("192.0.2.1")}, "https://192.0.2.1:6443"),
+        ({SLICES: slices("192.0.2.1", "192.0.2.2")}, "https://192.0.2.9:6443"),  # a balancer
+        ({SLICES: slices("192.0.2.1", "192.0.2.2")}, "https://192.0.2.1:8443"),
+        ({SLICES: slices("192.0.2.1", "192.0.2.2", port=443)}, "https://192.0.2.1:6443"),
+        ({SLICES: slices("192.0.2.1", "fd00::1", "x; rm")}, "https://192.0.2.1:6443"),
+        ({SLICES: {"endpoints": 1, "ports": "x"}}, "https://192.0.2.1:6443"),
+        ({SLICES: 403}, "https://192.0.2.1:6443"),
+    ],
+)
+def test_one_apiserver_or_what_stands_before_several_is_named_alone(
+    changes: Answers, server: str
+) -> None:
+    text = write(explored(changes, server), [], command="x", example="y")
+    assert "# apiserver:" not in text
+    assert f"  apiserver: {server}\n" in text
 
 
 def test_kubeadm_tells_the_domain() -> None:
@@ -265,7 +395,7 @@ def test_an_apiserver_that_nodes_would_look_for_on_themselves_is_open(host: str)
 
 
 @pytest.mark.parametrize("more", [{"tls_server_name": "api"}, {"proxy": "http://p:3128"}])
-def test_what_only_this_machine_has_on_the_way_is_to_be_checked(more: dict[str, str]) -> None:
+def test_what_only_this_machine_has_on_the_way_is_to_be_checked(more: dict[str, Any]) -> None:
     fact = explored({}, **more).cluster["apiserver"]
     assert isinstance(fact, Known)
     assert fact.doubtful
@@ -279,7 +409,8 @@ def test_an_apiserver_without_a_release_leaves_the_version_open(bad: Answers) ->
 @pytest.mark.parametrize("odd", [{}, {"items": None}, {"items": [1, {}]}, {"items": {}}])
 def test_odd_lists_are_empty_lists(odd: Answers) -> None:
     found = explored(dict.fromkeys((RANGES, POOLS, NODES, SETS), odd))
-    assert isinstance(found.cluster["pod_cidr"], Missing)
+    assert isinstance(fact := found.cluster["pod_cidr"], Known)
+    assert fact.doubtful
 
 
 Of = Callable[..., Path]

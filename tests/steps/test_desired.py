@@ -591,9 +591,7 @@ def test_in_a_container_kube_proxy_leaves_the_limits_of_tracking_alone(
     facts = Facts(known=True, conntrack={"/sys/x": state}, modules=modules)
     inputs = make_inputs(make_config(kube_proxy={"config": config}), facts)
     (file,) = [
-        r
-        for r in proxy.desired(inputs)
-        if isinstance(r, File) and r.path == layout.PROXY_CONFIG
+        r for r in proxy.desired(inputs) if isinstance(r, File) and r.path == layout.PROXY_CONFIG
     ]
     assert yaml.safe_load(file.content or b"").get("conntrack") == wanted
 

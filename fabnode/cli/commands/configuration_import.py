@@ -36,6 +36,7 @@ def run(
     kubeconfig: str,
     hosts: str,
     hosts_file: str,
+    artifacts: str,
     out: str,
     dry_run: bool,
     as_json: bool,
@@ -45,6 +46,7 @@ def run(
 
     :param source: a file or folder; `-` for standard input. :param tool: empty: by its content.
     :param groups: of Ansible's workers, with commas between.
+    :param artifacts: folder of programs, images and manifest; empty: one beside the file, if any.
     :param out: the file to write, which must not exist; empty: where all commands look for it.
     :param dry_run: write nothing, and print the file as well.
     """
@@ -53,11 +55,12 @@ def run(
         first_configuration.refuse_existing(target)
     facts = _read(source, tool, [name for name in groups.split(",") if name.strip()])
     named = first_configuration.named_hosts(hosts, hosts_file)
+    parts = first_configuration.offered_artifacts(artifacts, target)
     access, ca_pem = _access(kubeconfig, facts, target.parent)
     found = outcome.of(facts, access, named)
     rows = first_configuration.with_addresses(found.hosts)
     text = starter.write(
-        found.findings,
+        first_configuration.with_artifacts(found.findings, parts, target),
         rows,
         command=program.task("config.import"),
         example=program.task("config.example"),
@@ -72,6 +75,7 @@ def run(
     for line in _lines(facts, found.report):
         app.print_text(line)
     if not dry_run:
+        first_configuration.print_artifacts(parts)
         app.print_text("\n".join(f"wrote {path}" for path in written))
         app.print_text(first_configuration.next_commands(target, out))
 

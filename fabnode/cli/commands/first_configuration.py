@@ -11,9 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from ...config import host_list, listed_hosts, starter
 from ...config.list_settings import FORMATS
-from ...deploy import discovery
+from ...config.sections import SshSettings
+from ...deploy import discovery, found_artifacts
 from ...util import program
 from ...util.atomic_write import draft_of
 from ...util.errors import InputError
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...config.host_list import Host
+    from ...config.starter import Findings
+    from ...deploy.found_artifacts import Artifacts
 
 _MOST_BYTES = 2**20
 _LOOKUPS = 16  # names looked up at once
@@ -31,11 +36,21 @@ _FLATTEN = "`kubectl config view --flatten --minify > FILE` makes one of them: -
 
 
 def init(
-    *, kubeconfig: str, context: str, hosts: str, hosts_file: str, out: str, dry_run: bool
+    *,
+    kubeconfig: str,
+    context: str,
+    hosts: str,
+    hosts_file: str,
+    user: str,
+    artifacts: str,
+    out: str,
+    dry_run: bool,
 ) -> None:
     """
     Write a configuration of what the cluster says, and print what was found.
 
+    :param user: by whom SSH logs in; empty: root.
+    :param artifacts: folder of programs, images and manifest; empty: one beside the file, if any.
     :param out: the file to write, which must not exist; empty: where all commands look for it.
     :param dry_run: only print the file.
     """
@@ -43,9 +58,12 @@ def init(
     if not dry_run:
         refuse_existing(target)
     named = named_hosts(hosts, hosts_file)
-    found = discovery.discover(_kubeconfig(kubeconfig), context, target.parent)
+    parts = offered_artifacts(artifacts, target)
+    addresses = [host.ip or host.address for host in named]
+    found = discovery.discover(_kubeconfig(kubeconfig), context, target.parent, addresses)
+    findings = with_artifacts(_with_user(found.findings, user), parts, target)
     text = starter.write(
-        found.findings,
+        findings,
         named,
         command=program.task("config.init"),
         example=program.task("config.example"),
@@ -54,8 +72,11 @@ def init(
         app.print_text(text, end="")
         return
     written = write_new(target, text, found.ca_pem)
-    for line in _summary(found.findings, named):
+    for line in _summary(findings, named):
         app.print_text(line)
+    print_artifacts(parts)
+    if open_ := text.count("To be checked: "):
+        app.print_text(f"{'to be checked':14} {counted(open_, 'line')} of the file, marked so")
     app.print_text("\n".join(f"wrote {path}" for path in written))
     app.print_text(next_commands(target, out))
 
@@ -77,6 +98,45 @@ def named_hosts(hosts: str, hosts_file: str) -> list[Host]:
     named = with_addresses([*_of_option(hosts), *_of_file(hosts_file)])
     host_list.refuse_twins(named)
     return named
+
+
+def offered_artifacts(option: str, target: Path) -> Artifacts | None:
+    """
+    Return what lies in the folder of the option, or else beside the configuration.
+
+    :raises InputError: the one that is named can't be used.
+    """
+    if option:
+        return found_artifacts.look(Path(option).expanduser())
+    beside = target.parent / found_artifacts.FOLDER
+    try:
+        return found_artifacts.look(beside) if beside.is_dir() else None
+    except InputError:
+        return None  # nobody named it, and it may be something else
+
+
+def with_artifacts(findings: Findings, parts: Artifacts | None, target: Path) -> Findings:
+    """Return findings with what a folder of artifacts tells; None: there is none."""
+    return found_artifacts.added(findings, parts, target.parent) if parts else findings
+
+
+def print_artifacts(parts: Artifacts | None) -> None:
+    """Print what was found in a folder of artifacts."""
+    if parts:
+        app.print_text(f"{'artifacts':14} {found_artifacts.summary(parts)}")
+
+
+def _with_user(findings: Findings, user: str) -> Findings:
+    """Return findings with a login's name. Raises InputError: it is none."""
+    if not user:
+        return findings
+    try:
+        SshSettings.model_validate({"user": user}, context={"base": Path()})
+    except ValidationError as error:
+        raise InputError(f"--user {user!r} is no name of a user") from error
+    source = "Of --user; where sudo wants a password, sudo_password: {prompt: true} asks for it."
+    settings = {**findings.settings, "ssh.user": starter.Known(user, source)}
+    return replace(findings, settings=settings)
 
 
 def next_commands(target: Path, out: str) -> str:

@@ -19,6 +19,7 @@ from fabnode.kube.client import ApiAwayError
 from fabnode.util.errors import InputError
 from fabnode.util.problems import ConfigError
 from tests.deploy.test_discovery import WHOLE, Api
+from tests.deploy.test_found_artifacts import image
 from tests.kube.test_kubeconfig import CA, encoded, kubeconfig
 
 Init = Callable[..., Path]
@@ -40,6 +41,8 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Init:
             "context": "",
             "hosts": "n1 192.0.2.11",
             "hosts_file": "",
+            "user": "",
+            "artifacts": "",
             "out": "",
             "dry_run": False,
         }
@@ -193,6 +196,35 @@ def test_a_table_that_is_no_list_of_hosts_is_refused_in_its_line(
     (tmp_path / "l.csv").write_text(content)
     with pytest.raises(ConfigError, match=sentence):
         init(hosts_file="l.csv")
+
+
+def test_a_login_of_another_name(init: Init) -> None:
+    assert load(init(user="ops")).ssh.user == "ops"
+    with pytest.raises(InputError, match="--user 'a b' is no name of a user"):
+        init(user="a b", out="other.yml")
+
+
+def test_artifacts_beside_the_file_are_taken_and_those_of_the_option_instead(
+    init: Init, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beside = tmp_path / "config/artifacts"
+    beside.mkdir(parents=True)
+    (beside / "notes").write_text("nothing for us")
+    load(init(out="config/a.yml"))
+    image(beside / "images/busybox.tar", "docker.io/library/busybox:1.35.0")
+    config = load(init(out="config/b.yml"))
+    assert config.artifacts.images == (beside / "images/busybox.tar",)
+    assert config.verify.image == "docker.io/library/busybox:1.35.0"
+    assert "artifacts      config/artifacts: 1 archive of images\n" in capsys.readouterr().out
+    image(tmp_path / "site/images/busybox.tar", "docker.io/library/busybox:1.37.0")
+    config = load(init(artifacts="site", out="config/c.yml"))
+    assert config.artifacts.images == (tmp_path / "site/images/busybox.tar",)
+    for name, sentence in (("nowhere", "no such folder"), ("admin.kubeconfig", "no such folder")):
+        with pytest.raises(InputError, match=f"--artifacts {name}: there is {sentence}"):
+            init(artifacts=name, out="config/d.yml")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="--artifacts empty: it has neither bin/kubelet nor cni"):
+        init(artifacts="empty", out="config/d.yml")
 
 
 def test_a_host_that_is_a_node_already_is_a_warning(
