@@ -142,6 +142,7 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # Its way to several apiservers.
         "balancer-masked": _BALANCER,
         "balancer-program": _BALANCER,
+        "balancer-setting": _BALANCER,
         "balancer-frozen": _BALANCER[3:],
         "balancer-crashes": _BALANCER[1:],
         "balancer-disabled": _BALANCER[2:],

@@ -95,8 +95,24 @@ def _logs(unit: Service) -> str:
     return f"logs --unit {unit.name.removesuffix('.service')}"
 
 
+# What HAProxy ends with where it can't use its configuration (src/cfgparse.c, src/haproxy.c): the
+# line that it can't parse, and after that a summary.
+_PARSING = r"\[ALERT\].*?: (?P<said>(parsing \[|Proxy ').*)"
+_REFUSED = r"\[ALERT\].*?: (?P<said>.*(configuration|config file|config ).*)"
+
+
 def balancer(evidence: Evidence, unit: Service) -> Iterator[Cause]:
     """Yield what is wrong with the node's balancer to several apiservers."""
+    deploy = Fix(program.task(f"deploy-nodes --limit {evidence.wanted.name}"), (Deploy(),))
+    if unit.down or unit.crashes:
+        if said := unit.quote(_PARSING) or unit.quote(_REFUSED):
+            text = f"{unit.name} can't use its configuration, {layout.BALANCER_CONFIG}"
+            yield Cause("balancer-setting", text, said, deploy)
+    elif evidence.node.ready != "True" or not evidence.node.registered:
+        differs = [d for d in evidence.host.drift if d.startswith(f"{layout.BALANCER_CONFIG} ")]
+        if differs:
+            text = f"{layout.BALANCER_CONFIG}, by which it reaches the apiservers, is another one"
+            yield Cause("balancer-setting", text, differs[0], deploy)
     for cause in service(evidence, unit, "balancer"):
         if cause.key == "balancer-program" and unit.fact.load != "not-found":
             # The package is the host's own: no deployment brings it back.

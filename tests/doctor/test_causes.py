@@ -79,14 +79,25 @@ def request(state: str, *, issued: bool = False, kind: str = "client") -> dict[s
     return {"requests": (Request("csr-x", kind, state, issued, 30.0),)}  # type: ignore[arg-type]
 
 
-def balancer(fact: UnitFact, seen: UnitSeen | None = None) -> Evidence:
+ALERT = "[ALERT]    (1234) : config"
+FATAL = f"{ALERT} : Fatal errors found in configuration."
+
+
+def balancer(
+    fact: UnitFact,
+    seen: UnitSeen | None = None,
+    *,
+    drift: tuple[str, ...] = (),
+    node: dict[str, object] | None = None,
+) -> Evidence:
     """Return a node with several apiservers whose balancer is in this state."""
     return ill(
+        host={"drift": drift},
         wanted={"balanced": True, "server": BALANCER},
         facts={"servers": {layout.KUBELET_KUBECONFIG: BALANCER}},
         units={BALANCER_SERVICE: fact},
         services={BALANCER_SERVICE: seen or UnitSeen("success", 0, "S")},
-        node=SILENT,
+        node=SILENT if node is None else node,
     )
 
 
@@ -250,6 +261,14 @@ FIRST: dict[str, tuple[str, Evidence]] = {
     "a balancer without its program": (
         "balancer-program",
         balancer(LOOPS, journal("exec failed", status=203)),
+    ),
+    "a balancer that can't use its configuration": (
+        "balancer-setting",
+        balancer(LOOPS, journal(f"{ALERT} : parsing [x.cfg:3] : unknown keyword 'a'", FATAL)),
+    ),
+    "a balancer by another configuration": (
+        "balancer-setting",
+        balancer(RUNS, says(), drift=(f"{layout.BALANCER_CONFIG} (it differs)",)),
     ),
     "a frozen balancer": ("balancer-frozen", balancer(RUNS, replace(says(), process="T"))),
     "a balancer that crashes": ("balancer-crashes", balancer(LOOPS, journal("no"))),
@@ -661,6 +680,17 @@ def test_a_node_that_was_removed_is_not_registered_again_by_itself() -> None:
     assert found[0].text == "it was removed on 2026-11-29, and is not to be a node"
     assert [act for cause in found for act in cause.fix.acts] == []
     assert [cause.key for cause in roots(found)] == ["locked-out"]
+
+
+def test_a_balancer_by_another_configuration_is_no_illness_where_the_node_reports() -> None:
+    drift = (f"{layout.BALANCER_CONFIG} (it differs)",)
+    assert causes(balancer(RUNS, says(), drift=drift, node={})) == ()
+    (first, *_) = causes(balancer(RUNS, says(), drift=drift))
+    assert first.fix.acts == (Deploy(),)
+    assert first.seen == drift[0]
+    refused = f"{ALERT} : parsing [x.cfg:3] : unknown keyword 'a'"
+    (first, *_) = causes(balancer(LOOPS, journal(refused, FATAL)))
+    assert first.seen == "parsing [x.cfg:3] : unknown keyword 'a'"
 
 
 def test_what_a_kubelet_said_before_it_was_started_again_does_not_count() -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fabnode.doctor.cause import EXPLAINS
-from tests.lab.test_doctor import TROUBLES
+from tests.lab.test_doctor import OF_SEVERAL, TROUBLES
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 ROW = re.compile(r"^\| `(?P<key>[a-z0-9-]+)` \| .+ \| .+ \| (?P<lab>yes)? ?\|$", re.MULTILINE)
@@ -18,5 +18,5 @@ def test_the_page_has_every_cause_in_its_order() -> None:
 
 def test_the_page_says_which_the_lab_produces() -> None:
     shown = {row["key"] for row in ROW.finditer(PAGE.read_text()) if row["lab"]}
-    assert shown == {trouble.key for trouble in TROUBLES.values()}
+    assert shown == {each.key for each in (*TROUBLES.values(), *OF_SEVERAL.values())}
     assert len(shown) >= 25

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from fabnode.node import layout as on_host
+from fabnode.node.conventions import BALANCER_SERVICE
 from lab import processes
 
 from .harness import NODES, eventually
@@ -510,6 +512,35 @@ TROUBLES = {
 }
 
 
+CONFIGURED = on_host.BALANCER_CONFIG
+BALANCED = f"systemctl restart --no-block {BALANCER_SERVICE}"
+
+# Of nodes that reach several apiservers.
+OF_SEVERAL = {
+    "a stopped balancer": Trouble("balancer-down", f"systemctl stop {BALANCER_SERVICE}"),
+    "a disabled balancer": Trouble(
+        "balancer-disabled", f"systemctl disable --now {BALANCER_SERVICE}"
+    ),
+    "a masked balancer": Trouble(
+        "balancer-masked",
+        f"systemctl stop {BALANCER_SERVICE}; rm {on_host.BALANCER_UNIT};"
+        f" systemctl mask {BALANCER_SERVICE}",
+    ),
+    "a frozen balancer": Trouble("balancer-frozen", f"systemctl kill -s STOP {BALANCER_SERVICE}"),
+    "a balancer's program": Trouble(
+        "balancer-program",
+        f"chmod 644 {on_host.BALANCER_PATH}; {BALANCED}",
+        undo=f"chmod 755 {on_host.BALANCER_PATH}; {BALANCED}",
+    ),
+    "a balancer's settings": Trouble(
+        "balancer-setting", f"echo nonsense >> {CONFIGURED}; {BALANCED}", says="nonsense"
+    ),
+    "a balancer to nobody": Trouble(
+        "balancer-setting", f"sed -i 's/:6443$/:1/' {CONFIGURED}; {BALANCED}", says=CONFIGURED
+    ),
+}
+
+
 @pytest.fixture(scope="module")
 def ward(nodes: Lab) -> Lab:
     """Three Ready nodes with which nothing is wrong."""
@@ -550,7 +581,11 @@ def mended_after(lab: Lab, node: str, undo: Deed) -> Iterator[None]:
 
 @pytest.mark.parametrize("name", TROUBLES)
 def test_the_cause_is_named_first_and_put_right(ward: Lab, name: str) -> None:
-    trouble = TROUBLES[name]
+    named_and_mended(ward, TROUBLES[name])
+
+
+def named_and_mended(ward: Lab, trouble: Trouble) -> None:
+    """Make a node ill, until the doctor names that first; and well again as it says."""
     node = trouble.node
     config = ward.layout.configuration if trouble.admin else None
     if trouble.changes:
@@ -616,3 +651,18 @@ def test_a_dry_run_changes_nothing(ward: Lab) -> None:
     assert ward.writes(writes) == []
     ward.fab("-H", "n1", "doctor", "--fix")
     assert looked(ward, "n1", 0) is not None
+
+
+@pytest.fixture(scope="module")
+def ward_of_several(several_lab: Lab) -> Lab:
+    """Three Ready nodes that reach three apiservers, each by a balancer of its own."""
+    several_lab.restore()
+    eventually(lambda: looked(several_lab, "*", 0), 120)
+    return several_lab
+
+
+@pytest.mark.parametrize("name", OF_SEVERAL)
+def test_what_is_wrong_with_a_balancer_is_named_first_and_put_right(
+    ward_of_several: Lab, name: str
+) -> None:
+    named_and_mended(ward_of_several, OF_SEVERAL[name])
