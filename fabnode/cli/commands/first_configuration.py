@@ -7,7 +7,7 @@ import shlex
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,13 +35,22 @@ _LOOKUPS = 16  # names looked up at once
 _FLATTEN = "`kubectl config view --flatten --minify > FILE` makes one of them: --kubeconfig FILE"
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How SSH logs in; empty: as the user's ssh does, and as root. `key`, `known_hosts`: files."""
+
+    user: str = ""
+    key: str = ""
+    known_hosts: str = ""
+
+
 def init(
     *,
     kubeconfig: str,
     context: str,
     hosts: str,
     hosts_file: str,
-    user: str,
+    login: Login,
     artifacts: str,
     out: str,
     dry_run: bool,
@@ -49,7 +58,7 @@ def init(
     """
     Write a configuration of what the cluster says, and print what was found.
 
-    :param user: by whom SSH logs in; empty: root.
+    :param login: how SSH logs in.
     :param artifacts: folder of programs, images and manifest; empty: one beside the file, if any.
     :param out: the file to write, which must not exist; empty: where all commands look for it.
     :param dry_run: only print the file.
@@ -61,7 +70,7 @@ def init(
     parts = offered_artifacts(artifacts, target)
     addresses = [host.ip or host.address for host in named]
     found = discovery.discover(_kubeconfig(kubeconfig), context, target.parent, addresses)
-    findings = with_artifacts(_with_user(found.findings, user), parts, target)
+    findings = with_artifacts(_with_ssh(found.findings, login, target.parent), parts, target)
     text = starter.write(
         findings,
         named,
@@ -126,17 +135,29 @@ def print_artifacts(parts: Artifacts | None) -> None:
         app.print_text(f"{'artifacts':14} {found_artifacts.summary(parts)}")
 
 
-def _with_user(findings: Findings, user: str) -> Findings:
-    """Return findings with a login's name. Raises InputError: it is none."""
-    if not user:
-        return findings
-    try:
-        SshSettings.model_validate({"user": user}, context={"base": Path()})
-    except ValidationError as error:
-        raise InputError(f"--user {user!r} is no name of a user") from error
-    source = "Of --user; where sudo wants a password, sudo_password: {prompt: true} asks for it."
-    settings = {**findings.settings, "ssh.user": starter.Known(user, source)}
-    return replace(findings, settings=settings)
+def _with_ssh(findings: Findings, login: Login, folder: Path) -> Findings:
+    """Return findings with how SSH logs in. Raises InputError: a value is none, or no file."""
+    given: dict[str, starter.Fact] = {}
+    if login.user:
+        try:
+            SshSettings.model_validate({"user": login.user}, context={"base": folder})
+        except ValidationError as error:
+            raise InputError(f"--user {login.user!r} is no name of a user") from error
+        source = (
+            "Of --user; where sudo wants a password, sudo_password: {prompt: true} asks for it."
+        )
+        given["ssh.user"] = starter.Known(login.user, source)
+    for option, key, name in (
+        ("--key", "keys", login.key),
+        ("--known-hosts", "known_hosts", login.known_hosts),
+    ):
+        if not name:
+            continue
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise InputError(f"{option} {name}: there is no such file")
+        given[f"ssh.{key}"] = starter.Known([starter.local(path, folder)], f"Of {option}.")
+    return replace(findings, settings={**findings.settings, **given})
 
 
 def next_commands(target: Path, out: str) -> str:

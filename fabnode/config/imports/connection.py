@@ -29,6 +29,8 @@ _RULES = {
 }
 _BY_SSH = {"ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh"}
 _JUMP = re.compile(r"(?:[^\s@]+@)?[A-Za-z0-9.-]+(?::\d{1,5})?", re.ASCII)
+# What ssh would expand itself is no path of ours.
+_FILE_OF_KEYS = re.compile(r"[/~][^%$]*")
 _PASSED_OVER = re.compile(
     r"(?:StrictHostKeyChecking|UserKnownHostsFile|ControlMaster|ControlPersist|ControlPath"
     r"|ConnectTimeout|ServerAlive\w+|PreferredAuthentications|PasswordAuthentication"
@@ -59,7 +61,8 @@ REASONS = (
     ),
     (
         r"ansible_ssh_(common|extra)_args",
-        "of ssh's options a jump host has a place here; host keys are always checked",
+        "of ssh's options a jump host and UserKnownHostsFile have a place here; host keys are always"
+        " checked",
     ),
     (r"ansible_.*", "it is Ansible's own"),
     (r"access_ip", "how other hosts reach it; nodes[].ip is the kubelet's own address"),
@@ -123,34 +126,39 @@ def _one(found: tuple[str, Value], rule: Rule) -> Taken | Open:
 
 
 def _arguments(name: str, value: Value) -> Iterator[Taken | Open]:
-    gateway, rest = _gateway(text_of(value))
+    gateway, known, rest = _options(text_of(value))
     if gateway:
         yield Taken("ssh.gateway", gateway, value.place, name)
+    if known:
+        yield Taken("ssh.known_hosts", known, value.place, name)
     if rest or value.odd is not Kind.PLAIN:
         why = f"{name}: fabnode takes a jump host; all else belongs into ~/.ssh/config"
         yield Open("ssh.gateway", why, value.place, name)
 
 
-def _gateway(text: str) -> tuple[str, list[str]]:
-    """Return the jump host of options of ssh, and the options that are more than that."""
+def _options(text: str) -> tuple[str, list[str], list[str]]:
+    """Return of options of ssh the jump host, files of host keys, and what is more than that."""
     try:
         words = shlex.split(text)
     except ValueError:
-        return "", [text]
-    gateway, rest = "", []
+        return "", [], [text]
+    gateway, known, rest = "", [], []
     while words:
         word = words.pop(0)
         if word in {"-o", "-J"} and words:
             word = f"{word}{words.pop(0)}"
         jump = re.fullmatch(r"-J(.+)|-oProxyJump[= ](.+)", word, re.IGNORECASE)
+        keys = re.fullmatch(r"-oUserKnownHostsFile[= ](.+)", word, re.IGNORECASE)
         command = re.fullmatch(r"-oProxyCommand[= ](.+)", word, re.IGNORECASE)
         if jump and _JUMP.fullmatch(jump[1] or jump[2]):
             gateway = jump[1] or jump[2]
         elif command and (through := _through(command[1])):
             gateway = through
+        elif keys and all(map(_FILE_OF_KEYS.fullmatch, keys[1].split())):
+            known = [path for path in keys[1].split() if path != "/dev/null"]
         elif not _PASSED_OVER.fullmatch(word.removeprefix("-o")):
             rest.append(word)
-    return gateway, rest
+    return gateway, known, rest
 
 
 def _through(command: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fabnode.cli.commands import first_configuration
+from fabnode.cli.commands.first_configuration import Login
 from fabnode.config.loader import load
 from fabnode.deploy import discovery
 from fabnode.kube.client import ApiAwayError
@@ -41,7 +42,7 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Init:
             "context": "",
             "hosts": "n1 192.0.2.11",
             "hosts_file": "",
-            "user": "",
+            "login": Login(),
             "artifacts": "",
             "out": "",
             "dry_run": False,
@@ -198,10 +199,18 @@ def test_a_table_that_is_no_list_of_hosts_is_refused_in_its_line(
         init(hosts_file="l.csv")
 
 
-def test_a_login_of_another_name(init: Init) -> None:
-    assert load(init(user="ops")).ssh.user == "ops"
-    with pytest.raises(InputError, match="--user 'a b' is no name of a user"):
-        init(user="a b", out="other.yml")
+def test_how_ssh_logs_in(init: Init, tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
+    (tmp_path / "id").chmod(0o600)
+    ssh = load(init(login=Login("ops", "id", str(tmp_path / "id")))).ssh
+    assert (ssh.user, ssh.keys, ssh.known_hosts) == ("ops", *((tmp_path / "id",),) * 2)
+    for login, sentence in (
+        (Login("a b"), "--user 'a b' is no name of a user"),
+        (Login(key="nowhere"), "--key nowhere: there is no such file"),
+        (Login(known_hosts="config"), "--known-hosts config: there is no such file"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            init(login=login, out="other.yml")
 
 
 def test_artifacts_beside_the_file_are_taken_and_those_of_the_option_instead(
