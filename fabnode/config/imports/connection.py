@@ -61,8 +61,8 @@ REASONS = (
     ),
     (
         r"ansible_ssh_(common|extra)_args",
-        "of ssh's options a jump host and UserKnownHostsFile have a place here; host keys are always"
-        " checked",
+        "of ssh's options a jump host and files of host keys have a place here; host keys are"
+        " always checked",
     ),
     (r"ansible_.*", "it is Ansible's own"),
     (r"access_ip", "how other hosts reach it; nodes[].ip is the kubelet's own address"),
