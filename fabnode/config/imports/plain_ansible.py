@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...util.problems import ConfigError, Problem
 from ..starter import Network
-from . import connection
+from . import connection, forms
 from .facts import Facts
 from .kubespray import RULES
-from .survey import Survey
+from .survey import Survey, UnfitError
+from .values import Kind, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .inventory import Inventory
 
@@ -25,7 +26,34 @@ _CONTROL = re.compile(
     r"(.*[_-])?(masters?|control[_-]?planes?|controllers?|servers?|managers?|cp)([_-]?nodes?)?",
     re.IGNORECASE,
 )
-_OPEN = ("version", "apiserver", "service_cidr", "pod_cidr", "dns_address")
+# What many playbooks call these, by our key: the first that has a value is taken.
+_USUAL: Mapping[str, tuple[Callable[[Value], Any], tuple[str, ...]]] = {
+    "version": (
+        forms.release,
+        ("kube_version", "kubernetes_version", "k8s_version", "k8s_release", "kubernetes_release"),
+    ),
+    "service_cidr": (
+        forms.network,
+        (
+            *("service_cidr", "services_cidr", "service_subnet", "svc_cidr", "service_network"),
+            *("k8s_service_cidr", "kubernetes_service_cidr", "kube_service_cidr"),
+            *("kubernetes_service_subnet", "service_cluster_ip_range"),
+        ),
+    ),
+    "pod_cidr": (
+        forms.network,
+        (
+            *("pod_cidr", "pods_cidr", "pod_network_cidr", "pod_subnet", "pod_network"),
+            *("k8s_pod_cidr", "k8s_pod_network_cidr", "kubernetes_pod_cidr", "kube_pod_cidr"),
+            *("kubernetes_pod_subnet", "kubernetes_pod_network_cidr", "cluster_cidr"),
+        ),
+    ),
+    "dns_address": (
+        forms.address,
+        ("cluster_dns_ip", "dns_service_ip", "cluster_dns", "kube_dns_ip", "coredns_ip"),
+    ),
+}
+_BY_NAME = "taken by its name: what these playbooks make of it is not known here"
 _NOT_SAID = "an inventory without kubespray's or kubeasz's variables does not say"
 REASONS = (*connection.REASONS, (r".*", "a variable of the site's own playbooks"))
 
@@ -43,8 +71,9 @@ def facts(inventory: Inventory, groups: Sequence[str]) -> Facts:
     workers = inventory.members(*names)
     survey = Survey(inventory, list(workers), names)
     survey.apply({name: RULES[name] for name in ("node_labels", "node_taints")})
-    for key in _OPEN:
-        survey.ledger.leave_open(f"cluster.{key}", _NOT_SAID)
+    survey.ledger.leave_open("cluster.apiserver", _NOT_SAID)
+    for key, (form, usual) in _USUAL.items():
+        _take_first(survey, f"cluster.{key}", form, usual)
     machines = connection.machines(survey, workers, control)
     survey.finish(REASONS)
     return survey.facts(
@@ -54,6 +83,29 @@ def facts(inventory: Inventory, groups: Sequence[str]) -> Facts:
         ca="a host of the control plane",
         kubeconfig="a host of the control plane",
     )
+
+
+def _take_first(
+    survey: Survey, key: str, form: Callable[[Value], Any], names: Iterable[str]
+) -> None:
+    """Take the first of these variables that all workers have, marked as to be checked."""
+    ledger, first = survey.ledger, ""
+    for name in names:
+        value = survey.common(name)
+        if value is None or value.empty:
+            continue
+        if first:
+            ledger.drop(name, value, f"{first} takes its place")
+            continue
+        first = name
+        try:
+            if value.odd is not Kind.PLAIN:
+                raise UnfitError("it is not evaluated, or not read")
+            ledger.take(key, form(value), value, name, _BY_NAME)
+        except UnfitError as error:
+            ledger.leave_open(key, f"{name}: {error}", value, name)
+    if not first:
+        ledger.leave_open(key, _NOT_SAID)
 
 
 def _called(pattern: re.Pattern[str], inventory: Inventory) -> list[str]:
