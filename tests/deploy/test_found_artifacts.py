@@ -175,7 +175,8 @@ def test_the_release_of_calico_is_the_manifests_unless_another_runs(
     tag: str, network: Network, line: str, said: str, folder: Path, tmp_path: Path
 ) -> None:
     manifest(folder / "calico.yaml", tag)
-    text = text_of(added(replace(FOUND, network=network), look(folder), tmp_path))
+    older = {**FOUND.cluster, "version": Known("1.36.3", "What the apiserver runs.")}
+    text = text_of(added(replace(FOUND, cluster=older, network=network), look(folder), tmp_path))
     assert f"calico: {line}\n" in text
     assert said in sentences(text)
 
