@@ -259,11 +259,12 @@ def _conntrack(inputs: Inputs) -> Iterator[Finding]:
     fix = "set kube_proxy: {config: {conntrack: {maxPerCore: 0}}}, and the limits on its machine"
     if path := inputs.conntrack_of_machine:
         if most is None and inputs.version.minor in matrix().kube_proxy.config_file:
-            text = (
+            yield Finding(
+                "warning",
                 f"it has no {path}, as in a container: kube-proxy leaves the limits of connection"
-                " tracking as they are (conntrack.maxPerCore: 0)"
+                " tracking as they are (conntrack.maxPerCore: 0)",
+                "set nf_conntrack_max on its machine",
             )
-            yield Finding("warning", text, "set nf_conntrack_max on its machine")
         else:
             yield Finding("error", f"it has no {path}, without which kube-proxy ends", fix)
         return

@@ -114,6 +114,18 @@ def test_files_of_host_keys(arguments: str, known: list[str] | None, tmp_path: P
     assert unmarked(text_of(found)) == set()
 
 
+def test_the_machine_that_ansible_runs_on_is_no_control_plane(tmp_path: Path) -> None:
+    text = """\
+controller: {hosts: {localhost: {ansible_connection: local}, here: {ansible_connection: local}}}
+all_nodes: {hosts: {n1: {ansible_host: 192.0.2.1}}}
+"""
+    written(tmp_path, {"hosts.yml": text})
+    found = imported(tmp_path / "hosts.yml", group="all_nodes")
+    assert not {name for name in without(found) if name.startswith("host ")}
+    assert "called like a control plane's" in decisions(found)["nodes"]
+    assert "called like a control plane's" in " ".join(text_of(found).replace("#", "").split())
+
+
 def test_groups_that_nobody_would_guess_have_to_be_named(tmp_path: Path) -> None:
     text = "all:\n  children:\n    board: {hosts: {a: , b: }}\n    extra: {hosts: {c: }}\n"
     written(tmp_path, {"hosts.yml": text})

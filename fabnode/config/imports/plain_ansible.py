@@ -11,7 +11,7 @@ from . import connection, forms
 from .facts import Facts
 from .kubespray import RULES
 from .survey import Survey, UnfitError
-from .values import Kind, Value
+from .values import Kind, Value, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,7 +37,11 @@ _USUAL: Mapping[str, tuple[Callable[[Value], Any], tuple[str, ...]]] = {
         (
             *("service_cidr", "services_cidr", "service_subnet", "svc_cidr", "service_network"),
             *("k8s_service_cidr", "kubernetes_service_cidr", "kube_service_cidr"),
-            *("kubernetes_service_subnet", "service_cluster_ip_range"),
+            *(
+                "kubernetes_service_subnet",
+                "service_cluster_ip_range",
+                "kubernetes_service_network",
+            ),
         ),
     ),
     "pod_cidr": (
@@ -45,7 +49,8 @@ _USUAL: Mapping[str, tuple[Callable[[Value], Any], tuple[str, ...]]] = {
         (
             *("pod_cidr", "pods_cidr", "pod_network_cidr", "pod_subnet", "pod_network"),
             *("k8s_pod_cidr", "k8s_pod_network_cidr", "kubernetes_pod_cidr", "kube_pod_cidr"),
-            *("kubernetes_pod_subnet", "kubernetes_pod_network_cidr", "cluster_cidr"),
+            *("kubernetes_pod_subnet", "kubernetes_pod_network_cidr", "kubernetes_network"),
+            "cluster_cidr",
         ),
     ),
     "dns_address": (
@@ -54,6 +59,11 @@ _USUAL: Mapping[str, tuple[Callable[[Value], Any], tuple[str, ...]]] = {
     ),
 }
 _BY_NAME = "taken by its name: what these playbooks make of it is not known here"
+_HERE = {"localhost", "127.0.0.1"}
+_NO_CONTROL = (
+    "no group is called like a control plane's: see that none of these hosts is one of it, which"
+    " would be made a worker"
+)
 _NOT_SAID = "an inventory without kubespray's or kubeasz's variables does not say"
 REASONS = (*connection.REASONS, (r".*", "a variable of the site's own playbooks"))
 
@@ -67,13 +77,19 @@ def facts(inventory: Inventory, groups: Sequence[str]) -> Facts:
     """
     names = list(groups) or _called(_WORKERS, inventory) or _called(_NODES, inventory)
     _check(names, inventory)
-    control = inventory.members(*_called(_CONTROL, inventory))
+    control = {
+        host: place
+        for host, place in inventory.members(*_called(_CONTROL, inventory)).items()
+        if not _is_here(inventory, host)
+    }
     workers = inventory.members(*names)
     survey = Survey(inventory, list(workers), names)
     survey.apply({name: RULES[name] for name in ("node_labels", "node_taints")})
     survey.ledger.leave_open("cluster.apiserver", _NOT_SAID)
     for key, (form, usual) in _USUAL.items():
         _take_first(survey, f"cluster.{key}", form, usual)
+    if workers and not control:
+        survey.ledger.leave_open("nodes", _NO_CONTROL)
     machines = connection.machines(survey, workers, control)
     survey.finish(REASONS)
     return survey.facts(
@@ -83,6 +99,12 @@ def facts(inventory: Inventory, groups: Sequence[str]) -> Facts:
         ca="a host of the control plane",
         kubeconfig="a host of the control plane",
     )
+
+
+def _is_here(inventory: Inventory, host: str) -> bool:
+    """Say whether a host is the machine that Ansible runs on, which people call a controller."""
+    chosen = inventory.variables(host).get("ansible_connection")
+    return host in _HERE or (chosen is not None and text_of(chosen) == "local")
 
 
 def _take_first(

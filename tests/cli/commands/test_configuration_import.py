@@ -38,6 +38,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Import:
     monkeypatch.chdir(tmp_path)
     given: dict[str, Any] = {
         **dict.fromkeys(("tool", "groups", "kubeconfig", "hosts", "hosts_file", "out"), ""),
+        "artifacts": "",
         "dry_run": False,
         "as_json": False,
     }
